@@ -1,0 +1,65 @@
+"""The whole graph of a node, and the graph after a change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from immutables import Map
+
+from svcnet.compiler.exposure import compile_service_port
+from svcnet.compiler.node import NodeView
+from svcnet.compiler.service_ports import service_ports
+from svcnet.graph import Fragment, FragmentName, RuleGraph
+from svcnet.models import ClusterState, NamespacedName
+
+
+def compile_state(state: ClusterState, view: NodeView) -> RuleGraph:
+    """Return the rule graph of `state` as the node of `view` sees it."""
+    fragments: dict[FragmentName, Fragment] = {}
+    count = 0
+    for name in state.services:
+        for spec in service_ports(state, name, view):
+            fragment = compile_service_port(spec, view)
+            fragments[fragment.name] = fragment
+            count += fragment.endpoint_count
+    return RuleGraph(view.settings, Map(fragments), count)
+
+
+def recompile(
+    graph: RuleGraph,
+    before: ClusterState,
+    after: ClusterState,
+    view: NodeView,
+    touched: Iterable[NamespacedName],
+) -> tuple[RuleGraph, frozenset[FragmentName]]:
+    """Return the graph of `after`, and the names of the fragments that may differ.
+
+    `graph` is that of `before` for the same `view`, and `touched` are the Services whose
+    objects changed between the two (:meth:`ClusterState.touched`). Fragments of other
+    Services, and those that come out equal, are the same objects as before. The result
+    equals ``compile_state(after, view)``; its cost is that of the change.
+    """
+    fragments, count = graph.fragments, graph.endpoint_count
+    changed = set()
+    for name in touched:
+        old = {n: fragments[n] for n in _fragment_names(before, name) if n in fragments}
+        for spec in service_ports(after, name, view):
+            fragment = compile_service_port(spec, view)
+            previous = old.pop(fragment.name, None)
+            if previous == fragment:
+                continue
+            changed.add(fragment.name)
+            fragments = fragments.set(fragment.name, fragment)
+            count += fragment.endpoint_count - (previous.endpoint_count if previous else 0)
+        for gone, fragment in old.items():
+            changed.add(gone)
+            fragments = fragments.delete(gone)
+            count -= fragment.endpoint_count
+    return RuleGraph(graph.settings, fragments, count), frozenset(changed)
+
+
+def _fragment_names(state: ClusterState, name: NamespacedName) -> list[FragmentName]:
+    service = state.services.get(name)
+    if service is None:
+        return []
+    return [FragmentName(*name, port.name, port.protocol) for port in service.ports]

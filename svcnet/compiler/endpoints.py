@@ -1,0 +1,124 @@
+"""The endpoints of a service port: collected from slices, then chosen for a node.
+
+Sources: pkg/proxy/endpointslicecache.go (collecting) and pkg/proxy/topology.go
+(choosing) of Kubernetes v1.30; KEP-1669 (terminating), KEP-2433 (topology hints).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from svcnet.models import Endpoint, EndpointSlice, IPFamily
+from svcnet.models.family import family_of
+
+
+@frozen
+class PortEndpoint:
+    """One endpoint behind one service port; ``text`` is ``ip:port``, IPv6 in brackets."""
+
+    text: str
+    address: str
+    port: int
+    local: bool
+    ready: bool
+    fallback: bool
+    zone_hints: tuple[str, ...]
+
+
+@frozen
+class ChosenEndpoints:
+    """The endpoints that this node uses.
+
+    ``cluster`` are those of traffic policy Cluster, ``local`` of policy Local, empty
+    where the service port never uses that policy; ``reachable`` is their union.
+    ``exist`` says whether any endpoint in the whole cluster is usable.
+    """
+
+    cluster: tuple[PortEndpoint, ...] = ()
+    local: tuple[PortEndpoint, ...] = ()
+    reachable: tuple[PortEndpoint, ...] = ()
+    exist: bool = False
+
+
+def collect(
+    slices: Iterable[EndpointSlice], port_name: str, protocol: str, family: IPFamily, node: str
+) -> tuple[PortEndpoint, ...]:
+    """Return all endpoints of a service port, ordered as text.
+
+    An endpoint that several slices list counts once, and as local where any says so.
+    Only the first address of an endpoint counts.
+    """
+    found: dict[str, PortEndpoint] = {}
+    for item in slices:
+        if item.address_type != family:
+            continue
+        for port in item.ports:
+            if port.name != port_name or port.protocol != protocol or not port.port:
+                continue
+            for endpoint in item.endpoints:
+                text = _text(endpoint.addresses[0], port.port)
+                local = bool(node) and endpoint.node_name == node
+                if text not in found or local:
+                    found[text] = PortEndpoint(
+                        text,
+                        endpoint.addresses[0],
+                        port.port,
+                        local,
+                        endpoint.ready,
+                        endpoint.serving and endpoint.terminating,
+                        endpoint.zone_hints,
+                    )
+    return tuple([found[text] for text in sorted(found)])
+
+
+def _text(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def choose(
+    endpoints: tuple[PortEndpoint, ...],
+    *,
+    uses_cluster: bool,
+    uses_local: bool,
+    follow_hints: bool,
+    zone: str,
+) -> ChosenEndpoints:
+    """Return the endpoints of each policy.
+
+    Ready ones are used, or where there are none those that terminate but still serve:
+    for the cluster and for this node each on its own account. `follow_hints` keeps
+    cluster traffic in the node's `zone` when the hints allow that.
+    """
+    ready = tuple([endpoint for endpoint in endpoints if endpoint.ready])
+    cluster: tuple[PortEndpoint, ...] = ()
+    if uses_cluster:
+        cluster = ready or tuple([endpoint for endpoint in endpoints if endpoint.fallback])
+        if follow_hints:
+            cluster = _hinted(ready, zone) or cluster
+    if not uses_local:
+        return ChosenEndpoints(cluster, (), cluster, bool(cluster))
+    local = tuple([endpoint for endpoint in ready if endpoint.local]) or tuple(
+        [endpoint for endpoint in endpoints if endpoint.fallback and endpoint.local]
+    )
+    exist = bool(ready) or any(endpoint.fallback for endpoint in endpoints)
+    return ChosenEndpoints(cluster, local, _union(cluster, local), exist)
+
+
+def _hinted(ready: tuple[PortEndpoint, ...], zone: str) -> tuple[PortEndpoint, ...]:
+    """Return the endpoints hinted for `zone`; none when an endpoint lacks hints."""
+    if not zone or not all([endpoint.zone_hints for endpoint in ready]):
+        return ()
+    return tuple([endpoint for endpoint in ready if zone in endpoint.zone_hints])
+
+
+def _union(
+    cluster: tuple[PortEndpoint, ...], local: tuple[PortEndpoint, ...]
+) -> tuple[PortEndpoint, ...]:
+    if not cluster:
+        return local
+    merged = {endpoint.text: endpoint for endpoint in cluster + local}
+    if len(merged) == len(cluster):
+        return cluster
+    return tuple([merged[text] for text in sorted(merged)])

@@ -1,0 +1,151 @@
+"""One node's view of a cluster: who it is, and what its configuration comes to."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+from attrs import frozen
+
+from svcnet.errors import UsageError
+from svcnet.graph import LocalDetector, NodeSettings
+from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration, Node
+from svcnet.models.family import family_of
+
+LOOPBACK: dict[IPFamily, str] = {"IPv4": "127.0.0.1", "IPv6": "::1"}
+
+
+@frozen
+class NodeView:
+    """Everything besides a service port itself that its fragment depends on.
+
+    ``zone`` is the node's topology zone. ``hints_need_annotation`` is false when the
+    feature gate ServiceTrafficDistribution makes every Service's hints count.
+    """
+
+    settings: NodeSettings
+    zone: str = ""
+    hints_need_annotation: bool = True
+    load_balancer_ip_mode: bool = True
+
+    @property
+    def family(self) -> IPFamily:
+        """The IP family that rules are made for."""
+        return self.settings.family
+
+
+def node_name(state: ClusterState, config: KubeProxyConfiguration, name: str = "") -> str:
+    """Return the name of the node that rules are for.
+
+    That is `name`, else ``hostnameOverride``, else the only Node of the input, else
+    the empty string: a node on which no endpoint is local. Raises UsageError when
+    several Nodes leave it open.
+    """
+    chosen = name or config.hostname_override
+    if chosen:
+        return chosen
+    if len(state.nodes) > 1:
+        names = ", ".join(sorted(state.nodes))
+        raise UsageError(f"the input has several Nodes ({names}): say which one with --node")
+    return next(iter(state.nodes), "")
+
+
+def default_family(state: ClusterState, name: str) -> IPFamily:
+    """Return the family of the first address of the Node called `name`, IPv4 without one."""
+    node = state.nodes.get(name)
+    return family_of(node.addresses[0]) if node and node.addresses else "IPv4"
+
+
+def node_view(
+    state: ClusterState,
+    config: KubeProxyConfiguration | None = None,
+    host: Host | None = None,
+    *,
+    node: str = "",
+    family: IPFamily | None = None,
+) -> NodeView:
+    """Return the view of the node called `node` (see :func:`node_name`) for one family.
+
+    Without `family` it is that of the Node's first address. Raises UsageError when
+    `node` is asked for by name and the input has Nodes but not that one.
+    """
+    config = config or KubeProxyConfiguration()
+    host = host or Host()
+    name = node_name(state, config, node)
+    if node and state.nodes and node not in state.nodes:
+        raise UsageError(f"the input has no Node {node!r}, only {', '.join(sorted(state.nodes))}")
+    found = state.nodes.get(name, Node(name))
+    family = family or default_family(state, name)
+    own = tuple(address for address in found.addresses if family_of(address) == family)
+    addresses = _host_addresses(host, own, family)
+    node_port_cidrs = _of_family(config.node_port_addresses, family)
+    match_all = not node_port_cidrs or any(ip_network(c).prefixlen == 0 for c in node_port_cidrs)
+    return NodeView(
+        settings=NodeSettings(
+            family=family,
+            node_name=name,
+            node_ip=own[0] if own else LOOPBACK[family],
+            addresses=addresses,
+            node_port_addresses=None if match_all else _matching(addresses, node_port_cidrs, config),
+            localhost_node_ports=family == "IPv4" and _serves_localhost(config, node_port_cidrs),
+            local_detector=_local_detector(config, found, family),
+            masquerade_mark=1 << config.iptables.masquerade_bit,
+            masquerade_all=config.iptables.masquerade_all,
+            random_fully=host.iptables_random_fully,
+            conntrack_tcp_be_liberal=host.conntrack_tcp_be_liberal
+            or config.conntrack.tcp_be_liberal,
+        ),
+        zone=found.zone,
+        hints_need_annotation=not config.feature("ServiceTrafficDistribution", False),
+        load_balancer_ip_mode=config.feature("LoadBalancerIPMode", True),
+    )
+
+
+def _of_family(texts: tuple[str, ...], family: IPFamily) -> tuple[str, ...]:
+    return tuple(text for text in texts if family_of(text) == family)
+
+
+def _host_addresses(host: Host, own: tuple[str, ...], family: IPFamily) -> tuple[str, ...]:
+    if host.addresses is None:
+        return (*own, LOOPBACK[family])
+    return _of_family(host.addresses, family)
+
+
+def _serves_localhost(config: KubeProxyConfiguration, cidrs: tuple[str, ...]) -> bool:
+    """Whether node ports answer on IPv4 loopback: asked for, and within nodePortAddresses."""
+    loopback = ip_address(LOOPBACK["IPv4"])
+    inside = not cidrs or any(
+        loopback in ip_network(cidr) or ip_network(cidr).is_loopback for cidr in cidrs
+    )
+    return config.iptables.localhost_node_ports and inside
+
+
+def _matching(
+    addresses: tuple[str, ...], cidrs: tuple[str, ...], config: KubeProxyConfiguration
+) -> tuple[str, ...]:
+    """Return the host's addresses that nodePortAddresses picks, in text order."""
+    networks = [ip_network(cidr) for cidr in cidrs]
+    picked = set()
+    for text in addresses:
+        address = ip_address(text)
+        if address.is_loopback and (address.version == 6 or not config.iptables.localhost_node_ports):
+            continue
+        if any(address in network for network in networks):
+            picked.add(text)
+    return tuple(sorted(picked))
+
+
+def _local_detector(
+    config: KubeProxyConfiguration, node: Node, family: IPFamily
+) -> LocalDetector:
+    """Return how local pods are recognised (KEP-2450); a mode without its value detects none."""
+    detect = config.detect_local
+    match config.detect_local_mode:
+        case "BridgeInterface":
+            return LocalDetector("bridge", detect.bridge_interface)
+        case "InterfaceNamePrefix":
+            return LocalDetector("prefix", detect.interface_name_prefix)
+        case "NodeCIDR":
+            cidrs = _of_family(node.pod_cidrs, family)
+        case _:
+            cidrs = _of_family(config.cluster_cidrs, family)
+    return LocalDetector("cidr", cidrs[0]) if cidrs else LocalDetector()

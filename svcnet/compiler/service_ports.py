@@ -1,0 +1,174 @@
+"""Which service ports a node makes rules for, and what each comes to in one IP family.
+
+Source: pkg/proxy/serviceport.go and pkg/proxy/util/utils.go of Kubernetes v1.30.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from svcnet.compiler.endpoints import PortEndpoint, collect
+from svcnet.compiler.node import NodeView
+from svcnet.graph import FragmentName
+from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service, ServicePort
+from svcnet.models.family import family_of
+
+PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+HINTS_ANNOTATION = "service.kubernetes.io/topology-mode"
+OLD_HINTS_ANNOTATION = "service.kubernetes.io/topology-aware-hints"
+
+
+@frozen
+class ServicePortSpec:
+    """One service port in one family: all that its rules depend on besides the node.
+
+    ``external_ips`` and ``load_balancer_ips`` are pairs of an address and its place in
+    the Service, ``health_check_node_port`` and ``node_port`` are 0 when there is none.
+    """
+
+    name: FragmentName
+    cluster_ip: str
+    cluster_ip_field: str
+    port: int
+    port_field: str
+    external_ips: tuple[tuple[str, str], ...]
+    load_balancer_ips: tuple[tuple[str, str], ...]
+    source_ranges: tuple[str, ...]
+    node_port: int
+    health_check_node_port: int
+    affinity: int
+    internal_local: bool
+    external_local: bool
+    follow_hints: bool
+    endpoints: tuple[PortEndpoint, ...]
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether anything but the cluster IP leads here."""
+        return bool(self.node_port or self.load_balancer_ips or self.external_ips)
+
+    @property
+    def uses_cluster(self) -> bool:
+        """Whether endpoints of policy Cluster are used; exposed ports need them for local traffic."""
+        return not self.internal_local or self.is_exposed
+
+    @property
+    def uses_local(self) -> bool:
+        """Whether endpoints of policy Local are used."""
+        return self.internal_local or (self.external_local and self.is_exposed)
+
+
+def service_ports(
+    state: ClusterState, name: NamespacedName, view: NodeView
+) -> Iterator[ServicePortSpec]:
+    """Yield what each port of the Service called `name` comes to; nothing if it is skipped.
+
+    Skipped are Services without a cluster IP of the family, of type ExternalName, and
+    those whose labels say that another proxy handles them.
+    """
+    service = state.services.get(name)
+    if service is None or service.type == "ExternalName" or _is_labelled_away(service.labels):
+        return
+    cluster_ip = "" if service.is_headless else service.cluster_ip(view.family)
+    if not cluster_ip:
+        return
+    slices = tuple([s for s in state.slices_of(name) if not _is_labelled_away(s.labels)])
+    shared = _shared(service, view)
+    for index, port in enumerate(service.ports):
+        yield _spec(service, port, index, cluster_ip, slices, view, shared)
+
+
+@frozen
+class _Shared:
+    """What all ports of a Service have in common."""
+
+    cluster_ip_field: str
+    external_ips: tuple[tuple[str, str], ...]
+    load_balancer_ips: tuple[tuple[str, str], ...]
+    source_ranges: tuple[str, ...]
+    health_check_node_port: int
+    external_local: bool
+    follow_hints: bool
+
+
+def _shared(service: Service, view: NodeView) -> _Shared:
+    family = view.family
+    external_local = service.external_traffic_policy == "Local" and (
+        service.type != "ClusterIP" or bool(service.external_ips)
+    )
+    return _Shared(
+        cluster_ip_field=f"spec.clusterIPs[{service.cluster_ips.index(service.cluster_ip(family))}]",
+        external_ips=tuple(
+            [
+                (address, f"spec.externalIPs[{i}]")
+                for i, address in enumerate(service.external_ips)
+                if family_of(address) == family
+            ]
+        ),
+        load_balancer_ips=tuple(
+            [
+                (ingress.ip, f"status.loadBalancer.ingress[{i}].ip")
+                for i, ingress in enumerate(service.load_balancer_ingress)
+                if family_of(ingress.ip) == family
+                and (ingress.ip_mode == "VIP" or not view.load_balancer_ip_mode)
+            ]
+        ),
+        source_ranges=tuple(
+            [cidr for cidr in service.load_balancer_source_ranges if family_of(cidr) == family]
+        ),
+        health_check_node_port=(
+            service.health_check_node_port
+            if service.type == "LoadBalancer" and external_local
+            else 0
+        ),
+        external_local=external_local,
+        follow_hints=not view.hints_need_annotation or _asks_for_hints(service),
+    )
+
+
+def _spec(
+    service: Service,
+    port: ServicePort,
+    index: int,
+    cluster_ip: str,
+    slices: tuple[EndpointSlice, ...],
+    view: NodeView,
+    shared: _Shared,
+) -> ServicePortSpec:
+    return ServicePortSpec(
+        name=FragmentName(service.namespace, service.name, port.name, port.protocol),
+        cluster_ip=cluster_ip,
+        cluster_ip_field=shared.cluster_ip_field,
+        port=port.port,
+        port_field=f"spec.ports[{index}]",
+        external_ips=shared.external_ips,
+        load_balancer_ips=shared.load_balancer_ips,
+        source_ranges=shared.source_ranges,
+        node_port=port.node_port,
+        health_check_node_port=shared.health_check_node_port,
+        affinity=(
+            service.session_affinity_timeout if service.session_affinity == "ClientIP" else 0
+        ),
+        internal_local=service.internal_traffic_policy == "Local",
+        external_local=shared.external_local,
+        follow_hints=shared.follow_hints,
+        endpoints=collect(slices, port.name, port.protocol, view.family, view.settings.node_name),
+    )
+
+
+def _is_labelled_away(labels: object) -> bool:
+    return bool(labels) and (PROXY_NAME_LABEL in labels or HEADLESS_LABEL in labels)  # type: ignore[operator]
+
+
+def _asks_for_hints(service: Service) -> bool:
+    """Whether annotations turn hints on: the older one wins, any word but "disabled" does."""
+    annotations = service.annotations
+    if not annotations:
+        return False
+    value = annotations.get(OLD_HINTS_ANNOTATION)
+    if value is None:
+        value = annotations.get(HINTS_ANNOTATION, "")
+    return value not in ("", "disabled", "Disabled")

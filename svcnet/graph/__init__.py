@@ -1,0 +1,53 @@
+"""The rule graph: what a node should do with a packet, as data.
+
+It knows no Kubernetes object and no tool's language. :func:`evaluate` is its meaning;
+renderers are tested against it.
+"""
+
+from svcnet.graph.diff import GraphDiff, diff
+from svcnet.graph.dot import dot
+from svcnet.graph.dump import dump
+from svcnet.graph.evaluate import Deliver, Outcome, Packet, Pass, Refuse, evaluate
+from svcnet.graph.fragment import Fragment, FragmentName
+from svcnet.graph.nodes import (
+    Accept,
+    Balance,
+    Dispatch,
+    Drop,
+    External,
+    Firewall,
+    GraphNode,
+    Origin,
+    Reject,
+    Translate,
+)
+from svcnet.graph.rule_graph import RuleGraph
+from svcnet.graph.settings import LocalDetector, NodeSettings
+
+__all__ = [
+    "Accept",
+    "Balance",
+    "Deliver",
+    "Dispatch",
+    "Drop",
+    "External",
+    "Firewall",
+    "Fragment",
+    "FragmentName",
+    "GraphDiff",
+    "GraphNode",
+    "LocalDetector",
+    "NodeSettings",
+    "Origin",
+    "Outcome",
+    "Packet",
+    "Pass",
+    "Refuse",
+    "Reject",
+    "RuleGraph",
+    "Translate",
+    "diff",
+    "dot",
+    "dump",
+    "evaluate",
+]

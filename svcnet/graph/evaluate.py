@@ -1,0 +1,168 @@
+"""The meaning of a rule graph: what becomes of a packet, with exact chances.
+
+Renderers are tested against this, and it answers "where can my packet go, and why".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TypeAlias
+
+from attrs import frozen
+
+from svcnet.graph.fragment import Fragment
+from svcnet.graph.nodes import Balance, Dispatch, Drop, External, Firewall, Reject, Translate
+from svcnet.graph.rule_graph import RuleGraph
+from svcnet.graph.settings import NodeSettings, contains
+
+
+@frozen
+class Packet:
+    """The first packet of a connection, as it reaches the node or is sent by it.
+
+    ``interface`` is the one it came in by; empty for packets of the node itself.
+    ``remembered`` are the endpoints (``ip:port``) that session affinity still holds for
+    this source.
+    """
+
+    source: str
+    destination: str
+    port: int
+    protocol: str = "TCP"
+    interface: str = ""
+    remembered: frozenset[str] = frozenset()
+
+
+@frozen
+class Deliver:
+    """The packet goes to an endpoint; ``masquerade`` if with the node's source address."""
+
+    address: str
+    port: int
+    masquerade: bool
+
+
+@frozen
+class Refuse:
+    """The packet is answered with an ICMP error (``reject``) or lost (``drop``)."""
+
+    how: str
+    reason: str
+
+
+@frozen
+class Pass:
+    """The packet is none of a Service's: svcnet leaves it alone."""
+
+
+Verdict: TypeAlias = Deliver | Refuse | Pass
+
+
+@frozen
+class Outcome:
+    """One possible end of a packet, its chance, and the ids of the nodes on the way.
+
+    The first element of ``path`` is the fragment's name, empty for :class:`Pass`.
+    """
+
+    verdict: Verdict
+    probability: Fraction
+    path: tuple[str, ...]
+
+
+def evaluate(graph: RuleGraph, packet: Packet) -> tuple[Outcome, ...]:
+    """Return every possible outcome for `packet`; the probabilities add up to 1."""
+    found = _frontend(graph, packet)
+    if found is None:
+        return (Outcome(Pass(), Fraction(1), ()),)
+    fragment, dispatch = found
+    walk = _Walk(graph.settings, fragment, packet)
+    return tuple(walk.dispatch(dispatch))
+
+
+def _frontend(graph: RuleGraph, packet: Packet) -> tuple[Fragment, Dispatch] | None:
+    """Return the frontend that takes the packet.
+
+    An address that a Service names comes before a node port, and a frontend that leads
+    somewhere before one that refuses: refusals are made after translation.
+    """
+    key = (packet.destination, packet.protocol, packet.port)
+    found = list(graph.frontends.get(key, ()))
+    if graph.settings.is_node_address(packet.destination):
+        serves = graph.settings.answers_node_ports(packet.destination)
+        found += [
+            (fragment, dispatch)
+            for fragment, dispatch in graph.frontends.get(("", *key[1:]), ())
+            if serves or dispatch.target == "reject"
+        ]
+    found.sort(key=lambda pair: _refuses(*pair))
+    return found[0] if found else None
+
+
+def _refuses(fragment: Fragment, dispatch: Dispatch) -> bool:
+    return isinstance(fragment.node(dispatch.target), Reject | Drop)
+
+
+@frozen
+class _Walk:
+    """One packet's way through one fragment."""
+
+    settings: NodeSettings
+    fragment: Fragment
+    packet: Packet
+
+    def dispatch(self, dispatch: Dispatch) -> Iterator[Outcome]:
+        masquerade = dispatch.masquerade == "always" or (
+            dispatch.masquerade == "off-cluster" and not self._from_local_pod()
+        )
+        path = (str(self.fragment.name), dispatch.id)
+        yield from self.visit(dispatch.target, path, Fraction(1), masquerade)
+
+    def visit(
+        self, node_id: str, path: tuple[str, ...], chance: Fraction, masquerade: bool
+    ) -> Iterator[Outcome]:
+        node = self.fragment.node(node_id)
+        path = (*path, node_id)
+        match node:
+            case Firewall():
+                yield from self.visit(self._past_firewall(node), path, chance, masquerade)
+            case External():
+                target, external_masquerade = self._past_external(node)
+                yield from self.visit(target, path, chance, masquerade or external_masquerade)
+            case Balance():
+                for target, share in self._shares(node):
+                    yield from self.visit(target, path, chance * share, masquerade)
+            case Translate():
+                hairpin = self.packet.source == node.address
+                verdict = Deliver(node.address, node.port, masquerade or hairpin)
+                yield Outcome(verdict, chance, path)
+            case Reject():
+                yield Outcome(Refuse("reject", node.reason), chance, path)
+            case Drop():
+                yield Outcome(Refuse("drop", node.reason), chance, path)
+
+    def _past_firewall(self, node: Firewall) -> str:
+        source = self.packet.source
+        inside = source in node.own_addresses or any(contains(r, source) for r in node.ranges)
+        return node.target if inside else node.otherwise
+
+    def _past_external(self, node: External) -> tuple[str, bool]:
+        if not node.keep_source:
+            return node.target, True
+        if self._from_local_pod():
+            return node.cluster, False
+        if self.settings.is_node_address(self.packet.source):
+            return node.cluster, True
+        return node.target, False
+
+    def _from_local_pod(self) -> bool:
+        return self.settings.local_detector.is_local(self.packet.source, self.packet.interface)
+
+    def _shares(self, node: Balance) -> list[tuple[str, Fraction]]:
+        if node.affinity:
+            for target in node.targets:
+                if target in self.packet.remembered:
+                    return [(target, Fraction(1))]
+        share = Fraction(1, len(node.targets))
+        return [(target, share) for target in node.targets]

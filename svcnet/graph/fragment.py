@@ -1,0 +1,96 @@
+"""A fragment: the part of the rule graph that one service port makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from attrs import frozen
+
+from svcnet.graph.nodes import (
+    Accept,
+    Balance,
+    Dispatch,
+    Drop,
+    External,
+    Firewall,
+    GraphNode,
+    Reject,
+    Translate,
+)
+
+
+class FragmentName(NamedTuple):
+    """The name of a service port; fragments are visited in the order of these names.
+
+    ``protocol`` is ``TCP``, ``UDP`` or ``SCTP``.
+    """
+
+    namespace: str
+    name: str
+    port_name: str
+    protocol: str
+
+    @property
+    def service_port(self) -> str:
+        """``namespace/name``, with ``:port`` only when the port has a name."""
+        port = f":{self.port_name}" if self.port_name else ""
+        return f"{self.namespace}/{self.name}{port}"
+
+    def __str__(self) -> str:
+        return f"{self.service_port}/{self.protocol}"
+
+
+@frozen
+class Fragment:
+    """The nodes of one service port, by role.
+
+    ``dispatches`` come in the order in which rules are written: cluster IP, external
+    IPs, load balancer addresses, node port. ``translates`` are all endpoints that
+    ``cluster`` or ``local`` can choose. ``endpoint_count`` counts every endpoint that
+    the service port has anywhere, usable or not.
+    """
+
+    name: FragmentName
+    dispatches: tuple[Dispatch, ...]
+    firewall: Firewall | None = None
+    external: External | None = None
+    cluster: Balance | None = None
+    local: Balance | None = None
+    translates: tuple[Translate, ...] = ()
+    refusals: tuple[Reject | Drop, ...] = ()
+    health_check: Accept | None = None
+    endpoint_count: int = 0
+
+    def nodes(self) -> Iterator[GraphNode]:
+        """Yield every node, in the order in which a packet could meet them."""
+        yield from self.dispatches
+        for node in (self.firewall, self.external, self.cluster, self.local):
+            if node is not None:
+                yield node
+        yield from self.translates
+        yield from self.refusals
+        if self.health_check is not None:
+            yield self.health_check
+
+    def node(self, node_id: str) -> GraphNode:
+        """Return the node with that id; raises KeyError when there is none."""
+        for node in self.nodes():
+            if node.id == node_id:
+                return node
+        raise KeyError(node_id)
+
+
+def successors(node: GraphNode) -> tuple[str, ...]:
+    """Return the ids of the nodes that `node` can hand a packet to."""
+    match node:
+        case Dispatch():
+            return (node.target,)
+        case Firewall():
+            return (node.target, node.otherwise)
+        case External():
+            return (node.target, node.cluster) if node.keep_source else (node.target,)
+        case Balance():
+            return node.targets
+        case _:
+            return ()

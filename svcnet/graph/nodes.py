@@ -1,0 +1,139 @@
+"""The kinds of node of a rule graph. Each is one decision about a packet.
+
+Nodes refer to each other by id. An id is unique within the fragment (one service
+port) that holds it, and no edge leaves a fragment, so ids stay short and stable:
+``cluster``, ``local``, ``external``, ``firewall``, ``reject``, ``drop``, and for an
+endpoint its ``address:port``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+Frontend = Literal["cluster-ip", "external-ip", "load-balancer", "node-port"]
+Masquerade = Literal["never", "off-cluster", "always"]
+
+
+@frozen
+class Origin:
+    """What in the input caused a node: an object, its port, and the field."""
+
+    namespace: str
+    name: str
+    port_name: str
+    field: str
+
+    def __str__(self) -> str:
+        port = f":{self.port_name}" if self.port_name else ""
+        return f"{self.namespace}/{self.name}{port} {self.field}"
+
+
+@frozen
+class Dispatch:
+    """A destination that belongs to this service port, and the node that decides next.
+
+    ``address`` is empty for a node port: any address that the node answers node ports
+    on. ``masquerade`` says for which sources this frontend alone asks for the node's
+    source address; the nodes behind it may ask for it too.
+    """
+
+    id: str
+    origin: Origin
+    frontend: Frontend
+    address: str
+    port: int
+    target: str
+    masquerade: Masquerade = "never"
+
+
+@frozen
+class Firewall:
+    """Whether a source may use a load balancer address.
+
+    A source in ``ranges`` goes on to ``target``; any other to ``otherwise``.
+    ``own_addresses`` are the load balancer addresses themselves, which are let in when
+    the node is: a node that holds one uses it as its source (kube-proxy's rule).
+    """
+
+    id: str
+    origin: Origin
+    ranges: tuple[str, ...]
+    own_addresses: tuple[str, ...]
+    target: str
+    otherwise: str
+
+
+@frozen
+class External:
+    """Where traffic from outside the cluster goes, and whether its source is kept.
+
+    Outside traffic goes to ``target``. With ``keep_source``, traffic of this node's
+    pods goes to ``cluster`` unchanged, and the node's own traffic goes there
+    masqueraded: both are treated as if they had left and come back through a load
+    balancer. Without it everything is masqueraded and ``cluster`` is not used.
+    """
+
+    id: str
+    origin: Origin
+    target: str
+    keep_source: bool
+    cluster: str
+
+
+@frozen
+class Balance:
+    """One of several endpoints, each as likely as the other.
+
+    ``targets`` are ids of :class:`Translate` nodes in their order. ``affinity`` is the
+    time in seconds for which a client stays with its endpoint, 0 for none.
+    """
+
+    id: str
+    origin: Origin
+    targets: tuple[str, ...]
+    affinity: int = 0
+
+
+@frozen
+class Translate:
+    """The endpoint that a packet is sent to; a packet from that very endpoint is masqueraded."""
+
+    id: str
+    origin: Origin
+    address: str
+    port: int
+    local: bool
+
+
+@frozen
+class Accept:
+    """A health-check node port, which the node itself answers and must not filter."""
+
+    id: str
+    origin: Origin
+    port: int
+
+
+@frozen
+class Reject:
+    """Traffic is refused with an ICMP error, for ``reason``."""
+
+    id: str
+    origin: Origin
+    reason: str
+
+
+@frozen
+class Drop:
+    """Traffic is dropped without an answer, for ``reason``."""
+
+    id: str
+    origin: Origin
+    reason: str
+
+
+GraphNode: TypeAlias = (
+    Dispatch | Firewall | External | Balance | Translate | Accept | Reject | Drop
+)

@@ -1,0 +1,50 @@
+"""The rule graph of one node and one IP family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from attrs import field, frozen
+from immutables import Map
+
+from svcnet.graph.fragment import Fragment, FragmentName
+from svcnet.graph.nodes import Dispatch
+from svcnet.graph.settings import NodeSettings
+
+LARGE_CLUSTER_ENDPOINTS = 1000
+
+
+@frozen
+class RuleGraph:
+    """What a node should do with packets of one IP family.
+
+    ``fragments`` is persistent: a graph made from another shares every fragment that
+    did not change. Two graphs are equal when their settings and fragments are.
+    ``endpoint_count`` is the sum of the fragments'.
+    """
+
+    settings: NodeSettings
+    fragments: Map[FragmentName, Fragment] = Map()
+    endpoint_count: int = field(default=0, eq=False)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether renderers leave out what only helps people read (kube-proxy's bound)."""
+        return self.endpoint_count > LARGE_CLUSTER_ENDPOINTS
+
+    def __iter__(self) -> Iterator[Fragment]:
+        """Yield the fragments in the order of their names, whatever order they came in."""
+        fragments = self.fragments
+        for name in sorted(fragments):
+            yield fragments[name]
+
+    @cached_property
+    def frontends(self) -> Mapping[tuple[str, str, int], tuple[tuple[Fragment, Dispatch], ...]]:
+        """Every dispatch by (address, protocol, port), in the fragments' order."""
+        index: dict[tuple[str, str, int], list[tuple[Fragment, Dispatch]]] = {}
+        for fragment in self:
+            for dispatch in fragment.dispatches:
+                key = (dispatch.address, fragment.name.protocol, dispatch.port)
+                index.setdefault(key, []).append((fragment, dispatch))
+        return {key: tuple(found) for key, found in index.items()}

@@ -1,0 +1,74 @@
+"""What the whole graph shares: facts and choices of the node that it is made for."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import Literal
+
+from attrs import frozen
+
+
+@frozen
+class LocalDetector:
+    """How a packet from one of this node's pods is told from any other.
+
+    ``value`` is a CIDR for kind ``cidr``, an interface for ``bridge``, the start of
+    interface names for ``prefix``, and empty for ``none``: nothing can be told.
+    """
+
+    kind: Literal["none", "cidr", "bridge", "prefix"] = "none"
+    value: str = ""
+
+    def is_local(self, source: str, interface: str) -> bool:
+        """Return whether a packet from `source` that came in by `interface` is a local pod's."""
+        match self.kind:
+            case "cidr":
+                return contains(self.value, source)
+            case "bridge":
+                return interface == self.value
+            case "prefix":
+                return bool(interface) and interface.startswith(self.value)
+            case _:
+                return False
+
+
+@frozen
+class NodeSettings:
+    """The node's side of a rule graph, for one IP family.
+
+    ``addresses`` are all of the host's in this family, loopback included.
+    ``node_port_addresses`` are those that answer node ports; None means all of them.
+    ``localhost_node_ports`` says whether node ports also answer on IPv4 loopback.
+    ``masquerade_mark`` is the packet mark, one bit, that asks for masquerading.
+    """
+
+    family: Literal["IPv4", "IPv6"]
+    node_name: str = ""
+    node_ip: str = ""
+    addresses: tuple[str, ...] = ()
+    node_port_addresses: tuple[str, ...] | None = None
+    localhost_node_ports: bool = False
+    local_detector: LocalDetector = LocalDetector()
+    masquerade_mark: int = 1 << 14
+    masquerade_all: bool = False
+    random_fully: bool = True
+    conntrack_tcp_be_liberal: bool = False
+
+    def answers_node_ports(self, address: str) -> bool:
+        """Return whether node ports are served on `address`, an address of this host."""
+        if self.node_port_addresses is not None:
+            return address in self.node_port_addresses
+        if address == "::1":
+            return False
+        if address.startswith("127."):
+            return self.localhost_node_ports
+        return self.is_node_address(address)
+
+    def is_node_address(self, address: str) -> bool:
+        """Return whether the kernel treats `address` as the host's own (type LOCAL)."""
+        return address in self.addresses or address.startswith("127.")
+
+
+def contains(cidr: str, address: str) -> bool:
+    """Return whether `address` lies in `cidr`; never true across IP families."""
+    return ip_address(address) in ip_network(cidr)

@@ -1,0 +1,52 @@
+"""What a cluster says about its Services, and what a node says about itself.
+
+Frozen, slotted values without behaviour beyond small derived facts. They hold only
+the fields that can change an output, with the API server's defaults already filled
+in: :mod:`svcnet.sources` makes them from manifests, tests make them by hand.
+"""
+
+from svcnet.models.config import (
+    ConntrackConfiguration,
+    DetectLocalConfiguration,
+    IPTablesConfiguration,
+    IPVSConfiguration,
+    KubeProxyConfiguration,
+    NFTablesConfiguration,
+)
+from svcnet.models.endpoints import (
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSlice,
+    EndpointSubset,
+    Endpoint,
+)
+from svcnet.models.family import IPFamily
+from svcnet.models.host import Host
+from svcnet.models.node import Node
+from svcnet.models.service import LoadBalancerIngress, Service, ServiceCIDR, ServicePort
+from svcnet.models.state import ClusterState, NamespacedName
+
+__all__ = [
+    "ClusterState",
+    "ConntrackConfiguration",
+    "DetectLocalConfiguration",
+    "Endpoint",
+    "EndpointAddress",
+    "EndpointPort",
+    "EndpointSlice",
+    "EndpointSubset",
+    "Endpoints",
+    "Host",
+    "IPFamily",
+    "IPTablesConfiguration",
+    "IPVSConfiguration",
+    "KubeProxyConfiguration",
+    "LoadBalancerIngress",
+    "NFTablesConfiguration",
+    "NamespacedName",
+    "Node",
+    "Service",
+    "ServiceCIDR",
+    "ServicePort",
+]

@@ -1,0 +1,91 @@
+"""KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), the fields that change an output.
+
+Durations are seconds; ``None`` stands for a field that was left out where that
+differs from zero. Defaults are those of kube-proxy v1.30.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import field, frozen
+
+DetectLocalMode = Literal["", "ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]
+
+
+@frozen
+class DetectLocalConfiguration:
+    """How traffic of this node's pods is recognised by interface."""
+
+    bridge_interface: str = ""
+    interface_name_prefix: str = ""
+
+
+@frozen
+class IPTablesConfiguration:
+    """The ``iptables`` section."""
+
+    masquerade_bit: int = 14
+    masquerade_all: bool = False
+    localhost_node_ports: bool = True
+    sync_period: float = 30.0
+    min_sync_period: float = 1.0
+
+
+@frozen
+class IPVSConfiguration:
+    """The ``ipvs`` section; timeouts of None leave the kernel's own values."""
+
+    scheduler: str = "rr"
+    strict_arp: bool = False
+    exclude_cidrs: tuple[str, ...] = ()
+    tcp_timeout: float | None = None
+    tcp_fin_timeout: float | None = None
+    udp_timeout: float | None = None
+    sync_period: float = 30.0
+    min_sync_period: float = 0.0
+
+
+@frozen
+class NFTablesConfiguration:
+    """The ``nftables`` section."""
+
+    masquerade_bit: int = 14
+    masquerade_all: bool = False
+    sync_period: float = 30.0
+    min_sync_period: float = 1.0
+
+
+@frozen
+class ConntrackConfiguration:
+    """The ``conntrack`` section."""
+
+    max_per_core: int = 32768
+    min: int = 131072
+    tcp_established_timeout: float = 86400.0
+    tcp_close_wait_timeout: float = 3600.0
+    tcp_be_liberal: bool = False
+    udp_timeout: float | None = None
+    udp_stream_timeout: float | None = None
+
+
+@frozen
+class KubeProxyConfiguration:
+    """The configuration of a node's service proxy."""
+
+    mode: Literal["", "iptables", "ipvs", "nftables", "userspace"] = ""
+    hostname_override: str = ""
+    cluster_cidrs: tuple[str, ...] = ()
+    detect_local_mode: DetectLocalMode = ""
+    detect_local: DetectLocalConfiguration = DetectLocalConfiguration()
+    node_port_addresses: tuple[str, ...] = ()
+    iptables: IPTablesConfiguration = IPTablesConfiguration()
+    ipvs: IPVSConfiguration = IPVSConfiguration()
+    nftables: NFTablesConfiguration = NFTablesConfiguration()
+    conntrack: ConntrackConfiguration = ConntrackConfiguration()
+    feature_gates: Mapping[str, bool] = field(factory=dict)
+
+    def feature(self, gate: str, default: bool) -> bool:
+        """Return whether a feature gate is on, `default` when the configuration is silent."""
+        return self.feature_gates.get(gate, default)

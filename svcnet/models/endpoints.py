@@ -1,0 +1,116 @@
+"""EndpointSlice (discovery.k8s.io/v1) and Endpoints (core/v1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import field, frozen
+
+from svcnet.models.family import IP_FAMILIES, family_of
+from svcnet.models.service import Protocol
+
+
+@frozen
+class EndpointPort:
+    """A port that every endpoint of a slice serves; ``port`` 0 means none was given."""
+
+    port: int
+    name: str = ""
+    protocol: Protocol = "TCP"
+
+
+@frozen
+class Endpoint:
+    """One endpoint of a slice.
+
+    ``addresses`` keep the text they were written with, because the reference prints
+    that. ``zone_hints`` are the names in ``hints.forZones``. Absent conditions have
+    their meaning already: ready and serving true, terminating false.
+    """
+
+    addresses: tuple[str, ...]
+    node_name: str = ""
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    zone: str = ""
+    zone_hints: tuple[str, ...] = ()
+    hostname: str = ""
+
+
+@frozen
+class EndpointSlice:
+    """A slice of a Service's endpoints; ``service_name`` is its kubernetes.io/service-name label."""
+
+    namespace: str
+    name: str
+    service_name: str
+    address_type: Literal["IPv4", "IPv6", "FQDN"] = "IPv4"
+    ports: tuple[EndpointPort, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    labels: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class EndpointAddress:
+    """An address of a core/v1 Endpoints subset."""
+
+    ip: str
+    node_name: str = ""
+    hostname: str = ""
+
+
+@frozen
+class EndpointSubset:
+    """Addresses that serve the same ports."""
+
+    addresses: tuple[EndpointAddress, ...] = ()
+    not_ready_addresses: tuple[EndpointAddress, ...] = ()
+    ports: tuple[EndpointPort, ...] = ()
+
+
+@frozen
+class Endpoints:
+    """A core/v1 Endpoints object; it has the name of its Service."""
+
+    namespace: str
+    name: str
+    subsets: tuple[EndpointSubset, ...] = ()
+    labels: Mapping[str, str] = field(factory=dict)
+
+    def as_slices(self) -> tuple[EndpointSlice, ...]:
+        """Return the slices that mirror this object: one a subset and IP family.
+
+        The ready and the not-ready addresses of a subset become endpoints with that
+        condition (the EndpointSliceMirroring controller's rule).
+        """
+        slices = []
+        for number, subset in enumerate(self.subsets):
+            endpoints = [_mirrored(address, True) for address in subset.addresses]
+            endpoints += [_mirrored(address, False) for address in subset.not_ready_addresses]
+            for family in IP_FAMILIES:
+                chosen = tuple(e for e in endpoints if family_of(e.addresses[0]) == family)
+                if chosen:
+                    slices.append(
+                        EndpointSlice(
+                            namespace=self.namespace,
+                            name=f"{self.name}-{number}-{family.lower()}",
+                            service_name=self.name,
+                            address_type=family,
+                            ports=subset.ports,
+                            endpoints=chosen,
+                            labels=self.labels,
+                        )
+                    )
+        return tuple(slices)
+
+
+def _mirrored(address: EndpointAddress, ready: bool) -> Endpoint:
+    return Endpoint(
+        addresses=(address.ip,),
+        node_name=address.node_name,
+        ready=ready,
+        serving=ready,
+        hostname=address.hostname,
+    )

@@ -1,0 +1,20 @@
+"""Facts of the machine that rules are made for."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Host:
+    """What a node's kernel and interfaces are like, as ``svcnet probe`` prints it.
+
+    ``addresses`` are those of all interfaces, without prefix lengths; None means
+    unknown, and then the Node's own addresses and the two loopback addresses stand
+    in. ``iptables_random_fully`` says that MASQUERADE takes ``--random-fully``.
+    ``conntrack_tcp_be_liberal`` is the sysctl ``nf_conntrack_tcp_be_liberal``.
+    """
+
+    addresses: tuple[str, ...] | None = None
+    iptables_random_fully: bool = True
+    conntrack_tcp_be_liberal: bool = False

@@ -1,0 +1,93 @@
+"""Service (core/v1) and ServiceCIDR (networking.k8s.io/v1alpha1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import field, frozen
+
+from svcnet.models.family import IPFamily, family_of
+
+Protocol = Literal["TCP", "UDP", "SCTP"]
+ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
+TrafficPolicy = Literal["Cluster", "Local"]
+
+HEADLESS = "None"
+"""The value of ``spec.clusterIP`` that asks for no virtual IP."""
+
+
+@frozen
+class ServicePort:
+    """One entry of ``spec.ports``.
+
+    ``name`` is the empty string for an unnamed port, ``node_port`` is 0 when none is
+    allocated, and ``target_port`` is the number or name as written.
+    """
+
+    port: int
+    name: str = ""
+    protocol: Protocol = "TCP"
+    target_port: int | str = 0
+    node_port: int = 0
+
+
+@frozen
+class LoadBalancerIngress:
+    """One entry of ``status.loadBalancer.ingress`` that has an address.
+
+    ``ip_mode`` is ``VIP`` or ``Proxy`` (KEP-1860); only a VIP makes rules on a node.
+    """
+
+    ip: str
+    ip_mode: Literal["VIP", "Proxy"] = "VIP"
+
+
+@frozen
+class Service:
+    """A Service, with the API server's defaults filled in.
+
+    Addresses are canonical text. ``cluster_ips`` is empty for type ExternalName and
+    ``("None",)`` for a headless Service. ``load_balancer_source_ranges`` are network
+    CIDRs without host bits. ``session_affinity_timeout`` is in seconds.
+    """
+
+    namespace: str
+    name: str
+    ports: tuple[ServicePort, ...] = ()
+    type: ServiceType = "ClusterIP"
+    cluster_ips: tuple[str, ...] = ()
+    ip_families: tuple[IPFamily, ...] = ()
+    external_ips: tuple[str, ...] = ()
+    external_name: str = ""
+    load_balancer_source_ranges: tuple[str, ...] = ()
+    load_balancer_ingress: tuple[LoadBalancerIngress, ...] = ()
+    session_affinity: Literal["None", "ClientIP"] = "None"
+    session_affinity_timeout: int = 10800
+    internal_traffic_policy: TrafficPolicy = "Cluster"
+    external_traffic_policy: TrafficPolicy = "Cluster"
+    health_check_node_port: int = 0
+    publish_not_ready_addresses: bool = False
+    selector: Mapping[str, str] = field(factory=dict)
+    labels: Mapping[str, str] = field(factory=dict)
+    annotations: Mapping[str, str] = field(factory=dict)
+
+    def cluster_ip(self, family: IPFamily) -> str:
+        """Return the virtual IP of `family`, or the empty string when there is none."""
+        for address in self.cluster_ips:
+            if address != HEADLESS and family_of(address) == family:
+                return address
+        return ""
+
+    @property
+    def is_headless(self) -> bool:
+        """Whether the Service asks for no virtual IP."""
+        return self.cluster_ips[:1] == (HEADLESS,)
+
+
+@frozen
+class ServiceCIDR:
+    """The ranges that virtual IPs are taken from."""
+
+    name: str
+    cidrs: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Renderers write a rule graph in the languages that a node understands. All are pure."""

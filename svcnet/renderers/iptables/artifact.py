@@ -1,0 +1,229 @@
+"""What the iptables renderer makes: restore text, kept in the pieces it was made from.
+
+The pieces let an executor load a large text in several transactions, and let the next
+render reuse what did not change. Joined, they are the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from attrs import evolve, field, frozen
+
+from svcnet.graph import Fragment, FragmentName, NodeSettings
+from svcnet.graph.nodes import Origin
+from svcnet.renderers.iptables.jumps import Jump
+
+
+@frozen
+class Block:
+    """The text of one service port. Every line ends in a newline.
+
+    ``chains`` are its own chains in the nat table and ``own`` their rules. ``shared``
+    are its rules in KUBE-SERVICES and KUBE-NODEPORTS of that table, ``filter`` those
+    in the filter table's chains.
+    """
+
+    fragment: Fragment = field(repr=False)
+    chains: tuple[str, ...]
+    shared: str
+    own: str
+    filter: str
+
+    @property
+    def declarations(self) -> str:
+        """The lines that make, or empty, the service port's own chains."""
+        return declare(self.chains)
+
+
+@frozen
+class Table:
+    """The part of one table that no service port owns: chain names, first and last rules."""
+
+    name: str
+    chains: tuple[str, ...]
+    first: str
+    last: str
+
+
+@frozen
+class RestoreText:
+    """A whole sync: text for ``iptables-restore --noflush`` (``ip6tables-`` for IPv6).
+
+    ``stale`` are chains to delete that some earlier sync left. ``jumps`` are the rules
+    of the built-in chains that lead here.
+    """
+
+    settings: NodeSettings
+    filter: Table
+    nat: Table
+    blocks: Mapping[FragmentName, Block] = field(repr=False)
+    is_large: bool
+    jumps: tuple[Jump, ...]
+    stale: tuple[str, ...] = ()
+
+    def without(self, stale: tuple[str, ...]) -> RestoreText:
+        """Return the same sync, which also deletes the `stale` chains of the nat table."""
+        return evolve(self, stale=stale)
+
+    @cached_property
+    def text(self) -> str:
+        """The text in kube-proxy's order, as one transaction a table."""
+        return "".join(self._filter_parts()) + "".join(self._nat_parts())
+
+    @property
+    def text_with_jumps(self) -> str:
+        """:attr:`text` and the jumps from the built-in chains, for a clean machine.
+
+        Restore text has no way to say "unless it is there", so the built-in chains it
+        uses are emptied first: that makes loading it twice the same as once. A machine
+        with rules of its own wants ``svcnet apply``, which leaves those alone.
+        """
+        return self.text + "".join(self._jump_parts())
+
+    def transactions(self, services: int) -> Iterator[str]:
+        """Yield the text as several, each with the own chains of at most `services` service ports.
+
+        The shared chains come last, so that no packet is led to a chain that is not
+        there yet. Loading all of them gives the same rules as loading :attr:`text`.
+        """
+        blocks = list(self.blocks.values())
+        if len(blocks) <= services:
+            yield self.text
+            return
+        yield self._ground()
+        for start in range(0, len(blocks), services):
+            chunk = blocks[start : start + services]
+            # Chains sorted downwards are found fastest by the nft variant, whose list
+            # of new chains is walked from its end.
+            yield "".join(
+                [
+                    "*nat\n",
+                    declare(sorted((c for b in chunk for c in b.chains), reverse=True)),
+                    *(b.own for b in chunk),
+                    "COMMIT\n",
+                ]
+            )
+        yield "".join([*self._filter_parts(), *self._shared_nat_parts()])
+
+    def origin_of_line(self, line: str) -> Origin | None:
+        """Return what caused a line of the text, None for lines that no Service caused."""
+        chain = _chain_of(line)
+        for block in self.blocks.values():
+            if chain in block.chains or _has_line(block, line):
+                return _origin(block.fragment, chain)
+        return None
+
+    def _filter_parts(self) -> Iterator[str]:
+        table = self.filter
+        yield f"*filter\n{declare(table.chains)}{table.first}"
+        for block in self.blocks.values():
+            yield block.filter
+        yield f"{table.last}COMMIT\n"
+
+    def _nat_parts(self) -> Iterator[str]:
+        table = self.nat
+        yield f"*nat\n{declare(table.chains)}"
+        for block in self.blocks.values():
+            yield block.declarations
+        yield declare(self.stale)
+        yield table.first
+        for block in self.blocks.values():
+            yield block.shared
+            yield block.own
+        yield f"{delete(self.stale)}{table.last}COMMIT\n"
+
+    def _shared_nat_parts(self) -> Iterator[str]:
+        table = self.nat
+        yield f"*nat\n{declare(table.chains)}{declare(self.stale)}{table.first}"
+        for block in self.blocks.values():
+            yield block.shared
+        yield f"{delete(self.stale)}{table.last}COMMIT\n"
+
+    def _ground(self) -> str:
+        """The chains that service chains jump to; without flushing what already leads somewhere."""
+        mark_masq = "".join(
+            line for line in self.nat.first.splitlines(True) if "-A KUBE-MARK-MASQ " in line
+        )
+        return f"*nat\n:KUBE-MARK-MASQ - [0:0]\n{mark_masq}COMMIT\n"
+
+    def _jump_parts(self) -> Iterator[str]:
+        for table in ("filter", "nat"):
+            mine = [jump for jump in self.jumps if jump.table == table]
+            yield f"*{table}\n"
+            for chain in dict.fromkeys(jump.chain for jump in mine):
+                yield f"-F {chain}\n"
+            for jump in mine:
+                yield f"-I {jump.chain} {jump.rule}\n"
+            yield "COMMIT\n"
+
+
+@frozen
+class Delta:
+    """A step from one sync to another: text for ``iptables-restore --noflush``.
+
+    ``filter`` and ``nat_shared`` are single ``-I`` and ``-D`` lines in chains that many
+    service ports share. ``changed`` are blocks whose own chains are written anew, and
+    ``deleted`` the chains that go.
+    """
+
+    family: str
+    filter: str
+    nat_first: str
+    changed: tuple[Block, ...]
+    nat_shared: str
+    deleted: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.filter or self.nat_first or self.changed or self.nat_shared or self.deleted
+        )
+
+    @cached_property
+    def text(self) -> str:
+        """The text: one transaction for each table that changes, empty when none does."""
+        parts = [f"*filter\n{self.filter}COMMIT\n"] if self.filter else []
+        if self.nat_first or self.changed or self.nat_shared or self.deleted:
+            parts += [
+                "*nat\n",
+                *(block.declarations for block in self.changed),
+                declare(self.deleted),
+                self.nat_first,
+                *(block.own for block in self.changed),
+                self.nat_shared,
+                delete(self.deleted),
+                "COMMIT\n",
+            ]
+        return "".join(parts)
+
+
+def declare(chains: tuple[str, ...] | list[str]) -> str:
+    """Return the lines that make each chain, or empty it where it exists."""
+    return "".join([f":{chain} - [0:0]\n" for chain in chains])
+
+
+def delete(chains: tuple[str, ...]) -> str:
+    """Return the lines that delete each chain."""
+    return "".join([f"-X {chain}\n" for chain in chains])
+
+
+def _chain_of(line: str) -> str:
+    if line.startswith(":"):
+        return line[1:].split(" ", 1)[0]
+    words = line.split(" ", 2)
+    return words[1].strip() if len(words) > 1 else ""
+
+
+def _has_line(block: Block, line: str) -> bool:
+    return line + "\n" in block.shared.splitlines(True) + block.filter.splitlines(True)
+
+
+def _origin(fragment: Fragment, chain: str) -> Origin:
+    if chain.startswith("KUBE-SEP-") and fragment.translates:
+        return fragment.translates[0].origin
+    if chain.startswith("KUBE-FW-") and fragment.firewall is not None:
+        return fragment.firewall.origin
+    if chain.startswith("KUBE-EXT-") and fragment.external is not None:
+        return fragment.external.origin
+    return fragment.dispatches[0].origin

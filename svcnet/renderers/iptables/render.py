@@ -1,0 +1,126 @@
+"""From a rule graph, or a step between two, to iptables-restore text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from svcnet.graph import Fragment, FragmentName, GraphDiff, NodeSettings, RuleGraph
+from svcnet.renderers.iptables.artifact import Block, Delta, RestoreText, declare
+from svcnet.renderers.iptables.fixed import filter_table, nat_table, rules_by_chain
+from svcnet.renderers.iptables.jumps import jumps
+from svcnet.renderers.iptables.service import render_service_port
+
+
+def full(graph: RuleGraph, reuse: RestoreText | None = None) -> RestoreText:
+    """Return the text of a full sync.
+
+    `reuse` may be the text of an earlier graph of the same node: the blocks of service
+    ports that are the same fragment in both are taken from it. The result does not
+    depend on it.
+    """
+    settings = graph.settings
+    fragments = graph.fragments
+    known = _reusable(graph, reuse)
+    blocks = {}
+    for name in sorted(fragments):
+        fragment = fragments[name]
+        block = known.get(name)
+        if block is None or block.fragment is not fragment:
+            block = render_service_port(fragment, settings, graph.is_large)
+        blocks[name] = block
+    return RestoreText(
+        settings=settings,
+        filter=filter_table(settings),
+        nat=nat_table(settings),
+        blocks=blocks,
+        is_large=graph.is_large,
+        jumps=jumps(settings),
+    )
+
+
+def delta(diff: GraphDiff) -> Delta:
+    """Return the text that takes a machine from the rules of ``diff.old`` to those of ``diff.new``.
+
+    It names only what changed. New rules go to the head of a shared chain: among rules
+    for different destinations the order means nothing, and the rule that must stay last
+    in its chain does.
+    """
+    old, new = diff.old, diff.new
+    pairs: list[tuple[Block | None, Block | None]] = []
+    pairs += [(_block(old, before), None) for before in diff.removed]
+    pairs += [(_block(old, before), _block(new, after)) for before, after in _changed(diff)]
+    pairs += [(None, _block(new, after)) for after in diff.added]
+    changed, shared, filters = [], [], []
+    gone: set[str] = set()
+    for before, after in pairs:
+        if after is not None and (before is None or before.own != after.own):
+            changed.append(after)
+        gone.update(before.chains if before else ())
+        gone.difference_update(after.chains if after else ())
+        shared += _line_changes(before.shared if before else "", after.shared if after else "")
+        filters += _line_changes(before.filter if before else "", after.filter if after else "")
+    fixed_filter, fixed_nat, node_port_jumps = _fixed_changes(old.settings, new.settings)
+    return Delta(
+        family=new.settings.family,
+        filter=fixed_filter + "".join(sorted(filters)),
+        nat_first=fixed_nat,
+        changed=tuple(changed),
+        nat_shared="".join(sorted(shared)) + node_port_jumps,
+        deleted=tuple(sorted(gone)),
+    )
+
+
+def _reusable(graph: RuleGraph, text: RestoreText | None) -> Mapping[FragmentName, Block]:
+    if text is None or text.settings != graph.settings or text.is_large != graph.is_large:
+        return {}
+    return text.blocks
+
+
+def _block(graph: RuleGraph, fragment: Fragment) -> Block:
+    return render_service_port(fragment, graph.settings, graph.is_large)
+
+
+def _changed(diff: GraphDiff) -> Iterator[tuple[Fragment, Fragment]]:
+    """Yield the fragments to compare: all that both graphs have when the settings changed."""
+    if not diff.settings_changed:
+        yield from diff.changed
+        return
+    for after in diff.new:
+        before = diff.old.fragments.get(after.name)
+        if before is not None:
+            yield before, after
+
+
+def _line_changes(before: str, after: str) -> list[str]:
+    """Return ``-D`` lines for rules that went and ``-I`` lines for those that came."""
+    if before == after:
+        return []
+    old, new = Counter(before.splitlines(True)), Counter(after.splitlines(True))
+    return [
+        *(f"-D{line[2:]}" for line in (old - new).elements()),
+        *(f"-I{line[2:]}" for line in (new - old).elements()),
+    ]
+
+
+def _fixed_changes(old: NodeSettings, new: NodeSettings) -> tuple[str, str, str]:
+    """Return what changes in the filter table, in the nat table, and in its node port jumps."""
+    if old == new:
+        return "", "", ""
+    before, after = nat_table(old), nat_table(new)
+    jumps_went = "".join(f"-D{line[2:]}" for line in before.last.splitlines(True))
+    return (
+        _rewritten(
+            filter_table(old).first + filter_table(old).last,
+            filter_table(new).first + filter_table(new).last,
+        ),
+        _rewritten(before.first, after.first),
+        "" if before.last == after.last else jumps_went + after.last,
+    )
+
+
+def _rewritten(before: str, after: str) -> str:
+    """Return the text that makes chains with fixed rules only what they are in `after`."""
+    old, new = rules_by_chain(before), rules_by_chain(after)
+    chains = [chain for chain in {**old, **new} if old.get(chain) != new.get(chain)]
+    return declare(chains) + "".join(new.get(chain, "") for chain in chains)
