@@ -1,0 +1,158 @@
+"""Every code block of README.md and docs/ runs, and prints what the page says.
+
+- ``python``: the blocks of a page share one namespace; ``>>>`` lines are compared.
+- ``console``: each ``$`` line runs in a shell, and must print the lines that follow it;
+  ``...`` stands for anything.
+- ``yaml``: must be well-formed.
+- ``sh``: only in README.md, the two commands that ``.ci/run`` runs.
+- ``text`` is no code, and ``{name}`` is for Sphinx.
+
+Pages run in a copy of ``examples/``. A block below ``<!-- kernel -->`` needs root: its
+page runs once more, as a kernel test in a network namespace, with that block.
+"""
+
+import doctest
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+BLOCK = re.compile(r"^(<!-- kernel -->\n+)?```(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*\n)", re.MULTILINE)
+END = "--- end of a command ---"
+OPTIONS = doctest.ELLIPSIS
+
+
+class Block(NamedTuple):
+    language: str
+    body: str
+    page: Path
+    line: int
+    kernel: bool
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text("utf-8")
+    for match in BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start(3))
+        yield Block(match[2], match[3], page, line, bool(match[1]))
+
+
+def title(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_blocks(page: Path, folder: Path) -> None:
+    run(block for block in blocks(page) if not block.kernel)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(block.kernel for block in blocks(page))], ids=title
+)
+def test_blocks_with_root(page: Path, folder: Path) -> None:
+    namespace = f"svcnet-docs-{os.getpid()}"
+    inside = ("ip", "netns", "exec", namespace)
+    subprocess.run(["ip", "netns", "add", namespace], check=True)
+    try:
+        subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
+        run(blocks(page), inside)
+    finally:
+        subprocess.run(["ip", "netns", "delete", namespace], check=True)
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    commands = [block.body for block in blocks(ROOT / "README.md") if block.language == "sh"]
+    script = (ROOT / ".ci/run").read_text("utf-8")
+    assert len(commands) == 2
+    for command in commands:
+        assert command.strip() in script
+
+
+@pytest.mark.parametrize("golden", sorted(ROOT.glob("examples/*/golden.*.txt")), ids=title)
+def test_golden_file(golden: Path, folder: Path) -> None:
+    command = f"svcnet render {golden.parent.relative_to(ROOT)} --check {golden}"
+    assert shell([command], ()) == [""]
+
+
+def test_pictures_show_the_graph(folder: Path) -> None:
+    [text] = shell(["svcnet graph examples/my-service --output dot"], ())
+    picture = (ROOT / "docs/explanation/my-service.svg").read_text("utf-8")
+    labels = re.findall(r'label="(.*?)"', text)
+    words = {word for label in labels for word in re.split(r"\s|\\n", label)}
+    assert words
+    assert {word for word in words if word not in picture.replace("&#45;", "-")} == set()
+
+
+def run(page: Iterable[Block], inside: tuple[str, ...] = ()) -> None:
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in page:
+        if block.language == "python":
+            run_python(block, namespace)
+        elif block.language == "console":
+            run_console(block, inside)
+        elif block.language == "yaml":
+            assert all(document is not None for document in yaml.safe_load_all(block.body))
+        else:
+            readme = block.page.name == "README.md"
+            known = block.language in ("text", "sh" if readme else "text")
+            assert known or block.language.startswith("{"), f"{block.language}: not run"
+
+
+def run_python(block: Block, namespace: dict[str, object]) -> None:
+    if ">>> " not in block.body:
+        exec(compile("\n" * block.line + block.body, block.page, "exec"), namespace)
+        return
+    name = title(block.page)
+    test = doctest.DocTestParser().get_doctest(block.body, {}, name, name, block.line)
+    test.globs = namespace
+    report: list[str] = []
+    doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=report.append, clear_globs=False)
+    assert not report, "".join(report)
+
+
+def run_console(block: Block, inside: tuple[str, ...]) -> None:
+    _, *parts = COMMAND.split(block.body)
+    commands, wanted = parts[::2], parts[1::2]
+    assert commands, f"{title(block.page)}:{block.line}: no line starts with $"
+    checker = doctest.OutputChecker()
+    for command, want, got in zip(commands, wanted, shell(commands, inside), strict=True):
+        if not checker.check_output(want, got, OPTIONS):
+            example = doctest.Example(command, want)
+            pytest.fail(command + checker.output_difference(example, got, OPTIONS), pytrace=False)
+
+
+def shell(commands: list[str], inside: tuple[str, ...]) -> list[str]:
+    """Run commands in one shell; return what each printed, standard error included."""
+    script = "".join(
+        f"{command}\nstatus=$?; echo '{END}'; (exit $status)\n" for command in commands
+    )
+    done = subprocess.run(
+        [*inside, "bash", "-c", script],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.stdout.split(f"{END}\n")[:-1]
