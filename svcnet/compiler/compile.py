@@ -11,8 +11,10 @@ from svcnet.compiler.node import NodeView
 from svcnet.compiler.service_ports import service_ports
 from svcnet.graph import Fragment, FragmentName, RuleGraph
 from svcnet.models import ClusterState, NamespacedName
+from svcnet.nogc import without_gc
 
 
+@without_gc()
 def compile_state(state: ClusterState, view: NodeView) -> RuleGraph:
     """Return the rule graph of `state` as the node of `view` sees it."""
     fragments: dict[FragmentName, Fragment] = {}

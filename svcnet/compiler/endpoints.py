@@ -7,16 +7,19 @@ Sources: pkg/proxy/endpointslicecache.go (collecting) and pkg/proxy/topology.go
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from attrs import frozen
 
-from svcnet.models import Endpoint, EndpointSlice, IPFamily
-from svcnet.models.family import family_of
+from svcnet.models import EndpointSlice, IPFamily
 
 
-@frozen
-class PortEndpoint:
-    """One endpoint behind one service port; ``text`` is ``ip:port``, IPv6 in brackets."""
+class PortEndpoint(NamedTuple):
+    """One endpoint behind one service port; ``text`` is ``ip:port``, IPv6 in brackets.
+
+    ``fallback`` says that it terminates but still serves. A tuple, because a cluster
+    has a hundred thousand of these and they live as long as one compilation.
+    """
 
     text: str
     address: str
@@ -51,30 +54,30 @@ def collect(
     Only the first address of an endpoint counts.
     """
     found: dict[str, PortEndpoint] = {}
+    head, tail = ("[", "]:") if family == "IPv6" else ("", ":")
     for item in slices:
         if item.address_type != family:
             continue
         for port in item.ports:
-            if port.name != port_name or port.protocol != protocol or not port.port:
+            number = port.port
+            if port.name != port_name or port.protocol != protocol or not number:
                 continue
+            ending = f"{tail}{number}"
             for endpoint in item.endpoints:
-                text = _text(endpoint.addresses[0], port.port)
-                local = bool(node) and endpoint.node_name == node
+                address = endpoint.addresses[0]
+                text = f"{head}{address}{ending}"
+                local = endpoint.node_name == node != ""
                 if text not in found or local:
                     found[text] = PortEndpoint(
                         text,
-                        endpoint.addresses[0],
-                        port.port,
+                        address,
+                        number,
                         local,
                         endpoint.ready,
                         endpoint.serving and endpoint.terminating,
                         endpoint.zone_hints,
                     )
     return tuple([found[text] for text in sorted(found)])
-
-
-def _text(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def choose(

@@ -85,7 +85,9 @@ def node_view(
             node_name=name,
             node_ip=own[0] if own else LOOPBACK[family],
             addresses=addresses,
-            node_port_addresses=None if match_all else _matching(addresses, node_port_cidrs, config),
+            node_port_addresses=None
+            if match_all
+            else _matching(addresses, node_port_cidrs, config),
             localhost_node_ports=family == "IPv4" and _serves_localhost(config, node_port_cidrs),
             local_detector=_local_detector(config, found, family),
             masquerade_mark=1 << config.iptables.masquerade_bit,
@@ -127,16 +129,16 @@ def _matching(
     picked = set()
     for text in addresses:
         address = ip_address(text)
-        if address.is_loopback and (address.version == 6 or not config.iptables.localhost_node_ports):
+        if address.is_loopback and (
+            address.version == 6 or not config.iptables.localhost_node_ports
+        ):
             continue
         if any(address in network for network in networks):
             picked.add(text)
     return tuple(sorted(picked))
 
 
-def _local_detector(
-    config: KubeProxyConfiguration, node: Node, family: IPFamily
-) -> LocalDetector:
+def _local_detector(config: KubeProxyConfiguration, node: Node, family: IPFamily) -> LocalDetector:
     """Return how local pods are recognised (KEP-2450); a mode without its value detects none."""
     detect = config.detect_local
     match config.detect_local_mode:

@@ -52,7 +52,7 @@ class ServicePortSpec:
 
     @property
     def uses_cluster(self) -> bool:
-        """Whether endpoints of policy Cluster are used; exposed ports need them for local traffic."""
+        """Whether endpoints of policy Cluster are used; local traffic may need them."""
         return not self.internal_local or self.is_exposed
 
     @property

@@ -29,9 +29,7 @@ class GraphDiff:
         return bool(self.added or self.removed or self.changed or self.settings_changed)
 
 
-def diff(
-    old: RuleGraph, new: RuleGraph, names: Iterable[FragmentName] | None = None
-) -> GraphDiff:
+def diff(old: RuleGraph, new: RuleGraph, names: Iterable[FragmentName] | None = None) -> GraphDiff:
     """Return what changed from `old` to `new`.
 
     `names`, where the caller knows them, are the only fragments that may differ; the

@@ -19,7 +19,7 @@ from svcnet.graph.nodes import (
     Translate,
 )
 from svcnet.graph.rule_graph import RuleGraph
-from svcnet.graph.settings import NodeSettings
+from svcnet.graph.settings import LocalDetector, NodeSettings
 
 
 def dump(graph: RuleGraph) -> str:
@@ -41,7 +41,7 @@ def _value(key: str, value: object) -> str:
         return " ".join(value) or "-"
     if value is None:
         return "any"
-    if hasattr(value, "kind"):
+    if isinstance(value, LocalDetector):
         return f"{value.kind} {value.value}".rstrip()
     return str(value).lower() if isinstance(value, bool) else str(value) or "-"
 

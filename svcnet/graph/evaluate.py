@@ -73,35 +73,52 @@ class Outcome:
 
 def evaluate(graph: RuleGraph, packet: Packet) -> tuple[Outcome, ...]:
     """Return every possible outcome for `packet`; the probabilities add up to 1."""
-    found = _frontend(graph, packet)
-    if found is None:
+    entries = sorted(_entries(graph, packet), key=lambda entry: entry.refuses)
+    if not entries:
         return (Outcome(Pass(), Fraction(1), ()),)
-    fragment, dispatch = found
-    walk = _Walk(graph.settings, fragment, packet)
-    return tuple(walk.dispatch(dispatch))
+    return tuple(_Walk(graph.settings, packet, entries[0]).outcomes())
 
 
-def _frontend(graph: RuleGraph, packet: Packet) -> tuple[Fragment, Dispatch] | None:
-    """Return the frontend that takes the packet.
+@frozen
+class _Entry:
+    """A frontend that takes the packet, and the node that it leads to.
 
-    An address that a Service names comes before a node port, and a frontend that leads
-    somewhere before one that refuses: refusals are made after translation.
+    One that leads to an endpoint comes before one that refuses, wherever it stands:
+    packets are refused after translation.
     """
-    key = (packet.destination, packet.protocol, packet.port)
-    found = list(graph.frontends.get(key, ()))
-    if graph.settings.is_node_address(packet.destination):
-        serves = graph.settings.answers_node_ports(packet.destination)
-        found += [
-            (fragment, dispatch)
-            for fragment, dispatch in graph.frontends.get(("", *key[1:]), ())
-            if serves or dispatch.target == "reject"
-        ]
-    found.sort(key=lambda pair: _refuses(*pair))
-    return found[0] if found else None
+
+    fragment: Fragment
+    dispatch: Dispatch
+    target: str
+
+    @property
+    def refuses(self) -> bool:
+        return isinstance(self.fragment.node(self.target), Reject | Drop)
 
 
-def _refuses(fragment: Fragment, dispatch: Dispatch) -> bool:
-    return isinstance(fragment.node(dispatch.target), Reject | Drop)
+def _entries(graph: RuleGraph, packet: Packet) -> Iterator[_Entry]:
+    """Yield the frontends for the packet; an address that a Service names comes first."""
+    where = (packet.protocol, packet.port)
+    for fragment, dispatch in graph.frontends.get((packet.destination, *where), ()):
+        yield _Entry(fragment, dispatch, dispatch.target)
+    if not graph.settings.is_node_address(packet.destination):
+        return
+    serves = graph.settings.answers_node_ports(packet.destination)
+    for fragment, dispatch in graph.frontends.get(("", *where), ()):
+        target = dispatch.target if serves else _refusal(fragment, dispatch)
+        if target:
+            yield _Entry(fragment, dispatch, target)
+
+
+def _refusal(fragment: Fragment, dispatch: Dispatch) -> str:
+    """Return what refuses outside traffic to `dispatch`, the empty string if nothing does.
+
+    Node ports without endpoints are refused on every address of the node, also on
+    those that do not serve node ports (kube-proxy's rule).
+    """
+    external = fragment.external
+    target = external.target if external is not None else dispatch.target
+    return target if isinstance(fragment.node(target), Reject | Drop) else ""
 
 
 @frozen
@@ -109,15 +126,20 @@ class _Walk:
     """One packet's way through one fragment."""
 
     settings: NodeSettings
-    fragment: Fragment
     packet: Packet
+    entry: _Entry
 
-    def dispatch(self, dispatch: Dispatch) -> Iterator[Outcome]:
+    @property
+    def fragment(self) -> Fragment:
+        return self.entry.fragment
+
+    def outcomes(self) -> Iterator[Outcome]:
+        dispatch = self.entry.dispatch
         masquerade = dispatch.masquerade == "always" or (
             dispatch.masquerade == "off-cluster" and not self._from_local_pod()
         )
         path = (str(self.fragment.name), dispatch.id)
-        yield from self.visit(dispatch.target, path, Fraction(1), masquerade)
+        yield from self.visit(self.entry.target, path, Fraction(1), masquerade)
 
     def visit(
         self, node_id: str, path: tuple[str, ...], chance: Fraction, masquerade: bool

@@ -134,6 +134,4 @@ class Drop:
     reason: str
 
 
-GraphNode: TypeAlias = (
-    Dispatch | Firewall | External | Balance | Translate | Accept | Reject | Drop
-)
+GraphNode: TypeAlias = Dispatch | Firewall | External | Balance | Translate | Accept | Reject | Drop

@@ -14,12 +14,12 @@ from svcnet.models.config import (
     NFTablesConfiguration,
 )
 from svcnet.models.endpoints import (
+    Endpoint,
     EndpointAddress,
     EndpointPort,
     Endpoints,
     EndpointSlice,
     EndpointSubset,
-    Endpoint,
 )
 from svcnet.models.family import IPFamily
 from svcnet.models.host import Host

@@ -41,7 +41,7 @@ class Endpoint:
 
 @frozen
 class EndpointSlice:
-    """A slice of a Service's endpoints; ``service_name`` is its kubernetes.io/service-name label."""
+    """A slice of the endpoints of the Service that its kubernetes.io/service-name label names."""
 
     namespace: str
     name: str

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+from collections.abc import Hashable, Iterable, Iterator
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from attrs import evolve, frozen
 from immutables import Map
@@ -23,6 +23,8 @@ class NamespacedName(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 ClusterObject: TypeAlias = Service | EndpointSlice | Endpoints | Node | ServiceCIDR
 SlicesByName: TypeAlias = Map[str, EndpointSlice]
 
@@ -89,7 +91,7 @@ class ClusterState:
     def apply(
         self, changed: Iterable[ClusterObject] = (), removed: Iterable[ClusterObject] = ()
     ) -> ClusterState:
-        """Return the state after `changed` objects came or were replaced and `removed` ones went."""
+        """Return the state after `changed` objects came or were replaced and `removed` went."""
         state = self
         for item in removed:
             state = state._without(item)
@@ -179,5 +181,5 @@ def _owner(item: EndpointSlice) -> NamespacedName:
     return NamespacedName(item.namespace, item.service_name)
 
 
-def _drop(mapping, key):  # type: ignore[no-untyped-def]
+def _drop(mapping: Map[Key, Value], key: Key) -> Map[Key, Value]:
     return mapping.delete(key) if key in mapping else mapping

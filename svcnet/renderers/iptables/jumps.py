@@ -72,7 +72,5 @@ JUMPS: tuple[Jump, ...] = (
 def jumps(settings: NodeSettings) -> tuple[Jump, ...]:
     """Return the jumps that a node with `settings` needs."""
     return tuple(
-        jump
-        for jump in JUMPS
-        if jump.target != names.FIREWALL or settings.localhost_node_ports
+        jump for jump in JUMPS if jump.target != names.FIREWALL or settings.localhost_node_ports
     )

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from svcnet.graph import Fragment, FragmentName, GraphDiff, NodeSettings, RuleGraph
+from svcnet.nogc import without_gc
 from svcnet.renderers.iptables.artifact import Block, Delta, RestoreText, declare
 from svcnet.renderers.iptables.fixed import filter_table, nat_table, rules_by_chain
 from svcnet.renderers.iptables.jumps import jumps
 from svcnet.renderers.iptables.service import render_service_port
 
 
+@without_gc()
 def full(graph: RuleGraph, reuse: RestoreText | None = None) -> RestoreText:
     """Return the text of a full sync.
 

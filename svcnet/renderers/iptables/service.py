@@ -6,6 +6,8 @@ up twice. The order of rules within each chain is kube-proxy's and counts.
 
 from __future__ import annotations
 
+from functools import cache
+
 from svcnet.graph import Balance, Dispatch, Drop, Fragment, LocalDetector, NodeSettings, Reject
 from svcnet.renderers.iptables import names
 from svcnet.renderers.iptables.artifact import Block
@@ -143,12 +145,11 @@ def _firewall(fragment: Fragment, chains: dict[str, str]) -> str:
     if firewall is None:
         return ""
     chain, spn = chains[firewall.id], fragment.name.service_port
-    head, target = f'-A {chain} -m comment --comment "{spn} loadbalancer IP" -s ', chains[
-        firewall.target
-    ]
-    lines = [
-        f"{head}{source} -j {target}\n" for source in firewall.ranges + firewall.own_addresses
-    ]
+    head, target = (
+        f'-A {chain} -m comment --comment "{spn} loadbalancer IP" -s ',
+        chains[firewall.target],
+    )
+    lines = [f"{head}{source} -j {target}\n" for source in firewall.ranges + firewall.own_addresses]
     lines.append(
         f'-A {chain} -m comment --comment "other traffic to {spn} '
         f'will be dropped by KUBE-PROXY-FIREWALL"\n'
@@ -176,13 +177,17 @@ def _balance(
     left = len(seps)
     for head, name in zip(heads, seps, strict=True):
         if left > 1:
-            lines.append(
-                f"{head}-m statistic --mode random --probability {1 / left:.10f} -j {name}\n"
-            )
+            lines.append(f"{head}{_chance(left)}-j {name}\n")
         else:
             lines.append(f"{head}-j {name}\n")
         left -= 1
     return lines
+
+
+@cache
+def _chance(left: int) -> str:
+    """The match that is true once in `left` times."""
+    return f"-m statistic --mode random --probability {1 / left:.10f} "
 
 
 def _endpoints(fragment: Fragment, match: str, sep: dict[str, str], is_large: bool) -> list[str]:
@@ -206,7 +211,9 @@ def _filter(fragment: Fragment, match: str, letters: str) -> str:
     spn = fragment.name.service_port
     refusals = {refusal.id: refusal for refusal in fragment.refusals}
     outside = refusals.get(fragment.external.target) if fragment.external else None
-    before, firewall, after = [], [], []
+    before: list[str] = []
+    firewall: list[str] = []
+    after: list[str] = []
     for dispatch in fragment.dispatches:
         if dispatch.target == "firewall":
             firewall.append(

@@ -1,0 +1,38 @@
+"""Sphinx's settings. `nox -s docs` builds, with every warning an error."""
+
+import svcnet
+
+project = "svcnet"
+author = "The svcnet contributors"
+copyright = author
+version = release = svcnet.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.viewcode",
+    "sphinx_click",
+]
+html_theme = "furo"
+html_title = f"svcnet {version}"
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+suppress_warnings = ["misc.highlighting_failure"]
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_typehints = "signature"
+autodoc_class_signature = "separated"
+python_use_unqualified_type_names = True
+default_role = "any"
+
+nitpicky = True
+# Names of Python itself and of libraries, which these pages do not describe.
+nitpick_ignore_regex = [
+    ("py:.*", r"(collections|fractions|functools|io|os|pathlib|typing|types)\..*"),
+    ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
+    ("py:.*", r"(attrs|click|immutables)\..*"),
+]

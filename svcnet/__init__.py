@@ -1,0 +1,93 @@
+"""What a Kubernetes Service does to a node: a compiler from Services to rules.
+
+The verbs, in the order in which they are used::
+
+    state = svcnet.load(["manifests/"]).state     # objects of a cluster
+    graph = svcnet.compile(state)                 # what a node should do with packets
+    text = svcnet.render(graph).text              # the same as iptables-restore text
+    step = svcnet.diff(old_graph, graph)          # what changed
+    svcnet.apply(svcnet.render(graph))            # onto this machine (root)
+
+Everything but :func:`load` and :func:`apply` is a pure function of its arguments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+# Imports wait until a verb is called: ``import svcnet`` and ``svcnet --help`` cost nothing.
+if TYPE_CHECKING:
+    from svcnet.executors.iptables import Report
+    from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
+    from svcnet.renderers.iptables import Delta, RestoreText
+    from svcnet.sources import Loaded
+
+__all__ = ["apply", "compile", "diff", "load", "render", "render_delta"]
+
+__version__ = "0.1.0"
+
+
+def load(paths: Sequence[str | os.PathLike[str]], *, stdin: BinaryIO | None = None) -> Loaded:
+    """Read manifests from files and folders; the path ``-`` stands for `stdin`.
+
+    Raises :class:`svcnet.errors.InputError`, which has every error of every file with
+    its place. What is legal but surely a mistake is in the result's ``warnings``.
+    """
+    from svcnet.sources import load as load_sources
+
+    return load_sources(paths, stdin=stdin)
+
+
+def compile(
+    state: ClusterState,
+    config: KubeProxyConfiguration | None = None,
+    host: Host | None = None,
+    *,
+    node: str = "",
+    family: IPFamily | None = None,
+) -> RuleGraph:
+    """Return the rule graph of `state` for one node and one IP family.
+
+    `node` defaults to the configuration's hostnameOverride, else to the only Node in
+    `state`; `family` to that of the Node's first address. Raises
+    :class:`svcnet.errors.UsageError` when the node cannot be told.
+    """
+    from svcnet.compiler import compile_state, node_view
+
+    return compile_state(state, node_view(state, config, host, node=node, family=family))
+
+
+def render(graph: RuleGraph) -> RestoreText:
+    """Return the iptables-restore text of a full sync; its ``text`` is a string."""
+    from svcnet.renderers.iptables import full
+
+    return full(graph)
+
+
+def diff(old: RuleGraph, new: RuleGraph) -> GraphDiff:
+    """Return what changed from one graph to another of the same node."""
+    from svcnet.graph import diff as diff_graphs
+
+    return diff_graphs(old, new)
+
+
+def render_delta(step: GraphDiff) -> Delta:
+    """Return the iptables-restore text that takes a machine from ``step.old`` to ``step.new``."""
+    from svcnet.renderers.iptables import delta
+
+    return delta(step)
+
+
+def apply(artifact: RestoreText, *, dry_run: bool = False) -> Report:
+    """Bring this machine's rules to what `artifact` says, changing only what differs.
+
+    Needs root (CAP_NET_ADMIN) in the network namespace that is meant. Raises
+    :class:`svcnet.errors.ApplyError` when the machine refuses; its rules are then what
+    they were before.
+    """
+    from svcnet.executors.iptables import apply as apply_iptables
+
+    return apply_iptables(artifact, dry_run=dry_run)

@@ -1,0 +1,44 @@
+"""The command line. One module a verb, imported only when that verb is used."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from svcnet import __version__
+from svcnet.errors import SvcnetError
+
+VERBS = ("apply", "cleanup", "graph", "probe", "render")
+
+
+class Verbs(click.Group):
+    """A group whose commands live in modules of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"svcnet.cli.{cmd_name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SvcnetError as error:
+            click.echo(str(error), err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="svcnet")
+def main() -> None:
+    """What a Kubernetes Service does to a node.
+
+    Exit codes: 0 done, 1 a difference was found (render --check), 2 the input or the
+    request is wrong, 3 the machine refused.
+    """

@@ -1,0 +1,129 @@
+"""What several verbs share: options about the input, and reading it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from attrs import evolve, frozen
+
+from svcnet.errors import Diagnostic, InputError, UsageError
+
+if TYPE_CHECKING:
+    from svcnet.compiler import NodeView
+    from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
+    from svcnet.sources import Loaded
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+FAMILIES: dict[str, IPFamily] = {"ipv4": "IPv4", "ipv6": "IPv6"}
+
+
+@frozen
+class Inputs:
+    """What a verb works on, read and checked."""
+
+    state: ClusterState
+    config: KubeProxyConfiguration
+    host: Host
+    node: str
+
+    def view(self, family: str | None) -> NodeView:
+        """Return the node's view for the family that an option named, None for the default."""
+        from svcnet.compiler import node_view
+
+        chosen = FAMILIES[family] if family else None
+        return node_view(self.state, self.config, self.host, node=self.node, family=chosen)
+
+
+def input_options(function: Function) -> Function:
+    """Add PATH… and the options that say what to make rules from, and for which node."""
+    file = click.Path(path_type=Path)
+    for decorate in reversed(
+        [
+            click.argument("paths", nargs=-1, metavar="[PATH]..."),
+            click.option(
+                "--mode",
+                type=click.Choice(["iptables"]),
+                help="The kind of rules; the configuration's mode, else iptables.",
+            ),
+            click.option("--config", type=file, help="A KubeProxyConfiguration file."),
+            click.option("--node", default="", help="The node to make rules for."),
+            click.option("--host", type=file, help="Host facts, as printed by svcnet probe."),
+            click.option("--strict", is_flag=True, help="Treat warnings as errors."),
+        ]
+    ):
+        function = decorate(function)
+    return function
+
+
+def read_inputs(
+    paths: tuple[str, ...],
+    mode: str | None,
+    config: Path | None,
+    node: str,
+    host: Path | None,
+    strict: bool,
+    default_host: Callable[[], Host] | None = None,
+) -> Inputs:
+    """Read everything the input options name; print warnings to standard error.
+
+    Without a path, manifests come from standard input. All errors of all files are
+    raised at once. `default_host` gives the host facts when no file does.
+    """
+    from svcnet.models import Host, KubeProxyConfiguration
+    from svcnet.sources import load_config, load_host
+
+    found: list[Diagnostic] = []
+    loaded = _collect(found, lambda: load_manifests(paths, strict))
+    settings = _collect(found, lambda: load_config(config)) if config else KubeProxyConfiguration()
+    facts = _collect(found, lambda: load_host(host)) if host else (default_host or Host)()
+    if found or loaded is None or settings is None or facts is None:
+        raise InputError(found)
+    if mode is None and settings.mode not in ("", "iptables"):
+        raise UsageError(
+            f"the configuration asks for mode {settings.mode}, which svcnet does not have; "
+            "say --mode iptables to see those rules instead"
+        )
+    return Inputs(loaded.state, settings, facts, node)
+
+
+def load_manifests(paths: tuple[str, ...], strict: bool) -> Loaded:
+    """Load manifests and report what was passed over; with `strict`, warnings are raised."""
+    from svcnet.sources import load
+
+    loaded = load(paths or ("-",), stdin=sys.stdin.buffer)
+    if strict and loaded.warnings:
+        raise InputError(evolve(warning, severity="error") for warning in loaded.warnings)
+    for warning in loaded.warnings:
+        click.echo(str(warning), err=True)
+    if loaded.skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
+        click.echo(f"passed over: {kinds}", err=True)
+    return loaded
+
+
+Value = TypeVar("Value")
+
+
+def _collect(found: list[Diagnostic], read: Callable[[], Value]) -> Value | None:
+    """Return what `read` gives, or None after adding its diagnostics to `found`."""
+    try:
+        return read()
+    except InputError as error:
+        found += error.diagnostics
+        return None
+
+
+def write_output(text: str, output: Path | None) -> None:
+    """Write the whole of `text` to a file, or to standard output."""
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written: {error.strerror}") from None

@@ -1,0 +1,49 @@
+"""``svcnet graph``: the rule graph as text or as a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import evolve
+
+from svcnet.cli.common import input_options, read_inputs, write_output
+from svcnet.errors import UsageError
+
+if TYPE_CHECKING:
+    from svcnet.graph import RuleGraph
+
+
+@click.command("graph")
+@input_options
+@click.option("--family", type=click.Choice(["ipv4", "ipv6"]), help="That of the Node by default.")
+@click.option(
+    "--output",
+    type=click.Choice(["text", "dot"]),
+    default="text",
+    show_default=True,
+    help="The canonical dump, or a drawing for Graphviz.",
+)
+@click.option("--service", metavar="[NAMESPACE/]NAME", help="Only this Service.")
+def command(family: str | None, output: str, service: str | None, **options: Any) -> None:
+    """Print the decisions that a node makes about packets, for the manifests in PATH."""
+    from svcnet.compiler import compile_state
+    from svcnet.graph import dot, dump
+
+    inputs = read_inputs(**options)
+    graph = compile_state(inputs.state, inputs.view(family))
+    if service is not None:
+        graph = _only(graph, service)
+    write_output(dot(graph) if output == "dot" else dump(graph), None)
+
+
+def _only(graph: RuleGraph, service: str) -> RuleGraph:
+    namespace, _, name = service.rpartition("/")
+    wanted = (namespace or "default", name)
+    others = [found for found in graph.fragments if found[:2] != wanted]
+    if len(others) == len(graph.fragments):
+        raise UsageError(f"no rules are made for a Service {'/'.join(wanted)}")
+    fragments = graph.fragments
+    for found in others:
+        fragments = fragments.delete(found)
+    return evolve(graph, fragments=fragments)

@@ -1,0 +1,133 @@
+"""Random clusters and packets, small enough that their parts often meet."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from svcnet.graph import Packet
+from svcnet.models import (
+    DetectLocalConfiguration,
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    IPTablesConfiguration,
+    KubeProxyConfiguration,
+    LoadBalancerIngress,
+    Node,
+    Service,
+    ServicePort,
+)
+from svcnet.models.state import ClusterObject
+
+NODES = ("node-a", "node-b", "")
+ZONES = ("z1", "z2")
+NAMES = ("a", "b", "web")
+ENDPOINTS = ("10.244.1.5", "10.244.1.9", "10.244.1.10", "10.244.2.6")
+EXTERNAL = ("203.0.113.7", "203.0.113.8", "192.0.2.10")
+RANGES = ("192.0.2.0/24", "198.51.100.0/24", "10.0.0.0/8")
+PORTS = (
+    ServicePort(80, "http", "TCP", 8080, 30080),
+    ServicePort(53, "dns", "UDP", 5353, 30053),
+    ServicePort(53, "dns-tcp", "TCP", 5353, 30054),
+)
+
+endpoints = st.builds(
+    Endpoint,
+    addresses=st.sampled_from(ENDPOINTS).map(lambda address: (address,)),
+    node_name=st.sampled_from(NODES),
+    ready=st.booleans(),
+    serving=st.booleans(),
+    terminating=st.booleans(),
+    zone_hints=st.sampled_from([(), ("z1",), ("z2",), ("z1", "z2")]),
+)
+slices = st.builds(
+    EndpointSlice,
+    namespace=st.just("shop"),
+    name=st.sampled_from(("s1", "s2", "s3")),
+    service_name=st.sampled_from(NAMES),
+    ports=st.sampled_from(
+        [
+            (EndpointPort(8080, "http"), EndpointPort(5353, "dns", "UDP")),
+            (EndpointPort(8080, "http"), EndpointPort(5353, "dns-tcp")),
+            (EndpointPort(5353, "dns", "UDP"),),
+        ]
+    ),
+    endpoints=st.lists(endpoints, max_size=4).map(tuple),
+)
+
+
+@st.composite
+def services(draw: st.DrawFn) -> Service:
+    """A Service whose addresses and node ports follow from its name, so that none collide."""
+    name = draw(st.sampled_from(NAMES))
+    number = NAMES.index(name)
+    kind = draw(st.sampled_from(("ClusterIP", "NodePort", "LoadBalancer")))
+    ports = tuple(
+        ServicePort(
+            port.port,
+            port.name,
+            port.protocol,
+            port.target_port,
+            0 if kind == "ClusterIP" else port.node_port + 100 * number,
+        )
+        for port in PORTS[: draw(st.integers(1, 3))]
+    )
+    ingress = tuple(
+        LoadBalancerIngress(f"203.0.113.{20 + number}", mode)
+        for mode in draw(st.sampled_from([(), ("VIP",), ("Proxy",)]))
+    )
+    external = draw(st.sampled_from([(), (f"203.0.113.{40 + number}",), (EXTERNAL[number],)]))
+    return Service(
+        namespace="shop",
+        name=name,
+        ports=ports,
+        type=kind,
+        cluster_ips=(f"10.96.0.{10 + number}",),
+        external_ips=external,
+        load_balancer_ingress=ingress if kind == "LoadBalancer" else (),
+        load_balancer_source_ranges=draw(st.sampled_from([(), RANGES[:1], RANGES[1:]])),
+        session_affinity=draw(st.sampled_from(("None", "ClientIP"))),
+        internal_traffic_policy=draw(st.sampled_from(("Cluster", "Local"))),
+        external_traffic_policy=draw(st.sampled_from(("Cluster", "Local"))),
+        health_check_node_port=32000 + number if kind == "LoadBalancer" else 0,
+        annotations=draw(st.sampled_from([{}, {"service.kubernetes.io/topology-mode": "Auto"}])),
+    )
+
+
+objects: st.SearchStrategy[ClusterObject] = services() | slices
+clusters = st.lists(objects, max_size=12)
+nodes = st.builds(
+    Node,
+    name=st.just("node-a"),
+    addresses=st.sampled_from([("192.0.2.10",), ("192.0.2.10", "203.0.113.8")]),
+    labels=st.sampled_from([{}, {"topology.kubernetes.io/zone": "z1"}]),
+)
+configurations = st.builds(
+    KubeProxyConfiguration,
+    cluster_cidrs=st.sampled_from([(), ("10.244.0.0/16",)]),
+    detect_local_mode=st.sampled_from(("", "BridgeInterface", "InterfaceNamePrefix")),
+    detect_local=st.just(DetectLocalConfiguration("cni0", "veth")),
+    node_port_addresses=st.sampled_from([(), ("192.0.2.0/24",), ("127.0.0.0/8",)]),
+    iptables=st.builds(
+        IPTablesConfiguration,
+        masquerade_all=st.booleans(),
+        localhost_node_ports=st.booleans(),
+    ),
+)
+packets = st.builds(
+    Packet,
+    source=st.sampled_from((*ENDPOINTS, "198.51.100.9", "192.0.2.77", "192.0.2.10")),
+    destination=st.sampled_from(
+        (
+            *(f"10.96.0.{n}" for n in (10, 11, 12)),
+            *(f"203.0.113.{n}" for n in (20, 21, 22, 40, 41, 42)),
+            *EXTERNAL,
+        )
+    ),
+    port=st.sampled_from((80, 53, 30080, 30180, 30280, 30053, 30154)),
+    protocol=st.sampled_from(("TCP", "UDP")),
+    interface=st.sampled_from(("eth0", "cni0", "veth12")),
+    remembered=st.sets(st.sampled_from([f"{a}:8080" for a in ENDPOINTS]), max_size=2).map(
+        frozenset
+    ),
+)

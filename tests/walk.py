@@ -1,0 +1,199 @@
+"""What iptables text does to a packet, worked out from the text alone.
+
+It knows the kernel's rules of iptables and nothing of Services: an independent reading
+of what a render says, to be compared with what the rule graph means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from ipaddress import ip_address, ip_network
+
+from attrs import evolve, frozen
+
+from svcnet.graph import Deliver, NodeSettings, Packet, Pass, Refuse
+from svcnet.graph.evaluate import Verdict
+from svcnet.renderers.iptables import RestoreText
+from svcnet.testing import FakeIPTables
+
+
+@frozen
+class Flow:
+    """A packet on its way: where it is headed now, and whether it carries the mark."""
+
+    packet: Packet
+    destination: str
+    port: int
+    marked: bool = False
+    translated: bool = False
+
+
+def outcomes(artifact: RestoreText, packet: Packet) -> dict[Verdict, Fraction]:
+    """Return each end of the packet that the text makes possible, with its chance."""
+    tables = FakeIPTables()
+    tables.restore(artifact.text_with_jumps)
+    walker = Walker(tables, artifact.settings)
+    found: dict[Verdict, Fraction] = {}
+    for verdict, chance in walker.outcomes(packet):
+        found[verdict] = found.get(verdict, Fraction(0)) + chance
+    return found
+
+
+@frozen
+class Walker:
+    """The filter and nat tables, and the node whose kernel they are in."""
+
+    tables: FakeIPTables
+    settings: NodeSettings
+
+    def outcomes(self, packet: Packet) -> Iterator[tuple[Verdict, Fraction]]:
+        """Walk the nat hook, then the filter hooks that the packet would meet."""
+        from_node = self.settings.is_node_address(packet.source) and not packet.interface
+        hook = "OUTPUT" if from_node else "PREROUTING"
+        start = Flow(packet, packet.destination, packet.port)
+        for flow, chance, _ in self.chain("nat", hook, start, Fraction(1)):
+            verdict = self.filtered(flow, from_node)
+            if verdict is not None:
+                yield verdict, chance
+            elif flow.translated:
+                yield Deliver(flow.destination, flow.port, flow.marked), chance
+            else:
+                yield Pass(), chance
+
+    def filtered(self, flow: Flow, from_node: bool) -> Verdict | None:
+        """Return what the filter table refuses, None for what it lets through."""
+        local = self.settings.is_node_address(flow.destination)
+        hooks = ["OUTPUT"] if from_node else []
+        hooks += ["INPUT"] if local else ([] if from_node else ["FORWARD"])
+        for hook in hooks:
+            for _, _, verdict in self.chain("filter", hook, flow, Fraction(1)):
+                if verdict in ("REJECT", "DROP"):
+                    return Refuse(verdict.lower(), "")
+        return None
+
+    def chain(
+        self, table: str, chain: str, flow: Flow, chance: Fraction
+    ) -> Iterator[tuple[Flow, Fraction, str]]:
+        """Yield each way through a chain: the flow, its chance, the verdict ("" for none)."""
+        live = [(flow, chance)]
+        for rule in self.tables.tables[table].get(chain, ()):
+            after: list[tuple[Flow, Fraction]] = []
+            for flow, chance in live:
+                likely, target, values = self.match(rule, flow)
+                if likely < 1:
+                    after.append((flow, chance * (1 - likely)))
+                if not likely:
+                    continue
+                taken = chance * likely
+                match target:
+                    case "":
+                        after.append((flow, taken))
+                    case "MARK":
+                        after.append((evolve(flow, marked=True), taken))
+                    case "DNAT":
+                        address, _, port = values["--to-destination"].rpartition(":")
+                        moved = evolve(
+                            flow,
+                            destination=address.strip("[]"),
+                            port=int(port),
+                            translated=True,
+                        )
+                        yield moved, taken, "DNAT"
+                    case "RETURN":
+                        yield flow, taken, ""
+                    case "ACCEPT" | "DROP" | "REJECT" | "MASQUERADE":
+                        yield flow, taken, target
+                    case _:
+                        for end in self.chain(table, target, flow, taken):
+                            if end[2]:
+                                yield end
+                            else:
+                                after.append(end[:2])
+            live = after
+        for flow, chance in live:
+            yield flow, chance, ""
+
+    def match(self, rule: str, flow: Flow) -> tuple[Fraction, str, dict[str, str]]:
+        """Return how likely the rule is to match, its target, and the target's options."""
+        words = split(rule)
+        likely, target, negate = Fraction(1), "", False
+        values: dict[str, str] = {}
+        recent = ""
+        position = 0
+        while position < len(words):
+            word = words[position]
+            value = words[position + 1] if position + 1 < len(words) else ""
+            position += 1
+            if word == "!":
+                negate = True
+                continue
+            if word in ("--rcheck", "--reap", "--set", "--random-fully"):
+                if word == "--rcheck" and not self.remembered(recent, flow):
+                    likely = Fraction(0)
+                continue
+            position += 1
+            if word == "-j":
+                target = value
+            elif word == "--name":
+                recent = value
+            elif word == "--probability":
+                likely *= Fraction(1, round(1 / float(value)))
+            elif word in ("-m", "--comment", "--mode", "--seconds"):
+                pass
+            elif word in ("--to-destination", "--xor-mark", "--or-mark"):
+                values[word] = value
+            elif self.holds(word, value, flow) == negate:
+                likely = Fraction(0)
+            negate = False
+        return likely, target, values
+
+    def holds(self, option: str, value: str, flow: Flow) -> bool:
+        """Return whether one match of a rule is true of the flow."""
+        match option:
+            case "-s":
+                return inside(flow.packet.source, value)
+            case "-d":
+                return inside(flow.destination, value)
+            case "-p":
+                return flow.packet.protocol.lower() == value
+            case "--dport":
+                return flow.port == int(value)
+            case "-i":
+                name = flow.packet.interface
+                return name.startswith(value[:-1]) if value.endswith("+") else name == value
+            case "--src-type":
+                return self.settings.is_node_address(flow.packet.source)
+            case "--dst-type":
+                return self.settings.is_node_address(flow.destination)
+            case "--mark":
+                return flow.marked
+            case "--ctstate":
+                states = {"DNAT"} if flow.translated else set()
+                return bool((states | {"NEW"}) & set(value.split(",")))
+            case _:
+                raise AssertionError(f"a match that the walk does not know: {option}")
+
+    def remembered(self, name: str, flow: Flow) -> bool:
+        """Return whether an affinity list holds the source: named after the endpoint's chain."""
+        for rule in self.tables.tables["nat"].get(name, ()):
+            if "--to-destination " in rule:
+                return rule.split("--to-destination ")[1] in flow.packet.remembered
+        return False
+
+
+def inside(address: str, network: str) -> bool:
+    return ip_address(address) in ip_network(network)
+
+
+def split(rule: str) -> list[str]:
+    """Return the words of a rule; a quoted comment is one."""
+    words, rest = [], rule
+    while rest:
+        if rest.startswith('"'):
+            word, _, rest = rest[1:].partition('"')
+            rest = rest.lstrip()
+        else:
+            word, _, rest = rest.partition(" ")
+        words.append(word)
+    return words
