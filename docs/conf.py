@@ -1,6 +1,14 @@
 """Sphinx's settings. `nox -s docs` builds, with every warning an error."""
 
+import importlib
+import typing
+
 import svcnet
+
+# The verbs' signatures name classes that are imported late. Make those names known here.
+typing.TYPE_CHECKING = True
+importlib.reload(svcnet)
+typing.TYPE_CHECKING = False
 
 project = "svcnet"
 author = "The svcnet contributors"
@@ -23,11 +31,9 @@ myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]
 
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
 autodoc_typehints = "signature"
-autodoc_class_signature = "separated"
 python_use_unqualified_type_names = True
-default_role = "any"
 
 nitpicky = True
 # Names of Python itself and of libraries, which these pages do not describe.

@@ -3,7 +3,7 @@
 - ``python``: the blocks of a page share one namespace; ``>>>`` lines are compared.
 - ``console``: each ``$`` line runs in a shell, and must print the lines that follow it;
   ``...`` stands for anything.
-- ``yaml``: must be well-formed.
+- ``yaml``: must be well-formed; below a line `` `NAME`: `` it is written to that file.
 - ``sh``: only in README.md, the two commands that ``.ci/run`` runs.
 - ``text`` is no code, and ``{name}`` is for Sphinx.
 
@@ -26,7 +26,11 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
-BLOCK = re.compile(r"^(<!-- kernel -->\n+)?```(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^(?:<!-- (?P<kernel>kernel) -->\n+|`(?P<file>\S+)`:\n)?"
+    r"```(?P<language>\S+)\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*\n)", re.MULTILINE)
 END = "--- end of a command ---"
 OPTIONS = doctest.ELLIPSIS
@@ -38,13 +42,15 @@ class Block(NamedTuple):
     page: Path
     line: int
     kernel: bool
+    file: str | None
 
 
 def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text("utf-8")
     for match in BLOCK.finditer(text):
-        line = text.count("\n", 0, match.start(3))
-        yield Block(match[2], match[3], page, line, bool(match[1]))
+        line = text.count("\n", 0, match.start("body"))
+        kernel = match["kernel"] is not None
+        yield Block(match["language"], match["body"], page, line, kernel, match["file"])
 
 
 def title(page: Path) -> str:
@@ -112,6 +118,8 @@ def run(page: Iterable[Block], inside: tuple[str, ...] = ()) -> None:
             run_console(block, inside)
         elif block.language == "yaml":
             assert all(document is not None for document in yaml.safe_load_all(block.body))
+            if block.file:
+                Path(block.file).write_text(block.body, "utf-8")
         else:
             readme = block.page.name == "README.md"
             known = block.language in ("text", "sh" if readme else "text")
