@@ -79,40 +79,40 @@ class Walker:
         live = [(flow, chance)]
         for rule in self.tables.tables[table].get(chain, ()):
             after: list[tuple[Flow, Fraction]] = []
-            for flow, chance in live:
-                likely, target, values = self.match(rule, flow)
+            for now, share in live:
+                likely, target, values = self.match(rule, now)
                 if likely < 1:
-                    after.append((flow, chance * (1 - likely)))
+                    after.append((now, share * (1 - likely)))
                 if not likely:
                     continue
-                taken = chance * likely
+                taken = share * likely
                 match target:
                     case "":
-                        after.append((flow, taken))
+                        after.append((now, taken))
                     case "MARK":
-                        after.append((evolve(flow, marked=True), taken))
+                        after.append((evolve(now, marked=True), taken))
                     case "DNAT":
                         address, _, port = values["--to-destination"].rpartition(":")
                         moved = evolve(
-                            flow,
+                            now,
                             destination=address.strip("[]"),
                             port=int(port),
                             translated=True,
                         )
                         yield moved, taken, "DNAT"
                     case "RETURN":
-                        yield flow, taken, ""
+                        yield now, taken, ""
                     case "ACCEPT" | "DROP" | "REJECT" | "MASQUERADE":
-                        yield flow, taken, target
+                        yield now, taken, target
                     case _:
-                        for end in self.chain(table, target, flow, taken):
+                        for end in self.chain(table, target, now, taken):
                             if end[2]:
                                 yield end
                             else:
                                 after.append(end[:2])
             live = after
-        for flow, chance in live:
-            yield flow, chance, ""
+        for now, share in live:
+            yield now, share, ""
 
     def match(self, rule: str, flow: Flow) -> tuple[Fraction, str, dict[str, str]]:
         """Return how likely the rule is to match, its target, and the target's options."""

@@ -111,7 +111,7 @@ def choose(
 
 def _hinted(ready: tuple[PortEndpoint, ...], zone: str) -> tuple[PortEndpoint, ...]:
     """Return the endpoints hinted for `zone`; none when an endpoint lacks hints."""
-    if not zone or not all([endpoint.zone_hints for endpoint in ready]):
+    if not zone or not all(endpoint.zone_hints for endpoint in ready):
         return ()
     return tuple([endpoint for endpoint in ready if zone in endpoint.zone_hints])
 

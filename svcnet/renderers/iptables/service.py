@@ -127,12 +127,12 @@ def _external(fragment: Fragment, detector: LocalDetector, chains: dict[str, str
                 f'-A {chain} -m comment --comment "pod traffic for {spn} '
                 f'external destinations" {_from_local(detector)}-j {cluster}\n'
             )
-        lines += [
+        lines.append(
             f'-A {chain} -m comment --comment "masquerade LOCAL traffic for {spn} '
-            f'external destinations" -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ\n',
+            f'external destinations" -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ\n'
             f'-A {chain} -m comment --comment "route LOCAL traffic for {spn} '
-            f'external destinations" -m addrtype --src-type LOCAL -j {cluster}\n',
-        ]
+            f'external destinations" -m addrtype --src-type LOCAL -j {cluster}\n'
+        )
     # Without a chain there are no local endpoints: the packet falls through to the drop
     # rule of the filter table.
     if external.target in chains:
