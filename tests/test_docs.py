@@ -86,14 +86,6 @@ def test_blocks_with_root(page: Path, folder: Path) -> None:
         subprocess.run(["ip", "netns", "delete", namespace], check=True)
 
 
-def test_ci_runs_the_commands_of_the_readme() -> None:
-    commands = [block.body for block in blocks(ROOT / "README.md") if block.language == "sh"]
-    script = (ROOT / ".ci/run").read_text("utf-8")
-    assert len(commands) == 2
-    for command in commands:
-        assert command.strip() in script
-
-
 @pytest.mark.parametrize("golden", sorted(ROOT.glob("examples/*/golden.*.txt")), ids=title)
 def test_golden_file(golden: Path, folder: Path) -> None:
     command = f"svcnet render {golden.parent.relative_to(ROOT)} --check {golden}"
