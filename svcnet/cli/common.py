@@ -122,6 +122,7 @@ def write_output(text: str, output: Path | None) -> None:
     """Write the whole of `text` to a file, or to standard output."""
     if output is None:
         sys.stdout.write(text)
+        sys.stdout.flush()
         return
     try:
         output.write_text(text)

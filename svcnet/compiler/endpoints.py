@@ -30,6 +30,10 @@ class PortEndpoint(NamedTuple):
     zone_hints: tuple[str, ...]
 
 
+# The constructor that takes a tuple of the fields, half the cost of naming each.
+_new = PortEndpoint._make
+
+
 @frozen
 class ChosenEndpoints:
     """The endpoints that this node uses.
@@ -53,7 +57,7 @@ def collect(
     An endpoint that several slices list counts once, and as local where any says so.
     Only the first address of an endpoint counts.
     """
-    found: dict[str, PortEndpoint] = {}
+    found: list[PortEndpoint] = []
     head, tail = ("[", "]:") if family == "IPv6" else ("", ":")
     for item in slices:
         if item.address_type != family:
@@ -63,21 +67,32 @@ def collect(
             if port.name != port_name or port.protocol != protocol or not number:
                 continue
             ending = f"{tail}{number}"
-            for endpoint in item.endpoints:
-                address = endpoint.addresses[0]
-                text = f"{head}{address}{ending}"
-                local = endpoint.node_name == node != ""
-                if text not in found or local:
-                    found[text] = PortEndpoint(
-                        text,
-                        address,
+            found += [
+                _new(
+                    (
+                        f"{head}{endpoint.addresses[0]}{ending}",
+                        endpoint.addresses[0],
                         number,
-                        local,
+                        endpoint.node_name == node != "",
                         endpoint.ready,
                         endpoint.serving and endpoint.terminating,
                         endpoint.zone_hints,
                     )
-    return tuple([found[text] for text in sorted(found)])
+                )
+                for endpoint in item.endpoints
+            ]
+    if len({endpoint.text for endpoint in found}) < len(found):
+        found = _without_duplicates(found)
+    found.sort()
+    return tuple(found)
+
+
+def _without_duplicates(endpoints: list[PortEndpoint]) -> list[PortEndpoint]:
+    kept: dict[str, PortEndpoint] = {}
+    for endpoint in endpoints:
+        if endpoint.local or endpoint.text not in kept:
+            kept[endpoint.text] = endpoint
+    return list(kept.values())
 
 
 def choose(
@@ -95,6 +110,8 @@ def choose(
     cluster traffic in the node's `zone` when the hints allow that.
     """
     ready = tuple([endpoint for endpoint in endpoints if endpoint.ready])
+    if len(ready) == len(endpoints) and not (uses_local or follow_hints):
+        return ChosenEndpoints(ready, (), ready, bool(ready))
     cluster: tuple[PortEndpoint, ...] = ()
     if uses_cluster:
         cluster = ready or tuple([endpoint for endpoint in endpoints if endpoint.fallback])

@@ -8,7 +8,7 @@ endpoint its ``address:port``.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from attrs import frozen
 
@@ -16,8 +16,7 @@ Frontend = Literal["cluster-ip", "external-ip", "load-balancer", "node-port"]
 Masquerade = Literal["never", "off-cluster", "always"]
 
 
-@frozen
-class Origin:
+class Origin(NamedTuple):
     """What in the input caused a node: an object, its port, and the field."""
 
     namespace: str
