@@ -80,6 +80,7 @@ def install_system_packages(session: nox.Session) -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         session.warn(f"kernel tests will be skipped; Debian's packages: {' '.join(missing)}")
         return
-    apt = {"env": {"DEBIAN_FRONTEND": "noninteractive"}, "external": True}
-    session.run("apt-get", "update", "-qq", **apt)
-    session.run("apt-get", "install", "-qq", "-y", "--no-install-recommends", *missing, **apt)
+    apt = ("apt-get", "-qq", "-o", "Dpkg::Use-Pty=0")
+    session.env["DEBIAN_FRONTEND"] = "noninteractive"
+    session.run(*apt, "update", external=True)
+    session.run(*apt, "install", "-y", "--no-install-recommends", *missing, external=True)
