@@ -82,7 +82,7 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
 def test_check_of_an_equal_golden_file() -> None:
     """--check is silent and exits 0 when the golden file is what would be printed."""
     result = render_case("kitchen-sink", "--check", CASES / "kitchen-sink" / "iptables.ipv4.txt")
-    assert (result.exit_code, result.output) == (0, "")
+    assert (result.exit_code, result.stdout) == (0, "")
 
 
 def test_check_of_another_golden_file(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""From manifests to models: files, folders and standard input, YAML and JSON.
+
+The one way in. Nothing here knows rules; everything that leaves here is valid.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from attrs import field, frozen
+
+from svcnet.errors import Diagnostic, InputError
+from svcnet.models import ClusterState, Host, KubeProxyConfiguration
+from svcnet.models.state import ClusterObject
+from svcnet.nogc import without_gc
+from svcnet.sources.config import read_config, read_host
+from svcnet.sources.crosscheck import check_conflicts, check_mistakes, check_node_ports_within
+from svcnet.sources.fields import Fields, shown
+from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.objects import Reading
+from svcnet.sources.parse import ParseError, parse
+from svcnet.sources.read import read_file, read_sources
+
+__all__ = ["Loaded", "load", "load_bytes", "load_config", "load_host"]
+
+Value = TypeVar("Value")
+
+
+@frozen
+class Loaded:
+    """What manifests hold.
+
+    ``objects`` are in the order of the input. ``skipped`` counts the documents of each
+    kind that means nothing to svcnet. ``warnings`` are what is legal but surely a mistake.
+    """
+
+    objects: tuple[ClusterObject, ...] = field(repr=False)
+    state: ClusterState = field(repr=False)
+    skipped: Mapping[str, int]
+    warnings: tuple[Diagnostic, ...]
+
+
+def load(paths: Sequence[str | os.PathLike[str]], *, stdin: BinaryIO | None = None) -> Loaded:
+    """Read manifests from files, folders (with all below them) and, for ``-``, `stdin`.
+
+    Raises :class:`svcnet.errors.InputError` with every error of every file.
+    """
+    findings = Findings()
+    return _load(read_sources(paths, stdin, findings), findings)
+
+
+def load_bytes(data: bytes, file: str = "<string>") -> Loaded:
+    """Read manifests from memory; `file` is the name that diagnostics give.
+
+    Raises :class:`svcnet.errors.InputError` with every error.
+    """
+    return _load([Source(file, data)], Findings())
+
+
+@without_gc()
+def _load(sources: Iterable[Source], findings: Findings) -> Loaded:
+    reading = Reading(findings)
+    for source in sources:
+        try:
+            documents = parse(source.data, source.file)
+        except ParseError as error:
+            findings.file_error(source.file, error.line, error.message)
+        else:
+            reading.read_documents(source, documents)
+    located = list(zip(reading.objects, reading.places, strict=True))
+    check_conflicts(located, findings)
+    check_node_ports_within(located, findings)
+    if findings.has_errors():
+        raise InputError(d for d in findings.diagnostics() if d.severity == "error")
+    state = ClusterState.of(reading.objects)
+    check_mistakes(located, state, findings)
+    return Loaded(tuple(reading.objects), state, reading.skipped, findings.diagnostics())
+
+
+def load_config(path: str | os.PathLike[str]) -> KubeProxyConfiguration:
+    """Read a KubeProxyConfiguration (v1alpha1) from a file.
+
+    Raises :class:`svcnet.errors.InputError` with every error.
+    """
+    return _load_one(path, "a KubeProxyConfiguration", read_config)
+
+
+def load_host(path: str | os.PathLike[str]) -> Host:
+    """Read host facts, as ``svcnet probe`` prints them, from a file.
+
+    Raises :class:`svcnet.errors.InputError` with every error.
+    """
+    return _load_one(path, "a mapping of host facts", read_host)
+
+
+def _load_one(path: str | os.PathLike[str], what: str, read: Callable[[Fields], Value]) -> Value:
+    """Read a file that holds one mapping."""
+    findings = Findings()
+    value = None
+    for source in read_file(Path(path), findings):
+        try:
+            documents = [d for d in parse(source.data, source.file) if d is not None]
+        except ParseError as error:
+            findings.file_error(source.file, error.line, error.message)
+            continue
+        if len(documents) != 1 or type(documents[0]) is not dict:
+            found = shown(documents[0]) if len(documents) == 1 else f"{len(documents)} documents"
+            findings.file_error(source.file, 0, f"must hold {what}, not {found}")
+            continue
+        value = read(Fields(Place(source, 0, ()), findings, documents[0]))
+    if value is None or findings.has_errors():
+        raise InputError(findings.diagnostics())
+    return value

@@ -1,0 +1,124 @@
+"""What is wrong, or surely a mistake, between objects that are each right on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service
+from svcnet.models.service import HEADLESS
+from svcnet.models.state import ClusterObject
+from svcnet.sources.findings import Findings, Path, Place
+
+Located = tuple[ClusterObject, Place]
+
+
+@frozen
+class _Claim:
+    """A thing that only one may have, and who has it."""
+
+    key: tuple[object, ...]
+    what: str
+    path: Path
+
+
+def check_conflicts(located: list[Located], findings: Findings) -> None:
+    """Report objects that are there twice, and addresses or node ports used twice."""
+    _report_twice(located, findings, _identity)
+    services = [(item, place) for item, place in located if isinstance(item, Service)]
+    _report_twice(services, findings, _claims)
+
+
+def _report_twice(located: list, findings: Findings, claims_of: object) -> None:  # type: ignore[type-arg]
+    holders: dict[tuple[object, ...], Place] = {}
+    for item, place in located:
+        for claim in claims_of(item):  # type: ignore[operator]
+            holder = holders.setdefault(claim.key, place)
+            if holder is not place:
+                where = f"{holder.label} in {holder.source.file}"
+                findings.error(place, claim.path, f"{claim.what} {where}")
+
+
+def _identity(item: ClusterObject) -> Iterator[_Claim]:
+    key = (type(item).__name__, getattr(item, "namespace", ""), item.name)
+    yield _Claim(key, "is there twice; first as", ("metadata", "name"))
+
+
+def _claims(service: Service) -> Iterator[_Claim]:
+    """Yield the cluster IPs and node ports of a Service."""
+    for index, address in enumerate(service.cluster_ips):
+        if address != HEADLESS:
+            path: Path = ("spec", "clusterIPs", index) if index else ("spec", "clusterIP")
+            yield _Claim(("ip", address), f"{address} is the cluster IP of", path)
+    for index, port in enumerate(service.ports):
+        if port.node_port:
+            path = ("spec", "ports", index, "nodePort")
+            what = f"{port.node_port} is a node port of"
+            yield _Claim(("port", port.protocol, port.node_port), what, path)
+    if service.health_check_node_port:
+        number = service.health_check_node_port
+        yield _Claim(
+            ("port", "TCP", number),
+            f"{number} is a node port of",
+            ("spec", "healthCheckNodePort"),
+        )
+
+
+def check_node_ports_within(located: list[Located], findings: Findings) -> None:
+    """Report a node port that one Service uses twice with one protocol."""
+    for item, place in located:
+        if not isinstance(item, Service):
+            continue
+        seen: dict[tuple[str, int], int] = {}
+        for index, port in enumerate(item.ports):
+            first = seen.setdefault((port.protocol, port.node_port), index)
+            if port.node_port and first != index:
+                message = f"{port.protocol} {port.node_port} is that of ports[{first}] too"
+                findings.error(place, ("spec", "ports", index, "nodePort"), message)
+
+
+def check_mistakes(located: list[Located], state: ClusterState, findings: Findings) -> None:
+    """Warn of what is legal but surely not meant."""
+    has_endpoints = bool(state.slices or state.endpoints)
+    for item, place in located:
+        if isinstance(item, Service):
+            _check_service(item, place, state, has_endpoints, findings)
+        elif isinstance(item, EndpointSlice):
+            _check_slice(item, place, state, findings)
+
+
+def _check_service(
+    service: Service, place: Place, state: ClusterState, has_endpoints: bool, findings: Findings
+) -> None:
+    if service.type == "ExternalName":
+        return
+    if not service.cluster_ips:
+        findings.warning(
+            place, ("spec", "clusterIP"), "has no address yet, so no rules are made for it"
+        )
+    slices = state.slices_of(NamespacedName(service.namespace, service.name))
+    if not slices:
+        if not service.selector:
+            message = "has neither a selector nor endpoints: nothing will ever answer"
+            findings.warning(place, ("spec", "selector"), message)
+        elif has_endpoints:
+            findings.warning(place, (), "has no EndpointSlice in the input")
+        return
+    served = {(port.name, port.protocol) for item in slices for port in item.ports}
+    for index, port in enumerate(service.ports):
+        if (port.name, port.protocol) not in served and any(item.endpoints for item in slices):
+            message = f"no EndpointSlice serves port {port.name!r} with {port.protocol}"
+            findings.warning(place, ("spec", "ports", index), message)
+
+
+def _check_slice(
+    item: EndpointSlice, place: Place, state: ClusterState, findings: Findings
+) -> None:
+    path = ("metadata", "labels")
+    if not item.service_name:
+        message = "has no label kubernetes.io/service-name, so it belongs to no Service"
+        findings.warning(place, path, message)
+    elif NamespacedName(item.namespace, item.service_name) not in state.services:
+        message = f"belongs to Service {item.namespace}/{item.service_name}, which is not there"
+        findings.warning(place, (*path, "kubernetes.io/service-name"), message)

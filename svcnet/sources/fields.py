@@ -1,0 +1,206 @@
+"""Reading typed fields out of parsed documents, with a finding for each that is wrong.
+
+Source of the rules of names: k8s.io/apimachinery/pkg/util/validation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from attrs import frozen
+
+from svcnet.sources.addresses import canonical_address, canonical_cidr
+from svcnet.sources.findings import Findings, Path, Place
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+
+NAMES = {
+    "label": "must be an RFC 1123 label: at most 63 of a-z, 0-9 and '-', no '-' at the ends",
+    "label1035": "must be an RFC 1035 label: at most 63 of a-z, 0-9 and '-', a letter first",
+    "subdomain": "must be an RFC 1123 subdomain: labels with dots between, at most 253 characters",
+}
+
+
+@lru_cache(4096)
+def is_name(text: str, kind: str) -> bool:
+    """Return whether `text` is a name of a kind that :data:`NAMES` describes."""
+    match kind:
+        case "label":
+            return _LABEL.fullmatch(text) is not None
+        case "label1035":
+            return _LABEL_1035.fullmatch(text) is not None
+        case _:
+            return len(text) <= 253 and _SUBDOMAIN.fullmatch(text) is not None
+
+
+@frozen
+class Fields:
+    """One mapping of a document, and where it is.
+
+    Every getter returns a value of the type that it promises; where the input has
+    something else there is a finding, and the default stands in for it. A null is an
+    absent field, as it is for the API server.
+    """
+
+    place: Place
+    findings: Findings
+    data: Mapping[str, Any]
+    path: Path = ()
+
+    def error(self, key: str, message: str) -> None:
+        """Report an error about a key."""
+        self.error_at((key,), message)
+
+    def error_at(self, path: Path, message: str) -> None:
+        """Report an error about a path of keys below this mapping, empty for itself."""
+        self.findings.error(self.place, (*self.path, *path), message)
+
+    def string(self, key: str, default: str = "") -> str:
+        """Return a string."""
+        value = self.data.get(key)
+        if value is None:
+            return default
+        if type(value) is not str:
+            self.error(key, f"must be a string, not {shown(value)}")
+            return default
+        return value
+
+    def choice(self, key: str, choices: tuple[str, ...], default: str) -> Any:
+        """Return one of `choices`."""
+        value = self.string(key) or default
+        if value not in choices:
+            self.error(key, f"must be {listed(choices)}, not {shown(value)}")
+            return default
+        return value
+
+    def integer(self, key: str, low: int, high: int, default: int = 0) -> int:
+        """Return an integer from `low` to `high`; the default need not be in that range."""
+        value = self.data.get(key)
+        if value is None:
+            return default
+        if type(value) is not int:
+            self.error(key, f"must be an integer, not {shown(value)}")
+            return default
+        if not low <= value <= high:
+            self.error(key, f"must be from {low} to {high}, not {value}")
+            return default
+        return value
+
+    def boolean(self, key: str, default: bool) -> bool:
+        """Return a boolean."""
+        value = self.data.get(key)
+        if value is None:
+            return default
+        if type(value) is not bool:
+            self.error(key, f"must be true or false, not {shown(value)}")
+            return default
+        return value
+
+    def mapping(self, key: str) -> Fields:
+        """Return a mapping, empty if it is absent."""
+        value = self.data.get(key)
+        if type(value) is not dict:
+            if value is not None:
+                self.error(key, f"must be a mapping, not {shown(value)}")
+            value = {}
+        return Fields(self.place, self.findings, value, (*self.path, key))
+
+    def items(self, key: str) -> list[Any]:
+        """Return a list, empty if it is absent."""
+        value = self.data.get(key)
+        if type(value) is not list:
+            if value is not None:
+                self.error(key, f"must be a list, not {shown(value)}")
+            return []
+        return value
+
+    def mappings(self, key: str) -> Iterator[Fields]:
+        """Yield the members of a list of mappings."""
+        for index, value in enumerate(self.items(key)):
+            if type(value) is dict:
+                yield Fields(self.place, self.findings, value, (*self.path, key, index))
+            else:
+                self.error_at((key, index), f"must be a mapping, not {shown(value)}")
+
+    def strings(self, key: str) -> Iterator[tuple[int, str]]:
+        """Yield the members of a list of strings with their places."""
+        for index, value in enumerate(self.items(key)):
+            if type(value) is str:
+                yield index, value
+            else:
+                self.error_at((key, index), f"must be a string, not {shown(value)}")
+
+    def string_map(self, key: str) -> Mapping[str, str]:
+        """Return a mapping of strings to strings, such as labels."""
+        value = self.data.get(key)
+        if value is None:
+            return {}
+        inner = self.mapping(key)
+        kept = {}
+        for name, text in inner.data.items():
+            if type(name) is str and type(text) is str:
+                kept[name] = text
+            elif text is None and type(name) is str:
+                kept[name] = ""
+            else:
+                inner.error(str(name), f"must map a string to a string, not {shown(text)}")
+        return kept
+
+    def address(self, key: str) -> str:
+        """Return an address in canonical form, or the empty string."""
+        text = self.string(key)
+        if not text:
+            return ""
+        found = canonical_address(text)
+        if found is None:
+            self.error(key, f"must be an IP address, not {shown(text)}")
+        return found or ""
+
+    def addresses(self, key: str) -> list[tuple[int, str]]:
+        """Return the addresses of a list in canonical form, with their places."""
+        return self._canonical(key, "an IP address")
+
+    def cidrs(self, key: str) -> list[tuple[int, str]]:
+        """Return the CIDRs of a list, trimmed and without host bits, with their places."""
+        return self._canonical(key, "a CIDR such as 10.0.0.0/8")
+
+    def _canonical(self, key: str, what: str) -> list[tuple[int, str]]:
+        canonical = canonical_cidr if "CIDR" in what else canonical_address
+        kept = []
+        for index, text in self.strings(key):
+            found = canonical(text)
+            if found is None:
+                self.error_at((key, index), f"must be {what}, not {shown(text)}")
+            else:
+                kept.append((index, found))
+        return kept
+
+    def name(self, key: str, kind: str) -> str:
+        """Return a name of a kind of :data:`NAMES`; absent is an error too."""
+        text = self.string(key)
+        if not text:
+            if type(self.data.get(key)) in (str, type(None)):
+                self.error(key, "is required")
+        elif not is_name(text, kind):
+            self.error(key, f"{NAMES[kind]}; not {shown(text)}")
+            return ""
+        return text
+
+
+def shown(value: object) -> str:
+    """Return a value for a message: in quotes, on one line, not too long."""
+    text = repr(value) if isinstance(value, str) else f"{value!s}"
+    text = text.encode("ascii", "backslashreplace").decode()
+    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:100])
+    return text if len(text) < 60 else f"{text[:56]}…"
+
+
+def listed(choices: tuple[str, ...]) -> str:
+    """Return choices as "a, b or c"."""
+    named = [choice or '""' for choice in choices]
+    return " or ".join([", ".join(named[:-1]), named[-1]]) if len(named) > 1 else named[0]

@@ -1,0 +1,106 @@
+"""Collecting what is wrong with the input, and finding its line only when there is something.
+
+While objects are read, a finding remembers a file, the number of a document in it and a
+path of keys. Lines are looked up afterwards, once a file, so good input costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
+
+from attrs import define, field, frozen
+
+from svcnet.errors import Diagnostic
+from svcnet.sources.positions import lines_of
+
+Key: TypeAlias = str | int
+Path: TypeAlias = tuple[Key, ...]
+Severity = Literal["error", "warning"]
+
+
+@frozen
+class Source:
+    """One file's bytes and the name to report it by."""
+
+    file: str
+    data: bytes = field(repr=False)
+
+
+@frozen
+class Place:
+    """An object in a file: its document's number, its path in there, and what to call it."""
+
+    source: Source
+    document: int
+    path: Path
+    label: str = ""
+
+
+@frozen
+class Finding:
+    """Something about a field of an object; ``path`` is relative to the object."""
+
+    place: Place
+    path: Path
+    message: str
+    severity: Severity
+
+
+@define
+class Findings:
+    """Everything found so far, in the order of finding."""
+
+    found: list[Finding] = field(factory=list)
+    plain: list[Diagnostic] = field(factory=list)
+
+    def error(self, place: Place, path: Path, message: str) -> None:
+        """Add an error about a field."""
+        self.found.append(Finding(place, path, message, "error"))
+
+    def warning(self, place: Place, path: Path, message: str) -> None:
+        """Add a warning about a field."""
+        self.found.append(Finding(place, path, message, "warning"))
+
+    def file_error(self, file: str, line: int, message: str) -> None:
+        """Add an error about a file as a whole, or one line of it."""
+        self.plain.append(Diagnostic(file, line, "", "", message))
+
+    def has_errors(self) -> bool:
+        """Return whether anything but warnings was found."""
+        return bool(self.plain) or any(f.severity == "error" for f in self.found)
+
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Return all findings with their lines, in the order of files and lines."""
+        by_source: dict[int, list[Finding]] = {}
+        for finding in self.found:
+            by_source.setdefault(id(finding.place.source), []).append(finding)
+        located = [d for group in by_source.values() for d in _located(group)]
+        return tuple(sorted({*self.plain, *located}))
+
+
+def _located(group: Sequence[Finding]) -> Iterable[Diagnostic]:
+    source = group[0].place.source
+    wanted = [(f.place.document, (*f.place.path, *f.path)) for f in group]
+    for finding, line in zip(group, lines_of(source.data, wanted), strict=True):
+        yield Diagnostic(
+            source.file,
+            line,
+            finding.place.label,
+            dotted(finding.path),
+            finding.message,
+            finding.severity,
+        )
+
+
+def dotted(path: Path) -> str:
+    """Return a path as ``spec.ports[0].port``; keys that are no plain word are quoted."""
+    text = ""
+    for key in path:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        elif key.replace("_", "").isalnum():
+            text += f".{key}" if text else key
+        else:
+            text += f"[{key!r}]"
+    return text

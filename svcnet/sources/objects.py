@@ -1,0 +1,126 @@
+"""Documents to models: which kind a document is, and lists taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import define, field
+
+from svcnet.models.state import ClusterObject
+from svcnet.sources.fields import Fields, shown
+from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.nodes import read_node
+from svcnet.sources.services import read_service, read_service_cidr
+from svcnet.sources.slices import read_endpoints, read_slice
+
+API_VERSIONS = {
+    "Service": ("v1",),
+    "Endpoints": ("v1",),
+    "Node": ("v1",),
+    "EndpointSlice": ("discovery.k8s.io/v1",),
+    "ServiceCIDR": (
+        "networking.k8s.io/v1alpha1",
+        "networking.k8s.io/v1beta1",
+        "networking.k8s.io/v1",
+    ),
+}
+NAME_KINDS = {"Service": "label1035"}
+CLUSTER_SCOPED = ("Node", "ServiceCIDR")
+
+
+@define
+class Reading:
+    """What came of the files so far: objects with their places, and kinds passed over."""
+
+    findings: Findings
+    objects: list[ClusterObject] = field(factory=list)
+    places: list[Place] = field(factory=list)
+    skipped: dict[str, int] = field(factory=dict)
+
+    def read_documents(self, source: Source, documents: list[Any]) -> None:
+        """Read every document of a file."""
+        for number, document in enumerate(documents):
+            if document is not None:
+                for place, item in _members(Place(source, number, ()), document):
+                    self._read(place, item)
+
+    def _read(self, place: Place, item: Any) -> None:
+        if type(item) is not dict:
+            self.findings.error(place, (), f"must be a mapping, not {shown(item)}")
+            return
+        kind = item.get("kind")
+        if type(kind) is not str or not kind:
+            self.findings.error(place, (), "has no kind: is this a Kubernetes manifest?")
+            return
+        if not _is_known(kind, item.get("apiVersion")):
+            self._skip(place, item, kind)
+            return
+        metadata = item.get("metadata")
+        labelled = Place(place.source, place.document, place.path, _label(kind, metadata))
+        made = read_object(kind, Fields(labelled, self.findings, item))
+        if made is not None:
+            self.objects.append(made)
+            self.places.append(labelled)
+
+    def _skip(self, place: Place, item: dict[str, Any], kind: str) -> None:
+        """Count a kind that means nothing here; a known kind of no known version is an error."""
+        version = item.get("apiVersion")
+        if kind in API_VERSIONS and (type(version) is not str or not version):
+            known = " or ".join(API_VERSIONS[kind])
+            message = f"must be {known}" if version is not None else f"is required: {known}"
+            path = ("apiVersion",)
+            self.findings.error(
+                Place(place.source, place.document, place.path, _label(kind, item.get("metadata"))),
+                path,
+                message,
+            )
+            return
+        shown_kind = kind if kind.isalnum() else shown(kind)
+        self.skipped[shown_kind] = self.skipped.get(shown_kind, 0) + 1
+
+
+def _members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:
+    """Yield a document, or the members of a list; those of a typed list need no kind."""
+    if type(document) is not dict:
+        yield place, document
+        return
+    kind, items = document.get("kind"), document.get("items")
+    if type(kind) is not str or not kind.endswith("List") or type(items) is not list:
+        yield place, document
+        return
+    defaults = {"kind": kind[:-4], "apiVersion": document.get("apiVersion")}
+    for index, item in enumerate(items):
+        at = Place(place.source, place.document, (*place.path, "items", index))
+        bare = type(item) is dict and kind != "List" and "kind" not in item
+        yield from _members(at, {**defaults, **item} if bare else item)
+
+
+def _is_known(kind: str, version: Any) -> bool:
+    return kind in API_VERSIONS and version in API_VERSIONS[kind]
+
+
+def _label(kind: str, metadata: Any) -> str:
+    name = metadata.get("name") if type(metadata) is dict else None
+    namespace = metadata.get("namespace") if type(metadata) is dict else None
+    text = shown(name)[1:-1] if type(name) is str and name else "(no name)"
+    if kind in CLUSTER_SCOPED:
+        return f"{kind} {text}"
+    scope = shown(namespace)[1:-1] if type(namespace) is str and namespace else "default"
+    return f"{kind} {scope}/{text}"
+
+
+def read_object(kind: str, document: Fields) -> ClusterObject | None:
+    """Return the object of a known kind, None when it has no usable name."""
+    metadata = document.mapping("metadata")
+    name = metadata.name("name", NAME_KINDS.get(kind, "subdomain"))
+    if kind in CLUSTER_SCOPED:
+        if kind == "Node":
+            return read_node(document, name)
+        return read_service_cidr(document, name)
+    namespace = metadata.name("namespace", "label") if "namespace" in metadata.data else "default"
+    if kind == "Service":
+        return read_service(document, namespace, name)
+    if kind == "EndpointSlice":
+        return read_slice(document, namespace, name)
+    return read_endpoints(document, namespace, name)

@@ -1,0 +1,60 @@
+"""Paths to bytes: files, folders and standard input."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from svcnet.sources.findings import Findings, Source
+from svcnet.sources.parse import MAX_BYTES
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def read_sources(
+    paths: Sequence[str | os.PathLike[str]], stdin: BinaryIO | None, findings: Findings
+) -> Iterator[Source]:
+    """Yield the content of each file; one that cannot be read becomes a finding.
+
+    A folder stands for the ``.yaml``, ``.yml`` and ``.json`` files in it and below, in
+    the order of their names; ``-`` for standard input.
+    """
+    for path in paths:
+        if os.fspath(path) == "-":
+            yield from _read_stdin(stdin, findings)
+        elif Path(path).is_dir():
+            found = sorted(p for p in Path(path).rglob("*") if p.suffix in SUFFIXES)
+            if not found:
+                findings.file_error(str(path), 0, "is a folder without .yaml, .yml or .json files")
+            for file in found:
+                if not file.is_dir():
+                    yield from read_file(file, findings)
+        else:
+            yield from read_file(Path(path), findings)
+
+
+def read_file(path: Path, findings: Findings) -> Iterator[Source]:
+    """Yield the content of one file, nothing if it cannot be read or is too large."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        findings.file_error(str(path), 0, f"cannot be read: {reason}")
+        return
+    yield from _bounded(Source(str(path), data), findings)
+
+
+def _read_stdin(stdin: BinaryIO | None, findings: Findings) -> Iterator[Source]:
+    data = b"" if stdin is None else stdin.read(MAX_BYTES + 1)
+    yield from _bounded(Source("<stdin>", data), findings)
+
+
+def _bounded(source: Source, findings: Findings) -> Iterator[Source]:
+    if len(source.data) > MAX_BYTES:
+        limit = MAX_BYTES // 1024**2
+        findings.file_error(source.file, 0, f"is larger than {limit} MiB; split it")
+    else:
+        yield source

@@ -1,0 +1,217 @@
+"""EndpointSlice and Endpoints documents to models.
+
+Endpoints are by far the most numerous part of any input, so the loop over them reads
+dicts directly and asks :class:`Fields` only about one that is not plainly right.
+Source of the rules: pkg/apis/discovery/validation and ``ValidateEndpoints`` in
+pkg/apis/core/validation, Kubernetes v1.30.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from svcnet.models import (
+    Endpoint,
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSlice,
+    EndpointSubset,
+)
+from svcnet.models.family import IPFamily
+from svcnet.sources.addresses import is_address, why_not_external
+from svcnet.sources.fields import NAMES, Fields, is_name, shown
+from svcnet.sources.services import PROTOCOLS
+
+SERVICE_NAME = "kubernetes.io/service-name"
+MAX_ENDPOINTS = 1000
+MAX_ADDRESSES = 100
+MAX_PORTS = 20000
+
+
+def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
+    """Return the EndpointSlice that `document` describes; what is wrong becomes a finding."""
+    labels = document.mapping("metadata").string_map("labels")
+    if not document.string("addressType"):
+        document.error("addressType", "is required")
+    kind = document.choice("addressType", ("IPv4", "IPv6", "FQDN"), "IPv4")
+    listed = document.items("endpoints")
+    if len(listed) > MAX_ENDPOINTS:
+        document.error("endpoints", f"has {len(listed)} endpoints; at most {MAX_ENDPOINTS}")
+    return EndpointSlice(
+        namespace=namespace,
+        name=name,
+        service_name=labels.get(SERVICE_NAME, ""),
+        address_type=kind,
+        ports=_ports(document),
+        endpoints=tuple([_endpoint(document, i, item, kind) for i, item in enumerate(listed)]),
+        labels=labels,
+    )
+
+
+def _ports(document: Fields) -> tuple[EndpointPort, ...]:
+    names: set[tuple[str, str]] = set()
+    found = []
+    for port in document.mappings("ports"):
+        read = _port(port)
+        if (read.name, read.protocol) in names:
+            port.error("name", f"{read.name!r} is there twice")
+        names.add((read.name, read.protocol))
+        found.append(read)
+    return tuple(found)
+
+
+def _port(port: Fields) -> EndpointPort:
+    name = port.string("name")
+    if name and not is_name(name, "label"):
+        port.error("name", f"{NAMES['label']}; not {shown(name)}")
+        name = ""
+    return EndpointPort(
+        port=port.integer("port", 1, 65535),
+        name=name,
+        protocol=port.choice("protocol", PROTOCOLS, "TCP"),
+    )
+
+
+def _endpoint(document: Fields, index: int, item: Any, kind: str) -> Endpoint:
+    if type(item) is not dict:
+        document.error_at(("endpoints", index), f"must be a mapping, not {shown(item)}")
+        return Endpoint(("",))
+    addresses: Any = item.get("addresses")
+    node, zone = item.get("nodeName"), item.get("zone")
+    conditions, hints = item.get("conditions"), item.get("hints")
+    plain = (
+        type(addresses) is list
+        and len(addresses) == 1
+        and type(addresses[0]) is str
+        and (kind == "FQDN" or _is_usable(addresses[0], kind))
+        and (node is None or (type(node) is str and is_name(node, "subdomain")))
+        and (zone is None or type(zone) is str)
+        and not hints
+        and not item.get("hostname")
+    )
+    if not plain:
+        return _unusual_endpoint(_fields(document, index, item), kind)
+    if not conditions:
+        return Endpoint((addresses[0],), node or "", zone=zone or "")
+    ready, serving, terminating = _conditions(document, index, item)
+    return Endpoint((addresses[0],), node or "", ready, serving, terminating, zone or "")
+
+
+def _fields(document: Fields, index: int, item: Any) -> Fields:
+    return Fields(document.place, document.findings, item, ("endpoints", index))
+
+
+def _conditions(document: Fields, index: int, item: Any) -> tuple[bool, bool, bool]:
+    """Return ready, serving and terminating; a null means true, true and false."""
+    conditions = item["conditions"]
+    if type(conditions) is dict:
+        ready = conditions.get("ready")
+        serving = conditions.get("serving")
+        terminating = conditions.get("terminating")
+        if {type(ready), type(serving), type(terminating)} <= {bool, type(None)}:
+            return ready is not False, serving is not False, terminating is True
+    fields = _fields(document, index, item).mapping("conditions")
+    return (
+        fields.boolean("ready", True),
+        fields.boolean("serving", True),
+        fields.boolean("terminating", False),
+    )
+
+
+def _is_usable(address: str, family: IPFamily | str) -> bool:
+    """Return whether an address is of the family and none of the special ranges.
+
+    The first byte tells nearly always; where it does not, the slow check decides.
+    """
+    if not is_address(address, "IPv4" if family == "IPv4" else "IPv6"):
+        return False
+    if family == "IPv4" and address[:1] in "13456789" and address[:4] not in ("127.", "169."):
+        return True
+    return not why_not_external(address)
+
+
+def _unusual_endpoint(fields: Fields, kind: str) -> Endpoint:
+    """Read an endpoint with hints, a hostname, several addresses, or something wrong."""
+    addresses = _addresses(fields, kind)
+    node = fields.string("nodeName")
+    if node and not is_name(node, "subdomain"):
+        fields.error("nodeName", f"{NAMES['subdomain']}; not {shown(node)}")
+    hostname = fields.string("hostname")
+    if hostname and not is_name(hostname, "label"):
+        fields.error("hostname", f"{NAMES['label']}; not {shown(hostname)}")
+    conditions = fields.mapping("conditions")
+    hints = fields.mapping("hints")
+    return Endpoint(
+        addresses=addresses or ("",),
+        node_name=node,
+        ready=conditions.boolean("ready", True),
+        serving=conditions.boolean("serving", True),
+        terminating=conditions.boolean("terminating", False),
+        zone=fields.string("zone"),
+        zone_hints=tuple(zone.string("name") for zone in hints.mappings("forZones")),
+        hostname=hostname,
+    )
+
+
+def _addresses(fields: Fields, kind: str) -> tuple[str, ...]:
+    listed = fields.items("addresses")
+    if not listed:
+        fields.error("addresses", "is required: at least one address")
+    if len(listed) > MAX_ADDRESSES:
+        fields.error("addresses", f"has {len(listed)} addresses; at most {MAX_ADDRESSES}")
+    kept = []
+    for index, text in fields.strings("addresses"):
+        reason = _why_not(text, kind)
+        if reason:
+            fields.error_at(("addresses", index), reason)
+        else:
+            kept.append(text)
+    return tuple(kept)
+
+
+def _why_not(text: str, kind: str) -> str:
+    if kind == "FQDN":
+        good = is_name(text.removesuffix("."), "subdomain")
+        return "" if good else f"must be a domain name, not {shown(text)}"
+    if not is_address(text, "IPv4" if kind == "IPv4" else "IPv6"):
+        return f"must be an {kind} address, as addressType says, not {shown(text)}"
+    reason = why_not_external(text)
+    return f"{text} {reason}" if reason else ""
+
+
+def read_endpoints(document: Fields, namespace: str, name: str) -> Endpoints:
+    """Return the Endpoints object that `document` describes."""
+    return Endpoints(
+        namespace=namespace,
+        name=name,
+        subsets=tuple(_subset(subset) for subset in document.mappings("subsets")),
+        labels=document.mapping("metadata").string_map("labels"),
+    )
+
+
+def _subset(subset: Fields) -> EndpointSubset:
+    ports = tuple(_port(port) for port in subset.mappings("ports"))
+    for port in subset.mappings("ports"):
+        if port.data.get("port") is None:
+            port.error("port", "is required")
+    return EndpointSubset(
+        addresses=tuple(_subset_addresses(subset, "addresses")),
+        not_ready_addresses=tuple(_subset_addresses(subset, "notReadyAddresses")),
+        ports=ports,
+    )
+
+
+def _subset_addresses(subset: Fields, key: str) -> list[EndpointAddress]:
+    found = []
+    for item in subset.mappings(key):
+        address = item.address("ip")
+        if not address:
+            if not item.data.get("ip"):
+                item.error("ip", "is required")
+            continue
+        reason = why_not_external(address)
+        if reason:
+            item.error("ip", f"{address} {reason}")
+        found.append(EndpointAddress(address, item.string("nodeName"), item.string("hostname")))
+    return found
