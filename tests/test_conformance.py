@@ -64,12 +64,13 @@ def test_second_state_is_where_the_reference_arrives(expected: Path) -> None:
     assert ours.order_free() == reference.order_free() == cold.order_free()
 
 
+@pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("expected", EXPECTED, ids=case_id)
-def test_transactions_leave_what_the_text_leaves(expected: Path) -> None:
-    """The text cut into small transactions makes the same tables as the whole."""
+def test_transactions_leave_what_the_text_leaves(expected: Path, size: int) -> None:
+    """The text cut into transactions makes the same tables as the whole."""
     artifact = full(compile_case(expected.parent, family_of_file(expected)))
     whole, cut = FakeIPTables(), FakeIPTables()
     whole.restore(artifact.text)
-    for transaction in artifact.transactions(1):
+    for transaction in artifact.transactions(size):
         cut.restore(transaction)
     assert cut.tables == whole.tables

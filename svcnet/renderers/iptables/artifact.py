@@ -67,6 +67,11 @@ class RestoreText:
         """Return the same sync, which also deletes the `stale` chains of the nat table."""
         return evolve(self, stale=stale)
 
+    @property
+    def family(self) -> str:
+        """The IP family, ``IPv4`` or ``IPv6``."""
+        return self.settings.family
+
     @cached_property
     def text(self) -> str:
         """The text in kube-proxy's order, as one transaction a table."""
@@ -82,30 +87,21 @@ class RestoreText:
         """
         return self.text + "".join(self._jump_parts())
 
-    def transactions(self, services: int) -> Iterator[str]:
-        """Yield the text as several, each with the own chains of at most `services` service ports.
+    def transactions(self, service_ports: int) -> Iterator[str]:
+        """Yield the text as transactions of one table each, in an order that loads fast.
 
+        Each has the own chains of at most `service_ports` service ports, 0 for no limit.
         The shared chains come last, so that no packet is led to a chain that is not
         there yet. Loading all of them gives the same rules as loading :attr:`text`.
         """
         blocks = list(self.blocks.values())
-        if len(blocks) <= services:
-            yield self.text
-            return
-        yield self._ground()
-        for start in range(0, len(blocks), services):
-            chunk = blocks[start : start + services]
-            # Chains sorted downwards are found fastest by the nft variant, whose list
-            # of new chains is walked from its end.
-            yield "".join(
-                [
-                    "*nat\n",
-                    declare(sorted((c for b in chunk for c in b.chains), reverse=True)),
-                    *(b.own for b in chunk),
-                    "COMMIT\n",
-                ]
-            )
-        yield "".join([*self._filter_parts(), *self._shared_nat_parts()])
+        if service_ports and len(blocks) > service_ports:
+            yield self._ground()
+            for start in range(0, len(blocks), service_ports):
+                yield _nat_transaction("", blocks[start : start + service_ports])
+            blocks = []
+        yield "".join(self._filter_parts())
+        yield _nat_transaction("".join(self._shared_nat_parts()), blocks)
 
     def origin_of_line(self, line: str) -> Origin | None:
         """Return what caused a line of the text, None for lines that no Service caused."""
@@ -136,10 +132,10 @@ class RestoreText:
 
     def _shared_nat_parts(self) -> Iterator[str]:
         table = self.nat
-        yield f"*nat\n{declare(table.chains)}{declare(self.stale)}{table.first}"
+        yield f"{declare(table.chains)}{declare(self.stale)}{table.first}"
         for block in self.blocks.values():
             yield block.shared
-        yield f"{delete(self.stale)}{table.last}COMMIT\n"
+        yield f"{delete(self.stale)}{table.last}"
 
     def _ground(self) -> str:
         """The chains that service chains jump to; without flushing what already leads somewhere."""
@@ -206,6 +202,29 @@ def declare(chains: tuple[str, ...] | list[str]) -> str:
 def delete(chains: tuple[str, ...]) -> str:
     """Return the lines that delete each chain."""
     return "".join([f"-X {chain}\n" for chain in chains])
+
+
+def _nat_transaction(shared: str, blocks: list[Block]) -> str:
+    """Return one transaction with the own chains of `blocks`, then the `shared` lines.
+
+    Chains and their rules are sorted downwards by name: both variants of iptables-restore
+    keep lists of chains that take an insertion at the head in constant time and any
+    other in linear time.
+    """
+    rules: dict[str, list[str]] = {chain: [] for block in blocks for chain in block.chains}
+    for block in blocks:
+        for line in block.own.splitlines(True):
+            rules[line.split(" ", 2)[1]].append(line)
+    chains = sorted(rules, reverse=True)
+    own = [line for chain in chains for line in rules[chain]]
+    # What the own chains jump to is declared by `shared`, or was by the transaction before.
+    return "".join(["*nat\n", declare(chains), _declarations_first(shared, own), "COMMIT\n"])
+
+
+def _declarations_first(shared: str, own: list[str]) -> str:
+    split = shared.find("-A ")
+    split = len(shared) if split < 0 else split
+    return "".join([shared[:split], *own, shared[split:]])
 
 
 def _chain_of(line: str) -> str:

@@ -1,0 +1,37 @@
+"""``svcnet cleanup``: the rules off this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from svcnet.cli.common import FAMILIES
+
+if TYPE_CHECKING:
+    from svcnet.executors.iptables import Variant
+
+
+@click.command("cleanup")
+@click.option(
+    "--family",
+    type=click.Choice(["ipv4", "ipv6", "both"]),
+    default="both",
+    show_default=True,
+)
+@click.option(
+    "--variant",
+    type=click.Choice(["nft", "legacy"]),
+    help="The variant of iptables; by default both.",
+)
+def command(family: str, variant: Variant | None) -> None:
+    """Remove every rule and chain that svcnet apply made, and nothing else (root).
+
+    The chains have kube-proxy's names: on a node where kube-proxy runs in iptables mode
+    its rules would go too.
+    """
+    from svcnet.executors.iptables import cleanup
+
+    for one in list(FAMILIES) if family == "both" else [family]:
+        for line in cleanup(FAMILIES[one], variant):
+            click.echo(line, err=True)

@@ -1,0 +1,26 @@
+"""Putting iptables rules on this machine, through the restore commands.
+
+There is no state file. What the machine has is observed, compared with what is wanted,
+and only the difference is written; so an apply that was killed, or rules that somebody
+changed, are put right by the next one.
+"""
+
+from svcnet.executors.iptables.apply import Report, apply
+from svcnet.executors.iptables.cleanup import cleanup
+from svcnet.executors.iptables.commands import Commands, Variant
+from svcnet.executors.iptables.observe import Observed, parse_save
+from svcnet.executors.iptables.plan import Plan, plan
+from svcnet.executors.iptables.variants import choose_variant
+
+__all__ = [
+    "Commands",
+    "Observed",
+    "Plan",
+    "Report",
+    "Variant",
+    "apply",
+    "choose_variant",
+    "cleanup",
+    "parse_save",
+    "plan",
+]

@@ -1,0 +1,102 @@
+"""Observe, plan, write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from svcnet.errors import ApplyError
+from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
+from svcnet.executors.iptables.observe import Observed, parse_save
+from svcnet.executors.iptables.plan import NFT_SERVICE_PORTS, Plan, back, plan
+from svcnet.executors.iptables.variants import choose_variant
+from svcnet.nogc import without_gc
+from svcnet.renderers.iptables import RestoreText
+
+ROUTE_LOCALNET = Path("/proc/sys/net/ipv4/conf/all/route_localnet")
+
+
+@frozen
+class Report:
+    """What an apply did, or with a dry run would do."""
+
+    family: str
+    variant: Variant
+    plan: Plan
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        what = {
+            "none": "nothing to change",
+            "full": f"all {self.plan.service_ports} service ports written",
+            "delta": f"{self.plan.service_ports} service ports written",
+        }[self.plan.kind]
+        lines = self.plan.text.count("\n")
+        count = f", {lines} lines in {len(self.plan.transactions)} transactions" if lines else ""
+        return f"{self.family}, iptables-{self.variant}: {what}{count}"
+
+
+@without_gc()
+def apply(
+    artifact: RestoreText, *, variant: Variant | None = None, dry_run: bool = False
+) -> Report:
+    """Bring the tables of this network namespace to what `artifact` says.
+
+    Only what differs is written; with `dry_run` nothing is. Rules that are not ours are
+    never touched. Raises ApplyError when something is refused, and then puts back what
+    was there before.
+    """
+    choice = choose_variant(artifact.family, variant)
+    commands = choice.commands
+    limit = NFT_SERVICE_PORTS if commands.variant == "nft" else 0
+    planned = plan(artifact, choice.observed, limit)
+    warnings = choice.warnings
+    if not dry_run:
+        _write(artifact, planned, commands, choice.observed)
+        warnings += _serve_localhost(artifact)
+    return Report(artifact.family, commands.variant, planned, warnings)
+
+
+def _write(artifact: RestoreText, planned: Plan, commands: Commands, before: Observed) -> None:
+    for text in planned.transactions:
+        try:
+            commands.restore(text)
+        except RestoreError as error:
+            put_back = _put_back(commands, before)
+            raise ApplyError(_explain(artifact, text, error) + put_back) from None
+
+
+def _explain(artifact: RestoreText, text: str, error: RestoreError) -> str:
+    """Say which line was refused, and what in the input it came from."""
+    lines = text.splitlines()
+    if not 0 < error.line <= len(lines):
+        return str(error)
+    line = lines[error.line - 1]
+    origin = artifact.origin_of_line(line)
+    cause = f" (from {origin})" if origin else ""
+    return f"{error}\n  refused: {line}{cause}"
+
+
+def _put_back(commands: Commands, before: Observed) -> str:
+    try:
+        for text in back(before, parse_save(commands.save())):
+            commands.restore(text)
+    except (RestoreError, ApplyError) as error:
+        return f"\n  and what was there before could not be put back: {error}"
+    return "\n  what was there before is still there"
+
+
+def _serve_localhost(artifact: RestoreText) -> tuple[str, ...]:
+    """Let packets for node ports on 127.0.0.1 be routed to endpoints, as kube-proxy does.
+
+    Last, because it is KUBE-FIREWALL that keeps neighbours off the host's loopback then.
+    """
+    if not artifact.settings.localhost_node_ports:
+        return ()
+    try:
+        if ROUTE_LOCALNET.read_text().strip() != "1":
+            ROUTE_LOCALNET.write_text("1")
+    except OSError as error:
+        return (f"node ports do not answer on 127.0.0.1: {ROUTE_LOCALNET}: {error.strerror}",)
+    return ()

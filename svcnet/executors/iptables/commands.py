@@ -1,0 +1,87 @@
+"""Running iptables-save and iptables-restore."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from typing import Literal
+
+from attrs import frozen
+
+from svcnet.errors import ApplyError, SvcnetError
+
+Variant = Literal["nft", "legacy"]
+VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
+
+# How long to wait for the lock that iptables commands share, and how often to try:
+# what kube-proxy uses.
+_LOCK = ("-w", "5", "-W", "100000")
+_LOCK_HELD = 4
+_LINE = re.compile(r"line:? (\d+)")
+
+
+class RestoreError(SvcnetError):
+    """iptables-restore refused a text; ``line`` is the text's line, 0 if it did not say."""
+
+    exit_code = 3
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@frozen
+class Commands:
+    """The save and restore commands of one IP family and one variant of iptables.
+
+    ``nft`` is the variant that keeps its rules in nf_tables, ``legacy`` the older one.
+    """
+
+    family: str
+    variant: Variant
+
+    @property
+    def name(self) -> str:
+        """The commands' common name, such as ``iptables-nft``."""
+        return f"{'ip6tables' if self.family == 'IPv6' else 'iptables'}-{self.variant}"
+
+    def exist(self) -> bool:
+        """Return whether both commands are installed."""
+        return all(map(_find, (f"{self.name}-save", f"{self.name}-restore")))
+
+    def save(self) -> str:
+        """Return what iptables-save prints, all tables. Raises ApplyError."""
+        return self._run("save", ())
+
+    def restore(self, text: str) -> None:
+        """Load restore text without flushing anything else.
+
+        Raises RestoreError when a line is refused; each table up to there has been
+        committed, and nothing after it. Raises ApplyError when the lock stays held.
+        """
+        self._run("restore", ("--noflush", *_LOCK), text)
+
+    def _run(self, verb: str, options: tuple[str, ...], text: str = "") -> str:
+        command = f"{self.name}-{verb}"
+        path = _find(command)
+        if path is None:
+            raise ApplyError(f"{command} is not installed; Debian's package iptables has it")
+        done = subprocess.run(
+            [path, *options], input=text, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            return done.stdout
+        message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        if os.geteuid() != 0 and "ermission denied" in message:
+            raise ApplyError(f"{command}: {message}: it takes root, or CAP_NET_ADMIN")
+        if done.returncode == _LOCK_HELD and "lock" in message:
+            raise ApplyError(f"{command}: another program has held /run/xtables.lock for 5 s")
+        found = _LINE.search(message)
+        raise RestoreError(int(found[1]) if found else 0, f"{command}: {message}")
+
+
+def _find(command: str) -> str | None:
+    """Return the path of a command; system folders are searched whatever PATH says."""
+    return shutil.which(command) or shutil.which(command, path="/usr/sbin:/sbin")

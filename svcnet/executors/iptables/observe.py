@@ -1,0 +1,61 @@
+"""What iptables-save prints, as chains and rules; and which chains are ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from svcnet.renderers.iptables import names
+
+Chains = Mapping[str, list[str]]
+
+_OWN = re.compile(rf"(?:{'|'.join(names.SERVICE_PREFIXES)})[A-Z2-7]{{16}}")
+_FIXED = {
+    "filter": frozenset((*names.FILTER_CHAINS, names.FIREWALL)),
+    "nat": frozenset(names.NAT_CHAINS),
+}
+
+
+def is_own_chain(chain: str) -> bool:
+    """Return whether a chain of the nat table has a name that only a service port's has."""
+    return chain.startswith("KUBE-") and _OWN.fullmatch(chain) is not None
+
+
+def is_ours(table: str, chain: str) -> bool:
+    """Return whether a chain is one that svcnet, or kube-proxy in its place, makes."""
+    return chain in _FIXED.get(table, ()) or (table == "nat" and is_own_chain(chain))
+
+
+@frozen
+class Observed:
+    """The filter and nat tables as iptables-save prints them.
+
+    ``tables`` has, for each table and chain, the rules without ``-A CHAIN``.
+    """
+
+    tables: Mapping[str, Chains]
+
+    def chains(self, table: str) -> Chains:
+        """Return the chains of a table, none if the kernel does not have it yet."""
+        return self.tables.get(table, {})
+
+    def has_ours(self) -> bool:
+        """Return whether any chain of ours is there."""
+        return any(is_ours(table, chain) for table in _FIXED for chain in self.chains(table))
+
+
+def parse_save(text: str) -> Observed:
+    """Return the tables in the output of iptables-save."""
+    tables: dict[str, dict[str, list[str]]] = {}
+    chains: dict[str, list[str]] = {}
+    for line in text.split("\n"):
+        if line.startswith("-A "):
+            _, chain, *rule = line.split(" ", 2)
+            chains[chain].append(rule[0] if rule else "")
+        elif line.startswith(":"):
+            chains[line[1:].split(" ", 1)[0]] = []
+        elif line.startswith("*"):
+            chains = tables.setdefault(line[1:], {})
+    return Observed(tables)

@@ -1,0 +1,209 @@
+"""What to write, given what is wanted and what is there. Pure.
+
+The order of writing is what keeps packets whole: a service port's own chains are always
+written together in one transaction, before any rule leads to them and after no rule
+leads to those that go; the jumps from the built-in chains come last.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal
+
+from attrs import frozen
+
+from svcnet.executors.iptables.observe import Chains, Observed, is_own_chain
+from svcnet.executors.iptables.saved import saved
+from svcnet.renderers.iptables import Block, RestoreText, names
+from svcnet.renderers.iptables.artifact import declare, delete
+from svcnet.renderers.iptables.fixed import rules_by_chain
+
+# iptables-restore of the nft variant takes a time that grows with the square of a
+# transaction; at a hundred service ports each the sum is smallest.
+NFT_SERVICE_PORTS = 100
+
+_MARK_MASQ = names.MARK_MASQ
+_SHARED = {
+    "filter": (names.SERVICES, names.EXTERNAL_SERVICES, names.NODEPORTS, names.PROXY_FIREWALL),
+    "nat": (names.SERVICES, names.NODEPORTS),
+}
+
+
+@frozen
+class Plan:
+    """Texts for iptables-restore, in order; each is one transaction of one table.
+
+    ``kind`` is ``none`` when nothing differs, ``full`` when nothing of ours was there.
+    ``service_ports`` counts those whose own chains are written.
+    """
+
+    kind: Literal["none", "delta", "full"]
+    transactions: tuple[str, ...]
+    service_ports: int = 0
+
+    @property
+    def text(self) -> str:
+        """All transactions, joined."""
+        return "".join(self.transactions)
+
+
+def plan(wanted: RestoreText, observed: Observed, service_ports: int) -> Plan:
+    """Return what takes the `observed` tables to the `wanted` rules.
+
+    A transaction writes the own chains of at most `service_ports` service ports; 0 means
+    that one transaction may write all.
+    """
+    if not observed.has_ours():
+        return Plan("full", tuple(_full(wanted, observed, service_ports)), len(wanted.blocks))
+    changed = [b for b in wanted.blocks.values() if _differs(b, observed, wanted.family)]
+    transactions = tuple(_delta(wanted, observed, changed, service_ports))
+    return Plan("delta" if transactions else "none", transactions, len(changed))
+
+
+def _full(wanted: RestoreText, observed: Observed, service_ports: int) -> Iterator[str]:
+    yield from wanted.transactions(service_ports)
+    yield from _jumps(wanted, observed)
+
+
+def _differs(block: Block, observed: Observed, family: str) -> bool:
+    """Return whether any of a service port's own chains is not what it should be."""
+    there = observed.chains("nat")
+    if any(chain not in there for chain in block.chains):
+        return True
+    rules: dict[str, list[str]] = {chain: [] for chain in block.chains}
+    for line in block.own.splitlines():
+        _, chain, rule = line.split(" ", 2)
+        rules[chain].append(saved(rule, family))
+    return any(there[chain] != own for chain, own in rules.items())
+
+
+def _delta(
+    wanted: RestoreText, observed: Observed, changed: list[Block], service_ports: int
+) -> Iterator[str]:
+    filter_text = _fixed("filter", wanted, observed) + _shared("filter", wanted, observed)
+    if filter_text:
+        yield f"*filter\n{filter_text}COMMIT\n"
+    nat_fixed = _fixed("nat", wanted, observed)
+    size = service_ports or max(len(changed), 1)
+    chunks = [changed[start : start + size] for start in range(0, len(changed), size)]
+    for number, chunk in enumerate(chunks[:-1]):
+        yield _transaction(nat_fixed if number == 0 else "", chunk, "")
+    if len(chunks) > 1:
+        nat_fixed = ""
+    stale = _stale(wanted, observed)
+    after = _shared("nat", wanted, observed) + declare(stale) + delete(stale)
+    last = chunks[-1] if chunks else []
+    if nat_fixed or last or after:
+        yield _transaction(nat_fixed, last, after)
+    yield from _jumps(wanted, observed)
+
+
+def _transaction(before: str, blocks: list[Block], after: str) -> str:
+    chains = "".join(block.declarations for block in blocks)
+    return f"*nat\n{chains}{before}{''.join(block.own for block in blocks)}{after}COMMIT\n"
+
+
+def _stale(wanted: RestoreText, observed: Observed) -> tuple[str, ...]:
+    """Return the service ports' chains that are there and not wanted."""
+    kept = {chain for block in wanted.blocks.values() for chain in block.chains}
+    return tuple(sorted(c for c in observed.chains("nat") if c not in kept and is_own_chain(c)))
+
+
+def _fixed(table: str, wanted: RestoreText, observed: Observed) -> str:
+    """Rewrite the chains that no Service changes, where they are not as they should be."""
+    part = wanted.filter if table == "filter" else wanted.nat
+    rules = rules_by_chain(part.first + part.last)
+    there = observed.chains(table)
+    lines = []
+    for chain in part.chains:
+        if chain in _SHARED[table]:
+            lines += [declare([chain])] if chain not in there else []
+            continue
+        text = rules.get(chain, "")
+        own = [saved(line.split(" ", 2)[2], wanted.family) for line in text.splitlines()]
+        if there.get(chain) != own:
+            lines += [declare([chain]), text]
+    return "".join(lines)
+
+
+def _shared(table: str, wanted: RestoreText, observed: Observed) -> str:
+    """Return single lines that put the chains that many service ports share right."""
+    blocks = wanted.blocks.values()
+    texts = [block.filter if table == "filter" else block.shared for block in blocks]
+    by_chain: dict[str, list[str]] = {chain: [] for chain in _SHARED[table]}
+    for text in texts:
+        for line in text.splitlines():
+            _, chain, rule = line.split(" ", 2)
+            by_chain[chain].append(saved(rule, wanted.family))
+    last = {
+        chain: [saved(line.split(" ", 2)[2], wanted.family) for line in text.splitlines()]
+        for chain, text in rules_by_chain(wanted.nat.last if table == "nat" else "").items()
+    }
+    return "".join(
+        line
+        for chain, rules in by_chain.items()
+        for line in _lines(chain, rules, last.get(chain, []), observed.chains(table))
+    )
+
+
+def _lines(chain: str, rules: list[str], last: list[str], there: Chains) -> Iterator[str]:
+    """Yield the changes of one shared chain: unordered `rules`, then `last` at its end."""
+    found = there.get(chain, [])
+    in_place = not last or found[-len(last) :] == last
+    found = found[: -len(last)] if last and in_place else found
+    if rules == found and in_place:
+        return
+    old, new = Counter(found), Counter(rules)
+    yield from (f"-D {chain} {rule}\n" for rule in (old - new).elements())
+    yield from (f"-I {chain} {rule}\n" for rule in (new - old).elements())
+    if not in_place:
+        yield from (f"-A {chain} {rule}\n" for rule in last)
+
+
+def _jumps(wanted: RestoreText, observed: Observed) -> Iterator[str]:
+    """Yield what makes each jump be there once, without a look at any other rule."""
+    for table in ("filter", "nat"):
+        there = observed.chains(table)
+        lines = []
+        for jump in wanted.jumps:
+            if jump.table != table:
+                continue
+            count = there.get(jump.chain, []).count(saved(jump.rule, wanted.family))
+            if count == 0:
+                lines.append(f"-I {jump.chain} {jump.rule}\n")
+            lines += [f"-D {jump.chain} {jump.rule}\n"] * (count - 1)
+        if lines:
+            yield f"*{table}\n{''.join(lines)}COMMIT\n"
+
+
+def back(before: Observed, now: Observed) -> Iterator[str]:
+    """Yield what takes the tables from `now` to `before`; only chains that differ are written.
+
+    Shared chains are put back first, so that nothing leads to what goes after them.
+    """
+    for table in now.tables:
+        old, new = before.chains(table), now.chains(table)
+        differing = [chain for chain in {**old, **new} if old.get(chain) != new.get(chain)]
+        differing.sort(key=is_own_chain)
+        lines, gone = [], []
+        for chain in differing:
+            if not chain.startswith("KUBE-"):
+                lines += _built_in(chain, old.get(chain, []), new.get(chain, []))
+                continue
+            lines.append(f":{chain} - [0:0]\n")
+            if chain in old:
+                lines += [f"-A {chain} {rule}\n" for rule in old[chain]]
+            else:
+                gone.append(chain)
+        if lines:
+            # Every chain is declared before a rule names it.
+            lines.sort(key=lambda line: not line.startswith(":"))
+            yield f"*{table}\n{''.join(lines)}{delete(tuple(gone))}COMMIT\n"
+
+
+def _built_in(chain: str, old: list[str], new: list[str]) -> list[str]:
+    return [
+        *(f"-D {chain} {rule}\n" for rule in (Counter(new) - Counter(old)).elements()),
+        *(f"-I {chain} {rule}\n" for rule in (Counter(old) - Counter(new)).elements()),
+    ]

@@ -1,0 +1,92 @@
+"""What iptables-save will print for a rule that our renderer wrote.
+
+Wanted and observed rules are compared as text in this form. It covers exactly the
+renderer's grammar, as iptables 1.8 prints it, both variants alike. Should another
+version print a rule in another way, that rule is needlessly written again; nothing
+worse follows.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+_RULE = re.compile(
+    r"(?P<head>(?:-m conntrack --ctstate NEW )?)"
+    r"(?:-m comment --comment (?P<comment>\"[^\"]*\"|\S+) )?"
+    r"(?P<type>-m addrtype --\w+-type LOCAL )?"
+    r"(?:-m recent --name (?P<recent>\S+) (?P<how>--set|--rcheck --seconds \d+ --reap) )?"
+    r"(?:-m (?P<protocol>tcp|udp|sctp) -p \w+ )?"
+    r"(?P<not_d>! )?(?:-d (?P<d>\S+) )?"
+    r"(?P<dport>--dport \d+ )?"
+    r"(?P<not_s>! )?(?:-(?P<side>[si]) (?P<s>\S+) )?"
+    r"(?P<rest>.*)"
+)
+_MARK = re.compile(r"--(?P<how>mark|xor-mark|or-mark) 0x0*(?P<bits>[0-9a-f]+)(?:/0x[0-9a-f]+)?")
+_PROBABILITY = re.compile(r"--probability (\S+)")
+_MASKS = {"IPv4": "255.255.255.255", "IPv6": "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}
+_REJECT = {"IPv4": "icmp-port-unreachable", "IPv6": "icmp6-port-unreachable"}
+
+
+def saved(rule: str, family: str) -> str:
+    """Return how iptables-save prints a rule, both without ``-A CHAIN``."""
+    match = _RULE.fullmatch(rule)
+    if match is None:
+        return rule
+    part = match.groupdict(default="")
+    source = _address(part["s"], family) if part["side"] == "s" else ""
+    destination = _address(part["d"], family)
+    comment = part["comment"]
+    if comment and not comment.startswith('"'):
+        comment = f'"{comment}"'
+    protocol = part["protocol"]
+    pieces = [
+        f"{part['not_s']}-s {source} " if source else "",
+        f"{part['not_d']}-d {destination} " if destination else "",
+        f"{part['not_s']}-i {part['s']} " if part["side"] == "i" else "",
+        f"-p {protocol} " if protocol else "",
+        part["head"],
+        f"-m comment --comment {comment} " if comment else "",
+        part["type"],
+        f"-m recent {part['how']} --name {part['recent']} --mask {_MASKS[family]} --rsource "
+        if part["recent"]
+        else "",
+        f"-m {protocol} " if protocol else "",
+        part["dport"],
+        _rest(part["rest"], family),
+    ]
+    return "".join(pieces).rstrip()
+
+
+def _address(text: str, family: str) -> str:
+    """Return an address with its prefix length; one that is always matched is not printed."""
+    if not text or text.endswith("/0"):
+        return ""
+    return text if "/" in text else f"{text}/{128 if family == 'IPv6' else 32}"
+
+
+def _rest(rest: str, family: str) -> str:
+    if rest.endswith("-j REJECT"):
+        return f"{rest} --reject-with {_REJECT[family]}"
+    if "--probability " in rest:
+        return _PROBABILITY.sub(lambda m: f"--probability {_probability(m[1])}", rest)
+    if "mark 0x" in rest:
+        return _MARK.sub(_mark, rest)
+    return rest
+
+
+@cache
+def _probability(text: str) -> str:
+    """Return a chance as the kernel holds it, in units of 2**-31 (xt_statistic.h)."""
+    return f"{round(float(text) * 0x80000000) / 0x80000000:.11f}"
+
+
+def _mark(match: re.Match[str]) -> str:
+    bits = f"0x{match['bits']}"
+    match match["how"]:
+        case "mark":
+            return f"--mark {bits}/{bits}"
+        case "or-mark":
+            return f"--set-xmark {bits}/{bits}"
+        case _:
+            return f"--set-xmark {bits}/0x0"

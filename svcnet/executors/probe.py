@@ -1,0 +1,57 @@
+"""Facts of this machine that rules depend on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from svcnet.errors import ApplyError
+from svcnet.models import Host
+
+BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
+# The first release whose MASQUERADE takes --random-fully.
+RANDOM_FULLY = (1, 6, 2)
+
+
+def probe() -> Host:
+    """Return the facts of the network namespace that this process is in.
+
+    Raises ApplyError when the interfaces cannot be listed.
+    """
+    return Host(
+        addresses=_addresses(),
+        iptables_random_fully=_iptables_version() >= RANDOM_FULLY,
+        conntrack_tcp_be_liberal=_is_liberal(),
+    )
+
+
+def _addresses() -> tuple[str, ...]:
+    """Return the addresses of all interfaces, in the kernel's order, each once."""
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        with IPRoute() as route:
+            found = [message.get("address") for message in route.get_addr()]
+    except (NetlinkError, OSError) as error:
+        raise ApplyError(f"the host's addresses cannot be listed: {error}") from None
+    return tuple(dict.fromkeys(address for address in found if address))
+
+
+def _iptables_version() -> tuple[int, ...]:
+    """Return the version of iptables; without one, that of any in use today."""
+    path = shutil.which("iptables") or shutil.which("iptables", path="/usr/sbin:/sbin")
+    if path is None:
+        return RANDOM_FULLY
+    done = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
+    found = re.search(r"v(\d+)\.(\d+)\.(\d+)", done.stdout)
+    return tuple(map(int, found.groups())) if found else RANDOM_FULLY
+
+
+def _is_liberal() -> bool:
+    try:
+        return BE_LIBERAL.read_text().strip() == "1"
+    except OSError:
+        return False
