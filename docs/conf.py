@@ -42,3 +42,5 @@ nitpick_ignore_regex = [
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
     ("py:.*", r"(attrs|click|immutables)\..*"),
 ]
+# Short forms in docstrings that do not resolve from the package that re-exports them.
+nitpick_ignore = [("py:func", "node_name"), ("py:meth", "ClusterState.touched")]
