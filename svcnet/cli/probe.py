@@ -11,7 +11,8 @@ def command() -> None:
     from svcnet.executors.probe import probe
 
     host = probe()
-    lines = ["addresses:", *(f'- "{address}"' for address in host.addresses or ())]
+    addresses = [f'\n- "{address}"' for address in host.addresses or ()]
+    lines = [f"addresses:{''.join(addresses) or ' []'}"]
     lines.append(f"iptablesRandomFully: {str(host.iptables_random_fully).lower()}")
     lines.append(f"conntrackTCPBeLiberal: {str(host.conntrack_tcp_be_liberal).lower()}")
     click.echo("\n".join(lines))

@@ -24,15 +24,18 @@ def read_sources(
     for path in paths:
         if os.fspath(path) == "-":
             yield from _read_stdin(stdin, findings)
-        elif Path(path).is_dir():
-            found = sorted(p for p in Path(path).rglob("*") if p.suffix in SUFFIXES)
-            if not found:
-                findings.file_error(str(path), 0, "is a folder without .yaml, .yml or .json files")
-            for file in found:
-                if not file.is_dir():
-                    yield from read_file(file, findings)
+        elif os.path.isdir(path):  # noqa: PTH112  (Path's raises where it may not look)
+            yield from _read_folder(Path(path), findings)
         else:
             yield from read_file(Path(path), findings)
+
+
+def _read_folder(folder: Path, findings: Findings) -> Iterator[Source]:
+    found = sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and not p.is_dir())
+    if not found:
+        findings.file_error(str(folder), 0, "is a folder without .yaml, .yml or .json files")
+    for file in found:
+        yield from read_file(file, findings)
 
 
 def read_file(path: Path, findings: Findings) -> Iterator[Source]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from svcnet.errors import ApplyError
@@ -9,7 +10,9 @@ from svcnet.executors.iptables.commands import VARIANTS, Commands, RestoreError,
 from svcnet.executors.iptables.observe import Observed, is_ours, parse_save
 from svcnet.executors.iptables.saved import saved
 from svcnet.renderers.iptables import JUMPS
-from svcnet.renderers.iptables.artifact import delete
+from svcnet.renderers.iptables.artifact import declare, delete
+
+_JUMP = re.compile(r"-[jg] (\S+)")
 
 
 def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
@@ -40,19 +43,22 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
 def removal(observed: Observed, family: str) -> Iterator[str]:
     """Yield, for each table that has chains of ours, the text that removes them.
 
-    Rules that lead into them go first, whoever wrote them: a chain in use cannot go.
+    A chain that a foreign rule leads to cannot go; it is left, empty, and the rule too.
     """
-    ours = {saved(jump.rule, family) for jump in JUMPS}
+    our_jumps = {saved(jump.rule, family) for jump in JUMPS}
     for table in ("filter", "nat"):
         chains = observed.chains(table)
         mine = tuple(sorted(chain for chain in chains if is_ours(table, chain)))
-        jumps = [
-            f"-D {chain} {rule}\n"
-            for chain, rules in chains.items()
-            if chain not in mine
-            for rule in rules
-            if rule in ours or rule.rpartition("-j ")[2] in mine
+        outside = [
+            (chain, rule) for chain, rules in chains.items() if chain not in mine for rule in rules
         ]
-        if mine or jumps:
-            declared = "".join(f":{chain} - [0:0]\n" for chain in mine)
-            yield f"*{table}\n{declared}{''.join(jumps)}{delete(mine)}COMMIT\n"
+        jumps = [f"-D {chain} {rule}\n" for chain, rule in outside if rule in our_jumps]
+        used = {_target(rule) for _, rule in outside if rule not in our_jumps}
+        gone = tuple(chain for chain in mine if chain not in used)
+        if mine:
+            yield f"*{table}\n{declare(mine)}{''.join(jumps)}{delete(gone)}COMMIT\n"
+
+
+def _target(rule: str) -> str:
+    found = _JUMP.search(rule)
+    return found[1] if found else ""

@@ -1,0 +1,133 @@
+"""The form of rules that iptables-save prints, and plans made from it, without a kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from svcnet.executors.iptables import Observed, parse_save, plan
+from svcnet.executors.iptables.observe import is_ours
+from svcnet.executors.iptables.saved import saved
+from svcnet.renderers.iptables import RestoreText, full
+from tests.test_conformance import CASES, compile_case
+
+ROWS = (
+    ("IPv4", "-s 10.0.0.1 -j KUBE-MARK-MASQ", "-s 10.0.0.1/32 -j KUBE-MARK-MASQ"),
+    ("IPv6", "-s fd00::1 -j KUBE-MARK-MASQ", "-s fd00::1/128 -j KUBE-MARK-MASQ"),
+    (
+        "IPv4",
+        "-m comment --comment a/b -m udp -p udp -j DNAT --to-destination 10.0.0.1:53",
+        '-p udp -m comment --comment "a/b" -m udp -j DNAT --to-destination 10.0.0.1:53',
+    ),
+    (
+        "IPv4",
+        '-m comment --comment "a b" -m tcp -p tcp -d 10.0.0.1 --dport 80 ! -s 10.0.0.0/8 -j X',
+        '! -s 10.0.0.0/8 -d 10.0.0.1/32 -p tcp -m comment --comment "a b" -m tcp --dport 80 -j X',
+    ),
+    (
+        "IPv4",
+        "-m statistic --mode random --probability 0.3333333333 -j X",
+        "-m statistic --mode random --probability 0.33333333349 -j X",
+    ),
+    ("IPv4", "-j MARK --or-mark 0x00004000", "-j MARK --set-xmark 0x4000/0x4000"),
+    ("IPv4", "-j MARK --xor-mark 0x00004000", "-j MARK --set-xmark 0x4000/0x0"),
+    ("IPv4", "-s 0.0.0.0/0 -j X", "-j X"),
+    ("IPv6", "-j REJECT", "-j REJECT --reject-with icmp6-port-unreachable"),
+)
+
+
+@pytest.mark.parametrize(("family", "written", "printed"), ROWS)
+def test_saved(family: str, written: str, printed: str) -> None:
+    """A rule as written becomes the rule as iptables-save prints it."""
+    assert saved(written, family) == printed
+
+
+def artifact_of(name: str) -> RestoreText:
+    return full(compile_case(CASES / name, "IPv4"))
+
+
+def printed(artifact: RestoreText) -> Observed:
+    """Return the tables that loading `artifact` and its jumps would leave."""
+    lines = [":INPUT", ":FORWARD", ":OUTPUT", ":PREROUTING", ":POSTROUTING"]
+    tables = []
+    for text in (artifact.text, artifact.text_with_jumps[len(artifact.text) :]):
+        for line in text.splitlines():
+            if line.startswith(("-A ", "-I ")):
+                _, chain, rule = line.split(" ", 2)
+                tables.append(f"-A {chain} {saved(rule, artifact.family)}")
+            elif line.startswith("*"):
+                tables += [line, *lines]
+            elif line.startswith(":"):
+                tables.append(line)
+    merged: dict[str, dict[str, list[str]]] = {}
+    table = ""
+    for line in tables:
+        if line.startswith("*"):
+            table = line[1:]
+        elif line.startswith(":"):
+            merged.setdefault(table, {}).setdefault(line[1:].split(" ")[0], [])
+        else:
+            _, chain, rule = line.split(" ", 2)
+            merged[table][chain].append(rule)
+    return Observed(merged)
+
+
+def test_nothing_there_is_a_full_load() -> None:
+    """On a clean machine everything is written, the jumps last."""
+    artifact = artifact_of("kitchen-sink")
+    planned = plan(artifact, Observed({}), 0)
+    assert planned.kind == "full"
+    assert planned.service_ports == 8
+    assert "-I PREROUTING" in planned.transactions[-1]
+
+
+def test_what_is_there_already_is_not_written() -> None:
+    """Tables that are as wanted make an empty plan."""
+    artifact = artifact_of("kitchen-sink")
+    planned = plan(artifact, printed(artifact), 0)
+    assert (planned.kind, planned.transactions) == ("none", ())
+
+
+def test_small_changes_make_small_texts() -> None:
+    """From one state to another only what differs is written."""
+    old = artifact_of("then-endpoint-removed")
+    new = full(compile_case(CASES / "then-endpoint-removed", "IPv4", "objects.second.yaml"))
+    planned = plan(new, printed(old), 0)
+    assert planned.kind == "delta"
+    assert planned.service_ports == 1
+    assert len(planned.transactions) == 1
+    assert "-X KUBE-SEP-QGGMYFB46YX5BMED\n" in planned.text
+    assert "KUBE-SVC-CUPZSKKYULV7J6C6" not in planned.text
+
+
+def test_large_changes_are_cut() -> None:
+    """With a limit, a transaction has the own chains of that many service ports."""
+    artifact = artifact_of("kitchen-sink")
+    transactions = list(artifact.transactions(3))
+    # The mark chain, three chunks of service ports, the filter table, the shared chains.
+    assert len(transactions) == 6
+    assert all(text.count("\n*") == 0 for text in transactions)
+
+
+@pytest.mark.parametrize(
+    ("table", "chain", "ours"),
+    [
+        ("nat", "KUBE-SVC-67NZLRHBNDSAWJRO", True),
+        ("nat", "KUBE-SERVICES", True),
+        ("filter", "KUBE-FIREWALL", True),
+        ("filter", "KUBE-SVC-67NZLRHBNDSAWJRO", False),
+        ("nat", "KUBE-SVC-FOO", False),
+        ("nat", "KUBE-ROUTER-X", False),
+        ("nat", "KUBE-SVC-67NZLRHBNDSAWJRO1", False),
+        ("mangle", "KUBE-SERVICES", False),
+        ("nat", "DOCKER", False),
+    ],
+)
+def test_which_chains_are_ours(table: str, chain: str, ours: bool) -> None:
+    """Only chains with our exact names are ours."""
+    assert is_ours(table, chain) is ours
+
+
+def test_parse_save() -> None:
+    """Tables, chains and rules are told apart; comments and counters are skipped."""
+    text = "# x\n*nat\n:A - [0:0]\n:B ACCEPT [1:2]\n-A A -j B\n-A A\nCOMMIT\n"
+    assert parse_save(text) == Observed({"nat": {"A": ["-j B", ""], "B": []}})
