@@ -9,6 +9,7 @@ from attrs import frozen
 from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service
 from svcnet.models.service import HEADLESS
 from svcnet.models.state import ClusterObject
+from svcnet.sources.fields import shown
 from svcnet.sources.findings import Findings, Path, Place
 
 Located = tuple[ClusterObject, Place]
@@ -120,5 +121,6 @@ def _check_slice(
         message = "has no label kubernetes.io/service-name, so it belongs to no Service"
         findings.warning(place, path, message)
     elif NamespacedName(item.namespace, item.service_name) not in state.services:
-        message = f"belongs to Service {item.namespace}/{item.service_name}, which is not there"
+        owner = shown(f"{item.namespace}/{item.service_name}")[1:-1]
+        message = f"belongs to Service {owner}, which is not there"
         findings.warning(place, (*path, "kubernetes.io/service-name"), message)

@@ -194,7 +194,9 @@ class Fields:
 
 def shown(value: object) -> str:
     """Return a value for a message: in quotes, on one line, not too long."""
-    text = repr(value) if isinstance(value, str) else f"{value!s}"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = repr(value[:100]) if isinstance(value, str) else str(value)
     text = text.encode("ascii", "backslashreplace").decode()
     text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:100])
     return text if len(text) < 60 else f"{text[:56]}…"

@@ -26,6 +26,8 @@ API_VERSIONS = {
     ),
 }
 NAME_KINDS = {"Service": "label1035"}
+# Lists in lists are unheard of, and an alias can make one hold itself.
+MAX_LISTS = 3
 CLUSTER_SCOPED = ("Node", "ServiceCIDR")
 
 
@@ -66,9 +68,9 @@ class Reading:
     def _skip(self, place: Place, item: dict[str, Any], kind: str) -> None:
         """Count a kind that means nothing here; a known kind of no known version is an error."""
         version = item.get("apiVersion")
-        if kind in API_VERSIONS and (type(version) is not str or not version):
+        if kind in API_VERSIONS and _is_same_group(kind, version):
             known = " or ".join(API_VERSIONS[kind])
-            message = f"must be {known}" if version is not None else f"is required: {known}"
+            message = f"must be {known}" if version else f"is required: {known}"
             path = ("apiVersion",)
             self.findings.error(
                 Place(place.source, place.document, place.path, _label(kind, item.get("metadata"))),
@@ -82,7 +84,7 @@ class Reading:
 
 def _members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:
     """Yield a document, or the members of a list; those of a typed list need no kind."""
-    if type(document) is not dict:
+    if type(document) is not dict or len(place.path) > MAX_LISTS * 2:
         yield place, document
         return
     kind, items = document.get("kind"), document.get("items")
@@ -98,6 +100,14 @@ def _members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:
 
 def _is_known(kind: str, version: Any) -> bool:
     return kind in API_VERSIONS and version in API_VERSIONS[kind]
+
+
+def _is_same_group(kind: str, version: Any) -> bool:
+    """Return whether an API version is absent, no text, or another one of the kind's group."""
+    if type(version) is not str or not version:
+        return True
+    group = API_VERSIONS[kind][0].rpartition("/")[0]
+    return version.rpartition("/")[0] == group
 
 
 def _label(kind: str, metadata: Any) -> str:

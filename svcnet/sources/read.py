@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -51,7 +52,7 @@ def read_file(path: Path, findings: Findings) -> Iterator[Source]:
 
 
 def _read_stdin(stdin: BinaryIO | None, findings: Findings) -> Iterator[Source]:
-    data = b"" if stdin is None else stdin.read(MAX_BYTES + 1)
+    data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
     yield from _bounded(Source("<stdin>", data), findings)
 
 

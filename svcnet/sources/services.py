@@ -197,7 +197,8 @@ def _ingress(document: Fields) -> tuple[LoadBalancerIngress, ...]:
 
 def _affinity_timeout(spec: Fields) -> int:
     config = spec.mapping("sessionAffinityConfig")
-    if not config.data:
+    # Without affinity the API server drops the configuration unread.
+    if not config.data or spec.data.get("sessionAffinity") != "ClientIP":
         return 10800
     return config.mapping("clientIP").integer("timeoutSeconds", 1, DAY, 10800)
 

@@ -50,13 +50,13 @@ def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
 
 
 def _ports(document: Fields) -> tuple[EndpointPort, ...]:
-    names: set[tuple[str, str]] = set()
+    names: set[str] = set()
     found = []
     for port in document.mappings("ports"):
         read = _port(port)
-        if (read.name, read.protocol) in names:
+        if read.name in names:
             port.error("name", f"{read.name!r} is there twice")
-        names.add((read.name, read.protocol))
+        names.add(read.name)
         found.append(read)
     return tuple(found)
 

@@ -16,8 +16,8 @@ _SPECIAL = re.compile(
     rb"(?m)(?:^|[\s\[{,])[&*!]\S|<<|^%|(?:^|[\s\[{,])\?(?:\s|$)|^ *\t|^\.\.\."
     rb"|\\[^nt\"\\/]|[\x7f\x85\xa0]"
 )
-# Block and folded scalars keep other white space in the two parsers.
-_BLOCK = re.compile(rb"(?m)[|>][-+0-9]*[ \t]*(?:#.*)?$")
+# Folded scalars, and literal ones with an indentation of their own.
+_BLOCK = re.compile(rb"(?m)(?:>[-+0-9]*|\|[-+]?[0-9][-+]?)[ \t]*(?:#.*)?$")
 # A plain scalar that is, or might be, something else than a string or a simple integer.
 _WORD = re.compile(
     rb"(?mi)(?:^|[\s\[{,:])(?:yes|no|on|off|y|n|~|true|false|null|=|[-+]?\.(?:inf|nan))"
