@@ -13,6 +13,7 @@ import json
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import cycle
 from typing import Any
 
@@ -93,13 +94,13 @@ class Agent:
             async with asyncio.timeout(timeout):
                 await loop.sock_connect(sock, (destination, port))
                 if protocol == "UDP":
-                    await loop.sock_sendall(sock, b"?")
+                    # "Not permitted" is how a sender learns that this machine's own rules
+                    # stopped a datagram. A refusal is reported too, by what follows.
+                    with suppress(PermissionError):
+                        await loop.sock_sendall(sock, b"?")
                 name, own_port, peer = (await loop.sock_recv(sock, 200)).decode().split()
                 return ["reply", name, int(own_port), peer]
         except TimeoutError:
-            return TIMEOUT
-        except PermissionError:
-            # How the kernel tells the sender that a rule of its own machine dropped this.
             return TIMEOUT
         except ConnectionRefusedError:
             return REFUSED

@@ -73,7 +73,7 @@ PLACES = {
     "node-loopback": Place("node", (LOOPBACK,)),
 }
 ENDPOINTS = {"pod1": POD1, "pod2": POD2, "pod3": POD3, "node": NODE}
-MASQUERADED = {"pod1": POD_GATEWAY, "pod2": POD_GATEWAY, "pod3": NODE_INNER}
+MASQUERADED = {"pod1": POD_GATEWAY, "pod2": POD_GATEWAY, "pod3": NODE_INNER, "node": NODE}
 """The node's address on the link to each endpoint: what MASQUERADE makes the source."""
 
 HOST = Host(

@@ -11,21 +11,26 @@ from typing import Any, TypeAlias
 from attrs import evolve, frozen
 
 from svcnet.models import (
+    DetectLocalConfiguration,
     Endpoint,
     EndpointPort,
     EndpointSlice,
     IPFamily,
+    IPTablesConfiguration,
     KubeProxyConfiguration,
+    LoadBalancerIngress,
     Service,
+    ServicePort,
 )
 from svcnet.models.family import IP_FAMILIES
 from svcnet.models.state import ClusterObject
 from svcnet.testing import make_service, make_slice
-from tests.kernel.netns import ENDPOINTS, Both
+from tests.kernel.netns import ENDPOINTS, LOOPBACK, NODE, NODE_INNER, Both
 
 REFUSED = "refused"
 DROPPED = "dropped"
 UNTOUCHED = "untouched"
+CLOSED = "closed"
 DEFAULTS = KubeProxyConfiguration()
 
 
@@ -162,6 +167,52 @@ def slices(
     return made[0], made[1]
 
 
+PORTS = (
+    ServicePort(80, "http", target_port=8080),
+    ServicePort(443, "https", target_port=8443),
+    ServicePort(53, "dns", "UDP", 5353),
+    ServicePort(53, "dns-tcp", "TCP", 8443),
+)
+MANY = (
+    EndpointPort(8080, "http"),
+    EndpointPort(8443, "https"),
+    EndpointPort(5353, "dns", "UDP"),
+    EndpointPort(8443, "dns-tcp"),
+)
+DNS = EndpointPort(5353, "dns", "UDP")
+GOING = {"ready": False, "serving": True, "terminating": True}
+GONE = {"ready": False, "serving": False, "terminating": True}
+NOT_READY = {"ready": False, "serving": False}
+PREFIX = KubeProxyConfiguration(
+    detect_local_mode="InterfaceNamePrefix", detect_local=DetectLocalConfiguration("", "veth")
+)
+
+
+def node_port(**fields: Any) -> Service:
+    """Return a Service of type NodePort; its TCP port is 30080 and its UDP port 30053."""
+    ports = (
+        ServicePort(80, "http", target_port=8080, node_port=30080),
+        ServicePort(53, "dns", "UDP", 5353, 30053),
+    )
+    return service(type="NodePort", ports=ports, **fields)
+
+
+def load_balancer(**fields: Any) -> Service:
+    """Return a Service of type LoadBalancer with an address in each family."""
+    return service(
+        type="LoadBalancer",
+        ports=(ServicePort(80, "http", target_port=8080, node_port=30080),),
+        load_balancer_ingress=(
+            LoadBalancerIngress(LOAD_BALANCER.v4),
+            LoadBalancerIngress(LOAD_BALANCER.v6),
+        ),
+        **fields,
+    )
+
+
+NODE_PORTS = (*WEB, DNS)
+EVERYWHERE = slices(*ALL, ports=NODE_PORTS)
+
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "cluster-ip",
@@ -170,7 +221,379 @@ SCENARIOS: tuple[Scenario, ...] = (
             Probe("pod1", CLUSTER_IP, 80, masked("pod1") | kept("pod2", "pod3")),
             Probe("node", CLUSTER_IP, 80, kept(*ALL)),
             Probe("pod3", CLUSTER_IP, 80, kept("pod1", "pod2") | masked("pod3")),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL)),
             Probe("pod1", CLUSTER_IP, 81, UNTOUCHED),
+        ),
+    ),
+    Scenario(
+        "several-ports",
+        (service(ports=PORTS), *slices("pod2", "pod3", ports=MANY)),
+        (
+            Probe("pod1", CLUSTER_IP, 80, kept("pod2", "pod3")),
+            Probe("pod1", CLUSTER_IP, 443, kept("pod2", "pod3", port=8443)),
+            Probe("pod1", CLUSTER_IP, 53, kept("pod2", "pod3", port=5353), "UDP"),
+            Probe("pod1", CLUSTER_IP, 53, kept("pod2", "pod3", port=8443)),
+            Probe("node", CLUSTER_IP, 53, kept("pod2", "pod3", port=5353), "UDP"),
+        ),
+    ),
+    Scenario(
+        "several-services",
+        (
+            *(service(), *slices("pod1")),
+            *(service("other", OTHER_CLUSTER_IP), *slices("pod2", of="other")),
+        ),
+        (
+            Probe("pod2", CLUSTER_IP, 80, kept("pod1")),
+            Probe("pod1", OTHER_CLUSTER_IP, 80, kept("pod2")),
+        ),
+    ),
+    Scenario(
+        "hairpin",
+        (node_port(), *slices("pod1", ports=NODE_PORTS)),
+        (
+            Probe("pod1", CLUSTER_IP, 80, masked("pod1")),
+            Probe("pod1", CLUSTER_IP, 53, masked("pod1", port=5353), "UDP"),
+            Probe("pod1", NODE, 30080, masked("pod1")),
+        ),
+    ),
+    Scenario(
+        "node-port",
+        (node_port(), *EVERYWHERE),
+        (
+            Probe("client", NODE, 30080, masked(*ALL)),
+            Probe("client", NODE_INNER, 30080, masked(*ALL)),
+            Probe("client", NODE, 30053, masked(*ALL, port=5353), "UDP"),
+            Probe("pod1", NODE, 30080, masked(*ALL)),
+            Probe("node", NODE, 30080, masked(*ALL)),
+            Probe("pod3", NODE, 30080, masked(*ALL)),
+            Probe("client", NODE, 30081, UNTOUCHED),
+        ),
+    ),
+    Scenario(
+        "node-port-on-loopback",
+        (node_port(), *EVERYWHERE),
+        (
+            Probe("node-loopback", LOOPBACK, 30080, masked(*ALL)),
+            Probe("node-loopback", LOOPBACK, 30053, masked(*ALL, port=5353), "UDP"),
+        ),
+        families=("IPv4",),
+    ),
+    Scenario(
+        "node-port-not-on-loopback",
+        (node_port(), *EVERYWHERE),
+        (
+            Probe("node-loopback", LOOPBACK, 30080, UNTOUCHED),
+            Probe("client", NODE, 30080, masked(*ALL)),
+        ),
+        KubeProxyConfiguration(iptables=IPTablesConfiguration(localhost_node_ports=False)),
+    ),
+    Scenario(
+        "node-port-addresses",
+        (node_port(), *EVERYWHERE),
+        (
+            Probe("client", NODE, 30080, masked(*ALL)),
+            Probe("client", NODE_INNER, 30080, UNTOUCHED),
+            Probe("node-loopback", LOOPBACK, 30080, UNTOUCHED),
+        ),
+        KubeProxyConfiguration(node_port_addresses=("192.0.2.0/24", "2001:db8::/112")),
+    ),
+    Scenario(
+        "external-policy-local",
+        (
+            load_balancer(external_traffic_policy="Local", health_check_node_port=32000),
+            *slices("pod1", "pod3"),
+        ),
+        (
+            Probe("client", NODE, 30080, kept("pod1")),
+            Probe("client", LOAD_BALANCER, 80, kept("pod1")),
+            Probe("pod2", NODE, 30080, kept("pod1", "pod3")),
+            Probe("pod2", LOAD_BALANCER, 80, kept("pod1", "pod3")),
+            Probe("pod3", NODE, 30080, kept("pod1") | masked("pod3")),
+            Probe("node", NODE, 30080, masked("pod1", "pod3")),
+            Probe("node", LOAD_BALANCER, 80, masked("pod1", "pod3")),
+            Probe("client", CLUSTER_IP, 80, masked("pod1", "pod3")),
+        ),
+        WITH_CIDR,
+    ),
+    Scenario(
+        "external-policy-local-on-loopback",
+        (
+            node_port(external_traffic_policy="Local"),
+            *slices("pod1", "pod3", ports=NODE_PORTS),
+        ),
+        (Probe("node-loopback", LOOPBACK, 30080, masked("pod1", "pod3")),),
+        families=("IPv4",),
+    ),
+    Scenario(
+        "endpoint-on-the-node",
+        (node_port(), *slices("node", "pod1", ports=NODE_PORTS)),
+        (
+            Probe("pod2", CLUSTER_IP, 80, kept("node", "pod1")),
+            Probe("client", CLUSTER_IP, 80, kept("node", "pod1")),
+            Probe("client", NODE, 30080, masked("node", "pod1")),
+            Probe("node", CLUSTER_IP, 80, masked("node") | kept("pod1")),
+        ),
+    ),
+    Scenario(
+        "external-policy-local-without-local-endpoints",
+        (load_balancer(external_traffic_policy="Local"), *slices("pod3")),
+        (
+            Probe("client", NODE, 30080, DROPPED),
+            Probe("client", LOAD_BALANCER, 80, DROPPED),
+            Probe("node", NODE, 30080, masked("pod3")),
+            Probe("node", LOAD_BALANCER, 80, masked("pod3")),
+            Probe("pod2", NODE, 30080, kept("pod3")),
+        ),
+        WITH_CIDR,
+    ),
+    Scenario(
+        "internal-policy-local",
+        (service(internal_traffic_policy="Local"), *slices("pod1", "pod3")),
+        (
+            Probe("pod2", CLUSTER_IP, 80, kept("pod1")),
+            Probe("node", CLUSTER_IP, 80, kept("pod1")),
+        ),
+    ),
+    Scenario(
+        "internal-policy-local-without-local-endpoints",
+        (node_port(internal_traffic_policy="Local"), *slices("pod3", ports=NODE_PORTS)),
+        (
+            Probe("pod1", CLUSTER_IP, 80, DROPPED),
+            Probe("pod1", CLUSTER_IP, 53, DROPPED, "UDP"),
+            Probe("node", CLUSTER_IP, 80, DROPPED),
+            Probe("node", CLUSTER_IP, 53, DROPPED, "UDP"),
+            Probe("client", NODE, 30080, masked("pod3")),
+        ),
+    ),
+    Scenario(
+        "load-balancer",
+        (load_balancer(), *slices(*ALL)),
+        (
+            Probe("client", LOAD_BALANCER, 80, masked(*ALL)),
+            Probe("pod1", LOAD_BALANCER, 80, masked(*ALL)),
+            Probe("node", LOAD_BALANCER, 80, masked(*ALL)),
+        ),
+    ),
+    Scenario(
+        "load-balancer-source-ranges",
+        (
+            load_balancer(
+                load_balancer_source_ranges=("198.51.100.9/32", "2001:db8:100::9/128"),
+            ),
+            *slices(*ALL),
+        ),
+        (
+            Probe("client", LOAD_BALANCER, 80, masked(*ALL)),
+            Probe("client2", LOAD_BALANCER, 80, DROPPED),
+            Probe("pod1", LOAD_BALANCER, 80, DROPPED),
+            Probe("node", LOAD_BALANCER, 80, DROPPED),
+            Probe("client2", NODE, 30080, masked(*ALL)),
+        ),
+    ),
+    Scenario(
+        "load-balancer-that-is-a-proxy",
+        (
+            evolve(
+                load_balancer(),
+                load_balancer_ingress=(
+                    LoadBalancerIngress(LOAD_BALANCER.v4, "Proxy"),
+                    LoadBalancerIngress(LOAD_BALANCER.v6, "Proxy"),
+                ),
+            ),
+            *slices(*ALL),
+        ),
+        (Probe("client", LOAD_BALANCER, 80, UNTOUCHED),),
+    ),
+    Scenario(
+        "external-ip",
+        (service(external_ips=(EXTERNAL.v4, EXTERNAL.v6)), *slices(*ALL)),
+        (
+            Probe("client", EXTERNAL, 80, masked(*ALL)),
+            Probe("pod1", EXTERNAL, 80, masked(*ALL)),
+            Probe("node", EXTERNAL, 80, masked(*ALL)),
+        ),
+    ),
+    Scenario(
+        "external-ip-of-the-node",
+        (service(external_ips=(NODE.v4, NODE.v6)), *slices(*ALL)),
+        (
+            Probe("client", NODE, 80, masked(*ALL)),
+            Probe("node", NODE, 80, masked(*ALL)),
+            Probe("client", NODE_INNER, 80, UNTOUCHED),
+        ),
+    ),
+    Scenario(
+        "session-affinity",
+        (
+            node_port(session_affinity="ClientIP"),
+            *EVERYWHERE,
+        ),
+        (
+            Probe("client", NODE, 30080, masked(*ALL), count=10, in_turn=True),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL), count=3, in_turn=True),
+            Probe(
+                "pod3",
+                CLUSTER_IP,
+                80,
+                kept("pod1", "pod2") | masked("pod3"),
+                count=10,
+                in_turn=True,
+            ),
+            Probe("crowd", CLUSTER_IP, 80, kept(*ALL), count=3, in_turn=True),
+        ),
+    ),
+    Scenario(
+        "session-affinity-of-datagrams",
+        (node_port(session_affinity="ClientIP"), *EVERYWHERE),
+        (Probe("client", NODE, 30053, masked(*ALL, port=5353), "UDP", count=10, in_turn=True),),
+    ),
+    Scenario(
+        "session-affinity-expires",
+        (service(session_affinity="ClientIP", session_affinity_timeout=2), *slices(*ALL)),
+        (
+            Probe("crowd", CLUSTER_IP, 80, kept(*ALL), count=1, in_turn=True),
+            Expire(2.1),
+            Probe("crowd", CLUSTER_IP, 80, kept(*ALL), count=1, in_turn=True),
+        ),
+    ),
+    Scenario(
+        "no-endpoints",
+        (
+            evolve(
+                load_balancer(external_ips=(EXTERNAL.v4, EXTERNAL.v6)),
+                ports=(
+                    ServicePort(80, "http", target_port=8080, node_port=30080),
+                    ServicePort(53, "dns", "UDP", 5353, 30053),
+                ),
+            ),
+        ),
+        (
+            Probe("pod1", CLUSTER_IP, 80, REFUSED),
+            Probe("pod1", CLUSTER_IP, 53, REFUSED, "UDP"),
+            Probe("node", CLUSTER_IP, 80, REFUSED),
+            Probe("node", CLUSTER_IP, 53, REFUSED, "UDP"),
+            Probe("client", CLUSTER_IP, 80, REFUSED),
+            Probe("client", NODE, 30080, REFUSED),
+            Probe("client", NODE, 30053, REFUSED, "UDP"),
+            Probe("node", NODE, 30053, REFUSED, "UDP"),
+            Probe("client", LOAD_BALANCER, 80, REFUSED),
+            Probe("client", EXTERNAL, 53, REFUSED, "UDP"),
+            Probe("pod1", EXTERNAL, 80, REFUSED),
+            Probe("node", EXTERNAL, 80, REFUSED),
+        ),
+    ),
+    Scenario(
+        "endpoint-turns-not-ready",
+        (service(ports=PORTS), *slices(*ALL, ports=MANY)),
+        (
+            Probe("client", CLUSTER_IP, 80, kept(*ALL)),
+            Open("client", CLUSTER_IP, 80, kept(*ALL)),
+            Open("client", CLUSTER_IP, 80, kept(*ALL)),
+            Open("client", CLUSTER_IP, 80, kept(*ALL)),
+            Change(slices(*ALL, ports=MANY, conditions={"pod2": NOT_READY})),
+            Probe("client", CLUSTER_IP, 80, kept("pod1", "pod3")),
+            Probe("client", CLUSTER_IP, 53, kept("pod1", "pod3", port=5353), "UDP"),
+            Exchange("client"),
+            Change(slices(*ALL, ports=MANY, conditions=dict.fromkeys(ALL, NOT_READY))),
+            Probe("client", CLUSTER_IP, 80, REFUSED),
+            Probe("client", CLUSTER_IP, 53, REFUSED, "UDP"),
+            Change(slices(*ALL, ports=MANY)),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL)),
+            Exchange("client"),
+        ),
+    ),
+    Scenario(
+        "established-connections-survive-other-changes",
+        (node_port(), *EVERYWHERE),
+        (
+            Open("client", NODE, 30080, masked(*ALL)),
+            Open("client", CLUSTER_IP, 80, kept(*ALL)),
+            Exchange("client"),
+            Change((service("other", OTHER_CLUSTER_IP), *slices("pod2", of="other"))),
+            Exchange("client"),
+            Probe("client", OTHER_CLUSTER_IP, 80, kept("pod2")),
+            Change(slices("pod1", of="other")),
+            Exchange("client"),
+            Probe("client", OTHER_CLUSTER_IP, 80, kept("pod1")),
+            Probe("client", NODE, 30080, masked(*ALL)),
+        ),
+    ),
+    Scenario(
+        "masquerade-all",
+        (node_port(), *EVERYWHERE),
+        (
+            Probe("pod1", CLUSTER_IP, 80, masked(*ALL)),
+            Probe("client", CLUSTER_IP, 53, masked(*ALL, port=5353), "UDP"),
+            Probe("node", CLUSTER_IP, 80, masked(*ALL)),
+        ),
+        KubeProxyConfiguration(iptables=IPTablesConfiguration(masquerade_all=True)),
+    ),
+    Scenario(
+        "cluster-cidr",
+        (node_port(), *EVERYWHERE),
+        (
+            Probe("pod1", CLUSTER_IP, 80, masked("pod1") | kept("pod2", "pod3")),
+            Probe("pod3", CLUSTER_IP, 80, kept("pod1", "pod2") | masked("pod3")),
+            Probe("client", CLUSTER_IP, 80, masked(*ALL)),
+            Probe("client", CLUSTER_IP, 53, masked(*ALL, port=5353), "UDP"),
+            Probe("node", CLUSTER_IP, 80, masked(*ALL)),
+        ),
+        WITH_CIDR,
+    ),
+    Scenario(
+        "pods-known-by-interface",
+        (service(), *slices("pod2")),
+        (
+            Probe("pod1", CLUSTER_IP, 80, kept("pod2")),
+            Probe("pod3", CLUSTER_IP, 80, masked("pod2")),
+            Probe("client", CLUSTER_IP, 80, masked("pod2")),
+            Probe("node", CLUSTER_IP, 80, masked("pod2")),
+        ),
+        PREFIX,
+    ),
+    Scenario(
+        "serving-and-terminating",
+        (service(), *slices(*ALL, conditions={"pod1": GOING, "pod2": GONE, "pod3": GOING})),
+        (
+            Probe("client", CLUSTER_IP, 80, kept("pod1", "pod3")),
+            Change(slices(*ALL, conditions={"pod1": GOING, "pod3": GOING})),
+            Probe("client", CLUSTER_IP, 80, kept("pod2")),
+            Change(slices(*ALL, conditions=dict.fromkeys(ALL, GONE))),
+            Probe("client", CLUSTER_IP, 80, REFUSED),
+        ),
+    ),
+    Scenario(
+        "serving-and-terminating-on-this-node",
+        (
+            load_balancer(external_traffic_policy="Local"),
+            *slices("pod1", "pod3", conditions={"pod1": GOING}),
+        ),
+        (
+            Probe("client", NODE, 30080, kept("pod1")),
+            Probe("client", CLUSTER_IP, 80, kept("pod3")),
+        ),
+    ),
+    Scenario(
+        "health-check-node-port",
+        (
+            load_balancer(external_traffic_policy="Local", health_check_node_port=32000),
+            *slices("pod1"),
+        ),
+        (
+            Probe("client", NODE, 32000, UNTOUCHED),
+            Probe("client", NODE, 32001, CLOSED),
+        ),
+        closed=(32000, 32001),
+    ),
+    Scenario(
+        "service-comes-and-goes",
+        (),
+        (
+            Probe("pod1", CLUSTER_IP, 80, UNTOUCHED),
+            Change((service(), *slices(*ALL))),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL)),
+            Change((evolve(service(), type="ExternalName", cluster_ips=()),)),
+            Probe("client", CLUSTER_IP, 80, UNTOUCHED),
         ),
     ),
 )
