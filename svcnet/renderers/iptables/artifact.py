@@ -205,26 +205,23 @@ def delete(chains: tuple[str, ...]) -> str:
 
 
 def _nat_transaction(shared: str, blocks: list[Block]) -> str:
-    """Return one transaction with the own chains of `blocks`, then the `shared` lines.
+    """Return one transaction with the own chains of `blocks` around the `shared` lines.
 
-    Chains and their rules are sorted downwards by name: both variants of iptables-restore
-    keep lists of chains that take an insertion at the head in constant time and any
-    other in linear time.
+    Chains are declared downwards by name: both variants of iptables-restore keep sorted
+    lists of chains, in which an insertion at the head is fast and any other is a walk.
     """
-    rules: dict[str, list[str]] = {chain: [] for block in blocks for chain in block.chains}
-    for block in blocks:
-        for line in block.own.splitlines(True):
-            rules[line.split(" ", 2)[1]].append(line)
-    chains = sorted(rules, reverse=True)
-    own = [line for chain in chains for line in rules[chain]]
-    # What the own chains jump to is declared by `shared`, or was by the transaction before.
-    return "".join(["*nat\n", declare(chains), _declarations_first(shared, own), "COMMIT\n"])
-
-
-def _declarations_first(shared: str, own: list[str]) -> str:
-    split = shared.find("-A ")
-    split = len(shared) if split < 0 else split
-    return "".join([shared[:split], *own, shared[split:]])
+    chains = sorted([chain for block in blocks for chain in block.chains], reverse=True)
+    rules = shared.find("-A ")
+    return "".join(
+        [
+            "*nat\n",
+            declare(chains),
+            shared[:rules] if rules >= 0 else shared,
+            *[block.own for block in blocks],
+            shared[rules:] if rules >= 0 else "",
+            "COMMIT\n",
+        ]
+    )
 
 
 def _chain_of(line: str) -> str:
