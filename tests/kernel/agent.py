@@ -31,17 +31,18 @@ class Agent:
         self.held: dict[int, socket.socket] = {}
         self.servers: list[Any] = []
 
-    async def serve(self, name: str, listen: list[tuple[str, int]]) -> None:
-        """Answer on each (protocol, port) of every address."""
+    async def serve(self, name: str, addresses: list[str], listen: list[tuple[str, int]]) -> None:
+        """Answer on each (protocol, port) of each address."""
         self.name = name
         loop = asyncio.get_running_loop()
         for protocol, port in listen:
-            for family, wildcard in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+            for address in addresses:
+                family = socket.AF_INET6 if ":" in address else socket.AF_INET
                 listener = socket.socket(family, KINDS[protocol])
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                listener.bind((wildcard, port))
+                listener.bind((address, port))
                 listener.setblocking(False)
                 if protocol == "TCP":
                     server = await asyncio.start_server(self._answer, sock=listener, backlog=512)

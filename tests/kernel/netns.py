@@ -3,8 +3,11 @@
 ::
 
     client --- node (node-a) --- pod1, pod2
-    outside      |
-               node-b --- pod3
+               |      |
+         outside    node-b --- pod3
+
+`outside` is where packets go that no rule stops or translates: it has the addresses of
+Services and answers, so that such a packet is not taken for a dropped one.
 
 Nothing of the machine's own network is touched. Each pod has a link of its own to its
 node, which routes: packets between pods of one node pass its rules.
@@ -40,6 +43,8 @@ class Both:
 
 NODE = Both("192.0.2.10", "2001:db8::10")
 NODE_INNER = Both("172.30.0.10", "fd00:30::10")
+NODE_UPLINK = Both("203.0.113.1", "2001:db8:203::1")
+OUTSIDE = Both("203.0.113.2", "2001:db8:203::2")
 NODE_B = Both("172.30.0.11", "fd00:30::11")
 POD_GATEWAY = Both("10.244.1.1", "fd00:10:244:1::1")
 POD_GATEWAY_B = Both("10.244.2.1", "fd00:10:244:2::1")
@@ -49,8 +54,14 @@ POD2 = Both("10.244.1.12", "fd00:10:244:1::12")
 POD3 = Both("10.244.2.13", "fd00:10:244:2::13")
 CLIENT = Both("198.51.100.9", "2001:db8:100::9")
 CLIENT2 = Both("198.51.100.10", "2001:db8:100::10")
-OUTSIDE = Both("198.51.100.0/24", "2001:db8:100::/64")
+CLIENTS = Both("198.51.100.0/24", "2001:db8:100::/64")
 CROWD = tuple(Both(f"198.51.100.{n}", f"2001:db8:100::{n}") for n in range(100, 124))
+
+CLUSTER_IP = Both("10.96.0.10", "fd00:10:96::10")
+OTHER_CLUSTER_IP = Both("10.96.0.11", "fd00:10:96::11")
+LOAD_BALANCER = Both("203.0.113.20", "2001:db8:203::20")
+EXTERNAL = Both("203.0.113.40", "2001:db8:203::40")
+SERVICES = (CLUSTER_IP, OTHER_CLUSTER_IP, LOAD_BALANCER, EXTERNAL)
 
 
 @frozen
@@ -79,19 +90,20 @@ MASQUERADED = {"pod1": POD_GATEWAY, "pod2": POD_GATEWAY, "pod3": NODE_INNER, "no
 HOST = Host(
     addresses=tuple(
         address
-        for both in (LOOPBACK, NODE, NODE_INNER, POD_GATEWAY)
+        for both in (LOOPBACK, NODE, NODE_INNER, NODE_UPLINK, POD_GATEWAY)
         for address in (both.v4, both.v6)
     )
 )
 
 LOCK = Path(tempfile.gettempdir()) / f"svcnet-{os.getpid()}.lock"
-NAMESPACES = ("node", "node-b", "pod1", "pod2", "pod3", "client")
+NAMESPACES = ("node", "node-b", "pod1", "pod2", "pod3", "client", "outside")
 SERVERS = {
     "pod1": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353)],
     "pod2": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353)],
     "pod3": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353)],
     "node": [("TCP", 8080), ("TCP", 32000), ("TCP", 32001)],
     "client": [],
+    "outside": [("TCP", 80), ("TCP", 443), ("TCP", 53), ("UDP", 53)],
 }
 ROUTER = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 # Refusals must not be rationed, or a second one looks like a drop.
@@ -157,9 +169,13 @@ class Cluster:
         self.address("node", "eth0", NODE)
         self.address("client", "eth0", CLIENT, CLIENT2, *CROWD)
         self.route("client", "default", NODE, "eth0")
-        self.direct("node", OUTSIDE, "eth0")
-        # What is nobody's goes outside, where nobody answers.
-        self.route("node", "default", CLIENT, "eth0")
+        self.direct("node", CLIENTS, "eth0")
+        self.link("node", "eth2", "outside", "eth0")
+        self.address("node", "eth2", NODE_UPLINK)
+        self.address("outside", "eth0", OUTSIDE, *SERVICES)
+        self.direct("node", OUTSIDE, "eth2")
+        self.route("node", "default", OUTSIDE, "eth2")
+        self.route("outside", "default", NODE_UPLINK, "eth0")
         self.address("node", "eth1", NODE_INNER)
         self.address("node-b", "eth0", NODE_B)
         self.direct("node", NODE_B, "eth1")
@@ -207,8 +223,11 @@ class Cluster:
         """Start the agents and their servers."""
         for name in SERVERS:
             self.agents[name] = Agent(self.namespace(name))
+        everywhere = [Both("0.0.0.0", "::")]
         for name, listen in SERVERS.items():
-            self.agents[name]("serve", name=name, listen=listen)
+            addresses = SERVICES if name == "outside" else everywhere
+            texts = [text for address in addresses for text in (address.v4, address.v6)]
+            self.agents[name]("serve", name=name, addresses=texts, listen=listen)
 
     def end(self) -> None:
         for agent in self.agents.values():

@@ -25,7 +25,17 @@ from svcnet.models import (
 from svcnet.models.family import IP_FAMILIES
 from svcnet.models.state import ClusterObject
 from svcnet.testing import make_service, make_slice
-from tests.kernel.netns import ENDPOINTS, LOOPBACK, NODE, NODE_INNER, Both
+from tests.kernel.netns import (
+    CLUSTER_IP,
+    ENDPOINTS,
+    EXTERNAL,
+    LOAD_BALANCER,
+    LOOPBACK,
+    NODE,
+    NODE_INNER,
+    OTHER_CLUSTER_IP,
+    Both,
+)
 
 REFUSED = "refused"
 DROPPED = "dropped"
@@ -122,10 +132,6 @@ class Scenario:
     closed: tuple[int, ...] = ()
 
 
-CLUSTER_IP = Both("10.96.0.10", "fd00:10:96::10")
-OTHER_CLUSTER_IP = Both("10.96.0.11", "fd00:10:96::11")
-LOAD_BALANCER = Both("203.0.113.20", "2001:db8:203::20")
-EXTERNAL = Both("203.0.113.40", "2001:db8:203::40")
 CLUSTER_CIDRS = ("10.244.0.0/16", "fd00:10:244::/48")
 ALL = ("pod1", "pod2", "pod3")
 

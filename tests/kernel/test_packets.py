@@ -270,7 +270,7 @@ class Run:
     def seen_as(self, packet: Packet, verdict: Verdict, step: Probe | Open) -> Result:
         """Return what the sender sees of a verdict."""
         if leaves_the_node(self.graph, packet, verdict):
-            return ("timeout",)  # It goes outside, where nobody answers.
+            return ("reply", "outside", packet.port, packet.source)
         match verdict:
             case Deliver(address, port, masquerade):
                 name = self.name_of(address)
