@@ -40,7 +40,5 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(collections|fractions|functools|io|os|pathlib|typing|types)\..*"),
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
-    ("py:.*", r"(attrs|click|immutables)\..*"),
+    ("py:.*", r"(attrs|click|immutables|netaddr)\..*"),
 ]
-# Short forms in docstrings that do not resolve from the package that re-exports them.
-nitpick_ignore = [("py:func", "node_name"), ("py:meth", "ClusterState.touched")]

@@ -37,7 +37,7 @@ def recompile(
     """Return the graph of `after`, and the names of the fragments that may differ.
 
     `graph` is that of `before` for the same `view`, and `touched` are the Services whose
-    objects changed between the two (:meth:`ClusterState.touched`). Fragments of other
+    objects changed between the two (:meth:`svcnet.models.ClusterState.touched`). Fragments of other
     Services, and those that come out equal, are the same objects as before. The result
     equals ``compile_state(after, view)``; its cost is that of the change.
     """

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
-
 from attrs import frozen
+from netaddr import IPAddress, IPNetwork
 
 from svcnet.errors import UsageError
 from svcnet.graph import LocalDetector, NodeSettings
@@ -63,10 +62,11 @@ def node_view(
     node: str = "",
     family: IPFamily | None = None,
 ) -> NodeView:
-    """Return the view of the node called `node` (see :func:`node_name`) for one family.
+    """Return the view that one node has of a cluster, for one IP family.
 
-    Without `family` it is that of the Node's first address. Raises UsageError when
-    `node` is asked for by name and the input has Nodes but not that one.
+    `node` names it, else :func:`~svcnet.compiler.node.node_name` tells which. Without
+    `family` it is that of the Node's first address. Raises UsageError when `node` is
+    asked for by name and the input has Nodes but not that one.
     """
     config = config or KubeProxyConfiguration()
     host = host or Host()
@@ -78,7 +78,7 @@ def node_view(
     own = tuple(address for address in found.addresses if family_of(address) == family)
     addresses = _host_addresses(host, own, family)
     node_port_cidrs = _of_family(config.node_port_addresses, family)
-    match_all = not node_port_cidrs or any(ip_network(c).prefixlen == 0 for c in node_port_cidrs)
+    match_all = not node_port_cidrs or any(IPNetwork(c).prefixlen == 0 for c in node_port_cidrs)
     return NodeView(
         settings=NodeSettings(
             family=family,
@@ -114,10 +114,9 @@ def _host_addresses(host: Host, own: tuple[str, ...], family: IPFamily) -> tuple
 
 def _serves_localhost(config: KubeProxyConfiguration, cidrs: tuple[str, ...]) -> bool:
     """Whether node ports answer on IPv4 loopback: asked for, and within nodePortAddresses."""
-    loopback = ip_address(LOOPBACK["IPv4"])
-    inside = not cidrs or any(
-        loopback in ip_network(cidr) or ip_network(cidr).is_loopback for cidr in cidrs
-    )
+    networks = [IPNetwork(cidr) for cidr in cidrs]
+    loopback = IPAddress(LOOPBACK["IPv4"])
+    inside = not cidrs or any(loopback in net or net.is_loopback() for net in networks)
     return config.iptables.localhost_node_ports and inside
 
 
@@ -125,11 +124,11 @@ def _matching(
     addresses: tuple[str, ...], cidrs: tuple[str, ...], config: KubeProxyConfiguration
 ) -> tuple[str, ...]:
     """Return the host's addresses that nodePortAddresses picks, in text order."""
-    networks = [ip_network(cidr) for cidr in cidrs]
+    networks = [IPNetwork(cidr) for cidr in cidrs]
     picked = set()
     for text in addresses:
-        address = ip_address(text)
-        if address.is_loopback and (
+        address = IPAddress(text)
+        if address.is_loopback() and (
             address.version == 6 or not config.iptables.localhost_node_ports
         ):
             continue

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
 from typing import Literal
 
 from attrs import frozen
+from netaddr import IPAddress, IPNetwork
 
 
 @frozen
@@ -71,4 +71,4 @@ class NodeSettings:
 
 def contains(cidr: str, address: str) -> bool:
     """Return whether `address` lies in `cidr`; never true across IP families."""
-    return ip_address(address) in ip_network(cidr)
+    return IPAddress(address) in IPNetwork(cidr)

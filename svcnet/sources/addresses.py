@@ -88,15 +88,15 @@ def why_not_external(text: str) -> str:
 
     Source: ``ValidateNonSpecialIP`` in pkg/apis/core/validation.
     """
-    from ipaddress import ip_address
+    from netaddr import IPAddress
 
-    address = ip_address(text)
-    if address.is_unspecified:
+    address = IPAddress(text)
+    if int(address) == 0:
         return "may not be unspecified"
-    if address.is_loopback:
+    if address.is_loopback():
         return "may not be in the loopback range (127.0.0.0/8, ::1/128)"
-    if address.is_link_local:
+    if address.is_link_local():
         return "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
-    if address.is_multicast:
+    if address.is_multicast():
         return "may not be in a multicast range (224.0.0.0/4, ff00::/8)"
     return ""

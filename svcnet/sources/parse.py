@@ -9,6 +9,9 @@ from typing import Any
 MAX_BYTES = 256 * 1024 * 1024
 """The most that one file or standard input may hold: five dumps of 20,000 objects."""
 
+FAST_BYTES = 32 * 1024
+"""The least YAML that is worth a second parser; PyYAML takes a few milliseconds for less."""
+
 MAX_DEPTH = 200
 """How deep flow collections or ``- - -`` may nest; libyaml's C code recurses without a bound."""
 
@@ -42,9 +45,11 @@ def parse(data: bytes, file: str) -> list[Any]:
         if documents is not None:
             return documents
     _refuse_depth(data)
-    from svcnet.sources.yaml_fast import fast_documents
+    documents = None
+    if len(data) >= FAST_BYTES:
+        from svcnet.sources.yaml_fast import fast_documents
 
-    documents = fast_documents(data)
+        documents = fast_documents(data)
     if documents is None:
         from svcnet.sources.yaml_safe import safe_documents
 
@@ -116,6 +121,8 @@ def _refuse_depth(data: bytes) -> None:
             position = match.start()
             if depth > MAX_DEPTH:
                 raise ParseError(data.count(b"\n", 0, position) + 1, "is nested too deeply")
+    if max(map(len, data.split(b"\n"))) < 2 * MAX_DEPTH:
+        return
     for pattern in (rb"(?:[-?:]\s){%d}" % MAX_DEPTH, rb"(?m)^ {%d}" % MAX_INDENT):
         found = re.search(pattern, data)
         if found:

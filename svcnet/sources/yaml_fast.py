@@ -8,27 +8,40 @@ decided from the text, on the safe side.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-# Anchors, aliases, tags, merge keys, directives, explicit keys; a tab before content.
-_SPECIAL = re.compile(
-    rb"(?m)(?:^|[\s\[{,])[&*!]\S|<<|^%|(?:^|[\s\[{,])\?(?:\s|$)|^ *\t|^\.\.\."
-    rb"|\\[^nt\"\\/]|[\x7f\x85\xa0]"
-)
 # Folded scalars, and literal ones with an indentation of their own.
 _BLOCK = re.compile(rb"(?m)(?:>[-+0-9]*|\|[-+]?[0-9][-+]?)[ \t]*(?:#.*)?$")
-# A plain scalar that is, or might be, something else than a string or a simple integer.
-_WORD = re.compile(
-    rb"(?mi)(?:^|[\s\[{,:])(?:yes|no|on|off|y|n|~|true|false|null|=|[-+]?\.(?:inf|nan))"
-    rb"(?=[ \t]*(?:$|[,\]}#:]))"
+# What begins a plain scalar and might make it something else than text. The look behind
+# stands second so that the search can skip to the set in front of it.
+_TOKEN = re.compile(
+    rb"(?m)[-+.~=0-9YyNnOoTtFf](?<=[\s\[{,:].)[\w.:+~=-]*(?=[ \t\r]*(?:$|[,\]}#:]))"
 )
-_NUMBER = re.compile(rb"(?m)(?:^|[\s\[{,:])([-+.]*[0-9][0-9A-Za-z_.:+-]*)(?=[ \t\r]*(?:$|[,\]}#]))")
-_SURE_WORDS = frozenset((b"true", b"false", b"null"))
+_SURE_TOKENS = frozenset((b"-", b"---", b"true", b"false", b"null"))
+_UNSURE_WORDS = frozenset(b"yes no on off y n t f true false null".split())
 _SIMPLE = re.compile(rb"-?(?:0|[1-9][0-9]{0,17})")
-# Two dots, or letters that no number of either version has, make it text for both parsers.
+# Two dots, a letter that no number of either version has, or two colons: text for both.
 _SURE_TEXT = re.compile(
     rb"[0-9]+\.[0-9]+\.[0-9.]+|[0-9][0-9a-z-]*[g-wyz][0-9a-z-]*|[0-9a-f:.]*::[0-9a-f:.]*"
+)
+# Each pair is bytes that must be there for the costlier search to find anything.
+_SPECIAL = (
+    (b"&", re.compile(rb"(?m)(?:^|[\s\[{,])&\S")),
+    (b"*", re.compile(rb"(?m)(?:^|[\s\[{,])\*\S")),
+    (b"!", re.compile(rb"(?m)(?:^|[\s\[{,])!")),
+    (b"<<", re.compile(rb"<<")),
+    (b"%", re.compile(rb"(?m)^%")),
+    (b"?", re.compile(rb"(?m)(?:^|[\s\[{,])\?(?:\s|$)")),
+    (b"\t", re.compile(rb"\t")),
+    (b"...", re.compile(rb"(?m)^\.\.\.")),
+    (b"\\", re.compile(rb"\\[^nt\"\\/]")),
+    (b"\x7f", re.compile(rb"\x7f")),
+    (b"\xc2", re.compile(rb"\xc2[\x80-\xa0]")),
+    (b"\xe2", re.compile(rb"\xe2\x80[\xa8\xa9]")),
 )
 
 
@@ -40,21 +53,51 @@ def fast_documents(data: bytes) -> list[Any] | None:
     import ryml
 
     try:
-        tree = ryml.parse_in_arena(data)
-        documents = orjson.loads(ryml.emit_json(tree))
+        with _quiet():
+            tree = ryml.parse_in_arena(data)
+            text = ryml.emit_json(tree)
+        documents = orjson.loads(text)
         is_stream = tree.is_stream(tree.root_id())
     except Exception:  # Whatever it is, PyYAML names it with its line.
         return None
     return documents if is_stream else [documents]
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Send the process's standard error to nowhere: rapidyaml writes its own errors there.
+
+    This is the whole process's, so what another thread writes meanwhile is lost too.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:
+        # There is no standard error to keep clean.
+        yield
+        return
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _is_sure(data: bytes) -> bool:
-    if _SPECIAL.search(data) or _BLOCK.search(data):
+    """Return whether nothing in the text means different things to the two parsers."""
+    if any(sign in data and pattern.search(data) for sign, pattern in _SPECIAL):
         return False
-    words = {word.strip(b" \t\r\n[{,:") for word in set(_WORD.findall(data))}
-    if not words <= _SURE_WORDS:
+    if _BLOCK.search(data):
         return False
-    return all(
-        _SIMPLE.fullmatch(number) or _SURE_TEXT.fullmatch(number)
-        for number in set(_NUMBER.findall(data))
-    )
+    # A scalar that begins the text has nothing in front of it.
+    return all(map(_is_sure_token, set(_TOKEN.findall(b"\n" + data))))
+
+
+def _is_sure_token(token: bytes) -> bool:
+    if token in _SURE_TOKENS:
+        return True
+    if token[:1].isalpha():
+        return token.lower() not in _UNSURE_WORDS
+    return bool(_SIMPLE.fullmatch(token) or _SURE_TEXT.fullmatch(token))
