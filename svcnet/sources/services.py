@@ -57,7 +57,7 @@ def read_service_cidr(document: Fields, name: str) -> ServiceCIDR:
 def _ports(spec: Fields, kind: str, *, headless: bool) -> tuple[ServicePort, ...]:
     listed = spec.items("ports")
     if not listed:
-        if kind != "ExternalName" and not headless:
+        if kind != "ExternalName" and not headless and not spec.data.get("ports"):
             spec.error("ports", "is required: at least one port")
         return ()
     several = len(listed) > 1

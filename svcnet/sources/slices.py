@@ -156,7 +156,7 @@ def _unusual_endpoint(fields: Fields, kind: str) -> Endpoint:
 
 def _addresses(fields: Fields, kind: str) -> tuple[str, ...]:
     listed = fields.items("addresses")
-    if not listed:
+    if not listed and not fields.data.get("addresses"):
         fields.error("addresses", "is required: at least one address")
     if len(listed) > MAX_ADDRESSES:
         fields.error("addresses", f"has {len(listed)} addresses; at most {MAX_ADDRESSES}")

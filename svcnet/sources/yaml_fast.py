@@ -38,6 +38,11 @@ _SPECIAL = (
     (b"?", re.compile(rb"(?m)(?:^|[\s\[{,])\?(?:\s|$)")),
     (b"\t", re.compile(rb"\t")),
     (b"...", re.compile(rb"(?m)^\.\.\.")),
+    (b"\n:", re.compile(rb"\n:")),
+    (b" :", re.compile(rb" :\s")),
+    (b"{:", re.compile(rb"\{:")),
+    (b",:", re.compile(rb",:")),
+    (b"[:", re.compile(rb"\[:")),
     (b"\\", re.compile(rb"\\[^nt\"\\/]")),
     (b"\x7f", re.compile(rb"\x7f")),
     (b"\xc2", re.compile(rb"\xc2[\x80-\xa0]")),
@@ -87,12 +92,13 @@ def _quiet() -> Iterator[None]:
 
 def _is_sure(data: bytes) -> bool:
     """Return whether nothing in the text means different things to the two parsers."""
+    # What begins the text has nothing in front of it, which the patterns look for.
+    data = b"\n" + data
     if any(sign in data and pattern.search(data) for sign, pattern in _SPECIAL):
         return False
     if _BLOCK.search(data):
         return False
-    # A scalar that begins the text has nothing in front of it.
-    return all(map(_is_sure_token, set(_TOKEN.findall(b"\n" + data))))
+    return all(map(_is_sure_token, set(_TOKEN.findall(data))))
 
 
 def _is_sure_token(token: bytes) -> bool:
