@@ -14,12 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Folded scalars, and literal ones with an indentation of their own.
-_BLOCK = re.compile(rb"(?m)(?:>[-+0-9]*|\|[-+]?[0-9][-+]?)[ \t]*(?:#.*)?$")
 # What begins a plain scalar and might make it something else than text. The look behind
 # stands second so that the search can skip to the set in front of it.
 _TOKEN = re.compile(
-    rb"(?m)[-+.~=0-9YyNnOoTtFf](?<=[\s\[{,:].)[\w.:+~=-]*(?=[ \t\r]*(?:$|[,\]}#:]))"
+    rb"(?m)([-+.~=0-9YyNnOoTtFf](?<=[\s\[{,:].)[\w.:+~=-]*)(?=[ \t\r]*($|[,\]}#:]))"
 )
 _SURE_TOKENS = frozenset((b"-", b"---", b"true", b"false", b"null"))
 _UNSURE_WORDS = frozenset(b"yes no on off y n t f true false null".split())
@@ -30,6 +28,8 @@ _SURE_TEXT = re.compile(
 )
 # Each pair is bytes that must be there for the costlier search to find anything.
 _SPECIAL = (
+    (b">", re.compile(rb"[\s\[{,:]>")),
+    (b"|", re.compile(rb"(?m)[\s\[{,:]\|(?![-+]?[ \t]*$)")),
     (b"&", re.compile(rb"(?m)(?:^|[\s\[{,])&\S")),
     (b"*", re.compile(rb"(?m)(?:^|[\s\[{,])\*\S")),
     (b"!", re.compile(rb"(?m)(?:^|[\s\[{,])!")),
@@ -40,9 +40,9 @@ _SPECIAL = (
     (b"...", re.compile(rb"(?m)^\.\.\.")),
     (b"\n:", re.compile(rb"\n:")),
     (b" :", re.compile(rb" :\s")),
-    (b"{:", re.compile(rb"\{:")),
-    (b",:", re.compile(rb",:")),
-    (b"[:", re.compile(rb"\[:")),
+    # Flow collections, but for empty ones: what ends a scalar there differs.
+    (b"{", re.compile(rb"[\s\[{,:]\{(?!\})")),
+    (b"[", re.compile(rb"[\s\[{,:]\[(?!\])")),
     (b"\\", re.compile(rb"\\[^nt\"\\/]")),
     (b"\x7f", re.compile(rb"\x7f")),
     (b"\xc2", re.compile(rb"\xc2[\x80-\xa0]")),
@@ -96,14 +96,14 @@ def _is_sure(data: bytes) -> bool:
     data = b"\n" + data
     if any(sign in data and pattern.search(data) for sign, pattern in _SPECIAL):
         return False
-    if _BLOCK.search(data):
-        return False
     return all(map(_is_sure_token, set(_TOKEN.findall(data))))
 
 
-def _is_sure_token(token: bytes) -> bool:
-    if token in _SURE_TOKENS:
+def _is_sure_token(found: tuple[bytes, bytes]) -> bool:
+    """Return whether a scalar, and what follows it, is the same to both parsers."""
+    token, follows = found
+    if token[:1].isalpha() and token.lower() not in _UNSURE_WORDS:
         return True
-    if token[:1].isalpha():
-        return token.lower() not in _UNSURE_WORDS
-    return bool(_SIMPLE.fullmatch(token) or _SURE_TEXT.fullmatch(token))
+    if follows == b":":
+        return False
+    return token in _SURE_TOKENS or bool(_SIMPLE.fullmatch(token) or _SURE_TEXT.fullmatch(token))
