@@ -36,7 +36,11 @@ class Packet:
 
 @frozen
 class Deliver:
-    """The packet goes to an endpoint; ``masquerade`` if with the node's source address."""
+    """The packet goes to an endpoint; ``masquerade`` if with the node's source address.
+
+    An endpoint on the node's own address keeps the source of what comes from elsewhere:
+    such a packet is marked like any other, but never passes the hook that masquerades.
+    """
 
     address: str
     port: int

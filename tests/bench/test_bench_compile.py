@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -96,13 +96,25 @@ def test_one_changed_slice(benchmark: Any, services: int) -> None:
     assert len(text) < 10_000
 
 
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def test_memory_at_10_000_services(benchmark: Any, tmp_path: Path) -> None:
-    """A process that loads and renders 10,000 services stays under 1 GB."""
+    """A process that loads and renders 10,000 services stays under 1 GB.
+
+    It is started by a small one, since a child's peak counts its parent's at the fork.
+    """
     manifest = tmp_path / "cluster.json"
     manifest.write_bytes(json_of(10_000))
-    command = [sys.executable, "-m", "svcnet", "render", manifest, "-o", tmp_path / "rules"]
-    benchmark.pedantic(lambda: subprocess.run(command, check=True), rounds=1, iterations=1)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    command = [sys.executable, "-c", PEAK, sys.executable, "-m", "svcnet", "render"]
+    command += [str(manifest), "-o", str(tmp_path / "rules")]
+    run_it = functools.partial(subprocess.run, command, check=True, capture_output=True)
+    done = benchmark.pedantic(run_it, rounds=1, iterations=1)
+    peak = int(done.stdout) // 1024
     benchmark.extra_info["MB"] = peak
     print(f"\npeak memory of svcnet render at 10,000 services: {peak} MB")
     assert peak < 1000
