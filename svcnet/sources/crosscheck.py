@@ -57,13 +57,6 @@ def _claims(service: Service) -> Iterator[_Claim]:
             path = ("spec", "ports", index, "nodePort")
             what = f"{port.node_port} is a node port of"
             yield _Claim(("port", port.protocol, port.node_port), what, path)
-    if service.health_check_node_port:
-        number = service.health_check_node_port
-        yield _Claim(
-            ("port", "TCP", number),
-            f"{number} is a node port of",
-            ("spec", "healthCheckNodePort"),
-        )
 
 
 def check_node_ports_within(located: list[Located], findings: Findings) -> None:
@@ -87,6 +80,7 @@ def check_mistakes(located: list[Located], state: ClusterState, findings: Findin
             _check_service(item, place, state, has_endpoints, findings)
         elif isinstance(item, EndpointSlice):
             _check_slice(item, place, state, findings)
+    _check_shared_frontends(located, findings)
 
 
 def _check_service(
@@ -124,3 +118,37 @@ def _check_slice(
         owner = shown(f"{item.namespace}/{item.service_name}")[1:-1]
         message = f"belongs to Service {owner}, which is not there"
         findings.warning(place, (*path, "kubernetes.io/service-name"), message)
+
+
+def _check_shared_frontends(located: list[Located], findings: Findings) -> None:
+    """Warn of two Services with one outside address and port: which one answers is open.
+
+    The same for health-check node ports, of which one Service's answer hides the other's.
+    """
+    holders: dict[tuple[object, ...], Place] = {}
+    for item, place in located:
+        if not isinstance(item, Service):
+            continue
+        for key, what, path in _frontends(item):
+            holder = holders.setdefault(key, place)
+            if holder is not place:
+                message = f"{what} is that of {holder.label} too: which one answers is open"
+                findings.warning(place, path, message)
+
+
+def _frontends(service: Service) -> Iterator[tuple[tuple[object, ...], str, Path]]:
+    addresses: list[tuple[str, Path]] = [
+        (address, ("spec", "externalIPs", index))
+        for index, address in enumerate(service.external_ips)
+    ]
+    addresses += [
+        (ingress.ip, ("status", "loadBalancer", "ingress", index, "ip"))
+        for index, ingress in enumerate(service.load_balancer_ingress)
+    ]
+    for address, path in addresses:
+        for port in service.ports:
+            what = f"{address} {port.protocol} {port.port}"
+            yield (address, port.protocol, port.port), what, path
+    if service.health_check_node_port:
+        number = service.health_check_node_port
+        yield ("health", number), f"health check {number}", ("spec", "healthCheckNodePort")

@@ -207,5 +207,6 @@ def _external_policy(spec: Fields, kind: str) -> Any:
     policy = spec.choice("externalTrafficPolicy", POLICIES, "Cluster")
     exposed = kind in ("NodePort", "LoadBalancer") or spec.data.get("externalIPs")
     if spec.data.get("externalTrafficPolicy") and not exposed:
-        spec.error("externalTrafficPolicy", "may only be set on a Service reached from outside")
+        message = "means nothing: the Service is not reached from outside"
+        spec.findings.warning(spec.place, (*spec.path, "externalTrafficPolicy"), message)
     return policy

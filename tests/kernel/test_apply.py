@@ -333,6 +333,27 @@ def test_killed_at_any_moment(ns: Namespace, tmp_path: Path, variant: str) -> No
         assert ns.tables(variant) == fresh.tables(variant)
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_stopped_between_any_two_steps(tmp_path: Path, variant: str) -> None:
+    """An apply that got no further than any one of its transactions is finished by the next."""
+    host = write_host(tmp_path)
+    paths = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    for number, path in enumerate(paths):
+        path.write_text(many_services(number))
+    artifacts = [full(compile_state(s, node_view(s))) for s in (load([p]).state for p in paths)]
+    with namespace() as fresh:
+        fresh.svcnet("apply", paths[1], "--host", host, "--variant", variant)
+        wanted = fresh.tables(variant)
+    steps = list(artifacts[0].transactions(100))
+    for count in range(1, len(steps) + 1):
+        with namespace() as half:
+            for text in steps[:count]:
+                half.run(f"iptables-{variant}-restore", "--noflush", stdin=text)
+            done = half.svcnet("apply", paths[1], "--host", host, "--variant", variant)
+            assert done.returncode == 0, done.stderr
+            assert half.tables(variant) == wanted
+
+
 def many_services(offset: int) -> str:
     """Return 250 Services whose endpoints depend on `offset`, as JSON text in YAML."""
     node = (

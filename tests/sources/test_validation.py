@@ -122,13 +122,6 @@ SERVICES = (
     ("10.96.0.10", "10.96.0.10\n  externalIPs: [224.0.0.1]", 8, "spec.externalIPs[0]", "multi"),
     ("10.96.0.10", "10.96.0.10\n  externalIPs: ['ff02::1']", 8, "spec.externalIPs[0]", "multi"),
     ("10.96.0.10", "10.96.0.10\n  externalIPs: [0.0.0.0]", 8, "spec.externalIPs[0]", "unspec"),
-    (
-        "10.96.0.10",
-        "10.96.0.10\n  externalTrafficPolicy: Local",
-        8,
-        "spec.externalTrafficPolicy",
-        "",
-    ),
     ("10.96.0.10", "10.96.0.10\n  selector: {a: 1}", 8, "spec.selector.a", "string to a string"),
     ("apiVersion: v1", "apiVersion: v2", 1, "apiVersion", "must be v1"),
     ("apiVersion: v1\n", "", 1, "apiVersion", "is required: v1"),
@@ -340,7 +333,22 @@ def test_endpoints_stand_in_for_slices() -> None:
     assert [s.name for s in with_slice.state.slices_of(name)] == ["web-1"]
 
 
+EXPOSED = SERVICE.replace(
+    "10.96.0.10", "10.96.0.10\n  externalIPs: [203.0.113.7]\n  selector: {a: b}"
+)
 WARNINGS = (
+    (
+        f"{EXPOSED}---\n{EXPOSED.replace('web', 'db').replace('.0.10', '.0.11')}",
+        16,
+        "spec.externalIPs[0]",
+        "203.0.113.7 TCP 80 is that of Service shop/web too",
+    ),
+    (
+        SERVICE.replace("0.10", "0.10\n  externalTrafficPolicy: Local\n  selector: {a: b}"),
+        8,
+        "spec.externalTrafficPolicy",
+        "means nothing",
+    ),
     (SERVICE, 1, "spec.selector", "neither a selector nor endpoints"),
     (
         SERVICE.replace("clusterIP: 10.96.0.10", "selector: {a: b}"),
