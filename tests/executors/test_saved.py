@@ -131,3 +131,23 @@ def test_parse_save() -> None:
     """Tables, chains and rules are told apart; comments and counters are skipped."""
     text = "# x\n*nat\n:A - [0:0]\n:B ACCEPT [1:2]\n-A A -j B\n-A A\nCOMMIT\n"
     assert parse_save(text) == Observed({"nat": {"A": ["-j B", ""], "B": []}})
+
+
+@pytest.mark.parametrize(
+    ("line", "origin"),
+    [
+        (":KUBE-SEP-MQTVOOGY7OGR336B - [0:0]", "shop/lb:http endpoints"),
+        ("-A KUBE-FW-PV4EPRVIIQ32IMYP -j X", "shop/lb:http spec.loadBalancerSourceRanges"),
+        ("-A KUBE-EXT-PV4EPRVIIQ32IMYP -j X", "shop/lb:http spec.externalTrafficPolicy"),
+        (
+            '-I KUBE-SERVICES -d 10.96.0.11/32 -p tcp -m comment --comment "shop/np:http cluster IP"'
+            " -m tcp --dport 80 -j X",
+            "shop/np:http spec.clusterIPs[0]",
+        ),
+        ("-A KUBE-NODEPORTS -m comment --comment shop/np:http -m tcp -j X", "shop/np:http"),
+        ("-A KUBE-MARK-MASQ -j MARK --or-mark 0x00004000", "None"),
+    ],
+)
+def test_origin_of_a_line(line: str, origin: str) -> None:
+    """A line that the kernel refused is traced to the Service and field it came from."""
+    assert str(artifact_of("kitchen-sink").origin_of_line(line)).startswith(origin)

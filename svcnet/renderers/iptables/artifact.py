@@ -104,10 +104,14 @@ class RestoreText:
         yield _nat_transaction("".join(self._shared_nat_parts()), blocks)
 
     def origin_of_line(self, line: str) -> Origin | None:
-        """Return what caused a line of the text, None for lines that no Service caused."""
+        """Return what caused a line of the text, None for lines that no Service caused.
+
+        The line may also be one that puts a single rule of a shared chain right, as
+        iptables-save prints it.
+        """
         chain = _chain_of(line)
         for block in self.blocks.values():
-            if chain in block.chains or _has_line(block, line):
+            if chain in block.chains or _names(block.fragment, line):
                 return _origin(block.fragment, chain)
         return None
 
@@ -231,8 +235,10 @@ def _chain_of(line: str) -> str:
     return words[1].strip() if len(words) > 1 else ""
 
 
-def _has_line(block: Block, line: str) -> bool:
-    return line + "\n" in block.shared.splitlines(True) + block.filter.splitlines(True)
+def _names(fragment: Fragment, line: str) -> bool:
+    """Return whether the comment of a line is about a service port."""
+    name = fragment.name.service_port
+    return any(text in line for text in (f'"{name} ', f'"{name}"', f"--comment {name} "))
 
 
 def _origin(fragment: Fragment, chain: str) -> Origin:
