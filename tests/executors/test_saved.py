@@ -139,11 +139,7 @@ def test_parse_save() -> None:
         (":KUBE-SEP-MQTVOOGY7OGR336B - [0:0]", "shop/lb:http endpoints"),
         ("-A KUBE-FW-PV4EPRVIIQ32IMYP -j X", "shop/lb:http spec.loadBalancerSourceRanges"),
         ("-A KUBE-EXT-PV4EPRVIIQ32IMYP -j X", "shop/lb:http spec.externalTrafficPolicy"),
-        (
-            '-I KUBE-SERVICES -d 10.96.0.11/32 -p tcp -m comment --comment "shop/np:http cluster IP"'
-            " -m tcp --dport 80 -j X",
-            "shop/np:http spec.clusterIPs[0]",
-        ),
+        ('-I KUBE-SERVICES -m comment --comment "shop/np:http cluster IP" -j X', "shop/np:http"),
         ("-A KUBE-NODEPORTS -m comment --comment shop/np:http -m tcp -j X", "shop/np:http"),
         ("-A KUBE-MARK-MASQ -j MARK --or-mark 0x00004000", "None"),
     ],
