@@ -64,7 +64,7 @@ def node_view(
 ) -> NodeView:
     """Return the view that one node has of a cluster, for one IP family.
 
-    `node` names it, else :func:`~svcnet.compiler.node.node_name` tells which. Without
+    `node` names it, else :func:`svcnet.compiler.node_name` tells which. Without
     `family` it is that of the Node's first address. Raises UsageError when `node` is
     asked for by name and the input has Nodes but not that one.
     """
