@@ -112,7 +112,8 @@ def _shared(service: Service, view: NodeView) -> _Shared:
             [
                 (ingress.ip, f"status.loadBalancer.ingress[{i}].ip")
                 for i, ingress in enumerate(service.load_balancer_ingress)
-                if family_of(ingress.ip) == family
+                if ingress.ip
+                and family_of(ingress.ip) == family
                 and (ingress.ip_mode == "VIP" or not view.load_balancer_ip_mode)
             ]
         ),

@@ -34,7 +34,7 @@ class ServicePort:
 
 @frozen
 class LoadBalancerIngress:
-    """One entry of ``status.loadBalancer.ingress`` that has an address.
+    """One entry of ``status.loadBalancer.ingress``; ``ip`` is empty if it is a host name.
 
     ``ip_mode`` is ``VIP`` or ``Proxy`` (KEP-1860); only a VIP makes rules on a node.
     """

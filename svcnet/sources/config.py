@@ -138,7 +138,7 @@ def _ipvs(section: Fields) -> IPVSConfiguration:
 
 def _feature_gates(document: Fields) -> dict[str, bool]:
     gates = document.mapping("featureGates")
-    return {str(name): gates.boolean(name, False) for name in gates.data}
+    return {name: gates.boolean(name, False) for name in gates.data if isinstance(name, str)}
 
 
 def _seconds(section: Fields, key: str, default: Any) -> Any:
@@ -148,7 +148,7 @@ def _seconds(section: Fields, key: str, default: Any) -> Any:
         return default
     if value == "0" or (type(value) is int and value == 0):
         return 0.0
-    parts = _DURATION.findall(value) if type(value) is str else []
+    parts = _DURATION.findall(value) if type(value) is str and len(value) < 50 else []
     if not parts or "".join(number + unit for number, unit in parts) != value:
         section.error(key, f"must be a duration such as 30s or 1m, not {shown(value)}")
         return default

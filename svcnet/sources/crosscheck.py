@@ -144,6 +144,7 @@ def _frontends(service: Service) -> Iterator[tuple[tuple[object, ...], str, Path
     addresses += [
         (ingress.ip, ("status", "loadBalancer", "ingress", index, "ip"))
         for index, ingress in enumerate(service.load_balancer_ingress)
+        if ingress.ip
     ]
     for address, path in addresses:
         for port in service.ports:

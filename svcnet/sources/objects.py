@@ -61,7 +61,8 @@ class Reading:
         metadata = item.get("metadata")
         labelled = Place(place.source, place.document, place.path, _label(kind, metadata))
         made = read_object(kind, Fields(labelled, self.findings, item))
-        if made is not None:
+        # One without a usable name has been reported, and would be mistaken for another.
+        if made.name:
             self.objects.append(made)
             self.places.append(labelled)
 
@@ -120,8 +121,8 @@ def _label(kind: str, metadata: Any) -> str:
     return f"{kind} {scope}/{text}"
 
 
-def read_object(kind: str, document: Fields) -> ClusterObject | None:
-    """Return the object of a known kind, None when it has no usable name."""
+def read_object(kind: str, document: Fields) -> ClusterObject:
+    """Return the object of a known kind; its name is empty where it has no usable one."""
     metadata = document.mapping("metadata")
     name = metadata.name("name", NAME_KINDS.get(kind, "subdomain"))
     if kind in CLUSTER_SCOPED:

@@ -19,7 +19,7 @@ MAX_INDENT = 1000
 """The widest indentation, for the same reason."""
 
 MAX_ALIASED = 100_000
-"""How many nodes a document may come to when its aliases are followed."""
+"""How many nodes following its aliases may add to a document."""
 
 
 class ParseError(Exception):
@@ -123,7 +123,7 @@ def _refuse_depth(data: bytes) -> None:
                 raise ParseError(data.count(b"\n", 0, position) + 1, "is nested too deeply")
     if max(map(len, data.split(b"\n"))) < 2 * MAX_DEPTH:
         return
-    for pattern in (rb"(?:[-?:]\s){%d}" % MAX_DEPTH, rb"(?m)^ {%d}" % MAX_INDENT):
+    for pattern in (rb"(?:[-?:]\s{1,9}){%d}" % MAX_DEPTH, rb"(?m)^ {%d}" % MAX_INDENT):
         found = re.search(pattern, data)
         if found:
             line = data.count(b"\n", 0, found.start()) + 1

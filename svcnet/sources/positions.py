@@ -12,7 +12,7 @@ Wanted = tuple[int, tuple[str | int, ...]]
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DOCUMENT_START = re.compile(r"(?m)^---(?=\s|$)")
 _DOCUMENT_END = re.compile(r"(?m)^\.\.\.(?=\s|$)")
-_CONTENT = re.compile(r"(?m)^(?!\s*(?:#|$)|%)")
+_CONTENT = re.compile(r"(?m)^(?![ \t\r]*(?:#|$)|%)")
 
 
 def lines_of(data: bytes, wanted: Sequence[Wanted]) -> list[int]:
@@ -64,8 +64,10 @@ def _after_space(text: str, position: int) -> int:
 
 def _json_lines(text: str, starts: Sequence[int], wanted: Sequence[Wanted]) -> list[int]:
     offsets: dict[Wanted, int] = {}
-    for document in {document for document, _ in wanted}:
-        paths = [path for number, path in wanted if number == document]
+    by_document: dict[int, list[tuple[str | int, ...]]] = {}
+    for document, path in wanted:
+        by_document.setdefault(document, []).append(path)
+    for document, paths in by_document.items():
         for path, offset in _json_offsets(text, starts[document], _tree(paths), ()):
             offsets[document, path] = offset
     lines: dict[int, int] = {}

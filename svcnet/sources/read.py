@@ -42,6 +42,8 @@ def _read_folder(folder: Path, findings: Findings) -> Iterator[Source]:
 def read_file(path: Path, findings: Findings) -> Iterator[Source]:
     """Yield the content of one file, nothing if it cannot be read or is too large."""
     try:
+        if path.exists() and not (path.is_file() or path.is_char_device()):
+            raise OSError("is no regular file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:

@@ -104,7 +104,7 @@ def _port(port: Fields, kind: str, several: bool) -> ServicePort:
 
 def _target_port(port: Fields, number: int) -> int | str:
     value = port.data.get("targetPort")
-    if value is None or value in (0, ""):
+    if value is None or (type(value) in (int, str) and not value):
         return number
     if type(value) is str:
         if len(value) > 15 or not is_name(value, "label") or not any(map(str.isalpha, value)):
@@ -190,8 +190,7 @@ def _ingress(document: Fields) -> tuple[LoadBalancerIngress, ...]:
     for ingress in balancer.mappings("ingress"):
         address = ingress.address("ip")
         mode = ingress.choice("ipMode", ("VIP", "Proxy"), "VIP")
-        if address:
-            found.append(LoadBalancerIngress(address, mode))
+        found.append(LoadBalancerIngress(address, mode))
     return tuple(found)
 
 

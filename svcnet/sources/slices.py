@@ -26,7 +26,6 @@ from svcnet.sources.services import PROTOCOLS
 SERVICE_NAME = "kubernetes.io/service-name"
 MAX_ENDPOINTS = 1000
 MAX_ADDRESSES = 100
-MAX_PORTS = 20000
 
 
 def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:

@@ -26,6 +26,7 @@ _SIMPLE = re.compile(rb"-?(?:0|[1-9][0-9]{0,17})")
 _SURE_TEXT = re.compile(
     rb"[0-9]+\.[0-9]+\.[0-9.]+|[0-9][0-9a-z-]*[g-wyz][0-9a-z-]*|[0-9a-f:.]*::[0-9a-f:.]*"
 )
+_CONTROLS = bytes({*range(32)} - {9, 10, 13})
 # Each pair is bytes that must be there for the costlier search to find anything.
 _SPECIAL = (
     (b">", re.compile(rb"[\s\[{,:]>")),
@@ -37,6 +38,9 @@ _SPECIAL = (
     (b"%", re.compile(rb"(?m)^%")),
     (b"?", re.compile(rb"(?m)(?:^|[\s\[{,])\?(?:\s|$)")),
     (b"\t", re.compile(rb"\t")),
+    (b"\r", re.compile(rb"\r(?!\n)")),
+    (b"\xef\xbb\xbf", re.compile(rb"\xef\xbb\xbf")),
+    (b"\xef\xbf", re.compile(rb"\xef\xbf[\xbe\xbf]")),
     (b"...", re.compile(rb"(?m)^\.\.\.")),
     (b"\n:", re.compile(rb"\n:")),
     (b" :", re.compile(rb" :\s")),
@@ -94,6 +98,8 @@ def _is_sure(data: bytes) -> bool:
     """Return whether nothing in the text means different things to the two parsers."""
     # What begins the text has nothing in front of it, which the patterns look for.
     data = b"\n" + data
+    if data.translate(None, _CONTROLS) != data:
+        return False
     if any(sign in data and pattern.search(data) for sign, pattern in _SPECIAL):
         return False
     return all(map(_is_sure_token, set(_TOKEN.findall(data))))

@@ -47,7 +47,7 @@ def test_files_folders_and_standard_input(tmp_path: Path) -> None:
     assert [type(item).__name__ for item in loaded.objects] == ["EndpointSlice", "Service", "Node"]
 
 
-@pytest.mark.parametrize("path", ["missing.yaml", "empty", "secret.yaml"])
+@pytest.mark.parametrize("path", ["missing.yaml", "empty", "secret.yaml", "fifo"])
 def test_paths_that_cannot_be_read(tmp_path: Path, path: str) -> None:
     """A path that is missing, a folder without manifests, a file that is a device."""
     (tmp_path / "empty").mkdir()
@@ -116,6 +116,10 @@ NO_MANIFESTS = (
     (b"a: !!python/object:os.system x\n", 1, "is no YAML"),
     (b"a: &x [*x]\n", 1, "has no kind"),
     (b"a: *nowhere\n", 1, "is no YAML"),
+    (b"-  " * 100_000, 1, "nested too deeply"),
+    (b"a: !!int ''\n", 0, "is no YAML"),
+    (b"a: !!bool x\n", 0, "is no YAML"),
+    (b"a: !!timestamp x\n", 0, "is no YAML"),
     (b"a:\n\t- b\n", 2, "is no YAML"),
     (b"a: \x00\n", 0, "is no YAML"),
 )
@@ -151,6 +155,13 @@ def test_a_list_that_holds_itself() -> None:
     """A list inside itself ends after a few turns, as a kind that means nothing."""
     text = b"&l {kind: List, apiVersion: v1, items: [*l]}\n"
     assert set(load_bytes(text).skipped) == {"List"}
+
+
+def test_an_honest_alias_in_a_large_document() -> None:
+    """What is refused is the growth by aliases, not a large document that has one."""
+    labels = "\n".join(f"    a{n}: b" for n in range(60_000))
+    text = SERVICE.replace("  name: web\n", f"  name: web\n  annotations:\n{labels}\n")
+    assert len(load_bytes((text + "status: {x: &x [1, 2], y: *x}\n").encode()).objects) == 1
 
 
 def test_anchors_and_merge_keys_work() -> None:
@@ -286,6 +297,7 @@ CONFIGS = (
     ("hostnameOverride: 'a b'", 3, "hostnameOverride"),
     ("featureGates: {A: 1}", 3, "featureGates.A"),
     ("iptables: []", 3, "iptables"),
+    ("featureGates: {null: 5}\nmode: x", 4, "mode"),
 )
 
 

@@ -176,6 +176,7 @@ def test_everything_read() -> None:
         load_balancer_source_ranges=("192.0.2.0/24", "2001:db8::/32"),
         load_balancer_ingress=(
             LoadBalancerIngress("203.0.113.20", "VIP"),
+            LoadBalancerIngress("", "VIP"),
             LoadBalancerIngress("203.0.113.21", "Proxy"),
         ),
         session_affinity="ClientIP",
