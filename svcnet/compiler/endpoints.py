@@ -7,6 +7,8 @@ Sources: pkg/proxy/endpointslicecache.go (collecting) and pkg/proxy/topology.go
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+from operator import itemgetter
 from typing import NamedTuple
 
 from attrs import frozen
@@ -31,7 +33,9 @@ class PortEndpoint(NamedTuple):
 
 
 # The constructor that takes a tuple of the fields, half the cost of naming each.
-_new = PortEndpoint._make
+_new = partial(tuple.__new__, PortEndpoint)
+TEXT = itemgetter(0)
+_READY = itemgetter(4)
 
 
 @frozen
@@ -81,7 +85,7 @@ def collect(
                 )
                 for endpoint in item.endpoints
             ]
-    if len({endpoint.text for endpoint in found}) < len(found):
+    if len(set(map(TEXT, found))) < len(found):
         found = _without_duplicates(found)
     found.sort()
     return tuple(found)
@@ -109,9 +113,9 @@ def choose(
     for the cluster and for this node each on its own account. `follow_hints` keeps
     cluster traffic in the node's `zone` when the hints allow that.
     """
+    if not (uses_local or follow_hints) and all(map(_READY, endpoints)):
+        return ChosenEndpoints(endpoints, (), endpoints, bool(endpoints))
     ready = tuple([endpoint for endpoint in endpoints if endpoint.ready])
-    if len(ready) == len(endpoints) and not (uses_local or follow_hints):
-        return ChosenEndpoints(ready, (), ready, bool(ready))
     cluster: tuple[PortEndpoint, ...] = ()
     if uses_cluster:
         cluster = ready or tuple([endpoint for endpoint in endpoints if endpoint.fallback])

@@ -6,7 +6,7 @@ v1.30, read as decisions instead of rules.
 
 from __future__ import annotations
 
-from svcnet.compiler.endpoints import ChosenEndpoints, PortEndpoint, choose
+from svcnet.compiler.endpoints import TEXT, ChosenEndpoints, PortEndpoint, choose
 from svcnet.compiler.node import NodeView
 from svcnet.compiler.service_ports import ServicePortSpec
 from svcnet.graph import (
@@ -167,7 +167,7 @@ def _balance(
     return Balance(
         node_id,
         _origin(spec, f"{spec.port_field}.targetPort"),
-        targets=tuple([endpoint.text for endpoint in endpoints]),
+        targets=tuple(map(TEXT, endpoints)),
         affinity=spec.affinity,
     )
 
@@ -178,7 +178,12 @@ def _translates(
     if not endpoints:
         return ()
     origin = _origin(spec, "endpoints")
-    return tuple([Translate(e.text, origin, e.address, e.port, e.local) for e in endpoints])
+    return tuple(
+        [
+            Translate(text, origin, address, port, local)
+            for text, address, port, local, _, _, _ in endpoints
+        ]
+    )
 
 
 def _refusals(
