@@ -30,6 +30,7 @@ class PortEndpoint(NamedTuple):
     ready: bool
     fallback: bool
     zone_hints: tuple[str, ...]
+    weight: int
 
 
 # The constructor that takes a tuple of the fields, half the cost of naming each.
@@ -71,6 +72,7 @@ def collect(
             if port.name != port_name or port.protocol != protocol or not number:
                 continue
             ending = f"{tail}{number}"
+            weight = item.ipvs_weight
             found += [
                 _new(
                     (
@@ -81,6 +83,7 @@ def collect(
                         endpoint.ready,
                         endpoint.serving and endpoint.terminating,
                         endpoint.zone_hints,
+                        weight,
                     )
                 )
                 for endpoint in item.endpoints

@@ -17,7 +17,9 @@ from svcnet.graph import (
     External,
     Firewall,
     Fragment,
+    LocalEndpoint,
     Origin,
+    Policy,
     Reject,
     Translate,
 )
@@ -27,6 +29,8 @@ from svcnet.graph.settings import contains
 NO_ENDPOINTS = "has no endpoints"
 NO_LOCAL_ENDPOINTS = "has no local endpoints"
 NOT_IN_RANGES = "does not accept this source"
+
+_NO_WISHES = Policy()
 
 
 def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
@@ -53,7 +57,21 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
         refusals=_refusals(spec, internal, outside if spec.is_exposed else "", firewall),
         health_check=_health_check(spec),
         endpoint_count=len(spec.endpoints),
+        policy=_policy(spec),
+        local_endpoints=tuple(
+            [
+                LocalEndpoint(address, port, ready)
+                for _, address, port, local, ready, _, _, _ in spec.endpoints
+                if local
+            ]
+        ),
     )
+
+
+def _policy(spec: ServicePortSpec) -> Policy:
+    if not (spec.affinity or spec.external_local or spec.source_ranges or spec.scheduler):
+        return _NO_WISHES
+    return Policy(spec.affinity, spec.external_local, spec.source_ranges, spec.scheduler)
 
 
 def _origin(spec: ServicePortSpec, field: str) -> Origin:
@@ -180,8 +198,8 @@ def _translates(
     origin = _origin(spec, "endpoints")
     return tuple(
         [
-            Translate(text, origin, address, port, local)
-            for text, address, port, local, _, _, _ in endpoints
+            Translate(text, origin, address, port, local, weight)
+            for text, address, port, local, _, _, _, weight in endpoints
         ]
     )
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from attrs import frozen
 from netaddr import IPAddress, IPNetwork
 
 from svcnet.errors import UsageError
-from svcnet.graph import LocalDetector, NodeSettings
-from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration, Node
+from svcnet.graph import IPVSSettings, LocalDetector, NodeSettings
+from svcnet.models import (
+    ClusterState,
+    Host,
+    IPFamily,
+    IPVSConfiguration,
+    KubeProxyConfiguration,
+    Node,
+)
 from svcnet.models.family import family_of
 
 LOOPBACK: dict[IPFamily, str] = {"IPv4": "127.0.0.1", "IPv6": "::1"}
@@ -95,6 +104,7 @@ def node_view(
             random_fully=host.iptables_random_fully,
             conntrack_tcp_be_liberal=host.conntrack_tcp_be_liberal
             or config.conntrack.tcp_be_liberal,
+            ipvs=_ipvs(config.ipvs, family),
         ),
         zone=found.zone,
         hints_need_annotation=not config.feature("ServiceTrafficDistribution", False),
@@ -135,6 +145,17 @@ def _matching(
         if any(address in network for network in networks):
             picked.add(text)
     return tuple(sorted(picked))
+
+
+def _ipvs(config: IPVSConfiguration, family: IPFamily) -> IPVSSettings:
+    timeouts = (config.tcp_timeout, config.tcp_fin_timeout, config.udp_timeout)
+    tcp, fin, udp = (ceil(seconds or 0) for seconds in timeouts)
+    return IPVSSettings(
+        scheduler=config.scheduler,
+        strict_arp=config.strict_arp,
+        exclude_cidrs=_of_family(config.exclude_cidrs, family),
+        timeouts=(tcp, fin, udp),
+    )
 
 
 def _local_detector(config: KubeProxyConfiguration, node: Node, family: IPFamily) -> LocalDetector:

@@ -14,6 +14,7 @@ from svcnet.compiler.node import NodeView
 from svcnet.graph import FragmentName
 from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service, ServicePort
 from svcnet.models.family import family_of
+from svcnet.models.service import SCHEDULER_ANNOTATION
 
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
@@ -43,6 +44,7 @@ class ServicePortSpec:
     internal_local: bool
     external_local: bool
     follow_hints: bool
+    scheduler: str
     endpoints: tuple[PortEndpoint, ...]
 
     @property
@@ -92,6 +94,7 @@ class _Shared:
     health_check_node_port: int
     external_local: bool
     follow_hints: bool
+    scheduler: str
 
 
 def _shared(service: Service, view: NodeView) -> _Shared:
@@ -127,6 +130,7 @@ def _shared(service: Service, view: NodeView) -> _Shared:
         ),
         external_local=external_local,
         follow_hints=not view.hints_need_annotation or _asks_for_hints(service),
+        scheduler=service.annotations.get(SCHEDULER_ANNOTATION, ""),
     )
 
 
@@ -156,6 +160,7 @@ def _spec(
         internal_local=service.internal_traffic_policy == "Local",
         external_local=shared.external_local,
         follow_hints=shared.follow_hints,
+        scheduler=shared.scheduler,
         endpoints=collect(slices, port.name, port.protocol, view.family, view.settings.node_name),
     )
 

@@ -8,7 +8,7 @@ from svcnet.graph.diff import GraphDiff, diff
 from svcnet.graph.dot import dot
 from svcnet.graph.dump import dump
 from svcnet.graph.evaluate import Deliver, Outcome, Packet, Pass, Refuse, evaluate
-from svcnet.graph.fragment import Fragment, FragmentName
+from svcnet.graph.fragment import Fragment, FragmentName, LocalEndpoint, Policy
 from svcnet.graph.nodes import (
     Accept,
     Balance,
@@ -22,7 +22,7 @@ from svcnet.graph.nodes import (
     Translate,
 )
 from svcnet.graph.rule_graph import RuleGraph
-from svcnet.graph.settings import LocalDetector, NodeSettings
+from svcnet.graph.settings import IPVSSettings, LocalDetector, NodeSettings
 
 __all__ = [
     "Accept",
@@ -36,12 +36,15 @@ __all__ = [
     "FragmentName",
     "GraphDiff",
     "GraphNode",
+    "IPVSSettings",
     "LocalDetector",
+    "LocalEndpoint",
     "NodeSettings",
     "Origin",
     "Outcome",
     "Packet",
     "Pass",
+    "Policy",
     "Refuse",
     "Reject",
     "RuleGraph",

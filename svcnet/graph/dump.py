@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import asdict
 
-from svcnet.graph.fragment import Fragment
+from svcnet.graph.fragment import Fragment, Policy
 from svcnet.graph.nodes import (
     Accept,
     Balance,
@@ -19,7 +19,7 @@ from svcnet.graph.nodes import (
     Translate,
 )
 from svcnet.graph.rule_graph import RuleGraph
-from svcnet.graph.settings import LocalDetector, NodeSettings
+from svcnet.graph.settings import IPVSSettings, LocalDetector, NodeSettings
 
 
 def dump(graph: RuleGraph) -> str:
@@ -41,15 +41,42 @@ def _value(key: str, value: object) -> str:
         return " ".join(value) or "-"
     if value is None:
         return "any"
+    if isinstance(value, IPVSSettings):
+        return _ipvs(value)
     if isinstance(value, LocalDetector):
         return f"{value.kind} {value.value}".rstrip()
     return str(value).lower() if isinstance(value, bool) else str(value) or "-"
+
+
+def _ipvs(settings: IPVSSettings) -> str:
+    parts = [
+        f"scheduler {settings.scheduler}",
+        "strict-arp" if settings.strict_arp else "",
+        f"exclude {' '.join(settings.exclude_cidrs)}" if settings.exclude_cidrs else "",
+        f"timeouts {' '.join(map(str, settings.timeouts))}" if any(settings.timeouts) else "",
+    ]
+    return " ".join(filter(None, parts))
 
 
 def _fragment(fragment: Fragment) -> Iterator[str]:
     yield f"service-port {fragment.name} endpoints {fragment.endpoint_count}\n"
     for node in fragment.nodes():
         yield f"  {describe(node)}    # {node.origin}\n"
+    if fragment.policy != Policy():
+        yield f"  asks for {_policy(fragment.policy)}\n"
+    for endpoint in fragment.local_endpoints:
+        state = "" if endpoint.ready else " not ready"
+        yield f"  on this node {endpoint.address} port {endpoint.port}{state}\n"
+
+
+def _policy(policy: Policy) -> str:
+    parts = [
+        f"affinity {policy.affinity}s" if policy.affinity else "",
+        "local endpoints for outside traffic" if policy.external_local else "",
+        f"sources {' '.join(policy.source_ranges)}" if policy.source_ranges else "",
+        f"scheduler {policy.scheduler}" if policy.scheduler else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def describe(node: GraphNode) -> str:
@@ -70,7 +97,8 @@ def describe(node: GraphNode) -> str:
             affinity = f" affinity {node.affinity}s" if node.affinity else ""
             return f"balance {node.id}{affinity} -> {' '.join(node.targets)}"
         case Translate():
-            return f"translate {node.id}{' local' if node.local else ''}"
+            weight = "" if node.weight == 1 else f" weight {node.weight}"
+            return f"translate {node.id}{' local' if node.local else ''}{weight}"
         case Accept():
             return f"accept any node address port {node.port}"
         case Reject():

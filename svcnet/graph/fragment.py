@@ -42,6 +42,29 @@ class FragmentName(NamedTuple):
 
 
 @frozen
+class Policy:
+    """What a Service asks for, whether or not an endpoint is there to do it.
+
+    The nodes of a fragment are decisions already made: without endpoints all of them
+    are one refusal. A mode that keeps an empty balancer (IPVS) reads the wishes here.
+    ``affinity`` is in seconds, 0 for none; ``scheduler`` is empty for the node's own.
+    """
+
+    affinity: int = 0
+    external_local: bool = False
+    source_ranges: tuple[str, ...] = ()
+    scheduler: str = ""
+
+
+class LocalEndpoint(NamedTuple):
+    """An endpoint on this node, usable or not."""
+
+    address: str
+    port: int
+    ready: bool
+
+
+@frozen
 class Fragment:
     """The nodes of one service port, by role.
 
@@ -61,6 +84,8 @@ class Fragment:
     refusals: tuple[Reject | Drop, ...] = ()
     health_check: Accept | None = None
     endpoint_count: int = 0
+    policy: Policy = Policy()
+    local_endpoints: tuple[LocalEndpoint, ...] = ()
 
     def nodes(self) -> Iterator[GraphNode]:
         """Yield every node, in the order in which a packet could meet them."""

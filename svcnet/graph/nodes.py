@@ -97,13 +97,17 @@ class Balance:
 
 @frozen
 class Translate:
-    """The endpoint that a packet is sent to; a packet from that very endpoint is masqueraded."""
+    """The endpoint that a packet is sent to; a packet from that very endpoint is masqueraded.
+
+    ``weight`` is its share of the traffic beside the others', where a mode has shares.
+    """
 
     id: str
     origin: Origin
     address: str
     port: int
     local: bool
+    weight: int = 1
 
 
 @frozen

@@ -33,6 +33,21 @@ class LocalDetector:
 
 
 @frozen
+class IPVSSettings:
+    """What only IPVS mode asks of a node.
+
+    ``exclude_cidrs`` hold virtual servers that are never removed. ``timeouts`` are
+    those of idle TCP connections, of TCP after a FIN, and of UDP, in seconds; 0 leaves
+    the kernel's.
+    """
+
+    scheduler: str = "rr"
+    strict_arp: bool = False
+    exclude_cidrs: tuple[str, ...] = ()
+    timeouts: tuple[int, int, int] = (0, 0, 0)
+
+
+@frozen
 class NodeSettings:
     """The node's side of a rule graph, for one IP family.
 
@@ -53,6 +68,7 @@ class NodeSettings:
     masquerade_all: bool = False
     random_fully: bool = True
     conntrack_tcp_be_liberal: bool = False
+    ipvs: IPVSSettings = IPVSSettings()
 
     def answers_node_ports(self, address: str) -> bool:
         """Return whether node ports are served on `address`, an address of this host."""

@@ -11,6 +11,12 @@ from typing import Literal
 
 from attrs import field, frozen
 
+IPVS_SCHEDULERS = (
+    *("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq"),
+    *("mh", "fo", "ovf"),
+)
+"""The IPVS schedulers that Linux has: net/netfilter/ipvs/ip_vs_*.c."""
+
 DetectLocalMode = Literal["", "ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]
 
 

@@ -10,6 +10,9 @@ from attrs import field, frozen
 from svcnet.models.family import IP_FAMILIES, family_of
 from svcnet.models.service import Protocol
 
+WEIGHT_ANNOTATION = "svcnet.io/ipvs-weight"
+"""The annotation of an EndpointSlice, or of Endpoints, with its endpoints' IPVS weight."""
+
 
 @frozen
 class EndpointPort:
@@ -41,7 +44,11 @@ class Endpoint:
 
 @frozen
 class EndpointSlice:
-    """A slice of the endpoints of the Service that its kubernetes.io/service-name label names."""
+    """A slice of the endpoints of the Service that its kubernetes.io/service-name label names.
+
+    ``ipvs_weight`` is the annotation :data:`WEIGHT_ANNOTATION`: the weight of each of the
+    slice's endpoints in IPVS mode, 0 for no new connections.
+    """
 
     namespace: str
     name: str
@@ -50,6 +57,7 @@ class EndpointSlice:
     ports: tuple[EndpointPort, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     labels: Mapping[str, str] = field(factory=dict)
+    ipvs_weight: int = 1
 
 
 @frozen
@@ -78,6 +86,7 @@ class Endpoints:
     name: str
     subsets: tuple[EndpointSubset, ...] = ()
     labels: Mapping[str, str] = field(factory=dict)
+    ipvs_weight: int = 1
 
     def as_slices(self) -> tuple[EndpointSlice, ...]:
         """Return the slices that mirror this object: one a subset and IP family.
@@ -101,6 +110,7 @@ class Endpoints:
                             ports=subset.ports,
                             endpoints=chosen,
                             labels=self.labels,
+                            ipvs_weight=self.ipvs_weight,
                         )
                     )
         return tuple(slices)

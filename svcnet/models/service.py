@@ -13,6 +13,9 @@ Protocol = Literal["TCP", "UDP", "SCTP"]
 ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
 TrafficPolicy = Literal["Cluster", "Local"]
 
+SCHEDULER_ANNOTATION = "svcnet.io/ipvs-scheduler"
+"""The annotation of a Service that chooses its IPVS scheduler."""
+
 HEADLESS = "None"
 """The value of ``spec.clusterIP`` that asks for no virtual IP."""
 

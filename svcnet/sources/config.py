@@ -14,8 +14,10 @@ from svcnet.models import (
     KubeProxyConfiguration,
     NFTablesConfiguration,
 )
+from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.sources.addresses import canonical_cidr
 from svcnet.sources.fields import Fields, is_name, shown
+from svcnet.sources.services import why_no_scheduler
 
 API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
 MODES = ("", "iptables", "ipvs", "nftables", "userspace")
@@ -125,7 +127,7 @@ def _nftables(section: Fields) -> NFTablesConfiguration:
 
 def _ipvs(section: Fields) -> IPVSConfiguration:
     return IPVSConfiguration(
-        scheduler=section.string("scheduler") or "rr",
+        scheduler=_scheduler(section),
         strict_arp=section.boolean("strictARP", False),
         exclude_cidrs=tuple(cidr for _, cidr in section.cidrs("excludeCIDRs")),
         tcp_timeout=_seconds(section, "tcpTimeout", None),
@@ -134,6 +136,14 @@ def _ipvs(section: Fields) -> IPVSConfiguration:
         sync_period=_seconds(section, "syncPeriod", 30.0),
         min_sync_period=_seconds(section, "minSyncPeriod", 0.0),
     )
+
+
+def _scheduler(section: Fields) -> str:
+    scheduler = section.string("scheduler")
+    if scheduler and scheduler not in IPVS_SCHEDULERS:
+        section.error("scheduler", why_no_scheduler(scheduler))
+        return "rr"
+    return scheduler or "rr"
 
 
 def _feature_gates(document: Fields) -> dict[str, bool]:

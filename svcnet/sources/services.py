@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from svcnet.models import LoadBalancerIngress, Service, ServiceCIDR, ServicePort
+from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.models.family import IP_FAMILIES, IPFamily, family_of
-from svcnet.models.service import HEADLESS
+from svcnet.models.service import HEADLESS, SCHEDULER_ANNOTATION
 from svcnet.sources.addresses import why_not_external
 from svcnet.sources.fields import NAMES, Fields, is_name, shown
 
@@ -23,6 +24,10 @@ DAY = 86400
 def read_service(document: Fields, namespace: str, name: str) -> Service:
     """Return the Service that `document` describes; what is wrong becomes a finding."""
     metadata, spec = document.mapping("metadata"), document.mapping("spec")
+    annotations = metadata.string_map("annotations")
+    scheduler = annotations.get(SCHEDULER_ANNOTATION, "")
+    if scheduler and scheduler not in IPVS_SCHEDULERS:
+        metadata.error_at(("annotations", SCHEDULER_ANNOTATION), why_no_scheduler(scheduler))
     kind = spec.choice("type", TYPES, "ClusterIP")
     cluster_ips = _cluster_ips(spec, kind)
     return Service(
@@ -44,8 +49,13 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
         publish_not_ready_addresses=spec.boolean("publishNotReadyAddresses", False),
         selector=spec.string_map("selector"),
         labels=metadata.string_map("labels"),
-        annotations=metadata.string_map("annotations"),
+        annotations=annotations,
     )
+
+
+def why_no_scheduler(name: str) -> str:
+    """Return what to say of a scheduler that IPVS does not have."""
+    return f"must be an IPVS scheduler: {', '.join(IPVS_SCHEDULERS)}; not {shown(name)}"
 
 
 def read_service_cidr(document: Fields, name: str) -> ServiceCIDR:

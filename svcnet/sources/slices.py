@@ -18,6 +18,7 @@ from svcnet.models import (
     EndpointSlice,
     EndpointSubset,
 )
+from svcnet.models.endpoints import WEIGHT_ANNOTATION
 from svcnet.models.family import IPFamily
 from svcnet.sources.addresses import is_address, why_not_external
 from svcnet.sources.fields import NAMES, Fields, is_name, shown
@@ -30,7 +31,8 @@ MAX_ADDRESSES = 100
 
 def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
     """Return the EndpointSlice that `document` describes; what is wrong becomes a finding."""
-    labels = document.mapping("metadata").string_map("labels")
+    metadata = document.mapping("metadata")
+    labels = metadata.string_map("labels")
     if not document.string("addressType"):
         document.error("addressType", "is required")
     kind = document.choice("addressType", ("IPv4", "IPv6", "FQDN"), "IPv4")
@@ -45,7 +47,22 @@ def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
         ports=_ports(document),
         endpoints=tuple([_endpoint(document, i, item, kind) for i, item in enumerate(listed)]),
         labels=labels,
+        ipvs_weight=_weight(metadata),
     )
+
+
+def _weight(metadata: Fields) -> int:
+    """Return the weight that an annotation gives; kernels take what ipvsadm does."""
+    if not metadata.data.get("annotations"):
+        return 1
+    text = metadata.string_map("annotations").get(WEIGHT_ANNOTATION)
+    if text is None:
+        return 1
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 2**16):
+        message = f"must be a whole number from 0 to 65535, as text; not {shown(text)}"
+        metadata.error_at(("annotations", WEIGHT_ANNOTATION), message)
+        return 1
+    return int(text)
 
 
 def _ports(document: Fields) -> tuple[EndpointPort, ...]:
@@ -186,6 +203,7 @@ def read_endpoints(document: Fields, namespace: str, name: str) -> Endpoints:
         name=name,
         subsets=tuple(_subset(subset) for subset in document.mappings("subsets")),
         labels=document.mapping("metadata").string_map("labels"),
+        ipvs_weight=_weight(document.mapping("metadata")),
     )
 
 

@@ -1,0 +1,1 @@
+"""IPVS mode: virtual servers, sets, addresses and a few rules."""
