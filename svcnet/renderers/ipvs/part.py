@@ -113,9 +113,8 @@ def render_service_port(
         if inside or not settings.is_node_address(dispatch.address):
             entries.append((sets.IPVS_IPS, dispatch.address))
         entries += _portal(fragment, dispatch, settings)
-        if dispatch.frontend == "load-balancer" and fragment.policy.source_ranges:
-            if not _lets_node_in(fragment, settings):
-                out_filter.append(_out_filter(server.key))
+        if dispatch.frontend == "load-balancer" and _keeps_node_out(fragment, settings):
+            out_filter.append(_out_filter(server.key))
     if fragment.health_check is not None and not _is_passed_over(fragment, node_addresses):
         entries.append((sets.HEALTH_CHECK_NODE_PORT, str(fragment.health_check.port)))
     return Part(
@@ -201,6 +200,10 @@ def _node_port(
         yield every, text
         if fragment.policy.external_local:
             yield local, text
+
+
+def _keeps_node_out(fragment: Fragment, settings: NodeSettings) -> bool:
+    return bool(fragment.policy.source_ranges) and not _lets_node_in(fragment, settings)
 
 
 def _lets_node_in(fragment: Fragment, settings: NodeSettings) -> bool:

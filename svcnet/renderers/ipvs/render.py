@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from svcnet.graph import RuleGraph
+from collections import Counter
+from collections.abc import Iterable
+
+from immutables import Map
+
+from svcnet.graph import Fragment, FragmentName, GraphDiff, RuleGraph
 from svcnet.nogc import without_gc
-from svcnet.renderers.ipvs.part import node_port_addresses, render_service_port
+from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
+from svcnet.renderers.ipvs.part import (
+    Entry,
+    ServerKey,
+    node_port_addresses,
+    render_service_port,
+)
 from svcnet.renderers.ipvs.tables import IPVSTables
 
 
@@ -13,5 +24,99 @@ def full(graph: RuleGraph) -> IPVSTables:
     """Return everything that the node has."""
     settings = graph.settings
     addresses = node_port_addresses(settings)
-    parts = {f.name: render_service_port(f, settings, addresses) for f in graph}
-    return IPVSTables(settings, parts)
+    parts = {}
+    claims: dict[ServerKey, tuple[FragmentName, ...]] = {}
+    uses: dict[Entry, int] = {}
+    for name, fragment in graph.fragments.items():
+        part = parts[name] = render_service_port(fragment, settings, addresses)
+        for server in part.servers:
+            claims[server.key] = (*claims.get(server.key, ()), name)
+        for entry in part.entries:
+            uses[entry] = uses.get(entry, 0) + 1
+    sizes = Counter(definition for definition, _ in uses)
+    return IPVSTables(settings, Map(parts), Map(claims), Map(uses), Map(sizes))
+
+
+def advance(tables: IPVSTables, diff: GraphDiff) -> tuple[IPVSTables, IPVSDelta]:
+    """Return the sync of ``diff.new``, and what changes from `tables`, that of ``diff.old``.
+
+    The cost is the change's, unless the node's settings or a rule changed.
+    """
+    if diff.settings_changed:
+        after = full(diff.new)
+        return after, between(tables, after)
+    gone = [*diff.removed, *(before for before, _ in diff.changed)]
+    come = [*diff.added, *(after for _, after in diff.changed)]
+    after = _replaced(tables, gone, come)
+    changed = (*(tables.parts[f.name] for f in gone), *(after.parts[f.name] for f in come))
+    keys = dict.fromkeys(server.key for part in changed for server in part.servers)
+    entries = {entry for part in changed for entry in part.entries}
+    added = {entry for entry in entries if entry in after.uses and entry not in tables.uses}
+    removed = {entry for entry in entries if entry in tables.uses and entry not in after.uses}
+    same_rules = set(tables.sizes) == set(after.sizes) and not any(p.out_filter for p in changed)
+    return after, _delta(tables, after, keys, added, removed, same_rules)
+
+
+def delta(diff: GraphDiff) -> IPVSDelta:
+    """Return what takes a node from ``diff.old`` to ``diff.new``.
+
+    Renders the whole of ``diff.old``: a caller that keeps its tables uses :func:`advance`.
+    """
+    return advance(full(diff.old), diff)[1]
+
+
+def between(before: IPVSTables, after: IPVSTables) -> IPVSDelta:
+    """Return what takes a node from one sync to any other."""
+    keys = {**before.servers, **after.servers}
+    added = {entry for entry in after.uses if entry not in before.uses}
+    removed = {entry for entry in before.uses if entry not in after.uses}
+    return _delta(before, after, keys, added, removed, False)
+
+
+def _delta(
+    before: IPVSTables,
+    after: IPVSTables,
+    keys: Iterable[ServerKey],
+    added: set[Entry],
+    removed: set[Entry],
+    same_rules: bool,
+) -> IPVSDelta:
+    changes = (ServerChange(key, before.server(key), after.server(key)) for key in keys)
+    rules = ""
+    if not same_rules and before.restore_text != after.restore_text:
+        rules = after.restore_text
+    return IPVSDelta(
+        settings=after.settings,
+        servers=tuple(change for change in changes if change.before != change.after),
+        added=tuple(sorted(added)),
+        removed=tuple(sorted(removed)),
+        rules=rules,
+    )
+
+
+def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) -> IPVSTables:
+    """Return `tables` without the parts of some fragments, and with those of others."""
+    addresses = node_port_addresses(tables.settings)
+    parts, claims = tables.parts.mutate(), tables.claims.mutate()
+    uses, sizes = tables.uses.mutate(), Counter(tables.sizes)
+    for fragment in gone:
+        part = parts.pop(fragment.name)
+        for server in part.servers:
+            names = tuple(name for name in claims.pop(server.key) if name != fragment.name)
+            if names:
+                claims[server.key] = names
+        for entry in part.entries:
+            count = uses.pop(entry) - 1
+            if count:
+                uses[entry] = count
+            else:
+                sizes[entry[0]] -= 1
+    for fragment in come:
+        part = parts[fragment.name] = render_service_port(fragment, tables.settings, addresses)
+        for server in part.servers:
+            claims[server.key] = (*claims.get(server.key, ()), fragment.name)
+        for entry in part.entries:
+            count = uses.get(entry, 0)
+            uses[entry] = count + 1
+            sizes[entry[0]] += not count
+    return IPVSTables(tables.settings, parts.finish(), claims.finish(), uses.finish(), Map(+sizes))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from socket import AF_INET, AF_INET6, inet_pton
 
 from attrs import field, frozen
+from immutables import Map
 
 from svcnet.graph import FragmentName, NodeSettings
-from svcnet.renderers.ipvs.part import HealthCheck, Part, ServerKey, VirtualServer
+from svcnet.renderers.ipvs.part import Entry, HealthCheck, Part, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.rules import restore_text
 from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS, IPSet, SetDefinition
 
@@ -18,28 +19,44 @@ DUMMY_DEVICE = "kube-ipvs0"
 
 @frozen
 class IPVSTables:
-    """A whole sync in IPVS mode, for one IP family, kept in the parts it was made from."""
+    """A whole sync in IPVS mode, for one IP family.
+
+    It is kept as the ``parts`` that service ports add, with counts that make the next
+    step as cheap as its change: ``claims`` are the service ports that have a virtual
+    server, nearly always one, ``uses`` how many have an entry of a set, and ``sizes``
+    how many entries a set has, if any.
+    """
 
     settings: NodeSettings
-    parts: Mapping[FragmentName, Part] = field(repr=False)
+    parts: Map[FragmentName, Part] = field(repr=False)
+    claims: Map[ServerKey, tuple[FragmentName, ...]] = field(repr=False)
+    uses: Map[Entry, int] = field(repr=False)
+    sizes: Map[SetDefinition, int] = field(repr=False)
 
     @property
     def family(self) -> str:
         """The IP family, ``IPv4`` or ``IPv6``."""
         return self.settings.family
 
+    def server(self, key: ServerKey) -> VirtualServer | None:
+        """Return the virtual server of a key; of several service ports' the last one's."""
+        names = self.claims.get(key)
+        if names is None:
+            return None
+        servers = self.parts[max(names)].servers
+        return next(server for server in servers if server.key == key)
+
     @cached_property
     def servers(self) -> Mapping[ServerKey, VirtualServer]:
-        """Every virtual server; of two service ports with the same one, the later wins."""
-        return {server.key: server for part in self.parts.values() for server in part.servers}
+        """Every virtual server, in the order of the service ports."""
+        return {server.key: server for part in self._in_order() for server in part.servers}
 
     @cached_property
     def sets(self) -> Mapping[SetDefinition, IPSet]:
         """Every set, also the empty ones."""
-        found: dict[SetDefinition, set[str]] = {definition: set() for definition in SETS}
-        for part in self.parts.values():
-            for definition, entry in part.entries:
-                found[definition].add(entry)
+        found: dict[SetDefinition, list[str]] = {definition: [] for definition in SETS}
+        for definition, entry in self.uses:
+            found[definition].append(entry)
         return {
             definition: IPSet(definition, self.family, tuple(sorted(entries)))
             for definition, entries in found.items()
@@ -53,15 +70,14 @@ class IPVSTables:
     @cached_property
     def restore_text(self) -> str:
         """The text for ``iptables-restore --noflush``."""
-        filled = {definition for definition, found in self.sets.items() if found.entries}
-        rules = [rule for part in self.parts.values() for rule in part.out_filter]
-        return restore_text(self.settings, filled, rules)
+        rules = [rule for part in self._in_order() for rule in part.out_filter]
+        return restore_text(self.settings, self.sizes, rules)
 
     @property
     def health_checks(self) -> tuple[HealthCheck, ...]:
         """The health-check node ports; ports of one Service count its endpoints together."""
         found: dict[tuple[str, int], frozenset[str]] = {}
-        for part in self.parts.values():
+        for part in self._in_order():
             check = part.health_check
             if check is not None:
                 key = (check.service, check.port)
@@ -72,6 +88,10 @@ class IPVSTables:
     def sysctls(self) -> Mapping[str, int]:
         """The kernel settings that this mode needs, as paths below /proc/sys."""
         return sysctls(self.settings)
+
+    def _in_order(self) -> Iterator[Part]:
+        for name in sorted(self.parts):
+            yield self.parts[name]
 
 
 def sysctls(settings: NodeSettings) -> dict[str, int]:
