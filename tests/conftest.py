@@ -1,16 +1,27 @@
-"""What every test shares: Hypothesis settings, and the rules for tests marked `kernel`."""
+"""What every test shares: Hypothesis settings, and the rules for tests marked `kernel`.
+
+Tests marked `ipvs` as well run in a guest, because few machines' kernels have IPVS: it
+boots once a run, beside the host's own tests, and runs them with a pytest of its own.
+"""
+
+from __future__ import annotations
 
 import functools
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tomllib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.kernel.uml.guest import Guest
 
 ROOT = Path(__file__).parent.parent
 CI = os.environ.get("CI") == "true"
@@ -72,3 +83,80 @@ def must_run(report: Report, kernel: bool) -> Report:
         report.outcome = "failed"
         report.longrepr = f"a kernel test was skipped in CI. {reason}"
     return report
+
+
+def in_guest(item: pytest.Item) -> bool:
+    """Return whether a test is one that the guest runs for this process."""
+    return item.get_closest_marker("ipvs") is not None and "SVCNET_GUEST" not in os.environ
+
+
+class GuestTests:
+    """Runs the tests marked `ipvs` in a guest, and hands on what comes of each."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.guest: Guest | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=in_guest)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        chosen = [item.nodeid for item in session.items if in_guest(item)]
+        if not chosen or self.config.option.collectonly or why_no_kernel():
+            return
+        from tests.kernel.uml.guest import Guest
+
+        options = ("-p", "no:cacheprovider", "-q", "--tb=short")
+        environment = {name: os.environ[name] for name in ("CI", "NO_COLOR") if name in os.environ}
+        self.guest = Guest.start([sys.executable, "-m", "pytest", *options, *chosen], environment)
+
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        if self.guest is None or not in_guest(item):
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in self.reports(item):
+            item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def reports(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
+        """Yield a test's reports from the guest; a failure where the guest ended without it."""
+        assert self.guest is not None
+        for value in self.guest.reports():
+            if value["nodeid"] == item.nodeid:
+                yield self.config.hook.pytest_report_from_serializable(
+                    config=self.config, data=value
+                )
+                if value["when"] == "teardown":
+                    return
+        problem = f"the guest ended without this test. It printed:\n{self.guest.log()[-5000:]}"
+        yield pytest.TestReport(
+            item.nodeid, item.location, dict(item.keywords), "failed", problem, "call"
+        )
+
+    def pytest_unconfigure(self) -> None:
+        if self.guest is not None:
+            self.guest.end()
+
+
+class GuestReports:
+    """Inside the guest: writes what comes of each test where the host reads it."""
+
+    def __init__(self, config: pytest.Config, folder: Path) -> None:
+        self.config = config
+        self.file = (folder / "reports").open("a")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        value: dict[str, Any] = self.config.hook.pytest_report_to_serializable(
+            config=self.config, report=report
+        )
+        self.file.write(json.dumps(value) + "\n")
+        self.file.flush()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    folder = os.environ.get("SVCNET_GUEST")
+    config.pluginmanager.register(
+        GuestReports(config, Path(folder)) if folder else GuestTests(config)
+    )

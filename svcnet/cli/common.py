@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FAMILIES: dict[str, IPFamily] = {"ipv4": "IPv4", "ipv6": "IPv6"}
+MODES = ("iptables", "ipvs")
 
 
 @frozen
@@ -30,6 +31,7 @@ class Inputs:
     config: KubeProxyConfiguration
     host: Host
     node: str
+    mode: str
 
     def view(self, family: str | None) -> NodeView:
         """Return the node's view for the family that an option named, None for the default."""
@@ -47,7 +49,7 @@ def input_options(function: Function) -> Function:
             click.argument("paths", nargs=-1, metavar="[PATH]..."),
             click.option(
                 "--mode",
-                type=click.Choice(["iptables"]),
+                type=click.Choice(MODES),
                 help="The kind of rules; the configuration's mode, else iptables.",
             ),
             click.option("--config", type=file, help="A KubeProxyConfiguration file."),
@@ -83,12 +85,13 @@ def read_inputs(
     facts = _collect(found, lambda: load_host(host)) if host else (default_host or Host)()
     if found or loaded is None or settings is None or facts is None:
         raise InputError(found)
-    if mode is None and settings.mode not in ("", "iptables"):
+    mode = mode or settings.mode or "iptables"
+    if mode not in MODES:
         raise UsageError(
-            f"the configuration asks for mode {settings.mode}, which svcnet does not have; "
+            f"the configuration asks for mode {mode}, which svcnet does not have; "
             "say --mode iptables to see those rules instead"
         )
-    return Inputs(loaded.state, settings, facts, node)
+    return Inputs(loaded.state, settings, facts, node, mode)
 
 
 def load_manifests(paths: tuple[str, ...], strict: bool) -> Loaded:

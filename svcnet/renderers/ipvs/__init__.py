@@ -1,1 +1,24 @@
-"""IPVS mode: virtual servers, sets, addresses and a few rules."""
+"""IPVS mode: virtual servers, sets, addresses and a few rules, as kube-proxy v1.30 has them."""
+
+from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
+from svcnet.renderers.ipvs.document import document
+from svcnet.renderers.ipvs.part import RealServer, ServerKey, VirtualServer
+from svcnet.renderers.ipvs.program import program
+from svcnet.renderers.ipvs.render import advance, delta, full
+from svcnet.renderers.ipvs.tables import IPVSTables
+from svcnet.renderers.ipvs.text import text
+
+__all__ = [
+    "IPVSDelta",
+    "IPVSTables",
+    "RealServer",
+    "ServerChange",
+    "ServerKey",
+    "VirtualServer",
+    "advance",
+    "delta",
+    "document",
+    "full",
+    "program",
+    "text",
+]
