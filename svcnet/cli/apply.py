@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from svcnet.cli.common import FAMILIES, Inputs, input_options, read_inputs
+from svcnet.cli.common import FAMILIES, input_options, read_inputs
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
+    from svcnet.graph import RuleGraph
     from svcnet.models import Host
 
 
@@ -25,16 +26,42 @@ if TYPE_CHECKING:
     type=click.Choice(["nft", "legacy"]),
     help="The variant of iptables; by default the one in use.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the restore text and change nothing.")
-def command(family: str | None, variant: Variant | None, dry_run: bool, **options: Any) -> None:
+@click.option(
+    "--drain",
+    type=click.IntRange(min=0, max=86400),
+    default=900,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a removed TCP endpoint keeps its connections (ipvs).",
+)
+@click.option(
+    "--fallback",
+    type=click.Choice(["iptables"]),
+    help="The mode to use when the kernel lacks modules that ipvs needs.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be done and change nothing.")
+def command(
+    family: str | None,
+    variant: Variant | None,
+    drain: int,
+    fallback: str | None,
+    dry_run: bool,
+    **options: Any,
+) -> None:
     """Bring this machine's rules to what the manifests in PATH ask for (root).
 
-    Only what differs is written. Rules that are not svcnet's are left alone, and when
-    the kernel refuses something, what was there before stays.
+    Only what differs is written. What svcnet did not make is left alone, and when the
+    kernel refuses something, what is served already goes on being served.
     """
+    from svcnet.compiler import compile_state
+
     inputs = read_inputs(**options, default_host=_probe)
     for one in list(FAMILIES) if family == "both" else [family]:
-        _apply(inputs, one, variant, dry_run)
+        graph = compile_state(inputs.state, inputs.view(one))
+        if inputs.mode == "ipvs":
+            _ipvs(graph, variant, drain, fallback, dry_run)
+        else:
+            _iptables(graph, variant, dry_run)
 
 
 def _probe() -> Host:
@@ -43,13 +70,42 @@ def _probe() -> Host:
     return probe()
 
 
-def _apply(inputs: Inputs, family: str | None, variant: Variant | None, dry_run: bool) -> None:
-    from svcnet.compiler import compile_state
+def _iptables(graph: RuleGraph, variant: Variant | None, dry_run: bool) -> None:
     from svcnet.executors.iptables import apply
     from svcnet.renderers.iptables import full
 
-    artifact = full(compile_state(inputs.state, inputs.view(family)))
-    report = apply(artifact, variant=variant, dry_run=dry_run)
+    _tell(apply(full(graph), variant=variant, dry_run=dry_run), dry_run)
+
+
+def _ipvs(
+    graph: RuleGraph, variant: Variant | None, drain: int, fallback: str | None, dry_run: bool
+) -> None:
+    from svcnet.executors.ipvs import MissingModules, apply
+    from svcnet.renderers.ipvs import full
+
+    try:
+        _tell(apply(full(graph), variant=variant, drain=drain, dry_run=dry_run), dry_run)
+    except MissingModules as error:
+        if fallback is None:
+            raise
+        lacks = ", ".join(error.modules)
+        click.echo(f"warning: the kernel lacks {lacks}: applying iptables mode instead", err=True)
+        _iptables(graph, variant, dry_run)
+
+
+class _Plan(Protocol):
+    @property
+    def text(self) -> str: ...
+
+
+class _Report(Protocol):
+    @property
+    def plan(self) -> _Plan: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+
+def _tell(report: _Report, dry_run: bool) -> None:
     if dry_run:
         click.echo(report.plan.text, nl=False)
     for warning in report.warnings:

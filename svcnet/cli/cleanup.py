@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     help="The variant of iptables; by default both.",
 )
 def command(family: str, variant: Variant | None) -> None:
-    """Remove every rule and chain that svcnet apply made, and nothing else (root).
+    """Remove all that svcnet apply made in any mode, and nothing else (root).
 
-    The chains have kube-proxy's names: on a node where kube-proxy runs in iptables mode
-    its rules would go too.
+    Kernel settings stay. The chains have kube-proxy's names: on a node where kube-proxy
+    runs in iptables mode its rules would go too.
     """
-    from svcnet.executors.iptables import cleanup
+    from svcnet.executors import iptables, ipvs
 
     for one in list(FAMILIES) if family == "both" else [family]:
-        for line in cleanup(FAMILIES[one], variant):
+        for line in (*ipvs.cleanup(FAMILIES[one]), *iptables.cleanup(FAMILIES[one], variant)):
             click.echo(line, err=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 from svcnet.errors import ApplyError
+from svcnet.executors.commands import find
 from svcnet.models import Host
 
 BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
@@ -42,7 +42,7 @@ def _addresses() -> tuple[str, ...]:
 
 def _iptables_version() -> tuple[int, ...]:
     """Return the version of iptables; without one, that of any in use today."""
-    path = shutil.which("iptables") or shutil.which("iptables", path="/usr/sbin:/sbin")
+    path = find("iptables")
     if path is None:
         return RANDOM_FULLY
     done = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)

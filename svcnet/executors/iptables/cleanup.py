@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import VARIANTS, Commands, RestoreError, Variant
@@ -28,7 +28,7 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
         if not commands.exist():
             continue
         observed = parse_save(commands.save())
-        for text in removal(observed, family):
+        for text in removal(observed, {saved(jump.rule, family) for jump in JUMPS}, is_ours):
             try:
                 commands.restore(text)
             except RestoreError as error:
@@ -40,12 +40,15 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     return tuple(done)
 
 
-def removal(observed: Observed, family: str) -> Iterator[str]:
-    """Yield, for each table that has chains of ours, the text that removes them.
+def removal(
+    observed: Observed, our_jumps: Collection[str], is_ours: Callable[[str, str], bool]
+) -> Iterator[str]:
+    """Yield, for each table that has chains or jumps of ours, the text that removes them.
 
-    A chain that a foreign rule leads to cannot go; it is left, empty, and the rule too.
+    `our_jumps` are rules of other chains as iptables-save prints them, and `is_ours` tells
+    by table and name whose a chain is. A chain that a foreign rule leads to cannot go; it
+    is left, empty, and the rule too.
     """
-    our_jumps = {saved(jump.rule, family) for jump in JUMPS}
     for table in ("filter", "nat"):
         chains = observed.chains(table)
         mine = tuple(sorted(chain for chain in chains if is_ours(table, chain)))
@@ -55,7 +58,7 @@ def removal(observed: Observed, family: str) -> Iterator[str]:
         jumps = [f"-D {chain} {rule}\n" for chain, rule in outside if rule in our_jumps]
         used = {_target(rule) for _, rule in outside if rule not in our_jumps}
         gone = tuple(chain for chain in mine if chain not in used)
-        if mine:
+        if mine or jumps:
             yield f"*{table}\n{declare(mine)}{''.join(jumps)}{delete(gone)}COMMIT\n"
 
 

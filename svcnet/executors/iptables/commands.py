@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from typing import Literal
 
 from attrs import frozen
 
 from svcnet.errors import ApplyError, SvcnetError
+from svcnet.executors.commands import find
 
 Variant = Literal["nft", "legacy"]
 VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
@@ -49,7 +49,7 @@ class Commands:
 
     def exist(self) -> bool:
         """Return whether both commands are installed."""
-        return all(map(_find, (f"{self.name}-save", f"{self.name}-restore")))
+        return all(map(find, (f"{self.name}-save", f"{self.name}-restore")))
 
     def save(self) -> str:
         """Return what iptables-save prints, all tables. Raises ApplyError."""
@@ -65,7 +65,7 @@ class Commands:
 
     def _run(self, verb: str, options: tuple[str, ...], text: str = "") -> str:
         command = f"{self.name}-{verb}"
-        path = _find(command)
+        path = find(command)
         if path is None:
             raise ApplyError(f"{command} is not installed; Debian's package iptables has it")
         done = subprocess.run(
@@ -80,8 +80,3 @@ class Commands:
             raise ApplyError(f"{command}: another program has held /run/xtables.lock for 5 s")
         found = _LINE.search(message)
         raise RestoreError(int(found[1]) if found else 0, f"{command}: {message}")
-
-
-def _find(command: str) -> str | None:
-    """Return the path of a command; system folders are searched whatever PATH says."""
-    return shutil.which(command) or shutil.which(command, path="/usr/sbin:/sbin")

@@ -13,7 +13,8 @@ import subprocess
 from attrs import frozen
 
 from svcnet.errors import ApplyError
-from svcnet.executors.iptables.commands import VARIANTS, Commands, Variant, _find
+from svcnet.executors.commands import find
+from svcnet.executors.iptables.commands import VARIANTS, Commands, Variant
 from svcnet.executors.iptables.observe import Observed, parse_save
 
 
@@ -53,7 +54,7 @@ def _in_use(seen: dict[Variant, Observed]) -> Variant | None:
 
 def _default(seen: dict[Variant, Observed]) -> Variant:
     """Return the variant that plain ``iptables`` is, where that is installed."""
-    path = _find("iptables")
+    path = find("iptables")
     if path is not None and "legacy" in seen:
         done = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
         if "legacy" in done.stdout:

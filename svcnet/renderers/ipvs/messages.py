@@ -25,6 +25,10 @@ SCHED2 = 0x0010
 """``IP_VS_SVC_F_SCHED2``: ``sh`` and ``mh`` hash the port too."""
 SCHED3 = 0x0020
 """``IP_VS_SVC_F_SCHED3``: used by no scheduler of Linux 6.1."""
+MADE_BY_SVCNET = 0x8000_0000
+"""No flag of the kernel's, which keeps bits that it does not know (``ip_vs_add_service``,
+``ip_vs_edit_service``): the mark by which svcnet knows the services that it made. It comes
+with a service and goes with it; another program that edits the service takes it off."""
 
 MASQUERADE = 0
 """``IP_VS_CONN_F_MASQ``: the packet's destination is translated."""
@@ -37,6 +41,7 @@ ROUTE = 3
 BYPASS = 4
 """``IP_VS_CONN_F_BYPASS``: the packet goes to where it was sent."""
 
+_NAMED = PERSISTENT | HASHED | ONE_PACKET | SCHED1 | SCHED2 | SCHED3 | MADE_BY_SVCNET
 _FORWARD = {LOCAL: "local", TUNNEL: "tunnel", ROUTE: "route", BYPASS: "bypass"}
 
 
@@ -129,7 +134,7 @@ class Service:
             yield f"pe {self.pe_name}"
         if self.flags & ONE_PACKET:
             yield "ops"
-        if others := self.flags & ~(PERSISTENT | HASHED | ONE_PACKET | SCHED1 | SCHED2 | SCHED3):
+        if others := self.flags & ~_NAMED:
             yield f"flags 0x{others:08x}"
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from svcnet.renderers.ipvs.messages import Dest, Message, NewDest, NewService, Service
+from svcnet.renderers.ipvs.messages import (
+    MADE_BY_SVCNET,
+    Dest,
+    Message,
+    NewDest,
+    NewService,
+    Service,
+)
 from svcnet.renderers.ipvs.part import RealServer, VirtualServer
 from svcnet.renderers.ipvs.tables import IPVSTables, by_address
 
@@ -21,7 +28,8 @@ def program(tables: IPVSTables) -> Iterator[Message]:
 def service_of(server: VirtualServer) -> Service:
     """Return a virtual server as the kernel knows it, without its real servers."""
     address, port, protocol = server.key
-    return Service(address, port, protocol, server.scheduler, server.flags, server.timeout)
+    flags = server.flags | MADE_BY_SVCNET
+    return Service(address, port, protocol, server.scheduler, flags, server.timeout)
 
 
 def dest_of(real: RealServer) -> Dest:

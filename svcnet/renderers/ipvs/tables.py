@@ -9,7 +9,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 from attrs import field, frozen
 from immutables import Map
 
-from svcnet.graph import FragmentName, NodeSettings
+from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.renderers.ipvs.part import Entry, HealthCheck, Part, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.rules import restore_text
 from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS, IPSet, SetDefinition
@@ -45,6 +45,15 @@ class IPVSTables:
             return None
         servers = self.parts[max(names)].servers
         return next(server for server in servers if server.key == key)
+
+    def origin_of(self, key: ServerKey) -> Origin | None:
+        """Return what in the input caused a virtual server, None for one that is not wanted."""
+        names = self.claims.get(key)
+        if names is None:
+            return None
+        part = self.parts[max(names)]
+        position = next(i for i, server in enumerate(part.servers) if server.key == key)
+        return part.fragment.dispatches[min(position, len(part.fragment.dispatches) - 1)].origin
 
     @cached_property
     def servers(self) -> Mapping[ServerKey, VirtualServer]:

@@ -243,8 +243,7 @@ def encode_all(
 def encode_family_request(sequence: int = 0) -> bytes:
     """Return the question (``CTRL_CMD_GETFAMILY``) that :func:`parse_family` has the answer to."""
     name = _attribute(_CTRL_ATTR_FAMILY_NAME, _IPVS_GENL_NAME)
-    flags = _NLM_F_REQUEST | _NLM_F_ACK
-    return _request(_CTRL_CMD_GETFAMILY, _GENL_ID_CTRL, flags, sequence, name)
+    return _request(_CTRL_CMD_GETFAMILY, _GENL_ID_CTRL, _NLM_F_REQUEST, sequence, name)
 
 
 def _request(command: int, family_id: int, flags: int, sequence: int, body: bytes) -> bytes:
@@ -529,12 +528,17 @@ def _stats(value: bytes) -> Stats:
 
 def _address(value: bytes, family: Family) -> str:
     """Read union nf_inet_addr: 16 bytes, of which an IPv4 address takes the first 4."""
-    if family == "IPv4":
-        return inet_ntop(AF_INET, value[:4])
-    text = inet_ntop(AF_INET6, value)
-    if "." in text and value[:12] == bytes(12):
+    return address_text(value[:4] if family == "IPv4" else value)
+
+
+def address_text(packed: bytes) -> str:
+    """Return the canonical text (RFC 5952) of an address of 4 or 16 bytes."""
+    if len(packed) == 4:
+        return inet_ntop(AF_INET, packed)
+    text = inet_ntop(AF_INET6, packed)
+    if "." in text and packed[:12] == bytes(12):
         # The C library writes ::1.2.3.4 where RFC 5952 writes ::102:304.
-        return f"::{value[12] << 8 | value[13]:x}:{value[14] << 8 | value[15]:x}"
+        return f"::{packed[12] << 8 | packed[13]:x}:{packed[14] << 8 | packed[15]:x}"
     return text
 
 

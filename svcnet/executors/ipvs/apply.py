@@ -1,0 +1,166 @@
+"""Observe, plan, do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from svcnet.errors import ApplyError
+from svcnet.executors.iptables import Commands, Variant, choose_variant
+from svcnet.executors.iptables.commands import RestoreError
+from svcnet.executors.ipvs import device, ipsets
+from svcnet.executors.ipvs.kernel import IPVS, Refused
+from svcnet.executors.ipvs.names import all_sets, draining
+from svcnet.executors.ipvs.observe import SYS, Observed, key_of, observe
+from svcnet.executors.ipvs.plan import DRAIN, Plan, Step, plan, plan_step
+from svcnet.executors.ipvs.probe import require
+from svcnet.nogc import without_gc
+from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
+from svcnet.renderers.ipvs.messages import DelDest, DestKey, Message, Service, SetDest
+
+
+@frozen
+class Report:
+    """What an apply did, or with a dry run would do.
+
+    ``draining`` counts endpoints that were just told to take no new connections and still
+    have some; a later apply removes them.
+    """
+
+    family: str
+    plan: Plan
+    draining: int
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        what = f"{self.plan.operations} operations" if self.plan.steps else "nothing to change"
+        waits = f", {self.draining} endpoints wait for their connections" if self.draining else ""
+        return f"{self.family}, ipvs: {what}{waits}"
+
+
+@without_gc()
+def apply(
+    artifact: IPVSTables,
+    *,
+    variant: Variant | None = None,
+    drain: int = DRAIN,
+    dry_run: bool = False,
+) -> Report:
+    """Bring this network namespace to what `artifact` says.
+
+    Only what differs is done; with `dry_run` nothing is. What svcnet did not make is left
+    alone. `drain` is the time in seconds that the connections of a removed TCP endpoint
+    have to end. Raises :class:`svcnet.executors.ipvs.probe.MissingModules` before anything
+    is done when the kernel lacks something, and ApplyError when something is refused: what
+    is served then goes on being served, and the next apply continues.
+    """
+    family = artifact.family
+    choice = choose_variant(family, variant)
+    if draining(family) not in _own_sets(family):
+        require(artifact, choice.commands)
+    with IPVS() as ipvs:
+        observed = observe(family, choice.observed, artifact.sysctls, ipvs)
+        _require_schedulers(artifact, observed, choice.commands)
+        planned = plan(artifact, observed, drain)
+        left = 0
+        if not dry_run:
+            _do(planned.steps, choice.commands, ipvs, artifact)
+            left = settle(planned.drained, ipvs)
+    return Report(family, planned, left, choice.warnings + planned.warnings)
+
+
+def apply_step(
+    delta: IPVSDelta, ipvs: IPVS, *, variant: Variant | None = None, drain: int = DRAIN
+) -> Report:
+    """Take this network namespace through `delta`, from the state that an apply left it in.
+
+    Costs what the change costs: nothing is listed. Raises ApplyError when the state is not
+    what `delta` starts from; :func:`apply` then puts it right.
+    """
+    planned = plan_step(delta, drain)
+    commands = (
+        choose_variant(delta.family, variant).commands
+        if delta.rules
+        else Commands(delta.family, variant or "nft")
+    )
+    _do(planned.steps, commands, ipvs, None)
+    return Report(delta.family, planned, settle(planned.drained, ipvs), ())
+
+
+def settle(drained: Iterable[SetDest], ipvs: IPVS) -> int:
+    """Remove the endpoints that were told to drain and have no connection; count the others."""
+    waiting: dict[Service, set[DestKey]] = {}
+    for message in drained:
+        waiting.setdefault(message.service, set()).add(message.dest.key)
+    left = 0
+    for service, keys in waiting.items():
+        found = [each for each in ipvs.dests(service) if each.dest.key in keys]
+        busy = [each for each in found if each.active_connections + each.inactive_connections]
+        ipvs.send([DelDest(service, each.dest) for each in found if each not in busy])
+        left += len(busy)
+    return left
+
+
+def _own_sets(family: str) -> frozenset[str]:
+    """Return the names of the sets that are there; raise ApplyError if some are not ours."""
+    there = ipsets.names()
+    foreign = [name for name in all_sets(family) if name in there]
+    if draining(family) not in there and foreign:
+        raise ApplyError(
+            f"svcnet did not make the ipset {foreign[0]} that is there: kube-proxy runs here, or "
+            "did (kube-proxy --cleanup removes what it left). Nothing was changed"
+        )
+    return there
+
+
+def _require_schedulers(artifact: IPVSTables, observed: Observed, commands: Commands) -> None:
+    """Ask the kernel for schedulers that no virtual server has yet, before anything is done."""
+    known = {service.scheduler for service in observed.services.values()}
+    if any(server.scheduler not in known for server in artifact.servers.values()):
+        require(artifact, commands)
+
+
+def _do(steps: Iterable[Step], commands: Commands, ipvs: IPVS, artifact: IPVSTables | None) -> None:
+    for step in steps:
+        match step.tool:
+            case "sysctl":
+                _write_sysctls(step.lines)
+            case "link":
+                device.make()
+            case "ipset":
+                ipsets.restore(step.text)
+            case "iptables":
+                _restore(commands, step.text)
+            case "address":
+                device.change_addresses(step.text)
+            case "ipvs":
+                _send(step.messages, ipvs, artifact)
+
+
+def _write_sysctls(lines: Iterable[str]) -> None:
+    for line in lines:
+        path, _, value = line.strip().partition("=")
+        try:
+            (SYS / path).write_text(value)
+        except OSError as error:
+            raise ApplyError(f"{SYS / path}: {error.strerror}") from None
+
+
+def _restore(commands: Commands, text: str) -> None:
+    try:
+        commands.restore(text)
+    except RestoreError as error:
+        lines = text.splitlines()
+        refused = lines[error.line - 1] if 0 < error.line <= len(lines) else ""
+        raise ApplyError(f"{error}\n  refused: {refused}") from None
+
+
+def _send(messages: Sequence[Message], ipvs: IPVS, artifact: IPVSTables | None) -> None:
+    try:
+        ipvs.send(messages)
+    except Refused as error:
+        service = getattr(error.message, "service", None)
+        origin = artifact and service and artifact.origin_of(key_of(service))
+        cause = f" (from {origin})" if origin else ""
+        raise ApplyError(f"{error}{cause}") from None

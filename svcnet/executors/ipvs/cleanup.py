@@ -1,0 +1,79 @@
+"""Removing what svcnet put on this machine in IPVS mode, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from svcnet.errors import ApplyError
+from svcnet.executors.iptables import Commands, parse_save
+from svcnet.executors.iptables.commands import VARIANTS, RestoreError
+from svcnet.executors.ipvs import device, ipsets, rules
+from svcnet.executors.ipvs.kernel import IPVS
+from svcnet.executors.ipvs.names import NEW, all_sets, draining
+from svcnet.executors.ipvs.observe import Observed, observe
+from svcnet.executors.ipvs.plan import own_addresses
+from svcnet.renderers.ipvs.messages import DelService
+from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
+from svcnet.renderers.ipvs.text import address_lines
+
+
+def cleanup(family: str) -> tuple[str, ...]:
+    """Remove the addresses, virtual servers, rules and sets of `family` that svcnet made.
+
+    Addresses go before the servers that answer on them, rules before the sets that they
+    name, and the dummy device with the last address of either family. Kernel settings
+    stay. Returns a line for each kind of thing removed; none where svcnet has no sets.
+    Raises ApplyError when the machine refuses.
+    """
+    if not ipsets.is_installed() or draining(family) not in ipsets.names():
+        return ()
+    with IPVS() as ipvs:
+        observed = observe(family, parse_save(""), (), ipvs)
+        done = (
+            *_addresses(observed),
+            *_servers(observed, ipvs),
+            *_rules(family),
+            *_sets(observed),
+            *_device(),
+        )
+    return tuple(f"{family}, ipvs: {line} removed" for line in done)
+
+
+def _addresses(observed: Observed) -> Iterator[str]:
+    own = sorted(own_addresses(observed))
+    if own:
+        device.change_addresses(address_lines("del", own))
+        yield f"{len(own)} addresses"
+
+
+def _servers(observed: Observed, ipvs: IPVS) -> Iterator[str]:
+    own = [service for key, service in observed.services.items() if observed.owns(key)]
+    if own:
+        ipvs.send([DelService(service) for service in own])
+        yield f"{len(own)} virtual servers"
+
+
+def _rules(family: str) -> Iterator[str]:
+    for commands in (Commands(family, variant) for variant in VARIANTS):
+        if not commands.exist():
+            continue
+        for text in rules.removals(parse_save(commands.save()), family):
+            try:
+                commands.restore(text)
+            except RestoreError as error:
+                raise ApplyError(str(error)) from None
+            yield f"{text.count('-X ')} chains of table {text[1 : text.index(chr(10))]}"
+
+
+def _sets(observed: Observed) -> Iterator[str]:
+    """Destroy the sets; the one that tells that the others are ours goes last."""
+    own = [name for name in (NEW, *reversed(all_sets(observed.family))) if name in observed.sets]
+    ipsets.restore("".join(f"destroy {name}\n" for name in own))
+    yield f"{len(own)} sets"
+
+
+def _device() -> Iterator[str]:
+    found = [device.observe(family) for family in ("IPv4", "IPv6")]
+    if all(each is not None and each.is_ours and not each.addresses for each in found):
+        device.remove()
+        yield DUMMY_DEVICE

@@ -1,0 +1,78 @@
+"""The dummy device that holds the Services' addresses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import frozen
+
+from svcnet.errors import ApplyError
+from svcnet.executors.commands import run
+from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
+
+ALIAS = "svcnet"
+"""The device's ``ifalias``, by which svcnet knows one that it made."""
+
+
+@frozen
+class Device:
+    """The device as it is; ``is_ours`` if svcnet made it."""
+
+    is_ours: bool
+    addresses: frozenset[str]
+
+
+def observe(family: str) -> Device | None:
+    """Return the device with its addresses of a family, None if there is none.
+
+    Raises ApplyError if another kind of device has its name.
+    """
+    link = _link()
+    if link is None:
+        return None
+    kind = link.get(("linkinfo", "kind"))
+    if kind != "dummy":
+        raise ApplyError(f"{DUMMY_DEVICE} is no dummy device but of kind {kind}")
+    option = "-6" if family == "IPv6" else "-4"
+    found = json.loads(run("iproute2", "ip", "-j", option, "address", "show", "dev", DUMMY_DEVICE))
+    addresses = (each["local"] for device in found for each in device.get("addr_info", ()))
+    return Device(link.get("ifalias") == ALIAS, frozenset(addresses))
+
+
+def make() -> None:
+    """Make the device. Raises ApplyError."""
+    with _route() as route:
+        route.link("add", ifname=DUMMY_DEVICE, kind="dummy")
+        route.link("set", index=route.link_lookup(ifname=DUMMY_DEVICE)[0], ifalias=ALIAS)
+
+
+def remove() -> None:
+    """Remove the device and the addresses that it has. Raises ApplyError."""
+    with _route() as route:
+        route.link("del", ifname=DUMMY_DEVICE)
+
+
+def change_addresses(lines: str) -> None:
+    """Carry out lines of ``ip -batch``. Raises ApplyError; lines before a bad one are done."""
+    run("iproute2", "ip", "-batch", "-", stdin=lines)
+
+
+def _link() -> Any:
+    with _route() as route:
+        found = route.link_lookup(ifname=DUMMY_DEVICE)
+        return route.get_links(found[0])[0] if found else None
+
+
+@contextmanager
+def _route() -> Iterator[Any]:
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        with IPRoute() as route:
+            yield route
+    except (NetlinkError, OSError) as error:
+        raise ApplyError(f"{DUMMY_DEVICE}: {error}") from None

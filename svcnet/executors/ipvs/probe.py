@@ -1,0 +1,160 @@
+"""Whether this machine's kernel can do what IPVS mode asks, found by trying.
+
+Everything is tried in a network namespace of its own, which goes with the thread that made
+it: nothing on the machine changes, but that the kernel loads modules of its own accord, as
+it would when they are used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from errno import EAFNOSUPPORT, ENOENT, EPROTONOSUPPORT
+from typing import TypeVar
+
+from svcnet.errors import ApplyError
+from svcnet.executors.iptables import Commands
+from svcnet.executors.iptables.commands import RestoreError
+from svcnet.executors.ipvs import device, ipsets
+from svcnet.executors.ipvs.kernel import IPVS, NoIPVS, Refused
+from svcnet.renderers.ipvs import IPVSTables
+from svcnet.renderers.ipvs.messages import NewService, Service
+from svcnet.renderers.ipvs.sets import IPVS_IPS
+from svcnet.renderers.ipvs.text import create_line
+
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
+_EXAMPLES = {"IPv4": "192.0.2.1", "IPv6": "2001:db8::1"}
+_RULES = (
+    ("xt_comment", "filter", "-m comment --comment x"),
+    ("xt_set", "filter", "-m set --match-set {set} dst"),
+    ("xt_ipvs", "filter", "-m ipvs --vaddr {address} --vproto tcp --vport 80"),
+    ("xt_conntrack", "filter", "-m conntrack --ctstate NEW"),
+    ("xt_addrtype", "filter", "-m addrtype --dst-type LOCAL"),
+    ("xt_physdev", "nat", "-m physdev ! --physdev-is-in"),
+    ("xt_mark", "nat", "-j MARK --or-mark 0x1"),
+    ("xt_MASQUERADE", "nat", "-j MASQUERADE"),
+)
+"""For each module that rules of this mode use, a rule that shows whether it is there."""
+
+
+class MissingModules(ApplyError):  # noqa: N818
+    """The kernel lacks what IPVS mode needs.
+
+    ``modules`` names the modules, and the options (``CONFIG_…``) without which it was built.
+    """
+
+    def __init__(self, modules: Iterable[str]) -> None:
+        self.modules = tuple(dict.fromkeys(modules))
+        loadable = [name for name in self.modules if not name.startswith("CONFIG_")]
+        load = f" Load modules with modprobe -a {' '.join(loadable)}, or" if loadable else " Or"
+        super().__init__(
+            f"this kernel lacks what IPVS mode needs: {', '.join(self.modules)}. "
+            f"Nothing was changed.{load} use another mode (--fallback iptables)"
+        )
+
+
+def require(tables: IPVSTables, commands: Commands) -> None:
+    """Raise MissingModules unless the kernel has all that `tables` ask for."""
+    found = missing(tables, commands)
+    if found:
+        raise MissingModules(found)
+
+
+def missing(tables: IPVSTables, commands: Commands) -> tuple[str, ...]:
+    """Return the modules that the kernel lacks for `tables`, none if it has them all.
+
+    `commands` are the iptables commands that would load the rules. Raises ApplyError
+    without root, and when a tool is not installed.
+    """
+    return _in_namespace(
+        lambda: (*_ipvs(tables), *_device(), *_sets(tables), *_rules(tables, commands))
+    )
+
+
+def _ipvs(tables: IPVSTables) -> Iterator[str]:
+    """Try each scheduler and protocol with a virtual server of its own."""
+    schedulers = sorted({server.scheduler for server in tables.servers.values()})
+    protocols = sorted({key.protocol for key in tables.servers})
+    address = _EXAMPLES[tables.family]
+    try:
+        with IPVS() as ipvs:
+            for port, scheduler in enumerate(schedulers, 1):
+                yield from _refusal(ipvs, Service(address, port, scheduler=scheduler))
+            for protocol in protocols:
+                yield from _refusal(ipvs, Service(address, 99, protocol, schedulers[0]))
+    except NoIPVS:
+        yield "ip_vs"
+        yield from (f"ip_vs_{scheduler}" for scheduler in schedulers)
+
+
+def _refusal(ipvs: IPVS, service: Service) -> Iterator[str]:
+    try:
+        ipvs.send([NewService(service)])
+    except Refused as error:
+        if error.errno == ENOENT:
+            yield f"ip_vs_{service.scheduler}"
+        elif error.errno == EAFNOSUPPORT:
+            yield "CONFIG_IP_VS_IPV6"
+        elif error.errno == EPROTONOSUPPORT:
+            yield f"CONFIG_IP_VS_PROTO_{service.protocol}"
+        else:
+            raise
+
+
+def _device() -> Iterator[str]:
+    try:
+        device.make()
+    except ApplyError:
+        yield "dummy"
+
+
+def _sets(tables: IPVSTables) -> Iterator[str]:
+    """Try one set of each type; sets are there for the rules that follow."""
+    for found in tables.sets.values():
+        try:
+            ipsets.restore(create_line(found))
+        except ApplyError as error:
+            if "not installed" in str(error):
+                raise
+            yield f"ip_set_{found.definition.type.replace(':', '_').replace(',', '')}"
+
+
+def _rules(tables: IPVSTables, commands: Commands) -> Iterator[str]:
+    """Load the rules; where they are refused, try each thing that they use by itself."""
+    name = IPVS_IPS.name_in(tables.family)
+    try:
+        commands.restore(tables.restore_text)
+    except RestoreError as error:
+        found = [module for module, *rule in _RULES if not _loads(commands, name, *rule)]
+        if not found:
+            raise ApplyError(str(error)) from None
+        yield from found
+
+
+def _loads(commands: Commands, name: str, table: str, rule: str) -> bool:
+    address = _EXAMPLES[commands.family]
+    line = f"-A TRY {rule.format(set=name, address=address)}"
+    chain = "POSTROUTING" if "MASQUERADE" in rule else "TRY"
+    try:
+        commands.restore(f"*{table}\n:TRY - [0:0]\n{line.replace('TRY', chain, 1)}\nCOMMIT\n")
+    except RestoreError:
+        return False
+    return True
+
+
+Value = TypeVar("Value")
+
+
+def _in_namespace(work: Callable[[], Value]) -> Value:
+    """Return what `work` gives in a network namespace of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_unshared, work).result()
+
+
+def _unshared(work: Callable[[], Value]) -> Value:
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
+        reason = os.strerror(ctypes.get_errno())
+        raise ApplyError(f"a network namespace to try the kernel in: {reason}: it takes root")
+    return work()

@@ -1,0 +1,91 @@
+"""The few iptables rules of IPVS mode: how iptables-save prints them, and what to write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from svcnet.executors.iptables import Observed
+from svcnet.executors.iptables.cleanup import removal
+from svcnet.executors.iptables.observe import is_ours
+from svcnet.executors.iptables.saved import saved
+from svcnet.renderers.iptables import JUMPS as OTHER_JUMPS
+from svcnet.renderers.iptables.artifact import declare
+from svcnet.renderers.ipvs.rules import FILTER_CHAINS, JUMPS, NAT_CHAINS
+
+CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"nat": NAT_CHAINS, "filter": FILTER_CHAINS}
+)
+_SOURCE_BEHIND = re.compile(r"(-m .*? )((?:! )?-[si] \S+ )(-j .*)")
+_IPVS = re.compile(r"-m ipvs (--vaddr \S+) --vproto (\w+) ")
+_PROTOCOLS = MappingProxyType({"tcp": 6, "udp": 17, "sctp": 132})
+
+
+def as_saved(rule: str, family: str) -> str:
+    """Return how iptables-save prints a rule of this mode, both without ``-A CHAIN``."""
+    rule = _SOURCE_BEHIND.sub(r"\2\1\3", rule)
+    rule = _IPVS.sub(lambda m: f"-m ipvs --vproto {_PROTOCOLS[m[2]]} {m[1]} ", rule)
+    return saved(rule, family)
+
+
+def changes(text: str, observed: Observed, family: str) -> Iterator[str]:
+    """Yield the transactions, one of a table each, that make the rules be those of `text`.
+
+    Chains that differ are written anew, and each jump from a built-in chain is there once.
+    Chains that iptables mode has and this mode has not are removed.
+    """
+    for table, chains in _by_chain(text).items():
+        there = observed.chains(table)
+        changed = [
+            chain
+            for chain, rules in chains.items()
+            if there.get(chain) != [as_saved(rule, family) for rule in rules]
+        ]
+        lines = [f"-A {chain} {rule}\n" for chain in changed for rule in chains[chain]]
+        lines += _jumps(table, observed, family)
+        if changed or lines:
+            yield f"*{table}\n{declare(changed)}{''.join(lines)}COMMIT\n"
+    yield from _leftovers(observed, family)
+
+
+def removals(observed: Observed, family: str) -> Iterator[str]:
+    """Yield the transactions that remove this mode's chains and jumps."""
+    jumps = {saved(jump.rule, family) for jump in JUMPS}
+    yield from removal(observed, jumps, lambda table, chain: chain in CHAINS.get(table, ()))
+
+
+def _by_chain(text: str) -> dict[str, dict[str, list[str]]]:
+    tables: dict[str, dict[str, list[str]]] = {}
+    chains: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("*"):
+            chains = tables.setdefault(line[1:], {})
+        elif line.startswith(":"):
+            chains[line[1:].split(" ", 1)[0]] = []
+        elif line.startswith("-A "):
+            _, chain, rule = line.split(" ", 2)
+            chains[chain].append(rule)
+    return tables
+
+
+def _jumps(table: str, observed: Observed, family: str) -> Iterator[str]:
+    for jump in JUMPS:
+        if jump.table == table:
+            there = observed.chains(table).get(jump.chain, [])
+            count = there.count(saved(jump.rule, family))
+            if count == 0:
+                yield f"-I {jump.chain} {jump.rule}\n"
+            yield from [f"-D {jump.chain} {jump.rule}\n"] * (count - 1)
+
+
+def _leftovers(observed: Observed, family: str) -> Iterator[str]:
+    """Yield what removes the chains of iptables mode, as they are once ours are written."""
+    kept = {
+        table: {chain: rules for chain, rules in chains.items() if chain not in CHAINS[table]}
+        for table, chains in observed.tables.items()
+        if table in CHAINS
+    }
+    jumps = {saved(jump.rule, family) for jump in OTHER_JUMPS}
+    jumps -= {saved(jump.rule, family) for jump in JUMPS}
+    yield from removal(Observed(kept), jumps, is_ours)
