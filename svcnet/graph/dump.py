@@ -64,9 +64,10 @@ def _fragment(fragment: Fragment) -> Iterator[str]:
         yield f"  {describe(node)}    # {node.origin}\n"
     if fragment.policy != Policy():
         yield f"  asks for {_policy(fragment.policy)}\n"
-    for endpoint in fragment.local_endpoints:
-        state = "" if endpoint.ready else " not ready"
-        yield f"  on this node {endpoint.address} port {endpoint.port}{state}\n"
+    shown = {(node.address, node.port) for node in fragment.translates if node.local}
+    for address, port, ready in fragment.local_endpoints:
+        if not ready or (address, port) not in shown:
+            yield f"  on this node {address} port {port}{'' if ready else ' not ready'}\n"
 
 
 def _policy(policy: Policy) -> str:
