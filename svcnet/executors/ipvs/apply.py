@@ -57,11 +57,13 @@ def apply(
     """
     family = artifact.family
     choice = choose_variant(family, variant)
-    if draining(family) not in _own_sets(family):
+    is_first = _is_first(family)
+    if is_first:
         require(artifact, choice.commands)
     with IPVS() as ipvs:
         observed = observe(family, choice.observed, artifact.sysctls, ipvs)
-        _require_schedulers(artifact, observed, choice.commands)
+        if not is_first and _has_new_scheduler(artifact, observed):
+            require(artifact, choice.commands)
         planned = plan(artifact, observed, drain)
         left = 0
         if not dry_run:
@@ -102,23 +104,23 @@ def settle(drained: Iterable[SetDest], ipvs: IPVS) -> int:
     return left
 
 
-def _own_sets(family: str) -> frozenset[str]:
-    """Return the names of the sets that are there; raise ApplyError if some are not ours."""
+def _is_first(family: str) -> bool:
+    """Return whether nothing of ours is there; raise ApplyError if another's sets are."""
     there = ipsets.names()
+    if draining(family) in there:
+        return False
     foreign = [name for name in all_sets(family) if name in there]
-    if draining(family) not in there and foreign:
+    if foreign:
         raise ApplyError(
             f"svcnet did not make the ipset {foreign[0]} that is there: kube-proxy runs here, or "
             "did (kube-proxy --cleanup removes what it left). Nothing was changed"
         )
-    return there
+    return True
 
 
-def _require_schedulers(artifact: IPVSTables, observed: Observed, commands: Commands) -> None:
-    """Ask the kernel for schedulers that no virtual server has yet, before anything is done."""
+def _has_new_scheduler(artifact: IPVSTables, observed: Observed) -> bool:
     known = {service.scheduler for service in observed.services.values()}
-    if any(server.scheduler not in known for server in artifact.servers.values()):
-        require(artifact, commands)
+    return any(server.scheduler not in known for server in artifact.servers.values())
 
 
 def _do(steps: Iterable[Step], commands: Commands, ipvs: IPVS, artifact: IPVSTables | None) -> None:

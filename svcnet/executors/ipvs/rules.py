@@ -17,14 +17,17 @@ from svcnet.renderers.ipvs.rules import FILTER_CHAINS, JUMPS, NAT_CHAINS
 CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"nat": NAT_CHAINS, "filter": FILTER_CHAINS}
 )
-_SOURCE_BEHIND = re.compile(r"(-m .*? )((?:! )?-[si] \S+ )(-j .*)")
+_SOURCE_BEHIND = re.compile(r"(-m .*? )(! -[si] \S+ )(-j .*)")
 _IPVS = re.compile(r"-m ipvs (--vaddr \S+) --vproto (\w+) ")
 _PROTOCOLS = MappingProxyType({"tcp": 6, "udp": 17, "sctp": 132})
 
 
 def as_saved(rule: str, family: str) -> str:
     """Return how iptables-save prints a rule of this mode, both without ``-A CHAIN``."""
-    rule = _SOURCE_BEHIND.sub(r"\2\1\3", rule)
+    rule = rule.replace("'", r"\'")
+    source = _SOURCE_BEHIND.fullmatch(rule)
+    if source:
+        return source[2] + saved(source[1] + source[3], family)
     rule = _IPVS.sub(lambda m: f"-m ipvs --vproto {_PROTOCOLS[m[2]]} {m[1]} ", rule)
     return saved(rule, family)
 
@@ -35,7 +38,7 @@ def changes(text: str, observed: Observed, family: str) -> Iterator[str]:
     Chains that differ are written anew, and each jump from a built-in chain is there once.
     Chains that iptables mode has and this mode has not are removed.
     """
-    for table, chains in _by_chain(text).items():
+    for table, chains in rules_by_table(text).items():
         there = observed.chains(table)
         changed = [
             chain
@@ -55,7 +58,8 @@ def removals(observed: Observed, family: str) -> Iterator[str]:
     yield from removal(observed, jumps, lambda table, chain: chain in CHAINS.get(table, ()))
 
 
-def _by_chain(text: str) -> dict[str, dict[str, list[str]]]:
+def rules_by_table(text: str) -> dict[str, dict[str, list[str]]]:
+    """Return the rules of restore text by table and chain, without ``-A CHAIN``."""
     tables: dict[str, dict[str, list[str]]] = {}
     chains: dict[str, list[str]] = {}
     for line in text.splitlines():

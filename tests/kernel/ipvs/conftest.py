@@ -1,0 +1,57 @@
+"""What tests in the guest share."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+
+import pytest
+
+from svcnet.executors.iptables import Observed, parse_save
+from svcnet.models import Host
+
+CLONE_NEWNET = 0x40000000
+HOST = Host(addresses=("192.0.2.10", "127.0.0.1", "2001:db8:a::10", "::1"))
+
+
+@pytest.fixture
+def namespace() -> None:
+    """A network namespace of its own for the test, with the loopback device up.
+
+    The guest is ours alone, so this process itself moves to the new one.
+    """
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def run(command: str, stdin: str = "") -> str:
+    """Run a command line and return what it prints."""
+    done = subprocess.run(
+        command, shell=True, input=stdin, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def rules(family: str = "IPv4") -> Observed:
+    """Return the iptables rules that are there."""
+    tool = "ip6tables" if family == "IPv6" else "iptables"
+    return parse_save(run(f"{tool}-legacy-save"))
+
+
+def everything() -> str:
+    """Return all that IPVS mode could change, as the tools print it, in a fixed order.
+
+    Without what differs from run to run: numbers of devices, counters, seeds, times left.
+    """
+    commands = "ipvsadm -Sn; ip -o address; ipset save; iptables-legacy-save; ip6tables-legacy-save"
+    lines = [line for line in run(commands).splitlines() if line[0] not in "#*C"]
+    return "\n".join(sorted(filter(None, map(_plain, lines))))
+
+
+def _plain(line: str) -> str:
+    if line.startswith(":"):
+        return line.split("[", 1)[0] if "KUBE" in line else ""
+    return re.sub(r"^\d+: | (bucketsize|timeout) .*", "", line)
