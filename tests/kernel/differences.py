@@ -47,6 +47,10 @@ DIFFERENCES: Mapping[str, str] = MappingProxyType(
             "Session affinity does not end before the client's last connection is forgotten, "
             "for TCP two minutes after its end."
         ),
+        "input-rules-apply": (
+            "Rules of the host's own in the chain INPUT, and its policy, apply to packets for "
+            "Services."
+        ),
         "connections-end-with-the-service": (
             "Connections break when their Service goes, where in iptables mode they live on."
         ),

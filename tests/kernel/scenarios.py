@@ -746,6 +746,21 @@ SCENARIOS: tuple[Scenario, ...] = (
         closed=(32000, 32001),
     ),
     Scenario(
+        "host-closes-the-port-of-a-service",
+        (service(), *slices(*ALL)),
+        (
+            Probe(
+                "client",
+                CLUSTER_IP,
+                80,
+                kept(*ALL),
+                differs=in_ipvs("input-rules-apply", DROPPED),
+            ),
+            Probe("node", CLUSTER_IP, 80, kept(*ALL)),
+        ),
+        closed=(80,),
+    ),
+    Scenario(
         "service-comes-and-goes",
         (),
         (

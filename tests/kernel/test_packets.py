@@ -273,12 +273,8 @@ class Run:
     def in_this_mode(self, difference: Difference, packet: Packet) -> dict[str | Reach, Fraction]:
         """Return the words of a difference with their chances; affinity narrows them, too."""
         words = spelled_out(difference.expected)
-        held = {
-            word
-            for word in words
-            if isinstance(word, Reach)
-            and endpoint_text(word.endpoint, word.port, self.family) in packet.remembered
-        }
+        last = self.remembered.get(packet.source, ())[1:3]
+        held = {w for w in words if isinstance(w, Reach) and (w.endpoint, w.port) == last}
         return dict.fromkeys(held or words, Fraction(1, len(held or words)))
 
     def in_words(self, packet: Packet, verdict: Verdict) -> str | Reach:
