@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from math import erfc, exp, gamma, sqrt
 
@@ -20,6 +20,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph, diff, evaluate
 from svcnet.graph.evaluate import Verdict
 from svcnet.models import ClusterState, IPFamily
+from svcnet.models.state import ClusterObject
 from svcnet.testing import make_node
 from tests.kernel.netns import (
     ANY,
@@ -30,7 +31,6 @@ from tests.kernel.netns import (
     PLACES,
     Agent,
     Cluster,
-    small_cluster,
 )
 from tests.kernel.scenarios import (
     BROKEN,
@@ -66,12 +66,6 @@ tries the approximation by chi-square is on the safe side for two and three endp
 and that one of them never answers is less likely still.
 """
 NODE_NAME = "node-a"
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    with small_cluster() as made:
-        yield made
 
 
 @pytest.mark.parametrize(
@@ -149,7 +143,7 @@ class Run:
         view = node_view(self.state, self.scenario.config, HOST, node=NODE_NAME, family=self.family)
         return compile_state(self.state, view)
 
-    def change(self, objects: tuple[object, ...]) -> None:
+    def change(self, objects: tuple[ClusterObject, ...]) -> None:
         before = self.graph
         self.state = self.state.apply(objects)
         self.graph = self.compiled()

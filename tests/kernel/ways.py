@@ -17,7 +17,7 @@ from svcnet.models import IPFamily
 from svcnet.renderers import iptables, ipvs
 from svcnet.renderers.ipvs import IPVSDelta, ServerChange, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.part import Entry
-from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS
+from svcnet.renderers.ipvs.sets import IPVS_IPS
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 from svcnet.renderers.ipvs.text import (
     SECTIONS,
@@ -167,8 +167,7 @@ class IPVSRules:
         self.draining.clear()
         self.node("ipvsadm", "--clear")
         self.tables.flush()
-        names = [definition.name_in(self.tables.family) for definition in SETS]
-        self.node("ipset", "restore", stdin="".join(f"destroy {name}\n" for name in names))
+        self.node("ipset", "destroy")
         self.ip(f"link delete {DUMMY_DEVICE}\n")
 
     def node(self, *command: str, stdin: str = "") -> None:
