@@ -543,6 +543,19 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        "external-ip-policy-local",
+        (
+            node_port(external_ips=(EXTERNAL.v4, EXTERNAL.v6), external_traffic_policy="Local"),
+            *slices("pod1", "pod3", ports=NODE_PORTS),
+        ),
+        (
+            Probe("client", EXTERNAL, 80, kept("pod1")),
+            Probe("client", EXTERNAL, 53, kept("pod1", port=5353), "UDP"),
+            Probe("node", EXTERNAL, 80, masked("pod1", "pod3"), differs=ONLY_POD1),
+            Probe("client", CLUSTER_IP, 80, kept("pod1", "pod3")),
+        ),
+    ),
+    Scenario(
         "session-affinity",
         (
             node_port(session_affinity="ClientIP"),
