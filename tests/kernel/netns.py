@@ -105,9 +105,9 @@ HOST = Host(
 LOCK = Path(tempfile.gettempdir()) / f"svcnet-{os.getpid()}.lock"
 NAMESPACES = ("node", "node-b", "pod1", "pod2", "pod3", "client", "outside")
 SERVERS = {
-    "pod1": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353)],
-    "pod2": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353)],
-    "pod3": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353)],
+    "pod1": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353), ("SCTP", 9090)],
+    "pod2": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353), ("SCTP", 9090)],
+    "pod3": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353), ("SCTP", 9090)],
     "node": [("TCP", 8080), ("TCP", 32000), ("TCP", 32001)],
     "client": [],
     "outside": [("TCP", 80), ("TCP", 443), ("TCP", 53), ("UDP", 53)],
@@ -227,13 +227,15 @@ class Cluster:
         run("ip", "-n", self.namespace(name), *arguments)
 
     def start(self) -> None:
-        """Start the agents and their servers."""
+        """Start the agents and their servers, of the protocols that the kernel knows."""
+        known = Path("/proc/net/protocols").read_text().split()
         for name in SERVERS:
             self.agents[name] = Agent(self.namespace(name))
         for name, listen in SERVERS.items():
             addresses = SERVICES if name == "outside" else (ANY,)
             texts = [text for address in addresses for text in (address.v4, address.v6)]
-            self.agents[name]("serve", name=name, addresses=texts, listen=listen)
+            usable = [(protocol, port) for protocol, port in listen if protocol in known]
+            self.agents[name]("serve", name=name, addresses=texts, listen=usable)
 
     def end(self) -> None:
         for agent in self.agents.values():

@@ -161,6 +161,10 @@ class Scenario:
     families: tuple[IPFamily, ...] = IP_FAMILIES
     closed: tuple[int, ...] = ()
 
+    @property
+    def protocols(self) -> set[str]:
+        return {step.protocol for step in self.steps if isinstance(step, Probe)}
+
 
 CLUSTER_CIDRS = ("10.244.0.0/16", "fd00:10:244::/48")
 ALL = ("pod1", "pod2", "pod3")
@@ -233,6 +237,12 @@ def node_port(**fields: Any) -> Service:
     return service(type="NodePort", ports=ports, **fields)
 
 
+def sctp(**fields: Any) -> Service:
+    """Return a Service of type NodePort with an SCTP port, 30090 on nodes."""
+    ports = (ServicePort(90, "signals", "SCTP", 9090, 30090),)
+    return service(type="NodePort", ports=ports, **fields)
+
+
 def load_balancer(**fields: Any) -> Service:
     """Return a Service of type LoadBalancer with an address in each family."""
     return service(
@@ -247,6 +257,7 @@ def load_balancer(**fields: Any) -> Service:
 
 
 NODE_PORTS = (*WEB, DNS)
+SIGNALS = (EndpointPort(9090, "signals", "SCTP"),)
 EVERYWHERE = slices(*ALL, ports=NODE_PORTS)
 
 ONLY_POD1 = in_ipvs("local-policy-for-all", kept("pod1"))
@@ -304,6 +315,23 @@ SCENARIOS: tuple[Scenario, ...] = (
         (
             Probe("pod2", CLUSTER_IP, 80, kept("pod1")),
             Probe("pod1", OTHER_CLUSTER_IP, 80, kept("pod2")),
+        ),
+    ),
+    Scenario(
+        "sctp",
+        (sctp(), *slices(*ALL, ports=SIGNALS)),
+        (
+            Probe("client", CLUSTER_IP, 90, kept(*ALL, port=9090), "SCTP"),
+            Probe("pod1", NODE, 30090, masked(*ALL, port=9090), "SCTP"),
+            Probe("client", NODE, 30090, masked(*ALL, port=9090), "SCTP"),
+        ),
+    ),
+    Scenario(
+        "sctp-external-policy-local",
+        (sctp(external_traffic_policy="Local"), *slices("pod1", "pod3", ports=SIGNALS)),
+        (
+            Probe("client", CLUSTER_IP, 90, kept("pod1", "pod3", port=9090), "SCTP"),
+            Probe("client", NODE, 30090, kept("pod1", port=9090), "SCTP"),
         ),
     ),
     Scenario(

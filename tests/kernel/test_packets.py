@@ -80,6 +80,7 @@ NODE_NAME = "node-a"
         )
         for way in WAYS
         for scenario in SCENARIOS
+        if scenario.protocols <= way.protocols
         for family in scenario.families
     ],
 )

@@ -196,6 +196,7 @@ class Way:
     ``tries`` are how many a probe sends where one of several endpoints is chosen, and
     ``takes_turns`` is whether they are chosen in turn or by chance. ``brief`` and
     ``patient`` are the seconds to wait where no answer is expected, and where one is.
+    ``protocols`` are those that the kernel is sure to have.
     """
 
     name: str
@@ -206,6 +207,7 @@ class Way:
     rules: Callable[[Cluster, IPFamily], Rules]
     takes_turns: bool = False
     needs_guest: bool = False
+    protocols: frozenset[str] = frozenset({"TCP", "UDP"})
 
 
 WAYS = (
@@ -229,5 +231,6 @@ WAYS = (
         rules=lambda cluster, family: IPVSRules(Tables(cluster, family, "legacy")),
         takes_turns=True,
         needs_guest=True,
+        protocols=frozenset({"TCP", "UDP", "SCTP"}),
     ),
 )
