@@ -627,6 +627,17 @@ SCENARIOS: tuple[Scenario, ...] = (
         (Probe("client", NODE, 30053, masked(*ALL, port=5353), "UDP", count=10, in_turn=True),),
     ),
     Scenario(
+        "session-affinity-comes-and-goes",
+        (service(), *slices(*ALL)),
+        (
+            Probe("client", CLUSTER_IP, 80, kept(*ALL)),
+            Change((service(session_affinity="ClientIP"),)),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL), count=10, in_turn=True),
+            Change((service(),)),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL)),
+        ),
+    ),
+    Scenario(
         "session-affinity-expires",
         (service(session_affinity="ClientIP", session_affinity_timeout=2), *slices(*ALL)),
         (

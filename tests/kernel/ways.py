@@ -132,33 +132,34 @@ class IPVSRules:
     def server_lines(self, change: ServerChange) -> Iterator[str]:
         """Yield the lines of ``ipvsadm --restore`` for a virtual server that changed."""
         key, before, after = change
-        if before is None and after is not None:
-            yield from server_lines(after)
-        elif after is None:
-            self.draining -= {(each, real) for each, real in self.draining if each == key}
+        if after is None:
+            self.draining = {(other, real) for other, real in self.draining if other != key}
             yield f"-D {service_option(key)}\n"
-        elif before is not None:
+        elif before is None:
+            yield from server_lines(after)
+        else:
+            old, new = next(server_lines(before)), next(server_lines(after))
+            if old != new:
+                yield new.replace("-A", "-E", 1)
             yield from self.real_server_lines(key, before, after)
 
     def real_server_lines(
         self, key: ServerKey, before: VirtualServer, after: VirtualServer
     ) -> Iterator[str]:
         service = service_option(key)
-        places = {place(real) for real in after.real_servers}
-        for real in before.real_servers:
-            if place(real) in places:
-                continue
+        draining = {real for other, real in self.draining if other == key}
+        old, new = ({place(r): r.weight for r in s.real_servers} for s in (before, after))
+        for real in old.keys() - new.keys():
             if key.protocol == "TCP":
-                self.draining.add((key, place(real)))
-                yield f"-e {service} -r {place(real)} -m -w 0\n"
+                self.draining.add((key, real))
+                yield f"-e {service} -r {real} -m -w 0\n"
             else:
-                yield f"-d {service} -r {place(real)}\n"
-        for real in set(after.real_servers) - set(before.real_servers):
-            known = (key, place(real)) in self.draining or place(real) in {
-                place(old) for old in before.real_servers
-            }
-            self.draining.discard((key, place(real)))
-            yield f"-{'e' if known else 'a'} {service} -r {place(real)} -m -w {real.weight}\n"
+                yield f"-d {service} -r {real}\n"
+        for real, weight in new.items():
+            if old.get(real) != weight:
+                self.draining.discard((key, real))
+                verb = "-e" if real in old or real in draining else "-a"
+                yield f"{verb} {service} -r {real} -m -w {weight}\n"
 
     def close(self, ports: tuple[int, ...]) -> None:
         self.tables.close(ports)
@@ -227,7 +228,7 @@ WAYS = (
         "ipvs",
         tries=6,
         brief=1.0,
-        patient=10.0,
+        patient=5.0,
         rules=lambda cluster, family: IPVSRules(Tables(cluster, family, "legacy")),
         takes_turns=True,
         needs_guest=True,

@@ -110,11 +110,11 @@ class Balancer:
 
     def clear(self) -> None:
         """Take everything from the node again."""
+        self.cluster.agents["client"]("close")
+        self.held.clear()
         if self.graph is not None:
             self.rules.flush()
             self.graph = None
-        self.cluster.agents["client"]("close")
-        self.held.clear()
 
 
 @pytest.fixture(params=IP_FAMILIES)
