@@ -18,7 +18,11 @@ from itertools import cycle
 from typing import Any
 
 REFUSED, UNREACHABLE, TIMEOUT = ["refused"], ["unreachable"], ["timeout"]
-KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
+KINDS = {
+    "TCP": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
+    "UDP": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
+    "SCTP": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
+}
 TOGETHER = 100
 
 # Each try has a source port of its own: conntrack must not take it for an earlier one.
@@ -38,13 +42,13 @@ class Agent:
         for protocol, port in listen:
             for address in addresses:
                 family = socket.AF_INET6 if ":" in address else socket.AF_INET
-                listener = socket.socket(family, KINDS[protocol])
+                listener = socket.socket(family, *KINDS[protocol])
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 listener.bind((address, port))
                 listener.setblocking(False)
-                if protocol == "TCP":
+                if protocol != "UDP":
                     server = await asyncio.start_server(self._answer, sock=listener, backlog=512)
                     self.servers.append(server)
                 else:
@@ -87,9 +91,10 @@ class Agent:
         port: int,
         protocol: str,
         timeout: float,
+        source_port: int | None = None,
     ) -> list[Any]:
         loop = asyncio.get_running_loop()
-        sock = bound(source, protocol)
+        sock = bound(source, protocol, source_port)
         sockets.append(sock)
         try:
             async with asyncio.timeout(timeout):
@@ -125,11 +130,10 @@ class Agent:
         except OSError:
             return False
 
-    async def close(self) -> None:
-        """Close every held connection."""
-        for sock in self.held.values():
-            sock.close()
-        self.held.clear()
+    async def close(self, holds: list[int] | None = None) -> None:
+        """Close held connections: those with the numbers `holds`, or every one."""
+        for hold in list(self.held) if holds is None else holds:
+            self.held.pop(hold).close()
 
 
 class Datagrams(asyncio.DatagramProtocol):
@@ -145,11 +149,14 @@ class Datagrams(asyncio.DatagramProtocol):
         self.transport.sendto(self.agent.greeting(self.port, addr), addr)
 
 
-def bound(source: str, protocol: str) -> socket.socket:
-    """Return a socket with the address `source` and a port that no earlier try had."""
+def bound(source: str, protocol: str, port: int | None = None) -> socket.socket:
+    """Return a socket with the address `source`, and `port` or one that no earlier try had."""
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
-    sock = socket.socket(family, KINDS[protocol])
+    sock = socket.socket(family, *KINDS[protocol])
     sock.setblocking(False)
+    if port is not None:
+        sock.bind((source, port))
+        return sock
     while True:
         try:
             sock.bind((source, next(source_ports)))

@@ -49,6 +49,7 @@ NODE_B = Both("172.30.0.11", "fd00:30::11")
 POD_GATEWAY = Both("10.244.1.1", "fd00:10:244:1::1")
 POD_GATEWAY_B = Both("10.244.2.1", "fd00:10:244:2::1")
 LOOPBACK = Both("127.0.0.1", "::1")
+ANY = Both("0.0.0.0", "::")
 POD1 = Both("10.244.1.11", "fd00:10:244:1::11")
 POD2 = Both("10.244.1.12", "fd00:10:244:1::12")
 POD3 = Both("10.244.2.13", "fd00:10:244:2::13")
@@ -66,11 +67,16 @@ SERVICES = (CLUSTER_IP, OTHER_CLUSTER_IP, LOAD_BALANCER, EXTERNAL)
 
 @frozen
 class Place:
-    """Somewhere that traffic comes from: a namespace, its addresses, the node's interface."""
+    """Somewhere that traffic comes from: a namespace, its addresses, the node's interface.
+
+    Senders bind to an address of ``addresses``, unless not ``bound``: then that is the
+    one that the kernel chooses where routes alone decide.
+    """
 
     namespace: str
     addresses: tuple[Both, ...]
     interface: str = ""
+    bound: bool = True
 
 
 PLACES = {
@@ -81,6 +87,7 @@ PLACES = {
     "client2": Place("client", (CLIENT2,), "eth0"),
     "crowd": Place("client", CROWD, "eth0"),
     "node": Place("node", (NODE,)),
+    "node-unbound": Place("node", (NODE_UPLINK,), bound=False),
     "node-loopback": Place("node", (LOOPBACK,)),
 }
 ENDPOINTS = {"pod1": POD1, "pod2": POD2, "pod3": POD3, "node": NODE}
@@ -98,9 +105,9 @@ HOST = Host(
 LOCK = Path(tempfile.gettempdir()) / f"svcnet-{os.getpid()}.lock"
 NAMESPACES = ("node", "node-b", "pod1", "pod2", "pod3", "client", "outside")
 SERVERS = {
-    "pod1": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353)],
-    "pod2": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353)],
-    "pod3": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353)],
+    "pod1": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353), ("SCTP", 9090)],
+    "pod2": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353), ("SCTP", 9090)],
+    "pod3": [("TCP", 8080), ("TCP", 8443), ("UDP", 5353), ("SCTP", 9090)],
     "node": [("TCP", 8080), ("TCP", 32000), ("TCP", 32001)],
     "client": [],
     "outside": [("TCP", 80), ("TCP", 443), ("TCP", 53), ("UDP", 53)],
@@ -220,14 +227,15 @@ class Cluster:
         run("ip", "-n", self.namespace(name), *arguments)
 
     def start(self) -> None:
-        """Start the agents and their servers."""
+        """Start the agents and their servers, of the protocols that the kernel knows."""
+        known = Path("/proc/net/protocols").read_text().split()
         for name in SERVERS:
             self.agents[name] = Agent(self.namespace(name))
-        everywhere = [Both("0.0.0.0", "::")]
         for name, listen in SERVERS.items():
-            addresses = SERVICES if name == "outside" else everywhere
+            addresses = SERVICES if name == "outside" else (ANY,)
             texts = [text for address in addresses for text in (address.v4, address.v6)]
-            self.agents[name]("serve", name=name, addresses=texts, listen=listen)
+            usable = [(protocol, port) for protocol, port in listen if protocol in known]
+            self.agents[name]("serve", name=name, addresses=texts, listen=usable)
 
     def end(self) -> None:
         for agent in self.agents.values():

@@ -1,12 +1,13 @@
 """What is tried with packets: clusters, who sends what where, and what must come of it.
 
-A table that knows nothing of a mode: every mode of svcnet must pass it.
+Every mode of svcnet must pass this table. Where a mode is known to differ, the table says
+so: a :class:`Difference` at the step, whose name `DIFFERENCES` explains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import evolve, frozen
 
@@ -41,6 +42,8 @@ REFUSED = "refused"
 DROPPED = "dropped"
 UNTOUCHED = "untouched"
 CLOSED = "closed"
+BROKEN = "broken"
+REMEMBERED = "remembered"
 DEFAULTS = KubeProxyConfiguration()
 
 
@@ -54,6 +57,7 @@ class Reach:
 
 
 Expected: TypeAlias = str | frozenset[Reach]
+Mode: TypeAlias = Literal["iptables", "ipvs"]
 
 
 def kept(*endpoints: str, port: int = 8080) -> frozenset[Reach]:
@@ -64,6 +68,28 @@ def kept(*endpoints: str, port: int = 8080) -> frozenset[Reach]:
 def masked(*endpoints: str, port: int = 8080) -> frozenset[Reach]:
     """The endpoints, which see an address of the node."""
     return frozenset(Reach(endpoint, port, True) for endpoint in endpoints)
+
+
+@frozen
+class Difference:
+    """What comes of a step in a mode where that is not what the others do.
+
+    ``name`` is one of `DIFFERENCES`. With ``forgets``, session affinity does not know
+    here whom it sent where before.
+    """
+
+    mode: Mode
+    name: str
+    expected: Expected
+    forgets: bool = False
+
+
+def in_ipvs(name: str, expected: Expected, *, forgets: bool = False) -> Difference:
+    return Difference("ipvs", name, expected, forgets)
+
+
+def in_iptables(name: str, expected: Expected) -> Difference:
+    return Difference("iptables", name, expected)
 
 
 @frozen
@@ -80,6 +106,7 @@ class Probe:
     protocol: str = "TCP"
     count: int = 0
     in_turn: bool = False
+    differs: Difference | None = None
 
 
 @frozen
@@ -94,6 +121,7 @@ class Expire:
     """Session affinity is waited out; the next answers must not all be those before."""
 
     seconds: float
+    differs: Difference | None = None
 
 
 @frozen
@@ -105,6 +133,7 @@ class Open:
     port: int
     expected: Expected
     protocol: str = "TCP"
+    differs: Difference | None = None
 
 
 @frozen
@@ -112,6 +141,7 @@ class Exchange:
     """Every connection held so far, all by `source`, still carries bytes."""
 
     source: str
+    differs: Difference | None = None
 
 
 Step: TypeAlias = Probe | Change | Expire | Open | Exchange
@@ -130,6 +160,10 @@ class Scenario:
     config: KubeProxyConfiguration = DEFAULTS
     families: tuple[IPFamily, ...] = IP_FAMILIES
     closed: tuple[int, ...] = ()
+
+    @property
+    def protocols(self) -> set[str]:
+        return {step.protocol for step in self.steps if isinstance(step, Probe)}
 
 
 CLUSTER_CIDRS = ("10.244.0.0/16", "fd00:10:244::/48")
@@ -203,6 +237,12 @@ def node_port(**fields: Any) -> Service:
     return service(type="NodePort", ports=ports, **fields)
 
 
+def sctp(**fields: Any) -> Service:
+    """Return a Service of type NodePort with an SCTP port, 30090 on nodes."""
+    ports = (ServicePort(90, "signals", "SCTP", 9090, 30090),)
+    return service(type="NodePort", ports=ports, **fields)
+
+
 def load_balancer(**fields: Any) -> Service:
     """Return a Service of type LoadBalancer with an address in each family."""
     return service(
@@ -217,7 +257,12 @@ def load_balancer(**fields: Any) -> Service:
 
 
 NODE_PORTS = (*WEB, DNS)
+SIGNALS = (EndpointPort(9090, "signals", "SCTP"),)
 EVERYWHERE = slices(*ALL, ports=NODE_PORTS)
+
+ONLY_POD1 = in_ipvs("local-policy-for-all", kept("pod1"))
+FALLS_BACK = in_ipvs("local-policy-falls-back", kept("pod3"))
+FALLS_BACK_DNS = in_ipvs("local-policy-falls-back", kept("pod3", port=5353))
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
@@ -226,9 +271,28 @@ SCENARIOS: tuple[Scenario, ...] = (
         (
             Probe("pod1", CLUSTER_IP, 80, masked("pod1") | kept("pod2", "pod3")),
             Probe("node", CLUSTER_IP, 80, kept(*ALL)),
-            Probe("pod3", CLUSTER_IP, 80, kept("pod1", "pod2") | masked("pod3")),
+            Probe(
+                "pod3",
+                CLUSTER_IP,
+                80,
+                kept("pod1", "pod2") | masked("pod3"),
+                differs=in_ipvs("no-hairpin-for-other-nodes", kept(*ALL)),
+            ),
             Probe("client", CLUSTER_IP, 80, kept(*ALL)),
-            Probe("pod1", CLUSTER_IP, 81, UNTOUCHED),
+            Probe(
+                "node-unbound",
+                CLUSTER_IP,
+                80,
+                kept(*ALL),
+                differs=in_ipvs("source-is-the-service", masked(*ALL)),
+            ),
+            Probe(
+                "pod1",
+                CLUSTER_IP,
+                81,
+                UNTOUCHED,
+                differs=in_ipvs("other-ports-refused", REFUSED),
+            ),
         ),
     ),
     Scenario(
@@ -251,6 +315,23 @@ SCENARIOS: tuple[Scenario, ...] = (
         (
             Probe("pod2", CLUSTER_IP, 80, kept("pod1")),
             Probe("pod1", OTHER_CLUSTER_IP, 80, kept("pod2")),
+        ),
+    ),
+    Scenario(
+        "sctp",
+        (sctp(), *slices(*ALL, ports=SIGNALS)),
+        (
+            Probe("client", CLUSTER_IP, 90, kept(*ALL, port=9090), "SCTP"),
+            Probe("pod1", NODE, 30090, masked(*ALL, port=9090), "SCTP"),
+            Probe("client", NODE, 30090, masked(*ALL, port=9090), "SCTP"),
+        ),
+    ),
+    Scenario(
+        "sctp-external-policy-local",
+        (sctp(external_traffic_policy="Local"), *slices("pod1", "pod3", ports=SIGNALS)),
+        (
+            Probe("client", CLUSTER_IP, 90, kept("pod1", "pod3", port=9090), "SCTP"),
+            Probe("client", NODE, 30090, kept("pod1", port=9090), "SCTP"),
         ),
     ),
     Scenario(
@@ -279,8 +360,21 @@ SCENARIOS: tuple[Scenario, ...] = (
         "node-port-on-loopback",
         (node_port(), *EVERYWHERE),
         (
-            Probe("node-loopback", LOOPBACK, 30080, masked(*ALL)),
-            Probe("node-loopback", LOOPBACK, 30053, masked(*ALL, port=5353), "UDP"),
+            Probe(
+                "node-loopback",
+                LOOPBACK,
+                30080,
+                masked(*ALL),
+                differs=in_ipvs("no-node-ports-on-loopback", REFUSED),
+            ),
+            Probe(
+                "node-loopback",
+                LOOPBACK,
+                30053,
+                masked(*ALL, port=5353),
+                "UDP",
+                differs=in_ipvs("no-node-ports-on-loopback", REFUSED),
+            ),
         ),
         families=("IPv4",),
     ),
@@ -312,11 +406,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         (
             Probe("client", NODE, 30080, kept("pod1")),
             Probe("client", LOAD_BALANCER, 80, kept("pod1")),
-            Probe("pod2", NODE, 30080, kept("pod1", "pod3")),
-            Probe("pod2", LOAD_BALANCER, 80, kept("pod1", "pod3")),
-            Probe("pod3", NODE, 30080, kept("pod1") | masked("pod3")),
-            Probe("node", NODE, 30080, masked("pod1", "pod3")),
-            Probe("node", LOAD_BALANCER, 80, masked("pod1", "pod3")),
+            Probe("pod2", NODE, 30080, kept("pod1", "pod3"), differs=ONLY_POD1),
+            Probe("pod2", LOAD_BALANCER, 80, kept("pod1", "pod3"), differs=ONLY_POD1),
+            Probe("pod3", NODE, 30080, kept("pod1") | masked("pod3"), differs=ONLY_POD1),
+            Probe("node", NODE, 30080, masked("pod1", "pod3"), differs=ONLY_POD1),
+            Probe("node", LOAD_BALANCER, 80, masked("pod1", "pod3"), differs=ONLY_POD1),
             Probe("client", CLUSTER_IP, 80, masked("pod1", "pod3")),
         ),
         WITH_CIDR,
@@ -327,7 +421,15 @@ SCENARIOS: tuple[Scenario, ...] = (
             node_port(external_traffic_policy="Local"),
             *slices("pod1", "pod3", ports=NODE_PORTS),
         ),
-        (Probe("node-loopback", LOOPBACK, 30080, masked("pod1", "pod3")),),
+        (
+            Probe(
+                "node-loopback",
+                LOOPBACK,
+                30080,
+                masked("pod1", "pod3"),
+                differs=in_ipvs("no-node-ports-on-loopback", REFUSED),
+            ),
+        ),
         families=("IPv4",),
     ),
     Scenario(
@@ -344,10 +446,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         "external-policy-local-without-local-endpoints",
         (load_balancer(external_traffic_policy="Local"), *slices("pod3")),
         (
-            Probe("client", NODE, 30080, DROPPED),
-            Probe("client", LOAD_BALANCER, 80, DROPPED),
-            Probe("node", NODE, 30080, masked("pod3")),
-            Probe("node", LOAD_BALANCER, 80, masked("pod3")),
+            Probe("client", NODE, 30080, DROPPED, differs=FALLS_BACK),
+            Probe("client", LOAD_BALANCER, 80, DROPPED, differs=FALLS_BACK),
+            Probe("node", NODE, 30080, masked("pod3"), differs=FALLS_BACK),
+            Probe("node", LOAD_BALANCER, 80, masked("pod3"), differs=FALLS_BACK),
             Probe("pod2", NODE, 30080, kept("pod3")),
         ),
         WITH_CIDR,
@@ -364,11 +466,24 @@ SCENARIOS: tuple[Scenario, ...] = (
         "internal-policy-local-without-local-endpoints",
         (node_port(internal_traffic_policy="Local"), *slices("pod3", ports=NODE_PORTS)),
         (
-            Probe("pod1", CLUSTER_IP, 80, DROPPED),
-            Probe("pod1", CLUSTER_IP, 53, DROPPED, "UDP"),
-            Probe("node", CLUSTER_IP, 80, DROPPED),
-            Probe("node", CLUSTER_IP, 53, DROPPED, "UDP"),
+            Probe("pod1", CLUSTER_IP, 80, DROPPED, differs=FALLS_BACK),
+            Probe("pod1", CLUSTER_IP, 53, DROPPED, "UDP", differs=FALLS_BACK_DNS),
+            Probe("node", CLUSTER_IP, 80, DROPPED, differs=FALLS_BACK),
+            Probe("node", CLUSTER_IP, 53, DROPPED, "UDP", differs=FALLS_BACK_DNS),
             Probe("client", NODE, 30080, masked("pod3")),
+        ),
+    ),
+    Scenario(
+        "internal-policy-local-without-local-endpoints-or-node-port",
+        (service(internal_traffic_policy="Local"), *slices("pod3")),
+        (
+            Probe(
+                "pod1",
+                CLUSTER_IP,
+                80,
+                DROPPED,
+                differs=in_ipvs("local-policy-refuses", REFUSED),
+            ),
         ),
     ),
     Scenario(
@@ -392,8 +507,35 @@ SCENARIOS: tuple[Scenario, ...] = (
             Probe("client", LOAD_BALANCER, 80, masked(*ALL)),
             Probe("client2", LOAD_BALANCER, 80, DROPPED),
             Probe("pod1", LOAD_BALANCER, 80, DROPPED),
-            Probe("node", LOAD_BALANCER, 80, DROPPED),
+            Probe("node-unbound", LOAD_BALANCER, 80, DROPPED),
+            Probe(
+                "node",
+                LOAD_BALANCER,
+                80,
+                DROPPED,
+                differs=in_ipvs("node-passes-source-ranges", masked(*ALL)),
+            ),
             Probe("client2", NODE, 30080, masked(*ALL)),
+        ),
+    ),
+    Scenario(
+        "load-balancer-source-ranges-with-the-node",
+        (
+            load_balancer(
+                load_balancer_source_ranges=("192.0.2.10/32", "2001:db8::10/128"),
+            ),
+            *slices(*ALL),
+        ),
+        (
+            Probe("client", LOAD_BALANCER, 80, DROPPED),
+            Probe("node", LOAD_BALANCER, 80, masked(*ALL)),
+            Probe(
+                "node-unbound",
+                LOAD_BALANCER,
+                80,
+                DROPPED,
+                differs=in_ipvs("source-is-the-service", masked(*ALL)),
+            ),
         ),
     ),
     Scenario(
@@ -429,6 +571,19 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        "external-ip-policy-local",
+        (
+            node_port(external_ips=(EXTERNAL.v4, EXTERNAL.v6), external_traffic_policy="Local"),
+            *slices("pod1", "pod3", ports=NODE_PORTS),
+        ),
+        (
+            Probe("client", EXTERNAL, 80, kept("pod1")),
+            Probe("client", EXTERNAL, 53, kept("pod1", port=5353), "UDP"),
+            Probe("node", EXTERNAL, 80, masked("pod1", "pod3"), differs=ONLY_POD1),
+            Probe("client", CLUSTER_IP, 80, kept("pod1", "pod3")),
+        ),
+    ),
+    Scenario(
         "session-affinity",
         (
             node_port(session_affinity="ClientIP"),
@@ -436,7 +591,15 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
         (
             Probe("client", NODE, 30080, masked(*ALL), count=10, in_turn=True),
-            Probe("client", CLUSTER_IP, 80, kept(*ALL), count=3, in_turn=True),
+            Probe(
+                "client",
+                CLUSTER_IP,
+                80,
+                kept(*ALL),
+                count=3,
+                in_turn=True,
+                differs=in_ipvs("affinity-per-address", kept(*ALL), forgets=True),
+            ),
             Probe(
                 "pod3",
                 CLUSTER_IP,
@@ -444,8 +607,18 @@ SCENARIOS: tuple[Scenario, ...] = (
                 kept("pod1", "pod2") | masked("pod3"),
                 count=10,
                 in_turn=True,
+                differs=in_ipvs("no-hairpin-for-other-nodes", kept(*ALL)),
             ),
             Probe("crowd", CLUSTER_IP, 80, kept(*ALL), count=3, in_turn=True),
+            Probe(
+                "crowd",
+                NODE,
+                30080,
+                masked(*ALL),
+                count=1,
+                in_turn=True,
+                differs=in_ipvs("affinity-per-address", masked(*ALL), forgets=True),
+            ),
         ),
     ),
     Scenario(
@@ -454,11 +627,22 @@ SCENARIOS: tuple[Scenario, ...] = (
         (Probe("client", NODE, 30053, masked(*ALL, port=5353), "UDP", count=10, in_turn=True),),
     ),
     Scenario(
+        "session-affinity-comes-and-goes",
+        (service(), *slices(*ALL)),
+        (
+            Probe("client", CLUSTER_IP, 80, kept(*ALL)),
+            Change((service(session_affinity="ClientIP"),)),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL), count=10, in_turn=True),
+            Change((service(),)),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL)),
+        ),
+    ),
+    Scenario(
         "session-affinity-expires",
         (service(session_affinity="ClientIP", session_affinity_timeout=2), *slices(*ALL)),
         (
             Probe("crowd", CLUSTER_IP, 80, kept(*ALL), count=1, in_turn=True),
-            Expire(2.1),
+            Expire(2.1, in_ipvs("affinity-outlives-its-timeout", REMEMBERED)),
             Probe("crowd", CLUSTER_IP, 80, kept(*ALL), count=1, in_turn=True),
         ),
     ),
@@ -485,7 +669,13 @@ SCENARIOS: tuple[Scenario, ...] = (
             Probe("client", LOAD_BALANCER, 80, REFUSED),
             Probe("client", EXTERNAL, 53, REFUSED, "UDP"),
             Probe("pod1", EXTERNAL, 80, REFUSED),
-            Probe("node", EXTERNAL, 80, REFUSED),
+            Probe(
+                "node",
+                EXTERNAL,
+                80,
+                REFUSED,
+                differs=in_iptables("refusals-leave-the-node", kept("outside", port=80)),
+            ),
         ),
     ),
     Scenario(
@@ -525,6 +715,16 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        "service-goes-while-connected",
+        (service(), *slices("pod1")),
+        (
+            Open("client", CLUSTER_IP, 80, kept("pod1")),
+            Exchange("client"),
+            Change((evolve(service(), type="ExternalName", cluster_ips=()),)),
+            Exchange("client", in_ipvs("connections-end-with-the-service", BROKEN)),
+        ),
+    ),
+    Scenario(
         "masquerade-all",
         (node_port(), *EVERYWHERE),
         (
@@ -539,7 +739,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         (node_port(), *EVERYWHERE),
         (
             Probe("pod1", CLUSTER_IP, 80, masked("pod1") | kept("pod2", "pod3")),
-            Probe("pod3", CLUSTER_IP, 80, kept("pod1", "pod2") | masked("pod3")),
+            Probe(
+                "pod3",
+                CLUSTER_IP,
+                80,
+                kept("pod1", "pod2") | masked("pod3"),
+                differs=in_ipvs("no-hairpin-for-other-nodes", kept(*ALL)),
+            ),
             Probe("client", CLUSTER_IP, 80, masked(*ALL)),
             Probe("client", CLUSTER_IP, 53, masked(*ALL, port=5353), "UDP"),
             Probe("node", CLUSTER_IP, 80, masked(*ALL)),
@@ -590,6 +796,21 @@ SCENARIOS: tuple[Scenario, ...] = (
             Probe("client", NODE, 32001, CLOSED),
         ),
         closed=(32000, 32001),
+    ),
+    Scenario(
+        "host-closes-the-port-of-a-service",
+        (service(), *slices(*ALL)),
+        (
+            Probe(
+                "client",
+                CLUSTER_IP,
+                80,
+                kept(*ALL),
+                differs=in_ipvs("input-rules-apply", DROPPED),
+            ),
+            Probe("node", CLUSTER_IP, 80, kept(*ALL)),
+        ),
+        closed=(80,),
     ),
     Scenario(
         "service-comes-and-goes",

@@ -2,27 +2,28 @@
 
 Three readings must agree on every probe: what the scenario says by hand, what `evaluate`
 says of the compiled graph, and what came of packets in a kernel with the rendered rules.
+Where a mode is known to differ, its packets are held against that difference instead.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from math import erfc, exp, gamma, sqrt
-from typing import Literal
 
 import pytest
-from attrs import define, field, frozen
+from attrs import define, field
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph, diff, evaluate
 from svcnet.graph.evaluate import Verdict
 from svcnet.models import ClusterState, IPFamily
-from svcnet.renderers.iptables import delta, full
+from svcnet.models.state import ClusterObject
 from svcnet.testing import make_node
 from tests.kernel.netns import (
+    ANY,
     ENDPOINTS,
     HOST,
     MASQUERADED,
@@ -30,16 +31,19 @@ from tests.kernel.netns import (
     PLACES,
     Agent,
     Cluster,
-    small_cluster,
 )
 from tests.kernel.scenarios import (
+    BROKEN,
     CLOSED,
     DROPPED,
     REFUSED,
+    REMEMBERED,
     SCENARIOS,
     UNTOUCHED,
     Change,
+    Difference,
     Exchange,
+    Expected,
     Expire,
     Open,
     Probe,
@@ -47,79 +51,50 @@ from tests.kernel.scenarios import (
     Scenario,
     Step,
 )
-from tests.renderers.test_meaning import leaves_the_node
+from tests.kernel.ways import WAYS, Rules, Way
 
 pytestmark = pytest.mark.kernel
 
-Variant = Literal["nft", "legacy"]
 Result = tuple[str | int, ...]
 """What an agent saw: ``("reply", endpoint, port, peer)``, ``("refused",)`` or ``("timeout",)``."""
 
 FALSE_ALARM = 1e-8
 """The chance that one check of the spread fails though the rules are right.
 
-A run has some 220 such checks, so about one run in 400,000 fails for nothing. With
-`TRIES` tries the approximation by chi-square is on the safe side for two and three
-endpoints, and that one of them never answers is less likely still.
+A run has some 220 such checks, so about one run in 400,000 fails for nothing. With 60
+tries the approximation by chi-square is on the safe side for two and three endpoints,
+and that one of them never answers is less likely still.
 """
-TRIES = 60
-SHORT, LONG = 0.4, 5.0
-"""Seconds to wait where no answer is expected, and where one is."""
 NODE_NAME = "node-a"
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    with small_cluster() as made:
-        yield made
-
-
-@pytest.mark.parametrize("variant", ["nft", "legacy"])
 @pytest.mark.parametrize(
-    ("scenario", "family"),
+    ("scenario", "family", "way"),
     [
-        pytest.param(scenario, family, id=f"{scenario.name}-{family}")
+        pytest.param(
+            scenario,
+            family,
+            way,
+            id=f"{scenario.name}-{family}-{way.name}",
+            marks=[pytest.mark.ipvs] if way.needs_guest else [],
+        )
+        for way in WAYS
         for scenario in SCENARIOS
+        if scenario.protocols <= way.protocols
         for family in scenario.families
     ],
 )
-def test_packets(cluster: Cluster, scenario: Scenario, family: IPFamily, variant: Variant) -> None:
-    run = Run(cluster, Rules(cluster, family, variant), scenario)
+def test_packets(cluster: Cluster, scenario: Scenario, family: IPFamily, way: Way) -> None:
+    """Each step of a scenario ends as its words, the rule graph and the mode's differences say."""
+    rules = way.rules(cluster, family)
+    run = Run(cluster, family, way, rules, scenario)
     try:
         run.play()
     finally:
-        run.rules.flush()
+        # While the rules are there, the servers hear of the end.
         for agent in cluster.agents.values():
             agent("close")
-
-
-@frozen
-class Rules:
-    """The rules of the node, in one family and one variant of iptables."""
-
-    cluster: Cluster
-    family: IPFamily
-    variant: Variant
-
-    def restore(self, text: str) -> None:
-        tool = "iptables" if self.family == "IPv4" else "ip6tables"
-        command = f"{tool}-{self.variant}-restore"
-        self.cluster.run("node", command, "--noflush", "--wait", "10", stdin=text)
-
-    def close(self, ports: tuple[int, ...]) -> None:
-        """Add rules of the host's own, behind those of Services."""
-        lines = "".join(f"-A INPUT -p tcp --dport {port} -j DROP\n" for port in ports)
-        self.restore(f"*filter\n{lines}COMMIT\n")
-
-    def flush(self) -> None:
-        tool = "iptables" if self.family == "IPv4" else "ip6tables"
-        command = f"{tool}-{self.variant}-restore"
-        text = (
-            "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
-            "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
-            ":POSTROUTING ACCEPT [0:0]\nCOMMIT\n"
-        )
-        self.cluster.run("node", command, "--wait", "10", stdin=text)
+        rules.flush()
 
 
 @define
@@ -131,6 +106,8 @@ class Run:
     """
 
     cluster: Cluster
+    family: IPFamily
+    way: Way
     rules: Rules
     scenario: Scenario
     state: ClusterState = field(init=False)
@@ -140,19 +117,15 @@ class Run:
     untouched: dict[Step, Result] = field(factory=dict)
     held: int = 0
 
-    @property
-    def family(self) -> IPFamily:
-        return self.rules.family
-
     def play(self) -> None:
         node = make_node(NODE_NAME, NODE.v4, NODE.v6)
         self.state = ClusterState.of((*self.scenario.objects, node))
         self.graph = self.compiled()
         for step in self.scenario.steps:
-            if isinstance(step, Probe) and step.expected == UNTOUCHED:
+            if isinstance(step, Probe) and self.expected(step) == UNTOUCHED:
                 (source,) = self.sources(step)
-                self.untouched[step] = self.results(step, source, 1, expects_reply=False)[0]
-        self.rules.restore(full(self.graph).text_with_jumps)
+                self.untouched[step] = self.results(step, source, 1, self.way.brief)[0]
+        self.rules.put(self.graph)
         if self.scenario.closed:
             self.rules.close(self.scenario.closed)
         for step in self.scenario.steps:
@@ -161,50 +134,76 @@ class Run:
                     self.probe(step)
                 case Change(objects):
                     self.change(objects)
-                case Expire(seconds):
-                    time.sleep(seconds)
-                    self.expired, self.remembered = self.remembered, {}
+                case Expire():
+                    self.expire(step)
                 case Open():
                     self.open(step)
-                case Exchange(source):
-                    self.exchange(source)
+                case Exchange():
+                    self.exchange(step)
 
     def compiled(self) -> RuleGraph:
         view = node_view(self.state, self.scenario.config, HOST, node=NODE_NAME, family=self.family)
         return compile_state(self.state, view)
 
-    def change(self, objects: tuple[object, ...]) -> None:
+    def change(self, objects: tuple[ClusterObject, ...]) -> None:
         before = self.graph
         self.state = self.state.apply(objects)
         self.graph = self.compiled()
-        self.rules.restore(delta(diff(before, self.graph)).text)
+        self.rules.follow(diff(before, self.graph))
+
+    def difference(self, step: Probe | Open | Exchange | Expire) -> Difference | None:
+        """Return how this mode differs from the others in a step, if it does."""
+        differs = step.differs
+        return differs if differs is not None and differs.mode == self.way.mode else None
+
+    def expected(self, step: Probe | Open) -> Expected:
+        """Return the words for what comes of a step in this mode."""
+        difference = self.difference(step)
+        return difference.expected if difference else step.expected
+
+    def expire(self, step: Expire) -> None:
+        time.sleep(step.seconds)
+        difference = self.difference(step)
+        if difference is None:
+            self.forget()
+        else:
+            assert difference.expected == REMEMBERED
+
+    def forget(self) -> None:
+        self.expired, self.remembered = self.remembered, {}
 
     def probe(self, step: Probe) -> None:
         """Try a probe's packets, and check each end and how often it came."""
         seen: Counter[Result] = Counter()
         chances: dict[Result, Fraction] = {}
+        difference = self.difference(step)
+        if difference is not None and difference.forgets:
+            self.forget()
         for source in self.sources(step):
             possible = self.possible(step, source)
             chances.update({end[:3]: chance for end, chance in possible.items()})
-            count = step.count or (TRIES if len(possible) > 1 else 3)
+            count = step.count or (self.way.tries if len(possible) > 1 else 3)
             if step.in_turn:
                 results = self.in_turn(step, source, count)
             else:
-                results = self.results(step, source, count, expects_reply(possible))
+                results = self.results(step, source, count, self.patience(possible))
                 check_possible(results, possible, step)
             # Only the first of several in turn was left to chance.
             seen.update(result[:3] for result in (results[:1] if step.in_turn else results))
-        if self.expired:
+        if self.expired and len(self.sources(step)) > 1:
             moved = [s for s, result in self.remembered.items() if self.expired.get(s) != result]
             assert moved, "session affinity did not expire"
-        check_spread(seen, chances)
+        if self.way.takes_turns:
+            check_turns(seen, chances)
+        else:
+            check_spread(seen, chances)
 
     def in_turn(self, step: Probe, source: str, count: int) -> list[Result]:
         """Try one after the other: what session affinity remembers narrows what is possible."""
         results = []
         for _ in range(count):
             possible = self.possible(step, source)
-            result = self.results(step, source, 1, expects_reply(possible))[0]
+            result = self.results(step, source, 1, self.patience(possible))[0]
             check_possible([result], possible, step)
             results.append(result)
             self.remembered[source] = result
@@ -218,20 +217,24 @@ class Run:
             source=source,
             destination=step.destination.of(self.family),
             port=step.port,
-            timeout=LONG,
+            timeout=self.way.patient,
         )
         self.held += 1
         check_possible([tuple(result)], self.possible(step, source), step)
 
-    def exchange(self, source: str) -> None:
-        """Check that every connection that `source` holds still carries bytes."""
+    def exchange(self, step: Exchange) -> None:
+        """Check that every connection that the source holds still carries bytes, or none."""
+        difference = self.difference(step)
+        carries = difference is None
+        assert carries or (difference and difference.expected == BROKEN)
+        timeout = self.way.patient if carries else self.way.brief
         for hold in range(self.held):
-            assert self.agent(source)("exchange", hold=hold, timeout=LONG)
+            assert self.agent(step.source)("exchange", hold=hold, timeout=timeout) == carries
 
     def possible(self, step: Probe | Open, source: str) -> dict[Result, Fraction]:
         """Return each end that a packet may have, as its sender sees it, with its chance.
 
-        Fails where the scenario's own words say something else.
+        Fails where the scenario's own words say something else than the rule graph.
         """
         packet = Packet(
             source=source,
@@ -242,21 +245,33 @@ class Run:
             remembered=frozenset(
                 endpoint_text(str(result[1]), int(result[2]), self.family)
                 for result in [self.remembered.get(source, ())]
-                if result
+                if len(result) > 1
             ),
         )
-        found: dict[Result, Fraction] = {}
-        meant: set[str | Reach] = set()
+        words: dict[str | Reach, Fraction] = {}
         for outcome in evaluate(self.graph, packet):
-            meant.add(self.in_words(packet, outcome.verdict))
-            end = self.seen_as(packet, outcome.verdict, step)
-            found[end] = found.get(end, Fraction(0)) + outcome.probability
-        stated = {step.expected} if isinstance(step.expected, str) else step.expected
+            word = self.in_words(packet, outcome.verdict)
+            words[word] = words.get(word, Fraction(0)) + outcome.probability
+        stated = spelled_out(step.expected)
         if packet.remembered:
-            assert meant <= stated, f"{step} remembers {packet.remembered}"
+            assert words.keys() <= stated, f"{step} remembers {packet.remembered}"
         else:
-            assert meant == stated, step
+            assert words.keys() == stated, step
+        difference = self.difference(step)
+        if difference is not None:
+            words = self.in_this_mode(difference, packet)
+        found: dict[Result, Fraction] = {}
+        for word, chance in words.items():
+            end = self.seen_as(packet, word, step)
+            found[end] = found.get(end, Fraction(0)) + chance
         return found
+
+    def in_this_mode(self, difference: Difference, packet: Packet) -> dict[str | Reach, Fraction]:
+        """Return the words of a difference with their chances; affinity narrows them, too."""
+        words = spelled_out(difference.expected)
+        last = self.remembered.get(packet.source, ())[1:3]
+        held = {w for w in words if isinstance(w, Reach) and (w.endpoint, w.port) == last}
+        return dict.fromkeys(held or words, Fraction(1, len(held or words)))
 
     def in_words(self, packet: Packet, verdict: Verdict) -> str | Reach:
         """Return a verdict as scenarios say it."""
@@ -272,27 +287,29 @@ class Run:
             case Pass():
                 return UNTOUCHED
 
-    def seen_as(self, packet: Packet, verdict: Verdict, step: Probe | Open) -> Result:
-        """Return what the sender sees of a verdict."""
-        if leaves_the_node(self.graph, packet, verdict):
-            return ("reply", "outside", packet.port, packet.source)
-        match verdict:
-            case Deliver(address, port, masquerade):
-                name = self.name_of(address)
+    def seen_as(self, packet: Packet, word: str | Reach, step: Probe | Open) -> Result:
+        """Return what the sender sees of an end that scenarios have a word for."""
+        match word:
+            case Reach(name, port, masquerade):
                 # Packets for a process of the node do not pass POSTROUTING, where
                 # masquerading is: asked for or not, they keep their source.
-                stays = name == "node" and packet.interface
-                masked = masquerade and not stays
+                masked = masquerade and not (name == "node" and packet.interface)
                 peer = MASQUERADED[name].of(self.family) if masked else packet.source
-                return ("reply", name, port, peer)
-            case Refuse("reject"):
+                is_own = name == step.source and packet.interface
+                # An answer to itself does not come back to the node for translation.
+                return ("timeout",) if is_own and not masked else ("reply", name, port, peer)
+            case "refused":
                 return ("refused",)
-            case Refuse():
-                return ("timeout",)
-            case Pass() if self.is_closed(packet):
-                return ("timeout",)
-            case Pass():
+            case "untouched":
                 return self.untouched[step]
+            case _:
+                return ("timeout",)
+
+    def patience(self, possible: Collection[Result]) -> float:
+        """Return how many seconds to wait: longest where every packet must be answered."""
+        if ("timeout",) not in possible:
+            return self.way.patient
+        return self.way.brief if len(possible) == 1 else (self.way.brief + self.way.patient) / 2
 
     def is_closed(self, packet: Packet) -> bool:
         """Whether the node's own rules close a port that no Service's health check opens."""
@@ -307,16 +324,17 @@ class Run:
     def sources(self, step: Probe | Open) -> list[str]:
         return [address.of(self.family) for address in PLACES[step.source].addresses]
 
-    def results(self, step: Probe, source: str, count: int, expects_reply: bool) -> list[Result]:
+    def results(self, step: Probe, source: str, count: int, timeout: float) -> list[Result]:
         """Send packets, and return what came of each."""
+        place = PLACES[step.source]
         results = self.agent(step.source)(
             "attempt",
             count=count,
-            source=source,
+            source=source if place.bound else ANY.of(self.family),
             destination=step.destination.of(self.family),
             port=step.port,
             protocol=step.protocol,
-            timeout=LONG if expects_reply else SHORT,
+            timeout=timeout,
         )
         return [tuple(result) for result in results]
 
@@ -330,13 +348,21 @@ def endpoint_text(name: str, port: int, family: IPFamily) -> str:
     return f"{address}:{port}" if family == "IPv4" else f"[{address}]:{port}"
 
 
-def expects_reply(possible: Iterable[Result]) -> bool:
-    return any(end != ("timeout",) for end in possible)
+def spelled_out(expected: Expected) -> frozenset[str | Reach]:
+    """Return the words that a step's ends may have."""
+    return frozenset([expected]) if isinstance(expected, str) else frozenset(expected)
 
 
 def check_possible(results: Iterable[Result], possible: Collection[Result], step: Step) -> None:
     for result in results:
         assert result in possible, f"not a possible end of {step}"
+
+
+def check_turns(seen: Mapping[Result, int], ends: Collection[Result]) -> None:
+    """Check that the ends came in turn, none more than once oftener than another."""
+    if len(ends) > 1:
+        counts = [seen.get(end, 0) for end in ends]
+        assert max(counts) - min(counts) <= 1, seen
 
 
 def check_spread(seen: Mapping[Result, int], chances: Mapping[Result, Fraction]) -> None:

@@ -1,0 +1,62 @@
+"""What is known to differ between modes, by the name that scenarios and documents use.
+
+Each sentence is also the first of its section in docs/explanation/ipvs-differences.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+DIFFERENCES: Mapping[str, str] = MappingProxyType(
+    {
+        "other-ports-refused": (
+            "A port of a Service's address that no Service has is refused, where iptables "
+            "mode leaves the packet alone."
+        ),
+        "no-node-ports-on-loopback": "Node ports do not answer on 127.0.0.1.",
+        "local-policy-falls-back": (
+            "A traffic policy Local without an endpoint on the node sends to the endpoints of "
+            "other nodes, where iptables mode drops the packet."
+        ),
+        "local-policy-refuses": (
+            "A Service that only has a cluster IP, with internalTrafficPolicy Local and no "
+            "endpoint on the node, refuses connections, where iptables mode drops them."
+        ),
+        "local-policy-for-all": (
+            "With externalTrafficPolicy Local, pods and the node itself get the endpoints on "
+            "the node too, where iptables mode gives them all endpoints."
+        ),
+        "no-hairpin-for-other-nodes": (
+            "A pod of another node that reaches itself through this node keeps its source "
+            "address, so the connection fails."
+        ),
+        "source-is-the-service": (
+            "A process of the node that binds to no address has the Service's address as its "
+            "source, where in iptables mode it has the node's."
+        ),
+        "node-passes-source-ranges": (
+            "Source ranges do not hold for a process of the node that binds to an address of "
+            "the node."
+        ),
+        "affinity-per-address": (
+            "Session affinity is remembered for each address and port of a Service by itself, "
+            "where iptables mode remembers it for the service port."
+        ),
+        "affinity-outlives-its-timeout": (
+            "Session affinity does not end before the client's last connection is forgotten, "
+            "for TCP two minutes after its end."
+        ),
+        "input-rules-apply": (
+            "Rules of the host's own in the chain INPUT, and its policy, apply to packets for "
+            "Services."
+        ),
+        "connections-end-with-the-service": (
+            "Connections break when their Service goes, where in iptables mode they live on."
+        ),
+        "refusals-leave-the-node": (
+            "Iptables mode does not refuse what the node itself sends to the external or load "
+            "balancer address of a Service without endpoints: the packet leaves the node."
+        ),
+    }
+)
