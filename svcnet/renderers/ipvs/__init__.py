@@ -3,10 +3,10 @@
 from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
 from svcnet.renderers.ipvs.document import document
 from svcnet.renderers.ipvs.part import RealServer, ServerKey, VirtualServer
-from svcnet.renderers.ipvs.program import program
+from svcnet.renderers.ipvs.program import additions, listing, program, removals
 from svcnet.renderers.ipvs.render import advance, delta, full
 from svcnet.renderers.ipvs.tables import IPVSTables
-from svcnet.renderers.ipvs.text import text
+from svcnet.renderers.ipvs.text import section, step_text, text
 
 __all__ = [
     "IPVSDelta",
@@ -15,10 +15,15 @@ __all__ = [
     "ServerChange",
     "ServerKey",
     "VirtualServer",
+    "additions",
     "advance",
     "delta",
     "document",
     "full",
+    "listing",
     "program",
+    "removals",
+    "section",
+    "step_text",
     "text",
 ]

@@ -16,7 +16,10 @@ from svcnet.renderers.ipvs.part import (
     node_port_addresses,
     render_service_port,
 )
+from svcnet.renderers.ipvs.sets import SETS, IPSet, max_elements
 from svcnet.renderers.ipvs.tables import IPVSTables
+
+Timeouts = tuple[int, int, int]
 
 
 @without_gc()
@@ -90,8 +93,26 @@ def _delta(
         servers=tuple(change for change in changes if change.before != change.after),
         added=tuple(sorted(added)),
         removed=tuple(sorted(removed)),
+        resized=_resized(before, after),
         rules=rules,
+        sysctls=dict(after.sysctls.items() - before.sysctls.items()),
+        timeouts=_timeouts(before.settings.ipvs.timeouts, after.settings.ipvs.timeouts),
     )
+
+
+def _resized(before: IPVSTables, after: IPVSTables) -> tuple[IPSet, ...]:
+    return tuple(
+        after.sets[definition]
+        for definition in SETS
+        if max_elements(before.sizes.get(definition, 0))
+        != max_elements(after.sizes.get(definition, 0))
+    )
+
+
+def _timeouts(before: Timeouts, after: Timeouts) -> Timeouts:
+    """Return the timeouts that changed, 0 for the others."""
+    tcp, fin, udp = (new if new != old else 0 for old, new in zip(before, after, strict=True))
+    return tcp, fin, udp
 
 
 def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) -> IPVSTables:

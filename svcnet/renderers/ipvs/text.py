@@ -1,39 +1,115 @@
-"""A sync as text for people and for the standard tools: one section a tool."""
+"""A sync, or a step, as text for people and for the standard tools: one section a tool."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
-from svcnet.renderers.ipvs.part import (
+from svcnet.renderers.ipvs.delta import IPVSDelta
+from svcnet.renderers.ipvs.messages import (
     PERSISTENT,
-    SOURCE_HASH,
-    RealServer,
-    ServerKey,
-    VirtualServer,
+    SCHED2,
+    DelDest,
+    DelService,
+    DestKey,
+    Message,
+    NewDest,
+    NewService,
+    Service,
+    SetConfig,
+    SetDest,
+    SetService,
 )
+from svcnet.renderers.ipvs.program import additions, program, removals
 from svcnet.renderers.ipvs.rules import JUMPS
-from svcnet.renderers.ipvs.sets import IPSet
-from svcnet.renderers.ipvs.tables import DUMMY_DEVICE, IPVSTables, by_address
+from svcnet.renderers.ipvs.sets import IPVS_IPS, IPSet
+from svcnet.renderers.ipvs.tables import DUMMY_DEVICE, IPVSTables
 
 _HALVES = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8000::/1")}
-_SERVICE_OPTION = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
+_SERVICE_OPTIONS = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
+_VERBS = {NewService: "-A", SetService: "-E", NewDest: "-a", SetDest: "-e"}
+# A set takes this name while it is filled anew: IPSET_MAXNAMELEN leaves no room for a suffix.
+_RESIZED = "SVCNET-RESIZED"
+
+
+class Section(NamedTuple):
+    """What one tool reads from standard input; ``tool`` is a key of :data:`COMMANDS`."""
+
+    tool: str
+    text: str
 
 
 def text(tables: IPVSTables, *, jumps: bool = False) -> str:
-    """Return every section under a heading that names its tool, in the order to load them."""
-    parts = []
-    for name, section in SECTIONS.items():
-        parts += [f"# {HEADINGS[name]}\n", section(tables)]
-        if name == "iptables" and jumps:
-            parts.append(jump_text())
-    return "".join(parts)
+    """Return every section under a heading that names its command, in the order to load them.
+
+    It is for people: not every tool takes the heading for a comment. With `jumps` the
+    iptables section has the jumps from the built-in chains as well.
+    """
+    found = (Section(tool, section(tables, tool, jumps=jumps)) for tool in SECTIONS)
+    return _headed(found, tables.family)
+
+
+def section(tables: IPVSTables, tool: str, *, jumps: bool = False) -> str:
+    """Return what one tool reads, exactly; `tool` is a key of :data:`COMMANDS`."""
+    found = SECTIONS[tool](tables)
+    return found + jump_text() if jumps and tool == "iptables" else found
+
+
+def step_text(delta: IPVSDelta) -> str:
+    """Return the sections of a step, under headings as in :func:`text`; empty for no change."""
+    return _headed(step_sections(delta), delta.family)
+
+
+def step_sections(delta: IPVSDelta) -> Iterator[Section]:
+    """Yield what to load for a step, one after the other.
+
+    Sets are filled before rules speak of them, and an address is there only while its
+    virtual server is: what goes, goes in the opposite order of what comes.
+    """
+    family = delta.family
+    names = {found.definition for found in delta.resized}
+    added = [entry for entry in delta.added if entry[0] not in names]
+    removed = [entry for entry in delta.removed if entry[0] not in names]
+    come = [entry for definition, entry in delta.added if definition is IPVS_IPS]
+    gone = [entry for definition, entry in delta.removed if definition is IPVS_IPS]
+    yield Section("sysctl", _sysctl_lines(delta.sysctls))
+    yield Section(
+        "ipset",
+        "".join(
+            [
+                *(_resize_lines(found) for found in delta.resized),
+                *(add_line(definition.name_in(family), entry) for definition, entry in added),
+            ]
+        ),
+    )
+    yield Section("iptables", delta.rules)
+    yield Section("ipvsadm", _ipvsadm_lines(additions(delta)))
+    yield Section("ip", address_lines("add", come) + address_lines("del", gone))
+    yield Section("ipvsadm", _ipvsadm_lines(removals(delta)))
+    yield Section(
+        "ipset",
+        "".join([del_line(definition.name_in(family), entry) for definition, entry in removed]),
+    )
+
+
+def _headed(sections: Iterable[Section], family: str) -> str:
+    return "".join(f"# {command(tool, family)}\n{text}" for tool, text in sections if text)
+
+
+def command(tool: str, family: str) -> str:
+    """Return the command that loads a tool's section."""
+    found = COMMANDS[tool]
+    return found.replace("iptables", "ip6tables", 1) if family == "IPv6" else found
 
 
 def sysctl_section(tables: IPVSTables) -> str:
     """Return what ``sysctl -p -`` reads."""
-    settings = tables.sysctls.items()
-    return "".join(f"{path.replace('/', '.')} = {value}\n" for path, value in settings)
+    return _sysctl_lines(tables.sysctls)
+
+
+def _sysctl_lines(settings: Mapping[str, int]) -> str:
+    return "".join(f"{path.replace('/', '.')} = {value}\n" for path, value in settings.items())
 
 
 def ipset_section(tables: IPVSTables) -> str:
@@ -44,9 +120,12 @@ def ipset_section(tables: IPVSTables) -> str:
     return "".join([*creates, *adds])
 
 
-def create_line(found: IPSet) -> str:
-    """Return the line of ``ipset restore`` that makes a set where it is not there."""
-    return f"create {found.name} {found.definition.type} {found.options} -exist\n"
+def create_line(found: IPSet, name: str = "") -> str:
+    """Return the line of ``ipset restore`` that makes a set where it is not there.
+
+    It gets its own name unless `name` is given.
+    """
+    return f"create {name or found.name} {found.definition.type} {found.options} -exist\n"
 
 
 def add_line(name: str, entry: str) -> str:
@@ -65,6 +144,18 @@ def kernel_entries(entry: str) -> tuple[str, ...]:
         return (entry,)
     place, _, network = entry.rpartition(",")
     return tuple(f"{place},{half}" for half in _HALVES[network])
+
+
+def _resize_lines(found: IPSet) -> str:
+    """Return the lines of ``ipset restore`` that give a set another bound: only a new one has."""
+    return "".join(
+        [
+            create_line(found, _RESIZED),
+            *(add_line(_RESIZED, entry) for entry in found.entries),
+            f"swap {_RESIZED} {found.name}\n",
+            f"destroy {_RESIZED}\n",
+        ]
+    )
 
 
 def iptables_section(tables: IPVSTables) -> str:
@@ -86,30 +177,41 @@ def jump_text() -> str:
 
 
 def ipvsadm_section(tables: IPVSTables) -> str:
-    """Return what ``ipvsadm --restore`` reads."""
-    servers = sorted(tables.servers.values(), key=lambda server: by_address(*server.key))
-    return "".join(line for server in servers for line in server_lines(server))
+    """Return what ``ipvsadm --restore`` reads, for a machine without these virtual servers."""
+    return _ipvsadm_lines(program(tables))
 
 
-def server_lines(server: VirtualServer) -> Iterator[str]:
-    """Yield the line of ``ipvsadm --restore`` for a virtual server, and one a real server."""
-    key = service_option(server.key)
-    persistent = f" -p {server.timeout}" if server.flags & PERSISTENT else ""
-    flags = " -b flag-2" if server.flags & SOURCE_HASH else ""
-    yield f"-A {key} -s {server.scheduler}{persistent}{flags}\n"
-    for real in server.real_servers:
-        yield f"-a {key} -r {place(real)} -m -w {real.weight}\n"
+def _ipvsadm_lines(messages: Iterable[Message]) -> str:
+    return "".join(f"{_ipvsadm_line(message)}\n" for message in messages)
 
 
-def service_option(key: ServerKey) -> str:
+def _ipvsadm_line(message: Message) -> str:
+    """Return a change as the arguments that ipvsadm takes for it."""
+    match message:
+        case NewService(service) | SetService(service):
+            return f"{_VERBS[type(message)]} {_key(service)} {_scheduling(service)}"
+        case DelService(service):
+            return f"-D {_key(service)}"
+        case NewDest(service, dest) | SetDest(service, dest):
+            place = f"{_key(service)} -r {dest.key}"
+            return f"{_VERBS[type(message)]} {place} -m -w {dest.weight}"
+        case DelDest(service, dest):
+            return f"-d {_key(service)} -r {dest.key}"
+        case SetConfig(timeouts):
+            return f"--set {timeouts.tcp} {timeouts.tcp_fin} {timeouts.udp}"
+        case _:
+            raise ValueError(f"ipvsadm has no line for {message}")
+
+
+def _key(service: Service) -> str:
     """Return how ipvsadm names a virtual server, such as ``-t 10.96.0.1:80``."""
-    return f"{_SERVICE_OPTION[key.protocol]} {place(key)}"
+    return f"{_SERVICE_OPTIONS[service.protocol]} {DestKey(service.address, service.port)}"
 
 
-def place(server: ServerKey | RealServer) -> str:
-    """Return ``address:port``, IPv6 in brackets."""
-    address, port = server[:2]
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+def _scheduling(service: Service) -> str:
+    persistent = f" -p {service.timeout}" if service.flags & PERSISTENT else ""
+    flags = " -b flag-2" if service.flags & SCHED2 else ""
+    return f"-s {service.scheduler}{persistent}{flags}"
 
 
 def ip_section(tables: IPVSTables) -> str:
@@ -136,7 +238,7 @@ SECTIONS: Mapping[str, Callable[[IPVSTables], str]] = MappingProxyType(
 )
 """The sections by tool, in the order that leaves no address without a server."""
 
-HEADINGS: Mapping[str, str] = MappingProxyType(
+COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "sysctl": "sysctl -p -",
         "ipset": "ipset restore",
@@ -145,4 +247,4 @@ HEADINGS: Mapping[str, str] = MappingProxyType(
         "ip": "ip -batch -",
     }
 )
-"""How each section is loaded."""
+"""How each section is loaded, in IPv4."""
