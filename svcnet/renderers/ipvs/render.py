@@ -33,7 +33,7 @@ def full(graph: RuleGraph) -> IPVSTables:
     for name, fragment in graph.fragments.items():
         part = parts[name] = render_service_port(fragment, settings, addresses)
         for server in part.servers:
-            claims[server.key] = (*claims.get(server.key, ()), name)
+            claims[server.key] = _claimed(claims.get(server.key, ()), name)
         for entry in part.entries:
             uses[entry] = uses.get(entry, 0) + 1
     sizes = Counter(definition for definition, _ in uses)
@@ -115,6 +115,10 @@ def _timeouts(before: Timeouts, after: Timeouts) -> Timeouts:
     return tcp, fin, udp
 
 
+def _claimed(names: tuple[FragmentName, ...], name: FragmentName) -> tuple[FragmentName, ...]:
+    return tuple(sorted((*names, name))) if names else (name,)
+
+
 def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) -> IPVSTables:
     """Return `tables` without the parts of some fragments, and with those of others."""
     addresses = node_port_addresses(tables.settings)
@@ -135,7 +139,7 @@ def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) ->
     for fragment in come:
         part = parts[fragment.name] = render_service_port(fragment, tables.settings, addresses)
         for server in part.servers:
-            claims[server.key] = (*claims.get(server.key, ()), fragment.name)
+            claims[server.key] = _claimed(claims.get(server.key, ()), fragment.name)
         for entry in part.entries:
             count = uses.get(entry, 0)
             uses[entry] = count + 1
