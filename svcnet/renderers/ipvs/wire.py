@@ -213,7 +213,7 @@ def encode(
                 body = b""
         return _request(_COMMANDS[type(message)], family_id, flags, sequence, body)
     except (struct.error, OSError, OverflowError) as error:
-        raise ValueError(f"cannot encode {message}: {error}") from error
+        raise ValueError(f"cannot encode {message!r}: {error}") from error
 
 
 def encode_all(
@@ -237,7 +237,7 @@ def encode_all(
             body = key + _dest(message.dest)
             yield _request(_COMMANDS[type(message)], family_id, flags, sequence, body)
         except (struct.error, OSError, OverflowError) as error:
-            raise ValueError(f"cannot encode {message}: {error}") from error
+            raise ValueError(f"cannot encode {message!r}: {error}") from error
 
 
 def encode_family_request(sequence: int = 0) -> bytes:
