@@ -9,7 +9,9 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import svcnet
 from svcnet.compiler import compile_state, node_view, recompile
+from svcnet.errors import UsageError
 from svcnet.graph import RuleGraph, diff
 from svcnet.models import (
     ClusterState,
@@ -22,6 +24,7 @@ from svcnet.models import (
     ServicePort,
 )
 from svcnet.models.state import ClusterObject
+from svcnet.renderers.iptables import full as full_iptables
 from svcnet.renderers.ipvs import IPVSTables, advance, delta, document, full
 from svcnet.renderers.ipvs.render import between
 from svcnet.renderers.ipvs.sets import MAX_ELEMENTS
@@ -157,6 +160,20 @@ def test_a_step_follows_a_change_of_settings(
     assert machine == wanted
 
 
+def test_public_verbs() -> None:
+    """``render`` and ``render_delta`` take the mode; one that is not there is a UsageError."""
+    old = graph_of([make_node(), make_service()])
+    new = graph_of([make_node(), make_service(), make_slice("web", "10.244.1.5")])
+    step = diff(old, new)
+    assert svcnet.render(new, mode="ipvs") == full(new)
+    assert svcnet.render_delta(step, mode="ipvs") == delta(step)
+    assert svcnet.render(new) == svcnet.render(new, mode="iptables") == full_iptables(new)
+    assert svcnet.render_delta(step).text == svcnet.render_delta(step, mode="iptables").text
+    for verb, value in ((svcnet.render, new), (svcnet.render_delta, step)):
+        with pytest.raises(UsageError, match="there is no mode 'nftables'"):
+            verb(value, mode="nftables")  # type: ignore[call-overload]
+
+
 def test_nothing_changed() -> None:
     """A step that changes nothing is false, and empty text."""
     graph = graph_of([make_node(), make_service(), make_slice("web", "10.244.1.5")])
@@ -241,6 +258,19 @@ def test_a_step_past_a_sets_bound_makes_it_anew() -> None:
     ]
     assert not any("add KUBE-CLUSTER-IP" in line for line in lines)
     assert Machine.of(before).bounds["KUBE-CLUSTER-IP"] == MAX_ELEMENTS
+
+
+def test_a_step_to_other_settings() -> None:
+    """Kernel settings and timeouts come before all else, in one order, only where they changed."""
+    ipvs = IPVSConfiguration(strict_arp=True, tcp_timeout=900.0, udp_timeout=30.0)
+    assert step_text(between(tables_of(), tables_of(ipvs=ipvs))) == (
+        "# sysctl -p -\n"
+        "net.ipv4.conf.all.arp_announce = 2\n"
+        "net.ipv4.conf.all.arp_ignore = 1\n"
+        "# ipvsadm --restore\n"
+        "--set 900 0 30\n"
+    )
+    assert not between(tables_of(ipvs=ipvs), tables_of())
 
 
 def test_a_source_range_of_everything_is_two_halves() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from immutables import Map
 
@@ -95,9 +95,14 @@ def _delta(
         removed=tuple(sorted(removed)),
         resized=_resized(before, after),
         rules=rules,
-        sysctls=dict(after.sysctls.items() - before.sysctls.items()),
+        sysctls=_sysctls(before.sysctls, after.sysctls),
         timeouts=_timeouts(before.settings.ipvs.timeouts, after.settings.ipvs.timeouts),
     )
+
+
+def _sysctls(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Return the settings that came or changed; one that is not asked for stays as it is."""
+    return {path: value for path, value in after.items() if before.get(path) != value}
 
 
 def _resized(before: IPVSTables, after: IPVSTables) -> tuple[IPSet, ...]:

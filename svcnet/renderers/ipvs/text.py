@@ -51,7 +51,7 @@ def text(tables: IPVSTables, *, jumps: bool = False) -> str:
 
 
 def section(tables: IPVSTables, tool: str, *, jumps: bool = False) -> str:
-    """Return what one tool reads, exactly; `tool` is a key of :data:`COMMANDS`."""
+    """Return exactly what one tool reads: sysctl, ipset, iptables, ipvsadm or ip."""
     found = SECTIONS[tool](tables)
     return found + jump_text() if jumps and tool == "iptables" else found
 

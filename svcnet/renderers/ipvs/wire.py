@@ -186,9 +186,9 @@ def encode(
 ) -> bytes:
     """Return `message` as one netlink message for the generic netlink family `family_id`.
 
-    The kernel answers each request with an :class:`Acknowledgement`; without `acknowledge`
+    The kernel answers each request with an ``Acknowledgement``; without `acknowledge`
     only those that it refuses. What lists many things (``GetDest``, and ``GetService`` of
-    all) ends with :class:`Done` instead. Raises ValueError for what has no such form: text
+    all) ends with ``Done`` instead. Raises ValueError for what has no such form: text
     that is no address of the family, a number that does not fit its place.
     """
     flags = _NLM_F_REQUEST | _NLM_F_ACK if acknowledge else _NLM_F_REQUEST
