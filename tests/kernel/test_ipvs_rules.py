@@ -14,7 +14,7 @@ from svcnet.renderers.ipvs.sets import CLUSTER_IP, IPSet
 from svcnet.renderers.ipvs.text import step_sections
 from svcnet.testing import make_service
 from tests.kernel.ipvs.netlink import own_namespace, run
-from tests.renderers.test_ipvs import tables_of
+from tests.renderers.ipvs_model import tables_of
 from tests.test_conformance import CASES, compile_case
 
 pytestmark = pytest.mark.kernel

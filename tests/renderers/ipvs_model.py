@@ -1,10 +1,16 @@
-"""What a machine has in IPVS mode, as plain dictionaries that a step changes."""
+"""Short ways to tables of IPVS mode, and a machine that has them, as plain dictionaries."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attrs import define, field
 
-from svcnet.renderers.ipvs import IPVSDelta, IPVSTables, additions, program, removals
+from svcnet.compiler import compile_state, node_view
+from svcnet.graph import RuleGraph
+from svcnet.models import ClusterState, Host, KubeProxyConfiguration
+from svcnet.models.state import ClusterObject
+from svcnet.renderers.ipvs import IPVSDelta, IPVSTables, additions, full, program, removals
 from svcnet.renderers.ipvs.messages import (
     DelDest,
     DelService,
@@ -19,6 +25,23 @@ from svcnet.renderers.ipvs.messages import (
     Timeouts,
 )
 from svcnet.renderers.ipvs.part import Entry
+from svcnet.testing import make_node
+
+
+def graph_of(
+    objects: Sequence[ClusterObject],
+    config: KubeProxyConfiguration | None = None,
+    host: Host | None = None,
+) -> RuleGraph:
+    """Return the graph of node-a for some objects."""
+    state = ClusterState.of(objects)
+    return compile_state(state, node_view(state, config, host, node="node-a"))
+
+
+def tables_of(*objects: ClusterObject, host: Host | None = None, **config: object) -> IPVSTables:
+    """Return the tables of a few objects on node-a, 192.0.2.10."""
+    configuration = KubeProxyConfiguration(**config)  # type: ignore[arg-type]
+    return full(graph_of([make_node(), *objects], configuration, host))
 
 
 @define

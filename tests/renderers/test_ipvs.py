@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from attrs import evolve
 from hypothesis import given, settings
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 import svcnet
 from svcnet.compiler import compile_state, node_view, recompile
 from svcnet.errors import UsageError
-from svcnet.graph import RuleGraph, diff
+from svcnet.graph import diff
 from svcnet.models import (
     ClusterState,
     Host,
@@ -31,22 +29,7 @@ from svcnet.renderers.ipvs.sets import MAX_ELEMENTS
 from svcnet.renderers.ipvs.text import step_sections, step_text
 from svcnet.testing import make_node, make_service, make_slice
 from tests import strategies
-from tests.renderers.ipvs_model import Machine
-
-
-def graph_of(
-    objects: Sequence[ClusterObject],
-    config: KubeProxyConfiguration | None = None,
-    host: Host | None = None,
-) -> RuleGraph:
-    state = ClusterState.of(objects)
-    return compile_state(state, node_view(state, config, host, node="node-a"))
-
-
-def tables_of(*objects: ClusterObject, host: Host | None = None, **config: object) -> IPVSTables:
-    """Return the tables of a few objects on node-a, 192.0.2.10."""
-    configuration = KubeProxyConfiguration(**config)  # type: ignore[arg-type]
-    return full(graph_of([make_node(), *objects], configuration, host))
+from tests.renderers.ipvs_model import Machine, graph_of, tables_of
 
 
 def entries_of(tables: IPVSTables) -> dict[str, tuple[str, ...]]:

@@ -27,7 +27,7 @@ from svcnet.renderers.ipvs.sets import LOAD_BALANCER_SOURCE_CIDR
 from svcnet.renderers.ipvs.text import command, kernel_entries, step_sections
 from svcnet.testing import make_node, make_service, make_slice
 from tests.kernel.ipvs.netlink import Kernel, own_namespace, read_sysctl, run
-from tests.renderers.test_ipvs import tables_of
+from tests.renderers.ipvs_model import tables_of
 from tests.test_conformance import CASES, compile_case
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs]
