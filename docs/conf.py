@@ -40,5 +40,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(collections|fractions|functools|io|os|pathlib|typing|types)\..*"),
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
+    # A named tuple keeps the name of an alias that stands for a few texts.
+    ("py:class", "Family|SetType"),
     ("py:.*", r"(attrs|click|immutables|netaddr)\..*"),
 ]

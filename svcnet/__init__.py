@@ -5,6 +5,7 @@ The verbs, in the order in which they are used::
     state = svcnet.load(["manifests/"]).state     # objects of a cluster
     graph = svcnet.compile(state)                 # what a node should do with packets
     text = svcnet.render(graph).text              # the same as iptables-restore text
+    tables = svcnet.render(graph, mode="ipvs")    # the same as virtual servers and sets
     step = svcnet.diff(old_graph, graph)          # what changed
     svcnet.apply(svcnet.render(graph))            # onto this machine (root)
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal, overload
 
 # Imports wait until a verb is called: ``import svcnet`` and ``svcnet --help`` cost nothing.
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.renderers.iptables import Delta, RestoreText
+    from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
     from svcnet.sources import Loaded
 
 __all__ = ["apply", "compile", "diff", "load", "render", "render_delta"]
@@ -60,11 +62,28 @@ def compile(
     return compile_state(state, node_view(state, config, host, node=node, family=family))
 
 
-def render(graph: RuleGraph) -> RestoreText:
-    """Return the iptables-restore text of a full sync; its ``text`` is a string."""
-    from svcnet.renderers.iptables import full
+@overload
+def render(graph: RuleGraph, mode: Literal["iptables"] = ...) -> RestoreText: ...
+@overload
+def render(graph: RuleGraph, mode: Literal["ipvs"]) -> IPVSTables: ...
+def render(
+    graph: RuleGraph, mode: Literal["iptables", "ipvs"] = "iptables"
+) -> RestoreText | IPVSTables:
+    """Return what a full sync puts on the node, in one mode of kube-proxy.
 
-    return full(graph)
+    For ``iptables`` that is restore text, whose ``text`` is a string. For ``ipvs`` it is
+    virtual servers, sets, addresses and restore text, as values;
+    :mod:`svcnet.renderers.ipvs` has the functions that write them. Raises
+    :class:`svcnet.errors.UsageError` for another mode.
+    """
+    if mode == "iptables":
+        from svcnet.renderers.iptables import full
+
+        return full(graph)
+    _must_be_ipvs(mode)
+    from svcnet.renderers.ipvs import full as full_ipvs
+
+    return full_ipvs(graph)
 
 
 def diff(old: RuleGraph, new: RuleGraph) -> GraphDiff:
@@ -74,11 +93,33 @@ def diff(old: RuleGraph, new: RuleGraph) -> GraphDiff:
     return diff_graphs(old, new)
 
 
-def render_delta(step: GraphDiff) -> Delta:
-    """Return the iptables-restore text that takes a machine from ``step.old`` to ``step.new``."""
-    from svcnet.renderers.iptables import delta
+@overload
+def render_delta(step: GraphDiff, mode: Literal["iptables"] = ...) -> Delta: ...
+@overload
+def render_delta(step: GraphDiff, mode: Literal["ipvs"]) -> IPVSDelta: ...
+def render_delta(
+    step: GraphDiff, mode: Literal["iptables", "ipvs"] = "iptables"
+) -> Delta | IPVSDelta:
+    """Return what takes a machine from ``step.old`` to ``step.new``, in one mode.
 
-    return delta(step)
+    For ``iptables`` that is restore text, for ``ipvs`` changes as values. Raises
+    :class:`svcnet.errors.UsageError` for another mode.
+    """
+    if mode == "iptables":
+        from svcnet.renderers.iptables import delta
+
+        return delta(step)
+    _must_be_ipvs(mode)
+    from svcnet.renderers.ipvs import delta as delta_ipvs
+
+    return delta_ipvs(step)
+
+
+def _must_be_ipvs(mode: str) -> None:
+    if mode != "ipvs":
+        from svcnet.errors import UsageError
+
+        raise UsageError(f"there is no mode {mode!r}; there are iptables and ipvs")
 
 
 def apply(artifact: RestoreText, *, dry_run: bool = False) -> Report:

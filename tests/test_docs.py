@@ -88,7 +88,8 @@ def test_blocks_with_root(page: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize("golden", sorted(ROOT.glob("examples/*/golden.*.txt")), ids=title)
 def test_golden_file(golden: Path, folder: Path) -> None:
-    command = f"svcnet render {golden.parent.relative_to(ROOT)} --check {golden}"
+    mode = golden.name.split(".")[1]
+    command = f"svcnet render {golden.parent.relative_to(ROOT)} --mode {mode} --check {golden}"
     assert shell([command], ()) == [""]
 
 

@@ -7,25 +7,80 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import evolve
+from attrs import evolve, frozen
 
 from svcnet.cli.common import Inputs, input_options, load_manifests, read_inputs, write_output
 from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
+    from svcnet.graph import GraphDiff, RuleGraph
+
+TOOLS = ("sysctl", "ipset", "iptables", "ipvsadm", "ip")
+
+
+@frozen
+class Form:
+    """How the rules are written, as the options say."""
+
+    output: str
+    section: str | None
+    jumps: bool
+    since: str | None
+
+    def check(self, mode: str) -> None:
+        """Raise UsageError for options that make no sense together, or not in `mode`."""
+        for wrong, why in (
+            (
+                mode != "ipvs" and self.output != "text",
+                f"--output {self.output} is for mode ipvs; mode {mode} has text",
+            ),
+            (
+                mode != "ipvs" and self.section,
+                f"--section is for mode ipvs; mode {mode} has one text for one tool",
+            ),
+            (self.section and self.output != "text", "--section is one of --output text"),
+            (
+                self.jumps and (self.output != "text" or self.section not in (None, "iptables")),
+                "--jumps are rules of iptables; the output that was asked for has none",
+            ),
+            (
+                self.since is not None and self.jumps,
+                "--jumps belongs to a full text; a machine that --since is for has them",
+            ),
+            (
+                self.since is not None and self.section,
+                "--section cuts a full text; the sections of a step take turns",
+            ),
+            (
+                self.since is not None and self.output == "json",
+                "--output json is a whole state; compare two, or see --output text or messages",
+            ),
+        ):
+            if wrong:
+                raise UsageError(why)
 
 
 @click.command("render")
 @input_options
 @click.option("--family", type=click.Choice(["ipv4", "ipv6"]), help="That of the Node by default.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json", "messages"]),
+    default="text",
+    show_default=True,
+    help="Text for the standard tools; in mode ipvs also a JSON document, or netlink messages.",
+)
+@click.option("--section", type=click.Choice(TOOLS), help="Mode ipvs: only one tool's text.")
+@click.option("-o", "--to", type=click.Path(path_type=Path), help="Write to a file.")
 @click.option("--jumps", is_flag=True, help="Add the jumps from the built-in chains.")
 @click.option("--check", type=click.Path(path_type=Path), help="Compare with a golden file.")
 @click.option("--since", metavar="OLD_PATH", help="Print only the step from older manifests.")
 def command(
     family: str | None,
-    output: Path | None,
+    output: str,
+    section: str | None,
+    to: Path | None,
     jumps: bool,
     check: Path | None,
     since: str | None,
@@ -34,32 +89,69 @@ def command(
     """Print the rules that a node would have for the manifests in PATH.
 
     PATH is a file, a folder, or - for standard input, which is also the default.
-    Standard output is exactly the text of a full sync for iptables-restore --noflush.
+
+    In mode iptables, standard output is exactly the text of a full sync for
+    iptables-restore --noflush. In mode ipvs it has a section for each tool, under a
+    heading for people; --section prints one, exactly as its tool reads it.
     """
-    if since is not None and jumps:
-        raise UsageError("--jumps belongs to a full text; a machine that --since is for has them")
+    form = Form(output, section, jumps, since)
     inputs = read_inputs(**options)
+    form.check(inputs.mode)
     view = inputs.view(family)
-    text = _full(inputs, view, jumps) if since is None else _delta(inputs, view, since, options)
+    if since is None:
+        text = _full(inputs, view, form)
+    else:
+        text = _delta(inputs.mode, _step(inputs, view, since, options), form)
     if check is not None:
         _compare(check, text)
     else:
-        write_output(text, output)
+        write_output(text, to)
 
 
-def _full(inputs: Inputs, view: NodeView, jumps: bool) -> str:
+def _full(inputs: Inputs, view: NodeView, form: Form) -> str:
     from svcnet.compiler import compile_state
+
+    graph = compile_state(inputs.state, view)
+    return _full_ipvs(graph, form) if inputs.mode == "ipvs" else _full_iptables(graph, form)
+
+
+def _full_iptables(graph: RuleGraph, form: Form) -> str:
     from svcnet.renderers.iptables import full
 
-    artifact = full(compile_state(inputs.state, view))
-    return artifact.text_with_jumps if jumps else artifact.text
+    artifact = full(graph)
+    return artifact.text_with_jumps if form.jumps else artifact.text
 
 
-def _delta(inputs: Inputs, view: NodeView, since: str, options: dict[str, Any]) -> str:
-    """Compile the old manifests for the same node and family, and write the step."""
+def _full_ipvs(graph: RuleGraph, form: Form) -> str:
+    from svcnet.renderers import ipvs
+
+    tables = ipvs.full(graph)
+    if form.output == "json":
+        return ipvs.document(tables)
+    if form.output == "messages":
+        return ipvs.listing(ipvs.program(tables))
+    if form.section is not None:
+        return ipvs.section(tables, form.section, jumps=form.jumps)
+    return ipvs.text(tables, jumps=form.jumps)
+
+
+def _delta(mode: str, step: GraphDiff, form: Form) -> str:
+    if mode != "ipvs":
+        from svcnet.renderers.iptables import delta
+
+        return delta(step).text
+    from svcnet.renderers import ipvs
+
+    change = ipvs.delta(step)
+    if form.output == "messages":
+        return ipvs.listing([*ipvs.additions(change), *ipvs.removals(change)])
+    return ipvs.step_text(change)
+
+
+def _step(inputs: Inputs, view: NodeView, since: str, options: dict[str, Any]) -> GraphDiff:
+    """Compile the old manifests for the same node and family, and return the step from them."""
     from svcnet.compiler import compile_state
     from svcnet.graph import diff
-    from svcnet.renderers.iptables import delta
 
     settings = view.settings
     before = evolve(inputs, state=load_manifests((since,), options["strict"]).state)
@@ -67,7 +159,7 @@ def _delta(inputs: Inputs, view: NodeView, since: str, options: dict[str, Any]) 
         raise UsageError(f"{since}: has no Node {settings.node_name!r}")
     before = evolve(before, node=settings.node_name)
     old = compile_state(before.state, before.view(settings.family.lower()))
-    return delta(diff(old, compile_state(inputs.state, view))).text
+    return diff(old, compile_state(inputs.state, view))
 
 
 def _compare(golden: Path, text: str) -> None:

@@ -46,7 +46,7 @@ class Endpoint:
 class EndpointSlice:
     """A slice of the endpoints of the Service that its kubernetes.io/service-name label names.
 
-    ``ipvs_weight`` is the annotation :data:`WEIGHT_ANNOTATION`: the weight of each of the
+    ``ipvs_weight`` is the annotation ``svcnet.io/ipvs-weight``: the weight of each of the
     slice's endpoints in IPVS mode, 0 for no new connections.
     """
 

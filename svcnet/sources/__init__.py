@@ -85,7 +85,7 @@ def load_config(path: str | os.PathLike[str]) -> KubeProxyConfiguration:
 
     Raises :class:`svcnet.errors.InputError` with every error.
     """
-    return _load_one(path, "a KubeProxyConfiguration", read_config)
+    return _load_one(path, "KubeProxyConfiguration", read_config)
 
 
 def load_host(path: str | os.PathLike[str]) -> Host:
@@ -93,11 +93,11 @@ def load_host(path: str | os.PathLike[str]) -> Host:
 
     Raises :class:`svcnet.errors.InputError` with every error.
     """
-    return _load_one(path, "a mapping of host facts", read_host)
+    return _load_one(path, "host facts", read_host)
 
 
 def _load_one(path: str | os.PathLike[str], what: str, read: Callable[[Fields], Value]) -> Value:
-    """Read a file that holds one mapping."""
+    """Read a file that holds one mapping, which findings call `what`."""
     findings = Findings()
     value = None
     for source in read_file(Path(path), findings):
@@ -108,9 +108,9 @@ def _load_one(path: str | os.PathLike[str], what: str, read: Callable[[Fields], 
             continue
         if len(documents) != 1 or type(documents[0]) is not dict:
             found = shown(documents[0]) if len(documents) == 1 else f"{len(documents)} documents"
-            findings.file_error(source.file, 0, f"must hold {what}, not {found}")
+            findings.file_error(source.file, 0, f"must hold one mapping, {what}, not {found}")
             continue
-        value = read(Fields(Place(source, 0, ()), findings, documents[0]))
+        value = read(Fields(Place(source, 0, (), what), findings, documents[0]))
     if value is None or findings.has_errors():
         raise InputError(findings.diagnostics())
     return value

@@ -15,12 +15,14 @@ node, which routes: packets between pods of one node pass its rules.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,18 @@ class Cluster:
     def run(self, name: str, *command: str, stdin: str = "") -> str:
         """Run a command in a namespace and return what it prints."""
         return run("ip", "netns", "exec", self.namespace(name), *command, stdin=stdin)
+
+    def inside(self, name: str, work: Callable[[], object]) -> None:
+        """Call `work` in a namespace, with a thread that has moved there."""
+
+        def moved() -> None:
+            with Path("/run/netns", self.namespace(name)).open() as file:
+                if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), 0):
+                    raise OSError(ctypes.get_errno(), "setns")
+            work()
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(moved).result()
 
     def build(self) -> None:
         for name in NAMESPACES:

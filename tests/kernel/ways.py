@@ -1,34 +1,22 @@
 """The ways to put rules on the small cluster's node, one a mode and kernel tool.
 
-Each loads what the renderer wrote with the standard tools, and follows a change by the
-delta alone.
+Iptables mode is loaded with the standard tools and IPVS mode with svcnet's executor; both
+follow a change by the delta alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Literal, Protocol
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
-from svcnet.graph import GraphDiff, RuleGraph
+from svcnet.executors import ipvs as executor
+from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
 from svcnet.renderers import iptables, ipvs
-from svcnet.renderers.ipvs import IPVSDelta, ServerChange, ServerKey, VirtualServer
-from svcnet.renderers.ipvs.part import Entry
-from svcnet.renderers.ipvs.sets import IPVS_IPS
-from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
-from svcnet.renderers.ipvs.text import (
-    SECTIONS,
-    add_line,
-    address_lines,
-    del_line,
-    jump_text,
-    place,
-    server_lines,
-    service_option,
-)
+from svcnet.renderers.ipvs import IPVSTables
 from tests.kernel.netns import Cluster
 from tests.kernel.scenarios import Mode
 
@@ -79,11 +67,14 @@ class Tables:
         self.cluster.run("node", command, *options, "--wait", "10", stdin=text)
 
     def close(self, ports: tuple[int, ...]) -> None:
-        lines = "".join(f"-A INPUT -p tcp --dport {port} -j DROP\n" for port in ports)
-        self.restore(f"*filter\n{lines}COMMIT\n", "--noflush")
+        self.restore(f"*filter\n{closing_lines('-A', ports)}COMMIT\n", "--noflush")
 
     def flush(self) -> None:
         self.restore(EMPTY_TABLES)
+
+
+def closing_lines(verb: str, ports: tuple[int, ...]) -> str:
+    return "".join(f"{verb} INPUT -p tcp --dport {port} -j DROP\n" for port in ports)
 
 
 @frozen
@@ -99,95 +90,43 @@ class IPTablesRules(Tables):
 
 @define
 class IPVSRules:
-    """IPVS mode.
+    """IPVS mode, put on the node by svcnet's own executor.
 
-    ``draining`` are the real servers that a change left without weight, so that their
-    connections live on, as kube-proxy does it for TCP.
+    Between scenarios its sets and chains stay, without anything of a Service.
     """
 
     tables: Tables
-    draining: set[tuple[ServerKey, str]] = field(factory=set)
+    state: IPVSTables | None = None
+    closing: str = ""
 
     def put(self, graph: RuleGraph) -> None:
-        tables = ipvs.full(graph)
-        texts = {name: section(tables) for name, section in SECTIONS.items()}
-        self.node("sysctl", "-qp", "-", stdin=texts["sysctl"])
-        self.node("ipset", "restore", stdin=texts["ipset"])
-        self.tables.restore(texts["iptables"] + jump_text(), "--noflush")
-        self.node("ipvsadm", "--restore", stdin=texts["ipvsadm"])
-        self.ip(texts["ip"])
+        self.state = ipvs.full(graph)
+        self.apply(self.state)
 
     def follow(self, diff: GraphDiff) -> None:
-        step = ipvs.delta(diff)
-        self.node("ipset", "restore", stdin=set_lines(step))
-        if step.rules:
-            self.tables.restore(step.rules, "--noflush")
-        lines = [line for change in step.servers for line in self.server_lines(change)]
-        self.node("ipvsadm", "--restore", stdin="".join(lines))
-        self.ip(
-            address_lines("add", dummy_addresses(step.added))
-            + address_lines("del", dummy_addresses(step.removed))
-        )
+        assert self.state is not None
+        self.state, step = ipvs.advance(self.state, diff)
 
-    def server_lines(self, change: ServerChange) -> Iterator[str]:
-        """Yield the lines of ``ipvsadm --restore`` for a virtual server that changed."""
-        key, before, after = change
-        if after is None:
-            self.draining = {(other, real) for other, real in self.draining if other != key}
-            yield f"-D {service_option(key)}\n"
-        elif before is None:
-            yield from server_lines(after)
-        else:
-            old, new = next(server_lines(before)), next(server_lines(after))
-            if old != new:
-                yield new.replace("-A", "-E", 1)
-            yield from self.real_server_lines(key, before, after)
+        def apply_step() -> None:
+            with executor.IPVS() as socket:
+                executor.apply_step(step, socket, variant="legacy")
 
-    def real_server_lines(
-        self, key: ServerKey, before: VirtualServer, after: VirtualServer
-    ) -> Iterator[str]:
-        service = service_option(key)
-        draining = {real for other, real in self.draining if other == key}
-        old, new = ({place(r): r.weight for r in s.real_servers} for s in (before, after))
-        for real in old.keys() - new.keys():
-            if key.protocol == "TCP":
-                self.draining.add((key, real))
-                yield f"-e {service} -r {real} -m -w 0\n"
-            else:
-                yield f"-d {service} -r {real}\n"
-        for real, weight in new.items():
-            if old.get(real) != weight:
-                self.draining.discard((key, real))
-                verb = "-e" if real in old or real in draining else "-a"
-                yield f"{verb} {service} -r {real} -m -w {weight}\n"
+        self.tables.cluster.inside("node", apply_step)
 
     def close(self, ports: tuple[int, ...]) -> None:
-        self.tables.close(ports)
+        self.closing = closing_lines("-A", ports)
+        self.tables.restore(f"*filter\n{self.closing}COMMIT\n", "--noflush")
 
     def flush(self) -> None:
-        self.draining.clear()
-        self.node("ipvsadm", "--clear")
-        self.tables.flush()
-        self.node("ipset", "destroy")
-        self.ip(f"link delete {DUMMY_DEVICE}\n")
+        if self.closing:
+            opening = self.closing.replace("-A", "-D")
+            self.tables.restore(f"*filter\n{opening}COMMIT\n", "--noflush")
+        if self.state is not None:
+            nothing = RuleGraph(NodeSettings(family=self.tables.family))
+            self.apply(ipvs.full(nothing))
 
-    def node(self, *command: str, stdin: str = "") -> None:
-        self.tables.cluster.run("node", *command, stdin=stdin)
-
-    def ip(self, lines: str) -> None:
-        self.node("ip", "-batch", "-", stdin=lines)
-
-
-def set_lines(step: IPVSDelta) -> str:
-    """Return the lines of ``ipset restore`` for a step."""
-    added = [add_line(kind.name_in(step.family), entry) for kind, entry in step.added]
-    removed = [del_line(kind.name_in(step.family), entry) for kind, entry in step.removed]
-    return "".join(added + removed)
-
-
-def dummy_addresses(entries: Iterable[Entry]) -> list[str]:
-    """Return those of the sets' entries that are addresses of the dummy device."""
-    return [entry for kind, entry in entries if kind is IPVS_IPS]
+    def apply(self, tables: IPVSTables) -> None:
+        self.tables.cluster.inside("node", lambda: executor.apply(tables, variant="legacy"))
 
 
 @frozen

@@ -33,6 +33,16 @@ ports:
 endpoints:
 - addresses: [10.244.1.5]
 """
+ENDPOINTS = """\
+apiVersion: v1
+kind: Endpoints
+metadata:
+  name: web
+  namespace: shop
+subsets:
+- addresses: [{ip: 10.244.1.5}]
+  ports: [{name: http, port: 8080}]
+"""
 
 
 def errors(text: str) -> list[tuple[int, str, str, str]]:
@@ -123,6 +133,13 @@ SERVICES = (
     ("10.96.0.10", "10.96.0.10\n  externalIPs: ['ff02::1']", 8, "spec.externalIPs[0]", "multi"),
     ("10.96.0.10", "10.96.0.10\n  externalIPs: [0.0.0.0]", 8, "spec.externalIPs[0]", "unspec"),
     ("10.96.0.10", "10.96.0.10\n  selector: {a: 1}", 8, "spec.selector.a", "string to a string"),
+    (
+        "namespace: shop",
+        "namespace: shop\n  annotations: {svcnet.io/ipvs-scheduler: RR}",
+        6,
+        "metadata.annotations['svcnet.io/ipvs-scheduler']",
+        "must be an IPVS scheduler: rr, wrr, lc,",
+    ),
     ("apiVersion: v1", "apiVersion: v2", 1, "apiVersion", "must be v1"),
     ("apiVersion: v1\n", "", 1, "apiVersion", "is required: v1"),
     ("kind: Service", "kind: ''", 1, "", "has no kind"),
@@ -272,6 +289,58 @@ SLICES = (
     ),
     ("[10.244.1.5]", "[10.244.1.5]\n  nodeName: A_b", 12, "endpoints[0].nodeName", "subdomain"),
 )
+
+
+WEIGHT = "svcnet.io/ipvs-weight"
+BAD_WEIGHTS = (
+    "-1",
+    "65536",
+    "1.5",
+    "ten",
+    "",
+    " 1",
+    "0x1",
+    "\N{ARABIC-INDIC DIGIT ONE}",
+    "100000000000",
+)
+
+
+@pytest.mark.parametrize("weight", BAD_WEIGHTS)
+def test_bad_weight(weight: str) -> None:
+    """An IPVS weight is a whole number from 0 to 65535, whichever object gives it."""
+    annotations = f"namespace: shop\n  annotations: {{{WEIGHT}: '{weight}'}}"
+    field = f"metadata.annotations['{WEIGHT}']"
+    ((line, _, path, message),) = errors(SLICE.replace("namespace: shop", annotations, 1))
+    assert (line, path) == (6, field)
+    assert "must be a whole number from 0 to 65535" in message
+    text = ENDPOINTS.replace("namespace: shop", annotations, 1)
+    assert [(at, path) for at, _, path, _ in errors(text)] == [(6, field)]
+
+
+def test_weight_that_is_no_text() -> None:
+    """Annotations are text: a bare number is as wrong as the API server finds it."""
+    text = SLICE.replace("namespace: shop", f"namespace: shop\n  annotations: {{{WEIGHT}: 5}}", 1)
+    assert [(line, path) for line, _, path, _ in errors(text)] == [
+        (6, f"metadata.annotations['{WEIGHT}']")
+    ]
+
+
+@pytest.mark.parametrize(("text", "weight"), [("0", 0), ("7", 7), ("65535", 65535), ("007", 7)])
+def test_weight(text: str, weight: int) -> None:
+    """The weight of a slice, or of Endpoints, is its endpoints'; without the annotation 1."""
+    annotations = f"namespace: shop\n  annotations: {{{WEIGHT}: '{text}'}}"
+    for manifest in (SLICE, ENDPOINTS):
+        (found,) = load_bytes(manifest.replace("namespace: shop", annotations, 1).encode()).objects
+        assert found.ipvs_weight == weight  # type: ignore[union-attr]
+        (plain,) = load_bytes(manifest.encode()).objects
+        assert plain.ipvs_weight == 1  # type: ignore[union-attr]
+
+
+def test_scheduler() -> None:
+    """The annotation of a Service arrives with its other annotations."""
+    annotations = "namespace: shop\n  annotations: {svcnet.io/ipvs-scheduler: mh}"
+    found = service(SERVICE.replace("namespace: shop", annotations))
+    assert found.annotations == {"svcnet.io/ipvs-scheduler": "mh"}
 
 
 @pytest.mark.parametrize(("old", "new", "line", "field", "message"), SLICES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from errno import EEXIST
 
 from attrs import frozen
 
@@ -10,14 +11,14 @@ from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands, Variant, choose_variant
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.ipvs import device, ipsets
-from svcnet.executors.ipvs.kernel import IPVS, Refused
+from svcnet.executors.ipvs.kernel import BATCH, IPVS
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.observe import SYS, Observed, key_of, observe
 from svcnet.executors.ipvs.plan import DRAIN, Plan, Step, plan, plan_step
 from svcnet.executors.ipvs.probe import require
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
-from svcnet.renderers.ipvs.messages import DelDest, DestKey, Message, Service, SetDest
+from svcnet.renderers.ipvs.messages import DelDest, DestKey, Message, NewDest, Service, SetDest
 
 
 @frozen
@@ -159,10 +160,20 @@ def _restore(commands: Commands, text: str) -> None:
 
 
 def _send(messages: Sequence[Message], ipvs: IPVS, artifact: IPVSTables | None) -> None:
-    try:
-        ipvs.send(messages)
-    except Refused as error:
-        service = getattr(error.message, "service", None)
-        origin = artifact and service and artifact.origin_of(key_of(service))
-        cause = f" (from {origin})" if origin else ""
-        raise ApplyError(f"{error}{cause}") from None
+    """Send changes. An endpoint that returns while it drains is told its weight instead."""
+    for start in range(0, len(messages), BATCH):
+        again: list[Message] = []
+        for refusal in ipvs.attempt(messages[start : start + BATCH]):
+            match refusal.message:
+                case NewDest(service, dest) if refusal.errno == EEXIST:
+                    again.append(SetDest(service, dest))
+                case _:
+                    raise ApplyError(f"{refusal}{_cause(refusal.message, artifact)}") from None
+        ipvs.send(again)
+
+
+def _cause(message: Message, artifact: IPVSTables | None) -> str:
+    """Say what in the input a message came from, where that can be told."""
+    service = getattr(message, "service", None)
+    origin = artifact.origin_of(key_of(service)) if artifact and service else None
+    return f" (from {origin})" if origin else ""

@@ -9,12 +9,12 @@ from svcnet.executors.iptables import Commands, parse_save
 from svcnet.executors.iptables.commands import VARIANTS, RestoreError
 from svcnet.executors.ipvs import device, ipsets, rules
 from svcnet.executors.ipvs.kernel import IPVS
-from svcnet.executors.ipvs.names import NEW, all_sets, draining
+from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.observe import Observed, observe
 from svcnet.executors.ipvs.plan import own_addresses
 from svcnet.renderers.ipvs.messages import DelService
+from svcnet.renderers.ipvs.sections import RESIZED, address_lines
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
-from svcnet.renderers.ipvs.text import address_lines
 
 
 def cleanup(family: str) -> tuple[str, ...]:
@@ -67,7 +67,9 @@ def _rules(family: str) -> Iterator[str]:
 
 def _sets(observed: Observed) -> Iterator[str]:
     """Destroy the sets; the one that tells that the others are ours goes last."""
-    own = [name for name in (NEW, *reversed(all_sets(observed.family))) if name in observed.sets]
+    own = [
+        name for name in (RESIZED, *reversed(all_sets(observed.family))) if name in observed.sets
+    ]
     ipsets.restore("".join(f"destroy {name}\n" for name in own))
     yield f"{len(own)} sets"
 

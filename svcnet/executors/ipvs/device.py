@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import if_nametoindex
 from typing import Any
 
 from attrs import frozen
@@ -30,15 +31,16 @@ def observe(family: str) -> Device | None:
 
     Raises ApplyError if another kind of device has its name.
     """
-    link = _link()
-    if link is None:
+    try:
+        if_nametoindex(DUMMY_DEVICE)
+    except OSError:
         return None
-    kind = link.get(("linkinfo", "kind"))
+    [link] = json.loads(run("iproute2", "ip", "-j", "-d", "address", "show", "dev", DUMMY_DEVICE))
+    kind = link.get("linkinfo", {}).get("info_kind")
     if kind != "dummy":
         raise ApplyError(f"{DUMMY_DEVICE} is no dummy device but of kind {kind}")
-    option = "-6" if family == "IPv6" else "-4"
-    found = json.loads(run("iproute2", "ip", "-j", option, "address", "show", "dev", DUMMY_DEVICE))
-    addresses = (each["local"] for device in found for each in device.get("addr_info", ()))
+    wanted = "inet6" if family == "IPv6" else "inet"
+    addresses = (each["local"] for each in link["addr_info"] if each["family"] == wanted)
     return Device(link.get("ifalias") == ALIAS, frozenset(addresses))
 
 
@@ -46,7 +48,7 @@ def make() -> None:
     """Make the device. Raises ApplyError."""
     with _route() as route:
         route.link("add", ifname=DUMMY_DEVICE, kind="dummy")
-        route.link("set", index=route.link_lookup(ifname=DUMMY_DEVICE)[0], ifalias=ALIAS)
+        route.link("set", index=if_nametoindex(DUMMY_DEVICE), ifalias=ALIAS)
 
 
 def remove() -> None:
@@ -58,12 +60,6 @@ def remove() -> None:
 def change_addresses(lines: str) -> None:
     """Carry out lines of ``ip -batch``. Raises ApplyError; lines before a bad one are done."""
     run("iproute2", "ip", "-batch", "-", stdin=lines)
-
-
-def _link() -> Any:
-    with _route() as route:
-        found = route.link_lookup(ifname=DUMMY_DEVICE)
-        return route.get_links(found[0])[0] if found else None
 
 
 @contextmanager

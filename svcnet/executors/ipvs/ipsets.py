@@ -9,7 +9,7 @@ from socket import AF_INET6, inet_pton
 from attrs import frozen
 
 from svcnet.executors.commands import find, run
-from svcnet.renderers.ipvs.text import kernel_entries
+from svcnet.renderers.ipvs.sections import kernel_entries
 from svcnet.renderers.ipvs.wire import address_text
 
 _MAX_ELEMENTS = re.compile(r" maxelem (\d+)")
@@ -38,7 +38,7 @@ def names() -> frozenset[str]:
 def save(wanted: Iterable[str]) -> Mapping[str, ObservedSet]:
     """Return those of the `wanted` sets that exist. Raises ApplyError."""
     there = names()
-    commands = "".join(f"save {name}\n" for name in wanted if name in there)
+    commands = "".join([f"save {name}\n" for name in wanted if name in there])
     return parse_save(run("ipset", "ipset", "restore", stdin=commands)) if commands else {}
 
 

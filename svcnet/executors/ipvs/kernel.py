@@ -97,20 +97,27 @@ class IPVS:
     def send(self, messages: Sequence[Message]) -> None:
         """Carry out changes in their order. Raises :class:`Refused` for the first that fails.
 
-        The kernel carries out a batch within the call that sends it, and goes on after
-        one that it refuses; nothing of the next batch is sent then.
+        Nothing of the next batch is sent then; see :meth:`attempt` for what is.
         """
         for start in range(0, len(messages), BATCH):
-            batch = messages[start : start + BATCH]
-            encoded = wire.encode_all(batch, self._family, acknowledge=False)
-            self.sent += len(batch)
-            try:
-                self._socket.send(b"".join(encoded))
-                refusals = wire.parse_acknowledgements(self._pending())
-                for refusal in refusals:
-                    raise Refused(batch[refusal.sequence - 1], refusal.errno, refusal.text)
-            except OSError as error:
-                raise _cannot(error) from None
+            for refusal in self.attempt(messages[start : start + BATCH]):
+                raise refusal
+
+    def attempt(self, batch: Sequence[Message]) -> list[Refused]:
+        """Carry out at most `BATCH` changes in one call, and return those that failed.
+
+        The kernel goes on after one that it refuses.
+        """
+        encoded = wire.encode_all(batch, self._family, acknowledge=False)
+        self.sent += len(batch)
+        try:
+            self._socket.send(b"".join(encoded))
+            return [
+                Refused(batch[refusal.sequence - 1], refusal.errno, refusal.text)
+                for refusal in wire.parse_acknowledgements(self._pending())
+            ]
+        except OSError as error:
+            raise _cannot(error) from None
 
     def _ask(self, message: Message) -> Iterable[object]:
         """Return the replies to a question, up to the one that ends them."""

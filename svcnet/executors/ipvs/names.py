@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from svcnet.renderers.ipvs.sets import SETS
 
-NEW = "SVCNET-NEW"
-"""The set that takes the place of one that has become too small, for a moment."""
-
 
 def draining(family: str) -> str:
     """Return the set of real servers that wait for their connections to end.

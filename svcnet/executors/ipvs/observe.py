@@ -13,9 +13,10 @@ from svcnet.executors.ipvs.device import Device
 from svcnet.executors.ipvs.ipsets import ObservedSet
 from svcnet.executors.ipvs.kernel import IPVS
 from svcnet.executors.ipvs.listing import Listing, Place, Real
-from svcnet.executors.ipvs.names import NEW, all_sets, draining
+from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.renderers.ipvs import ServerKey
 from svcnet.renderers.ipvs.messages import MADE_BY_SVCNET, Service, Timeouts
+from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.sets import (
     CLUSTER_IP,
     EXTERNAL_IP,
@@ -85,7 +86,7 @@ def observe(family: str, tables: ObservedTables, sysctls: Iterable[str], ipvs: I
         family=family,
         services=services,
         reals=listing.read(),
-        sets=ipsets.save((*all_sets(family), NEW)),
+        sets=ipsets.save((*all_sets(family), RESIZED)),
         device=device.observe(family),
         tables=tables,
         sysctls={path: read_sysctl(path) for path in sysctls},

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 from netaddr import IPAddress, IPNetwork
 
 from svcnet.executors.ipvs import rules
 from svcnet.executors.ipvs.device import ALIAS
 from svcnet.executors.ipvs.ipsets import as_saved, as_written
 from svcnet.executors.ipvs.listing import MASQUERADE, Place, Real
-from svcnet.executors.ipvs.names import NEW, draining
+from svcnet.executors.ipvs.names import draining
 from svcnet.executors.ipvs.observe import Observed
 from svcnet.renderers.ipvs import (
     IPVSDelta,
@@ -41,9 +41,9 @@ from svcnet.renderers.ipvs.messages import (
     Timeouts,
 )
 from svcnet.renderers.ipvs.program import dest_of, service_of
+from svcnet.renderers.ipvs.sections import RESIZED, address_lines
 from svcnet.renderers.ipvs.sets import IPVS_IPS, IPSet, SetDefinition
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
-from svcnet.renderers.ipvs.text import address_lines
 
 Tool = Literal["sysctl", "link", "ipset", "iptables", "ipvs", "address"]
 
@@ -107,6 +107,7 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
     held = IPVS_IPS.name_in(family)
     addresses = entries[held][1]
     entries[held] = (entries[held][0], addresses - _foreign_addresses(observed))
+    kept = _Excluded(wanted.settings.ipvs.exclude_cidrs)
     work = _Servers(drain)
     for key, server in servers.items():
         there = observed.services.get(key)
@@ -117,9 +118,9 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
         Step("ipset", (*_set_up(entries, observed), *work.entries(family))),
         Step("iptables", tuple(rules.changes(wanted.restore_text, observed.tables, family))),
         Step("ipvs", messages=(*_timeouts(wanted, observed), *work.messages)),
-        Step("address", _address_changes(addresses, observed)),
-        Step("ipvs", messages=tuple(_unwanted(wanted, observed))),
-        Step("ipset", tuple(_set_down(entries, observed))),
+        Step("address", _address_changes(addresses, observed, kept)),
+        Step("ipvs", messages=tuple(_unwanted(wanted, observed, kept))),
+        Step("ipset", tuple(_set_down(entries, observed, kept))),
         drained=work.drained,
         warnings=tuple(
             f"{key.address} port {key.port} {key.protocol} is a virtual server that svcnet did "
@@ -145,20 +146,39 @@ def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> Plan:
             )
             work.change(change.after, there, reals, None)
     family = delta.family
-    gone = [c.before for c in delta.servers if c.before is not None and c.after is None]
+    kept = _Excluded(delta.settings.ipvs.exclude_cidrs)
+    gone = [
+        change.before
+        for change in delta.servers
+        if change.before is not None and change.after is None and change.key.address not in kept
+    ]
+    resized = {found.definition for found in delta.resized}
+    added = [(d, entry) for d, entry in delta.added if d not in resized]
+    removed = [(d, e) for d, e in delta.removed if not kept.has_entry(e)]
+    timeouts = (SetConfig(Timeouts(*delta.timeouts)),) if any(delta.timeouts) else ()
     return _plan(
-        Step("ipset", (*_lines("add", delta.added, family), *work.entries(family))),
+        Step("sysctl", tuple(f"{path}={value}\n" for path, value in delta.sysctls.items())),
+        Step(
+            "ipset",
+            (
+                *(line for found in delta.resized for line in _resized(found, _saved(found))),
+                *_lines("add", added, family),
+                *work.entries(family),
+            ),
+        ),
         Step("iptables", (delta.rules,) if delta.rules else ()),
-        Step("ipvs", messages=tuple(work.messages)),
+        Step("ipvs", messages=(*timeouts, *work.messages)),
         Step(
             "address",
             (
                 *_addresses("add", (e for d, e in delta.added if d == IPVS_IPS)),
-                *_addresses("del", (e for d, e in delta.removed if d == IPVS_IPS)),
+                *_addresses("del", (e for d, e in removed if d == IPVS_IPS)),
             ),
         ),
         Step("ipvs", messages=tuple(DelService(service_of(server)) for server in gone)),
-        Step("ipset", tuple(_lines("del", delta.removed, family))),
+        Step(
+            "ipset", tuple(_lines("del", ((d, e) for d, e in removed if d not in resized), family))
+        ),
         drained=work.drained,
     )
 
@@ -264,14 +284,26 @@ def _foreign_addresses(observed: Observed) -> frozenset[str]:
     return observed.device.addresses - observed.entries(IPVS_IPS.name_in(observed.family))
 
 
-def _unwanted(wanted: IPVSTables, observed: Observed) -> Iterator[Message]:
-    """Delete what svcnet made and is not wanted, but nothing within excludeCIDRs."""
-    excluded = [IPNetwork(cidr) for cidr in wanted.settings.ipvs.exclude_cidrs]
+def _unwanted(wanted: IPVSTables, observed: Observed, kept: _Excluded) -> Iterator[Message]:
+    """Delete the virtual servers that svcnet made and that are not wanted."""
     for key, service in observed.services.items():
-        if key in wanted.servers or not observed.owns(key):
-            continue
-        if not any(IPAddress(key.address) in network for network in excluded):
+        if key not in wanted.servers and observed.owns(key) and key.address not in kept:
             yield DelService(service)
+
+
+class _Excluded:
+    """The addresses in excludeCIDRs: what is there of them is never removed."""
+
+    def __init__(self, cidrs: Iterable[str]) -> None:
+        self._networks = [IPNetwork(cidr) for cidr in cidrs]
+
+    def __contains__(self, address: object) -> bool:
+        return any(IPAddress(address) in network for network in self._networks)
+
+    def has_entry(self, entry: str) -> bool:
+        """Return whether an entry of a set is of such an address; a bare port is of none."""
+        address = entry.split(",", 1)[0]
+        return not address.isdigit() and address in self
 
 
 def _entries(
@@ -285,7 +317,11 @@ def _entries(
     elif foreign:
         portals = {f"{key.address},{key.protocol.lower()}:{key.port}" for key in foreign}
         entries = [entry for entry in entries if ",".join(entry.split(",")[:2]) not in portals]
-    return frozenset(part for entry in entries for part in as_saved(entry))
+    return _saved(evolve(found, entries=tuple(entries)))
+
+
+def _saved(found: IPSet) -> frozenset[str]:
+    return frozenset(part for entry in found.entries for part in as_saved(entry))
 
 
 Wanted = Mapping[str, tuple[IPSet, frozenset[str]]]
@@ -293,8 +329,8 @@ Wanted = Mapping[str, tuple[IPSet, frozenset[str]]]
 
 def _set_up(wanted: Wanted, observed: Observed) -> Iterator[str]:
     """Yield what makes each set be there, with room for its entries, and with all of them."""
-    if NEW in observed.sets:
-        yield f"destroy {NEW}\n"
+    if RESIZED in observed.sets:
+        yield f"destroy {RESIZED}\n"
     name = draining(observed.family)
     if name not in observed.sets:
         family = "inet6" if observed.family == "IPv6" else "inet"
@@ -305,16 +341,22 @@ def _set_up(wanted: Wanted, observed: Observed) -> Iterator[str]:
         if there is None:
             yield f"create {name} {create}"
         elif there.max_elements < each.max_elements and there.max_elements:
-            yield f"create {NEW} {create}"
-            yield from _set_lines("add", NEW, entries)
-            yield f"swap {NEW} {name}\ndestroy {NEW}\n"
+            yield from _resized(each, entries)
             continue
         yield from _set_lines("add", name, entries - observed.entries(name))
 
 
-def _set_down(wanted: Wanted, observed: Observed) -> Iterator[str]:
+def _resized(found: IPSet, entries: Iterable[str]) -> Iterator[str]:
+    """Yield what gives a set another bound: only a new one has."""
+    yield f"create {RESIZED} {found.definition.type} {found.options}\n"
+    yield from _set_lines("add", RESIZED, entries)
+    yield f"swap {RESIZED} {found.name}\ndestroy {RESIZED}\n"
+
+
+def _set_down(wanted: Wanted, observed: Observed, kept: _Excluded) -> Iterator[str]:
     for name, (_, entries) in wanted.items():
-        yield from _set_lines("del", name, observed.entries(name) - entries)
+        gone = observed.entries(name) - entries
+        yield from _set_lines("del", name, (e for e in gone if not kept.has_entry(e)))
 
 
 def _set_lines(verb: str, name: str, entries: Iterable[str]) -> Iterator[str]:
@@ -327,10 +369,12 @@ def _lines(verb: str, entries: Iterable[tuple[SetDefinition, str]], family: str)
         yield from _set_lines(verb, definition.name_in(family), as_saved(entry))
 
 
-def _address_changes(wanted: frozenset[str], observed: Observed) -> tuple[str, ...]:
+def _address_changes(
+    wanted: frozenset[str], observed: Observed, kept: _Excluded
+) -> tuple[str, ...]:
     """Put the wanted addresses on the device, and take off those that svcnet put there."""
     there = observed.device.addresses if observed.device else frozenset()
-    gone = own_addresses(observed) - wanted
+    gone = [address for address in own_addresses(observed) - wanted if address not in kept]
     return (*_addresses("add", wanted - there), *_addresses("del", gone))
 
 

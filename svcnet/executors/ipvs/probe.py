@@ -21,8 +21,8 @@ from svcnet.executors.ipvs import device, ipsets
 from svcnet.executors.ipvs.kernel import IPVS, NoIPVS, Refused
 from svcnet.renderers.ipvs import IPVSTables
 from svcnet.renderers.ipvs.messages import NewService, Service
+from svcnet.renderers.ipvs.sections import create_line
 from svcnet.renderers.ipvs.sets import IPVS_IPS
-from svcnet.renderers.ipvs.text import create_line
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 _EXAMPLES = {"IPv4": "192.0.2.1", "IPv6": "2001:db8::1"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from attrs import field, frozen
 
 from svcnet.graph import NodeSettings
 from svcnet.renderers.ipvs.part import Entry, ServerKey, VirtualServer
+from svcnet.renderers.ipvs.sets import IPSet
 
 
 class ServerChange(NamedTuple):
@@ -20,16 +22,25 @@ class ServerChange(NamedTuple):
 
 @frozen
 class IPVSDelta:
-    """What changed. ``rules`` is the whole restore text when any rule did, else empty."""
+    """What changed, by what it is.
+
+    ``resized`` are sets that have another bound, which takes making them anew, ``rules``
+    is the whole restore text when any rule changed, else empty, ``sysctls`` are those
+    that came or changed, and ``timeouts`` those of idle connections, 0 for no change.
+    """
 
     settings: NodeSettings = field(repr=False)
     servers: tuple[ServerChange, ...]
     added: tuple[Entry, ...]
     removed: tuple[Entry, ...]
+    resized: tuple[IPSet, ...]
     rules: str
+    sysctls: Mapping[str, int]
+    timeouts: tuple[int, int, int]
 
     def __bool__(self) -> bool:
-        return bool(self.servers or self.added or self.removed or self.rules)
+        entries = self.added or self.removed or self.resized
+        return bool(self.servers or entries or self.rules or self.sysctls or any(self.timeouts))
 
     @property
     def family(self) -> str:

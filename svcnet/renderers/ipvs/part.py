@@ -117,9 +117,9 @@ def render_service_port(
             out_filter.append(_out_filter(server.key))
     if fragment.health_check is not None and not _is_passed_over(fragment, node_addresses):
         entries.append((sets.HEALTH_CHECK_NODE_PORT, str(fragment.health_check.port)))
-    return Part(
-        fragment, tuple(servers), tuple(entries), tuple(out_filter), _health_check(fragment)
-    )
+    # One address in several roles is one virtual server, as the last of them wants it.
+    distinct = tuple({server.key: server for server in servers}.values())
+    return Part(fragment, distinct, tuple(entries), tuple(out_filter), _health_check(fragment))
 
 
 class _Servers:

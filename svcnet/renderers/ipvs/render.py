@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from immutables import Map
 
@@ -16,7 +16,10 @@ from svcnet.renderers.ipvs.part import (
     node_port_addresses,
     render_service_port,
 )
+from svcnet.renderers.ipvs.sets import SETS, IPSet, max_elements
 from svcnet.renderers.ipvs.tables import IPVSTables
+
+Timeouts = tuple[int, int, int]
 
 
 @without_gc()
@@ -30,7 +33,7 @@ def full(graph: RuleGraph) -> IPVSTables:
     for name, fragment in graph.fragments.items():
         part = parts[name] = render_service_port(fragment, settings, addresses)
         for server in part.servers:
-            claims[server.key] = (*claims.get(server.key, ()), name)
+            claims[server.key] = _claimed(claims.get(server.key, ()), name)
         for entry in part.entries:
             uses[entry] = uses.get(entry, 0) + 1
     sizes = Counter(definition for definition, _ in uses)
@@ -90,8 +93,35 @@ def _delta(
         servers=tuple(change for change in changes if change.before != change.after),
         added=tuple(sorted(added)),
         removed=tuple(sorted(removed)),
+        resized=_resized(before, after),
         rules=rules,
+        sysctls=_sysctls(before.sysctls, after.sysctls),
+        timeouts=_timeouts(before.settings.ipvs.timeouts, after.settings.ipvs.timeouts),
     )
+
+
+def _sysctls(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """Return the settings that came or changed; one that is not asked for stays as it is."""
+    return {path: value for path, value in after.items() if before.get(path) != value}
+
+
+def _resized(before: IPVSTables, after: IPVSTables) -> tuple[IPSet, ...]:
+    return tuple(
+        after.sets[definition]
+        for definition in SETS
+        if max_elements(before.sizes.get(definition, 0))
+        != max_elements(after.sizes.get(definition, 0))
+    )
+
+
+def _timeouts(before: Timeouts, after: Timeouts) -> Timeouts:
+    """Return the timeouts that changed, 0 for the others."""
+    tcp, fin, udp = (new if new != old else 0 for old, new in zip(before, after, strict=True))
+    return tcp, fin, udp
+
+
+def _claimed(names: tuple[FragmentName, ...], name: FragmentName) -> tuple[FragmentName, ...]:
+    return tuple(sorted((*names, name))) if names else (name,)
 
 
 def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) -> IPVSTables:
@@ -114,7 +144,7 @@ def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) ->
     for fragment in come:
         part = parts[fragment.name] = render_service_port(fragment, tables.settings, addresses)
         for server in part.servers:
-            claims[server.key] = (*claims.get(server.key, ()), fragment.name)
+            claims[server.key] = _claimed(claims.get(server.key, ()), fragment.name)
         for entry in part.entries:
             count = uses.get(entry, 0)
             uses[entry] = count + 1

@@ -128,6 +128,14 @@ HASH_SIZE = 1024
 MAX_ELEMENTS = 65536
 
 
+def max_elements(entries: int) -> int:
+    """Return the bound of a set with so many entries: kube-proxy's, doubled until all fit."""
+    bound = MAX_ELEMENTS
+    while bound < entries:
+        bound *= 2
+    return bound
+
+
 @frozen
 class IPSet:
     """One set with its entries, as text that ipset takes, in text order."""
@@ -143,11 +151,8 @@ class IPSet:
 
     @property
     def max_elements(self) -> int:
-        """How many entries the kernel lets in: kube-proxy's number, doubled until all fit."""
-        size = MAX_ELEMENTS
-        while size < len(self.entries):
-            size *= 2
-        return size
+        """How many entries the kernel lets in; see :func:`max_elements`."""
+        return max_elements(len(self.entries))
 
     @property
     def options(self) -> str:

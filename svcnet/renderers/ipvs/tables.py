@@ -23,8 +23,8 @@ class IPVSTables:
 
     It is kept as the ``parts`` that service ports add, with counts that make the next
     step as cheap as its change: ``claims`` are the service ports that have a virtual
-    server, nearly always one, ``uses`` how many have an entry of a set, and ``sizes``
-    how many entries a set has, if any.
+    server, nearly always one, in order; ``uses`` are how many have an entry of a set,
+    and ``sizes`` how many entries a set has, if any.
     """
 
     settings: NodeSettings
@@ -43,7 +43,7 @@ class IPVSTables:
         names = self.claims.get(key)
         if names is None:
             return None
-        servers = self.parts[max(names)].servers
+        servers = self.parts[names[-1]].servers
         return next(server for server in servers if server.key == key)
 
     def origin_of(self, key: ServerKey) -> Origin | None:

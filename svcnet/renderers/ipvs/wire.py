@@ -186,9 +186,9 @@ def encode(
 ) -> bytes:
     """Return `message` as one netlink message for the generic netlink family `family_id`.
 
-    The kernel answers each request with an :class:`Acknowledgement`; without `acknowledge`
+    The kernel answers each request with an ``Acknowledgement``; without `acknowledge`
     only those that it refuses. What lists many things (``GetDest``, and ``GetService`` of
-    all) ends with :class:`Done` instead. Raises ValueError for what has no such form: text
+    all) ends with ``Done`` instead. Raises ValueError for what has no such form: text
     that is no address of the family, a number that does not fit its place.
     """
     flags = _NLM_F_REQUEST | _NLM_F_ACK if acknowledge else _NLM_F_REQUEST
@@ -213,7 +213,7 @@ def encode(
                 body = b""
         return _request(_COMMANDS[type(message)], family_id, flags, sequence, body)
     except (struct.error, OSError, OverflowError) as error:
-        raise ValueError(f"cannot encode {message}: {error}") from error
+        raise ValueError(f"cannot encode {message!r}: {error}") from error
 
 
 def encode_all(
@@ -237,7 +237,7 @@ def encode_all(
             body = key + _dest(message.dest)
             yield _request(_COMMANDS[type(message)], family_id, flags, sequence, body)
         except (struct.error, OSError, OverflowError) as error:
-            raise ValueError(f"cannot encode {message}: {error}") from error
+            raise ValueError(f"cannot encode {message!r}: {error}") from error
 
 
 def encode_family_request(sequence: int = 0) -> bytes:

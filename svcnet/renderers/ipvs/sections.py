@@ -1,0 +1,250 @@
+"""A sync, or a step, as text for people and for the standard tools: one section a tool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from svcnet.renderers.ipvs.delta import IPVSDelta
+from svcnet.renderers.ipvs.messages import (
+    PERSISTENT,
+    SCHED2,
+    DelDest,
+    DelService,
+    DestKey,
+    Message,
+    NewDest,
+    NewService,
+    Service,
+    SetConfig,
+    SetDest,
+    SetService,
+)
+from svcnet.renderers.ipvs.program import additions, program, removals
+from svcnet.renderers.ipvs.rules import JUMPS
+from svcnet.renderers.ipvs.sets import IPVS_IPS, IPSet
+from svcnet.renderers.ipvs.tables import DUMMY_DEVICE, IPVSTables
+
+_HALVES = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8000::/1")}
+_SERVICE_OPTIONS = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
+_VERBS = {NewService: "-A", SetService: "-E", NewDest: "-a", SetDest: "-e"}
+RESIZED = "SVCNET-RESIZED"
+"""The name of a set while it is filled anew: IPSET_MAXNAMELEN leaves no room for a suffix."""
+
+
+class Section(NamedTuple):
+    """What one tool reads from standard input; ``tool`` is a key of :data:`COMMANDS`."""
+
+    tool: str
+    text: str
+
+
+def text(tables: IPVSTables, *, jumps: bool = False) -> str:
+    """Return every section under a heading that names its command, in the order to load them.
+
+    It is for people: not every tool takes the heading for a comment. With `jumps` the
+    iptables section has the jumps from the built-in chains as well.
+    """
+    found = (Section(tool, section(tables, tool, jumps=jumps)) for tool in SECTIONS)
+    return _headed(found, tables.family)
+
+
+def section(tables: IPVSTables, tool: str, *, jumps: bool = False) -> str:
+    """Return exactly what one tool reads: sysctl, ipset, iptables, ipvsadm or ip."""
+    found = SECTIONS[tool](tables)
+    return found + jump_text() if jumps and tool == "iptables" else found
+
+
+def step_text(delta: IPVSDelta) -> str:
+    """Return the sections of a step, under headings as in :func:`text`; empty for no change."""
+    return _headed(step_sections(delta), delta.family)
+
+
+def step_sections(delta: IPVSDelta) -> Iterator[Section]:
+    """Yield what to load for a step, one after the other.
+
+    Sets are filled before rules speak of them, and an address is there only while its
+    virtual server is: what goes, goes in the opposite order of what comes.
+    """
+    family = delta.family
+    names = {found.definition for found in delta.resized}
+    added = [entry for entry in delta.added if entry[0] not in names]
+    removed = [entry for entry in delta.removed if entry[0] not in names]
+    come = [entry for definition, entry in delta.added if definition is IPVS_IPS]
+    gone = [entry for definition, entry in delta.removed if definition is IPVS_IPS]
+    yield Section("sysctl", _sysctl_lines(delta.sysctls))
+    yield Section(
+        "ipset",
+        "".join(
+            [
+                *(_resize_lines(found) for found in delta.resized),
+                *(add_line(definition.name_in(family), entry) for definition, entry in added),
+            ]
+        ),
+    )
+    yield Section("iptables", delta.rules)
+    yield Section("ipvsadm", _ipvsadm_lines(additions(delta)))
+    yield Section("ip", address_lines("add", come) + address_lines("del", gone))
+    yield Section("ipvsadm", _ipvsadm_lines(removals(delta)))
+    yield Section(
+        "ipset",
+        "".join([del_line(definition.name_in(family), entry) for definition, entry in removed]),
+    )
+
+
+def _headed(sections: Iterable[Section], family: str) -> str:
+    return "".join(f"# {command(tool, family)}\n{text}" for tool, text in sections if text)
+
+
+def command(tool: str, family: str) -> str:
+    """Return the command that loads a tool's section."""
+    found = COMMANDS[tool]
+    return found.replace("iptables", "ip6tables", 1) if family == "IPv6" else found
+
+
+def sysctl_section(tables: IPVSTables) -> str:
+    """Return what ``sysctl -p -`` reads."""
+    return _sysctl_lines(tables.sysctls)
+
+
+def _sysctl_lines(settings: Mapping[str, int]) -> str:
+    return "".join(f"{path.replace('/', '.')} = {value}\n" for path, value in settings.items())
+
+
+def ipset_section(tables: IPVSTables) -> str:
+    """Return what ``ipset restore`` reads; loading it twice is the same as once."""
+    found = sorted(tables.sets.values(), key=lambda each: each.name)
+    creates = [create_line(each) for each in found]
+    adds = [add_line(each.name, entry) for each in found for entry in each.entries]
+    return "".join([*creates, *adds])
+
+
+def create_line(found: IPSet, name: str = "") -> str:
+    """Return the line of ``ipset restore`` that makes a set where it is not there.
+
+    It gets its own name unless `name` is given.
+    """
+    return f"create {name or found.name} {found.definition.type} {found.options} -exist\n"
+
+
+def add_line(name: str, entry: str) -> str:
+    """Return the lines of ``ipset restore`` that make an entry be in a set."""
+    return "".join([f"add {name} {each} -exist\n" for each in kernel_entries(entry)])
+
+
+def del_line(name: str, entry: str) -> str:
+    """Return the lines of ``ipset restore`` that make an entry not be in a set."""
+    return "".join([f"del {name} {each} -exist\n" for each in kernel_entries(entry)])
+
+
+def kernel_entries(entry: str) -> tuple[str, ...]:
+    """Return the entries that stand for one in the kernel, whose sets hold no network /0."""
+    if not entry.endswith("/0"):
+        return (entry,)
+    place, _, network = entry.rpartition(",")
+    return tuple(f"{place},{half}" for half in _HALVES[network])
+
+
+def _resize_lines(found: IPSet) -> str:
+    """Return the lines of ``ipset restore`` that give a set another bound: only a new one has."""
+    return "".join(
+        [
+            create_line(found, RESIZED),
+            *(add_line(RESIZED, entry) for entry in found.entries),
+            f"swap {RESIZED} {found.name}\n",
+            f"destroy {RESIZED}\n",
+        ]
+    )
+
+
+def iptables_section(tables: IPVSTables) -> str:
+    """Return what ``iptables-restore --noflush`` reads."""
+    return tables.restore_text
+
+
+def jump_text() -> str:
+    """Return restore text for the jumps from the built-in chains, for a clean machine.
+
+    Restore text cannot say "unless it is there", so the chains are emptied first.
+    """
+    lines = []
+    for table in ("nat", "filter"):
+        mine = [jump for jump in JUMPS if jump.table == table]
+        lines += [f"*{table}", *(f"-F {chain}" for chain in dict.fromkeys(j.chain for j in mine))]
+        lines += [*(f"-I {jump.chain} {jump.rule}" for jump in mine), "COMMIT"]
+    return "\n".join(lines) + "\n"
+
+
+def ipvsadm_section(tables: IPVSTables) -> str:
+    """Return what ``ipvsadm --restore`` reads, for a machine without these virtual servers."""
+    return _ipvsadm_lines(program(tables))
+
+
+def _ipvsadm_lines(messages: Iterable[Message]) -> str:
+    return "".join(f"{_ipvsadm_line(message)}\n" for message in messages)
+
+
+def _ipvsadm_line(message: Message) -> str:
+    """Return a change as the arguments that ipvsadm takes for it."""
+    match message:
+        case NewService(service) | SetService(service):
+            return f"{_VERBS[type(message)]} {_key(service)} {_scheduling(service)}"
+        case DelService(service):
+            return f"-D {_key(service)}"
+        case NewDest(service, dest) | SetDest(service, dest):
+            place = f"{_key(service)} -r {dest.key}"
+            return f"{_VERBS[type(message)]} {place} -m -w {dest.weight}"
+        case DelDest(service, dest):
+            return f"-d {_key(service)} -r {dest.key}"
+        case SetConfig(timeouts):
+            return f"--set {timeouts.tcp} {timeouts.tcp_fin} {timeouts.udp}"
+        case _:
+            raise ValueError(f"ipvsadm has no line for {message}")
+
+
+def _key(service: Service) -> str:
+    """Return how ipvsadm names a virtual server, such as ``-t 10.96.0.1:80``."""
+    return f"{_SERVICE_OPTIONS[service.protocol]} {DestKey(service.address, service.port)}"
+
+
+def _scheduling(service: Service) -> str:
+    persistent = f" -p {service.timeout}" if service.flags & PERSISTENT else ""
+    flags = " -b flag-2" if service.flags & SCHED2 else ""
+    return f"-s {service.scheduler}{persistent}{flags}"
+
+
+def ip_section(tables: IPVSTables) -> str:
+    """Return what ``ip -batch -`` reads, for a machine that has no dummy device yet."""
+    return f"link add {DUMMY_DEVICE} type dummy\n{address_lines('add', tables.addresses)}"
+
+
+def address_lines(verb: str, addresses: Iterable[str]) -> str:
+    """Return the lines of ``ip -batch`` that put addresses on the dummy device, or take them."""
+    return "".join(
+        f"address {verb} {address}/{128 if ':' in address else 32} dev {DUMMY_DEVICE}\n"
+        for address in addresses
+    )
+
+
+SECTIONS: Mapping[str, Callable[[IPVSTables], str]] = MappingProxyType(
+    {
+        "sysctl": sysctl_section,
+        "ipset": ipset_section,
+        "iptables": iptables_section,
+        "ipvsadm": ipvsadm_section,
+        "ip": ip_section,
+    }
+)
+"""The sections by tool, in the order that leaves no address without a server."""
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "sysctl": "sysctl -p -",
+        "ipset": "ipset restore",
+        "iptables": "iptables-restore --noflush",
+        "ipvsadm": "ipvsadm --restore",
+        "ip": "ip -batch -",
+    }
+)
+"""How each section is loaded, in IPv4."""
