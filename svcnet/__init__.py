@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, overload
 # Imports wait until a verb is called: ``import svcnet`` and ``svcnet --help`` cost nothing.
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Report
+    from svcnet.executors.ipvs import Report as IPVSReport
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.renderers.iptables import Delta, RestoreText
@@ -122,13 +123,23 @@ def _must_be_ipvs(mode: str) -> None:
         raise UsageError(f"there is no mode {mode!r}; there are iptables and ipvs")
 
 
-def apply(artifact: RestoreText, *, dry_run: bool = False) -> Report:
-    """Bring this machine's rules to what `artifact` says, changing only what differs.
+@overload
+def apply(artifact: RestoreText, *, dry_run: bool = False) -> Report: ...
+@overload
+def apply(artifact: IPVSTables, *, dry_run: bool = False) -> IPVSReport: ...
+def apply(artifact: RestoreText | IPVSTables, *, dry_run: bool = False) -> Report | IPVSReport:
+    """Bring this machine to what `artifact` says, changing only what differs.
 
     Needs root (CAP_NET_ADMIN) in the network namespace that is meant. Raises
-    :class:`svcnet.errors.ApplyError` when the machine refuses; its rules are then what
-    they were before.
+    :class:`svcnet.errors.ApplyError` when the machine refuses. Iptables rules are then
+    what they were before; in mode ipvs what is served goes on being served.
     """
-    from svcnet.executors.iptables import apply as apply_iptables
+    from svcnet.renderers.iptables import RestoreText
 
-    return apply_iptables(artifact, dry_run=dry_run)
+    if isinstance(artifact, RestoreText):
+        from svcnet.executors.iptables import apply as apply_iptables
+
+        return apply_iptables(artifact, dry_run=dry_run)
+    from svcnet.executors.ipvs import apply as apply_ipvs
+
+    return apply_ipvs(artifact, dry_run=dry_run)

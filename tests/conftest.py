@@ -91,53 +91,56 @@ def in_guest(item: pytest.Item) -> bool:
 
 
 class GuestTests:
-    """Runs the tests marked `ipvs` in a guest, and hands on what comes of each."""
+    """Runs the tests marked `ipvs` in guests, one a folder, and hands on what comes of each."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.guest: Guest | None = None
+        self.guests: dict[Path, Guest] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=in_guest)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        chosen = [item.nodeid for item in session.items if in_guest(item)]
+        chosen = [item for item in session.items if in_guest(item)]
         if not chosen or self.config.option.collectonly or why_no_kernel():
             return
         from tests.kernel.uml.guest import Guest
 
         options = ("-p", "no:cacheprovider", "-q", "--tb=short")
         environment = {name: os.environ[name] for name in ("CI", "NO_COLOR") if name in os.environ}
-        self.guest = Guest.start([sys.executable, "-m", "pytest", *options, *chosen], environment)
+        for folder in dict.fromkeys(item.path.parent for item in chosen):
+            tests = [item.nodeid for item in chosen if item.path.parent == folder]
+            command = [sys.executable, "-m", "pytest", *options, *tests]
+            self.guests[folder] = Guest.start(command, environment)
 
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        if self.guest is None or not in_guest(item):
+        guest = self.guests.get(item.path.parent)
+        if guest is None or not in_guest(item):
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in self.reports(item):
+        for report in self.reports(item, guest):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
-    def reports(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
-        """Yield a test's reports from the guest; a failure where the guest ended without it."""
-        assert self.guest is not None
-        for value in self.guest.reports():
+    def reports(self, item: pytest.Item, guest: Guest) -> Iterator[pytest.TestReport]:
+        """Yield a test's reports from its guest; a failure where the guest ended without it."""
+        for value in guest.reports():
             if value["nodeid"] == item.nodeid:
                 yield self.config.hook.pytest_report_from_serializable(
                     config=self.config, data=value
                 )
                 if value["when"] == "teardown":
                     return
-        problem = f"the guest ended without this test. It printed:\n{self.guest.log()[-5000:]}"
+        problem = f"the guest ended without this test. It printed:\n{guest.log()[-5000:]}"
         yield pytest.TestReport(
             item.nodeid, item.location, dict(item.keywords), "failed", problem, "call"
         )
 
     def pytest_unconfigure(self) -> None:
-        if self.guest is not None:
-            self.guest.end()
+        for guest in self.guests.values():
+            guest.end()
 
 
 class GuestReports:

@@ -75,7 +75,8 @@ def missing(tables: IPVSTables, commands: Commands) -> tuple[str, ...]:
 
 def _ipvs(tables: IPVSTables) -> Iterator[str]:
     """Try each scheduler and protocol with a virtual server of its own."""
-    schedulers = sorted({server.scheduler for server in tables.servers.values()})
+    used = {server.scheduler for server in tables.servers.values()}
+    schedulers = sorted(used or {tables.settings.ipvs.scheduler})
     protocols = sorted({key.protocol for key in tables.servers})
     address = _EXAMPLES[tables.family]
     try:
