@@ -93,7 +93,7 @@ def test_messages_are_bytes_and_words() -> None:
     assert bytes.fromhex(text)[4:6] == bytes(2)
     (observed,) = decode(_of_a_family(bytes.fromhex(text)))
     assert observed.service == Service(  # type: ignore[union-attr]
-        "10.96.0.10", 80, flags=1, timeout=60
+        "10.96.0.10", 80, flags=MADE_BY_SVCNET | 1, timeout=60
     )
     assert not isinstance(observed, Acknowledgement)
     assert str(NewService(observed.service)) == comment  # type: ignore[union-attr]

@@ -241,7 +241,7 @@ def test_golden_bytes(message: Message, expected: str) -> None:
 @little_endian
 def test_golden_family_request() -> None:
     """The family is asked for by its name."""
-    expected = "20000000 1000 0500 07000000 00000000 03 01 0000 09000200 4950565300 000000"
+    expected = "20000000 1000 0100 07000000 00000000 03 01 0000 09000200 4950565300 000000"
     assert encode_family_request(7).hex() == expected.replace(" ", "")
 
 
