@@ -9,7 +9,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from svcnet.cli import main
-from svcnet.renderers.ipvs.messages import Acknowledgement, NewDest, NewService, Service
+from svcnet.renderers.ipvs.messages import (
+    MADE_BY_SVCNET,
+    Acknowledgement,
+    NewDest,
+    NewService,
+    Service,
+)
 from svcnet.renderers.ipvs.sections import COMMANDS
 from svcnet.renderers.ipvs.wire import decode
 

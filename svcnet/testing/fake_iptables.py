@@ -1,23 +1,8 @@
-"""Fakes and builders for tests, svcnet's own and its users'.
-
-:class:`FakeIPTables` loads restore text the way the kernel's tables would, without a
-kernel: enough to see that a text is well formed, and what it leaves behind.
-"""
+"""The filter and nat tables without a kernel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-from svcnet.models import (
-    Endpoint,
-    EndpointPort,
-    EndpointSlice,
-    Node,
-    Service,
-    ServicePort,
-)
-from svcnet.models.family import family_of
 
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
@@ -118,48 +103,3 @@ def _check_targets(chains: Mapping[str, Iterable[str]]) -> None:
             target = _target(rule)
             if target.startswith("KUBE-") and target not in chains:
                 raise RestoreError(f"{chain} jumps to {target}, which does not exist")
-
-
-def make_service(
-    name: str = "web", cluster_ip: str = "10.96.0.10", *, port: int = 80, **fields: Any
-) -> Service:
-    """Return a Service in namespace ``shop`` with one port ``http``; `fields` replace any."""
-    defaults: dict[str, Any] = {
-        "namespace": "shop",
-        "ports": (ServicePort(port, "http", target_port=8080),),
-        "cluster_ips": (cluster_ip,),
-        "ip_families": (family_of(cluster_ip),),
-    }
-    return Service(name=name, **(defaults | fields))
-
-
-def make_slice(
-    service: str = "web",
-    *endpoints: str | Endpoint,
-    name: str = "",
-    ports: tuple[EndpointPort, ...] = (EndpointPort(8080, "http"),),
-    namespace: str = "shop",
-    labels: Mapping[str, str] | None = None,
-) -> EndpointSlice:
-    """Return a slice of `service`; an endpoint may be text, ``address`` or ``address@node``."""
-    made = tuple(_endpoint(item) if isinstance(item, str) else item for item in endpoints)
-    return EndpointSlice(
-        namespace=namespace,
-        name=name or f"{service}-1",
-        service_name=service,
-        address_type=family_of(made[0].addresses[0]) if made else "IPv4",
-        ports=ports,
-        endpoints=made,
-        labels=labels or {},
-    )
-
-
-def _endpoint(text: str) -> Endpoint:
-    address, _, node = text.partition("@")
-    return Endpoint((address,), node_name=node)
-
-
-def make_node(name: str = "node-a", *addresses: str, zone: str = "", **fields: Any) -> Node:
-    """Return a Node, with the address 192.0.2.10 unless `addresses` are given."""
-    labels = {"topology.kubernetes.io/zone": zone} if zone else {}
-    return Node(name=name, addresses=addresses or ("192.0.2.10",), labels=labels, **fields)

@@ -1,0 +1,177 @@
+"""The plan of IPVS mode: where it leads, in what order, and what it leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svcnet.executors.ipvs import plan, plan_step
+from svcnet.executors.ipvs.listing import Place
+from svcnet.executors.ipvs.names import draining
+from svcnet.executors.ipvs.plan import Plan
+from svcnet.models.state import ClusterObject
+from svcnet.renderers.ipvs import IPVSTables, ServerKey
+from svcnet.renderers.ipvs.render import between
+from svcnet.testing import FakeIPVS, make_service, make_slice
+from tests import strategies
+from tests.renderers.ipvs_model import tables_of
+
+clusters = st.lists(strategies.objects, max_size=8)
+KEY = ServerKey("10.96.0.10", 80, "TCP")
+FIRST = Place("10.244.1.5", 8080)
+SECOND = Place("10.244.2.6", 8080)
+BOTH = (make_service(), make_slice("web", "10.244.1.5@node-a", "10.244.2.6@node-b"))
+ONE = (make_service(), make_slice("web", "10.244.1.5@node-a"))
+
+
+def applied(tables: IPVSTables, machine: FakeIPVS, **options: int) -> Plan:
+    planned = plan(tables, machine.observed(), **options)
+    machine.do(planned)
+    return planned
+
+
+def words(planned: Plan) -> list[str]:
+    return [line for step in planned.steps for line in step.text.splitlines()]
+
+
+def what_is_there(machine: FakeIPVS) -> object:
+    """Return the machine's state without entries that end by themselves."""
+    observed = machine.observed()
+    name = draining(machine.family)
+    return evolve(observed, sets={k: v for k, v in observed.sets.items() if k != name})
+
+
+def fresh(tables: IPVSTables, sysctls: dict[str, int]) -> FakeIPVS:
+    """Return a machine with nothing but `tables`, and settings that no plan takes back."""
+    machine = FakeIPVS()
+    machine.sysctls = dict(sysctls)
+    applied(tables, machine)
+    return machine
+
+
+@settings(max_examples=60)
+@given(st.lists(clusters, min_size=1, max_size=4), st.integers(0, 60))
+def test_any_history_leads_to_the_last_state(history: list[list[ClusterObject]], stop: int) -> None:
+    """Whatever was applied before, also in part, the last state is there; then nothing is left."""
+    machine = FakeIPVS()
+    for objects in history[:-1]:
+        planned = plan(tables_of(*objects), machine.observed(), drain=0)
+        for _, number in zip(machine.steps(planned.steps), range(stop), strict=False):
+            assert number < stop
+    last = tables_of(*history[-1])
+    applied(last, machine, drain=0)
+    assert what_is_there(machine) == what_is_there(fresh(last, machine.sysctls))
+    assert plan(last, machine.observed()).steps == ()
+
+
+@settings(max_examples=60)
+@given(clusters, clusters)
+def test_a_step_leads_where_an_apply_leads(
+    before: list[ClusterObject], after: list[ClusterObject]
+) -> None:
+    """From a known state, the step that looks at nothing arrives at the same."""
+    old, new = tables_of(*before), tables_of(*after)
+    machine = FakeIPVS()
+    applied(old, machine)
+    machine.do(plan_step(between(old, new), drain=0))
+    assert plan(new, machine.observed()).steps == ()
+
+
+@settings(max_examples=100)
+@given(clusters, clusters, st.booleans(), st.sampled_from([0, 900]))
+def test_what_is_served_before_and_after_is_served_all_the_while(
+    before: list[ClusterObject], after: list[ClusterObject], by_step: bool, drain: int
+) -> None:
+    """At no moment has a served address no server, or a server that it keeps no endpoint."""
+    old, new = tables_of(*before), tables_of(*after)
+    machine = FakeIPVS()
+    applied(old, machine)
+    planned = (
+        plan_step(between(old, new), drain) if by_step else plan(new, machine.observed(), drain)
+    )
+    kept = [
+        key for key, server in old.servers.items() if key in new.servers and server.real_servers
+    ]
+    kept = [key for key in kept if new.servers[key].real_servers]
+    for operation in machine.steps(planned.steps):
+        assert all(any(machine.reals[key].values()) for key in kept), operation
+        answering = {key.address for key in machine.servers}
+        assert (machine.addresses or set()) <= answering, operation
+
+
+def test_the_order_of_kinds() -> None:
+    """Sets come before rules, rules before servers, servers before addresses; and back."""
+    machine = FakeIPVS()
+    tools = [step.tool for step in applied(tables_of(*BOTH), machine).steps]
+    assert tools == ["sysctl", "link", "ipset", "iptables", "ipvs", "address"]
+    tools = [step.tool for step in applied(tables_of(), machine).steps]
+    assert tools == ["iptables", "address", "ipvs", "ipset"]
+
+
+def test_a_removed_endpoint_drains() -> None:
+    """It takes no new connections, and goes when it has none any more."""
+    machine = FakeIPVS()
+    applied(tables_of(*BOTH), machine)
+    machine.connections[KEY, SECOND] = 1
+    assert words(applied(tables_of(*ONE), machine, drain=60)) == [
+        "add SVCNET-DRAINING 10.244.2.6,6:8080,10.96.0.10 timeout 60 -exist",
+        "edit 10.96.0.10:80 TCP -> 10.244.2.6:8080 weight 0",
+    ]
+    assert words(applied(tables_of(*ONE), machine)) == []
+    machine.connections[KEY, SECOND] = 0
+    assert words(applied(tables_of(*ONE), machine)) == [
+        "delete 10.96.0.10:80 TCP -> 10.244.2.6:8080"
+    ]
+
+
+def test_a_draining_endpoint_goes_when_its_time_is_over() -> None:
+    """The kernel takes its entry out of the set; the next apply takes the endpoint away."""
+    machine = FakeIPVS()
+    applied(tables_of(*BOTH), machine)
+    machine.connections[KEY, SECOND] = 1
+    applied(tables_of(*ONE), machine)
+    machine.sets["SVCNET-DRAINING"][2].clear()
+    assert words(applied(tables_of(*ONE), machine)) == [
+        "delete 10.96.0.10:80 TCP -> 10.244.2.6:8080"
+    ]
+
+
+def test_an_endpoint_that_returns_gets_its_weight_back() -> None:
+    """While it drains, it is still there: nothing but its weight changes."""
+    machine = FakeIPVS()
+    applied(tables_of(*BOTH), machine)
+    machine.connections[KEY, SECOND] = 1
+    applied(tables_of(*ONE), machine)
+    assert words(applied(tables_of(*BOTH), machine)) == [
+        "edit 10.96.0.10:80 TCP -> 10.244.2.6:8080 weight 1"
+    ]
+
+
+def test_endpoints_of_datagrams_go_at_once() -> None:
+    """UDP and SCTP have no end of a connection to wait for; neither has a drain of 0."""
+    for protocol, drain in (("UDP", 900), ("SCTP", 900), ("TCP", 0)):
+        machine = FakeIPVS()
+        applied(tables_of(*with_protocol(BOTH, protocol)), machine)
+        planned = applied(tables_of(*with_protocol(ONE, protocol)), machine, drain=drain)
+        assert words(planned) == [f"delete 10.96.0.10:80 {protocol} -> 10.244.2.6:8080"]
+
+
+def with_protocol(objects: Iterable[ClusterObject], protocol: str) -> list[ClusterObject]:
+    return [
+        evolve(item, ports=tuple(evolve(port, protocol=protocol) for port in item.ports))  # type: ignore[union-attr]
+        for item in objects
+    ]
+
+
+def test_one_changed_weight_is_one_operation() -> None:
+    """A weight by annotation is told to the kernel by one message."""
+    machine = FakeIPVS()
+    applied(tables_of(*BOTH), machine)
+    heavy = (BOTH[0], evolve(BOTH[1], ipvs_weight=5))
+    assert words(applied(tables_of(*heavy), machine)) == [
+        "edit 10.96.0.10:80 TCP -> 10.244.1.5:8080 weight 5",
+        "edit 10.96.0.10:80 TCP -> 10.244.2.6:8080 weight 5",
+    ]
