@@ -36,8 +36,8 @@ _NAMES = {"6": "tcp", "17": "udp", "132": "sctp"}
 class FakeIPVS:
     """The machine that plans of one IP family are for, changed step by step.
 
-    What a kernel would refuse is a ValueError. ``connections`` are how many a real server
-    has; they are yours to set.
+    What a kernel would refuse is a ValueError. Yours to set are ``connections``, how many a
+    real server has, and ``device_is_ours``, whether svcnet made the dummy device.
     """
 
     def __init__(self, family: str = "IPv4") -> None:
@@ -47,6 +47,7 @@ class FakeIPVS:
         self.connections: dict[tuple[ServerKey, Place], int] = {}
         self.sets: dict[str, tuple[str, int, set[str]]] = {}
         self.addresses: set[str] | None = None
+        self.device_is_ours = True
         self.tables = FakeIPTables()
         self.sysctls: dict[str, int] = {}
         self.timeouts = Timeouts(900, 120, 300)
@@ -87,11 +88,18 @@ class FakeIPVS:
                 name: ObservedSet(kind, size, frozenset(entries))
                 for name, (kind, size, entries) in self.sets.items()
             },
-            device=None if self.addresses is None else Device(True, frozenset(self.addresses)),
+            device=None
+            if self.addresses is None
+            else Device(self.device_is_ours, frozenset(self.addresses)),
             tables=self._saved_tables(),
             sysctls=dict(self.sysctls),
             timeouts=self.timeouts,
         )
+
+    def _device(self) -> Device | None:
+        if self.addresses is None:
+            return None
+        return Device(self.device_is_ours, frozenset(self.addresses))
 
     def _saved_tables(self) -> ObservedTables:
         return ObservedTables(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.executors.ipvs import plan, plan_step
-from svcnet.executors.ipvs.listing import Place
+from svcnet.executors.ipvs.listing import Place, Real
 from svcnet.executors.ipvs.names import draining
 from svcnet.executors.ipvs.plan import Plan
+from svcnet.models import IPVSConfiguration
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import IPVSTables, ServerKey
+from svcnet.renderers.ipvs.messages import HASHED
+from svcnet.renderers.ipvs.program import service_of
 from svcnet.renderers.ipvs.render import between
 from svcnet.testing import FakeIPVS, make_service, make_slice
 from tests import strategies
@@ -175,3 +179,74 @@ def test_one_changed_weight_is_one_operation() -> None:
         "edit 10.96.0.10:80 TCP -> 10.244.1.5:8080 weight 5",
         "edit 10.96.0.10:80 TCP -> 10.244.2.6:8080 weight 5",
     ]
+
+
+@pytest.mark.parametrize("drain", [0, 900])
+@pytest.mark.parametrize("by_step", [True, False])
+def test_new_endpoints_come_before_all_old_ones_go(drain: int, by_step: bool) -> None:
+    """Where every endpoint is replaced, there is always one that takes connections."""
+    old = tables_of(*BOTH)
+    new = tables_of(BOTH[0], make_slice("web", "10.244.3.7@node-c"))
+    machine = FakeIPVS()
+    applied(old, machine)
+    planned = (
+        plan_step(between(old, new), drain) if by_step else plan(new, machine.observed(), drain)
+    )
+    assert all(any(machine.reals[KEY].values()) for _ in machine.steps(planned.steps))
+    assert machine.reals[KEY][Place("10.244.3.7", 8080)] == 1
+
+
+def test_foreign_servers_and_their_addresses_are_left_alone() -> None:
+    """A wanted server that another program made stays as it is, and no rule speaks of it."""
+    machine = FakeIPVS()
+    foreign = service_of(tables_of(*BOTH).servers[KEY])
+    foreign = evolve(foreign, flags=HASHED, scheduler="wlc")
+    machine.servers[KEY], machine.reals[KEY] = foreign, {FIRST: 7}
+    planned = applied(tables_of(*BOTH), machine)
+    assert len(planned.warnings) == 1
+    assert machine.servers[KEY] == foreign
+    assert machine.reals[KEY] == {FIRST: 7}
+    assert not machine.addresses
+    assert not machine.sets["KUBE-CLUSTER-IP"][2]
+    assert applied(tables_of(), machine).warnings == ()
+    assert machine.servers[KEY] == foreign
+
+
+def test_an_own_server_that_was_edited_is_known_by_its_entry() -> None:
+    """ipvsadm -E takes svcnet's mark off; the sets still tell whose the server is."""
+    machine = FakeIPVS()
+    applied(tables_of(*BOTH), machine)
+    machine.servers[KEY] = evolve(machine.servers[KEY], flags=HASHED, scheduler="lc")
+    assert words(applied(tables_of(*BOTH), machine)) == ["edit 10.96.0.10:80 TCP scheduler rr"]
+
+
+def test_addresses_of_others_on_a_device_of_others() -> None:
+    """An address that svcnet found on a device that it did not make stays when it leaves."""
+    machine = FakeIPVS()
+    machine.addresses = {"10.96.0.10", "10.1.1.1"}
+    machine.device_is_ours = False
+    applied(tables_of(*BOTH), machine)
+    applied(tables_of(), machine)
+    assert machine.addresses == {"10.96.0.10", "10.1.1.1"}
+
+
+def test_excluded_addresses_lose_nothing() -> None:
+    """What was served on an address in excludeCIDRs goes on, though no Service wants it."""
+    ipvs = IPVSConfiguration(exclude_cidrs=("10.96.0.0/24",))
+    machine = FakeIPVS()
+    applied(tables_of(*BOTH), machine)
+    applied(tables_of(ipvs=ipvs), machine)
+    assert machine.addresses == {"10.96.0.10"}
+    assert list(machine.servers) == [KEY]
+    applied(tables_of(), machine)
+    assert not machine.servers
+
+
+def test_a_real_server_that_does_not_masquerade_is_put_right() -> None:
+    """Another forwarding method is drift like any other."""
+    machine = FakeIPVS()
+    applied(tables_of(*BOTH), machine)
+    observed = machine.observed()
+    reals = {KEY: {**observed.reals[KEY], FIRST: Real(1, 0, 0, "Tunnel")}}
+    planned = plan(tables_of(*BOTH), evolve(observed, reals=reals))
+    assert words(planned) == ["edit 10.96.0.10:80 TCP -> 10.244.1.5:8080 weight 1"]
