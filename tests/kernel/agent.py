@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -130,10 +131,16 @@ class Agent:
         except OSError:
             return False
 
-    async def close(self, holds: list[int] | None = None) -> None:
-        """Close held connections: those with the numbers `holds`, or every one."""
+    async def close(self, holds: list[int] | None = None, abort: bool = False) -> None:
+        """Close held connections: those with the numbers `holds`, or every one.
+
+        With `abort` by a reset, which ends a connection at once.
+        """
         for hold in list(self.held) if holds is None else holds:
-            self.held.pop(hold).close()
+            sock = self.held.pop(hold)
+            if abort:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
 
 
 class Datagrams(asyncio.DatagramProtocol):

@@ -5,11 +5,16 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
 from svcnet.executors.iptables import Observed, parse_save
 from svcnet.models import Host
+from svcnet.models.family import IP_FAMILIES
+from tests.kernel.ipvs.balancer import Balancer
+from tests.kernel.netns import Cluster
+from tests.kernel.ways import IPVSRules, Tables
 
 CLONE_NEWNET = 0x40000000
 HOST = Host(addresses=("192.0.2.10", "127.0.0.1", "2001:db8:a::10", "::1"))
@@ -24,6 +29,16 @@ def namespace() -> None:
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+@pytest.fixture(params=IP_FAMILIES)
+def balancer(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Balancer]:
+    rules = IPVSRules(Tables(cluster, request.param, "legacy"))
+    made = Balancer(cluster, request.param, rules)
+    try:
+        yield made
+    finally:
+        made.clear()
 
 
 def run(command: str, stdin: str = "") -> str:

@@ -4,132 +4,33 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from attrs import define, evolve, field
+from attrs import evolve
 
-from svcnet.compiler import compile_state, node_view
-from svcnet.graph import RuleGraph, diff
 from svcnet.models import (
-    ClusterState,
     EndpointPort,
-    IPFamily,
     IPVSConfiguration,
     KubeProxyConfiguration,
     Service,
     ServicePort,
 )
-from svcnet.models.family import IP_FAMILIES
 from svcnet.models.service import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
-from svcnet.testing import make_node
+from tests.kernel.ipvs.balancer import PATIENCE, Balancer
 from tests.kernel.netns import (
-    CLUSTER_IP,
-    HOST,
-    NODE,
     OTHER_CLUSTER_IP,
-    PLACES,
     Both,
-    Cluster,
 )
-from tests.kernel.scenarios import ALL, DEFAULTS, DNS, WEB, service, slices
-from tests.kernel.ways import IPVSRules, Tables
+from tests.kernel.scenarios import ALL, DNS, WEB, service, slices
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs]
 
-PATIENCE = 10.0
-JUST_THE_NODE = ClusterState.of([make_node("node-a", NODE.v4, NODE.v6)])
 EQUAL = dict.fromkeys(ALL, 1)
 ADDRESSES = tuple(Both(f"203.0.113.{n}", f"2001:db8:203::{n}") for n in range(40, 52))
 """Addresses beyond the node that a Service may have."""
-
-
-@define
-class Balancer:
-    """The node with virtual servers on it, and clients that ask them.
-
-    Answers are the endpoints' names, one a connection, in order.
-    """
-
-    cluster: Cluster
-    family: IPFamily
-    rules: IPVSRules
-    graph: RuleGraph | None = None
-    config: KubeProxyConfiguration = DEFAULTS
-    state: ClusterState = JUST_THE_NODE
-    held: list[str] = field(factory=list)
-
-    def serve(self, *objects: ClusterObject) -> None:
-        """Put Services on the node, or follow their change."""
-        self.state = self.state.apply(objects)
-        view = node_view(self.state, self.config, HOST, node="node-a", family=self.family)
-        before, self.graph = self.graph, compile_state(self.state, view)
-        if before is None:
-            self.rules.put(self.graph)
-        else:
-            self.rules.follow(diff(before, self.graph))
-
-    def ask(
-        self, count: int, source: str = "client", destination: Both = CLUSTER_IP, **how: object
-    ) -> list[str]:
-        """Connect `count` times from each address of `source`, one after the other."""
-        place = PLACES[source]
-        names = []
-        for address in place.addresses:
-            names += self.cluster.agents[place.namespace](
-                "attempt",
-                count=count,
-                sequential=True,
-                **self.route(address, destination),
-                **{"port": 80, "protocol": "TCP", **how},
-            )
-        return [name_in(answer) for answer in names]
-
-    def hold(self, count: int) -> list[str]:
-        """Open `count` connections from the client and hold them."""
-        names = []
-        for _ in range(count):
-            (source,) = PLACES["client"].addresses
-            route = self.route(source, CLUSTER_IP)
-            answer = self.cluster.agents["client"]("open", hold=len(self.held), port=80, **route)
-            names.append(name_in(answer))
-            self.held.append(names[-1])
-        return names
-
-    def release(self, endpoint: str) -> None:
-        """Close every held connection with an endpoint."""
-        holds = [number for number, name in enumerate(self.held) if name == endpoint]
-        self.held = ["" if name == endpoint else name for name in self.held]
-        self.cluster.agents["client"]("close", holds=holds)
-
-    def route(self, source: Both, destination: Both) -> dict[str, object]:
-        ends = {"source": source.of(self.family), "destination": destination.of(self.family)}
-        return {**ends, "timeout": PATIENCE}
-
-    def clear(self) -> None:
-        """Take everything from the node again."""
-        self.cluster.agents["client"]("close")
-        self.held.clear()
-        if self.graph is not None:
-            self.rules.flush()
-            self.graph = None
-
-
-@pytest.fixture(params=IP_FAMILIES)
-def balancer(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Balancer]:
-    rules = IPVSRules(Tables(cluster, request.param, "legacy"))
-    made = Balancer(cluster, request.param, rules)
-    try:
-        yield made
-    finally:
-        made.clear()
-
-
-def name_in(answer: list[str]) -> str:
-    """Return the endpoint's name in an answer, or what came instead of one."""
-    return answer[1] if answer[0] == "reply" else answer[0]
 
 
 def scheduled(scheduler: str, **fields: Any) -> Service:
