@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from socket import if_nametoindex
 
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import find
 from svcnet.models import Host
+from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
 BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
 # The first release whose MASQUERADE takes --random-fully.
@@ -28,16 +30,29 @@ def probe() -> Host:
 
 
 def _addresses() -> tuple[str, ...]:
-    """Return the addresses of all interfaces, in the kernel's order, each once."""
+    """Return the addresses of all interfaces, in the kernel's order, each once.
+
+    But not those of the dummy device of IPVS mode: they are Services', not the node's.
+    """
     from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
+    dummy = _dummy_index()
     try:
         with IPRoute() as route:
-            found = [message.get("address") for message in route.get_addr()]
+            messages = [message for message in route.get_addr() if message["index"] != dummy]
+            found = [message.get("address") for message in messages]
     except (NetlinkError, OSError) as error:
         raise ApplyError(f"the host's addresses cannot be listed: {error}") from None
     return tuple(dict.fromkeys(address for address in found if address))
+
+
+def _dummy_index() -> int:
+    """Return the number of the dummy device, 0 if there is none."""
+    try:
+        return if_nametoindex(DUMMY_DEVICE)
+    except OSError:
+        return 0
 
 
 def _iptables_version() -> tuple[int, ...]:

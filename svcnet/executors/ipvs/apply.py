@@ -82,11 +82,7 @@ def apply_step(
     what `delta` starts from; :func:`apply` then puts it right.
     """
     planned = plan_step(delta, drain)
-    commands = (
-        choose_variant(delta.family, variant).commands
-        if delta.rules
-        else Commands(delta.family, variant or "nft")
-    )
+    commands = choose_variant(delta.family, variant).commands if delta.rules else None
     _do(planned.steps, commands, ipvs, None)
     return Report(delta.family, planned, settle(planned.drained, ipvs), ())
 
@@ -124,7 +120,9 @@ def _has_new_scheduler(artifact: IPVSTables, observed: Observed) -> bool:
     return any(server.scheduler not in known for server in artifact.servers.values())
 
 
-def _do(steps: Iterable[Step], commands: Commands, ipvs: IPVS, artifact: IPVSTables | None) -> None:
+def _do(
+    steps: Iterable[Step], commands: Commands | None, ipvs: IPVS, artifact: IPVSTables | None
+) -> None:
     for step in steps:
         match step.tool:
             case "sysctl":
@@ -134,6 +132,7 @@ def _do(steps: Iterable[Step], commands: Commands, ipvs: IPVS, artifact: IPVSTab
             case "ipset":
                 ipsets.restore(step.text)
             case "iptables":
+                assert commands is not None
                 _restore(commands, step.text)
             case "address":
                 device.change_addresses(step.text)

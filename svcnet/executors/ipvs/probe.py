@@ -129,8 +129,9 @@ def _rules(tables: IPVSTables, commands: Commands) -> Iterator[str]:
         commands.restore(tables.restore_text)
     except RestoreError as error:
         found = [module for module, *rule in _RULES if not _loads(commands, name, *rule)]
-        if not found:
-            raise ApplyError(str(error)) from None
+        if not found or not _loads(commands, name, "nat", ""):
+            # No module of a rule's: this variant of iptables, or something else, is at fault.
+            raise ApplyError(f"{error}\n  Nothing was changed") from None
         yield from found
 
 

@@ -1,0 +1,124 @@
+"""A kernel that lacks modules: one error names them all, before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from svcnet.cli import main
+from tests.conftest import ROOT
+from tests.kernel.ipvs.conftest import everything, run
+
+pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, pytest.mark.usefixtures("namespace")]
+
+CASE = ROOT / "tests/conformance/cases/lb-source-ranges"
+LACKING = ("dummy", "ip_vs_sh", "xt_ipvs")
+
+
+@pytest.fixture
+def lacking() -> Iterator[None]:
+    """Take some modules out of the kernel for the time of a test."""
+    run(f"modprobe -d /run/modules -r -a {' '.join(LACKING)}")
+    try:
+        yield
+    finally:
+        run(f"modprobe -d /run/modules -a {' '.join(LACKING)}")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\n"
+        "kind: KubeProxyConfiguration\n"
+        "mode: ipvs\n"
+        "ipvs: {scheduler: sh}\n"
+    )
+    return path
+
+
+def svcnet(*args: object) -> Result:
+    return CliRunner().invoke(main, list(map(str, args)))
+
+
+def apply(config: Path, *options: str) -> Result:
+    arguments = ("--config", config, "--node", "node-a", "--variant", "legacy", *options)
+    return svcnet("apply", CASE / "objects.yaml", *arguments)
+
+
+@pytest.mark.usefixtures("lacking")
+def test_what_is_missing_is_named_and_nothing_is_changed(config: Path) -> None:
+    """Every missing module is in the one error, with the command that loads them."""
+    before = everything()
+    done = apply(config)
+    assert done.exit_code == 3
+    assert "modprobe -a ip_vs_sh dummy xt_ipvs" in done.stderr
+    assert "Nothing was changed" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert everything() == before
+
+
+@pytest.mark.usefixtures("lacking")
+def test_fallback_to_iptables_mode(config: Path) -> None:
+    """With --fallback the same Services are served by iptables rules, and it says so."""
+    done = apply(config, "--fallback", "iptables")
+    assert done.exit_code == 0
+    assert "applying iptables mode instead" in done.stderr
+    assert "KUBE-SVC-" in everything()
+    assert "-A -t" not in everything()
+
+
+def test_no_fallback_where_nothing_is_missing(config: Path) -> None:
+    """Where the kernel has everything, --fallback changes nothing, and probe says so."""
+    assert apply(config, "--fallback", "iptables").exit_code == 0
+    assert "-s sh" in run("ipvsadm -Sn")
+    assert "KUBE-SVC-" not in everything()
+    assert "# mode ipvs: the kernel has what it takes" in svcnet("probe").stdout
+
+
+def test_a_variant_of_iptables_that_the_kernel_cannot(config: Path) -> None:
+    """Where iptables itself fails, its own words are the error, not every module there is."""
+    before = everything()
+    done = svcnet("apply", CASE / "objects.yaml", "--config", config, "--variant", "nft")
+    assert done.exit_code == 3
+    assert "iptables-nft-restore" in done.stderr
+    assert "xt_comment" not in done.stderr
+    assert everything() == before
+
+
+def test_the_addresses_of_services_are_not_the_nodes(config: Path) -> None:
+    """What an apply puts on the dummy device is no fact of the host for the next one."""
+    run("ip address add 192.0.2.10/32 dev lo")
+    assert apply(config).exit_code == 0
+    before = everything()
+    done = apply(config)
+    assert "nothing to change" in done.stderr
+    assert everything() == before
+    assert "203.0.113.20" not in svcnet("probe").stdout
+
+
+def test_a_scheduler_that_comes_later_is_asked_for_too(config: Path) -> None:
+    """A change to a scheduler that the kernel lacks is refused as a whole, also later on."""
+    assert apply(config).exit_code == 0
+    before = everything()
+    config.write_text(config.read_text().replace("sh", "dh"))
+    run("modprobe -d /run/modules -r ip_vs_dh")
+    try:
+        done = apply(config)
+    finally:
+        run("modprobe -d /run/modules ip_vs_dh")
+    assert done.exit_code == 3
+    assert "ip_vs_dh" in done.stderr
+    assert everything() == before
+
+
+def test_a_scheduler_that_does_not_exist_is_an_error_in_the_input(config: Path) -> None:
+    """It has a file and a line, and nothing is asked of the kernel."""
+    config.write_text(config.read_text().replace("sh", "fastest"))
+    done = apply(config)
+    assert done.exit_code == 2
+    assert f"{config}:4" in done.stderr
+    assert run("ipvsadm -Sn") == ""
