@@ -11,8 +11,9 @@ class Host:
 
     ``addresses`` are those of all interfaces but the dummy device of IPVS mode, without
     prefix lengths; None means unknown, and then the Node's own addresses and the two
-    loopback addresses stand in. ``iptables_random_fully`` says that MASQUERADE takes ``--random-fully``.
-    ``conntrack_tcp_be_liberal`` is the sysctl ``nf_conntrack_tcp_be_liberal``.
+    loopback addresses stand in. ``iptables_random_fully`` says that MASQUERADE takes
+    ``--random-fully``. ``conntrack_tcp_be_liberal`` is the sysctl
+    ``nf_conntrack_tcp_be_liberal``.
     """
 
     addresses: tuple[str, ...] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from errno import EEXIST
 
 from attrs import frozen
@@ -53,8 +53,9 @@ def apply(
     Only what differs is done; with `dry_run` nothing is. What svcnet did not make is left
     alone. `drain` is the time in seconds that the connections of a removed TCP endpoint
     have to end. Raises :class:`svcnet.executors.ipvs.probe.MissingModules` before anything
-    is done when the kernel lacks something, and ApplyError when something is refused: what
-    is served then goes on being served, and the next apply continues.
+    is done when the kernel lacks something, and ApplyError when something is refused. What
+    is served then goes on being served, and the next apply continues; refusals of IPVS
+    itself, such as of an endpoint's address, keep nothing else from being done.
     """
     family = artifact.family
     choice = choose_variant(family, variant)
@@ -123,6 +124,8 @@ def _has_new_scheduler(artifact: IPVSTables, observed: Observed) -> bool:
 def _do(
     steps: Iterable[Step], commands: Commands | None, ipvs: IPVS, artifact: IPVSTables | None
 ) -> None:
+    """Carry out steps; raise ApplyError at the first that fails, for IPVS itself at the end."""
+    refusals: list[str] = []
     for step in steps:
         match step.tool:
             case "sysctl":
@@ -137,7 +140,9 @@ def _do(
             case "address":
                 device.change_addresses(step.text)
             case "ipvs":
-                _send(step.messages, ipvs, artifact)
+                refusals += _send(step.messages, ipvs, artifact)
+    if refusals:
+        raise ApplyError("\n".join(refusals))
 
 
 def _write_sysctls(lines: Iterable[str]) -> None:
@@ -158,8 +163,11 @@ def _restore(commands: Commands, text: str) -> None:
         raise ApplyError(f"{error}\n  refused: {refused}") from None
 
 
-def _send(messages: Sequence[Message], ipvs: IPVS, artifact: IPVSTables | None) -> None:
-    """Send changes. An endpoint that returns while it drains is told its weight instead."""
+def _send(messages: Sequence[Message], ipvs: IPVS, artifact: IPVSTables | None) -> Iterator[str]:
+    """Send changes, and yield what is refused.
+
+    An endpoint that returns while it drains is there already: it is told its weight.
+    """
     for start in range(0, len(messages), BATCH):
         again: list[Message] = []
         for refusal in ipvs.attempt(messages[start : start + BATCH]):
@@ -167,7 +175,7 @@ def _send(messages: Sequence[Message], ipvs: IPVS, artifact: IPVSTables | None) 
                 case NewDest(service, dest) if refusal.errno == EEXIST:
                     again.append(SetDest(service, dest))
                 case _:
-                    raise ApplyError(f"{refusal}{_cause(refusal.message, artifact)}") from None
+                    yield f"{refusal}{_cause(refusal.message, artifact)}"
         ipvs.send(again)
 
 

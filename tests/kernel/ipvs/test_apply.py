@@ -352,8 +352,16 @@ def test_after_iptables_mode() -> None:
     assert everything() == right
 
 
-def test_a_refusal_names_its_cause() -> None:
-    """A message that the kernel refuses is an error with the Service that it came from."""
-    wanted = tables(make_service(), make_slice("web", "127.0.0.1", "255.255.255.255"))
-    with pytest.raises(ApplyError, match=r"255\.255\.255\.255.*shop/web:http"):
-        applied(wanted)
+def test_refusals_name_their_causes_and_stop_nothing_else() -> None:
+    """Messages that the kernel refuses are one error; everything else is done."""
+    bad = (make_service("bad", "10.96.0.11"), make_slice("bad", "127.0.0.1", "255.255.255.255"))
+    worse = (make_service("worse", "10.96.0.12"), make_slice("worse", "255.255.255.255"))
+    with pytest.raises(ApplyError) as error:
+        applied(tables(*bad, *worse, *WEB))
+    first, second = str(error.value).splitlines()
+    assert "255.255.255.255:8080" in first
+    assert "from shop/bad:http spec.clusterIPs[0]" in first
+    assert "from shop/worse:http" in second
+    assert "10.96.0.10/32" in run("ip address show dev kube-ipvs0")
+    assert run("ipvsadm -Sn").count("-a -t 10.96.0.10:80 -r") == 2
+    assert run("ipvsadm -Sn").count("-a -t 10.96.0.11:80 -r 127.0.0.1:8080") == 1
