@@ -8,7 +8,8 @@
 - ``text`` is no code, and ``{name}`` is for Sphinx.
 
 Pages run in a copy of ``examples/``. A block below ``<!-- kernel -->`` needs root: its
-page runs once more, as a kernel test in a network namespace, with that block.
+page runs once more, as a kernel test in a network namespace, with that block. One below
+``<!-- ipvs -->`` needs a kernel that has IPVS: its page runs so in the guest.
 """
 
 import doctest
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +29,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 BLOCK = re.compile(
-    r"^(?:<!-- (?P<kernel>kernel) -->\n+|`(?P<file>\S+)`:\n)?"
+    r"^(?:<!-- (?P<needs>kernel|ipvs) -->\n+|`(?P<file>\S+)`:\n)?"
     r"```(?P<language>\S+)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -41,7 +43,7 @@ class Block(NamedTuple):
     body: str
     page: Path
     line: int
-    kernel: bool
+    needs: str | None
     file: str | None
 
 
@@ -49,8 +51,11 @@ def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text("utf-8")
     for match in BLOCK.finditer(text):
         line = text.count("\n", 0, match.start("body"))
-        kernel = match["kernel"] is not None
-        yield Block(match["language"], match["body"], page, line, kernel, match["file"])
+        yield Block(match["language"], match["body"], page, line, match["needs"], match["file"])
+
+
+def pages_with(needs: str) -> list[Path]:
+    return [page for page in PAGES if any(block.needs == needs for block in blocks(page))]
 
 
 def title(page: Path) -> str:
@@ -68,22 +73,39 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_blocks(page: Path, folder: Path) -> None:
-    run(block for block in blocks(page) if not block.kernel)
+    run(block for block in blocks(page) if block.needs is None)
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(block.kernel for block in blocks(page))], ids=title
-)
+@pytest.mark.parametrize("page", pages_with("kernel"), ids=title)
 def test_blocks_with_root(page: Path, folder: Path) -> None:
-    namespace = f"svcnet-docs-{os.getpid()}"
-    inside = ("ip", "netns", "exec", namespace)
-    subprocess.run(["ip", "netns", "add", namespace], check=True)
+    with namespace() as inside:
+        run((block for block in blocks(page) if block.needs != "ipvs"), inside)
+
+
+@pytest.mark.kernel
+@pytest.mark.ipvs
+@pytest.mark.parametrize("page", pages_with("ipvs"), ids=title)
+def test_blocks_with_ipvs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Plain `iptables` is the legacy one here: the guest's kernel lacks what the other needs.
+    (folder / "bin").mkdir()
+    (folder / "bin/iptables").symlink_to("/usr/sbin/iptables-legacy")
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    with namespace() as inside:
+        run((block for block in blocks(page) if block.needs != "kernel"), inside)
+
+
+@contextmanager
+def namespace() -> Iterator[tuple[str, ...]]:
+    """Yield what a command begins with to run in a network namespace of its own."""
+    name = f"svcnet-docs-{os.getpid()}"
+    inside = ("ip", "netns", "exec", name)
+    subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
-        run(blocks(page), inside)
+        yield inside
     finally:
-        subprocess.run(["ip", "netns", "delete", namespace], check=True)
+        subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
 @pytest.mark.parametrize("golden", sorted(ROOT.glob("examples/*/golden.*.txt")), ids=title)
