@@ -199,6 +199,21 @@ def test_weight_0_gets_nothing_new(balancer: Balancer) -> None:
     assert Counter(balancer.ask(6)) == dict.fromkeys(ALL, 2)
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "who"), [("sh", "client"), ("dh", "client"), ("mh", "crowd")]
+)
+def test_hashing_refuses_the_clients_of_weight_0(
+    balancer: Balancer, scheduler: str, who: str
+) -> None:
+    """A hash that leads to an endpoint of weight 0 leads to no other."""
+    balancer.serve(scheduled(scheduler), *weighed(EQUAL))
+    first = balancer.ask(1, who)[0]
+    balancer.serve(*weighed({first: 0}))
+    names = balancer.ask(1, who)
+    assert "refused" in names
+    assert first not in names
+
+
 def test_persistence_holds_and_expires(balancer: Balancer) -> None:
     """A client keeps its endpoint while the kernel remembers it, and then takes turns anew."""
     balancer.serve(
