@@ -112,13 +112,18 @@ def _device() -> Iterator[str]:
 
 
 def _sets(tables: IPVSTables) -> Iterator[str]:
-    """Try one set of each type; sets are there for the rules that follow."""
-    for found in tables.sets.values():
+    """Try every set at once, or if that fails each type; they are there for the rules next."""
+    sets = tables.sets.values()
+    try:
+        ipsets.restore("".join(map(create_line, sets)))
+        return
+    except ApplyError as error:
+        if "not installed" in str(error):
+            raise
+    for found in {found.definition.type: found for found in sets}.values():
         try:
             ipsets.restore(create_line(found))
-        except ApplyError as error:
-            if "not installed" in str(error):
-                raise
+        except ApplyError:
             yield f"ip_set_{found.definition.type.replace(':', '_').replace(',', '')}"
 
 
