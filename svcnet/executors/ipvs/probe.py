@@ -112,7 +112,7 @@ def _device() -> Iterator[str]:
 
 
 def _sets(tables: IPVSTables) -> Iterator[str]:
-    """Try every set at once, or if that fails each type; they are there for the rules next."""
+    """Try all sets at once, or if that fails each; they are there for the rules that follow."""
     sets = tables.sets.values()
     try:
         ipsets.restore("".join(map(create_line, sets)))
@@ -120,7 +120,7 @@ def _sets(tables: IPVSTables) -> Iterator[str]:
     except ApplyError as error:
         if "not installed" in str(error):
             raise
-    for found in {found.definition.type: found for found in sets}.values():
+    for found in sets:
         try:
             ipsets.restore(create_line(found))
         except ApplyError:
