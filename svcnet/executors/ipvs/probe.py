@@ -68,9 +68,16 @@ def missing(tables: IPVSTables, commands: Commands) -> tuple[str, ...]:
     `commands` are the iptables commands that would load the rules. Raises ApplyError
     without root, and when a tool is not installed.
     """
-    return _in_namespace(
-        lambda: (*_ipvs(tables), *_device(), *_sets(tables), *_rules(tables, commands))
-    )
+    return _in_namespace(lambda: tuple(dict.fromkeys(_missing(tables, commands))))
+
+
+def _missing(tables: IPVSTables, commands: Commands) -> Iterator[str]:
+    yield from _ipvs(tables)
+    yield from _device()
+    sets = tuple(_sets(tables))
+    yield from sets
+    if not sets:  # Rules name every set: without one they are refused, whatever else is there.
+        yield from _rules(tables, commands)
 
 
 def _ipvs(tables: IPVSTables) -> Iterator[str]:
