@@ -28,7 +28,10 @@ ROUNDS = 3
 
 
 def measure(services: int) -> dict[str, float]:
-    """Return seconds, medians of a few rounds, and how many messages one change takes."""
+    """Return seconds, medians of a few rounds, and how many messages one change takes.
+
+    ``ratio`` is that of apply to ipvsadm within a round, whose times are near each other.
+    """
     state = load_bytes(clusters.as_json(services, ENDPOINTS)).state
     view = node_view(state)
     graph = compile_state(state, view)
@@ -58,9 +61,13 @@ def measure(services: int) -> dict[str, float]:
             sent = ipvs.sent
             timed("one endpoint comes", lambda: apply_step(back, ipvs))
         cleanup("IPv4")
+    pairs = zip(times["apply"], times["ipvsadm --restore"], strict=True)
+    ratios = [ours / theirs for ours, theirs in pairs]
     return {
         "services": services,
         **{name: round(median(found), 4) for name, found in times.items()},
+        "ratio": round(median(ratios), 2),
+        "worst ratio": round(max(ratios), 2),
         "messages": sent,
     }
 
