@@ -64,6 +64,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time and memory, for docs/reference/benchmarks.md; not part of the default run."""
     install(session, "bench")
+    install_system_packages(session)
     session.run("pytest", "tests/bench", "--benchmark-only", *session.posargs)
 
 

@@ -1,4 +1,4 @@
-"""Large clusters for benchmarks: one TCP Service, one slice and ten endpoints each."""
+"""Large clusters for benchmarks: each TCP Service has one slice, of ten endpoints or as told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAMESPACE = "bench"
 ENDPOINTS = 10
 
 
-def manifests(services: int) -> Iterator[dict[str, Any]]:
+def manifests(services: int, endpoints: int = ENDPOINTS) -> Iterator[dict[str, Any]]:
     """Yield a Node, then a Service and its EndpointSlice `services` times."""
     yield {
         "apiVersion": "v1",
@@ -20,7 +20,7 @@ def manifests(services: int) -> Iterator[dict[str, Any]]:
     }
     for number in range(services):
         yield service(number)
-        yield endpoint_slice(number)
+        yield endpoint_slice(number, endpoints)
 
 
 def service(number: int) -> dict[str, Any]:
@@ -66,11 +66,10 @@ def address(first: str, second: int, number: int) -> str:
     return f"{first}.{second + number // 65536}.{number // 256 % 256}.{number % 256}"
 
 
-def as_json(services: int) -> bytes:
+def as_json(services: int, endpoints: int = ENDPOINTS) -> bytes:
     """Return the cluster as ``kubectl get … -o json`` prints it."""
-    return json.dumps(
-        {"apiVersion": "v1", "kind": "List", "items": list(manifests(services))}, indent=1
-    ).encode()
+    items = list(manifests(services, endpoints))
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1).encode()
 
 
 def as_yaml(services: int) -> bytes:

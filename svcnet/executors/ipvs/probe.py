@@ -68,9 +68,16 @@ def missing(tables: IPVSTables, commands: Commands) -> tuple[str, ...]:
     `commands` are the iptables commands that would load the rules. Raises ApplyError
     without root, and when a tool is not installed.
     """
-    return _in_namespace(
-        lambda: (*_ipvs(tables), *_device(), *_sets(tables), *_rules(tables, commands))
-    )
+    return _in_namespace(lambda: tuple(dict.fromkeys(_missing(tables, commands))))
+
+
+def _missing(tables: IPVSTables, commands: Commands) -> Iterator[str]:
+    yield from _ipvs(tables)
+    yield from _device()
+    sets = tuple(_sets(tables))
+    yield from sets
+    if not sets:  # Rules name every set: without one they are refused, whatever else is there.
+        yield from _rules(tables, commands)
 
 
 def _ipvs(tables: IPVSTables) -> Iterator[str]:
@@ -112,13 +119,18 @@ def _device() -> Iterator[str]:
 
 
 def _sets(tables: IPVSTables) -> Iterator[str]:
-    """Try one set of each type; sets are there for the rules that follow."""
-    for found in tables.sets.values():
+    """Try all sets at once, or if that fails each; they are there for the rules that follow."""
+    sets = tables.sets.values()
+    try:
+        ipsets.restore("".join(map(create_line, sets)))
+        return
+    except ApplyError as error:
+        if "not installed" in str(error):
+            raise
+    for found in sets:
         try:
             ipsets.restore(create_line(found))
-        except ApplyError as error:
-            if "not installed" in str(error):
-                raise
+        except ApplyError:
             yield f"ip_set_{found.definition.type.replace(':', '_').replace(',', '')}"
 
 

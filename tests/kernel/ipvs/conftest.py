@@ -66,6 +66,12 @@ def everything() -> str:
     return "\n".join(sorted(filter(None, map(_plain, lines))))
 
 
+def without_draining(text: str) -> str:
+    """Return what is there without the entries that end by themselves."""
+    lines = text.splitlines()
+    return "\n".join(line for line in lines if not line.startswith("add SVCNET-DRAINING"))
+
+
 def _plain(line: str) -> str:
     if line.startswith(":"):
         return line.split("[", 1)[0] if "KUBE" in line else ""

@@ -28,7 +28,7 @@ from svcnet.renderers.iptables import full as full_iptables
 from svcnet.renderers.ipvs import IPVSTables, full
 from svcnet.renderers.ipvs.sections import create_line
 from svcnet.testing import make_node, make_service, make_slice
-from tests.kernel.ipvs.conftest import HOST, everything, rules, run
+from tests.kernel.ipvs.conftest import HOST, everything, rules, run, without_draining
 from tests.test_conformance import CASES, compile_case, family_of_file
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, pytest.mark.usefixtures("namespace")]
@@ -169,12 +169,6 @@ def test_drift() -> None:
         run(damage)
         assert operations(applied(wanted)) == repair, damage
         assert without_draining(everything()) == right, damage
-
-
-def without_draining(text: str) -> str:
-    """Return what is there without the entries that end by themselves."""
-    lines = text.splitlines()
-    return "\n".join(line for line in lines if not line.startswith("add SVCNET-DRAINING"))
 
 
 def test_everything_gone() -> None:
