@@ -163,6 +163,15 @@ def test_endpoints_of_datagrams_go_at_once() -> None:
         assert words(planned) == [f"delete 10.96.0.10:80 {protocol} -> 10.244.2.6:8080"]
 
 
+def test_endpoints_hashed_by_destination_go_at_once() -> None:
+    """Scheduler dh would go on sending clients to one that takes none."""
+    dh = IPVSConfiguration(scheduler="dh")
+    machine = FakeIPVS()
+    applied(tables_of(*BOTH, ipvs=dh), machine)
+    planned = applied(tables_of(*ONE, ipvs=dh), machine)
+    assert words(planned) == ["delete 10.96.0.10:80 TCP -> 10.244.2.6:8080"]
+
+
 def with_protocol(objects: Iterable[ClusterObject], protocol: str) -> list[ClusterObject]:
     return [
         evolve(item, ports=tuple(evolve(port, protocol=protocol) for port in item.ports))  # type: ignore[union-attr]

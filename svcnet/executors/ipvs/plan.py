@@ -224,29 +224,24 @@ class _Servers:
         kept = {(real.address, real.port) for real in wanted.real_servers}
         for place, real in reals.items():
             if place not in kept:
-                self._remove(wanted.key, service, place, real, observed)
+                self._remove(service, place, real, observed)
 
     def _remove(
-        self,
-        key: ServerKey,
-        service: Service,
-        place: Place,
-        real: Real,
-        observed: Observed | None,
+        self, service: Service, place: Place, real: Real, observed: Observed | None
     ) -> None:
         """Take a real server away: one of TCP takes no more connections first.
 
-        Datagrams have no end to wait for (https://issue.k8s.io/76664).
+        Datagrams have no end to wait for (https://issue.k8s.io/76664). Scheduler dh goes on
+        sending its clients to a server that takes none.
         """
-        entry = f"{place.address},tcp:{place.port},{key.address}"
+        entry = f"{place.address},tcp:{place.port},{service.address}"
         dest = Dest(place.address, place.port, 0)
-        if key.protocol != "TCP" or not self._drain:
-            self.messages.append(DelDest(service, dest))
-        elif real.weight:
+        drains = service.protocol == "TCP" and service.scheduler != "dh" and self._drain
+        if drains and real.weight:
             self._draining.append(entry)
             self.drained.append(SetDest(service, dest))
             self.messages.append(self.drained[-1])
-        elif not (real.connections and observed and observed.is_draining(entry)):
+        elif not (drains and real.connections and observed and observed.is_draining(entry)):
             self.messages.append(DelDest(service, dest))
 
 

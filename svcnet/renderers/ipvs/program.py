@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
 from svcnet.renderers.ipvs.messages import (
     MADE_BY_SVCNET,
+    SCHED1,
     DelDest,
     DelService,
     Dest,
@@ -66,9 +67,16 @@ def listing(messages: Iterable[Message]) -> str:
 
 
 def service_of(server: VirtualServer) -> Service:
-    """Return a virtual server as the kernel knows it, without its real servers."""
+    """Return a virtual server as the kernel knows it, without its real servers.
+
+    Beside the flags that kube-proxy sets it has svcnet's mark, and with a scheduler that
+    can the one that sends a client elsewhere while the endpoint that its hash leads to
+    takes no connections (``IP_VS_SVC_F_SCHED_SH_FALLBACK``, ``…_MH_FALLBACK``).
+    """
     address, port, protocol = server.key
     flags = server.flags | MADE_BY_SVCNET
+    if server.scheduler in ("sh", "mh"):
+        flags |= SCHED1
     return Service(address, port, protocol, server.scheduler, flags, server.timeout)
 
 

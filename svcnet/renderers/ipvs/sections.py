@@ -9,6 +9,7 @@ from typing import NamedTuple
 from svcnet.renderers.ipvs.delta import IPVSDelta
 from svcnet.renderers.ipvs.messages import (
     PERSISTENT,
+    SCHED1,
     SCHED2,
     DelDest,
     DelService,
@@ -28,6 +29,7 @@ from svcnet.renderers.ipvs.tables import DUMMY_DEVICE, IPVSTables
 
 _HALVES = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8000::/1")}
 _SERVICE_OPTIONS = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
+_FLAGS = ((SCHED1, "flag-1"), (SCHED2, "flag-2"))
 _VERBS = {NewService: "-A", SetService: "-E", NewDest: "-a", SetDest: "-e"}
 RESIZED = "SVCNET-RESIZED"
 """The name of a set while it is filled anew: IPSET_MAXNAMELEN leaves no room for a suffix."""
@@ -210,7 +212,8 @@ def _key(service: Service) -> str:
 
 def _scheduling(service: Service) -> str:
     persistent = f" -p {service.timeout}" if service.flags & PERSISTENT else ""
-    flags = " -b flag-2" if service.flags & SCHED2 else ""
+    found = [name for flag, name in _FLAGS if service.flags & flag]
+    flags = f" -b {','.join(found)}" if found else ""
     return f"-s {service.scheduler}{persistent}{flags}"
 
 

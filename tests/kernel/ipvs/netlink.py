@@ -60,9 +60,7 @@ class Kernel:
         opened.settimeout(10)
         opened.bind((0, 0))
         opened.send(encode_family_request(1))
-        family = parse_family([opened.recv(65536)])
-        opened.recv(65536)  # the acknowledgement
-        return cls(opened, family)
+        return cls(opened, parse_family([opened.recv(65536)]))
 
     def __enter__(self) -> Kernel:
         return self

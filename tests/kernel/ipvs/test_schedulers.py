@@ -199,19 +199,31 @@ def test_weight_0_gets_nothing_new(balancer: Balancer) -> None:
     assert Counter(balancer.ask(6)) == dict.fromkeys(ALL, 2)
 
 
-@pytest.mark.parametrize(
-    ("scheduler", "who"), [("sh", "client"), ("dh", "client"), ("mh", "crowd")]
-)
-def test_hashing_refuses_the_clients_of_weight_0(
+@pytest.mark.parametrize(("scheduler", "who"), [("sh", "client"), ("mh", "crowd")])
+def test_hashing_goes_round_an_endpoint_of_weight_0(
     balancer: Balancer, scheduler: str, who: str
 ) -> None:
-    """A hash that leads to an endpoint of weight 0 leads to no other."""
+    """The clients that a hash leads to an endpoint without weight get another one."""
     balancer.serve(scheduled(scheduler), *weighed(EQUAL))
     first = balancer.ask(1, who)[0]
     balancer.serve(*weighed({first: 0}))
-    names = balancer.ask(1, who)
-    assert "refused" in names
-    assert first not in names
+    assert not {first, "refused"} & set(balancer.ask(1, who))
+
+
+def test_hashing_by_destination_refuses_the_clients_of_weight_0(balancer: Balancer) -> None:
+    """Scheduler dh has no way round, which is why its removed endpoints do not drain."""
+    balancer.serve(scheduled("dh"), *weighed(EQUAL))
+    [first] = balancer.ask(1)
+    balancer.serve(*weighed({first: 0}))
+    assert balancer.ask(1) == ["refused"]
+
+
+def test_hashing_by_destination_leaves_a_removed_endpoint_at_once(balancer: Balancer) -> None:
+    """Though a connection lives there, its clients get another endpoint."""
+    balancer.serve(scheduled("dh"), *slices(*ALL))
+    [first] = balancer.hold(1)
+    balancer.serve(*slices(*(name for name in ALL if name != first)))
+    assert balancer.ask(1)[0] in {*ALL} - {first}
 
 
 def test_persistence_holds_and_expires(balancer: Balancer) -> None:
@@ -225,7 +237,7 @@ def test_persistence_holds_and_expires(balancer: Balancer) -> None:
         *slices(*ALL, ports=(DNS,)),
     )
     # The memory of a client outlives that of its datagrams, five minutes unless told otherwise.
-    balancer.rules.node("ipvsadm", "--set", "0", "0", "1")
+    balancer.cluster.run("node", "ipvsadm", "--set", "0", "0", "1")
     try:
         (first,) = set(balancer.ask(6, port=53, protocol="UDP"))
         (other,) = set(balancer.ask(6, "client2", port=53, protocol="UDP"))
@@ -234,4 +246,4 @@ def test_persistence_holds_and_expires(balancer: Balancer) -> None:
         (next_one,) = set(balancer.ask(6, port=53, protocol="UDP"))
         assert {first, other, next_one} == set(ALL)
     finally:
-        balancer.rules.node("ipvsadm", "--set", "0", "0", "300")
+        balancer.cluster.run("node", "ipvsadm", "--set", "0", "0", "300")

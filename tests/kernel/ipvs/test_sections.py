@@ -13,6 +13,7 @@ from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.renderers import ipvs
 from svcnet.renderers.ipvs.messages import (
     HASHED,
+    MADE_BY_SVCNET,
     Dest,
     GetConfig,
     GetDest,
@@ -109,12 +110,12 @@ def servers_here() -> Servers:
 
 
 def servers_of(tables: ipvs.IPVSTables) -> Servers:
-    """Return what IPVS should have."""
+    """Return what IPVS should have; ipvsadm cannot set svcnet's own mark."""
     found = {}
     for server in tables.servers.values():
         service = service_of(server)
         found[service.key] = (
-            (service.scheduler, service.flags, service.timeout),
+            (service.scheduler, service.flags & ~MADE_BY_SVCNET, service.timeout),
             {dest_of(real) for real in server.real_servers},
         )
     return found
