@@ -8,17 +8,26 @@ from errno import EEXIST
 from attrs import frozen
 
 from svcnet.errors import ApplyError
+from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Commands, Variant, choose_variant
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.ipvs import device, ipsets
-from svcnet.executors.ipvs.kernel import BATCH, IPVS
+from svcnet.executors.ipvs.kernel import BATCH, IPVS, Refused
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.observe import SYS, Observed, key_of, observe
 from svcnet.executors.ipvs.plan import DRAIN, Plan, Step, plan, plan_step
 from svcnet.executors.ipvs.probe import require
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
-from svcnet.renderers.ipvs.messages import DelDest, DestKey, Message, NewDest, Service, SetDest
+from svcnet.renderers.ipvs.messages import (
+    DelDest,
+    DestKey,
+    Message,
+    NewDest,
+    NewService,
+    Service,
+    SetDest,
+)
 
 
 @frozen
@@ -35,9 +44,12 @@ class Report:
     warnings: tuple[str, ...]
 
     def __str__(self) -> str:
-        what = f"{self.plan.operations} operations" if self.plan.steps else "nothing to change"
-        waits = f", {self.draining} endpoints wait for their connections" if self.draining else ""
-        return f"{self.family}, ipvs: {what}{waits}"
+        done = counted(self.plan.operations, "operation")
+        what = done if self.plan.steps else "nothing to change"
+        busy = (
+            f", {counted(self.draining, 'endpoint')} to go but connected" if self.draining else ""
+        )
+        return f"{self.family}, ipvs: {what}{busy}"
 
 
 @without_gc()
@@ -125,7 +137,7 @@ def _do(
     steps: Iterable[Step], commands: Commands | None, ipvs: IPVS, artifact: IPVSTables | None
 ) -> None:
     """Carry out steps; raise ApplyError at the first that fails, for IPVS itself at the end."""
-    refusals: list[str] = []
+    refused: list[Refused] = []
     for step in steps:
         match step.tool:
             case "sysctl":
@@ -138,11 +150,20 @@ def _do(
                 assert commands is not None
                 _restore(commands, step.text)
             case "address":
-                device.change_addresses(step.text)
+                device.change_addresses(_without_servers(step.text, refused))
             case "ipvs":
-                refusals += _send(step.messages, ipvs, artifact)
-    if refusals:
-        raise ApplyError("\n".join(refusals))
+                refused += _send(step.messages, ipvs)
+    if refused:
+        raise ApplyError("\n".join(f"{each}{_cause(each.message, artifact)}" for each in refused))
+
+
+def _without_servers(lines: str, refused: Iterable[Refused]) -> str:
+    """Leave out the addresses whose virtual server the kernel has refused."""
+    messages = [each.message for each in refused]
+    keep_out = {f" {m.service.address}/" for m in messages if isinstance(m, NewService)}
+    return "".join(
+        line for line in lines.splitlines(True) if not any(text in line for text in keep_out)
+    )
 
 
 def _write_sysctls(lines: Iterable[str]) -> None:
@@ -163,7 +184,7 @@ def _restore(commands: Commands, text: str) -> None:
         raise ApplyError(f"{error}\n  refused: {refused}") from None
 
 
-def _send(messages: Sequence[Message], ipvs: IPVS, artifact: IPVSTables | None) -> Iterator[str]:
+def _send(messages: Sequence[Message], ipvs: IPVS) -> Iterator[Refused]:
     """Send changes, and yield what is refused.
 
     An endpoint that returns while it drains is there already: it is told its weight.
@@ -175,7 +196,7 @@ def _send(messages: Sequence[Message], ipvs: IPVS, artifact: IPVSTables | None) 
                 case NewDest(service, dest) if refusal.errno == EEXIST:
                     again.append(SetDest(service, dest))
                 case _:
-                    yield f"{refusal}{_cause(refusal.message, artifact)}"
+                    yield refusal
         ipvs.send(again)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from svcnet.errors import ApplyError
+from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Commands, parse_save
 from svcnet.executors.iptables.commands import VARIANTS, RestoreError
 from svcnet.executors.ipvs import device, ipsets, rules
@@ -43,14 +44,14 @@ def _addresses(observed: Observed) -> Iterator[str]:
     own = sorted(own_addresses(observed))
     if own:
         device.change_addresses(address_lines("del", own))
-        yield f"{len(own)} addresses"
+        yield counted(len(own), "address")
 
 
 def _servers(observed: Observed, ipvs: IPVS) -> Iterator[str]:
     own = [service for key, service in observed.services.items() if observed.owns(key)]
     if own:
         ipvs.send([DelService(service) for service in own])
-        yield f"{len(own)} virtual servers"
+        yield counted(len(own), "virtual server")
 
 
 def _rules(family: str) -> Iterator[str]:
@@ -62,7 +63,8 @@ def _rules(family: str) -> Iterator[str]:
                 commands.restore(text)
             except RestoreError as error:
                 raise ApplyError(str(error)) from None
-            yield f"{text.count('-X ')} chains of table {text[1 : text.index(chr(10))]}"
+            chains = counted(text.count("-X "), "chain")
+            yield f"{chains} of table {text[1 : text.index(chr(10))]}"
 
 
 def _sets(observed: Observed) -> Iterator[str]:
@@ -71,7 +73,7 @@ def _sets(observed: Observed) -> Iterator[str]:
         name for name in (RESIZED, *reversed(all_sets(observed.family))) if name in observed.sets
     ]
     ipsets.restore("".join(f"destroy {name}\n" for name in own))
-    yield f"{len(own)} sets"
+    yield counted(len(own), "set")
 
 
 def _device() -> Iterator[str]:

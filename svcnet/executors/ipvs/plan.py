@@ -112,13 +112,17 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
     for key, server in servers.items():
         there = observed.services.get(key)
         work.change(server, there, observed.real_servers(key) if there else {}, observed)
+    written = Step("iptables", tuple(rules.changes(wanted.restore_text, observed.tables, family)))
+    # While iptables mode serves, its rules do until everything of this mode is there.
+    switches = rules.has_iptables_mode(observed.tables)
     return _plan(
         _sysctls(wanted, observed),
         Step("link", () if observed.device else _link_lines()),
         Step("ipset", (*_set_up(entries, observed), *work.entries(family))),
-        Step("iptables", tuple(rules.changes(wanted.restore_text, observed.tables, family))),
+        *(() if switches else (written,)),
         Step("ipvs", messages=(*_timeouts(wanted, observed), *work.messages)),
         Step("address", _address_changes(addresses, observed, kept)),
+        *((written,) if switches else ()),
         Step("ipvs", messages=tuple(_unwanted(wanted, observed, kept))),
         Step("ipset", tuple(_set_down(entries, observed, kept))),
         drained=work.drained,

@@ -36,9 +36,10 @@ def changes(text: str, observed: Observed, family: str) -> Iterator[str]:
     """Yield the transactions, one of a table each, that make the rules be those of `text`.
 
     Chains that differ are written anew, and each jump from a built-in chain is there once.
-    Chains that iptables mode has and this mode has not are removed.
+    Chains that iptables mode has and this mode has not are removed. The filter table comes
+    first: what it keeps out is kept out before the nat table leads packets this way.
     """
-    for table, chains in rules_by_table(text).items():
+    for table, chains in sorted(rules_by_table(text).items()):
         there = observed.chains(table)
         changed = [
             chain
@@ -81,6 +82,15 @@ def _jumps(table: str, observed: Observed, family: str) -> Iterator[str]:
             if count == 0:
                 yield f"-I {jump.chain} {jump.rule}\n"
             yield from [f"-D {jump.chain} {jump.rule}\n"] * (count - 1)
+
+
+def has_iptables_mode(observed: Observed) -> bool:
+    """Return whether chains are there that only iptables mode has."""
+    return any(
+        is_ours(table, chain) and chain not in CHAINS[table]
+        for table in CHAINS
+        for chain in observed.chains(table)
+    )
 
 
 def _leftovers(observed: Observed, family: str) -> Iterator[str]:
