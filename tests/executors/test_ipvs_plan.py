@@ -9,10 +9,9 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcnet.executors.ipvs import plan, plan_step
+from svcnet.executors.ipvs import Plan, plan, plan_step
 from svcnet.executors.ipvs.listing import Place, Real
 from svcnet.executors.ipvs.names import draining
-from svcnet.executors.ipvs.plan import Plan
 from svcnet.models import IPVSConfiguration
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import IPVSTables, ServerKey

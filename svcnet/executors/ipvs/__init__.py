@@ -8,9 +8,11 @@ kernel: a flag of each virtual server, a name of the dummy device, a set beside 
 from svcnet.executors.ipvs.apply import Report, apply, apply_step, settle
 from svcnet.executors.ipvs.cleanup import cleanup
 from svcnet.executors.ipvs.kernel import IPVS, NoIPVS, Refused
+from svcnet.executors.ipvs.names import DRAIN
 from svcnet.executors.ipvs.observe import Observed, observe
-from svcnet.executors.ipvs.plan import DRAIN, Plan, Step, plan, plan_step
+from svcnet.executors.ipvs.plan import plan, plan_step
 from svcnet.executors.ipvs.probe import MissingModules, missing
+from svcnet.executors.ipvs.steps import Plan, Step
 
 __all__ = [
     "DRAIN",

@@ -13,13 +13,15 @@ from svcnet.executors.iptables import Commands, Variant, choose_variant
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.ipvs import device, ipsets
 from svcnet.executors.ipvs.kernel import BATCH, IPVS, Refused
-from svcnet.executors.ipvs.names import all_sets, draining
+from svcnet.executors.ipvs.names import DRAIN, all_sets, draining
 from svcnet.executors.ipvs.observe import SYS, Observed, key_of, observe
-from svcnet.executors.ipvs.plan import DRAIN, Plan, Step, plan, plan_step
+from svcnet.executors.ipvs.plan import plan, plan_step
 from svcnet.executors.ipvs.probe import require
+from svcnet.executors.ipvs.steps import Plan, Step
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
 from svcnet.renderers.ipvs.messages import (
+    MADE_BY_SVCNET,
     DelDest,
     DestKey,
     Message,
@@ -91,13 +93,31 @@ def apply_step(
 ) -> Report:
     """Take this network namespace through `delta`, from the state that an apply left it in.
 
-    Costs what the change costs: nothing is listed. Raises ApplyError when the state is not
-    what `delta` starts from; :func:`apply` then puts it right.
+    Costs what the change costs: nothing is listed, and of each virtual server that changes
+    it is asked whose it is. Raises ApplyError when the state is not what `delta` starts
+    from; :func:`apply` then puts it right.
     """
     planned = plan_step(delta, drain)
+    _check_owner(planned.steps, ipvs)
     commands = choose_variant(delta.family, variant).commands if delta.rules else None
     _do(planned.steps, commands, ipvs, None)
     return Report(delta.family, planned, settle(planned.drained, ipvs), ())
+
+
+def _check_owner(steps: Iterable[Step], ipvs: IPVS) -> None:
+    """Raise ApplyError if a virtual server that a step changes is another program's.
+
+    One that it makes must not be there at all: the kernel would refuse the server, and
+    take its real servers for those of the other.
+    """
+    messages = [message for step in steps for message in step.messages]
+    made = {message.service for message in messages if isinstance(message, NewService)}
+    for service in {_service(message) for message in messages} - {None}:
+        assert service is not None
+        there = ipvs.service(service)
+        is_ours = there is not None and there.flags & MADE_BY_SVCNET
+        if not (there is None if service in made else is_ours):
+            raise ApplyError(f"{service.key}: the virtual server is not what svcnet left there")
 
 
 def settle(drained: Iterable[SetDest], ipvs: IPVS) -> int:
@@ -202,6 +222,12 @@ def _send(messages: Sequence[Message], ipvs: IPVS) -> Iterator[Refused]:
 
 def _cause(message: Message, artifact: IPVSTables | None) -> str:
     """Say what in the input a message came from, where that can be told."""
-    service = getattr(message, "service", None)
+    service = _service(message)
     origin = artifact.origin_of(key_of(service)) if artifact and service else None
     return f" (from {origin})" if origin else ""
+
+
+def _service(message: Message) -> Service | None:
+    """Return the virtual server that a message is about, if it is about one."""
+    service: Service | None = getattr(message, "service", None)
+    return service

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from errno import ENOENT
+from errno import ENOENT, ESRCH
 from os import strerror
 from types import TracebackType
 
@@ -85,6 +85,16 @@ class IPVS:
         """Return every virtual server, ours and others'."""
         replies = self._ask(GetService())
         return [reply.service for reply in replies if isinstance(reply, ObservedService)]
+
+    def service(self, service: Service) -> Service | None:
+        """Return the virtual server with the same key, None if it is not there."""
+        try:
+            replies = self._ask(GetService(service))
+        except Refused as error:
+            if error.errno == ESRCH:
+                return None
+            raise
+        return next(reply.service for reply in replies if isinstance(reply, ObservedService))
 
     def dests(self, service: Service) -> list[ObservedDest]:
         """Return the real servers of a virtual server, none if it is not there."""

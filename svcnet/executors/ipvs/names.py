@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from svcnet.renderers.ipvs.sets import SETS
 
+DRAIN = 900
+"""Seconds after which a removed endpoint goes though it has connections."""
+
 
 def draining(family: str) -> str:
     """Return the set of real servers that wait for their connections to end.
