@@ -149,7 +149,9 @@ def run_python(block: Block, namespace: dict[str, object]) -> None:
     test = doctest.DocTestParser().get_doctest(block.body, {}, name, name, block.line)
     test.globs = namespace
     report: list[str] = []
-    doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=report.append, clear_globs=False)
+    doctest.DocTestRunner(verbose=False, optionflags=OPTIONS).run(
+        test, out=report.append, clear_globs=False
+    )
     assert not report, "".join(report)
 
 

@@ -48,10 +48,8 @@ class Report:
     def __str__(self) -> str:
         done = counted(self.plan.operations, "operation")
         what = done if self.plan.steps else "nothing to change"
-        busy = (
-            f", {counted(self.draining, 'endpoint')} to go but connected" if self.draining else ""
-        )
-        return f"{self.family}, ipvs: {what}{busy}"
+        left = f", {counted(self.draining, 'endpoint')} draining" if self.draining else ""
+        return f"{self.family}, ipvs: {what}{left}"
 
 
 @without_gc()

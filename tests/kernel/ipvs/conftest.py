@@ -20,6 +20,11 @@ CLONE_NEWNET = 0x40000000
 HOST = Host(addresses=("192.0.2.10", "127.0.0.1", "2001:db8:a::10", "::1"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests with the small cluster last: while it is there, it keeps modules in use."""
+    items.sort(key=lambda item: "cluster" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture
 def namespace() -> None:
     """A network namespace of its own for the test, with the loopback device up.

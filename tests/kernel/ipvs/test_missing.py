@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from svcnet.cli import main
+from svcnet.executors.iptables import Commands
+from svcnet.executors.ipvs import missing
+from svcnet.graph import NodeSettings, RuleGraph
+from svcnet.renderers.ipvs import full
 from tests.conftest import ROOT
 from tests.kernel.ipvs.conftest import everything, run
 
@@ -18,14 +23,24 @@ CASE = ROOT / "tests/conformance/cases/lb-source-ranges"
 LACKING = ("dummy", "ip_vs_sh", "xt_ipvs")
 
 
-@pytest.fixture
-def lacking() -> Iterator[None]:
-    """Take some modules out of the kernel for the time of a test."""
-    run(f"modprobe -d /run/modules -r -a {' '.join(LACKING)}")
+@contextmanager
+def without(*modules: str) -> Iterator[None]:
+    """Take modules out of the kernel for a while.
+
+    The namespaces of earlier tests may use them for a moment yet.
+    """
+    names = " ".join(modules)
+    run(f"for i in $(seq 50); do modprobe -d /run/modules -r -a {names} && exit; sleep 0.1; done")
     try:
         yield
     finally:
-        run(f"modprobe -d /run/modules -a {' '.join(LACKING)}")
+        run(f"modprobe -d /run/modules -a {names}")
+
+
+@pytest.fixture
+def lacking() -> Iterator[None]:
+    with without(*LACKING):
+        yield
 
 
 @pytest.fixture
@@ -105,14 +120,20 @@ def test_a_scheduler_that_comes_later_is_asked_for_too(config: Path) -> None:
     assert apply(config).exit_code == 0
     before = everything()
     config.write_text(config.read_text().replace("sh", "dh"))
-    run("modprobe -d /run/modules -r ip_vs_dh")
-    try:
+    with without("ip_vs_dh"):
         done = apply(config)
-    finally:
-        run("modprobe -d /run/modules ip_vs_dh")
     assert done.exit_code == 3
     assert "ip_vs_dh" in done.stderr
     assert everything() == before
+
+
+def test_a_type_of_set_is_named_and_not_the_rules_of_such_sets() -> None:
+    """The module of the set is what is missing, though rules are refused without it."""
+    nothing = full(RuleGraph(NodeSettings("IPv4")))
+    commands = Commands("IPv4", "legacy")
+    with without("ip_set_bitmap_port"):
+        assert missing(nothing, commands) == ("ip_set_bitmap_port",)
+    assert missing(nothing, commands) == ()
 
 
 def test_a_scheduler_that_does_not_exist_is_an_error_in_the_input(config: Path) -> None:
