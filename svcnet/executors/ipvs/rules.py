@@ -12,6 +12,7 @@ from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.iptables.saved import saved
 from svcnet.renderers.iptables import JUMPS as OTHER_JUMPS
 from svcnet.renderers.iptables.artifact import declare
+from svcnet.renderers.iptables.names import FIREWALL
 from svcnet.renderers.ipvs.rules import FILTER_CHAINS, JUMPS, NAT_CHAINS
 
 CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -87,7 +88,7 @@ def _jumps(table: str, observed: Observed, family: str) -> Iterator[str]:
 def has_iptables_mode(observed: Observed) -> bool:
     """Return whether chains are there that only iptables mode has."""
     return any(
-        is_ours(table, chain) and chain not in CHAINS[table]
+        _is_leftover(table, chain) and chain not in CHAINS[table]
         for table in CHAINS
         for chain in observed.chains(table)
     )
@@ -100,6 +101,15 @@ def _leftovers(observed: Observed, family: str) -> Iterator[str]:
         for table, chains in observed.tables.items()
         if table in CHAINS
     }
-    jumps = {saved(jump.rule, family) for jump in OTHER_JUMPS}
+    jumps = {saved(jump.rule, family) for jump in OTHER_JUMPS if jump.target != FIREWALL}
     jumps -= {saved(jump.rule, family) for jump in JUMPS}
-    yield from removal(Observed(kept), jumps, is_ours)
+    yield from removal(Observed(kept), jumps, _is_leftover)
+
+
+def _is_leftover(table: str, chain: str) -> bool:
+    """Whether a chain is one of iptables mode that has no use any more.
+
+    KUBE-FIREWALL has: it keeps neighbours off the host's loopback where that is routed,
+    which iptables mode has asked for. And it may be the kubelet's.
+    """
+    return is_ours(table, chain) and chain != FIREWALL
