@@ -58,7 +58,8 @@ class Guest:
         (folder / "command").write_text(f"{exports}cd {shlex.quote(str(ROOT))}\nexec {line}\n")
         process = subprocess.Popen(
             [
-                "linux.uml",
+                # It ends with this process, whatever ends that.
+                *("setpriv", "--pdeathsig", "KILL", "linux.uml"),
                 f"mem={MEMORY}M",
                 *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "rw"),
                 f"init={HERE / 'init'}",
