@@ -40,7 +40,7 @@ def test_no_connection_is_lost(cluster: Cluster, family: IPFamily) -> None:
             )
             while not switching.done() or len(answers) < 100:
                 answers += client(
-                    "attempt", count=10, sequential=True, protocol="TCP", timeout=0.9, **to
+                    "attempt", count=10, sequential=True, protocol="TCP", timeout=5.0, **to
                 )
             switching.result()
         assert {tuple(answer[:2]) for answer in answers} == {("reply", name) for name in ALL}
