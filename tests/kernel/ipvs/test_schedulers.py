@@ -232,7 +232,7 @@ def test_persistence_holds_and_expires(balancer: Balancer) -> None:
         service(
             ports=(ServicePort(53, "dns", "UDP", 5353),),
             session_affinity="ClientIP",
-            session_affinity_timeout=2,
+            session_affinity_timeout=4,
         ),
         *slices(*ALL, ports=(DNS,)),
     )
@@ -242,7 +242,7 @@ def test_persistence_holds_and_expires(balancer: Balancer) -> None:
         (first,) = set(balancer.ask(6, port=53, protocol="UDP"))
         (other,) = set(balancer.ask(6, "client2", port=53, protocol="UDP"))
         assert other != first
-        time.sleep(4)
+        time.sleep(6)
         (next_one,) = set(balancer.ask(6, port=53, protocol="UDP"))
         assert {first, other, next_one} == set(ALL)
     finally:
