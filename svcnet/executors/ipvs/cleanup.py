@@ -23,7 +23,7 @@ def cleanup(family: str) -> tuple[str, ...]:
 
     Addresses go before the servers that answer on them, rules before the sets that they
     name, and the dummy device with the last address of either family. Kernel settings
-    stay. Returns a line for each kind of thing removed; none where svcnet has no sets.
+    stay. Returns a line for each kind of thing removed or left; none where svcnet has no sets.
     Raises ApplyError when the machine refuses.
     """
     if not ipsets.is_installed() or draining(family) not in ipsets.names():
@@ -37,21 +37,21 @@ def cleanup(family: str) -> tuple[str, ...]:
             *_sets(observed),
             *_device(),
         )
-    return tuple(f"{family}, ipvs: {line} removed" for line in done)
+    return tuple(f"{family}, ipvs: {line}" for line in done)
 
 
 def _addresses(observed: Observed) -> Iterator[str]:
     own = sorted(own_addresses(observed))
     if own:
         device.change_addresses(address_lines("del", own))
-        yield counted(len(own), "address")
+        yield f"{counted(len(own), 'address')} removed"
 
 
 def _servers(observed: Observed, ipvs: IPVS) -> Iterator[str]:
     own = [service for key, service in observed.services.items() if observed.owns(key)]
     if own:
         ipvs.send([DelService(service) for service in own])
-        yield counted(len(own), "virtual server")
+        yield f"{counted(len(own), 'virtual server')} removed"
 
 
 def _rules(family: str) -> Iterator[str]:
@@ -64,20 +64,37 @@ def _rules(family: str) -> Iterator[str]:
             except RestoreError as error:
                 raise ApplyError(str(error)) from None
             chains = counted(text.count("-X "), "chain")
-            yield f"{chains} of table {text[1 : text.index(chr(10))]}"
+            yield f"{chains} of table {text[1 : text.index(chr(10))]} removed"
 
 
 def _sets(observed: Observed) -> Iterator[str]:
-    """Destroy the sets; the one that tells that the others are ours goes last."""
-    own = [
-        name for name in (RESIZED, *reversed(all_sets(observed.family))) if name in observed.sets
-    ]
-    ipsets.restore("".join(f"destroy {name}\n" for name in own))
-    yield counted(len(own), "set")
+    """Destroy the sets; one that a foreign rule uses cannot go, and is left empty.
+
+    The one that tells that the others are ours goes last, and only when they are gone.
+    """
+    mark = draining(observed.family)
+    names = [name for name in (RESIZED, *all_sets(observed.family)) if name in observed.sets]
+    names.remove(mark)
+    ipsets.restore("".join(f"flush {name}\n" for name in names))
+    used = [name for name in names if not _destroyed(name)]
+    if not used:
+        ipsets.restore(f"destroy {mark}\n")
+        names.append(mark)
+    yield f"{counted(len(names) - len(used), 'set')} removed"
+    for name in used:
+        yield f"{name} is left, empty: a rule that is not svcnet's uses it"
+
+
+def _destroyed(name: str) -> bool:
+    try:
+        ipsets.restore(f"destroy {name}\n")
+    except ApplyError:
+        return False
+    return True
 
 
 def _device() -> Iterator[str]:
     found = [device.observe(family) for family in ("IPv4", "IPv6")]
     if all(each is not None and each.is_ours and not each.addresses for each in found):
         device.remove()
-        yield DUMMY_DEVICE
+        yield f"{DUMMY_DEVICE} removed"

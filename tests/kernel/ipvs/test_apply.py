@@ -284,6 +284,21 @@ def test_cleanup_removes_exactly_what_is_ours(device: bool) -> None:
     assert cleanup("IPv4") == cleanup("IPv6") == ()
 
 
+def test_cleanup_leaves_what_others_use_empty() -> None:
+    """A set or chain that a foreign rule names cannot go; all else does, then and later."""
+    applied(tables(*FULL))
+    run("iptables-legacy -A INPUT -m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT")
+    run("iptables-legacy -t nat -A PREROUTING -j KUBE-MARK-MASQ")
+    assert "KUBE-CLUSTER-IP is left, empty" in "".join(cleanup("IPv4"))
+    assert run("ipset list -n").split() == ["SVCNET-DRAINING", "KUBE-CLUSTER-IP"]
+    assert "add" not in run("ipset save")
+    assert run("ipvsadm -Sn") == ""
+    run("iptables-legacy -F INPUT; iptables-legacy -t nat -F PREROUTING")
+    assert cleanup("IPv4")
+    assert run("ipset list -n") == ""
+    assert "KUBE" not in everything()
+
+
 def test_excluded_addresses_keep_their_servers() -> None:
     """excludeCIDRs hold servers that are never removed, until cleanup."""
     config = KubeProxyConfiguration(ipvs=IPVSConfiguration(exclude_cidrs=("10.96.0.0/24",)))
