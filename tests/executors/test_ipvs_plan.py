@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.executors.ipvs import Plan, plan, plan_step
+from svcnet.executors.ipvs.ipsets import parse_save
 from svcnet.executors.ipvs.listing import Place, Real
 from svcnet.executors.ipvs.names import draining
 from svcnet.models import IPVSConfiguration
@@ -258,3 +259,16 @@ def test_a_real_server_that_does_not_masquerade_is_put_right() -> None:
     reals = {KEY: {**observed.reals[KEY], FIRST: Real(1, 0, 0, "Tunnel")}}
     planned = plan(tables_of(*BOTH), evolve(observed, reals=reals))
     assert words(planned) == ["edit 10.96.0.10:80 TCP -> 10.244.1.5:8080 weight 1"]
+
+
+def test_entries_are_known_whatever_the_machine_calls_protocols() -> None:
+    """Without /etc/protocols ipset prints numbers, and those are not a port's."""
+    text = (
+        "create A hash:ip,port,ip family inet hashsize 1024 maxelem 65536\n"
+        "add A 10.244.1.5,{}:6,10.244.1.5\n"
+        "create B bitmap:port range 0-65535\n"
+        "add B 6\n"
+    )
+    assert parse_save(text.format("6")) == parse_save(text.format("tcp"))
+    assert parse_save(text.format("132"))["A"].entries == {"10.244.1.5,sctp:6,10.244.1.5"}
+    assert parse_save(text)["B"].entries == {"6"}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from socket import AF_INET6, inet_pton
 
 from attrs import frozen
 
 from svcnet.executors.commands import find, run
 from svcnet.renderers.ipvs.sections import kernel_entries
-from svcnet.renderers.ipvs.wire import address_text
+from svcnet.renderers.ipvs.wire import canonical_address
 
 _MAX_ELEMENTS = re.compile(r" maxelem (\d+)")
 _NUMBERS = {"tcp": "6", "udp": "17", "sctp": "132"}
+_NAMES = {number: name for name, number in _NUMBERS.items()}
 
 
 @frozen
@@ -87,12 +87,20 @@ def as_written(entry: str) -> str:
 
 
 def _canonical(entry: str) -> str:
-    """Return an entry with RFC 5952's text where the C library has ::1.2.3.4."""
+    """Return an entry as it is compared, whatever the machine's ipset makes of it.
+
+    Where there is no /etc/protocols it prints protocols as numbers. Some addresses of IPv6
+    the C library prints as ::1.2.3.4, unlike RFC 5952.
+    """
+    place, comma, rest = entry.partition(",")
+    protocol, colon, port = rest.partition(":")
+    if protocol in _NAMES:
+        entry = f"{place}{comma}{_NAMES[protocol]}{colon}{port}"
     if "." not in entry or "::" not in entry:
         return entry
     parts = (part.partition("/") for part in entry.split(","))
     return ",".join(
-        address_text(inet_pton(AF_INET6, head)) + slash + tail
+        canonical_address(head) + slash + tail
         if "." in head and ":" in head
         else head + slash + tail
         for head, slash, tail in parts

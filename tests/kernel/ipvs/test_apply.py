@@ -25,7 +25,7 @@ from svcnet.models import (
 )
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.iptables import full as full_iptables
-from svcnet.renderers.ipvs import IPVSTables, full
+from svcnet.renderers.ipvs import IPVSTables, full, wire
 from svcnet.renderers.ipvs.sections import create_line
 from svcnet.testing import make_node, make_service, make_slice
 from tests.kernel.ipvs.conftest import HOST, everything, rules, run, without_draining
@@ -339,6 +339,25 @@ def test_a_set_that_is_full_grows() -> None:
     )
     assert "SVCNET-NEW" not in run("ipset save")
     assert operations(applied(wanted)) == []
+
+
+@pytest.mark.parametrize("address", ["::1.2.3.4", "2001:DB8:0:0:0:0:0:5"])
+def test_addresses_in_other_spellings(address: str) -> None:
+    """An address that tools or objects spell in another way is known again."""
+    shown = wire.canonical_address(address)
+    wanted = tables(make_service("a", shown), make_slice("a", f"{address}@node-a"), family="IPv6")
+    applied(wanted)
+    assert operations(applied(wanted)) == []
+
+
+def test_a_machine_without_a_list_of_protocols() -> None:
+    """Small images have no /etc/protocols; entries are known again all the same."""
+    run("mount --bind /dev/null /etc/protocols")
+    try:
+        applied(tables(*FULL))
+        assert operations(applied(tables(*FULL))) == []
+    finally:
+        run("umount /etc/protocols")
 
 
 def test_a_dry_run_changes_nothing() -> None:
