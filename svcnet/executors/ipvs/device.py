@@ -13,6 +13,7 @@ from attrs import frozen
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import run
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
+from svcnet.renderers.ipvs.wire import canonical_address
 
 ALIAS = "svcnet"
 """The device's ``ifalias``, by which svcnet knows one that it made."""
@@ -40,8 +41,8 @@ def observe(family: str) -> Device | None:
     if kind != "dummy":
         raise ApplyError(f"{DUMMY_DEVICE} is no dummy device but of kind {kind}")
     wanted = "inet6" if family == "IPv6" else "inet"
-    addresses = (each["local"] for each in link["addr_info"] if each["family"] == wanted)
-    return Device(link.get("ifalias") == ALIAS, frozenset(addresses))
+    addresses = [each["local"] for each in link["addr_info"] if each["family"] == wanted]
+    return Device(link.get("ifalias") == ALIAS, frozenset(map(canonical_address, addresses)))
 
 
 def make() -> None:

@@ -15,6 +15,7 @@ from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings
 from svcnet.graph.settings import contains
 from svcnet.renderers.ipvs import sets
 from svcnet.renderers.ipvs.sets import SetDefinition
+from svcnet.renderers.ipvs.wire import canonical_address
 
 # IP_VS_SVC_F_PERSISTENT, and IP_VS_SVC_F_SCHED2, which for scheduler mh means that the
 # client's port counts too (include/uapi/linux/ip_vs.h).
@@ -31,7 +32,11 @@ class ServerKey(NamedTuple):
 
 
 class RealServer(NamedTuple):
-    """One endpoint of a virtual server; with weight 0 it gets no new connections."""
+    """One endpoint of a virtual server; with weight 0 it gets no new connections.
+
+    ``address`` is canonical text, by which the kernel's list is compared, whatever spelling
+    an EndpointSlice has.
+    """
 
     address: str
     port: int
@@ -98,7 +103,7 @@ def render_service_port(
     serve = _Servers(fragment, settings)
     protocol = fragment.name.protocol
     for endpoint in fragment.local_endpoints:
-        address = endpoint.address
+        address = canonical_address(endpoint.address)
         text = f"{address},{protocol.lower()}:{endpoint.port},{address}"
         entries.append((sets.LOOP_BACK, text))
     for dispatch in fragment.dispatches:
@@ -133,7 +138,9 @@ class _Servers:
             SOURCE_HASH if self.scheduler == "mh" else 0
         )
         translates = fragment.translates
-        self.all = {t.id: RealServer(t.address, t.port, t.weight) for t in translates}
+        self.all = {
+            t.id: RealServer(canonical_address(t.address), t.port, t.weight) for t in translates
+        }
         cluster, local = fragment.cluster, fragment.local
         internal_local = fragment.dispatches[0].target in ("local", "drop")
         self.internal = self._of(local or cluster if internal_local else cluster)

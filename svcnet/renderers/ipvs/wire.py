@@ -542,5 +542,10 @@ def address_text(packed: bytes) -> str:
     return text
 
 
+def canonical_address(text: str) -> str:
+    """Return the canonical text (RFC 5952) of an address; that of IPv4 has only one."""
+    return address_text(inet_pton(AF_INET6, text)) if ":" in text else text
+
+
 def _text(value: bytes) -> str:
     return value.partition(b"\0")[0].decode(errors="replace")
