@@ -30,6 +30,7 @@ from svcnet.renderers.ipvs.messages import (
 )
 from svcnet.testing.fake_iptables import FakeIPTables
 
+_DEFAULT_SIZE = 65536
 _NAMES = {"6": "tcp", "17": "udp", "132": "sctp"}
 
 
@@ -88,9 +89,7 @@ class FakeIPVS:
                 name: ObservedSet(kind, size, frozenset(entries))
                 for name, (kind, size, entries) in self.sets.items()
             },
-            device=None
-            if self.addresses is None
-            else Device(self.device_is_ours, frozenset(self.addresses)),
+            device=self._device(),
             tables=self._saved_tables(),
             sysctls=dict(self.sysctls),
             timeouts=self.timeouts,
@@ -126,7 +125,7 @@ class FakeIPVS:
             case _, ["create", name, kind, *options]:
                 self._create(name, kind, options)
             case _, ["add", name, entry, *_]:
-                self.sets[name][2].add(_named(entry))
+                self._add(name, _named(entry))
             case _, ["del", name, entry, *_]:
                 self.sets[name][2].discard(_named(entry))
             case _, ["swap", one, other]:
@@ -139,8 +138,15 @@ class FakeIPVS:
     def _create(self, name: str, kind: str, options: list[str]) -> None:
         if name in self.sets:
             raise ValueError(f"set {name} exists")
-        size = int(options[options.index("maxelem") + 1]) if "maxelem" in options else 0
+        size = 0 if kind == "bitmap:port" else _DEFAULT_SIZE
+        if "maxelem" in options:
+            size = int(options[options.index("maxelem") + 1])
         self.sets[name] = (kind, size, set())
+
+    def _add(self, name: str, entry: str) -> None:
+        _, size, entries = self.sets[name]
+        entries.add(entry)
+        _must(not size or len(entries) <= size, f"add to {name}, which is full")
 
     def _address(self, verb: str, address: str) -> None:
         if self.addresses is None or (address in self.addresses) == (verb == "add"):

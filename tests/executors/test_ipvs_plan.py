@@ -19,6 +19,7 @@ from svcnet.renderers.ipvs import IPVSTables, ServerKey
 from svcnet.renderers.ipvs.messages import HASHED
 from svcnet.renderers.ipvs.program import service_of
 from svcnet.renderers.ipvs.render import between
+from svcnet.renderers.ipvs.sets import MAX_ELEMENTS
 from svcnet.testing import FakeIPVS, make_service, make_slice
 from tests import strategies
 from tests.renderers.ipvs_model import tables_of
@@ -259,6 +260,26 @@ def test_a_real_server_that_does_not_masquerade_is_put_right() -> None:
     reals = {KEY: {**observed.reals[KEY], FIRST: Real(1, 0, 0, "Tunnel")}}
     planned = plan(tables_of(*BOTH), evolve(observed, reals=reals))
     assert words(planned) == ["edit 10.96.0.10:80 TCP -> 10.244.1.5:8080 weight 1"]
+
+
+def test_a_set_has_room_for_what_comes_and_what_goes() -> None:
+    """Entries come before others go: a set that is full of those gets a higher bound."""
+    machine = FakeIPVS()
+    applied(tables_of(), machine)
+    old = {f"10.97.{number // 256}.{number % 256},tcp:80" for number in range(MAX_ELEMENTS)}
+    machine.sets["KUBE-CLUSTER-IP"][2].update(old)
+    applied(tables_of(*BOTH), machine)
+    assert machine.sets["KUBE-CLUSTER-IP"][2] == {"10.96.0.10,tcp:80"}
+
+
+def test_endpoints_drain_beside_many_others() -> None:
+    """A busy cluster removes more endpoints in the time of a drain than a set holds by default."""
+    machine = FakeIPVS()
+    applied(tables_of(*BOTH), machine)
+    others = {f"10.244.3.4,tcp:{port},10.96.0.11" for port in range(MAX_ELEMENTS)}
+    machine.sets[draining("IPv4")][2].update(others)
+    applied(tables_of(*ONE), machine)
+    assert machine.observed().is_draining("10.244.2.6,tcp:8080,10.96.0.10")
 
 
 def test_entries_are_known_whatever_the_machine_calls_protocols() -> None:

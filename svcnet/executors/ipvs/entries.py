@@ -8,7 +8,7 @@ from attrs import evolve
 
 from svcnet.executors.ipvs.excluded import Excluded
 from svcnet.executors.ipvs.ipsets import as_saved, as_written
-from svcnet.executors.ipvs.names import DRAIN, draining
+from svcnet.executors.ipvs.names import DRAIN, MAX_DRAINING, draining
 from svcnet.executors.ipvs.observe import Observed
 from svcnet.renderers.ipvs import ServerKey, VirtualServer
 from svcnet.renderers.ipvs.part import Entry
@@ -39,20 +39,24 @@ Wanted = Mapping[str, tuple[IPSet, frozenset[str]]]
 
 
 def lines_up(wanted: Wanted, observed: Observed) -> Iterator[str]:
-    """Yield what makes each set be there, with room for its entries, and with all of them."""
+    """Yield what makes each set be there with all its entries.
+
+    It needs room for those that go as well, which stay until what they serve is gone.
+    """
     if RESIZED in observed.sets:
         yield f"destroy {RESIZED}\n"
     name = draining(observed.family)
     if name not in observed.sets:
         family = "inet6" if observed.family == "IPv6" else "inet"
-        yield f"create {name} hash:ip,port,ip family {family} timeout {DRAIN}\n"
+        options = f"timeout {DRAIN} maxelem {MAX_DRAINING}"
+        yield f"create {name} hash:ip,port,ip family {family} {options}\n"
     for name, (each, entries) in wanted.items():
         there = observed.sets.get(name)
-        create = f"{each.definition.type} {each.options}\n"
+        together = evolve(each, entries=tuple(entries | observed.entries(name)))
         if there is None:
-            yield f"create {name} {create}"
-        elif there.max_elements < each.max_elements and there.max_elements:
-            yield from lines_resized(evolve(each, entries=tuple(entries)))
+            yield f"create {name} {each.definition.type} {each.options}\n"
+        elif there.max_elements < together.max_elements and there.max_elements:
+            yield from lines_resized(together)
             continue
         yield from _each("add", name, entries - observed.entries(name))
 
@@ -61,7 +65,8 @@ def lines_resized(found: IPSet) -> Iterator[str]:
     """Yield what gives a set another bound: only a new one has."""
     yield f"create {RESIZED} {found.definition.type} {found.options}\n"
     yield from _each("add", RESIZED, saved_entries(found))
-    yield f"swap {RESIZED} {found.name}\ndestroy {RESIZED}\n"
+    yield f"swap {RESIZED} {found.name}\n"
+    yield f"destroy {RESIZED}\n"
 
 
 def lines_down(wanted: Wanted, observed: Observed, kept: Excluded) -> Iterator[str]:

@@ -6,6 +6,8 @@ from svcnet.renderers.ipvs.sets import SETS
 
 DRAIN = 900
 """Seconds after which a removed endpoint goes though it has connections."""
+MAX_DRAINING = 1 << 22
+"""How many endpoints may be removed in that time; a bound costs the kernel nothing."""
 
 
 def draining(family: str) -> str:
