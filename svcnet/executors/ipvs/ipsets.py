@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 
+from svcnet.errors import ApplyError
 from svcnet.executors.commands import find, run
 from svcnet.renderers.ipvs.sections import kernel_entries
 from svcnet.renderers.ipvs.wire import canonical_address
 
 _MAX_ELEMENTS = re.compile(r" maxelem (\d+)")
+_NO_IP_SET = ("Kernel error received: Invalid argument", "Cannot open session to kernel")
 _NUMBERS = {"tcp": "6", "udp": "17", "sctp": "132"}
 _NAMES = {number: name for name, number in _NUMBERS.items()}
 
@@ -31,8 +33,16 @@ def is_installed() -> bool:
 
 
 def names() -> frozenset[str]:
-    """Return the names of all sets of this network namespace. Raises ApplyError."""
-    return frozenset(run("ipset", "ipset", "list", "-n").split())
+    """Return the names of all sets of this network namespace. Raises ApplyError.
+
+    A kernel without ip_set has none; what it lacks is for :mod:`.probe` to say.
+    """
+    try:
+        return frozenset(run("ipset", "ipset", "list", "-n").split())
+    except ApplyError as error:
+        if any(words in str(error) for words in _NO_IP_SET):
+            return frozenset()
+        raise
 
 
 def save(wanted: Iterable[str]) -> Mapping[str, ObservedSet]:

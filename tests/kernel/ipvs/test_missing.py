@@ -20,6 +20,15 @@ from tests.kernel.ipvs.conftest import everything, run
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, pytest.mark.usefixtures("namespace")]
 
 CASE = ROOT / "tests/conformance/cases/lb-source-ranges"
+SETS = (
+    "xt_set",
+    "ip_set_hash_ip",
+    "ip_set_hash_ipport",
+    "ip_set_hash_ipportip",
+    "ip_set_hash_ipportnet",
+    "ip_set_bitmap_port",
+    "ip_set",
+)
 LACKING = ("dummy", "ip_vs_sh", "xt_ipvs")
 
 
@@ -143,3 +152,15 @@ def test_a_scheduler_that_does_not_exist_is_an_error_in_the_input(config: Path) 
     assert done.exit_code == 2
     assert f"{config}:4" in done.stderr
     assert run("ipvsadm -Sn") == ""
+
+
+def test_a_kernel_without_sets(config: Path) -> None:
+    """It is told from a refusal: what is missing is named, and other modes go on working."""
+    with without(*SETS):
+        done = apply(config)
+        assert done.exit_code == 3
+        assert "ip_set_hash_ip" in done.stderr
+        assert "Nothing was changed" in done.stderr
+        assert apply(config, "--fallback", "iptables").exit_code == 0
+        done = svcnet("cleanup")
+        assert done.exit_code == 0, done.stderr
