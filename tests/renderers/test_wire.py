@@ -418,3 +418,9 @@ def test_family_and_info() -> None:
     missing = message_of(2, number(-errno.ENOENT) + bytes(16))
     with pytest.raises(FileNotFoundError):
         parse_family([missing])
+
+
+def test_a_cut_answer_about_the_family() -> None:
+    """An error message without its error is a ValueError, as any malformed answer."""
+    with pytest.raises(ValueError, match="incomplete"):
+        parse_family([bytes.fromhex("120000000200000007000000000000000000")])

@@ -76,8 +76,13 @@ def _missing(tables: IPVSTables, commands: Commands) -> Iterator[str]:
     yield from _device()
     sets = tuple(_sets(tables))
     yield from sets
-    if not sets:  # Rules name every set: without one they are refused, whatever else is there.
+    if not sets:
         yield from _rules(tables, commands)
+        return
+    # Rules name every set: without one they are refused, whatever else is there.
+    for module, *rule in _RULES:
+        if module != "xt_set" and not _loads(commands, "", *rule):
+            yield module
 
 
 def _ipvs(tables: IPVSTables) -> Iterator[str]:

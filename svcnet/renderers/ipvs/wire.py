@@ -380,10 +380,16 @@ def parse_family(datagrams: Iterable[bytes]) -> int:
     """
     for datagram in datagrams:
         for kind, flags, sequence, body in _messages(datagram):
-            if kind == _NLMSG_ERROR:
-                _raise_for(_acknowledgement(body, flags, sequence))
-            elif kind == _GENL_ID_CTRL and body[:1] == bytes([_CTRL_CMD_NEWFAMILY]):
-                return _number(_attributes(body, 4)[_CTRL_ATTR_FAMILY_ID])
+            try:
+                if kind == _NLMSG_ERROR:
+                    answer = _acknowledgement(body, flags, sequence)
+                elif kind == _GENL_ID_CTRL and body[:1] == bytes([_CTRL_CMD_NEWFAMILY]):
+                    return _number(_attributes(body, 4)[_CTRL_ATTR_FAMILY_ID])
+                else:
+                    continue
+            except (struct.error, KeyError) as error:
+                raise ValueError(f"an incomplete answer: {error!r}") from error
+            _raise_for(answer)
     raise ValueError("no family in the answer")
 
 

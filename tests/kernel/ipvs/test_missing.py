@@ -142,6 +142,8 @@ def test_a_type_of_set_is_named_and_not_the_rules_of_such_sets() -> None:
     commands = Commands("IPv4", "legacy")
     with without("ip_set_bitmap_port"):
         assert missing(nothing, commands) == ("ip_set_bitmap_port",)
+    with without("ip_set_bitmap_port", "xt_ipvs"):
+        assert missing(nothing, commands) == ("ip_set_bitmap_port", "xt_ipvs")
     assert missing(nothing, commands) == ()
 
 
