@@ -1,0 +1,1 @@
+"""Userspace mode: the proxy table, and the rules that bring traffic to the proxy."""

@@ -1,0 +1,134 @@
+"""The proxy table: what a node's userspace proxy listens for, and whom it hands what to.
+
+A service port has one **listener** for each way in which its traffic is treated, mostly a
+single one, named ``cluster``. With a traffic policy Local some traffic may use only the
+node's endpoints (``local``), and behind a firewall only some sources may come in
+(``firewall-cluster``, ``firewall-local``). **Portals** are the addresses whose traffic is
+redirected to a listener.
+
+Which of a Service's addresses a client asked for is lost in the redirection, and for
+datagrams no system call brings it back. So the listener that a packet comes to must say
+it all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from attrs import evolve, field, frozen
+from immutables import Map
+
+from svcnet.graph import FragmentName, NodeSettings
+from svcnet.graph.nodes import Frontend
+
+Role = Literal["cluster", "local", "firewall-cluster", "firewall-local"]
+Answer = Literal["serve", "refuse", "drop"]
+
+
+class Backend(NamedTuple):
+    """An endpoint that connections are handed to."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}"
+
+
+class ListenerName(NamedTuple):
+    """A listener's name among all of a node and IP family."""
+
+    service_port: FragmentName
+    role: Role
+
+    def __str__(self) -> str:
+        return f"{self.service_port}" + ("" if self.role == "cluster" else f" ({self.role})")
+
+
+@frozen
+class Listener:
+    """One proxy port, and what becomes of what arrives there.
+
+    ``serve`` hands it to one of ``backends``, in turn and in this order; ``refuse`` is
+    for want of endpoints anywhere, ``drop`` for want of endpoints on this node. Sources
+    outside the CIDRs of ``sources``, where there are any, are dropped.
+    """
+
+    role: Role
+    answer: Answer
+    backends: tuple[Backend, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+@frozen
+class Portal:
+    """An address whose traffic is redirected, and the listeners it is redirected to.
+
+    ``address`` is empty for a node port. ``role`` names the listener for traffic from
+    elsewhere, ``near`` that for traffic of the node itself and of its pods.
+    """
+
+    frontend: Frontend
+    address: str
+    port: int
+    role: Role
+    near: Role
+
+
+@frozen
+class ProxiedPort:
+    """A service port as the proxy sees it.
+
+    ``affinity`` is in seconds, 0 for none. With ``proxy_protocol`` each connection to a
+    backend begins with a header of the PROXY protocol, version 2, that tells the client's
+    address. ``health_check`` is the health-check node port, 0 for none.
+    """
+
+    name: FragmentName
+    listeners: tuple[Listener, ...]
+    portals: tuple[Portal, ...]
+    affinity: int = 0
+    proxy_protocol: bool = False
+    health_check: int = 0
+
+
+@frozen
+class UnsupportedPort:
+    """A service port that this mode cannot carry: the field that asks for it, and why."""
+
+    name: FragmentName
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"Service {self.name.namespace}/{self.name.name}: {self.field}: {self.reason}"
+
+
+@frozen
+class ProxyTable:
+    """All that a node's proxy does in one IP family.
+
+    ``ports`` are the proxy ports by listener. The renderer chooses them; a running proxy
+    that found one in use has its own.
+    """
+
+    settings: NodeSettings
+    services: Map[FragmentName, ProxiedPort] = field(default=Map(), repr=False)
+    ports: Map[ListenerName, int] = field(default=Map(), repr=False)
+    unsupported: tuple[UnsupportedPort, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """The IP family, ``IPv4`` or ``IPv6``."""
+        return self.settings.family
+
+    def __iter__(self) -> Iterator[ProxiedPort]:
+        """Yield the service ports in the order of their names."""
+        for name in sorted(self.services):
+            yield self.services[name]
+
+    def with_ports(self, ports: Mapping[ListenerName, int]) -> ProxyTable:
+        """Return the same table with other proxy ports."""
+        return evolve(self, ports=Map(ports))
