@@ -1,7 +1,19 @@
 """Userspace mode's executor: a proxy that serves what a proxy table says."""
 
+from svcnet.executors.userspace.inquiries import Inquiries
 from svcnet.executors.userspace.limits import raise_file_limit
-from svcnet.executors.userspace.proxy import Proxy
-from svcnet.executors.userspace.statistics import BackendCounts, Statistics, document
+from svcnet.executors.userspace.loop import Loop
+from svcnet.executors.userspace.proxy import Proxy, serve
+from svcnet.executors.userspace.statistics import BackendCounts, Snapshot, Statistics, document
 
-__all__ = ["BackendCounts", "Proxy", "Statistics", "document", "raise_file_limit"]
+__all__ = [
+    "BackendCounts",
+    "Inquiries",
+    "Loop",
+    "Proxy",
+    "Snapshot",
+    "Statistics",
+    "document",
+    "raise_file_limit",
+    "serve",
+]
