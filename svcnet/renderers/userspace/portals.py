@@ -137,7 +137,7 @@ class _Here:
             yield self.opened(self.comment, self.port(role))
 
     def container(self, chain: str, portal: Portal, match: str) -> Iterator[Rule]:
-        """Traffic from elsewhere, and before it that of the node's pods where theirs goes elsewhere."""
+        """Traffic from elsewhere, after that of pods of the node if theirs goes elsewhere."""
         pods = _FROM_PODS[self.settings.local_detector.kind] if portal.near != portal.role else ""
         if pods:
             source = pods.format(self.settings.local_detector.value)
