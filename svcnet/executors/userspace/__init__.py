@@ -3,6 +3,7 @@
 from svcnet.executors.userspace.inquiries import Inquiries
 from svcnet.executors.userspace.limits import raise_file_limit
 from svcnet.executors.userspace.loop import Loop
+from svcnet.executors.userspace.node import NodeProxy
 from svcnet.executors.userspace.proxy import Proxy, serve
 from svcnet.executors.userspace.statistics import BackendCounts, Snapshot, Statistics, document
 
@@ -10,6 +11,7 @@ __all__ = [
     "BackendCounts",
     "Inquiries",
     "Loop",
+    "NodeProxy",
     "Proxy",
     "Snapshot",
     "Statistics",
