@@ -6,7 +6,13 @@ import re
 from collections.abc import Callable, Collection, Iterator
 
 from svcnet.errors import ApplyError
-from svcnet.executors.iptables.commands import VARIANTS, Commands, RestoreError, Variant
+from svcnet.executors.counted import counted
+from svcnet.executors.iptables.commands import (
+    Commands,
+    RestoreError,
+    Variant,
+    installed,
+)
 from svcnet.executors.iptables.observe import Observed, is_ours, parse_save
 from svcnet.executors.iptables.saved import saved
 from svcnet.renderers.iptables import JUMPS
@@ -22,22 +28,25 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     are kube-proxy's too: do not run this beside one. Raises ApplyError when the machine
     refuses.
     """
-    wanted = VARIANTS if variant is None else (variant,)
-    done = []
-    for commands in (Commands(family, one) for one in wanted):
-        if not commands.exist():
-            continue
-        observed = parse_save(commands.save())
-        for text in removal(observed, {saved(jump.rule, family) for jump in JUMPS}, is_ours):
-            try:
-                commands.restore(text)
-            except RestoreError as error:
-                raise ApplyError(str(error)) from None
-            done.append(
-                f"{commands.name}: {text.count('-X ')} chains of table "
-                f"{text[1 : text.index(chr(10))]} removed"
-            )
-    return tuple(done)
+    jumps = {saved(jump.rule, family) for jump in JUMPS}
+    return tuple(
+        f"{commands.name}: {line}"
+        for commands in installed(family, variant)
+        for line in remove_chains(commands, jumps, is_ours)
+    )
+
+
+def remove_chains(
+    commands: Commands, our_jumps: Collection[str], is_ours: Callable[[str, str], bool]
+) -> Iterator[str]:
+    """Do what :func:`removal` says; yield a line for each table. Raises ApplyError."""
+    for text in removal(parse_save(commands.save()), our_jumps, is_ours):
+        try:
+            commands.restore(text)
+        except RestoreError as error:
+            raise ApplyError(str(error)) from None
+        chains = counted(text.count("-X "), "chain")
+        yield f"{chains} of table {text[1 : text.index(chr(10))]} removed"
 
 
 def removal(

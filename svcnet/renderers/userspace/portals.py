@@ -55,3 +55,26 @@ class PortalRules:
     family: str
     rules: tuple[Rule, ...]
     jumps: tuple[Jump, ...]
+
+
+_PORTALS = (
+    '-m comment --comment "handle ClusterIPs; NOTE: this must be before the NodePort rules" -j '
+)
+_NODE_PORTS = (
+    "-m addrtype --dst-type LOCAL -m comment --comment "
+    '"handle service NodePorts; NOTE: this must be the last rule in the chain" -j '
+)
+JUMPS = (
+    Jump("nat", "PREROUTING", f"{_PORTALS}KUBE-PORTALS-CONTAINER", "first"),
+    Jump("nat", "OUTPUT", f"{_PORTALS}KUBE-PORTALS-HOST", "first"),
+    Jump("nat", "PREROUTING", f"{_NODE_PORTS}KUBE-NODEPORT-CONTAINER", "last"),
+    Jump("nat", "OUTPUT", f"{_NODE_PORTS}KUBE-NODEPORT-HOST", "last"),
+    Jump(
+        "filter",
+        "INPUT",
+        '-m comment --comment "Ensure that non-local NodePort traffic can flow" '
+        "-j KUBE-NODEPORT-NON-LOCAL",
+        "first",
+    ),
+)
+"""The rules of built-in chains that lead to the chains of this mode."""
