@@ -34,7 +34,7 @@ _MODULES = (
 
 
 @frozen
-class Report:
+class RulesReport:
     """What an install did. ``commands`` are those to make changes with from here on."""
 
     commands: Commands
@@ -49,7 +49,7 @@ class Report:
 
 
 @without_gc()
-def install(rules: PortalRules, *, variant: Variant | None = None) -> Report:
+def install(rules: PortalRules, *, variant: Variant | None = None) -> RulesReport:
     """Make the chains of this mode hold `rules`, in this network namespace.
 
     A chain that differs is written whole, and nothing is where nothing differs. Each table
@@ -60,7 +60,7 @@ def install(rules: PortalRules, *, variant: Variant | None = None) -> Report:
     transactions = tuple(plan(rules, choice.observed))
     for text in transactions:
         _restore(choice.commands, text)
-    return Report(choice.commands, transactions, (*choice.warnings, *_others(choice.observed)))
+    return RulesReport(choice.commands, transactions, (*choice.warnings, *_others(choice.observed)))
 
 
 def change(before: Sequence[Rule], after: Sequence[Rule], commands: Commands) -> None:
