@@ -14,7 +14,7 @@ it all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from attrs import evolve, field, frozen
 from immutables import Map
@@ -22,7 +22,9 @@ from immutables import Map
 from svcnet.graph import FragmentName, NodeSettings
 from svcnet.graph.nodes import Frontend
 
+ServicePortName: TypeAlias = FragmentName
 Role = Literal["cluster", "local", "firewall-cluster", "firewall-local"]
+ROLES: tuple[Role, ...] = ("cluster", "local", "firewall-cluster", "firewall-local")
 Answer = Literal["serve", "refuse", "drop"]
 
 

@@ -1,0 +1,253 @@
+"""The engine: listeners, connections and flows of one process, driven by one loop."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from select import EPOLLIN, epoll
+
+from attrs import field, frozen
+
+from svcnet.executors.userspace import filters
+from svcnet.executors.userspace.balancer import Target
+from svcnet.executors.userspace.datagrams import DatagramListener, Flows
+from svcnet.executors.userspace.loop import Loop
+from svcnet.executors.userspace.pipes import Carriers
+from svcnet.executors.userspace.service import ServicePort
+from svcnet.executors.userspace.sockets import ADDRESSES, refuse, serve
+from svcnet.executors.userspace.statistics import Statistics, count
+from svcnet.executors.userspace.streams import OUT_OF_DESCRIPTORS, Relay
+from svcnet.renderers.userspace.table import (
+    ROLES,
+    Listener,
+    ListenerName,
+    ProxiedPort,
+    Role,
+    ServicePortName,
+)
+
+ACCEPTED_AT_ONCE = 64
+RETRY_SECONDS = 0.1
+UDP_IDLE_SECONDS = 0.25
+UDP_FLOWS = 1 << 14
+
+
+@frozen
+class Change:
+    """What an engine must follow about one service port.
+
+    ``sockets`` are those of listeners that are new, by role, and ``closed`` the roles of
+    listeners that go. Without ``config`` the rest stays as it is; a service port goes with
+    its last listener.
+    """
+
+    name: ServicePortName
+    config: ProxiedPort | None
+    sockets: Mapping[Role, socket.socket] = field(factory=dict)
+    closed: tuple[Role, ...] = ()
+
+
+class StreamListener:
+    """A proxy port for connections."""
+
+    def __init__(
+        self, engine: Engine, service: ServicePort, role: Role, sock: socket.socket
+    ) -> None:
+        self._engine = engine
+        self.service = service
+        self.role = role
+        self.sock = sock
+
+    def accept(self, at_most: int = ACCEPTED_AT_ONCE) -> None:
+        """Take connections that wait, and dial for each."""
+        engine = self._engine
+        for _ in range(at_most):
+            try:
+                client, peer = self.sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in OUT_OF_DESCRIPTORS:
+                    engine.wait_for_descriptors()
+                    return
+                continue  # this one has gone again: accept(2)
+            client.setblocking(False)
+            Relay(engine, self.service, self.role, client, peer[:2]).dial()
+
+
+class Engine:
+    """All that one process serves of one IP family, by the events of a loop."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        family: str,
+        *,
+        udp_idle: float = UDP_IDLE_SECONDS,
+        udp_flows: int = UDP_FLOWS,
+    ) -> None:
+        self.family = family
+        self.address_family = ADDRESSES[family]
+        self.loop = loop
+        self.carriers = Carriers()
+        self.relays: set[Relay] = set()
+        self.flows = Flows(self, udp_idle, udp_flows)
+        self.services: dict[ServicePortName, ServicePort] = {}
+        self._listeners: dict[ListenerName, StreamListener | DatagramListener] = {}
+        self._open: set[ListenerName] = set()
+        self._doors = epoll()
+        self._acceptors: dict[int, StreamListener] = {}
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._is_paused = False
+        self._drained: Callable[[], None] | None = None
+        self.loop.watch(self._doors.fileno(), EPOLLIN, self._on_doors)
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Follow changes; what they do not name is not touched."""
+        for change in changes:
+            if change.config is not None:
+                self._follow(change.name, change.config, change.sockets)
+            for role in change.closed:
+                self._close(ListenerName(change.name, role))
+            if not any(ListenerName(change.name, role) in self._listeners for role in ROLES):
+                self.services.pop(change.name, None)
+
+    def steer(self, name: ListenerName, sockets: int) -> None:
+        """Spread a listener's clients over its `sockets` by address, 0 to undo that."""
+        sock = self._listeners[name].sock
+        if sockets:
+            program = filters.by_source(self.family, sockets)
+            filters.attach(sock, program, filters.SO_ATTACH_REUSEPORT_CBPF)
+        else:
+            with suppress(FileNotFoundError):
+                filters.detach(sock, filters.SO_DETACH_REUSEPORT_BPF)
+
+    def statistics(self) -> Statistics:
+        """Return what was counted since the start, open connections included."""
+        moved: dict[Target, tuple[int, int]] = {}
+        for relay in self.relays:
+            if relay.target is not None:
+                up, down = moved.get(relay.target, (0, 0))
+                moved[relay.target] = (up + relay.moved[0], down + relay.moved[1])
+        return Statistics(
+            connections=len(self.relays),
+            flows=len(self.flows),
+            services={
+                name: tuple(
+                    count(target, *moved.get(target, (0, 0))) for target in service.targets.values()
+                )
+                for name, service in self.services.items()
+            },
+        )
+
+    def ended(self, relay: Relay) -> None:
+        """Hear that a connection is over."""
+        self.relays.discard(relay)
+        if self._is_paused:
+            self._is_paused = False
+            self.loop.after(0, self._resume)
+        if self._drained is not None and not self.relays:
+            self._has_drained()
+
+    def wait_for_descriptors(self, action: Callable[[], None] | None = None) -> None:
+        """Accept nothing until a connection ends or a moment has passed; then call `action`."""
+        if action is not None:
+            self._waiting.append(action)
+        if not self._is_paused:
+            self._is_paused = True
+            self.loop.rewatch(self._doors.fileno(), 0)
+            self.loop.after(RETRY_SECONDS, self._resume)
+
+    def drain(self, seconds: float, done: Callable[[], None]) -> None:
+        """Close every listener; call `done` when the last connection ends or time is up."""
+        for name in list(self._listeners):
+            self._close(name)
+        self._drained = done
+        if self.relays:
+            self.loop.after(seconds, self._has_drained)
+        else:
+            self._has_drained()
+
+    def release(self) -> None:
+        """End what is left, at once."""
+        for name in list(self._listeners):
+            self._close(name)
+        for relay in list(self.relays):
+            relay.abort()
+        self.flows.end_all()
+        self.carriers.close()
+        self.loop.unwatch(self._doors.fileno())
+        self._doors.close()
+
+    def _has_drained(self) -> None:
+        done, self._drained = self._drained, None
+        if done is not None:
+            done()
+
+    def _follow(
+        self, name: ServicePortName, config: ProxiedPort, sockets: Mapping[Role, socket.socket]
+    ) -> None:
+        service = self.services.get(name)
+        if service is None:
+            service = self.services[name] = ServicePort(config)
+        else:
+            gone = service.change(config)
+            if gone and name.protocol == "UDP":
+                self.flows.end_of(gone)
+        for role, sock in sockets.items():
+            self._listeners[ListenerName(name, role)] = (
+                StreamListener(self, service, role, sock)
+                if name.protocol == "TCP"
+                else DatagramListener(self.flows, service, role, sock)
+            )
+        for listener in config.listeners:
+            self._set(ListenerName(name, listener.role), listener)
+
+    def _set(self, name: ListenerName, listener: Listener) -> None:
+        """Let a listener answer as the table says."""
+        found = self._listeners[name]
+        if listener.answer == "refuse":
+            self._shut(name)
+            return
+        serve(found.sock, listener)
+        if name in self._open:
+            return
+        self._open.add(name)
+        fd = found.sock.fileno()
+        if isinstance(found, StreamListener):
+            self._acceptors[fd] = found
+            self._doors.register(fd, EPOLLIN)
+        else:
+            self.loop.watch(fd, EPOLLIN, found.on_ready)
+
+    def _shut(self, name: ListenerName) -> None:
+        """Refuse from now on; what has come already is still served."""
+        found = self._listeners[name]
+        if name not in self._open:
+            return
+        self._open.discard(name)
+        if isinstance(found, StreamListener):
+            found.accept()
+            self._doors.unregister(found.sock.fileno())
+            del self._acceptors[found.sock.fileno()]
+        else:
+            self.loop.unwatch(found.sock.fileno())
+            self.flows.end_from(found)
+        refuse(found.sock)
+
+    def _close(self, name: ListenerName) -> None:
+        if name in self._listeners:
+            self._shut(name)
+            self.loop.close(self._listeners.pop(name).sock)
+
+    def _on_doors(self, _mask: int) -> None:
+        for fd, _ in self._doors.poll(0, ACCEPTED_AT_ONCE):
+            self._acceptors[fd].accept()
+
+    def _resume(self) -> None:
+        self._is_paused = False
+        self.loop.rewatch(self._doors.fileno(), EPOLLIN)
+        for _ in range(len(self._waiting)):
+            self._waiting.popleft()()

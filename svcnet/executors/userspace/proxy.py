@@ -1,0 +1,271 @@
+"""The proxy of a node and IP family: it holds the ports, and has engines serve them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from select import EPOLLHUP
+
+from attrs import define
+
+from svcnet.errors import ApplyError
+from svcnet.executors.userspace.engine import UDP_FLOWS, UDP_IDLE_SECONDS, Change, Engine
+from svcnet.executors.userspace.loop import Loop
+from svcnet.executors.userspace.sockets import ANY, bind
+from svcnet.executors.userspace.statistics import Statistics, total
+from svcnet.executors.userspace.workers import Worker
+from svcnet.renderers.userspace.ports import PortChoice
+from svcnet.renderers.userspace.table import (
+    ListenerName,
+    ProxiedPort,
+    ProxyTable,
+    Role,
+)
+
+DEFAULT_CHOICE = PortChoice()
+GRACE_SECONDS = 1.0
+"""How long a listener that went from the table still serves.
+
+The rules that lead to it go after the table has changed, and connections that were on
+their way then must not fail.
+"""
+
+
+def serve(proxies: Sequence[Proxy]) -> None:
+    """Serve proxies that share one loop, until each of them has ended.
+
+    Raises ApplyError when a worker process of one is lost; all of them end then.
+    """
+    loop = proxies[0].loop
+    serving = set(proxies)
+    failures: list[ApplyError] = []
+
+    def end(proxy: Proxy, failure: ApplyError | None) -> None:
+        serving.discard(proxy)
+        failures.extend([failure] if failure else [])
+        if failure or not serving:
+            loop.stop()
+
+    for proxy in proxies:
+        proxy.on_end = partial(end, proxy)
+    try:
+        loop.run()
+    finally:
+        for proxy in proxies:
+            proxy.release()
+        loop.release()
+    if failures:
+        raise failures[0]
+
+
+@define(eq=False)
+class BoundPort:
+    """A proxy port that is held. ``leaving`` is set while it serves out its grace."""
+
+    port: int
+    leaving: object | None = None
+
+
+class Proxy:
+    """A userspace proxy that serves what a table says.
+
+    The ports are bound at once, in the network namespace of the calling thread; ``ports``
+    tells which. :meth:`run` serves until :meth:`stop` is called. The table may change
+    all the while (:meth:`update`): what is the same before and after is not touched.
+
+    `address` is the one to listen on, by default any. `choice` is the range that ports
+    are looked for in, when the one that the table names is taken. `udp_idle` is how many
+    seconds a flow of datagrams may be silent, and `udp_flows` how many there may be in one
+    process. `workers` is the number of processes, each
+    with a share of the connections. Proxies of one process can share a `loop`.
+
+    Raises ApplyError when no port can be had.
+    """
+
+    def __init__(
+        self,
+        table: ProxyTable,
+        *,
+        address: str | None = None,
+        choice: PortChoice = DEFAULT_CHOICE,
+        udp_idle: float = UDP_IDLE_SECONDS,
+        udp_flows: int = UDP_FLOWS,
+        workers: int = 1,
+        loop: Loop | None = None,
+    ) -> None:
+        self._address = address or ANY[table.family]
+        self._choice = choice
+        self._bound: dict[ListenerName, BoundPort] = {}
+        self._taken: set[tuple[str, int]] = set()
+        self._table = ProxyTable(table.settings)
+        self.on_end: Callable[[ApplyError | None], None] = lambda _failure: None
+        self.loop = loop or Loop()
+        make_engine = partial(Engine, family=table.family, udp_idle=udp_idle, udp_flows=udp_flows)
+        self._workers = [Worker(make_engine) for _ in range(workers - 1)]
+        self._engine = make_engine(self.loop)
+        for worker in self._workers:
+            self.loop.watch(worker.fileno(), EPOLLHUP, self._lost)
+        self._follow(table)
+
+    @property
+    def table(self) -> ProxyTable:
+        """The table that is in force, with the ports that the proxy has."""
+        return self._table
+
+    @property
+    def ports(self) -> Mapping[ListenerName, int]:
+        """The proxy port of each listener of the table."""
+        return self._table.ports
+
+    def run(self) -> None:
+        """Serve until :meth:`stop`. Raises ApplyError when a worker process is lost."""
+        serve([self])
+
+    def update(self, table: ProxyTable) -> ProxyTable:
+        """Follow `table`; return it with the proxy's ports once it is in force.
+
+        For any thread but the one that serves. Raises ApplyError when no port can be had
+        for a new listener; what was served before is then still served.
+        """
+        return self.loop.call(lambda: self._follow(table)).result()
+
+    def statistics(self) -> Statistics:
+        """Return what was counted; for any thread but the one that serves."""
+        return self.loop.call(self.count).result()
+
+    def count(self) -> Statistics:
+        """Return what was counted; for the thread that serves."""
+        workers = [worker.statistics() for worker in self._workers]
+        return total([self._engine.statistics(), *workers])
+
+    def stop(self, drain: float = 0.0) -> Future[None]:
+        """Take no new connections, and end when those that are open have, or after `drain` s."""
+        return self.loop.call(lambda: self._drain(drain))
+
+    def _drain(self, seconds: float) -> None:
+        for worker in self._workers:
+            self.loop.unwatch(worker.fileno())
+            worker.drain(seconds)
+        self._engine.drain(seconds, lambda: self.on_end(None))
+
+    def _lost(self, _mask: int) -> None:
+        self.on_end(ApplyError("a worker process of the proxy has ended: the proxy stops"))
+
+    def release(self) -> None:
+        """End every connection that is left, and wait for the worker processes."""
+        self._engine.release()
+        for worker in self._workers:
+            worker.end()
+
+    def _follow(self, table: ProxyTable) -> ProxyTable:
+        before, after = self._table.services, table.services
+        changed = [config for name, config in after.items() if before.get(name) is not config]
+        fresh = self._bind(table, changed)
+        for number, worker in enumerate(self._workers, start=1):
+            worker.apply([_change(config, fresh, number) for config in changed])
+        self._engine.apply([_change(config, fresh, 0) for config in changed])
+        self._steer(changed)
+        gone = [config for name, config in before.items() if name not in after]
+        for config in (*changed, *gone):
+            self._retire(before.get(config.name), after.get(config.name))
+        self._table = table.with_ports(self._ports(changed, gone))
+        return self._table
+
+    def _bind(
+        self, table: ProxyTable, changed: Sequence[ProxiedPort]
+    ) -> Mapping[ListenerName, list[socket.socket]]:
+        """Return the sockets of listeners that are new, one for each process."""
+        fresh: dict[ListenerName, list[socket.socket]] = {}
+        bound: dict[ListenerName, BoundPort] = {}
+        try:
+            for config in changed:
+                for name in _listeners(config):
+                    if name not in self._bound:
+                        port, fresh[name] = self._find(table, name)
+                        bound[name] = BoundPort(port)
+        except ApplyError:
+            for name, held in bound.items():
+                self._give_back(name, held.port)
+            for sock in (sock for sockets in fresh.values() for sock in sockets):
+                sock.close()
+            raise
+        self._bound |= bound
+        return fresh
+
+    def _find(self, table: ProxyTable, name: ListenerName) -> tuple[int, list[socket.socket]]:
+        """Return the first free port from the table's on, and sockets bound to it."""
+        protocol, count = name.service_port.protocol, len(self._workers) + 1
+        for port in self._choice.upwards(table.ports[name]):
+            if (protocol, port) in self._taken:
+                continue
+            try:
+                found = bind(table.family, protocol, self._address, port, count)
+            except OSError as error:
+                raise ApplyError(f"{name}: no socket for port {port}: {error.strerror}") from None
+            if found:
+                self._taken.add((protocol, port))
+                return port, found
+        raise ApplyError(f"{name}: no port of {self._choice} is free")
+
+    def _steer(self, changed: Sequence[ProxiedPort]) -> None:
+        """Have all connections of a client come to the process that knows its backend."""
+        if self._workers:
+            for config in changed:
+                for listener in config.listeners:
+                    if listener.answer != "refuse":
+                        name = ListenerName(config.name, listener.role)
+                        count = len(self._workers) + 1 if config.affinity else 0
+                        self._engine.steer(name, count)
+
+    def _retire(self, old: ProxiedPort | None, new: ProxiedPort | None) -> None:
+        """Let listeners that the table has no more go in a while, unless they come again."""
+        for listener in set(_listeners(new)):
+            self._bound[listener].leaving = None
+        token = object()
+        leaving = [found for found in _listeners(old) if found not in set(_listeners(new))]
+        for listener in leaving:
+            self._bound[listener].leaving = token
+        if leaving:
+            self.loop.after(GRACE_SECONDS, partial(self._release, leaving, token))
+
+    def _release(self, leaving: Sequence[ListenerName], token: object) -> None:
+        gone = [n for n in leaving if n in self._bound and self._bound[n].leaving is token]
+        changes = [Change(name.service_port, None, closed=(name.role,)) for name in gone]
+        for worker in self._workers:
+            worker.apply(changes)
+        self._engine.apply(changes)
+        for name in gone:
+            self._give_back(name, self._bound.pop(name).port)
+
+    def _give_back(self, name: ListenerName, port: int) -> None:
+        self._taken.discard((name.service_port.protocol, port))
+
+    def _ports(
+        self, changed: Sequence[ProxiedPort], gone: Sequence[ProxiedPort]
+    ) -> Mapping[ListenerName, int]:
+        before = self._table.services
+        ports = self._table.ports.mutate()
+        for config in (*(before[c.name] for c in changed if c.name in before), *gone):
+            for name in _listeners(config):
+                del ports[name]
+        for config in changed:
+            for name in _listeners(config):
+                ports[name] = self._bound[name].port
+        return ports.finish()
+
+
+def _listeners(config: ProxiedPort | None) -> list[ListenerName]:
+    if config is None:
+        return []
+    return [ListenerName(config.name, listener.role) for listener in config.listeners]
+
+
+def _change(
+    config: ProxiedPort, fresh: Mapping[ListenerName, list[socket.socket]], number: int
+) -> Change:
+    sockets: dict[Role, socket.socket] = {
+        name.role: fresh[name][number] for name in _listeners(config) if name in fresh
+    }
+    return Change(config.name, config, sockets)

@@ -1,0 +1,112 @@
+"""Proxy ports: sockets that serve, refuse or drop, and keep their port all the while.
+
+A socket that is bound holds its port whether it serves or not. To refuse, a stream socket
+stops listening and the kernel answers with a reset; a datagram socket is connected to an
+address from which nothing comes, and the kernel answers everybody else with an ICMP error.
+To drop, a filter takes everything.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+from contextlib import suppress
+from errno import EADDRINUSE
+
+from svcnet.executors.userspace import filters
+from svcnet.renderers.userspace.table import Listener
+
+BACKLOG = 4096
+ADDRESSES = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
+KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
+ANY = {"IPv4": "0.0.0.0", "IPv6": "::"}  # noqa: S104  (portals lead here from any interface)
+LOOPBACK = {"IPv4": "127.0.0.1", "IPv6": "::1"}
+
+# linux/in.h and linux/in6.h
+IP_PKTINFO = 8
+_NOBODY = {socket.AF_INET: ("127.0.0.1", 9), socket.AF_INET6: ("::1", 9)}
+_RECEIVE_BUFFER = 1 << 20
+_SOCKADDR_SIZE = 28
+
+
+def bind(family: str, protocol: str, address: str, port: int, count: int) -> list[socket.socket]:
+    """Return `count` sockets bound to one port, none if the port is taken.
+
+    More than one share the port's traffic (SO_REUSEPORT). They serve nothing yet.
+    """
+    found: list[socket.socket] = []
+    try:
+        while len(found) < count:
+            found.append(_bound(family, protocol, address, port, shared=count > 1))
+    except OSError as error:
+        for sock in found:
+            sock.close()
+        if error.errno != EADDRINUSE:
+            raise
+        return []
+    return found
+
+
+def _bound(family: str, protocol: str, address: str, port: int, *, shared: bool) -> socket.socket:
+    sock = socket.socket(
+        ADDRESSES[family], KINDS[protocol] | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    )
+    try:
+        if protocol == "TCP":
+            # Connections of a proxy that was killed must not keep its ports from the next.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # What is accepted inherits these.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            if family == "IPv6":
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+            else:
+                sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        if family == "IPv6":
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((address, port))
+        if protocol == "TCP":
+            # Only this tells that nobody else listens there.
+            sock.listen()
+        refuse(sock)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def serve(sock: socket.socket, listener: Listener) -> None:
+    """Let a bound socket take what its listener wants, and drop what it must."""
+    if listener.answer == "drop":
+        filters.attach(sock, filters.DROP)
+    elif listener.sources:
+        filters.attach(sock, filters.only_from(listener.sources))
+    else:
+        with suppress(FileNotFoundError):  # there was none
+            filters.detach(sock)
+    if sock.type == socket.SOCK_STREAM:
+        sock.listen(BACKLOG)
+    else:
+        _disconnect(sock)
+
+
+def refuse(sock: socket.socket) -> None:
+    """Let the kernel refuse whatever comes to a bound socket's port."""
+    if sock.type == socket.SOCK_STREAM:
+        with suppress(OSError):  # it did not listen
+            sock.shutdown(socket.SHUT_RD)
+    else:
+        sock.connect(_NOBODY[sock.family])
+
+
+def _disconnect(sock: socket.socket) -> None:
+    """Dissolve a datagram socket's association; connect(2) does it, Python's cannot."""
+    nobody = ctypes.create_string_buffer(_SOCKADDR_SIZE)
+    if ctypes.CDLL(None, use_errno=True).connect(sock.fileno(), nobody, _SOCKADDR_SIZE):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

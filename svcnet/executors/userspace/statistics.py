@@ -1,0 +1,113 @@
+"""What a proxy counted, as values, and as the JSON document that it gives out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+import orjson
+from attrs import field, frozen
+
+from svcnet.executors.userspace.balancer import Target
+from svcnet.renderers.userspace.table import Backend, ListenerName, ServicePortName
+
+VERSION = 1
+
+
+class BackendCounts(NamedTuple):
+    """What was counted for a backend: its connections or flows, and bytes.
+
+    ``active`` ones are open now, ``failed`` were not answered, and bytes went ``up`` to
+    the backend and ``down`` from it.
+    """
+
+    backend: Backend
+    connections: int
+    active: int
+    failed: int
+    up: int
+    down: int
+
+
+@frozen
+class Statistics:
+    """What was counted for all backends that are in the table now.
+
+    ``connections`` and ``flows`` are those that are open.
+    """
+
+    connections: int = 0
+    flows: int = 0
+    services: Mapping[ServicePortName, tuple[BackendCounts, ...]] = field(factory=dict)
+
+
+def count(target: Target, up: int = 0, down: int = 0) -> BackendCounts:
+    """Return a target's counts, with the bytes that its open connections have moved."""
+    return BackendCounts(
+        target.backend,
+        target.connections,
+        target.active,
+        target.failed,
+        target.up + up,
+        target.down + down,
+    )
+
+
+def total(parts: Iterable[Statistics]) -> Statistics:
+    """Return the sum of what several processes counted, all with the same table."""
+    parts = list(parts)
+    services = {}
+    for name in parts[0].services:
+        counted = [part.services.get(name, ()) for part in parts]
+        services[name] = tuple(_sum(same) for same in zip_longest(*counted) if all(same))
+    return Statistics(
+        sum(part.connections for part in parts), sum(part.flows for part in parts), services
+    )
+
+
+def _sum(counts: tuple[BackendCounts, ...]) -> BackendCounts:
+    first, *others = counts
+    sums = [sum(values) for values in zip(first[1:], *(c[1:] for c in others), strict=True)]
+    return BackendCounts(first.backend, *sums)
+
+
+def document(statistics: Statistics, ports: Mapping[ListenerName, int]) -> bytes:
+    """Return the counts as JSON, with the proxy ports of each service port."""
+    listeners: dict[ServicePortName, dict[str, int]] = {}
+    for name, port in ports.items():
+        listeners.setdefault(name.service_port, {})[name.role] = port
+    value = {
+        "version": VERSION,
+        "connections": statistics.connections,
+        "flows": statistics.flows,
+        "services": [
+            _service(name, listeners.get(name, {}), statistics.services[name])
+            for name in sorted(statistics.services)
+        ],
+    }
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _service(
+    name: ServicePortName, ports: Mapping[str, int], counts: tuple[BackendCounts, ...]
+) -> dict[str, Any]:
+    return {
+        "namespace": name.namespace,
+        "name": name.name,
+        "port": name.port_name,
+        "protocol": name.protocol,
+        "proxyPorts": dict(ports),
+        "backends": [
+            {
+                "address": counted.backend.address,
+                "port": counted.backend.port,
+                "connections": counted.connections,
+                "active": counted.active,
+                "failed": counted.failed,
+                "bytesUp": counted.up,
+                "bytesDown": counted.down,
+            }
+            for counted in counts
+        ],
+    }
