@@ -30,8 +30,12 @@ def command(family: str, variant: Variant | None) -> None:
     Kernel settings stay. The chains have kube-proxy's names: on a node where kube-proxy
     runs in iptables mode its rules would go too.
     """
-    from svcnet.executors import iptables, ipvs
+    from svcnet.executors import iptables, ipvs, userspace
 
-    for one in list(FAMILIES) if family == "both" else [family]:
-        for line in (*ipvs.cleanup(FAMILIES[one]), *iptables.cleanup(FAMILIES[one], variant)):
+    for one in [FAMILIES[family]] if family in FAMILIES else FAMILIES.values():
+        for line in (
+            *userspace.remove(one, variant),
+            *ipvs.cleanup(one),
+            *iptables.cleanup(one, variant),
+        ):
             click.echo(line, err=True)

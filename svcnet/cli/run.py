@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import FAMILIES, Inputs, input_options, read_inputs
+from svcnet.cli.common import FAMILIES, input_options, read_inputs
 from svcnet.errors import SvcnetError, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
     from svcnet.executors.userspace import NodeProxy
     from svcnet.models import Host
-    from svcnet.renderers.userspace import PortChoice, ProxyTable
+    from svcnet.renderers.userspace import ProxyTable
 
 
 @click.command("run")

@@ -1,12 +1,15 @@
 """What is known to differ between modes, by the name that scenarios and documents use.
 
-Each sentence is also the first of its section in docs/explanation/ipvs-differences.md.
+Each sentence is also the first of its section in docs/explanation/ipvs-differences.md, or
+in userspace-differences.md beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+
+HIDDEN_SOURCE = "source-is-the-nodes"
 
 DIFFERENCES: Mapping[str, str] = MappingProxyType(
     {
@@ -57,6 +60,17 @@ DIFFERENCES: Mapping[str, str] = MappingProxyType(
         "refusals-leave-the-node": (
             "Iptables mode does not refuse what the node itself sends to the external or load "
             "balancer address of a Service without endpoints: the packet leaves the node."
+        ),
+        HIDDEN_SOURCE: (
+            "Endpoints see an address of the node as the client's, whoever the client is."
+        ),
+        "node-leaves-for-external-ips": (
+            "What the node itself sends to an external IP that no interface of its has leaves "
+            "the node, where iptables mode sends it to an endpoint."
+        ),
+        "input-rules-apply-to-proxy-ports": (
+            "Rules of the host's own in the chain INPUT, and its policy, apply to the proxy's "
+            "ports, unless the packet came for a node port."
         ),
     }
 )

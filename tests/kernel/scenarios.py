@@ -6,10 +6,10 @@ so: a :class:`Difference` at the step, whose name `DIFFERENCES` explains.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from svcnet.models import (
     DetectLocalConfiguration,
@@ -44,6 +44,7 @@ UNTOUCHED = "untouched"
 CLOSED = "closed"
 BROKEN = "broken"
 REMEMBERED = "remembered"
+EVERY_PORT = range(1, 65536)
 DEFAULTS = KubeProxyConfiguration()
 
 
@@ -57,7 +58,7 @@ class Reach:
 
 
 Expected: TypeAlias = str | frozenset[Reach]
-Mode: TypeAlias = Literal["iptables", "ipvs"]
+Mode: TypeAlias = Literal["iptables", "ipvs", "userspace"]
 
 
 def kept(*endpoints: str, port: int = 8080) -> frozenset[Reach]:
@@ -92,6 +93,15 @@ def in_iptables(name: str, expected: Expected) -> Difference:
     return Difference("iptables", name, expected)
 
 
+def in_userspace(name: str, expected: Expected) -> Difference:
+    return Difference("userspace", name, expected)
+
+
+def each(differs: Difference | tuple[Difference, ...]) -> tuple[Difference, ...]:
+    """Return the differences of a step, of which most have one or none."""
+    return differs if isinstance(differs, tuple) else (differs,)
+
+
 @frozen
 class Probe:
     """`count` tries from each address of `source`; 0 means as many as the statistics need.
@@ -106,7 +116,7 @@ class Probe:
     protocol: str = "TCP"
     count: int = 0
     in_turn: bool = False
-    differs: Difference | None = None
+    differs: tuple[Difference, ...] = field(default=(), converter=each)
 
 
 @frozen
@@ -121,7 +131,7 @@ class Expire:
     """Session affinity is waited out; the next answers must not all be those before."""
 
     seconds: float
-    differs: Difference | None = None
+    differs: tuple[Difference, ...] = field(default=(), converter=each)
 
 
 @frozen
@@ -133,7 +143,7 @@ class Open:
     port: int
     expected: Expected
     protocol: str = "TCP"
-    differs: Difference | None = None
+    differs: tuple[Difference, ...] = field(default=(), converter=each)
 
 
 @frozen
@@ -141,7 +151,7 @@ class Exchange:
     """Every connection held so far, all by `source`, still carries bytes."""
 
     source: str
-    differs: Difference | None = None
+    differs: tuple[Difference, ...] = field(default=(), converter=each)
 
 
 Step: TypeAlias = Probe | Change | Expire | Open | Exchange
@@ -151,7 +161,7 @@ Step: TypeAlias = Probe | Change | Expire | Open | Exchange
 class Scenario:
     """A cluster and what is done in it.
 
-    ``closed`` are TCP ports of the node that rules of its own close.
+    ``closed`` are TCP ports of the node that rules of its own close for new connections.
     """
 
     name: str
@@ -159,7 +169,7 @@ class Scenario:
     steps: tuple[Step, ...]
     config: KubeProxyConfiguration = DEFAULTS
     families: tuple[IPFamily, ...] = IP_FAMILIES
-    closed: tuple[int, ...] = ()
+    closed: Sequence[int] = ()
 
     @property
     def protocols(self) -> set[str]:
@@ -261,8 +271,11 @@ SIGNALS = (EndpointPort(9090, "signals", "SCTP"),)
 EVERYWHERE = slices(*ALL, ports=NODE_PORTS)
 
 ONLY_POD1 = in_ipvs("local-policy-for-all", kept("pod1"))
+INPUT_RULES = in_ipvs("input-rules-apply", DROPPED)
+PROXY_PORT_CLOSED = in_userspace("input-rules-apply-to-proxy-ports", DROPPED)
 FALLS_BACK = in_ipvs("local-policy-falls-back", kept("pod3"))
 FALLS_BACK_DNS = in_ipvs("local-policy-falls-back", kept("pod3", port=5353))
+LEAVES_NODE = in_userspace("node-leaves-for-external-ips", kept("outside", port=80))
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
@@ -558,7 +571,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         (
             Probe("client", EXTERNAL, 80, masked(*ALL)),
             Probe("pod1", EXTERNAL, 80, masked(*ALL)),
-            Probe("node", EXTERNAL, 80, masked(*ALL)),
+            Probe("node", EXTERNAL, 80, masked(*ALL), differs=LEAVES_NODE),
         ),
     ),
     Scenario(
@@ -579,7 +592,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         (
             Probe("client", EXTERNAL, 80, kept("pod1")),
             Probe("client", EXTERNAL, 53, kept("pod1", port=5353), "UDP"),
-            Probe("node", EXTERNAL, 80, masked("pod1", "pod3"), differs=ONLY_POD1),
+            Probe(
+                "node",
+                EXTERNAL,
+                80,
+                masked("pod1", "pod3"),
+                differs=(ONLY_POD1, LEAVES_NODE),
+            ),
             Probe("client", CLUSTER_IP, 80, kept("pod1", "pod3")),
         ),
     ),
@@ -643,6 +662,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         (
             Probe("crowd", CLUSTER_IP, 80, kept(*ALL), count=1, in_turn=True),
             Expire(2.1, in_ipvs("affinity-outlives-its-timeout", REMEMBERED)),
+            # Turns go on from one crowd to the next: without this they would fall alike.
+            Probe("client", CLUSTER_IP, 80, kept(*ALL), count=1, in_turn=True),
             Probe("crowd", CLUSTER_IP, 80, kept(*ALL), count=1, in_turn=True),
         ),
     ),
@@ -674,7 +695,10 @@ SCENARIOS: tuple[Scenario, ...] = (
                 EXTERNAL,
                 80,
                 REFUSED,
-                differs=in_iptables("refusals-leave-the-node", kept("outside", port=80)),
+                differs=(
+                    in_iptables("refusals-leave-the-node", kept("outside", port=80)),
+                    LEAVES_NODE,
+                ),
             ),
         ),
     ),
@@ -801,16 +825,21 @@ SCENARIOS: tuple[Scenario, ...] = (
         "host-closes-the-port-of-a-service",
         (service(), *slices(*ALL)),
         (
-            Probe(
-                "client",
-                CLUSTER_IP,
-                80,
-                kept(*ALL),
-                differs=in_ipvs("input-rules-apply", DROPPED),
-            ),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL), differs=INPUT_RULES),
             Probe("node", CLUSTER_IP, 80, kept(*ALL)),
         ),
         closed=(80,),
+    ),
+    Scenario(
+        "host-closes-every-port",
+        (node_port(), *EVERYWHERE),
+        (
+            Probe("client", NODE, 30080, masked(*ALL), differs=INPUT_RULES),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL), differs=(INPUT_RULES, PROXY_PORT_CLOSED)),
+            Probe("node", CLUSTER_IP, 80, kept(*ALL), differs=PROXY_PORT_CLOSED),
+            Probe("node", NODE, 30080, masked(*ALL)),
+        ),
+        closed=EVERY_PORT,
     ),
     Scenario(
         "service-comes-and-goes",

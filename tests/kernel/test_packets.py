@@ -153,8 +153,8 @@ class Run:
 
     def difference(self, step: Probe | Open | Exchange | Expire) -> Difference | None:
         """Return how this mode differs from the others in a step, if it does."""
-        differs = step.differs
-        return differs if differs is not None and differs.mode == self.way.mode else None
+        found = (differs for differs in step.differs if differs.mode == self.way.mode)
+        return next(found, None)
 
     def expected(self, step: Probe | Open) -> Expected:
         """Return the words for what comes of a step in this mode."""
@@ -290,6 +290,8 @@ class Run:
     def seen_as(self, packet: Packet, word: str | Reach, step: Probe | Open) -> Result:
         """Return what the sender sees of an end that scenarios have a word for."""
         match word:
+            case Reach(name, port) if self.way.hides_sources and name in ENDPOINTS:
+                return ("reply", name, port, MASQUERADED[name].of(self.family))
             case Reach(name, port, masquerade):
                 # Packets for a process of the node do not pass POSTROUTING, where
                 # masquerading is: asked for or not, they keep their source.

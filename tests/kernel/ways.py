@@ -6,7 +6,7 @@ follow a change by the delta alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, Protocol
 
@@ -46,7 +46,7 @@ class Rules(Protocol):
     def follow(self, diff: GraphDiff) -> None:
         """Load what changed."""
 
-    def close(self, ports: tuple[int, ...]) -> None:
+    def close(self, ports: Sequence[int]) -> None:
         """Add rules of the host's own, behind those of Services, that close TCP ports."""
 
     def flush(self) -> None:
@@ -66,15 +66,18 @@ class Tables:
         command = f"{tool}-{self.variant}-restore"
         self.cluster.run("node", command, *options, "--wait", "10", stdin=text)
 
-    def close(self, ports: tuple[int, ...]) -> None:
+    def close(self, ports: Sequence[int]) -> None:
         self.restore(f"*filter\n{closing_lines('-A', ports)}COMMIT\n", "--noflush")
 
     def flush(self) -> None:
         self.restore(EMPTY_TABLES)
 
 
-def closing_lines(verb: str, ports: tuple[int, ...]) -> str:
-    return "".join(f"{verb} INPUT -p tcp --dport {port} -j DROP\n" for port in ports)
+def closing_lines(verb: str, ports: Sequence[int]) -> str:
+    """Return the rules that close TCP ports for new connections; a range takes one."""
+    spans = [f"{ports[0]}:{ports[-1]}"] if isinstance(ports, range) else ports
+    match = "-m state --state NEW -p tcp --dport"
+    return "".join(f"{verb} INPUT {match} {span} -j DROP\n" for span in spans)
 
 
 @frozen
@@ -113,7 +116,7 @@ class IPVSRules:
 
         self.tables.cluster.inside("node", apply_step)
 
-    def close(self, ports: tuple[int, ...]) -> None:
+    def close(self, ports: Sequence[int]) -> None:
         self.closing = closing_lines("-A", ports)
         self.tables.restore(f"*filter\n{self.closing}COMMIT\n", "--noflush")
 
@@ -136,7 +139,8 @@ class Way:
     ``tries`` are how many a probe sends where one of several endpoints is chosen, and
     ``takes_turns`` is whether they are chosen in turn or by chance. ``brief`` and
     ``patient`` are the seconds to wait where no answer is expected, and where one is.
-    ``protocols`` are those that the kernel is sure to have.
+    ``protocols`` are those that the kernel is sure to have. With ``hides_sources``
+    endpoints see an address of the node's in every case: the difference `HIDDEN_SOURCE`.
     """
 
     name: str
@@ -148,6 +152,7 @@ class Way:
     takes_turns: bool = False
     needs_guest: bool = False
     protocols: frozenset[str] = frozenset({"TCP", "UDP"})
+    hides_sources: bool = False
 
 
 WAYS = (

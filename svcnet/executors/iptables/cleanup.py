@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 
 from svcnet.errors import ApplyError
-from svcnet.executors.iptables.commands import VARIANTS, Commands, RestoreError, Variant
+from svcnet.executors.counted import counted
+from svcnet.executors.iptables.commands import (
+    Commands,
+    RestoreError,
+    Variant,
+    installed,
+)
 from svcnet.executors.iptables.observe import Observed, is_ours, parse_save
 from svcnet.executors.iptables.saved import saved
 from svcnet.renderers.iptables import JUMPS
@@ -22,31 +28,34 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     are kube-proxy's too: do not run this beside one. Raises ApplyError when the machine
     refuses.
     """
-    wanted = VARIANTS if variant is None else (variant,)
-    done = []
-    for commands in (Commands(family, one) for one in wanted):
-        if not commands.exist():
-            continue
-        observed = parse_save(commands.save())
-        for text in removal(observed, {saved(jump.rule, family) for jump in JUMPS}, is_ours):
-            try:
-                commands.restore(text)
-            except RestoreError as error:
-                raise ApplyError(str(error)) from None
-            done.append(
-                f"{commands.name}: {text.count('-X ')} chains of table "
-                f"{text[1 : text.index(chr(10))]} removed"
-            )
-    return tuple(done)
+    jumps = {saved(jump.rule, family) for jump in JUMPS}
+    return tuple(
+        f"{commands.name}: {line}"
+        for commands in installed(family, variant)
+        for line in remove_chains(commands, jumps.__contains__, is_ours)
+    )
+
+
+def remove_chains(
+    commands: Commands, is_jump: Callable[[str], bool], is_ours: Callable[[str, str], bool]
+) -> Iterator[str]:
+    """Do what :func:`removal` says; yield a line for each table. Raises ApplyError."""
+    for text in removal(parse_save(commands.save()), is_jump, is_ours):
+        try:
+            commands.restore(text)
+        except RestoreError as error:
+            raise ApplyError(str(error)) from None
+        chains = counted(text.count("-X "), "chain")
+        yield f"{chains} of table {text[1 : text.index(chr(10))]} removed"
 
 
 def removal(
-    observed: Observed, our_jumps: Collection[str], is_ours: Callable[[str, str], bool]
+    observed: Observed, is_jump: Callable[[str], bool], is_ours: Callable[[str, str], bool]
 ) -> Iterator[str]:
     """Yield, for each table that has chains or jumps of ours, the text that removes them.
 
-    `our_jumps` are rules of other chains as iptables-save prints them, and `is_ours` tells
-    by table and name whose a chain is. A chain that a foreign rule leads to cannot go; it
+    `is_jump` tells whether a rule of another chain, as iptables-save prints it, is ours, and
+    `is_ours` by table and name whose a chain is. A chain that a foreign rule leads to cannot go; it
     is left, empty, and the rule too.
     """
     for table in ("filter", "nat"):
@@ -55,8 +64,8 @@ def removal(
         outside = [
             (chain, rule) for chain, rules in chains.items() if chain not in mine for rule in rules
         ]
-        jumps = [f"-D {chain} {rule}\n" for chain, rule in outside if rule in our_jumps]
-        used = {_target(rule) for _, rule in outside if rule not in our_jumps}
+        jumps = [f"-D {chain} {rule}\n" for chain, rule in outside if is_jump(rule)]
+        used = {_target(rule) for _, rule in outside if not is_jump(rule)}
         gone = tuple(chain for chain in mine if chain not in used)
         if mine or jumps:
             yield f"*{table}\n{declare(mine)}{''.join(jumps)}{delete(gone)}COMMIT\n"

@@ -80,3 +80,10 @@ class Commands:
             raise ApplyError(f"{command}: another program has held /run/xtables.lock for 5 s")
         found = _LINE.search(message)
         raise RestoreError(int(found[1]) if found else 0, f"{command}: {message}")
+
+
+def installed(family: str, variant: Variant | None = None) -> tuple[Commands, ...]:
+    """Return the commands for `family` that this machine has, of one variant or of each."""
+    wanted = VARIANTS if variant is None else (variant,)
+    found = (Commands(family, each) for each in wanted)
+    return tuple(commands for commands in found if commands.exist())

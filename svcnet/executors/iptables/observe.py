@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
@@ -41,9 +41,9 @@ class Observed:
         """Return the chains of a table, none if the kernel does not have it yet."""
         return self.tables.get(table, {})
 
-    def has_ours(self) -> bool:
-        """Return whether any chain of ours is there."""
-        return any(is_ours(table, chain) for table in _FIXED for chain in self.chains(table))
+    def has(self, is_ours: Callable[[str, str], bool]) -> bool:
+        """Return whether any chain is there that `is_ours` knows by its table and name."""
+        return any(is_ours(table, chain) for table in self.tables for chain in self.chains(table))
 
 
 def parse_save(text: str) -> Observed:

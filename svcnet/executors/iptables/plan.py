@@ -13,7 +13,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from svcnet.executors.iptables.observe import Chains, Observed, is_own_chain
+from svcnet.executors.iptables.observe import Chains, Observed, is_ours, is_own_chain
 from svcnet.executors.iptables.saved import saved
 from svcnet.renderers.iptables import Block, RestoreText, names
 from svcnet.renderers.iptables.artifact import declare, delete
@@ -54,7 +54,7 @@ def plan(wanted: RestoreText, observed: Observed, service_ports: int) -> Plan:
     A transaction writes the own chains of at most `service_ports` service ports; 0 means
     that one transaction may write all.
     """
-    if not observed.has_ours():
+    if not observed.has(is_ours):
         return Plan("full", tuple(_full(wanted, observed, service_ports)), len(wanted.blocks))
     changed = [b for b in wanted.blocks.values() if _differs(b, observed, wanted.family)]
     transactions = tuple(_delta(wanted, observed, changed, service_ports))

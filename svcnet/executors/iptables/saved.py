@@ -34,8 +34,8 @@ def saved(rule: str, family: str) -> str:
     if match is None:
         return rule
     part = match.groupdict(default="")
-    source = _address(part["s"], family) if part["side"] == "s" else ""
-    destination = _address(part["d"], family)
+    source = saved_address(part["s"], family) if part["side"] == "s" else ""
+    destination = saved_address(part["d"], family)
     comment = part["comment"]
     if comment and not comment.startswith('"'):
         comment = f'"{comment}"'
@@ -58,7 +58,7 @@ def saved(rule: str, family: str) -> str:
     return "".join(pieces).rstrip()
 
 
-def _address(text: str, family: str) -> str:
+def saved_address(text: str, family: str) -> str:
     """Return an address with its prefix length; one that is always matched is not printed."""
     if not text or text.endswith("/0"):
         return ""

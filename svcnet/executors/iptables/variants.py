@@ -9,13 +9,14 @@ Kubernetes are, else what plain ``iptables`` is.
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 
 from attrs import frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import find
-from svcnet.executors.iptables.commands import VARIANTS, Commands, Variant
-from svcnet.executors.iptables.observe import Observed, parse_save
+from svcnet.executors.iptables.commands import Commands, Variant, installed
+from svcnet.executors.iptables.observe import Observed, is_ours, parse_save
 
 
 @frozen
@@ -27,29 +28,34 @@ class Choice:
     warnings: tuple[str, ...]
 
 
-def choose_variant(family: str, wanted: Variant | None = None) -> Choice:
+def choose_variant(
+    family: str,
+    wanted: Variant | None = None,
+    is_ours: Callable[[str, str], bool] = is_ours,
+) -> Choice:
     """Return the commands for `family`, of the `wanted` variant or the one in use.
 
-    Raises ApplyError when no variant, or not the wanted one, is installed.
+    `is_ours` tells by table and name which chains show that a variant is in use. Raises
+    ApplyError when no variant, or not the wanted one, is installed.
     """
-    installed = [c for c in (Commands(family, v) for v in VARIANTS) if c.exist()]
-    if not installed:
+    there = installed(family)
+    if not there:
         raise ApplyError("iptables is not installed; Debian's package iptables has it")
-    if wanted and wanted not in [commands.variant for commands in installed]:
+    if wanted and wanted not in [commands.variant for commands in there]:
         raise ApplyError(f"{Commands(family, wanted).name}-restore is not installed")
-    seen = {commands.variant: parse_save(commands.save()) for commands in installed}
-    chosen = wanted or _in_use(seen) or _default(seen)
+    seen = {commands.variant: parse_save(commands.save()) for commands in there}
+    chosen = wanted or _in_use(seen, is_ours) or _default(seen)
     warnings = tuple(
         f"{Commands(family, other).name} holds chains of Kubernetes or svcnet too, and both "
         f"are in force: remove them with svcnet cleanup --variant {other}"
         for other, observed in seen.items()
-        if other != chosen and observed.has_ours()
+        if other != chosen and observed.has(is_ours)
     )
     return Choice(Commands(family, chosen), seen[chosen], warnings)
 
 
-def _in_use(seen: dict[Variant, Observed]) -> Variant | None:
-    return next((variant for variant, observed in seen.items() if observed.has_ours()), None)
+def _in_use(seen: dict[Variant, Observed], is_ours: Callable[[str, str], bool]) -> Variant | None:
+    return next((variant for variant, observed in seen.items() if observed.has(is_ours)), None)
 
 
 def _default(seen: dict[Variant, Observed]) -> Variant:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
-from svcnet.executors.iptables import Commands, parse_save
-from svcnet.executors.iptables.commands import VARIANTS, RestoreError
+from svcnet.executors.iptables import parse_save
 from svcnet.executors.ipvs import device, ipsets, rules
 from svcnet.executors.ipvs.kernel import IPVS
 from svcnet.executors.ipvs.names import all_sets, draining
@@ -33,7 +32,7 @@ def cleanup(family: str) -> tuple[str, ...]:
         done = (
             *_addresses(observed),
             *_servers(observed, ipvs),
-            *_rules(family),
+            *rules.remove(family),
             *_sets(observed),
             *_device(),
         )
@@ -52,19 +51,6 @@ def _servers(observed: Observed, ipvs: IPVS) -> Iterator[str]:
     if own:
         ipvs.send([DelService(service) for service in own])
         yield f"{counted(len(own), 'virtual server')} removed"
-
-
-def _rules(family: str) -> Iterator[str]:
-    for commands in (Commands(family, variant) for variant in VARIANTS):
-        if not commands.exist():
-            continue
-        for text in rules.removals(parse_save(commands.save()), family):
-            try:
-                commands.restore(text)
-            except RestoreError as error:
-                raise ApplyError(str(error)) from None
-            chains = counted(text.count("-X "), "chain")
-            yield f"{chains} of table {text[1 : text.index(chr(10))]} removed"
 
 
 def _sets(observed: Observed) -> Iterator[str]:

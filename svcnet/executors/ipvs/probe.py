@@ -7,24 +7,20 @@ it would when they are used.
 
 from __future__ import annotations
 
-import ctypes
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from errno import EAFNOSUPPORT, ENOENT, EPROTONOSUPPORT
-from typing import TypeVar
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.ipvs import device, ipsets
 from svcnet.executors.ipvs.kernel import IPVS, NoIPVS, Refused
+from svcnet.executors.namespace import in_own_namespace
 from svcnet.renderers.ipvs import IPVSTables
 from svcnet.renderers.ipvs.messages import NewService, Service
 from svcnet.renderers.ipvs.sections import create_line
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 
-_CLONE_NEWNET = 0x40000000  # linux/sched.h
 _EXAMPLES = {"IPv4": "192.0.2.1", "IPv6": "2001:db8::1"}
 _RULES = (
     ("xt_comment", "filter", "-m comment --comment x"),
@@ -68,7 +64,7 @@ def missing(tables: IPVSTables, commands: Commands) -> tuple[str, ...]:
     `commands` are the iptables commands that would load the rules. Raises ApplyError
     without root, and when a tool is not installed.
     """
-    return _in_namespace(lambda: tuple(dict.fromkeys(_missing(tables, commands))))
+    return in_own_namespace(lambda: tuple(dict.fromkeys(_missing(tables, commands))))
 
 
 def _missing(tables: IPVSTables, commands: Commands) -> Iterator[str]:
@@ -161,19 +157,3 @@ def _loads(commands: Commands, name: str, table: str, rule: str) -> bool:
     except RestoreError:
         return False
     return True
-
-
-Value = TypeVar("Value")
-
-
-def _in_namespace(work: Callable[[], Value]) -> Value:
-    """Return what `work` gives in a network namespace of its own."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(_unshared, work).result()
-
-
-def _unshared(work: Callable[[], Value]) -> Value:
-    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
-        reason = os.strerror(ctypes.get_errno())
-        raise ApplyError(f"a network namespace to try the kernel in: {reason}: it takes root")
-    return work()

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from svcnet.executors.iptables import Observed
-from svcnet.executors.iptables.cleanup import removal
+from svcnet.executors.iptables.cleanup import removal, remove_chains
+from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.iptables.saved import saved
 from svcnet.renderers.iptables import JUMPS as OTHER_JUMPS
@@ -54,10 +55,13 @@ def changes(text: str, observed: Observed, family: str) -> Iterator[str]:
     yield from _leftovers(observed, family)
 
 
-def removals(observed: Observed, family: str) -> Iterator[str]:
-    """Yield the transactions that remove this mode's chains and jumps."""
+def remove(family: str) -> Iterator[str]:
+    """Remove this mode's chains and jumps, in both variants; yield a line for each table."""
     jumps = {saved(jump.rule, family) for jump in JUMPS}
-    yield from removal(observed, jumps, lambda table, chain: chain in CHAINS.get(table, ()))
+    for commands in installed(family):
+        yield from remove_chains(
+            commands, jumps.__contains__, lambda table, chain: chain in CHAINS.get(table, ())
+        )
 
 
 def rules_by_table(text: str) -> dict[str, dict[str, list[str]]]:
@@ -103,7 +107,7 @@ def _leftovers(observed: Observed, family: str) -> Iterator[str]:
     }
     jumps = {saved(jump.rule, family) for jump in OTHER_JUMPS if jump.target != FIREWALL}
     jumps -= {saved(jump.rule, family) for jump in JUMPS}
-    yield from removal(Observed(kept), jumps, _is_leftover)
+    yield from removal(Observed(kept), jumps.__contains__, _is_leftover)
 
 
 def _is_leftover(table: str, chain: str) -> bool:

@@ -1,10 +1,14 @@
-"""Userspace mode's executor: a proxy that serves what a proxy table says."""
+"""Userspace mode's executor: a proxy that serves what a table says, and the rules that lead there.
+
+``install``, ``change`` and ``remove`` are about the portal rules.
+"""
 
 from svcnet.executors.userspace.inquiries import Inquiries
 from svcnet.executors.userspace.limits import raise_file_limit
 from svcnet.executors.userspace.loop import Loop
 from svcnet.executors.userspace.node import NodeProxy
 from svcnet.executors.userspace.proxy import Proxy, serve
+from svcnet.executors.userspace.rules import RulesReport, change, install, remove
 from svcnet.executors.userspace.statistics import BackendCounts, Snapshot, Statistics, document
 
 __all__ = [
@@ -13,9 +17,13 @@ __all__ = [
     "Loop",
     "NodeProxy",
     "Proxy",
+    "RulesReport",
     "Snapshot",
     "Statistics",
+    "change",
     "document",
+    "install",
     "raise_file_limit",
+    "remove",
     "serve",
 ]

@@ -35,8 +35,9 @@ CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The chains of this mode, by table."""
 
-_PORTALS_COMMENT = "handle ClusterIPs; NOTE: this must be before the NodePort rules"
-_NODE_PORTS_COMMENT = "handle service NodePorts; NOTE: this must be the last rule in the chain"
+OPEN_COMMENT = "Ensure that non-local NodePort traffic can flow"
+PORTALS_COMMENT = "handle ClusterIPs; NOTE: this must be before the NodePort rules"
+NODE_PORTS_COMMENT = "handle service NodePorts; NOTE: this must be the last rule in the chain"
 _LOCAL = "-m addrtype --dst-type LOCAL "
 _NOT_BRIDGED = "-m physdev ! --physdev-is-in "
 _FROM_PODS = {"cidr": "-s {} ", "bridge": "-i {} ", "prefix": "-i {}+ ", "none": ""}
@@ -178,9 +179,9 @@ class _Here:
 
 def jumps(settings: NodeSettings) -> tuple[Jump, ...]:
     """Return the jumps from built-in chains, in the order in which they are made."""
-    first = f'-m comment --comment "{_PORTALS_COMMENT}" '
-    last = f'-m comment --comment "{_NODE_PORTS_COMMENT}" '
-    open_ports = '-m comment --comment "Ensure that non-local NodePort traffic can flow" '
+    first = f'-m comment --comment "{PORTALS_COMMENT}" '
+    last = f'-m comment --comment "{NODE_PORTS_COMMENT}" '
+    open_ports = f'-m comment --comment "{OPEN_COMMENT}" '
     return (
         Jump("filter", "INPUT", f"{open_ports}-j KUBE-NODEPORT-NON-LOCAL", "first"),
         Jump("nat", "PREROUTING", f"{first}-j KUBE-PORTALS-CONTAINER", "first"),

@@ -10,10 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from svcnet.cli import main
+from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
 from svcnet.executors.ipvs import missing
+from svcnet.executors.userspace import install
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.renderers.ipvs import full
+from svcnet.renderers.userspace.portals import JUMPS, PortalRules, Rule
 from tests.conftest import ROOT
 from tests.kernel.ipvs.conftest import everything, run
 
@@ -166,3 +169,14 @@ def test_a_kernel_without_sets(config: Path) -> None:
         assert apply(config, "--fallback", "iptables").exit_code == 0
         done = svcnet("cleanup")
         assert done.exit_code == 0, done.stderr
+
+
+def test_a_match_of_portal_rules() -> None:
+    """Userspace mode names the module that its rules lack, and leaves the table as it was."""
+    rule = Rule("nat", "KUBE-PORTALS-CONTAINER", "-m physdev ! --physdev-is-in -j ACCEPT")
+    rules = PortalRules("IPv4", (rule,), JUMPS)
+    with without("xt_physdev"), pytest.raises(ApplyError) as caught:
+        install(rules, variant="legacy")
+    assert "modprobe -a xt_physdev" in str(caught.value)
+    assert "KUBE-PORTALS-CONTAINER" not in everything()
+    install(rules, variant="legacy")

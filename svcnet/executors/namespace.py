@@ -1,0 +1,31 @@
+"""Trying things in a network namespace of their own."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from svcnet.errors import ApplyError
+
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
+
+Value = TypeVar("Value")
+
+
+def in_own_namespace(work: Callable[[], Value]) -> Value:
+    """Return what `work` gives in a new network namespace, which goes with its end.
+
+    Raises ApplyError without the right to make one.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_unshared, work).result()
+
+
+def _unshared(work: Callable[[], Value]) -> Value:
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
+        reason = os.strerror(ctypes.get_errno())
+        raise ApplyError(f"a network namespace to try the kernel in: {reason}: it takes root")
+    return work()

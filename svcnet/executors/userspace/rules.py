@@ -1,0 +1,244 @@
+"""The portal rules on a machine: put there, changed and taken away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from attrs import frozen
+
+from svcnet.errors import ApplyError
+from svcnet.executors.counted import counted
+from svcnet.executors.iptables import Commands, Observed, Variant, choose_variant
+from svcnet.executors.iptables import observe as other_modes
+from svcnet.executors.iptables.cleanup import remove_chains
+from svcnet.executors.iptables.commands import RestoreError, installed
+from svcnet.executors.iptables.saved import saved_address
+from svcnet.executors.namespace import in_own_namespace
+from svcnet.nogc import without_gc
+from svcnet.renderers.iptables.artifact import declare
+from svcnet.renderers.iptables.names import SERVICES
+from svcnet.renderers.userspace.portals import (
+    CHAINS,
+    NODE_PORTS_COMMENT,
+    OPEN_COMMENT,
+    PORTALS_COMMENT,
+    PortalRules,
+    Rule,
+)
+
+_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
+_JUMP = re.compile(
+    rf'--comment "(?:{OPEN_COMMENT}|{PORTALS_COMMENT}|{NODE_PORTS_COMMENT})" -j KUBE-\S+$'
+)
+_PRINTED_FIRST = ("-s", "-d", "-i", "-p")
+_MODULES = (
+    ("xt_comment", "nat", "-m comment --comment x"),
+    ("xt_addrtype", "nat", "-m addrtype --dst-type LOCAL"),
+    ("xt_physdev", "nat", "-m physdev ! --physdev-is-in"),
+    ("xt_conntrack", "filter", "-m state --state NEW"),
+    ("xt_REDIRECT", "nat", "-p tcp -j REDIRECT --to-ports 1"),
+    ("xt_nat", "nat", "-p tcp -j DNAT --to-destination :1"),
+)
+"""For each module that portal rules use, a rule that shows whether it is there."""
+
+
+@frozen
+class RulesReport:
+    """What an install did. ``commands`` are those to make changes with from here on."""
+
+    commands: Commands
+    transactions: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = counted("".join(self.transactions).count("\n"), "line")
+        count = counted(len(self.transactions), "transaction")
+        what = f"{lines} in {count}" if self.transactions else "nothing to change"
+        return f"{self.commands.family}, {self.commands.name}: {what}"
+
+
+@without_gc()
+def install(rules: PortalRules, *, variant: Variant | None = None) -> RulesReport:
+    """Make the chains of this mode hold `rules`, in this network namespace.
+
+    A chain that differs is written whole, and nothing is where nothing differs. Each table
+    changes in one transaction: what was killed half way has left working rules. Raises
+    ApplyError when something is refused; it names what the kernel lacks.
+    """
+    choice = choose_variant(rules.family, variant, _shows_variant)
+    transactions = tuple(plan(rules, choice.observed))
+    for text in transactions:
+        _restore(choice.commands, text)
+    return RulesReport(choice.commands, transactions, (*choice.warnings, *_others(choice.observed)))
+
+
+def change(before: Sequence[Rule], after: Sequence[Rule], commands: Commands) -> None:
+    """Put the rules of some service ports in the place of those they had.
+
+    Costs what the change costs: nothing is listed. Raises ApplyError when the rules there
+    are not those of `before`; :func:`install` then puts them right.
+    """
+    for text in step(before, after):
+        _restore(commands, text)
+
+
+def remove(family: str, variant: Variant | None = None) -> tuple[str, ...]:
+    """Remove the chains and jumps of this mode in one variant, or in every installed one.
+
+    Returns a line for each table that had any. A chain that a foreign rule leads to is
+    left, empty. Raises ApplyError.
+    """
+    return tuple(
+        f"{family}, userspace, {commands.name}: {line}"
+        for commands in installed(family, variant)
+        for line in remove_chains(commands, _is_jump, _is_ours)
+    )
+
+
+def plan(rules: PortalRules, observed: Observed) -> Iterator[str]:
+    """Yield the transactions, one a table at most, that lead from what is there to `rules`.
+
+    The filter table comes first: it lets in what the nat table then leads to the proxy.
+    """
+    for table, chains in CHAINS.items():
+        there = observed.chains(table)
+        wanted: dict[str, list[str]] = {chain: [] for chain in chains}
+        for rule in rules.rules:
+            if rule.table == table:
+                wanted[rule.chain].append(rule.text)
+        changed = [
+            chain
+            for chain, texts in wanted.items()
+            if there.get(chain) != [as_saved(text, rules.family) for text in texts]
+        ]
+        lines = [f"-A {chain} {text}\n" for chain in changed for text in wanted[chain]]
+        lines += _jumps(table, rules, observed)
+        if changed or lines:
+            yield f"*{table}\n{declare(changed)}{''.join(lines)}COMMIT\n"
+
+
+def _jumps(table: str, rules: PortalRules, observed: Observed) -> Iterator[str]:
+    """Yield what makes the jumps be there once and in their order.
+
+    Foreign rules may stand before, between and behind. Only where a jump is missing,
+    doubled or on the wrong side of another are those of its chain put to their places anew.
+    """
+    jumps = [jump for jump in rules.jumps if jump.table == table]
+    for chain in dict.fromkeys(jump.chain for jump in jumps):
+        own = [jump for jump in jumps if jump.chain == chain]
+        own.sort(key=lambda jump: jump.place == "last")
+        printed = {as_saved(jump.text, rules.family): jump.text for jump in own}
+        there = [rule for rule in observed.chains(table).get(chain, []) if _is_jump(rule)]
+        if there == list(printed):
+            continue
+        yield from (f"-D {chain} {rule}\n" for rule in there)
+        yield from (f"-I {chain} {jump.text}\n" for jump in reversed(own) if jump.place == "first")
+        yield from (f"-A {chain} {jump.text}\n" for jump in own if jump.place == "last")
+
+
+def step(before: Sequence[Rule], after: Sequence[Rule]) -> Iterator[str]:
+    """Yield the transactions, one a table at most, from the rules `before` to those `after`.
+
+    Rules that stay are not touched unless a new one belongs in front of them: then they go
+    behind it, since their order among each other has a meaning.
+    """
+    for table, chains in CHAINS.items():
+        lines: list[str] = []
+        for chain in chains:
+            old = [rule.text for rule in before if rule.chain == chain]
+            new = [rule.text for rule in after if rule.chain == chain]
+            gone, come = _edit(old, new)
+            lines += [f"-D {chain} {text}\n" for text in gone]
+            lines += [f"-A {chain} {text}\n" for text in come]
+        if lines:
+            yield f"*{table}\n{''.join(lines)}COMMIT\n"
+
+
+def _edit(old: Iterable[str], new: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return what to take out of a list and what to append to it, so that it becomes `new`."""
+    coming = list(new)
+    kept = 0
+    gone = []
+    for text in old:
+        if kept < len(coming) and coming[kept] == text:
+            kept += 1
+        else:
+            gone.append(text)
+    return gone, coming[kept:]
+
+
+def as_saved(rule: str, family: str) -> str:
+    """Return how iptables-save prints a rule of this mode, both without ``-A CHAIN``.
+
+    Addresses, interface and protocol come first, whatever their place was; matches and
+    target follow as written. Comments are always in quotes.
+    """
+    first: dict[str, str] = {}
+    rest: list[str] = []
+    words = iter(_WORD.findall(rule))
+    for word in words:
+        if word in _PRINTED_FIRST:
+            negation = f"{rest.pop()} " if rest and rest[-1] == "!" else ""
+            value = next(words)
+            if word in ("-s", "-d"):
+                value = saved_address(value, family)
+            if value:
+                first[word] = f"{negation}{word} {value}"
+        elif word == "--comment":
+            comment = next(words)
+            rest += [word, comment if comment.startswith('"') else f'"{comment}"']
+        else:
+            rest.append(word)
+    return " ".join([*(first[word] for word in _PRINTED_FIRST if word in first), *rest])
+
+
+def _is_jump(rule: str) -> bool:
+    """Whether a rule, as iptables-save prints it, is a jump of ours, for whatever addresses."""
+    return _JUMP.search(rule) is not None
+
+
+def _is_ours(table: str, chain: str) -> bool:
+    return chain in CHAINS.get(table, ())
+
+
+def _shows_variant(table: str, chain: str) -> bool:
+    """Whether a chain is of this mode or of another, and so shows the variant in use."""
+    return _is_ours(table, chain) or other_modes.is_ours(table, chain)
+
+
+def _others(observed: Observed) -> Iterator[str]:
+    """Warn of the rules of other modes: they refuse and rewrite packets for Services, too."""
+    if SERVICES in observed.chains("nat"):
+        yield (
+            "chains of iptables or IPVS mode are there too, and in force: stop what made them, "
+            "and run svcnet cleanup before userspace mode"
+        )
+
+
+def _restore(commands: Commands, text: str) -> None:
+    try:
+        commands.restore(text)
+    except RestoreError as error:
+        lines = text.splitlines()
+        refused = lines[error.line - 1] if 0 < error.line <= len(lines) else ""
+        found = in_own_namespace(lambda: _missing(commands))
+        cause = (
+            f"\n  this kernel lacks {', '.join(found)}: try modprobe -a {' '.join(found)}"
+            if found
+            else ""
+        )
+        raise ApplyError(f"{error}\n  refused: {refused}{cause}") from None
+
+
+def _missing(commands: Commands) -> tuple[str, ...]:
+    """Return the modules that the kernel lacks for portal rules."""
+    return tuple(module for module, *rule in _MODULES if not _loads(commands, *rule))
+
+
+def _loads(commands: Commands, table: str, rule: str) -> bool:
+    try:
+        commands.restore(f"*{table}\n:TRY - [0:0]\n-A TRY {rule}\nCOMMIT\n")
+    except RestoreError:
+        return False
+    return True

@@ -1,0 +1,177 @@
+"""The form of portal rules that iptables-save prints, and what is written, without a kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from svcnet.executors.iptables import Observed
+from svcnet.executors.userspace.rules import as_saved, plan, step
+from svcnet.graph import NodeSettings
+from svcnet.renderers.userspace.portals import CHAINS, PortalRules, Rule, jumps
+
+CONTAINER = "KUBE-PORTALS-CONTAINER"
+HOST = "KUBE-PORTALS-HOST"
+ROWS = (
+    (
+        "IPv4",
+        (
+            "-m comment --comment a/b:c -p tcp -m tcp --dport 80 -d 10.0.0.1/32 "
+            "-j REDIRECT --to-ports 4000"
+        ),
+        (
+            '-d 10.0.0.1/32 -p tcp -m comment --comment "a/b:c" -m tcp --dport 80 '
+            "-j REDIRECT --to-ports 4000"
+        ),
+    ),
+    (
+        "IPv6",
+        (
+            '-m comment --comment "a/b:" -p udp -m udp --dport 53 -d fd00::1 '
+            "-j DNAT --to-destination [fd00::2]:4000"
+        ),
+        (
+            '-d fd00::1/128 -p udp -m comment --comment "a/b:" -m udp --dport 53 '
+            "-j DNAT --to-destination [fd00::2]:4000"
+        ),
+    ),
+    (
+        "IPv4",
+        (
+            "-m comment --comment a/b:c -p tcp -m tcp --dport 80 ! -s 10.0.0.0/8 -i veth+ "
+            "-m physdev ! --physdev-is-in -j X"
+        ),
+        (
+            '! -s 10.0.0.0/8 -i veth+ -p tcp -m comment --comment "a/b:c" -m tcp --dport 80 '
+            "-m physdev ! --physdev-is-in -j X"
+        ),
+    ),
+    ("IPv6", "-s ::/0 -m addrtype ! --src-type LOCAL -j X", "-m addrtype ! --src-type LOCAL -j X"),
+)
+
+
+@pytest.mark.parametrize(("family", "written", "printed"), ROWS)
+def test_as_saved(family: str, written: str, printed: str) -> None:
+    """A rule as written becomes the rule as iptables-save prints it, and that stays as it is."""
+    assert as_saved(written, family) == printed
+    assert as_saved(printed, family) == printed
+
+
+def rules(*texts: str, chain: str = CONTAINER) -> tuple[Rule, ...]:
+    return tuple(Rule("nat", chain, text) for text in texts)
+
+
+def wanted(*texts: str) -> PortalRules:
+    return PortalRules(
+        "IPv4", rules(*texts), jumps(NodeSettings("IPv4", localhost_node_ports=True))
+    )
+
+
+def there(wanted: PortalRules) -> dict[str, dict[str, list[str]]]:
+    """Return the tables that hold `wanted` and nothing else."""
+    tables: dict[str, dict[str, list[str]]] = {
+        table: {chain: [] for chain in chains} for table, chains in CHAINS.items()
+    }
+    for rule in wanted.rules:
+        tables[rule.table][rule.chain].append(as_saved(rule.text, "IPv4"))
+    for jump in wanted.jumps:
+        tables[jump.table].setdefault(jump.chain, []).append(as_saved(jump.text, "IPv4"))
+    return tables
+
+
+def test_all_is_written_where_nothing_is() -> None:
+    """Both tables get their chains, rules and jumps in a transaction each, filter first."""
+    texts = list(plan(wanted("-j A", "-j B"), Observed({})))
+    assert [text.split("\n")[0] for text in texts] == ["*filter", "*nat"]
+    nat = texts[1].splitlines()
+    assert nat[5:7] == [f"-A {CONTAINER} -j A", f"-A {CONTAINER} -j B"]
+    assert [" ".join(line.split()[:2]) for line in nat[7:-1]] == [
+        "-I PREROUTING",
+        "-A PREROUTING",
+        "-I OUTPUT",
+        "-A OUTPUT",
+    ]
+
+
+def test_nothing_is_written_where_all_is() -> None:
+    """Rules and jumps that are there are left alone, foreign ones around them too."""
+    rules = wanted("-j A", "-j B")
+    tables = there(rules)
+    assert list(plan(rules, Observed(tables))) == []
+    chain = tables["nat"]["PREROUTING"]
+    chain[:] = ["-j FOREIGN", chain[0], "-j FOREIGN", chain[1], "-j FOREIGN"]
+    assert list(plan(rules, Observed(tables))) == []
+
+
+@pytest.mark.parametrize("found", [["-j B", "-j A"], ["-j A"], ["-j A", "-j B", "-j C"]])
+def test_only_a_chain_that_differs_is_written(found: list[str]) -> None:
+    """A chain whose rules are others, or in another order, is written whole."""
+    rules = wanted("-j A", "-j B")
+    tables = there(rules)
+    tables["nat"][CONTAINER] = found
+    expected = f"*nat\n:{CONTAINER} - [0:0]\n-A {CONTAINER} -j A\n-A {CONTAINER} -j B\nCOMMIT\n"
+    assert list(plan(rules, Observed(tables))) == [expected]
+
+
+def jumps_after(found: list[str]) -> list[str]:
+    """Return PREROUTING as it is after the plan for a chain that has `found`."""
+    rules = wanted()
+    tables = there(rules)
+    tables["nat"]["PREROUTING"] = list(found)
+    chain = list(found)
+    for text in plan(rules, Observed(tables)):
+        for line in text.splitlines()[1:-1]:
+            verb, name, rule = line.split(" ", 2)
+            assert name == "PREROUTING"
+            match verb:
+                case "-D":
+                    chain.remove(rule)
+                case "-I":
+                    chain.insert(0, rule)
+                case "-A":
+                    chain.append(rule)
+    return chain
+
+
+def test_jumps_are_put_to_their_places() -> None:
+    """A jump that is missing, doubled or before its time makes the jumps of its chain new."""
+    portals, node_ports = there(wanted())["nat"]["PREROUTING"]
+    whole = [portals, "-j F", node_ports]
+    for found in (
+        ["-j F"],
+        ["-j F", node_ports],
+        [portals, "-j F"],
+        [node_ports, portals, "-j F"],
+        [portals, portals, "-j F", node_ports],
+        [portals, node_ports, "-j F", portals],
+    ):
+        assert jumps_after(found) == whole, found
+    assert jumps_after(whole) == whole
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        ("", "a", ["-A a"]),
+        ("a", "", ["-D a"]),
+        ("abc", "abc", []),
+        ("abc", "ac", ["-D b"]),
+        ("ab", "abc", ["-A c"]),
+        ("ab", "b", ["-D a"]),
+        ("ab", "ba", ["-D a", "-A a"]),
+        ("ab", "xab", ["-D a", "-D b", "-A x", "-A a", "-A b"]),
+        ("abc", "axc", ["-D b", "-D c", "-A x", "-A c"]),
+    ],
+)
+def test_a_step_keeps_the_order(before: str, after: str, lines: list[str]) -> None:
+    """Single rules go and come at the end; one that a new one belongs before goes behind it."""
+    text = "".join(step(rules(*before), rules(*after)))
+    assert text == "".join(
+        f"{verb} {CONTAINER} {rule}\n" for verb, rule in map(str.split, lines)
+    ).join(["*nat\n", "COMMIT\n"] if lines else ["", ""])
+
+
+def test_a_step_is_by_chain() -> None:
+    """What moves from one chain to another leaves the one and joins the other."""
+    assert list(step(rules("-j A"), rules("-j A", chain=HOST))) == [
+        f"*nat\n-D {CONTAINER} -j A\n-A {HOST} -j A\nCOMMIT\n"
+    ]
