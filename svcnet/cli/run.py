@@ -158,8 +158,13 @@ def _probe() -> Host:
 
 
 @contextmanager
-def _signals(node: NodeProxy, read: Callable[[], list[ProxyTable]], drain: float) -> Iterator[None]:
-    """Have signals end the proxy, or read the input again in a thread of its own."""
+def _signals(
+    node: NodeProxy, read: Callable[[], list[ProxyTable]] | None, drain: float
+) -> Iterator[None]:
+    """Have signals end the proxy, or read the input again in a thread of its own.
+
+    `read` is None for input that can be read only once.
+    """
     reloading = ThreadPoolExecutor(1)
     asked = 0
 
