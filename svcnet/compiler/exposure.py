@@ -69,9 +69,15 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
 
 
 def _policy(spec: ServicePortSpec) -> Policy:
-    if not (spec.affinity or spec.external_local or spec.source_ranges or spec.scheduler):
-        return _NO_WISHES
-    return Policy(spec.affinity, spec.external_local, spec.source_ranges, spec.scheduler)
+    wishes = (
+        spec.affinity,
+        spec.external_local,
+        spec.source_ranges,
+        spec.scheduler,
+        spec.internal_local,
+        spec.proxy_protocol,
+    )
+    return Policy(*wishes) if any(wishes) else _NO_WISHES
 
 
 def _origin(spec: ServicePortSpec, field: str) -> Origin:

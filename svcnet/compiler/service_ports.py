@@ -14,7 +14,11 @@ from svcnet.compiler.node import NodeView
 from svcnet.graph import FragmentName
 from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service, ServicePort
 from svcnet.models.family import family_of
-from svcnet.models.service import SCHEDULER_ANNOTATION
+from svcnet.models.service import (
+    PROXY_PROTOCOL,
+    PROXY_PROTOCOL_ANNOTATION,
+    SCHEDULER_ANNOTATION,
+)
 
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
@@ -45,6 +49,7 @@ class ServicePortSpec:
     external_local: bool
     follow_hints: bool
     scheduler: str
+    proxy_protocol: bool
     endpoints: tuple[PortEndpoint, ...]
 
     @property
@@ -95,6 +100,7 @@ class _Shared:
     external_local: bool
     follow_hints: bool
     scheduler: str
+    proxy_protocol: bool
 
 
 def _shared(service: Service, view: NodeView) -> _Shared:
@@ -131,6 +137,7 @@ def _shared(service: Service, view: NodeView) -> _Shared:
         external_local=external_local,
         follow_hints=not view.hints_need_annotation or _asks_for_hints(service),
         scheduler=service.annotations.get(SCHEDULER_ANNOTATION, ""),
+        proxy_protocol=service.annotations.get(PROXY_PROTOCOL_ANNOTATION) == PROXY_PROTOCOL,
     )
 
 
@@ -161,6 +168,7 @@ def _spec(
         external_local=shared.external_local,
         follow_hints=shared.follow_hints,
         scheduler=shared.scheduler,
+        proxy_protocol=shared.proxy_protocol,
         endpoints=collect(slices, port.name, port.protocol, view.family, view.settings.node_name),
     )
 

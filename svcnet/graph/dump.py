@@ -76,6 +76,8 @@ def _policy(policy: Policy) -> str:
         "local endpoints for outside traffic" if policy.external_local else "",
         f"sources {' '.join(policy.source_ranges)}" if policy.source_ranges else "",
         f"scheduler {policy.scheduler}" if policy.scheduler else "",
+        "local endpoints for inside traffic" if policy.internal_local else "",
+        "the PROXY protocol" if policy.proxy_protocol else "",
     ]
     return ", ".join(filter(None, parts))
 

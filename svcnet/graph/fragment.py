@@ -46,7 +46,8 @@ class Policy:
     """What a Service asks for, whether or not an endpoint is there to do it.
 
     The nodes of a fragment are decisions already made: without endpoints all of them
-    are one refusal. A mode that keeps an empty balancer (IPVS) reads the wishes here.
+    are one refusal. A mode that keeps something for them all the same (IPVS an empty
+    balancer, userspace a proxy port) reads the wishes here.
     ``affinity`` is in seconds, 0 for none; ``scheduler`` is empty for the node's own.
     """
 
@@ -54,6 +55,8 @@ class Policy:
     external_local: bool = False
     source_ranges: tuple[str, ...] = ()
     scheduler: str = ""
+    internal_local: bool = False
+    proxy_protocol: bool = False
 
 
 class LocalEndpoint(NamedTuple):

@@ -16,6 +16,12 @@ TrafficPolicy = Literal["Cluster", "Local"]
 SCHEDULER_ANNOTATION = "svcnet.io/ipvs-scheduler"
 """The annotation of a Service that chooses its IPVS scheduler."""
 
+PROXY_PROTOCOL_ANNOTATION = "svcnet.io/proxy-protocol"
+"""The annotation of a Service whose endpoints understand the PROXY protocol (userspace mode)."""
+
+PROXY_PROTOCOL = "v2"
+"""The one value of that annotation: the protocol's version."""
+
 HEADLESS = "None"
 """The value of ``spec.clusterIP`` that asks for no virtual IP."""
 

@@ -6,12 +6,18 @@ pkg/apis/core/v1/defaults.go, Kubernetes v1.30.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from svcnet.models import LoadBalancerIngress, Service, ServiceCIDR, ServicePort
 from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.models.family import IP_FAMILIES, IPFamily, family_of
-from svcnet.models.service import HEADLESS, SCHEDULER_ANNOTATION
+from svcnet.models.service import (
+    HEADLESS,
+    PROXY_PROTOCOL,
+    PROXY_PROTOCOL_ANNOTATION,
+    SCHEDULER_ANNOTATION,
+)
 from svcnet.sources.addresses import why_not_external
 from svcnet.sources.fields import NAMES, Fields, is_name, shown
 
@@ -25,9 +31,8 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
     """Return the Service that `document` describes; what is wrong becomes a finding."""
     metadata, spec = document.mapping("metadata"), document.mapping("spec")
     annotations = metadata.string_map("annotations")
-    scheduler = annotations.get(SCHEDULER_ANNOTATION, "")
-    if scheduler and scheduler not in IPVS_SCHEDULERS:
-        metadata.error_at(("annotations", SCHEDULER_ANNOTATION), why_no_scheduler(scheduler))
+    if annotations:
+        _check_annotations(metadata, annotations)
     kind = spec.choice("type", TYPES, "ClusterIP")
     cluster_ips = _cluster_ips(spec, kind)
     return Service(
@@ -51,6 +56,16 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
         labels=metadata.string_map("labels"),
         annotations=annotations,
     )
+
+
+def _check_annotations(metadata: Fields, annotations: Mapping[str, str]) -> None:
+    scheduler = annotations.get(SCHEDULER_ANNOTATION, "")
+    if scheduler and scheduler not in IPVS_SCHEDULERS:
+        metadata.error_at(("annotations", SCHEDULER_ANNOTATION), why_no_scheduler(scheduler))
+    version = annotations.get(PROXY_PROTOCOL_ANNOTATION, PROXY_PROTOCOL)
+    if version != PROXY_PROTOCOL:
+        where = ("annotations", PROXY_PROTOCOL_ANNOTATION)
+        metadata.error_at(where, f"must be {PROXY_PROTOCOL}, not {shown(version)}")
 
 
 def why_no_scheduler(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
@@ -29,18 +29,19 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     refuses.
     """
     jumps = {saved(jump.rule, family) for jump in JUMPS}
+    is_jump = jumps.__contains__
     return tuple(
         f"{commands.name}: {line}"
         for commands in installed(family, variant)
-        for line in remove_chains(commands, jumps, is_ours)
+        for line in remove_chains(commands, is_jump, is_ours)
     )
 
 
 def remove_chains(
-    commands: Commands, our_jumps: Collection[str], is_ours: Callable[[str, str], bool]
+    commands: Commands, is_jump: Callable[[str], bool], is_ours: Callable[[str, str], bool]
 ) -> Iterator[str]:
     """Do what :func:`removal` says; yield a line for each table. Raises ApplyError."""
-    for text in removal(parse_save(commands.save()), our_jumps, is_ours):
+    for text in removal(parse_save(commands.save()), is_jump, is_ours):
         try:
             commands.restore(text)
         except RestoreError as error:
@@ -50,13 +51,13 @@ def remove_chains(
 
 
 def removal(
-    observed: Observed, our_jumps: Collection[str], is_ours: Callable[[str, str], bool]
+    observed: Observed, is_jump: Callable[[str], bool], is_ours: Callable[[str, str], bool]
 ) -> Iterator[str]:
     """Yield, for each table that has chains or jumps of ours, the text that removes them.
 
-    `our_jumps` are rules of other chains as iptables-save prints them, and `is_ours` tells
-    by table and name whose a chain is. A chain that a foreign rule leads to cannot go; it
-    is left, empty, and the rule too.
+    `is_jump` tells of rules of other chains, as iptables-save prints them, which are ours,
+    and `is_ours` by table and name whose a chain is. A chain that a foreign rule leads to
+    cannot go; it is left, empty, and the rule too.
     """
     for table in ("filter", "nat"):
         chains = observed.chains(table)
@@ -64,8 +65,8 @@ def removal(
         outside = [
             (chain, rule) for chain, rules in chains.items() if chain not in mine for rule in rules
         ]
-        jumps = [f"-D {chain} {rule}\n" for chain, rule in outside if rule in our_jumps]
-        used = {_target(rule) for _, rule in outside if rule not in our_jumps}
+        jumps = [f"-D {chain} {rule}\n" for chain, rule in outside if is_jump(rule)]
+        used = {_target(rule) for _, rule in outside if not is_jump(rule)}
         gone = tuple(chain for chain in mine if chain not in used)
         if mine or jumps:
             yield f"*{table}\n{declare(mine)}{''.join(jumps)}{delete(gone)}COMMIT\n"

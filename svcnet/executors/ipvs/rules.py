@@ -60,7 +60,7 @@ def remove(family: str) -> Iterator[str]:
     jumps = {saved(jump.rule, family) for jump in JUMPS}
     for commands in installed(family):
         yield from remove_chains(
-            commands, jumps, lambda table, chain: chain in CHAINS.get(table, ())
+            commands, jumps.__contains__, lambda table, chain: chain in CHAINS.get(table, ())
         )
 
 
@@ -107,7 +107,7 @@ def _leftovers(observed: Observed, family: str) -> Iterator[str]:
     }
     jumps = {saved(jump.rule, family) for jump in OTHER_JUMPS if jump.target != FIREWALL}
     jumps -= {saved(jump.rule, family) for jump in JUMPS}
-    yield from removal(Observed(kept), jumps, _is_leftover)
+    yield from removal(Observed(kept), jumps.__contains__, _is_leftover)
 
 
 def _is_leftover(table: str, chain: str) -> bool:

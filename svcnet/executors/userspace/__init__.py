@@ -3,19 +3,25 @@
 ``install``, ``change`` and ``remove`` are about the portal rules.
 """
 
+from svcnet.executors.userspace.inquiries import Inquiries
 from svcnet.executors.userspace.limits import raise_file_limit
-from svcnet.executors.userspace.proxy import Proxy
+from svcnet.executors.userspace.loop import Loop
+from svcnet.executors.userspace.proxy import Proxy, serve
 from svcnet.executors.userspace.rules import RulesReport, change, install, remove
-from svcnet.executors.userspace.statistics import BackendCounts, Statistics, document
+from svcnet.executors.userspace.statistics import BackendCounts, Snapshot, Statistics, document
 
 __all__ = [
     "BackendCounts",
+    "Inquiries",
+    "Loop",
     "Proxy",
     "RulesReport",
+    "Snapshot",
     "Statistics",
     "change",
     "document",
     "install",
     "raise_file_limit",
     "remove",
+    "serve",
 ]

@@ -17,7 +17,8 @@ from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
 from select import EPOLLIN, epoll
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 
@@ -38,7 +39,9 @@ class Loop:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._closing: list[socket.socket] = []
-        self._calls: deque[Callable[[], None]] = deque()
+        self._calls: deque[tuple[Future[Any], Callable[[], None]]] = deque()
+        self._lock = Lock()
+        self._is_released = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._running = True
         self.watch(self._wake, EPOLLIN, self._called)
@@ -76,17 +79,25 @@ class Loop:
         heappush(self._timers, (self.now + seconds, next(self._numbers), action))
 
     def call(self, work: Callable[[], Value]) -> Future[Value]:
-        """Have the loop's thread call `work`; for any thread."""
+        """Have the loop's thread call `work`; for any thread.
+
+        The result is cancelled when the loop has ended before that.
+        """
         done: Future[Value] = Future()
 
         def carry_out() -> None:
-            try:
-                done.set_result(work())
-            except BaseException as error:  # it belongs to the thread that asked
-                done.set_exception(error)
+            if done.set_running_or_notify_cancel():
+                try:
+                    done.set_result(work())
+                except BaseException as error:  # it belongs to the thread that asked
+                    done.set_exception(error)
 
-        self._calls.append(carry_out)
-        os.eventfd_write(self._wake, 1)
+        with self._lock:
+            if self._is_released:
+                done.cancel()
+                return done
+            self._calls.append((done, carry_out))
+            os.eventfd_write(self._wake, 1)
         return done
 
     def stop(self) -> None:
@@ -112,7 +123,11 @@ class Loop:
         """Close what is still to be closed, and the loop's own descriptors."""
         self._close()
         self._epoll.close()
-        os.close(self._wake)
+        with self._lock:
+            self._is_released = True
+            os.close(self._wake)
+        for done, _ in self._calls:
+            done.cancel()
 
     def _close(self) -> None:
         for sock in self._closing:
@@ -132,4 +147,4 @@ class Loop:
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         while self._calls:
-            self._calls.popleft()()
+            self._calls.popleft()[1]()

@@ -14,9 +14,8 @@ from svcnet.errors import ApplyError
 from svcnet.executors.userspace.engine import UDP_FLOWS, UDP_IDLE_SECONDS, Change, Engine
 from svcnet.executors.userspace.loop import Loop
 from svcnet.executors.userspace.sockets import ANY, bind
-from svcnet.executors.userspace.statistics import Statistics, total
+from svcnet.executors.userspace.statistics import Snapshot, Statistics, total
 from svcnet.executors.userspace.workers import Worker
-from svcnet.renderers.userspace.ports import PortChoice
 from svcnet.renderers.userspace.table import (
     ListenerName,
     ProxiedPort,
@@ -24,7 +23,6 @@ from svcnet.renderers.userspace.table import (
     Role,
 )
 
-DEFAULT_CHOICE = PortChoice()
 GRACE_SECONDS = 1.0
 """How long a listener that went from the table still serves.
 
@@ -75,8 +73,8 @@ class Proxy:
     tells which. :meth:`run` serves until :meth:`stop` is called. The table may change
     all the while (:meth:`update`): what is the same before and after is not touched.
 
-    `address` is the one to listen on, by default any. `choice` is the range that ports
-    are looked for in, when the one that the table names is taken. `udp_idle` is how many
+    `address` is the one to listen on, by default any. A port of the table that is taken is
+    replaced by the next free one of the table's range. `udp_idle` is how many
     seconds a flow of datagrams may be silent, and `udp_flows` how many there may be in one
     process. `workers` is the number of processes, each
     with a share of the connections. Proxies of one process can share a `loop`.
@@ -89,14 +87,12 @@ class Proxy:
         table: ProxyTable,
         *,
         address: str | None = None,
-        choice: PortChoice = DEFAULT_CHOICE,
         udp_idle: float = UDP_IDLE_SECONDS,
         udp_flows: int = UDP_FLOWS,
         workers: int = 1,
         loop: Loop | None = None,
     ) -> None:
         self._address = address or ANY[table.family]
-        self._choice = choice
         self._bound: dict[ListenerName, BoundPort] = {}
         self._taken: set[tuple[str, int]] = set()
         self._table = ProxyTable(table.settings)
@@ -134,6 +130,12 @@ class Proxy:
     def statistics(self) -> Statistics:
         """Return what was counted; for any thread but the one that serves."""
         return self.loop.call(self.count).result()
+
+    def snapshot(self) -> Snapshot:
+        """Return what was counted with the family and the ports; for other threads."""
+        return self.loop.call(
+            lambda: Snapshot(self._table.family, self.count(), self._table.ports)
+        ).result()
 
     def count(self) -> Statistics:
         """Return what was counted; for the thread that serves."""
@@ -197,7 +199,7 @@ class Proxy:
     def _find(self, table: ProxyTable, name: ListenerName) -> tuple[int, list[socket.socket]]:
         """Return the first free port from the table's on, and sockets bound to it."""
         protocol, count = name.service_port.protocol, len(self._workers) + 1
-        for port in self._choice.upwards(table.ports[name]):
+        for port in table.choice.upwards(table.ports[name]):
             if (protocol, port) in self._taken:
                 continue
             try:
@@ -207,7 +209,7 @@ class Proxy:
             if found:
                 self._taken.add((protocol, port))
                 return port, found
-        raise ApplyError(f"{name}: no port of {self._choice} is free")
+        raise ApplyError(f"{name}: no port of {table.choice} is free")
 
     def _steer(self, changed: Sequence[ProxiedPort]) -> None:
         """Have all connections of a client come to the process that knows its backend."""

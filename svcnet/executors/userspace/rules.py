@@ -18,7 +18,7 @@ from svcnet.executors.namespace import in_own_namespace
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables.artifact import declare
 from svcnet.renderers.iptables.names import SERVICES
-from svcnet.renderers.userspace.portals import CHAINS, JUMPS, PortalRules, Rule
+from svcnet.renderers.userspace.portals import CHAINS, PortalRules, Rule, is_jump
 
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 _PRINTED_FIRST = ("-s", "-d", "-i", "-p")
@@ -79,11 +79,10 @@ def remove(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     Returns a line for each table that had any. A chain that a foreign rule leads to is
     left, empty. Raises ApplyError.
     """
-    jumps = {as_saved(jump.text, family) for jump in JUMPS}
     return tuple(
         f"{family}, userspace, {commands.name}: {line}"
         for commands in installed(family, variant)
-        for line in remove_chains(commands, jumps, _is_ours)
+        for line in remove_chains(commands, is_jump, _is_ours)
     )
 
 
@@ -110,20 +109,19 @@ def plan(rules: PortalRules, observed: Observed) -> Iterator[str]:
 
 
 def _jumps(table: str, rules: PortalRules, observed: Observed) -> Iterator[str]:
-    """Yield what makes the jumps be there once and in their order.
+    """Yield what makes these jumps, and no other of ours, be there once and in their order.
 
     Foreign rules may stand before, between and behind. Only where a jump is missing,
-    doubled or on the wrong side of another are those of its chain put to their places anew.
+    doubled, stale or on the wrong side of another are those of its chain made anew.
     """
     jumps = [jump for jump in rules.jumps if jump.table == table]
     for chain in dict.fromkeys(jump.chain for jump in jumps):
         own = [jump for jump in jumps if jump.chain == chain]
         own.sort(key=lambda jump: jump.place == "last")
-        printed = {as_saved(jump.text, rules.family): jump.text for jump in own}
-        there = [rule for rule in observed.chains(table).get(chain, []) if rule in printed]
-        if there == list(printed):
+        there = [rule for rule in observed.chains(table).get(chain, []) if is_jump(rule)]
+        if there == [as_saved(jump.text, rules.family) for jump in own]:
             continue
-        yield from (f"-D {chain} {printed[rule]}\n" for rule in there)
+        yield from (f"-D {chain} {rule}\n" for rule in there)
         yield from (f"-I {chain} {jump.text}\n" for jump in reversed(own) if jump.place == "first")
         yield from (f"-A {chain} {jump.text}\n" for jump in own if jump.place == "last")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -72,42 +72,50 @@ def _sum(counts: tuple[BackendCounts, ...]) -> BackendCounts:
     return BackendCounts(first.backend, *sums)
 
 
-def document(statistics: Statistics, ports: Mapping[ListenerName, int]) -> bytes:
-    """Return the counts as JSON, with the proxy ports of each service port."""
-    listeners: dict[ServicePortName, dict[str, int]] = {}
-    for name, port in ports.items():
-        listeners.setdefault(name.service_port, {})[name.role] = port
+@frozen
+class Snapshot:
+    """A proxy at one moment: its IP family, what it counted, and its ports."""
+
+    family: str
+    statistics: Statistics
+    ports: Mapping[ListenerName, int]
+
+
+def document(snapshots: Iterable[Snapshot]) -> bytes:
+    """Return the counts of the proxies of a node as JSON."""
+    snapshots = list(snapshots)
     value = {
         "version": VERSION,
-        "connections": statistics.connections,
-        "flows": statistics.flows,
-        "services": [
-            _service(name, listeners.get(name, {}), statistics.services[name])
-            for name in sorted(statistics.services)
-        ],
+        "connections": sum(snapshot.statistics.connections for snapshot in snapshots),
+        "flows": sum(snapshot.statistics.flows for snapshot in snapshots),
+        "services": [item for snapshot in snapshots for item in _services(snapshot)],
     }
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _service(
-    name: ServicePortName, ports: Mapping[str, int], counts: tuple[BackendCounts, ...]
-) -> dict[str, Any]:
+def _services(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    ports: dict[ServicePortName, dict[str, int]] = {}
+    for name, port in snapshot.ports.items():
+        ports.setdefault(name.service_port, {})[name.role] = port
+    for service, counts in sorted(snapshot.statistics.services.items()):
+        yield {
+            "namespace": service.namespace,
+            "name": service.name,
+            "port": service.port_name,
+            "protocol": service.protocol,
+            "family": snapshot.family,
+            "proxyPorts": ports.get(service, {}),
+            "backends": [_backend(counted) for counted in counts],
+        }
+
+
+def _backend(counts: BackendCounts) -> dict[str, Any]:
     return {
-        "namespace": name.namespace,
-        "name": name.name,
-        "port": name.port_name,
-        "protocol": name.protocol,
-        "proxyPorts": dict(ports),
-        "backends": [
-            {
-                "address": counted.backend.address,
-                "port": counted.backend.port,
-                "connections": counted.connections,
-                "active": counted.active,
-                "failed": counted.failed,
-                "bytesUp": counted.up,
-                "bytesDown": counted.down,
-            }
-            for counted in counts
-        ],
+        "address": counts.backend.address,
+        "port": counts.backend.port,
+        "connections": counts.connections,
+        "active": counts.active,
+        "failed": counts.failed,
+        "bytesUp": counts.up,
+        "bytesDown": counts.down,
     }

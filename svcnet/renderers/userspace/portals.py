@@ -6,11 +6,21 @@ Chains, comments and the order of matches are those of Kubernetes's userspace pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal
 
 from attrs import frozen
+
+from svcnet.graph import NodeSettings
+from svcnet.renderers.userspace.table import (
+    Backend,
+    ListenerName,
+    Portal,
+    ProxiedPort,
+    ProxyTable,
+    Role,
+)
 
 CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -24,6 +34,26 @@ CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The chains of this mode, by table."""
+
+_PORTALS = "handle ClusterIPs; NOTE: this must be before the NodePort rules"
+_NODE_PORTS = "handle service NodePorts; NOTE: this must be the last rule in the chain"
+_OPEN_PORTS = "Ensure that non-local NodePort traffic can flow"
+_JUMPS: Mapping[str, str] = MappingProxyType(
+    {
+        chain: f'-m comment --comment "{comment}" -j {chain}'
+        for chain, comment in (
+            ("KUBE-NODEPORT-NON-LOCAL", _OPEN_PORTS),
+            ("KUBE-PORTALS-CONTAINER", _PORTALS),
+            ("KUBE-PORTALS-HOST", _PORTALS),
+            ("KUBE-NODEPORT-CONTAINER", _NODE_PORTS),
+            ("KUBE-NODEPORT-HOST", _NODE_PORTS),
+        )
+    }
+)
+"""How a jump to each chain ends. Before that, one for node ports matches destinations."""
+_LOCAL = "-m addrtype --dst-type LOCAL "
+_NOT_BRIDGED = "-m physdev ! --physdev-is-in "
+_FROM_PODS = {"cidr": "-s {} ", "bridge": "-i {} ", "prefix": "-i {}+ ", "none": ""}
 
 
 @frozen
@@ -57,24 +87,162 @@ class PortalRules:
     jumps: tuple[Jump, ...]
 
 
-_PORTALS = (
-    '-m comment --comment "handle ClusterIPs; NOTE: this must be before the NodePort rules" -j '
-)
-_NODE_PORTS = (
-    "-m addrtype --dst-type LOCAL -m comment --comment "
-    '"handle service NodePorts; NOTE: this must be the last rule in the chain" -j '
-)
-JUMPS = (
-    Jump("nat", "PREROUTING", f"{_PORTALS}KUBE-PORTALS-CONTAINER", "first"),
-    Jump("nat", "OUTPUT", f"{_PORTALS}KUBE-PORTALS-HOST", "first"),
-    Jump("nat", "PREROUTING", f"{_NODE_PORTS}KUBE-NODEPORT-CONTAINER", "last"),
-    Jump("nat", "OUTPUT", f"{_NODE_PORTS}KUBE-NODEPORT-HOST", "last"),
-    Jump(
-        "filter",
-        "INPUT",
-        '-m comment --comment "Ensure that non-local NodePort traffic can flow" '
-        "-j KUBE-NODEPORT-NON-LOCAL",
-        "first",
-    ),
-)
-"""The rules of built-in chains that lead to the chains of this mode."""
+def portal_rules(table: ProxyTable) -> PortalRules:
+    """Return all rules that lead to the ports of `table`."""
+    return PortalRules(
+        table.family,
+        tuple(
+            rule
+            for service in table
+            for rule in service_rules(service, table.ports, table.settings)
+        ),
+        jumps(table.settings),
+    )
+
+
+def service_rules(
+    service: ProxiedPort, ports: Mapping[ListenerName, int], settings: NodeSettings
+) -> tuple[Rule, ...]:
+    """Return the rules of one service port, in their order."""
+    here = _Here(service, ports, settings)
+    found = [rule for portal in service.portals for rule in here.portal(portal)]
+    if service.health_check:
+        # Not of old: the port is the node's own, and rules that close the node's ports
+        # must not close it (KEP-3458 has them answer for every Service of type LoadBalancer).
+        found.append(here.opened(f"{here.comment} health check node port", service.health_check))
+    return tuple(found)
+
+
+@frozen
+class _Here:
+    """One service port's rules on one node."""
+
+    service: ProxiedPort
+    ports: Mapping[ListenerName, int]
+    settings: NodeSettings
+
+    @property
+    def comment(self) -> str:
+        return self.service.name.service_port
+
+    def portal(self, portal: Portal) -> Iterator[Rule]:
+        match portal.frontend:
+            case "node-port":
+                yield from self.node_port(portal)
+            case "external-ip":
+                yield from self.external_ip(portal)
+            case _:
+                yield from self.container("KUBE-PORTALS-CONTAINER", portal, "")
+                yield self.host("KUBE-PORTALS-HOST", portal, "")
+
+    def external_ip(self, portal: Portal) -> Iterator[Rule]:
+        """Traffic that came in over no bridge, and whatever an address of the node is for.
+
+        What the pods behind a bridge send to an address elsewhere is to leave the node.
+        """
+        yield from self.container("KUBE-PORTALS-CONTAINER", portal, _NOT_BRIDGED)
+        yield from self.container("KUBE-PORTALS-CONTAINER", portal, _LOCAL)
+        yield self.host("KUBE-PORTALS-HOST", portal, _LOCAL)
+
+    def node_port(self, portal: Portal) -> Iterator[Rule]:
+        yield from self.container("KUBE-NODEPORT-CONTAINER", portal, "")
+        yield self.host("KUBE-NODEPORT-HOST", portal, "")
+        for role in dict.fromkeys((portal.role, portal.near)):
+            yield self.opened(self.comment, self.port(role))
+
+    def container(self, chain: str, portal: Portal, match: str) -> Iterator[Rule]:
+        """Traffic from elsewhere, after that of pods of the node if theirs goes elsewhere."""
+        pods = _FROM_PODS[self.settings.local_detector.kind] if portal.near != portal.role else ""
+        if pods:
+            source = pods.format(self.settings.local_detector.value)
+            yield self.redirect(chain, portal, source + match, portal.near)
+        yield self.redirect(chain, portal, match, portal.role)
+
+    def redirect(self, chain: str, portal: Portal, match: str, role: Role) -> Rule:
+        target = f"-j REDIRECT --to-ports {self.port(role)}"
+        return Rule("nat", chain, f"{self.head(portal)}{match}{target}")
+
+    def host(self, chain: str, portal: Portal, match: str) -> Rule:
+        """Traffic of the node itself.
+
+        Redirected it would go to a loopback address, and answers of datagrams would come
+        from another: so it is translated to an address of the node.
+        """
+        there = Backend(self.settings.node_ip, self.port(portal.near))
+        return Rule("nat", chain, f"{self.head(portal)}{match}-j DNAT --to-destination {there}")
+
+    def opened(self, comment: str, port: int) -> Rule:
+        """Let new connections to one of the node's own ports in, whatever rules follow."""
+        head = self.matches(comment, port)
+        return Rule("filter", "KUBE-NODEPORT-NON-LOCAL", f"{head}-m state --state NEW -j ACCEPT")
+
+    def head(self, portal: Portal) -> str:
+        head = self.matches(self.comment, portal.port)
+        if not portal.address:
+            return head
+        return f"{head}-d {portal.address}/{128 if ':' in portal.address else 32} "
+
+    def matches(self, comment: str, port: int) -> str:
+        protocol = self.service.name.protocol.lower()
+        return f'-m comment --comment "{comment}" -p {protocol} -m {protocol} --dport {port} '
+
+    def port(self, role: Role) -> int:
+        return self.ports[ListenerName(self.service.name, role)]
+
+
+def jumps(settings: NodeSettings) -> tuple[Jump, ...]:
+    """Return the jumps from built-in chains, in the order in which they are made."""
+    return (
+        Jump("filter", "INPUT", _JUMPS["KUBE-NODEPORT-NON-LOCAL"], "first"),
+        Jump("nat", "PREROUTING", _JUMPS["KUBE-PORTALS-CONTAINER"], "first"),
+        Jump("nat", "OUTPUT", _JUMPS["KUBE-PORTALS-HOST"], "first"),
+        *(
+            Jump("nat", chain, destination + _JUMPS[target], "last")
+            for chain, target in (
+                ("PREROUTING", "KUBE-NODEPORT-CONTAINER"),
+                ("OUTPUT", "KUBE-NODEPORT-HOST"),
+            )
+            for destination in _node_port_destinations(settings)
+        ),
+    )
+
+
+def is_jump(rule: str) -> bool:
+    """Return whether a rule of a built-in chain is such a jump, whatever the settings were.
+
+    `rule` is without ``-A CHAIN``, as written here or as iptables-save prints it.
+    """
+    return rule.endswith(tuple(_JUMPS.values()))
+
+
+def _node_port_destinations(settings: NodeSettings) -> list[str]:
+    """Return the matches of addresses that serve node ports; of old that was every local one."""
+    if settings.node_port_addresses is not None:
+        width = 128 if settings.family == "IPv6" else 32
+        return [f"-d {address}/{width} " for address in settings.node_port_addresses]
+    if settings.family == "IPv6":
+        return [f"! -d ::1/128 {_LOCAL}"]
+    return [_LOCAL if settings.localhost_node_ports else f"! -d 127.0.0.0/8 {_LOCAL}"]
+
+
+def text(rules: PortalRules, *, with_jumps: bool = False) -> str:
+    """Return the rules as text for ``iptables-restore --noflush`` (``ip6tables-`` for IPv6)."""
+    return "".join(_table_text(rules, table, with_jumps) for table in CHAINS)
+
+
+def _table_text(rules: PortalRules, table: str, with_jumps: bool) -> str:
+    lines = [f"*{table}", *(f":{chain} - [0:0]" for chain in CHAINS[table])]
+    # By chain, so that a reader finds each whole; within one, order is all that counts.
+    lines += [
+        f"-A {rule.chain} {rule.text}"
+        for chain in CHAINS[table]
+        for rule in rules.rules
+        if rule.table == table and rule.chain == chain
+    ]
+    if with_jumps:
+        mine = [jump for jump in rules.jumps if jump.table == table]
+        lines += [f"-F {chain}" for chain in dict.fromkeys(jump.chain for jump in mine)]
+        lines += [
+            f"-{'I' if jump.place == 'first' else 'A'} {jump.chain} {jump.text}" for jump in mine
+        ]
+    return "\n".join([*lines, "COMMIT\n"])

@@ -1,25 +1,141 @@
-"""Proxy ports: chosen by chance, and always the same by that chance."""
+"""Proxy ports: chosen by chance, and always the same by that chance.
+
+A listener's name and a seed give a number, and the number a port. Where two listeners
+meet on a port, the one with the smaller number has it and the other goes on to the next.
+So the ports depend on the listeners that there are and never on the order in which they
+came, and one that comes or goes moves only those that it meets (Blelloch and Golovin,
+"Strongly history-independent hashing with applications", 2007).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import frozen
+from immutables import Map, MapMutation
+
+from svcnet.errors import Unsupported, UsageError
+
+if TYPE_CHECKING:
+    from svcnet.renderers.userspace.table import ListenerName
+
+Ports: TypeAlias = "Map[ListenerName, int]"
+Holders: TypeAlias = "Map[int, ListenerName]"
+
+_RANGE = re.compile(r"(\d{1,5})([-+])(\d{1,5})")
 
 
 @frozen
 class PortChoice:
-    """The range that proxy ports are taken from, both ends included, and a seed."""
+    """The range that proxy ports are taken from, both ends included, and a seed.
+
+    The default is the range from which Linux itself takes ports.
+    """
 
     first: int = 32768
     last: int = 60999
     seed: str = ""
 
+    @classmethod
+    def parse(cls, text: str, seed: str = "") -> PortChoice:
+        """Return the choice that a text like ``40000-41000`` or ``40000+1000`` asks for.
+
+        An empty text, and kube-proxy's ``0-0``, is the default. Raises UsageError.
+        """
+        if text in ("", "0-0", "0"):
+            return cls(seed=seed)
+        match = _RANGE.fullmatch(text)
+        if match:
+            first, last = int(match[1]), int(match[3])
+            last += first if match[2] == "+" else 0
+            if 0 < first <= last <= 65535:
+                return cls(first, last, seed)
+        raise UsageError(
+            f"a port range is like 40000-41000 or 40000+1000, within 1 and 65535; not {text!r}"
+        )
+
+    @property
+    def size(self) -> int:
+        """How many ports there are."""
+        return self.last - self.first + 1
+
     def upwards(self, port: int) -> Iterator[int]:
         """Yield every port of the range, from `port` on and around."""
-        size = self.last - self.first + 1
-        for step in range(size):
-            yield self.first + (port - self.first + step) % size
+        for step in range(self.size):
+            yield self.first + (port - self.first + step) % self.size
 
     def __str__(self) -> str:
         return f"{self.first}-{self.last}"
+
+
+DEFAULT_CHOICE = PortChoice()
+
+
+def choose(
+    choice: PortChoice,
+    come: Iterable[ListenerName],
+    gone: Iterable[ListenerName] = (),
+    ports: Ports = Map(),
+    holders: Holders = Map(),
+) -> tuple[Ports, Holders]:
+    """Return the port of each listener, and the listener of each port, after a change.
+
+    Raises Unsupported when there are more listeners than ports.
+    """
+    by_name, by_port = ports.mutate(), holders.mutate()
+    for name in gone:
+        _release(choice, name, by_name, by_port)
+    for name in come:
+        if len(by_port) >= choice.size:
+            raise Unsupported(f"the proxy port range {choice} has {choice.size} ports: too few")
+        _assign(choice, name, by_name, by_port)
+    return by_name.finish(), by_port.finish()
+
+
+def _assign(
+    choice: PortChoice,
+    name: ListenerName,
+    ports: MapMutation[ListenerName, int],
+    holders: MapMutation[int, ListenerName],
+) -> None:
+    port = choice.first + _number(name, choice.seed) % choice.size
+    while (holder := holders.get(port)) is not None:
+        if _priority(name, choice) < _priority(holder, choice):
+            holders[port], ports[name] = name, port
+            name = holder
+        port = _next(port, choice)
+    holders[port], ports[name] = name, port
+
+
+def _release(
+    choice: PortChoice,
+    name: ListenerName,
+    ports: MapMutation[ListenerName, int],
+    holders: MapMutation[int, ListenerName],
+) -> None:
+    """Free a listener's port, and place those behind it, which may have met it, again."""
+    port = ports.pop(name)
+    del holders[port]
+    behind = []
+    while (port := _next(port, choice)) in holders:
+        behind.append(holders.pop(port))
+    for moved in behind:
+        _assign(choice, moved, ports, holders)
+
+
+def _next(port: int, choice: PortChoice) -> int:
+    return port + 1 if port < choice.last else choice.first
+
+
+def _priority(name: ListenerName, choice: PortChoice) -> tuple[int, ListenerName]:
+    return _number(name, choice.seed), name
+
+
+@lru_cache(maxsize=1 << 16)
+def _number(name: ListenerName, seed: str) -> int:
+    text = "/".join((seed, *name.service_port, name.role))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")

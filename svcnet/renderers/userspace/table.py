@@ -21,6 +21,7 @@ from immutables import Map
 
 from svcnet.graph import FragmentName, NodeSettings
 from svcnet.graph.nodes import Frontend
+from svcnet.renderers.userspace.ports import DEFAULT_CHOICE, PortChoice
 
 ServicePortName: TypeAlias = FragmentName
 Role = Literal["cluster", "local", "firewall-cluster", "firewall-local"]
@@ -96,7 +97,7 @@ class ProxiedPort:
     health_check: int = 0
 
 
-@frozen
+@frozen(order=True)
 class UnsupportedPort:
     """A service port that this mode cannot carry: the field that asks for it, and why."""
 
@@ -112,14 +113,17 @@ class UnsupportedPort:
 class ProxyTable:
     """All that a node's proxy does in one IP family.
 
-    ``ports`` are the proxy ports by listener. The renderer chooses them; a running proxy
-    that found one in use has its own.
+    ``ports`` are the proxy ports by listener, which the renderer chose by ``choice``; a
+    running proxy that found one in use has its own. ``holders`` is the same by port, for
+    the next choice.
     """
 
     settings: NodeSettings
     services: Map[FragmentName, ProxiedPort] = field(default=Map(), repr=False)
     ports: Map[ListenerName, int] = field(default=Map(), repr=False)
     unsupported: tuple[UnsupportedPort, ...] = ()
+    choice: PortChoice = DEFAULT_CHOICE
+    holders: Map[int, ListenerName] = field(default=Map(), repr=False, eq=False)
 
     @property
     def family(self) -> str:

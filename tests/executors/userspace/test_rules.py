@@ -6,7 +6,8 @@ import pytest
 
 from svcnet.executors.iptables import Observed
 from svcnet.executors.userspace.rules import as_saved, plan, step
-from svcnet.renderers.userspace.portals import CHAINS, JUMPS, PortalRules, Rule
+from svcnet.graph import NodeSettings
+from svcnet.renderers.userspace.portals import CHAINS, PortalRules, Rule, jumps
 
 CONTAINER = "KUBE-PORTALS-CONTAINER"
 HOST = "KUBE-PORTALS-HOST"
@@ -60,7 +61,7 @@ def rules(*texts: str, chain: str = CONTAINER) -> tuple[Rule, ...]:
 
 
 def wanted(*texts: str) -> PortalRules:
-    return PortalRules("IPv4", rules(*texts), JUMPS)
+    return PortalRules("IPv4", rules(*texts), jumps(NodeSettings("IPv4")))
 
 
 def there(wanted: PortalRules) -> dict[str, dict[str, list[str]]]:
@@ -130,7 +131,7 @@ def jumps_after(found: list[str]) -> list[str]:
 
 
 def test_jumps_are_put_to_their_places() -> None:
-    """A jump that is missing, doubled or before its time makes the jumps of its chain new."""
+    """A jump that is missing, doubled, stale or before its time makes those of its chain new."""
     portals, node_ports = there(wanted())["nat"]["PREROUTING"]
     whole = [portals, "-j F", node_ports]
     for found in (
@@ -140,6 +141,7 @@ def test_jumps_are_put_to_their_places() -> None:
         [node_ports, portals, "-j F"],
         [portals, portals, "-j F", node_ports],
         [portals, node_ports, "-j F", portals],
+        [portals, "-j F", f"-d 192.0.2.10/32 {node_ports[node_ports.index('-m comment') :]}"],
     ):
         assert jumps_after(found) == whole, found
     assert jumps_after(whole) == whole

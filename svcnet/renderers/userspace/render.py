@@ -1,0 +1,171 @@
+"""From a rule graph, or a step between two, to the proxy table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from immutables import Map
+from netaddr import cidr_merge
+
+from svcnet.graph import Balance, Dispatch, Fragment, GraphDiff, Reject, RuleGraph
+from svcnet.nogc import without_gc
+from svcnet.renderers.userspace.ports import DEFAULT_CHOICE, PortChoice, choose
+from svcnet.renderers.userspace.table import (
+    ROLES,
+    Backend,
+    Listener,
+    ListenerName,
+    Portal,
+    ProxiedPort,
+    ProxyTable,
+    Role,
+    UnsupportedPort,
+)
+
+MOST_SOURCES = 1000
+"""How many source ranges a listener can have: its filter has at most 4,096 steps."""
+
+_INDEX = re.compile(r"spec\.ports\[\d+\]")
+
+
+@without_gc()
+def full(graph: RuleGraph, choice: PortChoice = DEFAULT_CHOICE) -> ProxyTable:
+    """Return the whole table of a node; `choice` says where its proxy ports come from.
+
+    Raises :class:`svcnet.errors.Unsupported` when the range has too few ports.
+    """
+    services, unsupported = {}, []
+    for name, fragment in graph.fragments.items():
+        problem = why_not(fragment)
+        if problem is None:
+            services[name] = proxied_port(fragment)
+        else:
+            unsupported.append(problem)
+    ports, holders = choose(choice, _names(services.values()))
+    return ProxyTable(
+        graph.settings, Map(services), ports, tuple(sorted(unsupported)), choice, holders
+    )
+
+
+def advance(table: ProxyTable, diff: GraphDiff) -> ProxyTable:
+    """Return the table of ``diff.new``, from that of ``diff.old``, made by :func:`full`.
+
+    It equals :func:`full` of the new graph. What did not change are the same objects.
+    """
+    services = table.services.mutate()
+    unsupported = {problem.name: problem for problem in table.unsupported}
+    gone: list[ProxiedPort] = []
+    come: list[ProxiedPort] = []
+    for fragment in (*diff.removed, *(old for old, _ in diff.changed)):
+        unsupported.pop(fragment.name, None)
+        if fragment.name in services:
+            gone.append(services.pop(fragment.name))
+    for fragment in (*diff.added, *(new for _, new in diff.changed)):
+        problem = why_not(fragment)
+        if problem is not None:
+            unsupported[fragment.name] = problem
+            continue
+        fresh, known = proxied_port(fragment), table.services.get(fragment.name)
+        come.append(known if known == fresh else fresh)
+        services[fragment.name] = come[-1]
+    before, after = _names(gone), _names(come)
+    ports, holders = choose(
+        table.choice,
+        [name for name in after if name not in set(before)],
+        [name for name in before if name not in set(after)],
+        table.ports,
+        table.holders,
+    )
+    return ProxyTable(
+        diff.new.settings,
+        services.finish(),
+        ports,
+        tuple(sorted(unsupported.values())),
+        table.choice,
+        holders,
+    )
+
+
+def proxied_port(fragment: Fragment) -> ProxiedPort:
+    """Return a service port as the proxy sees it; depends on the fragment alone."""
+    portals = tuple(_portal(fragment, dispatch) for dispatch in fragment.dispatches)
+    used = {role for portal in portals for role in (portal.role, portal.near)}
+    return ProxiedPort(
+        name=fragment.name,
+        listeners=tuple(_listener(fragment, role) for role in ROLES if role in used),
+        portals=portals,
+        affinity=fragment.policy.affinity,
+        proxy_protocol=fragment.policy.proxy_protocol,
+        health_check=fragment.health_check.port if fragment.health_check else 0,
+    )
+
+
+def why_not(fragment: Fragment) -> UnsupportedPort | None:
+    """Return why this mode cannot carry a service port, None when it can."""
+    if fragment.name.protocol == "SCTP":
+        number = fragment.dispatches[0].port
+        return UnsupportedPort(
+            fragment.name,
+            f"{_port_field(fragment)}.protocol",
+            f"port {number} is SCTP, and the userspace proxy carries TCP and UDP",
+        )
+    ranges = fragment.policy.source_ranges
+    if len(ranges) > MOST_SOURCES and len(cidr_merge(ranges)) > MOST_SOURCES:
+        return UnsupportedPort(
+            fragment.name,
+            "spec.loadBalancerSourceRanges",
+            f"more than {MOST_SOURCES} ranges are more than a socket's filter can hold",
+        )
+    return None
+
+
+def _portal(fragment: Fragment, dispatch: Dispatch) -> Portal:
+    policy = fragment.policy
+    role: Role
+    near: Role
+    if dispatch.frontend == "cluster-ip":
+        role = near = "local" if policy.internal_local else "cluster"
+    elif dispatch.frontend == "load-balancer" and policy.source_ranges:
+        role = "firewall-local" if policy.external_local else "firewall-cluster"
+        near = "firewall-cluster"
+    else:
+        role = "local" if policy.external_local else "cluster"
+        near = "cluster"
+    return Portal(dispatch.frontend, dispatch.address, dispatch.port, role, near)
+
+
+def _listener(fragment: Fragment, role: Role) -> Listener:
+    balance = fragment.local if role.endswith("local") else fragment.cluster
+    sources = _sources(fragment) if role.startswith("firewall") else ()
+    if balance is not None:
+        return Listener(role, "serve", _backends(fragment, balance), sources)
+    # With an endpoint anywhere, only a policy can leave none; and then packets are dropped.
+    has_endpoints = not any(isinstance(refusal, Reject) for refusal in fragment.refusals)
+    return Listener(role, "drop" if has_endpoints else "refuse", (), sources)
+
+
+def _sources(fragment: Fragment) -> tuple[str, ...]:
+    if fragment.firewall is None:
+        return ()
+    own = [f"{a}/{128 if ':' in a else 32}" for a in fragment.firewall.own_addresses]
+    return (*fragment.firewall.ranges, *own)
+
+
+def _backends(fragment: Fragment, balance: Balance) -> tuple[Backend, ...]:
+    by_id = {node.id: Backend(node.address, node.port) for node in fragment.translates}
+    return tuple([by_id[target] for target in balance.targets])
+
+
+def _port_field(fragment: Fragment) -> str:
+    """Return the field of the service port, with its index where a node's origin has it."""
+    found = (_INDEX.match(node.origin.field) for node in fragment.nodes())
+    return next((match[0] for match in found if match), "spec.ports")
+
+
+def _names(services: Iterable[ProxiedPort]) -> list[ListenerName]:
+    return [
+        ListenerName(service.name, listener.role)
+        for service in services
+        for listener in service.listeners
+    ]
