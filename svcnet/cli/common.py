@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 FAMILIES: dict[str, IPFamily] = {"ipv4": "IPv4", "ipv6": "IPv6"}
-MODES = ("iptables", "ipvs")
+MODES = ("iptables", "ipvs", "userspace")
 
 
 @frozen

@@ -29,11 +29,10 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     refuses.
     """
     jumps = {saved(jump.rule, family) for jump in JUMPS}
-    is_jump = jumps.__contains__
     return tuple(
         f"{commands.name}: {line}"
         for commands in installed(family, variant)
-        for line in remove_chains(commands, is_jump, is_ours)
+        for line in remove_chains(commands, jumps.__contains__, is_ours)
     )
 
 
@@ -55,9 +54,9 @@ def removal(
 ) -> Iterator[str]:
     """Yield, for each table that has chains or jumps of ours, the text that removes them.
 
-    `is_jump` tells of rules of other chains, as iptables-save prints them, which are ours,
-    and `is_ours` by table and name whose a chain is. A chain that a foreign rule leads to
-    cannot go; it is left, empty, and the rule too.
+    `is_jump` tells whether a rule of another chain, as iptables-save prints it, is ours, and
+    `is_ours` by table and name whose a chain is. A chain that a foreign rule leads to cannot
+    go; it is left, empty, and the rule too.
     """
     for table in ("filter", "nat"):
         chains = observed.chains(table)

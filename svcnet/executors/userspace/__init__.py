@@ -6,6 +6,7 @@
 from svcnet.executors.userspace.inquiries import Inquiries
 from svcnet.executors.userspace.limits import raise_file_limit
 from svcnet.executors.userspace.loop import Loop
+from svcnet.executors.userspace.node import NodeProxy
 from svcnet.executors.userspace.proxy import Proxy, serve
 from svcnet.executors.userspace.rules import RulesReport, change, install, remove
 from svcnet.executors.userspace.statistics import BackendCounts, Snapshot, Statistics, document
@@ -14,6 +15,7 @@ __all__ = [
     "BackendCounts",
     "Inquiries",
     "Loop",
+    "NodeProxy",
     "Proxy",
     "RulesReport",
     "Snapshot",

@@ -17,7 +17,7 @@ from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
 from select import EPOLLIN, epoll
-from threading import Lock
+from threading import RLock
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
@@ -40,7 +40,7 @@ class Loop:
         self._numbers = count()
         self._closing: list[socket.socket] = []
         self._calls: deque[tuple[Future[Any], Callable[[], None]]] = deque()
-        self._lock = Lock()
+        self._lock = RLock()
         self._is_released = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._running = True

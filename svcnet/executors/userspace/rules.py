@@ -18,9 +18,19 @@ from svcnet.executors.namespace import in_own_namespace
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables.artifact import declare
 from svcnet.renderers.iptables.names import SERVICES
-from svcnet.renderers.userspace.portals import CHAINS, PortalRules, Rule, is_jump
+from svcnet.renderers.userspace.portals import (
+    CHAINS,
+    NODE_PORTS_COMMENT,
+    OPEN_COMMENT,
+    PORTALS_COMMENT,
+    PortalRules,
+    Rule,
+)
 
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
+_JUMP = re.compile(
+    rf'--comment "(?:{OPEN_COMMENT}|{PORTALS_COMMENT}|{NODE_PORTS_COMMENT})" -j KUBE-\S+$'
+)
 _PRINTED_FIRST = ("-s", "-d", "-i", "-p")
 _MODULES = (
     ("xt_comment", "nat", "-m comment --comment x"),
@@ -82,7 +92,7 @@ def remove(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     return tuple(
         f"{family}, userspace, {commands.name}: {line}"
         for commands in installed(family, variant)
-        for line in remove_chains(commands, is_jump, _is_ours)
+        for line in remove_chains(commands, _is_jump, _is_ours)
     )
 
 
@@ -109,17 +119,18 @@ def plan(rules: PortalRules, observed: Observed) -> Iterator[str]:
 
 
 def _jumps(table: str, rules: PortalRules, observed: Observed) -> Iterator[str]:
-    """Yield what makes these jumps, and no other of ours, be there once and in their order.
+    """Yield what makes the jumps be there once and in their order.
 
     Foreign rules may stand before, between and behind. Only where a jump is missing,
-    doubled, stale or on the wrong side of another are those of its chain made anew.
+    doubled or on the wrong side of another are those of its chain put to their places anew.
     """
     jumps = [jump for jump in rules.jumps if jump.table == table]
     for chain in dict.fromkeys(jump.chain for jump in jumps):
         own = [jump for jump in jumps if jump.chain == chain]
         own.sort(key=lambda jump: jump.place == "last")
-        there = [rule for rule in observed.chains(table).get(chain, []) if is_jump(rule)]
-        if there == [as_saved(jump.text, rules.family) for jump in own]:
+        printed = {as_saved(jump.text, rules.family): jump.text for jump in own}
+        there = [rule for rule in observed.chains(table).get(chain, []) if _is_jump(rule)]
+        if there == list(printed):
             continue
         yield from (f"-D {chain} {rule}\n" for rule in there)
         yield from (f"-I {chain} {jump.text}\n" for jump in reversed(own) if jump.place == "first")
@@ -180,6 +191,11 @@ def as_saved(rule: str, family: str) -> str:
         else:
             rest.append(word)
     return " ".join([*(first[word] for word in _PRINTED_FIRST if word in first), *rest])
+
+
+def _is_jump(rule: str) -> bool:
+    """Whether a rule, as iptables-save prints it, is a jump of ours, for whatever addresses."""
+    return _JUMP.search(rule) is not None
 
 
 def _is_ours(table: str, chain: str) -> bool:

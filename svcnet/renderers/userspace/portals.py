@@ -35,22 +35,9 @@ CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The chains of this mode, by table."""
 
-_PORTALS = "handle ClusterIPs; NOTE: this must be before the NodePort rules"
-_NODE_PORTS = "handle service NodePorts; NOTE: this must be the last rule in the chain"
-_OPEN_PORTS = "Ensure that non-local NodePort traffic can flow"
-_JUMPS: Mapping[str, str] = MappingProxyType(
-    {
-        chain: f'-m comment --comment "{comment}" -j {chain}'
-        for chain, comment in (
-            ("KUBE-NODEPORT-NON-LOCAL", _OPEN_PORTS),
-            ("KUBE-PORTALS-CONTAINER", _PORTALS),
-            ("KUBE-PORTALS-HOST", _PORTALS),
-            ("KUBE-NODEPORT-CONTAINER", _NODE_PORTS),
-            ("KUBE-NODEPORT-HOST", _NODE_PORTS),
-        )
-    }
-)
-"""How a jump to each chain ends. Before that, one for node ports matches destinations."""
+OPEN_COMMENT = "Ensure that non-local NodePort traffic can flow"
+PORTALS_COMMENT = "handle ClusterIPs; NOTE: this must be before the NodePort rules"
+NODE_PORTS_COMMENT = "handle service NodePorts; NOTE: this must be the last rule in the chain"
 _LOCAL = "-m addrtype --dst-type LOCAL "
 _NOT_BRIDGED = "-m physdev ! --physdev-is-in "
 _FROM_PODS = {"cidr": "-s {} ", "bridge": "-i {} ", "prefix": "-i {}+ ", "none": ""}
@@ -192,12 +179,15 @@ class _Here:
 
 def jumps(settings: NodeSettings) -> tuple[Jump, ...]:
     """Return the jumps from built-in chains, in the order in which they are made."""
+    first = f'-m comment --comment "{PORTALS_COMMENT}" '
+    last = f'-m comment --comment "{NODE_PORTS_COMMENT}" '
+    open_ports = f'-m comment --comment "{OPEN_COMMENT}" '
     return (
-        Jump("filter", "INPUT", _JUMPS["KUBE-NODEPORT-NON-LOCAL"], "first"),
-        Jump("nat", "PREROUTING", _JUMPS["KUBE-PORTALS-CONTAINER"], "first"),
-        Jump("nat", "OUTPUT", _JUMPS["KUBE-PORTALS-HOST"], "first"),
+        Jump("filter", "INPUT", f"{open_ports}-j KUBE-NODEPORT-NON-LOCAL", "first"),
+        Jump("nat", "PREROUTING", f"{first}-j KUBE-PORTALS-CONTAINER", "first"),
+        Jump("nat", "OUTPUT", f"{first}-j KUBE-PORTALS-HOST", "first"),
         *(
-            Jump("nat", chain, destination + _JUMPS[target], "last")
+            Jump("nat", chain, f"{destination}{last}-j {target}", "last")
             for chain, target in (
                 ("PREROUTING", "KUBE-NODEPORT-CONTAINER"),
                 ("OUTPUT", "KUBE-NODEPORT-HOST"),
@@ -205,14 +195,6 @@ def jumps(settings: NodeSettings) -> tuple[Jump, ...]:
             for destination in _node_port_destinations(settings)
         ),
     )
-
-
-def is_jump(rule: str) -> bool:
-    """Return whether a rule of a built-in chain is such a jump, whatever the settings were.
-
-    `rule` is without ``-A CHAIN``, as written here or as iptables-save prints it.
-    """
-    return rule.endswith(tuple(_JUMPS.values()))
 
 
 def _node_port_destinations(settings: NodeSettings) -> list[str]:

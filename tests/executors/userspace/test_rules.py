@@ -61,7 +61,9 @@ def rules(*texts: str, chain: str = CONTAINER) -> tuple[Rule, ...]:
 
 
 def wanted(*texts: str) -> PortalRules:
-    return PortalRules("IPv4", rules(*texts), jumps(NodeSettings("IPv4")))
+    return PortalRules(
+        "IPv4", rules(*texts), jumps(NodeSettings("IPv4", localhost_node_ports=True))
+    )
 
 
 def there(wanted: PortalRules) -> dict[str, dict[str, list[str]]]:

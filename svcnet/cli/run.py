@@ -1,0 +1,213 @@
+"""``svcnet run``: serve Services, and follow the manifests when told to."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from svcnet.cli.common import FAMILIES, input_options, read_inputs
+from svcnet.errors import SvcnetError, Unsupported, UsageError
+
+if TYPE_CHECKING:
+    from svcnet.executors.iptables import Variant
+    from svcnet.executors.userspace import NodeProxy
+    from svcnet.models import Host
+    from svcnet.renderers.userspace import ProxyTable
+
+
+@click.command("run")
+@input_options
+@click.option(
+    "--family",
+    type=click.Choice(["ipv4", "ipv6", "both"]),
+    help="That of the Node by default.",
+)
+@click.option(
+    "--no-redirect",
+    is_flag=True,
+    help="Listen on loopback only and make no rules: needs no privilege.",
+)
+@click.option(
+    "--variant",
+    type=click.Choice(["nft", "legacy"]),
+    help="The variant of iptables; by default the one in use.",
+)
+@click.option(
+    "--proxy-port-range",
+    metavar="A-B",
+    help="Where proxy ports are taken from.  [default: the configuration's, else 32768-60999]",
+)
+@click.option("--proxy-port-seed", default="", help="Chooses other ports of that range.")
+@click.option(
+    "--udp-timeout",
+    type=click.FloatRange(min=0.001, max=86400),
+    default=0.25,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a client of a UDP service may be silent and keep its endpoint.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1, max=64),
+    default=1,
+    show_default=True,
+    help="Processes that share the connections.",
+)
+@click.option(
+    "--drain",
+    type=click.FloatRange(min=0, max=86400),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long connections may go on once svcnet is told to end.",
+)
+@click.option(
+    "--stats",
+    type=click.Path(path_type=Path),
+    metavar="SOCKET",
+    help="A unix socket that gives whoever connects the counts as JSON.",
+)
+def command(
+    family: str | None,
+    no_redirect: bool,
+    variant: Variant | None,
+    proxy_port_range: str | None,
+    proxy_port_seed: str,
+    udp_timeout: float,
+    workers: int,
+    drain: float,
+    stats: Path | None,
+    **options: Any,
+) -> None:
+    """Proxy the Services in PATH until a signal says to end (mode userspace).
+
+    Redirecting traffic for their addresses takes root; with --no-redirect each Service
+    has a port of 127.0.0.1 instead, which is printed. SIGHUP reads PATH again. SIGTERM
+    and SIGINT end it: nothing new is taken, open connections have --drain seconds, and
+    the rules go. A second one ends it at once.
+    """
+    from svcnet.executors.userspace import NodeProxy, raise_file_limit
+
+    if no_redirect and variant:
+        raise UsageError("--variant is for rules, and with --no-redirect there are none")
+
+    def read() -> list[ProxyTable]:
+        return _tables(family, proxy_port_range, proxy_port_seed, no_redirect, options)
+
+    tables = read()
+    raise_file_limit()
+    node = NodeProxy(
+        tables,
+        redirect=not no_redirect,
+        variant=variant,
+        udp_idle=udp_timeout,
+        workers=workers,
+    )
+    with ExitStack() as stack:
+        stack.enter_context(_signals(node, read, drain))
+        if stats is not None:
+            _answer(node, stats, stack)
+        stack.callback(lambda: click.echo("ended", err=True))
+        for report in node.install():
+            click.echo(str(report), err=True)
+            for warning in report.warnings:
+                click.echo(f"warning: {warning}", err=True)
+        _show(node, stack)
+        node.run()
+
+
+def _tables(
+    family: str | None,
+    port_range: str | None,
+    seed: str,
+    no_redirect: bool,
+    options: dict[str, Any],
+) -> list[ProxyTable]:
+    """Read the input and return a table for each family; tell what it cannot carry."""
+    from svcnet.compiler import compile_state
+    from svcnet.renderers.userspace import PortChoice, full
+
+    inputs = read_inputs(**options, default_host=None if no_redirect else _probe)
+    if inputs.mode != "userspace":
+        raise UsageError(
+            f"svcnet run serves mode userspace; svcnet apply puts mode {inputs.mode} on a machine"
+        )
+    choice = PortChoice.parse(port_range or "", seed)
+    families = list(FAMILIES) if family == "both" else [family]
+    tables = [full(compile_state(inputs.state, inputs.view(one)), choice) for one in families]
+    problems = dict.fromkeys(problem for table in tables for problem in table.unsupported)
+    if problems and options["strict"]:
+        raise Unsupported("\n".join(f"unsupported: {problem}" for problem in problems))
+    for problem in problems:
+        click.echo(f"unsupported: {problem}", err=True)
+    return tables
+
+
+def _probe() -> Host:
+    from svcnet.executors.probe import probe
+
+    return probe()
+
+
+@contextmanager
+def _signals(node: NodeProxy, read: Callable[[], list[ProxyTable]], drain: float) -> Iterator[None]:
+    """Have signals end the proxy, or read the input again in a thread of its own."""
+    reloading = ThreadPoolExecutor(1)
+    asked = 0
+
+    def end(_number: int, _frame: object) -> None:
+        nonlocal asked
+        asked += 1
+        node.stop(drain if asked == 1 else 0)
+        if asked == 1:
+            click.echo(f"ending; connections have {drain:g} s", err=True)
+
+    def again(_number: int, _frame: object) -> None:
+        reloading.submit(_reload, node, read)
+
+    handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: again}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        reloading.shutdown(cancel_futures=True)
+
+
+def _reload(node: NodeProxy, read: Callable[[], list[ProxyTable]]) -> None:
+    """Follow the input as it is now; what is wrong with it changes nothing."""
+    try:
+        for line in node.follow(read()):
+            click.echo(line, err=True)
+    except SvcnetError as error:
+        click.echo(f"{error}\nthe state before goes on being served", err=True)
+    else:
+        click.echo("the input was read again", err=True)
+
+
+def _answer(node: NodeProxy, path: Path, stack: ExitStack) -> None:
+    from svcnet.executors.userspace import Inquiries, document
+
+    inquiries = Inquiries(path, lambda: document(node.snapshots()))
+    stack.callback(inquiries.close)
+
+
+def _show(node: NodeProxy, stack: ExitStack) -> None:
+    """Print where each Service is; on a terminal a table that goes on counting."""
+    if sys.stdout.isatty():
+        from svcnet.cli.live import live
+
+        stack.enter_context(live(node))
+        return
+    from svcnet.renderers.userspace import listing
+
+    for table in node.tables:
+        click.echo(listing(table, node.address(table.family)), nl=False)
