@@ -70,7 +70,7 @@ DIFFERENCES: Mapping[str, str] = MappingProxyType(
         ),
         "input-rules-apply-to-proxy-ports": (
             "Rules of the host's own in the chain INPUT, and its policy, apply to the proxy's "
-            "ports, unless the packet came for a node port."
+            "ports, unless the Service has a node port."
         ),
     }
 )

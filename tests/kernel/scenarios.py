@@ -832,12 +832,22 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "host-closes-every-port",
-        (node_port(), *EVERYWHERE),
+        (
+            *(node_port(), *EVERYWHERE),
+            *(service("other", OTHER_CLUSTER_IP), *slices(*ALL, of="other")),
+        ),
         (
             Probe("client", NODE, 30080, masked(*ALL), differs=INPUT_RULES),
-            Probe("client", CLUSTER_IP, 80, kept(*ALL), differs=(INPUT_RULES, PROXY_PORT_CLOSED)),
-            Probe("node", CLUSTER_IP, 80, kept(*ALL), differs=PROXY_PORT_CLOSED),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL), differs=INPUT_RULES),
             Probe("node", NODE, 30080, masked(*ALL)),
+            Probe(
+                "client",
+                OTHER_CLUSTER_IP,
+                80,
+                kept(*ALL),
+                differs=(INPUT_RULES, PROXY_PORT_CLOSED),
+            ),
+            Probe("node", OTHER_CLUSTER_IP, 80, kept(*ALL), differs=PROXY_PORT_CLOSED),
         ),
         closed=EVERY_PORT,
     ),

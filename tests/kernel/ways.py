@@ -1,26 +1,29 @@
 """The ways to put rules on the small cluster's node, one a mode and kernel tool.
 
-Iptables mode is loaded with the standard tools and IPVS mode with svcnet's executor; both
+Iptables mode is loaded with the standard tools, the others with svcnet's executors; all
 follow a change by the delta alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Literal, Protocol
+from typing import Protocol
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from svcnet.executors import ipvs as executor
-from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
+from svcnet.executors.iptables import Commands, Variant
+from svcnet.executors.userspace import Proxy, change, install, remove
+from svcnet.graph import FragmentName, GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
-from svcnet.renderers import iptables, ipvs
+from svcnet.renderers import iptables, ipvs, userspace
 from svcnet.renderers.ipvs import IPVSTables
+from svcnet.renderers.userspace.portals import Rule, portal_rules, service_rules
+from svcnet.renderers.userspace.table import ProxyTable
 from tests.kernel.netns import Cluster
 from tests.kernel.scenarios import Mode
-
-Variant = Literal["nft", "legacy"]
 
 EMPTY_TABLES = """\
 *filter
@@ -132,6 +135,70 @@ class IPVSRules:
         self.tables.cluster.inside("node", lambda: executor.apply(tables, variant="legacy"))
 
 
+@define
+class UserspaceRules:
+    """Userspace mode: svcnet's own proxy, in a thread that has moved to the node."""
+
+    tables: Tables
+    pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(1))
+    proxy: Proxy | None = None
+    serving: Future[None] | None = None
+
+    def put(self, graph: RuleGraph) -> None:
+        table = userspace.full(graph)
+        made: Future[Proxy] = Future()
+
+        def serve() -> None:
+            try:
+                made.set_result(Proxy(table))
+            except Exception as error:
+                made.set_exception(error)
+                raise
+            made.result().run()
+
+        self.serving = self.pool.submit(self.tables.cluster.inside, "node", serve)
+        self.proxy = made.result()
+        rules = portal_rules(self.proxy.table)
+        variant = self.tables.variant
+        self.tables.cluster.inside("node", lambda: install(rules, variant=variant))
+
+    def follow(self, diff: GraphDiff) -> None:
+        assert self.proxy is not None
+        before = self.proxy.table
+        after = self.proxy.update(userspace.advance(before, diff))
+        names = [
+            *(fragment.name for fragment in (*diff.added, *diff.removed)),
+            *(fragment.name for fragment, _ in diff.changed),
+        ]
+        old, new = rules_of(before, names), rules_of(after, names)
+        commands = Commands(self.tables.family, self.tables.variant)
+        self.tables.cluster.inside("node", lambda: change(old, new, commands))
+
+    def close(self, ports: Sequence[int]) -> None:
+        self.tables.close(ports)
+
+    def flush(self) -> None:
+        """Stop the proxy, remove its rules, and then what else there is."""
+        if self.proxy is not None:
+            self.proxy.stop()
+        try:
+            if self.serving is not None:
+                self.serving.result()
+        finally:
+            self.pool.shutdown()
+            variant = self.tables.variant
+            self.tables.cluster.inside("node", lambda: remove(self.tables.family, variant))
+            self.tables.flush()
+
+
+def rules_of(table: ProxyTable, names: Iterable[FragmentName]) -> tuple[Rule, ...]:
+    """Return the portal rules of some service ports, of those that the table has."""
+    services = (table.services[name] for name in names if name in table.services)
+    return tuple(
+        rule for service in services for rule in service_rules(service, table.ports, table.settings)
+    )
+
+
 @frozen
 class Way:
     """How a scenario's rules come on the node.
@@ -177,5 +244,15 @@ WAYS = (
         takes_turns=True,
         needs_guest=True,
         protocols=frozenset({"TCP", "UDP", "SCTP"}),
+    ),
+    Way(
+        "userspace",
+        "userspace",
+        tries=6,
+        brief=0.4,
+        patient=5.0,
+        rules=lambda cluster, family: UserspaceRules(Tables(cluster, family, "nft")),
+        takes_turns=True,
+        hides_sources=True,
     ),
 )

@@ -55,8 +55,8 @@ def removal(
     """Yield, for each table that has chains or jumps of ours, the text that removes them.
 
     `is_jump` tells whether a rule of another chain, as iptables-save prints it, is ours, and
-    `is_ours` by table and name whose a chain is. A chain that a foreign rule leads to cannot go; it
-    is left, empty, and the rule too.
+    `is_ours` by table and name whose a chain is. A chain that a foreign rule leads to cannot
+    go; it is left, empty, and the rule too.
     """
     for table in ("filter", "nat"):
         chains = observed.chains(table)

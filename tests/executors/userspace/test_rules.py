@@ -133,7 +133,7 @@ def jumps_after(found: list[str]) -> list[str]:
 
 
 def test_jumps_are_put_to_their_places() -> None:
-    """A jump that is missing, doubled or before its time makes the jumps of its chain new."""
+    """A jump that is missing, doubled, stale or before its time makes those of its chain new."""
     portals, node_ports = there(wanted())["nat"]["PREROUTING"]
     whole = [portals, "-j F", node_ports]
     for found in (
@@ -143,6 +143,7 @@ def test_jumps_are_put_to_their_places() -> None:
         [node_ports, portals, "-j F"],
         [portals, portals, "-j F", node_ports],
         [portals, node_ports, "-j F", portals],
+        [portals, "-j F", f"-d 192.0.2.10/32 {node_ports[node_ports.index('-m comment') :]}"],
     ):
         assert jumps_after(found) == whole, found
     assert jumps_after(whole) == whole

@@ -16,7 +16,7 @@ from svcnet.executors.ipvs import missing
 from svcnet.executors.userspace import install
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.renderers.ipvs import full
-from svcnet.renderers.userspace.portals import JUMPS, PortalRules, Rule
+from svcnet.renderers.userspace.portals import PortalRules, Rule, jumps
 from tests.conftest import ROOT
 from tests.kernel.ipvs.conftest import everything, run
 
@@ -174,7 +174,7 @@ def test_a_kernel_without_sets(config: Path) -> None:
 def test_a_match_of_portal_rules() -> None:
     """Userspace mode names the module that its rules lack, and leaves the table as it was."""
     rule = Rule("nat", "KUBE-PORTALS-CONTAINER", "-m physdev ! --physdev-is-in -j ACCEPT")
-    rules = PortalRules("IPv4", (rule,), JUMPS)
+    rules = PortalRules("IPv4", (rule,), jumps(NodeSettings("IPv4")))
     with without("xt_physdev"), pytest.raises(ApplyError) as caught:
         install(rules, variant="legacy")
     assert "modprobe -a xt_physdev" in str(caught.value)

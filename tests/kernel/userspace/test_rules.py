@@ -17,14 +17,26 @@ from svcnet.executors.userspace.rules import plan
 from svcnet.graph import NodeSettings
 from svcnet.models import IPFamily
 from svcnet.models.family import IP_FAMILIES
+from svcnet.renderers import userspace
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, Rule, jumps
 from tests.kernel.ipvs.netlink import own_namespace
+from tests.test_conformance import CASES, compile_case
 
 pytestmark = pytest.mark.kernel
 
 CLUSTER_IP = {"IPv4": "10.96.0.10", "IPv6": "fd00:10:96::10"}
 NODE = {"IPv4": "192.0.2.10", "IPv6": "[2001:db8::10]"}
 PODS = {"IPv4": "10.244.0.0/16", "IPv6": "fd00:10:244::/48"}
+CHOSEN = (
+    "config-cluster-cidr-two",
+    "config-detect-bridge",
+    "config-detect-prefix",
+    "dual-lb-everything",
+    "etp-local-nodeport-two-local",
+    "externalips-etp-local",
+    "kitchen-sink",
+    "nodeport-addresses-two",
+)
 FOREIGN = """*filter
 :DOCKER - [0:0]
 -A INPUT -p tcp --dport 22 -j ACCEPT
@@ -124,6 +136,31 @@ def test_a_second_install_writes_nothing(commands: Commands, family: IPFamily) -
     second = install(rules)
     assert (second.commands, second.transactions) == (commands, ())
     assert observed(commands) == there
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_rules_of_a_table_are_known_again(commands: Commands, family: IPFamily, name: str) -> None:
+    """What the renderer writes for a cluster is accepted, and a second install writes nothing."""
+    rules = userspace.portal_rules(userspace.full(compile_case(CASES / name, family)))
+    assert len(install(rules, variant=commands.variant).transactions) == 2
+    assert install(rules, variant=commands.variant).transactions == ()
+    assert remove(family, commands.variant)
+
+
+def test_other_settings_replace_the_jumps(commands: Commands, family: IPFamily) -> None:
+    """Jumps of other addresses for node ports go when those change, and at the end."""
+    rules = wanted(family=family)
+    address = CLUSTER_IP[family]
+    install(rules, variant=commands.variant)
+    some = NodeSettings(family, node_port_addresses=(address, f"{address}1"))
+    for settings in (some, NodeSettings(family, node_port_addresses=()), some):
+        own = evolve(rules, jumps=jumps(settings))
+        assert len(install(own, variant=commands.variant).transactions) == 1
+        chain = observed(commands).chains("nat")["PREROUTING"]
+        assert len(chain) == 1 + len(settings.node_port_addresses or ())
+        assert install(own, variant=commands.variant).transactions == ()
+    remove(family, commands.variant)
+    assert observed(commands).chains("nat")["PREROUTING"] == []
 
 
 def test_what_somebody_changed_is_put_right(commands: Commands, family: IPFamily) -> None:
