@@ -15,6 +15,7 @@ from svcnet.errors import Diagnostic, InputError, UsageError
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
+    from svcnet.renderers.userspace import PortChoice
     from svcnet.sources import Loaded
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -60,6 +61,42 @@ def input_options(function: Function) -> Function:
     ):
         function = decorate(function)
     return function
+
+
+def port_options(function: Function) -> Function:
+    """Add the options that say which proxy ports mode userspace has; see :func:`port_choice`."""
+    for decorate in (
+        click.option(
+            "--proxy-port-seed",
+            metavar="TEXT",
+            help="Mode userspace: chooses other ports of that range.",
+        ),
+        click.option(
+            "--proxy-port-range",
+            metavar="A-B",
+            help="Mode userspace: where proxy ports are taken from; "
+            "the configuration's portRange, else 32768-60999.",
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+def port_choice(config: KubeProxyConfiguration, text: str | None, seed: str | None) -> PortChoice:
+    """Return how proxy ports are chosen, by what the two options say.
+
+    Raises UsageError for a text that is no range of ports.
+    """
+    from svcnet.models.port_range import parse_port_range
+    from svcnet.renderers.userspace import PortChoice
+
+    try:
+        found = config.port_range if text is None else parse_port_range(text)
+    except ValueError as error:
+        raise UsageError(f"--proxy-port-range: {error}; not {text!r}") from None
+    if found is None:
+        return PortChoice(seed=seed or "")
+    return PortChoice(*found, seed or "")
 
 
 def read_inputs(

@@ -9,7 +9,6 @@ came, and one that comes or goes moves only those that it meets (Blelloch and Go
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
@@ -18,15 +17,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from attrs import frozen
 from immutables import Map, MapMutation
 
-from svcnet.errors import Unsupported, UsageError
+from svcnet.errors import Unsupported
 
 if TYPE_CHECKING:
     from svcnet.renderers.userspace.table import ListenerName
 
 Ports: TypeAlias = "Map[ListenerName, int]"
 Holders: TypeAlias = "Map[int, ListenerName]"
-
-_RANGE = re.compile(r"(\d{1,5})([-+])(\d{1,5})")
 
 
 @frozen
@@ -39,24 +36,6 @@ class PortChoice:
     first: int = 32768
     last: int = 60999
     seed: str = ""
-
-    @classmethod
-    def parse(cls, text: str, seed: str = "") -> PortChoice:
-        """Return the choice that a text like ``40000-41000`` or ``40000+1000`` asks for.
-
-        An empty text, and kube-proxy's ``0-0``, is the default. Raises UsageError.
-        """
-        if text in ("", "0-0", "0"):
-            return cls(seed=seed)
-        match = _RANGE.fullmatch(text)
-        if match:
-            first, last = int(match[1]), int(match[3])
-            last += first if match[2] == "+" else 0
-            if 0 < first <= last <= 65535:
-                return cls(first, last, seed)
-        raise UsageError(
-            f"a port range is like 40000-41000 or 40000+1000, within 1 and 65535; not {text!r}"
-        )
 
     @property
     def size(self) -> int:
@@ -86,12 +65,16 @@ def choose(
 
     Raises Unsupported when there are more listeners than ports.
     """
+    come, gone = tuple(come), tuple(gone)
+    needed = len(ports) - len(gone) + len(come)
+    if needed > choice.size:
+        raise Unsupported(
+            f"the proxy needs {needed} ports, and the range {choice} has only {choice.size}"
+        )
     by_name, by_port = ports.mutate(), holders.mutate()
     for name in gone:
         _release(choice, name, by_name, by_port)
     for name in come:
-        if len(by_port) >= choice.size:
-            raise Unsupported(f"the proxy port range {choice} has {choice.size} ports: too few")
         _assign(choice, name, by_name, by_port)
     return by_name.finish(), by_port.finish()
 
