@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from svcnet.cli.common import FAMILIES, input_options, read_inputs
+from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
@@ -56,6 +57,10 @@ def command(
     from svcnet.compiler import compile_state
 
     inputs = read_inputs(**options, default_host=_probe)
+    if inputs.mode == "userspace":
+        raise UsageError(
+            "mode userspace is a proxy that has to go on running: svcnet run --mode userspace"
+        )
     for one in list(FAMILIES) if family == "both" else [family]:
         graph = compile_state(inputs.state, inputs.view(one))
         if inputs.mode == "ipvs":

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from attrs import evolve, frozen
 
-from svcnet.errors import Diagnostic, InputError, UsageError
+from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
-    from svcnet.renderers.userspace import PortChoice
+    from svcnet.renderers.userspace import PortChoice, UnsupportedPort
     from svcnet.sources import Loaded
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -144,6 +144,15 @@ def load_manifests(paths: tuple[str, ...], strict: bool) -> Loaded:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
         click.echo(f"passed over: {kinds}", err=True)
     return loaded
+
+
+def tell_unsupported(problems: Iterable[UnsupportedPort], strict: bool) -> None:
+    """Print what mode userspace cannot carry to standard error; with `strict`, raise it."""
+    lines = [f"unsupported: {problem}" for problem in dict.fromkeys(problems)]
+    if strict and lines:
+        raise Unsupported("\n".join(lines))
+    for line in lines:
+        click.echo(line, err=True)
 
 
 Value = TypeVar("Value")

@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import FAMILIES, input_options, port_choice, port_options, read_inputs
-from svcnet.errors import SvcnetError, Unsupported, UsageError
+from svcnet.cli.common import (
+    FAMILIES,
+    input_options,
+    port_choice,
+    port_options,
+    read_inputs,
+    tell_unsupported,
+)
+from svcnet.errors import SvcnetError, UsageError
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
@@ -138,11 +145,8 @@ def _tables(
     choice = port_choice(inputs.config, port_range, seed)
     families = list(FAMILIES) if family == "both" else [family]
     tables = [full(compile_state(inputs.state, inputs.view(one)), choice) for one in families]
-    problems = dict.fromkeys(problem for table in tables for problem in table.unsupported)
-    if problems and options["strict"]:
-        raise Unsupported("\n".join(f"unsupported: {problem}" for problem in problems))
-    for problem in problems:
-        click.echo(f"unsupported: {problem}", err=True)
+    problems = (problem for table in tables for problem in table.unsupported)
+    tell_unsupported(problems, options["strict"])
     return tables
 
 

@@ -15,8 +15,8 @@ from svcnet.models import (
     ServicePort,
 )
 from svcnet.models.state import ClusterObject
-from svcnet.renderers.userspace import full, portal_rules, text
-from svcnet.renderers.userspace.portals import PortalRules, jumps
+from svcnet.renderers.userspace import full, portal_rules
+from svcnet.renderers.userspace.portals import PortalRules, jumps, text
 from svcnet.testing import make_node, make_service
 
 PORTS = {"cluster": 40001, "local": 40002, "firewall-cluster": 40003, "firewall-local": 40004}

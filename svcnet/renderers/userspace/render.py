@@ -11,6 +11,7 @@ from netaddr import IPNetwork, cidr_merge
 
 from svcnet.graph import Balance, Dispatch, Fragment, GraphDiff, Reject, RuleGraph
 from svcnet.nogc import without_gc
+from svcnet.renderers.userspace.delta import ProxyDelta, between
 from svcnet.renderers.userspace.ports import DEFAULT_CHOICE, PortChoice, choose
 from svcnet.renderers.userspace.table import (
     ROLES,
@@ -92,6 +93,15 @@ def advance(table: ProxyTable, diff: GraphDiff) -> ProxyTable:
         chosen=ports,
         holders=holders,
     )
+
+
+def delta(diff: GraphDiff, choice: PortChoice = DEFAULT_CHOICE) -> ProxyDelta:
+    """Return what changes from ``diff.old`` to ``diff.new``; `choice` is as in :func:`full`.
+
+    Renders the whole of ``diff.old``: a caller that keeps its table uses :func:`advance`.
+    """
+    old = full(diff.old, choice)
+    return between(old, advance(old, diff))
 
 
 def proxied_port(fragment: Fragment) -> ProxiedPort:
@@ -198,8 +208,4 @@ def _canonical(address: str) -> str:
 
 
 def _names(services: Iterable[ProxiedPort]) -> list[ListenerName]:
-    return [
-        ListenerName(service.name, listener.role)
-        for service in services
-        for listener in service.listeners
-    ]
+    return [name for service in services for name in service.listener_names]

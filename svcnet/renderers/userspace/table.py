@@ -100,6 +100,11 @@ class ProxiedPort:
     field: str = ""
 
     @property
+    def listener_names(self) -> tuple[ListenerName, ...]:
+        """The names of the listeners, in their order."""
+        return tuple([ListenerName(self.name, listener.role) for listener in self.listeners])
+
+    @property
     def internal_local(self) -> bool:
         """Whether the cluster IP leads to endpoints of this node only."""
         return any(p.frontend == "cluster-ip" and p.role == "local" for p in self.portals)
