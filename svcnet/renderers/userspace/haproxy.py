@@ -37,6 +37,12 @@ defaults
     retries 3
     option redispatch 1
 """
+_NOTHING = """\
+frontend nothing
+    # No Service is served now, and HAProxy starts only if it listens somewhere.
+    bind abns@svcnet-{family}
+    tcp-request connection reject
+"""
 
 
 def config(table: ProxyTable) -> tuple[str, tuple[UnsupportedPort, ...]]:
@@ -52,6 +58,8 @@ def config(table: ProxyTable) -> tuple[str, tuple[UnsupportedPort, ...]]:
         else:
             unsupported.append(_not_tcp(service))
     unsupported.sort()
+    if not any(part.startswith("frontend ") for part in parts):
+        parts.append(_NOTHING.format(family=table.family))
     name = table.settings.node_name
     title = f"# svcnet: the Services{f' on {name}' if name else ''}, {table.family}\n"
     comments = "".join(f"# unsupported: {port}\n" for port in unsupported)
