@@ -9,49 +9,19 @@ came, and one that comes or goes moves only those that it meets (Blelloch and Go
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from attrs import frozen
 from immutables import Map, MapMutation
 
 from svcnet.errors import Unsupported
+from svcnet.renderers.userspace.choice import PortChoice
+from svcnet.renderers.userspace.table import ListenerName
 
-if TYPE_CHECKING:
-    from svcnet.renderers.userspace.table import ListenerName
-
-Ports: TypeAlias = "Map[ListenerName, int]"
-Holders: TypeAlias = "Map[int, ListenerName]"
-
-
-@frozen
-class PortChoice:
-    """The range that proxy ports are taken from, both ends included, and a seed.
-
-    The default is the range from which Linux itself takes ports.
-    """
-
-    first: int = 32768
-    last: int = 60999
-    seed: str = ""
-
-    @property
-    def size(self) -> int:
-        """How many ports there are."""
-        return self.last - self.first + 1
-
-    def upwards(self, port: int) -> Iterator[int]:
-        """Yield every port of the range, from `port` on and around."""
-        for step in range(self.size):
-            yield self.first + (port - self.first + step) % self.size
-
-    def __str__(self) -> str:
-        return f"{self.first}-{self.last}"
-
-
-DEFAULT_CHOICE = PortChoice()
+Ports: TypeAlias = Map[ListenerName, int]
+Holders: TypeAlias = Map[int, ListenerName]
 
 
 def choose(

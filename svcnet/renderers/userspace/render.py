@@ -11,8 +11,9 @@ from netaddr import IPNetwork, cidr_merge
 
 from svcnet.graph import Balance, Dispatch, Fragment, GraphDiff, Reject, RuleGraph
 from svcnet.nogc import without_gc
+from svcnet.renderers.userspace.choice import DEFAULT_CHOICE, PortChoice
 from svcnet.renderers.userspace.delta import ProxyDelta, between
-from svcnet.renderers.userspace.ports import DEFAULT_CHOICE, PortChoice, choose
+from svcnet.renderers.userspace.ports import choose
 from svcnet.renderers.userspace.table import (
     ROLES,
     Backend,

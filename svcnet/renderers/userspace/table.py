@@ -21,7 +21,7 @@ from immutables import Map
 
 from svcnet.graph import FragmentName, NodeSettings
 from svcnet.graph.nodes import Frontend
-from svcnet.renderers.userspace.ports import DEFAULT_CHOICE, PortChoice
+from svcnet.renderers.userspace.choice import DEFAULT_CHOICE, PortChoice
 
 ServicePortName: TypeAlias = FragmentName
 Role = Literal["cluster", "local", "firewall-cluster", "firewall-local"]
