@@ -101,6 +101,7 @@ def command(
     def read() -> list[ProxyTable]:
         return _tables(family, proxy_port_range, proxy_port_seed, no_redirect, options)
 
+    once = not options["paths"] or "-" in options["paths"]
     tables = read()
     raise_file_limit()
     node = NodeProxy(
@@ -111,16 +112,16 @@ def command(
         workers=workers,
     )
     with ExitStack() as stack:
-        stack.enter_context(_signals(node, read, drain))
+        stack.enter_context(_signals(node, None if once else read, drain))
         if stats is not None:
             _answer(node, stats, stack)
-        stack.callback(lambda: click.echo("ended", err=True))
         for report in node.install():
             click.echo(str(report), err=True)
             for warning in report.warnings:
                 click.echo(f"warning: {warning}", err=True)
         _show(node, stack)
         node.run()
+    click.echo("ended", err=True)
 
 
 def _tables(
@@ -157,8 +158,13 @@ def _probe() -> Host:
 
 
 @contextmanager
-def _signals(node: NodeProxy, read: Callable[[], list[ProxyTable]], drain: float) -> Iterator[None]:
-    """Have signals end the proxy, or read the input again in a thread of its own."""
+def _signals(
+    node: NodeProxy, read: Callable[[], list[ProxyTable]] | None, drain: float
+) -> Iterator[None]:
+    """Have signals end the proxy, or read the input again in a thread of its own.
+
+    `read` is None for input that can be read only once.
+    """
     reloading = ThreadPoolExecutor(1)
     asked = 0
 
@@ -170,7 +176,10 @@ def _signals(node: NodeProxy, read: Callable[[], list[ProxyTable]], drain: float
             click.echo(f"ending; connections have {drain:g} s", err=True)
 
     def again(_number: int, _frame: object) -> None:
-        reloading.submit(_reload, node, read)
+        if read is None:
+            click.echo("standard input cannot be read again: nothing is changed", err=True)
+        else:
+            reloading.submit(_reload, node, read)
 
     handlers = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: again}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
