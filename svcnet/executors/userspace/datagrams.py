@@ -190,6 +190,7 @@ class DatagramListener:
         self.service = service
         self.role = role
         self.sock = sock
+        self.address = sock.getsockname()[:2]
 
     def on_ready(self, _mask: int) -> None:
         receive, forward = self.sock.recvmsg, self._flows.forward

@@ -16,7 +16,7 @@ from svcnet.executors.userspace.datagrams import DatagramListener, Flows
 from svcnet.executors.userspace.loop import Loop
 from svcnet.executors.userspace.pipes import Carriers
 from svcnet.executors.userspace.service import ServicePort
-from svcnet.executors.userspace.sockets import ADDRESSES, refuse, serve
+from svcnet.executors.userspace.sockets import ADDRESSES, refuse, renewed, serve
 from svcnet.executors.userspace.statistics import Statistics, count
 from svcnet.executors.userspace.streams import OUT_OF_DESCRIPTORS, Relay
 from svcnet.renderers.userspace.table import (
@@ -197,11 +197,13 @@ class Engine:
             if gone and name.protocol == "UDP":
                 self.flows.end_of(gone)
         for role, sock in sockets.items():
-            self._listeners[ListenerName(name, role)] = (
-                StreamListener(self, service, role, sock)
-                if name.protocol == "TCP"
-                else DatagramListener(self.flows, service, role, sock)
-            )
+            found: StreamListener | DatagramListener
+            if name.protocol == "TCP":
+                found = StreamListener(self, service, role, sock)
+            else:
+                found = DatagramListener(self.flows, service, role, sock)
+                refuse(sock)
+            self._listeners[ListenerName(name, role)] = found
         for listener in config.listeners:
             self._set(ListenerName(name, listener.role), listener)
 
@@ -211,9 +213,14 @@ class Engine:
         if listener.answer == "refuse":
             self._shut(name)
             return
-        serve(found.sock, listener)
         if name in self._open:
+            serve(found.sock, listener)
             return
+        if isinstance(found, DatagramListener):
+            refusing = found.sock
+            found.sock = renewed(refusing, found.address)
+            refusing.close()
+        serve(found.sock, listener)
         self._open.add(name)
         fd = found.sock.fileno()
         if isinstance(found, StreamListener):

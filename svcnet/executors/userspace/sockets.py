@@ -8,8 +8,6 @@ To drop, a filter takes everything.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import socket
 from contextlib import suppress
 from errno import EADDRINUSE
@@ -27,7 +25,6 @@ LOOPBACK = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 IP_PKTINFO = 8
 _NOBODY = {socket.AF_INET: ("127.0.0.1", 9), socket.AF_INET6: ("::1", 9)}
 _RECEIVE_BUFFER = 1 << 20
-_SOCKADDR_SIZE = 28
 
 
 def bind(family: str, protocol: str, address: str, port: int, count: int) -> list[socket.socket]:
@@ -49,9 +46,8 @@ def bind(family: str, protocol: str, address: str, port: int, count: int) -> lis
 
 
 def _bound(family: str, protocol: str, address: str, port: int, *, shared: bool) -> socket.socket:
-    sock = socket.socket(
-        ADDRESSES[family], KINDS[protocol] | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-    )
+    kind = KINDS[protocol] | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    sock = socket.socket(ADDRESSES[family], kind)
     try:
         if protocol == "TCP":
             # Connections of a proxy that was killed must not keep its ports from the next.
@@ -61,10 +57,7 @@ def _bound(family: str, protocol: str, address: str, port: int, *, shared: bool)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            if family == "IPv6":
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-            else:
-                sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+            _ask_for_destinations(sock)
         if family == "IPv6":
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if shared:
@@ -73,15 +66,42 @@ def _bound(family: str, protocol: str, address: str, port: int, *, shared: bool)
         if protocol == "TCP":
             # Only this tells that nobody else listens there.
             sock.listen()
-        refuse(sock)
+            refuse(sock)
     except OSError:
         sock.close()
         raise
     return sock
 
 
+def _ask_for_destinations(sock: socket.socket) -> None:
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+
+
+def renewed(sock: socket.socket, address: tuple[str, int]) -> socket.socket:
+    """Return a datagram socket like `sock`, bound to the same `address` but not connected.
+
+    The port is held all the while. Linux can dissolve an association, but in IPv6 the
+    socket then still hears its former peer only (__udp_disconnect in net/ipv4/udp.c).
+    """
+    fresh = socket.socket(sock.family, sock.type | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    shared = sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+    fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
+    fresh.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    if sock.family == socket.AF_INET6:
+        fresh.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    _ask_for_destinations(fresh)
+    for one in (sock, fresh):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    fresh.bind(address)
+    fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return fresh
+
+
 def serve(sock: socket.socket, listener: Listener) -> None:
-    """Let a bound socket take what its listener wants, and drop what it must."""
+    """Let a socket take what its listener wants, and drop what it must."""
     if listener.answer == "drop":
         filters.attach(sock, filters.DROP)
     elif listener.sources:
@@ -91,8 +111,6 @@ def serve(sock: socket.socket, listener: Listener) -> None:
             filters.detach(sock)
     if sock.type == socket.SOCK_STREAM:
         sock.listen(BACKLOG)
-    else:
-        _disconnect(sock)
 
 
 def refuse(sock: socket.socket) -> None:
@@ -102,11 +120,3 @@ def refuse(sock: socket.socket) -> None:
             sock.shutdown(socket.SHUT_RD)
     else:
         sock.connect(_NOBODY[sock.family])
-
-
-def _disconnect(sock: socket.socket) -> None:
-    """Dissolve a datagram socket's association; connect(2) does it, Python's cannot."""
-    nobody = ctypes.create_string_buffer(_SOCKADDR_SIZE)
-    if ctypes.CDLL(None, use_errno=True).connect(sock.fileno(), nobody, _SOCKADDR_SIZE):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))

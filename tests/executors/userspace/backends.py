@@ -70,11 +70,12 @@ class Server:
     talk: Callable[[socket.socket, str], None]
     name: str = ""
     family: str = "IPv4"
+    host: str | None = None
     sock: socket.socket = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.sock = socket.socket(ADDRESS_FAMILY[self.family])
-        self.sock.bind((LOOPBACK[self.family], 0))
+        self.sock.bind((LOOPBACK[self.family] if self.host is None else self.host, 0))
         self.sock.listen(1024)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -116,13 +117,14 @@ class DatagramServer:
 
     name: str = ""
     family: str = "IPv4"
+    host: str | None = None
     sock: socket.socket = field(init=False)
     clients: set[Any] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         self.sock = socket.socket(ADDRESS_FAMILY[self.family], socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        self.sock.bind((LOOPBACK[self.family], 0))
+        self.sock.bind((LOOPBACK[self.family] if self.host is None else self.host, 0))
         threading.Thread(target=self._answer, daemon=True).start()
 
     @property

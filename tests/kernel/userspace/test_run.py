@@ -1,0 +1,333 @@
+"""``svcnet run`` with its rules, in a network namespace of its own: real clients, real signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from svcnet.executors.userspace import remove
+from tests.executors.userspace.backends import DatagramServer, Server, greet, received
+from tests.kernel.ipvs.netlink import own_namespace, run
+
+pytestmark = pytest.mark.kernel
+
+NODE = {"IPv4": "10.0.0.2", "IPv6": "fd00::2"}
+CLUSTER_IP = {"IPv4": "10.96.0.10", "IPv6": "fd00:96::10"}
+OTHER_IP = {"IPv4": "10.96.0.11", "IPv6": "fd00:96::11"}
+NODE_MANIFEST = """\
+apiVersion: v1
+kind: Node
+metadata: {name: node-a}
+status: {addresses: [{type: InternalIP, address: 10.0.0.2}, {type: InternalIP, address: "fd00::2"}]}
+"""
+SERVICE = """\
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  clusterIP: "{ips[IPv4]}"
+  clusterIPs: ["{ips[IPv4]}", "{ips[IPv6]}"]
+  ipFamilies: [IPv4, IPv6]
+  ipFamilyPolicy: RequireDualStack
+  ports: [{{name: main, port: 80, protocol: {protocol}}}]
+"""
+SLICE = """\
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: {name}-{number}, namespace: shop, labels: {{kubernetes.io/service-name: {name}}}}}
+addressType: {family}
+ports: [{{name: main, port: {port}, protocol: {protocol}}}]
+endpoints: [{{addresses: ["{address}"]}}]
+"""
+UNPRIVILEGED = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all")
+
+
+def service(
+    *servers: Server | DatagramServer,
+    name: str = "web",
+    ips: dict[str, str] = CLUSTER_IP,
+    protocol: str = "TCP",
+) -> str:
+    """Return the manifests of a Service whose endpoints are servers on the node's addresses."""
+    slices = [
+        SLICE.format(
+            name=name,
+            number=number,
+            family=server.family,
+            port=server.backend.port,
+            protocol=protocol,
+            address=NODE[server.family],
+        )
+        for number, server in enumerate(servers)
+    ]
+    return SERVICE.format(name=name, ips=ips, protocol=protocol) + "".join(slices)
+
+
+@pytest.fixture(autouse=True)
+def node() -> Iterator[None]:
+    """A namespace that is a node: two addresses, and routes for everything else."""
+    with own_namespace():
+        for address in ("10.0.0.2/32", "fd00::2/128"):
+            run("ip", "address", "add", address, "dev", "lo")
+        run("ip", "route", "add", "default", "dev", "lo", "src", "10.0.0.2")
+        run("ip", "-6", "route", "add", "default", "dev", "lo", "src", "fd00::2")
+        yield
+
+
+@pytest.fixture(name="servers")
+def three_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Server]]:
+    servers = [Server(greet, name, host="") for name in ("a", "b", "c")]
+    yield servers
+    for server in servers:
+        server.close()
+
+
+class Running:
+    """A running ``svcnet run`` and what it printed."""
+
+    def __init__(self, folder: Path, *options: str, wrap: tuple[str, ...] = ()) -> None:
+        command = (*wrap, sys.executable, "-m", "svcnet", "run", "--mode", "userspace", *options)
+        self.process = subprocess.Popen(
+            [*command, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        heading = self.process.stdout.readline()
+        if not heading:
+            raise AssertionError(self.process.communicate()[1])
+        self.lines = [self.process.stdout.readline()]
+
+    def read_again(self) -> None:
+        """Have the manifests read again, and wait until that is in force."""
+        assert self.process.stderr is not None
+        self.process.send_signal(signal.SIGHUP)
+        while line := self.process.stderr.readline():
+            assert "goes on being served" not in line
+            if line == "the input was read again\n":
+                return
+        raise AssertionError("the proxy has died")
+
+    def end(self, number: int = signal.SIGTERM) -> str:
+        """Send a signal, wait for the end, and return what was printed to standard error."""
+        self.process.send_signal(number)
+        return self.process.communicate(timeout=20)[1]
+
+
+@contextmanager
+def serving(folder: Path, *options: str, wrap: tuple[str, ...] = ()) -> Iterator[Running]:
+    running = Running(folder, *options, wrap=wrap)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            errors = running.end()
+            assert running.process.returncode == 0, errors
+
+
+@pytest.fixture(name="folder")
+def manifests(tmp_path: Path, servers: list[Server]) -> Path:
+    (tmp_path / "node.yaml").write_text(NODE_MANIFEST)
+    (tmp_path / "web.yaml").write_text(service(*servers))
+    return tmp_path
+
+
+def ask(address: str = CLUSTER_IP["IPv4"], port: int = 80) -> str:
+    """Return the name of the server that answers."""
+    with socket.create_connection((address, port), 5) as sock, sock.makefile("r") as lines:
+        return lines.readline().strip()
+
+
+def rules() -> str:
+    return run("iptables-nft-save") + run("ip6tables-nft-save")
+
+
+def test_services_of_both_families(tmp_path: Path) -> None:
+    """Clients reach endpoints by TCP and UDP at cluster IPs of both families, and no rule stays."""
+    tcp = [Server(greet, family, family, host="") for family in NODE]
+    udp = [DatagramServer(family, family, host="") for family in NODE]
+    (tmp_path / "node.yaml").write_text(NODE_MANIFEST)
+    text = service(*tcp) + service(*udp, name="dns", ips=OTHER_IP, protocol="UDP")
+    (tmp_path / "services.yaml").write_text(text)
+    with serving(tmp_path, "--family", "both", "--udp-timeout", "5"):
+        for family in NODE:
+            assert ask(CLUSTER_IP[family]) == family
+            kind = socket.AF_INET6 if family == "IPv6" else socket.AF_INET
+            with socket.socket(kind, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(5)
+                sock.connect((OTHER_IP[family], 80))
+                for _ in range(3):
+                    sock.send(b"?")
+                    assert sock.recv(100) == f"{family} ?".encode()
+    assert "KUBE-" not in rules()
+    for server in (*tcp, *udp):
+        server.close()
+
+
+def test_changes_under_load(folder: Path, servers: list[Server]) -> None:
+    """Services come, change and go while clients ask: no request to one that stays fails."""
+    a, b, c = servers
+    answers: list[str] = []
+    over = threading.Event()
+    inside = own_namespace_file()
+
+    def load() -> None:
+        with inside():
+            while not over.is_set():
+                answers.append(ask())
+
+    with serving(folder, "--drain", "5") as running:
+        clients = [threading.Thread(target=load) for _ in range(3)]
+        for thread in clients:
+            thread.start()
+        other = folder / "other.yaml"
+        for text in (service(a), service(b, c), service(c), service(a, b)):
+            (folder / "web.yaml").write_text(text)
+            other.write_text(service(c, name="other", ips=OTHER_IP))
+            running.read_again()
+            assert ask(OTHER_IP["IPv4"]) == "c"
+            other.unlink()
+            running.read_again()
+            assert "shop/other" not in rules()
+        over.set()
+        for thread in clients:
+            thread.join()
+    assert len(answers) > 50
+    assert set(answers) == {"a", "b", "c"}
+
+
+def own_namespace_file():  # type: ignore[no-untyped-def]
+    """Return a context for other threads that puts them into this thread's namespace."""
+    import ctypes
+    import os
+
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+
+    @contextmanager
+    def inside() -> Iterator[None]:
+        assert ctypes.CDLL(None).setns(here, 0x40000000) == 0
+        yield
+
+    return inside
+
+
+def test_the_end_under_load(folder: Path) -> None:
+    """Told to end, it serves what is open, refuses what is new, and takes its rules away."""
+    ended: list[bytes] = []
+    running = Running(folder, "--drain", "10")
+    held = [socket.create_connection((CLUSTER_IP["IPv4"], 80), 5) for _ in range(20)]
+    for sock in held:
+        assert sock.recv(2)
+    running.process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + 5
+    with suppress(ConnectionRefusedError):
+        while time.monotonic() < deadline:
+            ask()
+        raise AssertionError("new connections are still taken")
+    for sock in held:
+        sock.sendall(b"x" * 100_000)
+        sock.shutdown(socket.SHUT_WR)
+        ended.append(received(sock))
+        sock.close()
+    _, errors = running.process.communicate(timeout=10)
+    assert running.process.returncode == 0, errors
+    assert ended == [b"x" * 100_000] * 20
+    assert "KUBE-" not in rules()
+
+
+def test_killed_and_started_again(folder: Path) -> None:
+    """After a kill the rules lead to the ports that the next process takes: nothing is written."""
+    running = Running(folder)
+    held = socket.create_connection((CLUSTER_IP["IPv4"], 80), 5)
+    assert held.recv(2)
+    before = rules()
+    running.process.kill()
+    running.process.communicate()
+    held.close()
+    assert [line for line in rules().splitlines() if line.startswith("-A")] == [
+        line for line in before.splitlines() if line.startswith("-A")
+    ]
+    with pytest.raises(ConnectionRefusedError):
+        ask()
+    with serving(folder) as again:
+        assert again.lines == running.lines
+        assert ask() in "abc"
+        assert "nothing to change" in again.end()
+
+
+def test_a_second_process_is_refused(folder: Path) -> None:
+    """Two proxies of a node would fight for its rules: the second does not start."""
+    with serving(folder):
+        done = subprocess.run(
+            [sys.executable, "-m", "svcnet", "run", "--mode", "userspace", folder],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 3
+        assert "another svcnet serves IPv4" in done.stderr
+        assert ask() in "abc"
+
+
+def test_without_privilege_it_listens_on_loopback(folder: Path) -> None:
+    """Without any capability --no-redirect serves; without that option it says what it takes."""
+    with serving(folder, "--no-redirect", wrap=UNPRIVILEGED) as running:
+        address, port = running.lines[0].split()[2].split(":")
+        assert address == "127.0.0.1"
+        assert sorted(ask(address, int(port)) for _ in range(6)) == ["a", "a", "b", "b", "c", "c"]
+        assert "KUBE-" not in rules()
+    done = subprocess.run(
+        [*UNPRIVILEGED, sys.executable, "-m", "svcnet", "run", "--mode", "userspace", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+
+
+def test_workers_serve_one_service(folder: Path) -> None:
+    """Two processes share the connections, and are counted as one."""
+    stats = folder.parent / "stats.sock"
+    with serving(folder, "--workers", "2", "--stats", str(stats)) as running:
+        assert {ask() for _ in range(40)} == {"a", "b", "c"}
+        assert counted(stats) == 40
+        running.read_again()
+        assert ask() in "abc"
+    assert not stats.exists()
+
+
+def test_a_lost_rule_is_put_back_with_the_next_change(folder: Path, servers: list[Server]) -> None:
+    """When rules were flushed, the next reading writes them anew and says so."""
+    with serving(folder) as running:
+        run("iptables-nft", "-t", "nat", "-F")
+        (folder / "web.yaml").write_text(
+            service(servers[0]) + service(servers[1], name="other", ips=OTHER_IP)
+        )
+        running.read_again()
+        assert ask() == "a"
+        assert ask(OTHER_IP["IPv4"]) == "b"
+
+
+def counted(path: Path) -> int:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(path))
+        value = json.loads(received(sock))
+    return sum(b["connections"] for s in value["services"] for b in s["backends"])
+
+
+@pytest.fixture(autouse=True)
+def clean(node: None) -> Iterator[None]:
+    yield
+    for family in NODE:
+        remove(family)
