@@ -69,9 +69,10 @@ class Loop:
         """Forget a socket and close it when all current events have been handled.
 
         Closed at once, its number could be that of a new socket, which would then get
-        the old one's events.
+        the old one's events. For the same reason epoll is told: it forgets a closed file by
+        itself, but not while another process has it, as one that is just being started.
         """
-        self._handlers.pop(sock.fileno(), None)
+        self.unwatch(sock.fileno())
         self._closing.append(sock)
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:

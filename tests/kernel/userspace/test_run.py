@@ -79,8 +79,8 @@ def service(
 def node() -> Iterator[None]:
     """A namespace that is a node: two addresses, and routes for everything else."""
     with own_namespace():
-        for address in ("10.0.0.2/32", "fd00::2/128"):
-            run("ip", "address", "add", address, "dev", "lo")
+        for address, nodad in (("10.0.0.2/32", ()), ("fd00::2/128", ("nodad",))):
+            run("ip", "address", "add", address, "dev", "lo", *nodad)
         run("ip", "route", "add", "default", "dev", "lo", "src", "10.0.0.2")
         run("ip", "-6", "route", "add", "default", "dev", "lo", "src", "fd00::2")
         yield
