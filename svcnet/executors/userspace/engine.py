@@ -30,6 +30,7 @@ from svcnet.renderers.userspace.table import (
 
 ACCEPTED_AT_ONCE = 64
 RETRY_SECONDS = 0.1
+HANDSHAKE_SECONDS = 0.1
 UDP_IDLE_SECONDS = 0.25
 UDP_FLOWS = 1 << 14
 
@@ -161,7 +162,18 @@ class Engine:
             self.loop.after(RETRY_SECONDS, self._resume)
 
     def drain(self, seconds: float, done: Callable[[], None]) -> None:
-        """Close every listener; call `done` when the last connection ends or time is up."""
+        """Close every listener; call `done` when the last connection ends or time is up.
+
+        A connection that is just being made would be reset by that. So for a moment no new
+        one can begin, and those that have are still accepted.
+        """
+        for listener in self._acceptors.values():
+            filters.attach(listener.sock, filters.NOTHING_NEW)
+        self.loop.after(
+            min(seconds, HANDSHAKE_SECONDS), lambda: self._close_and_wait(seconds, done)
+        )
+
+    def _close_and_wait(self, seconds: float, done: Callable[[], None]) -> None:
         for name in list(self._listeners):
             self._close(name)
         self._drained = done

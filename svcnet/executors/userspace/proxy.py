@@ -163,7 +163,7 @@ class Proxy:
 
     def _follow(self, table: ProxyTable) -> ProxyTable:
         before, after = self._table.services, table.services
-        changed = [config for name, config in after.items() if before.get(name) is not config]
+        changed = [config for name, config in after.items() if before.get(name) != config]
         fresh = self._bind(table, changed)
         for number, worker in enumerate(self._workers, start=1):
             worker.apply([_change(config, fresh, number) for config in changed])

@@ -185,7 +185,10 @@ def jumps(settings: NodeSettings) -> tuple[Jump, ...]:
     """Return the jumps from built-in chains, in the order in which they are made."""
     first = f'-m comment --comment "{PORTALS_COMMENT}" '
     last = f'-m comment --comment "{NODE_PORTS_COMMENT}" '
-    open_ports = f'-m comment --comment "{OPEN_COMMENT}" '
+    # The match of the state is not of old. Packets of open connections need not go through
+    # the chain; and it has the kernel go on tracking connections when the last Service goes,
+    # without which those that are open would not be translated any more, and break.
+    open_ports = f'-m state --state NEW -m comment --comment "{OPEN_COMMENT}" '
     return (
         Jump("filter", "INPUT", f"{open_ports}-j KUBE-NODEPORT-NON-LOCAL", "first"),
         Jump("nat", "PREROUTING", f"{first}-j KUBE-PORTALS-CONTAINER", "first"),
