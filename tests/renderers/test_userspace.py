@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
-
 import pytest
-from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from netaddr import IPAddress
 
 from svcnet.compiler import compile_state, node_view, recompile
 from svcnet.errors import Unsupported
-from svcnet.executors.userspace.filters import only_from
 from svcnet.graph import FragmentName, diff
 from svcnet.models import (
     ClusterState,
@@ -31,7 +26,6 @@ from svcnet.renderers.userspace import (
     portal_rules,
 )
 from svcnet.renderers.userspace.ports import choose
-from svcnet.renderers.userspace.render import MOST_STEPS
 from svcnet.renderers.userspace.table import Listener, ListenerName, ProxiedPort
 from svcnet.testing import make_node, make_service, make_slice
 from tests import strategies
@@ -194,47 +188,6 @@ def test_sctp_is_unsupported() -> None:
         "Service shop/web: spec.ports[1].protocol: "
         "port 9 is SCTP, and the userspace proxy carries TCP and UDP"
     )
-
-
-def test_too_many_source_ranges_are_unsupported() -> None:
-    """Ranges are counted as a filter has them: merged, with the addresses that may join them."""
-    apart = tuple(f"198.18.{n // 128}.{n % 128 * 2}/32" for n in range(1023))
-    together = tuple(f"198.18.{n // 256}.{n % 256}/32" for n in range(2048))
-    table = table_of(exposed(load_balancer_source_ranges=apart))
-    (trouble,) = table.unsupported
-    assert str(trouble) == (
-        "Service shop/web: spec.loadBalancerSourceRanges: "
-        "1023 ranges are more than a socket's filter can hold"
-    )
-    assert not table.services
-    assert not table_of(exposed(load_balancer_source_ranges=together)).unsupported
-    assert not table_of(exposed(load_balancer_source_ranges=apart[1:])).unsupported
-    assert not table_of(make_service(load_balancer_source_ranges=apart)).unsupported
-
-
-@pytest.mark.parametrize(("length", "most"), [(128, 315), (64, 585), (24, 1023)])
-def test_ranges_that_fit_make_a_filter_that_fits(length: int, most: int) -> None:
-    """The bound is that of the kernel, in either family: one range more is one too many."""
-    family = "IPv6" if length > 32 else "IPv4"
-    first = int(IPAddress("2001:db8::" if family == "IPv6" else "10.0.0.0"))
-    step = 2 << ((128 if family == "IPv6" else 32) - length)
-    network = IPv6Network if family == "IPv6" else IPv4Network
-    ranges = [str(network((first + n * step, length))) for n in range(most + 1)]
-    assert len(only_from(ranges[:most])) <= MOST_STEPS < len(only_from(ranges))
-    service = make_service(
-        cluster_ip="fd00:96::10" if family == "IPv6" else "10.96.0.10",
-        type="LoadBalancer",
-        load_balancer_ingress=(LoadBalancerIngress(ranges[0].partition("/")[0]),),
-        load_balancer_source_ranges=tuple(ranges),
-    )
-    node = make_node("node-a", "fd00::10" if family == "IPv6" else "192.0.2.10")
-
-    def table(service: Service) -> ProxyTable:
-        state = ClusterState.of([node, service])
-        return full(compile_state(state, node_view(state, node="node-a")))
-
-    assert table(service).unsupported
-    assert not table(evolve(service, load_balancer_source_ranges=tuple(ranges[:most]))).unsupported
 
 
 steps = st.lists(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from errno import EADDRINUSE
+from errno import EADDRINUSE, EINVAL, ENOMEM, EPERM
 
 from svcnet.executors.userspace import filters
 from svcnet.renderers.userspace.table import Listener
@@ -24,6 +24,7 @@ LOOPBACK = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 # linux/in.h and linux/in6.h
 IP_PKTINFO = 8
 _NOBODY = {socket.AF_INET: ("127.0.0.1", 9), socket.AF_INET6: ("::1", 9)}
+_NO_FILTER = frozenset({EPERM, ENOMEM, EINVAL})
 _RECEIVE_BUFFER = 1 << 20
 
 
@@ -100,17 +101,25 @@ def renewed(sock: socket.socket, address: tuple[str, int]) -> socket.socket:
     return fresh
 
 
-def serve(sock: socket.socket, listener: Listener) -> None:
-    """Let a socket take what its listener wants, and drop what it must."""
-    if listener.answer == "drop":
-        filters.attach(sock, filters.DROP)
-    elif listener.sources:
-        filters.attach(sock, filters.only_from(listener.sources))
-    else:
-        with suppress(FileNotFoundError):  # there was none
-            filters.detach(sock)
-    if sock.type == socket.SOCK_STREAM:
-        sock.listen(BACKLOG)
+def guard(sock: socket.socket, listener: Listener) -> bool:
+    """Have the kernel drop what a listener does not take; return whether it does.
+
+    It does not when the program would be too large, and since 2025 for TCP not without
+    privilege (CAP_NET_ADMIN).
+    """
+    try:
+        if listener.answer == "drop":
+            filters.attach(sock, filters.DROP)
+        elif listener.sources:
+            filters.attach(sock, filters.only_from(listener.sources))
+        else:
+            with suppress(FileNotFoundError):  # there was none
+                filters.detach(sock)
+    except OSError as error:
+        if error.errno not in _NO_FILTER:
+            raise
+        return not (listener.sources or listener.answer == "drop")
+    return True
 
 
 def refuse(sock: socket.socket) -> None:

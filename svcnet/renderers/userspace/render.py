@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import ceil
 from socket import AF_INET6, inet_ntop, inet_pton
 
 from immutables import Map
-from netaddr import IPNetwork, cidr_merge
+from netaddr import cidr_merge
 
 from svcnet.graph import Balance, Dispatch, Fragment, GraphDiff, Reject, RuleGraph
 from svcnet.nogc import without_gc
@@ -25,9 +24,6 @@ from svcnet.renderers.userspace.table import (
     Role,
     UnsupportedPort,
 )
-
-MOST_STEPS = 4096
-"""How many steps the filter of a socket can have (BPF_MAXINSNS in linux/bpf_common.h)."""
 
 
 @without_gc()
@@ -121,22 +117,13 @@ def proxied_port(fragment: Fragment) -> ProxiedPort:
 
 
 def why_not(fragment: Fragment) -> UnsupportedPort | None:
-    """Return why this mode cannot carry a service port, None when it can.
-
-    It is the wish that counts: a port does not become unsupported with its first endpoint.
-    """
+    """Return why this mode cannot carry a service port, None when it can."""
     if fragment.name.protocol == "SCTP":
         number = fragment.dispatches[0].port
         return UnsupportedPort(
             fragment.name,
             f"{fragment.field}.protocol",
             f"port {number} is SCTP, and the userspace proxy carries TCP and UDP",
-        )
-    if not _fit(_asked_sources(fragment)):
-        return UnsupportedPort(
-            fragment.name,
-            "spec.loadBalancerSourceRanges",
-            f"{len(fragment.policy.source_ranges)} ranges are more than a socket's filter can hold",
         )
     return None
 
@@ -173,29 +160,8 @@ def _sources(fragment: Fragment) -> tuple[str, ...]:
     return tuple(map(str, cidr_merge((*fragment.firewall.ranges, *own))))
 
 
-def _asked_sources(fragment: Fragment) -> tuple[str, ...]:
-    """Return the most that may guard a listener: the ranges, and the guarded addresses."""
-    guarded = [d.address for d in fragment.dispatches if d.frontend == "load-balancer"]
-    return (*fragment.policy.source_ranges, *_networks(guarded)) if guarded else ()
-
-
 def _networks(addresses: Iterable[str]) -> list[str]:
     return [f"{address}/{128 if ':' in address else 32}" for address in addresses]
-
-
-def _fit(cidrs: tuple[str, ...]) -> bool:
-    """Return whether the filter that lets in `cidrs` has few enough steps.
-
-    For each network these are three for each 32 bits of an address that count, and one to
-    accept; the last drops everything else.
-    """
-    if len(cidrs) < MOST_STEPS // 13:
-        return True
-    return sum(map(_steps, cidr_merge(cidrs))) < MOST_STEPS
-
-
-def _steps(network: IPNetwork) -> int:
-    return 3 * ceil(int(network.prefixlen) / 32) + 1
 
 
 def _backends(fragment: Fragment, balance: Balance) -> tuple[Backend, ...]:
