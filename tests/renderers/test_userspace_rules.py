@@ -93,7 +93,8 @@ def test_text_with_jumps() -> None:
     assert text(rules, with_jumps=True) == (
         f"{filters}"
         "-F INPUT\n"
-        '-I INPUT -m comment --comment "Ensure that non-local NodePort traffic can flow" '
+        "-I INPUT -m state --state NEW "
+        '-m comment --comment "Ensure that non-local NodePort traffic can flow" '
         "-j KUBE-NODEPORT-NON-LOCAL\n"
         "COMMIT\n"
         f"{nat.removesuffix(end)}"
