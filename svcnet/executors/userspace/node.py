@@ -10,7 +10,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands, Variant
 from svcnet.executors.userspace.engine import UDP_IDLE_SECONDS
 from svcnet.executors.userspace.loop import Loop
-from svcnet.executors.userspace.proxy import Proxy, serve
+from svcnet.executors.userspace.proxy import Proxy, differ, serve
 from svcnet.executors.userspace.rules import RulesReport, change, install, remove
 from svcnet.executors.userspace.sockets import ANY, LOOPBACK
 from svcnet.executors.userspace.statistics import Snapshot
@@ -116,7 +116,7 @@ class NodeProxy:
         names = [
             name
             for name in sorted({*before.services, *after.services})
-            if before.services.get(name) != after.services.get(name)
+            if differ(before.services.get(name), after.services.get(name))
         ]
         try:
             if before.settings != after.settings:
