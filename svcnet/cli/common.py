@@ -41,6 +41,10 @@ class Inputs:
         chosen = FAMILIES[family] if family else None
         return node_view(self.state, self.config, self.host, node=self.node, family=chosen)
 
+    def views(self, family: str | None) -> list[NodeView]:
+        """Return the views for an option that may also name both families."""
+        return [self.view(one) for one in (FAMILIES if family == "both" else [family])]
+
 
 def input_options(function: Function) -> Function:
     """Add PATH… and the options that say what to make rules from, and for which node."""
@@ -97,6 +101,28 @@ def port_choice(config: KubeProxyConfiguration, text: str | None, seed: str | No
     if found is None:
         return PortChoice(seed=seed or "")
     return PortChoice(*found, seed or "")
+
+
+def machine_options(function: Function) -> Function:
+    """Add the options of verbs that put something on this machine."""
+    family = click.option(
+        "--family",
+        type=click.Choice([*FAMILIES, "both"]),
+        help="That of the Node by default.",
+    )
+    variant = click.option(
+        "--variant",
+        type=click.Choice(["nft", "legacy"]),
+        help="The variant of iptables; by default the one in use.",
+    )
+    return family(variant(function))
+
+
+def probe_host() -> Host:
+    """Return the facts of this machine."""
+    from svcnet.executors.probe import probe
+
+    return probe()
 
 
 def read_inputs(

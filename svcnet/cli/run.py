@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from svcnet.cli.common import (
-    FAMILIES,
     input_options,
+    machine_options,
     port_choice,
     port_options,
+    probe_host,
     read_inputs,
     tell_unsupported,
 )
@@ -25,26 +26,16 @@ from svcnet.errors import SvcnetError, UsageError
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
     from svcnet.executors.userspace import NodeProxy
-    from svcnet.models import Host
     from svcnet.renderers.userspace import ProxyTable
 
 
 @click.command("run")
 @input_options
-@click.option(
-    "--family",
-    type=click.Choice(["ipv4", "ipv6", "both"]),
-    help="That of the Node by default.",
-)
+@machine_options
 @click.option(
     "--no-redirect",
     is_flag=True,
     help="Listen on loopback only and make no rules: needs no privilege.",
-)
-@click.option(
-    "--variant",
-    type=click.Choice(["nft", "legacy"]),
-    help="The variant of iptables; by default the one in use.",
 )
 @port_options
 @click.option(
@@ -137,23 +128,16 @@ def _tables(
     from svcnet.compiler import compile_state
     from svcnet.renderers.userspace import full
 
-    inputs = read_inputs(**options, default_host=None if no_redirect else _probe)
+    inputs = read_inputs(**options, default_host=None if no_redirect else probe_host)
     if inputs.mode != "userspace":
         raise UsageError(
             f"svcnet run serves mode userspace; svcnet apply puts mode {inputs.mode} on a machine"
         )
     choice = port_choice(inputs.config, port_range, seed)
-    families = list(FAMILIES) if family == "both" else [family]
-    tables = [full(compile_state(inputs.state, inputs.view(one)), choice) for one in families]
+    tables = [full(compile_state(inputs.state, view), choice) for view in inputs.views(family)]
     problems = (problem for table in tables for problem in table.unsupported)
     tell_unsupported(problems, options["strict"])
     return tables
-
-
-def _probe() -> Host:
-    from svcnet.executors.probe import probe
-
-    return probe()
 
 
 @contextmanager

@@ -328,6 +328,32 @@ def test_a_lost_rule_is_put_back_with_the_next_change(folder: Path, servers: lis
         assert ask(OTHER_IP["IPv4"]) == "b"
 
 
+def test_the_proxy_protocol_tells_the_address_that_was_asked(tmp_path: Path) -> None:
+    """Through a redirection the header has the client's address and the Service's."""
+
+    def give_back(connection: socket.socket, _name: str) -> None:
+        connection.sendall(connection.recv(100))
+
+    servers = [Server(give_back, family=family, host="") for family in NODE]
+    (tmp_path / "node.yaml").write_text(NODE_MANIFEST)
+    annotated = service(*servers).replace(
+        "namespace: shop}", 'namespace: shop, annotations: {svcnet.io/proxy-protocol: "v2"}}', 1
+    )
+    (tmp_path / "web.yaml").write_text(annotated)
+    with serving(tmp_path, "--family", "both"):
+        for family, width in (("IPv4", 4), ("IPv6", 16)):
+            with socket.create_connection((CLUSTER_IP[family], 80), 5) as sock:
+                header = received(sock)
+                assert header[16:][:width] == socket.inet_pton(sock.family, NODE[family])
+                assert header[16 + width :][:width] == socket.inet_pton(
+                    sock.family, CLUSTER_IP[family]
+                )
+                own = sock.getsockname()[1]
+                assert header[16 + 2 * width :] == own.to_bytes(2, "big") + (80).to_bytes(2, "big")
+    for server in servers:
+        server.close()
+
+
 def counted(path: Path) -> int:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(path))
