@@ -138,6 +138,14 @@ def test_sources() -> None:
     assert empty["firewall-cluster"] == Listener("firewall-cluster", "refuse")
 
 
+def test_any_number_of_source_ranges() -> None:
+    """However many ranges there are, each that does not merge with another is a source."""
+    ranges = tuple(f"198.{18 + (n >> 8)}.{n & 255}.0/26" for n in range(3000))
+    service = exposed(load_balancer_source_ranges=ranges)
+    found = {one.role: one for one in port_of(service, make_slice("web", "10.244.1.5")).listeners}
+    assert found["firewall-cluster"].sources == ranges
+
+
 def test_source_ranges_without_a_load_balancer() -> None:
     """Source ranges guard load balancer addresses only: without one there is no firewall."""
     found = port_of(make_service(**RANGES), make_slice("web", "10.244.1.5"))

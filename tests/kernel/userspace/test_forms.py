@@ -96,7 +96,10 @@ def test_a_step_is_accepted(variant: str) -> None:
 def table_of(family: IPFamily, endpoints: int) -> ProxyTable:
     """Return a table with everything that a configuration of HAProxy can have."""
     v6 = family == "IPv6"
-    ranges = [f"2001:db8:{n:x}::/64" if v6 else f"198.{n // 100}.{n % 100}.0/26" for n in range(99)]
+    ranges = [
+        f"2001:db8:{n:x}:ffff:ffff:ffff:ffff:fff0/126" if v6 else f"198.{n >> 8}.{n & 255}.0/26"
+        for n in range(2500)
+    ]
     pods = [f"fd00:244::{n + 1:x}" if v6 else f"10.244.{n}.5@node-a" for n in range(endpoints)]
     service = make_service(
         cluster_ip="fd00:96::10" if v6 else "10.96.0.10",
