@@ -13,12 +13,13 @@ from attrs import field, frozen
 from svcnet.executors.userspace import filters
 from svcnet.executors.userspace.balancer import Target
 from svcnet.executors.userspace.datagrams import DatagramListener, Flows
+from svcnet.executors.userspace.deadlines import Deadlines
 from svcnet.executors.userspace.loop import Loop
 from svcnet.executors.userspace.pipes import Carriers
 from svcnet.executors.userspace.service import ServicePort
 from svcnet.executors.userspace.sockets import ADDRESSES, refuse, serve
 from svcnet.executors.userspace.statistics import Statistics, count
-from svcnet.executors.userspace.streams import OUT_OF_DESCRIPTORS, Relay
+from svcnet.executors.userspace.streams import DIAL_SECONDS, OUT_OF_DESCRIPTORS, Relay
 from svcnet.renderers.userspace.table import (
     ROLES,
     Listener,
@@ -93,6 +94,7 @@ class Engine:
         self.loop = loop
         self.carriers = Carriers()
         self.relays: set[Relay] = set()
+        self.dials = [Deadlines(loop, seconds, Relay.on_timeout) for seconds in DIAL_SECONDS]
         self.flows = Flows(self, udp_idle, udp_flows)
         self.services: dict[ServicePortName, ServicePort] = {}
         self._listeners: dict[ListenerName, StreamListener | DatagramListener] = {}

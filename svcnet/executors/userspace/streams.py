@@ -184,15 +184,14 @@ class Relay:
         backend.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if backend.connect_ex(target.address) not in (0, EINPROGRESS):
             return False
-        attempt, loop = self._attempt, self._engine.loop
-        loop.watch(backend.fileno(), EPOLLOUT, self._on_connected)
-        loop.after(DIAL_SECONDS[attempt - 1], lambda: self._on_timeout(attempt))
+        self._engine.loop.watch(backend.fileno(), EPOLLOUT, self._on_connected)
+        self._engine.dials[self._attempt - 1].add(self)
         return True
 
-    def _on_timeout(self, attempt: int) -> None:
-        if self._attempt == attempt and self._backend is not None:
-            self._failed()
-            self.dial()
+    def on_timeout(self) -> None:
+        """Hear that the attempt's time is up."""
+        self._failed()
+        self.dial()
 
     def _failed(self) -> None:
         """The backend does not answer: that is counted, and the client not bound to it."""
@@ -200,6 +199,7 @@ class Relay:
         assert self._backend is not None
         self._target.failed += 1
         self._service.affinity.forget(self._peer[0])
+        self._engine.dials[self._attempt - 1].discard(self)
         self._engine.loop.close(self._backend)
         self._backend = self._target = None
 
@@ -211,6 +211,7 @@ class Relay:
             self._failed()
             self.dial()
             return
+        self._engine.dials[self._attempt - 1].discard(self)
         self._attempt = _CONNECTED
         self._target.connections += 1
         self._target.active += 1
@@ -311,6 +312,8 @@ class Relay:
             for direction in (self._up, self._down):
                 if direction is not None:
                     direction.close()
+        elif self._backend is not None:
+            engine.dials[self._attempt - 1].discard(self)
         if self._backend is not None:
             engine.loop.close(self._backend)
         self._attempt, self._backend = _ENDED, None
