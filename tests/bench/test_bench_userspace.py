@@ -18,7 +18,7 @@ from tests.kernel.ipvs.netlink import own_namespace
 
 pytestmark = pytest.mark.kernel
 
-ROUNDS = 7
+ROUNDS = 5
 SECONDS = 1
 STREAMS = (1, 64)
 AT_ONCE = 16

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from errno import EINPROGRESS, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
+from socket import SocketType
 from typing import TYPE_CHECKING
 
 from svcnet.executors.userspace.balancer import Target
@@ -40,7 +41,7 @@ class Direction:
 
     __slots__ = ("_carrier", "_carriers", "_sink", "_source", "finished", "moved", "reads", "waits")
 
-    def __init__(self, carriers: Carriers, source: socket.socket, sink: socket.socket) -> None:
+    def __init__(self, carriers: Carriers, source: SocketType, sink: SocketType) -> None:
         self._carriers = carriers
         self._source = source.fileno()
         self._sink = sink
@@ -127,7 +128,7 @@ class Relay:
         engine: Engine,
         service: ServicePort,
         role: Role,
-        client: socket.socket,
+        client: SocketType,
         peer: tuple[str, int],
     ) -> None:
         self._engine = engine
@@ -136,7 +137,7 @@ class Relay:
         self._client = client
         self._peer = peer
         self._attempt = 0
-        self._backend: socket.socket | None = None
+        self._backend: SocketType | None = None
         self._target: Target | None = None
         self._up: Direction | None = None
         self._down: Direction | None = None
@@ -164,7 +165,7 @@ class Relay:
             if target is None:
                 break
             try:
-                backend = socket.socket(engine.address_family, _STREAM)
+                backend = SocketType(engine.address_family, _STREAM)
             except OSError as error:
                 if error.errno not in OUT_OF_DESCRIPTORS:
                     raise
@@ -178,7 +179,7 @@ class Relay:
             self._failed()
         self.abort()
 
-    def _connect(self, backend: socket.socket, target: Target) -> bool:
+    def _connect(self, backend: SocketType, target: Target) -> bool:
         """Begin to connect; return whether that can succeed."""
         backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         backend.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -238,7 +239,7 @@ class Relay:
         assert self._backend is not None
         self._on_event(mask, self._backend, self._down, self._up)
 
-    def _on_event(self, mask: int, sock: socket.socket, out: Direction, back: Direction) -> None:
+    def _on_event(self, mask: int, sock: SocketType, out: Direction, back: Direction) -> None:
         """Something happened at `sock`, the source of `out` and the sink of `back`."""
         try:
             if out.reads:
@@ -259,7 +260,7 @@ class Relay:
         else:
             self._settle()
 
-    def _mute(self, sock: socket.socket) -> None:
+    def _mute(self, sock: SocketType) -> None:
         """Stop hearing of a socket whose both ends are shut: epoll would not stop telling."""
         self._engine.loop.unwatch(sock.fileno())
         if sock is self._client:
@@ -285,7 +286,7 @@ class Relay:
             )
 
     def _watch(
-        self, sock: socket.socket, now: int, wanted: int, handler: Callable[[int], None]
+        self, sock: SocketType, now: int, wanted: int, handler: Callable[[int], None]
     ) -> int:
         if now != _UNWATCHED:
             self._engine.loop.rewatch(sock.fileno(), wanted)
