@@ -10,7 +10,6 @@ came, and one that comes or goes moves only those that it meets (Blelloch and Go
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeAlias
 
@@ -88,7 +87,6 @@ def _priority(name: ListenerName, choice: PortChoice) -> tuple[int, ListenerName
     return _number(name, choice.seed), name
 
 
-@lru_cache(maxsize=1 << 16)
 def _number(name: ListenerName, seed: str) -> int:
     text = "/".join((seed, *name.service_port, name.role))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
