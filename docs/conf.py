@@ -41,6 +41,6 @@ nitpick_ignore_regex = [
     ("py:.*", r"(collections|fractions|functools|io|os|pathlib|typing|types)\..*"),
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
     # A named tuple keeps the name of an alias that stands for a few texts.
-    ("py:class", "Family|SetType"),
+    ("py:class", "Family|Role|SetType"),
     ("py:.*", r"(attrs|click|immutables|netaddr)\..*"),
 ]

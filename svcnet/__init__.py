@@ -6,6 +6,7 @@ The verbs, in the order in which they are used::
     graph = svcnet.compile(state)                 # what a node should do with packets
     text = svcnet.render(graph).text              # the same as iptables-restore text
     tables = svcnet.render(graph, mode="ipvs")    # the same as virtual servers and sets
+    table = svcnet.render(graph, mode="userspace")  # the same for a proxy to serve
     step = svcnet.diff(old_graph, graph)          # what changed
     svcnet.apply(svcnet.render(graph))            # onto this machine (root)
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.renderers.iptables import Delta, RestoreText
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
+    from svcnet.renderers.userspace import ProxyDelta, ProxyTable
     from svcnet.sources import Loaded
 
 __all__ = ["apply", "compile", "diff", "load", "render", "render_delta"]
@@ -67,24 +69,30 @@ def compile(
 def render(graph: RuleGraph, mode: Literal["iptables"] = ...) -> RestoreText: ...
 @overload
 def render(graph: RuleGraph, mode: Literal["ipvs"]) -> IPVSTables: ...
+@overload
+def render(graph: RuleGraph, mode: Literal["userspace"]) -> ProxyTable: ...
 def render(
-    graph: RuleGraph, mode: Literal["iptables", "ipvs"] = "iptables"
-) -> RestoreText | IPVSTables:
+    graph: RuleGraph, mode: Literal["iptables", "ipvs", "userspace"] = "iptables"
+) -> RestoreText | IPVSTables | ProxyTable:
     """Return what a full sync puts on the node, in one mode of kube-proxy.
 
     For ``iptables`` that is restore text, whose ``text`` is a string. For ``ipvs`` it is
-    virtual servers, sets, addresses and restore text, as values;
-    :mod:`svcnet.renderers.ipvs` has the functions that write them. Raises
-    :class:`svcnet.errors.UsageError` for another mode.
+    virtual servers, sets, addresses and restore text, as values, and for ``userspace`` the
+    table of a proxy; :mod:`svcnet.renderers.ipvs` and :mod:`svcnet.renderers.userspace` have
+    the functions that write them. Raises :class:`svcnet.errors.UsageError` for another mode.
     """
-    if mode == "iptables":
-        from svcnet.renderers.iptables import full
+    if mode == "ipvs":
+        from svcnet.renderers.ipvs import full as full_ipvs
 
-        return full(graph)
-    _must_be_ipvs(mode)
-    from svcnet.renderers.ipvs import full as full_ipvs
+        return full_ipvs(graph)
+    if mode == "userspace":
+        from svcnet.renderers.userspace import full as full_userspace
 
-    return full_ipvs(graph)
+        return full_userspace(graph)
+    _must_be_iptables(mode)
+    from svcnet.renderers.iptables import full
+
+    return full(graph)
 
 
 def diff(old: RuleGraph, new: RuleGraph) -> GraphDiff:
@@ -98,29 +106,35 @@ def diff(old: RuleGraph, new: RuleGraph) -> GraphDiff:
 def render_delta(step: GraphDiff, mode: Literal["iptables"] = ...) -> Delta: ...
 @overload
 def render_delta(step: GraphDiff, mode: Literal["ipvs"]) -> IPVSDelta: ...
+@overload
+def render_delta(step: GraphDiff, mode: Literal["userspace"]) -> ProxyDelta: ...
 def render_delta(
-    step: GraphDiff, mode: Literal["iptables", "ipvs"] = "iptables"
-) -> Delta | IPVSDelta:
+    step: GraphDiff, mode: Literal["iptables", "ipvs", "userspace"] = "iptables"
+) -> Delta | IPVSDelta | ProxyDelta:
     """Return what takes a machine from ``step.old`` to ``step.new``, in one mode.
 
-    For ``iptables`` that is restore text, for ``ipvs`` changes as values. Raises
-    :class:`svcnet.errors.UsageError` for another mode.
+    For ``iptables`` that is restore text, for ``ipvs`` and ``userspace`` changes as values.
+    Raises :class:`svcnet.errors.UsageError` for another mode.
     """
-    if mode == "iptables":
-        from svcnet.renderers.iptables import delta
+    if mode == "ipvs":
+        from svcnet.renderers.ipvs import delta as delta_ipvs
 
-        return delta(step)
-    _must_be_ipvs(mode)
-    from svcnet.renderers.ipvs import delta as delta_ipvs
+        return delta_ipvs(step)
+    if mode == "userspace":
+        from svcnet.renderers.userspace import delta as delta_userspace
 
-    return delta_ipvs(step)
+        return delta_userspace(step)
+    _must_be_iptables(mode)
+    from svcnet.renderers.iptables import delta
+
+    return delta(step)
 
 
-def _must_be_ipvs(mode: str) -> None:
-    if mode != "ipvs":
+def _must_be_iptables(mode: str) -> None:
+    if mode != "iptables":
         from svcnet.errors import UsageError
 
-        raise UsageError(f"there is no mode {mode!r}; there are iptables and ipvs")
+        raise UsageError(f"there is no mode {mode!r}; there are iptables, ipvs and userspace")
 
 
 @overload

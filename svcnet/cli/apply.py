@@ -6,26 +6,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from svcnet.cli.common import FAMILIES, input_options, read_inputs
+from svcnet.cli.common import input_options, machine_options, probe_host, read_inputs
+from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
     from svcnet.graph import RuleGraph
-    from svcnet.models import Host
 
 
 @click.command("apply")
 @input_options
-@click.option(
-    "--family",
-    type=click.Choice(["ipv4", "ipv6", "both"]),
-    help="That of the Node by default.",
-)
-@click.option(
-    "--variant",
-    type=click.Choice(["nft", "legacy"]),
-    help="The variant of iptables; by default the one in use.",
-)
+@machine_options
 @click.option(
     "--drain",
     type=click.IntRange(min=0, max=86400),
@@ -55,19 +46,17 @@ def command(
     """
     from svcnet.compiler import compile_state
 
-    inputs = read_inputs(**options, default_host=_probe)
-    for one in list(FAMILIES) if family == "both" else [family]:
-        graph = compile_state(inputs.state, inputs.view(one))
+    inputs = read_inputs(**options, default_host=probe_host)
+    if inputs.mode == "userspace":
+        raise UsageError(
+            "mode userspace is a proxy that has to go on running: svcnet run --mode userspace"
+        )
+    for view in inputs.views(family):
+        graph = compile_state(inputs.state, view)
         if inputs.mode == "ipvs":
             _ipvs(graph, variant, drain, fallback, dry_run)
         else:
             _iptables(graph, variant, dry_run)
-
-
-def _probe() -> Host:
-    from svcnet.executors.probe import probe
-
-    return probe()
 
 
 def _iptables(graph: RuleGraph, variant: Variant | None, dry_run: bool) -> None:

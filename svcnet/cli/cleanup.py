@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     help="The variant of iptables; by default both.",
 )
 def command(family: str, variant: Variant | None) -> None:
-    """Remove all that svcnet apply made in any mode, and nothing else (root).
+    """Remove all that svcnet made in any mode, and nothing else (root).
 
     Kernel settings stay. The chains have kube-proxy's names: on a node where kube-proxy
     runs in iptables mode its rules would go too.

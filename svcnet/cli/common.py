@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from attrs import evolve, frozen
 
-from svcnet.errors import Diagnostic, InputError, UsageError
+from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
+    from svcnet.renderers.userspace import PortChoice, UnsupportedPort
     from svcnet.sources import Loaded
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -40,6 +41,10 @@ class Inputs:
         chosen = FAMILIES[family] if family else None
         return node_view(self.state, self.config, self.host, node=self.node, family=chosen)
 
+    def views(self, family: str | None) -> list[NodeView]:
+        """Return the views for an option that may also name both families."""
+        return [self.view(one) for one in (FAMILIES if family == "both" else [family])]
+
 
 def input_options(function: Function) -> Function:
     """Add PATH… and the options that say what to make rules from, and for which node."""
@@ -60,6 +65,64 @@ def input_options(function: Function) -> Function:
     ):
         function = decorate(function)
     return function
+
+
+def port_options(function: Function) -> Function:
+    """Add the options that say which proxy ports mode userspace has; see :func:`port_choice`."""
+    for decorate in (
+        click.option(
+            "--proxy-port-seed",
+            metavar="TEXT",
+            help="Mode userspace: chooses other ports of that range.",
+        ),
+        click.option(
+            "--proxy-port-range",
+            metavar="A-B",
+            help="Mode userspace: where proxy ports are taken from; "
+            "the configuration's portRange, else 32768-60999.",
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+def port_choice(config: KubeProxyConfiguration, text: str | None, seed: str | None) -> PortChoice:
+    """Return how proxy ports are chosen, by what the two options say.
+
+    Raises UsageError for a text that is no range of ports.
+    """
+    from svcnet.models.port_range import parse_port_range
+    from svcnet.renderers.userspace import PortChoice
+
+    try:
+        found = config.port_range if text is None else parse_port_range(text)
+    except ValueError as error:
+        raise UsageError(f"--proxy-port-range: {error}; not {text!r}") from None
+    if found is None:
+        return PortChoice(seed=seed or "")
+    return PortChoice(*found, seed or "")
+
+
+def machine_options(function: Function) -> Function:
+    """Add the options of verbs that put something on this machine."""
+    family = click.option(
+        "--family",
+        type=click.Choice([*FAMILIES, "both"]),
+        help="That of the Node by default.",
+    )
+    variant = click.option(
+        "--variant",
+        type=click.Choice(["nft", "legacy"]),
+        help="The variant of iptables; by default the one in use.",
+    )
+    return family(variant(function))
+
+
+def probe_host() -> Host:
+    """Return the facts of this machine."""
+    from svcnet.executors.probe import probe
+
+    return probe()
 
 
 def read_inputs(
@@ -107,6 +170,15 @@ def load_manifests(paths: tuple[str, ...], strict: bool) -> Loaded:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
         click.echo(f"passed over: {kinds}", err=True)
     return loaded
+
+
+def tell_unsupported(problems: Iterable[UnsupportedPort], strict: bool) -> None:
+    """Print what mode userspace cannot carry to standard error; with `strict`, raise it."""
+    lines = [f"unsupported: {problem}" for problem in dict.fromkeys(problems)]
+    if strict and lines:
+        raise Unsupported("\n".join(lines))
+    for line in lines:
+        click.echo(line, err=True)
 
 
 Value = TypeVar("Value")

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import evolve, frozen
 
-from svcnet.cli.common import Inputs, input_options, load_manifests, read_inputs, write_output
+from svcnet.cli.common import (
+    Inputs,
+    input_options,
+    load_manifests,
+    port_choice,
+    port_options,
+    read_inputs,
+    tell_unsupported,
+    write_output,
+)
 from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,6 +27,12 @@ if TYPE_CHECKING:
     from svcnet.graph import GraphDiff, RuleGraph
 
 TOOLS = ("sysctl", "ipset", "iptables", "ipvsadm", "ip")
+OUTPUTS = {
+    "iptables": ("text",),
+    "ipvs": ("text", "json", "messages"),
+    "userspace": ("text", "json", "haproxy"),
+}
+"""The forms that each mode has."""
 
 
 @frozen
@@ -27,17 +43,29 @@ class Form:
     section: str | None
     jumps: bool
     since: str | None
+    strict: bool
+    proxy_port_range: str | None
+    proxy_port_seed: str | None
 
     def check(self, mode: str) -> None:
         """Raise UsageError for options that make no sense together, or not in `mode`."""
+        forms = _listed(OUTPUTS[mode])
         for wrong, why in (
             (
-                mode != "ipvs" and self.output != "text",
-                f"--output {self.output} is for mode ipvs; mode {mode} has text",
+                self.output not in OUTPUTS[mode],
+                f"--output {self.output} is for {_modes(self.output)}; mode {mode} has {forms}",
             ),
             (
                 mode != "ipvs" and self.section,
                 f"--section is for mode ipvs; mode {mode} has one text for one tool",
+            ),
+            (
+                mode != "userspace" and self.proxy_port_range is not None,
+                f"--proxy-port-range is for mode userspace; mode {mode} has no proxy ports",
+            ),
+            (
+                mode != "userspace" and self.proxy_port_seed is not None,
+                f"--proxy-port-seed is for mode userspace; mode {mode} has no proxy ports",
             ),
             (self.section and self.output != "text", "--section is one of --output text"),
             (
@@ -53,12 +81,22 @@ class Form:
                 "--section cuts a full text; the sections of a step take turns",
             ),
             (
-                self.since is not None and self.output == "json",
-                "--output json is a whole state; compare two, or see --output text or messages",
+                self.since is not None and self.output in ("json", "haproxy"),
+                f"--output {self.output} is a whole state; compare two, or see --output text"
+                + (" or messages" if mode == "ipvs" else ""),
             ),
         ):
             if wrong:
                 raise UsageError(why)
+
+
+def _modes(output: str) -> str:
+    return _listed([f"mode {mode}" for mode, outputs in OUTPUTS.items() if output in outputs])
+
+
+def _listed(words: Sequence[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 @click.command("render")
@@ -66,16 +104,18 @@ class Form:
 @click.option("--family", type=click.Choice(["ipv4", "ipv6"]), help="That of the Node by default.")
 @click.option(
     "--output",
-    type=click.Choice(["text", "json", "messages"]),
+    type=click.Choice(["text", "json", "messages", "haproxy"]),
     default="text",
     show_default=True,
-    help="Text for the standard tools; in mode ipvs also a JSON document, or netlink messages.",
+    help="Text for the standard tools; in modes ipvs and userspace also a JSON document, "
+    "in mode ipvs netlink messages, in mode userspace a configuration of HAProxy.",
 )
 @click.option("--section", type=click.Choice(TOOLS), help="Mode ipvs: only one tool's text.")
 @click.option("-o", "--to", type=click.Path(path_type=Path), help="Write to a file.")
 @click.option("--jumps", is_flag=True, help="Add the jumps from the built-in chains.")
 @click.option("--check", type=click.Path(path_type=Path), help="Compare with a golden file.")
 @click.option("--since", metavar="OLD_PATH", help="Print only the step from older manifests.")
+@port_options
 def command(
     family: str | None,
     output: str,
@@ -84,6 +124,8 @@ def command(
     jumps: bool,
     check: Path | None,
     since: str | None,
+    proxy_port_range: str | None,
+    proxy_port_seed: str | None,
     **options: Any,
 ) -> None:
     """Print the rules that a node would have for the manifests in PATH.
@@ -92,16 +134,19 @@ def command(
 
     In mode iptables, standard output is exactly the text of a full sync for
     iptables-restore --noflush. In mode ipvs it has a section for each tool, under a
-    heading for people; --section prints one, exactly as its tool reads it.
+    heading for people; --section prints one, exactly as its tool reads it. In mode
+    userspace it is the proxy's table, as comments, and the rules that lead traffic to it,
+    for iptables-restore --noflush as well.
     """
-    form = Form(output, section, jumps, since)
+    strict = options["strict"]
+    form = Form(output, section, jumps, since, strict, proxy_port_range, proxy_port_seed)
     inputs = read_inputs(**options)
     form.check(inputs.mode)
     view = inputs.view(family)
     if since is None:
         text = _full(inputs, view, form)
     else:
-        text = _delta(inputs.mode, _step(inputs, view, since, options), form)
+        text = _delta(inputs, _step(inputs, view, since, options), form)
     if check is not None:
         _compare(check, text)
     else:
@@ -112,7 +157,11 @@ def _full(inputs: Inputs, view: NodeView, form: Form) -> str:
     from svcnet.compiler import compile_state
 
     graph = compile_state(inputs.state, view)
-    return _full_ipvs(graph, form) if inputs.mode == "ipvs" else _full_iptables(graph, form)
+    if inputs.mode == "ipvs":
+        return _full_ipvs(graph, form)
+    if inputs.mode == "userspace":
+        return _full_userspace(graph, inputs, form)
+    return _full_iptables(graph, form)
 
 
 def _full_iptables(graph: RuleGraph, form: Form) -> str:
@@ -135,11 +184,41 @@ def _full_ipvs(graph: RuleGraph, form: Form) -> str:
     return ipvs.text(tables, jumps=form.jumps)
 
 
-def _delta(mode: str, step: GraphDiff, form: Form) -> str:
-    if mode != "ipvs":
-        from svcnet.renderers.iptables import delta
+def _full_userspace(graph: RuleGraph, inputs: Inputs, form: Form) -> str:
+    from svcnet.renderers import userspace
 
-        return delta(step).text
+    choice = port_choice(inputs.config, form.proxy_port_range, form.proxy_port_seed)
+    table = userspace.full(graph, choice)
+    if form.output == "haproxy":
+        text, unsupported = userspace.haproxy_config(table)
+        tell_unsupported(unsupported, form.strict)
+        return text
+    tell_unsupported(table.unsupported, form.strict)
+    if form.output == "json":
+        return userspace.document(table)
+    return userspace.text(table, jumps=form.jumps)
+
+
+def _delta(inputs: Inputs, step: GraphDiff, form: Form) -> str:
+    if inputs.mode == "ipvs":
+        return _delta_ipvs(step, form)
+    if inputs.mode == "userspace":
+        return _delta_userspace(step, inputs, form)
+    from svcnet.renderers.iptables import delta
+
+    return delta(step).text
+
+
+def _delta_userspace(step: GraphDiff, inputs: Inputs, form: Form) -> str:
+    from svcnet.renderers import userspace
+
+    choice = port_choice(inputs.config, form.proxy_port_range, form.proxy_port_seed)
+    change = userspace.delta(step, choice)
+    tell_unsupported(change.new.unsupported, form.strict)
+    return userspace.step_text(change)
+
+
+def _delta_ipvs(step: GraphDiff, form: Form) -> str:
     from svcnet.renderers import ipvs
 
     change = ipvs.delta(step)

@@ -12,39 +12,32 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import FAMILIES, input_options, read_inputs
-from svcnet.errors import SvcnetError, Unsupported, UsageError
+from svcnet.cli.common import (
+    input_options,
+    machine_options,
+    port_choice,
+    port_options,
+    probe_host,
+    read_inputs,
+    tell_unsupported,
+)
+from svcnet.errors import SvcnetError, UsageError
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
     from svcnet.executors.userspace import NodeProxy
-    from svcnet.models import Host
     from svcnet.renderers.userspace import ProxyTable
 
 
 @click.command("run")
 @input_options
-@click.option(
-    "--family",
-    type=click.Choice(["ipv4", "ipv6", "both"]),
-    help="That of the Node by default.",
-)
+@machine_options
 @click.option(
     "--no-redirect",
     is_flag=True,
     help="Listen on loopback only and make no rules: needs no privilege.",
 )
-@click.option(
-    "--variant",
-    type=click.Choice(["nft", "legacy"]),
-    help="The variant of iptables; by default the one in use.",
-)
-@click.option(
-    "--proxy-port-range",
-    metavar="A-B",
-    help="Where proxy ports are taken from.  [default: the configuration's, else 32768-60999]",
-)
-@click.option("--proxy-port-seed", default="", help="Chooses other ports of that range.")
+@port_options
 @click.option(
     "--udp-timeout",
     type=click.FloatRange(min=0.001, max=86400),
@@ -79,7 +72,7 @@ def command(
     no_redirect: bool,
     variant: Variant | None,
     proxy_port_range: str | None,
-    proxy_port_seed: str,
+    proxy_port_seed: str | None,
     udp_timeout: float,
     workers: int,
     drain: float,
@@ -127,34 +120,24 @@ def command(
 def _tables(
     family: str | None,
     port_range: str | None,
-    seed: str,
+    seed: str | None,
     no_redirect: bool,
     options: dict[str, Any],
 ) -> list[ProxyTable]:
     """Read the input and return a table for each family; tell what it cannot carry."""
     from svcnet.compiler import compile_state
-    from svcnet.renderers.userspace import PortChoice, full
+    from svcnet.renderers.userspace import full
 
-    inputs = read_inputs(**options, default_host=None if no_redirect else _probe)
+    inputs = read_inputs(**options, default_host=None if no_redirect else probe_host)
     if inputs.mode != "userspace":
         raise UsageError(
             f"svcnet run serves mode userspace; svcnet apply puts mode {inputs.mode} on a machine"
         )
-    choice = PortChoice.parse(port_range or "", seed)
-    families = list(FAMILIES) if family == "both" else [family]
-    tables = [full(compile_state(inputs.state, inputs.view(one)), choice) for one in families]
-    problems = dict.fromkeys(problem for table in tables for problem in table.unsupported)
-    if problems and options["strict"]:
-        raise Unsupported("\n".join(f"unsupported: {problem}" for problem in problems))
-    for problem in problems:
-        click.echo(f"unsupported: {problem}", err=True)
+    choice = port_choice(inputs.config, port_range, seed)
+    tables = [full(compile_state(inputs.state, view), choice) for view in inputs.views(family)]
+    problems = (problem for table in tables for problem in table.unsupported)
+    tell_unsupported(problems, options["strict"])
     return tables
-
-
-def _probe() -> Host:
-    from svcnet.executors.probe import probe
-
-    return probe()
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
                 if local
             ]
         ),
+        field=spec.port_field,
     )
 
 

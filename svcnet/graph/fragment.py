@@ -74,7 +74,8 @@ class Fragment:
     ``dispatches`` come in the order in which rules are written: cluster IP, external
     IPs, load balancer addresses, node port. ``translates`` are all endpoints that
     ``cluster`` or ``local`` can choose. ``endpoint_count`` counts every endpoint that
-    the service port has anywhere, usable or not.
+    the service port has anywhere, usable or not. ``field`` is the port's own place in
+    the Service, such as ``spec.ports[0]``.
     """
 
     name: FragmentName
@@ -89,6 +90,7 @@ class Fragment:
     endpoint_count: int = 0
     policy: Policy = Policy()
     local_endpoints: tuple[LocalEndpoint, ...] = ()
+    field: str = ""
 
     def nodes(self) -> Iterator[GraphNode]:
         """Yield every node, in the order in which a packet could meet them."""

@@ -11,6 +11,8 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from svcnet.models.port_range import PortRange
+
 IPVS_SCHEDULERS = (
     *("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq"),
     *("mh", "fo", "ovf"),
@@ -78,7 +80,10 @@ class ConntrackConfiguration:
 
 @frozen
 class KubeProxyConfiguration:
-    """The configuration of a node's service proxy."""
+    """The configuration of a node's service proxy.
+
+    ``port_range`` are the ports that a userspace proxy may listen on, None for its default.
+    """
 
     mode: Literal["", "iptables", "ipvs", "nftables", "userspace"] = ""
     hostname_override: str = ""
@@ -86,6 +91,7 @@ class KubeProxyConfiguration:
     detect_local_mode: DetectLocalMode = ""
     detect_local: DetectLocalConfiguration = DetectLocalConfiguration()
     node_port_addresses: tuple[str, ...] = ()
+    port_range: PortRange | None = None
     iptables: IPTablesConfiguration = IPTablesConfiguration()
     ipvs: IPVSConfiguration = IPVSConfiguration()
     nftables: NFTablesConfiguration = NFTablesConfiguration()

@@ -15,6 +15,7 @@ from svcnet.models import (
     NFTablesConfiguration,
 )
 from svcnet.models.config import IPVS_SCHEDULERS
+from svcnet.models.port_range import PortRange, parse_port_range
 from svcnet.sources.addresses import canonical_cidr
 from svcnet.sources.fields import Fields, is_name, shown
 from svcnet.sources.services import why_no_scheduler
@@ -43,6 +44,7 @@ def read_config(document: Fields) -> KubeProxyConfiguration:
         detect_local_mode=document.choice("detectLocalMode", DETECT_LOCAL, ""),
         detect_local=_detect_local(document),
         node_port_addresses=tuple(cidr for _, cidr in document.cidrs("nodePortAddresses")),
+        port_range=_port_range(document),
         iptables=_iptables(document.mapping("iptables")),
         ipvs=_ipvs(document.mapping("ipvs")),
         nftables=_nftables(document.mapping("nftables")),
@@ -91,6 +93,15 @@ def _cluster_cidrs(document: Fields) -> tuple[str, ...]:
         else:
             found.append(cidr)
     return tuple(found)
+
+
+def _port_range(document: Fields) -> PortRange | None:
+    text = document.string("portRange")
+    try:
+        return parse_port_range(text)
+    except ValueError as error:
+        document.error("portRange", f"{error}; not {shown(text)}")
+        return None
 
 
 def _detect_local(document: Fields) -> DetectLocalConfiguration:

@@ -6,7 +6,7 @@ follow a change by the delta alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
@@ -14,14 +14,13 @@ from typing import Protocol
 from attrs import define, field, frozen
 
 from svcnet.executors import ipvs as executor
-from svcnet.executors.iptables import Commands, Variant
-from svcnet.executors.userspace import Proxy, change, install, remove
-from svcnet.graph import FragmentName, GraphDiff, NodeSettings, RuleGraph
+from svcnet.executors.iptables import Variant
+from svcnet.executors.userspace import NodeProxy
+from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
 from svcnet.renderers import iptables, ipvs, userspace
 from svcnet.renderers.ipvs import IPVSTables
-from svcnet.renderers.userspace.portals import Rule, portal_rules, service_rules
-from svcnet.renderers.userspace.table import ProxyTable
+from svcnet.renderers.userspace import ProxyTable
 from tests.kernel.netns import Cluster
 from tests.kernel.scenarios import Mode
 
@@ -137,66 +136,47 @@ class IPVSRules:
 
 @define
 class UserspaceRules:
-    """Userspace mode: svcnet's own proxy, in a thread that has moved to the node."""
+    """Userspace mode: svcnet's own proxy serves on the node, from a thread that moved there."""
 
     tables: Tables
     pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(1))
-    proxy: Proxy | None = None
+    table: ProxyTable | None = None
+    proxy: NodeProxy | None = None
     serving: Future[None] | None = None
 
     def put(self, graph: RuleGraph) -> None:
-        table = userspace.full(graph)
-        made: Future[Proxy] = Future()
+        self.table = table = userspace.full(graph)
 
-        def serve() -> None:
-            try:
-                made.set_result(Proxy(table))
-            except Exception as error:
-                made.set_exception(error)
-                raise
-            made.result().run()
+        def begin() -> None:
+            self.proxy = NodeProxy([table], variant=self.tables.variant)
+            self.proxy.install()
 
-        self.serving = self.pool.submit(self.tables.cluster.inside, "node", serve)
-        self.proxy = made.result()
-        rules = portal_rules(self.proxy.table)
-        variant = self.tables.variant
-        self.tables.cluster.inside("node", lambda: install(rules, variant=variant))
+        self.tables.cluster.inside("node", begin)
+        assert self.proxy is not None
+        self.serving = self.pool.submit(self.tables.cluster.inside, "node", self.proxy.run)
 
     def follow(self, diff: GraphDiff) -> None:
-        assert self.proxy is not None
-        before = self.proxy.table
-        after = self.proxy.update(userspace.advance(before, diff))
-        names = [
-            *(fragment.name for fragment in (*diff.added, *diff.removed)),
-            *(fragment.name for fragment, _ in diff.changed),
-        ]
-        old, new = rules_of(before, names), rules_of(after, names)
-        commands = Commands(self.tables.family, self.tables.variant)
-        self.tables.cluster.inside("node", lambda: change(old, new, commands))
+        assert self.table is not None
+        self.table = table = userspace.advance(self.table, diff)
+
+        def follow() -> None:
+            assert self.proxy is not None
+            assert list(self.proxy.follow([table])) == []
+
+        self.tables.cluster.inside("node", follow)
 
     def close(self, ports: Sequence[int]) -> None:
         self.tables.close(ports)
 
     def flush(self) -> None:
-        """Stop the proxy, remove its rules, and then what else there is."""
-        if self.proxy is not None:
-            self.proxy.stop()
+        """Stop the proxy, which takes its rules away, and remove what else there is."""
         try:
-            if self.serving is not None:
+            if self.proxy is not None and self.serving is not None:
+                self.proxy.stop(0)
                 self.serving.result()
         finally:
             self.pool.shutdown()
-            variant = self.tables.variant
-            self.tables.cluster.inside("node", lambda: remove(self.tables.family, variant))
             self.tables.flush()
-
-
-def rules_of(table: ProxyTable, names: Iterable[FragmentName]) -> tuple[Rule, ...]:
-    """Return the portal rules of some service ports, of those that the table has."""
-    services = (table.services[name] for name in names if name in table.services)
-    return tuple(
-        rule for service in services for rule in service_rules(service, table.ports, table.settings)
-    )
 
 
 @frozen

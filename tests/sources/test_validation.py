@@ -140,6 +140,13 @@ SERVICES = (
         "metadata.annotations['svcnet.io/ipvs-scheduler']",
         "must be an IPVS scheduler: rr, wrr, lc,",
     ),
+    (
+        "namespace: shop",
+        "namespace: shop\n  annotations: {svcnet.io/proxy-protocol: v1}",
+        6,
+        "metadata.annotations['svcnet.io/proxy-protocol']",
+        "must be v2, not 'v1'",
+    ),
     ("apiVersion: v1", "apiVersion: v2", 1, "apiVersion", "must be v1"),
     ("apiVersion: v1\n", "", 1, "apiVersion", "is required: v1"),
     ("kind: Service", "kind: ''", 1, "", "has no kind"),

@@ -15,8 +15,10 @@ from contextlib import suppress
 from select import EPOLLIN
 from typing import TYPE_CHECKING, Any
 
+from netaddr import IPSet
+
 from svcnet.executors.userspace.balancer import Target
-from svcnet.executors.userspace.sockets import IP_PKTINFO
+from svcnet.executors.userspace.sockets import IP_PKTINFO, refuse, renewed
 from svcnet.executors.userspace.streams import OUT_OF_DESCRIPTORS
 
 if TYPE_CHECKING:
@@ -135,6 +137,8 @@ class Flows:
     def _open(self, key: Key) -> Flow | None:
         listener, client, info = key
         engine = self._engine
+        if listener.sources is not None and client[0] not in listener.sources:
+            return None
         target = listener.service.choose(client[0], listener.role, engine.loop.now)
         if target is None:
             return None
@@ -183,14 +187,25 @@ class Flows:
 
 
 class DatagramListener:
-    """A proxy port for datagrams."""
+    """A proxy port for datagrams, which refuses until it is renewed.
+
+    ``sources`` are those to take datagrams from where the kernel does not see to that.
+    """
 
     def __init__(self, flows: Flows, service: ServicePort, role: Role, sock: socket.socket) -> None:
         self._flows = flows
         self.service = service
         self.role = role
         self.sock = sock
-        self.address = sock.getsockname()[:2]
+        self.sources: IPSet | None = None
+        self._address = sock.getsockname()[:2]
+        refuse(sock)
+
+    def renew(self) -> None:
+        """Take a socket that hears everybody, in the place of one that refused."""
+        refusing = self.sock
+        self.sock = renewed(refusing, self._address)
+        refusing.close()
 
     def on_ready(self, _mask: int) -> None:
         receive, forward = self.sock.recvmsg, self._flows.forward

@@ -21,7 +21,8 @@ SO_DETACH_REUSEPORT_BPF = 68
 
 Instruction = tuple[int, int, int, int]
 
-_LOAD, _AND, _EQUALS, _MODULO = 0x20, 0x54, 0x15, 0x94
+_LOAD, _LOAD_BYTE, _AND, _MODULO = 0x20, 0x30, 0x54, 0x94
+_EQUALS, _HAS_BIT = 0x15, 0x45
 _XOR_X, _TO_X = 0xAC, 0x07
 _RETURN, _RETURN_A = 0x06, 0x16
 _NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF
@@ -30,6 +31,14 @@ _ALL = 0xFFFFFFFF
 
 DROP: tuple[Instruction, ...] = ((_RETURN, 0, 0, 0),)
 """The program that drops everything."""
+
+NOTHING_NEW: tuple[Instruction, ...] = (
+    (_LOAD_BYTE, 0, 0, 13),  # the flags of TCP's header, at which a packet begins here
+    (_HAS_BIT, 0, 1, 0x02),  # SYN
+    *DROP,
+    (_RETURN, 0, 0, _ALL),
+)
+"""The program that drops what would begin a connection, and lets one that has begun go on."""
 
 
 def only_from(cidrs: Iterable[str]) -> tuple[Instruction, ...]:

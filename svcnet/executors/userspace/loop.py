@@ -8,7 +8,6 @@ whose work for an event is two system calls, that is the larger half of its spee
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
 from select import EPOLLIN, epoll
+from socket import SocketType
 from threading import RLock
 from typing import Any, TypeVar
 
@@ -38,7 +38,7 @@ class Loop:
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
-        self._closing: list[socket.socket] = []
+        self._closing: list[SocketType] = []
         self._calls: deque[tuple[Future[Any], Callable[[], None]]] = deque()
         self._lock = RLock()
         self._is_released = False
@@ -65,7 +65,7 @@ class Loop:
         if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def close(self, sock: socket.socket) -> None:
+    def close(self, sock: SocketType) -> None:
         """Forget a socket and close it when all current events have been handled.
 
         Closed at once, its number could be that of a new socket, which would then get

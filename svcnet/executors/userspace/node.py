@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands, Variant
 from svcnet.executors.userspace.engine import UDP_IDLE_SECONDS
 from svcnet.executors.userspace.loop import Loop
-from svcnet.executors.userspace.proxy import Proxy, serve
+from svcnet.executors.userspace.proxy import Proxy, differ, serve
 from svcnet.executors.userspace.rules import RulesReport, change, install, remove
 from svcnet.executors.userspace.sockets import ANY, LOOPBACK
 from svcnet.executors.userspace.statistics import Snapshot
@@ -63,7 +64,16 @@ class NodeProxy:
         """Make the rules that lead here, from whatever is there. Raises ApplyError."""
         if not self._redirect:
             return ()
-        return tuple(self._install(table) for table in self.tables)
+        try:
+            return tuple(self._install(table) for table in self.tables)
+        except ApplyError:
+            with suppress(ApplyError):
+                self._remove()
+            raise
+
+    def _remove(self) -> None:
+        for table in self.tables:
+            remove(table.family, self._variant)
 
     def run(self) -> None:
         """Serve until :meth:`stop`, then remove the rules. Raises ApplyError."""
@@ -71,8 +81,7 @@ class NodeProxy:
             serve(self.proxies)
         finally:
             if self._redirect:
-                for table in self.tables:
-                    remove(table.family, self._variant)
+                self._remove()
             for lock in self._locks:
                 lock.close()
 
@@ -107,7 +116,7 @@ class NodeProxy:
         names = [
             name
             for name in sorted({*before.services, *after.services})
-            if before.services.get(name) is not after.services.get(name)
+            if differ(before.services.get(name), after.services.get(name))
         ]
         try:
             if before.settings != after.settings:

@@ -163,7 +163,7 @@ class Proxy:
 
     def _follow(self, table: ProxyTable) -> ProxyTable:
         before, after = self._table.services, table.services
-        changed = [config for name, config in after.items() if before.get(name) is not config]
+        changed = [config for name, config in after.items() if differ(before.get(name), config)]
         fresh = self._bind(table, changed)
         for number, worker in enumerate(self._workers, start=1):
             worker.apply([_change(config, fresh, number) for config in changed])
@@ -256,6 +256,11 @@ class Proxy:
             for name in _listeners(config):
                 ports[name] = self._bound[name].port
         return ports.finish()
+
+
+def differ(one: ProxiedPort | None, other: ProxiedPort | None) -> bool:
+    """Return whether two states of a service port differ; most are the same object."""
+    return one is not other and one != other
 
 
 def _listeners(config: ProxiedPort | None) -> list[ListenerName]:

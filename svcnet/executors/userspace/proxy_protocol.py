@@ -10,13 +10,13 @@ import struct
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _VERSION_AND_COMMAND = 0x21
-_STREAM = {socket.AF_INET: 0x11, socket.AF_INET6: 0x21}
+_STREAM: dict[int, int] = {socket.AF_INET: 0x11, socket.AF_INET6: 0x21}
 
 # linux/netfilter_ipv4.h and linux/netfilter_ipv6/ip6_tables.h
 SO_ORIGINAL_DST = 80
 
 
-def header(client: socket.socket, peer: tuple[str, int]) -> bytes:
+def header(client: socket.SocketType, peer: tuple[str, int]) -> bytes:
     """Return the header for a connection from `peer` that was accepted as `client`.
 
     The destination it tells is the one that the client asked for, before redirection.
@@ -34,7 +34,7 @@ def header(client: socket.socket, peer: tuple[str, int]) -> bytes:
     )
 
 
-def _destination(client: socket.socket) -> tuple[str, int]:
+def _destination(client: socket.SocketType) -> tuple[str, int]:
     try:
         if client.family == socket.AF_INET6:
             raw = client.getsockopt(socket.IPPROTO_IPV6, SO_ORIGINAL_DST, 28)

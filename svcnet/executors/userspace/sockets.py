@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from errno import EADDRINUSE
+from errno import EADDRINUSE, EINVAL, ENOMEM, EPERM
 
 from svcnet.executors.userspace import filters
 from svcnet.renderers.userspace.table import Listener
 
 BACKLOG = 4096
+KEEPALIVE_SECONDS = 60
 ADDRESSES = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
 KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 ANY = {"IPv4": "0.0.0.0", "IPv6": "::"}  # noqa: S104  (portals lead here from any interface)
@@ -24,6 +25,7 @@ LOOPBACK = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 # linux/in.h and linux/in6.h
 IP_PKTINFO = 8
 _NOBODY = {socket.AF_INET: ("127.0.0.1", 9), socket.AF_INET6: ("::1", 9)}
+_NO_FILTER = frozenset({EPERM, ENOMEM, EINVAL})
 _RECEIVE_BUFFER = 1 << 20
 
 
@@ -52,9 +54,11 @@ def _bound(family: str, protocol: str, address: str, port: int, *, shared: bool)
         if protocol == "TCP":
             # Connections of a proxy that was killed must not keep its ports from the next.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # What is accepted inherits these.
+            # What is accepted inherits these. A client that is gone without a word is
+            # noticed in minutes, not in Linux's two hours.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
             _ask_for_destinations(sock)
@@ -100,17 +104,25 @@ def renewed(sock: socket.socket, address: tuple[str, int]) -> socket.socket:
     return fresh
 
 
-def serve(sock: socket.socket, listener: Listener) -> None:
-    """Let a socket take what its listener wants, and drop what it must."""
-    if listener.answer == "drop":
-        filters.attach(sock, filters.DROP)
-    elif listener.sources:
-        filters.attach(sock, filters.only_from(listener.sources))
-    else:
-        with suppress(FileNotFoundError):  # there was none
-            filters.detach(sock)
-    if sock.type == socket.SOCK_STREAM:
-        sock.listen(BACKLOG)
+def guard(sock: socket.socket, listener: Listener) -> bool:
+    """Have the kernel drop what a listener does not take; return whether it does.
+
+    It does not when the program would be too large, and since 2025 for TCP not without
+    privilege (CAP_NET_ADMIN).
+    """
+    try:
+        if listener.answer == "drop":
+            filters.attach(sock, filters.DROP)
+        elif listener.sources:
+            filters.attach(sock, filters.only_from(listener.sources))
+        else:
+            with suppress(FileNotFoundError):  # there was none
+                filters.detach(sock)
+    except OSError as error:
+        if error.errno not in _NO_FILTER:
+            raise
+        return not (listener.sources or listener.answer == "drop")
+    return True
 
 
 def refuse(sock: socket.socket) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from errno import EINPROGRESS, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
+from socket import SocketType
 from typing import TYPE_CHECKING
 
 from svcnet.executors.userspace.balancer import Target
 from svcnet.executors.userspace.pipes import Buffer, CannotSplice, Carriers, Pipe
 from svcnet.executors.userspace.proxy_protocol import header
+from svcnet.executors.userspace.sockets import KEEPALIVE_SECONDS
 from svcnet.renderers.userspace.table import Role
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class Direction:
 
     __slots__ = ("_carrier", "_carriers", "_sink", "_source", "finished", "moved", "reads", "waits")
 
-    def __init__(self, carriers: Carriers, source: socket.socket, sink: socket.socket) -> None:
+    def __init__(self, carriers: Carriers, source: SocketType, sink: SocketType) -> None:
         self._carriers = carriers
         self._source = source.fileno()
         self._sink = sink
@@ -127,7 +129,7 @@ class Relay:
         engine: Engine,
         service: ServicePort,
         role: Role,
-        client: socket.socket,
+        client: SocketType,
         peer: tuple[str, int],
     ) -> None:
         self._engine = engine
@@ -136,7 +138,7 @@ class Relay:
         self._client = client
         self._peer = peer
         self._attempt = 0
-        self._backend: socket.socket | None = None
+        self._backend: SocketType | None = None
         self._target: Target | None = None
         self._up: Direction | None = None
         self._down: Direction | None = None
@@ -164,7 +166,7 @@ class Relay:
             if target is None:
                 break
             try:
-                backend = socket.socket(engine.address_family, _STREAM)
+                backend = SocketType(engine.address_family, _STREAM)
             except OSError as error:
                 if error.errno not in OUT_OF_DESCRIPTORS:
                     raise
@@ -178,21 +180,21 @@ class Relay:
             self._failed()
         self.abort()
 
-    def _connect(self, backend: socket.socket, target: Target) -> bool:
+    def _connect(self, backend: SocketType, target: Target) -> bool:
         """Begin to connect; return whether that can succeed."""
         backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         backend.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
         if backend.connect_ex(target.address) not in (0, EINPROGRESS):
             return False
-        attempt, loop = self._attempt, self._engine.loop
-        loop.watch(backend.fileno(), EPOLLOUT, self._on_connected)
-        loop.after(DIAL_SECONDS[attempt - 1], lambda: self._on_timeout(attempt))
+        self._engine.loop.watch(backend.fileno(), EPOLLOUT, self._on_connected)
+        self._engine.dials[self._attempt - 1].add(self)
         return True
 
-    def _on_timeout(self, attempt: int) -> None:
-        if self._attempt == attempt and self._backend is not None:
-            self._failed()
-            self.dial()
+    def on_timeout(self) -> None:
+        """Hear that the attempt's time is up."""
+        self._failed()
+        self.dial()
 
     def _failed(self) -> None:
         """The backend does not answer: that is counted, and the client not bound to it."""
@@ -200,6 +202,7 @@ class Relay:
         assert self._backend is not None
         self._target.failed += 1
         self._service.affinity.forget(self._peer[0])
+        self._engine.dials[self._attempt - 1].discard(self)
         self._engine.loop.close(self._backend)
         self._backend = self._target = None
 
@@ -211,6 +214,7 @@ class Relay:
             self._failed()
             self.dial()
             return
+        self._engine.dials[self._attempt - 1].discard(self)
         self._attempt = _CONNECTED
         self._target.connections += 1
         self._target.active += 1
@@ -237,7 +241,7 @@ class Relay:
         assert self._backend is not None
         self._on_event(mask, self._backend, self._down, self._up)
 
-    def _on_event(self, mask: int, sock: socket.socket, out: Direction, back: Direction) -> None:
+    def _on_event(self, mask: int, sock: SocketType, out: Direction, back: Direction) -> None:
         """Something happened at `sock`, the source of `out` and the sink of `back`."""
         try:
             if out.reads:
@@ -258,7 +262,7 @@ class Relay:
         else:
             self._settle()
 
-    def _mute(self, sock: socket.socket) -> None:
+    def _mute(self, sock: SocketType) -> None:
         """Stop hearing of a socket whose both ends are shut: epoll would not stop telling."""
         self._engine.loop.unwatch(sock.fileno())
         if sock is self._client:
@@ -284,7 +288,7 @@ class Relay:
             )
 
     def _watch(
-        self, sock: socket.socket, now: int, wanted: int, handler: Callable[[int], None]
+        self, sock: SocketType, now: int, wanted: int, handler: Callable[[int], None]
     ) -> int:
         if now != _UNWATCHED:
             self._engine.loop.rewatch(sock.fileno(), wanted)
@@ -311,6 +315,8 @@ class Relay:
             for direction in (self._up, self._down):
                 if direction is not None:
                     direction.close()
+        elif self._backend is not None:
+            engine.dials[self._attempt - 1].discard(self)
         if self._backend is not None:
             engine.loop.close(self._backend)
         self._attempt, self._backend = _ENDED, None

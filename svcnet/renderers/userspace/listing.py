@@ -1,9 +1,10 @@
-"""The table for people: where each Service is served, one line a listener."""
+"""The table for people: where each Service is served, listener by listener."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from svcnet.renderers.userspace.table import (
     Backend,
@@ -20,27 +21,52 @@ _NO_BACKENDS = MappingProxyType(
 )
 
 
+class Row(NamedTuple):
+    """What there is to say of one listener.
+
+    ``backends`` says instead what becomes of traffic where there are none.
+    """
+
+    service_port: str
+    portals: tuple[str, ...]
+    served_at: str
+    backends: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
 def listing(table: ProxyTable, address: str) -> str:
     """Return the table, aligned; `address` is the one that the proxy listens on."""
-    rows = [HEADINGS, *_rows(table, address)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    return "".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        + "\n"
-        for row in rows
-    )
+    found = (row for service in table for row in rows(service, table.ports, address))
+    lines = aligned([HEADINGS, *map(_line, found)])
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _rows(table: ProxyTable, address: str) -> Iterator[tuple[str, str, str, str]]:
-    for service in table:
-        for listener in service.listeners:
-            name = ListenerName(service.name, listener.role)
-            yield (
-                str(service.name),
-                ", ".join(_portals(service, listener.role)) or "-",
-                str(Backend(address, table.ports[name])),
-                _backends(service, listener),
-            )
+def rows(service: ProxiedPort, ports: Mapping[ListenerName, int], address: str) -> Iterator[Row]:
+    """Yield what there is to say of a service port, a row for each listener."""
+    for listener in service.listeners:
+        yield Row(
+            str(service.name),
+            tuple(_portals(service, listener.role)),
+            str(Backend(address, ports[ListenerName(service.name, listener.role)])),
+            tuple(map(str, listener.backends)) or (_NO_BACKENDS[listener.answer],),
+            tuple(_remarks(service, listener)),
+        )
+
+
+def aligned(lines: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return lines whose columns begin below each other."""
+    lines = list(lines)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def _line(row: Row) -> tuple[str, ...]:
+    said = f" ({'; '.join(row.remarks)})" if row.remarks else ""
+    backends = ", ".join(row.backends) + said
+    return row.service_port, ", ".join(row.portals) or "-", row.served_at, backends
 
 
 def _portals(service: ProxiedPort, role: Role) -> Iterator[str]:
@@ -58,13 +84,13 @@ def _portals(service: ProxiedPort, role: Role) -> Iterator[str]:
         yield where
 
 
-def _backends(service: ProxiedPort, listener: Listener) -> str:
-    if listener.answer != "serve":
-        return _NO_BACKENDS[listener.answer]
-    notes = [
-        f"affinity {service.affinity} s" if service.affinity else "",
-        "PROXY protocol" if service.proxy_protocol else "",
-        f"only from {', '.join(listener.sources)}" if listener.sources else "",
-    ]
-    said = "; ".join(filter(None, notes))
-    return ", ".join(map(str, listener.backends)) + (f" ({said})" if said else "")
+def _remarks(service: ProxiedPort, listener: Listener) -> Iterator[str]:
+    if listener.answer == "serve":
+        if service.affinity:
+            yield f"affinity {service.affinity} s"
+        if service.proxy_protocol:
+            yield "PROXY protocol"
+        for cidr in listener.sources:
+            yield f"only from {cidr}"
+    if service.health_check and listener is service.listeners[0]:
+        yield f"health check on port {service.health_check}"

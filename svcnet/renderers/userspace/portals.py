@@ -96,7 +96,7 @@ def service_rules(
     if service.health_check:
         # Not of old: the port is the node's own, and rules that close the node's ports
         # must not close it (KEP-3458 has them answer for every Service of type LoadBalancer).
-        found.append(here.opened(f"{here.comment} health check node port", service.health_check))
+        found.append(here.health_check(service.health_check))
     return tuple(found)
 
 
@@ -135,7 +135,7 @@ class _Here:
         yield from self.container("KUBE-NODEPORT-CONTAINER", portal, "")
         yield self.host("KUBE-NODEPORT-HOST", portal, "")
         for role in dict.fromkeys((portal.role, portal.near)):
-            yield self.opened(self.comment, self.port(role))
+            yield self.let_in(self.matches(self.comment, self.port(role)))
 
     def container(self, chain: str, portal: Portal, match: str) -> Iterator[Rule]:
         """Traffic from elsewhere, after that of pods of the node if theirs goes elsewhere."""
@@ -158,10 +158,14 @@ class _Here:
         there = Backend(self.settings.node_ip, self.port(portal.near))
         return Rule("nat", chain, f"{self.head(portal)}{match}-j DNAT --to-destination {there}")
 
-    def opened(self, comment: str, port: int) -> Rule:
+    def health_check(self, port: int) -> Rule:
+        """Let those in who ask for the endpoints of this node; by HTTP, whatever is served."""
+        comment = f"{self.comment} health check node port"
+        return self.let_in(self.matches(comment, port, "tcp"))
+
+    def let_in(self, match: str) -> Rule:
         """Let new connections to one of the node's own ports in, whatever rules follow."""
-        head = self.matches(comment, port)
-        return Rule("filter", "KUBE-NODEPORT-NON-LOCAL", f"{head}-m state --state NEW -j ACCEPT")
+        return Rule("filter", "KUBE-NODEPORT-NON-LOCAL", f"{match}-m state --state NEW -j ACCEPT")
 
     def head(self, portal: Portal) -> str:
         head = self.matches(self.comment, portal.port)
@@ -169,8 +173,8 @@ class _Here:
             return head
         return f"{head}-d {portal.address}/{128 if ':' in portal.address else 32} "
 
-    def matches(self, comment: str, port: int) -> str:
-        protocol = self.service.name.protocol.lower()
+    def matches(self, comment: str, port: int, protocol: str = "") -> str:
+        protocol = protocol or self.service.name.protocol.lower()
         return f'-m comment --comment "{comment}" -p {protocol} -m {protocol} --dport {port} '
 
     def port(self, role: Role) -> int:
@@ -181,7 +185,10 @@ def jumps(settings: NodeSettings) -> tuple[Jump, ...]:
     """Return the jumps from built-in chains, in the order in which they are made."""
     first = f'-m comment --comment "{PORTALS_COMMENT}" '
     last = f'-m comment --comment "{NODE_PORTS_COMMENT}" '
-    open_ports = f'-m comment --comment "{OPEN_COMMENT}" '
+    # The match of the state is not of old. Packets of open connections need not go through
+    # the chain; and it has the kernel go on tracking connections when the last Service goes,
+    # without which those that are open would not be translated any more, and break.
+    open_ports = f'-m state --state NEW -m comment --comment "{OPEN_COMMENT}" '
     return (
         Jump("filter", "INPUT", f"{open_ports}-j KUBE-NODEPORT-NON-LOCAL", "first"),
         Jump("nat", "PREROUTING", f"{first}-j KUBE-PORTALS-CONTAINER", "first"),

@@ -9,70 +9,18 @@ came, and one that comes or goes moves only those that it meets (Blelloch and Go
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable
 from hashlib import blake2b
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from attrs import frozen
 from immutables import Map, MapMutation
 
-from svcnet.errors import Unsupported, UsageError
+from svcnet.errors import Unsupported
+from svcnet.renderers.userspace.choice import PortChoice
+from svcnet.renderers.userspace.table import ListenerName
 
-if TYPE_CHECKING:
-    from svcnet.renderers.userspace.table import ListenerName
-
-Ports: TypeAlias = "Map[ListenerName, int]"
-Holders: TypeAlias = "Map[int, ListenerName]"
-
-_RANGE = re.compile(r"(\d{1,5})([-+])(\d{1,5})")
-
-
-@frozen
-class PortChoice:
-    """The range that proxy ports are taken from, both ends included, and a seed.
-
-    The default is the range from which Linux itself takes ports.
-    """
-
-    first: int = 32768
-    last: int = 60999
-    seed: str = ""
-
-    @classmethod
-    def parse(cls, text: str, seed: str = "") -> PortChoice:
-        """Return the choice that a text like ``40000-41000`` or ``40000+1000`` asks for.
-
-        An empty text, and kube-proxy's ``0-0``, is the default. Raises UsageError.
-        """
-        if text in ("", "0-0", "0"):
-            return cls(seed=seed)
-        match = _RANGE.fullmatch(text)
-        if match:
-            first, last = int(match[1]), int(match[3])
-            last += first if match[2] == "+" else 0
-            if 0 < first <= last <= 65535:
-                return cls(first, last, seed)
-        raise UsageError(
-            f"a port range is like 40000-41000 or 40000+1000, within 1 and 65535; not {text!r}"
-        )
-
-    @property
-    def size(self) -> int:
-        """How many ports there are."""
-        return self.last - self.first + 1
-
-    def upwards(self, port: int) -> Iterator[int]:
-        """Yield every port of the range, from `port` on and around."""
-        for step in range(self.size):
-            yield self.first + (port - self.first + step) % self.size
-
-    def __str__(self) -> str:
-        return f"{self.first}-{self.last}"
-
-
-DEFAULT_CHOICE = PortChoice()
+Ports: TypeAlias = Map[ListenerName, int]
+Holders: TypeAlias = Map[int, ListenerName]
 
 
 def choose(
@@ -86,12 +34,16 @@ def choose(
 
     Raises Unsupported when there are more listeners than ports.
     """
+    come, gone = tuple(come), tuple(gone)
+    needed = len(ports) - len(gone) + len(come)
+    if needed > choice.size:
+        raise Unsupported(
+            f"the proxy needs {needed} ports, and the range {choice} has only {choice.size}"
+        )
     by_name, by_port = ports.mutate(), holders.mutate()
     for name in gone:
         _release(choice, name, by_name, by_port)
     for name in come:
-        if len(by_port) >= choice.size:
-            raise Unsupported(f"the proxy port range {choice} has {choice.size} ports: too few")
         _assign(choice, name, by_name, by_port)
     return by_name.finish(), by_port.finish()
 
@@ -135,7 +87,6 @@ def _priority(name: ListenerName, choice: PortChoice) -> tuple[int, ListenerName
     return _number(name, choice.seed), name
 
 
-@lru_cache(maxsize=1 << 16)
 def _number(name: ListenerName, seed: str) -> int:
     text = "/".join((seed, *name.service_port, name.role))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+from socket import AF_INET6, inet_ntop, inet_pton
 
 from immutables import Map
 from netaddr import cidr_merge
 
 from svcnet.graph import Balance, Dispatch, Fragment, GraphDiff, Reject, RuleGraph
 from svcnet.nogc import without_gc
-from svcnet.renderers.userspace.ports import DEFAULT_CHOICE, PortChoice, choose
+from svcnet.renderers.userspace.choice import DEFAULT_CHOICE, PortChoice
+from svcnet.renderers.userspace.delta import ProxyDelta, between
+from svcnet.renderers.userspace.ports import choose
 from svcnet.renderers.userspace.table import (
     ROLES,
     Backend,
@@ -22,11 +24,6 @@ from svcnet.renderers.userspace.table import (
     Role,
     UnsupportedPort,
 )
-
-MOST_SOURCES = 1000
-"""How many source ranges a listener can have: its filter has at most 4,096 steps."""
-
-_INDEX = re.compile(r"spec\.ports\[\d+\]")
 
 
 @without_gc()
@@ -44,14 +41,21 @@ def full(graph: RuleGraph, choice: PortChoice = DEFAULT_CHOICE) -> ProxyTable:
             unsupported.append(problem)
     ports, holders = choose(choice, _names(services.values()))
     return ProxyTable(
-        graph.settings, Map(services), ports, tuple(sorted(unsupported)), choice, holders
+        settings=graph.settings,
+        services=Map(services),
+        ports=ports,
+        unsupported=tuple(sorted(unsupported)),
+        choice=choice,
+        chosen=ports,
+        holders=holders,
     )
 
 
 def advance(table: ProxyTable, diff: GraphDiff) -> ProxyTable:
-    """Return the table of ``diff.new``, from that of ``diff.old``, made by :func:`full`.
+    """Return the table of ``diff.new``, from that of ``diff.old`` with any proxy ports.
 
-    It equals :func:`full` of the new graph. What did not change are the same objects.
+    It equals :func:`full` of the new graph, with the renderer's ports again. What did not
+    change are the same objects. Raises Unsupported as :func:`full` does.
     """
     services = table.services.mutate()
     unsupported = {problem.name: problem for problem in table.unsupported}
@@ -74,17 +78,27 @@ def advance(table: ProxyTable, diff: GraphDiff) -> ProxyTable:
         table.choice,
         [name for name in after if name not in set(before)],
         [name for name in before if name not in set(after)],
-        table.ports,
+        table.chosen,
         table.holders,
     )
     return ProxyTable(
-        diff.new.settings,
-        services.finish(),
-        ports,
-        tuple(sorted(unsupported.values())),
-        table.choice,
-        holders,
+        settings=diff.new.settings,
+        services=services.finish(),
+        ports=ports,
+        unsupported=tuple(sorted(unsupported.values())),
+        choice=table.choice,
+        chosen=ports,
+        holders=holders,
     )
+
+
+def delta(diff: GraphDiff, choice: PortChoice = DEFAULT_CHOICE) -> ProxyDelta:
+    """Return what changes from ``diff.old`` to ``diff.new``; `choice` is as in :func:`full`.
+
+    Renders the whole of ``diff.old``: a caller that keeps its table uses :func:`advance`.
+    """
+    old = full(diff.old, choice)
+    return between(old, advance(old, diff))
 
 
 def proxied_port(fragment: Fragment) -> ProxiedPort:
@@ -98,6 +112,7 @@ def proxied_port(fragment: Fragment) -> ProxiedPort:
         affinity=fragment.policy.affinity,
         proxy_protocol=fragment.policy.proxy_protocol,
         health_check=fragment.health_check.port if fragment.health_check else 0,
+        field=fragment.field,
     )
 
 
@@ -107,15 +122,8 @@ def why_not(fragment: Fragment) -> UnsupportedPort | None:
         number = fragment.dispatches[0].port
         return UnsupportedPort(
             fragment.name,
-            f"{_port_field(fragment)}.protocol",
+            f"{fragment.field}.protocol",
             f"port {number} is SCTP, and the userspace proxy carries TCP and UDP",
-        )
-    ranges = fragment.policy.source_ranges
-    if len(ranges) > MOST_SOURCES and len(cidr_merge(ranges)) > MOST_SOURCES:
-        return UnsupportedPort(
-            fragment.name,
-            "spec.loadBalancerSourceRanges",
-            f"more than {MOST_SOURCES} ranges are more than a socket's filter can hold",
         )
     return None
 
@@ -148,24 +156,23 @@ def _listener(fragment: Fragment, role: Role) -> Listener:
 def _sources(fragment: Fragment) -> tuple[str, ...]:
     if fragment.firewall is None:
         return ()
-    own = [f"{a}/{128 if ':' in a else 32}" for a in fragment.firewall.own_addresses]
-    return (*fragment.firewall.ranges, *own)
+    own = _networks(fragment.firewall.own_addresses)
+    return tuple(map(str, cidr_merge((*fragment.firewall.ranges, *own))))
+
+
+def _networks(addresses: Iterable[str]) -> list[str]:
+    return [f"{address}/{128 if ':' in address else 32}" for address in addresses]
 
 
 def _backends(fragment: Fragment, balance: Balance) -> tuple[Backend, ...]:
-    by_id = {node.id: Backend(node.address, node.port) for node in fragment.translates}
+    by_id = {n.id: Backend(_canonical(n.address), n.port) for n in fragment.translates}
     return tuple([by_id[target] for target in balance.targets])
 
 
-def _port_field(fragment: Fragment) -> str:
-    """Return the field of the service port, with its index where a node's origin has it."""
-    found = (_INDEX.match(node.origin.field) for node in fragment.nodes())
-    return next((match[0] for match in found if match), "spec.ports")
+def _canonical(address: str) -> str:
+    """Return the one text of an address, whatever spelling an EndpointSlice has."""
+    return inet_ntop(AF_INET6, inet_pton(AF_INET6, address)) if ":" in address else address
 
 
 def _names(services: Iterable[ProxiedPort]) -> list[ListenerName]:
-    return [
-        ListenerName(service.name, listener.role)
-        for service in services
-        for listener in service.listeners
-    ]
+    return [name for service in services for name in service.listener_names]

@@ -21,7 +21,7 @@ from immutables import Map
 
 from svcnet.graph import FragmentName, NodeSettings
 from svcnet.graph.nodes import Frontend
-from svcnet.renderers.userspace.ports import DEFAULT_CHOICE, PortChoice
+from svcnet.renderers.userspace.choice import DEFAULT_CHOICE, PortChoice
 
 ServicePortName: TypeAlias = FragmentName
 Role = Literal["cluster", "local", "firewall-cluster", "firewall-local"]
@@ -56,7 +56,8 @@ class Listener:
 
     ``serve`` hands it to one of ``backends``, in turn and in this order; ``refuse`` is
     for want of endpoints anywhere, ``drop`` for want of endpoints on this node. Sources
-    outside the CIDRs of ``sources``, where there are any, are dropped.
+    outside the CIDRs of ``sources``, where there are any, are dropped. The CIDRs are
+    merged: none lies in another, and they come in the order of their addresses.
     """
 
     role: Role
@@ -86,7 +87,8 @@ class ProxiedPort:
 
     ``affinity`` is in seconds, 0 for none. With ``proxy_protocol`` each connection to a
     backend begins with a header of the PROXY protocol, version 2, that tells the client's
-    address. ``health_check`` is the health-check node port, 0 for none.
+    address. ``health_check`` is the health-check node port, 0 for none. ``field`` is the
+    port's place in its Service, such as ``spec.ports[0]``.
     """
 
     name: FragmentName
@@ -95,6 +97,22 @@ class ProxiedPort:
     affinity: int = 0
     proxy_protocol: bool = False
     health_check: int = 0
+    field: str = ""
+
+    @property
+    def listener_names(self) -> tuple[ListenerName, ...]:
+        """The names of the listeners, in their order."""
+        return tuple([ListenerName(self.name, listener.role) for listener in self.listeners])
+
+    @property
+    def internal_local(self) -> bool:
+        """Whether the cluster IP leads to endpoints of this node only."""
+        return any(p.frontend == "cluster-ip" and p.role == "local" for p in self.portals)
+
+    @property
+    def external_local(self) -> bool:
+        """Whether traffic from elsewhere may use endpoints of this node only."""
+        return any(portal.role != portal.near for portal in self.portals)
 
 
 @frozen(order=True)
@@ -113,9 +131,9 @@ class UnsupportedPort:
 class ProxyTable:
     """All that a node's proxy does in one IP family.
 
-    ``ports`` are the proxy ports by listener, which the renderer chose by ``choice``; a
-    running proxy that found one in use has its own. ``holders`` is the same by port, for
-    the next choice.
+    ``ports`` are the proxy ports by listener. The renderer chooses them by ``choice``; a
+    running proxy that found one in use has its own. For the next step, ``chosen`` are the
+    renderer's in any case, and ``holders`` the same by port.
     """
 
     settings: NodeSettings
@@ -123,6 +141,7 @@ class ProxyTable:
     ports: Map[ListenerName, int] = field(default=Map(), repr=False)
     unsupported: tuple[UnsupportedPort, ...] = ()
     choice: PortChoice = DEFAULT_CHOICE
+    chosen: Map[ListenerName, int] = field(default=Map(), repr=False, eq=False)
     holders: Map[int, ListenerName] = field(default=Map(), repr=False, eq=False)
 
     @property

@@ -8,10 +8,11 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from errno import EINVAL
+from errno import EINVAL, EPERM
 
 import pytest
 
+from svcnet.executors.userspace import filters
 from svcnet.executors.userspace.proxy_protocol import SIGNATURE
 from svcnet.renderers.userspace.table import Backend, ProxiedPort
 from tests.executors.userspace.backends import (
@@ -253,6 +254,48 @@ def test_sources_outside_the_ranges_get_no_answer(family: str) -> None:
         proxy.update(table(guarded(()), family=family))
         assert ask(proxy) == "a"
     server.close()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_a_filter_what_is_not_taken_is_refused(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel may not filter, connections from outside the ranges are reset."""
+    monkeypatch.setattr(filters, "attach", forbid)
+    server = Server(greet, "a", family)
+    inside = {"IPv4": ("127.0.0.0/8",), "IPv6": ("::1/128",)}[family]
+    outside = {"IPv4": ("10.0.0.0/8",), "IPv6": ("fd00::/8",)}[family]
+
+    def guarded(sources: tuple[str, ...]) -> ProxiedPort:
+        return ProxiedPort(WEB, (listener(server.backend, sources=sources),), ())
+
+    with running(table(guarded(inside), family=family)) as proxy:
+        assert ask(proxy) == "a"
+        proxy.update(table(guarded(outside), family=family))
+        assert ask(proxy) == ""
+        proxy.update(table(ProxiedPort(WEB, (listener(answer="drop"),), ()), family=family))
+        with pytest.raises(ConnectionRefusedError):
+            connect(proxy)
+        proxy.update(table(guarded(()), family=family))
+        assert ask(proxy) == "a"
+    server.close()
+
+
+def forbid(*_arguments: object) -> None:
+    raise PermissionError(EPERM, "Operation not permitted")
+
+
+def test_more_ranges_than_a_filter_holds(three: list[Server]) -> None:
+    """Thousands of source ranges are checked where connections are accepted."""
+    many = tuple(f"10.{n // 256}.{n % 256}.0/26" for n in range(5000))
+
+    def guarded(sources: tuple[str, ...]) -> ProxiedPort:
+        return ProxiedPort(WEB, (listener(three[0].backend, sources=sources),), ())
+
+    with running(table(guarded((*many, "127.0.0.1/32")))) as proxy:
+        assert ask(proxy) == "a"
+        proxy.update(table(guarded(many)))
+        assert ask(proxy) == ""
 
 
 def test_dropped_connections_get_no_answer(three: list[Server]) -> None:

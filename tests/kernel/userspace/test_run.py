@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -224,16 +223,26 @@ def own_namespace_file():  # type: ignore[no-untyped-def]
 def test_the_end_under_load(folder: Path) -> None:
     """Told to end, it serves what is open, refuses what is new, and takes its rules away."""
     ended: list[bytes] = []
+    refused: list[int] = []
+    inside = own_namespace_file()
+
+    def load() -> None:
+        with inside(), suppress(ConnectionRefusedError):
+            while True:
+                assert ask() in "abc"
+        refused.append(1)
+
     running = Running(folder, "--drain", "10")
+    clients = [threading.Thread(target=load) for _ in range(4)]
+    for thread in clients:
+        thread.start()
     held = [socket.create_connection((CLUSTER_IP["IPv4"], 80), 5) for _ in range(20)]
     for sock in held:
         assert sock.recv(2)
     running.process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + 5
-    with suppress(ConnectionRefusedError):
-        while time.monotonic() < deadline:
-            ask()
-        raise AssertionError("new connections are still taken")
+    for thread in clients:
+        thread.join(10)
+    assert len(refused) == 4
     for sock in held:
         sock.sendall(b"x" * 100_000)
         sock.shutdown(socket.SHUT_WR)
@@ -317,6 +326,32 @@ def test_a_lost_rule_is_put_back_with_the_next_change(folder: Path, servers: lis
         running.read_again()
         assert ask() == "a"
         assert ask(OTHER_IP["IPv4"]) == "b"
+
+
+def test_the_proxy_protocol_tells_the_address_that_was_asked(tmp_path: Path) -> None:
+    """Through a redirection the header has the client's address and the Service's."""
+
+    def give_back(connection: socket.socket, _name: str) -> None:
+        connection.sendall(connection.recv(100))
+
+    servers = [Server(give_back, family=family, host="") for family in NODE]
+    (tmp_path / "node.yaml").write_text(NODE_MANIFEST)
+    annotated = service(*servers).replace(
+        "namespace: shop}", 'namespace: shop, annotations: {svcnet.io/proxy-protocol: "v2"}}', 1
+    )
+    (tmp_path / "web.yaml").write_text(annotated)
+    with serving(tmp_path, "--family", "both"):
+        for family, width in (("IPv4", 4), ("IPv6", 16)):
+            with socket.create_connection((CLUSTER_IP[family], 80), 5) as sock:
+                header = received(sock)
+                assert header[16:][:width] == socket.inet_pton(sock.family, NODE[family])
+                assert header[16 + width :][:width] == socket.inet_pton(
+                    sock.family, CLUSTER_IP[family]
+                )
+                own = sock.getsockname()[1]
+                assert header[16 + 2 * width :] == own.to_bytes(2, "big") + (80).to_bytes(2, "big")
+    for server in servers:
+        server.close()
 
 
 def counted(path: Path) -> int:

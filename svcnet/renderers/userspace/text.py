@@ -1,0 +1,96 @@
+"""A table, or a step, as one text for people and for iptables-restore.
+
+What is for people is in comments, one short line after the other: iptables-restore takes
+what is beyond 10,240 letters of a line for a line of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from difflib import ndiff
+from itertools import zip_longest
+
+from svcnet.renderers.userspace import portals
+from svcnet.renderers.userspace.delta import ProxyDelta
+from svcnet.renderers.userspace.listing import HEADINGS, Row, aligned, rows
+from svcnet.renderers.userspace.portals import CHAINS, Jump, portal_rules
+from svcnet.renderers.userspace.table import ProxiedPort, ProxyTable
+
+_HEAD = (*HEADINGS, "REMARKS")
+
+
+def text(table: ProxyTable, *, jumps: bool = False) -> str:
+    """Return the table as comments, then the portal rules as iptables-restore text.
+
+    With `jumps` it has the jumps from the built-in chains as well, for a clean machine:
+    restore text cannot say "unless it is there", so those chains are emptied first.
+    """
+    lines = aligned([_HEAD, *(line for service in table for line in _lines(service, table))])
+    comments = [_title(table), *lines, *(f"unsupported: {port}" for port in table.unsupported)]
+    rules = portals.text(portal_rules(table), with_jumps=jumps)
+    return "".join(f"# {comment}\n" for comment in comments) + rules
+
+
+def step_text(delta: ProxyDelta) -> str:
+    """Return what changes in the table as comments, then the rules that go and come.
+
+    In the comments ``-`` marks what goes and ``+`` what comes. Empty for no change.
+    """
+    return "".join([*_table_changes(delta), *_rule_changes(delta)])
+
+
+def _title(table: ProxyTable) -> str:
+    name = table.settings.node_name
+    return f"userspace proxy{f' of {name}' if name else ''}, {table.family}"
+
+
+def _lines(service: ProxiedPort, table: ProxyTable) -> Iterator[tuple[str, ...]]:
+    for row in rows(service, table.ports, table.settings.node_ip):
+        yield from _split(row)
+
+
+def _split(row: Row) -> Iterator[tuple[str, ...]]:
+    """Yield the lines of a row: as many as its longest column has items."""
+    columns = ([row.service_port], row.portals, [row.served_at], row.backends, row.remarks)
+    yield from zip_longest(*columns, fillvalue="")
+
+
+def _table_changes(delta: ProxyDelta) -> Iterator[str]:
+    if delta.changed:
+        old = [list(_lines(c.before, delta.old)) if c.before else [] for c in delta.changed]
+        new = [list(_lines(c.after, delta.new)) if c.after else [] for c in delta.changed]
+        head, *lines = aligned([_HEAD, *(line for part in (*old, *new) for line in part)])
+        yield f"# {_title(delta.new)}\n#   {head}\n"
+        left = iter(lines)
+        before = [[next(left) for _ in part] for part in old]
+        after = [[next(left) for _ in part] for part in new]
+        for gone, come in zip(before, after, strict=True):
+            yield from (f"# {line}\n" for line in _compared(gone, come))
+    old_ports = [f"unsupported: {port}" for port in delta.old.unsupported]
+    new_ports = [f"unsupported: {port}" for port in delta.new.unsupported]
+    changed = (line for line in _compared(old_ports, new_ports) if line[0] in "-+")
+    yield from (f"# {line}\n" for line in changed)
+
+
+def _compared(old: list[str], new: list[str]) -> Iterator[str]:
+    return (line for line in ndiff(old, new) if not line.startswith("?"))
+
+
+def _rule_changes(delta: ProxyDelta) -> Iterator[str]:
+    for table in CHAINS:
+        lines = [
+            *(f"-D {jump.chain} {jump.text}\n" for jump in _of(table, delta.removed_jumps)),
+            *(f"-D {rule.chain} {rule.text}\n" for rule in delta.removed if rule.table == table),
+            *(f"-A {rule.chain} {rule.text}\n" for rule in delta.added if rule.table == table),
+            *(_jump_line(jump) for jump in _of(table, delta.added_jumps)),
+        ]
+        if lines:
+            yield "".join([f"*{table}\n", *lines, "COMMIT\n"])
+
+
+def _of(table: str, jumps: Iterable[Jump]) -> Iterator[Jump]:
+    return (jump for jump in jumps if jump.table == table)
+
+
+def _jump_line(jump: Jump) -> str:
+    return f"-{'I' if jump.place == 'first' else 'A'} {jump.chain} {jump.text}\n"

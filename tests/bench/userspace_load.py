@@ -1,0 +1,150 @@
+"""A client, a backend and ways between them: direct, by haproxy and by svcnet's proxy.
+
+The load and the backend are `load.c`. Everything is started in the network namespace of the
+calling thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+BACKEND = 7001
+PATIENCE = 10.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+HAPROXY = """
+global
+  nbthread 1
+  maxconn {connections}
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1m
+  timeout server 1m
+{options}
+frontend clients
+  bind 127.0.0.1:{port}
+  default_backend servers
+backend servers
+  server one 127.0.0.1:{backend}
+"""
+SPLICE = "  option splice-request\n  option splice-response"
+
+
+@frozen
+class Way:
+    """How clients reach the backend: ports, and the process between, if there is one."""
+
+    tcp: int
+    udp: int | None
+    pid: int | None = None
+
+    def cpu(self) -> float:
+        """Return the CPU seconds that the process has used (proc_pid_stat(5))."""
+        if self.pid is None:
+            return 0.0
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory(self) -> int:
+        """Return the resident kB of the process."""
+        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
+
+
+@frozen
+class Load:
+    """The load generator, compiled."""
+
+    program: Path
+
+    @classmethod
+    def compiled(cls, folder: Path) -> Load:
+        program = folder / "load"
+        source = Path(__file__).parent / "load.c"
+        subprocess.run(["gcc", "-O2", "-Wall", "-Werror", "-o", program, source], check=True)
+        return cls(program)
+
+    def run(self, *words: object) -> dict[str, float]:
+        """Return what a measurement printed; it fails when a byte or a connection was lost."""
+        command = [self.program, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        figures: dict[str, float] = json.loads(done.stdout)
+        return figures
+
+    @contextmanager
+    def holding(self, way: Way, connections: int) -> Iterator[None]:
+        """Keep that many idle connections, each of which has carried a byte there and back."""
+        command = [self.program, "hold", str(way.tcp), str(connections)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                assert process.stdout.readline() == "{}\n"
+                yield
+            finally:
+                process.stdin.close()
+
+
+@contextmanager
+def ways(load: Load, folder: Path, connections: int) -> Iterator[Mapping[str, Way]]:
+    """Start the backend and each proxy, the latter with room for that many connections."""
+    with ExitStack() as running:
+        running.enter_context(_server([load.program, "serve", BACKEND], BACKEND))
+        found = {"direct": Way(BACKEND, BACKEND)}
+        for name, port, options in (("haproxy", 7002, ""), ("haproxy, splice", 7003, SPLICE)):
+            file = folder / f"{port}.cfg"
+            file.write_text(
+                HAPROXY.format(connections=connections, options=options, port=port, backend=BACKEND)
+            )
+            pid = running.enter_context(_server(["haproxy", "-db", "-f", file], port))
+            found[name] = Way(port, None, pid)
+        found["svcnet"] = running.enter_context(_svcnet())
+        yield found
+
+
+@contextmanager
+def _svcnet() -> Iterator[Way]:
+    command = [sys.executable, "-m", "tests.bench.userspace_serving", str(BACKEND)]
+    with _process(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        tcp, udp = map(int, process.stdout.readline().split())
+        yield Way(tcp, udp, process.pid)
+
+
+@contextmanager
+def _server(command: list[object], port: int) -> Iterator[int]:
+    """Run a server; it is there when it takes connections at a port. Yields its process id."""
+    with _process(command) as process:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            assert process.poll() is None, f"{command} has ended"
+            assert time.monotonic() < deadline, f"{command} does not listen"
+            with suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            time.sleep(0.05)
+        yield process.pid
+
+
+@contextmanager
+def _process(command: list[object], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([str(word) for word in command], text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()

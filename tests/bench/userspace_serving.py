@@ -1,0 +1,24 @@
+"""svcnet's proxy in a process of its own, for the benchmark: one TCP and one UDP service.
+
+Arguments: the backend's port, for both. When it serves it prints the two proxy ports.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from svcnet.executors.userspace import Proxy, raise_file_limit
+from svcnet.renderers.userspace.table import Backend
+from tests.executors.userspace.backends import DNS, WEB, port, service, table
+
+
+def main(backend: str) -> None:
+    raise_file_limit()
+    server = Backend("127.0.0.1", int(backend))
+    proxy = Proxy(table(service(server), service(server, name=DNS)), address="127.0.0.1")
+    print(port(proxy, WEB), port(proxy, DNS), flush=True)
+    proxy.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
