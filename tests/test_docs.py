@@ -9,13 +9,15 @@
 
 Pages run in a copy of ``examples/``. A block below ``<!-- kernel -->`` needs root: its
 page runs once more, as a kernel test in a network namespace, with that block. One below
-``<!-- ipvs -->`` needs a kernel that has IPVS: its page runs so in the guest.
+``<!-- ipvs -->`` needs a kernel that has IPVS: its page runs so in the guest. What a block
+starts in the background goes on until the page ends, and no longer.
 """
 
 import doctest
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -112,11 +114,11 @@ def namespace() -> Iterator[tuple[str, ...]]:
 def test_golden_file(golden: Path, folder: Path) -> None:
     mode = golden.name.split(".")[1]
     command = f"svcnet render {golden.parent.relative_to(ROOT)} --mode {mode} --check {golden}"
-    assert shell([command], ()) == [""]
+    assert shell([command]) == [""]
 
 
 def test_pictures_show_the_graph(folder: Path) -> None:
-    [text] = shell(["svcnet graph examples/my-service --output dot"], ())
+    [text] = shell(["svcnet graph examples/my-service --output dot"])
     picture = (ROOT / "docs/explanation/my-service.svg").read_text("utf-8")
     labels = re.findall(r'label="(.*?)"', text)
     words = {word for label in labels for word in re.split(r"\s|\\n", label)}
@@ -126,19 +128,31 @@ def test_pictures_show_the_graph(folder: Path) -> None:
 
 def run(page: Iterable[Block], inside: tuple[str, ...] = ()) -> None:
     namespace: dict[str, object] = {"__name__": "__main__"}
-    for block in page:
-        if block.language == "python":
-            run_python(block, namespace)
-        elif block.language == "console":
-            run_console(block, inside)
-        elif block.language == "yaml":
-            assert all(document is not None for document in yaml.safe_load_all(block.body))
-            if block.file:
-                Path(block.file).write_text(block.body, "utf-8")
-        else:
-            readme = block.page.name == "README.md"
-            known = block.language in ("text", "sh" if readme else "text")
-            assert known or block.language.startswith("{"), f"{block.language}: not run"
+    with process_group() as group:
+        for block in page:
+            if block.language == "python":
+                run_python(block, namespace)
+            elif block.language == "console":
+                run_console(block, inside, group)
+            elif block.language == "yaml":
+                assert all(document is not None for document in yaml.safe_load_all(block.body))
+                if block.file:
+                    Path(block.file).write_text(block.body, "utf-8")
+            else:
+                readme = block.page.name == "README.md"
+                known = block.language in ("text", "sh" if readme else "text")
+                assert known or block.language.startswith("{"), f"{block.language}: not run"
+
+
+@contextmanager
+def process_group() -> Iterator[int]:
+    """Yield a process group; all that is left of it at the end is killed."""
+    leader = subprocess.Popen(["sleep", "infinity"], process_group=0)
+    try:
+        yield leader.pid
+    finally:
+        os.killpg(leader.pid, signal.SIGKILL)
+        leader.wait()
 
 
 def run_python(block: Block, namespace: dict[str, object]) -> None:
@@ -155,18 +169,18 @@ def run_python(block: Block, namespace: dict[str, object]) -> None:
     assert not report, "".join(report)
 
 
-def run_console(block: Block, inside: tuple[str, ...]) -> None:
+def run_console(block: Block, inside: tuple[str, ...], group: int) -> None:
     _, *parts = COMMAND.split(block.body)
     commands, wanted = parts[::2], parts[1::2]
     assert commands, f"{title(block.page)}:{block.line}: no line starts with $"
     checker = doctest.OutputChecker()
-    for command, want, got in zip(commands, wanted, shell(commands, inside), strict=True):
+    for command, want, got in zip(commands, wanted, shell(commands, inside, group), strict=True):
         if not checker.check_output(want, got, OPTIONS):
             example = doctest.Example(command, want)
             pytest.fail(command + checker.output_difference(example, got, OPTIONS), pytrace=False)
 
 
-def shell(commands: list[str], inside: tuple[str, ...]) -> list[str]:
+def shell(commands: list[str], inside: tuple[str, ...] = (), group: int | None = None) -> list[str]:
     """Run commands in one shell; return what each printed, standard error included."""
     script = "".join(
         f"{command}\nstatus=$?; echo '{END}'; (exit $status)\n" for command in commands
@@ -179,5 +193,6 @@ def shell(commands: list[str], inside: tuple[str, ...]) -> list[str]:
         text=True,
         check=False,
         timeout=60,
+        process_group=group,
     )
     return done.stdout.split(f"{END}\n")[:-1]
