@@ -25,9 +25,9 @@ AT_ONCE = 1 << 20
 PIPE_SIZE = 1 << 20
 """The largest pipe that needs no privilege (pipe(7), pipe-max-size).
 
-What counts is its number of slots: each holds a fragment of what a socket received, up to
-32 KiB but often less. With a quarter of them a turn moved less, and a GB took up to twice
-the CPU time; a slow receiver's bytes are bounded by AT_ONCE with either.
+Of the sizes from 64 KiB on it took the least CPU time for a GB. A pipe has a slot for each
+page of its size, and a slot holds a fragment of what a socket received: up to 32 KiB, but
+often less. What a slow receiver leaves is bounded by AT_ONCE with any size.
 """
 
 SPARE_PIPES = 16
