@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from select import EPOLLHUP
 
@@ -149,7 +150,8 @@ class Proxy:
     def _drain(self, seconds: float) -> None:
         for worker in self._workers:
             self.loop.unwatch(worker.fileno())
-            worker.drain(seconds)
+            with suppress(ApplyError):  # it has ended already
+                worker.drain(seconds)
         self._engine.drain(seconds, lambda: self.on_end(None))
 
     def _lost(self, _mask: int) -> None:
@@ -165,10 +167,13 @@ class Proxy:
         before, after = self._table.services, table.services
         changed = [config for name, config in after.items() if differ(before.get(name), config)]
         fresh = self._bind(table, changed)
-        for number, worker in enumerate(self._workers, start=1):
-            worker.apply([_change(config, fresh, number) for config in changed])
-        self._engine.apply([_change(config, fresh, 0) for config in changed])
-        self._steer(changed)
+        try:
+            for number, worker in enumerate(self._workers, start=1):
+                worker.apply([_change(config, fresh, number) for config in changed])
+            self._engine.apply([_change(config, fresh, 0) for config in changed])
+            self._steer(changed)
+        except OSError as error:
+            raise ApplyError(f"the proxy cannot follow: {error.strerror}") from None
         gone = [config for name, config in before.items() if name not in after]
         for config in (*changed, *gone):
             self._retire(before.get(config.name), after.get(config.name))

@@ -179,8 +179,12 @@ def connect(proxy: Proxy, name: FragmentName = WEB, role: Role = "cluster") -> s
 
 
 def ask(proxy: Proxy, name: FragmentName = WEB, role: Role = "cluster") -> str:
-    """Return the name of the server that answers a new connection, empty if none does."""
-    with connect(proxy, name, role) as sock, sock.makefile("r") as lines, suppress(OSError):
+    """Return the name of the server that answers a new connection, empty if it is reset."""
+    with (
+        suppress(ConnectionResetError),
+        connect(proxy, name, role) as sock,
+        sock.makefile("r") as lines,
+    ):
         return lines.readline().strip()
     return ""
 

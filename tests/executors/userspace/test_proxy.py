@@ -155,9 +155,7 @@ def test_only_what_changed_is_touched() -> None:
     with running(table(*services, first=35_000)) as proxy:
         descriptors = {path.name for path in Path("/proc/self/fd").iterdir()}
         changed = [service(name=names[0]), *services[1:]]
-        before = time.perf_counter()
         proxy.update(table(*changed, first=35_000))
-        assert time.perf_counter() - before < 1
         assert {path.name for path in Path("/proc/self/fd").iterdir()} == descriptors
         with pytest.raises(ConnectionRefusedError):
             connect(proxy, names[0])

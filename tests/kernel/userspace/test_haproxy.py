@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
@@ -97,14 +97,14 @@ def wait_for(table: ProxyTable) -> None:
 def ask(table: ProxyTable, role: Role = "cluster", client: str = CLIENTS[0]) -> bytes:
     """Return what a client gets that comes to a listener; nothing if it is turned away."""
     port = next(port for name, port in table.ports.items() if name.role == role)
-    with socket.create_connection(("127.0.0.1", port), LIMIT, (client, 0)) as connection:
-        found = b""
-        try:
-            while data := connection.recv(4096):
-                found += data
-        except ConnectionResetError:
-            pass
-        return found
+    found = b""
+    with (
+        suppress(ConnectionResetError),  # which may come before the connection is reported
+        socket.create_connection(("127.0.0.1", port), LIMIT, (client, 0)) as connection,
+    ):
+        while data := connection.recv(4096):
+            found += data
+    return found
 
 
 def test_turns_and_a_dead_endpoint(tmp_path: Path) -> None:

@@ -316,6 +316,22 @@ def test_workers_serve_one_service(folder: Path) -> None:
     assert not stats.exists()
 
 
+def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
+    """Connections that would be waited for are reset, in every process, and the rules go."""
+    running = Running(folder, "--workers", "2", "--drain", "60")
+    held = [socket.create_connection((CLUSTER_IP["IPv4"], 80), 5) for _ in range(10)]
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.stderr is not None
+    while "ending" not in running.process.stderr.readline():
+        pass
+    running.end()
+    assert running.process.returncode == 0
+    for sock in held:
+        with sock, suppress(ConnectionResetError):
+            received(sock)
+    assert "KUBE-" not in rules()
+
+
 def test_a_lost_rule_is_put_back_with_the_next_change(folder: Path, servers: list[Server]) -> None:
     """When rules were flushed, the next reading writes them anew and says so."""
     with serving(folder) as running:
