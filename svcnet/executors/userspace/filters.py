@@ -1,7 +1,7 @@
 """Socket filters: programs that the kernel runs on what arrives at a socket.
 
 They drop what a Service's rules would drop, without an answer and before a connection
-exists. Programs are classic BPF (linux/filter.h), which needs no privilege.
+exists. Programs are classic BPF (linux/filter.h).
 """
 
 from __future__ import annotations

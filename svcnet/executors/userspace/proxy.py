@@ -97,10 +97,13 @@ class Proxy:
         self._bound: dict[ListenerName, BoundPort] = {}
         self._taken: set[tuple[str, int]] = set()
         self._table = ProxyTable(table.settings)
+        self._draining: set[Engine | Worker] = set()
         self.on_end: Callable[[ApplyError | None], None] = lambda _failure: None
         self.loop = loop or Loop()
         make_engine = partial(Engine, family=table.family, udp_idle=udp_idle, udp_flows=udp_flows)
-        self._workers = [Worker(make_engine) for _ in range(workers - 1)]
+        self._workers: list[Worker] = []
+        for _ in range(workers - 1):
+            self._workers.append(Worker(make_engine, self._workers))
         self._engine = make_engine(self.loop)
         for worker in self._workers:
             self.loop.watch(worker.fileno(), EPOLLHUP, self._lost)
@@ -148,11 +151,24 @@ class Proxy:
         return self.loop.call(lambda: self._drain(drain))
 
     def _drain(self, seconds: float) -> None:
+        if not self._draining:
+            self._draining = {self._engine, *self._workers}
+            for worker in self._workers:
+                self.loop.rehandle(worker.fileno(), EPOLLHUP, partial(self._worker_ended, worker))
         for worker in self._workers:
-            self.loop.unwatch(worker.fileno())
-            with suppress(ApplyError):  # it has ended already
-                worker.drain(seconds)
-        self._engine.drain(seconds, lambda: self.on_end(None))
+            if worker in self._draining:
+                with suppress(ApplyError):  # it is ending already
+                    worker.drain(seconds)
+        self._engine.drain(seconds, lambda: self._ended(self._engine))
+
+    def _worker_ended(self, worker: Worker, _mask: int) -> None:
+        self.loop.unwatch(worker.fileno())
+        self._ended(worker)
+
+    def _ended(self, part: Engine | Worker) -> None:
+        self._draining.discard(part)
+        if not self._draining:
+            self.on_end(None)
 
     def _lost(self, _mask: int) -> None:
         self.on_end(ApplyError("a worker process of the proxy has ended: the proxy stops"))
@@ -161,7 +177,9 @@ class Proxy:
         """End every connection that is left, and wait for the worker processes."""
         self._engine.release()
         for worker in self._workers:
-            worker.end()
+            worker.hang_up()
+        for worker in self._workers:
+            worker.wait()
 
     def _follow(self, table: ProxyTable) -> ProxyTable:
         before, after = self._table.services, table.services

@@ -33,11 +33,13 @@ _HEADER = struct.Struct("!II")
 class Worker:
     """The proxy's end of a worker process."""
 
-    def __init__(self, make_engine: Callable[[Loop], Engine]) -> None:
+    def __init__(self, make_engine: Callable[[Loop], Engine], earlier: Sequence[Worker]) -> None:
         self._channel, theirs = socket.socketpair()
         self.pid = os.fork()
         if not self.pid:
-            self._channel.close()
+            # A copy of the proxy's ends would keep other workers from hearing of its end.
+            for worker in (self, *earlier):
+                worker.hang_up()
             _serve(make_engine, theirs)
         theirs.close()
 
@@ -58,11 +60,14 @@ class Worker:
         """Have the worker close its listeners, and end when its connections have."""
         self._ask("drain", seconds)
 
-    def end(self) -> None:
+    def hang_up(self) -> None:
+        """Say no more; a worker that does not drain then ends."""
+        self._channel.close()
+
+    def wait(self) -> None:
         """Wait until the process has ended."""
         with suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
-        self._channel.close()
 
     def _apply(self, changes: Sequence[Change]) -> None:
         roles = [tuple(change.sockets) for change in changes]

@@ -184,6 +184,32 @@ def test_the_end_waits_for_connections() -> None:
     server.close()
 
 
+def test_the_end_waits_for_every_process() -> None:
+    """Connections of each worker go on while the proxy drains, and a second word ends them."""
+    server = Server(echo)
+    proxy = Proxy(table(service(server.backend)), address="127.0.0.1", workers=3)
+    thread = threading.Thread(target=proxy.run)
+    thread.start()
+    socks = [connect(proxy) for _ in range(30)]
+    for sock in socks:
+        sock.sendall(b"x")
+        assert sock.recv(1) == b"x"
+    proxy.stop(drain=60).result()
+    for sock in socks[:25]:
+        sock.close()
+    time.sleep(0.5)
+    for sock in socks[25:]:
+        sock.sendall(b"y")
+        assert sock.recv(1) == b"y"
+    proxy.stop(drain=0).result()
+    thread.join(10)
+    assert not thread.is_alive()
+    for sock in socks[25:]:
+        with sock, pytest.raises(ConnectionResetError):
+            sock.recv(1)
+    server.close()
+
+
 def test_draining_is_bounded() -> None:
     """A connection that does not end is reset when the time to drain is up."""
     server = Server(echo)
@@ -294,7 +320,7 @@ def test_workers_agree_on_affinity(three: list[Server]) -> None:
 
 def test_a_lost_worker_ends_the_proxy(three: list[Server]) -> None:
     """A worker that was killed is an error of the whole proxy: its share would hang."""
-    proxy = Proxy(table(service(three[0].backend)), address="127.0.0.1", workers=2)
-    threading.Timer(0.2, lambda: os.kill(proxy._workers[0].pid, signal.SIGKILL)).start()
+    proxy = Proxy(table(service(three[0].backend)), address="127.0.0.1", workers=4)
+    threading.Timer(0.2, lambda: os.kill(proxy._workers[1].pid, signal.SIGKILL)).start()
     with pytest.raises(ApplyError, match="worker process"):
         proxy.run()

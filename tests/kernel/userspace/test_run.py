@@ -120,7 +120,10 @@ class Running:
     def end(self, number: int = signal.SIGTERM) -> str:
         """Send a signal, wait for the end, and return what was printed to standard error."""
         self.process.send_signal(number)
-        return self.process.communicate(timeout=20)[1]
+        try:
+            return self.process.communicate(timeout=20)[1]
+        finally:
+            self.process.kill()
 
 
 @contextmanager
