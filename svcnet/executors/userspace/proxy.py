@@ -258,8 +258,9 @@ class Proxy:
     def _release(self, leaving: Sequence[ListenerName], token: object) -> None:
         gone = [n for n in leaving if n in self._bound and self._bound[n].leaving is token]
         changes = [Change(name.service_port, None, closed=(name.role,)) for name in gone]
-        for worker in self._workers:
-            worker.apply(changes)
+        with suppress(ApplyError):  # a lost worker is heard of by other ways
+            for worker in self._workers:
+                worker.apply(changes)
         self._engine.apply(changes)
         for name in gone:
             self._give_back(name, self._bound.pop(name).port)

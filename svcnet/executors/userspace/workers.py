@@ -11,6 +11,7 @@ import pickle
 import signal
 import socket
 import struct
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from select import EPOLLIN
@@ -122,6 +123,8 @@ def _serve(make_engine: Callable[[Loop], Engine], channel: socket.socket) -> Non
         engine.release()
         loop.release()
         status = 0
+    except Exception:
+        traceback.print_exc()  # a bug, which would be silent here
     finally:
         # The parent's memory is not ours to tear down.
         os._exit(status)
