@@ -47,16 +47,14 @@ from svcnet.renderers.ipvs.messages import (
     Zero,
 )
 from svcnet.renderers.ipvs.wire import (
+    RefusedRequest,
+    answers,
     decode,
     encode,
     encode_all,
     encode_family_request,
     parse_acknowledgements,
-    parse_config,
-    parse_dests,
     parse_family,
-    parse_info,
-    parse_services,
 )
 
 little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="golden bytes")
@@ -126,7 +124,7 @@ def test_timeouts_there_and_back(timeouts: Timeouts) -> None:
     """Decoding what was encoded gives the same timeouts."""
     message = encode(SetConfig(timeouts), FAMILY)
     assert list(decode(message)) == [timeouts]
-    assert parse_config([message]) == timeouts
+    assert list(answers([message])) == [timeouts]
 
 
 WEB = Service("10.96.0.10", 80)
@@ -292,11 +290,8 @@ def test_a_service_is_one_thing() -> None:
 
 
 READERS: tuple[Callable[[Iterable[bytes]], object], ...] = (
-    lambda datagrams: list(parse_services(datagrams)),
-    lambda datagrams: list(parse_dests(datagrams)),
+    lambda datagrams: list(answers(datagrams)),
     lambda datagrams: list(parse_acknowledgements(datagrams)),
-    parse_config,
-    parse_info,
     parse_family,
 )
 SAMPLES = tuple(encode(message, FAMILY) for message, _ in GOLDEN)
@@ -366,16 +361,18 @@ def test_a_refused_list_raises() -> None:
     """What the kernel refuses, or ends half way, is an OSError with its errno."""
     refused = message_of(2, number(-errno.EPERM) + bytes(16))
     cut = encode(NewService(WEB), FAMILY) + message_of(3, number(-errno.EINTR))
-    for read in (parse_services, parse_dests):
-        with pytest.raises(PermissionError):
-            list(read([refused]))
-        with pytest.raises(InterruptedError):
-            list(read([cut]))
-    for read_one in (parse_config, parse_info, parse_family):
-        with pytest.raises(PermissionError):
-            read_one([refused])
-        with pytest.raises(ValueError, match="in the answer"):
-            read_one([message_of(2, number(0) + bytes(16))])
+    with pytest.raises(RefusedRequest) as caught:
+        list(answers([refused]))
+    assert caught.value.errno == errno.EPERM
+    with pytest.raises(RefusedRequest) as caught:
+        list(answers([cut]))
+    assert caught.value.errno == errno.EINTR
+    with pytest.raises(RefusedRequest) as caught:
+        parse_family([refused])
+    assert caught.value.errno == errno.EPERM
+    with pytest.raises(ValueError, match="in the answer"):
+        parse_family([message_of(2, number(0) + bytes(16))])
+    assert list(answers([message_of(2, number(0) + bytes(16))])) == []
     assert list(decode(message_of(3, b""))) == [Done(9)]
 
 
@@ -414,10 +411,11 @@ def test_family_and_info() -> None:
     family = attribute(2, b"IPVS\0") + attribute(1, number(0x1C, 2))
     assert parse_family([message_of(0x10, b"\x01\x02\0\0" + family)]) == 0x1C
     info = attribute(1, number(0x010201)) + attribute(2, number(4096))
-    assert parse_info([message_of(FAMILY, b"\x0e\x01\0\0" + info)]) == Info((1, 2, 1), 4096)
+    assert list(answers([message_of(FAMILY, b"\x0e\x01\0\0" + info)])) == [Info((1, 2, 1), 4096)]
     missing = message_of(2, number(-errno.ENOENT) + bytes(16))
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(RefusedRequest) as caught:
         parse_family([missing])
+    assert caught.value.errno == errno.ENOENT
 
 
 def test_a_cut_answer_about_the_family() -> None:

@@ -7,7 +7,7 @@ of encoded messages at once and to be told only of those that it refuses.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from errno import ENOENT, ESRCH
 from os import strerror
 from types import TracebackType
@@ -15,8 +15,6 @@ from types import TracebackType
 from svcnet.errors import ApplyError
 from svcnet.renderers.ipvs import wire
 from svcnet.renderers.ipvs.messages import (
-    Acknowledgement,
-    Done,
     GetConfig,
     GetDest,
     GetService,
@@ -129,20 +127,14 @@ class IPVS:
         except OSError as error:
             raise _cannot(error) from None
 
-    def _ask(self, message: Message) -> Iterable[object]:
-        """Return the replies to a question, up to the one that ends them."""
+    def _ask(self, message: Message) -> list[object]:
+        """Return the replies to a question."""
         self.sent += 1
-        found: list[object] = []
         try:
             self._socket.send(wire.encode(message, self._family))
-            while True:
-                for reply in wire.decode(self._socket.recv(_DATAGRAM)):
-                    if not isinstance(reply, Acknowledgement | Done):
-                        found.append(reply)
-                    elif reply.errno:
-                        raise Refused(message, reply.errno)
-                    else:
-                        return found
+            return list(wire.answers(iter(lambda: self._socket.recv(_DATAGRAM), None)))
+        except wire.RefusedRequest as error:
+            raise Refused(message, error.errno or 0) from None
         except OSError as error:
             raise _cannot(error) from None
 

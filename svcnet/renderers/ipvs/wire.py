@@ -318,6 +318,10 @@ def _timeouts(timeouts: Timeouts) -> bytes:
     )
 
 
+class RefusedRequest(OSError):  # noqa: N818  (what the kernel said, not a fault of ours)
+    """The kernel's own no, with its errno; other OSErrors are the socket's."""
+
+
 def decode(datagram: bytes) -> Iterator[Reply]:
     """Yield what one received datagram says; it may hold several netlink messages.
 
@@ -339,30 +343,17 @@ def decode(datagram: bytes) -> Iterator[Reply]:
             raise ValueError(f"an incomplete message from IPVS: {error!r}") from error
 
 
-def parse_services(datagrams: Iterable[bytes]) -> Iterator[ObservedService]:
-    """Yield the services in the answer to ``GetService``; OSError if the kernel refused."""
-    return (reply for reply in _replies(datagrams) if isinstance(reply, ObservedService))
+def answers(datagrams: Iterable[bytes]) -> Iterator[Reply]:
+    """Yield the replies to one question, up to the message that ends them.
 
-
-def parse_dests(datagrams: Iterable[bytes]) -> Iterator[ObservedDest]:
-    """Yield the destinations in the answer to ``GetDest``; OSError if the kernel refused."""
-    return (reply for reply in _replies(datagrams) if isinstance(reply, ObservedDest))
-
-
-def parse_config(datagrams: Iterable[bytes]) -> Timeouts:
-    """Return the answer to ``GetConfig``; OSError if refused, ValueError if there is none."""
-    for reply in _replies(datagrams):
-        if isinstance(reply, Timeouts):
-            return reply
-    raise ValueError("no timeouts in the answer")
-
-
-def parse_info(datagrams: Iterable[bytes]) -> Info:
-    """Return the answer to ``GetInfo``; OSError if refused, ValueError if there is none."""
-    for reply in _replies(datagrams):
-        if isinstance(reply, Info):
-            return reply
-    raise ValueError("no version in the answer")
+    Raises :class:`RefusedRequest` for what the kernel refused or ended half way.
+    """
+    for datagram in datagrams:
+        for reply in decode(datagram):
+            if isinstance(reply, Acknowledgement | Done):
+                _raise_for(reply)
+                return
+            yield reply
 
 
 def parse_acknowledgements(datagrams: Iterable[bytes]) -> Iterator[Acknowledgement]:
@@ -376,7 +367,8 @@ def parse_acknowledgements(datagrams: Iterable[bytes]) -> Iterator[Acknowledgeme
 def parse_family(datagrams: Iterable[bytes]) -> int:
     """Return IPVS's id from the answer to :func:`encode_family_request`.
 
-    Raises OSError (ENOENT) where the kernel has no IPVS, ValueError if there is no answer.
+    Raises RefusedRequest (ENOENT) where the kernel has no IPVS, ValueError if there is no
+    answer.
     """
     for datagram in datagrams:
         for kind, flags, sequence, body in _messages(datagram):
@@ -393,20 +385,10 @@ def parse_family(datagrams: Iterable[bytes]) -> int:
     raise ValueError("no family in the answer")
 
 
-def _replies(datagrams: Iterable[bytes]) -> Iterator[Reply]:
-    """Decode until the end of what was asked for; raise what the kernel refused."""
-    for datagram in datagrams:
-        for reply in decode(datagram):
-            if isinstance(reply, Acknowledgement | Done):
-                _raise_for(reply)
-                return
-            yield reply
-
-
 def _raise_for(answer: Acknowledgement | Done) -> None:
     if answer.errno:
         text = answer.text if isinstance(answer, Acknowledgement) else ""
-        raise OSError(answer.errno, text or strerror(answer.errno))
+        raise RefusedRequest(answer.errno, text or strerror(answer.errno))
 
 
 def _messages(datagram: bytes) -> Iterator[tuple[int, int, int, bytes]]:
