@@ -38,7 +38,10 @@ python_use_unqualified_type_names = True
 nitpicky = True
 # Names of Python itself and of libraries, which these pages do not describe.
 nitpick_ignore_regex = [
-    ("py:.*", r"(collections|fractions|functools|io|os|pathlib|typing|types)\..*"),
+    (
+        "py:.*",
+        r"(_socket|collections|concurrent|fractions|functools|io|os|pathlib|time|typing|types)\..*",
+    ),
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
     # A named tuple keeps the name of an alias that stands for a few texts.
     ("py:class", "Family|Role|SetType"),

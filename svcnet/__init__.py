@@ -146,14 +146,23 @@ def apply(artifact: RestoreText | IPVSTables, *, dry_run: bool = False) -> Repor
 
     Needs root (CAP_NET_ADMIN) in the network namespace that is meant. Raises
     :class:`svcnet.errors.ApplyError` when the machine refuses. Iptables rules are then
-    what they were before; in mode ipvs what is served goes on being served.
+    what they were before; in mode ipvs what is served goes on being served. A proxy table
+    is a UsageError: it is served by a process that goes on running,
+    :class:`svcnet.executors.userspace.NodeProxy`.
     """
     from svcnet.renderers.iptables import RestoreText
+    from svcnet.renderers.ipvs import IPVSTables
 
     if isinstance(artifact, RestoreText):
         from svcnet.executors.iptables import apply as apply_iptables
 
         return apply_iptables(artifact, dry_run=dry_run)
-    from svcnet.executors.ipvs import apply as apply_ipvs
+    if isinstance(artifact, IPVSTables):
+        from svcnet.executors.ipvs import apply as apply_ipvs
 
-    return apply_ipvs(artifact, dry_run=dry_run)
+        return apply_ipvs(artifact, dry_run=dry_run)
+    from svcnet.errors import UsageError
+
+    raise UsageError(
+        "a proxy table is not applied but served: svcnet.executors.userspace.NodeProxy"
+    )

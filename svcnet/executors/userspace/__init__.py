@@ -5,7 +5,6 @@
 
 from svcnet.executors.userspace.inquiries import Inquiries
 from svcnet.executors.userspace.limits import raise_file_limit
-from svcnet.executors.userspace.loop import Loop
 from svcnet.executors.userspace.node import NodeProxy
 from svcnet.executors.userspace.proxy import Proxy, serve
 from svcnet.executors.userspace.rules import RulesReport, change, install, remove
@@ -14,7 +13,6 @@ from svcnet.executors.userspace.statistics import BackendCounts, Snapshot, Stati
 __all__ = [
     "BackendCounts",
     "Inquiries",
-    "Loop",
     "NodeProxy",
     "Proxy",
     "RulesReport",

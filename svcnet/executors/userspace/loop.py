@@ -29,7 +29,7 @@ class Loop:
     """One epoll instance with its handlers and timers.
 
     ``now`` is the time of :func:`time.monotonic` at which the current events were read.
-    All but :meth:`call` is for the thread that runs the loop.
+    All but ``call`` is for the thread that runs the loop.
     """
 
     def __init__(self) -> None:
