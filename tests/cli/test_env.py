@@ -136,3 +136,99 @@ def test_wrong_requests(args: tuple[str, ...]) -> None:
     result = svcnet(*args, stdin=SERVICES)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Traceback" not in result.stderr
+
+
+POD = """
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: shop}
+spec:
+  initContainers:
+    - name: setup
+  containers:
+    - name: app
+      env:
+        - {name: DB_SERVICE_HOST, value: "$(KUBERNETES_SERVICE_HOST)\\ntouch owned"}
+        - {name: DB_PORT, valueFrom: {secretKeyRef: {name: a, key: b}}}
+        - {name: ODD, value: "odd"}
+      envFrom: [{configMapRef: {name: c}}]
+"""
+
+
+def test_a_pod_says_namespace_and_links() -> None:
+    """--pod reads the Pod's namespace and enableServiceLinks."""
+    text = svcnet("--pod", "client", stdin=SERVICES + POD).stdout
+    assert "export DB_SERVICE_HOST=10.96.0.11\n" in text
+    none = (SERVICES + POD).replace("spec:\n  init", "spec:\n  enableServiceLinks: false\n  init")
+    text = svcnet("--pod", "client", stdin=none).stdout
+    assert "export KUBERNETES_SERVICE_HOST=10.96.0.1\n" in text
+    assert "DB_" not in text
+
+
+@pytest.mark.parametrize("output", ["shell", "dotenv", "kubectl"])
+def test_overrides_are_comments(output: str) -> None:
+    """Each text form tells what a container sets itself, on lines that mean nothing."""
+    result = svcnet("--pod", "client", "--output", output, stdin=SERVICES + POD)
+    args = ("--namespace", "shop", "--output", output)
+    bare = svcnet(*args, stdin=SERVICES).stdout
+    assert result.stdout == bare + (
+        "# container app sets DB_PORT by valueFrom\n"
+        "# container app sets DB_SERVICE_HOST to '10.96.0.1\\ntouch owned'\n"
+        "# container app has envFrom, which may replace any of these\n"
+    )
+
+
+def test_overrides_in_json() -> None:
+    """The document has a list of overrides for each container."""
+    result = svcnet("--pod", "client", "--output", "json", stdin=SERVICES + POD)
+    assert json.loads(result.stdout)["containers"] == [
+        {"name": "setup", "envFrom": False, "overrides": []},
+        {
+            "name": "app",
+            "envFrom": True,
+            "overrides": [
+                {"name": "DB_PORT", "value": None},
+                {"name": "DB_SERVICE_HOST", "value": "10.96.0.1\ntouch owned"},
+            ],
+        },
+    ]
+
+
+def test_the_size_of_containers() -> None:
+    """With --pod, sizes are those of each container's whole environment."""
+    long = POD.replace("odd", "x" * 32 * os.sysconf("SC_PAGE_SIZE"))
+    result = svcnet("--pod", "client", "--size", stdin=SERVICES + long)
+    assert "container setup: 15 variables\n" in result.stdout
+    assert "container app: 16 variables\n" in result.stdout
+    assert result.stderr.startswith("warning: container app: ODD takes ")
+    assert svcnet("--pod", "client", "--size", stdin=SERVICES + POD).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--pod", "nobody"), "the input has no Pod 'nobody'\n"),
+        (
+            ("--pod", "client", "--namespace", "default"),
+            "the input has no Pod 'client' in namespace 'default'\n",
+        ),
+        (
+            ("--pod", "client", "--no-service-links"),
+            "whether there are service links is said by the Pod that --pod names\n",
+        ),
+    ],
+)
+def test_a_pod_that_cannot_be_told(args: tuple[str, ...], message: str) -> None:
+    """A Pod that is not there, or is told twice what it says itself, is an error."""
+    result = svcnet(*args, stdin=SERVICES + POD)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", message)
+
+
+def test_pods_of_one_name() -> None:
+    """Where two namespaces have a Pod of the name, --namespace must say which is meant."""
+    two = SERVICES + POD + POD.replace("namespace: shop", "namespace: test")
+    result = svcnet("--pod", "client", stdin=two)
+    assert result.exit_code == 2
+    assert result.stderr == "say --namespace: the input has Pods shop/client, test/client\n"
+    assert svcnet("--pod", "client", "--namespace", "shop", stdin=two).exit_code == 0

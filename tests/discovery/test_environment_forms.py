@@ -166,6 +166,8 @@ def test_bytes_are_counted_and_not_characters() -> None:
     """A character of three bytes counts three."""
     size = size_of({"A": "日本", "B": ""}, Limits(100))
     assert (size.count, size.total, size.longest) == (2, 9 + 3 + 2 * LIMITS.pointer, 9)
+    # The kubelet makes U+FFFD of a surrogate without its other half.
+    assert size_of({"A": "\ud800"}, LIMITS) == size_of({"A": "\ufffd"}, LIMITS)
 
 
 def test_an_empty_environment() -> None:

@@ -3,7 +3,12 @@
 They are set once, when a container starts: it never sees a Service that comes later.
 """
 
-from svcnet.discovery.environment.forms import dotenv, env_list, shell
+from svcnet.discovery.environment.containers import (
+    ContainerEnvironment,
+    Override,
+    pod_environment,
+)
+from svcnet.discovery.environment.forms import dotenv, env_list, notes, shell
 from svcnet.discovery.environment.size import Limits, Size, size_of
 from svcnet.discovery.environment.variables import (
     Collision,
@@ -15,14 +20,18 @@ from svcnet.discovery.environment.variables import (
 
 __all__ = [
     "Collision",
+    "ContainerEnvironment",
     "Environment",
     "Limits",
+    "Override",
     "Size",
     "Variable",
     "dotenv",
     "env_list",
     "environment",
     "is_readable",
+    "notes",
+    "pod_environment",
     "shell",
     "size_of",
 ]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from svcnet.discovery.environment.containers import ContainerEnvironment
 from svcnet.discovery.environment.variables import is_readable
 
 # What needs no quotes in any dialect of .env files. Of the values that the kubelet sets for
@@ -54,6 +55,24 @@ def env_list(variables: Mapping[str, str]) -> str:
     ]
     text: str = yaml.safe_dump({"env": listed}, sort_keys=False, width=float("inf"))
     return text
+
+
+def notes(containers: Iterable[ContainerEnvironment]) -> str:
+    """Return comments on what containers set themselves; each form may have them."""
+    return _lines(f"# {_printable(note)}" for one in containers for note in _notes(one))
+
+
+def _notes(container: ContainerEnvironment) -> Iterator[str]:
+    for override in container.overrides:
+        value = "by valueFrom" if override.value is None else f"to {override.value!r}"
+        yield f"container {container.name} sets {override.replaced.name} {value}"
+    if container.env_from:
+        yield f"container {container.name} has envFrom, which may replace any of these"
+
+
+def _printable(text: str) -> str:
+    """Return `text` on one line, whatever it holds: a comment ends where its line ends."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _lines(lines: Iterable[str]) -> str:

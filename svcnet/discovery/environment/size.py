@@ -5,7 +5,6 @@ Source of the rules: ``bprm_stack_limits`` and ``copy_strings`` in fs/exec.c of 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from attrs import frozen
@@ -57,7 +56,8 @@ class Size:
 def size_of(variables: Mapping[str, str], limits: Limits) -> Size:
     """Return the size of an environment: each string, the NUL at its end, and a pointer to it."""
     lengths = {
-        name: len(os.fsencode(name)) + len(os.fsencode(value)) + len("=\0")
+        # A lone surrogate is as long as the replacement character that the kubelet makes of it.
+        name: len(f"{name}={value}\0".encode("utf-8", "surrogatepass"))
         for name, value in variables.items()
     }
     longest = max(lengths, key=lengths.__getitem__, default="")
