@@ -119,7 +119,7 @@ def test_kubectl_takes_both_forms(tmp_path: Path) -> None:
         ["kubectl", "label", "--local", "-f", whole, "-o", "json", "a=b"],
     ):
         done = subprocess.run(
-            command, input=dotenv(variables), capture_output=True, text=True, check=True
+            command, input=dotenv(variables) + "# A=b\n", capture_output=True, text=True, check=True
         )
         env = json.loads(done.stdout)["spec"]["containers"][0]["env"]
         assert {item["name"]: item["value"] for item in env} == variables
