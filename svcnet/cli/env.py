@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PAGES_OF_A_STRING = 32
 """MAX_ARG_STRLEN in pages, from include/uapi/linux/binfmts.h."""
 
+MOST_BYTES = 6 * 1024**2
+"""What Linux allows at most, whatever the stack's limit (fs/exec.c); sysconf does not know it."""
+
 
 @frozen
 class Told:
@@ -182,7 +185,7 @@ def _limits() -> Limits:
     from svcnet.discovery.environment import Limits
 
     return Limits(
-        total=os.sysconf("SC_ARG_MAX"),
+        total=min(os.sysconf("SC_ARG_MAX"), MOST_BYTES),
         string=PAGES_OF_A_STRING * os.sysconf("SC_PAGE_SIZE"),
         pointer=struct.calcsize("P"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,23 @@ from pathlib import Path
 
 import pytest
 import yaml
+from attrs import evolve
 from dotenv import dotenv_values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcnet.discovery.environment import Limits, dotenv, env_list, shell, size_of
+from svcnet.discovery.environment import (
+    ContainerEnvironment,
+    Limits,
+    Override,
+    Variable,
+    dotenv,
+    env_list,
+    notes,
+    shell,
+    size_of,
+)
+from svcnet.models import NamespacedName
 
 HOSTILE = {
     "APOSTROPHES": "it's '' \"",
@@ -61,6 +74,17 @@ def evaluated(text: str, folder: Path, interpreter: str) -> dict[str, str]:
 def test_a_shell_gets_exactly_the_values(interpreter: str, tmp_path: Path) -> None:
     """A real shell evaluates the commands to the same values, and runs nothing in them."""
     assert evaluated(shell(HOSTILE), tmp_path, interpreter) == HOSTILE
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["variables.sh"]
+
+
+def test_a_shell_passes_over_notes(tmp_path: Path) -> None:
+    """What a container's value holds stays in the comment that tells of it."""
+    overrides = tuple(
+        Override(Variable("A", "", NamespacedName("shop", "a")), value)
+        for value in (*HOSTILE.values(), "\ntouch owned\n")
+    )
+    text = notes([ContainerEnvironment("app", overrides, env_from=True, values={})])
+    assert evaluated(shell({"A": "1"}) + text, tmp_path, "sh") == {"A": "1"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["variables.sh"]
 
 
@@ -125,13 +149,20 @@ def test_kubectl_takes_both_forms(tmp_path: Path) -> None:
         assert {item["name"]: item["value"] for item in env} == variables
 
 
-LIMITS = Limits(total=os.sysconf("SC_ARG_MAX"), string=32 * os.sysconf("SC_PAGE_SIZE"))
+MIB = 1024**2
+_, HARD_LIMIT = resource.getrlimit(resource.RLIMIT_STACK)
+LIMITS = Limits(2 * MIB, string=32 * os.sysconf("SC_PAGE_SIZE"))
 
 
-def starts(variables: dict[str, str]) -> bool:
-    """Return whether the kernel starts a program with this environment."""
+def starts(variables: dict[str, str], stack: int = 8 * MIB) -> bool:
+    """Return whether the kernel starts a program with this environment, and a limit of stack."""
     try:
-        subprocess.run(["/bin/true"], env=variables, check=True)
+        subprocess.run(
+            ["/bin/true"],
+            env=variables,
+            check=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_STACK, (stack, HARD_LIMIT)),
+        )
     except OSError as error:
         if error.errno != errno.E2BIG:
             raise
@@ -139,17 +170,21 @@ def starts(variables: dict[str, str]) -> bool:
     return True
 
 
-def test_size_is_what_execve_counts() -> None:
-    """With the arguments counted alike, the kernel refuses one byte more than ARG_MAX."""
+@pytest.mark.parametrize(("stack", "total"), [(2, 0.5), (8, 2), (16, 4), (64, 6)])
+def test_size_is_what_execve_counts(stack: int, total: float) -> None:
+    """The kernel takes a quarter of the stack's limit, 6 MiB at most, and not one byte more."""
+    if HARD_LIMIT != resource.RLIM_INFINITY and stack * MIB > HARD_LIMIT:
+        pytest.skip("the stack's limit may not be raised here")
+    limits = evolve(LIMITS, total=int(total * MIB))
     # The program's name is there as the file's and as argument 0, with a pointer to it.
-    program = 2 * len("/bin/true\0") + LIMITS.pointer
-    variables = {f"V{number:03}": "x" * 100_000 for number in range(LIMITS.total // 101_000)}
+    program = 2 * len("/bin/true\0") + limits.pointer
+    variables = {f"V{number:03}": "x" * 100_000 for number in range(limits.total // 101_000)}
     variables["LAST"] = ""
-    room = LIMITS.total - size_of(variables, LIMITS).total - program
-    assert 4096 < room < LIMITS.string
+    room = limits.total - size_of(variables, limits).total - program
+    assert 4096 < room < limits.string
     # What the kernel itself adds is less than a page.
-    assert starts({**variables, "LAST": "x" * (room - 4096)})
-    assert not starts({**variables, "LAST": "x" * (room + 1)})
+    assert starts({**variables, "LAST": "x" * (room - 4096)}, stack * MIB)
+    assert not starts({**variables, "LAST": "x" * (room + 1)}, stack * MIB)
 
 
 @pytest.mark.parametrize(("more", "expected"), [(0, True), (1, False)])

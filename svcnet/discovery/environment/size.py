@@ -18,8 +18,8 @@ class Limits:
     """What a kernel allows, in bytes.
 
     ``total`` is for all arguments and variables together (ARG_MAX; Linux: a quarter of the
-    stack's limit), ``string`` for one ``NAME=value`` and its end (MAX_ARG_STRLEN, 32 pages).
-    ``pointer`` is the length of a pointer.
+    stack's limit, and at most 6 MiB), ``string`` for one ``NAME=value`` and its end
+    (MAX_ARG_STRLEN, 32 pages). ``pointer`` is the length of a pointer.
     """
 
     total: int

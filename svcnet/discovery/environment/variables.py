@@ -63,8 +63,10 @@ class Environment:
             for collision in self.collisions
             for lost in collision.lost
         ]
-        for origin in dict.fromkeys(v.origin for v in self.unreadable):
-            name = next(v.name for v in self.unreadable if v.origin == origin)
+        first: dict[NamespacedName, str] = {}
+        for variable in self.unreadable:
+            first.setdefault(variable.origin, variable.name)
+        for origin, name in first.items():
             found.append(_warning(origin, f"no shell can read variables named like {name!r}"))
         return tuple(found)
 
