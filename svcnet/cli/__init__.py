@@ -11,7 +11,7 @@ import click
 from svcnet import __version__
 from svcnet.errors import SvcnetError
 
-VERBS = ("apply", "cleanup", "graph", "probe", "render", "run")
+VERBS = ("apply", "cleanup", "env", "graph", "probe", "render", "run")
 
 
 class Verbs(click.Group):

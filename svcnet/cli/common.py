@@ -46,12 +46,19 @@ class Inputs:
         return [self.view(one) for one in (FAMILIES if family == "both" else [family])]
 
 
+def manifest_options(function: Function) -> Function:
+    """Add PATH… and --strict, which every verb has that reads manifests."""
+    paths = click.argument("paths", nargs=-1, metavar="[PATH]...")
+    strict = click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+    return paths(strict(function))
+
+
 def input_options(function: Function) -> Function:
     """Add PATH… and the options that say what to make rules from, and for which node."""
     file = click.Path(path_type=Path)
+    function = manifest_options(function)
     for decorate in reversed(
         [
-            click.argument("paths", nargs=-1, metavar="[PATH]..."),
             click.option(
                 "--mode",
                 type=click.Choice(MODES),
@@ -60,7 +67,6 @@ def input_options(function: Function) -> Function:
             click.option("--config", type=file, help="A KubeProxyConfiguration file."),
             click.option("--node", default="", help="The node to make rules for."),
             click.option("--host", type=file, help="Host facts, as printed by svcnet probe."),
-            click.option("--strict", is_flag=True, help="Treat warnings as errors."),
         ]
     ):
         function = decorate(function)
@@ -162,14 +168,20 @@ def load_manifests(paths: tuple[str, ...], strict: bool) -> Loaded:
     from svcnet.sources import load
 
     loaded = load(paths or ("-",), stdin=sys.stdin.buffer)
-    if strict and loaded.warnings:
-        raise InputError(evolve(warning, severity="error") for warning in loaded.warnings)
-    for warning in loaded.warnings:
-        click.echo(str(warning), err=True)
+    tell_warnings(loaded.warnings, strict)
     if loaded.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
         click.echo(f"passed over: {kinds}", err=True)
     return loaded
+
+
+def tell_warnings(warnings: Iterable[Diagnostic], strict: bool) -> None:
+    """Print warnings to standard error; with `strict`, raise them."""
+    found = list(warnings)
+    if strict and found:
+        raise InputError(evolve(warning, severity="error") for warning in found)
+    for warning in found:
+        click.echo(str(warning), err=True)
 
 
 def tell_unsupported(problems: Iterable[UnsupportedPort], strict: bool) -> None:

@@ -20,16 +20,20 @@ from svcnet.models.endpoints import (
     Endpoints,
     EndpointSlice,
     EndpointSubset,
+    TargetRef,
 )
 from svcnet.models.family import IPFamily
 from svcnet.models.host import Host
 from svcnet.models.node import Node
+from svcnet.models.pod import Container, ContainerPort, EnvVar, Pod
 from svcnet.models.service import LoadBalancerIngress, Service, ServiceCIDR, ServicePort
 from svcnet.models.state import ClusterState, NamespacedName
 
 __all__ = [
     "ClusterState",
     "ConntrackConfiguration",
+    "Container",
+    "ContainerPort",
     "DetectLocalConfiguration",
     "Endpoint",
     "EndpointAddress",
@@ -37,6 +41,7 @@ __all__ = [
     "EndpointSlice",
     "EndpointSubset",
     "Endpoints",
+    "EnvVar",
     "Host",
     "IPFamily",
     "IPTablesConfiguration",
@@ -46,7 +51,9 @@ __all__ = [
     "NFTablesConfiguration",
     "NamespacedName",
     "Node",
+    "Pod",
     "Service",
     "ServiceCIDR",
     "ServicePort",
+    "TargetRef",
 ]

@@ -24,12 +24,23 @@ class EndpointPort:
 
 
 @frozen
+class TargetRef:
+    """The object behind an endpoint, a Pod nearly always; ``uid`` may be empty."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+    kind: str = "Pod"
+
+
+@frozen
 class Endpoint:
     """One endpoint of a slice.
 
     ``addresses`` keep the text they were written with, because the reference prints
-    that. ``zone_hints`` are the names in ``hints.forZones``. Absent conditions have
-    their meaning already: ready and serving true, terminating false.
+    that. ``zone_hints`` and ``node_hints`` are the names in ``hints.forZones`` and
+    ``hints.forNodes``. Absent conditions have their meaning already: ready and serving
+    true, terminating false.
     """
 
     addresses: tuple[str, ...]
@@ -40,6 +51,8 @@ class Endpoint:
     zone: str = ""
     zone_hints: tuple[str, ...] = ()
     hostname: str = ""
+    node_hints: tuple[str, ...] = ()
+    target_ref: TargetRef | None = None
 
 
 @frozen
@@ -47,7 +60,7 @@ class EndpointSlice:
     """A slice of the endpoints of the Service that its kubernetes.io/service-name label names.
 
     ``ipvs_weight`` is the annotation ``svcnet.io/ipvs-weight``: the weight of each of the
-    slice's endpoints in IPVS mode, 0 for no new connections.
+    slice's endpoints in IPVS mode, 0 for no new connections; ``annotations`` are the others.
     """
 
     namespace: str
@@ -58,6 +71,7 @@ class EndpointSlice:
     endpoints: tuple[Endpoint, ...] = ()
     labels: Mapping[str, str] = field(factory=dict)
     ipvs_weight: int = 1
+    annotations: Mapping[str, str] = field(factory=dict)
 
 
 @frozen
@@ -67,6 +81,7 @@ class EndpointAddress:
     ip: str
     node_name: str = ""
     hostname: str = ""
+    target_ref: TargetRef | None = None
 
 
 @frozen
@@ -87,6 +102,7 @@ class Endpoints:
     subsets: tuple[EndpointSubset, ...] = ()
     labels: Mapping[str, str] = field(factory=dict)
     ipvs_weight: int = 1
+    annotations: Mapping[str, str] = field(factory=dict)
 
     def as_slices(self) -> tuple[EndpointSlice, ...]:
         """Return the slices that mirror this object: one a subset and IP family.
@@ -123,4 +139,5 @@ def _mirrored(address: EndpointAddress, ready: bool) -> Endpoint:
         ready=ready,
         serving=ready,
         hostname=address.hostname,
+        target_ref=address.target_ref,
     )

@@ -12,6 +12,7 @@ from svcnet.models.family import IPFamily, family_of
 Protocol = Literal["TCP", "UDP", "SCTP"]
 ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
 TrafficPolicy = Literal["Cluster", "Local"]
+TrafficDistribution = Literal["", "PreferClose", "PreferSameZone", "PreferSameNode"]
 
 SCHEDULER_ANNOTATION = "svcnet.io/ipvs-scheduler"
 """The annotation of a Service that chooses its IPVS scheduler."""
@@ -77,6 +78,7 @@ class Service:
     external_traffic_policy: TrafficPolicy = "Cluster"
     health_check_node_port: int = 0
     publish_not_ready_addresses: bool = False
+    traffic_distribution: TrafficDistribution = ""
     selector: Mapping[str, str] = field(factory=dict)
     labels: Mapping[str, str] = field(factory=dict)
     annotations: Mapping[str, str] = field(factory=dict)

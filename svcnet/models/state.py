@@ -10,6 +10,7 @@ from immutables import Map
 
 from svcnet.models.endpoints import Endpoints, EndpointSlice
 from svcnet.models.node import Node
+from svcnet.models.pod import Pod
 from svcnet.models.service import Service, ServiceCIDR
 
 
@@ -25,7 +26,7 @@ class NamespacedName(NamedTuple):
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
-ClusterObject: TypeAlias = Service | EndpointSlice | Endpoints | Node | ServiceCIDR
+ClusterObject: TypeAlias = Service | EndpointSlice | Endpoints | Pod | Node | ServiceCIDR
 SlicesByName: TypeAlias = Map[str, EndpointSlice]
 
 
@@ -43,6 +44,7 @@ class ClusterState:
     services: Map[NamespacedName, Service] = Map()
     slices: Map[NamespacedName, SlicesByName] = Map()
     endpoints: Map[NamespacedName, Endpoints] = Map()
+    pods: Map[NamespacedName, Pod] = Map()
     nodes: Map[str, Node] = Map()
     service_cidrs: Map[str, ServiceCIDR] = Map()
     slice_owners: Map[NamespacedName, NamespacedName] = Map()
@@ -53,6 +55,7 @@ class ClusterState:
         services: dict[NamespacedName, Service] = {}
         slices: dict[NamespacedName, EndpointSlice] = {}
         endpoints: dict[NamespacedName, Endpoints] = {}
+        pods: dict[NamespacedName, Pod] = {}
         nodes: dict[str, Node] = {}
         service_cidrs: dict[str, ServiceCIDR] = {}
         for item in objects:
@@ -63,6 +66,8 @@ class ClusterState:
                     slices[NamespacedName(item.namespace, item.name)] = item
                 case Endpoints():
                     endpoints[NamespacedName(item.namespace, item.name)] = item
+                case Pod():
+                    pods[NamespacedName(item.namespace, item.name)] = item
                 case Node():
                     nodes[item.name] = item
                 case ServiceCIDR():
@@ -75,6 +80,7 @@ class ClusterState:
             services=Map(services),
             slices=Map({owner: Map(group) for owner, group in grouped.items()}),
             endpoints=Map(endpoints),
+            pods=Map(pods),
             nodes=Map(nodes),
             service_cidrs=Map(service_cidrs),
             slice_owners=Map(owners),
@@ -85,6 +91,7 @@ class ClusterState:
         for group in self.slices.values():
             yield from group.values()
         yield from self.endpoints.values()
+        yield from self.pods.values()
         yield from self.nodes.values()
         yield from self.service_cidrs.values()
 
@@ -103,7 +110,8 @@ class ClusterState:
         """Return the names of the Services whose rules a change of `objects` can change.
 
         Call it on the state *before* the change: a slice may move from one Service to
-        another. Nodes and ServiceCIDRs are not tied to a Service and add nothing here.
+        another. Pods make no rules by themselves, and Nodes and ServiceCIDRs are not tied
+        to a Service: they add nothing here.
         """
         names = set()
         for item in objects:
@@ -134,6 +142,9 @@ class ClusterState:
             case Endpoints():
                 key = NamespacedName(item.namespace, item.name)
                 return evolve(self, endpoints=self.endpoints.set(key, item))
+            case Pod():
+                key = NamespacedName(item.namespace, item.name)
+                return evolve(self, pods=self.pods.set(key, item))
             case Node():
                 return evolve(self, nodes=self.nodes.set(item.name, item))
             case ServiceCIDR():
@@ -149,6 +160,9 @@ class ClusterState:
             case Endpoints():
                 key = NamespacedName(item.namespace, item.name)
                 return evolve(self, endpoints=_drop(self.endpoints, key))
+            case Pod():
+                key = NamespacedName(item.namespace, item.name)
+                return evolve(self, pods=_drop(self.pods, key))
             case Node():
                 return evolve(self, nodes=_drop(self.nodes, item.name))
             case ServiceCIDR():

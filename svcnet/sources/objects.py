@@ -11,6 +11,7 @@ from svcnet.models.state import ClusterObject
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings, Place, Source
 from svcnet.sources.nodes import read_node
+from svcnet.sources.pods import read_pod
 from svcnet.sources.services import read_service, read_service_cidr
 from svcnet.sources.slices import read_endpoints, read_slice
 
@@ -18,6 +19,7 @@ API_VERSIONS = {
     "Service": ("v1",),
     "Endpoints": ("v1",),
     "Node": ("v1",),
+    "Pod": ("v1",),
     "EndpointSlice": ("discovery.k8s.io/v1",),
     "ServiceCIDR": (
         "networking.k8s.io/v1alpha1",
@@ -134,4 +136,6 @@ def read_object(kind: str, document: Fields) -> ClusterObject:
         return read_service(document, namespace, name)
     if kind == "EndpointSlice":
         return read_slice(document, namespace, name)
+    if kind == "Pod":
+        return read_pod(document, namespace, name)
     return read_endpoints(document, namespace, name)

@@ -24,6 +24,7 @@ from svcnet.sources.fields import NAMES, Fields, is_name, shown
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 POLICIES = ("Cluster", "Local")
+DISTRIBUTIONS = ("", "PreferClose", "PreferSameZone", "PreferSameNode")
 DAY = 86400
 
 
@@ -52,6 +53,7 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
         external_traffic_policy=_external_policy(spec, kind),
         health_check_node_port=spec.integer("healthCheckNodePort", 0, 65535),
         publish_not_ready_addresses=spec.boolean("publishNotReadyAddresses", False),
+        traffic_distribution=spec.choice("trafficDistribution", DISTRIBUTIONS, ""),
         selector=spec.string_map("selector"),
         labels=metadata.string_map("labels"),
         annotations=annotations,

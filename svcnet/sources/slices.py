@@ -8,6 +8,7 @@ pkg/apis/core/validation, Kubernetes v1.30.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from svcnet.models import (
@@ -17,6 +18,7 @@ from svcnet.models import (
     Endpoints,
     EndpointSlice,
     EndpointSubset,
+    TargetRef,
 )
 from svcnet.models.endpoints import WEIGHT_ANNOTATION
 from svcnet.models.family import IPFamily
@@ -48,6 +50,7 @@ def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
         endpoints=tuple([_endpoint(document, i, item, kind) for i, item in enumerate(listed)]),
         labels=labels,
         ipvs_weight=_weight(metadata),
+        annotations=_annotations(metadata),
     )
 
 
@@ -63,6 +66,12 @@ def _weight(metadata: Fields) -> int:
         metadata.error_at(("annotations", WEIGHT_ANNOTATION), message)
         return 1
     return int(text)
+
+
+def _annotations(metadata: Fields) -> Mapping[str, str]:
+    """Return the annotations but for the weight."""
+    found = metadata.string_map("annotations")
+    return {key: text for key, text in found.items() if key != WEIGHT_ANNOTATION}
 
 
 def _ports(document: Fields) -> tuple[EndpointPort, ...]:
@@ -108,10 +117,30 @@ def _endpoint(document: Fields, index: int, item: Any, kind: str) -> Endpoint:
     )
     if not plain:
         return _unusual_endpoint(_fields(document, index, item), kind)
-    if not conditions:
-        return Endpoint((addresses[0],), node or "", zone=zone or "")
-    ready, serving, terminating = _conditions(document, index, item)
-    return Endpoint((addresses[0],), node or "", ready, serving, terminating, zone or "")
+    target = item.get("targetRef")
+    if target:
+        target = _target_ref(_fields(document, index, item))
+    ready, serving, terminating = True, True, False
+    if conditions:
+        ready, serving, terminating = _conditions(document, index, item)
+    return Endpoint(
+        (addresses[0],),
+        node or "",
+        ready,
+        serving,
+        terminating,
+        zone or "",
+        target_ref=target or None,
+    )
+
+
+def _target_ref(endpoint: Fields) -> TargetRef | None:
+    """Return the object that an endpoint or address names, None if it names none."""
+    target = endpoint.mapping("targetRef")
+    if not target.data.get("name"):
+        return None
+    namespace, name = target.string("namespace"), target.string("name")
+    return TargetRef(namespace, name, target.string("uid"), target.string("kind"))
 
 
 def _fields(document: Fields, index: int, item: Any) -> Fields:
@@ -167,6 +196,8 @@ def _unusual_endpoint(fields: Fields, kind: str) -> Endpoint:
         zone=fields.string("zone"),
         zone_hints=tuple(zone.string("name") for zone in hints.mappings("forZones")),
         hostname=hostname,
+        node_hints=tuple(node.string("name") for node in hints.mappings("forNodes")),
+        target_ref=_target_ref(fields),
     )
 
 
@@ -198,12 +229,14 @@ def _why_not(text: str, kind: str) -> str:
 
 def read_endpoints(document: Fields, namespace: str, name: str) -> Endpoints:
     """Return the Endpoints object that `document` describes."""
+    metadata = document.mapping("metadata")
     return Endpoints(
         namespace=namespace,
         name=name,
         subsets=tuple(_subset(subset) for subset in document.mappings("subsets")),
-        labels=document.mapping("metadata").string_map("labels"),
-        ipvs_weight=_weight(document.mapping("metadata")),
+        labels=metadata.string_map("labels"),
+        ipvs_weight=_weight(metadata),
+        annotations=_annotations(metadata),
     )
 
 
@@ -230,5 +263,6 @@ def _subset_addresses(subset: Fields, key: str) -> list[EndpointAddress]:
         reason = why_not_external(address)
         if reason:
             item.error("ip", f"{address} {reason}")
-        found.append(EndpointAddress(address, item.string("nodeName"), item.string("hostname")))
+        node, hostname = item.string("nodeName"), item.string("hostname")
+        found.append(EndpointAddress(address, node, hostname, _target_ref(item)))
     return found

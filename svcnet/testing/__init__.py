@@ -5,7 +5,7 @@ plan the way a kernel would, without one: enough to see that they are well forme
 they leave behind.
 """
 
-from svcnet.testing.builders import make_node, make_service, make_slice
+from svcnet.testing.builders import make_node, make_pod, make_service, make_slice
 from svcnet.testing.fake_iptables import BUILT_IN, SHARED, FakeIPTables, RestoreError
 from svcnet.testing.fake_ipvs import FakeIPVS
 
@@ -16,6 +16,7 @@ __all__ = [
     "FakeIPVS",
     "RestoreError",
     "make_node",
+    "make_pod",
     "make_service",
     "make_slice",
 ]

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from svcnet.models import (
+    Container,
+    ContainerPort,
     Endpoint,
     EndpointPort,
     EndpointSlice,
     Node,
+    Pod,
     Service,
     ServicePort,
 )
@@ -53,6 +56,24 @@ def make_slice(
 def _endpoint(text: str) -> Endpoint:
     address, _, node = text.partition("@")
     return Endpoint((address,), node_name=node)
+
+
+def make_pod(name: str = "web-1", *addresses: str, **fields: Any) -> Pod:
+    """Return a ready Pod in ``shop``, labelled ``app: web``, whose port ``http`` is 8080.
+
+    It has the address 10.244.1.5 unless `addresses` are given; `fields` replace any.
+    """
+    defaults: dict[str, Any] = {
+        "namespace": "shop",
+        "uid": f"uid-of-{name}",
+        "labels": {"app": "web"},
+        "node_name": "node-a",
+        "phase": "Running",
+        "pod_ips": addresses or ("10.244.1.5",),
+        "ready": True,
+        "containers": (Container("app", (ContainerPort(8080, "http"),)),),
+    }
+    return Pod(name=name, **(defaults | fields))
 
 
 def make_node(name: str = "node-a", *addresses: str, zone: str = "", **fields: Any) -> Node:

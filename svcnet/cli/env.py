@@ -1,0 +1,191 @@
+"""``svcnet env``: the variables that containers get for Services."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import click
+from attrs import frozen
+
+from svcnet.cli.common import load_manifests, manifest_options, tell_warnings, write_output
+from svcnet.errors import Diagnostic, UsageError
+
+if TYPE_CHECKING:
+    from svcnet.discovery.environment import ContainerEnvironment, Environment, Limits
+    from svcnet.models import ClusterState, Pod
+
+PAGES_OF_A_STRING = 32
+"""MAX_ARG_STRLEN in pages, from include/uapi/linux/binfmts.h."""
+
+MOST_BYTES = 6 * 1024**2
+"""What Linux allows at most, whatever the stack's limit (fs/exec.c); sysconf does not know it."""
+
+
+@frozen
+class Told:
+    """What was asked for: the Services' variables, and the containers of a Pod if one is named."""
+
+    environment: Environment
+    containers: tuple[ContainerEnvironment, ...] = ()
+
+
+@click.command("env")
+@manifest_options
+@click.option("--namespace", help="That of the container; that of the Pod, else default.")
+@click.option(
+    "--no-service-links",
+    is_flag=True,
+    help="As enableServiceLinks: false of a Pod: only Service default/kubernetes is told.",
+)
+@click.option(
+    "--pod",
+    metavar="NAME",
+    help="Read namespace and enableServiceLinks from this Pod, and tell what its containers "
+    "set themselves, in comments.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["shell", "dotenv", "json", "kubectl"]),
+    help="Commands for sh (default); lines for docker --env-file and kubectl set env -; "
+    "a document that says which Service set what; or the field env of a container, in YAML.",
+)
+@click.option(
+    "--size",
+    is_flag=True,
+    help="Print only how much of ARG_MAX they take; with --pod, all variables of each container.",
+)
+def command(
+    paths: tuple[str, ...],
+    strict: bool,
+    namespace: str | None,
+    no_service_links: bool,
+    pod: str | None,
+    output: str | None,
+    size: bool,
+) -> None:
+    """Print the variables that the kubelet sets for the Services in PATH.
+
+    PATH is a file, a folder, or - for standard input, which is also the default.
+    Variables are those of a container that is started now, in the order of their names.
+    """
+    if size and output:
+        raise UsageError("--size prints sizes and no variables; leave out --output")
+    if pod is not None and no_service_links:
+        raise UsageError("whether there are service links is said by the Pod that --pod names")
+    state = load_manifests(paths, strict).state
+    told = _told(state, namespace, pod, service_links=not no_service_links)
+    mistyped = _emptiness(state, told.environment.namespace) if pod is None else ()
+    tell_warnings([*mistyped, *told.environment.warnings()], strict)
+    write_output(_sizes(told, strict) if size else _text(told, output or "shell"), None)
+
+
+def _told(
+    state: ClusterState, namespace: str | None, pod: str | None, *, service_links: bool
+) -> Told:
+    from svcnet.discovery.environment import environment, pod_environment
+
+    if pod is None:
+        return Told(environment(state, namespace or "default", service_links=service_links))
+    return Told(*pod_environment(state, _pod(state, namespace, pod)))
+
+
+def _pod(state: ClusterState, namespace: str | None, name: str) -> Pod:
+    """Return the Pod of this name, of whatever namespace if none is given."""
+    found = [
+        key for key in sorted(state.pods) if key.name == name and namespace in (None, key.namespace)
+    ]
+    if not found:
+        where = f" in namespace {namespace!r}" if namespace is not None else ""
+        raise UsageError(f"the input has no Pod {name!r}{where}")
+    if len(found) > 1:
+        raise UsageError(f"say --namespace: the input has Pods {', '.join(map(str, found))}")
+    return state.pods[found[0]]
+
+
+def _emptiness(state: ClusterState, namespace: str) -> Iterator[Diagnostic]:
+    """Yield a warning when no Service is in the namespace: its name may be mistyped."""
+    if all(service.namespace != namespace for service in state.services.values()):
+        yield _warning(f"no Service of the input is in namespace {namespace!r}")
+
+
+def _warning(message: str) -> Diagnostic:
+    return Diagnostic("", 0, "", "", message, "warning")
+
+
+def _text(told: Told, output: str) -> str:
+    from svcnet.discovery import environment as forms
+
+    if output == "json":
+        return _document(told)
+    variables = {variable.name: variable.value for variable in told.environment.variables}
+    write = {"shell": forms.shell, "dotenv": forms.dotenv, "kubectl": forms.env_list}[output]
+    return write(variables) + forms.notes(told.containers)
+
+
+def _document(told: Told) -> str:
+    document: dict[str, object] = {
+        "namespace": told.environment.namespace,
+        "variables": [
+            {"name": variable.name, "value": variable.value, "service": str(variable.origin)}
+            for variable in told.environment.variables
+        ],
+    }
+    if told.containers:
+        document["containers"] = [_container(container) for container in told.containers]
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _container(container: ContainerEnvironment) -> dict[str, object]:
+    """Return what a container sets itself; a value that valueFrom gives is null."""
+    return {
+        "name": container.name,
+        "envFrom": container.env_from,
+        "overrides": [
+            {"name": override.replaced.name, "value": override.value}
+            for override in container.overrides
+        ],
+    }
+
+
+def _sizes(told: Told, strict: bool) -> str:
+    """Return the sizes of the Services' variables, or of all that each container has."""
+    if not told.containers:
+        found = {variable.name: variable.value for variable in told.environment.variables}
+        return _size(found, "", strict)
+    return "".join(
+        _size(
+            {name: value or "" for name, value in container.values.items()},
+            f"container {container.name}: ",
+            strict,
+        )
+        for container in told.containers
+    )
+
+
+def _size(variables: Mapping[str, str], prefix: str, strict: bool) -> str:
+    from svcnet.discovery.environment import size_of
+
+    limits = _limits()
+    size = size_of(variables, limits)
+    tell_warnings((_warning(f"{prefix}{text}") for text in size.warnings(limits)), strict)
+    share = 100 * size.total / limits.total
+    return (
+        f"{prefix}{size.count} variables\n"
+        f"{prefix}{size.total} bytes of {limits.total} (ARG_MAX), {share:.1f} %\n"
+        f"{prefix}{size.longest} bytes of {limits.string} in the longest\n"
+    )
+
+
+def _limits() -> Limits:
+    """Return what this machine's kernel allows."""
+    from svcnet.discovery.environment import Limits
+
+    return Limits(
+        total=min(os.sysconf("SC_ARG_MAX"), MOST_BYTES),
+        string=PAGES_OF_A_STRING * os.sysconf("SC_PAGE_SIZE"),
+        pointer=struct.calcsize("P"),
+    )

@@ -1,0 +1,75 @@
+"""Pod (core/v1), as far as Services and what a container finds them by depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import field, frozen
+
+from svcnet.models.family import IPFamily, family_of
+from svcnet.models.service import Protocol
+
+PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
+
+
+@frozen
+class ContainerPort:
+    """One entry of a container's ``ports``; ``name`` is the empty string if it has none."""
+
+    port: int
+    name: str = ""
+    protocol: Protocol = "TCP"
+
+
+@frozen
+class EnvVar:
+    """One entry of a container's ``env``; ``value`` is None where ``valueFrom`` gives it."""
+
+    name: str
+    value: str | None = ""
+
+
+@frozen
+class Container:
+    """A container, or an init container; one of these runs on if ``restart_always``.
+
+    ``env_from`` says that ``envFrom`` adds variables whose names the Pod does not tell.
+    """
+
+    name: str
+    ports: tuple[ContainerPort, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    env_from: bool = False
+    restart_always: bool = False
+
+
+@frozen
+class Pod:
+    """A Pod, with the API server's defaults filled in.
+
+    ``pod_ips`` are canonical text, the primary one first. ``ready`` is whether the
+    condition Ready is True, ``deleting`` whether a deletion timestamp is set.
+    """
+
+    namespace: str
+    name: str
+    uid: str = ""
+    labels: Mapping[str, str] = field(factory=dict)
+    node_name: str = ""
+    phase: PodPhase = "Pending"
+    pod_ips: tuple[str, ...] = ()
+    hostname: str = ""
+    subdomain: str = ""
+    ready: bool = False
+    deleting: bool = False
+    enable_service_links: bool = True
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+
+    def ip(self, family: IPFamily) -> str:
+        """Return the first address of `family`, or the empty string when there is none."""
+        for address in self.pod_ips:
+            if family_of(address) == family:
+                return address
+        return ""
