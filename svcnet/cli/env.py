@@ -76,10 +76,15 @@ def command(
         raise UsageError("--size prints sizes and no variables; leave out --output")
     if pod is not None and no_service_links:
         raise UsageError("whether there are service links is said by the Pod that --pod names")
-    state = load_manifests(paths, strict).state
+    loaded = load_manifests(paths, strict)
+    state = loaded.state
     told = _told(state, namespace, pod, service_links=not no_service_links)
     mistyped = _emptiness(state, told.environment.namespace) if pod is None else ()
-    tell_warnings([*mistyped, *told.environment.warnings()], strict)
+    remarks = loaded.located(
+        (state.services[remark.service], ("metadata", "name"), remark.message)
+        for remark in told.environment.remarks()
+    )
+    tell_warnings([*mistyped, *remarks], strict)
     write_output(_sizes(told, strict) if size else _text(told, output or "shell"), None)
 
 

@@ -41,6 +41,20 @@ class Loaded:
     state: ClusterState = field(repr=False)
     skipped: Mapping[str, int]
     warnings: tuple[Diagnostic, ...]
+    _places: tuple[Place, ...] = field(repr=False)
+
+    def located(
+        self, remarks: Iterable[tuple[ClusterObject, tuple[str | int, ...], str]]
+    ) -> tuple[Diagnostic, ...]:
+        """Return remarks as warnings with files and lines.
+
+        A remark is one of ``objects``, the path of a field in it, and what to say of it.
+        """
+        places = {id(item): place for item, place in zip(self.objects, self._places, strict=True)}
+        findings = Findings()
+        for item, path, message in remarks:
+            findings.warning(places[id(item)], path, message)
+        return findings.diagnostics()
 
 
 def load(paths: Sequence[str | os.PathLike[str]], *, stdin: BinaryIO | None = None) -> Loaded:
@@ -77,7 +91,9 @@ def _load(sources: Iterable[Source], findings: Findings) -> Loaded:
         raise InputError(d for d in findings.diagnostics() if d.severity == "error")
     state = ClusterState.of(reading.objects)
     check_mistakes(located, state, findings)
-    return Loaded(tuple(reading.objects), state, reading.skipped, findings.diagnostics())
+    warnings = findings.diagnostics()
+    objects, places = tuple(reading.objects), tuple(reading.places)
+    return Loaded(objects, state, reading.skipped, warnings, places)
 
 
 def load_config(path: str | os.PathLike[str]) -> KubeProxyConfiguration:

@@ -77,11 +77,11 @@ def test_a_collision_is_a_warning() -> None:
     assert result.exit_code == 0
     assert "DB_SERVICE_PORT=3306\n" in result.stdout
     assert result.stderr.startswith(
-        "warning: Service shop/db-service: metadata.name: sets DB_SERVICE_PORT to "
+        "<stdin>:15: warning: Service shop/db-service: metadata.name: sets DB_SERVICE_PORT to "
     )
     strict = svcnet(*args, "--strict", stdin=SERVICES + CLASH)
     assert (strict.exit_code, strict.stdout) == (2, "")
-    assert strict.stderr.startswith("error: Service shop/db-service: metadata.name: ")
+    assert strict.stderr.startswith("<stdin>:15: error: Service shop/db-service: metadata.name: ")
 
 
 def test_a_namespace_without_services_is_a_warning() -> None:

@@ -151,7 +151,7 @@ def test_kubernetes_of_another_namespace_is_not_told() -> None:
 
 
 def test_a_collision_names_both_and_the_winner() -> None:
-    """``db`` and ``db-service`` both set DB_SERVICE_PORT: the warning says what becomes of it."""
+    """``db`` and ``db-service`` both set DB_SERVICE_PORT: the remark says what becomes of it."""
     found = environment(
         ClusterState.of(
             [
@@ -165,9 +165,9 @@ def test_a_collision_names_both_and_the_winner() -> None:
     [collision] = found.collisions
     assert collision.won.origin == NamespacedName("shop", "db")
     assert [variable.origin.name for variable in collision.lost] == ["db-service"]
-    [warning] = found.warnings()
-    assert str(warning) == (
-        "warning: Service shop/db-service: metadata.name: sets DB_SERVICE_PORT to "
+    [remark] = found.remarks()
+    assert str(remark) == (
+        "Service shop/db-service sets DB_SERVICE_PORT to "
         "'tcp://10.96.0.12:80', Service shop/db to '3306': shop/db wins here, "
         "and in a cluster any of them"
     )
@@ -203,13 +203,12 @@ def test_a_collision_across_namespaces() -> None:
 
 
 def test_names_that_no_shell_can_read() -> None:
-    """A Service name with a digit in front gives a warning, and names unchanged."""
+    """A Service name with a digit in front gives a remark, and names unchanged."""
     found = environment(ClusterState.of([make_service("1web")]), "shop")
     assert {variable.name[:5] for variable in found.unreadable} == {"1WEB_"}
-    [warning] = found.warnings()
-    assert str(warning) == (
-        "warning: Service shop/1web: metadata.name: "
-        "no shell can read variables named like '1WEB_PORT'"
+    [remark] = found.remarks()
+    assert str(remark) == (
+        "Service shop/1web sets variables that no shell can read, such as 1WEB_PORT"
     )
 
 
@@ -243,7 +242,7 @@ clashing = st.lists(
 def test_the_order_of_objects_means_nothing(
     found: list[Service], data: st.DataObject, links: bool
 ) -> None:
-    """Objects in any order, or added in any steps, give the same variables and warnings."""
+    """Objects in any order, or added in any steps, give the same variables and remarks."""
     other = data.draw(st.permutations(found))
     half = len(other) // 2
     first = environment(ClusterState.of(found), "shop", service_links=links)

@@ -88,7 +88,7 @@ def test_a_shell_passes_over_notes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["variables.sh"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(variables=environments)
 def test_a_shell_gets_any_value(
     variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory

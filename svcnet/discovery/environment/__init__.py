@@ -13,6 +13,7 @@ from svcnet.discovery.environment.size import Limits, Size, size_of
 from svcnet.discovery.environment.variables import (
     Collision,
     Environment,
+    Remark,
     Variable,
     environment,
     is_readable,
@@ -24,6 +25,7 @@ __all__ = [
     "Environment",
     "Limits",
     "Override",
+    "Remark",
     "Size",
     "Variable",
     "dotenv",

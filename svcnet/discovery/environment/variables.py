@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from attrs import field, frozen
 
-from svcnet.errors import Diagnostic
 from svcnet.models import ClusterState, NamespacedName, Service, ServicePort
 from svcnet.models.family import family_of
 from svcnet.models.service import HEADLESS
@@ -40,6 +39,17 @@ class Collision:
 
 
 @frozen
+class Remark:
+    """What is surely a mistake in the name of a Service."""
+
+    service: NamespacedName
+    message: str
+
+    def __str__(self) -> str:
+        return f"Service {self.service} {self.message}"
+
+
+@frozen
 class Environment:
     """What containers of one namespace are told about Services.
 
@@ -56,10 +66,10 @@ class Environment:
         """The variables whose names no shell can read."""
         return tuple(v for v in self.variables if not is_readable(v.name))
 
-    def warnings(self) -> tuple[Diagnostic, ...]:
-        """Return a warning for each collision, and one for each Service with unreadable names."""
+    def remarks(self) -> tuple[Remark, ...]:
+        """Return a remark for each collision, and one for each Service with unreadable names."""
         found = [
-            _warning(lost.origin, _contest(collision.won, lost))
+            Remark(lost.origin, _contest(collision.won, lost))
             for collision in self.collisions
             for lost in collision.lost
         ]
@@ -67,7 +77,7 @@ class Environment:
         for variable in self.unreadable:
             first.setdefault(variable.origin, variable.name)
         for origin, name in first.items():
-            found.append(_warning(origin, f"no shell can read variables named like {name!r}"))
+            found.append(Remark(origin, f"sets variables that no shell can read, such as {name}"))
         return tuple(found)
 
 
@@ -157,7 +167,3 @@ def _contest(won: Variable, lost: Variable) -> str:
         f"sets {lost.name} to {lost.value!r}, Service {won.origin} to {won.value!r}: "
         f"{won.origin} wins here, and in a cluster any of them"
     )
-
-
-def _warning(origin: NamespacedName, message: str) -> Diagnostic:
-    return Diagnostic("", 0, f"Service {origin}", "metadata.name", message, "warning")
