@@ -1,0 +1,1 @@
+"""How clients find Services, as pure functions of the models."""
