@@ -1,0 +1,110 @@
+"""One question to zones that are already made."""
+
+from __future__ import annotations
+
+from svcnet.discovery.dns.answer import Answer, Rcode
+from svcnet.discovery.dns.names import absolute, is_reverse, undashed
+from svcnet.discovery.dns.zones import Entry, Record, Zones
+
+MAX_CHAIN = 10
+
+
+def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
+    """Return the answer to a question; a name counts as absolute, in any case of letters.
+
+    `rdtype` is a record type's name such as ``AAAA``. Cost does not depend on the cluster.
+    """
+    name = absolute(name)
+    entry = zones.entries.get(name)
+    zone = zones.zone_of(name)
+    if zone is None:
+        return Answer("REFUSED", "the name is in none of the zones")
+    reverse = is_reverse(zone)
+    if entry is None and not reverse:
+        entry = _below_services(zones, name, zone) or _pod(zones, name, zone)
+    if entry is None:
+        return _nothing(zones, zone, "NXDOMAIN", "no record has this name")
+    if reverse and "PTR" in entry.records and rdtype != "PTR":
+        return _nothing(zones, zone, "NXDOMAIN", "a reverse zone has PTR records only")
+    if "CNAME" in entry.records and rdtype in ("A", "AAAA"):
+        return _chased(zones, zone, entry, rdtype)
+    found = entry.records.get(rdtype)
+    if found is None:
+        rule = f"{entry.rule}; it has no {rdtype} record"
+        return _nothing(zones, zone, "NOERROR", rule, entry.service)
+    return Answer(
+        "NOERROR",
+        entry.rule,
+        entry.service,
+        _named(found, name),
+        additional=_targets(zones, found) if rdtype == "SRV" else (),
+    )
+
+
+def _named(found: tuple[Record, ...], name: str) -> tuple[Record, ...]:
+    """Return records under the name that was asked, where that has two spellings."""
+    if found[0].name == name:
+        return found
+    return tuple(record._replace(name=name) for record in found)
+
+
+def _below_services(zones: Zones, name: str, zone: str) -> Entry | None:
+    """Return the entry of ``port.proto.service…``: underscores may be left out."""
+    port, _, rest = name.partition(".")
+    protocol, _, service = rest.partition(".")
+    below = f".svc.{zone}"
+    if not service.endswith(below) or service.removesuffix(below).count(".") != 1:
+        return None
+    port, protocol = port.removeprefix("_"), protocol.removeprefix("_")
+    return zones.entries.get(f"_{port}._{protocol}.{service}")
+
+
+def _pod(zones: Zones, name: str, zone: str) -> Entry | None:
+    """Return what the name of a Pod's address means under ``pods insecure``."""
+    below = f".pod.{zone}"
+    if zones.options.pods == "disabled" or not name.endswith(below):
+        return None
+    label, dot, namespace = name.removesuffix(below).partition(".")
+    address = undashed(label)
+    if not dot or address is None or namespace not in zones.namespaces:
+        return None
+    type = "AAAA" if ":" in address else "A"
+    record = Record(name, zones.options.ttl, type, address)
+    return Entry("pods insecure: the name says the address", "", {type: (record,)})
+
+
+def _chased(zones: Zones, zone: str, entry: Entry, rdtype: str) -> Answer:
+    """Follow an ExternalName inside the zone; what is outside is the resolver's to find."""
+    chain: list[Record] = []
+    current: Entry | None = entry
+    while current is not None and "CNAME" in current.records:
+        alias = current.records["CNAME"][0]
+        if alias in chain or len(chain) == MAX_CHAIN:
+            return _nothing(zones, zone, "NOERROR", "the chain of names has no end", entry.service)
+        chain.append(alias)
+        if zones.zone_of(alias.data) != zone:
+            return Answer("NOERROR", entry.rule, entry.service, tuple(chain))
+        current = zones.entries.get(alias.data)
+        if current is None:
+            current = _below_services(zones, alias.data, zone) or _pod(zones, alias.data, zone)
+    found = current.records.get(rdtype) if current is not None else None
+    if not found:
+        rule = f"{entry.rule}; {chain[-1].data} has no {rdtype} record"
+        return _nothing(zones, zone, "NOERROR", rule, entry.service)
+    addresses = _named(found, chain[-1].data)
+    return Answer("NOERROR", entry.rule, entry.service, (*chain, *addresses))
+
+
+def _targets(zones: Zones, found: tuple[Record, ...]) -> tuple[Record, ...]:
+    """Return the addresses of SRV targets."""
+    targets = dict.fromkeys(record.data.rpartition(" ")[2] for record in found)
+    return tuple(
+        record
+        for target in targets
+        for type in ("A", "AAAA")
+        for record in zones.entries[target].records.get(type, ())
+    )
+
+
+def _nothing(zones: Zones, zone: str, rcode: Rcode, rule: str, service: str = "") -> Answer:
+    return Answer(rcode, rule, service, authority=zones.entries[zone].records["SOA"])

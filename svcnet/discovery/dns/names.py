@@ -1,0 +1,64 @@
+"""Domain names as text, and addresses as names."""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+REVERSE = ("in-addr.arpa.", "ip6.arpa.")
+
+
+def absolute(name: str) -> str:
+    """Return a name in lower case and with its final dot."""
+    name = name.lower()
+    return name if name.endswith(".") else f"{name}."
+
+
+def within(name: str, zone: str) -> bool:
+    """Return whether `name` is `zone` or below it; both are absolute."""
+    return zone in (name, ".") or name.endswith(f".{zone}")
+
+
+def is_reverse(zone: str) -> bool:
+    """Return whether a zone is one of addresses."""
+    return any(within(zone, top) for top in REVERSE)
+
+
+def is_ip(text: str) -> bool:
+    """Return whether `text` is an address of either family."""
+    return packed(text) is not None
+
+
+def packed(text: str) -> bytes | None:
+    """Return the bytes of an address, None if it is none."""
+    try:
+        return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except (OSError, ValueError):
+        return None
+
+
+def reverse_name(address: str) -> str:
+    """Return the name whose PTR record leads from `address` to names."""
+    data = packed(address)
+    if data is None:
+        raise ValueError(f"{address!r} is no address")
+    if len(data) == 4:
+        return ".".join(str(octet) for octet in reversed(data)) + ".in-addr.arpa."
+    return ".".join(reversed(data.hex())) + ".ip6.arpa."
+
+
+def dashed(address: str) -> str:
+    """Return the label of an endpoint that has no hostname.
+
+    A label may not end in a dash, so CoreDNS gives such an IPv6 address a final 0.
+    """
+    label = address.replace(".", "-").replace(":", "-")
+    return f"{label}0" if label.endswith("-") else label
+
+
+def undashed(label: str) -> str | None:
+    """Return the address that the label of a Pod's name stands for, None if it is none."""
+    four = label.count("-") == 3 and "--" not in label
+    data = packed(label.replace("-", "." if four else ":"))
+    if data is None:
+        return None
+    return inet_ntop(AF_INET if len(data) == 4 else AF_INET6, data)

@@ -1,0 +1,53 @@
+"""Every record of a cluster by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from attrs import field, frozen
+
+from svcnet.discovery.dns.names import within
+from svcnet.discovery.dns.options import DNSOptions
+
+
+class Record(NamedTuple):
+    """One resource record of class IN; ``data`` is text as in a zone file."""
+
+    name: str
+    ttl: int
+    type: str
+    data: str
+
+
+@frozen
+class Entry:
+    """What is at one name: its records by type, and why it is there.
+
+    ``service`` is ``namespace/name``, or empty for what a zone has by itself. An entry
+    without records is an empty non-terminal: it exists, and so its answer is NODATA.
+    """
+
+    rule: str
+    service: str = ""
+    records: Mapping[str, tuple[Record, ...]] = field(factory=dict)
+
+
+@frozen
+class Zones:
+    """The zones of a state, indexed for :func:`lookup`; ``entries`` are by absolute name."""
+
+    options: DNSOptions
+    entries: Mapping[str, Entry]
+    namespaces: frozenset[str]
+
+    def zone_of(self, name: str) -> str | None:
+        """Return the smallest zone that has the absolute `name`, None if none does."""
+        found = [zone for zone in self.options.zones if within(name, zone)]
+        return max(found, key=len, default=None)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield every record, in the order of names."""
+        for name in sorted(self.entries):
+            for rrset in self.entries[name].records.values():
+                yield from rrset

@@ -1,0 +1,203 @@
+"""What names are answered, as the DNS specification and CoreDNS say."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svcnet.discovery.dns import Answer, DNSOptions, lookup, records
+from svcnet.errors import UsageError
+from svcnet.models import ClusterState, Endpoint, EndpointPort, ServicePort
+from svcnet.models.state import ClusterObject
+from svcnet.testing import make_service, make_slice
+from tests.strategies import services, slices
+
+HTTP = (ServicePort(80, "http"), ServicePort(53, "dns", "UDP"))
+STATE = ClusterState.of(
+    [
+        make_service("web", ports=HTTP, cluster_ips=("10.96.0.10", "fd00::10")),
+        make_slice("web", Endpoint(("10.244.1.5",))),
+        make_service("plain", "10.96.0.11", ports=(ServicePort(80),)),
+        make_service("db", ports=HTTP, cluster_ips=("None",)),
+        make_slice(
+            "db",
+            Endpoint(("10.244.1.6",), hostname="db-0"),
+            Endpoint(("10.244.1.7",), hostname="db-0"),
+            Endpoint(("10.244.1.8",)),
+            Endpoint(("10.244.1.9",), ready=False),
+        ),
+        make_slice("db", Endpoint(("fd00::",)), name="db-6"),
+        make_service("idle", cluster_ips=("None",), ports=()),
+        make_service("bare", cluster_ips=("None",), ports=()),
+        make_slice("bare", "10.244.1.6", ports=()),
+        make_service("out", type="ExternalName", cluster_ips=(), external_name="Example.com"),
+        make_service("ip", type="ExternalName", cluster_ips=(), external_name="192.0.2.1"),
+        make_service(
+            "in", type="ExternalName", cluster_ips=(), external_name="web.shop.svc.cluster.local"
+        ),
+        make_service(
+            "loop",
+            type="ExternalName",
+            cluster_ips=(),
+            external_name="loop.shop.svc.cluster.local",
+        ),
+    ]
+)
+SHOP = "shop.svc.cluster.local."
+
+
+def ask(name: str, rdtype: str = "A", options: DNSOptions | None = None) -> Answer:
+    return lookup(records(STATE, options), name.replace("SHOP", SHOP), rdtype)
+
+
+def data(answer: Answer) -> list[str]:
+    return [record.data for record in answer.answers]
+
+
+@pytest.mark.parametrize(
+    ("name", "rdtype", "expected"),
+    [
+        ("dns-version.cluster.local", "TXT", ['"1.1.0"']),
+        ("web.SHOP", "A", ["10.96.0.10"]),
+        ("WEB.Shop.SVC.cluster.LOCAL", "AAAA", ["fd00::10"]),
+        ("_http._tcp.web.SHOP", "SRV", [f"0 50 80 web.{SHOP}"]),
+        ("http.tcp.web.SHOP", "SRV", [f"0 50 80 web.{SHOP}"]),
+        ("_http._tcp.web.SHOP", "A", ["10.96.0.10"]),
+        ("web.SHOP", "SRV", [f"0 25 80 web.{SHOP}", f"0 25 53 web.{SHOP}"]),
+        ("plain.SHOP", "SRV", [f"0 100 80 plain.{SHOP}"]),
+        ("10-244-1-5.web.SHOP", "A", ["10.244.1.5"]),
+        ("db.SHOP", "A", ["10.244.1.6", "10.244.1.7", "10.244.1.8"]),
+        ("db.SHOP", "AAAA", ["fd00::"]),
+        ("db-0.db.SHOP", "A", ["10.244.1.6", "10.244.1.7"]),
+        ("10-244-1-8.db.SHOP", "A", ["10.244.1.8"]),
+        ("fd00--0.db.SHOP", "AAAA", ["fd00::"]),
+        (
+            *("_http._tcp.db.SHOP", "SRV"),
+            [f"0 25 8080 {host}.db.{SHOP}" for host in ("db-0", "10-244-1-8", "fd00--0")],
+        ),
+        ("bare.SHOP", "A", ["10.244.1.6"]),
+        ("10.0.96.10.in-addr.arpa", "PTR", [f"web.{SHOP}"]),
+        ("5.1.244.10.in-addr.arpa", "PTR", [f"10-244-1-5.web.{SHOP}"]),
+        ("6.1.244.10.in-addr.arpa", "PTR", [f"10-244-1-6.bare.{SHOP}", f"db-0.db.{SHOP}"]),
+        ("out.SHOP", "A", ["example.com."]),
+        ("out.SHOP", "CNAME", ["example.com."]),
+        ("in.SHOP", "A", [f"web.{SHOP}", "10.96.0.10"]),
+        ("in.SHOP", "CNAME", [f"web.{SHOP}"]),
+    ],
+)
+def test_answers(name: str, rdtype: str, expected: list[str]) -> None:
+    """Each kind of Service is answered with the records that CoreDNS has for it."""
+    assert data(ask(name, rdtype)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "rdtype", "rcode"),
+    [
+        ("cluster.local", "A", "NOERROR"),
+        ("svc.cluster.local", "A", "NOERROR"),
+        ("pod.cluster.local", "A", "NOERROR"),
+        ("SHOP", "A", "NOERROR"),
+        ("plain.SHOP", "AAAA", "NOERROR"),
+        ("web.SHOP", "MX", "NOERROR"),
+        ("web.SHOP", "SOA", "NOERROR"),
+        ("web.SHOP", "PTR", "NOERROR"),
+        ("bare.SHOP", "SRV", "NOERROR"),
+        ("out.SHOP", "SRV", "NOERROR"),
+        ("loop.SHOP", "A", "NOERROR"),
+        ("shop.pod.cluster.local", "A", "NXDOMAIN"),
+        ("none.svc.cluster.local", "A", "NXDOMAIN"),
+        ("none.SHOP", "A", "NXDOMAIN"),
+        ("none.SHOP", "TXT", "NXDOMAIN"),
+        ("idle.SHOP", "A", "NXDOMAIN"),
+        ("ip.SHOP", "A", "NXDOMAIN"),
+        ("a.out.SHOP", "A", "NXDOMAIN"),
+        ("10-244-1-9.db.SHOP", "A", "NXDOMAIN"),
+        ("_http._udp.web.SHOP", "SRV", "NXDOMAIN"),
+        ("a._http._tcp.web.SHOP", "SRV", "NXDOMAIN"),
+        ("web.shop.other.cluster.local", "A", "NXDOMAIN"),
+        ("*.SHOP", "A", "NXDOMAIN"),
+        ("9.1.244.10.in-addr.arpa", "PTR", "NXDOMAIN"),
+        ("5.1.244.10.in-addr.arpa", "A", "NXDOMAIN"),
+        ("10-0-0-1.shop.pod.cluster.local", "A", "NXDOMAIN"),
+    ],
+)
+def test_nothing(name: str, rdtype: str, rcode: str) -> None:
+    """A name that is not there is NXDOMAIN, a type that is not is NODATA; both have the SOA."""
+    answer = ask(name, rdtype)
+    assert (answer.rcode, answer.answers) == (rcode, ())
+    assert [record.type for record in answer.authority] == ["SOA"]
+
+
+def test_outside() -> None:
+    """A name outside all zones is refused."""
+    assert ask("example.com").rcode == "REFUSED"
+    assert ask("4.3.2.1.in-addr.arpa", "PTR", DNSOptions(("k.test",))).rcode == "REFUSED"
+
+
+def test_srv_has_its_targets_addresses() -> None:
+    """The additional section has both families of a target's addresses."""
+    found = ask("_http._tcp.web.SHOP", "SRV").additional
+    assert [(record.type, record.data) for record in found] == [
+        ("A", "10.96.0.10"),
+        ("AAAA", "fd00::10"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [("10-1-2-3", ["10.1.2.3"]), ("fd00--1", []), ("x-1-2-3", []), ("1-2-3", [])],
+)
+def test_pods_insecure(label: str, expected: list[str]) -> None:
+    """Under pods insecure, an address's name in a namespace that exists is that address."""
+    options = DNSOptions(pods="insecure")
+    assert data(ask(f"{label}.shop.pod.cluster.local", "A", options)) == expected
+    assert ask(f"{label}.none.pod.cluster.local", "A", options).rcode == "NXDOMAIN"
+    assert ask("shop.pod.cluster.local", "A", options).rcode == "NOERROR"
+
+
+def test_options() -> None:
+    """ignore empty_service, noendpoints and ttl do what they do in CoreDNS."""
+    empty = DNSOptions(ignore_empty_service=True)
+    assert ask("plain.SHOP", "A", empty).rcode == "NXDOMAIN"
+    assert data(ask("web.SHOP", "A", empty)) == ["10.96.0.10"]
+    assert ask("db.SHOP", "A", DNSOptions(noendpoints=True)).rcode == "NXDOMAIN"
+    assert ask("web.SHOP", "A", DNSOptions(ttl=30)).answers[0].ttl == 30
+
+
+@pytest.mark.parametrize("options", [{"ttl": 3601}, {"zones": ("ip6.arpa",)}])
+def test_wrong_options(options: dict[str, object]) -> None:
+    """A TTL out of range, or no forward zone, is an error of the user."""
+    with pytest.raises(UsageError):
+        DNSOptions(**options)  # type: ignore[arg-type]
+
+
+headless = services().map(
+    lambda service: evolve(service, type="ClusterIP", cluster_ips=("None",), ports=HTTP)
+)
+
+
+@given(st.lists(st.one_of(services(), headless, slices), max_size=8))
+def test_records_are_what_lookup_answers(objects: list[ClusterObject]) -> None:
+    """Each record is in the answer to its name and type, and each PTR leads back."""
+    zones = records(ClusterState.of(objects))
+    for record in zones:
+        answer = lookup(zones, record.name, record.type)
+        assert record in answer.answers
+        if record.type == "PTR":
+            octets = record.name.removesuffix(".in-addr.arpa.").split(".")
+            assert ".".join(reversed(octets)) in data(lookup(zones, record.data, "A"))
+
+
+def test_portless_endpoints_count_no_srv() -> None:
+    """A port without a number makes no SRV record, and its address is still answered."""
+    state = ClusterState.of(
+        [
+            make_service("db", cluster_ips=("None",)),
+            make_slice("db", "10.244.1.5", ports=(EndpointPort(0, "http"),)),
+        ]
+    )
+    zones = records(state)
+    assert data(lookup(zones, f"db.{SHOP}")) == ["10.244.1.5"]
+    assert lookup(zones, f"db.{SHOP}", "SRV").answers == ()
