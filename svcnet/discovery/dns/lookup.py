@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from svcnet.discovery.dns.answer import Answer, Rcode
-from svcnet.discovery.dns.names import absolute, is_reverse, undashed
+from svcnet.discovery.dns.names import absolute, is_reverse
+from svcnet.discovery.dns.pods import insecure
 from svcnet.discovery.dns.zones import Entry, Record, Zones
 
-MAX_CHAIN = 10
+MAX_CHAIN = 11
+"""How many aliases CoreDNS follows: ten after the first (``maxCnameChainLength``)."""
+
+# Whose data names a host that the client will ask for next (RFC 2782, RFC 1035 3.3.11).
+HAVE_TARGETS = ("SRV", "NS")
 
 
 def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
@@ -15,13 +20,11 @@ def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
     `rdtype` is a record type's name such as ``AAAA``. Cost does not depend on the cluster.
     """
     name = absolute(name)
-    entry = zones.entries.get(name)
     zone = zones.zone_of(name)
     if zone is None:
         return Answer("REFUSED", "the name is in none of the zones")
     reverse = is_reverse(zone)
-    if entry is None and not reverse:
-        entry = _below_services(zones, name, zone) or _pod(zones, name, zone)
+    entry = _entry(zones, name, zone)
     if entry is None:
         return _nothing(zones, zone, "NXDOMAIN", "no record has this name")
     if reverse and "PTR" in entry.records and rdtype != "PTR":
@@ -37,8 +40,16 @@ def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
         entry.rule,
         entry.service,
         _named(found, name),
-        additional=_targets(zones, found) if rdtype == "SRV" else (),
+        additional=_targets(zones, found) if rdtype in HAVE_TARGETS else (),
     )
+
+
+def _entry(zones: Zones, name: str, zone: str) -> Entry | None:
+    """Return what is at a name, also where the name is spelt in another way."""
+    entry = zones.entries.get(name)
+    if entry is None and not is_reverse(zone):
+        entry = _below_services(zones, name, zone) or insecure(zones, name, zone)
+    return entry
 
 
 def _named(found: tuple[Record, ...], name: str) -> tuple[Record, ...]:
@@ -59,20 +70,6 @@ def _below_services(zones: Zones, name: str, zone: str) -> Entry | None:
     return zones.entries.get(f"_{port}._{protocol}.{service}")
 
 
-def _pod(zones: Zones, name: str, zone: str) -> Entry | None:
-    """Return what the name of a Pod's address means under ``pods insecure``."""
-    below = f".pod.{zone}"
-    if zones.options.pods == "disabled" or not name.endswith(below):
-        return None
-    label, dot, namespace = name.removesuffix(below).partition(".")
-    address = undashed(label)
-    if not dot or address is None or namespace not in zones.namespaces:
-        return None
-    type = "AAAA" if ":" in address else "A"
-    record = Record(name, zones.options.ttl, type, address)
-    return Entry("pods insecure: the name says the address", "", {type: (record,)})
-
-
 def _chased(zones: Zones, zone: str, entry: Entry, rdtype: str) -> Answer:
     """Follow an ExternalName inside the zone; what is outside is the resolver's to find."""
     chain: list[Record] = []
@@ -82,11 +79,10 @@ def _chased(zones: Zones, zone: str, entry: Entry, rdtype: str) -> Answer:
         if alias in chain or len(chain) == MAX_CHAIN:
             return _nothing(zones, zone, "NOERROR", "the chain of names has no end", entry.service)
         chain.append(alias)
-        if zones.zone_of(alias.data) != zone:
+        inside = zones.zone_of(alias.data)
+        if inside is None:
             return Answer("NOERROR", entry.rule, entry.service, tuple(chain))
-        current = zones.entries.get(alias.data)
-        if current is None:
-            current = _below_services(zones, alias.data, zone) or _pod(zones, alias.data, zone)
+        current = _entry(zones, alias.data, inside)
     found = current.records.get(rdtype) if current is not None else None
     if not found:
         rule = f"{entry.rule}; {chain[-1].data} has no {rdtype} record"
@@ -96,7 +92,7 @@ def _chased(zones: Zones, zone: str, entry: Entry, rdtype: str) -> Answer:
 
 
 def _targets(zones: Zones, found: tuple[Record, ...]) -> tuple[Record, ...]:
-    """Return the addresses of SRV targets."""
+    """Return the addresses of the hosts that records name."""
     targets = dict.fromkeys(record.data.rpartition(" ")[2] for record in found)
     return tuple(
         record

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 REVERSE = ("in-addr.arpa.", "ip6.arpa.")
+MAX_NAME = 253
+_NAME = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+")
 
 
 def absolute(name: str) -> str:
     """Return a name in lower case and with its final dot."""
     name = name.lower()
     return name if name.endswith(".") else f"{name}."
+
+
+def is_name(name: str) -> bool:
+    """Return whether an absolute name in lower case fits into a message (RFC 1035, 2.3.4)."""
+    return len(name) <= MAX_NAME + 1 and _NAME.fullmatch(name) is not None
 
 
 def within(name: str, zone: str) -> bool:
@@ -21,6 +29,14 @@ def within(name: str, zone: str) -> bool:
 def is_reverse(zone: str) -> bool:
     """Return whether a zone is one of addresses."""
     return any(within(zone, top) for top in REVERSE)
+
+
+def canonical(address: str) -> str:
+    """Return an address as an answer has it, whatever spelling an object gives."""
+    if ":" not in address:
+        return address
+    data = packed(address)
+    return address if data is None else inet_ntop(AF_INET6, data)
 
 
 def is_ip(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from attrs import field, frozen
@@ -18,6 +18,19 @@ class Record(NamedTuple):
     ttl: int
     type: str
     data: str
+
+
+def addresses_of(
+    name: str, addresses: Iterable[str], ttl: int
+) -> dict[str, tuple[Record, ...]]:
+    """Return A and AAAA records for addresses, each once."""
+    found: dict[str, tuple[Record, ...]] = {}
+    unique = dict.fromkeys(addresses)
+    for type, six in (("A", False), ("AAAA", True)):
+        rrset = tuple([Record(name, ttl, type, a) for a in unique if (":" in a) is six])
+        if rrset:
+            found[type] = rrset
+    return found
 
 
 @frozen
