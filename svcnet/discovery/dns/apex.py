@@ -42,9 +42,7 @@ def _nameserver_addresses(state: ClusterState, options: DNSOptions) -> tuple[str
     return service.cluster_ips
 
 
-def fixed(
-    zone: str, namespaces: Iterable[str], options: DNSOptions
-) -> Iterator[tuple[str, Entry]]:
+def fixed(zone: str, namespaces: Iterable[str], options: DNSOptions) -> Iterator[tuple[str, Entry]]:
     """Yield the version, and the names that exist because others are below them."""
     name = f"dns-version.{zone}"
     version = Record(name, TXT_TTL, "TXT", f'"{SPECIFICATION}"')

@@ -33,7 +33,9 @@ def _zone(text: str) -> Iterator[str]:
     digit = 8 if network.version == 4 else 4
     length = max(-(-network.prefixlen // digit), 1) * digit
     if length - network.prefixlen >= digit:
-        raise UsageError(f"zone {text}: has no end in a reverse zone; name in-addr.arpa or ip6.arpa")
+        raise UsageError(
+            f"zone {text}: has no end in a reverse zone; name in-addr.arpa or ip6.arpa"
+        )
     for part in network.subnets(new_prefix=length):
         labels = reverse_name(str(part.network_address)).split(".")
         host_labels = (network.max_prefixlen - length) // digit

@@ -12,9 +12,7 @@ from svcnet.models import ClusterState
 GONE = ("Succeeded", "Failed", "Unknown")
 
 
-def verified(
-    state: ClusterState, zone: str, options: DNSOptions
-) -> Iterator[tuple[str, Entry]]:
+def verified(state: ClusterState, zone: str, options: DNSOptions) -> Iterator[tuple[str, Entry]]:
     """Yield the names that ``pods verified`` answers: of Pods' primary addresses.
 
     Source: the list options and ``ToPod`` of CoreDNS's plugin ``kubernetes``.

@@ -20,9 +20,7 @@ class Record(NamedTuple):
     data: str
 
 
-def addresses_of(
-    name: str, addresses: Iterable[str], ttl: int
-) -> dict[str, tuple[Record, ...]]:
+def addresses_of(name: str, addresses: Iterable[str], ttl: int) -> dict[str, tuple[Record, ...]]:
     """Return A and AAAA records for addresses, each once."""
     found: dict[str, tuple[Record, ...]] = {}
     unique = dict.fromkeys(addresses)
