@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from svcnet.discovery.dns.answer import Answer, Rcode
+from svcnet.discovery.dns.missing import why_missing
 from svcnet.discovery.dns.names import absolute, is_reverse
 from svcnet.discovery.dns.pods import insecure
 from svcnet.discovery.dns.zones import Entry, Record, Zones
@@ -26,7 +27,7 @@ def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
     reverse = is_reverse(zone)
     entry = _entry(zones, name, zone)
     if entry is None:
-        return _nothing(zones, zone, "NXDOMAIN", "no record has this name")
+        return _nothing(zones, zone, "NXDOMAIN", *why_missing(zones, name, zone))
     if reverse and "PTR" in entry.records and rdtype != "PTR":
         return _nothing(zones, zone, "NXDOMAIN", "a reverse zone has PTR records only")
     if "CNAME" in entry.records and rdtype in ("A", "AAAA"):

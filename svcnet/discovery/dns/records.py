@@ -35,6 +35,7 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
     names = {*state.services, *state.slices, *state.endpoints, *state.pods}
     namespaces = frozenset(name.namespace for name in names if options.shows(name.namespace))
     entries: dict[str, Entry] = {}
+    absent: dict[str, str] = {}
     for zone in options.zones:
         entries.update(apex(state, zone, options))
     for zone in options.forward_zones:
@@ -43,15 +44,18 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
             entries.update(verified(state, zone, options))
         for key in sorted(state.services):
             if key.namespace in namespaces:
-                entries.update(_of_service(state, state.services[key], zone, options))
+                service = state.services[key]
+                name = f"{key.name}.{key.namespace}.svc.{zone}"
+                entries.update(_of_service(state, service, name, options))
+                if name not in entries:
+                    absent[name] = _why_absent(service, options)
     entries.update(pointers(state, options))
-    return Zones(options, entries, namespaces)
+    return Zones(options, entries, namespaces, absent)
 
 
 def _of_service(
-    state: ClusterState, service: Service, zone: str, options: DNSOptions
+    state: ClusterState, service: Service, name: str, options: DNSOptions
 ) -> Iterator[tuple[str, Entry]]:
-    name = f"{service.name}.{service.namespace}.svc.{zone}"
     label = f"{service.namespace}/{service.name}"
     if service.type == "ExternalName":
         yield from _alias(service, name, label, options.ttl)
@@ -72,6 +76,18 @@ def _of_service(
         yield below, _entry(below, group, f"{rule}, port {port}", label, options.ttl)
     for target, group in _by_target(endpoints).items():
         yield target, _entry(target, group, "an endpoint's own name", label, options.ttl)
+
+
+def _why_absent(service: Service, options: DNSOptions) -> str:
+    if service.type == "ExternalName":
+        return "ExternalName: an address is no alias"
+    if not service.is_headless:
+        return (
+            "ignore empty_service: no endpoint is ready"
+            if options.ignore_empty_service
+            else "it has no cluster IP yet"
+        )
+    return "noendpoints" if options.noendpoints else "headless: no endpoint is ready"
 
 
 def _alias(service: Service, name: str, label: str, ttl: int) -> Iterator[tuple[str, Entry]]:

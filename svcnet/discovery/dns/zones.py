@@ -19,6 +19,9 @@ class Record(NamedTuple):
     type: str
     data: str
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.ttl} IN {self.type} {self.data}"
+
 
 def addresses_of(name: str, addresses: Iterable[str], ttl: int) -> dict[str, tuple[Record, ...]]:
     """Return A and AAAA records for addresses, each once."""
@@ -46,11 +49,16 @@ class Entry:
 
 @frozen
 class Zones:
-    """The zones of a state, indexed for :func:`lookup`; ``entries`` are by absolute name."""
+    """The zones of a state, indexed for :func:`lookup`.
+
+    ``entries`` are by absolute name. ``absent`` has reasons for the names of Services that
+    do not exist although the Service does.
+    """
 
     options: DNSOptions
     entries: Mapping[str, Entry]
     namespaces: frozenset[str]
+    absent: Mapping[str, str] = field(factory=dict)
 
     def zone_of(self, name: str) -> str | None:
         """Return the smallest zone that has the absolute `name`, None if none does."""

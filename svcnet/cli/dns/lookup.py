@@ -1,0 +1,135 @@
+"""``svcnet dns lookup``: one question, and why it is answered so."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from svcnet.cli.common import load_manifests, write_output
+from svcnet.cli.dns.options import dns_options, zone_options
+from svcnet.errors import UsageError
+
+if TYPE_CHECKING:
+    from svcnet.discovery.dns import Answer, Search
+
+TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT")
+
+
+@click.command("lookup")
+@click.argument("name")
+@click.argument("rest", nargs=-1, metavar="[TYPE] [PATH]...")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@zone_options()
+@click.option(
+    "--namespace",
+    default="default",
+    show_default=True,
+    help="That of the Pod that asks: its search path begins there.",
+)
+@click.option(
+    "--ndots",
+    type=click.IntRange(0, 15),
+    default=5,
+    show_default=True,
+    help="How many dots make a name come before the search path.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Records as in a zone file, with reasons in comments; or a document.",
+)
+def command(
+    name: str,
+    rest: tuple[str, ...],
+    strict: bool,
+    namespace: str,
+    ndots: int,
+    output: str,
+    **options: Any,
+) -> None:
+    """Print what a Pod gets that asks for NAME, step by step, and why.
+
+    TYPE is A by default, and PTR for an address. PATH is a file, a folder, or - for
+    standard input, which is also the default. A NAME with a final dot is asked as it is;
+    any other one goes through the search path of a Pod. The exit code is 1 if there is no
+    record.
+    """
+    from svcnet.discovery.dns import records, search
+    from svcnet.discovery.dns.names import is_ip, is_name, reverse_name
+
+    rdtype, paths = _type_and_paths(rest)
+    if is_ip(name):
+        name, rdtype = reverse_name(name), rdtype or "PTR"
+    if not is_name(f"{name.lower().removesuffix('.')}."):
+        raise UsageError(f"{name!r} is no domain name")
+    asked = dns_options(options)
+    zones = records(load_manifests(paths, strict).state, asked)
+    found = search(zones, name, rdtype or "A", namespace=namespace, ndots=ndots)
+    write = _document if output == "json" else _text
+    write_output(write(found, rdtype or "A", ndots), None)
+    sys.exit(0 if found.answer.answers else 1)
+
+
+def _type_and_paths(rest: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """Take a TYPE from the front; a file of that name can be given as ./A."""
+    if rest and rest[0].upper() in TYPES:
+        return rest[0].upper(), rest[1:]
+    return None, rest
+
+
+def _text(found: Search, rdtype: str, ndots: int) -> str:
+    return "".join(f"{line}\n" for line in _lines(found, rdtype, ndots))
+
+
+def _lines(found: Search, rdtype: str, ndots: int) -> Iterator[str]:
+    if not found.name.endswith("."):
+        order = "it is asked first as it is" if found.first else "the search path comes first"
+        comparison = "not fewer" if found.first else "fewer"
+        dots = "1 dot" if found.dots == 1 else f"{found.dots} dots"
+        yield f"; {found.name} has {dots}, {comparison} than ndots {ndots}: {order}"
+    for number, attempt in enumerate(found.attempts, 1):
+        told = f"{attempt.answer.rcode}: {_reason(attempt.answer)}"
+        yield f"; {number}. {attempt.name} {rdtype}: {told}"
+    answer = found.answer
+    yield from map(str, answer.answers)
+    for record in answer.additional:
+        yield f"; and with it: {record}"
+    for record in answer.authority:
+        yield f"; that there is none may be remembered for {record.ttl} s: {record}"
+
+
+def _reason(answer: Answer) -> str:
+    """Return the rule behind an answer, with its Service."""
+    if answer.rcode == "REFUSED":
+        return f"{answer.rule}, so another server is asked"
+    return f"{answer.rule} (Service {answer.service})" if answer.service else answer.rule
+
+
+def _document(found: Search, rdtype: str, ndots: int) -> str:
+    answer = found.answer
+    document = {
+        "name": found.name,
+        "type": rdtype,
+        "ndots": ndots,
+        "attempts": [
+            {
+                "name": attempt.name,
+                "rcode": attempt.answer.rcode,
+                "rule": attempt.answer.rule,
+                "service": attempt.answer.service,
+            }
+            for attempt in found.attempts
+        ],
+        "rcode": answer.rcode,
+        **{
+            section: [record._asdict() for record in getattr(answer, section)]
+            for section in ("answers", "authority", "additional")
+        },
+    }
+    return json.dumps(document, indent=2) + "\n"

@@ -1,0 +1,52 @@
+"""``svcnet dns zone``: zone files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from svcnet.cli.common import load_manifests, manifest_options, write_output
+from svcnet.cli.dns.options import dns_options, zone_options
+from svcnet.errors import UsageError
+
+
+@click.command("zone")
+@manifest_options
+@zone_options()
+@click.option(
+    "--serial",
+    type=click.IntRange(0, 2**32 - 1),
+    default=1,
+    show_default=True,
+    metavar="NUMBER",
+    help="That of the SOA records; a server takes a file as newer by it.",
+)
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write each zone to FOLDER/ZONE.zone, instead of all to standard output.",
+)
+def command(serial: int, to: Path | None, **options: Any) -> None:
+    """Print zone files (RFC 1035) with all records of the Services in PATH.
+
+    PATH is a file, a folder, or - for standard input, which is also the default. A server
+    that loads them answers as CoreDNS would.
+    """
+    from svcnet.discovery.dns import records
+    from svcnet.discovery.dns.zonefile import zone_file
+
+    asked = dns_options(options, serial=serial)
+    zones = records(load_manifests(**options).state, asked)
+    files = {origin: zone_file(zones, origin) for origin in asked.zones}
+    if to is None:
+        write_output("\n".join(files.values()), None)
+        return
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{to}: cannot be made: {error.strerror}") from None
+    for origin, text in files.items():
+        write_output(text, to / f"{origin}zone")
