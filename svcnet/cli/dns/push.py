@@ -1,0 +1,61 @@
+"""``svcnet dns push``: bring a server to the records of Services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from svcnet.cli.common import load_manifests, manifest_options
+from svcnet.cli.dns.options import address_and_port, dns_options, zone_options
+from svcnet.errors import UsageError
+
+
+@click.command("push")
+@manifest_options
+@zone_options(zones=("cluster.local",))
+@click.option(
+    "--server",
+    type=address_and_port,
+    required=True,
+    metavar="ADDRESS[:PORT]",
+    help="An authoritative server that has the zones, and lets this machine read and change them.",
+)
+@click.option(
+    "--tsig-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The key that it knows this machine by, as tsig-keygen or keymgr --tsig prints it.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the records that would come and go.")
+def command(
+    paths: tuple[str, ...],
+    strict: bool,
+    server: tuple[str, int],
+    tsig_file: Path | None,
+    dry_run: bool,
+    **options: Any,
+) -> None:
+    """Bring the zones of a running DNS server to the records of the Services in PATH.
+
+    PATH is a file, a folder, or - for standard input, which is also the default. Only what
+    differs is sent (RFC 2136), and names that are not Kubernetes's are left alone. A push
+    that was cut is finished by the next one.
+    """
+    from svcnet.discovery.dns import records
+    from svcnet.executors.dns.push import Server, owner, push, wanted
+    from svcnet.executors.dns.tsig import read_key
+
+    asked = dns_options(options)
+    if asked.pods == "insecure":
+        raise UsageError("pods insecure answers names that no server can be given; verified can be")
+    key = read_key(tsig_file) if tsig_file else None
+    zones = records(load_manifests(paths, strict).state, asked)
+    there, owns = Server(*server, key), owner(asked.forward_zones)
+    for origin, found in wanted(zones, owns).items():
+        plan = push(there, origin, found, owns, dry_run=dry_run)
+        if dry_run:
+            click.echo(str(plan), nl=False)
+        told = "would come" if dry_run else "came"
+        click.echo(f"{origin} {plan.added} records {told}, {plan.removed} go", err=True)

@@ -1,0 +1,1 @@
+"""DNS on real servers and sockets."""

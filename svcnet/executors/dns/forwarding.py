@@ -1,0 +1,90 @@
+"""Asking another server what is in none of our zones."""
+
+from __future__ import annotations
+
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+from attrs import evolve, field, frozen
+
+from svcnet.discovery.dns import Answer
+from svcnet.executors.dns.messages import EDNS_BYTES, Query, encode, respond, room
+from svcnet.executors.dns.responder import Elsewhere
+
+TIMEOUT_SECONDS = 5.0
+AT_ONCE = 1000
+"""How many questions wait for the other server; one more is answered as if it were away."""
+
+Response = dns.message.Message
+
+
+@frozen
+class Upstream:
+    """Another server, by its address and port."""
+
+    address: str
+    port: int = 53
+    _waiting: set[Query] = field(factory=set, init=False, repr=False)
+
+    async def ask(self, elsewhere: Elsewhere, *, tcp: bool) -> bytes:
+        """Return the answer to a question, SERVFAIL if the server gives none."""
+        if elsewhere.found.rcode == "REFUSED":
+            return await self._relayed(elsewhere.query, tcp)
+        return await self._followed(elsewhere.query, elsewhere.found, tcp)
+
+    async def _relayed(self, query: Query, tcp: bool) -> bytes:
+        response = await self._exchange(_question(query), tcp)
+        if response is None:
+            return encode(query, dns.rcode.SERVFAIL, tcp=tcp, recursion=True)
+        made = respond(query, dns.rcode.Rcode(response.rcode() & 0xF), recursion=True)
+        made.flags |= response.flags & (dns.flags.TC | dns.flags.AD)
+        made.sections[1:] = response.sections[1:]
+        return made.to_wire(max_size=room(query, tcp), prefer_truncation=True)
+
+    async def _followed(self, query: Query, found: Answer, tcp: bool) -> bytes:
+        """Complete an alias; without the other server's word there is no answer (NODATA)."""
+        target = dns.name.from_text(found.answers[-1].data)
+        response = await self._exchange(_question(query, target), tcp=True)
+        if response is None or response.rcode() != dns.rcode.NOERROR:
+            return encode(query, evolve(found, answers=()), tcp=tcp, recursion=True)
+        return encode(query, found, tcp=tcp, recursion=True, further=response.answer)
+
+    async def _exchange(self, question: Query, tcp: bool) -> Response | None:
+        if len(self._waiting) >= AT_ONCE:
+            return None
+        self._waiting.add(question)
+        try:
+            if tcp:
+                return await dns.asyncquery.tcp(
+                    question, self.address, timeout=TIMEOUT_SECONDS, port=self.port
+                )
+            return await dns.asyncquery.udp(
+                question,
+                self.address,
+                timeout=TIMEOUT_SECONDS,
+                port=self.port,
+                ignore_unexpected=True,
+                ignore_errors=True,
+            )
+        except (dns.exception.DNSException, OSError, EOFError):
+            return None
+        finally:
+            self._waiting.discard(question)
+
+
+def _question(query: Query, name: dns.name.Name | None = None) -> Query:
+    """Return the same question as our own: another number, and no options of the client's."""
+    asked = query.question[0]
+    made: Query = dns.message.make_query(
+        name or asked.name,
+        asked.rdtype,
+        asked.rdclass,
+        use_edns=0 if query.edns >= 0 else None,
+        want_dnssec=bool(query.ednsflags & dns.flags.DO),
+        payload=min(query.payload, EDNS_BYTES) if query.edns >= 0 else None,
+    )
+    made.flags |= query.flags & (dns.flags.CD | dns.flags.AD)
+    return made
