@@ -57,5 +57,5 @@ def command(
         plan = push(there, origin, found, owns, dry_run=dry_run)
         if dry_run:
             click.echo(str(plan), nl=False)
-        told = "would come" if dry_run else "came"
-        click.echo(f"{origin} {plan.added} records {told}, {plan.removed} go", err=True)
+        came, went = ("would come", "would go") if dry_run else ("came", "went")
+        click.echo(f"{origin} {plan.added} records {came}, {plan.removed} {went}", err=True)

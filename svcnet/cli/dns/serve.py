@@ -64,7 +64,7 @@ class _Serving:
         self._strict = strict
         self._options = options
         self._serial = 0
-        self._first = self._read()
+        self._once = not paths or "-" in paths
 
     def _read(self) -> Zones:
         from attrs import evolve
@@ -81,27 +81,33 @@ class _Serving:
         from svcnet.executors.dns.forwarding import Upstream
         from svcnet.executors.dns.server import Server
 
-        server = Server(self._first, listen, Upstream(*forward) if forward else None)
-        for address, port in server.where:
-            host = f"[{address}]" if ":" in address else address
-            click.echo(f"listening on {host}:{port}", err=True)
-        stop, again = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, again.set)
-        following = [loop.create_task(self._follow(server, again))]
-        if self._paths and "-" not in self._paths:
-            following.append(loop.create_task(self._watch(stop, again)))
-        await stop.wait()
-        await server.close()
-        following[0].cancel()
-        await asyncio.gather(*following, return_exceptions=True)
+        stop, again = asyncio.Event(), asyncio.Event()
+        # It is watched first: what changes while it is read is read again.
+        watching = loop.create_task(self._watch(stop, again))
+        await asyncio.sleep(0)
+        try:
+            server = Server(self._read(), listen, Upstream(*forward) if forward else None)
+            following = loop.create_task(self._follow(server, again))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(signal.SIGHUP, again.set)
+            for address, port in server.where:
+                host = f"[{address}]" if ":" in address else address
+                click.echo(f"listening on {host}:{port}", err=True)
+            await stop.wait()
+            await server.close()
+            following.cancel()
+        finally:
+            stop.set()
+            await watching
         click.echo("ended", err=True)
 
     async def _watch(self, stop: asyncio.Event, again: asyncio.Event) -> None:
         from svcnet.sources.watch import changes
 
+        if self._once:
+            return
         async for _ in changes(self._paths, stop):
             again.set()
 
@@ -109,7 +115,7 @@ class _Serving:
         """Read PATH again when told to, while questions go on being answered."""
         while await again.wait():
             again.clear()
-            if not self._paths or "-" in self._paths:
+            if self._once:
                 click.echo("standard input cannot be read again: nothing is changed", err=True)
                 continue
             try:

@@ -8,7 +8,7 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from svcnet.discovery.dns import Answer
 from svcnet.executors.dns.messages import EDNS_BYTES, Query, encode, respond, room
@@ -21,13 +21,13 @@ AT_ONCE = 1000
 Response = dns.message.Message
 
 
-@frozen
 class Upstream:
     """Another server, by its address and port."""
 
-    address: str
-    port: int = 53
-    _waiting: set[Query] = field(factory=set, init=False, repr=False)
+    def __init__(self, address: str, port: int = 53) -> None:
+        self.address = address
+        self.port = port
+        self._waiting = 0
 
     async def ask(self, elsewhere: Elsewhere, *, tcp: bool) -> bytes:
         """Return the answer to a question, SERVFAIL if the server gives none."""
@@ -53,9 +53,9 @@ class Upstream:
         return encode(query, found, tcp=tcp, recursion=True, further=response.answer)
 
     async def _exchange(self, question: Query, tcp: bool) -> Response | None:
-        if len(self._waiting) >= AT_ONCE:
+        if self._waiting >= AT_ONCE:
             return None
-        self._waiting.add(question)
+        self._waiting += 1
         try:
             if tcp:
                 return await dns.asyncquery.tcp(
@@ -72,7 +72,7 @@ class Upstream:
         except (dns.exception.DNSException, OSError, EOFError):
             return None
         finally:
-            self._waiting.discard(question)
+            self._waiting -= 1
 
 
 def _question(query: Query, name: dns.name.Name | None = None) -> Query:

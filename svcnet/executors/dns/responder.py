@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from attrs import frozen
+from dns.rdatatype import CNAME
 
 from svcnet.discovery.dns import Answer, Zones
 from svcnet.executors.dns.messages import Query, answer, encode, parse
@@ -48,7 +49,7 @@ class Responder:
         if query is None or isinstance(query, bytes):
             return query
         found = answer(self.zones, query)
-        if self._recursion and isinstance(found, Answer) and self._leads_elsewhere(found):
+        if self._recursion and isinstance(found, Answer) and self._leads_elsewhere(query, found):
             return Elsewhere(query, found)
         made = encode(query, found, tcp=tcp, recursion=self._recursion)
         # Several answers come in another order each time, so that clients spread.
@@ -61,9 +62,11 @@ class Responder:
             self._remembered.clear()
         self._remembered[key] = made[2:]
 
-    def _leads_elsewhere(self, found: Answer) -> bool:
+    def _leads_elsewhere(self, query: Query, found: Answer) -> bool:
         """Return whether a name is in no zone, or an alias of one that is not."""
         if found.rcode == "REFUSED":
             return True
         last = found.answers[-1] if found.answers else None
-        return last is not None and last.type == "CNAME" and self.zones.zone_of(last.data) is None
+        if last is None or last.type != "CNAME" or query.question[0].rdtype == CNAME:
+            return False
+        return self.zones.zone_of(last.data) is None
