@@ -46,11 +46,25 @@ class Inputs:
         return [self.view(one) for one in (FAMILIES if family == "both" else [family])]
 
 
-def manifest_options(function: Function) -> Function:
+def path_options(function: Function) -> Function:
     """Add PATH… and --strict, which every verb has that reads manifests."""
     paths = click.argument("paths", nargs=-1, metavar="[PATH]...")
     strict = click.option("--strict", is_flag=True, help="Treat warnings as errors.")
     return paths(strict(function))
+
+
+def from_pods_option(function: Function) -> Function:
+    """Add --from-pods, for verbs whose input may be a folder of application manifests."""
+    return click.option(
+        "--from-pods",
+        is_flag=True,
+        help="Make the EndpointSlices of Services that have none in PATH, from the Pods there.",
+    )(function)
+
+
+def manifest_options(function: Function) -> Function:
+    """Add PATH…, --strict and --from-pods; :func:`load_manifests` takes them."""
+    return path_options(from_pods_option(function))
 
 
 def input_options(function: Function) -> Function:
@@ -138,6 +152,7 @@ def read_inputs(
     node: str,
     host: Path | None,
     strict: bool,
+    from_pods: bool = False,
     default_host: Callable[[], Host] | None = None,
 ) -> Inputs:
     """Read everything the input options name; print warnings to standard error.
@@ -149,7 +164,7 @@ def read_inputs(
     from svcnet.sources import load_config, load_host
 
     found: list[Diagnostic] = []
-    loaded = _collect(found, lambda: load_manifests(paths, strict))
+    loaded = _collect(found, lambda: load_manifests(paths, strict, from_pods))
     settings = _collect(found, lambda: load_config(config)) if config else KubeProxyConfiguration()
     facts = _collect(found, lambda: load_host(host)) if host else (default_host or Host)()
     if found or loaded is None or settings is None or facts is None:
@@ -163,12 +178,22 @@ def read_inputs(
     return Inputs(loaded.state, settings, facts, node, mode)
 
 
-def load_manifests(paths: tuple[str, ...], strict: bool) -> Loaded:
-    """Load manifests and report what was passed over; with `strict`, warnings are raised."""
+def load_manifests(paths: tuple[str, ...], strict: bool, from_pods: bool = False) -> Loaded:
+    """Load manifests and report what was passed over; with `strict`, warnings are raised.
+
+    With `from_pods`, Services without endpoints get those that their selectors find.
+    """
+    from svcnet.discovery.endpoints import remarks, with_slices
     from svcnet.sources import load
 
-    loaded = load(paths or ("-",), stdin=sys.stdin.buffer)
-    tell_warnings(loaded.warnings, strict)
+    stdin = sys.stdin.buffer
+    if from_pods:
+        loaded = load(paths or ("-",), stdin=stdin, complete=with_slices)
+        found = [*loaded.warnings, *loaded.located(remarks(loaded.state))]
+    else:
+        loaded = load(paths or ("-",), stdin=stdin)
+        found = list(loaded.warnings)
+    tell_warnings(found, strict)
     if loaded.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
         click.echo(f"passed over: {kinds}", err=True)

@@ -61,6 +61,7 @@ class Told:
 def command(
     paths: tuple[str, ...],
     strict: bool,
+    from_pods: bool,
     namespace: str | None,
     no_service_links: bool,
     pod: str | None,
@@ -76,7 +77,7 @@ def command(
         raise UsageError("--size prints sizes and no variables; leave out --output")
     if pod is not None and no_service_links:
         raise UsageError("whether there are service links is said by the Pod that --pod names")
-    loaded = load_manifests(paths, strict)
+    loaded = load_manifests(paths, strict, from_pods)
     state = loaded.state
     told = _told(state, namespace, pod, service_links=not no_service_links)
     mistyped = _emptiness(state, told.environment.namespace) if pod is None else ()

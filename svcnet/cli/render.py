@@ -233,7 +233,9 @@ def _step(inputs: Inputs, view: NodeView, since: str, options: dict[str, Any]) -
     from svcnet.graph import diff
 
     settings = view.settings
-    before = evolve(inputs, state=load_manifests((since,), options["strict"]).state)
+    before = evolve(
+        inputs, state=load_manifests((since,), options["strict"], options["from_pods"]).state
+    )
     if before.state.nodes and settings.node_name not in before.state.nodes:
         raise UsageError(f"{since}: has no Node {settings.node_name!r}")
     before = evolve(before, node=settings.node_name)

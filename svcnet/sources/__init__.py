@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
@@ -27,6 +27,7 @@ from svcnet.sources.read import read_file, read_sources
 __all__ = ["Loaded", "load", "load_bytes", "load_config", "load_host"]
 
 Value = TypeVar("Value")
+Complete: TypeAlias = Callable[[ClusterState], ClusterState]
 
 
 @frozen
@@ -57,13 +58,21 @@ class Loaded:
         return findings.diagnostics()
 
 
-def load(paths: Sequence[str | os.PathLike[str]], *, stdin: BinaryIO | None = None) -> Loaded:
+def load(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    stdin: BinaryIO | None = None,
+    complete: Complete | None = None,
+) -> Loaded:
     """Read manifests from files, folders (with all below them) and, for ``-``, `stdin`.
+
+    `complete` may add to the state what a controller would make of it; with that, it is
+    looked through for mistakes.
 
     Raises :class:`svcnet.errors.InputError` with every error of every file.
     """
     findings = Findings()
-    return _load(read_sources(paths, stdin, findings), findings)
+    return _load(read_sources(paths, stdin, findings), findings, complete)
 
 
 def load_bytes(data: bytes, file: str = "<string>") -> Loaded:
@@ -75,7 +84,9 @@ def load_bytes(data: bytes, file: str = "<string>") -> Loaded:
 
 
 @without_gc()
-def _load(sources: Iterable[Source], findings: Findings) -> Loaded:
+def _load(
+    sources: Iterable[Source], findings: Findings, complete: Complete | None = None
+) -> Loaded:
     reading = Reading(findings)
     for source in sources:
         try:
@@ -90,6 +101,8 @@ def _load(sources: Iterable[Source], findings: Findings) -> Loaded:
     if findings.has_errors():
         raise InputError(d for d in findings.diagnostics() if d.severity == "error")
     state = ClusterState.of(reading.objects)
+    if complete is not None:
+        state = complete(state)
     check_mistakes(located, state, findings)
     warnings = findings.diagnostics()
     objects, places = tuple(reading.objects), tuple(reading.places)

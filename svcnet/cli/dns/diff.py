@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from svcnet.cli.common import load_manifests, write_output
+from svcnet.cli.common import from_pods_option, load_manifests, write_output
 from svcnet.cli.dns.options import dns_options, zone_options
 
 
@@ -15,8 +15,9 @@ from svcnet.cli.dns.options import dns_options, zone_options
 @click.argument("old")
 @click.argument("new")
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@from_pods_option
 @zone_options()
-def command(old: str, new: str, strict: bool, **options: Any) -> None:
+def command(old: str, new: str, strict: bool, from_pods: bool, **options: Any) -> None:
     """Print the records that only one of OLD and NEW has; - is for those of OLD.
 
     Each is a file, a folder, or one of them - for standard input. The exit code is 1 if
@@ -25,7 +26,8 @@ def command(old: str, new: str, strict: bool, **options: Any) -> None:
     from svcnet.discovery.dns import difference, records
 
     asked = dns_options(options)
-    before, after = (records(load_manifests((path,), strict).state, asked) for path in (old, new))
+    loaded = (load_manifests((path,), strict, from_pods) for path in (old, new))
+    before, after = (records(each.state, asked) for each in loaded)
     found = difference(before, after)
     write_output(str(found), None)
     sys.exit(1 if found else 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import load_manifests, write_output
+from svcnet.cli.common import from_pods_option, load_manifests, write_output
 from svcnet.cli.dns.options import dns_options, zone_options
 from svcnet.errors import UsageError
 
@@ -23,6 +23,7 @@ TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB",
 @click.argument("name")
 @click.argument("rest", nargs=-1, metavar="[TYPE] [PATH]...")
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@from_pods_option
 @zone_options()
 @click.option(
     "--namespace",
@@ -48,6 +49,7 @@ def command(
     name: str,
     rest: tuple[str, ...],
     strict: bool,
+    from_pods: bool,
     namespace: str,
     ndots: int,
     output: str,
@@ -69,7 +71,7 @@ def command(
     if not is_name(f"{name.lower().removesuffix('.')}."):
         raise UsageError(f"{name!r} is no domain name")
     asked = dns_options(options)
-    zones = records(load_manifests(paths, strict).state, asked)
+    zones = records(load_manifests(paths, strict, from_pods).state, asked)
     found = search(zones, name, rdtype or "A", namespace=namespace, ndots=ndots)
     write = _document if output == "json" else _text
     write_output(write(found, rdtype or "A", ndots), None)

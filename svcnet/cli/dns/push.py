@@ -32,6 +32,7 @@ from svcnet.errors import UsageError
 def command(
     paths: tuple[str, ...],
     strict: bool,
+    from_pods: bool,
     server: tuple[str, int],
     tsig_file: Path | None,
     dry_run: bool,
@@ -51,7 +52,7 @@ def command(
     if asked.pods == "insecure":
         raise UsageError("pods insecure answers names that no server can be given; verified can be")
     key = read_key(tsig_file) if tsig_file else None
-    zones = records(load_manifests(paths, strict).state, asked)
+    zones = records(load_manifests(paths, strict, from_pods).state, asked)
     there, owns = Server(*server, key), owner(asked.forward_zones)
     for origin, found in wanted(zones, owns).items():
         plan = push(there, origin, found, owns, dry_run=dry_run)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 def command(
     paths: tuple[str, ...],
     strict: bool,
+    from_pods: bool,
     listen: tuple[tuple[str, int], ...],
     forward: tuple[str, int] | None,
     **options: Any,
@@ -52,16 +53,19 @@ def command(
     if forward in listen:
         raise UsageError("--forward names this server itself")
     asked = dns_options(options)
-    serving = _Serving(paths, strict, asked)
+    serving = _Serving(paths, strict, from_pods, asked)
     asyncio.run(serving.run(listen, forward))
 
 
 class _Serving:
     """A server, and the manifests that it follows."""
 
-    def __init__(self, paths: tuple[str, ...], strict: bool, options: DNSOptions) -> None:
+    def __init__(
+        self, paths: tuple[str, ...], strict: bool, from_pods: bool, options: DNSOptions
+    ) -> None:
         self._paths = paths
         self._strict = strict
+        self._from_pods = from_pods
         self._options = options
         self._serial = 0
         self._once = not paths or "-" in paths
@@ -71,7 +75,7 @@ class _Serving:
 
         from svcnet.discovery.dns import records
 
-        state = load_manifests(self._paths, self._strict).state
+        state = load_manifests(self._paths, self._strict, self._from_pods).state
         self._serial = max(self._serial + 1, int(time.time()))
         return records(state, evolve(self._options, serial=self._serial))
 

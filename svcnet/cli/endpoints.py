@@ -1,0 +1,130 @@
+"""``svcnet endpoints``: the endpoints that selectors find."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+
+from svcnet.cli.common import load_manifests, path_options, write_output
+
+if TYPE_CHECKING:
+    from svcnet.models import EndpointAddress, EndpointPort, Endpoints, EndpointSlice, TargetRef
+
+Document = dict[str, Any]
+Row = tuple[str, ...]
+
+HEADERS = ("SERVICE", "NAME", "ADDRESS", "CONDITION", "PORTS", "TARGET", "NODE", "ZONE")
+
+
+@click.command("endpoints")
+@path_options
+@click.option(
+    "--kind",
+    type=click.Choice(["slices", "endpoints"]),
+    default="slices",
+    show_default=True,
+    help="EndpointSlices, those that mirror Endpoints too; or the older Endpoints.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["yaml", "json", "table"]),
+    default="yaml",
+    show_default=True,
+    help="Manifests, a List of them, or a line for each endpoint.",
+)
+def command(paths: tuple[str, ...], strict: bool, kind: str, output: str) -> None:
+    """Print the endpoints that the Services in PATH have by the Pods there.
+
+    PATH is a file, a folder, or - for standard input, which is also the default. The rules
+    are those of Kubernetes's controllers. EndpointSlices of a controller that are in PATH
+    are changed as little as these rules allow.
+    """
+    from svcnet.discovery.endpoints import (
+        endpoints_manifest,
+        endpoints_of,
+        slice_manifest,
+        slices_of,
+    )
+
+    state = load_manifests(paths, strict, from_pods=True).state
+    if kind == "slices":
+        slices = slices_of(state)
+        text = _written(output, map(slice_manifest, slices), lambda: _slice_rows(slices))
+    else:
+        found = endpoints_of(state)
+        text = _written(output, map(endpoints_manifest, found), lambda: _subset_rows(found))
+    write_output(text, None)
+
+
+def _written(output: str, documents: Iterable[Document], rows: Callable[[], Iterator[Row]]) -> str:
+    match output:
+        case "table":
+            return _table([HEADERS, *rows()])
+        case "json":
+            found = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
+            return json.dumps(found, indent=2) + "\n"
+    return "---\n".join(yaml.safe_dump(document, sort_keys=False) for document in documents)
+
+
+def _table(rows: list[Row]) -> str:
+    """Return columns that are as wide as what is in them; "-" is for nothing."""
+    widths = [max(len(row[column]) or 1 for row in rows) for column in range(len(HEADERS))]
+    lines = (
+        "  ".join((cell or "-").ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _slice_rows(slices: Iterable[EndpointSlice]) -> Iterator[Row]:
+    for item in slices:
+        where = f"{item.namespace}/{item.service_name}", item.name
+        if not item.endpoints:
+            yield (*where, "", "no endpoints", _ports(item.ports), "", "", "")
+        for endpoint in item.endpoints:
+            conditions = ["ready" if endpoint.ready else "not ready"]
+            if endpoint.terminating:
+                conditions.append("terminating")
+            if endpoint.serving != endpoint.ready:
+                conditions.append("serving" if endpoint.serving else "not serving")
+            yield (
+                *where,
+                ",".join(endpoint.addresses),
+                ", ".join(conditions),
+                _ports(item.ports),
+                _target(endpoint.target_ref),
+                endpoint.node_name,
+                endpoint.zone,
+            )
+
+
+def _subset_rows(found: Iterable[Endpoints]) -> Iterator[Row]:
+    for item in found:
+        where = f"{item.namespace}/{item.name}", item.name
+        if not item.subsets:
+            yield (*where, "", "no endpoints", "", "", "", "")
+        for subset in item.subsets:
+            ports = _ports(subset.ports)
+            for address in subset.addresses:
+                yield (*where, *_address(address, "ready", ports))
+            for address in subset.not_ready_addresses:
+                yield (*where, *_address(address, "not ready", ports))
+
+
+def _address(address: EndpointAddress, condition: str, ports: str) -> Row:
+    return address.ip, condition, ports, _target(address.target_ref), address.node_name, ""
+
+
+def _target(target: TargetRef | None) -> str:
+    return f"{target.kind} {target.name}" if target else ""
+
+
+def _ports(ports: Iterable[EndpointPort]) -> str:
+    return ",".join(
+        f"{port.name}:{port.port}/{port.protocol}" if port.name else f"{port.port}/{port.protocol}"
+        for port in ports
+    )

@@ -1,0 +1,78 @@
+"""What the controllers of slices and of Endpoints ask of a Pod alike.
+
+Source: staging/src/k8s.io/endpointslice/util/controller_utils.go and
+pkg/api/v1/pod (``FindPort``) of Kubernetes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from svcnet.models import EndpointPort, Pod, Service, ServicePort, TargetRef
+from svcnet.models.service import HEADLESS
+
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+
+
+def has_selector(service: Service) -> bool:
+    """Return whether a Service's endpoints come from Pods.
+
+    An empty selector selects nothing: it does not outlive the way through the API server.
+    """
+    return bool(service.selector) and service.type != "ExternalName"
+
+
+def matches(selector: Mapping[str, str], pod: Pod) -> bool:
+    """Return whether a Pod has every label that a selector names."""
+    labels = pod.labels
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def may_be_endpoint(pod: Pod, *, terminating: bool) -> bool:
+    """Return whether a Pod can be an endpoint; `terminating` ones only where they count."""
+    if pod.phase in ("Succeeded", "Failed") or not pod.pod_ips:
+        return False
+    return terminating or not pod.deleting
+
+
+def hostname_in(pod: Pod, service: Service) -> str:
+    """Return the name that a Pod has below a Service in DNS, empty if it has none."""
+    same = pod.subdomain == service.name and pod.namespace == service.namespace
+    return pod.hostname if same else ""
+
+
+def target_of(pod: Pod) -> TargetRef:
+    """Return the reference from an endpoint to its Pod."""
+    return TargetRef(pod.namespace, pod.name, pod.uid)
+
+
+def resolved_ports(service: Service, pod: Pod) -> tuple[EndpointPort, ...]:
+    """Return the ports of `service` that `pod` has, with their numbers on it."""
+    found = []
+    for port in service.ports:
+        number = port_number(port, pod)
+        if number:
+            found.append(EndpointPort(number, port.name, port.protocol))
+    return tuple(found)
+
+
+def port_number(port: ServicePort, pod: Pod) -> int:
+    """Return the number of a target port on a Pod, 0 where the Pod has none of that name.
+
+    A name is looked for in the containers in their order, then in the init containers
+    that run on, and must be of the port's protocol.
+    """
+    target = port.target_port
+    if isinstance(target, int):
+        return target or port.port
+    sidecars = (container for container in pod.init_containers if container.restart_always)
+    for container in (*pod.containers, *sidecars):
+        for own in container.ports:
+            if own.name == target and own.protocol == port.protocol:
+                return own.port
+    return 0
+
+
+def has_cluster_ip(service: Service) -> bool:
+    """Return whether a Service has a virtual IP; one that waits for it has none."""
+    return service.cluster_ips[:1] not in ((), (HEADLESS,))

@@ -1,0 +1,47 @@
+"""What is legal about Pods and selectors and surely not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from svcnet.discovery.endpoints.pods import port_number
+from svcnet.discovery.endpoints.state import selected
+from svcnet.models import ClusterState, Pod, Service
+
+Remark = tuple[Service | Pod, tuple[str | int, ...], str]
+"""An object, the path of a field in it, and what to say of it."""
+
+
+def remarks(state: ClusterState) -> Iterator[Remark]:
+    """Yield what a user of Pods and selectors should know, by Service and by Pod.
+
+    Those are selectors that find nothing, named target ports that a Pod does not have, and
+    Pods that a selector finds and that cannot be endpoints because something is not told.
+    """
+    told: set[tuple[str, str]] = set()
+    for name, pods in sorted(selected(state).items()):
+        service = state.services[name]
+        if not pods:
+            yield service, ("spec", "selector"), "finds no Pod"
+        for pod in sorted(pods, key=lambda pod: pod.name):
+            yield from _of_ports(service, pod)
+            if (pod.namespace, pod.name) not in told:
+                told.add((pod.namespace, pod.name))
+                yield from _of_pod(pod, state)
+
+
+def _of_ports(service: Service, pod: Pod) -> Iterator[Remark]:
+    for index, port in enumerate(service.ports):
+        if not port_number(port, pod):
+            message = f"Pod {pod.name} has no {port.protocol} port named {port.target_port!r}"
+            yield service, ("spec", "ports", index, "targetPort"), message
+
+
+def _of_pod(pod: Pod, state: ClusterState) -> Iterator[Remark]:
+    if pod.phase in ("Succeeded", "Failed"):
+        return
+    if not pod.pod_ips:
+        yield pod, ("status", "podIP"), "is not there, so the Pod is no endpoint"
+    elif state.nodes and pod.node_name not in state.nodes:
+        node = f"Node {pod.node_name}" if pod.node_name else "Node of it"
+        yield pod, ("spec", "nodeName"), f"the input has no {node}, so the Pod is no endpoint"

@@ -1,0 +1,227 @@
+"""The EndpointSlices of one Service, by the rules of the EndpointSlice controller.
+
+Source: staging/src/k8s.io/endpointslice/reconciler.go and utils.go of Kubernetes.
+
+Names are ``<service>-<five letters>`` as the API server's are, but the letters come from a
+hash. Hints follow ``trafficDistribution``. The annotation ``topology-mode: Auto`` turns
+that off, as it does there; what it turns on instead takes the CPUs of the Nodes, which no
+model has, so there are no hints then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from attrs import evolve
+
+from svcnet.discovery.endpoints.packing import MAX_ENDPOINTS, Identity, Packed, identity, pack
+from svcnet.discovery.endpoints.pods import (
+    HEADLESS_LABEL,
+    has_cluster_ip,
+    has_selector,
+    hostname_in,
+    may_be_endpoint,
+    resolved_ports,
+    target_of,
+)
+from svcnet.models import (
+    Endpoint,
+    EndpointPort,
+    EndpointSlice,
+    IPFamily,
+    Node,
+    Pod,
+    Service,
+)
+from svcnet.models.family import IP_FAMILIES
+
+SERVICE_NAME = "kubernetes.io/service-name"
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+CONTROLLER = "endpointslice-controller.k8s.io"
+TOPOLOGY_ANNOTATIONS = (
+    "service.kubernetes.io/topology-mode",
+    "service.kubernetes.io/topology-aware-hints",
+)
+# The letters of the API server's generated names: none that make a word.
+ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+
+Ports = tuple[EndpointPort, ...]
+
+
+def reconcile(
+    service: Service,
+    pods: Iterable[Pod],
+    nodes: Mapping[str, Node] | None = None,
+    existing: Iterable[EndpointSlice] = (),
+    *,
+    limit: int = MAX_ENDPOINTS,
+) -> tuple[EndpointSlice, ...]:
+    """Return the slices that `service` has when its selector finds `pods`.
+
+    `existing` are slices of the Service from before. Those of the controller are changed
+    as little as its rules allow, and an unchanged one is returned as the same object; the
+    others are not its own and not in the result. A Pod on a Node that is not in `nodes`
+    is left out; with None nothing is known of Nodes, and no Pod is. The order of `pods`
+    does not matter. A Service without a selector has no slices.
+    """
+    if not has_selector(service):
+        return ()
+    own = sorted((s for s in existing if is_own(s)), key=lambda item: item.name)
+    taken = {item.name for item in own}
+    labels = _labels(service)
+    counted = sorted((pod for pod in pods if _counts(pod, service, nodes)), key=_name)
+    made: list[EndpointSlice] = []
+    for family in families(service):
+        wanted = _wanted(service, counted, nodes or {}, family)
+        of_family = [item for item in own if item.address_type == family]
+        made += _of_family(service, family, wanted, of_family, labels, limit, taken)
+    return tuple(sorted(made, key=lambda item: item.name))
+
+
+def is_own(item: EndpointSlice) -> bool:
+    """Return whether the EndpointSlice controller made a slice."""
+    return item.labels.get(MANAGED_BY) == CONTROLLER
+
+
+def families(service: Service) -> tuple[IPFamily, ...]:
+    """Return the address types that a Service has slices of; both where it names none."""
+    return service.ip_families or IP_FAMILIES
+
+
+def _name(pod: Pod) -> str:
+    return pod.name
+
+
+def _counts(pod: Pod, service: Service, nodes: Mapping[str, Node] | None) -> bool:
+    if not may_be_endpoint(pod, terminating=True):
+        return False
+    known = nodes is None or pod.node_name in nodes
+    return known or service.publish_not_ready_addresses
+
+
+def _wanted(
+    service: Service, pods: Iterable[Pod], nodes: Mapping[str, Node], family: IPFamily
+) -> dict[Ports, dict[Identity, Endpoint]]:
+    """Return the endpoints of one family, by the ports that they serve."""
+    found: dict[Ports, dict[Identity, Endpoint]] = {}
+    hinted = _hinted(service)
+    for pod in pods:
+        address = pod.ip(family)
+        if address:
+            endpoint = _endpoint(service, pod, address, nodes.get(pod.node_name), hinted)
+            group = found.setdefault(resolved_ports(service, pod), {})
+            group[identity(endpoint)] = endpoint
+    return found
+
+
+def _endpoint(service: Service, pod: Pod, address: str, node: Node | None, hinted: str) -> Endpoint:
+    ready = service.publish_not_ready_addresses or (pod.ready and not pod.deleting)
+    zone = node.zone if node else ""
+    return Endpoint(
+        addresses=(address,),
+        node_name=pod.node_name,
+        ready=ready,
+        serving=pod.ready,
+        terminating=pod.deleting,
+        zone=zone,
+        zone_hints=(zone,) if hinted and ready and zone else (),
+        hostname=hostname_in(pod, service),
+        node_hints=(pod.node_name,)
+        if hinted == "PreferSameNode" and ready and pod.node_name
+        else (),
+        target_ref=target_of(pod),
+    )
+
+
+def _hinted(service: Service) -> str:
+    """Return the traffic distribution, empty if the topology annotation is set instead."""
+    modes = [service.annotations.get(key, "") for key in TOPOLOGY_ANNOTATIONS]
+    return "" if {"Auto", "auto"} & set(modes) else service.traffic_distribution
+
+
+def _labels(service: Service) -> dict[str, str]:
+    """Return the labels of a Service's slices: its own, and those that say whose they are."""
+    labels = dict(service.labels)
+    labels.pop(HEADLESS_LABEL, None)
+    labels[SERVICE_NAME] = service.name
+    labels[MANAGED_BY] = CONTROLLER
+    if not has_cluster_ip(service):
+        labels[HEADLESS_LABEL] = ""
+    return labels
+
+
+def _of_family(
+    service: Service,
+    family: IPFamily,
+    wanted: Mapping[Ports, Mapping[Identity, Endpoint]],
+    existing: list[EndpointSlice],
+    labels: Mapping[str, str],
+    limit: int,
+    taken: set[str],
+) -> list[EndpointSlice]:
+    """Return the slices of one family; names of new ones are added to `taken`."""
+    # The order in which a slice lists its ports says nothing.
+    by_ports: dict[frozenset[EndpointPort], list[EndpointSlice]] = {}
+    for item in existing:
+        by_ports.setdefault(frozenset(item.ports), []).append(item)
+    kept: list[EndpointSlice] = []
+    removed: list[EndpointSlice] = []
+    created: list[EndpointSlice] = []
+    for ports, endpoints in wanted.items():
+        packed = pack(by_ports.pop(frozenset(ports), ()), endpoints, labels, limit)
+        kept += packed.kept
+        removed += packed.removed
+        created += _created(service, family, ports, packed, labels)
+    removed += [item for group in by_ports.values() for item in group]
+    if not kept and not created:
+        empty = EndpointSlice(service.namespace, "", service.name, family, labels=labels)
+        same = [item for item in removed if evolve(item, name="") == empty]
+        if same:
+            return same[:1]
+        created.append(empty)
+    return [*kept, *_named(created, removed, taken)]
+
+
+def _created(
+    service: Service,
+    family: IPFamily,
+    ports: Ports,
+    packed: Packed,
+    labels: Mapping[str, str],
+) -> Iterator[EndpointSlice]:
+    for endpoints in packed.created:
+        yield EndpointSlice(service.namespace, "", service.name, family, ports, endpoints, labels)
+
+
+def _named(
+    created: Iterable[EndpointSlice], removed: Collection[EndpointSlice], taken: set[str]
+) -> Iterator[EndpointSlice]:
+    """Yield new slices with names: of slices that would go, as long as there are any."""
+    free = iter(removed)
+    for item in created:
+        reused = next(free, None)
+        name = reused.name if reused else _new_name(item, taken)
+        taken.add(name)
+        yield evolve(item, name=name)
+
+
+def _new_name(item: EndpointSlice, taken: Collection[str]) -> str:
+    """Return the first name of a series that follows from what the slice is, and is free."""
+    ports = sorted((port.name, port.protocol, port.port) for port in item.ports)
+    number = 0
+    while True:
+        told = repr((item.namespace, item.service_name, item.address_type, ports, number))
+        digest = hashlib.sha256(told.encode()).digest()
+        name = f"{item.service_name}-{_letters(int.from_bytes(digest[:8], 'big'))}"
+        if name not in taken:
+            return name
+        number += 1
+
+
+def _letters(number: int) -> str:
+    text = ""
+    for _ in range(5):
+        number, digit = divmod(number, len(ALPHABET))
+        text += ALPHABET[digit]
+    return text
