@@ -178,12 +178,15 @@ def read_inputs(
     return Inputs(loaded.state, settings, facts, node, mode)
 
 
-def load_manifests(paths: tuple[str, ...], strict: bool, from_pods: bool = False) -> Loaded:
+def load_manifests(
+    paths: tuple[str, ...], strict: bool, from_pods: bool = False, *, endpoints: bool = True
+) -> Loaded:
     """Load manifests and report what was passed over; with `strict`, warnings are raised.
 
-    With `from_pods`, Services without endpoints get those that their selectors find.
+    With `from_pods`, Services without endpoints get those that their selectors find. That
+    these are missing is told to whoever asks for `endpoints`.
     """
-    from svcnet.discovery.endpoints import remarks, with_slices
+    from svcnet.discovery.endpoints import needs_slices, remarks, with_slices
     from svcnet.sources import load
 
     stdin = sys.stdin.buffer
@@ -194,6 +197,8 @@ def load_manifests(paths: tuple[str, ...], strict: bool, from_pods: bool = False
         loaded = load(paths or ("-",), stdin=stdin)
         found = list(loaded.warnings)
     tell_warnings(found, strict)
+    if endpoints and needs_slices(loaded.state):
+        click.echo("some Services have no EndpointSlices: --from-pods makes them", err=True)
     if loaded.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
         click.echo(f"passed over: {kinds}", err=True)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
 from svcnet.cli.common import load_manifests, path_options, write_output
 
@@ -67,6 +66,8 @@ def _written(output: str, documents: Iterable[Document], rows: Callable[[], Iter
         case "json":
             found = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
             return json.dumps(found, indent=2) + "\n"
+    import yaml
+
     return "---\n".join(yaml.safe_dump(document, sort_keys=False) for document in documents)
 
 

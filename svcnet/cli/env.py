@@ -77,7 +77,7 @@ def command(
         raise UsageError("--size prints sizes and no variables; leave out --output")
     if pod is not None and no_service_links:
         raise UsageError("whether there are service links is said by the Pod that --pod names")
-    loaded = load_manifests(paths, strict, from_pods)
+    loaded = load_manifests(paths, strict, from_pods, endpoints=False)
     state = loaded.state
     told = _told(state, namespace, pod, service_links=not no_service_links)
     mistyped = _emptiness(state, told.environment.namespace) if pod is None else ()

@@ -12,7 +12,7 @@ from svcnet.discovery.endpoints.pods import has_selector
 from svcnet.discovery.endpoints.remarks import remarks
 from svcnet.discovery.endpoints.selections import Selections, Step
 from svcnet.discovery.endpoints.slices import reconcile
-from svcnet.discovery.endpoints.state import endpoints_of, slices_of, with_slices
+from svcnet.discovery.endpoints.state import endpoints_of, needs_slices, slices_of, with_slices
 from svcnet.discovery.endpoints.subsets import MAX_ADDRESSES, endpoints_from_pods
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "endpoints_of",
     "has_selector",
     "mirror",
+    "needs_slices",
     "reconcile",
     "remarks",
     "slice_manifest",

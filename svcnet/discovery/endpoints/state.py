@@ -59,13 +59,21 @@ def with_slices(state: ClusterState) -> ClusterState:
     Without Pods there is nothing to make them of, and a Service that has slices or
     Endpoints keeps them.
     """
-    if not state.pods:
+    if not needs_slices(state):
         return state
     made: list[EndpointSlice] = []
     for name, pods in selected(state).items():
         if name not in state.slices and name not in state.endpoints:
             made += reconcile(state.services[name], pods, nodes_of(state))
     return state.apply(made)
+
+
+def needs_slices(state: ClusterState) -> bool:
+    """Return whether there are Pods, and Services that select them and have no endpoints."""
+    return bool(state.pods) and any(
+        has_selector(service) and name not in state.slices and name not in state.endpoints
+        for name, service in state.services.items()
+    )
 
 
 def nodes_of(state: ClusterState) -> Map[str, Node] | None:

@@ -1,0 +1,121 @@
+"""``svcnet endpoints``, and --from-pods of the other verbs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from svcnet.cli import main
+
+EXAMPLE = Path(__file__).parent.parent.parent / "examples/from-pods"
+
+
+def svcnet(*arguments: str | Path, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments)], input=stdin)
+
+
+def test_golden_files() -> None:
+    """The example's files are what is printed, and the rules are those of the printed slices."""
+    slices = svcnet("endpoints", EXAMPLE)
+    assert (slices.exit_code, slices.stderr) == (0, "")
+    assert slices.stdout == (EXAMPLE / "golden.slices.txt").read_text()
+    rules = svcnet("render", EXAMPLE, "--from-pods")
+    assert rules.stdout == (EXAMPLE / "golden.iptables.txt").read_text()
+    manifests = (EXAMPLE / "application.yaml").read_text()
+    again = svcnet("render", "-", stdin=f"{manifests}---\n{slices.stdout}")
+    assert again.stdout == rules.stdout
+
+
+def test_printed_slices_do_not_change_again() -> None:
+    """With its own output in the input, svcnet endpoints prints the same."""
+    printed = (EXAMPLE / "golden.slices.txt").read_text()
+    manifests = (EXAMPLE / "application.yaml").read_text()
+    assert svcnet("endpoints", "-", stdin=f"{manifests}---\n{printed}").stdout == printed
+
+
+@pytest.mark.parametrize("kind", ["slices", "endpoints"])
+def test_json_has_the_same_documents(kind: str) -> None:
+    """JSON is one List of what YAML has as many documents."""
+    text = svcnet("endpoints", EXAMPLE, "--kind", kind).stdout
+    document = json.loads(svcnet("endpoints", EXAMPLE, "--kind", kind, "--output", "json").stdout)
+    assert document["kind"] == "List"
+    assert document["items"] == list(yaml.safe_load_all(text))
+
+
+def test_table() -> None:
+    """The table has a line for each endpoint, with what makes it one."""
+    found = svcnet("endpoints", EXAMPLE, "--output", "table").stdout.splitlines()
+    assert [line.split()[0] for line in found] == ["SERVICE", *["shop/db"] * 2, *["shop/web"] * 2]
+    assert found[2].split()[2:5] == ["10.244.2.6", "not", "ready"]
+    older = svcnet("endpoints", EXAMPLE, "--kind", "endpoints", "--output", "table").stdout
+    assert "10.244.2.5  ready      http:8000/TCP  Pod web-85f6d8-9qvzm  node-b" in older
+
+
+NOTHING = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.20, selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web-1, labels: {app: web}}
+spec: {containers: [{name: web}]}
+"""
+
+
+def test_what_is_surely_not_meant() -> None:
+    """A Pod without an address and a port that it does not have are told with their lines."""
+    found = svcnet("endpoints", "-", "--output", "table", stdin=NOTHING)
+    assert found.exit_code == 0
+    port, address = found.stderr.splitlines()
+    assert port == (
+        "<stdin>:4: warning: Service default/web: spec.ports[0].targetPort: "
+        "Pod web-1 has no TCP port named 'http'"
+    )
+    assert address == (
+        "<stdin>:6: warning: Pod default/web-1: status.podIP: "
+        "is not there, so the Pod is no endpoint"
+    )
+    assert "no endpoints" in found.stdout
+    strict = svcnet("endpoints", "-", "--strict", stdin=NOTHING)
+    assert (strict.exit_code, strict.stdout) == (2, "")
+
+
+def test_missing_slices_are_told() -> None:
+    """Who renders Pods without slices is told of --from-pods, and nobody else is."""
+    told = "some Services have no EndpointSlices: --from-pods makes them\n"
+    assert svcnet("render", EXAMPLE).stderr == told
+    assert svcnet("dns", "zone", EXAMPLE).stderr == told
+    assert svcnet("env", EXAMPLE, "--namespace", "shop").stderr == ""
+    assert svcnet("render", EXAMPLE, "--from-pods").stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("graph", EXAMPLE),
+        ("env", EXAMPLE, "--namespace", "shop"),
+        ("dns", "zone", EXAMPLE),
+        ("dns", "diff", EXAMPLE, EXAMPLE),
+        ("render", EXAMPLE, "--since", EXAMPLE),
+        ("render", EXAMPLE, "--mode", "ipvs"),
+    ],
+)
+def test_every_verb_makes_slices(arguments: tuple[str | Path, ...]) -> None:
+    """Each verb that reads manifests takes a folder of an application with --from-pods."""
+    assert svcnet(*arguments, "--from-pods").exit_code == 0
+
+
+def test_names_of_pods() -> None:
+    """A StatefulSet's Pod is found by its own name, once it is ready."""
+    options = ("--from-pods", "--namespace", "shop")
+    found = svcnet("dns", "lookup", "db-0.db", EXAMPLE, *options)
+    assert "db-0.db.shop.svc.cluster.local. 5 IN A 10.244.1.6\n" in found.stdout
+    missing = svcnet("dns", "lookup", "db-1.db", EXAMPLE, *options)
+    assert "no ready endpoint is named db-1 (Service shop/db)" in missing.stdout
+    assert missing.exit_code == 1
