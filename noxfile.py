@@ -48,7 +48,7 @@ def tests(session: nox.Session) -> None:
 def kernel(session: nox.Session) -> None:
     """Tests with real rules and packets, in network namespaces; root only."""
     install(session, "tests")
-    install_system_packages(session)
+    install_system_packages(session, "kernel-commands")
     session.run("pytest", "-m", "kernel", "--ignore=tests/bench", "-rs", *session.posargs)
 
 
@@ -64,16 +64,16 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time and memory, for docs/reference/benchmarks.md; not part of the default run."""
     install(session, "bench")
-    install_system_packages(session)
+    install_system_packages(session, "kernel-commands", "bench-commands")
     session.run("pytest", "tests/bench", "--benchmark-only", *session.posargs)
 
 
-def install_system_packages(session: nox.Session) -> None:
-    """Install what the kernel tests run, where that is possible: on Debian, as root."""
-    needed = PROJECT["tool"]["svcnet"]["kernel-commands"]
+def install_system_packages(session: nox.Session, *tables: str) -> None:
+    """Install what tests or benchmarks run, where that is possible: on Debian, as root."""
     missing = [
         package
-        for package, commands in needed.items()
+        for table in tables
+        for package, commands in PROJECT["tool"]["svcnet"][table].items()
         if not all(shutil.which(command) for command in commands)
     ]
     if not missing:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import define, field, frozen
 from dns.rdatatype import CNAME
 
 from svcnet.discovery.dns import Answer, Zones
 from svcnet.executors.dns.messages import Query, answer, encode, parse
 
-REMEMBERED = 10_000
-"""How many answers are kept; then it begins anew."""
+REMEMBERED = 20_000
+"""How many answers are kept, a few MB of them; then it begins anew."""
+
+ORDERS = 32
+"""In how many orders an answer of many records is kept at most, so that clients spread."""
 
 
 @frozen
@@ -26,6 +29,15 @@ Reply: TypeAlias = bytes | Elsewhere | None
 """An answer, a question for another server, or nothing to a message that deserves none."""
 
 
+@define
+class _Known:
+    """The answers to one question, all but their number; `enough` is how many are to be made."""
+
+    enough: int
+    wires: list[bytes] = field(factory=list)
+    turn: int = 0
+
+
 class Responder:
     """Answers messages from zones that do not change.
 
@@ -37,14 +49,16 @@ class Responder:
         self.zones = zones
         self._recursion = recursion
         # By all of a question but its number, which is all that differs when it comes again.
-        self._remembered: dict[tuple[bytes, bool], bytes] = {}
+        self._known: dict[tuple[bytes, bool], _Known] = {}
+        self._count = 0
 
     def reply(self, wire: bytes, *, tcp: bool = False) -> Reply:
         """Return what a message is answered; it may hold anything."""
         key = wire[2:], tcp
-        known = self._remembered.get(key)
-        if known is not None:
-            return wire[:2] + known
+        known = self._known.get(key)
+        if known is not None and len(known.wires) == known.enough:
+            known.turn = (known.turn + 1) % known.enough
+            return wire[:2] + known.wires[known.turn]
         query = parse(wire)
         if query is None or isinstance(query, bytes):
             return query
@@ -52,15 +66,17 @@ class Responder:
         if self._recursion and isinstance(found, Answer) and self._leads_elsewhere(query, found):
             return Elsewhere(query, found)
         made = encode(query, found, tcp=tcp, recursion=self._recursion)
-        # Several answers come in another order each time, so that clients spread.
-        if not isinstance(found, Answer) or len(found.answers) < 2:
-            self._remember(key, made)
+        # Each encoding has several answers in another order.
+        orders = len(found.answers) if isinstance(found, Answer) else 1
+        self._remember(key, made, min(max(orders, 1), ORDERS))
         return made
 
-    def _remember(self, key: tuple[bytes, bool], made: bytes) -> None:
-        if len(self._remembered) >= REMEMBERED:
-            self._remembered.clear()
-        self._remembered[key] = made[2:]
+    def _remember(self, key: tuple[bytes, bool], made: bytes, enough: int) -> None:
+        if self._count == REMEMBERED:
+            self._known.clear()
+            self._count = 0
+        self._count += 1
+        self._known.setdefault(key, _Known(enough)).wires.append(made[2:])
 
     def _leads_elsewhere(self, query: Query, found: Answer) -> bool:
         """Return whether a name is in no zone, or an alias of one that is not."""
