@@ -12,6 +12,7 @@ from svcnet.discovery.endpoints import (
     mirror,
     reconcile,
     remarks,
+    slice_manifest,
     slices_of,
     with_slices,
 )
@@ -25,6 +26,7 @@ from svcnet.models import (
     Endpoints,
     EndpointSlice,
     EndpointSubset,
+    NamespacedName,
     Pod,
     Service,
     ServicePort,
@@ -221,6 +223,13 @@ def test_a_hundred_a_slice() -> None:
     assert sorted(len(item.endpoints) for item in found) == [50, 100, 100]
     assert len({item.name for item in found}) == 3
     assert all(item.name.startswith("web-") and len(item.name) == 9 for item in found)
+
+
+def test_long_names_are_cut() -> None:
+    """A name of a slice is at most 63 letters, as one that the API server makes."""
+    (item,) = reconcile(evolve(SERVICE, name="w" * 63), [make_pod()])
+    assert item.name.startswith("w" * 58)
+    assert len(item.name) == 63
 
 
 def sizes(slices: tuple[EndpointSlice, ...]) -> dict[str, int]:
@@ -421,7 +430,10 @@ def test_mirroring() -> None:
         ("IPv6", ["fd00::1"], 80),
         ("IPv4", ["192.0.2.3"], 81),
     ]
-    assert [endpoint.ready for endpoint in found[0].endpoints] == [True, False]
+    assert [endpoint["conditions"] for endpoint in slice_manifest(found[0])["endpoints"]] == [
+        {"ready": True},
+        {"ready": False},
+    ]
     assert found[0].annotations == {"kept": "1"}
     assert found[0].labels[MANAGED_BY] == "endpointslicemirroring-controller.k8s.io"
     assert found[0].labels["team"] == "a"
@@ -496,3 +508,5 @@ def test_remarks() -> None:
         ("bare", "is not there, so the Pod is no endpoint"),
         ("lost", "the input has no Node node-z, so the Pod is no endpoint"),
     ]
+    web = NamespacedName("shop", "web")
+    assert [item.name for item, _, _ in remarks(state, {web})] == ["none"]

@@ -43,6 +43,8 @@ TOPOLOGY_ANNOTATIONS = (
     "service.kubernetes.io/topology-mode",
     "service.kubernetes.io/topology-aware-hints",
 )
+# A longer name makes room for the letters, as the API server has it.
+MAX_STEM = 58
 # The letters of the API server's generated names: none that make a word.
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -209,11 +211,12 @@ def _named(
 def _new_name(item: EndpointSlice, taken: Collection[str]) -> str:
     """Return the first name of a series that follows from what the slice is, and is free."""
     ports = sorted((port.name, port.protocol, port.port) for port in item.ports)
+    stem = f"{item.service_name}-"[:MAX_STEM]
     number = 0
     while True:
         told = repr((item.namespace, item.service_name, item.address_type, ports, number))
         digest = hashlib.sha256(told.encode()).digest()
-        name = f"{item.service_name}-{_letters(int.from_bytes(digest[:8], 'big'))}"
+        name = stem + _letters(int.from_bytes(digest[:8], "big"))
         if name not in taken:
             return name
         number += 1
