@@ -162,9 +162,25 @@ def test_dual_stack() -> None:
     pods = [make_pod("a", "10.0.0.1", "fd00::1"), make_pod("b", "10.0.0.2")]
     found = {item.address_type: addresses((item,)) for item in reconcile(both, pods)}
     assert found == {"IPv4": ["10.0.0.1", "10.0.0.2"], "IPv6": ["fd00::1"]}
-    assert {item.address_type for item in reconcile(evolve(SERVICE, ip_families=()), pods)} == {
-        *("IPv4", "IPv6")
-    }
+
+
+@pytest.mark.parametrize(
+    ("cluster_ips", "slices", "subset"),
+    [
+        (("10.96.0.10",), {"IPv4"}, ["10.0.0.1", "10.0.0.2"]),
+        (("fd00:96::a",), {"IPv6"}, ["fd00::1"]),
+        (("None",), {"IPv4", "IPv6"}, ["10.0.0.1", "10.0.0.2"]),
+        ((), {"IPv4", "IPv6"}, ["10.0.0.1", "10.0.0.2"]),
+    ],
+)
+def test_no_families_named(
+    cluster_ips: tuple[str, ...], slices: set[str], subset: list[str]
+) -> None:
+    """The cluster IP tells the family; without one slices have both, Endpoints the Pods' first."""
+    service = evolve(SERVICE, ip_families=(), cluster_ips=cluster_ips)
+    pods = [make_pod("a", "10.0.0.1", "fd00::1"), make_pod("b", "10.0.0.2")]
+    assert {item.address_type for item in reconcile(service, pods)} == slices
+    assert shape(subsets(service, *pods)) == [(subset, [], [8080])]
 
 
 @pytest.mark.parametrize(

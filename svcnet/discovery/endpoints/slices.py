@@ -18,6 +18,7 @@ from attrs import evolve
 from svcnet.discovery.endpoints.packing import MAX_ENDPOINTS, Identity, Packed, identity, pack
 from svcnet.discovery.endpoints.pods import (
     HEADLESS_LABEL,
+    families,
     has_cluster_ip,
     has_selector,
     hostname_in,
@@ -74,7 +75,7 @@ def reconcile(
     labels = _labels(service)
     counted = sorted((pod for pod in pods if _counts(pod, service, nodes)), key=_name)
     made: list[EndpointSlice] = []
-    for family in families(service):
+    for family in families(service) or IP_FAMILIES:
         wanted = _wanted(service, counted, nodes or {}, family)
         of_family = [item for item in own if item.address_type == family]
         made += _of_family(service, family, wanted, of_family, labels, limit, taken)
@@ -84,11 +85,6 @@ def reconcile(
 def is_own(item: EndpointSlice) -> bool:
     """Return whether the EndpointSlice controller made a slice."""
     return item.labels.get(MANAGED_BY) == CONTROLLER
-
-
-def families(service: Service) -> tuple[IPFamily, ...]:
-    """Return the address types that a Service has slices of; both where it names none."""
-    return service.ip_families or IP_FAMILIES
 
 
 def _name(pod: Pod) -> str:
