@@ -47,5 +47,5 @@ nitpick_ignore_regex = [
     ("py:class", r"svcnet\.sources\.findings\.Place"),
     # A named tuple keeps the name of an alias that stands for a few texts.
     ("py:class", "Family|Role|SetType"),
-    ("py:.*", r"(attrs|click|immutables|netaddr)\..*"),
+    ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
 ]

@@ -30,6 +30,11 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+RULES = sorted(
+    path
+    for mode in ("iptables", "ipvs", "userspace")
+    for path in ROOT.glob(f"examples/*/golden.{mode}.txt")
+)
 BLOCK = re.compile(
     r"^(?:<!-- (?P<needs>kernel|ipvs) -->\n+|`(?P<file>\S+)`:\n)?"
     r"```(?P<language>\S+)\n(?P<body>.*?)^```$",
@@ -110,10 +115,12 @@ def namespace() -> Iterator[tuple[str, ...]]:
         subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
-@pytest.mark.parametrize("golden", sorted(ROOT.glob("examples/*/golden.*.txt")), ids=title)
+@pytest.mark.parametrize("golden", RULES, ids=title)
 def test_golden_file(golden: Path, folder: Path) -> None:
     mode = golden.name.split(".")[1]
     command = f"svcnet render {golden.parent.relative_to(ROOT)} --mode {mode} --check {golden}"
+    if golden.parent.name == "from-pods":
+        command += " --from-pods"
     assert shell([command]) == [""]
 
 

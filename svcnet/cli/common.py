@@ -14,7 +14,8 @@ from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
-    from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
+    from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration, NamespacedName
+    from svcnet.models.state import ClusterObject
     from svcnet.renderers.userspace import PortChoice, UnsupportedPort
     from svcnet.sources import Loaded
 
@@ -179,12 +180,18 @@ def read_inputs(
 
 
 def load_manifests(
-    paths: tuple[str, ...], strict: bool, from_pods: bool = False, *, endpoints: bool = True
+    paths: tuple[str, ...],
+    strict: bool,
+    from_pods: bool = False,
+    *,
+    endpoints: bool = True,
+    anew: bool = False,
 ) -> Loaded:
     """Load manifests and report what was passed over; with `strict`, warnings are raised.
 
     With `from_pods`, Services without endpoints get those that their selectors find. That
-    these are missing is told to whoever asks for `endpoints`.
+    these are missing is told to whoever asks for `endpoints`. What is wrong with a selector is
+    told of these Services, and for who makes all endpoints `anew` of the others too.
     """
     from svcnet.discovery.endpoints import needs_slices, remarks, with_slices
     from svcnet.sources import load
@@ -192,7 +199,8 @@ def load_manifests(
     stdin = sys.stdin.buffer
     if from_pods:
         loaded = load(paths or ("-",), stdin=stdin, complete=with_slices)
-        found = [*loaded.warnings, *loaded.located(remarks(loaded.state))]
+        given = () if anew else _with_endpoints(loaded.objects)
+        found = [*loaded.warnings, *loaded.located(remarks(loaded.state, given))]
     else:
         loaded = load(paths or ("-",), stdin=stdin)
         found = list(loaded.warnings)
@@ -203,6 +211,14 @@ def load_manifests(
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
         click.echo(f"passed over: {kinds}", err=True)
     return loaded
+
+
+def _with_endpoints(objects: Iterable[ClusterObject]) -> frozenset[NamespacedName]:
+    """Return the Services that have slices or Endpoints among the objects that were read."""
+    from svcnet.models import ClusterState, Endpoints, EndpointSlice
+
+    given = [item for item in objects if isinstance(item, (Endpoints, EndpointSlice))]
+    return ClusterState().touched(given)
 
 
 def tell_warnings(warnings: Iterable[Diagnostic], strict: bool) -> None:

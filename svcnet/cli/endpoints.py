@@ -49,7 +49,7 @@ def command(paths: tuple[str, ...], strict: bool, kind: str, output: str) -> Non
         slices_of,
     )
 
-    state = load_manifests(paths, strict, from_pods=True).state
+    state = load_manifests(paths, strict, from_pods=True, anew=True).state
     if kind == "slices":
         slices = slices_of(state)
         text = _written(output, map(slice_manifest, slices), lambda: _slice_rows(slices))

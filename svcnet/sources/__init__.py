@@ -66,8 +66,8 @@ def load(
 ) -> Loaded:
     """Read manifests from files, folders (with all below them) and, for ``-``, `stdin`.
 
-    `complete` may add to the state what a controller would make of it; with that, it is
-    looked through for mistakes.
+    `complete` may add to the state what a controller would make of it. Slices that it makes
+    are no longer missed, and are not looked through for mistakes.
 
     Raises :class:`svcnet.errors.InputError` with every error of every file.
     """
@@ -100,10 +100,9 @@ def _load(
     check_node_ports_within(located, findings)
     if findings.has_errors():
         raise InputError(d for d in findings.diagnostics() if d.severity == "error")
-    state = ClusterState.of(reading.objects)
-    if complete is not None:
-        state = complete(state)
-    check_mistakes(located, state, findings)
+    given = ClusterState.of(reading.objects)
+    state = given if complete is None else complete(given)
+    check_mistakes(located, given, findings, state.slices)
     warnings = findings.diagnostics()
     objects, places = tuple(reading.objects), tuple(reading.places)
     return Loaded(objects, state, reading.skipped, warnings, places)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from attrs import frozen
 
@@ -72,19 +72,28 @@ def check_node_ports_within(located: list[Located], findings: Findings) -> None:
                 findings.error(place, ("spec", "ports", index, "nodePort"), message)
 
 
-def check_mistakes(located: list[Located], state: ClusterState, findings: Findings) -> None:
-    """Warn of what is legal but surely not meant."""
+def check_mistakes(
+    located: list[Located],
+    state: ClusterState,
+    findings: Findings,
+    served: Container[NamespacedName],
+) -> None:
+    """Warn of what is legal but surely not meant.
+
+    `state` is what was read; Services in `served` have slices in the end.
+    """
     has_endpoints = bool(state.slices or state.endpoints)
     for item, place in located:
         if isinstance(item, Service):
-            _check_service(item, place, state, has_endpoints, findings)
+            missed = has_endpoints and NamespacedName(item.namespace, item.name) not in served
+            _check_service(item, place, state, missed, findings)
         elif isinstance(item, EndpointSlice):
             _check_slice(item, place, state, findings)
     _check_shared_frontends(located, findings)
 
 
 def _check_service(
-    service: Service, place: Place, state: ClusterState, has_endpoints: bool, findings: Findings
+    service: Service, place: Place, state: ClusterState, missed: bool, findings: Findings
 ) -> None:
     if service.type == "ExternalName":
         return
@@ -97,7 +106,7 @@ def _check_service(
         if not service.selector:
             message = "has neither a selector nor endpoints: nothing will ever answer"
             findings.warning(place, ("spec", "selector"), message)
-        elif has_endpoints:
+        elif missed:
             findings.warning(place, (), "has no EndpointSlice in the input")
         return
     served = {(port.name, port.protocol) for item in slices for port in item.ports}

@@ -86,6 +86,39 @@ def test_what_is_surely_not_meant() -> None:
     assert (strict.exit_code, strict.stdout) == (2, "")
 
 
+def test_made_slices_are_not_missed() -> None:
+    """A Service whose slices are made is warned of for its Pods alone, beside one that has some."""
+    pod = "spec: {containers: [{name: web}]}\nstatus: {podIP: 10.244.1.5}\n"
+    other = (EXAMPLE.parent / "my-service" / "endpointslices.yaml").read_text()
+    text = f"{NOTHING.rpartition('spec:')[0]}{pod}---\n{other}"
+    found = svcnet("render", "-", "--from-pods", stdin=text)
+    (line,) = [line for line in found.stderr.splitlines() if "Service default/web" in line]
+    assert line == (
+        "<stdin>:4: warning: Service default/web: spec.ports[0].targetPort: "
+        "Pod web-1 has no TCP port named 'http'"
+    )
+    assert found.exit_code == 0
+
+
+def test_services_with_slices_need_no_pods() -> None:
+    """--from-pods says nothing of a selector whose Service has slices; svcnet endpoints does."""
+    folder = EXAMPLE.parent / "my-service"
+    found = svcnet("render", folder, "--from-pods", "--strict")
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert found.stdout == svcnet("render", folder).stdout
+    assert svcnet("endpoints", folder).stderr.endswith("spec.selector: finds no Pod\n")
+
+
+def test_wrong_input() -> None:
+    """An error has its place and exit code 2, and nothing is printed."""
+    found = svcnet("endpoints", "-", stdin=NOTHING.replace("name: web}]", "name: web, ports: 1}]"))
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert found.stderr.startswith(
+        "<stdin>:9: error: Pod default/web-1: spec.containers[0].ports: must be"
+    )
+    assert svcnet("endpoints", "no-such-file").exit_code == 2
+
+
 def test_missing_slices_are_told() -> None:
     """Who renders Pods without slices is told of --from-pods, and nobody else is."""
     told = "some Services have no EndpointSlices: --from-pods makes them\n"

@@ -12,6 +12,7 @@ from svcnet.discovery.endpoints import (
     mirror,
     reconcile,
     remarks,
+    slice_manifest,
     slices_of,
     with_slices,
 )
@@ -25,6 +26,7 @@ from svcnet.models import (
     Endpoints,
     EndpointSlice,
     EndpointSubset,
+    NamespacedName,
     Pod,
     Service,
     ServicePort,
@@ -160,9 +162,25 @@ def test_dual_stack() -> None:
     pods = [make_pod("a", "10.0.0.1", "fd00::1"), make_pod("b", "10.0.0.2")]
     found = {item.address_type: addresses((item,)) for item in reconcile(both, pods)}
     assert found == {"IPv4": ["10.0.0.1", "10.0.0.2"], "IPv6": ["fd00::1"]}
-    assert {item.address_type for item in reconcile(evolve(SERVICE, ip_families=()), pods)} == {
-        *("IPv4", "IPv6")
-    }
+
+
+@pytest.mark.parametrize(
+    ("cluster_ips", "slices", "subset"),
+    [
+        (("10.96.0.10",), {"IPv4"}, ["10.0.0.1", "10.0.0.2"]),
+        (("fd00:96::a",), {"IPv6"}, ["fd00::1"]),
+        (("None",), {"IPv4", "IPv6"}, ["10.0.0.1", "10.0.0.2"]),
+        ((), {"IPv4", "IPv6"}, ["10.0.0.1", "10.0.0.2"]),
+    ],
+)
+def test_no_families_named(
+    cluster_ips: tuple[str, ...], slices: set[str], subset: list[str]
+) -> None:
+    """The cluster IP tells the family; without one slices have both, Endpoints the Pods' first."""
+    service = evolve(SERVICE, ip_families=(), cluster_ips=cluster_ips)
+    pods = [make_pod("a", "10.0.0.1", "fd00::1"), make_pod("b", "10.0.0.2")]
+    assert {item.address_type for item in reconcile(service, pods)} == slices
+    assert shape(subsets(service, *pods)) == [(subset, [], [8080])]
 
 
 @pytest.mark.parametrize(
@@ -221,6 +239,13 @@ def test_a_hundred_a_slice() -> None:
     assert sorted(len(item.endpoints) for item in found) == [50, 100, 100]
     assert len({item.name for item in found}) == 3
     assert all(item.name.startswith("web-") and len(item.name) == 9 for item in found)
+
+
+def test_long_names_are_cut() -> None:
+    """A name of a slice is at most 63 letters, as one that the API server makes."""
+    (item,) = reconcile(evolve(SERVICE, name="w" * 63), [make_pod()])
+    assert item.name.startswith("w" * 58)
+    assert len(item.name) == 63
 
 
 def sizes(slices: tuple[EndpointSlice, ...]) -> dict[str, int]:
@@ -421,7 +446,10 @@ def test_mirroring() -> None:
         ("IPv6", ["fd00::1"], 80),
         ("IPv4", ["192.0.2.3"], 81),
     ]
-    assert [endpoint.ready for endpoint in found[0].endpoints] == [True, False]
+    assert [endpoint["conditions"] for endpoint in slice_manifest(found[0])["endpoints"]] == [
+        {"ready": True},
+        {"ready": False},
+    ]
     assert found[0].annotations == {"kept": "1"}
     assert found[0].labels[MANAGED_BY] == "endpointslicemirroring-controller.k8s.io"
     assert found[0].labels["team"] == "a"
@@ -496,3 +524,5 @@ def test_remarks() -> None:
         ("bare", "is not there, so the Pod is no endpoint"),
         ("lost", "the input has no Node node-z, so the Pod is no endpoint"),
     ]
+    web = NamespacedName("shop", "web")
+    assert [item.name for item, _, _ in remarks(state, {web})] == ["none"]

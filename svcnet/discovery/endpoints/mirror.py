@@ -8,7 +8,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from svcnet.discovery.endpoints.slices import MANAGED_BY, SERVICE_NAME
-from svcnet.models import Endpoints, EndpointSlice, EndpointSubset, Service
+from svcnet.models import Endpoint, Endpoints, EndpointSlice, EndpointSubset, Service
 
 CONTROLLER = "endpointslicemirroring-controller.k8s.io"
 SKIP_LABEL = "endpointslice.kubernetes.io/skip-mirror"
@@ -34,7 +34,15 @@ def mirror(service: Service, endpoints: Endpoints) -> tuple[EndpointSlice, ...]:
     labels = {**endpoints.labels, **own}
     annotations = {k: v for k, v in endpoints.annotations.items() if k not in NOT_COPIED}
     whole = evolve(endpoints, subsets=tuple(map(_cut, endpoints.subsets)))
-    return tuple(evolve(item, labels=labels, annotations=annotations) for item in whole.as_slices())
+    return tuple(
+        evolve(item, labels=labels, annotations=annotations, endpoints=_told(item))
+        for item in whole.as_slices()
+    )
+
+
+def _told(item: EndpointSlice) -> tuple[Endpoint, ...]:
+    """Return endpoints of which only readiness is told: absent, serving means true."""
+    return tuple([evolve(endpoint, serving=True) for endpoint in item.endpoints])
 
 
 def _cut(subset: EndpointSubset) -> EndpointSubset:

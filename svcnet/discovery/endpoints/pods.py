@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from svcnet.models import EndpointPort, Pod, Service, ServicePort, TargetRef
+from svcnet.models import EndpointPort, IPFamily, Pod, Service, ServicePort, TargetRef
+from svcnet.models.family import family_of
 from svcnet.models.service import HEADLESS
 
 HEADLESS_LABEL = "service.kubernetes.io/headless"
@@ -71,6 +72,13 @@ def port_number(port: ServicePort, pod: Pod) -> int:
             if own.name == target and own.protocol == port.protocol:
                 return own.port
     return 0
+
+
+def families(service: Service) -> tuple[IPFamily, ...]:
+    """Return a Service's IP families: as named, else its cluster IP's; empty if nothing tells."""
+    if service.ip_families or not has_cluster_ip(service):
+        return service.ip_families
+    return (family_of(service.cluster_ips[0]),)
 
 
 def has_cluster_ip(service: Service) -> bool:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from svcnet.discovery.endpoints.pods import port_number
 from svcnet.discovery.endpoints.state import selected
-from svcnet.models import ClusterState, Pod, Service
+from svcnet.models import ClusterState, NamespacedName, Pod, Service
 
 Remark = tuple[Service | Pod, tuple[str | int, ...], str]
 """An object, the path of a field in it, and what to say of it."""
 
 
-def remarks(state: ClusterState) -> Iterator[Remark]:
+def remarks(
+    state: ClusterState, apart_from: Collection[NamespacedName] = frozenset()
+) -> Iterator[Remark]:
     """Yield what a user of Pods and selectors should know, by Service and by Pod.
 
     Those are selectors that find nothing, named target ports that a Pod does not have, and
     Pods that a selector finds and that cannot be endpoints because something is not told.
+    Services `apart_from` are not looked at: theirs are not made of Pods.
     """
     told: set[tuple[str, str]] = set()
     for name, pods in sorted(selected(state).items()):
+        if name in apart_from:
+            continue
         service = state.services[name]
         if not pods:
             yield service, ("spec", "selector"), "finds no Pod"

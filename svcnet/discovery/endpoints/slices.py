@@ -18,6 +18,7 @@ from attrs import evolve
 from svcnet.discovery.endpoints.packing import MAX_ENDPOINTS, Identity, Packed, identity, pack
 from svcnet.discovery.endpoints.pods import (
     HEADLESS_LABEL,
+    families,
     has_cluster_ip,
     has_selector,
     hostname_in,
@@ -43,6 +44,8 @@ TOPOLOGY_ANNOTATIONS = (
     "service.kubernetes.io/topology-mode",
     "service.kubernetes.io/topology-aware-hints",
 )
+# A longer name makes room for the letters, as the API server has it.
+MAX_STEM = 58
 # The letters of the API server's generated names: none that make a word.
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -72,7 +75,7 @@ def reconcile(
     labels = _labels(service)
     counted = sorted((pod for pod in pods if _counts(pod, service, nodes)), key=_name)
     made: list[EndpointSlice] = []
-    for family in families(service):
+    for family in families(service) or IP_FAMILIES:
         wanted = _wanted(service, counted, nodes or {}, family)
         of_family = [item for item in own if item.address_type == family]
         made += _of_family(service, family, wanted, of_family, labels, limit, taken)
@@ -82,11 +85,6 @@ def reconcile(
 def is_own(item: EndpointSlice) -> bool:
     """Return whether the EndpointSlice controller made a slice."""
     return item.labels.get(MANAGED_BY) == CONTROLLER
-
-
-def families(service: Service) -> tuple[IPFamily, ...]:
-    """Return the address types that a Service has slices of; both where it names none."""
-    return service.ip_families or IP_FAMILIES
 
 
 def _name(pod: Pod) -> str:
@@ -209,11 +207,12 @@ def _named(
 def _new_name(item: EndpointSlice, taken: Collection[str]) -> str:
     """Return the first name of a series that follows from what the slice is, and is free."""
     ports = sorted((port.name, port.protocol, port.port) for port in item.ports)
+    stem = f"{item.service_name}-"[:MAX_STEM]
     number = 0
     while True:
         told = repr((item.namespace, item.service_name, item.address_type, ports, number))
         digest = hashlib.sha256(told.encode()).digest()
-        name = f"{item.service_name}-{_letters(int.from_bytes(digest[:8], 'big'))}"
+        name = stem + _letters(int.from_bytes(digest[:8], "big"))
         if name not in taken:
             return name
         number += 1

@@ -16,6 +16,7 @@ from attrs import evolve
 
 from svcnet.discovery.endpoints.pods import (
     HEADLESS_LABEL,
+    families,
     has_cluster_ip,
     has_selector,
     hostname_in,
@@ -93,9 +94,10 @@ def _add(service: Service, pod: Pod, by_port: dict[EndpointPort | None, Ready]) 
 
 
 def _ip(service: Service, pod: Pod) -> str:
-    """Return a Pod's address of the Service's first family, or of its own where none is named."""
-    if service.ip_families:
-        return pod.ip(service.ip_families[0])
+    """Return a Pod's address of the Service's first family; of its own where nothing tells it."""
+    of_service = families(service)
+    if of_service:
+        return pod.ip(of_service[0])
     return pod.pod_ips[0] if pod.pod_ips else ""
 
 
