@@ -106,6 +106,7 @@ def test_options_are_those_of_coredns() -> None:
         ("zone", EXAMPLE, "--zone", "-bad-"),
         ("zone", EXAMPLE, "--pods", "insecure"),
         ("zone", EXAMPLE, "--to", "/proc/nowhere"),
+        ("serve", "/no/such/folder/file.yaml"),
         ("serve", EXAMPLE, "--listen", "localhost"),
         ("serve", EXAMPLE, "--listen", "127.0.0.1:99999"),
         ("serve", EXAMPLE, "--forward", "127.0.0.1:5353"),

@@ -99,9 +99,12 @@ class _Serving:
             for address, port in server.where:
                 host = f"[{address}]" if ":" in address else address
                 click.echo(f"listening on {host}:{port}", err=True)
-            await stop.wait()
+            ending = loop.create_task(stop.wait())
+            done, _ = await asyncio.wait({ending, following}, return_when=asyncio.FIRST_COMPLETED)
             await server.close()
             following.cancel()
+            if following in done:
+                following.result()
         finally:
             stop.set()
             await watching
@@ -112,8 +115,11 @@ class _Serving:
 
         if self._once:
             return
-        async for _ in changes(self._paths, stop):
-            again.set()
+        try:
+            async for _ in changes(self._paths, stop):
+                again.set()
+        except OSError as error:
+            click.echo(f"changes are not seen, only SIGHUP is: {error}", err=True)
 
     async def _follow(self, server: Server, again: asyncio.Event) -> None:
         """Read PATH again when told to, while questions go on being answered."""

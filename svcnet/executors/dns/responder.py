@@ -13,6 +13,9 @@ from svcnet.executors.dns.messages import Query, answer, encode, parse
 REMEMBERED = 20_000
 """How many answers are kept, a few MB of them; then it begins anew."""
 
+REMEMBERED_BYTES = 2048
+"""The longest question and answer, together, that are kept: what may come by UDP."""
+
 ORDERS = 32
 """In how many orders an answer of many records is kept at most, so that clients spread."""
 
@@ -72,6 +75,8 @@ class Responder:
         return made
 
     def _remember(self, key: tuple[bytes, bool], made: bytes, enough: int) -> None:
+        if len(key[0]) + len(made) > REMEMBERED_BYTES:
+            return
         if self._count == REMEMBERED:
             self._known.clear()
             self._count = 0

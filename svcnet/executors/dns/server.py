@@ -22,6 +22,9 @@ CONNECTIONS = 500
 IDLE_SECONDS = 10.0
 """How long a connection may say nothing, or take nothing (RFC 7766, 6.2.3)."""
 
+PAUSE_SECONDS = 0.5
+"""How long no connection is taken once descriptors have run out."""
+
 
 class Server:
     """Answers on its addresses from the moment it is made in a running loop, until closed.
@@ -113,7 +116,11 @@ class Server:
     def _acceptable(self, streams: socket.socket) -> None:
         try:
             connection, _ = streams.accept()
+        except (BlockingIOError, ConnectionError):
+            return
         except OSError:
+            # Descriptors have run out: the connection stays ready, so look away for a while.
+            self._pause(streams)
             return
         if len(self._connections) >= CONNECTIONS:
             connection.close()
@@ -121,6 +128,16 @@ class Server:
         task = asyncio.get_running_loop().create_task(self._converse(connection))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+
+    def _pause(self, streams: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(streams)
+
+        def go_on() -> None:
+            if streams.fileno() >= 0:
+                loop.add_reader(streams, self._acceptable, streams)
+
+        loop.call_later(PAUSE_SECONDS, go_on)
 
     async def _converse(self, connection: socket.socket) -> None:
         """Answer the questions on a connection, one after the other."""

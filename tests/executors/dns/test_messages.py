@@ -185,6 +185,21 @@ def test_a_question_again_has_its_own_number() -> None:
         assert ask(asked, responder=responder).id == asked.id
 
 
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many and however long the questions, few answers are kept, and none is wrong."""
+    monkeypatch.setattr("svcnet.executors.dns.responder.REMEMBERED", 10)
+    responder = Responder(ZONES)
+    for number in range(25):
+        asked = query(f"n{number}.{SHOP}")
+        assert ask(asked, responder=responder).rcode() == dns.rcode.NXDOMAIN
+    assert len(responder._known) == 5
+    padded = query()
+    padded.use_edns(0, options=[dns.edns.GenericOption(12, bytes(3000))])
+    wire = padded.to_wire(max_size=TCP_BYTES)
+    assert ask(wire, tcp=True, responder=responder).rcode() == dns.rcode.NOERROR
+    assert len(responder._known) == 5
+
+
 def test_elsewhere() -> None:
     """With another server, names and aliases that lead out of the zones go there."""
     responder = Responder(ZONES, recursion=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -232,6 +234,26 @@ def test_what_is_no_message_harms_nobody(served: Served) -> None:
     assert served.kdig("+tcp", NAME, "A") == ["10.96.0.10"]
     for one in silent:
         one.close()
+
+
+def test_descriptors_run_out(served: Served) -> None:
+    """Without descriptors for more connections datagrams are answered, and later all is well."""
+    used = len(list(Path(f"/proc/{served.process.pid}/fd").iterdir()))
+    resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (used + 5, used + 5))
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+        assert served.kdig("+notcp", NAME, "A") == ["10.96.0.10"]
+        before = cpu(served.process.pid)
+        time.sleep(1)
+        assert cpu(served.process.pid) - before < 0.5
+    assert served.kdig("+tcp", "+retry=5", NAME, "A") == ["10.96.0.10"]
+
+
+def cpu(pid: int) -> float:
+    """Return the seconds of a processor that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_every_address_answers_for_itself(tmp_path: Path) -> None:
