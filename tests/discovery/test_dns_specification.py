@@ -9,7 +9,17 @@ import pytest
 from attrs import evolve
 
 from svcnet.discovery.dns import DNSOptions, Zones, lookup, records
-from svcnet.models import ClusterState, Endpoint, EndpointPort, ServicePort, TargetRef
+from svcnet.errors import UsageError
+from svcnet.models import (
+    ClusterState,
+    Endpoint,
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSubset,
+    ServicePort,
+    TargetRef,
+)
 from svcnet.testing import make_pod, make_service, make_slice
 
 HTTPS = (ServicePort(443, "https"),)
@@ -143,6 +153,87 @@ def test_namespaces() -> None:
     assert lookup(zones, f"kubernetes.{DOMAIN}").rcode == "NXDOMAIN"
     assert lookup(zones, DOMAIN).rcode == "NXDOMAIN"
     assert lookup(zones, "1.0.3.10.in-addr.arpa", "PTR").rcode == "NXDOMAIN"
+
+
+LABELLED = ClusterState.of(
+    [
+        make_service("a", "10.96.0.1", labels={"app": "x", "tier": "front"}),
+        make_service("b", "10.96.0.2", labels={"app": "y"}),
+        make_service("c", "10.96.0.3"),
+        make_service("d", cluster_ips=("None",), labels={"app": "x"}),
+        make_slice("d", "10.0.0.4"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ("", "abcd"),
+        ("app", "ab"),
+        ("!app", "c"),
+        ("app=x", "a"),
+        ("app == x, tier=front", "a"),
+        ("app!=x", "bc"),
+        ("app in (x, y)", "ab"),
+        ("app notin (y)", "acd"),
+        ("app,app notin (x)", "b"),
+        ("tier", "a"),
+    ],
+)
+def test_labels(labels: str, expected: str) -> None:
+    """Only Services that a selector finds have names, and only slices that it finds count."""
+    zones = records(LABELLED, DNSOptions(labels=labels))
+    found = [n for n in "abcd" if lookup(zones, f"{n}.shop.svc.cluster.local").answers]
+    assert "".join(found) == expected
+    assert lookup(zones, "shop.svc.cluster.local").rcode == "NOERROR"
+
+
+@pytest.mark.parametrize("labels", ["=x", "app in", "app in (x", "a b", "app=x,,", "app=(x)"])
+def test_labels_that_are_none(labels: str) -> None:
+    """A selector that cannot be read is an error of the user."""
+    with pytest.raises(UsageError, match="cannot be read"):
+        DNSOptions(labels=labels)
+
+
+def test_zonal() -> None:
+    """Headless Services answer for one zone of nodes; which other names exist stays the same."""
+    state = ClusterState.of(
+        [
+            make_service("db", cluster_ips=("None",)),
+            make_slice(
+                "db",
+                Endpoint(("10.0.0.1",), zone="Eu.A", hostname="a"),
+                Endpoint(("10.0.0.2",), zone="b", hostname="b"),
+                Endpoint(("10.0.0.3",), zone="b", ready=False),
+                Endpoint(("10.0.0.4",)),
+            ),
+            make_service("idle", cluster_ips=("None",)),
+            make_service("web"),
+        ]
+    )
+    zones = records(state, DNSOptions(zonal=True))
+    below = "shop.svc.cluster.local"
+    assert data(zones, f"eu.a.pin._zone.db.{below}", "A") == ["10.0.0.1"]
+    assert data(zones, f"B.prefer._zone.db.{below}", "A") == ["10.0.0.2"]
+    assert data(zones, f"b.pin._zone.db.{below}", "SRV") == [f"8080 b.db.{below}."]
+    for name in (f"c.pin._zone.db.{below}", f"c.prefer._zone.idle.{below}"):
+        assert (lookup(zones, name).rcode, data(zones, name, "A")) == ("NOERROR", [])
+    preferred = lookup(zones, f"c.prefer._zone.db.{below}")
+    assert [record.data for record in preferred.answers] == ["10.0.0.1", "10.0.0.2", "10.0.0.4"]
+    assert preferred.answers[0].name == f"c.prefer._zone.db.{below}."
+    for name in ("b.pin._zone.web", "b.pin._zone.no", "b.other._zone.db", "pin._zone.db"):
+        assert lookup(zones, f"{name}.{below}").rcode == "NXDOMAIN"
+    assert lookup(records(state), f"b.pin._zone.db.{below}").rcode == "NXDOMAIN"
+
+
+def test_endpoints_of_no_selector() -> None:
+    """A headless Service without a selector has the addresses of its Endpoints."""
+    subset = EndpointSubset((EndpointAddress("192.0.2.1", hostname="old"),), (), ())
+    written = Endpoints("shop", "db", (subset,))
+    zones = records(ClusterState.of([make_service("db", cluster_ips=("None",)), written]))
+    assert data(zones, "db.shop.svc.cluster.local", "A") == ["192.0.2.1"]
+    assert data(zones, "old.db.shop.svc.cluster.local", "A") == ["192.0.2.1"]
 
 
 def test_several_zones() -> None:

@@ -54,6 +54,12 @@ def zone_options(zones: tuple[str, ...] = ZONES) -> Callable[[Function], Functio
                     help="The only namespaces with names. Repeatable.",
                 ),
                 click.option(
+                    "--labels",
+                    default="",
+                    metavar="SELECTOR",
+                    help="Only Services, slices and Pods with these labels have names.",
+                ),
+                click.option(
                     "--pods",
                     type=click.Choice(["disabled", "insecure", "verified"]),
                     default="disabled",
@@ -73,6 +79,11 @@ def zone_options(zones: tuple[str, ...] = ZONES) -> Callable[[Function], Functio
                     show_default=True,
                     metavar="SECONDS",
                     help="How long an answer may be remembered.",
+                ),
+                click.option(
+                    "--zonal",
+                    is_flag=True,
+                    help="Headless Services have names for the endpoints of one zone of nodes.",
                 ),
                 click.option(
                     "--noendpoints", is_flag=True, help="Headless Services have no names."
@@ -98,7 +109,7 @@ def dns_options(options: dict[str, Any], *, serial: int = 1) -> DNSOptions:
     from svcnet.discovery.dns import DNSOptions
 
     names = (
-        *("zones", "namespaces", "pods", "endpoint_pod_names"),
-        *("ttl", "noendpoints", "ignore_empty_service"),
+        *("zones", "namespaces", "labels", "pods", "endpoint_pod_names"),
+        *("ttl", "noendpoints", "ignore_empty_service", "zonal"),
     )
     return DNSOptions(serial=serial, **{name: options.pop(name) for name in names})

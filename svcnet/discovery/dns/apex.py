@@ -22,7 +22,7 @@ def apex(state: ClusterState, zone: str, options: DNSOptions) -> Iterator[tuple[
 
     The name server is the cluster's DNS Service, where the state has it.
     """
-    own = _nameserver_addresses(state, options)
+    own = _nameserver_addresses(state)
     local = f"ns.dns.{zone}"
     server, ttl = local, options.ttl
     if own:
@@ -35,9 +35,9 @@ def apex(state: ClusterState, zone: str, options: DNSOptions) -> Iterator[tuple[
     yield local, Entry("the zone's name server", "", addresses_of(local, own or LOCAL, ttl))
 
 
-def _nameserver_addresses(state: ClusterState, options: DNSOptions) -> tuple[str, ...]:
+def _nameserver_addresses(state: ClusterState) -> tuple[str, ...]:
     service = state.services.get(NAMESERVER)
-    if service is None or service.is_headless or not options.shows(service.namespace):
+    if service is None or service.is_headless:
         return ()
     return service.cluster_ips
 

@@ -16,13 +16,14 @@ Port = tuple[str, int, str]
 
 
 class Candidate(NamedTuple):
-    """An address and port that answers; port 0 has no SRV record."""
+    """An address and port that answers; port 0 has no SRV record. ``zone`` is of the node."""
 
     address: str
     target: str
     port: int
     port_name: str
     protocol: str
+    zone: str = ""
 
 
 def virtual_candidates(service: Service, name: str) -> Iterator[Candidate]:
@@ -42,7 +43,9 @@ def endpoint_candidates(
         for address in endpoint.addresses:
             target = f"{endpoint_label(endpoint, address, options)}.{name}"
             for port_name, port, protocol in ports:
-                yield Candidate(canonical(address), target, port, port_name, protocol)
+                yield Candidate(
+                    canonical(address), target, port, port_name, protocol, endpoint.zone.lower()
+                )
 
 
 def ready_endpoints(

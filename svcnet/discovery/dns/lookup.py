@@ -6,6 +6,7 @@ from svcnet.discovery.dns.answer import Answer, Rcode
 from svcnet.discovery.dns.missing import why_missing
 from svcnet.discovery.dns.names import absolute, is_reverse
 from svcnet.discovery.dns.pods import insecure
+from svcnet.discovery.dns.zonal import without_endpoints
 from svcnet.discovery.dns.zones import Entry, Record, Zones
 
 MAX_CHAIN = 11
@@ -50,6 +51,8 @@ def _entry(zones: Zones, name: str, zone: str) -> Entry | None:
     entry = zones.entries.get(name)
     if entry is None and not is_reverse(zone):
         entry = _below_services(zones, name, zone) or insecure(zones, name, zone)
+        if entry is None and zones.options.zonal:
+            entry = without_endpoints(zones, name)
     return entry
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from attrs import field, frozen
 
 from svcnet.discovery.dns.names import absolute, is_name, is_reverse, reverse_name
+from svcnet.discovery.dns.selector import Requirement, parse_selector
 from svcnet.errors import UsageError
 
 MAX_TTL = 3600
@@ -49,28 +50,36 @@ class DNSOptions:
     ``zones`` are made absolute and lower case; a network such as ``10.96.0.0/12`` stands for
     the reverse zones that make it up. PTR records lead into the first zone that is no
     reverse zone, and exist only in reverse zones that are listed. ``namespaces`` are the
-    only ones with names, where any are given. ``ttl`` is in seconds, 0 to 3600.
+    only ones with names, where any are given; ``labels`` is a label selector for Services,
+    slices and Pods. ``ttl`` is in seconds, 0 to 3600.
 
     ``pods`` says what ``1-2-3-4.<namespace>.pod.<zone>`` is: unknown, that address, or
     that address if a Pod of the namespace has it. With ``endpoint_pod_names`` an endpoint
     without a hostname has its Pod's name. ``ignore_empty_service`` makes Services without
-    ready endpoints unknown, and ``noendpoints`` headless ones. ``serial`` is that of every
-    SOA record.
+    ready endpoints unknown, and ``noendpoints`` headless ones. ``zonal`` gives headless
+    Services names for the endpoints of one zone of nodes. ``serial`` is that of every SOA record.
 
-    Raises UsageError for a TTL out of range, and for zones that are not well-formed or
-    without a forward one.
+    Raises UsageError for a TTL out of range, labels that cannot be read, and zones that are
+    not well-formed or without a forward one.
     """
 
     zones: tuple[str, ...] = field(
         default=("cluster.local.", "in-addr.arpa.", "ip6.arpa."), converter=_zones
     )
     namespaces: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    labels: str = ""
     pods: PodMode = "disabled"
     endpoint_pod_names: bool = False
     ttl: int = field(default=5)
     noendpoints: bool = False
     ignore_empty_service: bool = False
+    zonal: bool = False
     serial: int = 1
+    requirements: tuple[Requirement, ...] = field(init=False, repr=False)
+
+    @requirements.default
+    def _parse_labels(self) -> tuple[Requirement, ...]:
+        return parse_selector(self.labels)
 
     @ttl.validator
     def _check_ttl(self, _attribute: Any, value: int) -> None:
@@ -89,7 +98,3 @@ class DNSOptions:
     def forward_zones(self) -> tuple[str, ...]:
         """The zones that have Services' names, the primary one first."""
         return tuple(zone for zone in self.zones if not is_reverse(zone))
-
-    def shows(self, namespace: str) -> bool:
-        """Return whether names of `namespace` exist at all."""
-        return not self.namespaces or namespace in self.namespaces

@@ -21,11 +21,10 @@ def verified(state: ClusterState, zone: str, options: DNSOptions) -> Iterator[tu
         pod = state.pods[key]
         if pod.deleting or pod.phase in GONE or not pod.pod_ips:
             continue
-        if options.shows(key.namespace):
-            address = canonical(pod.pod_ips[0])
-            name = f"{dashed(address)}.{key.namespace}.pod.{zone}"
-            rule = f"pods verified: the address of Pod {key}"
-            yield name, Entry(rule, "", addresses_of(name, (address,), options.ttl))
+        address = canonical(pod.pod_ips[0])
+        name = f"{dashed(address)}.{key.namespace}.pod.{zone}"
+        rule = f"pods verified: the address of Pod {key}"
+        yield name, Entry(rule, "", addresses_of(name, (address,), options.ttl))
 
 
 def insecure(zones: Zones, name: str, zone: str) -> Entry | None:

@@ -15,10 +15,12 @@ from svcnet.discovery.dns.candidates import (
     ready_endpoints,
     virtual_candidates,
 )
+from svcnet.discovery.dns.exposed import exposed, exposed_namespaces
 from svcnet.discovery.dns.names import absolute, is_ip, is_name
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.pods import verified
 from svcnet.discovery.dns.reverse import pointers
+from svcnet.discovery.dns.zonal import by_zonal_name
 from svcnet.discovery.dns.zones import Entry, Record, Zones, addresses_of
 from svcnet.models import ClusterState, NamespacedName, Service
 from svcnet.nogc import without_gc
@@ -32,10 +34,11 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
     a question tells which.
     """
     options = options or DNSOptions()
-    names = {*state.services, *state.slices, *state.endpoints, *state.pods}
-    namespaces = frozenset(name.namespace for name in names if options.shows(name.namespace))
+    namespaces = exposed_namespaces(state, options)
+    state = exposed(state, options)
     entries: dict[str, Entry] = {}
     absent: dict[str, str] = {}
+    headless: dict[str, str] = {}
     for zone in options.zones:
         entries.update(apex(state, zone, options))
     for zone in options.forward_zones:
@@ -43,14 +46,15 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
         if options.pods == "verified":
             entries.update(verified(state, zone, options))
         for key in sorted(state.services):
-            if key.namespace in namespaces:
-                service = state.services[key]
-                name = f"{key.name}.{key.namespace}.svc.{zone}"
-                entries.update(_of_service(state, service, name, options))
-                if name not in entries:
-                    absent[name] = _why_absent(service, options)
+            service = state.services[key]
+            name = f"{key.name}.{key.namespace}.svc.{zone}"
+            entries.update(_of_service(state, service, name, options))
+            if name not in entries:
+                absent[name] = _why_absent(service, options)
+            if service.is_headless:
+                headless[name] = str(key)
     entries.update(pointers(state, options))
-    return Zones(options, entries, namespaces, absent)
+    return Zones(options, entries, namespaces, absent, headless)
 
 
 def _of_service(
@@ -74,6 +78,9 @@ def _of_service(
     for (port, protocol), group in _by_port(own).items():
         below = f"_{port}._{protocol}.{name}"
         yield below, _entry(below, group, f"{rule}, port {port}", label, options.ttl)
+    if options.zonal and service.is_headless:
+        for below, zone, group in by_zonal_name(name, endpoints):
+            yield below, _entry(below, group, f"zonal: in zone {zone}", label, options.ttl)
     for target, group in _by_target(endpoints).items():
         yield target, _entry(target, group, "an endpoint's own name", label, options.ttl)
 

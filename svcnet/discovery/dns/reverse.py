@@ -33,7 +33,7 @@ def _of_cluster_ips(state: ClusterState, options: DNSOptions) -> Found:
     found: Found = {}
     for key in sorted(state.services):
         service = state.services[key]
-        if service.is_headless or not options.shows(key.namespace):
+        if service.is_headless:
             continue
         for address in service.cluster_ips:
             target = f"{key.name}.{key.namespace}.svc.{options.forward_zones[0]}"
@@ -44,7 +44,7 @@ def _of_cluster_ips(state: ClusterState, options: DNSOptions) -> Found:
 def _of_endpoints(state: ClusterState, options: DNSOptions) -> Found:
     found: Found = {}
     for key in () if options.noendpoints else sorted(state.services):
-        if state.services[key].type == "ExternalName" or not options.shows(key.namespace):
+        if state.services[key].type == "ExternalName":
             continue
         domain = f"{key.name}.{key.namespace}.svc.{options.forward_zones[0]}"
         for endpoint, _ in ready_endpoints(state, key):

@@ -52,13 +52,15 @@ class Zones:
     """The zones of a state, indexed for :func:`lookup`.
 
     ``entries`` are by absolute name. ``absent`` has reasons for the names of Services that
-    do not exist although the Service does.
+    do not exist although the Service does. ``headless`` has ``namespace/name`` by the names of
+    headless Services.
     """
 
     options: DNSOptions
     entries: Mapping[str, Entry]
     namespaces: frozenset[str]
     absent: Mapping[str, str] = field(factory=dict)
+    headless: Mapping[str, str] = field(factory=dict)
 
     def zone_of(self, name: str) -> str | None:
         """Return the smallest zone that has the absolute `name`, None if none does."""

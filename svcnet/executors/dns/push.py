@@ -17,23 +17,17 @@ import dns.rcode
 import dns.rdata
 import dns.rdatatype
 import dns.update
-import dns.xfr
-import dns.zone
 from attrs import frozen
 from dns.rdtypes.ANY.PTR import PTR
 
 from svcnet.discovery.dns import Zones
 from svcnet.discovery.dns.rdata import Rdatas, to_name
 from svcnet.errors import ApplyError
+from svcnet.executors.dns.transfer import TIMEOUT_SECONDS, Record, transfer
 from svcnet.executors.dns.tsig import Key
 
 RECORDS_AT_ONCE = 500
 """How many records one update changes at most, unless a single name has more."""
-
-TIMEOUT_SECONDS = 10.0
-
-Record: TypeAlias = tuple[dns.name.Name, int, dns.rdata.Rdata]
-"""A record: its name, its TTL in seconds and its data."""
 
 Owns: TypeAlias = Callable[[dns.name.Name, dns.rdata.Rdata], bool]
 """Whether a record of the server's, by absolute name and data, is one of ours."""
@@ -149,33 +143,15 @@ def push(
     changes in one. Raises ApplyError when the server cannot be reached or refuses; what
     was sent before that is in force.
     """
-    made = plan(origin, transfer(server, origin), wanted, owns)
+    try:
+        there = transfer((server.address, server.port), origin, server.key)
+    except (dns.exception.DNSException, OSError, EOFError) as error:
+        raise ApplyError(f"{server}: zone {origin} cannot be read: {_said(error)}") from None
+    made = plan(origin, there, wanted, owns)
     if not dry_run:
         for changes in made.updates:
             _send(server, origin, changes)
     return made
-
-
-def transfer(server: Server, origin: dns.name.Name) -> list[Record]:
-    """Return all records of a zone, with absolute names. Raises ApplyError."""
-    zone = dns.zone.Zone(origin, relativize=False)
-    query, _ = dns.xfr.make_query(
-        zone,
-        keyring=server.key.signer if server.key else None,
-        keyname=None,
-    )
-    try:
-        dns.query.inbound_xfr(
-            server.address,
-            zone,
-            query,
-            port=server.port,
-            timeout=TIMEOUT_SECONDS,
-            udp_mode=dns.query.UDPMode.NEVER,
-        )
-    except (dns.exception.DNSException, OSError, EOFError) as error:
-        raise ApplyError(f"{server}: zone {origin} cannot be read: {_said(error)}") from None
-    return [(name, ttl, data) for name, ttl, data in zone.iterate_rdatas()]
 
 
 def plan(
