@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dns.rdatatype
+import dns.zone
 import pytest
 from attrs import evolve
 from hypothesis import given
@@ -9,9 +11,9 @@ from hypothesis import strategies as st
 
 from svcnet.discovery.dns import Answer, DNSOptions, lookup, records
 from svcnet.discovery.dns.names import reverse_name
+from svcnet.discovery.dns.zonefile import zone_file
 from svcnet.errors import UsageError
 from svcnet.models import ClusterState, Endpoint, EndpointPort, ServicePort
-from svcnet.models.state import ClusterObject
 from svcnet.testing import make_service, make_slice
 from tests.strategies import services, slices
 
@@ -179,16 +181,50 @@ headless = services().map(
 )
 
 
-@given(st.lists(st.one_of(services(), headless, slices), max_size=8))
-def test_records_are_what_lookup_answers(objects: list[ClusterObject]) -> None:
+clusters = st.lists(st.one_of(services(), headless, slices), max_size=8).map(ClusterState.of)
+options = st.builds(
+    DNSOptions,
+    zones=st.sampled_from([DNSOptions().zones, ("k.test", "sub.k.test", "10.0.0.0/8")]),
+    pods=st.sampled_from(["disabled", "verified"]),
+    endpoint_pod_names=st.booleans(),
+    ignore_empty_service=st.booleans(),
+    zonal=st.booleans(),
+)
+
+
+@given(clusters, options)
+def test_records_are_what_lookup_answers(state: ClusterState, options: DNSOptions) -> None:
     """Each record is in the answer to its name and type, and each PTR leads back."""
-    zones = records(ClusterState.of(objects))
+    zones = records(state, options)
     for record in zones:
         answer = lookup(zones, record.name, record.type)
         assert record in answer.answers
-        if record.type == "PTR":
+        # An empty Service that has no name keeps its pointer, as in CoreDNS.
+        if record.type == "PTR" and not options.ignore_empty_service:
             back = [*data(lookup(zones, record.data)), *data(lookup(zones, record.data, "AAAA"))]
             assert record.name in map(reverse_name, back)
+
+
+@given(clusters, options)
+def test_a_zone_file_has_every_record(state: ClusterState, options: DNSOptions) -> None:
+    """What another reader of zone files finds in the zones' files are the records."""
+    zones = records(state, options)
+    found = set()
+    for origin in options.zones:
+        zone = dns.zone.from_text(zone_file(zones, origin), relativize=False)
+        for name, ttl, rdata in zone.iterate_rdatas():
+            found.add((str(name), ttl, dns.rdatatype.to_text(rdata.rdtype), rdata.to_text()))
+    assert found == {tuple(record) for record in zones}
+
+
+@given(clusters)
+def test_the_order_of_objects_changes_nothing(state: ClusterState) -> None:
+    """Objects in another order make the same zone file."""
+    files = (
+        zone_file(records(ClusterState.of(objects)), "cluster.local.")
+        for objects in (list(state), reversed(list(state)))
+    )
+    assert len(set(files)) == 1
 
 
 def test_portless_endpoints_count_no_srv() -> None:

@@ -12,7 +12,7 @@ for what that leaves open.
 
 from svcnet.discovery.dns.answer import Answer, Rcode
 from svcnet.discovery.dns.difference import Difference, difference
-from svcnet.discovery.dns.lookup import lookup
+from svcnet.discovery.dns.lookup import lookup, without_records
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.records import records
 from svcnet.discovery.dns.search import Attempt, Search, search
@@ -32,4 +32,5 @@ __all__ = [
     "lookup",
     "records",
     "search",
+    "without_records",
 ]

@@ -106,5 +106,13 @@ def _targets(zones: Zones, found: tuple[Record, ...]) -> tuple[Record, ...]:
     )
 
 
+def without_records(zones: Zones, found: Answer) -> Answer:
+    """Return NODATA for the name of an alias, whose target has turned out to have nothing."""
+    zone = zones.zone_of(found.answers[0].name)
+    if zone is None:
+        raise ValueError(f"{found.answers[0].name} is in none of the zones")
+    return _nothing(zones, zone, "NOERROR", found.rule, found.service)
+
+
 def _nothing(zones: Zones, zone: str, rcode: Rcode, rule: str, service: str = "") -> Answer:
     return Answer(rcode, rule, service, authority=zones.entries[zone].records["SOA"])

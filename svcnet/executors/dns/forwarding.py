@@ -8,7 +8,6 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
-from attrs import evolve
 
 from svcnet.discovery.dns import Answer
 from svcnet.executors.dns.messages import EDNS_BYTES, Query, encode, respond, room
@@ -17,6 +16,8 @@ from svcnet.executors.dns.responder import Elsewhere
 TIMEOUT_SECONDS = 5.0
 AT_ONCE = 1000
 """How many questions wait for the other server; one more is answered as if it were away."""
+
+KNOWN = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 
 Response = dns.message.Message
 
@@ -31,9 +32,9 @@ class Upstream:
 
     async def ask(self, elsewhere: Elsewhere, *, tcp: bool) -> bytes:
         """Return the answer to a question, SERVFAIL if the server gives none."""
-        if elsewhere.found.rcode == "REFUSED":
+        if elsewhere.otherwise is None:
             return await self._relayed(elsewhere.query, tcp)
-        return await self._followed(elsewhere.query, elsewhere.found, tcp)
+        return await self._followed(elsewhere.query, elsewhere.found, elsewhere.otherwise, tcp)
 
     async def _relayed(self, query: Query, tcp: bool) -> bytes:
         response = await self._exchange(_question(query), tcp)
@@ -44,12 +45,12 @@ class Upstream:
         made.sections[1:] = response.sections[1:]
         return made.to_wire(max_size=room(query, tcp), prefer_truncation=True)
 
-    async def _followed(self, query: Query, found: Answer, tcp: bool) -> bytes:
-        """Complete an alias; without the other server's word there is no answer (NODATA)."""
+    async def _followed(self, query: Query, found: Answer, otherwise: Answer, tcp: bool) -> bytes:
+        """Complete an alias, with whatever the other server knows of its target."""
         target = dns.name.from_text(found.answers[-1].data)
         response = await self._exchange(_question(query, target), tcp=True)
-        if response is None or response.rcode() != dns.rcode.NOERROR:
-            return encode(query, evolve(found, answers=()), tcp=tcp, recursion=True)
+        if response is None or response.rcode() not in KNOWN:
+            return encode(query, otherwise, tcp=tcp, recursion=True)
         return encode(query, found, tcp=tcp, recursion=True, further=response.answer)
 
     async def _exchange(self, question: Query, tcp: bool) -> Response | None:

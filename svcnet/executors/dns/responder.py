@@ -7,7 +7,7 @@ from typing import TypeAlias
 from attrs import define, field, frozen
 from dns.rdatatype import CNAME
 
-from svcnet.discovery.dns import Answer, Zones
+from svcnet.discovery.dns import Answer, Zones, without_records
 from svcnet.executors.dns.messages import Query, answer, encode, parse
 
 REMEMBERED = 20_000
@@ -22,10 +22,15 @@ ORDERS = 32
 
 @frozen
 class Elsewhere:
-    """A question that another server is to be asked; `found` is what is known before that."""
+    """A question that another server is to be asked.
+
+    `found` is what is known before that: nothing, or an alias. Then `otherwise` is the answer
+    in case the other server does not know the alias's target.
+    """
 
     query: Query
     found: Answer
+    otherwise: Answer | None = None
 
 
 Reply: TypeAlias = bytes | Elsewhere | None
@@ -66,8 +71,11 @@ class Responder:
         if query is None or isinstance(query, bytes):
             return query
         found = answer(self.zones, query)
-        if self._recursion and isinstance(found, Answer) and self._leads_elsewhere(query, found):
-            return Elsewhere(query, found)
+        if self._recursion and isinstance(found, Answer):
+            if found.rcode == "REFUSED":
+                return Elsewhere(query, found)
+            if self._is_open_alias(query, found):
+                return Elsewhere(query, found, without_records(self.zones, found))
         made = encode(query, found, tcp=tcp, recursion=self._recursion)
         # Each encoding has several answers in another order.
         orders = len(found.answers) if isinstance(found, Answer) else 1
@@ -83,10 +91,8 @@ class Responder:
         self._count += 1
         self._known.setdefault(key, _Known(enough)).wires.append(made[2:])
 
-    def _leads_elsewhere(self, query: Query, found: Answer) -> bool:
-        """Return whether a name is in no zone, or an alias of one that is not."""
-        if found.rcode == "REFUSED":
-            return True
+    def _is_open_alias(self, query: Query, found: Answer) -> bool:
+        """Return whether an answer ends in an alias of a name that is in no zone."""
         last = found.answers[-1] if found.answers else None
         if last is None or last.type != "CNAME" or query.question[0].rdtype == CNAME:
             return False

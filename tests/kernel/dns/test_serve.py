@@ -282,6 +282,9 @@ def test_other_names_are_another_servers(tmp_path: Path) -> None:
         assert served.kdig("+tcp", "www.example.org", "A") == ["192.0.2.80"]
         assert served.kdig("out.shop.svc.cluster.local", "A") == ["192.0.2.80", "www.example.org."]
         assert len(served.kdig("many.example.org", "TXT")[-1]) > 2000
+        served.manifest.write_text(MANIFEST.replace("www.example.org", "no.example.org"))
+        served.wait("was read again")
+        assert served.kdig("out.shop.svc.cluster.local", "A") == ["no.example.org."]
         query = dns.message.make_query("no.example.org.", "A")
         found = dns.query.udp(query, "127.0.0.1", timeout=3, port=served.port)
         assert found.rcode() == dns.rcode.NXDOMAIN
@@ -299,6 +302,7 @@ def test_another_server_that_is_away(tmp_path: Path) -> None:
             found = dns.query.udp(query, "127.0.0.1", timeout=8, port=served.port)
             assert dns.rcode.to_text(found.rcode()) == rcode
             assert not found.answer
+            assert bool(found.authority) is (rcode == "NOERROR")
         assert served.kdig(NAME, "A") == ["10.96.0.10"]
 
 
