@@ -79,13 +79,23 @@ def command(
     stats: Path | None,
     **options: Any,
 ) -> None:
-    """Proxy the Services in PATH until a signal says to end (mode userspace).
+    """Keep this machine true to the Services in PATH until a signal says to end.
 
-    Redirecting traffic for their addresses takes root; with --no-redirect each Service
-    has a port of 127.0.0.1 instead, which is printed. SIGHUP reads PATH again. SIGTERM
-    and SIGINT end it: nothing new is taken, open connections have --drain seconds, and
-    the rules go. A second one ends it at once.
+    In modes iptables and ipvs that is rules, which follow every change of PATH, are looked
+    through now and then, and stay when svcnet ends. SIGHUP reads all input again.
+
+    In mode userspace svcnet itself proxies. Redirecting traffic for their addresses takes
+    root; with --no-redirect each Service has a port of 127.0.0.1 instead, which is
+    printed. SIGHUP reads PATH again. SIGTERM and SIGINT end it: nothing new is taken, open
+    connections have --drain seconds, and the rules go. A second one ends it at once.
     """
+    if _mode(options) != "userspace":
+        if no_redirect or stats or workers != 1 or proxy_port_range or proxy_port_seed:
+            raise UsageError("the options of a proxy are for --mode userspace")
+        from svcnet.cli.keep import Keeping, keep
+
+        keep(Keeping(options, family, variant))
+        return
     from svcnet.executors.userspace import NodeProxy, raise_file_limit
 
     if no_redirect and variant:
@@ -117,6 +127,18 @@ def command(
     click.echo("ended", err=True)
 
 
+def _mode(options: dict[str, Any]) -> str:
+    """Return the mode that is asked for; a configuration that is wrong is told of later."""
+    from svcnet.sources import load_config
+
+    if options["mode"]:
+        return str(options["mode"])
+    try:
+        return load_config(options["config"]).mode if options["config"] else ""
+    except SvcnetError:
+        return ""
+
+
 def _tables(
     family: str | None,
     port_range: str | None,
@@ -129,10 +151,6 @@ def _tables(
     from svcnet.renderers.userspace import full
 
     inputs = read_inputs(**options, default_host=None if no_redirect else probe_host)
-    if inputs.mode != "userspace":
-        raise UsageError(
-            f"svcnet run serves mode userspace; svcnet apply puts mode {inputs.mode} on a machine"
-        )
     choice = port_choice(inputs.config, port_range, seed)
     tables = [full(compile_state(inputs.state, view), choice) for view in inputs.views(family)]
     problems = (problem for table in tables for problem in table.unsupported)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands, Variant
+from svcnet.executors.lock import lock
 from svcnet.executors.userspace.engine import UDP_IDLE_SECONDS
 from svcnet.executors.userspace.loop import Loop
 from svcnet.executors.userspace.proxy import Proxy, differ, serve
@@ -38,7 +38,7 @@ class NodeProxy:
         self._redirect = redirect
         self._variant = variant
         self._commands: dict[str, Commands] = {}
-        self._locks = [_lock(table.family) for table in tables] if redirect else []
+        self._locks = [lock(table.family) for table in tables] if redirect else []
         loop = Loop()
         self.proxies = [
             Proxy(
@@ -136,19 +136,3 @@ def _rules(table: ProxyTable, names: Sequence[ServicePortName]) -> list[Rule]:
         if name in table.services
         for rule in service_rules(table.services[name], table.ports, table.settings)
     ]
-
-
-def _lock(family: str) -> socket.socket:
-    """Return a socket whose name only one process of a network namespace can have.
-
-    The kernel gives the name back when its owner ends, however that ends.
-    """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.bind(f"\0svcnet-userspace-{family}")
-    except OSError:
-        sock.close()
-        raise ApplyError(
-            f"another svcnet serves {family} in userspace mode in this network namespace"
-        ) from None
-    return sock

@@ -1,0 +1,86 @@
+"""What ``svcnet run`` does in modes iptables and ipvs: keep rules true."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import frozen
+
+from svcnet.cli.common import FAMILIES, Inputs, probe_host, read_inputs
+from svcnet.cli.following import Following
+
+if TYPE_CHECKING:
+    from svcnet.executors.iptables import Variant
+    from svcnet.models import IPFamily
+    from svcnet.reconciler import Pace, Snapshot, Target
+
+
+@frozen
+class Keeping:
+    """What is to be kept true, and how."""
+
+    options: dict[str, Any]
+    family: str | None
+    variant: Variant | None
+    cleanup_on_exit: bool = False
+
+    def read(self) -> Inputs:
+        """Read all input again. Raises SvcnetError for input that is wrong."""
+        inputs = read_inputs(**self.options, default_host=probe_host)
+        inputs.views(self.family)
+        return inputs
+
+    def families(self, inputs: Inputs) -> list[IPFamily]:
+        """Return the families that are kept."""
+        return [view.family for view in inputs.views(self.family)]
+
+
+def keep(keeping: Keeping) -> None:
+    """Keep the machine true to the input until a signal says to end."""
+    following = Following(keeping.options["paths"], keeping.read, "the rules stay as they were")
+    asyncio.run(_run(keeping, following))
+    click.echo("ended; the rules stay", err=True)
+
+
+async def _run(keeping: Keeping, following: Following[Inputs]) -> None:
+    from svcnet.executors.lock import lock
+    from svcnet.reconciler import Follower, Loop
+
+    async with following.first() as inputs:
+        families = keeping.families(inputs)
+        with ExitStack() as stack:
+            for family in families:
+                stack.callback(lock(family).close)
+            loop = Loop(
+                [(Follower(family), _target(keeping, inputs.mode, family)) for family in families],
+                _pace(inputs),
+                lambda text, warning: click.echo(f"warning: {text}" if warning else text, err=True),
+            )
+            loop.follow(_snapshot(inputs, families))
+            await following.until_told(
+                lambda again: loop.follow(_snapshot(again, families)), loop.run()
+            )
+
+
+def _target(keeping: Keeping, mode: str, family: IPFamily) -> Target:
+    from svcnet.reconciler import IptablesTarget, IPVSTarget
+
+    make = IPVSTarget if mode == "ipvs" else IptablesTarget
+    return make(family, keeping.variant)
+
+
+def _snapshot(inputs: Inputs, families: list[IPFamily]) -> Snapshot:
+    from svcnet.reconciler import Snapshot
+
+    names = {value: key for key, value in FAMILIES.items()}
+    return Snapshot(inputs.state, {family: inputs.view(names[family]) for family in families})
+
+
+def _pace(inputs: Inputs) -> Pace:
+    from svcnet.reconciler import Pace
+
+    settings = inputs.config.ipvs if inputs.mode == "ipvs" else inputs.config.iptables
+    return Pace(settings.min_sync_period, settings.sync_period)
