@@ -117,6 +117,17 @@ def test_pods_verified() -> None:
     assert lookup(zones, "default.pod.cluster.local").rcode == "NOERROR"
 
 
+def test_a_pod_whose_address_ends_in_colons() -> None:
+    """The label of a Pod's name is the address as it is, without an endpoint's final 0."""
+    state = ClusterState.of([make_pod("p", "2001:db8:7::", namespace="default")])
+    for pods in ("verified", "insecure"):
+        zones = records(state, DNSOptions(pods=pods))
+        name = "2001-db8-7--.default.pod.cluster.local"
+        assert data(zones, name, "AAAA") == ["2001:db8:7::"]
+    verified = records(state, DNSOptions(pods="verified"))
+    assert lookup(verified, "2001-db8-7--0.default.pod.cluster.local").rcode == "NXDOMAIN"
+
+
 def test_endpoint_pod_names() -> None:
     """With endpoint_pod_names an endpoint without a hostname has its Pod's name."""
     target = {"namespace": "shop", "kind": "Pod"}

@@ -68,4 +68,6 @@ def endpoint_label(endpoint: Endpoint, address: str, options: DNSOptions) -> str
     target = endpoint.target_ref
     if options.endpoint_pod_names and target and len(target.name) <= MAX_LABEL:
         return target.name.lower()
-    return dashed(address.lower())
+    label = dashed(address.lower())
+    # A host's name may not end in a dash, so CoreDNS gives such an IPv6 address a final 0.
+    return f"{label}0" if label.endswith("-") else label

@@ -63,12 +63,8 @@ def reverse_name(address: str) -> str:
 
 
 def dashed(address: str) -> str:
-    """Return the label of an endpoint that has no hostname.
-
-    A label may not end in a dash, so CoreDNS gives such an IPv6 address a final 0.
-    """
-    label = address.replace(".", "-").replace(":", "-")
-    return f"{label}0" if label.endswith("-") else label
+    """Return the label that spells an address, with dashes for dots and colons."""
+    return address.replace(".", "-").replace(":", "-")
 
 
 def undashed(label: str) -> str | None:
