@@ -167,6 +167,13 @@ def test_options() -> None:
     assert ask("web.SHOP", "A", DNSOptions(ttl=30)).answers[0].ttl == 30
 
 
+def test_ignore_empty_service_without_endpoints() -> None:
+    """Under noendpoints no endpoint is known, so each Service is an empty one."""
+    answer = ask("web.SHOP", "A", DNSOptions(ignore_empty_service=True, noendpoints=True))
+    assert (answer.rcode, answer.rule) == ("NXDOMAIN", "ignore empty_service: noendpoints")
+    assert data(ask("web.SHOP", "A", DNSOptions(noendpoints=True))) == ["10.96.0.10"]
+
+
 @pytest.mark.parametrize("options", [{"ttl": 3601}, {"zones": ("ip6.arpa",)}])
 def test_wrong_options(options: dict[str, object]) -> None:
     """A TTL out of range, or no forward zone, is an error of the user."""

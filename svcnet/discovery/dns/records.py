@@ -60,7 +60,8 @@ def _of_service(
     if service.type == "ExternalName":
         yield from _alias(service, name, label, options.ttl)
         return
-    if options.ignore_empty_service and not service.is_headless and not _has_ready(state, service):
+    skips_empty = options.ignore_empty_service and not service.is_headless
+    if skips_empty and _is_empty(state, service, options):
         return
     endpoints = (
         [] if options.noendpoints else list(endpoint_candidates(state, service, name, options))
@@ -82,11 +83,10 @@ def _why_absent(service: Service, options: DNSOptions) -> str:
     if service.type == "ExternalName":
         return "ExternalName: an address is no alias"
     if not service.is_headless:
-        return (
-            "ignore empty_service: no endpoint is ready"
-            if options.ignore_empty_service
-            else "it has no cluster IP yet"
-        )
+        if not options.ignore_empty_service:
+            return "it has no cluster IP yet"
+        known = "noendpoints" if options.noendpoints else "no endpoint is ready"
+        return f"ignore empty_service: {known}"
     return "noendpoints" if options.noendpoints else "headless: no endpoint is ready"
 
 
@@ -102,9 +102,10 @@ def _alias(service: Service, name: str, label: str, ttl: int) -> Iterator[tuple[
     yield name, Entry("ExternalName: an alias", label, {"CNAME": (record,)})
 
 
-def _has_ready(state: ClusterState, service: Service) -> bool:
+def _is_empty(state: ClusterState, service: Service, options: DNSOptions) -> bool:
+    """Return whether no ready endpoint is known; under noendpoints none ever is."""
     ready = ready_endpoints(state, NamespacedName(service.namespace, service.name))
-    return next(ready, None) is not None
+    return options.noendpoints or next(ready, None) is None
 
 
 def _by_port(candidates: Iterable[Candidate]) -> dict[tuple[str, str], list[Candidate]]:
