@@ -137,6 +137,13 @@ def test_outside() -> None:
     assert ask("4.3.2.1.in-addr.arpa", "PTR", DNSOptions(("k.test",))).rcode == "REFUSED"
 
 
+def test_a_dot_inside_a_label() -> None:
+    """A label that ends in an escaped dot and a zone's first label is not in that zone."""
+    assert ask(r"web\.cluster.local").rcode == "REFUSED"
+    assert ask(r"web\\.cluster.local").rcode == "NXDOMAIN"
+    assert ask(r"web\.SHOP").rcode == "NXDOMAIN"
+
+
 def test_srv_has_its_targets_addresses() -> None:
     """The additional section has both families of a target's addresses."""
     found = ask("_http._tcp.web.SHOP", "SRV").additional
