@@ -199,6 +199,15 @@ def test_the_clusters_own_name_server() -> None:
     assert [record.data for record in alone.answers] == ["ns.dns.cluster.local."]
 
 
+def test_a_name_server_without_endpoints() -> None:
+    """Where ignore empty_service leaves the DNS Service no name, the NS record has its own."""
+    dns = make_service("kube-dns", "10.96.0.10", namespace="kube-system")
+    zones = records(STATE.apply([dns]), DNSOptions(ignore_empty_service=True))
+    found = lookup(zones, "cluster.local", "NS")
+    assert [record.data for record in found.answers] == ["ns.dns.cluster.local."]
+    assert [record.data for record in found.additional] == ["127.0.0.1"]
+
+
 def test_negative_answers_are_remembered_no_longer_than_positive_ones() -> None:
     """The SOA's TTL and minimum are the zone's TTL, and its TTL is five minutes at most."""
     for ttl, own in ((5, 5), (3600, 300), (0, 0)):

@@ -61,6 +61,17 @@ def ready_endpoints(
                 yield endpoint, ports or (("", 0, ""),)
 
 
+def is_hidden(state: ClusterState, service: Service, options: DNSOptions) -> bool:
+    """Return whether ``ignore empty_service`` makes a Service unknown.
+
+    It does where no ready endpoint is known, and under ``noendpoints`` none ever is.
+    """
+    if not options.ignore_empty_service or service.is_headless:
+        return False
+    ready = ready_endpoints(state, NamespacedName(service.namespace, service.name))
+    return options.noendpoints or next(ready, None) is None
+
+
 def endpoint_label(endpoint: Endpoint, address: str, options: DNSOptions) -> str:
     """Return the first label of an endpoint's own name."""
     if endpoint.hostname:

@@ -12,7 +12,7 @@ from svcnet.discovery.dns.apex import apex, fixed
 from svcnet.discovery.dns.candidates import (
     Candidate,
     endpoint_candidates,
-    ready_endpoints,
+    is_hidden,
     virtual_candidates,
 )
 from svcnet.discovery.dns.names import absolute, is_ip, is_name
@@ -20,7 +20,7 @@ from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.pods import verified
 from svcnet.discovery.dns.reverse import pointers
 from svcnet.discovery.dns.zones import Entry, Record, Zones, addresses_of
-from svcnet.models import ClusterState, NamespacedName, Service
+from svcnet.models import ClusterState, Service
 from svcnet.nogc import without_gc
 
 
@@ -60,8 +60,7 @@ def _of_service(
     if service.type == "ExternalName":
         yield from _alias(service, name, label, options.ttl)
         return
-    skips_empty = options.ignore_empty_service and not service.is_headless
-    if skips_empty and _is_empty(state, service, options):
+    if is_hidden(state, service, options):
         return
     endpoints = (
         [] if options.noendpoints else list(endpoint_candidates(state, service, name, options))
@@ -100,12 +99,6 @@ def _alias(service: Service, name: str, label: str, ttl: int) -> Iterator[tuple[
         return
     record = Record(name, ttl, "CNAME", target)
     yield name, Entry("ExternalName: an alias", label, {"CNAME": (record,)})
-
-
-def _is_empty(state: ClusterState, service: Service, options: DNSOptions) -> bool:
-    """Return whether no ready endpoint is known; under noendpoints none ever is."""
-    ready = ready_endpoints(state, NamespacedName(service.namespace, service.name))
-    return options.noendpoints or next(ready, None) is None
 
 
 def _by_port(candidates: Iterable[Candidate]) -> dict[tuple[str, str], list[Candidate]]:
