@@ -245,6 +245,18 @@ def test_aliases_are_followed() -> None:
     assert [record.data for record in found.answers] == ["web.shop.svc.k.test.", "10.96.0.10"]
 
 
+@pytest.mark.parametrize("last", ["no.shop.svc.k.test", "a1.shop.svc.k.test"])
+def test_an_alias_into_another_zone_stays(last: str) -> None:
+    """An alias that leads to no address is no answer in its own zone, and is one into another."""
+    zones = records(aliases(1, last), DNSOptions(("cluster.local", "k.test")))
+    found = lookup(zones, "a1.shop.svc.cluster.local")
+    assert [record.data for record in found.answers] == [f"{last}."]
+    assert found.authority == ()
+    inside = lookup(zones, "a1.shop.svc.k.test")
+    assert inside.answers == ()
+    assert [record.type for record in inside.authority] == ["SOA"]
+
+
 def test_an_alias_that_no_message_can_hold() -> None:
     """The API takes names with labels that are too long for DNS; they have no record."""
     state = aliases(1, f"{'x' * 64}.example.com")
