@@ -169,6 +169,22 @@ def test_several_zones() -> None:
     assert lookup(zones, "1.0.4.10.in-addr.arpa", "PTR").rcode == "REFUSED"
 
 
+def test_a_zone_inside_another() -> None:
+    """A zone inside another one is asked for all names below it, and no other zone is."""
+    zones = records(STATE, DNSOptions(("svc.k.test", "k.test")))
+    assert data(zones, "kubernetes.default.svc.svc.k.test", "A") == ["10.3.0.1"]
+    assert data(zones, "svc.k.test", "SOA")[0].startswith("ns.dns.svc.k.test. ")
+    for name in ("kubernetes.default.svc.k.test", "default.svc.k.test"):
+        missing = lookup(zones, name)
+        assert (missing.rcode, missing.authority[0].name) == ("NXDOMAIN", "svc.k.test.")
+    assert data(zones, "dns-version.k.test", "TXT") == ['"1.1.0"']
+    dns = make_service("kube-dns", "10.96.0.10", namespace="kube-system")
+    zones = records(STATE.apply([dns]), DNSOptions(("kube-system.svc.k.test", "k.test")))
+    found = lookup(zones, "k.test", "NS")
+    assert [record.data for record in found.answers] == ["kube-dns.kube-system.svc.k.test."]
+    assert found.additional == ()
+
+
 @pytest.mark.parametrize(
     ("network", "expected"),
     [

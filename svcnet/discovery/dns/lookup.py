@@ -107,11 +107,12 @@ def _dangling(zones: Zones, zone: str, entry: Entry, kept: tuple[Record, ...], r
 
 
 def _targets(zones: Zones, found: tuple[Record, ...]) -> tuple[Record, ...]:
-    """Return the addresses of the hosts that records name."""
+    """Return the addresses of the hosts that records name, as far as the zones have them."""
     targets = dict.fromkeys(record.data.rpartition(" ")[2] for record in found)
     return tuple(
         record
         for target in targets
+        if target in zones.entries
         for type in ("A", "AAAA")
         for record in zones.entries[target].records.get(type, ())
     )

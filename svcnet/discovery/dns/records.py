@@ -15,7 +15,7 @@ from svcnet.discovery.dns.candidates import (
     is_hidden,
     virtual_candidates,
 )
-from svcnet.discovery.dns.names import absolute, is_ip, is_name
+from svcnet.discovery.dns.names import absolute, is_ip, is_name, is_reverse, within
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.pods import verified
 from svcnet.discovery.dns.reverse import pointers
@@ -36,9 +36,12 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
     namespaces = frozenset(name.namespace for name in names if options.shows(name.namespace))
     entries: dict[str, Entry] = {}
     absent: dict[str, str] = {}
-    for zone in options.zones:
+    # A question belongs to the smallest zone, so one inside another takes its names away.
+    for zone in sorted(options.zones, key=len):
+        entries = {name: entry for name, entry in entries.items() if not within(name, zone)}
         entries.update(apex(state, zone, options))
-    for zone in options.forward_zones:
+        if is_reverse(zone):
+            continue
         entries.update(fixed(zone, namespaces, options))
         if options.pods == "verified":
             entries.update(verified(state, zone, options))
