@@ -188,6 +188,19 @@ def test_wrong_options(options: dict[str, object]) -> None:
         DNSOptions(**options)  # type: ignore[arg-type]
 
 
+def test_a_zone_that_leaves_no_room() -> None:
+    """A zone in which a Service's name is too long for DNS is an error that names it."""
+    # The longest name is that of a port of the Service "plain".
+    longest = f"_http._tcp.plain.{SHOP}".removesuffix("cluster.local.")
+    zone = ("z" * 49 + ".") * 5
+    fits = zone[-(254 - len(longest)) :]
+    state = ClusterState.of([make_service("plain")])
+    answer = lookup(records(state, DNSOptions((fits,))), longest + fits, "SRV")
+    assert answer.rcode == "NOERROR"
+    with pytest.raises(UsageError, match=f"{longest}z.* has 254 letters"):
+        records(state, DNSOptions((f"z{fits}",)))
+
+
 headless = services().map(
     lambda service: evolve(service, type="ClusterIP", cluster_ips=("None",), ports=HTTP)
 )

@@ -15,11 +15,12 @@ from svcnet.discovery.dns.candidates import (
     is_hidden,
     virtual_candidates,
 )
-from svcnet.discovery.dns.names import absolute, is_ip, is_name, is_reverse, within
+from svcnet.discovery.dns.names import MAX_NAME, absolute, is_ip, is_name, is_reverse, within
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.pods import verified
 from svcnet.discovery.dns.reverse import pointers
 from svcnet.discovery.dns.zones import Entry, Record, Zones, addresses_of
+from svcnet.errors import UsageError
 from svcnet.models import ClusterState, Service
 from svcnet.nogc import without_gc
 
@@ -30,6 +31,8 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
 
     Under ``pods insecure`` names of Pods are not among them: each address has one, so only
     a question tells which.
+
+    Raises UsageError where a zone is so long that a name in it is too long for DNS.
     """
     options = options or DNSOptions()
     names = {*state.services, *state.slices, *state.endpoints, *state.pods}
@@ -53,6 +56,9 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
                 if name not in entries:
                     absent[name] = _why_absent(service, options)
     entries.update(pointers(state, options))
+    longest = max(entries, key=len)
+    if len(longest) > MAX_NAME + 1:
+        raise UsageError(f"{longest} has {len(longest) - 1} letters, at most {MAX_NAME} are a name")
     return Zones(options, entries, namespaces, absent)
 
 
