@@ -111,16 +111,22 @@ def test_answers(name: str, rdtype: str, expected: list[str]) -> None:
         ("none.svc.cluster.local", "A", "NXDOMAIN"),
         ("none.SHOP", "A", "NXDOMAIN"),
         ("none.SHOP", "TXT", "NXDOMAIN"),
+        ("none.SHOP", "SOA", "NXDOMAIN"),
         ("idle.SHOP", "A", "NXDOMAIN"),
         ("ip.SHOP", "A", "NXDOMAIN"),
         ("a.out.SHOP", "A", "NXDOMAIN"),
         ("10-244-1-9.db.SHOP", "A", "NXDOMAIN"),
         ("_http._udp.web.SHOP", "SRV", "NXDOMAIN"),
+        ("_tcp.web.SHOP", "SRV", "NXDOMAIN"),
+        ("_._tcp.web.SHOP", "SRV", "NXDOMAIN"),
+        ("_http._.web.SHOP", "SRV", "NXDOMAIN"),
         ("a._http._tcp.web.SHOP", "SRV", "NXDOMAIN"),
         ("web.shop.other.cluster.local", "A", "NXDOMAIN"),
         ("*.SHOP", "A", "NXDOMAIN"),
         ("9.1.244.10.in-addr.arpa", "PTR", "NXDOMAIN"),
         ("5.1.244.10.in-addr.arpa", "A", "NXDOMAIN"),
+        ("1.244.10.in-addr.arpa", "PTR", "NXDOMAIN"),
+        ("svc.in-addr.arpa", "A", "NXDOMAIN"),
         ("10-0-0-1.shop.pod.cluster.local", "A", "NXDOMAIN"),
     ],
 )
@@ -163,6 +169,29 @@ def test_pods_insecure(label: str, expected: list[str]) -> None:
     assert data(ask(f"{label}.shop.pod.cluster.local", "A", options)) == expected
     assert ask(f"{label}.none.pod.cluster.local", "A", options).rcode == "NXDOMAIN"
     assert ask("shop.pod.cluster.local", "A", options).rcode == "NOERROR"
+
+
+def test_nothing_is_below_a_pods_name() -> None:
+    """A Pod's name has its address only: no SRV record, and no names below it."""
+    options = DNSOptions(pods="insecure")
+    pod = "10-1-2-3.shop.pod.cluster.local"
+    found = ask(pod, "SRV", options)
+    assert (found.rcode, found.answers) == ("NOERROR", ())
+    for name in (f"a.{pod}", f"_http._tcp.{pod}"):
+        assert ask(name, "A", options).rcode == "NXDOMAIN"
+
+
+def test_addresses_that_are_names() -> None:
+    """Endpoints of address type FQDN are no endpoints: their Service has none."""
+    slice = evolve(make_slice("db", Endpoint(("db.example.com",))), address_type="FQDN")
+    zones = records(ClusterState.of([make_service("db", cluster_ips=("None",)), slice]))
+    assert lookup(zones, f"db.{SHOP}").rcode == "NXDOMAIN"
+
+
+def test_an_address_leads_to_no_service_that_is_not_there() -> None:
+    """A slice whose Service does not exist gives its endpoints no name."""
+    zones = records(ClusterState.of([make_slice("gone", "10.244.1.5")]))
+    assert lookup(zones, "5.1.244.10.in-addr.arpa", "PTR").rcode == "NXDOMAIN"
 
 
 def test_options() -> None:
