@@ -268,6 +268,8 @@ def test_an_alias_into_another_zone_stays(last: str) -> None:
     found = lookup(zones, "a1.shop.svc.cluster.local")
     assert [record.data for record in found.answers] == [f"{last}."]
     assert found.authority == ()
+    nested = records(aliases(1, last), DNSOptions(("test", "k.test")))
+    assert lookup(nested, "a1.shop.svc.test").answers == ()
     inside = lookup(zones, "a1.shop.svc.k.test")
     assert inside.answers == ()
     assert [record.type for record in inside.authority] == ["SOA"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from svcnet.discovery.dns.answer import Answer, Rcode
 from svcnet.discovery.dns.missing import why_missing
-from svcnet.discovery.dns.names import absolute, is_reverse
+from svcnet.discovery.dns.names import absolute, is_reverse, within
 from svcnet.discovery.dns.pods import insecure
 from svcnet.discovery.dns.zones import Entry, Record, Zones
 
@@ -85,7 +85,7 @@ def _chased(zones: Zones, zone: str, entry: Entry, rdtype: str) -> Answer:
         inside = zones.zone_of(alias.data)
         if inside is None:
             return Answer("NOERROR", entry.rule, entry.service, tuple(chain))
-        if inside != at:
+        if not within(alias.data, at):
             kept, at = tuple(chain), inside
         current = _entry(zones, alias.data, inside)
     found = current.records.get(rdtype) if current is not None else None
