@@ -137,6 +137,21 @@ def test_nothing(name: str, rdtype: str, rcode: str) -> None:
     assert [record.type for record in answer.authority] == ["SOA"]
 
 
+@pytest.mark.parametrize(
+    ("below", "reason"),
+    [
+        ("_http._udp", "it has no port http of protocol udp"),
+        ("_._tcp", "it has no port _ of protocol tcp"),
+        ("_tcp", "no ready endpoint is named _tcp"),
+        ("a._http._tcp", "no Service has names that deep"),
+    ],
+)
+def test_why_nothing_is_below_a_service(below: str, reason: str) -> None:
+    """The reason for NXDOMAIN below a Service names what was asked for."""
+    answer = ask(f"{below}.web.SHOP", "SRV")
+    assert (answer.rule, answer.service) == (reason, "shop/web")
+
+
 def test_outside() -> None:
     """A name outside all zones is refused."""
     assert ask("example.com").rcode == "REFUSED"
