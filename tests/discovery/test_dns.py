@@ -113,16 +113,22 @@ def test_answers(name: str, rdtype: str, expected: list[str]) -> None:
         ("none.svc.cluster.local", "A", "NXDOMAIN"),
         ("none.SHOP", "A", "NXDOMAIN"),
         ("none.SHOP", "TXT", "NXDOMAIN"),
+        ("none.SHOP", "SOA", "NXDOMAIN"),
         ("idle.SHOP", "A", "NXDOMAIN"),
         ("ip.SHOP", "A", "NXDOMAIN"),
         ("a.out.SHOP", "A", "NXDOMAIN"),
         ("10-244-1-9.db.SHOP", "A", "NXDOMAIN"),
         ("_http._udp.web.SHOP", "SRV", "NXDOMAIN"),
+        ("_tcp.web.SHOP", "SRV", "NXDOMAIN"),
+        ("_._tcp.web.SHOP", "SRV", "NXDOMAIN"),
+        ("_http._.web.SHOP", "SRV", "NXDOMAIN"),
         ("a._http._tcp.web.SHOP", "SRV", "NXDOMAIN"),
         ("web.shop.other.cluster.local", "A", "NXDOMAIN"),
         ("*.SHOP", "A", "NXDOMAIN"),
         ("9.1.244.10.in-addr.arpa", "PTR", "NXDOMAIN"),
         ("5.1.244.10.in-addr.arpa", "A", "NXDOMAIN"),
+        ("1.244.10.in-addr.arpa", "PTR", "NXDOMAIN"),
+        ("svc.in-addr.arpa", "A", "NXDOMAIN"),
         ("10-0-0-1.shop.pod.cluster.local", "A", "NXDOMAIN"),
     ],
 )
@@ -133,10 +139,32 @@ def test_nothing(name: str, rdtype: str, rcode: str) -> None:
     assert [record.type for record in answer.authority] == ["SOA"]
 
 
+@pytest.mark.parametrize(
+    ("below", "reason"),
+    [
+        ("_http._udp", "it has no port http of protocol udp"),
+        ("_._tcp", "it has no port _ of protocol tcp"),
+        ("_tcp", "no ready endpoint is named _tcp"),
+        ("a._http._tcp", "no Service has names that deep"),
+    ],
+)
+def test_why_nothing_is_below_a_service(below: str, reason: str) -> None:
+    """The reason for NXDOMAIN below a Service names what was asked for."""
+    answer = ask(f"{below}.web.SHOP", "SRV")
+    assert (answer.rule, answer.service) == (reason, "shop/web")
+
+
 def test_outside() -> None:
     """A name outside all zones is refused."""
     assert ask("example.com").rcode == "REFUSED"
     assert ask("4.3.2.1.in-addr.arpa", "PTR", DNSOptions(("k.test",))).rcode == "REFUSED"
+
+
+def test_a_dot_inside_a_label() -> None:
+    """A label that ends in an escaped dot and a zone's first label is not in that zone."""
+    assert ask(r"web\.cluster.local").rcode == "REFUSED"
+    assert ask(r"web\\.cluster.local").rcode == "NXDOMAIN"
+    assert ask(r"web\.SHOP").rcode == "NXDOMAIN"
 
 
 def test_srv_has_its_targets_addresses() -> None:
@@ -160,6 +188,29 @@ def test_pods_insecure(label: str, expected: list[str]) -> None:
     assert ask("shop.pod.cluster.local", "A", options).rcode == "NOERROR"
 
 
+def test_nothing_is_below_a_pods_name() -> None:
+    """A Pod's name has its address only: no SRV record, and no names below it."""
+    options = DNSOptions(pods="insecure")
+    pod = "10-1-2-3.shop.pod.cluster.local"
+    found = ask(pod, "SRV", options)
+    assert (found.rcode, found.answers) == ("NOERROR", ())
+    for name in (f"a.{pod}", f"_http._tcp.{pod}"):
+        assert ask(name, "A", options).rcode == "NXDOMAIN"
+
+
+def test_addresses_that_are_names() -> None:
+    """Endpoints of address type FQDN are no endpoints: their Service has none."""
+    slice = evolve(make_slice("db", Endpoint(("db.example.com",))), address_type="FQDN")
+    zones = records(ClusterState.of([make_service("db", cluster_ips=("None",)), slice]))
+    assert lookup(zones, f"db.{SHOP}").rcode == "NXDOMAIN"
+
+
+def test_an_address_leads_to_no_service_that_is_not_there() -> None:
+    """A slice whose Service does not exist gives its endpoints no name."""
+    zones = records(ClusterState.of([make_slice("gone", "10.244.1.5")]))
+    assert lookup(zones, "5.1.244.10.in-addr.arpa", "PTR").rcode == "NXDOMAIN"
+
+
 def test_options() -> None:
     """ignore empty_service, noendpoints and ttl do what they do in CoreDNS."""
     empty = DNSOptions(ignore_empty_service=True)
@@ -169,11 +220,31 @@ def test_options() -> None:
     assert ask("web.SHOP", "A", DNSOptions(ttl=30)).answers[0].ttl == 30
 
 
+def test_ignore_empty_service_without_endpoints() -> None:
+    """Under noendpoints no endpoint is known, so each Service is an empty one."""
+    answer = ask("web.SHOP", "A", DNSOptions(ignore_empty_service=True, noendpoints=True))
+    assert (answer.rcode, answer.rule) == ("NXDOMAIN", "ignore empty_service: noendpoints")
+    assert data(ask("web.SHOP", "A", DNSOptions(noendpoints=True))) == ["10.96.0.10"]
+
+
 @pytest.mark.parametrize("options", [{"ttl": 3601}, {"zones": ("ip6.arpa",)}])
 def test_wrong_options(options: dict[str, object]) -> None:
     """A TTL out of range, or no forward zone, is an error of the user."""
     with pytest.raises(UsageError):
         DNSOptions(**options)  # type: ignore[arg-type]
+
+
+def test_a_zone_that_leaves_no_room() -> None:
+    """A zone in which a Service's name is too long for DNS is an error that names it."""
+    # The longest name is that of a port of the Service "plain".
+    longest = f"_http._tcp.plain.{SHOP}".removesuffix("cluster.local.")
+    zone = ("z" * 49 + ".") * 5
+    fits = zone[-(254 - len(longest)) :]
+    state = ClusterState.of([make_service("plain")])
+    answer = lookup(records(state, DNSOptions((fits,))), longest + fits, "SRV")
+    assert answer.rcode == "NOERROR"
+    with pytest.raises(UsageError, match=f"{longest}z.* has 254 letters"):
+        records(state, DNSOptions((f"z{fits}",)))
 
 
 headless = services().map(

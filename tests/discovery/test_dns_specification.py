@@ -127,6 +127,17 @@ def test_pods_verified() -> None:
     assert lookup(zones, "default.pod.cluster.local").rcode == "NOERROR"
 
 
+def test_a_pod_whose_address_ends_in_colons() -> None:
+    """The label of a Pod's name is the address as it is, without an endpoint's final 0."""
+    state = ClusterState.of([make_pod("p", "2001:db8:7::", namespace="default")])
+    for pods in ("verified", "insecure"):
+        zones = records(state, DNSOptions(pods=pods))
+        name = "2001-db8-7--.default.pod.cluster.local"
+        assert data(zones, name, "AAAA") == ["2001:db8:7::"]
+    verified = records(state, DNSOptions(pods="verified"))
+    assert lookup(verified, "2001-db8-7--0.default.pod.cluster.local").rcode == "NXDOMAIN"
+
+
 def test_endpoint_pod_names() -> None:
     """With endpoint_pod_names an endpoint without a hostname has its Pod's name."""
     target = {"namespace": "shop", "kind": "Pod"}
@@ -249,6 +260,22 @@ def test_several_zones() -> None:
     assert lookup(zones, "1.0.4.10.in-addr.arpa", "PTR").rcode == "REFUSED"
 
 
+def test_a_zone_inside_another() -> None:
+    """A zone inside another one is asked for all names below it, and no other zone is."""
+    zones = records(STATE, DNSOptions(("svc.k.test", "k.test")))
+    assert data(zones, "kubernetes.default.svc.svc.k.test", "A") == ["10.3.0.1"]
+    assert data(zones, "svc.k.test", "SOA")[0].startswith("ns.dns.svc.k.test. ")
+    for name in ("kubernetes.default.svc.k.test", "default.svc.k.test"):
+        missing = lookup(zones, name)
+        assert (missing.rcode, missing.authority[0].name) == ("NXDOMAIN", "svc.k.test.")
+    assert data(zones, "dns-version.k.test", "TXT") == ['"1.1.0"']
+    dns = make_service("kube-dns", "10.96.0.10", namespace="kube-system")
+    zones = records(STATE.apply([dns]), DNSOptions(("kube-system.svc.k.test", "k.test")))
+    found = lookup(zones, "k.test", "NS")
+    assert [record.data for record in found.answers] == ["kube-dns.kube-system.svc.k.test."]
+    assert found.additional == ()
+
+
 @pytest.mark.parametrize(
     ("network", "expected"),
     [
@@ -277,6 +304,15 @@ def test_the_clusters_own_name_server() -> None:
     ]
     alone = lookup(records(STATE), "cluster.local", "NS")
     assert [record.data for record in alone.answers] == ["ns.dns.cluster.local."]
+
+
+def test_a_name_server_without_endpoints() -> None:
+    """Where ignore empty_service leaves the DNS Service no name, the NS record has its own."""
+    dns = make_service("kube-dns", "10.96.0.10", namespace="kube-system")
+    zones = records(STATE.apply([dns]), DNSOptions(ignore_empty_service=True))
+    found = lookup(zones, "cluster.local", "NS")
+    assert [record.data for record in found.answers] == ["ns.dns.cluster.local."]
+    assert [record.data for record in found.additional] == ["127.0.0.1"]
 
 
 def test_negative_answers_are_remembered_no_longer_than_positive_ones() -> None:
@@ -314,6 +350,20 @@ def test_aliases_are_followed() -> None:
     other = DNSOptions(("cluster.local", "k.test"))
     found = lookup(records(aliases(1, "web.shop.svc.k.test"), other), name)
     assert [record.data for record in found.answers] == ["web.shop.svc.k.test.", "10.96.0.10"]
+
+
+@pytest.mark.parametrize("last", ["no.shop.svc.k.test", "a1.shop.svc.k.test"])
+def test_an_alias_into_another_zone_stays(last: str) -> None:
+    """An alias that leads to no address is no answer in its own zone, and is one into another."""
+    zones = records(aliases(1, last), DNSOptions(("cluster.local", "k.test")))
+    found = lookup(zones, "a1.shop.svc.cluster.local")
+    assert [record.data for record in found.answers] == [f"{last}."]
+    assert found.authority == ()
+    nested = records(aliases(1, last), DNSOptions(("test", "k.test")))
+    assert lookup(nested, "a1.shop.svc.test").answers == ()
+    inside = lookup(zones, "a1.shop.svc.k.test")
+    assert inside.answers == ()
+    assert [record.type for record in inside.authority] == ["SOA"]
 
 
 def test_an_alias_that_no_message_can_hold() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from svcnet.discovery.dns.candidates import is_hidden
 from svcnet.discovery.dns.names import is_reverse
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.zones import Entry, Record, addresses_of
@@ -20,9 +21,9 @@ LOCAL = ("127.0.0.1",)
 def apex(state: ClusterState, zone: str, options: DNSOptions) -> Iterator[tuple[str, Entry]]:
     """Yield the zone's own entries: its apex, and ``ns.dns`` below it.
 
-    The name server is the cluster's DNS Service, where the state has it.
+    The name server is the cluster's DNS Service, where the state has it and it has a name.
     """
-    own = _nameserver_addresses(state)
+    own = _nameserver_addresses(state, options)
     local = f"ns.dns.{zone}"
     server, ttl = local, options.ttl
     if own:
@@ -35,11 +36,11 @@ def apex(state: ClusterState, zone: str, options: DNSOptions) -> Iterator[tuple[
     yield local, Entry("the zone's name server", "", addresses_of(local, own or LOCAL, ttl))
 
 
-def _nameserver_addresses(state: ClusterState) -> tuple[str, ...]:
+def _nameserver_addresses(state: ClusterState, options: DNSOptions) -> tuple[str, ...]:
     service = state.services.get(NAMESERVER)
     if service is None or service.is_headless:
         return ()
-    return service.cluster_ips
+    return () if is_hidden(state, service, options) else service.cluster_ips
 
 
 def fixed(zone: str, namespaces: Iterable[str], options: DNSOptions) -> Iterator[tuple[str, Entry]]:

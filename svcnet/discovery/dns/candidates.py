@@ -64,6 +64,17 @@ def ready_endpoints(
                 yield endpoint, ports or (("", 0, ""),)
 
 
+def is_hidden(state: ClusterState, service: Service, options: DNSOptions) -> bool:
+    """Return whether ``ignore empty_service`` makes a Service unknown.
+
+    It does where no ready endpoint is known, and under ``noendpoints`` none ever is.
+    """
+    if not options.ignore_empty_service or service.is_headless:
+        return False
+    ready = ready_endpoints(state, NamespacedName(service.namespace, service.name))
+    return options.noendpoints or next(ready, None) is None
+
+
 def endpoint_label(endpoint: Endpoint, address: str, options: DNSOptions) -> str:
     """Return the first label of an endpoint's own name."""
     if endpoint.hostname:
@@ -71,4 +82,6 @@ def endpoint_label(endpoint: Endpoint, address: str, options: DNSOptions) -> str
     target = endpoint.target_ref
     if options.endpoint_pod_names and target and len(target.name) <= MAX_LABEL:
         return target.name.lower()
-    return dashed(address.lower())
+    label = dashed(address.lower())
+    # A host's name may not end in a dash, so CoreDNS gives such an IPv6 address a final 0.
+    return f"{label}0" if label.endswith("-") else label

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from svcnet.discovery.dns.answer import Answer, Rcode
 from svcnet.discovery.dns.missing import why_missing
-from svcnet.discovery.dns.names import absolute, is_reverse
+from svcnet.discovery.dns.names import absolute, is_reverse, within
 from svcnet.discovery.dns.pods import insecure
 from svcnet.discovery.dns.zonal import without_endpoints
 from svcnet.discovery.dns.zones import Entry, Record, Zones
@@ -75,32 +75,47 @@ def _below_services(zones: Zones, name: str, zone: str) -> Entry | None:
 
 
 def _chased(zones: Zones, zone: str, entry: Entry, rdtype: str) -> Answer:
-    """Follow an ExternalName inside the zone; what is outside is the resolver's to find."""
+    """Follow an ExternalName through the zones; what is outside is the resolver's to find."""
     chain: list[Record] = []
+    kept: tuple[Record, ...] = ()
+    at = zone
     current: Entry | None = entry
     while current is not None and "CNAME" in current.records:
         alias = current.records["CNAME"][0]
         if alias in chain or len(chain) == MAX_CHAIN:
-            return _nothing(zones, zone, "NOERROR", "the chain of names has no end", entry.service)
+            return _dangling(zones, zone, entry, kept, "the chain of names has no end")
         chain.append(alias)
         inside = zones.zone_of(alias.data)
         if inside is None:
             return Answer("NOERROR", entry.rule, entry.service, tuple(chain))
+        if not within(alias.data, at):
+            kept, at = tuple(chain), inside
         current = _entry(zones, alias.data, inside)
     found = current.records.get(rdtype) if current is not None else None
     if not found:
         rule = f"{entry.rule}; {chain[-1].data} has no {rdtype} record"
-        return _nothing(zones, zone, "NOERROR", rule, entry.service)
+        return _dangling(zones, zone, entry, kept, rule)
     addresses = _named(found, chain[-1].data)
     return Answer("NOERROR", entry.rule, entry.service, (*chain, *addresses))
 
 
+def _dangling(zones: Zones, zone: str, entry: Entry, kept: tuple[Record, ...], rule: str) -> Answer:
+    """Return what is left of aliases that lead to no address: those out of their zone.
+
+    CoreDNS asks another zone as it asks any other server, and then has answered already.
+    """
+    if kept:
+        return Answer("NOERROR", rule, entry.service, kept)
+    return _nothing(zones, zone, "NOERROR", rule, entry.service)
+
+
 def _targets(zones: Zones, found: tuple[Record, ...]) -> tuple[Record, ...]:
-    """Return the addresses of the hosts that records name."""
+    """Return the addresses of the hosts that records name, as far as the zones have them."""
     targets = dict.fromkeys(record.data.rpartition(" ")[2] for record in found)
     return tuple(
         record
         for target in targets
+        if target in zones.entries
         for type in ("A", "AAAA")
         for record in zones.entries[target].records.get(type, ())
     )

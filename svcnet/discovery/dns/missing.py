@@ -33,6 +33,6 @@ def why_missing(zones: Zones, name: str, zone: str) -> tuple[str, str]:
         case 1:
             return f"no ready endpoint is named {below[0]}", label
         case 2:
-            port, protocol = (part.removeprefix("_") for part in below)
+            port, protocol = (part.removeprefix("_") or part for part in below)
             return f"it has no port {port} of protocol {protocol}", label
     return "no Service has names that deep", label

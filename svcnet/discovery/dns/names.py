@@ -23,7 +23,16 @@ def is_name(name: str) -> bool:
 
 def within(name: str, zone: str) -> bool:
     """Return whether `name` is `zone` or below it; both are absolute."""
-    return zone in (name, ".") or name.endswith(f".{zone}")
+    if zone in (name, "."):
+        return True
+    if not name.endswith(f".{zone}"):
+        return False
+    return "\\" not in name or not _ends_in_escape(name.removesuffix(f".{zone}"))
+
+
+def _ends_in_escape(text: str) -> bool:
+    """Return whether a dot that follows would be a letter of a label (RFC 1035, 5.1)."""
+    return (len(text) - len(text.rstrip("\\"))) % 2 == 1
 
 
 def is_reverse(zone: str) -> bool:
@@ -63,12 +72,8 @@ def reverse_name(address: str) -> str:
 
 
 def dashed(address: str) -> str:
-    """Return the label of an endpoint that has no hostname.
-
-    A label may not end in a dash, so CoreDNS gives such an IPv6 address a final 0.
-    """
-    label = address.replace(".", "-").replace(":", "-")
-    return f"{label}0" if label.endswith("-") else label
+    """Return the label that spells an address, with dashes for dots and colons."""
+    return address.replace(".", "-").replace(":", "-")
 
 
 def undashed(label: str) -> str | None:

@@ -28,7 +28,9 @@ _CLASSES: Mapping[str, Callable[..., Rdata]] = {
 
 
 def to_name(text: str) -> dns.name.Name:
-    """Return an absolute name; it has no escapes, so it need not be parsed."""
+    """Return an absolute name, which is parsed only if a question had odd letters in it."""
+    if "\\" in text:
+        return dns.name.from_text(text)
     return dns.name.Name([label.encode() for label in text.split(".")])
 
 

@@ -12,17 +12,18 @@ from svcnet.discovery.dns.apex import apex, fixed
 from svcnet.discovery.dns.candidates import (
     Candidate,
     endpoint_candidates,
-    ready_endpoints,
+    is_hidden,
     virtual_candidates,
 )
 from svcnet.discovery.dns.exposed import exposed, exposed_namespaces
-from svcnet.discovery.dns.names import absolute, is_ip, is_name
+from svcnet.discovery.dns.names import MAX_NAME, absolute, is_ip, is_name, is_reverse, within
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.pods import verified
 from svcnet.discovery.dns.reverse import pointers
 from svcnet.discovery.dns.zonal import by_zonal_name
 from svcnet.discovery.dns.zones import Entry, Record, Zones, addresses_of
-from svcnet.models import ClusterState, NamespacedName, Service
+from svcnet.errors import UsageError
+from svcnet.models import ClusterState, Service
 from svcnet.nogc import without_gc
 
 
@@ -32,6 +33,8 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
 
     Under ``pods insecure`` names of Pods are not among them: each address has one, so only
     a question tells which.
+
+    Raises UsageError where a zone is so long that a name in it is too long for DNS.
     """
     options = options or DNSOptions()
     namespaces = exposed_namespaces(state, options)
@@ -39,9 +42,12 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
     entries: dict[str, Entry] = {}
     absent: dict[str, str] = {}
     headless: dict[str, str] = {}
-    for zone in options.zones:
+    # A question belongs to the smallest zone, so one inside another takes its names away.
+    for zone in sorted(options.zones, key=len):
+        entries = {name: entry for name, entry in entries.items() if not within(name, zone)}
         entries.update(apex(state, zone, options))
-    for zone in options.forward_zones:
+        if is_reverse(zone):
+            continue
         entries.update(fixed(zone, namespaces, options))
         if options.pods == "verified":
             entries.update(verified(state, zone, options))
@@ -54,6 +60,9 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
             if service.is_headless:
                 headless[name] = str(key)
     entries.update(pointers(state, options))
+    longest = max(entries, key=len)
+    if len(longest) > MAX_NAME + 1:
+        raise UsageError(f"{longest} has {len(longest) - 1} letters, at most {MAX_NAME} are a name")
     return Zones(options, entries, namespaces, absent, headless)
 
 
@@ -64,7 +73,7 @@ def _of_service(
     if service.type == "ExternalName":
         yield from _alias(service, name, label, options.ttl)
         return
-    if options.ignore_empty_service and not service.is_headless and not _has_ready(state, service):
+    if is_hidden(state, service, options):
         return
     endpoints = (
         [] if options.noendpoints else list(endpoint_candidates(state, service, name, options))
@@ -80,7 +89,8 @@ def _of_service(
         yield below, _entry(below, group, f"{rule}, port {port}", label, options.ttl)
     if options.zonal and service.is_headless:
         for below, zone, group in by_zonal_name(name, endpoints):
-            yield below, _entry(below, group, f"zonal: in zone {zone}", label, options.ttl)
+            if is_name(below):
+                yield below, _entry(below, group, f"zonal: in zone {zone}", label, options.ttl)
     for target, group in _by_target(endpoints).items():
         yield target, _entry(target, group, "an endpoint's own name", label, options.ttl)
 
@@ -89,11 +99,10 @@ def _why_absent(service: Service, options: DNSOptions) -> str:
     if service.type == "ExternalName":
         return "ExternalName: an address is no alias"
     if not service.is_headless:
-        return (
-            "ignore empty_service: no endpoint is ready"
-            if options.ignore_empty_service
-            else "it has no cluster IP yet"
-        )
+        if not options.ignore_empty_service:
+            return "it has no cluster IP yet"
+        known = "noendpoints" if options.noendpoints else "no endpoint is ready"
+        return f"ignore empty_service: {known}"
     return "noendpoints" if options.noendpoints else "headless: no endpoint is ready"
 
 
@@ -107,11 +116,6 @@ def _alias(service: Service, name: str, label: str, ttl: int) -> Iterator[tuple[
         return
     record = Record(name, ttl, "CNAME", target)
     yield name, Entry("ExternalName: an alias", label, {"CNAME": (record,)})
-
-
-def _has_ready(state: ClusterState, service: Service) -> bool:
-    ready = ready_endpoints(state, NamespacedName(service.namespace, service.name))
-    return next(ready, None) is not None
 
 
 def _by_port(candidates: Iterable[Candidate]) -> dict[tuple[str, str], list[Candidate]]:

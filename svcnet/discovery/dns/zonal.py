@@ -30,7 +30,7 @@ def by_zonal_name(
 
 def without_endpoints(zones: Zones, name: str) -> Entry | None:
     """Return what such a name means for a zone that has no endpoints; None for other names."""
-    head, found, service = name.partition(f".{ANCHOR}.")
+    head, found, service = name.rpartition(f".{ANCHOR}.")
     zone, dot, directive = head.rpartition(".")
     if not (found and dot and zone) or directive not in DIRECTIVES:
         return None

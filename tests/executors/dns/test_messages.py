@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from svcnet.discovery.dns import records
+from svcnet.discovery.dns import DNSOptions, records
 from svcnet.executors.dns.messages import EDNS_BYTES, TCP_BYTES, UDP_BYTES
 from svcnet.executors.dns.responder import Elsewhere, Responder
 from svcnet.models import ClusterState, Endpoint
@@ -33,6 +33,7 @@ STATE = ClusterState.of(
     ]
 )
 ZONES = records(STATE)
+EVERYTHING = records(STATE, DNSOptions(pods="insecure", zonal=True))
 
 
 def ask(
@@ -44,7 +45,9 @@ def ask(
     return dns.message.from_wire(reply)
 
 
-def query(name: str = f"web.{SHOP}", rdtype: str = "A", **options: object) -> dns.message.Message:
+def query(
+    name: str | dns.name.Name = f"web.{SHOP}", rdtype: str = "A", **options: object
+) -> dns.message.Message:
     made: dns.message.Message = dns.message.make_query(name, rdtype, **options)  # type: ignore[arg-type]
     return made
 
@@ -177,6 +180,14 @@ def test_answers_change_places() -> None:
     assert len(firsts) > 5
 
 
+def test_odd_letters_come_back() -> None:
+    """A name with dots and other bytes inside a label is answered under that name."""
+    name = dns.name.Name([b"a.b\\\0", *dns.name.from_text(f"prefer._zone.db.{SHOP}").labels])
+    found = ask(query(name), tcp=True, responder=Responder(EVERYTHING))
+    assert found.answer[0].name == name
+    assert len(found.answer[0]) == 40
+
+
 def test_a_question_again_has_its_own_number() -> None:
     """What is answered from memory has the number of this question."""
     responder = Responder(ZONES)
@@ -216,6 +227,9 @@ names = st.one_of(
     st.sampled_from(["web", "db", "out", "_http._tcp.db", "db-1.db"]).map(
         lambda text: dns.name.from_text(f"{text}.{SHOP}").to_wire()
     ),
+    st.tuples(labels, st.sampled_from(["pin._zone.db", "prefer._zone.db", "_tcp.web"])).map(
+        lambda parts: parts[0] + dns.name.from_text(f"{parts[1]}.{SHOP}").to_wire()
+    ),
     st.just(b"\xc0\x0c"),
     st.binary(max_size=20),
 )
@@ -249,7 +263,7 @@ SIGNED = bytes.fromhex("000701000001000000000001")
 @example(b"\0\7\1\0\0\1\0\0\0\0\0\0" + b"\xc0\x0c\0\1\0\1", False)
 def test_any_message_is_answered_by_the_book_or_not_at_all(wire: bytes, tcp: bool) -> None:
     """No message is an exception, and no answer is larger than the question allows."""
-    reply = Responder(ZONES).reply(wire, tcp=tcp)
+    reply = Responder(EVERYTHING).reply(wire, tcp=tcp)
     if not isinstance(reply, bytes):
         assert reply is None
         assert len(wire) < 12 or wire[2] & 0x80
