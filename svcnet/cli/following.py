@@ -35,7 +35,8 @@ class Following(Generic[Value]):
         watching = asyncio.create_task(self._watch())
         await asyncio.sleep(0)
         try:
-            yield self._read()
+            # Not in the loop's own thread: what probes the machine has a loop of its own.
+            yield await asyncio.to_thread(self._read)
         finally:
             self._stop.set()
             await watching
@@ -48,11 +49,12 @@ class Following(Generic[Value]):
         loop.add_signal_handler(signal.SIGHUP, self._again.set)
         ending = asyncio.ensure_future(self._stop.wait())
         working = [asyncio.ensure_future(each) for each in (self._follow(use), *others)]
-        done, _ = await asyncio.wait({ending, *working}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((ending, *working), return_when=asyncio.FIRST_COMPLETED)
+        ended = [task for task in working if task.done()]
         for task in working:
             task.cancel()
         await asyncio.wait(working)
-        for task in done - {ending}:
+        for task in ended:
             task.result()
 
     async def _watch(self) -> None:

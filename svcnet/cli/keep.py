@@ -11,6 +11,7 @@ from attrs import frozen
 
 from svcnet.cli.common import FAMILIES, Inputs, probe_host, read_inputs
 from svcnet.cli.following import Following
+from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
@@ -25,7 +26,7 @@ class Keeping:
     options: dict[str, Any]
     family: str | None
     variant: Variant | None
-    cleanup_on_exit: bool = False
+    cleanup_on_exit: bool
 
     def read(self) -> Inputs:
         """Read all input again. Raises SvcnetError for input that is wrong."""
@@ -41,11 +42,22 @@ class Keeping:
 def keep(keeping: Keeping) -> None:
     """Keep the machine true to the input until a signal says to end."""
     following = Following(keeping.options["paths"], keeping.read, "the rules stay as they were")
-    asyncio.run(_run(keeping, following))
-    click.echo("ended; the rules stay", err=True)
+    families = asyncio.run(_run(keeping, following))
+    if keeping.cleanup_on_exit:
+        _clean_up(keeping, families)
+    else:
+        click.echo("ended; the rules stay", err=True)
 
 
-async def _run(keeping: Keeping, following: Following[Inputs]) -> None:
+def _clean_up(keeping: Keeping, families: list[IPFamily]) -> None:
+    from svcnet.executors import iptables, ipvs
+
+    for family in families:
+        for line in (*ipvs.cleanup(family), *iptables.cleanup(family, keeping.variant)):
+            click.echo(line, err=True)
+
+
+async def _run(keeping: Keeping, following: Following[Inputs]) -> list[IPFamily]:
     from svcnet.executors.lock import lock
     from svcnet.reconciler import Follower, Loop
 
@@ -60,9 +72,14 @@ async def _run(keeping: Keeping, following: Following[Inputs]) -> None:
                 lambda text, warning: click.echo(f"warning: {text}" if warning else text, err=True),
             )
             loop.follow(_snapshot(inputs, families))
-            await following.until_told(
-                lambda again: loop.follow(_snapshot(again, families)), loop.run()
-            )
+
+            def use(again: Inputs) -> None:
+                if again.mode != inputs.mode:
+                    raise UsageError(f"mode {again.mode} takes a new start of svcnet run")
+                loop.follow(_snapshot(again, families))
+
+            await following.until_told(use, loop.run())
+    return families
 
 
 def _target(keeping: Keeping, mode: str, family: IPFamily) -> Target:

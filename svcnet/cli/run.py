@@ -62,6 +62,11 @@ if TYPE_CHECKING:
     help="How long connections may go on once svcnet is told to end.",
 )
 @click.option(
+    "--cleanup-on-exit",
+    is_flag=True,
+    help="Modes iptables and ipvs: remove the rules at the end.",
+)
+@click.option(
     "--stats",
     type=click.Path(path_type=Path),
     metavar="SOCKET",
@@ -76,6 +81,7 @@ def command(
     udp_timeout: float,
     workers: int,
     drain: float,
+    cleanup_on_exit: bool,
     stats: Path | None,
     **options: Any,
 ) -> None:
@@ -94,7 +100,7 @@ def command(
             raise UsageError("the options of a proxy are for --mode userspace")
         from svcnet.cli.keep import Keeping, keep
 
-        keep(Keeping(options, family, variant))
+        keep(Keeping(options, family, variant, cleanup_on_exit))
         return
     from svcnet.executors.userspace import NodeProxy, raise_file_limit
 

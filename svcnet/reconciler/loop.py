@@ -40,6 +40,7 @@ class _Kept:
     target: Target
     wanted: Wanted | None = None
     refusals: int = 0
+    warned: frozenset[str] = frozenset()
 
 
 class Loop:
@@ -118,14 +119,20 @@ class Loop:
             done = act()
         except ApplyError as error:
             kept.refusals += 1
-            self._tell(f"{kept.target.family}: {error}", True)
+            self._warn(kept, (f"{kept.target.family}: {error}",))
             return None
         kept.refusals = 0
-        for warning in done.warnings:
-            self._tell(warning, True)
+        self._warn(kept, done.warnings)
         if done.kind != "none":
             self._tell(done.text, False)
         return done
+
+    def _warn(self, kept: _Kept, warnings: tuple[str, ...]) -> None:
+        """Tell warnings, but not those of the last time again."""
+        for warning in warnings:
+            if warning not in kept.warned:
+                self._tell(warning, True)
+        kept.warned = frozenset(warnings)
 
     def _plan_retry(self) -> None:
         refusals = max(kept.refusals for kept in self._kept)

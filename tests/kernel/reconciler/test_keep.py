@@ -1,0 +1,162 @@
+"""``svcnet run`` in modes that are rules: it follows, repairs, and leaves no gap."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.ipvs.netlink import own_namespace, run
+
+pytestmark = pytest.mark.kernel
+
+MANIFEST = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.10, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{port: 8080}]
+endpoints: [{addresses: [10.244.1.5]}]
+"""
+CONFIG = """\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: iptables
+iptables: {syncPeriod: 1s, minSyncPeriod: 200ms}
+"""
+
+
+class Kept:
+    """A process of ``svcnet run``, and what it has told."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.manifest = folder / "cluster.yaml"
+        (folder / "config.yaml").write_text(CONFIG)
+        command = [sys.executable, "-m", "svcnet", "run", str(self.manifest)]
+        config = ("--config", str(folder / "config.yaml"))
+        self.process = subprocess.Popen(
+            [*command, *config, *options], stderr=subprocess.PIPE, text=True
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stream:
+            for line in stream:
+                self.lines.append(line.rstrip())
+
+    def ended(self) -> int:
+        """Return the exit code, once the process ends by itself or by a signal."""
+        code = self.process.wait(30)
+        self._reader.join()
+        return code
+
+    def wait(self, text: str, count: int = 1) -> None:
+        deadline = time.monotonic() + 30
+        while sum(text in line for line in self.lines) < count:
+            assert time.monotonic() < deadline, self.lines
+            assert self.process.poll() is None, self.lines
+            time.sleep(0.02)
+
+
+@contextmanager
+def kept(folder: Path, *options: str) -> Iterator[Kept]:
+    made = Kept(folder, *options)
+    try:
+        yield made
+    finally:
+        made.process.send_signal(signal.SIGTERM)
+        assert made.ended() == 0, made.lines
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "cluster.yaml").write_text(MANIFEST)
+    with own_namespace():
+        yield tmp_path
+
+
+def rules(variant: str = "nft") -> str:
+    return run(f"iptables-{variant}-save", "-t", "nat")
+
+
+def eventually(text: str, variant: str = "nft", *, there: bool = True) -> None:
+    deadline = time.monotonic() + 20
+    while (text in rules(variant)) is not there:
+        assert time.monotonic() < deadline, rules(variant)
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_a_change_is_followed(folder: Path, variant: str) -> None:
+    """Endpoints that come and go are in the rules soon after they are in the file."""
+    with kept(folder, "--variant", variant) as process:
+        process.wait("service ports written")
+        eventually("to-destination 10.244.1.5:8080", variant)
+        process.manifest.write_text(MANIFEST.replace("10.244.1.5", "10.244.1.6"))
+        eventually("to-destination 10.244.1.6:8080", variant)
+        assert "10.244.1.5" not in rules(variant)
+    assert "to-destination 10.244.1.6:8080" in rules(variant)
+
+
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_a_flush_is_repaired(folder: Path, variant: str) -> None:
+    """What another program flushed is there again after the next look, and is told of."""
+    with kept(folder, "--variant", variant) as process:
+        process.wait("service ports written")
+        for table in ("nat", "filter"):
+            run(f"iptables-{variant}", "-t", table, "-F")
+        process.wait("somebody else changed the rules")
+        eventually("to-destination 10.244.1.5:8080", variant)
+        assert "KUBE-SERVICES" in run(f"iptables-{variant}-save", "-t", "filter")
+
+
+def test_a_wrong_file_changes_nothing(folder: Path) -> None:
+    """A broken manifest keeps the rules and is told of with its line; a good one is taken."""
+    with kept(folder) as process:
+        process.wait("service ports written")
+        process.manifest.write_text(MANIFEST.replace("10.96.0.10", "x"))
+        process.wait("the rules stay as they were")
+        eventually("-d 10.96.0.10/32")
+        process.manifest.write_text(MANIFEST.replace("10.96.0.10", "10.96.0.11"))
+        eventually("-d 10.96.0.11/32")
+        eventually("-d 10.96.0.10/32", there=False)
+
+
+def test_a_second_one_is_refused(folder: Path) -> None:
+    """One network namespace has one svcnet run for a family, and the next says so."""
+    with kept(folder) as process:
+        process.wait("service ports written")
+        second = Kept(folder)
+        assert second.ended() == 3
+        assert "another svcnet run keeps IPv4" in second.lines[-1]
+
+
+def test_killed_and_started_again(folder: Path) -> None:
+    """After kill -9 the rules are there, and the next one finds nothing to do."""
+    first = Kept(folder)
+    first.wait("service ports written")
+    first.process.kill()
+    first.ended()
+    before = rules()
+    assert "to-destination 10.244.1.5:8080" in before
+    with kept(folder) as process:
+        time.sleep(3)
+        assert not any("written" in line or "changed" in line for line in process.lines)
+    assert [line for line in rules().splitlines() if line.startswith("-A")] == [
+        line for line in before.splitlines() if line.startswith("-A")
+    ]

@@ -1,0 +1,156 @@
+"""When the loop does what, with a machine that only takes notes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from attrs import define, field
+
+from svcnet.compiler import node_view
+from svcnet.errors import ApplyError
+from svcnet.graph import FragmentName, RuleGraph
+from svcnet.models import ClusterState
+from svcnet.reconciler import Done, Follower, Loop, Pace, Snapshot
+from svcnet.testing import make_service, make_slice
+
+QUICK = Pace(min_sync=0.1, sync_period=0.25)
+QUIET = Pace(min_sync=0.1, sync_period=60)
+
+
+@define
+class Notes:
+    """A target that notes what it is asked for, and refuses or warns as told."""
+
+    family: str = "IPv4"
+    steps: list[tuple[RuleGraph, frozenset[FragmentName] | None]] = field(factory=list)
+    looks: list[RuleGraph] = field(factory=list)
+    refuses: int = 0
+    refuses_steps: bool = False
+    found: Done = field(default=Done("none", ""))
+
+    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
+        self.steps.append((graph, names))
+        if self.refuses or self.refuses_steps:
+            raise ApplyError("no")
+        return Done("delta", "done")
+
+    def whole(self, graph: RuleGraph) -> Done:
+        self.looks.append(graph)
+        if self.refuses:
+            self.refuses -= 1
+            raise ApplyError("no")
+        return self.found
+
+
+def snapshot(*addresses: str) -> Snapshot:
+    objects = [make_service(), make_slice("web", *addresses)]
+    state = ClusterState.of(objects)
+    return Snapshot(state, {"IPv4": node_view(state, family="IPv4")})
+
+
+def run(
+    notes: Notes, pace: Pace, script: Callable[[Loop], Awaitable[None]]
+) -> list[tuple[str, bool]]:
+    """Run a loop while a script goes on; return what was told."""
+    told: list[tuple[str, bool]] = []
+
+    async def main() -> None:
+        loop = Loop([(Follower("IPv4"), notes)], pace, lambda *line: told.append(line))
+        task = asyncio.create_task(loop.run())
+        await script(loop)
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(main())
+    return told
+
+
+def test_nothing_is_done_before_there_is_a_state() -> None:
+    """Without a first state the machine is left alone."""
+    notes = Notes()
+    run(notes, QUICK, lambda _: asyncio.sleep(0.5))
+    assert not notes.steps
+    assert not notes.looks
+
+
+def test_the_first_change_is_followed_at_once_and_a_burst_together() -> None:
+    """States that come faster than the pace are passed over, but for the last."""
+    notes = Notes()
+    states = [snapshot(f"10.244.1.{number}") for number in range(1, 30)]
+
+    async def script(loop: Loop) -> None:
+        loop.follow(states[0])
+        await asyncio.sleep(0.05)
+        assert len(notes.steps) == 1
+        for state in states[1:]:
+            loop.follow(state)
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(0.3)
+
+    run(notes, QUIET, script)
+    assert 2 <= len(notes.steps) <= 4
+    last, names = notes.steps[-1]
+    (fragment,) = last.fragments.values()
+    assert "10.244.1.29" in str(fragment)
+    assert names == frozenset(last.fragments)
+
+
+def test_the_machine_is_looked_through_now_and_then() -> None:
+    """After a quiet time the whole is compared, and what somebody else did is a warning."""
+    notes = Notes(found=Done("delta", "2 lines"))
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        await asyncio.sleep(0.9)
+
+    told = run(notes, QUICK, script)
+    assert 2 <= len(notes.looks) <= 4
+    assert ("IPv4: somebody else changed the rules; they were put right", True) in told
+
+
+def test_what_is_refused_is_tried_again_ever_more_rarely() -> None:
+    """A refusal is told once, tried as a whole, then after longer and longer times."""
+    notes = Notes(refuses=3)
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        await asyncio.sleep(1.5)
+
+    told = run(notes, QUIET, script)
+    assert len(notes.steps) == 1
+    assert len(notes.looks) == 4
+    assert told == [("IPv4: no", True)]
+
+
+def test_a_step_that_is_refused_is_done_as_a_whole() -> None:
+    """The machine is looked through when a step fails, and that is a warning."""
+    notes = Notes(found=Done("full", "all"))
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        await asyncio.sleep(0.2)
+        notes.refuses_steps = True
+        loop.follow(snapshot("10.244.1.6"))
+        await asyncio.sleep(0.3)
+
+    told = run(notes, QUIET, script)
+    assert len(notes.looks) == 1
+    assert any("a step was refused" in text and warning for text, warning in told)
+
+
+def test_only_what_changed_is_compiled_again() -> None:
+    """Services that nothing touches keep their fragments as the same objects."""
+    follower = Follower("IPv4")
+    other = [make_service("db", "10.96.0.11"), make_slice("db", "10.244.1.9")]
+
+    def with_other(address: str) -> Snapshot:
+        state = ClusterState.of([make_service(), make_slice("web", address), *other])
+        return Snapshot(state, {"IPv4": node_view(state, family="IPv4")})
+
+    first = follower.follow(with_other("10.244.1.5"))
+    second = follower.follow(with_other("10.244.1.6"))
+    (changed,) = second.names or ()
+    assert changed[:2] == ("shop", "web")
+    for name, fragment in second.graph.fragments.items():
+        assert (fragment is first.graph.fragments[name]) is (name != changed)
