@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,12 +61,12 @@ class Kept:
 
     def ended(self) -> int:
         """Return the exit code, once the process ends by itself or by a signal."""
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         self._reader.join()
         return code
 
     def wait(self, text: str, count: int = 1) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while sum(text in line for line in self.lines) < count:
             assert time.monotonic() < deadline, self.lines
             assert self.process.poll() is None, self.lines
@@ -94,11 +94,15 @@ def rules(variant: str = "nft") -> str:
     return run(f"iptables-{variant}-save", "-t", "nat")
 
 
-def eventually(text: str, variant: str = "nft", *, there: bool = True) -> None:
-    deadline = time.monotonic() + 20
-    while (text in rules(variant)) is not there:
-        assert time.monotonic() < deadline, rules(variant)
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def eventually(text: str, variant: str = "nft", *, there: bool = True) -> None:
+    until(lambda: (text in rules(variant)) is there)
 
 
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
