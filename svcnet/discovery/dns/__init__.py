@@ -16,6 +16,7 @@ from svcnet.discovery.dns.lookup import lookup, without_records
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.records import records
 from svcnet.discovery.dns.search import Attempt, Search, search
+from svcnet.discovery.dns.selector import Requirement
 from svcnet.discovery.dns.zones import Entry, Record, Zones
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Entry",
     "Rcode",
     "Record",
+    "Requirement",
     "Search",
     "Zones",
     "difference",
