@@ -12,6 +12,7 @@ from svcnet.executors.iptables.commands import RestoreError
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph, diff
 from svcnet.renderers import iptables as iptables_rules
 from svcnet.renderers import ipvs as ipvs_tables
+from svcnet.renderers.ipvs.messages import DelDest
 
 STEP_SERVICE_PORTS = 100
 """A change of more service ports is put right as a whole, which orders large writes well."""
@@ -99,7 +100,9 @@ class IPVSTarget:
         self._graph = self._tables = None
         report = ipvs.apply(tables, variant=self._variant, drain=self._drain)
         self._graph, self._tables = graph, tables
-        kind: Literal["none", "full"] = "full" if report.plan.steps else "none"
+        kind: Literal["none", "full"] = (
+            "full" if any(map(_is_repair, report.plan.steps)) else "none"
+        )
         return Done(kind, str(report), report.warnings)
 
     def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
@@ -115,6 +118,11 @@ class IPVSTarget:
             report = ipvs.apply_step(delta, kernel, variant=self._variant, drain=self._drain)
         self._graph, self._tables = graph, tables
         return Done("delta", str(report), report.warnings)
+
+
+def _is_repair(step: ipvs.Step) -> bool:
+    """Return whether a step is more than taking away endpoints whose connections have ended."""
+    return bool(step.lines) or not all(isinstance(each, DelDest) for each in step.messages)
 
 
 def _small_change(

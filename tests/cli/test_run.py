@@ -104,7 +104,8 @@ def test_a_terminal_gets_a_table_that_counts(manifest: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--mode", "iptables"), "svcnet apply puts mode iptables"),
+        (("--mode", "iptables", "--no-redirect"), "the options of a proxy are for"),
+        (("--mode", "ipvs", "--workers", "2"), "the options of a proxy are for"),
         (("--mode", "userspace", "--proxy-port-range", "70000-80000"), "a port range is like"),
         (("--mode", "userspace", "--proxy-port-range", "9-1"), "a port range is like"),
         (("--mode", "userspace", "--no-redirect", "--variant", "nft"), "--variant is for rules"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ def test_servers_are_followed_and_repaired(tmp_path: Path) -> None:
         until(lambda: "10.244.1.5:8080" in servers())
         process.manifest.write_text(MANIFEST.replace("10.244.1.5", "10.244.1.6"))
         until(lambda: "10.244.1.6:8080" in servers())
+        time.sleep(3)
+        assert not any("somebody else" in line for line in process.lines)
         run("ipvsadm", "-C")
         process.wait("somebody else changed the rules")
         until(lambda: "10.244.1.6:8080" in servers())

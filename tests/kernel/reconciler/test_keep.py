@@ -114,6 +114,8 @@ def test_a_change_is_followed(folder: Path, variant: str) -> None:
         process.manifest.write_text(MANIFEST.replace("10.244.1.5", "10.244.1.6"))
         eventually("to-destination 10.244.1.6:8080", variant)
         assert "10.244.1.5" not in rules(variant)
+        time.sleep(2.5)
+        assert not any("somebody else" in line for line in process.lines)
     assert "to-destination 10.244.1.6:8080" in rules(variant)
 
 
