@@ -287,7 +287,7 @@ def test_a_second_process_is_refused(folder: Path) -> None:
             check=False,
         )
         assert done.returncode == 3
-        assert "another svcnet serves IPv4" in done.stderr
+        assert "another svcnet run keeps IPv4" in done.stderr
         assert ask() in "abc"
 
 
