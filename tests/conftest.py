@@ -1,6 +1,6 @@
 """What every test shares: Hypothesis settings, and the rules for tests marked `kernel`.
 
-As root they all run in a network namespace that has nothing but a loopback device. Tests
+As root they all run in a network namespace that has a loopback device and one that leads nowhere. Tests
 marked `ipvs` as well run in a guest, because few machines' kernels have IPVS: it
 boots once a run, beside the host's own tests, and runs them with a pytest of its own.
 """
@@ -167,10 +167,15 @@ def leave_the_network() -> None:
     A test that means to be refused may, by mistake, be obeyed; as root that is no small thing.
     """
     if os.geteuid() == 0 and not ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         # A machine has an address that is not loopback's; pages of the manual use it.
-        address = ["ip", "address", "add", "198.18.0.1/32", "dev", "lo", "scope", "global"]
-        subprocess.run(address, check=True)
+        for command in (
+            "link set lo up",
+            "link add machine type veth peer name nobody",
+            "link set nobody up",
+            "link set machine up",
+            "address add 198.18.0.1/24 dev machine",
+        ):
+            subprocess.run(["ip", *command.split()], check=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
