@@ -1,6 +1,6 @@
 """What every test shares: Hypothesis settings, and the rules for tests marked `kernel`.
 
-As root they all run in a network namespace that has a loopback device and one that leads nowhere. Tests
+As root they all run in a network namespace with loopback and a device that leads nowhere. Tests
 marked `ipvs` as well run in a guest, because few machines' kernels have IPVS: it
 boots once a run, beside the host's own tests, and runs them with a pytest of its own.
 """
