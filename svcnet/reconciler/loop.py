@@ -14,7 +14,10 @@ from svcnet.errors import ApplyError
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
 from svcnet.reconciler.targets import Done, Target, put
 
+SHORTEST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 60.0
+MOST_DOUBLINGS = 10
+"""From the shortest time on, that is more than the longest."""
 
 Value = TypeVar("Value")
 
@@ -139,8 +142,9 @@ class Loop:
         if not refusals:
             self._retry_at = None
             return
-        wait = min(self._pace.min_sync * 2**refusals, LONGEST_BACKOFF_SECONDS)
-        self._retry_at = monotonic() + wait
+        first = max(self._pace.min_sync, SHORTEST_BACKOFF_SECONDS)
+        wait = first * 2 ** min(refusals, MOST_DOUBLINGS)
+        self._retry_at = monotonic() + min(wait, LONGEST_BACKOFF_SECONDS)
 
 
 async def _in_thread(work: Callable[[], Value]) -> Value:

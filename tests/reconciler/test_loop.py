@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 from attrs import define, field
 
@@ -121,6 +122,28 @@ def test_what_is_refused_is_tried_again_ever_more_rarely() -> None:
     assert len(notes.steps) == 1
     assert len(notes.looks) == 4
     assert told == [("IPv4: no", True)]
+
+
+def test_a_pace_without_pauses_has_them_after_refusals() -> None:
+    """With minSyncPeriod 0, as mode ipvs has it, a refusal is no reason to try without end."""
+    notes = Notes(refuses=10**6)
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        await asyncio.sleep(1)
+
+    run(notes, Pace(min_sync=0, sync_period=60), script)
+    assert 2 <= len(notes.looks) <= 5
+
+
+def test_refusals_without_end_are_borne() -> None:
+    """After thousands of refusals the loop still waits, and no longer than the longest time."""
+    loop = Loop([(Follower("IPv4"), Notes())], QUIET, lambda *_: None)
+    loop._kept[0].refusals = 5000
+    before = monotonic()
+    loop._plan_retry()
+    assert loop._retry_at is not None
+    assert 59 < loop._retry_at - before < 61
 
 
 def test_a_step_that_is_refused_is_done_as_a_whole() -> None:
