@@ -81,6 +81,19 @@ def families(service: Service) -> tuple[IPFamily, ...]:
     return (family_of(service.cluster_ips[0]),)
 
 
+def labels_of(service: Service, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that a controller gives what it makes of a Service.
+
+    They are the Service's, the controller's `own`, and whether there is no virtual IP.
+    """
+    labels = dict(service.labels)
+    labels.pop(HEADLESS_LABEL, None)
+    labels.update(own)
+    if not has_cluster_ip(service):
+        labels[HEADLESS_LABEL] = ""
+    return labels
+
+
 def has_cluster_ip(service: Service) -> bool:
     """Return whether a Service has a virtual IP; one that waits for it has none."""
     return service.cluster_ips[:1] not in ((), (HEADLESS,))

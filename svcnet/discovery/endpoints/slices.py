@@ -17,11 +17,10 @@ from attrs import evolve
 
 from svcnet.discovery.endpoints.packing import MAX_ENDPOINTS, Identity, Packed, identity, pack
 from svcnet.discovery.endpoints.pods import (
-    HEADLESS_LABEL,
     families,
-    has_cluster_ip,
     has_selector,
     hostname_in,
+    labels_of,
     may_be_endpoint,
     resolved_ports,
     target_of,
@@ -72,7 +71,7 @@ def reconcile(
         return ()
     own = sorted((s for s in existing if is_own(s)), key=lambda item: item.name)
     taken = {item.name for item in own}
-    labels = _labels(service)
+    labels = labels_of(service, {SERVICE_NAME: service.name, MANAGED_BY: CONTROLLER})
     counted = sorted((pod for pod in pods if _counts(pod, service, nodes)), key=_name)
     made: list[EndpointSlice] = []
     for family in families(service) or IP_FAMILIES:
@@ -136,17 +135,6 @@ def _hinted(service: Service) -> str:
     """Return the traffic distribution, empty if the topology annotation is set instead."""
     modes = [service.annotations.get(key, "") for key in TOPOLOGY_ANNOTATIONS]
     return "" if {"Auto", "auto"} & set(modes) else service.traffic_distribution
-
-
-def _labels(service: Service) -> dict[str, str]:
-    """Return the labels of a Service's slices: its own, and those that say whose they are."""
-    labels = dict(service.labels)
-    labels.pop(HEADLESS_LABEL, None)
-    labels[SERVICE_NAME] = service.name
-    labels[MANAGED_BY] = CONTROLLER
-    if not has_cluster_ip(service):
-        labels[HEADLESS_LABEL] = ""
-    return labels
 
 
 def _of_family(

@@ -15,11 +15,10 @@ from socket import AF_INET, AF_INET6, inet_pton
 from attrs import evolve
 
 from svcnet.discovery.endpoints.pods import (
-    HEADLESS_LABEL,
     families,
-    has_cluster_ip,
     has_selector,
     hostname_in,
+    labels_of,
     may_be_endpoint,
     resolved_ports,
     target_of,
@@ -63,18 +62,9 @@ def endpoints_from_pods(
         namespace=service.namespace,
         name=service.name,
         subsets=kept,
-        labels=_labels(service),
+        labels=labels_of(service, {MANAGED_BY: CONTROLLER}),
         annotations={} if kept == subsets else {OVER_CAPACITY: "truncated"},
     )
-
-
-def _labels(service: Service) -> dict[str, str]:
-    labels = dict(service.labels)
-    labels.pop(HEADLESS_LABEL, None)
-    labels[MANAGED_BY] = CONTROLLER
-    if not has_cluster_ip(service):
-        labels[HEADLESS_LABEL] = ""
-    return labels
 
 
 def _add(service: Service, pod: Pod, by_port: dict[EndpointPort | None, Ready]) -> None:
