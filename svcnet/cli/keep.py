@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import frozen
 
-from svcnet.cli.common import FAMILIES, Inputs, probe_host, read_inputs
+from svcnet.cli.common import Inputs, probe_host, read_inputs
 from svcnet.cli.following import Following
 from svcnet.errors import UsageError
 
@@ -28,20 +29,11 @@ class Keeping:
     variant: Variant | None
     cleanup_on_exit: bool
 
-    def read(self) -> Inputs:
-        """Read all input again. Raises SvcnetError for input that is wrong."""
-        inputs = read_inputs(**self.options, default_host=probe_host)
-        inputs.views(self.family)
-        return inputs
-
-    def families(self, inputs: Inputs) -> list[IPFamily]:
-        """Return the families that are kept."""
-        return [view.family for view in inputs.views(self.family)]
-
 
 def keep(keeping: Keeping) -> None:
     """Keep the machine true to the input until a signal says to end."""
-    following = Following(keeping.options["paths"], keeping.read, "the rules stay as they were")
+    read = partial(read_inputs, default_host=probe_host, **keeping.options)
+    following = Following(keeping.options["paths"], read, "the rules stay as they were")
     families = asyncio.run(_run(keeping, following))
     if keeping.cleanup_on_exit:
         _clean_up(keeping, families)
@@ -62,7 +54,7 @@ async def _run(keeping: Keeping, following: Following[Inputs]) -> list[IPFamily]
     from svcnet.reconciler import Follower, Loop
 
     async with following.first() as inputs:
-        families = keeping.families(inputs)
+        families = [view.family for view in inputs.views(keeping.family)]
         with ExitStack() as stack:
             for family in families:
                 stack.callback(lock(family).close)
@@ -92,8 +84,7 @@ def _target(keeping: Keeping, mode: str, family: IPFamily) -> Target:
 def _snapshot(inputs: Inputs, families: list[IPFamily]) -> Snapshot:
     from svcnet.reconciler import Snapshot
 
-    names = {value: key for key, value in FAMILIES.items()}
-    return Snapshot(inputs.state, {family: inputs.view(names[family]) for family in families})
+    return Snapshot(inputs.state, {family: inputs.view(family.lower()) for family in families})
 
 
 def _pace(inputs: Inputs) -> Pace:

@@ -82,15 +82,9 @@ class IptablesTarget:
 class IPVSTarget:
     """The virtual servers, sets, addresses and rules of one family."""
 
-    def __init__(
-        self,
-        family: str,
-        variant: iptables.Variant | None = None,
-        drain: int = ipvs.DRAIN,
-    ) -> None:
+    def __init__(self, family: str, variant: iptables.Variant | None = None) -> None:
         self.family = family
         self._variant = variant
-        self._drain = drain
         self._graph: RuleGraph | None = None
         self._tables: ipvs_tables.IPVSTables | None = None
 
@@ -98,7 +92,7 @@ class IPVSTarget:
         """Observe the kernel and do what differs; endpoints that have drained go."""
         tables = ipvs_tables.full(graph)
         self._graph = self._tables = None
-        report = ipvs.apply(tables, variant=self._variant, drain=self._drain)
+        report = ipvs.apply(tables, variant=self._variant)
         self._graph, self._tables = graph, tables
         kind: Literal["none", "full"] = (
             "full" if any(map(_is_repair, report.plan.steps)) else "none"
@@ -115,7 +109,7 @@ class IPVSTarget:
         tables, delta = ipvs_tables.advance(self._tables, change)
         self._graph = self._tables = None
         with ipvs.IPVS() as kernel:
-            report = ipvs.apply_step(delta, kernel, variant=self._variant, drain=self._drain)
+            report = ipvs.apply_step(delta, kernel, variant=self._variant)
         self._graph, self._tables = graph, tables
         return Done("delta", str(report), report.warnings)
 

@@ -31,70 +31,69 @@ def address_and_port(text: str) -> tuple[str, int]:
     raise click.BadParameter(f"must be like 127.0.0.1:5353 or [::1]:5353; not {text!r}")
 
 
+_OPTIONS = (
+    click.option(
+        "--namespaces",
+        multiple=True,
+        metavar="NAMESPACE",
+        help="The only namespaces with names. Repeatable.",
+    ),
+    click.option(
+        "--labels",
+        default="",
+        metavar="SELECTOR",
+        help="Only Services, slices and Pods with these labels have names.",
+    ),
+    click.option(
+        "--pods",
+        type=click.Choice(["disabled", "insecure", "verified"]),
+        default="disabled",
+        show_default=True,
+        help="What 1-2-3-4.NAMESPACE.pod.ZONE is: nothing, that address, or that "
+        "address if a Pod has it.",
+    ),
+    click.option(
+        "--endpoint-pod-names",
+        is_flag=True,
+        help="Endpoints without a hostname have their Pod's name.",
+    ),
+    click.option(
+        "--ttl",
+        type=click.IntRange(0, 3600),
+        default=5,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long an answer may be remembered.",
+    ),
+    click.option(
+        "--zonal",
+        is_flag=True,
+        help="Headless Services have names for the endpoints of one zone of nodes.",
+    ),
+    click.option("--noendpoints", is_flag=True, help="Headless Services have no names."),
+    click.option(
+        "--ignore-empty-service",
+        is_flag=True,
+        help="Services with a cluster IP and no ready endpoint have no names.",
+    ),
+)
+
+
 def zone_options(zones: tuple[str, ...] = ZONES) -> Callable[[Function], Function]:
     """Add the options that :func:`dns_options` reads; `zones` are the default."""
+    zone = click.option(
+        "--zone",
+        "zones",
+        multiple=True,
+        default=zones,
+        show_default=True,
+        metavar="NAME|CIDR",
+        help="A zone, or the reverse zones of a network; the first that is no "
+        "reverse zone has the names that addresses lead back to. Repeatable.",
+    )
 
     def add(function: Function) -> Function:
-        for decorate in reversed(
-            [
-                click.option(
-                    "--zone",
-                    "zones",
-                    multiple=True,
-                    default=zones,
-                    show_default=True,
-                    metavar="NAME|CIDR",
-                    help="A zone, or the reverse zones of a network; the first that is no "
-                    "reverse zone has the names that addresses lead back to. Repeatable.",
-                ),
-                click.option(
-                    "--namespaces",
-                    multiple=True,
-                    metavar="NAMESPACE",
-                    help="The only namespaces with names. Repeatable.",
-                ),
-                click.option(
-                    "--labels",
-                    default="",
-                    metavar="SELECTOR",
-                    help="Only Services, slices and Pods with these labels have names.",
-                ),
-                click.option(
-                    "--pods",
-                    type=click.Choice(["disabled", "insecure", "verified"]),
-                    default="disabled",
-                    show_default=True,
-                    help="What 1-2-3-4.NAMESPACE.pod.ZONE is: nothing, that address, or that "
-                    "address if a Pod has it.",
-                ),
-                click.option(
-                    "--endpoint-pod-names",
-                    is_flag=True,
-                    help="Endpoints without a hostname have their Pod's name.",
-                ),
-                click.option(
-                    "--ttl",
-                    type=click.IntRange(0, 3600),
-                    default=5,
-                    show_default=True,
-                    metavar="SECONDS",
-                    help="How long an answer may be remembered.",
-                ),
-                click.option(
-                    "--zonal",
-                    is_flag=True,
-                    help="Headless Services have names for the endpoints of one zone of nodes.",
-                ),
-                click.option(
-                    "--noendpoints", is_flag=True, help="Headless Services have no names."
-                ),
-                click.option(
-                    "--ignore-empty-service",
-                    is_flag=True,
-                    help="Services with a cluster IP and no ready endpoint have no names.",
-                ),
-            ]
-        ):
+        for decorate in reversed((zone, *_OPTIONS)):
             function = decorate(function)
         return function
 

@@ -86,12 +86,12 @@ async def _serve(
 ) -> None:
     from svcnet.executors.dns.forwarding import Upstream
     from svcnet.executors.dns.server import Server
+    from svcnet.executors.dns.sockets import shown
 
     async with following.first() as zones:
         server = Server(zones, listen, Upstream(*forward) if forward else None)
-        for address, port in server.where:
-            host = f"[{address}]" if ":" in address else address
-            click.echo(f"listening on {host}:{port}", err=True)
+        for where in server.where:
+            click.echo(f"listening on {shown(where)}", err=True)
         await following.until_told(partial(setattr, server, "zones"))
         await server.close()
     click.echo("ended", err=True)

@@ -23,6 +23,7 @@ from dns.rdtypes.ANY.PTR import PTR
 from svcnet.discovery.dns import Zones
 from svcnet.discovery.dns.rdata import Rdatas, to_name
 from svcnet.errors import ApplyError
+from svcnet.executors.dns.sockets import shown
 from svcnet.executors.dns.transfer import TIMEOUT_SECONDS, Record, transfer
 from svcnet.executors.dns.tsig import Key
 
@@ -81,8 +82,7 @@ class Server:
     key: Key | None = None
 
     def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}"
+        return shown((self.address, self.port))
 
 
 @frozen

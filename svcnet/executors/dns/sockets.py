@@ -23,6 +23,12 @@ IP_PKTINFO = 8
 BACKLOG = 1024
 
 
+def shown(where: Where) -> str:
+    """Return an address and port as people write them, IPv6 in brackets."""
+    address, port = where
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def listen(where: Where) -> tuple[socket.socket, socket.socket]:
     """Return a UDP and a TCP socket that listen on an address; port 0 means any free one.
 
