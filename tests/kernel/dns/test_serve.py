@@ -24,6 +24,7 @@ import pytest
 from tests.kernel.dns.knot import PORT as KNOT_PORT
 from tests.kernel.dns.knot import knot
 from tests.kernel.ipvs.netlink import own_namespace
+from tests.kernel.told import Told
 
 pytestmark = pytest.mark.kernel
 
@@ -69,27 +70,16 @@ many 60 TXT "{}"
 NAME = "web.shop.svc.cluster.local."
 
 
-class Served:
-    """A server that runs: its port, and what it printed."""
+class Served(Told):
+    """A server that runs: its manifest and its port, and what it told."""
 
-    def __init__(self, process: subprocess.Popen[str], manifest: Path) -> None:
-        self.process = process
+    seconds = 20
+
+    def __init__(self, manifest: Path, *options: str) -> None:
+        super().__init__("dns", "serve", manifest, *options)
         self.manifest = manifest
-        self.lines: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
         self.wait("listening on")
         self.port = int(self.lines[-1].rpartition(":")[2])
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip())
-
-    def wait(self, text: str, count: int = 1) -> None:
-        deadline = time.monotonic() + 20
-        while sum(text in line for line in self.lines) < count:
-            assert time.monotonic() < deadline, self.lines
-            time.sleep(0.01)
 
     def kdig(self, *arguments: str) -> list[str]:
         command = ["kdig", "@127.0.0.1", "-p", str(self.port), "+short", "+timeout=3", *arguments]
@@ -102,13 +92,11 @@ def serving(folder: Path, *options: str) -> Iterator[Served]:
     manifest = folder / "cluster.yaml"
     if not manifest.exists():
         manifest.write_text(MANIFEST)
-    command = [sys.executable, "-m", "svcnet", "dns", "serve", str(manifest), *options]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield Served(process, manifest)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+    served = Served(manifest, *options)
+    try:
+        yield served
+    finally:
+        served.end()
 
 
 @pytest.fixture

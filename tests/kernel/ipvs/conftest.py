@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 import subprocess
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ from svcnet.models.family import IP_FAMILIES
 from tests.kernel.ipvs.balancer import Balancer
 from tests.kernel.netns import Cluster
 from tests.kernel.ways import IPVSRules, Tables
+from tests.network import new_network
 
-CLONE_NEWNET = 0x40000000
 HOST = Host(addresses=("192.0.2.10", "127.0.0.1", "2001:db8:a::10", "::1"))
 
 
@@ -31,9 +30,7 @@ def namespace() -> None:
 
     The guest is ours alone, so this process itself moves to the new one.
     """
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "unshare")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    new_network()
 
 
 @pytest.fixture(params=IP_FAMILIES)

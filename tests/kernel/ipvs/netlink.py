@@ -15,8 +15,8 @@ from attrs import define, field
 
 from svcnet.renderers.ipvs.messages import Acknowledgement, Done, Message, Reply
 from svcnet.renderers.ipvs.wire import decode, encode, encode_family_request, parse_family
+from tests.network import CLONE_NEWNET, new_network
 
-CLONE_NEWNET = 0x40000000
 NETLINK_GENERIC = 16
 ETH_P_ALL = 3
 SOL_SOCKET_BUFFER = 1 << 22
@@ -28,9 +28,7 @@ def own_namespace() -> Iterator[None]:
     libc = ctypes.CDLL(None, use_errno=True)
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
-        if libc.unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare")
-        run("ip", "link", "set", "lo", "up")
+        new_network()
         yield
     finally:
         if libc.setns(before, CLONE_NEWNET):

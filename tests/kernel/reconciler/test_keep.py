@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.ipvs.netlink import own_namespace, run
+from tests.kernel.told import Told
 
 pytestmark = pytest.mark.kernel
 
@@ -38,39 +35,14 @@ iptables: {syncPeriod: 1s, minSyncPeriod: 200ms}
 """
 
 
-class Kept:
-    """A process of ``svcnet run``, and what it has told."""
+class Kept(Told):
+    """A run of svcnet in a mode that is rules, and its manifest."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.manifest = folder / "cluster.yaml"
-        (folder / "config.yaml").write_text(CONFIG)
-        command = [sys.executable, "-m", "svcnet", "run", str(self.manifest)]
-        config = ("--config", str(folder / "config.yaml"))
-        self.process = subprocess.Popen(
-            [*command, *config, *options], stderr=subprocess.PIPE, text=True
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as stream:
-            for line in stream:
-                self.lines.append(line.rstrip())
-
-    def ended(self) -> int:
-        """Return the exit code, once the process ends by itself or by a signal."""
-        code = self.process.wait(60)
-        self._reader.join()
-        return code
-
-    def wait(self, text: str, count: int = 1) -> None:
-        deadline = time.monotonic() + 60
-        while sum(text in line for line in self.lines) < count:
-            assert time.monotonic() < deadline, self.lines
-            assert self.process.poll() is None, self.lines
-            time.sleep(0.02)
+        config = folder / "config.yaml"
+        config.write_text(CONFIG)
+        super().__init__("run", self.manifest, "--config", config, *options)
 
 
 @contextmanager
@@ -79,8 +51,7 @@ def kept(folder: Path, *options: str) -> Iterator[Kept]:
     try:
         yield made
     finally:
-        made.process.send_signal(signal.SIGTERM)
-        assert made.ended() == 0, made.lines
+        made.end()
 
 
 @pytest.fixture
@@ -141,6 +112,18 @@ def test_a_wrong_file_changes_nothing(folder: Path) -> None:
         process.manifest.write_text(MANIFEST.replace("10.96.0.10", "10.96.0.11"))
         eventually("-d 10.96.0.11/32")
         eventually("-d 10.96.0.10/32", there=False)
+
+
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_rules_go_at_the_end_if_asked(folder: Path, variant: str) -> None:
+    """With --cleanup-on-exit nothing of svcnet is left, and what others made is."""
+    run(f"iptables-{variant}", "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT")
+    with kept(folder, "--variant", variant, "--cleanup-on-exit") as process:
+        process.wait("service ports written")
+        eventually("to-destination 10.244.1.5:8080", variant)
+    saved = run(f"iptables-{variant}-save")
+    assert "KUBE" not in saved
+    assert "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT" in saved
 
 
 def test_a_second_one_is_refused(folder: Path) -> None:
