@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import BinaryIO, TypeAlias, TypeVar
 
 from attrs import field, frozen
@@ -18,11 +17,12 @@ from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
 from svcnet.sources.config import read_config, read_host
 from svcnet.sources.crosscheck import check_conflicts, check_mistakes, check_node_ports_within
-from svcnet.sources.fields import Fields, shown
+from svcnet.sources.fields import Fields
 from svcnet.sources.findings import Findings, Place, Source
 from svcnet.sources.objects import Reading
 from svcnet.sources.parse import ParseError, parse
-from svcnet.sources.read import read_file, read_sources
+from svcnet.sources.read import read_sources
+from svcnet.sources.single import read_single
 
 __all__ = ["Loaded", "load", "load_bytes", "load_config", "load_host"]
 
@@ -127,18 +127,8 @@ def load_host(path: str | os.PathLike[str]) -> Host:
 def _load_one(path: str | os.PathLike[str], what: str, read: Callable[[Fields], Value]) -> Value:
     """Read a file that holds one mapping, which findings call `what`."""
     findings = Findings()
-    value = None
-    for source in read_file(Path(path), findings):
-        try:
-            documents = [d for d in parse(source.data, source.file) if d is not None]
-        except ParseError as error:
-            findings.file_error(source.file, error.line, error.message)
-            continue
-        if len(documents) != 1 or type(documents[0]) is not dict:
-            found = shown(documents[0]) if len(documents) == 1 else f"{len(documents)} documents"
-            findings.file_error(source.file, 0, f"must hold one mapping, {what}, not {found}")
-            continue
-        value = read(Fields(Place(source, 0, (), what), findings, documents[0]))
+    document = read_single(path, what, findings)
+    value = None if document is None else read(document)
     if value is None or findings.has_errors():
         raise InputError(findings.diagnostics())
     return value

@@ -21,7 +21,10 @@ Severity = Literal["error", "warning"]
 
 @frozen
 class Source:
-    """One file's bytes and the name to report it by."""
+    """One file's bytes and the name to report it by.
+
+    What did not come as a file has no bytes, and so no lines.
+    """
 
     file: str
     data: bytes = field(repr=False)
@@ -82,7 +85,8 @@ class Findings:
 def _located(group: Sequence[Finding]) -> Iterable[Diagnostic]:
     source = group[0].place.source
     wanted = [(f.place.document, (*f.place.path, *f.path)) for f in group]
-    for finding, line in zip(group, lines_of(source.data, wanted), strict=True):
+    lines = lines_of(source.data, wanted) if source.data else [0] * len(group)
+    for finding, line in zip(group, lines, strict=True):
         yield Diagnostic(
             source.file,
             line,

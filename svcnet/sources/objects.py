@@ -61,7 +61,7 @@ class Reading:
             self._skip(place, item, kind)
             return
         metadata = item.get("metadata")
-        labelled = Place(place.source, place.document, place.path, _label(kind, metadata))
+        labelled = Place(place.source, place.document, place.path, label_of(kind, metadata))
         made = read_object(kind, Fields(labelled, self.findings, item))
         # One without a usable name has been reported, and would be mistaken for another.
         if made.name:
@@ -75,11 +75,9 @@ class Reading:
             known = " or ".join(API_VERSIONS[kind])
             message = f"must be {known}" if version else f"is required: {known}"
             path = ("apiVersion",)
-            self.findings.error(
-                Place(place.source, place.document, place.path, _label(kind, item.get("metadata"))),
-                path,
-                message,
-            )
+            label = label_of(kind, item.get("metadata"))
+            labelled = Place(place.source, place.document, place.path, label)
+            self.findings.error(labelled, path, message)
             return
         shown_kind = kind if kind.isalnum() else shown(kind)
         self.skipped[shown_kind] = self.skipped.get(shown_kind, 0) + 1
@@ -113,7 +111,8 @@ def _is_same_group(kind: str, version: Any) -> bool:
     return version.rpartition("/")[0] == group
 
 
-def _label(kind: str, metadata: Any) -> str:
+def label_of(kind: str, metadata: Any) -> str:
+    """Return what diagnostics call an object."""
     name = metadata.get("name") if type(metadata) is dict else None
     namespace = metadata.get("namespace") if type(metadata) is dict else None
     text = shown(name)[1:-1] if type(name) is str and name else "(no name)"

@@ -2,18 +2,22 @@
 
 :class:`FakeIPTables` loads restore text and :class:`FakeIPVS` carries out the steps of a
 plan the way a kernel would, without one: enough to see that they are well formed, and what
-they leave behind.
+they leave behind. :class:`FakeAPIServer` is an API server that can be listed, watched and
+made to fail.
 """
 
 from svcnet.testing.builders import make_node, make_pod, make_service, make_slice
+from svcnet.testing.fake_api import FakeAPIServer, Fault
 from svcnet.testing.fake_iptables import BUILT_IN, SHARED, FakeIPTables, RestoreError
 from svcnet.testing.fake_ipvs import FakeIPVS
 
 __all__ = [
     "BUILT_IN",
     "SHARED",
+    "FakeAPIServer",
     "FakeIPTables",
     "FakeIPVS",
+    "Fault",
     "RestoreError",
     "make_node",
     "make_pod",

@@ -1,0 +1,101 @@
+"""From an object of the API to its model, less what changes no rule.
+
+An API server sends much that no node needs: who set which field, what was applied last, who
+leads an election. None of it is kept, so memory is bounded by what changes rules, and an
+object of which only such parts changed is equal to what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, frozen
+
+from svcnet.errors import Diagnostic
+from svcnet.models import Endpoints, EndpointSlice, NamespacedName, Pod, Service
+from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
+from svcnet.models.state import ClusterObject
+from svcnet.sources.fields import Fields
+from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.objects import CLUSTER_SCOPED, label_of, read_object
+
+LEADER_ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
+ANNOTATIONS = frozenset(
+    {
+        SCHEDULER_ANNOTATION,
+        PROXY_PROTOCOL_ANNOTATION,
+        "service.kubernetes.io/topology-aware-hints",
+        "service.kubernetes.io/topology-mode",
+    }
+)
+"""The annotations that change rules. Of that of a leader only its presence counts."""
+
+MAX_NAME = 253
+MAX_DIAGNOSTICS = 10
+"""Of an object that has more wrong with it, this many findings are told."""
+
+
+@frozen
+class Narrowed:
+    """What came of an object: ``model`` is None if it cannot be used, and then ``errors`` say why.
+
+    ``key`` is None if it has not even a name.
+    """
+
+    key: NamespacedName | None
+    model: ClusterObject | None
+    errors: tuple[Diagnostic, ...] = ()
+
+
+def narrow(kind: str, item: Any, path: str) -> Narrowed:
+    """Return what is kept of an object of `kind`, whatever it may be; `path` is where it came from.
+
+    The errors name the path as their file and have no line.
+    """
+    if type(item) is not dict:
+        return Narrowed(None, None, (Diagnostic(path, 0, kind, "", "must be a mapping"),))
+    metadata = item.get("metadata")
+    findings = Findings()
+    place = Place(Source(path, b""), 0, (), label_of(kind, metadata))
+    model = read_object(kind, Fields(place, findings, item))
+    key = key_of(kind, metadata)
+    if key is not None and not findings.has_errors():
+        return Narrowed(key, _less(model))
+    errors = tuple(d for d in findings.diagnostics() if d.severity == "error")
+    return Narrowed(key, None, errors[:MAX_DIAGNOSTICS])
+
+
+def key_of(kind: str, metadata: Any) -> NamespacedName | None:
+    """Return the name that an object is known by, None if it has none that can be."""
+    if type(metadata) is not dict:
+        return None
+    name = metadata.get("name")
+    namespace = "" if kind in CLUSTER_SCOPED else metadata.get("namespace", "default")
+    if type(name) is not str or not 0 < len(name) <= MAX_NAME:
+        return None
+    if type(namespace) is not str or len(namespace) > MAX_NAME:
+        return None
+    return NamespacedName(namespace, name)
+
+
+def _less(model: ClusterObject) -> ClusterObject:
+    """Return a model without what changes no rule."""
+    match model:
+        case Service():
+            return evolve(model, annotations=_meaningful(model.annotations))
+        case EndpointSlice():
+            return evolve(model, annotations={})
+        case Endpoints():
+            led = LEADER_ANNOTATION in model.annotations
+            return evolve(model, annotations={LEADER_ANNOTATION: ""} if led else {})
+        case Pod():
+            bare = tuple(evolve(c, env=(), env_from=False) for c in model.containers)
+            first = tuple(evolve(c, env=(), env_from=False) for c in model.init_containers)
+            return evolve(model, containers=bare, init_containers=first)
+        case _:
+            return model
+
+
+def _meaningful(annotations: Mapping[str, str]) -> Mapping[str, str]:
+    return {key: text for key, text in annotations.items() if key in ANNOTATIONS}

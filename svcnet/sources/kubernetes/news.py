@@ -1,0 +1,136 @@
+"""What is known of a cluster, and what of it has not been told yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from attrs import define, field, frozen
+
+from svcnet.errors import Diagnostic
+from svcnet.models import NamespacedName
+from svcnet.models.state import ClusterObject
+from svcnet.sources.kubernetes.narrow import Narrowed
+
+
+@frozen
+class Step:
+    """What changed since the step before; the first step is all there is.
+
+    ``removed`` are the objects as they were last told. ``diagnostics`` are about objects that
+    cannot be used, each told once: of these the last good version stays, if there was one.
+    """
+
+    changed: tuple[ClusterObject, ...] = ()
+    removed: tuple[ClusterObject, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@define
+class Known:
+    """The objects of one kind: models, and why some of them are not as the server has them."""
+
+    models: dict[NamespacedName, ClusterObject] = field(factory=dict)
+    unusable: dict[NamespacedName, tuple[Diagnostic, ...]] = field(factory=dict)
+    listed: bool = False
+
+
+@define
+class News:
+    """Gathers what the watches of all kinds bring, and gives it out as steps.
+
+    Changes that come faster than steps are taken add up: an object is told in its last version
+    only, and one that is again as it was told is not.
+    """
+
+    known: dict[str, Known]
+    _untold: dict[tuple[str, NamespacedName], ClusterObject | None] = field(factory=dict)
+    _diagnostics: dict[Diagnostic, None] = field(factory=dict)
+    _begun: bool = False
+    _failure: BaseException | None = None
+    _stirred: asyncio.Event = field(factory=asyncio.Event)
+
+    @classmethod
+    def of(cls, kinds: Iterable[str]) -> News:
+        """Return the news of kinds of which nothing is known yet."""
+        return cls({kind: Known() for kind in kinds})
+
+    def came(self, kind: str, item: Narrowed) -> None:
+        """Take an object that is new or has changed."""
+        self._note(kind, item)
+        if item.key is not None and item.model is not None:
+            self._set(kind, item.key, item.model)
+        self._stirred.set()
+
+    def went(self, kind: str, key: NamespacedName) -> None:
+        """Take that an object is no more."""
+        self.known[kind].unusable.pop(key, None)
+        self._set(kind, key, None)
+        self._stirred.set()
+
+    def listed(self, kind: str, items: Iterable[Narrowed]) -> None:
+        """Take all objects of a kind; those that are known and not among them are gone."""
+        known = self.known[kind]
+        gone = {*known.models, *known.unusable}
+        for item in items:
+            self.came(kind, item)
+            if item.key is not None:
+                gone.discard(item.key)
+        for key in gone:
+            self.went(kind, key)
+        known.listed = True
+        self._stirred.set()
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """Take that a watch has ended, which it never should: the next step raises why."""
+        if not task.cancelled():
+            self._failure = task.exception()
+            self._stirred.set()
+
+    async def step(self) -> Step:
+        """Return what is new, as soon as something is and every kind has been listed."""
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            if self._failure is not None:
+                raise self._failure
+            if all(known.listed for known in self.known.values()):
+                step = self._take()
+                if step != Step() or not self._begun:
+                    self._begun = True
+                    return step
+
+    def _set(self, kind: str, key: NamespacedName, model: ClusterObject | None) -> None:
+        models = self.known[kind].models
+        before = models.get(key)
+        if before == model:
+            return
+        self._untold.setdefault((kind, key), before)
+        if model is None:
+            del models[key]
+        else:
+            models[key] = model
+
+    def _note(self, kind: str, item: Narrowed) -> None:
+        """Remember why an object is unusable, and tell it unless that was told."""
+        told = None
+        if item.key is not None:
+            unusable = self.known[kind].unusable
+            told = unusable.pop(item.key, None)
+            if item.errors:
+                unusable[item.key] = item.errors
+        if told != item.errors:
+            self._diagnostics.update(dict.fromkeys(item.errors))
+
+    def _take(self) -> Step:
+        changed, removed = [], []
+        for (kind, key), before in self._untold.items():
+            now = self.known[kind].models.get(key)
+            if now is not None and now != before:
+                changed.append(now)
+            elif now is None and before is not None:
+                removed.append(before)
+        diagnostics = tuple(sorted(self._diagnostics))
+        self._untold.clear()
+        self._diagnostics.clear()
+        return Step(tuple(changed), tuple(removed), diagnostics)

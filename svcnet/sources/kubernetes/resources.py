@@ -1,0 +1,62 @@
+"""What is asked of a server for each kind: where it is, and which objects are not ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from svcnet.errors import UsageError
+
+PATHS = {
+    "Service": ("/api/v1/services",),
+    "EndpointSlice": ("/apis/discovery.k8s.io/v1/endpointslices",),
+    "Node": ("/api/v1/nodes",),
+    "Endpoints": ("/api/v1/endpoints",),
+    "Pod": ("/api/v1/pods",),
+    # A server has one or two of these versions, newest first.
+    "ServiceCIDR": (
+        "/apis/networking.k8s.io/v1/servicecidrs",
+        "/apis/networking.k8s.io/v1beta1/servicecidrs",
+        "/apis/networking.k8s.io/v1alpha1/servicecidrs",
+    ),
+}
+OF_SERVICES = ("Service", "EndpointSlice", "Endpoints")
+
+OTHER_PROXY = "!service.kubernetes.io/service-proxy-name"
+HEADLESS = "!service.kubernetes.io/headless"
+"""What kube-proxy v1.30 selects by (``NewProxyServer`` and ``Run`` in cmd/kube-proxy/app)."""
+
+
+@frozen
+class Resource:
+    """One kind of objects on a server, at the first of ``paths`` that it has."""
+
+    kind: str
+    paths: tuple[str, ...]
+    label_selector: str = ""
+    field_selector: str = ""
+
+    def selectors(self) -> dict[str, str]:
+        """Return the selectors as parameters of a request."""
+        given = {"labelSelector": self.label_selector, "fieldSelector": self.field_selector}
+        return {name: text for name, text in given.items() if text}
+
+
+def resources(kinds: Iterable[str], *, node: str, headless: bool) -> tuple[Resource, ...]:
+    """Return what to ask for.
+
+    Of Nodes only the one named `node`, unless that is empty. What another proxy serves is left
+    out always, what belongs to headless Services unless `headless`.
+
+    Raises :class:`svcnet.errors.UsageError` for a kind that svcnet has no use for.
+    """
+    of_services = OTHER_PROXY if headless else f"{OTHER_PROXY},{HEADLESS}"
+    found = []
+    for kind in dict.fromkeys(kinds):
+        if kind not in PATHS:
+            raise UsageError(f"{kind!r} cannot be watched; one of {', '.join(PATHS)} can")
+        labels = of_services if kind in OF_SERVICES else ""
+        fields = f"metadata.name={node}" if kind == "Node" and node else ""
+        found.append(Resource(kind, PATHS[kind], labels, fields))
+    return tuple(found)

@@ -1,0 +1,416 @@
+"""A fake API server that speaks list and watch over real sockets, and fails when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
+from random import Random
+from typing import Any, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+from attrs import define, field, frozen
+
+from svcnet.testing.fake_store import PATHS, Backup, Object, Selection, SelectorError, Store
+
+MAX_HEAD = 64 * 1024
+
+
+@frozen
+class Fault:
+    """What goes wrong with one request.
+
+    ``status``: it is answered with the status ``code``. ``hang up``: the connection is closed
+    without an answer. ``slow``: the answer waits for ``seconds``. ``cut``: a list breaks off
+    in its middle, a watch in the middle of its next event. ``expire``: a watch ends with an event
+    of 410, a list is answered with it. ``repeat``: a watch tells each event twice. ``replay``: a
+    watch begins with older events again. ``garbage``: what comes is no JSON. ``end``: a watch
+    ends, in order, after its next event.
+
+    ``on`` and ``kind`` say for which requests it is; empty ones fit all.
+    """
+
+    what: Literal[
+        "status", "hang up", "slow", "cut", "expire", "repeat", "replay", "garbage", "end"
+    ]
+    on: Literal["", "list", "watch"] = ""
+    kind: str = ""
+    code: int = 500
+    seconds: float = 0.05
+    retry_after: str = ""
+
+
+CHAOS = (
+    Fault("status", code=500),
+    Fault("status", code=429),
+    Fault("hang up"),
+    Fault("slow"),
+    Fault("cut"),
+    Fault("expire"),
+    Fault("repeat", on="watch"),
+    Fault("replay", on="watch"),
+    Fault("garbage"),
+    Fault("end", on="watch"),
+)
+"""What befalls requests at random when ``chaos`` is set."""
+
+
+@frozen
+class Request:
+    """What was asked for."""
+
+    path: str
+    parameters: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+
+    @property
+    def verb(self) -> Literal["list", "watch"]:
+        """The verb, as access rules name it."""
+        return "watch" if self.parameters.get("watch") in ("1", "true") else "list"
+
+
+@define(eq=False)
+class FakeAPIServer:
+    """An API server of the kinds that svcnet knows, on a port of 127.0.0.1.
+
+    Use it as an asynchronous context, and call its methods in the same thread. Of a watch it
+    has changes, bookmarks every ``bookmark_seconds``, the end after ``timeoutSeconds`` and 410
+    for what it has forgotten; of a list pages, with tokens that expire. Objects are taken as
+    they are: nothing is checked or defaulted.
+
+    With ``tokens`` only requests with one of these are answered, others get 401; kinds in
+    ``forbidden`` get 403, kinds in ``absent``, named like ``networking.k8s.io/v1 ServiceCIDR``,
+    404. ``chaos`` is the probability that a request meets one of :data:`CHAOS`, drawn from a
+    generator that begins with ``seed``. ``requests`` is what has been asked.
+    """
+
+    seed: int = 0
+    tls: ssl.SSLContext | None = None
+    bookmark_seconds: float = 60.0
+    tokens: set[str] | None = None
+    forbidden: set[str] = field(factory=set)
+    absent: set[str] = field(factory=set)
+    chaos: float = 0.0
+    requests: list[Request] = field(factory=list)
+    store: Store = field(factory=Store)
+    _script: list[Fault] = field(factory=list, init=False)
+    _pages: dict[str, tuple[int, list[Object]]] = field(factory=dict, init=False)
+    _random: Random = field(init=False)
+    _changed: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _server: asyncio.Server | None = field(default=None, init=False)
+    _port: int = field(default=0, init=False)
+    _open: dict[asyncio.Task[None], asyncio.StreamWriter] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._random = Random(self.seed)  # noqa: S311  (made to be repeated)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    @property
+    def url(self) -> str:
+        """The address; it stays over :meth:`stop` and :meth:`start`."""
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._port}"
+
+    async def start(self) -> None:
+        """Answer requests."""
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self._port, ssl=self.tls, limit=MAX_HEAD
+        )
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Refuse connections, and end those there are in the middle of whatever they do."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        await self.disconnect()
+
+    async def disconnect(self) -> None:
+        """End all connections in the middle of whatever they do."""
+        for writer in self._open.values():
+            writer.transport.abort()
+        tasks = list(self._open)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def put(self, *manifests: Mapping[str, Any]) -> None:
+        """Create or replace objects."""
+        for manifest in manifests:
+            self.store.put(manifest)
+        self._stir()
+
+    def delete(self, kind: str, name: str, namespace: str = "default") -> None:
+        """Delete an object, which must be there."""
+        self.store.delete(kind, name, namespace)
+        self._stir()
+
+    def objects(self) -> list[Object]:
+        """Return all objects."""
+        return [item for items in self.store.objects.values() for item in items.values()]
+
+    def compact(self) -> None:
+        """Forget what happened, and the pages of lists: who goes on from there is told 410."""
+        self.store.compact()
+        self._pages.clear()
+
+    def backup(self) -> Backup:
+        """Return what there is, for :meth:`restore`."""
+        return self.store.backup()
+
+    async def restore(self, backup: Backup) -> None:
+        """Go back in time, as a server does whose store was restored: it restarts."""
+        await self.stop()
+        self.store.restore(backup)
+        self._pages.clear()
+        await self.start()
+
+    def script(self, *faults: Fault) -> None:
+        """Add faults: each befalls the first request that it fits, the earlier one first."""
+        self._script.extend(faults)
+
+    def _stir(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = writer
+        try:
+            while (request := await _request(reader)) is not None:
+                self.requests.append(request)
+                if not await self._answer(request, Answer(writer)):
+                    break
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        except asyncio.CancelledError:
+            pass  # disconnected; the stream's own task handling would report it
+        finally:
+            del self._open[task]
+            writer.transport.abort() if task.cancelling() else writer.close()
+
+    async def _answer(self, request: Request, answer: Answer) -> bool:
+        """Answer one request; return whether the connection can be used for another."""
+        version, kind = PATHS.get(request.path, ("", ""))
+        if (refused := self._refused(request, version, kind)) is not None:
+            await answer.status(refused)
+            return True
+        fault = self._fault(request.verb, kind)
+        what = fault.what if fault else ""
+        if fault and what == "status":
+            await answer.status(fault.code, retry_after=fault.retry_after)
+            return True
+        if what == "hang up":
+            return False
+        if fault and what == "slow":
+            await asyncio.sleep(fault.seconds)
+        try:
+            selection = Selection.of(request.parameters)
+        except SelectorError:
+            await answer.status(400)
+            return True
+        if request.verb == "watch":
+            return await self._watch(request, selection, answer, what)
+        return await self._list(request, selection, answer, what)
+
+    def _refused(self, request: Request, version: str, kind: str) -> int | None:
+        """Return the status for who may not have an answer."""
+        if self.tokens is not None:
+            token = request.headers.get("authorization", "").removeprefix("Bearer ")
+            if token not in self.tokens:
+                return 401
+        if not kind or f"{version} {kind}" in self.absent:
+            return 404
+        return 403 if kind in self.forbidden else None
+
+    def _fault(self, verb: str, kind: str) -> Fault | None:
+        """Return what befalls a request: the first of the script that fits, or chance."""
+        for fault in self._script:
+            if fault.on in ("", verb) and fault.kind in ("", kind):
+                self._script.remove(fault)
+                return fault
+        if self._random.random() < self.chaos:
+            fault = self._random.choice(CHAOS)
+            return fault if fault.on in ("", verb) else None
+        return None
+
+    async def _list(
+        self, request: Request, selection: Selection, answer: Answer, what: str
+    ) -> bool:
+        token = request.parameters.get("continue", "")
+        if what == "expire" or (token and token not in self._pages):
+            await answer.status(410)
+            return True
+        if token:
+            version, items = self._pages[token]
+        else:
+            version = self.store.version
+            items = self.store.listed(request.path, selection)
+        limit = int(request.parameters.get("limit", "0")) or len(items)
+        metadata: Object = {"resourceVersion": str(version)}
+        if len(items) > limit:
+            following = f"{version}.{len(self._pages)}"
+            self._pages[following] = (version, items[limit:])
+            metadata["continue"] = following
+            metadata["remainingItemCount"] = len(items) - limit
+        api_version, kind = PATHS[request.path]
+        # As a server has it, members of a list tell neither kind nor version.
+        bare = [
+            {key: value for key, value in item.items() if key not in ("kind", "apiVersion")}
+            for item in items[:limit]
+        ]
+        document = {
+            "kind": f"{kind}List",
+            "apiVersion": api_version,
+            "metadata": metadata,
+            "items": bare,
+        }
+        body = b"{no JSON" if what == "garbage" else orjson.dumps(document)
+        await answer.body(200, body, cut=what == "cut")
+        return what != "cut"
+
+    async def _watch(
+        self, request: Request, selection: Selection, answer: Answer, what: str
+    ) -> bool:
+        """Tell what happens until the time is over, or until what goes wrong does."""
+        begin = int(request.parameters.get("resourceVersion") or self.store.version)
+        if begin < self.store.oldest:
+            await answer.status(410)
+            return True
+        await answer.begin()
+        if what == "expire":
+            await answer.line({"type": "ERROR", "object": _status(410)})
+            return await answer.end()
+        if what == "garbage":
+            await answer.raw(b"{no JSON\n")
+            return await answer.end()
+        if what == "replay":
+            begin = max(self.store.oldest, begin - self._random.randint(1, 5))
+        async for event in self._events(request, selection, begin):
+            if what == "cut":
+                await answer.cut(event)
+                return False
+            await answer.line(event)
+            if what == "repeat":
+                await answer.line(event)
+            if what == "end":
+                break
+        return await answer.end()
+
+    async def _events(
+        self, request: Request, selection: Selection, version: int
+    ) -> AsyncIterator[Object]:
+        """Yield changes after a version, and bookmarks, until ``timeoutSeconds`` are over."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + float(request.parameters.get("timeoutSeconds", "1800"))
+        bookmarks = request.parameters.get("allowWatchBookmarks") in ("1", "true")
+        bookmark = loop.time() + self.bookmark_seconds if bookmarks else float("inf")
+        while (now := loop.time()) < end:
+            changed = self._changed
+            for change in list(self.store.since(version, request.path)):
+                version = change.version
+                if (event := change.event(selection)) is not None:
+                    yield event
+            if now >= bookmark:
+                bookmark = now + self.bookmark_seconds
+                version = max(version, self.store.version)
+                yield _bookmark(request.path, self.store.version)
+            try:
+                async with asyncio.timeout_at(min(end, bookmark)):
+                    await changed.wait()
+            except TimeoutError:
+                continue
+
+
+@frozen
+class Answer:
+    """Writes the answer to one request."""
+
+    writer: asyncio.StreamWriter
+
+    async def status(self, code: int, *, retry_after: str = "") -> None:
+        """Answer with a Status."""
+        headers = {"Retry-After": retry_after} if retry_after else {}
+        await self.body(code, orjson.dumps(_status(code)), headers)
+
+    async def body(
+        self, code: int, body: bytes, headers: Mapping[str, str] | None = None, *, cut: bool = False
+    ) -> None:
+        """Answer with a body of known length, of which only half comes if `cut`."""
+        self._head(code, {"Content-Length": str(len(body)), **(headers or {})})
+        await self.raw(body[: len(body) // 2] if cut else body, chunked=False)
+
+    async def begin(self) -> None:
+        """Begin an answer that has one object a line."""
+        self._head(200, {"Transfer-Encoding": "chunked"})
+        await self.writer.drain()
+
+    async def line(self, item: Object) -> None:
+        """Send an object."""
+        await self.raw(orjson.dumps(item) + b"\n")
+
+    async def cut(self, item: Object) -> None:
+        """Send half an object in a chunk that never ends."""
+        line = orjson.dumps(item) + b"\n"
+        self.writer.write(b"%x\r\n" % len(line))
+        await self.raw(line[: len(line) // 2], chunked=False)
+
+    async def end(self) -> bool:
+        """End an answer of lines in order; the connection can be used for another."""
+        await self.raw(b"")
+        return True
+
+    async def raw(self, data: bytes, *, chunked: bool = True) -> None:
+        """Send bytes."""
+        self.writer.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+        await self.writer.drain()
+
+    def _head(self, code: int, headers: Mapping[str, str]) -> None:
+        lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", "Content-Type: application/json"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.writer.write("\r\n".join([*lines, "", ""]).encode("ascii"))
+
+
+async def _request(reader: asyncio.StreamReader) -> Request | None:
+    """Return the next request, None when there is none or it makes no sense."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    first, *rest = head.decode("latin-1").split("\r\n")
+    method, _, target = first.partition(" ")
+    if method != "GET":
+        return None
+    parts = urlsplit(target.partition(" ")[0])
+    named = (line.partition(":") for line in rest if line)
+    headers = {name.lower(): value.strip() for name, _, value in named}
+    return Request(parts.path, dict(parse_qsl(parts.query)), headers)
+
+
+def _status(code: int) -> Object:
+    reasons = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 410: "Expired"}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": f"the fake says {code}",
+        "reason": reasons.get(code, ""),
+        "code": code,
+    }
+
+
+def _bookmark(path: str, version: int) -> Object:
+    api_version, kind = PATHS[path]
+    metadata = {"resourceVersion": str(version), "creationTimestamp": None}
+    item = {"kind": kind, "apiVersion": api_version, "metadata": metadata}
+    return {"type": "BOOKMARK", "object": item}

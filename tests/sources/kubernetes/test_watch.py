@@ -1,0 +1,246 @@
+"""Lists and watches against the fake server, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+from attrs import evolve
+
+from svcnet.errors import UsageError
+from svcnet.models import NamespacedName
+from svcnet.sources.kubernetes import Server, watch
+from svcnet.testing import FakeAPIServer, Fault
+from tests.sources.kubernetes.following import (
+    PATIENCE,
+    endpoint_slice,
+    following,
+    node,
+    port_of,
+    service,
+    state_of,
+)
+
+
+def test_the_first_step_is_everything() -> None:
+    """The first step has all objects of all kinds, and is what manifests with them amount to."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service(), endpoint_slice(), node())
+            async with following(server) as found:
+                await found.until(lambda: found.steps)
+                assert found.state == state_of(server)
+                assert not found.steps[0].removed
+
+    asyncio.run(run())
+
+
+def test_nothing_comes_before_every_kind_is_listed() -> None:
+    """While one kind is refused no step comes, though all others are known."""
+
+    async def run() -> None:
+        async with FakeAPIServer(forbidden={"Node"}) as server:
+            server.put(service(), node())
+            async with following(server) as found:
+                await found.until(lambda: "EndpointSlice: synced" in found.statuses)
+                await found.until(lambda: any("Node: refused: 403" in s for s in found.statuses))
+                await asyncio.sleep(0.1)
+                assert found.steps == []
+                server.forbidden.clear()
+                await found.until(lambda: found.steps)
+                assert found.state == state_of(server)
+                assert len(found.steps) == 1
+
+    asyncio.run(run())
+
+
+def test_an_empty_cluster_is_a_step() -> None:
+    """That there is nothing is told too."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server, following(server) as found:
+            await found.until(lambda: found.steps)
+            assert found.steps[0].changed == ()
+
+    asyncio.run(run())
+
+
+def test_changes_and_deletions() -> None:
+    """What comes, changes and goes is told as that, with the object as it was last told."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service())
+            async with following(server) as found:
+                await found.until(lambda: port_of(found.state) == 80)
+                server.put(service(port=81), service("mail"))
+                await found.until(lambda: port_of(found.state) == 81 and "mail" in found.names())
+                known = found.state.services[NamespacedName("shop", "web")]
+                server.delete("Service", "web", "shop")
+                await found.until(lambda: found.names() == {"mail"})
+                assert found.steps[-1].removed == (known,)
+
+    asyncio.run(run())
+
+
+def test_what_changes_no_rule_is_no_step() -> None:
+    """A change of metadata that no rule comes from is not told, and not kept."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service())
+            async with following(server) as found:
+                await found.until(lambda: found.steps)
+                noise = {"kubectl.kubernetes.io/last-applied-configuration": "x" * 1000}
+                server.put(service(annotations=noise, managedFields=[{"manager": "y"}]))
+                server.put(service("mail"))
+                await found.until(lambda: "mail" in found.names())
+                assert [made.name for made in found.steps[1].changed] == ["mail"]
+                assert not found.state.services[NamespacedName("shop", "web")].annotations
+
+    asyncio.run(run())
+
+
+def test_what_is_not_ours_is_left_out_by_the_server() -> None:
+    """Selectors of kube-proxy v1.30 are asked for, and one whose label changes comes or goes."""
+
+    async def run() -> None:
+        other = {"service.kubernetes.io/service-proxy-name": "cilium"}
+        headless = {"service.kubernetes.io/headless": ""}
+        async with FakeAPIServer() as server:
+            server.put(
+                service(),
+                service("mesh", labels=other),
+                endpoint_slice("db-1", "db", **headless),
+                node("node-a"),
+                node("node-b"),
+            )
+            async with following(server, node="node-a") as found:
+                await found.until(lambda: found.steps)
+                assert found.names() == {"web"}
+                assert not found.state.slices
+                assert set(found.state.nodes) == {"node-a"}
+                server.put(service("mesh"), service(labels=other))
+                await found.until(lambda: found.names() == {"mesh"})
+            async with following(server, headless=True) as found:
+                await found.until(lambda: found.steps)
+                assert set(found.state.slices) == {("shop", "db")}
+                assert set(found.state.nodes) == {"node-a", "node-b"}
+
+    asyncio.run(run())
+
+
+def test_pages() -> None:
+    """Many objects are asked for page by page."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(*(service(f"web-{number}") for number in range(25)))
+            patience = evolve(PATIENCE, page=10)
+            async with following(server, ("Service",), patience=patience) as found:
+                await found.until(lambda: found.steps)
+                assert len(found.state.services) == 25
+            lists = [r.parameters for r in server.requests if r.verb == "list"]
+            assert [bool(p.get("continue")) for p in lists] == [False, True, True]
+
+    asyncio.run(run())
+
+
+def test_pages_that_expire() -> None:
+    """When a continue token has expired, all objects are asked for at once."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(*(service(f"web-{number}") for number in range(25)))
+            server.script(Fault("slow", on="list"), Fault("expire", on="list"))
+            server.script(Fault("slow", on="list"))
+            patience = evolve(PATIENCE, page=10)
+            async with following(server, ("Service",), patience=patience) as found:
+                await found.until(lambda: found.steps)
+                assert len(found.state.services) == 25
+            assert "limit" not in [r for r in server.requests if r.verb == "list"][-1].parameters
+            assert found.statuses == ["Service: synced"]
+
+    asyncio.run(run())
+
+
+def test_a_kind_that_only_an_older_version_has() -> None:
+    """ServiceCIDRs are found at the version that the server has."""
+
+    async def run() -> None:
+        cidr = {
+            "apiVersion": "networking.k8s.io/v1beta1",
+            "kind": "ServiceCIDR",
+            "metadata": {"name": "kubernetes"},
+            "spec": {"cidrs": ["10.96.0.0/16"]},
+        }
+        async with FakeAPIServer(absent={"networking.k8s.io/v1 ServiceCIDR"}) as server:
+            server.put(cidr)
+            async with following(server, ("ServiceCIDR",)) as found:
+                await found.until(lambda: found.steps)
+                assert set(found.state.service_cidrs) == {"kubernetes"}
+
+    asyncio.run(run())
+
+
+def test_a_kind_that_the_server_does_not_have() -> None:
+    """What is nowhere is a refusal, and not an empty list."""
+
+    async def run() -> None:
+        versions = ("v1", "v1beta1", "v1alpha1")
+        absent = {f"networking.k8s.io/{version} ServiceCIDR" for version in versions}
+        server = FakeAPIServer(absent=absent)
+        async with server, following(server, ("ServiceCIDR",)) as found:
+            await found.until(lambda: found.statuses)
+            assert found.statuses[0].startswith("ServiceCIDR: refused: 404: the server has no")
+            assert found.steps == []
+
+    asyncio.run(run())
+
+
+def test_a_kind_that_nobody_has() -> None:
+    """An unknown kind is the caller's mistake."""
+
+    async def run() -> None:
+        steps = watch(Server("http://x"), ["Gateway"], random=Random(), told=print)
+        with pytest.raises(UsageError, match="'Gateway' cannot be watched"):
+            await anext(steps)
+
+    asyncio.run(run())
+
+
+def test_a_broken_object_beside_good_ones() -> None:
+    """One that cannot be used is a diagnostic, told once; its last good version stays."""
+
+    async def run() -> None:
+        broken = service()
+        broken["spec"]["ports"] = [{"port": 80}, {"port": 99999, "name": "UPPER"}]
+        async with FakeAPIServer() as server:
+            server.put(service(), {**broken, "metadata": {"name": "bad", "namespace": "shop"}})
+            async with following(server) as found:
+                await found.until(lambda: found.steps)
+                assert found.names() == {"web"}
+                [port] = [d for d in found.diagnostics if d.field == "spec.ports[1].port"]
+                place = "/api/v1/services: error: Service shop/bad: spec.ports[1].port: "
+                assert str(port) == f"{place}must be from 1 to 65535, not 99999"
+                told = len(found.diagnostics)
+                server.put(broken)
+                await found.until(lambda: len(found.diagnostics) > told)
+                assert port_of(found.state) == 80
+                told = len(found.diagnostics)
+                await server.disconnect()
+                server.compact()
+                server.put(broken, service("mail"))
+                await found.until(lambda: "mail" in found.names())
+                assert port_of(found.state) == 80
+                assert len(found.diagnostics) == told
+                server.put(service(port=81))
+                await found.until(lambda: port_of(found.state) == 81)
+                server.put(broken)
+                await found.until(lambda: len(found.diagnostics) > told)
+                server.delete("Service", "web", "shop")
+                await found.until(lambda: found.names() == {"mail"})
+
+    asyncio.run(run())
