@@ -183,6 +183,8 @@ def _problem(error: BaseException) -> Problem:
     while found is not None:
         if isinstance(found, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             break  # the connection was cut, which can happen to any
+        if isinstance(found, aiohttp.ClientConnectorCertificateError):
+            found = found.certificate_error
         if isinstance(found, ssl.SSLCertVerificationError):
             return Problem("TLS", f"the server's certificate: {one_line(found.verify_message)}")
         if isinstance(found, ssl.SSLError | aiohttp.ClientSSLError):

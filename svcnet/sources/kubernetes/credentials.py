@@ -44,7 +44,7 @@ class Credentials:
         if self._context is None or seen != self._seen:
             try:
                 self._context = _context(server)
-            except ValueError as error:  # SSLError is one
+            except (ssl.SSLError, ValueError) as error:
                 raise Problem("TLS", f"a certificate or key cannot be used: {error}") from error
             self._seen = seen
         return self._context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from random import Random
 
 import pytest
@@ -206,6 +207,19 @@ def test_a_kind_that_nobody_has() -> None:
     async def run() -> None:
         steps = watch(Server("http://x"), ["Gateway"], random=Random(), told=print)
         with pytest.raises(UsageError, match="'Gateway' cannot be watched"):
+            await anext(steps)
+
+    asyncio.run(run())
+
+
+def test_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without aiohttp the error says what to install."""
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    monkeypatch.delitem(sys.modules, "svcnet.sources.kubernetes.client", raising=False)
+
+    async def run() -> None:
+        steps = watch(Server("http://x"), random=Random(), told=print)
+        with pytest.raises(UsageError, match=r"needs aiohttp: pip install 'svcnet\[kubernetes\]'"):
             await anext(steps)
 
     asyncio.run(run())

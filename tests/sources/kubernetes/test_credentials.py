@@ -1,0 +1,331 @@
+"""Who the server is and who we are: TLS, tokens, and files that are replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from svcnet.errors import InputError, UsageError
+from svcnet.sources.kubernetes import Server, in_cluster, load_kubeconfig
+from svcnet.testing import FakeAPIServer
+from tests.sources.kubernetes.following import following, service
+
+ONE = ("Service",)
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+def pem(blob: trustme.Blob) -> str:
+    return blob.bytes().decode()
+
+
+def tls(ca: trustme.CA, name: str = "127.0.0.1", *, mutual: bool = False) -> ssl.SSLContext:
+    """Return what a server needs that `ca` vouches for, and maybe asks the same of clients."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(name).configure_cert(context)
+    if mutual:
+        ca.configure_trust(context)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def refuse(connection: socket.socket, context: ssl.SSLContext) -> None:
+    """Refuse a client with OpenSSL's alert; asyncio's servers send none."""
+    made = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+    with made:
+        with suppress(ssl.SSLError):
+            made.do_handshake()
+        # Closed before all was read, the connection would be reset, and the alert lost.
+        while socket.socket.recv(made, 65536):
+            pass
+
+
+@contextmanager
+def answering(context: ssl.SSLContext | None) -> Iterator[str]:
+    """Serve a blunt 400 without TLS, or refuse with TLS's alert."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with suppress(OSError), connection:
+                if context is None:
+                    connection.recv(1000)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                else:
+                    refuse(connection, context)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def statuses(fake: FakeAPIServer, to: Callable[[str], Server]) -> list[str]:
+    """Follow a fake until something is told, and return what."""
+
+    async def run() -> list[str]:
+        async with fake as server:
+            server.put(service())
+            async with following(to(server.url), ONE) as found:
+                await found.until(lambda: found.statuses)
+                return found.statuses
+
+    return asyncio.run(run())
+
+
+def test_a_server_that_the_authority_vouches_for(ca: trustme.CA, tmp_path: Path) -> None:
+    """The certificate of the authority may be given as text or as a file."""
+    file = tmp_path / "ca.crt"
+    file.write_text(pem(ca.cert_pem))
+    for authority in (pem(ca.cert_pem), file):
+        told = statuses(FakeAPIServer(tls=tls(ca)), lambda url, a=authority: Server(url, a))
+        assert told == ["Service: synced"]
+
+
+def test_a_server_that_nobody_vouches_for(ca: trustme.CA) -> None:
+    """Another authority's server is a matter of TLS, and not a refusal."""
+    for authority in (pem(trustme.CA().cert_pem), None):
+        told = statuses(FakeAPIServer(tls=tls(ca)), lambda url, a=authority: Server(url, a))
+        assert told[0].startswith("Service: TLS: the server's certificate: ")
+        assert "certificate" in told[0].removeprefix("Service: TLS: the server's certificate: ")
+
+
+def test_a_server_that_is_not_to_be_verified(ca: trustme.CA) -> None:
+    """Any certificate will do if the user says so."""
+    told = statuses(FakeAPIServer(tls=tls(ca)), lambda url: Server(url, verify=False))
+    assert told == ["Service: synced"]
+
+
+def test_the_name_in_the_certificate(ca: trustme.CA) -> None:
+    """The address must be in the certificate, or the name that is given in its place."""
+    authority = pem(ca.cert_pem)
+    fake = FakeAPIServer(tls=tls(ca, "kubernetes.example"))
+    told = statuses(fake, lambda url: Server(url, authority))
+    assert "IP address mismatch" in told[0]
+    fake = FakeAPIServer(tls=tls(ca, "kubernetes.example"))
+    told = statuses(fake, lambda url: Server(url, authority, server_name="kubernetes.example"))
+    assert told == ["Service: synced"]
+
+
+def test_a_client_certificate(ca: trustme.CA, tmp_path: Path) -> None:
+    """The server knows us by it; without it, its alert is a matter of TLS."""
+    own = ca.issue_cert("node@example")
+    certificate, key = pem(own.cert_chain_pems[0]), pem(own.private_key_pem)
+    (tmp_path / "crt").write_text(certificate)
+    (tmp_path / "key").write_text(key)
+    authority = pem(ca.cert_pem)
+    for pair in ((certificate, key), (tmp_path / "crt", tmp_path / "key")):
+        told = statuses(
+            FakeAPIServer(tls=tls(ca, mutual=True)),
+            lambda url, p=pair: Server(url, authority, certificate=p[0], key=p[1]),
+        )
+        assert told == ["Service: synced"]
+
+
+def test_a_client_certificate_that_is_missing(ca: trustme.CA) -> None:
+    """The alert of a server that asks for one is a matter of TLS."""
+    with answering(tls(ca, mutual=True)) as url:
+        told = statuses(FakeAPIServer(), lambda _: Server(url, pem(ca.cert_pem)))
+    assert told[0].startswith("Service: TLS: ")
+    assert "CERTIFICATE_REQUIRED" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"authority": "rubbish"}, "TLS: a certificate or key cannot be used: "),
+        ({"authority": Path("/nowhere/ca.crt")}, "refused: the authority /nowhere/ca.crt cannot"),
+        ({"certificate": "x", "key": "y"}, "TLS: a certificate or key cannot be used: "),
+        ({"token": Path("/nowhere/token")}, "refused: the token /nowhere/token cannot be read"),
+        ({"token": "two words"}, "refused: the token is no token"),
+        ({"token": "line\nbreak"}, "refused: the token is no token"),
+        ({"token": "ünicode"}, "refused: the token is no token"),
+    ],
+)
+def test_credentials_that_cannot_be_used(given: dict[str, object], why: str) -> None:
+    """What is wrong with our own files is told, and tried again."""
+    told = statuses(
+        FakeAPIServer(),
+        lambda url: Server(**{"url": url.replace("http:", "https:"), **given}),
+    )
+    assert told[0].startswith(f"Service: {why}")
+
+
+@pytest.mark.parametrize("url", ["http://nobody.invalid", "http://a..b", "http://127.0.0.1:1"])
+def test_an_address_where_nobody_is(url: str) -> None:
+    """Names that are none and ports that nobody has are told as what they are."""
+    told = statuses(FakeAPIServer(), lambda _: Server(url))
+    assert told[0].startswith("Service: unreachable: ")
+
+
+def test_tls_where_there_is_none() -> None:
+    """A server that speaks no TLS to us is told as that."""
+    with answering(None) as url:
+        told = statuses(FakeAPIServer(), lambda _: Server(url))
+    assert told[0].startswith("Service: TLS: ")
+
+
+@pytest.mark.parametrize(("tokens", "forbidden"), [({"right"}, set()), (None, {"Service"})])
+def test_a_refusal_tells_its_status(tokens: set[str] | None, forbidden: set[str]) -> None:
+    """401 and 403 come with the server's words."""
+    told = statuses(
+        FakeAPIServer(tokens=tokens, forbidden=forbidden), lambda url: Server(url, token="wrong")
+    )
+    code = "401 Unauthorized: the fake says 401" if tokens else "403 Forbidden: the fake says 403"
+    assert told[0] == f"Service: refused: {code}"
+
+
+def test_a_token_that_is_rotated(tmp_path: Path) -> None:
+    """A token in a file is read anew for each request; meanwhile the objects stay."""
+    token = tmp_path / "token"
+    token.write_text("one\n")
+
+    async def run() -> None:
+        async with FakeAPIServer(tokens={"one"}) as server:
+            server.put(service())
+            async with following(Server(server.url, token=token), ONE) as found:
+                await found.until(lambda: found.steps)
+                server.tokens = {"two"}
+                await server.disconnect()
+                await found.until(lambda: "Service: refused: 401" in found.statuses[-1])
+                assert found.names() == {"web"}
+                token.write_text("two\n")
+                server.put(service("mail"))
+                await found.until(lambda: found.names() == {"web", "mail"})
+                assert len(found.steps) == 2
+
+    asyncio.run(run())
+
+
+def test_an_authority_that_is_replaced(ca: trustme.CA, tmp_path: Path) -> None:
+    """A file with certificates is read again once it is another."""
+    file = tmp_path / "ca.crt"
+    file.write_text(pem(trustme.CA().cert_pem))
+
+    async def run() -> None:
+        server = FakeAPIServer(tls=tls(ca))
+        async with server, following(Server(server.url, file), ONE) as found:
+            await found.until(lambda: any("TLS" in status for status in found.statuses))
+            (tmp_path / "new").write_text(pem(ca.cert_pem))
+            (tmp_path / "new").replace(file)
+            await found.until(lambda: found.steps)
+
+    asyncio.run(run())
+
+
+def test_in_a_cluster(tmp_path: Path) -> None:
+    """The address comes from the environment, the credentials from the service account."""
+    environ = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
+    with pytest.raises(UsageError, match=r"there is no .*token"):
+        in_cluster(environ, tmp_path)
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "ca.crt").write_text("c")
+    server = in_cluster(environ, tmp_path)
+    assert server == Server("https://[fd00::1]:443", tmp_path / "ca.crt", token=tmp_path / "token")
+    with pytest.raises(UsageError, match="this is not a container of a cluster"):
+        in_cluster({}, tmp_path)
+
+
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: home
+contexts:
+  - {name: home, context: {cluster: home, user: me}}
+  - {name: work, context: {cluster: work, user: token}}
+  - {name: nobody, context: {cluster: work}}
+  - {name: broken, context: {cluster: broken, user: exec}}
+  - {name: dangling, context: {cluster: away, user: away}}
+clusters:
+  - name: home
+    cluster: {server: "https://192.0.2.1:6443/", certificate-authority: pki/ca.crt}
+  - name: work
+    cluster:
+      server: https://work.example
+      certificate-authority-data: LS0tLS1CRUdJTg==
+      tls-server-name: kubernetes
+      proxy-url: http://proxy:3128
+  - {name: broken, cluster: {server: "ftp://x", certificate-authority-data: "%%"}}
+users:
+  - {name: me, user: {client-certificate: me.crt, client-key: /etc/me.key}}
+  - {name: token, user: {token: secret}}
+  - {name: exec, user: {exec: {command: aws}, client-key: x}}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "config"
+    file.write_text(KUBECONFIG)
+    return file
+
+
+def test_a_kubeconfig(config: Path) -> None:
+    """Contexts lead to a cluster and a user; paths are relative to the file."""
+    folder = config.parent
+    assert load_kubeconfig([config]) == Server(
+        "https://192.0.2.1:6443",
+        folder / "pki/ca.crt",
+        certificate=folder / "me.crt",
+        key=Path("/etc/me.key"),
+    )
+    work = Server(
+        "https://work.example",
+        "-----BEGIN",
+        server_name="kubernetes",
+        token="secret",
+        proxy="http://proxy:3128",
+    )
+    assert load_kubeconfig([config], "work") == work
+    assert load_kubeconfig([config], "nobody").token == ""
+    assert "secret" not in repr(work)
+
+
+def test_several_kubeconfigs(config: Path, tmp_path: Path) -> None:
+    """The first file that has a thing counts, as with KUBECONFIG."""
+    first = tmp_path / "first"
+    first.write_text(
+        "current-context: work\nclusters: [{name: work, cluster: {server: 'https://first'}}]"
+    )
+    server = load_kubeconfig([first, config])
+    assert (server.url, server.token) == ("https://first", "secret")
+
+
+def test_mistakes_in_a_kubeconfig(config: Path, tmp_path: Path) -> None:
+    """Each mistake is told with its line and field; nothing is told of what is not used."""
+    with pytest.raises(InputError) as raised:
+        load_kubeconfig([config], "broken")
+    lines = str(raised.value).replace(f"{config}:", "").splitlines()
+    assert [line.split(":")[0] for line in lines] == ["19", "19", "23", "23"]
+    assert [line.split(": error: kubeconfig: ")[1].split(":")[0] for line in lines] == [
+        "clusters[2].cluster.server",
+        "clusters[2].cluster['certificate-authority-data']",
+        "users[2].user.exec",
+        "users[2].user['client-certificate']",
+    ]
+    with pytest.raises(InputError, match="there is no cluster 'away'") as raised:
+        load_kubeconfig([config], "dangling")
+    assert "there is no user 'away'" in str(raised.value)
+    with pytest.raises(InputError, match="has no context 'nowhere'"):
+        load_kubeconfig([config], "nowhere")
+    with pytest.raises(InputError, match="No such file"):
+        load_kubeconfig([tmp_path / "absent"])
+    (tmp_path / "empty").write_text("a: 1")
+    with pytest.raises(InputError, match="is required, unless a context is named"):
+        load_kubeconfig([tmp_path / "empty"])
