@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from http import HTTPStatus
+from itertools import count
 from random import Random
 from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -24,17 +25,15 @@ class Fault:
 
     ``status``: it is answered with the status ``code``. ``hang up``: the connection is closed
     without an answer. ``slow``: the answer waits for ``seconds``. ``cut``: a list breaks off
-    in its middle, a watch in the middle of its next event. ``expire``: a watch ends with an event
-    of 410, a list is answered with it. ``repeat``: a watch tells each event twice. ``replay``: a
-    watch begins with older events again. ``garbage``: what comes is no JSON. ``end``: a watch
-    ends, in order, after its next event.
+    in its middle, a watch in the middle of its next event. ``error``: a watch ends with an event
+    that says ``code``. ``repeat``: a watch tells each event twice. ``replay``: a watch begins with
+    older events again. ``garbage``: what comes is no JSON. ``end``: a watch ends, in order, after
+    its next event.
 
     ``on`` and ``kind`` say for which requests it is; empty ones fit all.
     """
 
-    what: Literal[
-        "status", "hang up", "slow", "cut", "expire", "repeat", "replay", "garbage", "end"
-    ]
+    what: Literal["status", "hang up", "slow", "cut", "error", "repeat", "replay", "garbage", "end"]
     on: Literal["", "list", "watch"] = ""
     kind: str = ""
     code: int = 500
@@ -48,7 +47,8 @@ CHAOS = (
     Fault("hang up"),
     Fault("slow"),
     Fault("cut"),
-    Fault("expire"),
+    Fault("status", code=410),
+    Fault("error", on="watch", code=410),
     Fault("repeat", on="watch"),
     Fault("replay", on="watch"),
     Fault("garbage"),
@@ -97,6 +97,7 @@ class FakeAPIServer:
     store: Store = field(factory=Store)
     _script: list[Fault] = field(factory=list, init=False)
     _pages: dict[str, tuple[int, list[Object]]] = field(factory=dict, init=False)
+    _numbers: Iterator[int] = field(factory=count, init=False)
     _random: Random = field(init=False)
     _changed: asyncio.Event = field(factory=asyncio.Event, init=False)
     _server: asyncio.Server | None = field(default=None, init=False)
@@ -219,7 +220,7 @@ class FakeAPIServer:
             await answer.status(400)
             return True
         if request.verb == "watch":
-            return await self._watch(request, selection, answer, what)
+            return await self._watch(request, selection, answer, fault)
         return await self._list(request, selection, answer, what)
 
     def _refused(self, request: Request, version: str, kind: str) -> int | None:
@@ -247,7 +248,7 @@ class FakeAPIServer:
         self, request: Request, selection: Selection, answer: Answer, what: str
     ) -> bool:
         token = request.parameters.get("continue", "")
-        if what == "expire" or (token and token not in self._pages):
+        if token and token not in self._pages:
             await answer.status(410)
             return True
         if token:
@@ -258,7 +259,8 @@ class FakeAPIServer:
         limit = int(request.parameters.get("limit", "0")) or len(items)
         metadata: Object = {"resourceVersion": str(version)}
         if len(items) > limit:
-            following = f"{version}.{len(self._pages)}"
+            # Never given twice: one that has expired must stay so.
+            following = f"{version}.{next(self._numbers)}"
             self._pages[following] = (version, items[limit:])
             metadata["continue"] = following
             metadata["remainingItemCount"] = len(items) - limit
@@ -279,16 +281,17 @@ class FakeAPIServer:
         return what != "cut"
 
     async def _watch(
-        self, request: Request, selection: Selection, answer: Answer, what: str
+        self, request: Request, selection: Selection, answer: Answer, fault: Fault | None
     ) -> bool:
         """Tell what happens until the time is over, or until what goes wrong does."""
+        what = fault.what if fault else ""
         begin = int(request.parameters.get("resourceVersion") or self.store.version)
         if begin < self.store.oldest:
             await answer.status(410)
             return True
         await answer.begin()
-        if what == "expire":
-            await answer.line({"type": "ERROR", "object": _status(410)})
+        if fault and what == "error":
+            await answer.line({"type": "ERROR", "object": _status(fault.code)})
             return await answer.end()
         if what == "garbage":
             await answer.raw(b"{no JSON\n")
@@ -315,15 +318,18 @@ class FakeAPIServer:
         bookmarks = request.parameters.get("allowWatchBookmarks") in ("1", "true")
         bookmark = loop.time() + self.bookmark_seconds if bookmarks else float("inf")
         while (now := loop.time()) < end:
-            changed = self._changed
+            if version < self.store.oldest:
+                yield {"type": "ERROR", "object": _status(410)}
+                return
+            # More may happen while these are sent; no bookmark may go beyond them.
+            changed, told = self._changed, self.store.version
             for change in list(self.store.since(version, request.path)):
-                version = change.version
                 if (event := change.event(selection)) is not None:
                     yield event
+            version = told
             if now >= bookmark:
                 bookmark = now + self.bookmark_seconds
-                version = max(version, self.store.version)
-                yield _bookmark(request.path, self.store.version)
+                yield _bookmark(request.path, told)
             try:
                 async with asyncio.timeout_at(min(end, bookmark)):
                     await changed.wait()

@@ -6,8 +6,8 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, Self
 
 import aiohttp
@@ -16,7 +16,7 @@ from attrs import define, field
 
 from svcnet.sources.kubernetes.backoff import Patience
 from svcnet.sources.kubernetes.credentials import Credentials
-from svcnet.sources.kubernetes.problems import Absent, Expired, Problem, one_line
+from svcnet.sources.kubernetes.problems import Absent, Expired, Nonsense, Problem, one_line
 
 MAX_ANSWER = 256 * 1024 * 1024
 MAX_EVENT = 16 * 1024 * 1024
@@ -71,8 +71,11 @@ class Client:
         The end of the answer is the end; a line that is cut off is dropped.
         """
         with _telling():
-            async with await self._ask(path, parameters, seconds) as answer:
-                yield (_json(line) async for line in _split(answer.content))
+            async with (
+                await self._ask(path, parameters, seconds) as answer,
+                aclosing(_objects(answer.content)) as objects,
+            ):
+                yield objects
 
     async def _ask(
         self, path: str, parameters: Mapping[str, str], seconds: float
@@ -110,12 +113,12 @@ async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     async for chunk in answer.content.iter_any():
         found += chunk
         if len(found) > limit:
-            raise Problem("unreachable", f"sent an answer of more than {limit // 1024} KiB")
+            raise Nonsense(f"sent an answer of more than {limit // 1024} KiB")
     return bytes(found)
 
 
-async def _split(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Yield lines of any length up to a limit; aiohttp's own reader has a small one."""
+async def _objects(content: aiohttp.StreamReader) -> AsyncGenerator[dict[str, Any]]:
+    """Yield the object of each line; aiohttp's own reader takes short lines only."""
     rest = bytearray()
     async for chunk in content.iter_any():
         start = len(rest)
@@ -125,18 +128,18 @@ async def _split(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             del rest[: end + 1]
             start = 0
             if line.strip():
-                yield line
+                yield _json(line)
         if len(rest) > MAX_EVENT:
-            raise Problem("unreachable", f"sent an event of more than {MAX_EVENT // 1024} KiB")
+            raise Nonsense(f"sent an event of more than {MAX_EVENT // 1024} KiB")
 
 
 def _json(data: bytes) -> dict[str, Any]:
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise Problem("unreachable", f"sends what is no JSON: {error}") from None
+        raise Nonsense(f"sends what is no JSON: {error}") from None
     if type(found) is not dict:
-        raise Problem("unreachable", "sends what is no object of the Kubernetes API")
+        raise Nonsense("sends what is no object of the Kubernetes API")
     return found
 
 

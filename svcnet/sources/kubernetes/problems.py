@@ -45,6 +45,13 @@ class Problem(Exception):  # noqa: N818  (told to the operator, and tried again)
         self.retry_after = retry_after
 
 
+class Nonsense(Problem):
+    """What came is no answer of the API; to go on from there would only meet it again."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("unreachable", why)
+
+
 class Expired(Exception):  # noqa: N818
     """The server has forgotten the resourceVersion or the continue token (410)."""
 

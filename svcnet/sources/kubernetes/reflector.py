@@ -17,7 +17,7 @@ from svcnet.sources.kubernetes.backoff import Backoff
 from svcnet.sources.kubernetes.client import Client
 from svcnet.sources.kubernetes.narrow import Narrowed, key_of, narrow
 from svcnet.sources.kubernetes.news import News
-from svcnet.sources.kubernetes.problems import Absent, Expired, Problem, Status, one_line
+from svcnet.sources.kubernetes.problems import Absent, Expired, Nonsense, Problem, Status, one_line
 from svcnet.sources.kubernetes.resources import Resource
 
 Told = Callable[[Status], None]
@@ -56,6 +56,8 @@ class Reflector:
             except (Expired, Absent):
                 self._version = ""
             except Problem as problem:
+                if isinstance(problem, Nonsense):
+                    self._version = ""
                 self._tell(Status(self.resource.kind, problem.state, problem.why))
                 retry_after = problem.retry_after
             if self._lost is None:
@@ -94,7 +96,7 @@ class Reflector:
             except Absent:
                 continue
             if not version:
-                raise Problem("unreachable", "sends a list without a resourceVersion")
+                raise Nonsense("sends a list without a resourceVersion")
             self.news.listed(self.resource.kind, items)
             self._version = version
             return
@@ -110,7 +112,7 @@ class Reflector:
             answer = await self.client.get(self._path, parameters)
             found = answer.get("items") or []
             if type(found) is not list:
-                raise Problem("unreachable", "sends a list without items")
+                raise Nonsense("sends a list without items")
             items.extend(self._narrow(found))
             following = _metadata(answer).get("continue")
             if type(following) is not str or not following:
@@ -203,4 +205,4 @@ def _error(status: Any) -> Exception:
         return Expired()
     message = found.get("message")
     why = one_line(message) if type(message) is str and message else "without a reason"
-    return Problem("unreachable", f"ended the watch: {why}")
+    return Nonsense(f"ended the watch: {why}")

@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 
 from svcnet.models import ClusterState
-from svcnet.sources.kubernetes import Server, watch
+from svcnet.sources.kubernetes import Server, client, watch
 from svcnet.sources.kubernetes.backoff import Backoff
 from svcnet.testing import FakeAPIServer, Fault
 from tests.sources.kubernetes.following import (
@@ -37,7 +37,7 @@ def removed(found: Following) -> list[Any]:
     [
         Fault("cut", on="watch"),
         Fault("garbage", on="watch"),
-        Fault("expire", on="watch"),
+        Fault("error", on="watch", code=410),
         Fault("repeat", on="watch"),
         Fault("replay", on="watch"),
         Fault("end", on="watch"),
@@ -50,7 +50,7 @@ def removed(found: Following) -> list[Any]:
         Fault("status", on="watch", code=302),
         Fault("cut", on="list"),
         Fault("garbage", on="list"),
-        Fault("expire", on="list"),
+        Fault("status", on="list", code=410),
         Fault("hang up", on="list"),
         Fault("slow", on="list"),
         Fault("status", on="list", code=503),
@@ -166,8 +166,8 @@ def test_bookmarks_keep_the_version_new() -> None:
             async with following(server, ONE) as found:
                 await found.until(lambda: found.steps)
                 server.put(*(node(f"node-{number}") for number in range(5)))
-                server.compact()
                 await asyncio.sleep(0.2)
+                server.compact()
                 await server.disconnect()
                 server.put(service(port=81))
                 await found.until(lambda: port_of(found.state) == 81)
@@ -205,6 +205,37 @@ def test_a_server_that_accepts_and_never_answers() -> None:
             async with following(server, ONE, patience=patience) as found:
                 await found.until(lambda: found.steps)
                 assert found.statuses[0] == "Service: unreachable: does not answer in time"
+
+    asyncio.run(run())
+
+
+def test_an_event_larger_than_any_object_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for to its end; the list has the object all the same."""
+    monkeypatch.setattr(client, "MAX_EVENT", 100_000)
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service())
+            async with following(server, ONE) as found:
+                await found.until(lambda: found.steps)
+                server.put(service(port=81, annotations={"note": "x" * 1_000_000}))
+                await found.until(lambda: port_of(found.state) == 81)
+                assert "Service: unreachable: sent an event of more than 97 KiB" in found.statuses
+
+    asyncio.run(run())
+
+
+def test_an_error_in_a_watch() -> None:
+    """An error other than 410 is told in the server's words, and all is listed again."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service())
+            server.script(Fault("error", on="watch", code=500))
+            async with following(server, ONE) as found:
+                await found.until(lambda: found.statuses[2:])
+                ended = "Service: unreachable: ended the watch: the fake says 500"
+                assert found.statuses == ["Service: synced", ended, "Service: synced"]
 
     asyncio.run(run())
 
@@ -256,7 +287,8 @@ def test_waits_grow_and_differ() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_chaos(seed: int) -> None:
+@pytest.mark.parametrize("restored", [True, False], ids=["restored", "never restored"])
+def test_chaos(seed: int, restored: bool) -> None:
     """After random changes and faults, the state that steps made is that of the server."""
     random = Random(seed)
     kinds = ("Service", "EndpointSlice", "Node", "Endpoints")
@@ -287,7 +319,8 @@ def test_chaos(seed: int) -> None:
     async def run() -> None:
         async with FakeAPIServer(seed, chaos=0.4, bookmark_seconds=0.02) as server:
             backup = server.backup()
-            patience = evolve(PATIENCE, page=3, trust=0.0)
+            # Only a list tells of a server that went back and has caught up again.
+            patience = evolve(PATIENCE, page=3, trust=0.0 if restored else 10.0)
             async with following(server, kinds, patience=patience) as found:
                 for _ in range(80):
                     change(server)
@@ -298,7 +331,7 @@ def test_chaos(seed: int) -> None:
                         server.compact()
                     elif event < 0.18:
                         backup = server.backup()
-                    elif event < 0.2:
+                    elif restored and event < 0.2:
                         await server.restore(backup)
                     await asyncio.sleep(random.choice((0, 0.001, 0.02)))
                 server.chaos = 0.0

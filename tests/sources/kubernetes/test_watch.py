@@ -155,7 +155,7 @@ def test_pages_that_expire() -> None:
     async def run() -> None:
         async with FakeAPIServer() as server:
             server.put(*(service(f"web-{number}") for number in range(25)))
-            server.script(Fault("slow", on="list"), Fault("expire", on="list"))
+            server.script(Fault("slow", on="list"), Fault("status", on="list", code=410))
             server.script(Fault("slow", on="list"))
             patience = evolve(PATIENCE, page=10)
             async with following(server, ("Service",), patience=patience) as found:
