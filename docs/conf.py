@@ -40,7 +40,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(_socket|collections|concurrent|fractions|functools|io|os|pathlib|time|typing|types)\..*",
+        r"(_socket|collections|concurrent|fractions|functools|io|os|pathlib|random|ssl|time|typing|types)\..*",
     ),
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
     # Where an object was read, which svcnet.sources keeps to itself.

@@ -82,8 +82,9 @@ class FakeAPIServer:
 
     With ``tokens`` only requests with one of these are answered, others get 401; kinds in
     ``forbidden`` get 403, kinds in ``absent``, named like ``networking.k8s.io/v1 ServiceCIDR``,
-    404. ``chaos`` is the probability that a request meets one of :data:`CHAOS`, drawn from a
-    generator that begins with ``seed``. ``requests`` is what has been asked.
+    404. ``chaos`` is the probability that a request meets one of
+    :data:`svcnet.testing.fake_api.CHAOS`, drawn from a generator that begins with ``seed``.
+    ``requests`` is what has been asked.
     """
 
     seed: int = 0

@@ -50,7 +50,8 @@ async def watch(
     Nodes only `node` is asked for, unless that is empty. Objects of headless Services come
     only if `headless` is set. `random` spreads the requests of many nodes.
 
-    Close the generator when done with it, as ``contextlib.aclosing`` does.
+    Close the generator when done with it, as ``contextlib.aclosing`` does. To cancel the wait
+    for a step ends it too, so wait for steps and other things in tasks of their own.
 
     Raises :class:`svcnet.errors.UsageError` for an unknown kind, and without aiohttp.
     """
