@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 from svcnet.testing.fake_store import PATHS, Backup, Object, Selection, SelectorError, Store
 
 MAX_HEAD = 64 * 1024
+NO_ANSWERS = {"garbage": b"{no JSON", "stranger": b'{"metadata": {"resourceVersion": "1"}}'}
 
 
 @frozen
@@ -27,13 +28,24 @@ class Fault:
     without an answer. ``slow``: the answer waits for ``seconds``. ``cut``: a list breaks off
     in its middle, a watch in the middle of its next event. ``error``: a watch ends with an event
     that says ``code``. ``repeat``: a watch tells each event twice. ``replay``: a watch begins with
-    older events again. ``garbage``: what comes is no JSON. ``end``: a watch ends, in order, after
-    its next event.
+    older events again. ``garbage``: what comes is no JSON. ``stranger``: it is JSON of
+    something else. ``end``: a watch ends, in order, after its next event.
 
     ``on`` and ``kind`` say for which requests it is; empty ones fit all.
     """
 
-    what: Literal["status", "hang up", "slow", "cut", "error", "repeat", "replay", "garbage", "end"]
+    what: Literal[
+        "status",
+        "hang up",
+        "slow",
+        "cut",
+        "error",
+        "repeat",
+        "replay",
+        "garbage",
+        "stranger",
+        "end",
+    ]
     on: Literal["", "list", "watch"] = ""
     kind: str = ""
     code: int = 500
@@ -52,6 +64,7 @@ CHAOS = (
     Fault("repeat", on="watch"),
     Fault("replay", on="watch"),
     Fault("garbage"),
+    Fault("stranger"),
     Fault("end", on="watch"),
 )
 """What befalls requests at random when ``chaos`` is set."""
@@ -277,7 +290,7 @@ class FakeAPIServer:
             "metadata": metadata,
             "items": bare,
         }
-        body = b"{no JSON" if what == "garbage" else orjson.dumps(document)
+        body = NO_ANSWERS.get(what) or orjson.dumps(document)
         await answer.body(200, body, cut=what == "cut")
         return what != "cut"
 
@@ -294,8 +307,8 @@ class FakeAPIServer:
         if fault and what == "error":
             await answer.line({"type": "ERROR", "object": _status(fault.code)})
             return await answer.end()
-        if what == "garbage":
-            await answer.raw(b"{no JSON\n")
+        if what in NO_ANSWERS:
+            await answer.raw(NO_ANSWERS[what] + b"\n")
             return await answer.end()
         if what == "replay":
             begin = max(self.store.oldest, begin - self._random.randint(1, 5))

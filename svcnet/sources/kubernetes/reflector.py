@@ -81,7 +81,7 @@ class Reflector:
         """
         if asyncio.get_running_loop().time() - lost > self.client.patience.trust:
             return True
-        answer = await self.client.get(self._path, {**self.resource.selectors(), "limit": "1"})
+        answer = await self._page({**self.resource.selectors(), "limit": "1"})
         return is_older(version_of(answer), self._version)
 
     async def _list(self) -> None:
@@ -95,8 +95,6 @@ class Reflector:
                 items, version = await self._pages(0)
             except Absent:
                 continue
-            if not version:
-                raise Nonsense("sends a list without a resourceVersion")
             self.news.listed(self.resource.kind, items)
             self._version = version
             return
@@ -109,15 +107,25 @@ class Reflector:
         if limit:
             parameters["limit"] = str(limit)
         while True:
-            answer = await self.client.get(self._path, parameters)
-            found = answer.get("items") or []
-            if type(found) is not list:
-                raise Nonsense("sends a list without items")
-            items.extend(self._narrow(found))
+            answer = await self._page(parameters)
+            items.extend(self._narrow(answer.get("items") or []))
             following = _metadata(answer).get("continue")
             if type(following) is not str or not following:
                 return items, version_of(answer)
             parameters["continue"] = following
+
+    async def _page(self, parameters: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return a list, or a part of one, once it is sure that it is that.
+
+        Whatever else speaks JSON at this address would look like a cluster without objects.
+        """
+        answer = await self.client.get(self._path, parameters)
+        wanted = f"{self.resource.kind}List"
+        if answer.get("kind") != wanted or type(answer.get("items")) not in (list, type(None)):
+            raise Nonsense(f"sends what is no {wanted}")
+        if not version_of(answer):
+            raise Nonsense("sends a list without a resourceVersion")
+        return answer
 
     @without_gc()
     def _narrow(self, found: list[Any]) -> list[Narrowed]:

@@ -37,6 +37,7 @@ def removed(found: Following) -> list[Any]:
     [
         Fault("cut", on="watch"),
         Fault("garbage", on="watch"),
+        Fault("stranger", on="watch"),
         Fault("error", on="watch", code=410),
         Fault("repeat", on="watch"),
         Fault("replay", on="watch"),
@@ -236,6 +237,25 @@ def test_an_error_in_a_watch() -> None:
                 await found.until(lambda: found.statuses[2:])
                 ended = "Service: unreachable: ended the watch: the fake says 500"
                 assert found.statuses == ["Service: synced", ended, "Service: synced"]
+
+    asyncio.run(run())
+
+
+def test_a_stranger_at_the_address() -> None:
+    """JSON that is no list of the API does not pass for a cluster without objects."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service())
+            async with following(server, ONE) as found:
+                await found.until(lambda: found.steps)
+                server.script(Fault("stranger", on="list"), Fault("stranger", on="list"))
+                server.compact()
+                await server.disconnect()
+                server.put(service(port=81))
+                await found.until(lambda: port_of(found.state) == 81)
+                assert "Service: unreachable: sends what is no ServiceList" in found.statuses
+                assert not removed(found)
 
     asyncio.run(run())
 
