@@ -35,6 +35,7 @@ class Fault:
     """
 
     what: Literal[
+        "",
         "status",
         "hang up",
         "slow",
@@ -52,6 +53,8 @@ class Fault:
     seconds: float = 0.05
     retry_after: str = ""
 
+
+FINE = Fault("")
 
 CHAOS = (
     Fault("status", code=500),
@@ -220,13 +223,12 @@ class FakeAPIServer:
             await answer.status(refused)
             return True
         fault = self._fault(request.verb, kind)
-        what = fault.what if fault else ""
-        if fault and what == "status":
+        if fault.what == "status":
             await answer.status(fault.code, retry_after=fault.retry_after)
             return True
-        if what == "hang up":
+        if fault.what == "hang up":
             return False
-        if fault and what == "slow":
+        if fault.what == "slow":
             await asyncio.sleep(fault.seconds)
         try:
             selection = Selection.of(request.parameters)
@@ -235,7 +237,7 @@ class FakeAPIServer:
             return True
         if request.verb == "watch":
             return await self._watch(request, selection, answer, fault)
-        return await self._list(request, selection, answer, what)
+        return await self._list(request, selection, answer, fault.what)
 
     def _refused(self, request: Request, version: str, kind: str) -> int | None:
         """Return the status for who may not have an answer."""
@@ -247,7 +249,7 @@ class FakeAPIServer:
             return 404
         return 403 if kind in self.forbidden else None
 
-    def _fault(self, verb: str, kind: str) -> Fault | None:
+    def _fault(self, verb: str, kind: str) -> Fault:
         """Return what befalls a request: the first of the script that fits, or chance."""
         for fault in self._script:
             if fault.on in ("", verb) and fault.kind in ("", kind):
@@ -255,8 +257,9 @@ class FakeAPIServer:
                 return fault
         if self._random.random() < self.chaos:
             fault = self._random.choice(CHAOS)
-            return fault if fault.on in ("", verb) else None
-        return None
+            if fault.on in ("", verb):
+                return fault
+        return FINE
 
     async def _list(
         self, request: Request, selection: Selection, answer: Answer, what: str
@@ -295,16 +298,16 @@ class FakeAPIServer:
         return what != "cut"
 
     async def _watch(
-        self, request: Request, selection: Selection, answer: Answer, fault: Fault | None
+        self, request: Request, selection: Selection, answer: Answer, fault: Fault
     ) -> bool:
         """Tell what happens until the time is over, or until what goes wrong does."""
-        what = fault.what if fault else ""
+        what = fault.what
         begin = int(request.parameters.get("resourceVersion") or self.store.version)
         if begin < self.store.oldest:
             await answer.status(410)
             return True
         await answer.begin()
-        if fault and what == "error":
+        if what == "error":
             await answer.line({"type": "ERROR", "object": _status(fault.code)})
             return await answer.end()
         if what in NO_ANSWERS:
