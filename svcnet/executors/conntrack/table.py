@@ -1,0 +1,104 @@
+"""The connection table of this network namespace: a listing, and deletions in batches.
+
+The socket is Python's own, as for IPVS: pyroute2 takes several times as long for a large
+table, and deletes by the first direction's tuple, which a newer entry may have as well.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EINVAL, ENOENT, EPERM, EPROTONOSUPPORT
+from os import strerror
+
+from attrs import frozen
+
+from svcnet.errors import ApplyError
+from svcnet.renderers.conntrack import Flow, Plan, wire
+from svcnet.renderers.conntrack.flows import Family
+
+BATCH = 100
+"""Messages a call. The answers to that many, if all are refused, fit a socket's buffer."""
+
+_NETLINK_NETFILTER = 12  # linux/netlink.h
+_SOL_NETLINK = 270  # linux/socket.h
+_NETLINK_CAP_ACK = 10  # linux/netlink.h: do not repeat a message that is refused
+_DATAGRAM = 1 << 18
+
+
+class NoConntrack(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
+    """The kernel does not tell of connections."""
+
+
+@frozen
+class Report:
+    """What came of a plan: entries that were deleted, and those that had ended by themselves."""
+
+    deleted: int = 0
+    gone: int = 0
+
+
+def observe(family: Family) -> Iterator[Flow]:
+    """Yield every UDP entry of an IP family, as the kernel sends them.
+
+    Raises :class:`NoConntrack` where the kernel cannot list, ApplyError without
+    CAP_NET_ADMIN.
+    """
+    with _socket() as opened:
+        opened.send(wire.encode_listing(family))
+        yield from wire.parse_listing(iter(lambda: opened.recv(_DATAGRAM), None))
+
+
+def delete(plan: Plan) -> Report:
+    """Delete the entries of a plan and no others; one that is gone already is no error.
+
+    Raises ApplyError with the first that the kernel refuses to delete; those before it, and
+    others of its batch, are deleted. Raises as :func:`observe` does, too.
+    """
+    if not plan:
+        return Report()
+    flows = plan.flows
+    gone = 0
+    with _socket() as opened:
+        for start in range(0, len(flows), BATCH):
+            batch = flows[start : start + BATCH]
+            opened.send(wire.encode_deletions(batch))
+            for refusal in wire.parse_refusals(_pending(opened)):
+                if refusal.errno != ENOENT:
+                    raise wire.RefusedRequest(refusal.errno, str(batch[refusal.sequence - 1]))
+                gone += 1
+    return Report(len(flows) - gone, gone)
+
+
+@contextmanager
+def _socket() -> Iterator[socket.socket]:
+    """Open a socket to ctnetlink, and put errors on it in words."""
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as opened:
+            opened.bind((0, 0))
+            opened.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+            yield opened
+    except OSError as error:
+        raise _cannot(error) from None
+
+
+def _pending(opened: socket.socket) -> Iterator[bytes]:
+    """Yield what the kernel has answered already: it carries messages out within the call."""
+    while True:
+        try:
+            yield opened.recv(_DATAGRAM, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+
+
+def _cannot(error: OSError) -> ApplyError:
+    number = error.errno or 0
+    if number == EPERM:
+        return ApplyError("conntrack: Operation not permitted: it takes root, or CAP_NET_ADMIN")
+    # nfnetlink answers EINVAL for a subsystem that it does not have and cannot load.
+    if number == EPROTONOSUPPORT or (number == EINVAL and isinstance(error, wire.RefusedRequest)):
+        return NoConntrack(
+            "this kernel does not list connections: it lacks the module nf_conntrack_netlink"
+        )
+    return ApplyError(f"conntrack: {strerror(number)}")

@@ -1,0 +1,140 @@
+"""Which entries are stale: those that the wanted graph would not make again.
+
+The table itself is compared with the graph, and not one graph with the next. So what an
+earlier run left behind, because it was killed, was refused or missed a change, is found
+like any other, and a restart with nothing to clean deletes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from socket import AF_INET6, inet_ntop, inet_pton
+
+from svcnet.graph import Dispatch, Fragment, FragmentName, GraphDiff, RuleGraph, Translate
+from svcnet.graph.fragment import successors
+from svcnet.renderers.conntrack.flows import Deletion, Flow, Plan, Target
+
+Peer = tuple[str, int]
+"""An address and a port."""
+
+
+def plan(flows: Iterable[Flow], wanted: RuleGraph, before: RuleGraph | None = None) -> Plan:
+    """Return which of `flows` to delete, once the rules of `wanted` are in place.
+
+    `flows` are the UDP entries of the graph's IP family. `before` is the graph after whose
+    rules entries were last deleted, None when nobody knows. Only with it are entries of
+    Services that are gone told from strangers'.
+
+    Stale are
+
+    - entries to a frontend of `wanted` that are translated to what is no endpoint that this
+      frontend may lead to, whatever the client's address, affinity or traffic policy;
+    - entries to such a frontend that are not translated at all, though it has endpoints:
+      they are older than the Service's first endpoint;
+    - entries to a frontend that only `before` had, translated to an endpoint of it.
+
+    Nothing else is: no entry to an address or port that is no frontend, and none that a
+    packet could make again. In another zone than 0, an entry that is not translated may be
+    of a packet that is yet to be, so it says nothing and stays.
+    """
+    now = _Frontends(wanted)
+    then = _Frontends(before) if before is not None else None
+    ports = now.ports | then.ports if then is not None else now.ports
+    found: dict[Target, list[Flow]] = {}
+    for flow in flows:
+        if flow.destination_port in ports:
+            found.setdefault(_target(flow), []).append(flow)
+    deletions = []
+    for target in sorted(found):
+        reason = _why_stale(found[target][0], now, then)
+        if reason:
+            deletions.append(Deletion(target, reason, tuple(sorted(found[target]))))
+    return Plan(tuple(deletions))
+
+
+def touches_udp(step: GraphDiff) -> bool:
+    """Return whether a step between graphs can make entries stale: only then is a listing due."""
+    changed = (new for _, new in step.changed)
+    return step.old.settings != step.new.settings or any(
+        fragment.name.protocol == "UDP" for fragment in (*step.added, *step.removed, *changed)
+    )
+
+
+def _target(flow: Flow) -> Target:
+    return Target(*flow[2:6], *flow[8:10])
+
+
+def _why_stale(flow: Flow, now: _Frontends, then: _Frontends | None) -> str:
+    """Return the reason to delete `flow`, the empty string to keep it."""
+    asked = (flow.destination, flow.destination_port)
+    answers = (flow.reply_source, flow.reply_source_port)
+    frontends = now.at(*asked)
+    endpoints = {peer for frontend in frontends for peer in now.endpoints(*frontend)}
+    if answers in endpoints:
+        return ""
+    if frontends:
+        names = " and ".join(str(fragment.name) for fragment, _ in frontends)
+        if flow.is_translated:
+            return f"no endpoint of {names} for this address"
+        return f"from before {names} had endpoints" if endpoints and not flow.zone else ""
+    if then is None or not flow.is_translated:
+        return ""
+    for fragment, dispatch in then.at(*asked):
+        if answers in then.endpoints(fragment, dispatch):
+            return f"{fragment.name} has this address no more"
+    return ""
+
+
+class _Frontends:
+    """The UDP frontends of a graph, and where each can lead. Made for one plan."""
+
+    def __init__(self, graph: RuleGraph) -> None:
+        self._settings = graph.settings
+        self._index: dict[Peer, list[tuple[Fragment, Dispatch]]] = {}
+        self._endpoints: dict[tuple[FragmentName, str], frozenset[Peer]] = {}
+        for fragment in graph.fragments.values():
+            if fragment.name.protocol == "UDP":
+                for dispatch in fragment.dispatches:
+                    peer = (_canonical(dispatch.address), dispatch.port)
+                    self._index.setdefault(peer, []).append((fragment, dispatch))
+        for found in self._index.values():
+            found.sort(key=lambda frontend: frontend[0].name)
+        self.ports = frozenset(port for _, port in self._index)
+
+    def at(self, address: str, port: int) -> list[tuple[Fragment, Dispatch]]:
+        """Return the frontends that a datagram to `address` and `port` can be meant for."""
+        named = self._index.get((address, port), [])
+        node_ports = self._index.get(("", port), [])
+        if not node_ports or not self._serves_node_ports(address):
+            return named
+        return [*named, *node_ports]
+
+    def _serves_node_ports(self, address: str) -> bool:
+        settings = self._settings
+        return settings.is_node_address(address) and settings.answers_node_ports(address)
+
+    def endpoints(self, fragment: Fragment, dispatch: Dispatch) -> frozenset[Peer]:
+        """Return every endpoint that the frontend leads to for some client."""
+        key = (fragment.name, dispatch.target)
+        if key not in self._endpoints:
+            self._endpoints[key] = frozenset(_reach(fragment, dispatch.target))
+        return self._endpoints[key]
+
+
+def _reach(fragment: Fragment, start: str) -> Iterator[Peer]:
+    """Yield the endpoints that can be reached from a node of the fragment."""
+    nodes = {node.id: node for node in fragment.nodes()}
+    seen = {start}
+    waiting = [start]
+    while waiting:
+        node = nodes[waiting.pop()]
+        if isinstance(node, Translate):
+            yield _canonical(node.address), node.port
+        fresh = [target for target in successors(node) if target not in seen]
+        seen.update(fresh)
+        waiting += fresh
+
+
+def _canonical(address: str) -> str:
+    """Return an address as the kernel's are printed; no address stays none."""
+    return inet_ntop(AF_INET6, inet_pton(AF_INET6, address)) if ":" in address else address

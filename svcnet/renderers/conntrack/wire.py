@@ -1,0 +1,252 @@
+"""The part of ctnetlink that lists and deletes UDP entries: values to bytes, bytes to values.
+
+Nothing here opens a socket. A message is ``nlmsghdr | nfgenmsg | attributes``. Numbers of
+headers are the host's byte order; addresses, ports, zones and ids the network's. Names of
+constants are those of Linux ``include/uapi/linux/netfilter/nfnetlink_conntrack.h``; what
+the kernel does with a request is in ``net/netfilter/nf_conntrack_netlink.c``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from socket import AF_INET, AF_INET6, IPPROTO_UDP, inet_ntop, inet_pton
+from struct import Struct
+from struct import error as struct_error
+
+from attrs import frozen
+
+from svcnet.renderers.conntrack.flows import Family, Flow, ZoneOf
+
+# linux/netlink.h
+_NLM_F_REQUEST = 0x001
+_NLM_F_DUMP = 0x300
+_NLMSG_ERROR = 2
+_NLMSG_DONE = 3
+_NLA_F_NESTED = 0x8000
+_NLA_TYPE_MASK = 0x3FFF
+
+# linux/netfilter/nfnetlink.h: the subsystem is the upper byte of a message's kind
+_NFNL_SUBSYS_CTNETLINK = 1 << 8
+_IPCTNL_MSG_CT_NEW = _NFNL_SUBSYS_CTNETLINK | 0
+_IPCTNL_MSG_CT_GET = _NFNL_SUBSYS_CTNETLINK | 1
+_IPCTNL_MSG_CT_DELETE = _NFNL_SUBSYS_CTNETLINK | 2
+
+_CTA_TUPLE_ORIG = 1
+_CTA_TUPLE_REPLY = 2
+_CTA_ID = 12
+_CTA_ZONE = 18
+_CTA_FILTER = 25
+
+_CTA_TUPLE_IP = 1
+_CTA_TUPLE_PROTO = 2
+_CTA_TUPLE_ZONE = 3
+
+_CTA_IP_V4_SRC = 1
+_CTA_IP_V4_DST = 2
+_CTA_IP_V6_SRC = 3
+_CTA_IP_V6_DST = 4
+
+_CTA_PROTO_NUM = 1
+_CTA_PROTO_SRC_PORT = 2
+_CTA_PROTO_DST_PORT = 3
+
+_CTA_FILTER_ORIG_FLAGS = 1
+_CTA_FILTER_REPLY_FLAGS = 2
+_CTA_FILTER_F_CTA_PROTO_NUM = 1 << 3  # net/netfilter/nf_internals.h
+
+_NLMSGHDR = Struct("=IHHII")  # length, kind, flags, sequence, port
+_REQUEST = Struct("=IHHIIBBH")  # nlmsghdr, and nfgenmsg: family, version, resource id
+_NFGENMSG = 4
+_NLMSGERR = Struct("=i")  # minus errno; the header of the request follows
+_ATTRIBUTE = Struct("=HH")  # length, kind
+_U32 = Struct("=I")
+_BE16 = Struct("!H")
+_BE32 = Struct("!I")
+
+_FAMILIES: dict[Family, int] = {"IPv4": int(AF_INET), "IPv6": int(AF_INET6)}
+
+
+class RefusedRequest(OSError):  # noqa: N818  (what the kernel said, not a fault of ours)
+    """The kernel's own no, with its errno; other OSErrors are the socket's."""
+
+
+@frozen
+class Refusal:
+    """A message that the kernel did not carry out: its sequence number, and why."""
+
+    sequence: int
+    errno: int
+
+
+def encode_listing(family: Family) -> bytes:
+    """Return the question for every UDP entry of a family; :func:`parse_listing` reads the answer.
+
+    Kernels before 5.8 pay no heed to the protocol and send every entry.
+    """
+    udp = _nested(_CTA_TUPLE_PROTO, _attribute(_CTA_PROTO_NUM, bytes([IPPROTO_UDP])))
+    flags = _U32.pack(_CTA_FILTER_F_CTA_PROTO_NUM)
+    body = _nested(_CTA_TUPLE_ORIG, udp) + _nested(
+        _CTA_FILTER,
+        _attribute(_CTA_FILTER_ORIG_FLAGS, flags)
+        + _attribute(_CTA_FILTER_REPLY_FLAGS, _U32.pack(0)),
+    )
+    return _request(_IPCTNL_MSG_CT_GET, _NLM_F_REQUEST | _NLM_F_DUMP, 0, family, body)
+
+
+def encode_deletions(flows: Sequence[Flow]) -> bytes:
+    """Return messages, numbered from 1, that delete `flows`. Only those that fail are answered.
+
+    An entry is named by the tuple of its answers, its zone and its id. Should it be gone
+    and its client have got another one since, that has another endpoint in its answers'
+    tuple, so the message does not find it.
+    """
+    return b"".join(_deletion(sequence, flow) for sequence, flow in enumerate(flows, 1))
+
+
+def _deletion(sequence: int, flow: Flow) -> bytes:
+    body = _reply_tuple(flow)
+    if flow.zone and flow.zone_of == "both":
+        body += _attribute(_CTA_ZONE, _BE16.pack(flow.zone))
+    body += _attribute(_CTA_ID, _BE32.pack(flow.id))
+    return _request(_IPCTNL_MSG_CT_DELETE, _NLM_F_REQUEST, sequence, flow.family, body)
+
+
+def _reply_tuple(flow: Flow) -> bytes:
+    if flow.family == "IPv6":
+        family, source, destination = AF_INET6, _CTA_IP_V6_SRC, _CTA_IP_V6_DST
+    else:
+        family, source, destination = AF_INET, _CTA_IP_V4_SRC, _CTA_IP_V4_DST
+    parts = _nested(
+        _CTA_TUPLE_IP,
+        _attribute(source, inet_pton(family, flow.reply_source))
+        + _attribute(destination, inet_pton(family, flow.reply_destination)),
+    ) + _nested(
+        _CTA_TUPLE_PROTO,
+        _attribute(_CTA_PROTO_NUM, bytes([IPPROTO_UDP]))
+        + _attribute(_CTA_PROTO_SRC_PORT, _BE16.pack(flow.reply_source_port))
+        + _attribute(_CTA_PROTO_DST_PORT, _BE16.pack(flow.reply_destination_port)),
+    )
+    if flow.zone_of == "reply":
+        parts += _attribute(_CTA_TUPLE_ZONE, _BE16.pack(flow.zone))
+    return _nested(_CTA_TUPLE_REPLY, parts)
+
+
+def _request(kind: int, flags: int, sequence: int, family: Family, body: bytes) -> bytes:
+    # Port 0 is the kernel's; it fills in the sender's.
+    length = _REQUEST.size + len(body)
+    return _REQUEST.pack(length, kind, flags, sequence, 0, _FAMILIES[family], 0, 0) + body
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def _nested(kind: int, value: bytes) -> bytes:
+    return _attribute(kind | _NLA_F_NESTED, value)
+
+
+def parse_listing(datagrams: Iterable[bytes]) -> Iterator[Flow]:
+    """Yield the UDP entries that the kernel sends, up to the message that ends the listing.
+
+    Raises :class:`RefusedRequest` if it refuses to, or ends half way, and ValueError for
+    bytes that are no such answer.
+    """
+    for datagram in datagrams:
+        for kind, _, body in _messages(datagram):
+            if kind == _IPCTNL_MSG_CT_NEW:
+                flow = _flow(body)
+                if flow is not None:
+                    yield flow
+            elif kind in (_NLMSG_ERROR, _NLMSG_DONE):
+                errno = _errno(body)
+                if errno:
+                    raise RefusedRequest(errno, "")
+                return
+
+
+def parse_refusals(datagrams: Iterable[bytes]) -> Iterator[Refusal]:
+    """Yield what was refused of deletions."""
+    for datagram in datagrams:
+        for kind, sequence, body in _messages(datagram):
+            if kind == _NLMSG_ERROR and _errno(body):
+                yield Refusal(sequence, _errno(body))
+
+
+def _errno(body: bytes) -> int:
+    return int(-_NLMSGERR.unpack_from(body)[0]) if len(body) >= _NLMSGERR.size else 0
+
+
+def _messages(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the kind, sequence and body of each netlink message in a datagram."""
+    offset = 0
+    while offset < len(datagram):
+        if len(datagram) - offset < _NLMSGHDR.size:
+            raise ValueError("a netlink message ends within its header")
+        length, kind, _, sequence, _ = _NLMSGHDR.unpack_from(datagram, offset)
+        if not _NLMSGHDR.size <= length <= len(datagram) - offset:
+            raise ValueError(f"a netlink message of {length} bytes does not fit its datagram")
+        yield kind, sequence, datagram[offset + _NLMSGHDR.size : offset + length]
+        offset += length + -length % 4
+
+
+def _attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
+    """Return the attributes from `offset` on by their kind, each as the bytes of its value."""
+    found = {}
+    end = len(data)
+    unpack = _ATTRIBUTE.unpack_from
+    while offset + 4 <= end:
+        length, kind = unpack(data, offset)
+        if not 4 <= length <= end - offset:
+            raise ValueError(f"an attribute of {length} bytes does not fit its message")
+        found[kind & _NLA_TYPE_MASK] = data[offset + 4 : offset + length]
+        offset += length + -length % 4
+    return found
+
+
+def _flow(body: bytes) -> Flow | None:
+    """Read one entry, None for another protocol than UDP."""
+    try:
+        attributes = _attributes(body, _NFGENMSG)
+        original = _attributes(attributes[_CTA_TUPLE_ORIG])
+        asked = _ends(original)
+        if asked is None:
+            return None
+        reply = _attributes(attributes[_CTA_TUPLE_REPLY])
+        answered = _ends(reply)
+        if answered is None:
+            raise ValueError("an entry whose two tuples have different protocols")
+        zone, zone_of = _zone(attributes, original, reply)
+        (number,) = _BE32.unpack(attributes[_CTA_ID])
+        return Flow(*asked, *answered, zone, zone_of, number)
+    except (KeyError, OSError, struct_error) as error:
+        raise ValueError(f"an incomplete entry from conntrack: {error!r}") from error
+
+
+def _ends(parts: dict[int, bytes]) -> tuple[str, int, str, int] | None:
+    """Return the source and the destination of a UDP tuple."""
+    protocol = _attributes(parts[_CTA_TUPLE_PROTO])
+    if protocol[_CTA_PROTO_NUM][0] != IPPROTO_UDP:
+        return None
+    addresses = _attributes(parts[_CTA_TUPLE_IP])
+    if _CTA_IP_V4_SRC in addresses:
+        source = inet_ntop(AF_INET, addresses[_CTA_IP_V4_SRC])
+        destination = inet_ntop(AF_INET, addresses[_CTA_IP_V4_DST])
+    else:
+        source = inet_ntop(AF_INET6, addresses[_CTA_IP_V6_SRC])
+        destination = inet_ntop(AF_INET6, addresses[_CTA_IP_V6_DST])
+    (source_port,) = _BE16.unpack(protocol[_CTA_PROTO_SRC_PORT])
+    (destination_port,) = _BE16.unpack(protocol[_CTA_PROTO_DST_PORT])
+    return source, source_port, destination, destination_port
+
+
+def _zone(
+    entry: dict[int, bytes], original: dict[int, bytes], reply: dict[int, bytes]
+) -> tuple[int, ZoneOf]:
+    """Return the zone, which is an attribute of the entry or of one of its tuples."""
+    if _CTA_ZONE in entry:
+        return _BE16.unpack(entry[_CTA_ZONE])[0], "both"
+    if _CTA_TUPLE_ZONE in original:
+        return _BE16.unpack(original[_CTA_TUPLE_ZONE])[0], "original"
+    if _CTA_TUPLE_ZONE in reply:
+        return _BE16.unpack(reply[_CTA_TUPLE_ZONE])[0], "reply"
+    return 0, "both"
