@@ -207,11 +207,11 @@ def _flow(body: bytes) -> Flow | None:
     """Read one entry, None for another protocol than UDP."""
     try:
         attributes = _attributes(body, _NFGENMSG)
-        original = _attributes(attributes[_CTA_TUPLE_ORIG])
+        original = attributes[_CTA_TUPLE_ORIG]
         asked = _ends(original)
         if asked is None:
             return None
-        reply = _attributes(attributes[_CTA_TUPLE_REPLY])
+        reply = attributes[_CTA_TUPLE_REPLY]
         answered = _ends(reply)
         if answered is None:
             raise ValueError("an entry whose two tuples have different protocols")
@@ -222,8 +222,27 @@ def _flow(body: bytes) -> Flow | None:
         raise ValueError(f"an incomplete entry from conntrack: {error!r}") from error
 
 
-def _ends(parts: dict[int, bytes]) -> tuple[str, int, str, int] | None:
-    """Return the source and the destination of a UDP tuple."""
+def _ends(data: bytes) -> tuple[str, int, str, int] | None:
+    """Return the source and the destination of a UDP tuple, None for another protocol.
+
+    Kernels write the attributes of a tuple in one order, and reading them at their places
+    takes a fraction of the time. Any other order is read attribute by attribute.
+    """
+    layout = _LAYOUTS.get(data[: _ATTRIBUTE.size])
+    if layout is not None and len(data) >= layout.struct.size:
+        (_, source_head, source, destination_head, destination, *others) = (
+            layout.struct.unpack_from(data)
+        )
+        proto_head, num_head, num, source_port_head, source_port, port_head, port = others
+        heads = (source_head, destination_head, proto_head, num_head, source_port_head, port_head)
+        if heads == layout.heads:
+            family = layout.family
+            ends = inet_ntop(family, source), source_port, inet_ntop(family, destination), port
+            return ends if num == IPPROTO_UDP else None
+    return _ends_in_any_order(_attributes(data))
+
+
+def _ends_in_any_order(parts: dict[int, bytes]) -> tuple[str, int, str, int] | None:
     protocol = _attributes(parts[_CTA_TUPLE_PROTO])
     if protocol[_CTA_PROTO_NUM][0] != IPPROTO_UDP:
         return None
@@ -239,14 +258,47 @@ def _ends(parts: dict[int, bytes]) -> tuple[str, int, str, int] | None:
     return source, source_port, destination, destination_port
 
 
-def _zone(
-    entry: dict[int, bytes], original: dict[int, bytes], reply: dict[int, bytes]
-) -> tuple[int, ZoneOf]:
+@frozen
+class _Layout:
+    """Where a tuple of one family has its attributes, and their headers but the first's."""
+
+    family: int
+    struct: Struct
+    heads: tuple[bytes, ...]
+
+
+def _layout(family: int, size: int, source: int, destination: int) -> tuple[bytes, _Layout]:
+    """Return the header that a tuple of the family begins with, and its layout."""
+    address = f"4s{size}s"
+    struct = Struct(f"!4s{address}{address}4s4sB3x4sH2x4sH2x")
+    head = _ATTRIBUTE.pack
+    heads = (
+        head(4 + size, source),
+        head(4 + size, destination),
+        head(28, _CTA_TUPLE_PROTO | _NLA_F_NESTED),
+        head(5, _CTA_PROTO_NUM),
+        head(6, _CTA_PROTO_SRC_PORT),
+        head(6, _CTA_PROTO_DST_PORT),
+    )
+    return head(12 + 2 * size, _CTA_TUPLE_IP | _NLA_F_NESTED), _Layout(family, struct, heads)
+
+
+_LAYOUTS = dict(
+    (
+        _layout(AF_INET, 4, _CTA_IP_V4_SRC, _CTA_IP_V4_DST),
+        _layout(AF_INET6, 16, _CTA_IP_V6_SRC, _CTA_IP_V6_DST),
+    )
+)
+
+
+def _zone(entry: dict[int, bytes], original: bytes, reply: bytes) -> tuple[int, ZoneOf]:
     """Return the zone, which is an attribute of the entry or of one of its tuples."""
     if _CTA_ZONE in entry:
         return _BE16.unpack(entry[_CTA_ZONE])[0], "both"
-    if _CTA_TUPLE_ZONE in original:
-        return _BE16.unpack(original[_CTA_TUPLE_ZONE])[0], "original"
-    if _CTA_TUPLE_ZONE in reply:
-        return _BE16.unpack(reply[_CTA_TUPLE_ZONE])[0], "reply"
+    if len(original) != len(reply):
+        directions: tuple[tuple[bytes, ZoneOf], ...] = ((original, "original"), (reply, "reply"))
+        for data, zone_of in directions:
+            zone = _attributes(data).get(_CTA_TUPLE_ZONE)
+            if zone is not None:
+                return _BE16.unpack(zone)[0], zone_of
     return 0, "both"
