@@ -46,6 +46,6 @@ nitpick_ignore_regex = [
     # Where an object was read, which svcnet.sources keeps to itself.
     ("py:class", r"svcnet\.sources\.findings\.Place"),
     # A named tuple keeps the name of an alias that stands for a few texts.
-    ("py:class", "Family|Role|SetType"),
+    ("py:class", "Family|Role|SetType|ZoneOf"),
     ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
 ]

@@ -66,6 +66,7 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
             ]
         ),
         field=spec.port_field,
+        unused=_unused(spec, chosen),
     )
 
 
@@ -207,6 +208,20 @@ def _translates(
         [
             Translate(text, origin, address, port, local, weight)
             for text, address, port, local, _, _, _, weight in endpoints
+        ]
+    )
+
+
+def _unused(spec: ServicePortSpec, chosen: ChosenEndpoints) -> tuple[tuple[str, int], ...]:
+    """Return the ready endpoints that are not reachable, where anybody asks: for UDP."""
+    if spec.name.protocol != "UDP" or len(chosen.reachable) == len(spec.endpoints):
+        return ()
+    reachable = set(map(TEXT, chosen.reachable))
+    return tuple(
+        [
+            (address, port)
+            for text, address, port, _, ready, _, _, _ in spec.endpoints
+            if ready and text not in reachable
         ]
     )
 

@@ -68,6 +68,8 @@ def _fragment(fragment: Fragment) -> Iterator[str]:
     for address, port, ready in fragment.local_endpoints:
         if not ready or (address, port) not in shown:
             yield f"  on this node {address} port {port}{'' if ready else ' not ready'}\n"
+    for address, port in fragment.unused:
+        yield f"  unused {address} port {port}\n"
 
 
 def _policy(policy: Policy) -> str:

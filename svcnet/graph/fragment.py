@@ -75,7 +75,9 @@ class Fragment:
     IPs, load balancer addresses, node port. ``translates`` are all endpoints that
     ``cluster`` or ``local`` can choose. ``endpoint_count`` counts every endpoint that
     the service port has anywhere, usable or not. ``field`` is the port's own place in
-    the Service, such as ``spec.ports[0]``.
+    the Service, such as ``spec.ports[0]``. ``unused`` are the addresses and ports of ready UDP
+    endpoints that hints or a traffic policy keep from every client: entries of the kernel
+    may lead to them yet.
     """
 
     name: FragmentName
@@ -91,6 +93,7 @@ class Fragment:
     policy: Policy = Policy()
     local_endpoints: tuple[LocalEndpoint, ...] = ()
     field: str = ""
+    unused: tuple[tuple[str, int], ...] = ()
 
     def nodes(self) -> Iterator[GraphNode]:
         """Yield every node, in the order in which a packet could meet them."""

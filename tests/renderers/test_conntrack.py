@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from operator import itemgetter
 
 import pytest
 from attrs import evolve
@@ -19,6 +20,7 @@ from svcnet.models import (
     IPFamily,
     KubeProxyConfiguration,
     LoadBalancerIngress,
+    NamespacedName,
     Node,
     Service,
     ServicePort,
@@ -139,14 +141,33 @@ def test_local_traffic_policy_keeps_both_kinds_of_clients() -> None:
     assert stale(flows, wanted) == flows[2:]
 
 
-def test_internal_traffic_policy_is_the_frontends_own() -> None:
-    """A cluster IP of local endpoints leads nowhere else, though the node port does."""
+def test_a_traffic_policy_ends_no_flow() -> None:
+    """With internal policy Local a client keeps the endpoint elsewhere that it has."""
+    slices = endpoints("10.244.1.5@node-a", "10.244.2.6@node-b")
+    flows = [flow("10.96.0.10", 53, answers) for answers in ("10.244.1.5", "10.244.2.6", GONE)]
+    untranslated = flow("10.96.0.10", 53, "10.96.0.10", 53)
+    for kind in ("NodePort", "ClusterIP"):
+        wanted = graph_of(dns(type=kind, internal_traffic_policy="Local"), slices)
+        assert stale([*flows, untranslated], wanted) == [flows[2], untranslated]
+    refusing = graph_of(dns(internal_traffic_policy="Local"), endpoints("10.244.2.6@node-b"))
+    assert stale([*flows[1:], untranslated], refusing) == flows[2:]
+
+
+def test_hints_end_no_flow() -> None:
+    """An endpoint that is another zone's from now on keeps the clients that it has."""
+    hinted = [
+        Endpoint((address,), zone_hints=(zone,))
+        for address, zone in (("10.244.1.5", "z1"), ("10.244.2.6", "z2"))
+    ]
     wanted = graph_of(
-        dns(internal_traffic_policy="Local"), endpoints("10.244.1.5@node-a", "10.244.2.6@node-b")
+        dns(annotations={"service.kubernetes.io/topology-mode": "Auto"}),
+        endpoints(*hinted),
+        node=make_node(zone="z1"),
     )
-    inside = [flow("10.96.0.10", 53, answers) for answers in ("10.244.1.5", "10.244.2.6")]
-    outside = [flow("192.0.2.10", 30053, answers) for answers in ("10.244.1.5", "10.244.2.6")]
-    assert stale([*inside, *outside], wanted) == inside[1:]
+    [fragment] = wanted
+    assert fragment.unused == (("10.244.2.6", 5353),)
+    flows = [flow("10.96.0.10", 53, answers) for answers in ("10.244.1.5", "10.244.2.6", GONE)]
+    assert stale(flows, wanted) == flows[2:]
 
 
 def test_affinity_holds_no_removed_endpoint() -> None:
@@ -213,9 +234,7 @@ def test_the_text_is_a_command_for_each_target() -> None:
     )
     command = "conntrack -D -f ipv4 -p udp --orig-dst {} --orig-port-dst {} --reply-src {}"
     service_port = "shop/dns:dns/UDP"
-    removed = (
-        f"--reply-port-src 5353 --zone 0  # {{}}: no endpoint of {service_port} for this address"
-    )
+    removed = f"--reply-port-src 5353 --zone 0  # {{}}: no endpoint of {service_port}"
     first = f"--reply-port-src 53 --zone 0  # 1 entry: from before {service_port} had endpoints"
     assert str(found).splitlines() == [
         f"{command.format('10.96.0.10', 53, GONE)} {removed.format('2 entries')}",
@@ -269,17 +288,46 @@ def delivered(graph: RuleGraph, destination: str, port: int) -> set[tuple[str, i
     }
 
 
+def listed(
+    graph: RuleGraph, state: ClusterState, asked: tuple[str, int]
+) -> dict[tuple[str, int], set[bool]]:
+    """Return the endpoints that slices list behind a frontend, and whether they are ready.
+
+    Slices may disagree on that.
+    """
+    address, port = asked
+    settings = graph.settings
+    frontends = graph.frontends.get((address, "UDP", port), ())
+    if settings.is_node_address(address) and settings.answers_node_ports(address):
+        frontends += graph.frontends.get(("", "UDP", port), ())
+    found: dict[tuple[str, int], set[bool]] = {}
+    for fragment, _ in frontends:
+        namespace, name, port_name, _ = fragment.name
+        for item in state.slices_of(NamespacedName(namespace, name)):
+            for item_port in item.ports:
+                if (item_port.name, item_port.protocol) == (port_name, "UDP") and item_port.port:
+                    for endpoint in item.endpoints:
+                        key = (endpoint.addresses[0], item_port.port)
+                        found.setdefault(key, set()).add(endpoint.ready)
+    return found
+
+
 @st.composite
-def graphs(draw: st.DrawFn, *, guarded: bool = True) -> RuleGraph:
-    """Return graphs of one node; not `guarded`, nothing looks at the client's address."""
+def clusters(draw: st.DrawFn, *, guarded: bool = True) -> tuple[RuleGraph, ClusterState]:
+    """Return a node's graph and state; not `guarded`, nothing looks at the client's address."""
     objects = draw(strategies.clusters)
     if not guarded:
         objects = [
             evolve(item, load_balancer_source_ranges=()) if isinstance(item, Service) else item
             for item in objects
         ]
-    node, config = draw(strategies.nodes), draw(strategies.configurations)
-    return graph_of(*objects, node=node, config=config)
+    state = ClusterState.of([*objects, draw(strategies.nodes)])
+    view = node_view(state, draw(strategies.configurations), node="node-a", family="IPv4")
+    return compile_state(state, view), state
+
+
+def graphs() -> st.SearchStrategy[RuleGraph]:
+    return clusters().map(itemgetter(0))
 
 
 @given(graphs(), st.none() | graphs(), destinations)
@@ -291,17 +339,24 @@ def test_what_the_graph_can_make_is_never_deleted(
     assert not plan(flows, wanted, before)
 
 
-@given(graphs(guarded=False), graphs(guarded=False), destinations)
-def test_what_the_last_graph_made_goes_unless_this_one_makes_it(
-    wanted: RuleGraph, before: RuleGraph, asked: tuple[str, int]
+@given(clusters(guarded=False), clusters(guarded=False), destinations)
+def test_entries_go_with_their_endpoint_and_not_before(
+    now: tuple[RuleGraph, ClusterState],
+    then: tuple[RuleGraph, ClusterState],
+    asked: tuple[str, int],
 ) -> None:
-    """Of entries that the older graph made, exactly those that the new one cannot make go."""
-    now = delivered(wanted, *asked)
-    flows = [flow(*asked, *endpoint) for endpoint in delivered(before, *asked) | now]
-    expected = {item for item in flows if item[4:6] not in now}
-    assert set(stale(flows, wanted, before)) == expected
+    """Of entries that the older graph made, those go whose endpoint is not used and not ready."""
+    wanted, before = now[0], then[0]
+    used = delivered(wanted, *asked)
+    ready = listed(wanted, now[1], asked)
+    for endpoint in delivered(before, *asked):
+        goes = bool(plan([flow(*asked, *endpoint)], wanted, before))
+        if endpoint in used or ready.get(endpoint) == {True}:
+            assert not goes
+        elif True not in ready.get(endpoint, set()):
+            assert goes
     untranslated = flow(*asked, *asked)
-    assert stale([untranslated], wanted, before) == ([untranslated] if now else [])
+    assert stale([untranslated], wanted, before) == ([untranslated] if used else [])
 
 
 @given(graphs(), graphs(), st.lists(st.tuples(destinations, destinations), max_size=6))

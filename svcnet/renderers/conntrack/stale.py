@@ -1,4 +1,4 @@
-"""Which entries are stale: those that the wanted graph would not make again.
+"""Which entries are stale: those that lead to no endpoint of the wanted graph.
 
 The table itself is compared with the graph, and not one graph with the next. So what an
 earlier run left behind, because it was killed, was refused or missed a change, is found
@@ -7,17 +7,19 @@ like any other, and a restart with nothing to clean deletes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from socket import AF_INET6, inet_ntop, inet_pton
 
-from svcnet.graph import Dispatch, Fragment, FragmentName, GraphDiff, RuleGraph, Translate
+from svcnet.graph import Balance, Dispatch, Fragment, FragmentName, GraphDiff, RuleGraph
 from svcnet.graph.fragment import successors
+from svcnet.nogc import without_gc
 from svcnet.renderers.conntrack.flows import Deletion, Flow, Plan, Target
 
 Peer = tuple[str, int]
 """An address and a port."""
 
 
+@without_gc()
 def plan(flows: Iterable[Flow], wanted: RuleGraph, before: RuleGraph | None = None) -> Plan:
     """Return which of `flows` to delete, once the rules of `wanted` are in place.
 
@@ -27,14 +29,15 @@ def plan(flows: Iterable[Flow], wanted: RuleGraph, before: RuleGraph | None = No
 
     Stale are
 
-    - entries to a frontend of `wanted` that are translated to what is no endpoint that this
-      frontend may lead to, whatever the client's address, affinity or traffic policy;
+    - entries to a frontend of `wanted` that are translated to what is no endpoint of its
+      service port: neither one that is used nor a ready one that hints or a traffic policy
+      keep from clients here;
     - entries to such a frontend that are not translated at all, though it has endpoints:
       they are older than the Service's first endpoint;
     - entries to a frontend that only `before` had, translated to an endpoint of it.
 
     Nothing else is: no entry to an address or port that is no frontend, and none that a
-    packet could make again. In another zone than 0, an entry that is not translated may be
+    datagram could make again. In another zone than 0, an entry that is not translated may be
     of a packet that is yet to be, so it says nothing and stays.
     """
     now = _Frontends(wanted)
@@ -69,29 +72,29 @@ def _why_stale(flow: Flow, now: _Frontends, then: _Frontends | None) -> str:
     asked = (flow.destination, flow.destination_port)
     answers = (flow.reply_source, flow.reply_source_port)
     frontends = now.at(*asked)
-    endpoints = {peer for frontend in frontends for peer in now.endpoints(*frontend)}
-    if answers in endpoints:
+    if any(answers in now.endpoints(fragment) for fragment, _ in frontends):
         return ""
     if frontends:
         names = " and ".join(str(fragment.name) for fragment, _ in frontends)
         if flow.is_translated:
-            return f"no endpoint of {names} for this address"
-        return f"from before {names} had endpoints" if endpoints and not flow.zone else ""
+            return f"no endpoint of {names}"
+        leads = any(_leads_somewhere(fragment, dispatch.target) for fragment, dispatch in frontends)
+        return f"from before {names} had endpoints" if leads and not flow.zone else ""
     if then is None or not flow.is_translated:
         return ""
-    for fragment, dispatch in then.at(*asked):
-        if answers in then.endpoints(fragment, dispatch):
+    for fragment, _ in then.at(*asked):
+        if answers in then.endpoints(fragment):
             return f"{fragment.name} has this address no more"
     return ""
 
 
 class _Frontends:
-    """The UDP frontends of a graph, and where each can lead. Made for one plan."""
+    """The UDP frontends of a graph, and the endpoints behind them. Made for one plan."""
 
     def __init__(self, graph: RuleGraph) -> None:
         self._settings = graph.settings
         self._index: dict[Peer, list[tuple[Fragment, Dispatch]]] = {}
-        self._endpoints: dict[tuple[FragmentName, str], frozenset[Peer]] = {}
+        self._endpoints: dict[FragmentName, frozenset[Peer]] = {}
         for fragment in graph.fragments.values():
             if fragment.name.protocol == "UDP":
                 for dispatch in fragment.dispatches:
@@ -113,26 +116,22 @@ class _Frontends:
         settings = self._settings
         return settings.is_node_address(address) and settings.answers_node_ports(address)
 
-    def endpoints(self, fragment: Fragment, dispatch: Dispatch) -> frozenset[Peer]:
-        """Return every endpoint that the frontend leads to for some client."""
-        key = (fragment.name, dispatch.target)
-        if key not in self._endpoints:
-            self._endpoints[key] = frozenset(_reach(fragment, dispatch.target))
-        return self._endpoints[key]
+    def endpoints(self, fragment: Fragment) -> frozenset[Peer]:
+        """Return every endpoint of the service port that is used or could be."""
+        if fragment.name not in self._endpoints:
+            used = [(node.address, node.port) for node in fragment.translates]
+            self._endpoints[fragment.name] = frozenset(
+                (_canonical(address), port) for address, port in (*used, *fragment.unused)
+            )
+        return self._endpoints[fragment.name]
 
 
-def _reach(fragment: Fragment, start: str) -> Iterator[Peer]:
-    """Yield the endpoints that can be reached from a node of the fragment."""
-    nodes = {node.id: node for node in fragment.nodes()}
-    seen = {start}
-    waiting = [start]
-    while waiting:
-        node = nodes[waiting.pop()]
-        if isinstance(node, Translate):
-            yield _canonical(node.address), node.port
-        fresh = [target for target in successors(node) if target not in seen]
-        seen.update(fresh)
-        waiting += fresh
+def _leads_somewhere(fragment: Fragment, node_id: str) -> bool:
+    """Return whether some client's packet at a node of the fragment comes to an endpoint."""
+    node = fragment.node(node_id)
+    if isinstance(node, Balance):
+        return True
+    return any(_leads_somewhere(fragment, target) for target in successors(node))
 
 
 def _canonical(address: str) -> str:

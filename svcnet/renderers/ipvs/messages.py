@@ -1,7 +1,8 @@
-"""What is said to IPVS and what it answers, as values; :mod:`.wire` turns them to bytes.
+"""What is said to IPVS and what it answers, as values.
 
-Names and numbers are those of Linux ``include/uapi/linux/ip_vs.h``. Addresses are
-canonical text, because they are compared as text. Times are in seconds.
+:mod:`svcnet.renderers.ipvs.wire` turns them to bytes. Names and numbers are those of Linux
+``include/uapi/linux/ip_vs.h``. Addresses are canonical text, because they are compared as
+text. Times are in seconds.
 """
 
 from __future__ import annotations
