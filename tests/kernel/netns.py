@@ -167,13 +167,21 @@ class Cluster:
         """Call `work` in a namespace, with a thread that has moved there."""
 
         def moved() -> None:
-            with Path("/run/netns", self.namespace(name)).open() as file:
-                if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), 0):
-                    raise OSError(ctypes.get_errno(), "setns")
+            move_to(Path("/run/netns", self.namespace(name)))
             work()
 
         with ThreadPoolExecutor(1) as pool:
             pool.submit(moved).result()
+
+    @contextmanager
+    def visiting(self, name: str) -> Iterator[None]:
+        """Put this thread, and what it starts, into a namespace for a while."""
+        with Path("/proc/thread-self/ns/net").open() as before:
+            move_to(Path("/run/netns", self.namespace(name)))
+            try:
+                yield
+            finally:
+                move_to(Path(f"/proc/self/fd/{before.fileno()}"))
 
     def build(self) -> None:
         for name in NAMESPACES:
@@ -271,6 +279,13 @@ def small_cluster() -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.end()
+
+
+def move_to(namespace: Path) -> None:
+    """Move this thread to a network namespace, which a file stands for."""
+    with namespace.open() as file:
+        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), 0):
+            raise OSError(ctypes.get_errno(), "setns")
 
 
 def run(*command: str, stdin: str = "") -> str:

@@ -71,8 +71,8 @@ def get(
         client.close()
 
 
-def get_json(port: int, path: str = "/") -> tuple[int, Any]:
-    status, _, body = get(port, path)
+def get_json(port: int, path: str = "/", *, address: str = LOOPBACK) -> tuple[int, Any]:
+    status, _, body = get(port, path, address=address)
     return status, json.loads(body)
 
 
