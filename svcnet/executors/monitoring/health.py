@@ -49,7 +49,7 @@ class Health:
             self._waiting_since = self._monotonic()
 
     def synced(self) -> None:
-        """All changes that were queued are in the rules.
+        """All changes that were queued are in the rules, of each IP family.
 
         One that came while the rules were written is queued again, after this.
         """
