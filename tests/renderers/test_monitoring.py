@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
-from svcnet.graph import RuleGraph
+from svcnet.graph import RuleGraph, diff
 from svcnet.models import (
     ClusterState,
     Endpoint,
@@ -21,10 +23,13 @@ from svcnet.models import (
     Service,
     ServicePort,
 )
+from svcnet.models.service import TrafficPolicy
 from svcnet.renderers.monitoring import (
-    Counts,
     HealthCheck,
-    count,
+    Summary,
+    advance,
+    dropping,
+    full,
     health_check_addresses,
     health_checks,
 )
@@ -33,6 +38,16 @@ from tests.test_conformance import EXPECTED_IPVS, SECOND_IPVS, case_id, compile_
 
 LOCAL = make_service(
     type="LoadBalancer", external_traffic_policy="Local", health_check_node_port=32000
+)
+# Namespace, name, whether its policies are Local, ports, health-check port, nodes of endpoints.
+Drawn = tuple[str, str, bool, int, int, list[str]]
+SERVICES: st.SearchStrategy[Drawn] = st.tuples(
+    st.sampled_from("ab"),
+    st.sampled_from("cd"),
+    st.booleans(),
+    st.integers(1, 2),
+    st.sampled_from([32000, 32001]),
+    st.lists(st.sampled_from(["node-a", "node-b"]), max_size=2),
 )
 CONFIG = KubeProxyConfiguration(hostname_override="node-a")
 
@@ -48,7 +63,7 @@ def graph_of(
 
 
 def checks_of(*objects: Service | EndpointSlice) -> tuple[HealthCheck, ...]:
-    return health_checks([graph_of(*objects)])
+    return health_checks([full(graph_of(*objects))])
 
 
 @pytest.mark.parametrize("expected", EXPECTED_IPVS, ids=case_id)
@@ -72,7 +87,7 @@ def as_reference(graphs: list[RuleGraph]) -> list[dict[str, object]]:
             "port": check.port,
             "localEndpoints": check.local_endpoints,
         }
-        for check in health_checks(graphs)
+        for check in health_checks(map(full, graphs))
     ]
 
 
@@ -117,9 +132,13 @@ def test_the_family_with_more_endpoints_counts() -> None:
         make_slice("web", "10.244.1.1@node-a", "10.244.1.2@node-a"),
         make_slice("web", "fd00:10:244:1::1@node-a", name="web-6"),
     )
-    graphs = [graph_of(*objects), graph_of(*objects, family="IPv6")]
-    assert health_checks(graphs) == (HealthCheck("shop", "web", 32000, 2),)
-    assert count(graphs) == Counts(services=1, service_ports=2, endpoints=3)
+    told = [full(graph_of(*objects)), full(graph_of(*objects, family="IPv6"))]
+    assert health_checks(told) == (HealthCheck("shop", "web", 32000, 2),)
+    assert [sizes(summary) for summary in told] == [(1, 1, 2), (1, 1, 1)]
+
+
+def sizes(summary: Summary) -> tuple[int, int, int]:
+    return len(summary.services), summary.service_ports, summary.endpoints
 
 
 def test_checks_are_in_the_order_of_names() -> None:
@@ -148,7 +167,42 @@ def test_services_that_drop_their_traffic_are_counted() -> None:
         make_slice("inner", *elsewhere),
         make_slice("fine", "10.244.1.1@node-a"),
     )
-    assert count([graph]) == Counts(4, 4, 3, no_local_internal=1, no_local_external=1)
+    summary = full(graph)
+    assert sizes(summary) == (4, 4, 3)
+    assert set(summary.internal) == {("shop", "inner")}
+    assert set(summary.external) == {("shop", "web")}
+    assert dropping([summary, summary], "internal") == dropping([summary], "external") == 1
+
+
+@given(st.lists(st.lists(SERVICES, max_size=4, unique_by=lambda one: one[:2]), max_size=5))
+def test_a_summary_follows_changes(states: list[list[Drawn]]) -> None:
+    """Whatever changes, what follows is what one makes anew; and nothing is left at the end."""
+    graph = graph_of()
+    summary = full(graph)
+    for state in [*states, []]:
+        after = graph_of(*(made for drawn in state for made in objects_of(drawn)))
+        summary = advance(summary, diff(graph, after))
+        assert summary == full(after)
+        graph = after
+    assert summary == full(graph_of())
+
+
+def objects_of(drawn: Drawn) -> tuple[Service, EndpointSlice]:
+    namespace, name, local, ports, port, places = drawn
+    policy: TrafficPolicy = "Local" if local else "Cluster"
+    service = make_service(
+        name,
+        namespace=namespace,
+        type="LoadBalancer",
+        ports=tuple(ServicePort(80 + n, f"p{n}", target_port=8080 + n) for n in range(ports)),
+        external_ips=("203.0.113.40",),
+        internal_traffic_policy=policy,
+        external_traffic_policy=policy,
+        health_check_node_port=port,
+    )
+    ends = [f"10.244.1.{n}@{place}" for n, place in enumerate(places)]
+    served = tuple(EndpointPort(8080 + n, f"p{n}") for n in range(ports))
+    return service, make_slice(name, *ends, namespace=namespace, ports=served)
 
 
 @pytest.mark.parametrize(
@@ -164,5 +218,5 @@ def test_addresses_are_those_of_node_ports(
 ) -> None:
     """nodePortAddresses of one family leave the other family as it is: all addresses."""
     config = evolve(CONFIG, node_port_addresses=cidrs)
-    graphs = [graph_of(LOCAL, family=family, config=config) for family in ("IPv4", "IPv6")]
-    assert health_check_addresses(graphs) == addresses
+    told = [full(graph_of(LOCAL, family=family, config=config)) for family in ("IPv4", "IPv6")]
+    assert health_check_addresses(told) == addresses

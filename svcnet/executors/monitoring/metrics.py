@@ -7,7 +7,7 @@ v1.30. Those of ``svcnet_`` have no equal there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from http import HTTPStatus
 
 from prometheus_client import (
@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from svcnet.executors.monitoring.http import Answer, Responder, plain
-from svcnet.renderers.monitoring import Counts
+from svcnet.renderers.monitoring import Summary, dropping
 
 METRICS_BIND_ADDRESS = ("127.0.0.1", 10249)
 """Where ``/metrics`` is unless told otherwise; the name is that of kube-proxy's configuration."""
@@ -113,9 +113,11 @@ class Metrics:
         self._drift = counter(
             "svcnet_drift", "What was found on the machine other than svcnet left it", "kind"
         )
-        self._services = gauge("svcnet_services", "Services that have rules here")
-        self._service_ports = gauge("svcnet_service_ports", "Their ports, in each IP family")
-        self._endpoints = gauge("svcnet_endpoints", "The endpoints of these ports, ready or not")
+        self._services = gauge("svcnet_services", "Services that have rules here", "ip_family")
+        self._service_ports = gauge("svcnet_service_ports", "Their ports", "ip_family")
+        self._endpoints = gauge(
+            "svcnet_endpoints", "The endpoints of these ports, ready or not", "ip_family"
+        )
         self._healthz = counter("kubeproxy_proxy_healthz", "Answers of /healthz", "code")
         self._livez = counter("kubeproxy_proxy_livez", "Answers of /livez", "code")
 
@@ -164,13 +166,15 @@ class Metrics:
         """So much was found on the machine other than svcnet had left it."""
         self._drift.labels(kind).inc(number)
 
-    def counts(self, counts: Counts) -> None:
-        """What the rules now serve."""
-        self._services.set(counts.services)
-        self._service_ports.set(counts.service_ports)
-        self._endpoints.set(counts.endpoints)
-        self._no_local.labels("internal").set(counts.no_local_internal)
-        self._no_local.labels("external").set(counts.no_local_external)
+    def serves(self, summaries: Collection[Summary]) -> None:
+        """What the rules now serve, by the summary of each IP family."""
+        for summary in summaries:
+            family = summary.settings.family
+            self._services.labels(family).set(len(summary.services))
+            self._service_ports.labels(family).set(summary.service_ports)
+            self._endpoints.labels(family).set(summary.endpoints)
+        self._no_local.labels("internal").set(dropping(summaries, "internal"))
+        self._no_local.labels("external").set(dropping(summaries, "external"))
 
     def rules(self, total: Mapping[str, int], written: Mapping[str, int]) -> None:
         """How many iptables rules there are, and the last sync wrote, by table."""

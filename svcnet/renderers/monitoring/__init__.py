@@ -1,21 +1,24 @@
 """What a node tells others about its Services: the answers to health checks, and counts.
 
-Everything here is pure, and the same in each mode.
+Everything here is pure, and the same in each mode. :func:`full` summarizes a rule graph and
+:func:`advance` follows its changes, at their cost; the rest reads summaries.
 """
 
-from svcnet.renderers.monitoring.counts import Counts, count
 from svcnet.renderers.monitoring.health_checks import (
     EVERY_ADDRESS,
     HealthCheck,
     health_check_addresses,
     health_checks,
 )
+from svcnet.renderers.monitoring.summary import Summary, advance, dropping, full
 
 __all__ = [
     "EVERY_ADDRESS",
-    "Counts",
     "HealthCheck",
-    "count",
+    "Summary",
+    "advance",
+    "dropping",
+    "full",
     "health_check_addresses",
     "health_checks",
 ]

@@ -7,10 +7,19 @@ import threading
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from prometheus_client.parser import text_string_to_metric_families
 
+from svcnet.compiler import compile_state, node_view
 from svcnet.executors.monitoring import IPTABLES_RESTORE, Metrics
-from svcnet.renderers.monitoring import Counts
+from svcnet.models import ClusterState, Host, KubeProxyConfiguration
+from svcnet.renderers.monitoring import full
+from svcnet.testing import make_node, make_service, make_slice
+
+SERVICE = make_service(internal_traffic_policy="Local")
+STATE = ClusterState.of([make_node(), SERVICE, make_slice("web", "10.244.2.1", "10.244.2.2")])
+CONFIG = KubeProxyConfiguration(hostname_override="node-a")
+SUMMARY = full(compile_state(STATE, node_view(STATE, CONFIG, Host(), family="IPv4")))
 
 NOW = 1_795_521_600.0
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "health-and-metrics.md"
@@ -51,7 +60,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.programmed(NOW - 1)
     metrics.failed(IPTABLES_RESTORE, full=False)
     metrics.drift("chain")
-    metrics.counts(Counts(1, 2, 3, 4, 5))
+    metrics.serves([SUMMARY])
     metrics.rules({"nat": 10}, {"nat": 1})
     metrics.healthz(200)
     metrics.livez(200)
@@ -156,17 +165,17 @@ def test_changes_wait_until_a_sync_takes_them(metrics: Metrics) -> None:
 
 def test_what_is_there(metrics: Metrics) -> None:
     """Counts and rules are gauges: the last ones stand."""
-    metrics.counts(Counts(9, 9, 9, 9, 9))
-    metrics.counts(Counts(1, 2, 3, 4, 5))
+    metrics.serves([evolve(SUMMARY, service_ports=9, endpoints=9)])
+    metrics.serves([SUMMARY])
     metrics.rules({"nat": 70, "filter": 20}, {"nat": 7, "filter": 2})
     metrics.drift("chain", 3)
     found = values(metrics)
     name = "kubeproxy_sync_proxy_rules"
-    assert found["svcnet_services"] == 1
-    assert found["svcnet_service_ports"] == 2
-    assert found["svcnet_endpoints"] == 3
-    assert found[f'{name}_no_local_endpoints_total{{traffic_policy="internal"}}'] == 4
-    assert found[f'{name}_no_local_endpoints_total{{traffic_policy="external"}}'] == 5
+    assert found['svcnet_services{ip_family="IPv4"}'] == 1
+    assert found['svcnet_service_ports{ip_family="IPv4"}'] == 1
+    assert found['svcnet_endpoints{ip_family="IPv4"}'] == 2
+    assert found[f'{name}_no_local_endpoints_total{{traffic_policy="internal"}}'] == 1
+    assert found[f'{name}_no_local_endpoints_total{{traffic_policy="external"}}'] == 0
     assert found[f'{name}_iptables_total{{table="nat"}}'] == 70
     assert found[f'{name}_iptables_last{{table="filter"}}'] == 2
     assert found['svcnet_drift_total{kind="chain"}'] == 3

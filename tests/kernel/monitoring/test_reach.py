@@ -12,7 +12,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.executors.monitoring import Health, ServiceHealth
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, IPFamily, KubeProxyConfiguration
-from svcnet.renderers.monitoring import health_check_addresses, health_checks
+from svcnet.renderers.monitoring import full, health_check_addresses, health_checks
 from svcnet.testing import make_node, make_service, make_slice
 from tests.executors.monitoring.serving import Running, get_json, running
 from tests.kernel.netns import CLUSTER_IP, HOST, NODE, NODE_UPLINK, POD1, POD3, Cluster
@@ -67,13 +67,14 @@ def test_through_a_firewall(
     """A host that refuses its node ports lets health checks in, by the rule of its Service."""
     rules = IPTablesRules(cluster, family, variant)
     served = ServiceHealth(Health())
-    graphs = [graph_of(family)]
+    graph = graph_of(family)
+    told = [full(graph)]
     try:
         rules.restore(CLOSED, "--noflush")
-        loop.call(lambda: served.follow(health_checks(graphs), health_check_addresses(graphs)))
+        loop.call(lambda: served.follow(health_checks(told), health_check_addresses(told)))
         assert ask(cluster, NODE.of(family)) == "ConnectionRefusedError"
         rules.flush()
-        rules.put(graphs[0])
+        rules.put(graph)
         rules.restore(CLOSED, "--noflush")
         status, document = ask(cluster, NODE.of(family))
         assert (status, document["localEndpoints"]) == (200, 1)
@@ -85,10 +86,10 @@ def test_through_a_firewall(
 def test_node_port_addresses(cluster: Cluster, loop: Running) -> None:
     """With nodePortAddresses only those of the node's addresses answer, in each family."""
     config = evolve(CONFIG, node_port_addresses=(f"{NODE.v4}/32", f"{NODE.v6}/128"))
-    graphs = [graph_of(family, config) for family in FAMILIES]
+    told = [full(graph_of(family, config)) for family in FAMILIES]
     served = ServiceHealth(Health())
     try:
-        loop.call(lambda: served.follow(health_checks(graphs), health_check_addresses(graphs)))
+        loop.call(lambda: served.follow(health_checks(told), health_check_addresses(told)))
         for family in FAMILIES:
             assert ask(cluster, NODE.of(family))[0] == 200
             assert ask(cluster, NODE_UPLINK.of(family)) == "ConnectionRefusedError"
