@@ -10,11 +10,20 @@ from svcnet.renderers.monitoring.health_checks import (
     health_check_addresses,
     health_checks,
 )
-from svcnet.renderers.monitoring.summary import Summary, advance, dropping, full
+from svcnet.renderers.monitoring.summary import (
+    CheckPort,
+    ServiceName,
+    Summary,
+    advance,
+    dropping,
+    full,
+)
 
 __all__ = [
     "EVERY_ADDRESS",
+    "CheckPort",
     "HealthCheck",
+    "ServiceName",
     "Summary",
     "advance",
     "dropping",
