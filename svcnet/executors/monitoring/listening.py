@@ -41,7 +41,8 @@ ACCEPTED_AT_ONCE = 32
 PAUSE_SECONDS = 0.5
 """How long no client is taken once descriptors have run out."""
 
-BACKLOG = 128
+BACKLOG = 4096
+"""How many clients may wait to be taken. With fewer a crowd costs honest ones a second each."""
 
 
 class Clients:
