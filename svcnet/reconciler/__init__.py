@@ -6,8 +6,10 @@ and finds and repairs what somebody else did there; the :class:`Loop` says when.
 """
 
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
+from svcnet.reconciler.iptables import IptablesTarget
+from svcnet.reconciler.ipvs import IPVSTarget
 from svcnet.reconciler.loop import Loop, Pace
-from svcnet.reconciler.targets import Done, IptablesTarget, IPVSTarget, Target
+from svcnet.reconciler.target import Done, Target
 
 __all__ = [
     "Done",

@@ -12,7 +12,7 @@ from attrs import define, frozen
 
 from svcnet.errors import ApplyError
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
-from svcnet.reconciler.targets import Done, Target, put
+from svcnet.reconciler.target import Done, Target, put
 
 SHORTEST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 60.0
@@ -110,7 +110,7 @@ class Loop:
         for kept in self._kept:
             assert kept.wanted is not None
             was_refused = kept.refusals
-            done = self._try(kept, partial(kept.target.whole, kept.wanted.graph))
+            done = self._try(kept, partial(kept.target.look, kept.wanted.graph))
             if done is not None and done.kind != "none" and not was_refused:
                 family = kept.target.family
                 self._tell(f"{family}: somebody else changed the rules; they were put right", True)

@@ -1,0 +1,72 @@
+"""One IP family of a machine, in one mode: what puts graphs there and keeps them true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from attrs import field, frozen
+
+from svcnet.errors import ApplyError
+from svcnet.graph import FragmentName, GraphDiff, RuleGraph, diff
+
+STEP_SERVICE_PORTS = 100
+"""A change of more service ports is put right as a whole, which orders large writes well."""
+
+
+@frozen
+class Done:
+    """What became of one try.
+
+    ``kind`` is how it was done and ``text`` says it in a few words; ``warnings`` are what an
+    operator must see. ``stages`` are the durations of its parts in seconds. ``differed`` is
+    what a look found other than it had been left, by kind of thing.
+    """
+
+    kind: Literal["none", "delta", "full"]
+    text: str
+    warnings: tuple[str, ...] = ()
+    stages: Mapping[str, float] = field(factory=dict)
+    differed: Mapping[str, int] = field(factory=dict)
+
+
+class Target(Protocol):
+    """What the loop keeps true. Every method raises ApplyError when the machine refuses.
+
+    They are called from threads, never two at once.
+    """
+
+    family: str
+
+    def whole(self, graph: RuleGraph) -> Done:
+        """Bring the machine to `graph`, whatever is there."""
+
+    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
+        """Take the machine to `graph` from the graph that it was given before.
+
+        `names` are the fragments that may differ, None for all.
+        """
+
+    def look(self, graph: RuleGraph) -> Done:
+        """Find what somebody else did to the rules of `graph`, cheaply, and put it right."""
+
+
+def small_change(
+    before: RuleGraph | None, after: RuleGraph, names: frozenset[FragmentName] | None
+) -> GraphDiff | None:
+    """Return the difference, or None if it is not known or too large for one step."""
+    if before is None:
+        return None
+    change = diff(before, after, names)
+    count = len(change.added) + len(change.removed) + len(change.changed)
+    return None if change.settings_changed or count > STEP_SERVICE_PORTS else change
+
+
+def put(target: Target, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
+    """Take a target to a graph by a step, and if the machine refuses that, as a whole."""
+    try:
+        return target.step(graph, names)
+    except ApplyError as error:
+        done = target.whole(graph)
+        told = f"{target.family}: a step was refused, all was looked through instead: {error}"
+        return Done(done.kind, done.text, (told, *done.warnings))
