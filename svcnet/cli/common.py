@@ -139,11 +139,78 @@ def machine_options(function: Function) -> Function:
     return family(variant(function))
 
 
+def server_options(function: Function) -> Function:
+    """Add the options that say to take objects from an API server, and from which."""
+    for decorate in (
+        click.option("--context", default="", metavar="NAME", help="The context of a kubeconfig."),
+        click.option(
+            "--kubeconfig",
+            type=click.Path(path_type=Path),
+            help="A kubeconfig file. By default KUBECONFIG, a Pod's service account, or "
+            "~/.kube/config.",
+        ),
+        click.option(
+            "--kubernetes",
+            is_flag=True,
+            help="Take objects from a Kubernetes API server and not from PATH.",
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+def refuse_two_inputs(
+    paths: tuple[str, ...], kubernetes: bool, kubeconfig: Path | None, context: str
+) -> None:
+    """Raise UsageError when it is not clear where objects are to come from."""
+    if kubernetes and paths:
+        raise UsageError("objects come from PATH or with --kubernetes from a server, not from both")
+    if not kubernetes and (kubeconfig or context):
+        raise UsageError("--kubeconfig and --context are for --kubernetes")
+
+
+def bind_address(text: str, default: int) -> tuple[str, int]:
+    """Return an address with a port as a pair; without a port it is `default`."""
+    from svcnet.sources.addresses import address_and_port
+
+    try:
+        return address_and_port(text, default)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; not {text!r}") from None
+
+
 def probe_host() -> Host:
     """Return the facts of this machine."""
     from svcnet.executors.probe import probe
 
     return probe()
+
+
+@frozen
+class Settings:
+    """What besides the objects of a cluster is asked for: how to make rules, and for whom."""
+
+    config: KubeProxyConfiguration
+    host: Host
+    node: str
+    mode: str
+
+    def inputs(self, state: ClusterState) -> Inputs:
+        """Return what a verb works on, given the objects."""
+        return Inputs(state, self.config, self.host, self.node, self.mode)
+
+
+def read_settings(
+    mode: str | None,
+    config: Path | None,
+    node: str,
+    host: Path | None,
+    default_host: Callable[[], Host] | None = None,
+) -> Settings:
+    """Read what the input options name besides manifests; raise all errors at once."""
+    found: list[Diagnostic] = []
+    settings = _settings(found, config, host, default_host)
+    return _checked(found, settings, node, mode)
 
 
 def read_inputs(
@@ -161,22 +228,45 @@ def read_inputs(
     Without a path, manifests come from standard input. All errors of all files are
     raised at once. `default_host` gives the host facts when no file does.
     """
+    found: list[Diagnostic] = []
+    loaded = _collect(found, lambda: load_manifests(paths, strict, from_pods))
+    settings = _checked(found, _settings(found, config, host, default_host), node, mode)
+    assert loaded is not None
+    return settings.inputs(loaded.state)
+
+
+def _settings(
+    found: list[Diagnostic],
+    config: Path | None,
+    host: Path | None,
+    default_host: Callable[[], Host] | None,
+) -> tuple[KubeProxyConfiguration | None, Host | None]:
+    """Read configuration and host facts, and add what is wrong with them to `found`."""
     from svcnet.models import Host, KubeProxyConfiguration
     from svcnet.sources import load_config, load_host
 
-    found: list[Diagnostic] = []
-    loaded = _collect(found, lambda: load_manifests(paths, strict, from_pods))
     settings = _collect(found, lambda: load_config(config)) if config else KubeProxyConfiguration()
     facts = _collect(found, lambda: load_host(host)) if host else (default_host or Host)()
-    if found or loaded is None or settings is None or facts is None:
+    return settings, facts
+
+
+def _checked(
+    found: list[Diagnostic],
+    settings: tuple[KubeProxyConfiguration | None, Host | None],
+    node: str,
+    mode: str | None,
+) -> Settings:
+    """Return the settings, or raise what was found wrong with the input."""
+    config, facts = settings
+    if found or config is None or facts is None:
         raise InputError(found)
-    mode = mode or settings.mode or "iptables"
+    mode = mode or config.mode or "iptables"
     if mode not in MODES:
         raise UsageError(
             f"the configuration asks for mode {mode}, which svcnet does not have; "
             "say --mode iptables to see those rules instead"
         )
-    return Inputs(loaded.state, settings, facts, node, mode)
+    return Settings(config, facts, node, mode)
 
 
 def load_manifests(

@@ -6,25 +6,52 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-import click
+from attrs import frozen
 
 from svcnet.errors import SvcnetError
 
+if TYPE_CHECKING:
+    from svcnet.cli.common import Inputs
+    from svcnet.reconciler import Change
+
 Value = TypeVar("Value")
+
+
+@frozen
+class Update:
+    """Input of a verb that makes rules.
+
+    ``change`` is what differs in it from the input before, None if nobody knows. ``happened``
+    are times of changes of endpoints that are in it, in seconds since 1970.
+    """
+
+    inputs: Inputs
+    change: Change | None = None
+    happened: tuple[float, ...] = ()
+
+
+class Say(Protocol):
+    """Takes a line for an operator."""
+
+    def __call__(self, text: str, *, warning: bool = False) -> None: ...
 
 
 class Following(Generic[Value]):
     """Reads `paths` by `read`, now and whenever they change, until a signal says to end.
 
-    `keeps` says what goes on as it was when the input is wrong.
+    `say` is told that, and what is wrong with the input; `keeps` says what goes on as it was
+    then.
     """
 
-    def __init__(self, paths: tuple[str, ...], read: Callable[[], Value], keeps: str) -> None:
+    def __init__(
+        self, paths: tuple[str, ...], read: Callable[[], Value], keeps: str, say: Say
+    ) -> None:
         self._paths = paths
         self._read = read
         self._keeps = keeps
+        self._say = say
         self._once = not paths or "-" in paths
         self._stop = asyncio.Event()
         self._again = asyncio.Event()
@@ -43,19 +70,7 @@ class Following(Generic[Value]):
 
     async def until_told(self, use: Callable[[Value], None], *others: Awaitable[None]) -> None:
         """Give `use` what is read, until SIGTERM or SIGINT, or until one of `others` ends."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._again.set)
-        ending = asyncio.ensure_future(self._stop.wait())
-        working = [asyncio.ensure_future(each) for each in (self._follow(use), *others)]
-        await asyncio.wait((ending, *working), return_when=asyncio.FIRST_COMPLETED)
-        ended = [task for task in working if task.done()]
-        for task in working:
-            task.cancel()
-        await asyncio.wait(working)
-        for task in ended:
-            task.result()
+        await until_signal(self._again.set, self._follow(use), *others)
 
     async def _watch(self) -> None:
         from svcnet.sources.watch import changes
@@ -66,17 +81,38 @@ class Following(Generic[Value]):
             async for _ in changes(self._paths, self._stop):
                 self._again.set()
         except OSError as error:
-            click.echo(f"changes are not seen, only SIGHUP is: {error}", err=True)
+            self._say(f"changes are not seen, only SIGHUP is: {error}", warning=True)
 
     async def _follow(self, use: Callable[[Value], None]) -> None:
         while await self._again.wait():
             self._again.clear()
             if self._once:
-                click.echo("standard input cannot be read again: nothing is changed", err=True)
+                self._say("standard input cannot be read again: nothing is changed", warning=True)
                 continue
             try:
                 use(await asyncio.to_thread(self._read))
             except SvcnetError as error:
-                click.echo(f"{error}\n{self._keeps}", err=True)
+                self._say(f"{error}\n{self._keeps}", warning=True)
             else:
-                click.echo("the input was read again", err=True)
+                self._say("the input was read again")
+
+
+async def until_signal(again: Callable[[], None], *working: Awaitable[None]) -> None:
+    """Let `working` go on until SIGTERM or SIGINT, or until one of them ends; then end them all.
+
+    SIGHUP calls `again`. Raises what one of them raised.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, again)
+    ending = asyncio.ensure_future(stop.wait())
+    tasks = [asyncio.ensure_future(each) for each in working]
+    await asyncio.wait((ending, *tasks), return_when=asyncio.FIRST_COMPLETED)
+    ended = [task for task in tasks if task.done()]
+    for task in (ending, *tasks):
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in ended:
+        task.result()

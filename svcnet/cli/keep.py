@@ -3,88 +3,192 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import click
 from attrs import frozen
 
-from svcnet.cli.common import Inputs, probe_host, read_inputs
-from svcnet.cli.following import Following
-from svcnet.errors import UsageError
+from svcnet.cli.cluster import Cluster, api_server
+from svcnet.cli.common import Inputs, bind_address, probe_host, read_inputs, read_settings
+from svcnet.cli.following import Following, Update
+from svcnet.cli.log import logger, tell
+from svcnet.cli.monitoring import Monitoring
+from svcnet.errors import SvcnetError, UsageError
 
 if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from svcnet.compiler import NodeView
     from svcnet.executors.iptables import Variant
     from svcnet.models import IPFamily
-    from svcnet.reconciler import Pace, Snapshot, Target
+    from svcnet.reconciler import Event, Kept, Pace, Snapshot
+
+Feed: TypeAlias = Following[Update] | Cluster
+BindAddress: TypeAlias = tuple[str, int] | None
 
 
 @frozen
 class Keeping:
-    """What is to be kept true, and how."""
+    """What is to be kept true, and how.
+
+    ``server`` says that objects come from an API server and not from the paths of ``options``.
+    ``healthz`` and ``metrics`` are bind addresses as text: None leaves them to the configuration,
+    and with the empty string nothing is served.
+    """
 
     options: dict[str, Any]
     family: str | None
     variant: Variant | None
     cleanup_on_exit: bool
+    server: bool
+    kubeconfig: Path | None
+    context: str
+    healthz: str | None
+    metrics: str | None
 
 
 def keep(keeping: Keeping) -> None:
     """Keep the machine true to the input until a signal says to end."""
-    read = partial(read_inputs, default_host=probe_host, **keeping.options)
-    following = Following(keeping.options["paths"], read, "the rules stay as they were")
-    families = asyncio.run(_run(keeping, following))
-    if keeping.cleanup_on_exit:
-        _clean_up(keeping, families)
-    else:
-        click.echo("ended; the rules stay", err=True)
+    asyncio.run(_Keeper(keeping, logger(sys.stderr)).run())
 
 
-def _clean_up(keeping: Keeping, families: list[IPFamily]) -> None:
-    from svcnet.executors import iptables, ipvs
+class _Keeper:
+    """A run of the loop, and what goes with it."""
 
-    for family in families:
-        for line in (*ipvs.cleanup(family), *iptables.cleanup(family, keeping.variant)):
-            click.echo(line, err=True)
+    def __init__(self, keeping: Keeping, log: FilteringBoundLogger) -> None:
+        self._keeping = keeping
+        self._log = log
 
-
-async def _run(keeping: Keeping, following: Following[Inputs]) -> list[IPFamily]:
-    from svcnet.executors.lock import lock
-    from svcnet.reconciler import Follower, Loop
-
-    async with following.first() as inputs:
-        families = [view.family for view in inputs.views(keeping.family)]
+    async def run(self) -> None:
+        keeping = self._keeping
+        feed = self._feed()
         with ExitStack() as stack:
-            for family in families:
-                stack.callback(lock(family).close)
-            loop = Loop(
-                [(Follower(family), _target(keeping, inputs.mode, family)) for family in families],
-                _pace(inputs),
-                lambda text, warning: click.echo(f"warning: {text}" if warning else text, err=True),
-            )
-            loop.follow(_snapshot(inputs, families))
+            self._monitoring = Monitoring(self._log, stack)
+            self._monitoring.serve(*_bind_addresses(keeping))
+            async with feed.first() as first:
+                await self._keep(feed, first.inputs, stack)
+        self._log.info("ended" if keeping.cleanup_on_exit else "ended; the rules stay")
 
-            def use(again: Inputs) -> None:
-                if again.mode != inputs.mode:
-                    raise UsageError(f"mode {again.mode} takes a new start of svcnet run")
-                loop.follow(_snapshot(again, families))
+    def _feed(self) -> Feed:
+        options = self._keeping.options
+        if not self._keeping.server:
+            read = partial(read_inputs, default_host=probe_host, **options)
+            keeps = "the rules stay as they were"
+            return Following(options["paths"], lambda: Update(read()), keeps, self._say)
+        names = ("mode", "config", "node", "host")
+        asked = {name: options[name] for name in names}
+        settings = partial(read_settings, default_host=probe_host, **asked)
+        server = api_server(self._keeping.kubeconfig, self._keeping.context)
+        return Cluster(server, settings, self._say)
 
-            await following.until_told(use, loop.run())
-    return families
+    async def _keep(self, feed: Feed, inputs: Inputs, stack: ExitStack) -> None:
+        from svcnet.executors.lock import lock
+        from svcnet.reconciler import Change, Loop
+
+        families = [view.family for view in inputs.views(self._keeping.family)]
+        for family in families:
+            stack.callback(lock(family).close)
+        loop = Loop(
+            [self._kept(inputs.mode, family) for family in families], _pace(inputs), self._tell
+        )
+        followed = inputs
+        self._monitoring.listed(inputs, loop.pace.sync_period)
+        snapshots = _Snapshots(families)
+        loop.follow(snapshots.of(inputs))
+
+        def use(update: Update) -> None:
+            nonlocal followed
+            again = update.inputs
+            if again.mode != inputs.mode:
+                raise UsageError(f"mode {again.mode} takes a new start of svcnet run")
+            snapshot = snapshots.of(again)
+            change = update.change or Change.between(followed.state, again.state)
+            followed = again
+            loop.pace = _pace(again)
+            self._monitoring.listed(again, loop.pace.sync_period)
+            loop.follow(snapshot, change, update.happened)
+
+        await feed.until_told(use, loop.run())
+        if self._keeping.cleanup_on_exit:
+            await asyncio.to_thread(self._clean_up, families)
+
+    def _kept(self, mode: str, family: IPFamily) -> Kept:
+        from svcnet.reconciler import Follower, IptablesTarget, IPVSTarget, Kept, StaleFlows
+
+        make = IPVSTarget if mode == "ipvs" else IptablesTarget
+        return Kept(Follower(family), make(family, self._keeping.variant), StaleFlows())
+
+    def _clean_up(self, families: list[IPFamily]) -> None:
+        from svcnet.executors import iptables, ipvs
+
+        for family in families:
+            for line in (*ipvs.cleanup(family), *iptables.cleanup(family, self._keeping.variant)):
+                self._log.info(line)
+
+    def _tell(self, event: Event) -> None:
+        tell(self._log, event)
+        self._monitoring.take(event)
+
+    def _say(self, text: str, *, warning: bool = False) -> None:
+        (self._log.warning if warning else self._log.info)(text)
 
 
-def _target(keeping: Keeping, mode: str, family: IPFamily) -> Target:
-    from svcnet.reconciler import IptablesTarget, IPVSTarget
+class _Snapshots:
+    """Makes snapshots; views of the node are made anew only when something of them may differ."""
 
-    make = IPVSTarget if mode == "ipvs" else IptablesTarget
-    return make(family, keeping.variant)
+    def __init__(self, families: list[IPFamily]) -> None:
+        self._families = families
+        self._made: tuple[Inputs, Mapping[str, NodeView]] | None = None
+
+    def of(self, inputs: Inputs) -> Snapshot:
+        from svcnet.reconciler import Snapshot
+
+        return Snapshot(inputs.state, self._views(inputs))
+
+    def _views(self, inputs: Inputs) -> Mapping[str, NodeView]:
+        if self._made is not None and _seen_alike(self._made[0], inputs):
+            return self._made[1]
+        views: dict[str, NodeView] = {
+            family: inputs.view(family.lower()) for family in self._families
+        }
+        self._made = inputs, views
+        return views
 
 
-def _snapshot(inputs: Inputs, families: list[IPFamily]) -> Snapshot:
-    from svcnet.reconciler import Snapshot
+def _seen_alike(one: Inputs, other: Inputs) -> bool:
+    """Whether the node's views of two inputs must be the same."""
+    nodes = one.state.nodes is other.state.nodes
+    return nodes and one.config is other.config and one.host is other.host
 
-    return Snapshot(inputs.state, {family: inputs.view(family.lower()) for family in families})
+
+def _bind_addresses(keeping: Keeping) -> tuple[BindAddress, BindAddress]:
+    """Return where health and metrics are served; None stands for nowhere.
+
+    With a configuration that is wrong that is nowhere, too: to read the input will tell.
+    """
+    from svcnet.executors.monitoring import HEALTHZ_BIND_ADDRESS, METRICS_BIND_ADDRESS
+    from svcnet.models import KubeProxyConfiguration
+    from svcnet.sources import load_config
+
+    path = keeping.options["config"]
+    try:
+        config = load_config(path) if path else KubeProxyConfiguration()
+    except SvcnetError:
+        return None, None
+    return (
+        _bind(keeping.healthz, config.healthz_bind_address, HEALTHZ_BIND_ADDRESS),
+        _bind(keeping.metrics, config.metrics_bind_address, METRICS_BIND_ADDRESS),
+    )
+
+
+def _bind(asked: str | None, configured: BindAddress, usual: tuple[str, int]) -> BindAddress:
+    if asked is None:
+        return configured or usual
+    return bind_address(asked, usual[1]) if asked else None
 
 
 def _pace(inputs: Inputs) -> Pace:

@@ -19,6 +19,8 @@ from svcnet.cli.common import (
     port_options,
     probe_host,
     read_inputs,
+    refuse_two_inputs,
+    server_options,
     tell_unsupported,
 )
 from svcnet.errors import SvcnetError, UsageError
@@ -61,6 +63,19 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long connections may go on once svcnet is told to end.",
 )
+@server_options
+@click.option(
+    "--healthz-bind-address",
+    metavar="ADDRESS:PORT",
+    help="Where /healthz, /livez and /readyz are; empty for nowhere. By default the "
+    "configuration's address, else 127.0.0.1:10256.",
+)
+@click.option(
+    "--metrics-bind-address",
+    metavar="ADDRESS:PORT",
+    help="Where /metrics is; empty for nowhere. By default the configuration's address, else "
+    "127.0.0.1:10249.",
+)
 @click.option(
     "--cleanup-on-exit",
     is_flag=True,
@@ -83,6 +98,11 @@ def command(
     drain: float,
     cleanup_on_exit: bool,
     stats: Path | None,
+    kubernetes: bool,
+    kubeconfig: Path | None,
+    context: str,
+    healthz_bind_address: str | None,
+    metrics_bind_address: str | None,
     **options: Any,
 ) -> None:
     """Keep this machine true to the Services in PATH until a signal says to end.
@@ -100,7 +120,20 @@ def command(
             raise UsageError("the options of a proxy are for --mode userspace")
         from svcnet.cli.keep import Keeping, keep
 
-        keep(Keeping(options, family, variant, cleanup_on_exit))
+        refuse_two_inputs(options["paths"], kubernetes, kubeconfig, context)
+        keep(
+            Keeping(
+                options,
+                family,
+                variant,
+                cleanup_on_exit,
+                kubernetes,
+                kubeconfig,
+                context,
+                healthz_bind_address,
+                metrics_bind_address,
+            )
+        )
         return
     from svcnet.executors.userspace import NodeProxy, raise_file_limit
 

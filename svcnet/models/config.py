@@ -83,6 +83,7 @@ class KubeProxyConfiguration:
     """The configuration of a node's service proxy.
 
     ``port_range`` are the ports that a userspace proxy may listen on, None for its default.
+    Bind addresses are None where the configuration is silent.
     """
 
     mode: Literal["", "iptables", "ipvs", "nftables", "userspace"] = ""
@@ -92,6 +93,8 @@ class KubeProxyConfiguration:
     detect_local: DetectLocalConfiguration = DetectLocalConfiguration()
     node_port_addresses: tuple[str, ...] = ()
     port_range: PortRange | None = None
+    healthz_bind_address: tuple[str, int] | None = None
+    metrics_bind_address: tuple[str, int] | None = None
     iptables: IPTablesConfiguration = IPTablesConfiguration()
     ipvs: IPVSConfiguration = IPVSConfiguration()
     nftables: NFTablesConfiguration = NFTablesConfiguration()

@@ -14,13 +14,16 @@ class Node:
     """A Node: its addresses in order of preference, pod CIDRs and labels.
 
     ``addresses`` are the InternalIPs and then the ExternalIPs of ``status.addresses``,
-    the order in which kube-proxy picks the node IP of a family.
+    the order in which kube-proxy picks the node IP of a family. ``being_deleted`` says that
+    load balancers are to send nothing here any more: the Node has a ``deletionTimestamp``, or
+    the taint ``ToBeDeletedByClusterAutoscaler``.
     """
 
     name: str
     addresses: tuple[str, ...] = ()
     pod_cidrs: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(factory=dict)
+    being_deleted: bool = False
 
     @property
     def zone(self) -> str:

@@ -2,23 +2,39 @@
 
 Level-triggered: what counts is what is wanted now and what the machine has, never which
 events led there. A :class:`Follower` compiles what changed; a target puts it on the machine
-and finds and repairs what somebody else did there; the :class:`Loop` says when.
+and finds and repairs what somebody else did there; the :class:`Loop` says when, and tells
+what happens as :data:`events <svcnet.reconciler.events.Event>`.
 """
 
+from svcnet.reconciler.change import Change
+from svcnet.reconciler.events import Event, Queued, Refused, Settled, Synced, Taken, Warned
+from svcnet.reconciler.flows import StaleFlows
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
 from svcnet.reconciler.iptables import IptablesTarget
 from svcnet.reconciler.ipvs import IPVSTarget
-from svcnet.reconciler.loop import Loop, Pace
+from svcnet.reconciler.loop import Kept, Loop, Pace
+from svcnet.reconciler.monitor import Monitor
 from svcnet.reconciler.target import Done, Target
 
 __all__ = [
+    "Change",
     "Done",
+    "Event",
     "Follower",
     "IPVSTarget",
     "IptablesTarget",
+    "Kept",
     "Loop",
+    "Monitor",
     "Pace",
+    "Queued",
+    "Refused",
+    "Settled",
     "Snapshot",
+    "StaleFlows",
+    "Synced",
+    "Taken",
     "Target",
     "Wanted",
+    "Warned",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from attrs import frozen
 
@@ -35,37 +35,15 @@ class Follower:
         self._seen: Snapshot | None = None
         self._graph: RuleGraph | None = None
 
-    def follow(self, snapshot: Snapshot) -> Wanted:
-        """Return the graph of a snapshot, and what may have changed since the last one."""
+    def follow(self, snapshot: Snapshot, touched: frozenset[NamespacedName]) -> Wanted:
+        """Return the graph of a snapshot, and what may have changed since the last one.
+
+        `touched` are the Services of which anything differs between the two.
+        """
         view, before, graph = snapshot.views[self.family], self._seen, self._graph
         if before is None or graph is None or view != before.views[self.family]:
             wanted = Wanted(compile_state(snapshot.state, view))
         else:
-            touched = _touched(before.state, snapshot.state)
             wanted = Wanted(*recompile(graph, before.state, snapshot.state, view, touched))
         self._seen, self._graph = snapshot, wanted.graph
         return wanted
-
-
-def _touched(before: ClusterState, after: ClusterState) -> frozenset[NamespacedName]:
-    """Return the Services of which anything differs between two states."""
-    return frozenset(
-        (
-            *_differing(before.services, after.services),
-            *_differing(before.slices, after.slices),
-            *_differing(before.endpoints, after.endpoints),
-        )
-    )
-
-
-def _differing(
-    old: Mapping[NamespacedName, object], new: Mapping[NamespacedName, object]
-) -> Iterator[NamespacedName]:
-    """Yield the keys of values that differ; values that are the same object cost little."""
-    if old is new:
-        return
-    for name, value in old.items():
-        other = new.get(name)
-        if other is not value and other != value:
-            yield name
-    yield from (name for name in new if name not in old)

@@ -13,6 +13,8 @@ from svcnet.renderers import iptables as rules
 class IptablesTarget:
     """The iptables rules of one family."""
 
+    mode = "iptables"
+
     def __init__(self, family: str, variant: iptables.Variant | None = None) -> None:
         self.family = family
         self._variant = variant

@@ -14,6 +14,8 @@ from svcnet.renderers.ipvs.messages import DelDest
 class IPVSTarget:
     """The virtual servers, sets, addresses and rules of one family."""
 
+    mode = "ipvs"
+
     def __init__(self, family: str, variant: iptables.Variant | None = None) -> None:
         self.family = family
         self._variant = variant

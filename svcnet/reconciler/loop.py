@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import TypeVar
 
-from attrs import define, frozen
+from attrs import define, evolve, field, frozen
 
 from svcnet.errors import ApplyError
+from svcnet.graph import GraphDiff, RuleGraph, diff
+from svcnet.reconciler.change import Change
+from svcnet.reconciler.events import (
+    Event,
+    Queued,
+    Refused,
+    Settled,
+    Synced,
+    Taken,
+    Trigger,
+    Warned,
+    differing,
+)
+from svcnet.reconciler.flows import StaleFlows
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
-from svcnet.reconciler.target import Done, Target, put
+from svcnet.reconciler.target import Done, Target
 
 SHORTEST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 60.0
 MOST_DOUBLINGS = 10
 """From the shortest time on, that is more than the longest."""
+MOST_TIMES = 1000
+"""Of changes of endpoints that are followed together, so many have their times told."""
 
 Value = TypeVar("Value")
 
@@ -36,58 +53,116 @@ class Pace:
 
 
 @define
-class _Kept:
-    """A family: who compiles it, who puts it on the machine, and what is wanted there."""
+class Kept:
+    """A family: who compiles it, who puts it on the machine, and what is wanted there.
+
+    ``flows`` is None where entries of connection tracking are not the rules' concern. What is
+    not on the machine yet was ``heard`` of at a time of the monotonic clock, and ``happened``
+    when its objects say. ``retries`` is why something is done after a refusal: a look that was
+    refused is still a look.
+    """
 
     follower: Follower
     target: Target
-    wanted: Wanted | None = None
+    flows: StaleFlows | None = None
+    wanted: RuleGraph | None = None
+    heard: float | None = None
+    happened: tuple[float, ...] = ()
     refusals: int = 0
+    retries: Trigger = "retry"
     warned: frozenset[str] = frozenset()
+
+
+@define
+class _Pending:
+    """What is to be followed next, and since when it waits."""
+
+    snapshot: Snapshot
+    change: Change
+    heard: float
+    happened: tuple[float, ...]
+
+
+@define
+class _Sync:
+    """One try of one family: why, and how long its parts took so far."""
+
+    trigger: Trigger
+    begun: float = field(factory=monotonic)
+    stages: dict[str, float] = field(factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = monotonic()
+        try:
+            yield
+        finally:
+            self.stages[name] = monotonic() - begun
 
 
 class Loop:
     """Follows states of a cluster on one machine, each family by itself.
 
-    `tell` is given a line for everything that was done, and whether it is a warning. What
-    takes time runs in a thread; nothing of a machine is touched by two at once.
+    `tell` is given everything that happens, in the thread where it does. What takes time runs
+    in a thread; nothing of a machine is touched by two at once.
     """
 
-    def __init__(
-        self,
-        families: list[tuple[Follower, Target]],
-        pace: Pace,
-        tell: Callable[[str, bool], None],
-    ) -> None:
-        self._kept = [_Kept(follower, target) for follower, target in families]
-        self._pace = pace
+    def __init__(self, families: list[Kept], pace: Pace, tell: Callable[[Event], None]) -> None:
+        self._kept = families
+        self.pace = pace
         self._tell = tell
         self._news = asyncio.Event()
-        self._snapshot: Snapshot | None = None
+        self._pending: _Pending | None = None
         self._done_at = -float("inf")
         self._retry_at: float | None = None
 
-    def follow(self, snapshot: Snapshot) -> None:
-        """Have `snapshot` be what is wanted from now on; those in between may be passed over."""
-        self._snapshot = snapshot
+    def follow(
+        self, snapshot: Snapshot, change: Change | None = None, happened: Iterable[float] = ()
+    ) -> None:
+        """Have `snapshot` be what is wanted from now on; those in between may be passed over.
+
+        `change` is what differs from the snapshot that was given before. `happened` are the
+        times of changes of endpoints that are in it, in seconds since 1970.
+        """
+        change = change or Change()
+        waiting = self._pending
+        times = (*(waiting.happened if waiting else ()), *happened)[:MOST_TIMES]
+        heard = waiting.heard if waiting else monotonic()
+        all_changes = waiting.change | change if waiting else change
+        self._pending = _Pending(snapshot, all_changes, heard, times)
+        self._tell(Queued(change))
         self._news.set()
 
     async def run(self) -> None:
         """Follow until cancelled; what is under way is finished first."""
+        trigger: Trigger = "start"
         await self._news.wait()
         while True:
-            self._news.clear()
-            snapshot = self._snapshot
-            assert snapshot is not None
-            await _in_thread(partial(self._sync, snapshot))
-            self._done_at = monotonic()
+            pending = self._take()
+            await _in_thread(partial(self._sync, pending, trigger))
+            self._ended()
             while not await self._has_news():
                 await _in_thread(self._check)
-                self._done_at = monotonic()
+                self._ended()
+            trigger = "change"
+
+    def _take(self) -> _Pending:
+        self._news.clear()
+        pending, self._pending = self._pending, None
+        assert pending is not None
+        self._tell(Taken())
+        return pending
+
+    def _ended(self) -> None:
+        self._done_at = monotonic()
+        if self._retry_at is None:
+            self._tell(Settled())
+        if self._pending is not None:
+            self._tell(Queued(Change()))
 
     async def _has_news(self) -> bool:
         """Return True when there is something to follow, False when it is time to look."""
-        due = self._done_at + self._pace.sync_period
+        due = self._done_at + self.pace.sync_period
         if self._retry_at is not None:
             due = min(due, self._retry_at)
         try:
@@ -95,56 +170,119 @@ class Loop:
                 await self._news.wait()
         except TimeoutError:
             return False
-        await asyncio.sleep(max(self._done_at + self._pace.min_sync - monotonic(), 0))
+        await asyncio.sleep(max(self._done_at + self.pace.min_sync - monotonic(), 0))
         return True
 
-    def _sync(self, snapshot: Snapshot) -> None:
+    def _sync(self, pending: _Pending, trigger: Trigger) -> None:
         for kept in self._kept:
-            wanted = kept.follower.follow(snapshot)
-            kept.wanted = wanted
-            self._try(kept, partial(put, kept.target, wanted.graph, wanted.names))
+            self._follow(kept, pending, _Sync(trigger))
         self._plan_retry()
+
+    def _follow(self, kept: Kept, pending: _Pending, sync: _Sync) -> None:
+        """Compile what is wanted of one family, and take the machine there."""
+        with sync.stage("compile"):
+            wanted = kept.follower.follow(pending.snapshot, pending.change.touched)
+            before, kept.wanted = kept.wanted, wanted.graph
+            change = None if before is None else diff(before, wanted.graph, wanted.names)
+        if kept.flows is not None:
+            kept.flows.note(change)
+        kept.retries = "retry"
+        kept.heard = pending.heard if kept.heard is None else kept.heard
+        kept.happened = (*kept.happened, *pending.happened)[:MOST_TIMES]
+        done = self._step(kept, wanted, change) or self._whole(kept, wanted.graph, change)
+        if done is not None:
+            self._synced(kept, done, sync, change)
+
+    def _step(self, kept: Kept, wanted: Wanted, change: GraphDiff | None) -> Done | None:
+        """Take the machine from the graph before to the one now; None if it was refused."""
+        try:
+            return kept.target.step(wanted.graph, wanted.names)
+        except ApplyError as error:
+            self._refused(kept, error, change, full=False)
+            return None
+
+    def _whole(
+        self, kept: Kept, graph: RuleGraph, change: GraphDiff | None, *, look: bool = False
+    ) -> Done | None:
+        """Put all right, by a `look` if it is most likely so already; None if it was refused."""
+        try:
+            done = kept.target.look(graph) if look else kept.target.whole(graph)
+        except ApplyError as error:
+            kept.refusals += 1
+            self._refused(kept, error, change, full=True)
+            return None
+        kept.refusals = 0
+        return done
 
     def _check(self) -> None:
         """Look through the machine: repair what differs, and try again what was refused."""
         for kept in self._kept:
             assert kept.wanted is not None
-            was_refused = kept.refusals
-            done = self._try(kept, partial(kept.target.look, kept.wanted.graph))
-            if done is not None and done.kind != "none" and not was_refused:
-                family = kept.target.family
-                self._tell(f"{family}: somebody else changed the rules; they were put right", True)
+            refused = kept.refusals > 0
+            trigger = kept.retries if refused else "check"
+            kept.retries = trigger
+            sync = _Sync(trigger)
+            done = self._whole(kept, kept.wanted, None, look=not refused)
+            if done is None:
+                continue
+            if done.kind != "none" and kept.flows is not None:
+                kept.flows.note(None)
+            self._synced(kept, done, sync, None)
         self._plan_retry()
 
-    def _try(self, kept: _Kept, act: Callable[[], Done]) -> Done | None:
-        """Do something to the machine and tell what became of it; None if it was refused."""
-        try:
-            done = act()
-        except ApplyError as error:
-            kept.refusals += 1
-            self._warn(kept, (f"{kept.target.family}: {error}",))
-            return None
-        kept.refusals = 0
+    def _synced(self, kept: Kept, done: Done, sync: _Sync, change: GraphDiff | None) -> None:
+        """Do what comes after rules, and tell what became of it all."""
+        assert kept.wanted is not None
+        sync.stages.update(done.stages)
+        with sync.stage("conntrack"):
+            done = _clean_flows(kept, done)
         self._warn(kept, done.warnings)
-        if done.kind != "none":
-            self._tell(done.text, False)
-        return done
+        target, now = kept.target, monotonic()
+        lag = 0.0 if kept.heard is None else now - kept.heard
+        happened, kept.heard, kept.happened = kept.happened, None, ()
+        synced = Synced(
+            *(target.family, target.mode, sync.trigger, done, kept.wanted, change),
+            *(now - sync.begun, sync.stages, lag, happened),
+        )
+        self._tell(synced)
 
-    def _warn(self, kept: _Kept, warnings: tuple[str, ...]) -> None:
+    def _refused(
+        self, kept: Kept, error: ApplyError, change: GraphDiff | None, *, full: bool
+    ) -> None:
+        assert kept.wanted is not None
+        services = () if change is None else differing(change)
+        wait = self._backoff(kept.refusals) if full else 0.0
+        target = kept.target
+        refused = Refused(target.family, target.mode, str(error), kept.wanted, full, services, wait)
+        self._tell(refused)
+
+    def _warn(self, kept: Kept, warnings: tuple[str, ...]) -> None:
         """Tell warnings, but not those of the last time again."""
         for warning in warnings:
             if warning not in kept.warned:
-                self._tell(warning, True)
+                self._tell(Warned(kept.target.family, warning))
         kept.warned = frozenset(warnings)
 
     def _plan_retry(self) -> None:
         refusals = max(kept.refusals for kept in self._kept)
-        if not refusals:
-            self._retry_at = None
-            return
-        first = max(self._pace.min_sync, SHORTEST_BACKOFF_SECONDS)
-        wait = first * 2 ** min(refusals, MOST_DOUBLINGS)
-        self._retry_at = monotonic() + min(wait, LONGEST_BACKOFF_SECONDS)
+        self._retry_at = monotonic() + self._backoff(refusals) if refusals else None
+
+    def _backoff(self, refusals: int) -> float:
+        """Return how many seconds to wait after so many refusals in a row."""
+        first = max(self.pace.min_sync, SHORTEST_BACKOFF_SECONDS)
+        doublings: int = 2 ** min(refusals, MOST_DOUBLINGS)
+        return min(first * doublings, LONGEST_BACKOFF_SECONDS)
+
+
+def _clean_flows(kept: Kept, done: Done) -> Done:
+    """Delete the entries that the rules made stale, and return what was done in all."""
+    if kept.flows is None or kept.wanted is None:
+        return done
+    try:
+        text = kept.flows.clean(kept.wanted)
+    except ApplyError as error:
+        return evolve(done, warnings=(*done.warnings, str(error)))
+    return evolve(done, text=f"{done.text}, {text}") if text else done
 
 
 async def _in_thread(work: Callable[[], Value]) -> Value:

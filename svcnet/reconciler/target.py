@@ -7,7 +7,6 @@ from typing import Literal, Protocol
 
 from attrs import field, frozen
 
-from svcnet.errors import ApplyError
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph, diff
 
 STEP_SERVICE_PORTS = 100
@@ -37,6 +36,7 @@ class Target(Protocol):
     """
 
     family: str
+    mode: str
 
     def whole(self, graph: RuleGraph) -> Done:
         """Bring the machine to `graph`, whatever is there."""
@@ -60,13 +60,3 @@ def small_change(
     change = diff(before, after, names)
     count = len(change.added) + len(change.removed) + len(change.changed)
     return None if change.settings_changed or count > STEP_SERVICE_PORTS else change
-
-
-def put(target: Target, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
-    """Take a target to a graph by a step, and if the machine refuses that, as a whole."""
-    try:
-        return target.step(graph, names)
-    except ApplyError as error:
-        done = target.whole(graph)
-        told = f"{target.family}: a step was refused, all was looked through instead: {error}"
-        return Done(done.kind, done.text, (told, *done.warnings))

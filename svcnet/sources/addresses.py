@@ -6,6 +6,7 @@ leading zeros in an IPv4 octet are dropped, and an IPv4-mapped IPv6 address is I
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
@@ -18,6 +19,23 @@ def canonical_address(text: str) -> str | None:
     """Return an address as Go prints it, or None if it is none."""
     packed = packed_address(text)
     return None if packed is None else _printed(packed)
+
+
+_WHERE = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+))(?::(?P<port>[0-9]{1,5}))?")
+
+
+def address_and_port(text: str, default: int) -> tuple[str, int]:
+    """Return ``127.0.0.1:5353`` or ``[::1]:5353`` as a pair; without a port it is `default`.
+
+    Raises ValueError with what it must be like.
+    """
+    match = _WHERE.fullmatch(text)
+    if match is not None:
+        address, port = match["six"] or match["four"], int(match["port"] or default)
+        family: IPFamily = "IPv6" if match["six"] else "IPv4"
+        if is_address(address, family) and port <= 65535:
+            return address, port
+    raise ValueError(f"must be like 127.0.0.1:{default} or [::1]:{default}")
 
 
 def packed_address(text: str) -> bytes | None:

@@ -16,7 +16,7 @@ from svcnet.models import (
 )
 from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.models.port_range import PortRange, parse_port_range
-from svcnet.sources.addresses import canonical_cidr
+from svcnet.sources.addresses import address_and_port, canonical_cidr
 from svcnet.sources.fields import Fields, is_name, shown
 from svcnet.sources.services import why_no_scheduler
 
@@ -45,6 +45,8 @@ def read_config(document: Fields) -> KubeProxyConfiguration:
         detect_local=_detect_local(document),
         node_port_addresses=tuple(cidr for _, cidr in document.cidrs("nodePortAddresses")),
         port_range=_port_range(document),
+        healthz_bind_address=_bind_address(document, "healthzBindAddress", 10256),
+        metrics_bind_address=_bind_address(document, "metricsBindAddress", 10249),
         iptables=_iptables(document.mapping("iptables")),
         ipvs=_ipvs(document.mapping("ipvs")),
         nftables=_nftables(document.mapping("nftables")),
@@ -101,6 +103,16 @@ def _port_range(document: Fields) -> PortRange | None:
         return parse_port_range(text)
     except ValueError as error:
         document.error("portRange", f"{error}; not {shown(text)}")
+        return None
+
+
+def _bind_address(document: Fields, key: str, port: int) -> tuple[str, int] | None:
+    """Return an address and port; without a port it is `port`, as in kube-proxy."""
+    text = document.string(key)
+    try:
+        return address_and_port(text, port) if text else None
+    except ValueError as error:
+        document.error(key, f"{error}, not {shown(text)}")
         return None
 
 

@@ -6,6 +6,7 @@ from svcnet.models import Node
 from svcnet.sources.fields import Fields
 
 ADDRESS_TYPES = ("InternalIP", "ExternalIP")
+AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"
 
 
 def read_node(document: Fields, name: str) -> Node:
@@ -20,6 +21,15 @@ def read_node(document: Fields, name: str) -> Node:
         addresses=_addresses(document.mapping("status")),
         pod_cidrs=tuple(cidrs),
         labels=document.mapping("metadata").string_map("labels"),
+        being_deleted=_is_being_deleted(document),
+    )
+
+
+def _is_being_deleted(document: Fields) -> bool:
+    """Whether traffic is to go elsewhere: pkg/proxy/healthcheck/proxier_health.go, v1.30."""
+    taints = document.mapping("spec").mappings("taints")
+    return bool(document.mapping("metadata").string("deletionTimestamp")) or any(
+        taint.string("key") == AUTOSCALER_TAINT for taint in taints
     )
 
 

@@ -11,12 +11,27 @@ from attrs import define, field
 from svcnet.compiler import node_view
 from svcnet.errors import ApplyError
 from svcnet.graph import FragmentName, RuleGraph
-from svcnet.models import ClusterState
-from svcnet.reconciler import Done, Follower, Loop, Pace, Snapshot
+from svcnet.models import ClusterState, NamespacedName
+from svcnet.reconciler import (
+    Change,
+    Done,
+    Event,
+    Follower,
+    Kept,
+    Loop,
+    Pace,
+    Queued,
+    Refused,
+    Settled,
+    Snapshot,
+    Synced,
+    Taken,
+)
 from svcnet.testing import make_service, make_slice
 
 QUICK = Pace(min_sync=0.1, sync_period=0.25)
 QUIET = Pace(min_sync=0.1, sync_period=60)
+WEB = Change(endpoints=frozenset([NamespacedName("shop", "web")]))
 
 
 @define
@@ -24,6 +39,7 @@ class Notes:
     """A target that notes what it is asked for, and refuses or warns as told."""
 
     family: str = "IPv4"
+    mode: str = "notes"
     steps: list[tuple[RuleGraph, frozenset[FragmentName] | None]] = field(factory=list)
     looks: list[RuleGraph] = field(factory=list)
     refuses: int = 0
@@ -53,14 +69,16 @@ def snapshot(*addresses: str) -> Snapshot:
     return Snapshot(state, {"IPv4": node_view(state, family="IPv4")})
 
 
-def run(
-    notes: Notes, pace: Pace, script: Callable[[Loop], Awaitable[None]]
-) -> list[tuple[str, bool]]:
+def kept(notes: Notes) -> Kept:
+    return Kept(Follower("IPv4"), notes)
+
+
+def run(notes: Notes, pace: Pace, script: Callable[[Loop], Awaitable[None]]) -> list[Event]:
     """Run a loop while a script goes on; return what was told."""
-    told: list[tuple[str, bool]] = []
+    told: list[Event] = []
 
     async def main() -> None:
-        loop = Loop([(Follower("IPv4"), notes)], pace, lambda *line: told.append(line))
+        loop = Loop([kept(notes)], pace, told.append)
         task = asyncio.create_task(loop.run())
         await script(loop)
         task.cancel()
@@ -88,7 +106,7 @@ def test_the_first_change_is_followed_at_once_and_a_burst_together() -> None:
         await asyncio.sleep(0.05)
         assert len(notes.steps) == 1
         for state in states[1:]:
-            loop.follow(state)
+            loop.follow(state, WEB)
             await asyncio.sleep(0.002)
         await asyncio.sleep(0.3)
 
@@ -110,11 +128,13 @@ def test_the_machine_is_looked_through_now_and_then() -> None:
 
     told = run(notes, QUICK, script)
     assert 2 <= len(notes.looks) <= 4
-    assert ("IPv4: somebody else changed the rules; they were put right", True) in told
+    checks = [event for event in told if isinstance(event, Synced) and event.trigger == "check"]
+    assert checks
+    assert all(event.done.kind == "delta" for event in checks)
 
 
 def test_what_is_refused_is_tried_again_ever_more_rarely() -> None:
-    """A refusal is told once, tried as a whole, then after longer and longer times."""
+    """What is refused is tried as a whole, then after longer and longer times."""
     notes = Notes(refuses=3)
 
     async def script(loop: Loop) -> None:
@@ -124,7 +144,13 @@ def test_what_is_refused_is_tried_again_ever_more_rarely() -> None:
     told = run(notes, QUIET, script)
     assert len(notes.steps) == 1
     assert len(notes.looks) == 4
-    assert told == [("IPv4: no", True)]
+    refused = [event for event in told if isinstance(event, Refused)]
+    assert [event.full for event in refused] == [False, True, True, True]
+    waits = [event.retry_in for event in refused[1:]]
+    assert waits == sorted(set(waits))
+    (synced,) = (event for event in told if isinstance(event, Synced))
+    assert synced.trigger == "retry"
+    assert synced.lag > sum(waits[:2])
 
 
 def test_a_pace_without_pauses_has_them_after_refusals() -> None:
@@ -141,7 +167,7 @@ def test_a_pace_without_pauses_has_them_after_refusals() -> None:
 
 def test_refusals_without_end_are_borne() -> None:
     """After thousands of refusals the loop still waits, and no longer than the longest time."""
-    loop = Loop([(Follower("IPv4"), Notes())], QUIET, lambda *_: None)
+    loop = Loop([kept(Notes())], QUIET, lambda _: None)
     loop._kept[0].refusals = 5000
     before = monotonic()
     loop._plan_retry()
@@ -157,12 +183,35 @@ def test_a_step_that_is_refused_is_done_as_a_whole() -> None:
         loop.follow(snapshot("10.244.1.5"))
         await asyncio.sleep(0.2)
         notes.refuses_steps = True
-        loop.follow(snapshot("10.244.1.6"))
+        loop.follow(snapshot("10.244.1.6"), WEB)
         await asyncio.sleep(0.3)
 
     told = run(notes, QUIET, script)
     assert len(notes.looks) == 1
-    assert any("a step was refused" in text and warning for text, warning in told)
+    (refused,) = (event for event in told if isinstance(event, Refused))
+    assert not refused.full
+    assert [str(name) for name in refused.services] == ["shop/web:http/TCP"]
+
+
+def test_what_is_queued_taken_done_and_settled_is_told_in_this_order() -> None:
+    """Each state that is followed is told of four times, with the time that it took."""
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        await asyncio.sleep(0.2)
+        loop.follow(snapshot("10.244.1.6"), WEB, [1.0])
+        loop.follow(snapshot("10.244.1.7"), WEB, [2.0])
+        await asyncio.sleep(0.2)
+
+    told = run(Notes(), QUIET, script)
+    kinds = [type(event) for event in told]
+    assert kinds == [Queued, Taken, Synced, Settled, Queued, Queued, Taken, Synced, Settled]
+    first, second = (event for event in told if isinstance(event, Synced))
+    assert (first.trigger, first.change) == ("start", None)
+    assert second.trigger == "change"
+    assert [str(name) for name in second.services] == ["shop/web:http/TCP"]
+    assert second.happened == (1.0, 2.0)
+    assert 0 < second.stages["compile"] <= second.seconds <= second.lag < 1
 
 
 def test_only_what_changed_is_compiled_again() -> None:
@@ -174,8 +223,8 @@ def test_only_what_changed_is_compiled_again() -> None:
         state = ClusterState.of([make_service(), make_slice("web", address), *other])
         return Snapshot(state, {"IPv4": node_view(state, family="IPv4")})
 
-    first = follower.follow(with_other("10.244.1.5"))
-    second = follower.follow(with_other("10.244.1.6"))
+    first = follower.follow(with_other("10.244.1.5"), frozenset())
+    second = follower.follow(with_other("10.244.1.6"), WEB.touched)
     (changed,) = second.names or ()
     assert changed[:2] == ("shop", "web")
     for name, fragment in second.graph.fragments.items():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from svcnet.cli.common import bind_address
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import DNSOptions
@@ -15,20 +16,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 ZONES = ("cluster.local", "in-addr.arpa", "ip6.arpa")
 
-DNS_PORT = 53
-_WHERE = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+))(?::(?P<port>[0-9]{1,5}))?")
 
-
-def address_and_port(text: str) -> tuple[str, int]:
+def dns_address(text: str) -> tuple[str, int]:
     """Return ``127.0.0.1:5353`` or ``[::1]:5353`` as a pair; port 53 may be left out."""
-    from svcnet.discovery.dns.names import is_ip
-
-    match = _WHERE.fullmatch(text)
-    if match is not None:
-        address, port = match["six"] or match["four"], int(match["port"] or DNS_PORT)
-        if is_ip(address) and port <= 65535:
-            return address, port
-    raise click.BadParameter(f"must be like 127.0.0.1:5353 or [::1]:5353; not {text!r}")
+    return bind_address(text, 53)
 
 
 _OPTIONS = (

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from svcnet.cli.common import load_manifests, manifest_options
-from svcnet.cli.dns.options import address_and_port, dns_options, zone_options
+from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.errors import UsageError
 
 
@@ -17,7 +17,7 @@ from svcnet.errors import UsageError
 @zone_options(zones=("cluster.local",))
 @click.option(
     "--server",
-    type=address_and_port,
+    type=dns_address,
     required=True,
     metavar="ADDRESS[:PORT]",
     help="An authoritative server that has the zones, and lets this machine read and change them.",

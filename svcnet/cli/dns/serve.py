@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from svcnet.cli.common import load_manifests, manifest_options
-from svcnet.cli.dns.options import address_and_port, dns_options, zone_options
+from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.cli.following import Following
 from svcnet.errors import UsageError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @zone_options()
 @click.option(
     "--listen",
-    type=address_and_port,
+    type=dns_address,
     multiple=True,
     default=("127.0.0.1:5353",),
     show_default=True,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--forward",
-    type=address_and_port,
+    type=dns_address,
     metavar="ADDRESS:PORT",
     help="The server that is asked for names outside the zones; without one, they are refused.",
 )
@@ -55,8 +55,12 @@ def command(
     asked = dns_options(options)
     zones = _Zones(paths, strict, from_pods, asked)
     asyncio.run(
-        _serve(Following(paths, zones.read, "the answers stay as they were"), listen, forward)
+        _serve(Following(paths, zones.read, "the answers stay as they were", _say), listen, forward)
     )
+
+
+def _say(text: str, *, warning: bool = False) -> None:  # noqa: ARG001
+    click.echo(text, err=True)
 
 
 class _Zones:

@@ -35,7 +35,7 @@ class Health:
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._timeout = timeout
+        self.timeout = timeout
         self._monotonic = monotonic
         self._wall = wall
         self._waiting_since: float | None = None
@@ -72,7 +72,7 @@ class Health:
     def healthy(self) -> bool:
         """Whether no change waits too long. Whether the node is being deleted does not matter."""
         since = self._waiting_since
-        return since is None or self._monotonic() - since < self._timeout
+        return since is None or self._monotonic() - since < self.timeout
 
     @property
     def ready(self) -> bool:

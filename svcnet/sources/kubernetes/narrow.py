@@ -8,6 +8,7 @@ object of which only such parts changed is equal to what it was.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from attrs import evolve, frozen
@@ -31,6 +32,9 @@ ANNOTATIONS = frozenset(
 )
 """The annotations that change rules. Of that of a leader only its presence counts."""
 
+TRIGGER_ANNOTATION = "endpoints.kubernetes.io/last-change-trigger-time"
+"""When the Pods or the Service changed of which endpoints were made anew."""
+
 MAX_NAME = 253
 MAX_DIAGNOSTICS = 10
 """Of an object that has more wrong with it, this many findings are told."""
@@ -40,12 +44,14 @@ MAX_DIAGNOSTICS = 10
 class Narrowed:
     """What came of an object: ``model`` is None if it cannot be used, and then ``errors`` say why.
 
-    ``key`` is None if it has not even a name.
+    ``key`` is None if it has not even a name. ``happened`` is when the change happened of which
+    the object tells, in seconds since 1970, if it says so.
     """
 
     key: NamespacedName | None
     model: ClusterObject | None
     errors: tuple[Diagnostic, ...] = ()
+    happened: float | None = None
 
 
 def narrow(kind: str, item: Any, path: str) -> Narrowed:
@@ -61,7 +67,7 @@ def narrow(kind: str, item: Any, path: str) -> Narrowed:
     model = read_object(kind, Fields(place, findings, item))
     key = key_of(kind, metadata)
     if key is not None and not findings.has_errors():
-        return Narrowed(key, _less(model))
+        return Narrowed(key, _less(model), happened=_happened(model))
     errors = tuple(d for d in findings.diagnostics() if d.severity == "error")
     return Narrowed(key, None, errors[:MAX_DIAGNOSTICS])
 
@@ -77,6 +83,16 @@ def key_of(kind: str, metadata: Any) -> NamespacedName | None:
     if type(namespace) is not str or len(namespace) > MAX_NAME:
         return None
     return NamespacedName(namespace, name)
+
+
+def _happened(model: ClusterObject) -> float | None:
+    """Return when the change happened of which a slice tells; no sense is no time."""
+    if not isinstance(model, EndpointSlice):
+        return None
+    try:
+        return datetime.fromisoformat(model.annotations[TRIGGER_ANNOTATION]).timestamp()
+    except (KeyError, ValueError, OverflowError):
+        return None
 
 
 def _less(model: ClusterObject) -> ClusterObject:

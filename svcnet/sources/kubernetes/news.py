@@ -19,11 +19,14 @@ class Step:
 
     ``removed`` are the objects as they were last told. ``diagnostics`` are about objects that
     cannot be used, each told once: of these the last good version stays, if there was one.
+    ``happened`` are the times when changes of endpoints happened, in seconds since 1970, as far
+    as slices say so; the first step has none.
     """
 
     changed: tuple[ClusterObject, ...] = ()
     removed: tuple[ClusterObject, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    happened: tuple[float, ...] = ()
 
 
 @define
@@ -46,6 +49,7 @@ class News:
     known: dict[str, Known]
     _untold: dict[tuple[str, NamespacedName], ClusterObject | None] = field(factory=dict)
     _diagnostics: dict[Diagnostic, None] = field(factory=dict)
+    _happened: dict[NamespacedName, float] = field(factory=dict)
     _begun: bool = False
     _failure: BaseException | None = None
     _stirred: asyncio.Event = field(factory=asyncio.Event)
@@ -60,6 +64,9 @@ class News:
         self._note(kind, item)
         if item.key is not None and item.model is not None:
             self._set(kind, item.key, item.model)
+            if item.happened is not None and (kind, item.key) in self._untold:
+                # The oldest of several: it has waited longest.
+                self._happened.setdefault(item.key, item.happened)
         self._stirred.set()
 
     def went(self, kind: str, key: NamespacedName) -> None:
@@ -131,6 +138,7 @@ class News:
             elif now is None and before is not None:
                 removed.append(before)
         diagnostics = tuple(sorted(self._diagnostics))
-        self._untold.clear()
-        self._diagnostics.clear()
-        return Step(tuple(changed), tuple(removed), diagnostics)
+        happened = tuple(self._happened.values()) if self._begun else ()
+        for told in (self._untold, self._diagnostics, self._happened):
+            told.clear()
+        return Step(tuple(changed), tuple(removed), diagnostics, happened)

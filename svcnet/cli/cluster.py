@@ -1,0 +1,139 @@
+"""Input from an API server: all objects first, and then what changes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from svcnet.cli.following import Say, Update, until_signal
+from svcnet.errors import SvcnetError, UsageError
+
+if TYPE_CHECKING:
+    from svcnet.cli.common import Settings
+    from svcnet.sources.kubernetes import Server, Status
+
+
+class Cluster:
+    """Follows the objects of an API server, until a signal says to end.
+
+    `settings` reads what is not on the server; a hang-up has it read again. `say` is told how
+    it stands with the server, and what of its objects cannot be used.
+    """
+
+    def __init__(self, server: Server, settings: Callable[[], Settings], say: Say) -> None:
+        self._server = server
+        self._read = settings
+        self._say = say
+        self._again = asyncio.Event()
+        self._listed = asyncio.Event()
+        self._use: Callable[[Update], None] = lambda _: None
+
+    @asynccontextmanager
+    async def first(self) -> AsyncIterator[Update]:
+        """Wait for the objects of all kinds, and give them as input."""
+        self._settings = _named(await asyncio.to_thread(self._read))
+        self._watching = asyncio.create_task(self._watch())
+        listed = asyncio.create_task(self._listed.wait())
+        try:
+            await asyncio.wait((listed, self._watching), return_when=asyncio.FIRST_COMPLETED)
+            if self._watching.done():
+                self._watching.result()
+            self._given = self._state
+            yield Update(self._settings.inputs(self._state))
+        finally:
+            listed.cancel()
+            self._watching.cancel()
+            await asyncio.wait((self._watching,))
+
+    async def until_told(self, use: Callable[[Update], None], *others: Awaitable[None]) -> None:
+        """Give `use` what changes, until SIGTERM or SIGINT, or until one of `others` ends."""
+        self._use = use
+        if self._state is not self._given:
+            use(Update(self._settings.inputs(self._state)))
+        await until_signal(self._again.set, self._watching, self._follow_settings(), *others)
+
+    async def _watch(self) -> None:
+        from svcnet.models import ClusterState
+        from svcnet.reconciler import Change
+        from svcnet.sources.kubernetes import watch
+
+        self._state = ClusterState()
+        node = self._settings.node
+        steps = watch(self._server, random=Random(), told=self._stands, node=node)  # noqa: S311
+        async with aclosing(steps):
+            async for step in steps:
+                for diagnostic in step.diagnostics:
+                    self._say(f"{diagnostic}; what was there of it stays", warning=True)
+                change = Change.of(self._state, (*step.changed, *step.removed))
+                self._state = self._state.apply(step.changed, step.removed)
+                self._look_for_node()
+                self._use(Update(self._settings.inputs(self._state), change, step.happened))
+
+    def _look_for_node(self) -> None:
+        """Tell, after the first list, if the node that rules are for is not there."""
+        node = self._settings.node
+        if not self._listed.is_set() and node not in self._state.nodes:
+            self._say(f"the server has no Node {node!r}: no endpoint is local", warning=True)
+        self._listed.set()
+
+    def _stands(self, status: Status) -> None:
+        if status.state == "synced":
+            self._say(str(status))
+        else:
+            self._say(f"API server: {status}; the rules stay", warning=True)
+
+    async def _follow_settings(self) -> None:
+        from svcnet.reconciler import Change
+
+        while await self._again.wait():
+            self._again.clear()
+            try:
+                settings = _named(await asyncio.to_thread(self._read))
+                if settings.node != self._settings.node:
+                    raise UsageError("another node takes a new start of svcnet run")
+                self._settings = settings
+                self._use(Update(settings.inputs(self._state), Change()))
+            except SvcnetError as error:
+                self._say(f"{error}\nthe rules stay as they were", warning=True)
+            else:
+                self._say("the input was read again")
+
+
+def api_server(kubeconfig: Path | None, context: str) -> Server:
+    """Return the server that the options name, or kubectl's way to find it.
+
+    That is ``KUBECONFIG``, the service account of a Pod, and ``~/.kube/config``, in this order.
+    """
+    from svcnet.sources.kubernetes import in_cluster, load_kubeconfig
+
+    paths = [kubeconfig] if kubeconfig else _usual(os.environ.get("KUBECONFIG", ""))
+    if paths:
+        return load_kubeconfig(paths, context)
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return in_cluster(os.environ)
+    home = Path.home() / ".kube" / "config"
+    if home.exists():
+        return load_kubeconfig([home], context)
+    raise UsageError(
+        "no API server is known: say --kubeconfig, set KUBECONFIG, or run in a Pod that has a "
+        "service account"
+    )
+
+
+def _usual(variable: str) -> list[Path]:
+    """Return the files of ``KUBECONFIG`` that there are; those that are not are passed over."""
+    return [path for text in variable.split(":") if text and (path := Path(text)).exists()]
+
+
+def _named(settings: Settings) -> Settings:
+    """Return settings with the name of this node: that of the machine if nothing else is said."""
+    name = settings.node or settings.config.hostname_override
+    return evolve(settings, node=name or socket.gethostname().lower())

@@ -1,0 +1,71 @@
+"""The servers beside ``svcnet run``: health, metrics, and health-check node ports."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from svcnet.errors import ApplyError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from svcnet.cli.common import Inputs
+    from svcnet.executors.monitoring.http import Responder
+    from svcnet.renderers.monitoring import HealthCheck
+
+
+class Monitoring:
+    """Serves what the events of a loop say of it, until `stack` is closed.
+
+    Made in a running event loop. Events may be taken in any thread.
+    """
+
+    def __init__(self, log: FilteringBoundLogger, stack: ExitStack) -> None:
+        from svcnet.executors.monitoring import Health, Metrics, ServiceHealth
+        from svcnet.reconciler import Monitor
+
+        self._log = log
+        self._stack = stack
+        self._loop = asyncio.get_running_loop()
+        self._health, self._metrics = Health(), Metrics()
+        self._services = ServiceHealth(self._health)
+        self._monitor = Monitor(self._health, self._metrics, self._answer)
+        self.take = self._monitor.take
+        stack.callback(self._services.close)
+
+    def serve(self, healthz: tuple[str, int] | None, metrics: tuple[str, int] | None) -> None:
+        """Answer for this node at two addresses; one that is taken is warned of."""
+        from svcnet.executors.monitoring import health_pages, metrics_page
+
+        if healthz is not None:
+            self._serve(healthz, health_pages(self._health, self._metrics), "health")
+        if metrics is not None:
+            self._serve(metrics, metrics_page(self._metrics), "metrics")
+
+    def listed(self, inputs: Inputs, sync_period: float) -> None:
+        """Take that all objects are known, and how it stands with the node."""
+        from svcnet.compiler import node_name
+
+        self._health.timeout = 2 * sync_period
+        self._health.listed()
+        node = inputs.state.nodes.get(node_name(inputs.state, inputs.config, inputs.node))
+        self._health.node(eligible=node is None or not node.being_deleted)
+
+    def _serve(self, where: tuple[str, int], respond: Responder, what: str) -> None:
+        from svcnet.executors.monitoring import Server
+
+        try:
+            server = Server(where, respond)
+        except ApplyError as error:
+            self._log.warning(f"{what} is served nowhere: {error}")
+            return
+        self._stack.callback(server.close)
+
+    def _answer(self, checks: tuple[HealthCheck, ...], addresses: tuple[str, ...]) -> None:
+        self._loop.call_soon_threadsafe(self._follow, checks, addresses)
+
+    def _follow(self, checks: tuple[HealthCheck, ...], addresses: tuple[str, ...]) -> None:
+        for diagnostic in self._services.follow(checks, addresses):
+            self._log.warning(str(diagnostic))

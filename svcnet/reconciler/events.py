@@ -1,0 +1,93 @@
+"""What a loop tells: one value for everything that an operator or a program may want to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from attrs import field, frozen
+
+from svcnet.graph import FragmentName, GraphDiff, RuleGraph
+from svcnet.reconciler.change import Change
+from svcnet.reconciler.target import Done
+
+Trigger: TypeAlias = Literal["start", "change", "check", "retry"]
+"""Why something was done: the first state, a later one, a look after a while, or a refusal."""
+
+
+@frozen
+class Queued:
+    """There is something to follow; the change is empty if that was told before."""
+
+    change: Change
+
+
+@frozen
+class Taken:
+    """A sync begins, with all that was queued."""
+
+
+@frozen
+class Synced:
+    """The machine has the rules of `graph`, in one IP family.
+
+    ``change`` leads there from the graph that was followed before, and is None if there was
+    none, or if it is the same. ``services`` are the names of the service ports that differ.
+    ``stages`` are the parts of ``seconds``, by name. ``lag`` is the time in seconds since the
+    oldest change in it was heard of, and ``happened`` are the times, in seconds since 1970,
+    when changes of endpoints happened, if they say so.
+    """
+
+    family: str
+    mode: str
+    trigger: Trigger
+    done: Done
+    graph: RuleGraph
+    change: GraphDiff | None
+    seconds: float
+    stages: Mapping[str, float] = field(factory=dict)
+    lag: float = 0.0
+    happened: tuple[float, ...] = ()
+
+    @property
+    def services(self) -> tuple[FragmentName, ...]:
+        """The service ports that differ, sorted."""
+        return () if self.change is None else differing(self.change)
+
+
+@frozen
+class Refused:
+    """The machine refused the rules of `graph`; it is tried again in ``retry_in`` seconds.
+
+    After a step that was refused (``full`` is false) that is at once, and as a whole.
+    """
+
+    family: str
+    mode: str
+    error: str
+    graph: RuleGraph
+    full: bool
+    services: tuple[FragmentName, ...] = ()
+    retry_in: float = 0.0
+
+
+@frozen
+class Warned:
+    """Something that an operator must see; told once until it is over."""
+
+    family: str
+    text: str
+
+
+@frozen
+class Settled:
+    """Every family is as wanted."""
+
+
+Event: TypeAlias = Queued | Taken | Synced | Refused | Warned | Settled
+
+
+def differing(change: GraphDiff) -> tuple[FragmentName, ...]:
+    """Return the names of the fragments that differ, sorted."""
+    changed = (new for _, new in change.changed)
+    return tuple(sorted(one.name for one in (*change.added, *change.removed, *changed)))

@@ -1,0 +1,33 @@
+"""UDP entries of connection tracking, put right after the rules."""
+
+from __future__ import annotations
+
+from svcnet.executors import conntrack
+from svcnet.graph import GraphDiff, RuleGraph
+from svcnet.renderers.conntrack import plan, touches_udp
+
+
+class StaleFlows:
+    """Deletes the entries of one IP family that lead to no endpoint any more."""
+
+    def __init__(self) -> None:
+        self._before: RuleGraph | None = None
+        self._due = True
+
+    def note(self, change: GraphDiff | None) -> None:
+        """Take what rules are about to become; None when nobody knows what they were."""
+        if change is None or touches_udp(change):
+            self._due = True
+
+    def clean(self, graph: RuleGraph) -> str:
+        """Delete what is stale, once the rules of `graph` are there; return what was done.
+
+        That is the empty string for nothing. Costs nothing unless something could be stale.
+        Raises ApplyError, and then the next call does it.
+        """
+        if not self._due:
+            return ""
+        planned = plan(conntrack.observe(graph.settings.family), graph, self._before)
+        report = conntrack.delete(planned)
+        self._before, self._due = graph, False
+        return f"{report.deleted} conntrack entries deleted" if report.deleted else ""

@@ -1,0 +1,82 @@
+"""From what a loop tells to health, metrics and health-check node ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from svcnet.executors.monitoring import IPTABLES_RESTORE, Health, Metrics
+from svcnet.graph import GraphDiff, RuleGraph
+from svcnet.reconciler.events import Event, Queued, Refused, Settled, Synced, Taken
+from svcnet.renderers.monitoring import (
+    HealthCheck,
+    Summary,
+    advance,
+    full,
+    health_check_addresses,
+    health_checks,
+)
+
+
+class Monitor:
+    """Keeps health and metrics as the events of a loop have them.
+
+    `answer` is told which health-check node ports to answer on, and at which addresses; it is
+    called in the loop's threads, when something of that changed.
+    """
+
+    def __init__(
+        self,
+        health: Health,
+        metrics: Metrics,
+        answer: Callable[[tuple[HealthCheck, ...], tuple[str, ...]], None],
+    ) -> None:
+        self._health = health
+        self._metrics = metrics
+        self._answer = answer
+        self._followed: dict[str, tuple[RuleGraph, Summary]] = {}
+        self._answered: tuple[tuple[HealthCheck, ...], tuple[str, ...]] = ((), ())
+
+    def take(self, event: Event) -> None:
+        """Take one event."""
+        match event:
+            case Queued(change):
+                self._health.queued()
+                self._metrics.queued()
+                services, endpoints = len(change.services), len(change.endpoints)
+                self._metrics.changed(services=services, endpoints=endpoints)
+            case Taken():
+                self._metrics.taken()
+            case Synced():
+                self._synced(event)
+            case Refused():
+                stage = IPTABLES_RESTORE if event.mode == "iptables" else event.mode
+                self._metrics.failed(stage, full=event.full)
+            case Settled():
+                self._health.synced()
+
+    def _synced(self, event: Synced) -> None:
+        metrics = self._metrics
+        full = event.change is None or event.done.kind == "full"
+        metrics.synced(event.seconds, event.stages, full=full)
+        for happened in event.happened:
+            metrics.programmed(happened)
+        for kind, number in event.done.differed.items():
+            metrics.drift(kind, number)
+        self._summarize(event.family, event.graph, event.change)
+
+    def _summarize(self, family: str, graph: RuleGraph, change: GraphDiff | None) -> None:
+        """Bring the summary of a family to `graph`, and tell what it says."""
+        followed = self._followed.get(family)
+        if followed is not None and followed[0] is graph:
+            return
+        if followed is not None and change is not None and change.old is followed[0]:
+            summary = advance(followed[1], change)
+        else:
+            summary = full(graph)
+        self._followed[family] = graph, summary
+        summaries = [summary for _, summary in self._followed.values()]
+        self._metrics.serves(summaries)
+        answered = health_checks(summaries), health_check_addresses(summaries)
+        if answered != self._answered:
+            self._answered = answered
+            self._answer(*answered)
