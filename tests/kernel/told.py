@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Self
 
 
 class Told:
@@ -23,6 +24,17 @@ class Told:
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """End it; after a failure, by force."""
+        if kind is None:
+            self.end()
+        else:
+            self.process.kill()
+            self.ended()
 
     def _read(self) -> None:
         assert self.process.stderr is not None

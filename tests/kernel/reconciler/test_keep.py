@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,15 +44,6 @@ class Kept(Told):
         super().__init__("run", self.manifest, "--config", config, *options)
 
 
-@contextmanager
-def kept(folder: Path, *options: str) -> Iterator[Kept]:
-    made = Kept(folder, *options)
-    try:
-        yield made
-    finally:
-        made.end()
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "cluster.yaml").write_text(MANIFEST)
@@ -79,7 +69,7 @@ def eventually(text: str, variant: str = "nft", *, there: bool = True) -> None:
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 def test_a_change_is_followed(folder: Path, variant: str) -> None:
     """Endpoints that come and go are in the rules soon after they are in the file."""
-    with kept(folder, "--variant", variant) as process:
+    with Kept(folder, "--variant", variant) as process:
         process.wait("service ports written")
         eventually("to-destination 10.244.1.5:8080", variant)
         process.manifest.write_text(MANIFEST.replace("10.244.1.5", "10.244.1.6"))
@@ -93,7 +83,7 @@ def test_a_change_is_followed(folder: Path, variant: str) -> None:
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 def test_a_flush_is_repaired(folder: Path, variant: str) -> None:
     """What another program flushed is there again after the next look, and is told of."""
-    with kept(folder, "--variant", variant) as process:
+    with Kept(folder, "--variant", variant) as process:
         process.wait("service ports written")
         for table in ("nat", "filter"):
             run(f"iptables-{variant}", "-t", table, "-F")
@@ -104,7 +94,7 @@ def test_a_flush_is_repaired(folder: Path, variant: str) -> None:
 
 def test_a_wrong_file_changes_nothing(folder: Path) -> None:
     """A broken manifest keeps the rules and is told of with its line; a good one is taken."""
-    with kept(folder) as process:
+    with Kept(folder) as process:
         process.wait("service ports written")
         process.manifest.write_text(MANIFEST.replace("10.96.0.10", "x"))
         process.wait("the rules stay as they were")
@@ -118,7 +108,7 @@ def test_a_wrong_file_changes_nothing(folder: Path) -> None:
 def test_rules_go_at_the_end_if_asked(folder: Path, variant: str) -> None:
     """With --cleanup-on-exit nothing of svcnet is left, and what others made is."""
     run(f"iptables-{variant}", "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT")
-    with kept(folder, "--variant", variant, "--cleanup-on-exit") as process:
+    with Kept(folder, "--variant", variant, "--cleanup-on-exit") as process:
         process.wait("service ports written")
         eventually("to-destination 10.244.1.5:8080", variant)
     saved = run(f"iptables-{variant}-save")
@@ -128,7 +118,7 @@ def test_rules_go_at_the_end_if_asked(folder: Path, variant: str) -> None:
 
 def test_a_second_one_is_refused(folder: Path) -> None:
     """One network namespace has one svcnet run for a family, and the next says so."""
-    with kept(folder) as process:
+    with Kept(folder) as process:
         process.wait("service ports written")
         second = Kept(folder)
         assert second.ended() == 3
@@ -143,7 +133,7 @@ def test_killed_and_started_again(folder: Path) -> None:
     first.ended()
     before = rules()
     assert "to-destination 10.244.1.5:8080" in before
-    with kept(folder) as process:
+    with Kept(folder) as process:
         time.sleep(3)
         assert not any("written" in line or "changed" in line for line in process.lines)
     assert [line for line in rules().splitlines() if line.startswith("-A")] == [

@@ -1,0 +1,106 @@
+"""A fake API server for processes: in a thread of its own, with a kubeconfig that leads to it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from svcnet.testing import FakeAPIServer
+
+Value = TypeVar("Value")
+
+
+class API:
+    """A server, which takes calls from other threads."""
+
+    def __init__(self, server: FakeAPIServer, loop: asyncio.AbstractEventLoop) -> None:
+        self._server = server
+        self._loop = loop
+
+    def call(self, act: Callable[[FakeAPIServer], Value]) -> Value:
+        """Do something with the server, in its thread."""
+
+        async def doing() -> Value:
+            return act(self._server)
+
+        return asyncio.run_coroutine_threadsafe(doing(), self._loop).result(30)
+
+    def put(self, *objects: dict[str, Any]) -> None:
+        self.call(lambda server: [server.put(each) for each in objects])
+
+    def delete(self, kind: str, name: str, namespace: str = "shop") -> None:
+        self.call(lambda server: server.delete(kind, name, namespace))
+
+    def stop(self) -> None:
+        """Be away: connections end, and new ones are refused."""
+        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(30)
+
+    def start(self) -> None:
+        """Be there again, at the same address."""
+        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(30)
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """Write a kubeconfig for this server and return its path."""
+        path = folder / "kubeconfig"
+        path.write_text(
+            "{apiVersion: v1, kind: Config, current-context: here, users: [],\n"
+            "contexts: [{name: here, context: {cluster: here}}],\n"
+            f"clusters: [{{name: here, cluster: {{server: '{self._server.url}'}}}}]}}\n"
+        )
+        return path
+
+
+@contextmanager
+def api(**options: Any) -> Iterator[API]:
+    """Have a server in this thread's network namespace for a while."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = FakeAPIServer(**options)
+    made = API(server, loop)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def service(name: str, address: str, port: int = 80, **spec: Any) -> dict[str, Any]:
+    """Return the manifest of a Service with one port."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"clusterIP": address, "ports": [{"port": port}], **spec},
+    }
+
+
+def endpoints(name: str, *addresses: str, port: int = 8080, **metadata: Any) -> dict[str, Any]:
+    """Return the manifest of a Service's only EndpointSlice."""
+    labels = {"kubernetes.io/service-name": name}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": f"{name}-1", "namespace": "shop", "labels": labels, **metadata},
+        "addressType": "IPv4",
+        "ports": [{"port": port}],
+        "endpoints": [{"addresses": [address]} for address in addresses],
+    }
+
+
+def node(name: str, *addresses: str) -> dict[str, Any]:
+    """Return the manifest of a Node."""
+    found = [{"type": "InternalIP", "address": address} for address in addresses]
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name},
+        "status": {"addresses": found},
+    }

@@ -1,0 +1,115 @@
+"""``svcnet run --kubernetes``: rules follow an API server, and stay while it is away."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.api import API, api, endpoints, node, service
+from tests.kernel.ipvs.netlink import own_namespace
+from tests.kernel.reconciler.test_keep import CONFIG, eventually, rules
+from tests.kernel.told import Told
+
+pytestmark = pytest.mark.kernel
+
+
+class Followed(Told):
+    """A run that follows an API server."""
+
+    def __init__(self, server: API, folder: Path, *options: str) -> None:
+        config = folder / "config.yaml"
+        config.write_text(CONFIG)
+        where = ("--kubeconfig", server.kubeconfig(folder), "--node", "n1", "--config", config)
+        super().__init__("run", "--kubernetes", *where, *options)
+
+
+@pytest.fixture(name="server")
+def a_server() -> Iterator[API]:
+    with own_namespace(), api() as made:
+        yield made
+
+
+def page(path: str, port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+        return str(answer.read().decode())
+
+
+def test_rules_follow_the_server(server: API, tmp_path: Path) -> None:
+    """Services and endpoints that come, change and go are in the rules soon after."""
+    server.put(node("n1", "192.0.2.1"), service("web", "10.96.0.10"))
+    server.put(endpoints("web", "10.244.1.5"))
+    with Followed(server, tmp_path) as process:
+        eventually("to-destination 10.244.1.5:8080")
+        server.put(endpoints("web", "10.244.1.6"))
+        eventually("to-destination 10.244.1.6:8080")
+        server.delete("Service", "web")
+        eventually("10.96.0.10", there=False)
+
+
+def test_nothing_is_written_before_all_is_listed(server: API, tmp_path: Path) -> None:
+    """While one kind cannot be listed there are no rules, and the node is not ready."""
+    server.call(lambda fake: fake.forbidden.add("EndpointSlice"))
+    server.put(service("web", "10.96.0.10"), endpoints("web", "10.244.1.5"))
+    with Followed(server, tmp_path) as process:
+        process.wait("refused: 403")
+        assert "KUBE" not in rules()
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            page("/readyz", 10256)
+        assert page("/livez", 10256)
+        server.call(lambda fake: fake.forbidden.clear())
+        eventually("to-destination 10.244.1.5:8080")
+
+
+def test_rules_stay_while_the_server_is_away(server: API, tmp_path: Path) -> None:
+    """A server that goes is told of; what changed meanwhile is followed when it is back."""
+    server.put(service("web", "10.96.0.10"), endpoints("web", "10.244.1.5"))
+    with Followed(server, tmp_path) as process:
+        eventually("to-destination 10.244.1.5:8080")
+        server.stop()
+        process.wait("unreachable")
+        time.sleep(1.5)
+        assert "to-destination 10.244.1.5:8080" in rules()
+        server.put(endpoints("web", "10.244.1.6"))
+        server.start()
+        eventually("to-destination 10.244.1.6:8080")
+
+
+def test_an_object_that_cannot_be_used_keeps_what_was_there(server: API, tmp_path: Path) -> None:
+    """What is wrong with an object is told, and others are followed."""
+    server.put(service("web", "10.96.0.10"), endpoints("web", "10.244.1.5"))
+    with Followed(server, tmp_path) as process:
+        eventually("to-destination 10.244.1.5:8080")
+        server.put(service("web", "10.96.0.10", port=99999), service("db", "10.96.0.11"))
+        process.wait("must be from 1 to 65535")
+        server.put(endpoints("db", "10.244.1.7"))
+        eventually("to-destination 10.244.1.7:8080")
+        assert "to-destination 10.244.1.5:8080" in rules()
+
+
+def test_operators_see_what_it_does(server: API, tmp_path: Path) -> None:
+    """Metrics count, health checks answer, and each line of the log is an object of JSON."""
+    local = {"externalTrafficPolicy": "Local", "type": "LoadBalancer", "healthCheckNodePort": 31000}
+    server.put(node("n1", "192.0.2.1"), service("web", "10.96.0.10", **local))
+    ready = endpoints("web", "10.244.1.5")
+    ready["endpoints"][0]["nodeName"] = "n1"
+    with Followed(server, tmp_path) as process:
+        process.wait('"event":"synced"')
+        happened = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        trigger = {"endpoints.kubernetes.io/last-change-trigger-time": happened}
+        ready["metadata"]["annotations"] = trigger
+        server.put(ready)
+        eventually("to-destination 10.244.1.5:8080")
+        process.wait('"trigger":"change"')
+        assert json.loads(page("/", 31000))["localEndpoints"] == 1
+        metrics = page("/metrics", 10249)
+        assert "kubeproxy_network_programming_duration_seconds_count 1.0" in metrics
+        assert 'svcnet_endpoints{ip_family="IPv4"} 1.0' in metrics
+    assert all(json.loads(line)["time"] for line in process.lines)
+    last = json.loads(next(line for line in process.lines if '"trigger":"change"' in line))
+    assert last["services"] == ["shop/web/TCP"]
+    assert last["stages"]["compile"] <= last["seconds"]
