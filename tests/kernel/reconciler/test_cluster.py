@@ -43,7 +43,7 @@ def test_rules_follow_the_server(server: API, tmp_path: Path) -> None:
     """Services and endpoints that come, change and go are in the rules soon after."""
     server.put(node("n1", "192.0.2.1"), service("web", "10.96.0.10"))
     server.put(endpoints("web", "10.244.1.5"))
-    with Followed(server, tmp_path) as process:
+    with Followed(server, tmp_path):
         eventually("to-destination 10.244.1.5:8080")
         server.put(endpoints("web", "10.244.1.6"))
         eventually("to-destination 10.244.1.6:8080")
