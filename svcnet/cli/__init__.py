@@ -11,7 +11,10 @@ import click
 from svcnet import __version__
 from svcnet.errors import SvcnetError
 
-VERBS = ("apply", "cleanup", "dns", "endpoints", "env", "graph", "probe", "render", "run")
+VERBS = (
+    *("apply", "cleanup", "conntrack", "dns", "endpoints", "env", "graph", "probe"),
+    *("render", "run"),
+)
 
 
 class Verbs(click.Group):

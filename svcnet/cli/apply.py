@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from svcnet.cli.common import input_options, machine_options, probe_host, read_inputs
-from svcnet.errors import UsageError
+from svcnet.errors import ApplyError, UsageError
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
@@ -57,6 +57,21 @@ def command(
             _ipvs(graph, variant, drain, fallback, dry_run)
         else:
             _iptables(graph, variant, dry_run)
+        if not dry_run:
+            _delete_stale_flows(graph)
+
+
+def _delete_stale_flows(graph: RuleGraph) -> None:
+    """Delete UDP entries of connection tracking that lead to no endpoint; rules come first."""
+    from svcnet.reconciler import StaleFlows
+
+    try:
+        text = StaleFlows().clean(graph)
+    except ApplyError as error:
+        click.echo(f"warning: {error}", err=True)
+        return
+    if text:
+        click.echo(f"{graph.settings.family}: {text}", err=True)
 
 
 def _iptables(graph: RuleGraph, variant: Variant | None, dry_run: bool) -> None:

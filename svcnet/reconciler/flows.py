@@ -30,4 +30,4 @@ class StaleFlows:
         planned = plan(conntrack.observe(graph.settings.family), graph, self._before)
         report = conntrack.delete(planned)
         self._before, self._due = graph, False
-        return f"{report.deleted} conntrack entries deleted" if report.deleted else ""
+        return str(report) if report.deleted else ""

@@ -38,6 +38,9 @@ class Report:
     deleted: int = 0
     gone: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.deleted} conntrack {'entry' if self.deleted == 1 else 'entries'} deleted"
+
 
 def observe(family: Family) -> Iterator[Flow]:
     """Yield every UDP entry of an IP family, as the kernel sends them.

@@ -1,0 +1,40 @@
+"""``svcnet conntrack``: UDP entries of connection tracking that lead to no endpoint."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import click
+
+from svcnet.cli.common import FAMILIES, input_options, probe_host, read_inputs
+from svcnet.errors import UsageError
+
+
+@click.command("conntrack")
+@input_options
+@click.option(
+    "--family", type=click.Choice([*FAMILIES, "both"]), help="That of the Node by default."
+)
+@click.option(
+    "--output",
+    type=click.Choice(["plan"]),
+    help="Print what would be deleted, as commands of conntrack-tools, and delete nothing.",
+)
+def command(family: str | None, output: Literal["plan"] | None, **options: Any) -> None:
+    """Delete the UDP entries of this machine that lead to no endpoint of PATH any more (root).
+
+    The rules for PATH must be there already: svcnet apply and svcnet run do both.
+    """
+    from svcnet.compiler import compile_state
+    from svcnet.executors import conntrack
+    from svcnet.renderers.conntrack import plan
+
+    inputs = read_inputs(**options, default_host=probe_host)
+    if inputs.mode == "userspace":
+        raise UsageError("in mode userspace entries lead to the proxy, which moves flows itself")
+    for view in inputs.views(family):
+        planned = plan(conntrack.observe(view.family), compile_state(inputs.state, view))
+        if output == "plan":
+            click.echo(str(planned), nl=False)
+            continue
+        click.echo(f"{view.family}: {conntrack.delete(planned)}", err=True)
