@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from svcnet.cli.cluster import Cluster, api_server
 from svcnet.cli.common import Inputs, bind_address, probe_host, read_inputs, read_settings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from svcnet.compiler import NodeView
     from svcnet.executors.iptables import Variant
-    from svcnet.models import IPFamily
+    from svcnet.models import Host, IPFamily
     from svcnet.reconciler import Event, Kept, Pace, Snapshot
 
 Feed: TypeAlias = Following[Update] | Cluster
@@ -92,12 +92,11 @@ class _Keeper:
         families = [view.family for view in inputs.views(self._keeping.family)]
         for family in families:
             stack.callback(lock(family).close)
-        loop = Loop(
-            [self._kept(inputs.mode, family) for family in families], _pace(inputs), self._tell
-        )
+        kept = [self._kept(inputs.mode, family) for family in families]
+        loop = Loop(kept, _pace(inputs), self._tell)
+        snapshots = _Snapshots(families)
         followed = inputs
         self._monitoring.listed(inputs, loop.pace.sync_period)
-        snapshots = _Snapshots(families)
         loop.follow(snapshots.of(inputs))
 
         def use(update: Update) -> None:
@@ -112,7 +111,16 @@ class _Keeper:
             self._monitoring.listed(again, loop.pace.sync_period)
             loop.follow(snapshot, change, update.happened)
 
-        await feed.until_told(use, loop.run())
+        async def look_at_host() -> None:
+            """Follow what changes of this machine itself, such as its addresses."""
+            while True:
+                await asyncio.sleep(loop.pace.sync_period)
+                snapshots.host = await asyncio.to_thread(probe_host)
+                if snapshots.would_differ(followed):
+                    loop.follow(snapshots.of(followed), Change())
+
+        looking = [] if self._keeping.options["host"] else [look_at_host()]
+        await feed.until_told(use, loop.run(), *looking)
         if self._keeping.cleanup_on_exit:
             await asyncio.to_thread(self._clean_up, families)
 
@@ -138,16 +146,27 @@ class _Keeper:
 
 
 class _Snapshots:
-    """Makes snapshots; views of the node are made anew only when something of them may differ."""
+    """Makes snapshots; views of the node are made anew only when something of them may differ.
+
+    ``host`` are facts of this machine that are newer than those of the input.
+    """
 
     def __init__(self, families: list[IPFamily]) -> None:
         self._families = families
         self._made: tuple[Inputs, Mapping[str, NodeView]] | None = None
+        self.host: Host | None = None
 
     def of(self, inputs: Inputs) -> Snapshot:
         from svcnet.reconciler import Snapshot
 
-        return Snapshot(inputs.state, self._views(inputs))
+        return Snapshot(inputs.state, self._views(self._on_host(inputs)))
+
+    def would_differ(self, inputs: Inputs) -> bool:
+        """Whether views have to be made anew."""
+        return self._made is None or not _seen_alike(self._made[0], self._on_host(inputs))
+
+    def _on_host(self, inputs: Inputs) -> Inputs:
+        return inputs if self.host is None else evolve(inputs, host=self.host)
 
     def _views(self, inputs: Inputs) -> Mapping[str, NodeView]:
         if self._made is not None and _seen_alike(self._made[0], inputs):
@@ -162,7 +181,7 @@ class _Snapshots:
 def _seen_alike(one: Inputs, other: Inputs) -> bool:
     """Whether the node's views of two inputs must be the same."""
     nodes = one.state.nodes is other.state.nodes
-    return nodes and one.config is other.config and one.host is other.host
+    return nodes and one.config is other.config and one.host == other.host
 
 
 def _bind_addresses(keeping: Keeping) -> tuple[BindAddress, BindAddress]:

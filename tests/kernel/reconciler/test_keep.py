@@ -37,10 +37,10 @@ iptables: {syncPeriod: 1s, minSyncPeriod: 200ms}
 class Kept(Told):
     """A run of svcnet in a mode that is rules, and its manifest."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, extra: str = "") -> None:
         self.manifest = folder / "cluster.yaml"
         config = folder / "config.yaml"
-        config.write_text(CONFIG)
+        config.write_text(CONFIG + extra)
         super().__init__("run", self.manifest, "--config", config, *options)
 
 
@@ -139,3 +139,15 @@ def test_killed_and_started_again(folder: Path) -> None:
     assert [line for line in rules().splitlines() if line.startswith("-A")] == [
         line for line in before.splitlines() if line.startswith("-A")
     ]
+
+
+def test_addresses_of_the_machine_are_followed(folder: Path) -> None:
+    """A node port answers on an address that the machine gets later, where its network asks so."""
+    node_port = MANIFEST.replace("{clusterIP:", "{type: NodePort, clusterIP:")
+    node_port = node_port.replace("{port: 80}", "{port: 80, nodePort: 30080}")
+    (folder / "cluster.yaml").write_text(node_port)
+    with Kept(folder, extra="nodePortAddresses: [192.0.2.0/24]") as process:
+        process.wait("service ports written")
+        assert "-d 192.0.2.7/32" not in rules()
+        run("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
+        eventually("-d 192.0.2.7/32")
