@@ -11,7 +11,7 @@ from svcnet.errors import SvcnetError
 def command() -> None:
     """Print the facts of this machine that rules depend on, as --host reads them.
 
-    A comment says what the kernel lacks for mode ipvs; to find out takes root.
+    A comment says what the kernel lacks for mode ipvs; to find out takes CAP_SYS_ADMIN.
     """
     from svcnet.executors.probe import probe
 

@@ -5,13 +5,40 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from svcnet.errors import ApplyError
 
+SYSTEM_FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Searched as well, because the PATH of ordinary users often lacks those of root's tools."""
+
+CAPABILITIES = (("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13))
+"""All that svcnet asks of the kernel (linux/capability.h), which can be taken from root too."""
+
+_DENIED = ("ermission denied", "not permitted", "unable to initialize table")
+
 
 def find(command: str) -> str | None:
-    """Return the path of a command; system folders are searched whatever PATH says."""
-    return shutil.which(command) or shutil.which(command, path="/usr/sbin:/sbin")
+    """Return the path of a command, from PATH or a system folder.
+
+    Folders of PATH that are not absolute are passed over: a file of the working directory is
+    no tool.
+    """
+    folders = filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep))
+    return shutil.which(command, path=os.pathsep.join([*folders, *SYSTEM_FOLDERS]))
+
+
+def hint(message: str) -> str:
+    """Return what to add to a complaint of a tool's or the kernel's: the capability it takes."""
+    missing = lacking() if any(text in message for text in _DENIED) else ()
+    return f": it takes {' and '.join(missing)}, which this process lacks" if missing else ""
+
+
+def lacking() -> tuple[str, ...]:
+    """Return which of the capabilities that svcnet needs this process does not have."""
+    status = Path("/proc/thread-self/status").read_text()
+    [held] = [line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")]
+    return tuple(name for name, bit in CAPABILITIES if not int(held, 16) >> bit & 1)
 
 
 def run(package: str, command: str, *options: str, stdin: str = "") -> str:
@@ -29,5 +56,4 @@ def run(package: str, command: str, *options: str, stdin: str = "") -> str:
     if done.returncode == 0:
         return done.stdout
     message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-    hint = ": it takes root, or CAP_NET_ADMIN" if os.geteuid() != 0 else ""
-    raise ApplyError(f"{command}: {message}{hint}")
+    raise ApplyError(f"{command}: {message}{hint(message)}")

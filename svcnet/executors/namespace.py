@@ -15,10 +15,14 @@ _CLONE_NEWNET = 0x40000000  # linux/sched.h
 Value = TypeVar("Value")
 
 
+class NoNamespace(ApplyError):  # noqa: N818
+    """This process may not make a network namespace."""
+
+
 def in_own_namespace(work: Callable[[], Value]) -> Value:
     """Return what `work` gives in a new network namespace, which goes with its end.
 
-    Raises ApplyError without the right to make one.
+    Raises NoNamespace without the right to make one.
     """
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(_unshared, work).result()
@@ -27,5 +31,7 @@ def in_own_namespace(work: Callable[[], Value]) -> Value:
 def _unshared(work: Callable[[], Value]) -> Value:
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
         reason = os.strerror(ctypes.get_errno())
-        raise ApplyError(f"a network namespace to try the kernel in: {reason}: it takes root")
+        raise NoNamespace(
+            f"a network namespace to try the kernel in: {reason}: it takes CAP_SYS_ADMIN"
+        )
     return work()

@@ -7,19 +7,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import Self
 
 
 class Told:
     """A run of svcnet with some arguments; ``lines`` are what it has told so far.
 
+    `wrap` is what the command begins with, such as a program that takes rights away.
+
     It has ``seconds`` for everything that is waited for, and is killed when it takes longer.
     """
 
     seconds = 60
 
-    def __init__(self, *arguments: object) -> None:
-        command = [sys.executable, "-m", "svcnet", *map(str, arguments)]
+    def __init__(self, *arguments: object, wrap: Sequence[str] = ()) -> None:
+        command = [*wrap, sys.executable, "-m", "svcnet", *map(str, arguments)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read)

@@ -98,7 +98,7 @@ def _pending(opened: socket.socket) -> Iterator[bytes]:
 def _cannot(error: OSError) -> ApplyError:
     number = error.errno or 0
     if number == EPERM:
-        return ApplyError("conntrack: Operation not permitted: it takes root, or CAP_NET_ADMIN")
+        return ApplyError("conntrack: Operation not permitted: it takes CAP_NET_ADMIN")
     # nfnetlink answers EINVAL for a subsystem that it does not have and cannot load.
     if number == EPROTONOSUPPORT or (number == EINVAL and isinstance(error, wire.RefusedRequest)):
         return NoConntrack(

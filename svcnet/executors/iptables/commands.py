@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from pathlib import Path
 from typing import Literal
 
 from attrs import frozen
 
 from svcnet.errors import ApplyError, SvcnetError
-from svcnet.executors.commands import find
+from svcnet.executors.commands import find, hint
 
 Variant = Literal["nft", "legacy"]
 VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
@@ -19,6 +20,11 @@ VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
 # what kube-proxy uses.
 _LOCK = ("-w", "5", "-W", "100000")
 _LOCK_HELD = 4
+LOCK = "/run/xtables.lock"
+TABLES = ("filter", "nat")
+"""The tables that anything of ours is in."""
+
+_LEGACY_TABLES = {"IPv4": "ip_tables_names", "IPv6": "ip6_tables_names"}
 _LINE = re.compile(r"line:? (\d+)")
 
 
@@ -51,9 +57,23 @@ class Commands:
         """Return whether both commands are installed."""
         return all(map(find, (f"{self.name}-save", f"{self.name}-restore")))
 
+    def can_list(self) -> bool:
+        """Return whether this process may know which tables there are.
+
+        Those of the legacy variant are in a file for root's eyes only; without any there is no
+        such file, and nothing to hide.
+        """
+        names = Path("/proc/thread-self/net", _LEGACY_TABLES[self.family])
+        return self.variant == "nft" or not names.exists() or os.access(names, os.R_OK)
+
     def save(self) -> str:
-        """Return what iptables-save prints, all tables. Raises ApplyError."""
-        return self._run("save", ())
+        """Return what iptables-save prints: all tables, or ours where nobody may list them.
+
+        To save a table of the legacy variant by its name makes it. Raises ApplyError.
+        """
+        if self.can_list():
+            return self._run("save", ())
+        return "".join(self._run("save", ("-t", table)) for table in TABLES)
 
     def restore(self, text: str) -> None:
         """Load restore text without flushing anything else.
@@ -74,10 +94,12 @@ class Commands:
         if done.returncode == 0:
             return done.stdout
         message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        if os.geteuid() != 0 and "ermission denied" in message:
-            raise ApplyError(f"{command}: {message}: it takes root, or CAP_NET_ADMIN")
+        if LOCK in message and "ermission denied" in message:
+            raise ApplyError(f"{command}: {message}: a user who is not root needs leave to read it")
+        if needed := hint(message):
+            raise ApplyError(f"{command}: {message}{needed}")
         if done.returncode == _LOCK_HELD and "lock" in message:
-            raise ApplyError(f"{command}: another program has held /run/xtables.lock for 5 s")
+            raise ApplyError(f"{command}: another program has held {LOCK} for 5 s")
         found = _LINE.search(message)
         raise RestoreError(int(found[1]) if found else 0, f"{command}: {message}")
 

@@ -9,7 +9,7 @@ Kubernetes are, else what plain ``iptables`` is.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
@@ -43,26 +43,38 @@ def choose_variant(
         raise ApplyError("iptables is not installed; Debian's package iptables has it")
     if wanted and wanted not in [commands.variant for commands in there]:
         raise ApplyError(f"{Commands(family, wanted).name}-restore is not installed")
-    seen = {commands.variant: parse_save(commands.save()) for commands in there}
-    chosen = wanted or _in_use(seen, is_ours) or _default(seen)
-    warnings = tuple(
-        f"{Commands(family, other).name} holds chains of Kubernetes or svcnet too, and both "
-        f"are in force: remove them with svcnet cleanup --variant {other}"
-        for other, observed in seen.items()
-        if other != chosen and observed.has(is_ours)
-    )
-    return Choice(Commands(family, chosen), seen[chosen], warnings)
+    seen = {each.variant: parse_save(each.save()) for each in there if each.can_list()}
+    chosen = wanted or _in_use(seen, is_ours) or _default([each.variant for each in there])
+    commands = Commands(family, chosen)
+    observed = seen.get(chosen) or parse_save(commands.save())
+    others = tuple(each for each in there if each.variant != chosen)
+    return Choice(commands, observed, tuple(_warnings(others, seen, is_ours)))
+
+
+def _warnings(
+    others: tuple[Commands, ...],
+    seen: dict[Variant, Observed],
+    is_ours: Callable[[str, str], bool],
+) -> Iterator[str]:
+    for other in others:
+        if other.variant not in seen:
+            yield f"whether {other.name} holds chains of Kubernetes too is for root only to see"
+        elif seen[other.variant].has(is_ours):
+            yield (
+                f"{other.name} holds chains of Kubernetes or svcnet too, and both "
+                f"are in force: remove them with svcnet cleanup --variant {other.variant}"
+            )
 
 
 def _in_use(seen: dict[Variant, Observed], is_ours: Callable[[str, str], bool]) -> Variant | None:
     return next((variant for variant, observed in seen.items() if observed.has(is_ours)), None)
 
 
-def _default(seen: dict[Variant, Observed]) -> Variant:
+def _default(there: list[Variant]) -> Variant:
     """Return the variant that plain ``iptables`` is, where that is installed."""
     path = find("iptables")
-    if path is not None and "legacy" in seen:
+    if path is not None and "legacy" in there:
         done = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
         if "legacy" in done.stdout:
             return "legacy"
-    return next(iter(seen))
+    return there[0]

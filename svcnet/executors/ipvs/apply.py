@@ -72,18 +72,17 @@ def apply(
     family = artifact.family
     choice = choose_variant(family, variant)
     is_first = _is_first(family)
-    if is_first:
-        require(artifact, choice.commands)
+    untried = require(artifact, choice.commands) if is_first else ()
     with IPVS() as ipvs:
         observed = observe(family, choice.observed, artifact.sysctls, ipvs)
         if not is_first and _has_new_scheduler(artifact, observed):
-            require(artifact, choice.commands)
+            untried = require(artifact, choice.commands)
         planned = plan(artifact, observed, drain)
         left = 0
         if not dry_run:
             _do(planned.steps, choice.commands, ipvs, artifact)
             left = settle(planned.drained, ipvs)
-    return Report(family, planned, left, choice.warnings + planned.warnings)
+    return Report(family, planned, left, choice.warnings + untried + planned.warnings)
 
 
 def apply_step(

@@ -13,6 +13,7 @@ from os import strerror
 from types import TracebackType
 
 from svcnet.errors import ApplyError
+from svcnet.executors.commands import hint
 from svcnet.renderers.ipvs import wire
 from svcnet.renderers.ipvs.messages import (
     GetConfig,
@@ -148,5 +149,4 @@ class IPVS:
 
 
 def _cannot(error: OSError) -> ApplyError:
-    hint = ": it takes root, or CAP_NET_ADMIN" if isinstance(error, PermissionError) else ""
-    return ApplyError(f"IPVS: {error.strerror}{hint}")
+    return ApplyError(f"IPVS: {error.strerror}{hint(str(error.strerror))}")

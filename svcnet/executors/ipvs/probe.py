@@ -15,7 +15,7 @@ from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.ipvs import device, ipsets
 from svcnet.executors.ipvs.kernel import IPVS, NoIPVS, Refused
-from svcnet.executors.namespace import in_own_namespace
+from svcnet.executors.namespace import NoNamespace, in_own_namespace
 from svcnet.renderers.ipvs import IPVSTables
 from svcnet.renderers.ipvs.messages import NewService, Service
 from svcnet.renderers.ipvs.sections import create_line
@@ -35,6 +35,12 @@ _RULES = (
 """For each module that rules of this mode use, a rule that shows whether it is there."""
 
 
+UNTRIED = (
+    "whether the kernel has all that IPVS mode needs was not tried beforehand: "
+    "that takes CAP_SYS_ADMIN"
+)
+
+
 class MissingModules(ApplyError):  # noqa: N818
     """The kernel lacks what IPVS mode needs.
 
@@ -51,18 +57,26 @@ class MissingModules(ApplyError):  # noqa: N818
         )
 
 
-def require(tables: IPVSTables, commands: Commands) -> None:
-    """Raise MissingModules unless the kernel has all that `tables` ask for."""
-    found = missing(tables, commands)
+def require(tables: IPVSTables, commands: Commands) -> tuple[str, ...]:
+    """Raise MissingModules unless the kernel has all that `tables` ask for.
+
+    Returns a warning where that cannot be tried: a process with CAP_NET_ADMIN alone makes no
+    network namespace. What the kernel lacks then shows when it is used.
+    """
+    try:
+        found = missing(tables, commands)
+    except NoNamespace:
+        return (UNTRIED,)
     if found:
         raise MissingModules(found)
+    return ()
 
 
 def missing(tables: IPVSTables, commands: Commands) -> tuple[str, ...]:
     """Return the modules that the kernel lacks for `tables`, none if it has them all.
 
-    `commands` are the iptables commands that would load the rules. Raises ApplyError
-    without root, and when a tool is not installed.
+    `commands` are the iptables commands that would load the rules. Raises NoNamespace without
+    CAP_SYS_ADMIN, and ApplyError when a tool is not installed.
     """
     return in_own_namespace(lambda: tuple(dict.fromkeys(_missing(tables, commands))))
 

@@ -14,7 +14,7 @@ from svcnet.executors.iptables import observe as other_modes
 from svcnet.executors.iptables.cleanup import remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
 from svcnet.executors.iptables.saved import saved_address
-from svcnet.executors.namespace import in_own_namespace
+from svcnet.executors.namespace import NoNamespace, in_own_namespace
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables.artifact import declare
 from svcnet.renderers.iptables.names import SERVICES
@@ -222,7 +222,7 @@ def _restore(commands: Commands, text: str) -> None:
     except RestoreError as error:
         lines = text.splitlines()
         refused = lines[error.line - 1] if 0 < error.line <= len(lines) else ""
-        found = in_own_namespace(lambda: _missing(commands))
+        found = _missing(commands)
         cause = (
             f"\n  this kernel lacks {', '.join(found)}: try modprobe -a {' '.join(found)}"
             if found
@@ -232,8 +232,13 @@ def _restore(commands: Commands, text: str) -> None:
 
 
 def _missing(commands: Commands) -> tuple[str, ...]:
-    """Return the modules that the kernel lacks for portal rules."""
-    return tuple(module for module, *rule in _MODULES if not _loads(commands, *rule))
+    """Return the modules that the kernel lacks for portal rules, as far as that can be tried."""
+    try:
+        return in_own_namespace(
+            lambda: tuple(module for module, *rule in _MODULES if not _loads(commands, *rule))
+        )
+    except NoNamespace:
+        return ()
 
 
 def _loads(commands: Commands, table: str, rule: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -31,17 +31,20 @@ apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: iptables
 iptables: {syncPeriod: 1s, minSyncPeriod: 200ms}
+ipvs: {syncPeriod: 1s, minSyncPeriod: 200ms}
 """
 
 
 class Kept(Told):
     """A run of svcnet in a mode that is rules, and its manifest."""
 
-    def __init__(self, folder: Path, *options: str, extra: str = "") -> None:
+    def __init__(
+        self, folder: Path, *options: str, extra: str = "", wrap: Sequence[str] = ()
+    ) -> None:
         self.manifest = folder / "cluster.yaml"
         config = folder / "config.yaml"
         config.write_text(CONFIG + extra)
-        super().__init__("run", self.manifest, "--config", config, *options)
+        super().__init__("run", self.manifest, "--config", config, *options, wrap=wrap)
 
 
 @pytest.fixture
