@@ -10,6 +10,18 @@ from typing import Literal
 
 from attrs import frozen
 
+MAX_PART = 500
+"""Characters of a diagnostic's object, field and message that are shown."""
+
+
+def one_line(text: str, most: int | None = None) -> str:
+    """Return `text` as at most `most` characters of one line, whatever it holds.
+
+    What would move a terminal's cursor, or end a line of a log, is written as an escape.
+    """
+    text = text if most is None or len(text) <= most else f"{text[: most - 1]}…"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
 
 @frozen(order=True)
 class Diagnostic:
@@ -17,7 +29,7 @@ class Diagnostic:
 
     ``file`` is the path as given (``<stdin>`` for standard input), ``line`` counts from
     1 and is 0 when the finding concerns the file as a whole, ``object`` is like
-    ``Service shop/web``, ``field`` is a path like ``spec.ports[0].port``.
+    ``Service shop/web``, ``field`` is a path like ``spec.ports[0].port``. As text it is one line.
     """
 
     file: str
@@ -28,9 +40,11 @@ class Diagnostic:
     severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        parts = [place, self.severity, self.object, self.field]
-        return ": ".join([*(part for part in parts if part), self.message])
+        file = one_line(self.file)
+        place = f"{file}:{self.line}" if self.line else file
+        about = (one_line(text, MAX_PART) for text in (self.object, self.field))
+        parts = [place, self.severity, *about]
+        return ": ".join([*(part for part in parts if part), one_line(self.message, MAX_PART)])
 
 
 class SvcnetError(Exception):

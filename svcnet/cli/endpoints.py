@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from svcnet.cli.common import load_manifests, path_options, write_output
+from svcnet.errors import one_line
 
 if TYPE_CHECKING:
     from svcnet.models import EndpointAddress, EndpointPort, Endpoints, EndpointSlice, TargetRef
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Row = tuple[str, ...]
 
+MAX_CELL = 1000
 HEADERS = ("SERVICE", "NAME", "ADDRESS", "CONDITION", "PORTS", "TARGET", "NODE", "ZONE")
 
 
@@ -73,10 +75,11 @@ def _written(output: str, documents: Iterable[Document], rows: Callable[[], Iter
 
 def _table(rows: list[Row]) -> str:
     """Return columns that are as wide as what is in them; "-" is for nothing."""
-    widths = [max(len(row[column]) or 1 for row in rows) for column in range(len(HEADERS))]
+    shown = [[one_line(cell, MAX_CELL) or "-" for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(HEADERS))]
     lines = (
-        "  ".join((cell or "-").ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in shown
     )
     return "".join(f"{line.rstrip()}\n" for line in lines)
 

@@ -79,9 +79,17 @@ def is_address(text: str, family: IPFamily) -> bool:
     return True
 
 
-@lru_cache(1024)
+MAX_CIDR = 100
+
+
 def canonical_cidr(text: str) -> str | None:
     """Return a CIDR trimmed and without host bits, or None if it is none."""
+    # What is much too long for any is not remembered.
+    return _canonical_cidr(text) if len(text) <= MAX_CIDR else None
+
+
+@lru_cache(1024)
+def _canonical_cidr(text: str) -> str | None:
     address, slash, length = text.strip().partition("/")
     packed = packed_address(address)
     digits = length.isascii() and length.isdigit() and len(length) <= 3

@@ -17,6 +17,7 @@ from svcnet.sources.findings import Findings, Path, Place
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 
 NAMES = {
@@ -26,16 +27,32 @@ NAMES = {
 }
 
 
-@lru_cache(4096)
+MAX_NAME = 253
+
+
 def is_name(text: str, kind: str) -> bool:
     """Return whether `text` is a name of a kind that :data:`NAMES` describes."""
+    # What is too long for any is not remembered.
+    return len(text) <= MAX_NAME and _is_name(text, kind)
+
+
+@lru_cache(4096)
+def _is_name(text: str, kind: str) -> bool:
     match kind:
         case "label":
             return _LABEL.fullmatch(text) is not None
         case "label1035":
             return _LABEL_1035.fullmatch(text) is not None
         case _:
-            return len(text) <= 253 and _SUBDOMAIN.fullmatch(text) is not None
+            return _SUBDOMAIN.fullmatch(text) is not None
+
+
+def is_text(text: str) -> bool:
+    """Return whether `text` can be written; halves of surrogate pairs, which escapes make, cannot.
+
+    Such text would be refused wherever it is to be encoded.
+    """
+    return text.isascii() or not _SURROGATE.search(text)
 
 
 @frozen
@@ -65,7 +82,7 @@ class Fields:
         value = self.data.get(key)
         if value is None:
             return default
-        if type(value) is not str:
+        if type(value) is not str or not is_text(value):
             self.error(key, f"must be a string, not {shown(value)}")
             return default
         return value
@@ -87,7 +104,7 @@ class Fields:
             self.error(key, f"must be an integer, not {shown(value)}")
             return default
         if not low <= value <= high:
-            self.error(key, f"must be from {low} to {high}, not {value}")
+            self.error(key, f"must be from {low} to {high}, not {shown(value)}")
             return default
         return value
 
@@ -130,7 +147,7 @@ class Fields:
     def strings(self, key: str) -> Iterator[tuple[int, str]]:
         """Yield the members of a list of strings with their places."""
         for index, value in enumerate(self.items(key)):
-            if type(value) is str:
+            if type(value) is str and is_text(value):
                 yield index, value
             else:
                 self.error_at((key, index), f"must be a string, not {shown(value)}")
@@ -143,12 +160,13 @@ class Fields:
         inner = self.mapping(key)
         kept = {}
         for name, text in inner.data.items():
-            if type(name) is str and type(text) is str:
+            if type(name) is str and type(text) is str and is_text(name) and is_text(text):
                 kept[name] = text
-            elif text is None and type(name) is str:
+            elif text is None and type(name) is str and is_text(name):
                 kept[name] = ""
             else:
-                inner.error(str(name), f"must map a string to a string, not {shown(text)}")
+                message = f"must map a string to a string, not {shown(text)}"
+                inner.error(name if type(name) is str else shown(name), message)
         return kept
 
     def address(self, key: str) -> str:
@@ -196,6 +214,8 @@ def shown(value: object) -> str:
     """Return a value for a message: in quotes, on one line, not too long."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return "a number of many digits"  # which Python itself may refuse to print
     text = repr(value[:100]) if isinstance(value, str) else str(value)
     text = text.encode("ascii", "backslashreplace").decode()
     text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text[:100])

@@ -18,6 +18,10 @@ Key: TypeAlias = str | int
 Path: TypeAlias = tuple[Key, ...]
 Severity = Literal["error", "warning"]
 
+MAX_KEY = 100
+MAX_FINDINGS = 10_000
+"""How many findings about fields anybody would read."""
+
 
 @frozen
 class Source:
@@ -52,18 +56,29 @@ class Finding:
 
 @define
 class Findings:
-    """Everything found so far, in the order of finding."""
+    """Everything found so far, in the order of finding.
 
+    Of errors and of warnings about fields the first ``most`` are kept, so that what is wrong a
+    million times does not take the room of a million findings.
+    """
+
+    most: int = MAX_FINDINGS
     found: list[Finding] = field(factory=list)
     plain: list[Diagnostic] = field(factory=list)
+    _counts: dict[Severity, int] = field(factory=lambda: {"error": 0, "warning": 0})
 
     def error(self, place: Place, path: Path, message: str) -> None:
         """Add an error about a field."""
-        self.found.append(Finding(place, path, message, "error"))
+        self._add(Finding(place, path, message, "error"))
 
     def warning(self, place: Place, path: Path, message: str) -> None:
         """Add a warning about a field."""
-        self.found.append(Finding(place, path, message, "warning"))
+        self._add(Finding(place, path, message, "warning"))
+
+    def _add(self, finding: Finding) -> None:
+        self._counts[finding.severity] += 1
+        if self._counts[finding.severity] <= self.most:
+            self.found.append(finding)
 
     def file_error(self, file: str, line: int, message: str) -> None:
         """Add an error about a file as a whole, or one line of it."""
@@ -71,7 +86,7 @@ class Findings:
 
     def has_errors(self) -> bool:
         """Return whether anything but warnings was found."""
-        return bool(self.plain) or any(f.severity == "error" for f in self.found)
+        return bool(self.plain or self._counts["error"])
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return all findings with their lines, in the order of files and lines."""
@@ -98,13 +113,18 @@ def _located(group: Sequence[Finding]) -> Iterable[Diagnostic]:
 
 
 def dotted(path: Path) -> str:
-    """Return a path as ``spec.ports[0].port``; keys that are no plain word are quoted."""
+    """Return a path as ``spec.ports[0].port``; keys that are no plain word are quoted.
+
+    Of one that is very long the beginning is shown.
+    """
     text = ""
     for key in path:
         if isinstance(key, int):
             text += f"[{key}]"
-        elif key.replace("_", "").isalnum():
-            text += f".{key}" if text else key
+            continue
+        short = key if len(key) <= MAX_KEY else f"{key[:MAX_KEY]}…"
+        if key.replace("_", "").isalnum():
+            text += f".{short}" if text else short
         else:
-            text += f"[{key!r}]"
+            text += f"[{short!r}]"
     return text

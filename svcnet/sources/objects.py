@@ -30,6 +30,9 @@ API_VERSIONS = {
 NAME_KINDS = {"Service": "label1035"}
 # Lists in lists are unheard of, and an alias can make one hold itself.
 MAX_LISTS = 3
+MAX_KIND = 63
+MAX_KINDS = 100
+"""Kinds that are passed over and counted by name."""
 CLUSTER_SCOPED = ("Node", "ServiceCIDR")
 
 
@@ -79,7 +82,9 @@ class Reading:
             labelled = Place(place.source, place.document, place.path, label)
             self.findings.error(labelled, path, message)
             return
-        shown_kind = kind if kind.isalnum() else shown(kind)
+        shown_kind = kind if kind.isalnum() and len(kind) <= MAX_KIND else shown(kind)
+        if shown_kind not in self.skipped and len(self.skipped) >= MAX_KINDS:
+            shown_kind = "of other kinds"
         self.skipped[shown_kind] = self.skipped.get(shown_kind, 0) + 1
 
 

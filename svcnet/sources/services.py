@@ -201,7 +201,7 @@ def _external_name(spec: Fields, kind: str) -> str:
         return ""
     if not name:
         spec.error("externalName", "is required when spec.type is ExternalName")
-    elif not is_name(name.lower().removesuffix("."), "subdomain"):
+    elif not (name.isascii() and is_name(name.lower().removesuffix("."), "subdomain")):
         spec.error("externalName", f"{NAMES['subdomain']}; not {shown(name)}")
         return ""
     return name

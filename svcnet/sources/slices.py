@@ -23,7 +23,7 @@ from svcnet.models import (
 from svcnet.models.endpoints import WEIGHT_ANNOTATION
 from svcnet.models.family import IPFamily
 from svcnet.sources.addresses import is_address, why_not_external
-from svcnet.sources.fields import NAMES, Fields, is_name, shown
+from svcnet.sources.fields import NAMES, Fields, is_name, is_text, shown
 from svcnet.sources.services import PROTOCOLS
 
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -41,6 +41,7 @@ def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
     listed = document.items("endpoints")
     if len(listed) > MAX_ENDPOINTS:
         document.error("endpoints", f"has {len(listed)} endpoints; at most {MAX_ENDPOINTS}")
+        listed = listed[:MAX_ENDPOINTS]
     return EndpointSlice(
         namespace=namespace,
         name=name,
@@ -111,7 +112,7 @@ def _endpoint(document: Fields, index: int, item: Any, kind: str) -> Endpoint:
         and type(addresses[0]) is str
         and (kind == "FQDN" or _is_usable(addresses[0], kind))
         and (node is None or (type(node) is str and is_name(node, "subdomain")))
-        and (zone is None or type(zone) is str)
+        and (zone is None or (type(zone) is str and is_text(zone)))
         and not hints
         and not item.get("hostname")
     )

@@ -62,14 +62,14 @@ def narrow(kind: str, item: Any, path: str) -> Narrowed:
     if type(item) is not dict:
         return Narrowed(None, None, (Diagnostic(path, 0, kind, "", "must be a mapping"),))
     metadata = item.get("metadata")
-    findings = Findings()
+    findings = Findings(most=MAX_DIAGNOSTICS)
     place = Place(Source(path, b""), 0, (), label_of(kind, metadata))
     model = read_object(kind, Fields(place, findings, item))
     key = key_of(kind, metadata)
     if key is not None and not findings.has_errors():
         return Narrowed(key, _less(model), happened=_happened(model))
     errors = tuple(d for d in findings.diagnostics() if d.severity == "error")
-    return Narrowed(key, None, errors[:MAX_DIAGNOSTICS])
+    return Narrowed(key, None, errors)
 
 
 def key_of(kind: str, metadata: Any) -> NamespacedName | None:
