@@ -1,0 +1,126 @@
+"""The examples of deployment hold together, and ask for no more than they need."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from svcnet.cli import main
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+UNIT = EXAMPLES / "systemd/svcnet.service"
+CAPABILITIES = {"CAP_NET_ADMIN", "CAP_NET_RAW"}
+
+
+def documents(name: str) -> dict[str, Any]:
+    """Return the objects of a manifest by kind; of two the last."""
+    text = (EXAMPLES / "kubernetes" / name).read_text("utf-8")
+    return {document["kind"]: document for document in yaml.safe_load_all(text)}
+
+
+def settings() -> dict[str, str]:
+    """Return the settings of the unit."""
+    lines = [line for line in UNIT.read_text("utf-8").splitlines() if line[:1].isalpha()]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def must_be_known(arguments: list[str]) -> None:
+    """Fail unless the command takes these arguments."""
+    verb, *options = arguments
+    command = main.get_command(click.Context(main), verb)
+    assert command is not None
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert {option.split("=")[0] for option in options if option.startswith("--")} <= known
+
+
+def container() -> dict[str, Any]:
+    spec = documents("daemonset.yaml")["DaemonSet"]["spec"]["template"]["spec"]
+    [found] = spec["containers"]
+    return dict(found)
+
+
+def test_options() -> None:
+    """The command takes the options that the examples give it."""
+    must_be_known(shlex.split(settings()["ExecStart"])[1:])
+    must_be_known(container()["args"])
+
+
+def test_the_unit_has_two_capabilities() -> None:
+    """The unit notifies, is watched, and has the two capabilities and netlink."""
+    found = settings()
+    assert set(found["CapabilityBoundingSet"].split()) == CAPABILITIES
+    assert set(found["AmbientCapabilities"].split()) == CAPABILITIES
+    assert "AF_NETLINK" in found["RestrictAddressFamilies"]
+    assert found["NoNewPrivileges"] == "yes"
+    assert found["Type"] == "notify"
+    assert int(found["WatchdogSec"]) > 60
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_systemd_reads_the_unit(tmp_path: Path) -> None:
+    """systemd finds nothing wrong with the unit, and little exposed."""
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text("utf-8").replace("/opt/svcnet/bin/svcnet", sys.executable))
+    for options in (("verify", "--man=no"), ("security", "--offline=yes", "--threshold=40")):
+        done = subprocess.run(
+            ["systemd-analyze", *options, unit], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
+        assert unit.name not in done.stderr
+
+
+def test_the_container_has_two_capabilities() -> None:
+    """The container drops everything, is not privileged and writes no file of its own."""
+    security = container()["securityContext"]
+    assert security["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["privileged"] is False
+    assert security["readOnlyRootFilesystem"] is True
+
+
+def test_the_daemon_set_is_everywhere() -> None:
+    """It is on all nodes, in their network, early, under the account that rbac.yaml makes."""
+    daemon = documents("daemonset.yaml")["DaemonSet"]
+    account = documents("rbac.yaml")["ServiceAccount"]["metadata"]
+    pod = daemon["spec"]["template"]["spec"]
+    assert (daemon["metadata"]["namespace"], pod["serviceAccountName"]) == (
+        account["namespace"],
+        account["name"],
+    )
+    assert (
+        daemon["spec"]["selector"]["matchLabels"]
+        == (daemon["spec"]["template"]["metadata"]["labels"])
+    )
+    assert pod["hostNetwork"] is True
+    assert pod["priorityClassName"] == "system-node-critical"
+    assert {"operator": "Exists"} in pod["tolerations"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert {mount["name"] for mount in container()["volumeMounts"]} == set(volumes)
+    assert volumes["xtables-lock"]["hostPath"]["path"] == "/run/xtables.lock"
+
+
+def test_probes_are_on_loopback() -> None:
+    """The probes ask where health is bound, which is loopback."""
+    found = container()
+    assert "--healthz-bind-address=127.0.0.1:10256" in found["args"]
+    for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+        assert found[probe]["httpGet"] == {"host": "127.0.0.1", "path": path, "port": 10256}
+
+
+def test_the_kubeconfig_names_files_of_the_service_account(tmp_path: Path) -> None:
+    """The kubeconfig is one that svcnet reads, for a server with an address of its own."""
+    from svcnet.sources.kubernetes import load_kubeconfig
+
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(documents("daemonset.yaml")["ConfigMap"]["data"]["kubeconfig"])
+    server = load_kubeconfig(kubeconfig)
+    assert server.url == "https://api.example.com:6443"
+    assert server.token == Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
