@@ -121,6 +121,6 @@ def test_the_kubeconfig_names_files_of_the_service_account(tmp_path: Path) -> No
 
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(documents("daemonset.yaml")["ConfigMap"]["data"]["kubeconfig"])
-    server = load_kubeconfig(kubeconfig)
+    server = load_kubeconfig([kubeconfig])
     assert server.url == "https://api.example.com:6443"
     assert server.token == Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
