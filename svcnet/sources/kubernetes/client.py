@@ -22,6 +22,10 @@ MAX_ANSWER = 256 * 1024 * 1024
 MAX_EVENT = 16 * 1024 * 1024
 """Bytes of a list and of an event; etcd keeps no object of more than 1.5 MiB."""
 
+MAX_VALUES = 4_000_000
+"""Values in one of them: ``[{},{},…`` takes thirty times its text as Python's objects. A page of
+200 slices with 1000 endpoints each, the largest that there are, has three million."""
+
 MAX_REASON = 64 * 1024
 LONGEST_RETRY_AFTER = 60.0
 
@@ -49,7 +53,13 @@ class Client:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept": "application/json", "User-Agent": "svcnet"},
+            headers={
+                "Accept": "application/json",
+                # How large a compressed answer is shows only once it is in memory.
+                "Accept-Encoding": "identity",
+                "User-Agent": "svcnet",
+            },
+            auto_decompress=False,
         )
         return self
 
@@ -134,6 +144,9 @@ async def _objects(content: aiohttp.StreamReader) -> AsyncGenerator[dict[str, An
 
 
 def _json(data: bytes) -> dict[str, Any]:
+    # Each value but the first of all follows one of these; in text they count as well.
+    if sum(map(data.count, (b"{", b"[", b","))) > MAX_VALUES:
+        raise Nonsense(f"sent more than {MAX_VALUES} values at once")
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError as error:

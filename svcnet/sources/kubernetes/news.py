@@ -12,6 +12,9 @@ from svcnet.models import NamespacedName
 from svcnet.models.state import ClusterObject
 from svcnet.sources.kubernetes.narrow import Narrowed
 
+MAX_OBJECTS = 200_000
+"""Objects of one kind: a third more than the 150,000 Pods that Kubernetes is made for."""
+
 
 @frozen
 class Step:
@@ -87,6 +90,11 @@ class News:
             self.went(kind, key)
         known.listed = True
         self._stirred.set()
+
+    def count(self, kind: str) -> int:
+        """Return how many objects of a kind are remembered, those that cannot be used too."""
+        known = self.known[kind]
+        return len(known.models) + len(known.unusable)
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """Take that a watch has ended, which it never should: the next step raises why."""

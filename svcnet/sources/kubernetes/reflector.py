@@ -16,11 +16,14 @@ from svcnet.nogc import without_gc
 from svcnet.sources.kubernetes.backoff import Backoff
 from svcnet.sources.kubernetes.client import Client
 from svcnet.sources.kubernetes.narrow import Narrowed, key_of, narrow
-from svcnet.sources.kubernetes.news import News
+from svcnet.sources.kubernetes.news import MAX_OBJECTS, News
 from svcnet.sources.kubernetes.problems import Absent, Expired, Nonsense, Problem, Status, one_line
 from svcnet.sources.kubernetes.resources import Resource
 
 Told = Callable[[Status], None]
+
+MAX_PAGES = 10_000
+"""Pages of a list, which could be empty and go on for ever."""
 
 GRACE_SECONDS = 30.0
 """How long after a watch's own end the server may take to end it."""
@@ -106,13 +109,16 @@ class Reflector:
         parameters = self.resource.selectors()
         if limit:
             parameters["limit"] = str(limit)
-        while True:
+        for _ in range(MAX_PAGES):
             answer = await self._page(parameters)
             items.extend(self._narrow(answer.get("items") or []))
+            if len(items) > MAX_OBJECTS:
+                raise Nonsense(f"has more than {MAX_OBJECTS} objects")
             following = _metadata(answer).get("continue")
             if type(following) is not str or not following:
                 return items, version_of(answer)
             parameters["continue"] = following
+        raise Nonsense(f"sends a list of more than {MAX_PAGES} pages")
 
     async def _page(self, parameters: Mapping[str, str]) -> Mapping[str, Any]:
         """Return a list, or a part of one, once it is sure that it is that.
@@ -173,6 +179,8 @@ class Reflector:
         kind = self.resource.kind
         if event in ("ADDED", "MODIFIED"):
             self.news.came(kind, narrow(kind, item, self._path))
+            if self.news.count(kind) > MAX_OBJECTS:
+                raise Nonsense(f"has more than {MAX_OBJECTS} objects")
         elif event == "DELETED":
             key = key_of(kind, _metadata(item))
             if key is not None:
