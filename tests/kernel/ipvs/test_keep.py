@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.ipvs.netlink import own_namespace, run
-from tests.kernel.reconciler.test_keep import MANIFEST, kept, until
+from tests.kernel.reconciler.test_keep import MANIFEST, Kept, until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs]
 
@@ -20,7 +20,7 @@ def servers() -> str:
 def test_servers_are_followed_and_repaired(tmp_path: Path) -> None:
     """An endpoint that changes, and servers that somebody cleared, are put right."""
     (tmp_path / "cluster.yaml").write_text(MANIFEST)
-    with own_namespace(), kept(tmp_path, "--mode", "ipvs", "--variant", "legacy") as process:
+    with own_namespace(), Kept(tmp_path, "--mode", "ipvs", "--variant", "legacy") as process:
         process.wait("operations")
         until(lambda: "10.244.1.5:8080" in servers())
         process.manifest.write_text(MANIFEST.replace("10.244.1.5", "10.244.1.6"))
