@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from svcnet.cli.following import Say, Update, until_signal
+from svcnet.cli.following import Reload, Say, Update, until_signal
 from svcnet.errors import SvcnetError, UsageError
 
 if TYPE_CHECKING:
@@ -28,10 +28,13 @@ class Cluster:
     it stands with the server, and what of its objects cannot be used.
     """
 
-    def __init__(self, server: Server, settings: Callable[[], Settings], say: Say) -> None:
+    def __init__(
+        self, server: Server, settings: Callable[[], Settings], say: Say, reload: Reload
+    ) -> None:
         self._server = server
         self._read = settings
         self._say = say
+        self._reload = reload
         self._again = asyncio.Event()
         self._listed = asyncio.Event()
         self._use: Callable[[Update], None] = lambda _: None
@@ -58,7 +61,8 @@ class Cluster:
         self._use = use
         if self._state is not self._given:
             use(Update(self._settings.inputs(self._state)))
-        await until_signal(self._again.set, self._watching, self._follow_settings(), *others)
+        working = (self._watching, self._follow_settings(), *others)
+        await until_signal(self._again, self._reload, *working)
 
     async def _watch(self) -> None:
         from svcnet.models import ClusterState
@@ -105,6 +109,7 @@ class Cluster:
                 self._say(f"{error}\nthe rules stay as they were", warning=True)
             else:
                 self._say("the input was read again")
+            self._reload.reloaded()
 
 
 def api_server(kubeconfig: Path | None, context: str) -> Server:

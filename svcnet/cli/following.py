@@ -38,6 +38,14 @@ class Say(Protocol):
     def __call__(self, text: str, *, warning: bool = False) -> None: ...
 
 
+class Reload(Protocol):
+    """Is told when a signal has all input read again, and when that is done."""
+
+    def reloading(self) -> None: ...
+
+    def reloaded(self) -> None: ...
+
+
 class Following(Generic[Value]):
     """Reads `paths` by `read`, now and whenever they change, until a signal says to end.
 
@@ -46,12 +54,18 @@ class Following(Generic[Value]):
     """
 
     def __init__(
-        self, paths: tuple[str, ...], read: Callable[[], Value], keeps: str, say: Say
+        self,
+        paths: tuple[str, ...],
+        read: Callable[[], Value],
+        keeps: str,
+        say: Say,
+        reload: Reload | None = None,
     ) -> None:
         self._paths = paths
         self._read = read
         self._keeps = keeps
         self._say = say
+        self._reload = reload
         self._once = not paths or "-" in paths
         self._stop = asyncio.Event()
         self._again = asyncio.Event()
@@ -70,7 +84,7 @@ class Following(Generic[Value]):
 
     async def until_told(self, use: Callable[[Value], None], *others: Awaitable[None]) -> None:
         """Give `use` what is read, until SIGTERM or SIGINT, or until one of `others` ends."""
-        await until_signal(self._again.set, self._follow(use), *others)
+        await until_signal(self._again, self._reload, self._follow(use), *others)
 
     async def _watch(self) -> None:
         from svcnet.sources.watch import changes
@@ -86,27 +100,40 @@ class Following(Generic[Value]):
     async def _follow(self, use: Callable[[Value], None]) -> None:
         while await self._again.wait():
             self._again.clear()
-            if self._once:
-                self._say("standard input cannot be read again: nothing is changed", warning=True)
-                continue
-            try:
-                use(await asyncio.to_thread(self._read))
-            except SvcnetError as error:
-                self._say(f"{error}\n{self._keeps}", warning=True)
-            else:
-                self._say("the input was read again")
+            await self._read_again(use)
+            if self._reload is not None:
+                self._reload.reloaded()
+
+    async def _read_again(self, use: Callable[[Value], None]) -> None:
+        if self._once:
+            self._say("standard input cannot be read again: nothing is changed", warning=True)
+            return
+        try:
+            use(await asyncio.to_thread(self._read))
+        except SvcnetError as error:
+            self._say(f"{error}\n{self._keeps}", warning=True)
+        else:
+            self._say("the input was read again")
 
 
-async def until_signal(again: Callable[[], None], *working: Awaitable[None]) -> None:
+async def until_signal(
+    again: asyncio.Event, reload: Reload | None, *working: Awaitable[None]
+) -> None:
     """Let `working` go on until SIGTERM or SIGINT, or until one of them ends; then end them all.
 
-    SIGHUP calls `again`. Raises what one of them raised.
+    SIGHUP sets `again`. Raises what one of them raised.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+
+    def hang_up() -> None:
+        if reload is not None:
+            reload.reloading()
+        again.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, again)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     ending = asyncio.ensure_future(stop.wait())
     tasks = [asyncio.ensure_future(each) for each in working]
     await asyncio.wait((ending, *tasks), return_when=asyncio.FIRST_COMPLETED)

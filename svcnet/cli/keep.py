@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from svcnet.cli.common import Inputs, bind_address, probe_host, read_inputs, rea
 from svcnet.cli.following import Following, Update
 from svcnet.cli.log import logger, tell
 from svcnet.cli.monitoring import Monitoring
+from svcnet.cli.systemd import Systemd
 from svcnet.errors import SvcnetError, UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ class _Keeper:
     def __init__(self, keeping: Keeping, log: FilteringBoundLogger) -> None:
         self._keeping = keeping
         self._log = log
+        from svcnet.executors.systemd import Notify
+
+        self._systemd = Systemd(Notify.from_environment(os.environ))
 
     async def run(self) -> None:
         keeping = self._keeping
@@ -69,6 +74,8 @@ class _Keeper:
         with ExitStack() as stack:
             self._monitoring = Monitoring(self._log, stack)
             self._monitoring.serve(*_bind_addresses(keeping))
+            living = asyncio.create_task(self._systemd.live(self._monitoring.is_healthy))
+            stack.callback(living.cancel)
             async with feed.first() as first:
                 await self._keep(feed, first.inputs, stack)
         self._log.info("ended" if keeping.cleanup_on_exit else "ended; the rules stay")
@@ -78,12 +85,13 @@ class _Keeper:
         if not self._keeping.server:
             read = partial(read_inputs, default_host=probe_host, **options)
             keeps = "the rules stay as they were"
-            return Following(options["paths"], lambda: Update(read()), keeps, self._say)
+            paths = options["paths"]
+            return Following(paths, lambda: Update(read()), keeps, self._say, self._systemd)
         names = ("mode", "config", "node", "host")
         asked = {name: options[name] for name in names}
         settings = partial(read_settings, default_host=probe_host, **asked)
         server = api_server(self._keeping.kubeconfig, self._keeping.context)
-        return Cluster(server, settings, self._say)
+        return Cluster(server, settings, self._say, self._systemd)
 
     async def _keep(self, feed: Feed, inputs: Inputs, stack: ExitStack) -> None:
         from svcnet.executors.lock import lock
@@ -121,6 +129,7 @@ class _Keeper:
 
         looking = [] if self._keeping.options["host"] else [look_at_host()]
         await feed.until_told(use, loop.run(), *looking)
+        self._systemd.stopping()
         if self._keeping.cleanup_on_exit:
             await asyncio.to_thread(self._clean_up, families)
 
@@ -138,8 +147,12 @@ class _Keeper:
                 self._log.info(line)
 
     def _tell(self, event: Event) -> None:
+        from svcnet.reconciler import Settled
+
         tell(self._log, event)
         self._monitoring.take(event)
+        if isinstance(event, Settled):
+            self._systemd.settled()
 
     def _say(self, text: str, *, warning: bool = False) -> None:
         (self._log.warning if warning else self._log.info)(text)

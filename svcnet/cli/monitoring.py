@@ -35,6 +35,10 @@ class Monitoring:
         self.take = self._monitor.take
         stack.callback(self._services.close)
 
+    def is_healthy(self) -> bool:
+        """Return whether no change waits too long for its rules."""
+        return self._health.healthy
+
     def serve(self, healthz: tuple[str, int] | None, metrics: tuple[str, int] | None) -> None:
         """Answer for this node at two addresses; one that is taken is warned of."""
         from svcnet.executors.monitoring import health_pages, metrics_page

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -154,3 +156,26 @@ def test_addresses_of_the_machine_are_followed(folder: Path) -> None:
         assert "-d 192.0.2.7/32" not in rules()
         run("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
         eventually("-d 192.0.2.7/32")
+
+
+def test_systemd_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the first rules, of a reload and its end, of the end, and of life in between."""
+    path = folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(path))
+        told.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        monkeypatch.setenv("WATCHDOG_USEC", "400000")
+        with Kept(folder) as process:
+            until_told(told, "READY=1")
+            assert "to-destination 10.244.1.5:8080" in rules()
+            until_told(told, "WATCHDOG=1")
+            process.process.send_signal(signal.SIGHUP)
+            until_told(told, "RELOADING=1")
+            until_told(told, "READY=1")
+        until_told(told, "STOPPING=1")
+
+
+def until_told(socket: socket.socket, text: str) -> None:
+    while text not in socket.recv(4096).decode():
+        pass
