@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from svcnet.cli.common import input_options, machine_options, probe_host, read_inputs
+from svcnet.cli.common import (
+    fallback_option,
+    input_options,
+    machine_options,
+    probe_host,
+    read_inputs,
+)
 from svcnet.errors import ApplyError, UsageError
 
 if TYPE_CHECKING:
@@ -25,11 +31,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long a removed TCP endpoint keeps its connections (ipvs).",
 )
-@click.option(
-    "--fallback",
-    type=click.Choice(["iptables"]),
-    help="The mode to use when the kernel lacks modules that ipvs needs.",
-)
+@fallback_option
 @click.option("--dry-run", is_flag=True, help="Print what would be done and change nothing.")
 def command(
     family: str | None,

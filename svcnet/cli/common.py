@@ -139,6 +139,15 @@ def machine_options(function: Function) -> Function:
     return family(variant(function))
 
 
+def fallback_option(function: Function) -> Function:
+    """Add --fallback, for verbs that put mode ipvs on this machine."""
+    return click.option(
+        "--fallback",
+        type=click.Choice(["iptables"]),
+        help="The mode to use when the kernel lacks modules that ipvs needs.",
+    )(function)
+
+
 def server_options(function: Function) -> Function:
     """Add the options that say to take objects from an API server, and from which."""
     for decorate in (

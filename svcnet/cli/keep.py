@@ -51,6 +51,7 @@ class Keeping:
     context: str
     healthz: str | None
     metrics: str | None
+    fallback: str | None
 
 
 def keep(keeping: Keeping) -> None:
@@ -100,7 +101,8 @@ class _Keeper:
         families = [view.family for view in inputs.views(self._keeping.family)]
         for family in families:
             stack.callback(lock(family).close)
-        kept = [self._kept(inputs.mode, family) for family in families]
+        mode = await asyncio.to_thread(self._mode, inputs, families)
+        kept = [self._kept(mode, family) for family in families]
         loop = Loop(kept, _pace(inputs), self._tell)
         snapshots = _Snapshots(families)
         followed = inputs
@@ -132,6 +134,24 @@ class _Keeper:
         self._systemd.stopping()
         if self._keeping.cleanup_on_exit:
             await asyncio.to_thread(self._clean_up, families)
+
+    def _mode(self, inputs: Inputs, families: list[IPFamily]) -> str:
+        """Return the mode that is asked for, or the fallback if the kernel lacks modules for it."""
+        if inputs.mode != "ipvs" or self._keeping.fallback is None:
+            return inputs.mode
+        from svcnet.compiler import compile_state
+        from svcnet.executors import ipvs
+        from svcnet.renderers.ipvs import full
+
+        try:
+            for family in families:
+                tables = full(compile_state(inputs.state, inputs.view(family.lower())))
+                ipvs.apply(tables, variant=self._keeping.variant, dry_run=True)
+        except ipvs.MissingModules as error:
+            lacks = ", ".join(error.modules)
+            self._say(f"the kernel lacks {lacks}: keeping iptables mode instead", warning=True)
+            return self._keeping.fallback
+        return inputs.mode
 
     def _kept(self, mode: str, family: IPFamily) -> Kept:
         from svcnet.reconciler import Follower, IptablesTarget, IPVSTarget, Kept, StaleFlows

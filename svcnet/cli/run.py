@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from svcnet.cli.common import (
+    fallback_option,
     input_options,
     machine_options,
     port_choice,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long connections may go on once svcnet is told to end.",
 )
+@fallback_option
 @server_options
 @click.option(
     "--healthz-bind-address",
@@ -103,6 +105,7 @@ def command(
     context: str,
     healthz_bind_address: str | None,
     metrics_bind_address: str | None,
+    fallback: str | None,
     **options: Any,
 ) -> None:
     """Keep this machine true to the Services in PATH until a signal says to end.
@@ -132,6 +135,7 @@ def command(
                 context,
                 healthz_bind_address,
                 metrics_bind_address,
+                fallback,
             )
         )
         return

@@ -19,6 +19,7 @@ from svcnet.renderers.ipvs import full
 from svcnet.renderers.userspace.portals import PortalRules, Rule, jumps
 from tests.conftest import ROOT
 from tests.kernel.ipvs.conftest import everything, run
+from tests.kernel.told import Told
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, pytest.mark.usefixtures("namespace")]
 
@@ -86,6 +87,18 @@ def test_what_is_missing_is_named_and_nothing_is_changed(config: Path) -> None:
     assert "Nothing was changed" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert everything() == before
+
+
+@pytest.mark.usefixtures("lacking")
+def test_a_run_falls_back_if_asked(config: Path) -> None:
+    """A run is refused what the kernel lacks, or keeps iptables mode and warns."""
+    options = ("run", CASE / "objects.yaml", "--config", config, "--variant", "legacy")
+    with Told(*options) as process:
+        process.wait('"event":"refused"')
+        assert all(name in process.lines[-1] for name in LACKING)
+    with Told(*options, "--fallback", "iptables") as process:
+        process.wait("keeping iptables mode instead")
+        process.wait("iptables-legacy: all")
 
 
 @pytest.mark.usefixtures("lacking")
