@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
+
+from attrs import evolve
+
 from svcnet.errors import ApplyError
 from svcnet.executors import iptables
 from svcnet.executors.iptables.commands import RestoreError
+from svcnet.executors.stages import Stages
 from svcnet.graph import FragmentName, RuleGraph
-from svcnet.reconciler.target import Done, small_change
+from svcnet.reconciler.target import Done, few, small_change
 from svcnet.renderers import iptables as rules
 
 
 class IptablesTarget:
-    """The iptables rules of one family."""
+    """The iptables rules of one family.
+
+    It remembers a mark of the tables from when they were right. `commits` are those of the
+    network namespace; targets of several families share them, so that what one writes is
+    not somebody else's work to the other.
+    """
 
     mode = "iptables"
 
-    def __init__(self, family: str, variant: iptables.Variant | None = None) -> None:
+    def __init__(
+        self,
+        family: str,
+        variant: iptables.Variant | None = None,
+        commits: iptables.Commits | None = None,
+    ) -> None:
         self.family = family
         self._variant = variant
+        self._commits = iptables.Commits() if commits is None else commits
         self._commands: iptables.Commands | None = None
         self._text: rules.RestoreText | None = None
         self._graph: RuleGraph | None = None
+        self._seal: Hashable | None = None
+        self._warnings: tuple[str, ...] = ()
 
     def whole(self, graph: RuleGraph) -> Done:
         """Observe the tables and write what differs."""
-        text = rules.full(graph, self._text)
-        self._graph = self._text = None
-        report = iptables.apply(text, variant=self._variant)
-        self._commands = iptables.Commands(self.family, report.variant)
-        self._graph, self._text = graph, text
-        return Done(report.plan.kind, str(report), report.warnings)
+        return self._whole(graph)[0]
 
     def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
         """Write the difference of two graphs, without a look at the tables."""
@@ -37,17 +50,86 @@ class IptablesTarget:
         if change is None or self._commands is None:
             return self.whole(graph)
         if not change:
-            return Done("none", f"{self.family}, iptables: nothing to change")
-        delta = rules.delta(change)
-        self._graph = None
-        try:
-            self._commands.restore(delta.text)
-        except RestoreError as error:
-            raise ApplyError(str(error)) from None
-        self._graph = graph
-        lines = delta.text.count("\n")
-        return Done("delta", f"{self.family}, iptables-{self._commands.variant}: {lines} lines")
+            self._graph = graph
+            return Done("none", f"{self.family}, iptables: nothing to change", self._warnings)
+        stages, marks, seal = Stages(), self._marks(), self._seal
+        with stages.stage("render"):
+            delta = rules.delta(change)
+        self._graph = self._seal = None
+        with stages.stage("write"):
+            try:
+                self._commands.restore(delta.text)
+            except RestoreError as error:
+                raise ApplyError(str(error)) from None
+        marks.wrote([delta.text])
+        self._graph, self._seal = graph, seal if marks.outlive_writes else None
+        told = f"{self.family}, {self._commands.name}: {delta.text.count(chr(10))} lines"
+        return Done("delta", told, self._warnings, stages.seconds)
 
     def look(self, graph: RuleGraph) -> Done:
-        """Observe everything and write what differs."""
-        return self.whole(graph)
+        """Repair what differs, if the tables' mark is not what it was when they were right."""
+        was_right = self._graph is graph
+        stages = Stages()
+        if was_right and self._text is not None and self._seal is not None:
+            with stages.stage("observe"):
+                is_right = self._marks().now() == self._seal
+            if is_right:
+                return self._settings(self._text, stages)
+        done, report = self._whole(graph)
+        if not was_right or done.kind == "none":
+            return done
+        assert self._text is not None
+        services = few(_services(self._text, report.plan.transactions))
+        return evolve(done, text=f"{done.text}{services}", differed=report.changes)
+
+    def _settings(self, text: rules.RestoreText, stages: Stages) -> Done:
+        """Put the kernel's settings right, where the rules are."""
+        with stages.stage("write"):
+            changed, warnings = iptables.serve_localhost(text)
+        if not changed:
+            told = f"{self.family}, iptables: nothing has changed"
+            return Done("none", told, (*self._warnings, *warnings), stages.seconds)
+        told = f"{self.family}: {', '.join(changed)} set"
+        differed = {"sysctls": len(changed)}
+        return Done("delta", told, (*self._warnings, *warnings), stages.seconds, differed)
+
+    def _whole(self, graph: RuleGraph) -> tuple[Done, iptables.Report]:
+        stages = Stages()
+        with stages.stage("render"):
+            text = rules.full(graph, self._text)
+        self._graph = self._text = self._seal = None
+        # The mark is of a time before the tables are observed: what somebody writes from
+        # then on makes it another, whether or not it was seen.
+        with stages.stage("observe"):
+            before = self._marks().now() if self._commands is not None else None
+        report = iptables.apply(text, variant=self._variant)
+        self._warnings = report.warnings
+        self._commands = iptables.Commands(self.family, report.variant)
+        self._graph, self._text = graph, text
+        self._seal = self._sealed(before, report, stages)
+        stages.merge(report.stages)
+        kind = "delta" if report.plan.kind == "none" and report.sysctls else report.plan.kind
+        return Done(kind, str(report), report.warnings, stages.seconds), report
+
+    def _sealed(
+        self, before: Hashable | None, report: iptables.Report, stages: Stages
+    ) -> Hashable | None:
+        """Return the mark that says the tables are as they were left; None if that is unsure."""
+        marks = self._marks()
+        marks.wrote(report.plan.transactions)
+        if report.plan.transactions and not marks.outlive_writes:
+            return None
+        with stages.stage("observe"):
+            return before if marks.now() == before else None
+
+    def _marks(self) -> iptables.Marks:
+        assert self._commands is not None
+        return iptables.Marks(self.family, self._commands.variant, self._commits)
+
+
+def _services(text: rules.RestoreText, transactions: tuple[str, ...]) -> Iterator[str]:
+    """Yield the Services that written lines are about, as often as they come."""
+    for line in "".join(transactions).splitlines():
+        origin = text.origin_of_line(line) if line[0] in ":-" else None
+        if origin is not None:
+            yield f"{origin.namespace}/{origin.name}"

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Literal
 
+from attrs import evolve
+
 from svcnet.executors import iptables, ipvs
+from svcnet.executors.stages import Stages
 from svcnet.graph import FragmentName, RuleGraph
-from svcnet.reconciler.target import Done, small_change
+from svcnet.reconciler.target import Done, few, small_change
 from svcnet.renderers import ipvs as tables_of
-from svcnet.renderers.ipvs.messages import DelDest
 
 
 class IPVSTarget:
-    """The virtual servers, sets, addresses and rules of one family."""
+    """The virtual servers, sets, addresses and rules of one family.
+
+    It remembers a mark of all that from when it was right. `commits` are those of the
+    network namespace, shared by the targets of several families.
+    """
 
     mode = "ipvs"
 
-    def __init__(self, family: str, variant: iptables.Variant | None = None) -> None:
+    def __init__(
+        self,
+        family: str,
+        variant: iptables.Variant | None = None,
+        commits: iptables.Commits | None = None,
+    ) -> None:
         self.family = family
         self._variant = variant
+        self._commits = iptables.Commits() if commits is None else commits
         self._graph: RuleGraph | None = None
         self._tables: tables_of.IPVSTables | None = None
+        self._marks: iptables.Marks | None = None
+        self._seal: Hashable | None = None
+        self._warnings: tuple[str, ...] = ()
 
     def whole(self, graph: RuleGraph) -> Done:
         """Observe the kernel and do what differs; endpoints that have drained go."""
-        tables = tables_of.full(graph)
-        self._graph = self._tables = None
-        report = ipvs.apply(tables, variant=self._variant)
-        self._graph, self._tables = graph, tables
-        kind: Literal["none", "full"] = (
-            "full" if any(map(_is_repair, report.plan.steps)) else "none"
-        )
-        return Done(kind, str(report), report.warnings)
+        return self._whole(graph)[0]
 
     def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
         """Send the difference of two graphs; only servers that change are asked whose they are."""
@@ -39,19 +48,66 @@ class IPVSTarget:
         if change is None or self._tables is None:
             return self.whole(graph)
         if not change:
-            return Done("none", f"{self.family}, ipvs: nothing to change")
-        tables, delta = tables_of.advance(self._tables, change)
-        self._graph = self._tables = None
+            self._graph = graph
+            return Done("none", f"{self.family}, ipvs: nothing to change", self._warnings)
+        stages = Stages()
+        with stages.stage("render"):
+            tables, delta = tables_of.advance(self._tables, change)
+        self._graph = self._tables = self._seal = None
         with ipvs.IPVS() as kernel:
             report = ipvs.apply_step(delta, kernel, variant=self._variant)
+        self._wrote(report)
         self._graph, self._tables = graph, tables
-        return Done("delta", str(report), report.warnings)
+        stages.merge(report.stages)
+        return Done("delta", str(report), self._warnings, stages.seconds)
 
     def look(self, graph: RuleGraph) -> Done:
-        """Observe everything and write what differs."""
-        return self.whole(graph)
+        """Do what differs, if the mark of it all is not what it was when it was right."""
+        was_right = self._graph is graph
+        stages = Stages()
+        if was_right and self._tables is not None and self._seal is not None:
+            with stages.stage("observe"):
+                is_right = self._mark(self._tables) == self._seal
+            if is_right:
+                told = f"{self.family}, ipvs: nothing has changed"
+                return Done("none", told, self._warnings, stages.seconds)
+        done, report = self._whole(graph)
+        if not was_right or done.kind == "none":
+            return done
+        assert self._tables is not None
+        services = few(ipvs.services(report.plan, self._tables))
+        return evolve(done, text=f"{done.text}{services}", differed=report.plan.changes)
 
+    def _whole(self, graph: RuleGraph) -> tuple[Done, ipvs.Report]:
+        stages = Stages()
+        with stages.stage("render"):
+            tables = tables_of.full(graph)
+        self._graph = self._tables = self._seal = None
+        with stages.stage("observe"):
+            before = self._mark(tables)
+        report = ipvs.apply(tables, variant=self._variant)
+        self._warnings = report.warnings
+        assert report.variant is not None
+        self._marks = iptables.Marks(self.family, report.variant, self._commits)
+        self._wrote(report)
+        self._graph, self._tables = graph, tables
+        if before is not None and not report.plan.steps:
+            # Nothing that was observed was wrong, and nobody changed it meanwhile.
+            with stages.stage("observe"):
+                self._seal = before if self._mark(tables) == before else None
+        stages.merge(report.stages)
+        kind: Literal["none", "full"] = "full" if report.plan.changes else "none"
+        return Done(kind, str(report), report.warnings, stages.seconds), report
 
-def _is_repair(step: ipvs.Step) -> bool:
-    """Return whether a step is more than taking away endpoints whose connections have ended."""
-    return bool(step.lines) or not all(isinstance(each, DelDest) for each in step.messages)
+    def _mark(self, tables: tables_of.IPVSTables) -> Hashable | None:
+        """Return a mark of what is there now, None if it cannot be told."""
+        if self._marks is None:
+            return None
+        rules = self._marks.now()
+        rest = ipvs.mark(tables)
+        return None if rules is None or rest is None else (rules, rest)
+
+    def _wrote(self, report: ipvs.Report) -> None:
+        """Take note of the iptables rules that were written."""
+        if self._marks is not None:
+            self._marks.wrote(step.text for step in report.plan.steps if step.tool == "iptables")

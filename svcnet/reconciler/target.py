@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Literal, Protocol
 
 from attrs import field, frozen
@@ -49,6 +50,20 @@ class Target(Protocol):
 
     def look(self, graph: RuleGraph) -> Done:
         """Find what somebody else did to the rules of `graph`, cheaply, and put it right."""
+
+
+MOST_NAMES = 3
+MOST_LINES = 200
+
+
+def few(names: Iterable[str]) -> str:
+    """Return the first few different names in brackets, empty for none.
+
+    Where there is much to go through, not all of it is.
+    """
+    found = list(dict.fromkeys(islice(names, MOST_LINES)))
+    more = ", …" if len(found) > MOST_NAMES else ""
+    return f" ({', '.join(found[:MOST_NAMES])}{more})" if found else ""
 
 
 def small_change(

@@ -5,15 +5,19 @@ and only the difference is written; so an apply that was killed, or rules that s
 changed, are put right by the next one.
 """
 
-from svcnet.executors.iptables.apply import Report, apply
+from svcnet.executors.iptables.apply import Report, apply, serve_localhost
 from svcnet.executors.iptables.cleanup import cleanup
 from svcnet.executors.iptables.commands import Commands, Variant
+from svcnet.executors.iptables.commits import Commits
+from svcnet.executors.iptables.marks import Marks
 from svcnet.executors.iptables.observe import Observed, parse_save
 from svcnet.executors.iptables.plan import Plan, plan
 from svcnet.executors.iptables.variants import choose_variant
 
 __all__ = [
     "Commands",
+    "Commits",
+    "Marks",
     "Observed",
     "Plan",
     "Report",
@@ -23,4 +27,5 @@ __all__ = [
     "cleanup",
     "parse_save",
     "plan",
+    "serve_localhost",
 ]

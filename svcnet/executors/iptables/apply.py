@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
 from svcnet.executors.iptables.observe import Observed, parse_save
 from svcnet.executors.iptables.plan import NFT_SERVICE_PORTS, Plan, back, plan
 from svcnet.executors.iptables.variants import choose_variant
+from svcnet.executors.stages import Stages
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables import RestoreText
 
@@ -19,12 +21,24 @@ ROUTE_LOCALNET = Path("/proc/sys/net/ipv4/conf/all/route_localnet")
 
 @frozen
 class Report:
-    """What an apply did, or with a dry run would do."""
+    """What an apply did, or with a dry run would do.
+
+    ``sysctls`` are the kernel's settings that were changed, and ``stages`` how many seconds
+    each part took.
+    """
 
     family: str
     variant: Variant
     plan: Plan
     warnings: tuple[str, ...]
+    sysctls: tuple[str, ...] = ()
+    stages: Mapping[str, float] = field(factory=dict, eq=False)
+
+    @property
+    def changes(self) -> Mapping[str, int]:
+        """How many things were changed, by kind: chains of each table, and sysctls."""
+        found = {f"iptables {table}": len(c) for table, c in self.plan.chains.items()}
+        return {**found, "sysctls": len(self.sysctls)} if self.sysctls else found
 
     def __str__(self) -> str:
         what = {
@@ -47,15 +61,21 @@ def apply(
     never touched. Raises ApplyError when something is refused, and then puts back what
     was there before.
     """
-    choice = choose_variant(artifact.family, variant)
+    stages = Stages()
+    with stages.stage("observe"):
+        choice = choose_variant(artifact.family, variant)
     commands = choice.commands
-    limit = NFT_SERVICE_PORTS if commands.variant == "nft" else 0
-    planned = plan(artifact, choice.observed, limit)
+    with stages.stage("plan"):
+        limit = NFT_SERVICE_PORTS if commands.variant == "nft" else 0
+        planned = plan(artifact, choice.observed, limit)
+    sysctls: tuple[str, ...] = ()
     warnings = choice.warnings
     if not dry_run:
-        _write(artifact, planned, commands, choice.observed)
-        warnings += _serve_localhost(artifact)
-    return Report(artifact.family, commands.variant, planned, warnings)
+        with stages.stage("write"):
+            _write(artifact, planned, commands, choice.observed)
+            sysctls, more = serve_localhost(artifact)
+        warnings += more
+    return Report(artifact.family, commands.variant, planned, warnings, sysctls, stages.seconds)
 
 
 def _write(artifact: RestoreText, planned: Plan, commands: Commands, before: Observed) -> None:
@@ -87,16 +107,19 @@ def _put_back(commands: Commands, before: Observed) -> str:
     return "\n  what was there before is still there"
 
 
-def _serve_localhost(artifact: RestoreText) -> tuple[str, ...]:
+def serve_localhost(artifact: RestoreText) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Let packets for node ports on 127.0.0.1 be routed to endpoints, as kube-proxy does.
 
-    Last, because it is KUBE-FIREWALL that keeps neighbours off the host's loopback then.
+    Return the settings that were not so, and warnings. It is done last, because it is
+    KUBE-FIREWALL that keeps neighbours off the host's loopback then.
     """
     if not artifact.settings.localhost_node_ports:
-        return ()
+        return (), ()
     try:
-        if ROUTE_LOCALNET.read_text().strip() != "1":
-            ROUTE_LOCALNET.write_text("1")
+        if ROUTE_LOCALNET.read_text().strip() == "1":
+            return (), ()
+        ROUTE_LOCALNET.write_text("1")
     except OSError as error:
-        return (f"node ports do not answer on 127.0.0.1: {ROUTE_LOCALNET}: {error.strerror}",)
-    return ()
+        problem = f"{ROUTE_LOCALNET}: {error.strerror}"
+        return (), (f"node ports do not answer on 127.0.0.1: {problem}",)
+    return (ROUTE_LOCALNET.name,), ()

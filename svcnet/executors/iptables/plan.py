@@ -1,17 +1,17 @@
 """What to write, given what is wanted and what is there. Pure.
 
-The order of writing is what keeps packets whole: a service port's own chains are always
-written together in one transaction, before any rule leads to them and after no rule
-leads to those that go; the jumps from the built-in chains come last.
+The order of writing is what keeps packets whole: those of a service port's own chains that
+differ are always written together in one transaction, before any rule leads to them and
+after no rule leads to those that go; the jumps from the built-in chains come last.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from svcnet.executors.iptables.observe import Chains, Observed, is_ours, is_own_chain
 from svcnet.executors.iptables.saved import saved
@@ -35,7 +35,7 @@ class Plan:
     """Texts for iptables-restore, in order; each is one transaction of one table.
 
     ``kind`` is ``none`` when nothing differs, ``full`` when nothing of ours was there.
-    ``service_ports`` counts those whose own chains are written.
+    ``service_ports`` counts those of whose own chains any is written.
     """
 
     kind: Literal["none", "delta", "full"]
@@ -47,6 +47,11 @@ class Plan:
         """All transactions, joined."""
         return "".join(self.transactions)
 
+    @property
+    def chains(self) -> Mapping[str, frozenset[str]]:
+        """The chains of each table that are written, made or deleted, or get or lose a rule."""
+        return chains_written(self.transactions)
+
 
 def plan(wanted: RestoreText, observed: Observed, service_ports: int) -> Plan:
     """Return what takes the `observed` tables to the `wanted` rules.
@@ -56,7 +61,8 @@ def plan(wanted: RestoreText, observed: Observed, service_ports: int) -> Plan:
     """
     if not observed.has(is_ours):
         return Plan("full", tuple(_full(wanted, observed, service_ports)), len(wanted.blocks))
-    changed = [b for b in wanted.blocks.values() if _differs(b, observed, wanted.family)]
+    parts = (_difference(b, observed, wanted.family) for b in wanted.blocks.values())
+    changed = [part for part in parts if part is not None]
     transactions = tuple(_delta(wanted, observed, changed, service_ports))
     return Plan("delta" if transactions else "none", transactions, len(changed))
 
@@ -66,16 +72,32 @@ def _full(wanted: RestoreText, observed: Observed, service_ports: int) -> Iterat
     yield from _jumps(wanted, observed)
 
 
-def _differs(block: Block, observed: Observed, family: str) -> bool:
-    """Return whether any of a service port's own chains is not what it should be."""
+def chains_written(transactions: Iterable[str]) -> Mapping[str, frozenset[str]]:
+    """Return the chains, by table, that lines of restore text name first."""
+    found: dict[str, set[str]] = {}
+    for line in "".join(transactions).splitlines():
+        if line.startswith("*"):
+            chains = found.setdefault(line[1:], set())
+        elif line.startswith(":"):
+            chains.add(line[1:].split(" ", 1)[0])
+        elif line.startswith("-"):
+            chains.add(line.split(" ", 2)[1])
+    return {table: frozenset(chains) for table, chains in found.items()}
+
+
+def _difference(block: Block, observed: Observed, family: str) -> Block | None:
+    """Return a service port with those of its own chains alone that are not as they should be."""
     there = observed.chains("nat")
-    if any(chain not in there for chain in block.chains):
-        return True
     rules: dict[str, list[str]] = {chain: [] for chain in block.chains}
     for line in block.own.splitlines():
         _, chain, rule = line.split(" ", 2)
         rules[chain].append(saved(rule, family))
-    return any(there[chain] != own for chain, own in rules.items())
+    chains = tuple(chain for chain, own in rules.items() if there.get(chain) != own)
+    if not chains:
+        return None
+    lines = block.own.splitlines(keepends=True)
+    own = "".join(line for line in lines if line.split(" ", 2)[1] in chains)
+    return evolve(block, chains=chains, own=own)
 
 
 def _delta(

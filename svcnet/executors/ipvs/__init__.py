@@ -5,9 +5,10 @@ only the difference is done. What svcnet made, it knows again by marks that live
 kernel: a flag of each virtual server, a name of the dummy device, a set beside the sets.
 """
 
-from svcnet.executors.ipvs.apply import Report, apply, apply_step, settle
+from svcnet.executors.ipvs.apply import Report, apply, apply_step, services, settle
 from svcnet.executors.ipvs.cleanup import cleanup
 from svcnet.executors.ipvs.kernel import IPVS, NoIPVS, Refused
+from svcnet.executors.ipvs.marks import mark
 from svcnet.executors.ipvs.names import DRAIN
 from svcnet.executors.ipvs.observe import Observed, observe
 from svcnet.executors.ipvs.plan import plan, plan_step
@@ -27,9 +28,11 @@ __all__ = [
     "apply",
     "apply_step",
     "cleanup",
+    "mark",
     "missing",
     "observe",
     "plan",
     "plan_step",
+    "services",
     "settle",
 ]

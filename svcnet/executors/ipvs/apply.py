@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from errno import EEXIST
 
-from attrs import frozen
+from attrs import field, frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
@@ -18,6 +18,7 @@ from svcnet.executors.ipvs.observe import SYS, Observed, key_of, observe
 from svcnet.executors.ipvs.plan import plan, plan_step
 from svcnet.executors.ipvs.probe import require
 from svcnet.executors.ipvs.steps import Plan, Step
+from svcnet.executors.stages import Stages
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
 from svcnet.renderers.ipvs.messages import (
@@ -37,13 +38,16 @@ class Report:
     """What an apply did, or with a dry run would do.
 
     ``draining`` counts endpoints that were just told to take no new connections and still
-    have some; a later apply removes them.
+    have some; a later apply removes them. ``variant`` is that of iptables, None if
+    its rules were not looked at. ``stages`` are how many seconds each part took.
     """
 
     family: str
     plan: Plan
     draining: int
     warnings: tuple[str, ...]
+    variant: Variant | None = None
+    stages: Mapping[str, float] = field(factory=dict, eq=False)
 
     def __str__(self) -> str:
         done = counted(self.plan.operations, "operation")
@@ -70,19 +74,31 @@ def apply(
     itself, such as of an endpoint's address, keep nothing else from being done.
     """
     family = artifact.family
-    choice = choose_variant(family, variant)
+    stages = Stages()
+    with stages.stage("observe"):
+        choice = choose_variant(family, variant)
     is_first = _is_first(family)
     untried = require(artifact, choice.commands) if is_first else ()
     with IPVS() as ipvs:
-        observed = observe(family, choice.observed, artifact.sysctls, ipvs)
+        with stages.stage("observe"):
+            observed = observe(family, choice.observed, artifact.sysctls, ipvs)
         if not is_first and _has_new_scheduler(artifact, observed):
             untried = require(artifact, choice.commands)
-        planned = plan(artifact, observed, drain)
+        with stages.stage("plan"):
+            planned = plan(artifact, observed, drain)
         left = 0
         if not dry_run:
-            _do(planned.steps, choice.commands, ipvs, artifact)
-            left = settle(planned.drained, ipvs)
-    return Report(family, planned, left, choice.warnings + untried + planned.warnings)
+            with stages.stage("write"):
+                _do(planned.steps, choice.commands, ipvs, artifact)
+                left = settle(planned.drained, ipvs)
+    return Report(
+        family,
+        planned,
+        left,
+        choice.warnings + untried + planned.warnings,
+        choice.commands.variant,
+        stages.seconds,
+    )
 
 
 def apply_step(
@@ -95,10 +111,13 @@ def apply_step(
     from; :func:`apply` then puts it right.
     """
     planned = plan_step(delta, drain)
-    _check_owner(planned.steps, ipvs)
-    commands = choose_variant(delta.family, variant).commands if delta.rules else None
-    _do(planned.steps, commands, ipvs, None)
-    return Report(delta.family, planned, settle(planned.drained, ipvs), ())
+    stages = Stages()
+    with stages.stage("write"):
+        _check_owner(planned.steps, ipvs)
+        commands = choose_variant(delta.family, variant).commands if delta.rules else None
+        _do(planned.steps, commands, ipvs, None)
+        left = settle(planned.drained, ipvs)
+    return Report(delta.family, planned, left, (), stages=stages.seconds)
 
 
 def _check_owner(steps: Iterable[Step], ipvs: IPVS) -> None:
@@ -222,6 +241,15 @@ def _cause(message: Message, artifact: IPVSTables | None) -> str:
     service = _service(message)
     origin = artifact.origin_of(key_of(service)) if artifact and service else None
     return f" (from {origin})" if origin else ""
+
+
+def services(planned: Plan, artifact: IPVSTables) -> Iterator[str]:
+    """Yield ``namespace/name`` of the Service of each message in a plan, where that can be told."""
+    for message in (message for step in planned.steps for message in step.messages):
+        service = _service(message)
+        origin = artifact.origin_of(key_of(service)) if service else None
+        if origin is not None:
+            yield f"{origin.namespace}/{origin.name}"
 
 
 def _service(message: Message) -> Service | None:

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from socket import if_nametoindex
+from hashlib import blake2b
+from socket import AF_INET, AF_INET6, AF_UNSPEC, NETLINK_ROUTE, if_nametoindex
+from struct import Struct
 from typing import Any
 
 from attrs import frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import run
+from svcnet.executors.netlink import ask, attributes
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 from svcnet.renderers.ipvs.wire import canonical_address
 
 ALIAS = "svcnet"
 """The device's ``ifalias``, by which svcnet knows one that it made."""
+
+# linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h
+_RTM_GETLINK = 18
+_RTM_GETADDR = 22
+_IFLA_LINKINFO = 18
+_IFLA_IFALIAS = 20
+_LINK = Struct("=BxHiII")  # struct ifinfomsg
+_ADDRESS = Struct("=BBBBI")  # struct ifaddrmsg
 
 
 @frozen
@@ -43,6 +54,29 @@ def observe(family: str) -> Device | None:
     wanted = "inet6" if family == "IPv6" else "inet"
     addresses = [each["local"] for each in link["addr_info"] if each["family"] == wanted]
     return Device(link.get("ifalias") == ALIAS, frozenset(map(canonical_address, addresses)))
+
+
+def mark(family: str) -> Hashable:
+    """Return what is the same as long as nobody changes the device or its addresses of a family.
+
+    Raises OSError.
+    """
+    try:
+        index = if_nametoindex(DUMMY_DEVICE)
+    except OSError:
+        return None
+    told = _LINK.pack(AF_UNSPEC, 0, index, 0, 0)
+    link = [
+        pair
+        for answer in ask(NETLINK_ROUTE, _RTM_GETLINK, told)
+        for pair in attributes(answer, _LINK.size)
+        if pair[0] in (_IFLA_IFALIAS, _IFLA_LINKINFO)
+    ]
+    wanted = _ADDRESS.pack(AF_INET6 if family == "IPv6" else AF_INET, 0, 0, 0, index)
+    addresses = blake2b()
+    for answer in ask(NETLINK_ROUTE, _RTM_GETADDR, wanted, dump=True):
+        addresses.update(answer)
+    return (index, tuple(link), addresses.digest())
 
 
 def make() -> None:

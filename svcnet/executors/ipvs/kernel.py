@@ -85,6 +85,15 @@ class IPVS:
         replies = self._ask(GetService())
         return [reply.service for reply in replies if isinstance(reply, ObservedService)]
 
+    def configurations(self, family: str) -> list[bytes]:
+        """Return the virtual servers of an IP family as bytes that change when they do."""
+        self.sent += 1
+        try:
+            self._socket.send(wire.encode(GetService(), self._family))
+            return list(wire.configurations(self._datagrams(), family))
+        except OSError as error:
+            raise _cannot(error) from None
+
     def service(self, service: Service) -> Service | None:
         """Return the virtual server with the same key, None if it is not there."""
         try:
@@ -133,11 +142,16 @@ class IPVS:
         self.sent += 1
         try:
             self._socket.send(wire.encode(message, self._family))
-            return list(wire.answers(iter(lambda: self._socket.recv(_DATAGRAM), None)))
+            return list(wire.answers(self._datagrams()))
         except wire.RefusedRequest as error:
             raise Refused(message, error.errno or 0) from None
         except OSError as error:
             raise _cannot(error) from None
+
+    def _datagrams(self) -> Iterator[bytes]:
+        """Yield what the kernel answers, and wait for it."""
+        while True:
+            yield self._socket.recv(_DATAGRAM)
 
     def _pending(self) -> Iterator[bytes]:
         """Yield what the kernel has answered already."""

@@ -25,7 +25,14 @@ from svcnet.executors.ipvs.observe import Observed
 from svcnet.executors.ipvs.servers import ServerChanges, foreign_servers, unwanted_servers
 from svcnet.executors.ipvs.steps import Plan, Step
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
-from svcnet.renderers.ipvs.messages import DelService, Message, SetConfig, SetDest, Timeouts
+from svcnet.renderers.ipvs.messages import (
+    DelDest,
+    DelService,
+    Message,
+    SetConfig,
+    SetDest,
+    Timeouts,
+)
 from svcnet.renderers.ipvs.program import service_of
 from svcnet.renderers.ipvs.sections import address_lines
 from svcnet.renderers.ipvs.sets import IPVS_IPS
@@ -66,6 +73,7 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
         Step("ipvs", messages=tuple(unwanted_servers(wanted, observed, kept))),
         Step("ipset", tuple(lines_down(entries, observed, kept))),
         drained=work.drained,
+        ended=work.ended,
         warnings=tuple(
             f"{key.address} port {key.port} {key.protocol} is a virtual server that svcnet did "
             "not make: it is left alone, and the Service that wants it is not served there"
@@ -116,8 +124,14 @@ def _gone(delta: IPVSDelta, kept: Excluded) -> Iterator[Message]:
             yield DelService(service_of(before))
 
 
-def _plan(*steps: Step, drained: Iterable[SetDest] = (), warnings: tuple[str, ...] = ()) -> Plan:
-    return Plan(tuple(s for s in steps if s.lines or s.messages), tuple(drained), warnings)
+def _plan(
+    *steps: Step,
+    drained: Iterable[SetDest] = (),
+    ended: Iterable[DelDest] = (),
+    warnings: tuple[str, ...] = (),
+) -> Plan:
+    done = tuple(step for step in steps if step.lines or step.messages)
+    return Plan(done, tuple(drained), tuple(ended), warnings)
 
 
 def _foreign_addresses(observed: Observed) -> frozenset[str]:

@@ -31,6 +31,7 @@ class ServerChanges:
     def __init__(self, drain: int) -> None:
         self.messages: list[Message] = []
         self.drained: list[SetDest] = []
+        self.ended: list[DelDest] = []
         self._drain = drain
         self._draining: list[str] = []
 
@@ -80,7 +81,10 @@ class ServerChanges:
             self.drained.append(SetDest(service, dest))
             self.messages.append(self.drained[-1])
         elif not (drains and real.connections and observed and observed.is_draining(entry)):
-            self.messages.append(DelDest(service, dest))
+            gone = DelDest(service, dest)
+            self.messages.append(gone)
+            if drains:
+                self.ended.append(gone)
 
 
 def _real_server(service: Service, wanted: RealServer, there: Real | None) -> Iterator[Message]:

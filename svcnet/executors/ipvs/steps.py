@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from attrs import frozen
 
-from svcnet.renderers.ipvs.messages import Message, SetDest
+from svcnet.executors.iptables.plan import chains_written
+from svcnet.renderers.ipvs.messages import (
+    DelDest,
+    DelService,
+    Message,
+    NewDest,
+    NewService,
+    SetConfig,
+    SetDest,
+    SetService,
+)
 
 Tool = Literal["sysctl", "link", "ipset", "iptables", "ipvs", "address"]
 
@@ -36,11 +49,12 @@ class Plan:
     """Steps in their order; ``warnings`` say what was left alone that is wanted.
 
     ``drained`` are those of the messages that tell an endpoint which is to go that it gets
-    no more connections.
+    no more connections, and ``ended`` those that take one away which got none.
     """
 
     steps: tuple[Step, ...]
     drained: tuple[SetDest, ...] = ()
+    ended: tuple[DelDest, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -49,6 +63,58 @@ class Plan:
         return sum(step.operations for step in self.steps)
 
     @property
+    def changes(self) -> Mapping[str, int]:
+        """How many things are changed, by kind; endpoints that have drained are none.
+
+        Of iptables they are chains, by table; of sets those that are made or change.
+        """
+        found: Counter[str] = Counter()
+        for step in self.steps:
+            found.update(_changes(step, self.ended))
+        sets = {name for step in self.steps if step.tool == "ipset" for name in _sets(step)}
+        if sets:
+            found["ip sets"] = len(sets)
+        return dict(found)
+
+    @property
     def text(self) -> str:
         """Every step under a heading that names its tool."""
         return "".join(f"# {step.tool}\n{step.text}" for step in self.steps)
+
+
+_KINDS: Mapping[type[Message], str] = MappingProxyType(
+    {
+        NewService: "virtual servers",
+        SetService: "virtual servers",
+        DelService: "virtual servers",
+        NewDest: "real servers",
+        SetDest: "real servers",
+        DelDest: "real servers",
+        SetConfig: "timeouts",
+    }
+)
+
+
+def _changes(step: Step, ended: Iterable[Message]) -> Mapping[str, int]:
+    match step.tool:
+        case "iptables":
+            return {f"iptables {table}": len(c) for table, c in chains_written(step.lines).items()}
+        case "ipvs":
+            no_changes = set(ended)
+            return Counter(_KINDS[type(m)] for m in step.messages if m not in no_changes)
+        case "ipset":
+            return {}
+        case "link":
+            return {"devices": 1}
+        case "sysctl":
+            return {"sysctls": len(step.lines)}
+        case "address":
+            return {"addresses": len(step.lines)}
+
+
+def _sets(step: Step) -> Iterator[str]:
+    """Yield the sets that lines are about; endpoints that begin to drain are no change of one."""
+    for line in step.lines:
+        verb, name, *_ = line.split()
+        if verb == "create" or " timeout " not in line:
+            yield name
