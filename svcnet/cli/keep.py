@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from svcnet.compiler import NodeView
+    from svcnet.executors import iptables
     from svcnet.executors.iptables import Variant
     from svcnet.models import Host, IPFamily
     from svcnet.reconciler import Event, Kept, Pace, Snapshot
@@ -95,6 +96,7 @@ class _Keeper:
         return Cluster(server, settings, self._say, self._systemd)
 
     async def _keep(self, feed: Feed, inputs: Inputs, stack: ExitStack) -> None:
+        from svcnet.executors import iptables
         from svcnet.executors.lock import lock
         from svcnet.reconciler import Change, Loop
 
@@ -102,7 +104,8 @@ class _Keeper:
         for family in families:
             stack.callback(lock(family).close)
         mode = await asyncio.to_thread(self._mode, inputs, families)
-        kept = [self._kept(mode, family) for family in families]
+        commits = iptables.Commits()
+        kept = [self._kept(mode, family, commits) for family in families]
         loop = Loop(kept, _pace(inputs), self._tell)
         snapshots = _Snapshots(families)
         followed = inputs
@@ -153,11 +156,11 @@ class _Keeper:
             return self._keeping.fallback
         return inputs.mode
 
-    def _kept(self, mode: str, family: IPFamily) -> Kept:
+    def _kept(self, mode: str, family: IPFamily, commits: iptables.Commits) -> Kept:
         from svcnet.reconciler import Follower, IptablesTarget, IPVSTarget, Kept, StaleFlows
 
         make = IPVSTarget if mode == "ipvs" else IptablesTarget
-        return Kept(Follower(family), make(family, self._keeping.variant), StaleFlows())
+        return Kept(Follower(family), make(family, self._keeping.variant, commits), StaleFlows())
 
     def _clean_up(self, families: list[IPFamily]) -> None:
         from svcnet.executors import iptables, ipvs
