@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
 from select import EPOLLHUP
+from typing import TypeVar
 
 from attrs import define
 
@@ -24,12 +25,10 @@ from svcnet.renderers.userspace.table import (
     Role,
 )
 
-GRACE_SECONDS = 1.0
-"""How long a listener that went from the table still serves.
+Value = TypeVar("Value")
 
-The rules that lead to it go after the table has changed, and connections that were on
-their way then must not fail.
-"""
+GRACE_SECONDS = 1.0
+"""How long a listener that went still serves: connections that are on their way must not fail."""
 
 
 def serve(proxies: Sequence[Proxy]) -> None:
@@ -95,6 +94,7 @@ class Proxy:
     ) -> None:
         self._address = address or ANY[table.family]
         self._bound: dict[ListenerName, BoundPort] = {}
+        self._unwanted: set[ListenerName] = set()
         self._taken: set[tuple[str, int]] = set()
         self._table = ProxyTable(table.settings)
         self._draining: set[Engine | Worker] = set()
@@ -123,13 +123,22 @@ class Proxy:
         """Serve until :meth:`stop`. Raises ApplyError when a worker process is lost."""
         serve([self])
 
-    def update(self, table: ProxyTable) -> ProxyTable:
+    def update(self, table: ProxyTable, *, hold: bool = False) -> ProxyTable:
         """Follow `table`; return it with the proxy's ports once it is in force.
 
-        For any thread but the one that serves. Raises ApplyError when no port can be had
-        for a new listener; what was served before is then still served.
+        Listeners that the table has no more serve on for a moment; with `hold` until
+        :meth:`let_go` and a moment. For any thread but the one that serves. Raises ApplyError
+        when no port can be had for a new listener; what was served before is then still
+        served. So it does when the proxy has ended.
         """
-        return self.loop.call(lambda: self._follow(table)).result()
+        return self._call(lambda: self._follow(table, hold=hold))
+
+    def let_go(self) -> None:
+        """Hear that nothing leads any more to listeners that the table has not.
+
+        For any thread but the one that serves. Raises ApplyError when the proxy has ended.
+        """
+        self._call(self._let_go)
 
     def statistics(self) -> Statistics:
         """Return what was counted; for any thread but the one that serves."""
@@ -149,6 +158,12 @@ class Proxy:
     def stop(self, drain: float = 0.0) -> Future[None]:
         """Take no new connections, and end when those that are open have, or after `drain` s."""
         return self.loop.call(lambda: self._drain(drain))
+
+    def _call(self, work: Callable[[], Value]) -> Value:
+        try:
+            return self.loop.call(work).result()
+        except CancelledError:
+            raise ApplyError("the proxy has ended") from None
 
     def _drain(self, seconds: float) -> None:
         if not self._draining:
@@ -177,11 +192,12 @@ class Proxy:
         """End every connection that is left, and wait for the worker processes."""
         self._engine.release()
         for worker in self._workers:
+            self.loop.unwatch(worker.fileno())
             worker.hang_up()
         for worker in self._workers:
             worker.wait()
 
-    def _follow(self, table: ProxyTable) -> ProxyTable:
+    def _follow(self, table: ProxyTable, *, hold: bool = False) -> ProxyTable:
         before, after = self._table.services, table.services
         changed = [config for name, config in after.items() if differ(before.get(name), config)]
         fresh = self._bind(table, changed)
@@ -195,6 +211,8 @@ class Proxy:
         gone = [config for name, config in before.items() if name not in after]
         for config in (*changed, *gone):
             self._retire(before.get(config.name), after.get(config.name))
+        if not hold:
+            self._let_go()
         self._table = table.with_ports(self._ports(changed, gone))
         return self._table
 
@@ -245,13 +263,19 @@ class Proxy:
                         self._engine.steer(name, count)
 
     def _retire(self, old: ProxiedPort | None, new: ProxiedPort | None) -> None:
-        """Let listeners that the table has no more go in a while, unless they come again."""
-        for listener in set(_listeners(new)):
+        """Note which listeners the table has no more, and which it has again."""
+        wanted = set(_listeners(new))
+        for listener in wanted:
             self._bound[listener].leaving = None
+        self._unwanted -= wanted
+        self._unwanted.update(found for found in _listeners(old) if found not in wanted)
+
+    def _let_go(self) -> None:
+        """Let listeners that the table has no more go in a while, unless they come again."""
         token = object()
-        leaving = [found for found in _listeners(old) if found not in set(_listeners(new))]
-        for listener in leaving:
-            self._bound[listener].leaving = token
+        leaving = [name for name in self._unwanted if self._bound[name].leaving is None]
+        for name in leaving:
+            self._bound[name].leaving = token
         if leaving:
             self.loop.after(GRACE_SECONDS, partial(self._release, leaving, token))
 
@@ -262,6 +286,7 @@ class Proxy:
             for worker in self._workers:
                 worker.apply(changes)
         self._engine.apply(changes)
+        self._unwanted -= set(gone)
         for name in gone:
             self._give_back(name, self._bound.pop(name).port)
 

@@ -104,6 +104,40 @@ def test_a_service_comes_and_goes(three: list[Server], monkeypatch: pytest.Monke
         assert ask(proxy) == "a"
 
 
+def test_held_listeners_serve_until_they_are_let_go(
+    three: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While something may still lead to it, a listener that the table has no more serves on."""
+    monkeypatch.setattr(proxy_module, "GRACE_SECONDS", 0.2)
+    a, b, _ = (server.backend for server in three)
+    web, other = service(a), service(b, name=OTHER)
+    with running(table(web, other)) as proxy:
+        number = port(proxy, OTHER)
+        proxy.update(table(web), hold=True)
+        time.sleep(0.6)
+        with socket.create_connection(("127.0.0.1", number)) as late:
+            assert late.recv(10) == b"b\n"
+        proxy.update(table(web, other), hold=True)
+        assert port(proxy, OTHER) == number
+        proxy.let_go()
+        time.sleep(0.6)
+        assert ask(proxy, OTHER) == "b"
+        proxy.update(table(web), hold=True)
+        proxy.let_go()
+        time.sleep(0.6)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", number))
+        assert ask(proxy) == "a"
+
+
+def test_a_proxy_that_has_ended_refuses(three: list[Server]) -> None:
+    """To follow a table after the end is an error, not a wait without end."""
+    with running(table(service(three[0].backend))) as proxy:
+        pass
+    with pytest.raises(ApplyError, match="has ended"):
+        proxy.update(table())
+
+
 def test_a_service_that_returns_in_time_was_never_away(three: list[Server]) -> None:
     """Removed and added within the grace, a listener keeps its port and serves on."""
     a, b, _ = (server.backend for server in three)
