@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from attrs import frozen
+
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables.commands import (
@@ -28,44 +30,61 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     are kube-proxy's too: do not run this beside one. Raises ApplyError when the machine
     refuses.
     """
-    jumps = {saved(jump.rule, family) for jump in JUMPS}
+    own = owned(family)
     return tuple(
         f"{commands.name}: {line}"
         for commands in installed(family, variant)
-        for line in remove_chains(commands, jumps.__contains__, is_ours)
+        for line in remove_chains(commands, own)
     )
 
 
-def remove_chains(
-    commands: Commands, is_jump: Callable[[str], bool], is_ours: Callable[[str, str], bool]
-) -> Iterator[str]:
+@frozen
+class Owned:
+    """How what belongs to a mode is known in what iptables-save prints.
+
+    ``chain`` tells by table and name whose a chain is, ``jump`` whether a rule of another chain
+    is one that leads there.
+    """
+
+    chain: Callable[[str, str], bool]
+    jump: Callable[[str], bool]
+
+
+def owned(family: str) -> Owned:
+    """Return how iptables mode's chains and jumps are known."""
+    jumps = {saved(jump.rule, family) for jump in JUMPS}
+    return Owned(is_ours, jumps.__contains__)
+
+
+def remove_chains(commands: Commands, own: Owned) -> Iterator[str]:
     """Do what :func:`removal` says; yield a line for each table. Raises ApplyError."""
-    for text in removal(parse_save(commands.save()), is_jump, is_ours):
+    for text in removal(parse_save(commands.save()), own):
         try:
             commands.restore(text)
         except RestoreError as error:
             raise ApplyError(str(error)) from None
-        chains = counted(text.count("-X "), "chain")
-        yield f"{chains} of table {text[1 : text.index(chr(10))]} removed"
+        yield f"{_removed(text)} of table {text[1 : text.index(chr(10))]} removed"
 
 
-def removal(
-    observed: Observed, is_jump: Callable[[str], bool], is_ours: Callable[[str, str], bool]
-) -> Iterator[str]:
+def _removed(text: str) -> str:
+    """Say what a text removes; where no chain goes, it is jumps to one that stays."""
+    chains, jumps = text.count("-X "), text.count("-D ")
+    return counted(chains, "chain") if chains or not jumps else counted(jumps, "jump")
+
+
+def removal(observed: Observed, own: Owned) -> Iterator[str]:
     """Yield, for each table that has chains or jumps of ours, the text that removes them.
 
-    `is_jump` tells whether a rule of another chain, as iptables-save prints it, is ours, and
-    `is_ours` by table and name whose a chain is. A chain that a foreign rule leads to cannot
-    go; it is left, empty, and the rule too.
+    A chain that a foreign rule leads to cannot go; it is left, empty, and the rule too.
     """
     for table in ("filter", "nat"):
         chains = observed.chains(table)
-        mine = tuple(sorted(chain for chain in chains if is_ours(table, chain)))
+        mine = tuple(sorted(chain for chain in chains if own.chain(table, chain)))
         outside = [
             (chain, rule) for chain, rules in chains.items() if chain not in mine for rule in rules
         ]
-        jumps = [f"-D {chain} {rule}\n" for chain, rule in outside if is_jump(rule)]
-        used = {_target(rule) for _, rule in outside if not is_jump(rule)}
+        jumps = [f"-D {chain} {rule}\n" for chain, rule in outside if own.jump(rule)]
+        used = {_target(rule) for _, rule in outside if not own.jump(rule)}
         gone = tuple(chain for chain in mine if chain not in used)
         if mine or jumps:
             yield f"*{table}\n{declare(mine)}{''.join(jumps)}{delete(gone)}COMMIT\n"

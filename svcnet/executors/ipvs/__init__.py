@@ -6,7 +6,7 @@ kernel: a flag of each virtual server, a name of the dummy device, a set beside 
 """
 
 from svcnet.executors.ipvs.apply import Report, apply, apply_step, services, settle
-from svcnet.executors.ipvs.cleanup import cleanup
+from svcnet.executors.ipvs.cleanup import cleanup, is_there
 from svcnet.executors.ipvs.kernel import IPVS, NoIPVS, Refused
 from svcnet.executors.ipvs.marks import mark
 from svcnet.executors.ipvs.names import DRAIN
@@ -28,6 +28,7 @@ __all__ = [
     "apply",
     "apply_step",
     "cleanup",
+    "is_there",
     "mark",
     "missing",
     "observe",

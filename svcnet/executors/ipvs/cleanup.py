@@ -17,26 +17,32 @@ from svcnet.renderers.ipvs.sections import RESIZED, address_lines
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
 
-def cleanup(family: str) -> tuple[str, ...]:
+def cleanup(family: str, *, with_rules: bool = True) -> tuple[str, ...]:
     """Remove the addresses, virtual servers, rules and sets of `family` that svcnet made.
 
     Addresses go before the servers that answer on them, rules before the sets that they
     name, and the dummy device with the last address of either family. Kernel settings
-    stay. Returns a line for each kind of thing removed or left; none where svcnet has no sets.
+    stay. Without `with_rules` the caller has removed the rules, which share chains with another
+    mode's. Returns a line for each kind of thing removed or left; none where svcnet has no sets.
     Raises ApplyError when the machine refuses.
     """
-    if not ipsets.is_installed() or draining(family) not in ipsets.names():
+    if not is_there(family):
         return ()
     with IPVS() as ipvs:
         observed = observe(family, parse_save(""), (), ipvs)
         done = (
             *_addresses(observed),
             *_servers(observed, ipvs),
-            *rules.remove(family),
+            *(rules.remove(family) if with_rules else ()),
             *_sets(observed),
             *_device(),
         )
     return tuple(f"{family}, ipvs: {line}" for line in done)
+
+
+def is_there(family: str) -> bool:
+    """Return whether svcnet has put IPVS mode on this machine: it has sets then."""
+    return ipsets.is_installed() and draining(family) in ipsets.names()
 
 
 def _addresses(observed: Observed) -> Iterator[str]:

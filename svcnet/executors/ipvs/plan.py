@@ -60,8 +60,8 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
         there = observed.services.get(key)
         work.change(server, there, observed.real_servers(key) if there else {}, observed)
     written = Step("iptables", tuple(rules.changes(wanted.restore_text, observed.tables, family)))
-    # While iptables mode serves, its rules do until everything of this mode is there.
-    switches = rules.has_iptables_mode(observed.tables)
+    # While another mode serves, its rules do until everything of this mode is there.
+    switches = rules.has_other_mode(observed.tables)
     return _plan(
         _sysctls(wanted, observed),
         Step("link", () if observed.device else _link_lines()),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from svcnet.executors.iptables import Observed
-from svcnet.executors.iptables.cleanup import removal, remove_chains
+from svcnet.executors.iptables.cleanup import Owned, removal, remove_chains
 from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.iptables.saved import saved
@@ -15,6 +15,7 @@ from svcnet.renderers.iptables import JUMPS as OTHER_JUMPS
 from svcnet.renderers.iptables.artifact import declare
 from svcnet.renderers.iptables.names import FIREWALL
 from svcnet.renderers.ipvs.rules import FILTER_CHAINS, JUMPS, NAT_CHAINS
+from svcnet.renderers.userspace.portals import CHAINS as PORTAL_CHAINS
 
 CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"nat": NAT_CHAINS, "filter": FILTER_CHAINS}
@@ -57,11 +58,14 @@ def changes(text: str, observed: Observed, family: str) -> Iterator[str]:
 
 def remove(family: str) -> Iterator[str]:
     """Remove this mode's chains and jumps, in both variants; yield a line for each table."""
-    jumps = {saved(jump.rule, family) for jump in JUMPS}
     for commands in installed(family):
-        yield from remove_chains(
-            commands, jumps.__contains__, lambda table, chain: chain in CHAINS.get(table, ())
-        )
+        yield from remove_chains(commands, owned(family))
+
+
+def owned(family: str) -> Owned:
+    """Return how this mode's chains and jumps are known."""
+    jumps = {saved(jump.rule, family) for jump in JUMPS}
+    return Owned(lambda table, chain: chain in CHAINS.get(table, ()), jumps.__contains__)
 
 
 def rules_by_table(text: str) -> dict[str, dict[str, list[str]]]:
@@ -89,10 +93,10 @@ def _jumps(table: str, observed: Observed, family: str) -> Iterator[str]:
             yield from [f"-D {jump.chain} {jump.rule}\n"] * (count - 1)
 
 
-def has_iptables_mode(observed: Observed) -> bool:
-    """Return whether chains are there that only iptables mode has."""
+def has_other_mode(observed: Observed) -> bool:
+    """Return whether chains are there that only iptables mode or userspace mode has."""
     return any(
-        _is_leftover(table, chain) and chain not in CHAINS[table]
+        chain in PORTAL_CHAINS[table] or (_is_leftover(table, chain) and chain not in CHAINS[table])
         for table in CHAINS
         for chain in observed.chains(table)
     )
@@ -107,7 +111,7 @@ def _leftovers(observed: Observed, family: str) -> Iterator[str]:
     }
     jumps = {saved(jump.rule, family) for jump in OTHER_JUMPS if jump.target != FIREWALL}
     jumps -= {saved(jump.rule, family) for jump in JUMPS}
-    yield from removal(Observed(kept), jumps.__contains__, _is_leftover)
+    yield from removal(Observed(kept), Owned(_is_leftover, jumps.__contains__))
 
 
 def _is_leftover(table: str, chain: str) -> bool:

@@ -1,13 +1,13 @@
 """Userspace mode's executor: a proxy that serves what a table says, and the rules that lead there.
 
-``install``, ``change`` and ``remove`` are about the portal rules.
+``install``, ``change``, ``repair`` and ``remove`` are about the portal rules.
 """
 
 from svcnet.executors.userspace.inquiries import Inquiries
 from svcnet.executors.userspace.limits import raise_file_limit
 from svcnet.executors.userspace.node import NodeProxy
 from svcnet.executors.userspace.proxy import Proxy, serve
-from svcnet.executors.userspace.rules import RulesReport, change, install, remove
+from svcnet.executors.userspace.rules import RulesReport, change, install, remove, repair
 from svcnet.executors.userspace.statistics import BackendCounts, Snapshot, Statistics, document
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "install",
     "raise_file_limit",
     "remove",
+    "repair",
     "serve",
 ]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
-from svcnet.executors.iptables import Commands, Observed, Variant, choose_variant
+from svcnet.executors.iptables import Commands, Observed, Variant, choose_variant, parse_save
 from svcnet.executors.iptables import observe as other_modes
-from svcnet.executors.iptables.cleanup import remove_chains
+from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
 from svcnet.executors.iptables.saved import saved_address
 from svcnet.executors.namespace import NoNamespace, in_own_namespace
@@ -45,17 +45,22 @@ _MODULES = (
 
 @frozen
 class RulesReport:
-    """What an install did. ``commands`` are those to make changes with from here on."""
+    """What was done to the rules. ``commands`` are those to make changes with from here on.
+
+    ``differed`` counts what was found other than wanted: ``chains`` of this mode, and built-in
+    chains with other ``jumps`` to them.
+    """
 
     commands: Commands
     transactions: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    differed: Mapping[str, int] = field(factory=dict)
 
     def __str__(self) -> str:
         lines = counted("".join(self.transactions).count("\n"), "line")
         count = counted(len(self.transactions), "transaction")
         what = f"{lines} in {count}" if self.transactions else "nothing to change"
-        return f"{self.commands.family}, {self.commands.name}: {what}"
+        return f"{self.commands.name}: {what}"
 
 
 @without_gc()
@@ -66,21 +71,41 @@ def install(rules: PortalRules, *, variant: Variant | None = None) -> RulesRepor
     changes in one transaction: what was killed half way has left working rules. Raises
     ApplyError when something is refused; it names what the kernel lacks.
     """
-    choice = choose_variant(rules.family, variant, _shows_variant)
-    transactions = tuple(plan(rules, choice.observed))
-    for text in transactions:
-        _restore(choice.commands, text)
-    return RulesReport(choice.commands, transactions, (*choice.warnings, *_others(choice.observed)))
+    choice = choose_variant(rules.family, variant, shows_variant)
+    report = _write(rules, choice.commands, choice.observed)
+    return evolve(report, warnings=(*choice.warnings, *_others(choice.observed)))
 
 
-def change(before: Sequence[Rule], after: Sequence[Rule], commands: Commands) -> None:
+@without_gc()
+def repair(rules: PortalRules, commands: Commands) -> RulesReport:
+    """Do what :func:`install` does where that has chosen `commands`: one listing, no warnings."""
+    return _write(rules, commands, parse_save(commands.save()))
+
+
+def change(before: Sequence[Rule], after: Sequence[Rule], commands: Commands) -> RulesReport:
     """Put the rules of some service ports in the place of those they had.
 
     Costs what the change costs: nothing is listed. Raises ApplyError when the rules there
     are not those of `before`; :func:`install` then puts them right.
     """
-    for text in step(before, after):
+    transactions = tuple(step(before, after))
+    for text in transactions:
         _restore(commands, text)
+    return RulesReport(commands, transactions)
+
+
+def _write(rules: PortalRules, commands: Commands, observed: Observed) -> RulesReport:
+    plans = tuple(_plans(rules, observed))
+    transactions = tuple(text for each in plans if (text := each.text))
+    for text in transactions:
+        _restore(commands, text)
+    differed = {
+        "chains": sum(len(each.chains) for each in plans),
+        "jumps": sum(len(each.jumps) for each in plans),
+    }
+    return RulesReport(
+        commands, transactions, differed={kind: count for kind, count in differed.items() if count}
+    )
 
 
 def remove(family: str, variant: Variant | None = None) -> tuple[str, ...]:
@@ -92,7 +117,7 @@ def remove(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     return tuple(
         f"{family}, userspace, {commands.name}: {line}"
         for commands in installed(family, variant)
-        for line in remove_chains(commands, _is_jump, _is_ours)
+        for line in remove_chains(commands, OWNED)
     )
 
 
@@ -101,25 +126,46 @@ def plan(rules: PortalRules, observed: Observed) -> Iterator[str]:
 
     The filter table comes first: it lets in what the nat table then leads to the proxy.
     """
+    return (text for each in _plans(rules, observed) if (text := each.text))
+
+
+@frozen
+class _TablePlan:
+    """The chains of one table that are to be written, and the lines for jumps, both by chain."""
+
+    table: str
+    chains: Mapping[str, Sequence[str]]
+    jumps: Mapping[str, Sequence[str]]
+
+    @property
+    def text(self) -> str:
+        """The transaction, empty if there is nothing to do."""
+        if not self.chains and not self.jumps:
+            return ""
+        lines = [f"-A {chain} {text}\n" for chain, texts in self.chains.items() for text in texts]
+        lines += [line for lines in self.jumps.values() for line in lines]
+        return f"*{self.table}\n{declare(tuple(self.chains))}{''.join(lines)}COMMIT\n"
+
+
+def _plans(rules: PortalRules, observed: Observed) -> Iterator[_TablePlan]:
     for table, chains in CHAINS.items():
         there = observed.chains(table)
         wanted: dict[str, list[str]] = {chain: [] for chain in chains}
         for rule in rules.rules:
             if rule.table == table:
                 wanted[rule.chain].append(rule.text)
-        changed = [
-            chain
+        differing = {
+            chain: texts
             for chain, texts in wanted.items()
             if there.get(chain) != [as_saved(text, rules.family) for text in texts]
-        ]
-        lines = [f"-A {chain} {text}\n" for chain in changed for text in wanted[chain]]
-        lines += _jumps(table, rules, observed)
-        if changed or lines:
-            yield f"*{table}\n{declare(changed)}{''.join(lines)}COMMIT\n"
+        }
+        yield _TablePlan(table, differing, dict(_jumps(table, rules, observed)))
 
 
-def _jumps(table: str, rules: PortalRules, observed: Observed) -> Iterator[str]:
-    """Yield what makes the jumps be there once and in their order.
+def _jumps(
+    table: str, rules: PortalRules, observed: Observed
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield, by built-in chain, what makes its jumps be there once and in their order.
 
     Foreign rules may stand before, between and behind. Only where a jump is missing,
     doubled or on the wrong side of another are those of its chain put to their places anew.
@@ -132,9 +178,16 @@ def _jumps(table: str, rules: PortalRules, observed: Observed) -> Iterator[str]:
         there = [rule for rule in observed.chains(table).get(chain, []) if _is_jump(rule)]
         if there == list(printed):
             continue
-        yield from (f"-D {chain} {rule}\n" for rule in there)
-        yield from (f"-I {chain} {jump.text}\n" for jump in reversed(own) if jump.place == "first")
-        yield from (f"-A {chain} {jump.text}\n" for jump in own if jump.place == "last")
+        first = [jump.text for jump in reversed(own) if jump.place == "first"]
+        last = [jump.text for jump in own if jump.place == "last"]
+        yield (
+            chain,
+            [
+                *(f"-D {chain} {rule}\n" for rule in there),
+                *(f"-I {chain} {text}\n" for text in first),
+                *(f"-A {chain} {text}\n" for text in last),
+            ],
+        )
 
 
 def step(before: Sequence[Rule], after: Sequence[Rule]) -> Iterator[str]:
@@ -202,7 +255,11 @@ def _is_ours(table: str, chain: str) -> bool:
     return chain in CHAINS.get(table, ())
 
 
-def _shows_variant(table: str, chain: str) -> bool:
+OWNED = Owned(_is_ours, _is_jump)
+"""How this mode's chains and jumps are known."""
+
+
+def shows_variant(table: str, chain: str) -> bool:
     """Whether a chain is of this mode or of another, and so shows the variant in use."""
     return _is_ours(table, chain) or other_modes.is_ours(table, chain)
 
@@ -211,8 +268,8 @@ def _others(observed: Observed) -> Iterator[str]:
     """Warn of the rules of other modes: they refuse and rewrite packets for Services, too."""
     if SERVICES in observed.chains("nat"):
         yield (
-            "chains of iptables or IPVS mode are there too, and in force: stop what made them, "
-            "and run svcnet cleanup before userspace mode"
+            "chains of iptables or IPVS mode are there too, and in force: stop what makes them. "
+            "svcnet run removes what svcnet left, and svcnet cleanup before userspace mode does"
         )
 
 
