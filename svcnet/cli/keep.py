@@ -1,11 +1,11 @@
-"""What ``svcnet run`` does in modes iptables and ipvs: keep rules true."""
+"""What ``svcnet run`` does: keep a machine true to its input."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from svcnet.cli.common import Inputs, bind_address, probe_host, read_inputs, rea
 from svcnet.cli.following import Following, Update
 from svcnet.cli.log import logger, tell
 from svcnet.cli.monitoring import Monitoring
+from svcnet.cli.proxying import Proxying, Serving, refuse_unsupported
 from svcnet.cli.systemd import Systemd
 from svcnet.errors import SvcnetError, UsageError
 
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from svcnet.compiler import NodeView
-    from svcnet.executors import iptables
     from svcnet.executors.iptables import Variant
     from svcnet.models import Host, IPFamily
-    from svcnet.reconciler import Event, Kept, Pace, Snapshot
+    from svcnet.reconciler import Event, Kept, Pace, Snapshot, Target
 
 Feed: TypeAlias = Following[Update] | Cluster
 BindAddress: TypeAlias = tuple[str, int] | None
@@ -40,7 +40,7 @@ class Keeping:
 
     ``server`` says that objects come from an API server and not from the paths of ``options``.
     ``healthz`` and ``metrics`` are bind addresses as text: None leaves them to the configuration,
-    and with the empty string nothing is served.
+    and with the empty string nothing is served. ``proxying`` is for mode userspace alone.
     """
 
     options: dict[str, Any]
@@ -53,59 +53,85 @@ class Keeping:
     healthz: str | None
     metrics: str | None
     fallback: str | None
+    proxying: Proxying | None
 
 
 def keep(keeping: Keeping) -> None:
     """Keep the machine true to the input until a signal says to end."""
-    asyncio.run(_Keeper(keeping, logger(sys.stderr)).run())
+    with ExitStack() as stack:
+        keeper = _Keeper(keeping, logger(sys.stderr), stack)
+        asyncio.run(keeper.run())
 
 
 class _Keeper:
-    """A run of the loop, and what goes with it."""
+    """A run of the loop, and what goes with it; `stack` is closed at the end."""
 
-    def __init__(self, keeping: Keeping, log: FilteringBoundLogger) -> None:
-        self._keeping = keeping
-        self._log = log
+    def __init__(self, keeping: Keeping, log: FilteringBoundLogger, stack: ExitStack) -> None:
         from svcnet.executors.systemd import Notify
 
+        self._keeping = keeping
+        self._log = log
         self._systemd = Systemd(Notify.from_environment(os.environ))
+        self._serving: Serving | None = None
+        if keeping.proxying is not None:
+            asked = (keeping.proxying, keeping.family, keeping.variant)
+            self._serving = Serving(*asked, self._say, stack)
 
     async def run(self) -> None:
         keeping = self._keeping
         feed = self._feed()
         with ExitStack() as stack:
-            self._monitoring = Monitoring(self._log, stack)
+            # What serves without rules opens nothing beyond loopback.
+            self._monitoring = Monitoring(self._log, stack, answers=self._has_rules)
             self._monitoring.serve(*_bind_addresses(keeping))
             living = asyncio.create_task(self._systemd.live(self._monitoring.is_healthy))
             stack.callback(living.cancel)
             async with feed.first() as first:
                 await self._keep(feed, first.inputs, stack)
-        self._log.info("ended" if keeping.cleanup_on_exit else "ended; the rules stay")
+        stays = self._serving is None and not keeping.cleanup_on_exit
+        self._log.info("ended; the rules stay" if stays else "ended")
+
+    @property
+    def _has_rules(self) -> bool:
+        return self._serving is None or self._serving.redirect
 
     def _feed(self) -> Feed:
         options = self._keeping.options
+        default_host = probe_host if self._has_rules else None
         if not self._keeping.server:
-            read = partial(read_inputs, default_host=probe_host, **options)
-            keeps = "the rules stay as they were"
-            paths = options["paths"]
-            return Following(paths, lambda: Update(read()), keeps, self._say, self._systemd)
+            read = partial(read_inputs, default_host=default_host, **options)
+            stays = "the rules stay as they were"
+            keeps = stays if self._serving is None else "the state before goes on being served"
+            return Following(
+                options["paths"],
+                lambda: Update(self._checked(read())),
+                keeps,
+                self._say,
+                self._systemd,
+            )
         names = ("mode", "config", "node", "host")
         asked = {name: options[name] for name in names}
-        settings = partial(read_settings, default_host=probe_host, **asked)
+        settings = partial(read_settings, default_host=default_host, **asked)
         server = api_server(self._keeping.kubeconfig, self._keeping.context)
         return Cluster(server, settings, self._say, self._systemd)
 
+    def _checked(self, inputs: Inputs) -> Inputs:
+        if self._serving is not None and self._keeping.options["strict"]:
+            return refuse_unsupported(inputs, self._keeping.family)
+        return inputs
+
     async def _keep(self, feed: Feed, inputs: Inputs, stack: ExitStack) -> None:
-        from svcnet.executors import iptables
         from svcnet.executors.lock import lock
         from svcnet.reconciler import Change, Loop
 
+        if (inputs.mode == "userspace") is not (self._serving is not None):
+            raise UsageError("the mode changed while svcnet began: start it again")
         families = [view.family for view in inputs.views(self._keeping.family)]
-        for family in families:
-            stack.callback(lock(family).close)
+        if self._has_rules:
+            for family in families:
+                stack.callback(lock(family).close)
         mode = await asyncio.to_thread(self._mode, inputs, families)
-        commits = iptables.Commits()
-        kept = [self._kept(mode, family, commits) for family in families]
+        kept = [self._kept(target) for target in self._targets(mode, inputs, families)]
         loop = Loop(kept, _pace(inputs), self._tell)
         snapshots = _Snapshots(families)
         followed = inputs
@@ -119,6 +145,8 @@ class _Keeper:
                 raise UsageError(f"mode {again.mode} takes a new start of svcnet run")
             snapshot = snapshots.of(again)
             change = update.change or Change.between(followed.state, again.state)
+            if self._serving is not None:
+                self._serving.configure(again)
             followed = again
             loop.pace = _pace(again)
             self._monitoring.listed(again, loop.pace.sync_period)
@@ -132,11 +160,17 @@ class _Keeper:
                 if snapshots.would_differ(followed):
                     loop.follow(snapshots.of(followed), Change())
 
-        looking = [] if self._keeping.options["host"] else [look_at_host()]
-        await feed.until_told(use, loop.run(), *looking)
-        self._systemd.stopping()
-        if self._keeping.cleanup_on_exit:
-            await asyncio.to_thread(self._clean_up, families)
+        working = [loop.run()]
+        if self._has_rules and not self._keeping.options["host"]:
+            working.append(look_at_host())
+        if self._serving is None:
+            await feed.until_told(use, *working)
+            self._systemd.stopping()
+            if self._keeping.cleanup_on_exit:
+                await asyncio.to_thread(self._clean_up, families)
+            return
+        async with self._serving.portals():
+            await feed.until_told(use, *working, self._serving.serve(self._systemd.stopping))
 
     def _mode(self, inputs: Inputs, families: list[IPFamily]) -> str:
         """Return the mode that is asked for, or the fallback if the kernel lacks modules for it."""
@@ -156,11 +190,25 @@ class _Keeper:
             return self._keeping.fallback
         return inputs.mode
 
-    def _kept(self, mode: str, family: IPFamily, commits: iptables.Commits) -> Kept:
-        from svcnet.reconciler import Follower, IptablesTarget, IPVSTarget, Kept, StaleFlows
+    def _targets(
+        self, mode: str, inputs: Inputs, families: list[IPFamily]
+    ) -> Iterable[Target]:
+        from svcnet.executors.iptables import Commits
+        from svcnet.reconciler import IptablesTarget, IPVSTarget
 
+        if self._serving is not None:
+            return self._serving.begin(families, inputs)
         make = IPVSTarget if mode == "ipvs" else IptablesTarget
-        return Kept(Follower(family), make(family, self._keeping.variant, commits), StaleFlows())
+        commits = Commits()
+        return [make(family, self._keeping.variant, commits) for family in families]
+
+    def _kept(self, target: Target) -> Kept:
+        from svcnet.reconciler import Follower, Kept, Leftovers, StaleFlows
+
+        # The entries of a proxy's portals lead to it, and live as long as its ports do.
+        flows = StaleFlows() if self._serving is None else None
+        leftovers = Leftovers(target, self._keeping.variant) if self._has_rules else None
+        return Kept(Follower(target.family), target, flows, leftovers)
 
     def _clean_up(self, families: list[IPFamily]) -> None:
         from svcnet.executors import iptables, ipvs
@@ -172,7 +220,8 @@ class _Keeper:
     def _tell(self, event: Event) -> None:
         from svcnet.reconciler import Settled
 
-        tell(self._log, event)
+        if self._serving is None or self._serving.take(event):
+            tell(self._log, event)
         self._monitoring.take(event)
         if isinstance(event, Settled):
             self._systemd.settled()

@@ -39,8 +39,8 @@ def logger(stream: TextIO) -> FilteringBoundLogger:
 
 
 def tell(log: FilteringBoundLogger, event: Event) -> None:
-    """Write what a loop tells: a line for each sync, and warnings."""
-    from svcnet.reconciler import Refused, Synced, Warned
+    """Write what a loop tells: a line for each sync, what was removed, and warnings."""
+    from svcnet.reconciler import Refused, Swept, Synced, Warned
 
     match event:
         case Synced():
@@ -49,6 +49,9 @@ def tell(log: FilteringBoundLogger, event: Event) -> None:
             _refused(log, event)
         case Warned():
             log.warning(event.text, family=event.family)
+        case Swept():
+            what = list(event.removed)
+            log.info("what another mode left was removed", family=event.family, what=what)
 
 
 def _synced(log: FilteringBoundLogger, event: Synced) -> None:

@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 class Monitoring:
     """Serves what the events of a loop say of it, until `stack` is closed.
 
-    Made in a running event loop. Events may be taken in any thread.
+    Made in a running event loop. Events may be taken in any thread. Health-check node ports are
+    there with `answers` only.
     """
 
-    def __init__(self, log: FilteringBoundLogger, stack: ExitStack) -> None:
+    def __init__(
+        self, log: FilteringBoundLogger, stack: ExitStack, *, answers: bool = True
+    ) -> None:
         from svcnet.executors.monitoring import Health, Metrics, ServiceHealth
         from svcnet.reconciler import Monitor
 
         self._log = log
         self._stack = stack
+        self._answers = answers
         self._loop = asyncio.get_running_loop()
         self._health, self._metrics = Health(), Metrics()
         self._services = ServiceHealth(self._health)
@@ -68,7 +72,8 @@ class Monitoring:
         self._stack.callback(server.close)
 
     def _answer(self, checks: tuple[HealthCheck, ...], addresses: tuple[str, ...]) -> None:
-        self._loop.call_soon_threadsafe(self._follow, checks, addresses)
+        if self._answers:
+            self._loop.call_soon_threadsafe(self._follow, checks, addresses)
 
     def _follow(self, checks: tuple[HealthCheck, ...], addresses: tuple[str, ...]) -> None:
         for diagnostic in self._services.follow(checks, addresses):

@@ -7,14 +7,25 @@ what happens as :data:`events <svcnet.reconciler.events.Event>`.
 """
 
 from svcnet.reconciler.change import Change
-from svcnet.reconciler.events import Event, Queued, Refused, Settled, Synced, Taken, Warned
+from svcnet.reconciler.events import (
+    Event,
+    Queued,
+    Refused,
+    Settled,
+    Swept,
+    Synced,
+    Taken,
+    Warned,
+)
 from svcnet.reconciler.flows import StaleFlows
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
 from svcnet.reconciler.iptables import IptablesTarget
 from svcnet.reconciler.ipvs import IPVSTarget
+from svcnet.reconciler.leftovers import Leftovers, remove_leftovers
 from svcnet.reconciler.loop import Kept, Loop, Pace
 from svcnet.reconciler.monitor import Monitor
 from svcnet.reconciler.target import Done, Target
+from svcnet.reconciler.userspace import UserspaceTarget
 
 __all__ = [
     "Change",
@@ -24,6 +35,7 @@ __all__ = [
     "IPVSTarget",
     "IptablesTarget",
     "Kept",
+    "Leftovers",
     "Loop",
     "Monitor",
     "Pace",
@@ -32,9 +44,12 @@ __all__ = [
     "Settled",
     "Snapshot",
     "StaleFlows",
+    "Swept",
     "Synced",
     "Taken",
     "Target",
+    "UserspaceTarget",
     "Wanted",
     "Warned",
+    "remove_leftovers",
 ]

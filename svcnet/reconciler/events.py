@@ -80,11 +80,19 @@ class Warned:
 
 
 @frozen
+class Swept:
+    """What other modes had left is gone: a line for each kind of thing."""
+
+    family: str
+    removed: tuple[str, ...]
+
+
+@frozen
 class Settled:
     """Every family is as wanted."""
 
 
-Event: TypeAlias = Queued | Taken | Synced | Refused | Warned | Settled
+Event: TypeAlias = Queued | Taken | Synced | Refused | Warned | Swept | Settled
 
 
 def differing(change: GraphDiff) -> tuple[FragmentName, ...]:

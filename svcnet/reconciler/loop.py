@@ -19,6 +19,7 @@ from svcnet.reconciler.events import (
     Queued,
     Refused,
     Settled,
+    Swept,
     Synced,
     Taken,
     Trigger,
@@ -27,6 +28,7 @@ from svcnet.reconciler.events import (
 )
 from svcnet.reconciler.flows import StaleFlows
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
+from svcnet.reconciler.leftovers import Leftovers
 from svcnet.reconciler.target import Done, Target
 
 SHORTEST_BACKOFF_SECONDS = 0.1
@@ -56,15 +58,16 @@ class Pace:
 class Kept:
     """A family: who compiles it, who puts it on the machine, and what is wanted there.
 
-    ``flows`` is None where entries of connection tracking are not the rules' concern. What is
-    not on the machine yet was ``heard`` of at a time of the monotonic clock, and ``happened``
-    when its objects say. ``retries`` is why something is done after a refusal: a look that was
-    refused is still a look.
+    ``flows`` is None where entries of connection tracking are not the rules' concern, and
+    ``leftovers`` where there are no rules. What is not on the machine yet was ``heard`` of at a
+    time of the monotonic clock, and ``happened`` when its objects say. ``retries`` is why
+    something is done after a refusal: a look that was refused is still a look.
     """
 
     follower: Follower
     target: Target
     flows: StaleFlows | None = None
+    leftovers: Leftovers | None = None
     wanted: RuleGraph | None = None
     heard: float | None = None
     happened: tuple[float, ...] = ()
@@ -234,6 +237,7 @@ class Loop:
         """Do what comes after rules, and tell what became of it all."""
         assert kept.wanted is not None
         sync.stages.update(done.stages)
+        done = self._sweep(kept, done)
         with sync.stage("conntrack"):
             done = _clean_flows(kept, done)
         self._warn(kept, done.warnings)
@@ -245,6 +249,19 @@ class Loop:
             *(now - sync.begun, sync.stages, lag, happened),
         )
         self._tell(synced)
+
+    def _sweep(self, kept: Kept, done: Done) -> Done:
+        """Remove what other modes left, now that this one serves."""
+        if kept.leftovers is None:
+            return done
+        try:
+            removed = kept.leftovers.remove()
+        except ApplyError as error:
+            told = f"what another mode left is still there: {error}"
+            return evolve(done, warnings=(*done.warnings, told))
+        if removed:
+            self._tell(Swept(kept.target.family, removed))
+        return done
 
     def _refused(
         self, kept: Kept, error: ApplyError, change: GraphDiff | None, *, full: bool

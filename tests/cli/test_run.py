@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from svcnet.cli import main
+from tests.kernel.told import Told
 
 SERVICE = """\
 apiVersion: v1
@@ -30,7 +33,8 @@ addressType: IPv4
 ports: [{{name: http, port: 8080, protocol: {protocol}}}]
 endpoints: [{{addresses: [10.244.1.5]}}, {{addresses: [10.244.1.6]}}]
 """
-COMMAND = (sys.executable, "-m", "svcnet", "run", "--mode", "userspace", "--no-redirect")
+ARGUMENTS = ("run", "--mode", "userspace", "--no-redirect")
+COMMAND = (sys.executable, "-m", "svcnet", *ARGUMENTS)
 
 
 @pytest.fixture(name="manifest")
@@ -58,26 +62,77 @@ def test_it_tells_where_each_service_is(manifest: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert errors.splitlines() == ["ending; connections have 30 s", "ended"]
+    events = [json.loads(line)["event"] for line in errors.splitlines()]
+    assert events == ["synced", "ending; connections have 30 s", "ended"]
+
+
+def test_it_follows_changes(manifest: Path) -> None:
+    """Manifests are read again when they change; wrong ones are told of and change nothing."""
+    process = Told(*ARGUMENTS, manifest)
+    process.wait("1 service port served")
+    manifest.write_text("kind: Service\nmetadata: {name: [}\n")
+    process.wait("the state before goes on being served")
+    assert any(f"{manifest}:2: error" in line for line in process.lines)
+    manifest.write_text(SERVICE.format(protocol="UDP"))
+    process.wait("2 service ports changed")
+    process.end()
 
 
 def test_it_reads_again_when_told(manifest: Path) -> None:
-    """A hang-up has the manifests read again; wrong ones are told of and change nothing."""
-    process = started(manifest)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.readline()
-    manifest.write_text("kind: Service\nmetadata: {name: [}\n")
-    process.send_signal(signal.SIGHUP)
-    assert str(manifest) in process.stderr.readline()
-    while (line := process.stderr.readline()) != "the state before goes on being served\n":
-        assert line, "the proxy has died"
-    manifest.write_text(SERVICE.format(protocol="UDP"))
-    process.send_signal(signal.SIGHUP)
-    assert process.stderr.readline() == "the input was read again\n"
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
-    assert process.returncode == 0
+    """A hang-up has all input read again."""
+    process = Told(*ARGUMENTS, manifest)
+    process.wait("1 service port served")
+    process.process.send_signal(signal.SIGHUP)
+    process.wait("the input was read again")
+    process.end()
+
+
+def test_ports_come_from_where_the_configuration_says_now(manifest: Path, tmp_path: Path) -> None:
+    """With another range of proxy ports, new Services have ports of it; others keep theirs."""
+    config = tmp_path / "config" / "config.yaml"
+    config.parent.mkdir()
+    stats = tmp_path / "stats"
+    text = (
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+        "iptables: {minSyncPeriod: 0s}\nportRange: "
+    )
+    config.write_text(f"{text}45000-45010\n")
+    process = Told(*ARGUMENTS, "--config", config, "--stats", stats, manifest)
+    process.wait("1 service port served")
+    first = ports(stats)["web"]
+    config.write_text(f"{text}46000-46010\n")
+    process.process.send_signal(signal.SIGHUP)
+    process.wait("the input was read again")
+    other = SERVICE.format(protocol="TCP").replace("web", "other").replace("96.0.10", "96.0.11")
+    manifest.write_text(f"{SERVICE.format(protocol='TCP')}---\n{other}")
+    process.wait("1 service port changed")
+    now = ports(stats)
+    assert now["web"] == first
+    assert 45000 <= first <= 45010
+    assert 46000 <= now["other"] <= 46010
+    process.end()
+
+
+def ports(stats: Path) -> dict[str, int]:
+    """Return the proxy port of each Service."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(stats))
+        value = json.loads(sock.makefile().read())
+    return {each["name"]: each["proxyPorts"]["cluster"] for each in value["services"]}
+
+
+def test_too_few_ports_are_refused(manifest: Path) -> None:
+    """A range without a port for every Service is an error; once it serves, nothing changes."""
+    options = ("--proxy-port-range", "21020-21020")
+    process = Told(*ARGUMENTS, *options, manifest)
+    process.wait("1 service port served")
+    other = SERVICE.format(protocol="TCP").replace("web", "other").replace("96.0.10", "96.0.11")
+    manifest.write_text(f"{SERVICE.format(protocol='TCP')}---\n{other}")
+    process.wait("refused")
+    process.end()
+    process = Told(*ARGUMENTS, *options, manifest)
+    assert process.ended() == 2
+    assert "Traceback" not in "".join(process.lines)
 
 
 def test_a_terminal_gets_a_table_that_counts(manifest: Path) -> None:
@@ -122,14 +177,31 @@ def test_what_it_cannot_carry_is_told(tmp_path: Path) -> None:
     """SCTP is told of on standard error, and with --strict it is an error."""
     path = tmp_path / "signals.yaml"
     path.write_text(SERVICE.format(protocol="SCTP"))
-    process = started(path)
-    assert process.stderr is not None
-    line = process.stderr.readline()
-    assert line.startswith("unsupported: Service shop/web: spec.ports")
-    assert "SCTP" in line
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process = Told(*ARGUMENTS, path)
+    process.wait("unsupported: Service shop/web: spec.ports[0].protocol: port 80 is SCTP")
+    process.end()
     options = ["run", "--mode", "userspace", "--no-redirect", "--strict", str(path)]
     result = CliRunner().invoke(main, options)
     assert result.exit_code == 2
     assert "unsupported: Service shop/web" in result.output
+
+
+def test_with_strict_a_change_that_it_cannot_carry_is_refused(manifest: Path) -> None:
+    """What was served before goes on being served, and why is told."""
+    process = Told(*ARGUMENTS, "--strict", manifest)
+    process.wait("1 service port served")
+    manifest.write_text(SERVICE.format(protocol="SCTP"))
+    process.wait("the state before goes on being served")
+    assert "unsupported: Service shop/web" in process.lines[-1]
+    process.end()
+
+
+def test_a_lost_worker_ends_it(manifest: Path) -> None:
+    """When a worker process is lost svcnet ends with exit code 3 and says so."""
+    process = Told(*ARGUMENTS, "--workers", "3", manifest)
+    process.wait("1 service port served")
+    pid = process.process.pid
+    (child, *_) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    os.kill(int(child), signal.SIGKILL)
+    assert process.ended() == 3
+    assert "a worker process of the proxy has ended" in process.lines[-1]

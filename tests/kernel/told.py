@@ -17,13 +17,16 @@ class Told:
     `wrap` is what the command begins with, such as a program that takes rights away.
 
     It has ``seconds`` for everything that is waited for, and is killed when it takes longer.
+    `stdout` is as for subprocess.
     """
 
     seconds = 60
 
-    def __init__(self, *arguments: object, wrap: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *arguments: object, wrap: Sequence[str] = (), stdout: int | None = None
+    ) -> None:
         command = [*wrap, sys.executable, "-m", "svcnet", *map(str, arguments)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()

@@ -18,9 +18,9 @@ from svcnet.executors.iptables import Variant
 from svcnet.executors.userspace import NodeProxy
 from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
+from svcnet.reconciler import UserspaceTarget
 from svcnet.renderers import iptables, ipvs, userspace
 from svcnet.renderers.ipvs import IPVSTables
-from svcnet.renderers.userspace import ProxyTable
 from tests.kernel.netns import Cluster
 from tests.kernel.scenarios import Mode
 
@@ -140,42 +140,41 @@ class UserspaceRules:
 
     tables: Tables
     pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(1))
-    table: ProxyTable | None = None
-    proxy: NodeProxy | None = None
+    node: NodeProxy | None = None
+    target: UserspaceTarget | None = None
     serving: Future[None] | None = None
 
     def put(self, graph: RuleGraph) -> None:
-        self.table = table = userspace.full(graph)
-
-        def begin() -> None:
-            self.proxy = NodeProxy([table], variant=self.tables.variant)
-            self.proxy.install()
-
-        self.tables.cluster.inside("node", begin)
-        assert self.proxy is not None
-        self.serving = self.pool.submit(self.tables.cluster.inside, "node", self.proxy.run)
+        family = self.tables.family
+        self.node = node = NodeProxy([userspace.full(RuleGraph(graph.settings))])
+        self.serving = self.pool.submit(self.tables.cluster.inside, "node", node.serve)
+        self.target = target = UserspaceTarget(
+            node.proxies[family], userspace.PortChoice(), variant=self.tables.variant
+        )
+        self.tables.cluster.inside("node", lambda: target.whole(graph))
 
     def follow(self, diff: GraphDiff) -> None:
-        assert self.table is not None
-        self.table = table = userspace.advance(self.table, diff)
-
-        def follow() -> None:
-            assert self.proxy is not None
-            assert list(self.proxy.follow([table])) == []
-
-        self.tables.cluster.inside("node", follow)
+        target = self.target
+        assert target is not None
+        self.tables.cluster.inside("node", lambda: target.step(diff.new, None))
 
     def close(self, ports: Sequence[int]) -> None:
         self.tables.close(ports)
 
-    def flush(self) -> None:
-        """Stop the proxy, which takes its rules away, and remove what else there is."""
+    def stop(self) -> None:
+        """Stop the proxy; its rules stay."""
         try:
-            if self.proxy is not None and self.serving is not None:
-                self.proxy.stop(0)
+            if self.node is not None and self.serving is not None:
+                self.node.stop(0)
                 self.serving.result()
         finally:
             self.pool.shutdown()
+
+    def flush(self) -> None:
+        """Stop the proxy, and remove what there is."""
+        try:
+            self.stop()
+        finally:
             self.tables.flush()
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from svcnet.compiler import node_view
 from svcnet.errors import ApplyError
@@ -18,14 +18,17 @@ from svcnet.reconciler import (
     Event,
     Follower,
     Kept,
+    Leftovers,
     Loop,
     Pace,
     Queued,
     Refused,
     Settled,
     Snapshot,
+    Swept,
     Synced,
     Taken,
+    Warned,
 )
 from svcnet.testing import make_service, make_slice
 
@@ -73,12 +76,18 @@ def kept(notes: Notes) -> Kept:
     return Kept(Follower("IPv4"), notes)
 
 
-def run(notes: Notes, pace: Pace, script: Callable[[Loop], Awaitable[None]]) -> list[Event]:
+def run(
+    notes: Notes,
+    pace: Pace,
+    script: Callable[[Loop], Awaitable[None]],
+    leftovers: Leftovers | None = None,
+) -> list[Event]:
     """Run a loop while a script goes on; return what was told."""
     told: list[Event] = []
 
     async def main() -> None:
-        loop = Loop([kept(notes)], pace, told.append)
+        family = evolve(kept(notes), leftovers=leftovers)
+        loop = Loop([family], pace, told.append)
         task = asyncio.create_task(loop.run())
         await script(loop)
         task.cancel()
@@ -229,3 +238,34 @@ def test_only_what_changed_is_compiled_again() -> None:
     assert changed[:2] == ("shop", "web")
     for name, fragment in second.graph.fragments.items():
         assert (fragment is first.graph.fragments[name]) is (name != changed)
+
+
+class StubbornLeftovers(Leftovers):
+    """Leftovers of which the machine refuses the first removal."""
+
+    def __init__(self, notes: Notes) -> None:
+        super().__init__(notes)
+        self.synced_at: list[int] = []
+        self._notes = notes
+
+    def remove(self) -> tuple[str, ...]:
+        self.synced_at.append(len(self._notes.steps) + len(self._notes.looks))
+        if len(self.synced_at) == 1:
+            raise ApplyError("no")
+        return ("3 chains",) if len(self.synced_at) == 2 else ()
+
+
+def test_leftovers_go_once_the_new_mode_serves() -> None:
+    """They are removed after a sync has succeeded, and again after the next if that was refused."""
+    notes = Notes(refuses=1)
+    leftovers = StubbornLeftovers(notes)
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        await asyncio.sleep(1.2)
+
+    told = run(notes, QUICK, script, leftovers)
+    assert leftovers.synced_at[0] >= 2
+    warned = [event.text for event in told if isinstance(event, Warned)]
+    assert warned == ["what another mode left is still there: no"]
+    assert [event for event in told if isinstance(event, Swept)] == [Swept("IPv4", ("3 chains",))]

@@ -5,8 +5,8 @@ from svcnet.renderers.userspace.delta import ProxyDelta, ServiceChange, between
 from svcnet.renderers.userspace.document import document
 from svcnet.renderers.userspace.haproxy import config as haproxy_config
 from svcnet.renderers.userspace.listing import listing
-from svcnet.renderers.userspace.portals import Jump, PortalRules, Rule, portal_rules
-from svcnet.renderers.userspace.render import advance, delta, full, proxied_port
+from svcnet.renderers.userspace.portals import Jump, PortalRules, Rule, portal_rules, service_rules
+from svcnet.renderers.userspace.render import advance, delta, full, proxied_port, why_not
 from svcnet.renderers.userspace.table import (
     Backend,
     Listener,
@@ -41,6 +41,8 @@ __all__ = [
     "listing",
     "portal_rules",
     "proxied_port",
+    "service_rules",
     "step_text",
     "text",
+    "why_not",
 ]

@@ -8,15 +8,19 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.executors.userspace import remove
 from tests.executors.userspace.backends import DatagramServer, Server, greet, received
 from tests.kernel.ipvs.netlink import own_namespace, run
+from tests.kernel.reconciler.test_keep import until
+from tests.kernel.told import Told
 
 pytestmark = pytest.mark.kernel
 
@@ -93,48 +97,34 @@ def three_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Server]]:
         server.close()
 
 
-class Running:
-    """A running ``svcnet run`` and what it printed."""
+CONFIG = """\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+iptables: {syncPeriod: 1s, minSyncPeriod: 100ms}
+"""
 
-    def __init__(self, folder: Path, *options: str, wrap: tuple[str, ...] = ()) -> None:
-        command = (*wrap, sys.executable, "-m", "svcnet", "run", "--mode", "userspace", *options)
-        self.process = subprocess.Popen(
-            [*command, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+
+class Running(Told):
+    """A running ``svcnet run``; ``listing`` is the line about the first service port."""
+
+    def __init__(self, folder: Path, *options: object, wrap: tuple[str, ...] = ()) -> None:
+        config = folder.parent / f"{folder.name}.yaml"
+        config.write_text(CONFIG)
+        arguments = ("run", "--mode", "userspace", "--config", config, *options, folder)
+        super().__init__(*arguments, wrap=wrap, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         heading = self.process.stdout.readline()
         if not heading:
-            raise AssertionError(self.process.communicate()[1])
-        self.lines = [self.process.stdout.readline()]
+            self.ended()
+            raise AssertionError(self.lines)
+        self.listing = self.process.stdout.readline()
+        self.wait('"event":"synced"')
 
-    def read_again(self) -> None:
-        """Have the manifests read again, and wait until that is in force."""
-        assert self.process.stderr is not None
-        self.process.send_signal(signal.SIGHUP)
-        while line := self.process.stderr.readline():
-            assert "goes on being served" not in line
-            if line == "the input was read again\n":
-                return
-        raise AssertionError("the proxy has died")
-
-    def end(self, number: int = signal.SIGTERM) -> str:
-        """Send a signal, wait for the end, and return what was printed to standard error."""
-        self.process.send_signal(number)
-        try:
-            return self.process.communicate(timeout=20)[1]
-        finally:
-            self.process.kill()
-
-
-@contextmanager
-def serving(folder: Path, *options: str, wrap: tuple[str, ...] = ()) -> Iterator[Running]:
-    running = Running(folder, *options, wrap=wrap)
-    try:
-        yield running
-    finally:
-        if running.process.poll() is None:
-            errors = running.end()
-            assert running.process.returncode == 0, errors
+    def ended(self) -> int:
+        assert self.process.stdout is not None
+        code = super().ended()
+        self.process.stdout.close()
+        return code
 
 
 @pytest.fixture(name="folder")
@@ -161,7 +151,7 @@ def test_services_of_both_families(tmp_path: Path) -> None:
     (tmp_path / "node.yaml").write_text(NODE_MANIFEST)
     text = service(*tcp) + service(*udp, name="dns", ips=OTHER_IP, protocol="UDP")
     (tmp_path / "services.yaml").write_text(text)
-    with serving(tmp_path, "--family", "both", "--udp-timeout", "5"):
+    with Running(tmp_path, "--family", "both", "--udp-timeout", "5"):
         for family in NODE:
             assert ask(CLUSTER_IP[family]) == family
             kind = socket.AF_INET6 if family == "IPv6" else socket.AF_INET
@@ -188,7 +178,7 @@ def test_changes_under_load(folder: Path, servers: list[Server]) -> None:
             while not over.is_set():
                 answers.append(ask())
 
-    with serving(folder, "--drain", "5") as running:
+    with Running(folder, "--drain", "5"):
         clients = [threading.Thread(target=load) for _ in range(3)]
         for thread in clients:
             thread.start()
@@ -196,11 +186,10 @@ def test_changes_under_load(folder: Path, servers: list[Server]) -> None:
         for text in (service(a), service(b, c), service(c), service(a, b)):
             (folder / "web.yaml").write_text(text)
             other.write_text(service(c, name="other", ips=OTHER_IP))
-            running.read_again()
+            until(lambda: "shop/other" in rules())
             assert ask(OTHER_IP["IPv4"]) == "c"
             other.unlink()
-            running.read_again()
-            assert "shop/other" not in rules()
+            until(lambda: "shop/other" not in rules())
         over.set()
         for thread in clients:
             thread.join()
@@ -251,8 +240,7 @@ def test_the_end_under_load(folder: Path) -> None:
         sock.shutdown(socket.SHUT_WR)
         ended.append(received(sock))
         sock.close()
-    _, errors = running.process.communicate(timeout=10)
-    assert running.process.returncode == 0, errors
+    assert running.ended() == 0, running.lines
     assert ended == [b"x" * 100_000] * 20
     assert "KUBE-" not in rules()
 
@@ -264,22 +252,22 @@ def test_killed_and_started_again(folder: Path) -> None:
     assert held.recv(2)
     before = rules()
     running.process.kill()
-    running.process.communicate()
+    running.ended()
     held.close()
     assert [line for line in rules().splitlines() if line.startswith("-A")] == [
         line for line in before.splitlines() if line.startswith("-A")
     ]
     with pytest.raises(ConnectionRefusedError):
         ask()
-    with serving(folder) as again:
-        assert again.lines == running.lines
+    with Running(folder) as again:
+        assert again.listing == running.listing
         assert ask() in "abc"
-        assert "nothing to change" in again.end()
+        assert "nothing to change" in again.lines[0]
 
 
 def test_a_second_process_is_refused(folder: Path) -> None:
     """Two proxies of a node would fight for its rules: the second does not start."""
-    with serving(folder):
+    with Running(folder):
         done = subprocess.run(
             [sys.executable, "-m", "svcnet", "run", "--mode", "userspace", folder],
             capture_output=True,
@@ -293,8 +281,8 @@ def test_a_second_process_is_refused(folder: Path) -> None:
 
 def test_without_privilege_it_listens_on_loopback(folder: Path) -> None:
     """Without any capability --no-redirect serves; without that option it says what it takes."""
-    with serving(folder, "--no-redirect", wrap=UNPRIVILEGED) as running:
-        address, port = running.lines[0].split()[2].split(":")
+    with Running(folder, "--no-redirect", wrap=UNPRIVILEGED) as running:
+        address, port = running.listing.split()[2].split(":")
         assert address == "127.0.0.1"
         assert sorted(ask(address, int(port)) for _ in range(6)) == ["a", "a", "b", "b", "c", "c"]
         assert "KUBE-" not in rules()
@@ -311,10 +299,11 @@ def test_without_privilege_it_listens_on_loopback(folder: Path) -> None:
 def test_workers_serve_one_service(folder: Path) -> None:
     """Two processes share the connections, and are counted as one."""
     stats = folder.parent / "stats.sock"
-    with serving(folder, "--workers", "2", "--stats", str(stats)) as running:
+    with Running(folder, "--workers", "2", "--stats", str(stats)) as running:
         assert {ask() for _ in range(40)} == {"a", "b", "c"}
         assert counted(stats) == 40
-        running.read_again()
+        running.process.send_signal(signal.SIGHUP)
+        running.wait("the input was read again")
         assert ask() in "abc"
     assert not stats.exists()
 
@@ -324,11 +313,8 @@ def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
     running = Running(folder, "--workers", "2", "--drain", "60")
     held = [socket.create_connection((CLUSTER_IP["IPv4"], 80), 5) for _ in range(10)]
     running.process.send_signal(signal.SIGTERM)
-    assert running.process.stderr is not None
-    while "ending" not in running.process.stderr.readline():
-        pass
+    running.wait("ending")
     running.end()
-    assert running.process.returncode == 0
     for sock in held:
         with sock, suppress(ConnectionResetError):
             received(sock)
@@ -336,15 +322,77 @@ def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
 
 
 def test_a_lost_rule_is_put_back_with_the_next_change(folder: Path, servers: list[Server]) -> None:
-    """When rules were flushed, the next reading writes them anew and says so."""
-    with serving(folder) as running:
+    """When rules were flushed, the next change writes them anew, or the next look does."""
+    with Running(folder):
         run("iptables-nft", "-t", "nat", "-F")
         (folder / "web.yaml").write_text(
             service(servers[0]) + service(servers[1], name="other", ips=OTHER_IP)
         )
-        running.read_again()
-        assert ask() == "a"
+        until(lambda: "shop/other" in rules() and "KUBE-PORTALS-HOST" in outgoing())
+        until(lambda: ask() == "a")
         assert ask(OTHER_IP["IPv4"]) == "b"
+
+
+def outgoing() -> str:
+    return run("iptables-nft", "-t", "nat", "-S", "OUTPUT")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("table", ["nat", "filter"])
+def test_flushed_rules_come_back(folder: Path, variant: str, table: str) -> None:
+    """What another program flushed is there again after the next look, and is told of."""
+    command = f"iptables-{variant}"
+    with Running(folder, "--variant", variant) as running:
+        held = socket.create_connection((CLUSTER_IP["IPv4"], 80), 5)
+        assert held.recv(2)
+        before = own_rules(variant)
+        time.sleep(2.5)
+        assert not any("somebody else" in line for line in running.lines)
+        run(command, "-t", table, "-F")
+        running.wait("somebody else changed the rules")
+        until(lambda: own_rules(variant) == before)
+        told = next(line for line in running.lines if "somebody else" in line)
+        assert json.loads(told)["differed"]["jumps"] == (2 if table == "nat" else 1)
+        assert ask() in "abc"
+        held.sendall(b"still there")
+        assert held.recv(20) == b"still there"
+        held.close()
+
+
+def own_rules(variant: str) -> list[str]:
+    saved = run(f"iptables-{variant}-save").splitlines()
+    return [line for line in saved if "KUBE-" in line and not line.startswith(":")]
+
+
+def test_a_wrong_file_changes_nothing(folder: Path, servers: list[Server]) -> None:
+    """A broken manifest is told of with its line, and what was served before is served."""
+    with Running(folder) as running:
+        web = folder / "web.yaml"
+        web.write_text(service(servers[0]).replace("10.96.0.10", "x"))
+        running.wait("the state before goes on being served")
+        assert any(f"{web}:" in line for line in running.lines)
+        assert {ask() for _ in range(6)} == {"a", "b", "c"}
+        web.write_text(service(servers[0]))
+        running.wait("1 service port changed")
+        assert {ask() for _ in range(3)} == {"a"}
+
+
+def test_a_kill_of_a_mode_and_the_start_of_another(folder: Path) -> None:
+    """What a killed proxy left goes once rules serve, and the other way round."""
+    running = Running(folder)
+    running.process.kill()
+    running.ended()
+    with pytest.raises(ConnectionRefusedError):
+        ask()
+    with Told("run", "--mode", "iptables", folder) as rules_only:
+        rules_only.wait("what another mode left was removed")
+        assert "KUBE-PORTALS" not in rules()
+        assert ask() in "abc"
+    assert "KUBE-SVC" in rules()
+    with Running(folder) as running:
+        running.wait("what another mode left was removed")
+        assert "KUBE-SVC" not in rules()
+        assert ask() in "abc"
 
 
 def test_the_proxy_protocol_tells_the_address_that_was_asked(tmp_path: Path) -> None:
@@ -359,7 +407,7 @@ def test_the_proxy_protocol_tells_the_address_that_was_asked(tmp_path: Path) -> 
         "namespace: shop}", 'namespace: shop, annotations: {svcnet.io/proxy-protocol: "v2"}}', 1
     )
     (tmp_path / "web.yaml").write_text(annotated)
-    with serving(tmp_path, "--family", "both"):
+    with Running(tmp_path, "--family", "both"):
         for family, width in (("IPv4", 4), ("IPv6", 16)):
             with socket.create_connection((CLUSTER_IP[family], 80), 5) as sock:
                 header = received(sock)

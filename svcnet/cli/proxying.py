@@ -1,0 +1,194 @@
+"""Mode userspace of ``svcnet run``: what serves, beside the loop that says what to serve."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from attrs import frozen
+
+from svcnet.cli.common import FAMILIES, Inputs, port_choice, tell_unsupported
+from svcnet.errors import ApplyError
+
+if TYPE_CHECKING:
+    from svcnet.cli.following import Say
+    from svcnet.executors.iptables import Variant
+    from svcnet.models import IPFamily
+    from svcnet.reconciler import Event, UserspaceTarget
+
+
+@frozen
+class Proxying:
+    """How to serve, as the options say; ``drain`` and ``udp_timeout`` are in seconds.
+
+    ``stats`` is the path of the socket that tells the counts, if there is to be one.
+    """
+
+    redirect: bool
+    port_range: str | None
+    port_seed: str | None
+    udp_timeout: float
+    workers: int
+    drain: float
+    stats: Path | None
+
+
+class Serving:
+    """The proxies of this process, which serve from a thread of their own.
+
+    To be made before any other thread runs, since worker processes begin here. `family` is that
+    of the option; `stack` is closed at the end.
+    """
+
+    def __init__(
+        self,
+        proxying: Proxying,
+        family: str | None,
+        variant: Variant | None,
+        say: Say,
+        stack: ExitStack,
+    ) -> None:
+        from svcnet.executors.userspace import NodeProxy, raise_file_limit
+        from svcnet.graph import NodeSettings, RuleGraph
+        from svcnet.renderers.userspace import full
+
+        self.redirect = proxying.redirect
+        self._proxying = proxying
+        self._variant = variant
+        self._say = say
+        self._stack = stack
+        self._has_settled = False
+        self._refusal = ""
+        self._targets: list[UserspaceTarget] = []
+        raise_file_limit()
+        # Which family the Node has is known when the input has been read, by a thread.
+        families = [FAMILIES[family]] if family in FAMILIES else FAMILIES.values()
+        self._node = NodeProxy(
+            [full(RuleGraph(NodeSettings(each))) for each in families],
+            loopback=not proxying.redirect,
+            udp_idle=proxying.udp_timeout,
+            workers=proxying.workers,
+        )
+        stack.callback(self._node.release)
+
+    def begin(self, families: Collection[IPFamily], inputs: Inputs) -> list[UserspaceTarget]:
+        """Return what puts graphs of some families here. To be called in a running event loop."""
+        from svcnet.executors.userspace import Inquiries, document
+        from svcnet.reconciler import UserspaceTarget
+
+        self._refused = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        choice = port_choice(inputs.config, self._proxying.port_range, self._proxying.port_seed)
+        self._node.keep(families)
+        self._targets = [
+            UserspaceTarget(
+                self._node.proxies[family], choice, redirect=self.redirect, variant=self._variant
+            )
+            for family in families
+        ]
+        if self._proxying.stats is not None:
+            inquiries = Inquiries(self._proxying.stats, lambda: document(self._node.snapshots()))
+            self._stack.callback(inquiries.close)
+        return self._targets
+
+    def configure(self, inputs: Inputs) -> None:
+        """Take new proxy ports from where the configuration says now."""
+        choice = port_choice(inputs.config, self._proxying.port_range, self._proxying.port_seed)
+        for target in self._targets:
+            target.choice = choice
+
+    async def serve(self, stopping: Callable[[], None]) -> None:
+        """Serve until cancelled, call `stopping`, and serve until connections have ended.
+
+        Raises ApplyError when the machine refuses the first state, or a worker process is lost.
+        """
+        serving = asyncio.create_task(asyncio.to_thread(self._node.serve))
+        refused = asyncio.create_task(self._refused.wait())
+        try:
+            await asyncio.wait((serving, refused), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            stopping()
+            await self._drain(serving)
+            raise
+        finally:
+            refused.cancel()
+            self._node.stop(0)
+            await serving
+        raise ApplyError(self._refusal)
+
+    async def _drain(self, serving: asyncio.Task[None]) -> None:
+        """Wait until connections have ended; a second signal ends those that are left."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._node.stop, 0)
+        self._node.stop(self._proxying.drain)
+        self._say(f"ending; connections have {self._proxying.drain:g} s")
+        await asyncio.wait((serving,))
+
+    def take(self, event: Event) -> bool:
+        """Take an event of the loop; return False for one that ends it all, True for others.
+
+        Once the first state is served it is shown. One that the machine refuses ends svcnet:
+        before there is anything to keep, whoever started it should see why.
+        """
+        from svcnet.reconciler import Refused, Settled
+
+        if self._has_settled:
+            return True
+        if isinstance(event, Settled):
+            self._has_settled = True
+            self._show()
+        elif isinstance(event, Refused) and event.full:
+            self._refusal = event.error
+            self._loop.call_soon_threadsafe(self._refused.set)
+            return False
+        return True
+
+    @asynccontextmanager
+    async def portals(self) -> AsyncIterator[None]:
+        """Take the portal rules away at the end, however that comes."""
+        try:
+            yield
+        except BaseException:
+            with suppress(ApplyError):
+                await asyncio.to_thread(self._remove)
+            raise
+        await asyncio.to_thread(self._remove)
+
+    def _remove(self) -> None:
+        from svcnet.executors.userspace import remove
+
+        if self.redirect:
+            for target in self._targets:
+                remove(target.family, self._variant)
+
+    def _show(self) -> None:
+        """Print where each Service is; on a terminal a table that goes on counting."""
+        if sys.stdout.isatty():
+            from svcnet.cli.live import live
+
+            self._stack.enter_context(live(self._node))
+            return
+        from svcnet.renderers.userspace import listing
+
+        for table in self._node.tables:
+            click.echo(listing(table, self._node.address(table.family)), nl=False)
+
+
+def refuse_unsupported(inputs: Inputs, family: str | None) -> Inputs:
+    """Return `inputs`. Raises Unsupported for what mode userspace cannot carry."""
+    from svcnet.compiler import compile_state
+    from svcnet.renderers.userspace import why_not
+
+    found = (
+        why_not(fragment)
+        for view in inputs.views(family)
+        for fragment in compile_state(inputs.state, view).fragments.values()
+    )
+    tell_unsupported(filter(None, found), strict=True)
+    return inputs

@@ -1,0 +1,90 @@
+"""What other modes, and the other variant of iptables, left on a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from svcnet.executors import ipvs
+from svcnet.executors.iptables import Variant, choose_variant
+from svcnet.executors.iptables.cleanup import Owned, remove_chains
+from svcnet.executors.iptables.cleanup import owned as iptables_rules
+from svcnet.executors.iptables.commands import installed
+from svcnet.executors.iptables.observe import is_ours
+from svcnet.executors.ipvs.rules import owned as ipvs_rules
+from svcnet.executors.userspace.rules import OWNED as USERSPACE_RULES
+from svcnet.executors.userspace.rules import shows_variant
+from svcnet.reconciler.target import Target
+from svcnet.renderers.iptables.names import FIREWALL
+
+
+class Leftovers:
+    """Removes once, in the network namespace where `target` serves, what other modes left there.
+
+    `variant` is as in :func:`remove_leftovers`.
+    """
+
+    def __init__(self, target: Target, variant: Variant | None = None) -> None:
+        self._target = target
+        self._variant = variant
+        self._due = True
+
+    def remove(self) -> tuple[str, ...]:
+        """Return a line for each kind of thing removed; to be called when the target serves.
+
+        Raises ApplyError, and then the next call does it.
+        """
+        if not self._due:
+            return ()
+        lines = remove_leftovers(self._target.mode, self._target.family, self._variant)
+        self._due = False
+        return lines
+
+
+_FIREWALL = Owned(
+    lambda table, chain: (table, chain) == ("filter", FIREWALL),
+    lambda rule: rule.endswith(f"-j {FIREWALL}"),
+)
+
+
+def remove_leftovers(mode: str, family: str, variant: Variant | None = None) -> tuple[str, ...]:
+    """Remove what other modes than `mode`, which serves already, left in this network namespace.
+
+    That is chains and jumps in both variants of iptables, and IPVS mode's virtual servers, sets
+    and addresses; of `mode` itself what is in the other variant than it uses: `variant`, or with
+    None the one that it chose. A chain whose name several modes know is by now that of `mode`, and
+    stays. Sysctls stay. So KUBE-FIREWALL does, unless there are two of it: it keeps neighbours off
+    the host's loopback, to which packets may be routed now.
+
+    Returns a line for each kind of thing removed. Raises ApplyError when the machine refuses.
+    """
+    known = {"iptables": iptables_rules(family), "userspace": USERSPACE_RULES}
+    if mode == "ipvs" or ipvs.is_there(family):
+        known["ipvs"] = ipvs_rules(family)
+    chosen = choose_variant(family, variant, shows_variant if mode == "userspace" else is_ours)
+    has_firewall = FIREWALL in chosen.observed.chains("filter")
+    lines: list[str] = []
+    for commands in installed(family):
+        kept: list[Owned] = []
+        if commands == chosen.commands:
+            kept = [known[mode], _FIREWALL]
+        elif not has_firewall:
+            kept = [_FIREWALL]
+        left = _without(known.values(), kept)
+        lines += (f"{commands.name}: {line}" for line in remove_chains(commands, left))
+    if mode != "ipvs":
+        lines += ipvs.cleanup(family, with_rules=False)
+    return tuple(lines)
+
+
+def _without(known: Iterable[Owned], kept: Iterable[Owned]) -> Owned:
+    """Return what belongs to any of `known` and to none of `kept`."""
+    known, kept = tuple(known), tuple(kept)
+    return Owned(
+        lambda table, chain: (
+            any(each.chain(table, chain) for each in known)
+            and not any(each.chain(table, chain) for each in kept)
+        ),
+        lambda rule: (
+            any(each.jump(rule) for each in known) and not any(each.jump(rule) for each in kept)
+        ),
+    )

@@ -1,0 +1,174 @@
+"""The proxy of one IP family and the rules that lead to it, kept true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Literal
+
+from svcnet.errors import ApplyError, Unsupported
+from svcnet.executors.counted import counted
+from svcnet.executors.iptables import Commands, Variant
+from svcnet.executors.userspace import Proxy, RulesReport, change, install, repair
+from svcnet.graph import FragmentName, GraphDiff, RuleGraph
+from svcnet.reconciler.target import Done, small_change
+from svcnet.renderers.userspace import (
+    PortChoice,
+    ProxyTable,
+    Rule,
+    advance,
+    full,
+    portal_rules,
+    service_rules,
+)
+
+
+class UserspaceTarget:
+    """The proxy of one family, which serves in another thread, and its portal rules.
+
+    New listeners serve before a rule leads to them, and old ones until none does. Without
+    `redirect` there are no rules. ``choice`` says where proxy ports come from, and may be changed.
+    """
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        choice: PortChoice,
+        *,
+        redirect: bool = True,
+        variant: Variant | None = None,
+    ) -> None:
+        self.family: str = proxy.table.family
+        self.mode = "userspace"
+        self._proxy = proxy
+        self.choice = choice
+        self._redirect = redirect
+        self._variant = variant
+        self._commands: Commands | None = None
+        self._rule_warnings: tuple[str, ...] = ()
+        self._graph: RuleGraph | None = None
+
+    def whole(self, graph: RuleGraph) -> Done:
+        """Have all of `graph` served, and make the rules from whatever is there."""
+        count = counted(len(graph.fragments), "service port")
+        return self._follow(
+            graph,
+            "full",
+            f"{count} served",
+            lambda _: full(graph, self.choice),
+            lambda _, after: self._install(after),
+        )
+
+    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
+        """Have what differs served, and change the rules of that, without a look at the others."""
+        difference = small_change(self._graph, graph, names)
+        if difference is None or self._proxy.table.choice != self.choice:
+            return self.whole(graph)
+        if not difference:
+            self._graph = graph
+            return self._idle("nothing to change")
+        touched = _touched(difference)
+        changed = counted(len(touched), "service port")
+        return self._follow(
+            graph,
+            "delta",
+            f"{changed} changed",
+            lambda before: advance(before, difference),
+            lambda before, after: self._change(before, after, touched),
+        )
+
+    def look(self, graph: RuleGraph) -> Done:
+        """List the rules and write those that somebody changed; the proxy is nobody else's."""
+        if graph is not self._graph:
+            return self.whole(graph)
+        if self._commands is None:
+            return self._idle("no rules")
+        stages: dict[str, float] = {}
+        with _timed(stages, "rules"):
+            report = repair(portal_rules(self._proxy.table), self._commands)
+        kind: Literal["delta", "none"] = "delta" if report.transactions else "none"
+        return Done(kind, self._text(str(report)), self._warnings(), stages, report.differed)
+
+    def _follow(
+        self,
+        graph: RuleGraph,
+        kind: Literal["delta", "full"],
+        what: str,
+        render: Callable[[ProxyTable], ProxyTable],
+        lead: Callable[[ProxyTable, ProxyTable], RulesReport],
+    ) -> Done:
+        """Have the table served that `render` makes of the one before, and `lead` traffic there."""
+        stages: dict[str, float] = {}
+        before, self._graph = self._proxy.table, None
+        with _timed(stages, "render"):
+            table = _rendered(render, before)
+        with _timed(stages, "proxy"):
+            after = self._proxy.update(table, hold=self._redirect)
+        report = None
+        if self._redirect:
+            with _timed(stages, "rules"):
+                report = lead(before, after)
+                self._proxy.let_go()
+        self._graph = graph
+        if after == before and not (report and report.transactions):
+            return self._idle("nothing to change")
+        told = f"{what}, {report}" if report else what
+        return Done(kind, self._text(told), self._warnings(), stages)
+
+    def _install(self, table: ProxyTable) -> RulesReport:
+        report = install(portal_rules(table), variant=self._variant)
+        self._commands, self._rule_warnings = report.commands, report.warnings
+        return report
+
+    def _change(
+        self, before: ProxyTable, after: ProxyTable, names: Sequence[FragmentName]
+    ) -> RulesReport:
+        assert self._commands is not None
+        return change(_rules(before, names), _rules(after, names), self._commands)
+
+    def _idle(self, what: str) -> Done:
+        return Done("none", self._text(what), self._warnings())
+
+    def _text(self, what: str) -> str:
+        return f"{self.family}, userspace: {what}"
+
+    def _warnings(self) -> tuple[str, ...]:
+        unsupported = self._proxy.table.unsupported
+        return (*(f"unsupported: {each}" for each in unsupported), *self._rule_warnings)
+
+
+def _rendered(render: Callable[[ProxyTable], ProxyTable], before: ProxyTable) -> ProxyTable:
+    """Return the new table. Too few ports are an error of the input, but not while it serves."""
+    try:
+        return render(before)
+    except Unsupported as error:
+        if before.services:
+            raise ApplyError(str(error)) from None
+        raise
+
+
+def _touched(difference: GraphDiff) -> list[FragmentName]:
+    fragments = (
+        *difference.added,
+        *difference.removed,
+        *(after for _, after in difference.changed),
+    )
+    return sorted(fragment.name for fragment in fragments)
+
+
+def _rules(table: ProxyTable, names: Sequence[FragmentName]) -> list[Rule]:
+    return [
+        rule
+        for name in names
+        if name in table.services
+        for rule in service_rules(table.services[name], table.ports, table.settings)
+    ]
+
+
+@contextmanager
+def _timed(stages: dict[str, float], name: str) -> Iterator[None]:
+    """Note how many seconds something took."""
+    began = perf_counter()
+    yield
+    stages[name] = perf_counter() - began
