@@ -190,9 +190,7 @@ class _Keeper:
             return self._keeping.fallback
         return inputs.mode
 
-    def _targets(
-        self, mode: str, inputs: Inputs, families: list[IPFamily]
-    ) -> Iterable[Target]:
+    def _targets(self, mode: str, inputs: Inputs, families: list[IPFamily]) -> Iterable[Target]:
         from svcnet.executors.iptables import Commits
         from svcnet.reconciler import IptablesTarget, IPVSTarget
 
