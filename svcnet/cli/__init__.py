@@ -12,8 +12,8 @@ from svcnet import __version__
 from svcnet.errors import SvcnetError
 
 VERBS = (
-    *("apply", "cleanup", "conntrack", "dns", "endpoints", "env", "graph", "probe"),
-    *("render", "run"),
+    *("apply", "cleanup", "conntrack", "dns", "endpoints", "env", "graph"),
+    *("probe", "render", "run", "status"),
 )
 
 
@@ -56,6 +56,7 @@ class Verbs(click.Group):
 def main() -> None:
     """What a Kubernetes Service does to a node.
 
-    Exit codes: 0 done, 1 a difference was found (render --check, dns diff) or no record
-    (dns lookup), 2 the input or the request is wrong, 3 the machine refused.
+    Exit codes: 0 done, 1 a difference was found (render --check, dns diff) or there is
+    none (a record of dns lookup, what status was asked for), 2 the input or the request is
+    wrong, 3 the machine refused, or no svcnet run answers (status).
     """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from svcnet.cli.following import Reload, Say, Update, until_signal
-from svcnet.errors import SvcnetError, UsageError
+from svcnet.errors import Diagnostic, SvcnetError, UsageError
 
 if TYPE_CHECKING:
     from svcnet.cli.common import Settings
@@ -29,12 +29,18 @@ class Cluster:
     """
 
     def __init__(
-        self, server: Server, settings: Callable[[], Settings], say: Say, reload: Reload
+        self,
+        server: Server,
+        settings: Callable[[], Settings],
+        say: Say,
+        told: Callable[[Status | Diagnostic], None],
+        reload: Reload,
     ) -> None:
         self._server = server
         self._read = settings
         self._say = say
         self._reload = reload
+        self._told = told
         self._again = asyncio.Event()
         self._listed = asyncio.Event()
         self._use: Callable[[Update], None] = lambda _: None
@@ -75,6 +81,7 @@ class Cluster:
         async with aclosing(steps):
             async for step in steps:
                 for diagnostic in step.diagnostics:
+                    self._told(diagnostic)
                     self._say(f"{diagnostic}; what was there of it stays", warning=True)
                 change = Change.of(self._state, (*step.changed, *step.removed))
                 self._state = self._state.apply(step.changed, step.removed)
@@ -89,6 +96,7 @@ class Cluster:
         self._listed.set()
 
     def _stands(self, status: Status) -> None:
+        self._told(status)
         if status.state == "synced":
             self._say(str(status))
         else:

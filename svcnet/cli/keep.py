@@ -19,6 +19,7 @@ from svcnet.cli.following import Following, Update
 from svcnet.cli.log import logger, tell
 from svcnet.cli.monitoring import Monitoring
 from svcnet.cli.proxying import Proxying, Serving, refuse_unsupported
+from svcnet.cli.reporting import Reporting
 from svcnet.cli.systemd import Systemd
 from svcnet.errors import SvcnetError, UsageError
 
@@ -41,6 +42,7 @@ class Keeping:
     ``server`` says that objects come from an API server and not from the paths of ``options``.
     ``healthz`` and ``metrics`` are bind addresses as text: None leaves them to the configuration,
     and with the empty string nothing is served. ``proxying`` is for mode userspace alone.
+    ``socket`` is where status is told, None for the usual place.
     """
 
     options: dict[str, Any]
@@ -54,6 +56,7 @@ class Keeping:
     metrics: str | None
     fallback: str | None
     proxying: Proxying | None
+    socket: Path | None
 
 
 def keep(keeping: Keeping) -> None:
@@ -71,6 +74,7 @@ class _Keeper:
 
         self._keeping = keeping
         self._log = log
+        self._reporting = Reporting(log)
         self._systemd = Systemd(Notify.from_environment(os.environ))
         self._serving: Serving | None = None
         if keeping.proxying is not None:
@@ -84,6 +88,7 @@ class _Keeper:
             # What serves without rules opens nothing beyond loopback.
             self._monitoring = Monitoring(self._log, stack, answers=self._has_rules)
             self._monitoring.serve(*_bind_addresses(keeping))
+            self._reporting.serve(keeping.socket, stack)
             living = asyncio.create_task(self._systemd.live(self._monitoring.is_healthy))
             stack.callback(living.cancel)
             async with feed.first() as first:
@@ -99,21 +104,19 @@ class _Keeper:
         options = self._keeping.options
         default_host = probe_host if self._has_rules else None
         if not self._keeping.server:
-            read = partial(read_inputs, default_host=default_host, **options)
+            self._reporting.source = " ".join(options["paths"]) or "-"
+            inputs = partial(read_inputs, default_host=default_host, **options)
+            read = self._reporting.reads(lambda: Update(self._checked(inputs())))
             stays = "the rules stay as they were"
             keeps = stays if self._serving is None else "the state before goes on being served"
-            return Following(
-                options["paths"],
-                lambda: Update(self._checked(read())),
-                keeps,
-                self._say,
-                self._systemd,
-            )
+            return Following(options["paths"], read, keeps, self._say, self._systemd)
         names = ("mode", "config", "node", "host")
         asked = {name: options[name] for name in names}
         settings = partial(read_settings, default_host=default_host, **asked)
         server = api_server(self._keeping.kubeconfig, self._keeping.context)
-        return Cluster(server, settings, self._say, self._systemd)
+        self._reporting.source = f"API server {server.url}"
+        read_again = self._reporting.reads(settings)
+        return Cluster(server, read_again, self._say, self._reporting.told, self._systemd)
 
     def _checked(self, inputs: Inputs) -> Inputs:
         if self._serving is not None and self._keeping.options["strict"]:
@@ -135,6 +138,7 @@ class _Keeper:
         loop = Loop(kept, _pace(inputs), self._tell)
         snapshots = _Snapshots(families)
         followed = inputs
+        self._configure(inputs)
         self._monitoring.listed(inputs, loop.pace.sync_period)
         loop.follow(snapshots.of(inputs))
 
@@ -145,8 +149,7 @@ class _Keeper:
                 raise UsageError(f"mode {again.mode} takes a new start of svcnet run")
             snapshot = snapshots.of(again)
             change = update.change or Change.between(followed.state, again.state)
-            if self._serving is not None:
-                self._serving.configure(again)
+            self._configure(again)
             followed = again
             loop.pace = _pace(again)
             self._monitoring.listed(again, loop.pace.sync_period)
@@ -171,6 +174,11 @@ class _Keeper:
             return
         async with self._serving.portals():
             await feed.until_told(use, *working, self._serving.serve(self._systemd.stopping))
+
+    def _configure(self, inputs: Inputs) -> None:
+        if self._serving is not None:
+            self._serving.configure(inputs)
+            self._reporting.choice = self._serving.choice(inputs)
 
     def _mode(self, inputs: Inputs, families: list[IPFamily]) -> str:
         """Return the mode that is asked for, or the fallback if the kernel lacks modules for it."""
@@ -221,6 +229,7 @@ class _Keeper:
         if self._serving is None or self._serving.take(event):
             tell(self._log, event)
         self._monitoring.take(event)
+        self._reporting.take(event)
         if isinstance(event, Settled):
             self._systemd.settled()
 

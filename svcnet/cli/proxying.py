@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
     from svcnet.models import IPFamily
     from svcnet.reconciler import Event, UserspaceTarget
+    from svcnet.renderers.userspace import PortChoice
 
 
 @frozen
@@ -84,7 +85,7 @@ class Serving:
 
         self._refused = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        choice = port_choice(inputs.config, self._proxying.port_range, self._proxying.port_seed)
+        choice = self.choice(inputs)
         self._node.keep(families)
         self._targets = [
             UserspaceTarget(
@@ -97,9 +98,13 @@ class Serving:
             self._stack.callback(inquiries.close)
         return self._targets
 
+    def choice(self, inputs: Inputs) -> PortChoice:
+        """Return how proxy ports are chosen, as options and configuration say."""
+        return port_choice(inputs.config, self._proxying.port_range, self._proxying.port_seed)
+
     def configure(self, inputs: Inputs) -> None:
         """Take new proxy ports from where the configuration says now."""
-        choice = port_choice(inputs.config, self._proxying.port_range, self._proxying.port_seed)
+        choice = self.choice(inputs)
         for target in self._targets:
             target.choice = choice
 

@@ -73,6 +73,12 @@ if TYPE_CHECKING:
     help="Modes iptables and ipvs: remove the rules at the end.",
 )
 @click.option(
+    "--socket",
+    type=click.Path(path_type=Path),
+    help="Modes iptables and ipvs: where svcnet status asks; by default a place of the network "
+    "namespace below /run/svcnet.",
+)
+@click.option(
     "--stats",
     type=click.Path(path_type=Path),
     metavar="SOCKET",
@@ -95,6 +101,7 @@ def command(
     healthz_bind_address: str | None,
     metrics_bind_address: str | None,
     fallback: str | None,
+    socket: Path | None,
     **options: Any,
 ) -> None:
     """Keep this machine true to the Services in PATH until a signal says to end.
@@ -140,6 +147,7 @@ def command(
             metrics_bind_address,
             fallback,
             proxying,
+            socket,
         )
     )
 

@@ -3,7 +3,8 @@
 Level-triggered: what counts is what is wanted now and what the machine has, never which
 events led there. A :class:`Follower` compiles what changed; a target puts it on the machine
 and finds and repairs what somebody else did there; the :class:`Loop` says when, and tells
-what happens as :data:`events <svcnet.reconciler.events.Event>`.
+what happens as :data:`events <svcnet.reconciler.events.Event>`. A :class:`Journal` keeps what
+became of it, for :func:`status_document`.
 """
 
 from svcnet.reconciler.change import Change
@@ -21,9 +22,19 @@ from svcnet.reconciler.flows import StaleFlows
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
 from svcnet.reconciler.iptables import IptablesTarget
 from svcnet.reconciler.ipvs import IPVSTarget
+from svcnet.reconciler.journal import (
+    FamilyRecord,
+    Journal,
+    LastSync,
+    Record,
+    RefusedFile,
+    RefusedInput,
+    RefusedRules,
+)
 from svcnet.reconciler.leftovers import Leftovers, remove_leftovers
 from svcnet.reconciler.loop import Kept, Loop, Pace
 from svcnet.reconciler.monitor import Monitor
+from svcnet.reconciler.status import status_document
 from svcnet.reconciler.target import Done, Target
 from svcnet.reconciler.userspace import UserspaceTarget
 
@@ -31,16 +42,23 @@ __all__ = [
     "Change",
     "Done",
     "Event",
+    "FamilyRecord",
     "Follower",
     "IPVSTarget",
     "IptablesTarget",
+    "Journal",
     "Kept",
+    "LastSync",
     "Leftovers",
     "Loop",
     "Monitor",
     "Pace",
     "Queued",
+    "Record",
     "Refused",
+    "RefusedFile",
+    "RefusedInput",
+    "RefusedRules",
     "Settled",
     "Snapshot",
     "StaleFlows",
@@ -52,4 +70,5 @@ __all__ = [
     "Wanted",
     "Warned",
     "remove_leftovers",
+    "status_document",
 ]

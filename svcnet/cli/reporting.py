@@ -1,0 +1,160 @@
+"""What answers ``svcnet status`` beside ``svcnet run``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+
+from svcnet.errors import ApplyError, Diagnostic, InputError, SvcnetError
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from svcnet.graph import RuleGraph
+    from svcnet.reconciler import RefusedFile
+    from svcnet.renderers.userspace import PortChoice
+    from svcnet.sources.kubernetes import Status
+
+MOST_FILE_BYTES = 1 << 20
+MOST_INPUT_BYTES = 16 << 20
+"""How much is kept of a file that was refused, and of all of them."""
+
+Value = TypeVar("Value")
+
+
+class Reporting:
+    """Keeps a journal of a run, and answers questions about it once it serves.
+
+    ``source`` says where the objects come from, for people. ``choice`` is how mode userspace
+    chooses its proxy ports.
+    """
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        from svcnet.reconciler import Journal
+        from svcnet.renderers.userspace import PortChoice
+
+        self._log = log
+        self.source = ""
+        self.choice = PortChoice()
+        self._journal = Journal()
+        self.take = self._journal.take
+
+    def serve(self, path: Path | None, stack: ExitStack) -> None:
+        """Answer at a unix socket until `stack` is closed; where that cannot be is a warning."""
+        from svcnet.executors.questions import Answers, usual_path
+
+        try:
+            answers = Answers(path or usual_path(), self._answer)
+        except ApplyError as error:
+            self._log.warning(f"svcnet status gets no answer: {error}")
+            return
+        stack.callback(answers.close)
+
+    def reads(self, read: Callable[[], Value]) -> Callable[[], Value]:
+        """Return `read` so that the journal learns how it went."""
+
+        def reading() -> Value:
+            try:
+                value = read()
+            except SvcnetError as error:
+                self._journal.input_refused(str(error), tuple(_copies(error)))
+                raise
+            self._journal.input_read()
+            return value
+
+        return reading
+
+    def told(self, what: Status | Diagnostic) -> None:
+        """Take how it stands with an API server, or an object of it that cannot be used."""
+        if isinstance(what, Diagnostic):
+            self._journal.object_refused(str(what))
+            return
+        text = f"{what.state}: {what.why}" if what.why else what.state
+        self._journal.server(what.kind, text, synced=what.state == "synced")
+
+    def _answer(self, question: bytes) -> bytes:
+        try:
+            answer = self._answers()[orjson.loads(question)["ask"]]
+        except (ValueError, KeyError, TypeError):
+            return orjson.dumps({"error": "no such question"})
+        return orjson.dumps(answer(), option=orjson.OPT_APPEND_NEWLINE)
+
+    def _answers(self) -> dict[str, Callable[[], dict[str, Any]]]:
+        return {"status": self._status, "last-good": self._last_good, "last-failed": self._failed}
+
+    def _status(self) -> dict[str, Any]:
+        from svcnet.reconciler import status_document
+
+        document = status_document(self._journal.record)
+        document["input"] = {"source": self.source, **document["input"]}
+        return document
+
+    def _last_good(self) -> dict[str, Any]:
+        families = self._journal.record.families.values()
+        good = [
+            _rules(one.family, one.mode, one.good, self.choice)
+            for one in families
+            if one.good is not None
+        ]
+        return {"error": None, "texts": good}
+
+    def _failed(self) -> dict[str, Any]:
+        from svcnet.reconciler import RefusedRules
+
+        match self._journal.record.last_failed:
+            case None:
+                return {"error": None, "texts": []}
+            case RefusedRules() as rules:
+                texts = [_rules(rules.family, rules.mode, rules.graph, self.choice)]
+                return {"error": rules.error, "texts": texts}
+            case refused:
+                return {"error": refused.error, "texts": [_text(file) for file in refused.files]}
+
+
+def _rules(family: str, mode: str, graph: RuleGraph, choice: PortChoice) -> dict[str, Any]:
+    """Return the rules of a graph, as ``svcnet render`` prints them."""
+    from svcnet.renderers import iptables, ipvs, userspace
+
+    match mode:
+        case "ipvs":
+            text = ipvs.text(ipvs.full(graph))
+        case "userspace":
+            text = userspace.text(userspace.full(graph, choice))
+        case _:
+            text = iptables.full(graph).text
+    return {"of": f"{family}, {mode}", "text": text, "cut": False}
+
+
+def _text(file: RefusedFile) -> dict[str, Any]:
+    return {"of": file.path, "text": file.text, "cut": file.cut}
+
+
+def _copies(error: SvcnetError) -> Iterator[RefusedFile]:
+    """Yield what the files hold that an error names, up to a bound; they were read just now."""
+    from svcnet.reconciler import RefusedFile
+
+    diagnostics = error.diagnostics if isinstance(error, InputError) else ()
+    left = MOST_INPUT_BYTES
+    for file in dict.fromkeys(diagnostic.file for diagnostic in diagnostics):
+        data = _beginning(Path(file), min(MOST_FILE_BYTES, left) + 1)
+        if data is None or not left:
+            continue
+        kept = data[: min(MOST_FILE_BYTES, left)]
+        left -= len(kept)
+        text = kept.decode(errors="backslashreplace")
+        yield RefusedFile(file, text, len(kept) < len(data))
+
+
+def _beginning(path: Path, size: int) -> bytes | None:
+    """Return so much of a file, None if it cannot be read: the error says so then."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError:
+        return None

@@ -1,0 +1,132 @@
+"""``svcnet status``: what the ``svcnet run`` of this network namespace is doing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from svcnet.errors import ApplyError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+SECONDS = 1.0
+"""How long the live view stands before it is drawn again."""
+
+
+@click.command("status")
+@click.option(
+    "--socket",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Where svcnet run answers; by default the place of this network namespace.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="A table for people, or a document for programs.",
+)
+@click.option("--watch", is_flag=True, help="Go on showing it, on a terminal, until Ctrl-C.")
+@click.option("--last-failed", is_flag=True, help="Print the input or the rules refused last.")
+@click.option("--last-good", is_flag=True, help="Print the rules that the machine has.")
+def command(
+    path: Path | None, output: str, watch: bool, last_failed: bool, last_good: bool
+) -> None:
+    """Ask the running svcnet of this network namespace what it keeps, and how it fares.
+
+    It answers its owner and root. --last-failed and --last-good print on standard output
+    what was refused last, and what the machine has; why it was refused goes to standard
+    error. Exit code 1 says that there is no such thing, 3 that no svcnet answers.
+    """
+    from svcnet.executors.questions import usual_path
+
+    if watch + last_failed + last_good + (output == "json") > 1:
+        raise UsageError("only one of --watch, --last-failed, --last-good and --output json")
+    path = path or usual_path()
+    if watch:
+        _watch(path)
+    elif last_failed or last_good:
+        _print_texts(_ask(path, "last-failed" if last_failed else "last-good"))
+    elif output == "json":
+        document = _ask(path, "status")
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    else:
+        _show(_ask(path, "status"))
+
+
+def _ask(path: Path, what: str) -> dict[str, Any]:
+    from svcnet.executors.questions import ask
+
+    answer = ask(path, orjson.dumps({"ask": what}))
+    try:
+        document: dict[str, Any] = orjson.loads(answer)
+    except ValueError:
+        raise ApplyError(f"{path}: the answer is no JSON") from None
+    return document
+
+
+def _show(document: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from svcnet.cli.status_view import lines, view
+
+    if sys.stdout.isatty():
+        Console().print(view(document))
+    else:
+        click.echo("\n".join(lines(document)))
+
+
+def _watch(path: Path) -> None:
+    """Show how it stands every second; while nobody answers, that nobody does."""
+    from rich.console import Console
+    from rich.live import Live
+
+    if not sys.stdout.isatty():
+        raise UsageError("--watch is for a terminal")
+    console = Console()
+    try:
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(_look(path, console.height), refresh=True)
+                time.sleep(SECONDS)
+    except KeyboardInterrupt:
+        return
+
+
+def _look(path: Path, height: int) -> RenderableType:
+    from rich.text import Text
+
+    from svcnet.cli.status_view import printable, view
+
+    try:
+        return view(_ask(path, "status"), height)
+    except ApplyError as error:
+        return Text(printable(str(error)))
+
+
+def _print_texts(answer: dict[str, Any]) -> None:
+    """Print texts as they are, on a terminal without control characters; why to standard error."""
+    from svcnet.cli.status_view import printable
+
+    texts, error = answer["texts"], answer["error"]
+    if error is not None:
+        click.echo(printable(error), err=True)
+    elif not texts:
+        click.echo("there is none", err=True)
+        sys.exit(1)
+    for text in texts:
+        if len(texts) > 1:
+            click.echo(f"# {printable(text['of'])}:")
+        if sys.stdout.isatty():
+            click.echo(printable(text["text"]), nl=False)
+        else:
+            click.echo(text["text"].encode(), nl=False)
+        if text["cut"]:
+            click.echo(f"{printable(text['of'])}: only its beginning was kept", err=True)

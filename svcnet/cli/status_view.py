@@ -1,0 +1,136 @@
+"""A status document as text for people: a table on a terminal, aligned columns elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+HEADINGS = ("Service port", "Frontends", "Endpoints", "Here")
+TYPES = {
+    "cluster-ip": "",
+    "external-ip": "external ",
+    "load-balancer": "load balancer ",
+    "node-port": "node port ",
+}
+MOST_LISTED = 4
+"""So many frontends or endpoints are named, and of the rest their number."""
+
+
+def view(document: dict[str, Any], height: int | None = None) -> RenderableType:
+    """Return the document for a terminal; with `height`, as many services as fit in it."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    head, rows = list(_head(document)), list(_rows(document))
+    used = sum(line.count("\n") + 1 for line in head) + 5
+    fit = len(rows) if height is None else max(height - used, 1)
+    more = len(rows) - fit
+    table = Table(caption=f"{more} more service ports are not shown" if more > 0 else None)
+    overflow: Literal["fold", "ellipsis"] = "fold" if height is None else "ellipsis"
+    for heading in HEADINGS:
+        # Where lines are counted, a service port has one.
+        table.add_column(heading, no_wrap=height is not None, overflow=overflow)
+    for row in rows[:fit]:
+        table.add_row(*map(Text, row))
+    return Group(*map(Text, head), table)
+
+
+def lines(document: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of the document, its services in aligned columns."""
+    yield from _head(document)
+    rows = [tuple(heading.upper() for heading in HEADINGS), *_rows(document)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    yield ""
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def printable(text: str) -> str:
+    """Return text with everything but lines and tabs escaped that a terminal may obey."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def _head(document: dict[str, Any]) -> Iterator[str]:
+    """Yield what there is to know besides the services, problems last."""
+    given = document["input"]
+    yield printable(f"Running since {_when(document['since'])}")
+    read = f", last good {_when(given['read'])}" if given["read"] else ""
+    yield printable(f"Input: {given['source']}{read}")
+    for kind, state in given["server"].items():
+        yield printable(f"  {kind}: {state}")
+    for family in document["families"]:
+        yield from _family(family)
+    if given["problem"]:
+        yield printable(f"Problem: the input is refused: {given['problem']}")
+    for family in document["families"]:
+        yield from _problems(family)
+    failed = document["lastFailed"]
+    if failed:
+        yield printable(f"Last refused: {failed['what']}, {_when(failed['time'])}; --last-failed")
+
+
+def _family(family: dict[str, Any]) -> Iterator[str]:
+    name, last = f"{family['family']}, {family['mode']}", family["lastSync"]
+    if last is None:
+        yield printable(f"{name}: no sync yet")
+        return
+    yield printable(
+        f"{name}: last sync {_when(last['time'])} ({last['trigger']}), "
+        f"{_duration(last['seconds'])}, lag {_duration(last['lagSeconds'])}"
+    )
+    yield printable(f"  {last['text']}")
+    counts = (f"{key} {family[key]}" for key in ("syncs", "failures", "repaired"))
+    yield f"  {', '.join(counts)}"
+
+
+def _problems(family: dict[str, Any]) -> Iterator[str]:
+    if family["problem"]:
+        yield printable(f"Problem: {family['family']}: {family['problem']}")
+    for warning in family["warnings"]:
+        yield printable(f"Warning: {family['family']}: {warning}")
+
+
+def _rows(document: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of each service port, of one family after the other."""
+    for family in document["families"]:
+        for service in family["services"]:
+            port = f":{service['port']}" if service["port"] else ""
+            name = f"{service['namespace']}/{service['name']}{port}/{service['protocol']}"
+            ends = service["endpoints"]
+            listed = _listed([_place(end) for end in ends])
+            if not ends and service["refusals"]:
+                refusal = service["refusals"][0]
+                listed = f"{refusal['how']}: {refusal['reason']}"
+            here = f"{sum(end['local'] for end in ends)} of {service['allEndpoints']}"
+            frontends = _listed([TYPES[one["type"]] + _place(one) for one in service["frontends"]])
+            yield tuple(map(printable, (name, frontends, listed, here)))
+
+
+def _listed(words: list[str]) -> str:
+    more = len(words) - MOST_LISTED
+    shown = ", ".join(words[:MOST_LISTED])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _place(where: dict[str, Any]) -> str:
+    address = where["address"]
+    if not address:
+        return str(where["port"])
+    return f"[{address}]:{where['port']}" if ":" in address else f"{address}:{where['port']}"
+
+
+def _when(text: str) -> str:
+    """Return a time of the document in this machine's time zone."""
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"

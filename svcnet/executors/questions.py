@@ -1,0 +1,205 @@
+"""A unix socket where a running svcnet answers questions of its owner, and how to ask there.
+
+A question is one line, the answer all that comes until the end. The socket is its owner's alone:
+by its mode, and by what the kernel says of who has connected. A client has a few seconds; where
+too many are connected, one more ends the connection of the one that has been there longest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from svcnet.errors import ApplyError
+
+CLIENTS = 16
+"""How many clients may be connected at a time."""
+
+WAITING = 128
+"""How many more may wait to be taken."""
+
+QUESTION_BYTES = 4096
+QUESTION_SECONDS = 5.0
+"""How long a question may be, and how long a client may take to send it."""
+
+ANSWER_SECONDS = 30.0
+"""How long a client may take to read the answer."""
+
+PAUSE_SECONDS = 0.5
+"""How long no client is taken once descriptors have run out."""
+
+ANSWER_BYTES = 1 << 30
+PATIENCE_SECONDS = 60.0
+"""How much the asker reads, and how long it waits for each part of it."""
+
+FOLDER = Path("/run/svcnet")
+
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+
+
+def usual_path() -> Path:
+    """Return where the svcnet of this network namespace answers unless told otherwise.
+
+    It is below ``/run/svcnet`` for root and for whoever may write there, else below
+    ``XDG_RUNTIME_DIR``.
+    """
+    own = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}") / "svcnet"
+    folder = FOLDER if os.geteuid() == 0 or os.access(FOLDER, os.W_OK) else own
+    return folder / f"net-{Path('/proc/thread-self/ns/net').stat().st_ino}.sock"
+
+
+class Answers:
+    """Answers questions from the moment it is made in a running event loop until closed.
+
+    `answer` is called in a thread, for one question at a time. A socket that a killed process
+    left is replaced. Raises ApplyError where another process answers, or no socket can be made.
+    """
+
+    def __init__(self, path: Path, answer: Callable[[bytes], bytes]) -> None:
+        self._path = path
+        self._answer = answer
+        self._one_at_a_time = asyncio.Lock()
+        self._conversations: dict[asyncio.Task[None], None] = {}
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            self._listen()
+        except BaseException as error:
+            self._socket.close()
+            if isinstance(error, OSError):
+                reason = error.strerror or error
+                raise ApplyError(f"{path}: no socket there: {reason}") from None
+            raise
+        asyncio.get_running_loop().add_reader(self._socket, self._accept)
+
+    def close(self) -> None:
+        """Answer no more, and remove the socket if it is still this one."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+        for conversation in self._conversations:
+            conversation.cancel()
+        with suppress(OSError):
+            if _identity(self._path) == self._made:
+                self._path.unlink()
+
+    def _listen(self) -> None:
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        _remove_stale(self._path)
+        # The file of the socket gets this mode, so at no time is it anybody else's.
+        os.fchmod(self._socket.fileno(), 0o600)
+        self._socket.bind(str(self._path))
+        self._made = _identity(self._path)
+        self._socket.listen(WAITING)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError:
+            # Descriptors have run out: the client stays ready, so look away for a while.
+            self._pause()
+            return
+        connection.setblocking(False)
+        if len(self._conversations) >= CLIENTS:
+            oldest = next(iter(self._conversations))
+            del self._conversations[oldest]
+            oldest.cancel()
+        task = asyncio.get_running_loop().create_task(self._converse(connection))
+        self._conversations[task] = None
+
+        def done(task: asyncio.Task[None]) -> None:
+            connection.close()
+            self._conversations.pop(task, None)
+
+        task.add_done_callback(done)
+
+    def _pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket)
+
+        def go_on() -> None:
+            if self._socket.fileno() >= 0:
+                loop.add_reader(self._socket, self._accept)
+
+        loop.call_later(PAUSE_SECONDS, go_on)
+
+    async def _converse(self, connection: socket.socket) -> None:
+        """Answer one question; who may not ask, is too slow or has gone gets no answer."""
+        loop = asyncio.get_running_loop()
+        if _peer(connection) not in (0, os.geteuid()):
+            return
+        # The end of a time limit is an OSError as well.
+        with suppress(OSError):
+            async with asyncio.timeout(QUESTION_SECONDS):
+                question = await _line(connection)
+            async with self._one_at_a_time:
+                answer = await asyncio.to_thread(self._answer, question)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await loop.sock_sendall(connection, answer)
+
+
+def ask(path: Path, question: bytes) -> bytes:
+    """Return what the svcnet that listens at `path` answers. Raises ApplyError."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(PATIENCE_SECONDS)
+        answer = b""
+        try:
+            asking.connect(str(path))
+            with suppress(BrokenPipeError, ConnectionResetError):
+                asking.sendall(question + b"\n")
+                with asking.makefile("rb") as stream:
+                    answer = stream.read(ANSWER_BYTES)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ApplyError(f"{path}: no svcnet run answers there: {reason}") from None
+    if not answer:
+        raise ApplyError(f"{path}: svcnet run gives no answer: it is its owner's and root's to ask")
+    return answer
+
+
+def _peer(connection: socket.socket) -> int:
+    """Return the user who has connected."""
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    uid: int = _CREDENTIALS.unpack(data)[1]
+    return uid
+
+
+async def _line(connection: socket.socket) -> bytes:
+    """Return what a client sends up to the end of its line, or too much of it."""
+    loop = asyncio.get_running_loop()
+    received = bytearray()
+    while b"\n" not in received and len(received) <= QUESTION_BYTES:
+        data = await loop.sock_recv(connection, QUESTION_BYTES)
+        if not data:
+            break
+        received += data
+    return bytes(received[:QUESTION_BYTES]).partition(b"\n")[0]
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise ApplyError(f"{path}: is there, and is no socket")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as asking:
+        try:
+            asking.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:
+            # It lives, and has many clients.
+            pass
+    raise ApplyError(f"{path}: another process answers there")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino

@@ -1,0 +1,186 @@
+"""What became of a run so far: the last good state, the last refused one, and counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from threading import Lock
+
+from attrs import evolve, field, frozen
+
+from svcnet.graph import RuleGraph
+from svcnet.reconciler.events import Event, Refused, Synced, Trigger
+
+
+@frozen
+class LastSync:
+    """The last sync of a family: when it ended in seconds since 1970, why, and how it went."""
+
+    when: float
+    trigger: Trigger
+    text: str
+    seconds: float
+    stages: Mapping[str, float]
+    lag: float
+    warnings: tuple[str, ...]
+
+
+@frozen
+class RefusedRules:
+    """Rules that the machine refused: when, why, and the graph that they are of."""
+
+    when: float
+    family: str
+    mode: str
+    error: str
+    graph: RuleGraph
+    retry_in: float
+
+
+@frozen
+class RefusedInput:
+    """Input that could not be used: when, what is wrong with it, and the files as they were."""
+
+    when: float
+    error: str
+    files: tuple[RefusedFile, ...] = ()
+
+
+@frozen
+class RefusedFile:
+    """What a file held, as text; ``cut`` says that it held more."""
+
+    path: str
+    text: str
+    cut: bool
+
+
+@frozen
+class FamilyRecord:
+    """One IP family: the graph that the machine has, what is wrong, and how often what was done.
+
+    ``good`` is None before the first sync. ``refused`` is what the machine refused last, and
+    ``refusing`` says that nothing has been good since. ``repaired`` counts the syncs that
+    put right what somebody else did.
+    """
+
+    family: str
+    mode: str
+    good: RuleGraph | None = None
+    last: LastSync | None = None
+    refused: RefusedRules | None = None
+    refusing: bool = False
+    syncs: int = 0
+    failures: int = 0
+    repaired: int = 0
+
+
+@frozen
+class Record:
+    """All that a journal knows at one moment.
+
+    ``read`` is when input was last good, None before. ``server`` is how it stands with each
+    kind of objects of an API server. ``refused`` is the input that was refused last, and
+    ``refusing`` says that none has been good since.
+    """
+
+    since: float
+    families: Mapping[str, FamilyRecord] = field(factory=dict)
+    read: float | None = None
+    server: Mapping[str, str] = field(factory=dict)
+    refused: RefusedInput | None = None
+    refusing: bool = False
+
+    @property
+    def last_failed(self) -> RefusedInput | RefusedRules | None:
+        """What was refused last, input or rules."""
+        found: list[RefusedInput | RefusedRules] = [
+            *(family.refused for family in self.families.values() if family.refused),
+            *((self.refused,) if self.refused else ()),
+        ]
+        return max(found, key=lambda refused: refused.when, default=None)
+
+
+class Journal:
+    """Keeps a record as the events of a loop, and of its input, have it; from any thread.
+
+    `clock` gives seconds since 1970.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._changing = Lock()
+        self._record = Record(clock())
+
+    @property
+    def record(self) -> Record:
+        """What is known now."""
+        return self._record
+
+    def take(self, event: Event) -> None:
+        """Take one event."""
+        match event:
+            case Synced():
+                self._synced(event)
+            case Refused():
+                self._refused(event)
+
+    def input_read(self) -> None:
+        """Input was read, and is good."""
+        with self._changing:
+            self._record = evolve(self._record, read=self._clock(), refusing=False)
+
+    def input_refused(self, error: str, files: tuple[RefusedFile, ...] = ()) -> None:
+        """Input was read, and cannot be used; the one before stays."""
+        refused = RefusedInput(self._clock(), error, files)
+        with self._changing:
+            self._record = evolve(self._record, refused=refused, refusing=True)
+
+    def object_refused(self, error: str) -> None:
+        """An object of an API server cannot be used; what was there of it stays."""
+        with self._changing:
+            self._record = evolve(self._record, refused=RefusedInput(self._clock(), error))
+
+    def server(self, kind: str, text: str, *, synced: bool) -> None:
+        """Take how it stands with one kind of objects of an API server."""
+        with self._changing:
+            read = self._clock() if synced else self._record.read
+            server = {**self._record.server, kind: text}
+            self._record = evolve(self._record, server=server, read=read)
+
+    def _synced(self, event: Synced) -> None:
+        done, now = event.done, self._clock()
+        last = LastSync(
+            *(now, event.trigger, done.text, event.seconds),
+            *(event.stages, event.lag, done.warnings),
+        )
+        with self._changing:
+            before = self._before(event)
+            repaired = event.trigger == "check" and done.kind != "none"
+            self._keep(
+                evolve(
+                    before,
+                    good=event.graph,
+                    last=last,
+                    refusing=False,
+                    syncs=before.syncs + 1,
+                    repaired=before.repaired + repaired,
+                )
+            )
+
+    def _refused(self, event: Refused) -> None:
+        refused = RefusedRules(
+            *(self._clock(), event.family, event.mode, event.error, event.graph, event.retry_in),
+        )
+        with self._changing:
+            before = self._before(event)
+            failures = before.failures + 1
+            self._keep(evolve(before, refused=refused, refusing=True, failures=failures))
+
+    def _before(self, event: Synced | Refused) -> FamilyRecord:
+        found = self._record.families.get(event.family)
+        return found or FamilyRecord(event.family, event.mode)
+
+    def _keep(self, family: FamilyRecord) -> None:
+        families = {**self._record.families, family.family: family}
+        self._record = evolve(self._record, families=families)
