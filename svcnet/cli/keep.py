@@ -48,6 +48,7 @@ class Keeping:
     options: dict[str, Any]
     family: str | None
     variant: Variant | None
+    drain: float | None
     cleanup_on_exit: bool
     server: bool
     kubeconfig: Path | None
@@ -200,13 +201,16 @@ class _Keeper:
 
     def _targets(self, mode: str, inputs: Inputs, families: list[IPFamily]) -> Iterable[Target]:
         from svcnet.executors.iptables import Commits
+        from svcnet.executors.ipvs import DRAIN
         from svcnet.reconciler import IptablesTarget, IPVSTarget
 
         if self._serving is not None:
             return self._serving.begin(families, inputs)
-        make = IPVSTarget if mode == "ipvs" else IptablesTarget
-        commits = Commits()
-        return [make(family, self._keeping.variant, commits) for family in families]
+        variant, commits = self._keeping.variant, Commits()
+        if mode == "ipvs":
+            drain = DRAIN if self._keeping.drain is None else int(self._keeping.drain)
+            return [IPVSTarget(family, variant, commits, drain) for family in families]
+        return [IptablesTarget(family, variant, commits) for family in families]
 
     def _kept(self, target: Target) -> Kept:
         from svcnet.reconciler import Follower, Kept, Leftovers, StaleFlows

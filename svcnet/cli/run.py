@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
 
 
+USERSPACE_DRAIN = 30.0
+"""Seconds that connections of a proxy have to end."""
+
+
 @click.command("run")
 @input_options
 @machine_options
@@ -48,10 +52,9 @@ if TYPE_CHECKING:
 @click.option(
     "--drain",
     type=click.FloatRange(min=0, max=86400),
-    default=30.0,
-    show_default=True,
     metavar="SECONDS",
-    help="How long connections may go on once svcnet is told to end.",
+    help="How long connections may go on: in mode userspace once svcnet is told to end (30 by "
+    "default), in mode ipvs those of a TCP endpoint that was removed (900).",
 )
 @fallback_option
 @server_options
@@ -92,7 +95,7 @@ def command(
     proxy_port_seed: str | None,
     udp_timeout: float,
     workers: int,
-    drain: float,
+    drain: float | None,
     cleanup_on_exit: bool,
     stats: Path | None,
     kubernetes: bool,
@@ -128,7 +131,7 @@ def command(
             port_seed=proxy_port_seed,
             udp_timeout=udp_timeout,
             workers=workers,
-            drain=drain,
+            drain=USERSPACE_DRAIN if drain is None else drain,
             stats=stats,
         )
     elif no_redirect or stats or workers != 1 or proxy_port_range or proxy_port_seed:
@@ -139,6 +142,7 @@ def command(
             options,
             family,
             variant,
+            drain,
             cleanup_on_exit,
             kubernetes,
             kubeconfig,

@@ -18,7 +18,8 @@ class IPVSTarget:
     """The virtual servers, sets, addresses and rules of one family.
 
     It remembers a mark of all that from when it was right. `commits` are those of the
-    network namespace, shared by the targets of several families.
+    network namespace, shared by the targets of several families. `drain` is
+    how many seconds the connections of a removed TCP endpoint have to end.
     """
 
     mode = "ipvs"
@@ -28,9 +29,11 @@ class IPVSTarget:
         family: str,
         variant: iptables.Variant | None = None,
         commits: iptables.Commits | None = None,
+        drain: int = ipvs.DRAIN,
     ) -> None:
         self.family = family
         self._variant = variant
+        self._drain = drain
         self._commits = iptables.Commits() if commits is None else commits
         self._graph: RuleGraph | None = None
         self._tables: tables_of.IPVSTables | None = None
@@ -55,7 +58,7 @@ class IPVSTarget:
             tables, delta = tables_of.advance(self._tables, change)
         self._graph = self._tables = self._seal = None
         with ipvs.IPVS() as kernel:
-            report = ipvs.apply_step(delta, kernel, variant=self._variant)
+            report = ipvs.apply_step(delta, kernel, variant=self._variant, drain=self._drain)
         self._wrote(report)
         self._graph, self._tables = graph, tables
         stages.merge(report.stages)
@@ -85,7 +88,7 @@ class IPVSTarget:
         self._graph = self._tables = self._seal = None
         with stages.stage("observe"):
             before = self._mark(tables)
-        report = ipvs.apply(tables, variant=self._variant)
+        report = ipvs.apply(tables, variant=self._variant, drain=self._drain)
         self._warnings = report.warnings
         assert report.variant is not None
         self._marks = iptables.Marks(self.family, report.variant, self._commits)
