@@ -1,8 +1,12 @@
-"""Running without the cyclic garbage collector.
+"""Running without the cyclic garbage collector, or with one that seldom has to look.
 
 Loading, compiling and rendering make hundreds of thousands of values that refer to
 each other in no cycle. The collector walks them again and again and finds nothing;
 pausing it halves the time of a large cold run.
+
+A program that goes on running must not pause it for good, for there are cycles, such as those
+of errors with their tracebacks. It can have it look seldom while it starts, and not walk what
+was there after the start.
 """
 
 from __future__ import annotations
@@ -10,6 +14,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+SELDOM = 50_000
+"""New values that make the collector look at the youngest; Python's own number is 700."""
 
 
 @contextmanager
@@ -23,3 +30,23 @@ def without_gc() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+@contextmanager
+def seldom_gc() -> Iterator[None]:
+    """Have the collector look seldom inside the block, and walk all values again at its end."""
+    before = gc.get_threshold()
+    gc.set_threshold(SELDOM, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def settle() -> None:
+    """Take it that the values there are will last: from now on the collector passes them over.
+
+    Those that do not are freed all the same, unless they are in a cycle.
+    """
+    gc.freeze()

@@ -22,6 +22,7 @@ from svcnet.cli.proxying import Proxying, Serving, refuse_unsupported
 from svcnet.cli.reporting import Reporting
 from svcnet.cli.systemd import Systemd
 from svcnet.errors import SvcnetError, UsageError
+from svcnet.nogc import seldom_gc, settle
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -76,6 +77,7 @@ class _Keeper:
         self._keeping = keeping
         self._log = log
         self._reporting = Reporting(log)
+        self._settled = False
         self._systemd = Systemd(Notify.from_environment(os.environ))
         self._serving: Serving | None = None
         if keeping.proxying is not None:
@@ -85,7 +87,7 @@ class _Keeper:
     async def run(self) -> None:
         keeping = self._keeping
         feed = self._feed()
-        with ExitStack() as stack:
+        with seldom_gc(), ExitStack() as stack:
             # What serves without rules opens nothing beyond loopback.
             self._monitoring = Monitoring(self._log, stack, answers=self._has_rules)
             self._monitoring.serve(*_bind_addresses(keeping))
@@ -236,6 +238,10 @@ class _Keeper:
         self._reporting.take(event)
         if isinstance(event, Settled):
             self._systemd.settled()
+            if not self._settled:
+                # The whole cluster is read and has its rules: what comes from here on are changes.
+                self._settled = True
+                settle()
 
     def _say(self, text: str, *, warning: bool = False) -> None:
         (self._log.warning if warning else self._log.info)(text)
