@@ -9,6 +9,7 @@ from attrs import evolve
 from svcnet.errors import ApplyError
 from svcnet.executors import iptables
 from svcnet.executors.iptables.commands import RestoreError
+from svcnet.executors.iptables.plan import most_service_ports
 from svcnet.executors.stages import Stages
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.reconciler.target import Done, few, small_change
@@ -54,16 +55,19 @@ class IptablesTarget:
             return Done("none", f"{self.family}, iptables: nothing to change", self._warnings)
         stages, marks, seal = Stages(), self._marks(), self._seal
         with stages.stage("render"):
-            delta = rules.delta(change)
+            limit = most_service_ports(self._commands.variant)
+            texts = tuple(rules.delta(change).transactions(limit))
         self._graph = self._seal = None
         with stages.stage("write"):
             try:
-                self._commands.restore(delta.text)
+                for text in texts:
+                    self._commands.restore(text)
             except RestoreError as error:
                 raise ApplyError(str(error)) from None
-        marks.wrote([delta.text])
+        marks.wrote(texts)
         self._graph, self._seal = graph, seal if marks.outlive_writes else None
-        told = f"{self.family}, {self._commands.name}: {delta.text.count(chr(10))} lines"
+        lines = sum(text.count("\n") for text in texts)
+        told = f"{self.family}, {self._commands.name}: {lines} lines"
         return Done("delta", told, self._warnings, stages.seconds)
 
     def look(self, graph: RuleGraph) -> Done:

@@ -10,8 +10,8 @@ from attrs import field, frozen
 
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph, diff
 
-STEP_SERVICE_PORTS = 100
-"""A change of more service ports is put right as a whole, which orders large writes well."""
+STEP_SERVICE_PORTS = 1000
+"""A change of more service ports is put right as a whole, which first asks what is there."""
 
 
 @frozen

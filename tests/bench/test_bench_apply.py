@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from svcnet.compiler import compile_state, node_view
-from svcnet.executors.iptables.plan import NFT_SERVICE_PORTS
+from svcnet.executors.iptables import Variant
+from svcnet.executors.iptables.plan import most_service_ports
 from svcnet.renderers.iptables import RestoreText, full
 from svcnet.sources import load_bytes
 from tests.bench import clusters
@@ -35,11 +36,7 @@ def artifact() -> RestoreText:
     return full(compile_state(state, node_view(state)))
 
 
-def limit(variant: str) -> int:
-    return NFT_SERVICE_PORTS if variant == "nft" else 0
-
-
-def bare(ns: Namespace, variant: str, texts: list[Path]) -> float:
+def bare(ns: Namespace, variant: Variant, texts: list[Path]) -> float:
     """Return the seconds that iptables-restore takes for the texts, one after the other."""
     started = time.perf_counter()
     for text in texts:
@@ -64,18 +61,18 @@ print(time.perf_counter() - started)
 """
 
 
-def applied(ns: Namespace, variant: str, manifest: Path) -> float:
+def applied(ns: Namespace, variant: Variant, manifest: Path) -> float:
     """Return the seconds that apply takes, without loading and compiling."""
     return float(ns.run(sys.executable, "-c", APPLY, manifest, variant))
 
 
 @pytest.mark.parametrize("variant", ["legacy", "nft"])
-def test_apply_beside_restore(benchmark: Any, tmp_path: Path, variant: str) -> None:
+def test_apply_beside_restore(benchmark: Any, tmp_path: Path, variant: Variant) -> None:
     """Apply of 5,000 services takes at most 1.2 times the bare command; a second, what it takes."""
     manifest = tmp_path / "cluster.json"
     manifest.write_bytes(clusters.as_json(SERVICES))
     texts = []
-    for number, text in enumerate(artifact().transactions(limit(variant))):
+    for number, text in enumerate(artifact().transactions(most_service_ports(variant))):
         texts.append(tmp_path / f"{number}.txt")
         texts[-1].write_text(text)
     one_text = tmp_path / "all.txt"

@@ -13,6 +13,7 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
+from svcnet.executors.iptables.commands import Variant
 from svcnet.executors.iptables.observe import Chains, Observed, is_ours, is_own_chain
 from svcnet.executors.iptables.saved import saved
 from svcnet.renderers.iptables import Block, RestoreText, names
@@ -22,6 +23,12 @@ from svcnet.renderers.iptables.fixed import rules_by_chain
 # iptables-restore of the nft variant takes a time that grows with the square of a
 # transaction; at a hundred service ports each the sum is smallest.
 NFT_SERVICE_PORTS = 100
+
+
+def most_service_ports(variant: Variant) -> int:
+    """Return how many service ports' own chains a transaction is to write; 0 for no limit."""
+    return NFT_SERVICE_PORTS if variant == "nft" else 0
+
 
 _MARK_MASQ = names.MARK_MASQ
 _SHARED = {

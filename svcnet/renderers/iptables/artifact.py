@@ -183,19 +183,34 @@ class Delta:
     @cached_property
     def text(self) -> str:
         """The text: one transaction for each table that changes, empty when none does."""
-        parts = [f"*filter\n{self.filter}COMMIT\n"] if self.filter else []
-        if self.nat_first or self.changed or self.nat_shared or self.deleted:
-            parts += [
-                "*nat\n",
-                *(block.declarations for block in self.changed),
-                declare(self.deleted),
-                self.nat_first,
-                *(block.own for block in self.changed),
-                self.nat_shared,
-                delete(self.deleted),
-                "COMMIT\n",
-            ]
-        return "".join(parts)
+        return "".join(self.transactions(0))
+
+    def transactions(self, service_ports: int) -> Iterator[str]:
+        """Yield the text as transactions of one table each.
+
+        Each writes the own chains of at most `service_ports` service ports, 0 for no limit.
+        The last has the shared chains, and deletes the chains that go: so no rule ever leads
+        to a chain that is not there.
+        """
+        if self.filter:
+            yield f"*filter\n{self.filter}COMMIT\n"
+        blocks = list(self.changed)
+        while service_ports and len(blocks) > service_ports:
+            yield _nat_transaction("", blocks[:service_ports])
+            del blocks[:service_ports]
+        if blocks or self.nat_first or self.nat_shared or self.deleted:
+            yield "".join(
+                [
+                    "*nat\n",
+                    *(block.declarations for block in blocks),
+                    declare(self.deleted),
+                    self.nat_first,
+                    *(block.own for block in blocks),
+                    self.nat_shared,
+                    delete(self.deleted),
+                    "COMMIT\n",
+                ]
+            )
 
 
 def declare(chains: tuple[str, ...] | list[str]) -> str:
