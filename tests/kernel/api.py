@@ -45,13 +45,18 @@ class API:
 
     def kubeconfig(self, folder: Path) -> Path:
         """Write a kubeconfig for this server and return its path."""
-        path = folder / "kubeconfig"
-        path.write_text(
-            "{apiVersion: v1, kind: Config, current-context: here, users: [],\n"
-            "contexts: [{name: here, context: {cluster: here}}],\n"
-            f"clusters: [{{name: here, cluster: {{server: '{self._server.url}'}}}}]}}\n"
-        )
-        return path
+        return write_kubeconfig(folder, self._server.url)
+
+
+def write_kubeconfig(folder: Path, url: str) -> Path:
+    """Write a kubeconfig for a server without credentials and return its path."""
+    path = folder / "kubeconfig"
+    path.write_text(
+        "{apiVersion: v1, kind: Config, current-context: here, users: [],\n"
+        "contexts: [{name: here, context: {cluster: here}}],\n"
+        f"clusters: [{{name: here, cluster: {{server: '{url}'}}}}]}}\n"
+    )
+    return path
 
 
 @contextmanager

@@ -1,0 +1,235 @@
+"""``svcnet run`` with an API server: how long an event takes to be a rule, and what that costs.
+
+A program, which guests run too, see :mod:`tests.kernel.uml.guest`: it takes a mode, a variant of
+iptables, and numbers of Services, of endpoints and of events, and prints JSON. The server, svcnet
+and this program are processes of one network namespace. What svcnet does is read from its log,
+which has the time, and what it uses from /proc, so that it is measured as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeAlias
+
+from attrs import define, field, frozen
+
+from tests.kernel.api import write_kubeconfig
+from tests.kernel.ipvs.netlink import own_namespace
+
+PATIENCE = 900.0
+QUIET = 5.0
+"""After so many seconds without a word a run has nothing more to do."""
+A_SECOND = 100
+PACES = {"minSyncPeriod 1 s": "1s", "minSyncPeriod 0": "0s"}
+TICKS = os.sysconf("SC_CLK_TCK")
+
+CONFIG = """\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: {mode}
+iptables: {{syncPeriod: 1h, minSyncPeriod: {pace}}}
+ipvs: {{syncPeriod: 1h, minSyncPeriod: {pace}}}
+"""
+
+Line: TypeAlias = dict[str, Any]
+Figures: TypeAlias = dict[str, Any]
+
+
+@frozen
+class Server:
+    """The API server's process."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def change(self, events: int, interval: float = 0) -> list[float]:
+        """Change so many slices, and return when each was changed."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{events} {interval}\n")
+        self.process.stdin.flush()
+        times: list[float] = json.loads(self.process.stdout.readline())
+        return times
+
+
+@frozen
+class Used:
+    """Seconds of CPU that a process has used, and those that it has started and waited for."""
+
+    own: float
+    children: float
+
+    @classmethod
+    def of(cls, pid: int) -> Used:
+        """Return what a process has used so far (proc_pid_stat(5))."""
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        user, system, user_children, system_children = (int(text) / TICKS for text in fields[11:15])
+        return cls(user + system, user_children + system_children)
+
+    def since(self, before: Used, events: int) -> Figures:
+        """Return milliseconds an event."""
+        return {
+            "own CPU, ms": round((self.own - before.own) / events * 1000, 2),
+            "children's CPU, ms": round((self.children - before.children) / events * 1000, 2),
+        }
+
+
+@define
+class Run:
+    """A run of svcnet, and what it writes to its log."""
+
+    process: subprocess.Popen[str]
+    lines: queue.Queue[Line] = field(factory=queue.Queue)
+
+    def read(self) -> None:
+        """Take in the log until its end."""
+        assert self.process.stderr is not None
+        for text in self.process.stderr:
+            if text.startswith("{"):
+                self.lines.put(json.loads(text))
+
+    def wait(self, event: str) -> Line:
+        """Return the next line of an event; the others before it are passed over."""
+        while True:
+            line = self.lines.get(timeout=PATIENCE)
+            if line["event"].startswith(event):
+                return line
+
+    def until_quiet(self) -> list[Line]:
+        """Return the syncs up to where nothing comes any more."""
+        found = []
+        while True:
+            try:
+                found.append(self.lines.get(timeout=QUIET))
+            except queue.Empty:
+                return [line for line in found if line["event"] == "synced"]
+
+    def used(self) -> Used:
+        return Used.of(self.process.pid)
+
+    def memory(self, name: str) -> float:
+        """Return the MB of a line of proc_pid_status(5), such as ``VmRSS``."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1000
+
+
+@contextmanager
+def serving(services: int, endpoints: int) -> Iterator[Server]:
+    """Start an API server with so many Services."""
+    command = [sys.executable, "-m", "tests.bench.api_server", str(services), str(endpoints)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield Server(process, int(process.stdout.readline()))
+        process.stdin.close()
+
+
+@contextmanager
+def running(config: Path, variant: str, *options: object) -> Iterator[Run]:
+    """Run svcnet with a configuration until the end of the block; its rules stay."""
+    command = [sys.executable, "-m", "svcnet", "run", "--node", "node-a", "--variant", variant]
+    command += ["--config", str(config), *map(str, options)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        run = Run(process)
+        reader = threading.Thread(target=run.read)
+        reader.start()
+        try:
+            yield run
+        finally:
+            process.terminate()
+            reader.join()
+
+
+def measure(mode: str, variant: str, services: int, endpoints: int, events: int) -> Figures:
+    """Return the figures of one mode and size."""
+    with tempfile.TemporaryDirectory() as name, serving(services, endpoints) as server:
+        folder = Path(name)
+        config = folder / "config.yaml"
+        config.write_text(CONFIG.format(mode=mode, pace="0s"))
+        kubeconfig = write_kubeconfig(folder, f"http://127.0.0.1:{server.port}")
+        begun = time.time()
+        options = ("--kubernetes", "--kubeconfig", kubeconfig)
+        with running(config, variant, *options) as run:
+            figures: Figures = {"cold": cold(run, begun)}
+            figures["event"] = one_by_one(run, server, events)
+            for period, pace in PACES.items():
+                config.write_text(CONFIG.format(mode=mode, pace=pace))
+                run.process.send_signal(signal.SIGHUP)
+                run.wait("the input was read again")
+                figures[f"{A_SECOND} events a second, {period}"] = many(run, server, events * 10)
+            figures["MB in the end"] = round(run.memory("VmRSS"))
+    return figures
+
+
+def cold(run: Run, begun: float) -> Figures:
+    """Return what a start takes, from the process's own to the rules of all Services."""
+    listed = run.wait("EndpointSlice: synced")
+    synced = run.wait("synced")
+    time.sleep(1)
+    used = run.used()
+    return {
+        "listed after, s": round(at(listed) - begun, 2),
+        "rules after, s": round(at(synced) - begun, 2),
+        "stages, s": {name: round(s, 2) for name, s in synced["stages"].items()},
+        "own CPU, s": round(used.own, 2),
+        "children's CPU, s": round(used.children, 2),
+        "MB": round(run.memory("VmRSS")),
+        "MB at the peak": round(run.memory("VmHWM")),
+    }
+
+
+def one_by_one(run: Run, server: Server, events: int) -> Figures:
+    """Return what an event takes that comes to a machine at rest."""
+    used = run.used()
+    took: dict[str, list[float]] = {}
+    for _ in range(events):
+        (changed,) = server.change(1)
+        synced = run.wait("synced")
+        stages = synced["stages"]
+        took.setdefault("all", []).append(at(synced) - changed)
+        took.setdefault("own", []).append(at(synced) - changed - stages.get("write", 0))
+        for name, seconds in stages.items():
+            took.setdefault(name, []).append(seconds)
+        time.sleep(0.05)
+    ms = {name: round(median(values) * 1000, 2) for name, values in took.items()}
+    return {"median, ms": ms, **run.used().since(used, events)}
+
+
+def many(run: Run, server: Server, events: int) -> Figures:
+    """Return what events take that come at a steady pace."""
+    run.until_quiet()
+    used = run.used()
+    times = server.change(events, 1 / A_SECOND)
+    syncs = run.until_quiet()
+    return {
+        **run.used().since(used, events),
+        "syncs": len(syncs),
+        "last rule after last event, s": round(at(syncs[-1]) - times[-1], 2),
+    }
+
+
+def at(line: Line) -> float:
+    """Return when a line was written, in seconds since 1970."""
+    return datetime.fromisoformat(line["time"]).timestamp()
+
+
+if __name__ == "__main__":
+    with own_namespace():
+        services, endpoints, events = map(int, sys.argv[3:])
+        found = measure(sys.argv[1], sys.argv[2], services, endpoints, events)
+        print(json.dumps(found), flush=True)

@@ -1,0 +1,102 @@
+"""``svcnet run``: from an EndpointSlice's event to the rule, beside iptables-restore alone.
+
+The same machine gets the same text by the bare command, whole and of one change, so that it
+shows what of a time is the kernel's and the command's. IPVS mode runs in the guest, whose times
+say little but by what they are made of.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from itertools import cycle, islice
+from statistics import median
+from typing import Any
+
+import pytest
+
+from svcnet.compiler import compile_state, node_view, recompile
+from svcnet.executors.iptables import Variant, apply
+from svcnet.executors.iptables.plan import most_service_ports
+from svcnet.graph import diff
+from svcnet.renderers.iptables import delta, full
+from svcnet.sources import load_bytes
+from tests.bench import clusters
+from tests.bench.test_bench_compile import json_of
+from tests.kernel.ipvs.netlink import own_namespace
+from tests.kernel.uml import guest
+
+pytestmark = pytest.mark.kernel
+
+SIZES = (1_000, 10_000)
+EVENTS = 30
+MOST_MS = 5.0
+"""What svcnet's own process may use of the CPU for an event."""
+MOST_GROWTH = 1.15
+"""How much more memory may be resident after all events than before them."""
+
+
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+@pytest.mark.parametrize("services", SIZES)
+def test_iptables(benchmark: Any, services: int, variant: Variant) -> None:
+    """An event takes less than 5 ms of svcnet's CPU at each size, and memory does not grow."""
+    command = [sys.executable, "-m", "tests.bench.keeping", "iptables", variant, str(services)]
+    command += [str(clusters.ENDPOINTS), str(EVENTS)]
+    bare = alone(variant, services)
+
+    def run() -> dict[str, Any]:
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    figures = benchmark.pedantic(run, rounds=1, iterations=1)
+    figures[f"iptables-{variant}-restore alone"] = bare
+    report(benchmark, f"{services} services, iptables-{variant}", figures)
+    assert figures["event"]["own CPU, ms"] < MOST_MS
+    assert figures["MB in the end"] < MOST_GROWTH * figures["cold"]["MB"]
+
+
+@pytest.mark.parametrize("services", SIZES)
+def test_ipvs(benchmark: Any, services: int) -> None:
+    """In the guest an event costs the same at both sizes, but for what the machine's speed does."""
+    command = [sys.executable, "-m", "tests.bench.keeping", "ipvs", "legacy", services]
+    command += [clusters.ENDPOINTS, EVENTS]
+    out = benchmark.pedantic(lambda: guest.run(*command), rounds=1, iterations=1)
+    report(benchmark, f"{services} services, ipvs in the guest", json.loads(out.splitlines()[-1]))
+
+
+def report(benchmark: Any, title: str, figures: dict[str, Any]) -> None:
+    benchmark.extra_info.update(figures)
+    print(f"\n{title}: {json.dumps(figures, indent=1)}")
+
+
+def alone(variant: Variant, services: int) -> dict[str, float]:
+    """Return the seconds and milliseconds that the bare command takes for the same texts."""
+    state = load_bytes(json_of(services)).state
+    view = node_view(state)
+    graph = compile_state(state, view)
+    changed = load_bytes(json.dumps(clusters.endpoint_slice(services - 1, 9)).encode()).objects
+    after = state.apply(changed)
+    new, names = recompile(graph, state, after, view, state.touched(changed))
+    text = full(graph)
+    turns = cycle([delta(diff(graph, new, names)).text, delta(diff(new, graph, names)).text])
+    with own_namespace():
+        first = restored(variant, text.transactions(most_service_ports(variant)))
+    with own_namespace():
+        apply(text, variant=variant)
+        changes = [restored(variant, [each]) for each in islice(turns, EVENTS)]
+    return {"all, s": round(first, 2), "one change, ms": round(median(changes) * 1000, 2)}
+
+
+def restored(variant: Variant, texts: Iterable[str]) -> float:
+    """Return the seconds that the bare command takes for texts, one after the other."""
+    command = [f"iptables-{variant}-restore", "--noflush"]
+    seconds = 0.0
+    for text in texts:
+        begun = time.perf_counter()
+        subprocess.run(command, input=text, text=True, check=True)
+        seconds += time.perf_counter() - begun
+    return seconds
