@@ -26,6 +26,7 @@ from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
+from tests.bench import clusters
 from tests.kernel.api import write_kubeconfig
 from tests.kernel.ipvs.netlink import own_namespace
 
@@ -161,11 +162,15 @@ def measure(mode: str, variant: str, services: int, endpoints: int, events: int)
         folder = Path(name)
         config = folder / "config.yaml"
         config.write_text(CONFIG.format(mode=mode, pace="0s"))
+        manifests = folder / "cluster.json"
+        manifests.write_bytes(clusters.as_json(services, endpoints))
+        figures: Figures = {"cold, from manifests": from_manifests(config, variant, manifests)}
         kubeconfig = write_kubeconfig(folder, f"http://127.0.0.1:{server.port}")
         begun = time.time()
         options = ("--kubernetes", "--kubeconfig", kubeconfig)
         with running(config, variant, *options) as run:
-            figures: Figures = {"cold": cold(run, begun)}
+            listed = run.wait("EndpointSlice: synced")
+            figures["cold"] = {"listed after, s": round(at(listed) - begun, 2), **cold(run, begun)}
             figures["event"] = one_by_one(run, server, events)
             for period, pace in PACES.items():
                 config.write_text(CONFIG.format(mode=mode, pace=pace))
@@ -176,14 +181,20 @@ def measure(mode: str, variant: str, services: int, endpoints: int, events: int)
     return figures
 
 
+def from_manifests(config: Path, variant: str, manifests: Path) -> Figures:
+    """Return what a start takes that reads a file, in a network namespace of its own."""
+    with own_namespace():
+        begun = time.time()
+        with running(config, variant, manifests) as run:
+            return cold(run, begun)
+
+
 def cold(run: Run, begun: float) -> Figures:
     """Return what a start takes, from the process's own to the rules of all Services."""
-    listed = run.wait("EndpointSlice: synced")
     synced = run.wait("synced")
     time.sleep(1)
     used = run.used()
     return {
-        "listed after, s": round(at(listed) - begun, 2),
         "rules after, s": round(at(synced) - begun, 2),
         "stages, s": {name: round(s, 2) for name, s in synced["stages"].items()},
         "own CPU, s": round(used.own, 2),
