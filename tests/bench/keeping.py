@@ -34,6 +34,8 @@ PATIENCE = 900.0
 QUIET = 5.0
 """After so many seconds without a word a run has nothing more to do."""
 A_SECOND = 100
+WRITING = ("write", "rules")
+"""The stages in which the kernel and the commands of others work."""
 PACES = {"minSyncPeriod 1 s": "1s", "minSyncPeriod 0": "0s"}
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -145,7 +147,9 @@ def running(config: Path, variant: str, *options: object) -> Iterator[Run]:
     """Run svcnet with a configuration until the end of the block; its rules stay."""
     command = [sys.executable, "-m", "svcnet", "run", "--node", "node-a", "--variant", variant]
     command += ["--config", str(config), *map(str, options)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         run = Run(process)
         reader = threading.Thread(target=run.read)
         reader.start()
@@ -213,7 +217,8 @@ def one_by_one(run: Run, server: Server, events: int) -> Figures:
         synced = run.wait("synced")
         stages = synced["stages"]
         took.setdefault("all", []).append(at(synced) - changed)
-        took.setdefault("own", []).append(at(synced) - changed - stages.get("write", 0))
+        others = sum(stages.get(stage, 0) for stage in WRITING)
+        took.setdefault("own", []).append(at(synced) - changed - others)
         for name, seconds in stages.items():
             took.setdefault(name, []).append(seconds)
         time.sleep(0.05)
