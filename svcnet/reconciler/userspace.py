@@ -76,6 +76,7 @@ class UserspaceTarget:
             f"{changed} changed",
             lambda before: advance(before, difference),
             lambda before, after: self._change(before, after, touched),
+            touched,
         )
 
     def look(self, graph: RuleGraph) -> Done:
@@ -97,21 +98,25 @@ class UserspaceTarget:
         what: str,
         render: Callable[[ProxyTable], ProxyTable],
         lead: Callable[[ProxyTable, ProxyTable], RulesReport],
+        names: Sequence[FragmentName] | None = None,
     ) -> Done:
-        """Have the table served that `render` makes of the one before, and `lead` traffic there."""
+        """Have the table served that `render` makes of the one before, and `lead` traffic there.
+
+        `names` are the service ports that may differ, None for all.
+        """
         stages: dict[str, float] = {}
         before, self._graph = self._proxy.table, None
         with _timed(stages, "render"):
             table = _rendered(render, before)
         with _timed(stages, "proxy"):
-            after = self._proxy.update(table, hold=self._redirect)
+            after = self._proxy.update(table, names, hold=self._redirect)
         report = None
         if self._redirect:
             with _timed(stages, "rules"):
                 report = lead(before, after)
                 self._proxy.let_go()
         self._graph = graph
-        if after == before and not (report and report.transactions):
+        if _same(before, after, names) and not (report and report.transactions):
             return self._idle("nothing to change")
         told = f"{what}, {report}" if report else what
         return Done(kind, self._text(told), self._warnings(), stages)
@@ -146,6 +151,14 @@ def _rendered(render: Callable[[ProxyTable], ProxyTable], before: ProxyTable) ->
         if before.services:
             raise ApplyError(str(error)) from None
         raise
+
+
+def _same(before: ProxyTable, after: ProxyTable, names: Sequence[FragmentName] | None) -> bool:
+    """Return whether two tables are equal, if only service ports of `names` may differ."""
+    if names is None:
+        return before == after
+    same = all(before.services.get(name) == after.services.get(name) for name in names)
+    return same and before.unsupported == after.unsupported
 
 
 def _touched(difference: GraphDiff) -> list[FragmentName]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from functools import partial
@@ -23,6 +23,7 @@ from svcnet.renderers.userspace.table import (
     ProxiedPort,
     ProxyTable,
     Role,
+    ServicePortName,
 )
 
 Value = TypeVar("Value")
@@ -123,15 +124,23 @@ class Proxy:
         """Serve until :meth:`stop`. Raises ApplyError when a worker process is lost."""
         serve([self])
 
-    def update(self, table: ProxyTable, *, hold: bool = False) -> ProxyTable:
+    def update(
+        self,
+        table: ProxyTable,
+        names: Iterable[ServicePortName] | None = None,
+        *,
+        hold: bool = False,
+    ) -> ProxyTable:
         """Follow `table`; return it with the proxy's ports once it is in force.
 
+        `names`, where the caller knows them, are the only service ports that may differ from
+        the table before; the cost is then theirs and not the table's.
         Listeners that the table has no more serve on for a moment; with `hold` until
         :meth:`let_go` and a moment. For any thread but the one that serves. Raises ApplyError
         when no port can be had for a new listener; what was served before is then still
         served. So it does when the proxy has ended.
         """
-        return self._call(lambda: self._follow(table, hold=hold))
+        return self._call(lambda: self._follow(table, names, hold=hold))
 
     def let_go(self) -> None:
         """Hear that nothing leads any more to listeners that the table has not.
@@ -197,9 +206,17 @@ class Proxy:
         for worker in self._workers:
             worker.wait()
 
-    def _follow(self, table: ProxyTable, *, hold: bool = False) -> ProxyTable:
+    def _follow(
+        self,
+        table: ProxyTable,
+        names: Iterable[ServicePortName] | None = None,
+        *,
+        hold: bool = False,
+    ) -> ProxyTable:
         before, after = self._table.services, table.services
-        changed = [config for name, config in after.items() if differ(before.get(name), config)]
+        looked_at = {*before, *after} if names is None else set(names)
+        wanted = [after[name] for name in looked_at if name in after]
+        changed = [config for config in wanted if differ(before.get(config.name), config)]
         fresh = self._bind(table, changed)
         try:
             for number, worker in enumerate(self._workers, start=1):
@@ -208,7 +225,7 @@ class Proxy:
             self._steer(changed)
         except OSError as error:
             raise ApplyError(f"the proxy cannot follow: {error.strerror}") from None
-        gone = [config for name, config in before.items() if name not in after]
+        gone = [before[name] for name in looked_at if name in before and name not in after]
         for config in (*changed, *gone):
             self._retire(before.get(config.name), after.get(config.name))
         if not hold:
