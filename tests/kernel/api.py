@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,14 @@ class API:
 
         return asyncio.run_coroutine_threadsafe(doing(), self._loop).result(30)
 
+    def finish(self, act: Callable[[FakeAPIServer], Awaitable[Value]]) -> Value:
+        """Do something with the server that takes time, in its thread, to the end."""
+
+        async def doing() -> Value:
+            return await act(self._server)
+
+        return asyncio.run_coroutine_threadsafe(doing(), self._loop).result(30)
+
     def put(self, *objects: dict[str, Any]) -> None:
         self.call(lambda server: [server.put(each) for each in objects])
 
@@ -37,11 +45,11 @@ class API:
 
     def stop(self) -> None:
         """Be away: connections end, and new ones are refused."""
-        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(30)
+        self.finish(lambda server: server.stop())
 
     def start(self) -> None:
         """Be there again, at the same address."""
-        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(30)
+        self.finish(lambda server: server.start())
 
     def kubeconfig(self, folder: Path) -> Path:
         """Write a kubeconfig for this server and return its path."""

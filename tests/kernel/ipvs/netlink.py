@@ -36,10 +36,13 @@ def own_namespace() -> Iterator[None]:
         os.close(before)
 
 
-def run(*command: str, stdin: str = "") -> str:
-    """Run a command and return what it prints; AssertionError with its complaint if it fails."""
+def run(*command: str, stdin: str = "", check: bool = True) -> str:
+    """Run a command and return what it prints; AssertionError with its complaint if it fails.
+
+    Unless not to be checked: then it may fail.
+    """
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}{done.stdout}"
+    assert done.returncode == 0 or not check, f"{' '.join(command)}: {done.stderr}{done.stdout}"
     return done.stdout
 
 

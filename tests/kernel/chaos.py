@@ -1,0 +1,204 @@
+"""Everything that can happen to a node at once, and what must be there after it.
+
+A run of svcnet follows a fake API server on which a random history goes on. The server
+fails, forgets and goes back in time; svcnet is told to end or killed and started again; and
+somebody else damages what it made. Once all that is over the machine must be as a cold apply
+of the server's objects makes a new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from difflib import unified_diff
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from attrs import define, field
+
+from svcnet.cli import main
+from svcnet.sources.kubernetes import KINDS
+from svcnet.testing import Fault
+from svcnet.testing.fake_api import Request
+from tests.kernel.api import API, api
+from tests.kernel.applying import write_host
+from tests.kernel.changes import History, for_a_node
+from tests.kernel.ipvs.netlink import own_namespace
+from tests.kernel.nursery import Nursery, Run, nursery
+
+SEED = int(os.environ.get("SVCNET_CHAOS_SEED", "1"))
+CONFIG = """\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+clusterCIDR: 10.244.0.0/16,fd00:10:244::/64
+iptables: {syncPeriod: 1s, minSyncPeriod: 50ms}
+ipvs: {syncPeriod: 1s, minSyncPeriod: 50ms}
+"""
+PATIENCE_SECONDS = 60
+CHANGES_A_ROUND = 800
+CHANGES_AT_ONCE = 30
+FAULTS = 0.03
+"""The probability that a request to the server fails."""
+ALARMING = ("somebody else", '"event":"refused"', "a step was refused")
+"""What a run never tells while it is alone with the machine."""
+
+
+def changes(usual: int) -> int:
+    """Return how many changes a test makes."""
+    return int(os.environ.get("SVCNET_CHAOS_CHANGES", usual))
+
+
+class Machine(Protocol):
+    """What a mode makes of a machine, in the network namespace of the thread that asks."""
+
+    options: tuple[str, ...]
+
+    def state(self) -> list[str]:
+        """Return everything that the mode has made, as lines that can be compared."""
+
+    def damage(self, random: Random) -> None:
+        """Take or change something of that as somebody else would."""
+
+
+@define
+class Chaos:
+    """A node in the middle of it; the seed decides what happens next."""
+
+    folder: Path
+    machine: Machine
+    server: API
+    nursery: Nursery
+    seed: int
+    _random: Random = field(init=False)
+    _history: History = field(init=False)
+    _options: tuple[object, ...] = field(init=False)
+    _run: Run = field(init=False)
+    _disturbed: bool = field(default=False, init=False)
+    """Whether the run may find what it did not make: damage, or a last word of one killed."""
+    _runs: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._random = Random(self.seed)
+        self._history = History(self.seed)
+        config = self.folder / "config.yaml"
+        config.write_text(CONFIG)
+        here = ("--node", "n1", "--config", config, "--host", write_host(self.folder))
+        self._options = (*here, "--family", "both", *self.machine.options)
+
+    def go_on(self, changes: int) -> None:
+        """Make so many changes, and be quiet after each round of them."""
+        self._start()
+        for number in range(-(-changes // CHANGES_A_ROUND)):
+            made = 0
+            while made < CHANGES_A_ROUND:
+                count = self._random.randint(1, CHANGES_AT_ONCE)
+                self.server.call(lambda server, n=count: self._history.go_on(server, n))
+                made += count
+                time.sleep(self._random.choice((0, 0, 0.02, 0.05, 0.2)))
+                if self._random.random() < 0.25:
+                    self._happen(alone=number % 2 == 0)
+            self._quiet()
+        self._end()
+
+    def _happen(self, *, alone: bool) -> None:
+        """Have something happen besides a change: to the server, or to svcnet."""
+        to_server: list[Callable[[], object]] = [
+            lambda: self.server.call(lambda server: server.compact()),
+            lambda: self.server.finish(lambda server: server.disconnect()),
+            lambda: self.server.call(lambda server: server.script(Fault("cut", on="watch"))),
+            lambda: self.server.call(
+                lambda server: server.script(Fault("error", "watch", code=410))
+            ),
+            self._away,
+            self._back_in_time,
+        ]
+        to_svcnet = [self._again, self._killed, self._damaged]
+        self._random.choice(to_server if alone else [*to_server, *to_svcnet])()
+
+    def _away(self) -> None:
+        self.server.stop()
+        time.sleep(self._random.random() / 4)
+        self.server.start()
+
+    def _back_in_time(self) -> None:
+        """Have the server be restored, a few changes later.
+
+        What nobody can notice is a server that has caught up before it is asked again.
+        """
+        backup = self.server.call(lambda server: server.backup())
+        self.server.call(lambda server: self._history.go_on(server, CHANGES_AT_ONCE))
+        time.sleep(self._random.random() / 4)
+        self.server.call(lambda server: server.requests.clear())
+        self.server.finish(lambda server: server.restore(backup))
+        until(lambda: self.server.call(lambda server: watched(server.requests)) == len(KINDS))
+
+    def _again(self) -> None:
+        self._end()
+        self._start()
+
+    def _killed(self) -> None:
+        self._run.kill()
+        self._start()
+        # What it had told a tool to do may be done yet.
+        self._disturbed = True
+
+    def _damaged(self) -> None:
+        self._disturbed = True
+        self.machine.damage(self._random)
+
+    def _quiet(self) -> None:
+        """Wait until the machine is as a cold apply makes one."""
+        self.server.call(self._history.heal)
+        objects = self.server.call(lambda server: for_a_node(server.objects()))
+        dump = self.folder / "objects.json"
+        dump.write_text(json.dumps(objects))
+        with own_namespace():
+            main(list(map(str, ("apply", dump, *self._options))), standalone_mode=False)
+            cold = self.machine.state()
+        until(lambda: self.machine.state() == cold)
+        now = self.machine.state()
+        difference = "\n".join(unified_diff(cold, now, "cold", "now", lineterm="", n=0))
+        assert not difference, f"seed {self.seed}: {difference}"
+        self._look_at_log()
+
+    def _start(self) -> None:
+        self._disturbed = False
+        self._runs += 1
+        log = self.folder / f"log-{self._runs}"
+        where = ("--kubernetes", "--kubeconfig", self.server.kubeconfig(self.folder))
+        self._run = self.nursery.start(log, "run", *where, *self._options)
+
+    def _end(self) -> None:
+        self._run.end()
+        self._look_at_log()
+
+    def _look_at_log(self) -> None:
+        """Every line is JSON, and a run that is alone finds nothing that it has not made."""
+        lines = self._run.log.read_text().splitlines()
+        assert all(line.startswith("{") for line in lines), lines
+        if not self._disturbed:
+            assert not [line for line in lines if any(text in line for text in ALARMING)]
+
+
+def watched(requests: list[Request]) -> int:
+    """Return of how many kinds there was a watch."""
+    return len({request.path for request in requests if request.verb == "watch"})
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Wait for a condition; return whether it came true in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+@contextmanager
+def chaos(folder: Path, machine: Machine, seed: int = SEED) -> Iterator[Chaos]:
+    """Have a node in a network namespace of its own, with a server that fails now and then."""
+    with own_namespace(), api(seed=seed, chaos=FAULTS) as server, nursery() as runs:
+        yield Chaos(folder, machine, server, runs, seed)

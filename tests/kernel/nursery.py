@@ -1,0 +1,169 @@
+"""Runs of svcnet that begin in moments: forked from a process that has its modules already.
+
+A hundred starts of Python would be most of a test's time, and in the guest far too much of it.
+What is forked is `svcnet` with arguments, as the command would run it.
+
+Run as a program it is that process: one JSON command a line in, one answer a line out.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+PACKAGES = (
+    "svcnet.cli",
+    "svcnet.compiler",
+    "svcnet.executors",
+    "svcnet.reconciler",
+    "svcnet.renderers",
+    "svcnet.sources",
+)
+
+
+class Nursery:
+    """The process that forks; its network namespace is that of the thread that makes it."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.kernel.nursery"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def start(self, log: Path, *arguments: object) -> Run:
+        """Start svcnet with `arguments`; what it prints is added to the file `log`."""
+        pid = self._ask(do="start", log=str(log), arguments=list(map(str, arguments)))
+        return Run(self, pid, log)
+
+    def wait(self, pid: int) -> int:
+        """Return the exit code of a run, once it has ended; a signal's is negative."""
+        return self._ask(do="wait", pid=pid)
+
+    def _ask(self, **command: Any) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+        return int(json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@frozen
+class Run:
+    """A run of svcnet."""
+
+    nursery: Nursery
+    pid: int
+    log: Path
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it as a power failure would."""
+        self.send(signal.SIGKILL)
+        assert self.nursery.wait(self.pid) == -signal.SIGKILL, self.log.read_text()
+
+    def end(self) -> None:
+        """Tell it to end, which it does with exit code 0."""
+        self.send(signal.SIGTERM)
+        self.ended()
+
+    def ended(self) -> None:
+        """Wait for its end, which must have exit code 0."""
+        assert self.nursery.wait(self.pid) == 0, self.log.read_text()
+
+
+@contextmanager
+def nursery() -> Iterator[Nursery]:
+    """Have one for a while; runs that are still there at the end are killed."""
+    made = Nursery()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def serve() -> None:
+    """Answer commands until the input ends."""
+    for package in map(importlib.import_module, PACKAGES):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    # Forks then share the pages of what is there already.
+    gc.collect()
+    gc.freeze()
+    running: set[int] = set()
+    for line in sys.stdin:
+        command = json.loads(line)
+        if command["do"] == "start":
+            answer = fork(Path(command["log"]), command["arguments"])
+            running.add(answer)
+        else:
+            running.discard(command["pid"])
+            answer = os.waitstatus_to_exitcode(os.waitpid(command["pid"], 0)[1])
+        print(answer, flush=True)
+    for pid in running:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def fork(log: Path, arguments: list[str]) -> int:
+    """Return the process id of a fork that is svcnet with `arguments`."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        become(log)
+        code = run(arguments)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def become(log: Path) -> None:
+    """Have no input, and `log` for output."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    for number in (1, 2):
+        os.dup2(output, number)
+    os.close(nothing)
+    os.close(output)
+
+
+def run(arguments: list[str]) -> int:
+    """Run svcnet, less patient with a server than it is with one that many nodes watch."""
+    from svcnet.cli import main
+    from svcnet.sources import kubernetes
+
+    impatient = kubernetes.Patience(first=0.05, longest=0.2, trust=1.0)
+    kubernetes.watch = partial(kubernetes.watch, patience=impatient)  # type: ignore[assignment]
+    try:
+        main(arguments)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    serve()
