@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from svcnet.cli.following import Reload, Say, Update, until_signal
+from svcnet.cli.following import Ended, Reload, Say, Update, hear_signals, until
 from svcnet.errors import Diagnostic, SvcnetError, UsageError
 
 if TYPE_CHECKING:
@@ -47,19 +47,27 @@ class Cluster:
 
     @asynccontextmanager
     async def first(self) -> AsyncIterator[Update]:
-        """Wait for the objects of all kinds, and give them as input."""
+        """Wait for the objects of all kinds, and give them as input.
+
+        Signals are heard from here on: a server may be away for long. Raises Ended when one
+        says to end before there is input.
+        """
+        self._told_to_end = hear_signals(self._again, self._reload)
         self._settings = _named(await asyncio.to_thread(self._read))
         self._watching = asyncio.create_task(self._watch())
-        listed = asyncio.create_task(self._listed.wait())
+        events = (self._listed, self._told_to_end)
+        waiting = [asyncio.create_task(event.wait()) for event in events]
         try:
-            await asyncio.wait((listed, self._watching), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((*waiting, self._watching), return_when=asyncio.FIRST_COMPLETED)
             if self._watching.done():
                 self._watching.result()
+            if not self._listed.is_set():
+                raise Ended
             self._given = self._state
             yield Update(self._settings.inputs(self._state))
         finally:
-            listed.cancel()
-            self._watching.cancel()
+            for task in (*waiting, self._watching):
+                task.cancel()
             await asyncio.wait((self._watching,))
 
     async def until_told(self, use: Callable[[Update], None], *others: Awaitable[None]) -> None:
@@ -67,8 +75,7 @@ class Cluster:
         self._use = use
         if self._state is not self._given:
             use(Update(self._settings.inputs(self._state)))
-        working = (self._watching, self._follow_settings(), *others)
-        await until_signal(self._again, self._reload, *working)
+        await until(self._told_to_end, self._watching, self._follow_settings(), *others)
 
     async def _watch(self) -> None:
         from svcnet.models import ClusterState

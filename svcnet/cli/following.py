@@ -32,6 +32,10 @@ class Update:
     happened: tuple[float, ...] = ()
 
 
+class Ended(Exception):  # noqa: N818  (nothing is wrong)
+    """A signal said to end before there was any input."""
+
+
 class Say(Protocol):
     """Takes a line for an operator."""
 
@@ -72,7 +76,11 @@ class Following(Generic[Value]):
 
     @asynccontextmanager
     async def first(self) -> AsyncIterator[Value]:
-        """Read the input; raise what is wrong with it. What changes meanwhile is read again."""
+        """Read the input; raise what is wrong with it. What changes meanwhile is read again.
+
+        Signals are heard from here on.
+        """
+        self._told_to_end = hear_signals(self._again, self._reload)
         watching = asyncio.create_task(self._watch())
         await asyncio.sleep(0)
         try:
@@ -84,7 +92,7 @@ class Following(Generic[Value]):
 
     async def until_told(self, use: Callable[[Value], None], *others: Awaitable[None]) -> None:
         """Give `use` what is read, until SIGTERM or SIGINT, or until one of `others` ends."""
-        await until_signal(self._again, self._reload, self._follow(use), *others)
+        await until(self._told_to_end, self._follow(use), *others)
 
     async def _watch(self) -> None:
         from svcnet.sources.watch import changes
@@ -116,15 +124,13 @@ class Following(Generic[Value]):
             self._say("the input was read again")
 
 
-async def until_signal(
-    again: asyncio.Event, reload: Reload | None, *working: Awaitable[None]
-) -> None:
-    """Let `working` go on until SIGTERM or SIGINT, or until one of them ends; then end them all.
+def hear_signals(again: asyncio.Event, reload: Reload | None) -> asyncio.Event:
+    """Return what SIGTERM and SIGINT set from now on; SIGHUP sets `again`.
 
-    SIGHUP sets `again`. Raises what one of them raised.
+    Until this is called they end the process, or as the first of a container do nothing.
     """
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    told = asyncio.Event()
 
     def hang_up() -> None:
         if reload is not None:
@@ -132,9 +138,17 @@ async def until_signal(
         again.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, told.set)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
-    ending = asyncio.ensure_future(stop.wait())
+    return told
+
+
+async def until(told: asyncio.Event, *working: Awaitable[None]) -> None:
+    """Let `working` go on until `told` is set, or until one of them ends; then end them all.
+
+    Raises what one of them raised.
+    """
+    ending = asyncio.ensure_future(told.wait())
     tasks = [asyncio.ensure_future(each) for each in working]
     await asyncio.wait((ending, *tasks), return_when=asyncio.FIRST_COMPLETED)
     ended = [task for task in tasks if task.done()]

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from svcnet.cli.cluster import Cluster, api_server
 from svcnet.cli.common import Inputs, bind_address, probe_host, read_inputs, read_settings
-from svcnet.cli.following import Following, Update
+from svcnet.cli.following import Ended, Following, Update
 from svcnet.cli.log import logger, tell
 from svcnet.cli.monitoring import Monitoring
 from svcnet.cli.proxying import Proxying, Serving, refuse_unsupported
@@ -94,8 +94,9 @@ class _Keeper:
             self._reporting.serve(keeping.socket, stack)
             living = asyncio.create_task(self._systemd.live(self._monitoring.is_healthy))
             stack.callback(living.cancel)
-            async with feed.first() as first:
-                await self._keep(feed, first.inputs, stack)
+            with suppress(Ended):
+                async with feed.first() as first:
+                    await self._keep(feed, first.inputs, stack)
         stays = self._serving is None and not keeping.cleanup_on_exit
         self._log.info("ended; the rules stay" if stays else "ended")
 

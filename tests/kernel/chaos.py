@@ -39,7 +39,7 @@ iptables: {syncPeriod: 1s, minSyncPeriod: 50ms}
 ipvs: {syncPeriod: 1s, minSyncPeriod: 50ms}
 """
 PATIENCE_SECONDS = 60
-CHANGES_A_ROUND = 800
+CHANGES_IN_TWO_ROUNDS = 1500
 CHANGES_AT_ONCE = 30
 FAULTS = 0.03
 """The probability that a request to the server fails."""
@@ -90,11 +90,15 @@ class Chaos:
         self._options = (*here, "--family", "both", *self.machine.options)
 
     def go_on(self, changes: int) -> None:
-        """Make so many changes, and be quiet after each round of them."""
+        """Make so many changes, in rounds with a quiet time after each.
+
+        In every other round nobody but svcnet has to do with the machine.
+        """
         self._start()
-        for number in range(-(-changes // CHANGES_A_ROUND)):
+        rounds = 2 * max(changes // CHANGES_IN_TWO_ROUNDS, 1)
+        for number in range(rounds):
             made = 0
-            while made < CHANGES_A_ROUND:
+            while made < changes / rounds:
                 count = self._random.randint(1, CHANGES_AT_ONCE)
                 self.server.call(lambda server, n=count: self._history.go_on(server, n))
                 made += count
@@ -118,6 +122,9 @@ class Chaos:
         ]
         to_svcnet = [self._again, self._killed, self._damaged]
         self._random.choice(to_server if alone else [*to_server, *to_svcnet])()
+
+    def _script(self, fault: Fault) -> None:
+        self.server.call(lambda server: server.script(fault))
 
     def _away(self) -> None:
         self.server.stop()
@@ -173,6 +180,7 @@ class Chaos:
         self._run = self.nursery.start(log, "run", *where, *self._options)
 
     def _end(self) -> None:
+        self._run.wait_for_words()
         self._run.end()
         self._look_at_log()
 

@@ -16,6 +16,7 @@ import pkgutil
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,9 @@ PACKAGES = (
     "svcnet.renderers",
     "svcnet.sources",
 )
+
+
+PATIENCE_SECONDS = 60
 
 
 class Nursery:
@@ -79,6 +83,13 @@ class Run:
         """End it as a power failure would."""
         self.send(signal.SIGKILL)
         assert self.nursery.wait(self.pid) == -signal.SIGKILL, self.log.read_text()
+
+    def wait_for_words(self) -> None:
+        """Wait until it has told something, and so hears signals."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (self.log.exists() and self.log.stat().st_size):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def end(self) -> None:
         """Tell it to end, which it does with exit code 0."""

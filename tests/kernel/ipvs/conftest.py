@@ -70,8 +70,8 @@ def everything() -> str:
 
 def without_draining(text: str) -> str:
     """Return what is there without the entries that end by themselves."""
-    lines = text.splitlines()
-    return "\n".join(line for line in lines if not line.startswith("add SVCNET-DRAINING"))
+    ending = ("add SVCNET-DRAINING", "add SVCNET-6-DRAINING")
+    return "\n".join(line for line in text.splitlines() if not line.startswith(ending))
 
 
 def _plain(line: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -113,3 +114,14 @@ def test_operators_see_what_it_does(server: API, tmp_path: Path) -> None:
     last = json.loads(next(line for line in process.lines if '"trigger":"change"' in line))
     assert last["services"] == ["shop/web/TCP"]
     assert last["stages"]["compile"] <= last["seconds"]
+
+
+def test_signals_are_heard_while_the_server_is_away(server: API, tmp_path: Path) -> None:
+    """Before the first list a hang-up does no harm, and a run that is told to end does so."""
+    server.stop()
+    process = Followed(server, tmp_path)
+    process.wait("unreachable")
+    process.process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    process.end()
+    assert '"event":"ended; the rules stay"' in process.lines[-1]
