@@ -111,7 +111,11 @@ class GuestTests:
         from tests.kernel.uml.guest import Guest
 
         options = ("-p", "no:cacheprovider", "-q", "--tb=short")
-        environment = {name: os.environ[name] for name in ("CI", "NO_COLOR") if name in os.environ}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name in ("CI", "NO_COLOR") or name.startswith("SVCNET_")
+        }
         for folder in dict.fromkeys(item.path.parent for item in chosen):
             tests = [item.nodeid for item in chosen if item.path.parent == folder]
             command = [sys.executable, "-m", "pytest", *options, *tests]

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from difflib import unified_diff
 from pathlib import Path
 from random import Random
-from typing import Protocol
 
 from attrs import define, field
 
@@ -28,6 +27,7 @@ from tests.kernel.api import API, api
 from tests.kernel.applying import write_host
 from tests.kernel.changes import History, for_a_node
 from tests.kernel.ipvs.netlink import own_namespace
+from tests.kernel.machines import Machine
 from tests.kernel.nursery import Nursery, Run, nursery
 
 SEED = int(os.environ.get("SVCNET_CHAOS_SEED", "1"))
@@ -50,18 +50,6 @@ ALARMING = ("somebody else", '"event":"refused"', "a step was refused")
 def changes(usual: int) -> int:
     """Return how many changes a test makes."""
     return int(os.environ.get("SVCNET_CHAOS_CHANGES", usual))
-
-
-class Machine(Protocol):
-    """What a mode makes of a machine, in the network namespace of the thread that asks."""
-
-    options: tuple[str, ...]
-
-    def state(self) -> list[str]:
-        """Return everything that the mode has made, as lines that can be compared."""
-
-    def damage(self, random: Random) -> None:
-        """Take or change something of that as somebody else would."""
 
 
 @define

@@ -84,11 +84,11 @@ class Run:
         self.send(signal.SIGKILL)
         assert self.nursery.wait(self.pid) == -signal.SIGKILL, self.log.read_text()
 
-    def wait_for_words(self) -> None:
-        """Wait until it has told something, and so hears signals."""
+    def wait_for_words(self, text: str = "\n") -> None:
+        """Wait until it has told something; from then on it hears signals."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not (self.log.exists() and self.log.stat().st_size):
-            assert time.monotonic() < deadline
+        while not (self.log.exists() and text in self.log.read_text()):
+            assert time.monotonic() < deadline, self.log
             time.sleep(0.01)
 
     def end(self) -> None:

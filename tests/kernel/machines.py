@@ -1,0 +1,115 @@
+"""What each mode makes of a machine: as text to compare, counted, and damaged."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Protocol
+
+from attrs import frozen
+
+from svcnet.executors.iptables import parse_save
+from svcnet.models.family import IP_FAMILIES
+from tests.kernel.applying import order_free, tool
+from tests.kernel.ipvs.conftest import everything, without_draining
+from tests.kernel.ipvs.netlink import run
+
+
+class Machine(Protocol):
+    """What a mode makes of a machine, in the network namespace of the thread that asks."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that have svcnet use this mode."""
+
+    def state(self) -> list[str]:
+        """Return everything that the mode has made, as lines that can be compared."""
+
+    def counters(self) -> dict[str, int]:
+        """Return how often each thing was used, since it was made."""
+
+    def damage(self, random: Random) -> None:
+        """Take or change something of that as somebody else would."""
+
+
+@frozen
+class IptablesMachine:
+    """The tables of both families in one variant."""
+
+    variant: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return ("--mode", "iptables", "--variant", self.variant)
+
+    def state(self) -> list[str]:
+        return [
+            f"{family} {table} {chain} {rule}"
+            for family in IP_FAMILIES
+            for table, chains in self._tables(family).items()
+            for chain, rules in chains.items()
+            for rule in ("", *rules)
+        ]
+
+    def _tables(self, family: str) -> dict[str, dict[str, list[str]]]:
+        return order_free(parse_save(run(f"{tool(self.variant, family)}-save")))
+
+    def counters(self) -> dict[str, int]:
+        found = {}
+        for line in run(f"{tool(self.variant, 'IPv4')}-save", "-c").splitlines():
+            if line.startswith("["):
+                counter, rule = line.split(" ", 1)
+                found[rule] = int(counter[1:].partition(":")[0])
+        return found
+
+    def damage(self, random: Random) -> None:
+        """Flush a table or a chain, delete a rule, or add one."""
+        command = tool(self.variant, random.choice(IP_FAMILIES))
+        table = random.choice(("nat", "filter"))
+        chains = parse_save(run(f"{command}-save")).chains(table)
+        chain = random.choice(list(chains) or ["INPUT"])
+        if random.random() < 0.2 and self.variant == "nft":
+            run("nft", "flush", "ruleset")
+        elif random.random() < 0.3:
+            run(command, "-t", table, "-F")
+        elif chains.get(chain) and random.random() < 0.5:
+            run(command, "-w", "-t", table, "-D", chain, "1", check=False)
+        else:
+            run(command, "-w", "-t", table, "-F", chain, check=False)
+
+
+class IPVSMachine:
+    """Virtual servers, sets, addresses and rules of both families."""
+
+    options = ("--mode", "ipvs", "--variant", "legacy")
+
+    def state(self) -> list[str]:
+        return without_draining(everything()).splitlines()
+
+    def counters(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        server = ""
+        for line in run("ipvsadm", "-Ln", "--stats", "--exact").splitlines()[3:]:
+            kind, address, count, *_ = line.split()
+            server = server if kind == "->" else f"{kind} {address}"
+            found[f"{server} {address}"] = int(count)
+        return found
+
+    def damage(self, random: Random) -> None:
+        """Take virtual servers, rules, entries of sets, or addresses."""
+        servers = [line.split() for line in run("ipvsadm", "-Sn").splitlines()]
+        match random.choice(("clear", "server", "real", "rules", "set", "address")):
+            case "clear":
+                run("ipvsadm", "-C")
+            case "server" if servers:
+                _, *which = random.choice(servers)
+                run("ipvsadm", "-D", *which[:2], check=False)
+            case "real":
+                for which in random.sample(servers, len(servers) // 2):
+                    if which[0] == "-a":
+                        run("ipvsadm", "-d", *which[1:5], check=False)
+            case "rules":
+                run(random.choice(("iptables-legacy", "ip6tables-legacy")), "-t", "nat", "-F")
+            case "set":
+                run("ipset", "flush")
+            case "address":
+                run("ip", "address", "flush", "dev", "kube-ipvs0", check=False)
