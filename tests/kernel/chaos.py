@@ -17,6 +17,7 @@ from difflib import unified_diff
 from pathlib import Path
 from random import Random
 
+import pytest
 from attrs import define, field
 
 from svcnet.cli import main
@@ -31,6 +32,12 @@ from tests.kernel.machines import Machine
 from tests.kernel.nursery import Nursery, Run, nursery
 
 SEED = int(os.environ.get("SVCNET_CHAOS_SEED", "1"))
+LEFT_OPEN = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+)
+"""A server of Python 3.11's asyncio that is closed between a connection and its first word leaves
+the socket to the garbage collector: https://github.com/python/cpython/issues/109564.
+"""
 CONFIG = """\
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from svcnet.executors.iptables import parse_save
 from svcnet.models.family import IP_FAMILIES
+from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 from tests.kernel.applying import order_free, tool
 from tests.kernel.ipvs.conftest import everything, without_draining
 from tests.kernel.ipvs.netlink import run
@@ -83,7 +84,8 @@ class IPVSMachine:
     options = ("--mode", "ipvs", "--variant", "legacy")
 
     def state(self) -> list[str]:
-        return without_draining(everything()).splitlines()
+        lines = without_draining(everything()).splitlines()
+        return [line for line in lines if " inet" not in line or DUMMY_DEVICE in line]
 
     def counters(self) -> dict[str, int]:
         found: dict[str, int] = {}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.chaos import changes, chaos
+from tests.kernel.chaos import LEFT_OPEN, changes, chaos
 from tests.kernel.machines import IPVSMachine
 
-pytestmark = [pytest.mark.kernel, pytest.mark.ipvs]
+pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, LEFT_OPEN]
 
 
 def test_servers_after_chaos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.chaos import changes, chaos
+from tests.kernel.chaos import LEFT_OPEN, changes, chaos
 from tests.kernel.machines import IptablesMachine
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, LEFT_OPEN]
 
 
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
