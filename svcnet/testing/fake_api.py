@@ -174,9 +174,12 @@ class FakeAPIServer:
         """Return all objects."""
         return [item for items in self.store.objects.values() for item in items.values()]
 
-    def compact(self) -> None:
-        """Forget what happened, and the pages of lists: who goes on from there is told 410."""
-        self.store.compact()
+    def compact(self, keep: int = 0) -> None:
+        """Forget what happened but the last `keep` changes, and the pages of lists.
+
+        Who goes on from there is told 410.
+        """
+        self.store.compact(keep)
         self._pages.clear()
 
     def backup(self) -> Backup:

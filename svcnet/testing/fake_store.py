@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from itertools import islice
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
 from attrs import define, field, frozen
@@ -154,12 +157,17 @@ class Store:
 
     def since(self, version: int, path: str) -> Iterator[Change]:
         """Yield what happened at a path after a version."""
-        return (c for c in self.history if c.path == path and c.version > version)
+        first = bisect_right(self.history, version, key=attrgetter("version"))
+        return (change for change in islice(self.history, first, None) if change.path == path)
 
-    def compact(self) -> None:
-        """Forget what happened; who comes with an older version is told 410."""
-        self.oldest = self.version
-        self.history.clear()
+    def compact(self, keep: int = 0) -> None:
+        """Forget what happened but the last `keep` changes.
+
+        Who comes with an older version is told 410.
+        """
+        kept = self.history[max(len(self.history) - keep, 0) :]
+        self.oldest = kept[0].version - 1 if kept else self.version
+        self.history = kept
 
     def backup(self) -> Backup:
         """Return what there is now."""
