@@ -178,9 +178,13 @@ def small_node(folder: Path, machine: Machine, cluster: Cluster) -> Iterator[Nod
         ]
         server.put(node("n1", NODE.v4))
         server.put(service(UNTOUCHED, CLUSTER_IP.v4, type="NodePort", ports=ports))
-        found = endpoints(UNTOUCHED, POD1.v4, POD2.v4, POD3.v4)
+        found = endpoints(UNTOUCHED)
         named = [{"name": "http", "port": 8080}, {"name": "dns", "port": 5353, "protocol": "UDP"}]
-        server.put({**found, "ports": named})
+        placed = [
+            {"addresses": [pod.v4], "nodeName": name}
+            for pod, name in ((POD1, "n1"), (POD2, "n1"), (POD3, "n2"))
+        ]
+        server.put({**found, "ports": named, "endpoints": placed})
         try:
             yield Node(folder, machine, cluster, server, runs)
         finally:
