@@ -20,7 +20,6 @@ from random import Random
 import pytest
 from attrs import define, field
 
-from svcnet.cli import main
 from svcnet.sources.kubernetes import KINDS
 from svcnet.testing import Fault
 from svcnet.testing.fake_api import Request
@@ -33,10 +32,11 @@ from tests.kernel.nursery import Nursery, Run, nursery
 
 SEED = int(os.environ.get("SVCNET_CHAOS_SEED", "1"))
 LEFT_OPEN = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
+    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning",
+    "ignore:Exception ignored in. <function _SelectorTr:pytest.PytestUnraisableExceptionWarning",
 )
-"""A server of Python 3.11's asyncio that is closed between a connection and its first word leaves
-the socket to the garbage collector: https://github.com/python/cpython/issues/109564.
+"""The fake server, closed between a connection and its first word, leaves that to the garbage
+collector, as asyncio's servers do: https://github.com/python/cpython/issues/109564.
 """
 CONFIG = """\
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
@@ -159,8 +159,7 @@ class Chaos:
         dump = self.folder / "objects.json"
         dump.write_text(json.dumps(objects))
         with own_namespace():
-            main(list(map(str, ("apply", dump, *self._options))), standalone_mode=False)
-            cold = self.machine.state()
+            cold = self.machine.cold(dump, self._options)
         until(lambda: self.machine.state() == cold)
         now = self.machine.state()
         difference = "\n".join(unified_diff(cold, now, "cold", "now", lineterm="", n=0))

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import re
+import socket
+from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 from typing import Protocol
 
 from attrs import frozen
 
+from svcnet.cli import main
+from svcnet.compiler import compile_state, node_view
+from svcnet.executors import userspace
 from svcnet.executors.iptables import parse_save
 from svcnet.models.family import IP_FAMILIES
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
+from svcnet.renderers.userspace import full, portal_rules
+from svcnet.sources import load, load_config, load_host
 from tests.kernel.applying import order_free, tool
 from tests.kernel.ipvs.conftest import everything, without_draining
 from tests.kernel.ipvs.netlink import run
+
+PROXY_PORT = r"(?<=--to-ports )\d+|(?<=:)\d+$|(?<=--dport )\d+(?= -m state)"
+"""Where a portal rule leads to, or lets traffic in to, which depends on what was there before."""
 
 
 class Machine(Protocol):
     """What a mode makes of a machine, in the network namespace of the thread that asks."""
 
+    variant: str
+    """The variant of iptables."""
+
     @property
     def options(self) -> tuple[str, ...]:
         """The options that have svcnet use this mode."""
+
+    def cold(self, dump: Path, options: Sequence[object]) -> list[str]:
+        """Make all of a dump of objects on a machine that has nothing, and return its state."""
 
     def state(self) -> list[str]:
         """Return everything that the mode has made, as lines that can be compared."""
@@ -32,8 +50,16 @@ class Machine(Protocol):
         """Take or change something of that as somebody else would."""
 
 
+class Applied:
+    """A mode whose state `svcnet apply` makes."""
+
+    def cold(self: Machine, dump: Path, options: Sequence[object]) -> list[str]:
+        main(["apply", str(dump), *map(str, options)], standalone_mode=False)
+        return self.state()
+
+
 @frozen
-class IptablesMachine:
+class IptablesMachine(Applied):
     """The tables of both families in one variant."""
 
     variant: str
@@ -78,9 +104,10 @@ class IptablesMachine:
             run(command, "-w", "-t", table, "-F", chain, check=False)
 
 
-class IPVSMachine:
+class IPVSMachine(Applied):
     """Virtual servers, sets, addresses and rules of both families."""
 
+    variant = "legacy"
     options = ("--mode", "ipvs", "--variant", "legacy")
 
     def state(self) -> list[str]:
@@ -115,3 +142,64 @@ class IPVSMachine:
                 run("ipset", "flush")
             case "address":
                 run("ip", "address", "flush", "dev", "kube-ipvs0", check=False)
+
+
+@frozen
+class UserspaceMachine:
+    """Portal rules of both families, and who listens where they lead."""
+
+    variant: str
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return ("--mode", "userspace", "--variant", self.variant, "--drain", "0")
+
+    def cold(self, dump: Path, options: Sequence[object]) -> list[str]:
+        named = dict(zip(options[::2], options[1::2], strict=True))
+        state = load([dump]).state
+        config, host = (
+            load_config(Path(str(named["--config"]))),
+            load_host(Path(str(named["--host"]))),
+        )
+        families = IP_FAMILIES if named["--family"] == "both" else IP_FAMILIES[:1]
+        for family in families:
+            view = node_view(state, config, host, node=str(named["--node"]), family=family)
+            table = full(compile_state(state, view))
+            userspace.install(portal_rules(table), variant=self.variant)  # type: ignore[arg-type]
+        return self._plain(self._rules())
+
+    def state(self) -> list[str]:
+        rules = self._rules()
+        leading = [rule for rule in rules if re.search(PROXY_PORT, rule)]
+        nobody = [f"nobody has the port of {rule}" for rule in leading if not is_taken(rule)]
+        return [*self._plain(rules), *nobody]
+
+    def counters(self) -> dict[str, int]:
+        return IptablesMachine(self.variant).counters()
+
+    def damage(self, random: Random) -> None:
+        IptablesMachine(self.variant).damage(random)
+
+    def _rules(self) -> list[str]:
+        return IptablesMachine(self.variant).state()
+
+    def _plain(self, rules: list[str]) -> list[str]:
+        """Return rules without proxy ports; their order means nothing: no two match the same."""
+        return sorted(re.sub(PROXY_PORT, "proxy", rule) for rule in rules)
+
+
+def is_taken(rule: str) -> bool:
+    """Return whether a socket has the port that a portal rule leads to.
+
+    Who is to be refused has one that does not listen, so a listing would not tell.
+    """
+    found = re.search(PROXY_PORT, rule)
+    assert found is not None
+    family = socket.AF_INET if rule.startswith("IPv4") else socket.AF_INET6
+    kind = socket.SOCK_DGRAM if " udp " in rule else socket.SOCK_STREAM
+    with socket.socket(family, kind) as other:
+        try:
+            other.bind(("", int(found[0])))
+        except OSError:
+            return True
+    return False

@@ -49,7 +49,7 @@ class Nursery:
         )
 
     def start(self, log: Path, *arguments: object) -> Run:
-        """Start svcnet with `arguments`; what it prints is added to the file `log`."""
+        """Start svcnet with `arguments`; what it tells is added to the file `log`."""
         pid = self._ask(do="start", log=str(log), arguments=list(map(str, arguments)))
         return Run(self, pid, log)
 
@@ -152,14 +152,13 @@ def fork(log: Path, arguments: list[str]) -> int:
 
 
 def become(log: Path) -> None:
-    """Have no input, and `log` for output."""
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    for number in (1, 2):
-        os.dup2(output, number)
+    """Have no input, nobody who reads the output, and `log` for what is told."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number, file in enumerate((nothing, nothing, told)):
+        os.dup2(file, number)
     os.close(nothing)
-    os.close(output)
+    os.close(told)
 
 
 def run(arguments: list[str]) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from attrs import frozen
 
-from svcnet.cli import main
 from tests.kernel.api import API, endpoints, node, service
 from tests.kernel.applying import write_host
 from tests.kernel.changes import for_a_node
@@ -55,7 +54,17 @@ def soak(
     """
     config = folder / "config.yaml"
     config.write_text(CONFIG)
-    options = ("--node", "n1", "--config", config, "--host", write_host(folder), *machine.options)
+    options = (
+        "--family",
+        "ipv4",
+        "--node",
+        "n1",
+        "--config",
+        config,
+        "--host",
+        write_host(folder),
+        *machine.options,
+    )
     server.put(node("n1", "192.0.2.10"))
     server.put(*(service(f"s{n}", f"10.96.1.{n}") for n in range(SERVICES)))
     where = ("--kubernetes", "--kubeconfig", server.kubeconfig(folder))
@@ -96,8 +105,7 @@ def settled(folder: Path, machine: Machine, server: API, options: tuple[object, 
     dump = folder / "objects.json"
     dump.write_text(json.dumps(server.call(lambda fake: for_a_node(fake.objects()))))
     with own_namespace():
-        main(list(map(str, ("apply", dump, *options))), standalone_mode=False)
-        cold = machine.state()
+        cold = machine.cold(dump, options)
     assert until(lambda: machine.state() == cold)
 
 

@@ -153,8 +153,7 @@ class Node:
         dump = self.folder / "objects.json"
         dump.write_text(json.dumps(objects))
         with own_namespace():
-            main(list(map(str, ("apply", dump, *self._options()))), standalone_mode=False)
-            cold = self.machine.state()
+            cold = self.machine.cold(dump, self._options())
         until(lambda: self.machine.state() == cold)
         now = self.machine.state()
         difference = "\n".join(unified_diff(cold, now, "cold", "now", lineterm="", n=0))
@@ -188,7 +187,7 @@ def small_node(folder: Path, machine: Machine, cluster: Cluster) -> Iterator[Nod
         try:
             yield Node(folder, machine, cluster, server, runs)
         finally:
-            main(["cleanup", *machine.options[2:]], standalone_mode=False)
+            main(["cleanup", "--variant", machine.variant], standalone_mode=False)
 
 
 def kill_again_and_again(made: Node, kills: int, longest: float = 0.3) -> None:

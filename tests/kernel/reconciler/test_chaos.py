@@ -7,15 +7,19 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.chaos import LEFT_OPEN, changes, chaos
-from tests.kernel.machines import IptablesMachine
+from tests.kernel.machines import IptablesMachine, Machine, UserspaceMachine
 
 pytestmark = [pytest.mark.kernel, LEFT_OPEN]
 
+MACHINES = (IptablesMachine("nft"), IptablesMachine("legacy"), UserspaceMachine("nft"))
 
-@pytest.mark.parametrize("variant", ["nft", "legacy"])
-def test_rules_after_chaos(variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.mark.parametrize("machine", MACHINES, ids=["nft", "legacy", "userspace"])
+def test_rules_after_chaos(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Thousands of changes, faults, restarts, kills and damages leave the rules of a cold apply."""
     # The namespace's rules are ours alone: the machine's lock need not be waited for.
     monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "xtables.lock"))
-    with chaos(tmp_path, IptablesMachine(variant)) as everything:
+    with chaos(tmp_path, machine) as everything:
         everything.go_on(changes(4000))
