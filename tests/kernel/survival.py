@@ -234,3 +234,23 @@ def restart_again_and_again(made: Node, restarts: int) -> None:
             told = run.log.read_text()
             assert changed or "nothing" in told, told
     run.end()
+
+
+def kill_a_proxy_again_and_again(made: Node, kills: int) -> None:
+    """Have svcnet be killed where it proxies itself: its connections end, and new ones work after.
+
+    Until the next run begins its ports are nobody's, and clients are refused.
+    """
+    traffic = Traffic(made.cluster)
+    run = made.started()
+    for _ in range(kills):
+        end = time.monotonic() + made.random.uniform(0, 0.2)
+        while time.monotonic() < end:
+            made.change()
+        run.kill()
+        run = made.started()
+        traffic.new_connections()
+        traffic.datagrams()
+        assert not traffic.wrong, traffic.wrong
+    made.is_right()
+    run.end()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.machines import IptablesMachine
+from tests.kernel.machines import IptablesMachine, UserspaceMachine
 from tests.kernel.netns import Cluster
-from tests.kernel.survival import kill_again_and_again, small_node
+from tests.kernel.survival import kill_a_proxy_again_and_again, kill_again_and_again, small_node
 
 pytestmark = pytest.mark.kernel
 
@@ -24,3 +24,9 @@ def test_killed_a_hundred_times(
     monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "xtables.lock"))
     with small_node(tmp_path, IptablesMachine(variant), cluster) as node:
         kill_again_and_again(node, KILLS)
+
+
+def test_a_proxy_that_is_killed_is_taken_over(cluster: Cluster, tmp_path: Path) -> None:
+    """New connections work as soon as the next run says that it has the state."""
+    with small_node(tmp_path, UserspaceMachine("nft"), cluster) as node:
+        kill_a_proxy_again_and_again(node, KILLS // 4)

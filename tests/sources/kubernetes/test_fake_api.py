@@ -109,6 +109,22 @@ def test_what_was_forgotten_before_it_was_told_is_410() -> None:
     asyncio.run(run())
 
 
+def test_a_part_can_be_forgotten() -> None:
+    """Who is not further behind than what is remembered goes on; others are told 410."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service("a"), service("b"), service("c"))
+            server.compact(keep=1)
+            for version, code in (("101", 410), ("102", 200)):
+                answer = await get(
+                    server, watch="1", resourceVersion=version, timeoutSeconds="0.01"
+                )
+                assert answer[0] == code
+
+    asyncio.run(run())
+
+
 def test_pages_are_of_one_moment() -> None:
     """A page that follows has what there was when the first one was asked for."""
 
