@@ -183,7 +183,8 @@ class Chaos:
         lines = self._run.log.read_text().splitlines()
         assert all(line.startswith("{") for line in lines), lines
         if not self._disturbed:
-            assert not [line for line in lines if any(text in line for text in ALARMING)]
+            alarms = [line for line in lines if any(text in line for text in ALARMING)]
+            assert not alarms, f"seed {self.seed}: {alarms}"
 
 
 def watched(requests: list[Request]) -> int:
