@@ -21,7 +21,7 @@ import pytest
 from attrs import define, field
 
 from svcnet.sources.kubernetes import KINDS
-from svcnet.testing import Fault
+from svcnet.testing import FakeAPIServer, Fault
 from svcnet.testing.fake_api import Request
 from tests.kernel.api import API, api
 from tests.kernel.applying import write_host
@@ -134,8 +134,14 @@ class Chaos:
         backup = self.server.call(lambda server: server.backup())
         self.server.call(lambda server: self._history.go_on(server, CHANGES_AT_ONCE))
         time.sleep(self._random.random() / 4)
-        self.server.call(lambda server: server.requests.clear())
-        self.server.finish(lambda server: server.restore(backup))
+
+        async def restore(server: FakeAPIServer) -> None:
+            # Only what is asked of the restored server counts.
+            await server.stop()
+            server.requests.clear()
+            await server.restore(backup)
+
+        self.server.finish(restore)
         until(lambda: self.server.call(lambda server: watched(server.requests)) == len(KINDS))
 
     def _again(self) -> None:
