@@ -16,6 +16,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors.commands import hint
 from svcnet.renderers.ipvs import wire
 from svcnet.renderers.ipvs.messages import (
+    Family,
     GetConfig,
     GetDest,
     GetService,
@@ -85,12 +86,12 @@ class IPVS:
         replies = self._ask(GetService())
         return [reply.service for reply in replies if isinstance(reply, ObservedService)]
 
-    def configurations(self, family: str) -> list[bytes]:
-        """Return the virtual servers of an IP family as bytes that change when they do."""
+    def configurations(self) -> list[tuple[Family, bytes]]:
+        """Return every virtual server as bytes that change when it does, with its family."""
         self.sent += 1
         try:
             self._socket.send(wire.encode(GetService(), self._family))
-            return list(wire.configurations(self._datagrams(), family))
+            return list(wire.configurations(self._datagrams()))
         except OSError as error:
             raise _cannot(error) from None
 

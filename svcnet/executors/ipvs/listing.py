@@ -3,6 +3,11 @@
 By netlink the real servers of each virtual server are a question of their own. The format
 is that of ``ip_vs_info_seq_show`` in net/netfilter/ipvs/ip_vs_ctl.c: numbers are
 hexadecimal in addresses and ports, decimal elsewhere.
+
+The kernel hands the file out in pieces. Where another network namespace has virtual servers as
+well, each piece may begin behind where the last one ended, since ``ip_vs_info_seq_next`` counts
+those too and ``ip_vs_info_array`` does not. So virtual servers may be missing, with all their
+real servers; those that are there are whole.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from svcnet.renderers.ipvs.wire import address_text
 
 PATH = Path("/proc/thread-self/net/ip_vs")
 """The file of this thread's network namespace; /proc/net is the process's."""
+HEADING_LINES = 3
 MASQUERADE = "Masq"
 
 

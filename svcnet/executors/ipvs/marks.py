@@ -15,7 +15,7 @@ from struct import Struct
 from svcnet.errors import ApplyError
 from svcnet.executors.ipvs import device
 from svcnet.executors.ipvs.kernel import IPVS
-from svcnet.executors.ipvs.listing import PATH
+from svcnet.executors.ipvs.listing import HEADING_LINES, PATH
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.observe import read_sysctl
 from svcnet.executors.netlink import ask, attribute, attributes
@@ -33,23 +33,30 @@ _IPSET_ATTR_TIMEOUT = 6
 _IPSET_ATTR_DATA = 7
 _IPSET_ATTR_ADT = 8
 
+_REAL = b"  -> "
+"""What the line of a real server begins with."""
+
 
 def mark(artifact: IPVSTables) -> Hashable | None:
     """Return a mark of what is there: equal marks mean that nobody changed anything.
 
     It covers the virtual servers of the artifact's family with their real servers, the sets
     of svcnet, the dummy device with its addresses, and the kernel's settings. None if it
-    cannot be told, because something changes just now.
+    cannot be told, because something changes just now or the kernel's listing has gaps (see
+    :mod:`svcnet.executors.ipvs.listing`).
     """
     family = artifact.family
     try:
         with IPVS() as ipvs:
-            services = _digest(ipvs.configurations(family))
+            servers = ipvs.configurations()
             timeouts = ipvs.timeouts()
+        lines = PATH.read_bytes().splitlines()[HEADING_LINES:]
+        if sum(not line.startswith(_REAL) for line in lines) != len(servers):
+            return None
         return (
-            services,
+            _digest(told for each, told in servers if each == family),
             timeouts,
-            _digest(_real_servers(family)),
+            _digest(_real_servers(lines, family)),
             _digest(part for name in all_sets(family) for part in _set(family, name)),
             device.mark(family),
             tuple(read_sysctl(path) for path in artifact.sysctls),
@@ -62,18 +69,18 @@ def _digest(parts: Iterable[bytes]) -> bytes:
     return blake2b(b"\n".join(parts)).digest()
 
 
-def _real_servers(family: str) -> Iterator[bytes]:
+def _real_servers(lines: Iterable[bytes], family: str) -> Iterator[bytes]:
     """Yield the lines of a family's virtual and real servers without their connections.
 
     Of a real server of weight 0 it is told whether it has any: when not, it has drained.
     """
     is_wanted = False
-    for line in PATH.read_bytes().splitlines():
-        if not line.startswith(b"  -> "):
+    for line in lines:
+        if not line.startswith(_REAL):
             is_wanted = (b"[" in line) is (family == "IPv6")
         if not is_wanted:
             continue
-        if not line.startswith(b"  -> "):
+        if not line.startswith(_REAL):
             yield line
             continue
         place, active, inactive = line.rsplit(None, 2)

@@ -15,7 +15,13 @@ from svcnet.executors.ipvs.kernel import IPVS
 from svcnet.executors.ipvs.listing import Listing, Place, Real
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.renderers.ipvs import ServerKey
-from svcnet.renderers.ipvs.messages import MADE_BY_SVCNET, Service, Timeouts
+from svcnet.renderers.ipvs.messages import (
+    MADE_BY_SVCNET,
+    MASQUERADE,
+    ObservedDest,
+    Service,
+    Timeouts,
+)
 from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.sets import (
     CLUSTER_IP,
@@ -85,13 +91,29 @@ def observe(family: str, tables: ObservedTables, sysctls: Iterable[str], ipvs: I
     return Observed(
         family=family,
         services=services,
-        reals=listing.read(),
+        reals=_reals(services, ipvs),
         sets=ipsets.save((*all_sets(family), RESIZED)),
         device=device.observe(family),
         tables=tables,
         sysctls={path: read_sysctl(path) for path in sysctls},
         timeouts=ipvs.timeouts(),
     )
+
+
+def _reals(services: Mapping[ServerKey, Service], ipvs: IPVS) -> Listing:
+    """Return the real servers of virtual servers; those the listing has not are asked for."""
+    found = dict(listing.read())
+    for key, service in services.items():
+        if key not in found:
+            found[key] = dict(map(_real, ipvs.dests(service)))
+    return found
+
+
+def _real(observed: ObservedDest) -> tuple[Place, Real]:
+    dest = observed.dest
+    forward = listing.MASQUERADE if dest.forward == MASQUERADE else f"method {dest.forward}"
+    connections = observed.active_connections, observed.inactive_connections
+    return Place(dest.address, dest.port), Real(dest.weight, *connections, forward)
 
 
 def key_of(service: Service) -> ServerKey:

@@ -356,13 +356,12 @@ def answers(datagrams: Iterable[bytes]) -> Iterator[Reply]:
             yield reply
 
 
-def configurations(datagrams: Iterable[bytes], family: str) -> Iterator[bytes]:
-    """Yield each virtual server of an IP family as the kernel tells it, but for its statistics.
+def configurations(datagrams: Iterable[bytes]) -> Iterator[tuple[Family, bytes]]:
+    """Yield each virtual server as the kernel tells it, but for its statistics, with its family.
 
     The bytes are for comparison: they are the same as long as nobody changes the server.
     `datagrams` answer a GetService; raises :class:`RefusedRequest` as :func:`answers` does.
     """
-    wanted = AF_INET6 if family == "IPv6" else AF_INET
     for datagram in datagrams:
         for kind, flags, sequence, body in _messages(datagram):
             if kind == _NLMSG_ERROR:
@@ -370,12 +369,13 @@ def configurations(datagrams: Iterable[bytes], family: str) -> Iterator[bytes]:
             if kind in (_NLMSG_ERROR, _NLMSG_DONE):
                 return
             attributes = _attributes(_attributes(body, 4)[_IPVS_CMD_ATTR_SERVICE])
-            if _number(attributes[_IPVS_SVC_ATTR_AF]) == wanted:
-                yield b"".join(
-                    _attribute(kind, value)
-                    for kind, value in attributes.items()
-                    if kind not in (_IPVS_SVC_ATTR_STATS, _IPVS_SVC_ATTR_STATS64)
-                )
+            is_six = _number(attributes[_IPVS_SVC_ATTR_AF]) == AF_INET6
+            told = b"".join(
+                _attribute(kind, value)
+                for kind, value in attributes.items()
+                if kind not in (_IPVS_SVC_ATTR_STATS, _IPVS_SVC_ATTR_STATS64)
+            )
+            yield "IPv6" if is_six else "IPv4", told
 
 
 def parse_acknowledgements(datagrams: Iterable[bytes]) -> Iterator[Acknowledgement]:

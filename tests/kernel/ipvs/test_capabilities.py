@@ -32,7 +32,7 @@ def test_servers(tmp_path: Path, user: int) -> None:
             until(lambda: "10.244.1.6:8080" in servers())
             run("ipvsadm", "-C")
             until(lambda: "10.244.1.6:8080" in servers())
+        assert servers() == ""
         left = everything()
-    assert servers() == ""
     assert "KUBE" not in left
     assert "kube-ipvs0" not in left
