@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
-from attrs import evolve
+from attrs import asdict, evolve
 
 from svcnet.errors import ApplyError
 from svcnet.executors import iptables
@@ -12,7 +12,7 @@ from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.iptables.plan import most_service_ports
 from svcnet.executors.stages import Stages
 from svcnet.graph import FragmentName, RuleGraph
-from svcnet.reconciler.target import Done, few, small_change
+from svcnet.reconciler.target import Done, Rules, few, small_change
 from svcnet.renderers import iptables as rules
 
 
@@ -40,6 +40,7 @@ class IptablesTarget:
         self._graph: RuleGraph | None = None
         self._seal: Hashable | None = None
         self._warnings: tuple[str, ...] = ()
+        self._count = rules.RuleCount()
 
     def whole(self, graph: RuleGraph) -> Done:
         """Observe the tables and write what differs."""
@@ -56,7 +57,8 @@ class IptablesTarget:
         stages, marks, seal = Stages(), self._marks(), self._seal
         with stages.stage("render"):
             limit = most_service_ports(self._commands.variant)
-            texts = tuple(rules.delta(change).transactions(limit))
+            delta = rules.delta(change)
+            texts = tuple(delta.transactions(limit))
         self._graph = self._seal = None
         with stages.stage("write"):
             try:
@@ -66,9 +68,19 @@ class IptablesTarget:
                 raise ApplyError(str(error)) from None
         marks.wrote(texts)
         self._graph, self._seal = graph, seal if marks.outlive_writes else None
+        self._count += delta.growth
         lines = sum(text.count("\n") for text in texts)
         told = f"{self.family}, {self._commands.name}: {lines} lines"
-        return Done("delta", told, self._warnings, stages.seconds)
+        return Done("delta", told, self._warnings, stages.seconds, rules=self._rules(texts))
+
+    def _rules(self, texts: Iterable[str]) -> Rules:
+        """Return how many rules there are now that `texts` were written."""
+        total = asdict(self._count)
+        written = dict.fromkeys(total, 0)
+        for text in texts:
+            table = text[1 : text.index("\n")]
+            written[table] += text.count("\n-A ") + text.count("\n-I ")
+        return Rules(total, written)
 
     def look(self, graph: RuleGraph) -> Done:
         """Repair what differs, if the tables' mark is not what it was when they were right."""
@@ -113,7 +125,9 @@ class IptablesTarget:
         self._seal = self._sealed(before, report, stages)
         stages.merge(report.stages)
         kind = "delta" if report.plan.kind == "none" and report.sysctls else report.plan.kind
-        return Done(kind, str(report), report.warnings, stages.seconds), report
+        self._count = text.rules
+        counted = self._rules(report.plan.transactions)
+        return Done(kind, str(report), report.warnings, stages.seconds, rules=counted), report
 
     def _sealed(
         self, before: Hashable | None, report: iptables.Report, stages: Stages

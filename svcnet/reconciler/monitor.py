@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from svcnet.executors.monitoring import IPTABLES_RESTORE, Health, Metrics
 from svcnet.graph import GraphDiff, RuleGraph
 from svcnet.reconciler.events import Event, Queued, Refused, Settled, Synced, Taken
+from svcnet.reconciler.target import Rules
 from svcnet.renderers.monitoring import (
     HealthCheck,
     Summary,
@@ -34,6 +35,7 @@ class Monitor:
         self._metrics = metrics
         self._answer = answer
         self._followed: dict[str, tuple[RuleGraph, Summary]] = {}
+        self._rules: dict[str, Rules] = {}
         self._answered: tuple[tuple[HealthCheck, ...], tuple[str, ...]] = ((), ())
 
     def take(self, event: Event) -> None:
@@ -62,6 +64,10 @@ class Monitor:
             metrics.programmed(happened)
         for kind, number in event.done.differed.items():
             metrics.drift(kind, number)
+        if event.done.rules is not None:
+            self._rules[event.family] = event.done.rules
+            rules = self._rules.values()
+            metrics.rules(_sum(one.total for one in rules), _sum(one.written for one in rules))
         self._summarize(event.family, event.graph, event.change)
 
     def _summarize(self, family: str, graph: RuleGraph, change: GraphDiff | None) -> None:
@@ -80,3 +86,12 @@ class Monitor:
         if answered != self._answered:
             self._answered = answered
             self._answer(*answered)
+
+
+def _sum(families: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    """Return the sums over the families, table by table."""
+    total: dict[str, int] = {}
+    for numbers in families:
+        for table, number in numbers.items():
+            total[table] = total.get(table, 0) + number
+    return total

@@ -15,12 +15,21 @@ STEP_SERVICE_PORTS = 1000
 
 
 @frozen
+class Rules:
+    """How many iptables rules there are, and how many of them were written, by table."""
+
+    total: Mapping[str, int]
+    written: Mapping[str, int]
+
+
+@frozen
 class Done:
     """What became of one try.
 
     ``kind`` is how it was done and ``text`` says it in a few words; ``warnings`` are what an
     operator must see. ``stages`` are the durations of its parts in seconds. ``differed`` is
-    what a look found other than it had been left, by kind of thing.
+    what a look found other than it had been left, by kind of thing. ``rules`` is None in a mode
+    or a case that does not count them.
     """
 
     kind: Literal["none", "delta", "full"]
@@ -28,6 +37,7 @@ class Done:
     warnings: tuple[str, ...] = ()
     stages: Mapping[str, float] = field(factory=dict)
     differed: Mapping[str, int] = field(factory=dict)
+    rules: Rules | None = None
 
 
 class Target(Protocol):

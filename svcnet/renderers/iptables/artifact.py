@@ -17,6 +17,20 @@ from svcnet.renderers.iptables.jumps import Jump
 
 
 @frozen
+class RuleCount:
+    """Numbers of rules, by table."""
+
+    filter: int = 0
+    nat: int = 0
+
+    def __add__(self, other: RuleCount) -> RuleCount:
+        return RuleCount(self.filter + other.filter, self.nat + other.nat)
+
+    def __sub__(self, other: RuleCount) -> RuleCount:
+        return RuleCount(self.filter - other.filter, self.nat - other.nat)
+
+
+@frozen
 class Block:
     """The text of one service port. Every line ends in a newline.
 
@@ -35,6 +49,11 @@ class Block:
     def declarations(self) -> str:
         """The lines that make, or empty, the service port's own chains."""
         return declare(self.chains)
+
+    @property
+    def rules(self) -> RuleCount:
+        """How many rules the service port has."""
+        return RuleCount(self.filter.count("\n"), self.own.count("\n") + self.shared.count("\n"))
 
 
 @frozen
@@ -86,6 +105,12 @@ class RestoreText:
         with rules of its own wants ``svcnet apply``, which leaves those alone.
         """
         return self.text + "".join(self._jump_parts())
+
+    @property
+    def rules(self) -> RuleCount:
+        """How many rules there are, but for those of built-in chains."""
+        fixed = RuleCount(*((t.first + t.last).count("\n") for t in (self.filter, self.nat)))
+        return sum((block.rules for block in self.blocks.values()), fixed)
 
     def transactions(self, service_ports: int) -> Iterator[str]:
         """Yield the text as transactions of one table each, in an order that loads fast.
@@ -165,7 +190,7 @@ class Delta:
 
     ``filter`` and ``nat_shared`` are single ``-I`` and ``-D`` lines in chains that many
     service ports share. ``changed`` are blocks whose own chains are written anew, and
-    ``deleted`` the chains that go.
+    ``deleted`` the chains that go. ``growth`` is by how many rules service ports have more.
     """
 
     family: str
@@ -174,6 +199,7 @@ class Delta:
     changed: tuple[Block, ...]
     nat_shared: str
     deleted: tuple[str, ...]
+    growth: RuleCount
 
     def __bool__(self) -> bool:
         return bool(

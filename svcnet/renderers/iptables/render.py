@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from svcnet.graph import Fragment, FragmentName, GraphDiff, NodeSettings, RuleGraph
 from svcnet.nogc import without_gc
-from svcnet.renderers.iptables.artifact import Block, Delta, RestoreText, declare
+from svcnet.renderers.iptables.artifact import Block, Delta, RestoreText, RuleCount, declare
 from svcnet.renderers.iptables.fixed import filter_table, nat_table, rules_by_chain
 from svcnet.renderers.iptables.jumps import jumps
 from svcnet.renderers.iptables.service import render_service_port
@@ -55,7 +55,10 @@ def delta(diff: GraphDiff) -> Delta:
     pairs += [(None, _block(new, after)) for after in diff.added]
     changed, shared, filters = [], [], []
     gone: set[str] = set()
+    growth = RuleCount()
     for before, after in pairs:
+        growth += after.rules if after else RuleCount()
+        growth -= before.rules if before else RuleCount()
         if after is not None and (before is None or before.own != after.own):
             changed.append(after)
         gone.update(before.chains if before else ())
@@ -70,6 +73,7 @@ def delta(diff: GraphDiff) -> Delta:
         changed=tuple(changed),
         nat_shared="".join(sorted(shared)) + node_port_jumps,
         deleted=tuple(sorted(gone)),
+        growth=growth,
     )
 
 

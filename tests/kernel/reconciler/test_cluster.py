@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 import urllib.request
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.api import API, api, endpoints, node, service
-from tests.kernel.ipvs.netlink import own_namespace
+from tests.kernel.ipvs.netlink import own_namespace, run
 from tests.kernel.reconciler.test_keep import CONFIG, eventually, rules
 from tests.kernel.told import Told
 
@@ -110,6 +111,8 @@ def test_operators_see_what_it_does(server: API, tmp_path: Path) -> None:
         metrics = page("/metrics", 10249)
         assert "kubeproxy_network_programming_duration_seconds_count 1.0" in metrics
         assert 'svcnet_endpoints{ip_family="IPv4"} 1.0' in metrics
+        assert counted_rules(metrics) == {table: own_rules(table) for table in ("filter", "nat")}
+    assert counted_rules(metrics) == {table: own_rules(table) for table in ("filter", "nat")}
     assert all(json.loads(line)["time"] for line in process.lines)
     last = json.loads(next(line for line in process.lines if '"trigger":"change"' in line))
     assert last["services"] == ["shop/web/TCP"]
@@ -125,3 +128,14 @@ def test_signals_are_heard_while_the_server_is_away(server: API, tmp_path: Path)
     time.sleep(0.5)
     process.end()
     assert '"event":"ended; the rules stay"' in process.lines[-1]
+
+
+def counted_rules(metrics: str) -> dict[str, int]:
+    found = re.findall(r'rules_iptables_total\{table="(.*)"\} (.*)', metrics)
+    return {table: int(float(number)) for table, number in found}
+
+
+def own_rules(table: str) -> int:
+    """Return how many rules svcnet's chains have."""
+    saved = run("iptables-nft-save", "-t", table).splitlines()
+    return sum(line.startswith("-A KUBE-") for line in saved)
