@@ -35,7 +35,7 @@ from svcnet.reconciler.leftovers import Leftovers, remove_leftovers
 from svcnet.reconciler.loop import Kept, Loop, Pace
 from svcnet.reconciler.monitor import Monitor
 from svcnet.reconciler.status import status_document
-from svcnet.reconciler.target import Done, Target
+from svcnet.reconciler.target import Done, Rules, Target
 from svcnet.reconciler.userspace import UserspaceTarget
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "RefusedFile",
     "RefusedInput",
     "RefusedRules",
+    "Rules",
     "Settled",
     "Snapshot",
     "StaleFlows",

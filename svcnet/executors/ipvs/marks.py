@@ -43,7 +43,7 @@ def mark(artifact: IPVSTables) -> Hashable | None:
     It covers the virtual servers of the artifact's family with their real servers, the sets
     of svcnet, the dummy device with its addresses, and the kernel's settings. None if it
     cannot be told, because something changes just now or the kernel's listing has gaps (see
-    :mod:`svcnet.executors.ipvs.listing`).
+    ``svcnet.executors.ipvs.listing``).
     """
     family = artifact.family
     try:
