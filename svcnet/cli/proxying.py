@@ -80,6 +80,7 @@ class Serving:
 
     def begin(self, families: Collection[IPFamily], inputs: Inputs) -> list[UserspaceTarget]:
         """Return what puts graphs of some families here. To be called in a running event loop."""
+        from svcnet.executors.iptables import Commits
         from svcnet.executors.userspace import Inquiries, document
         from svcnet.reconciler import UserspaceTarget
 
@@ -87,9 +88,14 @@ class Serving:
         self._loop = asyncio.get_running_loop()
         choice = self.choice(inputs)
         self._node.keep(families)
+        commits = Commits()
         self._targets = [
             UserspaceTarget(
-                self._node.proxies[family], choice, redirect=self.redirect, variant=self._variant
+                self._node.proxies[family],
+                choice,
+                redirect=self.redirect,
+                variant=self._variant,
+                commits=commits,
             )
             for family in families
         ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Literal
 
 from svcnet.errors import ApplyError, Unsupported
 from svcnet.executors.counted import counted
-from svcnet.executors.iptables import Commands, Variant
+from svcnet.executors.iptables import Commands, Commits, Marks, Variant
 from svcnet.executors.userspace import Proxy, RulesReport, change, install, repair
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph
 from svcnet.reconciler.target import Done, small_change
@@ -29,6 +29,8 @@ class UserspaceTarget:
 
     New listeners serve before a rule leads to them, and old ones until none does. Without
     `redirect` there are no rules. ``choice`` says where proxy ports come from, and may be changed.
+    `commits` are those of the network namespace, shared by the targets of several families; by
+    them and a mark of the rules a look tells whether anybody else has written.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class UserspaceTarget:
         *,
         redirect: bool = True,
         variant: Variant | None = None,
+        commits: Commits | None = None,
     ) -> None:
         self.family: str = proxy.table.family
         self.mode = "userspace"
@@ -45,7 +48,9 @@ class UserspaceTarget:
         self.choice = choice
         self._redirect = redirect
         self._variant = variant
+        self._commits = Commits() if commits is None else commits
         self._commands: Commands | None = None
+        self._seal: Hashable | None = None
         self._rule_warnings: tuple[str, ...] = ()
         self._graph: RuleGraph | None = None
 
@@ -80,14 +85,27 @@ class UserspaceTarget:
         )
 
     def look(self, graph: RuleGraph) -> Done:
-        """List the rules and write those that somebody changed; the proxy is nobody else's."""
+        """Write the rules that somebody changed; the proxy is nobody else's.
+
+        They are listed only if their mark is not what it was when they were right.
+        """
         if graph is not self._graph:
             return self.whole(graph)
         if self._commands is None:
             return self._idle("no rules")
         stages: dict[str, float] = {}
+        marks = self._marks(self._commands)
+        with _timed(stages, "observe"):
+            before = marks.now()
+        if before is not None and before == self._seal:
+            return self._idle("nothing has changed")
+        self._seal = None
         with _timed(stages, "rules"):
             report = repair(portal_rules(self._proxy.table), self._commands)
+        marks.wrote(report.transactions)
+        if marks.outlive_writes or not report.transactions:
+            # Of a time before the listing: who wrote since then makes another one.
+            self._seal = before if marks.now() == before else None
         kind: Literal["delta", "none"] = "delta" if report.transactions else "none"
         return Done(kind, self._text(str(report)), self._warnings(), stages, report.differed)
 
@@ -124,13 +142,23 @@ class UserspaceTarget:
     def _install(self, table: ProxyTable) -> RulesReport:
         report = install(portal_rules(table), variant=self._variant)
         self._commands, self._rule_warnings = report.commands, report.warnings
+        self._seal = None
+        self._marks(report.commands).wrote(report.transactions)
         return report
 
     def _change(
         self, before: ProxyTable, after: ProxyTable, names: Sequence[FragmentName]
     ) -> RulesReport:
         assert self._commands is not None
-        return change(_rules(before, names), _rules(after, names), self._commands)
+        marks, seal, self._seal = self._marks(self._commands), self._seal, None
+        report = change(_rules(before, names), _rules(after, names), self._commands)
+        marks.wrote(report.transactions)
+        if marks.outlive_writes or not report.transactions:
+            self._seal = seal
+        return report
+
+    def _marks(self, commands: Commands) -> Marks:
+        return Marks(self.family, commands.variant, self._commits)
 
     def _idle(self, what: str) -> Done:
         return Done("none", self._text(what), self._warnings())

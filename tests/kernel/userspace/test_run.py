@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -357,6 +358,30 @@ def test_flushed_rules_come_back(folder: Path, variant: str, table: str) -> None
         held.sendall(b"still there")
         assert held.recv(20) == b"still there"
         held.close()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_damage_is_repaired(folder: Path, variant: str) -> None:
+    """A look puts right what somebody did to any rule, and counts it; foreign rules stay."""
+    tool = f"iptables-{variant}"
+    with Running(folder, "--variant", variant) as running:
+        until(lambda: ask() in "abc")
+        before = own_rules(variant)
+        run(tool, "-A", "FORWARD", "-p", "tcp", "--dport", "22", "-j", "ACCEPT")
+        prerouting = run(tool, "-t", "nat", "-S", "PREROUTING").splitlines()
+        jump = next(rule for rule in prerouting if "KUBE" in rule).replace("-A", "-D", 1)
+        commands = [
+            "-t nat -F KUBE-PORTALS-HOST",
+            "-t nat -D KUBE-PORTALS-CONTAINER 1",
+            f"-t nat {jump}",
+            "-t nat -A KUBE-PORTALS-HOST -p tcp --dport 99 -j RETURN",
+            "-F INPUT",
+        ]
+        for count, command in enumerate(commands, 1):
+            run(tool, *shlex.split(command))
+            running.wait("somebody else changed the rules", count)
+            until(lambda: own_rules(variant) == before)
+        assert "--dport 22" in run(tool, "-S", "FORWARD")
 
 
 def own_rules(variant: str) -> list[str]:
