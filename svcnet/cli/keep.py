@@ -5,35 +5,34 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from svcnet.cli.cluster import Cluster, api_server
-from svcnet.cli.common import Inputs, bind_address, probe_host, read_inputs, read_settings
+from svcnet.cli.common import Inputs, probe_host, read_inputs, read_settings
 from svcnet.cli.following import Ended, Following, Update
 from svcnet.cli.log import logger, tell
-from svcnet.cli.monitoring import Monitoring
+from svcnet.cli.monitoring import Monitoring, bind_addresses
 from svcnet.cli.proxying import Proxying, Serving, refuse_unsupported
 from svcnet.cli.reporting import Reporting
+from svcnet.cli.snapshots import Snapshots
 from svcnet.cli.systemd import Systemd
-from svcnet.errors import SvcnetError, UsageError
+from svcnet.errors import ApplyError, UsageError
 from svcnet.nogc import seldom_gc, settle
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from svcnet.compiler import NodeView
     from svcnet.executors.iptables import Variant
-    from svcnet.models import Host, IPFamily
-    from svcnet.reconciler import Event, Kept, Pace, Snapshot, Target
+    from svcnet.models import IPFamily
+    from svcnet.reconciler import Event, Kept, Pace, Target
 
 Feed: TypeAlias = Following[Update] | Cluster
-BindAddress: TypeAlias = tuple[str, int] | None
 
 
 @frozen
@@ -90,7 +89,8 @@ class _Keeper:
         with seldom_gc(), ExitStack() as stack:
             # What serves without rules opens nothing beyond loopback.
             self._monitoring = Monitoring(self._log, stack, answers=self._has_rules)
-            self._monitoring.serve(*_bind_addresses(keeping))
+            addresses = keeping.healthz, keeping.metrics
+            self._monitoring.serve(*bind_addresses(keeping.options["config"], *addresses))
             self._reporting.serve(keeping.socket, stack)
             living = asyncio.create_task(self._systemd.live(self._monitoring.is_healthy))
             stack.callback(living.cancel)
@@ -129,7 +129,7 @@ class _Keeper:
 
     async def _keep(self, feed: Feed, inputs: Inputs, stack: ExitStack) -> None:
         from svcnet.executors.lock import lock
-        from svcnet.reconciler import Change, Loop
+        from svcnet.reconciler import Loop
 
         if (inputs.mode == "userspace") is not (self._serving is not None):
             raise UsageError("the mode changed while svcnet began: start it again")
@@ -139,47 +139,55 @@ class _Keeper:
                 stack.callback(lock(family).close)
         mode = await asyncio.to_thread(self._mode, inputs, families)
         kept = [self._kept(target) for target in self._targets(mode, inputs, families)]
-        loop = Loop(kept, _pace(inputs), self._tell)
-        snapshots = _Snapshots(families)
-        followed = inputs
+        self._loop = Loop(kept, _pace(inputs), self._tell)
+        self._snapshots = Snapshots(families)
+        self._inputs = inputs
         self._configure(inputs)
-        self._monitoring.listed(inputs, loop.pace.sync_period)
-        loop.follow(snapshots.of(inputs))
-
-        def use(update: Update) -> None:
-            nonlocal followed
-            again = update.inputs
-            if again.mode != inputs.mode:
-                raise UsageError(f"mode {again.mode} takes a new start of svcnet run")
-            snapshot = snapshots.of(again)
-            change = update.change or Change.between(followed.state, again.state)
-            self._configure(again)
-            followed = again
-            loop.pace = _pace(again)
-            self._monitoring.listed(again, loop.pace.sync_period)
-            loop.follow(snapshot, change, update.happened)
-
-        async def look_at_host() -> None:
-            """Follow what changes of this machine itself, such as its addresses."""
-            while True:
-                await asyncio.sleep(loop.pace.sync_period)
-                snapshots.host = await asyncio.to_thread(probe_host)
-                if snapshots.would_differ(followed):
-                    loop.follow(snapshots.of(followed), Change())
-
-        working = [loop.run()]
+        self._loop.follow(self._snapshots.of(inputs))
+        working = [self._loop.run()]
         if self._has_rules and not self._keeping.options["host"]:
-            working.append(look_at_host())
+            working.append(self._look_at_host())
         if self._serving is None:
-            await feed.until_told(use, *working)
+            await feed.until_told(self._use, *working)
             self._systemd.stopping()
             if self._keeping.cleanup_on_exit:
                 await asyncio.to_thread(self._clean_up, families)
             return
         async with self._serving.portals():
-            await feed.until_told(use, *working, self._serving.serve(self._systemd.stopping))
+            serving = self._serving.serve(self._systemd.stopping)
+            await feed.until_told(self._use, *working, serving)
+
+    def _use(self, update: Update) -> None:
+        """Have new input followed."""
+        from svcnet.reconciler import Change
+
+        inputs = update.inputs
+        if inputs.mode != self._inputs.mode:
+            raise UsageError(f"mode {inputs.mode} takes a new start of svcnet run")
+        snapshot = self._snapshots.of(inputs)
+        change = update.change or Change.between(self._inputs.state, inputs.state)
+        self._inputs = inputs
+        self._loop.pace = _pace(inputs)
+        self._configure(inputs)
+        self._loop.follow(snapshot, change, update.happened)
+
+    async def _look_at_host(self) -> None:
+        """Follow what changes of this machine itself, such as its addresses."""
+        from svcnet.reconciler import Change
+
+        while True:
+            await asyncio.sleep(self._loop.pace.sync_period)
+            try:
+                self._snapshots.host = await asyncio.to_thread(probe_host)
+            except ApplyError as error:
+                self._say(f"this machine's addresses are not known anew: {error}", warning=True)
+                continue
+            if self._snapshots.would_differ(self._inputs):
+                self._loop.follow(self._snapshots.of(self._inputs), Change())
 
     def _configure(self, inputs: Inputs) -> None:
+        """Have what goes with the loop know of the configuration and the node."""
+        self._monitoring.listed(inputs, _pace(inputs).sync_period)
         if self._serving is not None:
             self._serving.configure(inputs)
             self._reporting.choice = self._serving.choice(inputs)
@@ -246,71 +254,6 @@ class _Keeper:
 
     def _say(self, text: str, *, warning: bool = False) -> None:
         (self._log.warning if warning else self._log.info)(text)
-
-
-class _Snapshots:
-    """Makes snapshots; views of the node are made anew only when something of them may differ.
-
-    ``host`` are facts of this machine that are newer than those of the input.
-    """
-
-    def __init__(self, families: list[IPFamily]) -> None:
-        self._families = families
-        self._made: tuple[Inputs, Mapping[str, NodeView]] | None = None
-        self.host: Host | None = None
-
-    def of(self, inputs: Inputs) -> Snapshot:
-        from svcnet.reconciler import Snapshot
-
-        return Snapshot(inputs.state, self._views(self._on_host(inputs)))
-
-    def would_differ(self, inputs: Inputs) -> bool:
-        """Whether views have to be made anew."""
-        return self._made is None or not _seen_alike(self._made[0], self._on_host(inputs))
-
-    def _on_host(self, inputs: Inputs) -> Inputs:
-        return inputs if self.host is None else evolve(inputs, host=self.host)
-
-    def _views(self, inputs: Inputs) -> Mapping[str, NodeView]:
-        if self._made is not None and _seen_alike(self._made[0], inputs):
-            return self._made[1]
-        views: dict[str, NodeView] = {
-            family: inputs.view(family.lower()) for family in self._families
-        }
-        self._made = inputs, views
-        return views
-
-
-def _seen_alike(one: Inputs, other: Inputs) -> bool:
-    """Whether the node's views of two inputs must be the same."""
-    nodes = one.state.nodes is other.state.nodes
-    return nodes and one.config is other.config and one.host == other.host
-
-
-def _bind_addresses(keeping: Keeping) -> tuple[BindAddress, BindAddress]:
-    """Return where health and metrics are served; None stands for nowhere.
-
-    With a configuration that is wrong that is nowhere, too: to read the input will tell.
-    """
-    from svcnet.executors.monitoring import HEALTHZ_BIND_ADDRESS, METRICS_BIND_ADDRESS
-    from svcnet.models import KubeProxyConfiguration
-    from svcnet.sources import load_config
-
-    path = keeping.options["config"]
-    try:
-        config = load_config(path) if path else KubeProxyConfiguration()
-    except SvcnetError:
-        return None, None
-    return (
-        _bind(keeping.healthz, config.healthz_bind_address, HEALTHZ_BIND_ADDRESS),
-        _bind(keeping.metrics, config.metrics_bind_address, METRICS_BIND_ADDRESS),
-    )
-
-
-def _bind(asked: str | None, configured: BindAddress, usual: tuple[str, int]) -> BindAddress:
-    if asked is None:
-        return configured or usual
-    return bind_address(asked, usual[1]) if asked else None
 
 
 def _pace(inputs: Inputs) -> Pace:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from svcnet.errors import ApplyError
+from svcnet.cli.common import bind_address
+from svcnet.errors import ApplyError, SvcnetError
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from svcnet.cli.common import Inputs
     from svcnet.executors.monitoring.http import Responder
     from svcnet.renderers.monitoring import HealthCheck
+
+
+BindAddress: TypeAlias = tuple[str, int] | None
 
 
 class Monitoring:
@@ -78,3 +83,32 @@ class Monitoring:
     def _follow(self, checks: tuple[HealthCheck, ...], addresses: tuple[str, ...]) -> None:
         for diagnostic in self._services.follow(checks, addresses):
             self._log.warning(str(diagnostic))
+
+
+def bind_addresses(
+    config: Path | None, healthz: str | None, metrics: str | None
+) -> tuple[BindAddress, BindAddress]:
+    """Return where health and metrics are served; None stands for nowhere.
+
+    `healthz` and `metrics` are what options say: None leaves it to the configuration, and the empty
+    string is nowhere. With a configuration that is wrong that is nowhere, too: to read the input
+    will tell.
+    """
+    from svcnet.executors.monitoring import HEALTHZ_BIND_ADDRESS, METRICS_BIND_ADDRESS
+    from svcnet.models import KubeProxyConfiguration
+    from svcnet.sources import load_config
+
+    try:
+        settings = load_config(config) if config else KubeProxyConfiguration()
+    except SvcnetError:
+        return None, None
+    return (
+        _bind(healthz, settings.healthz_bind_address, HEALTHZ_BIND_ADDRESS),
+        _bind(metrics, settings.metrics_bind_address, METRICS_BIND_ADDRESS),
+    )
+
+
+def _bind(asked: str | None, configured: BindAddress, usual: tuple[str, int]) -> BindAddress:
+    if asked is None:
+        return configured or usual
+    return bind_address(asked, usual[1]) if asked else None
