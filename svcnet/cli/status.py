@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from svcnet.errors import ApplyError, UsageError
 
@@ -56,7 +56,7 @@ def command(
         _print_texts(_ask(path, "last-failed" if last_failed else "last-good"))
     elif output == "json":
         document = _ask(path, "status")
-        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         _show(_ask(path, "status"))
 
@@ -64,9 +64,9 @@ def command(
 def _ask(path: Path, what: str) -> dict[str, Any]:
     from svcnet.executors.questions import ask
 
-    answer = ask(path, orjson.dumps({"ask": what}))
+    answer = ask(path, json.dumps({"ask": what}).encode())
     try:
-        document: dict[str, Any] = orjson.loads(answer)
+        document: dict[str, Any] = json.loads(answer)
     except ValueError:
         raise ApplyError(f"{path}: the answer is no JSON") from None
     return document
