@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import unified_diff
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -169,8 +170,13 @@ class Node:
 
 @contextmanager
 def small_node(folder: Path, machine: Machine, cluster: Cluster) -> Iterator[Node]:
-    """Have the node follow a server with the untouched Service; all is taken away at the end."""
+    """Have the node follow a server with the untouched Service; all is taken away at the end.
+
+    And at the beginning, since the cluster is that of other tests as well.
+    """
+    clear = partial(main, ["cleanup", "--variant", machine.variant], standalone_mode=False)
     with cluster.visiting("node"), api() as server, nursery() as runs:
+        clear()
         ports = [
             {"name": "http", "port": 80, "targetPort": 8080, "nodePort": NODE_PORT},
             {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 5353},
@@ -187,7 +193,7 @@ def small_node(folder: Path, machine: Machine, cluster: Cluster) -> Iterator[Nod
         try:
             yield Node(folder, machine, cluster, server, runs)
         finally:
-            main(["cleanup", "--variant", machine.variant], standalone_mode=False)
+            clear()
 
 
 def kill_again_and_again(made: Node, kills: int, longest: float = 0.3) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from attrs import define
 
@@ -14,6 +15,7 @@ from svcnet.executors.iptables import Variant, parse_save
 from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, IPFamily
+from svcnet.models.family import IP_FAMILIES
 from svcnet.reconciler import IptablesTarget, IPVSTarget, remove_leftovers
 from svcnet.testing import make_node
 from tests.kernel.applying import order_free, tool
@@ -105,7 +107,8 @@ class Switch:
 
     def clear(self) -> None:
         """Leave nothing of any mode."""
-        self.cluster.inside("node", lambda: ipvs.cleanup(self.family))
+        for family in IP_FAMILIES:
+            self.cluster.inside("node", partial(ipvs.cleanup, family))
         for variant in self.variants:
             Tables(self.cluster, self.family, variant).flush()
 
@@ -113,6 +116,8 @@ class Switch:
 def check_switch(switch: Switch, before: tuple[str, Variant], after: tuple[str, Variant]) -> None:
     """Switch modes under load: every connection is served, and only the new mode is left."""
     served = {("reply", name) for name in ALL}
+    # The cluster is that of other tests as well.
+    switch.clear()
     try:
         with switch.served(*after):
             clean = switch.state()
