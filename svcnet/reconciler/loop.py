@@ -46,8 +46,8 @@ class Pace:
     """Times in seconds, under the names of the kube-proxy configuration.
 
     Between two syncs there are at least ``min_sync``, except that the first change after a
-    quiet time is followed at once. After ``sync_period`` without a change the machine is looked
-    through for what somebody else did there.
+    quiet time is followed at once. Every ``sync_period`` the machine is looked through for what
+    somebody else did there.
     """
 
     min_sync: float = 1.0
@@ -117,6 +117,7 @@ class Loop:
         self._news = asyncio.Event()
         self._pending: _Pending | None = None
         self._done_at = -float("inf")
+        self._looked_at = -float("inf")
         self._retry_at: float | None = None
 
     def follow(
@@ -143,9 +144,12 @@ class Loop:
         while True:
             pending = self._take()
             await _in_thread(partial(self._sync, pending, trigger))
+            if trigger == "start":
+                self._looked_at = monotonic()
             self._ended()
             while not await self._has_news():
                 await _in_thread(self._check)
+                self._looked_at = monotonic()
                 self._ended()
             trigger = "change"
 
@@ -164,12 +168,17 @@ class Loop:
             self._tell(Queued(Change()))
 
     async def _has_news(self) -> bool:
-        """Return True when there is something to follow, False when it is time to look."""
-        due = self._done_at + self.pace.sync_period
+        """Return True when there is something to follow, False when it is time to look.
+
+        A look that is due comes first: changes without end do not put it off.
+        """
+        due = self._looked_at + self.pace.sync_period
         if self._retry_at is not None:
             due = min(due, self._retry_at)
+        if due <= monotonic():
+            return False
         try:
-            async with asyncio.timeout(max(due - monotonic(), 0)):
+            async with asyncio.timeout(due - monotonic()):
                 await self._news.wait()
         except TimeoutError:
             return False

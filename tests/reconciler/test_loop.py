@@ -142,6 +142,20 @@ def test_the_machine_is_looked_through_now_and_then() -> None:
     assert all(event.done.kind == "delta" for event in checks)
 
 
+def test_changes_without_end_put_off_no_look() -> None:
+    """A cluster that never rests is looked through as often as one that does."""
+    notes = Notes()
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        for number in range(60):
+            await asyncio.sleep(0.02)
+            loop.follow(snapshot(f"10.244.1.{number}"), WEB)
+
+    run(notes, QUICK, script)
+    assert 3 <= len(notes.looks) <= 5
+
+
 def test_what_is_refused_is_tried_again_ever_more_rarely() -> None:
     """What is refused is tried as a whole, then after longer and longer times."""
     notes = Notes(refuses=3)
