@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
@@ -139,16 +140,21 @@ class Loop:
 
     async def run(self) -> None:
         """Follow until cancelled; what is under way is finished first."""
+        # One thread of its own: the event loop's would grow in number, one by one, by chance.
+        with ThreadPoolExecutor(1, "sync") as thread:
+            await self._run(thread)
+
+    async def _run(self, thread: Executor) -> None:
         trigger: Trigger = "start"
         await self._news.wait()
         while True:
             pending = self._take()
-            await _in_thread(partial(self._sync, pending, trigger))
+            await _to_its_end(thread, partial(self._sync, pending, trigger))
             if trigger == "start":
                 self._looked_at = monotonic()
             self._ended()
             while not await self._has_news():
-                await _in_thread(self._check)
+                await _to_its_end(thread, self._check)
                 self._looked_at = monotonic()
                 self._ended()
             trigger = "change"
@@ -311,11 +317,11 @@ def _clean_flows(kept: Kept, done: Done) -> Done:
     return evolve(done, text=f"{done.text}, {text}") if text else done
 
 
-async def _in_thread(work: Callable[[], Value]) -> Value:
+async def _to_its_end(thread: Executor, work: Callable[[], Value]) -> Value:
     """Run `work` in a thread, to its end even if this task is cancelled."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
+    future = asyncio.get_running_loop().run_in_executor(thread, work)
     try:
-        return await asyncio.shield(task)
+        return await asyncio.shield(future)
     except asyncio.CancelledError:
-        await task
+        await future
         raise
