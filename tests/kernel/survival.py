@@ -224,6 +224,8 @@ def restart_again_and_again(made: Node, restarts: int) -> None:
     traffic = Traffic(made.cluster)
     run = made.started()
     with traffic.flowing():
+        # The kernel brings the counters of IPVS up to date every two seconds.
+        assert until(lambda: any(made.machine.counters().values()))
         for number in range(restarts):
             before = made.machine.counters()
             run.end()

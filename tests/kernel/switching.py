@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -126,14 +127,20 @@ def check_switch(switch: Switch, before: tuple[str, Variant], after: tuple[str, 
         with switch.served(*before), ThreadPoolExecutor(1) as pool:
             assert switch.ask() <= served
             over: list[bool] = []
+            rounds: list[int] = []
 
             def load() -> None:
                 while not over:
                     answers.update(switch.ask())
+                    rounds.append(len(rounds))
 
             loading = pool.submit(load)
             try:
                 with switch.served(*after):
+                    # A connection that the mode before began may end with it.
+                    begun = len(rounds)
+                    while len(rounds) < begun + 2 and not loading.done():
+                        time.sleep(0.01)
                     switch.remove_leftovers(*after)
                     assert switch.state() == clean
                     assert switch.remove_leftovers(*after) == ()

@@ -31,6 +31,7 @@ _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 _JUMP = re.compile(
     rf'--comment "(?:{OPEN_COMMENT}|{PORTALS_COMMENT}|{NODE_PORTS_COMMENT})" -j KUBE-\S+$'
 )
+_COMMENT = re.compile(r'--comment ("(?:[^"\\]|\\.)*"|\S+)')
 _PRINTED_FIRST = ("-s", "-d", "-i", "-p")
 _MODULES = (
     ("xt_comment", "nat", "-m comment --comment x"),
@@ -157,9 +158,23 @@ def _plans(rules: PortalRules, observed: Observed) -> Iterator[_TablePlan]:
         differing = {
             chain: texts
             for chain, texts in wanted.items()
-            if there.get(chain) != [as_saved(text, rules.family) for text in texts]
+            if chain not in there
+            or _by_comment(there[chain])
+            != _by_comment(as_saved(text, rules.family) for text in texts)
         }
         yield _TablePlan(table, differing, dict(_jumps(table, rules, observed)))
+
+
+def _by_comment(printed: Iterable[str]) -> Mapping[str, Sequence[str]]:
+    """Return rules as iptables-save prints them, in their order, by the service port they name.
+
+    The order of different ones among each other has no meaning: a step appends.
+    """
+    found: dict[str, list[str]] = {}
+    for rule in printed:
+        comment = _COMMENT.search(rule)
+        found.setdefault(comment[1] if comment else "", []).append(rule)
+    return found
 
 
 def _jumps(
