@@ -17,4 +17,4 @@ def test_servers_after_chaos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Changes, faults, restarts, kills and damages leave what a cold apply makes."""
     monkeypatch.setenv("XTABLES_LOCKFILE", os.fspath(tmp_path / "xtables.lock"))
     with chaos(tmp_path, IPVSMachine()) as node:
-        node.go_on(changes(800))
+        node.go_on(changes(400))

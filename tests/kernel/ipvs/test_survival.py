@@ -13,7 +13,7 @@ from tests.kernel.survival import kill_again_and_again, restart_again_and_again,
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs]
 
-KILLS = int(os.environ.get("SVCNET_KILLS", "30"))
+KILLS = int(os.environ.get("SVCNET_KILLS", "15"))
 LONGEST_SECONDS = 1.0
 """In the guest everything takes longer."""
 

@@ -22,4 +22,4 @@ def test_rules_after_chaos(
     # The namespace's rules are ours alone: the machine's lock need not be waited for.
     monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "xtables.lock"))
     with chaos(tmp_path, machine) as everything:
-        everything.go_on(changes(3000))
+        everything.go_on(changes(1500))

@@ -16,7 +16,7 @@ from tests.kernel.soak import assert_flat, soak
 pytestmark = pytest.mark.kernel
 
 MACHINES = (IptablesMachine("nft"), IptablesMachine("legacy"), UserspaceMachine("nft"))
-EVENTS = int(os.environ.get("SVCNET_SOAK_EVENTS", "15000"))
+EVENTS = int(os.environ.get("SVCNET_SOAK_EVENTS", "8000"))
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=["nft", "legacy", "userspace"])
