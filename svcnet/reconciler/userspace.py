@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
-from time import perf_counter
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 from svcnet.errors import ApplyError, Unsupported
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Commands, Commits, Marks, Variant
+from svcnet.executors.stages import Stages
 from svcnet.executors.userspace import Proxy, RulesReport, change, install, repair
-from svcnet.graph import FragmentName, GraphDiff, RuleGraph
+from svcnet.graph import FragmentName, RuleGraph
+from svcnet.reconciler.events import differing
 from svcnet.reconciler.target import Done, small_change
 from svcnet.renderers.userspace import (
     PortChoice,
@@ -73,7 +73,7 @@ class UserspaceTarget:
         if not difference:
             self._graph = graph
             return self._idle("nothing to change")
-        touched = _touched(difference)
+        touched = differing(difference)
         changed = counted(len(touched), "service port")
         return self._follow(
             graph,
@@ -93,21 +93,23 @@ class UserspaceTarget:
             return self.whole(graph)
         if self._commands is None:
             return self._idle("no rules")
-        stages: dict[str, float] = {}
+        stages = Stages()
         marks = self._marks(self._commands)
-        with _timed(stages, "observe"):
+        with stages.stage("observe"):
             before = marks.now()
         if before is not None and before == self._seal:
             return self._idle("nothing has changed")
         self._seal = None
-        with _timed(stages, "rules"):
+        with stages.stage("rules"):
             report = repair(portal_rules(self._proxy.table), self._commands)
         marks.wrote(report.transactions)
         if marks.outlive_writes or not report.transactions:
             # Of a time before the listing: who wrote since then makes another one.
             self._seal = before if marks.now() == before else None
         kind: Literal["delta", "none"] = "delta" if report.transactions else "none"
-        return Done(kind, self._text(str(report)), self._warnings(), stages, report.differed)
+        return Done(
+            kind, self._text(str(report)), self._warnings(), stages.seconds, report.differed
+        )
 
     def _follow(
         self,
@@ -122,22 +124,22 @@ class UserspaceTarget:
 
         `names` are the service ports that may differ, None for all.
         """
-        stages: dict[str, float] = {}
+        stages = Stages()
         before, self._graph = self._proxy.table, None
-        with _timed(stages, "render"):
+        with stages.stage("render"):
             table = _rendered(render, before)
-        with _timed(stages, "proxy"):
+        with stages.stage("proxy"):
             after = self._proxy.update(table, names, hold=self._redirect)
         report = None
         if self._redirect:
-            with _timed(stages, "rules"):
+            with stages.stage("rules"):
                 report = lead(before, after)
                 self._proxy.let_go()
         self._graph = graph
         if _same(before, after, names) and not (report and report.transactions):
             return self._idle("nothing to change")
         told = f"{what}, {report}" if report else what
-        return Done(kind, self._text(told), self._warnings(), stages)
+        return Done(kind, self._text(told), self._warnings(), stages.seconds)
 
     def _install(self, table: ProxyTable) -> RulesReport:
         report = install(portal_rules(table), variant=self._variant)
@@ -189,15 +191,6 @@ def _same(before: ProxyTable, after: ProxyTable, names: Sequence[FragmentName] |
     return same and before.unsupported == after.unsupported
 
 
-def _touched(difference: GraphDiff) -> list[FragmentName]:
-    fragments = (
-        *difference.added,
-        *difference.removed,
-        *(after for _, after in difference.changed),
-    )
-    return sorted(fragment.name for fragment in fragments)
-
-
 def _rules(table: ProxyTable, names: Sequence[FragmentName]) -> list[Rule]:
     return [
         rule
@@ -205,11 +198,3 @@ def _rules(table: ProxyTable, names: Sequence[FragmentName]) -> list[Rule]:
         if name in table.services
         for rule in service_rules(table.services[name], table.ports, table.settings)
     ]
-
-
-@contextmanager
-def _timed(stages: dict[str, float], name: str) -> Iterator[None]:
-    """Note how many seconds something took."""
-    began = perf_counter()
-    yield
-    stages[name] = perf_counter() - began
