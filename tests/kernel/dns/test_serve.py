@@ -170,13 +170,19 @@ def test_a_change_is_followed_and_no_question_is_lost(served: Served) -> None:
         new.write_text(MANIFEST.replace("10.96.0.10", address))
         new.rename(served.manifest)
         served.wait("was read again", round)
-        deadline = time.monotonic() + 5
-        while answers[-1] != address:
-            assert time.monotonic() < deadline
+        asked_for_more(answers, 200)
+        assert answers[-1] == address
     going.set()
     client.join()
     assert list(dict.fromkeys(answers)) == expected
-    assert len(answers) > 1000
+
+
+def asked_for_more(answers: list[str], count: int) -> None:
+    """Wait until `count` more answers have come, however long a busy machine needs for one."""
+    enough, deadline = len(answers) + count, time.monotonic() + 60
+    while len(answers) < enough:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_wrong_change_is_told_and_changes_nothing(served: Served) -> None:
