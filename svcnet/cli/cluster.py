@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -18,14 +18,16 @@ from svcnet.errors import Diagnostic, SvcnetError, UsageError
 
 if TYPE_CHECKING:
     from svcnet.cli.common import Settings
-    from svcnet.sources.kubernetes import Server, Status
+    from svcnet.reconciler import Change
+    from svcnet.sources.kubernetes import Server, Status, Step
 
 
 class Cluster:
     """Follows the objects of an API server, until a signal says to end.
 
     `settings` reads what is not on the server; a hang-up has it read again. `say` is told how
-    it stands with the server, and what of its objects cannot be used.
+    it stands with the server, and what of its objects cannot be used. With `from_pods`, Services
+    that have no endpoints on the server have those that their selectors find.
     """
 
     def __init__(
@@ -35,12 +37,15 @@ class Cluster:
         say: Say,
         told: Callable[[Status | Diagnostic], None],
         reload: Reload,
+        *,
+        from_pods: bool,
     ) -> None:
         self._server = server
         self._read = settings
         self._say = say
         self._reload = reload
         self._told = told
+        self._from_pods = from_pods
         self._again = asyncio.Event()
         self._listed = asyncio.Event()
         self._use: Callable[[Update], None] = lambda _: None
@@ -78,22 +83,45 @@ class Cluster:
         await until(self._told_to_end, self._watching, self._follow_settings(), *others)
 
     async def _watch(self) -> None:
+        from svcnet.discovery.endpoints import Completed
         from svcnet.models import ClusterState
-        from svcnet.reconciler import Change
-        from svcnet.sources.kubernetes import watch
 
         self._state = ClusterState()
-        node = self._settings.node
-        steps = watch(self._server, random=Random(), told=self._stands, node=node)  # noqa: S311
-        async with aclosing(steps):
+        self._completed = Completed.of(self._state) if self._from_pods else None
+        async with aclosing(self._steps()) as steps:
             async for step in steps:
                 for diagnostic in step.diagnostics:
                     self._told(diagnostic)
                     self._say(f"{diagnostic}; what was there of it stays", warning=True)
-                change = Change.of(self._state, (*step.changed, *step.removed))
-                self._state = self._state.apply(step.changed, step.removed)
+                change = self._take_in(step)
                 self._look_for_node()
                 self._use(Update(self._settings.inputs(self._state), change, step.happened))
+
+    def _steps(self) -> AsyncGenerator[Step]:
+        """Return what comes from the server: of Nodes only ours, unless others have Pods."""
+        from svcnet.sources.kubernetes import KINDS, watch
+
+        random = Random()  # noqa: S311
+        if self._from_pods:
+            kinds = (*KINDS, "Endpoints", "Pod")
+            return watch(self._server, kinds, random=random, told=self._stands)
+        node = self._settings.node
+        return watch(self._server, random=random, told=self._stands, node=node)
+
+    def _take_in(self, step: Step) -> Change:
+        """Take in a step, and return what it changes."""
+        from svcnet.reconciler import Change
+
+        objects = (*step.changed, *step.removed)
+        if self._completed is None:
+            after = self._state.apply(step.changed, step.removed)
+        else:
+            self._completed, made = self._completed.apply(step.changed, step.removed)
+            after = self._completed.state
+            objects += (*made.changed, *made.removed)
+        change = Change.of(self._state, objects)
+        self._state = after
+        return change
 
     def _look_for_node(self) -> None:
         """Tell, after the first list, if the node that rules are for is not there."""

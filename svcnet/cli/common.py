@@ -59,7 +59,7 @@ def from_pods_option(function: Function) -> Function:
     return click.option(
         "--from-pods",
         is_flag=True,
-        help="Make the EndpointSlices of Services that have none in PATH, from the Pods there.",
+        help="Make the EndpointSlices of Services that have none in the input, from Pods there.",
     )(function)
 
 

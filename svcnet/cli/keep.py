@@ -120,7 +120,8 @@ class _Keeper:
         server = api_server(self._keeping.kubeconfig, self._keeping.context)
         self._reporting.source = f"API server {server.url}"
         read_again = self._reporting.reads(settings)
-        return Cluster(server, read_again, self._say, self._reporting.told, self._systemd)
+        told, from_pods = self._reporting.told, options["from_pods"]
+        return Cluster(server, read_again, self._say, told, self._systemd, from_pods=from_pods)
 
     def _checked(self, inputs: Inputs) -> Inputs:
         if self._serving is not None and self._keeping.options["strict"]:

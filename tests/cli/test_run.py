@@ -205,3 +205,19 @@ def test_a_lost_worker_ends_it(manifest: Path) -> None:
     os.kill(int(child), signal.SIGKILL)
     assert process.ended() == 3
     assert "a worker process of the proxy has ended" in process.lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--kubernetes", "web.yaml"), "from PATH or with --kubernetes"),
+        (("--kubernetes", "--strict"), "--strict is for the manifests of PATH"),
+        (("--kubeconfig", "config"), "for --kubernetes"),
+        (("--workers", "2"), "for --mode userspace"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments: tuple[str, ...], problem: str) -> None:
+    """Options that would have no effect are refused, before anything is done."""
+    result = CliRunner().invoke(main, ["run", *arguments])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert problem in result.stderr

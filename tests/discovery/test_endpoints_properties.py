@@ -11,26 +11,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcnet.discovery.endpoints import (
+    Completed,
     Selections,
     endpoints_manifest,
     endpoints_of,
     reconcile,
     slice_manifest,
     slices_of,
+    with_slices,
 )
 from svcnet.models import (
     ClusterState,
     Container,
     ContainerPort,
+    EndpointAddress,
+    Endpoints,
     EndpointSlice,
+    EndpointSubset,
     NamespacedName,
     Node,
     Pod,
     Service,
     ServicePort,
 )
+from svcnet.models.state import ClusterObject
 from svcnet.sources import load_bytes
-from svcnet.testing import make_node, make_pod, make_service
+from svcnet.testing import make_node, make_pod, make_service, make_slice
 
 PORTS = (ServicePort(80, "http", target_port="http"), ServicePort(81, "raw", target_port=8081))
 SERVICES = [
@@ -157,6 +163,59 @@ def test_a_step_tells_all_that_changed(before: list[Pod], after: list[Pod]) -> N
     again, nothing = second.apply(after)
     assert (nothing.changed, nothing.removed) == ((), ())
     assert content(_slices(again.state)) == content(_slices(second.state))
+
+
+OTHERS = [
+    *(make_slice("a", f"10.9.0.{number}", name=f"a-{number}") for number in (1, 2)),
+    make_slice("b", "10.9.0.3", name="b-3"),
+    make_slice("nobody", "10.9.0.4", name="nobody-4"),
+    Endpoints("shop", "a", (EndpointSubset((EndpointAddress("10.9.0.5"),)),)),
+]
+others = st.lists(st.sampled_from(OTHERS), unique_by=id)
+
+
+@given(st.lists(st.tuples(pods, others, st.sets(st.sampled_from("abc")))), st.booleans())
+def test_what_is_lacking_follows_the_state(
+    rounds: list[tuple[list[Pod], list[ClusterObject], set[str]]], with_node: bool
+) -> None:
+    """Through any changes, the endpoints are those that the last state is completed with."""
+    nodes = [make_node("node-a", zone="z1")] if with_node else []
+    given = ClusterState.of(nodes)
+    completed = Completed.of(given)
+    for found, given_slices, names in rounds:
+        wanted = ClusterState.of(
+            [*nodes, *found, *given_slices, *(item for item in SERVICES if item.name in names)]
+        )
+        changed, removed = difference(given, wanted)
+        before = completed.state
+        completed, step = completed.apply(changed, removed)
+        given = given.apply(changed, removed)
+        assert completed.given.state == given
+        made = step.changed
+        assert before.apply((), step.removed).apply(changed, removed).apply(made) == completed.state
+        assert endpoints(_slices(completed.state)) == endpoints(_slices(with_slices(given)))
+
+
+def difference(
+    before: ClusterState, after: ClusterState
+) -> tuple[list[ClusterObject], list[ClusterObject]]:
+    """Return what is new or other in a state, and what is no longer in it."""
+    old, new = ({(type(item), item.name): item for item in state} for state in (before, after))
+    changed = [item for key, item in new.items() if old.get(key) != item]
+    return changed, [item for key, item in old.items() if key not in new]
+
+
+def test_a_given_slice_may_have_the_name_of_a_made_one() -> None:
+    """A slice that comes stays when the made one of the same name goes."""
+    service, web_pod = SERVICES[0], web(1)
+    completed = Completed.of(ClusterState.of([service, web_pod]))
+    (made,) = _slices(completed.state)
+    given = evolve(made, endpoints=())
+    completed, step = completed.apply([given])
+    assert step.removed == (made,)
+    assert _slices(completed.state) == [given]
+    completed, step = completed.apply((), [given])
+    assert endpoints(_slices(completed.state)) == endpoints([made])
 
 
 def test_services_that_are_not_touched_keep_their_objects() -> None:

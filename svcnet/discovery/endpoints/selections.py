@@ -3,60 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias, TypeVar
 
 from attrs import evolve, field, frozen
 from immutables import Map
 
-from svcnet.discovery.endpoints.pods import has_selector, matches
+from svcnet.discovery.endpoints.pods import has_selector
+from svcnet.discovery.endpoints.selectors import Selectors
 from svcnet.discovery.endpoints.slices import is_own, reconcile
-from svcnet.discovery.endpoints.state import Pair, nodes_of, pairs_of, pairs_of_selector
-from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Node, Pod, Service
+from svcnet.discovery.endpoints.state import nodes_of
+from svcnet.models import ClusterState, EndpointSlice, NamespacedName
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
 
-Outer = TypeVar("Outer", Pair, str)
-Value = TypeVar("Value")
-Index: TypeAlias = Map[Outer, Map[NamespacedName, Value]]
+Slices = tuple[EndpointSlice, ...]
 
 
 @frozen
 class Step:
     """What a change of Pods, Services and Nodes came to: slices that are new or other, or gone."""
 
-    changed: tuple[EndpointSlice, ...] = ()
-    removed: tuple[EndpointSlice, ...] = ()
+    changed: Slices = ()
+    removed: Slices = ()
 
 
 @frozen
 class Selections:
     """A state whose slices are those that the EndpointSlice controller keeps.
 
-    A value: :meth:`apply` returns a new one, which shares all that did not change. Pods
-    are found by namespace and label and by Node, Services by one label that they select.
+    A value: :meth:`apply` returns a new one, which shares all that did not change.
     """
 
-    state: ClusterState
-    pods: Index[Pair, Pod] = field(repr=False)
-    pods_on: Index[str, Pod] = field(repr=False)
-    services: Index[Pair, Service] = field(repr=False)
+    selectors: Selectors = field(repr=False)
+
+    @property
+    def state(self) -> ClusterState:
+        """What there is, with the slices."""
+        return self.selectors.state
 
     @classmethod
     @without_gc()
     def of(cls, state: ClusterState) -> Selections:
         """Return the selections of `state`, with slices for every Service with a selector."""
-        pods: dict[Pair, dict[NamespacedName, Pod]] = {}
-        pods_on: dict[str, dict[NamespacedName, Pod]] = {}
-        services: dict[Pair, dict[NamespacedName, Service]] = {}
-        for name, pod in state.pods.items():
-            for pair in pairs_of(pod):
-                pods.setdefault(pair, {})[name] = pod
-            pods_on.setdefault(pod.node_name, {})[name] = pod
-        for name, service in state.services.items():
-            if has_selector(service):
-                services.setdefault(_anchor(service), {})[name] = service
-        empty = cls(state, _frozen(pods), _frozen(pods_on), _frozen(services))
-        return empty._reconciled(state.services)[0]
+        return cls(Selectors.of(state))._reconciled(state.services)[0]
 
     def apply(
         self, changed: Iterable[ClusterObject] = (), removed: Iterable[ClusterObject] = ()
@@ -65,82 +53,8 @@ class Selections:
 
         Services that are not touched keep their slices as the same objects.
         """
-        after, names = self, set()
-        for item in removed:
-            names |= after._concerned(item, comes=False)
-            after = after._without(item)
-        for item in changed:
-            names |= after._concerned(item, comes=True)
-            after = after._with(item)
-        return after._reconciled(names)
-
-    def _concerned(self, item: ClusterObject, *, comes: bool) -> set[NamespacedName]:
-        """Return the Services whose slices may change when `item` comes or goes."""
-        match item:
-            case Service():
-                return {NamespacedName(item.namespace, item.name)}
-            case EndpointSlice():
-                return set(self.state.touched([item]))
-            case Pod():
-                before = self.state.pods.get(NamespacedName(item.namespace, item.name))
-                names = self._selecting(item)
-                return names if before is None else names | self._selecting(before)
-            case Node():
-                return self._concerned_by_node(item, comes)
-        return set()
-
-    def _concerned_by_node(self, node: Node, comes: bool) -> set[NamespacedName]:
-        before = self.state.nodes.get(node.name)
-        if comes and before is not None and before.zone == node.zone:
-            return set()
-        if len(self.state.nodes) == (before is not None):
-            # The first Node comes or the last one goes: it matters whether there are any.
-            return set(self.state.services)
-        pods = self.pods_on.get(node.name, Map())
-        return {name for pod in pods.values() for name in self._selecting(pod)}
-
-    def _selecting(self, pod: Pod) -> set[NamespacedName]:
-        """Return the Services whose selector finds a Pod."""
-        return {
-            name
-            for pair in pairs_of(pod)
-            for name, service in self.services.get(pair, Map()).items()
-            if matches(service.selector, pod)
-        }
-
-    def _selected(self, service: Service) -> list[Pod]:
-        """Return the Pods that a Service's selector finds."""
-        found = (self.pods.get(pair, Map()) for pair in pairs_of_selector(service))
-        candidates = min(found, key=len)
-        return [pod for pod in candidates.values() if matches(service.selector, pod)]
-
-    def _with(self, item: ClusterObject) -> Selections:
-        after = evolve(self._without(item), state=self.state.apply([item]))
-        name = NamespacedName(getattr(item, "namespace", ""), item.name)
-        if isinstance(item, Pod):
-            pods = after.pods
-            for pair in pairs_of(item):
-                pods = _added(pods, pair, name, item)
-            return evolve(
-                after, pods=pods, pods_on=_added(after.pods_on, item.node_name, name, item)
-            )
-        if isinstance(item, Service) and has_selector(item):
-            return evolve(after, services=_added(after.services, _anchor(item), name, item))
-        return after
-
-    def _without(self, item: ClusterObject) -> Selections:
-        after = evolve(self, state=self.state.apply((), [item]))
-        name = NamespacedName(getattr(item, "namespace", ""), item.name)
-        if isinstance(item, Pod) and (pod := self.state.pods.get(name)):
-            pods = self.pods
-            for pair in pairs_of(pod):
-                pods = _dropped(pods, pair, name)
-            return evolve(after, pods=pods, pods_on=_dropped(self.pods_on, pod.node_name, name))
-        if isinstance(item, Service):
-            service = self.state.services.get(name)
-            if service is not None and has_selector(service):
-                return evolve(after, services=_dropped(self.services, _anchor(service), name))
-        return after
+        selectors, names = self.selectors.apply(changed, removed)
+        return Selections(selectors)._reconciled(names)
 
     def _reconciled(self, names: Iterable[NamespacedName]) -> tuple[Selections, Step]:
         """Return the selections with the slices of the Services `names` made anew."""
@@ -149,39 +63,24 @@ class Selections:
         for name in sorted(names):
             service = self.state.services.get(name)
             group = self.state.slices.get(name, Map[str, EndpointSlice]())
-            own = {item.name: item for item in group.values() if is_own(item)}
+            own = [item for item in group.values() if is_own(item)]
             if service is not None and not has_selector(service):
                 # The controller does not look at it, whatever is there from before.
                 continue
+            made: Slices = ()
             if service is not None:
-                pods, nodes = self._selected(service), nodes_of(self.state)
-                made = reconcile(service, pods, nodes, own.values())
-                changed += [item for item in made if own.get(item.name) is not item]
-                for item in made:
-                    own.pop(item.name, None)
-            removed += own.values()
-        step = Step(tuple(changed), tuple(removed))
-        return evolve(self, state=self.state.apply(changed, removed)), step
+                pods, nodes = self.selectors.selected(service), nodes_of(self.state)
+                made = reconcile(service, pods, nodes, own)
+            step = differing(own, made)
+            changed += step.changed
+            removed += step.removed
+        state = self.state.apply(changed, removed)
+        selectors = evolve(self.selectors, state=state)
+        return Selections(selectors), Step(tuple(changed), tuple(removed))
 
 
-def _anchor(service: Service) -> Pair:
-    """Return the one label of a selector that a Service is found by."""
-    return min(pairs_of_selector(service))
-
-
-def _frozen(index: dict[Outer, dict[NamespacedName, Value]]) -> Index[Outer, Value]:
-    groups: dict[Outer, Map[NamespacedName, Value]] = {}
-    for key, group in index.items():
-        groups[key] = Map(group)
-    return Map(groups)
-
-
-def _added(
-    index: Index[Outer, Value], key: Outer, name: NamespacedName, item: Value
-) -> Index[Outer, Value]:
-    return index.set(key, index.get(key, Map[NamespacedName, Value]()).set(name, item))
-
-
-def _dropped(index: Index[Outer, Value], key: Outer, name: NamespacedName) -> Index[Outer, Value]:
-    group = index[key].delete(name)
-    return index.set(key, group) if group else index.delete(key)
+def differing(before: Iterable[EndpointSlice], after: Iterable[EndpointSlice]) -> Step:
+    """Return what of the slices of one Service differs; one that is kept is the same object."""
+    old = {item.name: item for item in before}
+    changed = tuple([item for item in after if old.pop(item.name, None) is not item])
+    return Step(changed, tuple(old.values()))

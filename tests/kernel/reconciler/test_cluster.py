@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,48 @@ def test_signals_are_heard_while_the_server_is_away(server: API, tmp_path: Path)
     time.sleep(0.5)
     process.end()
     assert '"event":"ended; the rules stay"' in process.lines[-1]
+
+
+def pod(name: str, address: str, on: str) -> dict[str, Any]:
+    """Return the manifest of a ready Pod that Service web selects."""
+    ready = {"type": "Ready", "status": "True"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "labels": {"app": "web"}},
+        "spec": {
+            "nodeName": on,
+            "containers": [{"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}],
+        },
+        "status": {"podIP": address, "conditions": [ready]},
+    }
+
+
+def test_endpoints_of_pods_where_no_controller_makes_them(server: API, tmp_path: Path) -> None:
+    """With --from-pods Services have the Pods of all Nodes, until the server has endpoints."""
+    selecting = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}
+    server.put(node("n1", "192.0.2.1"), node("n2", "192.0.2.2"))
+    server.put(service("web", "10.96.0.10", **selecting), pod("a", "10.244.1.5", "n1"))
+    with Followed(server, tmp_path, "--from-pods") as process:
+        eventually("to-destination 10.244.1.5:8080")
+        server.put(pod("b", "10.244.2.6", "n2"))
+        eventually("to-destination 10.244.2.6:8080")
+        server.delete("Pod", "a")
+        eventually("10.244.1.5", there=False)
+        server.put(endpoints("web", "10.244.3.7"))
+        eventually("to-destination 10.244.3.7:8080")
+        assert "10.244.2.6" not in rules()
+        server.delete("EndpointSlice", "web-1")
+        eventually("to-destination 10.244.2.6:8080")
+        by_hand = {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "subsets": [{"addresses": [{"ip": "198.51.100.7"}], "ports": [{"port": 80}]}],
+        }
+        server.put(by_hand)
+        eventually("to-destination 198.51.100.7:80")
+    assert '"services":["shop/web/TCP"]' in "".join(process.lines)
 
 
 def counted_rules(metrics: str) -> dict[str, int]:

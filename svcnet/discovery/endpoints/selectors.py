@@ -1,0 +1,152 @@
+"""Who selects whom in a cluster that changes: a change costs what it touches, not the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias, TypeVar
+
+from attrs import evolve, field, frozen
+from immutables import Map
+
+from svcnet.discovery.endpoints.pods import has_selector, matches
+from svcnet.discovery.endpoints.state import Pair, pairs_of, pairs_of_selector
+from svcnet.models import ClusterState, Endpoints, EndpointSlice, NamespacedName, Node, Pod, Service
+from svcnet.models.state import ClusterObject
+from svcnet.nogc import without_gc
+
+Outer = TypeVar("Outer", Pair, str)
+Value = TypeVar("Value")
+Index: TypeAlias = Map[Outer, Map[NamespacedName, Value]]
+
+
+@frozen
+class Selectors:
+    """A state, and which of its Pods the Services in it select.
+
+    A value: :meth:`apply` returns a new one, which shares all that did not change. Pods
+    are found by namespace and label and by Node, Services by one label that they select.
+    """
+
+    state: ClusterState
+    pods: Index[Pair, Pod] = field(repr=False)
+    pods_on: Index[str, Pod] = field(repr=False)
+    services: Index[Pair, Service] = field(repr=False)
+
+    @classmethod
+    @without_gc()
+    def of(cls, state: ClusterState) -> Selectors:
+        """Return the selectors of `state`."""
+        pods: dict[Pair, dict[NamespacedName, Pod]] = {}
+        pods_on: dict[str, dict[NamespacedName, Pod]] = {}
+        services: dict[Pair, dict[NamespacedName, Service]] = {}
+        for name, pod in state.pods.items():
+            for pair in pairs_of(pod):
+                pods.setdefault(pair, {})[name] = pod
+            pods_on.setdefault(pod.node_name, {})[name] = pod
+        for name, service in state.services.items():
+            if has_selector(service):
+                services.setdefault(_anchor(service), {})[name] = service
+        return cls(state, _frozen(pods), _frozen(pods_on), _frozen(services))
+
+    def apply(
+        self, changed: Iterable[ClusterObject] = (), removed: Iterable[ClusterObject] = ()
+    ) -> tuple[Selectors, frozenset[NamespacedName]]:
+        """Return the selectors after a change, and the Services whose endpoints it may change."""
+        after, names = self, set()
+        for item in removed:
+            names |= after._concerned(item, comes=False)
+            after = after._without(item)
+        for item in changed:
+            names |= after._concerned(item, comes=True)
+            after = after._with(item)
+        return after, frozenset(names)
+
+    def selected(self, service: Service) -> list[Pod]:
+        """Return the Pods that the selector of a Service finds, which has one."""
+        found = (self.pods.get(pair, Map()) for pair in pairs_of_selector(service))
+        candidates = min(found, key=len)
+        return [pod for pod in candidates.values() if matches(service.selector, pod)]
+
+    def _concerned(self, item: ClusterObject, *, comes: bool) -> set[NamespacedName]:
+        match item:
+            case Service():
+                return {NamespacedName(item.namespace, item.name)}
+            case EndpointSlice() | Endpoints():
+                return set(self.state.touched([item]))
+            case Pod():
+                before = self.state.pods.get(NamespacedName(item.namespace, item.name))
+                names = self._selecting(item)
+                return names if before is None else names | self._selecting(before)
+            case Node():
+                return self._concerned_by_node(item, comes)
+        return set()
+
+    def _concerned_by_node(self, node: Node, comes: bool) -> set[NamespacedName]:
+        before = self.state.nodes.get(node.name)
+        if comes and before is not None and before.zone == node.zone:
+            return set()
+        if len(self.state.nodes) == (before is not None):
+            # The first Node comes or the last one goes: it matters whether there are any.
+            return set(self.state.services)
+        pods = self.pods_on.get(node.name, Map())
+        return {name for pod in pods.values() for name in self._selecting(pod)}
+
+    def _selecting(self, pod: Pod) -> set[NamespacedName]:
+        """Return the Services whose selector finds a Pod."""
+        return {
+            name
+            for pair in pairs_of(pod)
+            for name, service in self.services.get(pair, Map()).items()
+            if matches(service.selector, pod)
+        }
+
+    def _with(self, item: ClusterObject) -> Selectors:
+        after = evolve(self._without(item), state=self.state.apply([item]))
+        name = NamespacedName(getattr(item, "namespace", ""), item.name)
+        if isinstance(item, Pod):
+            pods = after.pods
+            for pair in pairs_of(item):
+                pods = _added(pods, pair, name, item)
+            return evolve(
+                after, pods=pods, pods_on=_added(after.pods_on, item.node_name, name, item)
+            )
+        if isinstance(item, Service) and has_selector(item):
+            return evolve(after, services=_added(after.services, _anchor(item), name, item))
+        return after
+
+    def _without(self, item: ClusterObject) -> Selectors:
+        after = evolve(self, state=self.state.apply((), [item]))
+        name = NamespacedName(getattr(item, "namespace", ""), item.name)
+        if isinstance(item, Pod) and (pod := self.state.pods.get(name)):
+            pods = self.pods
+            for pair in pairs_of(pod):
+                pods = _dropped(pods, pair, name)
+            return evolve(after, pods=pods, pods_on=_dropped(self.pods_on, pod.node_name, name))
+        if isinstance(item, Service):
+            service = self.state.services.get(name)
+            if service is not None and has_selector(service):
+                return evolve(after, services=_dropped(self.services, _anchor(service), name))
+        return after
+
+
+def _anchor(service: Service) -> Pair:
+    """Return the one label of a selector that a Service is found by."""
+    return min(pairs_of_selector(service))
+
+
+def _frozen(index: dict[Outer, dict[NamespacedName, Value]]) -> Index[Outer, Value]:
+    groups: dict[Outer, Map[NamespacedName, Value]] = {}
+    for key, group in index.items():
+        groups[key] = Map(group)
+    return Map(groups)
+
+
+def _added(
+    index: Index[Outer, Value], key: Outer, name: NamespacedName, item: Value
+) -> Index[Outer, Value]:
+    return index.set(key, index.get(key, Map[NamespacedName, Value]()).set(name, item))
+
+
+def _dropped(index: Index[Outer, Value], key: Outer, name: NamespacedName) -> Index[Outer, Value]:
+    group = index[key].delete(name)
+    return index.set(key, group) if group else index.delete(key)
