@@ -126,8 +126,12 @@ class IptablesTarget:
         stages.merge(report.stages)
         kind = "delta" if report.plan.kind == "none" and report.sysctls else report.plan.kind
         self._count = text.rules
-        counted = self._rules(report.plan.transactions)
-        return Done(kind, str(report), report.warnings, stages.seconds, rules=counted), report
+        told = str(report)
+        rules_now = self._rules(report.plan.transactions)
+        done = Done(
+            kind, told, report.warnings, stages.seconds, rules=rules_now, found=report.found
+        )
+        return done, report
 
     def _sealed(
         self, before: Hashable | None, report: iptables.Report, stages: Stages

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from svcnet.executors import ipvs
-from svcnet.executors.iptables import Variant, choose_variant
+from svcnet.executors.iptables import (
+    Choice,
+    Commands,
+    Observed,
+    Variant,
+    choose_variant,
+    parse_save,
+)
 from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.cleanup import owned as iptables_rules
 from svcnet.executors.iptables.commands import installed
@@ -28,14 +35,15 @@ class Leftovers:
         self._variant = variant
         self._due = True
 
-    def remove(self) -> tuple[str, ...]:
+    def remove(self, found: Choice | None = None) -> tuple[str, ...]:
         """Return a line for each kind of thing removed; to be called when the target serves.
 
-        Raises ApplyError, and then the next call does it.
+        `found` is as in :func:`remove_leftovers`. Raises ApplyError, and then the next call
+        does it.
         """
         if not self._due:
             return ()
-        lines = remove_leftovers(self._target.mode, self._target.family, self._variant)
+        lines = remove_leftovers(self._target.mode, self._target.family, self._variant, found)
         self._due = False
         return lines
 
@@ -46,7 +54,9 @@ _FIREWALL = Owned(
 )
 
 
-def remove_leftovers(mode: str, family: str, variant: Variant | None = None) -> tuple[str, ...]:
+def remove_leftovers(
+    mode: str, family: str, variant: Variant | None = None, found: Choice | None = None
+) -> tuple[str, ...]:
     """Remove what other modes than `mode`, which serves already, left in this network namespace.
 
     That is chains and jumps in both variants of iptables, and IPVS mode's virtual servers, sets
@@ -55,25 +65,36 @@ def remove_leftovers(mode: str, family: str, variant: Variant | None = None) -> 
     stays. Sysctls stay. So KUBE-FIREWALL does, unless there are two of it: it keeps neighbours off
     the host's loopback, to which packets may be routed now.
 
+    `found` is what `mode` chose and found there before it wrote its own rules, which saves a
+    listing of these. With None the tables are listed now.
+
     Returns a line for each kind of thing removed. Raises ApplyError when the machine refuses.
     """
     known = {"iptables": iptables_rules(family), "userspace": USERSPACE_RULES}
     if mode == "ipvs" or ipvs.is_there(family):
         known["ipvs"] = ipvs_rules(family)
-    chosen = choose_variant(family, variant, shows_variant if mode == "userspace" else is_ours)
-    has_firewall = FIREWALL in chosen.observed.chains("filter")
+    own = known[mode]
+    shows = shows_variant if mode == "userspace" else is_ours
+    chosen = choose_variant(family, variant, shows) if found is None else found
     lines: list[str] = []
     for commands in installed(family):
-        kept: list[Owned] = []
         if commands == chosen.commands:
-            kept = [known[mode], _FIREWALL]
-        elif not has_firewall:
-            kept = [_FIREWALL]
+            kept, observed = [own, _FIREWALL], chosen.observed.without(own.chain)
+        else:
+            observed = parse_save(commands.save())
+            kept = [] if _both_have_firewall(observed, chosen.commands) else [_FIREWALL]
         left = _without(known.values(), kept)
-        lines += (f"{commands.name}: {line}" for line in remove_chains(commands, left))
+        lines += (f"{commands.name}: {line}" for line in remove_chains(commands, left, observed))
     if mode != "ipvs":
         lines += ipvs.cleanup(family, with_rules=False)
     return tuple(lines)
+
+
+def _both_have_firewall(observed: Observed, other: Commands) -> bool:
+    """Return whether KUBE-FIREWALL is in what was observed, and in the other variant now."""
+    if FIREWALL not in observed.chains("filter"):
+        return False
+    return FIREWALL in parse_save(other.save()).chains("filter")
 
 
 def _without(known: Iterable[Owned], kept: Iterable[Owned]) -> Owned:

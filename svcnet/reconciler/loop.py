@@ -252,7 +252,8 @@ class Loop:
         """Do what comes after rules, and tell what became of it all."""
         assert kept.wanted is not None
         sync.stages.update(done.stages)
-        done = self._sweep(kept, done)
+        with sync.stage("leftovers"):
+            done = self._sweep(kept, done)
         with sync.stage("conntrack"):
             done = _clean_flows(kept, done)
         self._warn(kept, done.warnings)
@@ -267,10 +268,11 @@ class Loop:
 
     def _sweep(self, kept: Kept, done: Done) -> Done:
         """Remove what other modes left, now that this one serves."""
+        found, done = done.found, evolve(done, found=None)
         if kept.leftovers is None:
             return done
         try:
-            removed = kept.leftovers.remove()
+            removed = kept.leftovers.remove(found)
         except ApplyError as error:
             told = f"what another mode left is still there: {error}"
             return evolve(done, warnings=(*done.warnings, told))

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from attrs import field, frozen
 
+from svcnet.executors.iptables import Choice
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph, diff
 
 STEP_SERVICE_PORTS = 1000
@@ -29,7 +30,8 @@ class Done:
     ``kind`` is how it was done and ``text`` says it in a few words; ``warnings`` are what an
     operator must see. ``stages`` are the durations of its parts in seconds. ``differed`` is
     what a look found other than it had been left, by kind of thing. ``rules`` is None in a mode
-    or a case that does not count them.
+    or a case that does not count them. ``found`` is what was in the tables of iptables before, if
+    nothing but the mode's own rules has been written there since; it is large, and not for keeping.
     """
 
     kind: Literal["none", "delta", "full"]
@@ -38,6 +40,7 @@ class Done:
     stages: Mapping[str, float] = field(factory=dict)
     differed: Mapping[str, int] = field(factory=dict)
     rules: Rules | None = None
+    found: Choice | None = field(default=None, repr=False, eq=False)
 
 
 class Target(Protocol):

@@ -12,12 +12,12 @@ from attrs import define
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.executors import ipvs
-from svcnet.executors.iptables import Variant, parse_save
+from svcnet.executors.iptables import Choice, Variant, parse_save
 from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, IPFamily
 from svcnet.models.family import IP_FAMILIES
-from svcnet.reconciler import IptablesTarget, IPVSTarget, remove_leftovers
+from svcnet.reconciler import Done, IptablesTarget, IPVSTarget, remove_leftovers
 from svcnet.testing import make_node
 from tests.kernel.applying import order_free, tool
 from tests.kernel.netns import CLIENT, CLUSTER_IP, HOST, NODE, Cluster
@@ -39,13 +39,14 @@ class Switch:
     """A node that one mode serves after another.
 
     ``variants`` are those of iptables that the kernel has, and ``everything`` tells what there
-    is beside iptables rules.
+    is beside iptables rules. ``found`` is what the mode that serves found before it wrote.
     """
 
     cluster: Cluster
     family: IPFamily
     variants: tuple[Variant, ...] = VARIANTS
     everything: Callable[[], str] = str
+    found: Choice | None = None
 
     def state(self) -> dict[str, object]:
         """Return all that a mode could have put there, but for sysctls and KUBE-FIREWALL.
@@ -72,6 +73,7 @@ class Switch:
     @contextmanager
     def served(self, mode: str, variant: Variant) -> Iterator[None]:
         """Put a mode's rules on the node; a proxy ends with the context, and its rules stay."""
+        self.found = None
         if mode == "userspace":
             rules = UserspaceRules(Tables(self.cluster, self.family, variant))
             rules.put(graph_of(self.family))
@@ -82,15 +84,19 @@ class Switch:
             return
         make = IPVSTarget if mode == "ipvs" else IptablesTarget
         target = make(self.family, variant)
-        self.cluster.inside("node", lambda: target.whole(graph_of(self.family)))
+        done: list[Done] = []
+        self.cluster.inside("node", lambda: done.append(target.whole(graph_of(self.family))))
+        self.found = done[0].found
         yield
 
-    def remove_leftovers(self, mode: str, variant: Variant | None) -> tuple[str, ...]:
-        found: list[str] = []
+    def remove_leftovers(
+        self, mode: str, variant: Variant | None, found: Choice | None = None
+    ) -> tuple[str, ...]:
+        lines: list[str] = []
         self.cluster.inside(
-            "node", lambda: found.extend(remove_leftovers(mode, self.family, variant))
+            "node", lambda: lines.extend(remove_leftovers(mode, self.family, variant, found))
         )
-        return tuple(found)
+        return tuple(lines)
 
     def ask(self, count: int = 5) -> set[tuple[str, str]]:
         """Open connections to the Service, and return how they went and who answered."""
@@ -141,7 +147,7 @@ def check_switch(switch: Switch, before: tuple[str, Variant], after: tuple[str, 
                     begun = len(rounds)
                     while len(rounds) < begun + 2 and not loading.done():
                         time.sleep(0.01)
-                    switch.remove_leftovers(*after)
+                    switch.remove_leftovers(*after, switch.found)
                     assert switch.state() == clean
                     assert switch.remove_leftovers(*after) == ()
                     over.append(True)

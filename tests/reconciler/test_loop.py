@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 
 from svcnet.compiler import node_view
 from svcnet.errors import ApplyError
+from svcnet.executors.iptables import Choice
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.models import ClusterState, NamespacedName
 from svcnet.reconciler import (
@@ -262,7 +263,7 @@ class StubbornLeftovers(Leftovers):
         self.synced_at: list[int] = []
         self._notes = notes
 
-    def remove(self) -> tuple[str, ...]:
+    def remove(self, found: Choice | None = None) -> tuple[str, ...]:  # noqa: ARG002
         self.synced_at.append(len(self._notes.steps) + len(self._notes.looks))
         if len(self.synced_at) == 1:
             raise ApplyError("no")

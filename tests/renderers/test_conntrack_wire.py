@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from svcnet.netlink import RefusedRequest
 from svcnet.renderers.conntrack import Flow, wire
 
 NESTED = 0x8000
@@ -120,7 +121,7 @@ def test_a_listing_says_how_it_ended() -> None:
     """A refusal at the start and one half way are errors, and what follows the end is not read."""
     assert list(wire.parse_listing([entry(V6) + END, entry(V4)])) == [V6]
     for ending in (error(1), message(DONE, pack("=i", -1))):
-        with pytest.raises(wire.RefusedRequest) as raised:
+        with pytest.raises(RefusedRequest) as raised:
             list(wire.parse_listing([entry(V4), ending]))
         assert raised.value.errno == 1
 

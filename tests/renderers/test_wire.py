@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcnet.models.config import IPVS_SCHEDULERS
+from svcnet.netlink import RefusedRequest
 from svcnet.renderers.ipvs import listing
 from svcnet.renderers.ipvs.messages import (
     HASHED,
@@ -47,7 +48,6 @@ from svcnet.renderers.ipvs.messages import (
     Zero,
 )
 from svcnet.renderers.ipvs.wire import (
-    RefusedRequest,
     answers,
     decode,
     encode,

@@ -15,6 +15,7 @@ from os import strerror
 from attrs import frozen
 
 from svcnet.errors import ApplyError
+from svcnet.netlink import RefusedRequest
 from svcnet.renderers.conntrack import Flow, Plan, wire
 from svcnet.renderers.conntrack.flows import Family
 
@@ -69,7 +70,7 @@ def delete(plan: Plan) -> Report:
             opened.send(wire.encode_deletions(batch))
             for refusal in wire.parse_refusals(_pending(opened)):
                 if refusal.errno != ENOENT:
-                    raise wire.RefusedRequest(refusal.errno, str(batch[refusal.sequence - 1]))
+                    raise RefusedRequest(refusal.errno, str(batch[refusal.sequence - 1]))
                 gone += 1
     return Report(len(flows) - gone, gone)
 
@@ -100,7 +101,7 @@ def _cannot(error: OSError) -> ApplyError:
     if number == EPERM:
         return ApplyError("conntrack: Operation not permitted: it takes CAP_NET_ADMIN")
     # nfnetlink answers EINVAL for a subsystem that it does not have and cannot load.
-    if number == EPROTONOSUPPORT or (number == EINVAL and isinstance(error, wire.RefusedRequest)):
+    if number == EPROTONOSUPPORT or (number == EINVAL and isinstance(error, RefusedRequest)):
         return NoConntrack(
             "this kernel does not list connections: it lacks the module nf_conntrack_netlink"
         )

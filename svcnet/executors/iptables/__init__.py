@@ -12,9 +12,10 @@ from svcnet.executors.iptables.commits import Commits
 from svcnet.executors.iptables.marks import Marks
 from svcnet.executors.iptables.observe import Observed, parse_save
 from svcnet.executors.iptables.plan import Plan, plan
-from svcnet.executors.iptables.variants import choose_variant
+from svcnet.executors.iptables.variants import Choice, choose_variant
 
 __all__ = [
+    "Choice",
     "Commands",
     "Commits",
     "Marks",

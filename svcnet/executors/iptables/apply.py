@@ -11,7 +11,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
 from svcnet.executors.iptables.observe import Observed, parse_save
 from svcnet.executors.iptables.plan import Plan, back, most_service_ports, plan
-from svcnet.executors.iptables.variants import choose_variant
+from svcnet.executors.iptables.variants import Choice, choose_variant
 from svcnet.executors.stages import Stages
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables import RestoreText
@@ -23,16 +23,20 @@ ROUTE_LOCALNET = Path("/proc/sys/net/ipv4/conf/all/route_localnet")
 class Report:
     """What an apply did, or with a dry run would do.
 
-    ``sysctls`` are the kernel's settings that were changed, and ``stages`` how many seconds
-    each part took.
+    ``found`` is what was there before. ``sysctls`` are the kernel's settings that were changed,
+    and ``stages`` how many seconds each part took.
     """
 
-    family: str
-    variant: Variant
+    found: Choice = field(repr=False)
     plan: Plan
     warnings: tuple[str, ...]
     sysctls: tuple[str, ...] = ()
     stages: Mapping[str, float] = field(factory=dict, eq=False)
+
+    @property
+    def variant(self) -> Variant:
+        """The variant of iptables that was used."""
+        return self.found.commands.variant
 
     @property
     def changes(self) -> Mapping[str, int]:
@@ -48,7 +52,7 @@ class Report:
         }[self.plan.kind]
         lines = self.plan.text.count("\n")
         count = f", {lines} lines in {len(self.plan.transactions)} transactions" if lines else ""
-        return f"{self.family}, iptables-{self.variant}: {what}{count}"
+        return f"{self.found.commands.family}, iptables-{self.variant}: {what}{count}"
 
 
 @without_gc()
@@ -74,7 +78,7 @@ def apply(
             _write(artifact, planned, commands, choice.observed)
             sysctls, more = serve_localhost(artifact)
         warnings += more
-    return Report(artifact.family, commands.variant, planned, warnings, sysctls, stages.seconds)
+    return Report(choice, planned, warnings, sysctls, stages.seconds)
 
 
 def _write(artifact: RestoreText, planned: Plan, commands: Commands, before: Observed) -> None:

@@ -56,9 +56,14 @@ def owned(family: str) -> Owned:
     return Owned(is_ours, jumps.__contains__)
 
 
-def remove_chains(commands: Commands, own: Owned) -> Iterator[str]:
-    """Do what :func:`removal` says; yield a line for each table. Raises ApplyError."""
-    for text in removal(parse_save(commands.save()), own):
+def remove_chains(
+    commands: Commands, own: Owned, observed: Observed | None = None
+) -> Iterator[str]:
+    """Do what :func:`removal` says; yield a line for each table. Raises ApplyError.
+
+    With None, what is there is observed now.
+    """
+    for text in removal(observed or parse_save(commands.save()), own):
         try:
             commands.restore(text)
         except RestoreError as error:

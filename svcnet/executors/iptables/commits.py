@@ -11,7 +11,8 @@ import socket
 from collections.abc import Iterable
 from struct import Struct
 
-from svcnet.executors.netlink import ask, attributes
+from svcnet.executors.netlink import ask
+from svcnet.netlink import attributes
 
 _NETLINK_NETFILTER = 12  # linux/netlink.h
 _NFNL_SUBSYS_NFTABLES = 10  # linux/netfilter/nfnetlink.h
@@ -26,9 +27,9 @@ def generation() -> int:
     kind = _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETGEN
     body = _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0)
     for answer in ask(_NETLINK_NETFILTER, kind, body):
-        for attribute, value in attributes(answer, _NFGENMSG.size):
-            if attribute == _NFTA_GEN_ID:
-                return int.from_bytes(value, "big")
+        told = attributes(answer, _NFGENMSG.size).get(_NFTA_GEN_ID)
+        if told is not None:
+            return int.from_bytes(told, "big")
     raise OSError("nf_tables did not say its generation")
 
 

@@ -41,6 +41,17 @@ class Observed:
         """Return the chains of a table, none if the kernel does not have it yet."""
         return self.tables.get(table, {})
 
+    def without(self, is_gone: Callable[[str, str], bool]) -> Observed:
+        """Return the tables without the chains that `is_gone` knows, and with all other rules."""
+        return Observed(
+            {
+                table: {
+                    chain: rules for chain, rules in chains.items() if not is_gone(table, chain)
+                }
+                for table, chains in self.tables.items()
+            }
+        )
+
     def has(self, is_ours: Callable[[str, str], bool]) -> bool:
         """Return whether any chain is there that `is_ours` knows by its table and name."""
         return any(is_ours(table, chain) for table in self.tables for chain in self.chains(table))

@@ -14,7 +14,8 @@ from attrs import frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import run
-from svcnet.executors.netlink import ask, attributes
+from svcnet.executors.netlink import ask
+from svcnet.netlink import each_attribute
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 from svcnet.renderers.ipvs.wire import canonical_address
 
@@ -69,7 +70,7 @@ def mark(family: str) -> Hashable:
     link = [
         pair
         for answer in ask(NETLINK_ROUTE, _RTM_GETLINK, told)
-        for pair in attributes(answer, _LINK.size)
+        for pair in each_attribute(answer, _LINK.size)
         if pair[0] in (_IFLA_IFALIAS, _IFLA_LINKINFO)
     ]
     wanted = _ADDRESS.pack(AF_INET6 if family == "IPv6" else AF_INET, 0, 0, 0, index)

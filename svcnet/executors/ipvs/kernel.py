@@ -14,6 +14,7 @@ from types import TracebackType
 
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import hint
+from svcnet.netlink import RefusedRequest
 from svcnet.renderers.ipvs import wire
 from svcnet.renderers.ipvs.messages import (
     Family,
@@ -144,7 +145,7 @@ class IPVS:
         try:
             self._socket.send(wire.encode(message, self._family))
             return list(wire.answers(self._datagrams()))
-        except wire.RefusedRequest as error:
+        except RefusedRequest as error:
             raise Refused(message, error.errno or 0) from None
         except OSError as error:
             raise _cannot(error) from None

@@ -18,7 +18,8 @@ from svcnet.executors.ipvs.kernel import IPVS
 from svcnet.executors.ipvs.listing import HEADING_LINES, PATH
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.observe import read_sysctl
-from svcnet.executors.netlink import ask, attribute, attributes
+from svcnet.executors.netlink import ask
+from svcnet.netlink import attribute, each_attribute
 from svcnet.renderers.ipvs import IPVSTables
 
 # linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/ipset/ip_set.h
@@ -100,9 +101,9 @@ def _set(family: str, name: str) -> Iterator[bytes]:
     has_times = name == draining(family)
     try:
         for answer in ask(_NETLINK_NETFILTER, kind, body, dump=True):
-            for found, value in attributes(answer, _NFGENMSG.size):
+            for found, value in each_attribute(answer, _NFGENMSG.size):
                 if has_times and found == _IPSET_ATTR_ADT:
-                    yield from map(_without_time, attributes(value))
+                    yield from map(_without_time, each_attribute(value))
                 elif not has_times or found != _IPSET_ATTR_DATA:
                     yield value
     except OSError as error:
@@ -114,6 +115,6 @@ def _set(family: str, name: str) -> Iterator[bytes]:
 def _without_time(entry: tuple[int, bytes]) -> bytes:
     return b"".join(
         attribute(kind, value)
-        for kind, value in attributes(entry[1])
+        for kind, value in each_attribute(entry[1])
         if kind != _IPSET_ATTR_TIMEOUT
     )

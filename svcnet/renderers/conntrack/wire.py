@@ -15,15 +15,21 @@ from struct import error as struct_error
 
 from attrs import frozen
 
+from svcnet.netlink import (
+    ATTRIBUTE,
+    NLA_F_NESTED,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    NLMSGERR,
+    RefusedRequest,
+    attribute,
+    attributes,
+    messages,
+    nested,
+)
 from svcnet.renderers.conntrack.flows import Family, Flow, ZoneOf
-
-# linux/netlink.h
-_NLM_F_REQUEST = 0x001
-_NLM_F_DUMP = 0x300
-_NLMSG_ERROR = 2
-_NLMSG_DONE = 3
-_NLA_F_NESTED = 0x8000
-_NLA_TYPE_MASK = 0x3FFF
 
 # linux/netfilter/nfnetlink.h: the subsystem is the upper byte of a message's kind
 _NFNL_SUBSYS_CTNETLINK = 1 << 8
@@ -54,20 +60,13 @@ _CTA_FILTER_ORIG_FLAGS = 1
 _CTA_FILTER_REPLY_FLAGS = 2
 _CTA_FILTER_F_CTA_PROTO_NUM = 1 << 3  # net/netfilter/nf_internals.h
 
-_NLMSGHDR = Struct("=IHHII")  # length, kind, flags, sequence, port
 _REQUEST = Struct("=IHHIIBBH")  # nlmsghdr, and nfgenmsg: family, version, resource id
 _NFGENMSG = 4
-_NLMSGERR = Struct("=i")  # minus errno; the header of the request follows
-_ATTRIBUTE = Struct("=HH")  # length, kind
 _U32 = Struct("=I")
 _BE16 = Struct("!H")
 _BE32 = Struct("!I")
 
 _FAMILIES: dict[Family, int] = {"IPv4": int(AF_INET), "IPv6": int(AF_INET6)}
-
-
-class RefusedRequest(OSError):  # noqa: N818  (what the kernel said, not a fault of ours)
-    """The kernel's own no, with its errno; other OSErrors are the socket's."""
 
 
 @frozen
@@ -83,14 +82,13 @@ def encode_listing(family: Family) -> bytes:
 
     Kernels before 5.8 pay no heed to the protocol and send every entry.
     """
-    udp = _nested(_CTA_TUPLE_PROTO, _attribute(_CTA_PROTO_NUM, bytes([IPPROTO_UDP])))
+    udp = nested(_CTA_TUPLE_PROTO, attribute(_CTA_PROTO_NUM, bytes([IPPROTO_UDP])))
     flags = _U32.pack(_CTA_FILTER_F_CTA_PROTO_NUM)
-    body = _nested(_CTA_TUPLE_ORIG, udp) + _nested(
+    body = nested(_CTA_TUPLE_ORIG, udp) + nested(
         _CTA_FILTER,
-        _attribute(_CTA_FILTER_ORIG_FLAGS, flags)
-        + _attribute(_CTA_FILTER_REPLY_FLAGS, _U32.pack(0)),
+        attribute(_CTA_FILTER_ORIG_FLAGS, flags) + attribute(_CTA_FILTER_REPLY_FLAGS, _U32.pack(0)),
     )
-    return _request(_IPCTNL_MSG_CT_GET, _NLM_F_REQUEST | _NLM_F_DUMP, 0, family, body)
+    return _request(_IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, 0, family, body)
 
 
 def encode_deletions(flows: Sequence[Flow]) -> bytes:
@@ -106,9 +104,9 @@ def encode_deletions(flows: Sequence[Flow]) -> bytes:
 def _deletion(sequence: int, flow: Flow) -> bytes:
     body = _reply_tuple(flow)
     if flow.zone and flow.zone_of == "both":
-        body += _attribute(_CTA_ZONE, _BE16.pack(flow.zone))
-    body += _attribute(_CTA_ID, _BE32.pack(flow.id))
-    return _request(_IPCTNL_MSG_CT_DELETE, _NLM_F_REQUEST, sequence, flow.family, body)
+        body += attribute(_CTA_ZONE, _BE16.pack(flow.zone))
+    body += attribute(_CTA_ID, _BE32.pack(flow.id))
+    return _request(_IPCTNL_MSG_CT_DELETE, NLM_F_REQUEST, sequence, flow.family, body)
 
 
 def _reply_tuple(flow: Flow) -> bytes:
@@ -116,19 +114,19 @@ def _reply_tuple(flow: Flow) -> bytes:
         family, source, destination = AF_INET6, _CTA_IP_V6_SRC, _CTA_IP_V6_DST
     else:
         family, source, destination = AF_INET, _CTA_IP_V4_SRC, _CTA_IP_V4_DST
-    parts = _nested(
+    parts = nested(
         _CTA_TUPLE_IP,
-        _attribute(source, inet_pton(family, flow.reply_source))
-        + _attribute(destination, inet_pton(family, flow.reply_destination)),
-    ) + _nested(
+        attribute(source, inet_pton(family, flow.reply_source))
+        + attribute(destination, inet_pton(family, flow.reply_destination)),
+    ) + nested(
         _CTA_TUPLE_PROTO,
-        _attribute(_CTA_PROTO_NUM, bytes([IPPROTO_UDP]))
-        + _attribute(_CTA_PROTO_SRC_PORT, _BE16.pack(flow.reply_source_port))
-        + _attribute(_CTA_PROTO_DST_PORT, _BE16.pack(flow.reply_destination_port)),
+        attribute(_CTA_PROTO_NUM, bytes([IPPROTO_UDP]))
+        + attribute(_CTA_PROTO_SRC_PORT, _BE16.pack(flow.reply_source_port))
+        + attribute(_CTA_PROTO_DST_PORT, _BE16.pack(flow.reply_destination_port)),
     )
     if flow.zone_of == "reply":
-        parts += _attribute(_CTA_TUPLE_ZONE, _BE16.pack(flow.zone))
-    return _nested(_CTA_TUPLE_REPLY, parts)
+        parts += attribute(_CTA_TUPLE_ZONE, _BE16.pack(flow.zone))
+    return nested(_CTA_TUPLE_REPLY, parts)
 
 
 def _request(kind: int, flags: int, sequence: int, family: Family, body: bytes) -> bytes:
@@ -137,27 +135,19 @@ def _request(kind: int, flags: int, sequence: int, family: Family, body: bytes) 
     return _REQUEST.pack(length, kind, flags, sequence, 0, _FAMILIES[family], 0, 0) + body
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
-
-
-def _nested(kind: int, value: bytes) -> bytes:
-    return _attribute(kind | _NLA_F_NESTED, value)
-
-
 def parse_listing(datagrams: Iterable[bytes]) -> Iterator[Flow]:
     """Yield the UDP entries that the kernel sends, up to the message that ends the listing.
 
-    Raises :class:`RefusedRequest` if it refuses to, or ends half way, and ValueError for
-    bytes that are no such answer.
+    Raises :class:`svcnet.netlink.RefusedRequest` if it refuses to, or ends half way, and
+    ValueError for bytes that are no such answer.
     """
     for datagram in datagrams:
-        for kind, _, body in _messages(datagram):
+        for kind, _, _, body in messages(datagram):
             if kind == _IPCTNL_MSG_CT_NEW:
                 flow = _flow(body)
                 if flow is not None:
                     yield flow
-            elif kind in (_NLMSG_ERROR, _NLMSG_DONE):
+            elif kind in (NLMSG_ERROR, NLMSG_DONE):
                 errno = _errno(body)
                 if errno:
                     raise RefusedRequest(errno, "")
@@ -167,56 +157,29 @@ def parse_listing(datagrams: Iterable[bytes]) -> Iterator[Flow]:
 def parse_refusals(datagrams: Iterable[bytes]) -> Iterator[Refusal]:
     """Yield what was refused of deletions."""
     for datagram in datagrams:
-        for kind, sequence, body in _messages(datagram):
-            if kind == _NLMSG_ERROR and _errno(body):
+        for kind, _, sequence, body in messages(datagram):
+            if kind == NLMSG_ERROR and _errno(body):
                 yield Refusal(sequence, _errno(body))
 
 
 def _errno(body: bytes) -> int:
-    return int(-_NLMSGERR.unpack_from(body)[0]) if len(body) >= _NLMSGERR.size else 0
-
-
-def _messages(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the kind, sequence and body of each netlink message in a datagram."""
-    offset = 0
-    while offset < len(datagram):
-        if len(datagram) - offset < _NLMSGHDR.size:
-            raise ValueError("a netlink message ends within its header")
-        length, kind, _, sequence, _ = _NLMSGHDR.unpack_from(datagram, offset)
-        if not _NLMSGHDR.size <= length <= len(datagram) - offset:
-            raise ValueError(f"a netlink message of {length} bytes does not fit its datagram")
-        yield kind, sequence, datagram[offset + _NLMSGHDR.size : offset + length]
-        offset += length + -length % 4
-
-
-def _attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
-    """Return the attributes from `offset` on by their kind, each as the bytes of its value."""
-    found = {}
-    end = len(data)
-    unpack = _ATTRIBUTE.unpack_from
-    while offset + 4 <= end:
-        length, kind = unpack(data, offset)
-        if not 4 <= length <= end - offset:
-            raise ValueError(f"an attribute of {length} bytes does not fit its message")
-        found[kind & _NLA_TYPE_MASK] = data[offset + 4 : offset + length]
-        offset += length + -length % 4
-    return found
+    return int(-NLMSGERR.unpack_from(body)[0]) if len(body) >= NLMSGERR.size else 0
 
 
 def _flow(body: bytes) -> Flow | None:
     """Read one entry, None for another protocol than UDP."""
     try:
-        attributes = _attributes(body, _NFGENMSG)
-        original = attributes[_CTA_TUPLE_ORIG]
+        entry = attributes(body, _NFGENMSG)
+        original = entry[_CTA_TUPLE_ORIG]
         asked = _ends(original)
         if asked is None:
             return None
-        reply = attributes[_CTA_TUPLE_REPLY]
+        reply = entry[_CTA_TUPLE_REPLY]
         answered = _ends(reply)
         if answered is None:
             raise ValueError("an entry whose two tuples have different protocols")
-        zone, zone_of = _zone(attributes, original, reply)
-        (number,) = _BE32.unpack(attributes[_CTA_ID])
+        zone, zone_of = _zone(entry, original, reply)
+        (number,) = _BE32.unpack(entry[_CTA_ID])
         return Flow(*asked, *answered, zone, zone_of, number)
     except (KeyError, OSError, struct_error) as error:
         raise ValueError(f"an incomplete entry from conntrack: {error!r}") from error
@@ -228,7 +191,7 @@ def _ends(data: bytes) -> tuple[str, int, str, int] | None:
     Kernels write the attributes of a tuple in one order, and reading them at their places
     takes a fraction of the time. Any other order is read attribute by attribute.
     """
-    layout = _LAYOUTS.get(data[: _ATTRIBUTE.size])
+    layout = _LAYOUTS.get(data[: ATTRIBUTE.size])
     if layout is not None and len(data) >= layout.struct.size:
         (_, source_head, source, destination_head, destination, *others) = (
             layout.struct.unpack_from(data)
@@ -239,14 +202,14 @@ def _ends(data: bytes) -> tuple[str, int, str, int] | None:
             family = layout.family
             ends = inet_ntop(family, source), source_port, inet_ntop(family, destination), port
             return ends if num == IPPROTO_UDP else None
-    return _ends_in_any_order(_attributes(data))
+    return _ends_in_any_order(attributes(data))
 
 
 def _ends_in_any_order(parts: dict[int, bytes]) -> tuple[str, int, str, int] | None:
-    protocol = _attributes(parts[_CTA_TUPLE_PROTO])
+    protocol = attributes(parts[_CTA_TUPLE_PROTO])
     if protocol[_CTA_PROTO_NUM][0] != IPPROTO_UDP:
         return None
-    addresses = _attributes(parts[_CTA_TUPLE_IP])
+    addresses = attributes(parts[_CTA_TUPLE_IP])
     if _CTA_IP_V4_SRC in addresses:
         source = inet_ntop(AF_INET, addresses[_CTA_IP_V4_SRC])
         destination = inet_ntop(AF_INET, addresses[_CTA_IP_V4_DST])
@@ -271,16 +234,16 @@ def _layout(family: int, size: int, source: int, destination: int) -> tuple[byte
     """Return the header that a tuple of the family begins with, and its layout."""
     address = f"4s{size}s"
     struct = Struct(f"!4s{address}{address}4s4sB3x4sH2x4sH2x")
-    head = _ATTRIBUTE.pack
+    head = ATTRIBUTE.pack
     heads = (
         head(4 + size, source),
         head(4 + size, destination),
-        head(28, _CTA_TUPLE_PROTO | _NLA_F_NESTED),
+        head(28, _CTA_TUPLE_PROTO | NLA_F_NESTED),
         head(5, _CTA_PROTO_NUM),
         head(6, _CTA_PROTO_SRC_PORT),
         head(6, _CTA_PROTO_DST_PORT),
     )
-    return head(12 + 2 * size, _CTA_TUPLE_IP | _NLA_F_NESTED), _Layout(family, struct, heads)
+    return head(12 + 2 * size, _CTA_TUPLE_IP | NLA_F_NESTED), _Layout(family, struct, heads)
 
 
 _LAYOUTS = dict(
@@ -298,7 +261,7 @@ def _zone(entry: dict[int, bytes], original: bytes, reply: bytes) -> tuple[int, 
     if len(original) != len(reply):
         directions: tuple[tuple[bytes, ZoneOf], ...] = ((original, "original"), (reply, "reply"))
         for data, zone_of in directions:
-            zone = _attributes(data).get(_CTA_TUPLE_ZONE)
+            zone = attributes(data).get(_CTA_TUPLE_ZONE)
             if zone is not None:
                 return _BE16.unpack(zone)[0], zone_of
     return 0, "both"
