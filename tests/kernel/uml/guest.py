@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent.parent
 MEMORY = 1024
 """Megabytes; the host gives what the guest really uses."""
-PATIENCE = 300.0
+PATIENCE = float(os.environ.get("SVCNET_PATIENCE", "300"))
 """Seconds without a sign of life after which a guest is taken for dead."""
 INSIDE = "SVCNET_GUEST"
 """The environment variable that a guest's command has: the folder it shares with the host."""
