@@ -1,8 +1,7 @@
 """A unix socket where a running svcnet answers questions of its owner, and how to ask there.
 
 A question is one line, the answer all that comes until the end. The socket is its owner's alone:
-by its mode, and by what the kernel says of who has connected. A client has a few seconds; where
-too many are connected, one more ends the connection of the one that has been there longest.
+by its mode, and by what the kernel says of who has connected. A client has a few seconds.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from svcnet.errors import ApplyError
+from svcnet.executors.clients import Clients, Listener
 
 CLIENTS = 16
 """How many clients may be connected at a time."""
@@ -30,9 +30,6 @@ QUESTION_SECONDS = 5.0
 
 ANSWER_SECONDS = 30.0
 """How long a client may take to read the answer."""
-
-PAUSE_SECONDS = 0.5
-"""How long no client is taken once descriptors have run out."""
 
 ANSWER_BYTES = 1 << 30
 PATIENCE_SECONDS = 60.0
@@ -65,7 +62,6 @@ class Answers:
         self._path = path
         self._answer = answer
         self._one_at_a_time = asyncio.Lock()
-        self._conversations: dict[asyncio.Task[None], None] = {}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             self._listen()
@@ -75,14 +71,11 @@ class Answers:
                 reason = error.strerror or error
                 raise ApplyError(f"{path}: no socket there: {reason}") from None
             raise
-        asyncio.get_running_loop().add_reader(self._socket, self._accept)
+        self._listener = Listener(self._socket, self._converse, Clients(CLIENTS))
 
     def close(self) -> None:
         """Answer no more, and remove the socket if it is still this one."""
-        asyncio.get_running_loop().remove_reader(self._socket)
-        self._socket.close()
-        for conversation in self._conversations:
-            conversation.cancel()
+        self._listener.close()
         with suppress(OSError):
             if _identity(self._path) == self._made:
                 self._path.unlink()
@@ -95,39 +88,6 @@ class Answers:
         self._socket.bind(str(self._path))
         self._made = _identity(self._path)
         self._socket.listen(WAITING)
-
-    def _accept(self) -> None:
-        try:
-            connection, _ = self._socket.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        except OSError:
-            # Descriptors have run out: the client stays ready, so look away for a while.
-            self._pause()
-            return
-        connection.setblocking(False)
-        if len(self._conversations) >= CLIENTS:
-            oldest = next(iter(self._conversations))
-            del self._conversations[oldest]
-            oldest.cancel()
-        task = asyncio.get_running_loop().create_task(self._converse(connection))
-        self._conversations[task] = None
-
-        def done(task: asyncio.Task[None]) -> None:
-            connection.close()
-            self._conversations.pop(task, None)
-
-        task.add_done_callback(done)
-
-    def _pause(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._socket)
-
-        def go_on() -> None:
-            if self._socket.fileno() >= 0:
-                loop.add_reader(self._socket, self._accept)
-
-        loop.call_later(PAUSE_SECONDS, go_on)
 
     async def _converse(self, connection: socket.socket) -> None:
         """Answer one question; who may not ask, is too slow or has gone gets no answer."""

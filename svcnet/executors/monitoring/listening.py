@@ -1,9 +1,4 @@
-"""Listening sockets, and the clients that connect to them: slow, hostile and broken ones too.
-
-A client has a few seconds, a few kilobytes, and one request. Where too many are connected, one
-more ends the connection of the one that has been there longest: an honest client is gone within
-milliseconds, so many silent ones do not keep it out.
-"""
+"""Sockets that HTTP is answered at: a client has a few seconds, some kilobytes, and one request."""
 
 from __future__ import annotations
 
@@ -11,10 +6,12 @@ import asyncio
 import socket
 from contextlib import suppress
 from errno import EAFNOSUPPORT
+from functools import partial
 from http import HTTPStatus
 from typing import TypeAlias
 
 from svcnet.errors import ApplyError
+from svcnet.executors.clients import Clients, Listener
 from svcnet.executors.monitoring.http import END, Refusal, Responder, encode, parse, plain
 from svcnet.renderers.monitoring import EVERY_ADDRESS
 
@@ -35,92 +32,8 @@ ANSWER_SECONDS = 5.0
 EXCESS_BYTES = 65536
 """How much is read and thrown away of what a client sends beyond its request."""
 
-ACCEPTED_AT_ONCE = 32
-"""How many clients of one socket are taken before other sockets have their turn."""
-
-PAUSE_SECONDS = 0.5
-"""How long no client is taken once descriptors have run out."""
-
 BACKLOG = 4096
 """How many clients may wait to be taken. With fewer a crowd costs honest ones a second each."""
-
-
-class Clients:
-    """The clients of one or several listeners, at most `limit` at a time."""
-
-    def __init__(self, limit: int = CLIENTS) -> None:
-        self._limit = limit
-        self._conversations: dict[asyncio.Task[None], None] = {}
-
-    def serve(self, connection: socket.socket, respond: Responder) -> asyncio.Task[None]:
-        """Start to talk with a client; the connection is closed when the task is done."""
-        if len(self._conversations) >= self._limit:
-            oldest = next(iter(self._conversations))
-            del self._conversations[oldest]
-            oldest.cancel()
-        task = asyncio.get_running_loop().create_task(_converse(connection, respond))
-        self._conversations[task] = None
-
-        def done(task: asyncio.Task[None]) -> None:
-            # Not in the task: one that is cancelled before its first step does nothing.
-            connection.close()
-            self._conversations.pop(task, None)
-
-        task.add_done_callback(done)
-        return task
-
-
-class Listener:
-    """Answers the clients of a listening socket from now on, until closed.
-
-    Made and closed in a running event loop. The socket does not block, and is the listener's.
-    """
-
-    def __init__(self, listening: socket.socket, respond: Responder, clients: Clients) -> None:
-        self._socket = listening
-        self._respond = respond
-        self._clients = clients
-        self._conversations: set[asyncio.Task[None]] = set()
-        asyncio.get_running_loop().add_reader(listening, self._accept)
-
-    @property
-    def where(self) -> Where:
-        """The address and port that is listened on."""
-        address, port = self._socket.getsockname()[:2]
-        return address, port
-
-    def close(self) -> None:
-        """Listen no longer, and end the connections that are open."""
-        asyncio.get_running_loop().remove_reader(self._socket)
-        self._socket.close()
-        for conversation in self._conversations:
-            conversation.cancel()
-
-    def _accept(self) -> None:
-        for _ in range(ACCEPTED_AT_ONCE):
-            try:
-                connection, _ = self._socket.accept()
-            except (BlockingIOError, ConnectionError):
-                # Nobody is left, or a client has gone already.
-                return
-            except OSError:
-                # Descriptors have run out: the client stays ready, so look away for a while.
-                self._pause()
-                return
-            connection.setblocking(False)
-            conversation = self._clients.serve(connection, self._respond)
-            self._conversations.add(conversation)
-            conversation.add_done_callback(self._conversations.discard)
-
-    def _pause(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._socket)
-
-        def go_on() -> None:
-            if self._socket.fileno() >= 0:
-                loop.add_reader(self._socket, self._accept)
-
-        loop.call_later(PAUSE_SECONDS, go_on)
 
 
 class Server:
@@ -137,7 +50,7 @@ class Server:
             raise ApplyError(
                 f"{address} port {port}: cannot be listened on: {error.strerror}"
             ) from None
-        self._listener = Listener(listening, respond, Clients())
+        self._listener = Listener(listening, partial(converse, respond), Clients(CLIENTS))
 
     @property
     def where(self) -> Where:
@@ -183,7 +96,7 @@ def _listening(
     return listening
 
 
-async def _converse(connection: socket.socket, respond: Responder) -> None:
+async def converse(respond: Responder, connection: socket.socket) -> None:
     """Answer one request. A client that is too slow, or gone, gets no answer."""
     # The end of a time limit is an OSError as well.
     with suppress(OSError):

@@ -11,9 +11,10 @@ from functools import partial
 from http import HTTPStatus
 
 from svcnet.errors import Diagnostic
+from svcnet.executors.clients import Clients, Listener
 from svcnet.executors.monitoring.health import Health
 from svcnet.executors.monitoring.http import NOSNIFF, Answer, plain
-from svcnet.executors.monitoring.listening import Clients, Listener, Where, listen
+from svcnet.executors.monitoring.listening import Where, converse, listen
 from svcnet.renderers.monitoring import EVERY_ADDRESS, HealthCheck
 
 CLIENTS = 512
@@ -79,7 +80,8 @@ class ServiceHealth:
             of = f" of {address}" if address else ""
             problem = f"port {port}{of} cannot be listened on: {error.strerror}"
             return [_trouble(check, problem)]
-        self._listeners[where] = Listener(listening, partial(self._answer, port), self._clients)
+        talk = partial(converse, partial(self._answer, port))
+        self._listeners[where] = Listener(listening, talk, self._clients)
         return []
 
     def _answer(self, port: int, _: str) -> Answer:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcnet.errors import ApplyError
+from svcnet.executors import clients
 from svcnet.executors.monitoring import listening
 from svcnet.executors.monitoring.http import Answer
 from svcnet.executors.monitoring.listening import CLIENTS, EXCESS_BYTES, HEAD_BYTES, Server
@@ -194,7 +195,7 @@ def test_silent_clients_do_not_keep_out_honest_ones(port: int) -> None:
 
 def test_descriptors_that_run_out(loop: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without descriptors a server looks away for a while, and then answers who waits."""
-    monkeypatch.setattr(listening, "PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.1)
     server = loop.call(lambda: Server((LOOPBACK, 0), echo))
     left = [3]
 
