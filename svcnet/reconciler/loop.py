@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import TypeVar
@@ -13,6 +12,7 @@ from typing import TypeVar
 from attrs import define, evolve, field, frozen
 
 from svcnet.errors import ApplyError
+from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, RuleGraph, diff
 from svcnet.reconciler.change import Change
 from svcnet.reconciler.events import (
@@ -93,15 +93,7 @@ class _Sync:
 
     trigger: Trigger
     begun: float = field(factory=monotonic)
-    stages: dict[str, float] = field(factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        begun = monotonic()
-        try:
-            yield
-        finally:
-            self.stages[name] = monotonic() - begun
+    stages: Stages = field(factory=Stages)
 
 
 class Loop:
@@ -198,7 +190,7 @@ class Loop:
 
     def _follow(self, kept: Kept, pending: _Pending, sync: _Sync) -> None:
         """Compile what is wanted of one family, and take the machine there."""
-        with sync.stage("compile"):
+        with sync.stages.stage("compile"):
             wanted = kept.follower.follow(pending.snapshot, pending.change.touched)
             before, kept.wanted = kept.wanted, wanted.graph
             change = None if before is None else diff(before, wanted.graph, wanted.names)
@@ -251,10 +243,10 @@ class Loop:
     def _synced(self, kept: Kept, done: Done, sync: _Sync, change: GraphDiff | None) -> None:
         """Do what comes after rules, and tell what became of it all."""
         assert kept.wanted is not None
-        sync.stages.update(done.stages)
-        with sync.stage("leftovers"):
+        sync.stages.merge(done.stages)
+        with sync.stages.stage("leftovers"):
             done = self._sweep(kept, done)
-        with sync.stage("conntrack"):
+        with sync.stages.stage("conntrack"):
             done = _clean_flows(kept, done)
         self._warn(kept, done.warnings)
         target, now = kept.target, monotonic()
@@ -262,7 +254,7 @@ class Loop:
         happened, kept.heard, kept.happened = kept.happened, None, ()
         synced = Synced(
             *(target.family, target.mode, sync.trigger, done, kept.wanted, change),
-            *(now - sync.begun, sync.stages, lag, happened),
+            *(now - sync.begun, sync.stages.seconds, lag, happened),
         )
         self._tell(synced)
 
