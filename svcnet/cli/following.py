@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -95,12 +95,16 @@ class Following(Generic[Value]):
         await until(self._told_to_end, self._follow(use), *others)
 
     async def _watch(self) -> None:
+        from svcnet.sources.watch import apart
+
+        if not self._once:
+            await asyncio.gather(*map(self._watch_together, apart(self._paths)))
+
+    async def _watch_together(self, paths: Sequence[str]) -> None:
         from svcnet.sources.watch import changes
 
-        if self._once:
-            return
         try:
-            async for _ in changes(self._paths, self._stop):
+            async for _ in changes(paths, self._stop):
                 self._again.set()
         except OSError as error:
             self._say(f"changes are not seen, only SIGHUP is: {error}", warning=True)

@@ -20,6 +20,17 @@ LOOK_MILLISECONDS = 1000
 Identity: TypeAlias = tuple[int, int] | None
 
 
+def apart(paths: Sequence[str]) -> list[list[str]]:
+    """Return `paths` in one or two parts, which it is better to watch each by itself.
+
+    With a folder all below it is watched, and with a file beside it that would be all
+    below *its* folder.
+    """
+    folders = [path for path in paths if Path(path).is_dir()]
+    others = [path for path in paths if path not in folders]
+    return [part for part in (folders, others) if part]
+
+
 async def changes(paths: Sequence[str], stop: asyncio.Event) -> AsyncIterator[None]:
     """Yield whenever something below `paths` may have changed, until `stop` is set.
 

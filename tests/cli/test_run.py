@@ -78,6 +78,32 @@ def test_it_follows_changes(manifest: Path) -> None:
     process.end()
 
 
+def test_a_file_beside_a_folder(manifest: Path, tmp_path: Path) -> None:
+    """Both are followed, and what lies below the folder that the file is in is not watched."""
+    home = tmp_path / "home"
+    for number in range(20):
+        (home / f"deep-{number}").mkdir(parents=True)
+    other = home / "other.yaml"
+    text = SERVICE.format(protocol="TCP").replace("web", "other").replace("96.0.10", "96.0.11")
+    other.write_text(text)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    manifest = manifest.rename(folder / "web.yaml")
+    with Told(*ARGUMENTS, folder, other) as process:
+        process.wait("2 service ports served")
+        for number, path in enumerate((manifest, other), 1):
+            path.write_text(path.read_text().replace("10.244.1.5", "10.244.1.7"))
+            process.wait("1 service port changed", number)
+        # The folder and the one that the file is in.
+        assert watched_folders(process.process.pid) == 2
+
+
+def watched_folders(pid: int) -> int:
+    """Return how many folders a process has the kernel watch (proc_pid_fdinfo(5))."""
+    infos = [path.read_text() for path in Path(f"/proc/{pid}/fdinfo").iterdir()]
+    return sum(info.count("inotify wd:") for info in infos)
+
+
 def test_it_reads_again_when_told(manifest: Path) -> None:
     """A hang-up has all input read again."""
     process = Told(*ARGUMENTS, manifest)

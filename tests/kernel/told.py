@@ -28,7 +28,8 @@ class Told:
         command = [*wrap, sys.executable, "-m", "svcnet", *map(str, arguments)]
         self.process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read)
+        # A test that fails may leave the process behind; that must not keep pytest from its end.
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def __enter__(self) -> Self:
