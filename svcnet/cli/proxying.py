@@ -65,6 +65,7 @@ class Serving:
         self._say = say
         self._stack = stack
         self._has_settled = False
+        self._is_ending = False
         self._refusal = ""
         self._targets: list[UserspaceTarget] = []
         raise_file_limit()
@@ -135,6 +136,7 @@ class Serving:
 
     async def _drain(self, serving: asyncio.Task[None]) -> None:
         """Wait until connections have ended; a second signal ends those that are left."""
+        self._is_ending = True
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._node.stop, 0)
         self._node.stop(self._proxying.drain)
@@ -142,15 +144,16 @@ class Serving:
         await asyncio.wait((serving,))
 
     def take(self, event: Event) -> bool:
-        """Take an event of the loop; return False for one that ends it all, True for others.
+        """Take an event of the loop; return whether it is one to tell of.
 
         Once the first state is served it is shown. One that the machine refuses ends svcnet:
-        before there is anything to keep, whoever started it should see why.
+        before there is anything to keep, whoever started it should see why. A sync that the end
+        overtakes finds no proxy any more, and that is no news.
         """
         from svcnet.reconciler import Refused, Settled
 
         if self._has_settled:
-            return True
+            return not (self._is_ending and isinstance(event, Refused))
         if isinstance(event, Settled):
             self._has_settled = True
             self._show()

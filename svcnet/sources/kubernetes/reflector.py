@@ -35,7 +35,7 @@ class Reflector:
 
     ``_version`` is the resourceVersion up to which all is known, empty before the first list
     and when that cannot be gone on from. ``_lost`` is when a watch was lost that no other has
-    followed yet.
+    followed yet. ``_is_checked`` says that the server has been seen to have that version.
     """
 
     resource: Resource
@@ -46,6 +46,7 @@ class Reflector:
     _path: str = field(init=False)
     _version: str = ""
     _lost: float | None = None
+    _is_checked: bool = False
     _status: Status | None = None
 
     async def run(self) -> None:
@@ -63,29 +64,35 @@ class Reflector:
                     self._version = ""
                 self._tell(Status(self.resource.kind, problem.state, problem.why))
                 retry_after = problem.retry_after
+            self._is_checked = False
             if self._lost is None:
                 self._lost = clock()
             await asyncio.sleep(max(retry_after, self.backoff.delay(clock())))
 
     async def _turn(self) -> bool:
         """List if need be, and watch once; return whether the watch lasted its time."""
-        if self._version and self._lost is not None and await self._went_back(self._lost):
+        now = asyncio.get_running_loop().time()
+        if self._lost is not None and now - self._lost > self.client.patience.trust:
+            # Long enough to go back in time and catch up, which nothing would show.
             self._version = ""
         if not self._version:
             await self._list()
         return await self._watch()
 
-    async def _went_back(self, lost: float) -> bool:
-        """Return whether the server may have gone back in time since a watch was lost.
+    async def _check(self) -> None:
+        """Raise Expired if the server that is watched has gone back in time.
 
         A server that was restored from a backup takes a version that it does not have yet
         without a word, and sends nothing until it has caught up. Asking for its version, without
-        the objects, tells, unless it has caught up by now.
+        the objects, tells, unless it has caught up by now. That is for when the watch has begun:
+        a server that is restored later ends it.
         """
-        if asyncio.get_running_loop().time() - lost > self.client.patience.trust:
-            return True
+        if self._is_checked:
+            return
         answer = await self._page({**self.resource.selectors(), "limit": "1"})
-        return is_older(version_of(answer), self._version)
+        if is_older(version_of(answer), self._version):
+            raise Expired
+        self._is_checked = True
 
     async def _list(self) -> None:
         """Make what is known equal to what there is."""
@@ -152,6 +159,7 @@ class Reflector:
         begun = clock()
         allowed = seconds + GRACE_SECONDS
         async with self.client.lines(self._path, parameters, allowed) as events:
+            await self._check()
             self._lost = None
             self._tell(Status(self.resource.kind, "synced"))
             async for event in events:

@@ -200,7 +200,7 @@ def test_a_token_that_is_rotated(tmp_path: Path) -> None:
         async with FakeAPIServer(tokens={"one"}) as server:
             server.put(service())
             async with following(Server(server.url, token=token), ONE) as found:
-                await found.until(lambda: found.steps)
+                await found.until(lambda: found.statuses == ["Service: synced"])
                 server.tokens = {"two"}
                 await server.disconnect()
                 await found.until(lambda: "Service: refused: 401" in found.statuses[-1])

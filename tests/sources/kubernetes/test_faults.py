@@ -116,8 +116,9 @@ def test_a_server_that_comes_back_as_it_was_is_no_step() -> None:
                 await found.until(lambda: found.statuses[-1] == "Service: synced")
                 await asyncio.sleep(0.05)
                 assert len(found.steps) == 1
+            # Each of the two watches is checked.
             lists = [request for request in server.requests if request.verb == "list"]
-            assert [request.parameters["limit"] for request in lists[1:]] == ["1"]
+            assert [request.parameters["limit"] for request in lists[1:]] == ["1", "1"]
 
     asyncio.run(run())
 
@@ -139,6 +140,28 @@ def test_a_server_that_goes_back_in_time() -> None:
                 assert port_of(found.state) == 80
                 server.put(service(port=90))
                 await found.until(lambda: port_of(found.state) == 90)
+
+    asyncio.run(run())
+
+
+def test_a_server_that_goes_back_in_time_between_two_requests() -> None:
+    """One that is restored after a list or a look, and before the watch, is found out as well."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service(), service("old"))
+            backup = server.backup()
+            server.put(service("new"), *(service(port=port) for port in range(81, 90)))
+            # The list is of the server before; the watch is asked of the one after.
+            server.script(Fault("slow", on="watch", seconds=0.2))
+            async with following(server, ONE) as found:
+                await found.until(lambda: found.names() == {"web", "old", "new"})
+                await found.until(lambda: "watch" in [r.verb for r in server.requests])
+                server.store.restore(backup)
+                server.delete("Service", "old", "shop")
+                server.put(service(port=90))
+                await found.until(lambda: found.names() == {"web"})
+                assert port_of(found.state) == 90
 
     asyncio.run(run())
 
@@ -190,7 +213,8 @@ def test_a_watch_that_lasted_its_time_goes_on_at_once() -> None:
             async with following(server, ONE, patience=patience) as found:
                 await found.until(lambda: sum(r.verb == "watch" for r in server.requests) > 2)
                 assert found.statuses == ["Service: synced"]
-            assert sum(request.verb == "list" for request in server.requests) == 1
+            # The list, and the check of the first watch.
+            assert sum(request.verb == "list" for request in server.requests) == 2
 
     asyncio.run(run())
 

@@ -159,10 +159,11 @@ def test_pages_that_expire() -> None:
             server.script(Fault("slow", on="list"))
             patience = evolve(PATIENCE, page=10)
             async with following(server, ("Service",), patience=patience) as found:
-                await found.until(lambda: found.steps)
+                await found.until(lambda: found.statuses == ["Service: synced"])
                 assert len(found.state.services) == 25
-            assert "limit" not in [r for r in server.requests if r.verb == "list"][-1].parameters
-            assert found.statuses == ["Service: synced"]
+            lists = [r.parameters.get("limit") for r in server.requests if r.verb == "list"]
+            # At last all at once, and the check of the watch.
+            assert lists[-2:] == [None, "1"]
 
     asyncio.run(run())
 
