@@ -152,8 +152,10 @@ class Serving:
         """
         from svcnet.reconciler import Refused, Settled
 
+        if self._is_ending:
+            return not isinstance(event, Refused)
         if self._has_settled:
-            return not (self._is_ending and isinstance(event, Refused))
+            return True
         if isinstance(event, Settled):
             self._has_settled = True
             self._show()

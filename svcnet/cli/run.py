@@ -78,8 +78,7 @@ USERSPACE_DRAIN = 30.0
 @click.option(
     "--socket",
     type=click.Path(path_type=Path),
-    help="Modes iptables and ipvs: where svcnet status asks; by default a place of the network "
-    "namespace below /run/svcnet.",
+    help="Where svcnet status asks; by default a place of the network namespace below /run/svcnet.",
 )
 @click.option(
     "--stats",
