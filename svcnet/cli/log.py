@@ -63,6 +63,8 @@ def _synced(log: FilteringBoundLogger, event: Synced) -> None:
         if done.kind == "none":
             return
         told = "somebody else changed the rules; they were put right"
+        if done.services:
+            about["services"] = list(done.services)
         log.warning(told, **about, differed=dict(done.differed))
     log.info("synced", done=done.text, **about, seconds=round(event.seconds, 6), stages=stages)
 

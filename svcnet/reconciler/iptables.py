@@ -96,7 +96,7 @@ class IptablesTarget:
             return done
         assert self._text is not None
         services = few(_services(self._text, report.plan.transactions))
-        return evolve(done, text=f"{done.text}{services}", differed=report.changes)
+        return evolve(done, differed=report.changes, services=services)
 
     def _settings(self, text: rules.RestoreText, stages: Stages) -> Done:
         """Put the kernel's settings right, where the rules are."""

@@ -79,7 +79,7 @@ class IPVSTarget:
             return done
         assert self._tables is not None
         services = few(ipvs.services(report.plan, self._tables))
-        return evolve(done, text=f"{done.text}{services}", differed=report.plan.changes)
+        return evolve(done, differed=report.plan.changes, services=services)
 
     def _whole(self, graph: RuleGraph) -> tuple[Done, ipvs.Report]:
         stages = Stages()

@@ -29,9 +29,10 @@ class Done:
 
     ``kind`` is how it was done and ``text`` says it in a few words; ``warnings`` are what an
     operator must see. ``stages`` are the durations of its parts in seconds. ``differed`` is
-    what a look found other than it had been left, by kind of thing. ``rules`` is None in a mode
-    or a case that does not count them. ``found`` is what was in the tables of iptables before, if
-    nothing but the mode's own rules has been written there since; it is large, and not for keeping.
+    what a look found other than it had been left, by kind of thing, and ``services`` whose that
+    was, see :func:`few`. ``rules`` is None in a mode or a case that does not count them. ``found``
+    is what was in the tables of iptables before, if nothing but the mode's own rules has been
+    written there since; it is large, and not for keeping.
     """
 
     kind: Literal["none", "delta", "full"]
@@ -39,6 +40,7 @@ class Done:
     warnings: tuple[str, ...] = ()
     stages: Mapping[str, float] = field(factory=dict)
     differed: Mapping[str, int] = field(factory=dict)
+    services: tuple[str, ...] = ()
     rules: Rules | None = None
     found: Choice | None = field(default=None, repr=False, eq=False)
 
@@ -65,18 +67,17 @@ class Target(Protocol):
         """Find what somebody else did to the rules of `graph`, cheaply, and put it right."""
 
 
-MOST_NAMES = 3
+MOST_NAMES = 5
 MOST_LINES = 200
 
 
-def few(names: Iterable[str]) -> str:
-    """Return the first few different names in brackets, empty for none.
+def few(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the first few different names, and ``…`` if there are more.
 
     Where there is much to go through, not all of it is.
     """
-    found = list(dict.fromkeys(islice(names, MOST_LINES)))
-    more = ", …" if len(found) > MOST_NAMES else ""
-    return f" ({', '.join(found[:MOST_NAMES])}{more})" if found else ""
+    found = tuple(dict.fromkeys(islice(names, MOST_LINES)))
+    return (*found[:MOST_NAMES], "…") if len(found) > MOST_NAMES else found
 
 
 def small_change(

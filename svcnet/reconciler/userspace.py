@@ -9,10 +9,10 @@ from svcnet.errors import ApplyError, Unsupported
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Commands, Commits, Marks, Variant
 from svcnet.executors.stages import Stages
-from svcnet.executors.userspace import Proxy, RulesReport, change, install, repair
+from svcnet.executors.userspace import Proxy, RulesReport, change, install, repair, services_of
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.reconciler.events import differing
-from svcnet.reconciler.target import Done, small_change
+from svcnet.reconciler.target import Done, few, small_change
 from svcnet.renderers.userspace import (
     PortChoice,
     ProxyTable,
@@ -108,7 +108,12 @@ class UserspaceTarget:
             self._seal = before if marks.now() == before else None
         kind: Literal["delta", "none"] = "delta" if report.transactions else "none"
         return Done(
-            kind, self._text(str(report)), self._warnings(), stages.seconds, report.differed
+            kind,
+            self._text(str(report)),
+            self._warnings(),
+            stages.seconds,
+            report.differed,
+            few(services_of(report.transactions)),
         )
 
     def _follow(

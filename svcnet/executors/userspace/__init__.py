@@ -7,7 +7,14 @@ from svcnet.executors.userspace.inquiries import Inquiries
 from svcnet.executors.userspace.limits import raise_file_limit
 from svcnet.executors.userspace.node import NodeProxy
 from svcnet.executors.userspace.proxy import Proxy, serve
-from svcnet.executors.userspace.rules import RulesReport, change, install, remove, repair
+from svcnet.executors.userspace.rules import (
+    RulesReport,
+    change,
+    install,
+    remove,
+    repair,
+    services_of,
+)
 from svcnet.executors.userspace.statistics import BackendCounts, Snapshot, Statistics, document
 
 __all__ = [
@@ -25,4 +32,5 @@ __all__ = [
     "remove",
     "repair",
     "serve",
+    "services_of",
 ]

@@ -31,6 +31,7 @@ _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 _JUMP = re.compile(
     rf'--comment "(?:{OPEN_COMMENT}|{PORTALS_COMMENT}|{NODE_PORTS_COMMENT})" -j KUBE-\S+$'
 )
+_SERVICE = re.compile(r'--comment "([a-z0-9.-]+/[a-z0-9.-]+)[:" ]')
 _COMMENT = re.compile(r'--comment ("(?:[^"\\]|\\.)*"|\S+)')
 _PRINTED_FIRST = ("-s", "-d", "-i", "-p")
 _MODULES = (
@@ -107,6 +108,14 @@ def _write(rules: PortalRules, commands: Commands, observed: Observed) -> RulesR
     return RulesReport(
         commands, transactions, differed={kind: count for kind, count in differed.items() if count}
     )
+
+
+def services_of(transactions: Iterable[str]) -> Iterator[str]:
+    """Yield ``namespace/name`` of the Service of each rule that is added, and is one's."""
+    for line in "".join(transactions).splitlines():
+        found = _SERVICE.search(line) if line.startswith(("-A ", "-I ")) else None
+        if found:
+            yield found[1]
 
 
 def remove(family: str, variant: Variant | None = None) -> tuple[str, ...]:

@@ -387,6 +387,8 @@ def test_each_damage_is_repaired(folder: Path, variant: str) -> None:
             run(tool, *shlex.split(command))
             running.wait("somebody else changed the rules", count)
             until(lambda: own_rules(variant) == before)
+        first = next(line for line in running.lines if "somebody else" in line)
+        assert '"services":["shop/web"]' in first
         assert "--dport 22" in run(tool, "-S", "FORWARD")
 
 
