@@ -83,18 +83,12 @@ class Cluster:
         await until(self._told_to_end, self._watching, self._follow_settings(), *others)
 
     async def _watch(self) -> None:
-        from svcnet.discovery.endpoints import Completed
-        from svcnet.models import ClusterState
-
-        self._state = ClusterState()
-        self._completed = Completed.of(self._state) if self._from_pods else None
         async with aclosing(self._steps()) as steps:
             async for step in steps:
                 for diagnostic in step.diagnostics:
                     self._told(diagnostic)
                     self._say(f"{diagnostic}; what was there of it stays", warning=True)
-                change = self._take_in(step)
-                self._look_for_node()
+                change = self._take_in(step) if self._listed.is_set() else self._begin(step)
                 self._use(Update(self._settings.inputs(self._state), change, step.happened))
 
     def _steps(self) -> AsyncGenerator[Step]:
@@ -107,6 +101,21 @@ class Cluster:
             return watch(self._server, kinds, random=random, told=self._stands)
         node = self._settings.node
         return watch(self._server, random=random, told=self._stands, node=node)
+
+    def _begin(self, step: Step) -> Change:
+        """Take in the first list: all at once, which costs less than object by object."""
+        from svcnet.discovery.endpoints import Completed
+        from svcnet.models import ClusterState
+        from svcnet.reconciler import Change
+
+        given = ClusterState.of(step.changed)
+        self._completed = Completed.of(given) if self._from_pods else None
+        self._state = given if self._completed is None else self._completed.state
+        node = self._settings.node
+        if node not in self._state.nodes:
+            self._say(f"the server has no Node {node!r}: no endpoint is local", warning=True)
+        self._listed.set()
+        return Change()
 
     def _take_in(self, step: Step) -> Change:
         """Take in a step, and return what it changes."""
@@ -122,13 +131,6 @@ class Cluster:
         change = Change.of(self._state, objects)
         self._state = after
         return change
-
-    def _look_for_node(self) -> None:
-        """Tell, after the first list, if the node that rules are for is not there."""
-        node = self._settings.node
-        if not self._listed.is_set() and node not in self._state.nodes:
-            self._say(f"the server has no Node {node!r}: no endpoint is local", warning=True)
-        self._listed.set()
 
     def _stands(self, status: Status) -> None:
         self._told(status)
