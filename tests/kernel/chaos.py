@@ -136,13 +136,15 @@ class Chaos:
         time.sleep(self._random.random() / 4)
 
         async def restore(server: FakeAPIServer) -> None:
-            # Only what is asked of the restored server counts.
+            # Only what is asked of the restored server counts, and it answers all of that.
             await server.stop()
             server.requests.clear()
+            server.chaos = 0
             await server.restore(backup)
 
         self.server.finish(restore)
-        until(lambda: self.server.call(lambda server: watched(server.requests)) == len(KINDS))
+        until(lambda: self.server.call(lambda server: checked(server.requests)) == len(KINDS))
+        self.server.call(lambda server: setattr(server, "chaos", FAULTS))
 
     def _again(self) -> None:
         self._end()
@@ -193,9 +195,15 @@ class Chaos:
             assert not alarms, f"seed {self.seed}: {alarms}"
 
 
-def watched(requests: list[Request]) -> int:
-    """Return of how many kinds there was a watch."""
-    return len({request.path for request in requests if request.verb == "watch"})
+def checked(requests: list[Request]) -> int:
+    """Return of how many kinds there was a watch, and after it a look at the server's version."""
+    watched, found = set(), set()
+    for request in requests:
+        if request.verb == "watch":
+            watched.add(request.path)
+        elif request.path in watched:
+            found.add(request.path)
+    return len(found)
 
 
 def until(condition: Callable[[], bool]) -> bool:

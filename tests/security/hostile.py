@@ -14,6 +14,7 @@ import svcnet
 from svcnet.discovery import environment as forms
 from svcnet.discovery.dns import DNSOptions, records
 from svcnet.discovery.dns.zonefile import zone_file
+from svcnet.discovery.endpoints import with_slices
 from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import RuleGraph, dot, dump
 from svcnet.models import ClusterState, Host
@@ -101,15 +102,15 @@ OBJECTS: tuple[dict[str, Any], ...] = (
     {
         "apiVersion": "v1",
         "kind": "Endpoints",
-        "metadata": {"name": "old", "namespace": "shop", "labels": {"app": "old"}},
+        "metadata": {"name": "plain", "namespace": "shop", "labels": {"app": "plain"}},
         "subsets": [
             {
                 "addresses": [
                     {
                         "ip": "10.244.1.7",
-                        "hostname": "old-0",
+                        "hostname": "plain-0",
                         "nodeName": "node-a",
-                        "targetRef": {"kind": "Pod", "name": "old-0"},
+                        "targetRef": {"kind": "Pod", "name": "plain-0"},
                     }
                 ],
                 "ports": [{"name": "http", "port": 8080}],
@@ -125,6 +126,47 @@ OBJECTS: tuple[dict[str, Any], ...] = (
         },
         "spec": {"podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24"]},
         "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.10"}]},
+    },
+    {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "app", "namespace": "shop"},
+        "spec": {
+            "clusterIP": "10.96.0.20",
+            "selector": {"app": "app"},
+            "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": "http"}],
+        },
+    },
+    {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "app-0", "namespace": "shop", "labels": {"app": "app"}},
+        "spec": {
+            "nodeName": "node-a",
+            "hostname": "app-0",
+            "subdomain": "app",
+            "containers": [
+                {
+                    "name": "c",
+                    "ports": [{"name": "http", "protocol": "TCP", "containerPort": 8080}],
+                }
+            ],
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": "10.244.1.8",
+            "podIPs": [{"ip": "10.244.1.8"}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
+    },
+    {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "plain", "namespace": "shop"},
+        "spec": {
+            "clusterIP": "10.96.0.21",
+            "ports": [{"name": "http", "protocol": "TCP", "port": 80}],
+        },
     },
 )
 TEXTS = (
@@ -246,8 +288,11 @@ def of_manifests(
 
 
 def compiled(models: Iterable[ClusterObject]) -> tuple[ClusterState, RuleGraph]:
-    """Return the state of objects, and the graph of the Node that is among them."""
-    state = ClusterState.of(models)
+    """Return the state of objects, and the graph of the Node that is among them.
+
+    Services without endpoints have those that Pods make.
+    """
+    state = with_slices(ClusterState.of(models))
     node = next(iter(state.nodes), "node-a")
     host = Host(addresses=("192.0.2.10", "127.0.0.1"))
     return state, svcnet.compile(state, host=host, node=node, family="IPv4")

@@ -76,6 +76,14 @@ def check(models: list[ClusterObject], diagnostics: list[Diagnostic]) -> None:
         json.loads(texts[name])
 
 
+@pytest.mark.parametrize("address", ["10.244.1.5", "10.244.1.7", "10.244.1.8"])
+def test_endpoints_of_every_kind_are_in_the_rules(address: str) -> None:
+    """A slice, Endpoints and a Pod without malice have rules, which attacks could get into."""
+    models, errors = of_api(OBJECTS)
+    assert not errors
+    assert all(f"{address}:8080" in written(models)[name] for name in RULES)
+
+
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place[1])))
 def test_every_place(place: Place) -> None:
     """No text of the table breaks out at any place, in a file or from an API server."""
