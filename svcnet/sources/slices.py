@@ -180,12 +180,7 @@ def _is_usable(address: str, family: IPFamily | str) -> bool:
 def _unusual_endpoint(fields: Fields, kind: str) -> Endpoint:
     """Read an endpoint with hints, a hostname, several addresses, or something wrong."""
     addresses = _addresses(fields, kind)
-    node = fields.string("nodeName")
-    if node and not is_name(node, "subdomain"):
-        fields.error("nodeName", f"{NAMES['subdomain']}; not {shown(node)}")
-    hostname = fields.string("hostname")
-    if hostname and not is_name(hostname, "label"):
-        fields.error("hostname", f"{NAMES['label']}; not {shown(hostname)}")
+    node, hostname = _node_and_hostname(fields)
     conditions = fields.mapping("conditions")
     hints = fields.mapping("hints")
     return Endpoint(
@@ -200,6 +195,16 @@ def _unusual_endpoint(fields: Fields, kind: str) -> Endpoint:
         node_hints=tuple(node.string("name") for node in hints.mappings("forNodes")),
         target_ref=_target_ref(fields),
     )
+
+
+def _node_and_hostname(fields: Fields) -> tuple[str, str]:
+    """Read what places and names an address, of a slice or of Endpoints; both are optional."""
+    node, hostname = fields.string("nodeName"), fields.string("hostname")
+    if node and not is_name(node, "subdomain"):
+        fields.error("nodeName", f"{NAMES['subdomain']}; not {shown(node)}")
+    if hostname and not is_name(hostname, "label"):
+        fields.error("hostname", f"{NAMES['label']}; not {shown(hostname)}")
+    return node, hostname
 
 
 def _addresses(fields: Fields, kind: str) -> tuple[str, ...]:
@@ -264,6 +269,6 @@ def _subset_addresses(subset: Fields, key: str) -> list[EndpointAddress]:
         reason = why_not_external(address)
         if reason:
             item.error("ip", f"{address} {reason}")
-        node, hostname = item.string("nodeName"), item.string("hostname")
+        node, hostname = _node_and_hostname(item)
         found.append(EndpointAddress(address, node, hostname, _target_ref(item)))
     return found
