@@ -50,8 +50,8 @@ def test_kinds_that_are_passed_over(written: Path, kind: str) -> None:
     written.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     code, text = svcnet("render", written)
     assert code == 0
-    assert text.startswith("passed over: ")
-    assert text.splitlines()[0].count(",") <= 100
+    (told,) = (line for line in text.splitlines() if line.startswith("passed over: "))
+    assert told.count(",") <= 100
     assert is_safe(text)
 
 
