@@ -30,7 +30,7 @@ class Done:
     ``kind`` is how it was done and ``text`` says it in a few words; ``warnings`` are what an
     operator must see. ``stages`` are the durations of its parts in seconds. ``differed`` is
     what a look found other than it had been left, by kind of thing, and ``services`` whose that
-    was, see :func:`few`. ``rules`` is None in a mode or a case that does not count them. ``found``
+    was, the first few. ``rules`` is None in a mode or a case that does not count them. ``found``
     is what was in the tables of iptables before, if nothing but the mode's own rules has been
     written there since; it is large, and not for keeping.
     """
