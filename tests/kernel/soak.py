@@ -24,6 +24,7 @@ SINGLE = 0.05
 """The share of those that come one by one."""
 REMEMBERED = 10_000
 """Of so many events the server knows: a watch that is not further behind goes on."""
+LOOKS = 30
 MOST_KILOBYTES = 8192
 """By so much the process may grow: the allocator's noise, and not 50 bytes an event."""
 
@@ -35,6 +36,19 @@ class Size:
     memory: int
     files: int
     threads: int
+
+    @classmethod
+    def at_rest(cls, pid: int) -> Size:
+        """Return the least of what a process has for some seconds.
+
+        It goes on looking at the machine, and with each command that it runs it has three pipes.
+        """
+        found = []
+        for _ in range(LOOKS):
+            found.append(cls.of(pid))
+            time.sleep(0.1)
+        sizes = zip(*((one.memory, one.files, one.threads) for one in found), strict=True)
+        return cls(*map(min, sizes))
 
     @classmethod
     def of(cls, pid: int) -> Size:
@@ -72,10 +86,10 @@ def soak(
     run.wait_for_words('"event":"synced"')
     follow(server, events // 5)
     settled(folder, machine, server, options)
-    warm = Size.of(run.pid)
+    warm = Size.at_rest(run.pid)
     follow(server, events - events // 5)
     settled(folder, machine, server, options)
-    size = Size.of(run.pid)
+    size = Size.at_rest(run.pid)
     run.end()
     asked = server.call(lambda fake: list(fake.requests))
     # Not those of one object, by which a watch is checked.

@@ -109,7 +109,7 @@ def test_dh_is_stable_by_destination(balancer: Balancer) -> None:
     balancer.serve(scheduled("dh", external_ips=addresses), *slices(*ALL))
     clients = ("client", "client2", "pod1")
     seen = [{n for c in clients for n in balancer.ask(2, c, d)} for d in ADDRESSES]
-    assert all(len(names) == 1 for names in seen)
+    assert [names for names in seen if len(names) != 1] == []
     assert len(set.union(*seen)) > 1
 
 
