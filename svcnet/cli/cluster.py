@@ -95,12 +95,10 @@ class Cluster:
         """Return what comes from the server: of Nodes only ours, unless others have Pods."""
         from svcnet.sources.kubernetes import KINDS, watch
 
+        kinds = (*KINDS, "Endpoints", "Pod") if self._from_pods else KINDS
+        node = "" if self._from_pods else self._settings.node
         random = Random()  # noqa: S311
-        if self._from_pods:
-            kinds = (*KINDS, "Endpoints", "Pod")
-            return watch(self._server, kinds, random=random, told=self._stands)
-        node = self._settings.node
-        return watch(self._server, random=random, told=self._stands, node=node)
+        return watch(self._server, kinds, random=random, told=self._stands, node=node)
 
     def _begin(self, step: Step) -> Change:
         """Take in the first list: all at once, which costs less than object by object."""

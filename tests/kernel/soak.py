@@ -93,7 +93,7 @@ def soak(
     run.end()
     asked = server.call(lambda fake: list(fake.requests))
     # Not those of one object, by which a watch is checked.
-    lists = [each for each in asked if each.verb == "list" and each.parameters["limit"] != "1"]
+    lists = [each for each in asked if each.verb == "list" and each.parameters.get("limit") != "1"]
     assert len(lists) == 3
     return warm, size
 

@@ -61,6 +61,10 @@ class Told:
             self.process.kill()
             raise
 
+    def first(self, text: str) -> str:
+        """Return the first line that has a text in it."""
+        return next(line for line in self.lines if text in line)
+
     def ended(self) -> int:
         """Return the exit code, once the process ends by itself or by a signal."""
         code = self.process.wait(self.seconds)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.ipvs.netlink import own_namespace, run
-from tests.kernel.reconciler.test_keep import MANIFEST, Kept, told, until
+from tests.kernel.reconciler.test_keep import MANIFEST, Kept, until
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs]
 
@@ -29,7 +29,7 @@ def test_servers_are_followed_and_repaired(tmp_path: Path) -> None:
         assert not any("somebody else" in line for line in process.lines)
         run("ipvsadm", "-C")
         process.wait("somebody else changed the rules")
-        assert '"services":["default/web"]' in told(process, "somebody else")
+        assert '"services":["default/web"]' in process.first("somebody else")
         until(lambda: "10.244.1.6:8080" in servers())
         process.manifest.write_text(MANIFEST.replace("10.96.0.10", "10.96.0.11"))
         until(lambda: "-A -t 10.96.0.11:80" in servers() and "10.96.0.10" not in servers())

@@ -85,11 +85,6 @@ def test_a_change_is_followed(folder: Path, variant: str) -> None:
     assert "to-destination 10.244.1.6:8080" in rules(variant)
 
 
-def told(process: Told, text: str) -> str:
-    """Return the first line that has a text in it."""
-    return next(line for line in process.lines if text in line)
-
-
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 def test_a_flush_is_repaired(folder: Path, variant: str) -> None:
     """What another program flushed is there again after the next look, and is told of."""
@@ -98,7 +93,7 @@ def test_a_flush_is_repaired(folder: Path, variant: str) -> None:
         for table in ("nat", "filter"):
             run(f"iptables-{variant}", "-t", table, "-F")
         process.wait("somebody else changed the rules")
-        assert '"services":["default/web"]' in told(process, "somebody else")
+        assert '"services":["default/web"]' in process.first("somebody else")
         eventually("to-destination 10.244.1.5:8080", variant)
         assert "KUBE-SERVICES" in run(f"iptables-{variant}-save", "-t", "filter")
 

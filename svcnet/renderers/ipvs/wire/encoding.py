@@ -20,6 +20,7 @@ from svcnet.netlink import (
     NLM_F_DUMP,
     NLM_F_REQUEST,
     attribute,
+    nested,
 )
 from svcnet.renderers.ipvs.messages import (
     DelDest,
@@ -225,8 +226,8 @@ def _whole_service(service: Service) -> bytes:
     scheduling = _SCHEDULING.pack(
         _FLAGS, service.flags, _EVERY_FLAG, _TIMEOUT, service.timeout, _NETMASK, mask
     )
-    return attribute(
-        IPVS_CMD_ATTR_SERVICE | NLA_F_NESTED,
+    return nested(
+        IPVS_CMD_ATTR_SERVICE,
         _service_key(service)[ATTRIBUTE.size :] + text + scheduling,
     )
 
