@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import nox
 nox.needs_version = ">=2024.10"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "typing", "tests", "kernel", "docs"]
+
+FUZZ_SECONDS = 600
+"""After so long `fuzz` begins no further round."""
 
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
 
@@ -58,6 +62,17 @@ def docs(session: nox.Session) -> None:
     install(session, "docs")
     for builder in ("html", "doctest"):
         session.run("sphinx-build", "-qWnb", builder, "docs", f"docs/_build/{builder}")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Random input for all that reads from outside, in rounds; not part of the default run."""
+    install(session, "tests")
+    install_system_packages(session, "kernel-commands")
+    size = {"SVCNET_FUZZ": os.environ.get("SVCNET_FUZZ", "2000")}
+    end = time.monotonic() + FUZZ_SECONDS
+    while time.monotonic() < end:
+        session.run("pytest", *(session.posargs or ["-x", "tests/fuzz"]), env=size)
 
 
 @nox.session
