@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import stat
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from svcnet.errors import ApplyError
 from svcnet.executors.clients import Clients, Listener
+from svcnet.executors.local_socket import LocalSocket
 
 CLIENTS = 16
 """How many clients may be connected at a time."""
@@ -59,35 +59,17 @@ class Answers:
     """
 
     def __init__(self, path: Path, answer: Callable[[bytes], bytes]) -> None:
-        self._path = path
         self._answer = answer
         self._one_at_a_time = asyncio.Lock()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            self._listen()
-        except BaseException as error:
-            self._socket.close()
-            if isinstance(error, OSError):
-                reason = error.strerror or error
-                raise ApplyError(f"{path}: no socket there: {reason}") from None
-            raise
-        self._listener = Listener(self._socket, self._converse, Clients(CLIENTS))
+        with suppress(OSError):  # what follows says why there is no folder
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._socket = LocalSocket(path, WAITING)
+        self._listener = Listener(self._socket.listening, self._converse, Clients(CLIENTS))
 
     def close(self) -> None:
         """Answer no more, and remove the socket if it is still this one."""
+        self._socket.remove()
         self._listener.close()
-        with suppress(OSError):
-            if _identity(self._path) == self._made:
-                self._path.unlink()
-
-    def _listen(self) -> None:
-        self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        _remove_stale(self._path)
-        # The file of the socket gets this mode, so at no time is it anybody else's.
-        os.fchmod(self._socket.fileno(), 0o600)
-        self._socket.bind(str(self._path))
-        self._made = _identity(self._path)
-        self._socket.listen(WAITING)
 
     async def _converse(self, connection: socket.socket) -> None:
         """Answer one question; who may not ask, is too slow or has gone gets no answer."""
@@ -140,26 +122,3 @@ async def _line(connection: socket.socket) -> bytes:
             break
         received += data
     return bytes(received[:QUESTION_BYTES]).partition(b"\n")[0]
-
-
-def _remove_stale(path: Path) -> None:
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ApplyError(f"{path}: is there, and is no socket")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as asking:
-        try:
-            asking.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-        except BlockingIOError:
-            # It lives, and has many clients.
-            pass
-    raise ApplyError(f"{path}: another process answers there")
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    found = path.lstat()
-    return found.st_dev, found.st_ino

@@ -147,6 +147,17 @@ def ports(stats: Path) -> dict[str, int]:
     return {each["name"]: each["proxyPorts"]["cluster"] for each in value["services"]}
 
 
+def test_a_file_is_not_taken_for_a_socket(manifest: Path, tmp_path: Path) -> None:
+    """A path of --stats where something else is ends svcnet with an error, and the file stays."""
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    process = started("--stats", notes, manifest)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert f"{notes}: is there, and is no socket" in errors
+    assert notes.read_text() == "mine"
+
+
 def test_too_few_ports_are_refused(manifest: Path) -> None:
     """A range without a port for every Service is an error; once it serves, nothing changes."""
     options = ("--proxy-port-range", "21020-21020")
