@@ -21,12 +21,16 @@ from svcnet.cli.common import (
     write_output,
 )
 from svcnet.errors import UsageError
+from svcnet.files import KIB, read_text
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.graph import GraphDiff, RuleGraph
 
 TOOLS = ("sysctl", "ipset", "iptables", "ipvsadm", "ip")
+MOST_GOLDEN_BYTES = 256 * KIB * KIB
+"""The largest file that is compared with, as with manifests."""
+
 OUTPUTS = {
     "iptables": ("text",),
     "ipvs": ("text", "json", "messages"),
@@ -248,11 +252,9 @@ def _compare(golden: Path, text: str) -> None:
     from difflib import unified_diff
 
     try:
-        expected = golden.read_bytes().decode()
+        expected = read_text(golden, MOST_GOLDEN_BYTES)
     except OSError as error:
         raise UsageError(f"{golden}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{golden}: is not text") from None
     if expected == text:
         return
     lines = unified_diff(expected.splitlines(True), text.splitlines(True), str(golden), "rendered")

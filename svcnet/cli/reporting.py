@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from svcnet.errors import ApplyError, Diagnostic, InputError, SvcnetError
+from svcnet.files import read_beginning
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -152,9 +153,6 @@ def _copies(error: SvcnetError) -> Iterator[RefusedFile]:
 def _beginning(path: Path, size: int) -> bytes | None:
     """Return so much of a file, None if it cannot be read: the error says so then."""
     try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            return file.read(size)
+        return read_beginning(path, size)
     except OSError:
         return None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from svcnet.files import read_beginning
 from svcnet.sources.findings import Findings, Source
 from svcnet.sources.parse import MAX_BYTES
 
@@ -42,13 +43,9 @@ def _read_folder(folder: Path, findings: Findings) -> Iterator[Source]:
 def read_file(path: Path, findings: Findings) -> Iterator[Source]:
     """Yield the content of one file, nothing if it cannot be read or is too large."""
     try:
-        if path.exists() and not (path.is_file() or path.is_char_device()):
-            raise OSError("is no regular file")
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        findings.file_error(str(path), 0, f"cannot be read: {reason}")
+        data = read_beginning(path, MAX_BYTES + 1, devices=True)
+    except OSError as error:
+        findings.file_error(str(path), 0, f"cannot be read: {error.strerror}")
         return
     yield from _bounded(Source(str(path), data), findings)
 

@@ -13,12 +13,18 @@ import dns.tsig
 from attrs import field, frozen
 
 from svcnet.errors import UsageError
+from svcnet.files import KIB, read_text
+
+MOST_BYTES = 16 * KIB
+"""The largest file that a key is looked for in."""
 
 _CLAUSE = re.compile(
-    r'\bkey\s+"?(?P<name>[^"\s{]+)"?\s*\{(?P<body>[^}]*)\}\s*;',
+    r'\bkey\s+"?(?P<name>[^"\s{]+)"?\s*\{(?P<body>[^{}]*)\}\s*;',
 )
 _FIELD = re.compile(r'(?P<field>algorithm|secret)\s+"?(?P<value>[^";\s]+)"?\s*;')
-_LINE = re.compile(r"^#?\s*(?P<algorithm>hmac-[a-z0-9-]+):(?P<name>[^:\s]+):(?P<secret>\S+)$", re.M)
+_LINE = re.compile(
+    r"^#?[ \t]*(?P<algorithm>hmac-[a-z0-9-]+):(?P<name>[^:\s]+):(?P<secret>\S+)$", re.M
+)
 
 
 @frozen
@@ -43,10 +49,9 @@ def read_key(path: Path) -> Key:
     UsageError, which never tells the secret.
     """
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UsageError(f"{path}: cannot be read: {reason}") from None
+        text = read_text(path, MOST_BYTES)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     parts = _clause(text) or _line(text)
     if parts is None:
         raise UsageError(

@@ -9,8 +9,12 @@ from pathlib import Path
 
 from attrs import define
 
+from svcnet.files import KIB, read_text
 from svcnet.sources.kubernetes.problems import Problem
 from svcnet.sources.kubernetes.server import PEM, Server
+
+MOST_BYTES = 1024 * KIB
+"""The largest file with a token or certificates; a bundle of authorities has some 250 KiB."""
 
 Seen = tuple[tuple[int, int, int] | None, ...]
 
@@ -79,10 +83,9 @@ def _content(pem: PEM, what: str) -> str:
     if isinstance(pem, str):
         return pem
     try:
-        return pem.read_text("ascii")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise Problem("refused", f"the {what} {pem} cannot be read: {reason}") from error
+        return read_text(pem, MOST_BYTES)
+    except OSError as error:
+        raise Problem("refused", f"the {what} {pem} cannot be read: {error.strerror}") from error
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import dns.name
@@ -11,7 +12,7 @@ import pytest
 from svcnet.errors import UsageError
 from svcnet.executors.dns import push as module
 from svcnet.executors.dns.push import Record, owner, plan
-from svcnet.executors.dns.tsig import read_key
+from svcnet.executors.dns.tsig import MOST_BYTES, read_key
 
 ZONE = dns.name.from_text("cluster.local.")
 OWNS = owner(["cluster.local."])
@@ -124,3 +125,14 @@ def test_what_is_no_key(tmp_path: Path, text: str, words: str) -> None:
         read_key(path)
     assert str(path) in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["key x {", "\n", "key ", 'key "x" { secret a; ', "# hmac-a:b:"])
+def test_a_hostile_key_file_is_read_soon(tmp_path: Path, part: str) -> None:
+    """No file makes the search for a key take long."""
+    path = tmp_path / "key"
+    path.write_text(part * (MOST_BYTES // len(part)))
+    before = time.process_time()
+    with pytest.raises(UsageError):
+        read_key(path)
+    assert time.process_time() - before < 1

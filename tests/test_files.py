@@ -1,0 +1,140 @@
+"""Files that a person names: whatever is there, reading ends, soon and with words."""
+
+from __future__ import annotations
+
+import ast
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import svcnet
+from svcnet.files import KIB, read_beginning, read_small, read_text
+
+EXAMPLE = Path(__file__).parent.parent / "examples/my-service"
+SECONDS = 30
+
+
+@pytest.fixture(name="traps")
+def paths_that_trap_a_reader(tmp_path: Path) -> dict[str, Path]:
+    """Make what a reader would wait for, or read for ever."""
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / "socket"))
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(1 << 40)
+    (tmp_path / "latin").write_bytes(b"caf\xe9")
+    (tmp_path / "folder").mkdir()
+    names = ("fifo", "socket", "large", "latin", "folder", "nothing")
+    return {**{name: tmp_path / name for name in names}, "zero": Path("/dev/zero")}
+
+
+def test_what_is_there_is_read(tmp_path: Path) -> None:
+    """A regular file is read whole, up to the limit and not a byte beyond."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * KIB)
+    assert read_small(path, KIB) == b"x" * KIB
+    with pytest.raises(OSError, match="it is larger than 1023 bytes"):
+        read_small(path, KIB - 1)
+    assert read_beginning(path, 3) == b"xxx"
+    assert read_beginning("/dev/null", 3, devices=True) == b""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("fifo", "it is no regular file"),
+        ("socket", "No such device or address"),
+        ("large", "it is larger than 16 KiB"),
+        ("latin", "it is not text"),
+        ("folder", "it is a folder"),
+        ("nothing", "No such file"),
+        ("zero", "it is no regular file"),
+    ],
+)
+def test_traps(traps: dict[str, Path], name: str, words: str) -> None:
+    """Each trap is an error with a reason."""
+    with pytest.raises(OSError, match=words) as caught:
+        read_text(traps[name], 16 * KIB)
+    assert words in (caught.value.strerror or "")
+
+
+def test_no_path() -> None:
+    """A path that can be none is an error like the others."""
+    with pytest.raises(OSError, match="null") as caught:
+        read_small("a\0b", KIB)
+    assert caught.value.strerror
+
+
+PUSH = ("dns", "push", EXAMPLE, "--server", "127.0.0.1:9", "--tsig-file")
+CHECK = ("render", EXAMPLE, "--check")
+
+
+@pytest.mark.parametrize(
+    ("trap", "command"),
+    [
+        ("fifo", ("render",)),
+        ("fifo", ("render", EXAMPLE, "--config")),
+        ("fifo", CHECK),
+        ("zero", CHECK),
+        ("fifo", PUSH),
+        ("zero", PUSH),
+    ],
+)
+def test_a_verb_that_is_given_a_trap(
+    traps: dict[str, Path], trap: str, command: tuple[str | Path, ...]
+) -> None:
+    """The verb ends at once with exit code 2 and one line that names the file."""
+    done = subprocess.run(
+        [sys.executable, "-m", "svcnet", *command, traps[trap]],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 2
+    assert str(traps[trap]) in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+OPENERS = {"open", "fdopen"}
+METHODS = {*OPENERS, "read_text", "read_bytes"}
+OF_THE_KERNEL = {
+    "executors/commands.py",
+    "executors/ipvs/listing.py",
+    "executors/ipvs/marks.py",
+    "executors/ipvs/observe.py",
+    "executors/iptables/apply.py",
+    "executors/probe.py",
+    "executors/userspace/limits.py",
+}
+"""Modules that read below /proc and /sys only, under names that no person gives."""
+
+OF_OUR_OWN = {"files.py", "sources/yaml_fast.py", "executors/lock.py"}
+
+
+def openers(path: Path) -> Iterator[int]:
+    """Yield the lines that open a file or read one whole."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            function = node.func
+            if (isinstance(function, ast.Name) and function.id in OPENERS) or (
+                isinstance(function, ast.Attribute) and function.attr in METHODS
+            ):
+                yield node.lineno
+
+
+def test_nothing_else_opens_what_a_person_names() -> None:
+    """Each module that reads a file a person may name does it by `svcnet.files`."""
+    root = Path(svcnet.__file__).parent
+    found = {
+        f"{file.relative_to(root)}:{line}"
+        for file in root.rglob("*.py")
+        if str(file.relative_to(root)) not in OF_THE_KERNEL | OF_OUR_OWN
+        for line in openers(file)
+    }
+    assert not found
