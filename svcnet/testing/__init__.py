@@ -3,13 +3,15 @@
 :class:`FakeIPTables` loads restore text and :class:`FakeIPVS` carries out the steps of a
 plan the way a kernel would, without one: enough to see that they are well formed, and what
 they leave behind. :class:`FakeAPIServer` is an API server that can be listed, watched and
-made to fail.
+made to fail, and :class:`FakeProxy` stands before it as a bad load balancer does.
 """
 
 from svcnet.testing.builders import make_node, make_pod, make_service, make_slice
-from svcnet.testing.fake_api import FakeAPIServer, Fault
+from svcnet.testing.fake_api import FakeAPIServer
+from svcnet.testing.fake_faults import Fault
 from svcnet.testing.fake_iptables import BUILT_IN, SHARED, FakeIPTables, RestoreError
 from svcnet.testing.fake_ipvs import FakeIPVS
+from svcnet.testing.fake_proxy import FakeProxy
 
 __all__ = [
     "BUILT_IN",
@@ -17,6 +19,7 @@ __all__ = [
     "FakeAPIServer",
     "FakeIPTables",
     "FakeIPVS",
+    "FakeProxy",
     "Fault",
     "RestoreError",
     "make_node",

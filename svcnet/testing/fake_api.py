@@ -5,86 +5,20 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
-from http import HTTPStatus
 from itertools import count
 from random import Random
-from typing import Any, Literal, Self
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, Self
 
 import orjson
-from attrs import define, field, frozen
+from attrs import define, field
 
+from svcnet.testing.fake_faults import Fault, Faults
+from svcnet.testing.fake_http import MAX_HEAD, Answer, Request, read_request, reset, status
 from svcnet.testing.fake_store import PATHS, Backup, Object, Selection, SelectorError, Store
 
-MAX_HEAD = 64 * 1024
 NO_ANSWERS = {"garbage": b"{no JSON", "stranger": b'{"metadata": {"resourceVersion": "1"}}'}
-
-
-@frozen
-class Fault:
-    """What goes wrong with one request.
-
-    ``status``: it is answered with the status ``code``. ``hang up``: the connection is closed
-    without an answer. ``slow``: the answer waits for ``seconds``. ``cut``: a list breaks off
-    in its middle, a watch in the middle of its next event. ``error``: a watch ends with an event
-    that says ``code``. ``repeat``: a watch tells each event twice. ``replay``: a watch begins with
-    older events again. ``garbage``: what comes is no JSON. ``stranger``: it is JSON of
-    something else. ``end``: a watch ends, in order, after its next event.
-
-    ``on`` and ``kind`` say for which requests it is; empty ones fit all.
-    """
-
-    what: Literal[
-        "",
-        "status",
-        "hang up",
-        "slow",
-        "cut",
-        "error",
-        "repeat",
-        "replay",
-        "garbage",
-        "stranger",
-        "end",
-    ]
-    on: Literal["", "list", "watch"] = ""
-    kind: str = ""
-    code: int = 500
-    seconds: float = 0.05
-    retry_after: str = ""
-
-
-FINE = Fault("")
-
-CHAOS = (
-    Fault("status", code=500),
-    Fault("status", code=429),
-    Fault("hang up"),
-    Fault("slow"),
-    Fault("cut"),
-    Fault("status", code=410),
-    Fault("error", on="watch", code=410),
-    Fault("repeat", on="watch"),
-    Fault("replay", on="watch"),
-    Fault("garbage"),
-    Fault("stranger"),
-    Fault("end", on="watch"),
-)
-"""What befalls requests at random when ``chaos`` is set."""
-
-
-@frozen
-class Request:
-    """What was asked for."""
-
-    path: str
-    parameters: Mapping[str, str]
-    headers: Mapping[str, str] = field(repr=False)
-
-    @property
-    def verb(self) -> Literal["list", "watch"]:
-        """The verb, as access rules name it."""
-        return "watch" if self.parameters.get("watch") in ("1", "true") else "list"
+LAST_BOOKMARK_SECONDS = 2.0
+"""How long before the end of a watch a server sends a bookmark, so that the next begins there."""
 
 
 @define(eq=False)
@@ -92,15 +26,16 @@ class FakeAPIServer:
     """An API server of the kinds that svcnet knows, on a port of 127.0.0.1.
 
     Use it as an asynchronous context, and call its methods in the same thread. Of a watch it
-    has changes, bookmarks every ``bookmark_seconds``, the end after ``timeoutSeconds`` and 410
-    for what it has forgotten; of a list pages, with tokens that expire. Objects are taken as
-    they are: nothing is checked or defaulted.
+    has changes, bookmarks every ``bookmark_seconds`` and shortly before the end (none if that is
+    infinite), the end after ``timeoutSeconds`` and 410 for what it has forgotten; of a list pages,
+    with tokens that expire. Objects are taken as they are: nothing is checked or defaulted.
 
     With ``tokens`` only requests with one of these are answered, others get 401; kinds in
-    ``forbidden`` get 403, kinds in ``absent``, named like ``networking.k8s.io/v1 ServiceCIDR``,
-    404. ``chaos`` is the probability that a request meets one of
-    :data:`svcnet.testing.fake_api.CHAOS`, drawn from a generator that begins with ``seed``.
-    ``requests`` is what has been asked.
+    ``forbidden`` get 403, kinds in ``unavailable`` 503, and kinds in ``absent``, named like
+    ``networking.k8s.io/v1 ServiceCIDR``, 404. ``chaos`` is the probability that a request meets one
+    of :data:`svcnet.testing.fake_faults.CHAOS`, drawn from a generator that begins with ``seed``.
+    ``requests`` is what has been asked. What goes wrong with connections, and not with requests, is
+    a :class:`svcnet.testing.FakeProxy` before it.
     """
 
     seed: int = 0
@@ -108,14 +43,15 @@ class FakeAPIServer:
     bookmark_seconds: float = 60.0
     tokens: set[str] | None = None
     forbidden: set[str] = field(factory=set)
+    unavailable: set[str] = field(factory=set)
     absent: set[str] = field(factory=set)
     chaos: float = 0.0
     requests: list[Request] = field(factory=list)
     store: Store = field(factory=Store)
-    _script: list[Fault] = field(factory=list, init=False)
     _pages: dict[str, tuple[int, list[Object]]] = field(factory=dict, init=False)
     _numbers: Iterator[int] = field(factory=count, init=False)
     _random: Random = field(init=False)
+    _faults: Faults = field(init=False)
     _changed: asyncio.Event = field(factory=asyncio.Event, init=False)
     _server: asyncio.Server | None = field(default=None, init=False)
     _port: int = field(default=0, init=False)
@@ -123,6 +59,7 @@ class FakeAPIServer:
 
     def __attrs_post_init__(self) -> None:
         self._random = Random(self.seed)  # noqa: S311  (made to be repeated)
+        self._faults = Faults(self._random)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -195,7 +132,7 @@ class FakeAPIServer:
 
     def script(self, *faults: Fault) -> None:
         """Add faults: each befalls the first request that it fits, the earlier one first."""
-        self._script.extend(faults)
+        self._faults.script.extend(faults)
 
     def _stir(self) -> None:
         self._changed.set()
@@ -207,7 +144,7 @@ class FakeAPIServer:
         assert task is not None
         self._open[task] = writer
         try:
-            while (request := await _request(reader)) is not None:
+            while (request := await read_request(reader)) is not None:
                 self.requests.append(request)
                 if not await self._answer(request, Answer(writer)):
                     break
@@ -225,14 +162,26 @@ class FakeAPIServer:
         if (refused := self._refused(request, version, kind)) is not None:
             await answer.status(refused)
             return True
-        fault = self._fault(request.verb, kind)
-        if fault.what == "status":
-            await answer.status(fault.code, retry_after=fault.retry_after)
-            return True
-        if fault.what == "hang up":
-            return False
-        if fault.what == "slow":
-            await asyncio.sleep(fault.seconds)
+        fault = self._faults.next(request.verb, kind, self.chaos, look=request.is_look)
+        match fault.what:
+            case "status":
+                given = {"retry_after": fault.retry_after, "location": fault.location}
+                await answer.status(fault.code, **given)
+                return True
+            case "page":
+                await answer.page(fault.code)
+                return True
+            case "hang up":
+                return False
+            case "reset":
+                reset(answer.writer)
+                return False
+            case "slow":
+                await asyncio.sleep(fault.seconds)
+            case "type":
+                answer.content_type = "text/plain"
+            case "drip":
+                answer.drip = fault.seconds
         try:
             selection = Selection.of(request.parameters)
         except SelectorError:
@@ -250,19 +199,9 @@ class FakeAPIServer:
                 return 401
         if not kind or f"{version} {kind}" in self.absent:
             return 404
-        return 403 if kind in self.forbidden else None
-
-    def _fault(self, verb: str, kind: str) -> Fault:
-        """Return what befalls a request: the first of the script that fits, or chance."""
-        for fault in self._script:
-            if fault.on in ("", verb) and fault.kind in ("", kind):
-                self._script.remove(fault)
-                return fault
-        if self._random.random() < self.chaos:
-            fault = self._random.choice(CHAOS)
-            if fault.on in ("", verb):
-                return fault
-        return FINE
+        if kind in self.forbidden:
+            return 403
+        return 503 if kind in self.unavailable else None
 
     async def _list(
         self, request: Request, selection: Selection, answer: Answer, what: str
@@ -297,7 +236,9 @@ class FakeAPIServer:
             "items": bare,
         }
         body = NO_ANSWERS.get(what) or orjson.dumps(document)
-        await answer.body(200, body, cut=what == "cut")
+        await answer.body(200, body, cut=what in ("cut", "stall"))
+        if what == "stall":
+            await asyncio.Event().wait()
         return what != "cut"
 
     async def _watch(
@@ -310,8 +251,10 @@ class FakeAPIServer:
             await answer.status(410)
             return True
         await answer.begin()
+        if what == "stall":
+            await asyncio.Event().wait()
         if what == "error":
-            await answer.line({"type": "ERROR", "object": _status(fault.code)})
+            await answer.line({"type": "ERROR", "object": status(fault.code)})
             return await answer.end()
         if what in NO_ANSWERS:
             await answer.raw(NO_ANSWERS[what] + b"\n")
@@ -336,10 +279,11 @@ class FakeAPIServer:
         loop = asyncio.get_running_loop()
         end = loop.time() + float(request.parameters.get("timeoutSeconds", "1800"))
         bookmarks = request.parameters.get("allowWatchBookmarks") in ("1", "true")
-        bookmark = loop.time() + self.bookmark_seconds if bookmarks else float("inf")
+        every = self.bookmark_seconds if bookmarks else float("inf")
+        bookmark = _next_bookmark(loop.time(), every, end)
         while (now := loop.time()) < end:
             if version < self.store.oldest:
-                yield {"type": "ERROR", "object": _status(410)}
+                yield {"type": "ERROR", "object": status(410)}
                 return
             # More may happen while these are sent; no bookmark may go beyond them.
             changed, told = self._changed, self.store.version
@@ -349,7 +293,7 @@ class FakeAPIServer:
             # A version of the future, from before a restore, is waited for without a word.
             version = max(version, told)
             if now >= bookmark:
-                bookmark = now + self.bookmark_seconds
+                bookmark = _next_bookmark(now, every, end)
                 yield _bookmark(request.path, told)
             try:
                 async with asyncio.timeout_at(min(end, bookmark)):
@@ -358,82 +302,10 @@ class FakeAPIServer:
                 continue
 
 
-@frozen
-class Answer:
-    """Writes the answer to one request."""
-
-    writer: asyncio.StreamWriter
-
-    async def status(self, code: int, *, retry_after: str = "") -> None:
-        """Answer with a Status."""
-        headers = {"Retry-After": retry_after} if retry_after else {}
-        await self.body(code, orjson.dumps(_status(code)), headers)
-
-    async def body(
-        self, code: int, body: bytes, headers: Mapping[str, str] | None = None, *, cut: bool = False
-    ) -> None:
-        """Answer with a body of known length, of which only half comes if `cut`."""
-        self._head(code, {"Content-Length": str(len(body)), **(headers or {})})
-        await self.raw(body[: len(body) // 2] if cut else body, chunked=False)
-
-    async def begin(self) -> None:
-        """Begin an answer that has one object a line."""
-        self._head(200, {"Transfer-Encoding": "chunked"})
-        await self.writer.drain()
-
-    async def line(self, item: Object) -> None:
-        """Send an object."""
-        await self.raw(orjson.dumps(item) + b"\n")
-
-    async def cut(self, item: Object) -> None:
-        """Send half an object in a chunk that never ends."""
-        line = orjson.dumps(item) + b"\n"
-        self.writer.write(b"%x\r\n" % len(line))
-        await self.raw(line[: len(line) // 2], chunked=False)
-
-    async def end(self) -> bool:
-        """End an answer of lines in order; the connection can be used for another."""
-        await self.raw(b"")
-        return True
-
-    async def raw(self, data: bytes, *, chunked: bool = True) -> None:
-        """Send bytes."""
-        self.writer.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
-        await self.writer.drain()
-
-    def _head(self, code: int, headers: Mapping[str, str]) -> None:
-        lines = [f"HTTP/1.1 {code} {HTTPStatus(code).phrase}", "Content-Type: application/json"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        self.writer.write("\r\n".join([*lines, "", ""]).encode("ascii"))
-
-
-async def _request(reader: asyncio.StreamReader) -> Request | None:
-    """Return the next request, None when there is none or it makes no sense."""
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return None
-    first, *rest = head.decode("latin-1").split("\r\n")
-    method, _, target = first.partition(" ")
-    if method != "GET":
-        return None
-    parts = urlsplit(target.partition(" ")[0])
-    named = (line.partition(":") for line in rest if line)
-    headers = {name.lower(): value.strip() for name, _, value in named}
-    return Request(parts.path, dict(parse_qsl(parts.query)), headers)
-
-
-def _status(code: int) -> Object:
-    reasons = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 410: "Expired"}
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": f"the fake says {code}",
-        "reason": reasons.get(code, ""),
-        "code": code,
-    }
+def _next_bookmark(now: float, every: float, end: float) -> float:
+    """Return when a watch that ends at `end` has a bookmark: regularly, and shortly before."""
+    last = end - LAST_BOOKMARK_SECONDS
+    return last if now < last < now + every < float("inf") else now + every
 
 
 def _bookmark(path: str, version: int) -> Object:

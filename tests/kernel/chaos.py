@@ -22,7 +22,7 @@ from attrs import define, field
 
 from svcnet.sources.kubernetes import KINDS
 from svcnet.testing import FakeAPIServer, Fault
-from svcnet.testing.fake_api import Request
+from svcnet.testing.fake_http import Request
 from tests.kernel.api import API, api
 from tests.kernel.applying import write_host
 from tests.kernel.changes import History, for_a_node
