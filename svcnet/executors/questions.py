@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from svcnet.errors import ApplyError
-from svcnet.executors.clients import Clients, Listener
+from svcnet.executors.clients import Client, Clients, Listener, user_of
 from svcnet.executors.local_socket import LocalSocket
 
 CLIENTS = 16
@@ -36,8 +35,6 @@ PATIENCE_SECONDS = 60.0
 """How much the asker reads, and how long it waits for each part of it."""
 
 FOLDER = Path("/run/svcnet")
-
-_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 def usual_path() -> Path:
@@ -64,17 +61,19 @@ class Answers:
         with suppress(OSError):  # what follows says why there is no folder
             path.parent.mkdir(mode=0o700, exist_ok=True)
         self._socket = LocalSocket(path, WAITING)
-        self._listener = Listener(self._socket.listening, self._converse, Clients(CLIENTS))
+        self._clients = Clients(CLIENTS)
+        self._listener = Listener(self._socket.listening, self._converse, self._clients)
 
     def close(self) -> None:
         """Answer no more, and remove the socket if it is still this one."""
         self._socket.remove()
         self._listener.close()
+        self._clients.close()
 
-    async def _converse(self, connection: socket.socket) -> None:
+    async def _converse(self, client: Client) -> None:
         """Answer one question; who may not ask, is too slow or has gone gets no answer."""
-        loop = asyncio.get_running_loop()
-        if _peer(connection) not in (0, os.geteuid()):
+        loop, connection = asyncio.get_running_loop(), client.connection
+        if user_of(connection) not in (0, os.geteuid()):
             return
         # The end of a time limit is an OSError as well.
         with suppress(OSError):
@@ -103,13 +102,6 @@ def ask(path: Path, question: bytes) -> bytes:
     if not answer:
         raise ApplyError(f"{path}: svcnet run gives no answer: it is its owner's and root's to ask")
     return answer
-
-
-def _peer(connection: socket.socket) -> int:
-    """Return the user who has connected."""
-    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    uid: int = _CREDENTIALS.unpack(data)[1]
-    return uid
 
 
 async def _line(connection: socket.socket) -> bytes:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 from svcnet.errors import ApplyError
-from svcnet.executors.clients import Clients, Listener
+from svcnet.executors.clients import Client, Clients, Listener
 from svcnet.executors.monitoring.http import END, Refusal, Responder, encode, parse, plain
 from svcnet.renderers.monitoring import EVERY_ADDRESS
 
@@ -50,7 +50,8 @@ class Server:
             raise ApplyError(
                 f"{address} port {port}: cannot be listened on: {error.strerror}"
             ) from None
-        self._listener = Listener(listening, partial(converse, respond), Clients(CLIENTS))
+        self._clients = Clients(CLIENTS)
+        self._listener = Listener(listening, partial(converse, respond), self._clients)
 
     @property
     def where(self) -> Where:
@@ -60,6 +61,7 @@ class Server:
     def close(self) -> None:
         """Listen no longer, and end the connections that are open."""
         self._listener.close()
+        self._clients.close()
 
 
 def listen(where: Where) -> socket.socket:
@@ -96,8 +98,9 @@ def _listening(
     return listening
 
 
-async def converse(respond: Responder, connection: socket.socket) -> None:
+async def converse(respond: Responder, client: Client) -> None:
     """Answer one request. A client that is too slow, or gone, gets no answer."""
+    connection = client.connection
     # The end of a time limit is an OSError as well.
     with suppress(OSError):
         async with asyncio.timeout(HEAD_SECONDS):

@@ -65,6 +65,7 @@ class ServiceHealth:
     def close(self) -> None:
         """Answer for nobody any more."""
         self.follow(())
+        self._clients.close()
 
     def _close(self, wanted: set[Where]) -> None:
         for where in self._listeners.keys() - wanted:

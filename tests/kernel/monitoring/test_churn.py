@@ -112,8 +112,8 @@ def descriptors() -> int:
 
 def test_nothing_is_left(loop: Running) -> None:
     """After thousands of clients, honest and not, every descriptor is closed."""
-    served = ServiceHealth(Health())
     before = descriptors()
+    served = ServiceHealth(Health())
     loop.call(lambda: served.follow(STABLE))
     for number in range(2000):
         check = STABLE[number % len(STABLE)]
