@@ -131,10 +131,19 @@ class Following(Generic[Value]):
 def hear_signals(again: asyncio.Event, reload: Reload | None) -> asyncio.Event:
     """Return what SIGTERM and SIGINT set from now on; SIGHUP sets `again`.
 
+    They set the deadline that holds here, too, so that no command that hangs keeps the end off.
+
     Until this is called they end the process, or as the first of a container do nothing.
     """
+    from svcnet.executors.children import deadline
+
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
+    children = deadline()
+
+    def end() -> None:
+        told.set()
+        children.set()
 
     def hang_up() -> None:
         if reload is not None:
@@ -142,7 +151,7 @@ def hear_signals(again: asyncio.Event, reload: Reload | None) -> asyncio.Event:
         again.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     return told
 

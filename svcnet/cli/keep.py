@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -84,9 +84,11 @@ class _Keeper:
             self._serving = Serving(*asked, self._say, stack)
 
     async def run(self) -> None:
+        from svcnet.executors.children import Deadline, Interrupted, under
+
         keeping = self._keeping
         feed = self._feed()
-        with seldom_gc(), ExitStack() as stack:
+        with seldom_gc(), under(Deadline()), ExitStack() as stack:
             # What serves without rules opens nothing beyond loopback.
             self._monitoring = Monitoring(self._log, stack, answers=self._has_rules)
             addresses = keeping.healthz, keeping.metrics
@@ -94,9 +96,13 @@ class _Keeper:
             self._reporting.serve(keeping.socket, stack)
             living = asyncio.create_task(self._systemd.live(self._monitoring.is_healthy))
             stack.callback(living.cancel)
-            with suppress(Ended):
+            try:
                 async with feed.first() as first:
                     await self._keep(feed, first.inputs, stack)
+            except Ended:
+                pass
+            except Interrupted as error:
+                self._say(str(error), warning=True)
         stays = self._serving is None and not keeping.cleanup_on_exit
         self._log.info("ended; the rules stay" if stays else "ended")
 
@@ -234,10 +240,13 @@ class _Keeper:
 
     def _clean_up(self, families: list[IPFamily]) -> None:
         from svcnet.executors import iptables, ipvs
+        from svcnet.executors.children import LAST_SECONDS, Deadline, under
 
-        for family in families:
-            for line in (*ipvs.cleanup(family), *iptables.cleanup(family, self._keeping.variant)):
-                self._log.info(line)
+        variant = self._keeping.variant
+        with under(Deadline(LAST_SECONDS)):
+            for family in families:
+                for line in (*ipvs.cleanup(family), *iptables.cleanup(family, variant)):
+                    self._log.info(line)
 
     def _tell(self, event: Event) -> None:
         from svcnet.reconciler import Settled

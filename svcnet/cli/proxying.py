@@ -14,7 +14,7 @@ import click
 from attrs import frozen
 
 from svcnet.cli.common import FAMILIES, Inputs, port_choice, tell_unsupported
-from svcnet.errors import ApplyError
+from svcnet.errors import ApplyError, SvcnetError
 
 if TYPE_CHECKING:
     from svcnet.cli.following import Say
@@ -171,17 +171,19 @@ class Serving:
         try:
             yield
         except BaseException:
-            with suppress(ApplyError):
+            with suppress(SvcnetError):
                 await asyncio.to_thread(self._remove)
             raise
         await asyncio.to_thread(self._remove)
 
     def _remove(self) -> None:
+        from svcnet.executors.children import LAST_SECONDS, Deadline, under
         from svcnet.executors.userspace import remove
 
         if self.redirect:
-            for target in self._targets:
-                remove(target.family, self._variant)
+            with under(Deadline(LAST_SECONDS)):
+                for target in self._targets:
+                    remove(target.family, self._variant)
 
     def _show(self) -> None:
         """Print where each Service is; on a terminal a table that goes on counting."""

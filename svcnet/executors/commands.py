@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from svcnet.errors import ApplyError
+from svcnet.executors.children import run_child
 
 SYSTEM_FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Searched as well, because the PATH of ordinary users often lacks those of root's tools."""
@@ -42,18 +42,15 @@ def lacking() -> tuple[str, ...]:
 
 
 def run(package: str, command: str, *options: str, stdin: str = "") -> str:
-    """Run a command and return what it prints.
+    """Run a command and return what it prints; bytes that are no UTF-8 are surrogates, both ways.
 
     `package` is Debian's package that has it. Raises ApplyError when it is not installed,
-    or with its own words when it fails.
+    with its own words when it fails, or as :func:`svcnet.executors.children.run_child` does.
     """
     path = find(command)
     if path is None:
         raise ApplyError(f"{command} is not installed; Debian's package {package} has it")
-    done = subprocess.run(
-        [path, *options], input=stdin, capture_output=True, text=True, check=False
-    )
-    if done.returncode == 0:
-        return done.stdout
-    message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-    raise ApplyError(f"{command}: {message}{hint(message)}")
+    done = run_child(path, *options, stdin=stdin)
+    if done.code == 0:
+        return done.text
+    raise ApplyError(f"{command}: {done}{hint(str(done))}")

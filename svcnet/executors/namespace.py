@@ -6,6 +6,7 @@ import ctypes
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 from svcnet.errors import ApplyError
@@ -25,7 +26,7 @@ def in_own_namespace(work: Callable[[], Value]) -> Value:
     Raises NoNamespace without the right to make one.
     """
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(_unshared, work).result()
+        return pool.submit(copy_context().run, _unshared, work).result()
 
 
 def _unshared(work: Callable[[], Value]) -> Value:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from pathlib import Path
 from socket import if_nametoindex
 
 from svcnet.errors import ApplyError
-from svcnet.executors.commands import find
+from svcnet.executors.iptables.commands import VERSION, version
 from svcnet.models import Host
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
@@ -20,7 +18,7 @@ RANDOM_FULLY = (1, 6, 2)
 def probe() -> Host:
     """Return the facts of the network namespace that this process is in.
 
-    Raises ApplyError when the interfaces cannot be listed.
+    Raises ApplyError when the interfaces cannot be listed, or iptables does not say its version.
     """
     return Host(
         addresses=_addresses(),
@@ -57,11 +55,7 @@ def _dummy_index() -> int:
 
 def _iptables_version() -> tuple[int, ...]:
     """Return the version of iptables; without one, that of any in use today."""
-    path = find("iptables")
-    if path is None:
-        return RANDOM_FULLY
-    done = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
-    found = re.search(r"v(\d+)\.(\d+)\.(\d+)", done.stdout)
+    found = VERSION.search(version() or "")
     return tuple(map(int, found.groups())) if found else RANDOM_FULLY
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from time import monotonic
 from typing import TypeVar
@@ -12,6 +13,7 @@ from typing import TypeVar
 from attrs import define, evolve, field, frozen
 
 from svcnet.errors import ApplyError
+from svcnet.executors.children import Interrupted
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, RuleGraph, diff
 from svcnet.reconciler.change import Change
@@ -131,7 +133,10 @@ class Loop:
         self._news.set()
 
     async def run(self) -> None:
-        """Follow until cancelled; what is under way is finished first."""
+        """Follow until cancelled; what is under way is finished first.
+
+        That takes no longer than the deadline that holds here leaves to the commands it runs.
+        """
         # One thread of its own: the event loop's would grow in number, one by one, by chance.
         with ThreadPoolExecutor(1, "sync") as thread:
             await self._run(thread)
@@ -141,12 +146,12 @@ class Loop:
         await self._news.wait()
         while True:
             pending = self._take()
-            await _to_its_end(thread, partial(self._sync, pending, trigger))
+            await _to_its_end(thread, partial(self._try, partial(self._sync, pending, trigger)))
             if trigger == "start":
                 self._looked_at = monotonic()
             self._ended()
             while not await self._has_news():
-                await _to_its_end(thread, self._check)
+                await _to_its_end(thread, partial(self._try, self._check))
                 self._looked_at = monotonic()
                 self._ended()
             trigger = "change"
@@ -182,6 +187,13 @@ class Loop:
             return False
         await asyncio.sleep(max(self._done_at + self.pace.min_sync - monotonic(), 0))
         return True
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """Do a round of work, or as much of it as the end of svcnet leaves time for."""
+        try:
+            work()
+        except Interrupted as error:
+            self._tell(Warned(self._kept[0].target.family, str(error)))
 
     def _sync(self, pending: _Pending, trigger: Trigger) -> None:
         for kept in self._kept:
@@ -313,7 +325,8 @@ def _clean_flows(kept: Kept, done: Done) -> Done:
 
 async def _to_its_end(thread: Executor, work: Callable[[], Value]) -> Value:
     """Run `work` in a thread, to its end even if this task is cancelled."""
-    future = asyncio.get_running_loop().run_in_executor(thread, work)
+    context = copy_context()
+    future = asyncio.get_running_loop().run_in_executor(thread, context.run, work)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

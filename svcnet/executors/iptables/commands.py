@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Literal
 
 from attrs import frozen
 
-from svcnet.errors import ApplyError, SvcnetError
+from svcnet.errors import MAX_PART, ApplyError, SvcnetError, one_line
+from svcnet.executors.children import Output, Overdue, run_child
 from svcnet.executors.commands import find, hint
 
 Variant = Literal["nft", "legacy"]
@@ -25,6 +25,9 @@ TABLES = ("filter", "nat")
 """The tables that anything of ours is in."""
 
 _LEGACY_TABLES = {"IPv4": "ip_tables_names", "IPv6": "ip6_tables_names"}
+VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
+VERSION_SECONDS = 10.0
+"""How long ``iptables -V`` may take."""
 _LINE = re.compile(r"line:? (\d+)")
 
 
@@ -72,36 +75,50 @@ class Commands:
         To save a table of the legacy variant by its name makes it. Raises ApplyError.
         """
         if self.can_list():
-            return self._run("save", ())
-        return "".join(self._run("save", ("-t", table)) for table in TABLES)
+            return self._save()
+        return "".join(self._save("-t", table) for table in TABLES)
 
     def restore(self, text: str) -> None:
         """Load restore text without flushing anything else.
 
-        Raises RestoreError when a line is refused; each table up to there has been
-        committed, and nothing after it. Raises ApplyError when the lock stays held.
+        Raises RestoreError when a line is refused, or the command does not do its work; each
+        table up to there may have been committed, and nothing after it. Raises ApplyError when
+        the lock stays held, or svcnet is to end.
         """
-        self._run("restore", ("--noflush", *_LOCK), text)
+        command = f"{self.name}-restore"
+        try:
+            done = self._run(command, "--noflush", *_LOCK, stdin=text)
+        except Overdue as error:
+            raise RestoreError(0, str(error)) from None
+        if done.code:
+            found = _LINE.search(str(done))
+            raise RestoreError(int(found[1]) if found else 0, f"{command}: {done}")
+        if done.text:
+            # It says nothing there: whatever this is, it has not loaded rules.
+            told = one_line(done.text.strip(), MAX_PART)
+            raise RestoreError(0, f"{command}: printed what it never prints: {told}")
 
-    def _run(self, verb: str, options: tuple[str, ...], text: str = "") -> str:
-        command = f"{self.name}-{verb}"
+    def _save(self, *options: str) -> str:
+        command = f"{self.name}-save"
+        done = self._run(command, *options)
+        if done.code:
+            raise ApplyError(f"{command}: {done}")
+        return done.text
+
+    def _run(self, command: str, *options: str, stdin: str = "") -> Output:
+        """Run a command; raise ApplyError for what has nothing to do with any line."""
         path = find(command)
         if path is None:
             raise ApplyError(f"{command} is not installed; Debian's package iptables has it")
-        done = subprocess.run(
-            [path, *options], input=text, capture_output=True, text=True, check=False
-        )
-        if done.returncode == 0:
-            return done.stdout
-        message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        if LOCK in message and "ermission denied" in message:
+        done = run_child(path, *options, stdin=stdin)
+        message = str(done)
+        if done.code and LOCK in message and "ermission denied" in message:
             raise ApplyError(f"{command}: {message}: a user who is not root needs leave to read it")
-        if needed := hint(message):
+        if done.code and (needed := hint(message)):
             raise ApplyError(f"{command}: {message}{needed}")
-        if done.returncode == _LOCK_HELD and "lock" in message:
+        if done.code == _LOCK_HELD and "lock" in message:
             raise ApplyError(f"{command}: another program has held {LOCK} for 5 s")
-        found = _LINE.search(message)
-        raise RestoreError(int(found[1]) if found else 0, f"{command}: {message}")
+        return done
 
 
 def installed(family: str, variant: Variant | None = None) -> tuple[Commands, ...]:
@@ -109,3 +126,19 @@ def installed(family: str, variant: Variant | None = None) -> tuple[Commands, ..
     wanted = VARIANTS if variant is None else (variant,)
     found = (Commands(family, each) for each in wanted)
     return tuple(commands for commands in found if commands.exist())
+
+
+def version() -> str | None:
+    """Return what plain ``iptables`` says of its version, None where it is not installed.
+
+    It is ``iptables v1.8.9 (nf_tables)`` or the like. Raises ApplyError when it says anything
+    else.
+    """
+    path = find("iptables")
+    if path is None:
+        return None
+    done = run_child(path, "-V", seconds=VERSION_SECONDS)
+    if done.code or not VERSION.search(done.text):
+        told = one_line(done.text.strip(), MAX_PART) if done.code == 0 else str(done)
+        raise ApplyError(f"iptables -V: no version: {told}")
+    return done.text.strip()

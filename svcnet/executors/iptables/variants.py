@@ -8,14 +8,12 @@ Kubernetes are, else what plain ``iptables`` is.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
 from svcnet.errors import ApplyError
-from svcnet.executors.commands import find
-from svcnet.executors.iptables.commands import Commands, Variant, installed
+from svcnet.executors.iptables.commands import Commands, Variant, installed, version
 from svcnet.executors.iptables.observe import Observed, is_ours, parse_save
 
 
@@ -72,9 +70,6 @@ def _in_use(seen: dict[Variant, Observed], is_ours: Callable[[str, str], bool]) 
 
 def _default(there: list[Variant]) -> Variant:
     """Return the variant that plain ``iptables`` is, where that is installed."""
-    path = find("iptables")
-    if path is not None and "legacy" in there:
-        done = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
-        if "legacy" in done.stdout:
-            return "legacy"
+    if "legacy" in there and "legacy" in (version() or ""):
+        return "legacy"
     return there[0]
