@@ -1,5 +1,9 @@
-"""What a change has to pass: `nox` runs it all, `nox -s tests` one session."""
+"""What a change has to pass: `nox` runs it all, `nox -s tests` one session.
 
+What sessions install is locked in pylock.toml, except where they are there to run without it.
+"""
+
+import json
 import os
 import shutil
 import time
@@ -9,8 +13,13 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.10"
+nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "typing", "tests", "kernel", "docs"]
+
+LOCK = "pylock.toml"
+DEFAULT = "default"
+"""The group of the lock that is installed unasked: what svcnet needs, and what builds it."""
 
 FUZZ_SECONDS = 600
 """After so long `fuzz` begins no further round."""
@@ -19,10 +28,13 @@ PROJECT = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
 
 
 def install(session: nox.Session, group: str, *, library: bool = True) -> None:
-    """Install a dependency group of pyproject.toml and, unless told not to, svcnet itself."""
-    session.install(*nox.project.dependency_groups(PROJECT, group))
+    """Install a dependency group as locked and, unless told not to, svcnet itself."""
+    groups = [f"--group={LOCK}:{group}"]
     if library:
-        session.install("-e", ".")
+        session.install("-qq", *groups, "-r", LOCK)
+        session.install("--no-build-isolation", "--no-deps", "-e", ".")
+    else:
+        session.install("-qq", *groups)
 
 
 @nox.session
@@ -45,6 +57,10 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test that needs no root."""
     install(session, "tests")
+    run_tests(session)
+
+
+def run_tests(session: nox.Session) -> None:
     session.run("pytest", "-m", "not kernel", "--ignore=tests/bench", *session.posargs)
 
 
@@ -81,6 +97,61 @@ def bench(session: nox.Session) -> None:
     install(session, "bench")
     install_system_packages(session, "kernel-commands", "bench-commands")
     session.run("pytest", "tests/bench", "--benchmark-only", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests that need no root, with the oldest releases that pyproject.toml allows."""
+    requirements = [
+        *PROJECT["project"]["dependencies"],
+        *nox.project.dependency_groups(PROJECT, "tests"),
+    ]
+    session.install("-e", ".", *(one.replace(">=", "==") for one in requirements))
+    run_tests(session)
+
+
+@nox.session
+def newest(session: nox.Session) -> None:
+    """The tests that need no root, with the newest releases there are."""
+    requirements = nox.project.dependency_groups(PROJECT, "tests")
+    session.install("--upgrade", "--upgrade-strategy=eager", "-e", ".", *requirements)
+    run_tests(session)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Renew pylock.toml: of all that pyproject.toml asks for the newest release."""
+    install(session, "lock", library=False)
+    groups = {name: [f"--only-group={name}"] for name in PROJECT["dependency-groups"]}
+    groups[DEFAULT] = ["--group=build", "--no-emit-project"]
+    export = ("uv", "export", "--frozen", "--no-header", "--format=pylock.toml")
+    solution = Path("uv.lock")
+    solution.unlink(missing_ok=True)
+    session.run("uv", "lock", "--quiet")
+    whole = session.run(*export, "--all-groups", "--no-emit-project", silent=True)
+    parts = {name: session.run(*export, *choice, silent=True) for name, choice in groups.items()}
+    solution.unlink()
+    Path(LOCK).write_text(with_groups(whole, parts), "utf-8")
+
+
+def with_groups(whole: str, parts: dict[str, str]) -> str:
+    """Return a lock whose packages say which groups they are in; `parts` has the lock of each.
+
+    The format has a place for groups, which uv leaves empty: what it exports is one choice.
+    """
+    markers: dict[tuple[str, str], list[str]] = {}
+    for group, text in sorted(parts.items()):
+        for package in tomllib.loads(text)["packages"]:
+            member = f"'{group}' in dependency_groups and ({package['marker']})"
+            markers.setdefault((package["name"], package["version"]), []).append(member)
+    head, *blocks = whole.split("[[packages]]\n")
+    head += f"dependency-groups = {json.dumps(sorted(parts.keys() - {DEFAULT}))}\n"
+    head += f"default-groups = {json.dumps([DEFAULT])}\n\n"
+    for block in blocks:
+        package = tomllib.loads(block)
+        marker = " or ".join(markers[package["name"], package["version"]])
+        head += "[[packages]]\n" + block.replace(package["marker"], marker, 1)
+    return head
 
 
 def install_system_packages(session: nox.Session, *tables: str) -> None:

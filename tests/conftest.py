@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from hypothesis import settings
+from pyroute2 import IPRoute
 
 from tests.network import new_network
 
@@ -178,13 +179,12 @@ def leave_the_network() -> None:
     except PermissionError:
         return
     # A machine has an address that is not loopback's; pages of the manual use it.
-    for command in (
-        "link add machine type veth peer name nobody",
-        "link set nobody up",
-        "link set machine up",
-        "address add 198.18.0.1/24 dev machine",
-    ):
-        subprocess.run(["ip", *command.split()], check=True)
+    with IPRoute() as route:
+        route.link("add", ifname="machine", kind="veth", peer="nobody")
+        for name in ("nobody", "machine"):
+            route.link("set", ifname=name, state="up")
+        [machine] = route.link_lookup(ifname="machine")
+        route.addr("add", index=machine, address="198.18.0.1", prefixlen=24)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
+
+from pyroute2 import IPRoute
 
 CLONE_NEWNET = 0x40000000
+LOOPBACK = 1
+"""The index that loopback has in every namespace."""
 
 
 def new_network() -> None:
@@ -15,4 +18,5 @@ def new_network() -> None:
     """
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with IPRoute() as route:
+        route.link("set", index=LOOPBACK, state="up")
