@@ -9,7 +9,7 @@ from attrs import asdict, evolve
 from svcnet.errors import ApplyError
 from svcnet.executors import iptables
 from svcnet.executors.iptables.commands import RestoreError
-from svcnet.executors.iptables.plan import most_service_ports
+from svcnet.executors.iptables.plan import most_chains
 from svcnet.executors.stages import Stages
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.reconciler.target import Done, Rules, few, small_change
@@ -56,7 +56,7 @@ class IptablesTarget:
             return Done("none", f"{self.family}, iptables: nothing to change", self._warnings)
         stages, marks, seal = Stages(), self._marks(), self._seal
         with stages.stage("render"):
-            limit = most_service_ports(self._commands.variant)
+            limit = most_chains(self._commands.variant)
             delta = rules.delta(change)
             texts = tuple(delta.transactions(limit))
         self._graph = self._seal = None

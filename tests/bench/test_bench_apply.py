@@ -19,7 +19,7 @@ import pytest
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.executors.iptables import Variant
-from svcnet.executors.iptables.plan import most_service_ports
+from svcnet.executors.iptables.plan import most_chains
 from svcnet.renderers.iptables import RestoreText, full
 from svcnet.sources import load_bytes
 from tests.bench import clusters
@@ -72,7 +72,7 @@ def test_apply_beside_restore(benchmark: Any, tmp_path: Path, variant: Variant) 
     manifest = tmp_path / "cluster.json"
     manifest.write_bytes(clusters.as_json(SERVICES))
     texts = []
-    for number, text in enumerate(artifact().transactions(most_service_ports(variant))):
+    for number, text in enumerate(artifact().transactions(most_chains(variant))):
         texts.append(tmp_path / f"{number}.txt")
         texts[-1].write_text(text)
     one_text = tmp_path / "all.txt"

@@ -20,7 +20,7 @@ import pytest
 
 from svcnet.compiler import compile_state, node_view, recompile
 from svcnet.executors.iptables import Variant, apply
-from svcnet.executors.iptables.plan import most_service_ports
+from svcnet.executors.iptables.plan import most_chains
 from svcnet.graph import diff
 from svcnet.renderers.iptables import delta, full
 from svcnet.sources import load_bytes
@@ -98,7 +98,7 @@ def alone(variant: Variant, services: int) -> dict[str, float]:
     text = full(graph)
     turns = cycle([delta(diff(graph, new, names)).text, delta(diff(new, graph, names)).text])
     with own_namespace():
-        first = restored(variant, text.transactions(most_service_ports(variant)))
+        first = restored(variant, text.transactions(most_chains(variant)))
     with own_namespace():
         apply(text, variant=variant)
         changes = [restored(variant, [each]) for each in islice(turns, EVENTS)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from svcnet.executors.iptables import Observed, parse_save, plan
@@ -100,12 +102,17 @@ def test_small_changes_make_small_texts() -> None:
 
 
 def test_large_changes_are_cut() -> None:
-    """With a limit, a transaction has the own chains of that many service ports."""
+    """With a limit, a transaction has that many own chains, or those of one service port."""
     artifact = artifact_of("kitchen-sink")
-    transactions = list(artifact.transactions(3))
-    # The mark chain, three chunks of service ports, the filter table, the shared chains.
-    assert len(transactions) == 6
-    assert all(text.count("\n*") == 0 for text in transactions)
+    blocks = artifact.blocks.values()
+    for limit in range(1, 12):
+        transactions = list(artifact.transactions(limit))
+        assert all(text.count("\n*") == 0 for text in transactions)
+        # The mark chain comes first, then service ports, the filter table, the shared chains.
+        written = [re.findall("(?m)^:(\\S+)", text) for text in transactions[1:-2]]
+        alone = [sorted(block.chains) for block in blocks]
+        assert all(len(chains) <= limit or sorted(chains) in alone for chains in written)
+        assert sum(map(len, written)) == sum(len(block.chains) for block in blocks)
 
 
 @pytest.mark.parametrize(

@@ -344,7 +344,7 @@ def test_stopped_between_any_two_steps(tmp_path: Path, variant: str) -> None:
     with namespace() as fresh:
         fresh.svcnet("apply", paths[1], "--host", host, "--variant", variant)
         wanted = fresh.tables(variant)
-    steps = list(artifacts[0].transactions(100))
+    steps = list(artifacts[0].transactions(1100))
     for count in range(1, len(steps) + 1):
         with namespace() as half:
             for text in steps[:count]:

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
 from svcnet.executors.iptables.observe import Observed, parse_save
-from svcnet.executors.iptables.plan import Plan, back, most_service_ports, plan
+from svcnet.executors.iptables.plan import Plan, back, most_chains, plan
 from svcnet.executors.iptables.variants import Choice, choose_variant
 from svcnet.executors.stages import Stages
 from svcnet.nogc import without_gc
@@ -70,7 +70,7 @@ def apply(
         choice = choose_variant(artifact.family, variant)
     commands = choice.commands
     with stages.stage("plan"):
-        planned = plan(artifact, choice.observed, most_service_ports(commands.variant))
+        planned = plan(artifact, choice.observed, most_chains(commands.variant))
     sysctls: tuple[str, ...] = ()
     warnings = choice.warnings
     if not dry_run:

@@ -17,17 +17,17 @@ from svcnet.executors.iptables.commands import Variant
 from svcnet.executors.iptables.observe import Chains, Observed, is_ours, is_own_chain
 from svcnet.executors.iptables.saved import saved
 from svcnet.renderers.iptables import Block, RestoreText, names
-from svcnet.renderers.iptables.artifact import declare, delete
+from svcnet.renderers.iptables.artifact import declare, delete, portions
 from svcnet.renderers.iptables.fixed import rules_by_chain
 
 # iptables-restore of the nft variant takes a time that grows with the square of a
-# transaction; at a hundred service ports each the sum is smallest.
-NFT_SERVICE_PORTS = 100
+# transaction; at a hundred service ports of ten endpoints each the sum is smallest.
+NFT_CHAINS = 1100
 
 
-def most_service_ports(variant: Variant) -> int:
-    """Return how many service ports' own chains a transaction is to write; 0 for no limit."""
-    return NFT_SERVICE_PORTS if variant == "nft" else 0
+def most_chains(variant: Variant) -> int:
+    """Return how many own chains of service ports a transaction is to write; 0 for no limit."""
+    return NFT_CHAINS if variant == "nft" else 0
 
 
 _MARK_MASQ = names.MARK_MASQ
@@ -60,22 +60,22 @@ class Plan:
         return chains_written(self.transactions)
 
 
-def plan(wanted: RestoreText, observed: Observed, service_ports: int) -> Plan:
+def plan(wanted: RestoreText, observed: Observed, chains: int) -> Plan:
     """Return what takes the `observed` tables to the `wanted` rules.
 
-    A transaction writes the own chains of at most `service_ports` service ports; 0 means
-    that one transaction may write all.
+    A transaction writes at most so many own `chains` of several service ports; 0 means that
+    one transaction may write all.
     """
     if not observed.has(is_ours):
-        return Plan("full", tuple(_full(wanted, observed, service_ports)), len(wanted.blocks))
+        return Plan("full", tuple(_full(wanted, observed, chains)), len(wanted.blocks))
     parts = (_difference(b, observed, wanted.family) for b in wanted.blocks.values())
     changed = [part for part in parts if part is not None]
-    transactions = tuple(_delta(wanted, observed, changed, service_ports))
+    transactions = tuple(_delta(wanted, observed, changed, chains))
     return Plan("delta" if transactions else "none", transactions, len(changed))
 
 
-def _full(wanted: RestoreText, observed: Observed, service_ports: int) -> Iterator[str]:
-    yield from wanted.transactions(service_ports)
+def _full(wanted: RestoreText, observed: Observed, chains: int) -> Iterator[str]:
+    yield from wanted.transactions(chains)
     yield from _jumps(wanted, observed)
 
 
@@ -108,21 +108,18 @@ def _difference(block: Block, observed: Observed, family: str) -> Block | None:
 
 
 def _delta(
-    wanted: RestoreText, observed: Observed, changed: list[Block], service_ports: int
+    wanted: RestoreText, observed: Observed, changed: list[Block], most: int
 ) -> Iterator[str]:
     filter_text = _fixed("filter", wanted, observed) + _shared("filter", wanted, observed)
     if filter_text:
         yield f"*filter\n{filter_text}COMMIT\n"
     nat_fixed = _fixed("nat", wanted, observed)
-    size = service_ports or max(len(changed), 1)
-    chunks = [changed[start : start + size] for start in range(0, len(changed), size)]
-    for number, chunk in enumerate(chunks[:-1]):
-        yield _transaction(nat_fixed if number == 0 else "", chunk, "")
-    if len(chunks) > 1:
+    *parts, last = portions(changed, most) or [[]]
+    for part in parts:
+        yield _transaction(nat_fixed, part, "")
         nat_fixed = ""
     stale = _stale(wanted, observed)
     after = _shared("nat", wanted, observed) + declare(stale) + delete(stale)
-    last = chunks[-1] if chunks else []
     if nat_fixed or last or after:
         yield _transaction(nat_fixed, last, after)
     yield from _jumps(wanted, observed)

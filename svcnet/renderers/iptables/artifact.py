@@ -6,7 +6,7 @@ render reuse what did not change. Joined, they are the text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from attrs import evolve, field, frozen
@@ -112,21 +112,21 @@ class RestoreText:
         fixed = RuleCount(*((t.first + t.last).count("\n") for t in (self.filter, self.nat)))
         return sum((block.rules for block in self.blocks.values()), fixed)
 
-    def transactions(self, service_ports: int) -> Iterator[str]:
+    def transactions(self, chains: int) -> Iterator[str]:
         """Yield the text as transactions of one table each, in an order that loads fast.
 
-        Each has the own chains of at most `service_ports` service ports, 0 for no limit.
-        The shared chains come last, so that no packet is led to a chain that is not
-        there yet. Loading all of them gives the same rules as loading :attr:`text`.
+        Each has own chains of service ports, as many as :func:`portions` says. The shared
+        chains come last, so that no packet is led to a chain that is not there yet.
+        Loading all of them gives the same rules as loading :attr:`text`.
         """
-        blocks = list(self.blocks.values())
-        if service_ports and len(blocks) > service_ports:
+        parts = portions(self.blocks.values(), chains)
+        if len(parts) > 1:
             yield self._ground()
-            for start in range(0, len(blocks), service_ports):
-                yield _nat_transaction("", blocks[start : start + service_ports])
-            blocks = []
+            for part in parts:
+                yield _nat_transaction("", part)
+            parts = []
         yield "".join(self._filter_parts())
-        yield _nat_transaction("".join(self._shared_nat_parts()), blocks)
+        yield _nat_transaction("".join(self._shared_nat_parts()), parts[0] if parts else [])
 
     def origin_of_line(self, line: str) -> Origin | None:
         """Return what caused a line of the text, None for lines that no Service caused.
@@ -211,19 +211,18 @@ class Delta:
         """The text: one transaction for each table that changes, empty when none does."""
         return "".join(self.transactions(0))
 
-    def transactions(self, service_ports: int) -> Iterator[str]:
+    def transactions(self, chains: int) -> Iterator[str]:
         """Yield the text as transactions of one table each.
 
-        Each writes the own chains of at most `service_ports` service ports, 0 for no limit.
-        The last has the shared chains, and deletes the chains that go: so no rule ever leads
-        to a chain that is not there.
+        Each writes own chains of service ports, as many as :func:`portions` says. The last
+        has the shared chains, and deletes the chains that go: so no rule ever leads to a chain
+        that is not there.
         """
         if self.filter:
             yield f"*filter\n{self.filter}COMMIT\n"
-        blocks = list(self.changed)
-        while service_ports and len(blocks) > service_ports:
-            yield _nat_transaction("", blocks[:service_ports])
-            del blocks[:service_ports]
+        *parts, blocks = portions(self.changed, chains) or [[]]
+        for part in parts:
+            yield _nat_transaction("", part)
         if blocks or self.nat_first or self.nat_shared or self.deleted:
             yield "".join(
                 [
@@ -237,6 +236,22 @@ class Delta:
                     "COMMIT\n",
                 ]
             )
+
+
+def portions(blocks: Iterable[Block], chains: int) -> list[list[Block]]:
+    """Return the blocks in portions of at most so many own chains; 0 is for a single portion.
+
+    A service port's own chains stay together, however many they are.
+    """
+    found: list[list[Block]] = []
+    room = 0
+    for block in blocks:
+        if not found or (chains and len(block.chains) > room):
+            found.append([])
+            room = chains
+        found[-1].append(block)
+        room -= len(block.chains)
+    return found
 
 
 def declare(chains: tuple[str, ...] | list[str]) -> str:
