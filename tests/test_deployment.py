@@ -105,6 +105,9 @@ def test_the_daemon_set_is_everywhere() -> None:
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert {mount["name"] for mount in container()["volumeMounts"]} == set(volumes)
     assert volumes["xtables-lock"]["hostPath"]["path"] == "/run/xtables.lock"
+    # One lock for what is in the container and what is on the node.
+    mounts = {mount["mountPath"]: mount["name"] for mount in container()["volumeMounts"]}
+    assert volumes[mounts["/run/svcnet"]]["hostPath"]["path"] == "/run/svcnet"
 
 
 def test_probes_are_on_loopback() -> None:

@@ -9,9 +9,11 @@ import click
 from svcnet.cli.common import (
     fallback_option,
     input_options,
+    machine_lock,
     machine_options,
     probe_host,
     read_inputs,
+    wait_option,
 )
 from svcnet.errors import ApplyError, UsageError
 
@@ -32,19 +34,22 @@ if TYPE_CHECKING:
     help="How long a removed TCP endpoint keeps its connections (ipvs).",
 )
 @fallback_option
+@wait_option
 @click.option("--dry-run", is_flag=True, help="Print what would be done and change nothing.")
 def command(
     family: str | None,
     variant: Variant | None,
     drain: int,
     fallback: str | None,
+    wait: bool,
     dry_run: bool,
     **options: Any,
 ) -> None:
     """Bring this machine's rules to what the manifests in PATH ask for (root).
 
     Only what differs is written. What svcnet did not make is left alone, and when the
-    kernel refuses something, what is served already goes on being served.
+    kernel refuses something, what is served already goes on being served. Where another svcnet
+    is at work, or svcnet run keeps the rules, it says so and changes nothing.
     """
     from svcnet.compiler import compile_state
 
@@ -53,14 +58,17 @@ def command(
         raise UsageError(
             "mode userspace is a proxy that has to go on running: svcnet run --mode userspace"
         )
-    for view in inputs.views(family):
-        graph = compile_state(inputs.state, view)
-        if inputs.mode == "ipvs":
-            _ipvs(graph, variant, drain, fallback, dry_run)
-        else:
-            _iptables(graph, variant, dry_run)
-        if not dry_run:
-            _delete_stale_flows(graph)
+    views = inputs.views(family)
+    families = () if dry_run else (view.family for view in views)
+    with machine_lock(families, wait=wait):
+        for view in views:
+            graph = compile_state(inputs.state, view)
+            if inputs.mode == "ipvs":
+                _ipvs(graph, variant, drain, fallback, dry_run)
+            else:
+                _iptables(graph, variant, dry_run)
+            if not dry_run:
+                _delete_stale_flows(graph)
 
 
 def _delete_stale_flows(graph: RuleGraph) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -137,6 +138,35 @@ def machine_options(function: Function) -> Function:
         help="The variant of iptables; by default the one in use.",
     )
     return family(variant(function))
+
+
+def wait_option(function: Function) -> Function:
+    """Add --wait, for verbs that change this machine once; :func:`machine_lock` takes it."""
+    return click.option(
+        "--wait",
+        is_flag=True,
+        help="Wait until no other svcnet changes this machine, or keeps it; Ctrl-C ends that.",
+    )(function)
+
+
+@contextmanager
+def machine_lock(families: Iterable[str], *, wait: bool) -> Iterator[None]:
+    """Keep every other svcnet off the rules of `families` while inside; say who is waited for.
+
+    Raises Busy when another is at work and there is to be no waiting.
+    """
+    from svcnet.executors.lock import Busy, locks
+
+    wanted = tuple(families)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks(wanted))
+        except Busy as error:
+            if not wait:
+                raise Busy(f"{error}: nothing was changed; --wait waits for it") from None
+            click.echo(f"waiting: {error}", err=True)
+            stack.enter_context(locks(wanted, wait=True))
+        yield
 
 
 def fallback_option(function: Function) -> Function:

@@ -6,7 +6,14 @@ from typing import Any, Literal
 
 import click
 
-from svcnet.cli.common import FAMILIES, input_options, probe_host, read_inputs
+from svcnet.cli.common import (
+    FAMILIES,
+    input_options,
+    machine_lock,
+    probe_host,
+    read_inputs,
+    wait_option,
+)
 from svcnet.errors import UsageError
 
 
@@ -20,7 +27,8 @@ from svcnet.errors import UsageError
     type=click.Choice(["plan"]),
     help="Print what would be deleted, as commands of conntrack-tools, and delete nothing.",
 )
-def command(family: str | None, output: Literal["plan"] | None, **options: Any) -> None:
+@wait_option
+def command(family: str | None, output: Literal["plan"] | None, wait: bool, **options: Any) -> None:
     """Delete the UDP entries of this machine that lead to no endpoint of PATH any more (root).
 
     The rules for PATH must be there already: svcnet apply and svcnet run do both.
@@ -32,9 +40,12 @@ def command(family: str | None, output: Literal["plan"] | None, **options: Any) 
     inputs = read_inputs(**options, default_host=probe_host)
     if inputs.mode == "userspace":
         raise UsageError("in mode userspace entries lead to the proxy, which moves flows itself")
-    for view in inputs.views(family):
-        planned = plan(conntrack.observe(view.family), compile_state(inputs.state, view))
-        if output == "plan":
-            click.echo(str(planned), nl=False)
-            continue
-        click.echo(f"{view.family}: {conntrack.delete(planned)}", err=True)
+    views = inputs.views(family)
+    families = () if output == "plan" else (view.family for view in views)
+    with machine_lock(families, wait=wait):
+        for view in views:
+            planned = plan(conntrack.observe(view.family), compile_state(inputs.state, view))
+            if output == "plan":
+                click.echo(str(planned), nl=False)
+                continue
+            click.echo(f"{view.family}: {conntrack.delete(planned)}", err=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from attrs import frozen
 
 from svcnet.cli.cluster import Cluster, api_server
-from svcnet.cli.common import Inputs, probe_host, read_inputs, read_settings
+from svcnet.cli.common import FAMILIES, Inputs, probe_host, read_inputs, read_settings
 from svcnet.cli.following import Ended, Following, Update
 from svcnet.cli.log import logger, tell
 from svcnet.cli.monitoring import Monitoring, bind_addresses
@@ -77,6 +77,7 @@ class _Keeper:
         self._log = log
         self._reporting = Reporting(log)
         self._settled = False
+        self._serves = False
         self._systemd = Systemd(Notify.from_environment(os.environ))
         self._serving: Serving | None = None
         if keeping.proxying is not None:
@@ -91,9 +92,8 @@ class _Keeper:
         with seldom_gc(), under(Deadline()), ExitStack() as stack:
             # What serves without rules opens nothing beyond loopback.
             self._monitoring = Monitoring(self._log, stack, answers=self._has_rules)
-            addresses = keeping.healthz, keeping.metrics
-            self._monitoring.serve(*bind_addresses(keeping.options["config"], *addresses))
-            self._reporting.serve(keeping.socket, stack)
+            if self._is_alone(stack):
+                self._serve(stack)
             living = asyncio.create_task(self._systemd.live(self._monitoring.is_healthy))
             stack.callback(living.cancel)
             try:
@@ -105,6 +105,30 @@ class _Keeper:
                 self._say(str(error), warning=True)
         stays = self._serving is None and not keeping.cleanup_on_exit
         self._log.info("ended; the rules stay" if stays else "ended")
+
+    def _is_alone(self, stack: ExitStack) -> bool:
+        """Return whether no other svcnet run can have what this one serves, such as its ports.
+
+        Families that an option names are locked at once, until `stack` is closed; Busy is raised
+        where another keeps one. Which the Node has, where none is named, the input must tell.
+        """
+        from svcnet.executors.lock import is_free, locks
+
+        asked = self._keeping.family
+        if not self._has_rules:
+            return True
+        if asked is None:
+            return all(map(is_free, FAMILIES.values()))
+        families = [FAMILIES[asked]] if asked in FAMILIES else FAMILIES.values()
+        stack.enter_context(locks(families, keeps=True))
+        return True
+
+    def _serve(self, stack: ExitStack) -> None:
+        """Answer beside the loop, until `stack` is closed; a port that is taken is warned of."""
+        keeping, self._serves = self._keeping, True
+        addresses = keeping.healthz, keeping.metrics
+        self._monitoring.serve(*bind_addresses(keeping.options["config"], *addresses))
+        self._reporting.serve(keeping.socket, stack)
 
     @property
     def _has_rules(self) -> bool:
@@ -135,15 +159,16 @@ class _Keeper:
         return inputs
 
     async def _keep(self, feed: Feed, inputs: Inputs, stack: ExitStack) -> None:
-        from svcnet.executors.lock import lock
+        from svcnet.executors.lock import locks
         from svcnet.reconciler import Loop
 
         if (inputs.mode == "userspace") is not (self._serving is not None):
             raise UsageError("the mode changed while svcnet began: start it again")
         families = [view.family for view in inputs.views(self._keeping.family)]
         if self._has_rules:
-            for family in families:
-                stack.callback(lock(family).close)
+            stack.enter_context(locks(families, keeps=True))
+        if not self._serves:
+            self._serve(stack)
         mode = await asyncio.to_thread(self._mode, inputs, families)
         kept = [self._kept(target) for target in self._targets(mode, inputs, families)]
         self._loop = Loop(kept, _pace(inputs), self._tell)

@@ -16,6 +16,7 @@ from typing import IO
 from attrs import define, field, frozen
 
 from svcnet.errors import ApplyError, SvcnetError, one_line
+from svcnet.executors.lock import descriptors
 
 SECONDS = 300.0
 """How long a child may take, whatever it is asked: to list the rules of 50,000 Services takes
@@ -140,6 +141,7 @@ def run_child(
             stderr=subprocess.PIPE,
             bufsize=0,
             process_group=0,
+            pass_fds=descriptors(),
         )
     except (OSError, ValueError) as error:
         raise ApplyError(f"{path}: {error}") from None

@@ -1,22 +1,238 @@
-"""One process a network namespace and IP family."""
+"""One svcnet at a time changes an IP family of a network namespace.
+
+The lock is a file that is locked with flock(2) in svcnet's own folder. The kernel gives it
+back when its holder ends, however that ends, and with it the commands that it had started: these
+have the lock too, so that what a killed svcnet began is over before the next one looks.
+"""
 
 from __future__ import annotations
 
-import socket
+import fcntl
+import os
+import re
+import shlex
+import stat
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Self, TypeAlias
 
-from svcnet.errors import ApplyError
+from attrs import frozen
+from immutables import Map
+
+from svcnet.errors import ApplyError, one_line
+from svcnet.executors.folder import own_folder, usual_folder
+
+GRACE_SECONDS = 5.0
+"""How long it is waited for a lock that is taken, while no process that lives says it has it.
+
+It may just be taken, or the commands of a holder that was killed have it still."""
+
+_AGAIN_SECONDS = 0.05
+_MOST_BYTES = 4096
+_MOST_SHOWN = 200
+_NAMESPACE = Path("/proc/thread-self/ns/net")
+_WRITTEN = re.compile(rb"(\d{1,10}) (\d{1,20}) (keeps|changes) (.*)", re.DOTALL)
+
+_Key: TypeAlias = tuple[int, int, str]
+
+# What is held goes with the context, as a deadline does: threads that are given the context of a
+# holder work for it, all others are held off as other processes are.
+_HELD: ContextVar[Map[_Key, int]] = ContextVar("held", default=Map())
 
 
-def lock(family: str) -> socket.socket:
-    """Return a socket whose name only one process of a network namespace can have.
+class Busy(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
+    """Another svcnet has the lock; the text says which."""
 
-    Close it to give the name back; the kernel does that when its owner ends, however that
-    ends. Raises ApplyError when another process has it.
+
+@contextmanager
+def lock(family: str, *, wait: bool = False, keeps: bool = False) -> Iterator[None]:
+    """Keep every other svcnet off the rules of `family` in this network namespace while inside.
+
+    It is for everything from the first look to the last write. Inside another of the same
+    family, in the same context (:mod:`contextvars`), it does nothing. With `wait` it waits for as
+    long as it takes. `keeps` says to others that this is ``svcnet run``, which stays.
+
+    Raises :class:`Busy` when another has it, and ApplyError when there is no safe place for it.
     """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # While it is open, no other namespace gets its number.
+    with _NAMESPACE.open("rb") as namespace:
+        identity = os.fstat(namespace.fileno())
+        key = (identity.st_dev, identity.st_ino, family)
+        held = _HELD.get()
+        if key in held:
+            yield
+            return
+        path, file = _acquire(key, wait=wait)
+        try:
+            _Holder.this(keeps=keeps).write(file)
+            token = _HELD.set(held.set(key, file))
+            try:
+                yield
+            finally:
+                _HELD.reset(token)
+                # Who waits for it finds out that it has gone, and makes another.
+                if _is_at(path, file):
+                    path.unlink(missing_ok=True)
+        finally:
+            os.close(file)
+
+
+@contextmanager
+def locks(families: Iterable[str], *, wait: bool = False, keeps: bool = False) -> Iterator[None]:
+    """Do what :func:`lock` does, for several families: all of them, or it raises."""
+    with ExitStack() as stack:
+        # In one order, so that no two wait for each other.
+        for family in sorted(set(families)):
+            stack.enter_context(lock(family, wait=wait, keeps=keeps))
+        yield
+
+
+def is_free(family: str) -> bool:
+    """Return whether nobody has the lock of `family` now, as far as can be told."""
+    found = _NAMESPACE.stat()
+    path = usual_folder() / _name((found.st_dev, found.st_ino, family))
     try:
-        sock.bind(f"\0svcnet-run-{family}")
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
-        sock.close()
-        raise ApplyError(f"another svcnet run keeps {family} in this network namespace") from None
-    return sock
+        return True
+    try:
+        # Who comes in this very moment finds no name of a holder, and tries again.
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
+def descriptors() -> tuple[int, ...]:
+    """Return the descriptors of the locks that are held here, for commands to hold them too."""
+    return tuple(_HELD.get().values())
+
+
+@frozen
+class _Holder:
+    """Who has a lock, by its own words: a process of a namespace of processes, and its command."""
+
+    process: int
+    namespace: int
+    keeps: bool
+    command: str
+
+    @classmethod
+    def this(cls, *, keeps: bool) -> Self:
+        """Return this process."""
+        return cls(os.getpid(), _process_namespace(), keeps, shlex.join(sys.orig_argv))
+
+    @classmethod
+    def read(cls, file: int) -> Self | None:
+        """Return who has written itself into the lock; None where nobody has yet."""
+        found = _WRITTEN.fullmatch(os.pread(file, _MOST_BYTES, 0))
+        if found is None:
+            return None
+        process, namespace, what, command = found.groups()
+        told = command.decode("utf-8", "replace")
+        return cls(int(process), int(namespace), what == b"keeps", told)
+
+    def write(self, file: int) -> None:
+        """Tell others; where there is no room for it they hear less, and the lock is as good."""
+        what = "keeps" if self.keeps else "changes"
+        text = f"{self.process} {self.namespace} {what} {self.command}"
+        with suppress(OSError):
+            os.ftruncate(file, 0)
+            os.pwrite(file, text.encode("utf-8", "surrogateescape")[:_MOST_BYTES], 0)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process has ended, as far as can be told from here."""
+        if self.namespace != _process_namespace():
+            return False
+        try:
+            status = Path(f"/proc/{self.process}/stat").read_bytes()
+        except OSError:
+            return True
+        return status.rpartition(b") ")[2][:1] in (b"Z", b"X")
+
+    def __str__(self) -> str:
+        return f"process {self.process}: {one_line(self.command, _MOST_SHOWN)}"
+
+
+def _name(key: _Key) -> str:
+    return f"net-{key[0]}-{key[1]}-{key[2]}.lock"
+
+
+def _acquire(key: _Key, *, wait: bool) -> tuple[Path, int]:
+    """Return the path and the descriptor of a lock's file, once it is locked."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    while True:
+        path = own_folder() / _name(key)
+        file = _open(path)
+        if file is None:
+            continue
+        try:
+            if _is_taken(file, wait=wait):
+                holder = _Holder.read(file)
+                is_there = holder is not None and not holder.is_gone
+                if is_there or time.monotonic() >= deadline:
+                    raise Busy(_who(holder, key[2]))
+                time.sleep(_AGAIN_SECONDS)
+            elif _is_at(path, file):
+                return path, file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _open(path: Path) -> int | None:
+    """Return a descriptor of the file at `path`, None if its folder has gone meanwhile.
+
+    Raises ApplyError for a file that somebody else may open, too.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        file = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ApplyError(f"{path}: no lock there: {error.strerror}") from None
+    found = os.fstat(file)
+    is_alone = stat.S_ISREG(found.st_mode) and found.st_nlink < 2
+    if is_alone and found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077:
+        return file
+    os.close(file)
+    raise ApplyError(f"{path}: is no lock that svcnet made: remove it")
+
+
+def _is_taken(file: int, *, wait: bool) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Return whether a file is still at its path: who comes next locks what is there."""
+    with suppress(OSError):
+        return os.path.samestat(path.lstat(), os.fstat(file))
+    return False
+
+
+def _who(holder: _Holder | None, family: str) -> str:
+    where = f"{family} in this network namespace"
+    if holder is None:
+        return f"another svcnet changes {where}"
+    if holder.is_gone:
+        return f"a command of a svcnet that was killed still changes {where} ({holder})"
+    if holder.keeps:
+        return f"another svcnet run keeps {where} ({holder})"
+    return f"another svcnet changes {where} ({holder})"
+
+
+def _process_namespace() -> int:
+    return Path("/proc/self/ns/pid").stat().st_ino

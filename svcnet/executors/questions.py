@@ -15,6 +15,7 @@ from pathlib import Path
 
 from svcnet.errors import ApplyError
 from svcnet.executors.clients import Client, Clients, Listener, user_of
+from svcnet.executors.folder import usual_folder
 from svcnet.executors.local_socket import LocalSocket
 
 CLIENTS = 16
@@ -34,18 +35,14 @@ ANSWER_BYTES = 1 << 30
 PATIENCE_SECONDS = 60.0
 """How much the asker reads, and how long it waits for each part of it."""
 
-FOLDER = Path("/run/svcnet")
-
 
 def usual_path() -> Path:
     """Return where the svcnet of this network namespace answers unless told otherwise.
 
-    It is below ``/run/svcnet`` for root and for whoever may write there, else below
-    ``XDG_RUNTIME_DIR``.
+    The folder is that of :func:`svcnet.executors.folder.usual_folder`.
     """
-    own = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}") / "svcnet"
-    folder = FOLDER if os.geteuid() == 0 or os.access(FOLDER, os.W_OK) else own
-    return folder / f"net-{Path('/proc/thread-self/ns/net').stat().st_ino}.sock"
+    number = Path("/proc/thread-self/ns/net").stat().st_ino
+    return usual_folder() / f"net-{number}.sock"
 
 
 class Answers:

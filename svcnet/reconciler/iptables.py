@@ -10,8 +10,9 @@ from svcnet.errors import ApplyError
 from svcnet.executors import iptables
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.iptables.plan import most_chains
+from svcnet.executors.lock import lock
 from svcnet.executors.stages import Stages
-from svcnet.graph import FragmentName, RuleGraph
+from svcnet.graph import FragmentName, GraphDiff, RuleGraph
 from svcnet.reconciler.target import Done, Rules, few, small_change
 from svcnet.renderers import iptables as rules
 
@@ -54,6 +55,11 @@ class IptablesTarget:
         if not change:
             self._graph = graph
             return Done("none", f"{self.family}, iptables: nothing to change", self._warnings)
+        with lock(self.family):
+            return self._step(graph, change)
+
+    def _step(self, graph: RuleGraph, change: GraphDiff) -> Done:
+        assert self._commands is not None
         stages, marks, seal = Stages(), self._marks(), self._seal
         with stages.stage("render"):
             limit = most_chains(self._commands.variant)
@@ -100,7 +106,7 @@ class IptablesTarget:
 
     def _settings(self, text: rules.RestoreText, stages: Stages) -> Done:
         """Put the kernel's settings right, where the rules are."""
-        with stages.stage("write"):
+        with lock(self.family), stages.stage("write"):
             changed, warnings = iptables.serve_localhost(text)
         if not changed:
             told = f"{self.family}, iptables: nothing has changed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from svcnet.executors import ipvs
 from svcnet.executors.iptables import (
@@ -18,6 +18,7 @@ from svcnet.executors.iptables.cleanup import owned as iptables_rules
 from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.ipvs.rules import owned as ipvs_rules
+from svcnet.executors.lock import lock
 from svcnet.executors.userspace.rules import OWNED as USERSPACE_RULES
 from svcnet.executors.userspace.rules import shows_variant
 from svcnet.reconciler.target import Target
@@ -70,13 +71,19 @@ def remove_leftovers(
 
     Returns a line for each kind of thing removed. Raises ApplyError when the machine refuses.
     """
+    with lock(family):
+        return tuple(_removals(mode, family, variant, found))
+
+
+def _removals(
+    mode: str, family: str, variant: Variant | None, found: Choice | None
+) -> Iterator[str]:
     known = {"iptables": iptables_rules(family), "userspace": USERSPACE_RULES}
     if mode == "ipvs" or ipvs.is_there(family):
         known["ipvs"] = ipvs_rules(family)
     own = known[mode]
     shows = shows_variant if mode == "userspace" else is_ours
     chosen = choose_variant(family, variant, shows) if found is None else found
-    lines: list[str] = []
     for commands in installed(family):
         if commands == chosen.commands:
             kept, observed = [own, _FIREWALL], chosen.observed.without(own.chain)
@@ -84,10 +91,10 @@ def remove_leftovers(
             observed = parse_save(commands.save())
             kept = [] if _both_have_firewall(observed, chosen.commands) else [_FIREWALL]
         left = _without(known.values(), kept)
-        lines += (f"{commands.name}: {line}" for line in remove_chains(commands, left, observed))
+        for line in remove_chains(commands, left, observed):
+            yield f"{commands.name}: {line}"
     if mode != "ipvs":
-        lines += ipvs.cleanup(family, with_rules=False)
-    return tuple(lines)
+        yield from ipvs.cleanup(family, with_rules=False)
 
 
 def _both_have_firewall(observed: Observed, other: Commands) -> bool:

@@ -15,6 +15,7 @@ from os import strerror
 from attrs import frozen
 
 from svcnet.errors import ApplyError
+from svcnet.executors.lock import lock
 from svcnet.netlink import RefusedRequest
 from svcnet.renderers.conntrack import Flow, Plan, wire
 from svcnet.renderers.conntrack.flows import Family
@@ -58,13 +59,14 @@ def delete(plan: Plan) -> Report:
     """Delete the entries of a plan and no others; one that is gone already is no error.
 
     Raises ApplyError with the first that the kernel refuses to delete; those before it, and
-    others of its batch, are deleted. Raises as :func:`observe` does, too.
+    others of its batch, are deleted. Raises as :func:`observe` does, too, and
+    :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
     """
     if not plan:
         return Report()
     flows = plan.flows
     gone = 0
-    with _socket() as opened:
+    with lock(flows[0].family), _socket() as opened:
         for start in range(0, len(flows), BATCH):
             batch = flows[start : start + BATCH]
             opened.send(wire.encode_deletions(batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from attrs import field, frozen
@@ -12,6 +13,7 @@ from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
 from svcnet.executors.iptables.observe import Observed, parse_save
 from svcnet.executors.iptables.plan import Plan, back, most_chains, plan
 from svcnet.executors.iptables.variants import Choice, choose_variant
+from svcnet.executors.lock import lock
 from svcnet.executors.stages import Stages
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables import RestoreText
@@ -63,8 +65,13 @@ def apply(
 
     Only what differs is written; with `dry_run` nothing is. Rules that are not ours are
     never touched. Raises ApplyError when something is refused, and then puts back what
-    was there before.
+    was there before; :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
     """
+    with nullcontext() if dry_run else lock(artifact.family):
+        return _apply(artifact, variant, dry_run=dry_run)
+
+
+def _apply(artifact: RestoreText, variant: Variant | None, *, dry_run: bool) -> Report:
     stages = Stages()
     with stages.stage("observe"):
         choice = choose_variant(artifact.family, variant)

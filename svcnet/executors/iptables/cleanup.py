@@ -17,6 +17,7 @@ from svcnet.executors.iptables.commands import (
 )
 from svcnet.executors.iptables.observe import Observed, is_ours, parse_save
 from svcnet.executors.iptables.saved import saved
+from svcnet.executors.lock import lock
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.artifact import declare, delete
 
@@ -28,14 +29,15 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
 
     Returns a line for each variant that had any. Chains are told by their names, which
     are kube-proxy's too: do not run this beside one. Raises ApplyError when the machine
-    refuses.
+    refuses, :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
     """
     own = owned(family)
-    return tuple(
-        f"{commands.name}: {line}"
-        for commands in installed(family, variant)
-        for line in remove_chains(commands, own)
-    )
+    with lock(family):
+        return tuple(
+            f"{commands.name}: {line}"
+            for commands in installed(family, variant)
+            for line in remove_chains(commands, own)
+        )
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from errno import EEXIST
 
 from attrs import field, frozen
@@ -18,6 +19,7 @@ from svcnet.executors.ipvs.observe import SYS, Observed, key_of, observe
 from svcnet.executors.ipvs.plan import plan, plan_step
 from svcnet.executors.ipvs.probe import require
 from svcnet.executors.ipvs.steps import Plan, Step
+from svcnet.executors.lock import lock
 from svcnet.executors.stages import Stages
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
@@ -71,8 +73,14 @@ def apply(
     have to end. Raises :class:`svcnet.executors.ipvs.probe.MissingModules` before anything
     is done when the kernel lacks something, and ApplyError when something is refused. What
     is served then goes on being served, and the next apply continues; refusals of IPVS
-    itself, such as of an endpoint's address, keep nothing else from being done.
+    itself, such as of an endpoint's address, keep nothing else from being done. Raises
+    :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
     """
+    with nullcontext() if dry_run else lock(artifact.family):
+        return _apply(artifact, variant, drain, dry_run=dry_run)
+
+
+def _apply(artifact: IPVSTables, variant: Variant | None, drain: int, *, dry_run: bool) -> Report:
     family = artifact.family
     stages = Stages()
     with stages.stage("observe"):
@@ -112,7 +120,7 @@ def apply_step(
     """
     planned = plan_step(delta, drain)
     stages = Stages()
-    with stages.stage("write"):
+    with lock(delta.family), stages.stage("write"):
         _check_owner(planned.steps, ipvs)
         commands = choose_variant(delta.family, variant).commands if delta.rules else None
         _do(planned.steps, commands, ipvs, None)

@@ -12,6 +12,7 @@ from svcnet.executors.ipvs.kernel import IPVS
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.observe import Observed, observe
 from svcnet.executors.ipvs.plan import own_addresses
+from svcnet.executors.lock import lock
 from svcnet.renderers.ipvs.messages import DelService
 from svcnet.renderers.ipvs.sections import RESIZED, address_lines
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
@@ -24,10 +25,14 @@ def cleanup(family: str, *, with_rules: bool = True) -> tuple[str, ...]:
     name, and the dummy device with the last address of either family. Kernel settings
     stay. Without `with_rules` the caller has removed the rules, which share chains with another
     mode's. Returns a line for each kind of thing removed or left; none where svcnet has no sets.
-    Raises ApplyError when the machine refuses.
+    Raises ApplyError when the machine refuses, :class:`svcnet.executors.lock.Busy` when another
+    svcnet is at work.
     """
-    if not is_there(family):
-        return ()
+    with lock(family):
+        return _cleanup(family, with_rules=with_rules) if is_there(family) else ()
+
+
+def _cleanup(family: str, *, with_rules: bool) -> tuple[str, ...]:
     with IPVS() as ipvs:
         observed = observe(family, parse_save(""), (), ipvs)
         done = (

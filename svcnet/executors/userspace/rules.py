@@ -14,6 +14,7 @@ from svcnet.executors.iptables import observe as other_modes
 from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
 from svcnet.executors.iptables.saved import saved_address
+from svcnet.executors.lock import lock
 from svcnet.executors.namespace import NoNamespace, in_own_namespace
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables.artifact import declare
@@ -73,15 +74,17 @@ def install(rules: PortalRules, *, variant: Variant | None = None) -> RulesRepor
     changes in one transaction: what was killed half way has left working rules. Raises
     ApplyError when something is refused; it names what the kernel lacks.
     """
-    choice = choose_variant(rules.family, variant, shows_variant)
-    report = _write(rules, choice.commands, choice.observed)
+    with lock(rules.family):
+        choice = choose_variant(rules.family, variant, shows_variant)
+        report = _write(rules, choice.commands, choice.observed)
     return evolve(report, warnings=(*choice.warnings, *_others(choice.observed)))
 
 
 @without_gc()
 def repair(rules: PortalRules, commands: Commands) -> RulesReport:
     """Do what :func:`install` does where that has chosen `commands`: one listing, no warnings."""
-    return _write(rules, commands, parse_save(commands.save()))
+    with lock(rules.family):
+        return _write(rules, commands, parse_save(commands.save()))
 
 
 def change(before: Sequence[Rule], after: Sequence[Rule], commands: Commands) -> RulesReport:
@@ -91,8 +94,9 @@ def change(before: Sequence[Rule], after: Sequence[Rule], commands: Commands) ->
     are not those of `before`; :func:`install` then puts them right.
     """
     transactions = tuple(step(before, after))
-    for text in transactions:
-        _restore(commands, text)
+    with lock(commands.family):
+        for text in transactions:
+            _restore(commands, text)
     return RulesReport(commands, transactions)
 
 
@@ -124,11 +128,12 @@ def remove(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     Returns a line for each table that had any. A chain that a foreign rule leads to is
     left, empty. Raises ApplyError.
     """
-    return tuple(
-        f"{family}, userspace, {commands.name}: {line}"
-        for commands in installed(family, variant)
-        for line in remove_chains(commands, OWNED)
-    )
+    with lock(family):
+        return tuple(
+            f"{family}, userspace, {commands.name}: {line}"
+            for commands in installed(family, variant)
+            for line in remove_chains(commands, OWNED)
+        )
 
 
 def plan(rules: PortalRules, observed: Observed) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Runs a command as svcnet should run: with CAP_NET_ADMIN and CAP_NET_RAW, and nothing else.
 
 It makes a mount namespace with a /run of its own, where /run/xtables.lock belongs to root and the
-user's group. Python and the test's own folder may be in folders for root alone; in that
-namespace anybody may pass through them.
+user's group, and /run/svcnet to the user. Python and the test's own folder may be in folders for
+root alone; in that namespace anybody may pass through them.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ def main(user: str, folder: str, lock: str, capabilities: str, *command: str) ->
     file.touch()
     os.chown(file, 0, int(user))
     file.chmod(int(lock, 8))
+    folder_of_its_own = Path("/run/svcnet")
+    folder_of_its_own.mkdir(mode=0o700)
+    os.chown(folder_of_its_own, int(user), int(user))
     if user != "0":
         for each in needed:
             open_way(each)
