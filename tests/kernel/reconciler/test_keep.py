@@ -122,13 +122,35 @@ def test_rules_go_at_the_end_if_asked(folder: Path, variant: str) -> None:
     assert "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT" in saved
 
 
-def test_a_second_one_is_refused(folder: Path) -> None:
-    """One network namespace has one svcnet run for a family, and the next says so."""
+@pytest.mark.parametrize("options", [(), ("--family", "ipv4"), ("--mode", "userspace")])
+def test_a_second_one_is_refused(folder: Path, options: tuple[str, ...]) -> None:
+    """One network namespace has one svcnet run for a family, and the next says so and no more."""
+    with Told("run", folder / "cluster.yaml", "--variant", "nft") as process:
+        process.wait("synced")
+        second = Told("run", folder / "cluster.yaml", *options)
+        assert second.ended() == 3
+        [line] = second.lines
+        assert "another svcnet run keeps IPv4" in line
+        assert f"process {process.process.pid}: " in line
+
+
+@pytest.mark.parametrize("verb", ["apply", "cleanup", "conntrack"])
+def test_other_verbs_beside_it_are_refused(folder: Path, verb: str) -> None:
+    """What they did would be undone at the next look; with --wait they wait for the end."""
+    paths = () if verb == "cleanup" else (folder / "cluster.yaml",)
     with Kept(folder) as process:
         process.wait("service ports written")
-        second = Kept(folder)
-        assert second.ended() == 3
-        assert "another svcnet run keeps IPv4" in second.lines[-1]
+        before = rules().splitlines()[1:-1]  # without the times
+        done = Told(verb, *paths)
+        assert done.ended() == 3
+        [line] = done.lines
+        assert "another svcnet run keeps IPv4" in line
+        assert line.endswith("nothing was changed; --wait waits for it")
+        assert rules().splitlines()[1:-1] == before
+        waiting = Told(verb, *paths, "--wait")
+        waiting.wait("waiting: another svcnet run keeps IPv4")
+    assert waiting.ended() == 0
+    assert ("KUBE-SVC" in rules()) is (verb != "cleanup")
 
 
 def test_killed_and_started_again(folder: Path) -> None:
