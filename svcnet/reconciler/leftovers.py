@@ -11,7 +11,6 @@ from svcnet.executors.iptables import (
     Observed,
     Variant,
     choose_variant,
-    parse_save,
 )
 from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.cleanup import owned as iptables_rules
@@ -88,7 +87,7 @@ def _removals(
         if commands == chosen.commands:
             kept, observed = [own, _FIREWALL], chosen.observed.without(own.chain)
         else:
-            observed = parse_save(commands.save())
+            observed = commands.observe()
             kept = [] if _both_have_firewall(observed, chosen.commands) else [_FIREWALL]
         left = _without(known.values(), kept)
         for line in remove_chains(commands, left, observed):
@@ -101,7 +100,7 @@ def _both_have_firewall(observed: Observed, other: Commands) -> bool:
     """Return whether KUBE-FIREWALL is in what was observed, and in the other variant now."""
     if FIREWALL not in observed.chains("filter"):
         return False
-    return FIREWALL in parse_save(other.save()).chains("filter")
+    return FIREWALL in other.observe().chains("filter")
 
 
 def _without(known: Iterable[Owned], kept: Iterable[Owned]) -> Owned:

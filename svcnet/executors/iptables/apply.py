@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
-from svcnet.executors.iptables.observe import Observed, parse_save
+from svcnet.executors.iptables.observe import Observed
 from svcnet.executors.iptables.plan import Plan, back, most_chains, plan
 from svcnet.executors.iptables.variants import Choice, choose_variant
 from svcnet.executors.lock import lock
@@ -110,7 +110,7 @@ def _explain(artifact: RestoreText, text: str, error: RestoreError) -> str:
 
 def _put_back(commands: Commands, before: Observed) -> str:
     try:
-        for text in back(before, parse_save(commands.save())):
+        for text in back(before, commands.observe()):
             commands.restore(text)
     except (RestoreError, ApplyError) as error:
         return f"\n  and what was there before could not be put back: {error}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
 from attrs import frozen
@@ -15,13 +14,12 @@ from svcnet.executors.iptables.commands import (
     Variant,
     installed,
 )
-from svcnet.executors.iptables.observe import Observed, is_ours, parse_save
+from svcnet.executors.iptables.observe import Observed, is_ours
 from svcnet.executors.iptables.saved import saved
 from svcnet.executors.lock import lock
+from svcnet.netfilter import target
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.artifact import declare, delete
-
-_JUMP = re.compile(r"-[jg] (\S+)")
 
 
 def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
@@ -65,7 +63,7 @@ def remove_chains(
 
     With None, what is there is observed now.
     """
-    for text in removal(observed or parse_save(commands.save()), own):
+    for text in removal(observed or commands.observe(), own):
         try:
             commands.restore(text)
         except RestoreError as error:
@@ -91,12 +89,7 @@ def removal(observed: Observed, own: Owned) -> Iterator[str]:
             (chain, rule) for chain, rules in chains.items() if chain not in mine for rule in rules
         ]
         jumps = [f"-D {chain} {rule}\n" for chain, rule in outside if own.jump(rule)]
-        used = {_target(rule) for _, rule in outside if not own.jump(rule)}
+        used = {target(rule) for _, rule in outside if not own.jump(rule)}
         gone = tuple(chain for chain in mine if chain not in used)
         if mine or jumps:
             yield f"*{table}\n{declare(mine)}{''.join(jumps)}{delete(gone)}COMMIT\n"
-
-
-def _target(rule: str) -> str:
-    found = _JUMP.search(rule)
-    return found[1] if found else ""

@@ -12,6 +12,7 @@ from attrs import frozen
 from svcnet.errors import MAX_PART, ApplyError, SvcnetError, one_line
 from svcnet.executors.children import Output, Overdue, run_child
 from svcnet.executors.commands import find, hint
+from svcnet.executors.iptables.observe import Observed, parse_save
 
 Variant = Literal["nft", "legacy"]
 VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
@@ -77,6 +78,10 @@ class Commands:
         if self.can_list():
             return self._save()
         return "".join(self._save("-t", table) for table in TABLES)
+
+    def observe(self) -> Observed:
+        """Return what is in the tables. Raises ApplyError, also for a listing that is damaged."""
+        return parse_save(self.save(), f"{self.name}-save")
 
     def restore(self, text: str) -> None:
         """Load restore text without flushing anything else.

@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
+from svcnet.netfilter import Chains, read_listing
 from svcnet.renderers.iptables import names
-
-Chains = Mapping[str, list[str]]
 
 _OWN = re.compile(rf"(?:{'|'.join(names.SERVICE_PREFIXES)})[A-Z2-7]{{16}}")
 _FIXED = {
@@ -57,16 +56,6 @@ class Observed:
         return any(is_ours(table, chain) for table in self.tables for chain in self.chains(table))
 
 
-def parse_save(text: str) -> Observed:
-    """Return the tables in the output of iptables-save."""
-    tables: dict[str, dict[str, list[str]]] = {}
-    chains: dict[str, list[str]] = {}
-    for line in text.split("\n"):
-        if line.startswith("-A "):
-            _, chain, *rule = line.split(" ", 2)
-            chains[chain].append(rule[0] if rule else "")
-        elif line.startswith(":"):
-            chains[line[1:].split(" ", 1)[0]] = []
-        elif line.startswith("*"):
-            chains = tables.setdefault(line[1:], {})
-    return Observed(tables)
+def parse_save(text: str, tool: str = "iptables-save") -> Observed:
+    """Return the tables in what `tool` printed. Raises ApplyError where that is damaged."""
+    return Observed(read_listing(text, tool))

@@ -14,8 +14,9 @@ from typing import Literal
 from attrs import evolve, frozen
 
 from svcnet.executors.iptables.commands import Variant
-from svcnet.executors.iptables.observe import Chains, Observed, is_ours, is_own_chain
+from svcnet.executors.iptables.observe import Observed, is_ours, is_own_chain
 from svcnet.executors.iptables.saved import saved
+from svcnet.netfilter import Chains
 from svcnet.renderers.iptables import Block, RestoreText, names
 from svcnet.renderers.iptables.artifact import declare, delete, portions
 from svcnet.renderers.iptables.fixed import rules_by_chain

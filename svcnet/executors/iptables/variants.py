@@ -14,7 +14,7 @@ from attrs import frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import Commands, Variant, installed, version
-from svcnet.executors.iptables.observe import Observed, is_ours, parse_save
+from svcnet.executors.iptables.observe import Observed, is_ours
 
 
 @frozen
@@ -41,22 +41,46 @@ def choose_variant(
         raise ApplyError("iptables is not installed; Debian's package iptables has it")
     if wanted and wanted not in [commands.variant for commands in there]:
         raise ApplyError(f"{Commands(family, wanted).name}-restore is not installed")
-    seen = {each.variant: parse_save(each.save()) for each in there if each.can_list()}
+    seen, unseen = _look(there, wanted)
     chosen = wanted or _in_use(seen, is_ours) or _default([each.variant for each in there])
     commands = Commands(family, chosen)
-    observed = seen.get(chosen) or parse_save(commands.save())
+    observed = seen.get(chosen) or commands.observe()
     others = tuple(each for each in there if each.variant != chosen)
-    return Choice(commands, observed, tuple(_warnings(others, seen, is_ours)))
+    return Choice(commands, observed, tuple(_warnings(others, seen, unseen, is_ours)))
+
+
+def _look(
+    there: tuple[Commands, ...], wanted: Variant | None
+) -> tuple[dict[Variant, Observed], dict[Variant, str]]:
+    """Return what is in the tables of each variant, or why that is not known.
+
+    Raises ApplyError for a variant that may have to be used.
+    """
+    seen: dict[Variant, Observed] = {}
+    unseen: dict[Variant, str] = {}
+    for each in there:
+        if not each.can_list():
+            unseen[each.variant] = "is for root only to see"
+            continue
+        try:
+            seen[each.variant] = each.observe()
+        except ApplyError as error:
+            if wanted in (None, each.variant):
+                raise
+            unseen[each.variant] = f"cannot be seen: {error}"
+    return seen, unseen
 
 
 def _warnings(
     others: tuple[Commands, ...],
     seen: dict[Variant, Observed],
+    unseen: dict[Variant, str],
     is_ours: Callable[[str, str], bool],
 ) -> Iterator[str]:
     for other in others:
-        if other.variant not in seen:
-            yield f"whether {other.name} holds chains of Kubernetes too is for root only to see"
+        if other.variant in unseen:
+            why = unseen[other.variant]
+            yield f"whether {other.name} holds chains of Kubernetes too {why}"
         elif seen[other.variant].has(is_ours):
             yield (
                 f"{other.name} holds chains of Kubernetes or svcnet too, and both "

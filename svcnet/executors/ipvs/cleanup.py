@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
-from svcnet.executors.iptables import parse_save
+from svcnet.executors.iptables import Observed as Tables
 from svcnet.executors.ipvs import device, ipsets, rules
 from svcnet.executors.ipvs.kernel import IPVS
 from svcnet.executors.ipvs.names import all_sets, draining
@@ -34,7 +34,7 @@ def cleanup(family: str, *, with_rules: bool = True) -> tuple[str, ...]:
 
 def _cleanup(family: str, *, with_rules: bool) -> tuple[str, ...]:
     with IPVS() as ipvs:
-        observed = observe(family, parse_save(""), (), ipvs)
+        observed = observe(family, Tables({}), (), ipvs)
         done = (
             *_addresses(observed),
             *_servers(observed, ipvs),

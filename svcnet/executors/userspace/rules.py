@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
-from svcnet.executors.iptables import Commands, Observed, Variant, choose_variant, parse_save
+from svcnet.executors.iptables import Commands, Observed, Variant, choose_variant
 from svcnet.executors.iptables import observe as other_modes
 from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
@@ -84,7 +84,7 @@ def install(rules: PortalRules, *, variant: Variant | None = None) -> RulesRepor
 def repair(rules: PortalRules, commands: Commands) -> RulesReport:
     """Do what :func:`install` does where that has chosen `commands`: one listing, no warnings."""
     with lock(rules.family):
-        return _write(rules, commands, parse_save(commands.save()))
+        return _write(rules, commands, commands.observe())
 
 
 def change(before: Sequence[Rule], after: Sequence[Rule], commands: Commands) -> RulesReport:

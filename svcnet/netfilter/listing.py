@@ -1,0 +1,102 @@
+"""What iptables-save prints, as tables of chains of rules.
+
+A quoted text may have newlines, and then anything: what looks like the next rule, or the end of
+the table. So may names, which are not even quoted; there the order of a listing tells, in which
+chains come before rules, and the end of a table before a remark or the end of it all. What is no
+line of the listing by that is the rest of the rule before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from operator import length_hint
+
+from svcnet.errors import MAX_PART, ApplyError, one_line
+from svcnet.netfilter.words import Unended, is_simple, words
+
+Chains = Mapping[str, list[str]]
+Tables = Mapping[str, Chains]
+
+
+def read_listing(text: str, tool: str = "iptables-save") -> Tables:
+    """Return the rules of each chain of each table, without ``-A CHAIN``.
+
+    `text` is what `tool` printed, with surrogates for bytes that are no UTF-8. A rule is as
+    it was printed, to the byte. Raises ApplyError, with the tool's name, for what is cut off or
+    no listing at all.
+    """
+    lines = text.split("\n")
+    unsure = [at for at, line in enumerate(lines) if '"' in line and not is_simple(line)]
+    try:
+        if unsure:
+            lines = list(_whole(text, lines, unsure))
+        return _read(lines)
+    except _Damaged as error:
+        raise ApplyError(
+            f"{tool}: its listing is damaged: {one_line(str(error), MAX_PART)}"
+        ) from None
+    except Unended as error:
+        raise ApplyError(f"{tool}: its listing is cut off in the text of {error}") from None
+
+
+class _Damaged(ValueError):  # noqa: N818
+    """What is printed is no listing."""
+
+
+def _whole(text: str, lines: list[str], unsure: Iterable[int]) -> Iterator[str]:
+    """Yield lines, those of `unsure` with all that belongs to their quoted texts."""
+    done = start = 0
+    for at in unsure:
+        if at < done:
+            continue
+        start += sum(map(len, lines[done:at])) + at - done
+        yield from lines[done:at]
+        *_, (_, end) = words(text, start)
+        yield text[start:end]
+        done = at + 1 + text.count("\n", start, end)
+        start = end + 1
+    yield from lines[done:]
+
+
+def _read(lines: list[str]) -> Tables:
+    """Return the tables that whole lines are. Raises _Damaged."""
+    tables: dict[str, dict[str, list[str]]] = {}
+    table = current = ""
+    chains: dict[str, list[str]] = {}
+    rules: list[str] | None = None
+    rest = iter(lines)
+    for line in rest:
+        if line[:3] == "-A ":
+            chain, _, rule = line[3:].partition(" ")
+            if chain == current and rules is not None:
+                rules.append(rule)
+                continue
+            if chain in chains:
+                current, rules = chain, chains[chain]
+                rules.append(rule)
+                continue
+        elif line[:1] == ":" and rules is None and table:
+            chain, _, policy = line[1:].partition(" ")
+            if policy and chain not in chains:
+                chains[chain] = []
+                continue
+        elif line == "COMMIT" and table and _is_outside(lines, len(lines) - length_hint(rest)):
+            table, chains, rules = "", {}, None
+            continue
+        if rules is not None:
+            rules[-1] += f"\n{line}"
+        elif table or (line and line[0] not in "#*"):
+            raise _Damaged(f"it has a line {line!r}")
+        elif line[:1] == "*":
+            table = line[1:]
+            if table in tables:
+                raise _Damaged(f"it has table {table} twice")
+            chains = tables[table] = {}
+    if table:
+        raise _Damaged(f"it has no COMMIT for table {table}")
+    return tables
+
+
+def _is_outside(lines: list[str], at: int) -> bool:
+    """Return whether a line is what can come outside of tables: a remark, a table, or nothing."""
+    return at == len(lines) or lines[at][:1] in ("", "#", "*")

@@ -1,0 +1,73 @@
+"""The words of a rule as iptables-save prints it, some of them quoted.
+
+``xtables_save_string`` of ``libxtables/xtables.c`` puts a text into quotes, with a backslash
+before ``"``, ``'`` and ``\\``, and everything else as it is: bytes of any kind, and newlines.
+Names of interfaces, sets, lists and chains are printed without that, whatever is in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"(?=[ \n]|\Z)', re.DOTALL)
+_PLAIN = re.compile(r"[^ \n]*")
+
+MOST_QUOTED = 1 << 14
+"""More characters than any quoted text has: a path of a control group has 4,096 at most."""
+
+TEXTS = frozenset(("--comment", "--log-prefix", "--nflog-prefix", "--string", "--helper"))
+"""Options whose text begins with a quote only if it is quoted."""
+
+NAMES = frozenset(
+    (
+        *("-i", "-o", "-j", "-g", "--physdev-in", "--physdev-out", "--oif", "--name", "--label"),
+        *("--hashlimit-name", "--match-set", "--add-set", "--del-set", "--map-set"),
+    )
+)
+"""Options whose name is printed as it is, so that a quote in it is only a quote."""
+
+
+class Unended(ValueError):  # noqa: N818  (said of a text)
+    """A quoted text that has no end."""
+
+
+def words(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield where each word of the line that begins at `start` begins and ends.
+
+    The line goes on where quoted text has a newline. Raises :class:`Unended`.
+    """
+    option = ""
+    while True:
+        end = _end(text, start, option)
+        yield start, end
+        if end >= len(text) or text[end] == "\n":
+            return
+        option, start = text[start:end], end + 1
+
+
+def _end(text: str, start: int, option: str) -> int:
+    if text.startswith('"', start) and option not in NAMES:
+        quoted = _QUOTED.match(text, start, start + MOST_QUOTED)
+        if quoted is not None:
+            return quoted.end()
+        if option in TEXTS:
+            raise Unended(option)
+    plain = _PLAIN.match(text, start)
+    assert plain is not None
+    return plain.end()
+
+
+def is_simple(line: str) -> bool:
+    """Return whether a line has no quote but those around one text without a backslash.
+
+    A quick answer for nearly all lines. With False it takes :func:`words` to know where the
+    line ends.
+    """
+    before, quote, after = line.partition(' "')
+    return (
+        '"' not in before
+        and after.count('"') == len(quote) // 2
+        and ' "' not in after
+        and "\\" not in line
+    )
