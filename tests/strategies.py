@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+from typing import Any
+
+from attrs import frozen
 from hypothesis import strategies as st
 
 from svcnet.graph import Packet
@@ -131,3 +135,138 @@ packets = st.builds(
         frozenset
     ),
 )
+
+
+@st.composite
+def spellings(draw: st.DrawFn, address: str) -> str:
+    """An address or network in another spelling that the API server takes."""
+    head, slash, length = address.partition("/")
+    if ":" not in head:
+        octets = head.split(".")
+        if slash and draw(st.booleans()):
+            octets[3] = "77"
+        how = draw(st.sampled_from(("plain", "plain", "zeros", "mapped")))
+        if how == "zeros":
+            octets = [octet.zfill(3) for octet in octets]
+        plain = ".".join(octets)
+        mapped = how == "mapped" and not slash
+        return f"::ffff:{plain}" if mapped else f"{plain}{slash}{length}"
+    value = ip_address(head) + (draw(st.integers(0, 9)) if slash else 0)
+    forms = (value.compressed, value.exploded, value.exploded.replace(":0000", ":0"))
+    text = draw(st.sampled_from(forms))
+    if draw(st.booleans()) and text == value.exploded:
+        tail = ip_address(int(value) & 0xFFFFFFFF)
+        text = f"{text.rpartition(':')[0].rpartition(':')[0]}:{tail}"
+    return f"{text.upper() if draw(st.booleans()) else text}{slash}{length}"
+
+
+@frozen
+class Manifests:
+    """Manifests of a random cluster, and a configuration, as plain values."""
+
+    objects: list[dict[str, Any]]
+    config: dict[str, Any]
+
+
+_SPELLED = {
+    "IPv4": (
+        ("10.96.0.10", "10.96.0.11", "10.100.0.7"),
+        ("203.0.113.7", "203.0.113.80"),
+        ("198.51.100.0/24", "0.0.0.0/0", "10.0.0.8/32", "192.0.0.0/9"),
+        ("10.244.1.5", "10.244.1.9", "10.0.0.1"),
+        ("192.0.2.0/24", "0.0.0.0/0"),
+    ),
+    "IPv6": (
+        ("fd00:10:96::a", "fd00:10:96::1:0:0:b", "fd00:0:0:96:0:0:0:c"),
+        ("2001:db8:cb::7", "64:ff9b::cb00:7150"),
+        ("2001:db8:33::/64", "::/0", "2001:db8::5/128", "fd00:10:244:1:8000::/65"),
+        ("fd00:10:244:1::11", "fd00:0:0:1::1", "::a00:1", "2001:db8:0:1:1:1:1:1"),
+        ("2001:db8:a::/64", "::/0"),
+    ),
+}
+
+
+@st.composite
+def spelled_manifests(draw: st.DrawFn, family: str) -> Manifests:
+    """A cluster of one family, each of its addresses in any spelling."""
+    cluster_ips, externals, ranges, backends, node_ports = _SPELLED[family]
+
+    def some(addresses: tuple[str, ...], least: int = 0) -> list[str]:
+        chosen = draw(st.lists(st.sampled_from(addresses), unique=True, min_size=least))
+        return [draw(spellings(address)) for address in chosen]
+
+    objects: list[dict[str, Any]] = [
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": "node-a"},
+            "spec": {"podCIDRs": some(ranges[:1] + ranges[3:], 1)[:1]},
+            "status": {
+                "addresses": [
+                    {
+                        "type": "InternalIP",
+                        "address": "192.0.2.10" if family == "IPv4" else "2001:db8:a::10",
+                    }
+                ]
+            },
+        }
+    ]
+    for number, cluster_ip in enumerate(some(cluster_ips, 1)):
+        name = f"web-{number}"
+        kind = draw(st.sampled_from(("ClusterIP", "NodePort", "LoadBalancer")))
+        spec: dict[str, Any] = {
+            "type": kind,
+            "clusterIP": cluster_ip,
+            "clusterIPs": [cluster_ip],
+            "ipFamilies": [family],
+            "sessionAffinity": draw(st.sampled_from(("None", "ClientIP"))),
+            "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}],
+            "externalIPs": [draw(spellings(externals[0]))] if number == 0 else [],
+        }
+        status: dict[str, Any] = {}
+        if kind != "ClusterIP":
+            spec["ports"][0]["nodePort"] = 30080 + number
+            spec["externalTrafficPolicy"] = draw(st.sampled_from(("Cluster", "Local")))
+        if kind == "LoadBalancer" and number < 2:
+            spec["loadBalancerSourceRanges"] = some(ranges)
+            status = {"loadBalancer": {"ingress": [{"ip": draw(spellings(externals[1]))}]}}
+            if spec["externalTrafficPolicy"] == "Local":
+                spec["healthCheckNodePort"] = 32000 + number
+        meta = {"name": name, "namespace": "shop"}
+        objects.append(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": meta,
+                "spec": spec,
+                "status": status,
+            }
+        )
+        # Endpoints in other spellings than these are no addresses of their family.
+        found = [text for text in some(backends) if not text.startswith(("0", "::f", "::F"))]
+        usable = [text for text in found if family == "IPv6" or text.count(".0") <= 2]
+        objects.append(
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {
+                    **meta,
+                    "name": f"{name}-1",
+                    "labels": {"kubernetes.io/service-name": name},
+                },
+                "addressType": family,
+                "ports": [{"name": "http", "protocol": "TCP", "port": 8080}],
+                "endpoints": [
+                    {"addresses": [text], "conditions": {"ready": True}, "nodeName": "node-a"}
+                    for text in usable
+                ],
+            }
+        )
+    config = {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "clusterCIDR": draw(spellings(draw(st.sampled_from(ranges[:1] + ranges[3:])))),
+        "detectLocalMode": draw(st.sampled_from(("", "ClusterCIDR", "NodeCIDR"))),
+        "nodePortAddresses": some(node_ports),
+    }
+    return Manifests(objects, config)

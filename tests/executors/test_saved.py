@@ -33,6 +33,16 @@ ROWS = (
     ("IPv4", "-j MARK --or-mark 0x00004000", "-j MARK --set-xmark 0x4000/0x4000"),
     ("IPv4", "-j MARK --xor-mark 0x00004000", "-j MARK --set-xmark 0x4000/0x0"),
     ("IPv4", "-s 0.0.0.0/0 -j X", "-j X"),
+    ("IPv4", "-d 10.0.0.1 ! -s 0.0.0.0/0 -j X", "! -s 0.0.0.0/0 -d 10.0.0.1/32 -j X"),
+    ("IPv4", "-s 10.1.2.3/9 -j X", "-s 10.0.0.0/9 -j X"),
+    ("IPv6", "-s FD00:10:244:1::0011 -j X", "-s fd00:10:244:1::11/128 -j X"),
+    ("IPv6", "-d ::1 ! -s fd00::0:0005/127 -j X", "! -s fd00::4/127 -d ::1/128 -j X"),
+    ("IPv6", "-d ::a00:1 -j X", "-d ::10.0.0.1/128 -j X"),
+    (
+        "IPv6",
+        "-m tcp -p tcp -j DNAT --to-destination [FD00::0:11]:8080",
+        "-p tcp -m tcp -j DNAT --to-destination [fd00::11]:8080",
+    ),
     ("IPv6", "-j REJECT", "-j REJECT --reject-with icmp6-port-unreachable"),
 )
 

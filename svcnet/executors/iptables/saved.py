@@ -9,7 +9,8 @@ worse follows.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 _RULE = re.compile(
     r"(?P<head>(?:-m conntrack --ctstate NEW )?)"
@@ -23,6 +24,7 @@ _RULE = re.compile(
     r"(?P<rest>.*)"
 )
 _MARK = re.compile(r"--(?P<how>mark|xor-mark|or-mark) 0x0*(?P<bits>[0-9a-f]+)(?:/0x[0-9a-f]+)?")
+_BRACKETS = re.compile(r"\[([^]]+)\]")
 _PROBABILITY = re.compile(r"--probability (\S+)")
 _MASKS = {"IPv4": "255.255.255.255", "IPv6": "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}
 _REJECT = {"IPv4": "icmp-port-unreachable", "IPv6": "icmp6-port-unreachable"}
@@ -34,8 +36,10 @@ def saved(rule: str, family: str) -> str:
     if match is None:
         return rule
     part = match.groupdict(default="")
-    source = saved_address(part["s"], family) if part["side"] == "s" else ""
-    destination = saved_address(part["d"], family)
+    source = ""
+    if part["side"] == "s":
+        source = saved_address(part["s"], family, negated=bool(part["not_s"]))
+    destination = saved_address(part["d"], family, negated=bool(part["not_d"]))
     comment = part["comment"]
     if comment and not comment.startswith('"'):
         comment = f'"{comment}"'
@@ -58,21 +62,54 @@ def saved(rule: str, family: str) -> str:
     return "".join(pieces).rstrip()
 
 
-def saved_address(text: str, family: str) -> str:
-    """Return an address with its prefix length; one that is always matched is not printed."""
-    if not text or text.endswith("/0"):
+def saved_address(text: str, family: str, *, negated: bool = False) -> str:
+    """Return an address or network with its prefix length, as the kernel has it.
+
+    One that is always matched is not printed.
+    """
+    if not text:
         return ""
-    return text if "/" in text else f"{text}/{128 if family == 'IPv6' else 32}"
+    if family == "IPv4" and "/" not in text:
+        # Its text is one, whoever wrote it: iptables takes 010 for 8, so nobody does.
+        return f"{text}/32"
+    network = _network(text, family)
+    return "" if network.endswith("/0") and not negated else network
+
+
+@lru_cache(1024)
+def _network(text: str, family: str) -> str:
+    """Return a network by its first address, in the text that the C library makes of it.
+
+    Host bits are gone, and so are capital letters and zeros; what is no address stays.
+    """
+    number = AF_INET6 if family == "IPv6" else AF_INET
+    address, _, length = text.partition("/")
+    try:
+        packed = inet_pton(number, address)
+        width = len(packed) * 8
+        prefix = int(length) if length else width
+        mask = (1 << width) - (1 << (width - prefix))
+        first = (int.from_bytes(packed, "big") & mask).to_bytes(len(packed), "big")
+    except (OSError, ValueError):
+        return text
+    return f"{inet_ntop(number, first)}/{prefix}"
 
 
 def _rest(rest: str, family: str) -> str:
     if rest.endswith("-j REJECT"):
         return f"{rest} --reject-with {_REJECT[family]}"
+    if "--to-destination [" in rest:
+        return saved_destination(rest, family)
     if "--probability " in rest:
         return _PROBABILITY.sub(lambda m: f"--probability {_probability(m[1])}", rest)
     if "mark 0x" in rest:
         return _MARK.sub(_mark, rest)
     return rest
+
+
+def saved_destination(text: str, family: str) -> str:
+    """Return a text with an address in brackets, such as ``[fd00::1]:80``, as it is printed."""
+    return _BRACKETS.sub(lambda m: f"[{_network(m[1], family).partition('/')[0]}]", text)
 
 
 @cache

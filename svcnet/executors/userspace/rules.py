@@ -13,7 +13,7 @@ from svcnet.executors.iptables import Commands, Observed, Variant, choose_varian
 from svcnet.executors.iptables import observe as other_modes
 from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
-from svcnet.executors.iptables.saved import saved_address
+from svcnet.executors.iptables.saved import saved_address, saved_destination
 from svcnet.executors.lock import lock
 from svcnet.executors.namespace import NoNamespace, in_own_namespace
 from svcnet.nogc import without_gc
@@ -264,9 +264,11 @@ def as_saved(rule: str, family: str) -> str:
             negation = f"{rest.pop()} " if rest and rest[-1] == "!" else ""
             value = next(words)
             if word in ("-s", "-d"):
-                value = saved_address(value, family)
+                value = saved_address(value, family, negated=bool(negation))
             if value:
                 first[word] = f"{negation}{word} {value}"
+        elif word == "--to-destination":
+            rest += [word, saved_destination(next(words), family)]
         elif word == "--comment":
             comment = next(words)
             rest += [word, comment if comment.startswith('"') else f'"{comment}"']
