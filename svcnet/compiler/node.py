@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from math import ceil
 
-from attrs import frozen
+from attrs import field, frozen
 from netaddr import IPAddress, IPNetwork
 
 from svcnet.errors import UsageError
 from svcnet.graph import IPVSSettings, LocalDetector, NodeSettings
 from svcnet.models import (
+    Budget,
     ClusterState,
     Host,
     IPFamily,
@@ -27,13 +28,15 @@ class NodeView:
     """Everything besides a service port itself that its fragment depends on.
 
     ``zone`` is the node's topology zone. ``hints_need_annotation`` is false when the
-    feature gate ServiceTrafficDistribution makes every Service's hints count.
+    feature gate ServiceTrafficDistribution makes every Service's hints count. ``budget`` is
+    how much Services may ask of the node.
     """
 
     settings: NodeSettings
     zone: str = ""
     hints_need_annotation: bool = True
     load_balancer_ip_mode: bool = True
+    budget: Budget = field(factory=Budget)
 
     @property
     def family(self) -> IPFamily:

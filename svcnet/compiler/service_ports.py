@@ -18,10 +18,9 @@ from svcnet.models.service import (
     PROXY_PROTOCOL,
     PROXY_PROTOCOL_ANNOTATION,
     SCHEDULER_ANNOTATION,
+    is_labelled_away,
 )
 
-PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
-HEADLESS_LABEL = "service.kubernetes.io/headless"
 HINTS_ANNOTATION = "service.kubernetes.io/topology-mode"
 OLD_HINTS_ANNOTATION = "service.kubernetes.io/topology-aware-hints"
 
@@ -77,12 +76,12 @@ def service_ports(
     those whose labels say that another proxy handles them.
     """
     service = state.services.get(name)
-    if service is None or service.type == "ExternalName" or _is_labelled_away(service.labels):
+    if service is None or not service.has_rules:
         return
     cluster_ip = "" if service.is_headless else service.cluster_ip(view.family)
     if not cluster_ip:
         return
-    slices = tuple([s for s in state.slices_of(name) if not _is_labelled_away(s.labels)])
+    slices = tuple([s for s in state.slices_of(name) if not is_labelled_away(s.labels)])
     shared = _shared(service, view)
     for index, port in enumerate(service.ports):
         yield _spec(service, port, index, cluster_ip, slices, view, shared)
@@ -171,10 +170,6 @@ def _spec(
         proxy_protocol=shared.proxy_protocol,
         endpoints=collect(slices, port.name, port.protocol, view.family, view.settings.node_name),
     )
-
-
-def _is_labelled_away(labels: object) -> bool:
-    return bool(labels) and (PROXY_NAME_LABEL in labels or HEADLESS_LABEL in labels)  # type: ignore[operator]
 
 
 def _asks_for_hints(service: Service) -> bool:

@@ -21,12 +21,16 @@ class RuleGraph:
 
     ``fragments`` is persistent: a graph made from another shares every fragment that
     did not change. Two graphs are equal when their settings and fragments are.
-    ``endpoint_count`` is the sum of the fragments'.
+    ``endpoint_count`` is the sum of the fragments'. ``left_out`` are the Services that have no
+    fragments because they ask too much of a node, by namespace and name, and what is wrong with
+    them; ``entry_count`` is what all others ask, those that are one too many included.
     """
 
     settings: NodeSettings
     fragments: Map[FragmentName, Fragment] = Map()
     endpoint_count: int = field(default=0, eq=False)
+    left_out: Map[tuple[str, str], str] = field(default=Map(), eq=False)
+    entry_count: int = field(default=0, eq=False)
 
     @property
     def is_large(self) -> bool:

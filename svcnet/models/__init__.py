@@ -5,6 +5,7 @@ the fields that can change an output, with the API server's defaults already fil
 in: :mod:`svcnet.sources` makes them from manifests, tests make them by hand.
 """
 
+from svcnet.models.budget import Budget
 from svcnet.models.config import (
     ConntrackConfiguration,
     DetectLocalConfiguration,
@@ -30,6 +31,7 @@ from svcnet.models.service import LoadBalancerIngress, Service, ServiceCIDR, Ser
 from svcnet.models.state import ClusterState, NamespacedName
 
 __all__ = [
+    "Budget",
     "ClusterState",
     "ConntrackConfiguration",
     "Container",

@@ -23,8 +23,16 @@ PROXY_PROTOCOL_ANNOTATION = "svcnet.io/proxy-protocol"
 PROXY_PROTOCOL = "v2"
 """The one value of that annotation: the protocol's version."""
 
+PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+
 HEADLESS = "None"
 """The value of ``spec.clusterIP`` that asks for no virtual IP."""
+
+
+def is_labelled_away(labels: Mapping[str, str]) -> bool:
+    """Return whether the labels of a Service or slice say that another proxy handles it."""
+    return bool(labels) and (PROXY_NAME_LABEL in labels or HEADLESS_LABEL in labels)
 
 
 @frozen
@@ -94,6 +102,14 @@ class Service:
     def is_headless(self) -> bool:
         """Whether the Service asks for no virtual IP."""
         return self.cluster_ips[:1] == (HEADLESS,)
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether nodes make rules for the Service, in the families that it has a virtual IP of.
+
+        Not for type ExternalName, and not where labels say that another proxy handles it.
+        """
+        return self.type != "ExternalName" and not is_labelled_away(self.labels)
 
 
 @frozen

@@ -31,6 +31,7 @@ from svcnet.reconciler.events import (
 )
 from svcnet.reconciler.flows import StaleFlows
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
+from svcnet.reconciler.left_out import left_out
 from svcnet.reconciler.leftovers import Leftovers
 from svcnet.reconciler.target import Done, Target
 
@@ -260,6 +261,7 @@ class Loop:
             done = self._sweep(kept, done)
         with sync.stages.stage("conntrack"):
             done = _clean_flows(kept, done)
+        done = evolve(done, warnings=(*left_out(kept.wanted), *done.warnings))
         self._warn(kept, done.warnings)
         target, now = kept.target, monotonic()
         lag = 0.0 if kept.heard is None else now - kept.heard

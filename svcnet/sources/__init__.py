@@ -15,6 +15,7 @@ from svcnet.errors import Diagnostic, InputError
 from svcnet.models import ClusterState, Host, KubeProxyConfiguration
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
+from svcnet.sources.budget import check_budget
 from svcnet.sources.config import read_config, read_host
 from svcnet.sources.crosscheck import check_conflicts, check_mistakes, check_node_ports_within
 from svcnet.sources.fields import Fields
@@ -103,6 +104,7 @@ def _load(
     given = ClusterState.of(reading.objects)
     state = given if complete is None else complete(given)
     check_mistakes(located, given, findings, state.slices)
+    check_budget(located, state, findings)
     warnings = findings.diagnostics()
     objects, places = tuple(reading.objects), tuple(reading.places)
     return Loaded(objects, state, reading.skipped, warnings, places)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from itertools import islice
 
 from attrs import frozen
 
 from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service
+from svcnet.models.budget import NODE_ENTRIES, SERVICE_ENTRIES
 from svcnet.models.service import HEADLESS
 from svcnet.models.state import ClusterObject
 from svcnet.sources.fields import shown
@@ -133,16 +135,20 @@ def _check_shared_frontends(located: list[Located], findings: Findings) -> None:
     """Warn of two Services with one outside address and port: which one answers is open.
 
     The same for health-check node ports, of which one Service's answer hides the other's.
+    No more are looked at than a node serves: addresses times ports are a product.
     """
     holders: dict[tuple[object, ...], Place] = {}
-    for item, place in located:
-        if not isinstance(item, Service):
-            continue
-        for key, what, path in _frontends(item):
-            holder = holders.setdefault(key, place)
-            if holder is not place:
-                message = f"{what} is that of {holder.label} too: which one answers is open"
-                findings.warning(place, path, message)
+    frontends = (
+        (place, *frontend)
+        for item, place in located
+        if isinstance(item, Service)
+        for frontend in _frontends(item)
+    )
+    for place, key, what, path in islice(frontends, NODE_ENTRIES):
+        holder = holders.setdefault(key, place)
+        if holder is not place:
+            message = f"{what} is that of {holder.label} too: which one answers is open"
+            findings.warning(place, path, message)
 
 
 def _frontends(service: Service) -> Iterator[tuple[tuple[object, ...], str, Path]]:
@@ -155,7 +161,8 @@ def _frontends(service: Service) -> Iterator[tuple[tuple[object, ...], str, Path
         for index, ingress in enumerate(service.load_balancer_ingress)
         if ingress.ip
     ]
-    for address, path in addresses:
+    served = len(addresses) * len(service.ports) <= SERVICE_ENTRIES
+    for address, path in addresses if served else ():
         for port in service.ports:
             what = f"{address} {port.protocol} {port.port}"
             yield (address, port.protocol, port.port), what, path

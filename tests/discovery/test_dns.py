@@ -13,7 +13,7 @@ from svcnet.discovery.dns import Answer, DNSOptions, lookup, records
 from svcnet.discovery.dns.names import reverse_name
 from svcnet.discovery.dns.zonefile import zone_file
 from svcnet.errors import UsageError
-from svcnet.models import ClusterState, Endpoint, EndpointPort, ServicePort
+from svcnet.models import Budget, ClusterState, Endpoint, EndpointPort, ServicePort
 from svcnet.testing import make_service, make_slice
 from tests.strategies import services, slices
 
@@ -309,3 +309,37 @@ def test_portless_endpoints_count_no_srv() -> None:
     zones = records(state)
     assert data(lookup(zones, f"db.{SHOP}")) == ["10.244.1.5"]
     assert lookup(zones, f"db.{SHOP}", "SRV").answers == ()
+
+
+@pytest.mark.parametrize("kind", ["headless", "with a cluster IP"])
+def test_endpoints_that_are_too_many_have_no_names(kind: str) -> None:
+    """A Service of a thousand ports and endpoints costs nothing; all other names are there."""
+    ports = tuple(EndpointPort(n + 1, f"p{n}") for n in range(1000))
+    addresses = [f"10.9.{n // 250}.{n % 250 + 1}" for n in range(1000)]
+    own = "None" if kind == "headless" else "10.96.0.99"
+    large = [
+        make_service("large", cluster_ips=(own,), ports=(ServicePort(1, "p0"),)),
+        make_slice("large", *addresses, ports=ports),
+    ]
+    zones = records(ClusterState.of([*STATE, *large]))
+    answer = lookup(zones, f"large.{SHOP}")
+    assert data(answer) == ([] if kind == "headless" else [own])
+    if kind == "headless":
+        assert "100,000 entries" in answer.rule
+    plain = {record for record in zones if "large" not in f"{record}"}
+    assert plain == set(records(STATE))
+
+
+def test_names_are_left_out_from_the_largest_on() -> None:
+    """Where all endpoints together are too many, the smallest Services keep their names."""
+    state = ClusterState.of(
+        [
+            make_service("a", cluster_ips=("None",)),
+            make_slice("a", "10.9.0.1", "10.9.0.2"),
+            make_service("b", cluster_ips=("None",)),
+            make_slice("b", "10.9.0.1", "10.9.0.2", "10.9.0.3"),
+        ]
+    )
+    zones = records(state, DNSOptions(budget=Budget(10, 4)))
+    assert len(data(lookup(zones, f"a.{SHOP}"))) == 2
+    assert lookup(zones, f"b.{SHOP}").rcode == "NXDOMAIN"

@@ -12,7 +12,7 @@ from svcnet.compiler import node_view
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Choice
 from svcnet.graph import FragmentName, RuleGraph
-from svcnet.models import ClusterState, NamespacedName
+from svcnet.models import Budget, ClusterState, NamespacedName
 from svcnet.reconciler import (
     Change,
     Done,
@@ -284,3 +284,32 @@ def test_leftovers_go_once_the_new_mode_serves() -> None:
     warned = [event.text for event in told if isinstance(event, Warned)]
     assert warned == ["what another mode left is still there: no"]
     assert [event for event in told if isinstance(event, Swept)] == [Swept("IPv4", ("3 chains",))]
+
+
+def test_services_that_ask_too_much_are_told_once() -> None:
+    """A Service without rules is a warning, one of each for a few, and said again only when new."""
+    notes = Notes()
+    names = [f"s{number}" for number in range(8)]
+    addresses = [f"10.244.1.{number}" for number in range(4)]
+
+    def large(count: int) -> Snapshot:
+        objects = [make_service(name, f"10.96.0.{n}") for n, name in enumerate(names)]
+        slices = [make_slice(name, *addresses) for name in names[:count]]
+        state = ClusterState.of([*objects, *slices])
+        view = evolve(node_view(state, family="IPv4"), budget=Budget(3, 100))
+        return Snapshot(state, {"IPv4": view})
+
+    async def script(loop: Loop) -> None:
+        for count in (0, 1, 1, 8):
+            loop.follow(large(count), Change(endpoints=frozenset(large(8).state.services)))
+            await asyncio.sleep(0.4)
+
+    told = run(notes, QUICK, script)
+    warned = [event.text for event in told if isinstance(event, Warned)]
+    assert [text.partition(":")[0] for text in warned] == [
+        *(f"Service shop/{name} has no rules" for name in names[:5]),
+        "3 more Services have no rules, since they ask too much of a node",
+    ]
+    last = next(event for event in reversed(told) if isinstance(event, Synced))
+    assert len(last.graph.fragments) == 0
+    assert list(last.done.warnings) == warned

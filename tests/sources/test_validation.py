@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
+
 import pytest
+import yaml
 
 from svcnet.errors import InputError
 from svcnet.models import Endpoint, LoadBalancerIngress, Service, ServicePort
@@ -457,3 +461,40 @@ def test_plain_manifests_are_not_warned_about() -> None:
     """Services with selectors and no slices anywhere are a folder of plain manifests."""
     text = SERVICE.replace("spec:", "spec:\n  selector: {app: web}")
     assert load_bytes(text.encode()).warnings == ()
+
+
+def test_a_service_that_asks_too_much_is_warned_about() -> None:
+    """Whoever writes the manifests learns at which line a Service gets no rules and no names."""
+    ports = [{"name": f"p{n}", "port": n + 1} for n in range(400)]
+    addresses = [{"addresses": [f"10.9.{n // 250}.{n % 250 + 1}"]} for n in range(400)]
+    service = yaml.safe_load(SERVICE)
+    service["spec"]["ports"] = ports
+    slice_ = {**yaml.safe_load(SLICE), "ports": ports, "endpoints": addresses}
+    text = f"{json.dumps(service)}\n---\n{json.dumps(slice_)}"
+    found = load_bytes(text.encode(), "in.yaml").warnings
+    assert [(one.line, one.object, one.message) for one in found] == [
+        (1, "Service shop/web", f"asks for more than 100,000 entries, addresses by ports by {rest}")
+        for rest in (
+            "endpoints: its endpoints have no names",
+            "endpoints: nodes make no rules for it",
+        )
+    ]
+
+
+def test_shared_frontends_are_looked_for_within_bounds() -> None:
+    """A thousand addresses with a thousand ports are not held against each other, one by one."""
+    addresses = [f"203.0.{n // 250}.{n % 250 + 1}" for n in range(1000)]
+    items = []
+    for number in range(2):
+        ports = [{"name": f"p{n}", "port": n + 1} for n in range(1000)]
+        spec = {"clusterIP": f"10.96.0.{number + 1}", "externalIPs": addresses, "ports": ports}
+        meta = {"name": f"s{number}", "namespace": "shop"}
+        items.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
+    data = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}).encode()
+    tracemalloc.start()
+    try:
+        found = load_bytes(data).warnings
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert sum("no rules" in one.message for one in found) == 2

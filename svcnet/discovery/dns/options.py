@@ -11,6 +11,7 @@ from attrs import field, frozen
 from svcnet.discovery.dns.names import absolute, is_name, is_reverse, reverse_name
 from svcnet.discovery.dns.selector import Requirement, parse_selector
 from svcnet.errors import UsageError
+from svcnet.models import Budget
 
 MAX_TTL = 3600
 
@@ -58,6 +59,7 @@ class DNSOptions:
     without a hostname has its Pod's name. ``ignore_empty_service`` makes Services without
     ready endpoints unknown, and ``noendpoints`` headless ones. ``zonal`` gives headless
     Services names for the endpoints of one zone of nodes. ``serial`` is that of every SOA record.
+    ``budget`` is how many ports of endpoints may have names.
 
     Raises UsageError for a TTL out of range, labels that cannot be read, and zones that are
     not well-formed or without a forward one.
@@ -75,6 +77,7 @@ class DNSOptions:
     ignore_empty_service: bool = False
     zonal: bool = False
     serial: int = 1
+    budget: Budget = field(factory=Budget)
     requirements: tuple[Requirement, ...] = field(init=False, repr=False)
 
     @requirements.default

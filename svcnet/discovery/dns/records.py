@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from svcnet.discovery.dns.apex import apex, fixed
+from svcnet.discovery.dns.budget import left_out, without_endpoints
 from svcnet.discovery.dns.candidates import (
     Candidate,
     endpoint_candidates,
@@ -34,11 +35,16 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
     Under ``pods insecure`` names of Pods are not among them: each address has one, so only
     a question tells which.
 
+    Endpoints of Services that have too many of them (:class:`svcnet.models.Budget`) have no
+    names.
+
     Raises UsageError where a zone is so long that a name in it is too long for DNS.
     """
     options = options or DNSOptions()
     namespaces = exposed_namespaces(state, options)
     state = exposed(state, options)
+    unnamed = left_out(state, options.budget)
+    state = without_endpoints(state, unnamed)
     entries: dict[str, Entry] = {}
     absent: dict[str, str] = {}
     headless: dict[str, str] = {}
@@ -56,7 +62,7 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
             name = f"{key.name}.{key.namespace}.svc.{zone}"
             entries.update(_of_service(state, service, name, options))
             if name not in entries:
-                absent[name] = _why_absent(service, options)
+                absent[name] = unnamed.get(key) or _why_absent(service, options)
             if service.is_headless:
                 headless[name] = str(key)
     entries.update(pointers(state, options))

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 
 from svcnet.models import EndpointPort, IPFamily, Pod, Service, ServicePort, TargetRef
 from svcnet.models.family import family_of
-from svcnet.models.service import HEADLESS
-
-HEADLESS_LABEL = "service.kubernetes.io/headless"
+from svcnet.models.service import HEADLESS, HEADLESS_LABEL
 
 
 def has_selector(service: Service) -> bool:

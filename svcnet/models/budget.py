@@ -1,0 +1,117 @@
+"""How much a Service may ask of a node, and all Services together.
+
+What a Service comes to on a node is a product: each port, by each address that leads to it,
+by each endpoint behind it. A thousand of each are a small object and a million rules, so
+what is too much is known before any of it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from heapq import heapify, heappop
+
+from attrs import frozen
+
+from svcnet.models.endpoints import EndpointSlice
+from svcnet.models.family import IPFamily, family_of
+from svcnet.models.service import Service, is_labelled_away
+from svcnet.models.state import NamespacedName
+
+SERVICE_ENTRIES = 100_000
+NODE_ENTRIES = 1_000_000
+
+
+@frozen
+class Budget:
+    """The most entries that one Service may have, and that all of them may have together."""
+
+    service: int = SERVICE_ENTRIES
+    node: int = NODE_ENTRIES
+
+    @property
+    def too_large(self) -> str:
+        """What is wrong with a Service that is larger than one may be."""
+        return f"asks for more than {self.service:,} entries, addresses by ports by endpoints"
+
+    @property
+    def too_many(self) -> str:
+        """What is wrong with a Service that is one too many."""
+        return f"is one of the largest of all, which ask for more than {self.node:,} entries"
+
+    def allows(self, size: int) -> bool:
+        """Return whether a Service of that size may be served."""
+        return size <= self.service
+
+    def over(self, sizes: Mapping[NamespacedName, int]) -> dict[NamespacedName, str]:
+        """Return the Services that are left out, and why, by the sizes of all.
+
+        Those that are too large do not count for the others. If the others are too many
+        together, the largest go first, so a small one never makes room for a large one;
+        of equals, the last by name.
+        """
+        found = {name: self.too_large for name, size in sizes.items() if not self.allows(size)}
+        total = sum(sizes.values()) - sum(sizes[name] for name in found)
+        if total <= self.node:
+            return found
+        largest = [(-size, _Last(name)) for name, size in sizes.items() if name not in found]
+        heapify(largest)
+        while total > self.node:
+            size, last = heappop(largest)
+            found[last.name] = self.too_many
+            total += size
+        return found
+
+
+@frozen(order=False)
+class _Last:
+    """A name that comes before those that it is greater than."""
+
+    name: NamespacedName
+
+    def __lt__(self, other: _Last) -> bool:
+        return self.name > other.name
+
+
+def entries(service: Service, slices: Iterable[EndpointSlice], family: IPFamily) -> int:
+    """Return how many entries a Service with `slices` comes to on a node, in one family.
+
+    Of each port that is one for each address that leads to it and each endpoint behind it
+    (without endpoints, one for each address), and one for each load balancer address and
+    source range. A node port counts as one address, whatever addresses a node has. A
+    Service for which no rules are made has none.
+    """
+    if not service.cluster_ip(family) or not service.has_rules:
+        return 0
+    behind = _endpoints_by_port(slices, family)
+    balancers = [ingress.ip for ingress in service.load_balancer_ingress if ingress.ip]
+    guarded = _of(balancers, family)
+    addresses = 1 + _of(service.external_ips, family) + guarded
+    ranges = guarded and guarded * _of(service.load_balancer_source_ranges, family)
+    total = 0
+    for port in service.ports:
+        ends = behind.get((port.name, port.protocol)) or 1
+        total += (addresses + (port.node_port > 0)) * ends + ranges
+    return total
+
+
+def named_ports(slices: Iterable[EndpointSlice]) -> int:
+    """Return how many ports of endpoints there are, each of which makes records of DNS."""
+    return sum(len(item.endpoints) * max(len(item.ports), 1) for item in slices)
+
+
+def _endpoints_by_port(
+    slices: Iterable[EndpointSlice], family: IPFamily
+) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for item in slices:
+        if item.address_type == family and not is_labelled_away(item.labels):
+            count = len(item.endpoints)
+            for port in item.ports:
+                key = (port.name, port.protocol)
+                found[key] = found.get(key, 0) + count
+    return found
+
+
+def _of(texts: Iterable[str], family: IPFamily) -> int:
+    """Return how many addresses or CIDRs are of a family."""
+    return sum(family_of(text) == family for text in texts) if texts else 0

@@ -1,0 +1,44 @@
+"""Services that ask too much of a node, or of DNS, as findings about the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from svcnet.models import Budget, ClusterState, NamespacedName, Service
+from svcnet.models.budget import entries, named_ports
+from svcnet.models.family import IP_FAMILIES
+from svcnet.models.state import ClusterObject
+from svcnet.sources.findings import Findings, Place
+
+NO_RULES = "nodes make no rules for it"
+NO_NAMES = "its endpoints have no names"
+
+
+def check_budget(
+    located: Iterable[tuple[ClusterObject, Place]], state: ClusterState, findings: Findings
+) -> None:
+    """Warn of Services that are left out of rules, or whose endpoints have no names."""
+    unserved, unnamed = _left_out(state)
+    if not (unserved or unnamed):
+        return
+    for item, place in located:
+        if not isinstance(item, Service):
+            continue
+        name = NamespacedName(item.namespace, item.name)
+        for left_out, follows in ((unserved, NO_RULES), (unnamed, NO_NAMES)):
+            if name in left_out:
+                findings.warning(place, (), f"{left_out[name]}: {follows}")
+
+
+def _left_out(
+    state: ClusterState,
+) -> tuple[Mapping[NamespacedName, str], Mapping[NamespacedName, str]]:
+    """Return the Services without rules in a family, and those without names of endpoints."""
+    budget = Budget()
+    slices = {name: state.slices_of(name) for name in state.services}
+    unserved: dict[NamespacedName, str] = {}
+    for family in IP_FAMILIES:
+        sizes = {n: entries(one, slices[n], family) for n, one in state.services.items()}
+        unserved.update(budget.over(sizes))
+    unnamed = budget.over({name: named_ports(found) for name, found in slices.items()})
+    return unserved, unnamed
