@@ -17,6 +17,8 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
+from svcnet.executors.shares import Shares
+
 ACCEPTED_AT_ONCE = 32
 """How many clients of one socket are taken before other sockets have their turn."""
 
@@ -65,13 +67,11 @@ class Clients:
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._count = 0
-        self._sources: dict[Source, dict[Client, None]] = {}
+        self._shares: Shares[Client] = Shares(limit)
         self._spare = Spare(KEPT_BACK)
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._shares)
 
     def close(self) -> None:
         """Give back the descriptors that were kept."""
@@ -95,17 +95,14 @@ class Clients:
         self, connection: socket.socket, address: Any, converse: Converse
     ) -> asyncio.Task[None]:
         """Start to talk with a client; the connection is closed when the task is done."""
-        if self._count >= self._limit:
-            self.end_one()
         client = Client(self, connection, source_of(connection, address))
         client.task = asyncio.get_running_loop().create_task(converse(client))
-        self._sources.setdefault(client.source, {})[client] = None
-        self._count += 1
+        _end(self._shares.add(client.source, client))
 
         def done(_: asyncio.Task[None]) -> None:
             # Not in the task: one that is cancelled before its first step does nothing.
             connection.close()
-            self._discard(client)
+            self._shares.discard(client)
             self._spare.keep()
 
         client.task.add_done_callback(done)
@@ -113,30 +110,19 @@ class Clients:
 
     def touch(self, client: Client) -> None:
         """Note that a client has just done something."""
-        of_source = self._sources.get(client.source, {})
-        if client in of_source:
-            del of_source[client]
-            of_source[client] = None
+        self._shares.touch(client)
 
     def end_one(self) -> bool:
         """End the connection of a client to make room; return whether there is one."""
-        if not self._count:
-            return False
-        # Sources that have equally many: the one that came first.
-        greediest = max(self._sources.values(), key=len)
-        client = next(iter(greediest))
-        self._discard(client)
-        assert client.task is not None
-        client.task.cancel()
-        return True
+        return _end(self._shares.take())
 
-    def _discard(self, client: Client) -> None:
-        of_source = self._sources.get(client.source, {})
-        if client in of_source:
-            self._count -= 1
-            del of_source[client]
-            if not of_source:
-                del self._sources[client.source]
+
+def _end(client: Client | None) -> bool:
+    if client is None:
+        return False
+    assert client.task is not None
+    client.task.cancel()
+    return True
 
 
 class Listener:

@@ -17,6 +17,9 @@ from svcnet.errors import UsageError
 if TYPE_CHECKING:
     from svcnet.discovery.dns import DNSOptions, Zones
 
+KEPT_BACK = 100
+"""How many descriptors are for all but clients and questions that wait."""
+
 
 @click.command("serve")
 @manifest_options
@@ -88,12 +91,17 @@ async def _serve(
     listen: tuple[tuple[str, int], ...],
     forward: tuple[str, int] | None,
 ) -> None:
-    from svcnet.executors.dns.forwarding import Upstream
-    from svcnet.executors.dns.server import Server
+    from svcnet.executors.dns.forwarding import WAITING, Upstream
+    from svcnet.executors.dns.server import CONNECTIONS, Server
     from svcnet.executors.dns.sockets import shown
+    from svcnet.executors.userspace.limits import raise_file_limit
 
+    # A question to the other server and a connection each take one.
+    files = raise_file_limit() - KEPT_BACK
+    waiting, connections = min(WAITING, files * 2 // 3), min(CONNECTIONS, files // 3)
     async with following.first() as zones:
-        server = Server(zones, listen, Upstream(*forward) if forward else None)
+        upstream = Upstream(*forward, _say, waiting=waiting) if forward else None
+        server = Server(zones, listen, _say, upstream, connections=connections)
         for where in server.where:
             click.echo(f"listening on {shown(where)}", err=True)
         await following.until_told(partial(setattr, server, "zones"))

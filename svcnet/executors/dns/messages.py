@@ -50,19 +50,19 @@ def parse(wire: bytes) -> Query | bytes | None:
     if flags & dns.flags.QR:
         return None
     if dns.opcode.from_flags(flags) != dns.opcode.QUERY:
-        return _refusal(wire, dns.rcode.NOTIMP)
+        return refusal(wire, dns.rcode.NOTIMP)
     try:
         query: Query = dns.message.from_wire(wire)
     except dns.message.UnknownTSIGKey:
-        return _refusal(wire, dns.rcode.NOTAUTH)
+        return refusal(wire, dns.rcode.NOTAUTH)
     except (dns.exception.DNSException, ValueError):
-        return _refusal(wire, dns.rcode.FORMERR)
+        return refusal(wire, dns.rcode.FORMERR)
     if len(query.question) != 1:
-        return _refusal(wire, dns.rcode.FORMERR)
+        return refusal(wire, dns.rcode.FORMERR)
     return query
 
 
-def _refusal(wire: bytes, rcode: dns.rcode.Rcode) -> bytes:
+def refusal(wire: bytes, rcode: dns.rcode.Rcode) -> bytes:
     """Return an answer that is a header only, for what could not be read."""
     kept = int.from_bytes(wire[2:4], "big") & (0x7800 | dns.flags.RD)
     flags = dns.flags.QR | kept | rcode

@@ -4,62 +4,76 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Coroutine, Hashable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from svcnet.discovery.dns import Zones
-from svcnet.executors.dns.forwarding import Upstream
-from svcnet.executors.dns.responder import Elsewhere, Responder
-from svcnet.executors.dns.sockets import Ancillary, Where, listen, receive
+import dns.rcode
 
-DATAGRAMS_AT_ONCE = 64
-"""How many datagrams are answered before other sockets have their turn."""
+from svcnet.discovery.dns import Zones
+from svcnet.executors.clients import Clients, Listener, source_of
+from svcnet.executors.dns import streams
+from svcnet.executors.dns.forwarding import Upstream
+from svcnet.executors.dns.messages import refusal
+from svcnet.executors.dns.responder import Elsewhere, Reply, Responder
+from svcnet.executors.dns.sockets import Question, Where, listen, receive
+from svcnet.executors.dns.troubles import Say, Trouble
+
+DATAGRAMS_AT_ONCE = 32
+"""How many datagrams of a socket are answered before others have their turn."""
 
 CONNECTIONS = 500
-"""How many TCP connections are open at most; one more is closed at once."""
+"""How many TCP connections are open at most, of all addresses together."""
 
-IDLE_SECONDS = 10.0
-"""How long a connection may say nothing, or take nothing (RFC 7766, 6.2.3)."""
-
-PAUSE_SECONDS = 0.5
-"""How long no connection is taken once descriptors have run out."""
+ENDING_SECONDS = 1.0
+"""How long what was asked may still wait for the other server when this one ends."""
 
 
 class Server:
     """Answers on its addresses from the moment it is made in a running loop, until closed.
 
     Zones may be replaced at any time: no question is lost, and each is answered from one or
-    the other. Raises ApplyError when an address cannot be listened on.
+    the other. The upstream is the server's to close. `say` is told what an operator has to
+    know. Raises ApplyError when an address cannot be listened on.
     """
 
     def __init__(
-        self, zones: Zones, where: Iterable[Where], upstream: Upstream | None = None
+        self,
+        zones: Zones,
+        where: Iterable[Where],
+        say: Say,
+        upstream: Upstream | None = None,
+        *,
+        connections: int = CONNECTIONS,
     ) -> None:
         self._upstream = upstream
         self._responder = Responder(zones, recursion=upstream is not None)
+        self._mistake = Trouble(say)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connections: set[asyncio.Task[None]] = set()
-        self._datagrams: list[socket.socket] = []
-        self._streams: list[socket.socket] = []
+        self._turns = streams.Turns()
+        sockets: list[tuple[list[socket.socket], socket.socket]] = []
         try:
-            for address in where:
-                datagrams, streams = listen(address)
-                self._datagrams.append(datagrams)
-                self._streams.append(streams)
+            sockets.extend(map(listen, where))
         except BaseException:
-            self._close_sockets()
+            for several, listening in sockets:
+                for one in (*several, listening):
+                    one.close()
             raise
-        loop = asyncio.get_running_loop()
-        for datagrams in self._datagrams:
-            loop.add_reader(datagrams, self._readable, datagrams)
-        for streams in self._streams:
-            loop.add_reader(streams, self._acceptable, streams)
+        self._clients = Clients(connections)
+        self._receiving = [receiving for several, _ in sockets for receiving in several]
+        for receiving in self._receiving:
+            asyncio.get_running_loop().add_reader(receiving, self._readable, receiving)
+        talk = partial(streams.converse, self._answer)
+        self._listeners: list[Listener] = []
+        for _, listening in sockets:
+            streams.prepare(listening)
+            self._listeners.append(Listener(listening, talk, self._clients))
 
     @property
     def where(self) -> tuple[Where, ...]:
         """The addresses and ports that are listened on, each by UDP and TCP."""
-        return tuple(one.getsockname()[:2] for one in self._datagrams)
+        return tuple(listener.where for listener in self._listeners)
 
     @property
     def zones(self) -> Zones:
@@ -71,99 +85,80 @@ class Server:
         self._responder = Responder(zones, recursion=self._upstream is not None)
 
     async def close(self) -> None:
-        """Listen no longer, and finish what was asked."""
-        loop = asyncio.get_running_loop()
-        for datagrams in self._datagrams:
-            self._readable(datagrams)
-        for one in (*self._datagrams, *self._streams):
-            loop.remove_reader(one)
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._tasks, *self._connections, return_exceptions=True)
-        self._close_sockets()
+        """Listen no longer, and finish what was asked by UDP, within a second."""
+        for receiving in self._receiving:
+            asyncio.get_running_loop().remove_reader(receiving)
+            self._readable(receiving)
+        for listener in self._listeners:
+            listener.close()
+        self._clients.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ENDING_SECONDS)
+        if self._upstream is not None:
+            await self._upstream.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for receiving in self._receiving:
+            receiving.close()
 
-    def _close_sockets(self) -> None:
-        for one in (*self._datagrams, *self._streams):
-            one.close()
-
-    def _readable(self, datagrams: socket.socket) -> None:
+    def _readable(self, receiving: socket.socket) -> None:
         for _ in range(DATAGRAMS_AT_ONCE):
             try:
-                wire, ancillary, client = receive(datagrams)
+                question = receive(receiving)
             except OSError:
                 # Nothing is left, or the kernel tells of an answer that found nobody.
                 return
-            reply = self._responder.reply(wire)
-            if isinstance(reply, Elsewhere):
-                self._start(self._forward(datagrams, reply, ancillary, client))
-            elif reply is not None:
-                _send(datagrams, reply, ancillary, client)
+            self._take(receiving, question)
+
+    def _take(self, receiving: socket.socket, question: Question) -> None:
+        """Answer a datagram, now or when the other server has answered."""
+        reply = self._reply(question[0], tcp=False)
+        if isinstance(reply, Elsewhere):
+            self._start(self._forward(receiving, question, reply))
+        elif reply is not None:
+            _send(receiving, reply, question)
 
     async def _forward(
-        self, datagrams: socket.socket, reply: Elsewhere, ancillary: Ancillary, client: Any
+        self, receiving: socket.socket, question: Question, reply: Elsewhere
     ) -> None:
-        _send(datagrams, await self._ask(reply, tcp=False), ancillary, client)
+        source = source_of(receiving, question[2])
+        _send(receiving, await self._ask(reply, source, question[0], tcp=False), question)
 
-    async def _ask(self, reply: Elsewhere, *, tcp: bool) -> bytes:
+    async def _answer(self, wire: bytes, source: Hashable) -> bytes | None:
+        """Answer a message that came by TCP."""
+        async with self._turns.of(source):
+            reply = self._reply(wire, tcp=True)
+            # Others have their turn, also when this client's next question is there already.
+            await asyncio.sleep(0)
+        if isinstance(reply, Elsewhere):
+            return await self._ask(reply, source, wire, tcp=True)
+        return reply
+
+    async def _ask(self, reply: Elsewhere, source: Hashable, wire: bytes, *, tcp: bool) -> bytes:
         assert self._upstream is not None
-        return await self._upstream.ask(reply, tcp=tcp)
+        try:
+            return await self._upstream.ask(reply, source, tcp=tcp)
+        except Exception as error:
+            return self._excuse(error, wire)
 
-    def _start(self, work: Any) -> None:
+    def _reply(self, wire: bytes, *, tcp: bool) -> Reply:
+        try:
+            return self._responder.reply(wire, tcp=tcp)
+        except Exception as error:
+            return self._excuse(error, wire)
+
+    def _excuse(self, error: Exception, wire: bytes) -> bytes:
+        """Return an answer where there is none by our own mistake, which is told once."""
+        self._mistake.begin(f"a question cannot be answered: {error!r}: {wire[:300].hex()}")
+        return refusal(wire, dns.rcode.SERVFAIL)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _acceptable(self, streams: socket.socket) -> None:
-        try:
-            connection, _ = streams.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        except OSError:
-            # Descriptors have run out: the connection stays ready, so look away for a while.
-            self._pause(streams)
-            return
-        if len(self._connections) >= CONNECTIONS:
-            connection.close()
-            return
-        task = asyncio.get_running_loop().create_task(self._converse(connection))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
 
-    def _pause(self, streams: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(streams)
-
-        def go_on() -> None:
-            if streams.fileno() >= 0:
-                loop.add_reader(streams, self._acceptable, streams)
-
-        loop.call_later(PAUSE_SECONDS, go_on)
-
-    async def _converse(self, connection: socket.socket) -> None:
-        """Answer the questions on a connection, one after the other."""
-        reader, writer = await asyncio.open_connection(sock=connection)
-        try:
-            while True:
-                async with asyncio.timeout(IDLE_SECONDS):
-                    length = int.from_bytes(await reader.readexactly(2), "big")
-                    wire = await reader.readexactly(length)
-                reply = self._responder.reply(wire, tcp=True)
-                if isinstance(reply, Elsewhere):
-                    reply = await self._ask(reply, tcp=True)
-                if reply is None:
-                    return
-                writer.write(len(reply).to_bytes(2, "big") + reply)
-                async with asyncio.timeout(IDLE_SECONDS):
-                    await writer.drain()
-        except (OSError, EOFError, TimeoutError):
-            return
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
-
-
-def _send(datagrams: socket.socket, wire: bytes, ancillary: Ancillary, client: Any) -> None:
+def _send(sending: socket.socket, wire: bytes, question: Question) -> None:
+    _, ancillary, client = question
     # A client that is gone, or a full buffer, loses its answer: it will ask again.
     with suppress(OSError):
-        datagrams.sendmsg([wire], ancillary, 0, client)
+        sending.sendmsg([wire], ancillary, 0, client)

@@ -11,9 +11,12 @@ import struct
 from typing import Any, TypeAlias
 
 from svcnet.errors import ApplyError
+from svcnet.executors.dns import datagrams
 
 Where: TypeAlias = tuple[str, int]
 Ancillary: TypeAlias = list[tuple[int, int, bytes]]
+Question: TypeAlias = tuple[bytes, Ancillary, Any]
+"""A datagram, where it was sent to, and who sent it."""
 
 MAX_DATAGRAM = 65535
 _ANCILLARY_SPACE = socket.CMSG_SPACE(20)
@@ -29,44 +32,46 @@ def shown(where: Where) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def listen(where: Where) -> tuple[socket.socket, socket.socket]:
-    """Return a UDP and a TCP socket that listen on an address; port 0 means any free one.
+def listen(where: Where) -> tuple[list[socket.socket], socket.socket]:
+    """Return sockets for UDP and one for TCP that listen on an address; port 0 means any free.
 
     Raises ApplyError.
     """
     address, port = where
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    datagrams = socket.socket(family, socket.SOCK_DGRAM)
-    streams = socket.socket(family, socket.SOCK_STREAM)
     try:
-        streams.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        for one in (datagrams, streams):
-            one.setblocking(False)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _tell_destination(datagrams, address)
-        streams.bind(where)
-        datagrams.bind((address, streams.getsockname()[1]))
-        streams.listen(BACKLOG)
+        receiving = datagrams.group(family)
+        listening = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     except OSError as error:
-        datagrams.close()
-        streams.close()
+        raise ApplyError(f"{address} port {port}: no sockets: {error.strerror}") from None
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        for one in receiving:
+            _tell_destination(one, address)
+        listening.bind(where)
+        datagrams.bind(receiving, (address, listening.getsockname()[1]))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        for one in (*receiving, listening):
+            one.close()
         raise ApplyError(
             f"{address} port {port}: cannot be listened on: {error.strerror}"
         ) from None
-    return datagrams, streams
+    return receiving, listening
 
 
-def _tell_destination(datagrams: socket.socket, address: str) -> None:
+def _tell_destination(receiving: socket.socket, address: str) -> None:
     if address == "0.0.0.0":  # noqa: S104
-        datagrams.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        receiving.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     elif address == "::":
-        datagrams.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        receiving.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
 
-def receive(datagrams: socket.socket) -> tuple[bytes, Ancillary, Any]:
-    """Return a datagram, where it was sent to, and who sent it. Raises BlockingIOError."""
-    data, ancillary, _, client = datagrams.recvmsg(MAX_DATAGRAM, _ANCILLARY_SPACE)
+def receive(receiving: socket.socket) -> Question:
+    """Return a datagram, where it was sent to, and who sent it. Raises OSError."""
+    data, ancillary, _, client = receiving.recvmsg(MAX_DATAGRAM, _ANCILLARY_SPACE)
     return data, [_source(item) for item in ancillary], client
 
 

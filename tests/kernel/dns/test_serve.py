@@ -79,7 +79,8 @@ class Served(Told):
         super().__init__("dns", "serve", manifest, *options)
         self.manifest = manifest
         self.wait("listening on")
-        self.port = int(self.lines[-1].rpartition(":")[2])
+        listening = [line for line in self.lines if line.startswith("listening on")]
+        self.port = int(listening[-1].rpartition(":")[2])
 
     def kdig(self, *arguments: str) -> list[str]:
         command = ["kdig", "@127.0.0.1", "-p", str(self.port), "+short", "+timeout=3", *arguments]
