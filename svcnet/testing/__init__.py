@@ -4,6 +4,7 @@
 plan the way a kernel would, without one: enough to see that they are well formed, and what
 they leave behind. :class:`FakeAPIServer` is an API server that can be listed, watched and
 made to fail, and :class:`FakeProxy` stands before it as a bad load balancer does.
+:func:`run_in_fake_time` runs them without waiting.
 """
 
 from svcnet.testing.builders import make_node, make_pod, make_service, make_slice
@@ -12,6 +13,7 @@ from svcnet.testing.fake_faults import Fault
 from svcnet.testing.fake_iptables import BUILT_IN, SHARED, FakeIPTables, RestoreError
 from svcnet.testing.fake_ipvs import FakeIPVS
 from svcnet.testing.fake_proxy import FakeProxy
+from svcnet.testing.fake_time import FakeTimeLoop, run_in_fake_time
 
 __all__ = [
     "BUILT_IN",
@@ -20,10 +22,12 @@ __all__ = [
     "FakeIPTables",
     "FakeIPVS",
     "FakeProxy",
+    "FakeTimeLoop",
     "Fault",
     "RestoreError",
     "make_node",
     "make_pod",
     "make_service",
     "make_slice",
+    "run_in_fake_time",
 ]

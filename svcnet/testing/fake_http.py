@@ -58,8 +58,9 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
 
 def reset(writer: asyncio.StreamWriter) -> None:
     """Tear a connection down, so that the other side is told of a reset."""
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if not writer.is_closing():
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

@@ -12,6 +12,7 @@ from attrs import define, field
 from svcnet.testing.fake_http import reset
 
 PIECE = 64 * 1024
+DAY_SECONDS = 86400.0
 
 
 @define(eq=False)
@@ -28,16 +29,16 @@ class FakeProxy:
     """A TCP proxy on a port of 127.0.0.1 that leads to the server at `to`, a URL.
 
     Use it as an asynchronous context, and call its methods in the same thread. What is encrypted
-    passes as it is. ``idle_seconds`` is how long a connection may be without a byte before it is
-    closed; it counts from when it is set. With ``drip_seconds`` what the server sends comes in
+    passes as it is. With ``drip_seconds`` what the server sends comes in
     pieces of ``drip_bytes`` with so long between.
     """
 
     to: str
-    idle_seconds: float = float("inf")
     drip_seconds: float = 0.0
     drip_bytes: int = 1
     _links: dict[asyncio.Task[None], Link] = field(factory=dict, init=False)
+    _idle_seconds: float = field(default=float("inf"), init=False)
+    _idle_set: asyncio.Event = field(factory=asyncio.Event, init=False)
     _freezes_new: bool = field(default=False, init=False)
     _server: asyncio.Server | None = field(default=None, init=False)
     _port: int = field(default=0, init=False)
@@ -89,6 +90,15 @@ class FakeProxy:
         for link in self._links.values():
             if not new_only:
                 link.flows.set()
+
+    def close_idle(self, seconds: float) -> None:
+        """From now on close connections that are without a byte for so long."""
+        self._idle_seconds = seconds
+        now = asyncio.get_running_loop().time()
+        for link in self._links.values():
+            link.moved = now
+        self._idle_set.set()
+        self._idle_set = asyncio.Event()
 
     def close(self) -> None:
         """Close all connections in order."""
@@ -162,14 +172,10 @@ class FakeProxy:
     async def _idle(self, link: Link) -> None:
         """Return once the connection was without a byte for too long."""
         loop = asyncio.get_running_loop()
-        set_at, limit = loop.time(), self.idle_seconds
-        while True:
-            if self.idle_seconds != limit:
-                set_at, limit = loop.time(), self.idle_seconds
-            left = max(link.moved, set_at) + limit - loop.time()
-            if left <= 0:
-                return
-            await asyncio.sleep(min(left, 0.1))
+        while (end := link.moved + self._idle_seconds) > loop.time():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(end - loop.time(), DAY_SECONDS)):
+                    await self._idle_set.wait()
 
 
 def _close(link: Link) -> None:

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AsyncExitStack
 from random import Random
+from typing import TYPE_CHECKING
 
 from svcnet.errors import UsageError
-from svcnet.sources.kubernetes.backoff import Backoff, Patience
-from svcnet.sources.kubernetes.credentials import Credentials
 from svcnet.sources.kubernetes.kubeconfig import load_kubeconfig
 from svcnet.sources.kubernetes.news import News, Step
+from svcnet.sources.kubernetes.patience import Patience
 from svcnet.sources.kubernetes.problems import Status
 from svcnet.sources.kubernetes.resources import resources
 from svcnet.sources.kubernetes.server import Server, in_cluster
+
+if TYPE_CHECKING:
+    from svcnet.sources.kubernetes.contact import Contact
 
 __all__ = [
     "KINDS",
@@ -39,6 +43,8 @@ async def watch(
     *,
     random: Random,
     told: Callable[[Status], None],
+    confirmed: Callable[[str], None] = lambda _: None,
+    moves: asyncio.Queue[Server] | None = None,
     node: str = "",
     headless: bool = False,
     patience: Patience | None = None,
@@ -46,9 +52,12 @@ async def watch(
     """Yield the objects of a cluster, once those of all `kinds` are known, and then changes.
 
     There is no end and no error for a server that is away or refuses: it is asked again, and
-    `told` is called with a :class:`Status` whenever it stands differently with a kind. Of
-    Nodes only `node` is asked for, unless that is empty. Objects of headless Services come
-    only if `headless` is set. `random` spreads the requests of many nodes.
+    `told` is called with a :class:`Status` whenever it stands differently with a kind, and
+    `confirmed` with a kind whenever the server has shown that what is known of it is so: by a list,
+    an event, or the beginning or regular end of a watch. Of Nodes only `node` is asked for, unless
+    that is empty. Objects of headless Services come only if `headless` is set. `random` spreads the
+    requests of many nodes. Servers that are put into `moves` are asked from then on; what differs
+    between what they have and what is known is a change.
 
     Close the generator when done with it, as ``contextlib.aclosing`` does. To cancel the wait
     for a step ends it too, so wait for steps and other things in tasks of their own.
@@ -62,15 +71,21 @@ async def watch(
     except ModuleNotFoundError as error:
         message = f"an API server needs {error.name}: pip install 'svcnet[kubernetes]'"
         raise UsageError(message) from error
-    from svcnet.sources.kubernetes.reflector import Reflector
+    from svcnet.sources.kubernetes.contact import Contact
+    from svcnet.sources.kubernetes.reflector import Listener, Reflector
 
-    news = News.of(resource.kind for resource in wanted)
-    async with Client(Credentials(server), patience) as client:
+    contact, listener = Contact(server, patience, random), Listener(told, confirmed)
+    news = News.of((resource.kind for resource in wanted), patience.together)
+    async with AsyncExitStack() as stack:
         tasks = []
         for resource in wanted:
-            reflector = Reflector(resource, client, news, Backoff(patience, random), told)
+            client = await stack.enter_async_context(Client(contact))
+            reflector = Reflector(resource, contact, client, news, listener)
             tasks.append(asyncio.create_task(reflector.run(), name=f"watch of {resource.kind}"))
-            tasks[-1].add_done_callback(news.ended)
+        if moves is not None:
+            tasks.append(asyncio.create_task(_move(contact, moves), name="moves"))
+        for task in tasks:
+            task.add_done_callback(news.ended)
         try:
             while True:
                 yield await news.step()
@@ -78,3 +93,8 @@ async def watch(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _move(contact: Contact, moves: asyncio.Queue[Server]) -> None:
+    while True:
+        contact.move(await moves.get())

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
 import aiohttp
 import orjson
-from attrs import define, field
+from attrs import define, field, frozen
 
-from svcnet.sources.kubernetes.backoff import Patience
-from svcnet.sources.kubernetes.credentials import Credentials
+from svcnet.sources.kubernetes.contact import Contact
+from svcnet.sources.kubernetes.failures import telling
 from svcnet.sources.kubernetes.problems import Absent, Expired, Nonsense, Problem, one_line
 
 MAX_ANSWER = 256 * 1024 * 1024
@@ -26,7 +24,14 @@ MAX_VALUES = 4_000_000
 """Values in one of them: ``[{},{},…`` takes thirty times its text as Python's objects. A page of
 200 slices with 1000 endpoints each, the largest that there are, has three million."""
 
+MAX_EVENT_VALUES = 1_000_000
+"""Values in an event, which is one object."""
+
+LARGE = 50_000
+"""So many values take so long to be read that it is done beside the event loop."""
+
 MAX_REASON = 64 * 1024
+JSON = "application/json"
 LONGEST_RETRY_AFTER = 60.0
 
 # A peer that is gone without a word is noticed after a minute.
@@ -38,75 +43,99 @@ KEEPALIVE = (
 )
 
 
+@frozen
+class Document:
+    """An object of JSON, and how many values are in it at most."""
+
+    data: dict[str, Any]
+    values: int
+
+
 @define
 class Client:
-    """A client of one server; use it as an asynchronous context.
+    """A client for one kind of objects; use it as an asynchronous context.
 
     Every request raises :class:`Problem`, :class:`Expired` or :class:`Absent`, and nothing else.
     """
 
-    credentials: Credentials
-    patience: Patience
+    contact: Contact
     _session: aiohttp.ClientSession = field(init=False)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={
-                "Accept": "application/json",
-                # How large a compressed answer is shows only once it is in memory.
-                "Accept-Encoding": "identity",
-                "User-Agent": "svcnet",
-            },
-            auto_decompress=False,
-        )
+        self._session = _session()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def get(self, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    async def renew(self) -> None:
+        """Use none of the connections there are any more.
+
+        One that waits for its next request may be as dead as the one that has just failed.
+        """
+        old, self._session = self._session, _session()
+        await old.close()
+
+    async def get(self, path: str, parameters: Mapping[str, str]) -> Document:
         """Return the JSON object that is the answer."""
-        with _telling():
-            async with await self._ask(path, parameters, self.patience.answer) as answer:
-                return _json(await _body(answer, MAX_ANSWER))
+        patience = self.contact.patience
+        times = aiohttp.ClientTimeout(
+            total=patience.whole, sock_connect=patience.connect, sock_read=patience.answer
+        )
+        answer = await self._ask(path, parameters, times)
+        with telling("answer"):
+            async with answer:
+                return _json(await _body(answer, MAX_ANSWER), MAX_VALUES, answer.content_type)
 
     @asynccontextmanager
     async def lines(
-        self, path: str, parameters: Mapping[str, str], seconds: float
-    ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-        """Give the JSON objects of an answer that has one a line, for `seconds` at most.
+        self, path: str, parameters: Mapping[str, str]
+    ) -> AsyncIterator[AsyncIterator[Document]]:
+        """Give the JSON objects of an answer that has one a line, as long as they come.
 
         The end of the answer is the end; a line that is cut off is dropped.
         """
-        with _telling():
-            async with (
-                await self._ask(path, parameters, seconds) as answer,
-                aclosing(_objects(answer.content)) as objects,
-            ):
+        times = aiohttp.ClientTimeout(total=None, sock_connect=self.contact.patience.connect)
+        answer = await self._ask(path, parameters, times)
+        with telling("watch"):
+            async with answer, aclosing(_objects(answer)) as objects:
                 yield objects
 
     async def _ask(
-        self, path: str, parameters: Mapping[str, str], seconds: float
+        self, path: str, parameters: Mapping[str, str], times: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
-        """Return an answer whose status is 200; its body may take until `seconds` from now."""
-        credentials, server = self.credentials, self.credentials.server
-        async with asyncio.timeout(self.patience.answer):
-            answer = await self._session.get(
-                server.url + path,
-                params=parameters,
-                headers=credentials.headers(),
-                ssl=credentials.tls(),
-                server_hostname=server.server_name or None,
-                proxy=server.proxy or None,
-                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=self.patience.connect),
-                allow_redirects=False,  # the token is for this server only
-            )
-            if answer.status != 200:
-                async with answer:
-                    raise _refusal(answer, await _body(answer, MAX_REASON))
+        """Return an answer whose status is 200, once it has begun."""
+        credentials, server = self.contact.credentials, self.contact.server
+        with telling(""):
+            async with asyncio.timeout(self.contact.patience.answer):
+                answer = await self._session.get(
+                    server.url + path,
+                    params=parameters,
+                    headers=credentials.headers(),
+                    ssl=credentials.tls(),
+                    server_hostname=server.server_name or None,
+                    proxy=server.proxy or None,
+                    timeout=times,
+                    allow_redirects=False,  # the token is for this server only
+                )
+                if answer.status != 200:
+                    async with answer:
+                        raise _refusal(answer, await _body(answer, MAX_REASON))
         return answer
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={
+            "Accept": "application/json",
+            # How large a compressed answer is shows only once it is in memory.
+            "Accept-Encoding": "identity",
+            "User-Agent": "svcnet",
+        },
+        auto_decompress=False,
+    )
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:
@@ -127,10 +156,10 @@ async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     return bytes(found)
 
 
-async def _objects(content: aiohttp.StreamReader) -> AsyncGenerator[dict[str, Any]]:
+async def _objects(answer: aiohttp.ClientResponse) -> AsyncGenerator[Document]:
     """Yield the object of each line; aiohttp's own reader takes short lines only."""
     rest = bytearray()
-    async for chunk in content.iter_any():
+    async for chunk in answer.content.iter_any():
         start = len(rest)
         rest += chunk
         while (end := rest.find(b"\n", start)) >= 0:
@@ -138,22 +167,25 @@ async def _objects(content: aiohttp.StreamReader) -> AsyncGenerator[dict[str, An
             del rest[: end + 1]
             start = 0
             if line.strip():
-                yield _json(line)
+                yield _json(line, MAX_EVENT_VALUES, answer.content_type)
         if len(rest) > MAX_EVENT:
             raise Nonsense(f"sent an event of more than {MAX_EVENT // 1024} KiB")
 
 
-def _json(data: bytes) -> dict[str, Any]:
+def _json(data: bytes, most: int, content_type: str) -> Document:
     # Each value but the first of all follows one of these; in text they count as well.
-    if sum(map(data.count, (b"{", b"[", b","))) > MAX_VALUES:
-        raise Nonsense(f"sent more than {MAX_VALUES} values at once")
+    values = 1 + sum(map(data.count, (b"{", b"[", b",")))
+    if values > most:
+        raise Nonsense(f"sent more than {most} values at once")
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise Nonsense(f"sends what is no JSON: {error}") from None
+        if content_type != JSON:
+            raise Nonsense(f"sends {one_line(content_type)}, and no JSON") from None
+        raise Nonsense(f"sends what is no JSON: {one_line(str(error))}") from None
     if type(found) is not dict:
         raise Nonsense("sends what is no object of the Kubernetes API")
-    return found
+    return Document(found, values)
 
 
 def _refusal(answer: aiohttp.ClientResponse, body: bytes) -> Exception:
@@ -170,6 +202,8 @@ def _refusal(answer: aiohttp.ClientResponse, body: bytes) -> Exception:
         message = None
     if type(message) is str and message:
         why += f": {one_line(message)}"
+    if 300 <= code < 400 and (location := answer.headers.get("Location")):
+        why += f" (to {one_line(location)}; a token is for one server, so it is not followed)"
     if code == 429 or code >= 500:
         return Problem("unreachable", why, _retry_after(answer))
     return Problem("refused", why)
@@ -180,37 +214,3 @@ def _retry_after(answer: aiohttp.ClientResponse) -> float:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         return 0.0
     return min(float(text), LONGEST_RETRY_AFTER)
-
-
-@contextmanager
-def _telling() -> Iterator[None]:
-    """Make every error of the network inside the block a :class:`Problem`."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise Problem("unreachable", "does not answer in time") from error
-    except (aiohttp.ClientError, OSError, UnicodeError) as error:
-        raise _problem(error) from error
-
-
-def _problem(error: BaseException) -> Problem:
-    """Tell TLS from the rest, by the innermost error that speaks of it."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            break  # the connection was cut, which can happen to any
-        if isinstance(found, aiohttp.ClientConnectorCertificateError):
-            found = found.certificate_error
-        if isinstance(found, ssl.SSLCertVerificationError):
-            return Problem("TLS", f"the server's certificate: {one_line(found.verify_message)}")
-        if isinstance(found, ssl.SSLError | aiohttp.ClientSSLError):
-            return Problem("TLS", one_line(getattr(found, "reason", None) or str(found)))
-        found = found.__cause__ or found.__context__
-    if isinstance(error, aiohttp.ClientConnectorError):
-        error = error.os_error
-    why = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        # The event loop puts text of its own where the system's belongs; resolvers do not.
-        number = error.errno or 0
-        why = os.strerror(number) if number > 0 else error.strerror
-    return Problem("unreachable", one_line(why))

@@ -44,14 +44,24 @@ MAX_DIAGNOSTICS = 10
 class Narrowed:
     """What came of an object: ``model`` is None if it cannot be used, and then ``errors`` say why.
 
-    ``key`` is None if it has not even a name. ``happened`` is when the change happened of which
-    the object tells, in seconds since 1970, if it says so.
+    ``wrong`` is a number that stands for the errors, 0 if there are none. ``key`` is None if it has
+    not even a name. ``happened`` is when the change happened of which the object tells, in seconds
+    since 1970, if it says so.
     """
 
     key: NamespacedName | None
     model: ClusterObject | None
     errors: tuple[Diagnostic, ...] = ()
     happened: float | None = None
+    wrong: int = 0
+
+    def untold(self) -> Narrowed:
+        """Return it without its errors, which may be many; the number still stands for them."""
+        return evolve(self, errors=())
+
+
+def _unusable(key: NamespacedName | None, errors: tuple[Diagnostic, ...]) -> Narrowed:
+    return Narrowed(key, None, errors, wrong=hash(errors) or 1)
 
 
 def narrow(kind: str, item: Any, path: str) -> Narrowed:
@@ -60,7 +70,7 @@ def narrow(kind: str, item: Any, path: str) -> Narrowed:
     The errors name the path as their file and have no line.
     """
     if type(item) is not dict:
-        return Narrowed(None, None, (Diagnostic(path, 0, kind, "", "must be a mapping"),))
+        return _unusable(None, (Diagnostic(path, 0, kind, "", "must be a mapping"),))
     metadata = item.get("metadata")
     findings = Findings(most=MAX_DIAGNOSTICS)
     place = Place(Source(path, b""), 0, (), label_of(kind, metadata))
@@ -69,7 +79,7 @@ def narrow(kind: str, item: Any, path: str) -> Narrowed:
     if key is not None and not findings.has_errors():
         return Narrowed(key, _less(model), happened=_happened(model))
     errors = tuple(d for d in findings.diagnostics() if d.severity == "error")
-    return Narrowed(key, None, errors)
+    return _unusable(key, errors)
 
 
 def key_of(kind: str, metadata: Any) -> NamespacedName | None:

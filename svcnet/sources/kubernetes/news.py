@@ -12,6 +12,9 @@ from svcnet.models import NamespacedName
 from svcnet.models.state import ClusterObject
 from svcnet.sources.kubernetes.narrow import Narrowed
 
+MAX_TOLD = 20
+"""Objects of one step of which it is told why they cannot be used."""
+
 MAX_OBJECTS = 200_000
 """Objects of one kind: a third more than the 150,000 Pods that Kubernetes is made for."""
 
@@ -21,7 +24,8 @@ class Step:
     """What changed since the step before; the first step is all there is.
 
     ``removed`` are the objects as they were last told. ``diagnostics`` are about objects that
-    cannot be used, each told once: of these the last good version stays, if there was one.
+    cannot be used, each told once: of these the last good version stays, if there was one. Of very
+    many the first are told, and ``more`` is the number of other objects.
     ``happened`` are the times when changes of endpoints happened, in seconds since 1970, as far
     as slices say so; the first step has none.
     """
@@ -30,14 +34,18 @@ class Step:
     removed: tuple[ClusterObject, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     happened: tuple[float, ...] = ()
+    more: int = 0
 
 
 @define
 class Known:
-    """The objects of one kind: models, and why some of them are not as the server has them."""
+    """The objects of one kind: models, and which are not as the server has them.
+
+    Of those there is a number that stands for what is wrong with them.
+    """
 
     models: dict[NamespacedName, ClusterObject] = field(factory=dict)
-    unusable: dict[NamespacedName, tuple[Diagnostic, ...]] = field(factory=dict)
+    unusable: dict[NamespacedName, int] = field(factory=dict)
     listed: bool = False
 
 
@@ -47,20 +55,29 @@ class News:
 
     Changes that come faster than steps are taken add up: an object is told in its last version
     only, and one that is again as it was told is not.
+
+    While a kind is lost, changes of others are held back, for `together` seconds at most: what
+    belongs together may have changed in both.
     """
 
     known: dict[str, Known]
+    together: float = 0.0
     _untold: dict[tuple[str, NamespacedName], ClusterObject | None] = field(factory=dict)
     _diagnostics: dict[Diagnostic, None] = field(factory=dict)
+    _told: int = 0
+    _more: int = 0
+    _lost: set[str] = field(factory=set)
+    _left: set[str] = field(factory=set)
+    _holding: asyncio.TimerHandle | None = None
     _happened: dict[NamespacedName, float] = field(factory=dict)
     _begun: bool = False
     _failure: BaseException | None = None
     _stirred: asyncio.Event = field(factory=asyncio.Event)
 
     @classmethod
-    def of(cls, kinds: Iterable[str]) -> News:
+    def of(cls, kinds: Iterable[str], together: float = 0.0) -> News:
         """Return the news of kinds of which nothing is known yet."""
-        return cls({kind: Known() for kind in kinds})
+        return cls({kind: Known() for kind in kinds}, together)
 
     def came(self, kind: str, item: Narrowed) -> None:
         """Take an object that is new or has changed."""
@@ -96,6 +113,20 @@ class News:
         known = self.known[kind]
         return len(known.models) + len(known.unusable)
 
+    def lost(self, kind: str) -> None:
+        """Take that changes of a kind do not come for now."""
+        self._lost.add(kind)
+
+    def found(self, kind: str) -> None:
+        """Take that a kind has caught up."""
+        self._lost.discard(kind)
+        self._left.discard(kind)
+        self._stirred.set()
+
+    def is_lost(self, kind: str) -> bool:
+        """Return whether a kind has been lost and not found."""
+        return kind in self._lost
+
     def ended(self, task: asyncio.Task[None]) -> None:
         """Take that a watch has ended, which it never should: the next step raises why."""
         if not task.cancelled():
@@ -103,17 +134,38 @@ class News:
             self._stirred.set()
 
     async def step(self) -> Step:
-        """Return what is new, as soon as something is and every kind has been listed."""
+        """Return what is new, as soon as something is and no kind is to be waited for.
+
+        That is until every kind has been listed, and has caught up since it was lost.
+        """
         while True:
             await self._stirred.wait()
             self._stirred.clear()
             if self._failure is not None:
                 raise self._failure
-            if all(known.listed for known in self.known.values()):
+            if all(known.listed for known in self.known.values()) and not self._holds():
                 step = self._take()
                 if step != Step() or not self._begun:
                     self._begun = True
                     return step
+
+    def _holds(self) -> bool:
+        """Return whether what is new has to wait; it does not wait for ever."""
+        if self._lost <= self._left:
+            if self._holding is not None:
+                self._holding.cancel()
+                self._holding = None
+            return False
+        if self._holding is None and (self._untold or self._diagnostics):
+            loop = asyncio.get_running_loop()
+            self._holding = loop.call_later(self.together, self._leave)
+        return True
+
+    def _leave(self) -> None:
+        """Wait no more for the kinds that are lost now."""
+        self._holding = None
+        self._left |= self._lost
+        self._stirred.set()
 
     def _set(self, kind: str, key: NamespacedName, model: ClusterObject | None) -> None:
         models = self.known[kind].models
@@ -128,14 +180,19 @@ class News:
 
     def _note(self, kind: str, item: Narrowed) -> None:
         """Remember why an object is unusable, and tell it unless that was told."""
-        told = None
+        told = 0
         if item.key is not None:
             unusable = self.known[kind].unusable
-            told = unusable.pop(item.key, None)
-            if item.errors:
-                unusable[item.key] = item.errors
-        if told != item.errors:
+            told = unusable.pop(item.key, 0)
+            if item.wrong:
+                unusable[item.key] = item.wrong
+        if not item.wrong or told == item.wrong:
+            return
+        if item.errors and self._told < MAX_TOLD:
+            self._told += 1
             self._diagnostics.update(dict.fromkeys(item.errors))
+        else:
+            self._more += 1
 
     def _take(self) -> Step:
         changed, removed = [], []
@@ -147,6 +204,7 @@ class News:
                 removed.append(before)
         diagnostics = tuple(sorted(self._diagnostics))
         happened = tuple(self._happened.values()) if self._begun else ()
+        more, self._more, self._told = self._more, 0, 0
         for told in (self._untold, self._diagnostics, self._happened):
             told.clear()
-        return Step(tuple(changed), tuple(removed), diagnostics, happened)
+        return Step(tuple(changed), tuple(removed), diagnostics, happened, more)

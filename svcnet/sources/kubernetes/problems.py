@@ -36,13 +36,19 @@ def one_line(text: str) -> str:
 
 
 class Problem(Exception):  # noqa: N818  (told to the operator, and tried again)
-    """A request came to nothing; it is made again after at least `retry_after` seconds."""
+    """A request came to nothing; it is made again after at least `retry_after` seconds.
 
-    def __init__(self, state: State, why: str, retry_after: float = 0.0) -> None:
+    ``is_silence`` says that there was no answer at all, though the connection stood.
+    """
+
+    def __init__(
+        self, state: State, why: str, retry_after: float = 0.0, *, is_silence: bool = False
+    ) -> None:
         super().__init__(why)
         self.state = state
         self.why = why
         self.retry_after = retry_after
+        self.is_silence = is_silence
 
 
 class Nonsense(Problem):

@@ -7,148 +7,167 @@ The name is client-go's. Source of the rules: the "Efficient detection of change
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
-from svcnet.nogc import without_gc
-from svcnet.sources.kubernetes.backoff import Backoff
-from svcnet.sources.kubernetes.client import Client
-from svcnet.sources.kubernetes.narrow import Narrowed, key_of, narrow
+from svcnet.sources.kubernetes.apart import apart
+from svcnet.sources.kubernetes.client import LARGE, Client, Document
+from svcnet.sources.kubernetes.contact import Contact, Turn
+from svcnet.sources.kubernetes.lists import List, pages
+from svcnet.sources.kubernetes.narrow import key_of, narrow
 from svcnet.sources.kubernetes.news import MAX_OBJECTS, News
-from svcnet.sources.kubernetes.problems import Absent, Expired, Nonsense, Problem, Status, one_line
+from svcnet.sources.kubernetes.patience import Backoff, Lengths
+from svcnet.sources.kubernetes.problems import (
+    Absent,
+    Expired,
+    Nonsense,
+    Problem,
+    State,
+    Status,
+    one_line,
+)
 from svcnet.sources.kubernetes.resources import Resource
-
-Told = Callable[[Status], None]
-
-MAX_PAGES = 10_000
-"""Pages of a list, which could be empty and go on for ever."""
-
-GRACE_SECONDS = 30.0
-"""How long after a watch's own end the server may take to end it."""
+from svcnet.sources.kubernetes.versions import is_older, metadata_of, version_of
 
 
-@define
+@frozen
+class Listener:
+    """Who is told of a server: how it stands, and that it has confirmed what is known of a kind."""
+
+    told: Callable[[Status], None]
+    confirmed: Callable[[str], None]
+
+
+@define(eq=False)
 class Reflector:
     """Keeps `news` at what the server has of one kind.
 
     ``_version`` is the resourceVersion up to which all is known, empty before the first list
-    and when that cannot be gone on from. ``_lost`` is when a watch was lost that no other has
-    followed yet. ``_is_checked`` says that the server has been seen to have that version.
+    and when that cannot be gone on from. ``_lost`` is since when a watch is lost that no other has
+    followed yet. ``_unanswered`` is since when an answer has been missed, of a watch that fell
+    silent or a request. ``_is_checked`` says that the server has been seen to have that version.
     """
 
     resource: Resource
+    contact: Contact
     client: Client
     news: News
-    backoff: Backoff
-    told: Told
+    listener: Listener
+    _refusals: Backoff = field(init=False)
+    _lengths: Lengths = field(init=False)
     _path: str = field(init=False)
     _version: str = ""
     _lost: float | None = None
+    _unanswered: float | None = None
     _is_checked: bool = False
     _status: Status | None = None
+    _settling: asyncio.TimerHandle | None = None
+    _moves: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self._refusals = Backoff(self.contact.patience, self.contact.random)
+        self._lengths = Lengths(self.contact.patience, self.contact.random)
 
     async def run(self) -> None:
         """List and watch until cancelled."""
-        clock = asyncio.get_running_loop().time
         while True:
-            retry_after = 0.0
+            problem: Problem | None = None
             try:
-                if await self._turn():
-                    continue
+                async with self.contact.turn(self.resource.kind, self._lose) as turn:
+                    if await self._turn(turn):
+                        continue
             except (Expired, Absent):
                 self._version = ""
-            except Problem as problem:
-                if isinstance(problem, Nonsense):
-                    self._version = ""
-                self._tell(Status(self.resource.kind, problem.state, problem.why))
-                retry_after = problem.retry_after
-            self._is_checked = False
-            if self._lost is None:
-                self._lost = clock()
-            await asyncio.sleep(max(retry_after, self.backoff.delay(clock())))
+            except Problem as found:
+                problem = found
+            except TimeoutError:
+                turn.why = turn.why or "silent"
+            await self._recover(turn, problem)
 
-    async def _turn(self) -> bool:
+    async def _turn(self, turn: Turn) -> bool:
         """List if need be, and watch once; return whether the watch lasted its time."""
-        now = asyncio.get_running_loop().time()
-        if self._lost is not None and now - self._lost > self.client.patience.trust:
+        if self._moves != self.contact.moves:
+            self._moves, self._version = self.contact.moves, ""
+            await self.client.renew()
+        now, trust = _now(), self.contact.patience.trust
+        if self._lost is not None and now - self._lost > trust:
             # Long enough to go back in time and catch up, which nothing would show.
             self._version = ""
         if not self._version:
             await self._list()
-        return await self._watch()
+        return await self._watch(turn)
 
-    async def _check(self) -> None:
-        """Raise Expired if the server that is watched has gone back in time.
+    async def _recover(self, turn: Turn, problem: Problem | None) -> None:
+        """Wait as long as is right after a turn that ended as it should not."""
+        self._lose()
+        self._is_checked = False
+        await self.client.renew()
+        match turn.why:
+            case "older":
+                self._version = ""
+                return
+            case "moved" | "suspect":
+                return
+            case "silent":
+                self._unanswered = turn.due
+                problem = Problem("unreachable", "the watch fell silent, and did not end in time")
+        if isinstance(problem, Nonsense):
+            self._version = ""
+        if problem is not None:
+            self._tell(problem.state, problem.why)
+        until, wakes = self._again(turn, problem)
+        await self.contact.pause(until, wakes=wakes)
 
-        A server that was restored from a backup takes a version that it does not have yet
-        without a word, and sends nothing until it has caught up. Asking for its version, without
-        the objects, tells, unless it has caught up by now. That is for when the watch has begun:
-        a server that is restored later ends it.
-        """
-        if self._is_checked:
-            return
-        answer = await self._page({**self.resource.selectors(), "limit": "1"})
-        if is_older(version_of(answer), self._version):
-            raise Expired
-        self._is_checked = True
+    def _again(self, turn: Turn, problem: Problem | None) -> tuple[float, bool]:
+        """Return when to try again, and whether earlier if another kind reaches the server."""
+        now, lived = _now(), self.contact.patience.lived
+        if turn.why == "silent":
+            return now, False
+        if turn.accepted is not None and not isinstance(problem, Nonsense):
+            self._lengths.cut(now - (turn.heard or turn.accepted))
+            if turn.events or now - turn.accepted >= lived:
+                return turn.accepted + lived, False
+        if problem is not None and problem.is_silence:
+            self._unanswered = turn.begun
+        if problem is not None and problem.state == "refused":
+            return max(self._refusals.until(turn.begun, now), now + problem.retry_after), False
+        until = self.contact.backoff.until(turn.begun, now)
+        if problem is not None and problem.retry_after:
+            return max(until, now + problem.retry_after), False
+        return until, True
+
+    def _lose(self) -> None:
+        """Take it that changes do not come."""
+        self._settle(None)
+        if self._lost is None:
+            self._lost = _now()
+        self.news.lost(self.resource.kind)
 
     async def _list(self) -> None:
         """Make what is known equal to what there is."""
         for path in self.resource.paths:
             self._path = path
+            asked = List(self.client, self.resource, path)
             try:
-                items, version = await self._pages(self.client.patience.page)
+                items, version = await pages(asked, self.contact.patience.page)
             except Expired:
                 # Between two pages too much happened. All at once cannot expire.
-                items, version = await self._pages(0)
+                items, version = await pages(asked, 0)
             except Absent:
                 continue
             self.news.listed(self.resource.kind, items)
             self._version = version
+            self._reach()
+            self.news.found(self.resource.kind)
             return
         raise Problem("refused", f"404: the server has no {self.resource.paths[0]}")
 
-    async def _pages(self, limit: int) -> tuple[list[Narrowed], str]:
-        """Return all objects, asked for `limit` at a time if that is not 0, and their version."""
-        items: list[Narrowed] = []
-        parameters = self.resource.selectors()
-        if limit:
-            parameters["limit"] = str(limit)
-        for _ in range(MAX_PAGES):
-            answer = await self._page(parameters)
-            items.extend(self._narrow(answer.get("items") or []))
-            if len(items) > MAX_OBJECTS:
-                raise Nonsense(f"has more than {MAX_OBJECTS} objects")
-            following = _metadata(answer).get("continue")
-            if type(following) is not str or not following:
-                return items, version_of(answer)
-            parameters["continue"] = following
-        raise Nonsense(f"sends a list of more than {MAX_PAGES} pages")
-
-    async def _page(self, parameters: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return a list, or a part of one, once it is sure that it is that.
-
-        Whatever else speaks JSON at this address would look like a cluster without objects.
-        """
-        answer = await self.client.get(self._path, parameters)
-        wanted = f"{self.resource.kind}List"
-        if answer.get("kind") != wanted or type(answer.get("items")) not in (list, type(None)):
-            raise Nonsense(f"sends what is no {wanted}")
-        if not version_of(answer):
-            raise Nonsense("sends a list without a resourceVersion")
-        return answer
-
-    @without_gc()
-    def _narrow(self, found: list[Any]) -> list[Narrowed]:
-        return [narrow(self.resource.kind, item, self._path) for item in found]
-
-    async def _watch(self) -> bool:
+    async def _watch(self, turn: Turn) -> bool:
         """Take in changes until the server ends; return whether it ended when it was to."""
-        patience = self.client.patience
-        clock = asyncio.get_running_loop().time
-        seconds = max(round(patience.watch * self.backoff.random.uniform(1, 2)), 1)
+        seconds = self._lengths.next()
         parameters = {
             **self.resource.selectors(),
             "watch": "1",
@@ -156,18 +175,94 @@ class Reflector:
             "resourceVersion": self._version,
             "timeoutSeconds": str(seconds),
         }
-        begun = clock()
-        allowed = seconds + GRACE_SECONDS
-        async with self.client.lines(self._path, parameters, allowed) as events:
-            await self._check()
-            self._lost = None
-            self._tell(Status(self.resource.kind, "synced"))
+        begun = _now()
+        async with self.client.lines(self._path, parameters) as events, self._looking(turn):
+            turn.accepted = _now()
+            turn.expect(begun + seconds, self.contact.patience.grace)
+            self._begin()
             async for event in events:
-                self._take(event)
-        return clock() - begun > seconds - 1
+                turn.heard = _now()
+                turn.events += 1
+                await self._take(event)
+                self.listener.confirmed(self.resource.kind)
+        turn.rest()
+        self.listener.confirmed(self.resource.kind)
+        return _now() - begun > seconds - 1
 
-    def _take(self, event: Mapping[str, Any]) -> None:
+    def _begin(self) -> None:
+        """Take it that a watch has been accepted: from here on changes come."""
+        if self._unanswered is not None:
+            self.contact.suspect(self.resource.kind, self._unanswered)
+        self._reach()
+        self._unanswered = None
+        self.contact.backoff.end()
+        if self.news.is_lost(self.resource.kind):
+            self._settle(self.contact.patience.settle)
+        self._refusals.end()
+        self._tell("synced")
+
+    def _reach(self) -> None:
+        """Take it that the server has answered: what is known is confirmed, nothing is lost."""
+        self.listener.confirmed(self.resource.kind)
+        if self._lost is not None:
+            self._lost = None
+            self.contact.reached()
+
+    def _settle(self, seconds: float | None) -> None:
+        """Take it in `seconds` that changes of an outage are all there, unless more come; or not.
+
+        A server sends them at once, one after the other, and no mark after the last.
+        """
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        if seconds is not None:
+            found, kind = self.news.found, self.resource.kind
+            self._settling = asyncio.get_running_loop().call_later(seconds, found, kind)
+
+    @asynccontextmanager
+    async def _looking(self, turn: Turn) -> AsyncIterator[None]:
+        """Look in the course of the block whether the server has gone back in time."""
+        if self._is_checked:
+            yield
+            return
+        looking = asyncio.create_task(self._look(turn))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.wait((looking,))
+            if not looking.cancelled():
+                looking.result()
+
+    async def _look(self, turn: Turn) -> None:
+        """Stop the turn if the server that is watched has gone back in time.
+
+        A server that was restored from a backup takes a version that it does not have yet
+        without a word, and sends nothing until it has caught up. Asking for its version, without
+        the objects, tells, unless it has caught up by now. That is for when the watch has begun:
+        a server that is restored later ends the watch. A server that does not answer this
+        question is asked again; the watch is as good as it was.
+        """
+        backoff = Backoff(self.contact.patience, self.contact.random)
+        asked = List(self.client, self.resource, self._path)
+        while True:
+            begun, known = _now(), self._version
+            try:
+                answer = await asked.page({**self.resource.selectors(), "limit": "1"})
+            except (Problem, Expired, Absent) as error:
+                until = backoff.until(begun, _now())
+                wait = getattr(error, "retry_after", 0.0)
+                await asyncio.sleep(max(until - _now(), wait))
+                continue
+            if is_older(version_of(answer.data), known):
+                turn.stop("older")
+            self._is_checked = True
+            return
+
+    async def _take(self, document: Document) -> None:
         """Take in one event of a watch."""
+        event = document.data
         item = event.get("object")
         match event.get("type"):
             case "ERROR":
@@ -177,49 +272,37 @@ class Reflector:
                 if is_older(version, self._version):
                     # Told again, or the server went back in time. A list is right in either case.
                     raise Expired
-                self._change(kind, item)
+                await self._change(kind, item, document.values)
                 self._version = version or self._version
             case _:
                 # An error may come without the envelope of an event.
                 raise _error(event)
+        if self._settling is not None:
+            self._settle(self.contact.patience.settle)
 
-    def _change(self, event: str, item: Any) -> None:
-        kind = self.resource.kind
+    async def _change(self, event: str, item: Any, values: int) -> None:
+        kind, path = self.resource.kind, self._path
         if event in ("ADDED", "MODIFIED"):
-            self.news.came(kind, narrow(kind, item, self._path))
+            small = values <= LARGE
+            made = narrow(kind, item, path) if small else await apart(narrow, kind, item, path)
+            self.news.came(kind, made)
             if self.news.count(kind) > MAX_OBJECTS:
                 raise Nonsense(f"has more than {MAX_OBJECTS} objects")
         elif event == "DELETED":
-            key = key_of(kind, _metadata(item))
+            key = key_of(kind, metadata_of(item))
             if key is not None:
                 self.news.went(kind, key)
 
-    def _tell(self, status: Status) -> None:
-        """Tell a status unless it was the last one told."""
+    def _tell(self, state: State, why: str = "") -> None:
+        """Tell how it stands unless that was the last word."""
+        status = Status(self.resource.kind, state, why)
         if status != self._status:
             self._status = status
-            self.told(status)
+            self.listener.told(status)
 
 
-def _metadata(item: Any) -> Mapping[str, Any]:
-    metadata = item.get("metadata") if type(item) is dict else None
-    return metadata if type(metadata) is dict else {}
-
-
-def version_of(item: Any) -> str:
-    """Return the resourceVersion of an object or a list, empty if it has none."""
-    version = _metadata(item).get("resourceVersion")
-    return version if type(version) is str else ""
-
-
-def is_older(one: str, other: str) -> bool:
-    """Return whether a resourceVersion is older than another, as far as can be known.
-
-    Those of Kubernetes's own kinds are whole numbers (KEP-5504); of others nothing is known.
-    """
-    if not (one.isascii() and one.isdigit() and other.isascii() and other.isdigit()):
-        return False
-    return (len(one.lstrip("0")), one.lstrip("0")) < (len(other.lstrip("0")), other.lstrip("0"))
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _error(status: Any) -> Exception:

@@ -17,7 +17,7 @@ from svcnet.sources import load_bytes
 from svcnet.sources.kubernetes import KINDS, Patience, Server, Status, Step, watch
 from svcnet.testing import FakeAPIServer
 
-PATIENCE = Patience(first=0.01, longest=0.05, quiet=1.0, connect=2.0, answer=2.0, watch=60.0)
+PATIENCE = Patience(first=0.01, longest=0.05, lived=0.1, connect=2.0, answer=2.0, watch=60.0)
 SECONDS = 20.0
 
 
@@ -45,6 +45,11 @@ class Following:
                 self.state = self.state.apply(step.changed, step.removed)
                 self._stirred.set()
 
+    async def stirred(self) -> None:
+        """Wait until there is something new."""
+        self._stirred.clear()
+        await self._stirred.wait()
+
     async def until(self, holds: Callable[[], Any]) -> None:
         """Wait until `holds` does; the test fails if that takes too long."""
         async with asyncio.timeout(SECONDS):
@@ -58,6 +63,10 @@ class Following:
                 waiting.cancel()
                 if self.task in done:
                     self.task.result()
+
+    def last(self, kind: str) -> str:
+        """Return how it stands with a kind."""
+        return next(text for text in reversed(self.statuses) if text.startswith(f"{kind}: "))
 
     def names(self) -> set[str]:
         """Return the names of the Services that are known."""

@@ -72,7 +72,7 @@ def test_connections_without_a_byte_are_closed() -> None:
 
     async def run() -> None:
         async with FakeAPIServer() as server, before(server) as (proxy, session):
-            proxy.idle_seconds = 0.4
+            proxy.close_idle(0.4)
             async with session.get(proxy.url + SERVICES, params=WATCH) as answer:
                 for _ in range(3):
                     await asyncio.sleep(0.2)

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from svcnet.models import ClusterState
 from svcnet.sources.kubernetes import Server, client, watch
-from svcnet.sources.kubernetes.backoff import Backoff
+from svcnet.sources.kubernetes.patience import Backoff
 from svcnet.testing import FakeAPIServer, Fault
 from tests.sources.kubernetes.following import (
     PATIENCE,
@@ -30,6 +30,10 @@ ONE = ("Service",)
 
 def removed(found: Following) -> list[Any]:
     return [item for step in found.steps for item in step.removed]
+
+
+def looks(server: FakeAPIServer) -> int:
+    return sum(request.is_look for request in server.requests)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +113,12 @@ def test_a_server_that_comes_back_as_it_was_is_no_step() -> None:
         async with FakeAPIServer() as server:
             server.put(service(), service("mail"))
             async with following(server, ONE) as found:
-                await found.until(lambda: found.statuses == ["Service: synced"])
+                await found.until(lambda: looks(server) == 1)
                 await server.stop()
                 await found.until(lambda: "unreachable" in found.statuses[-1])
                 await server.start()
                 await found.until(lambda: found.statuses[-1] == "Service: synced")
+                await found.until(lambda: looks(server) == 2)
                 await asyncio.sleep(0.05)
                 assert len(found.steps) == 1
             # Each of the two watches is checked.
@@ -273,10 +278,12 @@ def test_a_stranger_at_the_address() -> None:
             server.put(service())
             async with following(server, ONE) as found:
                 await found.until(lambda: found.steps)
+                await found.until(lambda: looks(server))
                 server.script(Fault("stranger", on="list"), Fault("stranger", on="list"))
-                server.compact()
-                await server.disconnect()
+                await server.stop()
                 server.put(service(port=81))
+                server.compact()
+                await server.start()
                 await found.until(lambda: port_of(found.state) == 81)
                 assert "Service: unreachable: sends what is no ServiceList" in found.statuses
                 assert not removed(found)
@@ -320,14 +327,30 @@ def test_changes_add_up_while_nobody_takes_them() -> None:
 
 
 def test_waits_grow_and_differ() -> None:
-    """Waits double up to a bound, are spread by the caller's generator, and begin anew later."""
-    patience = evolve(PATIENCE, first=1.0, longest=8.0, quiet=60.0)
-    backoff, other = Backoff(patience, Random(1)), Backoff(patience, Random(2))
-    waits = [backoff.delay(0.0) for _ in range(6)]
-    for wait, longest in zip(waits, (1, 2, 4, 8, 8, 8), strict=True):
+    """Waits double up to a bound, are spread by the caller's generator, and end with a success."""
+    patience = evolve(PATIENCE, first=1.0, longest=8.0)
+
+    def waits(seed: int) -> list[float]:
+        backoff, now, found = Backoff(patience, Random(seed)), 0.0, []
+        for _ in range(6):
+            until = backoff.until(now, now)
+            found.append(until - now)
+            now = until
+        backoff.end()
+        assert backoff.until(now, now) <= now + 1.0
+        return found
+
+    for wait, longest in zip(waits(1), (1, 2, 4, 8, 8, 8), strict=True):
         assert longest / 2 <= wait <= longest
-    assert waits != [other.delay(0.0) for _ in range(6)]
-    assert backoff.delay(100.0) <= 1.0
+    assert waits(1) != waits(2)
+
+
+def test_kinds_that_fail_together_wait_together() -> None:
+    """A wait grows once for all tries that began before it was over."""
+    backoff = Backoff(evolve(PATIENCE, first=1.0, longest=8.0), Random(1))
+    first = backoff.until(0.0, 0.1)
+    assert [backoff.until(0.0, 0.2), backoff.until(0.05, 0.3)] == [first, first]
+    assert backoff.until(first, first) > first + 0.9
 
 
 @pytest.mark.parametrize("seed", range(6))

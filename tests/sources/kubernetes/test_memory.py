@@ -15,7 +15,7 @@ from itertools import chain, repeat
 
 import pytest
 
-from svcnet.sources.kubernetes import Patience, reflector
+from svcnet.sources.kubernetes import Patience, lists
 from svcnet.sources.kubernetes.client import MAX_VALUES
 from svcnet.testing import FakeAPIServer
 from tests.sources.kubernetes.following import following, service
@@ -24,20 +24,21 @@ MEMORY = 2 << 30
 """Bytes of address space that the client has. Without bounds each of these would take more."""
 
 CLIENT = """\
-import asyncio, sys
-from svcnet.sources.kubernetes.backoff import Patience
+import asyncio, random, sys
 from svcnet.sources.kubernetes.client import Client
-from svcnet.sources.kubernetes.credentials import Credentials
+from svcnet.sources.kubernetes.contact import Contact
+from svcnet.sources.kubernetes.patience import Patience
 from svcnet.sources.kubernetes.problems import Problem
 from svcnet.sources.kubernetes.server import Server
 
 async def main():
-    async with Client(Credentials(Server(sys.argv[1])), Patience(answer=20.0)) as client:
+    contact = Contact(Server(sys.argv[1]), Patience(whole=20.0), random.Random())
+    async with Client(contact) as client:
         try:
             if sys.argv[2] == "list":
                 await client.get("/", {})
             else:
-                async with client.lines("/", {}, 20.0) as lines:
+                async with asyncio.timeout(20), client.lines("/", {}) as lines:
                     async for line in lines:
                         pass
         except Problem as problem:
@@ -114,5 +115,5 @@ def test_lists_without_end(monkeypatch: pytest.MonkeyPatch, limit: str, text: st
                 await consumer.until(lambda: any(text in status for status in consumer.statuses))
                 assert consumer.steps == []
 
-    monkeypatch.setattr(reflector, limit, 3)
+    monkeypatch.setattr(lists, limit, 3)
     asyncio.run(main())

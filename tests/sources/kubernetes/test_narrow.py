@@ -21,8 +21,8 @@ from svcnet.sources.kubernetes.narrow import (
     MAX_DIAGNOSTICS,
     narrow,
 )
-from svcnet.sources.kubernetes.reflector import is_older
 from svcnet.sources.kubernetes.resources import PATHS
+from svcnet.sources.kubernetes.versions import is_older
 from tests.sources.kubernetes.following import endpoint_slice, node, service
 
 RBAC = Path(__file__).parents[3] / "examples/kubernetes/rbac.yaml"

@@ -161,8 +161,9 @@ def test_pages_that_expire() -> None:
             async with following(server, ("Service",), patience=patience) as found:
                 await found.until(lambda: found.statuses == ["Service: synced"])
                 assert len(found.state.services) == 25
+                await found.until(lambda: any(request.is_look for request in server.requests))
             lists = [r.parameters.get("limit") for r in server.requests if r.verb == "list"]
-            # At last all at once, and the check of the watch.
+            # At last all at once, and the look of the watch.
             assert lists[-2:] == [None, "1"]
 
     asyncio.run(run())

@@ -1,0 +1,78 @@
+"""Lists of one kind of objects, page by page, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from svcnet.nogc import without_gc
+from svcnet.sources.kubernetes.apart import apart
+from svcnet.sources.kubernetes.client import LARGE, Client, Document
+from svcnet.sources.kubernetes.narrow import Narrowed, narrow
+from svcnet.sources.kubernetes.news import MAX_OBJECTS, MAX_TOLD
+from svcnet.sources.kubernetes.problems import Nonsense
+from svcnet.sources.kubernetes.resources import Resource
+from svcnet.sources.kubernetes.versions import metadata_of, version_of
+
+MAX_PAGES = 10_000
+"""Pages of a list, which could be empty and go on for ever."""
+
+
+@frozen
+class List:
+    """A list at one path of a server."""
+
+    client: Client
+    resource: Resource
+    path: str
+
+    async def page(self, parameters: Mapping[str, str]) -> Document:
+        """Return a list, or a part of one, once it is sure that it is that.
+
+        Whatever else speaks JSON at this address would look like a cluster without objects.
+        """
+        answer = await self.client.get(self.path, parameters)
+        wanted = f"{self.resource.kind}List"
+        data = answer.data
+        if data.get("kind") != wanted or type(data.get("items")) not in (list, type(None)):
+            raise Nonsense(f"sends what is no {wanted}")
+        if not version_of(data):
+            raise Nonsense("sends a list without a resourceVersion")
+        return answer
+
+
+async def pages(asked: List, limit: int) -> tuple[list[Narrowed], str]:
+    """Return all objects, asked for `limit` at a time if that is not 0, and their version."""
+    items: list[Narrowed] = []
+    parameters = asked.resource.selectors()
+    if limit:
+        parameters["limit"] = str(limit)
+    for _ in range(MAX_PAGES):
+        answer = await asked.page(parameters)
+        found = answer.data.get("items") or []
+        # Before anything is made of them.
+        if len(items) + len(found) > MAX_OBJECTS:
+            raise Nonsense(f"has more than {MAX_OBJECTS} objects")
+        told = sum(bool(item.errors) for item in items)
+        given = (asked.resource.kind, found, asked.path, told)
+        items += _narrow(*given) if answer.values <= LARGE else await apart(_narrow, *given)
+        following = metadata_of(answer.data).get("continue")
+        if type(following) is not str or not following:
+            return items, version_of(answer.data)
+        parameters["continue"] = following
+    raise Nonsense(f"sends a list of more than {MAX_PAGES} pages")
+
+
+@without_gc()
+def _narrow(kind: str, found: list[Any], path: str, told: int) -> list[Narrowed]:
+    """Return what is kept of objects; why they cannot be used only of the first, to be told."""
+    items = []
+    for item in found:
+        made = narrow(kind, item, path)
+        if made.errors:
+            told += 1
+            made = made if told <= MAX_TOLD else made.untold()
+        items.append(made)
+    return items
