@@ -4,6 +4,6 @@ What these tools print is partly what anybody wrote: comments, prefixes of log l
 """
 
 from svcnet.netfilter.listing import Chains, Tables, read_listing
-from svcnet.netfilter.rules import can_restore, target
+from svcnet.netfilter.rules import is_made_of, target
 
-__all__ = ["Chains", "Tables", "can_restore", "read_listing", "target"]
+__all__ = ["Chains", "Tables", "is_made_of", "read_listing", "target"]

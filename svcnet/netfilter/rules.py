@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from svcnet.netfilter.words import NAMES, Unended, words
 
@@ -26,14 +27,20 @@ def target(rule: str) -> str:
     return ""
 
 
-def can_restore(rule: str) -> bool:
-    """Return whether iptables-restore reads a rule as it was printed.
+def is_made_of(rule: str, options: Container[str]) -> bool:
+    """Return whether a rule has no other options than these, and one value for each.
 
-    It reads line by line, and takes every quote for the beginning of a quoted text.
+    iptables-restore reads such a rule as it was printed. Of others nobody knows: it reads line by
+    line, and takes blanks and quotes of a name for its end.
     """
-    if "\n" in rule:
-        return False
-    return '"' not in rule or not any('"' in part for part in _parts(rule) if part[:1] != '"')
+    parts = iter(_parts(rule))
+    for part in parts:
+        if part == "!":
+            continue
+        value = next(parts, "\n")
+        if part not in options or "\n" in value or ('"' in value and value[0] != '"'):
+            return False
+    return True
 
 
 def _parts(rule: str) -> list[str]:

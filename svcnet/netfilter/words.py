@@ -10,14 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"(?=[ \n]|\Z)', re.DOTALL)
+_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _PLAIN = re.compile(r"[^ \n]*")
 
 MOST_QUOTED = 1 << 14
 """More characters than any quoted text has: a path of a control group has 4,096 at most."""
-
-TEXTS = frozenset(("--comment", "--log-prefix", "--nflog-prefix", "--string", "--helper"))
-"""Options whose text begins with a quote only if it is quoted."""
 
 NAMES = frozenset(
     (
@@ -49,10 +46,11 @@ def words(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
 def _end(text: str, start: int, option: str) -> int:
     if text.startswith('"', start) and option not in NAMES:
         quoted = _QUOTED.match(text, start, start + MOST_QUOTED)
-        if quoted is not None:
-            return quoted.end()
-        if option in TEXTS:
+        if quoted is None and start + MOST_QUOTED >= len(text):
             raise Unended(option)
+        # What goes on behind the next quote was not quoted.
+        if quoted is not None and text[quoted.end() : quoted.end() + 1] in ("", " ", "\n"):
+            return quoted.end()
     plain = _PLAIN.match(text, start)
     assert plain is not None
     return plain.end()

@@ -157,7 +157,7 @@ class IptablesTarget:
 
 def _services(text: rules.RestoreText, transactions: tuple[str, ...]) -> Iterator[str]:
     """Yield the Services that written lines are about, as often as they come."""
-    for line in "".join(transactions).splitlines():
-        origin = text.origin_of_line(line) if line[0] in ":-" else None
+    for line in "".join(transactions).split("\n"):
+        origin = text.origin_of_line(line) if line[:1] in (":", "-") else None
         if origin is not None:
             yield f"{origin.namespace}/{origin.name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,3 +15,9 @@ def cluster() -> Iterator[Cluster]:
     """The small cluster of network namespaces, made once a run."""
     with small_cluster() as made:
         yield made
+
+
+@pytest.fixture
+def xtables_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have iptables commands wait for no other test's."""
+    monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "xtables.lock"))

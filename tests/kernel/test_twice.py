@@ -34,11 +34,6 @@ HOST = Host(addresses=("192.0.2.10", "127.0.0.1", "2001:db8:a::10", "::1"))
 VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
 
 
-@pytest.fixture(autouse=True)
-def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "xtables.lock"))
-
-
 def elsewhere(work: Callable[[], None]) -> None:
     """Do `work` in a network namespace of its own, with loopback up."""
 
@@ -74,7 +69,7 @@ def cases() -> Iterator[RuleGraph]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_case_of_the_reference_twice(variant: Variant) -> None:
+def test_every_case_of_the_reference_twice(variant: Variant, xtables_lock: None) -> None:
     """One after the other, each over what the last one left."""
 
     def work() -> None:
@@ -85,7 +80,7 @@ def test_every_case_of_the_reference_twice(variant: Variant) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_spelling_twice(variant: Variant, tmp_path: Path) -> None:
+def test_every_spelling_twice(variant: Variant, xtables_lock: None, tmp_path: Path) -> None:
     """Whatever spelling the input has for its addresses, in mode iptables and in userspace."""
 
     @settings(max_examples=examples(100), suppress_health_check=list(HealthCheck))

@@ -99,7 +99,7 @@ def _write(artifact: RestoreText, planned: Plan, commands: Commands, before: Obs
 
 def _explain(artifact: RestoreText, text: str, error: RestoreError) -> str:
     """Say which line was refused, and what in the input it came from."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     if not 0 < error.line <= len(lines):
         return str(error)
     line = lines[error.line - 1]

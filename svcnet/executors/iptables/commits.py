@@ -65,4 +65,4 @@ class Commits:
 def _commits(text: str) -> int:
     """Return how many tables of a restore text surely change."""
     tables = text.split("COMMIT\n")[:-1]
-    return sum(any(line.startswith(_WRITES) for line in table.splitlines()) for table in tables)
+    return sum(any(line.startswith(_WRITES) for line in table.split("\n")) for table in tables)

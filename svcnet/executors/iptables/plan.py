@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from svcnet.executors.iptables.commands import Variant
 from svcnet.executors.iptables.observe import Observed, is_ours, is_own_chain
 from svcnet.executors.iptables.saved import saved
-from svcnet.netfilter import Chains
+from svcnet.netfilter import Chains, is_made_of
 from svcnet.renderers.iptables import Block, RestoreText, names
 from svcnet.renderers.iptables.artifact import declare, delete, portions
 from svcnet.renderers.iptables.fixed import rules_by_chain
@@ -36,6 +36,10 @@ _SHARED = {
     "filter": (names.SERVICES, names.EXTERNAL_SERVICES, names.NODEPORTS, names.PROXY_FIREWALL),
     "nat": (names.SERVICES, names.NODEPORTS),
 }
+_SHARED_OPTIONS = frozenset(
+    ("-d", "-p", "-m", "--comment", "--dst-type", "--dport", "-j", "--reject-with")
+)
+"""All that rules of shared chains are made of."""
 
 
 @frozen
@@ -83,7 +87,8 @@ def _full(wanted: RestoreText, observed: Observed, chains: int) -> Iterator[str]
 def chains_written(transactions: Iterable[str]) -> Mapping[str, frozenset[str]]:
     """Return the chains, by table, that lines of restore text name first."""
     found: dict[str, set[str]] = {}
-    for line in "".join(transactions).splitlines():
+    # Rules may quote what others wrote, with more than one kind of line break.
+    for line in "".join(transactions).split("\n"):
         if line.startswith("*"):
             chains = found.setdefault(line[1:], set())
         elif line.startswith(":"):
@@ -182,6 +187,11 @@ def _lines(chain: str, rules: list[str], last: list[str], there: Chains) -> Iter
     if rules == found and in_place:
         return
     old, new = Counter(found), Counter(rules)
+    if not all(is_made_of(rule, _SHARED_OPTIONS) for rule in old - new):
+        # What somebody put there may be nothing that a deletion can name.
+        yield declare([chain])
+        yield from (f"-A {chain} {rule}\n" for rule in (*rules, *last))
+        return
     yield from (f"-D {chain} {rule}\n" for rule in (old - new).elements())
     yield from (f"-I {chain} {rule}\n" for rule in (new - old).elements())
     if not in_place:

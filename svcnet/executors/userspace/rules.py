@@ -116,7 +116,7 @@ def _write(rules: PortalRules, commands: Commands, observed: Observed) -> RulesR
 
 def services_of(transactions: Iterable[str]) -> Iterator[str]:
     """Yield ``namespace/name`` of the Service of each rule that is added, and is one's."""
-    for line in "".join(transactions).splitlines():
+    for line in "".join(transactions).split("\n"):
         found = _SERVICE.search(line) if line.startswith(("-A ", "-I ")) else None
         if found:
             yield found[1]
@@ -308,7 +308,7 @@ def _restore(commands: Commands, text: str) -> None:
     try:
         commands.restore(text)
     except RestoreError as error:
-        lines = text.splitlines()
+        lines = text.split("\n")
         refused = lines[error.line - 1] if 0 < error.line <= len(lines) else ""
         found = _missing(commands)
         cause = (
