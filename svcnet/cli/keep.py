@@ -170,7 +170,7 @@ class _Keeper:
         if not self._serves:
             self._serve(stack)
         mode = await asyncio.to_thread(self._mode, inputs, families)
-        kept = [self._kept(target) for target in self._targets(mode, inputs, families)]
+        kept = [self._kept(target) for target in self._targets(mode, inputs, families, stack)]
         self._loop = Loop(kept, _pace(inputs), self._tell)
         self._snapshots = Snapshots(families)
         self._inputs = inputs
@@ -187,7 +187,8 @@ class _Keeper:
             return
         async with self._serving.portals():
             serving = self._serving.serve(self._systemd.stopping)
-            await feed.until_told(self._use, *working, serving)
+            watching = self._serving.watch(self._monitoring.turned_away)
+            await feed.until_told(self._use, *working, watching, serving)
 
     def _use(self, update: Update) -> None:
         """Have new input followed."""
@@ -242,13 +243,15 @@ class _Keeper:
             return self._keeping.fallback
         return inputs.mode
 
-    def _targets(self, mode: str, inputs: Inputs, families: list[IPFamily]) -> Iterable[Target]:
+    def _targets(
+        self, mode: str, inputs: Inputs, families: list[IPFamily], stack: ExitStack
+    ) -> Iterable[Target]:
         from svcnet.executors.iptables import Commits
         from svcnet.executors.ipvs import DRAIN
         from svcnet.reconciler import IptablesTarget, IPVSTarget
 
         if self._serving is not None:
-            return self._serving.begin(families, inputs)
+            return self._serving.begin(families, inputs, stack)
         variant, commits = self._keeping.variant, Commits()
         if mode == "ipvs":
             drain = DRAIN if self._keeping.drain is None else int(self._keeping.drain)

@@ -42,6 +42,7 @@ class Monitoring:
         self._services = ServiceHealth(self._health)
         self._monitor = Monitor(self._health, self._metrics, self._answer)
         self.take = self._monitor.take
+        self.turned_away = self._metrics.turned_away
         stack.callback(self._services.close)
 
     def is_healthy(self) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,10 +80,15 @@ class Serving:
         )
         stack.callback(self._node.release)
 
-    def begin(self, families: Collection[IPFamily], inputs: Inputs) -> list[UserspaceTarget]:
-        """Return what puts graphs of some families here. To be called in a running event loop."""
+    def begin(
+        self, families: Collection[IPFamily], inputs: Inputs, stack: ExitStack
+    ) -> list[UserspaceTarget]:
+        """Return what puts graphs of some families here.
+
+        To be called in a running event loop, in which `stack` is closed.
+        """
         from svcnet.executors.iptables import Commits
-        from svcnet.executors.userspace import Inquiries, document
+        from svcnet.executors.questions import Answers
         from svcnet.reconciler import UserspaceTarget
 
         self._refused = asyncio.Event()
@@ -101,9 +107,16 @@ class Serving:
             for family in families
         ]
         if self._proxying.stats is not None:
-            inquiries = Inquiries(self._proxying.stats, lambda: document(self._node.snapshots()))
-            self._stack.callback(inquiries.close)
+            stack.callback(Answers(self._proxying.stats, self._counts, asks=False).close)
         return self._targets
+
+    def _counts(self, _: bytes) -> bytes:
+        """Return the counts as JSON; nothing once the proxy has ended."""
+        from svcnet.executors.userspace import document
+
+        with suppress(CancelledError):
+            return document(self._node.snapshots())
+        return b""
 
     def choice(self, inputs: Inputs) -> PortChoice:
         """Return how proxy ports are chosen, as options and configuration say."""
@@ -133,6 +146,25 @@ class Serving:
             self._node.stop(0)
             await serving
         raise ApplyError(self._refusal)
+
+    async def watch(self, count: Callable[[int], None]) -> None:
+        """Tell of service ports that are full, until cancelled.
+
+        `count` is given how many connections and flows there was no room for since it was last.
+        """
+        from svcnet.cli.crowding import LOOK_SECONDS, Crowding
+
+        crowding = Crowding()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                refusals = await asyncio.to_thread(self._node.refusals)
+            except ApplyError:  # the proxy has ended, which is not for this to tell
+                continue
+            before = crowding.turned_away
+            for line in crowding.look(self._loop.time(), refusals):
+                self._say(line, warning=True)
+            count(crowding.turned_away - before)
 
     async def _drain(self, serving: asyncio.Task[None]) -> None:
         """Wait until connections have ended; a second signal ends those that are left."""

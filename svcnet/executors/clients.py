@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
+from svcnet.executors.origins import origin
 from svcnet.executors.shares import Shares
 
 ACCEPTED_AT_ONCE = 32
@@ -25,15 +27,15 @@ ACCEPTED_AT_ONCE = 32
 PAUSE_SECONDS = 0.5
 """How long no client is taken once descriptors have run out, if none of ours ends before."""
 
+PART_OF_FILES = 32
+FEWEST = 8
 KEPT_BACK = 4
 """How many descriptors are kept back."""
 
 CREDENTIALS = struct.Struct("3i")
 """Who is at the other end of a unix socket: struct ucred, with process, user and group."""
 
-_MAPPED = bytes(10) + b"\xff\xff"
-
-Source: TypeAlias = bytes | int
+Source: TypeAlias = str | bytes | int
 
 
 class Client:
@@ -219,14 +221,20 @@ class Spare:
             pass
 
 
+def affordable(clients: int) -> int:
+    """Return how many clients a server takes, which would take so many if it could.
+
+    No server of a process takes more than a 32nd of its files, but for a few that each has.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(clients, max(files // PART_OF_FILES, FEWEST))
+
+
 def source_of(connection: socket.socket, address: Any) -> Source:
     """Return what a client shares its connections with: an address, a network or a user."""
     if connection.family == socket.AF_UNIX:
         return user_of(connection)
-    if connection.family == socket.AF_INET:
-        return socket.inet_aton(address[0])
-    packed = socket.inet_pton(socket.AF_INET6, address[0].partition("%")[0])
-    return packed[12:] if packed.startswith(_MAPPED) else packed[:8]
+    return origin(address[0])
 
 
 def user_of(connection: socket.socket) -> int:

@@ -1,7 +1,8 @@
-"""A unix socket where a running svcnet answers questions of its owner, and how to ask there.
+"""A unix socket where a running svcnet answers its owner, and how to ask there.
 
-A question is one line, the answer all that comes until the end. The socket is its owner's alone:
-by its mode, and by what the kernel says of who has connected. A client has a few seconds.
+A question is one line, the answer all that comes until the end; where there is one answer only,
+nothing is asked. The socket is its owner's alone: by its mode, and by what the kernel says of who
+has connected. A client has a few seconds.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from svcnet.errors import ApplyError
-from svcnet.executors.clients import Client, Clients, Listener, user_of
+from svcnet.executors.clients import Client, Clients, Listener, affordable, user_of
 from svcnet.executors.folder import usual_folder
 from svcnet.executors.local_socket import LocalSocket
 
 CLIENTS = 16
 """How many clients may be connected at a time."""
 
-WAITING = 128
+WAITING = 1024
 """How many more may wait to be taken."""
 
 QUESTION_BYTES = 4096
@@ -35,6 +37,10 @@ ANSWER_BYTES = 1 << 30
 PATIENCE_SECONDS = 60.0
 """How much the asker reads, and how long it waits for each part of it."""
 
+CONNECT_SECONDS = 10.0
+RETRY_SECONDS = 0.02
+"""How long the asker waits to be let in, and how often it tries."""
+
 
 def usual_path() -> Path:
     """Return where the svcnet of this network namespace answers unless told otherwise.
@@ -46,19 +52,21 @@ def usual_path() -> Path:
 
 
 class Answers:
-    """Answers questions from the moment it is made in a running event loop until closed.
+    """Answers from the moment it is made in a running event loop until closed.
 
-    `answer` is called in a thread, for one question at a time. A socket that a killed process
-    left is replaced. Raises ApplyError where another process answers, or no socket can be made.
+    `answer` is called in a thread, for one client at a time. Without `asks` clients say nothing,
+    and its argument is empty. A socket that a killed process left is replaced. Raises ApplyError
+    where another process answers, or no socket can be made.
     """
 
-    def __init__(self, path: Path, answer: Callable[[bytes], bytes]) -> None:
+    def __init__(self, path: Path, answer: Callable[[bytes], bytes], *, asks: bool = True) -> None:
         self._answer = answer
+        self._asks = asks
         self._one_at_a_time = asyncio.Lock()
         with suppress(OSError):  # what follows says why there is no folder
             path.parent.mkdir(mode=0o700, exist_ok=True)
         self._socket = LocalSocket(path, WAITING)
-        self._clients = Clients(CLIENTS)
+        self._clients = Clients(affordable(CLIENTS))
         self._listener = Listener(self._socket.listening, self._converse, self._clients)
 
     def close(self) -> None:
@@ -68,14 +76,16 @@ class Answers:
         self._clients.close()
 
     async def _converse(self, client: Client) -> None:
-        """Answer one question; who may not ask, is too slow or has gone gets no answer."""
+        """Answer once; who may not ask, is too slow or has gone gets no answer."""
         loop, connection = asyncio.get_running_loop(), client.connection
         if user_of(connection) not in (0, os.geteuid()):
             return
         # The end of a time limit is an OSError as well.
         with suppress(OSError):
-            async with asyncio.timeout(QUESTION_SECONDS):
-                question = await _line(connection)
+            question = b""
+            if self._asks:
+                async with asyncio.timeout(QUESTION_SECONDS):
+                    question = await _line(connection)
             async with self._one_at_a_time:
                 answer = await asyncio.to_thread(self._answer, question)
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -88,7 +98,7 @@ def ask(path: Path, question: bytes) -> bytes:
         asking.settimeout(PATIENCE_SECONDS)
         answer = b""
         try:
-            asking.connect(str(path))
+            _connect(asking, path)
             with suppress(BrokenPipeError, ConnectionResetError):
                 asking.sendall(question + b"\n")
                 with asking.makefile("rb") as stream:
@@ -99,6 +109,20 @@ def ask(path: Path, question: bytes) -> bytes:
     if not answer:
         raise ApplyError(f"{path}: svcnet run gives no answer: it is its owner's and root's to ask")
     return answer
+
+
+def _connect(asking: socket.socket, path: Path) -> None:
+    """Connect, also where many wait: the kernel then refuses who has a time limit at once."""
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            asking.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
 
 
 async def _line(connection: socket.socket) -> bytes:

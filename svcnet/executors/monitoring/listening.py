@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 from svcnet.errors import ApplyError
-from svcnet.executors.clients import Client, Clients, Listener
+from svcnet.executors.clients import Client, Clients, Listener, affordable
 from svcnet.executors.monitoring.http import END, Refusal, Responder, encode, parse, plain
 from svcnet.renderers.monitoring import EVERY_ADDRESS
 
@@ -50,7 +50,7 @@ class Server:
             raise ApplyError(
                 f"{address} port {port}: cannot be listened on: {error.strerror}"
             ) from None
-        self._clients = Clients(CLIENTS)
+        self._clients = Clients(affordable(CLIENTS))
         self._listener = Listener(listening, partial(converse, respond), self._clients)
 
     @property

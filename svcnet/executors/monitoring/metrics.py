@@ -118,6 +118,10 @@ class Metrics:
         self._endpoints = gauge(
             "svcnet_endpoints", "The endpoints of these ports, ready or not", "ip_family"
         )
+        self._turned_away = counter(
+            "svcnet_userspace_turned_away",
+            "Connections and flows that a full proxy refused, let wait or ended",
+        )
         self._healthz = counter("kubeproxy_proxy_healthz", "Answers of /healthz", "code")
         self._livez = counter("kubeproxy_proxy_livez", "Answers of /livez", "code")
 
@@ -182,6 +186,10 @@ class Metrics:
             self._rules.labels(table).set(number)
         for table, number in written.items():
             self._rules_written.labels(table).set(number)
+
+    def turned_away(self, number: int) -> None:
+        """The proxy had no room for so many connections and flows."""
+        self._turned_away.inc(number)
 
     def healthz(self, status: int) -> None:
         """An answer of ``/healthz``."""

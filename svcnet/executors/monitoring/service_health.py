@@ -11,7 +11,7 @@ from functools import partial
 from http import HTTPStatus
 
 from svcnet.errors import Diagnostic
-from svcnet.executors.clients import Clients, Listener
+from svcnet.executors.clients import Clients, Listener, affordable
 from svcnet.executors.monitoring.health import Health
 from svcnet.executors.monitoring.http import NOSNIFF, Answer, plain
 from svcnet.executors.monitoring.listening import Where, converse, listen
@@ -30,7 +30,7 @@ class ServiceHealth:
 
     def __init__(self, health: Health) -> None:
         self._health = health
-        self._clients = Clients(CLIENTS)
+        self._clients = Clients(affordable(CLIENTS))
         self._checks: dict[int, HealthCheck] = {}
         self._listeners: dict[Where, Listener] = {}
 

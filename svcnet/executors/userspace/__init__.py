@@ -3,7 +3,6 @@
 ``install``, ``change``, ``repair`` and ``remove`` are about the portal rules.
 """
 
-from svcnet.executors.userspace.inquiries import Inquiries
 from svcnet.executors.userspace.limits import raise_file_limit
 from svcnet.executors.userspace.node import NodeProxy
 from svcnet.executors.userspace.proxy import Proxy, serve
@@ -15,13 +14,19 @@ from svcnet.executors.userspace.rules import (
     repair,
     services_of,
 )
-from svcnet.executors.userspace.statistics import BackendCounts, Snapshot, Statistics, document
+from svcnet.executors.userspace.statistics import (
+    BackendCounts,
+    Refusals,
+    Snapshot,
+    Statistics,
+    document,
+)
 
 __all__ = [
     "BackendCounts",
-    "Inquiries",
     "NodeProxy",
     "Proxy",
+    "Refusals",
     "RulesReport",
     "Snapshot",
     "Statistics",

@@ -1,7 +1,7 @@
 """UDP: each client of a listener has a flow, a socket of its own to one backend.
 
 A flow ends when nothing has passed for a while, when its backend is refused or removed, and
-when there are too many, the one that was silent longest first. Errors end with the flow:
+when there are too many: then one of the Service that has most. Errors end with the flow:
 nothing is ever sent because of one.
 """
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from netaddr import IPSet
 
+from svcnet.executors.origins import origin
 from svcnet.executors.userspace.balancer import Target
 from svcnet.executors.userspace.sockets import IP_PKTINFO, refuse, renewed
 from svcnet.executors.userspace.streams import OUT_OF_DESCRIPTORS
@@ -62,6 +63,10 @@ class Flow:
         except OSError:
             self._flows.fail(self)
 
+    def displace(self) -> None:
+        """End, since there are too many flows."""
+        self._flows.displace(self)
+
     def on_answer(self, _mask: int) -> None:
         listener, client, _ = self.key
         self._flows.touch(self)
@@ -79,15 +84,12 @@ class Flow:
 
 
 class Flows:
-    """All flows of an engine, the one that was silent longest first.
+    """All flows of an engine, the one that was silent longest first; ``idle`` is in seconds."""
 
-    ``idle`` is in seconds; at most ``limit`` flows are there at once.
-    """
-
-    def __init__(self, engine: Engine, idle: float, limit: int) -> None:
+    def __init__(self, engine: Engine, idle: float) -> None:
         self._engine = engine
         self._idle = idle
-        self._limit = limit
+        self._crowd = engine.budget.flows
         self._flows: OrderedDict[Key, Flow] = OrderedDict()
         self._is_timed = False
 
@@ -106,6 +108,7 @@ class Flows:
         flow.used = self._engine.loop.now
         if flow.key in self._flows:
             self._flows.move_to_end(flow.key)
+            self._crowd.touch(flow)
 
     def fail(self, flow: Flow) -> None:
         """End a flow whose backend is refused; the client's next datagram goes to another."""
@@ -116,8 +119,14 @@ class Flows:
 
     def end(self, flow: Flow) -> None:
         if self._flows.pop(flow.key, None) is not None:
+            self._crowd.remove(flow)
             flow.target.active -= 1
             self._engine.loop.close(flow.sock)
+
+    def displace(self, flow: Flow) -> None:
+        """End a flow to make room, which is counted."""
+        self._engine.has_turned_away(flow.key[0].service).displaced += 1
+        self.end(flow)
 
     def end_of(self, targets: Collection[Target]) -> None:
         """End the flows to backends that are no more."""
@@ -142,12 +151,13 @@ class Flows:
         target = listener.service.choose(client[0], listener.role, engine.loop.now)
         if target is None:
             return None
-        if len(self._flows) >= self._limit:
-            self.end(next(iter(self._flows.values())))
+        if self._crowd.is_full():
+            self._make_room()
         sock = self._connected(target)
         if sock is None:
             return None
         flow = self._flows[key] = Flow(self, key, reply_from(engine.family, info), sock, target)
+        self._crowd.add(flow, listener.service.owner, origin(client[0]))
         target.connections += 1
         target.active += 1
         engine.loop.watch(sock.fileno(), EPOLLIN, flow.on_answer)
@@ -156,15 +166,20 @@ class Flows:
             engine.loop.after(self._idle, self._expire)
         return flow
 
+    def _make_room(self) -> None:
+        """End a flow, of whichever engine of the process."""
+        flow = self._crowd.first_to_go()
+        if flow is not None:
+            flow.displace()
+
     def _connected(self, target: Target) -> socket.socket | None:
-        """Return a socket to a backend; out of descriptors, the oldest flow gives its own."""
+        """Return a socket to a backend; out of descriptors, a flow gives its own."""
         try:
             sock = socket.socket(self._engine.address_family, _DATAGRAM)
         except OSError as error:
             if error.errno not in OUT_OF_DESCRIPTORS:
                 raise
-            if self._flows:
-                self.end(next(iter(self._flows.values())))
+            self._make_room()
             return None
         try:
             sock.connect(target.address)

@@ -12,16 +12,18 @@ from socket import SOCK_STREAM, SocketType
 from attrs import field, frozen
 from netaddr import IPSet
 
+from svcnet.executors.origins import origin
 from svcnet.executors.userspace import filters
+from svcnet.executors.userspace.admission import Service
 from svcnet.executors.userspace.balancer import Target
+from svcnet.executors.userspace.budget import Budget
 from svcnet.executors.userspace.datagrams import DatagramListener, Flows
 from svcnet.executors.userspace.deadlines import Deadlines
 from svcnet.executors.userspace.loop import Loop
-from svcnet.executors.userspace.pipes import Carriers
 from svcnet.executors.userspace.service import ServicePort
 from svcnet.executors.userspace.sockets import ADDRESSES, BACKLOG, guard, refuse
-from svcnet.executors.userspace.statistics import Statistics, count
-from svcnet.executors.userspace.streams import DIAL_SECONDS, OUT_OF_DESCRIPTORS, Relay
+from svcnet.executors.userspace.statistics import Refusals, Statistics, count
+from svcnet.executors.userspace.streams import DIAL_SECONDS, OUT_OF_DESCRIPTORS, RESET, Relay
 from svcnet.renderers.userspace.table import (
     ROLES,
     Listener,
@@ -35,7 +37,6 @@ ACCEPTED_AT_ONCE = 64
 RETRY_SECONDS = 0.1
 HANDSHAKE_SECONDS = 0.1
 UDP_IDLE_SECONDS = 0.25
-UDP_FLOWS = 1 << 14
 
 
 @frozen
@@ -76,8 +77,12 @@ class StreamListener:
         process serves a fifth more new connections.
         """
         engine, family = self._engine, self._engine.address_family
+        shares, owner = engine.budget.connections, self.service.owner
         accept = self.sock._accept  # type: ignore[attr-defined]
         for _ in range(at_most):
+            if not shares.has_room(owner):
+                engine.wait_for_room(self)
+                return
             try:
                 fd, peer = accept()
             except BlockingIOError:
@@ -88,12 +93,15 @@ class StreamListener:
                     return
                 continue  # this one has gone again: accept(2)
             client = SocketType(family, SOCK_STREAM, 0, fd)
-            client.setblocking(False)
-            relay = Relay(engine, self.service, self.role, client, peer[:2])
-            if self.sources is None or peer[0] in self.sources:
-                relay.dial()
+            source = origin(peer[0])
+            if self.sources is not None and peer[0] not in self.sources:
+                reset(client)
+            elif shares.take(owner, source):
+                client.setblocking(False)
+                Relay(engine, self.service, self.role, client, peer[:2], source).dial()
             else:
-                relay.abort()
+                reset(client)
+                engine.has_turned_away(self.service).refused += 1
 
 
 class Engine:
@@ -105,15 +113,15 @@ class Engine:
         family: str,
         *,
         udp_idle: float = UDP_IDLE_SECONDS,
-        udp_flows: int = UDP_FLOWS,
+        budget: Budget,
     ) -> None:
         self.family = family
         self.address_family = ADDRESSES[family]
         self.loop = loop
-        self.carriers = Carriers()
+        self.budget = budget
         self.relays: set[Relay] = set()
         self.dials = [Deadlines(loop, seconds, Relay.on_timeout) for seconds in DIAL_SECONDS]
-        self.flows = Flows(self, udp_idle, udp_flows)
+        self.flows = Flows(self, udp_idle)
         self.services: dict[ServicePortName, ServicePort] = {}
         self._listeners: dict[ListenerName, StreamListener | DatagramListener] = {}
         self._open: set[ListenerName] = set()
@@ -121,6 +129,9 @@ class Engine:
         self._acceptors: dict[int, StreamListener] = {}
         self._waiting: deque[Callable[[], None]] = deque()
         self._is_paused = False
+        self._turned_away: dict[ServicePortName, ServicePort] = {}
+        self._crowded: dict[StreamListener, None] = {}
+        self._looks_for_room = False
         self._drained: Callable[[], None] | None = None
         self.loop.watch(self._doors.fileno(), EPOLLIN, self._on_doors)
 
@@ -132,7 +143,8 @@ class Engine:
             for role in change.closed:
                 self._close(ListenerName(change.name, role))
             if not any(ListenerName(change.name, role) in self._listeners for role in ROLES):
-                self.services.pop(change.name, None)
+                self._forget(change.name)
+        self.budget.fit()
 
     def steer(self, name: ListenerName, sockets: int) -> None:
         """Spread a listener's clients over its `sockets` by address, 0 to undo that."""
@@ -160,16 +172,38 @@ class Engine:
                 )
                 for name, service in self.services.items()
             },
+            refusals=self.refusals(),
         )
 
-    def ended(self, relay: Relay) -> None:
-        """Hear that a connection is over."""
+    def ended(self, relay: Relay, owner: Service, source: str | bytes) -> None:
+        """Hear that a connection of a Service and a source is over."""
         self.relays.discard(relay)
+        self.budget.end(owner, source)
         if self._is_paused:
             self._is_paused = False
             self.loop.after(0, self._resume)
         if self._drained is not None and not self.relays:
             self._has_drained()
+
+    def has_turned_away(self, service: ServicePort) -> ServicePort:
+        """Return `service`, which is one that was asked for more than it has room for."""
+        self._turned_away[service.config.name] = service
+        return service
+
+    def refusals(self) -> Mapping[ServicePortName, Refusals]:
+        """Return what there was no room for, of service ports where that is anything."""
+        return {
+            name: Refusals(service.refused, service.waited, service.displaced, service.active)
+            for name, service in self._turned_away.items()
+        }
+
+    def wait_for_room(self, listener: StreamListener) -> None:
+        """Accept nothing of a listener until its Service may have one more connection."""
+        if listener.sock.fileno() in self._acceptors and listener not in self._crowded:
+            self._crowded[listener] = None
+            self.budget.waiting[self._wake] = None
+            self._doors.unregister(listener.sock.fileno())
+            self.has_turned_away(listener.service).waited += 1
 
     def wait_for_descriptors(self, action: Callable[[], None] | None = None) -> None:
         """Accept nothing until a connection ends or a moment has passed; then call `action`."""
@@ -206,10 +240,13 @@ class Engine:
         """End what is left, at once."""
         for name in list(self._listeners):
             self._close(name)
+        for service_port in list(self.services):
+            self._forget(service_port)
+        self.budget.waiting.pop(self._wake, None)
         for relay in list(self.relays):
             relay.abort()
         self.flows.end_all()
-        self.carriers.close()
+        self.budget.carriers.close()
         self.loop.unwatch(self._doors.fileno())
         self._doors.close()
 
@@ -224,6 +261,7 @@ class Engine:
         service = self.services.get(name)
         if service is None:
             service = self.services[name] = ServicePort(config)
+            self.budget.join(name)
         else:
             gone = service.change(config)
             if gone and name.protocol == "UDP":
@@ -235,6 +273,7 @@ class Engine:
             else:
                 found = DatagramListener(self.flows, service, role, sock)
             self._listeners[ListenerName(name, role)] = found
+        self.budget.listen(len(sockets))
         for listener in config.listeners:
             self._set(ListenerName(name, listener.role), listener)
 
@@ -274,7 +313,10 @@ class Engine:
         self._open.discard(name)
         if isinstance(found, StreamListener):
             found.accept()
-            self._doors.unregister(found.sock.fileno())
+            if found in self._crowded:
+                del self._crowded[found]
+            else:
+                self._doors.unregister(found.sock.fileno())
             del self._acceptors[found.sock.fileno()]
         else:
             self.loop.unwatch(found.sock.fileno())
@@ -285,6 +327,27 @@ class Engine:
         if name in self._listeners:
             self._shut(name)
             self.loop.close(self._listeners.pop(name).sock)
+            self.budget.listen(-1)
+
+    def _forget(self, name: ServicePortName) -> None:
+        if self.services.pop(name, None) is not None:
+            self._turned_away.pop(name, None)
+            self.budget.leave(name)
+
+    def _wake(self) -> None:
+        """Look for room, once what happens now has happened."""
+        if not self._looks_for_room:
+            self._looks_for_room = True
+            self.loop.after(0, self._look_for_room)
+
+    def _look_for_room(self) -> None:
+        self._looks_for_room = False
+        shares = self.budget.connections
+        for listener in [each for each in self._crowded if shares.has_room(each.service.owner)]:
+            del self._crowded[listener]
+            self._doors.register(listener.sock.fileno(), EPOLLIN)
+        if not self._crowded:
+            self.budget.waiting.pop(self._wake, None)
 
     def _on_doors(self, _mask: int) -> None:
         for fd, _ in self._doors.poll(0, ACCEPTED_AT_ONCE):
@@ -295,3 +358,9 @@ class Engine:
         self.loop.rewatch(self._doors.fileno(), EPOLLIN)
         for _ in range(len(self._waiting)):
             self._waiting.popleft()()
+
+
+def reset(client: SocketType) -> None:
+    """Close a connection so that its client sees that it was no ordinary end."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from svcnet.executors.userspace.budget import Budget
 from svcnet.executors.userspace.engine import UDP_IDLE_SECONDS
+from svcnet.executors.userspace.limits import files_to_share
 from svcnet.executors.userspace.loop import Loop
 from svcnet.executors.userspace.proxy import Proxy, serve
 from svcnet.executors.userspace.sockets import ANY, LOOPBACK
-from svcnet.executors.userspace.statistics import Snapshot
-from svcnet.renderers.userspace.table import ProxyTable
+from svcnet.executors.userspace.statistics import Refusals, Snapshot, total_refusals
+from svcnet.renderers.userspace.table import ProxyTable, ServicePortName
 
 
 class NodeProxy:
@@ -31,12 +33,14 @@ class NodeProxy:
     ) -> None:
         self._addresses = LOOPBACK if loopback else ANY
         self._loop = Loop()
+        budget = Budget(files_to_share())
         self._is_released = False
         self.proxies = {
             table.family: Proxy(
                 table,
                 address=self.address(table.family),
                 udp_idle=udp_idle,
+                budget=budget,
                 workers=workers,
                 loop=self._loop,
             )
@@ -73,6 +77,13 @@ class NodeProxy:
             self._is_released = True
             self.keep(())
             self._loop.release()
+
+    def refusals(self) -> Mapping[ServicePortName, Refusals]:
+        """Return what there was no room for, of all families.
+
+        For other threads than the one that serves. Raises ApplyError when that has ended.
+        """
+        return total_refusals(proxy.refusals() for proxy in self.proxies.values())
 
     def snapshots(self) -> Iterator[Snapshot]:
         """Yield what each proxy counted; for other threads than the one that serves."""

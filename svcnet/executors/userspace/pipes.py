@@ -104,10 +104,16 @@ class Buffer:
 
 
 class Carriers:
-    """Pipes to borrow; a buffer where the kernel cannot splice or has no descriptor left."""
+    """Pipes to borrow, at most ``most`` at a time.
 
-    def __init__(self) -> None:
+    There is a buffer where there are too many, where the kernel cannot splice and where it has
+    no descriptor left.
+    """
+
+    def __init__(self, most: int = 0) -> None:
         self.can_splice = True
+        self.most = most
+        self._open = 0
         self._spare: list[Pipe] = []
 
     def take(self) -> Pipe | Buffer:
@@ -115,18 +121,27 @@ class Carriers:
             return Buffer()
         if self._spare:
             return self._spare.pop()
+        if self._open >= self.most:
+            return Buffer()
         try:
-            return Pipe()
+            pipe = Pipe()
         except OSError:
             return Buffer()
+        self._open += 1
+        return pipe
 
     def give(self, carrier: Pipe | Buffer) -> None:
         """Take a carrier back; one that still holds bytes is of no use any more."""
-        if isinstance(carrier, Pipe) and not carrier.held and len(self._spare) < SPARE_PIPES:
-            self._spare.append(carrier)
-        else:
+        if isinstance(carrier, Buffer):
             carrier.close()
+        elif carrier.held or len(self._spare) >= min(SPARE_PIPES, self.most):
+            self._open -= 1
+            carrier.close()
+        else:
+            self._spare.append(carrier)
 
     def close(self) -> None:
+        """Give up the pipes that nobody has borrowed."""
         while self._spare:
+            self._open -= 1
             self._spare.pop().close()

@@ -13,10 +13,18 @@ from typing import TypeVar
 from attrs import define
 
 from svcnet.errors import ApplyError
-from svcnet.executors.userspace.engine import UDP_FLOWS, UDP_IDLE_SECONDS, Change, Engine
+from svcnet.executors.userspace.budget import Budget
+from svcnet.executors.userspace.engine import UDP_IDLE_SECONDS, Change, Engine
+from svcnet.executors.userspace.limits import files_to_share
 from svcnet.executors.userspace.loop import Loop
 from svcnet.executors.userspace.sockets import ANY, bind
-from svcnet.executors.userspace.statistics import Snapshot, Statistics, total
+from svcnet.executors.userspace.statistics import (
+    Refusals,
+    Snapshot,
+    Statistics,
+    total,
+    total_refusals,
+)
 from svcnet.executors.userspace.workers import Worker
 from svcnet.renderers.userspace.table import (
     ListenerName,
@@ -76,9 +84,9 @@ class Proxy:
 
     `address` is the one to listen on, by default any. A port of the table that is taken is
     replaced by the next free one of the table's range. `udp_idle` is how many
-    seconds a flow of datagrams may be silent, and `udp_flows` how many there may be in one
-    process. `workers` is the number of processes, each
-    with a share of the connections. Proxies of one process can share a `loop`.
+    seconds a flow of datagrams may be silent. `workers` is the number of processes, each
+    with a share of the connections, and a `budget` of its own. Proxies of one process share
+    that, and can share a `loop`.
 
     Raises ApplyError when no port can be had.
     """
@@ -89,7 +97,7 @@ class Proxy:
         *,
         address: str | None = None,
         udp_idle: float = UDP_IDLE_SECONDS,
-        udp_flows: int = UDP_FLOWS,
+        budget: Budget | None = None,
         workers: int = 1,
         loop: Loop | None = None,
     ) -> None:
@@ -101,11 +109,17 @@ class Proxy:
         self._draining: set[Engine | Worker] = set()
         self.on_end: Callable[[ApplyError | None], None] = lambda _failure: None
         self.loop = loop or Loop()
-        make_engine = partial(Engine, family=table.family, udp_idle=udp_idle, udp_flows=udp_flows)
+        own = budget or Budget(files_to_share())
+
+        def make_engine(loop: Loop, budget: Budget | None = None) -> Engine:
+            # A worker's is made in its own process, which has its own files.
+            mine = budget or Budget(files_to_share(), own.most_flows)
+            return Engine(loop, table.family, udp_idle=udp_idle, budget=mine)
+
         self._workers: list[Worker] = []
         for _ in range(workers - 1):
             self._workers.append(Worker(make_engine, self._workers))
-        self._engine = make_engine(self.loop)
+        self._engine = make_engine(self.loop, own)
         for worker in self._workers:
             self.loop.watch(worker.fileno(), EPOLLHUP, self._lost)
         self._follow(table)
@@ -164,6 +178,13 @@ class Proxy:
         workers = [worker.statistics() for worker in self._workers]
         return total([self._engine.statistics(), *workers])
 
+    def refusals(self) -> Mapping[ServicePortName, Refusals]:
+        """Return what there was no room for. Raises ApplyError when the proxy has ended.
+
+        For any thread but the one that serves.
+        """
+        return self._call(self._refusals)
+
     def stop(self, drain: float = 0.0) -> Future[None]:
         """Take no new connections, and end when those that are open have, or after `drain` s."""
         return self.loop.call(lambda: self._drain(drain))
@@ -173,6 +194,10 @@ class Proxy:
             return self.loop.call(work).result()
         except CancelledError:
             raise ApplyError("the proxy has ended") from None
+
+    def _refusals(self) -> Mapping[ServicePortName, Refusals]:
+        workers = [worker.refusals() for worker in self._workers]
+        return total_refusals([self._engine.refusals(), *workers])
 
     def _drain(self, seconds: float) -> None:
         if not self._draining:

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from attrs import define, field
 
+from svcnet.executors.userspace.admission import Service
 from svcnet.executors.userspace.balancer import Affinity, Pool, Target
 from svcnet.renderers.userspace.table import Backend, ProxiedPort, Role
 
 
 @define(eq=False)
 class ServicePort:
-    """What the listeners of one service port share."""
+    """What the listeners of one service port share; ``owner`` is the Service.
+
+    Counted is what there was no room for: connections that were ``refused``, since their source
+    had too many, how often more ``waited``, and flows that were ``displaced`` by others.
+    """
 
     config: ProxiedPort
+    owner: Service = field(init=False)
     targets: dict[Backend, Target] = field(factory=dict)
     pools: dict[Role, Pool] = field(factory=dict)
     affinity: Affinity = field(factory=Affinity)
     proxy_protocol: bool = False
     retired: list[Target] = field(factory=list)
+    refused: int = 0
+    waited: int = 0
+    displaced: int = 0
 
     def __attrs_post_init__(self) -> None:
+        self.owner = (self.config.name.namespace, self.config.name.name)
         self.change(self.config)
 
     def change(self, config: ProxiedPort) -> frozenset[Target]:
@@ -42,6 +52,11 @@ class ServicePort:
         self.proxy_protocol = config.proxy_protocol
         self.config = config
         return gone
+
+    @property
+    def active(self) -> int:
+        """How many connections or flows are open."""
+        return sum(target.active for target in self.targets.values())
 
     def choose(self, client: str, role: Role, now: float) -> Target | None:
         """Return the backend for a new connection of `client`, None when there is none."""

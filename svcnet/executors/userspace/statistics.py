@@ -30,16 +30,36 @@ class BackendCounts(NamedTuple):
     down: int
 
 
+class Refusals(NamedTuple):
+    """What a service port had no room for, and how many connections or flows it has open.
+
+    Connections were ``refused`` since their source had too many; so often the port was full, and
+    more ``waited``; flows were ``displaced`` by others.
+    """
+
+    refused: int = 0
+    waited: int = 0
+    displaced: int = 0
+    open: int = 0
+
+    @property
+    def total(self) -> int:
+        """How often there was no room."""
+        return self.refused + self.waited + self.displaced
+
+
 @frozen
 class Statistics:
     """What was counted for all backends that are in the table now.
 
-    ``connections`` and ``flows`` are those that are open.
+    ``connections`` and ``flows`` are those that are open. ``refusals`` has the service ports that
+    had no room for something.
     """
 
     connections: int = 0
     flows: int = 0
     services: Mapping[ServicePortName, tuple[BackendCounts, ...]] = field(factory=dict)
+    refusals: Mapping[ServicePortName, Refusals] = field(factory=dict)
 
 
 def count(target: Target, up: int = 0, down: int = 0) -> BackendCounts:
@@ -62,8 +82,23 @@ def total(parts: Iterable[Statistics]) -> Statistics:
         counted = [part.services.get(name, ()) for part in parts]
         services[name] = tuple(_sum(same) for same in zip_longest(*counted) if all(same))
     return Statistics(
-        sum(part.connections for part in parts), sum(part.flows for part in parts), services
+        sum(part.connections for part in parts),
+        sum(part.flows for part in parts),
+        services,
+        total_refusals(part.refusals for part in parts),
     )
+
+
+def total_refusals(
+    parts: Iterable[Mapping[ServicePortName, Refusals]],
+) -> Mapping[ServicePortName, Refusals]:
+    """Return the sums of what several processes or families had no room for."""
+    found: dict[ServicePortName, Refusals] = {}
+    for part in parts:
+        for name, refusals in part.items():
+            before = found.get(name, Refusals())
+            found[name] = Refusals(*map(sum, zip(before, refusals, strict=True)))
+    return found
 
 
 def _sum(counts: tuple[BackendCounts, ...]) -> BackendCounts:
@@ -98,6 +133,7 @@ def _services(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
     for name, port in snapshot.ports.items():
         ports.setdefault(name.service_port, {})[name.role] = port
     for service, counts in sorted(snapshot.statistics.services.items()):
+        refusals = snapshot.statistics.refusals.get(service, Refusals())
         yield {
             "namespace": service.namespace,
             "name": service.name,
@@ -105,6 +141,9 @@ def _services(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
             "protocol": service.protocol,
             "family": snapshot.family,
             "proxyPorts": ports.get(service, {}),
+            "refused": refusals.refused,
+            "waited": refusals.waited,
+            "displaced": refusals.displaced,
             "backends": [_backend(counted) for counted in counts],
         }
 

@@ -28,7 +28,7 @@ OUT_OF_DESCRIPTORS = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
 """What the kernel says when there are too many descriptors, or no memory for one."""
 
 _CONNECTED, _ENDED, _UNWATCHED = 100, 101, -1
-_RESET = struct.pack("ii", 1, 0)
+RESET = struct.pack("ii", 1, 0)
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 
@@ -120,6 +120,7 @@ class Relay:
         "_peer",
         "_role",
         "_service",
+        "_source",
         "_target",
         "_up",
     )
@@ -131,12 +132,14 @@ class Relay:
         role: Role,
         client: SocketType,
         peer: tuple[str, int],
+        source: str | bytes,
     ) -> None:
         self._engine = engine
         self._service = service
         self._role = role
         self._client = client
         self._peer = peer
+        self._source = source
         self._attempt = 0
         self._backend: SocketType | None = None
         self._target: Target | None = None
@@ -224,8 +227,9 @@ class Relay:
         except OSError:
             self.abort()
             return
-        self._up = Direction(self._engine.carriers, client, backend)
-        self._down = Direction(self._engine.carriers, backend, client)
+        carriers = self._engine.budget.carriers
+        self._up = Direction(carriers, client, backend)
+        self._down = Direction(carriers, backend, client)
         self._client_events = self._backend_events = EPOLLIN
         loop.watch(client.fileno(), EPOLLIN, self._on_client)
         loop.rehandle(backend.fileno(), EPOLLIN, self._on_backend)
@@ -302,7 +306,7 @@ class Relay:
         """End at once, and let both ends see that it was no ordinary end."""
         for sock in (self._client, self._backend):
             if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._end()
 
     def _end(self) -> None:
@@ -321,4 +325,4 @@ class Relay:
             engine.loop.close(self._backend)
         self._attempt, self._backend = _ENDED, None
         engine.loop.close(self._client)
-        engine.ended(self)
+        engine.ended(self, self._service.owner, self._source)

@@ -22,8 +22,8 @@ from attrs import evolve
 from svcnet.errors import ApplyError
 from svcnet.executors.userspace.engine import Change, Engine
 from svcnet.executors.userspace.loop import Loop
-from svcnet.executors.userspace.statistics import Statistics
-from svcnet.renderers.userspace.table import Role
+from svcnet.executors.userspace.statistics import Refusals, Statistics
+from svcnet.renderers.userspace.table import Role, ServicePortName
 
 CHANGES_AT_ONCE = 50
 """How many changes go in one message: the kernel passes at most 253 descriptors with it."""
@@ -55,6 +55,10 @@ class Worker:
 
     def statistics(self) -> Statistics:
         answer: Statistics = self._ask("statistics")
+        return answer
+
+    def refusals(self) -> Mapping[ServicePortName, Refusals]:
+        answer: Mapping[ServicePortName, Refusals] = self._ask("refusals")
         return answer
 
     def drain(self, seconds: float) -> None:
@@ -102,6 +106,7 @@ def _serve(make_engine: Callable[[Loop], Engine], channel: socket.socket) -> Non
         verbs: Mapping[str, Callable[[Any, list[int]], Any]] = {
             "apply": lambda told, fds: engine.apply(_with_sockets(told[0], told[1], fds)),
             "statistics": lambda _told, _fds: engine.statistics(),
+            "refusals": lambda _told, _fds: engine.refusals(),
             "drain": lambda seconds, _fds: engine.drain(seconds, loop.stop),
         }
 
