@@ -24,7 +24,7 @@ from svcnet.discovery.dns import Zones
 from svcnet.discovery.dns.rdata import Rdatas, to_name
 from svcnet.errors import ApplyError
 from svcnet.executors.dns.sockets import shown
-from svcnet.executors.dns.transfer import TIMEOUT_SECONDS, Record, transfer
+from svcnet.executors.dns.transfer import TIMEOUT_SECONDS, Record, Refused, transfer
 from svcnet.executors.dns.tsig import Key
 
 RECORDS_AT_ONCE = 500
@@ -145,7 +145,7 @@ def push(
     """
     try:
         there = transfer((server.address, server.port), origin, server.key)
-    except (dns.exception.DNSException, OSError, EOFError) as error:
+    except (dns.exception.DNSException, OSError, EOFError, Refused) as error:
         raise ApplyError(f"{server}: zone {origin} cannot be read: {_said(error)}") from None
     made = plan(origin, there, wanted, owns)
     if not dry_run:
@@ -205,11 +205,13 @@ def _send(server: Server, origin: dns.name.Name, changes: Iterable[NameChange]) 
             update.add(name, ttl, data)
     try:
         answer = dns.query.tcp(update, server.address, TIMEOUT_SECONDS, server.port)
-    except (dns.exception.DNSException, OSError, EOFError) as error:
+    except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
         raise ApplyError(f"{server}: zone {origin} cannot be changed: {_said(error)}") from None
     if answer.rcode() != dns.rcode.NOERROR:
         code = dns.rcode.to_text(answer.rcode())
         raise ApplyError(f"{server}: zone {origin} cannot be changed: the server answers {code}")
+    if server.key and not answer.had_tsig:
+        raise ApplyError(f"{server}: zone {origin}: the answer is not signed with the key")
 
 
 def _said(error: Exception) -> str:
