@@ -66,18 +66,21 @@ class IptablesTarget:
             delta = rules.delta(change)
             texts = tuple(delta.transactions(limit))
         self._graph = self._seal = None
+        writer = iptables.Writer(self._commands)
         with stages.stage("write"):
             try:
                 for text in texts:
-                    self._commands.restore(text)
+                    writer.write(text)
             except RestoreError as error:
                 raise ApplyError(str(error)) from None
-        marks.wrote(texts)
+            left = writer.warnings()
+        marks.wrote(writer.written)
         self._graph, self._seal = graph, seal if marks.outlive_writes else None
         self._count += delta.growth
         lines = sum(text.count("\n") for text in texts)
         told = f"{self.family}, {self._commands.name}: {lines} lines"
-        return Done("delta", told, self._warnings, stages.seconds, rules=self._rules(texts))
+        warnings = (*self._warnings, *left)
+        return Done("delta", told, warnings, stages.seconds, rules=self._rules(texts))
 
     def _rules(self, texts: Iterable[str]) -> Rules:
         """Return how many rules there are now that `texts` were written."""
@@ -144,8 +147,8 @@ class IptablesTarget:
     ) -> Hashable | None:
         """Return the mark that says the tables are as they were left; None if that is unsure."""
         marks = self._marks()
-        marks.wrote(report.plan.transactions)
-        if report.plan.transactions and not marks.outlive_writes:
+        marks.wrote(report.written)
+        if report.written and not marks.outlive_writes:
             return None
         with stages.stage("observe"):
             return before if marks.now() == before else None

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from svcnet.executors import ipvs
 from svcnet.executors.iptables import (
     Choice,
-    Commands,
-    Observed,
     Variant,
     choose_variant,
 )
-from svcnet.executors.iptables.cleanup import Owned, remove_chains
+from svcnet.executors.iptables.cleanup import FIREWALL_RULES, remove_chains, without
 from svcnet.executors.iptables.cleanup import owned as iptables_rules
 from svcnet.executors.iptables.commands import installed
+from svcnet.executors.iptables.loopback import is_guarded
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.ipvs.rules import owned as ipvs_rules
 from svcnet.executors.lock import lock
@@ -48,12 +47,6 @@ class Leftovers:
         return lines
 
 
-_FIREWALL = Owned(
-    lambda table, chain: (table, chain) == ("filter", FIREWALL),
-    lambda rule: rule.endswith(f"-j {FIREWALL}"),
-)
-
-
 def remove_leftovers(
     mode: str, family: str, variant: Variant | None = None, found: Choice | None = None
 ) -> tuple[str, ...]:
@@ -85,33 +78,15 @@ def _removals(
     chosen = choose_variant(family, variant, shows) if found is None else found
     for commands in installed(family):
         if commands == chosen.commands:
-            kept, observed = [own, _FIREWALL], chosen.observed.without(own.chain)
+            kept, observed = [own, FIREWALL_RULES], chosen.observed.without(own.chain)
         else:
             observed = commands.observe()
-            kept = [] if _both_have_firewall(observed, chosen.commands) else [_FIREWALL]
-        left = _without(known.values(), kept)
+            is_twice = FIREWALL in observed.chains("filter") and is_guarded(
+                chosen.commands.observe()
+            )
+            kept = [] if is_twice else [FIREWALL_RULES]
+        left = without(known.values(), kept)
         for line in remove_chains(commands, left, observed):
             yield f"{commands.name}: {line}"
     if mode != "ipvs":
         yield from ipvs.cleanup(family, with_rules=False)
-
-
-def _both_have_firewall(observed: Observed, other: Commands) -> bool:
-    """Return whether KUBE-FIREWALL is in what was observed, and in the other variant now."""
-    if FIREWALL not in observed.chains("filter"):
-        return False
-    return FIREWALL in other.observe().chains("filter")
-
-
-def _without(known: Iterable[Owned], kept: Iterable[Owned]) -> Owned:
-    """Return what belongs to any of `known` and to none of `kept`."""
-    known, kept = tuple(known), tuple(kept)
-    return Owned(
-        lambda table, chain: (
-            any(each.chain(table, chain) for each in known)
-            and not any(each.chain(table, chain) for each in kept)
-        ),
-        lambda rule: (
-            any(each.jump(rule) for each in known) and not any(each.jump(rule) for each in kept)
-        ),
-    )

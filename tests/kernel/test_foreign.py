@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from svcnet.executors import iptables, userspace
 from svcnet.executors.iptables import Commands, Variant
+from svcnet.executors.iptables.loopback import ROUTE_LOCALNET
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.iptables.saved import saved
 from svcnet.executors.userspace.rules import OWNED
@@ -143,6 +144,13 @@ def comment(text: bytes) -> list[list[bytes]]:
     return [[b"-t", table, b"-A", b"OUTPUT", *tail] for table in (b"filter", b"nat")]
 
 
+def guard_apart(saved: bytes) -> bytes:
+    """Leave out what keeps neighbours off 127.0.0.1 where the kubelet's chain says it is its."""
+    if b":KUBE-KUBELET-CANARY " not in saved:
+        return saved
+    return b"\n".join(line for line in saved.split(b"\n") if b"KUBE-FIREWALL" not in line)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_foreign_rules_are_left_as_they_were(variant: Variant, xtables_lock: None) -> None:
     """By apply, by a loop that steps and looks, by a proxy's rules, and by cleanup."""
@@ -167,8 +175,10 @@ def test_foreign_rules_are_left_as_they_were(variant: Variant, xtables_lock: Non
         assert target.step(LESS, None).kind == "delta"
         assert target.look(LESS).kind == "none"
         assert machine.theirs() == theirs
+        # As long as it is on, what keeps neighbours off 127.0.0.1 stays.
+        ROUTE_LOCALNET.write_text("0")
         iptables.cleanup("IPv4", variant)
-        assert machine.save() == before
+        assert guard_apart(machine.save()) == before
         proxied = portals.full(GRAPH)
         proxied = proxied.with_ports(
             dict(zip(sorted(proxied.ports), range(40000, 50000), strict=False))
@@ -177,7 +187,7 @@ def test_foreign_rules_are_left_as_they_were(variant: Variant, xtables_lock: Non
         assert machine.theirs() == theirs
         assert userspace.install(portals.portal_rules(proxied), variant=variant).transactions == ()
         userspace.remove("IPv4", variant)
-        assert machine.save() == before
+        assert guard_apart(machine.save()) == before
 
     elsewhere(beside)
 

@@ -13,16 +13,19 @@ from svcnet.executors.iptables.marks import Marks
 from svcnet.executors.iptables.observe import Observed, parse_save
 from svcnet.executors.iptables.plan import Plan, plan
 from svcnet.executors.iptables.variants import Choice, choose_variant
+from svcnet.executors.iptables.writer import Held, Writer
 
 __all__ = [
     "Choice",
     "Commands",
     "Commits",
+    "Held",
     "Marks",
     "Observed",
     "Plan",
     "Report",
     "Variant",
+    "Writer",
     "apply",
     "choose_variant",
     "cleanup",

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from svcnet.errors import ApplyError
-from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
-from svcnet.executors.iptables.observe import Observed
-from svcnet.executors.iptables.plan import Plan, back, most_chains, plan
+from svcnet.executors.iptables.commands import RestoreError, Variant
+from svcnet.executors.iptables.loopback import ROUTE_LOCALNET
+from svcnet.executors.iptables.plan import Plan, most_chains, plan
+from svcnet.executors.iptables.undo import after, differences, undo
 from svcnet.executors.iptables.variants import Choice, choose_variant
+from svcnet.executors.iptables.writer import Writer, tell
 from svcnet.executors.lock import lock
 from svcnet.executors.stages import Stages
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables import RestoreText
-
-ROUTE_LOCALNET = Path("/proc/sys/net/ipv4/conf/all/route_localnet")
 
 
 @frozen
@@ -26,7 +25,7 @@ class Report:
     """What an apply did, or with a dry run would do.
 
     ``found`` is what was there before. ``sysctls`` are the kernel's settings that were changed,
-    and ``stages`` how many seconds each part took.
+    ``stages`` how many seconds each part took, and ``written`` the texts that the kernel took.
     """
 
     found: Choice = field(repr=False)
@@ -34,6 +33,7 @@ class Report:
     warnings: tuple[str, ...]
     sysctls: tuple[str, ...] = ()
     stages: Mapping[str, float] = field(factory=dict, eq=False)
+    written: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def variant(self) -> Variant:
@@ -75,32 +75,70 @@ def _apply(artifact: RestoreText, variant: Variant | None, *, dry_run: bool) -> 
     stages = Stages()
     with stages.stage("observe"):
         choice = choose_variant(artifact.family, variant)
-    commands = choice.commands
     with stages.stage("plan"):
-        planned = plan(artifact, choice.observed, most_chains(commands.variant))
-    sysctls: tuple[str, ...] = ()
-    warnings = choice.warnings
-    if not dry_run:
-        with stages.stage("write"):
-            _write(artifact, planned, commands, choice.observed)
-            sysctls, more = serve_localhost(artifact)
-        warnings += more
-    return Report(choice, planned, warnings, sysctls, stages.seconds)
+        planned = plan(artifact, choice.observed, most_chains(choice.commands.variant))
+    if dry_run:
+        warnings = (*choice.warnings, *tell(planned.held))
+        return Report(choice, planned, warnings, stages=stages.seconds)
+    writer = Writer(choice.commands)
+    with stages.stage("write"):
+        planned = _write(artifact, planned, choice, writer)
+        sysctls, more = serve_localhost(artifact)
+    warnings = (*choice.warnings, *tell(planned.held), *writer.warnings(), *more)
+    written = tuple(writer.written)
+    return Report(choice, _done(planned, written), warnings, sysctls, stages.seconds, written)
 
 
-def _write(artifact: RestoreText, planned: Plan, commands: Commands, before: Observed) -> None:
+def _done(planned: Plan, written: tuple[str, ...]) -> Plan:
+    """Return what was planned as it was done."""
+    if not written:
+        # All that differs, if anything, are chains that cannot go, as is known only now.
+        return Plan("none", (), held=planned.held)
+    return evolve(planned, kind="delta") if planned.kind == "none" else planned
+
+
+class _Refused(Exception):  # noqa: N818
+    """A transaction could not be written."""
+
+    def __init__(self, text: str, error: RestoreError | ApplyError) -> None:
+        self.text = text
+        self.error = error
+
+
+def _write(artifact: RestoreText, planned: Plan, choice: Choice, writer: Writer) -> Plan:
+    """Write a plan; one that others have overtaken is made anew, once. Return the one written.
+
+    Raises ApplyError when it is refused, and then takes back what it wrote.
+    """
+    commands, family = choice.commands, artifact.family
+    try:
+        _load(planned, writer)
+    except _Refused as refused:
+        try:
+            now = commands.observe()
+            if now == after(choice.observed, writer.written, family):
+                raise
+            planned = plan(artifact, now, most_chains(commands.variant))
+            _load(planned, writer)
+        except (_Refused, ApplyError) as error:
+            last = error if isinstance(error, _Refused) else refused
+            told = _explain(artifact, last) + _take_back(choice, writer, last)
+            raise ApplyError(told) from None
+    return planned
+
+
+def _load(planned: Plan, writer: Writer) -> None:
     for text in planned.transactions:
         try:
-            commands.restore(text)
-        except RestoreError as error:
-            put_back = _put_back(commands, before)
-            raise ApplyError(_explain(artifact, text, error) + put_back) from None
+            writer.write(text)
+        except (RestoreError, ApplyError) as error:
+            raise _Refused(text, error) from None
 
 
-def _explain(artifact: RestoreText, text: str, error: RestoreError) -> str:
+def _explain(artifact: RestoreText, refused: _Refused) -> str:
     """Say which line was refused, and what in the input it came from."""
-    lines = text.split("\n")
-    if not 0 < error.line <= len(lines):
+    error, lines = refused.error, refused.text.split("\n")
+    if not isinstance(error, RestoreError) or not 0 < error.line <= len(lines):
         return str(error)
     line = lines[error.line - 1]
     origin = artifact.origin_of_line(line)
@@ -108,10 +146,19 @@ def _explain(artifact: RestoreText, text: str, error: RestoreError) -> str:
     return f"{error}\n  refused: {line}{cause}"
 
 
-def _put_back(commands: Commands, before: Observed) -> str:
+def _take_back(choice: Choice, writer: Writer, refused: _Refused) -> str:
+    """Take back what was written, and nothing that others wrote meanwhile; say how that went."""
+    commands, before = choice.commands, choice.observed
+    family, written = commands.family, list(writer.written)
     try:
-        for text in back(before, commands.observe()):
-            commands.restore(text)
+        now = commands.observe()
+        # A command that was killed may have done its work, and else has done none of it.
+        ours = min(
+            (after(before, texts, family) for texts in (written, [*written, refused.text])),
+            key=lambda guess: differences(guess, now),
+        )
+        for text in undo(before, ours, now):
+            writer.write(text)
     except (RestoreError, ApplyError) as error:
         return f"\n  and what was there before could not be put back: {error}"
     return "\n  what was there before is still there"

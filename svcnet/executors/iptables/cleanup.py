@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from attrs import frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
+from svcnet.executors.iptables import loopback
 from svcnet.executors.iptables.commands import (
     Commands,
     RestoreError,
@@ -16,38 +17,62 @@ from svcnet.executors.iptables.commands import (
 )
 from svcnet.executors.iptables.observe import Observed, is_ours
 from svcnet.executors.iptables.saved import saved
+from svcnet.executors.iptables.writer import Held, Writer, holder, tell
 from svcnet.executors.lock import lock
 from svcnet.netfilter import target
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.artifact import declare, delete
+from svcnet.renderers.iptables.names import FIREWALL
+
+_BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+"""Where jumps are svcnet's; in chains that somebody made they are his."""
 
 
 def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     """Remove the rules and chains of `family` in one variant, or in every installed one.
 
-    Returns a line for each variant that had any. Chains are told by their names, which
-    are kube-proxy's too: do not run this beside one. Raises ApplyError when the machine
-    refuses, :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
+    Returns a line for each table that had any, and for what stays: chains that foreign rules lead
+    to, and KUBE-FIREWALL where it protects the host (:mod:`svcnet.executors.iptables.loopback`).
+    Chains are told by their names, which are kube-proxy's too: do not run this beside one. Raises
+    ApplyError when the machine refuses, :class:`svcnet.executors.lock.Busy` when another svcnet
+    is at work.
     """
-    own = owned(family)
     with lock(family):
         return tuple(
             f"{commands.name}: {line}"
             for commands in installed(family, variant)
-            for line in remove_chains(commands, own)
+            for line in _cleanup(commands, family)
         )
+
+
+def _cleanup(commands: Commands, family: str) -> Iterator[str]:
+    observed = commands.observe()
+    if FIREWALL not in observed.chains("filter"):
+        yield from remove_chains(commands, owned(family), observed)
+        return
+    is_kubelets, is_routed = loopback.is_kubelets(observed, family), loopback.is_routed()
+    kept = (FIREWALL_RULES,) if is_kubelets or is_routed else ()
+    yield from remove_chains(commands, without([owned(family)], kept), observed)
+    if is_routed and not is_kubelets:
+        yield loopback.STAYS
 
 
 @frozen
 class Owned:
     """How what belongs to a mode is known in what iptables-save prints.
 
-    ``chain`` tells by table and name whose a chain is, ``jump`` whether a rule of another chain
-    is one that leads there.
+    ``chain`` tells by table and name whose a chain is, ``jump`` whether a rule of a built-in
+    chain is one that leads there.
     """
 
     chain: Callable[[str, str], bool]
     jump: Callable[[str], bool]
+
+
+FIREWALL_RULES = Owned(
+    lambda table, chain: (table, chain) == ("filter", FIREWALL), loopback.leads_there
+)
+"""KUBE-FIREWALL and the jumps to it."""
 
 
 def owned(family: str) -> Owned:
@@ -56,25 +81,52 @@ def owned(family: str) -> Owned:
     return Owned(is_ours, jumps.__contains__)
 
 
+def without(known: Iterable[Owned], kept: Iterable[Owned]) -> Owned:
+    """Return what belongs to any of `known` and to none of `kept`."""
+    known, kept = tuple(known), tuple(kept)
+    return Owned(
+        lambda table, chain: (
+            any(each.chain(table, chain) for each in known)
+            and not any(each.chain(table, chain) for each in kept)
+        ),
+        lambda rule: (
+            any(each.jump(rule) for each in known) and not any(each.jump(rule) for each in kept)
+        ),
+    )
+
+
 def remove_chains(
     commands: Commands, own: Owned, observed: Observed | None = None
 ) -> Iterator[str]:
-    """Do what :func:`removal` says; yield a line for each table. Raises ApplyError.
+    """Do what :func:`removal` says; yield a line for each table, and for what is left.
 
-    With None, what is there is observed now.
+    With None, what is there is observed now. Raises ApplyError.
     """
-    for text in removal(observed or commands.observe(), own):
+    observed = observed or commands.observe()
+    writer = Writer(commands)
+    for text in removal(observed, own):
         try:
-            commands.restore(text)
+            writer.write(text)
         except RestoreError as error:
-            raise ApplyError(str(error)) from None
-        yield f"{_removed(text)} of table {text[1 : text.index(chr(10))]} removed"
+            now = commands.observe()
+            if text in removal(now, own):
+                raise ApplyError(str(error)) from None
+            # Others have changed it since it was observed.
+            yield from remove_chains(commands, own, now)
+            return
+        table = text[1 : text.index("\n")]
+        left = sum(table == other for other, _ in writer.left)
+        if removed := _removed(text, left):
+            yield f"{removed} of table {table} removed"
+    yield from (*tell(held(observed, own)), *writer.warnings())
 
 
-def _removed(text: str) -> str:
+def _removed(text: str, left: int) -> str:
     """Say what a text removes; where no chain goes, it is jumps to one that stays."""
-    chains, jumps = text.count("-X "), text.count("-D ")
-    return counted(chains, "chain") if chains or not jumps else counted(jumps, "jump")
+    chains, jumps = text.count("\n-X ") - left, text.count("\n-D ")
+    if not chains and not jumps:
+        return ""
+    return counted(chains, "chain") if chains else counted(jumps, "jump")
 
 
 def removal(observed: Observed, own: Owned) -> Iterator[str]:
@@ -84,12 +136,30 @@ def removal(observed: Observed, own: Owned) -> Iterator[str]:
     """
     for table in ("filter", "nat"):
         chains = observed.chains(table)
-        mine = tuple(sorted(chain for chain in chains if own.chain(table, chain)))
-        outside = [
-            (chain, rule) for chain, rules in chains.items() if chain not in mine for rule in rules
+        mine = [chain for chain in sorted(chains) if own.chain(table, chain)]
+        jumps = [
+            f"-D {chain} {rule}\n"
+            for chain in _BUILT_IN
+            for rule in chains.get(chain, ())
+            if own.jump(rule)
         ]
-        jumps = [f"-D {chain} {rule}\n" for chain, rule in outside if own.jump(rule)]
-        used = {target(rule) for _, rule in outside if not own.jump(rule)}
-        gone = tuple(chain for chain in mine if chain not in used)
-        if mine or jumps:
-            yield f"*{table}\n{declare(mine)}{''.join(jumps)}{delete(gone)}COMMIT\n"
+        stay = {each.chain for each in held(observed, own) if each.table == table}
+        gone = tuple(chain for chain in mine if chain not in stay)
+        emptied = [chain for chain in mine if chains[chain]]
+        if emptied or jumps or gone:
+            yield f"*{table}\n{declare(emptied)}{''.join(jumps)}{delete(gone)}COMMIT\n"
+
+
+def held(observed: Observed, own: Owned) -> Iterator[Held]:
+    """Yield the chains of ours that foreign rules lead to."""
+    for table in ("filter", "nat"):
+        chains = observed.chains(table)
+        outside = {
+            chain: [rule for rule in rules if chain not in _BUILT_IN or not own.jump(rule)]
+            for chain, rules in chains.items()
+            if not own.chain(table, chain)
+        }
+        targets = {target(rule) for rules in outside.values() for rule in rules}
+        for chain in targets & chains.keys():
+            if own.chain(table, chain):
+                yield Held(table, chain, holder(outside, chain))

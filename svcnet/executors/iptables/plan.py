@@ -16,7 +16,8 @@ from attrs import evolve, frozen
 from svcnet.executors.iptables.commands import Variant
 from svcnet.executors.iptables.observe import Observed, is_ours, is_own_chain
 from svcnet.executors.iptables.saved import saved
-from svcnet.netfilter import Chains, is_made_of
+from svcnet.executors.iptables.writer import Held, holder
+from svcnet.netfilter import Chains, is_made_of, target
 from svcnet.renderers.iptables import Block, RestoreText, names
 from svcnet.renderers.iptables.artifact import declare, delete, portions
 from svcnet.renderers.iptables.fixed import rules_by_chain
@@ -47,12 +48,14 @@ class Plan:
     """Texts for iptables-restore, in order; each is one transaction of one table.
 
     ``kind`` is ``none`` when nothing differs, ``full`` when nothing of ours was there.
-    ``service_ports`` counts those of whose own chains any is written.
+    ``service_ports`` counts those of whose own chains any is written. ``held`` are chains that
+    have no use any more and stay, because other rules than svcnet's lead to them.
     """
 
     kind: Literal["none", "delta", "full"]
     transactions: tuple[str, ...]
     service_ports: int = 0
+    held: tuple[Held, ...] = ()
 
     @property
     def text(self) -> str:
@@ -75,8 +78,10 @@ def plan(wanted: RestoreText, observed: Observed, chains: int) -> Plan:
         return Plan("full", tuple(_full(wanted, observed, chains)), len(wanted.blocks))
     parts = (_difference(b, observed, wanted.family) for b in wanted.blocks.values())
     changed = [part for part in parts if part is not None]
-    transactions = tuple(_delta(wanted, observed, changed, chains))
-    return Plan("delta" if transactions else "none", transactions, len(changed))
+    stale = _stale(wanted, observed)
+    held = tuple(_held(stale, observed))
+    transactions = tuple(_delta(wanted, observed, changed, chains, stale, held))
+    return Plan("delta" if transactions else "none", transactions, len(changed), held)
 
 
 def _full(wanted: RestoreText, observed: Observed, chains: int) -> Iterator[str]:
@@ -114,7 +119,12 @@ def _difference(block: Block, observed: Observed, family: str) -> Block | None:
 
 
 def _delta(
-    wanted: RestoreText, observed: Observed, changed: list[Block], most: int
+    wanted: RestoreText,
+    observed: Observed,
+    changed: list[Block],
+    most: int,
+    stale: tuple[str, ...],
+    held: tuple[Held, ...],
 ) -> Iterator[str]:
     filter_text = _fixed("filter", wanted, observed) + _shared("filter", wanted, observed)
     if filter_text:
@@ -124,8 +134,11 @@ def _delta(
     for part in parts:
         yield _transaction(nat_fixed, part, "")
         nat_fixed = ""
-    stale = _stale(wanted, observed)
-    after = _shared("nat", wanted, observed) + declare(stale) + delete(stale)
+    stay = {each.chain for each in held}
+    gone = tuple(chain for chain in stale if chain not in stay)
+    # To declare a chain empties it, so that none that goes leads to another.
+    emptied = [chain for chain in stale if observed.chains("nat")[chain]]
+    after = _shared("nat", wanted, observed) + declare(emptied) + delete(gone)
     if nat_fixed or last or after:
         yield _transaction(nat_fixed, last, after)
     yield from _jumps(wanted, observed)
@@ -140,6 +153,18 @@ def _stale(wanted: RestoreText, observed: Observed) -> tuple[str, ...]:
     """Return the service ports' chains that are there and not wanted."""
     kept = {chain for block in wanted.blocks.values() for chain in block.chains}
     return tuple(sorted(c for c in observed.chains("nat") if c not in kept and is_own_chain(c)))
+
+
+def _held(stale: tuple[str, ...], observed: Observed) -> Iterator[Held]:
+    """Yield those of `stale` to which rules lead that this sync does not put right."""
+    if not stale:
+        return
+    chains = observed.chains("nat")
+    others = {chain: rules for chain, rules in chains.items() if not is_ours("nat", chain)}
+    targets = {target(rule) for rules in others.values() for rule in rules}
+    for chain in stale:
+        if chain in targets:
+            yield Held("nat", chain, holder(others, chain))
 
 
 def _fixed(table: str, wanted: RestoreText, observed: Observed) -> str:
@@ -212,35 +237,3 @@ def _jumps(wanted: RestoreText, observed: Observed) -> Iterator[str]:
             lines += [f"-D {jump.chain} {jump.rule}\n"] * (count - 1)
         if lines:
             yield f"*{table}\n{''.join(lines)}COMMIT\n"
-
-
-def back(before: Observed, now: Observed) -> Iterator[str]:
-    """Yield what takes the tables from `now` to `before`; only chains that differ are written.
-
-    Shared chains are put back first, so that nothing leads to what goes after them.
-    """
-    for table in now.tables:
-        old, new = before.chains(table), now.chains(table)
-        differing = [chain for chain in {**old, **new} if old.get(chain) != new.get(chain)]
-        differing.sort(key=is_own_chain)
-        lines, gone = [], []
-        for chain in differing:
-            if not chain.startswith("KUBE-"):
-                lines += _built_in(chain, old.get(chain, []), new.get(chain, []))
-                continue
-            lines.append(f":{chain} - [0:0]\n")
-            if chain in old:
-                lines += [f"-A {chain} {rule}\n" for rule in old[chain]]
-            else:
-                gone.append(chain)
-        if lines:
-            # Every chain is declared before a rule names it.
-            lines.sort(key=lambda line: not line.startswith(":"))
-            yield f"*{table}\n{''.join(lines)}{delete(tuple(gone))}COMMIT\n"
-
-
-def _built_in(chain: str, old: list[str], new: list[str]) -> list[str]:
-    return [
-        *(f"-D {chain} {rule}\n" for rule in (Counter(new) - Counter(old)).elements()),
-        *(f"-I {chain} {rule}\n" for rule in (Counter(old) - Counter(new)).elements()),
-    ]

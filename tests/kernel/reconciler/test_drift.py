@@ -66,6 +66,10 @@ DAMAGES: dict[str, tuple[str, Mapping[str, int | None]]] = {
     "a rule of ours added": ("$T -A KUBE-FORWARD -j ACCEPT", {FILTER: 1}),
     "a rule of the shared chain deleted": ("$T -t nat -D KUBE-SERVICES 1", {NAT: 1}),
     "a rejection deleted": ("$T -D KUBE-SERVICES 1", {FILTER: 1}),
+    "a rule of the shared chain that no text holds": (
+        """$T -t nat -I KUBE-SERVICES -m comment --comment $'a\n-A "b' -j RETURN""",
+        {NAT: 1},
+    ),
     "a chain that is no Service's": ("$T -t nat -N KUBE-SEP-AAAAAAAAAAAAAAAA", {NAT: 1}),
 }
 NFT_DAMAGES: dict[str, tuple[str, Mapping[str, int | None]]] = {
