@@ -5,10 +5,13 @@ The command line prints these without a traceback; anything else that escapes is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from attrs import frozen
+
+MAX_LINES = 100
+"""Findings that are told at once; nobody reads more, and a million of them would fill a disk."""
 
 MAX_PART = 500
 """Characters of a diagnostic's object, field and message that are shown."""
@@ -47,6 +50,13 @@ class Diagnostic:
         return ": ".join([*(part for part in parts if part), one_line(self.message, MAX_PART)])
 
 
+def listed(diagnostics: Sequence[Diagnostic], most: int = MAX_LINES) -> list[str]:
+    """Return findings as lines; of more than `most` the first, and the number of the others."""
+    lines = [str(diagnostic) for diagnostic in diagnostics[:most]]
+    more = len(diagnostics) - len(lines)
+    return [*lines, f"and {more} more"] if more > 0 else lines
+
+
 class SvcnetError(Exception):
     """The root of svcnet's errors."""
 
@@ -60,13 +70,13 @@ class UsageError(SvcnetError):
 
 
 class InputError(SvcnetError):
-    """Input that cannot be used; ``diagnostics`` has every finding, not only the first."""
+    """Input that cannot be used; ``diagnostics`` has every finding, the text the first hundred."""
 
     exit_code = 2
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(sorted(diagnostics))
-        super().__init__("\n".join(map(str, self.diagnostics)))
+        super().__init__("\n".join(listed(self.diagnostics)))
 
 
 class Unsupported(SvcnetError):  # noqa: N818  (a diagnosis, named as the design names it)

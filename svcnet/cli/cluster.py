@@ -5,50 +5,67 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from svcnet.cli.following import Ended, Reload, Say, Update, hear_signals, until
-from svcnet.errors import Diagnostic, SvcnetError, UsageError
+from svcnet.cli.standing import Standing, Unusable
+from svcnet.errors import SvcnetError, UsageError
 
 if TYPE_CHECKING:
     from svcnet.cli.common import Settings
+    from svcnet.cli.reporting import Reporting
     from svcnet.reconciler import Change
     from svcnet.sources.kubernetes import Server, Status, Step
+
+
+@frozen
+class Followed:
+    """An API server, and how to find it again: its kubeconfig may lead elsewhere by then.
+
+    With `from_pods`, Services that have no endpoints on the server have those that their
+    selectors find.
+    """
+
+    server: Server
+    again: Callable[[], Server]
+    from_pods: bool
 
 
 class Cluster:
     """Follows the objects of an API server, until a signal says to end.
 
-    `settings` reads what is not on the server; a hang-up has it read again. `say` is told how
-    it stands with the server, and what of its objects cannot be used. With `from_pods`, Services
-    that have no endpoints on the server have those that their selectors find.
+    `settings` reads what is not on the server; a hang-up has it read again, and the kubeconfig.
+    `say` and `reporting` are told how it stands with the server, and what of its objects cannot
+    be used.
     """
 
     def __init__(
         self,
-        server: Server,
+        followed: Followed,
         settings: Callable[[], Settings],
         say: Say,
-        told: Callable[[Status | Diagnostic], None],
+        reporting: Reporting,
         reload: Reload,
-        *,
-        from_pods: bool,
     ) -> None:
-        self._server = server
+        self._followed = followed
         self._read = settings
         self._say = say
         self._reload = reload
-        self._told = told
-        self._from_pods = from_pods
+        self._reporting = reporting
+        self._standing = Standing(say)
+        self._unusable = Unusable(say, time.monotonic)
         self._again = asyncio.Event()
         self._listed = asyncio.Event()
+        self._moves: asyncio.Queue[Server] = asyncio.Queue()
         self._use: Callable[[Update], None] = lambda _: None
+        reporting.asks(followed.server)
 
     @asynccontextmanager
     async def first(self) -> AsyncIterator[Update]:
@@ -85,9 +102,9 @@ class Cluster:
     async def _watch(self) -> None:
         async with aclosing(self._steps()) as steps:
             async for step in steps:
-                for diagnostic in step.diagnostics:
-                    self._told(diagnostic)
-                    self._say(f"{diagnostic}; what was there of it stays", warning=True)
+                for diagnostic in step.diagnostics[:1]:
+                    self._reporting.refused(diagnostic)
+                self._unusable.take(step)
                 change = self._take_in(step) if self._listed.is_set() else self._begin(step)
                 self._use(Update(self._settings.inputs(self._state), change, step.happened))
 
@@ -95,10 +112,17 @@ class Cluster:
         """Return what comes from the server: of Nodes only ours, unless others have Pods."""
         from svcnet.sources.kubernetes import KINDS, watch
 
-        kinds = (*KINDS, "Endpoints", "Pod") if self._from_pods else KINDS
-        node = "" if self._from_pods else self._settings.node
-        random = Random()  # noqa: S311
-        return watch(self._server, kinds, random=random, told=self._stands, node=node)
+        from_pods = self._followed.from_pods
+        kinds = (*KINDS, "Endpoints", "Pod") if from_pods else KINDS
+        return watch(
+            self._followed.server,
+            kinds,
+            random=Random(),  # noqa: S311
+            told=self._stands,
+            confirmed=self._reporting.confirmed,
+            moves=self._moves,
+            node="" if from_pods else self._settings.node,
+        )
 
     def _begin(self, step: Step) -> Change:
         """Take in the first list: all at once, which costs less than object by object."""
@@ -107,7 +131,7 @@ class Cluster:
         from svcnet.reconciler import Change
 
         given = ClusterState.of(step.changed)
-        self._completed = Completed.of(given) if self._from_pods else None
+        self._completed = Completed.of(given) if self._followed.from_pods else None
         self._state = given if self._completed is None else self._completed.state
         node = self._settings.node
         if node not in self._state.nodes:
@@ -131,11 +155,8 @@ class Cluster:
         return change
 
     def _stands(self, status: Status) -> None:
-        self._told(status)
-        if status.state == "synced":
-            self._say(str(status))
-        else:
-            self._say(f"API server: {status}; the rules stay", warning=True)
+        self._reporting.stands(status)
+        self._standing.take(status)
 
     async def _follow_settings(self) -> None:
         from svcnet.reconciler import Change
@@ -144,8 +165,10 @@ class Cluster:
             self._again.clear()
             try:
                 settings = _named(await asyncio.to_thread(self._read))
+                server = await asyncio.to_thread(self._followed.again)
                 if settings.node != self._settings.node:
                     raise UsageError("another node takes a new start of svcnet run")
+                self._move(server)
                 self._settings = settings
                 self._use(Update(settings.inputs(self._state), Change()))
             except SvcnetError as error:
@@ -153,6 +176,14 @@ class Cluster:
             else:
                 self._say("the input was read again")
             self._reload.reloaded()
+
+    def _move(self, server: Server) -> None:
+        """Follow another server from now on, if it is another."""
+        if server != self._followed.server:
+            self._followed = evolve(self._followed, server=server)
+            self._reporting.asks(server)
+            self._moves.put_nowait(server)
+            self._say(f"API server: {server.url} from now on")
 
 
 def api_server(kubeconfig: Path | None, context: str) -> Server:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import evolve, frozen
 
-from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError
+from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError, listed
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
@@ -355,8 +355,8 @@ def tell_warnings(warnings: Iterable[Diagnostic], strict: bool) -> None:
     found = list(warnings)
     if strict and found:
         raise InputError(evolve(warning, severity="error") for warning in found)
-    for warning in found:
-        click.echo(str(warning), err=True)
+    for line in listed(found):
+        click.echo(line, err=True)
 
 
 def tell_unsupported(problems: Iterable[UnsupportedPort], strict: bool) -> None:

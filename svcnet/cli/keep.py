@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import frozen
 
-from svcnet.cli.cluster import Cluster, api_server
+from svcnet.cli.cluster import Cluster, Followed, api_server
 from svcnet.cli.common import FAMILIES, Inputs, probe_host, read_inputs, read_settings
 from svcnet.cli.following import Ended, Following, Update
 from svcnet.cli.log import logger, tell
@@ -147,11 +147,10 @@ class _Keeper:
         names = ("mode", "config", "node", "host")
         asked = {name: options[name] for name in names}
         settings = partial(read_settings, default_host=default_host, **asked)
-        server = api_server(self._keeping.kubeconfig, self._keeping.context)
-        self._reporting.source = f"API server {server.url}"
-        read_again = self._reporting.reads(settings)
-        told, from_pods = self._reporting.told, options["from_pods"]
-        return Cluster(server, read_again, self._say, told, self._systemd, from_pods=from_pods)
+        servers = partial(api_server, self._keeping.kubeconfig, self._keeping.context)
+        followed = Followed(servers(), servers, from_pods=options["from_pods"])
+        read_again = self._reporting.reads(settings, objects=False)
+        return Cluster(followed, read_again, self._say, self._reporting, self._systemd)
 
     def _checked(self, inputs: Inputs) -> Inputs:
         if self._serving is not None and self._keeping.options["strict"]:

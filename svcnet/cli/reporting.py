@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from svcnet.graph import RuleGraph
     from svcnet.reconciler import RefusedFile
     from svcnet.renderers.userspace import PortChoice
-    from svcnet.sources.kubernetes import Status
+    from svcnet.sources.kubernetes import Server, Status
 
 MOST_FILE_BYTES = 1 << 20
 MOST_INPUT_BYTES = 16 << 20
@@ -55,8 +55,11 @@ class Reporting:
             return
         stack.callback(answers.close)
 
-    def reads(self, read: Callable[[], Value]) -> Callable[[], Value]:
-        """Return `read` so that the journal learns how it went."""
+    def reads(self, read: Callable[[], Value], *, objects: bool = True) -> Callable[[], Value]:
+        """Return `read` so that the journal learns how it went.
+
+        Without `objects` it reads what besides them is asked for, which says nothing of them.
+        """
 
         def reading() -> Value:
             try:
@@ -64,18 +67,27 @@ class Reporting:
             except SvcnetError as error:
                 self._journal.input_refused(str(error), tuple(_copies(error)))
                 raise
-            self._journal.input_read()
+            self._journal.input_read(objects=objects)
             return value
 
         return reading
 
-    def told(self, what: Status | Diagnostic) -> None:
-        """Take how it stands with an API server, or an object of it that cannot be used."""
-        if isinstance(what, Diagnostic):
-            self._journal.object_refused(str(what))
-            return
-        text = f"{what.state}: {what.why}" if what.why else what.state
-        self._journal.server(what.kind, text, synced=what.state == "synced")
+    def asks(self, server: Server) -> None:
+        """Take which API server is asked."""
+        self.source = f"API server {server.url}"
+
+    def stands(self, status: Status) -> None:
+        """Take how it stands with one kind of an API server's objects."""
+        text = f"{status.state}: {status.why}" if status.why else status.state
+        self._journal.server(status.kind, text, synced=status.state == "synced")
+
+    def confirmed(self, kind: str) -> None:
+        """Take that an API server has just shown that what is known of a kind is so."""
+        self._journal.server_confirmed(kind)
+
+    def refused(self, diagnostic: Diagnostic) -> None:
+        """Take that an object of an API server cannot be used."""
+        self._journal.object_refused(str(diagnostic))
 
     def _answer(self, question: bytes) -> bytes:
         try:

@@ -65,7 +65,10 @@ def _head(document: dict[str, Any]) -> Iterator[str]:
     read = f", last good {_when(given['read'])}" if given["read"] else ""
     yield printable(f"Input: {given['source']}{read}")
     for kind, state in given["server"].items():
-        yield printable(f"  {kind}: {state}")
+        since, good = (given[key].get(kind) for key in ("unreachableSince", "confirmed"))
+        times = [f"since {_when(since)}"] if since else []
+        times += [f"last good {_when(good)}"] if good else []
+        yield printable("; ".join([f"  {kind}: {state}", *times]))
     for family in document["families"]:
         yield from _family(family)
     if given["problem"]:

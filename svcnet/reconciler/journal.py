@@ -80,14 +80,17 @@ class Record:
     """All that a journal knows at one moment.
 
     ``read`` is when input was last good, None before. ``server`` is how it stands with each
-    kind of objects of an API server. ``refused`` is the input that was refused last, and
-    ``refusing`` says that none has been good since.
+    kind of objects of an API server, ``confirmed`` when it last showed that what is known of a
+    kind is so, and ``away`` since when kinds do not come. ``refused`` is the input that was
+    refused last, and ``refusing`` says that none has been good since.
     """
 
     since: float
     families: Mapping[str, FamilyRecord] = field(factory=dict)
     read: float | None = None
     server: Mapping[str, str] = field(factory=dict)
+    confirmed: Mapping[str, float] = field(factory=dict)
+    away: Mapping[str, float] = field(factory=dict)
     refused: RefusedInput | None = None
     refusing: bool = False
 
@@ -111,11 +114,13 @@ class Journal:
         self._clock = clock
         self._changing = Lock()
         self._record = Record(clock())
+        # Apart, for every event of a server is a confirmation.
+        self._confirmed: dict[str, float] = {}
 
     @property
     def record(self) -> Record:
         """What is known now."""
-        return self._record
+        return evolve(self._record, confirmed=self._confirmed.copy())
 
     def take(self, event: Event) -> None:
         """Take one event."""
@@ -125,10 +130,11 @@ class Journal:
             case Refused():
                 self._refused(event)
 
-    def input_read(self) -> None:
-        """Input was read, and is good."""
+    def input_read(self, *, objects: bool = True) -> None:
+        """Input was read, and is good; without `objects`, what there is besides them."""
         with self._changing:
-            self._record = evolve(self._record, read=self._clock(), refusing=False)
+            read = self._clock() if objects else self._record.read
+            self._record = evolve(self._record, read=read, refusing=False)
 
     def input_refused(self, error: str, files: tuple[RefusedFile, ...] = ()) -> None:
         """Input was read, and cannot be used; the one before stays."""
@@ -144,9 +150,17 @@ class Journal:
     def server(self, kind: str, text: str, *, synced: bool) -> None:
         """Take how it stands with one kind of objects of an API server."""
         with self._changing:
-            read = self._clock() if synced else self._record.read
             server = {**self._record.server, kind: text}
-            self._record = evolve(self._record, server=server, read=read)
+            away = {**self._record.away}
+            if synced:
+                away.pop(kind, None)
+            else:
+                away.setdefault(kind, self._clock())
+            self._record = evolve(self._record, server=server, away=away)
+
+    def server_confirmed(self, kind: str) -> None:
+        """Take that an API server has just shown that what is known of a kind is so."""
+        self._confirmed[kind] = self._clock()
 
     def _synced(self, event: Synced) -> None:
         done, now = event.done, self._clock()

@@ -24,13 +24,24 @@ def status_document(record: Record) -> dict[str, Any]:
         "version": VERSION,
         "since": _time(record.since),
         "input": {
-            "read": _time(record.read),
+            "read": _time(_last_good(record)),
             "server": dict(sorted(record.server.items())),
+            "confirmed": {kind: _time(when) for kind, when in sorted(record.confirmed.items())},
+            "unreachableSince": {kind: _time(when) for kind, when in sorted(record.away.items())},
             "problem": record.refused.error if record.refused and record.refusing else None,
         },
         "lastFailed": None if failed is None else _failed(failed),
         "families": [_family(record.families[name]) for name in sorted(record.families)],
     }
+
+
+def _last_good(record: Record) -> float | None:
+    """Return when what is known was last so; of a server, for the kind that is furthest back."""
+    if not record.server:
+        return record.read
+    if not set(record.server) <= set(record.confirmed):
+        return None
+    return min(record.confirmed[kind] for kind in record.server)
 
 
 def _failed(failed: RefusedInput | RefusedRules) -> dict[str, Any]:

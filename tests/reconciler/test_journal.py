@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from attrs import define
 
@@ -92,14 +93,41 @@ def test_the_last_refusal_is_of_input_or_rules() -> None:
 def test_an_object_that_cannot_be_used_refuses_nothing_else() -> None:
     """An API server's wrong object is the last refusal, but the input goes on being good."""
     journal = Journal(Clock())
-    journal.server("services", "unreachable: no route", synced=False)
-    assert journal.record.read is None
     journal.server("services", "synced", synced=True)
     journal.object_refused("Service shop/web: no")
-    assert journal.record.read is not None
     assert not journal.record.refusing
     assert journal.record.server == {"services": "synced"}
     assert journal.record.last_failed is not None
+
+
+def test_what_an_api_server_has_was_last_good_when_it_last_said_so() -> None:
+    """That is of the kind that is furthest back; what is read besides objects says nothing."""
+    journal = Journal(Clock())
+
+    def given() -> dict[str, Any]:
+        found: dict[str, Any] = status_document(journal.record)["input"]
+        return found
+
+    journal.input_read(objects=False)
+    journal.server("Node", "synced", synced=True)
+    assert given()["read"] is None
+    for kind in ("Service", "Node"):
+        journal.server_confirmed(kind)
+        journal.server(kind, "synced", synced=True)
+    good = given()["confirmed"]
+    assert good["Service"] < good["Node"]
+    assert given()["read"] == good["Service"]
+    for _ in range(2):
+        journal.server("Node", "unreachable: no route", synced=False)
+    away = given()["unreachableSince"]
+    journal.input_read(objects=False)
+    journal.server("Node", "unreachable: Connection refused", synced=False)
+    journal.server_confirmed("Service")
+    assert given()["unreachableSince"] == away
+    assert set(away) == {"Node"}
+    assert given()["read"] == good["Node"]
+    journal.server("Node", "synced", synced=True)
+    assert given()["unreachableSince"] == {}
 
 
 def test_the_document() -> None:

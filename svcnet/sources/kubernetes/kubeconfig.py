@@ -124,6 +124,9 @@ def _url(cluster: Fields, key: str, schemes: tuple[str, ...], *, required: bool)
         usable = False
     if not usable:
         cluster.error(key, f"must be a URL such as https://192.0.2.1:6443, not {shown(text)}")
+    elif key == "server" and "@" in parts.netloc:
+        # Not shown, for it has a password.
+        cluster.error(key, "must have no user and password: use a token, tokenFile or certificate")
     return text
 
 

@@ -7,7 +7,7 @@ The name is client-go's. Source of the rules: the "Efficient detection of change
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -184,7 +184,7 @@ class Reflector:
                 turn.heard = _now()
                 turn.events += 1
                 await self._take(event)
-                self.listener.confirmed(self.resource.kind)
+                self._heard(turn, event.data)
         turn.rest()
         self.listener.confirmed(self.resource.kind)
         return _now() - begun > seconds - 1
@@ -197,7 +197,7 @@ class Reflector:
         self._unanswered = None
         self.contact.backoff.end()
         if self.news.is_lost(self.resource.kind):
-            self._settle(self.contact.patience.settle)
+            self._settle(_now() + self.contact.patience.settle)
         self._refusals.end()
         self._tell("synced")
 
@@ -208,17 +208,26 @@ class Reflector:
             self._lost = None
             self.contact.reached()
 
-    def _settle(self, seconds: float | None) -> None:
-        """Take it in `seconds` that changes of an outage are all there, unless more come; or not.
+    def _settle(self, until: float | None) -> None:
+        """Take it then that changes of an outage are all there; None is for not to.
 
         A server sends them at once, one after the other, and no mark after the last.
         """
         if self._settling is not None:
             self._settling.cancel()
             self._settling = None
-        if seconds is not None:
+        if until is not None:
             found, kind = self.news.found, self.resource.kind
-            self._settling = asyncio.get_running_loop().call_later(seconds, found, kind)
+            self._settling = asyncio.get_running_loop().call_at(until, found, kind)
+
+    def _heard(self, turn: Turn, event: Mapping[str, Any]) -> None:
+        """Take it that an event has been taken in."""
+        self.listener.confirmed(self.resource.kind)
+        if self._settling is not None and turn.accepted is not None:
+            patience, now = self.contact.patience, _now()
+            # A bookmark comes after all that is older, and a busy server never rests.
+            last = now if event.get("type") == "BOOKMARK" else turn.accepted + patience.lived
+            self._settle(min(now + patience.settle, last))
 
     @asynccontextmanager
     async def _looking(self, turn: Turn) -> AsyncIterator[None]:
@@ -277,8 +286,6 @@ class Reflector:
             case _:
                 # An error may come without the envelope of an event.
                 raise _error(event)
-        if self._settling is not None:
-            self._settle(self.contact.patience.settle)
 
     async def _change(self, event: str, item: Any, values: int) -> None:
         kind, path = self.resource.kind, self._path

@@ -131,6 +131,30 @@ def test_signals_are_heard_while_the_server_is_away(server: API, tmp_path: Path)
     assert '"event":"ended; the rules stay"' in process.lines[-1]
 
 
+def test_a_hang_up_reads_the_kubeconfig_again(server: API, tmp_path: Path) -> None:
+    """Another address is followed from then on; a file that is wrong is told, and rules stay."""
+    server.put(service("web", "10.96.0.10"), endpoints("web", "10.244.1.5"))
+    with api() as other, Followed(server, tmp_path) as process:
+        other.put(service("web", "10.96.0.10"), endpoints("web", "10.244.1.6"))
+        eventually("to-destination 10.244.1.5:8080")
+        kubeconfig = server.kubeconfig(tmp_path)
+        kubeconfig.write_text("clusters: [{name: here, cluster: {server: 'ftp://a'}}]\n")
+        process.process.send_signal(signal.SIGHUP)
+        process.wait("the rules stay as they were")
+        told = "".join(process.lines)
+        assert f"{kubeconfig}:" in told
+        assert "the input was read again" not in told
+        other.kubeconfig(tmp_path)
+        process.process.send_signal(signal.SIGHUP)
+        eventually("to-destination 10.244.1.6:8080")
+        process.wait("the input was read again")
+        server.stop()
+        other.put(endpoints("web", "10.244.1.7"))
+        eventually("to-destination 10.244.1.7:8080")
+        assert "10.244.1.5" not in rules()
+        server.start()
+
+
 def pod(name: str, address: str, on: str) -> dict[str, Any]:
     """Return the manifest of a ready Pod that Service web selects."""
     ready = {"type": "Ready", "status": "True"}

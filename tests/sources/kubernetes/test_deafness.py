@@ -154,6 +154,26 @@ def test_good_watches_that_are_cut(cut: str) -> None:
     run_in_fake_time(run())
 
 
+@pytest.mark.parametrize("every", [0.05, 0.2, 0.4])
+def test_a_busy_server_is_not_waited_for(every: float) -> None:
+    """Where events never cease, a kind has caught up after a second."""
+
+    async def run() -> None:
+        async with behind() as run:
+
+            async def work() -> None:
+                while True:
+                    await asyncio.sleep(every)
+                    run.server.put(service("busy", port=1 + run.server.store.version % 65535))
+
+            working = asyncio.create_task(work())
+            run.proxy.close()
+            assert await run.deaf() < CUT_SECONDS
+            working.cancel()
+
+    run_in_fake_time(run())
+
+
 def test_watches_that_are_cut_over_and_over() -> None:
     """A proxy that cuts all the time is asked twice a second and kind at most."""
 

@@ -1,0 +1,83 @@
+"""What an operator is told of an API server: each fault in a line, and none in a hundred."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from svcnet.cli.following import Say
+from svcnet.errors import listed
+
+if TYPE_CHECKING:
+    from svcnet.sources.kubernetes import Status, Step
+
+MOST_REASONS = 20
+"""Different reasons of one outage that are told."""
+
+MOST_OBJECTS = 20
+"""Lines about objects that cannot be used in so many seconds:"""
+
+PAUSE_SECONDS = 60.0
+
+
+class Standing:
+    """Tells how it stands with a server.
+
+    What befalls all kinds at once is one fault: during an outage each reason is told once,
+    whichever kind it befell first, and its end once all kinds are back.
+    """
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._away: set[str] = set()
+        self._told: set[str] = set()
+
+    def take(self, status: Status) -> None:
+        """Take how it stands with one kind."""
+        if status.state == "synced":
+            self._back(status)
+            return
+        self._away.add(status.kind)
+        # A refusal is of one kind, all else of the server.
+        reason = str(status) if status.state == "refused" else f"{status.state}: {status.why}"
+        if reason not in self._told and len(self._told) < MOST_REASONS:
+            self._told.add(reason)
+            self._say(f"API server: {reason}; the rules stay", warning=True)
+
+    def _back(self, status: Status) -> None:
+        if status.kind not in self._away:
+            self._say(str(status))
+            return
+        self._away.discard(status.kind)
+        if not self._away:
+            self._told.clear()
+            self._say("API server: synced")
+
+
+class Unusable:
+    """Tells which objects cannot be used; of very many the first, and that there are more."""
+
+    def __init__(self, say: Say, clock: Callable[[], float]) -> None:
+        self._say = say
+        self._clock = clock
+        self._since = float("-inf")
+        self._told = 0
+
+    def take(self, step: Step) -> None:
+        """Take what a step tells of such objects."""
+        if not step.diagnostics and not step.more:
+            return
+        now = self._clock()
+        if now - self._since > PAUSE_SECONDS:
+            self._since, self._told = now, 0
+        left = MOST_OBJECTS - self._told
+        if left <= 0:
+            return
+        for line in listed(step.diagnostics, left):
+            self._say(f"{line}; what was there of it stays", warning=True)
+        self._told += len(step.diagnostics)
+        if step.more:
+            self._say(f"{step.more} more objects cannot be used", warning=True)
+        if self._told >= MOST_OBJECTS:
+            pause = round(PAUSE_SECONDS)
+            self._say(f"of objects that cannot be used nothing is told for {pause} s", warning=True)
