@@ -91,6 +91,6 @@ def _content(pem: PEM, what: str) -> str:
 def _stat(path: Path) -> tuple[int, int, int] | None:
     try:
         found = os.stat(path)  # noqa: PTH116
-    except OSError:
+    except (OSError, ValueError):
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns

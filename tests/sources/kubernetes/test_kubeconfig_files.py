@@ -1,0 +1,75 @@
+"""Kubeconfigs, tokens and authorities where no such file should be: one error, and no wait."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from svcnet.errors import InputError
+from svcnet.sources.kubernetes import Patience, Server, load_kubeconfig
+from svcnet.sources.kubernetes.contact import Contact
+from svcnet.sources.kubernetes.problems import Problem
+from svcnet.sources.parse import MAX_BYTES
+
+UNUSABLE = ["zero", "fifo", "huge", "latin", "folder", "absent", "nul"]
+
+
+def unusable(folder: Path, what: str) -> Path:
+    """Return the path of something that is no file of text."""
+    path = folder / what
+    match what:
+        case "zero":
+            return Path("/dev/zero")
+        case "fifo":
+            os.mkfifo(path)
+        case "huge":
+            path.touch()
+            os.truncate(path, MAX_BYTES + 1)
+        case "latin":
+            path.write_bytes(b"caf\xe9: \xff")
+        case "folder":
+            path.mkdir()
+        case "nul":
+            return Path(f"{path}\0")
+    return path
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_a_kubeconfig_that_cannot_be_read(tmp_path: Path, what: str) -> None:
+    """There is one error, which names the file."""
+    path = unusable(tmp_path, what)
+    with pytest.raises(InputError) as raised:
+        load_kubeconfig([path])
+    assert len(raised.value.diagnostics) == 1
+    assert raised.value.diagnostics[0].file == str(path)
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+@pytest.mark.parametrize("field", ["token", "authority", "certificate"])
+def test_credentials_that_cannot_be_read(tmp_path: Path, what: str, field: str) -> None:
+    """The server is not asked; it is told which file that is, and tried again later."""
+    path = unusable(tmp_path, what)
+    given = {field: path, "key": path} if field == "certificate" else {field: path}
+    contact = Contact(Server("https://192.0.2.1", **given), Patience(), Random())
+    use = contact.credentials.headers if field == "token" else contact.credentials.tls
+    with pytest.raises(Problem, match="cannot be read"):
+        use()
+
+
+def test_a_server_with_a_password_in_its_address(tmp_path: Path) -> None:
+    """It is refused with its line, and the password is not shown."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        "current-context: a\n"
+        "contexts: [{name: a, context: {cluster: a, user: a}}]\n"
+        "users: [{name: a, user: {token: t}}]\n"
+        "clusters:\n- name: a\n  cluster:\n    server: https://me:secret@192.0.2.1:6443\n"
+    )
+    with pytest.raises(InputError) as raised:
+        load_kubeconfig([path])
+    [found] = raised.value.diagnostics
+    assert (found.line, found.field) == (7, "clusters[0].cluster.server")
+    assert "secret" not in str(found)
