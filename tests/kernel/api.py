@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from svcnet.testing import FakeAPIServer
+from svcnet.testing import FakeAPIServer, FakeProxy
 
 Value = TypeVar("Value")
 
@@ -20,6 +20,7 @@ class API:
     def __init__(self, server: FakeAPIServer, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
         self._loop = loop
+        self._proxy: FakeProxy | None = None
 
     def call(self, act: Callable[[FakeAPIServer], Value]) -> Value:
         """Do something with the server, in its thread."""
@@ -51,9 +52,27 @@ class API:
         """Be there again, at the same address."""
         self.finish(lambda server: server.start())
 
+    def stand_behind_a_proxy(self) -> None:
+        """Have a proxy of its own before the server, to which kubeconfigs lead from now on."""
+        proxy = self._proxy = FakeProxy(self._server.url)
+        self.finish(lambda _: proxy.start())
+
+    def at_proxy(self, act: Callable[[FakeProxy], object]) -> None:
+        """Do something with that proxy, in its thread."""
+        proxy = self._proxy
+        assert proxy is not None
+        self.call(lambda _: act(proxy))
+
+    def close(self) -> None:
+        """Be gone for good, with the proxy if there is one."""
+        if proxy := self._proxy:
+            self.finish(lambda _: proxy.stop())
+        self.stop()
+
     def kubeconfig(self, folder: Path) -> Path:
         """Write a kubeconfig for this server and return its path."""
-        return write_kubeconfig(folder, self._server.url)
+        leads_to = self._server if self._proxy is None else self._proxy
+        return write_kubeconfig(folder, leads_to.url)
 
 
 def write_kubeconfig(folder: Path, url: str) -> Path:
@@ -79,7 +98,7 @@ def api(**options: Any) -> Iterator[API]:
         made.start()
         yield made
     finally:
-        made.stop()
+        made.close()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

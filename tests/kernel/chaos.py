@@ -1,18 +1,23 @@
 """Everything that can happen to a node at once, and what must be there after it.
 
 A run of svcnet follows a fake API server on which a random history goes on. The server
-fails, forgets and goes back in time; svcnet is told to end or killed and started again; and
-somebody else damages what it made. Once all that is over the machine must be as a cold apply
-of the server's objects makes a new one.
+fails, forgets and goes back in time, and the proxy before it freezes and tears down; svcnet is
+told to read its input again, to end, or killed and started again; other programs write rules
+of their own with odd bytes in them; peers hold connections to whatever listens; the system's
+tools fail, hang, lie and die; and somebody else damages what svcnet made. Once all that is over
+the machine must be as a cold apply of the server's objects makes a new one, what is foreign
+as its owners left it, and the process no larger than it was.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import unified_diff
 from pathlib import Path
 from random import Random
@@ -26,9 +31,12 @@ from svcnet.testing.fake_http import Request
 from tests.kernel.api import API, api
 from tests.kernel.applying import write_host
 from tests.kernel.changes import History, for_a_node
+from tests.kernel.foreign import processes_here, without
 from tests.kernel.ipvs.netlink import own_namespace
 from tests.kernel.machines import Machine
 from tests.kernel.nursery import Nursery, Run, nursery
+from tests.kernel.sizes import MOST_KILOBYTES, Size
+from tests.kernel.tools import FailingTools
 
 SEED = int(os.environ.get("SVCNET_CHAOS_SEED", "1"))
 LEFT_OPEN = pytest.mark.filterwarnings(
@@ -46,6 +54,9 @@ iptables: {syncPeriod: 1s, minSyncPeriod: 50ms}
 ipvs: {syncPeriod: 1s, minSyncPeriod: 50ms}
 """
 PATIENCE_SECONDS = 60
+"""No break lasts longer: so long a server that is silent may go unnoticed."""
+MOST_PEERS = 60
+LONGEST_LINE = 10_000
 CHANGES_IN_TWO_ROUNDS = 1500
 CHANGES_AT_ONCE = 30
 FAULTS = 0.03
@@ -67,7 +78,13 @@ class Chaos:
     machine: Machine
     server: API
     nursery: Nursery
+    tools: FailingTools
     seed: int
+    settled: list[float] = field(factory=list)
+    """How long it took after each round until the machine was right, in seconds."""
+    _peers: list[socket.socket] = field(factory=list, init=False)
+    _sizes: list[Size] = field(factory=list, init=False)
+    """Of the run that there is now, at rest after each round."""
     _random: Random = field(init=False)
     _history: History = field(init=False)
     _options: tuple[object, ...] = field(init=False)
@@ -89,6 +106,7 @@ class Chaos:
 
         In every other round nobody but svcnet has to do with the machine.
         """
+        self.machine.foreign.look()
         self._start()
         rounds = 2 * max(changes // CHANGES_IN_TWO_ROUNDS, 1)
         for number in range(rounds):
@@ -102,6 +120,8 @@ class Chaos:
                     self._happen(alone=number % 2 == 0)
             self._quiet()
         self._end()
+        left = processes_here(os.getpid(), self.nursery.pid)
+        assert not left, f"seed {self.seed}: {left}"
 
     def _happen(self, *, alone: bool) -> None:
         """Have something happen besides a change: to the server, or to svcnet."""
@@ -114,9 +134,19 @@ class Chaos:
             ),
             self._away,
             self._back_in_time,
+            self._frozen,
+            lambda: self.server.at_proxy(lambda proxy: proxy.reset()),
+            lambda: self.server.at_proxy(lambda proxy: proxy.close()),
         ]
-        to_svcnet = [self._again, self._killed, self._damaged]
-        self._random.choice(to_server if alone else [*to_server, *to_svcnet])()
+        beside = [
+            lambda: self.machine.foreign.stir(self._random),
+            lambda: self.machine.foreign.stir(self._random),
+            self._peer,
+            lambda: self._run.send(signal.SIGHUP),
+        ]
+        to_svcnet = [self._again, self._killed, self._damaged, self._tools_fail]
+        happenings = [*to_server, *beside]
+        self._random.choice(happenings if alone else [*happenings, *to_svcnet, *to_svcnet])()
 
     def _script(self, fault: Fault) -> None:
         self.server.call(lambda server: server.script(fault))
@@ -146,12 +176,43 @@ class Chaos:
         until(lambda: self.server.call(lambda server: checked(server.requests)) == len(KINDS))
         self.server.call(lambda server: setattr(server, "chaos", FAULTS))
 
+    def _frozen(self) -> None:
+        """Have the proxy keep connections and forward nothing, of new ones too or not."""
+        new = self._random.random() < 0.5
+        self.server.at_proxy(lambda proxy: proxy.freeze(new=new))
+        time.sleep(self._random.random())
+        self.server.at_proxy(lambda proxy: proxy.thaw())
+
+    def _peer(self) -> None:
+        """Have a peer open connections and say nothing, or half a request; some go again."""
+        self._random.shuffle(self._peers)
+        while len(self._peers) > MOST_PEERS:
+            self._peers.pop().close()
+        for port in (10256, 10249):
+            peer = socket.socket()
+            peer.setblocking(False)
+            peer.connect_ex(("127.0.0.1", port))
+            self._peers.append(peer)
+        for peer in self._peers:
+            if self._random.random() < 0.2:
+                with suppress(OSError):
+                    peer.send(self._random.choice((b"GET /heal", b"\x16\x03\x01", b"\r\n")))
+
+    def _tools_fail(self) -> None:
+        """Have tools fail from now on, more or less often, or be well again."""
+        self._disturbed = True
+        self.tools.fail(self._random.choice((0, 10, 50, 100)))
+
     def _again(self) -> None:
         self._end()
         self._start()
 
     def _killed(self) -> None:
         self._run.kill()
+        # As systemd does it: what it had started is killed with it.
+        for process in processes_here(os.getpid(), self.nursery.pid):
+            with suppress(ProcessLookupError):
+                os.kill(int(process.split()[0]), signal.SIGKILL)
         self._start()
         # What it had told a tool to do may be done yet.
         self._disturbed = True
@@ -159,24 +220,42 @@ class Chaos:
     def _damaged(self) -> None:
         self._disturbed = True
         self.machine.damage(self._random)
+        self.machine.foreign.look()
 
     def _quiet(self) -> None:
         """Wait until the machine is as a cold apply makes one."""
+        self.tools.fail(0)
+        begun = time.monotonic()
         self.server.call(self._history.heal)
         objects = self.server.call(lambda server: for_a_node(server.objects()))
         dump = self.folder / "objects.json"
         dump.write_text(json.dumps(objects))
         with own_namespace():
-            cold = self.machine.cold(dump, self._options)
-        until(lambda: self.machine.state() == cold)
-        now = self.machine.state()
+            cold = without(self.machine.cold(dump, self._options))
+        until(lambda: without(self.machine.state()) == cold)
+        self.settled.append(time.monotonic() - begun)
+        now = without(self.machine.state())
         difference = "\n".join(unified_diff(cold, now, "cold", "now", lineterm="", n=0))
         assert not difference, f"seed {self.seed}: {difference}"
+        self.machine.foreign.untouched()
         self._look_at_log()
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """The process, without peers, must be as it was after its first round."""
+        for peer in self._peers:
+            peer.close()
+        self._peers.clear()
+        self._sizes.append(Size.at_rest(self._run.pid))
+        first, last = self._sizes[0], self._sizes[-1]
+        assert last.memory - first.memory < MOST_KILOBYTES, f"seed {self.seed}: {self._sizes}"
+        assert last.files <= first.files, f"seed {self.seed}: {self._sizes}"
+        assert last.threads <= first.threads, f"seed {self.seed}: {self._sizes}"
 
     def _start(self) -> None:
-        self._disturbed = False
+        self._disturbed = self.tools.failing
         self._runs += 1
+        self._sizes = []
         log = self.folder / f"log-{self._runs}"
         where = ("--kubernetes", "--kubeconfig", self.server.kubeconfig(self.folder))
         self._run = self.nursery.start(log, "run", *where, *self._options)
@@ -189,7 +268,7 @@ class Chaos:
     def _look_at_log(self) -> None:
         """Every line is JSON, and a run that is alone finds nothing that it has not made."""
         lines = self._run.log.read_text().splitlines()
-        assert all(line.startswith("{") for line in lines), lines
+        assert all(line.startswith("{") and len(line) < LONGEST_LINE for line in lines), lines
         if not self._disturbed:
             alarms = [line for line in lines if any(text in line for text in ALARMING)]
             assert not alarms, f"seed {self.seed}: {alarms}"
@@ -217,5 +296,12 @@ def until(condition: Callable[[], bool]) -> bool:
 @contextmanager
 def chaos(folder: Path, machine: Machine, seed: int = SEED) -> Iterator[Chaos]:
     """Have a node in a network namespace of its own, with a server that fails now and then."""
-    with own_namespace(), api(seed=seed, chaos=FAULTS) as server, nursery() as runs:
-        yield Chaos(folder, machine, server, runs, seed)
+    tools = FailingTools(folder / "tools")
+    with (
+        own_namespace(),
+        api(seed=seed, chaos=FAULTS) as server,
+        nursery(tools.make()) as runs,
+    ):
+        assert not processes_here(os.getpid(), runs.pid), "a namespace of its own has nobody else"
+        server.stand_behind_a_proxy()
+        yield Chaos(folder, machine, server, runs, tools, seed)

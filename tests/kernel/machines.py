@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from svcnet.cli import main
 from svcnet.compiler import compile_state, node_view
@@ -20,6 +20,7 @@ from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 from svcnet.renderers.userspace import full, portal_rules
 from svcnet.sources import load, load_config, load_host
 from tests.kernel.applying import order_free, tool
+from tests.kernel.foreign import ForeignRules, ForeignServers
 from tests.kernel.ipvs.conftest import everything, without_draining
 from tests.kernel.ipvs.netlink import run
 
@@ -32,6 +33,9 @@ class Machine(Protocol):
 
     variant: str
     """The variant of iptables."""
+
+    foreign: ForeignRules | ForeignServers
+    """What somebody else has there."""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -58,11 +62,16 @@ class Applied:
         return self.state()
 
 
+def _foreign_rules() -> ForeignRules:
+    return ForeignRules(("nft", "legacy"))
+
+
 @frozen
 class IptablesMachine(Applied):
     """The tables of both families in one variant."""
 
     variant: str
+    foreign: ForeignRules = field(factory=_foreign_rules, eq=False)
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -107,6 +116,9 @@ class IptablesMachine(Applied):
 class IPVSMachine(Applied):
     """Virtual servers, sets, addresses and rules of both families."""
 
+    def __init__(self) -> None:
+        self.foreign = ForeignServers()
+
     variant = "legacy"
     options = ("--mode", "ipvs", "--variant", "legacy")
 
@@ -149,6 +161,7 @@ class UserspaceMachine:
     """Portal rules of both families, and who listens where they lead."""
 
     variant: str
+    foreign: ForeignRules = field(factory=_foreign_rules, eq=False)
 
     @property
     def options(self) -> tuple[str, ...]:

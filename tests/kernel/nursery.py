@@ -37,16 +37,30 @@ PACKAGES = (
 
 
 PATIENCE_SECONDS = 60
+TOOL_SECONDS = 10.0
+"""How long a tool may take in a run. In the guest a large table takes some seconds."""
 
 
 class Nursery:
-    """The process that forks; its network namespace is that of the thread that makes it."""
+    """The process that forks; its network namespace is that of the thread that makes it.
 
-    def __init__(self) -> None:
+    `path` is the PATH of runs.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
         command = [sys.executable, "-m", "tests.kernel.nursery"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=None if path is None else {**os.environ, "PATH": path},
         )
+
+    @property
+    def pid(self) -> int:
+        """The number of that process."""
+        return self._process.pid
 
     def start(self, log: Path, *arguments: object) -> Run:
         """Start svcnet with `arguments`; what it tells is added to the file `log`."""
@@ -102,9 +116,9 @@ class Run:
 
 
 @contextmanager
-def nursery() -> Iterator[Nursery]:
+def nursery(path: str | None = None) -> Iterator[Nursery]:
     """Have one for a while; runs that are still there at the end are killed."""
-    made = Nursery()
+    made = Nursery(path)
     try:
         yield made
     finally:
@@ -162,9 +176,12 @@ def become(log: Path) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run svcnet, less patient with a server than it is with one that many nodes watch."""
+    """Run svcnet, less patient with tools, and with a server than where many nodes watch one."""
     from svcnet.cli import main
+    from svcnet.executors import children
     from svcnet.sources import kubernetes
+
+    children.SECONDS = TOOL_SECONDS
 
     impatient = kubernetes.Patience(first=0.05, longest=0.2, trust=1.0)
     kubernetes.watch = partial(kubernetes.watch, patience=impatient)  # type: ignore[assignment]

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import frozen
-
 from tests.kernel.api import API, endpoints, node, service
 from tests.kernel.applying import write_host
 from tests.kernel.changes import for_a_node
@@ -16,6 +14,7 @@ from tests.kernel.chaos import CONFIG, until
 from tests.kernel.ipvs.netlink import own_namespace
 from tests.kernel.machines import Machine
 from tests.kernel.nursery import Nursery
+from tests.kernel.sizes import MOST_KILOBYTES, Size
 
 SERVICES = 20
 TOGETHER = 100
@@ -24,39 +23,6 @@ SINGLE = 0.05
 """The share of those that come one by one."""
 REMEMBERED = 10_000
 """Of so many events the server knows: a watch that is not further behind goes on."""
-LOOKS = 30
-MOST_KILOBYTES = 8192
-"""By so much the process may grow: the allocator's noise, and not 50 bytes an event."""
-
-
-@frozen
-class Size:
-    """What a process has of the machine: kilobytes, open files, threads."""
-
-    memory: int
-    files: int
-    threads: int
-
-    @classmethod
-    def at_rest(cls, pid: int) -> Size:
-        """Return the least of what a process has for some seconds.
-
-        It goes on looking at the machine, and with each command that it runs it has three pipes.
-        """
-        found = []
-        for _ in range(LOOKS):
-            found.append(cls.of(pid))
-            time.sleep(0.1)
-        sizes = zip(*((one.memory, one.files, one.threads) for one in found), strict=True)
-        return cls(*map(min, sizes))
-
-    @classmethod
-    def of(cls, pid: int) -> Size:
-        status = dict(
-            line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-        )
-        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        return cls(int(status["VmRSS"].split()[0]), files, int(status["Threads"]))
 
 
 def soak(

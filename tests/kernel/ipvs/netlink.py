@@ -41,7 +41,9 @@ def run(*command: str, stdin: str = "", check: bool = True) -> str:
 
     Unless not to be checked: then it may fail.
     """
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, text=True, errors="surrogateescape", check=False
+    )
     assert done.returncode == 0 or not check, f"{' '.join(command)}: {done.stderr}{done.stdout}"
     return done.stdout
 
