@@ -122,6 +122,7 @@ class Chaos:
         self._end()
         left = processes_here(os.getpid(), self.nursery.pid)
         assert not left, f"seed {self.seed}: {left}"
+        print(f"seed {self.seed}: {rounds} rounds, right after {max(self.settled):.1f} s at most")
 
     def _happen(self, *, alone: bool) -> None:
         """Have something happen besides a change: to the server, or to svcnet."""
@@ -177,11 +178,14 @@ class Chaos:
         self.server.call(lambda server: setattr(server, "chaos", FAULTS))
 
     def _frozen(self) -> None:
-        """Have the proxy keep connections and forward nothing, of new ones too or not."""
-        new = self._random.random() < 0.5
+        """Have the proxy keep connections and forward nothing, of new ones too or not.
+
+        Those that it keeps may be frozen for good: only who uses them can give them up.
+        """
+        new, for_good = self._random.random() < 0.5, self._random.random() < 0.5
         self.server.at_proxy(lambda proxy: proxy.freeze(new=new))
         time.sleep(self._random.random())
-        self.server.at_proxy(lambda proxy: proxy.thaw())
+        self.server.at_proxy(lambda proxy: proxy.thaw(new_only=for_good))
 
     def _peer(self) -> None:
         """Have a peer open connections and say nothing, or half a request; some go again."""

@@ -183,7 +183,9 @@ def run(arguments: list[str]) -> int:
 
     children.SECONDS = TOOL_SECONDS
 
-    impatient = kubernetes.Patience(first=0.05, longest=0.2, trust=1.0)
+    impatient = kubernetes.Patience(
+        first=0.05, longest=0.2, trust=1.0, connect=3.0, answer=4.0, whole=8.0, watch=8.0, grace=2.0
+    )
     kubernetes.watch = partial(kubernetes.watch, patience=impatient)  # type: ignore[assignment]
     try:
         main(arguments)
