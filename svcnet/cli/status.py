@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +55,17 @@ def command(
     if watch:
         _watch(path)
     elif last_failed or last_good:
-        _print_texts(_ask(path, "last-failed" if last_failed else "last-good"))
+        answer = _ask(path, "last-failed" if last_failed else "last-good")
+        with _as_svcnet_answers(path):
+            _print_texts(answer)
     elif output == "json":
         document = _ask(path, "status")
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        with _as_svcnet_answers(path):
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        _show(_ask(path, "status"))
+        document = _ask(path, "status")
+        with _as_svcnet_answers(path):
+            _show(document)
 
 
 def _ask(path: Path, what: str) -> dict[str, Any]:
@@ -67,9 +74,21 @@ def _ask(path: Path, what: str) -> dict[str, Any]:
     answer = ask(path, json.dumps({"ask": what}).encode())
     try:
         document: dict[str, Any] = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ApplyError(f"{path}: the answer is no JSON") from None
     return document
+
+
+@contextmanager
+def _as_svcnet_answers(path: Path) -> Iterator[None]:
+    """Raise ApplyError where a document is not one of svcnet run: whoever listens may be another.
+
+    To check each field beforehand would say the same in twice the words.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+        raise ApplyError(f"{path}: the answer is not one of svcnet run") from None
 
 
 def _show(document: dict[str, Any]) -> None:
@@ -106,7 +125,9 @@ def _look(path: Path, height: int) -> RenderableType:
     from svcnet.cli.status_view import printable, view
 
     try:
-        return view(_ask(path, "status"), height)
+        document = _ask(path, "status")
+        with _as_svcnet_answers(path):
+            return view(document, height)
     except ApplyError as error:
         return Text(printable(str(error)))
 

@@ -33,9 +33,10 @@ QUESTION_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
 """How long a client may take to read the answer."""
 
-ANSWER_BYTES = 1 << 30
+ANSWER_BYTES = 256 << 20
+ANSWER_CHUNK = 1 << 20
 PATIENCE_SECONDS = 60.0
-"""How much the asker reads, and how long it waits for each part of it."""
+"""How much the asker reads, how much at a time, and how long it waits for all of it."""
 
 CONNECT_SECONDS = 10.0
 RETRY_SECONDS = 0.02
@@ -93,21 +94,43 @@ class Answers:
 
 
 def ask(path: Path, question: bytes) -> bytes:
-    """Return what the svcnet that listens at `path` answers. Raises ApplyError."""
+    """Return what the svcnet that listens at `path` answers. Raises ApplyError.
+
+    Whoever listens there may be another program: what it says is read up to a length and for a
+    time.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(PATIENCE_SECONDS)
-        answer = b""
         try:
             _connect(asking, path)
             with suppress(BrokenPipeError, ConnectionResetError):
                 asking.sendall(question + b"\n")
-                with asking.makefile("rb") as stream:
-                    answer = stream.read(ANSWER_BYTES)
+            answer = _whole(asking, deadline)
         except OSError as error:
             reason = error.strerror or error
             raise ApplyError(f"{path}: no svcnet run answers there: {reason}") from None
     if not answer:
         raise ApplyError(f"{path}: svcnet run gives no answer: it is its owner's and root's to ask")
+    if len(answer) > ANSWER_BYTES:
+        raise ApplyError(f"{path}: an answer of more than {ANSWER_BYTES >> 20} MiB")
+    return bytes(answer)
+
+
+def _whole(asking: socket.socket, deadline: float) -> bytearray:
+    """Return all that comes until the end, or too much of it. Raises OSError."""
+    answer = bytearray()
+    while len(answer) <= ANSWER_BYTES:
+        asking.settimeout(max(deadline - time.monotonic(), RETRY_SECONDS))
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no end of the answer within {PATIENCE_SECONDS:g} s")
+        try:
+            data = asking.recv(ANSWER_CHUNK)
+        except ConnectionResetError:
+            break
+        if not data:
+            break
+        answer += data
     return answer
 
 

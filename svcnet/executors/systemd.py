@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from attrs import frozen
 
@@ -66,11 +67,13 @@ class Notify:
             return
         # An abstract name begins with a null byte.
         address = f"\0{self.address[1:]}" if self.address[0] == "@" else self.address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            try:
-                sock.sendto("\n".join(lines).encode(), socket.MSG_DONTWAIT, address)
-            except OSError:
-                return
+        message = "\n".join(lines).encode(errors="surrogateescape")
+        # Also that there is no descriptor for it is no reason to end.
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
+        ):
+            sock.sendto(message, socket.MSG_DONTWAIT, address)
 
 
 def _status(text: str) -> tuple[str, ...]:

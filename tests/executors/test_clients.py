@@ -178,6 +178,20 @@ def test_greedy_sources_do_not_end_an_honest_one(port: int, number: int) -> None
         assert sum(map(is_open, greedy)) < CLIENTS
 
 
+def test_clients_that_read_no_answer_do_not_keep_out_an_honest_one(loop: Running) -> None:
+    """However many ask for a large page and do not read it, one more has it soon."""
+    page = bytes(4 << 20)
+    server = loop.call(lambda: Server((LOOPBACK, 0), lambda _: Answer(200, page)))
+    with ExitStack() as stack:
+        for number in range(CLIENTS + 20):
+            sock = stack.enter_context(connected(server.where[1], f"127.0.0.{2 + number % 3}"))
+            sock.sendall(REQUEST)
+        begun = time.monotonic()
+        assert get(server.where[1])[2] == page
+        assert time.monotonic() - begun < 2
+    loop.call(server.close)
+
+
 def test_greedy_clients_of_one_health_check_port_leave_the_others_alone(loop: Running) -> None:
     """Listeners that share their clients share them among sources: no port takes all."""
 

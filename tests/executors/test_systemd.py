@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from svcnet.executors.systemd import MAX_STATUS, Notify
+from tests.executors.exhaustion import no_descriptors
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -92,3 +93,24 @@ def test_the_watchdog(environ: dict[str, str], seconds: float | None) -> None:
     notify = Notify.from_environment({"NOTIFY_SOCKET": "/run/notify", **environ})
     assert notify.watchdog_seconds == seconds
     assert Notify.from_environment(environ).watchdog_seconds is None
+
+
+def test_no_descriptor_is_no_trouble(systemd: tuple[str, socket.socket]) -> None:
+    """Without a descriptor systemd is not told, and nothing ends; with one it is told again."""
+    name, sock = systemd
+    notify = Notify.from_environment({"NOTIFY_SOCKET": name})
+    with no_descriptors():
+        notify.alive()
+        notify.stopping()
+    notify.status("here")
+    assert sock.recv(4096) == b"STATUS=here"
+
+
+def test_a_socket_that_nobody_reads_is_not_waited_for(systemd: tuple[str, socket.socket]) -> None:
+    """However much was told, telling more takes no time."""
+    name, _ = systemd
+    notify = Notify.from_environment({"NOTIFY_SOCKET": name})
+    begun = time.monotonic()
+    for _ in range(2000):
+        notify.status("x" * MAX_STATUS)
+    assert time.monotonic() - begun < 5

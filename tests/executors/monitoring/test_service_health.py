@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from attrs import evolve
 
 from svcnet.executors.monitoring import Health, ServiceHealth
+from svcnet.executors.monitoring.service_health import CLIENTS
 from svcnet.renderers.monitoring import HealthCheck
 from tests.executors.monitoring.serving import (
     LOOPBACK,
@@ -245,3 +248,18 @@ def test_a_kernel_without_ipv6(
         assert loop.call(lambda: served.follow([check])) == ()
     assert get(check.port, address="127.0.0.2")[0] == 200
     assert refused(check.port, "::1")
+
+
+def test_clients_that_hold_all_they_get(loop: Running, served: ServiceHealth) -> None:
+    """Sources that hold connections of one Service's port keep nobody out, there or elsewhere."""
+    checks = [a_check(1), a_check(2, "other")]
+    loop.call(lambda: served.follow(checks, HERE))
+    with ExitStack() as stack:
+        for number in range(CLIENTS + 100):
+            source = (f"127.0.0.{2 + number % 3}", 0)
+            address = (LOOPBACK, checks[0].port)
+            stack.enter_context(socket.create_connection(address, 10, source))
+        begun = time.monotonic()
+        for check in checks:
+            assert get(check.port)[0] == 200
+        assert time.monotonic() - begun < 1
