@@ -146,7 +146,7 @@ def run_child(
     except (OSError, ValueError) as error:
         raise ApplyError(f"{path}: {error}") from None
     try:
-        output, complaint = _Exchange(name, child, given, seconds, ends).finish()
+        output, complaint = _Exchange(name, child, given, seconds, ends, monotonic()).finish()
         code = child.returncode
     finally:
         _end(child)
@@ -164,7 +164,7 @@ class _Exchange:
     given: bytes
     seconds: float
     ends: Deadline
-    started: float = field(factory=monotonic)
+    started: float
     sent: int = 0
     output: bytearray = field(factory=bytearray)
     complaint: bytearray = field(factory=bytearray)

@@ -310,7 +310,7 @@ def _restore(commands: Commands, text: str) -> None:
     except RestoreError as error:
         lines = text.split("\n")
         refused = lines[error.line - 1] if 0 < error.line <= len(lines) else ""
-        found = _missing(commands)
+        found = _missing(commands) if error.line else ()
         cause = (
             f"\n  this kernel lacks {', '.join(found)}: try modprobe -a {' '.join(found)}"
             if found
