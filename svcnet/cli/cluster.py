@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from svcnet.cli.following import Ended, Reload, Say, Update, hear_signals, until
+from svcnet.cli.following import Ended, Reload, Say, Update, hear_signals, reading, until
 from svcnet.cli.standing import Standing, Unusable
 from svcnet.errors import SvcnetError, UsageError
 
@@ -75,7 +75,7 @@ class Cluster:
         says to end before there is input.
         """
         self._told_to_end = hear_signals(self._again, self._reload)
-        self._settings = _named(await asyncio.to_thread(self._read))
+        self._settings = _named(await reading(self._read, self._told_to_end))
         self._watching = asyncio.create_task(self._watch())
         events = (self._listed, self._told_to_end)
         waiting = [asyncio.create_task(event.wait()) for event in events]

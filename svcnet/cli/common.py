@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import evolve, frozen
 
+from svcnet.cli.outlet import has_file
 from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError, listed
 
 if TYPE_CHECKING:
@@ -325,7 +327,10 @@ def load_manifests(
     from svcnet.discovery.endpoints import needs_slices, remarks, with_slices
     from svcnet.sources import load
 
+    # Not the buffer that the process has: a thread may be left that waits for its lock at the end.
     stdin = sys.stdin.buffer
+    if has_file(sys.stdin):
+        stdin = os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
     if from_pods:
         loaded = load(paths or ("-",), stdin=stdin, complete=with_slices)
         given = () if anew else _with_endpoints(loaded.objects)

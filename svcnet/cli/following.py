@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -78,14 +80,13 @@ class Following(Generic[Value]):
     async def first(self) -> AsyncIterator[Value]:
         """Read the input; raise what is wrong with it. What changes meanwhile is read again.
 
-        Signals are heard from here on.
+        Signals are heard from here on. Raises Ended when one says to end before there is input.
         """
         self._told_to_end = hear_signals(self._again, self._reload)
         watching = asyncio.create_task(self._watch())
         await asyncio.sleep(0)
         try:
-            # Not in the loop's own thread: what probes the machine has a loop of its own.
-            yield await asyncio.to_thread(self._read)
+            yield await reading(self._read, self._told_to_end)
         finally:
             self._stop.set()
             await watching
@@ -154,6 +155,44 @@ def hear_signals(again: asyncio.Event, reload: Reload | None) -> asyncio.Event:
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     return told
+
+
+async def reading(read: Callable[[], Value], told: asyncio.Event) -> Value:
+    """Return what `read` does, in a thread: what probes the machine has a loop of its own.
+
+    Raises Ended when `told` is set first. The thread is left alone then: it may wait for a person
+    who has nothing to say on standard input.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Value] = loop.create_future()
+    context = copy_context()
+
+    def settle(settle: Callable[[Any], None], value: object) -> None:
+        if not done.done():
+            settle(value)
+
+    def tell(*how: Any) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, *how)
+
+    def work() -> None:
+        try:
+            value = context.run(read)
+        except BaseException as error:
+            tell(done.set_exception, error)
+        else:
+            tell(done.set_result, value)
+
+    Thread(target=work, daemon=True).start()
+    ending = asyncio.ensure_future(told.wait())
+    try:
+        await asyncio.wait((done, ending), return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise Ended
+        return done.result()
+    finally:
+        ending.cancel()
+        done.cancel()
 
 
 async def until(told: asyncio.Event, *working: Awaitable[None]) -> None:

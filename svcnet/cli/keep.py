@@ -18,6 +18,7 @@ from svcnet.cli.common import FAMILIES, Inputs, probe_host, read_inputs, read_se
 from svcnet.cli.following import Ended, Following, Update
 from svcnet.cli.log import logger, tell
 from svcnet.cli.monitoring import Monitoring, bind_addresses
+from svcnet.cli.outlet import outlets
 from svcnet.cli.proxying import Proxying, Serving, refuse_unsupported
 from svcnet.cli.reporting import Reporting
 from svcnet.cli.snapshots import Snapshots
@@ -62,7 +63,7 @@ class Keeping:
 
 def keep(keeping: Keeping) -> None:
     """Keep the machine true to the input until a signal says to end."""
-    with ExitStack() as stack:
+    with outlets(), ExitStack() as stack:
         keeper = _Keeper(keeping, logger(sys.stderr), stack)
         asyncio.run(keeper.run())
 

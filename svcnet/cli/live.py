@@ -1,11 +1,11 @@
-"""The table that ``svcnet run`` shows on a terminal: each Service, where it is, what it counted."""
+"""What is shown on a terminal and drawn again every second: the table of ``svcnet run``, too."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,35 +13,52 @@ from rich.live import Live
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from svcnet.executors.userspace import BackendCounts, NodeProxy, Snapshot
 
 SECONDS = 1.0
+"""How long a drawing stands."""
+
+END_SECONDS = 0.5
+"""How long a drawing that is being made has at the end."""
 
 
 @contextmanager
-def live(node: NodeProxy) -> Iterator[None]:
-    """Show the counts of `node` until the end, from a thread of its own."""
+def live(draw: Callable[[int], RenderableType], *, screen: bool = False) -> Iterator[None]:
+    """Show what `draw` returns for a number of lines, until the end, from a thread of its own.
+
+    With `screen` it has the whole terminal, which is then as it was before. It is over too once
+    `draw` raises CancelledError.
+    """
     console = Console()
     over = threading.Event()
 
     def show() -> None:
-        with Live(console=console, auto_refresh=False) as view:
-            try:
-                while True:
-                    rows = max(console.height - 8, 1)
-                    view.update(table(list(node.snapshots()), rows), refresh=True)
-                    if over.wait(SECONDS):
-                        return
-            except CancelledError:  # the proxy has ended
-                return
+        with suppress(CancelledError):
+            while not over.is_set():
+                drawn = draw(console.height)
+                if not over.is_set():
+                    view.update(drawn, refresh=True)
+                over.wait(SECONDS)
 
-    thread = threading.Thread(target=show, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(SECONDS)
+    with Live(console=console, auto_refresh=False, screen=screen) as view:
+        thread = threading.Thread(target=show, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            # It may wait for somebody to answer: the terminal is given back all the same.
+            over.set()
+            thread.join(END_SECONDS)
+
+
+def counts(node: NodeProxy, height: int) -> RenderableType:
+    """Return what the proxies of a node have counted, for a terminal of so many lines.
+
+    Raises CancelledError when they have ended.
+    """
+    return table(list(node.snapshots()), max(height - 8, 1))
 
 
 def table(snapshots: list[Snapshot], rows: int) -> Table:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 import structlog
+
+from svcnet.cli.outlet import Outlet
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -29,6 +32,8 @@ def logger(stream: TextIO) -> FilteringBoundLogger:
         if stream.isatty()
         else [structlog.processors.TimeStamper("iso", utc=True, key="time")]
     )
+    if isinstance(stream, Outlet) and not stream.isatty():
+        stream.gap = _json_gap
     render.append(structlog.dev.ConsoleRenderer() if stream.isatty() else _json)
     logger: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(stream),
@@ -106,3 +111,14 @@ def _duration(seconds: float) -> str:
 def _json(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str:
     first = {key: event.pop(key) for key in ("time", "level", "event")}
     return orjson.dumps({**first, **event}).decode()
+
+
+def _json_gap(lost: int) -> str:
+    """Return the line that stands where some are missing."""
+    event = {
+        "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "level": "warning",
+        "event": "lines are missing here: nobody read them",
+        "lines": lost,
+    }
+    return orjson.dumps(event).decode() + "\n"

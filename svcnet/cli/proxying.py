@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -220,9 +221,9 @@ class Serving:
     def _show(self) -> None:
         """Print where each Service is; on a terminal a table that goes on counting."""
         if sys.stdout.isatty():
-            from svcnet.cli.live import live
+            from svcnet.cli.live import counts, live
 
-            self._stack.enter_context(live(self._node))
+            self._stack.enter_context(live(partial(counts, self._node)))
             return
         from svcnet.renderers.userspace import listing
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from svcnet.cli.outlet import outlets
 from svcnet.errors import ApplyError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-SECONDS = 1.0
-"""How long the live view stands before it is drawn again."""
 
 
 @click.command("status")
@@ -103,20 +102,17 @@ def _show(document: dict[str, Any]) -> None:
 
 
 def _watch(path: Path) -> None:
-    """Show how it stands every second; while nobody answers, that nobody does."""
-    from rich.console import Console
-    from rich.live import Live
+    """Show how it stands every second; while nobody answers, that nobody does.
+
+    Ctrl-C ends it whatever it waits for, and also where who started it ignores that signal.
+    """
+    from svcnet.cli.live import live
 
     if not sys.stdout.isatty():
         raise UsageError("--watch is for a terminal")
-    console = Console()
-    try:
-        with Live(console=console, auto_refresh=False, screen=True) as live:
-            while True:
-                live.update(_look(path, console.height), refresh=True)
-                time.sleep(SECONDS)
-    except KeyboardInterrupt:
-        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    with outlets(), live(partial(_look, path), screen=True):
+        signal.sigwait([signal.SIGINT])
 
 
 def _look(path: Path, height: int) -> RenderableType:

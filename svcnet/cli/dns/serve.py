@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ import click
 
 from svcnet.cli.common import load_manifests, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
-from svcnet.cli.following import Following
+from svcnet.cli.following import Ended, Following
+from svcnet.cli.outlet import outlets
 from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,9 +59,11 @@ def command(
         raise UsageError("--forward names this server itself")
     asked = dns_options(options)
     zones = _Zones(paths, strict, from_pods, asked)
-    asyncio.run(
-        _serve(Following(paths, zones.read, "the answers stay as they were", _say), listen, forward)
-    )
+    following = Following(paths, zones.read, "the answers stay as they were", _say)
+    with outlets():
+        with suppress(Ended):
+            asyncio.run(_serve(following, listen, forward))
+        click.echo("ended", err=True)
 
 
 def _say(text: str, *, warning: bool = False) -> None:  # noqa: ARG001
@@ -106,4 +110,3 @@ async def _serve(
             click.echo(f"listening on {shown(where)}", err=True)
         await following.until_told(partial(setattr, server, "zones"))
         await server.close()
-    click.echo("ended", err=True)
