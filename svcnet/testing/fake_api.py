@@ -189,7 +189,7 @@ class FakeAPIServer:
             return True
         if request.verb == "watch":
             return await self._watch(request, selection, answer, fault)
-        return await self._list(request, selection, answer, fault.what)
+        return await self._list(request, selection, answer, fault)
 
     def _refused(self, request: Request, version: str, kind: str) -> int | None:
         """Return the status for who may not have an answer."""
@@ -204,8 +204,12 @@ class FakeAPIServer:
         return 503 if kind in self.unavailable else None
 
     async def _list(
-        self, request: Request, selection: Selection, answer: Answer, what: str
+        self, request: Request, selection: Selection, answer: Answer, fault: Fault
     ) -> bool:
+        what = fault.what
+        if what == "raw":
+            await answer.body(200, fault.body)
+            return True
         token = request.parameters.get("continue", "")
         if token and token not in self._pages:
             await answer.status(410)
@@ -255,6 +259,10 @@ class FakeAPIServer:
             await asyncio.Event().wait()
         if what == "error":
             await answer.line({"type": "ERROR", "object": status(fault.code)})
+            return await answer.end()
+        if what == "raw":
+            # A piece without bytes would be the end.
+            await answer.raw(fault.body or b"\n")
             return await answer.end()
         if what in NO_ANSWERS:
             await answer.raw(NO_ANSWERS[what] + b"\n")

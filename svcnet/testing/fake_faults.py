@@ -23,6 +23,7 @@ What: TypeAlias = Literal[
     "replay",
     "garbage",
     "stranger",
+    "raw",
     "end",
 ]
 
@@ -39,7 +40,8 @@ class Fault:
     With the answer: ``type``: it calls itself ``text/plain``. ``stall``: it begins, and then
     nothing comes, not even an end. ``drip``: it comes in small pieces with ``seconds`` between.
     ``cut``: a list breaks off in its middle, a watch in the middle of its next event.
-    ``garbage``: what comes is no JSON. ``stranger``: it is JSON of something else.
+    ``garbage``: what comes is no JSON. ``stranger``: it is JSON of something else. ``raw``: it is
+    ``body``, after which a watch ends.
 
     In a watch: ``error``: it ends with an event that says ``code``. ``repeat``: it tells each
     event twice. ``replay``: it begins with older events again. ``end``: it ends, in order, after
@@ -56,6 +58,7 @@ class Fault:
     seconds: float = 0.05
     retry_after: str = ""
     location: str = ""
+    body: bytes = b""
 
     def fits(self, verb: str, kind: str, *, look: bool) -> bool:
         """Return whether it is for a request."""

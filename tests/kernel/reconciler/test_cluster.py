@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kernel.api import API, api, endpoints, node, service
+from svcnet.testing import FakeAPIServer, FakeProxy, Fault
+from tests.kernel.api import API, api, endpoints, node, service, write_kubeconfig
 from tests.kernel.ipvs.netlink import own_namespace, run
 from tests.kernel.reconciler.test_keep import CONFIG, eventually, rules
 from tests.kernel.told import Told
@@ -153,6 +155,48 @@ def test_a_hang_up_reads_the_kubeconfig_again(server: API, tmp_path: Path) -> No
         eventually("to-destination 10.244.1.7:8080")
         assert "10.244.1.5" not in rules()
         server.start()
+
+
+def test_rules_are_right_whatever_breaks(server: API, tmp_path: Path) -> None:
+    """Behind a proxy that cuts, tears down, refuses and closes idle connections none is lost."""
+    server.put(service("web", "10.96.0.10"), endpoints("web", "10.244.1.1"))
+    proxy = server.call(lambda fake: FakeProxy(fake.url))
+    server.finish(lambda _: proxy.start())
+
+    async def away() -> None:
+        await proxy.stop()
+        await asyncio.sleep(0.5)
+        await proxy.start()
+
+    def apart(fake: FakeAPIServer) -> None:
+        fake.unavailable |= {"EndpointSlice"}
+        proxy.reset()
+
+    breaks: list[Callable[[], object]] = [
+        lambda: server.call(lambda _: proxy.close()),
+        lambda: server.call(lambda _: proxy.reset()),
+        lambda: server.finish(lambda _: away()),
+        lambda: server.call(lambda _: proxy.close_idle(0.5)),
+        lambda: server.call(lambda _: proxy.close_idle(3600)),
+        lambda: server.call(lambda fake: fake.script(Fault("page", "watch", code=502))),
+        lambda: server.call(lambda fake: fake.script(Fault("status", "look", code=429))),
+        lambda: server.call(apart),
+        lambda: server.call(lambda fake: fake.unavailable.clear()),
+        lambda: server.call(lambda fake: fake.script(Fault("drip", seconds=0.001))),
+    ]
+    with Followed(server, tmp_path) as process:
+        eventually("to-destination 10.244.1.1:8080")
+        write_kubeconfig(tmp_path, proxy.url)
+        process.process.send_signal(signal.SIGHUP)
+        process.wait("from now on")
+        for number, act in enumerate(breaks, start=2):
+            act()
+            server.put(endpoints("web", f"10.244.1.{number}"))
+        eventually(f"to-destination 10.244.1.{len(breaks) + 1}:8080")
+        assert sum("to-destination" in line for line in rules().splitlines()) == 1
+        assert len(process.lines) < 60
+    server.finish(lambda _: proxy.stop())
+    assert not any("Traceback" in line for line in process.lines)
 
 
 def pod(name: str, address: str, on: str) -> dict[str, Any]:

@@ -6,11 +6,13 @@ The patience is that of a real run. The loop's clock does not wait, so minutes a
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import trustme
 from attrs import define
 
 from svcnet.sources.kubernetes import KINDS, Patience, Server
@@ -59,7 +61,7 @@ class Behind:
 async def behind(**options: Any) -> AsyncIterator[Behind]:
     async with FakeAPIServer(**options) as server, FakeProxy(server.url) as proxy:
         server.put(service(), endpoint_slice(), node())
-        async with following(Server(proxy.url), patience=Patience()) as found:
+        async with following(Server(proxy.url, verify=False), patience=Patience()) as found:
             made = Behind(server, proxy, found)
             assert await made.deaf() < 1
             await asyncio.sleep(5)
@@ -93,6 +95,24 @@ def test_connections_that_are_frozen(wait: float) -> None:
             assert {type(item).__name__ for item in step.changed} == {"Service", "EndpointSlice"}
             assert sum("fell silent" in status for status in run.found.statuses) == 1
             assert await run.deaf() < CUT_SECONDS
+
+    run_in_fake_time(run())
+
+
+def test_encrypted_connections_that_are_frozen() -> None:
+    """To close one that is dead does not wait for it, and a handshake that hangs is given up."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    async def run() -> None:
+        async with behind(tls=context) as run:
+            run.proxy.freeze()
+            assert await run.deaf() <= SILENCE_SECONDS
+            run.proxy.freeze(new=True)
+            await asyncio.sleep(120)
+            assert "no connection can be made in time" in run.found.last("Service")
+            run.proxy.thaw(new_only=True)
+            assert await run.deaf() <= Patience().longest + Patience().connect
 
     run_in_fake_time(run())
 

@@ -1,0 +1,74 @@
+"""What an operator is told of an API server, and how often."""
+
+from __future__ import annotations
+
+from svcnet.cli.standing import MOST_OBJECTS, MOST_REASONS, PAUSE_SECONDS, Standing, Unusable
+from svcnet.errors import Diagnostic
+from svcnet.sources.kubernetes import KINDS, Status, Step
+
+GONE = "unreachable"
+
+
+class Said:
+    """Takes what is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, text: str, *, warning: bool = False) -> None:
+        self.lines.append(("! " if warning else "") + text)
+
+
+def test_an_outage_is_one_line_and_its_end_another() -> None:
+    """Though it befalls all kinds, and each comes back by itself."""
+    said = Said()
+    standing = Standing(said)
+    for kind in KINDS:
+        standing.take(Status(kind, "synced"))
+    assert said.lines == [f"{kind}: synced" for kind in KINDS]
+    said.lines.clear()
+    for why in ("Connection refused", "does not answer in time", "Connection refused"):
+        for kind in KINDS:
+            standing.take(Status(kind, GONE, why))
+    for kind in KINDS:
+        standing.take(Status(kind, "synced"))
+    assert said.lines == [
+        "! API server: unreachable: Connection refused; the rules stay",
+        "! API server: unreachable: does not answer in time; the rules stay",
+        "API server: synced",
+    ]
+
+
+def test_a_refusal_is_of_a_kind() -> None:
+    """Who may not see Nodes is told so, whatever other kinds are."""
+    said = Said()
+    standing = Standing(said)
+    standing.take(Status("Node", "refused", "403 Forbidden"))
+    standing.take(Status("Service", "refused", "403 Forbidden"))
+    assert [line.split(": ")[1] for line in said.lines] == ["Node", "Service"]
+
+
+def test_a_server_that_says_something_else_each_time() -> None:
+    """Its words do not fill a log."""
+    said = Said()
+    standing = Standing(said)
+    for number in range(1000):
+        standing.take(Status("Node", GONE, f"500 no {number}"))
+    assert len(said.lines) == MOST_REASONS
+
+
+def test_objects_that_cannot_be_used() -> None:
+    """The first are told, then nothing for a while; later again."""
+    now, said = [0.0], Said()
+    unusable = Unusable(said, lambda: now[0])
+    for number in range(1000):
+        wrong = Diagnostic("/api/v1/services", 0, f"Service a/b{number}", "spec", "is wrong")
+        unusable.take(Step(diagnostics=(wrong,)))
+    assert len(said.lines) == MOST_OBJECTS + 1
+    assert said.lines[-1].startswith("! of objects that cannot be used nothing is told for")
+    now[0] = PAUSE_SECONDS + 1
+    unusable.take(Step(diagnostics=(wrong,), more=7))
+    assert said.lines[-2:] == [
+        f"! {wrong}; what was there of it stays",
+        "! 7 more objects cannot be used",
+    ]
