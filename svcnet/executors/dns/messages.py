@@ -8,14 +8,17 @@ RFC 6891 (EDNS); RFC 7873 5.4 (an option that is not understood is passed over);
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from io import BytesIO
 
 import dns.exception
 import dns.flags
 import dns.message
+import dns.name
 import dns.opcode
 import dns.rcode
 import dns.rdataclass
+import dns.rdataset
 import dns.rdatatype
 import dns.rrset
 from attrs import frozen
@@ -24,6 +27,7 @@ from svcnet.discovery.dns import Answer, Record, Zones, lookup
 from svcnet.discovery.dns.rdata import Rdatas
 
 HEADER_BYTES = 12
+TYPE_AND_CLASS_BYTES = 4
 UDP_BYTES = 512
 """What every client takes (RFC 1035, 4.2.1)."""
 
@@ -31,6 +35,9 @@ EDNS_BYTES = 1232
 """The most that is sent in a datagram: no path breaks it up. The client may allow less."""
 
 TCP_BYTES = 65535
+
+LEAST_BYTES: Mapping[str, int] = {"A": 16, "AAAA": 28, "SRV": 19}
+"""The least that a record of a type takes: a name that is a pointer, ten bytes, and its data."""
 
 TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
 
@@ -107,6 +114,8 @@ def encode(
         return respond(query, found, recursion).to_wire(max_size=limit)
     rest = list(further)
     sections = _Sections(query, found, recursion, rest)
+    if sum(LEAST_BYTES.get(record.type, 12) for record in found.answers) > limit:
+        return sections.cut(limit)
     for additional in (True, False):
         try:
             return sections.response(len(found.answers), additional).to_wire(max_size=limit)
@@ -137,23 +146,36 @@ class _Sections:
         return made
 
     def cut(self, limit: int) -> bytes:
-        """Return a response that has as many answers as fit, and says that it is cut."""
-        fits, too_many = 0, len(self.found.answers)
-        wire = self._truncated(0, limit)
-        while too_many - fits > 1:
-            middle = (fits + too_many) // 2
-            try:
-                wire = self._truncated(middle, limit)
-            except dns.exception.TooBig:
-                too_many = middle
-            else:
-                fits = middle
-        return wire
+        """Return a response that has as many answers as fit, and says that it is cut.
 
-    def _truncated(self, count: int, limit: int) -> bytes:
-        made = self.response(count, additional=False)
-        made.flags |= dns.flags.TC
-        return made.to_wire(max_size=limit)
+        However many there are, it costs as much as those that fit.
+        """
+        count = self._fits(limit)
+        while True:
+            made = self.response(count, additional=False)
+            made.flags |= dns.flags.TC
+            try:
+                return made.to_wire(max_size=limit)
+            except dns.exception.TooBig:
+                # In another order names may be a few bytes longer.
+                if not count:
+                    raise
+                count -= 1
+
+    def _fits(self, limit: int) -> int:
+        """Return how many answers there is room for beside everything else."""
+        rest = len(self.response(0, additional=False).to_wire(max_size=limit))
+        written, names = BytesIO(), dict[dns.name.Name, int]()
+        written.write(bytes(HEADER_BYTES))
+        self.query.question[0].name.to_wire(written, names)
+        written.write(bytes(TYPE_AND_CLASS_BYTES))
+        room, rdatas = limit - (rest - written.tell()), Rdatas()
+        for count, record in enumerate(self.found.answers):
+            one = dns.rdataset.from_rdata(record.ttl, rdatas.rdata(record))
+            one.to_wire(rdatas.name(record.name), written, names)
+            if written.tell() > room:
+                return count
+        return len(self.found.answers)
 
 
 def respond(query: Query, rcode: dns.rcode.Rcode, recursion: bool) -> dns.message.Message:
