@@ -8,6 +8,7 @@ bytes. Names of constants are those of Linux ``include/uapi/linux/netlink.h``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os import strerror
 from struct import Struct
 
 NLM_F_REQUEST = 0x001
@@ -35,6 +36,14 @@ ATTRIBUTE = Struct("=HH")
 
 class RefusedRequest(OSError):  # noqa: N818  (what the kernel said, not a fault of ours)
     """The kernel's own no, with its errno; other OSErrors are the socket's."""
+
+
+def errno_text(errno: int) -> str:
+    """Return what an errno means; a number that is none is given as it is."""
+    try:
+        return strerror(errno)
+    except (OverflowError, ValueError):
+        return f"error {errno}"
 
 
 def attribute(kind: int, value: bytes) -> bytes:

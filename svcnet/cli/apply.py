@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -60,15 +61,18 @@ def command(
         )
     views = inputs.views(family)
     families = () if dry_run else (view.family for view in views)
+    refused: list[str] = []
     with machine_lock(families, wait=wait):
         for view in views:
             graph = compile_state(inputs.state, view)
             if inputs.mode == "ipvs":
-                _ipvs(graph, variant, drain, fallback, dry_run)
+                refused += _ipvs(graph, variant, drain, fallback, dry_run)
             else:
                 _iptables(graph, variant, dry_run)
             if not dry_run:
                 _delete_stale_flows(graph)
+    if refused:
+        raise ApplyError("\n".join(refused))
 
 
 def _delete_stale_flows(graph: RuleGraph) -> None:
@@ -93,8 +97,9 @@ def _iptables(graph: RuleGraph, variant: Variant | None, dry_run: bool) -> None:
 
 def _ipvs(
     graph: RuleGraph, variant: Variant | None, drain: int, fallback: str | None, dry_run: bool
-) -> None:
-    from svcnet.executors.ipvs import MissingModules, apply
+) -> Iterator[str]:
+    """Apply one family; yield what the machine refused while all else was done."""
+    from svcnet.executors.ipvs import Incomplete, MissingModules, apply
     from svcnet.renderers.ipvs import full
 
     try:
@@ -105,6 +110,9 @@ def _ipvs(
         lacks = ", ".join(error.modules)
         click.echo(f"warning: the kernel lacks {lacks}: applying iptables mode instead", err=True)
         _iptables(graph, variant, dry_run)
+    except Incomplete as error:
+        _tell(error.report, dry_run)
+        yield str(error)
 
 
 class _Plan(Protocol):

@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
-from os import strerror
+from errno import EBADMSG
 
 from svcnet import netlink
 
 _SOL_NETLINK = 270  # linux/socket.h
 _NETLINK_GET_STRICT_CHK = 12  # linux/netlink.h
 _DATAGRAM = 1 << 18
+_PATIENCE_SECONDS = 10
+"""The kernel answers at once, or not at all."""
 
 
 class Unsettled(OSError):  # noqa: N818  (a state of the machine, not a mistake)
     """What a dump lists changed while it was listed."""
 
 
-def ask(protocol: int, kind: int, body: bytes, *, dump: bool = False) -> Iterator[bytes]:
+def ask(
+    protocol: int, kind: int, body: bytes, *, dump: bool = False, flags: int = 0
+) -> Iterator[bytes]:
     """Yield the bodies of the messages that answer one message to this network namespace.
 
     `body` is what comes behind its netlink header. With `dump` the kernel is to list all
-    that fits. Raises OSError with the errno of a refusal, and Unsettled.
+    that fits; `flags` are others of that header. Raises OSError with the errno of a refusal,
+    with EBADMSG for an answer that is no such messages, and Unsettled.
     """
-    flags = netlink.NLM_F_REQUEST | (netlink.NLM_F_DUMP if dump else netlink.NLM_F_ACK)
+    flags |= netlink.NLM_F_REQUEST | (netlink.NLM_F_DUMP if dump else netlink.NLM_F_ACK)
     header = netlink.NLMSGHDR.pack(netlink.NLMSGHDR.size + len(body), kind, flags, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as opened:
+        opened.settimeout(_PATIENCE_SECONDS)
         opened.bind((0, 0))
         # Without it a dump of addresses is one of all devices.
         opened.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
         opened.send(header + body)
-        while True:
-            for answer, flags, _, content in netlink.messages(opened.recv(_DATAGRAM)):
+        yield from answers(iter(lambda: opened.recv(_DATAGRAM), None))
+
+
+def answers(datagrams: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the bodies of messages up to the one that ends them; raises as :func:`ask` does."""
+    try:
+        for datagram in datagrams:
+            for kind, flags, _, content in netlink.messages(datagram):
                 if flags & netlink.NLM_F_DUMP_INTR:
                     raise Unsettled("what is listed changes")
-                if answer in (netlink.NLMSG_ERROR, netlink.NLMSG_DONE):
+                if kind in (netlink.NLMSG_ERROR, netlink.NLMSG_DONE):
                     (errno,) = netlink.NLMSGERR.unpack_from(content)
                     if errno:
-                        raise OSError(-errno, strerror(-errno))
+                        raise OSError(-errno, netlink.errno_text(-errno))
                     return
                 yield content
+    except (ValueError, struct.error) as error:
+        raise OSError(EBADMSG, f"an answer that is no netlink: {error}") from None
+
+
+def reason(error: OSError) -> str:
+    """Return why a socket failed."""
+    if isinstance(error, TimeoutError | BlockingIOError):
+        return "the kernel does not answer"
+    return error.strerror or str(error)

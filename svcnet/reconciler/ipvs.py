@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from attrs import evolve
@@ -40,6 +41,7 @@ class IPVSTarget:
         self._marks: iptables.Marks | None = None
         self._seal: Hashable | None = None
         self._warnings: tuple[str, ...] = ()
+        self._has_others = False
 
     def whole(self, graph: RuleGraph) -> Done:
         """Observe the kernel and do what differs; endpoints that have drained go."""
@@ -56,8 +58,11 @@ class IPVSTarget:
         stages = Stages()
         with stages.stage("render"):
             tables, delta = tables_of.advance(self._tables, change)
+        if self._has_others and delta.rules:
+            # Its rules know nothing of others' virtual servers.
+            return self.whole(graph)
         self._graph = self._tables = self._seal = None
-        with ipvs.IPVS() as kernel:
+        with ipvs.IPVS() as kernel, self._kept(graph, tables):
             report = ipvs.apply_step(delta, kernel, variant=self._variant, drain=self._drain)
         self._wrote(report)
         self._graph, self._tables = graph, tables
@@ -88,8 +93,10 @@ class IPVSTarget:
         self._graph = self._tables = self._seal = None
         with stages.stage("observe"):
             before = self._mark(tables)
-        report = ipvs.apply(tables, variant=self._variant, drain=self._drain)
+        with self._kept(graph, tables):
+            report = ipvs.apply(tables, variant=self._variant, drain=self._drain)
         self._warnings = report.warnings
+        self._has_others = bool(report.plan.beside)
         assert report.variant is not None
         self._marks = iptables.Marks(self.family, report.variant, self._commits)
         self._wrote(report)
@@ -109,6 +116,19 @@ class IPVSTarget:
         rules = self._marks.now()
         rest = ipvs.mark(tables)
         return None if rules is None or rest is None else (rules, rest)
+
+    @contextmanager
+    def _kept(self, graph: RuleGraph, tables: tables_of.IPVSTables) -> Iterator[None]:
+        """Remember what was done where some of it was refused.
+
+        So steps go on from there, and do not wait for what a machine never takes.
+        """
+        try:
+            yield
+        except ipvs.Incomplete as error:
+            self._wrote(error.report)
+            self._graph, self._tables = graph, tables
+            raise
 
     def _wrote(self, report: ipvs.Report) -> None:
         """Take note of the iptables rules that were written."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from attrs import evolve
+from attrs import define, evolve, field
 
 from svcnet.executors.iptables import Observed as ObservedTables
 from svcnet.executors.ipvs import Observed, Plan, Step
-from svcnet.executors.ipvs.device import Device
+from svcnet.executors.ipvs.device import Device, Held, held
 from svcnet.executors.ipvs.ipsets import ObservedSet
-from svcnet.executors.ipvs.listing import Place, Real
 from svcnet.executors.ipvs.observe import key_of
-from svcnet.executors.ipvs.rules import as_saved
+from svcnet.executors.ipvs.reals import Place, Real, Settings
+from svcnet.executors.ipvs.rules import as_saved, names_set
 from svcnet.renderers.ipvs import ServerKey
 from svcnet.renderers.ipvs.messages import (
     HASHED,
@@ -34,19 +34,35 @@ _DEFAULT_SIZE = 65536
 _NAMES = {"6": "tcp", "17": "udp", "132": "sctp"}
 
 
+@define
+class FakeSet:
+    """A set as the kernel has it; ``options`` are those of ``create`` that say what it does."""
+
+    type: str
+    options: dict[str, str]
+    size: int = _DEFAULT_SIZE
+    entries: set[str] = field(factory=set)
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """What two sets must share to be swapped."""
+        return self.type, self.options.get("family", "")
+
+
 class FakeIPVS:
     """The machine that plans of one IP family are for, changed step by step.
 
     What a kernel would refuse is a ValueError. Yours to set are ``connections``, how many a
-    real server has, and ``device_is_ours``, whether svcnet made the dummy device.
+    real server has, and ``device_is_ours``, whether svcnet made the dummy device. ``addresses``
+    are in the words of ``ip address``, without a prefix length if it is the whole address's.
     """
 
     def __init__(self, family: str = "IPv4") -> None:
         self.family = family
         self.servers: dict[ServerKey, Service] = {}
-        self.reals: dict[ServerKey, dict[Place, int]] = {}
+        self.reals: dict[ServerKey, dict[Place, Settings]] = {}
         self.connections: dict[tuple[ServerKey, Place], int] = {}
-        self.sets: dict[str, tuple[str, int, set[str]]] = {}
+        self.sets: dict[str, FakeSet] = {}
         self.addresses: set[str] | None = None
         self.device_is_ours = True
         self.tables = FakeIPTables()
@@ -62,16 +78,26 @@ class FakeIPVS:
         """Carry out steps, and yield each operation after it is done."""
         for step in steps:
             if step.tool == "iptables":
-                self.tables.restore(step.text)
-                self._check_sets()
+                self.restore(step.text)
                 yield step.text
                 continue
             for line in step.lines:
-                self._line(step.tool, line.split())
+                self.line(step.tool, line)
                 yield line
             for message in step.messages:
-                self._message(message)
+                self.message(message)
                 yield str(message)
+
+    def restore(self, text: str) -> None:
+        """Load rules; one that names a set which is not there is refused."""
+        before = self.tables.tables
+        self.tables.tables = {table: dict(chains) for table, chains in before.items()}
+        try:
+            self.tables.restore(text)
+            self._check_sets()
+        except ValueError:
+            self.tables.tables = before
+            raise
 
     def observed(self) -> Observed:
         """Return the machine as an executor would observe it."""
@@ -80,14 +106,16 @@ class FakeIPVS:
             services=dict(self.servers),
             reals={
                 key: {
-                    place: Real(weight, self.connections.get((key, place), 0), 0)
-                    for place, weight in reals.items()
+                    place: Real(settings, self.connections.get((key, place), 0), 0)
+                    for place, settings in reals.items()
                 }
                 for key, reals in self.reals.items()
             },
             sets={
-                name: ObservedSet(kind, size, frozenset(entries))
-                for name, (kind, size, entries) in self.sets.items()
+                name: ObservedSet(
+                    found.type, dict(found.options), found.size, frozenset(found.entries)
+                )
+                for name, found in self.sets.items()
             },
             device=self._device(),
             tables=self._saved_tables(),
@@ -98,7 +126,7 @@ class FakeIPVS:
     def _device(self) -> Device | None:
         if self.addresses is None:
             return None
-        return Device(self.device_is_ours, frozenset(self.addresses))
+        return Device(self.device_is_ours, tuple(map(_held, sorted(self.addresses))))
 
     def _saved_tables(self) -> ObservedTables:
         return ObservedTables(
@@ -111,49 +139,78 @@ class FakeIPVS:
             }
         )
 
-    def _line(self, tool: str, words: list[str]) -> None:
-        match tool, words:
+    def line(self, tool: str, line: str) -> None:
+        """Carry out one line for a tool."""
+        match tool, line.split():
             case "sysctl", [setting]:
                 path, _, value = setting.partition("=")
                 self.sysctls[path] = int(value)
             case "link", ["link", "add", *_]:
+                _must(self.addresses is None, "make a device that is there")
                 self.addresses = set()
             case "link", _:
                 pass
-            case "address", ["address", verb, address, *_]:
-                self._address(verb, address.split("/")[0])
+            case "address", ["address", verb, *rest, "dev", _]:
+                self._address(verb, " ".join(rest))
             case _, ["create", name, kind, *options]:
                 self._create(name, kind, options)
             case _, ["add", name, entry, *_]:
                 self._add(name, _named(entry))
             case _, ["del", name, entry, *_]:
-                self.sets[name][2].discard(_named(entry))
+                self._set(name).entries.discard(_named(entry))
             case _, ["swap", one, other]:
+                _must(self._set(one).kind == self._set(other).kind, f"swap {one} and {other}")
                 self.sets[one], self.sets[other] = self.sets[other], self.sets[one]
             case _, ["destroy", name]:
-                del self.sets[name]
+                tables = ObservedTables(self.tables.tables)
+                _must(not names_set(tables, name), f"destroy {name}, which a rule names")
+                del self.sets[self._name(name)]
             case _:
-                raise ValueError(f"unknown: {tool} {' '.join(words)}")
+                raise ValueError(f"unknown: {tool} {line}")
 
-    def _create(self, name: str, kind: str, options: list[str]) -> None:
+    def _name(self, name: str) -> str:
+        _must(name in self.sets, f"find the set {name}")
+        return name
+
+    def _set(self, name: str) -> FakeSet:
+        return self.sets[self._name(name)]
+
+    def _create(self, name: str, kind: str, words: list[str]) -> None:
+        given = [word for word in words if word != "-exist"]
+        options = dict(zip(given[::2], given[1::2], strict=True))
+        options.pop("hashsize", None)
+        default = 0 if kind == "bitmap:port" else _DEFAULT_SIZE
+        size = int(options.pop("maxelem", default))
         if name in self.sets:
-            raise ValueError(f"set {name} exists")
-        size = 0 if kind == "bitmap:port" else _DEFAULT_SIZE
-        if "maxelem" in options:
-            size = int(options[options.index("maxelem") + 1])
-        self.sets[name] = (kind, size, set())
+            there = self.sets[name]
+            same = (there.type, there.options, there.size) == (kind, options, size)
+            _must("-exist" in words and same, f"create {name}, which exists")
+            return
+        self.sets[name] = FakeSet(kind, options, size)
 
     def _add(self, name: str, entry: str) -> None:
-        _, size, entries = self.sets[name]
-        entries.add(entry)
-        _must(not size or len(entries) <= size, f"add to {name}, which is full")
+        found = self._set(name)
+        _must(found.type == "bitmap:port" or not entry.isdigit(), f"add {entry} to {name}")
+        _must(found.type != "bitmap:port" or entry.isdigit(), f"add {entry} to {name}")
+        found.entries.add(entry)
+        if found.size and len(found.entries) > found.size:
+            found.entries.discard(entry)
+            raise ValueError(f"the kernel refuses to add to {name}, which is full")
 
-    def _address(self, verb: str, address: str) -> None:
-        if self.addresses is None or (address in self.addresses) == (verb == "add"):
-            raise ValueError(f"cannot {verb} {address}")
-        (self.addresses.add if verb == "add" else self.addresses.remove)(address)
+    def _address(self, verb: str, text: str) -> None:
+        one = _held(text)
+        clashes = {each for each in self.addresses or () if _clash(_held(each), one)}
+        if self.addresses is None or bool(clashes) == (verb == "add"):
+            raise ValueError(f"cannot {verb} {text}")
+        short = one.address if one.plain else text
+        if verb == "add":
+            self.addresses.add(short)
+        else:
+            _must(short in self.addresses, f"delete {text}")
+            self.addresses.remove(short)
 
-    def _message(self, message: Message) -> None:
+    def message(self, message: Message) -> None:
+        """Carry out one change of virtual servers."""
         match message:
             case SetConfig(timeouts):
                 self.timeouts = _merged(self.timeouts, timeouts)
@@ -168,11 +225,14 @@ class FakeIPVS:
                 _must(key_of(service) in self.servers, message)
                 del self.servers[key_of(service)], self.reals[key_of(service)]
             case NewDest(service, dest) | SetDest(service, dest):
+                _must(key_of(service) in self.servers, message)
                 reals = self.reals[key_of(service)]
                 _must((_place(dest) in reals) == isinstance(message, SetDest), message)
-                reals[_place(dest)] = dest.weight
+                reals[_place(dest)] = Settings(
+                    dest.weight, dest.forward, dest.upper_threshold, dest.lower_threshold
+                )
             case DelDest(service, dest):
-                _must(_place(dest) in self.reals[key_of(service)], message)
+                _must(_place(dest) in self.reals.get(key_of(service), {}), message)
                 del self.reals[key_of(service)][_place(dest)]
             case _:
                 raise ValueError(f"no change: {message}")
@@ -183,6 +243,21 @@ class FakeIPVS:
             for words in (rule.split() for rules in chains.values() for rule in rules):
                 if "--match-set" in words:
                     _must(words[words.index("--match-set") + 1] in self.sets, " ".join(words))
+
+
+def _held(text: str) -> Held:
+    """Return an address in the words of ``ip address`` as the device holds it."""
+    address = text.split(maxsplit=1)[0].split("/", maxsplit=1)[0]
+    one = held(address)
+    text = text if "/" in text else one.text
+    return Held(address, text, text == one.text)
+
+
+def _clash(one: Held, other: Held) -> bool:
+    """Whether the kernel takes one address for the other: of IPv6 whatever its prefix length."""
+    if ":" in one.address:
+        return one.address == other.address
+    return one.text == other.text
 
 
 def _must(holds: bool, what: object) -> None:

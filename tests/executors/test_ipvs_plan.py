@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pytest
@@ -10,17 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.executors.ipvs import Plan, plan, plan_step
+from svcnet.executors.ipvs.entries import saved_entries
 from svcnet.executors.ipvs.ipsets import parse_save
-from svcnet.executors.ipvs.listing import Place, Real
-from svcnet.executors.ipvs.names import draining
+from svcnet.executors.ipvs.names import all_sets, draining
+from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.models import IPVSConfiguration
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import IPVSTables, ServerKey
-from svcnet.renderers.ipvs.messages import HASHED
+from svcnet.renderers.ipvs.messages import HASHED, TUNNEL
 from svcnet.renderers.ipvs.program import service_of
 from svcnet.renderers.ipvs.render import between
+from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.sets import MAX_ELEMENTS
 from svcnet.testing import FakeIPVS, make_service, make_slice
+from svcnet.testing.fake_ipvs import FakeSet
 from tests import strategies
 from tests.renderers.ipvs_model import tables_of
 
@@ -47,6 +51,10 @@ def what_is_there(machine: FakeIPVS) -> object:
     observed = machine.observed()
     name = draining(machine.family)
     return evolve(observed, sets={k: v for k, v in observed.sets.items() if k != name})
+
+
+def takes_connections(machine: FakeIPVS, key: ServerKey) -> bool:
+    return any(real.weight for real in machine.reals[key].values())
 
 
 def fresh(tables: IPVSTables, sysctls: dict[str, int]) -> FakeIPVS:
@@ -102,7 +110,9 @@ def test_what_is_served_before_and_after_is_served_all_the_while(
     ]
     kept = [key for key in kept if new.servers[key].real_servers]
     for operation in machine.steps(planned.steps):
-        assert all(any(machine.reals[key].values()) for key in kept), operation
+        assert all(any(real.weight for real in machine.reals[key].values()) for key in kept), (
+            operation
+        )
         answering = {key.address for key in machine.servers}
         assert (machine.addresses or set()) <= answering, operation
 
@@ -138,7 +148,7 @@ def test_a_draining_endpoint_goes_when_its_time_is_over() -> None:
     applied(tables_of(*BOTH), machine)
     machine.connections[KEY, SECOND] = 1
     applied(tables_of(*ONE), machine)
-    machine.sets["SVCNET-DRAINING"][2].clear()
+    machine.sets["SVCNET-DRAINING"].entries.clear()
     assert words(applied(tables_of(*ONE), machine)) == [
         "delete 10.96.0.10:80 TCP -> 10.244.2.6:8080"
     ]
@@ -202,8 +212,8 @@ def test_new_endpoints_come_before_all_old_ones_go(drain: int, by_step: bool) ->
     planned = (
         plan_step(between(old, new), drain) if by_step else plan(new, machine.observed(), drain)
     )
-    assert all(any(machine.reals[KEY].values()) for _ in machine.steps(planned.steps))
-    assert machine.reals[KEY][Place("10.244.3.7", 8080)] == 1
+    assert all(takes_connections(machine, KEY) for _ in machine.steps(planned.steps))
+    assert machine.reals[KEY][Place("10.244.3.7", 8080)] == Settings(1)
 
 
 def test_foreign_servers_and_their_addresses_are_left_alone() -> None:
@@ -211,13 +221,13 @@ def test_foreign_servers_and_their_addresses_are_left_alone() -> None:
     machine = FakeIPVS()
     foreign = service_of(tables_of(*BOTH).servers[KEY])
     foreign = evolve(foreign, flags=HASHED, scheduler="wlc")
-    machine.servers[KEY], machine.reals[KEY] = foreign, {FIRST: 7}
+    machine.servers[KEY], machine.reals[KEY] = foreign, {FIRST: Settings(7)}
     planned = applied(tables_of(*BOTH), machine)
     assert len(planned.warnings) == 1
     assert machine.servers[KEY] == foreign
-    assert machine.reals[KEY] == {FIRST: 7}
+    assert machine.reals[KEY] == {FIRST: Settings(7)}
     assert not machine.addresses
-    assert not machine.sets["KUBE-CLUSTER-IP"][2]
+    assert not machine.sets["KUBE-CLUSTER-IP"].entries
     assert applied(tables_of(), machine).warnings == ()
     assert machine.servers[KEY] == foreign
 
@@ -257,7 +267,7 @@ def test_a_real_server_that_does_not_masquerade_is_put_right() -> None:
     machine = FakeIPVS()
     applied(tables_of(*BOTH), machine)
     observed = machine.observed()
-    reals = {KEY: {**observed.reals[KEY], FIRST: Real(1, 0, 0, "Tunnel")}}
+    reals = {KEY: {**observed.reals[KEY], FIRST: Real(Settings(1, TUNNEL))}}
     planned = plan(tables_of(*BOTH), evolve(observed, reals=reals))
     assert words(planned) == ["edit 10.96.0.10:80 TCP -> 10.244.1.5:8080 weight 1"]
 
@@ -267,9 +277,9 @@ def test_a_set_has_room_for_what_comes_and_what_goes() -> None:
     machine = FakeIPVS()
     applied(tables_of(), machine)
     old = {f"10.97.{number // 256}.{number % 256},tcp:80" for number in range(MAX_ELEMENTS)}
-    machine.sets["KUBE-CLUSTER-IP"][2].update(old)
+    machine.sets["KUBE-CLUSTER-IP"].entries.update(old)
     applied(tables_of(*BOTH), machine)
-    assert machine.sets["KUBE-CLUSTER-IP"][2] == {"10.96.0.10,tcp:80"}
+    assert machine.sets["KUBE-CLUSTER-IP"].entries == {"10.96.0.10,tcp:80"}
 
 
 def test_endpoints_drain_beside_many_others() -> None:
@@ -277,7 +287,7 @@ def test_endpoints_drain_beside_many_others() -> None:
     machine = FakeIPVS()
     applied(tables_of(*BOTH), machine)
     others = {f"10.244.3.4,tcp:{port},10.96.0.11" for port in range(MAX_ELEMENTS)}
-    machine.sets[draining("IPv4")][2].update(others)
+    machine.sets[draining("IPv4")].entries.update(others)
     applied(tables_of(*ONE), machine)
     assert machine.observed().is_draining("10.244.2.6,tcp:8080,10.96.0.10")
 
@@ -293,3 +303,58 @@ def test_entries_are_known_whatever_the_machine_calls_protocols() -> None:
     assert parse_save(text.format("6")) == parse_save(text.format("tcp"))
     assert parse_save(text.format("132"))["A"].entries == {"10.244.1.5,sctp:6,10.244.1.5"}
     assert parse_save(text)["B"].entries == {"6"}
+
+
+KINDS = ("hash:net", "bitmap:port", "list:set", "hash:ip,port", "hash:ip,port,ip", "hash:ip")
+OPTIONS: tuple[dict[str, str], ...] = (
+    {"family": "inet"},
+    {"family": "inet6"},
+    {"family": "inet", "timeout": "3"},
+    {"range": "0-99"},
+    {},
+)
+remade = st.builds(
+    FakeSet,
+    st.sampled_from(KINDS),
+    st.sampled_from(OPTIONS).map(dict),
+    st.sampled_from([1, MAX_ELEMENTS]),
+)
+names = st.sampled_from(all_sets("IPv4"))
+held_oddly = st.sampled_from(["10.96.0.10/24", "10.96.0.10 peer 10.9.9.9/32", "10.96.0.99"])
+
+
+@settings(max_examples=60)
+@given(clusters, st.dictionaries(names, remade, max_size=4), st.sets(held_oddly), st.booleans())
+def test_sets_and_addresses_made_anew_by_hand(
+    objects: list[ClusterObject], sets: dict[str, FakeSet], odd: set[str], is_taken: bool
+) -> None:
+    """They are put right, and all the while the rules name sets that have what is served."""
+    wanted = tables_of(*objects)
+    machine = FakeIPVS()
+    applied(wanted, machine)
+    right = what_is_there(machine)
+    for name, found in sets.items():
+        if found.size == 1:
+            # Of the right kind, and yet another set.
+            found.type, family = machine.sets[name].kind
+            found.options = {"family": family, "timeout": "3"} if family else {"range": "0-99"}
+        machine.sets[name] = found
+    assert machine.addresses is not None
+    machine.addresses -= {"10.96.0.10"} if is_taken else set()
+    machine.addresses |= {each for each in odd if each != "10.96.0.99" or not wanted.servers}
+    entries = {each.name: saved_entries(each) for each in wanted.sets.values()}
+    for operation in machine.steps(plan(wanted, machine.observed()).steps):
+        for name in named(machine) - set(sets):
+            there = machine.sets[name].entries
+            owners = set(sets) if name == RESIZED else {name}
+            assert any(entries[owner] <= there for owner in owners & entries.keys()), operation
+    own = {each for each in odd if each.split("/")[0].split()[0] in wanted.addresses}
+    machine.addresses -= odd - own
+    assert what_is_there(machine) == right
+    assert plan(wanted, machine.observed()).steps == ()
+
+
+def named(machine: FakeIPVS) -> set[str]:
+    """Return the sets that rules name."""
+    chains = [own for table in machine.tables.tables.values() for own in table.values()]
+    return set(re.findall(r"--match-set (\S+)", " ".join(rule for own in chains for rule in own)))

@@ -5,7 +5,7 @@ only the difference is done. What svcnet made, it knows again by marks that live
 kernel: a flag of each virtual server, a name of the dummy device, a set beside the sets.
 """
 
-from svcnet.executors.ipvs.apply import Report, apply, apply_step, services, settle
+from svcnet.executors.ipvs.apply import Incomplete, Report, apply, apply_step, services
 from svcnet.executors.ipvs.cleanup import cleanup, is_there
 from svcnet.executors.ipvs.kernel import IPVS, NoIPVS, Refused
 from svcnet.executors.ipvs.marks import mark
@@ -18,6 +18,7 @@ from svcnet.executors.ipvs.steps import Plan, Step
 __all__ = [
     "DRAIN",
     "IPVS",
+    "Incomplete",
     "MissingModules",
     "NoIPVS",
     "Observed",
@@ -35,5 +36,4 @@ __all__ = [
     "plan",
     "plan_step",
     "services",
-    "settle",
 ]

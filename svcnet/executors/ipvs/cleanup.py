@@ -8,14 +8,19 @@ from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Observed as Tables
 from svcnet.executors.ipvs import device, ipsets, rules
-from svcnet.executors.ipvs.kernel import IPVS
+from svcnet.executors.ipvs.execution import Execution
+from svcnet.executors.ipvs.kernel import IPVS, has_servers
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.observe import Observed, observe
-from svcnet.executors.ipvs.plan import own_addresses
+from svcnet.executors.ipvs.plan import own_addresses, removed_addresses
+from svcnet.executors.ipvs.refusals import told
+from svcnet.executors.ipvs.steps import Step
 from svcnet.executors.lock import lock
 from svcnet.renderers.ipvs.messages import DelService
-from svcnet.renderers.ipvs.sections import RESIZED, address_lines
+from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
+
+_FAMILIES = ("IPv4", "IPv6")
 
 
 def cleanup(family: str, *, with_rules: bool = True) -> tuple[str, ...]:
@@ -24,43 +29,53 @@ def cleanup(family: str, *, with_rules: bool = True) -> tuple[str, ...]:
     Addresses go before the servers that answer on them, rules before the sets that they
     name, and the dummy device with the last address of either family. Kernel settings
     stay. Without `with_rules` the caller has removed the rules, which share chains with another
-    mode's. Returns a line for each kind of thing removed or left; none where svcnet has no sets.
-    Raises ApplyError when the machine refuses, :class:`svcnet.executors.lock.Busy` when another
-    svcnet is at work.
+    mode's. Returns a line for each kind of thing removed or left; none where svcnet has nothing.
+    Raises ApplyError, after all else is done, when the machine refuses something, and
+    :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
     """
     with lock(family):
-        return _cleanup(family, with_rules=with_rules) if is_there(family) else ()
+        done = _cleanup(family, with_rules=with_rules) if is_there(family) else _device()
+        return tuple(f"{family}, ipvs: {line}" for line in done)
 
 
-def _cleanup(family: str, *, with_rules: bool) -> tuple[str, ...]:
+def _cleanup(family: str, *, with_rules: bool) -> list[str]:
     with IPVS() as ipvs:
         observed = observe(family, Tables({}), (), ipvs)
-        done = (
-            *_addresses(observed),
-            *_servers(observed, ipvs),
-            *(rules.remove(family) if with_rules else ()),
-            *_sets(observed),
-            *_device(),
-        )
-    return tuple(f"{family}, ipvs: {line}" for line in done)
+        execution = Execution(family, None, ipvs, None)
+        done = [*_addresses(observed, execution), *_servers(observed, execution)]
+    refused = list(told(execution.refused))
+    try:
+        done += rules.remove(family) if with_rules else ()
+    except ApplyError as error:
+        # Rules that are still there name the sets.
+        refused.append(str(error))
+    else:
+        done += _sets(observed)
+    done += _device()
+    if refused:
+        raise ApplyError("\n".join(refused))
+    return done
 
 
 def is_there(family: str) -> bool:
-    """Return whether svcnet has put IPVS mode on this machine: it has sets then."""
-    return ipsets.is_installed() and draining(family) in ipsets.names()
+    """Return whether svcnet has put IPVS mode of a family on this machine.
+
+    It has sets then; where somebody destroyed the one that tells, it has virtual servers.
+    """
+    return bool(ipsets.there((draining(family),))) or has_servers(family)
 
 
-def _addresses(observed: Observed) -> Iterator[str]:
-    own = sorted(own_addresses(observed))
+def _addresses(observed: Observed, execution: Execution) -> Iterator[str]:
+    own = own_addresses(observed)
     if own:
-        device.change_addresses(address_lines("del", own))
-        yield f"{counted(len(own), 'address')} removed"
+        execution.do([Step("address", removed_addresses(own))])
+        yield f"{counted(len({each.address for each in own}), 'address')} removed"
 
 
-def _servers(observed: Observed, ipvs: IPVS) -> Iterator[str]:
+def _servers(observed: Observed, execution: Execution) -> Iterator[str]:
     own = [service for key, service in observed.services.items() if observed.owns(key)]
     if own:
-        ipvs.send([DelService(service) for service in own])
+        execution.do([Step("ipvs", messages=tuple(map(DelService, own)))])
         yield f"{counted(len(own), 'virtual server')} removed"
 
 
@@ -71,27 +86,29 @@ def _sets(observed: Observed) -> Iterator[str]:
     """
     mark = draining(observed.family)
     names = [name for name in (RESIZED, *all_sets(observed.family)) if name in observed.sets]
-    names.remove(mark)
+    names.sort(key=mark.__eq__)
     ipsets.restore("".join(f"flush {name}\n" for name in names))
-    used = [name for name in names if not _destroyed(name)]
-    if not used:
-        ipsets.restore(f"destroy {mark}\n")
-        names.append(mark)
+    used: list[str] = []
+    for name in names:
+        if (used and name == mark) or not _destroyed(name):
+            used.append(name)
     yield f"{counted(len(names) - len(used), 'set')} removed"
     for name in used:
-        yield f"{name} is left, empty: a rule that is not svcnet's uses it"
+        if name != mark or used == [mark]:
+            yield f"{name} is left, empty: a rule that is not svcnet's uses it"
 
 
 def _destroyed(name: str) -> bool:
     try:
         ipsets.restore(f"destroy {name}\n")
     except ApplyError:
-        return False
+        return not ipsets.there((name,))
     return True
 
 
 def _device() -> Iterator[str]:
-    found = [device.observe(family) for family in ("IPv4", "IPv6")]
-    if all(each is not None and each.is_ours and not each.addresses for each in found):
+    """Remove the device that svcnet made, when no family has need of it."""
+    found = [device.observe(family) for family in _FAMILIES]
+    if all(each is not None and each.is_ours and not each.held for each in found):
         device.remove()
         yield f"{DUMMY_DEVICE} removed"

@@ -2,59 +2,146 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable, Iterator
+import struct
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from errno import EEXIST, ENODEV
 from hashlib import blake2b
+from re import compile as regex
 from socket import AF_INET, AF_INET6, AF_UNSPEC, NETLINK_ROUTE, if_nametoindex
 from struct import Struct
-from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from svcnet.errors import ApplyError
-from svcnet.executors.commands import run
-from svcnet.executors.netlink import ask
-from svcnet.netlink import each_attribute
+from svcnet.executors.children import Overdue
+from svcnet.executors.commands import hint, run
+from svcnet.executors.ipvs.refusals import Refusal
+from svcnet.executors.netlink import ask, reason
+from svcnet.netlink import attribute, attributes, each_attribute, nested
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
-from svcnet.renderers.ipvs.wire import canonical_address
+from svcnet.renderers.ipvs.wire import address_text
 
 ALIAS = "svcnet"
-"""The device's ``ifalias``, by which svcnet knows one that it made."""
+"""The device's ``ifalias``, by which people know one that svcnet made."""
+GROUP = 0x7376_6E65
+"""The device's group, which comes with the device in one message: no kill leaves one without."""
 
-# linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h
+# linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h, linux/netlink.h
+_RTM_NEWLINK = 16
+_RTM_DELLINK = 17
 _RTM_GETLINK = 18
 _RTM_GETADDR = 22
+_IFLA_IFNAME = 3
 _IFLA_LINKINFO = 18
+_IFLA_INFO_KIND = 1
 _IFLA_IFALIAS = 20
+_IFLA_GROUP = 27
+_IFA_ADDRESS = 1
+_IFA_LOCAL = 2
+_IFA_CACHEINFO = 6
 _LINK = Struct("=BxHiII")  # struct ifinfomsg
 _ADDRESS = Struct("=BBBBI")  # struct ifaddrmsg
+_LIFETIMES = Struct("=II")  # the head of struct ifa_cacheinfo: preferred, valid
+_NUMBER = Struct("=I")
+_FOR_EVER = 0xFFFFFFFF
+_SCOPE_GLOBAL = 0
+_NLM_F_EXCL = 0x200
+_NLM_F_CREATE = 0x400
+
+_FAILED = regex(r"(.*?)\s*Command failed -:(\d+)")
+
+
+@frozen
+class Held:
+    """An address as the device holds it.
+
+    ``text`` is what ``ip address del`` takes for it. It is ``plain`` as svcnet adds one: of
+    one address, without an other end, for good and for everywhere.
+    """
+
+    address: str
+    text: str
+    plain: bool = True
+
+
+def held(address: str) -> Held:
+    """Return an address as svcnet adds it."""
+    return Held(address, f"{address}/{128 if ':' in address else 32}")
 
 
 @frozen
 class Device:
-    """The device as it is; ``is_ours`` if svcnet made it."""
+    """The device as it is; ``is_ours`` if svcnet made it.
+
+    One of another kind than dummy has only its name in common with it.
+    """
 
     is_ours: bool
-    addresses: frozenset[str]
+    held: tuple[Held, ...]
+    kind: str = "dummy"
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The addresses that it holds, however it holds them."""
+        return frozenset(each.address for each in self.held)
 
 
 def observe(family: str) -> Device | None:
     """Return the device with its addresses of a family, None if there is none.
 
-    Raises ApplyError if another kind of device has its name.
+    Of one of another kind the addresses are not listed. Raises ApplyError.
     """
     try:
-        if_nametoindex(DUMMY_DEVICE)
+        index = if_nametoindex(DUMMY_DEVICE)
     except OSError:
         return None
-    [link] = json.loads(run("iproute2", "ip", "-j", "-d", "address", "show", "dev", DUMMY_DEVICE))
-    kind = link.get("linkinfo", {}).get("info_kind")
-    if kind != "dummy":
-        raise ApplyError(f"{DUMMY_DEVICE} is no dummy device but of kind {kind}")
-    wanted = "inet6" if family == "IPv6" else "inet"
-    addresses = [each["local"] for each in link["addr_info"] if each["family"] == wanted]
-    return Device(link.get("ifalias") == ALIAS, frozenset(map(canonical_address, addresses)))
+    with _told():
+        try:
+            [link] = ask(NETLINK_ROUTE, _RTM_GETLINK, _LINK.pack(AF_UNSPEC, 0, index, 0, 0))
+        except OSError as error:
+            if error.errno == ENODEV:
+                return None
+            raise
+        found = parse_link(link)
+        if found.kind != "dummy":
+            return found
+        return evolve(found, held=tuple(map(parse_address, _addresses(family, index))))
+
+
+def parse_link(body: bytes) -> Device:
+    """Return the device in the body of an RTM_NEWLINK, without addresses. Raises ValueError."""
+    told = attributes(body, _LINK.size)
+    kind = attributes(told.get(_IFLA_LINKINFO, b"")).get(_IFLA_INFO_KIND, b"").rstrip(b"\0")
+    alias = told.get(_IFLA_IFALIAS, b"").rstrip(b"\0")
+    is_marked = alias == ALIAS.encode() or told.get(_IFLA_GROUP) == _NUMBER.pack(GROUP)
+    return Device(is_marked and kind == b"dummy", (), kind.decode(errors="replace") or "no kind")
+
+
+def _addresses(family: str, index: int) -> list[bytes]:
+    """Return what the kernel tells of the addresses of a device, each in a message's body."""
+    wanted = _ADDRESS.pack(AF_INET6 if family == "IPv6" else AF_INET, 0, 0, 0, index)
+    told = ask(NETLINK_ROUTE, _RTM_GETADDR, wanted, dump=True)
+    return [body for body in told if _ADDRESS.unpack_from(body)[4] == index]
+
+
+def parse_address(body: bytes) -> Held:
+    """Return the address in the body of an RTM_NEWADDR. Raises ValueError."""
+    try:
+        family, length, _, scope, _ = _ADDRESS.unpack_from(body)
+        told = attributes(body, _ADDRESS.size)
+        other = told.get(_IFA_ADDRESS, b"")
+        own = told.get(_IFA_LOCAL, other)
+        lifetimes = told.get(_IFA_CACHEINFO, b"")
+        ends = lifetimes and _LIFETIMES.unpack_from(lifetimes)[1] != _FOR_EVER
+    except struct.error as error:
+        raise ValueError(f"an address that ends within its header: {error}") from None
+    address = address_text(own)
+    text = address if other in (own, b"") else f"{address} peer {address_text(other)}"
+    is_scoped = family == AF_INET and scope != _SCOPE_GLOBAL
+    one = held(address)
+    text = f"{text}/{length}"
+    return Held(address, text, text == one.text and not is_scoped and not ends)
 
 
 def mark(family: str) -> Hashable:
@@ -71,40 +158,80 @@ def mark(family: str) -> Hashable:
         pair
         for answer in ask(NETLINK_ROUTE, _RTM_GETLINK, told)
         for pair in each_attribute(answer, _LINK.size)
-        if pair[0] in (_IFLA_IFALIAS, _IFLA_LINKINFO)
+        if pair[0] in (_IFLA_IFALIAS, _IFLA_LINKINFO, _IFLA_GROUP)
     ]
-    wanted = _ADDRESS.pack(AF_INET6 if family == "IPv6" else AF_INET, 0, 0, 0, index)
     addresses = blake2b()
-    for answer in ask(NETLINK_ROUTE, _RTM_GETADDR, wanted, dump=True):
+    for answer in _addresses(family, index):
         addresses.update(answer)
     return (index, tuple(link), addresses.digest())
 
 
 def make() -> None:
-    """Make the device. Raises ApplyError."""
-    with _route() as route:
-        route.link("add", ifname=DUMMY_DEVICE, kind="dummy")
-        route.link("set", index=if_nametoindex(DUMMY_DEVICE), ifalias=ALIAS)
+    """Make the device; one that somebody made meanwhile is as good. Raises ApplyError."""
+    name = attribute(_IFLA_IFNAME, DUMMY_DEVICE.encode() + b"\0")
+    kind = nested(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"dummy\0"))
+    head = _LINK.pack(AF_UNSPEC, 0, 0, 0, 0)
+    with _told():
+        try:
+            group = attribute(_IFLA_GROUP, _NUMBER.pack(GROUP))
+            _change(_RTM_NEWLINK, head + name + kind + group, _NLM_F_CREATE | _NLM_F_EXCL)
+        except OSError as error:
+            if error.errno != EEXIST:
+                raise
+            return
+        _change(_RTM_NEWLINK, head + name + attribute(_IFLA_IFALIAS, ALIAS.encode()))
 
 
 def remove() -> None:
-    """Remove the device and the addresses that it has. Raises ApplyError."""
-    with _route() as route:
-        route.link("del", ifname=DUMMY_DEVICE)
+    """Remove the device and the addresses that it has, if it is there. Raises ApplyError."""
+    with _told():
+        try:
+            index = if_nametoindex(DUMMY_DEVICE)
+            _change(_RTM_DELLINK, _LINK.pack(AF_UNSPEC, 0, index, 0, 0))
+        except OSError as error:
+            if error.errno != ENODEV:
+                raise
 
 
-def change_addresses(lines: str) -> None:
-    """Carry out lines of ``ip -batch``. Raises ApplyError; lines before a bad one are done."""
-    run("iproute2", "ip", "-batch", "-", stdin=lines)
+def change_addresses(lines: Sequence[str], family: str) -> Iterator[Refusal]:
+    """Carry out lines of ``ip -batch`` of a family, and yield those that are not done.
+
+    What a line asks for may be so already, by another's hand: that is as good.
+    """
+    try:
+        run("iproute2", "ip", "-force", "-batch", "-", stdin="".join(lines))
+        return
+    except Overdue:
+        raise
+    except ApplyError as error:
+        told = str(error)
+    reasons = {int(number): why.strip() for why, number in _FAILED.findall(told)}
+    try:
+        there = observe(family)
+    except ApplyError:
+        there = None
+    for number, line in enumerate(lines, 1):
+        if there is None or not _is_done(line, there.held):
+            why = reasons.get(number, told).removeprefix("ip: ")
+            yield Refusal("ip", line.strip(), why, line)
+
+
+def _is_done(line: str, there: Iterable[Held]) -> bool:
+    _, verb, *words = line.split()
+    text = " ".join(words[:-2])
+    return any(each.text == text for each in there) is (verb == "add")
+
+
+def _change(kind: int, body: bytes, flags: int = 0) -> None:
+    for _ in ask(NETLINK_ROUTE, kind, body, flags=flags):
+        pass
 
 
 @contextmanager
-def _route() -> Iterator[Any]:
-    from pyroute2 import IPRoute
-    from pyroute2.netlink.exceptions import NetlinkError
-
+def _told() -> Iterator[None]:
     try:
-        with IPRoute() as route:
-            yield route
-    except (NetlinkError, OSError) as error:
+        yield
+    except OSError as error:
+        raise ApplyError(f"{DUMMY_DEVICE}: {reason(error)}{hint(reason(error))}") from None
+    except ValueError as error:
         raise ApplyError(f"{DUMMY_DEVICE}: {error}") from None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from attrs import evolve
 
 from svcnet.executors.ipvs.excluded import Excluded
-from svcnet.executors.ipvs.ipsets import as_saved, as_written
+from svcnet.executors.ipvs.ipsets import ObservedSet, as_saved, as_written
 from svcnet.executors.ipvs.names import DRAIN, MAX_DRAINING, draining
 from svcnet.executors.ipvs.observe import Observed
 from svcnet.renderers.ipvs import ServerKey, VirtualServer
@@ -38,6 +39,34 @@ def saved_entries(found: IPSet) -> frozenset[str]:
 Wanted = Mapping[str, tuple[IPSet, frozenset[str]]]
 
 
+class Kind(NamedTuple):
+    """What the kernel cannot change of a set that is there, and what two sets share to be swapped.
+
+    That is a type and a family; what else a set is created with comes with the swap.
+    """
+
+    type: str
+    family: str
+
+    @classmethod
+    def of(cls, there: ObservedSet) -> Kind:
+        return cls(there.type, there.options.get("family", ""))
+
+
+def kind_of(found: IPSet) -> Kind:
+    """Return the kind of a set as svcnet makes it."""
+    return Kind(found.definition.type, _options(found).get("family", ""))
+
+
+def others_kind(wanted: Wanted, observed: Observed) -> list[str]:
+    """Return the names of the sets that somebody made anew as sets of another kind."""
+    return [
+        name
+        for name, (found, _) in wanted.items()
+        if name in observed.sets and Kind.of(observed.sets[name]) != kind_of(found)
+    ]
+
+
 def lines_up(wanted: Wanted, observed: Observed) -> Iterator[str]:
     """Yield what makes each set be there with all its entries.
 
@@ -45,28 +74,74 @@ def lines_up(wanted: Wanted, observed: Observed) -> Iterator[str]:
     """
     if RESIZED in observed.sets:
         yield f"destroy {RESIZED}\n"
-    name = draining(observed.family)
-    if name not in observed.sets:
-        family = "inet6" if observed.family == "IPv6" else "inet"
-        options = f"timeout {DRAIN} maxelem {MAX_DRAINING}"
-        yield f"create {name} hash:ip,port,ip family {family} {options}\n"
+    yield from _lines_of_draining(observed)
     for name, (each, entries) in wanted.items():
         there = observed.sets.get(name)
         together = evolve(each, entries=tuple(entries | observed.entries(name)))
         if there is None:
-            yield f"create {name} {each.definition.type} {each.options}\n"
-        elif there.max_elements < together.max_elements and there.max_elements:
+            yield _create(each)
+        elif not _fits(there, together):
             yield from lines_resized(together)
             continue
         yield from _each("add", name, entries - observed.entries(name))
 
 
+def _lines_of_draining(observed: Observed) -> Iterator[str]:
+    """Yield what makes the set of those that drain be there; one of another kind says nothing."""
+    name = draining(observed.family)
+    family = "inet6" if observed.family == "IPv6" else "inet"
+    there = observed.sets.get(name)
+    options = f"{_DRAINING} family {family} timeout {DRAIN} maxelem {MAX_DRAINING} -exist"
+    if there is None:
+        yield f"create {name} {options}\n"
+    elif Kind.of(there) != Kind(_DRAINING, family):
+        yield f"destroy {name}\n"
+        yield f"create {name} {options}\n"
+    elif (there.options.get("timeout"), there.max_elements) != (str(DRAIN), MAX_DRAINING):
+        yield f"create {RESIZED} {options}\n"
+        yield from _each("add", RESIZED, there.entries)
+        yield f"swap {RESIZED} {name}\n"
+        yield f"destroy {RESIZED}\n"
+
+
+_DRAINING = "hash:ip,port,ip"
+
+
+def _fits(there: ObservedSet, wanted: IPSet) -> bool:
+    """Return whether a set of the right kind is as svcnet makes it, and has room."""
+    has_room = not there.max_elements or there.max_elements >= wanted.max_elements
+    return has_room and there.is_plain and there.options == _options(wanted)
+
+
+def _options(found: IPSet) -> dict[str, str]:
+    """Return the options of a set that say what it does."""
+    words = found.options.split()
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    return {name: value for name, value in given.items() if name in ("family", "range")}
+
+
+def _create(found: IPSet, name: str = "") -> str:
+    return f"create {name or found.name} {found.definition.type} {found.options} -exist\n"
+
+
 def lines_resized(found: IPSet) -> Iterator[str]:
-    """Yield what gives a set another bound: only a new one has."""
-    yield f"create {RESIZED} {found.definition.type} {found.options}\n"
-    yield from _each("add", RESIZED, saved_entries(found))
+    """Yield what gives a set other options: only a new one has."""
+    yield from lines_beside(found)
     yield f"swap {RESIZED} {found.name}\n"
     yield f"destroy {RESIZED}\n"
+
+
+def lines_beside(found: IPSet) -> Iterator[str]:
+    """Yield what makes a set with other options beside the one that is there."""
+    yield _create(found, RESIZED)
+    yield from _each("add", RESIZED, saved_entries(found))
+
+
+def lines_anew(found: IPSet) -> Iterator[str]:
+    """Yield what makes a set anew that no rule names."""
+    yield f"destroy {found.name}\n"
+    yield _create(found)
+    yield from _each("add", found.name, saved_entries(found))
 
 
 def lines_down(wanted: Wanted, observed: Observed, kept: Excluded) -> Iterator[str]:

@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from errno import ENOENT, ESRCH
-from os import strerror
+from pathlib import Path
+from struct import Struct
 from types import TracebackType
 
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import hint
-from svcnet.netlink import RefusedRequest
+from svcnet.executors.netlink import reason
+from svcnet.netlink import RefusedRequest, errno_text
 from svcnet.renderers.ipvs import wire
 from svcnet.renderers.ipvs.messages import (
-    Family,
+    MADE_BY_SVCNET,
     GetConfig,
     GetDest,
     GetService,
     Message,
+    NewService,
     ObservedDest,
     ObservedService,
     Service,
+    SetService,
     Timeouts,
 )
+from svcnet.renderers.ipvs.wire.decoding import Configuration
 
 BATCH = 100
 """Messages a call. The answers to that many, if all are refused, fit a socket's buffer."""
@@ -35,6 +41,8 @@ _NETLINK_GENERIC = 16  # linux/netlink.h
 _SOL_NETLINK = 270  # linux/socket.h
 _NETLINK_EXT_ACK = 11  # linux/netlink.h: say in words why a message is refused
 _DATAGRAM = 1 << 18
+_PATIENCE = Struct("@ll").pack(10, 0)
+"""Seconds and microseconds of a struct timeval: the kernel answers at once, or not at all."""
 
 
 class NoIPVS(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
@@ -45,9 +53,15 @@ class Refused(ApplyError):  # noqa: N818
     """The kernel refused a message; what was sent after it in its batch is done all the same."""
 
     def __init__(self, message: Message, errno: int, text: str = "") -> None:
-        super().__init__(f"IPVS refused to {message}: {text or strerror(errno)}")
         self.message = message
         self.errno = errno
+        self.why = text or self._meaning()
+        super().__init__(f"IPVS refused to {message}: {self.why}")
+
+    def _meaning(self) -> str:
+        if self.errno == ENOENT and isinstance(self.message, NewService | SetService):
+            return f"this kernel lacks the module ip_vs_{self.message.service.scheduler}"
+        return errno_text(self.errno)
 
 
 class IPVS:
@@ -59,17 +73,27 @@ class IPVS:
 
     def __init__(self) -> None:
         self.sent = 0
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC)
-        self._socket.bind((0, 0))
-        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
+        with _told():
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_GENERIC)
         try:
-            self._socket.send(wire.encode_family_request())
-            self._family = wire.parse_family([self._socket.recv(_DATAGRAM)])
-        except OSError as error:
+            with _told():
+                self._family = self._ask_family()
+        except RefusedRequest as error:
             self._socket.close()
             if error.errno == ENOENT:
                 raise NoIPVS("this kernel has no IPVS: it lacks the module ip_vs") from None
             raise _cannot(error) from None
+        except ApplyError:
+            self._socket.close()
+            raise
+
+    def _ask_family(self) -> int:
+        # Python's own timeout would have a look at what is pending wait as well.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+        self._socket.bind((0, 0))
+        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
+        self._socket.send(wire.encode_family_request())
+        return wire.parse_family([self._socket.recv(_DATAGRAM)])
 
     def __enter__(self) -> IPVS:
         return self
@@ -87,14 +111,19 @@ class IPVS:
         replies = self._ask(GetService())
         return [reply.service for reply in replies if isinstance(reply, ObservedService)]
 
-    def configurations(self) -> list[tuple[Family, bytes]]:
-        """Return every virtual server as bytes that change when it does, with its family."""
+    def configurations(self) -> list[Configuration]:
+        """Return every virtual server as bytes that change when it does."""
         self.sent += 1
-        try:
+        with _told():
             self._socket.send(wire.encode(GetService(), self._family))
             return list(wire.configurations(self._datagrams()))
-        except OSError as error:
-            raise _cannot(error) from None
+
+    def settings(self, server: Configuration) -> list[bytes]:
+        """Return the real servers of a virtual server as bytes that change when one does."""
+        self.sent += 1
+        with _told():
+            self._socket.send(wire.encode_listing(server.key, self._family))
+            return list(wire.settings(self._datagrams()))
 
     def service(self, service: Service) -> Service | None:
         """Return the virtual server with the same key, None if it is not there."""
@@ -104,7 +133,7 @@ class IPVS:
             if error.errno == ESRCH:
                 return None
             raise
-        return next(reply.service for reply in replies if isinstance(reply, ObservedService))
+        return next((each.service for each in replies if isinstance(each, ObservedService)), None)
 
     def dests(self, service: Service) -> list[ObservedDest]:
         """Return the real servers of a virtual server, none if it is not there."""
@@ -112,7 +141,10 @@ class IPVS:
 
     def timeouts(self) -> Timeouts:
         """Return how long idle connections live."""
-        return next(reply for reply in self._ask(GetConfig()) if isinstance(reply, Timeouts))
+        for reply in self._ask(GetConfig()):
+            if isinstance(reply, Timeouts):
+                return reply
+        raise ApplyError("IPVS: the kernel does not tell its timeouts")
 
     def send(self, messages: Sequence[Message]) -> None:
         """Carry out changes in their order. Raises :class:`Refused` for the first that fails.
@@ -130,25 +162,23 @@ class IPVS:
         """
         encoded = wire.encode_all(batch, self._family, acknowledge=False)
         self.sent += len(batch)
-        try:
+        with _told():
             self._socket.send(b"".join(encoded))
             return [
                 Refused(batch[refusal.sequence - 1], refusal.errno, refusal.text)
                 for refusal in wire.parse_acknowledgements(self._pending())
+                if refusal.errno and 0 < refusal.sequence <= len(batch)
             ]
-        except OSError as error:
-            raise _cannot(error) from None
 
     def _ask(self, message: Message) -> list[object]:
         """Return the replies to a question."""
         self.sent += 1
         try:
-            self._socket.send(wire.encode(message, self._family))
-            return list(wire.answers(self._datagrams()))
+            with _told():
+                self._socket.send(wire.encode(message, self._family))
+                return list(wire.answers(self._datagrams()))
         except RefusedRequest as error:
             raise Refused(message, error.errno or 0) from None
-        except OSError as error:
-            raise _cannot(error) from None
 
     def _datagrams(self) -> Iterator[bytes]:
         """Yield what the kernel answers, and wait for it."""
@@ -164,5 +194,36 @@ class IPVS:
                 return
 
 
+def has_servers(family: str) -> bool:
+    """Return whether svcnet has made a virtual server of a family here. Raises ApplyError.
+
+    A kernel that has not loaded IPVS yet is not asked, as it would then.
+    """
+    if not Path("/proc/thread-self/net/ip_vs").exists():
+        return False
+    try:
+        with IPVS() as ipvs:
+            servers = ipvs.services()
+    except NoIPVS:
+        return False
+    return any(each.family == family and each.flags & MADE_BY_SVCNET for each in servers)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raise ApplyError for what the socket, or bytes that are no answer, raise.
+
+    What the kernel itself refuses is for the caller.
+    """
+    try:
+        yield
+    except RefusedRequest:
+        raise
+    except OSError as error:
+        raise _cannot(error) from None
+    except ValueError as error:
+        raise ApplyError(f"IPVS: {error}") from None
+
+
 def _cannot(error: OSError) -> ApplyError:
-    return ApplyError(f"IPVS: {error.strerror}{hint(str(error.strerror))}")
+    return ApplyError(f"IPVS: {reason(error)}{hint(reason(error))}")

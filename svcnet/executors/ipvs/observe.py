@@ -8,17 +8,15 @@ from pathlib import Path
 from attrs import frozen
 
 from svcnet.executors.iptables import Observed as ObservedTables
-from svcnet.executors.ipvs import device, ipsets, listing
+from svcnet.executors.ipvs import device, ipsets
 from svcnet.executors.ipvs.device import Device
 from svcnet.executors.ipvs.ipsets import ObservedSet
 from svcnet.executors.ipvs.kernel import IPVS
-from svcnet.executors.ipvs.listing import Listing, Place, Real
 from svcnet.executors.ipvs.names import all_sets, draining
+from svcnet.executors.ipvs.reals import Listing, Place, Real, real_of
 from svcnet.renderers.ipvs import ServerKey
 from svcnet.renderers.ipvs.messages import (
     MADE_BY_SVCNET,
-    MASQUERADE,
-    ObservedDest,
     Service,
     Timeouts,
 )
@@ -91,29 +89,13 @@ def observe(family: str, tables: ObservedTables, sysctls: Iterable[str], ipvs: I
     return Observed(
         family=family,
         services=services,
-        reals=_reals(services, ipvs),
+        reals={key: dict(map(real_of, ipvs.dests(each))) for key, each in services.items()},
         sets=ipsets.save((*all_sets(family), RESIZED)),
         device=device.observe(family),
         tables=tables,
         sysctls={path: read_sysctl(path) for path in sysctls},
         timeouts=ipvs.timeouts(),
     )
-
-
-def _reals(services: Mapping[ServerKey, Service], ipvs: IPVS) -> Listing:
-    """Return the real servers of virtual servers; those the listing has not are asked for."""
-    found = dict(listing.read())
-    for key, service in services.items():
-        if key not in found:
-            found[key] = dict(map(_real, ipvs.dests(service)))
-    return found
-
-
-def _real(observed: ObservedDest) -> tuple[Place, Real]:
-    dest = observed.dest
-    forward = listing.MASQUERADE if dest.forward == MASQUERADE else f"method {dest.forward}"
-    connections = observed.active_connections, observed.inactive_connections
-    return Place(dest.address, dest.port), Real(dest.weight, *connections, forward)
 
 
 def key_of(service: Service) -> ServerKey:

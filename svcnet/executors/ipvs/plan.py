@@ -9,22 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from attrs import evolve
+
 from svcnet.executors.ipvs import rules
-from svcnet.executors.ipvs.device import ALIAS
+from svcnet.executors.ipvs.device import ALIAS, GROUP, Held, held
 from svcnet.executors.ipvs.entries import (
+    Wanted,
+    lines_anew,
+    lines_beside,
     lines_down,
     lines_of,
     lines_resized,
     lines_up,
+    others_kind,
     wanted_entries,
 )
 from svcnet.executors.ipvs.excluded import Excluded
-from svcnet.executors.ipvs.listing import Place, Real
 from svcnet.executors.ipvs.names import DRAIN
 from svcnet.executors.ipvs.observe import Observed
+from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.executors.ipvs.servers import ServerChanges, foreign_servers, unwanted_servers
 from svcnet.executors.ipvs.steps import Plan, Step
-from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
+from svcnet.renderers.ipvs import IPVSDelta, IPVSTables, ServerKey
 from svcnet.renderers.ipvs.messages import (
     DelDest,
     DelService,
@@ -34,8 +40,8 @@ from svcnet.renderers.ipvs.messages import (
     Timeouts,
 )
 from svcnet.renderers.ipvs.program import service_of
-from svcnet.renderers.ipvs.sections import address_lines
-from svcnet.renderers.ipvs.sets import IPVS_IPS
+from svcnet.renderers.ipvs.sections import RESIZED
+from svcnet.renderers.ipvs.sets import IPVS_IPS, IPSet
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
 
@@ -59,13 +65,29 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
     for key, server in servers.items():
         there = observed.services.get(key)
         work.change(server, there, observed.real_servers(key) if there else {}, observed)
-    written = Step("iptables", tuple(rules.changes(wanted.restore_text, observed.tables, family)))
+    beside = _servers_beside(addresses, observed)
+    text = rules.with_servers(wanted.restore_text, beside)
+    written = Step("iptables", tuple(rules.changes(text, observed.tables, family)))
     # While another mode serves, its rules do until everything of this mode is there.
     switches = rules.has_other_mode(observed.tables)
+    anew = others_kind(entries, observed)
+    named = [name for name in anew if rules.names_set(observed.tables, name)]
+    # What such a set holds is none of the wanted set's entries.
+    sets = {name: found for name, found in observed.sets.items() if name not in anew}
+    observed = evolve(observed, sets=sets)
+    same_kind = {name: each for name, each in entries.items() if name not in anew}
     return _plan(
         _sysctls(wanted, observed),
         Step("link", () if observed.device else _link_lines()),
-        Step("ipset", (*lines_up(entries, observed), *work.entries(family))),
+        Step(
+            "ipset",
+            (
+                *lines_up(same_kind, observed),
+                *(line for name in anew if name not in named for line in _anew(entries, name)),
+                *work.entries(family),
+            ),
+        ),
+        *(step for name in named for step in _under_rules(_set_of(entries, name), text)),
         *(() if switches else (written,)),
         Step("ipvs", messages=(*_timeouts(wanted, observed), *work.messages)),
         Step("address", _address_changes(addresses, observed, kept)),
@@ -74,6 +96,7 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
         Step("ipset", tuple(lines_down(entries, observed, kept))),
         drained=work.drained,
         ended=work.ended,
+        beside=beside,
         warnings=tuple(
             f"{key.address} port {key.port} {key.protocol} is a virtual server that svcnet did "
             "not make: it is left alone, and the Service that wants it is not served there"
@@ -93,7 +116,7 @@ def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> Plan:
         if after is not None:
             there = service_of(before) if before else None
             known = before.real_servers if before else ()
-            reals = {Place(a, p): Real(weight, 0, 0) for a, p, weight in known}
+            reals = {Place(a, p): Real(Settings(weight)) for a, p, weight in known}
             work.change(after, there, reals, None)
     kept = Excluded(delta.settings.ipvs.exclude_cidrs)
     resized = {found.definition for found in delta.resized}
@@ -128,10 +151,39 @@ def _plan(
     *steps: Step,
     drained: Iterable[SetDest] = (),
     ended: Iterable[DelDest] = (),
+    beside: tuple[ServerKey, ...] = (),
     warnings: tuple[str, ...] = (),
 ) -> Plan:
     done = tuple(step for step in steps if step.lines or step.messages)
-    return Plan(done, tuple(drained), tuple(ended), warnings)
+    return Plan(done, tuple(drained), tuple(ended), beside, warnings)
+
+
+def _set_of(entries: Wanted, name: str) -> IPSet:
+    found, wanted = entries[name]
+    return evolve(found, entries=tuple(sorted(wanted)))
+
+
+def _anew(entries: Wanted, name: str) -> Iterator[str]:
+    return lines_anew(_set_of(entries, name))
+
+
+def _under_rules(found: IPSet, text: str) -> Iterator[Step]:
+    """Yield what makes a set of another kind anew while rules name it.
+
+    The kernel swaps no sets of different kinds, and takes away none that a rule names. So the
+    rules name a set beside it for as long as that takes: no packet meets rules without it.
+    """
+    yield Step("ipset", tuple(lines_beside(found)))
+    yield Step("iptables", (rules.with_set(text, found.name, RESIZED),))
+    yield Step("ipset", tuple(lines_anew(found)))
+    yield Step("iptables", (text,))
+    yield Step("ipset", (f"destroy {RESIZED}\n",))
+
+
+def _servers_beside(addresses: frozenset[str], observed: Observed) -> tuple[ServerKey, ...]:
+    """Return others' virtual servers on addresses that are Services' too."""
+    others = (key for key in observed.services if not observed.owns(key))
+    return tuple(sorted(key for key in others if key.address in addresses))
 
 
 def _foreign_addresses(observed: Observed) -> frozenset[str]:
@@ -145,25 +197,63 @@ def _foreign_addresses(observed: Observed) -> frozenset[str]:
 
 
 def _address_changes(wanted: frozenset[str], observed: Observed, kept: Excluded) -> tuple[str, ...]:
-    """Put the wanted addresses on the device, and take off those that svcnet put there."""
-    there = observed.device.addresses if observed.device else frozenset()
-    gone = [address for address in own_addresses(observed) - wanted if address not in kept]
-    return (*_addresses("add", wanted - there), *_addresses("del", gone))
+    """Put the wanted addresses on the device, and take off those that svcnet put there.
+
+    One that is there in another way, such as with another prefix length, is put right.
+    """
+    there = observed.device.held if observed.device else ()
+    right = {each.address for each in there if each.plain}
+    wrong = [each for each in there if not each.plain and each.address in wanted]
+    gone = [
+        each
+        for each in own_addresses(observed)
+        if each.address not in wanted and each.address not in kept
+    ]
+    put_right = frozenset(each.address for each in wrong)
+    lines = [_line("add", held(address)) for address in sorted(wanted - right - put_right)]
+    for address in sorted(put_right):
+        ways = [each for each in wrong if each.address == address]
+        lines += _in_place_of(ways, is_there=address in right)
+    return (*lines, *removed_addresses(gone))
 
 
-def own_addresses(observed: Observed) -> frozenset[str]:
+def removed_addresses(gone: Iterable[Held]) -> tuple[str, ...]:
+    """Return what takes addresses off the device."""
+    return tuple(_line("del", each) for each in sorted(gone, key=lambda each: each.text))
+
+
+def _in_place_of(ways: list[Held], *, is_there: bool) -> Iterator[str]:
+    """Yield what has an address held in the one right way, and in none of others.
+
+    With IPv6, or where the text of both is the same, the kernel takes the one for the other:
+    then the wrong one goes first.
+    """
+    one = held(ways[0].address)
+    added = () if is_there else (_line("add", one),)
+    is_taken = ":" in one.address or any(each.text == one.text for each in ways)
+    gone = [_line("del", each) for each in ways]
+    yield from (*gone, *added) if is_taken else (*added, *gone)
+
+
+def own_addresses(observed: Observed) -> list[Held]:
     """Return the addresses that svcnet put on the device: the set of the rules has them too."""
-    there = observed.device.addresses if observed.device else frozenset()
-    return there & observed.entries(IPVS_IPS.name_in(observed.family))
+    own = observed.entries(IPVS_IPS.name_in(observed.family))
+    return [
+        each for each in (observed.device.held if observed.device else ()) if each.address in own
+    ]
 
 
 def _addresses(verb: str, addresses: Iterable[str]) -> tuple[str, ...]:
-    return tuple(address_lines(verb, sorted(addresses)).splitlines(True))
+    return tuple(_line(verb, held(address)) for address in sorted(addresses))
+
+
+def _line(verb: str, one: Held) -> str:
+    return f"address {verb} {one.text} dev {DUMMY_DEVICE}\n"
 
 
 def _link_lines() -> tuple[str, ...]:
     return (
-        f"link add {DUMMY_DEVICE} type dummy\n",
+        f"link add {DUMMY_DEVICE} group {GROUP} type dummy\n",
         f"link set {DUMMY_DEVICE} alias {ALIAS}\n",
     )
 

@@ -96,20 +96,26 @@ def _missing(tables: IPVSTables, commands: Commands) -> Iterator[str]:
 
 
 def _ipvs(tables: IPVSTables) -> Iterator[str]:
-    """Try each scheduler and protocol with a virtual server of its own."""
+    """Try the scheduler of the configuration, and each protocol with a virtual server of its own.
+
+    A scheduler that only a Service's annotation names is not tried: that Service is left out
+    when the kernel refuses it.
+    """
     used = {server.scheduler for server in tables.servers.values()}
-    schedulers = sorted(used or {tables.settings.ipvs.scheduler})
+    own = tables.settings.ipvs.scheduler
+    needed = [own] if own in used or not used else []
     protocols = sorted({key.protocol for key in tables.servers})
     address = _EXAMPLES[tables.family]
     try:
         with IPVS() as ipvs:
-            for port, scheduler in enumerate(schedulers, 1):
-                yield from _refusal(ipvs, Service(address, port, scheduler=scheduler))
+            for scheduler in needed:
+                yield from _refusal(ipvs, Service(address, 1, scheduler=scheduler))
             for protocol in protocols:
-                yield from _refusal(ipvs, Service(address, 99, protocol, schedulers[0]))
+                found = _refusal(ipvs, Service(address, 99, protocol, own))
+                yield from (name for name in found if own in needed or name.startswith("CONFIG"))
     except NoIPVS:
         yield "ip_vs"
-        yield from (f"ip_vs_{scheduler}" for scheduler in schedulers)
+        yield from (f"ip_vs_{scheduler}" for scheduler in needed)
 
 
 def _refusal(ipvs: IPVS, service: Service) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from svcnet.executors.iptables import Observed
@@ -14,6 +14,7 @@ from svcnet.executors.iptables.saved import saved
 from svcnet.renderers.iptables import JUMPS as OTHER_JUMPS
 from svcnet.renderers.iptables.artifact import declare
 from svcnet.renderers.iptables.names import FIREWALL
+from svcnet.renderers.ipvs import ServerKey
 from svcnet.renderers.ipvs.rules import FILTER_CHAINS, JUMPS, NAT_CHAINS
 from svcnet.renderers.userspace.portals import CHAINS as PORTAL_CHAINS
 
@@ -66,6 +67,40 @@ def owned(family: str) -> Owned:
     """Return how this mode's chains and jumps are known."""
     jumps = {saved(jump.rule, family) for jump in JUMPS}
     return Owned(lambda table, chain: chain in CHAINS.get(table, ()), jumps.__contains__)
+
+
+def with_servers(text: str, servers: Iterable[ServerKey]) -> str:
+    """Return restore text whose filter lets in what others' virtual servers are for.
+
+    On a Service's address everything that is no service port is refused, as such an address
+    is the node's own.
+    """
+    lines = [f"-A KUBE-IPVS-FILTER {_to(key)} -j RETURN\n" for key in servers]
+    before, first, after = text.partition("-A KUBE-IPVS-FILTER ")
+    return f"{before}{''.join(lines)}{first}{after}"
+
+
+def _to(key: ServerKey) -> str:
+    """Return a match for a virtual server; port 0 stands for all."""
+    address = f"{key.address}/{128 if ':' in key.address else 32}"
+    protocol = key.protocol.lower()
+    port = f" -m {protocol} --dport {key.port}" if key.port else ""
+    return f"-d {address} -p {protocol}{port}"
+
+
+def with_set(text: str, name: str, other: str) -> str:
+    """Return restore text that names one set in place of another."""
+    return text.replace(f" --match-set {name} ", f" --match-set {other} ")
+
+
+def names_set(observed: Observed, name: str) -> bool:
+    """Return whether a rule may name a set."""
+    return any(
+        f"--match-set {name} " in rule
+        for table in observed.tables.values()
+        for rules in table.values()
+        for rule in rules
+    )
 
 
 def rules_by_table(text: str) -> dict[str, dict[str, list[str]]]:

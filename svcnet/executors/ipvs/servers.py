@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from svcnet.executors.ipvs.excluded import Excluded
 from svcnet.executors.ipvs.ipsets import as_written
-from svcnet.executors.ipvs.listing import MASQUERADE, Place, Real
 from svcnet.executors.ipvs.names import draining
 from svcnet.executors.ipvs.observe import Observed
+from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.renderers.ipvs import IPVSTables, RealServer, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.messages import (
     HASHED,
@@ -76,7 +76,7 @@ class ServerChanges:
         entry = f"{place.address},tcp:{place.port},{service.address}"
         dest = Dest(place.address, place.port, 0)
         drains = service.protocol == "TCP" and service.scheduler != "dh" and self._drain
-        if drains and real.weight:
+        if drains and real.settings.weight:
             self._draining.append(entry)
             self.drained.append(SetDest(service, dest))
             self.messages.append(self.drained[-1])
@@ -90,7 +90,7 @@ class ServerChanges:
 def _real_server(service: Service, wanted: RealServer, there: Real | None) -> Iterator[Message]:
     if there is None:
         yield NewDest(service, dest_of(wanted))
-    elif there.weight != wanted.weight or there.forward != MASQUERADE:
+    elif there.settings != Settings(wanted.weight):
         yield SetDest(service, dest_of(wanted))
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from attrs import frozen
 
 from svcnet.executors.iptables.plan import chains_written
+from svcnet.renderers.ipvs import ServerKey
 from svcnet.renderers.ipvs.messages import (
     DelDest,
     DelService,
@@ -49,12 +50,14 @@ class Plan:
     """Steps in their order; ``warnings`` say what was left alone that is wanted.
 
     ``drained`` are those of the messages that tell an endpoint which is to go that it gets
-    no more connections, and ``ended`` those that take one away which got none.
+    no more connections, and ``ended`` those that take one away which got none. ``beside`` are
+    others' virtual servers on addresses of Services, which the rules let in.
     """
 
     steps: tuple[Step, ...]
     drained: tuple[SetDest, ...] = ()
     ended: tuple[DelDest, ...] = ()
+    beside: tuple[ServerKey, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -109,7 +112,7 @@ def _changes(step: Step, ended: Iterable[Message]) -> Mapping[str, int]:
         case "sysctl":
             return {"sysctls": len(step.lines)}
         case "address":
-            return {"addresses": len(step.lines)}
+            return {"addresses": len({line.split()[2].split("/")[0] for line in step.lines})}
 
 
 def _sets(step: Step) -> Iterator[str]:

@@ -46,7 +46,13 @@ def balancer(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Balan
 def run(command: str, stdin: str = "") -> str:
     """Run a command line and return what it prints."""
     done = subprocess.run(
-        command, shell=True, input=stdin, capture_output=True, text=True, check=False
+        command,
+        shell=True,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
     )
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
@@ -64,7 +70,7 @@ def everything() -> str:
     Without what differs from run to run: numbers of devices, counters, seeds, times left.
     """
     commands = "ipvsadm -Sn; ip -o address; ipset save; iptables-legacy-save; ip6tables-legacy-save"
-    lines = [line for line in run(commands).splitlines() if line[0] not in "#*C"]
+    lines = [line for line in run(commands).splitlines() if line[:1] not in "#*C"]
     return "\n".join(sorted(filter(None, map(_plain, lines))))
 
 

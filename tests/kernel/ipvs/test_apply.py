@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import time
@@ -14,6 +13,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables import apply as apply_iptables
 from svcnet.executors.ipvs import Report, Step, apply, cleanup, ipsets
+from svcnet.executors.ipvs.execution import Execution
 from svcnet.executors.ipvs.rules import as_saved, rules_by_table
 from svcnet.models import (
     ClusterState,
@@ -192,14 +192,13 @@ def test_an_apply_that_ends_after_a_step_is_finished_by_the_next(
     right = everything()
     cleanup("IPv4")
     applied(first)
-    module = importlib.import_module("svcnet.executors.ipvs.apply")
-    do = module._do
+    do = Execution.do
 
-    def stopping(steps: tuple[Step, ...], *rest: object) -> None:
-        do(steps[:stop], *rest)
+    def stopping(execution: Execution, steps: tuple[Step, ...]) -> None:
+        do(execution, steps[:stop])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_do", stopping)
+    monkeypatch.setattr(Execution, "do", stopping)
     with pytest.raises(KeyboardInterrupt):
         applied(second)
     monkeypatch.undo()

@@ -10,13 +10,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from svcnet.cli import main
+from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
-from svcnet.executors.ipvs import missing
+from svcnet.executors.ipvs import Incomplete, missing
 from svcnet.executors.userspace import install
 from svcnet.graph import NodeSettings, RuleGraph
+from svcnet.reconciler import IPVSTarget
 from svcnet.renderers.ipvs import full
 from svcnet.renderers.userspace.portals import PortalRules, Rule, jumps
+from svcnet.sources import load_bytes
 from tests.conftest import ROOT
 from tests.kernel.ipvs.conftest import everything, run
 from tests.kernel.told import Told
@@ -140,8 +143,8 @@ def test_the_addresses_of_services_are_not_the_nodes(config: Path) -> None:
     assert "203.0.113.20" not in svcnet("probe").stdout
 
 
-def test_a_scheduler_that_comes_later_is_asked_for_too(config: Path) -> None:
-    """A change to a scheduler that the kernel lacks is refused as a whole, also later on."""
+def test_a_scheduler_that_comes_later(config: Path) -> None:
+    """A change to a scheduler that the kernel lacks leaves all as it was, and names the module."""
     assert apply(config).exit_code == 0
     before = everything()
     config.write_text(config.read_text().replace("sh", "dh"))
@@ -150,6 +153,73 @@ def test_a_scheduler_that_comes_later_is_asked_for_too(config: Path) -> None:
     assert done.exit_code == 3
     assert "ip_vs_dh" in done.stderr
     assert everything() == before
+
+
+MANY = """
+apiVersion: v1
+kind: Service
+metadata: {name: NAME, namespace: shop, annotations: {svcnet.io/ipvs-scheduler: SCHEDULER}}
+spec: {clusterIP: ADDRESS, selector: {app: x}, ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: NAME-1, namespace: shop, labels: {kubernetes.io/service-name: NAME}}
+addressType: IPv4
+ports: [{port: 8080}]
+endpoints: [{addresses: [10.244.1.5]}]
+---"""
+
+
+def manifest(*services: tuple[str, str]) -> str:
+    """Return Services, each with a scheduler."""
+    return "".join(
+        MANY.replace("NAME", name).replace("SCHEDULER", scheduler).replace("ADDRESS", address)
+        for (name, scheduler), address in zip(services, ADDRESSES, strict=False)
+    )
+
+
+ADDRESSES = ("10.96.0.10", "10.96.0.11", "10.96.0.12")
+
+
+def test_a_scheduler_of_one_service(tmp_path: Path) -> None:
+    """That Service is left out and named; all others follow, by a whole apply and by steps."""
+    path = tmp_path / "services.yaml"
+    path.write_text(manifest(("a", "rr"), ("b", "nq")))
+    options = ("--mode", "ipvs", "--variant", "legacy", "--node", "node-a")
+    with without("ip_vs_nq"):
+        done = svcnet("apply", path, *options)
+        assert done.exit_code == 3
+        assert "IPVS refused to add 10.96.0.11:80 TCP scheduler nq" in done.stderr
+        assert "lacks the module ip_vs_nq (from shop/b " in done.stderr
+        assert "Nothing was changed" not in done.stderr
+        assert run("ipvsadm -Sn").splitlines() == [
+            "-A -t 10.96.0.10:80 -s rr",
+            "-a -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 1",
+        ]
+        assert "10.96.0.11" not in run("ip address show dev kube-ipvs0")
+        follows_by_steps()
+    assert svcnet("apply", path, *options).exit_code == 0
+    assert "-s nq" in run("ipvsadm -Sn")
+
+
+def follows_by_steps() -> None:
+    """A node that is refused one Service follows the changes of others without a whole look."""
+    target = IPVSTarget("IPv4", "legacy")
+    with pytest.raises(Incomplete):
+        target.whole(graph_of(("a", "rr"), ("b", "nq")))
+    done = target.step(graph_of(("a", "wlc"), ("b", "nq"), ("c", "rr")), None)
+    assert done.kind == "delta"
+    with pytest.raises(Incomplete) as caught:
+        target.step(graph_of(("a", "rr"), ("b", "nq"), ("c", "nq")), None)
+    assert "ip_vs_nq" in str(caught.value)
+    served = run("ipvsadm -Sn")
+    assert "-A -t 10.96.0.10:80 -s rr" in served
+    assert "-A -t 10.96.0.12:80 -s rr" in served
+
+
+def graph_of(*services: tuple[str, str]) -> RuleGraph:
+    state = load_bytes(manifest(*services).encode()).state
+    return compile_state(state, node_view(state, family="IPv4"))
 
 
 def test_a_type_of_set_is_named_and_not_the_rules_of_such_sets() -> None:

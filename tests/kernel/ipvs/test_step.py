@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -13,6 +12,7 @@ import pytest
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
+from svcnet.executors import commands
 from svcnet.executors.ipvs import IPVS, Report, apply, apply_step, cleanup
 from svcnet.graph import RuleGraph, diff
 from svcnet.models import ClusterState, LoadBalancerIngress
@@ -97,7 +97,7 @@ def test_one_endpoint_costs_the_same_in_any_cluster(monkeypatch: pytest.MonkeyPa
         applied([*others, *TWO])
         ran: list[tuple[Any, Any]] = []
         with monkeypatch.context() as patch:
-            patch.setattr(subprocess, "run", partial(recorded, ran, subprocess.run))
+            patch.setattr(commands, "run_child", partial(recorded, ran, commands.run_child))
             _, going = step([*others, *TWO], [*others, *ONE])
             _, coming = step([*others, *ONE], [*others, *TWO])
         costs.append((going, coming, ran))
@@ -105,11 +105,11 @@ def test_one_endpoint_costs_the_same_in_any_cluster(monkeypatch: pytest.MonkeyPa
     # Each time it is asked whose the server is. The endpoint goes: no weight, its connections
     # are looked up, it is deleted. It comes: it is new.
     assert costs[0][:2] == (4, 2)
-    assert [command[0][-1] for command, _ in costs[0][2]] == ["restore"]
+    assert [command[-1] for command, _ in costs[0][2]] == ["restore"]
 
 
 def recorded(ran: list[tuple[Any, Any]], real: Any, *command: Any, **options: Any) -> Any:
-    ran.append((command, options.get("input")))
+    ran.append((command, options.get("stdin")))
     return real(*command, **options)
 
 

@@ -18,11 +18,13 @@ from svcnet.renderers.ipvs.wire.decoding import (
     decode,
     parse_acknowledgements,
     parse_family,
+    settings,
 )
 from svcnet.renderers.ipvs.wire.encoding import (
     encode,
     encode_all,
     encode_family_request,
+    encode_listing,
 )
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "encode",
     "encode_all",
     "encode_family_request",
+    "encode_listing",
     "parse_acknowledgements",
     "parse_family",
+    "settings",
 ]

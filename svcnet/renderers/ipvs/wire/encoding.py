@@ -192,6 +192,12 @@ def encode_all(
             raise ValueError(f"cannot encode {message!r}: {error}") from error
 
 
+def encode_listing(key: bytes, family_id: int) -> bytes:
+    """Return a GetDest for a virtual server that the kernel told of, by its key's attributes."""
+    body = nested(IPVS_CMD_ATTR_SERVICE, key)
+    return _request(_COMMANDS[GetDest], family_id, NLM_F_REQUEST | NLM_F_DUMP, 0, body)
+
+
 def encode_family_request(sequence: int = 0) -> bytes:
     """Return the question (``CTRL_CMD_GETFAMILY``) that :func:`parse_family` has the answer to."""
     name = attribute(CTRL_ATTR_FAMILY_NAME, IPVS_GENL_NAME)

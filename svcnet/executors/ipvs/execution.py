@@ -1,0 +1,203 @@
+"""Doing a plan: what is refused holds up nothing but what depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from errno import EEXIST, ENOENT, ESRCH
+
+from svcnet.errors import ApplyError
+from svcnet.executors.iptables import Commands
+from svcnet.executors.iptables.commands import RestoreError
+from svcnet.executors.iptables.writer import Writer
+from svcnet.executors.ipvs import device, ipsets
+from svcnet.executors.ipvs.kernel import BATCH, IPVS, Refused
+from svcnet.executors.ipvs.observe import SYS, key_of
+from svcnet.executors.ipvs.refusals import Refusal
+from svcnet.executors.ipvs.steps import Step
+from svcnet.renderers.ipvs import IPVSTables
+from svcnet.renderers.ipvs.messages import (
+    MADE_BY_SVCNET,
+    DelDest,
+    DelService,
+    DestKey,
+    Message,
+    NewDest,
+    NewService,
+    Service,
+    SetDest,
+    SetService,
+)
+from svcnet.renderers.ipvs.sets import IPVS_IPS
+
+
+class Execution:
+    """Carries out steps, and keeps what is refused in ``refused``.
+
+    Everything else is done, but for what would be unsafe without it:
+
+    - an address is not added whose virtual server or entry of a set was refused, and none is
+      without the device or the rules that keep the host's own processes out of reach;
+    - an address that cannot be taken away keeps its entry in the set of those that are
+      svcnet's;
+    - a virtual server that was refused gets no real servers.
+    """
+
+    def __init__(
+        self, family: str, commands: Commands | None, ipvs: IPVS, artifact: IPVSTables | None
+    ) -> None:
+        self.refused: list[Refusal] = []
+        self.warnings: tuple[str, ...] = ()
+        self._family = family
+        self._commands = commands
+        self._ipvs = ipvs
+        self._artifact = artifact
+        self._without_addresses = False
+        self._left_out: set[str] = set()
+        self._kept: set[str] = set()
+
+    def do(self, steps: Iterable[Step]) -> None:
+        """Carry out steps in their order. Raises ApplyError when IPVS cannot be spoken to."""
+        for step in steps:
+            match step.tool:
+                case "sysctl":
+                    self.refused += _write_sysctls(step.lines)
+                case "link":
+                    self._make_device(step)
+                case "ipset":
+                    self._change_sets(step.lines)
+                case "iptables":
+                    self._restore(step.lines)
+                case "address":
+                    self._change_addresses(step.lines)
+                case "ipvs":
+                    self._send(step.messages)
+
+    def settle(self, drained: Iterable[SetDest]) -> int:
+        """Remove the endpoints told to drain that have no connection; count the others."""
+        waiting: dict[Service, set[DestKey]] = {}
+        for message in drained:
+            waiting.setdefault(message.service, set()).add(message.dest.key)
+        left = 0
+        for service, keys in waiting.items():
+            found = [each for each in self._ipvs.dests(service) if each.dest.key in keys]
+            busy = [each for each in found if each.active_connections + each.inactive_connections]
+            self._send([DelDest(service, each.dest) for each in found if each not in busy])
+            left += len(busy)
+        return left
+
+    def _make_device(self, step: Step) -> None:
+        try:
+            device.make()
+        except ApplyError as error:
+            self.refused.append(Refusal("ip", step.lines[0].strip(), str(error)))
+            self._without_addresses = True
+
+    def _change_sets(self, lines: Iterable[str]) -> None:
+        held = f"del {IPVS_IPS.name_in(self._family)} "
+        kept = [f"{held}{address} " for address in self._kept]
+        wanted = [line for line in lines if not line.startswith(tuple(kept))]
+        for refusal in ipsets.carry_out(wanted):
+            self.refused.append(refusal)
+            verb, _, *rest = refusal.line.split()
+            if verb == "add":
+                self._left_out.add(rest[0].split(",")[0])
+
+    def _restore(self, texts: Sequence[str]) -> None:
+        """Load rules; those behind what is refused may need it, and are not loaded either.
+
+        A chain that another mode left goes if it can: one that a foreign rule leads to stays.
+        """
+        assert self._commands is not None
+        writer = Writer(self._commands)
+        # One command for all, unless deletions that may fail have to be told apart.
+        deletes = any("\n-X " in text for text in texts)
+        for text in texts if deletes else ("".join(texts),):
+            try:
+                writer.write(text)
+            except RestoreError as error:
+                lines = text.split("\n")
+                refused = lines[error.line - 1] if 0 < error.line <= len(lines) else "load rules"
+                self.refused.append(Refusal(self._commands.name, refused, str(error)))
+                self._without_addresses = True
+                return
+        self.warnings += writer.warnings()
+
+    def _change_addresses(self, lines: Sequence[str]) -> None:
+        wanted = [line for line in lines if self._may_have(line)]
+        for refusal in device.change_addresses(wanted, self._family) if wanted else ():
+            self.refused.append(refusal)
+            if refusal.line.startswith("address del "):
+                self._kept.add(_address_in(refusal.line))
+
+    def _may_have(self, line: str) -> bool:
+        if not line.startswith("address add "):
+            return True
+        return not self._without_addresses and _address_in(line) not in self._left_out
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        without: set[Service] = set()
+        for start in range(0, len(messages), BATCH):
+            batch = [
+                message
+                for message in messages[start : start + BATCH]
+                if not (isinstance(message, NewDest) and message.service in without)
+            ]
+            refused = self._ipvs.attempt(batch)
+            without |= {
+                each.message.service for each in refused if isinstance(each.message, NewService)
+            }
+            for each in refused:
+                self._meet(each, without)
+
+    def _meet(self, refused: Refused, without: set[Service]) -> None:
+        """Do what comes of a refusal: nothing where all is as wanted, by another's hand."""
+        message, errno = refused.message, refused.errno
+        match message:
+            case NewDest(service, dest) if errno == EEXIST:
+                # An endpoint that returns while it drains is there already.
+                again = self._ipvs.attempt([SetDest(service, dest)])
+            case SetDest(service, dest) if errno == ENOENT:
+                again = self._ipvs.attempt([NewDest(service, dest)])
+            case DelService() | DelDest() if errno in (ENOENT, ESRCH):
+                again = []
+            case NewDest(service) if errno == ESRCH and service in without:
+                again = []
+            case NewService(service) if errno == EEXIST and self._is_ours(service):
+                again = self._ipvs.attempt([SetService(service)])
+                without.discard(service)
+            case _:
+                again = [refused]
+        for each in again:
+            if isinstance(each.message, NewService):
+                self._left_out.add(each.message.service.address)
+            self.refused.append(_refusal(each, self._artifact))
+
+    def _is_ours(self, service: Service) -> bool:
+        there = self._ipvs.service(service)
+        return there is not None and bool(there.flags & MADE_BY_SVCNET)
+
+
+def _refusal(refused: Refused, artifact: IPVSTables | None) -> Refusal:
+    """Say what was refused, and what in the input it came from, where that can be told."""
+    service = service_in(refused.message)
+    origin = artifact.origin_of(key_of(service)) if artifact and service else None
+    return Refusal("IPVS", str(refused.message), refused.why, origin=str(origin or ""))
+
+
+def service_in(message: Message) -> Service | None:
+    """Return the virtual server that a message is about, if it is about one."""
+    service: Service | None = getattr(message, "service", None)
+    return service
+
+
+def _address_in(line: str) -> str:
+    return line.split()[2].split("/", maxsplit=1)[0]
+
+
+def _write_sysctls(lines: Iterable[str]) -> Iterator[Refusal]:
+    for line in lines:
+        path, _, value = line.strip().partition("=")
+        try:
+            (SYS / path).write_text(value)
+        except OSError as error:
+            yield Refusal("sysctl", f"set {line.strip()}", f"{SYS / path}: {error.strerror}")

@@ -1,0 +1,211 @@
+"""What ipset prints and the kernel answers, right or not: it is read, or refused in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from errno import EEXIST
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from svcnet import netlink
+from svcnet.errors import ApplyError
+from svcnet.executors import netlink as questions
+from svcnet.executors.ipvs import IPVS, device, ipsets, kernel
+from svcnet.renderers.ipvs.messages import (
+    DelService,
+    Dest,
+    GetConfig,
+    GetDest,
+    GetService,
+    Message,
+    NewDest,
+    NewService,
+    Service,
+    SetConfig,
+    Timeouts,
+)
+from svcnet.renderers.ipvs.wire import encode
+from svcnet.renderers.ipvs.wire.uapi import (
+    CTRL_ATTR_FAMILY_ID,
+    CTRL_CMD_NEWFAMILY,
+    GENL_ID_CTRL,
+)
+from tests.fuzz import examples
+
+FAMILY = 0x20
+V4, V6 = Service("10.96.0.10", 80), Service("fd00:96::10", 80, "UDP")
+SAID: tuple[Message, ...] = (
+    NewService(V4),
+    NewService(V6),
+    NewService(Service(fwmark=7)),
+    NewDest(V4, Dest("10.244.1.5", 8080)),
+    NewDest(V6, Dest("fd00:244::5", 8080, 0)),
+    SetConfig(Timeouts(1, 2, 3)),
+    DelService(V4),
+)
+"""Messages that the kernel's answers have the form of."""
+
+REFUSAL = netlink.NLMSGHDR.pack(36, netlink.NLMSG_ERROR, netlink.NLM_F_CAPPED, 1, 0)
+REFUSAL += netlink.NLMSGERR.pack(-EEXIST) + bytes(16)
+END = netlink.NLMSGHDR.pack(20, netlink.NLMSG_DONE, 0, 0, 0) + netlink.NLMSGERR.pack(0)
+ABSURD = netlink.NLMSGHDR.pack(20, netlink.NLMSG_ERROR, 0, 1, 0) + netlink.NLMSGERR.pack(-(2**31))
+
+
+@st.composite
+def datagrams(draw: st.DrawFn) -> bytes:
+    """Answers in the kernel's form, cut, repeated or with some bytes changed."""
+    parts = st.sampled_from([*(encode(said, FAMILY) for said in SAID), REFUSAL, END])
+    answer = bytearray(b"".join(draw(st.lists(parts, max_size=4))))
+    for _ in range(draw(st.integers(0, 4))):
+        if answer:
+            answer[draw(st.integers(0, len(answer) - 1))] = draw(st.integers(0, 255))
+    if draw(st.booleans()):
+        del answer[draw(st.integers(0, len(answer))) :]
+    return bytes(answer) + draw(st.just(b"") | st.binary(max_size=40))
+
+
+class Answers:
+    """A socket that answers with what it is given, and then not at all."""
+
+    def __init__(self, answers: Iterable[bytes]) -> None:
+        self._answers = list(answers)
+
+    def recv(self, *_: int) -> bytes:
+        if not self._answers:
+            raise BlockingIOError
+        return self._answers.pop(0)
+
+    def send(self, data: bytes) -> int:
+        return len(data)
+
+    def bind(self, _: object) -> None:
+        pass
+
+    def setsockopt(self, *_: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def family() -> bytes:
+    body = bytes([CTRL_CMD_NEWFAMILY, 1, 0, 0])
+    body += netlink.attribute(CTRL_ATTR_FAMILY_ID, FAMILY.to_bytes(2, "little"))
+    return netlink.NLMSGHDR.pack(netlink.NLMSGHDR.size + len(body), GENL_ID_CTRL, 0, 0, 0) + body
+
+
+ASKED: tuple[Callable[[IPVS], object], ...] = (
+    IPVS.services,
+    IPVS.timeouts,
+    lambda ipvs: ipvs.service(V4),
+    lambda ipvs: ipvs.dests(V6),
+    lambda ipvs: ipvs.attempt([NewService(V4), NewDest(V4, Dest("10.244.1.5", 8080))]),
+)
+
+
+@settings(max_examples=examples(200))
+@given(st.lists(datagrams(), max_size=3), st.sampled_from(ASKED), st.booleans())
+@example([ABSURD], IPVS.services, True)
+@example([encode(GetConfig(), FAMILY) + END], IPVS.timeouts, True)
+@example([encode(GetService(V4), FAMILY), encode(GetDest(V4), FAMILY)], IPVS.services, True)
+def test_ipvs_answers(answers: list[bytes], ask: Callable[[IPVS], object], is_known: bool) -> None:
+    """Whatever IPVS answers is taken for what it is, or is one ApplyError."""
+    given = [family(), *answers] if is_known else answers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel.socket, "socket", lambda *_: Answers(given))
+        with suppress(ApplyError), IPVS() as ipvs:
+            ask(ipvs)
+
+
+@settings(max_examples=examples(200))
+@given(st.lists(datagrams(), max_size=3))
+@example([ABSURD])
+def test_marks_of_ipvs(answers: list[bytes]) -> None:
+    """What is compared more than it is read is refused by an OSError or an ApplyError."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel.socket, "socket", lambda *_: Answers([family(), *answers]))
+        with suppress(OSError, ApplyError), IPVS() as ipvs:
+            for server in ipvs.configurations():
+                ipvs.settings(server)
+
+
+def in_messages(bodies: Iterable[bytes]) -> bytes:
+    """Return bodies of a dump as one datagram, with its end."""
+    heads = ((netlink.NLMSGHDR.size + len(body), body) for body in bodies)
+    said = [
+        netlink.NLMSGHDR.pack(length, 16, 0, 1, 0) + body + bytes(-length % 4)
+        for length, body in heads
+    ]
+    return b"".join(said) + END
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    """A header, and attributes whose lengths may lie."""
+    head = draw(st.binary(min_size=0, max_size=16))
+    attributes = draw(
+        st.lists(st.tuples(st.integers(0, 30), st.binary(max_size=20), st.integers(-4, 4)))
+    )
+    told = b""
+    for kind, value, lie in attributes:
+        length = max(4 + len(value) + lie, 0)
+        told += netlink.ATTRIBUTE.pack(length, kind) + value + bytes(-len(value) % 4)
+    return head + told
+
+
+@settings(max_examples=examples(200))
+@given(st.lists(bodies(), max_size=3), st.lists(bodies(), max_size=3), st.booleans())
+@example([], [], False)
+@example([bytes(16)], [bytes(3)], False)
+def test_the_device(links: list[bytes], addresses: list[bytes], is_cut: bool) -> None:
+    """Whatever is told of the device and its addresses is read, or is one ApplyError."""
+    told = iter([in_messages(links), in_messages(addresses)])
+
+    def ask(*_: object, **__: object) -> Iterator[bytes]:
+        datagram = next(told)
+        return questions.answers(iter([datagram[: -5 if is_cut else None]]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "if_nametoindex", lambda _: 0)
+        patch.setattr(device, "ask", ask)
+        with suppress(ApplyError):
+            device.observe("IPv4")
+
+
+NAMES = st.sampled_from(("KUBE-CLUSTER-IP", "KUBE-NODE-PORT-TCP", "x KUBE-CLUSTER-IP"))
+WORDS = st.sampled_from(
+    (
+        *("create", "add", "hash:ip,port", "bitmap:port", "list:set", "family", "inet", "maxelem"),
+        *("65536", "timeout", "3", "10.96.0.10,tcp:80", "10.96.0.10,6:80", "::1.2.3.4,udp:53"),
+        *("nomatch", "comment", '"a', 'b"', "range", "0-65535", "", "\udce9", "٣", "1.2::3,tcp:1"),
+    )
+)
+LINES = st.lists(NAMES | WORDS, max_size=6).map(" ".join) | st.text(max_size=30)
+
+
+@settings(max_examples=examples(300))
+@given(st.lists(LINES, max_size=8).map("\n".join))
+@example("create A hash:ip,port maxelem ٣\nadd A ::1.2.3.4.5::,tcp:80")
+def test_any_text_of_ipset(text: str) -> None:
+    """Any text is read; an entry is always of a form that svcnet writes itself."""
+    for found in ipsets.parse_save(text).values():
+        for entry in found.entries:
+            assert " " not in ipsets.as_written(entry)
+            assert entry.isprintable()
+
+
+OURS = "create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536 bucketsize 12\n"
+ENTRIES = st.frozensets(st.integers(1, 60000).map("10.96.0.10,tcp:{}".format), max_size=5)
+
+
+@settings(max_examples=examples(200))
+@given(ENTRIES, st.lists(LINES, max_size=4).map("\n".join))
+def test_foreign_lines_take_nothing_from_a_set(entries: frozenset[str], foreign: str) -> None:
+    """Beside whatever else is printed, a set has at least the entries that it has."""
+    text = OURS + "".join(f"add KUBE-CLUSTER-IP {entry}\n" for entry in sorted(entries))
+    alone = ipsets.parse_save(text)["KUBE-CLUSTER-IP"]
+    assert (alone.entries, alone.is_plain) == (entries, True)
+    assert entries <= ipsets.parse_save(text + foreign)["KUBE-CLUSTER-IP"].entries
