@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from svcnet.cli.following import Ended, Reload, Say, Update, hear_signals, reading, until
+from svcnet.cli.following import (
+    Ended,
+    Reload,
+    Say,
+    Update,
+    first_lines,
+    hear_signals,
+    reading,
+    until,
+)
 from svcnet.cli.standing import Standing, Unusable
 from svcnet.errors import SvcnetError, UsageError
 
@@ -172,7 +181,7 @@ class Cluster:
                 self._settings = settings
                 self._use(Update(settings.inputs(self._state), Change()))
             except SvcnetError as error:
-                self._say(f"{error}\nthe rules stay as they were", warning=True)
+                self._say(f"{first_lines(error)}\nthe rules stay as they were", warning=True)
             else:
                 self._say("the input was read again")
             self._reload.reloaded()

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
-from svcnet.errors import SvcnetError
+from svcnet.errors import InputError, SvcnetError, listed
 
 if TYPE_CHECKING:
     from svcnet.cli.common import Inputs
     from svcnet.reconciler import Change
+
+MOST_LINES = 20
+"""So many of what is wrong with input are told at a time; ``svcnet render`` tells all."""
 
 Value = TypeVar("Value")
 
@@ -124,9 +127,16 @@ class Following(Generic[Value]):
         try:
             use(await asyncio.to_thread(self._read))
         except SvcnetError as error:
-            self._say(f"{error}\n{self._keeps}", warning=True)
+            self._say(f"{first_lines(error)}\n{self._keeps}", warning=True)
         else:
             self._say("the input was read again")
+
+
+def first_lines(error: SvcnetError) -> str:
+    """Return what is wrong; of many findings as many as a log can take, and how many more."""
+    if isinstance(error, InputError):
+        return "\n".join(listed(error.diagnostics, MOST_LINES))
+    return str(error)
 
 
 def hear_signals(again: asyncio.Event, reload: Reload | None) -> asyncio.Event:

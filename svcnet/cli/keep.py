@@ -16,7 +16,7 @@ from attrs import frozen
 from svcnet.cli.cluster import Cluster, Followed, api_server
 from svcnet.cli.common import FAMILIES, Inputs, probe_host, read_inputs, read_settings
 from svcnet.cli.following import Ended, Following, Update
-from svcnet.cli.log import logger, tell
+from svcnet.cli.log import Teller, logger
 from svcnet.cli.monitoring import Monitoring, bind_addresses
 from svcnet.cli.outlet import outlets
 from svcnet.cli.proxying import Proxying, Serving, refuse_unsupported
@@ -76,6 +76,8 @@ class _Keeper:
 
         self._keeping = keeping
         self._log = log
+        self._teller = Teller(log)
+        self._say = self._teller.say
         self._reporting = Reporting(log)
         self._settled = False
         self._serves = False
@@ -280,7 +282,7 @@ class _Keeper:
         from svcnet.reconciler import Settled
 
         if self._serving is None or self._serving.take(event):
-            tell(self._log, event)
+            self._teller.tell(event)
         self._monitoring.take(event)
         self._reporting.take(event)
         if isinstance(event, Settled):
@@ -289,9 +291,6 @@ class _Keeper:
                 # The whole cluster is read and has its rules: what comes from here on are changes.
                 self._settled = True
                 settle()
-
-    def _say(self, text: str, *, warning: bool = False) -> None:
-        (self._log.warning if warning else self._log.info)(text)
 
 
 def _pace(inputs: Inputs) -> Pace:

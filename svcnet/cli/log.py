@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Mapping, MutableMapping
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 import structlog
+from attrs import define
 
 from svcnet.cli.outlet import Outlet
+from svcnet.cli.repeats import Repeats
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from svcnet.graph import FragmentName
     from svcnet.reconciler import Event, Refused, Synced
 
+SELDOM_SECONDS = 600.0
+"""What is refused for the same reason as before is told again after so long."""
 MOST_SERVICES = 5
 """So many names are told of what changed, and of the rest their number."""
 
@@ -43,46 +48,113 @@ def logger(stream: TextIO) -> FilteringBoundLogger:
     return logger
 
 
-def tell(log: FilteringBoundLogger, event: Event) -> None:
-    """Write what a loop tells: a line for each sync, what was removed, and warnings."""
-    from svcnet.reconciler import Refused, Swept, Synced, Warned
+class Teller:
+    """Writes what a loop tells, and what else there is to say, to `log`.
 
-    match event:
-        case Synced():
-            _synced(log, event)
-        case Refused():
-            _refused(log, event)
-        case Warned():
-            log.warning(event.text, family=event.family)
-        case Swept():
-            what = list(event.removed)
-            log.info("what another mode left was removed", family=event.family, what=what)
+    What begins is told at once, and so is its end. What goes on as it was, or comes again and
+    again, is told seldom, with the number of times that were passed over. `clock` counts
+    seconds.
+    """
 
+    def __init__(self, log: FilteringBoundLogger, clock: Callable[[], float] = monotonic) -> None:
+        self._log = log
+        self._clock = clock
+        self._repeats = Repeats(clock)
+        self._refusing: dict[str, _Refusing] = {}
 
-def _synced(log: FilteringBoundLogger, event: Synced) -> None:
-    done, stages = event.done, {name: round(s, 6) for name, s in event.stages.items()}
-    about: dict[str, Any] = {"family": event.family, "trigger": event.trigger}
-    if event.services:
-        about["services"] = _names(event.services)
-    if event.trigger == "check":
-        if done.kind == "none":
+    def say(self, text: str, *, warning: bool = False) -> None:
+        """Write a line for an operator."""
+        if warning:
+            self._warn(text, text)
+        else:
+            self._log.info(text)
+
+    def tell(self, event: Event) -> None:
+        """Write a line for each sync, what was removed, and warnings with their end."""
+        from svcnet.reconciler import Refused, Resolved, Swept, Synced, Warned
+
+        match event:
+            case Synced():
+                self._synced(event)
+            case Refused():
+                self._refused(event)
+            case Warned():
+                self._warn(("warned", event.family, event.text), event.text, family=event.family)
+            case Resolved():
+                subject = "resolved", event.family, event.text
+                if self._repeats.passed_over(subject) is not None:
+                    self._log.info("no longer so", family=event.family, what=event.text)
+            case Swept():
+                what = list(event.removed)
+                told = "what another mode left was removed"
+                self._log.info(told, family=event.family, what=what)
+
+    def _synced(self, event: Synced) -> None:
+        done, stages = event.done, {name: round(s, 6) for name, s in event.stages.items()}
+        about: dict[str, Any] = {"family": event.family, "trigger": event.trigger}
+        refused = self._refusing.pop(event.family, None)
+        if event.services:
+            about["services"] = _names(event.services)
+        if event.trigger == "check" and done.kind != "none":
+            told = "somebody else changed the rules; they were put right"
+            if done.services:
+                about["services"] = list(done.services)
+            differed = dict(done.differed)
+            repaired = self._warn(("drift", event.family), told, **about, differed=differed)
+            if not (repaired or refused):
+                return
+        elif event.trigger == "check" and refused is None:
             return
-        told = "somebody else changed the rules; they were put right"
-        if done.services:
-            about["services"] = list(done.services)
-        log.warning(told, **about, differed=dict(done.differed))
-    log.info("synced", done=done.text, **about, seconds=round(event.seconds, 6), stages=stages)
+        if refused is not None:
+            about["refused_before"] = refused.times
+        seconds = round(event.seconds, 6)
+        self._log.info("synced", done=done.text, **about, seconds=seconds, stages=stages)
+
+    def _refused(self, event: Refused) -> None:
+        """Tell a refusal that is new; one that goes on as it was, now and then."""
+        known, now = self._refusing.get(event.family), self._clock()
+        if known is not None:
+            known.times += event.full
+            recent = now - known.told < SELDOM_SECONDS
+            # After a step comes a whole, which tells the same.
+            if known.error == event.error and (recent or not event.full):
+                return
+        about: dict[str, Any] = {"family": event.family}
+        if event.services:
+            about["services"] = _names(event.services)
+        about["error"] = event.error
+        if not event.full:
+            told = "a step was refused, all is looked through instead"
+            self._warn(("step", event.family), told, **about)
+            return
+        times = 1 if known is None else known.times
+        if times > 1:
+            about["times"] = times
+        if self._warn(
+            ("refused", event.family), "refused", **about, retry_in=round(event.retry_in, 3)
+        ):
+            self._refusing[event.family] = _Refusing(event.error, now, times)
+        else:
+            self._refusing.setdefault(event.family, _Refusing(event.error, now, times))
+
+    def _warn(self, subject: Hashable, text: str, **about: Any) -> bool:
+        """Write a warning, unless there were too many about that subject; return whether."""
+        passed_over = self._repeats.passed_over(subject)
+        if passed_over is None:
+            return False
+        if passed_over:
+            about["passed_over"] = passed_over
+        self._log.warning(text, **about)
+        return True
 
 
-def _refused(log: FilteringBoundLogger, event: Refused) -> None:
-    about: dict[str, Any] = {"family": event.family}
-    if event.services:
-        about["services"] = _names(event.services)
-    about["error"] = event.error
-    if event.full:
-        log.warning("refused", **about, retry_in=round(event.retry_in, 3))
-    else:
-        log.warning("a step was refused, all is looked through instead", **about)
+@define
+class _Refusing:
+    """A family whose rules are refused: for what, when that was told, and how often it was so."""
+
+    error: str
+    told: float
+    times: int
 
 
 def _names(services: tuple[FragmentName, ...]) -> list[str]:

@@ -80,6 +80,14 @@ class Warned:
 
 
 @frozen
+class Resolved:
+    """Something that an operator was warned of is over."""
+
+    family: str
+    text: str
+
+
+@frozen
 class Swept:
     """What other modes had left is gone: a line for each kind of thing."""
 
@@ -92,7 +100,7 @@ class Settled:
     """Every family is as wanted."""
 
 
-Event: TypeAlias = Queued | Taken | Synced | Refused | Warned | Swept | Settled
+Event: TypeAlias = Queued | Taken | Synced | Refused | Warned | Resolved | Swept | Settled
 
 
 def differing(change: GraphDiff) -> tuple[FragmentName, ...]:

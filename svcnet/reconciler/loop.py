@@ -21,6 +21,7 @@ from svcnet.reconciler.events import (
     Event,
     Queued,
     Refused,
+    Resolved,
     Settled,
     Swept,
     Synced,
@@ -297,10 +298,12 @@ class Loop:
         self._tell(refused)
 
     def _warn(self, kept: Kept, warnings: tuple[str, ...]) -> None:
-        """Tell warnings, but not those of the last time again."""
+        """Tell warnings, but not those of the last time again, and which of these are over."""
         for warning in warnings:
             if warning not in kept.warned:
                 self._tell(Warned(kept.target.family, warning))
+        for text in sorted(kept.warned.difference(warnings)):
+            self._tell(Resolved(kept.target.family, text))
         kept.warned = frozenset(warnings)
 
     def _plan_retry(self) -> None:
