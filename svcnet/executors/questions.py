@@ -87,10 +87,31 @@ class Answers:
             if self._asks:
                 async with asyncio.timeout(QUESTION_SECONDS):
                     question = await _line(connection)
-            async with self._one_at_a_time:
-                answer = await asyncio.to_thread(self._answer, question)
+            answer = await self._made(question)
             async with asyncio.timeout(ANSWER_SECONDS):
                 await loop.sock_sendall(connection, answer)
+
+    async def _made(self, question: bytes) -> bytes:
+        """Have a thread make the answer; while one does, no other begins.
+
+        That a client has to go ends its wait, but no thread: so that is what the next waits for.
+        """
+        await self._one_at_a_time.acquire()
+        making = asyncio.get_running_loop().run_in_executor(None, self._answer, question)
+        making.add_done_callback(self._is_made)
+        try:
+            return await asyncio.shield(making)
+        except Exception:
+            return b""
+
+    def _is_made(self, making: asyncio.Future[bytes]) -> None:
+        self._one_at_a_time.release()
+        error = None if making.cancelled() else making.exception()
+        if error is not None:
+            # Our own mistake: it is told where the loop's owner looks.
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a question could not be answered", "exception": error}
+            )
 
 
 def ask(path: Path, question: bytes) -> bytes:

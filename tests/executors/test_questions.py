@@ -34,8 +34,7 @@ def answering(request: pytest.FixtureRequest, loop: Running, tmp_path: Path) -> 
     asks: bool = request.param
 
     def answer(question: bytes) -> bytes:
-        assert question == (b"what" if asks else b"")
-        return LARGE
+        return LARGE if question == (b"what" if asks else b"") else b"no"
 
     answers = loop.call(lambda: Answers(path, answer, asks=asks))
     yield path
@@ -103,6 +102,46 @@ def test_other_users_get_nothing(path: Path) -> None:
     )
     assert done.stdout == "0\n"
     assert ask(path, b"what") == LARGE
+
+
+def test_one_answer_is_made_at_a_time(loop: Running, tmp_path: Path) -> None:
+    """However fast clients come and have to go, no second thread makes an answer meanwhile."""
+    making = [0]
+    most = [0]
+
+    def answer(_: bytes) -> bytes:
+        making[0] += 1
+        most[0] = max(most[0], making[0])
+        time.sleep(0.02)
+        making[0] -= 1
+        return b"it"
+
+    path = tmp_path / "socket"
+    answers = loop.call(lambda: Answers(path, answer, asks=False))
+    with ExitStack() as stack:
+        for _ in range(5 * CLIENTS):
+            stack.enter_context(connected(path))
+        assert ask(path, b"") == b"it"
+    loop.call(answers.close)
+    assert most == [1]
+
+
+def test_a_mistake_of_ours_is_told_and_others_are_answered(loop: Running, tmp_path: Path) -> None:
+    """An answer that cannot be made costs its client the answer, and no other."""
+
+    def answer(question: bytes) -> bytes:
+        if question == b"mistake":
+            raise ValueError(question)
+        return b"it"
+
+    path = tmp_path / "socket"
+    answers = loop.call(lambda: Answers(path, answer))
+    with pytest.raises(ApplyError):
+        ask(path, b"mistake")
+    assert ask(path, b"what") == b"it"
+    loop.call(answers.close)
+    assert {str(trouble["exception"]) for trouble in loop.troubles} == {"b'mistake'"}
+    loop.troubles.clear()
 
 
 Talk = Callable[[socket.socket], None]

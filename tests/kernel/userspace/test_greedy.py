@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -141,3 +142,31 @@ def test_clients_that_hold_all_they_get_of_a_server(folder: Path, what: str) -> 
                 assert within(is_answered)
                 assert within(lambda: ask(LOOPBACK, port)) in ("a", "b")
         assert within(is_answered)
+
+
+def test_a_limit_that_is_lowered_while_it_runs(folder: Path) -> None:
+    """Without descriptors, of a sudden, it neither spins nor ends, and then serves who waited."""
+    status, stats = folder.parent / "status.sock", folder.parent / "stats.sock"
+    options = ("--no-redirect", "--socket", str(status), "--stats", str(stats))
+    with Running(folder, *options) as running:
+        pid = running.process.pid
+        port = int(running.listing.split()[2].rpartition(":")[2])
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        highest = max(int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir())
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+        with (
+            greedy((LOOPBACK, port), 5, 20),
+            greedy((LOOPBACK, HEALTH), 3, 20),
+            ExitStack() as held,
+        ):
+            used = cpu(pid)
+            for _ in range(5):
+                assert within(lambda: get(HEALTH, "/livez")[0]) == 200
+                assert within(lambda: b'"families"' in questions.ask(status, QUESTION))
+                assert within(lambda: b'"services"' in read(stats))
+            time.sleep(1)
+            assert cpu(pid) - used < 1
+            late = held.enter_context(socket.create_connection((LOOPBACK, port), 10))
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+            assert late.recv(1) in (b"a", b"b")
+        assert within(lambda: ask(LOOPBACK, port)) in ("a", "b")
