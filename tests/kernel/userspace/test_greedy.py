@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.kernel
 LOOPBACK = "127.0.0.1"
 HEALTH, METRICS = 10256, 10249
 PATIENCE = 1.0
+THIRD = service(name="third", ips={"IPv4": "10.96.0.12", "IPv6": "fd00:96::12"})
 QUESTION = b'{"ask": "status"}'
 
 
@@ -170,3 +172,19 @@ def test_a_limit_that_is_lowered_while_it_runs(folder: Path) -> None:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
             assert late.recv(1) in (b"a", b"b")
         assert within(lambda: ask(LOOPBACK, port)) in ("a", "b")
+
+
+def test_a_full_proxy_still_reads_its_input(folder: Path) -> None:
+    """Whatever many sources hold of every Service, files can be opened and changes are followed."""
+    wrap = ("prlimit", "--nofile=256:256", *UNPRIVILEGED)
+    stats = folder.parent / "stats.sock"
+    with Running(folder, "--no-redirect", "--stats", str(stats), wrap=wrap) as running:
+        services = json.loads(read(stats))["services"]
+        web, other = ((LOOPBACK, each["proxyPorts"]["cluster"]) for each in services)
+        with greedy(web, 200, 2), greedy(other, 200, 2):
+            running.wait("no room for more: ")
+            running.process.send_signal(signal.SIGHUP)
+            running.wait("the input was read again")
+            (folder / "third.yaml").write_text(THIRD)
+            running.wait("shop/third:main/TCP")
+            assert within(lambda: get(HEALTH, "/livez")[0]) == 200
