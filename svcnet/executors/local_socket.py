@@ -34,19 +34,24 @@ class LocalSocket:
 
     def __init__(self, path: Path, waiting: int) -> None:
         self._path = path
-        self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | _NOT_BLOCKING)
         try:
             _remove_dead(path)
-            # The file of the socket gets this mode, so at no time is it anybody else's.
-            os.fchmod(self.listening.fileno(), 0o600)
-            self.listening.bind(str(path))
-            self._made = _identity(path)
-            self.listening.listen(waiting)
-        except BaseException as error:
-            self.listening.close()
-            if isinstance(error, OSError):
-                raise ApplyError(f"{path}: no socket there: {_reason(error)}") from None
-            raise
+            self.listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | _NOT_BLOCKING)
+            try:
+                self._listen(waiting)
+            except BaseException:
+                self.listening.close()
+                raise
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ApplyError(f"{path}: no socket there: {reason}") from None
+
+    def _listen(self, waiting: int) -> None:
+        # The file of the socket gets this mode, so at no time is it anybody else's.
+        os.fchmod(self.listening.fileno(), 0o600)
+        self.listening.bind(str(self._path))
+        self._made = _identity(self._path)
+        self.listening.listen(waiting)
 
     def remove(self) -> None:
         """Remove the socket from its path if it is still this one.
@@ -114,7 +119,3 @@ def _put_back(aside: Path, path: Path) -> None:
 def _identity(path: Path) -> Identity:
     found = path.lstat()
     return found.st_dev, found.st_ino
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

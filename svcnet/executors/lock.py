@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import BinaryIO, Self, TypeAlias
 
 from attrs import frozen
 from immutables import Map
@@ -59,7 +59,7 @@ def lock(family: str, *, wait: bool = False, keeps: bool = False) -> Iterator[No
     Raises :class:`Busy` when another has it, and ApplyError when there is no safe place for it.
     """
     # While it is open, no other namespace gets its number.
-    with _NAMESPACE.open("rb") as namespace:
+    with _opened(_NAMESPACE) as namespace:
         identity = os.fstat(namespace.fileno())
         key = (identity.st_dev, identity.st_ino, family)
         held = _HELD.get()
@@ -107,6 +107,14 @@ def is_free(family: str) -> bool:
     finally:
         os.close(file)
     return True
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file. Raises ApplyError, as without a descriptor for it."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ApplyError(f"{path}: {error.strerror}") from None
 
 
 def descriptors() -> tuple[int, ...]:

@@ -46,9 +46,14 @@ RETRY_SECONDS = 0.02
 def usual_path() -> Path:
     """Return where the svcnet of this network namespace answers unless told otherwise.
 
-    The folder is that of :func:`svcnet.executors.folder.usual_folder`.
+    The folder is that of :func:`svcnet.executors.folder.usual_folder`. Raises ApplyError where
+    there is no /proc to tell the namespace by.
     """
-    number = Path("/proc/thread-self/ns/net").stat().st_ino
+    namespace = Path("/proc/thread-self/ns/net")
+    try:
+        number = namespace.stat().st_ino
+    except OSError as error:
+        raise ApplyError(f"{namespace}: {error.strerror}") from None
     return usual_folder() / f"net-{number}.sock"
 
 

@@ -33,8 +33,14 @@ def read_sources(
 
 
 def _read_folder(folder: Path, findings: Findings) -> Iterator[Source]:
-    found = sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and not p.is_dir())
-    if not found:
+    refused: list[OSError] = []
+    walk = os.walk(folder, onerror=refused.append)
+    files = (Path(parent, name) for parent, _, names in walk for name in names)
+    found = sorted(file for file in files if file.suffix in SUFFIXES)
+    for error in refused:
+        # What cannot be looked into may hold anything: to go on without it would remove that.
+        findings.file_error(str(error.filename), 0, f"cannot be read: {error.strerror}")
+    if not found and not refused:
         findings.file_error(str(folder), 0, "is a folder without .yaml, .yml or .json files")
     for file in found:
         yield from read_file(file, findings)

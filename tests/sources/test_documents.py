@@ -61,6 +61,27 @@ def test_paths_that_cannot_be_read(tmp_path: Path, path: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("where", [".", "below", "below/further"])
+def test_a_folder_that_cannot_be_looked_into(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it holds is not known, so nothing is taken for the whole: that would remove the rest."""
+    (tmp_path / "below/further").mkdir(parents=True)
+    (tmp_path / "service.yaml").write_text(SERVICE)
+    secret, scandir = str(tmp_path / where), os.scandir
+
+    def refuse(path: str) -> object:
+        if os.fspath(path) == secret:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError) as caught:
+        load([tmp_path])
+    (found,) = caught.value.diagnostics
+    assert (found.file, found.message) == (secret, "cannot be read: Permission denied")
+
+
 @pytest.mark.parametrize("kind", ["List", "ServiceList"])
 @pytest.mark.parametrize("indent", [None, 1])
 def test_lists_as_kubectl_prints_them(kind: str, indent: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from svcnet.errors import ApplyError
 from svcnet.executors.userspace.budget import Budget
 from svcnet.executors.userspace.engine import UDP_IDLE_SECONDS
 from svcnet.executors.userspace.limits import files_to_share
@@ -20,7 +21,7 @@ class NodeProxy:
     The tables may be empty, and change while :meth:`serve` runs in a thread. Worker processes
     begin here, and no other thread should run yet: a process that is copied has the locks of
     threads, and not the threads. With `loopback` ports are open on loopback only, else on
-    every address. Raises ApplyError when no port can be had.
+    every address. Raises ApplyError when no port, or no descriptor, can be had.
     """
 
     def __init__(
@@ -32,20 +33,23 @@ class NodeProxy:
         workers: int = 1,
     ) -> None:
         self._addresses = LOOPBACK if loopback else ANY
-        self._loop = Loop()
-        budget = Budget(files_to_share())
         self._is_released = False
-        self.proxies = {
-            table.family: Proxy(
-                table,
-                address=self.address(table.family),
-                udp_idle=udp_idle,
-                budget=budget,
-                workers=workers,
-                loop=self._loop,
-            )
-            for table in tables
-        }
+        budget = Budget(files_to_share())
+        try:
+            self._loop = Loop()
+            self.proxies = {
+                table.family: Proxy(
+                    table,
+                    address=self.address(table.family),
+                    udp_idle=udp_idle,
+                    budget=budget,
+                    workers=workers,
+                    loop=self._loop,
+                )
+                for table in tables
+            }
+        except OSError as error:
+            raise ApplyError(f"the proxy cannot begin: {error.strerror}") from None
 
     @property
     def tables(self) -> tuple[ProxyTable, ...]:
