@@ -68,7 +68,7 @@ class Cluster:
         self._say = say
         self._reload = reload
         self._reporting = reporting
-        self._standing = Standing(say)
+        self._standing = Standing(say, time.monotonic)
         self._unusable = Unusable(say, time.monotonic)
         self._again = asyncio.Event()
         self._listed = asyncio.Event()

@@ -20,37 +20,55 @@ MOST_OBJECTS = 20
 PAUSE_SECONDS = 60.0
 
 
+SAME_SECONDS = 5.0
+"""For so long what befalls one kind after another is one fault, though the first may be back."""
+
+
 class Standing:
     """Tells how it stands with a server.
 
-    What befalls all kinds at once is one fault: during an outage each reason is told once,
-    whichever kind it befell first, and its end once all kinds are back.
+    What befalls all kinds is one fault: during an outage each reason is told once, whichever kind
+    it befell first, and its end once all kinds are back.
     """
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, clock: Callable[[], float]) -> None:
         self._say = say
+        self._clock = clock
         self._away: set[str] = set()
-        self._told: set[str] = set()
+        self._reasons: dict[str, tuple[float, set[str]]] = {}
+        self._told = 0
 
     def take(self, status: Status) -> None:
         """Take how it stands with one kind."""
         if status.state == "synced":
             self._back(status)
             return
+        if not self._away:
+            self._forget()
         self._away.add(status.kind)
         # A refusal is of one kind, all else of the server.
         reason = str(status) if status.state == "refused" else f"{status.state}: {status.why}"
-        if reason not in self._told and len(self._told) < MOST_REASONS:
-            self._told.add(reason)
+        _, kinds = self._reasons.get(reason, (0.0, set[str]()))
+        if kinds and (self._told or status.kind not in kinds):
+            kinds.add(status.kind)
+        elif self._told < MOST_REASONS:
+            self._told += 1
+            self._reasons[reason] = (self._clock(), {status.kind})
             self._say(f"API server: {reason}; the rules stay", warning=True)
+
+    def _forget(self) -> None:
+        """Forget what was told so long ago that it was of another outage."""
+        now = self._clock()
+        kept = [one for one in self._reasons.items() if now - one[1][0] < SAME_SECONDS]
+        self._reasons = dict(kept)
 
     def _back(self, status: Status) -> None:
         if status.kind not in self._away:
             self._say(str(status))
             return
         self._away.discard(status.kind)
-        if not self._away:
-            self._told.clear()
+        if not self._away and self._told:
+            self._told = 0
             self._say("API server: synced")
 
 

@@ -19,10 +19,51 @@ class Said:
         self.lines.append(("! " if warning else "") + text)
 
 
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_cut_is_one_line_though_one_kind_is_back_before_the_next_is_gone() -> None:
+    """That befalls one kind after the other in moments; a second cut is told again."""
+    said, clock = Said(), Clock()
+    standing = Standing(said, clock)
+    for _ in range(2):
+        for kind in KINDS:
+            standing.take(Status(kind, GONE, "cut"))
+            standing.take(Status(kind, "synced"))
+            clock.now += 0.01
+    assert (
+        said.lines == ["! API server: unreachable: cut; the rules stay", "API server: synced"] * 2
+    )
+    said.lines.clear()
+    clock.now += 100
+    standing.take(Status("Node", GONE, "cut"))
+    assert len(said.lines) == 1
+
+
+def test_a_second_outage_is_told_at_once() -> None:
+    """However soon it comes, and though it has the same reason."""
+    said, clock = Said(), Clock()
+    standing = Standing(said, clock)
+    for _ in range(3):
+        for kind in KINDS:
+            standing.take(Status(kind, GONE, "Connection refused"))
+        for kind in KINDS:
+            standing.take(Status(kind, "synced"))
+        clock.now += 1
+    assert len(said.lines) == 6
+
+
 def test_an_outage_is_one_line_and_its_end_another() -> None:
     """Though it befalls all kinds, and each comes back by itself."""
     said = Said()
-    standing = Standing(said)
+    standing = Standing(said, Clock())
     for kind in KINDS:
         standing.take(Status(kind, "synced"))
     assert said.lines == [f"{kind}: synced" for kind in KINDS]
@@ -42,7 +83,7 @@ def test_an_outage_is_one_line_and_its_end_another() -> None:
 def test_a_refusal_is_of_a_kind() -> None:
     """Who may not see Nodes is told so, whatever other kinds are."""
     said = Said()
-    standing = Standing(said)
+    standing = Standing(said, Clock())
     standing.take(Status("Node", "refused", "403 Forbidden"))
     standing.take(Status("Service", "refused", "403 Forbidden"))
     assert [line.split(": ")[1] for line in said.lines] == ["Node", "Service"]
@@ -51,7 +92,7 @@ def test_a_refusal_is_of_a_kind() -> None:
 def test_a_server_that_says_something_else_each_time() -> None:
     """Its words do not fill a log."""
     said = Said()
-    standing = Standing(said)
+    standing = Standing(said, Clock())
     for number in range(1000):
         standing.take(Status("Node", GONE, f"500 no {number}"))
     assert len(said.lines) == MOST_REASONS

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 import time
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 
 from svcnet.errors import MAX_LINES, Diagnostic, InputError
 from svcnet.sources import load_bytes
-from svcnet.sources.kubernetes import lists
+from svcnet.sources.kubernetes import lists, reflector
+from svcnet.sources.kubernetes.client import LARGE
+from svcnet.sources.kubernetes.narrow import Narrowed, narrow
 from svcnet.sources.kubernetes.news import MAX_TOLD
 from svcnet.testing import FakeAPIServer, Fault
 from tests.sources.kubernetes.following import Following, following, port_of, service
@@ -73,6 +77,33 @@ def test_many_objects_that_cannot_be_used() -> None:
                 server.put(service(port=81))
                 await found.until(lambda: port_of(found.state) == 81)
                 assert found.steps[-1].more == 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("on", ["list", "watch"])
+def test_long_answers_are_read_beside_the_loop(monkeypatch: pytest.MonkeyPatch, on: str) -> None:
+    """While objects are made of one the loop goes on: here it is what lets that end."""
+    goes_on = threading.Event()
+
+    def wait(*given: Any) -> Narrowed:
+        assert goes_on.wait(20)
+        return narrow(*given)
+
+    monkeypatch.setattr(lists if on == "list" else reflector, "narrow", wait)
+    large = service(port=81, annotations={"note": ",".join("x" * LARGE)}, resourceVersion="200")
+    event = json.dumps({"type": "MODIFIED", "object": large}).encode() + b"\n"
+    body = listed(json.dumps(large).encode()) if on == "list" else event
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service())
+            server.script(Fault("raw", on=on, body=body))  # type: ignore[arg-type]
+            async with following(server, ("Service",)) as found:
+                await found.until(lambda: server.requests)
+                await asyncio.sleep(0.2)
+                goes_on.set()
+                await found.until(lambda: port_of(found.state) == 81)
 
     asyncio.run(run())
 

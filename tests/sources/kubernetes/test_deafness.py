@@ -174,6 +174,21 @@ def test_good_watches_that_are_cut(cut: str) -> None:
     run_in_fake_time(run())
 
 
+def test_the_first_try_after_a_cut_is_at_once() -> None:
+    """Neither the wait nor its jitter is for a watch that was good."""
+
+    async def run() -> None:
+        async with behind() as run:
+            for _ in range(5):
+                before = run.watches()
+                run.proxy.close()
+                await asyncio.sleep(0.05)
+                assert run.watches() == before + len(KINDS)
+                await asyncio.sleep(10)
+
+    run_in_fake_time(run())
+
+
 @pytest.mark.parametrize("every", [0.05, 0.2, 0.4])
 def test_a_busy_server_is_not_waited_for(every: float) -> None:
     """Where events never cease, a kind has caught up after a second."""
