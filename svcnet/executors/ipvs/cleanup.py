@@ -68,7 +68,7 @@ def is_there(family: str) -> bool:
 def _addresses(observed: Observed, execution: Execution) -> Iterator[str]:
     own = own_addresses(observed)
     if own:
-        execution.do([Step("address", removed_addresses(own))])
+        execution.do([Step("address", removed_addresses(observed))])
         yield f"{counted(len({each.address for each in own}), 'address')} removed"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import EEXIST, ENODEV
 from hashlib import blake2b
+from ipaddress import IPv4Network
 from re import compile as regex
 from socket import AF_INET, AF_INET6, AF_UNSPEC, NETLINK_ROUTE, if_nametoindex
 from struct import Struct
@@ -63,6 +64,13 @@ class Held:
     address: str
     text: str
     plain: bool = True
+
+    @property
+    def network(self) -> IPv4Network | None:
+        """The network of IPv4 that the address is one of several of, if it is one of such."""
+        if ":" in self.address or " " in self.text or self.text.endswith("/32"):
+            return None
+        return IPv4Network(self.text, strict=False)
 
 
 def held(address: str) -> Held:

@@ -214,12 +214,27 @@ def _address_changes(wanted: frozenset[str], observed: Observed, kept: Excluded)
     for address in sorted(put_right):
         ways = [each for each in wrong if each.address == address]
         lines += _in_place_of(ways, is_there=address in right)
-    return (*lines, *removed_addresses(gone))
+    return (*lines, *(_line("del", each) for each in gone), *_put_back([*wrong, *gone], there))
 
 
-def removed_addresses(gone: Iterable[Held]) -> tuple[str, ...]:
-    """Return what takes addresses off the device."""
-    return tuple(_line("del", each) for each in sorted(gone, key=lambda each: each.text))
+def removed_addresses(observed: Observed) -> tuple[str, ...]:
+    """Return what takes the addresses that svcnet put there off the device."""
+    gone = own_addresses(observed)
+    there = observed.device.held if observed.device else ()
+    return (*(_line("del", each) for each in gone), *_put_back(gone, there))
+
+
+def _put_back(gone: Iterable[Held], there: Iterable[Held]) -> Iterator[str]:
+    """Yield what puts addresses of others back that the kernel takes with one that goes.
+
+    Of the IPv4 addresses of one network the first takes all others along, unless the kernel is
+    told to promote one (``promote_secondaries``): then they are there still.
+    """
+    gone = tuple(gone)
+    networks = {each.network for each in gone} - {None}
+    for each in there:
+        if each.network in networks and each not in gone:
+            yield _line("add", each)
 
 
 def _in_place_of(ways: list[Held], *, is_there: bool) -> Iterator[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.executors.ipvs import apply, cleanup, device, ipsets
+from svcnet.executors.lock import Busy, lock
 from svcnet.models import ClusterState, IPFamily, LoadBalancerIngress, ServicePort
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import IPVSTables, full
@@ -123,6 +126,31 @@ def test_an_address_that_cannot_be_as_svcnet_has_it_goes_with_its_service() -> N
     apply(others, variant="legacy")
     assert there() == base
     assert run("ip route show table local dev kube-ipvs0").split()[:2] == ["local", "10.96.0.20"]
+
+
+def test_others_addresses_of_a_network_stay() -> None:
+    """The kernel takes them away with the first of their network: they are put back."""
+    other = (make_service("other", "10.96.0.20"), make_slice("other", "10.244.1.7"))
+    apply(tables("IPv4", *other), variant="legacy")
+    run("sysctl -qw net.ipv4.conf.kube-ipvs0.promote_secondaries=0")
+    run("ip address add 10.96.0.10/24 dev kube-ipvs0")
+    run("ip address add 10.96.0.99/24 dev kube-ipvs0")
+    apply(tables("IPv4", *OBJECTS["IPv4"], *other), variant="legacy")
+    found = run("ip address show dev kube-ipvs0")
+    assert "10.96.0.10/24" not in found
+    assert "10.96.0.99/24" in found
+    cleanup("IPv4")
+    assert run("ip -br address show dev kube-ipvs0").split()[2:] == ["10.96.0.99/24"]
+
+
+def test_a_second_one_at_work_is_told_of() -> None:
+    """Of two applies, or an apply and a cleanup, at once one says who is at work."""
+    wanted = tables("IPv4", *OBJECTS["IPv4"])
+    with lock("IPv4"), ThreadPoolExecutor(1) as pool:
+        for work in (partial(apply, wanted, variant="legacy"), partial(cleanup, "IPv4")):
+            with pytest.raises(Busy, match="another svcnet changes IPv4 in this network namespace"):
+                pool.submit(work).result()
+    apply(wanted, variant="legacy")
 
 
 def test_a_foreign_rule_that_uses_the_mark_of_svcnet_alone() -> None:
