@@ -33,8 +33,10 @@ PLACES = (
     ("filter", b"FORWARD"),
     ("mangle", b"OUTPUT"),
 )
-OURS = re.compile(rb"-[NA] KUBE-.*|-A [A-Z]+ .*-j KUBE-[A-Z-]+( .*)?|-P .*")
-"""A line of ours, as ``iptables -S`` prints it; and policies, which nobody changes."""
+OURS = re.compile(rb"-[NA] KUBE-.*|-A [A-Z]+ .*-j KUBE-[A-Z-]+( .*)?|-P .*|# Table .*")
+"""A line of ours, as ``iptables -S`` prints it; policies, which nobody changes; and what the nft
+variant remarks of a table that it meets half made.
+"""
 
 
 def words(*command: str | bytes, check: bool = False) -> bytes:
