@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 import structlog
-from attrs import define
+from attrs import frozen
 
 from svcnet.cli.outlet import Outlet
 from svcnet.cli.repeats import Repeats
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SELDOM_SECONDS = 600.0
 """What is refused for the same reason as before is told again after so long."""
+REASON = 50
+"""Errors that begin with the same so many characters have the same reason."""
 MOST_SERVICES = 5
 """So many names are told of what changed, and of the rest their number."""
 
@@ -61,6 +63,7 @@ class Teller:
         self._clock = clock
         self._repeats = Repeats(clock)
         self._refusing: dict[str, _Refusing] = {}
+        self._steps: dict[str, Refused] = {}
 
     def say(self, text: str, *, warning: bool = False) -> None:
         """Write a line for an operator."""
@@ -92,6 +95,8 @@ class Teller:
     def _synced(self, event: Synced) -> None:
         done, stages = event.done, {name: round(s, 6) for name, s in event.stages.items()}
         about: dict[str, Any] = {"family": event.family, "trigger": event.trigger}
+        if step := self._steps.pop(event.family, None):
+            self._step_refused(step)
         refused = self._refusing.pop(event.family, None)
         if event.services:
             about["services"] = _names(event.services)
@@ -111,31 +116,32 @@ class Teller:
         self._log.info("synced", done=done.text, **about, seconds=seconds, stages=stages)
 
     def _refused(self, event: Refused) -> None:
-        """Tell a refusal that is new; one that goes on as it was, now and then."""
-        known, now = self._refusing.get(event.family), self._clock()
-        if known is not None:
-            known.times += event.full
-            recent = now - known.told < SELDOM_SECONDS
-            # After a step comes a whole, which tells the same.
-            if known.error == event.error and (recent or not event.full):
-                return
-        about: dict[str, Any] = {"family": event.family}
-        if event.services:
-            about["services"] = _names(event.services)
-        about["error"] = event.error
+        """Tell a refusal that is new; one that goes on as it was, now and then.
+
+        After a step that is refused all is looked through at once. If that is refused for the
+        same reason, one line says both.
+        """
         if not event.full:
-            told = "a step was refused, all is looked through instead"
-            self._warn(("step", event.family), told, **about)
+            self._steps[event.family] = event
             return
-        times = 1 if known is None else known.times
-        if times > 1:
-            about["times"] = times
-        if self._warn(
-            ("refused", event.family), "refused", **about, retry_in=round(event.retry_in, 3)
-        ):
-            self._refusing[event.family] = _Refusing(event.error, now, times)
-        else:
-            self._refusing.setdefault(event.family, _Refusing(event.error, now, times))
+        step = self._steps.pop(event.family, None)
+        if step is not None and _reason(step) != _reason(event):
+            self._step_refused(step)
+        known, now = self._refusing.get(event.family), self._clock()
+        times = 1 if known is None else known.times + 1
+        told = now if known is None else known.told
+        same = known is not None and known.reason == _reason(event)
+        if not (same and now - told < SELDOM_SECONDS):
+            about = {"times": times} if times > 1 else {}
+            retry = round(event.retry_in, 3)
+            subject = "refused", event.family
+            self._warn(subject, "refused", **_about(event), **about, retry_in=retry)
+            told = now
+        self._refusing[event.family] = _Refusing(_reason(event), told, times)
+
+    def _step_refused(self, event: Refused) -> None:
+        told = "a step was refused, all is looked through instead"
+        self._warn(("step", event.family), told, **_about(event))
 
     def _warn(self, subject: Hashable, text: str, **about: Any) -> bool:
         """Write a warning, unless there were too many about that subject; return whether."""
@@ -148,13 +154,25 @@ class Teller:
         return True
 
 
-@define
+@frozen
 class _Refusing:
     """A family whose rules are refused: for what, when that was told, and how often it was so."""
 
-    error: str
+    reason: str
     told: float
     times: int
+
+
+def _reason(event: Refused) -> str:
+    """Return what refusals for the same reason have in common: rubbish differs each time."""
+    return event.error.partition("\n")[0][:REASON]
+
+
+def _about(event: Refused) -> dict[str, Any]:
+    about: dict[str, Any] = {"family": event.family}
+    if event.services:
+        about["services"] = _names(event.services)
+    return {**about, "error": event.error}
 
 
 def _names(services: tuple[FragmentName, ...]) -> list[str]:

@@ -54,7 +54,7 @@ def test_a_refusal_that_goes_on_is_told_seldom(told: Told) -> None:
     """The same refusal is one line, another now and then, and one when it is over."""
     told.teller.tell(STEP)
     told.teller.tell(REFUSED)
-    assert told.events() == ["a step was refused, all is looked through instead", "refused"]
+    assert told.events() == ["refused"]
     for _ in range(1000):
         told.now += SELDOM_SECONDS / 100
         told.teller.tell(STEP)
@@ -67,6 +67,17 @@ def test_a_refusal_that_goes_on_is_told_seldom(told: Told) -> None:
     assert (over["event"], over["refused_before"]) == ("synced", 1001)
     told.teller.tell(REFUSED)
     assert told.events() == ["refused"]
+
+
+def test_a_step_that_is_refused_alone_is_told(told: Told) -> None:
+    """Where the whole was taken, or refused for another reason, that of the step is told too."""
+    told.teller.tell(STEP)
+    told.teller.tell(SYNCED)
+    step = "a step was refused, all is looked through instead"
+    assert told.events() == [step, "synced"]
+    told.teller.tell(STEP)
+    told.teller.tell(evolve(REFUSED, error="something else"))
+    assert told.events() == [step, "refused"]
 
 
 def test_the_end_is_told_even_where_nothing_was_to_do(told: Told) -> None:

@@ -50,12 +50,18 @@ class Machine(Protocol):
     def counters(self) -> dict[str, int]:
         """Return how often each thing was used, since it was made."""
 
+    def listeners(self) -> int:
+        """Return how many sockets of a run's may listen for Services, at most."""
+
     def damage(self, random: Random) -> None:
         """Take or change something of that as somebody else would."""
 
 
 class Applied:
     """A mode whose state `svcnet apply` makes."""
+
+    def listeners(self) -> int:
+        return 0
 
     def cold(self: Machine, dump: Path, options: Sequence[object]) -> list[str]:
         main(["apply", str(dump), *map(str, options)], standalone_mode=False)
@@ -186,6 +192,9 @@ class UserspaceMachine:
         leading = [rule for rule in rules if re.search(PROXY_PORT, rule)]
         nobody = [f"nobody has the port of {rule}" for rule in leading if not is_taken(rule)]
         return [*self._plain(rules), *nobody]
+
+    def listeners(self) -> int:
+        return len({found[0] for rule in self._rules() if (found := re.search(PROXY_PORT, rule))})
 
     def counters(self) -> dict[str, int]:
         return IptablesMachine(self.variant).counters()

@@ -21,9 +21,10 @@ NAMES = (
 )
 WRAPPER = """\
 #!/bin/bash
-read -r percent 2>/dev/null < {control} || percent=0
+read -r percent how only 2>/dev/null < {control} || percent=0
 if (( RANDOM % 100 >= percent )); then exec {real} "$@"; fi
-case $((RANDOM % 8)) in
+if [[ -n $only && $only != {name} ]]; then exec {real} "$@"; fi
+case $((how < 0 ? RANDOM % 8 : how)) in
 0) echo "{name}: chaos: Resource temporarily unavailable" >&2; exit 4;;
 1) exit 1;;
 2) kill -KILL $$;;
@@ -54,14 +55,17 @@ class FailingTools:
         self.fail(0)
         return f"{self.folder}{os.pathsep}{search}"
 
-    def fail(self, percent: int) -> None:
-        """Have so many of a hundred calls fail from now on."""
-        self._control.write_text(f"{percent}\n")
+    def fail(self, percent: int, how: int = -1, only: str = "") -> None:
+        """Have so many of a hundred calls fail from now on: in one way, and of one tool, or any.
+
+        `how` is a case of the script above.
+        """
+        self._control.write_text(f"{percent} {how} {only}\n")
 
     @property
     def failing(self) -> bool:
         """Whether any may fail."""
-        return self._control.read_text() != "0\n"
+        return not self._control.read_text().startswith("0 ")
 
     @property
     def _control(self) -> Path:
