@@ -46,24 +46,23 @@ def _read_folder(folder: Path, findings: Findings) -> Iterator[Source]:
         yield from read_file(file, findings)
 
 
-def read_file(path: Path, findings: Findings) -> Iterator[Source]:
-    """Yield the content of one file, nothing if it cannot be read or is too large."""
+def read_file(path: Path, findings: Findings, most: int = MAX_BYTES) -> Iterator[Source]:
+    """Yield the content of one file, nothing if it cannot be read or has more than `most` bytes."""
     try:
-        data = read_beginning(path, MAX_BYTES + 1, devices=True)
+        data = read_beginning(path, most + 1, devices=True)
     except OSError as error:
         findings.file_error(str(path), 0, f"cannot be read: {error.strerror}")
         return
-    yield from _bounded(Source(str(path), data), findings)
+    yield from _bounded(Source(str(path), data), findings, most)
 
 
 def _read_stdin(stdin: BinaryIO | None, findings: Findings) -> Iterator[Source]:
     data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
-    yield from _bounded(Source("<stdin>", data), findings)
+    yield from _bounded(Source("<stdin>", data), findings, MAX_BYTES)
 
 
-def _bounded(source: Source, findings: Findings) -> Iterator[Source]:
-    if len(source.data) > MAX_BYTES:
-        limit = MAX_BYTES // 1024**2
-        findings.file_error(source.file, 0, f"is larger than {limit} MiB; split it")
+def _bounded(source: Source, findings: Findings, most: int) -> Iterator[Source]:
+    if len(source.data) > most:
+        findings.file_error(source.file, 0, f"is larger than {most // 1024**2} MiB; split it")
     else:
         yield source

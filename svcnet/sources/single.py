@@ -10,13 +10,16 @@ from svcnet.sources.findings import Findings, Place
 from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.read import read_file
 
+MAX_SINGLE_BYTES = 16 * 1024 * 1024
+"""The most that such a file may hold: a kubeconfig of thousands of clusters."""
+
 
 def read_single(path: str | os.PathLike[str], what: str, findings: Findings) -> Fields | None:
     """Return the one mapping that a file holds, which findings call `what`.
 
     Where the file holds anything else there is a finding, and None.
     """
-    for source in read_file(Path(path), findings):
+    for source in read_file(Path(path), findings, MAX_SINGLE_BYTES):
         try:
             documents = [d for d in parse(source.data, source.file) if d is not None]
         except ParseError as error:

@@ -94,7 +94,9 @@ class Contact:
         What hid the silence of one, such as a proxy that hangs, hides that of others.
         """
         for other, turn in self._turns.items():
-            if other != kind and turn.accepted is not None and (turn.heard or 0.0) < since:
+            if other == kind or turn.accepted is None:
+                continue
+            if (turn.heard or turn.accepted) < since:
                 turn.lose()
                 turn.stop("suspect")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -25,8 +26,6 @@ WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ServerDisconnectedError, "the connection was closed"),
     (aiohttp.ClientPayloadError, "the connection was closed"),
     (aiohttp.ClientConnectionResetError, "the connection was reset"),
-    (ConnectionResetError, "the connection was reset"),
-    (BrokenPipeError, "the connection was closed"),
     (ssl.SSLEOFError, "the connection was closed"),
     (ssl.SSLZeroReturnError, "the connection was closed"),
     (aiohttp.InvalidURL, "the server's address is no URL that can be asked"),
@@ -35,6 +34,13 @@ WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (UnicodeError, "the server's name is none that can be looked up"),
 )
 """By the type of an error, the first that fits: what has happened."""
+
+CUT = {
+    errno.ECONNRESET: "the connection was reset",
+    errno.ECONNABORTED: "the connection was closed",
+    errno.EPIPE: "the connection was closed",
+}
+"""By the system's number of an error: how a connection ended, whatever type has the number."""
 
 TLS_WORDS = {
     "WRONG_VERSION_NUMBER": "the server does not speak TLS",
@@ -95,6 +101,8 @@ def _why(error: BaseException) -> str:
     """Return what has happened; of what the table does not have, what the system calls it."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy refuses: {error.status} {one_line(error.message)}".strip()
+    if isinstance(error, OSError) and error.errno in CUT:
+        return CUT[error.errno]
     for kind, words in WORDS:
         if isinstance(error, kind):
             return words

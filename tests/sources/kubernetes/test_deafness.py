@@ -99,6 +99,22 @@ def test_connections_that_are_frozen(wait: float) -> None:
     run_in_fake_time(run())
 
 
+def test_kinds_that_fall_silent_at_once_begin_anew_once() -> None:
+    """What has just begun is not suspected by the one that begins beside it."""
+
+    async def run() -> None:
+        async with behind() as run:
+            await run.server.disconnect()
+            await asyncio.sleep(3)
+            watches = run.watches()
+            run.proxy.freeze()
+            assert await run.deaf() <= SILENCE_SECONDS
+            await asyncio.sleep(5)
+            assert run.watches() == watches + len(KINDS)
+
+    run_in_fake_time(run())
+
+
 def test_encrypted_connections_that_are_frozen() -> None:
     """To close one that is dead does not wait for it, and a handshake that hangs is given up."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

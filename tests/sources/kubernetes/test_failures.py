@@ -92,6 +92,12 @@ def test_errors_of_the_system(number: int) -> None:
             "the connection was reset in the middle of the watch",
         ),
         (
+            aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"),
+            "",
+            "unreachable",
+            "the connection was reset before an answer",
+        ),
+        (
             aiohttp.ServerDisconnectedError(),
             "",
             "unreachable",

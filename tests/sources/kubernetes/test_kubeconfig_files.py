@@ -12,7 +12,7 @@ from svcnet.errors import InputError
 from svcnet.sources.kubernetes import Patience, Server, load_kubeconfig
 from svcnet.sources.kubernetes.contact import Contact
 from svcnet.sources.kubernetes.problems import Problem
-from svcnet.sources.parse import MAX_BYTES
+from svcnet.sources.single import MAX_SINGLE_BYTES
 
 UNUSABLE = ["zero", "fifo", "huge", "latin", "folder", "absent", "nul"]
 
@@ -27,7 +27,7 @@ def unusable(folder: Path, what: str) -> Path:
             os.mkfifo(path)
         case "huge":
             path.touch()
-            os.truncate(path, MAX_BYTES + 1)
+            os.truncate(path, MAX_SINGLE_BYTES + 1)
         case "latin":
             path.write_bytes(b"caf\xe9: \xff")
         case "folder":
