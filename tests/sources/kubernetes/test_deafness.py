@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any
 
 import pytest
@@ -58,10 +59,11 @@ class Behind:
 
 
 @asynccontextmanager
-async def behind(**options: Any) -> AsyncIterator[Behind]:
+async def behind(random: Random | None = None, **options: Any) -> AsyncIterator[Behind]:
     async with FakeAPIServer(**options) as server, FakeProxy(server.url) as proxy:
         server.put(service(), endpoint_slice(), node())
-        async with following(Server(proxy.url, verify=False), patience=Patience()) as found:
+        asked = {"patience": Patience(), "random": random or Random(1)}
+        async with following(Server(proxy.url, verify=False), **asked) as found:
             made = Behind(server, proxy, found)
             assert await made.deaf() < 1
             await asyncio.sleep(5)
@@ -99,11 +101,18 @@ def test_connections_that_are_frozen(wait: float) -> None:
     run_in_fake_time(run())
 
 
+class Even(Random):
+    """Has all that is random come out the same."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
+
+
 def test_kinds_that_fall_silent_at_once_begin_anew_once() -> None:
     """What has just begun is not suspected by the one that begins beside it."""
 
     async def run() -> None:
-        async with behind() as run:
+        async with behind(Even()) as run:
             await run.server.disconnect()
             await asyncio.sleep(3)
             watches = run.watches()
