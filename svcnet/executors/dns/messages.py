@@ -39,6 +39,13 @@ TCP_BYTES = 65535
 LEAST_BYTES: Mapping[str, int] = {"A": 16, "AAAA": 28, "SRV": 19}
 """The least that a record of a type takes: a name that is a pointer, ten bytes, and its data."""
 
+QUESTION_BYTES = 4096
+QUESTION_RECORDS = 8
+"""What a question may have beside itself, such as EDNS and a signature.
+
+To read a record costs up to milliseconds, if its names are as long as they may be.
+"""
+
 TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
 
 Query = dns.message.Message
@@ -58,6 +65,9 @@ def parse(wire: bytes) -> Query | bytes | None:
         return None
     if dns.opcode.from_flags(flags) != dns.opcode.QUERY:
         return refusal(wire, dns.rcode.NOTIMP)
+    records = sum(struct.unpack_from("!3H", wire, 6))
+    if len(wire) > QUESTION_BYTES or records > QUESTION_RECORDS:
+        return refusal(wire, dns.rcode.FORMERR)
     try:
         query: Query = dns.message.from_wire(wire)
     except dns.message.UnknownTSIGKey:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import time
+from collections.abc import Iterator
 
 import dns.edns
 import dns.flags
@@ -231,3 +233,30 @@ def test_an_answer_that_is_cut_costs_what_fits(rdtype: str) -> None:
         costs.append(time.process_time() - begun)
         assert found.flags & dns.flags.TC
     assert min(costs) < 0.05
+
+
+def costly() -> Iterator[bytes]:
+    """Yield questions with as much in them as is costly to read."""
+    name = b"\1a" * 120 + b"\0"
+    pointer = b"\xc0\x0c"
+    for counts in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        for many in (8, 3000):
+            for owner in (pointer, b"\1b" + pointer):
+                record = owner + struct.pack("!2HIH", 12, 1, 0, 2) + pointer
+                header = struct.pack("!6H", 7, 0x100, 1, *(many * count for count in counts))
+                yield header + name + struct.pack("!2H", 1, 1) + record * many
+    for size in (900, 16000):
+        options = b"\0\xff\0\0" * size
+        opt = b"\0" + struct.pack("!HHIH", 41, 4096, 0, len(options)) + options
+        yield struct.pack("!6H", 7, 0x100, 1, 0, 0, 1) + b"\1a\0" + struct.pack("!2H", 1, 1) + opt
+
+
+def test_no_question_is_costly() -> None:
+    """A question that is made to be costly to read costs no more than many others do."""
+    for wire in costly():
+        responder, costs = Responder(ZONES), []
+        for tcp in (True, False, True):
+            begun = time.process_time()
+            ask(wire, tcp=tcp, responder=responder)
+            costs.append(time.process_time() - begun)
+        assert min(costs) < 0.05
