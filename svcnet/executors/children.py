@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from math import inf
-from time import monotonic
+from time import monotonic, sleep
 from typing import IO
 
 from attrs import define, field, frozen
@@ -235,10 +236,27 @@ class _Exchange:
         return min(left, self.ends.left)
 
     def _wait(self) -> None:
-        while True:
-            with suppress(subprocess.TimeoutExpired):
-                self.child.wait(min(self._left(), _LOOK_SECONDS))
-                return
+        """Wait for the end of a child whose pipes are closed, which is close by."""
+        with _end_of(self.child) as ended:
+            while self.child.poll() is None:
+                ended(min(self._left(), _LOOK_SECONDS))
+
+
+@contextmanager
+def _end_of(child: subprocess.Popen[bytes]) -> Iterator[Callable[[float], object]]:
+    """Give what waits for the end of a child for some seconds at most."""
+    try:
+        descriptor = os.pidfd_open(child.pid)
+    except OSError:
+        # Linux before 5.3: a millisecond is no long wait.
+        yield lambda left: sleep(min(left, 0.001))
+        return
+    try:
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        yield lambda left: waiting.poll(left * 1000)
+    finally:
+        os.close(descriptor)
 
 
 def _read(pipe: IO[bytes]) -> bytes:

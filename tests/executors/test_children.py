@@ -110,6 +110,20 @@ def test_what_it_leaves_behind_holds_nobody_up(script: Script, alive: Callable[[
     assert not alive()
 
 
+@pytest.mark.parametrize("text", ["exit 3", "exec >&- 2>&-; sleep 0.1; exit 3"])
+def test_an_old_kernel_does_as_well(
+    script: Script, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the end of a process is no event, it is looked for."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(38, "Function not implemented")
+
+    assert run_child(script(text)).code == 3
+    monkeypatch.setattr("os.pidfd_open", refuse)
+    assert run_child(script(text)).code == 3
+
+
 def test_output_has_an_end(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that prints without end is killed when it has printed too much."""
     monkeypatch.setattr(children, "MOST_OUTPUT", 1 << 20)
