@@ -73,7 +73,9 @@ def undo(before: Observed, after: Observed, now: Observed) -> Iterator[str]:
                 lines += [f"-A {chain} {rule}\n" for rule in was or () if _is_plain(rule)]
             else:
                 lines += _single(chain, was or [], made or [], found or [])
-            if was is None and not _without(found or [], made or []):
+            # A built-in chain that comes with its table stays with it.
+            came = was is None and is_ours(table, chain)
+            if came and not _without(found or [], made or []):
                 gone.append(chain)
         if lines or first or gone:
             yield f"*{table}\n{declare(first)}{''.join(lines)}{delete(tuple(gone))}COMMIT\n"
@@ -89,6 +91,8 @@ def _single(chain: str, was: list[str], made: list[str], found: list[str]) -> It
     for rule in reversed(was):
         if lost[rule]:
             lost[rule] -= 1
+            if not _is_plain(rule):
+                continue
             yield f"-I {chain} {rule}\n"
 
 
