@@ -175,7 +175,7 @@ def small_node(folder: Path, machine: Machine, cluster: Cluster) -> Iterator[Nod
     And at the beginning, since the cluster is that of other tests as well.
     """
     clear = partial(main, ["cleanup", "--variant", machine.variant], standalone_mode=False)
-    with cluster.visiting("node"), api() as server, nursery() as runs:
+    with cluster.visiting("node"), api() as server:
         clear()
         ports = [
             {"name": "http", "port": 80, "targetPort": 8080, "nodePort": NODE_PORT},
@@ -191,7 +191,9 @@ def small_node(folder: Path, machine: Machine, cluster: Cluster) -> Iterator[Nod
         ]
         server.put({**found, "ports": named, "endpoints": placed})
         try:
-            yield Node(folder, machine, cluster, server, runs)
+            # Whoever keeps the rules has ended before they are taken away.
+            with nursery() as runs:
+                yield Node(folder, machine, cluster, server, runs)
         finally:
             clear()
 

@@ -9,6 +9,7 @@ import pytest
 from svcnet.executors.ipvs import Report, apply
 from svcnet.models import ServicePort
 from svcnet.renderers.ipvs import full
+from tests.kernel.chaos import until
 from tests.kernel.ipvs.balancer import Balancer
 from tests.kernel.scenarios import DNS, service, slices
 
@@ -46,8 +47,8 @@ def test_a_removed_endpoint_keeps_its_connections_until_they_end(balancer: Balan
     assert balancer.exchange("pod2")
     balancer.release("pod2", abort=True)
     time.sleep(RESET_IS_FORGOTTEN)
-    [operation] = operations(reapply(balancer))
-    assert operation.startswith("delete")
+    # On a busy machine the guest's timers are late.
+    assert until(lambda: [each.split()[0] for each in operations(reapply(balancer))] == ["delete"])
     assert balancer.exchange("pod1")
 
 
