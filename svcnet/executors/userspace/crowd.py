@@ -27,6 +27,7 @@ class Crowd(Generic[Item]):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._places: dict[Item, tuple[Service, str | bytes]] = {}
+        self._orders: dict[Item, tuple[OrderedDict[Item, None], OrderedDict[Item, None]]] = {}
         self._services: dict[Service, _OfService[Item]] = {}
         self._tally: Tally[Service] = Tally()
 
@@ -48,16 +49,19 @@ class Crowd(Generic[Item]):
         found = self._services.get(service)
         if found is None:
             found = self._services[service] = _OfService()
-        found.add(item, source)
+        self._orders[item] = found.add(item, source)
 
     def touch(self, item: Item) -> None:
         """Note that one has just said something."""
-        service, source = self._places[item]
-        self._services[service].touch(item, source)
+        # For every datagram: so nothing is looked up on the way.
+        of_service, of_source = self._orders[item]
+        of_service.move_to_end(item)
+        of_source.move_to_end(item)
 
     def remove(self, item: Item) -> None:
         """Let one go."""
         service, source = self._places.pop(item)
+        del self._orders[item]
         self._tally.remove(service)
         self._services[service].remove(item, source)
         if not self._tally[service]:
@@ -78,14 +82,14 @@ class _OfService(Generic[Item]):
         self._sources: dict[str | bytes, OrderedDict[Item, None]] = {}
         self._tally: Tally[str | bytes] = Tally()
 
-    def add(self, item: Item, source: str | bytes) -> None:
-        self._all[item] = None
-        self._sources.setdefault(source, OrderedDict())[item] = None
+    def add(
+        self, item: Item, source: str | bytes
+    ) -> tuple[OrderedDict[Item, None], OrderedDict[Item, None]]:
+        """Take one in; return the orders that it is in."""
+        of_source = self._sources.setdefault(source, OrderedDict())
+        self._all[item] = of_source[item] = None
         self._tally.add(source)
-
-    def touch(self, item: Item, source: str | bytes) -> None:
-        self._all.move_to_end(item)
-        self._sources[source].move_to_end(item)
+        return self._all, of_source
 
     def remove(self, item: Item, source: str | bytes) -> None:
         del self._all[item]
