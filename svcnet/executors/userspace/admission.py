@@ -15,17 +15,28 @@ gets one of that. With a linear bound it would be halved by each, and soon gone.
 
 from __future__ import annotations
 
-from collections import Counter
 from math import sqrt
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 Service: TypeAlias = tuple[str, str]
 """Namespace and name."""
 
-Key = TypeVar("Key")
-
 GREED = 6
 """How many times the square of the free part one may have."""
+
+
+class _Held:
+    """What a Service has: how many connections, of which sources, and whether it has a part."""
+
+    __slots__ = ("members", "number", "sources")
+
+    def __init__(self) -> None:
+        self.members = 0
+        self.number = 0
+        self.sources: dict[str | bytes, int] = {}
+
+
+_NOTHING = _Held()
 
 
 class Admission:
@@ -34,10 +45,9 @@ class Admission:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._total = 0
-        self._members: Counter[Service] = Counter()
-        self._services: dict[Service, int] = {}
+        self._members = 0
+        self._services: dict[Service, _Held] = {}
         self._sources: dict[str | bytes, int] = {}
-        self._pairs: dict[tuple[Service, str | bytes], int] = {}
         self._part = 0
         self._within_parts = 0
         self._is_counted = False
@@ -59,84 +69,109 @@ class Admission:
     @property
     def part(self) -> int:
         """How many connections of each Service no other can take."""
-        if not self._is_counted:
-            self._count()
+        self._count()
         return self._part
 
     def of(self, service: Service) -> int:
         """Return how many connections a Service has."""
-        return self._services.get(service, 0)
+        return self._services.get(service, _NOTHING).number
 
     def join(self, service: Service) -> None:
         """Let a Service have a part; one that joins twice must leave twice."""
-        self._members[service] += 1
-        self._is_counted = False
+        held = self._services.setdefault(service, _Held())
+        held.members += 1
+        if held.members == 1:
+            self._members += 1
+            self._is_counted = False
 
     def leave(self, service: Service) -> None:
         """Let a Service have no part any more; it keeps its connections until they end."""
-        self._members[service] -= 1
-        if not self._members[service]:
-            del self._members[service]
-        self._is_counted = False
+        held = self._services[service]
+        held.members -= 1
+        if not held.members:
+            self._members -= 1
+            self._is_counted = False
+            self._forget(service, held)
 
     def has_room(self, service: Service) -> bool:
         """Return whether a Service may have one more, of a source that has none."""
         if self._total >= self._capacity:
             return False
-        has = self._services.get(service, 0)
-        if not has or (self._is_counted and has < self._part and service in self._members):
+        held = self._services.get(service)
+        if held is None or not held.number:
             return True
-        return has < self._reach(service, has)
+        if not self._is_counted:
+            self._count()
+        if held.number < self._part and held.members:
+            return True
+        return held.number < self._reach(held)
 
     def take(self, service: Service, source: str | bytes) -> bool:
         """Take one for a Service that has room; return False if it is too many of its source."""
-        has, pair = self._services.get(service, 0), (service, source)
-        of_source, of_pair = self._sources.get(source, 0), self._pairs.get(pair, 0)
         if not self._is_counted:
             self._count()
+        held = self._services.get(service)
+        if held is None:
+            held = self._services[service] = _Held()
+        of_source = self._sources.get(source, 0)
         # With so little taken no source has too many, whatever it has.
-        is_quiet = 3 * self._total < self._capacity and 3 * has < self._part
-        if of_source and not is_quiet and not self._is_modest(service, has, of_source, of_pair):
+        if (
+            of_source
+            and (3 * self._total >= self._capacity or 3 * held.number >= self._part)
+            and not self._is_modest(held, source, of_source)
+        ):
+            self._forget(service, held)
             return False
-        if has < self._part and service in self._members:
+        if held.number < self._part and held.members:
             self._within_parts += 1
         self._total += 1
-        self._services[service] = has + 1
+        held.number += 1
         self._sources[source] = of_source + 1
-        self._pairs[pair] = of_pair + 1
+        held.sources[source] = held.sources.get(source, 0) + 1
         return True
 
     def give(self, service: Service, source: str | bytes) -> None:
         """Give one back."""
         if not self._is_counted:
             self._count()
+        held = self._services[service]
         self._total -= 1
-        if _decrement(self._services, service) < self._part and service in self._members:
+        held.number -= 1
+        if held.number < self._part and held.members:
             self._within_parts -= 1
-        _decrement(self._sources, source)
-        _decrement(self._pairs, (service, source))
+        for counts in (self._sources, held.sources):
+            left = counts[source] - 1
+            if left:
+                counts[source] = left
+            else:
+                del counts[source]
+        if not held.number:
+            self._forget(service, held)
 
-    def _is_modest(self, service: Service, has: int, of_source: int, of_pair: int) -> bool:
+    def _forget(self, service: Service, held: _Held) -> None:
+        if not held.number and not held.members:
+            del self._services[service]
+
+    def _is_modest(self, held: _Held, source: str | bytes, of_source: int) -> bool:
         """Return whether a source may have one more, in all and of a Service."""
         if of_source >= _most(self._capacity - self._total, self._capacity):
             return False
-        if not of_pair:
+        here = held.sources.get(source, 0)
+        if not here:
             return True
-        reach = self._reach(service, has)
-        return of_pair < _most(reach - has, reach)
+        reach = self._reach(held)
+        return here < _most(reach - held.number, reach)
 
-    def _reach(self, service: Service, has: int) -> float:
+    def _reach(self, held: _Held) -> float:
         """Return how many a Service may have as long as all others have what they have now."""
-        if not self._is_counted:
-            self._count()
-        part = self._part if service in self._members else 0
-        beyond = max(has - part, 0)
-        shared = self._capacity - self._part * len(self._members)
+        part = self._part if held.members else 0
+        beyond = max(held.number - part, 0)
+        shared = self._capacity - self._part * self._members
         others = self._total - self._within_parts - beyond
         left = shared - others
         if left <= 0:
             return part
-        if len(self._members) <= 1:
+        if self._members <= 1:
             return part + left
         # What stays free of what others leave: the x with left - x = GREED * x² / shared.
         free = (sqrt(1 + 4 * GREED * left / shared) - 1) * shared / (2 * GREED)
@@ -144,24 +179,15 @@ class Admission:
 
     def _count(self) -> None:
         """Count anew what depends on the capacity and on who has a part."""
+        if self._is_counted:
+            return
         self._is_counted = True
-        self._part = self._capacity // (2 * len(self._members)) if self._members else 0
+        self._part = self._capacity // (2 * self._members) if self._members else 0
         self._within_parts = sum(
-            min(number, self._part)
-            for service, number in self._services.items()
-            if service in self._members
+            min(held.number, self._part) for held in self._services.values() if held.members
         )
 
 
 def _most(free: float, of: float) -> float:
     """Return how many one source may have where so many `of` so many are free."""
     return GREED * max(free, 0) ** 2 / of if of > 0 else 0
-
-
-def _decrement(counts: dict[Key, int], key: Key) -> int:
-    left = counts[key] - 1
-    if left:
-        counts[key] = left
-    else:
-        del counts[key]
-    return left

@@ -62,15 +62,10 @@ class Budget:
         self.connections.capacity = found.connections
         self.flows.limit = found.flows
         self.carriers.most = found.pipes
-        self._wake()
+        self.wake()
 
-    def end(self, service: Service, source: str | bytes) -> None:
-        """Hear that a connection has ended."""
-        self.connections.give(service, source)
-        if self.waiting:
-            self._wake()
-
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have those who wait for room look for it."""
         for wake in self.waiting:
             wake()
 

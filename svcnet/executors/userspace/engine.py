@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from select import EPOLLIN, epoll
-from socket import SOCK_STREAM, SocketType
+from socket import AF_INET, SOCK_STREAM, SocketType
 
 from attrs import field, frozen
 from netaddr import IPSet
@@ -93,7 +93,8 @@ class StreamListener:
                     return
                 continue  # this one has gone again: accept(2)
             client = SocketType(family, SOCK_STREAM, 0, fd)
-            source = origin(peer[0])
+            # An IPv4 address is its own origin.
+            source = peer[0] if family == AF_INET else origin(peer[0])
             if self.sources is not None and peer[0] not in self.sources:
                 reset(client)
             elif shares.take(owner, source):
@@ -178,7 +179,9 @@ class Engine:
     def ended(self, relay: Relay, owner: Service, source: str | bytes) -> None:
         """Hear that a connection of a Service and a source is over."""
         self.relays.discard(relay)
-        self.budget.end(owner, source)
+        self.budget.connections.give(owner, source)
+        if self.budget.waiting:
+            self.budget.wake()
         if self._is_paused:
             self._is_paused = False
             self.loop.after(0, self._resume)

@@ -95,8 +95,9 @@ class AnyUse(RuleBasedStateMachine):
         for one in self.open:
             self.shares.give(*one)
         assert len(self.shares) == 0
-        shares = self.shares
-        assert not {**shares._services, **shares._sources, **shares._pairs}
+        for service in self.joined:
+            self.shares.leave(service)
+        assert not {**self.shares._services, **self.shares._sources}
 
 
 TestAnyUse = AnyUse.TestCase
