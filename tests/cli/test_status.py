@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,12 +15,12 @@ from click.testing import CliRunner, Result
 from svcnet.cli import main
 from svcnet.cli.log import logger
 from svcnet.cli.reporting import MOST_FILE_BYTES, Reporting
-from svcnet.cli.status_view import printable
+from svcnet.cli.status_view import lines, printable
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState
-from svcnet.reconciler import Done, Refused, Synced
+from svcnet.reconciler import Done, Journal, Refused, Synced, status_document
 from svcnet.renderers import ipvs
 from svcnet.testing import make_service, make_slice
 
@@ -107,3 +108,19 @@ def test_nothing_yet(tmp_path: Path) -> None:
     assert answered(tmp_path, lambda _: None).exit_code == 0
     result = answered(tmp_path, lambda _: None, "--last-good")
     assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_the_view_tells_of_each_kind_since_when() -> None:
+    """When the server last confirmed a kind, and since when it does not come."""
+    journal = Journal(lambda: 1_000_000_000.0)
+    for kind, text in (("Node", "unreachable: Connection refused"), ("Service", "synced")):
+        journal.server_confirmed(kind)
+        journal.server(kind, text, synced=text == "synced")
+    document = status_document(journal.record)
+    document["input"]["source"] = "API server https://192.0.2.1"
+    shown = [re.sub(r"[0-9]{4}-[0-9 :-]*", "T", line) for line in lines(document)]
+    assert shown[1:4] == [
+        "Input: API server https://192.0.2.1, last good T",
+        "  Node: unreachable: Connection refused; since T; last good T",
+        "  Service: synced; last good T",
+    ]
