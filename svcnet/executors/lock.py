@@ -53,8 +53,8 @@ def lock(family: str, *, wait: bool = False, keeps: bool = False) -> Iterator[No
     """Keep every other svcnet off the rules of `family` in this network namespace while inside.
 
     It is for everything from the first look to the last write. Inside another of the same
-    family, in the same context (:mod:`contextvars`), it does nothing. With `wait` it waits for as
-    long as it takes. `keeps` says to others that this is ``svcnet run``, which stays.
+    family, in the same context (module ``contextvars``), it does nothing. With `wait` it waits for
+    as long as it takes. `keeps` says to others that this is ``svcnet run``, which stays.
 
     Raises :class:`Busy` when another has it, and ApplyError when there is no safe place for it.
     """

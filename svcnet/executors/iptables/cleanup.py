@@ -32,7 +32,7 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     """Remove the rules and chains of `family` in one variant, or in every installed one.
 
     Returns a line for each table that had any, and for what stays: chains that foreign rules lead
-    to, and KUBE-FIREWALL where it protects the host (:mod:`svcnet.executors.iptables.loopback`).
+    to, and KUBE-FIREWALL as long as it keeps neighbours off the host's loopback.
     Chains are told by their names, which are kube-proxy's too: do not run this beside one. Raises
     ApplyError when the machine refuses, :class:`svcnet.executors.lock.Busy` when another svcnet
     is at work.

@@ -15,7 +15,7 @@ from svcnet.executors.ipvs.observe import Observed, observe
 from svcnet.executors.ipvs.plan import own_addresses, removed_addresses
 from svcnet.executors.ipvs.refusals import told
 from svcnet.executors.ipvs.steps import Step
-from svcnet.executors.lock import lock
+from svcnet.executors.lock import Busy, lock, locks
 from svcnet.renderers.ipvs.messages import DelService
 from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
@@ -107,8 +107,24 @@ def _destroyed(name: str) -> bool:
 
 
 def _device() -> Iterator[str]:
-    """Remove the device that svcnet made, when no family has need of it."""
-    found = [device.observe(family) for family in _FAMILIES]
-    if all(each is not None and each.is_ours and not each.held for each in found):
-        device.remove()
+    """Remove the device that svcnet made, when no family has need of it.
+
+    Another svcnet that is at work on the other family may be about to.
+    """
+    if not _is_unused():
+        return
+    try:
+        with locks(_FAMILIES):
+            is_gone = _is_unused()
+            if is_gone:
+                device.remove()
+    except Busy as error:
+        yield f"{DUMMY_DEVICE} is left: {error}"
+        return
+    if is_gone:
         yield f"{DUMMY_DEVICE} removed"
+
+
+def _is_unused() -> bool:
+    found = [device.observe(family) for family in _FAMILIES]
+    return all(each is not None and each.is_ours and not each.held for each in found)

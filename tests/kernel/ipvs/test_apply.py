@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,6 +16,7 @@ from svcnet.executors.iptables import apply as apply_iptables
 from svcnet.executors.ipvs import Report, Step, apply, cleanup, ipsets
 from svcnet.executors.ipvs.execution import Execution
 from svcnet.executors.ipvs.rules import as_saved, rules_by_table
+from svcnet.executors.lock import lock
 from svcnet.models import (
     ClusterState,
     IPFamily,
@@ -281,6 +283,15 @@ def test_cleanup_removes_exactly_what_is_ours(device: bool) -> None:
     assert everything() == before
     assert ("kube-ipvs0" in run("ip link")) == device
     assert cleanup("IPv4") == cleanup("IPv6") == ()
+
+
+def test_cleanup_leaves_the_device_to_who_is_at_work() -> None:
+    """Another svcnet, at work on the other family, may be about to use the device."""
+    applied(tables(*FULL))
+    with lock("IPv6"), ThreadPoolExecutor(1) as pool:
+        told = pool.submit(cleanup, "IPv4").result()
+    assert "kube-ipvs0 is left: another svcnet changes IPv6" in told[-1]
+    assert "kube-ipvs0" in run("ip link")
 
 
 def test_cleanup_leaves_what_others_use_empty() -> None:
