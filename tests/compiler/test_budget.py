@@ -31,7 +31,7 @@ from svcnet.testing import make_node, make_service, make_slice
 from tests import strategies
 from tests.compiler.test_replay import Replay, steps
 
-SMALL = Budget(service=9, node=14)
+SMALL = Budget(service=12, node=10)
 LINES = 8
 """No mode writes more lines than this for an entry."""
 
