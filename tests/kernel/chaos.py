@@ -25,6 +25,7 @@ from random import Random
 import pytest
 from attrs import define, field
 
+from svcnet.errors import ApplyError
 from svcnet.sources.kubernetes import KINDS
 from svcnet.testing import FakeAPIServer, Fault
 from svcnet.testing.fake_http import Request
@@ -57,6 +58,7 @@ PATIENCE_SECONDS = 60
 """No break lasts longer: so long a server that is silent may go unnoticed."""
 MOST_PEERS = 60
 LONGEST_LINE = 10_000
+MOST_LINES = 5000
 MOST_FILES = 12
 MOST_THREADS = 4
 CHANGES_IN_TWO_ROUNDS = 1500
@@ -145,7 +147,7 @@ class Chaos:
             lambda: self.machine.foreign.stir(self._random),
             lambda: self.machine.foreign.stir(self._random),
             self._peer,
-            lambda: self._run.send(signal.SIGHUP),
+            self._hang_up,
         ]
         to_svcnet = [self._again, self._killed, self._damaged, self._tools_fail]
         happenings = [*to_server, *beside]
@@ -204,16 +206,33 @@ class Chaos:
                 with suppress(OSError):
                     peer.send(self._random.choice((b"GET /heal", b"\x16\x03\x01", b"\r\n")))
 
+    def _hang_up(self) -> None:
+        """Have svcnet read its input again, once it hears signals: before, they would end it."""
+        if self._run.has_told():
+            self._run.send(signal.SIGHUP)
+
     def _tools_fail(self) -> None:
         """Have tools fail from now on, more or less often, or be well again."""
         self._disturbed = True
         self.tools.fail(self._random.choice((0, 10, 50, 100)))
 
     def _again(self) -> None:
+        self._revive()
         self._end()
         self._start()
 
+    def _revive(self) -> None:
+        """Start svcnet anew if it has ended, as an init system does.
+
+        A proxy whose first rules are refused does: there is nothing yet that it could keep.
+        """
+        if self._run.is_over():
+            assert self._run.code() == ApplyError.exit_code, self._run.log.read_text()
+            assert self._disturbed, self._run.log.read_text()
+            self._start()
+
     def _killed(self) -> None:
+        self._revive()
         self._run.kill()
         # As systemd does it: what it had started is killed with it.
         while left := processes_here(os.getpid(), self.nursery.pid):
@@ -232,6 +251,7 @@ class Chaos:
     def _quiet(self) -> None:
         """Wait until the machine is as a cold apply makes one."""
         self.tools.fail(0)
+        self._revive()
         begun = time.monotonic()
         self.server.call(self._history.heal)
         objects = self.server.call(lambda server: for_a_node(server.objects()))
@@ -239,14 +259,19 @@ class Chaos:
         dump.write_text(json.dumps(objects))
         with own_namespace():
             cold = without(self.machine.cold(dump, self._options))
-        until(lambda: without(self.machine.state()) == cold)
+        until(lambda: self._is_right(cold))
         self.settled.append(time.monotonic() - begun)
         now = without(self.machine.state())
         difference = "\n".join(unified_diff(cold, now, "cold", "now", lineterm="", n=0))
-        assert not difference, f"seed {self.seed}: {difference}"
+        said = "\n".join(line[:500] for line in self._run.log.read_text().splitlines()[-12:])
+        assert not difference, f"seed {self.seed}: {difference}\n{said}"
         self.machine.foreign.untouched()
         self._look_at_log()
         self._weigh()
+
+    def _is_right(self, cold: list[str]) -> bool:
+        self._revive()
+        return without(self.machine.state()) == cold
 
     def _weigh(self) -> None:
         """The process, without peers, must be as it was after its first round."""
@@ -271,13 +296,25 @@ class Chaos:
 
     def _end(self) -> None:
         self._run.wait_for_words()
-        self._run.end()
+        if self._run.is_over():
+            self._revive()
+            self._run.wait_for_words()
+        self._run.send(signal.SIGTERM)
+        code = self._run.code()
+        assert code == 0 or (code == ApplyError.exit_code and self._disturbed), self._run.log
         self._look_at_log()
 
     def _look_at_log(self) -> None:
-        """Every line is JSON, and a run that is alone finds nothing that it has not made."""
+        """Every line is JSON, and a run that is alone finds nothing that it has not made.
+
+        But for the last words of one that ends for an error.
+        """
         lines = self._run.log.read_text().splitlines()
+        assert not any("Traceback" in line for line in lines), lines
+        if self._disturbed:
+            lines = [line for line in lines if line.startswith("{")]
         assert all(line.startswith("{") and len(line) < LONGEST_LINE for line in lines), lines
+        assert len(lines) < MOST_LINES, lines[-50:]
         if not self._disturbed:
             alarms = [line for line in lines if any(text in line for text in ALARMING)]
             assert not alarms, f"seed {self.seed}: {alarms}"

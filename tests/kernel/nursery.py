@@ -98,6 +98,19 @@ class Run:
         self.send(signal.SIGKILL)
         assert self.nursery.wait(self.pid) == -signal.SIGKILL, self.log.read_text()
 
+    def has_told(self) -> bool:
+        """Whether it has told anything: then it hears signals."""
+        return self.log.exists() and "\n" in self.log.read_text()
+
+    def is_over(self) -> bool:
+        """Whether it has ended, and waits to be asked how."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "Z"
+
+    def code(self) -> int:
+        """Wait for its end, and return the exit code."""
+        return self.nursery.wait(self.pid)
+
     def wait_for_words(self, text: str = "\n") -> None:
         """Wait until it has told something; from then on it hears signals."""
         deadline = time.monotonic() + PATIENCE_SECONDS
