@@ -1,19 +1,24 @@
 """What every test shares: Hypothesis settings, and the rules for tests marked `kernel`.
 
 As root they all run in a network namespace with loopback and a device that leads nowhere. Tests
-marked `ipvs` as well run in a guest, because few machines' kernels have IPVS: it
-boots once a run, beside the host's own tests, and runs them with a pytest of its own.
+marked `ipvs` as well run in a guest, because few machines' kernels have IPVS: two
+boot a run, beside the host's own tests, and share the tests between them.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 import tomllib
+from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -95,16 +100,32 @@ def in_guest(item: pytest.Item) -> bool:
     return item.get_closest_marker("ipvs") is not None and "SVCNET_GUEST" not in os.environ
 
 
+GUESTS = 2
+"""So many guests share the tests marked `ipvs`: one for each core of a small machine."""
+
+
 class GuestTests:
-    """Runs the tests marked `ipvs` in guests, one a folder, and hands on what comes of each."""
+    """Runs the tests marked `ipvs` in guests, and hands on what comes of each.
+
+    Each guest is given all of them, and takes file after file that no other has taken. They
+    begin with different folders.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.guests: dict[Path, Guest] = {}
+        self.guests: list[Guest] = []
+        self.claims = ""
+        self.reports: dict[str, list[dict[str, Any]]] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=in_guest)
+        # The files with most tests first, so that no guest begins one when the others end.
+        sizes = Counter(item.path for item in items)
+
+        def place(item: pytest.Item) -> tuple[object, ...]:
+            return (1, item.path.parent, -sizes[item.path], item.path)
+
+        items.sort(key=lambda item: place(item) if in_guest(item) else (0,))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         chosen = [item for item in session.items if in_guest(item)]
@@ -112,52 +133,90 @@ class GuestTests:
             return
         from tests.kernel.uml.guest import Guest
 
-        options = ("-p", "no:cacheprovider", "-q", "--tb=short")
+        self.claims = tempfile.mkdtemp(prefix="svcnet-claims-")
         environment = {
             name: value
             for name, value in os.environ.items()
             if name in ("CI", "NO_COLOR") or name.startswith("SVCNET_")
         }
-        for folder in dict.fromkeys(item.path.parent for item in chosen):
-            tests = [item.nodeid for item in chosen if item.path.parent == folder]
-            command = [sys.executable, "-m", "pytest", *options, *tests]
-            self.guests[folder] = Guest.start(command, environment)
+        environment["SVCNET_CLAIMS"] = self.claims
+        options = ("-p", "no:cacheprovider", "-q", "--tb=short")
+        # Each folder has a process of its own, since its tests may leave that as they need it.
+        runs = deque(
+            shlex.join([sys.executable, "-m", "pytest", *options, *(each.nodeid for each in group)])
+            for _, group in itertools.groupby(chosen, lambda item: item.path.parent)
+        )
+        for _ in range(min(GUESTS, len({item.path for item in chosen}))):
+            self.guests.append(Guest.start(["bash", "-c", "\n".join(runs)], environment))
+            runs.rotate(-1)
 
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        guest = self.guests.get(item.path.parent)
-        if guest is None or not in_guest(item):
+        if not self.guests or not in_guest(item):
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in self.reports(item, guest):
+        for report in self.reports_of(item):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
 
-    def reports(self, item: pytest.Item, guest: Guest) -> Iterator[pytest.TestReport]:
-        """Yield a test's reports from its guest; a failure where the guest ended without it."""
-        for value in guest.reports():
-            if value["nodeid"] == item.nodeid:
-                yield self.config.hook.pytest_report_from_serializable(
-                    config=self.config, data=value
-                )
-                if value["when"] == "teardown":
-                    return
-        problem = f"the guest ended without this test. It printed:\n{guest.log()[-5000:]}"
-        yield pytest.TestReport(
-            item.nodeid, item.location, dict(item.keywords), "failed", problem, "call"
-        )
+    def reports_of(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
+        """Yield a test's reports, once it has ended; a failure where all guests have without it."""
+        self.listen()
+        while not self.is_complete(item):
+            # Asked only after listening: what was told while the host's tests ran counts.
+            is_over = all(guest.is_over() for guest in self.guests)
+            self.listen()
+            if is_over:
+                break
+            time.sleep(0.05)
+        for value in self.reports.get(item.nodeid, ()):
+            yield self.config.hook.pytest_report_from_serializable(config=self.config, data=value)
+        if not self.is_complete(item):
+            logs = "\n".join(guest.log()[-5000:] for guest in self.guests)
+            problem = f"the guests ended without this test. They printed:\n{logs}"
+            yield pytest.TestReport(
+                item.nodeid, item.location, dict(item.keywords), "failed", problem, "call"
+            )
+
+    def listen(self) -> None:
+        """Take in what the guests have told."""
+        for guest in self.guests:
+            for value in guest.news():
+                self.reports.setdefault(value["nodeid"], []).append(value)
+
+    def is_complete(self, item: pytest.Item) -> bool:
+        found = self.reports.get(item.nodeid)
+        return found is not None and found[-1]["when"] == "teardown"
 
     def pytest_unconfigure(self) -> None:
-        for guest in self.guests.values():
+        for guest in self.guests:
             guest.end()
+        if self.claims:
+            shutil.rmtree(self.claims)
 
 
 class GuestReports:
-    """Inside the guest: writes what comes of each test where the host reads it."""
+    """Inside a guest: takes files of tests, and writes what comes of each test for the host."""
 
     def __init__(self, config: pytest.Config, folder: Path) -> None:
         self.config = config
         self.file = (folder / "reports").open("a")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        claims = os.environ.get("SVCNET_CLAIMS")
+        if claims is None or session.testsfailed:
+            return None
+        for path, group in itertools.groupby(session.items, lambda item: item.path):
+            try:
+                # Of all that makes something new, this the guest's files pass on to the host's.
+                Path(claims, str(path.relative_to(ROOT)).replace("/", "-")).mkdir()
+            except FileExistsError:
+                continue
+            items = list(group)
+            for item, following in zip(items, [*items[1:], None], strict=True):
+                self.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         value: dict[str, Any] = self.config.hook.pytest_report_to_serializable(

@@ -15,9 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from attrs import define, field
 
@@ -41,7 +41,9 @@ class Guest:
 
     folder: Path
     process: subprocess.Popen[bytes]
-    seen: list[dict[str, Any]] = field(factory=list)
+    _reports: TextIO | None = None
+    _line: str = ""
+    _heard: float = field(factory=time.monotonic)
 
     @classmethod
     def start(cls, command: Sequence[object], environment: Mapping[str, str]) -> Guest:
@@ -74,27 +76,24 @@ class Guest:
         )
         return cls(folder, process)
 
-    def reports(self) -> Iterator[dict[str, Any]]:
-        """Yield what the command wrote to the file ``reports``, a JSON value a line, as it comes.
+    def news(self) -> list[dict[str, Any]]:
+        """Return what the command has written to the file ``reports`` since this was asked last.
 
-        Ends with the guest, or when nothing has come for `PATIENCE` seconds.
+        That is a JSON value a line.
         """
-        yield from self.seen
-        with (self.folder / "reports").open() as file:
-            for _ in self.seen:
-                file.readline()
-            line, last = "", time.monotonic()
-            while True:
-                ended = self.process.poll() is not None
-                line += file.readline()
-                if line.endswith("\n"):
-                    self.seen.append(json.loads(line))
-                    line, last = "", time.monotonic()
-                    yield self.seen[-1]
-                elif ended or time.monotonic() - last > PATIENCE:
-                    return
-                else:
-                    time.sleep(0.05)
+        if self._reports is None:
+            self._reports = (self.folder / "reports").open()
+        found = []
+        while line := self._reports.readline():
+            self._line += line
+            if self._line.endswith("\n"):
+                found.append(json.loads(self._line))
+                self._line, self._heard = "", time.monotonic()
+        return found
+
+    def is_over(self) -> bool:
+        """Return whether the guest has ended, or told nothing for `PATIENCE` seconds."""
+        return self.process.poll() is not None or time.monotonic() - self._heard > PATIENCE
 
     def wait(self) -> int:
         """Wait for the end, and return the exit code of the command; 125 if it never ran."""
@@ -112,6 +111,8 @@ class Guest:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        if self._reports is not None:
+            self._reports.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
