@@ -40,12 +40,14 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(_socket|collections|concurrent|fractions|functools|io|os|pathlib|random|ssl|time|typing|types)\..*",
+        r"(_socket|collections|concurrent|fractions|functools|io|ipaddress|os|pathlib|random|ssl|time|typing|types)\..*",
     ),
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
     # Where an object was read, which svcnet.sources keeps to itself.
     ("py:class", r"svcnet\.sources\.findings\.Place"),
     # A named tuple keeps the name of an alias that stands for a few texts.
     ("py:class", "Family|Role|SetType|ZoneOf"),
+    # A type variable of a function, and what asyncio calls its loop inside.
+    ("py:class", r"svcnet\.testing\.fake_time\.Value|asyncio\.unix_events\..*"),
     ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
 ]

@@ -115,7 +115,7 @@ class RestoreText:
     def transactions(self, chains: int) -> Iterator[str]:
         """Yield the text as transactions of one table each, in an order that loads fast.
 
-        Each has own chains of service ports, as many as :func:`portions` says. The shared
+        Each has own chains of service ports, as many as ``portions`` says. The shared
         chains come last, so that no packet is led to a chain that is not there yet.
         Loading all of them gives the same rules as loading :attr:`text`.
         """
@@ -214,7 +214,7 @@ class Delta:
     def transactions(self, chains: int) -> Iterator[str]:
         """Yield the text as transactions of one table each.
 
-        Each writes own chains of service ports, as many as :func:`portions` says. The last
+        Each writes own chains of service ports, as many as ``portions`` says. The last
         has the shared chains, and deletes the chains that go: so no rule ever leads to a chain
         that is not there.
         """
