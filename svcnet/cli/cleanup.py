@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +12,7 @@ from svcnet.cli.common import FAMILIES, machine_lock, wait_option
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
+    from svcnet.models import IPFamily
 
 
 @click.command("cleanup")
@@ -30,16 +33,22 @@ def command(family: str, variant: Variant | None, wait: bool) -> None:
 
     Kernel settings stay. The chains have kube-proxy's names: on a node where kube-proxy
     runs in iptables mode its rules would go too. Where svcnet run keeps the rules it says so and
-    removes nothing.
+    removes nothing. What the machine refuses to remove is told, and all else is removed.
     """
-    from svcnet.executors import iptables, ipvs, userspace
+    from svcnet.executors.attempts import attempt_all
 
     families = [FAMILIES[family]] if family in FAMILIES else list(FAMILIES.values())
     with machine_lock(families, wait=wait):
-        for one in families:
-            for line in (
-                *userspace.remove(one, variant),
-                *ipvs.cleanup(one),
-                *iptables.cleanup(one, variant),
-            ):
-                click.echo(line, err=True)
+        for line in attempt_all(part for one in families for part in _parts(one, variant)):
+            click.echo(line, err=True)
+
+
+def _parts(family: IPFamily, variant: Variant | None) -> Iterator[Callable[[], Iterable[str]]]:
+    """Yield what removes each mode's own."""
+    from svcnet.executors import iptables, ipvs, userspace
+    from svcnet.executors.iptables.commands import installed
+
+    variants = [commands.variant for commands in installed(family, variant)]
+    yield from (partial(userspace.remove, family, each) for each in variants)
+    yield partial(ipvs.cleanup, family)
+    yield from (partial(iptables.cleanup, family, each) for each in variants)

@@ -270,13 +270,20 @@ class _Keeper:
 
     def _clean_up(self, families: list[IPFamily]) -> None:
         from svcnet.executors import iptables, ipvs
+        from svcnet.executors.attempts import attempt_all
         from svcnet.executors.children import LAST_SECONDS, Deadline, under
 
         variant = self._keeping.variant
         with under(Deadline(LAST_SECONDS)):
-            for family in families:
-                for line in (*ipvs.cleanup(family), *iptables.cleanup(family, variant)):
-                    self._log.info(line)
+            for line in attempt_all(
+                part
+                for family in families
+                for part in (
+                    partial(ipvs.cleanup, family),
+                    partial(iptables.cleanup, family, variant),
+                )
+            ):
+                self._log.info(line)
 
     def _tell(self, event: Event) -> None:
         from svcnet.reconciler import Settled

@@ -210,13 +210,15 @@ class Serving:
         await asyncio.to_thread(self._remove)
 
     def _remove(self) -> None:
+        from svcnet.executors.attempts import attempt_all
         from svcnet.executors.children import LAST_SECONDS, Deadline, under
         from svcnet.executors.userspace import remove
 
         if self.redirect:
+            families = [target.family for target in self._targets]
             with under(Deadline(LAST_SECONDS)):
-                for target in self._targets:
-                    remove(target.family, self._variant)
+                for _ in attempt_all(partial(remove, each, self._variant) for each in families):
+                    pass
 
     def _show(self) -> None:
         """Print where each Service is; on a terminal a table that goes on counting."""

@@ -14,8 +14,8 @@ FOLDER = Path("/run/svcnet")
 def usual_folder() -> Path:
     """Return ``/run/svcnet`` for who may write there or make it, else a folder of the user's own.
 
-    That is below ``XDG_RUNTIME_DIR``. Root is not asked what it may: where even that cannot write
-    to ``/run`` something is amiss, and :func:`own_folder` says so.
+    That is below ``XDG_RUNTIME_DIR``, for root too, which may be that of a user namespace alone.
+    Where there is neither, :func:`own_folder` says so.
     """
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}")
     place = FOLDER if FOLDER.exists() else FOLDER.parent

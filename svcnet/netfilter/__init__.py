@@ -3,7 +3,7 @@
 What these tools print is partly what anybody wrote: comments, prefixes of log lines, names.
 """
 
-from svcnet.netfilter.listing import Chains, Tables, read_listing
+from svcnet.netfilter.listing import Chains, Tables, Unprinted, read_listing
 from svcnet.netfilter.rules import is_made_of, target
 
-__all__ = ["Chains", "Tables", "is_made_of", "read_listing", "target"]
+__all__ = ["Chains", "Tables", "Unprinted", "is_made_of", "read_listing", "target"]

@@ -8,7 +8,8 @@ line of the listing by that is the rest of the rule before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import length_hint
 
 from svcnet.errors import MAX_PART, ApplyError, one_line
@@ -17,26 +18,44 @@ from svcnet.netfilter.words import Unended, is_simple, words
 Chains = Mapping[str, list[str]]
 Tables = Mapping[str, Chains]
 
+# What iptables-nft-save prints, with exit code 0, in the place of a table that is there.
+_UNPRINTED = re.compile(r"# Table `(.*)' is incompatible\b")
 
-def read_listing(text: str, tool: str = "iptables-save") -> Tables:
+
+class Unprinted(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
+    """A table is there, and its rules are not in the listing; ``tables`` are the others."""
+
+    def __init__(self, message: str, tables: Tables) -> None:
+        super().__init__(message)
+        self.tables = tables
+
+
+def read_listing(text: str, tool: str = "iptables-save", needed: Collection[str] = ()) -> Tables:
     """Return the rules of each chain of each table, without ``-A CHAIN``.
 
     `text` is what `tool` printed, with surrogates for bytes that are no UTF-8. A rule is as
     it was printed, to the byte. Raises ApplyError, with the tool's name, for what is cut off or
-    no listing at all.
+    no listing at all, and :class:`Unprinted` where it says that it leaves out a `needed` table.
     """
     lines = text.split("\n")
     unsure = [at for at, line in enumerate(lines) if '"' in line and not is_simple(line)]
     try:
         if unsure:
             lines = list(_whole(text, lines, unsure))
-        return _read(lines)
+        tables, unprinted = _read(lines)
     except _Damaged as error:
         raise ApplyError(
             f"{tool}: its listing is damaged: {one_line(str(error), MAX_PART)}"
         ) from None
     except Unended as error:
         raise ApplyError(f"{tool}: its listing is cut off in the text of {error}") from None
+    if missing := [table for table in unprinted if table in needed]:
+        raise Unprinted(
+            f"{tool}: does not print table {' and '.join(missing)}, for there are rules that only "
+            "nft can print: see nft list ruleset",
+            tables,
+        )
+    return tables
 
 
 class _Damaged(ValueError):  # noqa: N818
@@ -58,9 +77,10 @@ def _whole(text: str, lines: list[str], unsure: Iterable[int]) -> Iterator[str]:
     yield from lines[done:]
 
 
-def _read(lines: list[str]) -> Tables:
-    """Return the tables that whole lines are. Raises _Damaged."""
+def _read(lines: list[str]) -> tuple[Tables, list[str]]:
+    """Return the tables that whole lines are, and those left out by name. Raises _Damaged."""
     tables: dict[str, dict[str, list[str]]] = {}
+    unprinted: list[str] = []
     table = current = ""
     chains: dict[str, list[str]] = {}
     rules: list[str] | None = None
@@ -92,9 +112,11 @@ def _read(lines: list[str]) -> Tables:
             if table in tables:
                 raise _Damaged(f"it has table {table} twice")
             chains = tables[table] = {}
+        elif remark := _UNPRINTED.match(line):
+            unprinted.append(remark[1])
     if table:
         raise _Damaged(f"it has no COMMIT for table {table}")
-    return tables
+    return tables, unprinted
 
 
 def _is_outside(lines: list[str], at: int) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from svcnet.errors import ApplyError
-from svcnet.netfilter import Tables, is_made_of, read_listing, target
+from svcnet.netfilter import Tables, Unprinted, is_made_of, read_listing, target
 from tests.fuzz import examples
 
 OURS: Mapping[str, Mapping[str, list[str]]] = {
@@ -243,3 +243,25 @@ def test_a_text_without_an_end_is_a_cut(rule: str) -> None:
     text = f"*filter\n:INPUT ACCEPT [0:0]\n-A INPUT {rule}\nCOMMIT\n"
     with pytest.raises(ApplyError, match="tool: its listing is cut off in the text of --"):
         read_listing(text, "tool")
+
+
+@settings(max_examples=examples(100))
+@given(foreign_tables(), st.sampled_from(("nat", "mangle")), st.booleans())
+def test_a_table_that_is_not_printed_is_no_empty_one(
+    foreign: Tables, unprinted: str, first: bool
+) -> None:
+    """A remark says that it is there; a comment that says so is a comment."""
+    remark = f"# Table `{unprinted}' is incompatible, use 'nft' tool.\n"
+    others = {
+        **{name: chains for name, chains in merged(foreign).items() if name != unprinted},
+        "security": {"INPUT": [f'-m comment --comment "x\n{remark}" -j DROP']},
+    }
+    text = remark + printed(others) if first else printed(others) + remark
+    assert read_listing(text) == others
+    assert read_listing(printed(others), needed=("filter", "nat")) == others
+    if unprinted == "mangle":
+        assert read_listing(text, needed=("filter", "nat")) == others
+        return
+    with pytest.raises(Unprinted, match="tool: does not print table nat, ") as caught:
+        read_listing(text, "tool", ("filter", "nat"))
+    assert caught.value.tables == others

@@ -299,6 +299,34 @@ def test_both_variants_are_reported(ns: Namespace, case: Path) -> None:
     assert "iptables-nft: all" in done.stderr
 
 
+def test_a_table_that_only_nft_prints(ns: Namespace, case: Path) -> None:
+    """A rule that iptables-nft-save has no words for hides its table: nothing is guessed."""
+    assert apply(ns, case, "nft").returncode == 0
+    before = ns.run("nft", "-s", "list", "ruleset")
+    ns.run("nft", "add chain ip nat THEIRS; add rule ip nat THEIRS udp dport 5 dnat to 5.6.7.8")
+    for done in (apply(ns, case, "nft"), ns.svcnet("cleanup", "--family", "ipv4")):
+        assert done.returncode == 3, done.stderr
+        assert done.stderr.startswith("iptables-nft-save: does not print table nat, ")
+        assert done.stderr.count("\n") == 1
+    ns.run("nft", "flush chain ip nat THEIRS; delete chain ip nat THEIRS")
+    assert ns.run("nft", "-s", "list", "ruleset") == before
+    assert "nothing to change" in apply(ns, case, "nft").stderr
+
+
+def test_a_table_of_others_that_only_nft_prints(ns: Namespace, case: Path) -> None:
+    """Legacy rules are made beside it, and it is told that ours may be there too."""
+    ns.run("nft", "add table ip nat; add chain ip nat THEIRS")
+    ns.run("nft", "add rule ip nat THEIRS udp dport 5 dnat to 5.6.7.8")
+    done = apply(ns, case, "legacy")
+    assert done.returncode == 0, done.stderr
+    assert "warning: whether iptables-nft holds chains of Kubernetes too cannot" in done.stderr
+    assert "nothing to change" in apply(ns, case, "legacy").stderr
+    done = ns.svcnet("cleanup", "--family", "ipv4")
+    assert done.returncode == 3
+    assert "iptables-nft-save: does not print table nat" in done.stderr.splitlines()[-1]
+    assert "KUBE-S" not in ns.save("legacy")
+
+
 def test_lock(ns: Namespace, case: Path) -> None:
     """A lock that another program holds is waited for, and named when it stays."""
     lock = Path("/run/xtables.lock")

@@ -80,7 +80,7 @@ class Commands:
         return "".join(self._save("-t", table) for table in TABLES)
 
     def observe(self) -> Observed:
-        """Return what is in the tables. Raises ApplyError, also for a listing that is damaged."""
+        """Return what is in the tables. Raises ApplyError as save and :func:`parse_save` do."""
         return parse_save(self.save(), f"{self.name}-save")
 
     def restore(self, text: str) -> None:

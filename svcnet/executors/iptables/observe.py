@@ -57,5 +57,8 @@ class Observed:
 
 
 def parse_save(text: str, tool: str = "iptables-save") -> Observed:
-    """Return the tables in what `tool` printed. Raises ApplyError where that is damaged."""
-    return Observed(read_listing(text, tool))
+    """Return the tables in what `tool` printed.
+
+    Raises ApplyError where that is damaged, and Unprinted without a table that ours may be in.
+    """
+    return Observed(read_listing(text, tool, _FIXED))

@@ -15,6 +15,7 @@ from attrs import frozen
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import Commands, Variant, installed, version
 from svcnet.executors.iptables.observe import Observed, is_ours
+from svcnet.netfilter import Unprinted
 
 
 @frozen
@@ -41,7 +42,7 @@ def choose_variant(
         raise ApplyError("iptables is not installed; Debian's package iptables has it")
     if wanted and wanted not in [commands.variant for commands in there]:
         raise ApplyError(f"{Commands(family, wanted).name}-restore is not installed")
-    seen, unseen = _look(there, wanted)
+    seen, unseen = _look(there, wanted, is_ours)
     chosen = wanted or _in_use(seen, is_ours) or _default([each.variant for each in there])
     commands = Commands(family, chosen)
     observed = seen.get(chosen) or commands.observe()
@@ -50,7 +51,7 @@ def choose_variant(
 
 
 def _look(
-    there: tuple[Commands, ...], wanted: Variant | None
+    there: tuple[Commands, ...], wanted: Variant | None, is_ours: Callable[[str, str], bool]
 ) -> tuple[dict[Variant, Observed], dict[Variant, str]]:
     """Return what is in the tables of each variant, or why that is not known.
 
@@ -64,6 +65,11 @@ def _look(
             continue
         try:
             seen[each.variant] = each.observe()
+        except Unprinted as error:
+            # Native rules of nf_tables may be anybody's, on a machine whose iptables is legacy.
+            if wanted == each.variant or Observed(error.tables).has(is_ours):
+                raise
+            unseen[each.variant] = f"cannot be seen: {error}"
         except ApplyError as error:
             if wanted in (None, each.variant):
                 raise
