@@ -207,13 +207,15 @@ class GuestReports:
         claims = os.environ.get("SVCNET_CLAIMS")
         if claims is None or session.testsfailed:
             return None
-        for path, group in itertools.groupby(session.items, lambda item: item.path):
+        files: dict[Path, list[pytest.Item]] = {}
+        for item in session.items:
+            files.setdefault(item.path, []).append(item)
+        for path, items in files.items():
             try:
                 # Of all that makes something new, this the guest's files pass on to the host's.
                 Path(claims, str(path.relative_to(ROOT)).replace("/", "-")).mkdir()
             except FileExistsError:
                 continue
-            items = list(group)
             for item, following in zip(items, [*items[1:], None], strict=True):
                 self.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         return True

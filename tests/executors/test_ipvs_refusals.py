@@ -237,6 +237,17 @@ def test_what_is_gone_already_is_as_wanted(gone: type[Message]) -> None:
     assert execution.refused == []
 
 
+def test_a_device_that_is_gone_already_is_as_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The C library says so without an errno."""
+
+    def index(_: str) -> int:
+        raise OSError("no interface with this name")
+
+    monkeypatch.setattr(device, "if_nametoindex", index)
+    device.remove()
+    assert device.observe("IPv4") is device.mark("IPv4") is None
+
+
 def test_what_somebody_made_meanwhile_is_as_wanted() -> None:
     """Sets, addresses and virtual servers of svcnet's that are there are no refusals."""
     tables = tables_of(*WEB)

@@ -100,9 +100,8 @@ def observe(family: str) -> Device | None:
 
     Of one of another kind the addresses are not listed. Raises ApplyError.
     """
-    try:
-        index = if_nametoindex(DUMMY_DEVICE)
-    except OSError:
+    index = _index()
+    if index is None:
         return None
     with _told():
         try:
@@ -115,6 +114,14 @@ def observe(family: str) -> Device | None:
         if found.kind != "dummy":
             return found
         return evolve(found, held=tuple(map(parse_address, _addresses(family, index))))
+
+
+def _index() -> int | None:
+    """Return the device's number, None if it is not there: so an error without errno says."""
+    try:
+        return if_nametoindex(DUMMY_DEVICE)
+    except OSError:
+        return None
 
 
 def parse_link(body: bytes) -> Device:
@@ -157,9 +164,8 @@ def mark(family: str) -> Hashable:
 
     Raises OSError.
     """
-    try:
-        index = if_nametoindex(DUMMY_DEVICE)
-    except OSError:
+    index = _index()
+    if index is None:
         return None
     told = _LINK.pack(AF_UNSPEC, 0, index, 0, 0)
     link = [
@@ -192,9 +198,11 @@ def make() -> None:
 
 def remove() -> None:
     """Remove the device and the addresses that it has, if it is there. Raises ApplyError."""
+    index = _index()
+    if index is None:
+        return
     with _told():
         try:
-            index = if_nametoindex(DUMMY_DEVICE)
             _change(_RTM_DELLINK, _LINK.pack(AF_UNSPEC, 0, index, 0, 0))
         except OSError as error:
             if error.errno != ENODEV:
