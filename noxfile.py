@@ -21,6 +21,9 @@ LOCK = "pylock.toml"
 DEFAULT = "default"
 """The group of the lock that is installed unasked: what svcnet needs, and what builds it."""
 
+COSTS = ("--durations=10",)
+"""Each run says which ten tests took longest."""
+
 FUZZ_SECONDS = 600
 """After so long `fuzz` begins no further round."""
 
@@ -61,7 +64,7 @@ def tests(session: nox.Session) -> None:
 
 
 def run_tests(session: nox.Session) -> None:
-    session.run("pytest", "-m", "not kernel", "--ignore=tests/bench", *session.posargs)
+    session.run("pytest", "-m", "not kernel", *COSTS, "--ignore=tests/bench", *session.posargs)
 
 
 @nox.session
@@ -69,7 +72,7 @@ def kernel(session: nox.Session) -> None:
     """Tests with real rules and packets, in network namespaces; root only."""
     install(session, "tests")
     install_system_packages(session, "kernel-commands")
-    session.run("pytest", "-m", "kernel", "--ignore=tests/bench", "-rs", *session.posargs)
+    session.run("pytest", "-m", "kernel", *COSTS, "--ignore=tests/bench", "-rs", *session.posargs)
 
 
 @nox.session

@@ -30,6 +30,7 @@ from svcnet.reconciler.events import (
     Warned,
     differing,
 )
+from svcnet.reconciler.fault import as_refusal
 from svcnet.reconciler.flows import StaleFlows
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
 from svcnet.reconciler.left_out import left_out
@@ -220,7 +221,8 @@ class Loop:
     def _step(self, kept: Kept, wanted: Wanted, change: GraphDiff | None) -> Done | None:
         """Take the machine from the graph before to the one now; None if it was refused."""
         try:
-            return kept.target.step(wanted.graph, wanted.names)
+            with as_refusal():
+                return kept.target.step(wanted.graph, wanted.names)
         except ApplyError as error:
             self._refused(kept, error, change, full=False)
             return None
@@ -230,7 +232,8 @@ class Loop:
     ) -> Done | None:
         """Put all right, by a `look` if it is most likely so already; None if it was refused."""
         try:
-            done = kept.target.look(graph) if look else kept.target.whole(graph)
+            with as_refusal():
+                done = kept.target.look(graph) if look else kept.target.whole(graph)
         except ApplyError as error:
             kept.refusals += 1
             self._refused(kept, error, change, full=True)
@@ -279,7 +282,8 @@ class Loop:
         if kept.leftovers is None:
             return done
         try:
-            removed = kept.leftovers.remove(found)
+            with as_refusal():
+                removed = kept.leftovers.remove(found)
         except ApplyError as error:
             told = f"what another mode left is still there: {error}"
             return evolve(done, warnings=(*done.warnings, told))
@@ -322,7 +326,8 @@ def _clean_flows(kept: Kept, done: Done) -> Done:
     if kept.flows is None or kept.wanted is None:
         return done
     try:
-        text = kept.flows.clean(kept.wanted)
+        with as_refusal():
+            text = kept.flows.clean(kept.wanted)
     except ApplyError as error:
         return evolve(done, warnings=(*done.warnings, str(error)))
     return evolve(done, text=f"{done.text}, {text}") if text else done

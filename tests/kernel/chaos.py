@@ -310,7 +310,8 @@ class Chaos:
         But for the last words of one that ends for an error.
         """
         lines = self._run.log.read_text().splitlines()
-        assert not any("Traceback" in line for line in lines), lines
+        faults = [line for line in lines if "Traceback" in line or "fault of svcnet's" in line]
+        assert not faults, f"seed {self.seed}: {faults}"
         if self._disturbed:
             lines = [line for line in lines if line.startswith("{")]
         assert all(line.startswith("{") and len(line) < LONGEST_LINE for line in lines), lines

@@ -313,3 +313,30 @@ def test_services_that_ask_too_much_are_told_once() -> None:
     last = next(event for event in reversed(told) if isinstance(event, Synced))
     assert len(last.graph.fragments) == 0
     assert list(last.done.warnings) == warned
+
+
+def test_a_fault_of_svcnets_own_ends_nothing() -> None:
+    """What nobody foresaw is told in a line that asks for a report, and tried again."""
+
+    @define
+    class Mistaken(Notes):
+        def whole(self, graph: RuleGraph) -> Done:
+            done = super().whole(graph)
+            if len(self.looks) == 1:
+                raise KeyError("nat\n")
+            return done
+
+    notes = Mistaken(refuses_steps=True)
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.0.0.1"))
+        while len(notes.looks) < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+
+    told = run(notes, QUICK, script)
+    [refused] = [event for event in told if isinstance(event, Refused) and event.full]
+    assert "a fault of svcnet's own, please report it: KeyError: 'nat\\n'" in refused.error
+    assert "loop.py:" in refused.error
+    assert "\n" not in refused.error
+    assert any(isinstance(event, Synced) for event in told)

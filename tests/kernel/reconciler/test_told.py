@@ -251,6 +251,7 @@ def test_a_fault_is_told(made: Node, case: Case) -> None:
     assert len(warnings) <= case.most, json.dumps(warnings)
     assert bool(warnings) is (case.tells is not None) or case.tells is None
     assert "Traceback" not in str(told)
+    assert "fault of svcnet" not in str(told)
 
 
 def wait(made: Node, told: list[dict[str, Any]], condition: Callable[[], bool]) -> None:
