@@ -16,7 +16,7 @@ def no_descriptors(left: int = 0) -> Iterator[None]:
     lowest = os.eventfd(0)
     os.close(lowest)
     highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(highest, lowest) + 1, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(highest, lowest) + 1 + left, hard))
     taken: list[int] = []
     try:
         try:

@@ -19,7 +19,14 @@ from tests.fuzz import examples
 GOOD: dict[str, Any] = {
     "version": 1,
     "since": "2026-11-24T12:00:00+00:00",
-    "input": {"source": "a.yaml", "read": None, "server": {"Service": "synced"}, "problem": None},
+    "input": {
+        "source": "a.yaml",
+        "read": None,
+        "server": {"Service": "synced"},
+        "confirmed": {"Service": "2026-11-24T12:00:00+00:00"},
+        "unreachableSince": {},
+        "problem": None,
+    },
     "lastFailed": {"what": "rules", "time": "2026-11-24T12:00:00+00:00"},
     "families": [
         {

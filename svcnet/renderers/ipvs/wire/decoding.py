@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from socket import AF_INET6
 from struct import Struct
 from sys import byteorder
@@ -152,11 +153,12 @@ def configurations(datagrams: Iterable[bytes]) -> Iterator[Configuration]:
 
     `datagrams` answer a GetService; raises as :func:`answers` does.
     """
-    for server in _told(datagrams, IPVS_CMD_ATTR_SERVICE):
-        is_six = _number(server[IPVS_SVC_ATTR_AF]) == AF_INET6
-        key = _joined(server, _SERVICE_KEY.__contains__)
-        told = _joined(server, lambda kind: kind not in _SERVICE_COUNTERS)
-        yield Configuration("IPv6" if is_six else "IPv4", key, told)
+    with _incomplete():
+        for server in _told(datagrams, IPVS_CMD_ATTR_SERVICE):
+            is_six = _number(server[IPVS_SVC_ATTR_AF]) == AF_INET6
+            key = _joined(server, _SERVICE_KEY.__contains__)
+            told = _joined(server, lambda kind: kind not in _SERVICE_COUNTERS)
+            yield Configuration("IPv6" if is_six else "IPv4", key, told)
 
 
 def settings(datagrams: Iterable[bytes]) -> Iterator[bytes]:
@@ -165,25 +167,32 @@ def settings(datagrams: Iterable[bytes]) -> Iterator[bytes]:
     Of one that takes no connections it is also told whether it has any: when not, it has
     drained. `datagrams` answer a GetDest; raises as :func:`answers` does.
     """
-    for server in _told(datagrams, IPVS_CMD_ATTR_DEST):
-        yield _joined(server, lambda kind: kind not in _DEST_COUNTERS)
-        if not any(server[IPVS_DEST_ATTR_WEIGHT]):
-            busy = server[IPVS_DEST_ATTR_ACTIVE_CONNS] + server[IPVS_DEST_ATTR_INACT_CONNS]
-            yield b"busy" if any(busy) else b"idle"
+    with _incomplete():
+        for server in _told(datagrams, IPVS_CMD_ATTR_DEST):
+            yield _joined(server, lambda kind: kind not in _DEST_COUNTERS)
+            if not any(server[IPVS_DEST_ATTR_WEIGHT]):
+                busy = server[IPVS_DEST_ATTR_ACTIVE_CONNS] + server[IPVS_DEST_ATTR_INACT_CONNS]
+                yield b"busy" if any(busy) else b"idle"
 
 
 def _told(datagrams: Iterable[bytes], kind_of_thing: int) -> Iterator[dict[int, bytes]]:
     """Yield the attributes of each thing that a dump lists."""
     for datagram in datagrams:
         for kind, flags, sequence, body in messages(datagram):
-            try:
-                if kind == NLMSG_ERROR:
-                    _raise_for(_acknowledgement(body, flags, sequence))
-                if kind in (NLMSG_ERROR, NLMSG_DONE):
-                    return
-                yield attributes(attributes(body, 4)[kind_of_thing])
-            except (struct.error, KeyError) as error:
-                raise ValueError(f"an incomplete message from IPVS: {error!r}") from error
+            if kind == NLMSG_ERROR:
+                _raise_for(_acknowledgement(body, flags, sequence))
+            if kind in (NLMSG_ERROR, NLMSG_DONE):
+                return
+            yield attributes(attributes(body, 4)[kind_of_thing])
+
+
+@contextmanager
+def _incomplete() -> Iterator[None]:
+    """Have what a message lacks come as a ValueError."""
+    try:
+        yield
+    except (struct.error, KeyError) as error:
+        raise ValueError(f"an incomplete message from IPVS: {error!r}") from error
 
 
 def _joined(told: dict[int, bytes], counts: Callable[[int], bool]) -> bytes:
