@@ -10,11 +10,12 @@ KIB = 1024
 
 
 def read_small(path: str | os.PathLike[str], limit: int) -> bytes:
-    """Return the whole of a regular file that has at most `limit` bytes.
+    """Return the whole of a regular file that has at most `limit` bytes, or of a shell's pipe.
 
-    It neither waits nor reads for ever: a FIFO, a device and a socket are refused, and so is
-    what is larger. Raises OSError, whose ``strerror`` has the reason, also for a path that
-    can be none.
+    It does not read for ever: a FIFO, a device and a socket are refused, and so is what is
+    larger. It waits for nothing but the writer of a pipe, which a shell makes of ``<(command)``.
+    Raises OSError, whose ``strerror`` has the reason, also for a path that can be none, and for
+    a pipe that nothing comes through: its command failed, or it was read before.
     """
     data = read_beginning(path, limit + 1)
     if len(data) > limit:
@@ -31,7 +32,7 @@ def read_text(path: str | os.PathLike[str], limit: int) -> str:
 
 
 def read_beginning(path: str | os.PathLike[str], size: int, *, devices: bool = False) -> bytes:
-    """Return at most the first `size` bytes of a regular file.
+    """Return at most the first `size` bytes of a regular file, or of a shell's pipe.
 
     With `devices` it may be a character device too, such as ``/dev/stdin`` on a terminal and
     ``/dev/null``. Raises OSError, as :func:`read_small` does.
@@ -43,14 +44,24 @@ def read_beginning(path: str | os.PathLike[str], size: int, *, devices: bool = F
         raise OSError(errno.EINVAL, str(error), str(path)) from None
     try:
         mode = os.fstat(descriptor).st_mode
-        if not (stat.S_ISREG(mode) or (devices and stat.S_ISCHR(mode))):
+        is_pipe = stat.S_ISFIFO(mode) and _has_no_name(descriptor)
+        if not (is_pipe or stat.S_ISREG(mode) or (devices and stat.S_ISCHR(mode))):
             kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
             raise OSError(errno.EINVAL, f"it is {kind}", str(path))
         os.set_blocking(descriptor, True)
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read(size)
+            data = file.read(size)
     finally:
         os.close(descriptor)
+    if is_pipe and not data:
+        raise OSError(errno.ENODATA, "nothing comes through the pipe", str(path))
+    return data
+
+
+def _has_no_name(descriptor: int) -> bool:
+    """Return whether a pipe is one of `pipe(2)`: of a FIFO nobody knows if somebody will write."""
+    link = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  (what it names is no path)
+    return link.startswith("pipe:")
 
 
 def _size(limit: int) -> str:

@@ -63,6 +63,42 @@ def test_traps(traps: dict[str, Path], name: str, words: str) -> None:
     assert words in (caught.value.strerror or "")
 
 
+def test_a_pipe_of_a_shell_is_read_once() -> None:
+    """It is waited for as standard input is; what gives nothing is no empty file."""
+    reading, writing = os.pipe()
+    try:
+        with subprocess.Popen(["sh", "-c", "sleep 0.1; echo here"], stdout=writing):
+            os.close(writing)
+            assert read_text(f"/dev/fd/{reading}", KIB) == "here\n"
+        with pytest.raises(OSError, match="nothing comes through the pipe"):
+            read_text(f"/dev/fd/{reading}", KIB)
+    finally:
+        os.close(reading)
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "words"),
+    [
+        ("render <(sed -s '1i---' {example}/*.yaml) --check <({svcnet} render {example})", 0, ""),
+        ("render {example} --config <(echo '{config}')", 0, ""),
+        ("render <(false)", 2, "nothing comes through the pipe"),
+    ],
+)
+def test_a_verb_that_is_given_a_pipe(command: str, status: int, words: str) -> None:
+    """What a shell makes of ``<(command)`` is read like a file, unless the command fails."""
+    config = "{apiVersion: kubeproxy.config.k8s.io/v1alpha1, kind: KubeProxyConfiguration}"
+    svcnet = f"{sys.executable} -m svcnet"
+    line = command.format(example=EXAMPLE, svcnet=svcnet, config=config)
+    done = subprocess.run(
+        ["bash", "-c", f"{svcnet} {line}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert (done.returncode, words in done.stderr) == (status, True), done.stderr
+
+
 def test_no_path() -> None:
     """A path that can be none is an error like the others."""
     with pytest.raises(OSError, match="null") as caught:
