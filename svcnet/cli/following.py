@@ -42,9 +42,9 @@ class Ended(Exception):  # noqa: N818  (nothing is wrong)
 
 
 class Say(Protocol):
-    """Takes a line for an operator."""
+    """Takes a line for an operator, and returns whether it was written: some come too often."""
 
-    def __call__(self, text: str, *, warning: bool = False) -> None: ...
+    def __call__(self, text: str, *, warning: bool = False) -> bool: ...
 
 
 class Reload(Protocol):

@@ -65,12 +65,12 @@ class Teller:
         self._refusing: dict[str, _Refusing] = {}
         self._steps: dict[str, Refused] = {}
 
-    def say(self, text: str, *, warning: bool = False) -> None:
-        """Write a line for an operator."""
+    def say(self, text: str, *, warning: bool = False) -> bool:
+        """Write a line for an operator; return whether it was, for a warning may come too often."""
         if warning:
-            self._warn(text, text)
-        else:
-            self._log.info(text)
+            return self._warn(text, text)
+        self._log.info(text)
+        return True
 
     def tell(self, event: Event) -> None:
         """Write a line for each sync, what was removed, and warnings with their end."""

@@ -28,7 +28,8 @@ class Standing:
     """Tells how it stands with a server.
 
     What befalls all kinds is one fault: during an outage each reason is told once, whichever kind
-    it befell first, and its end once all kinds are back.
+    it befell first, and its end once all kinds are back. An outage that was passed over, because
+    they come too often, has no end that is told.
     """
 
     def __init__(self, say: Say, clock: Callable[[], float]) -> None:
@@ -37,6 +38,7 @@ class Standing:
         self._away: set[str] = set()
         self._reasons: dict[str, tuple[float, set[str]]] = {}
         self._told = 0
+        self._was_written = False
 
     def take(self, status: Status) -> None:
         """Take how it stands with one kind."""
@@ -54,7 +56,7 @@ class Standing:
         elif self._told < MOST_REASONS:
             self._told += 1
             self._reasons[reason] = (self._clock(), {status.kind})
-            self._say(f"API server: {reason}; the rules stay", warning=True)
+            self._was_written |= self._say(f"API server: {reason}; the rules stay", warning=True)
 
     def _forget(self) -> None:
         """Forget what was told so long ago that it was of another outage."""
@@ -68,8 +70,9 @@ class Standing:
             return
         self._away.discard(status.kind)
         if not self._away and self._told:
-            self._told = 0
-            self._say("API server: synced")
+            if self._was_written:
+                self._say("API server: synced")
+            self._told, self._was_written = 0, False
 
 
 class Unusable:

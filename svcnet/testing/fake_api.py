@@ -134,6 +134,10 @@ class FakeAPIServer:
         """Add faults: each befalls the first request that it fits, the earlier one first."""
         self._faults.script.extend(faults)
 
+    def clear_script(self) -> None:
+        """Forget the faults that nothing has met yet."""
+        self._faults.script.clear()
+
     def _stir(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

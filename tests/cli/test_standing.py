@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
+from svcnet.cli.log import Teller, logger
+from svcnet.cli.repeats import APART_SECONDS, MOST_AT_ONCE
 from svcnet.cli.standing import MOST_OBJECTS, MOST_REASONS, PAUSE_SECONDS, Standing, Unusable
 from svcnet.errors import Diagnostic
 from svcnet.sources.kubernetes import KINDS, Status, Step
@@ -15,8 +19,9 @@ class Said:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def __call__(self, text: str, *, warning: bool = False) -> None:
+    def __call__(self, text: str, *, warning: bool = False) -> bool:
         self.lines.append(("! " if warning else "") + text)
+        return True
 
 
 class Clock:
@@ -58,6 +63,22 @@ def test_a_second_outage_is_told_at_once() -> None:
             standing.take(Status(kind, "synced"))
         clock.now += 1
     assert len(said.lines) == 6
+
+
+def test_outages_that_come_again_and_again_are_told_now_and_then() -> None:
+    """A server that cuts each watch after a second is ten lines at first, and then one a minute."""
+    stream, clock = StringIO(), Clock()
+    standing = Standing(Teller(logger(stream), clock).say, clock)
+    for _ in range(600):
+        for kind in KINDS:
+            standing.take(Status(kind, GONE, "cut"))
+        for kind in KINDS:
+            standing.take(Status(kind, "synced"))
+        clock.now += 1
+    lines = stream.getvalue().splitlines()
+    cuts = [line for line in lines if "cut" in line]
+    assert len(cuts) == len(lines) / 2 <= MOST_AT_ONCE + 600 / APART_SECONDS
+    assert '"passed_over":59' in cuts[-1]
 
 
 def test_an_outage_is_one_line_and_its_end_another() -> None:

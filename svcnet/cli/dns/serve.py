@@ -66,8 +66,9 @@ def command(
         click.echo("ended", err=True)
 
 
-def _say(text: str, *, warning: bool = False) -> None:  # noqa: ARG001
+def _say(text: str, *, warning: bool = False) -> bool:  # noqa: ARG001
     click.echo(text, err=True)
+    return True
 
 
 class _Zones:

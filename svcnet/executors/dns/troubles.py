@@ -9,7 +9,7 @@ from typing import TypeAlias
 QUIET_SECONDS = 60.0
 """How long a trouble that comes and goes is not told of again."""
 
-Say: TypeAlias = Callable[[str], None]
+Say: TypeAlias = Callable[[str], object]
 """Takes a line for an operator."""
 
 

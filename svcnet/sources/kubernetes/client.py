@@ -211,6 +211,6 @@ def _refusal(answer: aiohttp.ClientResponse, body: bytes) -> Exception:
 
 def _retry_after(answer: aiohttp.ClientResponse) -> float:
     text = answer.headers.get("Retry-After", "")
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit()):
         return 0.0
     return min(float(text), LONGEST_RETRY_AFTER)

@@ -61,6 +61,8 @@ async def pages(asked: List, limit: int) -> tuple[list[Narrowed], str]:
         following = metadata_of(answer.data).get("continue")
         if type(following) is not str or not following:
             return items, version_of(answer.data)
+        if following == parameters.get("continue"):
+            raise Nonsense("sends the same page of a list over and over")
         parameters["continue"] = following
     raise Nonsense(f"sends a list of more than {MAX_PAGES} pages")
 

@@ -49,6 +49,8 @@ class Reflector:
     and when that cannot be gone on from. ``_lost`` is since when a watch is lost that no other has
     followed yet. ``_unanswered`` is since when an answer has been missed, of a watch that fell
     silent or a request. ``_is_checked`` says that the server has been seen to have that version.
+    ``_was_short`` says that the last watch had hardly begun when it ended: the next has to last
+    before it counts as ``synced``.
     """
 
     resource: Resource
@@ -57,18 +59,22 @@ class Reflector:
     news: News
     listener: Listener
     _refusals: Backoff = field(init=False)
+    _lists: Backoff = field(init=False)
     _lengths: Lengths = field(init=False)
     _path: str = field(init=False)
     _version: str = ""
     _lost: float | None = None
     _unanswered: float | None = None
     _is_checked: bool = False
+    _was_short: bool = False
     _status: Status | None = None
     _settling: asyncio.TimerHandle | None = None
+    _lasting: asyncio.TimerHandle | None = None
     _moves: int = 0
 
     def __attrs_post_init__(self) -> None:
         self._refusals = Backoff(self.contact.patience, self.contact.random)
+        self._lists = Backoff(self.contact.patience, self.contact.random)
         self._lengths = Lengths(self.contact.patience, self.contact.random)
 
     async def run(self) -> None:
@@ -116,6 +122,9 @@ class Reflector:
                 problem = Problem("unreachable", "the watch fell silent, and did not end in time")
         if isinstance(problem, Nonsense):
             self._version = ""
+        self._was_short = turn.accepted is not None and not self._is_good(turn)
+        if self._was_short and self._version and problem is None:
+            problem = Problem("unreachable", "the watch was ended as soon as it had begun")
         if problem is not None:
             self._tell(problem.state, problem.why)
         until, wakes = self._again(turn, problem)
@@ -123,13 +132,18 @@ class Reflector:
 
     def _again(self, turn: Turn, problem: Problem | None) -> tuple[float, bool]:
         """Return when to try again, and whether earlier if another kind reaches the server."""
-        now, lived = _now(), self.contact.patience.lived
+        now, patience = _now(), self.contact.patience
         if turn.why == "silent":
             return now, False
-        if turn.accepted is not None and not isinstance(problem, Nonsense):
+        if turn.accepted is not None and not self._version:
+            # Whatever the server is asked next, it may end the watch again: lists are dear.
+            if now - turn.accepted >= patience.longest:
+                self._lists.end()
+            return self._lists.until(turn.begun, now), False
+        if turn.accepted is not None:
             self._lengths.cut(now - (turn.heard or turn.accepted))
-            if turn.events or now - turn.accepted >= lived:
-                return turn.accepted + lived, False
+            if self._is_good(turn):
+                return turn.accepted + patience.lived, False
         if problem is not None and problem.is_silence:
             self._unanswered = turn.begun
         if problem is not None and problem.state == "refused":
@@ -139,9 +153,18 @@ class Reflector:
             return max(until, now + problem.retry_after), False
         return until, True
 
+    def _is_good(self, turn: Turn) -> bool:
+        """Return whether a watch has lasted, or brought an event, as it is now."""
+        if turn.accepted is None:
+            return False
+        return turn.events > 0 or _now() - turn.accepted >= self.contact.patience.lived
+
     def _lose(self) -> None:
         """Take it that changes do not come."""
         self._settle(None)
+        if self._lasting is not None:
+            self._lasting.cancel()
+            self._lasting = None
         if self._lost is None:
             self._lost = _now()
         self.news.lost(self.resource.kind)
@@ -179,26 +202,37 @@ class Reflector:
         async with self.client.lines(self._path, parameters) as events, self._looking(turn):
             turn.accepted = _now()
             turn.expect(begun + seconds, self.contact.patience.grace)
-            self._begin()
+            self._begin(turn.accepted)
             async for event in events:
                 turn.heard = _now()
-                turn.events += 1
                 await self._take(event)
+                turn.events += 1
                 self._heard(turn, event.data)
         turn.rest()
-        self.listener.confirmed(self.resource.kind)
-        return _now() - begun > seconds - 1
+        has_lasted = _now() - begun > seconds - 1
+        if has_lasted:
+            self.listener.confirmed(self.resource.kind)
+        return has_lasted
 
-    def _begin(self) -> None:
-        """Take it that a watch has been accepted: from here on changes come."""
+    def _begin(self, now: float) -> None:
+        """Take it that a watch has been accepted `now`: from here on changes come."""
         if self._unanswered is not None:
             self.contact.suspect(self.resource.kind, self._unanswered)
         self._reach()
         self._unanswered = None
         self.contact.backoff.end()
         if self.news.is_lost(self.resource.kind):
-            self._settle(_now() + self.contact.patience.settle)
+            self._settle(now + self.contact.patience.settle)
         self._refusals.end()
+        if not self._was_short:
+            self._tell("synced")
+            return
+        lasts = asyncio.get_running_loop().call_at
+        self._lasting = lasts(now + self.contact.patience.lived, self._last)
+
+    def _last(self) -> None:
+        """Take it that a watch lasts, after one that did not."""
+        self._was_short = False
         self._tell("synced")
 
     def _reach(self) -> None:
@@ -223,6 +257,8 @@ class Reflector:
     def _heard(self, turn: Turn, event: Mapping[str, Any]) -> None:
         """Take it that an event has been taken in."""
         self.listener.confirmed(self.resource.kind)
+        if self._was_short:
+            self._last()
         if self._settling is not None and turn.accepted is not None:
             patience, now = self.contact.patience, _now()
             # A bookmark comes after all that is older, and a busy server never rests.
@@ -277,6 +313,7 @@ class Reflector:
             case "ERROR":
                 raise _error(item)
             case "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" as kind:
+                self._see(item)
                 version = version_of(item)
                 if is_older(version, self._version):
                     # Told again, or the server went back in time. A list is right in either case.
@@ -286,6 +323,12 @@ class Reflector:
             case _:
                 # An error may come without the envelope of an event.
                 raise _error(event)
+
+    def _see(self, item: Any) -> None:
+        """Be sure that an event is about an object of this kind; members of a list do not say."""
+        kind = item.get("kind", self.resource.kind) if type(item) is dict else self.resource.kind
+        if kind != self.resource.kind:
+            raise Nonsense(f"sends an event of what is no {self.resource.kind}")
 
     async def _change(self, event: str, item: Any, values: int) -> None:
         kind, path = self.resource.kind, self._path
@@ -297,8 +340,9 @@ class Reflector:
                 raise Nonsense(f"has more than {MAX_OBJECTS} objects")
         elif event == "DELETED":
             key = key_of(kind, metadata_of(item))
-            if key is not None:
-                self.news.went(kind, key)
+            if key is None:
+                raise Nonsense("sends the end of an object without its name")
+            self.news.went(kind, key)
 
     def _tell(self, state: State, why: str = "") -> None:
         """Tell how it stands unless that was the last word."""

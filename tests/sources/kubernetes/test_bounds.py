@@ -40,6 +40,24 @@ async def longest_stall(found: Following, until: Any) -> float:
     return longest
 
 
+def test_a_page_that_leads_to_itself() -> None:
+    """Its token is not asked for over and over, and the list that is right then is taken."""
+    body = listed(b"").replace(b'"90"', b'"90","continue":"again"')
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service())
+            server.script(*[Fault("raw", on="list", body=body)] * 100)
+            async with following(server, ("Service",)) as found:
+                await found.until(lambda: found.statuses)
+                assert "the same page of a list over and over" in found.statuses[0]
+                assert len(server.requests) <= 4
+                server.clear_script()
+                await found.until(found.names)
+
+    asyncio.run(run())
+
+
 def test_too_many_objects_are_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two million empty ones cost what it takes to parse them."""
     narrowed = []

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 import trustme
-from attrs import define
+from attrs import define, evolve
 
 from svcnet.sources.kubernetes import KINDS, Patience, Server
 from svcnet.testing import FakeAPIServer, FakeProxy, Fault, run_in_fake_time
+from svcnet.testing.fake_faults import CHAOS
 from tests.sources.kubernetes.following import (
     Following,
     endpoint_slice,
@@ -389,6 +390,64 @@ def test_a_break_of_one_request_is_over_in_a_minute(fault: Fault) -> None:
             await asyncio.sleep(60)
             assert await run.deaf() < CUT_SECONDS
             assert run.found.last("Service") == "Service: synced"
+
+    run_in_fake_time(run())
+
+
+OLD = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"1"}}}\n'
+OTHER = b'{"type":"DELETED","object":{"kind":"Pod","metadata":{"name":"web","namespace":"shop"}}}\n'
+NAMELESS = b'{"type":"DELETED","object":{"metadata":{"resourceVersion":"999999"}}}\n'
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(fault for fault in CHAOS if fault.what not in ("slow", "cut")),
+        Fault("error", code=500),
+        Fault("page", code=200),
+        Fault("raw"),
+        Fault("raw", body=OLD),
+        Fault("raw", body=OTHER),
+        Fault("raw", body=NAMELESS),
+        Fault("raw", body=b'{"type":"ERROR"}\n'),
+        Fault("raw", body=b"[]\n"),
+    ],
+    ids=lambda fault: f"{fault.what} {fault.code} {fault.body.decode().strip()}",
+)
+def test_watches_that_break_over_and_over(fault: Fault) -> None:
+    """Each kind is listed seldom, few words are lost on it, and nothing that is there goes."""
+
+    async def run() -> None:
+        async with behind() as run:
+            lists, watches = run.lists(), run.watches()
+            statuses = len(run.found.statuses)
+            run.server.script(*[evolve(fault, on="watch")] * 1000)
+            run.proxy.close()
+            await asyncio.sleep(120)
+            assert run.lists() - lists <= 25 * len(KINDS)
+            assert run.watches() - watches <= 120 * 2 * len(KINDS)
+            assert len(run.found.statuses) - statuses <= 5 * len(KINDS)
+            assert not any(step.removed for step in run.found.steps)
+            run.server.clear_script()
+            run.proxy.close()
+            await asyncio.sleep(Patience().longest + CUT_SECONDS)
+            assert [run.found.last(kind) for kind in KINDS] == [f"{k}: synced" for k in KINDS]
+            assert await run.deaf() < CUT_SECONDS
+
+    run_in_fake_time(run())
+
+
+def test_a_server_that_ends_each_watch_at_once_is_told() -> None:
+    """Nothing comes of such watches, so it does not stand as if all were well."""
+
+    async def run() -> None:
+        async with behind() as run:
+            run.server.script(*[Fault("raw", on="watch", kind="Service")] * 1000)
+            run.proxy.close()
+            await asyncio.sleep(120)
+            told = "Service: unreachable: the watch was ended as soon as it had begun"
+            assert run.found.last("Service") == told
+            assert run.found.last("Node") == "Node: synced"
 
     run_in_fake_time(run())
 

@@ -6,12 +6,14 @@ import asyncio
 from contextlib import aclosing
 from random import Random
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from attrs import evolve
 
 from svcnet.models import ClusterState
 from svcnet.sources.kubernetes import Server, client, watch
+from svcnet.sources.kubernetes.client import _retry_after
 from svcnet.sources.kubernetes.patience import Backoff
 from svcnet.testing import FakeAPIServer, Fault
 from tests.sources.kubernetes.following import (
@@ -305,6 +307,16 @@ def test_retry_after_is_kept() -> None:
                 assert found.statuses[0].startswith("Service: unreachable: 429")
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7", 7), ("0", 0), ("10000000", 60), ("9" * 400, 60), ("", 0), ("abc", 0), ("-1", 0)],
+)
+def test_times_to_wait_that_a_server_may_name(text: str, seconds: float) -> None:
+    """A minute is the longest, and what is no number of seconds is none."""
+    answer = MagicMock(headers={"Retry-After": text})
+    assert _retry_after(answer) == seconds
 
 
 def test_changes_add_up_while_nobody_takes_them() -> None:
