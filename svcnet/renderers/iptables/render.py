@@ -126,7 +126,11 @@ def _fixed_changes(old: NodeSettings, new: NodeSettings) -> tuple[str, str, str]
 
 
 def _rewritten(before: str, after: str) -> str:
-    """Return the text that makes chains with fixed rules only what they are in `after`."""
+    """Return the text that makes chains with fixed rules only what they are in `after`.
+
+    One that is not there any more stays. That is KUBE-FIREWALL, and nobody takes back the setting
+    with which only its rules keep neighbours off the host's loopback.
+    """
     old, new = rules_by_chain(before), rules_by_chain(after)
-    chains = [chain for chain in {**old, **new} if old.get(chain) != new.get(chain)]
-    return declare(chains) + "".join(new.get(chain, "") for chain in chains)
+    chains = [chain for chain, rules in new.items() if old.get(chain) != rules]
+    return declare(chains) + "".join(new[chain] for chain in chains)
