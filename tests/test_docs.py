@@ -7,7 +7,8 @@
 - ``sh``: only in README.md, the two commands that ``.ci/run`` runs.
 - ``text`` is no code, and ``{name}`` is for Sphinx.
 
-Pages run in a copy of ``examples/``. A block below ``<!-- kernel -->`` needs root: its
+Pages run in a copy of ``examples/``, and leave it as it is: who reads one page after another finds
+what each begins with. A block below ``<!-- kernel -->`` needs root: its
 page runs once more, as a kernel test in a network namespace, with that block. One below
 ``<!-- ipvs -->`` needs a kernel that has IPVS: its page runs so in the guest. What a block
 starts in the background goes on until the page ends, and no longer.
@@ -70,12 +71,19 @@ def title(page: Path) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("NO_COLOR", "1")
-    return tmp_path
+    yield tmp_path
+    assert files(tmp_path / "examples") == files(ROOT / "examples")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return the content of all files in a folder."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=title)
