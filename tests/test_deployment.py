@@ -16,6 +16,7 @@ from svcnet.cli import main
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 UNIT = EXAMPLES / "systemd/svcnet.service"
+DROP_IN = EXAMPLES / "systemd/no-redirect.conf"
 CAPABILITIES = {"CAP_NET_ADMIN", "CAP_NET_RAW"}
 
 
@@ -25,9 +26,9 @@ def documents(name: str) -> dict[str, Any]:
     return {document["kind"]: document for document in yaml.safe_load_all(text)}
 
 
-def settings() -> dict[str, str]:
-    """Return the settings of the unit."""
-    lines = [line for line in UNIT.read_text("utf-8").splitlines() if line[:1].isalpha()]
+def settings(file: Path = UNIT) -> dict[str, str]:
+    """Return the settings of the unit, or of a drop-in."""
+    lines = [line for line in file.read_text("utf-8").splitlines() if line[:1].isalpha()]
     return dict(line.split("=", 1) for line in lines)
 
 
@@ -48,7 +49,8 @@ def container() -> dict[str, Any]:
 
 def test_options() -> None:
     """The command takes the options that the examples give it."""
-    must_be_known(shlex.split(settings()["ExecStart"])[1:])
+    for file in (UNIT, DROP_IN):
+        must_be_known(shlex.split(settings(file)["ExecStart"])[1:])
     must_be_known(container()["args"])
 
 
@@ -76,8 +78,17 @@ def test_the_unit_is_tight() -> None:
     assert found["SystemCallFilter"] == "~@privileged @resources"
 
 
+def test_a_proxy_without_rules_leaves_the_folder_of_locks_to_root() -> None:
+    """Its user has a folder of its own; and what a drop-in cannot take back, it does not try to."""
+    found = settings(DROP_IN)
+    assert found["DynamicUser"] == "yes"
+    assert found["RuntimeDirectory"] != settings()["RuntimeDirectory"]
+    assert f"/run/{found['RuntimeDirectory']}/" in found["ExecStart"]
+    assert not found.keys() & {"After", "Wants", "Conflicts"}
+
+
 @pytest.mark.kernel
-@pytest.mark.parametrize(("drop_in", "exposure"), [("", 24), ("no-redirect.conf", 15)])
+@pytest.mark.parametrize(("drop_in", "exposure"), [("", 24), (DROP_IN.name, 15)])
 def test_systemd_reads_the_unit(tmp_path: Path, drop_in: str, exposure: int) -> None:
     """systemd finds nothing wrong with the unit, and little exposed."""
     unit = tmp_path / UNIT.name
