@@ -18,7 +18,7 @@ from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.models import IPVSConfiguration
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import IPVSTables, ServerKey
-from svcnet.renderers.ipvs.messages import HASHED, TUNNEL
+from svcnet.renderers.ipvs.messages import HASHED, TUNNEL, Service
 from svcnet.renderers.ipvs.program import service_of
 from svcnet.renderers.ipvs.render import between
 from svcnet.renderers.ipvs.sections import RESIZED
@@ -230,6 +230,22 @@ def test_foreign_servers_and_their_addresses_are_left_alone() -> None:
     assert not machine.sets["KUBE-CLUSTER-IP"].entries
     assert applied(tables_of(), machine).warnings == ()
     assert machine.servers[KEY] == foreign
+
+
+def test_the_rules_let_in_what_is_for_a_foreign_server_beside_a_service() -> None:
+    """On a Service's address another program's virtual server goes on being reached."""
+    machine = FakeIPVS()
+    place = KEY._replace(port=8081)
+    machine.servers[place] = Service(place.address, place.port)
+    machine.reals[place] = {FIRST: Settings(1)}
+    planned = applied(tables_of(*BOTH), machine)
+    assert planned.beside == (place,)
+    rule = "-d 10.96.0.10/32 -p tcp -m tcp --dport 8081 -j RETURN"
+    assert machine.tables.tables["filter"]["KUBE-IPVS-FILTER"][0] == rule
+    assert applied(tables_of(*BOTH), machine).steps == ()
+    del machine.servers[place], machine.reals[place]
+    assert applied(tables_of(*BOTH), machine).changes == {"iptables filter": 1}
+    assert rule not in machine.tables.tables["filter"]["KUBE-IPVS-FILTER"]
 
 
 def test_an_own_server_that_was_edited_is_known_by_its_entry() -> None:
