@@ -44,10 +44,11 @@ TOOL_SECONDS = 10.0
 class Nursery:
     """The process that forks; its network namespace is that of the thread that makes it.
 
-    `path` is the PATH of runs.
+    `path` is the PATH of runs, and `tool_seconds` how long a tool may take in them.
     """
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: str | None = None, tool_seconds: float = TOOL_SECONDS) -> None:
+        self._tool_seconds = tool_seconds
         command = [sys.executable, "-m", "tests.kernel.nursery"]
         self._process = subprocess.Popen(
             command,
@@ -64,7 +65,9 @@ class Nursery:
 
     def start(self, log: Path, *arguments: object) -> Run:
         """Start svcnet with `arguments`; what it tells is added to the file `log`."""
-        pid = self._ask(do="start", log=str(log), arguments=list(map(str, arguments)))
+        given = list(map(str, arguments))
+        seconds = self._tool_seconds
+        pid = self._ask(do="start", log=str(log), arguments=given, tool_seconds=seconds)
         return Run(self, pid, log)
 
     def wait(self, pid: int) -> int:
@@ -129,9 +132,9 @@ class Run:
 
 
 @contextmanager
-def nursery(path: str | None = None) -> Iterator[Nursery]:
+def nursery(path: str | None = None, tool_seconds: float = TOOL_SECONDS) -> Iterator[Nursery]:
     """Have one for a while; runs that are still there at the end are killed."""
-    made = Nursery(path)
+    made = Nursery(path, tool_seconds)
     try:
         yield made
     finally:
@@ -150,7 +153,8 @@ def serve() -> None:
     for line in sys.stdin:
         command = json.loads(line)
         if command["do"] == "start":
-            answer = fork(Path(command["log"]), command["arguments"])
+            del command["do"]
+            answer = fork(**command)
             running.add(answer)
         else:
             running.discard(command["pid"])
@@ -162,15 +166,15 @@ def serve() -> None:
         os.waitpid(pid, 0)
 
 
-def fork(log: Path, arguments: list[str]) -> int:
+def fork(log: str, arguments: list[str], tool_seconds: float) -> int:
     """Return the process id of a fork that is svcnet with `arguments`."""
     pid = os.fork()
     if pid:
         return pid
     code = 1
     try:
-        become(log)
-        code = run(arguments)
+        become(Path(log))
+        code = run(arguments, tool_seconds)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -188,13 +192,13 @@ def become(log: Path) -> None:
     os.close(told)
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], tool_seconds: float) -> int:
     """Run svcnet, less patient with tools, and with a server than where many nodes watch one."""
     from svcnet.cli import main
     from svcnet.executors import children
     from svcnet.sources import kubernetes
 
-    children.SECONDS = TOOL_SECONDS
+    children.SECONDS = tool_seconds
 
     impatient = kubernetes.Patience(
         first=0.05, longest=0.2, trust=1.0, connect=3.0, answer=4.0, whole=8.0, watch=8.0, grace=2.0

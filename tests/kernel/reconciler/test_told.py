@@ -6,97 +6,33 @@ the fault's beginning until all was well again.
 
 from __future__ import annotations
 
-import json
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from attrs import define, field, frozen
 
 from svcnet.testing import Fault
-from tests.kernel.api import API, api, endpoints, node, service
-from tests.kernel.applying import write_host
-from tests.kernel.chaos import CONFIG, LEFT_OPEN
+from tests.kernel.api import endpoints, service
+from tests.kernel.chaos import LEFT_OPEN
 from tests.kernel.foreign import words
-from tests.kernel.ipvs.netlink import own_namespace
-from tests.kernel.nursery import Run, nursery
-from tests.kernel.tools import FailingTools
+from tests.kernel.telling import Act, Case, Node, check, made_node, nothing, tools_fail, tools_work
 
 pytestmark = [pytest.mark.kernel, LEFT_OPEN]
 
-PATIENCE_SECONDS = 40
-LONGEST_LINE = 3000
 SAVE, RESTORE = "iptables-nft-save", "iptables-nft-restore"
 
 
-@define
-class Node:
-    """A run that follows a server, its log, and what can be done to both."""
-
-    folder: Path
-    server: API
-    tools: FailingTools
-    run: Run
-    changes: int = 0
-    read: int = field(default=0, init=False)
-
-    def lines(self) -> list[dict[str, Any]]:
-        """Return what was told since this was asked last."""
-        found = self.run.log.read_text().splitlines(keepends=True)[self.read :]
-        whole = [line for line in found if line.endswith("\n")]
-        self.read += len(whole)
-        assert all(len(line) < LONGEST_LINE for line in whole), whole
-        return [json.loads(line) for line in whole]
-
-    def change(self) -> None:
-        """Have the endpoints of a Service be others."""
-        self.changes += 1
-        self.server.put(endpoints("web", f"10.244.1.{self.changes % 250 + 1}"))
-
-    def disturb(self) -> None:
-        """Have another program write a rule, so that the next look lists all."""
-        words("iptables-nft", "-w", "-A", "FORWARD", "-p", "udp", "-j", "ACCEPT", check=True)
-
-    def followed(self) -> bool:
-        """Whether the machine has the last change."""
-        wanted = f"10.244.1.{self.changes % 250 + 1}:8080".encode()
-        return wanted in words("iptables-nft", "-t", "nat", "-S")
-
-
-Act = Callable[[Node], object]
-
-
-@frozen
-class Case:
-    """A fault: how it begins and ends, and what is told of it.
-
-    ``tells`` is what a warning must say, None where there is nothing to warn of; ``most`` are
-    the warnings of all kinds. ``over`` is what an operator reads at the end.
-    """
-
-    name: str
-    begin: Act
-    end: Act
-    tells: str | None
-    over: str = ""
-    most: int = 1
-
-
-def tools_fail(name: str, how: int) -> Act:
+def listing_fails(how: int) -> Act:
     def act(made: Node) -> None:
-        made.tools.fail(100, how, name)
-        if name == SAVE:
-            made.disturb()
+        made.tools.fail(100, how, SAVE)
+        # The next look lists all, for another program has written a rule.
+        words("iptables-nft", "-w", "-A", "FORWARD", "-p", "udp", "-j", "ACCEPT", check=True)
         made.change()
 
     return act
-
-
-def tools_work(made: Node) -> None:
-    made.tools.fail(0)
 
 
 def foreign(comment: bytes) -> Act:
@@ -183,7 +119,23 @@ def drift(made: Node) -> None:
     words("iptables-nft", "-w", "-t", "nat", "-F", "KUBE-SERVICES", check=True)
 
 
-def nothing(made: Node) -> None:
+def kubeconfig_is(broken: Callable[[Path], object]) -> Act:
+    """Have the kubeconfig be no such thing when the run is told to read it again."""
+
+    def act(made: Node) -> None:
+        path = made.folder / "kubeconfig"
+        path.unlink()
+        broken(path)
+        made.run.send(signal.SIGHUP)
+
+    return act
+
+
+def kubeconfig_is_back(made: Node) -> None:
+    path = made.folder / "kubeconfig"
+    path.rmdir() if path.is_dir() else path.unlink()
+    made.server.kubeconfig(made.folder)
+    made.run.send(signal.SIGHUP)
     made.change()
 
 
@@ -193,13 +145,34 @@ CASES = (
     Case("lines of ours in a comment", foreign(b"x\nCOMMIT\n*nat\n:KUBE-X - [0:0]"), nothing, None),
     Case("a chain is held", held, let_go, "KUBE-SEP-", "no longer so", 2),
     Case("rules changed by others", drift, nothing, "somebody else changed the rules"),
-    Case("listing fails", tools_fail(SAVE, 0), tools_work, f"refused.*{SAVE}.*chaos", SYNCED),
-    Case("listing is killed", tools_fail(SAVE, 2), tools_work, f"{SAVE}.*SIGKILL", SYNCED),
-    Case("listing is rubbish", tools_fail(SAVE, 4), tools_work, f"refused.*{SAVE}", SYNCED),
-    Case("listing breaks off", tools_fail(SAVE, 5), tools_work, f"refused.*{SAVE}", SYNCED),
+    Case("listing fails", listing_fails(0), tools_work, f"refused.*{SAVE}.*chaos", SYNCED),
+    Case("listing is killed", listing_fails(2), tools_work, f"{SAVE}.*SIGKILL", SYNCED),
+    Case("listing is rubbish", listing_fails(4), tools_work, f"refused.*{SAVE}", SYNCED),
+    Case("listing breaks off", listing_fails(5), tools_work, f"refused.*{SAVE}", SYNCED),
     Case("writing fails", tools_fail(RESTORE, 0), tools_work, f"{RESTORE}.*chaos", SYNCED),
     Case("writing is killed", tools_fail(RESTORE, 2), tools_work, f"{RESTORE}.*SIGKILL", SYNCED),
     Case("writing says no reason", tools_fail(RESTORE, 1), tools_work, RESTORE, SYNCED),
+    Case(
+        "writing hangs",
+        tools_fail(RESTORE, 3),
+        tools_work,
+        f"{RESTORE}: killed, for it had not",
+        SYNCED,
+    ),
+    Case(
+        "a kubeconfig half written",
+        kubeconfig_is(lambda path: path.write_text("{clusters: [{name: 'he")),
+        kubeconfig_is_back,
+        r"kubeconfig:1.*the rules stay as they were",
+        "the input was read again",
+    ),
+    Case(
+        "a kubeconfig that is a folder",
+        kubeconfig_is(lambda path: path.mkdir()),
+        kubeconfig_is_back,
+        "kubeconfig.*folder.*the rules stay as they were",
+        "the input was read again",
+    ),
     Case("a Service asks too much", large, small_again, "large has no rules", "no longer so"),
     Case("very many bad objects", unusable, usable_again, "must be from 1 to 65535", "", 22),
     Case("the server is away", away, back, "unreachable", "API server: synced", 4),
@@ -218,59 +191,12 @@ CASES = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    folder = tmp_path_factory.mktemp("told")
-    config = folder / "config.yaml"
-    config.write_text(CONFIG)
-    tools = FailingTools(folder / "tools")
-    with own_namespace(), api() as server, nursery(tools.make()) as runs:
-        server.stand_behind_a_proxy()
-        server.put(node("n1", "192.0.2.10"), service("web", "10.96.0.10"))
-        options = ("--node", "n1", "--config", config, "--host", write_host(folder))
-        where = ("--kubernetes", "--kubeconfig", server.kubeconfig(folder))
-        run = runs.start(
-            folder / "log", "run", *where, *options, "--family", "ipv4", "--variant", "nft"
-        )
-        run.wait_for_words('"event":"synced"')
-        yield Node(folder, server, tools, run)
-        run.end()
+    listing = ("iptables-nft", "-t", "nat", "-S")
+    with made_node(tmp_path_factory.mktemp("told"), listing, "--variant", "nft") as node:
+        yield node
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_fault_is_told(made: Node, case: Case) -> None:
     """Its line says what is wrong, there are few of them, and the end is told too."""
-    made.lines()
-    case.begin(made)
-    told: list[dict[str, Any]] = []
-    wait(made, told, lambda: case.tells is None or said(told, case.tells, "warning"))
-    # A fault that goes on is not told again and again.
-    time.sleep(0.5)
-    case.end(made)
-    wait(made, told, made.followed)
-    wait(made, told, lambda: not case.over or said(told, case.over, "info"))
-    warnings = [line for line in told if line["level"] != "info"]
-    assert len(warnings) <= case.most, json.dumps(warnings)
-    assert bool(warnings) is (case.tells is not None) or case.tells is None
-    assert "Traceback" not in str(told)
-    assert "fault of svcnet" not in str(told)
-
-
-def wait(made: Node, told: list[dict[str, Any]], condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        told += made.lines()
-        if condition():
-            return
-        assert time.monotonic() < deadline, told
-        time.sleep(0.05)
-
-
-def said(told: list[dict[str, Any]], pattern: str, level: str) -> bool:
-    return any(line["level"] == level and said_in(line, pattern) for line in told)
-
-
-def said_in(line: dict[str, Any], pattern: str) -> bool:
-    texts = (
-        line["event"],
-        " ".join(map(str, (line["event"], line.get("error"), line.get("what")))),
-    )
-    return any(re.search(pattern, text, re.DOTALL) for text in texts)
+    check(made, case)
