@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.executors.dns import forwarding
-from svcnet.executors.dns.exchange import answer_in
 from svcnet.executors.dns.forwarding import Upstream
 from svcnet.executors.dns.messages import room
+from svcnet.executors.dns.reading import Reading
 from svcnet.executors.dns.responder import Elsewhere, Responder
 from tests.executors.dns.test_messages import ZONES
 from tests.fuzz import examples
@@ -68,12 +68,13 @@ answers = st.one_of(
 
 def check_question(wire: bytes) -> None:
     asked = query(NAME, use_edns=0)
-    found = answer_in(wire, asked)
+    found = asyncio.run(Reading().answer_in(wire, asked))
     if found is None:
         return
     assert found.id == asked.id
     assert found.flags & dns.flags.QR
     assert found.question == asked.question or (not found.question and found.rcode())
+    assert found.sections == dns.message.from_wire(wire).sections
 
 
 @settings(max_examples=examples(400))
@@ -86,9 +87,11 @@ def test_only_an_answer_to_the_question_is_one(wire: bytes) -> None:
 async def relay(wire: bytes, asked: dns.message.Message, tcp: bool) -> bytes:
     """Return what a client gets when the other server sends `wire`."""
 
-    async def exchange(question: dns.message.Message, _: object) -> dns.message.Message | None:
+    async def exchange(
+        question: dns.message.Message, _: object, reading: Reading
+    ) -> dns.message.Message | None:
         question.id = 7
-        return answer_in(wire, question)
+        return await reading.answer_in(wire, question)
 
     elsewhere = Responder(ZONES, recursion=True).reply(asked.to_wire(), tcp=tcp)
     assert isinstance(elsewhere, Elsewhere)

@@ -16,9 +16,10 @@ import dns.rcode
 from attrs import define, field
 
 from svcnet.discovery.dns import Answer
-from svcnet.executors.dns.exchange import Response, by_tcp, by_udp
+from svcnet.executors.dns.exchange import by_tcp, by_udp
 from svcnet.executors.dns.loops import Loops
 from svcnet.executors.dns.messages import EDNS_BYTES, Query, encode, respond, room
+from svcnet.executors.dns.reading import Reading, Response
 from svcnet.executors.dns.responder import Elsewhere
 from svcnet.executors.dns.sockets import shown
 from svcnet.executors.dns.troubles import Say, Trouble
@@ -59,6 +60,7 @@ class Upstream:
         self._shown = shown(self._where)
         self._waiting: Shares[Waiting] = Shares(waiting)
         self._asked: dict[Key, _Asked] = {}
+        self._reading = Reading()
         self._silence = Trouble(say)
         self._answers = 0
         self._loops = Loops(self._shown, self._probe, say)
@@ -150,7 +152,7 @@ class Upstream:
         """Return the server's answer; tell of one that gives none to any question."""
         before, reason = self._answers, "no answer comes in time"
         try:
-            response = await (by_tcp if tcp else by_udp)(question, self._where)
+            response = await (by_tcp if tcp else by_udp)(question, self._where, self._reading)
         except OSError as error:
             response, reason = None, error.strerror or str(error)
         if response is not None:

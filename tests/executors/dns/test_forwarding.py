@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 import pytest
 
@@ -284,3 +286,47 @@ def test_a_loop_that_arises_later(monkeypatch: pytest.MonkeyPatch) -> None:
             relay.to = other.port
             until(lambda: any("come back no more" in line for line in served.told))
             assert served.ask(query("c.example.net.")).answer
+
+
+def slow_to_read(asked: dns.message.Message) -> bytes:
+    """Return an answer of which each record takes milliseconds: all its names are the longest."""
+    name = b"\1a" * 126 + b"\0"
+    count = 4000
+    header = struct.pack("!6H", asked.id, 0x8180, 1, count, 0, 0)
+    records = (
+        struct.pack("!3HIHH", 0xC00C, dns.rdatatype.MX, 1, 60, 4, number) + b"\xc0\x0c"
+        for number in range(count)
+    )
+    return header + name + struct.pack("!2H", 1, 1) + b"".join(records)
+
+
+def test_an_answer_that_is_slow_to_read_keeps_nobody_waiting() -> None:
+    """It is given up, and all others are answered meanwhile."""
+    longest = "a." * 126
+
+    def answer(asked: dns.message.Message) -> list[bytes]:
+        is_longest = len(asked.question[0].name) > 100
+        return [slow_to_read(asked) if is_longest else respond(asked)]
+
+    with forwarding(answer) as (served, other), ThreadPoolExecutor(1) as pool:
+        found = pool.submit(served.ask, query(longest), tcp=True)
+        until(lambda: other.asked)
+        for asked in (query(), query("www.example.net.")):
+            begun = time.monotonic()
+            assert served.ask(asked).answer
+            assert time.monotonic() - begun < SOON
+        assert found.result(SECONDS).rcode() == dns.rcode.SERVFAIL
+
+
+@pytest.mark.parametrize("count", [64, 65, 4000])
+def test_a_long_answer_is_relayed_whole(count: int) -> None:
+    """An honest answer may have as many records as there is room for."""
+
+    def answer(asked: dns.message.Message) -> list[bytes]:
+        made = dns.message.make_response(asked)
+        addresses = (f"192.0.{number // 256}.{number % 256}" for number in range(count))
+        made.answer = [dns.rrset.from_text(asked.question[0].name, 60, "IN", "A", *addresses)]
+        return [made.to_wire(max_size=65535)]
+
+    with forwarding(answer) as (served, _):
+        assert len(served.ask(query("www.example.net."), tcp=True).answer[0]) == count
