@@ -270,6 +270,17 @@ def test_kubeconfigs(tmp_path: Path, document: Any, odd: str | None, bend: st.Da
     assert not PYTHON.search(str(refused))
 
 
+@tries(100)
+@example(text="ü")
+@given(text=st.text(max_size=40))
+def test_credentials(text: str) -> None:
+    """Any text for a credential is used, or refused in words for people."""
+    given = Server("https://a", authority=text, token=text, certificate=text, key=text)
+    credentials = Contact(given, Patience(), Random()).credentials
+    said = said_by(credentials.headers), said_by(credentials.tls)
+    assert not PYTHON.search(" ".join(said)), said
+
+
 def said_by(use: Callable[[], object]) -> str:
     try:
         use()

@@ -49,7 +49,9 @@ class Credentials:
             try:
                 self._context = _context(server)
             except (ssl.SSLError, ValueError) as error:
-                raise Problem("TLS", f"a certificate or key cannot be used: {error}") from error
+                raise Problem(
+                    "TLS", f"a certificate or key cannot be used: {_why(error)}"
+                ) from error
             self._seen = seen
         return self._context
 
@@ -62,7 +64,9 @@ def _context(server: Server) -> ssl.SSLContext:
     elif server.authority is None:
         context.load_default_certs()
     else:
-        context.load_verify_locations(cadata=_content(server.authority, "authority"))
+        text = _content(server.authority, "authority")
+        # Text between certificates, such as their owners' names, may be in any language.
+        context.load_verify_locations(cadata=text.encode("ascii", "replace").decode())
     if server.certificate is not None and server.key is not None:
         _load_chain(context, server.certificate, server.key)
     return context
@@ -77,6 +81,13 @@ def _load_chain(context: ssl.SSLContext, certificate: PEM, key: PEM) -> None:
         file.flush()
         # Without this a key with a passphrase would ask the terminal for it.
         context.load_cert_chain(file.name, password="")
+
+
+def _why(error: ssl.SSLError | ValueError) -> str:
+    """Return what is wrong in words; Python's have places in its source."""
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return "they do not belong together"
+    return "it is not in PEM, or has a passphrase"
 
 
 def _content(pem: PEM, what: str) -> str:

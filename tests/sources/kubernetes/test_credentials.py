@@ -98,6 +98,23 @@ def test_a_server_that_the_authority_vouches_for(ca: trustme.CA, tmp_path: Path)
         assert told == ["Service: synced"]
 
 
+def test_authorities_with_names_in_any_language(ca: trustme.CA) -> None:
+    """What stands between the certificates of a bundle is not looked at."""
+    bundle = f"# Autoridade de Certificação\n{pem(ca.cert_pem)}"
+    told = statuses(FakeAPIServer(tls=tls(ca)), lambda url: Server(url, bundle))
+    assert told == ["Service: synced"]
+
+
+def test_a_key_of_another_certificate(ca: trustme.CA) -> None:
+    """It is told in plain words that they do not belong together."""
+    one, other = ca.issue_cert("one"), ca.issue_cert("other")
+    mixed = {"certificate": pem(one.cert_chain_pems[0]), "key": pem(other.private_key_pem)}
+    told = statuses(FakeAPIServer(tls=tls(ca)), lambda url: Server(url, pem(ca.cert_pem), **mixed))
+    assert told == [
+        "Service: TLS: a certificate or key cannot be used: they do not belong together"
+    ]
+
+
 def test_a_server_that_nobody_vouches_for(ca: trustme.CA) -> None:
     """Another authority's server is a matter of TLS, and not a refusal."""
     for authority in (pem(trustme.CA().cert_pem), None):
@@ -149,7 +166,8 @@ def test_a_client_certificate_that_is_missing(ca: trustme.CA) -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"authority": "rubbish"}, "TLS: a certificate or key cannot be used: "),
+        ({"authority": "rubbish"}, "TLS: a certificate or key cannot be used: it is not in PEM"),
+        ({"authority": "Zertifizierungsstelle für alle"}, "TLS: a certificate or key cannot be"),
         ({"authority": Path("/nowhere/ca.crt")}, "refused: the authority /nowhere/ca.crt cannot"),
         ({"certificate": "x", "key": "y"}, "TLS: a certificate or key cannot be used: "),
         ({"token": Path("/nowhere/token")}, "refused: the token /nowhere/token cannot be read"),
