@@ -6,8 +6,9 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Collection
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,7 +135,13 @@ class Serving:
 
         Raises ApplyError when the machine refuses the first state, or a worker process is lost.
         """
-        serving = asyncio.create_task(asyncio.to_thread(self._node.serve))
+        # In one of the event loop's threads it would leave these one less, and their number grow.
+        with ThreadPoolExecutor(1, "proxy") as thread:
+            work = partial(copy_context().run, self._node.serve)
+            await self._serve(self._loop.run_in_executor(thread, work), stopping)
+        raise ApplyError(self._refusal)
+
+    async def _serve(self, serving: asyncio.Future[None], stopping: Callable[[], None]) -> None:
         refused = asyncio.create_task(self._refused.wait())
         try:
             await asyncio.wait((serving, refused), return_when=asyncio.FIRST_COMPLETED)
@@ -146,7 +153,6 @@ class Serving:
             refused.cancel()
             self._node.stop(0)
             await serving
-        raise ApplyError(self._refusal)
 
     async def watch(self, count: Callable[[int], None]) -> None:
         """Tell of service ports that are full, until cancelled.
@@ -167,7 +173,7 @@ class Serving:
                 self._say(line, warning=True)
             count(crowding.turned_away - before)
 
-    async def _drain(self, serving: asyncio.Task[None]) -> None:
+    async def _drain(self, serving: asyncio.Future[None]) -> None:
         """Wait until connections have ended; a second signal ends those that are left."""
         self._is_ending = True
         for number in (signal.SIGTERM, signal.SIGINT):
