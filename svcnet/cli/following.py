@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MOST_LINES = 20
 """So many of what is wrong with input are told at a time; ``svcnet render`` tells all."""
 
+END_SECONDS = 1.0
+"""How long the end waits for commands that are killed while input is read."""
+
 Value = TypeVar("Value")
 
 
@@ -170,12 +173,18 @@ def hear_signals(again: asyncio.Event, reload: Reload | None) -> asyncio.Event:
 async def reading(read: Callable[[], Value], told: asyncio.Event) -> Value:
     """Return what `read` does, in a thread: what probes the machine has a loop of its own.
 
-    Raises Ended when `told` is set first. The thread is left alone then: it may wait for a person
-    who has nothing to say on standard input.
+    Raises Ended when `told` is set first, and Interrupted when that ends a command of `read`. The
+    thread is left alone then: it may wait for a person who has nothing to say on standard input.
     """
+    from svcnet.executors.children import Deadline, under
+
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Value] = loop.create_future()
-    context = copy_context()
+    context, children = copy_context(), Deadline()
+
+    def read_under() -> Value:
+        with under(children):
+            return read()
 
     def settle(settle: Callable[[Any], None], value: object) -> None:
         if not done.done():
@@ -187,7 +196,7 @@ async def reading(read: Callable[[], Value], told: asyncio.Event) -> Value:
 
     def work() -> None:
         try:
-            value = context.run(read)
+            value = context.run(read_under)
         except BaseException as error:
             tell(done.set_exception, error)
         else:
@@ -197,6 +206,10 @@ async def reading(read: Callable[[], Value], told: asyncio.Event) -> Value:
     ending = asyncio.ensure_future(told.wait())
     try:
         await asyncio.wait((done, ending), return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            # Nothing is lost with a command that only looks, and none is left behind.
+            children.set(0)
+            await asyncio.wait((done,), timeout=END_SECONDS)
         if not done.done():
             raise Ended
         return done.result()

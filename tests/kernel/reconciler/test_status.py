@@ -20,7 +20,7 @@ import pytest
 from svcnet.executors.questions import usual_path
 from tests.kernel.api import api, endpoints, service
 from tests.kernel.reconciler.test_cluster import Followed
-from tests.kernel.reconciler.test_keep import MANIFEST, Kept, eventually, folder, rules, until
+from tests.kernel.reconciler.test_keep import MANIFEST, Kept, eventually, folder, until
 
 __all__ = ["folder"]
 
@@ -104,8 +104,23 @@ def test_a_broken_manifest_is_kept(folder: Path) -> None:
         assert "Last refused: input, " in told()
 
 
-def test_rules_that_the_kernel_refuses_are_kept(folder: Path) -> None:
+REFUSING = """\
+#!/bin/sh
+text=$(cat)
+case $text in *default/other*) echo "line 1 failed: no room" >&2; exit 1;; esac
+printf '%s\\n' "$text" | /usr/sbin/iptables-nft-restore "$@"
+"""
+
+
+def test_rules_that_the_kernel_refuses_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """--last-failed prints what was to be written, --last-good what the machine still has."""
+    tool = folder / "tools" / "iptables-nft-restore"
+    tool.parent.mkdir()
+    tool.write_text(REFUSING)
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
     with Kept(folder) as process:
         process.wait(WRITTEN)
         eventually("to-destination 10.244.1.5:8080")
@@ -119,11 +134,6 @@ def test_rules_that_the_kernel_refuses_are_kept(folder: Path) -> None:
                 check=True,
             ).stdout
         )
-        # A chain of a foreign rule cannot be deleted, and so the Service cannot go.
-        chain = next(line for line in rules().splitlines() if line.startswith(":KUBE-SVC-"))
-        name = chain[1:].split()[0]
-        rule = ["iptables-nft", "-t", "nat", "-A", "OUTPUT", "-d", "192.0.2.1", "-j", name]
-        subprocess.run(rule, check=True)
         process.manifest.write_text(MANIFEST.replace("name: web", "name: other"))
         process.wait('"refused"')
         failed = asked("--last-failed")
