@@ -288,6 +288,15 @@ def test_a_real_server_that_does_not_masquerade_is_put_right() -> None:
     assert words(planned) == ["edit 10.96.0.10:80 TCP -> 10.244.1.5:8080 weight 1"]
 
 
+def test_a_real_server_of_the_other_family_goes_at_once() -> None:
+    """It was put there by hand, and neither set nor kernel would take it as one that drains."""
+    machine = FakeIPVS()
+    applied(tables_of(*BOTH), machine)
+    machine.reals[KEY][Place("fd00::9", 80)] = Settings(1, TUNNEL)
+    planned = words(applied(tables_of(*BOTH), machine))
+    assert planned == ["delete 10.96.0.10:80 TCP -> [fd00::9]:80"]
+
+
 def test_a_set_has_room_for_what_comes_and_what_goes() -> None:
     """Entries come before others go: a set that is full of those gets a higher bound."""
     machine = FakeIPVS()

@@ -71,11 +71,14 @@ class ServerChanges:
         """Take a real server away: one of TCP takes no more connections first.
 
         Datagrams have no end to wait for (https://issue.k8s.io/76664). Scheduler dh goes on
-        sending its clients to a server that takes none.
+        sending its clients to a server that takes none. One of the other family, which somebody
+        put there by hand, only a tunnel leads to: the kernel takes no weight for it otherwise.
         """
         entry = f"{place.address},tcp:{place.port},{service.address}"
         dest = Dest(place.address, place.port, 0)
-        drains = service.protocol == "TCP" and service.scheduler != "dh" and self._drain
+        is_of_family = (":" in place.address) == (":" in service.address)
+        may_drain = service.protocol == "TCP" and service.scheduler != "dh" and is_of_family
+        drains = may_drain and self._drain
         if drains and real.settings.weight:
             self._draining.append(entry)
             self.drained.append(SetDest(service, dest))

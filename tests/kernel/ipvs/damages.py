@@ -38,6 +38,9 @@ DAMAGES = {
     "a real server deleted": "ipvsadm -d -t $V -r $ONE",
     "a weight changed": "ipvsadm -e -t $V -r $ONE -m -w 7",
     "a real server in a tunnel": "ipvsadm -a -t $V -r $ONE -i",
+    "a real server of the other family": (
+        "ipvsadm -a -t $V -r $([ $L = 128 ] && echo 10.9.9.9:80 || echo [fd00::9]:80) -i"
+    ),
     "a real server with a limit": "ipvsadm -e -t $V -r $ONE -m -x 1 -y 0",
     "a real server with two limits": "ipvsadm -e -t $V -r $ONE -m -x 9 -y 4",
     "an own server edited and its entry deleted": (
