@@ -82,11 +82,12 @@ def entries(service: Service, slices: Iterable[EndpointSlice], family: IPFamily)
     """
     if not service.cluster_ip(family) or not service.has_rules:
         return 0
+    addresses, ranges = 1, 0
+    if service.external_ips or service.load_balancer_ingress:
+        balancers = _of([i.ip for i in service.load_balancer_ingress if i.ip], family)
+        addresses += _of(service.external_ips, family) + balancers
+        ranges = balancers and balancers * _of(service.load_balancer_source_ranges, family)
     behind = _endpoints_by_port(slices, family)
-    balancers = [ingress.ip for ingress in service.load_balancer_ingress if ingress.ip]
-    guarded = _of(balancers, family)
-    addresses = 1 + _of(service.external_ips, family) + guarded
-    ranges = guarded and guarded * _of(service.load_balancer_source_ranges, family)
     total = 0
     for port in service.ports:
         ends = behind.get((port.name, port.protocol)) or 1
