@@ -7,7 +7,7 @@ from contextlib import suppress
 from errno import EEXIST
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from svcnet import netlink
@@ -209,3 +209,17 @@ def test_foreign_lines_take_nothing_from_a_set(entries: frozenset[str], foreign:
     alone = ipsets.parse_save(text)["KUBE-CLUSTER-IP"]
     assert (alone.entries, alone.is_plain) == (entries, True)
     assert entries <= ipsets.parse_save(text + foreign)["KUBE-CLUSTER-IP"].entries
+
+
+@settings(max_examples=examples(100))
+@given(LINES | st.just(OURS[:-20]))
+@example("")
+@example("\udcff")
+def test_a_listing_without_a_set_that_there_is(printed: str) -> None:
+    """Whatever is printed in place of a set that the kernel has is no listing, and says so."""
+    assume("create KUBE-NODE-PORT-TCP " not in printed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ipsets, "there", tuple)
+        patch.setattr(ipsets, "run", lambda *_, **__: printed)
+        with pytest.raises(ApplyError, match="lacks KUBE-NODE-PORT-TCP"):
+            ipsets.save(["KUBE-NODE-PORT-TCP"])

@@ -102,9 +102,19 @@ def _is_there(name: str) -> bool:
 
 
 def save(wanted: Iterable[str]) -> Mapping[str, ObservedSet]:
-    """Return those of the `wanted` sets that exist. Raises ApplyError."""
-    commands = "".join([f"save {name}\n" for name in there(wanted)])
-    return parse_save(run("ipset", "ipset", "restore", stdin=commands)) if commands else {}
+    """Return those of the `wanted` sets that exist. Raises ApplyError.
+
+    That is also for a listing that lacks one of them: the kernel has said that it is there.
+    """
+    asked = there(wanted)
+    if not asked:
+        return {}
+    commands = "".join([f"save {name}\n" for name in asked])
+    found = parse_save(run("ipset", "ipset", "restore", stdin=commands))
+    lacking = [name for name in asked if name not in found]
+    if lacking:
+        raise ApplyError(f"ipset: its listing lacks {lacking[0]}, which the kernel has")
+    return found
 
 
 def restore(text: str) -> None:
