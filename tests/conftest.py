@@ -13,6 +13,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -249,6 +250,8 @@ def leave_the_network() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A script's job in the background ignores SIGINT, and so would all that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = os.environ.get("SVCNET_GUEST")
     if folder is None:
         leave_the_network()
