@@ -124,6 +124,7 @@ def test_random_histories_by_delta(ns: Namespace, variant: str) -> None:
     chance = random.Random(7)
     restore = (f"iptables-{variant}-restore", "--noflush")
     graph = None
+    guard: list[str] = []
     for _ in range(12):
         objects = [make_node()]
         for number in range(6):
@@ -152,10 +153,11 @@ def test_random_histories_by_delta(ns: Namespace, variant: str) -> None:
         with namespace() as fresh:
             fresh.run(*restore, stdin=full(new).text)
             left, wanted = ns.tables(variant), fresh.tables(variant)
-        # A chain that no rule of the text needs any more stays, empty.
+        # What keeps neighbours off the loopback stays: the kernel may route packets there.
         if not new.settings.localhost_node_ports:
-            assert left["filter"].pop("KUBE-FIREWALL", []) == []
+            assert left["filter"].pop("KUBE-FIREWALL", []) == guard
         assert left == wanted
+        guard = wanted["filter"].get("KUBE-FIREWALL", guard)
 
 
 DAMAGE = {
