@@ -21,6 +21,7 @@ import pytest
 from attrs import define, field, frozen
 
 from svcnet.executors.iptables import Commands, Variant, apply, cleanup
+from svcnet.executors.lock import is_free
 from svcnet.graph import RuleGraph
 from svcnet.renderers.iptables import full
 from tests.kernel.applying import order_free
@@ -133,6 +134,12 @@ class Track:
     def pause(self, most: float = 0.08) -> None:
         time.sleep(self.random.random() * most)
 
+    def wait_for_work(self, most: float = 3) -> None:
+        """Wait until somebody has the lock, for what is fast enough has had it already."""
+        end = time.monotonic() + most
+        while is_free("IPv4") and time.monotonic() < end:
+            time.sleep(0.001)
+
     def must_be(self, *names: str) -> None:
         found = self.tables()
         assert any(found == self.expected[name] for name in names), names
@@ -232,6 +239,7 @@ def test_one_is_killed(track: Track, first: str, second: str) -> None:
         track.reset("C")
         options = ("run",) if first == "run" else ()
         one = track.start("A" if first == "run" else first, *options)
+        track.wait_for_work()
         track.pause()
         other = track.start(second, "--wait")
         track.pause(0.15)
