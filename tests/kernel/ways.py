@@ -6,6 +6,7 @@ follow a change by the delta alone.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -107,6 +108,7 @@ class IPVSRules:
     def put(self, graph: RuleGraph) -> None:
         self.state = ipvs.full(graph)
         self.apply(self.state)
+        self.wait_for_routes()
 
     def follow(self, diff: GraphDiff) -> None:
         assert self.state is not None
@@ -117,6 +119,20 @@ class IPVSRules:
                 executor.apply_step(step, socket, variant="legacy")
 
         self.tables.cluster.inside("node", apply_step)
+        self.wait_for_routes()
+
+    def wait_for_routes(self) -> None:
+        """Wait until packets for IPv6 addresses of the device are the node's own.
+
+        The kernel makes these routes a moment later, in a work queue (net/ipv6/addrconf.c).
+        """
+        assert self.state is not None
+        wanted = {f"local {address}" for address in self.state.addresses if ":" in address}
+        until = time.monotonic() + 5
+        while wanted and time.monotonic() < until:
+            routes = ("ip", "-6", "route", "show", "table", "local")
+            printed = self.tables.cluster.run("node", *routes)
+            wanted = {each for each in wanted if f"{each} " not in printed}
 
     def close(self, ports: Sequence[int]) -> None:
         self.closing = closing_lines("-A", ports)

@@ -26,7 +26,6 @@ CASES = (
     Case("the device is gone", by_hand("ip", "link", "del", "kube-ipvs0"), nothing, OTHERS),
     # What an entry is refused with and what a listing is are two lines.
     Case("ipset fails", tools_fail("ipset", 0), tools_work, "refused.*ipset.*chaos", SYNCED, 2),
-    Case("ipset prints rubbish", tools_fail("ipset", 1), tools_work, "ipset: its listing", SYNCED),
     Case("ipset is killed", tools_fail("ipset", 2), tools_work, "ipset.*SIGKILL", SYNCED, 2),
     Case(
         "ipset hangs", tools_fail("ipset", 3), tools_work, "ipset: killed, for it had not", SYNCED
