@@ -16,11 +16,15 @@ WEIGHT_ANNOTATION = "svcnet.io/ipvs-weight"
 
 @frozen
 class EndpointPort:
-    """A port that every endpoint of a slice serves; ``port`` 0 means none was given."""
+    """A port that every endpoint of a slice serves; ``port`` 0 means none was given.
+
+    ``app_protocol`` is the empty string where it is not told.
+    """
 
     port: int
     name: str = ""
     protocol: Protocol = "TCP"
+    app_protocol: str = ""
 
 
 @frozen

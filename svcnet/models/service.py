@@ -12,6 +12,7 @@ from svcnet.models.family import IPFamily, family_of
 Protocol = Literal["TCP", "UDP", "SCTP"]
 ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
 TrafficPolicy = Literal["Cluster", "Local"]
+IPFamilyPolicy = Literal["", "SingleStack", "PreferDualStack", "RequireDualStack"]
 TrafficDistribution = Literal["", "PreferClose", "PreferSameZone", "PreferSameNode"]
 
 SCHEDULER_ANNOTATION = "svcnet.io/ipvs-scheduler"
@@ -40,7 +41,8 @@ class ServicePort:
     """One entry of ``spec.ports``.
 
     ``name`` is the empty string for an unnamed port, ``node_port`` is 0 when none is
-    allocated, and ``target_port`` is the number or name as written.
+    allocated, and ``target_port`` is the number or name as written. ``app_protocol`` is
+    the empty string where it is not told.
     """
 
     port: int
@@ -48,6 +50,7 @@ class ServicePort:
     protocol: Protocol = "TCP"
     target_port: int | str = 0
     node_port: int = 0
+    app_protocol: str = ""
 
 
 @frozen
@@ -66,7 +69,9 @@ class Service:
     """A Service, with the API server's defaults filled in.
 
     Addresses are canonical text. ``cluster_ips`` is empty for type ExternalName and
-    ``("None",)`` for a headless Service. ``load_balancer_source_ranges`` are network
+    ``("None",)`` for a headless Service. ``ip_family_policy`` is empty where nothing is
+    said, which the API server takes for SingleStack but where a headless Service has no
+    selector. ``load_balancer_source_ranges`` are network
     CIDRs without host bits. ``session_affinity_timeout`` is in seconds.
     """
 
@@ -76,6 +81,7 @@ class Service:
     type: ServiceType = "ClusterIP"
     cluster_ips: tuple[str, ...] = ()
     ip_families: tuple[IPFamily, ...] = ()
+    ip_family_policy: IPFamilyPolicy = ""
     external_ips: tuple[str, ...] = ()
     external_name: str = ""
     load_balancer_source_ranges: tuple[str, ...] = ()

@@ -20,10 +20,12 @@ from svcnet.models.service import (
 )
 from svcnet.sources.addresses import why_not_external
 from svcnet.sources.fields import NAMES, Fields, is_name, shown
+from svcnet.sources.labels import LABEL_KEY, is_label_key
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 POLICIES = ("Cluster", "Local")
+FAMILY_POLICIES = ("", "SingleStack", "PreferDualStack", "RequireDualStack")
 DISTRIBUTIONS = ("", "PreferClose", "PreferSameZone", "PreferSameNode")
 DAY = 86400
 
@@ -43,6 +45,7 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
         type=kind,
         cluster_ips=cluster_ips,
         ip_families=_families(spec, cluster_ips),
+        ip_family_policy=spec.choice("ipFamilyPolicy", FAMILY_POLICIES, ""),
         external_ips=_external_ips(spec),
         external_name=_external_name(spec, kind),
         load_balancer_source_ranges=_source_ranges(spec),
@@ -126,7 +129,17 @@ def _port(port: Fields, kind: str, several: bool) -> ServicePort:
         protocol=port.choice("protocol", PROTOCOLS, "TCP"),
         target_port=_target_port(port, number),
         node_port=node_port,
+        app_protocol=read_app_protocol(port),
     )
+
+
+def read_app_protocol(port: Fields) -> str:
+    """Return the ``appProtocol`` of a port of a Service, a slice or Endpoints."""
+    text = port.string("appProtocol")
+    if port.data.get("appProtocol") is not None and not is_label_key(text):
+        port.error("appProtocol", f"{LABEL_KEY}; not {shown(text)}")
+        return ""
+    return text
 
 
 def _target_port(port: Fields, number: int) -> int | str:

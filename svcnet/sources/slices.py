@@ -24,7 +24,7 @@ from svcnet.models.endpoints import WEIGHT_ANNOTATION
 from svcnet.models.family import IPFamily
 from svcnet.sources.addresses import is_address, why_not_external
 from svcnet.sources.fields import NAMES, Fields, is_name, is_text, shown
-from svcnet.sources.services import PROTOCOLS
+from svcnet.sources.services import PROTOCOLS, read_app_protocol
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MAX_ENDPOINTS = 1000
@@ -96,6 +96,7 @@ def _port(port: Fields) -> EndpointPort:
         port=port.integer("port", 1, 65535),
         name=name,
         protocol=port.choice("protocol", PROTOCOLS, "TCP"),
+        app_protocol=read_app_protocol(port),
     )
 
 

@@ -84,6 +84,9 @@ SERVICES = (
     ("port: 80", "port: 80\n    targetPort: 70000", 11, "spec.ports[0].targetPort", "65535"),
     ("port: 80", "port: 80\n    targetPort: a_b", 11, "spec.ports[0].targetPort", "IANA"),
     ("port: 80", "port: 80\n    nodePort: 30000", 11, "spec.ports[0].nodePort", "is ClusterIP"),
+    ("port: 80", "port: 80\n    appProtocol: a b", 11, "spec.ports[0].appProtocol", "63 letters"),
+    ("port: 80", "port: 80\n    appProtocol: ''", 11, "spec.ports[0].appProtocol", "63 letters"),
+    ("0.10", "0.10\n  ipFamilyPolicy: DualStack", 8, "spec.ipFamilyPolicy", "PreferDualStack"),
     ("name: http", "name: HTTP", 9, "spec.ports[0].name", "RFC 1123 label"),
     ("port: 80", "port: 80\n  - port: 81", 11, "spec.ports[1].name", "several ports"),
     (
@@ -189,17 +192,19 @@ def test_everything_read() -> None:
   "::ffff:203.0.113.7"], loadBalancerSourceRanges: [" 192.0.2.9/24 ", "2001:DB8::1/32"],
   sessionAffinity: ClientIP, internalTrafficPolicy: Local, externalTrafficPolicy: Local,
   healthCheckNodePort: 32000, publishNotReadyAddresses: true, selector: {app: web},
-  ports: [{port: 53, protocol: UDP, targetPort: dns, nodePort: 30053}]},
+  ipFamilyPolicy: PreferDualStack,
+  ports: [{port: 53, protocol: UDP, targetPort: dns, nodePort: 30053, appProtocol: k8s.io/ws}]},
  status: {loadBalancer: {ingress: [{ip: 203.0.113.20}, {hostname: x},
   {ip: 203.0.113.21, ipMode: Proxy}]}}}
 """
     assert service(text) == Service(
         namespace="default",
         name="web",
-        ports=(ServicePort(53, "", "UDP", "dns", 30053),),
+        ports=(ServicePort(53, "", "UDP", "dns", 30053, "k8s.io/ws"),),
         type="LoadBalancer",
         cluster_ips=("fd00::10", "10.96.0.10"),
         ip_families=("IPv6", "IPv4"),
+        ip_family_policy="PreferDualStack",
         external_ips=("203.0.113.7",),
         load_balancer_source_ranges=("192.0.2.0/24", "2001:db8::/32"),
         load_balancer_ingress=(
