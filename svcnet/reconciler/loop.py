@@ -43,8 +43,20 @@ MOST_DOUBLINGS = 10
 """From the shortest time on, that is more than the longest."""
 MOST_TIMES = 1000
 """Of changes of endpoints that are followed together, so many have their times told."""
+SHORTEST_PERIOD_SECONDS = 0.2
+REST = 4
+"""Times as long as the last look took, before the next: looks take a fifth of the time at most."""
 
 Value = TypeVar("Value")
+
+
+def _period(seconds: float) -> float:
+    # In this order: of the shortest and what is no number, max returns the shortest.
+    return max(SHORTEST_PERIOD_SECONDS, seconds)
+
+
+def _pause(seconds: float) -> float:
+    return max(0.0, seconds)
 
 
 @frozen
@@ -53,11 +65,11 @@ class Pace:
 
     Between two syncs there are at least ``min_sync``, except that the first change after a
     quiet time is followed at once. Every ``sync_period`` the machine is looked through for what
-    somebody else did there.
+    somebody else did there; a period that is shorter than any machine can keep is made longer.
     """
 
-    min_sync: float = 1.0
-    sync_period: float = 30.0
+    min_sync: float = field(default=1.0, converter=_pause)
+    sync_period: float = field(default=30.0, converter=_period)
 
 
 @define
@@ -115,7 +127,7 @@ class Loop:
         self._news = asyncio.Event()
         self._pending: _Pending | None = None
         self._done_at = -float("inf")
-        self._looked_at = -float("inf")
+        self._look_due = -float("inf")
         self._retry_at: float | None = None
 
     def follow(
@@ -148,14 +160,15 @@ class Loop:
         trigger: Trigger = "start"
         await self._news.wait()
         while True:
-            pending = self._take()
+            pending, begun = self._take(), monotonic()
             await _to_its_end(thread, partial(self._try, partial(self._sync, pending, trigger)))
             if trigger == "start":
-                self._looked_at = monotonic()
+                self._looked(begun)
             self._ended()
             while not await self._has_news():
+                begun = monotonic()
                 await _to_its_end(thread, partial(self._try, self._check))
-                self._looked_at = monotonic()
+                self._looked(begun)
                 self._ended()
             trigger = "change"
 
@@ -165,6 +178,14 @@ class Loop:
         assert pending is not None
         self._tell(Taken())
         return pending
+
+    def _looked(self, begun: float) -> None:
+        """Take it that all of the machine was looked through, and when that is due again.
+
+        Between two looks there is time for changes, whatever the period and the size of the rules.
+        """
+        now = monotonic()
+        self._look_due = now + max(self.pace.sync_period, REST * (now - begun))
 
     def _ended(self) -> None:
         self._done_at = monotonic()
@@ -178,7 +199,7 @@ class Loop:
 
         A look that is due comes first: changes without end do not put it off.
         """
-        due = self._looked_at + self.pace.sync_period
+        due = self._look_due
         if self._retry_at is not None:
             due = min(due, self._retry_at)
         if due <= monotonic():

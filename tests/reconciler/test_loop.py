@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
+from time import monotonic, sleep
 
+import pytest
 from attrs import define, evolve, field
 
 from svcnet.compiler import node_view
@@ -65,6 +66,14 @@ class Notes:
 
     def look(self, graph: RuleGraph) -> Done:
         return self.whole(graph)
+
+
+class Slow(Notes):
+    """A target whose looks take longer than the shortest time between two."""
+
+    def whole(self, graph: RuleGraph) -> Done:
+        sleep(0.1)
+        return super().whole(graph)
 
 
 def snapshot(*addresses: str) -> Snapshot:
@@ -187,6 +196,38 @@ def test_a_pace_without_pauses_has_them_after_refusals() -> None:
 
     run(notes, Pace(min_sync=0, sync_period=60), script)
     assert 2 <= len(notes.looks) <= 5
+
+
+@pytest.mark.parametrize("period", [0.0, -30.0, 1e-9, float("nan")])
+def test_no_period_makes_the_loop_spin(period: float) -> None:
+    """Whatever the period, there are pauses between looks, and a change is followed."""
+    notes = Notes()
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        await asyncio.sleep(0.35)
+        loop.follow(snapshot("10.244.1.6"), WEB)
+        await asyncio.sleep(0.3)
+
+    run(notes, Pace(min_sync=period, sync_period=period), script)
+    assert 1 <= len(notes.looks) <= 3
+    assert len(notes.steps) == 2
+
+
+def test_long_looks_leave_time_for_changes() -> None:
+    """Where a look takes longer than the period, changes are still followed between two."""
+    notes = Slow()
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        for number in range(6, 11):
+            await asyncio.sleep(0.2)
+            loop.follow(snapshot(f"10.244.1.{number}"), WEB)
+        await asyncio.sleep(0.1)
+
+    run(notes, Pace(min_sync=0, sync_period=0), script)
+    assert len(notes.steps) >= 5
+    assert len(notes.looks) <= 3
 
 
 def test_refusals_without_end_are_borne() -> None:
