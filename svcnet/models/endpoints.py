@@ -7,7 +7,6 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from svcnet.models.family import IP_FAMILIES, family_of
 from svcnet.models.service import Protocol
 
 WEIGHT_ANNOTATION = "svcnet.io/ipvs-weight"
@@ -107,41 +106,3 @@ class Endpoints:
     labels: Mapping[str, str] = field(factory=dict)
     ipvs_weight: int = 1
     annotations: Mapping[str, str] = field(factory=dict)
-
-    def as_slices(self) -> tuple[EndpointSlice, ...]:
-        """Return the slices that mirror this object: one a subset and IP family.
-
-        The ready and the not-ready addresses of a subset become endpoints with that
-        condition (the EndpointSliceMirroring controller's rule).
-        """
-        slices = []
-        for number, subset in enumerate(self.subsets):
-            endpoints = [_mirrored(address, True) for address in subset.addresses]
-            endpoints += [_mirrored(address, False) for address in subset.not_ready_addresses]
-            for family in IP_FAMILIES:
-                chosen = tuple(e for e in endpoints if family_of(e.addresses[0]) == family)
-                if chosen:
-                    slices.append(
-                        EndpointSlice(
-                            namespace=self.namespace,
-                            name=f"{self.name}-{number}-{family.lower()}",
-                            service_name=self.name,
-                            address_type=family,
-                            ports=subset.ports,
-                            endpoints=chosen,
-                            labels=self.labels,
-                            ipvs_weight=self.ipvs_weight,
-                        )
-                    )
-        return tuple(slices)
-
-
-def _mirrored(address: EndpointAddress, ready: bool) -> Endpoint:
-    return Endpoint(
-        addresses=(address.ip,),
-        node_name=address.node_name,
-        ready=ready,
-        serving=ready,
-        hostname=address.hostname,
-        target_ref=address.target_ref,
-    )

@@ -12,6 +12,7 @@ from svcnet.models.endpoints import Endpoints, EndpointSlice
 from svcnet.models.node import Node
 from svcnet.models.pod import Pod
 from svcnet.models.service import Service, ServiceCIDR
+from svcnet.models.subsets import slices_of_endpoints
 
 
 class NamespacedName(NamedTuple):
@@ -129,7 +130,7 @@ class ClusterState:
         group = self.slices.get(name)
         if group is None:
             fallback = self.endpoints.get(name)
-            return () if fallback is None else fallback.as_slices()
+            return () if fallback is None else slices_of_endpoints(fallback)
         if len(group) == 1:
             return tuple(group.values())
         return tuple(group[key] for key in sorted(group))

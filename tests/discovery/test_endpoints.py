@@ -353,10 +353,10 @@ def test_subsets() -> None:
         make_pod("b", "10.0.0.9", containers=both),
         make_pod("c", "10.0.0.1", ready=False, containers=both),
     ]
-    assert shape(subsets(two, *pods)) == [(["10.0.0.9", "10.0.0.10"], ["10.0.0.1"], [8080, 9090])]
+    assert shape(subsets(two, *pods)) == [(["10.0.0.10", "10.0.0.9"], ["10.0.0.1"], [8080, 9090])]
     pods[1] = make_pod("b", "10.0.0.9")
     assert shape(subsets(two, *pods)) == [
-        (["10.0.0.9", "10.0.0.10"], ["10.0.0.1"], [8080]),
+        (["10.0.0.10", "10.0.0.9"], ["10.0.0.1"], [8080]),
         (["10.0.0.10"], ["10.0.0.1"], [9090]),
     ]
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from attrs import evolve
 
 from svcnet.discovery.endpoints.slices import MANAGED_BY, SERVICE_NAME
-from svcnet.models import Endpoint, Endpoints, EndpointSlice, EndpointSubset, Service
+from svcnet.models import Endpoints, EndpointSlice, Service
+from svcnet.models.subsets import slices_of_endpoints
 
 CONTROLLER = "endpointslicemirroring-controller.k8s.io"
 SKIP_LABEL = "endpointslice.kubernetes.io/skip-mirror"
@@ -17,8 +18,6 @@ NOT_COPIED = (
     "endpoints.kubernetes.io/last-change-trigger-time",
     "kubectl.kubernetes.io/last-applied-configuration",
 )
-MAX_ADDRESSES = 1000
-"""How many addresses of a subset are mirrored; the rest is dropped."""
 
 
 def mirror(service: Service, endpoints: Endpoints) -> tuple[EndpointSlice, ...]:
@@ -33,19 +32,7 @@ def mirror(service: Service, endpoints: Endpoints) -> tuple[EndpointSlice, ...]:
     own = {SERVICE_NAME: endpoints.name, MANAGED_BY: CONTROLLER}
     labels = {**endpoints.labels, **own}
     annotations = {k: v for k, v in endpoints.annotations.items() if k not in NOT_COPIED}
-    whole = evolve(endpoints, subsets=tuple(map(_cut, endpoints.subsets)))
     return tuple(
-        evolve(item, labels=labels, annotations=annotations, endpoints=_told(item))
-        for item in whole.as_slices()
+        evolve(item, labels=labels, annotations=annotations)
+        for item in slices_of_endpoints(endpoints)
     )
-
-
-def _told(item: EndpointSlice) -> tuple[Endpoint, ...]:
-    """Return endpoints of which only readiness is told: absent, serving means true."""
-    return tuple([evolve(endpoint, serving=True) for endpoint in item.endpoints])
-
-
-def _cut(subset: EndpointSubset) -> EndpointSubset:
-    ready = subset.addresses[:MAX_ADDRESSES]
-    room = MAX_ADDRESSES - len(ready)
-    return evolve(subset, addresses=ready, not_ready_addresses=subset.not_ready_addresses[:room])

@@ -1,16 +1,11 @@
 """The Endpoints object (core/v1) of one Service, by the rules of the Endpoints controller.
 
-Source: pkg/controller/endpoint/endpoints_controller.go and pkg/api/v1/endpoints/util.go
-(``RepackSubsets``) of Kubernetes.
-
-The controller orders ports and subsets by a hash of a dump of memory. Here ports are in
-the order of name, protocol and number, subsets in that of their ports, then addresses.
+Source: pkg/controller/endpoint/endpoints_controller.go of Kubernetes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from socket import AF_INET, AF_INET6, inet_pton
+from collections.abc import Iterable
 
 from attrs import evolve
 
@@ -31,7 +26,7 @@ from svcnet.models import (
     Pod,
     Service,
 )
-from svcnet.models.family import family_of
+from svcnet.models.subsets import repack
 
 MAX_ADDRESSES = 1000
 """How many addresses an Endpoints object has at most."""
@@ -40,7 +35,8 @@ OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 CONTROLLER = "endpoint-controller"
 
-Ready = dict[EndpointAddress, bool]
+Ports = tuple[EndpointPort, ...]
+Listed = tuple[list[EndpointAddress], list[EndpointAddress]]
 
 
 def endpoints_from_pods(
@@ -52,11 +48,15 @@ def endpoints_from_pods(
     """
     if not has_selector(service):
         return None
-    # A port of None stands for none at all, which a headless Service may have.
-    by_port: dict[EndpointPort | None, Ready] = {}
+    found: dict[Ports, Listed] = {}
     for pod in pods:
-        _add(service, pod, by_port)
-    subsets = repack(by_port)
+        _add(service, pod, found)
+    subsets = repack(
+        [
+            EndpointSubset(tuple(ready), tuple(others), ports)
+            for ports, (ready, others) in found.items()
+        ]
+    )
     kept = truncated(subsets, limit)
     return Endpoints(
         namespace=service.namespace,
@@ -67,20 +67,18 @@ def endpoints_from_pods(
     )
 
 
-def _add(service: Service, pod: Pod, by_port: dict[EndpointPort | None, Ready]) -> None:
-    """Add a Pod's address under each of its ports; not ready there beats ready."""
+def _add(service: Service, pod: Pod, found: dict[Ports, Listed]) -> None:
+    """Add a Pod's address to those with its ports, ready or not."""
     publish = service.publish_not_ready_addresses
     ip = _ip(service, pod)
     if not ip or not may_be_endpoint(pod, terminating=publish):
         return
+    ports = resolved_ports(service, pod)
+    if not ports and not (service.is_headless and not service.ports):
+        return
+    ready, others = found.setdefault(ports, ([], []))
     address = EndpointAddress(ip, pod.node_name, hostname_in(pod, service), target_of(pod))
-    ports: Sequence[EndpointPort | None] = resolved_ports(service, pod)
-    if service.is_headless and not service.ports:
-        ports = (None,)
-    ready = publish or pod.ready
-    for port in ports:
-        known = by_port.setdefault(port, {})
-        known[address] = known.get(address, True) and ready
+    (ready if publish or pod.ready else others).append(address)
 
 
 def _ip(service: Service, pod: Pod) -> str:
@@ -89,43 +87,6 @@ def _ip(service: Service, pod: Pod) -> str:
     if of_service:
         return pod.ip(of_service[0])
     return pod.pod_ips[0] if pod.pod_ips else ""
-
-
-def repack(by_port: dict[EndpointPort | None, Ready]) -> tuple[EndpointSubset, ...]:
-    """Return subsets: ports that the same addresses serve, equally ready, share one."""
-    groups: dict[frozenset[tuple[EndpointAddress, bool]], list[EndpointPort]] = {}
-    for port, addresses in by_port.items():
-        ports = groups.setdefault(frozenset(addresses.items()), [])
-        if port is not None:
-            ports.append(port)
-    subsets = [
-        EndpointSubset(
-            addresses=_in_order(address for address, ready in group if ready),
-            not_ready_addresses=_in_order(address for address, ready in group if not ready),
-            ports=tuple(sorted(ports, key=_port_order)),
-        )
-        for group, ports in groups.items()
-    ]
-    return tuple(sorted(subsets, key=_subset_order))
-
-
-def _in_order(addresses: Iterable[EndpointAddress]) -> tuple[EndpointAddress, ...]:
-    return tuple(sorted(addresses, key=_address_order))
-
-
-def _address_order(address: EndpointAddress) -> tuple[bytes, str]:
-    uid = address.target_ref.uid if address.target_ref else ""
-    family = AF_INET6 if family_of(address.ip) == "IPv6" else AF_INET
-    return inet_pton(family, address.ip), uid
-
-
-def _port_order(port: EndpointPort) -> tuple[str, str, int]:
-    return port.name, port.protocol, port.port
-
-
-def _subset_order(subset: EndpointSubset) -> tuple[list[tuple[str, str, int]], list[str]]:
-    addresses = (*subset.addresses, *subset.not_ready_addresses)
-    return [_port_order(port) for port in subset.ports], [a.ip for a in addresses]
 
 
 def truncated(subsets: tuple[EndpointSubset, ...], limit: int) -> tuple[EndpointSubset, ...]:

@@ -1,0 +1,163 @@
+"""Subsets of Endpoints in their canonical form, and the slices that mirror them.
+
+Source: ``RepackSubsets`` in pkg/api/v1/endpoints/util.go and ``reconcile`` in
+pkg/controller/endpointslicemirroring/reconciler.go of Kubernetes v1.36.
+
+The controllers order ports and subsets by a hash of a dump of memory. Here ports are in
+the order of name, protocol and number, subsets in that of their ports, then addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from svcnet.models.endpoints import (
+    Endpoint,
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSlice,
+    EndpointSubset,
+)
+from svcnet.models.family import IP_FAMILIES, family_of
+
+MAX_ADDRESSES = 1000
+"""How many addresses of a subset are mirrored, ready ones first; the rest is dropped."""
+
+Key = tuple[str, str]
+"""What makes an address the same one: IP and UID of the object behind it."""
+
+Hosts = tuple[int, int]
+"""Who serves a port: a bit for each address, and one for each that is not ready."""
+
+
+def slices_of_endpoints(endpoints: Endpoints) -> tuple[EndpointSlice, ...]:
+    """Return the slices that stand for an Endpoints object: one a subset and IP family.
+
+    They are those of the mirroring controller, but for its own labels. No slice can have two
+    ports of one name; the API server refuses those, and there are none.
+    """
+    made = []
+    for number, subset in enumerate(repack(endpoints.subsets)):
+        if shared_port_name(subset) is not None:
+            continue
+        by_family = _by_family(subset)
+        made += [
+            EndpointSlice(
+                namespace=endpoints.namespace,
+                name=f"{endpoints.name}-{number}-{family.lower()}",
+                service_name=endpoints.name,
+                address_type=family,
+                ports=subset.ports,
+                endpoints=tuple(by_family[family]),
+                labels=endpoints.labels,
+                ipvs_weight=endpoints.ipvs_weight,
+            )
+            for family in IP_FAMILIES
+            if by_family[family]
+        ]
+    return tuple(made)
+
+
+def shared_port_name(subset: EndpointSubset) -> str | None:
+    """Return a name that two ports of a subset have, None where each has its own."""
+    names: set[str] = set()
+    for port in subset.ports:
+        if port.name in names:
+            return port.name
+        names.add(port.name)
+    return None
+
+
+def _by_family(subset: EndpointSubset) -> dict[str, list[Endpoint]]:
+    """Return the endpoints of a subset, as many as are mirrored; of one twice the last counts."""
+    ready = subset.addresses[:MAX_ADDRESSES]
+    others = subset.not_ready_addresses[: MAX_ADDRESSES - len(ready)]
+    found: dict[tuple[str, ...], Endpoint] = {}
+    for listed, is_ready in ((ready, True), (others, False)):
+        for address in listed:
+            target = address.target_ref
+            named = (target.namespace, target.name) if target else ("", "")
+            found[address.ip, address.hostname, *named] = _endpoint(address, is_ready)
+    by_family: dict[str, list[Endpoint]] = {family: [] for family in IP_FAMILIES}
+    for endpoint in found.values():
+        by_family[family_of(endpoint.addresses[0])].append(endpoint)
+    return by_family
+
+
+def _endpoint(address: EndpointAddress, ready: bool) -> Endpoint:
+    """Return an endpoint of which only readiness is told: absent, serving means true."""
+    return Endpoint(
+        addresses=(address.ip,),
+        node_name=address.node_name,
+        ready=ready,
+        hostname=address.hostname,
+        target_ref=address.target_ref,
+    )
+
+
+def repack(subsets: Sequence[EndpointSubset]) -> tuple[EndpointSubset, ...]:
+    """Return subsets in their canonical form, which says the same of each address and port.
+
+    An address that is ready in one place and not in another, for the same port, is not ready.
+    Ports that the same addresses serve, equally ready, share a subset. An address that is
+    there twice with different details has those of the first.
+    """
+    addresses: dict[Key, EndpointAddress] = {}
+    for subset in subsets:
+        for address in (*subset.addresses, *subset.not_ready_addresses):
+            addresses.setdefault(_key(address), address)
+    order = sorted(addresses)
+    place = {key: number for number, key in enumerate(order)}
+    by_port: dict[EndpointPort | None, Hosts] = {}
+    for subset in subsets:
+        ready, others = _bits(subset.addresses, place), _bits(subset.not_ready_addresses, place)
+        if not ready | others:
+            continue
+        # None stands for no port at all, which a subset may have.
+        for port in subset.ports or (None,):
+            all_before, others_before = by_port.get(port, (0, 0))
+            by_port[port] = (all_before | ready | others, others_before | others)
+    ports_of: dict[Hosts, list[EndpointPort]] = {}
+    for port, hosts in by_port.items():
+        ports = ports_of.setdefault(hosts, [])
+        if port is not None:
+            ports.append(port)
+    listed = [addresses[key] for key in order]
+    packed = [
+        EndpointSubset(
+            addresses=_chosen(listed, everyone & ~others),
+            not_ready_addresses=_chosen(listed, others),
+            ports=tuple(sorted(ports, key=_port_order)),
+        )
+        for (everyone, others), ports in ports_of.items()
+    ]
+    return tuple(sorted(packed, key=_subset_order))
+
+
+def _key(address: EndpointAddress) -> Key:
+    """Return what tells addresses apart; the IP counts as text, as in the order of addresses."""
+    return address.ip, address.target_ref.uid if address.target_ref else ""
+
+
+def _bits(listed: Iterable[EndpointAddress], place: dict[Key, int]) -> int:
+    """Return addresses as bits: so many ports by so many addresses are small to compare."""
+    octets = bytearray(len(place) // 8 + 1)
+    for address in listed:
+        number = place[_key(address)]
+        octets[number >> 3] |= 1 << (number & 7)
+    return int.from_bytes(octets, "little")
+
+
+def _chosen(listed: Sequence[EndpointAddress], bits: int) -> tuple[EndpointAddress, ...]:
+    digits = reversed(f"{bits:b}")
+    return tuple([address for address, digit in zip(listed, digits, strict=False) if digit == "1"])
+
+
+def _port_order(port: EndpointPort) -> tuple[str, str, int]:
+    return port.name, port.protocol, port.port
+
+
+def _subset_order(subset: EndpointSubset) -> tuple[list[tuple[str, str, int]], list[str]]:
+    listed = (*subset.addresses, *subset.not_ready_addresses)
+    return [_port_order(port) for port in subset.ports], [address.ip for address in listed]
