@@ -79,6 +79,37 @@ def test_dots_and_ndots() -> None:
     ]
 
 
+def test_a_name_with_enough_dots_gets_the_search_path_too() -> None:
+    """What is not there as it is, is looked for in the search path, as glibc does."""
+    found = svcnet("lookup", "my-service.default.svc", EXAMPLE, "--ndots", "2")
+    assert found.exit_code == 0
+    assert found.stdout.splitlines() == [
+        "; my-service.default.svc has 2 dots, not fewer than ndots 2: it is asked first as it is",
+        (
+            "; 1. my-service.default.svc. A: REFUSED: the name is in none of the zones, so another "
+            "server is asked, and the search goes on if that has no record"
+        ),
+        (
+            "; 2. my-service.default.svc.default.svc.cluster.local. A: NXDOMAIN: "
+            "namespace default has no Service svc"
+        ),
+        (
+            "; 3. my-service.default.svc.svc.cluster.local. A: NXDOMAIN: "
+            "nothing is known of a namespace svc"
+        ),
+        f"; 4. {FULL} A: NOERROR: the cluster IP (Service default/my-service)",
+        f"{FULL} 5 IN A 10.96.0.100",
+    ]
+
+
+@pytest.mark.parametrize("namespace", ["", "a.b", "a b", "-"])
+def test_a_namespace_that_is_none_is_refused(namespace: str) -> None:
+    """The search path begins with a namespace, so it must be the name of one."""
+    found = svcnet("lookup", "web", EXAMPLE, "--namespace", namespace)
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert "--namespace" in found.output
+
+
 def test_lookup_as_a_document() -> None:
     """Programs get the same as a JSON document."""
     document = json.loads(svcnet("lookup", "my-service", EXAMPLE, "--output", "json").stdout)

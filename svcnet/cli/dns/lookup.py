@@ -70,6 +70,8 @@ def command(
         name, rdtype = reverse_name(name), rdtype or "PTR"
     if not is_name(f"{name.lower().removesuffix('.')}."):
         raise UsageError(f"{name!r} is no domain name")
+    if "." in namespace or not is_name(f"{namespace.lower()}."):
+        raise UsageError(f"--namespace: {namespace!r} is no name of a namespace")
     asked = dns_options(options)
     zones = records(load_manifests(paths, strict, from_pods).state, asked)
     found = search(zones, name, rdtype or "A", namespace=namespace, ndots=ndots)
@@ -97,6 +99,8 @@ def _lines(found: Search, rdtype: str, ndots: int) -> Iterator[str]:
         yield f"; {found.name} has {dots}, {comparison} than ndots {ndots}: {order}"
     for number, attempt in enumerate(found.attempts, 1):
         told = f"{attempt.answer.rcode}: {_reason(attempt.answer)}"
+        if attempt.answer.rcode == "REFUSED" and number < len(found.attempts):
+            told += ", and the search goes on if that has no record"
         yield f"; {number}. {attempt.name} {rdtype}: {told}"
     answer = found.answer
     yield from map(str, answer.answers)
