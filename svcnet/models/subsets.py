@@ -27,6 +27,8 @@ MAX_ADDRESSES = 1000
 Key = tuple[str, str]
 """What makes an address the same one: IP and UID of the object behind it."""
 
+PortOrder = tuple[str, str, int, str]
+
 Hosts = tuple[int, int]
 """Who serves a port: a bit for each address, and one for each that is not ready."""
 
@@ -154,10 +156,10 @@ def _chosen(listed: Sequence[EndpointAddress], bits: int) -> tuple[EndpointAddre
     return tuple([address for address, digit in zip(listed, digits, strict=False) if digit == "1"])
 
 
-def _port_order(port: EndpointPort) -> tuple[str, str, int]:
-    return port.name, port.protocol, port.port
+def _port_order(port: EndpointPort) -> PortOrder:
+    return port.name, port.protocol, port.port, port.app_protocol
 
 
-def _subset_order(subset: EndpointSubset) -> tuple[list[tuple[str, str, int]], list[str]]:
+def _subset_order(subset: EndpointSubset) -> tuple[list[PortOrder], list[str]]:
     listed = (*subset.addresses, *subset.not_ready_addresses)
     return [_port_order(port) for port in subset.ports], [address.ip for address in listed]

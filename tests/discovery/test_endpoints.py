@@ -9,6 +9,7 @@ from attrs import evolve
 
 from svcnet.discovery.endpoints import (
     endpoints_from_pods,
+    endpoints_manifest,
     mirror,
     reconcile,
     remarks,
@@ -297,6 +298,23 @@ def test_what_is_left_goes_where_it_is_fullest() -> None:
     most = pods_numbered(*range(3), *range(10, 16), *range(20, 28))
     found = sizes(reconcile(SERVICE, most, existing=[three, six], limit=10))
     assert sorted(found.values()) == [3, 6, 8]
+
+
+def test_ports_tell_their_protocol() -> None:
+    """appProtocol is copied to slices, to Endpoints and to what mirrors these."""
+    port = ServicePort(80, target_port=8080, app_protocol="kubernetes.io/h2c")
+    service = evolve(SERVICE, ports=(port,))
+    (made,) = reconcile(service, [make_pod()])
+    assert slice_manifest(made)["ports"] == [
+        {"port": 8080, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"}
+    ]
+    found = endpoints_from_pods(service, [make_pod()])
+    assert found is not None
+    assert endpoints_manifest(found)["subsets"][0]["ports"] == slice_manifest(made)["ports"]
+    (mirrored,) = mirror(make_service(), evolve(found, labels={}))
+    assert mirrored.ports == made.ports
+    (plain,) = reconcile(SERVICE, [make_pod()], existing=[made])
+    assert (plain.name, plain.ports[0].app_protocol) == (made.name, "")
 
 
 def test_slices_are_not_balanced_anew() -> None:

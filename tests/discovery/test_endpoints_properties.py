@@ -38,7 +38,10 @@ from svcnet.models.state import ClusterObject
 from svcnet.sources import load_bytes
 from svcnet.testing import make_node, make_pod, make_service, make_slice
 
-PORTS = (ServicePort(80, "http", target_port="http"), ServicePort(81, "raw", target_port=8081))
+PORTS = (
+    ServicePort(80, "http", target_port="http", app_protocol="kubernetes.io/h2c"),
+    ServicePort(81, "raw", target_port=8081),
+)
 SERVICES = [
     make_service("a", "10.96.0.1", selector={"app": "web"}, ports=PORTS),
     make_service("b", "10.96.0.2", selector={"app": "web", "tier": "x"}, ports=PORTS[1:]),

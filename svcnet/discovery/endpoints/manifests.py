@@ -66,7 +66,9 @@ def _present(**fields: Any) -> Document:
 
 
 def _port(port: EndpointPort) -> Document:
-    return _present(name=port.name, port=port.port, protocol=port.protocol)
+    return _present(
+        name=port.name, port=port.port, protocol=port.protocol, appProtocol=port.app_protocol
+    )
 
 
 def _endpoint(endpoint: Endpoint, mirrored: bool) -> Document:

@@ -51,7 +51,7 @@ def resolved_ports(service: Service, pod: Pod) -> tuple[EndpointPort, ...]:
     for port in service.ports:
         number = port_number(port, pod)
         if number:
-            found.append(EndpointPort(number, port.name, port.protocol))
+            found.append(EndpointPort(number, port.name, port.protocol, port.app_protocol))
     return tuple(found)
 
 
