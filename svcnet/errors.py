@@ -58,9 +58,9 @@ def listed(diagnostics: Sequence[Diagnostic], most: int = MAX_LINES) -> list[str
 
 
 class SvcnetError(Exception):
-    """The root of svcnet's errors."""
+    """The root of svcnet's errors; each kind has the exit code that the command ends with."""
 
-    exit_code = 1
+    exit_code = 70
 
 
 class UsageError(SvcnetError):
@@ -89,3 +89,13 @@ class ApplyError(SvcnetError):
     """The machine refused, or cannot do, what was asked of it."""
 
     exit_code = 3
+
+
+class OutputError(SvcnetError):
+    """What a result goes to cannot be written; ``error`` is the system's."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, error: OSError) -> None:
+        super().__init__(message)
+        self.error = error

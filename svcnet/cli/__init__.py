@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import click
 
 from svcnet import __version__
-from svcnet.errors import SvcnetError
+from svcnet.cli.streams import standard_streams
+from svcnet.errors import ApplyError, OutputError, SvcnetError, UsageError
+
+OWN_FAULT = 70
+"""The exit code for a mistake in svcnet itself; EX_SOFTWARE of sysexits.h."""
+
+REPORT = "A report needs this line, the command and its input, and what svcnet --version says"
 
 VERBS = (
     *("apply", "cleanup", "conntrack", "dns", "endpoints", "env", "graph"),
@@ -38,16 +49,75 @@ class Verbs(click.Group):
         command: click.Command = import_module(f"{self._package}.{cmd_name}").command
         return command
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SvcnetError as error:
-            click.echo(str(error), err=True)
-            sys.exit(error.exit_code)
+
+class Program(Verbs):
+    """The whole command: however it ends, its exit code is one of docs/reference/exit-codes.md."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,  # noqa: ARG002  (it is svcnet, however it was started)
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line and exit; without `standalone_mode` return, or raise what is wrong."""
+        verb = partial(super().main, args, "svcnet", complete_var, False, **extra)
+        if not standalone_mode:
+            return verb()
+        with standard_streams():
+            sys.exit(_exit_code(verb))
+
+
+def _exit_code(verb: Callable[[], Any]) -> int:
+    try:
+        return _outcome(verb)
+    except click.ClickException as error:
+        error.show()
+        return UsageError.exit_code
+    except KeyboardInterrupt:
+        return _end_by(signal.SIGINT)
+    except OutputError as error:
+        if error.error.errno == errno.EPIPE:
+            return _end_by(signal.SIGPIPE)
+        click.echo(str(error), err=True)
+        return error.exit_code
+    except SvcnetError as error:
+        click.echo(str(error), err=True)
+        return error.exit_code
+    except MemoryError:
+        click.echo("there is not enough memory for this", err=True)
+        return ApplyError.exit_code
+    except BaseException as error:
+        from svcnet.reconciler.fault import told
+
+        click.echo(f"{told(error)}. {REPORT}", err=True)
+        return OWN_FAULT
+
+
+def _outcome(verb: Callable[[], Any]) -> int:
+    """Run `verb`, and have all that it printed written; return its exit code."""
+    try:
+        code = verb()
+    except SystemExit as end:
+        code = end.code
+    except click.Abort as error:
+        # Click makes one of EOFError too, which asyncio's streams raise.
+        raise error.__cause__ or error from None
+    sys.stdout.flush()
+    return code if isinstance(code, int) else 0
+
+
+def _end_by(number: signal.Signals) -> int:
+    """End as by a signal: a shell's loop stops for one, and not for an exit code."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    os.kill(os.getpid(), number)
+    return 128 + number  # whoever started this process has it block the signal
 
 
 @click.group(
-    cls=Verbs,
+    cls=Program,
     package="svcnet.cli",
     verbs=VERBS,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -58,5 +128,5 @@ def main() -> None:
 
     Exit codes: 0 done, 1 a difference was found (render --check, dns diff) or there is
     none (a record of dns lookup, what status was asked for), 2 the input or the request is
-    wrong, 3 the machine refused, or no svcnet run answers (status).
+    wrong, 3 the machine refused, or no svcnet run answers (status), 70 a fault of svcnet's own.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import evolve, frozen
 
-from svcnet.cli.outlet import has_file
-from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError, listed
+from svcnet.cli.streams import standard_input
+from svcnet.errors import Diagnostic, InputError, OutputError, Unsupported, UsageError, listed
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
@@ -327,10 +326,7 @@ def load_manifests(
     from svcnet.discovery.endpoints import needs_slices, remarks, with_slices
     from svcnet.sources import load
 
-    # Not the buffer that the process has: a thread may be left that waits for its lock at the end.
-    stdin = sys.stdin.buffer
-    if has_file(sys.stdin):
-        stdin = os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
+    stdin = standard_input()
     if from_pods:
         loaded = load(paths or ("-",), stdin=stdin, complete=with_slices)
         given = () if anew else _with_endpoints(loaded.objects)
@@ -392,6 +388,6 @@ def write_output(text: str, output: Path | None) -> None:
         sys.stdout.flush()
         return
     try:
-        output.write_text(text)
+        output.write_text(text, "utf-8")
     except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
+        raise OutputError(f"{output}: cannot be written: {error.strerror}", error) from None

@@ -24,10 +24,11 @@ def as_refusal() -> Iterator[None]:
     except SvcnetError:
         raise
     except Exception as error:
-        raise ApplyError(_told(error)) from error
+        raise ApplyError(told(error)) from error
 
 
-def _told(error: Exception) -> str:
+def told(error: BaseException) -> str:
+    """Return a line that says what happened, where, and that somebody should know of it."""
     frames = traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]
     places = " < ".join(f"{_file(f.filename)}:{f.lineno}" for f in reversed(frames))
     what = one_line(f"{type(error).__name__}: {error}", MAX_PART)

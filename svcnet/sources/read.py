@@ -57,7 +57,11 @@ def read_file(path: Path, findings: Findings, most: int = MAX_BYTES) -> Iterator
 
 
 def _read_stdin(stdin: BinaryIO | None, findings: Findings) -> Iterator[Source]:
-    data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
+    try:
+        data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
+    except OSError as error:
+        findings.file_error("<stdin>", 0, f"cannot be read: {error.strerror}")
+        return
     yield from _bounded(Source("<stdin>", data), findings, MAX_BYTES)
 
 

@@ -75,7 +75,7 @@ def test_output_file(tmp_path: Path) -> None:
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     """An output file in a missing folder is a plain error."""
     result = render_case("kitchen-sink", "-o", tmp_path / "no" / "rules.txt")
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "cannot be written: No such file or directory" in result.stderr
 
 
