@@ -274,10 +274,13 @@ def test_a_loop_that_arises_later(monkeypatch: pytest.MonkeyPatch) -> None:
         relay = Relay(other.port)
         with serving(relay.port) as served:
             assert served.ask(query("a.example.net.")).answer
-            relay.to, before = served.port, relay.count
-            assert served.ask(query("b.example.net.")).rcode() == dns.rcode.SERVFAIL
-            until(lambda: any("come back to this server" in line for line in served.told))
-            assert relay.count - before <= 6
+            relay.to, before, vain = served.port, relay.count, 0
+            # An answer to the probe of the start may still come: then nothing is suspected yet.
+            while not any("come back to this server" in line for line in served.told):
+                assert vain < 5
+                assert served.ask(query("b.example.net.")).rcode() == dns.rcode.SERVFAIL
+                vain += 1
+            assert relay.count - before <= 6 * vain
             for number in range(20):
                 asked = query(f"n{number}.example.net.")
                 assert served.ask(asked, source=HONEST).rcode() == dns.rcode.SERVFAIL
