@@ -6,9 +6,11 @@ The command line prints these without a traceback; anything else that escapes is
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
+from attrs import field as attribute
 from attrs import frozen
+
+from svcnet.checks import Check, Severity
 
 MAX_LINES = 100
 """Findings that are told at once; nobody reads more, and a million of them would fill a disk."""
@@ -32,7 +34,8 @@ class Diagnostic:
 
     ``file`` is the path as given (``<stdin>`` for standard input), ``line`` counts from
     1 and is 0 when the finding concerns the file as a whole, ``object`` is like
-    ``Service shop/web``, ``field`` is a path like ``spec.ports[0].port``. As text it is one line.
+    ``Service shop/web``, ``field`` is a path like ``spec.ports[0].port``. ``check`` is the
+    kind of mistake. As text it is one line.
     """
 
     file: str
@@ -40,14 +43,16 @@ class Diagnostic:
     object: str
     field: str
     message: str
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
+    check: Check = attribute(kw_only=True)
 
     def __str__(self) -> str:
         file = one_line(self.file)
         place = f"{file}:{self.line}" if self.line else file
         about = (one_line(text, MAX_PART) for text in (self.object, self.field))
         parts = [place, self.severity, *about]
-        return ": ".join([*(part for part in parts if part), one_line(self.message, MAX_PART)])
+        message = f"{one_line(self.message, MAX_PART)} [{self.check}]"
+        return ": ".join([*(part for part in parts if part), message])
 
 
 def listed(diagnostics: Sequence[Diagnostic], most: int = MAX_LINES) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from attrs import evolve, frozen
 
+from svcnet import checks
 from svcnet.cli.streams import standard_input
 from svcnet.errors import Diagnostic, InputError, OutputError, Unsupported, UsageError, listed
 
@@ -336,10 +337,11 @@ def load_manifests(
         found = list(loaded.warnings)
     tell_warnings(found, strict)
     if endpoints and needs_slices(loaded.state):
-        click.echo("some Services have no EndpointSlices: --from-pods makes them", err=True)
+        message = "some Services have no EndpointSlices: --from-pods makes them"
+        click.echo(f"{message} [{checks.NO_SLICE}]", err=True)
     if loaded.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
-        click.echo(f"passed over: {kinds}", err=True)
+        click.echo(f"passed over: {kinds} [{checks.PASSED_OVER}]", err=True)
     return loaded
 
 
@@ -362,7 +364,9 @@ def tell_warnings(warnings: Iterable[Diagnostic], strict: bool) -> None:
 
 def tell_unsupported(problems: Iterable[UnsupportedPort], strict: bool) -> None:
     """Print what mode userspace cannot carry to standard error; with `strict`, raise it."""
-    lines = [f"unsupported: {problem}" for problem in dict.fromkeys(problems)]
+    lines = [
+        f"unsupported: {problem} [{checks.UNSUPPORTED_PORT}]" for problem in dict.fromkeys(problems)
+    ]
     if strict and lines:
         raise Unsupported("\n".join(lines))
     for line in lines:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 from attrs import frozen
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.cli.common import load_manifests, manifest_options, tell_warnings, write_output
 from svcnet.errors import Diagnostic, UsageError
 
@@ -82,7 +84,12 @@ def command(
     told = _told(state, namespace, pod, service_links=not no_service_links)
     mistyped = _emptiness(state, told.environment.namespace) if pod is None else ()
     remarks = loaded.located(
-        (state.services[remark.service], ("metadata", "name"), remark.message)
+        (
+            checks.VARIABLE_CONFLICT,
+            state.services[remark.service],
+            ("metadata", "name"),
+            remark.message,
+        )
         for remark in told.environment.remarks()
     )
     tell_warnings([*mistyped, *remarks], strict)
@@ -115,11 +122,12 @@ def _pod(state: ClusterState, namespace: str | None, name: str) -> Pod:
 def _emptiness(state: ClusterState, namespace: str) -> Iterator[Diagnostic]:
     """Yield a warning when no Service is in the namespace: its name may be mistyped."""
     if all(service.namespace != namespace for service in state.services.values()):
-        yield _warning(f"no Service of the input is in namespace {namespace!r}")
+        message = f"no Service of the input is in namespace {namespace!r}"
+        yield _warning(checks.EMPTY_NAMESPACE, message)
 
 
-def _warning(message: str) -> Diagnostic:
-    return Diagnostic("", 0, "", "", message, "warning")
+def _warning(check: Check, message: str) -> Diagnostic:
+    return Diagnostic("", 0, "", "", message, "warning", check=check)
 
 
 def _text(told: Told, output: str) -> str:
@@ -177,7 +185,10 @@ def _size(variables: Mapping[str, str], prefix: str, strict: bool) -> str:
 
     limits = _limits()
     size = size_of(variables, limits)
-    tell_warnings((_warning(f"{prefix}{text}") for text in size.warnings(limits)), strict)
+    warnings = (
+        _warning(checks.ENVIRONMENT_SIZE, f"{prefix}{text}") for text in size.warnings(limits)
+    )
+    tell_warnings(warnings, strict)
     share = 100 * size.total / limits.total
     return (
         f"{prefix}{size.count} variables\n"

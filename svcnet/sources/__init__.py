@@ -11,6 +11,7 @@ from typing import BinaryIO, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
+from svcnet.checks import Check
 from svcnet.errors import Diagnostic, InputError
 from svcnet.models import ClusterState, Host, KubeProxyConfiguration
 from svcnet.models.state import ClusterObject
@@ -46,16 +47,16 @@ class Loaded:
     _places: tuple[Place, ...] = field(repr=False)
 
     def located(
-        self, remarks: Iterable[tuple[ClusterObject, tuple[str | int, ...], str]]
+        self, remarks: Iterable[tuple[Check, ClusterObject, tuple[str | int, ...], str]]
     ) -> tuple[Diagnostic, ...]:
         """Return remarks as warnings with files and lines.
 
-        A remark is one of ``objects``, the path of a field in it, and what to say of it.
+        A remark is a check, one of ``objects``, the path of a field in it, and what to say of it.
         """
         places = {id(item): place for item, place in zip(self.objects, self._places, strict=True)}
         findings = Findings()
-        for item, path, message in remarks:
-            findings.warning(places[id(item)], path, message)
+        for check, item, path, message in remarks:
+            findings.warning(check, places[id(item)], path, message)
         return findings.diagnostics()
 
 
@@ -93,7 +94,7 @@ def _load(
         try:
             documents = parse(source.data, source.file)
         except ParseError as error:
-            findings.file_error(source.file, error.line, error.message)
+            findings.file_error(error.check, source.file, error.line, error.message)
         else:
             reading.read_documents(source, documents)
     located = list(zip(reading.objects, reading.places, strict=True))

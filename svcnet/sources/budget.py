@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from svcnet import checks
 from svcnet.models import Budget, ClusterState, NamespacedName, Service
 from svcnet.models.budget import entries, named_ports
 from svcnet.models.family import IP_FAMILIES
@@ -27,7 +28,8 @@ def check_budget(
         name = NamespacedName(item.namespace, item.name)
         for left_out, follows in ((unserved, NO_RULES), (unnamed, NO_NAMES)):
             if name in left_out:
-                findings.warning(place, (), f"{left_out[name]}: {follows}")
+                message = f"{left_out[name]}: {follows}"
+                findings.warning(checks.TOO_MANY_ENTRIES, place, (), message)
 
 
 def _left_out(

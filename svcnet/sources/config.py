@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from svcnet import checks
 from svcnet.models import (
     ConntrackConfiguration,
     DetectLocalConfiguration,
@@ -33,9 +34,9 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, 
 def read_config(document: Fields) -> KubeProxyConfiguration:
     """Return the configuration that `document` describes; fields it does not know are ignored."""
     if document.data.get("kind") != "KubeProxyConfiguration":
-        document.error("kind", "must be KubeProxyConfiguration")
+        document.error(checks.CONFIGURATION_KIND, "kind", "must be KubeProxyConfiguration")
     if document.data.get("apiVersion") != API_VERSION:
-        document.error("apiVersion", f"must be {API_VERSION}")
+        document.error(checks.CONFIGURATION_KIND, "apiVersion", f"must be {API_VERSION}")
     conntrack = document.mapping("conntrack")
     return KubeProxyConfiguration(
         mode=document.choice("mode", MODES, ""),
@@ -68,7 +69,9 @@ def read_host(document: Fields) -> Host:
     known = ("addresses", "iptablesRandomFully", "conntrackTCPBeLiberal")
     for key in document.data:
         if key not in known:
-            document.error(str(key), f"is no host fact; known are {', '.join(known)}")
+            document.error(
+                checks.HOST_FACT, str(key), f"is no host fact; known are {', '.join(known)}"
+            )
     addresses = tuple(address for _, address in document.addresses("addresses"))
     return Host(
         addresses=addresses if document.data.get("addresses") is not None else None,
@@ -81,7 +84,7 @@ def _hostname(document: Fields) -> str:
     """Return hostnameOverride as kube-proxy uses it: trimmed and in lower case."""
     name = document.string("hostnameOverride").strip().lower()
     if name and not is_name(name, "subdomain"):
-        document.error("hostnameOverride", f"must be a node name, not {shown(name)}")
+        document.error(checks.NAME, "hostnameOverride", f"must be a node name, not {shown(name)}")
         return ""
     return name
 
@@ -91,7 +94,9 @@ def _cluster_cidrs(document: Fields) -> tuple[str, ...]:
     for text in filter(None, document.string("clusterCIDR").split(",")):
         cidr = canonical_cidr(text)
         if cidr is None:
-            document.error("clusterCIDR", f"must be CIDRs with commas between, not {shown(text)}")
+            document.error(
+                checks.CIDR, "clusterCIDR", f"must be CIDRs with commas between, not {shown(text)}"
+            )
         else:
             found.append(cidr)
     return tuple(found)
@@ -102,7 +107,7 @@ def _port_range(document: Fields) -> PortRange | None:
     try:
         return parse_port_range(text)
     except ValueError as error:
-        document.error("portRange", f"{error}; not {shown(text)}")
+        document.error(checks.PORT_RANGE, "portRange", f"{error}; not {shown(text)}")
         return None
 
 
@@ -112,7 +117,7 @@ def _bind_address(document: Fields, key: str, port: int) -> tuple[str, int] | No
     try:
         return address_and_port(text, port) if text else None
     except ValueError as error:
-        document.error(key, f"{error}, not {shown(text)}")
+        document.error(checks.BIND_ADDRESS, key, f"{error}, not {shown(text)}")
         return None
 
 
@@ -122,10 +127,12 @@ def _detect_local(document: Fields) -> DetectLocalConfiguration:
     for key in ("bridgeInterface", "interfaceNamePrefix"):
         names[key] = detect.string(key)
         if names[key] and not _INTERFACE.fullmatch(names[key]):
-            detect.error(key, f"must be an interface name, not {shown(names[key])}")
+            detect.error(
+                checks.INTERFACE_NAME, key, f"must be an interface name, not {shown(names[key])}"
+            )
         wanted = document.data.get("detectLocalMode")
         if not names[key] and wanted == key[0].upper() + key[1:]:
-            detect.error(key, f"is required when detectLocalMode is {wanted}")
+            detect.error(checks.REQUIRED, key, f"is required when detectLocalMode is {wanted}")
     return DetectLocalConfiguration(names["bridgeInterface"], names["interfaceNamePrefix"])
 
 
@@ -164,7 +171,7 @@ def _ipvs(section: Fields) -> IPVSConfiguration:
 def _scheduler(section: Fields) -> str:
     scheduler = section.string("scheduler")
     if scheduler and scheduler not in IPVS_SCHEDULERS:
-        section.error("scheduler", why_no_scheduler(scheduler))
+        section.error(checks.CHOICE, "scheduler", why_no_scheduler(scheduler))
         return "rr"
     return scheduler or "rr"
 
@@ -183,6 +190,8 @@ def _seconds(section: Fields, key: str, default: Any) -> Any:
         return 0.0
     parts = _DURATION.findall(value) if type(value) is str and len(value) < 50 else []
     if not parts or "".join(number + unit for number, unit in parts) != value:
-        section.error(key, f"must be a duration such as 30s or 1m, not {shown(value)}")
+        section.error(
+            checks.DURATION, key, f"must be a duration such as 30s or 1m, not {shown(value)}"
+        )
         return default
     return sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -7,6 +7,8 @@ from itertools import islice
 
 from attrs import frozen
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service
 from svcnet.models.budget import NODE_ENTRIES, SERVICE_ENTRIES
 from svcnet.models.service import HEADLESS
@@ -21,6 +23,7 @@ Located = tuple[ClusterObject, Place]
 class _Claim:
     """A thing that only one may have, and who has it."""
 
+    check: Check
     key: tuple[object, ...]
     what: str
     path: Path
@@ -40,12 +43,12 @@ def _report_twice(located: list, findings: Findings, claims_of: object) -> None:
             holder = holders.setdefault(claim.key, place)
             if holder is not place:
                 where = f"{holder.label} in {holder.source.file}"
-                findings.error(place, claim.path, f"{claim.what} {where}")
+                findings.error(claim.check, place, claim.path, f"{claim.what} {where}")
 
 
 def _identity(item: ClusterObject) -> Iterator[_Claim]:
     key = (type(item).__name__, getattr(item, "namespace", ""), item.name)
-    yield _Claim(key, "is there twice; first as", ("metadata", "name"))
+    yield _Claim(checks.DUPLICATE_OBJECT, key, "is there twice; first as", ("metadata", "name"))
 
 
 def _claims(service: Service) -> Iterator[_Claim]:
@@ -53,12 +56,14 @@ def _claims(service: Service) -> Iterator[_Claim]:
     for index, address in enumerate(service.cluster_ips):
         if address != HEADLESS:
             path: Path = ("spec", "clusterIPs", index) if index else ("spec", "clusterIP")
-            yield _Claim(("ip", address), f"{address} is the cluster IP of", path)
+            what = f"{address} is the cluster IP of"
+            yield _Claim(checks.CLUSTER_IP_CONFLICT, ("ip", address), what, path)
     for index, port in enumerate(service.ports):
         if port.node_port:
             path = ("spec", "ports", index, "nodePort")
             what = f"{port.node_port} is a node port of"
-            yield _Claim(("port", port.protocol, port.node_port), what, path)
+            key = ("port", port.protocol, port.node_port)
+            yield _Claim(checks.NODE_PORT_CONFLICT, key, what, path)
 
 
 def check_node_ports_within(located: list[Located], findings: Findings) -> None:
@@ -71,7 +76,8 @@ def check_node_ports_within(located: list[Located], findings: Findings) -> None:
             first = seen.setdefault((port.protocol, port.node_port), index)
             if port.node_port and first != index:
                 message = f"{port.protocol} {port.node_port} is that of ports[{first}] too"
-                findings.error(place, ("spec", "ports", index, "nodePort"), message)
+                where: Path = ("spec", "ports", index, "nodePort")
+                findings.error(checks.NODE_PORT_CONFLICT, place, where, message)
 
 
 def check_mistakes(
@@ -100,22 +106,21 @@ def _check_service(
     if service.type == "ExternalName":
         return
     if not service.cluster_ips:
-        findings.warning(
-            place, ("spec", "clusterIP"), "has no address yet, so no rules are made for it"
-        )
+        message = "has no address yet, so no rules are made for it"
+        findings.warning(checks.NO_CLUSTER_IP, place, ("spec", "clusterIP"), message)
     slices = state.slices_of(NamespacedName(service.namespace, service.name))
     if not slices:
         if not service.selector:
             message = "has neither a selector nor endpoints: nothing will ever answer"
-            findings.warning(place, ("spec", "selector"), message)
+            findings.warning(checks.NO_ENDPOINTS, place, ("spec", "selector"), message)
         elif missed:
-            findings.warning(place, (), "has no EndpointSlice in the input")
+            findings.warning(checks.NO_SLICE, place, (), "has no EndpointSlice in the input")
         return
     served = {(port.name, port.protocol) for item in slices for port in item.ports}
     for index, port in enumerate(service.ports):
         if (port.name, port.protocol) not in served and any(item.endpoints for item in slices):
             message = f"no EndpointSlice serves port {port.name!r} with {port.protocol}"
-            findings.warning(place, ("spec", "ports", index), message)
+            findings.warning(checks.UNSERVED_PORT, place, ("spec", "ports", index), message)
 
 
 def _check_slice(
@@ -124,11 +129,12 @@ def _check_slice(
     path = ("metadata", "labels")
     if not item.service_name:
         message = "has no label kubernetes.io/service-name, so it belongs to no Service"
-        findings.warning(place, path, message)
+        findings.warning(checks.NO_SERVICE_NAME, place, path, message)
     elif NamespacedName(item.namespace, item.service_name) not in state.services:
         owner = shown(f"{item.namespace}/{item.service_name}")[1:-1]
         message = f"belongs to Service {owner}, which is not there"
-        findings.warning(place, (*path, "kubernetes.io/service-name"), message)
+        where = (*path, "kubernetes.io/service-name")
+        findings.warning(checks.NO_SERVICE, place, where, message)
 
 
 def _check_shared_frontends(located: list[Located], findings: Findings) -> None:
@@ -148,7 +154,7 @@ def _check_shared_frontends(located: list[Located], findings: Findings) -> None:
         holder = holders.setdefault(key, place)
         if holder is not place:
             message = f"{what} is that of {holder.label} too: which one answers is open"
-            findings.warning(place, path, message)
+            findings.warning(checks.SHARED_FRONTEND, place, path, message)
 
 
 def _frontends(service: Service) -> Iterator[tuple[tuple[object, ...], str, Path]]:

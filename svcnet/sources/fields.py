@@ -6,12 +6,14 @@ Source of the rules of names: k8s.io/apimachinery/pkg/util/validation.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.sources.addresses import canonical_address, canonical_cidr
 from svcnet.sources.findings import Findings, Path, Place
 
@@ -69,13 +71,21 @@ class Fields:
     data: Mapping[str, Any]
     path: Path = ()
 
-    def error(self, key: str, message: str) -> None:
+    def error(self, check: Check, key: str, message: str) -> None:
         """Report an error about a key."""
-        self.error_at((key,), message)
+        self.error_at(check, (key,), message)
 
-    def error_at(self, path: Path, message: str) -> None:
+    def error_at(self, check: Check, path: Path, message: str) -> None:
         """Report an error about a path of keys below this mapping, empty for itself."""
-        self.findings.error(self.place, (*self.path, *path), message)
+        self.findings.error(check, self.place, (*self.path, *path), message)
+
+    def warning(self, check: Check, key: str, message: str) -> None:
+        """Report a warning about a key."""
+        self.warning_at(check, (key,), message)
+
+    def warning_at(self, check: Check, path: Path, message: str) -> None:
+        """Report a warning about a path of keys below this mapping, empty for itself."""
+        self.findings.warning(check, self.place, (*self.path, *path), message)
 
     def string(self, key: str, default: str = "") -> str:
         """Return a string."""
@@ -83,7 +93,7 @@ class Fields:
         if value is None:
             return default
         if type(value) is not str or not is_text(value):
-            self.error(key, f"must be a string, not {shown(value)}")
+            self.error(checks.TYPE, key, f"must be a string, not {shown(value)}")
             return default
         return value
 
@@ -91,7 +101,7 @@ class Fields:
         """Return one of `choices`."""
         value = self.string(key) or default
         if value not in choices:
-            self.error(key, f"must be {listed(choices)}, not {shown(value)}")
+            self.error(checks.CHOICE, key, f"must be {listed(choices)}, not {shown(value)}")
             return default
         return value
 
@@ -101,10 +111,10 @@ class Fields:
         if value is None:
             return default
         if type(value) is not int:
-            self.error(key, f"must be an integer, not {shown(value)}")
+            self.error(checks.TYPE, key, f"must be an integer, not {shown(value)}")
             return default
         if not low <= value <= high:
-            self.error(key, f"must be from {low} to {high}, not {shown(value)}")
+            self.error(checks.RANGE, key, f"must be from {low} to {high}, not {shown(value)}")
             return default
         return value
 
@@ -114,7 +124,7 @@ class Fields:
         if value is None:
             return default
         if type(value) is not bool:
-            self.error(key, f"must be true or false, not {shown(value)}")
+            self.error(checks.TYPE, key, f"must be true or false, not {shown(value)}")
             return default
         return value
 
@@ -123,7 +133,7 @@ class Fields:
         value = self.data.get(key)
         if type(value) is not dict:
             if value is not None:
-                self.error(key, f"must be a mapping, not {shown(value)}")
+                self.error(checks.TYPE, key, f"must be a mapping, not {shown(value)}")
             value = {}
         return Fields(self.place, self.findings, value, (*self.path, key))
 
@@ -132,7 +142,7 @@ class Fields:
         value = self.data.get(key)
         if type(value) is not list:
             if value is not None:
-                self.error(key, f"must be a list, not {shown(value)}")
+                self.error(checks.TYPE, key, f"must be a list, not {shown(value)}")
             return []
         return value
 
@@ -142,7 +152,7 @@ class Fields:
             if type(value) is dict:
                 yield Fields(self.place, self.findings, value, (*self.path, key, index))
             else:
-                self.error_at((key, index), f"must be a mapping, not {shown(value)}")
+                self.error_at(checks.TYPE, (key, index), f"must be a mapping, not {shown(value)}")
 
     def strings(self, key: str) -> Iterator[tuple[int, str]]:
         """Yield the members of a list of strings with their places."""
@@ -150,7 +160,7 @@ class Fields:
             if type(value) is str and is_text(value):
                 yield index, value
             else:
-                self.error_at((key, index), f"must be a string, not {shown(value)}")
+                self.error_at(checks.TYPE, (key, index), f"must be a string, not {shown(value)}")
 
     def string_map(self, key: str) -> Mapping[str, str]:
         """Return a mapping of strings to strings, such as labels."""
@@ -166,7 +176,7 @@ class Fields:
                 kept[name] = ""
             else:
                 message = f"must map a string to a string, not {shown(text)}"
-                inner.error(name if type(name) is str else shown(name), message)
+                inner.error(checks.TYPE, name if type(name) is str else shown(name), message)
         return kept
 
     def address(self, key: str) -> str:
@@ -176,24 +186,25 @@ class Fields:
             return ""
         found = canonical_address(text)
         if found is None:
-            self.error(key, f"must be an IP address, not {shown(text)}")
+            self.error(checks.ADDRESS, key, f"must be an IP address, not {shown(text)}")
         return found or ""
 
     def addresses(self, key: str) -> list[tuple[int, str]]:
         """Return the addresses of a list in canonical form, with their places."""
-        return self._canonical(key, "an IP address")
+        return self._canonical(key, checks.ADDRESS, "an IP address", canonical_address)
 
     def cidrs(self, key: str) -> list[tuple[int, str]]:
         """Return the CIDRs of a list, trimmed and without host bits, with their places."""
-        return self._canonical(key, "a CIDR such as 10.0.0.0/8")
+        return self._canonical(key, checks.CIDR, "a CIDR such as 10.0.0.0/8", canonical_cidr)
 
-    def _canonical(self, key: str, what: str) -> list[tuple[int, str]]:
-        canonical = canonical_cidr if "CIDR" in what else canonical_address
+    def _canonical(
+        self, key: str, check: Check, what: str, canonical: Callable[[str], str | None]
+    ) -> list[tuple[int, str]]:
         kept = []
         for index, text in self.strings(key):
             found = canonical(text)
             if found is None:
-                self.error_at((key, index), f"must be {what}, not {shown(text)}")
+                self.error_at(check, (key, index), f"must be {what}, not {shown(text)}")
             else:
                 kept.append((index, found))
         return kept
@@ -203,9 +214,9 @@ class Fields:
         text = self.string(key)
         if not text:
             if type(self.data.get(key)) in (str, type(None)):
-                self.error(key, "is required")
+                self.error(checks.REQUIRED, key, "is required")
         elif not is_name(text, kind):
-            self.error(key, f"{NAMES[kind]}; not {shown(text)}")
+            self.error(checks.NAME, key, f"{NAMES[kind]}; not {shown(text)}")
             return ""
         return text
 

@@ -7,16 +7,16 @@ path of keys. Lines are looked up afterwards, once a file, so good input costs n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from attrs import define, field, frozen
 
+from svcnet.checks import Check, Severity
 from svcnet.errors import Diagnostic
 from svcnet.sources.positions import lines_of
 
 Key: TypeAlias = str | int
 Path: TypeAlias = tuple[Key, ...]
-Severity = Literal["error", "warning"]
 
 MAX_KEY = 100
 MAX_FINDINGS = 10_000
@@ -48,6 +48,7 @@ class Place:
 class Finding:
     """Something about a field of an object; ``path`` is relative to the object."""
 
+    check: Check
     place: Place
     path: Path
     message: str
@@ -67,22 +68,22 @@ class Findings:
     plain: list[Diagnostic] = field(factory=list)
     _counts: dict[Severity, int] = field(factory=lambda: {"error": 0, "warning": 0})
 
-    def error(self, place: Place, path: Path, message: str) -> None:
+    def error(self, check: Check, place: Place, path: Path, message: str) -> None:
         """Add an error about a field."""
-        self._add(Finding(place, path, message, "error"))
+        self._add(Finding(check, place, path, message, "error"))
 
-    def warning(self, place: Place, path: Path, message: str) -> None:
+    def warning(self, check: Check, place: Place, path: Path, message: str) -> None:
         """Add a warning about a field."""
-        self._add(Finding(place, path, message, "warning"))
+        self._add(Finding(check, place, path, message, "warning"))
 
     def _add(self, finding: Finding) -> None:
         self._counts[finding.severity] += 1
         if self._counts[finding.severity] <= self.most:
             self.found.append(finding)
 
-    def file_error(self, file: str, line: int, message: str) -> None:
+    def file_error(self, check: Check, file: str, line: int, message: str) -> None:
         """Add an error about a file as a whole, or one line of it."""
-        self.plain.append(Diagnostic(file, line, "", "", message))
+        self.plain.append(Diagnostic(file, line, "", "", message, check=check))
 
     def has_errors(self) -> bool:
         """Return whether anything but warnings was found."""
@@ -109,6 +110,7 @@ def _located(group: Sequence[Finding]) -> Iterable[Diagnostic]:
             dotted(finding.path),
             finding.message,
             finding.severity,
+            check=finding.check,
         )
 
 

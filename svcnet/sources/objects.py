@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
+from svcnet import checks
 from svcnet.models.state import ClusterObject
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings, Place, Source
@@ -54,11 +55,15 @@ class Reading:
 
     def _read(self, place: Place, item: Any) -> None:
         if type(item) is not dict:
-            self.findings.error(place, (), f"must be a mapping, not {shown(item)}")
+            self.findings.error(
+                checks.NO_MAPPING, place, (), f"must be a mapping, not {shown(item)}"
+            )
             return
         kind = item.get("kind")
         if type(kind) is not str or not kind:
-            self.findings.error(place, (), "has no kind: is this a Kubernetes manifest?")
+            self.findings.error(
+                checks.NO_KIND, place, (), "has no kind: is this a Kubernetes manifest?"
+            )
             return
         if not _is_known(kind, item.get("apiVersion")):
             self._skip(place, item, kind)
@@ -80,7 +85,7 @@ class Reading:
             path = ("apiVersion",)
             label = label_of(kind, item.get("metadata"))
             labelled = Place(place.source, place.document, place.path, label)
-            self.findings.error(labelled, path, message)
+            self.findings.error(checks.API_VERSION, labelled, path, message)
             return
         shown_kind = kind if kind.isalnum() and len(kind) <= MAX_KIND else shown(kind)
         if shown_kind not in self.skipped and len(self.skipped) >= MAX_KINDS:

@@ -6,6 +6,9 @@ import json
 import re
 from typing import Any
 
+from svcnet import checks
+from svcnet.checks import Check
+
 MAX_BYTES = 256 * 1024 * 1024
 """The most that one file or standard input may hold: five dumps of 20,000 objects."""
 
@@ -25,8 +28,9 @@ MAX_ALIASED = 100_000
 class ParseError(Exception):
     """Bytes that are no YAML or JSON; ``line`` counts from 1, 0 for the whole file."""
 
-    def __init__(self, line: int, message: str) -> None:
+    def __init__(self, line: int, message: str, check: Check = checks.SYNTAX) -> None:
         super().__init__(message)
+        self.check = check
         self.line = line
         self.message = message
 
@@ -60,13 +64,15 @@ def parse(data: bytes, file: str) -> list[Any]:
 def _utf8(data: bytes) -> bytes:
     """Return the bytes without a byte order mark, once it is sure that they are UTF-8."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise ParseError(1, "is UTF-16; svcnet reads UTF-8")
+        raise ParseError(1, "is UTF-16; svcnet reads UTF-8", checks.ENCODING)
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ParseError(line, f"is not UTF-8: byte {data[error.start]:#04x}") from None
+        raise ParseError(
+            line, f"is not UTF-8: byte {data[error.start]:#04x}", checks.ENCODING
+        ) from None
     return data
 
 
@@ -87,7 +93,7 @@ def _json(data: bytes, *, required: bool) -> list[Any] | None:
                 document, position = decoder.raw_decode(text, position)
                 documents.append(document)
     except RecursionError:
-        raise ParseError(0, "is nested too deeply") from None
+        raise ParseError(0, "is nested too deeply", checks.DEPTH) from None
     except json.JSONDecodeError as error:
         if not required:
             return None
@@ -120,11 +126,13 @@ def _refuse_depth(data: bytes) -> None:
             depth = max(depth, 0)
             position = match.start()
             if depth > MAX_DEPTH:
-                raise ParseError(data.count(b"\n", 0, position) + 1, "is nested too deeply")
+                raise ParseError(
+                    data.count(b"\n", 0, position) + 1, "is nested too deeply", checks.DEPTH
+                )
     if max(map(len, data.split(b"\n"))) < 2 * MAX_DEPTH:
         return
     for pattern in (rb"(?:[-?:]\s{1,9}){%d}" % MAX_DEPTH, rb"(?m)^ {%d}" % MAX_INDENT):
         found = re.search(pattern, data)
         if found:
             line = data.count(b"\n", 0, found.start()) + 1
-            raise ParseError(line, "is nested too deeply")
+            raise ParseError(line, "is nested too deeply", checks.DEPTH)

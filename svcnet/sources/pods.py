@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from svcnet import checks
 from svcnet.models import Container, ContainerPort, EnvVar, Pod
 from svcnet.models.family import family_of
 from svcnet.sources.fields import NAMES, Fields, is_name, shown
@@ -47,7 +48,7 @@ def read_pod(document: Fields, namespace: str, name: str) -> Pod:
 def _optional_name(fields: Fields, key: str, kind: str) -> str:
     text = fields.string(key)
     if text and not is_name(text, kind):
-        fields.error(key, f"{NAMES[kind]}; not {shown(text)}")
+        fields.error(checks.NAME, key, f"{NAMES[kind]}; not {shown(text)}")
         return ""
     return text
 
@@ -61,7 +62,7 @@ def _pod_ips(status: Fields) -> tuple[str, ...]:
         if address:
             listed.append(address)
     if len({family_of(address) for address in listed}) < len(listed):
-        status.error("podIPs", "may hold at most one address of each IP family")
+        status.error(checks.IP_FAMILY, "podIPs", "may hold at most one address of each IP family")
     if primary and primary not in listed[:1]:
         return (primary,)
     return tuple(listed)
@@ -78,7 +79,7 @@ def _is_ready(status: Fields) -> bool:
 def _containers(spec: Fields, key: str, seen: dict[str, str]) -> tuple[Container, ...]:
     """Return the containers of one list; `seen` has the names that the Pod used before."""
     if key == "containers" and not spec.data.get(key):
-        spec.error(key, "is required: at least one container")
+        spec.error(checks.REQUIRED, key, "is required: at least one container")
     return tuple([_container(container, seen) for container in spec.mappings(key)])
 
 
@@ -86,7 +87,7 @@ def _container(container: Fields, seen: dict[str, str]) -> Container:
     name = container.name("name", "label")
     here = f"{container.path[-2]}[{container.path[-1]}]"
     if name and seen.setdefault(name, here) != here:
-        container.error("name", f"{name} is that of {seen[name]} too")
+        container.error(checks.REPEATED_MEMBER, "name", f"{name} is that of {seen[name]} too")
     return Container(
         name=name,
         ports=tuple(_ports(container)),
@@ -100,13 +101,13 @@ def _ports(container: Fields) -> Iterator[ContainerPort]:
     names: set[str] = set()
     for port in container.mappings("ports"):
         if port.data.get("containerPort") is None:
-            port.error("containerPort", "is required")
+            port.error(checks.REQUIRED, "containerPort", "is required")
         name = port.string("name")
         if name and not is_port_name(name):
-            port.error("name", f"must be an IANA service name; not {shown(name)}")
+            port.error(checks.PORT_NAME, "name", f"must be an IANA service name; not {shown(name)}")
             name = ""
         if name in names:
-            port.error("name", f"{name!r} is there twice")
+            port.error(checks.REPEATED_MEMBER, "name", f"{name!r} is there twice")
         if name:
             names.add(name)
         yield ContainerPort(
@@ -126,13 +127,17 @@ def _env(container: Fields) -> Iterator[EnvVar]:
     for variable in container.mappings("env"):
         name = variable.string("name")
         if not name and variable.data.get("name") in (None, ""):
-            variable.error("name", "is required")
+            variable.error(checks.REQUIRED, "name", "is required")
         elif name and not _VARIABLE.fullmatch(name):
-            variable.error("name", f"must be printable ASCII without '='; not {shown(name)}")
+            variable.error(
+                checks.VARIABLE_NAME,
+                "name",
+                f"must be printable ASCII without '='; not {shown(name)}",
+            )
         value = variable.string("value")
         if variable.data.get("valueFrom") is None:
             yield EnvVar(name, value)
             continue
         if value:
-            variable.error("valueFrom", "may not be given beside a value")
+            variable.error(checks.VARIABLE_VALUE, "valueFrom", "may not be given beside a value")
         yield EnvVar(name, None)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from svcnet import checks
 from svcnet.files import read_beginning
 from svcnet.sources.findings import Findings, Source
 from svcnet.sources.parse import MAX_BYTES
@@ -39,9 +40,13 @@ def _read_folder(folder: Path, findings: Findings) -> Iterator[Source]:
     found = sorted(file for file in files if file.suffix in SUFFIXES)
     for error in refused:
         # What cannot be looked into may hold anything: to go on without it would remove that.
-        findings.file_error(str(error.filename), 0, f"cannot be read: {error.strerror}")
+        findings.file_error(
+            checks.UNREADABLE_FILE, str(error.filename), 0, f"cannot be read: {error.strerror}"
+        )
     if not found and not refused:
-        findings.file_error(str(folder), 0, "is a folder without .yaml, .yml or .json files")
+        findings.file_error(
+            checks.EMPTY_FOLDER, str(folder), 0, "is a folder without .yaml, .yml or .json files"
+        )
     for file in found:
         yield from read_file(file, findings)
 
@@ -51,7 +56,9 @@ def read_file(path: Path, findings: Findings, most: int = MAX_BYTES) -> Iterator
     try:
         data = read_beginning(path, most + 1, devices=True)
     except OSError as error:
-        findings.file_error(str(path), 0, f"cannot be read: {error.strerror}")
+        findings.file_error(
+            checks.UNREADABLE_FILE, str(path), 0, f"cannot be read: {error.strerror}"
+        )
         return
     yield from _bounded(Source(str(path), data), findings, most)
 
@@ -60,13 +67,17 @@ def _read_stdin(stdin: BinaryIO | None, findings: Findings) -> Iterator[Source]:
     try:
         data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
     except OSError as error:
-        findings.file_error("<stdin>", 0, f"cannot be read: {error.strerror}")
+        findings.file_error(
+            checks.UNREADABLE_FILE, "<stdin>", 0, f"cannot be read: {error.strerror}"
+        )
         return
     yield from _bounded(Source("<stdin>", data), findings, MAX_BYTES)
 
 
 def _bounded(source: Source, findings: Findings, most: int) -> Iterator[Source]:
     if len(source.data) > most:
-        findings.file_error(source.file, 0, f"is larger than {most // 1024**2} MiB; split it")
+        findings.file_error(
+            checks.LARGE_FILE, source.file, 0, f"is larger than {most // 1024**2} MiB; split it"
+        )
     else:
         yield source

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from svcnet import checks
 from svcnet.models import LoadBalancerIngress, Service, ServiceCIDR, ServicePort
 from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.models.family import IP_FAMILIES, IPFamily, family_of
@@ -66,11 +67,15 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
 def _check_annotations(metadata: Fields, annotations: Mapping[str, str]) -> None:
     scheduler = annotations.get(SCHEDULER_ANNOTATION, "")
     if scheduler and scheduler not in IPVS_SCHEDULERS:
-        metadata.error_at(("annotations", SCHEDULER_ANNOTATION), why_no_scheduler(scheduler))
+        metadata.error_at(
+            checks.ANNOTATION, ("annotations", SCHEDULER_ANNOTATION), why_no_scheduler(scheduler)
+        )
     version = annotations.get(PROXY_PROTOCOL_ANNOTATION, PROXY_PROTOCOL)
     if version != PROXY_PROTOCOL:
         where = ("annotations", PROXY_PROTOCOL_ANNOTATION)
-        metadata.error_at(where, f"must be {PROXY_PROTOCOL}, not {shown(version)}")
+        metadata.error_at(
+            checks.ANNOTATION, where, f"must be {PROXY_PROTOCOL}, not {shown(version)}"
+        )
 
 
 def why_no_scheduler(name: str) -> str:
@@ -88,7 +93,7 @@ def _ports(spec: Fields, kind: str, *, headless: bool) -> tuple[ServicePort, ...
     listed = spec.items("ports")
     if not listed:
         if kind != "ExternalName" and not headless and not spec.data.get("ports"):
-            spec.error("ports", "is required: at least one port")
+            spec.error(checks.REQUIRED, "ports", "is required: at least one port")
         return ()
     several = len(listed) > 1
     names: dict[str, int] = {}
@@ -106,22 +111,22 @@ def _ports(spec: Fields, kind: str, *, headless: bool) -> tuple[ServicePort, ...
 def _unique(port: Fields, key: str, value: Any, seen: dict[Any, int], index: int) -> None:
     if value in seen and value != "":
         what = value if isinstance(value, str) else f"{value[0]} {value[1]}"
-        port.error(key, f"{what} is that of ports[{seen[value]}] too")
+        port.error(checks.REPEATED_MEMBER, key, f"{what} is that of ports[{seen[value]}] too")
     seen.setdefault(value, index)
 
 
 def _port(port: Fields, kind: str, several: bool) -> ServicePort:
     if "port" not in port.data or port.data["port"] is None:
-        port.error("port", "is required")
+        port.error(checks.REQUIRED, "port", "is required")
     name = port.string("name")
     if name and not is_name(name, "label"):
-        port.error("name", f"{NAMES['label']}; not {shown(name)}")
+        port.error(checks.NAME, "name", f"{NAMES['label']}; not {shown(name)}")
         name = ""
     elif several and not name:
-        port.error("name", "is required when a Service has several ports")
+        port.error(checks.REQUIRED, "name", "is required when a Service has several ports")
     node_port = port.integer("nodePort", 0, 65535)
     if node_port and kind in ("ClusterIP", "ExternalName"):
-        port.error("nodePort", f"may not be used when spec.type is {kind}")
+        port.error(checks.NODE_PORT_TYPE, "nodePort", f"may not be used when spec.type is {kind}")
     number = port.integer("port", 1, 65535)
     return ServicePort(
         port=number,
@@ -137,7 +142,7 @@ def read_app_protocol(port: Fields) -> str:
     """Return the ``appProtocol`` of a port of a Service, a slice or Endpoints."""
     text = port.string("appProtocol")
     if port.data.get("appProtocol") is not None and not is_label_key(text):
-        port.error("appProtocol", f"{LABEL_KEY}; not {shown(text)}")
+        port.error(checks.NAME, "appProtocol", f"{LABEL_KEY}; not {shown(text)}")
         return ""
     return text
 
@@ -149,7 +154,7 @@ def _target_port(port: Fields, number: int) -> int | str:
     if type(value) is str:
         if len(value) > 15 or not is_name(value, "label") or not any(map(str.isalpha, value)):
             message = f"must be a port number or an IANA service name; not {shown(value)}"
-            port.error("targetPort", message)
+            port.error(checks.PORT_NAME, "targetPort", message)
         return value
     return port.integer("targetPort", 1, 65535, number)
 
@@ -160,13 +165,17 @@ def _cluster_ips(spec: Fields, kind: str) -> tuple[str, ...]:
     if kind == "ExternalName":
         for key in ("clusterIP", "clusterIPs"):
             if spec.data.get(key):
-                spec.error(key, "may not be set when spec.type is ExternalName")
+                spec.error(
+                    checks.CLUSTER_IP_TYPE, key, "may not be set when spec.type is ExternalName"
+                )
         return ()
     if HEADLESS in (single, *several[:1]):
         if kind in ("NodePort", "LoadBalancer"):
-            spec.error("clusterIP", f"may not be None when spec.type is {kind}")
+            spec.error(
+                checks.CLUSTER_IP_TYPE, "clusterIP", f"may not be None when spec.type is {kind}"
+            )
         if len(several) > 1 or (single and several and [single] != several):
-            spec.error("clusterIPs", "may hold nothing beside None")
+            spec.error(checks.CLUSTER_IPS, "clusterIPs", "may hold nothing beside None")
         return (HEADLESS,)
     if not several:
         address = spec.address("clusterIP")
@@ -174,9 +183,9 @@ def _cluster_ips(spec: Fields, kind: str) -> tuple[str, ...]:
     found = spec.addresses("clusterIPs")
     address = spec.address("clusterIP") if single else ""
     if address and found and found[0][1] != address:
-        spec.error("clusterIPs", f"must begin with spec.clusterIP, {address}")
+        spec.error(checks.CLUSTER_IPS, "clusterIPs", f"must begin with spec.clusterIP, {address}")
     if len(several) > 2 or len({family_of(text) for _, text in found}) < len(found):
-        spec.error("clusterIPs", "may hold at most one address of each IP family")
+        spec.error(checks.IP_FAMILY, "clusterIPs", "may hold at most one address of each IP family")
     return tuple(text for _, text in found)
 
 
@@ -185,16 +194,18 @@ def _families(spec: Fields, cluster_ips: tuple[str, ...]) -> tuple[IPFamily, ...
     named: list[IPFamily] = []
     for index, text in spec.strings("ipFamilies"):
         if text not in IP_FAMILIES:
-            spec.error_at(("ipFamilies", index), f"must be IPv4 or IPv6, not {shown(text)}")
+            spec.error_at(
+                checks.CHOICE, ("ipFamilies", index), f"must be IPv4 or IPv6, not {shown(text)}"
+            )
         elif text in named:
-            spec.error_at(("ipFamilies", index), f"{text} is named twice")
+            spec.error_at(checks.REPEATED_MEMBER, ("ipFamilies", index), f"{text} is named twice")
         else:
             named.append("IPv4" if text == "IPv4" else "IPv6")
     for index, (family, wanted) in enumerate(zip(of_addresses, named, strict=False)):
         if family != wanted:
             path = ("clusterIPs", index) if spec.data.get("clusterIPs") else ("clusterIP",)
             message = f"{cluster_ips[index]} is {family}, but spec.ipFamilies[{index}] is {wanted}"
-            spec.error_at(path, message)
+            spec.error_at(checks.IP_FAMILIES, path, message)
     return tuple(named) or of_addresses
 
 
@@ -203,7 +214,7 @@ def _external_ips(spec: Fields) -> tuple[str, ...]:
     for index, address in spec.addresses("externalIPs"):
         reason = why_not_external(address)
         if reason:
-            spec.error_at(("externalIPs", index), f"{address} {reason}")
+            spec.error_at(checks.SPECIAL_ADDRESS, ("externalIPs", index), f"{address} {reason}")
         kept.append(address)
     return tuple(kept)
 
@@ -213,9 +224,9 @@ def _external_name(spec: Fields, kind: str) -> str:
     if kind != "ExternalName":
         return ""
     if not name:
-        spec.error("externalName", "is required when spec.type is ExternalName")
+        spec.error(checks.REQUIRED, "externalName", "is required when spec.type is ExternalName")
     elif not (name.isascii() and is_name(name.lower().removesuffix("."), "subdomain")):
-        spec.error("externalName", f"{NAMES['subdomain']}; not {shown(name)}")
+        spec.error(checks.NAME, "externalName", f"{NAMES['subdomain']}; not {shown(name)}")
         return ""
     return name
 
@@ -247,5 +258,5 @@ def _external_policy(spec: Fields, kind: str) -> Any:
     exposed = kind in ("NodePort", "LoadBalancer") or spec.data.get("externalIPs")
     if spec.data.get("externalTrafficPolicy") and not exposed:
         message = "means nothing: the Service is not reached from outside"
-        spec.findings.warning(spec.place, (*spec.path, "externalTrafficPolicy"), message)
+        spec.warning(checks.UNUSED_POLICY, "externalTrafficPolicy", message)
     return policy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from svcnet import checks
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings, Place
 from svcnet.sources.parse import ParseError, parse
@@ -23,10 +24,11 @@ def read_single(path: str | os.PathLike[str], what: str, findings: Findings) -> 
         try:
             documents = [d for d in parse(source.data, source.file) if d is not None]
         except ParseError as error:
-            findings.file_error(source.file, error.line, error.message)
+            findings.file_error(error.check, source.file, error.line, error.message)
             continue
         if len(documents) == 1 and type(documents[0]) is dict:
             return Fields(Place(source, 0, (), what), findings, documents[0])
         found = shown(documents[0]) if len(documents) == 1 else f"{len(documents)} documents"
-        findings.file_error(source.file, 0, f"must hold one mapping, {what}, not {found}")
+        message = f"must hold one mapping, {what}, not {found}"
+        findings.file_error(checks.ONE_DOCUMENT, source.file, 0, message)
     return None

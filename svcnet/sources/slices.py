@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.models import (
     Endpoint,
     EndpointAddress,
@@ -36,11 +38,15 @@ def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
     metadata = document.mapping("metadata")
     labels = metadata.string_map("labels")
     if not document.string("addressType"):
-        document.error("addressType", "is required")
+        document.error(checks.REQUIRED, "addressType", "is required")
     kind = document.choice("addressType", ("IPv4", "IPv6", "FQDN"), "IPv4")
     listed = document.items("endpoints")
     if len(listed) > MAX_ENDPOINTS:
-        document.error("endpoints", f"has {len(listed)} endpoints; at most {MAX_ENDPOINTS}")
+        document.error(
+            checks.ENDPOINT_COUNT,
+            "endpoints",
+            f"has {len(listed)} endpoints; at most {MAX_ENDPOINTS}",
+        )
         listed = listed[:MAX_ENDPOINTS]
     return EndpointSlice(
         namespace=namespace,
@@ -64,7 +70,7 @@ def _weight(metadata: Fields) -> int:
         return 1
     if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 2**16):
         message = f"must be a whole number from 0 to 65535, as text; not {shown(text)}"
-        metadata.error_at(("annotations", WEIGHT_ANNOTATION), message)
+        metadata.error_at(checks.ANNOTATION, ("annotations", WEIGHT_ANNOTATION), message)
         return 1
     return int(text)
 
@@ -81,7 +87,7 @@ def _ports(document: Fields) -> tuple[EndpointPort, ...]:
     for port in document.mappings("ports"):
         read = _port(port)
         if read.name in names:
-            port.error("name", f"{read.name!r} is there twice")
+            port.error(checks.REPEATED_MEMBER, "name", f"{read.name!r} is there twice")
         names.add(read.name)
         found.append(read)
     return tuple(found)
@@ -90,7 +96,7 @@ def _ports(document: Fields) -> tuple[EndpointPort, ...]:
 def _port(port: Fields) -> EndpointPort:
     name = port.string("name")
     if name and not is_name(name, "label"):
-        port.error("name", f"{NAMES['label']}; not {shown(name)}")
+        port.error(checks.NAME, "name", f"{NAMES['label']}; not {shown(name)}")
         name = ""
     return EndpointPort(
         port=port.integer("port", 1, 65535),
@@ -102,7 +108,9 @@ def _port(port: Fields) -> EndpointPort:
 
 def _endpoint(document: Fields, index: int, item: Any, kind: str) -> Endpoint:
     if type(item) is not dict:
-        document.error_at(("endpoints", index), f"must be a mapping, not {shown(item)}")
+        document.error_at(
+            checks.TYPE, ("endpoints", index), f"must be a mapping, not {shown(item)}"
+        )
         return Endpoint(("",))
     addresses: Any = item.get("addresses")
     node, zone = item.get("nodeName"), item.get("zone")
@@ -202,36 +210,42 @@ def _node_and_hostname(fields: Fields) -> tuple[str, str]:
     """Read what places and names an address, of a slice or of Endpoints; both are optional."""
     node, hostname = fields.string("nodeName"), fields.string("hostname")
     if node and not is_name(node, "subdomain"):
-        fields.error("nodeName", f"{NAMES['subdomain']}; not {shown(node)}")
+        fields.error(checks.NAME, "nodeName", f"{NAMES['subdomain']}; not {shown(node)}")
     if hostname and not is_name(hostname, "label"):
-        fields.error("hostname", f"{NAMES['label']}; not {shown(hostname)}")
+        fields.error(checks.NAME, "hostname", f"{NAMES['label']}; not {shown(hostname)}")
     return node, hostname
 
 
 def _addresses(fields: Fields, kind: str) -> tuple[str, ...]:
     listed = fields.items("addresses")
     if not listed and not fields.data.get("addresses"):
-        fields.error("addresses", "is required: at least one address")
+        fields.error(checks.REQUIRED, "addresses", "is required: at least one address")
     if len(listed) > MAX_ADDRESSES:
-        fields.error("addresses", f"has {len(listed)} addresses; at most {MAX_ADDRESSES}")
+        fields.error(
+            checks.ENDPOINT_COUNT,
+            "addresses",
+            f"has {len(listed)} addresses; at most {MAX_ADDRESSES}",
+        )
     kept = []
     for index, text in fields.strings("addresses"):
-        reason = _why_not(text, kind)
-        if reason:
-            fields.error_at(("addresses", index), reason)
+        wrong = _why_not(text, kind)
+        if wrong:
+            check, message = wrong
+            fields.error_at(check, ("addresses", index), message)
         else:
             kept.append(text)
     return tuple(kept)
 
 
-def _why_not(text: str, kind: str) -> str:
+def _why_not(text: str, kind: str) -> tuple[Check, str] | None:
     if kind == "FQDN":
         good = is_name(text.removesuffix("."), "subdomain")
-        return "" if good else f"must be a domain name, not {shown(text)}"
+        return None if good else (checks.NAME, f"must be a domain name, not {shown(text)}")
     if not is_address(text, "IPv4" if kind == "IPv4" else "IPv6"):
-        return f"must be an {kind} address, as addressType says, not {shown(text)}"
+        message = f"must be an {kind} address, as addressType says, not {shown(text)}"
+        return checks.ADDRESS_TYPE, message
     reason = why_not_external(text)
-    return f"{text} {reason}" if reason else ""
+    return (checks.SPECIAL_ADDRESS, f"{text} {reason}") if reason else None
 
 
 def read_endpoints(document: Fields, namespace: str, name: str) -> Endpoints:
@@ -251,7 +265,7 @@ def _subset(subset: Fields) -> EndpointSubset:
     ports = tuple(_port(port) for port in subset.mappings("ports"))
     for port in subset.mappings("ports"):
         if port.data.get("port") is None:
-            port.error("port", "is required")
+            port.error(checks.REQUIRED, "port", "is required")
     return EndpointSubset(
         addresses=tuple(_subset_addresses(subset, "addresses")),
         not_ready_addresses=tuple(_subset_addresses(subset, "notReadyAddresses")),
@@ -265,11 +279,11 @@ def _subset_addresses(subset: Fields, key: str) -> list[EndpointAddress]:
         address = item.address("ip")
         if not address:
             if not item.data.get("ip"):
-                item.error("ip", "is required")
+                item.error(checks.REQUIRED, "ip", "is required")
             continue
         reason = why_not_external(address)
         if reason:
-            item.error("ip", f"{address} {reason}")
+            item.error(checks.SPECIAL_ADDRESS, "ip", f"{address} {reason}")
         node, hostname = _node_and_hostname(item)
         found.append(EndpointAddress(address, node, hostname, _target_ref(item)))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from svcnet import checks
 from svcnet.sources.parse import MAX_ALIASED, ParseError
 
 
@@ -32,7 +33,7 @@ def safe_documents(data: bytes) -> list[Any]:
         # What PyYAML's constructors raise for a tag that does not fit its scalar.
         raise ParseError(0, f"is no YAML: {error}") from None
     except RecursionError:
-        raise ParseError(0, "is nested too deeply") from None
+        raise ParseError(0, "is nested too deeply", checks.DEPTH) from None
     finally:
         loader.dispose()
     return documents
@@ -73,7 +74,7 @@ def _refuse_bomb(root: Any) -> None:
         stack += [(child, False) for child in children]
     if sizes[id(root)] - len(sizes) > MAX_ALIASED:
         line = root.start_mark.line + 1
-        raise ParseError(line, "its aliases multiply into too many values")
+        raise ParseError(line, "its aliases multiply into too many values", checks.ALIASES)
 
 
 # A bound on sums, which would otherwise grow to numbers of thousands of digits.

@@ -75,11 +75,11 @@ def test_what_is_surely_not_meant() -> None:
     port, address = found.stderr.splitlines()
     assert port == (
         "<stdin>:4: warning: Service default/web: spec.ports[0].targetPort: "
-        "Pod web-1 has no TCP port named 'http'"
+        "Pod web-1 has no TCP port named 'http' [S802 no-target-port]"
     )
     assert address == (
         "<stdin>:6: warning: Pod default/web-1: status.podIP: "
-        "is not there, so the Pod is no endpoint"
+        "is not there, so the Pod is no endpoint [S803 no-pod-ip]"
     )
     assert "no endpoints" in found.stdout
     strict = svcnet("endpoints", "-", "--strict", stdin=NOTHING)
@@ -95,7 +95,7 @@ def test_made_slices_are_not_missed() -> None:
     (line,) = [line for line in found.stderr.splitlines() if "Service default/web" in line]
     assert line == (
         "<stdin>:4: warning: Service default/web: spec.ports[0].targetPort: "
-        "Pod web-1 has no TCP port named 'http'"
+        "Pod web-1 has no TCP port named 'http' [S802 no-target-port]"
     )
     assert found.exit_code == 0
 
@@ -106,7 +106,9 @@ def test_services_with_slices_need_no_pods() -> None:
     found = svcnet("render", folder, "--from-pods", "--strict")
     assert (found.exit_code, found.stderr) == (0, "")
     assert found.stdout == svcnet("render", folder).stdout
-    assert svcnet("endpoints", folder).stderr.endswith("spec.selector: finds no Pod\n")
+    assert svcnet("endpoints", folder).stderr.endswith(
+        "spec.selector: finds no Pod [S801 no-pod]\n"
+    )
 
 
 def test_wrong_input() -> None:
@@ -121,7 +123,7 @@ def test_wrong_input() -> None:
 
 def test_missing_slices_are_told() -> None:
     """Who renders Pods without slices is told of --from-pods, and nobody else is."""
-    told = "some Services have no EndpointSlices: --from-pods makes them\n"
+    told = "some Services have no EndpointSlices: --from-pods makes them [S705 no-slice]\n"
     assert svcnet("render", EXAMPLE).stderr == told
     assert svcnet("dns", "zone", EXAMPLE).stderr == told
     assert svcnet("env", EXAMPLE, "--namespace", "shop").stderr == ""

@@ -88,7 +88,10 @@ def test_a_namespace_without_services_is_a_warning() -> None:
     """A namespace that no Service is in may be mistyped."""
     result = svcnet("--namespace", "shpo", stdin=SERVICES)
     assert result.exit_code == 0
-    assert result.stderr == "warning: no Service of the input is in namespace 'shpo'\n"
+    assert (
+        result.stderr
+        == "warning: no Service of the input is in namespace 'shpo' [S806 empty-namespace]\n"
+    )
     assert svcnet("--namespace", "shpo", "--strict", stdin=SERVICES).exit_code == 2
 
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from attrs import define, evolve, field
 
+from svcnet import checks
 from svcnet.cli.following import MOST_LINES, first_lines
 from svcnet.cli.log import SELDOM_SECONDS, Teller, logger
 from svcnet.cli.repeats import APART_SECONDS, MOST_AT_ONCE, MOST_SUBJECTS, Repeats
@@ -132,7 +133,9 @@ def test_a_warning_has_a_beginning_and_an_end(told: Told) -> None:
 
 def test_what_is_said_of_input_is_bounded(told: Told) -> None:
     """A program that writes wrong manifests all the time does not fill the log."""
-    error = InputError(Diagnostic("a.yaml", n, "", "", "is wrong") for n in range(1000))
+    error = InputError(
+        Diagnostic("a.yaml", n, "", "", "is wrong", check=checks.TYPE) for n in range(1000)
+    )
     for _ in range(1000):
         told.teller.say(first_lines(error), warning=True)
     lines = told.lines()

@@ -90,7 +90,7 @@ def test_what_is_unsupported_is_told() -> None:
     """What the mode cannot carry is a line on standard error, and with --strict an error."""
     line = (
         "unsupported: Service shop/sig: spec.ports[0].protocol: "
-        "port 2905 is SCTP, and the userspace proxy carries TCP and UDP\n"
+        "port 2905 is SCTP, and the userspace proxy carries TCP and UDP [S901 unsupported-port]\n"
     )
     for output in ("text", "json", "haproxy"):
         result = render(SCTP, "--output", output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 
+from svcnet import checks
 from svcnet.cli.log import Teller, logger
 from svcnet.cli.repeats import APART_SECONDS, MOST_AT_ONCE
 from svcnet.cli.standing import MOST_OBJECTS, MOST_REASONS, PAUSE_SECONDS, Standing, Unusable
@@ -124,7 +125,9 @@ def test_objects_that_cannot_be_used() -> None:
     now, said = [0.0], Said()
     unusable = Unusable(said, lambda: now[0])
     for number in range(1000):
-        wrong = Diagnostic("/api/v1/services", 0, f"Service a/b{number}", "spec", "is wrong")
+        wrong = Diagnostic(
+            "/api/v1/services", 0, f"Service a/b{number}", "spec", "is wrong", check=checks.TYPE
+        )
         unusable.take(Step(diagnostics=(wrong,)))
     assert len(said.lines) == MOST_OBJECTS + 1
     assert said.lines[-1].startswith("! of objects that cannot be used nothing is told for")

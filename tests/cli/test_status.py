@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from svcnet import checks
 from svcnet.cli import main
 from svcnet.cli.log import logger
 from svcnet.cli.reporting import MOST_FILE_BYTES, Reporting
@@ -66,7 +67,9 @@ def test_only_the_files_that_errors_name_are_kept_and_not_all_of_a_large_one(
     large.write_bytes(b"\xff" + b"x" * MOST_FILE_BYTES)
 
     def read() -> None:
-        raise InputError(Diagnostic(str(file), 1, "", "", "no") for file in (large, missing))
+        raise InputError(
+            Diagnostic(str(file), 1, "", "", "no", check=checks.TYPE) for file in (large, missing)
+        )
 
     def prepare(report: Reporting) -> None:
         with pytest.raises(InputError):

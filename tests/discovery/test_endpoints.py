@@ -535,7 +535,7 @@ def test_remarks() -> None:
             make_node(),
         ]
     )
-    found = [(item.name, message) for item, _, message in remarks(state)]
+    found = [(item.name, message) for _, item, _, message in remarks(state)]
     assert found == [
         ("none", "finds no Pod"),
         ("web", "Pod bare has no TCP port named 'http'"),
@@ -543,4 +543,4 @@ def test_remarks() -> None:
         ("lost", "the input has no Node node-z, so the Pod is no endpoint"),
     ]
     web = NamespacedName("shop", "web")
-    assert [item.name for item, _, _ in remarks(state, {web})] == ["none"]
+    assert [item.name for _, item, _, _ in remarks(state, {web})] == ["none"]

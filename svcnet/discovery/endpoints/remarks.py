@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.discovery.endpoints.pods import port_number
 from svcnet.discovery.endpoints.state import selected
 from svcnet.models import ClusterState, NamespacedName, Pod, Service
 
-Remark = tuple[Service | Pod, tuple[str | int, ...], str]
-"""An object, the path of a field in it, and what to say of it."""
+Remark = tuple[Check, Service | Pod, tuple[str | int, ...], str]
+"""A check, an object, the path of a field in it, and what to say of it."""
 
 
 def remarks(
@@ -27,7 +29,7 @@ def remarks(
             continue
         service = state.services[name]
         if not pods:
-            yield service, ("spec", "selector"), "finds no Pod"
+            yield checks.NO_POD, service, ("spec", "selector"), "finds no Pod"
         for pod in sorted(pods, key=lambda pod: pod.name):
             yield from _of_ports(service, pod)
             if (pod.namespace, pod.name) not in told:
@@ -39,14 +41,15 @@ def _of_ports(service: Service, pod: Pod) -> Iterator[Remark]:
     for index, port in enumerate(service.ports):
         if not port_number(port, pod):
             message = f"Pod {pod.name} has no {port.protocol} port named {port.target_port!r}"
-            yield service, ("spec", "ports", index, "targetPort"), message
+            yield checks.NO_TARGET_PORT, service, ("spec", "ports", index, "targetPort"), message
 
 
 def _of_pod(pod: Pod, state: ClusterState) -> Iterator[Remark]:
     if pod.phase in ("Succeeded", "Failed"):
         return
     if not pod.pod_ips:
-        yield pod, ("status", "podIP"), "is not there, so the Pod is no endpoint"
+        yield checks.NO_POD_IP, pod, ("status", "podIP"), "is not there, so the Pod is no endpoint"
     elif state.nodes and pod.node_name not in state.nodes:
         node = f"Node {pod.node_name}" if pod.node_name else "Node of it"
-        yield pod, ("spec", "nodeName"), f"the input has no {node}, so the Pod is no endpoint"
+        message = f"the input has no {node}, so the Pod is no endpoint"
+        yield checks.NO_POD_NODE, pod, ("spec", "nodeName"), message

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from http import HTTPStatus
 
+from svcnet import checks
 from svcnet.errors import Diagnostic
 from svcnet.executors.clients import Clients, Listener, affordable
 from svcnet.executors.monitoring.health import Health
@@ -122,4 +123,5 @@ def _trouble(check: HealthCheck, message: str) -> Diagnostic:
         field="spec.healthCheckNodePort",
         message=f"{message}; nobody is told of this node's endpoints there",
         severity="warning",
+        check=checks.HEALTH_CHECK_PORT,
     )

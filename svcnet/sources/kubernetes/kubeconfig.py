@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from svcnet import checks
 from svcnet.errors import InputError
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings
@@ -51,11 +52,11 @@ def _server(files: list[Fields], context: str) -> Server | None:
         asker = next((file for file in files if file.string("current-context")), asker)
         context = asker.string("current-context")
     if not context:
-        asker.error("current-context", "is required, unless a context is named")
+        asker.error(checks.REQUIRED, "current-context", "is required, unless a context is named")
         return None
     found = _named(files, "contexts", "context", context)
     if found is None:
-        asker.error("contexts", f"has no context {shown(context)}")
+        asker.error(checks.NO_ENTRY, "contexts", f"has no context {shown(context)}")
         return None
     cluster = _referred(files, found, "cluster", "clusters")
     user = _referred(files, found, "user", "users") if found.string("user") else None
@@ -76,11 +77,11 @@ def _named(files: list[Fields], items: str, key: str, name: str) -> Fields | Non
 def _referred(files: list[Fields], context: Fields, key: str, items: str) -> Fields | None:
     name = context.string(key)
     if not name:
-        context.error(key, "is required")
+        context.error(checks.REQUIRED, key, "is required")
         return None
     found = _named(files, items, key, name)
     if found is None:
-        context.error(key, f"there is no {key} {shown(name)}")
+        context.error(checks.NO_ENTRY, key, f"there is no {key} {shown(name)}")
     return found
 
 
@@ -90,13 +91,15 @@ def _made(cluster: Fields, user: Fields | None) -> Server:
     if user is not None:
         for field, message in USER_REFUSED.items():
             if user.data.get(field):
-                user.error(field, message)
+                user.error(checks.CREDENTIALS, field, message)
         token = _path(user, "tokenFile") or user.string("token")
         certificate = _pem(user, "client-certificate")
         key = _pem(user, "client-key")
         if (certificate is None) != (key is None):
             absent = "client-key" if key is None else "client-certificate"
-            user.error(absent, "is required: a certificate and its key go together")
+            user.error(
+                checks.CREDENTIALS, absent, "is required: a certificate and its key go together"
+            )
     return Server(
         url=_url(cluster, "server", ("https", "http"), required=True),
         authority=_pem(cluster, "certificate-authority"),
@@ -113,7 +116,7 @@ def _url(cluster: Fields, key: str, schemes: tuple[str, ...], *, required: bool)
     text = cluster.string(key).rstrip("/")
     if not text:
         if required:
-            cluster.error(key, "is required")
+            cluster.error(checks.REQUIRED, key, "is required")
         return ""
     if "://" not in text:
         text = f"{schemes[0]}://{text}"
@@ -123,10 +126,18 @@ def _url(cluster: Fields, key: str, schemes: tuple[str, ...], *, required: bool)
     except ValueError:
         usable = False
     if not usable:
-        cluster.error(key, f"must be a URL such as https://192.0.2.1:6443, not {shown(text)}")
+        cluster.error(
+            checks.SERVER_URL,
+            key,
+            f"must be a URL such as https://192.0.2.1:6443, not {shown(text)}",
+        )
     elif key == "server" and "@" in parts.netloc:
         # Not shown, for it has a password.
-        cluster.error(key, "must have no user and password: use a token, tokenFile or certificate")
+        cluster.error(
+            checks.SERVER_URL,
+            key,
+            "must have no user and password: use a token, tokenFile or certificate",
+        )
     return text
 
 
@@ -144,5 +155,5 @@ def _pem(fields: Fields, key: str) -> PEM | None:
     try:
         return base64.b64decode("".join(encoded.split()), validate=True).decode("ascii")
     except (binascii.Error, ValueError):
-        fields.error(f"{key}-data", "must be PEM text in base64")
+        fields.error(checks.CERTIFICATE, f"{key}-data", "must be PEM text in base64")
         return None

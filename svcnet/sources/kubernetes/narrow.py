@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from svcnet import checks
 from svcnet.errors import Diagnostic
 from svcnet.models import Endpoints, EndpointSlice, NamespacedName, Pod, Service
 from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
@@ -70,7 +71,8 @@ def narrow(kind: str, item: Any, path: str) -> Narrowed:
     The errors name the path as their file and have no line.
     """
     if type(item) is not dict:
-        return _unusable(None, (Diagnostic(path, 0, kind, "", "must be a mapping"),))
+        wrong = Diagnostic(path, 0, kind, "", "must be a mapping", check=checks.NO_MAPPING)
+        return _unusable(None, (wrong,))
     metadata = item.get("metadata")
     findings = Findings(most=MAX_DIAGNOSTICS)
     place = Place(Source(path, b""), 0, (), label_of(kind, metadata))

@@ -179,7 +179,7 @@ def test_a_port_in_use_is_a_warning_and_tried_again(loop: Running, served: Servi
         assert str(trouble) == (
             "warning: Service shop/web: spec.healthCheckNodePort: "
             f"port {taken.port} of 127.0.0.1 cannot be listened on: Address already in use; "
-            "nobody is told of this node's endpoints there"
+            "nobody is told of this node's endpoints there [S902 health-check-port]"
         )
         assert get(fine.port)[0] == 200
         assert loop.call(lambda: served.follow([taken, fine], HERE)) == troubles

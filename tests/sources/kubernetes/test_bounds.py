@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from svcnet import checks
 from svcnet.errors import MAX_LINES, Diagnostic, InputError
 from svcnet.sources import load_bytes
 from svcnet.sources.kubernetes import lists, reflector
@@ -161,5 +162,5 @@ def test_what_is_wrong_a_million_times_is_told_a_hundred_times() -> None:
 
 def test_few_findings_are_all_told() -> None:
     """Up to the bound nothing is left out, and no number is added."""
-    found = [Diagnostic("f", line, "", "", "no") for line in range(MAX_LINES)]
+    found = [Diagnostic("f", line, "", "", "no", check=checks.TYPE) for line in range(MAX_LINES)]
     assert len(str(InputError(found)).splitlines()) == MAX_LINES

@@ -240,7 +240,7 @@ def test_a_broken_object_beside_good_ones() -> None:
                 assert found.names() == {"web"}
                 [port] = [d for d in found.diagnostics if d.field == "spec.ports[1].port"]
                 place = "/api/v1/services: error: Service shop/bad: spec.ports[1].port: "
-                assert str(port) == f"{place}must be from 1 to 65535, not 99999"
+                assert str(port) == f"{place}must be from 1 to 65535, not 99999 [S203 range]"
                 told = len(found.diagnostics)
                 server.put(broken)
                 await found.until(lambda: len(found.diagnostics) > told)

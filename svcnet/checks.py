@@ -1,0 +1,230 @@
+"""Every kind of mistake that svcnet tells of: its number, its name and the reason.
+
+Names and numbers are part of the interface: they stand in what is printed, a warning is silenced by
+either, and docs/reference/checks.md has a section on each. A number is never given anew. Hundreds
+are groups: 1 files, 2 fields of any object, 3 Services, 4 EndpointSlices and Endpoints, 5 Nodes,
+Pods and ServiceCIDRs, 6 configuration, host facts and kubeconfig, 7 between objects, 8 what
+controllers and DNS make of objects, 9 the request.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+Severity: TypeAlias = Literal["error", "warning"]
+
+
+@frozen(order=True)
+class Check:
+    """A kind of mistake.
+
+    ``number`` is like ``S204``, ``name`` like ``address``; as text it is both. ``reason`` says in a
+    sentence why it is one. Only a warning can be silenced.
+    """
+
+    number: str
+    name: str
+    reason: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.name}"
+
+
+# Files and syntax.
+UNREADABLE_FILE = Check(
+    "S101", "unreadable-file", "What cannot be read may hold anything; to go on without it guesses."
+)
+LARGE_FILE = Check("S102", "large-file", "Memory is bounded, and so is what one file may hold.")
+EMPTY_FOLDER = Check(
+    "S103", "empty-folder", "A folder without a file to read is surely the wrong one."
+)
+SYNTAX = Check("S104", "syntax", "Text that is no YAML or JSON has no meaning to go by.")
+ENCODING = Check("S105", "encoding", "Kubernetes reads UTF-8 and nothing else.")
+DEPTH = Check("S106", "depth", "Values that nest without end would exhaust the parser.")
+ALIASES = Check("S107", "aliases", "Aliases of aliases make gigabytes of a few lines.")
+ONE_DOCUMENT = Check(
+    "S108", "one-document", "Of several configurations nobody can say which one counts."
+)
+NO_MAPPING = Check("S109", "no-mapping", "Every object of Kubernetes is a mapping.")
+NO_KIND = Check("S110", "no-kind", "Without a kind nothing says what the fields mean.")
+API_VERSION = Check(
+    "S111", "api-version", "In another version of the API the same fields may mean something else."
+)
+PASSED_OVER = Check(
+    "S112",
+    "passed-over",
+    "Kinds that have no part in Services change nothing here.",
+    "warning",
+)
+
+# Fields of any object.
+TYPE = Check("S201", "type", "The API server takes a value of one type for each field.")
+CHOICE = Check("S202", "choice", "The field takes one of a few values.")
+RANGE = Check("S203", "range", "The number is outside of what the field can mean.")
+ADDRESS = Check("S204", "address", "Text that is no IP address can be no packet's address.")
+CIDR = Check("S205", "cidr", "Text that is no CIDR names no network.")
+NAME = Check("S206", "name", "The API server takes only names that DNS can carry.")
+REQUIRED = Check("S207", "required", "The object means nothing without this field.")
+SPECIAL_ADDRESS = Check(
+    "S208",
+    "special-address",
+    "Loopback, link-local, multicast and unspecified addresses lead to no endpoint.",
+)
+REPEATED_MEMBER = Check(
+    "S209", "repeated-member", "Members of this list are told apart by what two of them share."
+)
+IP_FAMILY = Check("S210", "ip-family", "An object has at most one address of each IP family.")
+PORT_NAME = Check(
+    "S211", "port-name", "A port has a number or an IANA service name: 15 letters, digits and '-'."
+)
+ANNOTATION = Check("S212", "annotation", "svcnet's own annotations take the values listed.")
+
+# Services.
+NODE_PORT_TYPE = Check(
+    "S301", "node-port-type", "Only types NodePort and LoadBalancer have node ports."
+)
+CLUSTER_IP_TYPE = Check(
+    "S302", "cluster-ip-type", "The type says whether a Service may have a cluster IP."
+)
+CLUSTER_IPS = Check("S303", "cluster-ips", "spec.clusterIPs repeats spec.clusterIP, and adds one.")
+IP_FAMILIES = Check(
+    "S304", "ip-families", "spec.ipFamilies names the families of spec.clusterIPs, in their order."
+)
+UNUSED_POLICY = Check(
+    "S305",
+    "unused-policy",
+    "A policy for traffic from outside means nothing where none arrives.",
+    "warning",
+)
+NO_CLUSTER_IP = Check(
+    "S306",
+    "no-cluster-ip",
+    "Rules lead from a cluster IP; the API server has not given one yet.",
+    "warning",
+)
+
+# EndpointSlices and Endpoints.
+ENDPOINT_COUNT = Check(
+    "S401", "endpoint-count", "A slice has at most 1,000 endpoints, each at most 100 addresses."
+)
+ADDRESS_TYPE = Check(
+    "S402", "address-type", "All addresses of a slice are of the type that it names."
+)
+NO_SERVICE_NAME = Check(
+    "S403",
+    "no-service-name",
+    "The label kubernetes.io/service-name alone says whose endpoints these are.",
+    "warning",
+)
+
+# Nodes, Pods and ServiceCIDRs.
+VARIABLE_NAME = Check(
+    "S501", "variable-name", "A process cannot be given a variable of such a name."
+)
+VARIABLE_VALUE = Check(
+    "S502", "variable-value", "A variable has a value, or is told where to take it from."
+)
+
+# Configuration, host facts and kubeconfig.
+CONFIGURATION_KIND = Check(
+    "S601", "configuration-kind", "Another document's fields are not those of kube-proxy."
+)
+HOST_FACT = Check("S602", "host-fact", "A fact that svcnet does not know would have no effect.")
+PORT_RANGE = Check("S603", "port-range", "The text says no range of ports.")
+BIND_ADDRESS = Check("S604", "bind-address", "A server listens on an IP address and a port.")
+INTERFACE_NAME = Check("S605", "interface-name", "The kernel has no interface of such a name.")
+DURATION = Check("S606", "duration", "Times are written with their units, as Go writes them.")
+NO_ENTRY = Check("S607", "no-entry", "A kubeconfig refers to its entries by name.")
+CREDENTIALS = Check(
+    "S608", "credentials", "svcnet proves who it is by token or certificate, and in no other way."
+)
+SERVER_URL = Check("S609", "server-url", "Without a URL it is not known where the server is.")
+CERTIFICATE = Check("S610", "certificate", "What is embedded in a kubeconfig is PEM in base64.")
+
+# Between objects.
+DUPLICATE_OBJECT = Check(
+    "S701", "duplicate-object", "Of two objects of one name nobody can say which one counts."
+)
+CLUSTER_IP_CONFLICT = Check(
+    "S702", "cluster-ip-conflict", "An API server gives a cluster IP to one Service."
+)
+NODE_PORT_CONFLICT = Check(
+    "S703", "node-port-conflict", "An API server gives a node port of a protocol to one port."
+)
+NO_ENDPOINTS = Check(
+    "S704",
+    "no-endpoints",
+    "Nobody makes endpoints for a Service without a selector.",
+    "warning",
+)
+NO_SLICE = Check(
+    "S705",
+    "no-slice",
+    "A Service with a selector has slices in a cluster, and none in this input.",
+    "warning",
+)
+UNSERVED_PORT = Check(
+    "S706",
+    "unserved-port",
+    "Ports of a Service and of its slices belong together by name and protocol.",
+    "warning",
+)
+NO_SERVICE = Check(
+    "S707", "no-service", "Endpoints of a Service that is not there serve nobody.", "warning"
+)
+SHARED_FRONTEND = Check(
+    "S708",
+    "shared-frontend",
+    "Packets to one address and port cannot be for two Services.",
+    "warning",
+)
+TOO_MANY_ENTRIES = Check(
+    "S709",
+    "too-many-entries",
+    "A Service that takes all of a node's memory would leave none to the others.",
+    "warning",
+)
+
+# What controllers and DNS make of objects.
+NO_POD = Check("S801", "no-pod", "A selector that finds no Pod makes no endpoint.", "warning")
+NO_TARGET_PORT = Check(
+    "S802", "no-target-port", "A named target port is looked up in each Pod.", "warning"
+)
+NO_POD_IP = Check("S803", "no-pod-ip", "A Pod without an address is no endpoint.", "warning")
+NO_POD_NODE = Check(
+    "S804", "no-pod-node", "Of a Pod whose Node is not known nobody knows the zone.", "warning"
+)
+VARIABLE_CONFLICT = Check(
+    "S805",
+    "variable-conflict",
+    "Of two Services that set one variable the kubelet lets chance decide.",
+    "warning",
+)
+EMPTY_NAMESPACE = Check(
+    "S806", "empty-namespace", "A namespace without Services may be a mistyped one.", "warning"
+)
+ENVIRONMENT_SIZE = Check(
+    "S807",
+    "environment-size",
+    "A process starts with a bounded number of bytes of variables, and else not at all.",
+    "warning",
+)
+
+# The request.
+UNSUPPORTED_PORT = Check(
+    "S901", "unsupported-port", "Not every mode and format carries every protocol.", "warning"
+)
+HEALTH_CHECK_PORT = Check(
+    "S902",
+    "health-check-port",
+    "Load balancers ask there whether this node has endpoints.",
+    "warning",
+)
+
+
+def every() -> tuple[Check, ...]:
+    """Return all checks, by number."""
+    return tuple(sorted(value for value in globals().values() if isinstance(value, Check)))
