@@ -18,7 +18,7 @@ from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
 from svcnet.sources.budget import check_budget
 from svcnet.sources.config import read_config, read_host
-from svcnet.sources.crosscheck import check_conflicts, check_mistakes, check_node_ports_within
+from svcnet.sources.crosscheck import check_conflicts, check_mistakes
 from svcnet.sources.fields import Fields
 from svcnet.sources.findings import Findings, Place, Source
 from svcnet.sources.objects import Reading
@@ -99,7 +99,6 @@ def _load(
             reading.read_documents(source, documents)
     located = list(zip(reading.objects, reading.places, strict=True))
     check_conflicts(located, findings)
-    check_node_ports_within(located, findings)
     if findings.has_errors():
         raise InputError(d for d in findings.diagnostics() if d.severity == "error")
     given = ClusterState.of(reading.objects)

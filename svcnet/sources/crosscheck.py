@@ -66,20 +66,6 @@ def _claims(service: Service) -> Iterator[_Claim]:
             yield _Claim(checks.NODE_PORT_CONFLICT, key, what, path)
 
 
-def check_node_ports_within(located: list[Located], findings: Findings) -> None:
-    """Report a node port that one Service uses twice with one protocol."""
-    for item, place in located:
-        if not isinstance(item, Service):
-            continue
-        seen: dict[tuple[str, int], int] = {}
-        for index, port in enumerate(item.ports):
-            first = seen.setdefault((port.protocol, port.node_port), index)
-            if port.node_port and first != index:
-                message = f"{port.protocol} {port.node_port} is that of ports[{first}] too"
-                where: Path = ("spec", "ports", index, "nodePort")
-                findings.error(checks.NODE_PORT_CONFLICT, place, where, message)
-
-
 def check_mistakes(
     located: list[Located],
     state: ClusterState,

@@ -98,12 +98,15 @@ def _ports(spec: Fields, kind: str, *, headless: bool) -> tuple[ServicePort, ...
     several = len(listed) > 1
     names: dict[str, int] = {}
     numbers: dict[tuple[str, int], int] = {}
+    node_ports: dict[tuple[str, int], int] = {}
     found = []
     for index, port in enumerate(spec.mappings("ports")):
         read = _port(port, kind, several)
         _unique(port, "name", read.name, names, index)
         if read.port:
             _unique(port, "port", (read.protocol, read.port), numbers, index)
+        if read.node_port:
+            _unique(port, "nodePort", (read.protocol, read.node_port), node_ports, index)
         found.append(read)
     return tuple(found)
 

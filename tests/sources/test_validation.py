@@ -103,6 +103,13 @@ SERVICES = (
         "spec.ports[1].port",
         "TCP 80 is that of ports[0]",
     ),
+    (
+        "- name: http\n    port: 80",
+        "- {name: a, port: 8, nodePort: 3}\n  - {name: b, port: 9, nodePort: 3}\n  type: NodePort",
+        10,
+        "spec.ports[1].nodePort",
+        "TCP 3 is that of ports[0]",
+    ),
     ("ports:\n  - name: http\n    port: 80", "ports: []", 8, "spec.ports", "at least one"),
     ("ports:\n  - name: http\n    port: 80", "ports: 80", 8, "spec.ports", "must be a list"),
     ("- name: http\n    port: 80", "- 80", 9, "spec.ports[0]", "must be a mapping"),
