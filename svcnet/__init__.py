@@ -35,15 +35,23 @@ __all__ = ["apply", "compile", "diff", "load", "render", "render_delta"]
 __version__ = "0.1.0"
 
 
-def load(paths: Sequence[str | os.PathLike[str]], *, stdin: BinaryIO | None = None) -> Loaded:
+def load(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    stdin: BinaryIO | None = None,
+    ip_families: tuple[IPFamily, ...] = (),
+) -> Loaded:
     """Read manifests from files and folders; the path ``-`` stands for `stdin`.
+
+    `ip_families` are those of the cluster, the default one first, for Services that do not
+    name theirs; without any they are those that the input tells of.
 
     Raises :class:`svcnet.errors.InputError`, which has every error of every file with
     its place. What is legal but surely a mistake is in the result's ``warnings``.
     """
     from svcnet.sources import load as load_sources
 
-    return load_sources(paths, stdin=stdin)
+    return load_sources(paths, stdin=stdin, ip_families=ip_families)
 
 
 def compile(

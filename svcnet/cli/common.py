@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration, NamespacedName
     from svcnet.models.state import ClusterObject
     from svcnet.renderers.userspace import PortChoice, UnsupportedPort
-    from svcnet.sources import Loaded
+    from svcnet.sources import ClusterFamilies, Loaded
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -57,17 +57,37 @@ def path_options(function: Function) -> Function:
     return paths(strict(function))
 
 
+def ip_families(text: str) -> tuple[IPFamily, ...]:
+    """Return the IP families that an option names: one, or both with a comma between."""
+    names = [name.strip().lower() for name in text.split(",")]
+    if not set(names) <= set(FAMILIES) or len(set(names)) < len(names):
+        raise click.BadParameter(f"must be IPv4, IPv6, or both with a comma; not {text!r}")
+    return tuple(FAMILIES[name] for name in names)
+
+
+def ip_families_option(function: Function) -> Function:
+    """Add --ip-families, for verbs that make what a cluster would make of manifests."""
+    return click.option(
+        "--ip-families",
+        type=ip_families,
+        callback=lambda _context, _option, families: families or (),
+        metavar="FAMILY[,FAMILY]",
+        help="The cluster's IP families, the default one first, for Services that do not name "
+        "theirs; by default those that the input tells of.",
+    )(function)
+
+
 def from_pods_option(function: Function) -> Function:
-    """Add --from-pods, for verbs whose input may be a folder of application manifests."""
+    """Add --from-pods and --ip-families, for verbs that take application manifests."""
     return click.option(
         "--from-pods",
         is_flag=True,
         help="Make the EndpointSlices of Services that have none in the input, from Pods there.",
-    )(function)
+    )(ip_families_option(function))
 
 
 def manifest_options(function: Function) -> Function:
-    """Add PATH…, --strict and --from-pods; :func:`load_manifests` takes them."""
+    """Add PATH…, --strict, --from-pods and --ip-families; :func:`load_manifests` takes them."""
     return path_options(from_pods_option(function))
 
 
@@ -262,6 +282,7 @@ def read_inputs(
     host: Path | None,
     strict: bool,
     from_pods: bool = False,
+    ip_families: tuple[IPFamily, ...] = (),
     default_host: Callable[[], Host] | None = None,
 ) -> Inputs:
     """Read everything the input options name; print warnings to standard error.
@@ -270,7 +291,7 @@ def read_inputs(
     raised at once. `default_host` gives the host facts when no file does.
     """
     found: list[Diagnostic] = []
-    loaded = _collect(found, lambda: load_manifests(paths, strict, from_pods))
+    loaded = _collect(found, lambda: load_manifests(paths, strict, from_pods, ip_families))
     settings = _checked(found, _settings(found, config, host, default_host), node, mode)
     assert loaded is not None
     return settings.inputs(loaded.state)
@@ -314,6 +335,7 @@ def load_manifests(
     paths: tuple[str, ...],
     strict: bool,
     from_pods: bool = False,
+    ip_families: tuple[IPFamily, ...] = (),
     *,
     endpoints: bool = True,
     anew: bool = False,
@@ -329,13 +351,15 @@ def load_manifests(
 
     stdin = standard_input()
     if from_pods:
-        loaded = load(paths or ("-",), stdin=stdin, complete=with_slices)
+        loaded = load(paths or ("-",), stdin=stdin, complete=with_slices, ip_families=ip_families)
         given = () if anew else _with_endpoints(loaded.objects)
         found = [*loaded.warnings, *loaded.located(remarks(loaded.state, given))]
     else:
-        loaded = load(paths or ("-",), stdin=stdin)
+        loaded = load(paths or ("-",), stdin=stdin, ip_families=ip_families)
         found = list(loaded.warnings)
     tell_warnings(found, strict)
+    if from_pods and loaded.cluster.decided and not ip_families:
+        _tell_families(loaded.cluster)
     if endpoints and needs_slices(loaded.state):
         message = "some Services have no EndpointSlices: --from-pods makes them"
         click.echo(f"{message} [{checks.NO_SLICE}]", err=True)
@@ -343,6 +367,14 @@ def load_manifests(
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
         click.echo(f"passed over: {kinds} [{checks.PASSED_OVER}]", err=True)
     return loaded
+
+
+def _tell_families(cluster: ClusterFamilies) -> None:
+    """Say which IP families Services have that do not name theirs, and why."""
+    why = f"by {cluster.source}" if cluster.source else "as nothing says otherwise"
+    are = "families are" if len(cluster.families) > 1 else "family is"
+    named = " and ".join(cluster.families)
+    click.echo(f"the cluster's IP {are} {named}, {why}; else say --ip-families", err=True)
 
 
 def _with_endpoints(objects: Iterable[ClusterObject]) -> frozenset[NamespacedName]:

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import load_manifests, path_options, write_output
+from svcnet.cli.common import ip_families_option, load_manifests, path_options, write_output
 from svcnet.errors import one_line
 
 if TYPE_CHECKING:
-    from svcnet.models import EndpointAddress, EndpointPort, Endpoints, EndpointSlice, TargetRef
+    from svcnet.models import (
+        EndpointAddress,
+        EndpointPort,
+        Endpoints,
+        EndpointSlice,
+        IPFamily,
+        TargetRef,
+    )
 
 Document = dict[str, Any]
 Row = tuple[str, ...]
@@ -23,6 +30,7 @@ HEADERS = ("SERVICE", "NAME", "ADDRESS", "CONDITION", "PORTS", "TARGET", "NODE",
 
 @click.command("endpoints")
 @path_options
+@ip_families_option
 @click.option(
     "--kind",
     type=click.Choice(["slices", "endpoints"]),
@@ -37,7 +45,13 @@ HEADERS = ("SERVICE", "NAME", "ADDRESS", "CONDITION", "PORTS", "TARGET", "NODE",
     show_default=True,
     help="Manifests, a List of them, or a line for each endpoint.",
 )
-def command(paths: tuple[str, ...], strict: bool, kind: str, output: str) -> None:
+def command(
+    paths: tuple[str, ...],
+    strict: bool,
+    ip_families: tuple[IPFamily, ...],
+    kind: str,
+    output: str,
+) -> None:
     """Print the endpoints that the Services in PATH have by the Pods there.
 
     PATH is a file, a folder, or - for standard input, which is also the default. The rules
@@ -51,7 +65,7 @@ def command(paths: tuple[str, ...], strict: bool, kind: str, output: str) -> Non
         slices_of,
     )
 
-    state = load_manifests(paths, strict, from_pods=True, anew=True).state
+    state = load_manifests(paths, strict, True, ip_families, anew=True).state
     if kind == "slices":
         slices = slices_of(state)
         text = _written(output, map(slice_manifest, slices), lambda: _slice_rows(slices))

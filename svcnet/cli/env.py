@@ -18,7 +18,7 @@ from svcnet.errors import Diagnostic, UsageError
 
 if TYPE_CHECKING:
     from svcnet.discovery.environment import ContainerEnvironment, Environment, Limits
-    from svcnet.models import ClusterState, Pod
+    from svcnet.models import ClusterState, IPFamily, Pod
 
 PAGES_OF_A_STRING = 32
 """MAX_ARG_STRLEN in pages, from include/uapi/linux/binfmts.h."""
@@ -64,6 +64,7 @@ def command(
     paths: tuple[str, ...],
     strict: bool,
     from_pods: bool,
+    ip_families: tuple[IPFamily, ...],
     namespace: str | None,
     no_service_links: bool,
     pod: str | None,
@@ -79,7 +80,7 @@ def command(
         raise UsageError("--size prints sizes and no variables; leave out --output")
     if pod is not None and no_service_links:
         raise UsageError("whether there are service links is said by the Pod that --pod names")
-    loaded = load_manifests(paths, strict, from_pods, endpoints=False)
+    loaded = load_manifests(paths, strict, from_pods, ip_families, endpoints=False)
     state = loaded.state
     told = _told(state, namespace, pod, service_links=not no_service_links)
     mistyped = _emptiness(state, told.environment.namespace) if pod is None else ()

@@ -238,7 +238,10 @@ def _step(inputs: Inputs, view: NodeView, since: str, options: dict[str, Any]) -
 
     settings = view.settings
     before = evolve(
-        inputs, state=load_manifests((since,), options["strict"], options["from_pods"]).state
+        inputs,
+        state=load_manifests(
+            (since,), options["strict"], options["from_pods"], options["ip_families"]
+        ).state,
     )
     if before.state.nodes and settings.node_name not in before.state.nodes:
         raise UsageError(f"{since}: has no Node {settings.node_name!r}")

@@ -136,8 +136,9 @@ def command(
     elif no_redirect or stats or workers != 1 or proxy_port_range or proxy_port_seed:
         raise UsageError("the options of a proxy are for --mode userspace")
     refuse_two_inputs(options["paths"], kubernetes, kubeconfig, context)
-    if kubernetes and options["strict"]:
-        raise UsageError("--strict is for the manifests of PATH")
+    for name in ("strict", "ip_families"):
+        if kubernetes and options[name]:
+            raise UsageError(f"--{name.replace('_', '-')} is for the manifests of PATH")
     keep(
         Keeping(
             options,

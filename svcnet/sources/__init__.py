@@ -13,12 +13,13 @@ from attrs import field, frozen
 
 from svcnet.checks import Check
 from svcnet.errors import Diagnostic, InputError
-from svcnet.models import ClusterState, Host, KubeProxyConfiguration
+from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
 from svcnet.sources.budget import check_budget
 from svcnet.sources.config import read_config, read_host
 from svcnet.sources.crosscheck import check_conflicts, check_mistakes
+from svcnet.sources.families import ClusterFamilies, check_families, fill_families
 from svcnet.sources.fields import Fields
 from svcnet.sources.findings import Findings, Place, Source
 from svcnet.sources.objects import Reading
@@ -26,7 +27,7 @@ from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.read import read_sources
 from svcnet.sources.single import read_single
 
-__all__ = ["Loaded", "load", "load_bytes", "load_config", "load_host"]
+__all__ = ["ClusterFamilies", "Loaded", "load", "load_bytes", "load_config", "load_host"]
 
 Value = TypeVar("Value")
 Complete: TypeAlias = Callable[[ClusterState], ClusterState]
@@ -38,12 +39,14 @@ class Loaded:
 
     ``objects`` are in the order of the input. ``skipped`` counts the documents of each
     kind that means nothing to svcnet. ``warnings`` are what is legal but surely a mistake.
+    ``cluster`` says which IP families Services have that leave that to the cluster.
     """
 
     objects: tuple[ClusterObject, ...] = field(repr=False)
     state: ClusterState = field(repr=False)
     skipped: Mapping[str, int]
     warnings: tuple[Diagnostic, ...]
+    cluster: ClusterFamilies
     _places: tuple[Place, ...] = field(repr=False)
 
     def located(
@@ -65,8 +68,12 @@ def load(
     *,
     stdin: BinaryIO | None = None,
     complete: Complete | None = None,
+    ip_families: tuple[IPFamily, ...] = (),
 ) -> Loaded:
     """Read manifests from files, folders (with all below them) and, for ``-``, `stdin`.
+
+    Services that leave their IP families to the cluster have those of `ip_families`, the
+    default one first; without any, those that the objects tell of.
 
     `complete` may add to the state what a controller would make of it. Slices that it makes
     are no longer missed, and are not looked through for mistakes.
@@ -74,20 +81,25 @@ def load(
     Raises :class:`svcnet.errors.InputError` with every error of every file.
     """
     findings = Findings()
-    return _load(read_sources(paths, stdin, findings), findings, complete)
+    return _load(read_sources(paths, stdin, findings), findings, complete, ip_families)
 
 
-def load_bytes(data: bytes, file: str = "<string>") -> Loaded:
+def load_bytes(
+    data: bytes, file: str = "<string>", *, ip_families: tuple[IPFamily, ...] = ()
+) -> Loaded:
     """Read manifests from memory; `file` is the name that diagnostics give.
 
     Raises :class:`svcnet.errors.InputError` with every error.
     """
-    return _load([Source(file, data)], Findings())
+    return _load([Source(file, data)], Findings(), None, ip_families)
 
 
 @without_gc()
 def _load(
-    sources: Iterable[Source], findings: Findings, complete: Complete | None = None
+    sources: Iterable[Source],
+    findings: Findings,
+    complete: Complete | None = None,
+    ip_families: tuple[IPFamily, ...] = (),
 ) -> Loaded:
     reading = Reading(findings)
     for source in sources:
@@ -97,8 +109,10 @@ def _load(
             findings.file_error(error.check, source.file, error.line, error.message)
         else:
             reading.read_documents(source, documents)
+    cluster = fill_families(reading.objects, ip_families)
     located = list(zip(reading.objects, reading.places, strict=True))
     check_conflicts(located, findings)
+    check_families(located, ip_families, findings)
     if findings.has_errors():
         raise InputError(d for d in findings.diagnostics() if d.severity == "error")
     given = ClusterState.of(reading.objects)
@@ -107,7 +121,7 @@ def _load(
     check_budget(located, state, findings)
     warnings = findings.diagnostics()
     objects, places = tuple(reading.objects), tuple(reading.places)
-    return Loaded(objects, state, reading.skipped, warnings, places)
+    return Loaded(objects, state, reading.skipped, warnings, cluster, places)
 
 
 def load_config(path: str | os.PathLike[str]) -> KubeProxyConfiguration:

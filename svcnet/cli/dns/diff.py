@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from svcnet.cli.common import from_pods_option, load_manifests, write_output
 from svcnet.cli.dns.options import dns_options, zone_options
+
+if TYPE_CHECKING:
+    from svcnet.models import IPFamily
 
 
 @click.command("diff")
@@ -17,7 +20,14 @@ from svcnet.cli.dns.options import dns_options, zone_options
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @from_pods_option
 @zone_options()
-def command(old: str, new: str, strict: bool, from_pods: bool, **options: Any) -> None:
+def command(
+    old: str,
+    new: str,
+    strict: bool,
+    from_pods: bool,
+    ip_families: tuple[IPFamily, ...],
+    **options: Any,
+) -> None:
     """Print the records that only one of OLD and NEW has; - is for those of OLD.
 
     Each is a file, a folder, or one of them - for standard input. The exit code is 1 if
@@ -26,7 +36,7 @@ def command(old: str, new: str, strict: bool, from_pods: bool, **options: Any) -
     from svcnet.discovery.dns import difference, records
 
     asked = dns_options(options)
-    loaded = (load_manifests((path,), strict, from_pods) for path in (old, new))
+    loaded = (load_manifests((path,), strict, from_pods, ip_families) for path in (old, new))
     before, after = (records(each.state, asked) for each in loaded)
     found = difference(before, after)
     write_output(str(found), None)

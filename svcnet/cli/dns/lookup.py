@@ -15,6 +15,7 @@ from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import Answer, Search
+    from svcnet.models import IPFamily
 
 TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT")
 
@@ -50,6 +51,7 @@ def command(
     rest: tuple[str, ...],
     strict: bool,
     from_pods: bool,
+    ip_families: tuple[IPFamily, ...],
     namespace: str,
     ndots: int,
     output: str,
@@ -73,7 +75,7 @@ def command(
     if "." in namespace or not is_name(f"{namespace.lower()}."):
         raise UsageError(f"--namespace: {namespace!r} is no name of a namespace")
     asked = dns_options(options)
-    zones = records(load_manifests(paths, strict, from_pods).state, asked)
+    zones = records(load_manifests(paths, strict, from_pods, ip_families).state, asked)
     found = search(zones, name, rdtype or "A", namespace=namespace, ndots=ndots)
     write = _document if output == "json" else _text
     write_output(write(found, rdtype or "A", ndots), None)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from svcnet.cli.common import load_manifests, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.errors import UsageError
+
+if TYPE_CHECKING:
+    from svcnet.models import IPFamily
 
 
 @click.command("push")
@@ -33,6 +36,7 @@ def command(
     paths: tuple[str, ...],
     strict: bool,
     from_pods: bool,
+    ip_families: tuple[IPFamily, ...],
     server: tuple[str, int],
     tsig_file: Path | None,
     dry_run: bool,
@@ -52,7 +56,7 @@ def command(
     if asked.pods == "insecure":
         raise UsageError("pods insecure answers names that no server can be given; verified can be")
     key = read_key(tsig_file) if tsig_file else None
-    zones = records(load_manifests(paths, strict, from_pods).state, asked)
+    zones = records(load_manifests(paths, strict, from_pods, ip_families).state, asked)
     there, owns = Server(*server, key), owner(asked.forward_zones)
     for origin, found in wanted(zones, owns).items():
         plan = push(there, origin, found, owns, dry_run=dry_run)

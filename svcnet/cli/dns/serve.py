@@ -18,6 +18,7 @@ from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import DNSOptions, Zones
+    from svcnet.models import IPFamily
 
 KEPT_BACK = 100
 """How many descriptors are for all but clients and questions that wait."""
@@ -45,6 +46,7 @@ def command(
     paths: tuple[str, ...],
     strict: bool,
     from_pods: bool,
+    ip_families: tuple[IPFamily, ...],
     listen: tuple[tuple[str, int], ...],
     forward: tuple[str, int] | None,
     **options: Any,
@@ -58,7 +60,7 @@ def command(
     if forward in listen:
         raise UsageError("--forward names this server itself")
     asked = dns_options(options)
-    zones = _Zones(paths, strict, from_pods, asked)
+    zones = _Zones((paths, strict, from_pods, ip_families), asked)
     following = Following(paths, zones.read, "the answers stay as they were", _say)
     with outlets():
         with suppress(Ended):
@@ -75,9 +77,11 @@ class _Zones:
     """Reads zones; each has a larger serial number than the one before."""
 
     def __init__(
-        self, paths: tuple[str, ...], strict: bool, from_pods: bool, options: DNSOptions
+        self,
+        manifests: tuple[tuple[str, ...], bool, bool, tuple[IPFamily, ...]],
+        options: DNSOptions,
     ) -> None:
-        self._input = paths, strict, from_pods
+        self._input = manifests
         self._options = options
         self._serial = 0
 

@@ -35,6 +35,7 @@ metadata: {name: web, namespace: shop}
 spec:
   clusterIP: 10.96.0.10
   clusterIPs: [10.96.0.10, "fd00::10"]
+  ipFamilyPolicy: PreferDualStack
   ipFamilies: [IPv4, IPv6]
   ipFamilyPolicy: PreferDualStack
   selector: {app: web}
