@@ -93,6 +93,11 @@ CLUSTER_IPS = Check("S303", "cluster-ips", "spec.clusterIPs repeats spec.cluster
 IP_FAMILIES = Check(
     "S304", "ip-families", "spec.ipFamilies names the families of spec.clusterIPs, in their order."
 )
+FAMILY_POLICY = Check(
+    "S321",
+    "family-policy",
+    "The policy and the cluster say how many IP families a Service may have, and which.",
+)
 UNUSED_POLICY = Check(
     "S305",
     "unused-policy",

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve, frozen
 
+from svcnet import checks
 from svcnet.models import IPFamily, Node, Pod, Service, ServiceCIDR
 from svcnet.models.family import IP_FAMILIES, family_of
 from svcnet.models.state import ClusterObject
 from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.services import DUAL_STACK
 
 Families = tuple[IPFamily, ...]
 Located = tuple[ClusterObject, Place]
 
-DUAL_STACK = ("PreferDualStack", "RequireDualStack")
 POLICY: Path = ("spec", "ipFamilyPolicy")
 
 
@@ -59,7 +60,7 @@ def check_families(located: Iterable[Located], asked: Families, findings: Findin
             continue
         if len(set(item.ip_families)) > 1 and not _may_have_both(item):
             message = "must be PreferDualStack or RequireDualStack where there are two IP families"
-            findings.error(place, POLICY, message)
+            findings.error(checks.FAMILY_POLICY, place, POLICY, message)
         elif asked and not _is_alone(item):
             _check_asked(item, place, asked, findings)
 
@@ -72,11 +73,11 @@ def _may_have_both(service: Service) -> bool:
 def _check_asked(service: Service, place: Place, asked: Families, findings: Findings) -> None:
     if service.ip_family_policy == "RequireDualStack" and len(asked) == 1:
         message = f"RequireDualStack takes a cluster of both IP families, not of {asked[0]}"
-        findings.error(place, POLICY, message)
+        findings.error(checks.FAMILY_POLICY, place, POLICY, message)
     for index, family in enumerate(service.ip_families):
         if family not in asked:
             message = f"{family} is no IP family of the cluster, which has {asked[0]}"
-            findings.error(place, ("spec", "ipFamilies", index), message)
+            findings.error(checks.FAMILY_POLICY, place, ("spec", "ipFamilies", index), message)
 
 
 def _is_open(service: Service) -> bool:
@@ -89,14 +90,14 @@ def _is_open(service: Service) -> bool:
 def _wants_both(service: Service) -> bool:
     """Return whether a Service of one family has both where the cluster does.
 
-    One that has its address keeps what it has: a cluster that got its other family later does
-    not give it to Services that would only prefer it.
+    One that has its address and names its family keeps these: a cluster that got its other
+    family later does not give it to Services that would only prefer it.
     """
     if _is_alone(service) and not service.ip_family_policy:
         return True
-    has_address = bool(service.cluster_ips) and not service.is_headless
+    is_old = bool(service.ip_families and service.cluster_ips) and not service.is_headless
     return service.ip_family_policy == "RequireDualStack" or (
-        service.ip_family_policy == "PreferDualStack" and not has_address
+        service.ip_family_policy == "PreferDualStack" and not is_old
     )
 
 
@@ -107,7 +108,7 @@ def _is_alone(service: Service) -> bool:
 
 def families_of(service: Service, of_cluster: Families) -> Families:
     """Return the families that `service` has in a cluster of these families."""
-    named = service.ip_families or of_cluster[:1]
+    named = service.ip_families or _of_cluster_ips(service) or of_cluster[:1]
     if not _wants_both(service):
         return named
     others = IP_FAMILIES if _is_alone(service) else of_cluster
@@ -155,11 +156,15 @@ def _told_by(item: ClusterObject) -> Iterator[tuple[str, Families]]:
             if item.type != "ExternalName" and not _is_alone(item):
                 is_api = (item.namespace, item.name) == ("default", "kubernetes")
                 source = "the Service default/kubernetes" if is_api else "the Services"
-                yield source, item.ip_families
+                yield source, item.ip_families or _of_cluster_ips(item)
         case Node():
             yield "the Nodes", _of(item.pod_cidrs or item.addresses)
         case Pod():
             yield "the Pods", _of(item.pod_ips)
+
+
+def _of_cluster_ips(service: Service) -> Families:
+    return () if service.is_headless else _of(service.cluster_ips)
 
 
 def _of(texts: Iterable[str]) -> Families:

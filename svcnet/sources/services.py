@@ -27,6 +27,7 @@ PROTOCOLS = ("TCP", "UDP", "SCTP")
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 POLICIES = ("Cluster", "Local")
 FAMILY_POLICIES = ("", "SingleStack", "PreferDualStack", "RequireDualStack")
+DUAL_STACK = ("PreferDualStack", "RequireDualStack")
 DISTRIBUTIONS = ("", "PreferClose", "PreferSameZone", "PreferSameNode")
 DAY = 86400
 
@@ -209,6 +210,8 @@ def _families(spec: Fields, cluster_ips: tuple[str, ...]) -> tuple[IPFamily, ...
             path = ("clusterIPs", index) if spec.data.get("clusterIPs") else ("clusterIP",)
             message = f"{cluster_ips[index]} is {family}, but spec.ipFamilies[{index}] is {wanted}"
             spec.error_at(checks.IP_FAMILIES, path, message)
+    if not named and len(of_addresses) == 1 and spec.data.get("ipFamilyPolicy") in DUAL_STACK:
+        return ()  # Whether there is another one is for the cluster to say.
     return tuple(named) or of_addresses
 
 
