@@ -93,11 +93,6 @@ CLUSTER_IPS = Check("S303", "cluster-ips", "spec.clusterIPs repeats spec.cluster
 IP_FAMILIES = Check(
     "S304", "ip-families", "spec.ipFamilies names the families of spec.clusterIPs, in their order."
 )
-FAMILY_POLICY = Check(
-    "S321",
-    "family-policy",
-    "The policy and the cluster say how many IP families a Service may have, and which.",
-)
 UNUSED_POLICY = Check(
     "S305",
     "unused-policy",
@@ -109,6 +104,11 @@ NO_CLUSTER_IP = Check(
     "no-cluster-ip",
     "Rules lead from a cluster IP; the API server has not given one yet.",
     "warning",
+)
+FAMILY_POLICY = Check(
+    "S321",
+    "family-policy",
+    "The policy and the cluster say how many IP families a Service may have, and which.",
 )
 
 # EndpointSlices and Endpoints.
