@@ -318,10 +318,15 @@ def _checked(
     node: str,
     mode: str | None,
 ) -> Settings:
-    """Return the settings, or raise what was found wrong with the input."""
+    """Return the settings, or raise what was found wrong with the input or the request."""
+    from svcnet.sources.fields import NAMES, is_name
+
     config, facts = settings
     if found or config is None or facts is None:
         raise InputError(found)
+    if node and not is_name(node, "subdomain"):
+        # Without Nodes in the input any name would do, and would stand in what is printed.
+        raise UsageError(f"--node: {NAMES['subdomain']}; not {node!r}")
     mode = mode or config.mode or "iptables"
     if mode not in MODES:
         raise UsageError(
