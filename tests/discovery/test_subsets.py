@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from time import process_time
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from svcnet.compiler import compile_state, node_view
 from svcnet.models import (
     ClusterState,
+    Endpoint,
     EndpointAddress,
     EndpointPort,
     Endpoints,
@@ -99,6 +102,79 @@ def test_slices_of_subsets(
 ) -> None:
     """Not ready beats ready, the same addresses share a slice, and so do the same ports."""
     assert shape(slices_of_endpoints(written(*subsets))) == slices
+
+
+def test_the_controllers_repack_and_mirror_so() -> None:
+    """A table of subsets that Kubernetes's own code repacked and mirrored is the same here."""
+    text = Path(__file__).with_name("mirrored.txt").read_text()
+    paragraphs = [part.splitlines() for part in text.split("\n\n")[1:]]
+    assert len(paragraphs) > 150
+    for lines in paragraphs:
+        told = {mark: [line[2:] for line in lines if line.startswith(mark)] for mark in "<=>m"}
+        read = written(*map(subset_of, told["<"]))
+        assert sorted(map(text_of, repack(read.subsets))) == sorted(map(in_order, told["="])), lines
+        most = int(lines[0].split()[1]) if told["m"] else MAX_ADDRESSES
+        with patch("svcnet.models.subsets.MAX_ADDRESSES", most):
+            made = [text_of_slice(item) for item in slices_of_endpoints(read)]
+        accepted = [line for line in told[">"] if has_own_names(line)]
+        assert sorted(made) == sorted(map(in_order, accepted)), lines
+
+
+def address_of(word: str) -> tuple[bool, EndpointAddress]:
+    """Read what the table's head describes."""
+    rest, _, node = word.removeprefix("-").partition("@")
+    rest, _, hostname = rest.partition("~")
+    ip, _, pod = rest.partition("#")
+    target = TargetRef("shop", pod[0], pod[1]) if pod else None
+    return not word.startswith("-"), EndpointAddress(ip, node, hostname, target)
+
+
+def port_of(word: str) -> EndpointPort:
+    name, _, rest = word.partition(":")
+    number, _, protocol = rest.partition("/")
+    return EndpointPort(int(number), name, "UDP" if protocol == "UDP" else "TCP")
+
+
+def subset_of(line: str) -> EndpointSubset:
+    words, _, ports = line.partition("|")
+    read = [address_of(word) for word in words.split()]
+    listed = [
+        tuple(address for is_ready, address in read if is_ready is each) for each in (True, False)
+    ]
+    return EndpointSubset(*listed, tuple(map(port_of, ports.split())))
+
+
+def words_of(ready: bool, ip: str, of: EndpointAddress | Endpoint) -> str:
+    pod = f"#{of.target_ref.name}{of.target_ref.uid}" if of.target_ref else ""
+    hostname = f"~{of.hostname}" if of.hostname else ""
+    node = f"@{of.node_name}" if of.node_name else ""
+    return f"{'' if ready else '-'}{ip}{pod}{hostname}{node}"
+
+
+def line_of(words: Iterable[str], ports: Iterable[EndpointPort]) -> str:
+    told = [f"{port.name}:{port.port}/{port.protocol}" for port in ports]
+    return in_order(" ".join([*words, "|", *told]))
+
+
+def in_order(line: str) -> str:
+    """Return a line whose addresses and ports are in an order of their own."""
+    words, _, ports = line.partition("|")
+    return f"{' '.join(sorted(words.split()))} | {' '.join(sorted(ports.split()))}"
+
+
+def text_of(each: EndpointSubset) -> str:
+    words = [words_of(True, address.ip, address) for address in each.addresses]
+    words += [words_of(False, address.ip, address) for address in each.not_ready_addresses]
+    return line_of(words, each.ports)
+
+
+def text_of_slice(item: EndpointSlice) -> str:
+    return line_of((words_of(e.ready, e.addresses[0], e) for e in item.endpoints), item.ports)
+
+
+def has_own_names(line: str) -> bool:
+    names = [word.partition(":")[0] for word in line.partition("|")[2].split()]
+    return len(set(names)) == len(names)
 
 
 def test_objects_tell_equal_addresses_apart() -> None:
