@@ -16,6 +16,7 @@ from svcnet.cli.common import (
     read_inputs,
     wait_option,
 )
+from svcnet.cli.families import served_families
 from svcnet.errors import ApplyError, UsageError
 
 if TYPE_CHECKING:
@@ -59,10 +60,10 @@ def command(
         raise UsageError(
             "mode userspace is a proxy that has to go on running: svcnet run --mode userspace"
         )
-    views = inputs.views(family)
-    families = () if dry_run else (view.family for view in views)
+    families = served_families(inputs, family, _warn)
+    views = [inputs.view(each.lower()) for each in families]
     refused: list[str] = []
-    with machine_lock(families, wait=wait):
+    with machine_lock(() if dry_run else families, wait=wait):
         for view in views:
             graph = compile_state(inputs.state, view)
             if inputs.mode == "ipvs":
@@ -75,6 +76,10 @@ def command(
         raise ApplyError("\n".join(refused))
 
 
+def _warn(text: str) -> None:
+    click.echo(f"warning: {text}", err=True)
+
+
 def _delete_stale_flows(graph: RuleGraph) -> None:
     """Delete UDP entries of connection tracking that lead to no endpoint; rules come first."""
     from svcnet.reconciler import StaleFlows
@@ -82,7 +87,7 @@ def _delete_stale_flows(graph: RuleGraph) -> None:
     try:
         text = StaleFlows().clean(graph)
     except ApplyError as error:
-        click.echo(f"warning: {error}", err=True)
+        _warn(str(error))
         return
     if text:
         click.echo(f"{graph.settings.family}: {text}", err=True)

@@ -45,9 +45,30 @@ class Inputs:
         chosen = FAMILIES[family] if family else None
         return node_view(self.state, self.config, self.host, node=self.node, family=chosen)
 
+    def families(self, family: str | None) -> list[IPFamily]:
+        """Return the families that an option names, which may be both; None for the node's."""
+        from svcnet.compiler import node_families
+
+        if family is None:
+            return list(node_families(self.state, self.node_name))
+        return list(FAMILIES.values()) if family == "both" else [FAMILIES[family]]
+
+    @property
+    def has_addresses(self) -> bool:
+        """Whether the input knows of addresses of the node."""
+        node = self.state.nodes.get(self.node_name)
+        return node is not None and bool(node.addresses)
+
+    @property
+    def node_name(self) -> str:
+        """The name of the node, empty for one that nothing is known of."""
+        from svcnet.compiler import node_name
+
+        return node_name(self.state, self.config, self.node)
+
     def views(self, family: str | None) -> list[NodeView]:
         """Return the views for an option that may also name both families."""
-        return [self.view(one) for one in (FAMILIES if family == "both" else [family])]
+        return [self.view(each.lower()) for each in self.families(family)]
 
 
 def path_options(function: Function) -> Function:
@@ -152,7 +173,7 @@ def machine_options(function: Function) -> Function:
     family = click.option(
         "--family",
         type=click.Choice([*FAMILIES, "both"]),
-        help="That of the Node by default.",
+        help="By default each that the Node has an address of.",
     )
     variant = click.option(
         "--variant",

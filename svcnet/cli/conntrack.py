@@ -20,7 +20,9 @@ from svcnet.errors import UsageError
 @click.command("conntrack")
 @input_options
 @click.option(
-    "--family", type=click.Choice([*FAMILIES, "both"]), help="That of the Node by default."
+    "--family",
+    type=click.Choice([*FAMILIES, "both"]),
+    help="By default each that the Node has an address of.",
 )
 @click.option(
     "--output",

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from svcnet.cli.cluster import Cluster, Followed, api_server
 from svcnet.cli.common import FAMILIES, Inputs, probe_host, read_inputs, read_settings
+from svcnet.cli.families import Unserved, served_families
 from svcnet.cli.following import Ended, Following, Update
 from svcnet.cli.log import Teller, logger
 from svcnet.cli.monitoring import Monitoring, bind_addresses
@@ -166,7 +167,8 @@ class _Keeper:
 
         if (inputs.mode == "userspace") is not (self._serving is not None):
             raise UsageError("the mode changed while svcnet began: start it again")
-        families = [view.family for view in inputs.views(self._keeping.family)]
+        families = served_families(inputs, self._keeping.family, self._warn, rules=self._has_rules)
+        self._unserved = Unserved(inputs, families, self._warn)
         if self._has_rules:
             stack.enter_context(locks(families, keeps=True))
         if not self._serves:
@@ -192,6 +194,9 @@ class _Keeper:
             watching = self._serving.watch(self._monitoring.turned_away)
             await feed.until_told(self._use, *working, watching, serving)
 
+    def _warn(self, text: str) -> None:
+        self._say(text, warning=True)
+
     def _use(self, update: Update) -> None:
         """Have new input followed."""
         from svcnet.reconciler import Change
@@ -202,6 +207,8 @@ class _Keeper:
         snapshot = self._snapshots.of(inputs)
         change = update.change or Change.between(self._inputs.state, inputs.state)
         self._inputs = inputs
+        if self._keeping.family is None:
+            self._unserved.look(inputs, change.touched)
         self._loop.pace = _pace(inputs)
         self._configure(inputs)
         self._loop.follow(snapshot, change, update.happened)

@@ -2,7 +2,7 @@
 
 from svcnet.compiler.compile import compile_state, recompile
 from svcnet.compiler.exposure import compile_service_port
-from svcnet.compiler.node import NodeView, node_name, node_view
+from svcnet.compiler.node import NodeView, node_families, node_name, node_view
 from svcnet.compiler.service_ports import ServicePortSpec, service_ports
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "ServicePortSpec",
     "compile_service_port",
     "compile_state",
+    "node_families",
     "node_name",
     "node_view",
     "recompile",

@@ -18,7 +18,7 @@ from svcnet.models import (
     KubeProxyConfiguration,
     Node,
 )
-from svcnet.models.family import family_of
+from svcnet.models.family import IP_FAMILIES, family_of
 
 LOOPBACK: dict[IPFamily, str] = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 
@@ -60,10 +60,18 @@ def node_name(state: ClusterState, config: KubeProxyConfiguration, name: str = "
     return next(iter(state.nodes), "")
 
 
-def default_family(state: ClusterState, name: str) -> IPFamily:
-    """Return the family of the first address of the Node called `name`, IPv4 without one."""
+def node_families(state: ClusterState, name: str) -> tuple[IPFamily, ...]:
+    """Return the families that the Node called `name` has addresses of, its first one's first.
+
+    Of a node without known addresses they are those of the Services' cluster IPs, IPv4 first,
+    and without any of these IPv4.
+    """
     node = state.nodes.get(name)
-    return family_of(node.addresses[0]) if node and node.addresses else "IPv4"
+    if node and node.addresses:
+        return tuple(dict.fromkeys(map(family_of, node.addresses)))
+    services = state.services.values()
+    found = (f for f in IP_FAMILIES if any(item.cluster_ip(f) for item in services))
+    return tuple(found) or IP_FAMILIES[:1]
 
 
 def node_view(
@@ -77,7 +85,7 @@ def node_view(
     """Return the view that one node has of a cluster, for one IP family.
 
     `node` names it, else :func:`svcnet.compiler.node_name` tells which. Without
-    `family` it is that of the Node's first address. Raises UsageError when `node` is
+    `family` it is the first of :func:`node_families`. Raises UsageError when `node` is
     asked for by name and the input has Nodes but not that one.
     """
     config = config or KubeProxyConfiguration()
@@ -86,7 +94,7 @@ def node_view(
     if node and state.nodes and node not in state.nodes:
         raise UsageError(f"the input has no Node {node!r}, only {', '.join(sorted(state.nodes))}")
     found = state.nodes.get(name, Node(name))
-    family = family or default_family(state, name)
+    family = family or node_families(state, name)[0]
     own = tuple(address for address in found.addresses if family_of(address) == family)
     addresses = _host_addresses(host, own, family)
     node_port_cidrs = _of_family(config.node_port_addresses, family)
