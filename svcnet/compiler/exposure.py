@@ -78,6 +78,7 @@ def _policy(spec: ServicePortSpec) -> Policy:
         spec.scheduler,
         spec.internal_local,
         spec.proxy_protocol,
+        spec.source_fields,
     )
     return Policy(*wishes) if any(wishes) else _NO_WISHES
 

@@ -30,7 +30,8 @@ class ServicePortSpec:
     """One service port in one family: all that its rules depend on besides the node.
 
     ``external_ips`` and ``load_balancer_ips`` are pairs of an address and its place in
-    the Service, ``health_check_node_port`` and ``node_port`` are 0 when there is none.
+    the Service, ``source_fields`` the places of ``source_ranges``. ``health_check_node_port``
+    and ``node_port`` are 0 when there is none.
     """
 
     name: FragmentName
@@ -41,6 +42,7 @@ class ServicePortSpec:
     external_ips: tuple[tuple[str, str], ...]
     load_balancer_ips: tuple[tuple[str, str], ...]
     source_ranges: tuple[str, ...]
+    source_fields: tuple[str, ...]
     node_port: int
     health_check_node_port: int
     affinity: int
@@ -95,6 +97,7 @@ class _Shared:
     external_ips: tuple[tuple[str, str], ...]
     load_balancer_ips: tuple[tuple[str, str], ...]
     source_ranges: tuple[str, ...]
+    source_fields: tuple[str, ...]
     health_check_node_port: int
     external_local: bool
     follow_hints: bool
@@ -128,6 +131,13 @@ def _shared(service: Service, view: NodeView) -> _Shared:
         source_ranges=tuple(
             [cidr for cidr in service.load_balancer_source_ranges if family_of(cidr) == family]
         ),
+        source_fields=tuple(
+            [
+                f"spec.loadBalancerSourceRanges[{i}]"
+                for i, cidr in enumerate(service.load_balancer_source_ranges)
+                if family_of(cidr) == family
+            ]
+        ),
         health_check_node_port=(
             service.health_check_node_port
             if service.type == "LoadBalancer" and external_local
@@ -158,6 +168,7 @@ def _spec(
         external_ips=shared.external_ips,
         load_balancer_ips=shared.load_balancer_ips,
         source_ranges=shared.source_ranges,
+        source_fields=shared.source_fields,
         node_port=port.node_port,
         health_check_node_port=shared.health_check_node_port,
         affinity=(

@@ -49,6 +49,7 @@ class Policy:
     are one refusal. A mode that keeps something for them all the same (IPVS an empty
     balancer, userspace a proxy port) reads the wishes here.
     ``affinity`` is in seconds, 0 for none; ``scheduler`` is empty for the node's own.
+    ``source_fields`` are the places of ``source_ranges`` in the Service.
     """
 
     affinity: int = 0
@@ -57,6 +58,7 @@ class Policy:
     scheduler: str = ""
     internal_local: bool = False
     proxy_protocol: bool = False
+    source_fields: tuple[str, ...] = ()
 
 
 class LocalEndpoint(NamedTuple):

@@ -63,7 +63,9 @@ class IPVSTarget:
             return self.whole(graph)
         self._graph = self._tables = self._seal = None
         with ipvs.IPVS() as kernel, self._kept(graph, tables):
-            report = ipvs.apply_step(delta, kernel, variant=self._variant, drain=self._drain)
+            report = ipvs.apply_step(
+                delta, kernel, variant=self._variant, drain=self._drain, artifact=tables
+            )
         self._wrote(report)
         self._graph, self._tables = graph, tables
         stages.merge(report.stages)

@@ -114,20 +114,26 @@ def _apply(artifact: IPVSTables, variant: Variant | None, drain: int, *, dry_run
 
 
 def apply_step(
-    delta: IPVSDelta, ipvs: IPVS, *, variant: Variant | None = None, drain: int = DRAIN
+    delta: IPVSDelta,
+    ipvs: IPVS,
+    *,
+    variant: Variant | None = None,
+    drain: int = DRAIN,
+    artifact: IPVSTables | None = None,
 ) -> Report:
     """Take this network namespace through `delta`, from the state that an apply left it in.
 
     Costs what the change costs: nothing is listed, and of each virtual server that changes
     it is asked whose it is. Raises ApplyError when the state is not what `delta` starts
-    from; :func:`apply` then puts it right. Raises :class:`Incomplete` as that does.
+    from; :func:`apply` then puts it right. Raises :class:`Incomplete` as that does, and says
+    where in the input what is refused comes from if `artifact` is what `delta` leads to.
     """
     planned = plan_step(delta, drain)
     stages = Stages()
     with lock(delta.family), stages.stage("write"):
         _check_owner(planned.steps, ipvs)
         commands = choose_variant(delta.family, variant).commands if delta.rules else None
-        execution = Execution(delta.family, commands, ipvs, None)
+        execution = Execution(delta.family, commands, ipvs, artifact)
         execution.do(planned.steps)
         left = execution.settle(planned.drained)
     return _checked(Report(delta.family, planned, left, (), stages=stages.seconds), execution)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from errno import EEXIST, ENOENT, ESRCH
 
+from attrs import evolve
+
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables.commands import RestoreError
@@ -19,6 +21,7 @@ from svcnet.renderers.ipvs.messages import (
     MADE_BY_SVCNET,
     DelDest,
     DelService,
+    Dest,
     DestKey,
     Message,
     NewDest,
@@ -97,7 +100,7 @@ class Execution:
         kept = [f"{held}{address} " for address in self._kept]
         wanted = [line for line in lines if not line.startswith(tuple(kept))]
         for refusal in ipsets.carry_out(wanted):
-            self.refused.append(refusal)
+            self._refuse(refusal)
             verb, _, *rest = refusal.line.split()
             if verb == "add":
                 self._left_out.add(rest[0].split(",")[0])
@@ -117,7 +120,7 @@ class Execution:
             except RestoreError as error:
                 lines = text.split("\n")
                 refused = lines[error.line - 1] if 0 < error.line <= len(lines) else "load rules"
-                self.refused.append(Refusal(self._commands.name, refused, str(error)))
+                self._refuse(Refusal(self._commands.name, refused, str(error), refused))
                 self._without_addresses = True
                 return
         self.warnings += writer.warnings()
@@ -125,7 +128,7 @@ class Execution:
     def _change_addresses(self, lines: Sequence[str]) -> None:
         wanted = [line for line in lines if self._may_have(line)]
         for refusal in device.change_addresses(wanted, self._family) if wanted else ():
-            self.refused.append(refusal)
+            self._refuse(refusal)
             if refusal.line.startswith("address del "):
                 self._kept.add(_address_in(refusal.line))
 
@@ -133,6 +136,11 @@ class Execution:
         if not line.startswith("address add "):
             return True
         return not self._without_addresses and _address_in(line) not in self._left_out
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Keep a refused line, and with it what in the input it came from."""
+        origin = self._artifact.origin_of_line(refusal.line) if self._artifact else None
+        self.refused.append(evolve(refusal, origin=str(origin or "")))
 
     def _send(self, messages: Sequence[Message]) -> None:
         without: set[Service] = set()
@@ -179,15 +187,26 @@ class Execution:
 
 def _refusal(refused: Refused, artifact: IPVSTables | None) -> Refusal:
     """Say what was refused, and what in the input it came from, where that can be told."""
-    service = service_in(refused.message)
-    origin = artifact.origin_of(key_of(service)) if artifact and service else None
-    return Refusal("IPVS", str(refused.message), refused.why, origin=str(origin or ""))
+    message = refused.message
+    service, origin = service_in(message), None
+    if artifact is not None and service is not None:
+        key, dest = key_of(service), dest_in(message)
+        origin = artifact.origin_of(key)
+        if dest is not None:
+            origin = artifact.origin_of_endpoint(key, dest.address, dest.port)
+    return Refusal("IPVS", str(message), refused.why, origin=str(origin or ""))
 
 
 def service_in(message: Message) -> Service | None:
     """Return the virtual server that a message is about, if it is about one."""
     service: Service | None = getattr(message, "service", None)
     return service
+
+
+def dest_in(message: Message) -> Dest | None:
+    """Return the real server that a message is about, if it is about one."""
+    dest: Dest | None = getattr(message, "dest", None)
+    return dest
 
 
 def _address_in(line: str) -> str:

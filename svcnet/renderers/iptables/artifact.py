@@ -11,9 +11,10 @@ from functools import cached_property
 
 from attrs import evolve, field, frozen
 
-from svcnet.graph import Fragment, FragmentName, NodeSettings
-from svcnet.graph.nodes import Origin
+from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
+from svcnet.graph.rule_graph import EndpointField, no_endpoint_field
 from svcnet.renderers.iptables.jumps import Jump
+from svcnet.renderers.iptables.origins import own_origin, parts_of, shared_origin, subject
 
 
 @frozen
@@ -81,6 +82,7 @@ class RestoreText:
     is_large: bool
     jumps: tuple[Jump, ...]
     stale: tuple[str, ...] = ()
+    _endpoint_field: EndpointField = field(default=no_endpoint_field, eq=False, repr=False)
 
     def without(self, stale: tuple[str, ...]) -> RestoreText:
         """Return the same sync, which also deletes the `stale` chains of the nat table."""
@@ -134,11 +136,21 @@ class RestoreText:
         The line may also be one that puts a single rule of a shared chain right, as
         iptables-save prints it.
         """
-        chain = _chain_of(line)
-        for block in self.blocks.values():
-            if chain in block.chains or _names(block.fragment, line):
-                return _origin(block.fragment, chain)
-        return None
+        chain, options = parts_of(line)
+        block = self._block_of_chain.get(chain) or self._block_of_name.get(subject(options))
+        if block is None:
+            return None
+        if chain in block.chains:
+            return own_origin(block.fragment, block.chains, chain, options, self._endpoint_field)
+        return shared_origin(block.fragment, chain, options)
+
+    @cached_property
+    def _block_of_chain(self) -> Mapping[str, Block]:
+        return {chain: block for block in self.blocks.values() for chain in block.chains}
+
+    @cached_property
+    def _block_of_name(self) -> Mapping[str, Block]:
+        return {block.fragment.name.service_port: block for block in self.blocks.values()}
 
     def _filter_parts(self) -> Iterator[str]:
         table = self.filter
@@ -282,26 +294,3 @@ def _nat_transaction(shared: str, blocks: list[Block]) -> str:
             "COMMIT\n",
         ]
     )
-
-
-def _chain_of(line: str) -> str:
-    if line.startswith(":"):
-        return line[1:].split(" ", 1)[0]
-    words = line.split(" ", 2)
-    return words[1].strip() if len(words) > 1 else ""
-
-
-def _names(fragment: Fragment, line: str) -> bool:
-    """Return whether the comment of a line is about a service port."""
-    name = fragment.name.service_port
-    return any(text in line for text in (f'"{name} ', f'"{name}"', f"--comment {name} "))
-
-
-def _origin(fragment: Fragment, chain: str) -> Origin:
-    if chain.startswith("KUBE-SEP-") and fragment.translates:
-        return fragment.translates[0].origin
-    if chain.startswith("KUBE-FW-") and fragment.firewall is not None:
-        return fragment.firewall.origin
-    if chain.startswith("KUBE-EXT-") and fragment.external is not None:
-        return fragment.external.origin
-    return fragment.dispatches[0].origin

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from immutables import Map
 
 from svcnet.graph import Fragment, FragmentName, GraphDiff, RuleGraph
+from svcnet.graph.rule_graph import EndpointField
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
 from svcnet.renderers.ipvs.part import (
@@ -37,7 +38,9 @@ def full(graph: RuleGraph) -> IPVSTables:
         for entry in part.entries:
             uses[entry] = uses.get(entry, 0) + 1
     sizes = Counter(definition for definition, _ in uses)
-    return IPVSTables(settings, Map(parts), Map(claims), Map(uses), Map(sizes))
+    return IPVSTables(
+        settings, Map(parts), Map(claims), Map(uses), Map(sizes), graph.endpoint_field
+    )
 
 
 def advance(tables: IPVSTables, diff: GraphDiff) -> tuple[IPVSTables, IPVSDelta]:
@@ -50,7 +53,7 @@ def advance(tables: IPVSTables, diff: GraphDiff) -> tuple[IPVSTables, IPVSDelta]
         return after, between(tables, after)
     gone = [*diff.removed, *(before for before, _ in diff.changed)]
     come = [*diff.added, *(after for _, after in diff.changed)]
-    after = _replaced(tables, gone, come)
+    after = _replaced(tables, gone, come, diff.new.endpoint_field)
     changed = (*(tables.parts[f.name] for f in gone), *(after.parts[f.name] for f in come))
     keys = dict.fromkeys(server.key for part in changed for server in part.servers)
     entries = {entry for part in changed for entry in part.entries}
@@ -124,7 +127,12 @@ def _claimed(names: tuple[FragmentName, ...], name: FragmentName) -> tuple[Fragm
     return tuple(sorted((*names, name))) if names else (name,)
 
 
-def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) -> IPVSTables:
+def _replaced(
+    tables: IPVSTables,
+    gone: list[Fragment],
+    come: list[Fragment],
+    endpoint_field: EndpointField,
+) -> IPVSTables:
     """Return `tables` without the parts of some fragments, and with those of others."""
     addresses = node_port_addresses(tables.settings)
     parts, claims = tables.parts.mutate(), tables.claims.mutate()
@@ -149,4 +157,5 @@ def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) ->
             count = uses.get(entry, 0)
             uses[entry] = count + 1
             sizes[entry[0]] += not count
-    return IPVSTables(tables.settings, parts.finish(), claims.finish(), uses.finish(), Map(+sizes))
+    maps = parts.finish(), claims.finish(), uses.finish(), Map(+sizes)
+    return IPVSTables(tables.settings, *maps, endpoint_field)

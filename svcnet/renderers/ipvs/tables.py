@@ -10,6 +10,9 @@ from attrs import field, frozen
 from immutables import Map
 
 from svcnet.graph import FragmentName, NodeSettings, Origin
+from svcnet.graph.origins import dispatch_at, service_port_origin
+from svcnet.graph.rule_graph import EndpointField, no_endpoint_field
+from svcnet.renderers.ipvs.origins import endpoint_origin, keys_of, origin_of, said_in
 from svcnet.renderers.ipvs.part import Entry, HealthCheck, Part, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.rules import restore_text
 from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS, IPSet, SetDefinition
@@ -32,6 +35,7 @@ class IPVSTables:
     claims: Map[ServerKey, tuple[FragmentName, ...]] = field(repr=False)
     uses: Map[Entry, int] = field(repr=False)
     sizes: Map[SetDefinition, int] = field(repr=False)
+    _endpoint_field: EndpointField = field(default=no_endpoint_field, eq=False, repr=False)
 
     @property
     def family(self) -> str:
@@ -51,9 +55,42 @@ class IPVSTables:
         names = self.claims.get(key)
         if names is None:
             return None
-        part = self.parts[max(names)]
-        position = next(i for i, server in enumerate(part.servers) if server.key == key)
-        return part.fragment.dispatches[min(position, len(part.fragment.dispatches) - 1)].origin
+        fragment = self.parts[names[-1]].fragment
+        dispatch = dispatch_at(fragment, key.address, key.port)
+        return service_port_origin(fragment) if dispatch is None else dispatch.origin
+
+    def origin_of_endpoint(self, key: ServerKey, address: str, port: int) -> Origin | None:
+        """Return what caused a real server of a virtual server; as :meth:`origin_of`."""
+        names = self.claims.get(key)
+        if names is None:
+            return None
+        fragment = self.parts[names[-1]].fragment
+        found = endpoint_origin(fragment, address, port, self._endpoint_field)
+        return found or service_port_origin(fragment)
+
+    def origin_of_line(self, line: str) -> Origin | None:
+        """Return what caused a line for ipset, ``ip -batch`` or a chain of iptables-restore.
+
+        None for lines that no Service caused. An address or port that several service ports
+        have in a set is told of the first by name.
+        """
+        said = said_in(line, self.family)
+        if said is None:
+            return None
+        for name in self._named.get(said.key, ()):
+            origin = origin_of(self.parts[name].fragment, said, self._endpoint_field)
+            if origin is not None:
+                return origin
+        return None
+
+    @cached_property
+    def _named(self) -> Mapping[str, list[FragmentName]]:
+        """The service ports with an address, or a port of nodes, in their order."""
+        found: dict[str, list[FragmentName]] = {}
+        for part in self._in_order():
+            for key in dict.fromkeys(keys_of(part.fragment)):
+                found.setdefault(key, []).append(part.fragment.name)
+        return found
 
     @cached_property
     def servers(self) -> Mapping[ServerKey, VirtualServer]:

@@ -1,0 +1,214 @@
+"""What a machine refuses is traced to the field that holds the value, and to no other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svcnet.compiler import compile_state, node_view
+from svcnet.executors.iptables.saved import saved
+from svcnet.executors.ipvs.ipsets import as_written
+from svcnet.graph import FragmentName, Origin, RuleGraph
+from svcnet.graph.origins import is_same
+from svcnet.models import IPFamily
+from svcnet.renderers import ipvs
+from svcnet.renderers.iptables import full
+from svcnet.renderers.iptables.names import endpoint_chains
+from svcnet.renderers.ipvs.sections import kernel_entries
+from svcnet.sources import load_bytes
+from svcnet.sources.addresses import canonical_address, canonical_cidr
+from tests.fuzz import examples
+from tests.strategies import spelled_manifests
+from tests.test_conformance import EXPECTED, compile_case, family_of_file
+
+Objects = Mapping[tuple[str, str, str], dict[str, Any]]
+
+
+def by_name(documents: Iterable[dict[str, Any]]) -> Objects:
+    """Return manifests by kind, namespace and name."""
+    found = {}
+    for document in documents:
+        for item in document.get("items", [document]):
+            metadata = item["metadata"]
+            key = (item["kind"], metadata.get("namespace", "default"), metadata["name"])
+            found[key] = item
+    return found
+
+
+def field_of(origin: Origin, objects: Objects) -> object:
+    """Return what the field holds that an origin names; KeyError where there is no such field."""
+    kind, name, path = "Service", origin.name, origin.field
+    if ": " in path:
+        about, path = path.split(": ")
+        kind, name = about.split()
+    value: Any = objects[kind, origin.namespace, name]
+    for key, index in re.findall(r"(\w+)|\[(\d+)\]", path):
+        if key == "clusterIPs" and key not in value:
+            value = [value["clusterIP"]]  # as the API server has it
+        elif key.endswith("TrafficPolicy"):
+            value = value.get(key, "Cluster")
+        else:
+            value = value[key] if key else value[int(index)]
+    return value
+
+
+def is_about(value: object, line: str, graph: RuleGraph, origin: Origin) -> bool:
+    """Return whether a line of restore text speaks of the value of a field."""
+    chain = re.split(r"[ :]", line.removeprefix(":").removeprefix("-A "))[0]
+    match value:
+        case int():
+            return f"--dport {value} " in line
+        case "Cluster" | "Local":
+            return chain.startswith("KUBE-EXT-")
+        case list():
+            return chain.startswith("KUBE-FW-") and " -s " not in line
+        case dict():
+            assert value.get("name", "") == origin.port_name
+            return line.startswith((":KUBE-SVC-", ":KUBE-SVL-"))
+        case str() if not origin.field.startswith("Endpoint"):
+            destination = re.findall(r"(?<!! )-[ds] (\S+)", line)
+            return any(is_same(canonical(value), word) for word in destination)
+        case str():
+            sep = re.search(r"^[:]?(?:-A )?(KUBE-SEP-\w+)|-j (KUBE-SEP-\w+)", line)
+            assert sep is not None
+            names = [FragmentName(*origin[:3], protocol) for protocol in ("TCP", "UDP", "SCTP")]
+            [fragment] = [graph.fragments[name] for name in names if name in graph.fragments]
+            ids = [t.id for t in fragment.translates if is_same(t.address, value)]
+            return bool({*sep.groups()} & {*endpoint_chains(fragment.name, ids)})
+    return False
+
+
+def canonical(value: str) -> str:
+    return canonical_cidr(value) or canonical_address(value) or value
+
+
+def check(graph: RuleGraph, objects: Objects) -> set[str]:
+    """Check every line of the text of a graph, and return the fields that were named."""
+    artifact, named = full(graph), set()
+    fixed = "".join([*(t.first + t.last for t in (artifact.filter, artifact.nat))])
+    chains = {chain for table in (artifact.filter, artifact.nat) for chain in table.chains}
+    for line in artifact.text.splitlines():
+        origin = artifact.origin_of_line(line)
+        if line in fixed or line[1:].split(" ")[0] in chains or line[0] not in ":-":
+            assert origin is None, line
+            continue
+        assert origin is not None, line
+        assert is_about(field_of(origin, objects), f"{line} ", graph, origin), (line, origin)
+        named.add(re.sub(r"\d+", "N", origin.field.partition(": ")[2] or origin.field))
+        if line.startswith("-A "):
+            _, chain, rule = line.split(" ", 2)
+            again = artifact.origin_of_line(f"-A {chain} {saved(rule, artifact.family)}")
+            # A source that is everywhere is not printed, and nothing tells which range it was.
+            assert origin in (again, again and again._replace(field=f"{again.field}[0]")) or (
+                again is not None and again.field == "spec.loadBalancerSourceRanges"
+            )
+    return named
+
+
+def check_ipvs(graph: RuleGraph, objects: Objects) -> set[str]:
+    """Check every server and every line for ipset, ip and iptables; return the fields named."""
+    tables, named = ipvs.full(graph), set()
+
+    def is_right(origin: Origin | None, said: Iterable[str]) -> None:
+        assert origin is not None, said
+        value = field_of(origin, objects)
+        text = str(value if isinstance(value, int) else canonical(value))
+        assert any(is_same(text, word) for word in said), (said, origin, value)
+        named.add(re.sub(r"\d+", "N", origin.field.partition(": ")[2] or origin.field))
+
+    for server in tables.servers.values():
+        is_right(tables.origin_of(server.key), (server.key.address, str(server.key.port)))
+        for real in server.real_servers:
+            origin = tables.origin_of_endpoint(server.key, real.address, real.port)
+            is_right(origin, [real.address])
+    for definition, entry in tables.uses:
+        name = definition.name_in(graph.settings.family)
+        halves = (half for half in kernel_entries(entry))
+        for text in (entry, as_written(entry), *halves):
+            words = re.split(r",(?:(?:tcp|udp|sctp):)?", entry)
+            whole = ["0.0.0.0/0", "::/0"] if entry.endswith("/0") else []
+            is_right(tables.origin_of_line(f"add {name} {text}\n"), [*words, *whole])
+    for address in tables.addresses:
+        line = f"address add {address}/32 dev kube-ipvs0\n"
+        is_right(tables.origin_of_line(line), [address])
+    for line in tables.restore_text.splitlines():
+        about = re.match(r"-A KUBE-IPVS-OUT-FILTER .*--vaddr (\S+)", line)
+        origin = tables.origin_of_line(line)
+        if about:
+            is_right(origin, [about[1]])
+        else:
+            assert origin is None
+    return named
+
+
+IPVS_NAMED = {
+    "spec.clusterIPs[N]",
+    "spec.externalIPs[N]",
+    "status.loadBalancer.ingress[N].ip",
+    "spec.ports[N].nodePort",
+    "spec.loadBalancerSourceRanges[N]",
+    "spec.healthCheckNodePort",
+    "endpoints[N].addresses[N]",
+}
+
+NAMED = {
+    "spec.clusterIPs[N]",
+    "spec.externalIPs[N]",
+    "status.loadBalancer.ingress[N].ip",
+    "spec.ports[N].nodePort",
+    "spec.ports[N]",
+    "spec.loadBalancerSourceRanges",
+    "spec.loadBalancerSourceRanges[N]",
+    "spec.externalTrafficPolicy",
+    "spec.healthCheckNodePort",
+    "endpoints[N].addresses[N]",
+}
+
+MOST_BYTES = 20_000
+"""Large texts have no line that small ones have not."""
+
+
+def test_every_line_of_every_case() -> None:
+    """Each line of each conformance case names a field that holds its value; none is missed."""
+    named, named_by_ipvs = set(), set()
+    for expected in EXPECTED:
+        if expected.stat().st_size < MOST_BYTES:
+            text = (expected.parent / "objects.yaml").read_bytes()
+            objects = by_name(filter(None, yaml.load_all(text, yaml.CSafeLoader)))
+            graph = compile_case(expected.parent, family_of_file(expected))
+            named |= check(graph, objects)
+            named_by_ipvs |= check_ipvs(graph, objects)
+    assert (named, named_by_ipvs) == (NAMED, IPVS_NAMED)
+
+
+def test_endpoints_of_the_older_kind() -> None:
+    """Where Endpoints are mirrored, the address is named in the subset that has this port."""
+    text = """
+        {"kind": "List", "apiVersion": "v1", "items": [
+         {"kind": "Service", "apiVersion": "v1", "metadata": {"name": "web"},
+          "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80}]}},
+         {"kind": "Endpoints", "apiVersion": "v1", "metadata": {"name": "web"}, "subsets": [
+          {"addresses": [{"ip": "10.0.0.1"}, {"ip": "10.0.0.2"}], "ports": [{"port": 8080}]},
+          {"addresses": [{"ip": "10.0.0.3"}, {"ip": "10.0.0.2"}], "ports": [{"port": 8082}]}]}]}
+    """
+    state = load_bytes(text.encode(), "x.json").state
+    graph = compile_state(state, node_view(state))
+    assert "subsets[N].addresses[N].ip" in check(graph, by_name(yaml.safe_load_all(text)))
+    field = graph.endpoint_field(FragmentName("default", "web", "", "TCP"), "10.0.0.2", 8082)
+    assert field == "Endpoints web: subsets[1].addresses[1].ip"
+
+
+@settings(max_examples=examples(100))
+@given(st.data(), st.sampled_from(("IPv4", "IPv6")))
+def test_every_line_of_random_clusters(data: st.DataObject, family: IPFamily) -> None:
+    """So it is for random clusters, in whatever spelling an address is."""
+    manifests = data.draw(spelled_manifests(family))
+    state = load_bytes(yaml.safe_dump_all(manifests.objects).encode()).state
+    graph = compile_state(state, node_view(state, family=family))
+    check(graph, by_name(manifests.objects))
+    check_ipvs(graph, by_name(manifests.objects))
