@@ -80,7 +80,17 @@ IP_FAMILY = Check("S210", "ip-family", "An object has at most one address of eac
 PORT_NAME = Check(
     "S211", "port-name", "A port has a number or an IANA service name: 15 letters, digits and '-'."
 )
-ANNOTATION = Check("S212", "annotation", "svcnet's own annotations take the values listed.")
+ANNOTATION = Check(
+    "S212", "annotation", "Other values of svcnet's own annotations mean nothing.", "warning"
+)
+LABEL = Check(
+    "S213",
+    "label",
+    "Labels, selectors, keys of annotations and appProtocol are words of one form.",
+)
+ANNOTATION_SIZE = Check(
+    "S214", "annotation-size", "The API server keeps 256 KiB of annotations an object."
+)
 
 # Services.
 NODE_PORT_TYPE = Check(
@@ -93,17 +103,22 @@ CLUSTER_IPS = Check("S303", "cluster-ips", "spec.clusterIPs repeats spec.cluster
 IP_FAMILIES = Check(
     "S304", "ip-families", "spec.ipFamilies names the families of spec.clusterIPs, in their order."
 )
-UNUSED_POLICY = Check(
+MISPLACED_FIELD = Check(
     "S305",
-    "unused-policy",
-    "A policy for traffic from outside means nothing where none arrives.",
-    "warning",
+    "misplaced-field",
+    "What means nothing for a Service of such a type, the API server does not take.",
 )
 NO_CLUSTER_IP = Check(
     "S306",
     "no-cluster-ip",
     "Rules lead from a cluster IP; the API server has not given one yet.",
     "warning",
+)
+TOPOLOGY_ANNOTATIONS = Check(
+    "S307", "topology-annotations", "The old and the new annotation for one thing must agree."
+)
+UNUSED_FIELD = Check(
+    "S308", "unused-field", "What kube-proxy passes over has no effect here, either.", "warning"
 )
 FAMILY_POLICY = Check(
     "S321",
@@ -113,7 +128,9 @@ FAMILY_POLICY = Check(
 
 # EndpointSlices and Endpoints.
 ENDPOINT_COUNT = Check(
-    "S401", "endpoint-count", "A slice has at most 1,000 endpoints, each at most 100 addresses."
+    "S401",
+    "endpoint-count",
+    "A slice has at most 1,000 endpoints and 20,000 ports, an endpoint 100 addresses and 8 hints.",
 )
 ADDRESS_TYPE = Check(
     "S402", "address-type", "All addresses of a slice are of the type that it names."
@@ -124,6 +141,9 @@ NO_SERVICE_NAME = Check(
     "The label kubernetes.io/service-name alone says whose endpoints these are.",
     "warning",
 )
+ENDPOINT_PORT = Check(
+    "S404", "endpoint-port", "No packet can be sent to such a port, so none is.", "warning"
+)
 
 # Nodes, Pods and ServiceCIDRs.
 VARIABLE_NAME = Check(
@@ -131,6 +151,15 @@ VARIABLE_NAME = Check(
 )
 VARIABLE_VALUE = Check(
     "S502", "variable-value", "A variable has a value, or is told where to take it from."
+)
+NODE_ADDRESS = Check(
+    "S503",
+    "node-address",
+    "A Node's addresses are what its kubelet says; no packet has one that is no IP address.",
+    "warning",
+)
+POD_STATUS = Check(
+    "S504", "pod-status", "A state that Kubernetes does not have says nothing of a Pod.", "warning"
 )
 
 # Configuration, host facts and kubeconfig.

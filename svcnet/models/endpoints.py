@@ -40,10 +40,9 @@ class TargetRef:
 class Endpoint:
     """One endpoint of a slice.
 
-    ``addresses`` keep the text they were written with, because the reference prints
-    that. ``zone_hints`` and ``node_hints`` are the names in ``hints.forZones`` and
-    ``hints.forNodes``. Absent conditions have their meaning already: ready and serving
-    true, terminating false.
+    ``addresses`` are canonical text, as the reference prints them. ``zone_hints`` and
+    ``node_hints`` are the names in ``hints.forZones`` and ``hints.forNodes``. Absent
+    conditions have their meaning already: ready and serving true, terminating false.
     """
 
     addresses: tuple[str, ...]

@@ -15,7 +15,6 @@ from svcnet.models import IPFamily, Node, Pod, Service, ServiceCIDR
 from svcnet.models.family import IP_FAMILIES, family_of
 from svcnet.models.state import ClusterObject
 from svcnet.sources.findings import Findings, Path, Place
-from svcnet.sources.services import DUAL_STACK
 
 Families = tuple[IPFamily, ...]
 Located = tuple[ClusterObject, Place]
@@ -54,20 +53,10 @@ def fill_families(objects: list[ClusterObject], asked: Families = ()) -> Cluster
 
 
 def check_families(located: Iterable[Located], asked: Families, findings: Findings) -> None:
-    """Report Services that no cluster takes, or none of the families that were `asked` for."""
+    """Report Services that a cluster of the families that were `asked` for does not take."""
     for item, place in located:
-        if not isinstance(item, Service):
-            continue
-        if len(set(item.ip_families)) > 1 and not _may_have_both(item):
-            message = "must be PreferDualStack or RequireDualStack where there are two IP families"
-            findings.error(checks.FAMILY_POLICY, place, POLICY, message)
-        elif asked and not _is_alone(item):
+        if asked and isinstance(item, Service) and not _is_alone(item):
             _check_asked(item, place, asked, findings)
-
-
-def _may_have_both(service: Service) -> bool:
-    alone = _is_alone(service) and not service.ip_family_policy
-    return alone or service.ip_family_policy in DUAL_STACK
 
 
 def _check_asked(service: Service, place: Place, asked: Families, findings: Findings) -> None:

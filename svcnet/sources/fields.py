@@ -18,13 +18,13 @@ from svcnet.sources.addresses import canonical_address, canonical_cidr
 from svcnet.sources.findings import Findings, Path, Place
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_PORT = re.compile(r"(?=[-0-9]*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 
 NAMES = {
     "label": "must be an RFC 1123 label: at most 63 of a-z, 0-9 and '-', no '-' at the ends",
-    "label1035": "must be an RFC 1035 label: at most 63 of a-z, 0-9 and '-', a letter first",
+    "port": "must be an IANA service name: at most 15 of a-z, 0-9 and '-', a letter among them",
     "subdomain": "must be an RFC 1123 subdomain: labels with dots between, at most 253 characters",
 }
 
@@ -43,8 +43,8 @@ def _is_name(text: str, kind: str) -> bool:
     match kind:
         case "label":
             return _LABEL.fullmatch(text) is not None
-        case "label1035":
-            return _LABEL_1035.fullmatch(text) is not None
+        case "port":
+            return _PORT.fullmatch(text) is not None
         case _:
             return _SUBDOMAIN.fullmatch(text) is not None
 
@@ -97,13 +97,17 @@ class Fields:
             return default
         return value
 
-    def choice(self, key: str, choices: tuple[str, ...], default: str) -> Any:
-        """Return one of `choices`."""
-        value = self.string(key) or default
-        if value not in choices:
+    def choice(
+        self, key: str, choices: tuple[str, ...], default: str, *, empty: bool = True
+    ) -> Any:
+        """Return one of `choices`; without `empty`, empty text does not stand for the default."""
+        value = self.data.get(key)
+        if value is None or (value == "" and empty):
+            return default
+        if type(value) is str and value not in choices:
             self.error(checks.CHOICE, key, f"must be {listed(choices)}, not {shown(value)}")
             return default
-        return value
+        return self.string(key, default)
 
     def integer(self, key: str, low: int, high: int, default: int = 0) -> int:
         """Return an integer from `low` to `high`; the default need not be in that range."""
@@ -111,8 +115,10 @@ class Fields:
         if value is None:
             return default
         if type(value) is not int:
-            self.error(checks.TYPE, key, f"must be an integer, not {shown(value)}")
-            return default
+            if type(value) is not float or not value.is_integer():
+                self.error(checks.TYPE, key, f"must be an integer, not {shown(value)}")
+                return default
+            value = int(value)  # kubectl passes 80.0 and 1e3 on as 80 and 1000.
         if not low <= value <= high:
             self.error(checks.RANGE, key, f"must be from {low} to {high}, not {shown(value)}")
             return default
@@ -147,17 +153,19 @@ class Fields:
         return value
 
     def mappings(self, key: str) -> Iterator[Fields]:
-        """Yield the members of a list of mappings."""
+        """Yield the members of a list of mappings; a null is an empty one."""
         for index, value in enumerate(self.items(key)):
-            if type(value) is dict:
-                yield Fields(self.place, self.findings, value, (*self.path, key, index))
+            if value is None or type(value) is dict:
+                yield Fields(self.place, self.findings, value or {}, (*self.path, key, index))
             else:
                 self.error_at(checks.TYPE, (key, index), f"must be a mapping, not {shown(value)}")
 
     def strings(self, key: str) -> Iterator[tuple[int, str]]:
-        """Yield the members of a list of strings with their places."""
+        """Yield the members of a list of strings with their places; a null is an empty one."""
         for index, value in enumerate(self.items(key)):
-            if type(value) is str and is_text(value):
+            if value is None:
+                yield index, ""
+            elif type(value) is str and is_text(value):
                 yield index, value
             else:
                 self.error_at(checks.TYPE, (key, index), f"must be a string, not {shown(value)}")
@@ -194,7 +202,7 @@ class Fields:
         return self._canonical(key, checks.ADDRESS, "an IP address", canonical_address)
 
     def cidrs(self, key: str) -> list[tuple[int, str]]:
-        """Return the CIDRs of a list, trimmed and without host bits, with their places."""
+        """Return the CIDRs of a list without host bits, with their places."""
         return self._canonical(key, checks.CIDR, "a CIDR such as 10.0.0.0/8", canonical_cidr)
 
     def _canonical(
@@ -217,6 +225,18 @@ class Fields:
                 self.error(checks.REQUIRED, key, "is required")
         elif not is_name(text, kind):
             self.error(checks.NAME, key, f"{NAMES[kind]}; not {shown(text)}")
+            return ""
+        return text
+
+    def optional_name(self, key: str, kind: str, *, empty: bool = True) -> str:
+        """Return a name of a kind of :data:`NAMES` or the empty string.
+
+        Without `empty` an empty string is an error, as it is where the API tells it from a null.
+        """
+        text = self.string(key)
+        if (text or (not empty and self.data.get(key) == "")) and not is_name(text, kind):
+            check = checks.PORT_NAME if kind == "port" else checks.NAME
+            self.error(check, key, f"{NAMES[kind]}; not {shown(text)}")
             return ""
         return text
 

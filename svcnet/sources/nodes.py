@@ -1,9 +1,21 @@
-"""Node documents to models."""
+"""Node documents to models.
+
+Source of the rules: ``ValidateNode`` in pkg/apis/core/validation and the conversion of podCIDR to
+podCIDRs in pkg/apis/core/v1, Kubernetes v1.36. Nobody checks the addresses in a Node's status.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+from svcnet import checks
 from svcnet.models import Node
-from svcnet.sources.fields import Fields
+from svcnet.models.family import family_of
+from svcnet.sources.addresses import canonical_address, canonical_cidr
+from svcnet.sources.fields import Fields, shown
+from svcnet.sources.findings import Path
+from svcnet.sources.labels import LABEL_KEY, is_label_key
+from svcnet.sources.metadata import is_deleted, read_labels
 
 ADDRESS_TYPES = ("InternalIP", "ExternalIP")
 AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"
@@ -11,35 +23,63 @@ AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"
 
 def read_node(document: Fields, name: str) -> Node:
     """Return the Node that `document` describes; what is wrong becomes a finding."""
-    spec = document.mapping("spec")
-    cidrs = [cidr for _, cidr in spec.cidrs("podCIDRs")]
-    if not cidrs and spec.string("podCIDR"):
-        single = Fields(spec.place, spec.findings, {"podCIDR": [spec.data["podCIDR"]]}, spec.path)
-        cidrs = [cidr for _, cidr in single.cidrs("podCIDR")]
+    metadata = document.mapping("metadata")
+    taints = _taints(document.mapping("spec"))
+    # Traffic is to go elsewhere then: pkg/proxy/healthcheck/proxy_health.go, v1.36.
+    leaving = is_deleted(metadata) or AUTOSCALER_TAINT in taints
     return Node(
         name=name,
         addresses=_addresses(document.mapping("status")),
-        pod_cidrs=tuple(cidrs),
-        labels=document.mapping("metadata").string_map("labels"),
-        being_deleted=_is_being_deleted(document),
+        pod_cidrs=_pod_cidrs(document.mapping("spec")),
+        labels=read_labels(metadata),
+        being_deleted=leaving,
     )
 
 
-def _is_being_deleted(document: Fields) -> bool:
-    """Whether traffic is to go elsewhere: pkg/proxy/healthcheck/proxier_health.go, v1.30."""
-    taints = document.mapping("spec").mappings("taints")
-    return bool(document.mapping("metadata").string("deletionTimestamp")) or any(
-        taint.string("key") == AUTOSCALER_TAINT for taint in taints
-    )
+def _taints(spec: Fields) -> list[str]:
+    """Return the keys of the taints."""
+    found = []
+    for taint in spec.mappings("taints"):
+        key = taint.string("key")
+        if isinstance(taint.data.get("key"), str | None) and not is_label_key(key):
+            taint.error(checks.LABEL, "key", f"{LABEL_KEY}; not {shown(key)}")
+        found.append(key)
+    return found
+
+
+def _pod_cidrs(spec: Fields) -> tuple[str, ...]:
+    """Return the CIDRs of the node's pods; where the two fields differ, podCIDR counts alone."""
+    single = spec.string("podCIDR")
+    listed = list(spec.strings("podCIDRs"))
+    if single and (not listed or listed[0][1] != single):
+        return tuple(_cidrs(spec, [(("podCIDR",), single)]))
+    found = tuple(_cidrs(spec, [(("podCIDRs", index), text) for index, text in listed]))
+    if len({family_of(cidr) for cidr in found}) < len(found):
+        spec.error(checks.IP_FAMILY, "podCIDRs", "may hold at most one CIDR of each IP family")
+    return found
+
+
+def _cidrs(spec: Fields, texts: Iterable[tuple[Path, str]]) -> Iterator[str]:
+    for where, text in texts:
+        cidr = canonical_cidr(text)
+        if cidr:
+            yield cidr
+        else:
+            message = f"must be a CIDR such as 10.244.1.0/24, not {shown(text)}"
+            spec.error_at(checks.CIDR, where, message)
 
 
 def _addresses(status: Fields) -> tuple[str, ...]:
     """Return the internal addresses, then the external ones: the order kube-proxy prefers."""
     by_type: dict[str, list[str]] = {kind: [] for kind in ADDRESS_TYPES}
     for entry in status.mappings("addresses"):
-        kind = entry.string("type")
-        if kind in by_type:
-            address = entry.address("address")
-            if address:
-                by_type[kind].append(address)
+        kind, text = entry.string("type"), entry.string("address")
+        if kind not in by_type or not isinstance(entry.data.get("address"), str | None):
+            continue
+        address = canonical_address(text)
+        if address:
+            by_type[kind].append(address)
+        else:
+            message = f"is passed over: {shown(text)} is no IP address"
+            entry.warning(checks.NODE_ADDRESS, "address", message)
     return tuple(address for kind in ADDRESS_TYPES for address in by_type[kind])

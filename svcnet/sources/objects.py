@@ -11,6 +11,12 @@ from svcnet import checks
 from svcnet.models.state import ClusterObject
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.metadata import (
+    DEFAULT_NAMESPACE,
+    GeneratedNames,
+    read_name,
+    read_namespace,
+)
 from svcnet.sources.nodes import read_node
 from svcnet.sources.pods import read_pod
 from svcnet.sources.services import read_service, read_service_cidr
@@ -28,7 +34,7 @@ API_VERSIONS = {
         "networking.k8s.io/v1",
     ),
 }
-NAME_KINDS = {"Service": "label1035"}
+NAME_KINDS = {"Service": "label"}
 # Lists in lists are unheard of, and an alias can make one hold itself.
 MAX_LISTS = 3
 MAX_KIND = 63
@@ -45,6 +51,7 @@ class Reading:
     objects: list[ClusterObject] = field(factory=list)
     places: list[Place] = field(factory=list)
     skipped: dict[str, int] = field(factory=dict)
+    _names: GeneratedNames = field(factory=GeneratedNames)
 
     def read_documents(self, source: Source, documents: list[Any]) -> None:
         """Read every document of a file."""
@@ -68,6 +75,7 @@ class Reading:
         if not _is_known(kind, item.get("apiVersion")):
             self._skip(place, item, kind)
             return
+        item = self._names.named(kind, item)
         metadata = item.get("metadata")
         labelled = Place(place.source, place.document, place.path, label_of(kind, metadata))
         made = read_object(kind, Fields(labelled, self.findings, item))
@@ -128,19 +136,19 @@ def label_of(kind: str, metadata: Any) -> str:
     text = shown(name)[1:-1] if type(name) is str and name else "(no name)"
     if kind in CLUSTER_SCOPED:
         return f"{kind} {text}"
-    scope = shown(namespace)[1:-1] if type(namespace) is str and namespace else "default"
+    scope = shown(namespace)[1:-1] if type(namespace) is str and namespace else DEFAULT_NAMESPACE
     return f"{kind} {scope}/{text}"
 
 
 def read_object(kind: str, document: Fields) -> ClusterObject:
     """Return the object of a known kind; its name is empty where it has no usable one."""
     metadata = document.mapping("metadata")
-    name = metadata.name("name", NAME_KINDS.get(kind, "subdomain"))
+    name = read_name(metadata, NAME_KINDS.get(kind, "subdomain"))
     if kind in CLUSTER_SCOPED:
         if kind == "Node":
             return read_node(document, name)
         return read_service_cidr(document, name)
-    namespace = metadata.name("namespace", "label") if "namespace" in metadata.data else "default"
+    namespace = read_namespace(metadata)
     if kind == "Service":
         return read_service(document, namespace, name)
     if kind == "EndpointSlice":

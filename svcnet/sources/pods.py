@@ -1,19 +1,23 @@
 """Pod documents to models.
 
-Source of the rules: ``ValidatePod`` in pkg/apis/core/validation, the defaults and the
-conversion of podIP to podIPs in pkg/apis/core/v1, Kubernetes v1.30.
+Source of the rules: ``ValidatePodCreate`` and ``ValidatePodStatusUpdate`` in
+pkg/apis/core/validation, the defaults and the conversion of podIP to podIPs in pkg/apis/core/v1,
+Kubernetes v1.36. Nobody checks the phase, nor the status of a condition.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from svcnet import checks
 from svcnet.models import Container, ContainerPort, EnvVar, Pod
 from svcnet.models.family import family_of
-from svcnet.sources.fields import NAMES, Fields, is_name, shown
-from svcnet.sources.services import PROTOCOLS
+from svcnet.sources.addresses import canonical_address
+from svcnet.sources.fields import Fields, listed, shown
+from svcnet.sources.metadata import is_deleted, read_labels
+from svcnet.sources.services import PROTOCOLS, read_port_number
 
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 POLICIES = ("Always", "OnFailure", "Never")
@@ -31,49 +35,58 @@ def read_pod(document: Fields, namespace: str, name: str) -> Pod:
         namespace=namespace,
         name=name,
         uid=metadata.string("uid"),
-        labels=metadata.string_map("labels"),
-        node_name=_optional_name(spec, "nodeName", "subdomain"),
-        phase=status.choice("phase", PHASES, "Pending"),
+        labels=read_labels(metadata),
+        node_name=spec.optional_name("nodeName", "subdomain"),
+        phase=_known(status, "phase", PHASES, "Pending"),
         pod_ips=_pod_ips(status),
-        hostname=_optional_name(spec, "hostname", "label"),
-        subdomain=_optional_name(spec, "subdomain", "label"),
+        hostname=spec.optional_name("hostname", "label"),
+        subdomain=spec.optional_name("subdomain", "label"),
         ready=_is_ready(status),
-        deleting=bool(metadata.string("deletionTimestamp")),
+        deleting=is_deleted(metadata),
         enable_service_links=spec.boolean("enableServiceLinks", True),
         containers=_containers(spec, "containers", seen),
         init_containers=_containers(spec, "initContainers", seen),
     )
 
 
-def _optional_name(fields: Fields, key: str, kind: str) -> str:
-    text = fields.string(key)
-    if text and not is_name(text, kind):
-        fields.error(checks.NAME, key, f"{NAMES[kind]}; not {shown(text)}")
-        return ""
+def _known(fields: Fields, key: str, values: tuple[str, ...], default: str) -> Any:
+    """Return a word of a status, Unknown where it is none that Kubernetes has."""
+    text = fields.string(key) or default
+    if text not in values:
+        message = f"counts as Unknown: {shown(text)} is not {listed(values)}"
+        fields.warning(checks.POD_STATUS, key, message)
+        return "Unknown"
     return text
 
 
 def _pod_ips(status: Fields) -> tuple[str, ...]:
     """Return the addresses; where podIP and podIPs differ, podIP counts alone."""
-    primary = status.address("podIP")
-    listed = []
-    for item in status.mappings("podIPs"):
-        address = item.address("ip")
-        if address:
-            listed.append(address)
-    if len({family_of(address) for address in listed}) < len(listed):
-        status.error(checks.IP_FAMILY, "podIPs", "may hold at most one address of each IP family")
-    if primary and primary not in listed[:1]:
-        return (primary,)
-    return tuple(listed)
+    primary = status.string("podIP")
+    several = [(item, item.string("ip")) for item in status.mappings("podIPs")]
+    if primary and (not several or several[0][1] != primary):
+        address = status.address("podIP")
+        return (address,) if address else ()
+    found = []
+    for item, text in several:
+        address = canonical_address(text) or ""
+        if not address and isinstance(item.data.get("ip"), str | None):
+            item.error(checks.ADDRESS, "ip", f"must be an IP address, not {shown(text)}")
+        found.append(address)
+    kept = tuple(filter(None, found))
+    if len({family_of(address) for address in kept}) < len(kept):
+        message = "may hold at most one address of each IP family"
+        status.error(checks.IP_FAMILY, "podIPs", message)
+    return kept
 
 
 def _is_ready(status: Fields) -> bool:
-    return any(
-        condition.string("type") == "Ready"
-        and condition.choice("status", STATUSES, "Unknown") == "True"
-        for condition in status.mappings("conditions")
-    )
+    ready = False
+    for condition in status.mappings("conditions"):
+        kind, state = condition.string("type"), condition.string("status")
+        if kind == "Ready":
+            state = _known(condition, "status", STATUSES, "Unknown")
+            ready = ready or state == "True"
+    return ready
 
 
 def _containers(spec: Fields, key: str, seen: dict[str, str]) -> tuple[Container, ...]:
@@ -92,35 +105,23 @@ def _container(container: Fields, seen: dict[str, str]) -> Container:
         name=name,
         ports=tuple(_ports(container)),
         env=tuple(_env(container)),
-        env_from=bool(container.items("envFrom")),
-        restart_always=container.choice("restartPolicy", ("", *POLICIES), "") == "Always",
+        env_from=bool(list(container.mappings("envFrom"))),
+        restart_always=container.choice("restartPolicy", POLICIES, "", empty=False) == "Always",
     )
 
 
 def _ports(container: Fields) -> Iterator[ContainerPort]:
     names: set[str] = set()
     for port in container.mappings("ports"):
-        if port.data.get("containerPort") is None:
-            port.error(checks.REQUIRED, "containerPort", "is required")
-        name = port.string("name")
-        if name and not is_port_name(name):
-            port.error(checks.PORT_NAME, "name", f"must be an IANA service name; not {shown(name)}")
-            name = ""
-        if name in names:
+        name = port.optional_name("name", "port")
+        if name and name in names:
             port.error(checks.REPEATED_MEMBER, "name", f"{name!r} is there twice")
-        if name:
-            names.add(name)
+        names.add(name)
         yield ContainerPort(
-            port=port.integer("containerPort", 1, 65535),
+            port=read_port_number(port, "containerPort"),
             name=name,
             protocol=port.choice("protocol", PROTOCOLS, "TCP"),
         )
-
-
-def is_port_name(text: str) -> bool:
-    """Return whether `text` is an IANA service name (``IsValidPortName``)."""
-    letters = any(character.isalpha() for character in text)
-    return len(text) <= 15 and letters and "--" not in text and is_name(text, "label")
 
 
 def _env(container: Fields) -> Iterator[EnvVar]:
@@ -138,6 +139,16 @@ def _env(container: Fields) -> Iterator[EnvVar]:
         if variable.data.get("valueFrom") is None:
             yield EnvVar(name, value)
             continue
-        if value:
-            variable.error(checks.VARIABLE_VALUE, "valueFrom", "may not be given beside a value")
+        _check_source(variable, value)
         yield EnvVar(name, None)
+
+
+def _check_source(variable: Fields, value: str) -> None:
+    source = variable.mapping("valueFrom")
+    if type(variable.data["valueFrom"]) is dict and not any(
+        one is not None for one in source.data.values()
+    ):
+        message = "says nothing of where the value is taken from"
+        variable.error(checks.VARIABLE_VALUE, "valueFrom", message)
+    elif value:
+        variable.error(checks.VARIABLE_VALUE, "valueFrom", "may not be given beside a value")

@@ -1,12 +1,14 @@
 """Service and ServiceCIDR documents to models.
 
-Source of the rules: ``ValidateService`` in pkg/apis/core/validation and the defaults in
-pkg/apis/core/v1/defaults.go, Kubernetes v1.30.
+Source of the rules: ``ValidateServiceCreate`` and ``ValidateLoadBalancerStatus`` in
+pkg/apis/core/validation, ``ValidateServiceCIDR`` in pkg/apis/networking/validation, the defaults in
+pkg/apis/core/v1/defaults.go, and what pkg/registry/core/service/storage makes of the families and
+of clusterIPs; Kubernetes v1.36.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from svcnet import checks
@@ -18,65 +20,84 @@ from svcnet.models.service import (
     PROXY_PROTOCOL,
     PROXY_PROTOCOL_ANNOTATION,
     SCHEDULER_ANNOTATION,
+    IPFamilyPolicy,
+    TrafficDistribution,
 )
-from svcnet.sources.addresses import why_not_external
+from svcnet.sources.addresses import canonical_address, canonical_cidr, why_no_endpoint
 from svcnet.sources.fields import NAMES, Fields, is_name, shown
 from svcnet.sources.labels import LABEL_KEY, is_label_key
+from svcnet.sources.metadata import read_annotations, read_labels
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 POLICIES = ("Cluster", "Local")
-FAMILY_POLICIES = ("", "SingleStack", "PreferDualStack", "RequireDualStack")
-DUAL_STACK = ("PreferDualStack", "RequireDualStack")
-DISTRIBUTIONS = ("", "PreferClose", "PreferSameZone", "PreferSameNode")
+FAMILY_POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
+DUAL_STACK = FAMILY_POLICIES[1:]
+DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
+TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
+TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
+AFFINITY_TIMEOUT = 10800
 DAY = 86400
+INT32 = 2**31
+SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""What is trimmed off a source range: white space as Go has it."""
 
 
 def read_service(document: Fields, namespace: str, name: str) -> Service:
     """Return the Service that `document` describes; what is wrong becomes a finding."""
     metadata, spec = document.mapping("metadata"), document.mapping("spec")
-    annotations = metadata.string_map("annotations")
+    annotations = read_annotations(metadata)
     if annotations:
         _check_annotations(metadata, annotations)
     kind = spec.choice("type", TYPES, "ClusterIP")
     cluster_ips = _cluster_ips(spec, kind)
+    families = _families(spec, kind, cluster_ips)
+    headless = cluster_ips[:1] == (HEADLESS,)
+    policy = _external_policy(spec, kind)
     return Service(
         namespace=namespace,
         name=name,
-        ports=_ports(spec, kind, headless=cluster_ips[:1] == (HEADLESS,)),
+        ports=_ports(spec, kind, headless=headless),
         type=kind,
         cluster_ips=cluster_ips,
-        ip_families=_families(spec, cluster_ips),
-        ip_family_policy=spec.choice("ipFamilyPolicy", FAMILY_POLICIES, ""),
+        ip_families=families,
+        ip_family_policy=_family_policy(spec, kind, families, headless=headless),
         external_ips=_external_ips(spec),
         external_name=_external_name(spec, kind),
-        load_balancer_source_ranges=_source_ranges(spec),
+        load_balancer_source_ranges=_source_ranges(spec, kind),
         load_balancer_ingress=_ingress(document),
         session_affinity=spec.choice("sessionAffinity", ("None", "ClientIP"), "None"),
         session_affinity_timeout=_affinity_timeout(spec),
-        internal_traffic_policy=spec.choice("internalTrafficPolicy", POLICIES, "Cluster"),
-        external_traffic_policy=_external_policy(spec, kind),
-        health_check_node_port=spec.integer("healthCheckNodePort", 0, 65535),
+        internal_traffic_policy=spec.choice(
+            "internalTrafficPolicy", POLICIES, "Cluster", empty=False
+        ),
+        external_traffic_policy=policy,
+        health_check_node_port=_health_check_node_port(spec, kind, policy),
         publish_not_ready_addresses=spec.boolean("publishNotReadyAddresses", False),
-        traffic_distribution=spec.choice("trafficDistribution", DISTRIBUTIONS, ""),
-        selector=spec.string_map("selector"),
-        labels=metadata.string_map("labels"),
+        traffic_distribution=_traffic_distribution(spec),
+        selector=read_labels(spec, "selector"),
+        labels=read_labels(metadata),
         annotations=annotations,
     )
 
 
 def _check_annotations(metadata: Fields, annotations: Mapping[str, str]) -> None:
+    """Tell of the annotations that mean something; a wrong one of svcnet's own means nothing."""
     scheduler = annotations.get(SCHEDULER_ANNOTATION, "")
     if scheduler and scheduler not in IPVS_SCHEDULERS:
-        metadata.error_at(
-            checks.ANNOTATION, ("annotations", SCHEDULER_ANNOTATION), why_no_scheduler(scheduler)
-        )
+        where = ("annotations", SCHEDULER_ANNOTATION)
+        metadata.warning_at(checks.ANNOTATION, where, why_no_scheduler(scheduler))
     version = annotations.get(PROXY_PROTOCOL_ANNOTATION, PROXY_PROTOCOL)
     if version != PROXY_PROTOCOL:
         where = ("annotations", PROXY_PROTOCOL_ANNOTATION)
-        metadata.error_at(
-            checks.ANNOTATION, where, f"must be {PROXY_PROTOCOL}, not {shown(version)}"
-        )
+        message = f"must be {PROXY_PROTOCOL}, not {shown(version)}"
+        metadata.warning_at(checks.ANNOTATION, where, message)
+    hints = annotations.get(TOPOLOGY_HINTS)
+    if hints is not None and annotations.get(TOPOLOGY_MODE, hints) != hints:
+        message = f"must be as that of {TOPOLOGY_HINTS}, {shown(hints)}"
+        metadata.error_at(checks.TOPOLOGY_ANNOTATIONS, ("annotations", TOPOLOGY_MODE), message)
 
 
 def why_no_scheduler(name: str) -> str:
@@ -85,9 +106,22 @@ def why_no_scheduler(name: str) -> str:
 
 
 def read_service_cidr(document: Fields, name: str) -> ServiceCIDR:
-    """Return the ServiceCIDR that `document` describes."""
-    cidrs = document.mapping("spec").cidrs("cidrs")
-    return ServiceCIDR(name, tuple(cidr for _, cidr in cidrs))
+    """Return the ServiceCIDR that `document` describes; servers never took another form."""
+    spec = document.mapping("spec")
+    if spec.data.get("cidrs") in (None, []):
+        spec.error(checks.REQUIRED, "cidrs", "is required: at least one CIDR")
+    kept = []
+    for index, text in spec.strings("cidrs"):
+        canonical = canonical_cidr(text)
+        if canonical != text:
+            wanted = canonical or "a CIDR such as 10.96.0.0/12"
+            message = f"must be {wanted}, not {shown(text)}"
+            spec.error_at(checks.CIDR, ("cidrs", index), message)
+        else:
+            kept.append(text)
+    if len({family_of(text) for text in kept}) < len(kept):
+        spec.error(checks.IP_FAMILY, "cidrs", "may hold at most one CIDR of each IP family")
+    return ServiceCIDR(name, tuple(kept))
 
 
 def _ports(spec: Fields, kind: str, *, headless: bool) -> tuple[ServicePort, ...]:
@@ -120,94 +154,115 @@ def _unique(port: Fields, key: str, value: Any, seen: dict[Any, int], index: int
 
 
 def _port(port: Fields, kind: str, several: bool) -> ServicePort:
-    if "port" not in port.data or port.data["port"] is None:
-        port.error(checks.REQUIRED, "port", "is required")
-    name = port.string("name")
-    if name and not is_name(name, "label"):
-        port.error(checks.NAME, "name", f"{NAMES['label']}; not {shown(name)}")
-        name = ""
-    elif several and not name:
+    name = port.optional_name("name", "label")
+    if several and not name and not port.data.get("name"):
         port.error(checks.REQUIRED, "name", "is required when a Service has several ports")
-    node_port = port.integer("nodePort", 0, 65535)
-    if node_port and kind in ("ClusterIP", "ExternalName"):
-        port.error(checks.NODE_PORT_TYPE, "nodePort", f"may not be used when spec.type is {kind}")
-    number = port.integer("port", 1, 65535)
+    number = read_port_number(port, "port")
     return ServicePort(
         port=number,
         name=name,
         protocol=port.choice("protocol", PROTOCOLS, "TCP"),
         target_port=_target_port(port, number),
-        node_port=node_port,
+        node_port=_node_port(port, kind),
         app_protocol=read_app_protocol(port),
     )
 
 
+def read_port_number(port: Fields, key: str) -> int:
+    """Return the number of a port that must have one."""
+    if port.data.get(key) is None:
+        port.error(checks.REQUIRED, key, "is required")
+    return port.integer(key, 1, 65535)
+
+
+def _node_port(port: Fields, kind: str) -> int:
+    """Return the node port; the API server takes one of an ExternalName, and gives it to nobody."""
+    number = port.integer("nodePort", 0, 65535)
+    if number and kind == "ClusterIP":
+        port.error(checks.NODE_PORT_TYPE, "nodePort", f"may not be used when spec.type is {kind}")
+    return number if kind != "ExternalName" else 0
+
+
 def read_app_protocol(port: Fields) -> str:
     """Return the ``appProtocol`` of a port of a Service, a slice or Endpoints."""
+    if port.data.get("appProtocol") is None:
+        return ""
     text = port.string("appProtocol")
-    if port.data.get("appProtocol") is not None and not is_label_key(text):
-        port.error(checks.NAME, "appProtocol", f"{LABEL_KEY}; not {shown(text)}")
+    if type(port.data["appProtocol"]) is str and not is_label_key(text):
+        port.error(checks.LABEL, "appProtocol", f"{LABEL_KEY}; not {shown(text)}")
         return ""
     return text
 
 
 def _target_port(port: Fields, number: int) -> int | str:
     value = port.data.get("targetPort")
-    if value is None or (type(value) in (int, str) and not value):
+    if value is None or value == "" or (type(value) in (int, float) and not value):
         return number
     if type(value) is str:
-        if len(value) > 15 or not is_name(value, "label") or not any(map(str.isalpha, value)):
-            message = f"must be a port number or an IANA service name; not {shown(value)}"
-            port.error(checks.PORT_NAME, "targetPort", message)
-        return value
+        return port.optional_name("targetPort", "port")
     return port.integer("targetPort", 1, 65535, number)
 
 
 def _cluster_ips(spec: Fields, kind: str) -> tuple[str, ...]:
     single = spec.string("clusterIP")
-    several = spec.items("clusterIPs")
+    several = [text for _, text in spec.strings("clusterIPs")]
     if kind == "ExternalName":
-        for key in ("clusterIP", "clusterIPs"):
-            if spec.data.get(key):
-                spec.error(
-                    checks.CLUSTER_IP_TYPE, key, "may not be set when spec.type is ExternalName"
-                )
+        for key, given in (("clusterIP", single), ("clusterIPs", several)):
+            if given:
+                message = "may not be set when spec.type is ExternalName"
+                spec.error(checks.CLUSTER_IP_TYPE, key, message)
         return ()
+    if several and not single:
+        spec.error(checks.CLUSTER_IPS, "clusterIPs", "may not be given without spec.clusterIP")
+    elif several and several[0] != single:
+        message = f"must begin with spec.clusterIP, {shown(single)}"
+        spec.error(checks.CLUSTER_IPS, "clusterIPs", message)
     if HEADLESS in (single, *several[:1]):
         if kind in ("NodePort", "LoadBalancer"):
-            spec.error(
-                checks.CLUSTER_IP_TYPE, "clusterIP", f"may not be None when spec.type is {kind}"
-            )
-        if len(several) > 1 or (single and several and [single] != several):
+            message = f"may not be None when spec.type is {kind}"
+            spec.error(checks.CLUSTER_IP_TYPE, "clusterIP", message)
+        if len(several) > 1:
             spec.error(checks.CLUSTER_IPS, "clusterIPs", "may hold nothing beside None")
         return (HEADLESS,)
-    if not several:
+    if not several or several[0] != single:
         address = spec.address("clusterIP")
         return (address,) if address else ()
-    found = spec.addresses("clusterIPs")
-    address = spec.address("clusterIP") if single else ""
-    if address and found and found[0][1] != address:
-        spec.error(checks.CLUSTER_IPS, "clusterIPs", f"must begin with spec.clusterIP, {address}")
-    if len(several) > 2 or len({family_of(text) for _, text in found}) < len(found):
+    found = _canonical(spec, several)
+    if len(several) > 2 or len({family_of(text) for text in found}) < len(found):
         spec.error(checks.IP_FAMILY, "clusterIPs", "may hold at most one address of each IP family")
-    return tuple(text for _, text in found)
+    return tuple(found)
 
 
-def _families(spec: Fields, cluster_ips: tuple[str, ...]) -> tuple[IPFamily, ...]:
+def _canonical(spec: Fields, cluster_ips: Sequence[str]) -> list[str]:
+    """Return the members of ``clusterIPs``; the first of them is ``clusterIP`` too."""
+    found = []
+    for index, text in enumerate(cluster_ips):
+        address = canonical_address(text)
+        if address is None:
+            path = ("clusterIPs", index) if index else ("clusterIP",)
+            spec.error_at(checks.ADDRESS, path, f"must be an IP address, not {shown(text)}")
+        else:
+            found.append(address)
+    return found
+
+
+def _families(spec: Fields, kind: str, cluster_ips: tuple[str, ...]) -> tuple[IPFamily, ...]:
     of_addresses = tuple(family_of(text) for text in cluster_ips if text != HEADLESS)
     named: list[IPFamily] = []
     for index, text in spec.strings("ipFamilies"):
+        where = ("ipFamilies", index)
         if text not in IP_FAMILIES:
-            spec.error_at(
-                checks.CHOICE, ("ipFamilies", index), f"must be IPv4 or IPv6, not {shown(text)}"
-            )
+            spec.error_at(checks.CHOICE, where, f"must be IPv4 or IPv6, not {shown(text)}")
         elif text in named:
-            spec.error_at(checks.REPEATED_MEMBER, ("ipFamilies", index), f"{text} is named twice")
+            spec.error_at(checks.REPEATED_MEMBER, where, f"{text} is named twice")
         else:
             named.append("IPv4" if text == "IPv4" else "IPv6")
+    if kind == "ExternalName":
+        _forbid(spec, "ipFamilies", kind)
+        return ()
     for index, (family, wanted) in enumerate(zip(of_addresses, named, strict=False)):
         if family != wanted:
-            path = ("clusterIPs", index) if spec.data.get("clusterIPs") else ("clusterIP",)
+            path = ("clusterIPs", index) if index else ("clusterIP",)
             message = f"{cluster_ips[index]} is {family}, but spec.ipFamilies[{index}] is {wanted}"
             spec.error_at(checks.IP_FAMILIES, path, message)
     if not named and len(of_addresses) == 1 and spec.data.get("ipFamilyPolicy") in DUAL_STACK:
@@ -215,10 +270,31 @@ def _families(spec: Fields, cluster_ips: tuple[str, ...]) -> tuple[IPFamily, ...
     return tuple(named) or of_addresses
 
 
+def _forbid(spec: Fields, key: str, kind: str) -> None:
+    """Tell of a field that a Service of such a type may not have."""
+    if spec.data.get(key):
+        spec.error(checks.MISPLACED_FIELD, key, f"may not be set when spec.type is {kind}")
+
+
+def _family_policy(
+    spec: Fields, kind: str, families: tuple[IPFamily, ...], *, headless: bool
+) -> IPFamilyPolicy:
+    """Return ``ipFamilyPolicy``; without it only what selects nothing may have both families."""
+    policy: IPFamilyPolicy = spec.choice("ipFamilyPolicy", FAMILY_POLICIES, "", empty=False)
+    if kind == "ExternalName":
+        _forbid(spec, "ipFamilyPolicy", kind)
+        return ""
+    alone = headless and not policy and not spec.data.get("selector")
+    if len(set(families)) > 1 and not alone and policy not in DUAL_STACK:
+        message = "must be PreferDualStack or RequireDualStack where there are two IP families"
+        spec.error(checks.FAMILY_POLICY, "ipFamilyPolicy", message)
+    return policy
+
+
 def _external_ips(spec: Fields) -> tuple[str, ...]:
     kept = []
     for index, address in spec.addresses("externalIPs"):
-        reason = why_not_external(address)
+        reason = why_no_endpoint(address)
         if reason:
             spec.error_at(checks.SPECIAL_ADDRESS, ("externalIPs", index), f"{address} {reason}")
         kept.append(address)
@@ -229,16 +305,27 @@ def _external_name(spec: Fields, kind: str) -> str:
     name = spec.string("externalName")
     if kind != "ExternalName":
         return ""
-    if not name:
+    if not name.removesuffix("."):
         spec.error(checks.REQUIRED, "externalName", "is required when spec.type is ExternalName")
-    elif not (name.isascii() and is_name(name.lower().removesuffix("."), "subdomain")):
+    elif not is_name(name.removesuffix("."), "subdomain"):
         spec.error(checks.NAME, "externalName", f"{NAMES['subdomain']}; not {shown(name)}")
         return ""
     return name
 
 
-def _source_ranges(spec: Fields) -> tuple[str, ...]:
-    return tuple(cidr for _, cidr in spec.cidrs("loadBalancerSourceRanges"))
+def _source_ranges(spec: Fields, kind: str) -> tuple[str, ...]:
+    key = "loadBalancerSourceRanges"
+    if kind != "LoadBalancer":
+        _forbid(spec, key, kind)
+    kept = []
+    for index, text in spec.strings(key):
+        cidr = canonical_cidr(text.strip(SPACE))
+        if cidr is None:
+            message = f"must be a CIDR such as 10.0.0.0/8, not {shown(text)}"
+            spec.error_at(checks.CIDR, (key, index), message)
+        else:
+            kept.append(cidr)
+    return tuple(kept)
 
 
 def _ingress(document: Fields) -> tuple[LoadBalancerIngress, ...]:
@@ -246,23 +333,46 @@ def _ingress(document: Fields) -> tuple[LoadBalancerIngress, ...]:
     found = []
     for ingress in balancer.mappings("ingress"):
         address = ingress.address("ip")
-        mode = ingress.choice("ipMode", ("VIP", "Proxy"), "VIP")
+        mode = ingress.choice("ipMode", ("VIP", "Proxy"), "VIP", empty=False)
+        if not ingress.data.get("ip") and ingress.data.get("ipMode"):
+            ingress.error(checks.MISPLACED_FIELD, "ipMode", "may not be set without ip")
         found.append(LoadBalancerIngress(address, mode))
     return tuple(found)
 
 
 def _affinity_timeout(spec: Fields) -> int:
-    config = spec.mapping("sessionAffinityConfig")
-    # Without affinity the API server drops the configuration unread.
-    if not config.data or spec.data.get("sessionAffinity") != "ClientIP":
-        return 10800
-    return config.mapping("clientIP").integer("timeoutSeconds", 1, DAY, 10800)
+    if spec.data.get("sessionAffinityConfig") is None:
+        return AFFINITY_TIMEOUT
+    client = spec.mapping("sessionAffinityConfig").mapping("clientIP")
+    if spec.data.get("sessionAffinity") == "ClientIP":
+        return client.integer("timeoutSeconds", 1, DAY, AFFINITY_TIMEOUT)
+    # Without affinity the API server drops the configuration, whatever number it has.
+    client.integer("timeoutSeconds", -INT32, INT32 - 1)
+    return AFFINITY_TIMEOUT
 
 
 def _external_policy(spec: Fields, kind: str) -> Any:
     policy = spec.choice("externalTrafficPolicy", POLICIES, "Cluster")
-    exposed = kind in ("NodePort", "LoadBalancer") or spec.data.get("externalIPs")
+    exposed = kind in ("NodePort", "LoadBalancer") or (
+        kind == "ClusterIP" and spec.data.get("externalIPs")
+    )
     if spec.data.get("externalTrafficPolicy") and not exposed:
         message = "means nothing: the Service is not reached from outside"
-        spec.warning(checks.UNUSED_POLICY, "externalTrafficPolicy", message)
+        spec.error(checks.MISPLACED_FIELD, "externalTrafficPolicy", message)
     return policy
+
+
+def _health_check_node_port(spec: Fields, kind: str, policy: str) -> int:
+    number = spec.integer("healthCheckNodePort", 0, 65535)
+    if number and (kind, policy) != ("LoadBalancer", "Local"):
+        message = "has no effect but for spec.type LoadBalancer with externalTrafficPolicy Local"
+        spec.warning(checks.UNUSED_FIELD, "healthCheckNodePort", message)
+        return 0
+    return number
+
+
+def _traffic_distribution(spec: Fields) -> TrafficDistribution:
+    distribution: TrafficDistribution = spec.choice(
+        "trafficDistribution", DISTRIBUTIONS, "", empty=False
+    )
+    return distribution

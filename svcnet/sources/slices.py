@@ -3,12 +3,12 @@
 Endpoints are by far the most numerous part of any input, so the loop over them reads
 dicts directly and asks :class:`Fields` only about one that is not plainly right.
 Source of the rules: pkg/apis/discovery/validation and ``ValidateEndpoints`` in
-pkg/apis/core/validation, Kubernetes v1.30.
+pkg/apis/core/validation, Kubernetes v1.36.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from svcnet import checks
@@ -23,31 +23,29 @@ from svcnet.models import (
     TargetRef,
 )
 from svcnet.models.endpoints import WEIGHT_ANNOTATION
-from svcnet.models.family import IPFamily
-from svcnet.sources.addresses import is_address, why_not_external
-from svcnet.sources.fields import NAMES, Fields, is_name, is_text, shown
-from svcnet.sources.services import PROTOCOLS, read_app_protocol
+from svcnet.models.family import family_of
+from svcnet.sources.addresses import canonical_address, endpoint_address, why_no_endpoint
+from svcnet.sources.fields import Fields, is_name, is_text, shown
+from svcnet.sources.labels import LABEL_VALUE, is_label_value
+from svcnet.sources.metadata import read_annotations, read_labels
+from svcnet.sources.services import INT32, PROTOCOLS, read_app_protocol, read_port_number
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MAX_ENDPOINTS = 1000
 MAX_ADDRESSES = 100
+MAX_PORTS = 20_000
+MAX_HINTS = 8
 
 
 def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
     """Return the EndpointSlice that `document` describes; what is wrong becomes a finding."""
     metadata = document.mapping("metadata")
-    labels = metadata.string_map("labels")
-    if not document.string("addressType"):
+    labels = read_labels(metadata)
+    weight, annotations = _weight_and_annotations(metadata)
+    if document.data.get("addressType") in (None, ""):
         document.error(checks.REQUIRED, "addressType", "is required")
     kind = document.choice("addressType", ("IPv4", "IPv6", "FQDN"), "IPv4")
-    listed = document.items("endpoints")
-    if len(listed) > MAX_ENDPOINTS:
-        document.error(
-            checks.ENDPOINT_COUNT,
-            "endpoints",
-            f"has {len(listed)} endpoints; at most {MAX_ENDPOINTS}",
-        )
-        listed = listed[:MAX_ENDPOINTS]
+    listed = _bounded(document, "endpoints", MAX_ENDPOINTS)
     return EndpointSlice(
         namespace=namespace,
         name=name,
@@ -56,101 +54,117 @@ def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
         ports=_ports(document),
         endpoints=tuple([_endpoint(document, i, item, kind) for i, item in enumerate(listed)]),
         labels=labels,
-        ipvs_weight=_weight(metadata),
-        annotations=_annotations(metadata),
+        ipvs_weight=weight,
+        annotations=annotations,
     )
 
 
-def _weight(metadata: Fields) -> int:
-    """Return the weight that an annotation gives; kernels take what ipvsadm does."""
-    if not metadata.data.get("annotations"):
-        return 1
-    text = metadata.string_map("annotations").get(WEIGHT_ANNOTATION)
-    if text is None:
-        return 1
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 2**16):
-        message = f"must be a whole number from 0 to 65535, as text; not {shown(text)}"
-        metadata.error_at(checks.ANNOTATION, ("annotations", WEIGHT_ANNOTATION), message)
-        return 1
-    return int(text)
+def _bounded(fields: Fields, key: str, most: int) -> list[Any]:
+    """Return the members of a list that may have so many, and no more than these."""
+    listed = fields.items(key)
+    if len(listed) > most:
+        message = f"has {len(listed)} members; at most {most}"
+        fields.error(checks.ENDPOINT_COUNT, key, message)
+    return listed[:most]
 
 
-def _annotations(metadata: Fields) -> Mapping[str, str]:
-    """Return the annotations but for the weight."""
-    found = metadata.string_map("annotations")
-    return {key: text for key, text in found.items() if key != WEIGHT_ANNOTATION}
+def _weight_and_annotations(metadata: Fields) -> tuple[int, Mapping[str, str]]:
+    """Return the weight that an annotation gives, and the other annotations."""
+    if metadata.data.get("annotations") is None:
+        return 1, {}
+    found = dict(read_annotations(metadata))
+    text = found.pop(WEIGHT_ANNOTATION, "1")
+    # Kernels take what ipvsadm does.
+    if text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 2**16:
+        return int(text), found
+    message = f"must be a whole number from 0 to 65535, as text; not {shown(text)}"
+    metadata.warning_at(checks.ANNOTATION, ("annotations", WEIGHT_ANNOTATION), message)
+    return 1, found
 
 
 def _ports(document: Fields) -> tuple[EndpointPort, ...]:
+    _bounded(document, "ports", MAX_PORTS)
     names: set[str] = set()
     found = []
     for port in document.mappings("ports"):
-        read = _port(port)
-        if read.name in names:
-            port.error(checks.REPEATED_MEMBER, "name", f"{read.name!r} is there twice")
-        names.add(read.name)
-        found.append(read)
+        name = port.optional_name("name", "label")
+        if name in names:
+            port.error(checks.REPEATED_MEMBER, "name", f"{name!r} is there twice")
+        names.add(name)
+        protocol = port.choice("protocol", PROTOCOLS, "TCP", empty=False)
+        found.append(EndpointPort(_number(port), name, protocol, read_app_protocol(port)))
     return tuple(found)
 
 
-def _port(port: Fields) -> EndpointPort:
-    name = port.string("name")
-    if name and not is_name(name, "label"):
-        port.error(checks.NAME, "name", f"{NAMES['label']}; not {shown(name)}")
-        name = ""
-    return EndpointPort(
-        port=port.integer("port", 1, 65535),
-        name=name,
-        protocol=port.choice("protocol", PROTOCOLS, "TCP"),
-        app_protocol=read_app_protocol(port),
-    )
+def _number(port: Fields) -> int:
+    """Return the port of a slice: the API server takes any number, and none at all."""
+    number = port.integer("port", -INT32, INT32 - 1)
+    if 0 <= number <= 65535:
+        return number
+    message = f"{number} is no port: nothing is sent to these endpoints under this name"
+    port.warning(checks.ENDPOINT_PORT, "port", message)
+    return 0
 
 
 def _endpoint(document: Fields, index: int, item: Any, kind: str) -> Endpoint:
     if type(item) is not dict:
-        document.error_at(
-            checks.TYPE, ("endpoints", index), f"must be a mapping, not {shown(item)}"
-        )
-        return Endpoint(("",))
+        if item is not None:
+            message = f"must be a mapping, not {shown(item)}"
+            document.error_at(checks.TYPE, ("endpoints", index), message)
+            return Endpoint(("",))
+        item = {}
     addresses: Any = item.get("addresses")
     node, zone = item.get("nodeName"), item.get("zone")
-    conditions, hints = item.get("conditions"), item.get("hints")
+    address = ""
+    if type(addresses) is list and len(addresses) == 1 and type(addresses[0]) is str:
+        address = endpoint_address(addresses[0], kind)
     plain = (
-        type(addresses) is list
-        and len(addresses) == 1
-        and type(addresses[0]) is str
-        and (kind == "FQDN" or _is_usable(addresses[0], kind))
+        address
+        and kind != "FQDN"
         and (node is None or (type(node) is str and is_name(node, "subdomain")))
         and (zone is None or (type(zone) is str and is_text(zone)))
-        and not hints
-        and not item.get("hostname")
+        and item.get("hints") is None
+        and item.get("hostname") is None
     )
     if not plain:
         return _unusual_endpoint(_fields(document, index, item), kind)
     target = item.get("targetRef")
-    if target:
-        target = _target_ref(_fields(document, index, item))
+    if target is not None:
+        target = _plain_target(target) or _target_ref(_fields(document, index, item))
     ready, serving, terminating = True, True, False
-    if conditions:
+    if item.get("conditions") is not None:
         ready, serving, terminating = _conditions(document, index, item)
     return Endpoint(
-        (addresses[0],),
+        (address,),
         node or "",
         ready,
         serving,
         terminating,
         zone or "",
-        target_ref=target or None,
+        target_ref=target,
     )
+
+
+def _plain_target(target: Any) -> TargetRef | None:
+    """Return the object that an endpoint names, None where that is not plain."""
+    if type(target) is not dict:
+        return None
+    namespace: Any = target.get("namespace")
+    name: Any = target.get("name")
+    uid: Any = target.get("uid")
+    kind: Any = target.get("kind")
+    if {type(namespace), type(name), type(uid), type(kind)} != {str} or not name:
+        return None
+    plain = f"{namespace}{name}{uid}{kind}".isascii()
+    return TargetRef(namespace, name, uid, kind) if plain else None
 
 
 def _target_ref(endpoint: Fields) -> TargetRef | None:
     """Return the object that an endpoint or address names, None if it names none."""
     target = endpoint.mapping("targetRef")
-    if not target.data.get("name"):
-        return None
     namespace, name = target.string("namespace"), target.string("name")
-    return TargetRef(namespace, name, target.string("uid"), target.string("kind"))
+    found = TargetRef(namespace, name, target.string("uid"), target.string("kind"))
+    return found if name else None
 
 
 def _fields(document: Fields, index: int, item: Any) -> Fields:
@@ -174,116 +188,115 @@ def _conditions(document: Fields, index: int, item: Any) -> tuple[bool, bool, bo
     )
 
 
-def _is_usable(address: str, family: IPFamily | str) -> bool:
-    """Return whether an address is of the family and none of the special ranges.
-
-    The first byte tells nearly always; where it does not, the slow check decides.
-    """
-    if not is_address(address, "IPv4" if family == "IPv4" else "IPv6"):
-        return False
-    if family == "IPv4" and address[:1] in "13456789" and address[:4] not in ("127.", "169."):
-        return True
-    return not why_not_external(address)
-
-
 def _unusual_endpoint(fields: Fields, kind: str) -> Endpoint:
     """Read an endpoint with hints, a hostname, several addresses, or something wrong."""
-    addresses = _addresses(fields, kind)
-    node, hostname = _node_and_hostname(fields)
-    conditions = fields.mapping("conditions")
-    hints = fields.mapping("hints")
+    conditions, hints = fields.mapping("conditions"), fields.mapping("hints")
     return Endpoint(
-        addresses=addresses or ("",),
-        node_name=node,
+        addresses=_addresses(fields, kind) or ("",),
+        node_name=fields.optional_name("nodeName", "subdomain", empty=False),
         ready=conditions.boolean("ready", True),
         serving=conditions.boolean("serving", True),
         terminating=conditions.boolean("terminating", False),
         zone=fields.string("zone"),
-        zone_hints=tuple(zone.string("name") for zone in hints.mappings("forZones")),
-        hostname=hostname,
-        node_hints=tuple(node.string("name") for node in hints.mappings("forNodes")),
+        zone_hints=_hints(hints, "forZones"),
+        hostname=fields.optional_name("hostname", "label", empty=False),
+        node_hints=_hints(hints, "forNodes"),
         target_ref=_target_ref(fields),
     )
 
 
-def _node_and_hostname(fields: Fields) -> tuple[str, str]:
-    """Read what places and names an address, of a slice or of Endpoints; both are optional."""
-    node, hostname = fields.string("nodeName"), fields.string("hostname")
-    if node and not is_name(node, "subdomain"):
-        fields.error(checks.NAME, "nodeName", f"{NAMES['subdomain']}; not {shown(node)}")
-    if hostname and not is_name(hostname, "label"):
-        fields.error(checks.NAME, "hostname", f"{NAMES['label']}; not {shown(hostname)}")
-    return node, hostname
-
-
-def _addresses(fields: Fields, kind: str) -> tuple[str, ...]:
-    listed = fields.items("addresses")
-    if not listed and not fields.data.get("addresses"):
-        fields.error(checks.REQUIRED, "addresses", "is required: at least one address")
-    if len(listed) > MAX_ADDRESSES:
-        fields.error(
-            checks.ENDPOINT_COUNT,
-            "addresses",
-            f"has {len(listed)} addresses; at most {MAX_ADDRESSES}",
-        )
-    kept = []
-    for index, text in fields.strings("addresses"):
-        wrong = _why_not(text, kind)
-        if wrong:
-            check, message = wrong
-            fields.error_at(check, ("addresses", index), message)
-        else:
-            kept.append(text)
+def _hints(hints: Fields, key: str) -> tuple[str, ...]:
+    """Return the names of zones, which are values of a label, or of Nodes."""
+    _bounded(hints, key, MAX_HINTS)
+    kept: list[str] = []
+    for hint in hints.mappings(key):
+        name = hint.string("name") if key == "forZones" else hint.name("name", "subdomain")
+        if not is_label_value(name) and key == "forZones":
+            hint.error(checks.LABEL, "name", f"{LABEL_VALUE}; not {shown(name)}")
+        if name in kept:
+            hint.error(checks.REPEATED_MEMBER, "name", f"{shown(name)} is there twice")
+        kept.append(name)
     return tuple(kept)
 
 
-def _why_not(text: str, kind: str) -> tuple[Check, str] | None:
+def _addresses(fields: Fields, kind: str) -> tuple[str, ...]:
+    if fields.data.get("addresses") in (None, []):
+        fields.error(checks.REQUIRED, "addresses", "is required: at least one address")
+    _bounded(fields, "addresses", MAX_ADDRESSES)
+    kept = []
+    for index, text in fields.strings("addresses"):
+        address, check, reason = _address(text, kind)
+        if reason:
+            fields.error_at(check, ("addresses", index), reason)
+        else:
+            kept.append(address)
+    return tuple(kept)
+
+
+def _address(text: str, kind: str) -> tuple[str, Check, str]:
+    """Return an address of a slice in canonical form, or what is wrong with it."""
     if kind == "FQDN":
-        good = is_name(text.removesuffix("."), "subdomain")
-        return None if good else (checks.NAME, f"must be a domain name, not {shown(text)}")
-    if not is_address(text, "IPv4" if kind == "IPv4" else "IPv6"):
+        labels = text.removesuffix(".").split(".")
+        good = len(labels) > 1 and len(text) <= 254 and all(is_name(one, "label") for one in labels)
+        message = f"must be a domain name of two labels or more, not {shown(text)}"
+        return text, checks.NAME, "" if good else message
+    address = canonical_address(text)
+    if address is None or family_of(address) != kind:
         message = f"must be an {kind} address, as addressType says, not {shown(text)}"
-        return checks.ADDRESS_TYPE, message
-    reason = why_not_external(text)
-    return (checks.SPECIAL_ADDRESS, f"{text} {reason}") if reason else None
+        return "", checks.ADDRESS_TYPE, message
+    reason = why_no_endpoint(address)
+    return address, checks.SPECIAL_ADDRESS, f"{address} {reason}" if reason else ""
 
 
 def read_endpoints(document: Fields, namespace: str, name: str) -> Endpoints:
     """Return the Endpoints object that `document` describes."""
     metadata = document.mapping("metadata")
+    weight, annotations = _weight_and_annotations(metadata)
     return Endpoints(
         namespace=namespace,
         name=name,
         subsets=tuple(_subset(subset) for subset in document.mappings("subsets")),
-        labels=metadata.string_map("labels"),
-        ipvs_weight=_weight(metadata),
-        annotations=_annotations(metadata),
+        labels=read_labels(metadata),
+        ipvs_weight=weight,
+        annotations=annotations,
     )
 
 
 def _subset(subset: Fields) -> EndpointSubset:
-    ports = tuple(_port(port) for port in subset.mappings("ports"))
-    for port in subset.mappings("ports"):
-        if port.data.get("port") is None:
-            port.error(checks.REQUIRED, "port", "is required")
+    listed = [subset.items(key) for key in ("addresses", "notReadyAddresses")]
+    if not any(listed):
+        message = "is required, or notReadyAddresses: at least one address"
+        subset.error(checks.REQUIRED, "addresses", message)
     return EndpointSubset(
         addresses=tuple(_subset_addresses(subset, "addresses")),
         not_ready_addresses=tuple(_subset_addresses(subset, "notReadyAddresses")),
-        ports=ports,
+        ports=tuple(_subset_ports(subset)),
     )
 
 
-def _subset_addresses(subset: Fields, key: str) -> list[EndpointAddress]:
-    found = []
+def _subset_ports(subset: Fields) -> Iterator[EndpointPort]:
+    several = len(subset.items("ports")) > 1
+    for port in subset.mappings("ports"):
+        if several and port.data.get("name") in (None, ""):
+            port.error(checks.REQUIRED, "name", "is required when a subset has several ports")
+        yield EndpointPort(
+            port=read_port_number(port, "port"),
+            name=port.optional_name("name", "label"),
+            protocol=port.choice("protocol", PROTOCOLS, "TCP"),
+            app_protocol=read_app_protocol(port),
+        )
+
+
+def _subset_addresses(subset: Fields, key: str) -> Iterator[EndpointAddress]:
     for item in subset.mappings(key):
+        node = item.optional_name("nodeName", "subdomain", empty=False)
+        hostname, target = item.optional_name("hostname", "label"), _target_ref(item)
         address = item.address("ip")
         if not address:
-            if not item.data.get("ip"):
+            if item.data.get("ip") in (None, ""):
                 item.error(checks.REQUIRED, "ip", "is required")
             continue
-        reason = why_not_external(address)
+        reason = why_no_endpoint(address)
         if reason:
             item.error(checks.SPECIAL_ADDRESS, "ip", f"{address} {reason}")
-        node, hostname = _node_and_hostname(item)
-        found.append(EndpointAddress(address, node, hostname, _target_ref(item)))
-    return found
+        yield EndpointAddress(address, node, hostname, target)

@@ -57,7 +57,7 @@ def pod(
     addresses = (f"10.0.{number >> 8}.{number & 255}",)
     return make_pod(
         f"p{number}",
-        *((*addresses, f"fd00::{number:x}") if six else addresses),
+        *((*addresses, f"fd00::1:{number:x}") if six else addresses),
         labels={"app": app, "tier": tier},
         containers=(Container("c", (ContainerPort(port, "http"),)),),
         node_name=node,

@@ -84,7 +84,7 @@ def is_about(value: object, line: str, graph: RuleGraph, origin: Origin) -> bool
 
 
 def canonical(value: str) -> str:
-    return canonical_cidr(value) or canonical_address(value) or value
+    return canonical_cidr(value.strip()) or canonical_address(value) or value
 
 
 def check(graph: RuleGraph, objects: Objects) -> set[str]:

@@ -181,7 +181,7 @@ def test_a_list_that_holds_itself() -> None:
 def test_an_honest_alias_in_a_large_document() -> None:
     """What is refused is the growth by aliases, not a large document that has one."""
     labels = "\n".join(f"    a{n}: b" for n in range(60_000))
-    text = SERVICE.replace("  name: web\n", f"  name: web\n  annotations:\n{labels}\n")
+    text = SERVICE.replace("  name: web\n", f"  name: web\n  labels:\n{labels}\n")
     assert len(load_bytes((text + "status: {x: &x [1, 2], y: *x}\n").encode()).objects) == 1
 
 
@@ -207,9 +207,7 @@ def test_a_file_that_is_too_large(tmp_path: Path) -> None:
 
 def test_one_long_line() -> None:
     """A single line of 20 MB is a value like any other."""
-    text = SERVICE.replace(
-        "  name: web\n", f"  name: web\n  annotations: {{a: {'x' * 20_000_000}}}\n"
-    )
+    text = SERVICE.replace("  clusterIP", f"  externalName: {'x' * 20_000_000}\n  clusterIP")
     assert len(load_bytes(text.encode()).objects) == 1
 
 
@@ -341,7 +339,7 @@ def test_what_is_no_configuration(tmp_path: Path, text: str) -> None:
 def test_configuration(tmp_path: Path) -> None:
     """Fields arrive trimmed, normalised and in seconds."""
     text = HEAD + (
-        "hostnameOverride: ' Node-A '\nclusterCIDR: '10.244.9.9/16, fd00::1/48'\n"
+        "hostnameOverride: ' Node-A '\nclusterCIDR: '10.244.9.9/16,fd00::1/48'\n"
         "iptables: {syncPeriod: 1m30s, minSyncPeriod: 0s, localhostNodePorts: false}\n"
         "ipvs: {scheduler: lc, tcpTimeout: 15m, excludeCIDRs: [10.0.0.1/8]}\nunknown: 1\n"
     )

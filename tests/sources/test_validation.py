@@ -65,13 +65,14 @@ def service(text: str = SERVICE) -> Service:
 
 # What is replaced in SERVICE, by what, and the line, field and part of the message to come.
 SERVICES = (
-    ("name: web", "name: Web", 4, "metadata.name", "RFC 1035 label"),
-    ("name: web", "name: 1web", 4, "metadata.name", "RFC 1035 label"),
-    ("name: web", f"name: {'a' * 64}", 4, "metadata.name", "RFC 1035 label"),
-    ("name: web", 'name: "a\\" -j ACCEPT"', 4, "metadata.name", "RFC 1035 label"),
-    ("name: web", 'name: "a\\nb"', 4, "metadata.name", "RFC 1035 label"),
+    ("name: web", "name: Web", 4, "metadata.name", "RFC 1123 label"),
+    ("name: web", "name: web-", 4, "metadata.name", "RFC 1123 label"),
+    ("name: web", f"name: {'a' * 64}", 4, "metadata.name", "RFC 1123 label"),
+    ("name: web", 'name: "a\\" -j ACCEPT"', 4, "metadata.name", "RFC 1123 label"),
+    ("name: web", 'name: "a\\nb"', 4, "metadata.name", "RFC 1123 label"),
     ("name: web", "name: on", 4, "metadata.name", "must be a string, not True"),
-    ("name: web", "generateName: x", 3, "metadata.name", "is required"),
+    ("name: web", "generateName: _", 4, "metadata.generateName", "RFC 1123 label"),
+    ("name: web", "labels: {}", 3, "metadata.name", "is required"),
     ("namespace: shop", "namespace: a.b", 5, "metadata.namespace", "RFC 1123 label"),
     ("port: 80", "port: 0", 10, "spec.ports[0].port", "from 1 to 65535, not 0"),
     ("port: 80", "port: 65536", 10, "spec.ports[0].port", "from 1 to 65535"),
@@ -136,8 +137,8 @@ SERVICES = (
     ("10.96.0.10", "10.96.0.10\n  type: Nodeport", 8, "spec.type", "must be ClusterIP"),
     (
         "10.96.0.10",
-        "10.96.0.10\n  loadBalancerSourceRanges: [10.0.0.0/8, 10.0.0.0/33]",
-        8,
+        "10.96.0.10\n  type: LoadBalancer\n  loadBalancerSourceRanges: [10.0.0.0/8, 10.0.0.0/33]",
+        9,
         "spec.loadBalancerSourceRanges[1]",
         "must be a CIDR",
     ),
@@ -146,21 +147,9 @@ SERVICES = (
     ("10.96.0.10", "10.96.0.10\n  externalIPs: [224.0.0.1]", 8, "spec.externalIPs[0]", "multi"),
     ("10.96.0.10", "10.96.0.10\n  externalIPs: ['ff02::1']", 8, "spec.externalIPs[0]", "multi"),
     ("10.96.0.10", "10.96.0.10\n  externalIPs: [0.0.0.0]", 8, "spec.externalIPs[0]", "unspec"),
+    ("0.10", "0.10\n  externalTrafficPolicy: Local", 8, "spec.externalTrafficPolicy", "nothing"),
+    ("10.96.0.10", "10.96.0.10\n  selector: {a: b c}", 8, "spec.selector.a", "at most 63 letters"),
     ("10.96.0.10", "10.96.0.10\n  selector: {a: 1}", 8, "spec.selector.a", "string to a string"),
-    (
-        "namespace: shop",
-        "namespace: shop\n  annotations: {svcnet.io/ipvs-scheduler: RR}",
-        6,
-        "metadata.annotations['svcnet.io/ipvs-scheduler']",
-        "must be an IPVS scheduler: rr, wrr, lc,",
-    ),
-    (
-        "namespace: shop",
-        "namespace: shop\n  annotations: {svcnet.io/proxy-protocol: v1}",
-        6,
-        "metadata.annotations['svcnet.io/proxy-protocol']",
-        "must be v2, not 'v1'",
-    ),
     ("apiVersion: v1", "apiVersion: v2", 1, "apiVersion", "must be v1"),
     ("apiVersion: v1\n", "", 1, "apiVersion", "is required: v1"),
     ("kind: Service", "kind: ''", 1, "", "has no kind"),
@@ -195,7 +184,8 @@ def test_everything_read() -> None:
     """Every field arrives in its canonical form."""
     text = """
 {apiVersion: v1, kind: Service, metadata: {name: web, labels: {a: b}, annotations: {c: "1"}},
- spec: {type: LoadBalancer, clusterIPs: ["FD00:0::10", 10.96.000.010], externalIPs: [
+ spec: {type: LoadBalancer, clusterIP: "FD00:0::10",
+  clusterIPs: ["FD00:0::10", 10.96.000.010], externalIPs: [
   "::ffff:203.0.113.7"], loadBalancerSourceRanges: [" 192.0.2.9/24 ", "2001:DB8::1/32"],
   sessionAffinity: ClientIP, internalTrafficPolicy: Local, externalTrafficPolicy: Local,
   healthCheckNodePort: 32000, publishNotReadyAddresses: true, selector: {app: web},
@@ -299,7 +289,7 @@ SLICES = (
     ("[10.244.1.5]", "[5]", 11, "endpoints[0].addresses[0]", "must be a string"),
     ("addressType: IPv4", "addressType: IPv5", 7, "addressType", "IPv4, IPv6 or FQDN"),
     ("addressType: IPv4\n", "", 1, "addressType", "is required"),
-    ("port: 8080", "port: 0", 9, "ports[0].port", "from 1 to 65535"),
+    ("port: 8080", "port: 1.5", 9, "ports[0].port", "must be an integer"),
     ("name: http", "name: A", 9, "ports[0].name", "RFC 1123 label"),
     ("- {name: http", "- {name: http}\n- {name: http", 10, "ports[1].name", "twice"),
     ("- addresses: [10.244.1.5]", "- x", 11, "endpoints[0]", "must be a mapping"),
@@ -330,14 +320,15 @@ BAD_WEIGHTS = (
 
 @pytest.mark.parametrize("weight", BAD_WEIGHTS)
 def test_bad_weight(weight: str) -> None:
-    """An IPVS weight is a whole number from 0 to 65535, whichever object gives it."""
+    """An IPVS weight that is no whole number from 0 to 65535 is told, and counts as 1."""
     annotations = f"namespace: shop\n  annotations: {{{WEIGHT}: '{weight}'}}"
     field = f"metadata.annotations['{WEIGHT}']"
-    ((line, _, path, message),) = errors(SLICE.replace("namespace: shop", annotations, 1))
-    assert (line, path) == (6, field)
-    assert "must be a whole number from 0 to 65535" in message
-    text = ENDPOINTS.replace("namespace: shop", annotations, 1)
-    assert [(at, path) for at, _, path, _ in errors(text)] == [(6, field)]
+    for text in (SLICE, ENDPOINTS):
+        loaded = load_bytes(text.replace("namespace: shop", annotations, 1).encode())
+        (told,) = [one for one in loaded.warnings if one.field == field]
+        assert told.line == 6
+        assert "must be a whole number from 0 to 65535" in told.message
+        assert loaded.objects[0].ipvs_weight == 1  # type: ignore[union-attr]
 
 
 def test_weight_that_is_no_text() -> None:
@@ -437,10 +428,22 @@ WARNINGS = (
         "203.0.113.7 TCP 80 is that of Service shop/web too",
     ),
     (
-        SERVICE.replace("0.10", "0.10\n  externalTrafficPolicy: Local\n  selector: {a: b}"),
-        8,
-        "spec.externalTrafficPolicy",
-        "means nothing",
+        SERVICE.replace(
+            "namespace: shop",
+            "annotations: {svcnet.io/ipvs-scheduler: RR}\n  namespace: shop",
+        ).replace("0.10", "0.10\n  selector: {a: b}"),
+        5,
+        "metadata.annotations['svcnet.io/ipvs-scheduler']",
+        "must be an IPVS scheduler: rr, wrr, lc,",
+    ),
+    (
+        SERVICE.replace(
+            "namespace: shop",
+            "annotations: {svcnet.io/proxy-protocol: v1}\n  namespace: shop",
+        ).replace("0.10", "0.10\n  selector: {a: b}"),
+        5,
+        "metadata.annotations['svcnet.io/proxy-protocol']",
+        "must be v2, not 'v1'",
     ),
     (SERVICE, 1, "spec.selector", "neither a selector nor endpoints"),
     (

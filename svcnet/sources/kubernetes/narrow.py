@@ -20,6 +20,7 @@ from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATIO
 from svcnet.models.state import ClusterObject
 from svcnet.sources.fields import Fields
 from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.metadata import DEFAULT_NAMESPACE
 from svcnet.sources.objects import CLUSTER_SCOPED, label_of, read_object
 
 LEADER_ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
@@ -89,7 +90,7 @@ def key_of(kind: str, metadata: Any) -> NamespacedName | None:
     if type(metadata) is not dict:
         return None
     name = metadata.get("name")
-    namespace = "" if kind in CLUSTER_SCOPED else metadata.get("namespace", "default")
+    namespace = "" if kind in CLUSTER_SCOPED else metadata.get("namespace") or DEFAULT_NAMESPACE
     if type(name) is not str or not 0 < len(name) <= MAX_NAME:
         return None
     if type(namespace) is not str or len(namespace) > MAX_NAME:

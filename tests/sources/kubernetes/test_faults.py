@@ -250,7 +250,7 @@ def test_an_event_larger_than_any_object_can_be(monkeypatch: pytest.MonkeyPatch)
             server.put(service())
             async with following(server, ONE) as found:
                 await found.until(lambda: found.steps)
-                server.put(service(port=81, annotations={"note": "x" * 1_000_000}))
+                server.put({**service(port=81), "status": {"note": "x" * 1_000_000}})
                 await found.until(lambda: port_of(found.state) == 81)
                 assert "Service: unreachable: sent an event of more than 97 KiB" in found.statuses
 

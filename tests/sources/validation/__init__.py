@@ -1,0 +1,1 @@
+"""Tables of what Kubernetes takes and refuses, a module a kind."""
