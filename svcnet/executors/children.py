@@ -134,6 +134,7 @@ def run_child(
         raise Interrupted(f"{name}: not started, because svcnet ends")
     if seconds is None:
         seconds = SECONDS + SECONDS_A_MEBIBYTE * len(given) / (1 << 20)
+    started = monotonic()
     try:
         child = subprocess.Popen(
             [path, *options],
@@ -147,7 +148,7 @@ def run_child(
     except (OSError, ValueError) as error:
         raise ApplyError(f"{path}: {error}") from None
     try:
-        output, complaint = _Exchange(name, child, given, seconds, ends, monotonic()).finish()
+        output, complaint = _Exchange(name, child, given, seconds, ends, started).finish()
         code = child.returncode
     finally:
         _end(child)
