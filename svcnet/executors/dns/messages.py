@@ -74,9 +74,19 @@ def parse(wire: bytes) -> Query | bytes | None:
         return refusal(wire, dns.rcode.NOTAUTH)
     except (dns.exception.DNSException, ValueError):
         return refusal(wire, dns.rcode.FORMERR)
-    if len(query.question) != 1:
+    if len(query.question) != 1 or not _is_written(query, wire):
         return refusal(wire, dns.rcode.FORMERR)
     return query
+
+
+def _is_written(query: Query, wire: bytes) -> bool:
+    """Return whether the name of a question is there in full.
+
+    No name is before it that it could point to (RFC 1035, 4.1.4). One that points into the header
+    would be longer in the answer.
+    """
+    name = query.question[0].name.to_wire()
+    return name is not None and wire.startswith(name, HEADER_BYTES)
 
 
 def refusal(wire: bytes, rcode: dns.rcode.Rcode) -> bytes:
