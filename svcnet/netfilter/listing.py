@@ -50,9 +50,11 @@ def read_listing(text: str, tool: str = "iptables-save", needed: Collection[str]
     except Unended as error:
         raise ApplyError(f"{tool}: its listing is cut off in the text of {error}") from None
     if missing := [table for table in unprinted if table in needed]:
+        family = "ip6" if tool.startswith("ip6") else "ip"
         raise Unprinted(
             f"{tool}: does not print table {' and '.join(missing)}, for there are rules that only "
-            "nft can print: see nft list ruleset",
+            f"nft can print: nft list table {family} {missing[0]} shows them; move them to a table "
+            "of their own",
             tables,
         )
     return tables

@@ -15,6 +15,7 @@ FAULTS: Mapping[str, str] = {
     "hangs": "touch FOLDER/hangs; sleep 600",
     "is killed": "kill -9 $$",
     "fails with rubbish": f"{RUBBISH} >&2; exit 1",
+    "does nothing": "cat >/dev/null; exit 0",
     "prints rubbish": f"cat >/dev/null; {RUBBISH}; exit 0",
     "is cut off": 'REAL "$@" | head -c 150; kill -9 $$',
 }
@@ -63,15 +64,23 @@ class Tools:
         """Whether one hangs, or has hung."""
         return (self.folder / "hangs").exists()
 
-    def misbehave(self, fault: str = "", at: int | str = 0) -> None:
-        """Have call number `at` from here on, or ``always`` each, do a fault; 0 for none."""
+    def misbehave(self, fault: str = "", at: int | str = 0, only: str = "") -> None:
+        """Have call number `at` from here on, or ``always`` each, do a fault; 0 for none.
+
+        The fault is one of the table, or a command. With `only` it is that tool's alone.
+        """
         for name in ("calls", "hangs"):
             (self.folder / name).unlink(missing_ok=True)
         (self.folder / "calls").touch()
         for wrapper in self.folder.iterdir():
             if wrapper.stat().st_mode & 0o100:
                 real = wrapper.read_text().rpartition("exec ")[2].split()[0]
-                text = _filled(FAULTS.get(fault, "true"), self.folder, wrapper.name, real)
+                does = (
+                    FAULTS.get(fault, fault or "true")
+                    if wrapper.name == (only or wrapper.name)
+                    else "true"
+                )
+                text = _filled(does, self.folder, wrapper.name, real)
                 (self.folder / f"fault-{wrapper.name}").write_text(text + "\n")
         (self.folder / "at").write_text(str(at))
 

@@ -76,9 +76,13 @@ class Case:
     most: int = 1
 
 
-def tools_fail(name: str, how: int) -> Act:
+def tools_fail(name: str, how: int, then: Act | None = None) -> Act:
+    """Have a tool fail in one way from now on, do something or none, and have it be run."""
+
     def act(made: Node) -> None:
         made.tools.fail(100, how, name)
+        if then is not None:
+            then(made)
         made.change()
 
     return act

@@ -33,6 +33,8 @@ case $((how < 0 ? RANDOM % 8 : how)) in
 5) {real} "$@" | head -c 400; kill -TERM $$;;
 6) {real} "$@"; exit 1;;
 7) echo "{name}: chaos: a warning" >&2; exec {real} "$@";;
+8) {real} "$@" | head -c 200; exit 0;;
+9) cat > /dev/null; exit 0;;
 esac
 """
 

@@ -8,9 +8,10 @@ from contextlib import nullcontext
 from attrs import evolve, field, frozen
 
 from svcnet.errors import ApplyError
-from svcnet.executors.iptables.commands import RestoreError, Variant
+from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
 from svcnet.executors.iptables.loopback import ROUTE_LOCALNET
 from svcnet.executors.iptables.plan import Plan, most_chains, plan
+from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.undo import after, differences, undo
 from svcnet.executors.iptables.variants import Choice, choose_variant
 from svcnet.executors.iptables.writer import Writer, tell
@@ -112,14 +113,14 @@ def _write(artifact: RestoreText, planned: Plan, choice: Choice, writer: Writer)
     """
     commands, family = choice.commands, artifact.family
     try:
-        _load(planned, writer)
+        _load(planned, commands, writer)
     except _Refused as refused:
         try:
             now = commands.observe()
             if now == after(choice.observed, writer.written, family):
                 raise
             planned = plan(artifact, now, most_chains(commands.variant))
-            _load(planned, writer)
+            _load(planned, commands, writer)
         except (_Refused, ApplyError) as error:
             last = error if isinstance(error, _Refused) else refused
             told = _explain(artifact, last) + _take_back(choice, writer, last)
@@ -127,12 +128,14 @@ def _write(artifact: RestoreText, planned: Plan, choice: Choice, writer: Writer)
     return planned
 
 
-def _load(planned: Plan, writer: Writer) -> None:
-    for text in planned.transactions:
-        try:
+def _load(planned: Plan, commands: Commands, writer: Writer) -> None:
+    proof, text, done = Proof(commands, planned.transactions), "", len(writer.written)
+    try:
+        for text in planned.transactions:
             writer.write(text)
-        except (RestoreError, ApplyError) as error:
-            raise _Refused(text, error) from None
+        proof.check(writer.written[done:])
+    except (RestoreError, ApplyError) as error:
+        raise _Refused(text, error) from None
 
 
 def _explain(artifact: RestoreText, refused: _Refused) -> str:

@@ -15,7 +15,8 @@ from svcnet.executors.iptables.commands import (
     Variant,
     installed,
 )
-from svcnet.executors.iptables.observe import Observed, is_ours
+from svcnet.executors.iptables.observe import BUILT_IN, Observed, is_ours
+from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.saved import saved
 from svcnet.executors.iptables.writer import Held, Writer, holder, tell
 from svcnet.executors.lock import lock
@@ -23,9 +24,6 @@ from svcnet.netfilter import target
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.artifact import declare, delete
 from svcnet.renderers.iptables.names import FIREWALL
-
-_BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
-"""Where jumps are svcnet's; in chains that somebody made they are his."""
 
 
 def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
@@ -62,7 +60,7 @@ class Owned:
     """How what belongs to a mode is known in what iptables-save prints.
 
     ``chain`` tells by table and name whose a chain is, ``jump`` whether a rule of a built-in
-    chain is one that leads there.
+    chain is one that leads there. In chains that somebody made jumps are his.
     """
 
     chain: Callable[[str, str], bool]
@@ -105,8 +103,10 @@ def remove_chains(
     observed = observed or commands.observe()
     writer = Writer(commands)
     for text in removal(observed, own):
+        proof, done = Proof(commands, [text]), len(writer.written)
         try:
             writer.write(text)
+            proof.check(writer.written[done:])
         except RestoreError as error:
             now = commands.observe()
             if text in removal(now, own):
@@ -139,7 +139,7 @@ def removal(observed: Observed, own: Owned) -> Iterator[str]:
         mine = [chain for chain in sorted(chains) if own.chain(table, chain)]
         jumps = [
             f"-D {chain} {rule}\n"
-            for chain in _BUILT_IN
+            for chain in BUILT_IN[table]
             for rule in chains.get(chain, ())
             if own.jump(rule)
         ]
@@ -155,7 +155,7 @@ def held(observed: Observed, own: Owned) -> Iterator[Held]:
     for table in ("filter", "nat"):
         chains = observed.chains(table)
         outside = {
-            chain: [rule for rule in rules if chain not in _BUILT_IN or not own.jump(rule)]
+            chain: [rule for rule in rules if chain not in BUILT_IN[table] or not own.jump(rule)]
             for chain, rules in chains.items()
             if not own.chain(table, chain)
         }

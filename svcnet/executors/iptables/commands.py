@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Literal
 
 from attrs import frozen
@@ -12,6 +11,7 @@ from attrs import frozen
 from svcnet.errors import MAX_PART, ApplyError, SvcnetError, one_line
 from svcnet.executors.children import Output, Overdue, run_child
 from svcnet.executors.commands import find, hint
+from svcnet.executors.iptables.kernel import names_file, untrue
 from svcnet.executors.iptables.observe import Observed, parse_save
 
 Variant = Literal["nft", "legacy"]
@@ -25,7 +25,9 @@ LOCK = "/run/xtables.lock"
 TABLES = ("filter", "nat")
 """The tables that anything of ours is in."""
 
-_LEGACY_TABLES = {"IPv4": "ip_tables_names", "IPv6": "ip6_tables_names"}
+LOOKS = 3
+"""How often tables are listed anew that are not what the kernel says: they may have changed."""
+
 VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 VERSION_SECONDS = 10.0
 """How long ``iptables -V`` may take."""
@@ -67,7 +69,7 @@ class Commands:
         Those of the legacy variant are in a file for root's eyes only; without any there is no
         such file, and nothing to hide.
         """
-        names = Path("/proc/thread-self/net", _LEGACY_TABLES[self.family])
+        names = names_file(self.family)
         return self.variant == "nft" or not names.exists() or os.access(names, os.R_OK)
 
     def save(self) -> str:
@@ -80,8 +82,18 @@ class Commands:
         return "".join(self._save("-t", table) for table in TABLES)
 
     def observe(self) -> Observed:
-        """Return what is in the tables. Raises ApplyError as save and :func:`parse_save` do."""
-        return parse_save(self.save(), f"{self.name}-save")
+        """Return what is in the tables.
+
+        Raises ApplyError as save and :func:`parse_save` do, and for what the kernel says is
+        not so.
+        """
+        wrong, tool = "", f"{self.name}-save"
+        for _ in range(LOOKS):
+            observed = parse_save(self.save(), tool)
+            wrong = untrue(self.family, self.variant, observed)
+            if not wrong:
+                return observed
+        raise ApplyError(f"{tool}: its listing {wrong}")
 
     def restore(self, text: str) -> None:
         """Load restore text without flushing anything else.

@@ -52,7 +52,7 @@ class Commits:
         nothing is not counted; then the generation looks like somebody else's work, which
         costs a look and misses nothing.
         """
-        self._own += sum(_commits(text) for text in texts)
+        self._own += sum(map(commits, texts))
 
     def of_others(self) -> int:
         """Return a number that is the same as before if, and only if, nobody else wrote.
@@ -62,7 +62,7 @@ class Commits:
         return generation() - self._own
 
 
-def _commits(text: str) -> int:
-    """Return how many tables of a restore text surely change."""
+def commits(text: str) -> int:
+    """Return how many tables of a restore text surely change, and so how many commits it makes."""
     tables = text.split("COMMIT\n")[:-1]
     return sum(any(line.startswith(_WRITES) for line in table.split("\n")) for table in tables)

@@ -72,10 +72,26 @@ def digest(family: str, table: str) -> bytes:
     return found.digest()
 
 
-def _read(opened: socket.socket, level: int, table: bytes) -> tuple[bytes, bytearray]:
-    """Return where the built-in chains begin and end, and ``struct ipt_get_entries``."""
+def count(family: str, table: str) -> int:
+    """Return how many entries a table of iptables-legacy has. Raises OSError as digest does.
+
+    A table that the kernel can have and does not have yet is made.
+    """
+    layout = _IPV6 if family == "IPv6" else _IPV4
+    with socket.socket(layout.address_family, socket.SOCK_DGRAM) as opened:
+        return int(_INFO.unpack(_info(opened, layout.level, table.encode()))[-2])
+
+
+def _info(opened: socket.socket, level: int, table: bytes) -> bytearray:
+    """Return ``struct ipt_getinfo``."""
     info = bytearray(_INFO.pack(table, *[0] * 13))
     _getsockopt(opened, level, _GET_INFO, info)
+    return info
+
+
+def _read(opened: socket.socket, level: int, table: bytes) -> tuple[bytes, bytearray]:
+    """Return where the built-in chains begin and end, and ``struct ipt_get_entries``."""
+    info = _info(opened, level, table)
     size = _INFO.unpack(info)[-1]
     entries = bytearray(_HEAD.size + size)
     _HEAD.pack_into(entries, 0, table, size)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from attrs import frozen
 
 from svcnet.netfilter import Chains, read_listing
 from svcnet.renderers.iptables import names
+
+BUILT_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "filter": ("INPUT", "FORWARD", "OUTPUT"),
+        "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+    }
+)
+"""The chains that each of the tables that ours are in has of itself."""
 
 _OWN = re.compile(rf"(?:{'|'.join(names.SERVICE_PREFIXES)})[A-Z2-7]{{16}}")
 _FIXED = {

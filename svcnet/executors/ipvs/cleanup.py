@@ -99,10 +99,14 @@ def _sets(observed: Observed) -> Iterator[str]:
 
 
 def _destroyed(name: str) -> bool:
+    """Return whether a set went, and not is used. Raises ApplyError where it is neither."""
     try:
         ipsets.restore(f"destroy {name}\n")
     except ApplyError:
-        return not ipsets.there((name,))
+        stays = ipsets.headers((name,)).get(name)
+        if stays is None or stays.references:
+            return stays is None
+        raise
     return True
 
 

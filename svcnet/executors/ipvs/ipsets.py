@@ -6,20 +6,23 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from errno import EINVAL, ENOENT, EOPNOTSUPP, EPROTONOSUPPORT
+from errno import EBADMSG, EINVAL, ENOENT, EOPNOTSUPP, EPROTONOSUPPORT
 from struct import Struct
 from types import MappingProxyType
 
 from attrs import field, frozen
 
-from svcnet.errors import ApplyError
+from svcnet.errors import MAX_PART, ApplyError, one_line
 from svcnet.executors.children import Overdue
 from svcnet.executors.commands import hint, run
 from svcnet.executors.ipvs.refusals import Refusal
 from svcnet.executors.netlink import ask, reason
-from svcnet.netlink import attribute
+from svcnet.netlink import attribute, attributes
 from svcnet.renderers.ipvs.sections import kernel_entries
 from svcnet.renderers.ipvs.wire import canonical_address
+
+LOOKS = 3
+"""How often sets are listed anew that are not what the kernel says: they may just have changed."""
 
 MOST_REFUSED = 8
 """How many lines about one set may be refused before the rest of them is not tried."""
@@ -29,9 +32,22 @@ _NETLINK_NETFILTER = 12
 _NFNL_SUBSYS_IPSET = 6
 _NFGENMSG = Struct("=BBH")
 _IPSET_PROTOCOL = 6  # the oldest that kernels of today speak
-_IPSET_CMD_HEADER = 12
+_IPSET_CMD_LIST = 7
 _IPSET_ATTR_PROTOCOL = 1
 _IPSET_ATTR_SETNAME = 2
+_IPSET_ATTR_TYPENAME = 3
+_IPSET_ATTR_FAMILY = 5
+_IPSET_ATTR_FLAGS = 6
+_IPSET_ATTR_DATA = 7
+_IPSET_FLAG_LIST_HEADER = 1 << 2
+# Of what is in IPSET_ATTR_DATA.
+_IPSET_ATTR_TIMEOUT = 6
+_IPSET_ATTR_CADT_FLAGS = 8
+_IPSET_ATTR_MAXELEM = 19
+_IPSET_ATTR_ELEMENTS = 24
+_IPSET_ATTR_REFERENCES = 25
+_IPSET_FLAG_WITH_COMMENT = 1 << 4
+_FAMILIES = {int(socket.AF_INET): "inet", int(socket.AF_INET6): "inet6"}
 _NO_IP_SET = (EINVAL, EPROTONOSUPPORT, EOPNOTSUPP)
 """With what a kernel answers that has no sets, or no nfnetlink at all."""
 
@@ -72,6 +88,23 @@ class ObservedSet:
     is_plain: bool = field(default=True)
 
 
+@frozen
+class Header:
+    """What the kernel itself says of a set.
+
+    ``entries`` is how many it has, None where the kernel is too old to say. With comments a
+    listing may hold anything. ``references`` counts what uses it, such as rules.
+    """
+
+    type: str
+    family: str
+    max_elements: int
+    timeout: str
+    entries: int | None
+    references: int
+    has_comments: bool
+
+
 def question(command: int, name: str) -> tuple[int, bytes]:
     """Return the kind and body of a netlink message about a set."""
     body = (
@@ -83,43 +116,102 @@ def question(command: int, name: str) -> tuple[int, bytes]:
 
 
 def there(names: Iterable[str]) -> tuple[str, ...]:
-    """Return those of the names that are of sets in this network namespace. Raises ApplyError.
+    """Return those of the names that are of sets in this network namespace. Raises ApplyError."""
+    return tuple(headers(names))
+
+
+def headers(names: Iterable[str]) -> Mapping[str, Header]:
+    """Return what the sets of these names are that there are. Raises ApplyError.
 
     The kernel is asked for each: a list of all sets is text, in which a name may hold anything.
     A kernel without ip_set has none; what it lacks is for :mod:`.probe` to say.
     """
-    return tuple(name for name in names if _is_there(name))
+    found = ((name, _header(name)) for name in names)
+    return {name: header for name, header in found if header is not None}
 
 
-def _is_there(name: str) -> bool:
-    kind, body = question(_IPSET_CMD_HEADER, name)
+def _header(name: str) -> Header | None:
+    kind, body = question(_IPSET_CMD_LIST, name)
+    body += attribute(_IPSET_ATTR_FLAGS, _IPSET_FLAG_LIST_HEADER.to_bytes(4, "big"))
     try:
-        return bool(list(ask(_NETLINK_NETFILTER, kind, body)))
+        for answer in ask(_NETLINK_NETFILTER, kind, body, dump=True):
+            return _read_header(answer)
     except OSError as error:
         if error.errno == ENOENT or error.errno in _NO_IP_SET:
-            return False
+            return None
         raise ApplyError(f"ipset: {reason(error)}{hint(reason(error))}") from None
+    return None
+
+
+def _read_header(answer: bytes) -> Header:
+    """Return what an answer says. Raises OSError for one that is none."""
+    try:
+        told = attributes(answer, _NFGENMSG.size)
+        data = attributes(told.get(_IPSET_ATTR_DATA, b""))
+    except ValueError as error:
+        raise OSError(EBADMSG, f"an answer that is no set: {error}") from None
+
+    def number(kind: int) -> int:
+        return int.from_bytes(data.get(kind, b""), "big")
+
+    return Header(
+        type=told.get(_IPSET_ATTR_TYPENAME, b"").rstrip(b"\0").decode("utf-8", "replace"),
+        family=_FAMILIES.get(int.from_bytes(told.get(_IPSET_ATTR_FAMILY, b""), "big"), ""),
+        max_elements=number(_IPSET_ATTR_MAXELEM),
+        timeout=str(number(_IPSET_ATTR_TIMEOUT)) if _IPSET_ATTR_TIMEOUT in data else "",
+        entries=number(_IPSET_ATTR_ELEMENTS) if _IPSET_ATTR_ELEMENTS in data else None,
+        references=number(_IPSET_ATTR_REFERENCES),
+        has_comments=bool(number(_IPSET_ATTR_CADT_FLAGS) & _IPSET_FLAG_WITH_COMMENT),
+    )
 
 
 def save(wanted: Iterable[str]) -> Mapping[str, ObservedSet]:
     """Return those of the `wanted` sets that exist. Raises ApplyError.
 
-    That is also for a listing that lacks one of them: the kernel has said that it is there.
+    That is also for a listing that is not what the kernel itself says of them.
     """
-    asked = there(wanted)
-    if not asked:
-        return {}
-    commands = "".join([f"save {name}\n" for name in asked])
-    found = parse_save(run("ipset", "ipset", "restore", stdin=commands))
-    lacking = [name for name in asked if name not in found]
-    if lacking:
-        raise ApplyError(f"ipset: its listing lacks {lacking[0]}, which the kernel has")
-    return found
+    wanted = tuple(wanted)
+    untrue = ""
+    for _ in range(LOOKS):
+        asked = headers(wanted)
+        if not asked:
+            return {}
+        text = run("ipset", "ipset", "restore", stdin="".join(f"save {name}\n" for name in asked))
+        found = parse_save(text)
+        untrue = next(_untrue(text, found, asked), "")
+        if not untrue:
+            return found
+    raise ApplyError(f"ipset: its listing {untrue}")
+
+
+def _untrue(
+    text: str, found: Mapping[str, ObservedSet], asked: Mapping[str, Header]
+) -> Iterator[str]:
+    """Yield what is wrong with a listing, given what the kernel says of the sets in it."""
+    lines = 0
+    for name, header in asked.items():
+        if name not in found:
+            yield f"lacks {name}, which the kernel has"
+            return
+        head, options = found[name], found[name].options
+        family = options.get("family", header.family)
+        told = (head.type, family, head.max_elements, options.get("timeout", ""))
+        if told != (header.type, header.family, header.max_elements, header.timeout):
+            yield f"has another {name} than the kernel"
+        listed = len(head.entries) if head.is_plain else text.count(f"\nadd {name} ")
+        if header.entries not in (None, listed) and not header.has_comments:
+            yield f"has {listed} entries of {name}, and the kernel {header.entries}"
+        lines += 1 + listed
+    printed = text.count("\n")
+    if printed != lines and not any(each.has_comments for each in asked.values()):
+        yield f"has {printed} lines in place of {lines}"
 
 
 def restore(text: str) -> None:
     """Carry out lines of ``ipset restore``. Raises ApplyError; lines before a bad one are done."""
-    run("ipset", "ipset", "restore", stdin=text)
+    if told := run("ipset", "ipset", "restore", stdin=text):
+        # It says nothing there: whatever this is, it has not changed sets.
+        raise ApplyError(f"ipset: printed what it never prints: {one_line(told.strip(), MAX_PART)}")
 
 
 def carry_out(lines: Sequence[str]) -> Iterator[Refusal]:

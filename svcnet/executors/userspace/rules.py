@@ -13,6 +13,7 @@ from svcnet.executors.iptables import Commands, Observed, Variant, choose_varian
 from svcnet.executors.iptables import observe as other_modes
 from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
+from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.saved import saved_address, saved_destination
 from svcnet.executors.lock import lock
 from svcnet.executors.namespace import NoNamespace, in_own_namespace
@@ -103,8 +104,10 @@ def change(before: Sequence[Rule], after: Sequence[Rule], commands: Commands) ->
 def _write(rules: PortalRules, commands: Commands, observed: Observed) -> RulesReport:
     plans = tuple(_plans(rules, observed))
     transactions = tuple(text for each in plans if (text := each.text))
+    proof = Proof(commands, transactions)
     for text in transactions:
         _restore(commands, text)
+    proof.check(transactions)
     differed = {
         "chains": sum(len(each.chains) for each in plans),
         "jumps": sum(len(each.jumps) for each in plans),

@@ -27,6 +27,29 @@ CASES = (
     # What an entry is refused with and what a listing is are two lines.
     Case("ipset fails", tools_fail("ipset", 0), tools_work, "refused.*ipset.*chaos", SYNCED, 2),
     Case("ipset is killed", tools_fail("ipset", 2), tools_work, "ipset.*SIGKILL", SYNCED, 2),
+    # In place of what it should write, or of a listing.
+    Case(
+        "ipset prints rubbish",
+        tools_fail("ipset", 4),
+        tools_work,
+        "ipset: (printed what it never prints|its listing )",
+        SYNCED,
+        2,
+    ),
+    Case(
+        "ipset cuts what it prints",
+        tools_fail("ipset", 8, by_hand("ipset", "flush", "KUBE-CLUSTER-IP")),
+        tools_work,
+        "ipset: its listing ",
+        SYNCED,
+    ),
+    Case(
+        "ipset prints nothing",
+        tools_fail("ipset", 9, by_hand("ipset", "flush", "KUBE-CLUSTER-IP")),
+        tools_work,
+        "ipset: its listing lacks ",
+        SYNCED,
+    ),
     Case(
         "ipset hangs", tools_fail("ipset", 3), tools_work, "ipset: killed, for it had not", SYNCED
     ),

@@ -1,0 +1,111 @@
+"""What the kernel itself says of its tables, for listings to be held against.
+
+A tool can print anything and call it a success. That costs nothing to find out where it matters:
+whether there are chains of ours, and how many rules are beside our jumps.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from errno import ENOENT
+from pathlib import Path
+from struct import Struct
+
+from svcnet.executors.iptables.entries import count
+from svcnet.executors.iptables.observe import BUILT_IN, Observed
+from svcnet.executors.netlink import ask
+from svcnet.netlink import attribute, attributes
+from svcnet.renderers.iptables import names
+
+_OURS = {"filter": (*names.FILTER_CHAINS, names.FIREWALL), "nat": names.NAT_CHAINS}
+_NAMES = {"IPv4": "ip_tables_names", "IPv6": "ip6_tables_names"}
+
+_NETLINK_NETFILTER = 12  # linux/netlink.h
+_NFNL_SUBSYS_NFTABLES = 10  # linux/netfilter/nfnetlink.h
+# linux/netfilter/nf_tables.h
+_NFT_MSG_GETCHAIN = 4
+_NFTA_CHAIN_TABLE = 1
+_NFTA_CHAIN_NAME = 3
+_NFTA_CHAIN_HOOK = 4
+_NFTA_CHAIN_USE = 6
+_NFGENMSG = Struct("=BBH")
+_FAMILIES = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
+
+
+def names_file(family: str) -> Path:
+    """Return the file that has the names of the legacy variant's tables, if there are any."""
+    return Path("/proc/thread-self/net", _NAMES[family])
+
+
+def untrue(family: str, variant: str, observed: Observed) -> str:
+    """Return what is wrong with a listing of `variant`, by what the kernel says; else nothing.
+
+    Where the kernel says nothing, as to a user who may not ask, the listing is believed.
+    """
+    check = _untrue_nft if variant == "nft" else _untrue_legacy
+    try:
+        return next(check(family, observed), "") or _of_other_family(family, observed)
+    except OSError:
+        return ""
+
+
+def _of_other_family(family: str, observed: Observed) -> str:
+    for rule in observed.chains("nat").get(names.SERVICES, ()):
+        option, _, rest = rule.partition(" ")
+        if option == "-d":
+            is_ipv6 = ":" in rest.partition(" ")[0]
+            return "" if is_ipv6 == (family == "IPv6") else f"is not of {family}"
+    return ""
+
+
+def _untrue_legacy(family: str, observed: Observed) -> Iterator[str]:
+    path = names_file(family)
+    there = path.read_text().split() if path.exists() else []
+    for table, built_in in BUILT_IN.items():
+        chains = observed.tables.get(table)
+        if (chains is not None) != (table in there):
+            yield f"has {'no' if chains is None else 'a'} table {table}, unlike the kernel"
+        if chains is None:
+            continue
+        # Each chain ends with an entry of its own, and each that is not built in begins with one;
+        # one more ends the table (``struct xt_standard`` and ``xt_error`` of x_tables.h).
+        listed = 1 + sum(len(rules) + 2 - (chain in built_in) for chain, rules in chains.items())
+        if listed < (entries := count(family, table)):
+            yield f"has {listed} of the {entries} entries of table {table}"
+
+
+def _untrue_nft(family: str, observed: Observed) -> Iterator[str]:
+    for table, built_in in BUILT_IN.items():
+        chains = observed.chains(table)
+        for chain in (*built_in, *_OURS[table]):
+            rules, listed = _rules(family, table, chain), chains.get(chain)
+            if rules is None:
+                # The tool lists chains that are built in as if they were there.
+                if listed is not None and chain not in built_in:
+                    yield f"has chain {chain} of table {table}, unlike the kernel"
+            elif listed is None:
+                yield f"lacks chain {chain} of table {table}, unlike the kernel"
+            elif len(listed) < rules:
+                yield f"has {len(listed)} of the {rules} rules of chain {chain} of table {table}"
+
+
+def _rules(family: str, table: str, chain: str) -> int | None:
+    """Return how many rules a chain of nf_tables has; None if there is none of that name.
+
+    It is 0 for one that is not built in: the kernel counts also what leads there.
+    """
+    body = (
+        _NFGENMSG.pack(_FAMILIES[family], 0, 0)
+        + attribute(_NFTA_CHAIN_TABLE, table.encode() + b"\0")
+        + attribute(_NFTA_CHAIN_NAME, chain.encode() + b"\0")
+    )
+    try:
+        for answer in ask(_NETLINK_NETFILTER, _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETCHAIN, body):
+            told = attributes(answer, _NFGENMSG.size)
+            is_built_in = _NFTA_CHAIN_HOOK in told
+            return int.from_bytes(told.get(_NFTA_CHAIN_USE, b""), "big") if is_built_in else 0
+    except OSError as error:
+        if error.errno != ENOENT:
+            raise
+    return None
