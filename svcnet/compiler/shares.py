@@ -38,10 +38,13 @@ def shares_after(
     """Return the shares of `after`, given the graph of `before` and what differs between them.
 
     Where all that is asked fits on the node, before and after, a Service's share is its own
-    affair. Where it does not, a change of one Service may make room for another, or take it.
+    affair. Where it does not, a change of one Service may make room for another, or take it;
+    not one that only puts other endpoints in the place of as many.
     """
-    sizes = _sizes(after, touched, view)
-    count = graph.entry_count + _count(sizes, view) - _count(_sizes(before, touched, view), view)
+    sizes, were = _sizes(after, touched, view), _sizes(before, touched, view)
+    if sizes == were:
+        return Shares(graph.left_out, graph.entry_count, touched)
+    count = graph.entry_count + _count(sizes, view) - _count(were, view)
     if max(count, graph.entry_count) > view.budget.node:
         left_out = shares(after, view).left_out
         names = {*left_out, *graph.left_out}

@@ -35,7 +35,7 @@ _AGAIN_SECONDS = 0.05
 _MOST_BYTES = 4096
 _MOST_SHOWN = 200
 _NAMESPACE = Path("/proc/thread-self/ns/net")
-_WRITTEN = re.compile(rb"(\d{1,10}) (\d{1,20}) (keeps|changes) (.*)", re.DOTALL)
+_WRITTEN = re.compile(rb"(\d{1,10}) (\d{1,20}) (\d{1,20}) (keeps|changes) (.*)", re.DOTALL)
 
 _Key: TypeAlias = tuple[int, int, str]
 
@@ -124,9 +124,14 @@ def descriptors() -> tuple[int, ...]:
 
 @frozen
 class _Holder:
-    """Who has a lock, by its own words: a process of a namespace of processes, and its command."""
+    """Who has a lock, by its own words: a process of a namespace of processes, and its command.
+
+    ``began`` is when the process did, in ticks, 0 if that is not known: another one may have
+    its number later.
+    """
 
     process: int
+    began: int
     namespace: int
     keeps: bool
     command: str
@@ -134,7 +139,10 @@ class _Holder:
     @classmethod
     def this(cls, *, keeps: bool) -> Self:
         """Return this process."""
-        return cls(os.getpid(), _process_namespace(), keeps, shlex.join(sys.orig_argv))
+        process, began = os.getpid(), 0
+        with suppress(OSError):
+            _, began = _process(process)
+        return cls(process, began, _process_namespace(), keeps, shlex.join(sys.orig_argv))
 
     @classmethod
     def read(cls, file: int) -> Self | None:
@@ -142,14 +150,14 @@ class _Holder:
         found = _WRITTEN.fullmatch(os.pread(file, _MOST_BYTES, 0))
         if found is None:
             return None
-        process, namespace, what, command = found.groups()
+        process, began, namespace, what, command = found.groups()
         told = command.decode("utf-8", "replace")
-        return cls(int(process), int(namespace), what == b"keeps", told)
+        return cls(int(process), int(began), int(namespace), what == b"keeps", told)
 
     def write(self, file: int) -> None:
         """Tell others; where there is no room for it they hear less, and the lock is as good."""
         what = "keeps" if self.keeps else "changes"
-        text = f"{self.process} {self.namespace} {what} {self.command}"
+        text = f"{self.process} {self.began} {self.namespace} {what} {self.command}"
         with suppress(OSError):
             os.ftruncate(file, 0)
             os.pwrite(file, text.encode("utf-8", "surrogateescape")[:_MOST_BYTES], 0)
@@ -160,10 +168,10 @@ class _Holder:
         if self.namespace != _process_namespace():
             return False
         try:
-            status = Path(f"/proc/{self.process}/stat").read_bytes()
+            state, began = _process(self.process)
         except OSError:
             return True
-        return status.rpartition(b") ")[2][:1] in (b"Z", b"X")
+        return state in (b"Z", b"X") or self.began not in (0, began)
 
     def __str__(self) -> str:
         return f"process {self.process}: {one_line(self.command, _MOST_SHOWN)}"
@@ -240,6 +248,15 @@ def _who(holder: _Holder | None, family: str) -> str:
     if holder.keeps:
         return f"another svcnet run keeps {where} ({holder})"
     return f"another svcnet changes {where} ({holder})"
+
+
+def _process(number: int) -> tuple[bytes, int]:
+    """Return the state of a process and when it began, in ticks (proc_pid_stat(5)).
+
+    Raises OSError where there is none.
+    """
+    told = Path(f"/proc/{number}/stat").read_bytes().rpartition(b") ")[2].split()
+    return told[0], int(told[19])
 
 
 def _process_namespace() -> int:

@@ -211,6 +211,19 @@ def test_a_command_that_goes_on(
     assert elsewhere().startswith("a command of a svcnet that was killed still changes IPv4")
 
 
+def test_a_stranger_with_the_number_of_a_killed_one(
+    folder: Path, holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that has begun later is not the one that wrote its number into the lock."""
+    monkeypatch.setattr("svcnet.executors.lock.GRACE_SECONDS", 0.2)
+    assert elsewhere().startswith("another svcnet changes IPv4")
+    [file] = folder.iterdir()
+    _, began, rest = file.read_text().split(" ", 2)
+    file.write_text(f"{os.getpid()} {began} {rest}")
+    holder.kill()
+    assert elsewhere().startswith("a command of a svcnet that was killed still changes IPv4")
+
+
 def test_the_folder_is_its_owners_alone(folder: Path) -> None:
     """It is made for one user; one where anybody may write is closed."""
     with lock("IPv4"):
@@ -280,9 +293,9 @@ def test_a_folder_of_another_user(folder: Path) -> None:
 
 @settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300))
-@example(b"12 34 keeps \x1b[2J\n\xff")
-@example(b"99999999999999999999 1 keeps x")
-@example(b"4294967295 1 keeps x")
+@example(b"12 0 34 keeps \x1b[2J\n\xff")
+@example(b"99999999999999999999 1 1 keeps x")
+@example(b"4294967295 1 1 keeps x")
 def test_whatever_the_file_says(folder: Path, data: bytes) -> None:
     """What is in the file is shown as one line, whatever it is, and nothing is believed of it."""
     with pytest.MonkeyPatch.context() as patch, lock("IPv4"):
