@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 
 from svcnet.sources.kubernetes.contact import Contact
 from svcnet.sources.kubernetes.failures import telling
+from svcnet.sources.kubernetes.lookups import Lookups
 from svcnet.sources.kubernetes.problems import Absent, Expired, Nonsense, Problem, one_line
 
 MAX_ANSWER = 256 * 1024 * 1024
@@ -126,7 +127,7 @@ class Client:
 
 def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket),
+        connector=aiohttp.TCPConnector(limit=0, socket_factory=_socket, resolver=Lookups()),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={
             "Accept": "application/json",
