@@ -13,6 +13,7 @@ from svcnet.executors.stages import Stages
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.reconciler.target import Done, few, small_change
 from svcnet.renderers import ipvs as tables_of
+from svcnet.renderers.ipvs.sets import IPVS_IPS
 
 
 class IPVSTarget:
@@ -42,6 +43,7 @@ class IPVSTarget:
         self._seal: Hashable | None = None
         self._warnings: tuple[str, ...] = ()
         self._has_others = False
+        self._others: frozenset[str] = frozenset()
 
     def whole(self, graph: RuleGraph) -> Done:
         """Observe the kernel and do what differs; endpoints that have drained go."""
@@ -58,7 +60,7 @@ class IPVSTarget:
         stages = Stages()
         with stages.stage("render"):
             tables, delta = tables_of.advance(self._tables, change)
-        if self._has_others and delta.rules:
+        if (self._has_others and delta.rules) or self._meets_others(delta):
             # Its rules know nothing of others' virtual servers.
             return self.whole(graph)
         self._graph = self._tables = self._seal = None
@@ -88,6 +90,14 @@ class IPVSTarget:
         services = few(ipvs.services(report.plan, self._tables))
         return evolve(done, differed=report.plan.changes, services=services)
 
+    def _meets_others(self, delta: tables_of.IPVSDelta) -> bool:
+        """Return whether an address comes that had a virtual server of others' at the last look."""
+        if not self._others:
+            return False
+        return any(
+            entry in self._others for definition, entry in delta.added if definition == IPVS_IPS
+        )
+
     def _whole(self, graph: RuleGraph) -> tuple[Done, ipvs.Report]:
         stages = Stages()
         with stages.stage("render"):
@@ -98,7 +108,7 @@ class IPVSTarget:
         with self._kept(graph, tables):
             report = ipvs.apply(tables, variant=self._variant, drain=self._drain)
         self._warnings = report.warnings
-        self._has_others = bool(report.plan.beside)
+        self._has_others, self._others = bool(report.plan.beside), report.plan.others
         assert report.variant is not None
         self._marks = iptables.Marks(self.family, report.variant, self._commits)
         self._wrote(report)

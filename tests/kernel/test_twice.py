@@ -70,11 +70,12 @@ def cases() -> Iterator[RuleGraph]:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_case_of_the_reference_twice(variant: Variant, xtables_lock: None) -> None:
-    """One after the other, each over what the last one left."""
+    """One after the other, each over what the last one left, in mode iptables and in userspace."""
 
     def work() -> None:
         for graph in cases():
             assert_same_again(graph, variant)
+            assert_portals_are_the_same_again(graph, variant)
 
     elsewhere(work)
 

@@ -65,7 +65,8 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
     for key, server in servers.items():
         there = observed.services.get(key)
         work.change(server, there, observed.real_servers(key) if there else {}, observed)
-    beside = _servers_beside(addresses, observed)
+    others = [key for key in observed.services if not observed.owns(key)]
+    beside = tuple(sorted(key for key in others if key.address in addresses))
     text = rules.with_servers(wanted.restore_text, beside)
     written = Step("iptables", tuple(rules.changes(text, observed.tables, family)))
     # While another mode serves, its rules do until everything of this mode is there.
@@ -97,6 +98,7 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
         drained=work.drained,
         ended=work.ended,
         beside=beside,
+        others=frozenset(key.address for key in others),
         warnings=tuple(
             f"{key.address} port {key.port} {key.protocol} is a virtual server that svcnet did "
             "not make: it is left alone, and the Service that wants it is not served there"
@@ -152,10 +154,11 @@ def _plan(
     drained: Iterable[SetDest] = (),
     ended: Iterable[DelDest] = (),
     beside: tuple[ServerKey, ...] = (),
+    others: frozenset[str] = frozenset(),
     warnings: tuple[str, ...] = (),
 ) -> Plan:
     done = tuple(step for step in steps if step.lines or step.messages)
-    return Plan(done, tuple(drained), tuple(ended), beside, warnings)
+    return Plan(done, tuple(drained), tuple(ended), beside, others, warnings)
 
 
 def _set_of(entries: Wanted, name: str) -> IPSet:
@@ -178,12 +181,6 @@ def _under_rules(found: IPSet, text: str) -> Iterator[Step]:
     yield Step("ipset", tuple(lines_anew(found)))
     yield Step("iptables", (text,))
     yield Step("ipset", (f"destroy {RESIZED}\n",))
-
-
-def _servers_beside(addresses: frozenset[str], observed: Observed) -> tuple[ServerKey, ...]:
-    """Return others' virtual servers on addresses that are Services' too."""
-    others = (key for key in observed.services if not observed.owns(key))
-    return tuple(sorted(key for key in others if key.address in addresses))
 
 
 def _foreign_addresses(observed: Observed) -> frozenset[str]:

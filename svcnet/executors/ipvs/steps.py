@@ -51,13 +51,15 @@ class Plan:
 
     ``drained`` are those of the messages that tell an endpoint which is to go that it gets
     no more connections, and ``ended`` those that take one away which got none. ``beside`` are
-    others' virtual servers on addresses of Services, which the rules let in.
+    others' virtual servers on addresses of Services, which the rules let in; ``others`` are the
+    addresses of all that others made.
     """
 
     steps: tuple[Step, ...]
     drained: tuple[SetDest, ...] = ()
     ended: tuple[DelDest, ...] = ()
     beside: tuple[ServerKey, ...] = ()
+    others: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
 
     @property

@@ -18,6 +18,7 @@ from svcnet.graph import RuleGraph, diff
 from svcnet.models import ClusterState, LoadBalancerIngress
 from svcnet.models.service import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
+from svcnet.reconciler import IPVSTarget
 from svcnet.renderers.ipvs import delta, full
 from svcnet.testing import make_node, make_service, make_slice
 from tests.kernel.ipvs.conftest import HOST, everything, run, without_draining
@@ -87,6 +88,19 @@ def test_steps_arrive_where_an_apply_does() -> None:
     for name, found in arrived.items():
         cleanup("IPv4")
         assert found == applied(WALK[name]), name
+
+
+def test_a_foreign_server_on_an_address_that_comes() -> None:
+    """Where a Service comes by a step, a server that others had there goes on being let in."""
+    target = IPVSTarget("IPv4", "legacy")
+    run("ipvsadm -A -t 10.96.0.20:81 -s rr")
+    target.whole(graph_of(ONE))
+    with_another = (*ONE, make_service("db", "10.96.0.20"), make_slice("db", HERE))
+    target.step(graph_of(with_another), None)
+    after_step = everything()
+    assert "10.96.0.20" in run("iptables-legacy-save -t filter")
+    assert target.whole(graph_of(with_another)).kind == "none"
+    assert everything() == after_step
 
 
 def test_one_endpoint_costs_the_same_in_any_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
