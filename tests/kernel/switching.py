@@ -98,8 +98,8 @@ class Switch:
         )
         return tuple(lines)
 
-    def ask(self, count: int = 5) -> set[tuple[str, str]]:
-        """Open connections to the Service, and return how they went and who answered."""
+    def ask(self, count: int = 5) -> set[tuple[str, ...]]:
+        """Open connections to the Service, and return how they went and who answered, if any."""
         answers = self.cluster.agents["client"](
             "attempt",
             count=count,
@@ -110,7 +110,7 @@ class Switch:
             destination=CLUSTER_IP.of(self.family),
             port=80,
         )
-        return {(how, who) for how, who, *_ in answers}
+        return {tuple(answer[:2]) for answer in answers}
 
     def clear(self) -> None:
         """Leave nothing of any mode."""
@@ -129,7 +129,7 @@ def check_switch(switch: Switch, before: tuple[str, Variant], after: tuple[str, 
         with switch.served(*after):
             clean = switch.state()
         switch.clear()
-        answers: set[tuple[str, str]] = set()
+        answers: set[tuple[str, ...]] = set()
         with switch.served(*before), ThreadPoolExecutor(1) as pool:
             assert switch.ask() <= served
             over: list[bool] = []

@@ -26,7 +26,7 @@ class Lookups(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> _Found:
-        """Return the addresses of a host. Raises OSError."""
+        """Return the addresses of a host. Raises OSError, and ValueError for what is no name."""
         loop = asyncio.get_running_loop()
         found: asyncio.Future[_Found] = loop.create_future()
 
@@ -38,7 +38,7 @@ class Lookups(AbstractResolver):
         def look_up() -> None:
             try:
                 addresses = _addresses(host, port, family)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 reason = error
                 tell(lambda: found.set_exception(reason))
             else:

@@ -57,3 +57,6 @@ def test_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(socket.gaierror, match="not known"):
         asyncio.run(Lookups().resolve("nowhere.invalid"))
+    monkeypatch.undo()
+    with pytest.raises(UnicodeError):
+        asyncio.run(Lookups().resolve("a..b"))
