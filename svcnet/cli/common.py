@@ -50,7 +50,7 @@ class Inputs:
         from svcnet.compiler import node_families
 
         if family is None:
-            return list(node_families(self.state, self.node_name))
+            return list(node_families(self.state, self.config, self.node_name))
         return list(FAMILIES.values()) if family == "both" else [FAMILIES[family]]
 
     @property

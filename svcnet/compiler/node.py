@@ -18,6 +18,7 @@ from svcnet.models import (
     KubeProxyConfiguration,
     Node,
 )
+from svcnet.models.config import PRIMARY
 from svcnet.models.family import IP_FAMILIES, family_of
 
 LOOPBACK: dict[IPFamily, str] = {"IPv4": "127.0.0.1", "IPv6": "::1"}
@@ -60,18 +61,20 @@ def node_name(state: ClusterState, config: KubeProxyConfiguration, name: str = "
     return next(iter(state.nodes), "")
 
 
-def node_families(state: ClusterState, name: str) -> tuple[IPFamily, ...]:
+def node_families(
+    state: ClusterState, config: KubeProxyConfiguration, name: str
+) -> tuple[IPFamily, ...]:
     """Return the families that the Node called `name` has addresses of, its first one's first.
 
-    Of a node without known addresses they are those of the Services' cluster IPs, IPv4 first,
-    and without any of these IPv4.
+    The first one is ``bindAddress`` where that is set. Of a node without known addresses they are
+    those of the Services' cluster IPs, IPv4 first, and without any of these IPv4.
     """
-    node = state.nodes.get(name)
-    if node and node.addresses:
-        return tuple(dict.fromkeys(map(family_of, node.addresses)))
-    services = state.services.values()
-    found = (f for f in IP_FAMILIES if any(item.cluster_ip(f) for item in services))
-    return tuple(found) or IP_FAMILIES[:1]
+    node = state.nodes.get(name, Node(name))
+    found = [family_of(address) for address in _node_addresses(node, config)]
+    if not node.addresses:
+        services = state.services.values()
+        found += [f for f in IP_FAMILIES if any(item.cluster_ip(f) for item in services)]
+    return tuple(dict.fromkeys(found)) or IP_FAMILIES[:1]
 
 
 def node_view(
@@ -94,10 +97,10 @@ def node_view(
     if node and state.nodes and node not in state.nodes:
         raise UsageError(f"the input has no Node {node!r}, only {', '.join(sorted(state.nodes))}")
     found = state.nodes.get(name, Node(name))
-    family = family or node_families(state, name)[0]
-    own = tuple(address for address in found.addresses if family_of(address) == family)
+    family = family or node_families(state, config, name)[0]
+    own = _of_family(_node_addresses(found, config), family)
     addresses = _host_addresses(host, own, family)
-    node_port_cidrs = _of_family(config.node_port_addresses, family)
+    node_port_cidrs = _node_port_cidrs(config, own, family)
     match_all = not node_port_cidrs or any(IPNetwork(c).prefixlen == 0 for c in node_port_cidrs)
     return NodeView(
         settings=NodeSettings(
@@ -125,6 +128,27 @@ def node_view(
 
 def _of_family(texts: tuple[str, ...], family: IPFamily) -> tuple[str, ...]:
     return tuple(text for text in texts if family_of(text) == family)
+
+
+def _node_addresses(node: Node, config: KubeProxyConfiguration) -> tuple[str, ...]:
+    """Return the node's own addresses, the one that it is known by first (``detectNodeIPs``)."""
+    chosen = config.bind_address
+    others = tuple(address for address in node.addresses if address != chosen)
+    return (chosen, *others) if chosen else others
+
+
+def _node_port_cidrs(
+    config: KubeProxyConfiguration, own: tuple[str, ...], family: IPFamily
+) -> tuple[str, ...]:
+    """Return the CIDRs of the addresses that answer node ports, none for all.
+
+    ``primary`` is the node's first address. Where that is not known, all answer.
+    """
+    if config.node_port_addresses != (PRIMARY,):
+        return _of_family(config.node_port_addresses, family)
+    if not own or IPAddress(own[0]).is_loopback():
+        return ()
+    return (f"{own[0]}/{32 if family == 'IPv4' else 128}",)
 
 
 def _host_addresses(host: Host, own: tuple[str, ...], family: IPFamily) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1), the fields that change an output.
 
 Durations are seconds; ``None`` stands for a field that was left out where that
-differs from zero. Defaults are those of kube-proxy v1.30.
+differs from zero. Defaults are those of kube-proxy v1.36.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ IPVS_SCHEDULERS = (
     *("mh", "fo", "ovf"),
 )
 """The IPVS schedulers that Linux has: net/netfilter/ipvs/ip_vs_*.c."""
+
+PRIMARY = "primary"
+"""In nodePortAddresses: the node's own address of each family."""
 
 DetectLocalMode = Literal["", "ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]
 
@@ -82,12 +85,15 @@ class ConntrackConfiguration:
 class KubeProxyConfiguration:
     """The configuration of a node's service proxy.
 
-    ``port_range`` are the ports that a userspace proxy may listen on, None for its default.
-    Bind addresses are None where the configuration is silent.
+    ``bind_address`` is the node's address of its family, whatever its Node says; empty where the
+    configuration leaves that to the Node. ``node_port_addresses`` are CIDRs, or :data:`PRIMARY`
+    alone. ``port_range`` are the ports that a userspace proxy may listen on, None for its default.
+    Where health and metrics are to be served is None where the configuration is silent.
     """
 
     mode: Literal["", "iptables", "ipvs", "nftables", "userspace"] = ""
     hostname_override: str = ""
+    bind_address: str = ""
     cluster_cidrs: tuple[str, ...] = ()
     detect_local_mode: DetectLocalMode = ""
     detect_local: DetectLocalConfiguration = DetectLocalConfiguration()
