@@ -176,7 +176,42 @@ CREDENTIALS = Check(
     "S608", "credentials", "svcnet proves who it is by token or certificate, and in no other way."
 )
 SERVER_URL = Check("S609", "server-url", "Without a URL it is not known where the server is.")
-CERTIFICATE = Check("S610", "certificate", "What is embedded in a kubeconfig is PEM in base64.")
+CERTIFICATE = Check(
+    "S610", "certificate", "Certificates and keys are PEM: a file, or in a kubeconfig as base64."
+)
+NO_EFFECT = Check(
+    "S611",
+    "no-effect",
+    "What is asked for does not happen: svcnet, or the mode, has no use for it.",
+    "warning",
+)
+CLEARTEXT = Check(
+    "S612", "cleartext", "Credentials that travel unencrypted are everybody's.", "warning"
+)
+UNVERIFIED_SERVER = Check(
+    "S613",
+    "unverified-server",
+    "Who is not asked for a certificate may be anybody on the way.",
+    "warning",
+)
+ABSENT_NODE = Check(
+    "S614",
+    "absent-node",
+    "A node that the input does not know has no address, no zone and no pods.",
+    "warning",
+)
+NO_POD_CIDR = Check(
+    "S615",
+    "no-pod-cidr",
+    "In mode NodeCIDR the Node's podCIDRs alone tell pods from others.",
+    "warning",
+)
+NO_LOCAL_NODE = Check(
+    "S616",
+    "no-local-node",
+    "Policy Local asks for endpoints of this node, and nobody said which one that is.",
+    "warning",
+)
 
 # Between objects.
 DUPLICATE_OBJECT = Check(

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import pytest
+import trustme
 import yaml
 
 from svcnet.cli import main
@@ -150,8 +151,13 @@ def test_the_kubeconfig_names_files_of_the_service_account(tmp_path: Path) -> No
     """The kubeconfig is one that svcnet reads, for a server with an address of its own."""
     from svcnet.sources.kubernetes import load_kubeconfig
 
+    account = "/var/run/secrets/kubernetes.io/serviceaccount"
+    text = documents("daemonset.yaml")["ConfigMap"]["data"]["kubeconfig"]
+    assert text.count(account) == 2
+    (tmp_path / "ca.crt").write_bytes(trustme.CA().cert_pem.bytes())
+    (tmp_path / "token").write_text("t")
     kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(documents("daemonset.yaml")["ConfigMap"]["data"]["kubeconfig"])
+    kubeconfig.write_text(text.replace(account, str(tmp_path)))
     server = load_kubeconfig([kubeconfig])
     assert server.url == "https://api.example.com:6443"
-    assert server.token == Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+    assert (server.authority, server.token) == (tmp_path / "ca.crt", tmp_path / "token")

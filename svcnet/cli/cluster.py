@@ -8,12 +8,14 @@ import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from svcnet.cli.common import tell_warnings
 from svcnet.cli.following import (
     Ended,
     Reload,
@@ -138,6 +140,7 @@ class Cluster:
         from svcnet.discovery.endpoints import Completed
         from svcnet.models import ClusterState
         from svcnet.reconciler import Change
+        from svcnet.sources import node_remarks
 
         given = ClusterState.of(step.changed)
         self._completed = Completed.of(given) if self._followed.from_pods else None
@@ -145,6 +148,9 @@ class Cluster:
         node = self._settings.node
         if node not in self._state.nodes:
             self._say(f"the server has no Node {node!r}: no endpoint is local", warning=True)
+        else:
+            for _, _, message in node_remarks(self._state, self._settings.config, node):
+                self._say(message, warning=True)
         self._listed.set()
         return Change()
 
@@ -202,14 +208,15 @@ def api_server(kubeconfig: Path | None, context: str) -> Server:
     """
     from svcnet.sources.kubernetes import in_cluster, load_kubeconfig
 
+    tell = partial(tell_warnings, strict=False)
     paths = [kubeconfig] if kubeconfig else _usual(os.environ.get("KUBECONFIG", ""))
     if paths:
-        return load_kubeconfig(paths, context)
+        return load_kubeconfig(paths, context, tell=tell)
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return in_cluster(os.environ)
     home = Path.home() / ".kube" / "config"
     if home.exists():
-        return load_kubeconfig([home], context)
+        return load_kubeconfig([home], context, tell=tell)
     raise UsageError(
         "no API server is known: say --kubeconfig, set KUBECONFIG, or run in a Pod that has a "
         "service account"

@@ -1,6 +1,7 @@
 """Kubeconfig files to a server.
 
-Source of the rules: k8s.io/client-go/tools/clientcmd/api/v1/types.go.
+Source of the rules: k8s.io/client-go/tools/clientcmd (validation.go, client_config.go, loader.go)
+and api/v1/types.go there.
 """
 
 from __future__ import annotations
@@ -8,33 +9,48 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+from attrs import evolve
 
 from svcnet import checks
-from svcnet.errors import InputError
+from svcnet.errors import Diagnostic, InputError
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings
+from svcnet.sources.kubernetes.credentials import Credentials
+from svcnet.sources.kubernetes.problems import Problem
 from svcnet.sources.kubernetes.server import PEM, Server
 from svcnet.sources.single import read_single
 
 WHAT = "kubeconfig"
+USE = "use a token, tokenFile or certificate"
 USER_REFUSED = {
-    "exec": "svcnet starts no programs for credentials: use a token, tokenFile or certificate",
-    "auth-provider": "is gone from Kubernetes: use a token, tokenFile or certificate",
-    "username": "is gone from Kubernetes: use a token, tokenFile or certificate",
+    "exec": f"svcnet starts no programs for credentials: {USE}",
+    "auth-provider": f"is gone from Kubernetes: {USE}",
+    "username": f"is gone from Kubernetes: {USE}",
+    "password": f"is gone from Kubernetes: {USE}",
     "as": "svcnet does not impersonate",
+    "as-uid": "svcnet does not impersonate",
+    "as-groups": "svcnet does not impersonate",
+    "as-user-extra": "svcnet does not impersonate",
 }
 
 
-def load_kubeconfig(paths: Sequence[str | os.PathLike[str]], context: str = "") -> Server:
+def load_kubeconfig(
+    paths: Sequence[str | os.PathLike[str]],
+    context: str = "",
+    *,
+    tell: Callable[[Iterable[Diagnostic]], None] = lambda _: None,
+) -> Server:
     """Return the server that kubeconfig files name, as `context` or as their current context.
 
     Of two files that have an entry of one name the first counts, as with ``KUBECONFIG``. Paths
-    in a file are relative to its folder.
+    in a file are relative to its folder. `tell` is given what is legal, and surely not meant.
 
-    Raises :class:`svcnet.errors.InputError` with every error of what is used.
+    Raises :class:`svcnet.errors.InputError` with every error of what is used, credentials that
+    cannot be used among them.
     """
     findings = Findings()
     files = [made for path in paths if (made := read_single(path, WHAT, findings)) is not None]
@@ -42,7 +58,8 @@ def load_kubeconfig(paths: Sequence[str | os.PathLike[str]], context: str = "") 
         raise InputError(findings.diagnostics())
     server = _server(files, context)
     if server is None or findings.has_errors():
-        raise InputError(findings.diagnostics())
+        raise InputError(d for d in findings.diagnostics() if d.severity == "error")
+    tell(findings.diagnostics())
     return server
 
 
@@ -66,11 +83,14 @@ def _server(files: list[Fields], context: str) -> Server | None:
 
 
 def _named(files: list[Fields], items: str, key: str, name: str) -> Fields | None:
-    """Return what the first entry of a name holds."""
+    """Return what the entry of a name holds, in the first file that has one; two are an error."""
     for file in files:
-        for entry in file.mappings(items):
-            if entry.data.get("name") == name:
-                return entry.mapping(key)
+        entries = [entry for entry in file.mappings(items) if entry.data.get("name") == name]
+        if len(entries) > 1:
+            message = f"{shown(name)} is the name of another entry too"
+            entries[1].error(checks.REPEATED_MEMBER, "name", message)
+        if entries:
+            return entries[0].mapping(key)
     return None
 
 
@@ -86,72 +106,145 @@ def _referred(files: list[Fields], context: Fields, key: str, items: str) -> Fie
 
 
 def _made(cluster: Fields, user: Fields | None) -> Server:
-    token: PEM = ""
-    certificate = key = None
-    if user is not None:
-        for field, message in USER_REFUSED.items():
-            if user.data.get(field):
-                user.error(checks.CREDENTIALS, field, message)
-        token = _path(user, "tokenFile") or user.string("token")
-        certificate = _pem(user, "client-certificate")
-        key = _pem(user, "client-key")
-        if (certificate is None) != (key is None):
-            absent = "client-key" if key is None else "client-certificate"
-            user.error(
-                checks.CREDENTIALS, absent, "is required: a certificate and its key go together"
-            )
-    return Server(
-        url=_url(cluster, "server", ("https", "http"), required=True),
+    server = Server(
+        url=_url(cluster),
         authority=_pem(cluster, "certificate-authority"),
         server_name=cluster.string("tls-server-name"),
         verify=not cluster.boolean("insecure-skip-tls-verify", False),
-        token=token,
-        certificate=certificate,
-        key=key,
-        proxy=_url(cluster, "proxy-url", ("http", "https"), required=False),
+        proxy=_proxy(cluster),
     )
+    # Without compression there is less to bound; that is how svcnet always asks.
+    cluster.boolean("disable-compression", False)
+    if user is not None:
+        server = _with_credentials(server, user)
+    if server.url.startswith("http:"):
+        return _in_the_clear(server, cluster)
+    _check_authority(server, cluster)
+    return server
 
 
-def _url(cluster: Fields, key: str, schemes: tuple[str, ...], *, required: bool) -> str:
-    text = cluster.string(key).rstrip("/")
-    if not text:
-        if required:
-            cluster.error(checks.REQUIRED, key, "is required")
+def _with_credentials(server: Server, user: Fields) -> Server:
+    for field, message in USER_REFUSED.items():
+        # An empty plugin is one; of the others, what is empty is as good as absent.
+        value = user.data.get(field)
+        if value or (type(value) is dict and field in ("exec", "auth-provider")):
+            user.error(checks.CREDENTIALS, field, message)
+    file, token = _path(user, "tokenFile"), user.string("token")
+    if file and token:
+        user.warning(checks.NO_EFFECT, "token", "has no effect beside tokenFile, which counts")
+    certificate = _pem(user, "client-certificate")
+    key = _pem(user, "client-key")
+    if (certificate is None) != (key is None):
+        absent = "client-key" if key is None else "client-certificate"
+        message = "is required: a certificate and its key go together"
+        user.error(checks.CREDENTIALS, absent, message)
+    server = evolve(server, token=file or token, certificate=certificate, key=key)
+    _try(user, "tokenFile" if file else "token", Credentials(server).headers)
+    if certificate is not None and key is not None:
+        alone = evolve(server, verify=False)
+        _try(user, _written(user, "client-certificate"), Credentials(alone).tls)
+    return server
+
+
+def _in_the_clear(server: Server, cluster: Fields) -> Server:
+    """Return a server that anybody on the way may read along with: it is not told who we are."""
+    if server.token or server.certificate is not None:
+        message = "is http: credentials are sent over https alone, and so this server gets none"
+        cluster.warning(checks.CLEARTEXT, "server", message)
+    return Server(server.url, proxy=server.proxy)
+
+
+def _check_authority(server: Server, cluster: Fields) -> None:
+    """Check what the server's certificate is to be verified with."""
+    key = "insecure-skip-tls-verify"
+    if server.verify and server.authority is not None:
+        known = Server(server.url, server.authority)
+        _try(cluster, _written(cluster, "certificate-authority"), Credentials(known).tls)
+    elif not server.verify and server.authority is not None:
+        cluster.error(checks.CREDENTIALS, key, "and a certificate authority exclude each other")
+    elif not server.verify:
+        message = "anybody may pose as this server: read the credentials, and make the rules"
+        cluster.warning(checks.UNVERIFIED_SERVER, key, message)
+
+
+def _try(fields: Fields, key: str, use: Callable[[], object]) -> None:
+    """Report at `key` what keeps a credential from being used."""
+    try:
+        use()
+    except Problem as problem:
+        check = checks.CREDENTIALS if key.startswith("token") else checks.CERTIFICATE
+        fields.error(check, key, problem.why)
+
+
+def _url(cluster: Fields) -> str:
+    written = cluster.string("server")
+    if not written:
+        if not cluster.data.get("server"):
+            cluster.error(checks.REQUIRED, "server", "is required")
         return ""
-    if "://" not in text:
-        text = f"{schemes[0]}://{text}"
+    text = written.rstrip("/")
+    parts = _split(text)
+    if parts is None or parts.scheme not in ("https", "http"):
+        message = f"must be a URL such as https://192.0.2.1:6443, not {shown(written)}"
+    elif "@" in parts.netloc:
+        # Not shown, for it has a password.
+        message = "must have no user and password: use a token, tokenFile or certificate"
+    elif parts.query or parts.fragment:
+        message = f"must have no query and no fragment, and is {shown(text)}"
+    else:
+        return text
+    cluster.error(checks.SERVER_URL, "server", message)
+    return ""
+
+
+def _proxy(cluster: Fields) -> str:
+    text = cluster.string("proxy-url").rstrip("/")
+    parts = _split(text)
+    if text and parts is not None and parts.scheme in ("http", "https"):
+        return text
+    if text:
+        # It may have a password.
+        message = "must be a URL such as http://192.0.2.1:3128"
+        if parts is not None and parts.scheme.startswith("socks"):
+            message = "must be an HTTP proxy: svcnet does not speak SOCKS"
+        cluster.error(checks.SERVER_URL, "proxy-url", message)
+    return ""
+
+
+def _split(text: str) -> SplitResult | None:
+    """Return the parts of a URL that names a host, and a port that there can be."""
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in schemes and parts.hostname and (parts.port or 1)
+        return parts if parts.hostname and parts.port != 0 else None
     except ValueError:
-        usable = False
-    if not usable:
-        cluster.error(
-            checks.SERVER_URL,
-            key,
-            f"must be a URL such as https://192.0.2.1:6443, not {shown(text)}",
-        )
-    elif key == "server" and "@" in parts.netloc:
-        # Not shown, for it has a password.
-        cluster.error(
-            checks.SERVER_URL,
-            key,
-            "must have no user and password: use a token, tokenFile or certificate",
-        )
-    return text
+        return None
 
 
 def _path(fields: Fields, key: str) -> Path | None:
-    """Return a path, relative to the folder of the file that has it."""
+    """Return a path, relative to the folder of the file that has it; ``..`` is a word of the text.
+
+    So it is for client-go, also where a folder on the way is a link.
+    """
     text = fields.string(key)
-    return Path(fields.place.source.file).absolute().parent / text if text else None
+    if not text:
+        return None
+    folder = Path(fields.place.source.file).absolute().parent
+    return Path(os.path.normpath(folder / text))
+
+
+def _written(fields: Fields, key: str) -> str:
+    """Return under which of its two names a certificate or key stands."""
+    return f"{key}-data" if fields.data.get(f"{key}-data") else key
 
 
 def _pem(fields: Fields, key: str) -> PEM | None:
-    """Return the content of ``KEY-data``, which counts more, or the path of ``KEY``."""
+    """Return the content of ``KEY-data``, or the path of ``KEY``; both are an error."""
     encoded = fields.string(f"{key}-data")
     if not encoded:
         return _path(fields, key)
+    if fields.string(key):
+        message = f"is there beside {key}: only one of them may be"
+        fields.error(checks.CREDENTIALS, f"{key}-data", message)
     try:
         return base64.b64decode("".join(encoded.split()), validate=True).decode("ascii")
     except (binascii.Error, ValueError):

@@ -24,7 +24,7 @@ class Server:
     it is None; ``server_name`` is the name in the server's certificate, if not that of the URL.
     With ``verify`` off any certificate will do. ``token`` and ``certificate`` with ``key`` say who
     we are. What is a path is read again when its file changes. ``proxy`` is the URL of an HTTP
-    proxy.
+    proxy, with its user and password if it wants them.
     """
 
     url: str
@@ -34,7 +34,7 @@ class Server:
     token: PEM = field(default="", repr=False)
     certificate: PEM | None = field(default=None, repr=False)
     key: PEM | None = field(default=None, repr=False)
-    proxy: str = ""
+    proxy: str = field(default="", repr=False)
 
 
 def in_cluster(environ: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Server:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from svcnet.errors import InputError, UsageError
-from svcnet.sources.kubernetes import Server, in_cluster, load_kubeconfig
+from svcnet.errors import UsageError
+from svcnet.sources.kubernetes import Server, in_cluster
 from svcnet.testing import FakeAPIServer
 from tests.sources.kubernetes.following import following, service
 
@@ -258,92 +258,3 @@ def test_in_a_cluster(tmp_path: Path) -> None:
     assert server == Server("https://[fd00::1]:443", tmp_path / "ca.crt", token=tmp_path / "token")
     with pytest.raises(UsageError, match="this is not a container of a cluster"):
         in_cluster({}, tmp_path)
-
-
-KUBECONFIG = """\
-apiVersion: v1
-kind: Config
-current-context: home
-contexts:
-  - {name: home, context: {cluster: home, user: me}}
-  - {name: work, context: {cluster: work, user: token}}
-  - {name: nobody, context: {cluster: work}}
-  - {name: broken, context: {cluster: broken, user: exec}}
-  - {name: dangling, context: {cluster: away, user: away}}
-clusters:
-  - name: home
-    cluster: {server: "https://192.0.2.1:6443/", certificate-authority: pki/ca.crt}
-  - name: work
-    cluster:
-      server: https://work.example
-      certificate-authority-data: LS0tLS1CRUdJTg==
-      tls-server-name: kubernetes
-      proxy-url: http://proxy:3128
-  - {name: broken, cluster: {server: "ftp://x", certificate-authority-data: "%%"}}
-users:
-  - {name: me, user: {client-certificate: me.crt, client-key: /etc/me.key}}
-  - {name: token, user: {token: secret}}
-  - {name: exec, user: {exec: {command: aws}, client-key: x}}
-"""
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    file = tmp_path / "config"
-    file.write_text(KUBECONFIG)
-    return file
-
-
-def test_a_kubeconfig(config: Path) -> None:
-    """Contexts lead to a cluster and a user; paths are relative to the file."""
-    folder = config.parent
-    assert load_kubeconfig([config]) == Server(
-        "https://192.0.2.1:6443",
-        folder / "pki/ca.crt",
-        certificate=folder / "me.crt",
-        key=Path("/etc/me.key"),
-    )
-    work = Server(
-        "https://work.example",
-        "-----BEGIN",
-        server_name="kubernetes",
-        token="secret",
-        proxy="http://proxy:3128",
-    )
-    assert load_kubeconfig([config], "work") == work
-    assert load_kubeconfig([config], "nobody").token == ""
-    assert "secret" not in repr(work)
-
-
-def test_several_kubeconfigs(config: Path, tmp_path: Path) -> None:
-    """The first file that has a thing counts, as with KUBECONFIG."""
-    first = tmp_path / "first"
-    first.write_text(
-        "current-context: work\nclusters: [{name: work, cluster: {server: 'https://first'}}]"
-    )
-    server = load_kubeconfig([first, config])
-    assert (server.url, server.token) == ("https://first", "secret")
-
-
-def test_mistakes_in_a_kubeconfig(config: Path, tmp_path: Path) -> None:
-    """Each mistake is told with its line and field; nothing is told of what is not used."""
-    with pytest.raises(InputError) as raised:
-        load_kubeconfig([config], "broken")
-    lines = str(raised.value).replace(f"{config}:", "").splitlines()
-    assert [line.split(":")[0] for line in lines] == ["19", "19", "23", "23"]
-    assert [line.split(": error: kubeconfig: ")[1].split(":")[0] for line in lines] == [
-        "clusters[2].cluster.server",
-        "clusters[2].cluster['certificate-authority-data']",
-        "users[2].user.exec",
-        "users[2].user['client-certificate']",
-    ]
-    with pytest.raises(InputError, match="there is no cluster 'away'") as raised:
-        load_kubeconfig([config], "dangling")
-    assert "there is no user 'away'" in str(raised.value)
-    with pytest.raises(InputError, match="has no context 'nowhere'"):
-        load_kubeconfig([config], "nowhere")
-    with pytest.raises(InputError, match="No such file"):
-        load_kubeconfig([tmp_path / "absent"])
-    (tmp_path / "empty").write_text("a: 1")
-    with pytest.raises(InputError, match="is required, unless a context is named"):
-        load_kubeconfig([tmp_path / "empty"])

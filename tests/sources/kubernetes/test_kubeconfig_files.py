@@ -57,19 +57,3 @@ def test_credentials_that_cannot_be_read(tmp_path: Path, what: str, field: str) 
     use = contact.credentials.headers if field == "token" else contact.credentials.tls
     with pytest.raises(Problem, match="cannot be read"):
         use()
-
-
-def test_a_server_with_a_password_in_its_address(tmp_path: Path) -> None:
-    """It is refused with its line, and the password is not shown."""
-    path = tmp_path / "kubeconfig"
-    path.write_text(
-        "current-context: a\n"
-        "contexts: [{name: a, context: {cluster: a, user: a}}]\n"
-        "users: [{name: a, user: {token: t}}]\n"
-        "clusters:\n- name: a\n  cluster:\n    server: https://me:secret@192.0.2.1:6443\n"
-    )
-    with pytest.raises(InputError) as raised:
-        load_kubeconfig([path])
-    [found] = raised.value.diagnostics
-    assert (found.line, found.field) == (7, "clusters[0].cluster.server")
-    assert "secret" not in str(found)
