@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration, NamespacedName
     from svcnet.models.state import ClusterObject
     from svcnet.renderers.userspace import PortChoice, UnsupportedPort
-    from svcnet.sources import ClusterFamilies, Loaded
+    from svcnet.sources import ClusterFamilies, Loaded, LoadedConfig
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -291,8 +291,8 @@ def read_settings(
 ) -> Settings:
     """Read what the input options name besides manifests; raise all errors at once."""
     found: list[Diagnostic] = []
-    settings = _settings(found, config, host, default_host)
-    return _checked(found, settings, node, mode)
+    given, facts = _settings(found, mode, config, host, default_host, strict=False)
+    return _checked(found, given, facts, node, mode)
 
 
 def read_inputs(
@@ -313,41 +313,68 @@ def read_inputs(
     """
     found: list[Diagnostic] = []
     loaded = _collect(found, lambda: load_manifests(paths, strict, from_pods, ip_families))
-    settings = _checked(found, _settings(found, config, host, default_host), node, mode)
+    given, facts = _settings(found, mode, config, host, default_host, strict=strict)
+    settings = _checked(found, given, facts, node, mode)
     assert loaded is not None
-    return settings.inputs(loaded.state)
+    assert given is not None
+    inputs = settings.inputs(loaded.state)
+    tell_warnings(_about_node(inputs, loaded, given), strict)
+    return inputs
 
 
 def _settings(
     found: list[Diagnostic],
+    mode: str | None,
     config: Path | None,
     host: Path | None,
     default_host: Callable[[], Host] | None,
-) -> tuple[KubeProxyConfiguration | None, Host | None]:
+    *,
+    strict: bool,
+) -> tuple[LoadedConfig | None, Host | None]:
     """Read configuration and host facts, and add what is wrong with them to `found`."""
     from svcnet.models import Host, KubeProxyConfiguration
-    from svcnet.sources import load_config, load_host
+    from svcnet.sources import LoadedConfig, load_host, open_config
 
-    settings = _collect(found, lambda: load_config(config)) if config else KubeProxyConfiguration()
+    given: LoadedConfig | None = LoadedConfig(KubeProxyConfiguration())
+    if config is not None:
+        given = _collect(found, lambda: open_config(config, mode or ""))
+    if given is not None:
+        warnings = given.warnings
+        _collect(found, lambda: tell_warnings(warnings, strict))
     facts = _collect(found, lambda: load_host(host)) if host else (default_host or Host)()
-    return settings, facts
+    return given, facts
+
+
+def _about_node(inputs: Inputs, loaded: Loaded, given: LoadedConfig) -> Iterator[Diagnostic]:
+    """Yield what is surely not meant between the configuration, the Services and the Nodes."""
+    from svcnet.compiler import node_name
+    from svcnet.sources import node_remarks, policy_remarks
+
+    try:
+        name = node_name(inputs.state, inputs.config, inputs.node)
+    except UsageError:
+        return  # that is told when a view of the node is asked for
+    yield from given.located(node_remarks(inputs.state, inputs.config, name))
+    if not name:
+        yield from loaded.located(policy_remarks(loaded.objects))
 
 
 def _checked(
     found: list[Diagnostic],
-    settings: tuple[KubeProxyConfiguration | None, Host | None],
+    given: LoadedConfig | None,
+    facts: Host | None,
     node: str,
     mode: str | None,
 ) -> Settings:
     """Return the settings, or raise what was found wrong with the input or the request."""
     from svcnet.sources.fields import NAMES, is_name
 
-    config, facts = settings
-    if found or config is None or facts is None:
+    if found or given is None or facts is None:
         raise InputError(found)
     if node and not is_name(node, "subdomain"):
         # Without Nodes in the input any name would do, and would stand in what is printed.
         raise UsageError(f"--node: {NAMES['subdomain']}; not {node!r}")
+    config = given.config
     mode = mode or config.mode or "iptables"
     if mode not in MODES:
         raise UsageError(

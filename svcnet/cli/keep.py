@@ -130,8 +130,8 @@ class _Keeper:
     def _serve(self, stack: ExitStack) -> None:
         """Answer beside the loop, until `stack` is closed; a port that is taken is warned of."""
         keeping, self._serves = self._keeping, True
-        addresses = keeping.healthz, keeping.metrics
-        self._monitoring.serve(*bind_addresses(keeping.options["config"], *addresses))
+        config, mode = keeping.options["config"], keeping.options["mode"]
+        self._monitoring.serve(*bind_addresses(config, mode, keeping.healthz, keeping.metrics))
         self._reporting.serve(keeping.socket, stack)
 
     @property

@@ -87,9 +87,9 @@ class Monitoring:
 
 
 def bind_addresses(
-    config: Path | None, healthz: str | None, metrics: str | None
+    config: Path | None, mode: str | None, healthz: str | None, metrics: str | None
 ) -> tuple[BindAddress, BindAddress]:
-    """Return where health and metrics are served; None stands for nowhere.
+    """Return where health and metrics are served in a mode; None stands for nowhere.
 
     `healthz` and `metrics` are what options say: None leaves it to the configuration, and the empty
     string is nowhere. With a configuration that is wrong that is nowhere, too: to read the input
@@ -100,7 +100,7 @@ def bind_addresses(
     from svcnet.sources import load_config
 
     try:
-        settings = load_config(config) if config else KubeProxyConfiguration()
+        settings = load_config(config, mode or "") if config else KubeProxyConfiguration()
     except SvcnetError:
         return None, None
     return (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import BinaryIO, TypeAlias, TypeVar
+from typing import BinaryIO, TypeAlias
 
 from attrs import field, frozen
 
@@ -17,19 +17,30 @@ from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
 from svcnet.sources.budget import check_budget
-from svcnet.sources.config import read_config, read_host
+from svcnet.sources.config import find_config, read_config, read_host
+from svcnet.sources.config.loaded import LoadedConfig
+from svcnet.sources.config.nodes import node_remarks, policy_remarks
 from svcnet.sources.crosscheck import check_conflicts, check_mistakes
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
-from svcnet.sources.fields import Fields
 from svcnet.sources.findings import Findings, Place, Source
 from svcnet.sources.objects import Reading
 from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.read import read_sources
 from svcnet.sources.single import read_single
 
-__all__ = ["ClusterFamilies", "Loaded", "load", "load_bytes", "load_config", "load_host"]
+__all__ = [
+    "ClusterFamilies",
+    "Loaded",
+    "LoadedConfig",
+    "load",
+    "load_bytes",
+    "load_config",
+    "load_host",
+    "node_remarks",
+    "open_config",
+    "policy_remarks",
+]
 
-Value = TypeVar("Value")
 Complete: TypeAlias = Callable[[ClusterState], ClusterState]
 
 
@@ -124,12 +135,25 @@ def _load(
     return Loaded(objects, state, reading.skipped, warnings, cluster, places)
 
 
-def load_config(path: str | os.PathLike[str]) -> KubeProxyConfiguration:
+def load_config(path: str | os.PathLike[str], mode: str = "") -> KubeProxyConfiguration:
     """Read a KubeProxyConfiguration (v1alpha1) from a file.
+
+    It may be among other documents, or in a ConfigMap. Of its sections for one mode that of `mode`
+    counts, without it that of the configuration's own.
 
     Raises :class:`svcnet.errors.InputError` with every error.
     """
-    return _load_one(path, "KubeProxyConfiguration", read_config)
+    return open_config(path, mode).config
+
+
+def open_config(path: str | os.PathLike[str], mode: str = "") -> LoadedConfig:
+    """Read a configuration as :func:`load_config` does, with what is surely not meant in it."""
+    findings = Findings()
+    document = find_config(path, findings)
+    config = None if document is None else read_config(document, mode)
+    if config is None or findings.has_errors():
+        raise InputError(d for d in findings.diagnostics() if d.severity == "error")
+    return LoadedConfig(config, findings.diagnostics(), document)
 
 
 def load_host(path: str | os.PathLike[str]) -> Host:
@@ -137,14 +161,9 @@ def load_host(path: str | os.PathLike[str]) -> Host:
 
     Raises :class:`svcnet.errors.InputError` with every error.
     """
-    return _load_one(path, "host facts", read_host)
-
-
-def _load_one(path: str | os.PathLike[str], what: str, read: Callable[[Fields], Value]) -> Value:
-    """Read a file that holds one mapping, which findings call `what`."""
     findings = Findings()
-    document = read_single(path, what, findings)
-    value = None if document is None else read(document)
-    if value is None or findings.has_errors():
+    document = read_single(path, "host facts", findings)
+    facts = None if document is None else read_host(document)
+    if facts is None or findings.has_errors():
         raise InputError(findings.diagnostics())
-    return value
+    return facts

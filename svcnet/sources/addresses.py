@@ -23,20 +23,23 @@ def canonical_address(text: str) -> str | None:
     return None if packed is None else _printed(packed)
 
 
-_WHERE = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9.]+))(?::(?P<port>[0-9]{1,5}))?")
+_WHERE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::\+?([0-9]{1,20}))?")
 
 
 def address_and_port(text: str, default: int) -> tuple[str, int]:
     """Return ``127.0.0.1:5353`` or ``[::1]:5353`` as a pair; without a port it is `default`.
 
-    Raises ValueError with what it must be like.
+    An address alone is one, IPv6 too. Raises ValueError with what it must be like.
     """
+    alone = canonical_address(text)
+    if alone is not None:
+        return alone, default
     match = _WHERE.fullmatch(text)
     if match is not None:
-        address, port = match["six"] or match["four"], int(match["port"] or default)
-        family: IPFamily = "IPv6" if match["six"] else "IPv4"
-        if is_address(address, family) and port <= 65535:
-            return address, port
+        boxed, plain, port = match.groups(default="")
+        address = canonical_address(boxed or plain)
+        if address is not None and int(port or default) <= 65535:
+            return address, int(port or default)
     raise ValueError(f"must be like 127.0.0.1:{default} or [::1]:{default}")
 
 

@@ -27,11 +27,14 @@ MAX_FINDINGS = 10_000
 class Source:
     """One file's bytes and the name to report it by.
 
-    What did not come as a file has no bytes, and so no lines.
+    What did not come as a file has no bytes, and so no lines. Of text inside a file ``offset`` is
+    how many lines are before its first; if its lines are not those of the file it has no bytes
+    here, and all of it is on that line.
     """
 
     file: str
     data: bytes = field(repr=False)
+    offset: int = 0
 
 
 @frozen
@@ -105,7 +108,7 @@ def _located(group: Sequence[Finding]) -> Iterable[Diagnostic]:
     for finding, line in zip(group, lines, strict=True):
         yield Diagnostic(
             source.file,
-            line,
+            source.offset + line,
             finding.place.label,
             dotted(finding.path),
             finding.message,

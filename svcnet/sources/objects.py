@@ -57,7 +57,7 @@ class Reading:
         """Read every document of a file."""
         for number, document in enumerate(documents):
             if document is not None:
-                for place, item in _members(Place(source, number, ()), document):
+                for place, item in members(Place(source, number, ()), document):
                     self._read(place, item)
 
     def _read(self, place: Place, item: Any) -> None:
@@ -101,7 +101,7 @@ class Reading:
         self.skipped[shown_kind] = self.skipped.get(shown_kind, 0) + 1
 
 
-def _members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:
+def members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:
     """Yield a document, or the members of a list; those of a typed list need no kind."""
     if type(document) is not dict or len(place.path) > MAX_LISTS * 2:
         yield place, document
@@ -114,7 +114,7 @@ def _members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:
     for index, item in enumerate(items):
         at = Place(place.source, place.document, (*place.path, "items", index))
         bare = type(item) is dict and kind != "List" and "kind" not in item
-        yield from _members(at, {**defaults, **item} if bare else item)
+        yield from members(at, {**defaults, **item} if bare else item)
 
 
 def _is_known(kind: str, version: Any) -> bool:

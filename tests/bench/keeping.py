@@ -36,7 +36,7 @@ QUIET = 5.0
 A_SECOND = 100
 WRITING = ("write", "rules")
 """The stages in which the kernel and the commands of others work."""
-PACES = {"minSyncPeriod 1 s": "1s", "minSyncPeriod 0": "0s"}
+PACES = {"minSyncPeriod 1 s": "1s", "minSyncPeriod 0": "1ns"}  # "0s" is the default
 TICKS = os.sysconf("SC_CLK_TCK")
 
 CONFIG = """\

@@ -120,7 +120,7 @@ def test_ports_come_from_where_the_configuration_says_now(manifest: Path, tmp_pa
     stats = tmp_path / "stats"
     text = (
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
-        "iptables: {minSyncPeriod: 0s}\nportRange: "
+        "iptables: {minSyncPeriod: 1ns}\nportRange: "
     )
     config.write_text(f"{text}45000-45010\n")
     process = Told(*ARGUMENTS, "--config", config, "--stats", stats, manifest)

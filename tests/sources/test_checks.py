@@ -12,7 +12,7 @@ from svcnet import checks
 from svcnet.checks import Check
 from svcnet.discovery.endpoints import remarks, with_slices
 from svcnet.errors import Diagnostic, InputError
-from svcnet.sources import load, load_config, load_host
+from svcnet.sources import load, load_host, open_config
 from svcnet.sources.kubernetes.kubeconfig import load_kubeconfig
 
 ROOT = Path(__file__).parents[2]
@@ -93,11 +93,13 @@ def told(block: Block, folder: Path, *, endpoints: bool) -> tuple[Diagnostic, ..
     try:
         match block.file:
             case "config.yaml":
-                load_config(file)
+                return open_config(file).warnings
             case "host.yaml":
                 load_host(file)
             case "kubeconfig":
-                load_kubeconfig([file])
+                found: list[Diagnostic] = []
+                load_kubeconfig([file], tell=found.extend)
+                return tuple(found)
             case "manifests.yaml" if endpoints:
                 loaded = load([file], complete=with_slices)
                 return (*loaded.warnings, *loaded.located(remarks(loaded.state)))

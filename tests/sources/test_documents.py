@@ -14,8 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from svcnet.errors import InputError
-from svcnet.models import Host
-from svcnet.sources import load, load_bytes, load_config, load_host
+from svcnet.sources import load, load_bytes, load_config
 from svcnet.sources.parse import FAST_BYTES, MAX_BYTES, ParseError, parse
 from svcnet.sources.yaml_fast import fast_documents
 from svcnet.sources.yaml_safe import safe_documents
@@ -306,13 +305,27 @@ HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfigurati
 CONFIGS = (
     ("mode: ebpf", 3, "mode"),
     ("clusterCIDR: 10.0.0.0", 3, "clusterCIDR"),
-    ("nodePortAddresses: [primary]", 3, "nodePortAddresses[0]"),
+    ("nodePortAddresses: [10.0.0.0/8, primary]", 3, "nodePortAddresses[1]"),
     ("iptables: {masqueradeBit: 32}", 3, "iptables.masqueradeBit"),
     ("iptables: {syncPeriod: 30}", 3, "iptables.syncPeriod"),
     ("iptables: {syncPeriod: fast}", 3, "iptables.syncPeriod"),
     ("detectLocalMode: Magic", 3, "detectLocalMode"),
     ("detectLocalMode: BridgeInterface", 3, "detectLocal.bridgeInterface"),
-    ("detectLocal: {interfaceNamePrefix: 'a b'}", 3, "detectLocal.interfaceNamePrefix"),
+    (
+        "detectLocal: {interfaceNamePrefix: 'a b'}\ndetectLocalMode: InterfaceNamePrefix",
+        3,
+        "detectLocal.interfaceNamePrefix",
+    ),
+    (
+        "detectLocal: {interfaceNamePrefix: abcdefghijklmno}\ndetectLocalMode: InterfaceNamePrefix",
+        3,
+        "detectLocal.interfaceNamePrefix",
+    ),
+    (
+        "detectLocal: {bridgeInterface: abcdefghijklmnop}\ndetectLocalMode: BridgeInterface",
+        3,
+        "detectLocal.bridgeInterface",
+    ),
     ("hostnameOverride: 'a b'", 3, "hostnameOverride"),
     ("featureGates: {A: 1}", 3, "featureGates.A"),
     ("iptables: []", 3, "iptables"),
@@ -346,18 +359,7 @@ def test_configuration(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, text))
     assert config.hostname_override == "node-a"
     assert config.cluster_cidrs == ("10.244.0.0/16", "fd00::/48")
-    assert (config.iptables.sync_period, config.iptables.min_sync_period) == (90.0, 0.0)
+    assert (config.iptables.sync_period, config.iptables.min_sync_period) == (90.0, 1.0)
     assert not config.iptables.localhost_node_ports
     assert (config.ipvs.scheduler, config.ipvs.tcp_timeout) == ("lc", 900.0)
     assert config.ipvs.exclude_cidrs == ("10.0.0.0/8",)
-
-
-def test_host_facts(tmp_path: Path) -> None:
-    """Host facts are read; a fact that is not known is an error."""
-    host = load_host(
-        write(tmp_path, "addresses: [192.0.2.10, '::1']\niptablesRandomFully: false\n")
-    )
-    assert host == Host(("192.0.2.10", "::1"), False, False)
-    assert load_host(write(tmp_path, "{}")) == Host()
-    with pytest.raises(InputError):
-        load_host(write(tmp_path, "adresses: []"))

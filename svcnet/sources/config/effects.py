@@ -1,0 +1,163 @@
+"""Which fields of a configuration have an effect, in which mode, and what asks for one in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import frozen
+
+from svcnet import checks
+from svcnet.sources.durations import parse_duration
+from svcnet.sources.fields import Fields
+from svcnet.sources.findings import Path, dotted
+
+KUBEADM_KUBECONFIG = "/var/lib/kube-proxy/kubeconfig.conf"
+ALL = frozenset({"iptables", "ipvs", "userspace"})
+GATES = ("ServiceTrafficDistribution", "LoadBalancerIPMode")
+"""The feature gates that svcnet has."""
+
+MOST_NAMED = 20
+
+
+@frozen
+class Known:
+    """A field that kube-proxy knows.
+
+    ``uses`` are the modes in which it has an effect, of proxying or of detectLocalMode. ``quiet``
+    are values that ask for no more than there is: the default, and what leaves things as they are.
+    A duration is quiet by its nanoseconds.
+    """
+
+    uses: frozenset[str] = frozenset()
+    quiet: tuple[object, ...] = ("", False)
+    duration: bool = False
+
+    def asks(self, value: Any) -> bool:
+        """Return whether a value asks for something."""
+        if type(value) in (dict, list, type(None)):
+            return bool(value)
+        if self.duration:
+            try:
+                value = (parse_duration(value) if type(value) is str else value) / 1e9
+            except ValueError:
+                return False  # an error of its own
+        return value not in self.quiet
+
+
+def _used(*modes: str) -> Known:
+    return Known(frozenset(modes) if modes else ALL)
+
+
+def _duration(*quiet: float, uses: tuple[str, ...] = ()) -> Known:
+    return Known(frozenset(uses), (0, *quiet), duration=True)
+
+
+FIELDS: dict[str, dict[str, Known]] = {
+    "": {
+        **dict.fromkeys(("apiVersion", "kind", "mode", "hostnameOverride"), _used()),
+        **dict.fromkeys(("bindAddress", "healthzBindAddress", "metricsBindAddress"), _used()),
+        **dict.fromkeys(("detectLocalMode", "nodePortAddresses"), _used()),
+        "clusterCIDR": _used("ClusterCIDR"),
+        "portRange": Known(frozenset({"userspace"}), ("", "0", "0-0")),
+        "bindAddressHardFail": Known(),
+        "enableProfiling": Known(),
+        "showHiddenMetricsForVersion": Known(),
+        "oomScoreAdj": Known(quiet=(-999,)),
+        "configSyncPeriod": _duration(900),
+        "windowsRunAsService": Known(),
+    },
+    "clientConnection": {
+        # Where kubeadm puts it. Which server svcnet asks is an option of the command.
+        "kubeconfig": Known(quiet=("", KUBEADM_KUBECONFIG)),
+        "acceptContentTypes": Known(),
+        "contentType": Known(quiet=("", "application/vnd.kubernetes.protobuf")),
+        "qps": Known(quiet=(0, 5)),
+        "burst": Known(quiet=(0, 10)),
+    },
+    "logging": {
+        "format": Known(quiet=("", "text")),
+        "flushFrequency": Known(quiet=(0, 5), duration=True),
+        "verbosity": Known(quiet=(0,)),
+        "vmodule": Known(),
+    },
+    "detectLocal": {
+        "bridgeInterface": _used("BridgeInterface"),
+        "interfaceNamePrefix": _used("InterfaceNamePrefix"),
+    },
+    "iptables": {
+        "masqueradeBit": Known(frozenset({"iptables", "ipvs"}), (14,)),
+        "masqueradeAll": _used("iptables", "ipvs"),
+        "localhostNodePorts": Known(frozenset({"iptables", "userspace"}), (True,)),
+        "syncPeriod": _duration(30, uses=("iptables", "userspace")),
+        "minSyncPeriod": _duration(1, uses=("iptables", "userspace")),
+    },
+    "ipvs": {
+        "scheduler": Known(frozenset({"ipvs"}), ("", "rr")),
+        "strictARP": _used("ipvs"),
+        "excludeCIDRs": _used("ipvs"),
+        "tcpTimeout": _duration(uses=("ipvs",)),
+        "tcpFinTimeout": _duration(uses=("ipvs",)),
+        "udpTimeout": _duration(uses=("ipvs",)),
+        "syncPeriod": _duration(30, uses=("ipvs",)),
+        "minSyncPeriod": _duration(uses=("ipvs",)),
+    },
+    "nftables": {
+        "masqueradeBit": Known(quiet=(14,)),
+        "masqueradeAll": Known(),
+        "syncPeriod": _duration(30),
+        "minSyncPeriod": _duration(1),
+    },
+    # Of 0 kube-proxy leaves the kernel's own values, which svcnet always does.
+    "conntrack": {
+        "maxPerCore": Known(quiet=(0, 32768)),
+        "min": Known(quiet=(0, 131072)),
+        "tcpEstablishedTimeout": _duration(86400),
+        "tcpCloseWaitTimeout": _duration(3600),
+        "tcpBeLiberal": _used(),
+        "udpTimeout": _duration(),
+        "udpStreamTimeout": _duration(),
+    },
+    "winkernel": {
+        "networkName": Known(),
+        "sourceVip": Known(),
+        "enableDSR": Known(),
+        "rootHnsEndpointName": Known(),
+        "forwardHealthCheckVip": Known(),
+    },
+    "featureGates": dict.fromkeys(GATES, _used()),
+}
+"""The fields of each section, the document's own under the empty name."""
+
+
+def tell_effects(document: Fields, mode: str, detect_local_mode: str) -> None:
+    """Warn, once, of fields that are set and have no effect in these modes."""
+    vain = list(_in_vain(document, frozenset({mode, detect_local_mode})))
+    if not vain:
+        return
+    others = [dotted(path) for path in vain[1 : MOST_NAMED + 1]]
+    if len(vain) > MOST_NAMED + 1:
+        others.append(f"{len(vain) - MOST_NAMED - 1} more")
+    message = f"has no effect in mode {mode}"
+    if others:
+        message += f", nor {'has' if len(others) == 1 else 'have'} {', '.join(others)}"
+    document.warning_at(checks.NO_EFFECT, vain[0], message)
+
+
+def _in_vain(document: Fields, modes: frozenset[str]) -> Iterator[Path]:
+    """Yield the paths of fields that ask for something and have no effect, in the text's order."""
+    for key, value in document.data.items():
+        if key not in FIELDS:
+            if _is_vain(FIELDS[""].get(key), value, modes):
+                yield (key,)
+        elif type(value) is dict:
+            for name, inner in value.items():
+                known = FIELDS[key].get(name)
+                if key == "featureGates" and known is None and type(inner) is bool:
+                    known = Known(quiet=())
+                if _is_vain(known, inner, modes):
+                    yield (key, name)
+
+
+def _is_vain(known: Known | None, value: Any, modes: frozenset[str]) -> bool:
+    return known is not None and not known.uses & modes and known.asks(value)

@@ -1,0 +1,112 @@
+"""Where a file has its KubeProxyConfiguration: alone, among other documents, or in a ConfigMap."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from svcnet import checks
+from svcnet.sources.fields import Fields, shown
+from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.objects import label_of, members
+from svcnet.sources.parse import ParseError, parse
+from svcnet.sources.positions import lines_of
+from svcnet.sources.read import read_file
+from svcnet.sources.single import MAX_SINGLE_BYTES
+
+KIND = "KubeProxyConfiguration"
+MOST_KINDS = 10
+
+
+def find_config(path: str | os.PathLike[str], findings: Findings) -> Fields | None:
+    """Return the one KubeProxyConfiguration of a file.
+
+    It is a document of the file, a member of a list, or a text in the data of a ConfigMap, as
+    kubeadm keeps it. Where the file has none, or several, there is a finding, and None.
+    """
+    for source in read_file(Path(path), findings, MAX_SINGLE_BYTES):
+        documents = _documents(source.data, source, findings)
+        if documents is None:
+            continue
+        items = [
+            (place, item)
+            for number, document in enumerate(documents)
+            if document is not None
+            for place, item in members(Place(source, number, ()), document)
+        ]
+        found = [fields for place, item in items for fields in _configs(place, item, findings)]
+        if len(found) > 1:
+            message = f"is another {KIND}, and one alone may be there"
+            found[1].error_at(checks.ONE_DOCUMENT, (), message)
+        elif found:
+            return found[0]
+        elif not findings.has_errors():
+            _tell_what_it_is(source, items, findings)
+    return None
+
+
+def _documents(data: bytes, source: Source, findings: Findings) -> list[Any] | None:
+    try:
+        return parse(data, source.file)
+    except ParseError as error:
+        line = source.offset + (error.line if source.data else 0)
+        findings.file_error(error.check, source.file, line, error.message)
+        return None
+
+
+def _configs(place: Place, item: Any, findings: Findings) -> Iterator[Fields]:
+    """Yield what is a configuration in a document, or in the texts of a ConfigMap."""
+    if type(item) is not dict:
+        return
+    kind, data = item.get("kind"), item.get("data")
+    if kind == KIND:
+        yield Fields(evolve(place, label=KIND), findings, item)
+    elif kind == "ConfigMap" and type(data) is dict:
+        label = f"{KIND} in {label_of(kind, item.get('metadata'))}"
+        for key, text in data.items():
+            if type(key) is str and type(text) is str and KIND in text:
+                inside = text.encode("utf-8", "replace")
+                source = _inside(place, ("data", key), inside)
+                for number, document in enumerate(_documents(inside, source, findings) or ()):
+                    for inner in _configs(Place(source, number, ()), document, findings):
+                        yield evolve(inner, place=evolve(inner.place, label=label))
+
+
+def _inside(place: Place, path: tuple[str, ...], data: bytes) -> Source:
+    """Return a text of a document as a source whose lines are those of the file.
+
+    Of a block each line is one of the file. Any other text is on one line, whatever it holds.
+    """
+    outer = place.source
+    (line,) = lines_of(outer.data, [(place.document, (*place.path, *path))])
+    within = [part.strip() for part in data.rstrip(b"\n").split(b"\n")]
+    below = outer.data.split(b"\n")[line : line + len(within)]
+    is_block = [part.strip() for part in below] == within
+    return Source(outer.file, data if is_block else b"", offset=line)
+
+
+def _tell_what_it_is(source: Source, items: list[tuple[Place, Any]], findings: Findings) -> None:
+    """Report that no configuration is there, at the first thing that is."""
+    counts = Counter(_name(item) for _, item in items).most_common(MOST_KINDS)
+    parts = [name if count == 1 else f"{count} of {name}" for name, count in counts]
+    holds = f"holds {', '.join(parts)}" if parts else "is empty"
+    message = f"the file must hold one {KIND}; it {holds}"
+    if items:
+        findings.error(checks.CONFIGURATION_KIND, items[0][0], ("kind",), message)
+    else:
+        findings.file_error(checks.CONFIGURATION_KIND, source.file, 0, message)
+
+
+def _name(item: Any) -> str:
+    """Return what a message calls a document."""
+    if type(item) is not dict:
+        return shown(item)
+    kind = item.get("kind")
+    if kind is None:
+        return "a mapping without a kind"
+    return shown(kind)[1:-1] if type(kind) is str and kind else "a mapping of no kind"

@@ -1,0 +1,82 @@
+"""What surely is not meant between a configuration and the Nodes of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from svcnet import checks
+from svcnet.checks import Check
+from svcnet.models import ClusterState, KubeProxyConfiguration, Service
+from svcnet.models.family import family_of
+from svcnet.models.state import ClusterObject
+from svcnet.sources.config.loaded import ConfigRemark
+from svcnet.sources.fields import shown
+from svcnet.sources.findings import Path
+
+MOST_NODES = 5
+
+
+def node_remarks(
+    state: ClusterState, config: KubeProxyConfiguration, name: str
+) -> Iterator[ConfigRemark]:
+    """Yield what is to be said of a configuration's fields, for the node called `name`."""
+    if name and name == config.hostname_override and state.nodes and name not in state.nodes:
+        yield checks.ABSENT_NODE, ("hostnameOverride",), _absent(state, name)
+    if config.detect_local_mode == "NodeCIDR":
+        for what in _without_pod_cidr(state, name):
+            message = f"{what}: traffic of its pods is like any other, and none is masqueraded"
+            yield checks.NO_POD_CIDR, ("detectLocalMode",), message
+
+
+def _absent(state: ClusterState, name: str) -> str:
+    names = sorted(state.nodes)
+    others = ", ".join(names[:MOST_NODES])
+    more = f" and {len(names) - MOST_NODES} more" if len(names) > MOST_NODES else ""
+    return (
+        f"the input has no Node {shown(name)}, only {others}{more}: this node's addresses and zone "
+        "are not known, and endpoints are local by that name alone"
+    )
+
+
+def _without_pod_cidr(state: ClusterState, name: str) -> Iterator[str]:
+    node = state.nodes.get(name)
+    if node is None:
+        yield f"the input has no Node {shown(name)}" if name else "the input has no Node"
+    elif not node.pod_cidrs:
+        yield f"Node {name} has no podCIDR"
+    else:
+        lacks = {family_of(one) for one in node.addresses}
+        lacks.difference_update(family_of(one) for one in node.pod_cidrs)
+        for family in sorted(lacks):
+            yield f"Node {name} has no podCIDR of {family}"
+
+
+def policy_remarks(
+    objects: Iterable[ClusterObject],
+) -> Iterator[tuple[Check, ClusterObject, Path, str]]:
+    """Yield what is to be said where no node is known, and Services ask for endpoints of it.
+
+    That is once for all of them, at the first.
+    """
+    local = [item for item in objects if isinstance(item, Service) and _local_policy(item)]
+    if not local:
+        return
+    first = local[0]
+    policy = _local_policy(first)
+    traffic = "from outside" if policy == "externalTrafficPolicy" else "to its cluster IP"
+    message = (
+        "is Local, and the node is not known (see --node): no endpoint is local, "
+        f"so all traffic {traffic} is dropped"
+    )
+    if len(local) > 1:
+        message += f"; {len(local) - 1} more Services are like this"
+    yield checks.NO_LOCAL_NODE, first, ("spec", policy), message
+
+
+def _local_policy(service: Service) -> str:
+    """Return which policy of a Service asks for endpoints of the node, empty for none."""
+    if not service.has_rules or service.is_headless:
+        return ""
+    if service.external_traffic_policy == "Local":
+        return "externalTrafficPolicy"
+    return "internalTrafficPolicy" if service.internal_traffic_policy == "Local" else ""

@@ -1,0 +1,135 @@
+"""Where a file has its configuration: in a ConfigMap, in a list, among other documents."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from svcnet.errors import InputError
+from svcnet.sources import load_config
+
+HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+CONFIG = f"{HEAD}mode: ipvs\nipvs:\n  scheduler: lc\n"
+WRONG = f"{HEAD}mode: ipvs\nipvs:\n  scheduler: random\n"
+KUBECONFIG = "apiVersion: v1\nkind: Config\nclusters: []\n"
+KUBELET = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+
+
+def block(text: str, by: int) -> str:
+    return textwrap.indent(text, " " * by)
+
+
+def config_map(text: str, header: str = "|-") -> str:
+    """Return a ConfigMap as kubectl prints kubeadm's; the text begins in line 4."""
+    return (
+        f"apiVersion: v1\ndata:\n  config.conf: {header}\n{block(text, 4)}"
+        f"  kubeconfig.conf: |-\n{block(KUBECONFIG, 4)}"
+        "kind: ConfigMap\nmetadata: {name: kube-proxy, namespace: kube-system}\n"
+    )
+
+
+def listed(text: str) -> str:
+    """Return a list with a Service and a ConfigMap; the text begins in line 9."""
+    service = "- apiVersion: v1\n  kind: Service\n  metadata: {name: web}\n"
+    inner = block(config_map(text), 2)
+    return f"apiVersion: v1\nkind: List\nitems:\n{service}-{inner[1:]}"
+
+
+def as_json(text: str) -> str:
+    return json.dumps(yaml.safe_load(text), indent=2)
+
+
+FORMS = {
+    "alone": lambda text: text,
+    "after a comment": lambda text: f"# kube-proxy\n---\n{text}",
+    "of several documents": lambda text: f"{KUBELET}---\n{text}---\n{KUBECONFIG}...\n",
+    "config map": config_map,
+    "config map, kept": lambda text: config_map(text, "|+"),
+    "list": listed,
+    "list among documents": lambda text: f"{KUBELET}---\n{listed(text)}",
+    "config map as JSON": lambda text: as_json(config_map(text)),
+    "list as JSON": lambda text: as_json(listed(text)),
+    "config map, quoted": lambda text: config_map("", json.dumps(text)),
+    "config map, folded": lambda text: config_map(text.replace("\n", "\n\n"), ">"),
+}
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_configuration_is_found(tmp_path: Path, form: str) -> None:
+    """It is read wherever it stands."""
+    config = load_config(written(tmp_path, FORMS[form](CONFIG)))
+    assert (config.mode, config.ipvs.scheduler) == ("ipvs", "lc")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_error_has_the_line_of_the_file(tmp_path: Path, form: str) -> None:
+    """A wrong field has its own line, or that of the text where a text has lines of its own."""
+    path = written(tmp_path, FORMS[form](WRONG))
+    with pytest.raises(InputError) as caught:
+        load_config(path)
+    (found,) = caught.value.diagnostics
+    lines = path.read_text().split("\n")
+    inside = "JSON" in form or "quoted" in form or "folded" in form
+    assert ("config.conf" if inside else "scheduler: random") in lines[found.line - 1]
+    assert found.field == "ipvs.scheduler"
+    within = " in ConfigMap kube-system/kube-proxy"
+    plain = "alone" in form or "comment" in form or form == "of several documents"
+    assert found.object == "KubeProxyConfiguration" + ("" if plain else within)
+
+
+@pytest.mark.parametrize("form", ["config map", "list", "list among documents"])
+def test_text_that_is_no_yaml_has_the_line_of_the_file(tmp_path: Path, form: str) -> None:
+    """A syntax error inside a ConfigMap is where an editor would find it."""
+    path = written(tmp_path, FORMS[form](f"{HEAD}mode: [\nipvs: }}\n"))
+    with pytest.raises(InputError) as caught:
+        load_config(path)
+    (found,) = caught.value.diagnostics
+    assert path.read_text().split("\n")[found.line - 1].strip() in ("mode: [", "ipvs: }")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "it is empty"),
+        ("---\n# nothing\n", "it is empty"),
+        ("[]", "it holds a list"),
+        ("5", "it holds 5"),
+        ("mode: ipvs\n", "it holds a mapping without a kind"),
+        (KUBECONFIG, "it holds Config"),
+        (f"{KUBELET}---\n{KUBELET}---\n{KUBECONFIG}", "it holds 2 of KubeletConfiguration, Config"),
+        (config_map(KUBELET), "it holds ConfigMap"),
+    ],
+)
+def test_what_holds_none_is_named(tmp_path: Path, text: str, message: str) -> None:
+    """Where no configuration is, the message says what there is."""
+    path = written(tmp_path, text)
+    with pytest.raises(InputError) as caught:
+        load_config(path)
+    (found,) = caught.value.diagnostics
+    assert found.message == f"the file must hold one KubeProxyConfiguration; {message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"{CONFIG}---\n{CONFIG}", 7),
+        (f"{config_map(CONFIG)}---\n{CONFIG}", 16),
+        (f"{config_map(CONFIG)}---\n{config_map(CONFIG)}", 19),
+    ],
+)
+def test_two_configurations_are_an_error(tmp_path: Path, text: str, line: int) -> None:
+    """Nobody can say which one counts: the second is told with its line."""
+    with pytest.raises(InputError) as caught:
+        load_config(written(tmp_path, text))
+    (found,) = caught.value.diagnostics
+    assert (found.line, found.check.name) == (line, "one-document")
