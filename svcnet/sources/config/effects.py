@@ -53,6 +53,8 @@ def _duration(*quiet: float, uses: tuple[str, ...] = ()) -> Known:
     return Known(frozenset(uses), (0, *quiet), duration=True)
 
 
+# How often something is done in one mode asks for nothing in another.
+PACE = dict.fromkeys(("syncPeriod", "minSyncPeriod"), _used())
 FIELDS: dict[str, dict[str, Known]] = {
     "": {
         **dict.fromkeys(("apiVersion", "kind", "mode", "hostnameOverride"), _used()),
@@ -89,8 +91,7 @@ FIELDS: dict[str, dict[str, Known]] = {
         "masqueradeBit": Known(frozenset({"iptables", "ipvs"}), (14,)),
         "masqueradeAll": _used("iptables", "ipvs"),
         "localhostNodePorts": Known(frozenset({"iptables", "userspace"}), (True,)),
-        "syncPeriod": _duration(30, uses=("iptables", "userspace")),
-        "minSyncPeriod": _duration(1, uses=("iptables", "userspace")),
+        **PACE,
     },
     "ipvs": {
         "scheduler": Known(frozenset({"ipvs"}), ("", "rr")),
@@ -99,14 +100,12 @@ FIELDS: dict[str, dict[str, Known]] = {
         "tcpTimeout": _duration(uses=("ipvs",)),
         "tcpFinTimeout": _duration(uses=("ipvs",)),
         "udpTimeout": _duration(uses=("ipvs",)),
-        "syncPeriod": _duration(30, uses=("ipvs",)),
-        "minSyncPeriod": _duration(uses=("ipvs",)),
+        **PACE,
     },
     "nftables": {
         "masqueradeBit": Known(quiet=(14,)),
         "masqueradeAll": Known(),
-        "syncPeriod": _duration(30),
-        "minSyncPeriod": _duration(1),
+        **PACE,
     },
     # Of 0 kube-proxy leaves the kernel's own values, which svcnet always does.
     "conntrack": {

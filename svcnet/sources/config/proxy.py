@@ -28,7 +28,6 @@ from svcnet.sources.config.values import (
     pair_of_cidrs,
     periods,
     seconds,
-    texts,
 )
 from svcnet.sources.fields import Fields, is_name, shown
 from svcnet.sources.services import why_no_scheduler
@@ -94,8 +93,7 @@ def _hostname(document: Fields) -> str:
 def _node_port_addresses(document: Fields) -> tuple[str, ...]:
     """Return CIDRs, or ``primary`` alone."""
     key = "nodePortAddresses"
-    members = texts(document, key)
-    named = [index for index, text in members if text == PRIMARY]
+    named = [index for index, text in enumerate(document.items(key)) if text == PRIMARY]
     if not named:
         return cidrs(document, key)
     if len(document.items(key)) > 1:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from svcnet import checks
 from svcnet.models.family import family_of
 from svcnet.sources.addresses import address_and_port, canonical_address, canonical_cidr
@@ -70,15 +68,9 @@ def cidr(section: Fields, path: Path, text: str, *, counts: bool = True) -> str:
 
 def cidrs(section: Fields, key: str, *, counts: bool = True) -> tuple[str, ...]:
     """Return the CIDRs of a list; others are errors if the section `counts`."""
-    members = texts(section, key)
+    members = section.strings(key)
     found = (cidr(section, (key, index), text, counts=counts) for index, text in members)
     return tuple(filter(None, found))
-
-
-def texts(section: Fields, key: str) -> list[tuple[int, str]]:
-    """Return the members of a list of strings with their places; null is the empty string."""
-    items = ["" if item is None else item for item in section.items(key)]
-    return list(evolve(section, data={key: items}).strings(key))
 
 
 def pair_of_cidrs(section: Fields, key: str, *, counts: bool) -> tuple[str, ...]:

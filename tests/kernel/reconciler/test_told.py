@@ -139,6 +139,10 @@ def kubeconfig_is_back(made: Node) -> None:
     made.change()
 
 
+NO_AUTHORITY = (
+    "{current-context: a, contexts: [{name: a, context: {cluster: a}}], clusters: [{name: a, "
+    "cluster: {server: 'https://127.0.0.1:1', certificate-authority-data: eA==}}]}"
+)
 SYNCED = "^synced$"
 CASES = (
     Case("bytes that are no text", foreign(b"caf\xe9"), nothing, None),
@@ -171,6 +175,13 @@ CASES = (
         kubeconfig_is(lambda path: path.mkdir()),
         kubeconfig_is_back,
         "kubeconfig.*folder.*the rules stay as they were",
+        "the input was read again",
+    ),
+    Case(
+        "an authority that is no certificate",
+        kubeconfig_is(lambda path: path.write_text(NO_AUTHORITY)),
+        kubeconfig_is_back,
+        r"kubeconfig:1: error.*it is not in PEM.*the rules stay as they were",
         "the input was read again",
     ),
     Case("a Service asks too much", large, small_again, "large has no rules", "no longer so"),

@@ -44,7 +44,7 @@ def test_facts(tmp_path: Path, text: str, host: Host) -> None:
     [
         ("adresses: []", 1, "adresses", "is no host fact"),
         ("addresses: 10.0.0.1", 1, "addresses", "must be a list"),
-        ("addresses:\n- 10.0.0.1\n-\n", 3, "addresses[1]", "must be a string"),
+        ("addresses:\n- 10.0.0.1\n-\n", 3, "addresses[1]", "must be an IP address, not ''"),
         ("addresses:\n- ''\n", 2, "addresses[0]", "must be an IP address, not ''"),
         (
             "addresses:\n- fe80::1%eth0\n",
