@@ -59,6 +59,12 @@ PASSED_OVER = Check(
     "Kinds that have no part in Services change nothing here.",
     "warning",
 )
+UNKNOWN_KIND = Check(
+    "S115",
+    "unknown-kind",
+    "A kind that is nearly one of those that count would be passed over like any other.",
+    "warning",
+)
 
 # Fields of any object.
 TYPE = Check("S201", "type", "The API server takes a value of one type for each field.")
@@ -90,6 +96,12 @@ LABEL = Check(
 )
 ANNOTATION_SIZE = Check(
     "S214", "annotation-size", "The API server keeps 256 KiB of annotations an object."
+)
+UNKNOWN_FIELD = Check(
+    "S221",
+    "unknown-field",
+    "The API server drops a field that it does not know, and so does svcnet.",
+    "warning",
 )
 
 # Services.

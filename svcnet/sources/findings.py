@@ -88,6 +88,10 @@ class Findings:
         """Add an error about a file as a whole, or one line of it."""
         self.plain.append(Diagnostic(file, line, "", "", message, check=check))
 
+    def is_full(self, severity: Severity) -> bool:
+        """Return whether no more of a severity are kept."""
+        return self._counts[severity] >= self.most
+
     def has_errors(self) -> bool:
         """Return whether anything but warnings was found."""
         return bool(self.plain or self._counts["error"])

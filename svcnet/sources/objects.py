@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from attrs import define, field
@@ -21,6 +22,7 @@ from svcnet.sources.nodes import read_node
 from svcnet.sources.pods import read_pod
 from svcnet.sources.services import read_service, read_service_cidr
 from svcnet.sources.slices import read_endpoints, read_slice
+from svcnet.sources.unknown import nearest_of, report_unknown
 
 API_VERSIONS = {
     "Service": ("v1",),
@@ -40,6 +42,10 @@ MAX_LISTS = 3
 MAX_KIND = 63
 MAX_KINDS = 100
 """Kinds that are passed over and counted by name."""
+AT_ONCE = 32
+"""Documents of a kind whose fields are compared at once: the processor has so many at hand."""
+ALIKE = ("APIService", "CSINode")
+"""Kinds that there are, and that look like one that is read."""
 CLUSTER_SCOPED = ("Node", "ServiceCIDR")
 
 
@@ -52,6 +58,8 @@ class Reading:
     places: list[Place] = field(factory=list)
     skipped: dict[str, int] = field(factory=dict)
     _names: GeneratedNames = field(factory=GeneratedNames)
+    # The documents of each kind of which the names of fields are to be looked at.
+    _looked_at: dict[str, list[tuple[Place, dict[str, Any]]]] = field(factory=dict)
 
     def read_documents(self, source: Source, documents: list[Any]) -> None:
         """Read every document of a file."""
@@ -59,6 +67,8 @@ class Reading:
             if document is not None:
                 for place, item in members(Place(source, number, ()), document):
                     self._read(place, item)
+        for kind in self._looked_at:
+            self._report_unknown(kind)
 
     def _read(self, place: Place, item: Any) -> None:
         if type(item) is not dict:
@@ -83,6 +93,13 @@ class Reading:
         if made.name:
             self.objects.append(made)
             self.places.append(labelled)
+        self._looked_at.setdefault(kind, []).append((labelled, item))
+        if len(self._looked_at[kind]) == AT_ONCE:
+            self._report_unknown(kind)
+
+    def _report_unknown(self, kind: str) -> None:
+        report_unknown(kind, self._looked_at[kind], self.findings)
+        self._looked_at[kind].clear()
 
     def _skip(self, place: Place, item: dict[str, Any], kind: str) -> None:
         """Count a kind that means nothing here; a known kind of no known version is an error."""
@@ -95,10 +112,24 @@ class Reading:
             labelled = Place(place.source, place.document, place.path, label)
             self.findings.error(checks.API_VERSION, labelled, path, message)
             return
+        self._warn_of_kind(place, item, kind)
         shown_kind = kind if kind.isalnum() and len(kind) <= MAX_KIND else shown(kind)
         if shown_kind not in self.skipped and len(self.skipped) >= MAX_KINDS:
             shown_kind = "of other kinds"
         self.skipped[shown_kind] = self.skipped.get(shown_kind, 0) + 1
+
+    def _warn_of_kind(self, place: Place, item: dict[str, Any], kind: str) -> None:
+        """Warn of a kind that is passed over and looks like one that is read."""
+        version = item.get("apiVersion")
+        meant = meant_kind(kind, version if type(version) is str else "")
+        if meant:
+            label = label_of(kind, item.get("metadata"))
+            labelled = Place(place.source, place.document, place.path, label)
+            path, hint = ("kind",), meant
+            if kind == meant:
+                path, hint = ("apiVersion",), " or ".join(API_VERSIONS[meant])
+            message = f"names nothing that Kubernetes has: passed over; did you mean {hint}?"
+            self.findings.warning(checks.UNKNOWN_KIND, labelled, path, message)
 
 
 def members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:
@@ -115,6 +146,19 @@ def members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:
         at = Place(place.source, place.document, (*place.path, "items", index))
         bare = type(item) is dict and kind != "List" and "kind" not in item
         yield from members(at, {**defaults, **item} if bare else item)
+
+
+@lru_cache(256)
+def meant_kind(kind: str, version: str) -> str:
+    """Return the kind that is read and was meant by one that Kubernetes has not, else nothing.
+
+    Nobody but Kubernetes itself has kinds in groups without a dot, or below ``k8s.io``; in others
+    anybody may have a kind of any name.
+    """
+    group = version.rpartition("/")[0]
+    if ("." in group and not group.endswith(".k8s.io")) or kind in ALIKE:
+        return ""
+    return kind if kind in API_VERSIONS else nearest_of(kind, tuple(API_VERSIONS))
 
 
 def _is_known(kind: str, version: Any) -> bool:
