@@ -163,6 +163,7 @@ class History:
             "clusterIP": addresses[families[0]],
             "clusterIPs": [addresses[family] for family in families],
             "ipFamilies": list(families),
+            "ipFamilyPolicy": "SingleStack" if len(families) == 1 else "RequireDualStack",
             "ports": ports,
             **self._some(
                 lambda: {"sessionAffinity": "ClientIP", **self._affinity()},

@@ -37,7 +37,6 @@ spec:
   clusterIPs: [10.96.0.10, "fd00::10"]
   ipFamilyPolicy: PreferDualStack
   ipFamilies: [IPv4, IPv6]
-  ipFamilyPolicy: PreferDualStack
   selector: {app: web}
   ports: [{name: http, port: 80}]
 ---

@@ -43,7 +43,6 @@ metadata: {{name: {name}, namespace: shop}}
 spec:
   clusterIP: "{ips[IPv4]}"
   clusterIPs: ["{ips[IPv4]}", "{ips[IPv6]}"]
-  ipFamilyPolicy: PreferDualStack
   ipFamilies: [IPv4, IPv6]
   ipFamilyPolicy: RequireDualStack
   ports: [{{name: main, port: 80, protocol: {protocol}}}]
