@@ -34,15 +34,19 @@ _TIME = re.compile(
 def read_name(metadata: Fields, kind: str) -> str:
     """Return the name of an object, empty if it has none that can be used."""
     prefix = metadata.string("generateName")
-    if prefix and not is_name(_as_name(prefix), kind):
+    if prefix and not (prefix.isascii() and is_name(_as_name(prefix), kind)):
         metadata.error(checks.NAME, "generateName", f"{NAMES[kind]}; not {shown(prefix)}")
         return ""
     return metadata.name("name", kind)
 
 
 def _as_name(prefix: str) -> str:
-    """Return what the API server checks in the place of a prefix: hyphens may end it."""
-    return f"{prefix[:-2]}a" if len(prefix) > 1 and prefix.endswith("-") else prefix
+    """Return what the API server checks in the place of a prefix.
+
+    A hyphen may end it, and any character but two may be before that.
+    """
+    masks = len(prefix) > 1 and prefix.endswith("-") and prefix[-2] not in "/%"
+    return f"{prefix[:-2]}a" if masks else prefix
 
 
 @define

@@ -16,6 +16,7 @@ from svcnet.models import Container, ContainerPort, EnvVar, Pod
 from svcnet.models.family import family_of
 from svcnet.sources.addresses import canonical_address
 from svcnet.sources.fields import Fields, listed, shown
+from svcnet.sources.labels import LABEL_KEY, is_label_key
 from svcnet.sources.metadata import is_deleted, read_labels
 from svcnet.sources.services import PROTOCOLS, read_port_number
 
@@ -83,6 +84,8 @@ def _is_ready(status: Fields) -> bool:
     ready = False
     for condition in status.mappings("conditions"):
         kind, state = condition.string("type"), condition.string("status")
+        if isinstance(condition.data.get("type"), str | None) and not is_label_key(kind):
+            condition.error(checks.LABEL, "type", f"{LABEL_KEY}; not {shown(kind)}")
         if kind == "Ready":
             state = _known(condition, "status", STATUSES, "Unknown")
             ready = ready or state == "True"

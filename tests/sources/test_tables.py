@@ -107,6 +107,14 @@ def test_values(kind: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_objects_that_nobody_thought_of() -> None:
+    """Objects made by chance, of values in the tables and others, are judged as there."""
+    lines = (TOP / "tests/sources/validation/answers.jsonl").read_text("utf-8").splitlines()
+    for takes, document in map(json.loads, lines):
+        errors = [one for one in findings(document) if one.severity == "error"]
+        assert (not errors) == takes, (document, errors)
+
+
 @KINDS
 def test_old_forms_mean_what_the_new_ones_do(kind: str) -> None:
     """What only older servers take is read as the value that they took it for."""

@@ -87,7 +87,7 @@ def metadata(
         Values(
             "metadata.generateName",
             ("a", "a-", "a--", "A-", LONG_LABEL, "", None, ABSENT),
-            ("-a", "A", "AA-", "a_", "a b", *WRONG_TYPES_OF_TEXT),
+            ("-a", "A", "AA-", "%-", "a/-", "a%b-", "é-", "a_", "a b", *WRONG_TYPES_OF_TEXT),
         ),
         Values(
             "metadata.generateName",

@@ -410,7 +410,7 @@ POD_ROWS: tuple[Values, ...] = (
     Values(
         "status.conditions[0].type",
         ("Ready", "PodScheduled", "a", "example.com/a"),
-        WRONG_TYPES_OF_TEXT,
+        ("", None, ABSENT, "a b", "/Ready", "Ready/", "-a", *WRONG_TYPES_OF_TEXT),
         given={"status.conditions[0].status": "True"},
     ),
     Values(
