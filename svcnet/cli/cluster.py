@@ -113,7 +113,8 @@ class Cluster:
     async def _watch(self) -> None:
         async with aclosing(self._steps()) as steps:
             async for step in steps:
-                for diagnostic in step.diagnostics[:1]:
+                refused = [one for one in step.diagnostics if one.severity == "error"]
+                for diagnostic in refused[:1]:
                     self._reporting.refused(diagnostic)
                 self._unusable.take(step)
                 change = self._take_in(step) if self._listed.is_set() else self._begin(step)

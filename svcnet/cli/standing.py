@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from svcnet.cli.following import Say
-from svcnet.errors import listed
 
 if TYPE_CHECKING:
     from svcnet.sources.kubernetes import Status, Step
@@ -94,8 +93,11 @@ class Unusable:
         left = MOST_OBJECTS - self._told
         if left <= 0:
             return
-        for line in listed(step.diagnostics, left):
-            self._say(f"{line}; what was there of it stays", warning=True)
+        for one in step.diagnostics[:left]:
+            follows = "; what was there of it stays" if one.severity == "error" else ""
+            self._say(f"{one}{follows}", warning=True)
+        if len(step.diagnostics) > left:
+            self._say(f"and {len(step.diagnostics) - left} more", warning=True)
         self._told += len(step.diagnostics)
         if step.more:
             self._say(f"{step.more} more objects cannot be used", warning=True)

@@ -137,3 +137,13 @@ def test_objects_that_cannot_be_used() -> None:
         f"! {wrong}; what was there of it stays",
         "! 7 more objects cannot be used",
     ]
+
+
+def test_odd_objects_are_used() -> None:
+    """A warning does not say that the object is left out, for it is not."""
+    said = Said()
+    odd = Diagnostic(
+        "/api/v1/nodes", 0, "Node a", "status", "is odd", "warning", check=checks.NODE_ADDRESS
+    )
+    Unusable(said, lambda: 0.0).take(Step(diagnostics=(odd,)))
+    assert said.lines == [f"! {odd}"]

@@ -55,7 +55,7 @@ async def pages(asked: List, limit: int) -> tuple[list[Narrowed], str]:
         # Before anything is made of them.
         if len(items) + len(found) > MAX_OBJECTS:
             raise Nonsense(f"has more than {MAX_OBJECTS} objects")
-        told = sum(bool(item.errors) for item in items)
+        told = sum(bool(item.errors or item.warnings) for item in items)
         given = (asked.resource.kind, found, asked.path, told)
         items += _narrow(*given) if answer.values <= LARGE else await apart(_narrow, *given)
         following = metadata_of(answer.data).get("continue")
@@ -73,7 +73,7 @@ def _narrow(kind: str, found: list[Any], path: str, told: int) -> list[Narrowed]
     items = []
     for item in found:
         made = narrow(kind, item, path)
-        if made.errors:
+        if made.errors or made.warnings:
             told += 1
             made = made if told <= MAX_TOLD else made.untold()
         items.append(made)

@@ -46,9 +46,9 @@ MAX_DIAGNOSTICS = 10
 class Narrowed:
     """What came of an object: ``model`` is None if it cannot be used, and then ``errors`` say why.
 
-    ``wrong`` is a number that stands for the errors, 0 if there are none. ``key`` is None if it has
-    not even a name. ``happened`` is when the change happened of which the object tells, in seconds
-    since 1970, if it says so.
+    ``wrong`` is a number that stands for the errors, ``odd`` one for the ``warnings`` about one that
+    can; 0 if there are none. ``key`` is None if it has not even a name. ``happened`` is when the
+    change happened of which the object tells, in seconds since 1970, if it says so.
     """
 
     key: NamespacedName | None
@@ -56,10 +56,12 @@ class Narrowed:
     errors: tuple[Diagnostic, ...] = ()
     happened: float | None = None
     wrong: int = 0
+    warnings: tuple[Diagnostic, ...] = ()
+    odd: int = 0
 
     def untold(self) -> Narrowed:
-        """Return it without its errors, which may be many; the number still stands for them."""
-        return evolve(self, errors=())
+        """Return it without its findings, which may be many; the numbers still stand for them."""
+        return evolve(self, errors=(), warnings=())
 
 
 def _unusable(key: NamespacedName | None, errors: tuple[Diagnostic, ...]) -> Narrowed:
@@ -80,7 +82,9 @@ def narrow(kind: str, item: Any, path: str) -> Narrowed:
     model = read_object(kind, Fields(place, findings, item))
     key = key_of(kind, metadata)
     if key is not None and not findings.has_errors():
-        return Narrowed(key, _less(model), happened=_happened(model))
+        told = findings.diagnostics() if findings.found else ()
+        odd = (hash(told) or 1) if told else 0
+        return Narrowed(key, _less(model), happened=_happened(model), warnings=told, odd=odd)
     errors = tuple(d for d in findings.diagnostics() if d.severity == "error")
     return _unusable(key, errors)
 

@@ -25,7 +25,8 @@ class Step:
 
     ``removed`` are the objects as they were last told. ``diagnostics`` are about objects that
     cannot be used, each told once: of these the last good version stays, if there was one. Of very
-    many the first are told, and ``more`` is the number of other objects.
+    many the first are told, and ``more`` is the number of other objects. Warnings among them are
+    about objects that are used.
     ``happened`` are the times when changes of endpoints happened, in seconds since 1970, as far
     as slices say so; the first step has none.
     """
@@ -41,11 +42,13 @@ class Step:
 class Known:
     """The objects of one kind: models, and which are not as the server has them.
 
-    Of those there is a number that stands for what is wrong with them.
+    Of those there is a number that stands for what is wrong with them, and of models that there
+    are warnings about one for these.
     """
 
     models: dict[NamespacedName, ClusterObject] = field(factory=dict)
     unusable: dict[NamespacedName, int] = field(factory=dict)
+    odd: dict[NamespacedName, int] = field(factory=dict)
     listed: bool = False
 
 
@@ -92,6 +95,7 @@ class News:
     def went(self, kind: str, key: NamespacedName) -> None:
         """Take that an object is no more."""
         self.known[kind].unusable.pop(key, None)
+        self.known[kind].odd.pop(key, None)
         self._set(kind, key, None)
         self._stirred.set()
 
@@ -179,19 +183,26 @@ class News:
             models[key] = model
 
     def _note(self, kind: str, item: Narrowed) -> None:
-        """Remember why an object is unusable, and tell it unless that was told."""
-        told = 0
-        if item.key is not None:
-            unusable = self.known[kind].unusable
-            told = unusable.pop(item.key, 0)
-            if item.wrong:
-                unusable[item.key] = item.wrong
-        if not item.wrong or told == item.wrong:
+        """Remember why an object is unusable, or odd, and tell it unless that was told."""
+        if item.key is None:
+            self._tell(item.errors, is_lost=True)
             return
-        if item.errors and self._told < MAX_TOLD:
+        known = self.known[kind]
+        for told, number, why in (
+            (known.unusable, item.wrong, item.errors),
+            (known.odd, item.odd, item.warnings),
+        ):
+            before = told.pop(item.key, 0)
+            if number:
+                told[item.key] = number
+            if number and number != before:
+                self._tell(why, is_lost=told is known.unusable)
+
+    def _tell(self, diagnostics: tuple[Diagnostic, ...], *, is_lost: bool) -> None:
+        if diagnostics and self._told < MAX_TOLD:
             self._told += 1
-            self._diagnostics.update(dict.fromkeys(item.errors))
-        else:
+            self._diagnostics.update(dict.fromkeys(diagnostics))
+        elif is_lost:
             self._more += 1
 
     def _take(self) -> Step:

@@ -227,6 +227,32 @@ def test_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(run())
 
 
+def test_an_odd_object_is_used_and_told_once() -> None:
+    """What nobody checks on the way into a cluster keeps no object out; the word on it is one."""
+
+    async def run() -> None:
+        odd, annotation = node(), {"svcnet.io/ipvs-scheduler": "fastest"}
+        odd["status"]["addresses"].append({"type": "ExternalIP", "address": "a.example.com"})
+        async with FakeAPIServer() as server:
+            server.put(odd, service(annotations=annotation))
+            async with following(server) as found:
+                await found.until(lambda: len(found.diagnostics) == 2 and found.state.nodes)
+                assert found.names() == {"web"}
+                assert found.state.nodes["node-a"].addresses == ("192.0.2.10",)
+                assert {one.severity for one in found.diagnostics} == {"warning"}
+                server.put({**odd, "spec": {"podCIDR": "10.244.1.0/24"}})
+                await found.until(lambda: found.state.nodes["node-a"].pod_cidrs)
+                server.put(service(port=81, annotations=annotation))
+                await found.until(lambda: port_of(found.state) == 81)
+                assert len(found.diagnostics) == 2
+                server.put(service(port=82))
+                await found.until(lambda: port_of(found.state) == 82)
+                server.put(service(port=82, annotations=annotation))
+                await found.until(lambda: len(found.diagnostics) == 3)
+
+    asyncio.run(run())
+
+
 def test_a_broken_object_beside_good_ones() -> None:
     """One that cannot be used is a diagnostic, told once; its last good version stays."""
 
