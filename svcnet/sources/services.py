@@ -50,7 +50,7 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
     metadata, spec = document.mapping("metadata"), document.mapping("spec")
     annotations = read_annotations(metadata)
     if annotations:
-        _check_annotations(metadata, annotations)
+        annotations = _checked_annotations(metadata, annotations)
     kind = spec.choice("type", TYPES, "ClusterIP")
     cluster_ips = _cluster_ips(spec, kind)
     families = _families(spec, kind, cluster_ips)
@@ -83,21 +83,22 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
     )
 
 
-def _check_annotations(metadata: Fields, annotations: Mapping[str, str]) -> None:
-    """Tell of the annotations that mean something; a wrong one of svcnet's own means nothing."""
+def _checked_annotations(metadata: Fields, annotations: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the annotations but for wrong ones of svcnet's own, which mean nothing."""
     scheduler = annotations.get(SCHEDULER_ANNOTATION, "")
-    if scheduler and scheduler not in IPVS_SCHEDULERS:
-        where = ("annotations", SCHEDULER_ANNOTATION)
-        metadata.warning_at(checks.ANNOTATION, where, why_no_scheduler(scheduler))
     version = annotations.get(PROXY_PROTOCOL_ANNOTATION, PROXY_PROTOCOL)
+    wrong = {}
+    if scheduler and scheduler not in IPVS_SCHEDULERS:
+        wrong[SCHEDULER_ANNOTATION] = why_no_scheduler(scheduler)
     if version != PROXY_PROTOCOL:
-        where = ("annotations", PROXY_PROTOCOL_ANNOTATION)
-        message = f"must be {PROXY_PROTOCOL}, not {shown(version)}"
-        metadata.warning_at(checks.ANNOTATION, where, message)
+        wrong[PROXY_PROTOCOL_ANNOTATION] = f"must be {PROXY_PROTOCOL}, not {shown(version)}"
+    for key, message in wrong.items():
+        metadata.warning_at(checks.ANNOTATION, ("annotations", key), f"{message}: it has no effect")
     hints = annotations.get(TOPOLOGY_HINTS)
     if hints is not None and annotations.get(TOPOLOGY_MODE, hints) != hints:
         message = f"must be as that of {TOPOLOGY_HINTS}, {shown(hints)}"
         metadata.error_at(checks.TOPOLOGY_ANNOTATIONS, ("annotations", TOPOLOGY_MODE), message)
+    return {key: text for key, text in annotations.items() if key not in wrong}
 
 
 def why_no_scheduler(name: str) -> str:

@@ -77,7 +77,7 @@ def _weight_and_annotations(metadata: Fields) -> tuple[int, Mapping[str, str]]:
     # Kernels take what ipvsadm does.
     if text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 2**16:
         return int(text), found
-    message = f"must be a whole number from 0 to 65535, as text; not {shown(text)}"
+    message = f"must be a whole number from 0 to 65535, as text; not {shown(text)}: it counts as 1"
     metadata.warning_at(checks.ANNOTATION, ("annotations", WEIGHT_ANNOTATION), message)
     return 1, found
 

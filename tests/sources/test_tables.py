@@ -16,7 +16,7 @@ from svcnet.errors import Diagnostic, InputError
 from svcnet.sources import load_bytes
 from svcnet.sources.kubernetes.narrow import narrow
 from tests.sources.validation import nodes, service, slices
-from tests.sources.validation.values import CLASSES, Document, Values, keys_of, leaves
+from tests.sources.validation.values import ABSENT, CLASSES, Document, Values, keys_of, leaves
 
 TOP = Path(__file__).parents[2]
 SOURCES = TOP / "svcnet/sources"
@@ -105,6 +105,18 @@ def test_values(kind: str) -> None:
         if not good:
             wrong.append(f"{row.path} {value!r:.80} {answer}, {row.given}: {[*map(str, found)]}")
     assert not wrong, "\n".join(wrong)
+
+
+@KINDS
+def test_wrong_annotations_have_no_effect(kind: str) -> None:
+    """Of svcnet's own annotations a wrong value is as if it were not there, on each way in."""
+    base, rows = TABLES[kind]
+    for row in rows:
+        for value in row.warned if "svcnet.io" in row.path else ():
+            document, bare = row.document(base, value), row.document(base, ABSENT)
+            assert narrow(kind, document, "/x").model == narrow(kind, bare, "/x").model
+            old, new = (load_bytes(json.dumps(one).encode()).objects for one in (document, bare))
+            assert old == new, (row.path, value)
 
 
 def test_objects_that_nobody_thought_of() -> None:

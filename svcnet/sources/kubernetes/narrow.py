@@ -46,9 +46,9 @@ MAX_DIAGNOSTICS = 10
 class Narrowed:
     """What came of an object: ``model`` is None if it cannot be used, and then ``errors`` say why.
 
-    ``wrong`` is a number that stands for the errors, ``odd`` one for the ``warnings`` about one that
-    can; 0 if there are none. ``key`` is None if it has not even a name. ``happened`` is when the
-    change happened of which the object tells, in seconds since 1970, if it says so.
+    ``wrong`` is a number that stands for the errors, ``odd`` one for the ``warnings`` about one
+    that can; 0 if there are none. ``key`` is None if it has not even a name. ``happened`` is when
+    the change happened of which the object tells, in seconds since 1970, if it says so.
     """
 
     key: NamespacedName | None
