@@ -86,7 +86,7 @@ class KubeProxyConfiguration:
     """The configuration of a node's service proxy.
 
     ``bind_address`` is the node's address of its family, whatever its Node says; empty where the
-    configuration leaves that to the Node. ``node_port_addresses`` are CIDRs, or :data:`PRIMARY`
+    configuration leaves that to the Node. ``node_port_addresses`` are CIDRs, or ``primary``
     alone. ``port_range`` are the ports that a userspace proxy may listen on, None for its default.
     Where health and metrics are to be served is None where the configuration is silent.
     """

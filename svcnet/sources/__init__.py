@@ -151,9 +151,9 @@ def open_config(path: str | os.PathLike[str], mode: str = "") -> LoadedConfig:
     findings = Findings()
     document = find_config(path, findings)
     config = None if document is None else read_config(document, mode)
-    if config is None or findings.has_errors():
+    if document is None or config is None or findings.has_errors():
         raise InputError(d for d in findings.diagnostics() if d.severity == "error")
-    return LoadedConfig(config, findings.diagnostics(), document)
+    return LoadedConfig(config, findings.diagnostics(), document.place)
 
 
 def load_host(path: str | os.PathLike[str]) -> Host:

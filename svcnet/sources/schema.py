@@ -1,7 +1,7 @@
 """The names of all fields of the kinds that svcnet reads, as Kubernetes v1.36 has them.
 
-Facts of the API, taken from the ``json`` tags of k8s.io/api, k8s.io/apimachinery and
-k8s.io/kube-proxy, v1.36.2. Fields that are maps, such as labels, have names that anybody may
+Facts of the API, taken from the ``json`` tags of k8s.io/api, k8s.io/apimachinery, k8s.io/client-go
+and k8s.io/kube-proxy, v1.36.2. Fields that are maps, such as labels, have names that anybody may
 choose; they are listed as plain ones.
 """
 
@@ -29,6 +29,13 @@ KubeProxyConfiguration apiVersion bindAddress bindAddressHardFail
   logging:LoggingConfiguration metricsBindAddress mode nftables:KubeProxyNFTablesConfiguration
   nodePortAddresses oomScoreAdj portRange showHiddenMetricsForVersion windowsRunAsService
   winkernel:KubeProxyWinkernelConfiguration
+Kubeconfig apiVersion clusters contexts current-context extensions kind preferences users
+KubeconfigCluster certificate-authority certificate-authority-data disable-compression extensions
+  insecure-skip-tls-verify proxy-url server tls-server-name
+KubeconfigContext cluster extensions namespace user
+KubeconfigUser as as-groups as-uid as-user-extra auth-provider client-certificate
+  client-certificate-data client-key client-key-data exec extensions password token tokenFile
+  username
 AWSElasticBlockStoreVolumeSource fsType partition readOnly volumeID
 Affinity nodeAffinity:NodeAffinity podAffinity:PodAffinity podAntiAffinity:PodAntiAffinity
 AppArmorProfile localhostProfile type
@@ -134,7 +141,7 @@ LinuxContainerUser gid supplementalGroups uid
 LoadBalancerIngress hostname ip ipMode ports:PortStatus*
 LoadBalancerStatus ingress:LoadBalancerIngress*
 LocalObjectReference name
-LoggingConfiguration flushFrequency format options:FormatOptions verbosity
+LoggingConfiguration flushFrequency format options:FormatOptions verbosity vmodule:VModuleItem*
   vmodule
 ManagedFieldsEntry apiVersion fieldsType fieldsV1 manager operation subresource time
 NFSVolumeSource path readOnly server
@@ -275,6 +282,7 @@ Volume awsElasticBlockStore:AWSElasticBlockStoreVolumeSource azureDisk:AzureDisk
   projected:ProjectedVolumeSource quobyte:QuobyteVolumeSource rbd:RBDVolumeSource
   scaleIO:ScaleIOVolumeSource secret:SecretVolumeSource storageos:StorageOSVolumeSource
   vsphereVolume:VsphereVirtualDiskVolumeSource
+VModuleItem filePattern verbosity
 VolumeDevice devicePath name
 VolumeMount mountPath mountPropagation name readOnly recursiveReadOnly subPath subPathExpr
 VolumeMountStatus mountPath name readOnly recursiveReadOnly volumeStatus:VolumeStatus

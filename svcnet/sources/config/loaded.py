@@ -10,8 +10,7 @@ from attrs import field, frozen
 from svcnet.checks import Check
 from svcnet.errors import Diagnostic
 from svcnet.models import KubeProxyConfiguration
-from svcnet.sources.fields import Fields
-from svcnet.sources.findings import Findings, Path
+from svcnet.sources.findings import Findings, Path, Place
 
 ConfigRemark: TypeAlias = tuple[Check, Path, str]
 """A check, the path of a field, and what to say of it."""
@@ -26,13 +25,13 @@ class LoadedConfig:
 
     config: KubeProxyConfiguration
     warnings: tuple[Diagnostic, ...] = ()
-    _document: Fields | None = field(default=None, repr=False)
+    _place: Place | None = field(default=None, repr=False)
 
     def located(self, remarks: Iterable[ConfigRemark]) -> tuple[Diagnostic, ...]:
         """Return remarks as warnings with file and line; without a file there are none."""
-        if self._document is None:
+        if self._place is None:
             return ()
         findings = Findings()
         for check, path, message in remarks:
-            findings.warning(check, self._document.place, path, message)
+            findings.warning(check, self._place, path, message)
         return findings.diagnostics()

@@ -31,6 +31,7 @@ from svcnet.sources.config.values import (
 )
 from svcnet.sources.fields import Fields, is_name, shown
 from svcnet.sources.services import why_no_scheduler
+from svcnet.sources.unknown import report_unknown
 
 KIND = "KubeProxyConfiguration"
 API_VERSION = "kubeproxy.config.k8s.io/v1alpha1"
@@ -53,6 +54,7 @@ def read_config(document: Fields, mode: str = "") -> KubeProxyConfiguration:
         document.error(checks.CONFIGURATION_KIND, "kind", f"must be {KIND}")
     if document.data.get("apiVersion") != API_VERSION:
         document.error(checks.CONFIGURATION_KIND, "apiVersion", f"must be {API_VERSION}")
+    report_unknown(KIND, [(document.place, dict(document.data))], document.findings)
     own: Any = document.choice("mode", MODES, "")
     mode = mode or own or "iptables"
     detect_local_mode = document.choice("detectLocalMode", DETECT_LOCAL, "")

@@ -23,6 +23,7 @@ from svcnet.sources.kubernetes.credentials import Credentials
 from svcnet.sources.kubernetes.problems import Problem
 from svcnet.sources.kubernetes.server import PEM, Server
 from svcnet.sources.single import read_single
+from svcnet.sources.unknown import report_unknown
 
 WHAT = "kubeconfig"
 USE = "use a token, tokenFile or certificate"
@@ -64,6 +65,8 @@ def load_kubeconfig(
 
 
 def _server(files: list[Fields], context: str) -> Server | None:
+    for file in files:
+        _report_unknown("Kubeconfig", file)
     asker = files[0]
     if not context:
         asker = next((file for file in files if file.string("current-context")), asker)
@@ -75,6 +78,7 @@ def _server(files: list[Fields], context: str) -> Server | None:
     if found is None:
         asker.error(checks.NO_ENTRY, "contexts", f"has no context {shown(context)}")
         return None
+    _report_unknown("KubeconfigContext", found)
     cluster = _referred(files, found, "cluster", "clusters")
     user = _referred(files, found, "user", "users") if found.string("user") else None
     if cluster is None:
@@ -105,7 +109,14 @@ def _referred(files: list[Fields], context: Fields, key: str, items: str) -> Fie
     return found
 
 
+def _report_unknown(kind: str, fields: Fields) -> None:
+    """Warn of fields that client-go does not know, of what is used."""
+    place = evolve(fields.place, path=(*fields.place.path, *fields.path))
+    report_unknown(kind, [(place, dict(fields.data))], fields.findings)
+
+
 def _made(cluster: Fields, user: Fields | None) -> Server:
+    _report_unknown("KubeconfigCluster", cluster)
     server = Server(
         url=_url(cluster),
         authority=_pem(cluster, "certificate-authority"),
@@ -124,6 +135,7 @@ def _made(cluster: Fields, user: Fields | None) -> Server:
 
 
 def _with_credentials(server: Server, user: Fields) -> Server:
+    _report_unknown("KubeconfigUser", user)
     for field, message in USER_REFUSED.items():
         # An empty plugin is one; of the others, what is empty is as good as absent.
         value = user.data.get(field)

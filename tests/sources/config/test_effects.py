@@ -8,6 +8,8 @@ import pytest
 
 from svcnet import checks
 from svcnet.sources import open_config
+from svcnet.sources.config.effects import FIELDS
+from svcnet.sources.schema import fieldsets
 
 HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
 KUBEADM = f"""\
@@ -171,3 +173,42 @@ def test_of_very_many_the_first_are_named(tmp_path: Path) -> None:
     [(_, field, message)] = told(tmp_path, f"{HEAD}featureGates:\n{gates}")
     assert field == "featureGates.Gate0"
     assert message.endswith("featureGates.Gate20, 79 more")
+
+
+def test_the_fields_are_those_of_kube_proxy() -> None:
+    """No field that kube-proxy knows is left out, and none is made up."""
+    types = fieldsets()
+    own = types["KubeProxyConfiguration"]
+    sections = {**{name: of for name, (of, _) in own.below.items()}, "featureGates": ""}
+    assert set(FIELDS) == {"", *sections}
+    assert set(FIELDS[""]) == own.names - set(sections)
+    for name, of in sections.items():
+        if of:
+            assert set(FIELDS[name]) == types[of].names - {"options"}
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "line", "meant"),
+    [
+        ("mod: ipvs", "mod", 3, "mode"),
+        ("iptables:\n  masqueradeall: true", "iptables.masqueradeall", 4, "masqueradeAll"),
+        (
+            "logging:\n  vmodule:\n  - {filepattern: a, filePattern: a}",
+            "filepattern",
+            5,
+            "filePattern",
+        ),
+        ("ipvs: {scheduler: rr, strictArp: true}", "ipvs.strictArp", 3, "strictARP"),
+        ("conntrack: {maxPerCPU: 5}", "conntrack.maxPerCPU", 3, ""),
+    ],
+)
+def test_a_field_that_kube_proxy_does_not_know(
+    tmp_path: Path, text: str, field: str, line: int, meant: str
+) -> None:
+    """It is a warning with its line, and the name that was meant."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{HEAD}{text}\n")
+    found = [one for one in open_config(path).warnings if one.check is checks.UNKNOWN_FIELD]
+    [warning] = found
+    assert (warning.field.endswith(field), warning.line) == (True, line)
+    assert warning.message.endswith(f"did you mean {meant}?" if meant else "no effect")

@@ -276,3 +276,22 @@ def test_paths_are_words_of_the_text(folder: Path, tmp_path: Path) -> None:
     (folder / "link").symlink_to(tmp_path / "elsewhere" / "deep")
     server, _ = told(written(folder, f"{HTTPS}\ncertificate-authority: link/../pki/./ca.crt"))
     assert server.authority == folder / "pki" / "ca.crt"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "user", "line"),
+    [
+        ("insecure-skip-tls: true", "token: t", "7 insecure-skip-tls-verify"),
+        ("certificate-authority-date: eA==", "token: t", "7 certificate-authority-data"),
+        ("extensions: []", "tokenfile: a", "11 tokenFile"),
+    ],
+)
+def test_a_field_that_is_not_known_is_told(
+    folder: Path, cluster: str, user: str, line: str
+) -> None:
+    """In what is used a field that client-go does not know has no effect, and is told."""
+    _, lines = told(written(folder, f"{HTTPS}\n{cluster}", user))
+    number, meant = line.split()
+    (found,) = lines
+    assert found.startswith(f"{number} unknown-field ")
+    assert found.endswith(f"did you mean {meant}?")
