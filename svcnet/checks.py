@@ -42,7 +42,9 @@ EMPTY_FOLDER = Check(
     "S103", "empty-folder", "A folder without a file to read is surely the wrong one."
 )
 SYNTAX = Check("S104", "syntax", "Text that is no YAML or JSON has no meaning to go by.")
-ENCODING = Check("S105", "encoding", "Kubernetes reads UTF-8 and nothing else.")
+ENCODING = Check(
+    "S105", "encoding", "Kubernetes reads U+FFFD for each thing that is no UTF-8.", "warning"
+)
 DEPTH = Check("S106", "depth", "Values that nest without end would exhaust the parser.")
 ALIASES = Check("S107", "aliases", "Aliases of aliases make gigabytes of a few lines.")
 ONE_DOCUMENT = Check(
@@ -57,6 +59,18 @@ PASSED_OVER = Check(
     "S112",
     "passed-over",
     "Kinds that have no part in Services change nothing here.",
+    "warning",
+)
+REPEATED_KEY = Check(
+    "S113",
+    "repeated-key",
+    "Of a key that is written twice in one mapping only the last counts.",
+    "warning",
+)
+UNREAD_TEXT = Check(
+    "S114",
+    "unread-text",
+    "Kubernetes reads one document up to a line of ---, and nothing that follows its end there.",
     "warning",
 )
 UNKNOWN_KIND = Check(

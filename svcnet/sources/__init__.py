@@ -23,8 +23,9 @@ from svcnet.sources.config.nodes import node_remarks, policy_remarks
 from svcnet.sources.crosscheck import check_conflicts, check_mistakes
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
 from svcnet.sources.findings import Findings, Place, Source
-from svcnet.sources.objects import Reading
+from svcnet.sources.objects import Reading, is_passed_over
 from svcnet.sources.parse import ParseError, parse
+from svcnet.sources.positions import duplicates
 from svcnet.sources.read import read_sources
 from svcnet.sources.single import read_single
 
@@ -115,11 +116,14 @@ def _load(
     reading = Reading(findings)
     for source in sources:
         try:
-            documents = parse(source.data, source.file)
+            parsed = parse(source.data, is_passed_over)
         except ParseError as error:
             findings.file_error(error.check, source.file, error.line, error.message)
         else:
-            reading.read_documents(source, documents)
+            for remark in parsed.remarks:
+                findings.remark(remark.check, source.file, remark.line, remark.message)
+            repeated = duplicates(source.data) if parsed.may_repeat else []
+            reading.read_documents(source, parsed.documents, repeated)
     cluster = fill_families(reading.objects, ip_families)
     located = list(zip(reading.objects, reading.places, strict=True))
     check_conflicts(located, findings)

@@ -11,14 +11,16 @@ from typing import TypeAlias
 
 from attrs import define, field, frozen
 
+from svcnet import checks
 from svcnet.checks import Check, Severity
 from svcnet.errors import Diagnostic
-from svcnet.sources.positions import lines_of
+from svcnet.sources.positions import Repeated, lines_of
 
 Key: TypeAlias = str | int
 Path: TypeAlias = tuple[Key, ...]
 
 MAX_KEY = 100
+REPEATED = "is written twice in one mapping; the last one counts"
 MAX_FINDINGS = 10_000
 """How many findings about fields anybody would read."""
 
@@ -92,9 +94,13 @@ class Findings:
         """Return whether no more of a severity are kept."""
         return self._counts[severity] >= self.most
 
+    def remark(self, check: Check, file: str, line: int, message: str) -> None:
+        """Add a warning about one line of a file."""
+        self.plain.append(Diagnostic(file, line, "", "", message, "warning", check=check))
+
     def has_errors(self) -> bool:
         """Return whether anything but warnings was found."""
-        return bool(self.plain or self._counts["error"])
+        return bool(self._counts["error"]) or any(d.severity == "error" for d in self.plain)
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return all findings with their lines, in the order of files and lines."""
@@ -103,6 +109,14 @@ class Findings:
             by_source.setdefault(id(finding.place.source), []).append(finding)
         located = [d for group in by_source.values() for d in _located(group)]
         return tuple(sorted({*self.plain, *located}))
+
+
+def warn_of_repeated(place: Place, repeated: Iterable[Repeated], findings: Findings) -> None:
+    """Add a warning for each key of an object that is written twice in one mapping."""
+    above = len(place.path)
+    for document, path, _ in repeated:
+        if document == place.document and path[:above] == place.path:
+            findings.warning(checks.REPEATED_KEY, place, path[above:], REPEATED)
 
 
 def _located(group: Sequence[Finding]) -> Iterable[Diagnostic]:

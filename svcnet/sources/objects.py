@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +11,7 @@ from attrs import define, field
 from svcnet import checks
 from svcnet.models.state import ClusterObject
 from svcnet.sources.fields import Fields, shown
-from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.findings import Findings, Path, Place, Source, warn_of_repeated
 from svcnet.sources.metadata import (
     DEFAULT_NAMESPACE,
     GeneratedNames,
@@ -20,6 +20,7 @@ from svcnet.sources.metadata import (
 )
 from svcnet.sources.nodes import read_node
 from svcnet.sources.pods import read_pod
+from svcnet.sources.positions import Repeated
 from svcnet.sources.services import read_service, read_service_cidr
 from svcnet.sources.slices import read_endpoints, read_slice
 from svcnet.sources.unknown import nearest_of, report_unknown
@@ -60,9 +61,17 @@ class Reading:
     _names: GeneratedNames = field(factory=GeneratedNames)
     # The documents of each kind of which the names of fields are to be looked at.
     _looked_at: dict[str, list[tuple[Place, dict[str, Any]]]] = field(factory=dict)
+    # Keys written twice in the file that is read, by document and the object's path in there.
+    _repeated: dict[tuple[int, Path], list[Repeated]] = field(factory=dict)
 
-    def read_documents(self, source: Source, documents: list[Any]) -> None:
-        """Read every document of a file."""
+    def read_documents(
+        self, source: Source, documents: list[Any], repeated: Iterable[Repeated] = ()
+    ) -> None:
+        """Read every document of a file; `repeated` are the keys that are written twice in it."""
+        self._repeated.clear()
+        for number, path, line in repeated:
+            at = (number, _object_path(path))
+            self._repeated.setdefault(at, []).append((number, path, line))
         for number, document in enumerate(documents):
             if document is not None:
                 for place, item in members(Place(source, number, ()), document):
@@ -88,6 +97,8 @@ class Reading:
         item = self._names.named(kind, item)
         metadata = item.get("metadata")
         labelled = Place(place.source, place.document, place.path, label_of(kind, metadata))
+        repeated = self._repeated.get((place.document, place.path), ())
+        warn_of_repeated(labelled, repeated, self.findings)
         made = read_object(kind, Fields(labelled, self.findings, item))
         # One without a usable name has been reported, and would be mistaken for another.
         if made.name:
@@ -130,6 +141,23 @@ class Reading:
                 path, hint = ("apiVersion",), " or ".join(API_VERSIONS[meant])
             message = f"names nothing that Kubernetes has: passed over; did you mean {hint}?"
             self.findings.warning(checks.UNKNOWN_KIND, labelled, path, message)
+
+
+def _object_path(path: Path) -> Path:
+    """Return the path of the object in a document that a path is in."""
+    depth = 0
+    while len(path) > depth + 1 and path[depth] == "items" and type(path[depth + 1]) is int:
+        depth += 2
+    return path[:depth]
+
+
+@lru_cache(1000)
+def is_passed_over(kind: str) -> bool:
+    """Return whether objects of a kind mean nothing here, whatever they hold.
+
+    One that looks like a kind that is read is none of these: it is to be told with its name.
+    """
+    return not kind.endswith("List") and not nearest_of(kind, tuple(API_VERSIONS))
 
 
 def members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:

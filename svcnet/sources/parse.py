@@ -1,138 +1,164 @@
-"""From the bytes of a file to its documents, as plain dicts, lists and scalars."""
+"""From the bytes of a file to its documents, as plain dicts, lists and scalars.
+
+They mean what they mean to kubectl, whatever their size and wherever they come from.
+"""
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from attrs import field, frozen
 
 from svcnet import checks
 from svcnet.checks import Check
+from svcnet.sources.stream import (
+    JSONStream,
+    ParseError,
+    begins_as_json,
+    json_stream,
+    json_value,
+    text_of,
+    yaml_chunks,
+)
+
+__all__ = ["MAX_BYTES", "MAX_VALUES", "Document", "ParseError", "Parsed", "Skips", "parse"]
 
 MAX_BYTES = 256 * 1024 * 1024
 """The most that one file or standard input may hold: five dumps of 20,000 objects."""
 
+MAX_VALUES = 8_000_000
+"""The most values in it; a value takes from a few bytes to a few hundred."""
+
 FAST_BYTES = 32 * 1024
-"""The least YAML that is worth a second parser; PyYAML takes a few milliseconds for less."""
-
-MAX_DEPTH = 200
-"""How deep flow collections or ``- - -`` may nest; libyaml's C code recurses without a bound."""
-
-MAX_INDENT = 1000
-"""The widest indentation, for the same reason."""
-
-MAX_ALIASED = 100_000
-"""How many nodes following its aliases may add to a document."""
+"""The least YAML that is worth a second parser; the exact one takes a few milliseconds for less."""
 
 
-class ParseError(Exception):
-    """Bytes that are no YAML or JSON; ``line`` counts from 1, 0 for the whole file."""
-
-    def __init__(self, line: int, message: str, check: Check = checks.SYNTAX) -> None:
-        super().__init__(message)
-        self.check = check
-        self.line = line
-        self.message = message
+Skips: TypeAlias = Callable[[str], bool]
+"""Whether objects of a kind are passed over, so that their kind is all that is wanted of them."""
 
 
-def parse(data: bytes, file: str) -> list[Any]:
-    """Return the documents of a file; empty ones are None.
+@frozen
+class Document:
+    """The value of a YAML document, and what of its text is not in there.
 
-    JSON goes through orjson, YAML through rapidyaml where that is sure to give what
-    PyYAML's safe loader gives (see :mod:`svcnet.sources.yaml_fast`), else through PyYAML.
-    Raises :class:`ParseError`.
+    ``may_repeat`` says that a key may be written twice in one mapping. ``ignored`` is the line
+    of what follows the end of the document, 0 if nothing does. ``values`` is how many were made.
     """
-    data = _utf8(data)
-    stripped = data.lstrip()
-    if file.endswith(".json") or stripped[:1] in (b"{", b"["):
-        documents = _json(data, required=file.endswith(".json"))
-        if documents is not None:
-            return documents
-    _refuse_depth(data)
-    documents = None
-    if len(data) >= FAST_BYTES:
-        from svcnet.sources.yaml_fast import fast_documents
 
-        documents = fast_documents(data)
-    if documents is None:
-        from svcnet.sources.yaml_safe import safe_documents
-
-        documents = safe_documents(data)
-    return documents
+    value: Any = field(repr=False)
+    may_repeat: bool = False
+    ignored: int = 0
+    values: int = 0
 
 
-def _utf8(data: bytes) -> bytes:
-    """Return the bytes without a byte order mark, once it is sure that they are UTF-8."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise ParseError(1, "is UTF-16; svcnet reads UTF-8", checks.ENCODING)
-    data = data.removeprefix(b"\xef\xbb\xbf")
+@frozen
+class Remark:
+    """What Kubernetes takes without a word, and nobody can have meant; with its line."""
+
+    check: Check
+    line: int
+    message: str
+
+
+NO_TEXT = "is not UTF-8: what is no text is read as U+FFFD"
+IGNORED = "what follows the end of a document is not read, up to a line that begins with ---"
+
+
+@frozen
+class Parsed:
+    """The documents of a file, those without content as None.
+
+    ``may_repeat`` says that a key may be written twice in one mapping, which
+    :func:`svcnet.sources.positions.duplicates` finds.
+    """
+
+    documents: list[Any] = field(repr=False)
+    may_repeat: bool
+    remarks: tuple[Remark, ...]
+
+
+def parse(data: bytes, skips: Skips | None = None) -> Parsed:
+    """Return the documents of a file. Raises :class:`ParseError`.
+
+    Of an object whose kind is one that `skips` says is passed over no more than the kind may be
+    kept. JSON goes through orjson. YAML goes through rapidyaml where that is sure to give the
+    same (see :mod:`svcnet.sources.yaml_fast`), else it is read exactly, event by event.
+    """
+    data, line = text_of(data)
+    remarks = (Remark(checks.ENCODING, line, NO_TEXT),) if line else ()
+    if not begins_as_json(data):
+        return _yaml(data, skips, remarks)
+    _bound_json(data)
     try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ParseError(
-            line, f"is not UTF-8: byte {data[error.start]:#04x}", checks.ENCODING
-        ) from None
-    return data
+        document = json_value(data)
+    except ValueError:
+        return _json_and_yaml(data, skips, remarks)
+    return Parsed([document], may_repeat(data, document), remarks)
 
 
-def _json(data: bytes, *, required: bool) -> list[Any] | None:
-    """Return the documents of JSON text, several if they follow each other; None if it is YAML."""
+def may_repeat(text: bytes, value: Any) -> bool:
+    """Return whether JSON text has quotes that its value has not, when that is written again."""
     import orjson
 
     try:
-        return [orjson.loads(data)]
-    except orjson.JSONDecodeError:
-        pass
-    text, position, documents = data.decode(), 0, []
-    decoder = json.JSONDecoder(parse_constant=_no_constant)
+        written = orjson.dumps(value)
+    except orjson.JSONEncodeError:  # It nests deeper than any object does.
+        return True
+    return text.count(b'"') != written.count(b'"')
+
+
+def _json_and_yaml(data: bytes, skips: Skips | None, remarks: tuple[Remark, ...]) -> Parsed:
+    """Return JSON values that follow each other, and YAML that may follow the first."""
+    stream = json_stream(data)
+    if stream.error is None:
+        return Parsed([*stream.values], may_repeat(data, stream.values), remarks)
     try:
-        while position < len(text):
-            position = _skip_space(text, position)
-            if position < len(text):
-                document, position = decoder.raw_decode(text, position)
-                documents.append(document)
-    except RecursionError:
-        raise ParseError(0, "is nested too deeply", checks.DEPTH) from None
-    except json.JSONDecodeError as error:
-        if not required:
-            return None
-        message = f"is no JSON: {error.msg}, column {error.colno}"
-        raise ParseError(error.lineno, message) from None
-    except ValueError as error:
-        if not required:
-            return None
-        raise ParseError(0, f"is no JSON: {error}") from None
-    return documents
+        parsed = _yaml(data, skips, remarks, stream)
+    except ParseError as error:
+        is_plain = stream.values or error.check is not checks.SYNTAX
+        raise error if is_plain else stream.error from None
+    return Parsed([*stream.values, *parsed.documents], True, parsed.remarks)
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+def _bound_json(data: bytes) -> None:
+    """Raise for JSON of more than :data:`MAX_VALUES` values.
 
-
-def _skip_space(text: str, position: int) -> int:
-    while position < len(text) and text[position] in " \t\r\n":
-        position += 1
-    return position
-
-
-def _refuse_depth(data: bytes) -> None:
-    """Raise before a parser that recurses in C meets something very deep."""
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
-        depth, position = 0, 0
-        for match in re.finditer(rb"[\[\]{}]", data):
-            depth += 1 if match.group() in b"[{" else -1
-            # Brackets in text may make this wander below zero; it is a bound, not a parse.
-            depth = max(depth, 0)
-            position = match.start()
-            if depth > MAX_DEPTH:
-                raise ParseError(
-                    data.count(b"\n", 0, position) + 1, "is nested too deeply", checks.DEPTH
-                )
-    if max(map(len, data.split(b"\n"))) < 2 * MAX_DEPTH:
+    Each value but the first follows one of these; in text they count as well.
+    """
+    if len(data) < 2 * MAX_VALUES or sum(map(data.count, (b"{", b"[", b","))) < MAX_VALUES:
         return
-    for pattern in (rb"(?:[-?:]\s{1,9}){%d}" % MAX_DEPTH, rb"(?m)^ {%d}" % MAX_INDENT):
-        found = re.search(pattern, data)
-        if found:
-            line = data.count(b"\n", 0, found.start()) + 1
-            raise ParseError(line, "is nested too deeply", checks.DEPTH)
+    for count, found in enumerate(re.finditer(rb"[{[,]", data)):
+        if count == MAX_VALUES:
+            raise too_many(data.count(b"\n", 0, found.start()) + 1)
+
+
+def too_many(line: int) -> ParseError:
+    """Return what is wrong with a file of too many values, on whose line the bound is passed."""
+    message = f"holds more than {MAX_VALUES:,} values; split it"
+    return ParseError(line, message, checks.LARGE_FILE)
+
+
+def _yaml(
+    data: bytes, skips: Skips | None, remarks: tuple[Remark, ...], after: JSONStream | None = None
+) -> Parsed:
+    """Return the documents of YAML text, which may come after JSON values."""
+    from svcnet.sources.yaml_exact import exact_document
+
+    documents = []
+    repeats, room = False, MAX_VALUES
+    chunks = yaml_chunks(data, after)
+    found: list[Document | None] = [None] * len(chunks)
+    if len(data) >= FAST_BYTES:
+        from svcnet.sources.yaml_fast import fast_documents
+
+        found = fast_documents(chunks, skips, room)
+    for chunk, fast in zip(chunks, found, strict=True):
+        document = fast or exact_document(chunk, skips, room)
+        documents.append(document.value)
+        repeats = repeats or document.may_repeat
+        room -= document.values
+        if document.ignored:
+            remarks = (*remarks, Remark(checks.UNREAD_TEXT, document.ignored, IGNORED))
+    return Parsed(documents, repeats, remarks)

@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-Wanted = tuple[int, tuple[str | int, ...]]
+from attrs import define, field
 
-_SPACE = re.compile(r"[ \t\r\n]*")
-_DOCUMENT_START = re.compile(r"(?m)^---(?=\s|$)")
-_DOCUMENT_END = re.compile(r"(?m)^\.\.\.(?=\s|$)")
-_CONTENT = re.compile(r"(?m)^(?![ \t\r]*(?:#|$)|%)")
+from svcnet.sources.scalars import key_of, resolve
+from svcnet.sources.stream import (
+    Chunk,
+    JSONStream,
+    ParseError,
+    after_space,
+    begins_as_json,
+    json_stream,
+    text_of,
+    yaml_chunks,
+)
+
+Path: TypeAlias = tuple[str | int, ...]
+Wanted: TypeAlias = tuple[int, Path]
+Repeated: TypeAlias = tuple[int, Path, int]
+
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]++')
 
 
 def lines_of(data: bytes, wanted: Sequence[Wanted]) -> list[int]:
@@ -22,17 +35,51 @@ def lines_of(data: bytes, wanted: Sequence[Wanted]) -> list[int]:
     be found at all is on line 1. The cost is that of one more reading of the file,
     however many places are wanted.
     """
-    text = data.decode("utf-8", "replace").removeprefix("\ufeff")
-    starts = _json_documents(text)
-    if starts is not None:
-        return _json_lines(text, starts, wanted)
-    return _yaml_lines(text, wanted)
+    paths: dict[int, list[Path]] = {}
+    for document, path in wanted:
+        paths.setdefault(document, []).append(path)
+    stream, chunks = _documents(data)
+    lines = _json_lines(stream, [place for place in wanted if place[0] < len(stream.values)])
+    for number, chunk in enumerate(chunks, len(stream.values)):
+        if number in paths:
+            found = _Visit(_tree(paths[number])).lines(chunk)
+            for path in paths[number]:
+                lines[number, path] = _nearest(found, path)
+    return [lines.get(place, 1) for place in wanted]
 
 
-Tree = dict[str | int, Any]
+def duplicates(data: bytes) -> list[Repeated]:
+    """Return where keys are written again in one mapping: document, path and line of each.
+
+    It is one more reading of the file, for which :attr:`svcnet.sources.parse.Parsed.may_repeat`
+    says whether there is a reason.
+    """
+    stream, chunks = _documents(data)
+    found = list(_json_duplicates(stream))
+    for number, chunk in enumerate(chunks, len(stream.values)):
+        visit = _Visit(None)
+        visit.lines(chunk)
+        found += [(number, path, line) for path, line in visit.repeated]
+    return found
 
 
-def _tree(paths: Sequence[tuple[str | int, ...]]) -> Tree:
+def _documents(data: bytes) -> tuple[JSONStream, list[Chunk]]:
+    """Return the JSON values and the YAML documents that a file consists of.
+
+    They were read before, so nothing is wrong with them.
+    """
+    data, _ = text_of(data)
+    none = JSONStream("", (), (), 0, None)
+    if not begins_as_json(data):
+        return none, yaml_chunks(data)
+    stream = json_stream(data)
+    return stream, [] if stream.rest is None else yaml_chunks(data, stream)
+
+
+Tree: TypeAlias = dict[str | int, Any]
+
+
+def _tree(paths: Sequence[Path]) -> Tree:
     """Return paths as nested mappings, so that one walk meets all of them."""
     root: Tree = {}
     for path in paths:
@@ -42,46 +89,32 @@ def _tree(paths: Sequence[tuple[str | int, ...]]) -> Tree:
     return root
 
 
-def _json_documents(text: str) -> list[int] | None:
-    """Return where each JSON document of a stream starts, or None if it is no JSON."""
-    decoder, starts = json.JSONDecoder(), []
-    position = _after_space(text, 0)
-    if text[position : position + 1] not in ("{", "["):
-        return None
-    try:
-        while position < len(text):
-            starts.append(position)
-            position = _after_space(text, decoder.raw_decode(text, position)[1])
-    except (ValueError, RecursionError):
-        return None
-    return starts
+def _nearest(found: dict[Path, int], path: Path) -> int:
+    """Return the line of a path, or of the nearest above it that was found."""
+    while path not in found and path:
+        path = path[:-1]
+    return found.get(path, 1)
 
 
-def _after_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
-
-
-def _json_lines(text: str, starts: Sequence[int], wanted: Sequence[Wanted]) -> list[int]:
+def _json_lines(stream: JSONStream, wanted: Sequence[Wanted]) -> dict[Wanted, int]:
     offsets: dict[Wanted, int] = {}
-    by_document: dict[int, list[tuple[str | int, ...]]] = {}
+    by_document: dict[int, list[Path]] = {}
     for document, path in wanted:
         by_document.setdefault(document, []).append(path)
     for document, paths in by_document.items():
-        for path, offset in _json_offsets(text, starts[document], _tree(paths), ()):
+        start = stream.starts[document]
+        for path, offset in _json_offsets(stream.text, start, _tree(paths), ()):
             offsets[document, path] = offset
     lines: dict[int, int] = {}
     line, done = 1, 0
     for offset in sorted(set(offsets.values())):
-        line += text.count("\n", done, offset)
+        line += stream.text.count("\n", done, offset)
         done = offset
         lines[offset] = line
-    return [lines[offsets[place]] for place in wanted]
+    return {place: lines[offsets[place]] for place in wanted}
 
 
-def _json_offsets(
-    text: str, offset: int, tree: Tree, path: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], int]]:
+def _json_offsets(text: str, offset: int, tree: Tree, path: Path) -> Iterator[tuple[Path, int]]:
     """Yield the path and the offset of every node of `tree`, which belongs to one value."""
     yield path, offset
     missing = dict(tree)
@@ -94,9 +127,7 @@ def _json_offsets(
         yield from _absent(below, (*path, key), offset)
 
 
-def _absent(
-    tree: Tree, path: tuple[str | int, ...], offset: int
-) -> Iterator[tuple[tuple[str | int, ...], int]]:
+def _absent(tree: Tree, path: Path, offset: int) -> Iterator[tuple[Path, int]]:
     yield path, offset
     for key, below in tree.items():
         yield from _absent(below, (*path, key), offset)
@@ -106,72 +137,145 @@ def _json_members(text: str, offset: int) -> Iterator[tuple[str | int, int, int]
     """Yield key, offset and offset of the value of each member; the C decoder steps over it."""
     decoder = json.JSONDecoder()
     in_list = text[offset] == "["
-    position, number = _after_space(text, offset + 1), 0
+    position, number = after_space(text, offset + 1), 0
     while text[position] not in "]}":
         at, key = position, number
         if not in_list:
             key, position = decoder.raw_decode(text, position)
-            position = _after_space(text, _after_space(text, position) + 1)
+            position = after_space(text, after_space(text, position) + 1)
         yield key, at, position
-        position = _after_space(text, decoder.raw_decode(text, position)[1])
+        position = after_space(text, decoder.raw_decode(text, position)[1])
         if text[position] == ",":
-            position = _after_space(text, position + 1)
+            position = after_space(text, position + 1)
         number += 1
 
 
-def _yaml_lines(text: str, wanted: Sequence[Wanted]) -> list[int]:
-    import yaml
-
-    chunks = _yaml_documents(text)
-    roots: dict[int, Any] = {}
-    lines = []
-    for document, path in wanted:
-        try:
-            if chunks is None:
-                roots = roots or dict(enumerate(yaml.compose_all(text, Loader=yaml.CSafeLoader)))
-            elif document not in roots:
-                roots[document] = yaml.compose(chunks[document][1], Loader=yaml.CSafeLoader)
-            first = chunks[document][0] if chunks else 0
-            lines.append(first + _yaml_line(roots[document], path))
-        except (yaml.YAMLError, LookupError):
-            lines.append(1)
-    return lines
+def _json_duplicates(stream: JSONStream) -> Iterator[Repeated]:
+    """Yield keys that are there already in their mapping; the text is known to be JSON."""
+    for number, start in enumerate(stream.starts):
+        end = stream.starts[number + 1] if number + 1 < len(stream.starts) else stream.rest
+        for path, offset in _json_repeated(stream.text, start, end):
+            yield number, path, stream.text.count("\n", 0, offset) + 1
 
 
-def _yaml_documents(text: str) -> list[tuple[int, str]] | None:
-    """Return the lines before, and the text of, each document; None where ``...`` ends one.
+def _json_repeated(text: str, start: int, end: int | None) -> Iterator[tuple[Path, int]]:
+    # Of each mapping and list around: its keys so far, None for a list, and where one is in it.
+    around: list[set[str] | None] = []
+    path: list[Any] = []
+    follows_key = False
+    for found in _JSON_TOKEN.finditer(text, start, len(text) if end is None else end):
+        sign = found.group()
+        if sign in "{[":
+            around.append(set() if sign == "{" else None)
+            path.append(0)
+        elif sign in "}]":
+            around.pop()
+            path.pop()
+        elif sign == ",":
+            if around[-1] is None:
+                path[-1] += 1
+        elif around and (keys := around[-1]) is not None and sign[0] == '"' and not follows_key:
+            path[-1] = json.loads(sign)
+            if path[-1] in keys:
+                yield tuple(path), found.start()
+            keys.add(path[-1])
+        follows_key = sign == ":"
 
-    A line that begins with ``---`` starts a document wherever it stands (YAML 1.1, 9.1.2).
-    """
-    if _DOCUMENT_END.search(text):
-        return None
-    chunks, line, position = [], 0, 0
-    for match in [*_DOCUMENT_START.finditer(text), None]:
-        end = match.start() if match else len(text)
-        chunk = text[position:end]
-        if position or _CONTENT.search(chunk):
-            chunks.append((line, chunk))
-        line += chunk.count("\n")
-        position = end
-    return chunks
+
+@define
+class _Visit:
+    """A walk through a YAML document: to the places of a tree, or through all of it."""
+
+    tree: Tree | None
+    found: dict[Path, int] = field(factory=dict)
+    repeated: list[tuple[Path, int]] = field(factory=list)
+    events: Any = field(init=False)
+    get: Any = field(init=False)
+
+    def lines(self, chunk: Chunk) -> dict[Path, int]:
+        """Return the lines of the places that there are."""
+        import yaml
+
+        from svcnet.sources.yaml_events import Amended, Events
+
+        self.events = Events(chunk)
+        while True:
+            self.found.clear()
+            self.repeated.clear()
+            try:
+                self.get = self.events.begin()
+                self.get()
+                self.found[()] = chunk.line + 1
+                if not isinstance(self.get(), yaml.StreamEndEvent):
+                    event = self.get()
+                    self.found[()] = self.events.line(event.start_mark)
+                    self._visit(event, self.tree, ())
+            except Amended:
+                continue
+            except yaml.YAMLError as error:
+                try:
+                    self.events.explain(error)
+                except Amended:
+                    continue
+                except ParseError:
+                    pass
+            return self.found
+
+    def _visit(self, event: Any, tree: Tree | None, path: Path) -> None:
+        from yaml import events
+
+        if tree == {}:
+            self._pass(event)
+        elif type(event) is events.MappingStartEvent:
+            self._visit_mapping(tree, path)
+        elif type(event) is events.SequenceStartEvent:
+            index = 0
+            while type(event := self.get()) is not events.SequenceEndEvent:
+                self._visit_member(event, event, index, tree, path)
+                index += 1
+
+    def _visit_mapping(self, tree: Tree | None, path: Path) -> None:
+        from yaml import events
+
+        seen: set[str] = set()
+        while type(key := self.get()) is not events.MappingEndEvent:
+            name = _name(key)
+            if name in seen and tree is None:
+                self.repeated.append(((*path, name), self.events.line(key.start_mark)))
+            seen.add(name)
+            self._visit_member(key, self.get(), name, tree, path)
+
+    def _visit_member(
+        self, at: Any, event: Any, key: str | int, tree: Tree | None, path: Path
+    ) -> None:
+        """Go on with a member of a mapping or a list; of a key written twice the last counts."""
+        if tree is None:
+            self._visit(event, None, (*path, key))
+        elif key in tree:
+            self.found[*path, key] = self.events.line(at.start_mark)
+            self._visit(event, tree[key], (*path, key))
+        else:
+            self._pass(event)
+
+    def _pass(self, event: Any) -> None:
+        """Pass over a value."""
+        from yaml import events
+
+        depth = 0
+        while True:
+            if isinstance(event, events.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, events.CollectionEndEvent):
+                depth -= 1
+            if depth == 0:
+                return
+            event = self.get()
 
 
-def _yaml_line(node: Any, path: tuple[str | int, ...]) -> int:
-    """Return the line, from 1, of a path below a composed node, which None stands for empty."""
-    line: int = node.start_mark.line if node is not None else 0
-    for key in path:
-        members = getattr(node, "value", None)
-        if not isinstance(members, list):
-            break
-        if isinstance(key, int):
-            if key >= len(members) or isinstance(members[key], tuple):
-                break
-            node = members[key]
-            line = node.start_mark.line
-            continue
-        # Of a key that is written twice the last one counts, as it does for the parser.
-        pairs = [pair for pair in members if isinstance(pair, tuple) and pair[0].value == key]
-        if not pairs:
-            break
-        line, node = pairs[-1][0].start_mark.line, pairs[-1][1]
-    return line + 1
+def _name(key: Any) -> str:
+    """Return a key as text; what an alias stands for is not looked up."""
+    value = getattr(key, "value", None)
+    if value is None or key.tag is not None or not key.implicit[0]:
+        return str(value)
+    name = key_of(resolve(value))
+    return str(name)

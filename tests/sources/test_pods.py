@@ -223,11 +223,11 @@ def test_endpoints_keep_the_object_behind_them() -> None:
     text = """\
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: {name: a, annotations: {x: y, svcnet.io/ipvs-weight: "3"}}
+metadata: {name: a, annotations: {x: "y", svcnet.io/ipvs-weight: "3"}}
 addressType: IPv4
 endpoints:
 - {addresses: [10.0.0.1], targetRef: {kind: Pod, namespace: d, name: p, uid: u}}
-- {addresses: [10.0.0.2], hostname: h, hints: {forNodes: [{name: n}]}, targetRef: {name: p}}
+- {addresses: [10.0.0.2], hostname: h, hints: {forNodes: [{name: "n"}]}, targetRef: {name: p}}
 - {addresses: [10.0.0.3], targetRef: {kind: Pod}}
 """
     (found,) = load_bytes(text.encode()).objects

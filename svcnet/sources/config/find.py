@@ -12,12 +12,11 @@ from attrs import evolve
 
 from svcnet import checks
 from svcnet.sources.fields import Fields, shown
-from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.findings import Findings, Place, Source, warn_of_repeated
 from svcnet.sources.objects import label_of, members
-from svcnet.sources.parse import ParseError, parse
-from svcnet.sources.positions import lines_of
+from svcnet.sources.positions import duplicates, lines_of
 from svcnet.sources.read import read_file
-from svcnet.sources.single import MAX_SINGLE_BYTES
+from svcnet.sources.single import MAX_SINGLE_BYTES, parse_text
 
 KIND = "KubeProxyConfiguration"
 MOST_KINDS = 10
@@ -30,12 +29,12 @@ def find_config(path: str | os.PathLike[str], findings: Findings) -> Fields | No
     kubeadm keeps it. Where the file has none, or several, there is a finding, and None.
     """
     for source in read_file(Path(path), findings, MAX_SINGLE_BYTES):
-        documents = _documents(source.data, source, findings)
-        if documents is None:
+        parsed = parse_text(source, source.data, findings)
+        if parsed is None:
             continue
         items = [
             (place, item)
-            for number, document in enumerate(documents)
+            for number, document in enumerate(parsed.documents)
             if document is not None
             for place, item in members(Place(source, number, ()), document)
         ]
@@ -44,19 +43,13 @@ def find_config(path: str | os.PathLike[str], findings: Findings) -> Fields | No
             message = f"is another {KIND}, and one alone may be there"
             found[1].error_at(checks.ONE_DOCUMENT, (), message)
         elif found:
+            place = found[0].place
+            if parsed.may_repeat or place.source is not source:
+                warn_of_repeated(place, duplicates(place.source.data), findings)
             return found[0]
         elif not findings.has_errors():
             _tell_what_it_is(source, items, findings)
     return None
-
-
-def _documents(data: bytes, source: Source, findings: Findings) -> list[Any] | None:
-    try:
-        return parse(data, source.file)
-    except ParseError as error:
-        line = source.offset + (error.line if source.data else 0)
-        findings.file_error(error.check, source.file, line, error.message)
-        return None
 
 
 def _configs(place: Place, item: Any, findings: Findings) -> Iterator[Fields]:
@@ -72,7 +65,8 @@ def _configs(place: Place, item: Any, findings: Findings) -> Iterator[Fields]:
             if type(key) is str and type(text) is str and KIND in text:
                 inside = text.encode("utf-8", "replace")
                 source = _inside(place, ("data", key), inside)
-                for number, document in enumerate(_documents(inside, source, findings) or ()):
+                parsed = parse_text(source, inside, findings)
+                for number, document in enumerate(parsed.documents if parsed else ()):
                     for inner in _configs(Place(source, number, ()), document, findings):
                         yield evolve(inner, place=evolve(inner.place, label=label))
 

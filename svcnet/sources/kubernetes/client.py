@@ -16,6 +16,7 @@ from svcnet.sources.kubernetes.contact import Contact
 from svcnet.sources.kubernetes.failures import telling
 from svcnet.sources.kubernetes.lookups import Lookups
 from svcnet.sources.kubernetes.problems import Absent, Expired, Nonsense, Problem, one_line
+from svcnet.sources.stream import json_value
 
 MAX_ANSWER = 256 * 1024 * 1024
 MAX_EVENT = 16 * 1024 * 1024
@@ -179,8 +180,8 @@ def _json(data: bytes, most: int, content_type: str) -> Document:
     if values > most:
         raise Nonsense(f"sent more than {most} values at once")
     try:
-        found = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
+        found = json_value(data)
+    except ValueError as error:
         if content_type != JSON:
             raise Nonsense(f"sends {one_line(content_type)}, and no JSON") from None
         raise Nonsense(f"sends what is no JSON: {one_line(str(error))}") from None
