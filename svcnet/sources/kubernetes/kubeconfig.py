@@ -196,11 +196,11 @@ def _url(cluster: Fields) -> str:
         return ""
     text = written.rstrip("/")
     parts = _split(text)
-    if parts is None or parts.scheme not in ("https", "http"):
-        message = f"must be a URL such as https://192.0.2.1:6443, not {shown(written)}"
-    elif "@" in parts.netloc:
+    if "@" in text:
         # Not shown, for it has a password.
         message = "must have no user and password: use a token, tokenFile or certificate"
+    elif parts is None or parts.scheme not in ("https", "http"):
+        message = f"must be a URL such as https://192.0.2.1:6443, not {shown(written)}"
     elif parts.query or parts.fragment:
         message = f"must have no query and no fragment, and is {shown(text)}"
     else:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import textwrap
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from svcnet.errors import InputError
-from svcnet.sources import load_config
+from svcnet.sources import load_config, open_config
+from tests.fuzz import examples
+from tests.sources.config.test_answers import ROWS
 
 HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
 CONFIG = f"{HEAD}mode: ipvs\nipvs:\n  scheduler: lc\n"
@@ -133,3 +138,24 @@ def test_two_configurations_are_an_error(tmp_path: Path, text: str, line: int) -
         load_config(written(tmp_path, text))
     (found,) = caught.value.diagnostics
     assert (found.line, found.check.name) == (line, "one-document")
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(
+    st.sampled_from([f"{HEAD}{row[1]}\n" for row in ROWS]),
+    st.sampled_from([form for form in FORMS if form != "alone"]),
+)
+def test_a_configuration_means_the_same_everywhere(text: str, form: str) -> None:
+    """In whatever file it stands it is the same configuration, or refused for the same fields."""
+    with TemporaryDirectory() as folder:
+        assert outcome(Path(folder), FORMS[form](text)) == outcome(Path(folder), text)
+
+
+def outcome(folder: Path, text: str) -> object:
+    """Return a configuration with what is warned of, or what is wrong with it and in which text."""
+    path = written(folder, text)
+    try:
+        found = open_config(path)
+    except InputError as error:
+        return sorted((one.field, one.message) for one in error.diagnostics)
+    return found.config, sorted((one.field, one.message) for one in found.warnings)
