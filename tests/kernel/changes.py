@@ -176,7 +176,8 @@ class History:
             spec["externalTrafficPolicy"] = "Local"
         if kind == "LoadBalancer":
             made["status"] = self._status(number)
-            spec["healthCheckNodePort"] = 32000 + number
+            if spec.get("externalTrafficPolicy") == "Local":
+                spec["healthCheckNodePort"] = 32000 + number
             spec |= self._some(
                 lambda: {"loadBalancerSourceRanges": ["192.0.2.0/24", "2001:db8::/32"]},
                 lambda: {"allocateLoadBalancerNodePorts": False},
