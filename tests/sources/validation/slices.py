@@ -83,6 +83,11 @@ def names(number: int) -> list[dict[str, str]]:
     return [{"name": f"n{n}"} for n in range(number)]
 
 
+def ports(number: int) -> list[dict[str, str]]:
+    """Return so many ports of different names."""
+    return [{"name": f"p{n}"} for n in range(number)]
+
+
 TARGET_REFS = (
     {},
     None,
@@ -136,6 +141,7 @@ SLICE_ROWS: tuple[Values, ...] = (
             [{"name": ""}, {"name": None}],
         ),
     ),
+    Values("ports", (ports(20_000),), (ports(20_001),)),
     Values(
         "ports",
         ([{}], [None], [{"port": None, "name": None, "protocol": None}]),
