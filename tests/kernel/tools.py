@@ -24,7 +24,7 @@ WRAPPER = """\
 read -r percent how only 2>/dev/null < {control} || percent=0
 if (( RANDOM % 100 >= percent )); then exec {real} "$@"; fi
 if [[ -n $only && $only != {name} ]]; then exec {real} "$@"; fi
-case $((how < 0 ? RANDOM % 8 : how)) in
+case $((how < 0 ? RANDOM % 10 : how)) in
 0) echo "{name}: chaos: Resource temporarily unavailable" >&2; exit 4;;
 1) exit 1;;
 2) kill -KILL $$;;

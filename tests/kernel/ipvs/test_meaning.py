@@ -111,7 +111,7 @@ def random_objects(random: Random, family: IPFamily) -> list[ClusterObject]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_random_clusters(family: IPFamily) -> None:
     """After an apply there is nothing to do, whatever was there before."""
-    for seed in range(examples(8)):
+    for seed in range(examples(12)):
         wanted = tables(family, *random_objects(Random(seed), family))
         apply(wanted, variant="legacy", drain=0)
         assert left(wanted, family) == "", seed
