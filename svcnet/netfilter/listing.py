@@ -111,6 +111,8 @@ def _read(lines: list[str]) -> tuple[Tables, list[str]]:
             raise _Damaged(f"it has a line {line!r}")
         elif line[:1] == "*":
             table = line[1:]
+            if not table:
+                raise _Damaged("it has a table without a name")
             if table in tables:
                 raise _Damaged(f"it has table {table} twice")
             chains = tables[table] = {}

@@ -18,7 +18,18 @@ MOST_QUOTED = 1 << 14
 
 NAMES = frozenset(
     (
-        *("-i", "-o", "-j", "-g", "--physdev-in", "--physdev-out", "--oif", "--name", "--label"),
+        *(
+            "-A",
+            "-i",
+            "-o",
+            "-j",
+            "-g",
+            "--physdev-in",
+            "--physdev-out",
+            "--oif",
+            "--name",
+            "--label",
+        ),
         *("--hashlimit-name", "--match-set", "--add-set", "--del-set", "--map-set"),
     )
 )

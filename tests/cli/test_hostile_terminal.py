@@ -22,7 +22,8 @@ def svcnet(*args: object) -> tuple[int, str]:
 
 
 def is_safe(text: str) -> bool:
-    return text.replace("\n", "").isprintable() and len(text) < 20_000
+    """Return whether nothing moves a cursor, and there is no more than a hundred findings are."""
+    return text.replace("\n", "").isprintable() and len(text) < 40_000
 
 
 @pytest.fixture

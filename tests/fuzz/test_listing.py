@@ -165,6 +165,12 @@ def read(text: str) -> Tables | None:
     return None
 
 
+def test_a_listing_that_was_cut_in_the_name_of_a_table() -> None:
+    """A table whose name is not there is none."""
+    with pytest.raises(ApplyError, match="a table without a name"):
+        read_listing("*nat\nCOMMIT\n*")
+
+
 @settings(max_examples=examples(40))
 @given(foreign_tables(), st.data())
 def test_a_listing_that_was_cut_is_refused(foreign: Tables, data: st.DataObject) -> None:
@@ -207,6 +213,13 @@ def test_rubbish_is_refused_or_read(text: str) -> None:
 @given(
     foreign_tables(),
     st.lists(st.sampled_from(["a\nb", "a\nCOMMIT", "a\n-A X", "\n:KUBE-A - [0:0]"])),
+)
+@example(
+    {
+        "filter": {"INPUT": []},
+        "nat": {'"0': ['-m comment --comment "\nCOMMIT\n" -j ACCEPT'], '"': ["-j A", "-j A"]},
+    },
+    [],
 )
 def test_a_newline_in_a_name_stays_with_its_rule(foreign: Tables, names: list[str]) -> None:
     """Names are not quoted; the order of a listing tells what is a rule's."""

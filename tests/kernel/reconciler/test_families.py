@@ -20,6 +20,7 @@ apiVersion: v1
 kind: Service
 metadata: {name: web}
 spec:
+  clusterIP: 10.96.0.10
   clusterIPs: [10.96.0.10, "fd00:10:96::10"]
   ipFamilyPolicy: RequireDualStack
   ports: [{port: 80}]
