@@ -214,6 +214,15 @@ class Plain:
     text: str
 
 
+@frozen
+class Nested:
+    """A value in so many lists or mappings that it is better not to have them."""
+
+    value: Any
+    depth: int
+    is_list: bool
+
+
 class Pairs(list[tuple[str, Any]]):
     """A mapping, in which a key may be there several times."""
 
@@ -412,14 +421,8 @@ def _renamed(draw: st.DrawFn) -> Any:
 
 
 def _wrapped(draw: st.DrawFn) -> Any:
-    depth, is_list = draw(st.sampled_from((1, 2, 50, 250))), draw(st.booleans())
-
-    def change(value: Any) -> Any:
-        for _ in range(depth):
-            value = [value] if is_list else Pairs([("a", value)])
-        return value
-
-    return change
+    depth, is_list = draw(st.sampled_from((1, 2, 50, 250, 20_000))), draw(st.booleans())
+    return lambda value: Nested(value, depth, is_list)
 
 
 def _many(draw: st.DrawFn) -> Any:
@@ -436,6 +439,9 @@ def as_json(value: Any) -> str:
         return "{" + ",".join(f"{as_json(key)}:{as_json(item)}" for key, item in value) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(as_json, value)) + "]"
+    if isinstance(value, Nested):
+        start, end = ("[", "]") if value.is_list else ('{"a":', "}")
+        return start * value.depth + as_json(value.value) + end * value.depth
     return json.dumps(value.text if isinstance(value, Plain) else value)
 
 
