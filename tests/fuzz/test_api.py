@@ -18,7 +18,11 @@ from attrs import define
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from svcnet.compiler import compile_state, node_view
 from svcnet.errors import InputError
+from svcnet.models import ClusterState
+from svcnet.renderers.iptables import full
+from svcnet.sources import load_bytes
 from svcnet.sources.kubernetes import KINDS, Patience, Server, load_kubeconfig, watch
 from svcnet.sources.kubernetes.client import _objects
 from svcnet.sources.kubernetes.contact import Contact
@@ -26,7 +30,9 @@ from svcnet.sources.kubernetes.narrow import narrow
 from svcnet.sources.kubernetes.problems import Problem
 from svcnet.testing import FakeAPIServer, Fault, run_in_fake_time
 from tests.fuzz import examples
+from tests.fuzz.outcomes import FAMILIES
 from tests.sources.kubernetes.following import endpoint_slice, node, service
+from tests.strategies import Manifests, spelled_manifests
 
 CORPUS = Path(__file__).with_name("corpus") / "api"
 PYTHON = re.compile(r"Traceback|Error\b|Exception|object at 0x|<class")
@@ -287,3 +293,33 @@ def said_by(use: Callable[[], object]) -> str:
     except Problem as problem:
         return problem.why
     return ""
+
+
+def followed(objects: list[dict[str, Any]]) -> ClusterState:
+    """Return the state that a server's objects come to."""
+
+    async def follow() -> ClusterState:
+        async with FakeAPIServer() as server:
+            server.put(*objects)
+            steps = watch(Server(server.url), EVERY_KIND, random=Random(1), told=lambda _: None)
+            async with aclosing(steps), asyncio.timeout(600):
+                async for step in steps:
+                    assert not step.diagnostics
+                    return ClusterState.of(step.changed)
+        raise AssertionError("no step came")
+
+    return run_in_fake_time(follow())
+
+
+@tries(10)
+@given(st.sampled_from(("IPv4", "IPv6")).flatmap(spelled_manifests))
+def test_a_cluster_from_files_and_from_a_server(manifests: Manifests) -> None:
+    """The same objects are the same cluster, and make the same rules."""
+    given = load_bytes(json.dumps({"kind": "List", "items": manifests.objects}).encode()).state
+    found = followed(manifests.objects)
+    for family in FAMILIES:
+        rules = {
+            full(compile_state(state, node_view(state, family=family))).text
+            for state in (given, found)
+        }
+        assert len(rules) == 1
