@@ -18,6 +18,7 @@ from svcnet.sources import load, load_config, load_host
 from tests.fuzz.documents import (
     CONFIGURATION,
     HOST,
+    Pairs,
     as_json,
     as_yaml,
     bent,
@@ -78,6 +79,23 @@ def test_configurations(file: Path, text: bytes) -> None:
     config = read(load_config, file)
     if config is not None:
         use(config)
+
+
+CLUSTER = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
+
+
+@tries(60)
+@given(document=damaged(pairs_of(CONFIGURATION), 2), write=st.sampled_from((as_yaml, as_json)))
+def test_forms(file: Path, document: Any, write: Callable[[Any], str]) -> None:
+    """Alone, among other documents and in a ConfigMap a configuration means the same."""
+    text = write(document)
+    data = Pairs([("kubeconfig.conf", "a: b"), ("config.conf", text)])
+    whole = Pairs([("apiVersion", "v1"), ("kind", "ConfigMap"), ("data", data)])
+    found = []
+    for form in (text, f"{CLUSTER}---\n{text}\n---\n{CLUSTER}", as_json(whole), as_yaml(whole)):
+        file.write_bytes(form.encode("utf-8", "surrogatepass"))
+        found.append(read(load_config, file))
+    assert found == found[:1] * 4
 
 
 @tries(100)
