@@ -63,6 +63,8 @@ REPEATED = {
     "a key": ("? ", "a", ""),
     "a kind": ("apiVersion: v1\nkind: ", "a", ""),
     "one key": ("", "a: 1\n", ""),
+    "one key of JSON": ("{", '"a":1,', '"a":1}'),
+    "one key of JSON in lists": ("[", '{"a":1,"a":1},', "1]"),
     "objects of JSON": ("", "{}", ""),
     "members of a List": ('{"kind":"List","apiVersion":"v1","items":[', "{},", "{}]}"),
     "objects in objects": ("", '{"a":', ""),
