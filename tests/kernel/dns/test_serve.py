@@ -35,7 +35,6 @@ metadata: {name: web, namespace: shop}
 spec:
   clusterIP: 10.96.0.10
   clusterIPs: [10.96.0.10, "fd00::10"]
-  ipFamilyPolicy: PreferDualStack
   ipFamilies: [IPv4, IPv6]
   selector: {app: web}
   ports: [{name: http, port: 80}]

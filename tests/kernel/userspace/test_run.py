@@ -418,12 +418,12 @@ def test_a_kill_of_a_mode_and_the_start_of_another(folder: Path) -> None:
     with pytest.raises(ConnectionRefusedError):
         ask()
     with Told("run", "--mode", "iptables", folder) as rules_only:
-        rules_only.wait("what another mode left was removed")
+        rules_only.wait("what another mode left was removed", len(NODE))
         assert "KUBE-PORTALS" not in rules()
         assert ask() in "abc"
     assert "KUBE-SVC" in rules()
     with Running(folder) as running:
-        running.wait("what another mode left was removed")
+        running.wait("what another mode left was removed", len(NODE))
         assert "KUBE-SVC" not in rules()
         assert ask() in "abc"
 
