@@ -151,6 +151,12 @@ FAMILY_POLICY = Check(
     "family-policy",
     "The policy and the cluster say how many IP families a Service may have, and which.",
 )
+IGNORED_FIELD = Check(
+    "S322",
+    "ignored-field",
+    "What is for rules of nodes has no effect where there are none.",
+    "warning",
+)
 
 # EndpointSlices and Endpoints.
 ENDPOINT_COUNT = Check(
@@ -169,6 +175,24 @@ NO_SERVICE_NAME = Check(
 )
 ENDPOINT_PORT = Check(
     "S404", "endpoint-port", "No packet can be sent to such a port, so none is.", "warning"
+)
+SHARED_PORT_NAME = Check(
+    "S411",
+    "shared-port-name",
+    "Ports of a slice are told apart by name, so no slice can mirror these subsets.",
+    "warning",
+)
+TOO_MANY_ADDRESSES = Check(
+    "S412",
+    "too-many-addresses",
+    "A slice that mirrors Endpoints has at most 1,000 addresses, and the rest is left out.",
+    "warning",
+)
+UNMIRRORED = Check(
+    "S413",
+    "unmirrored",
+    "Endpoints with the label skip-mirror serve nobody in a cluster.",
+    "warning",
 )
 
 # Nodes, Pods and ServiceCIDRs.
@@ -280,6 +304,48 @@ TOO_MANY_ENTRIES = Check(
     "S709",
     "too-many-entries",
     "A Service that takes all of a node's memory would leave none to the others.",
+    "warning",
+)
+UNSERVED_FAMILY = Check(
+    "S711",
+    "unserved-family",
+    "A cluster IP leads to endpoints of its own IP family, and of no other.",
+    "warning",
+)
+CLUSTER_IP_TAKEN = Check(
+    "S712",
+    "cluster-ip-taken",
+    "Packets to a cluster IP go to its Service, whoever else has the address.",
+    "warning",
+)
+OUTSIDE_SERVICE_CIDR = Check(
+    "S713",
+    "outside-service-cidr",
+    "An API server gives cluster IPs of its ServiceCIDRs, and no others.",
+    "warning",
+)
+CONDITION_CONFLICT = Check(
+    "S714",
+    "condition-conflict",
+    "Of one address with several conditions a single one counts.",
+    "warning",
+)
+HEALTH_CHECK_CONFLICT = Check(
+    "S715",
+    "health-check-conflict",
+    "Questions to a node port are led to endpoints before anything on the node hears them.",
+    "warning",
+)
+POD_CIDR_CONFLICT = Check(
+    "S716",
+    "pod-cidr-conflict",
+    "Pod CIDRs tell whose Pod an address is, so each Node has its own.",
+    "warning",
+)
+NODE_ADDRESS = Check(
+    "S717",
+    "node-address",
+    "In mode ipvs a node has the addresses of Services, and packets to them do not leave it.",
     "warning",
 )
 

@@ -347,16 +347,17 @@ def _settings(
 
 def _about_node(inputs: Inputs, loaded: Loaded, given: LoadedConfig) -> Iterator[Diagnostic]:
     """Yield what is surely not meant between the configuration, the Services and the Nodes."""
-    from svcnet.compiler import node_name
-    from svcnet.sources import node_remarks, policy_remarks
+    from svcnet.sources import node_address_remarks, node_remarks, policy_remarks
 
     try:
-        name = node_name(inputs.state, inputs.config, inputs.node)
+        name = inputs.node_name
     except UsageError:
         return  # that is told when a view of the node is asked for
     yield from given.located(node_remarks(inputs.state, inputs.config, name))
     if not name:
         yield from loaded.located(policy_remarks(loaded.objects))
+    if inputs.mode == "ipvs":
+        yield from loaded.located(node_address_remarks(loaded.objects, inputs.state, name))
 
 
 def _checked(
@@ -400,7 +401,7 @@ def load_manifests(
     told of these Services, and for who makes all endpoints `anew` of the others too.
     """
     from svcnet.discovery.endpoints import needs_slices, remarks, with_slices
-    from svcnet.sources import load
+    from svcnet.sources import endpoint_remarks, load
 
     stdin = standard_input()
     if from_pods:
@@ -410,6 +411,8 @@ def load_manifests(
     else:
         loaded = load(paths or ("-",), stdin=stdin, ip_families=ip_families)
         found = list(loaded.warnings)
+    if endpoints:
+        found += loaded.located(endpoint_remarks(loaded.objects, loaded.state))
     tell_warnings(found, strict)
     if from_pods and loaded.cluster.decided and not ip_families:
         _tell_families(loaded.cluster)

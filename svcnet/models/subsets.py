@@ -24,6 +24,9 @@ from svcnet.models.family import IP_FAMILIES, family_of
 MAX_ADDRESSES = 1000
 """How many addresses of a subset are mirrored, ready ones first; the rest is dropped."""
 
+SKIP_LABEL = "endpointslice.kubernetes.io/skip-mirror"
+"""The label of Endpoints that are not mirrored, if its value is ``true``."""
+
 Key = tuple[str, str]
 """What makes an address the same one: IP and UID of the object behind it."""
 

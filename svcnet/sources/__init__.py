@@ -20,10 +20,11 @@ from svcnet.sources.budget import check_budget
 from svcnet.sources.config import find_config, read_config, read_host
 from svcnet.sources.config.loaded import LoadedConfig
 from svcnet.sources.config.nodes import node_remarks, policy_remarks
-from svcnet.sources.crosscheck import check_conflicts, check_mistakes
+from svcnet.sources.crosscheck import check_conflicts, check_mistakes, endpoint_remarks
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
 from svcnet.sources.findings import Findings, Place, Source
 from svcnet.sources.objects import Reading, is_passed_over
+from svcnet.sources.oversights import node_address_remarks
 from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.positions import duplicates
 from svcnet.sources.read import read_sources
@@ -33,10 +34,12 @@ __all__ = [
     "ClusterFamilies",
     "Loaded",
     "LoadedConfig",
+    "endpoint_remarks",
     "load",
     "load_bytes",
     "load_config",
     "load_host",
+    "node_address_remarks",
     "node_remarks",
     "open_config",
     "policy_remarks",

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from attrs import frozen
 
 from svcnet import checks
 from svcnet.checks import Check
-from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service
+from svcnet.models import ClusterState, Endpoints, EndpointSlice, NamespacedName, Service
 from svcnet.models.budget import NODE_ENTRIES, SERVICE_ENTRIES
+from svcnet.models.family import family_of
 from svcnet.models.service import HEADLESS
 from svcnet.models.state import ClusterObject
+from svcnet.sources.cluster_ips import check_cluster_ips
+from svcnet.sources.conditions import check_conditions
 from svcnet.sources.fields import shown
 from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.oversights import (
+    check_endpoints,
+    check_health_ports,
+    check_ignored_fields,
+    check_pod_cidrs,
+)
 
 Located = tuple[ClusterObject, Place]
 
@@ -30,10 +39,30 @@ class _Claim:
 
 
 def check_conflicts(located: list[Located], findings: Findings) -> None:
-    """Report objects that are there twice, and addresses or node ports used twice."""
-    _report_twice(located, findings, _identity)
+    """Report objects that are there twice, and addresses or node ports used twice.
+
+    That there is none of it is found out for all objects at once, which is much cheaper.
+    """
+    if _repeat([_key(item) for item, _ in located]):
+        _report_twice(located, findings, _identity)
     services = [(item, place) for item, place in located if isinstance(item, Service)]
-    _report_twice(services, findings, _claims)
+    addresses = [a for service, _ in services for a in service.cluster_ips if a != HEADLESS]
+    ports = [
+        (port.protocol, port.node_port)
+        for service, _ in services
+        for port in service.ports
+        if port.node_port
+    ]
+    if _repeat(addresses) or _repeat(ports):
+        _report_twice(services, findings, _claims)
+
+
+def _repeat(keys: Sequence[Hashable]) -> bool:
+    return len(set(keys)) < len(keys)
+
+
+def _key(item: ClusterObject) -> tuple[str, str, str]:
+    return type(item).__name__, getattr(item, "namespace", ""), item.name
 
 
 def _report_twice(located: list, findings: Findings, claims_of: object) -> None:  # type: ignore[type-arg]
@@ -47,8 +76,9 @@ def _report_twice(located: list, findings: Findings, claims_of: object) -> None:
 
 
 def _identity(item: ClusterObject) -> Iterator[_Claim]:
-    key = (type(item).__name__, getattr(item, "namespace", ""), item.name)
-    yield _Claim(checks.DUPLICATE_OBJECT, key, "is there twice; first as", ("metadata", "name"))
+    yield _Claim(
+        checks.DUPLICATE_OBJECT, _key(item), "is there twice; first as", ("metadata", "name")
+    )
 
 
 def _claims(service: Service) -> Iterator[_Claim]:
@@ -79,34 +109,87 @@ def check_mistakes(
     has_endpoints = bool(state.slices or state.endpoints)
     for item, place in located:
         if isinstance(item, Service):
-            missed = has_endpoints and NamespacedName(item.namespace, item.name) not in served
+            missed = has_endpoints and _name(item) not in served
             _check_service(item, place, state, missed, findings)
         elif isinstance(item, EndpointSlice):
             _check_slice(item, place, state, findings)
+        elif isinstance(item, Endpoints):
+            check_endpoints(item, place, state, findings)
     _check_shared_frontends(located, findings)
+    check_health_ports(located, findings)
+    check_cluster_ips(located, findings)
+    check_pod_cidrs(located, findings)
+    check_conditions(located, findings)
+
+
+def endpoint_remarks(
+    objects: Iterable[ClusterObject], state: ClusterState
+) -> Iterator[tuple[Check, ClusterObject, Path, str]]:
+    """Yield what is to be said of input without any endpoints, whose Services select some.
+
+    That is once for all of them, at the first. `state` may have slices that were made of Pods.
+    """
+    if state.slices or state.endpoints:
+        return
+    lacking = [item for item in objects if isinstance(item, Service) and _selects(item)]
+    for service in lacking[:1]:
+        message = f"has no EndpointSlice in the input: {_follows(service)}"
+        if len(lacking) > 1:
+            message += f"; so is it with {len(lacking) - 1} more"
+        yield checks.NO_SLICE, service, (), message
+
+
+def _selects(service: Service) -> bool:
+    """Return whether a Service has endpoints in a cluster, and an address or name to lead there."""
+    return bool(service.selector and service.cluster_ips) and service.type != "ExternalName"
+
+
+def _follows(service: Service) -> str:
+    return "its name does not exist" if service.is_headless else "whoever connects is refused"
+
+
+def _name(service: Service) -> NamespacedName:
+    return NamespacedName(service.namespace, service.name)
 
 
 def _check_service(
     service: Service, place: Place, state: ClusterState, missed: bool, findings: Findings
 ) -> None:
+    if service.is_headless or service.type == "ExternalName":
+        check_ignored_fields(service, place, findings)
     if service.type == "ExternalName":
         return
     if not service.cluster_ips:
         message = "has no address yet, so no rules are made for it"
         findings.warning(checks.NO_CLUSTER_IP, place, ("spec", "clusterIP"), message)
-    slices = state.slices_of(NamespacedName(service.namespace, service.name))
+    slices = state.slices_of(_name(service))
     if not slices:
         if not service.selector:
             message = "has neither a selector nor endpoints: nothing will ever answer"
             findings.warning(checks.NO_ENDPOINTS, place, ("spec", "selector"), message)
         elif missed:
-            findings.warning(checks.NO_SLICE, place, (), "has no EndpointSlice in the input")
+            message = f"has no EndpointSlice in the input: {_follows(service)}"
+            findings.warning(checks.NO_SLICE, place, (), message)
         return
     served = {(port.name, port.protocol) for item in slices for port in item.ports}
     for index, port in enumerate(service.ports):
         if (port.name, port.protocol) not in served and any(item.endpoints for item in slices):
             message = f"no EndpointSlice serves port {port.name!r} with {port.protocol}"
             findings.warning(checks.UNSERVED_PORT, place, ("spec", "ports", index), message)
+    if service.ip_families != (slices[0].address_type,):
+        _check_families(service, place, {item.address_type for item in slices}, findings)
+
+
+def _check_families(
+    service: Service, place: Place, types: Container[str], findings: Findings
+) -> None:
+    """Warn of a cluster IP of a family of which the Service has no slice, not even an empty one."""
+    for index, address in enumerate(() if service.is_headless else service.cluster_ips):
+        family = family_of(address)
+        if family not in types:
+            path: Path = ("clusterIPs", index) if len(service.cluster_ips) > 1 else ("clusterIP",)
+            message = f"no EndpointSlice is of {family}: who connects to {address} is refused"
+            findings.warning(checks.UNSERVED_FAMILY, place, ("spec", *path), message)
 
 
 def _check_slice(

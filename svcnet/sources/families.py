@@ -41,7 +41,11 @@ def fill_families(objects: list[ClusterObject], asked: Families = ()) -> Cluster
     They are of the cluster that was `asked` for, else of the one that the objects tell.
     """
     places = [
-        place for place, item in enumerate(objects) if isinstance(item, Service) and _is_open(item)
+        place
+        for place, item in enumerate(objects)
+        if isinstance(item, Service)
+        and not (item.ip_families and item.ip_family_policy == "SingleStack")
+        and _is_open(item)
     ]
     services = [item for place in places if isinstance(item := objects[place], Service)]
     if not services and not asked:

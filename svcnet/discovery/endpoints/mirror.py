@@ -9,10 +9,9 @@ from attrs import evolve
 
 from svcnet.discovery.endpoints.slices import MANAGED_BY, SERVICE_NAME
 from svcnet.models import Endpoints, EndpointSlice, Service
-from svcnet.models.subsets import slices_of_endpoints
+from svcnet.models.subsets import SKIP_LABEL, slices_of_endpoints
 
 CONTROLLER = "endpointslicemirroring-controller.k8s.io"
-SKIP_LABEL = "endpointslice.kubernetes.io/skip-mirror"
 LEADER_ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
 NOT_COPIED = (
     "endpoints.kubernetes.io/last-change-trigger-time",
