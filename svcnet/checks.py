@@ -157,6 +157,12 @@ IGNORED_FIELD = Check(
     "What is for rules of nodes has no effect where there are none.",
     "warning",
 )
+OPEN_ADDRESS = Check(
+    "S323",
+    "open-address",
+    "Source ranges of one IP family say nothing of addresses of the other.",
+    "warning",
+)
 
 # EndpointSlices and Endpoints.
 ENDPOINT_COUNT = Check(

@@ -22,6 +22,7 @@ from svcnet.sources.oversights import (
     check_endpoints,
     check_health_ports,
     check_ignored_fields,
+    check_outside_addresses,
     check_pod_cidrs,
 )
 
@@ -157,11 +158,13 @@ def _check_service(
 ) -> None:
     if service.is_headless or service.type == "ExternalName":
         check_ignored_fields(service, place, findings)
-    if service.type == "ExternalName":
-        return
-    if not service.cluster_ips:
+        if service.type == "ExternalName":
+            return
+    elif not service.cluster_ips:
         message = "has no address yet, so no rules are made for it"
         findings.warning(checks.NO_CLUSTER_IP, place, ("spec", "clusterIP"), message)
+    elif service.external_ips or service.load_balancer_ingress:
+        check_outside_addresses(service, place, findings)
     slices = state.slices_of(_name(service))
     if not slices:
         if not service.selector:

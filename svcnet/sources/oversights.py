@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.models import ClusterState, Endpoints, NamespacedName, Node, Service
+from svcnet.models.family import family_of
 from svcnet.models.state import ClusterObject
 from svcnet.models.subsets import MAX_ADDRESSES, SKIP_LABEL, repack, shared_port_name
 from svcnet.sources.findings import Findings, Path, Place
@@ -32,6 +33,20 @@ def _ignored(service: Service) -> Iterator[str]:
         yield "sessionAffinity"
     if service.internal_traffic_policy != "Cluster":
         yield "internalTrafficPolicy"
+
+
+def check_outside_addresses(service: Service, place: Place, findings: Findings) -> None:
+    """Warn of outside addresses that have no rules, or lack the source ranges that others have."""
+    restricted = {family_of(cidr) for cidr in service.load_balancer_source_ranges}
+    for address, path in _outside_addresses(service):
+        family = family_of(address)
+        if not service.cluster_ip(family):
+            message = f"{address} has no effect: the Service has no cluster IP of {family}"
+            findings.warning(checks.IGNORED_FIELD, place, path, message)
+        elif restricted and path[0] == "status" and family not in restricted:
+            message = f"{address} is open to everybody: no range is of {family}"
+            where: Path = ("spec", "loadBalancerSourceRanges")
+            findings.warning(checks.OPEN_ADDRESS, place, where, message)
 
 
 def check_health_ports(located: Iterable[Located], findings: Findings) -> None:
@@ -125,5 +140,5 @@ def _outside_addresses(service: Service) -> Iterator[tuple[str, Path]]:
     for index, address in enumerate(service.external_ips):
         yield address, ("spec", "externalIPs", index)
     for index, ingress in enumerate(service.load_balancer_ingress):
-        if ingress.ip_mode == "VIP":
+        if ingress.ip and ingress.ip_mode == "VIP":
             yield ingress.ip, ("status", "loadBalancer", "ingress", index, "ip")

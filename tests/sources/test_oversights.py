@@ -88,6 +88,10 @@ HEALTH = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheck
             "spec.internalTrafficPolicy: has no effect: a headless Service",
         ),
         (
+            (service(externalIPs=["203.0.113.7", "2001:db8::7"]), READY),
+            "spec.externalIPs[1]: 2001:db8::7 has no effect: the Service has no cluster IP of IPv6",
+        ),
+        (
             (service(clusterIP="192.0.2.10"), node("node-a", "192.0.2.10"), READY),
             "spec.clusterIP: 192.0.2.10 is an address of Node node-a too: what is sent there goes",
         ),
@@ -136,7 +140,14 @@ def test_what_is_not_told(documents: tuple[Document, ...]) -> None:
     assert told(*documents) == []
 
 
-KNOWN = {"no-endpoints", "unserved-port", "unserved-family", "no-service"}
+KNOWN = {
+    "no-endpoints",
+    "unserved-port",
+    "unserved-family",
+    "no-service",
+    "open-address",
+    "ignored-field",
+}
 
 
 def test_what_clusters_print_is_quiet() -> None:
