@@ -151,12 +151,6 @@ FAMILY_POLICY = Check(
     "family-policy",
     "The policy and the cluster say how many IP families a Service may have, and which.",
 )
-IGNORED_FIELD = Check(
-    "S322",
-    "ignored-field",
-    "What is for rules of nodes has no effect where there are none.",
-    "warning",
-)
 OPEN_ADDRESS = Check(
     "S323",
     "open-address",
@@ -348,9 +342,9 @@ POD_CIDR_CONFLICT = Check(
     "Pod CIDRs tell whose Pod an address is, so each Node has its own.",
     "warning",
 )
-NODE_ADDRESS = Check(
+OTHER_NODE_ADDRESS = Check(
     "S717",
-    "node-address",
+    "other-node-address",
     "In mode ipvs a node has the addresses of Services, and packets to them do not leave it.",
     "warning",
 )

@@ -4,12 +4,13 @@ Source: ``RepackSubsets`` in pkg/api/v1/endpoints/util.go and ``reconcile`` in
 pkg/controller/endpointslicemirroring/reconciler.go of Kubernetes v1.36.
 
 The controllers order ports and subsets by a hash of a dump of memory. Here ports are in
-the order of name, protocol and number, subsets in that of their ports, then addresses.
+the order of name, protocol and number, subsets in that of their ports.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import compress
 
 from svcnet.models.endpoints import (
     Endpoint,
@@ -19,13 +20,15 @@ from svcnet.models.endpoints import (
     EndpointSlice,
     EndpointSubset,
 )
-from svcnet.models.family import IP_FAMILIES, family_of
+from svcnet.models.family import IP_FAMILIES, IPFamily, family_of
 
 MAX_ADDRESSES = 1000
 """How many addresses of a subset are mirrored, ready ones first; the rest is dropped."""
 
 SKIP_LABEL = "endpointslice.kubernetes.io/skip-mirror"
 """The label of Endpoints that are not mirrored, if its value is ``true``."""
+
+_AS_NUMBERS = bytes.maketrans(b"01", b"\0\1")
 
 Key = tuple[str, str]
 """What makes an address the same one: IP and UID of the object behind it."""
@@ -42,26 +45,51 @@ def slices_of_endpoints(endpoints: Endpoints) -> tuple[EndpointSlice, ...]:
     They are those of the mirroring controller, but for its own labels. No slice can have two
     ports of one name; the API server refuses those, and there are none.
     """
+    packed = repack(endpoints.subsets)
+    # Ports by addresses are a product: each address is made an endpoint once, not once a port.
+    listed = {id(a): a for s in packed for a in (*s.addresses, *s.not_ready_addresses)}
+    ready = {key: _endpoint(address, True) for key, address in listed.items()}
+    others = {key: _endpoint(address, False) for key, address in listed.items()}
+    are_unique = len(set(map(_identity, listed.values()))) == len(listed)
+    families = {family_of(address.ip) for address in listed.values()}
     made = []
-    for number, subset in enumerate(repack(endpoints.subsets)):
+    for number, subset in enumerate(packed):
         if shared_port_name(subset) is not None:
             continue
-        by_family = _by_family(subset)
-        made += [
-            EndpointSlice(
-                namespace=endpoints.namespace,
-                name=f"{endpoints.name}-{number}-{family.lower()}",
-                service_name=endpoints.name,
-                address_type=family,
-                ports=subset.ports,
-                endpoints=tuple(by_family[family]),
-                labels=endpoints.labels,
-                ipvs_weight=endpoints.ipvs_weight,
+        first = subset.addresses[:MAX_ADDRESSES]
+        rest = subset.not_ready_addresses[: MAX_ADDRESSES - len(first)]
+        found = (*map(ready.__getitem__, map(id, first)), *map(others.__getitem__, map(id, rest)))
+        if not are_unique:
+            # Of one object that is there twice the last counts.
+            found = tuple(dict(zip(map(_identity, (*first, *rest)), found, strict=True)).values())
+        for family in IP_FAMILIES:
+            of_family = found if families == {family} else _of_family(found, family)
+            if not of_family:
+                continue
+            made.append(
+                EndpointSlice(
+                    namespace=endpoints.namespace,
+                    name=f"{endpoints.name}-{number}-{family.lower()}",
+                    service_name=endpoints.name,
+                    address_type=family,
+                    ports=subset.ports,
+                    endpoints=of_family,
+                    labels=endpoints.labels,
+                    ipvs_weight=endpoints.ipvs_weight,
+                )
             )
-            for family in IP_FAMILIES
-            if by_family[family]
-        ]
     return tuple(made)
+
+
+def _identity(address: EndpointAddress) -> tuple[str, str, str, str]:
+    """Return what makes two endpoints of a slice the same one."""
+    target = address.target_ref
+    named = (target.namespace, target.name) if target else ("", "")
+    return address.ip, address.hostname, *named
+
+
+def _of_family(found: Iterable[Endpoint], family: IPFamily) -> tuple[Endpoint, ...]:
+    return tuple([each for each in found if family_of(each.addresses[0]) == family])
 
 
 def shared_port_name(subset: EndpointSubset) -> str | None:
@@ -72,22 +100,6 @@ def shared_port_name(subset: EndpointSubset) -> str | None:
             return port.name
         names.add(port.name)
     return None
-
-
-def _by_family(subset: EndpointSubset) -> dict[str, list[Endpoint]]:
-    """Return the endpoints of a subset, as many as are mirrored; of one twice the last counts."""
-    ready = subset.addresses[:MAX_ADDRESSES]
-    others = subset.not_ready_addresses[: MAX_ADDRESSES - len(ready)]
-    found: dict[tuple[str, ...], Endpoint] = {}
-    for listed, is_ready in ((ready, True), (others, False)):
-        for address in listed:
-            target = address.target_ref
-            named = (target.namespace, target.name) if target else ("", "")
-            found[address.ip, address.hostname, *named] = _endpoint(address, is_ready)
-    by_family: dict[str, list[Endpoint]] = {family: [] for family in IP_FAMILIES}
-    for endpoint in found.values():
-        by_family[family_of(endpoint.addresses[0])].append(endpoint)
-    return by_family
 
 
 def _endpoint(address: EndpointAddress, ready: bool) -> Endpoint:
@@ -155,14 +167,14 @@ def _bits(listed: Iterable[EndpointAddress], place: dict[Key, int]) -> int:
 
 
 def _chosen(listed: Sequence[EndpointAddress], bits: int) -> tuple[EndpointAddress, ...]:
-    digits = reversed(f"{bits:b}")
-    return tuple([address for address, digit in zip(listed, digits, strict=False) if digit == "1"])
+    digits = f"{bits:b}"[::-1].encode().translate(_AS_NUMBERS)
+    return tuple(compress(listed, digits))
 
 
 def _port_order(port: EndpointPort) -> PortOrder:
     return port.name, port.protocol, port.port, port.app_protocol
 
 
-def _subset_order(subset: EndpointSubset) -> tuple[list[PortOrder], list[str]]:
-    listed = (*subset.addresses, *subset.not_ready_addresses)
-    return [_port_order(port) for port in subset.ports], [address.ip for address in listed]
+def _subset_order(subset: EndpointSubset) -> list[PortOrder]:
+    """Return what subsets are sorted by: no two have a port in common."""
+    return list(map(_port_order, subset.ports))

@@ -23,7 +23,7 @@ def check_ignored_fields(service: Service, place: Place, findings: Findings) -> 
     what = "a Service of type ExternalName" if alias else "a headless Service"
     for field in _ignored(service):
         message = f"has no effect: {what} has no rules on any node"
-        findings.warning(checks.IGNORED_FIELD, place, ("spec", field), message)
+        findings.warning(checks.UNUSED_FIELD, place, ("spec", field), message)
 
 
 def _ignored(service: Service) -> Iterator[str]:
@@ -42,7 +42,7 @@ def check_outside_addresses(service: Service, place: Place, findings: Findings) 
         family = family_of(address)
         if not service.cluster_ip(family):
             message = f"{address} has no effect: the Service has no cluster IP of {family}"
-            findings.warning(checks.IGNORED_FIELD, place, path, message)
+            findings.warning(checks.UNUSED_FIELD, place, path, message)
         elif restricted and path[0] == "status" and family not in restricted:
             message = f"{address} is open to everybody: no range is of {family}"
             where: Path = ("spec", "loadBalancerSourceRanges")
@@ -133,7 +133,7 @@ def node_address_remarks(
                         f"{address} is an address of Node {holders[address]}, "
                         f"which is not reached there from {node or 'this node'} in mode ipvs"
                     )
-                    yield checks.NODE_ADDRESS, item, path, message
+                    yield checks.OTHER_NODE_ADDRESS, item, path, message
 
 
 def _outside_addresses(service: Service) -> Iterator[tuple[str, Path]]:

@@ -146,7 +146,7 @@ KNOWN = {
     "unserved-family",
     "no-service",
     "open-address",
-    "ignored-field",
+    "unused-field",
 }
 
 
@@ -175,9 +175,9 @@ def test_an_address_of_another_node_is_told_in_mode_ipvs() -> None:
     ]
     found = svcnet("render", "-", "--mode", "ipvs", "--node", "node-a", stdin=data)
     assert found.exit_code == 0
-    told = [line for line in found.stderr.splitlines() if "node-address" in line]
+    told = [line for line in found.stderr.splitlines() if "other-node-address" in line]
     assert [expected in line for expected, line in zip(lines, told, strict=True)] == [True, True]
-    assert "node-address" not in svcnet("render", "-", "--node", "node-a", stdin=data).stderr
+    assert "other-node-address" not in svcnet("render", "-", "--node", "node-a", stdin=data).stderr
     strict = svcnet("render", "-", "--mode", "ipvs", "--node", "node-a", "--strict", stdin=data)
     assert (strict.exit_code, strict.stdout) == (2, "")
 
