@@ -97,7 +97,7 @@ def read(path: Path) -> bytes:
 def test_clients_that_hold_all_they_get_of_one_service(folder: Path, files: int) -> None:
     """Other Services, health, metrics, status and statistics answer at once; it does not spin."""
     status, stats = folder.parent / "status.sock", folder.parent / "stats.sock"
-    options = ("--no-redirect", "--socket", str(status), "--stats", str(stats))
+    options = ("--family", "ipv4", "--no-redirect", "--socket", str(status), "--stats", str(stats))
     wrap = ("prlimit", f"--nofile={files}:{files}", *UNPRIVILEGED)
     with Running(folder, *options, wrap=wrap) as running:
         services = json.loads(read(stats))["services"]
@@ -128,7 +128,7 @@ def test_clients_that_hold_all_they_get_of_one_service(folder: Path, files: int)
 def test_clients_that_hold_all_they_get_of_a_server(folder: Path, what: str) -> None:
     """Whoever holds a server's connections, an honest client of it and of a Service is served."""
     status, stats = folder.parent / "status.sock", folder.parent / "stats.sock"
-    options = ("--no-redirect", "--socket", str(status), "--stats", str(stats))
+    options = ("--family", "ipv4", "--no-redirect", "--socket", str(status), "--stats", str(stats))
     wrap = ("prlimit", "--nofile=256:256", *UNPRIVILEGED)
     honest: dict[str, tuple[object, Callable[[], object]]] = {
         "health": ((LOOPBACK, HEALTH), lambda: get(HEALTH, "/livez")[0] == 200),
@@ -149,7 +149,7 @@ def test_clients_that_hold_all_they_get_of_a_server(folder: Path, what: str) -> 
 def test_a_limit_that_is_lowered_while_it_runs(folder: Path) -> None:
     """Without descriptors, of a sudden, it neither spins nor ends, and then serves who waited."""
     status, stats = folder.parent / "status.sock", folder.parent / "stats.sock"
-    options = ("--no-redirect", "--socket", str(status), "--stats", str(stats))
+    options = ("--family", "ipv4", "--no-redirect", "--socket", str(status), "--stats", str(stats))
     with Running(folder, *options) as running:
         pid = running.process.pid
         port = int(running.listing.split()[2].rpartition(":")[2])
@@ -178,7 +178,8 @@ def test_a_full_proxy_still_reads_its_input(folder: Path) -> None:
     """Whatever many sources hold of every Service, files can be opened and changes are followed."""
     wrap = ("prlimit", "--nofile=256:256", *UNPRIVILEGED)
     stats = folder.parent / "stats.sock"
-    with Running(folder, "--no-redirect", "--stats", str(stats), wrap=wrap) as running:
+    options = ("--family", "ipv4", "--no-redirect", "--stats", str(stats))
+    with Running(folder, *options, wrap=wrap) as running:
         services = json.loads(read(stats))["services"]
         web, other = ((LOOPBACK, each["proxyPorts"]["cluster"]) for each in services)
         with greedy(web, 200, 2), greedy(other, 200, 2):
