@@ -57,7 +57,7 @@ def local(policy: str) -> str:
 
 TOLD = {
     "a node that is not there": (
-        SERVICE + SLICE + node("w1") + node("w2"),
+        SERVICE + SLICE + node("w1") + node("w2", "10.244.2.0/24"),
         "hostnameOverride: W1.Corp\n",
         (
             CONFIG + "hostnameOverride: the input has no Node "
@@ -139,7 +139,11 @@ def test_what_is_surely_not_meant_is_one_warning(tmp_path: Path, case: str) -> N
     [
         (SERVICE + SLICE + node(), "hostnameOverride: W1\ndetectLocalMode: NodeCIDR\n", ()),
         (SERVICE + SLICE, "hostnameOverride: w1.corp\n", ()),
-        (SERVICE + SLICE + node("w2") + node(), "hostnameOverride: W1.Corp\n", ("--node", "w1")),
+        (
+            SERVICE + SLICE + node("w2", "10.244.2.0/24") + node(),
+            "hostnameOverride: W1.Corp\n",
+            ("--node", "w1"),
+        ),
         (local("externalTrafficPolicy"), "hostnameOverride: w1\n", ()),
         (local("externalTrafficPolicy"), "", ("--node", "w1")),
         (local("internalTrafficPolicy") + node(), "", ()),
