@@ -23,9 +23,22 @@ from svcnet.sources.durations import parse_duration
 HEAD = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
 ROWS: list[list[Any]] = json.loads((Path(__file__).parent / "answers.json").read_text())
 
+BRIDGE = "detectLocalMode: BridgeInterface\ndetectLocal: {bridgeInterface: %s}"
+PREFIX = "detectLocalMode: InterfaceNamePrefix\ndetectLocal: {interfaceNamePrefix: %s}"
 DIFFERENT = {
     # svcnet has a mode that kube-proxy no longer has, and reads the field that was for it.
     "mode: userspace": "taken",
+    "portRange: rubbish": "refused",
+    # No Node can have such a name: kube-proxy waits for it, and ends.
+    "hostnameOverride: =": "refused",
+    'hostnameOverride: "a b"': "refused",
+    'hostnameOverride: "  "': "refused",
+    # The kernel and iptables refuse these later, and all rules with them.
+    BRIDGE % "abcdefghijklmnop": "refused",
+    BRIDGE % '"a b"': "refused",
+    PREFIX % "abcdefghijklmno": "refused",
+    PREFIX % "eth+": "refused",
+    "mode: ipvs\nipvs: {scheduler: random}": "refused",
 }
 """Where svcnet means to differ."""
 
