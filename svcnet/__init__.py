@@ -15,14 +15,13 @@ Everything but :func:`load` and :func:`apply` is a pure function of its argument
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO, Literal, overload
 
 # Imports wait until a verb is called: ``import svcnet`` and ``svcnet --help`` cost nothing.
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Report
     from svcnet.executors.ipvs import Report as IPVSReport
+    from svcnet.files import Paths
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.renderers.iptables import Delta, RestoreText
@@ -36,12 +35,12 @@ __version__ = "0.1.0"
 
 
 def load(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Paths,
     *,
     stdin: BinaryIO | None = None,
     ip_families: tuple[IPFamily, ...] = (),
 ) -> Loaded:
-    """Read manifests from files and folders; the path ``-`` stands for `stdin`.
+    """Read manifests from files and folders, or a single one; ``-`` stands for `stdin`.
 
     `ip_families` are those of the cluster, the default one first, for Services that do not
     name theirs; without any they are those that the input tells of.

@@ -79,6 +79,34 @@ UNKNOWN_KIND = Check(
     "A kind that is nearly one of those that count would be passed over like any other.",
     "warning",
 )
+EMPTY_FILE = Check(
+    "S121",
+    "empty-file",
+    "A shell empties a file before a command writes it, so one without a byte is half written.",
+    "warning",
+)
+NO_OBJECT = Check(
+    "S122",
+    "no-object",
+    "Input without an object asks that nothing be served, and is more often a mistake.",
+    "warning",
+)
+NOT_MANIFESTS = Check(
+    "S123",
+    "not-manifests",
+    "What a tool makes manifests of, or of manifests, says something else than they do.",
+)
+MISPLACED_CONFIGURATION = Check(
+    "S124",
+    "misplaced-configuration",
+    "Another option reads it; as a manifest it says nothing.",
+    "warning",
+)
+JOINED_DOCUMENTS = Check(
+    "S125",
+    "joined-documents",
+    "Two objects without a line of --- between them are one mapping, in which the first is lost.",
+)
 
 # Fields of any object.
 TYPE = Check("S201", "type", "The API server takes a value of one type for each field.")

@@ -5,8 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable
+from typing import TypeAlias
 
 KIB = 1024
+
+Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Paths: TypeAlias = Path | Iterable[Path]
+"""What a caller may give who names files: one, or many."""
+
+
+def names_of(paths: Paths) -> tuple[str, ...]:
+    """Return the names of one path or of many. A text is one path, and not its letters."""
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        return (os.fsdecode(paths),)
+    return tuple(map(os.fsdecode, paths))
 
 
 def read_small(path: str | os.PathLike[str], limit: int) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from svcnet.cli.common import (
+    allow_empty_option,
     fallback_option,
     input_options,
     machine_lock,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 @click.command("apply")
 @input_options
+@allow_empty_option
 @machine_options
 @click.option(
     "--drain",

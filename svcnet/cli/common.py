@@ -12,7 +12,7 @@ import click
 from attrs import evolve, frozen
 
 from svcnet import checks
-from svcnet.cli.streams import standard_input
+from svcnet.cli.streams import is_terminal, standard_input
 from svcnet.errors import Diagnostic, InputError, OutputError, Unsupported, UsageError, listed
 
 if TYPE_CHECKING:
@@ -96,6 +96,24 @@ def ip_families_option(function: Function) -> Function:
         help="The cluster's IP families, the default one first, for Services that do not name "
         "theirs; by default those that the input tells of.",
     )(function)
+
+
+def allow_empty_option(function: Function) -> Function:
+    """Add --allow-empty, for verbs that would take away what is served if nothing is to be."""
+    return click.option(
+        "--allow-empty",
+        is_flag=True,
+        help="Take input without any object, or with an empty file, for what is meant.",
+    )(function)
+
+
+def refuse_no_path(paths: tuple[str, ...]) -> None:
+    """Raise UsageError where a verb that changes something was not told what to read.
+
+    What a script passes may have come to nothing, and its standard input be anything.
+    """
+    if not paths:
+        raise UsageError("no PATH is given; - stands for standard input")
 
 
 def from_pods_option(function: Function) -> Function:
@@ -305,14 +323,16 @@ def read_inputs(
     from_pods: bool = False,
     ip_families: tuple[IPFamily, ...] = (),
     default_host: Callable[[], Host] | None = None,
+    allow_empty: bool | None = None,
 ) -> Inputs:
     """Read everything the input options name; print warnings to standard error.
 
-    Without a path, manifests come from standard input. All errors of all files are
-    raised at once. `default_host` gives the host facts when no file does.
+    All errors of all files are raised at once. `default_host` gives the host facts when no
+    file does. For `paths` and `allow_empty` see :func:`load_manifests`.
     """
     found: list[Diagnostic] = []
-    loaded = _collect(found, lambda: load_manifests(paths, strict, from_pods, ip_families))
+    asked = (paths, strict, from_pods, ip_families)
+    loaded = _collect(found, lambda: load_manifests(*asked, allow_empty=allow_empty))
     given, facts = _settings(found, mode, config, host, default_host, strict=strict)
     settings = _checked(found, given, facts, node, mode)
     assert loaded is not None
@@ -393,8 +413,13 @@ def load_manifests(
     *,
     endpoints: bool = True,
     anew: bool = False,
+    allow_empty: bool | None = None,
 ) -> Loaded:
     """Load manifests and report what was passed over; with `strict`, warnings are raised.
+
+    Without `paths` they come from standard input, if that is no terminal. A verb that would take
+    away what is served says by `allow_empty` whether that may be so; with it, True or False, no
+    path is an error.
 
     With `from_pods`, Services without endpoints get those that their selectors find. That
     these are missing is told to whoever asks for `endpoints`. What is wrong with a selector is
@@ -403,17 +428,21 @@ def load_manifests(
     from svcnet.discovery.endpoints import needs_slices, remarks, with_slices
     from svcnet.sources import endpoint_remarks, load
 
-    stdin = standard_input()
+    if allow_empty is not None:
+        refuse_no_path(paths)
+    elif not paths and is_terminal():
+        raise UsageError("no PATH is given, and standard input is a terminal; - reads it")
+    paths, stdin = paths or ("-",), standard_input()
     if from_pods:
-        loaded = load(paths or ("-",), stdin=stdin, complete=with_slices, ip_families=ip_families)
+        loaded = load(paths, stdin=stdin, complete=with_slices, ip_families=ip_families)
         given = () if anew else _with_endpoints(loaded.objects)
         found = [*loaded.warnings, *loaded.located(remarks(loaded.state, given))]
     else:
-        loaded = load(paths or ("-",), stdin=stdin, ip_families=ip_families)
+        loaded = load(paths, stdin=stdin, ip_families=ip_families)
         found = list(loaded.warnings)
     if endpoints:
         found += loaded.located(endpoint_remarks(loaded.objects, loaded.state))
-    tell_warnings(found, strict)
+    tell_warnings(_judged(found, allow_empty), strict)
     if from_pods and loaded.cluster.decided and not ip_families:
         _tell_families(loaded.cluster)
     if endpoints and needs_slices(loaded.state):
@@ -423,6 +452,22 @@ def load_manifests(
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
         click.echo(f"passed over: {kinds} [{checks.PASSED_OVER}]", err=True)
     return loaded
+
+
+def _judged(found: list[Diagnostic], allow_empty: bool | None) -> list[Diagnostic]:
+    """Return warnings as a verb that would take away what is served takes them.
+
+    What says that there is nothing to serve is an error, or else what was meant.
+    """
+    if allow_empty is None:
+        return found
+    empty = [each for each in found if each.check in (checks.EMPTY_FILE, checks.NO_OBJECT)]
+    if empty and not allow_empty:
+        message = "{}: nothing is changed; --allow-empty takes it for what is meant"
+        raise InputError(
+            evolve(each, severity="error", message=message.format(each.message)) for each in empty
+        )
+    return [each for each in found if each not in empty]
 
 
 def _tell_families(cluster: ClusterFamilies) -> None:

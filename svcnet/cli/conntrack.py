@@ -8,6 +8,7 @@ import click
 
 from svcnet.cli.common import (
     FAMILIES,
+    allow_empty_option,
     input_options,
     machine_lock,
     probe_host,
@@ -19,6 +20,7 @@ from svcnet.errors import UsageError
 
 @click.command("conntrack")
 @input_options
+@allow_empty_option
 @click.option(
     "--family",
     type=click.Choice([*FAMILIES, "both"]),

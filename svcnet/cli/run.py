@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from svcnet.cli.common import (
+    allow_empty_option,
     fallback_option,
     input_options,
     machine_options,
     port_options,
+    refuse_no_path,
     refuse_two_inputs,
     server_options,
 )
@@ -27,6 +29,7 @@ USERSPACE_DRAIN = 30.0
 
 @click.command("run")
 @input_options
+@allow_empty_option
 @machine_options
 @click.option(
     "--no-redirect",
@@ -136,7 +139,9 @@ def command(
     elif no_redirect or stats or workers != 1 or proxy_port_range or proxy_port_seed:
         raise UsageError("the options of a proxy are for --mode userspace")
     refuse_two_inputs(options["paths"], kubernetes, kubeconfig, context)
-    for name in ("strict", "ip_families"):
+    if not kubernetes:
+        refuse_no_path(options["paths"])
+    for name in ("strict", "ip_families", "allow_empty"):
         if kubernetes and options[name]:
             raise UsageError(f"--{name.replace('_', '-')} is for the manifests of PATH")
     keep(

@@ -6,21 +6,25 @@ The one way in. Nothing here knows rules; everything that leaves here is valid.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import BinaryIO, TypeAlias
 
 from attrs import field, frozen
 
+from svcnet import checks
 from svcnet.checks import Check
 from svcnet.errors import Diagnostic, InputError
+from svcnet.files import Paths, names_of
 from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
+from svcnet.sources import strangers
 from svcnet.sources.budget import check_budget
 from svcnet.sources.config import find_config, read_config, read_host
 from svcnet.sources.config.loaded import LoadedConfig
 from svcnet.sources.config.nodes import node_remarks, policy_remarks
 from svcnet.sources.crosscheck import check_conflicts, check_mistakes, endpoint_remarks
+from svcnet.sources.emptiness import check_empty, check_no_object
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
 from svcnet.sources.findings import Findings, Place, Source
 from svcnet.sources.objects import Reading, is_passed_over
@@ -79,7 +83,7 @@ class Loaded:
 
 
 def load(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Paths,
     *,
     stdin: BinaryIO | None = None,
     complete: Complete | None = None,
@@ -87,8 +91,8 @@ def load(
 ) -> Loaded:
     """Read manifests from files, folders (with all below them) and, for ``-``, `stdin`.
 
-    Services that leave their IP families to the cluster have those of `ip_families`, the
-    default one first; without any, those that the objects tell of.
+    `paths` may also be a single path. Services that leave their IP families to the cluster
+    have those of `ip_families`, the default one first; without any, those that the objects tell of.
 
     `complete` may add to the state what a controller would make of it. Slices that it makes
     are no longer missed, and are not looked through for mistakes.
@@ -96,7 +100,10 @@ def load(
     Raises :class:`svcnet.errors.InputError` with every error of every file.
     """
     findings = Findings()
-    return _load(read_sources(paths, stdin, findings), findings, complete, ip_families)
+    names = names_of(paths)
+    given = " ".join("<stdin>" if name == "-" else name for name in names)
+    sources = read_sources(names, stdin, findings)
+    return _load(sources, findings, given, complete, ip_families)
 
 
 def load_bytes(
@@ -106,22 +113,26 @@ def load_bytes(
 
     Raises :class:`svcnet.errors.InputError` with every error.
     """
-    return _load([Source(file, data)], Findings(), None, ip_families)
+    return _load([Source(file, data)], Findings(), file, None, ip_families)
 
 
 @without_gc()
 def _load(
     sources: Iterable[Source],
     findings: Findings,
+    given: str,
     complete: Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
 ) -> Loaded:
     reading = Reading(findings)
     for source in sources:
+        check_empty(source, findings)
         try:
             parsed = parse(source.data, is_passed_over)
         except ParseError as error:
-            findings.file_error(error.check, source.file, error.line, error.message)
+            known = strangers.text(source.data, error.line)
+            check = checks.NOT_MANIFESTS if known else error.check
+            findings.file_error(check, source.file, error.line, known or error.message)
         else:
             for remark in parsed.remarks:
                 findings.remark(remark.check, source.file, remark.line, remark.message)
@@ -133,9 +144,11 @@ def _load(
     check_families(located, ip_families, findings)
     if findings.has_errors():
         raise InputError(d for d in findings.diagnostics() if d.severity == "error")
-    given = ClusterState.of(reading.objects)
-    state = given if complete is None else complete(given)
-    check_mistakes(located, given, findings, state.slices)
+    if not reading.objects:
+        check_no_object(given, findings)
+    read = ClusterState.of(reading.objects)
+    state = read if complete is None else complete(read)
+    check_mistakes(located, read, findings, state.slices)
     check_budget(located, state, findings)
     warnings = findings.diagnostics()
     objects, places = tuple(reading.objects), tuple(reading.places)

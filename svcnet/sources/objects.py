@@ -9,7 +9,9 @@ from typing import Any
 from attrs import define, field
 
 from svcnet import checks
+from svcnet.checks import Check
 from svcnet.models.state import ClusterObject
+from svcnet.sources import strangers
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings, Path, Place, Source, warn_of_repeated
 from svcnet.sources.metadata import (
@@ -40,6 +42,8 @@ API_VERSIONS = {
 NAME_KINDS = {"Service": "label"}
 # Lists in lists are unheard of, and an alias can make one hold itself.
 MAX_LISTS = 3
+MAX_STRANGERS = 100
+"""So many documents are looked at to tell what they are; a million alike take no longer."""
 MAX_KIND = 63
 MAX_KINDS = 100
 """Kinds that are passed over and counted by name."""
@@ -63,6 +67,7 @@ class Reading:
     _looked_at: dict[str, list[tuple[Place, dict[str, Any]]]] = field(factory=dict)
     # Keys written twice in the file that is read, by document and the object's path in there.
     _repeated: dict[tuple[int, Path], list[Repeated]] = field(factory=dict)
+    _strangers: int = 0
 
     def read_documents(
         self, source: Source, documents: list[Any], repeated: Iterable[Repeated] = ()
@@ -70,8 +75,12 @@ class Reading:
         """Read every document of a file; `repeated` are the keys that are written twice in it."""
         self._repeated.clear()
         for number, path, line in repeated:
-            at = (number, _object_path(path))
-            self._repeated.setdefault(at, []).append((number, path, line))
+            at = _object_path(path)
+            self._repeated.setdefault((number, at), []).append((number, path, line))
+            if path == (*at, "kind"):
+                message = "is written twice: is a line of --- missing between two objects?"
+                place = Place(source, number, at)
+                self.findings.error(checks.JOINED_DOCUMENTS, place, ("kind",), message)
         for number, document in enumerate(documents):
             if document is not None:
                 for place, item in members(Place(source, number, ()), document):
@@ -81,15 +90,12 @@ class Reading:
 
     def _read(self, place: Place, item: Any) -> None:
         if type(item) is not dict:
-            self.findings.error(
-                checks.NO_MAPPING, place, (), f"must be a mapping, not {shown(item)}"
-            )
+            self._refuse(place, item, checks.NO_MAPPING, f"must be a mapping, not {shown(item)}")
             return
         kind = item.get("kind")
         if type(kind) is not str or not kind:
-            self.findings.error(
-                checks.NO_KIND, place, (), "has no kind: is this a Kubernetes manifest?"
-            )
+            message = "has no kind: is this a Kubernetes manifest?"
+            self._refuse(place, item, checks.NO_KIND, message)
             return
         if not _is_known(kind, item.get("apiVersion")):
             self._skip(place, item, kind)
@@ -112,6 +118,13 @@ class Reading:
         report_unknown(kind, self._looked_at[kind], self.findings)
         self._looked_at[kind].clear()
 
+    def _refuse(self, place: Place, item: Any, check: Check, message: str) -> None:
+        """Add an error about what is no object; where it is known what it is, that is said."""
+        self._strangers, known = self._strangers + 1, None
+        if self._strangers <= MAX_STRANGERS:
+            known = strangers.document(item, place.source.file, place.source.data)
+        self.findings.error(checks.NOT_MANIFESTS if known else check, place, (), known or message)
+
     def _skip(self, place: Place, item: dict[str, Any], kind: str) -> None:
         """Count a kind that means nothing here; a known kind of no known version is an error."""
         version = item.get("apiVersion")
@@ -123,6 +136,11 @@ class Reading:
             labelled = Place(place.source, place.document, place.path, label)
             self.findings.error(checks.API_VERSION, labelled, path, message)
             return
+        if (stranger := strangers.known_kind(kind, item)) is not None:
+            self.findings.error(checks.NOT_MANIFESTS, place, (), stranger)
+            return
+        if (misplaced := strangers.configuration(kind, item)) is not None:
+            self.findings.warning(checks.MISPLACED_CONFIGURATION, place, (), misplaced)
         self._warn_of_kind(place, item, kind)
         shown_kind = kind if kind.isalnum() and len(kind) <= MAX_KIND else shown(kind)
         if shown_kind not in self.skipped and len(self.skipped) >= MAX_KINDS:
@@ -155,9 +173,11 @@ def _object_path(path: Path) -> Path:
 def is_passed_over(kind: str) -> bool:
     """Return whether objects of a kind mean nothing here, whatever they hold.
 
-    One that looks like a kind that is read is none of these: it is to be told with its name.
+    One that looks like a kind that is read is none of these, nor what is no object: they are told.
     """
-    return not kind.endswith("List") and not nearest_of(kind, tuple(API_VERSIONS))
+    if kind.endswith("List") or kind in strangers.KINDS:
+        return False
+    return not nearest_of(kind, tuple(API_VERSIONS))
 
 
 def members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from svcnet import checks
 from svcnet.files import read_beginning
+from svcnet.sources import strangers
 from svcnet.sources.findings import Findings, Source
 from svcnet.sources.parse import MAX_BYTES
 
@@ -17,7 +18,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def read_sources(
-    paths: Sequence[str | os.PathLike[str]], stdin: BinaryIO | None, findings: Findings
+    paths: Sequence[str], stdin: BinaryIO | None, findings: Findings
 ) -> Iterator[Source]:
     """Yield the content of each file; one that cannot be read becomes a finding.
 
@@ -25,7 +26,7 @@ def read_sources(
     the order of their names; ``-`` for standard input.
     """
     for path in paths:
-        if os.fspath(path) == "-":
+        if path == "-":
             yield from _read_stdin(stdin, findings)
         elif os.path.isdir(path):  # noqa: PTH112  (Path's raises where it may not look)
             yield from _read_folder(Path(path), findings)
@@ -35,15 +36,22 @@ def read_sources(
 
 def _read_folder(folder: Path, findings: Findings) -> Iterator[Source]:
     refused: list[OSError] = []
-    walk = os.walk(folder, onerror=refused.append)
-    files = (Path(parent, name) for parent, _, names in walk for name in names)
+    files: list[Path] = []
+    built = False
+    for parent, below, names in os.walk(folder, onerror=refused.append):
+        if what := strangers.folder(names):
+            findings.file_error(checks.NOT_MANIFESTS, parent, 0, what)
+            below.clear()
+            built = True
+        else:
+            files += [Path(parent, name) for name in names]
     found = sorted(file for file in files if file.suffix in SUFFIXES)
     for error in refused:
         # What cannot be looked into may hold anything: to go on without it would remove that.
         findings.file_error(
             checks.UNREADABLE_FILE, str(error.filename), 0, f"cannot be read: {error.strerror}"
         )
-    if not found and not refused:
+    if not found and not refused and not built:
         findings.file_error(
             checks.EMPTY_FOLDER, str(folder), 0, "is a folder without .yaml, .yml or .json files"
         )

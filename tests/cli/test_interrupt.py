@@ -69,7 +69,7 @@ def arguments(command: str, folder: Path) -> tuple[str, ...]:
         case "run" | "run on a terminal":
             return (*own, str(folder / "web.yaml"))
         case "run of standard input":
-            return own
+            return (*own, "-")
         case "dns serve":
             return ("dns", "serve", "--listen=127.0.0.1:0", str(folder / "web.yaml"))
         case _:

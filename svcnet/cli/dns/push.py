@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import load_manifests, manifest_options
+from svcnet.cli.common import allow_empty_option, load_manifests, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.errors import UsageError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("push")
 @manifest_options
+@allow_empty_option
 @zone_options(zones=("cluster.local",))
 @click.option(
     "--server",
@@ -37,6 +38,7 @@ def command(
     strict: bool,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
+    allow_empty: bool,
     server: tuple[str, int],
     tsig_file: Path | None,
     dry_run: bool,
@@ -44,7 +46,7 @@ def command(
 ) -> None:
     """Bring the zones of a running DNS server to the records of the Services in PATH.
 
-    PATH is a file, a folder, or - for standard input, which is also the default. Only what
+    PATH is a file, a folder, or - for standard input. Only what
     differs is sent (RFC 2136), and names that are not Kubernetes's are left alone. A push
     that was cut is finished by the next one.
     """
@@ -56,7 +58,8 @@ def command(
     if asked.pods == "insecure":
         raise UsageError("pods insecure answers names that no server can be given; verified can be")
     key = read_key(tsig_file) if tsig_file else None
-    zones = records(load_manifests(paths, strict, from_pods, ip_families).state, asked)
+    given = (paths, strict, from_pods, ip_families)
+    zones = records(load_manifests(*given, allow_empty=allow_empty).state, asked)
     there, owns = Server(*server, key), owner(asked.forward_zones)
     for origin, found in wanted(zones, owns).items():
         plan = push(there, origin, found, owns, dry_run=dry_run)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import load_manifests, manifest_options
+from svcnet.cli.common import (
+    allow_empty_option,
+    load_manifests,
+    manifest_options,
+    refuse_no_path,
+)
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.cli.following import Ended, Following
 from svcnet.cli.outlet import outlets
@@ -19,6 +25,7 @@ from svcnet.errors import UsageError
 if TYPE_CHECKING:
     from svcnet.discovery.dns import DNSOptions, Zones
     from svcnet.models import IPFamily
+    from svcnet.sources import Loaded
 
 KEPT_BACK = 100
 """How many descriptors are for all but clients and questions that wait."""
@@ -26,6 +33,7 @@ KEPT_BACK = 100
 
 @click.command("serve")
 @manifest_options
+@allow_empty_option
 @zone_options()
 @click.option(
     "--listen",
@@ -47,20 +55,23 @@ def command(
     strict: bool,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
+    allow_empty: bool,
     listen: tuple[tuple[str, int], ...],
     forward: tuple[str, int] | None,
     **options: Any,
 ) -> None:
     """Answer DNS questions about the Services in PATH, until a signal says to end.
 
-    PATH is a file, a folder, or - for standard input, which is also the default. A change
+    PATH is a file, a folder, or - for standard input. A change
     of PATH is followed at once, and so is SIGHUP; a PATH that is wrong is told of, and the
     answers stay as they were.
     """
     if forward in listen:
         raise UsageError("--forward names this server itself")
     asked = dns_options(options)
-    zones = _Zones((paths, strict, from_pods, ip_families), asked)
+    refuse_no_path(paths)
+    given = (paths, strict, from_pods, ip_families)
+    zones = _Zones(partial(load_manifests, *given, allow_empty=allow_empty), asked)
     following = Following(paths, zones.read, "the answers stay as they were", _say)
     with outlets():
         with suppress(Ended):
@@ -76,12 +87,8 @@ def _say(text: str, *, warning: bool = False) -> bool:  # noqa: ARG001
 class _Zones:
     """Reads zones; each has a larger serial number than the one before."""
 
-    def __init__(
-        self,
-        manifests: tuple[tuple[str, ...], bool, bool, tuple[IPFamily, ...]],
-        options: DNSOptions,
-    ) -> None:
-        self._input = manifests
+    def __init__(self, load: Callable[[], Loaded], options: DNSOptions) -> None:
+        self._load = load
         self._options = options
         self._serial = 0
 
@@ -90,7 +97,7 @@ class _Zones:
 
         from svcnet.discovery.dns import records
 
-        state = load_manifests(*self._input).state
+        state = self._load().state
         self._serial = max(self._serial + 1, int(time.time()))
         return records(state, evolve(self._options, serial=self._serial))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,6 +17,7 @@ from attrs import evolve
 
 from svcnet import checks
 from svcnet.errors import Diagnostic, InputError
+from svcnet.files import Paths, names_of
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings
 from svcnet.sources.kubernetes.credentials import Credentials
@@ -40,7 +41,7 @@ USER_REFUSED = {
 
 
 def load_kubeconfig(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Paths,
     context: str = "",
     *,
     tell: Callable[[Iterable[Diagnostic]], None] = lambda _: None,
@@ -54,7 +55,9 @@ def load_kubeconfig(
     cannot be used among them.
     """
     findings = Findings()
-    files = [made for path in paths if (made := read_single(path, WHAT, findings)) is not None]
+    files = [
+        made for path in names_of(paths) if (made := read_single(path, WHAT, findings)) is not None
+    ]
     if findings.has_errors():
         raise InputError(findings.diagnostics())
     server = _server(files, context)
