@@ -26,9 +26,9 @@ pytestmark = pytest.mark.kernel
 class Followed(Told):
     """A run that follows an API server."""
 
-    def __init__(self, server: API, folder: Path, *options: str) -> None:
+    def __init__(self, server: API, folder: Path, *options: str, extra: str = "") -> None:
         config = folder / "config.yaml"
-        config.write_text(CONFIG)
+        config.write_text(CONFIG + extra)
         where = ("--kubeconfig", server.kubeconfig(folder), "--node", "n1", "--config", config)
         super().__init__("run", "--kubernetes", *where, *options)
 
@@ -39,8 +39,8 @@ def a_server() -> Iterator[API]:
         yield made
 
 
-def page(path: str, port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+def page(path: str, port: int, address: str = "127.0.0.1") -> str:
+    with urllib.request.urlopen(f"http://{address}:{port}{path}") as answer:
         return str(answer.read().decode())
 
 
@@ -68,6 +68,16 @@ def test_nothing_is_written_before_all_is_listed(server: API, tmp_path: Path) ->
         assert page("/livez", 10256)
         server.call(lambda fake: fake.forbidden.clear())
         eventually("to-destination 10.244.1.5:8080")
+
+
+def test_what_a_configuration_asks_of_the_node(server: API, tmp_path: Path) -> None:
+    """A Node without podCIDRs is told where these are asked for; health is where it is to be."""
+    server.put(node("n1", "192.0.2.1"), service("web", "10.96.0.10"))
+    extra = "detectLocalMode: NodeCIDR\nhealthzBindAddress: '::1'\n"
+    with Followed(server, tmp_path, extra=extra) as process:
+        process.wait("Node n1 has no podCIDR")
+        process.wait("synced")
+        assert page("/livez", 10256, "[::1]")
 
 
 def test_rules_stay_while_the_server_is_away(server: API, tmp_path: Path) -> None:
