@@ -31,6 +31,12 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+HOW_TOS = [page for page in PAGES if page.parent.name == "howto"]
+ORDERS = {
+    "as they are named": [ROOT / "README.md", *HOW_TOS],
+    "backwards": [*reversed(HOW_TOS), ROOT / "README.md"],
+    "from the middle": [*HOW_TOS[4:], ROOT / "README.md", *HOW_TOS[:4]],
+}
 RULES = sorted(
     path
     for mode in ("iptables", "ipvs", "userspace")
@@ -89,6 +95,13 @@ def files(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_blocks(page: Path, folder: Path) -> None:
     run(block for block in blocks(page) if block.needs is None)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_how_tos_in_any_order(order: str, folder: Path) -> None:
+    """Who reads one page after another, in one folder, finds what each begins with."""
+    for page in ORDERS[order]:
+        run(block for block in blocks(page) if block.needs is None)
 
 
 @pytest.mark.kernel

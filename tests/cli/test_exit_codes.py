@@ -259,3 +259,39 @@ def test_no_error_of_ours_has_the_code_of_a_difference() -> None:
         kinds.append(found.pop())
         found += kinds[-1].__subclasses__()
     assert {kind.exit_code for kind in kinds} <= {2, 3, 70}
+
+
+WARNED = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.10, ports: [{port: 80}]}
+"""
+REFUSED = (
+    ("render", "-o", "FILE"),
+    ("render", "--mode", "ipvs", "-o", "FILE"),
+    ("render", "--mode", "userspace", "-o", "FILE"),
+    ("render", "--check", "FILE"),
+    ("graph",),
+    ("env",),
+    ("endpoints",),
+    ("dns", "zone", "--to", "FOLDER"),
+    ("dns", "lookup", "web"),
+)
+
+
+@pytest.mark.parametrize("verb", REFUSED, ids=" ".join)
+@pytest.mark.parametrize("why", ["--strict", "wrong"])
+def test_a_refusal_writes_nothing(verb: tuple[str, ...], why: str, tmp_path: Path) -> None:
+    """What is refused, by --strict too, leaves standard output empty and files as they were."""
+    file, folder = tmp_path / "rules", tmp_path / "zones"
+    file.write_text("before")
+    (tmp_path / "web.yaml").write_text(WARNED if why == "--strict" else "kind: Service")
+    names = {"FILE": str(file), "FOLDER": str(folder)}
+    arguments = [names.get(word, word) for word in verb]
+    options = ["--strict"] if why == "--strict" else []
+    result = CliRunner().invoke(main, [*arguments, *options, str(tmp_path / "web.yaml")])
+    assert (result.exit_code, result.stdout) == (2, ""), result.stderr
+    assert result.stderr
+    assert file.read_text() == "before"
+    assert not folder.exists()
