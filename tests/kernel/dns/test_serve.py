@@ -36,6 +36,7 @@ spec:
   clusterIP: 10.96.0.10
   clusterIPs: [10.96.0.10, "fd00::10"]
   ipFamilies: [IPv4, IPv6]
+  ipFamilyPolicy: PreferDualStack
   selector: {app: web}
   ports: [{name: http, port: 80}]
 ---
