@@ -152,10 +152,13 @@ def _json_members(text: str, offset: int) -> Iterator[tuple[str | int, int, int]
 
 def _json_duplicates(stream: JSONStream) -> Iterator[Repeated]:
     """Yield keys that are there already in their mapping; the text is known to be JSON."""
+    line, done = 1, 0
     for number, start in enumerate(stream.starts):
         end = stream.starts[number + 1] if number + 1 < len(stream.starts) else stream.rest
         for path, offset in _json_repeated(stream.text, start, end):
-            yield number, path, stream.text.count("\n", 0, offset) + 1
+            line += stream.text.count("\n", done, offset)
+            done = offset
+            yield number, path, line
 
 
 def _json_repeated(text: str, start: int, end: int | None) -> Iterator[tuple[Path, int]]:

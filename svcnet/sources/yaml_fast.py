@@ -15,6 +15,8 @@ from typing import Any
 from svcnet.sources.parse import Document, Skips, may_repeat
 from svcnet.sources.stream import Chunk
 
+# Each level takes a column, and of more than 64 rapidyaml complains as it writes them.
+_INDENT = rb" {0,58}+"
 # Words that are no text, or not to every reader.
 _WORD = rb"(?i:y|n|yes|no|on|off|true|false|null|nan|inf|infinity)"
 _END = rb"(?: ++#[^\n]*+)?+ *+\n"
@@ -52,9 +54,9 @@ def _literal(before: bytes, indent: bytes) -> bytes:
 
 _LINE = b"|".join(
     (
-        rb" *+(?:- )?+(?:%b(?: ++(?:%b))?+|(?<=- )(?:%b))%b" % (_KEY, _VALUE, _VALUE, _END),
-        _literal(rb"( *+)", rb"\1 "),
-        _literal(rb"( *+)- ", rb"\2   "),
+        rb"%b(?:- )?+(?:%b(?: ++(?:%b))?+|(?<=- )(?:%b))%b" % (_INDENT, _KEY, _VALUE, _VALUE, _END),
+        _literal(rb"(%b)" % _INDENT, rb"\1 "),
+        _literal(rb"(%b)- " % _INDENT, rb"\2   "),
         rb" *+(?:#[^\x00-\x1f\x7f]*+)?+\n",
         rb"---%b" % _END,
     )
