@@ -145,6 +145,12 @@ UNKNOWN_FIELD = Check(
     "The API server drops a field that it does not know, and so does svcnet.",
     "warning",
 )
+UNKNOWN_ANNOTATION = Check(
+    "S222",
+    "unknown-annotation",
+    "An annotation of svcnet's own that it does not know there has no effect.",
+    "warning",
+)
 
 # Services.
 NODE_PORT_TYPE = Check(
@@ -417,3 +423,8 @@ HEALTH_CHECK_PORT = Check(
 def every() -> tuple[Check, ...]:
     """Return all checks, by number."""
     return tuple(sorted(value for value in globals().values() if isinstance(value, Check)))
+
+
+def named(text: str) -> Check | None:
+    """Return the check of a name or a number, None if there is none."""
+    return next((check for check in every() if text in (check.name, check.number)), None)

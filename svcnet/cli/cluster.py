@@ -27,6 +27,7 @@ from svcnet.cli.following import (
     until,
 )
 from svcnet.cli.standing import Standing, Unusable
+from svcnet.cli.strictness import Strictness
 from svcnet.errors import SvcnetError, UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Followed:
     server: Server
     again: Callable[[], Server]
     from_pods: bool
+    strict: Strictness
 
 
 class Cluster:
@@ -150,8 +152,9 @@ class Cluster:
         if node not in self._state.nodes:
             self._say(f"the server has no Node {node!r}: no endpoint is local", warning=True)
         else:
-            for _, _, message in node_remarks(self._state, self._settings.config, node):
-                self._say(message, warning=True)
+            for check, _, message in node_remarks(self._state, self._settings.config, node):
+                if check not in self._followed.strict.ignored:
+                    self._say(f"{message} [{check}]", warning=True)
         self._listed.set()
         return Change()
 
@@ -202,14 +205,15 @@ class Cluster:
             self._say(f"API server: {server.url} from now on")
 
 
-def api_server(kubeconfig: Path | None, context: str) -> Server:
+def api_server(kubeconfig: Path | None, context: str, strict: Strictness) -> Server:
     """Return the server that the options name, or kubectl's way to find it.
 
     That is ``KUBECONFIG``, the service account of a Pod, and ``~/.kube/config``, in this order.
+    Warnings are told as `strict` says.
     """
     from svcnet.sources.kubernetes import in_cluster, load_kubeconfig
 
-    tell = partial(tell_warnings, strict=False)
+    tell = partial(tell_warnings, strict=strict)
     paths = [kubeconfig] if kubeconfig else _usual(os.environ.get("KUBECONFIG", ""))
     if paths:
         return load_kubeconfig(paths, context, tell=tell)

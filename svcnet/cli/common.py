@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 from svcnet import checks
 from svcnet.cli.streams import is_terminal, standard_input
+from svcnet.cli.strictness import Strictness, strict_options
 from svcnet.errors import Diagnostic, InputError, OutputError, Unsupported, UsageError, listed
 
 if TYPE_CHECKING:
@@ -72,10 +73,9 @@ class Inputs:
 
 
 def path_options(function: Function) -> Function:
-    """Add PATH… and --strict, which every verb has that reads manifests."""
+    """Add PATH…, --strict and --ignore, which every verb has that reads manifests."""
     paths = click.argument("paths", nargs=-1, metavar="[PATH]...")
-    strict = click.option("--strict", is_flag=True, help="Treat warnings as errors.")
-    return paths(strict(function))
+    return paths(strict_options(function))
 
 
 def ip_families(text: str) -> tuple[IPFamily, ...]:
@@ -126,7 +126,7 @@ def from_pods_option(function: Function) -> Function:
 
 
 def manifest_options(function: Function) -> Function:
-    """Add PATH…, --strict, --from-pods and --ip-families; :func:`load_manifests` takes them."""
+    """Add what :func:`load_manifests` takes: PATH and the options that every verb has with it."""
     return path_options(from_pods_option(function))
 
 
@@ -305,11 +305,12 @@ def read_settings(
     config: Path | None,
     node: str,
     host: Path | None,
+    strict: Strictness,
     default_host: Callable[[], Host] | None = None,
 ) -> Settings:
     """Read what the input options name besides manifests; raise all errors at once."""
     found: list[Diagnostic] = []
-    given, facts = _settings(found, mode, config, host, default_host, strict=False)
+    given, facts = _settings(found, mode, config, host, default_host, strict=strict)
     return _checked(found, given, facts, node, mode)
 
 
@@ -319,7 +320,7 @@ def read_inputs(
     config: Path | None,
     node: str,
     host: Path | None,
-    strict: bool,
+    strict: Strictness,
     from_pods: bool = False,
     ip_families: tuple[IPFamily, ...] = (),
     default_host: Callable[[], Host] | None = None,
@@ -349,7 +350,7 @@ def _settings(
     host: Path | None,
     default_host: Callable[[], Host] | None,
     *,
-    strict: bool,
+    strict: Strictness,
 ) -> tuple[LoadedConfig | None, Host | None]:
     """Read configuration and host facts, and add what is wrong with them to `found`."""
     from svcnet.models import Host, KubeProxyConfiguration
@@ -407,7 +408,7 @@ def _checked(
 
 def load_manifests(
     paths: tuple[str, ...],
-    strict: bool,
+    strict: Strictness,
     from_pods: bool = False,
     ip_families: tuple[IPFamily, ...] = (),
     *,
@@ -415,7 +416,7 @@ def load_manifests(
     anew: bool = False,
     allow_empty: bool | None = None,
 ) -> Loaded:
-    """Load manifests and report what was passed over; with `strict`, warnings are raised.
+    """Load manifests; report warnings, as `strict` says, and what was passed over.
 
     Without `paths` they come from standard input, if that is no terminal. A verb that would take
     away what is served says by `allow_empty` whether that may be so; with it, True or False, no
@@ -445,10 +446,10 @@ def load_manifests(
     tell_warnings(_judged(found, allow_empty), strict)
     if from_pods and loaded.cluster.decided and not ip_families:
         _tell_families(loaded.cluster)
-    if endpoints and needs_slices(loaded.state):
+    if endpoints and needs_slices(loaded.state) and checks.NO_SLICE not in strict.ignored:
         message = "some Services have no EndpointSlices: --from-pods makes them"
         click.echo(f"{message} [{checks.NO_SLICE}]", err=True)
-    if loaded.skipped:
+    if loaded.skipped and checks.PASSED_OVER not in strict.ignored:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
         click.echo(f"passed over: {kinds} [{checks.PASSED_OVER}]", err=True)
     return loaded
@@ -486,21 +487,23 @@ def _with_endpoints(objects: Iterable[ClusterObject]) -> frozenset[NamespacedNam
     return ClusterState().touched(given)
 
 
-def tell_warnings(warnings: Iterable[Diagnostic], strict: bool) -> None:
-    """Print warnings to standard error; with `strict`, raise them."""
-    found = list(warnings)
-    if strict and found:
+def tell_warnings(warnings: Iterable[Diagnostic], strict: Strictness) -> None:
+    """Print warnings to standard error, or raise them, as `strict` says."""
+    found = strict.heeded(warnings)
+    if strict.errors and found:
         raise InputError(evolve(warning, severity="error") for warning in found)
     for line in listed(found):
         click.echo(line, err=True)
 
 
-def tell_unsupported(problems: Iterable[UnsupportedPort], strict: bool) -> None:
-    """Print what mode userspace cannot carry to standard error; with `strict`, raise it."""
+def tell_unsupported(problems: Iterable[UnsupportedPort], strict: Strictness) -> None:
+    """Print what mode userspace cannot carry to standard error, or raise it, as `strict` says."""
+    if checks.UNSUPPORTED_PORT in strict.ignored:
+        return
     lines = [
         f"unsupported: {problem} [{checks.UNSUPPORTED_PORT}]" for problem in dict.fromkeys(problems)
     ]
-    if strict and lines:
+    if strict.errors and lines:
         raise Unsupported("\n".join(lines))
     for line in lines:
         click.echo(line, err=True)

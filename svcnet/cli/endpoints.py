@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from svcnet.cli.common import ip_families_option, load_manifests, path_options, write_output
+from svcnet.cli.strictness import Strictness
 from svcnet.errors import one_line
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ HEADERS = ("SERVICE", "NAME", "ADDRESS", "CONDITION", "PORTS", "TARGET", "NODE",
 )
 def command(
     paths: tuple[str, ...],
-    strict: bool,
+    strict: Strictness,
     ip_families: tuple[IPFamily, ...],
     kind: str,
     output: str,

@@ -14,6 +14,7 @@ from attrs import frozen
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.cli.common import load_manifests, manifest_options, tell_warnings, write_output
+from svcnet.cli.strictness import Strictness
 from svcnet.errors import Diagnostic, UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Told:
 )
 def command(
     paths: tuple[str, ...],
-    strict: bool,
+    strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
     namespace: str | None,
@@ -166,7 +167,7 @@ def _container(container: ContainerEnvironment) -> dict[str, object]:
     }
 
 
-def _sizes(told: Told, strict: bool) -> str:
+def _sizes(told: Told, strict: Strictness) -> str:
     """Return the sizes of the Services' variables, or of all that each container has."""
     if not told.containers:
         found = {variable.name: variable.value for variable in told.environment.variables}
@@ -181,7 +182,7 @@ def _sizes(told: Told, strict: bool) -> str:
     )
 
 
-def _size(variables: Mapping[str, str], prefix: str, strict: bool) -> str:
+def _size(variables: Mapping[str, str], prefix: str, strict: Strictness) -> str:
     from svcnet.discovery.environment import size_of
 
     limits = _limits()

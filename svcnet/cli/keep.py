@@ -95,7 +95,9 @@ class _Keeper:
         feed = self._feed()
         with seldom_gc(), under(Deadline()), ExitStack() as stack:
             # What serves without rules opens nothing beyond loopback.
-            self._monitoring = Monitoring(self._log, stack, answers=self._has_rules)
+            self._monitoring = Monitoring(
+                self._log, stack, keeping.options["strict"], answers=self._has_rules
+            )
             if self._is_alone(stack):
                 self._serve(stack)
             living = asyncio.create_task(self._systemd.live(self._monitoring.is_healthy))
@@ -148,17 +150,20 @@ class _Keeper:
             stays = "the rules stay as they were"
             keeps = stays if self._serving is None else "the state before goes on being served"
             return Following(options["paths"], read, keeps, self._say, self._systemd)
-        names = ("mode", "config", "node", "host")
+        names = ("mode", "config", "node", "host", "strict")
         asked = {name: options[name] for name in names}
         settings = partial(read_settings, default_host=default_host, **asked)
-        servers = partial(api_server, self._keeping.kubeconfig, self._keeping.context)
-        followed = Followed(servers(), servers, from_pods=options["from_pods"])
+        asked_of = self._keeping.kubeconfig, self._keeping.context, options["strict"]
+        servers = partial(api_server, *asked_of)
+        followed = Followed(
+            servers(), servers, from_pods=options["from_pods"], strict=options["strict"]
+        )
         read_again = self._reporting.reads(settings, objects=False)
         return Cluster(followed, read_again, self._say, self._reporting, self._systemd)
 
     def _checked(self, inputs: Inputs) -> Inputs:
-        if self._serving is not None and self._keeping.options["strict"]:
-            return refuse_unsupported(inputs, self._keeping.family)
+        if self._serving is not None and self._keeping.options["strict"].errors:
+            return refuse_unsupported(inputs, self._keeping.family, self._keeping.options["strict"])
         return inputs
 
     async def _keep(self, feed: Feed, inputs: Inputs, stack: ExitStack) -> None:

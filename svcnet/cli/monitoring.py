@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from svcnet.cli.common import bind_address
+from svcnet.cli.strictness import EVERY_WARNING, Strictness
 from svcnet.errors import ApplyError, SvcnetError
 
 if TYPE_CHECKING:
@@ -25,17 +26,23 @@ class Monitoring:
     """Serves what the events of a loop say of it, until `stack` is closed.
 
     Made in a running event loop. Events may be taken in any thread. Health-check node ports are
-    there with `answers` only.
+    there with `answers` only; what is warned of is what `strict` heeds.
     """
 
     def __init__(
-        self, log: FilteringBoundLogger, stack: ExitStack, *, answers: bool = True
+        self,
+        log: FilteringBoundLogger,
+        stack: ExitStack,
+        strict: Strictness = EVERY_WARNING,
+        *,
+        answers: bool = True,
     ) -> None:
         from svcnet.executors.monitoring import Health, Metrics, ServiceHealth
         from svcnet.reconciler import Monitor
 
         self._log = log
         self._stack = stack
+        self._strict = strict
         self._answers = answers
         self._loop = asyncio.get_running_loop()
         self._health, self._metrics = Health(), Metrics()
@@ -82,7 +89,7 @@ class Monitoring:
             self._loop.call_soon_threadsafe(self._follow, checks, addresses)
 
     def _follow(self, checks: tuple[HealthCheck, ...], addresses: tuple[str, ...]) -> None:
-        for diagnostic in self._services.follow(checks, addresses):
+        for diagnostic in self._strict.heeded(self._services.follow(checks, addresses)):
             self._log.warning(str(diagnostic))
 
 

@@ -17,6 +17,7 @@ import click
 from attrs import frozen
 
 from svcnet.cli.common import FAMILIES, Inputs, port_choice, tell_unsupported
+from svcnet.cli.strictness import Strictness
 from svcnet.errors import ApplyError, SvcnetError
 
 if TYPE_CHECKING:
@@ -239,8 +240,8 @@ class Serving:
             click.echo(listing(table, self._node.address(table.family)), nl=False)
 
 
-def refuse_unsupported(inputs: Inputs, family: str | None) -> Inputs:
-    """Return `inputs`. Raises Unsupported for what mode userspace cannot carry."""
+def refuse_unsupported(inputs: Inputs, family: str | None, strict: Strictness) -> Inputs:
+    """Return `inputs`. Raises Unsupported for what mode userspace cannot carry, if `strict`."""
     from svcnet.compiler import compile_state
     from svcnet.renderers.userspace import why_not
 
@@ -249,5 +250,5 @@ def refuse_unsupported(inputs: Inputs, family: str | None) -> Inputs:
         for view in inputs.views(family)
         for fragment in compile_state(inputs.state, view).fragments.values()
     )
-    tell_unsupported(filter(None, found), strict=True)
+    tell_unsupported(filter(None, found), strict)
     return inputs

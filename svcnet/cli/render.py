@@ -20,6 +20,7 @@ from svcnet.cli.common import (
     tell_unsupported,
     write_output,
 )
+from svcnet.cli.strictness import Strictness
 from svcnet.errors import UsageError
 from svcnet.files import KIB, read_text
 
@@ -47,7 +48,7 @@ class Form:
     section: str | None
     jumps: bool
     since: str | None
-    strict: bool
+    strict: Strictness
     proxy_port_range: str | None
     proxy_port_seed: str | None
 

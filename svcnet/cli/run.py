@@ -141,9 +141,13 @@ def command(
     refuse_two_inputs(options["paths"], kubernetes, kubeconfig, context)
     if not kubernetes:
         refuse_no_path(options["paths"])
-    for name in ("strict", "ip_families", "allow_empty"):
-        if kubernetes and options[name]:
-            raise UsageError(f"--{name.replace('_', '-')} is for the manifests of PATH")
+    for option, said in (
+        ("--strict", options["strict"].errors),
+        ("--ip-families", options["ip_families"]),
+        ("--allow-empty", options["allow_empty"]),
+    ):
+        if kubernetes and said:
+            raise UsageError(f"{option} is for the manifests of PATH")
     keep(
         Keeping(
             options,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
+from svcnet import checks
 from svcnet.errors import ApplyError, Unsupported
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Commands, Commits, Marks, Variant
@@ -174,8 +175,9 @@ class UserspaceTarget:
         return f"{self.family}, userspace: {what}"
 
     def _warnings(self) -> tuple[str, ...]:
-        unsupported = self._proxy.table.unsupported
-        return (*(f"unsupported: {each}" for each in unsupported), *self._rule_warnings)
+        check = checks.UNSUPPORTED_PORT
+        unsupported = [f"unsupported: {each} [{check}]" for each in self._proxy.table.unsupported]
+        return (*unsupported, *self._rule_warnings)
 
 
 def _rendered(render: Callable[[ProxyTable], ProxyTable], before: ProxyTable) -> ProxyTable:

@@ -41,12 +41,16 @@ class Source:
 
 @frozen
 class Place:
-    """An object in a file: its document's number, its path in there, and what to call it."""
+    """An object in a file: its document's number, its path in there, and what to call it.
+
+    Warnings of ``ignored`` checks are not to be told of it.
+    """
 
     source: Source
     document: int
     path: Path
     label: str = ""
+    ignored: frozenset[Check] = frozenset()
 
 
 @frozen
@@ -78,7 +82,9 @@ class Findings:
         self._add(Finding(check, place, path, message, "error"))
 
     def warning(self, check: Check, place: Place, path: Path, message: str) -> None:
-        """Add a warning about a field."""
+        """Add a warning about a field, unless the object has it ignored."""
+        if check in place.ignored:
+            return
         self._add(Finding(check, place, path, message, "warning"))
 
     def _add(self, finding: Finding) -> None:

@@ -12,6 +12,7 @@ from svcnet import checks
 from svcnet.checks import Check
 from svcnet.models.state import ClusterObject
 from svcnet.sources import strangers
+from svcnet.sources.annotations import check_annotations, ignored_checks
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings, Path, Place, Source, warn_of_repeated
 from svcnet.sources.metadata import (
@@ -102,7 +103,9 @@ class Reading:
             return
         item = self._names.named(kind, item)
         metadata = item.get("metadata")
-        labelled = Place(place.source, place.document, place.path, label_of(kind, metadata))
+        ignored, label = ignored_checks(metadata), label_of(kind, metadata)
+        labelled = Place(place.source, place.document, place.path, label, ignored)
+        check_annotations(kind, labelled, metadata, self.findings)
         repeated = self._repeated.get((place.document, place.path), ())
         warn_of_repeated(labelled, repeated, self.findings)
         made = read_object(kind, Fields(labelled, self.findings, item))
@@ -153,7 +156,8 @@ class Reading:
         meant = meant_kind(kind, version if type(version) is str else "")
         if meant:
             label = label_of(kind, item.get("metadata"))
-            labelled = Place(place.source, place.document, place.path, label)
+            ignored = ignored_checks(item.get("metadata"))
+            labelled = Place(place.source, place.document, place.path, label, ignored)
             path, hint = ("kind",), meant
             if kind == meant:
                 path, hint = ("apiVersion",), " or ".join(API_VERSIONS[meant])

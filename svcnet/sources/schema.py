@@ -142,7 +142,6 @@ LoadBalancerIngress hostname ip ipMode ports:PortStatus*
 LoadBalancerStatus ingress:LoadBalancerIngress*
 LocalObjectReference name
 LoggingConfiguration flushFrequency format options:FormatOptions verbosity vmodule:VModuleItem*
-  vmodule
 ManagedFieldsEntry apiVersion fieldsType fieldsV1 manager operation subresource time
 NFSVolumeSource path readOnly server
 NodeAddress address type

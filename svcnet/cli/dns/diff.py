@@ -9,6 +9,7 @@ import click
 
 from svcnet.cli.common import from_pods_option, load_manifests, write_output
 from svcnet.cli.dns.options import dns_options, zone_options
+from svcnet.cli.strictness import Strictness, strict_options
 
 if TYPE_CHECKING:
     from svcnet.models import IPFamily
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 @click.command("diff")
 @click.argument("old")
 @click.argument("new")
-@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@strict_options
 @from_pods_option
 @zone_options()
 def command(
     old: str,
     new: str,
-    strict: bool,
+    strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
     **options: Any,

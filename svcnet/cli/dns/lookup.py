@@ -11,6 +11,7 @@ import click
 
 from svcnet.cli.common import from_pods_option, load_manifests, write_output
 from svcnet.cli.dns.options import dns_options, zone_options
+from svcnet.cli.strictness import Strictness, strict_options
 from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB",
 @click.command("lookup")
 @click.argument("name")
 @click.argument("rest", nargs=-1, metavar="[TYPE] [PATH]...")
-@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+@strict_options
 @from_pods_option
 @zone_options()
 @click.option(
@@ -49,7 +50,7 @@ TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB",
 def command(
     name: str,
     rest: tuple[str, ...],
-    strict: bool,
+    strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
     namespace: str,

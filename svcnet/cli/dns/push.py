@@ -9,6 +9,7 @@ import click
 
 from svcnet.cli.common import allow_empty_option, load_manifests, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
+from svcnet.cli.strictness import Strictness
 from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print the records that would come and go.")
 def command(
     paths: tuple[str, ...],
-    strict: bool,
+    strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
     allow_empty: bool,

@@ -20,6 +20,7 @@ from svcnet.cli.common import (
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.cli.following import Ended, Following
 from svcnet.cli.outlet import outlets
+from svcnet.cli.strictness import Strictness
 from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ KEPT_BACK = 100
 )
 def command(
     paths: tuple[str, ...],
-    strict: bool,
+    strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
     allow_empty: bool,

@@ -1,0 +1,58 @@
+"""How strict a verb is with warnings: the options --strict and --ignore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import click
+from attrs import frozen
+
+from svcnet.checks import Check
+from svcnet.errors import Diagnostic, UsageError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@frozen
+class Strictness:
+    """Whether warnings are ``errors``, and which are ``ignored``, and so neither."""
+
+    errors: bool = False
+    ignored: frozenset[Check] = frozenset()
+
+    def heeded(self, warnings: Iterable[Diagnostic]) -> list[Diagnostic]:
+        """Return the warnings that are not ignored."""
+        return [warning for warning in warnings if warning.check not in self.ignored]
+
+
+EVERY_WARNING = Strictness()
+
+
+def strict_options(function: Function) -> Function:
+    """Add --strict and --ignore; the function gets what they say as one Strictness, `strict`."""
+
+    @wraps(function)
+    def command(*args: Any, strict: bool, ignore: tuple[str, ...], **options: Any) -> Any:
+        return function(*args, strict=Strictness(strict, _ignored(ignore)), **options)
+
+    errors = click.option("--strict", is_flag=True, help="Treat warnings as errors.")
+    ignored = click.option(
+        "--ignore",
+        multiple=True,
+        metavar="NAME",
+        help="Do not tell warnings of this name or number; may be given several times.",
+    )
+    return cast(Function, errors(ignored(command)))
+
+
+def _ignored(names: tuple[str, ...]) -> frozenset[Check]:
+    if not names:
+        return frozenset()
+    from svcnet.sources.annotations import ignorable
+
+    try:
+        return frozenset(map(ignorable, names))
+    except ValueError as error:
+        raise UsageError(f"--ignore: {error}") from None

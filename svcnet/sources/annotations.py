@@ -1,0 +1,91 @@
+"""svcnet's own annotations: which there are, and the warnings that one of them silences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from svcnet import checks
+from svcnet.checks import Check
+from svcnet.models.endpoints import WEIGHT_ANNOTATION
+from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
+from svcnet.sources.fields import shown
+from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.unknown import nearest_of
+
+PREFIX = "svcnet.io/"
+IGNORE_ANNOTATION = "svcnet.io/ignore"
+KINDS: Mapping[str, tuple[str, ...]] = {
+    PROXY_PROTOCOL_ANNOTATION: ("Service",),
+    SCHEDULER_ANNOTATION: ("Service",),
+    WEIGHT_ANNOTATION: ("EndpointSlice", "Endpoints"),
+}
+"""The annotations that have an effect on some kinds only."""
+
+PATH: Path = ("metadata", "annotations")
+MAX_NAMES = 100
+"""Of the names in an annotation, so many are looked at; there are fewer warnings."""
+
+
+def ignorable(name: str) -> Check:
+    """Return the warning that has a name or number.
+
+    Raises ValueError, with what is wrong, for anything else.
+    """
+    check = checks.named(name)
+    if check is None:
+        guess = nearest_of(name, [one.name for one in checks.every()])
+        hint = f"; did you mean {guess}?" if guess else ""
+        raise ValueError(f"there is no check {shown(name)}{hint}")
+    if check.severity == "error":
+        raise ValueError(f"{check} is an error, and only warnings can be ignored")
+    return check
+
+
+def ignored_checks(metadata: Any) -> frozenset[Check]:
+    """Return the warnings that the annotation of an object silences."""
+    found = set()
+    for name in _names(metadata):
+        try:
+            found.add(ignorable(name))
+        except ValueError:
+            continue  # told by check_annotations
+    return frozenset(found)
+
+
+def check_annotations(kind: str, place: Place, metadata: Any, findings: Findings) -> None:
+    """Warn of annotations of svcnet's own that have no effect, or name what cannot be ignored."""
+    for key in _annotations(metadata):
+        if type(key) is not str or not key.startswith(PREFIX):
+            continue
+        for message in _wrong_names(metadata) if key == IGNORE_ANNOTATION else _wrong(key, kind):
+            findings.warning(checks.UNKNOWN_ANNOTATION, place, (*PATH, key), message)
+
+
+def _wrong(key: str, kind: str) -> Iterator[str]:
+    if key not in KINDS:
+        guess = nearest_of(key, (*KINDS, IGNORE_ANNOTATION))
+        hint = f"; did you mean {guess}?" if guess else ""
+        yield f"is no annotation that svcnet has, so it has no effect{hint}"
+    elif kind not in KINDS[key]:
+        yield f"is for {' and '.join(KINDS[key])}, so it has no effect here"
+
+
+def _wrong_names(metadata: Any) -> Iterator[str]:
+    for name in _names(metadata):
+        try:
+            ignorable(name)
+        except ValueError as error:
+            yield str(error)
+
+
+def _names(metadata: Any) -> Iterator[str]:
+    text = _annotations(metadata).get(IGNORE_ANNOTATION)
+    names = text.split(",") if type(text) is str else []
+    return islice(filter(None, map(str.strip, names)), MAX_NAMES)
+
+
+def _annotations(metadata: Any) -> Mapping[Any, Any]:
+    found = metadata.get("annotations") if type(metadata) is dict else None
+    return found if type(found) is dict else {}

@@ -1,0 +1,98 @@
+"""svcnet's own annotations: what they silence, and that none is without a word and an effect."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svcnet import checks
+from svcnet.sources import load_bytes
+from svcnet.sources.annotations import ignorable
+from svcnet.sources.kubernetes.narrow import narrow
+from tests.fuzz import examples
+
+WARNINGS = [check for check in checks.every() if check.severity == "warning"]
+
+
+def warnings(annotations: str, kind: str = "Service") -> list[str]:
+    """Return the checks of a Service that is told twice, or another object, so annotated."""
+    service = "spec: {ports: [{port: 80}]}"
+    rest = service if kind == "Service" else ""
+    text = f"{{apiVersion: v1, kind: {kind}, metadata: {{name: a, annotations: {annotations}}}"
+    found = load_bytes(f"{text}{', ' + rest if rest else ''}}}".encode(), "a.yaml").warnings
+    return [f"{one.check.name}: {one.message}" for one in found]
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        ("", ["no-cluster-ip", "no-endpoints"]),
+        ("no-endpoints", ["no-cluster-ip"]),
+        ("S704", ["no-cluster-ip"]),
+        ("no-cluster-ip,no-endpoints", []),
+        (" S306 ,, no-endpoints ,", []),
+        ("no-slice", ["no-cluster-ip", "no-endpoints"]),
+    ],
+)
+def test_an_object_ignores_its_warnings(names: str, left: list[str]) -> None:
+    """Names and numbers are taken, with commas and blanks between."""
+    found = [one.partition(":")[0] for one in warnings(f'{{svcnet.io/ignore: "{names}"}}')]
+    assert sorted(found) == left
+
+
+def test_of_others_they_are_told() -> None:
+    """What one object ignores is told of the next, and of all without the annotation."""
+    text = "kind: Service\napiVersion: v1\nspec: {clusterIP: 10.96.0.1%d, ports: [{port: 80}]}\n"
+    one = text % 1 + "metadata: {name: a, annotations: {svcnet.io/ignore: no-endpoints}}\n"
+    two = text % 2 + "metadata: {name: b}\n"
+    loaded = load_bytes(f"{one}---\n{two}".encode())
+    assert [found.object for found in loaded.warnings] == ["Service default/b"]
+
+
+def test_what_cannot_be_ignored_is_told() -> None:
+    """Errors cannot, nor what is no check; the rest of the annotation counts."""
+    assert warnings('{svcnet.io/ignore: "no-cluster-ip, no-endpoint, address, S704"}') == [
+        "unknown-annotation: S204 address is an error, and only warnings can be ignored",
+        "unknown-annotation: there is no check 'no-endpoint'; did you mean no-endpoints?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "annotation", "told"),
+    [
+        (
+            "Service",
+            "svcnet.io/ingore",
+            "is no annotation that svcnet has, so it has no effect; did you mean svcnet.io/ignore?",
+        ),
+        (
+            "Service",
+            "svcnet.io/ipvs-weight",
+            "is for EndpointSlice and Endpoints, so it has no effect here",
+        ),
+        ("Node", "svcnet.io/proxy-protocol", "is for Service, so it has no effect here"),
+        ("Service", "other.example/ignore", ""),
+    ],
+)
+def test_an_annotation_without_effect(kind: str, annotation: str, told: str) -> None:
+    """One of svcnet's own that it does not know, or that is for another kind, is a warning."""
+    text = f'{{{annotation}: "1", svcnet.io/ignore: "no-endpoints, no-cluster-ip"}}'
+    assert warnings(text, kind) == ([f"unknown-annotation: {told}"] if told else [])
+
+
+@settings(max_examples=examples(100))
+@given(st.text(max_size=30) | st.sampled_from([check.name for check in checks.every()]))
+def test_only_warnings_can_be_ignored(name: str) -> None:
+    """Any text is the name of a warning, or refused with a reason."""
+    if checks.named(name) in WARNINGS:
+        assert ignorable(name) == checks.named(name)
+    else:
+        with pytest.raises(ValueError, match=r"there is no check|is an error, and only"):
+            ignorable(name)
+
+
+def test_an_api_server_s_objects_may_have_any_annotation() -> None:
+    """What is wrong with the annotation there makes no object unusable."""
+    metadata = {"name": "a", "annotations": {"svcnet.io/ignore": "nothing", "svcnet.io/x": "1"}}
+    spec = {"clusterIP": "10.96.0.10", "ports": [{"port": 80}], "unheardOf": 1}
+    made = narrow("Service", {"metadata": metadata, "spec": spec}, "/api/v1/services")
+    assert made.model is not None
