@@ -418,6 +418,11 @@ HEALTH_CHECK_PORT = Check(
     "Load balancers ask there whether this node has endpoints.",
     "warning",
 )
+USAGE = Check("S903", "usage", "What is asked for contradicts itself, or what there is.")
+UNSUPPORTED = Check("S904", "unsupported", "The mode has no way to express this.")
+MACHINE = Check("S905", "machine", "The machine refused, or cannot do, what was asked of it.")
+BUSY = Check("S906", "busy", "Two that change one machine would undo what the other did.")
+OUTPUT = Check("S907", "output", "A result that nobody gets is none.")
 
 
 def every() -> tuple[Check, ...]:

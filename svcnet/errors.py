@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from attrs import field as attribute
 from attrs import frozen
 
+from svcnet import checks
 from svcnet.checks import Check, Severity
 
 MAX_LINES = 100
@@ -66,12 +67,15 @@ class SvcnetError(Exception):
     """The root of svcnet's errors; each kind has the exit code that the command ends with."""
 
     exit_code = 70
+    check: Check | None = None
+    """The kind of mistake; None if the text names it."""
 
 
 class UsageError(SvcnetError):
     """A request that makes no sense, such as a node that the input does not have."""
 
     exit_code = 2
+    check = checks.USAGE
 
 
 class InputError(SvcnetError):
@@ -88,19 +92,30 @@ class Unsupported(SvcnetError):  # noqa: N818  (a diagnosis, named as the design
     """Something that a renderer cannot express; it names the Service and the field."""
 
     exit_code = 2
+    check: Check | None = checks.UNSUPPORTED
 
 
 class ApplyError(SvcnetError):
     """The machine refused, or cannot do, what was asked of it."""
 
     exit_code = 3
+    check = checks.MACHINE
 
 
 class OutputError(SvcnetError):
     """What a result goes to cannot be written; ``error`` is the system's."""
 
     exit_code = 3
+    check = checks.OUTPUT
 
     def __init__(self, message: str, error: OSError) -> None:
         super().__init__(message)
         self.error = error
+
+
+def named(error: SvcnetError) -> str:
+    """Return what to tell of an error; its first line ends with the kind of mistake."""
+    if error.check is None:
+        return str(error)
+    first, *rest = str(error).split("\n")
+    return "\n".join([f"{first} [{error.check}]", *rest])

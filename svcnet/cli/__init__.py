@@ -15,7 +15,7 @@ import click
 
 from svcnet import __version__
 from svcnet.cli.streams import standard_streams
-from svcnet.errors import ApplyError, OutputError, SvcnetError, UsageError
+from svcnet.errors import ApplyError, OutputError, SvcnetError, UsageError, named
 
 OWN_FAULT = 70
 """The exit code for a mistake in svcnet itself; EX_SOFTWARE of sysexits.h."""
@@ -80,10 +80,10 @@ def _exit_code(verb: Callable[[], Any]) -> int:
     except OutputError as error:
         if error.error.errno == errno.EPIPE:
             return _end_by(signal.SIGPIPE)
-        click.echo(str(error), err=True)
+        click.echo(named(error), err=True)
         return error.exit_code
     except SvcnetError as error:
-        click.echo(str(error), err=True)
+        click.echo(named(error), err=True)
         return error.exit_code
     except MemoryError:
         click.echo("there is not enough memory for this", err=True)

@@ -118,7 +118,8 @@ class Cluster:
                 refused = [one for one in step.diagnostics if one.severity == "error"]
                 for diagnostic in refused[:1]:
                     self._reporting.refused(diagnostic)
-                self._unusable.take(step)
+                told = self._followed.strict.heeded(step.diagnostics)
+                self._unusable.take(evolve(step, diagnostics=tuple(told)))
                 change = self._take_in(step) if self._listed.is_set() else self._begin(step)
                 self._use(Update(self._settings.inputs(self._state), change, step.happened))
 

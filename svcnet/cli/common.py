@@ -434,13 +434,12 @@ def load_manifests(
     elif not paths and is_terminal():
         raise UsageError("no PATH is given, and standard input is a terminal; - reads it")
     paths, stdin = paths or ("-",), standard_input()
+    complete = with_slices if from_pods else None
+    loaded = load(paths, stdin=stdin, complete=complete, ip_families=ip_families)
+    found = list(loaded.warnings)
     if from_pods:
-        loaded = load(paths, stdin=stdin, complete=with_slices, ip_families=ip_families)
         given = () if anew else _with_endpoints(loaded.objects)
-        found = [*loaded.warnings, *loaded.located(remarks(loaded.state, given))]
-    else:
-        loaded = load(paths, stdin=stdin, ip_families=ip_families)
-        found = list(loaded.warnings)
+        found += loaded.located(remarks(loaded.state, given))
     if endpoints:
         found += loaded.located(endpoint_remarks(loaded.objects, loaded.state))
     tell_warnings(_judged(found, allow_empty), strict)
@@ -491,9 +490,15 @@ def tell_warnings(warnings: Iterable[Diagnostic], strict: Strictness) -> None:
     """Print warnings to standard error, or raise them, as `strict` says."""
     found = strict.heeded(warnings)
     if strict.errors and found:
-        raise InputError(evolve(warning, severity="error") for warning in found)
+        raise InputError(found)
     for line in listed(found):
         click.echo(line, err=True)
+
+
+class UnsupportedPorts(Unsupported):
+    """What mode userspace cannot carry, a line each with its check."""
+
+    check = None
 
 
 def tell_unsupported(problems: Iterable[UnsupportedPort], strict: Strictness) -> None:
@@ -504,7 +509,7 @@ def tell_unsupported(problems: Iterable[UnsupportedPort], strict: Strictness) ->
         f"unsupported: {problem} [{checks.UNSUPPORTED_PORT}]" for problem in dict.fromkeys(problems)
     ]
     if strict.errors and lines:
-        raise Unsupported("\n".join(lines))
+        raise UnsupportedPorts("\n".join(lines))
     for line in lines:
         click.echo(line, err=True)
 

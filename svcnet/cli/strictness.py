@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from svcnet.checks import Check
 from svcnet.errors import Diagnostic, UsageError
@@ -22,9 +22,10 @@ class Strictness:
     errors: bool = False
     ignored: frozenset[Check] = frozenset()
 
-    def heeded(self, warnings: Iterable[Diagnostic]) -> list[Diagnostic]:
-        """Return the warnings that are not ignored."""
-        return [warning for warning in warnings if warning.check not in self.ignored]
+    def heeded(self, found: Iterable[Diagnostic]) -> list[Diagnostic]:
+        """Return errors, and the warnings that are not ignored, as what they count as."""
+        heeded = [each for each in found if each.check not in self.ignored]
+        return [evolve(each, severity="error") for each in heeded] if self.errors else heeded
 
 
 EVERY_WARNING = Strictness()

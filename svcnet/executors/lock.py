@@ -23,6 +23,7 @@ from typing import BinaryIO, Self, TypeAlias
 from attrs import frozen
 from immutables import Map
 
+from svcnet import checks
 from svcnet.errors import ApplyError, one_line
 from svcnet.executors.folder import own_folder, usual_folder
 
@@ -46,6 +47,8 @@ _HELD: ContextVar[Map[_Key, int]] = ContextVar("held", default=Map())
 
 class Busy(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
     """Another svcnet has the lock; the text says which."""
+
+    check = checks.BUSY
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def ignorable(name: str) -> Check:
     """
     check = checks.named(name)
     if check is None:
-        guess = nearest_of(name, [one.name for one in checks.every()])
+        guess = nearest_of(name, [one.name for one in checks.every() if one.severity == "warning"])
         hint = f"; did you mean {guess}?" if guess else ""
         raise ValueError(f"there is no check {shown(name)}{hint}")
     if check.severity == "error":

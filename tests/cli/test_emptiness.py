@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from svcnet.cli import main
 from svcnet.cli.common import load_manifests
+from svcnet.cli.strictness import Strictness
 from svcnet.errors import InputError
 from svcnet.sources import load_bytes
 from tests.cli.test_run import ARGUMENTS, SERVICE
@@ -80,21 +81,22 @@ def test_standard_input_is_read_when_it_is_named(verb: tuple[str, ...]) -> None:
     """What a script passes may have come to nothing: then nothing is read, and nothing done."""
     found = svcnet(*verb)
     assert (found.exit_code, found.stdout) == (2, "")
-    assert found.stderr == "no PATH is given; - stands for standard input\n"
+    assert found.stderr == "no PATH is given; - stands for standard input [S903 usage]\n"
 
 
 def test_allow_empty(tmp_path: Path) -> None:
     """Said aloud, nothing is what is meant, and there is no warning of it either."""
     path = tmp_path / "web.yaml"
     path.write_text("")
-    assert load_manifests((str(path),), True, allow_empty=True).objects == ()
+    assert load_manifests((str(path),), Strictness(errors=True), allow_empty=True).objects == ()
     with pytest.raises(InputError):
-        load_manifests((str(path),), False, allow_empty=False)
+        load_manifests((str(path),), Strictness(), allow_empty=False)
 
 
 def test_allow_empty_is_of_manifests() -> None:
     found = svcnet("run", "--kubernetes", "--allow-empty")
-    assert (found.exit_code, found.stderr) == (2, "--allow-empty is for the manifests of PATH\n")
+    told = "--allow-empty is for the manifests of PATH [S903 usage]\n"
+    assert (found.exit_code, found.stderr) == (2, told)
 
 
 @pytest.mark.parametrize("verb", READ, ids=" ".join)
@@ -113,7 +115,9 @@ def test_a_terminal_is_not_read_without_a_word() -> None:
     os.close(ours)
     os.close(terminal)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "no PATH is given, and standard input is a terminal; - reads it\n"
+    assert done.stderr == (
+        "no PATH is given, and standard input is a terminal; - reads it [S903 usage]\n"
+    )
 
 
 def test_a_file_that_is_written_anew(tmp_path: Path) -> None:

@@ -211,14 +211,14 @@ def test_the_size_of_containers() -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--pod", "nobody"), "the input has no Pod 'nobody'\n"),
+        (("--pod", "nobody"), "the input has no Pod 'nobody' [S903 usage]\n"),
         (
             ("--pod", "client", "--namespace", "default"),
-            "the input has no Pod 'client' in namespace 'default'\n",
+            "the input has no Pod 'client' in namespace 'default' [S903 usage]\n",
         ),
         (
             ("--pod", "client", "--no-service-links"),
-            "whether there are service links is said by the Pod that --pod names\n",
+            "whether there are service links is said by the Pod that --pod names [S903 usage]\n",
         ),
     ],
 )
@@ -233,5 +233,8 @@ def test_pods_of_one_name() -> None:
     two = SERVICES + POD + POD.replace("namespace: shop", "namespace: test")
     result = svcnet("--pod", "client", stdin=two)
     assert result.exit_code == 2
-    assert result.stderr == "say --namespace: the input has Pods shop/client, test/client\n"
+    assert (
+        result.stderr
+        == "say --namespace: the input has Pods shop/client, test/client [S903 usage]\n"
+    )
     assert svcnet("--pod", "client", "--namespace", "shop", stdin=two).exit_code == 0

@@ -158,14 +158,30 @@ def test_the_table_has_every_verb() -> None:
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [
-        ("render EX >/dev/full", 3, "standard output cannot be written: No space left on device\n"),
-        ("render EX >&-", 3, "standard output cannot be written: it is closed\n"),
+        (
+            "render EX >/dev/full",
+            3,
+            "standard output cannot be written: No space left on device [S907 output]\n",
+        ),
+        ("render EX >&-", 3, "standard output cannot be written: it is closed [S907 output]\n"),
         ("render EX >&- 2>&- <&-", 3, ""),
-        ("--help >/dev/full", 3, "standard output cannot be written: No space left on device\n"),
+        (
+            "--help >/dev/full",
+            3,
+            "standard output cannot be written: No space left on device [S907 output]\n",
+        ),
         ("render EX --check /etc/hostname >/dev/full", 3, "standard output cannot be written: "),
         ("render - <&-", 2, "<stdin>: error: cannot be read: Bad file descriptor"),
-        ("render EX -o /dev/full", 3, "/dev/full: cannot be written: No space left on device\n"),
-        ("render EX -o /none/x", 3, "/none/x: cannot be written: No such file or directory\n"),
+        (
+            "render EX -o /dev/full",
+            3,
+            "/dev/full: cannot be written: No space left on device [S907 output]\n",
+        ),
+        (
+            "render EX -o /none/x",
+            3,
+            "/none/x: cannot be written: No such file or directory [S907 output]\n",
+        ),
     ],
 )
 def test_streams_of_a_process(command: str, code: int, told: str) -> None:

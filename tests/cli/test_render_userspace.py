@@ -116,7 +116,7 @@ def test_too_few_ports() -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     needed = len(ports(render(CASE, "--output", "json")))
     assert result.stderr == (
-        f"the proxy needs {needed} ports, and the range 40000-40000 has only 1\n"
+        f"the proxy needs {needed} ports, and the range 40000-40000 has only 1 [S904 unsupported]\n"
     )
 
 

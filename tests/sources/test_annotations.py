@@ -90,9 +90,15 @@ def test_only_warnings_can_be_ignored(name: str) -> None:
             ignorable(name)
 
 
-def test_an_api_server_s_objects_may_have_any_annotation() -> None:
-    """What is wrong with the annotation there makes no object unusable."""
+def test_an_api_server_s_objects_have_annotations_too() -> None:
+    """What is wrong with one is told and makes no object unusable; what is ignored is not told."""
     metadata = {"name": "a", "annotations": {"svcnet.io/ignore": "nothing", "svcnet.io/x": "1"}}
     spec = {"clusterIP": "10.96.0.10", "ports": [{"port": 80}], "unheardOf": 1}
     made = narrow("Service", {"metadata": metadata, "spec": spec}, "/api/v1/services")
     assert made.model is not None
+    told = [one.message.partition(",")[0] for one in made.warnings]
+    assert told == ["there is no check 'nothing'", "is no annotation that svcnet has"]
+    metadata["annotations"] = {"svcnet.io/ignore": "unknown-annotation", "svcnet.io/x": "1"}
+    assert (
+        narrow("Service", {"metadata": metadata, "spec": spec}, "/api/v1/services").warnings == ()
+    )

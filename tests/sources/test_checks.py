@@ -83,7 +83,7 @@ def test_the_example_gives_the_check(check: Check, tmp_path: Path) -> None:
     assert all(one.line for one in diagnostics if check not in WITHOUT_LINE)
 
 
-TOLD_BY_MACHINES = {checks.HEALTH_CHECK_PORT}
+TOLD_BY_MACHINES = {checks.HEALTH_CHECK_PORT, checks.BUSY}
 WITHOUT_LINE = {checks.ONE_DOCUMENT, checks.ALIASES}
 
 

@@ -18,6 +18,7 @@ from svcnet.errors import Diagnostic
 from svcnet.models import Endpoints, EndpointSlice, NamespacedName, Pod, Service
 from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
+from svcnet.sources.annotations import check_annotations, ignored_checks
 from svcnet.sources.fields import Fields
 from svcnet.sources.findings import Findings, Place, Source
 from svcnet.sources.metadata import DEFAULT_NAMESPACE
@@ -78,7 +79,8 @@ def narrow(kind: str, item: Any, path: str) -> Narrowed:
         return _unusable(None, (wrong,))
     metadata = item.get("metadata")
     findings = Findings(most=MAX_DIAGNOSTICS)
-    place = Place(Source(path, b""), 0, (), label_of(kind, metadata))
+    place = Place(Source(path, b""), 0, (), label_of(kind, metadata), ignored_checks(metadata))
+    check_annotations(kind, place, metadata, findings)
     model = read_object(kind, Fields(place, findings, item))
     key = key_of(kind, metadata)
     if key is not None and not findings.has_errors():

@@ -313,4 +313,4 @@ def test_an_address_in_use_is_an_error_with_words(served: Served) -> None:
     )
     assert done.returncode == 3
     reason = "cannot be listened on: Address already in use"
-    assert done.stderr.splitlines()[-1] == f"127.0.0.1 port {served.port}: {reason}"
+    assert done.stderr.splitlines()[-1] == f"127.0.0.1 port {served.port}: {reason} [S905 machine]"

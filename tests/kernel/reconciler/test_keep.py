@@ -145,7 +145,7 @@ def test_other_verbs_beside_it_are_refused(folder: Path, verb: str) -> None:
         assert done.ended() == 3
         [line] = done.lines
         assert "another svcnet run keeps IPv4" in line
-        assert line.endswith("nothing was changed; --wait waits for it")
+        assert line.endswith("nothing was changed; --wait waits for it [S906 busy]")
         assert rules().splitlines()[1:-1] == before
         waiting = Told(verb, *paths, "--wait")
         waiting.wait("waiting: another svcnet run keeps IPv4")
