@@ -45,6 +45,8 @@ NAME_KINDS = {"Service": "label"}
 MAX_LISTS = 3
 MAX_STRANGERS = 100
 """So many documents are looked at to tell what they are; a million alike take no longer."""
+MAX_BARE = 58
+"""Longer names may be shortened where they are shown."""
 MAX_KIND = 63
 MAX_KINDS = 100
 """Kinds that are passed over and counted by name."""
@@ -229,11 +231,17 @@ def label_of(kind: str, metadata: Any) -> str:
     """Return what diagnostics call an object."""
     name = metadata.get("name") if type(metadata) is dict else None
     namespace = metadata.get("namespace") if type(metadata) is dict else None
-    text = shown(name)[1:-1] if type(name) is str and name else "(no name)"
+    text = _bare(name) if type(name) is str and name else "(no name)"
     if kind in CLUSTER_SCOPED:
         return f"{kind} {text}"
-    scope = shown(namespace)[1:-1] if type(namespace) is str and namespace else DEFAULT_NAMESPACE
+    scope = _bare(namespace) if type(namespace) is str and namespace else DEFAULT_NAMESPACE
     return f"{kind} {scope}/{text}"
+
+
+def _bare(text: str) -> str:
+    """Return text as :func:`shown` has it, without its quotes; most names are as they are there."""
+    is_plain = text.isascii() and text.isprintable() and not ("'" in text or "\\" in text)
+    return text if is_plain and len(text) < MAX_BARE else shown(text)[1:-1]
 
 
 def read_object(kind: str, document: Fields) -> ClusterObject:

@@ -117,14 +117,17 @@ def _json_lines(stream: JSONStream, wanted: Sequence[Wanted]) -> dict[Wanted, in
 def _json_offsets(text: str, offset: int, tree: Tree, path: Path) -> Iterator[tuple[Path, int]]:
     """Yield the path and the offset of every node of `tree`, which belongs to one value."""
     yield path, offset
-    missing = dict(tree)
+    # Of a key that is written twice the last counts.
+    places: dict[str | int, int] = {}
     if tree and text[offset] in "[{":
         for key, at, value in _json_members(text, offset):
-            if key in missing:
-                inside = value if text[value] in "[{" else at
-                yield from _json_offsets(text, inside, missing.pop(key), (*path, key))
-    for key, below in missing.items():
-        yield from _absent(below, (*path, key), offset)
+            if key in tree:
+                places[key] = value if text[value] in "[{" else at
+    for key, below in tree.items():
+        if key in places:
+            yield from _json_offsets(text, places[key], below, (*path, key))
+        else:
+            yield from _absent(below, (*path, key), offset)
 
 
 def _absent(tree: Tree, path: Path, offset: int) -> Iterator[tuple[Path, int]]:

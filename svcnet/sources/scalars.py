@@ -38,6 +38,8 @@ _INT = re.compile(
     r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[oO]([0-7]+)|0[bB]([01]+)|0([0-7]+)|(0|[1-9][0-9]*))"
 )
 _BASES = (16, 8, 2, 8, 10)
+# The sign of a binary number may stand behind its prefix too.
+_SIGNED_BINARY = re.compile(r"0b([-+][01]{1,64})")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 # One that begins with a dot may have single underscores between digits.
 _DOT_FLOAT = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
@@ -68,7 +70,9 @@ def resolve(text: str) -> Scalar:
 def _int(plain: str) -> int | None:
     found = _INT.fullmatch(plain)
     if found is None:
-        return None
+        binary = _SIGNED_BINARY.fullmatch(plain)
+        number = int(binary.group(1), 2) if binary else MAX_UNSIGNED
+        return number if -MAX_INT - 1 <= number <= MAX_INT else None
     sign, *digits = found.groups()
     base, written = next(pair for pair in zip(_BASES, digits, strict=True) if pair[1] is not None)
     if len(written) > 64:

@@ -22,7 +22,13 @@ LOOK = 4096
 """How many bytes are looked at for the first character."""
 
 SHORTEST_REST = 4
-"""What follows a JSON value is tried as YAML if it has so many characters."""
+"""What follows a JSON value is tried as YAML if it has so many bytes."""
+
+SPACES = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
+    "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Go takes for space in front of text."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 # A pair of surrogates, half a pair, and any other escape.
@@ -68,23 +74,27 @@ def text_of(data: bytes) -> tuple[bytes, int]:
     """Return the content of a file in UTF-8, and the line of the first byte that was no text, or 0.
 
     Source of the rules: the decoder of k8s.io/cli-runtime/pkg/resource/visitor.go. A byte order
-    mark is taken off, and decides; what is no text becomes U+FFFD.
+    mark is taken off, and decides; without one what is no text becomes U+FFFD. Behind the mark of
+    UTF-8 it would not: raises :class:`ParseError`.
     """
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return data.decode("utf-16", "replace").encode(), 0
-    data = data.removeprefix(codecs.BOM_UTF8)
+    marked, data = data, data.removeprefix(codecs.BOM_UTF8)
     if data.isascii():
         return data, 0
     try:
         data.decode()
     except UnicodeDecodeError as error:
+        if len(marked) > len(data):
+            line = data.count(b"\n", 0, error.start) + 1
+            raise ParseError(line, "is not UTF-8, though it begins with that mark") from None
         return data.decode("utf-8", "replace").encode(), data.count(b"\n", 0, error.start) + 1
     return data, 0
 
 
 def begins_as_json(data: bytes) -> bool:
     """Return whether the first character is ``{``."""
-    return data[:LOOK].lstrip()[:1] == b"{"
+    return data[:LOOK].decode("utf-8", "ignore").lstrip(SPACES)[:1] == "{"
 
 
 def json_value(data: bytes) -> Any:
@@ -170,8 +180,10 @@ def line_of(text: str, position: int) -> int:
 
 def _rest(text: str, position: int) -> int | None:
     """Return where YAML begins after JSON: at the next line, or the next character on this one."""
-    while len(text) - position >= SHORTEST_REST:
-        if not text[position].isspace():
+    while len(text[position : position + SHORTEST_REST].encode()) >= SHORTEST_REST:
+        if text[position] == "\ufffd":
+            return None
+        if text[position] not in SPACES:
             return position
         position += 1
         if text[position - 1] == "\n":
@@ -193,15 +205,17 @@ def yaml_chunks(data: bytes, after: JSONStream | None = None) -> list[Chunk]:
     first, *parts = (b"\n" + data).split(b"\n---")
     chunks = []
     begun, buffer = line, first[1:]
+    has_lines = bool(first)
     line += first.count(b"\n")
     for part in parts:
-        behind, _, body = part.partition(b"\n")
+        behind, has_lines_below, body = part.partition(b"\n")
         _check_separator(behind, line)
-        if buffer:
+        if has_lines:
             chunks.append(Chunk(begun, buffer + b"\n"))
-            begun, buffer = line + 1, body
+            begun, buffer, has_lines = line + 1, body, bool(has_lines_below)
         else:
-            begun, buffer = line, b"---" + part
+            # A separator with nothing in front of it belongs to what follows.
+            begun, buffer, has_lines = line, b"---" + part, True
         line += part.count(b"\n") + 1
     if buffer:
         chunks.append(Chunk(begun, buffer if buffer.endswith(b"\n") else buffer + b"\n"))

@@ -25,6 +25,9 @@ MAX_AMENDMENTS = 100
 """How often the text of one document is amended; each is one more reading of it."""
 
 BOM = "\ufeff"
+OF_TAGS = ("while scanning a tag", "while parsing a tag")
+"""What libyaml says that it did when a tag failed."""
+
 PRIVATE_USE = range(0xE000, 0xF900)
 
 # Text without any of these is the same to both.
@@ -136,7 +139,7 @@ class Events:
             self._amend(at, at + 1, self._stand_in(":"))
         if error.problem == "found unknown escape character" and self._text[at + 1] == "'":
             self._amend(at, at + 2, "\\x27")
-        if error.context == "while scanning a tag" and error.context_mark is not None:
+        if error.context in OF_TAGS and error.context_mark is not None:
             self._amend_tag(error.context_mark.index)
 
     def _amend_tag(self, start: int) -> re.Match[str] | None:

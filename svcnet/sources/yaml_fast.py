@@ -19,7 +19,7 @@ from svcnet.sources.stream import Chunk
 _INDENT = rb" {0,58}+"
 # Words that are no text, or not to every reader.
 _WORD = rb"(?i:y|n|yes|no|on|off|true|false|null|nan|inf|infinity)"
-_END = rb"(?: ++#[^\n]*+)?+ *+\n"
+_END = rb"(?: ++#[^\x00-\x1f\x7f]*+)?+ *+\n"
 _AT_END = rb"(?= *+[\n#])"
 _ANY = rb"[^\x00-\x20\x7f:#]"
 # Colons are followed by text, number signs do not occur.
@@ -125,6 +125,9 @@ def count(text: bytes) -> int:
 
 def _skipped(text: bytes, skips: Skips) -> dict[str, Any] | None:
     """Return the kind of an object that is passed over."""
+    _, found, rest = (b"\n" + text).partition(b"\nkind: ")
+    if not found or not skips(rest[: rest.index(b"\n")].decode()):
+        return None
     kind = {}
     for quote, key, value in _KIND.findall(text):
         if quote or key in kind or not re.fullmatch(rb" [A-Za-z][\w./-]*", value):

@@ -91,7 +91,11 @@ def blocks(draw: st.DrawFn, depth: int = 0) -> list[str]:
             lines += [f"{key}: {header}", *(indent + text if text else "" for text in texts)]
         else:
             lines.append(
-                draw(st.sampled_from(("# c", "", "  ", "  # c", "---", "---  # c", "...")))
+                draw(
+                    st.sampled_from(
+                        ("# c", "", "  ", "  # c", "---", "---  # c", "--- # \x01", "...")
+                    )
+                )
             )
     return lines
 
@@ -126,6 +130,12 @@ def exact(chunk: Chunk) -> Document | None:
 @example("a: nan\nb: infinity")
 @example("a:\n- b: |-\n   c\n  d: 5")
 @example("a: b\n---\n# c\n---\nd: e")
+@example("--- # \x01\na: b")
+@example("a: 1.0")
+@example("a: 123456789012345678901234567890")
+@example('a: "\\x41\\/"')
+@example("a: b\x85c")
+@example("a: 'b\u2028c'")
 def test_both_readers_agree(text: str) -> None:
     """What is surely the same to every reader is the same, and nothing is left to fail in one."""
     chunks = chunks_of(text)

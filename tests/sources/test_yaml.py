@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from svcnet.errors import InputError
 from svcnet.sources import load_bytes
 from svcnet.sources.objects import is_passed_over
 from svcnet.sources.parse import ParseError, parse
@@ -137,15 +138,19 @@ def test_kinds_passed_over_are_not_built(is_list: bool) -> None:
     assert len(loaded.objects) == 1
 
 
+OTHER = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: db}\n"
+
+
 @pytest.mark.usefixtures("size")
-def test_a_kind_that_is_written_twice() -> None:
-    """The last kind counts: one that would be passed over is read after all."""
-    data = SERVICE.replace("kind: Service", "kind: Deployment").encode() + b"kind: Service\n"
-    loaded = load_bytes(data)
-    assert [item.name for item in loaded.objects] == ["web"]
-    assert [(w.check.name, w.line) for w in loaded.warnings if w.check.name == "repeated-key"] == [
-        ("repeated-key", 11)
-    ]
+@pytest.mark.parametrize("texts", [(SERVICE, OTHER), (OTHER, SERVICE), (OTHER, OTHER)])
+def test_files_joined_without_a_separator(texts: tuple[str, str]) -> None:
+    """Two objects that became one are an error, also where that is of a kind passed over."""
+    joined = '{"kind": "K",\n"kind": "L", "items": [1]}'
+    for data, line in (("".join(texts), texts[0].count("\n") + 2), (joined, 2)):
+        with pytest.raises(InputError) as caught:
+            load_bytes(data.encode())
+        (found,) = caught.value.diagnostics
+        assert (found.check.name, found.field, found.line) == ("joined-documents", "kind", line)
 
 
 @pytest.mark.usefixtures("size")

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from svcnet.errors import InputError
 from svcnet.sources import load_config, open_config
+from svcnet.sources.config.find import find_config
+from svcnet.sources.findings import Findings
 from tests.fuzz import examples
 from tests.sources.config.test_answers import ROWS
 
@@ -159,3 +161,25 @@ def outcome(folder: Path, text: str) -> object:
     except InputError as error:
         return sorted((one.field, one.message) for one in error.diagnostics)
     return found.config, sorted((one.field, one.message) for one in found.warnings)
+
+
+@pytest.mark.parametrize("form", ["alone", "in a ConfigMap"])
+def test_a_key_that_is_written_twice_is_a_warning(tmp_path: Path, form: str) -> None:
+    """It has the line of the file, also where the configuration is a text of a ConfigMap."""
+    twice = f"{HEAD}mode: ipvs\nmode: iptables\n"
+    text = twice if form == "alone" else config_map(twice)
+    file, findings = tmp_path / "config.yaml", Findings()
+    file.write_text(text)
+    assert find_config(file, findings) is not None
+    (found,) = findings.diagnostics()
+    assert (found.check.name, found.field) == ("repeated-key", "mode")
+    assert text.splitlines()[found.line - 1].strip() == "mode: iptables"
+
+
+def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
+    """kube-proxy refuses it, even in a comment."""
+    file, findings = tmp_path / "config.yaml", Findings()
+    file.write_bytes(CONFIG.encode() + b"# \xff\n")
+    assert find_config(file, findings) is None
+    (found,) = findings.diagnostics()
+    assert (found.check.name, found.line) == ("syntax", 6)
