@@ -113,4 +113,4 @@ def test_half_a_character(tmp_path: Path) -> None:
     file.write_text(json.dumps(service))
     code, text = svcnet("render", file)
     assert code == 2
-    assert "metadata.labels.a: must map a string to a string" in text
+    assert "metadata.labels.a: must be at most 63 letters" in text
