@@ -144,6 +144,7 @@ OF_THE_KERNEL = {
     "executors/ipvs/marks.py",
     "executors/ipvs/observe.py",
     "executors/iptables/apply.py",
+    "executors/iptables/kernel.py",
     "executors/iptables/loopback.py",
     "executors/probe.py",
     "executors/userspace/limits.py",

@@ -107,7 +107,7 @@ def test_numbers_of_many_digits(tmp_path: Path, number: str) -> None:
 
 
 def test_half_a_character(tmp_path: Path) -> None:
-    """Half of a surrogate pair, which an escape can make, is no text."""
+    """Half of a surrogate pair, which an escape can make, is U+FFFD, as Go reads it: no label."""
     file = tmp_path / "web.json"
     service = {**OBJECTS[0], "metadata": {"name": "web", "labels": {"a": "\ud800"}}}
     file.write_text(json.dumps(service))
