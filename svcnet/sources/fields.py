@@ -241,8 +241,16 @@ class Fields:
         return text
 
 
+def _is_plain(text: str) -> bool:
+    """Return whether nothing in a short text has to be escaped; so it is with most names."""
+    plain = len(text) < 58 and text.isascii() and text.isprintable()
+    return plain and "'" not in text and "\\" not in text
+
+
 def shown(value: object) -> str:
     """Return a value for a message: in quotes, on one line, not too long."""
+    if type(value) is str and _is_plain(value):
+        return f"'{value}'"
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     if isinstance(value, int) and abs(value) >= 10**20:
