@@ -121,11 +121,11 @@ def test_a_family_that_an_api_server_brings_is_told(tmp_path: Path) -> None:
     with own_namespace(), api() as server:
         server.put(node("n1", FOUR), service("web", "10.96.0.10"))
         with Followed(server, tmp_path) as process:
-            process.wait("synced")
+            process.wait('"event":"synced"')
             server.put(node("n1", FOUR, SIX))
             process.wait("the node has an IPv6 address now")
         server.put(node("n1"))
         with Followed(server, tmp_path) as process:
-            process.wait("synced")
+            process.wait('"event":"synced"')
             server.put(service("six", "fd00:10:96::11"))
             process.wait("Service shop/six has an IPv6 address: IPv6 is served once svcnet run")
