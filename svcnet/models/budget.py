@@ -7,7 +7,7 @@ what is too much is known before any of it is made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from heapq import heapify, heappop
 
 from attrs import frozen
@@ -41,6 +41,10 @@ class Budget:
     def allows(self, size: int) -> bool:
         """Return whether a Service of that size may be served."""
         return size <= self.service
+
+    def allows_all(self, sizes: Collection[int]) -> bool:
+        """Return whether Services of these sizes may all be served."""
+        return max(sizes, default=0) <= self.service and sum(sizes) <= self.node
 
     def over(self, sizes: Mapping[NamespacedName, int]) -> dict[NamespacedName, str]:
         """Return the Services that are left out, and why, by the sizes of all.
@@ -93,6 +97,18 @@ def entries(service: Service, slices: Iterable[EndpointSlice], family: IPFamily)
         ends = behind.get((port.name, port.protocol)) or 1
         total += (addresses + (port.node_port > 0)) * ends + ranges
     return total
+
+
+def most_entries(service: Service, slices: Iterable[EndpointSlice]) -> int:
+    """Return a number that :func:`entries` in any family, and :func:`named_ports`, are not above.
+
+    It costs a fraction of these. Names of a Service's ports differ, so each port of a slice is
+    behind one of them at most.
+    """
+    balancers, ports = len(service.load_balancer_ingress), len(service.ports)
+    addresses = 2 + len(service.external_ips) + balancers
+    ranges = balancers * len(service.load_balancer_source_ranges)
+    return addresses * (named_ports(slices) + ports) + ports * ranges
 
 
 def named_ports(slices: Iterable[EndpointSlice]) -> int:

@@ -35,6 +35,7 @@ MAX_ENDPOINTS = 1000
 MAX_ADDRESSES = 100
 MAX_PORTS = 20_000
 MAX_HINTS = 8
+FLAGS = (bool, type(None))
 
 
 def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
@@ -153,7 +154,7 @@ def _plain_target(target: Any) -> TargetRef | None:
     name: Any = target.get("name")
     uid: Any = target.get("uid")
     kind: Any = target.get("kind")
-    if {type(namespace), type(name), type(uid), type(kind)} != {str} or not name:
+    if not (type(namespace) is type(name) is type(uid) is type(kind) is str) or not name:
         return None
     plain = f"{namespace}{name}{uid}{kind}".isascii()
     return TargetRef(namespace, name, uid, kind) if plain else None
@@ -178,7 +179,7 @@ def _conditions(document: Fields, index: int, item: Any) -> tuple[bool, bool, bo
         ready = conditions.get("ready")
         serving = conditions.get("serving")
         terminating = conditions.get("terminating")
-        if {type(ready), type(serving), type(terminating)} <= {bool, type(None)}:
+        if type(ready) in FLAGS and type(serving) in FLAGS and type(terminating) in FLAGS:
             return ready is not False, serving is not False, terminating is True
     fields = _fields(document, index, item).mapping("conditions")
     return (

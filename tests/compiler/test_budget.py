@@ -24,7 +24,8 @@ from svcnet.models import (
     Service,
     ServicePort,
 )
-from svcnet.models.budget import entries
+from svcnet.models.budget import entries, most_entries, named_ports
+from svcnet.models.family import IP_FAMILIES
 from svcnet.models.state import ClusterObject
 from svcnet.renderers import iptables, ipvs, userspace
 from svcnet.testing import make_node, make_service, make_slice
@@ -142,6 +143,7 @@ def test_any_history_leaves_out_the_same(
         assert replay.graph.left_out == cold.left_out
         assert replay.graph.entry_count == cold.entry_count
         sizes = sizes_of(replay.state)
+        check_bounds(replay.state)
         served = {NamespacedName(*name[:2]) for name in replay.graph.fragments}
         assert sum(sizes[name] for name in served) <= SMALL.node
         crowded = [sizes[n] for n in sizes if n in cold.left_out and sizes[n] <= SMALL.service]  # type: ignore[index]
@@ -151,6 +153,15 @@ def test_any_history_leaves_out_the_same(
 def sizes_of(state: ClusterState) -> dict[NamespacedName, int]:
     found = state.services.items()
     return {name: entries(service, state.slices_of(name), "IPv4") for name, service in found}
+
+
+def check_bounds(state: ClusterState) -> None:
+    """Check that the number that is cheap to count is never below those that are not."""
+    for name, service in state.services.items():
+        found = state.slices_of(name)
+        most = most_entries(service, found)
+        assert most >= max(entries(service, found, family) for family in IP_FAMILIES)
+        assert most >= named_ports(found)
 
 
 def lines(text: Callable[[RuleGraph], str], graph: RuleGraph) -> int:
@@ -174,6 +185,7 @@ def test_no_mode_makes_more_of_a_service_than_it_asks_for(
     assert isinstance(service, Service)
     assert isinstance(slice_, EndpointSlice)
     asked = entries(service, [slice_], "IPv4")
+    check_bounds(state)
     assert lines(lambda one: iptables.full(one).text, graph) <= LINES * asked
     assert lines(lambda one: ipvs.text(ipvs.full(one)), graph) <= LINES * asked
     assert lines(lambda one: userspace.text(userspace.full(one)), graph) <= LINES * asked
