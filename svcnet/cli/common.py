@@ -444,13 +444,13 @@ def load_manifests(
         found += loaded.located(endpoint_remarks(loaded.objects, loaded.state))
     tell_warnings(_judged(found, allow_empty), strict)
     if from_pods and loaded.cluster.decided and not ip_families:
-        _tell_families(loaded.cluster)
+        _tell_families(loaded.cluster, strict)
     if endpoints and needs_slices(loaded.state) and checks.NO_SLICE not in strict.ignored:
         message = "some Services have no EndpointSlices: --from-pods makes them"
-        click.echo(f"{message} [{checks.NO_SLICE}]", err=True)
+        strict.tell(f"{message} [{checks.NO_SLICE}]")
     if loaded.skipped and checks.PASSED_OVER not in strict.ignored:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
-        click.echo(f"passed over: {kinds} [{checks.PASSED_OVER}]", err=True)
+        strict.tell(f"passed over: {kinds} [{checks.PASSED_OVER}]")
     return loaded
 
 
@@ -470,12 +470,12 @@ def _judged(found: list[Diagnostic], allow_empty: bool | None) -> list[Diagnosti
     return [each for each in found if each not in empty]
 
 
-def _tell_families(cluster: ClusterFamilies) -> None:
+def _tell_families(cluster: ClusterFamilies, strict: Strictness) -> None:
     """Say which IP families Services have that do not name theirs, and why."""
     why = f"by {cluster.source}" if cluster.source else "as nothing says otherwise"
     are = "families are" if len(cluster.families) > 1 else "family is"
     named = " and ".join(cluster.families)
-    click.echo(f"the cluster's IP {are} {named}, {why}; else say --ip-families", err=True)
+    strict.tell(f"the cluster's IP {are} {named}, {why}; else say --ip-families")
 
 
 def _with_endpoints(objects: Iterable[ClusterObject]) -> frozenset[NamespacedName]:
@@ -487,12 +487,12 @@ def _with_endpoints(objects: Iterable[ClusterObject]) -> frozenset[NamespacedNam
 
 
 def tell_warnings(warnings: Iterable[Diagnostic], strict: Strictness) -> None:
-    """Print warnings to standard error, or raise them, as `strict` says."""
+    """Tell warnings, or raise them, as `strict` says."""
     found = strict.heeded(warnings)
     if strict.errors and found:
         raise InputError(found)
     for line in listed(found):
-        click.echo(line, err=True)
+        strict.tell(line)
 
 
 class UnsupportedPorts(Unsupported):
@@ -502,7 +502,7 @@ class UnsupportedPorts(Unsupported):
 
 
 def tell_unsupported(problems: Iterable[UnsupportedPort], strict: Strictness) -> None:
-    """Print what mode userspace cannot carry to standard error, or raise it, as `strict` says."""
+    """Tell what mode userspace cannot carry, or raise it, as `strict` says."""
     if checks.UNSUPPORTED_PORT in strict.ignored:
         return
     lines = [
@@ -511,7 +511,7 @@ def tell_unsupported(problems: Iterable[UnsupportedPort], strict: Strictness) ->
     if strict.errors and lines:
         raise UnsupportedPorts("\n".join(lines))
     for line in lines:
-        click.echo(line, err=True)
+        strict.tell(line)
 
 
 Value = TypeVar("Value")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from svcnet.cli.cluster import Cluster, Followed, api_server
 from svcnet.cli.common import FAMILIES, Inputs, probe_host, read_inputs, read_settings
@@ -75,10 +75,10 @@ class _Keeper:
     def __init__(self, keeping: Keeping, log: FilteringBoundLogger, stack: ExitStack) -> None:
         from svcnet.executors.systemd import Notify
 
-        self._keeping = keeping
         self._log = log
         self._teller = Teller(log)
         self._say = self._teller.say
+        self._keeping = keeping = _told_by(keeping, self._say)
         self._reporting = Reporting(log)
         self._settled = False
         self._serves = False
@@ -310,6 +310,12 @@ class _Keeper:
                 # The whole cluster is read and has its rules: what comes from here on are changes.
                 self._settled = True
                 settle()
+
+
+def _told_by(keeping: Keeping, say: Callable[..., object]) -> Keeping:
+    """Return `keeping` with an input whose warnings are events like all others."""
+    strict = evolve(keeping.options["strict"], tell=partial(say, warning=True))
+    return evolve(keeping, options={**keeping.options, "strict": strict})
 
 
 def _pace(inputs: Inputs) -> Pace:

@@ -15,12 +15,20 @@ from svcnet.errors import Diagnostic, UsageError
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def _to_stderr(line: str) -> None:
+    click.echo(line, err=True)
+
+
 @frozen
 class Strictness:
-    """Whether warnings are ``errors``, and which are ``ignored``, and so neither."""
+    """Whether warnings are ``errors``, which are ``ignored``, and so neither, and who tells others.
+
+    ``tell`` is given a line at a time.
+    """
 
     errors: bool = False
     ignored: frozenset[Check] = frozenset()
+    tell: Callable[[str], object] = _to_stderr
 
     def heeded(self, found: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Return errors, and the warnings that are not ignored, as what they count as."""

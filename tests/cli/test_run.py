@@ -66,6 +66,21 @@ def test_it_tells_where_each_service_is(manifest: Path) -> None:
     assert events == ["synced", "ending; connections have 30 s", "ended"]
 
 
+def test_warnings_are_events_too(manifest: Path) -> None:
+    """What is told of the input comes line by line, as everything else does."""
+    text = SERVICE.format(protocol="TCP").replace("  ports:", "  clusterip: 10.96.0.10\n  ports:")
+    manifest.write_text(f"{text}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\n")
+    process = started(manifest, "--ignore", "no-endpoints")
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=10)
+    lines = [json.loads(line) for line in errors.splitlines()]
+    warnings = [line["event"] for line in lines if line["level"] == "warning"]
+    assert any("spec.clusterip: is no field" in text for text in warnings)
+    assert "passed over: 1 Secret [S112 passed-over]" in warnings
+
+
 def test_it_follows_changes(manifest: Path) -> None:
     """Manifests are read again when they change; wrong ones are told of and change nothing."""
     process = Told(*ARGUMENTS, manifest)
