@@ -25,7 +25,7 @@ Path: TypeAlias = tuple[str | int, ...]
 Wanted: TypeAlias = tuple[int, Path]
 Repeated: TypeAlias = tuple[int, Path, int]
 
-_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]++')
+_JSON_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"|[{}\[\],:]|[^\s{}\[\],:"]++')
 
 
 def lines_of(data: bytes, wanted: Sequence[Wanted]) -> list[int]:

@@ -35,7 +35,7 @@ _ODD = re.compile(rb"[?!]|\\[/']|\xef\xbb\xbf|:[,\]}]")
 _OTHER_BREAK = re.compile(rb"\r|\xc2\x85|\xe2\x80[\xa8\xa9]")
 _UNREADABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAG = re.compile(r"(?:&\S+\s+)?(!\S*)")
-_NO_CONTENT = re.compile(r"(?:\s|#[^\n]*|\.\.\.(?=\s))*+")
+_NO_CONTENT = re.compile(r"(?:\s++|#[^\n]*+|\.\.\.(?=\s))*")
 _URI = str.maketrans({",": "%2C", "[": "%5B", "]": "%5D"})
 
 

@@ -15,26 +15,27 @@ from typing import Any
 from svcnet.sources.parse import Document, Skips, may_repeat
 from svcnet.sources.stream import Chunk
 
+# Groups are never possessive or atomic: Python before 3.11.5 matches these wrongly.
 # Each level takes a column, and of more than 64 rapidyaml complains as it writes them.
 _INDENT = rb" {0,58}+"
 # Words that are no text, or not to every reader.
 _WORD = rb"(?i:y|n|yes|no|on|off|true|false|null|nan|inf|infinity)"
-_END = rb"(?: ++#[^\x00-\x1f\x7f]*+)?+ *+\n"
+_END = rb"(?: ++#[^\x00-\x1f\x7f]*+)? *+\n"
 _AT_END = rb"(?= *+[\n#])"
 _ANY = rb"[^\x00-\x20\x7f:#]"
 # Colons are followed by text, number signs do not occur.
-_WORDS = rb"%b*+(?::++%b++)*+(?: ++%b++(?::++%b++)*+)*+" % ((_ANY,) * 4)
+_WORDS = rb"%b*+(?::++%b++)*(?: ++%b++(?::++%b++)*)*" % ((_ANY,) * 4)
 _LINE_OF_TEXT = rb"[^\x00-\x1f\x7f]*+\n"
-_QUOTED = rb"\"(?:[^\x00-\x1f\x7f\"\\]|\\[\"\\nt])*+\"|'[^\x00-\x1f\x7f']*+'"
+_QUOTED = rb"\"[^\x00-\x1f\x7f\"\\]*+(?:\\[\"\\nt][^\x00-\x1f\x7f\"\\]*+)*\"|'[^\x00-\x1f\x7f']*+'"
 _VALUE = b"|".join(
     (
         rb"(?!%b%b)[A-Za-z_/]%b" % (_WORD, _AT_END, _WORDS),
         _QUOTED,
         rb"(?:-?(?:0|[1-9][0-9]{0,17})|true|false|null|\{\}|\[\])%b" % _AT_END,
         # Two dots, letters that no number has, or a colon.
-        rb"[0-9]++\.[0-9]++\.[0-9.]*+(?:/[0-9]++)?+%b" % _AT_END,
+        rb"[0-9]++\.[0-9]++\.[0-9.]*+(?:/[0-9]++)?%b" % _AT_END,
         rb"[0-9][0-9A-Za-z.-]*?[g-nq-wyzG-NQ-WYZ]%b" % _WORDS,
-        rb"[0-9a-f]++(?::++[0-9a-f]++)++(?:/[0-9]++)?+%b" % _AT_END,
+        rb"[0-9a-f]++(?::++[0-9a-f]++)+(?:/[0-9]++)?%b" % _AT_END,
     )
 )
 _KEY = rb"(?:(?!%b:)[A-Za-z_][\w./-]*+|\"[^\x00-\x1f\x7f\"\\]*+\"|'[^\x00-\x1f\x7f']*+'):" % _WORD
@@ -42,7 +43,7 @@ _KEY = rb"(?:(?!%b:)[A-Za-z_][\w./-]*+|\"[^\x00-\x1f\x7f\"\\]*+\"|'[^\x00-\x1f\x
 
 def _literal(before: bytes, indent: bytes) -> bytes:
     """Return the form of a key with literal text, whose lines begin with `indent`."""
-    return rb"%b%b \|-?+\n%b *+[^\x00-\x20\x7f]%b(?:%b%b|\n)*+" % (
+    return rb"%b%b \|-?+\n%b *+[^\x00-\x20\x7f]%b(?:%b%b|\n)*" % (
         before,
         _KEY,
         indent,
@@ -54,14 +55,15 @@ def _literal(before: bytes, indent: bytes) -> bytes:
 
 _LINE = b"|".join(
     (
-        rb"%b(?:- )?+(?:%b(?: ++(?:%b))?+|(?<=- )(?:%b))%b" % (_INDENT, _KEY, _VALUE, _VALUE, _END),
+        rb"%b(?:- )?(?:%b(?: ++(?:%b))?|(?<=- )(?:%b))%b" % (_INDENT, _KEY, _VALUE, _VALUE, _END),
         _literal(rb"(%b)" % _INDENT, rb"\1 "),
         _literal(rb"(%b)- " % _INDENT, rb"\2   "),
-        rb" *+(?:#[^\x00-\x1f\x7f]*+)?+\n",
+        rb" *+(?:#[^\x00-\x1f\x7f]*+)?\n",
         rb"---%b" % _END,
     )
 )
-_SURE = re.compile(rb"(?>%b)*+" % _LINE)
+# So many at a time, for each takes memory until all are read.
+_SURE = re.compile(rb"(?:%b){1,1000}" % _LINE)
 # Line breaks, and what is no text, beyond ASCII.
 _UNSURE = re.compile(rb"\xc2[\x80-\xa0]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]")
 _BLANK = re.compile(rb"(?:---[^\n]*\n)?(?: *(?:#[^\n]*)?\n)*")
@@ -97,9 +99,12 @@ def fast_documents(
 
 def is_sure(text: bytes) -> bool:
     """Return whether text is all of lines that mean the same to every reader."""
-    found = _SURE.match(text)
-    if found is None or found.end() < len(text):
-        return False
+    position = 0
+    while position < len(text):
+        found = _SURE.match(text, position)
+        if found is None:
+            return False
+        position = found.end()
     return text.isascii() or not _UNSURE.search(text)
 
 
