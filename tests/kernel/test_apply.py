@@ -445,7 +445,17 @@ def test_family_both(ns: Namespace, case: Path) -> None:
 def test_without_privilege(case: Path) -> None:
     """Without root the error says so, in one line and with exit code 3."""
     command = ["unshare", "-n", "setpriv", "--reuid", "65534", "--bounding-set", "-all", "--"]
-    command += [sys.executable, "-m", "svcnet", "apply", "--node", "node-a", "--variant", "nft"]
+    command += [
+        sys.executable,
+        "-m",
+        "svcnet",
+        "apply",
+        "-",
+        "--node",
+        "node-a",
+        "--variant",
+        "nft",
+    ]
     done = subprocess.run(
         command,
         input=(case / "objects.yaml").read_text(),
