@@ -20,6 +20,8 @@ from svcnet.sources.stream import Chunk
 _INDENT = rb" {0,58}+"
 # Words that are no text, or not to every reader.
 _WORD = rb"(?i:y|n|yes|no|on|off|true|false|null|nan|inf|infinity)"
+# Letters that none of them begins with: most text is told by the first.
+_OTHERS = rb"[A-EGHJ-MP-SU-XZa-eghj-mp-su-xz_]"
 _END = rb"(?: ++#[^\x00-\x1f\x7f]*+)? *+\n"
 _AT_END = rb"(?= *+[\n#])"
 _ANY = rb"[^\x00-\x20\x7f:#]"
@@ -29,7 +31,7 @@ _LINE_OF_TEXT = rb"[^\x00-\x1f\x7f]*+\n"
 _QUOTED = rb"\"[^\x00-\x1f\x7f\"\\]*+(?:\\[\"\\nt][^\x00-\x1f\x7f\"\\]*+)*\"|'[^\x00-\x1f\x7f']*+'"
 _VALUE = b"|".join(
     (
-        rb"(?!%b%b)[A-Za-z_/]%b" % (_WORD, _AT_END, _WORDS),
+        rb"(?:%b|/|(?!%b%b)[A-Za-z])%b" % (_OTHERS, _WORD, _AT_END, _WORDS),
         _QUOTED,
         rb"(?:-?(?:0|[1-9][0-9]{0,17})|true|false|null|\{\}|\[\])%b" % _AT_END,
         # Two dots, letters that no number has, or a colon.
@@ -38,7 +40,10 @@ _VALUE = b"|".join(
         rb"[0-9a-f]++(?::++[0-9a-f]++)+(?:/[0-9]++)?%b" % _AT_END,
     )
 )
-_KEY = rb"(?:(?!%b:)[A-Za-z_][\w./-]*+|\"[^\x00-\x1f\x7f\"\\]*+\"|'[^\x00-\x1f\x7f']*+'):" % _WORD
+_KEY = rb"(?:(?:%b|(?!%b:)[A-Za-z])[\w./-]*+|\"[^\x00-\x1f\x7f\"\\]*+\"|'[^\x00-\x1f\x7f']*+'):" % (
+    _OTHERS,
+    _WORD,
+)
 
 
 def _literal(before: bytes, indent: bytes) -> bytes:
