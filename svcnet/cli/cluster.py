@@ -214,15 +214,15 @@ def api_server(kubeconfig: Path | None, context: str, strict: Strictness) -> Ser
     """
     from svcnet.sources.kubernetes import in_cluster, load_kubeconfig
 
-    tell = partial(tell_warnings, strict=strict)
+    load = partial(strict.heeding()(load_kubeconfig), tell=partial(tell_warnings, strict=strict))
     paths = [kubeconfig] if kubeconfig else _usual(os.environ.get("KUBECONFIG", ""))
     if paths:
-        return load_kubeconfig(paths, context, tell=tell)
+        return load(paths, context)
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return in_cluster(os.environ)
     home = Path.home() / ".kube" / "config"
     if home.exists():
-        return load_kubeconfig([home], context, tell=tell)
+        return load([home], context)
     raise UsageError(
         "no API server is known: say --kubeconfig, set KUBECONFIG, or run in a Pod that has a "
         "service account"

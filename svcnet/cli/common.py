@@ -358,7 +358,7 @@ def _settings(
 
     given: LoadedConfig | None = LoadedConfig(KubeProxyConfiguration())
     if config is not None:
-        given = _collect(found, lambda: open_config(config, mode or ""))
+        given = _collect(found, strict.heeding()(lambda: open_config(config, mode or "")))
     if given is not None:
         warnings = given.warnings
         _collect(found, lambda: tell_warnings(warnings, strict))
@@ -435,7 +435,8 @@ def load_manifests(
         raise UsageError("no PATH is given, and standard input is a terminal; - reads it")
     paths, stdin = paths or ("-",), standard_input()
     complete = with_slices if from_pods else None
-    loaded = load(paths, stdin=stdin, complete=complete, ip_families=ip_families)
+    with strict.heeding():
+        loaded = load(paths, stdin=stdin, complete=complete, ip_families=ip_families)
     found = list(loaded.warnings)
     if from_pods:
         given = () if anew else _with_endpoints(loaded.objects)

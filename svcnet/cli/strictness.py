@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -10,7 +11,7 @@ import click
 from attrs import evolve, frozen
 
 from svcnet.checks import Check
-from svcnet.errors import Diagnostic, UsageError
+from svcnet.errors import Diagnostic, InputError, UsageError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -34,6 +35,14 @@ class Strictness:
         """Return errors, and the warnings that are not ignored, as what they count as."""
         heeded = [each for each in found if each.check not in self.ignored]
         return [evolve(each, severity="error") for each in heeded] if self.errors else heeded
+
+    @contextmanager
+    def heeding(self) -> Iterator[None]:
+        """Have a refusal of the input tell only what is heeded. Also a decorator."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError(self.heeded(error.diagnostics)) from None
 
 
 EVERY_WARNING = Strictness()

@@ -143,7 +143,7 @@ def _load(
     check_conflicts(located, findings)
     check_families(located, ip_families, findings)
     if findings.has_errors():
-        raise InputError(d for d in findings.diagnostics() if d.severity == "error")
+        raise findings.refusal()
     if not reading.objects:
         check_no_object(given, findings)
     read = ClusterState.of(reading.objects)
@@ -172,7 +172,7 @@ def open_config(path: str | os.PathLike[str], mode: str = "") -> LoadedConfig:
     document = find_config(path, findings)
     config = None if document is None else read_config(document, mode)
     if document is None or config is None or findings.has_errors():
-        raise InputError(d for d in findings.diagnostics() if d.severity == "error")
+        raise findings.refusal()
     return LoadedConfig(config, findings.diagnostics(), document.place)
 
 

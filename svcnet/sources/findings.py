@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 
 from svcnet import checks
 from svcnet.checks import Check, Severity
-from svcnet.errors import Diagnostic
+from svcnet.errors import Diagnostic, InputError
 from svcnet.sources.positions import Repeated, lines_of
 
 Key: TypeAlias = str | int
@@ -21,6 +21,7 @@ Path: TypeAlias = tuple[Key, ...]
 
 MAX_KEY = 100
 REPEATED = "is written twice in one mapping; the last one counts"
+CAUSES = (checks.UNKNOWN_FIELD, checks.REPEATED_KEY)
 MAX_FINDINGS = 10_000
 """How many findings about fields anybody would read."""
 
@@ -115,6 +116,19 @@ class Findings:
             by_source.setdefault(id(finding.place.source), []).append(finding)
         located = [d for group in by_source.values() for d in _located(group)]
         return tuple(sorted({*self.plain, *located}))
+
+    def refusal(self) -> InputError:
+        """Return the errors, with those warnings about the same objects that may say why.
+
+        A field that is missing may be there under nearly its name, or twice.
+        """
+        found = self.diagnostics()
+        wrong = {(d.file, d.object) for d in found if d.severity == "error"}
+        return InputError(
+            d
+            for d in found
+            if d.severity == "error" or (d.check in CAUSES and (d.file, d.object) in wrong)
+        )
 
 
 def warn_of_repeated(place: Place, repeated: Iterable[Repeated], findings: Findings) -> None:

@@ -92,3 +92,16 @@ def test_every_verb_that_is_strict_can_ignore() -> None:
     for verb in verbs(main):
         names = {parameter.name for parameter in verb.params}
         assert ("strict" in names) is ("ignore" in names), verb.name
+
+
+def test_what_may_explain_an_error_is_told_with_it(folder: Path) -> None:
+    """A field under nearly its name is named where the one that was meant is missing."""
+    (folder / "a.yaml").write_text(SERVICE.replace("port: 80", "prot: 80"))
+    refused = svcnet("render", "a.yaml")
+    assert refused.exit_code == 2
+    assert "did you mean port? [S221 unknown-field]" in refused.stderr
+    assert "ports[0].port: is required" in refused.stderr
+    assert "S704" not in refused.stderr
+    alone = svcnet("render", "a.yaml", "--ignore", "unknown-field")
+    assert "S221" not in alone.stderr
+    assert "ports[0].port: is required" in alone.stderr

@@ -62,7 +62,7 @@ def load_kubeconfig(
         raise InputError(findings.diagnostics())
     server = _server(files, context)
     if server is None or findings.has_errors():
-        raise InputError(d for d in findings.diagnostics() if d.severity == "error")
+        raise findings.refusal()
     tell(findings.diagnostics())
     return server
 
