@@ -127,7 +127,7 @@ def by_file(data: bytes) -> tuple[list[ClusterObject], Remarks]:
     try:
         return list(load_bytes(data, "x.json").objects), set()
     except InputError as error:
-        return [], remarks(error.diagnostics)
+        return [], remarks(each for each in error.diagnostics if each.severity == "error")
 
 
 @tries(300)
