@@ -54,7 +54,12 @@ CASES = (
         2,
     ),
     Case(
-        "ipset hangs", tools_fail("ipset", 3), tools_work, "ipset: killed, for it had not", SYNCED
+        "ipset hangs",
+        tools_fail("ipset", 3),
+        tools_work,
+        "ipset: killed, for it had not",
+        SYNCED,
+        2,
     ),
 )
 
