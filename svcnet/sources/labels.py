@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from svcnet.sources.fields import MAX_NAME, is_name
+
 MAX_LABEL = 63
-MAX_PREFIX = 253
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
-_PART = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
-_PREFIX = re.compile(rf"{_PART}(?:\.{_PART})*")
 
 LABEL_VALUE = "must be at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends"
 LABEL_KEY = f"{LABEL_VALUE}, with or without a domain and '/' before"
@@ -23,13 +22,13 @@ LABEL_KEY = f"{LABEL_VALUE}, with or without a domain and '/' before"
 def is_label_key(text: str) -> bool:
     """Return whether `text` can be the key of a label; ``appProtocol`` is of the same form."""
     # What is too long for any is not remembered.
-    return len(text) <= MAX_PREFIX + 1 + MAX_LABEL and _is_label_key(text)
+    return len(text) <= MAX_NAME + 1 + MAX_LABEL and _is_label_key(text)
 
 
 @lru_cache(4096)
 def _is_label_key(text: str) -> bool:
     prefix, slash, name = text.rpartition("/")
-    if slash and not (len(prefix) <= MAX_PREFIX and _PREFIX.fullmatch(prefix)):
+    if slash and not is_name(prefix, "subdomain"):
         return False
     return len(name) <= MAX_LABEL and _LABEL.fullmatch(name) is not None
 

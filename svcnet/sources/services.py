@@ -27,6 +27,7 @@ from svcnet.sources.addresses import canonical_address, canonical_cidr, why_no_e
 from svcnet.sources.fields import NAMES, Fields, is_name, shown
 from svcnet.sources.labels import LABEL_KEY, is_label_key
 from svcnet.sources.metadata import read_annotations, read_labels
+from svcnet.sources.stream import SPACES
 
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
@@ -39,10 +40,6 @@ TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
 AFFINITY_TIMEOUT = 10800
 DAY = 86400
 INT32 = 2**31
-SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
-    map(chr, range(0x2000, 0x200B))
-)
-"""What is trimmed off a source range: white space as Go has it."""
 
 
 def read_service(document: Fields, namespace: str, name: str) -> Service:
@@ -320,7 +317,7 @@ def _source_ranges(spec: Fields, kind: str) -> tuple[str, ...]:
         _forbid(spec, key, kind)
     kept = []
     for index, text in spec.strings(key):
-        cidr = canonical_cidr(text.strip(SPACE))
+        cidr = canonical_cidr(text.strip(SPACES))
         if cidr is None:
             message = f"must be a CIDR such as 10.0.0.0/8, not {shown(text)}"
             spec.error_at(checks.CIDR, (key, index), message)

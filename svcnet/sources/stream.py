@@ -28,7 +28,7 @@ SPACES = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
     "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 )
-"""What Go takes for space in front of text."""
+"""White space as Go has it: taken off in front of text, and at both ends of a source range."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 # A pair of surrogates, half a pair, and any other escape.
