@@ -79,6 +79,7 @@ class _Keeper:
         self._teller = Teller(log)
         self._say = self._teller.say
         self._keeping = keeping = _told_by(keeping, self._say)
+        self._ignored = keeping.options["strict"].ignored
         self._reporting = Reporting(log)
         self._settled = False
         self._serves = False
@@ -180,7 +181,7 @@ class _Keeper:
             self._serve(stack)
         mode = await asyncio.to_thread(self._mode, inputs, families)
         kept = [self._kept(target) for target in self._targets(mode, inputs, families, stack)]
-        self._loop = Loop(kept, _pace(inputs), self._tell)
+        self._loop = Loop(kept, _pace(inputs), self._tell, self._ignored)
         self._snapshots = Snapshots(families)
         self._inputs = inputs
         self._configure(inputs)
@@ -265,7 +266,7 @@ class _Keeper:
         from svcnet.reconciler import IptablesTarget, IPVSTarget
 
         if self._serving is not None:
-            return self._serving.begin(families, inputs, stack)
+            return self._serving.begin(families, inputs, stack, self._ignored)
         variant, commits = self._keeping.variant, Commits()
         if mode == "ipvs":
             drain = DRAIN if self._keeping.drain is None else int(self._keeping.drain)

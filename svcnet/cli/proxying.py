@@ -21,6 +21,7 @@ from svcnet.cli.strictness import Strictness
 from svcnet.errors import ApplyError, SvcnetError
 
 if TYPE_CHECKING:
+    from svcnet.checks import Check
     from svcnet.cli.following import Say
     from svcnet.executors.iptables import Variant
     from svcnet.models import IPFamily
@@ -84,9 +85,13 @@ class Serving:
         stack.callback(self._node.release)
 
     def begin(
-        self, families: Collection[IPFamily], inputs: Inputs, stack: ExitStack
+        self,
+        families: Collection[IPFamily],
+        inputs: Inputs,
+        stack: ExitStack,
+        ignored: Collection[Check] = (),
     ) -> list[UserspaceTarget]:
-        """Return what puts graphs of some families here.
+        """Return what puts graphs of some families here, and tells no warning that is `ignored`.
 
         To be called in a running event loop, in which `stack` is closed.
         """
@@ -106,6 +111,7 @@ class Serving:
                 redirect=self.redirect,
                 variant=self._variant,
                 commits=commits,
+                ignored=ignored,
             )
             for family in families
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
+from functools import partial
 
 from attrs import asdict, evolve
 
@@ -12,7 +13,7 @@ from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.iptables.plan import most_chains
 from svcnet.executors.lock import lock
 from svcnet.executors.stages import Stages
-from svcnet.graph import FragmentName, GraphDiff, RuleGraph
+from svcnet.graph import FragmentName, GraphDiff, Origin, RuleGraph
 from svcnet.reconciler.target import Done, Rules, few, small_change
 from svcnet.renderers import iptables as rules
 
@@ -61,6 +62,7 @@ class IptablesTarget:
     def _step(self, graph: RuleGraph, change: GraphDiff) -> Done:
         assert self._commands is not None
         stages, marks, seal = Stages(), self._marks(), self._seal
+        before = self._graph
         with stages.stage("render"):
             limit = most_chains(self._commands.variant)
             delta = rules.delta(change)
@@ -72,7 +74,8 @@ class IptablesTarget:
                 for text in texts:
                     writer.write(text)
             except RestoreError as error:
-                raise ApplyError(str(error)) from None
+                told = iptables.explain(error, text, partial(_origin, before, graph))
+                raise ApplyError(told) from None
             left = writer.warnings()
         marks.wrote(writer.written)
         self._graph, self._seal = graph, seal if marks.outlive_writes else None
@@ -156,6 +159,15 @@ class IptablesTarget:
     def _marks(self) -> iptables.Marks:
         assert self._commands is not None
         return iptables.Marks(self.family, self._commands.variant, self._commits)
+
+
+def _origin(before: RuleGraph | None, after: RuleGraph, line: str) -> Origin | None:
+    """Return what caused a line of a step: what it takes away is of what was there before."""
+    graphs = (before, after) if line.startswith(("-D ", "-X ")) else (after, before)
+    for graph in filter(None, graphs):
+        if origin := rules.full(graph).origin_of_line(line):
+            return origin
+    return None
 
 
 def _services(text: rules.RestoreText, transactions: tuple[str, ...]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from svcnet import checks
 from svcnet.graph import RuleGraph
 
 MOST_TOLD = 5
@@ -16,4 +17,4 @@ def left_out(graph: RuleGraph) -> tuple[str, ...]:
     ]
     if more := names[MOST_TOLD:]:
         told.append(f"{len(more)} more Services have no rules, since they ask too much of a node")
-    return tuple(told)
+    return tuple(f"{each} [{checks.TOO_MANY_ENTRIES}]" for each in told)

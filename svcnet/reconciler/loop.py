@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from attrs import define, evolve, field, frozen
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.errors import ApplyError
 from svcnet.executors.children import Interrupted
 from svcnet.executors.stages import Stages
@@ -116,12 +118,20 @@ class _Sync:
 class Loop:
     """Follows states of a cluster on one machine, each family by itself.
 
-    `tell` is given everything that happens, in the thread where it does. What takes time runs
-    in a thread; nothing of a machine is touched by two at once.
+    `tell` is given everything that happens, in the thread where it does, but for warnings of
+    checks that are `ignored`. What takes time runs in a thread; nothing of a machine is touched
+    by two at once.
     """
 
-    def __init__(self, families: list[Kept], pace: Pace, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        families: list[Kept],
+        pace: Pace,
+        tell: Callable[[Event], None],
+        ignored: Container[Check] = (),
+    ) -> None:
         self._kept = families
+        self._tells_left_out = checks.TOO_MANY_ENTRIES not in ignored
         self.pace = pace
         self._tell = tell
         self._news = asyncio.Event()
@@ -286,7 +296,8 @@ class Loop:
             done = self._sweep(kept, done)
         with sync.stages.stage("conntrack"):
             done = _clean_flows(kept, done)
-        done = evolve(done, warnings=(*left_out(kept.wanted), *done.warnings))
+        if self._tells_left_out:
+            done = evolve(done, warnings=(*left_out(kept.wanted), *done.warnings))
         self._warn(kept, done.warnings)
         target, now = kept.target, monotonic()
         lag = 0.0 if kept.heard is None else now - kept.heard

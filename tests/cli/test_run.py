@@ -238,6 +238,16 @@ def test_what_it_cannot_carry_is_told(tmp_path: Path) -> None:
     assert "unsupported: Service shop/web" in result.output
 
 
+def test_what_it_cannot_carry_is_ignored_on_request(tmp_path: Path) -> None:
+    """Then neither the input nor the loop that serves it tells of SCTP, whatever else is told."""
+    path = tmp_path / "signals.yaml"
+    path.write_text(SERVICE.format(protocol="SCTP"))
+    process = Told(*ARGUMENTS, path, "--strict", "--ignore", "unsupported-port")
+    process.wait('"event":"synced"')
+    process.end()
+    assert not any("unsupported" in line for line in process.lines)
+
+
 def test_with_strict_a_change_that_it_cannot_carry_is_refused(manifest: Path) -> None:
     """What was served before goes on being served, and why is told."""
     process = Told(*ARGUMENTS, "--strict", manifest)

@@ -9,6 +9,8 @@ from time import monotonic, sleep
 import pytest
 from attrs import define, evolve, field
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.compiler import node_view
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Choice
@@ -91,13 +93,14 @@ def run(
     pace: Pace,
     script: Callable[[Loop], Awaitable[None]],
     leftovers: Leftovers | None = None,
+    ignored: tuple[Check, ...] = (),
 ) -> list[Event]:
     """Run a loop while a script goes on; return what was told."""
     told: list[Event] = []
 
     async def main() -> None:
         family = evolve(kept(notes), leftovers=leftovers)
-        loop = Loop([family], pace, told.append)
+        loop = Loop([family], pace, told.append, ignored)
         task = asyncio.create_task(loop.run())
         await script(loop)
         task.cancel()
@@ -349,11 +352,14 @@ def test_services_that_ask_too_much_are_told_once() -> None:
     warned = [event.text for event in told if isinstance(event, Warned)]
     assert [text.partition(":")[0] for text in warned] == [
         *(f"Service shop/{name} has no rules" for name in names[:5]),
-        "3 more Services have no rules, since they ask too much of a node",
+        "3 more Services have no rules, since they ask too much of a node [S709 too-many-entries]",
     ]
+    assert all(text.endswith(" [S709 too-many-entries]") for text in warned)
     last = next(event for event in reversed(told) if isinstance(event, Synced))
     assert len(last.graph.fragments) == 0
     assert list(last.done.warnings) == warned
+    ignored = run(notes, QUICK, script, ignored=(checks.TOO_MANY_ENTRIES,))
+    assert not any(isinstance(event, Warned) for event in ignored)
 
 
 def test_a_fault_of_svcnets_own_ends_nothing() -> None:

@@ -12,6 +12,7 @@ from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
 from svcnet.executors.iptables.loopback import ROUTE_LOCALNET
 from svcnet.executors.iptables.plan import Plan, most_chains, plan
 from svcnet.executors.iptables.proof import Proof
+from svcnet.executors.iptables.refusal import explain
 from svcnet.executors.iptables.undo import after, differences, undo
 from svcnet.executors.iptables.variants import Choice, choose_variant
 from svcnet.executors.iptables.writer import Writer, tell
@@ -123,7 +124,8 @@ def _write(artifact: RestoreText, planned: Plan, choice: Choice, writer: Writer)
             _load(planned, commands, writer)
         except (_Refused, ApplyError) as error:
             last = error if isinstance(error, _Refused) else refused
-            told = _explain(artifact, last) + _take_back(choice, writer, last)
+            told = explain(last.error, last.text, artifact.origin_of_line)
+            told += _take_back(choice, writer, last)
             raise ApplyError(told) from None
     return planned
 
@@ -136,17 +138,6 @@ def _load(planned: Plan, commands: Commands, writer: Writer) -> None:
         proof.check(writer.written[done:])
     except (RestoreError, ApplyError) as error:
         raise _Refused(text, error) from None
-
-
-def _explain(artifact: RestoreText, refused: _Refused) -> str:
-    """Say which line was refused, and what in the input it came from."""
-    error, lines = refused.error, refused.text.split("\n")
-    if not isinstance(error, RestoreError) or not 0 < error.line <= len(lines):
-        return str(error)
-    line = lines[error.line - 1]
-    origin = artifact.origin_of_line(line)
-    cause = f" (from {origin})" if origin else ""
-    return f"{error}\n  refused: {line}{cause}"
 
 
 def _take_back(choice: Choice, writer: Writer, refused: _Refused) -> str:

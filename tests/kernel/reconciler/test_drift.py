@@ -236,6 +236,31 @@ def test_a_refused_write_leaves_no_mark(variant: iptables.Variant) -> None:
     assert target.look(without).kind != "none"
 
 
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+@pytest.mark.parametrize("named", ["none", "web"])
+def test_a_refused_step_names_its_field(variant: iptables.Variant, named: str) -> None:
+    """The line that was refused is told with what it came from, whether that comes or goes."""
+    web, without = MANIFEST, MANIFEST.rpartition("---\n")[0]
+    before, after, chain, origin = {
+        "none": (web, without, "filter KUBE-SERVICES", "default/none spec.clusterIPs[0]"),
+        "web": (
+            web,
+            web.replace("nodePort: 30080", "nodePort: 30081"),
+            "nat KUBE-NODEPORTS",
+            "default/web spec.ports[0].nodePort",
+        ),
+    }[named]
+    target = IptablesTarget("IPv4", variant)
+    sealed(target, graph_of("IPv4", before))
+    table, name = chain.split()
+    run(f"iptables-{variant}", "-t", table, "-F", name)
+    with pytest.raises(ApplyError) as caught:
+        target.step(graph_of("IPv4", after), None)
+    refused = str(caught.value).split("\n")[-1]
+    assert refused.startswith(f"  refused: -D {name} ")
+    assert refused.endswith(f" (from {origin})")
+
+
 def test_route_localnet_is_set_again() -> None:
     """The setting that node ports on 127.0.0.1 need is looked at as well."""
     setting = Path("/proc/sys/net/ipv4/conf/all/route_localnet")

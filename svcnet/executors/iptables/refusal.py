@@ -1,0 +1,21 @@
+"""What is said of restore text that iptables refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from svcnet.errors import ApplyError
+from svcnet.executors.iptables.commands import RestoreError
+
+
+def explain(
+    error: RestoreError | ApplyError, text: str, origin_of_line: Callable[[str], object]
+) -> str:
+    """Say which line of `text` was refused, and what in the input it came from."""
+    lines = text.split("\n")
+    if not isinstance(error, RestoreError) or not 0 < error.line <= len(lines):
+        return str(error)
+    line = lines[error.line - 1]
+    origin = origin_of_line(line)
+    cause = f" (from {origin})" if origin else ""
+    return f"{error}\n  refused: {line}{cause}"
