@@ -33,6 +33,7 @@ _VALUE = b"|".join(
     (
         rb"(?:%b|/|(?!%b%b)[A-Za-z])%b" % (_OTHERS, _WORD, _AT_END, _WORDS),
         _QUOTED,
+        # Of 20 digits orjson makes 1e20, and go-yaml's JSON has 100000000000000000000.
         rb"(?:-?(?:0|[1-9][0-9]{0,17})|true|false|null|\{\}|\[\])%b" % _AT_END,
         # Two dots, letters that no number has, or a colon.
         rb"[0-9]++\.[0-9]++\.[0-9.]*+(?:/[0-9]++)?%b" % _AT_END,
@@ -69,8 +70,9 @@ _LINE = b"|".join(
 )
 # So many at a time, for each takes memory until all are read.
 _SURE = re.compile(rb"(?:%b){1,1000}" % _LINE)
-# Line breaks, and what is no text, beyond ASCII.
-_UNSURE = re.compile(rb"\xc2[\x80-\xa0]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]")
+# Line breaks beyond ASCII: go-yaml ends a comment with one, and folds "a\x85 b" into "a b";
+# rapidyaml takes them for text.
+_OTHER_BREAK = re.compile(rb"\xc2\x85|\xe2\x80[\xa8\xa9]")
 _BLANK = re.compile(rb"(?:---[^\n]*\n)?(?: *(?:#[^\n]*)?\n)*")
 _KIND = re.compile(rb"(?m)^([\"']?)(kind|apiVersion)\1:(.*)$")
 
@@ -110,7 +112,7 @@ def is_sure(text: bytes) -> bool:
         if found is None:
             return False
         position = found.end()
-    return text.isascii() or not _UNSURE.search(text)
+    return text.isascii() or not _OTHER_BREAK.search(text)
 
 
 def joined(chunks: Sequence[Chunk], numbers: Sequence[int]) -> bytes:

@@ -133,9 +133,13 @@ def exact(chunk: Chunk) -> Document | None:
 @example("--- # \x01\na: b")
 @example("a: 1.0")
 @example("a: 123456789012345678901234567890")
+@example("a: 99999999999999999999")
 @example('a: "\\x41\\/"')
 @example("a: b\x85c")
 @example("a: 'b\u2028c'")
+@example("a: b\x85 c")
+@example("a: 'b\u2028 c'")
+@example("# \u2029a: b")
 def test_both_readers_agree(text: str) -> None:
     """What is surely the same to every reader is the same, and nothing is left to fail in one."""
     chunks = chunks_of(text)
