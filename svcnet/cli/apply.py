@@ -13,12 +13,11 @@ from svcnet.cli.common import (
     input_options,
     machine_lock,
     machine_options,
-    probe_host,
-    read_inputs,
     wait_option,
 )
 from svcnet.cli.families import served_families
 from svcnet.errors import ApplyError, UsageError
+from svcnet.inputs import probe_host, read_inputs
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant

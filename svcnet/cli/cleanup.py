@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from svcnet.cli.common import FAMILIES, machine_lock, wait_option
+from svcnet.cli.common import machine_lock, wait_option
+from svcnet.inputs import FAMILIES
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from svcnet.cli.common import tell_warnings
 from svcnet.cli.following import (
     Ended,
     Reload,
@@ -27,12 +26,12 @@ from svcnet.cli.following import (
     until,
 )
 from svcnet.cli.standing import Standing, Unusable
-from svcnet.cli.strictness import Strictness
 from svcnet.errors import SvcnetError, UsageError
+from svcnet.inputs import Strictness, tell_warnings
 
 if TYPE_CHECKING:
-    from svcnet.cli.common import Settings
     from svcnet.cli.reporting import Reporting
+    from svcnet.inputs import Settings
     from svcnet.reconciler import Change
     from svcnet.sources.kubernetes import Server, Status, Step
 

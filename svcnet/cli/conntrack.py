@@ -6,16 +6,9 @@ from typing import Any, Literal
 
 import click
 
-from svcnet.cli.common import (
-    FAMILIES,
-    allow_empty_option,
-    input_options,
-    machine_lock,
-    probe_host,
-    read_inputs,
-    wait_option,
-)
+from svcnet.cli.common import allow_empty_option, input_options, machine_lock, wait_option
 from svcnet.errors import UsageError
+from svcnet.inputs import FAMILIES, probe_host, read_inputs
 
 
 @click.command("conntrack")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import ip_families_option, load_manifests, path_options, write_output
-from svcnet.cli.strictness import Strictness
+from svcnet.cli.common import ip_families_option, path_options, write_output
 from svcnet.errors import one_line
+from svcnet.inputs import Strictness, load_manifests
 
 if TYPE_CHECKING:
     from svcnet.models import (

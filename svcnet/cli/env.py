@@ -13,9 +13,9 @@ from attrs import frozen
 
 from svcnet import checks
 from svcnet.checks import Check
-from svcnet.cli.common import load_manifests, manifest_options, tell_warnings, write_output
-from svcnet.cli.strictness import Strictness
+from svcnet.cli.common import manifest_options, write_output
 from svcnet.errors import Diagnostic, UsageError
+from svcnet.inputs import Strictness, load_manifests, tell_warnings
 
 if TYPE_CHECKING:
     from svcnet.discovery.environment import ContainerEnvironment, Environment, Limits

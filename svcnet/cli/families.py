@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from svcnet.models.family import IP_FAMILIES
 
 if TYPE_CHECKING:
-    from svcnet.cli.common import Inputs
+    from svcnet.inputs import Inputs
     from svcnet.models import IPFamily, NamespacedName
 
 Warn = Callable[[str], object]

@@ -15,7 +15,7 @@ from attrs import frozen
 from svcnet.errors import InputError, SvcnetError, listed
 
 if TYPE_CHECKING:
-    from svcnet.cli.common import Inputs
+    from svcnet.inputs import Inputs
     from svcnet.reconciler import Change
 
 MOST_LINES = 20

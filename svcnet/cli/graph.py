@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve
 
-from svcnet.cli.common import input_options, read_inputs, write_output
+from svcnet.cli.common import input_options, write_output
 from svcnet.errors import UsageError
+from svcnet.inputs import read_inputs
 
 if TYPE_CHECKING:
     from svcnet.graph import RuleGraph

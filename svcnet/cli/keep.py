@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from attrs import evolve, frozen
 
 from svcnet.cli.cluster import Cluster, Followed, api_server
-from svcnet.cli.common import FAMILIES, Inputs, probe_host, read_inputs, read_settings
 from svcnet.cli.families import Unserved, served_families
 from svcnet.cli.following import Ended, Following, Update
 from svcnet.cli.log import Teller, logger
@@ -25,6 +24,7 @@ from svcnet.cli.reporting import Reporting
 from svcnet.cli.snapshots import Snapshots
 from svcnet.cli.systemd import Systemd
 from svcnet.errors import ApplyError, UsageError
+from svcnet.inputs import FAMILIES, Inputs, probe_host, read_inputs, read_settings
 from svcnet.nogc import seldom_gc, settle
 
 if TYPE_CHECKING:

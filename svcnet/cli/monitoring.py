@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from svcnet.cli.common import bind_address
-from svcnet.cli.strictness import EVERY_WARNING, Strictness
 from svcnet.errors import ApplyError, SvcnetError
+from svcnet.inputs import EVERY_WARNING, Strictness
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from svcnet.cli.common import Inputs
     from svcnet.executors.monitoring.http import Responder
+    from svcnet.inputs import Inputs
     from svcnet.renderers.monitoring import HealthCheck
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import click
 from attrs import frozen
 
-from svcnet.cli.common import FAMILIES, Inputs, port_choice, tell_unsupported
-from svcnet.cli.strictness import Strictness
+from svcnet.cli.common import port_choice
 from svcnet.errors import ApplyError, SvcnetError
+from svcnet.inputs import FAMILIES, Inputs, Strictness, tell_unsupported
 
 if TYPE_CHECKING:
     from svcnet.checks import Check

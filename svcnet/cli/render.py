@@ -10,19 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve, frozen
 
-from svcnet.cli.common import (
-    Inputs,
-    input_options,
-    load_manifests,
-    port_choice,
-    port_options,
-    read_inputs,
-    tell_unsupported,
-    write_output,
-)
-from svcnet.cli.strictness import Strictness
+from svcnet.cli.common import input_options, port_choice, port_options, write_output
 from svcnet.errors import UsageError
 from svcnet.files import KIB, read_text
+from svcnet.inputs import Inputs, Strictness, load_manifests, read_inputs, tell_unsupported
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView

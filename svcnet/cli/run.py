@@ -13,11 +13,11 @@ from svcnet.cli.common import (
     input_options,
     machine_options,
     port_options,
-    refuse_no_path,
     refuse_two_inputs,
     server_options,
 )
 from svcnet.errors import SvcnetError, UsageError
+from svcnet.inputs import refuse_no_path
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 if TYPE_CHECKING:
-    from svcnet.cli.common import Inputs
     from svcnet.compiler import NodeView
+    from svcnet.inputs import Inputs
     from svcnet.models import Host, IPFamily
     from svcnet.reconciler import Snapshot
 

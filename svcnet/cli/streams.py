@@ -13,12 +13,12 @@ import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from svcnet.errors import OutputError
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer, WriteableBuffer
+    from _typeshed import ReadableBuffer
 
 
 @contextmanager
@@ -42,24 +42,6 @@ def standard_streams() -> Iterator[None]:
                 output.flush()
 
 
-def standard_input() -> BinaryIO:
-    """Return standard input, as bytes.
-
-    That of the process is not the object that Python has: a thread may be left that waits for the
-    lock of it at the end.
-    """
-    if sys.stdin is not sys.__stdin__:
-        return sys.stdin.buffer
-    return io.BufferedReader(_Input(0, "r", closefd=False))
-
-
-def is_terminal() -> bool:
-    """Return whether standard input is a terminal, where a person may wait for an answer."""
-    with suppress(OSError):
-        return sys.stdin is sys.__stdin__ and os.isatty(0)
-    return False
-
-
 def _open_closed() -> None:
     """Put something in the place of a closed stream, so that no file takes its number.
 
@@ -78,15 +60,6 @@ def _text(raw: io.FileIO, errors: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding="utf-8", errors=errors, line_buffering=is_watched
     )
-
-
-class _Input(io.FileIO):
-    """Waits for what there is to read."""
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        while (size := super().readinto(buffer)) is None:
-            select.select((self,), (), ())
-        return size
 
 
 class _Waiting(io.FileIO):

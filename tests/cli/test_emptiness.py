@@ -16,9 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.cli import main
-from svcnet.cli.common import load_manifests
-from svcnet.cli.strictness import Strictness
 from svcnet.errors import InputError
+from svcnet.inputs import Strictness, load_manifests
 from svcnet.sources import load_bytes
 from tests.cli.test_run import ARGUMENTS, SERVICE
 from tests.fuzz import examples

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from svcnet.cli.common import probe_host
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import SvcnetError
 from svcnet.executors import conntrack, iptables
 from svcnet.executors.local_socket import LocalSocket
 from svcnet.executors.lock import lock
 from svcnet.executors.userspace import NodeProxy
+from svcnet.inputs import probe_host
 from svcnet.models import ClusterState
 from svcnet.renderers import iptables as rendered
 from svcnet.renderers.userspace import full

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import from_pods_option, load_manifests, write_output
+from svcnet.cli.common import from_pods_option, write_output
 from svcnet.cli.dns.options import dns_options, zone_options
-from svcnet.cli.strictness import Strictness, strict_options
+from svcnet.cli.strictness import strict_options
 from svcnet.errors import UsageError
+from svcnet.inputs import Strictness, load_manifests
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import Answer, Search

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import allow_empty_option, load_manifests, manifest_options
+from svcnet.cli.common import allow_empty_option, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
-from svcnet.cli.strictness import Strictness
 from svcnet.errors import UsageError
+from svcnet.inputs import Strictness, load_manifests
 
 if TYPE_CHECKING:
     from svcnet.models import IPFamily

@@ -11,17 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import (
-    allow_empty_option,
-    load_manifests,
-    manifest_options,
-    refuse_no_path,
-)
+from svcnet.cli.common import allow_empty_option, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.cli.following import Ended, Following
 from svcnet.cli.outlet import outlets
-from svcnet.cli.strictness import Strictness
 from svcnet.errors import UsageError
+from svcnet.inputs import Strictness, load_manifests, refuse_no_path
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import DNSOptions, Zones

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from svcnet.cli.common import load_manifests, manifest_options, write_output
+from svcnet.cli.common import manifest_options, write_output
 from svcnet.cli.dns.options import dns_options, zone_options
 from svcnet.errors import UsageError
+from svcnet.inputs import load_manifests
 
 
 @click.command("zone")

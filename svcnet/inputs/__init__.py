@@ -1,0 +1,40 @@
+"""What a verb or a run starts from: state, configuration, node and host facts, checked together.
+
+Files and standard input are read here, and what is wrong or surely not meant is raised or told.
+It knows no verb, and no loop.
+"""
+
+from svcnet.inputs.manifests import (
+    UnsupportedPorts,
+    load_manifests,
+    refuse_no_path,
+    tell_unsupported,
+    tell_warnings,
+)
+from svcnet.inputs.read import (
+    FAMILIES,
+    MODES,
+    Inputs,
+    Settings,
+    probe_host,
+    read_inputs,
+    read_settings,
+)
+from svcnet.inputs.strictness import EVERY_WARNING, Strictness
+
+__all__ = [
+    "EVERY_WARNING",
+    "FAMILIES",
+    "MODES",
+    "Inputs",
+    "Settings",
+    "Strictness",
+    "UnsupportedPorts",
+    "load_manifests",
+    "probe_host",
+    "read_inputs",
+    "read_settings",
+    "refuse_no_path",
+    "tell_unsupported",
+    "tell_warnings",
+]

@@ -1,0 +1,137 @@
+"""Manifests as a verb reads them: with what is told of them, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from svcnet import checks
+from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError, listed
+from svcnet.inputs.standard_input import is_terminal, standard_input
+from svcnet.inputs.strictness import Strictness
+
+if TYPE_CHECKING:
+    from svcnet.models import IPFamily, NamespacedName
+    from svcnet.models.state import ClusterObject
+    from svcnet.renderers.userspace import UnsupportedPort
+    from svcnet.sources import ClusterFamilies, Loaded
+
+
+def load_manifests(
+    paths: tuple[str, ...],
+    strict: Strictness,
+    from_pods: bool = False,
+    ip_families: tuple[IPFamily, ...] = (),
+    *,
+    endpoints: bool = True,
+    anew: bool = False,
+    allow_empty: bool | None = None,
+) -> Loaded:
+    """Load manifests; report warnings, as `strict` says, and what was passed over.
+
+    Without `paths` they come from standard input, if that is no terminal. A verb that would take
+    away what is served says by `allow_empty` whether that may be so; with it, True or False, no
+    path is an error.
+
+    With `from_pods`, Services without endpoints get those that their selectors find. That
+    these are missing is told to whoever asks for `endpoints`. What is wrong with a selector is
+    told of these Services, and for who makes all endpoints `anew` of the others too.
+    """
+    from svcnet.discovery.endpoints import needs_slices, remarks, with_slices
+    from svcnet.sources import endpoint_remarks, load
+
+    if allow_empty is not None:
+        refuse_no_path(paths)
+    elif not paths and is_terminal():
+        raise UsageError("no PATH is given, and standard input is a terminal; - reads it")
+    paths, stdin = paths or ("-",), standard_input()
+    complete = with_slices if from_pods else None
+    with strict.heeding():
+        loaded = load(paths, stdin=stdin, complete=complete, ip_families=ip_families)
+    found = list(loaded.warnings)
+    if from_pods:
+        given = () if anew else _with_endpoints(loaded.objects)
+        found += loaded.located(remarks(loaded.state, given))
+    if endpoints:
+        found += loaded.located(endpoint_remarks(loaded.objects, loaded.state))
+    tell_warnings(_judged(found, allow_empty), strict)
+    if from_pods and loaded.cluster.decided and not ip_families:
+        _tell_families(loaded.cluster, strict)
+    if endpoints and needs_slices(loaded.state) and checks.NO_SLICE not in strict.ignored:
+        message = "some Services have no EndpointSlices: --from-pods makes them"
+        strict.tell(f"{message} [{checks.NO_SLICE}]")
+    if loaded.skipped and checks.PASSED_OVER not in strict.ignored:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
+        strict.tell(f"passed over: {kinds} [{checks.PASSED_OVER}]")
+    return loaded
+
+
+def refuse_no_path(paths: tuple[str, ...]) -> None:
+    """Raise UsageError where a verb that changes something was not told what to read.
+
+    What a script passes may have come to nothing, and its standard input be anything.
+    """
+    if not paths:
+        raise UsageError("no PATH is given; - stands for standard input")
+
+
+def _judged(found: list[Diagnostic], allow_empty: bool | None) -> list[Diagnostic]:
+    """Return warnings as a verb that would take away what is served takes them.
+
+    What says that there is nothing to serve is an error, or else what was meant.
+    """
+    if allow_empty is None:
+        return found
+    empty = [each for each in found if each.check in (checks.EMPTY_FILE, checks.NO_OBJECT)]
+    if empty and not allow_empty:
+        message = "{}: nothing is changed; --allow-empty takes it for what is meant"
+        raise InputError(
+            evolve(each, severity="error", message=message.format(each.message)) for each in empty
+        )
+    return [each for each in found if each not in empty]
+
+
+def _tell_families(cluster: ClusterFamilies, strict: Strictness) -> None:
+    """Say which IP families Services have that do not name theirs, and why."""
+    why = f"by {cluster.source}" if cluster.source else "as nothing says otherwise"
+    are = "families are" if len(cluster.families) > 1 else "family is"
+    named = " and ".join(cluster.families)
+    strict.tell(f"the cluster's IP {are} {named}, {why}; else say --ip-families")
+
+
+def _with_endpoints(objects: Iterable[ClusterObject]) -> frozenset[NamespacedName]:
+    """Return the Services that have slices or Endpoints among the objects that were read."""
+    from svcnet.models import ClusterState, Endpoints, EndpointSlice
+
+    given = [item for item in objects if isinstance(item, (Endpoints, EndpointSlice))]
+    return ClusterState().touched(given)
+
+
+def tell_warnings(warnings: Iterable[Diagnostic], strict: Strictness) -> None:
+    """Tell warnings, or raise them, as `strict` says."""
+    found = strict.heeded(warnings)
+    if strict.errors and found:
+        raise InputError(found)
+    for line in listed(found):
+        strict.tell(line)
+
+
+class UnsupportedPorts(Unsupported):
+    """What mode userspace cannot carry, a line each with its check."""
+
+    check = None
+
+
+def tell_unsupported(problems: Iterable[UnsupportedPort], strict: Strictness) -> None:
+    """Tell what mode userspace cannot carry, or raise it, as `strict` says."""
+    if checks.UNSUPPORTED_PORT in strict.ignored:
+        return
+    lines = [
+        f"unsupported: {problem} [{checks.UNSUPPORTED_PORT}]" for problem in dict.fromkeys(problems)
+    ]
+    if strict.errors and lines:
+        raise UnsupportedPorts("\n".join(lines))
+    for line in lines:
+        strict.tell(line)

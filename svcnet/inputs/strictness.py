@@ -1,0 +1,44 @@
+"""How strict a reader is with warnings, and who is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import click
+from attrs import evolve, frozen
+
+from svcnet.checks import Check
+from svcnet.errors import Diagnostic, InputError
+
+
+def _to_stderr(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@frozen
+class Strictness:
+    """Whether warnings are ``errors``, which are ``ignored``, and so neither, and who tells others.
+
+    ``tell`` is given a line at a time.
+    """
+
+    errors: bool = False
+    ignored: frozenset[Check] = frozenset()
+    tell: Callable[[str], object] = _to_stderr
+
+    def heeded(self, found: Iterable[Diagnostic]) -> list[Diagnostic]:
+        """Return errors, and the warnings that are not ignored, as what they count as."""
+        heeded = [each for each in found if each.check not in self.ignored]
+        return [evolve(each, severity="error") for each in heeded] if self.errors else heeded
+
+    @contextmanager
+    def heeding(self) -> Iterator[None]:
+        """Have a refusal of the input tell only what is heeded. Also a decorator."""
+        try:
+            yield
+        except InputError as error:
+            raise InputError(self.heeded(error.diagnostics)) from None
+
+
+EVERY_WARNING = Strictness()
