@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
 from immutables import Map
 
 from svcnet.compiler.exposure import compile_service_port
 from svcnet.compiler.node import NodeView
-from svcnet.compiler.provenance import endpoint_field
 from svcnet.compiler.service_ports import service_ports
 from svcnet.compiler.shares import shares, shares_after
 from svcnet.graph import Fragment, FragmentName, RuleGraph
@@ -33,8 +31,7 @@ def compile_state(state: ClusterState, view: NodeView) -> RuleGraph:
             fragment = compile_service_port(spec, view)
             fragments[fragment.name] = fragment
             count += fragment.endpoint_count
-    where = partial(endpoint_field, state, view.family)
-    return RuleGraph(view.settings, Map(fragments), count, left_out, entry_count, where)
+    return RuleGraph(view.settings, Map(fragments), count, left_out, entry_count)
 
 
 def recompile(
@@ -69,8 +66,7 @@ def recompile(
             changed.add(gone)
             fragments = fragments.delete(gone)
             count -= fragment.endpoint_count
-    where = partial(endpoint_field, after, view.family)
-    after_change = RuleGraph(graph.settings, fragments, count, left_out, entry_count, where)
+    after_change = RuleGraph(graph.settings, fragments, count, left_out, entry_count)
     return after_change, frozenset(changed)
 
 

@@ -13,13 +13,16 @@ from typing import NamedTuple
 
 from attrs import frozen
 
+from svcnet.compiler.provenance import SourceOf
+from svcnet.graph import EndpointSource
 from svcnet.models import EndpointSlice, IPFamily
 
 
 class PortEndpoint(NamedTuple):
     """One endpoint behind one service port; ``text`` is ``ip:port``, IPv6 in brackets.
 
-    ``fallback`` says that it terminates but still serves. A tuple, because a cluster
+    ``fallback`` says that it terminates but still serves; ``source`` and ``position`` where in
+    the input it is. A tuple, because a cluster
     has a hundred thousand of these and they live as long as one compilation.
     """
 
@@ -31,6 +34,8 @@ class PortEndpoint(NamedTuple):
     fallback: bool
     zone_hints: tuple[str, ...]
     weight: int
+    source: EndpointSource
+    position: int
 
 
 # The constructor that takes a tuple of the fields, half the cost of naming each.
@@ -55,12 +60,17 @@ class ChosenEndpoints:
 
 
 def collect(
-    slices: Iterable[EndpointSlice], port_name: str, protocol: str, family: IPFamily, node: str
+    slices: Iterable[EndpointSlice],
+    port_name: str,
+    protocol: str,
+    family: IPFamily,
+    node: str,
+    source_of: SourceOf,
 ) -> tuple[PortEndpoint, ...]:
     """Return all endpoints of a service port, ordered as text.
 
     An endpoint that several slices list counts once, and as local where any says so.
-    Only the first address of an endpoint counts.
+    Only the first address of an endpoint counts. `source_of` says where endpoints come from.
     """
     found: list[PortEndpoint] = []
     head, tail = ("[", "]:") if family == "IPv6" else ("", ":")
@@ -73,6 +83,7 @@ def collect(
                 continue
             ending = f"{tail}{number}"
             weight = item.ipvs_weight
+            source = source_of(item, port)
             found += [
                 _new(
                     (
@@ -84,9 +95,11 @@ def collect(
                         endpoint.serving and endpoint.terminating,
                         endpoint.zone_hints,
                         weight,
+                        source,
+                        index,
                     )
                 )
-                for endpoint in item.endpoints
+                for index, endpoint in enumerate(item.endpoints)
             ]
     if len(set(map(TEXT, found))) < len(found):
         found = _without_duplicates(found)

@@ -53,15 +53,15 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
         external=external,
         cluster=_balance(spec, "cluster", chosen.cluster),
         local=_balance(spec, "local", chosen.local),
-        translates=_translates(spec, chosen.reachable),
+        translates=_translates(chosen.reachable),
         refusals=_refusals(spec, internal, outside if spec.is_exposed else "", firewall),
         health_check=_health_check(spec),
         endpoint_count=len(spec.endpoints),
         policy=_policy(spec),
         local_endpoints=tuple(
             [
-                LocalEndpoint(address, port, ready)
-                for _, address, port, local, ready, _, _, _ in spec.endpoints
+                LocalEndpoint(address, port, ready, source, position)
+                for _, address, port, local, ready, _, _, _, source, position in spec.endpoints
                 if local
             ]
         ),
@@ -84,7 +84,7 @@ def _policy(spec: ServicePortSpec) -> Policy:
 
 
 def _origin(spec: ServicePortSpec, field: str) -> Origin:
-    return Origin(spec.name.namespace, spec.name.name, spec.name.port_name, field)
+    return Origin("Service", spec.name.namespace, spec.name.name, field)
 
 
 def _target(chosen: ChosenEndpoints, local: bool) -> str:
@@ -199,16 +199,11 @@ def _balance(
     )
 
 
-def _translates(
-    spec: ServicePortSpec, endpoints: tuple[PortEndpoint, ...]
-) -> tuple[Translate, ...]:
-    if not endpoints:
-        return ()
-    origin = _origin(spec, "endpoints")
+def _translates(endpoints: tuple[PortEndpoint, ...]) -> tuple[Translate, ...]:
     return tuple(
         [
-            Translate(text, origin, address, port, local, weight)
-            for text, address, port, local, _, _, _, weight in endpoints
+            Translate(text, source, position, address, port, local, weight)
+            for text, address, port, local, _, _, _, weight, source, position in endpoints
         ]
     )
 
@@ -221,7 +216,7 @@ def _unused(spec: ServicePortSpec, chosen: ChosenEndpoints) -> tuple[tuple[str, 
     return tuple(
         [
             (address, port)
-            for text, address, port, _, ready, _, _, _ in spec.endpoints
+            for text, address, port, _, ready, *_ in spec.endpoints
             if ready and text not in reachable
         ]
     )

@@ -1,49 +1,52 @@
-"""Where in the input an endpoint is. Looked up only when somebody asks, so rules cost nothing."""
+"""Where in the input the endpoints of a slice are: in the slice, or in what it was made of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeAlias
 
-from svcnet.graph import FragmentName
-from svcnet.models import ClusterState, EndpointPort, Endpoints, IPFamily, NamespacedName
-from svcnet.models.service import is_labelled_away
+from svcnet.graph import EndpointSource, Origin, OriginList, SliceSource
+from svcnet.models import ClusterState, EndpointPort, Endpoints, EndpointSlice, NamespacedName
+
+SourceOf: TypeAlias = Callable[[EndpointSlice, EndpointPort], EndpointSource]
+"""Says where the endpoints of a slice come from, for one of its ports."""
 
 
-def endpoint_field(
-    state: ClusterState, family: IPFamily, name: FragmentName, address: str, port: int
-) -> str:
-    """Return the place of an endpoint, like ``EndpointSlice web-1: endpoints[3].addresses[0]``.
+def source_in(state: ClusterState, name: NamespacedName) -> SourceOf:
+    """Return what says where the endpoints in the slices of the Service called `name` come from."""
+    if name not in state.slices and name in state.endpoints:
+        return partial(_in_endpoints, state.endpoints[name])
+    return _in_slice
 
-    That is what :func:`svcnet.compiler.endpoints.collect` made it of, and ``endpoints`` if
-    nothing in `state` is like it.
+
+def _in_slice(item: EndpointSlice, port: EndpointPort) -> EndpointSource:  # noqa: ARG001
+    return _in_pods(item) if item.is_of_pods else SliceSource(item.namespace, item.name)
+
+
+def _in_pods(item: EndpointSlice) -> OriginList:
+    targets = (endpoint.target_ref for endpoint in item.endpoints)
+    return OriginList(
+        tuple([Origin("Pod", t.namespace, t.name, "status.podIPs") for t in targets if t])
+    )
+
+
+def _in_endpoints(endpoints: Endpoints, item: EndpointSlice, port: EndpointPort) -> OriginList:
+    """Return the places of addresses whose slice mirrors `endpoints`.
+
+    What subsets say of one address is put together, so it is looked for in those with this port.
     """
-    owner = NamespacedName(name.namespace, name.name)
-    if owner not in state.slices and owner in state.endpoints:
-        return _in_endpoints(state.endpoints[owner], name, address, port)
-    for item in state.slices_of(owner):
-        if item.address_type != family or is_labelled_away(item.labels):
-            continue
-        if not _serve(item.ports, name, port):
-            continue
-        for index, endpoint in enumerate(item.endpoints):
-            if endpoint.addresses[0] == address:
-                return f"EndpointSlice {item.name}: endpoints[{index}].addresses[0]"
-    return "endpoints"
+    paths: dict[str, str] = {}
+    for address, path in _addresses(endpoints, port):
+        paths.setdefault(address, path)
+    owner = ("Endpoints", endpoints.namespace, endpoints.name)
+    return OriginList(tuple([Origin(*owner, paths[e.addresses[0]]) for e in item.endpoints]))
 
 
-def _in_endpoints(endpoints: Endpoints, name: FragmentName, address: str, port: int) -> str:
+def _addresses(endpoints: Endpoints, port: EndpointPort) -> Iterator[tuple[str, str]]:
     for number, subset in enumerate(endpoints.subsets):
-        if not _serve(subset.ports, name, port):
-            continue
-        for key, listed in (
-            ("addresses", subset.addresses),
-            ("notReadyAddresses", subset.not_ready_addresses),
-        ):
-            for index, found in enumerate(listed):
-                if found.ip == address:
-                    return f"Endpoints {endpoints.name}: subsets[{number}].{key}[{index}].ip"
-    return "endpoints"
-
-
-def _serve(ports: Iterable[EndpointPort], name: FragmentName, port: int) -> bool:
-    return any((p.name, p.protocol, p.port) == (*name[2:], port) for p in ports)
+        if port in subset.ports:
+            for index, address in enumerate(subset.addresses):
+                yield address.ip, f"subsets[{number}].addresses[{index}].ip"
+            for index, address in enumerate(subset.not_ready_addresses):
+                yield address.ip, f"subsets[{number}].notReadyAddresses[{index}].ip"

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from svcnet.compiler.endpoints import PortEndpoint, collect
 from svcnet.compiler.node import NodeView
+from svcnet.compiler.provenance import SourceOf, source_in
 from svcnet.graph import FragmentName
 from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service, ServicePort
 from svcnet.models.family import family_of
@@ -85,8 +86,9 @@ def service_ports(
         return
     slices = tuple([s for s in state.slices_of(name) if not is_labelled_away(s.labels)])
     shared = _shared(service, view)
+    source_of = source_in(state, name)
     for index, port in enumerate(service.ports):
-        yield _spec(service, port, index, cluster_ip, slices, view, shared)
+        yield _spec(service, port, index, cluster_ip, slices, view, shared, source_of)
 
 
 @frozen
@@ -158,6 +160,7 @@ def _spec(
     slices: tuple[EndpointSlice, ...],
     view: NodeView,
     shared: _Shared,
+    source_of: SourceOf,
 ) -> ServicePortSpec:
     return ServicePortSpec(
         name=FragmentName(service.namespace, service.name, port.name, port.protocol),
@@ -179,7 +182,9 @@ def _spec(
         follow_hints=shared.follow_hints,
         scheduler=shared.scheduler,
         proxy_protocol=shared.proxy_protocol,
-        endpoints=collect(slices, port.name, port.protocol, view.family, view.settings.node_name),
+        endpoints=collect(
+            slices, port.name, port.protocol, view.family, view.settings.node_name, source_of
+        ),
     )
 
 

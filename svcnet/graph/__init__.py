@@ -17,10 +17,10 @@ from svcnet.graph.nodes import (
     External,
     Firewall,
     GraphNode,
-    Origin,
     Reject,
     Translate,
 )
+from svcnet.graph.origin import EndpointSource, Origin, OriginList, SliceSource
 from svcnet.graph.rule_graph import RuleGraph
 from svcnet.graph.settings import IPVSSettings, LocalDetector, NodeSettings
 
@@ -30,6 +30,7 @@ __all__ = [
     "Deliver",
     "Dispatch",
     "Drop",
+    "EndpointSource",
     "External",
     "Firewall",
     "Fragment",
@@ -41,6 +42,7 @@ __all__ = [
     "LocalEndpoint",
     "NodeSettings",
     "Origin",
+    "OriginList",
     "Outcome",
     "Packet",
     "Pass",
@@ -48,6 +50,7 @@ __all__ = [
     "Refuse",
     "Reject",
     "RuleGraph",
+    "SliceSource",
     "Translate",
     "diff",
     "dot",

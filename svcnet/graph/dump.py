@@ -61,11 +61,12 @@ def _ipvs(settings: IPVSSettings) -> str:
 def _fragment(fragment: Fragment) -> Iterator[str]:
     yield f"service-port {fragment.name} endpoints {fragment.endpoint_count}\n"
     for node in fragment.nodes():
-        yield f"  {describe(node)}    # {node.origin}\n"
+        field = "endpoints" if isinstance(node, Translate) else node.origin.path
+        yield f"  {describe(node)}    # {fragment.name.service_port} {field}\n"
     if fragment.policy != Policy():
         yield f"  asks for {_policy(fragment.policy)}\n"
     shown = {(node.address, node.port) for node in fragment.translates if node.local}
-    for address, port, ready in fragment.local_endpoints:
+    for address, port, ready, _, _ in fragment.local_endpoints:
         if not ready or (address, port) not in shown:
             yield f"  on this node {address} port {port}{'' if ready else ' not ready'}\n"
     for address, port in fragment.unused:

@@ -18,6 +18,7 @@ from svcnet.graph.nodes import (
     Reject,
     Translate,
 )
+from svcnet.graph.origin import EndpointSource, Origin
 
 
 class FragmentName(NamedTuple):
@@ -62,11 +63,18 @@ class Policy:
 
 
 class LocalEndpoint(NamedTuple):
-    """An endpoint on this node, usable or not."""
+    """An endpoint on this node, usable or not; ``source`` and ``position`` say where it is."""
 
     address: str
     port: int
     ready: bool
+    source: EndpointSource
+    position: int
+
+    @property
+    def origin(self) -> Origin:
+        """The place of the endpoint's address."""
+        return self.source.origin(self.position)
 
 
 @frozen
@@ -96,6 +104,11 @@ class Fragment:
     local_endpoints: tuple[LocalEndpoint, ...] = ()
     field: str = ""
     unused: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def origin(self) -> Origin:
+        """The port itself, in the Service."""
+        return Origin("Service", self.name.namespace, self.name.name, self.field)
 
     def nodes(self) -> Iterator[GraphNode]:
         """Yield every node, in the order in which a packet could meet them."""

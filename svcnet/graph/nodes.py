@@ -8,25 +8,14 @@ endpoint its ``address:port``.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from svcnet.graph.origin import EndpointSource, Origin
+
 Frontend = Literal["cluster-ip", "external-ip", "load-balancer", "node-port"]
 Masquerade = Literal["never", "off-cluster", "always"]
-
-
-class Origin(NamedTuple):
-    """What in the input caused a node: an object, its port, and the field."""
-
-    namespace: str
-    name: str
-    port_name: str
-    field: str
-
-    def __str__(self) -> str:
-        port = f":{self.port_name}" if self.port_name else ""
-        return f"{self.namespace}/{self.name}{port} {self.field}"
 
 
 @frozen
@@ -100,14 +89,21 @@ class Translate:
     """The endpoint that a packet is sent to; a packet from that very endpoint is masqueraded.
 
     ``weight`` is its share of the traffic beside the others', where a mode has shares.
+    ``source`` and ``position`` say where in the input it is.
     """
 
     id: str
-    origin: Origin
+    source: EndpointSource
+    position: int
     address: str
     port: int
     local: bool
     weight: int = 1
+
+    @property
+    def origin(self) -> Origin:
+        """The place of the endpoint's address."""
+        return self.source.origin(self.position)
 
 
 @frozen

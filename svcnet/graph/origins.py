@@ -9,12 +9,8 @@ from collections.abc import Collection
 from ipaddress import ip_network
 
 from svcnet.graph.fragment import Fragment
-from svcnet.graph.nodes import Dispatch, Frontend, Origin
-
-
-def service_port_origin(fragment: Fragment) -> Origin:
-    """Return the service port itself, where nothing closer is known."""
-    return Origin(*fragment.name[:3], fragment.field)
+from svcnet.graph.nodes import Dispatch, Frontend
+from svcnet.graph.origin import Origin
 
 
 def dispatch_at(
@@ -44,7 +40,7 @@ def source_origin(fragment: Fragment, source: str) -> Origin | None:
     policy = fragment.policy
     for cidr, place in zip(policy.source_ranges, policy.source_fields, strict=True):
         if is_same(cidr, source):
-            return service_port_origin(fragment)._replace(field=place)
+            return fragment.origin._replace(path=place)
     return None
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TypeAlias
 
 from attrs import field, frozen
 from immutables import Map
@@ -14,14 +13,6 @@ from svcnet.graph.nodes import Dispatch
 from svcnet.graph.settings import NodeSettings
 
 LARGE_CLUSTER_ENDPOINTS = 1000
-
-EndpointField: TypeAlias = Callable[[FragmentName, str, int], str]
-"""Says where in the input an endpoint of a service port is, by its address and port."""
-
-
-def no_endpoint_field(name: FragmentName, address: str, port: int) -> str:  # noqa: ARG001
-    """Say only that it is an endpoint, where nobody knows more."""
-    return "endpoints"
 
 
 @frozen
@@ -33,7 +24,6 @@ class RuleGraph:
     ``endpoint_count`` is the sum of the fragments'. ``left_out`` are the Services that have no
     fragments because they ask too much of a node, by namespace and name, and what is wrong with
     them; ``entry_count`` is what all others ask, those that are one too many included.
-    ``endpoint_field`` is asked about an endpoint that a machine refused.
     """
 
     settings: NodeSettings
@@ -41,7 +31,6 @@ class RuleGraph:
     endpoint_count: int = field(default=0, eq=False)
     left_out: Map[tuple[str, str], str] = field(default=Map(), eq=False)
     entry_count: int = field(default=0, eq=False)
-    endpoint_field: EndpointField = field(default=no_endpoint_field, eq=False, repr=False)
 
     @property
     def is_large(self) -> bool:

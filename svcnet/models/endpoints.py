@@ -63,6 +63,7 @@ class EndpointSlice:
 
     ``ipvs_weight`` is the annotation ``svcnet.io/ipvs-weight``: the weight of each of the
     slice's endpoints in IPVS mode, 0 for no new connections; ``annotations`` are the others.
+    ``is_of_pods`` says that svcnet made the slice, of Pods: it is in no input.
     """
 
     namespace: str
@@ -74,6 +75,7 @@ class EndpointSlice:
     labels: Mapping[str, str] = field(factory=dict)
     ipvs_weight: int = 1
     annotations: Mapping[str, str] = field(factory=dict)
+    is_of_pods: bool = field(default=False, eq=False, repr=False)
 
 
 @frozen

@@ -153,14 +153,20 @@ def test_parse_save() -> None:
 @pytest.mark.parametrize(
     ("line", "origin"),
     [
-        (":KUBE-SEP-MQTVOOGY7OGR336B - [0:0]", "shop/lb:http EndpointSlice lb-"),
-        ("-A KUBE-FW-PV4EPRVIIQ32IMYP -j X", "shop/lb:http spec.loadBalancerSourceRanges"),
-        ("-A KUBE-EXT-PV4EPRVIIQ32IMYP -j X", "shop/lb:http spec.externalTrafficPolicy"),
-        ('-I KUBE-SERVICES -m comment --comment "shop/np:http cluster IP" -j X', "shop/np:http"),
-        ("-A KUBE-NODEPORTS -m comment --comment shop/np:http -m tcp -j X", "shop/np:http"),
+        (":KUBE-SEP-MQTVOOGY7OGR336B - [0:0]", "EndpointSlice shop/lb-"),
+        ("-A KUBE-FW-PV4EPRVIIQ32IMYP -j X", "Service shop/lb: spec.loadBalancerSourceRanges"),
+        ("-A KUBE-EXT-PV4EPRVIIQ32IMYP -j X", "Service shop/lb: spec.externalTrafficPolicy"),
+        (
+            '-I KUBE-SERVICES -m comment --comment "shop/np:http cluster IP" -j X',
+            "Service shop/np: spec.ports[0]",
+        ),
+        (
+            "-A KUBE-NODEPORTS -m comment --comment shop/np:http -m tcp -j X",
+            "Service shop/np: spec.ports[0]",
+        ),
         (
             "-A KUBE-NODEPORTS -m comment --comment shop/np:http -p tcp --dport 30080 -j X",
-            "shop/np:http spec.ports[0].nodePort",
+            "Service shop/np: spec.ports[0].nodePort",
         ),
         ("-A KUBE-MARK-MASQ -j MARK --or-mark 0x00004000", "None"),
     ],

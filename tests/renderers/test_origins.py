@@ -18,7 +18,7 @@ from svcnet.graph.origins import is_same
 from svcnet.models import IPFamily
 from svcnet.renderers import ipvs
 from svcnet.renderers.iptables import full
-from svcnet.renderers.iptables.names import endpoint_chains
+from svcnet.renderers.iptables.names import endpoint_chains, service_hash
 from svcnet.renderers.ipvs.sections import kernel_entries
 from svcnet.sources import load_bytes
 from svcnet.sources.addresses import canonical_address, canonical_cidr
@@ -42,12 +42,8 @@ def by_name(documents: Iterable[dict[str, Any]]) -> Objects:
 
 def field_of(origin: Origin, objects: Objects) -> object:
     """Return what the field holds that an origin names; KeyError where there is no such field."""
-    kind, name, path = "Service", origin.name, origin.field
-    if ": " in path:
-        about, path = path.split(": ")
-        kind, name = about.split()
-    value: Any = objects[kind, origin.namespace, name]
-    for key, index in re.findall(r"(\w+)|\[(\d+)\]", path):
+    value: Any = objects[origin[:3]]
+    for key, index in re.findall(r"(\w+)|\[(\d+)\]", origin.path):
         if key == "clusterIPs" and key not in value:
             value = [value["clusterIP"]]  # as the API server has it
         elif key.endswith("TrafficPolicy"):
@@ -68,18 +64,18 @@ def is_about(value: object, line: str, graph: RuleGraph, origin: Origin) -> bool
         case list():
             return chain.startswith("KUBE-FW-") and " -s " not in line
         case dict():
-            assert value.get("name", "") == origin.port_name
-            return line.startswith((":KUBE-SVC-", ":KUBE-SVL-"))
-        case str() if not origin.field.startswith("Endpoint"):
+            port = (value.get("name", ""), value.get("protocol", "TCP"))
+            letters = service_hash(FragmentName(origin.namespace, origin.name, *port))
+            return line.startswith((f":KUBE-SVC-{letters}", f":KUBE-SVL-{letters}"))
+        case str() if origin.kind == "Service":
             destination = re.findall(r"(?<!! )-[ds] (\S+)", line)
             return any(is_same(canonical(value), word) for word in destination)
         case str():
             sep = re.search(r"^[:]?(?:-A )?(KUBE-SEP-\w+)|-j (KUBE-SEP-\w+)", line)
             assert sep is not None
-            names = [FragmentName(*origin[:3], protocol) for protocol in ("TCP", "UDP", "SCTP")]
-            [fragment] = [graph.fragments[name] for name in names if name in graph.fragments]
-            ids = [t.id for t in fragment.translates if is_same(t.address, value)]
-            return bool({*sep.groups()} & {*endpoint_chains(fragment.name, ids)})
+            ids = {f.name: [t.id for t in f.translates if t.origin == origin] for f in graph}
+            seps = {sep for name, own in ids.items() for sep in endpoint_chains(name, own)}
+            return bool({*sep.groups()} & seps)
     return False
 
 
@@ -99,13 +95,13 @@ def check(graph: RuleGraph, objects: Objects) -> set[str]:
             continue
         assert origin is not None, line
         assert is_about(field_of(origin, objects), f"{line} ", graph, origin), (line, origin)
-        named.add(re.sub(r"\d+", "N", origin.field.partition(": ")[2] or origin.field))
+        named.add(re.sub(r"\d+", "N", origin.path))
         if line.startswith("-A "):
             _, chain, rule = line.split(" ", 2)
             again = artifact.origin_of_line(f"-A {chain} {saved(rule, artifact.family)}")
             # A source that is everywhere is not printed, and nothing tells which range it was.
-            assert origin in (again, again and again._replace(field=f"{again.field}[0]")) or (
-                again is not None and again.field == "spec.loadBalancerSourceRanges"
+            assert origin in (again, again and again._replace(path=f"{again.path}[0]")) or (
+                again is not None and again.path == "spec.loadBalancerSourceRanges"
             )
     return named
 
@@ -119,7 +115,7 @@ def check_ipvs(graph: RuleGraph, objects: Objects) -> set[str]:
         value = field_of(origin, objects)
         text = str(value if isinstance(value, int) else canonical(value))
         assert any(is_same(text, word) for word in said), (said, origin, value)
-        named.add(re.sub(r"\d+", "N", origin.field.partition(": ")[2] or origin.field))
+        named.add(re.sub(r"\d+", "N", origin.path))
 
     for server in tables.servers.values():
         is_right(tables.origin_of(server.key), (server.key.address, str(server.key.port)))
@@ -199,8 +195,9 @@ def test_endpoints_of_the_older_kind() -> None:
     state = load_bytes(text.encode(), "x.json").state
     graph = compile_state(state, node_view(state))
     assert "subsets[N].addresses[N].ip" in check(graph, by_name(yaml.safe_load_all(text)))
-    field = graph.endpoint_field(FragmentName("default", "web", "", "TCP"), "10.0.0.2", 8082)
-    assert field == "Endpoints web: subsets[1].addresses[1].ip"
+    [fragment] = graph
+    [place] = [t.origin for t in fragment.translates if (t.address, t.port) == ("10.0.0.2", 8082)]
+    assert place == Origin("Endpoints", "default", "web", "subsets[1].addresses[1].ip")
 
 
 @settings(max_examples=examples(100))

@@ -177,7 +177,16 @@ def _created(
     labels: Mapping[str, str],
 ) -> Iterator[EndpointSlice]:
     for endpoints in packed.created:
-        yield EndpointSlice(service.namespace, "", service.name, family, ports, endpoints, labels)
+        yield EndpointSlice(
+            service.namespace,
+            "",
+            service.name,
+            family,
+            ports,
+            endpoints,
+            labels,
+            is_of_pods=True,
+        )
 
 
 def _named(

@@ -12,7 +12,6 @@ from functools import cached_property
 from attrs import evolve, field, frozen
 
 from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
-from svcnet.graph.rule_graph import EndpointField, no_endpoint_field
 from svcnet.renderers.iptables.jumps import Jump
 from svcnet.renderers.iptables.origins import own_origin, parts_of, shared_origin, subject
 
@@ -82,7 +81,6 @@ class RestoreText:
     is_large: bool
     jumps: tuple[Jump, ...]
     stale: tuple[str, ...] = ()
-    _endpoint_field: EndpointField = field(default=no_endpoint_field, eq=False, repr=False)
 
     def without(self, stale: tuple[str, ...]) -> RestoreText:
         """Return the same sync, which also deletes the `stale` chains of the nat table."""
@@ -141,7 +139,7 @@ class RestoreText:
         if block is None:
             return None
         if chain in block.chains:
-            return own_origin(block.fragment, block.chains, chain, options, self._endpoint_field)
+            return own_origin(block.fragment, block.chains, chain, options)
         return shared_origin(block.fragment, chain, options)
 
     @cached_property

@@ -7,8 +7,7 @@ from itertools import pairwise
 
 from svcnet.graph import Fragment, Origin
 from svcnet.graph.nodes import Frontend
-from svcnet.graph.origins import dispatch_at, service_port_origin, source_origin
-from svcnet.graph.rule_graph import EndpointField
+from svcnet.graph.origins import dispatch_at, source_origin
 from svcnet.netfilter.words import words
 
 _VALUED = ("-d", "-s", "-j", "--dport", "--comment")
@@ -39,22 +38,19 @@ def own_origin(
     chains: Sequence[str],
     chain: str,
     options: Mapping[str, str],
-    endpoint_field: EndpointField,
 ) -> Origin:
     """Return what caused a line of one of a service port's own `chains`, in their order."""
     others = len(chains) - len(fragment.translates)
     for name in (chain, options.get("-j", "")):
         if name in chains[others:]:
-            endpoint = fragment.translates[chains.index(name) - others]
-            field = endpoint_field(fragment.name, endpoint.address, endpoint.port)
-            return endpoint.origin._replace(field=field)
+            return fragment.translates[chains.index(name) - others].origin
     if "-d" in options:
         return fragment.dispatches[0].origin
     if chain.startswith("KUBE-FW-") and fragment.firewall is not None:
         return source_origin(fragment, options.get("-s", "")) or fragment.firewall.origin
     if chain.startswith("KUBE-EXT-") and fragment.external is not None:
         return fragment.external.origin
-    return service_port_origin(fragment)
+    return fragment.origin
 
 
 def shared_origin(fragment: Fragment, chain: str, options: Mapping[str, str]) -> Origin:
@@ -74,4 +70,4 @@ def shared_origin(fragment: Fragment, chain: str, options: Mapping[str, str]) ->
     port = options.get("--dport", "")
     number = int(port) if port.isdecimal() else 0
     dispatch = dispatch_at(fragment, options.get("-d", ""), number, frontends)
-    return service_port_origin(fragment) if dispatch is None else dispatch.origin
+    return fragment.origin if dispatch is None else dispatch.origin

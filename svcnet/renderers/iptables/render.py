@@ -38,7 +38,6 @@ def full(graph: RuleGraph, reuse: RestoreText | None = None) -> RestoreText:
         blocks=blocks,
         is_large=graph.is_large,
         jumps=jumps(settings),
-        endpoint_field=graph.endpoint_field,
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import ip_address
+from itertools import chain
 
 from attrs import frozen
 
-from svcnet.graph import Fragment, Origin
+from svcnet.graph import Fragment, LocalEndpoint, Origin, Translate
 from svcnet.graph.nodes import Frontend
-from svcnet.graph.origins import dispatch_at, service_port_origin, source_origin
-from svcnet.graph.rule_graph import EndpointField
+from svcnet.graph.origins import dispatch_at, source_origin
 from svcnet.renderers.ipvs import sets
 from svcnet.renderers.ipvs.sets import SETS, SetDefinition
 
@@ -80,11 +80,11 @@ def keys_of(fragment: Fragment) -> Iterator[str]:
         yield _canonical(endpoint.address)
 
 
-def origin_of(fragment: Fragment, said: Said, endpoint_field: EndpointField) -> Origin | None:
+def origin_of(fragment: Fragment, said: Said) -> Origin | None:
     """Return what in a service port a line came from, None if it is another's."""
     definition = said.definition
     if definition is sets.LOOP_BACK:
-        return endpoint_origin(fragment, said.address, said.port, endpoint_field)
+        return endpoint_origin(fragment, said.address, said.port)
     if definition is sets.HEALTH_CHECK_NODE_PORT:
         check = fragment.health_check
         return check.origin if check is not None and check.port == said.port else None
@@ -96,16 +96,14 @@ def origin_of(fragment: Fragment, said: Said, endpoint_field: EndpointField) -> 
     return None if dispatch is None else dispatch.origin
 
 
-def endpoint_origin(
-    fragment: Fragment, address: str, port: int, endpoint_field: EndpointField
-) -> Origin | None:
+def endpoint_origin(fragment: Fragment, address: str, port: int) -> Origin | None:
     """Return the place of an endpoint of a service port, None if it has none such."""
-    usable = ((each.address, each.port) for each in fragment.translates)
-    local = ((each.address, each.port) for each in fragment.local_endpoints)
-    for written, number in (*usable, *local):
-        if number == port and _canonical(written) == _canonical(address):
-            field = endpoint_field(fragment.name, written, number)
-            return service_port_origin(fragment)._replace(field=field)
+    endpoints: Iterator[Translate | LocalEndpoint] = chain(
+        fragment.translates, fragment.local_endpoints
+    )
+    for endpoint in endpoints:
+        if endpoint.port == port and _canonical(endpoint.address) == _canonical(address):
+            return endpoint.origin
     return None
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from immutables import Map
 
 from svcnet.graph import Fragment, FragmentName, GraphDiff, RuleGraph
-from svcnet.graph.rule_graph import EndpointField
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
 from svcnet.renderers.ipvs.part import (
@@ -38,9 +37,7 @@ def full(graph: RuleGraph) -> IPVSTables:
         for entry in part.entries:
             uses[entry] = uses.get(entry, 0) + 1
     sizes = Counter(definition for definition, _ in uses)
-    return IPVSTables(
-        settings, Map(parts), Map(claims), Map(uses), Map(sizes), graph.endpoint_field
-    )
+    return IPVSTables(settings, Map(parts), Map(claims), Map(uses), Map(sizes))
 
 
 def advance(tables: IPVSTables, diff: GraphDiff) -> tuple[IPVSTables, IPVSDelta]:
@@ -53,7 +50,7 @@ def advance(tables: IPVSTables, diff: GraphDiff) -> tuple[IPVSTables, IPVSDelta]
         return after, between(tables, after)
     gone = [*diff.removed, *(before for before, _ in diff.changed)]
     come = [*diff.added, *(after for _, after in diff.changed)]
-    after = _replaced(tables, gone, come, diff.new.endpoint_field)
+    after = _replaced(tables, gone, come)
     changed = (*(tables.parts[f.name] for f in gone), *(after.parts[f.name] for f in come))
     keys = dict.fromkeys(server.key for part in changed for server in part.servers)
     entries = {entry for part in changed for entry in part.entries}
@@ -127,12 +124,7 @@ def _claimed(names: tuple[FragmentName, ...], name: FragmentName) -> tuple[Fragm
     return tuple(sorted((*names, name))) if names else (name,)
 
 
-def _replaced(
-    tables: IPVSTables,
-    gone: list[Fragment],
-    come: list[Fragment],
-    endpoint_field: EndpointField,
-) -> IPVSTables:
+def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) -> IPVSTables:
     """Return `tables` without the parts of some fragments, and with those of others."""
     addresses = node_port_addresses(tables.settings)
     parts, claims = tables.parts.mutate(), tables.claims.mutate()
@@ -158,4 +150,4 @@ def _replaced(
             uses[entry] = count + 1
             sizes[entry[0]] += not count
     maps = parts.finish(), claims.finish(), uses.finish(), Map(+sizes)
-    return IPVSTables(tables.settings, *maps, endpoint_field)
+    return IPVSTables(tables.settings, *maps)

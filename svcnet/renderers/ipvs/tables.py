@@ -10,8 +10,7 @@ from attrs import field, frozen
 from immutables import Map
 
 from svcnet.graph import FragmentName, NodeSettings, Origin
-from svcnet.graph.origins import dispatch_at, service_port_origin
-from svcnet.graph.rule_graph import EndpointField, no_endpoint_field
+from svcnet.graph.origins import dispatch_at
 from svcnet.renderers.ipvs.origins import endpoint_origin, keys_of, origin_of, said_in
 from svcnet.renderers.ipvs.part import Entry, HealthCheck, Part, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.rules import restore_text
@@ -35,7 +34,6 @@ class IPVSTables:
     claims: Map[ServerKey, tuple[FragmentName, ...]] = field(repr=False)
     uses: Map[Entry, int] = field(repr=False)
     sizes: Map[SetDefinition, int] = field(repr=False)
-    _endpoint_field: EndpointField = field(default=no_endpoint_field, eq=False, repr=False)
 
     @property
     def family(self) -> str:
@@ -57,7 +55,7 @@ class IPVSTables:
             return None
         fragment = self.parts[names[-1]].fragment
         dispatch = dispatch_at(fragment, key.address, key.port)
-        return service_port_origin(fragment) if dispatch is None else dispatch.origin
+        return fragment.origin if dispatch is None else dispatch.origin
 
     def origin_of_endpoint(self, key: ServerKey, address: str, port: int) -> Origin | None:
         """Return what caused a real server of a virtual server; as :meth:`origin_of`."""
@@ -65,8 +63,7 @@ class IPVSTables:
         if names is None:
             return None
         fragment = self.parts[names[-1]].fragment
-        found = endpoint_origin(fragment, address, port, self._endpoint_field)
-        return found or service_port_origin(fragment)
+        return endpoint_origin(fragment, address, port) or fragment.origin
 
     def origin_of_line(self, line: str) -> Origin | None:
         """Return what caused a line for ipset, ``ip -batch`` or a chain of iptables-restore.
@@ -78,7 +75,7 @@ class IPVSTables:
         if said is None:
             return None
         for name in self._named.get(said.key, ()):
-            origin = origin_of(self.parts[name].fragment, said, self._endpoint_field)
+            origin = origin_of(self.parts[name].fragment, said)
             if origin is not None:
                 return origin
         return None

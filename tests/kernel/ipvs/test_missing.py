@@ -190,7 +190,7 @@ def test_a_scheduler_of_one_service(tmp_path: Path) -> None:
         done = svcnet("apply", path, *options)
         assert done.exit_code == 3
         assert "IPVS refused to add 10.96.0.11:80 TCP scheduler nq" in done.stderr
-        assert "lacks the module ip_vs_nq (from shop/b " in done.stderr
+        assert "lacks the module ip_vs_nq (from Service shop/b: " in done.stderr
         assert "Nothing was changed" not in done.stderr
         assert run("ipvsadm -Sn").splitlines() == [
             "-A -t 10.96.0.10:80 -s rr",
