@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from attrs import define, field
@@ -37,6 +38,14 @@ _UNREADABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U00
 _TAG = re.compile(r"(?:&\S+\s+)?(!\S*)")
 _NO_CONTENT = re.compile(r"(?:\s++|#[^\n]*+|\.\.\.(?=\s))*")
 _URI = str.maketrans({",": "%2C", "[": "%5B", "]": "%5D"})
+# Octets of tags that are no ASCII, which Python's text may not have, and NUL, where C's ends.
+_ODD_TAG = re.compile(r"![^\s,\[\]{}\"'!]*?%(?:00|[89a-fA-F])[^\s,\[\]{}\"'!]*")
+_ODD_OCTET = re.compile(r"%(?=00|[89a-fA-F])")
+# A character of them, as go-yaml takes it.
+_NEXT = r"%[89abAB][0-9a-fA-F]"
+_CHARACTER = re.compile(
+    f"%00|%[cCdD][0-9a-fA-F]{_NEXT}|%[eE][0-9a-fA-F](?:{_NEXT}){{2}}|%[fF][0-7](?:{_NEXT}){{3}}"
+)
 
 
 class Amended(Exception):  # noqa: N818  (no error: the document is read again)
@@ -65,6 +74,12 @@ class Events:
             if "\\/" in self._text:
                 # An escape that go-yaml does not know.
                 self._text = self._text.replace("\\/", f"\\{self._stand_in('/')}")
+            if _ODD_TAG.search(self._text):
+                # libyaml stops at these now.
+                percent = self._stand_in("%")
+                self._text = _ODD_TAG.sub(
+                    lambda tag: _ODD_OCTET.sub(percent, tag.group()), self._text
+                )
 
     def begin(self) -> Next:
         """Return what gives one event after the other, from the start of the stream on.
@@ -139,23 +154,45 @@ class Events:
             self._amend(at, at + 1, self._stand_in(":"))
         if error.problem == "found unknown escape character" and self._text[at + 1] == "'":
             self._amend(at, at + 2, "\\x27")
-        if error.context in OF_TAGS and error.context_mark is not None:
-            self._amend_tag(error.context_mark.index)
+        is_of_tag = error.context in OF_TAGS and error.context_mark is not None
+        begin = error.context_mark.index if is_of_tag else at
+        self._amend_tags(self._text[:begin])
+        if is_of_tag:
+            self._amend_tag(begin)
+
+    def _amend_tags(self, text: str) -> None:
+        """Amend the first tag that libyaml took to end before it does, in text that it read."""
+        import yaml
+        from yaml.cyaml import CParser  # type: ignore[attr-defined]
+
+        if "!" not in text:
+            return
+        with suppress(yaml.YAMLError):
+            get = CParser(text.encode()).get_token
+            while (token := get()) is not None:
+                if type(token) is yaml.TagToken:
+                    self._amend_tag(token.start_mark.index)
 
     def _amend_tag(self, start: int) -> re.Match[str] | None:
         """Return the tag of what begins at `start`; go-yaml's goes up to the next space."""
         found = _TAG.match(self._text or "", start)
         if found is None:
             return None
-        if found.group(1).startswith("!<"):
-            if not found.group(1).endswith(">"):
-                line = self.chunk.line + (self._text or "").count("\n", 0, found.start(1)) + 1
-                raise ParseError(line, "is no YAML: did not find expected space after a tag")
-        else:
-            escaped = found.group(1).translate(_URI)
-            if escaped != found.group(1):
-                self._amend(found.start(1), found.end(1), escaped)
+        if found.group(1).startswith("!<") and not found.group(1).endswith(">"):
+            line = self.chunk.line + (self._text or "").count("\n", 0, found.start(1)) + 1
+            raise ParseError(line, "is no YAML: did not find expected space after a tag")
+        escaped = self._escaped(found.group(1))
+        if escaped != found.group(1):
+            self._amend(found.start(1), found.end(1), escaped)
         return found
+
+    def _escaped(self, tag: str) -> str:
+        """Return a tag as libyaml takes it, and Python's text has it.
+
+        No tag that means anything has characters beyond ASCII: any may stand for any other.
+        """
+        tag = tag.translate(_URI).translate(self._stand_ins)
+        return _CHARACTER.sub("%EF%BF%BD", tag)
 
     def _checked(self, event: Event) -> Event:
         from yaml import events
