@@ -51,7 +51,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Strict typing of the library."""
+    """Strict typing of the library and its tests."""
     install(session, "typing")
     session.run("mypy")
 

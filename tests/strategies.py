@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 
 from attrs import frozen
 from hypothesis import strategies as st
@@ -21,9 +21,12 @@ from svcnet.models import (
     Service,
     ServicePort,
 )
+from svcnet.models.service import ServiceType
 from svcnet.models.state import ClusterObject
 
 NODES = ("node-a", "node-b", "")
+KINDS: tuple[ServiceType, ...] = ("ClusterIP", "NodePort", "LoadBalancer")
+INGRESS_MODES: tuple[tuple[Literal["VIP", "Proxy"], ...], ...] = ((), ("VIP",), ("Proxy",))
 ZONES = ("z1", "z2")
 NAMES = ("a", "b", "web")
 ENDPOINTS = ("10.244.1.5", "10.244.1.9", "10.244.1.10", "10.244.2.6")
@@ -65,7 +68,7 @@ def services(draw: st.DrawFn) -> Service:
     """A Service whose addresses and node ports follow from its name, so that none collide."""
     name = draw(st.sampled_from(NAMES))
     number = NAMES.index(name)
-    kind = draw(st.sampled_from(("ClusterIP", "NodePort", "LoadBalancer")))
+    kind = draw(st.sampled_from(KINDS))
     ports = tuple(
         ServicePort(
             port.port,
@@ -78,7 +81,7 @@ def services(draw: st.DrawFn) -> Service:
     )
     ingress = tuple(
         LoadBalancerIngress(f"203.0.113.{20 + number}", mode)
-        for mode in draw(st.sampled_from([(), ("VIP",), ("Proxy",)]))
+        for mode in draw(st.sampled_from(INGRESS_MODES))
     )
     external = draw(st.sampled_from([(), (f"203.0.113.{40 + number}",), (EXTERNAL[number],)]))
     return Service(
@@ -213,7 +216,7 @@ def spelled_manifests(draw: st.DrawFn, family: str) -> Manifests:
     ]
     for number, cluster_ip in enumerate(some(cluster_ips, 1)):
         name = f"web-{number}"
-        kind = draw(st.sampled_from(("ClusterIP", "NodePort", "LoadBalancer")))
+        kind = draw(st.sampled_from(KINDS))
         spec: dict[str, Any] = {
             "type": kind,
             "clusterIP": cluster_ip,

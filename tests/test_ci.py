@@ -74,10 +74,10 @@ def test_a_skipped_kernel_test_fails_in_ci_only(tmp_path: Path, ci: str, closing
 
 def locked(group: str, python: str) -> dict[str, Version]:
     """Return what a group of the lock installs under a Python release, by name."""
-    under = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
-    chosen = Pylock.from_dict(LOCK).select(
-        environment={**default_environment(), **under}, dependency_groups=[group]
-    )
+    environment = default_environment()
+    environment["python_full_version"] = python
+    environment["python_version"] = python.rpartition(".")[0]
+    chosen = Pylock.from_dict(LOCK).select(environment=environment, dependency_groups=[group])
     return {package.name: package.version for package, _ in chosen if package.version}
 
 

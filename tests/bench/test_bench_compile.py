@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -76,7 +77,7 @@ def test_one_changed_slice(benchmark: Any, services: int) -> None:
     graph = compile_state(state, view)
     number = services // 2
     whole, less = (
-        load_bytes(clusters.json.dumps(clusters.endpoint_slice(number, n)).encode()).objects
+        load_bytes(json.dumps(clusters.endpoint_slice(number, n)).encode()).objects
         for n in (clusters.ENDPOINTS, clusters.ENDPOINTS - 1)
     )
     turns = itertools.cycle((less, whole))

@@ -87,7 +87,8 @@ def test_serve_beside_knot(tmp_path: Path, benchmark: Any, kind: str) -> None:
     names.write_text(
         "".join(f"svc-{n:05d}.{clusters.NAMESPACE}.svc.cluster.local A\n" for n in range(services))
     )
-    command = [sys.executable, "-m", "svcnet", "dns", "zone", manifest, "--zone", "cluster.local"]
+    command = [sys.executable, "-m", "svcnet", "dns", "zone", str(manifest)]
+    command += ["--zone", "cluster.local"]
     zone = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     (tmp_path / "knot").mkdir()
     rates: dict[str, list[float]] = {"svcnet": [], "knot": []}

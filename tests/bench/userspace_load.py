@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class Load:
 
     def run(self, *words: object) -> dict[str, float]:
         """Return what a measurement printed; it fails when a byte or a connection was lost."""
-        command = [self.program, *map(str, words)]
+        command = [str(self.program), *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{words}: {done.stderr}"
         figures: dict[str, float] = json.loads(done.stdout)
@@ -87,7 +87,7 @@ class Load:
     @contextmanager
     def holding(self, way: Way, connections: int) -> Iterator[None]:
         """Keep that many idle connections, each of which has carried a byte there and back."""
-        command = [self.program, "hold", str(way.tcp), str(connections)]
+        command = [str(self.program), "hold", str(way.tcp), str(connections)]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -127,7 +127,7 @@ def _svcnet() -> Iterator[Way]:
 
 
 @contextmanager
-def _server(command: list[object], port: int) -> Iterator[int]:
+def _server(command: Sequence[object], port: int) -> Iterator[int]:
     """Run a server; it is there when it takes connections at a port. Yields its process id."""
     with _process(command) as process:
         deadline = time.monotonic() + PATIENCE
@@ -142,7 +142,7 @@ def _server(command: list[object], port: int) -> Iterator[int]:
 
 
 @contextmanager
-def _process(command: list[object], **options: Any) -> Iterator[subprocess.Popen[str]]:
+def _process(command: Sequence[object], **options: Any) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen([str(word) for word in command], text=True, **options) as process:
         try:
             yield process

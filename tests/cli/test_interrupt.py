@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -38,7 +39,7 @@ def one_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A manifest, a socket that answers as a run does, and one that never does."""
     folder = tmp_path_factory.mktemp("interrupt")
     (folder / "web.yaml").write_text(SERVICE.format(protocol="TCP"))
-    document = {
+    document: dict[str, Any] = {
         "since": "2026-01-01T00:00:00+00:00",
         "input": {"source": "web.yaml", "read": None, "server": {}, "problem": None},
         "families": [],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from typing import TextIO, cast
 
 from svcnet.cli.log import logger
 from svcnet.cli.outlet import PENDING, Outlet
@@ -15,7 +16,7 @@ def test_lines_that_nobody_took_are_counted() -> None:
     ours, theirs = os.pipe()
     with os.fdopen(theirs, "w") as stream, os.fdopen(ours) as reader:
         outlet = Outlet(stream)
-        log = logger(outlet)
+        log = logger(cast("TextIO", outlet))
         text = "x" * (PENDING // 100)
         for _ in range(300):
             log.info(text)

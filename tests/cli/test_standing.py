@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import Final
 
 from svcnet import checks
 from svcnet.cli.log import Teller, logger
@@ -11,7 +12,7 @@ from svcnet.cli.standing import MOST_OBJECTS, MOST_REASONS, PAUSE_SECONDS, Stand
 from svcnet.errors import Diagnostic
 from svcnet.sources.kubernetes import KINDS, Status, Step
 
-GONE = "unreachable"
+GONE: Final = "unreachable"
 
 
 class Said:

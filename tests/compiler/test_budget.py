@@ -112,7 +112,7 @@ def test_a_product_is_left_out_before_it_is_made(objects: list[ClusterObject]) -
 
 def test_the_largest_make_room_for_the_small() -> None:
     """A node that is asked for too much leaves out the largest, and of equals the last."""
-    objects = [
+    objects: list[ClusterObject] = [
         *(make_service(name, f"10.96.0.{n + 1}") for n, name in enumerate("abcd")),
         make_slice("a", "10.9.0.1"),
         make_slice("b", *(f"10.9.0.{n}" for n in range(1, 6))),
@@ -146,7 +146,7 @@ def test_any_history_leaves_out_the_same(
         check_bounds(replay.state)
         served = {NamespacedName(*name[:2]) for name in replay.graph.fragments}
         assert sum(sizes[name] for name in served) <= SMALL.node
-        crowded = [sizes[n] for n in sizes if n in cold.left_out and sizes[n] <= SMALL.service]  # type: ignore[index]
+        crowded = [sizes[n] for n in sizes if n in cold.left_out and sizes[n] <= SMALL.service]
         assert all(sizes[name] <= size for name in served for size in crowded)
 
 

@@ -190,7 +190,7 @@ def test_a_change_that_means_nothing_changes_nothing() -> None:
 def test_crossing_the_large_cluster_bound_rewrites_comments() -> None:
     """At more than 1,000 endpoints the comments of every service port go, by delta too."""
     many = [f"10.244.{n // 250}.{n % 250 + 1}" for n in range(999)]
-    objects = [
+    objects: list[ClusterObject] = [
         make_node(),
         make_service(),
         make_slice("web", *many[:998]),

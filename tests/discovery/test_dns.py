@@ -14,6 +14,7 @@ from svcnet.discovery.dns.names import reverse_name
 from svcnet.discovery.dns.zonefile import zone_file
 from svcnet.errors import UsageError
 from svcnet.models import Budget, ClusterState, Endpoint, EndpointPort, ServicePort
+from svcnet.models.state import ClusterObject
 from svcnet.testing import make_service, make_slice
 from tests.strategies import services, slices
 
@@ -317,7 +318,7 @@ def test_endpoints_that_are_too_many_have_no_names(kind: str) -> None:
     ports = tuple(EndpointPort(n + 1, f"p{n}") for n in range(1000))
     addresses = [f"10.9.{n // 250}.{n % 250 + 1}" for n in range(1000)]
     own = "None" if kind == "headless" else "10.96.0.99"
-    large = [
+    large: list[ClusterObject] = [
         make_service("large", cluster_ips=(own,), ports=(ServicePort(1, "p0"),)),
         make_slice("large", *addresses, ports=ports),
     ]

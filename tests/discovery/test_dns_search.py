@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Literal
 from unittest.mock import patch
 
 import pytest
@@ -54,12 +55,12 @@ def test_questions_come_in_the_order_of_glibc(name: str, ndots: int) -> None:
     """Whatever each name is answered, the questions and the outcome are those of glibc."""
     bare = name.removesuffix(".")
     names = [bare, *(f"{bare}.{domain}" for domain in DOMAINS)]
-    for kinds in product((*FAILURES, "found"), repeat=len(names)):
+    every: tuple[Rcode | Literal["found"], ...] = (*FAILURES, "found")
+    for kinds in product(every, repeat=len(names)):
         replies = {}
         for each, kind in zip(names, kinds, strict=True):
             data = (Record(each, 5, "A", "10.96.0.10"),) if kind == "found" else ()
-            rcode = "NOERROR" if kind == "found" else kind
-            replies[each] = Answer(rcode, each, answers=data)
+            replies[each] = Answer("NOERROR" if kind == "found" else kind, each, answers=data)
         assert asked(name, ndots, replies) == glibc(name, ndots, replies)
 
 

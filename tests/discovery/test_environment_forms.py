@@ -139,8 +139,8 @@ def test_kubectl_takes_both_forms(tmp_path: Path) -> None:
     fields = {**container, **yaml.safe_load(env_list(variables))}
     whole.write_text(json.dumps({**pod, "spec": {"containers": [fields]}}))
     for command in (
-        ["kubectl", "set", "env", "--local", "-f", bare, "-o", "json", "-"],
-        ["kubectl", "label", "--local", "-f", whole, "-o", "json", "a=b"],
+        ["kubectl", "set", "env", "--local", "-f", str(bare), "-o", "json", "-"],
+        ["kubectl", "label", "--local", "-f", str(whole), "-o", "json", "a=b"],
     ):
         done = subprocess.run(
             command, input=dotenv(variables) + "# A=b\n", capture_output=True, text=True, check=True

@@ -40,8 +40,8 @@ Served = dict[tuple[str, str, EndpointPort | None], bool]
 
 def subset(ready: str = "", others: str = "", *ports: EndpointPort) -> EndpointSubset:
     """Return a subset of addresses given as words."""
-    listed = [tuple(map(EndpointAddress, words.split())) for words in (ready, others)]
-    return EndpointSubset(*listed, ports)
+    here, gone = (tuple(map(EndpointAddress, words.split())) for words in (ready, others))
+    return EndpointSubset(here, gone, ports)
 
 
 def pod(ip: str, uid: str, name: str = "") -> EndpointAddress:
@@ -138,10 +138,10 @@ def port_of(word: str) -> EndpointPort:
 def subset_of(line: str) -> EndpointSubset:
     words, _, ports = line.partition("|")
     read = [address_of(word) for word in words.split()]
-    listed = [
+    ready, others = (
         tuple(address for is_ready, address in read if is_ready is each) for each in (True, False)
-    ]
-    return EndpointSubset(*listed, tuple(map(port_of, ports.split())))
+    )
+    return EndpointSubset(ready, others, tuple(map(port_of, ports.split())))
 
 
 def words_of(ready: bool, ip: str, of: EndpointAddress | Endpoint) -> str:

@@ -10,12 +10,14 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from svcnet import models
 from svcnet.executors.ipvs import Plan, plan, plan_step
 from svcnet.executors.ipvs.entries import saved_entries
 from svcnet.executors.ipvs.ipsets import parse_save
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.models import IPVSConfiguration
+from svcnet.models.service import Protocol
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import IPVSTables, ServerKey
 from svcnet.renderers.ipvs.messages import HASHED, TUNNEL, Service
@@ -167,7 +169,8 @@ def test_an_endpoint_that_returns_gets_its_weight_back() -> None:
 
 def test_endpoints_of_datagrams_go_at_once() -> None:
     """UDP and SCTP have no end of a connection to wait for; neither has a drain of 0."""
-    for protocol, drain in (("UDP", 900), ("SCTP", 900), ("TCP", 0)):
+    choices: tuple[tuple[Protocol, int], ...] = (("UDP", 900), ("SCTP", 900), ("TCP", 0))
+    for protocol, drain in choices:
         machine = FakeIPVS()
         applied(tables_of(*with_protocol(BOTH, protocol)), machine)
         planned = applied(tables_of(*with_protocol(ONE, protocol)), machine, drain=drain)
@@ -183,11 +186,16 @@ def test_endpoints_hashed_by_destination_go_at_once() -> None:
     assert words(planned) == ["delete 10.96.0.10:80 TCP -> 10.244.2.6:8080"]
 
 
-def with_protocol(objects: Iterable[ClusterObject], protocol: str) -> list[ClusterObject]:
-    return [
-        evolve(item, ports=tuple(evolve(port, protocol=protocol) for port in item.ports))  # type: ignore[union-attr]
-        for item in objects
-    ]
+def with_protocol(objects: Iterable[ClusterObject], protocol: Protocol) -> list[ClusterObject]:
+    found: list[ClusterObject] = []
+    for item in objects:
+        if isinstance(item, models.Service):
+            ports = tuple(evolve(port, protocol=protocol) for port in item.ports)
+            found.append(evolve(item, ports=ports))
+        elif isinstance(item, models.EndpointSlice):
+            its_ports = tuple(evolve(port, protocol=protocol) for port in item.ports)
+            found.append(evolve(item, ports=its_ports))
+    return found
 
 
 def test_one_changed_weight_is_one_operation() -> None:

@@ -117,9 +117,8 @@ def test_whole(file: Path, document: dict[str, Any]) -> None:
     file.write_text(as_yaml(pairs_of(document)))
     assert read(load, file) is not None
     for key in set(document) - {"apiVersion", "kind", "detectLocal"}:
-        kept = {name: document[name] for name in ("apiVersion", "kind") if name in document}
-        if key == "detectLocalMode":
-            kept["detectLocal"] = document["detectLocal"]
+        names = ["apiVersion", "kind", *(["detectLocal"] if key == "detectLocalMode" else [])]
+        kept = {name: document[name] for name in names if name in document}
         file.write_text(as_yaml(pairs_of({**kept, key: document[key]})))
         assert read(load, file) is not None, key
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from errno import EEXIST
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from svcnet import netlink
 from svcnet.errors import ApplyError
 from svcnet.executors import netlink as questions
-from svcnet.executors.ipvs import IPVS, device, ipsets, kernel
+from svcnet.executors.ipvs import IPVS, device, ipsets
 from svcnet.renderers.ipvs.messages import (
     DelService,
     Dest,
@@ -116,7 +117,7 @@ def test_ipvs_answers(answers: list[bytes], ask: Callable[[IPVS], object], is_kn
     """Whatever IPVS answers is taken for what it is, or is one ApplyError."""
     given = [family(), *answers] if is_known else answers
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel.socket, "socket", lambda *_: Answers(given))
+        patch.setattr(socket, "socket", lambda *_: Answers(given))
         with suppress(ApplyError), IPVS() as ipvs:
             ask(ipvs)
 
@@ -127,7 +128,7 @@ def test_ipvs_answers(answers: list[bytes], ask: Callable[[IPVS], object], is_kn
 def test_marks_of_ipvs(answers: list[bytes]) -> None:
     """What is compared more than it is read is refused by an OSError or an ApplyError."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel.socket, "socket", lambda *_: Answers([family(), *answers]))
+        patch.setattr(socket, "socket", lambda *_: Answers([family(), *answers]))
         with suppress(OSError, ApplyError), IPVS() as ipvs:
             for server in ipvs.configurations():
                 ipvs.settings(server)

@@ -100,7 +100,9 @@ def test_every_plan_is_about_what_is_ours(found: Observed) -> None:
 
 def tables(filter_chains: dict[str, list[str]]) -> Observed:
     """Return empty tables but for some chains of the filter table."""
-    empty = {table: {chain: [] for chain in chains} for table, chains in BUILT_IN.items()}
+    empty: dict[str, dict[str, list[str]]] = {
+        table: {chain: [] for chain in chains} for table, chains in BUILT_IN.items()
+    }
     return Observed({**empty, "filter": {**empty["filter"], **filter_chains}})
 
 

@@ -38,10 +38,11 @@ def texts(draw: st.DrawFn, before: Chains) -> list[str]:
         for chain in draw(st.lists(st.sampled_from(OWN), unique=True)):
             lines.append(f":{chain} - [0:0]")
             lines += [f"-A {chain} {rule}" for rule in draw(st.lists(RULES, max_size=3))]
-        for chain in draw(st.lists(st.sampled_from(["KUBE-SERVICES", "OUTPUT"]), unique=True)):
+        chains = st.sampled_from(["KUBE-SERVICES", "OUTPUT"])
+        for chain in draw(st.lists(chains, unique=True)):
             # Of a built-in chain svcnet deletes its own jumps alone.
             jumps = [rule for rule in there[chain] if chain != "OUTPUT" or rule[3:].islower()]
-            if jumps and draw(st.booleans()):
+            if draw(st.booleans()) and jumps:
                 lines.append(f"-D {chain} {draw(st.sampled_from(jumps))}")
             lines.append(f"-I {chain} {draw(RULES)}")
         gone = [chain for chain in OWN if f":{chain} - [0:0]" not in lines and chain in there]

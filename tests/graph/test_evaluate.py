@@ -49,8 +49,8 @@ def test_traffic_from_outside_the_cluster_is_masqueraded() -> None:
     graph = graph_of(*WEB, cluster_cidr="10.244.0.0/16")
     inside = verdicts(graph, Packet("10.244.9.9", "10.96.0.10", 80))
     outside = verdicts(graph, Packet("198.51.100.9", "10.96.0.10", 80))
-    assert not any(verdict.masquerade for verdict in inside)
-    assert all(verdict.masquerade for verdict in outside)
+    assert not any(isinstance(verdict, Deliver) and verdict.masquerade for verdict in inside)
+    assert all(isinstance(verdict, Deliver) and verdict.masquerade for verdict in outside)
 
 
 def test_affinity_returns_to_the_remembered_endpoint() -> None:

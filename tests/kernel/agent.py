@@ -15,6 +15,7 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -55,7 +56,7 @@ class Agent:
                 else:
                     self.servers.append(
                         await loop.create_datagram_endpoint(
-                            lambda port=port: Datagrams(self, port), sock=listener
+                            partial(Datagrams, self, port), sock=listener
                         )
                     )
 

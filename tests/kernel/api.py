@@ -39,7 +39,7 @@ class API:
         return asyncio.run_coroutine_threadsafe(doing(), self._loop).result(30)
 
     def put(self, *objects: dict[str, Any]) -> None:
-        self.call(lambda server: [server.put(each) for each in objects])
+        self.call(lambda server: server.put(*objects))
 
     def delete(self, kind: str, name: str, namespace: str = "shop") -> None:
         self.call(lambda server: server.delete(kind, name, namespace))

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import unified_diff
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -117,7 +118,7 @@ class Chaos:
             made = 0
             while made < changes / rounds:
                 count = self._random.randint(1, CHANGES_AT_ONCE)
-                self.server.call(lambda server, n=count: self._history.go_on(server, n))
+                self.server.call(partial(self._history.go_on, changes=count))
                 made += count
                 time.sleep(self._random.choice((0, 0, 0.02, 0.05, 0.2)))
                 if self._random.random() < 0.25:

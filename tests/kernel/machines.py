@@ -31,11 +31,13 @@ PROXY_PORT = r"(?<=--to-ports )\d+|(?<=:)\d+$|(?<=--dport )\d+(?= -m state)"
 class Machine(Protocol):
     """What a mode makes of a machine, in the network namespace of the thread that asks."""
 
-    variant: str
-    """The variant of iptables."""
+    @property
+    def variant(self) -> str:
+        """The variant of iptables."""
 
-    foreign: ForeignRules | ForeignServers
-    """What somebody else has there."""
+    @property
+    def foreign(self) -> ForeignRules | ForeignServers:
+        """What somebody else has there."""
 
     @property
     def options(self) -> tuple[str, ...]:

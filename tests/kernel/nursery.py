@@ -203,7 +203,7 @@ def run(arguments: list[str], tool_seconds: float) -> int:
     impatient = kubernetes.Patience(
         first=0.05, longest=0.2, trust=1.0, connect=3.0, answer=4.0, whole=8.0, watch=8.0, grace=2.0
     )
-    kubernetes.watch = partial(kubernetes.watch, patience=impatient)  # type: ignore[assignment]
+    kubernetes.watch = partial(kubernetes.watch, patience=impatient)
     try:
         main(arguments)
     except SystemExit as error:

@@ -199,7 +199,7 @@ def slices(
     *endpoints: str,
     of: str = "web",
     ports: tuple[EndpointPort, ...] = WEB,
-    conditions: Mapping[str, Mapping[str, bool]] | None = None,
+    conditions: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[EndpointSlice, EndpointSlice]:
     """Return a Service's slice of each family; `conditions` are those of an endpoint by name."""
     made = []

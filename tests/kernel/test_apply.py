@@ -17,6 +17,7 @@ import pytest
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import diff
 from svcnet.models import ClusterState, KubeProxyConfiguration
+from svcnet.models.state import ClusterObject
 from svcnet.renderers.iptables import delta, full
 from svcnet.sources import load
 from svcnet.testing import make_node, make_service, make_slice
@@ -126,7 +127,7 @@ def test_random_histories_by_delta(ns: Namespace, variant: str) -> None:
     graph = None
     guard: list[str] = []
     for _ in range(12):
-        objects = [make_node()]
+        objects: list[ClusterObject] = [make_node()]
         for number in range(6):
             if chance.random() < 0.8:
                 objects.append(

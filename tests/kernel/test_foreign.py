@@ -22,8 +22,8 @@ from svcnet.renderers import iptables as rules
 from svcnet.renderers import userspace as portals
 from svcnet.renderers.iptables import JUMPS
 from tests.fuzz import examples
-from tests.kernel.test_twice import VARIANTS, compile_case, elsewhere
-from tests.test_conformance import CASES
+from tests.kernel.test_twice import VARIANTS, elsewhere
+from tests.test_conformance import CASES, compile_case
 
 pytestmark = pytest.mark.kernel
 

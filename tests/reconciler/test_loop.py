@@ -16,6 +16,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Choice
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.models import Budget, ClusterState, NamespacedName
+from svcnet.models.state import ClusterObject
 from svcnet.reconciler import (
     Change,
     Done,
@@ -79,7 +80,7 @@ class Slow(Notes):
 
 
 def snapshot(*addresses: str) -> Snapshot:
-    objects = [make_service(), make_slice("web", *addresses)]
+    objects: list[ClusterObject] = [make_service(), make_slice("web", *addresses)]
     state = ClusterState.of(objects)
     return Snapshot(state, {"IPv4": node_view(state, family="IPv4")})
 
@@ -285,7 +286,7 @@ def test_what_is_queued_taken_done_and_settled_is_told_in_this_order() -> None:
 def test_only_what_changed_is_compiled_again() -> None:
     """Services that nothing touches keep their fragments as the same objects."""
     follower = Follower("IPv4")
-    other = [make_service("db", "10.96.0.11"), make_slice("db", "10.244.1.9")]
+    other: list[ClusterObject] = [make_service("db", "10.96.0.11"), make_slice("db", "10.244.1.9")]
 
     def with_other(address: str) -> Snapshot:
         state = ClusterState.of([make_service(), make_slice("web", address), *other])
@@ -293,7 +294,8 @@ def test_only_what_changed_is_compiled_again() -> None:
 
     first = follower.follow(with_other("10.244.1.5"), frozenset())
     second = follower.follow(with_other("10.244.1.6"), WEB.touched)
-    (changed,) = second.names or ()
+    assert second.names is not None
+    (changed,) = second.names
     assert changed[:2] == ("shop", "web")
     for name, fragment in second.graph.fragments.items():
         assert (fragment is first.graph.fragments[name]) is (name != changed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from operator import itemgetter
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -35,11 +36,11 @@ SLICE_PORT = (EndpointPort(5353, "dns", "UDP"),)
 GONE = "10.244.1.99"
 
 
-def dns(**fields: object) -> Service:
+def dns(**fields: Any) -> Service:
     return make_service("dns", **{"type": "NodePort", "ports": (DNS,), **fields})
 
 
-def endpoints(*found: str | Endpoint, **fields: object) -> EndpointSlice:
+def endpoints(*found: str | Endpoint, **fields: Any) -> EndpointSlice:
     return make_slice("dns", *found, ports=SLICE_PORT, **fields)
 
 

@@ -83,7 +83,7 @@ def flows(draw: st.DrawFn) -> Flow:
     numbers = [draw(ports) for _ in range(4)]
     zone = draw(st.just((0, "both")) | zones)
     pairs = [value for pair in zip(found, numbers, strict=True) for value in pair]
-    return Flow(*pairs, *zone, id=draw(st.integers(0, 2**32 - 1)))
+    return Flow._make([*pairs, *zone, draw(st.integers(0, 2**32 - 1))])
 
 
 @given(st.lists(flows(), max_size=5), st.booleans(), st.booleans())

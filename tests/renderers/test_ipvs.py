@@ -297,7 +297,7 @@ def test_one_service_with_the_same_address_twice() -> None:
 
 def test_two_services_with_the_same_external_address() -> None:
     """The reference sets the virtual server once a Service, so the last one visited has it."""
-    objects = [
+    objects: list[ClusterObject] = [
         make_service("a", "10.96.0.20", external_ips=("203.0.113.7",)),
         make_slice("a", "10.244.1.5"),
         make_service("b", "10.96.0.21", external_ips=("203.0.113.7",), session_affinity="ClientIP"),

@@ -54,7 +54,7 @@ def aimed(graph: RuleGraph, data: st.DataObject) -> Packet:
     """Draw a packet, most often one for a frontend of the graph."""
     packet = data.draw(strategies.packets)
     frontends = sorted(graph.frontends)
-    if frontends and data.draw(st.integers(0, 9)):
+    if data.draw(st.integers(0, 9)) and frontends:
         address, protocol, port = data.draw(st.sampled_from(frontends))
         address = address or data.draw(st.sampled_from(graph.settings.addresses))
         packet = evolve(packet, destination=address, protocol=protocol, port=port)

@@ -113,7 +113,7 @@ def check_ipvs(graph: RuleGraph, objects: Objects) -> set[str]:
     def is_right(origin: Origin | None, said: Iterable[str]) -> None:
         assert origin is not None, said
         value = field_of(origin, objects)
-        text = str(value if isinstance(value, int) else canonical(value))
+        text = str(value if isinstance(value, int) else canonical(str(value)))
         assert any(is_same(text, word) for word in said), (said, origin, value)
         named.add(re.sub(r"\d+", "N", origin.path))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ def port_of(*objects: ClusterObject) -> ProxiedPort:
     return found
 
 
-def exposed(**fields: object) -> Service:
+def exposed(**fields: Any) -> Service:
     """Return a Service with a cluster IP, an external IP, a load balancer and a node port."""
     return make_service(
         type="LoadBalancer",
@@ -58,8 +60,8 @@ def exposed(**fields: object) -> Service:
 
 
 CLUSTER = ("cluster", "cluster")
-RANGES = {"load_balancer_source_ranges": ("198.51.100.0/24",)}
-WISHES: tuple[tuple[dict[str, object], tuple[tuple[str, str], ...]], ...] = (
+RANGES: dict[str, Any] = {"load_balancer_source_ranges": ("198.51.100.0/24",)}
+WISHES: tuple[tuple[dict[str, Any], tuple[tuple[str, str], ...]], ...] = (
     ({}, (CLUSTER, CLUSTER, CLUSTER, CLUSTER)),
     ({"internal_traffic_policy": "Local"}, (("local", "local"), CLUSTER, CLUSTER, CLUSTER)),
     ({"external_traffic_policy": "Local"}, (CLUSTER, *[("local", "cluster")] * 3)),

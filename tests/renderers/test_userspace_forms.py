@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -55,7 +56,7 @@ def table_of(*objects: ClusterObject) -> ProxyTable:
     return table.with_ports({name: PORTS[name.role] for name in table.ports})
 
 
-def web(**fields: object) -> Service:
+def web(**fields: Any) -> Service:
     """Return a Service with every policy, and with ports of every protocol."""
     return make_service(
         type="LoadBalancer",
@@ -327,7 +328,7 @@ def test_nothing_changed() -> None:
 
 def test_a_step_to_other_node_port_addresses() -> None:
     """Jumps that the configuration changes are changed; all else stays."""
-    objects = [make_node(), make_service(type="NodePort", ports=(HTTP,))]
+    objects = (make_node(), make_service(type="NodePort", ports=(HTTP,)))
     old, new = graph_of(objects), graph_of(objects, node_port_addresses=("192.0.2.0/24",))
     last = "handle service NodePorts; NOTE: this must be the last rule in the chain"
     comment = f'-m comment --comment "{last}" -j KUBE-NODEPORT'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from svcnet.compiler import compile_state, node_view
@@ -35,7 +37,7 @@ def lines(rules: PortalRules) -> list[str]:
     return [f"{rule.chain} {rule.text}" for rule in rules.rules]
 
 
-def web(**fields: object) -> Service:
+def web(**fields: Any) -> Service:
     """Return a Service that is reached in every way."""
     return make_service(
         **{

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -83,7 +84,7 @@ def services(draw: st.DrawFn) -> Service:
     """Any service that the messages have a form for."""
     mark = draw(st.sampled_from([0, 1, 2**32 - 1]))
     six = draw(st.booleans())
-    common = {
+    common: dict[str, Any] = {
         "scheduler": draw(st.sampled_from(IPVS_SCHEDULERS) | words),
         "flags": draw(u32),
         "timeout": draw(u32),

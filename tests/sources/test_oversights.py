@@ -69,7 +69,11 @@ def told(*documents: Document) -> list[str]:
 
 
 READY = endpoint_slice(at("10.244.1.5"))
-HEALTH = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30080}
+HEALTH: Document = {
+    "type": "LoadBalancer",
+    "externalTrafficPolicy": "Local",
+    "healthCheckNodePort": 30080,
+}
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_an_address_of_another_node_is_told_in_mode_ipvs() -> None:
 
 def test_services_without_any_endpoints_are_told_once() -> None:
     """Whoever needs endpoints is told, at the first Service, how many there are."""
-    found = {"selector": {"app": "web"}}
+    found: dict[str, Any] = {"selector": {"app": "web"}}
     data = text(service(**found), service("b", clusterIP="10.96.0.11", **found))
     line = (
         "<stdin>:1: warning: Service default/web: has no EndpointSlice in the input: "

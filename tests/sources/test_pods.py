@@ -10,6 +10,7 @@ from svcnet.models import (
     Container,
     ContainerPort,
     Endpoint,
+    EndpointSlice,
     EnvVar,
     NamespacedName,
     Pod,
@@ -231,6 +232,7 @@ endpoints:
 - {addresses: [10.0.0.3], targetRef: {kind: Pod}}
 """
     (found,) = load_bytes(text.encode()).objects
+    assert isinstance(found, EndpointSlice)
     assert found.annotations == {"x": "y"}
     assert found.endpoints == (
         Endpoint(("10.0.0.1",), target_ref=TargetRef("d", "p", "u")),

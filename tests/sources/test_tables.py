@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.sources.validation.values import ABSENT, CLASSES, Document, Values, k
 TOP = Path(__file__).parents[2]
 SOURCES = TOP / "svcnet/sources"
 LEAST = 3
-TABLES = {
+TABLES: Mapping[str, tuple[Document, tuple[Values, ...]]] = {
     "Service": (service.BASE, service.ROWS),
     "EndpointSlice": (slices.SLICE, slices.SLICE_ROWS),
     "Endpoints": (slices.ENDPOINTS_OBJECT, slices.ENDPOINTS_ROWS),

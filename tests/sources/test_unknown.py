@@ -70,7 +70,7 @@ def test_a_misspelled_field(good: str, bad: str, line: int, path: str, meant: st
 def test_nothing_is_told_of_names_that_anybody_may_choose() -> None:
     """Keys of labels, selectors, annotations, gates and managed fields are no fields."""
     assert not [one for one in told(SERVICE) if "unknown" in one]
-    free = {"anything": {"f:spec": {".": {}}}}
+    free: dict[str, Any] = {"anything": {"f:spec": {".": {}}}}
     metadata = {
         "labels": {"x": "y"},
         "annotations": {"x": "y"},

@@ -163,7 +163,7 @@ def test_what_is_passed_over_is_still_yaml(broken: str) -> None:
         )
 
 
-REPEATED = (
+REPEATED: tuple[tuple[bytes, list[Any]], ...] = (
     (b"a: 1\na: 2\n", [(0, ("a",), 2)]),
     (b"a: 1\n---\nb:\n- {c: 1,\n   c: 2}\n", [(1, ("b", 0, "c"), 5)]),
     (b"1: a\n'1': b\n", [(0, ("1",), 2)]),

@@ -44,6 +44,11 @@ def _zone(text: str) -> Iterator[str]:
         yield ".".join(labels[host_labels:])
 
 
+def _names(names: Iterable[str]) -> frozenset[str]:
+    # A type checker does not know of what `frozenset` itself, as a converter, is a set.
+    return frozenset(names)
+
+
 @frozen
 class DNSOptions:
     """How names are answered.
@@ -68,7 +73,7 @@ class DNSOptions:
     zones: tuple[str, ...] = field(
         default=("cluster.local.", "in-addr.arpa.", "ip6.arpa."), converter=_zones
     )
-    namespaces: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    namespaces: frozenset[str] = field(default=frozenset(), converter=_names)
     labels: str = ""
     pods: PodMode = "disabled"
     endpoint_pod_names: bool = False

@@ -119,7 +119,12 @@ def test_silence(wire: bytes) -> None:
 def test_edns() -> None:
     """EDNS comes back where it was used, with its DO bit; another version is BADVERS."""
     asked = query(use_edns=0, want_dnssec=True, payload=4096)
-    asked.use_edns(0, dns.flags.DO, 4096, options=[dns.edns.GenericOption(10, b"cookie12")])
+    asked.use_edns(
+        0,
+        dns.flags.DO,
+        4096,
+        options=[dns.edns.GenericOption(dns.edns.OptionType.COOKIE, b"cookie12")],
+    )
     found = ask(asked)
     assert (found.edns, found.ednsflags, found.payload) == (0, dns.flags.DO, EDNS_BYTES)
     assert found.options == ()
@@ -205,7 +210,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert ask(asked, responder=responder).rcode() == dns.rcode.NXDOMAIN
     assert len(responder._known) == 5
     padded = query()
-    padded.use_edns(0, options=[dns.edns.GenericOption(12, bytes(3000))])
+    padded.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(3000))])
     wire = padded.to_wire(max_size=TCP_BYTES)
     assert ask(wire, tcp=True, responder=responder).rcode() == dns.rcode.NOERROR
     assert len(responder._known) == 5

@@ -11,7 +11,8 @@ import pytest
 
 from svcnet.errors import UsageError
 from svcnet.executors.dns import push as module
-from svcnet.executors.dns.push import Record, owner, plan
+from svcnet.executors.dns.push import owner, plan
+from svcnet.executors.dns.transfer import Record
 from svcnet.executors.dns.tsig import MOST_BYTES, read_key
 
 ZONE = dns.name.from_text("cluster.local.")

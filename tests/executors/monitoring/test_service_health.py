@@ -233,7 +233,6 @@ def test_a_kernel_without_ipv6(
     loop: Running, served: ServiceHealth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there are no IPv6 sockets, all IPv4 addresses are listened on."""
-    from svcnet.executors.monitoring import listening
 
     real = socket.socket
 
@@ -244,7 +243,7 @@ def test_a_kernel_without_ipv6(
 
     check = a_check()
     with monkeypatch.context() as patch:
-        patch.setattr(listening.socket, "socket", without_ipv6)
+        patch.setattr(socket, "socket", without_ipv6)
         assert loop.call(lambda: served.follow([check])) == ()
     assert get(check.port, address="127.0.0.2")[0] == 200
     assert refused(check.port, "::1")

@@ -97,7 +97,8 @@ class AnyUse(RuleBasedStateMachine):
         assert len(self.shares) == 0
         for service in self.joined:
             self.shares.leave(service)
-        assert not {**self.shares._services, **self.shares._sources}
+        assert not self.shares._services
+        assert not self.shares._sources
 
 
 TestAnyUse = AnyUse.TestCase

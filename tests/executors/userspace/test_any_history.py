@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
@@ -29,6 +30,7 @@ NAMES = tuple(
     for protocol in ("TCP", "UDP")
     for number in range(3)
 )
+Servers = Sequence[Server | DatagramServer]
 OPEN = {"IPv4": "127.0.0.0/8", "IPv6": "::1/128"}
 CLOSED = {"IPv4": "10.0.0.0/8", "IPv6": "fd00::/8"}
 
@@ -40,11 +42,10 @@ def test_any_history(family: str, workers: int, seed: int, monkeypatch: pytest.M
     """Services come, change and go at random; each listener answers as it should."""
     monkeypatch.setattr(proxy_module, "GRACE_SECONDS", 0.02)
     chance = random.Random(f"{family} {workers} {seed}")
-    servers: list[Server | DatagramServer] = [
-        *(Server(greet, name, family) for name in "abc"),
-        *(DatagramServer(name, family) for name in "abc"),
-    ]
-    backends = {"TCP": servers[:3], "UDP": servers[3:]}
+    backends: dict[str, Servers] = {
+        "TCP": [Server(greet, name, family) for name in "abc"],
+        "UDP": [DatagramServer(name, family) for name in "abc"],
+    }
     state: dict[FragmentName, ProxiedPort] = {}
     with running(table(family=family, first=50_000), workers=workers, udp_idle=60) as proxy:
         for _ in range(STEPS):
@@ -57,13 +58,13 @@ def test_any_history(family: str, workers: int, seed: int, monkeypatch: pytest.M
             for config in state.values():
                 for listener in config.listeners:
                     check(proxy, config.name, listener, backends[config.name.protocol])
-    for server in servers:
+    for server in (*backends["TCP"], *backends["UDP"]):
         server.close()
 
 
 def some(
     name: FragmentName,
-    servers: list[Server] | list[DatagramServer],
+    servers: Servers,
     family: str,
     chance: random.Random,
 ) -> ProxiedPort:
@@ -82,7 +83,7 @@ def check(
     proxy: Proxy,
     name: FragmentName,
     listener: Listener,
-    servers: list[Server] | list[DatagramServer],
+    servers: Servers,
 ) -> None:
     names: dict[Backend, str] = {server.backend: server.name for server in servers}
     wanted = {names[backend] for backend in listener.backends} or {"refused"}

@@ -60,8 +60,10 @@ def test_clients_take_turns_and_keep_their_backend(family: str) -> None:
         assert [ask(sock) for sock in clients] == ["a", "b", "c"] * 2
         assert [ask(sock) for sock in clients] == ["a", "b", "c"] * 2
         assert proxy.statistics().flows == 6
-    for end in (*clients, *servers):
-        end.close()
+    for sock in clients:
+        sock.close()
+    for server in servers:
+        server.close()
 
 
 def test_a_silent_flow_ends(three: list[DatagramServer]) -> None:

@@ -50,7 +50,8 @@ def run(program: Sequence[Instruction], network: bytes, transport: bytes = b"") 
 
 def header(source: IPAddress) -> bytes:
     """Return an IP header that has nothing but its source."""
-    return bytes(ADDRESS_AT[source.version]) + source.packed
+    packed: bytes = source.packed
+    return bytes(ADDRESS_AT[source.version]) + packed
 
 
 versions = st.sampled_from([4, 6])

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from errno import EINVAL, EPERM
 
@@ -37,7 +38,7 @@ FAMILIES = ("IPv4", "IPv6")
 
 
 @pytest.fixture(name="three")
-def three_servers():
+def three_servers() -> Iterator[list[Server]]:
     servers = [Server(greet, name) for name in ("a", "b", "c")]
     yield servers
     for server in servers:
@@ -119,7 +120,12 @@ def test_bytes_arrive_unchanged(can_splice: bool, monkeypatch: pytest.MonkeyPatc
     server = Server(echo)
     sent = os.urandom(20_000_003)
     with running(table(service(server.backend))) as proxy, connect(proxy) as sock:
-        threading.Thread(target=lambda: (sock.sendall(sent), sock.shutdown(socket.SHUT_WR))).start()
+
+        def send() -> None:
+            sock.sendall(sent)
+            sock.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=send).start()
         assert hashlib.sha256(received(sock)).digest() == hashlib.sha256(sent).digest()
     server.close()
 

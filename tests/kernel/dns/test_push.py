@@ -18,8 +18,8 @@ import pytest
 from attrs import evolve
 
 from svcnet.errors import ApplyError
-from svcnet.executors.dns.push import Record, Server, owner, push
-from svcnet.executors.dns.transfer import transfer
+from svcnet.executors.dns.push import Server, owner, push
+from svcnet.executors.dns.transfer import Record, transfer
 from tests.kernel.dns.knot import ask, knot
 from tests.kernel.ipvs.netlink import own_namespace
 
@@ -123,7 +123,7 @@ def push_until_killed(server: Server, wanted: list[Record]) -> None:
             signal.pause()
         return query(*arguments)
 
-    dns.query.tcp = counted
+    dns.query.tcp = counted  # type: ignore[assignment]
     push(server, ORIGIN, wanted, OWNS)
 
 

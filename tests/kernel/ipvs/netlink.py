@@ -121,7 +121,7 @@ class Ear:
 
     def heard(self) -> list[bytes]:
         """Return the requests to IPVS that were sent since the last call, in order."""
-        found = []
+        found: list[bytes] = []
         while True:
             try:
                 datagram = self.socket.recv(65536)

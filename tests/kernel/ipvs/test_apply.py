@@ -36,8 +36,10 @@ from tests.test_conformance import CASES, compile_case, family_of_file
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, pytest.mark.usefixtures("namespace")]
 
 DOCUMENTS = sorted(CASES.glob("*/ipvs.ipv[46].json"))
-TELLING = ("kitchen-sink", "dual-lb-everything", "nodeport-etp-local-all-protocols")
-TELLING += ("ipvs-sched-mh-affinity", "long-names-v6-sctp")
+TELLING = (
+    *("kitchen-sink", "dual-lb-everything", "nodeport-etp-local-all-protocols"),
+    *("ipvs-sched-mh-affinity", "long-names-v6-sctp"),
+)
 WEB = (make_service(), make_slice("web", "10.244.1.5@node-a", "10.244.2.6@node-b"))
 
 
@@ -276,7 +278,7 @@ def test_cleanup_removes_exactly_what_is_ours(device: bool) -> None:
         run("ip link add kube-ipvs0 type dummy")
     before = everything()
     for family in ("IPv4", "IPv6"):
-        applied(full(compile_case(CASES / "dual-lb-everything", family)))  # type: ignore[arg-type]
+        applied(full(compile_case(CASES / "dual-lb-everything", family)))
     assert cleanup("IPv4")
     assert "kube-ipvs0" in run("ip link")
     assert cleanup("IPv6")

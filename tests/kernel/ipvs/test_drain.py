@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
 from svcnet.executors.ipvs import Report, apply
 from svcnet.models import ServicePort
+from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import full
 from tests.kernel.chaos import until
 from tests.kernel.ipvs.balancer import Balancer
@@ -94,7 +96,7 @@ def test_an_idle_endpoint_goes_at_once(balancer: Balancer) -> None:
 def test_a_removed_endpoint_of_datagrams_goes_at_once(balancer: Balancer) -> None:
     """A client that goes on sending from its port is given to an endpoint that is there."""
     balancer.serve(*dns("pod1", "pod2"))
-    ask = {"port": 53, "protocol": "UDP", "source_port": 5000}
+    ask: dict[str, Any] = {"port": 53, "protocol": "UDP", "source_port": 5000}
     first = balancer.ask(1, **ask)[0]
     other = {"pod1": "pod2", "pod2": "pod1"}[first]
     assert balancer.ask(1, **ask) == [first]
@@ -102,7 +104,7 @@ def test_a_removed_endpoint_of_datagrams_goes_at_once(balancer: Balancer) -> Non
     assert balancer.ask(1, **ask) == [other]
 
 
-def dns(*endpoints: str) -> tuple[object, ...]:
+def dns(*endpoints: str) -> tuple[ClusterObject, ...]:
     """Return a Service with a UDP port, and its slices."""
     ports = (ServicePort(53, "dns", "UDP", 5353),)
     return service(ports=ports), *slices(*endpoints, ports=(DNS,))

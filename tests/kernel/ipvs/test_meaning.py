@@ -13,7 +13,7 @@ from svcnet.executors.ipvs.entries import saved_entries
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.models import EndpointPort, IPFamily, LoadBalancerIngress, ServicePort
 from svcnet.models.state import ClusterObject
-from svcnet.renderers.ipvs import IPVSTables, VirtualServer, full
+from svcnet.renderers.ipvs import IPVSTables, ServerKey, VirtualServer, full
 from svcnet.renderers.ipvs.messages import HASHED, Message, NewDest, NewService
 from svcnet.renderers.ipvs.program import dest_of, service_of
 from svcnet.renderers.ipvs.sections import add_line, create_line
@@ -35,13 +35,13 @@ def test_every_case(family: IPFamily) -> None:
     The cases are one machine: what differs between them is not asked for here, and a machine for
     each would take minutes. That rules are known again is for test_apply.py.
     """
-    servers: dict[object, VirtualServer] = {}
+    servers: dict[ServerKey, VirtualServer] = {}
     sets: dict[str, IPSet] = {}
     for document in sorted(CASES.glob("*/ipvs.ipv[46].json")):
         if family_of_file(document) != family:
             continue
         wanted = full(compile_case(document.parent, family))
-        servers |= dict(wanted.servers)
+        servers |= wanted.servers
         for each in wanted.sets.values():
             entries = {*each.entries, *(sets[each.name].entries if each.name in sets else ())}
             sets[each.name] = evolve(each, entries=tuple(sorted(entries)))

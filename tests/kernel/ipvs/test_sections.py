@@ -10,6 +10,8 @@ import pytest
 from svcnet.graph import diff
 from svcnet.models import IPFamily, IPVSConfiguration, LoadBalancerIngress
 from svcnet.models.config import IPVS_SCHEDULERS
+from svcnet.models.family import IP_FAMILIES
+from svcnet.models.state import ClusterObject
 from svcnet.renderers import ipvs
 from svcnet.renderers.ipvs.messages import (
     HASHED,
@@ -42,8 +44,8 @@ NAMES = (
 CHOSEN: tuple[tuple[str, IPFamily], ...] = tuple(
     (name, family)
     for name in NAMES
-    for family, file in (("IPv4", "ipvs.ipv4.json"), ("IPv6", "ipvs.ipv6.json"))
-    if (CASES / name / file).exists()
+    for family in IP_FAMILIES
+    if (CASES / name / f"ipvs.{family.lower()}.json").exists()
 )
 
 
@@ -63,7 +65,7 @@ def load(tool: str, family: IPFamily, text: str) -> str:
 
 def load_all(tables: ipvs.IPVSTables) -> None:
     for tool in ("sysctl", "ipset", "iptables", "ipvsadm", "ip"):
-        load(tool, tables.family, ipvs.section(tables, tool, jumps=True))
+        load(tool, tables.settings.family, ipvs.section(tables, tool, jumps=True))
 
 
 def sets_here() -> dict[str, set[str]]:
@@ -155,7 +157,7 @@ def test_every_section_is_accepted(name: str, family: IPFamily) -> None:
 @pytest.mark.parametrize("affinity", ["None", "ClientIP"])
 def test_every_scheduler(affinity: str) -> None:
     """ipvsadm takes each scheduler, weights from 0 to the most, and persistence."""
-    objects = []
+    objects: list[ClusterObject] = []
     for number, scheduler in enumerate(IPVS_SCHEDULERS):
         annotations = {"svcnet.io/ipvs-scheduler": scheduler}
         service = make_service(
@@ -185,7 +187,7 @@ def test_a_range_of_everything(address: str, network: str) -> None:
     )
     node = make_node("node-a", "2001:db8::10" if ":" in address else "192.0.2.10")
     tables = tables_of(node, service)
-    load("ipset", tables.family, ipvs.section(tables, "ipset"))
+    load("ipset", tables.settings.family, ipvs.section(tables, "ipset"))
     name = tables.sets[LOAD_BALANCER_SOURCE_CIDR].name
     ends = ("::1", "ffff::1") if ":" in address else ("1.2.3.4", "223.255.255.254")
     for end in ends:

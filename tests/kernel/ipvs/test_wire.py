@@ -320,9 +320,8 @@ def test_families_of_a_tunnel(kernel: Kernel) -> None:
 def test_what_the_kernel_refuses(kernel: Kernel) -> None:
     """Each refusal is the error that the message's documentation names."""
     assert kernel.refusal(NewService(evolve(WEB, scheduler="nobody"))) == errno.ENOENT
-    for message in (SetService(WEB), DelService(WEB), GetService(WEB), Zero(WEB)):
-        assert kernel.refusal(message) == errno.ESRCH, message
-    for message in (NewDest(WEB, POD), SetDest(WEB, POD), DelDest(WEB, POD)):
+    of_service = (SetService(WEB), DelService(WEB), GetService(WEB), Zero(WEB))
+    for message in (*of_service, NewDest(WEB, POD), SetDest(WEB, POD), DelDest(WEB, POD)):
         assert kernel.refusal(message) == errno.ESRCH, message
     assert kernel.ask(GetDest(WEB)) == []
     assert kernel.refusal(NewService(WEB)) == 0

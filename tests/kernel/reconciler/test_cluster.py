@@ -108,7 +108,11 @@ def test_an_object_that_cannot_be_used_keeps_what_was_there(server: API, tmp_pat
 
 def test_operators_see_what_it_does(server: API, tmp_path: Path) -> None:
     """Metrics count, health checks answer, and each line of the log is an object of JSON."""
-    local = {"externalTrafficPolicy": "Local", "type": "LoadBalancer", "healthCheckNodePort": 31000}
+    local: dict[str, Any] = {
+        "externalTrafficPolicy": "Local",
+        "type": "LoadBalancer",
+        "healthCheckNodePort": 31000,
+    }
     server.put(node("n1", "192.0.2.1"), service("web", "10.96.0.10", **local))
     ready = endpoints("web", "10.244.1.5")
     ready["endpoints"][0]["nodeName"] = "n1"
@@ -226,7 +230,10 @@ def pod(name: str, address: str, on: str) -> dict[str, Any]:
 
 def test_endpoints_of_pods_where_no_controller_makes_them(server: API, tmp_path: Path) -> None:
     """With --from-pods Services have the Pods of all Nodes, until the server has endpoints."""
-    selecting = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}
+    selecting: dict[str, Any] = {
+        "selector": {"app": "web"},
+        "ports": [{"port": 80, "targetPort": "http"}],
+    }
     server.put(node("n1", "192.0.2.1"), node("n2", "192.0.2.2"))
     server.put(service("web", "10.96.0.10", **selecting), pod("a", "10.244.1.5", "n1"))
     with Followed(server, tmp_path, "--from-pods") as process:

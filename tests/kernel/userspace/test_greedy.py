@@ -72,7 +72,7 @@ def within(work: Callable[[], object]) -> object:
 
 
 @contextmanager
-def greedy(address: object, sources: int, number: int) -> Iterator[None]:
+def greedy(address: tuple[str, int] | str, sources: int, number: int) -> Iterator[None]:
     """Hold so many connections of each of some sources, as far as they are accepted."""
     with ExitStack() as stack:
         for _ in range(number):
@@ -130,7 +130,7 @@ def test_clients_that_hold_all_they_get_of_a_server(folder: Path, what: str) -> 
     status, stats = folder.parent / "status.sock", folder.parent / "stats.sock"
     options = ("--family", "ipv4", "--no-redirect", "--socket", str(status), "--stats", str(stats))
     wrap = ("prlimit", "--nofile=256:256", *UNPRIVILEGED)
-    honest: dict[str, tuple[object, Callable[[], object]]] = {
+    honest: dict[str, tuple[tuple[str, int] | str, Callable[[], object]]] = {
         "health": ((LOOPBACK, HEALTH), lambda: get(HEALTH, "/livez")[0] == 200),
         "metrics": ((LOOPBACK, METRICS), lambda: get(METRICS, "/metrics")[0] == 200),
         "status": (str(status), lambda: b'"families"' in questions.ask(status, QUESTION)),

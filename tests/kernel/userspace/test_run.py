@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -164,8 +164,10 @@ def test_services_of_both_families(tmp_path: Path) -> None:
                     sock.send(b"?")
                     assert sock.recv(100) == f"{family} ?".encode()
     assert "KUBE-" not in rules()
-    for server in (*tcp, *udp):
+    for server in tcp:
         server.close()
+    for other in udp:
+        other.close()
 
 
 def test_changes_under_load(folder: Path, servers: list[Server]) -> None:
@@ -205,7 +207,7 @@ def has_grown(answers: list[str], enough: int) -> bool:
     return len(answers) >= enough
 
 
-def own_namespace_file():  # type: ignore[no-untyped-def]
+def own_namespace_file() -> Callable[[], AbstractContextManager[None]]:
     """Return a context for other threads that puts them into this thread's namespace."""
     import ctypes
     import os

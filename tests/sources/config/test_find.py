@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -50,7 +51,7 @@ def as_json(text: str) -> str:
     return json.dumps(yaml.safe_load(text), indent=2)
 
 
-FORMS = {
+FORMS: Mapping[str, Callable[[str], str]] = {
     "alone": lambda text: text,
     "after a comment": lambda text: f"# kube-proxy\n---\n{text}",
     "of several documents": lambda text: f"{KUBELET}---\n{text}---\n{KUBECONFIG}...\n",

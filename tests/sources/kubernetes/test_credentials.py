@@ -8,7 +8,9 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -94,7 +96,7 @@ def test_a_server_that_the_authority_vouches_for(ca: trustme.CA, tmp_path: Path)
     file = tmp_path / "ca.crt"
     file.write_text(pem(ca.cert_pem))
     for authority in (pem(ca.cert_pem), file):
-        told = statuses(FakeAPIServer(tls=tls(ca)), lambda url, a=authority: Server(url, a))
+        told = statuses(FakeAPIServer(tls=tls(ca)), partial(Server, authority=authority))
         assert told == ["Service: synced"]
 
 
@@ -108,7 +110,10 @@ def test_authorities_with_names_in_any_language(ca: trustme.CA) -> None:
 def test_a_key_of_another_certificate(ca: trustme.CA) -> None:
     """It is told in plain words that they do not belong together."""
     one, other = ca.issue_cert("one"), ca.issue_cert("other")
-    mixed = {"certificate": pem(one.cert_chain_pems[0]), "key": pem(other.private_key_pem)}
+    mixed: dict[str, Any] = {
+        "certificate": pem(one.cert_chain_pems[0]),
+        "key": pem(other.private_key_pem),
+    }
     told = statuses(FakeAPIServer(tls=tls(ca)), lambda url: Server(url, pem(ca.cert_pem), **mixed))
     assert told == [
         "Service: TLS: a certificate or key cannot be used: they do not belong together"
@@ -118,7 +123,7 @@ def test_a_key_of_another_certificate(ca: trustme.CA) -> None:
 def test_a_server_that_nobody_vouches_for(ca: trustme.CA) -> None:
     """Another authority's server is a matter of TLS, and not a refusal."""
     for authority in (pem(trustme.CA().cert_pem), None):
-        told = statuses(FakeAPIServer(tls=tls(ca)), lambda url, a=authority: Server(url, a))
+        told = statuses(FakeAPIServer(tls=tls(ca)), partial(Server, authority=authority))
         assert told[0].startswith("Service: TLS: the server's certificate: ")
         assert "certificate" in told[0].removeprefix("Service: TLS: the server's certificate: ")
 
@@ -150,7 +155,7 @@ def test_a_client_certificate(ca: trustme.CA, tmp_path: Path) -> None:
     for pair in ((certificate, key), (tmp_path / "crt", tmp_path / "key")):
         told = statuses(
             FakeAPIServer(tls=tls(ca, mutual=True)),
-            lambda url, p=pair: Server(url, authority, certificate=p[0], key=p[1]),
+            partial(Server, authority=authority, certificate=pair[0], key=pair[1]),
         )
         assert told == ["Service: synced"]
 
@@ -176,7 +181,7 @@ def test_a_client_certificate_that_is_missing(ca: trustme.CA) -> None:
         ({"token": "ünicode"}, "refused: the token is no token"),
     ],
 )
-def test_credentials_that_cannot_be_used(given: dict[str, object], why: str) -> None:
+def test_credentials_that_cannot_be_used(given: dict[str, Any], why: str) -> None:
     """What is wrong with our own files is told, and tried again."""
     told = statuses(
         FakeAPIServer(),

@@ -63,7 +63,7 @@ class Behind:
 async def behind(random: Random | None = None, **options: Any) -> AsyncIterator[Behind]:
     async with FakeAPIServer(**options) as server, FakeProxy(server.url) as proxy:
         server.put(service(), endpoint_slice(), node())
-        asked = {"patience": Patience(), "random": random or Random(1)}
+        asked: dict[str, Any] = {"patience": Patience(), "random": random or Random(1)}
         async with following(Server(proxy.url, verify=False), **asked) as found:
             made = Behind(server, proxy, found)
             assert await made.deaf() < 1

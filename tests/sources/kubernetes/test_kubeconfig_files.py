@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_a_kubeconfig_that_cannot_be_read(tmp_path: Path, what: str) -> None:
 def test_credentials_that_cannot_be_read(tmp_path: Path, what: str, field: str) -> None:
     """The server is not asked; it is told which file that is, and tried again later."""
     path = unusable(tmp_path, what)
-    given = {field: path, "key": path} if field == "certificate" else {field: path}
+    given: dict[str, Any] = {field: path, "key": path} if field == "certificate" else {field: path}
     contact = Contact(Server("https://192.0.2.1", **given), Patience(), Random())
     use = contact.credentials.headers if field == "token" else contact.credentials.tls
     with pytest.raises(Problem, match="cannot be read"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.sources.validation.values import ABSENT, Values
 
 LONG_LABEL = "a" * 63
@@ -43,7 +45,7 @@ NO_SUBDOMAINS = (
 )
 
 LABEL_VALUES = ("", "a", "A.b_c-D", "0", "a--b", "a..b", LONG_LABEL, None)
-NO_LABEL_VALUES = (
+NO_LABEL_VALUES: tuple[Any, ...] = (
     "-a",
     "a-",
     "_a",

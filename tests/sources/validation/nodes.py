@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.sources.validation.meta import (
     LABEL_VALUES,
     LABELS,
@@ -41,7 +43,7 @@ TIMES = (
     None,
     ABSENT,
 )
-NO_TIMES = (
+NO_TIMES: tuple[Any, ...] = (
     "",
     "now",
     "2026-01-02",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.sources.validation.meta import (
     LABEL_KEYS,
     LABEL_VALUES,
@@ -143,7 +145,7 @@ OLD_CIDRS = (
 )
 
 PORTS = (1, 80, 65535, 80.0, 1e3)
-NO_PORTS = (-1, 65536, 2**31, 2**63, 80.5, "80", "http", True, [], {})
+NO_PORTS: tuple[Any, ...] = (-1, 65536, 2**31, 2**63, 80.5, "80", "http", True, [], {})
 
 ROWS: tuple[Values, ...] = (
     *metadata(label=True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.sources.validation.meta import (
     LABEL_VALUES,
     LABELS,
@@ -65,7 +67,7 @@ NO_APP_PROTOCOLS = (
 IPV4 = tuple(text for text in ENDPOINTS if ":" not in text)
 IPV6 = tuple(text for text in ENDPOINTS if ":" in text)
 BOOLEANS = (True, False, None, ABSENT)
-NO_BOOLEANS = (1, 0, "true", "True", "", [], {})
+NO_BOOLEANS: tuple[Any, ...] = (1, 0, "true", "True", "", [], {})
 
 
 def some(number: int) -> list[dict[str, list[str]]]:
@@ -88,7 +90,7 @@ def ports(number: int) -> list[dict[str, str]]:
     return [{"name": f"p{n}"} for n in range(number)]
 
 
-TARGET_REFS = (
+TARGET_REFS: tuple[Any, ...] = (
     {},
     None,
     ABSENT,
@@ -98,7 +100,7 @@ TARGET_REFS = (
     {"kind": "Pod"},
     {"name": "A b"},
 )
-NO_TARGET_REFS = (
+NO_TARGET_REFS: tuple[Any, ...] = (
     [],
     "a",
     1,
