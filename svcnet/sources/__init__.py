@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import BinaryIO, TypeAlias
 
 from attrs import field, frozen
@@ -26,7 +27,9 @@ from svcnet.sources.config.nodes import node_remarks, policy_remarks
 from svcnet.sources.crosscheck import check_conflicts, check_mistakes, endpoint_remarks
 from svcnet.sources.emptiness import check_empty, check_no_object
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
-from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.findings import Findings, Source
+from svcnet.sources.findings import Place as ObjectPlace
+from svcnet.sources.locate import Place, place_of
 from svcnet.sources.objects import Reading, is_passed_over
 from svcnet.sources.oversights import node_address_remarks
 from svcnet.sources.parse import ParseError, parse
@@ -38,6 +41,7 @@ __all__ = [
     "ClusterFamilies",
     "Loaded",
     "LoadedConfig",
+    "Place",
     "endpoint_remarks",
     "load",
     "load_bytes",
@@ -66,7 +70,24 @@ class Loaded:
     skipped: Mapping[str, int]
     warnings: tuple[Diagnostic, ...]
     cluster: ClusterFamilies
-    _places: tuple[Place, ...] = field(repr=False)
+    _places: tuple[ObjectPlace, ...] = field(repr=False)
+
+    def locate(self, origin: tuple[str, str, str, str]) -> Place:
+        """Return the place of a field: of what an origin of a node of the graph, or a rule, names.
+
+        `origin` is kind, namespace and name of one of ``objects``, and the path of the field. A
+        field that is not written is where the nearest is that would hold it. Raises KeyError for
+        an object that was not read. It costs one more reading of the object's file.
+        """
+        *key, path = origin
+        return place_of(self._place_by_name[tuple(key)], path)
+
+    @cached_property
+    def _place_by_name(self) -> Mapping[tuple[str, ...], ObjectPlace]:
+        return {
+            (type(item).__name__, getattr(item, "namespace", ""), item.name): place
+            for item, place in zip(self.objects, self._places, strict=True)
+        }
 
     def located(
         self, remarks: Iterable[tuple[Check, ClusterObject, tuple[str | int, ...], str]]

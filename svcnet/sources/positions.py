@@ -1,11 +1,11 @@
-"""The lines of fields, found in a second pass over a file that has something to report."""
+"""The places of fields, found in a second pass over a file that has something to report."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from attrs import define, field
 
@@ -28,24 +28,43 @@ Repeated: TypeAlias = tuple[int, Path, int]
 _JSON_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"|[{}\[\],:]|[^\s{}\[\],:"]++')
 
 
-def lines_of(data: bytes, wanted: Sequence[Wanted]) -> list[int]:
-    """Return the line, from 1, of each (number of a document, path of keys).
+class Position(NamedTuple):
+    """A place in a text: line and column count from 1.
 
-    A field that is absent has the line of its nearest parent that is there. What cannot
-    be found at all is on line 1. The cost is that of one more reading of the file,
-    however many places are wanted.
+    ``depth`` is how many keys of a path lead there: all, unless the field is absent.
+    """
+
+    line: int
+    column: int
+    depth: int
+
+
+_START = Position(1, 1, 0)
+
+
+def lines_of(data: bytes, wanted: Sequence[Wanted]) -> list[int]:
+    """Return the line, from 1, of each (number of a document, path of keys)."""
+    return [position.line for position in positions_of(data, wanted)]
+
+
+def positions_of(data: bytes, wanted: Sequence[Wanted]) -> list[Position]:
+    """Return where each (number of a document, path of keys) is.
+
+    A field that is absent is where its nearest parent is that is there. What cannot be found
+    at all is at the start. The cost is that of one more reading of the file, however many places
+    are wanted.
     """
     paths: dict[int, list[Path]] = {}
     for document, path in wanted:
         paths.setdefault(document, []).append(path)
     stream, chunks = _documents(data)
-    lines = _json_lines(stream, [place for place in wanted if place[0] < len(stream.values)])
+    places = _json_places(stream, [place for place in wanted if place[0] < len(stream.values)])
     for number, chunk in enumerate(chunks, len(stream.values)):
         if number in paths:
-            found = _Visit(_tree(paths[number])).lines(chunk)
+            found = _Visit(_tree(paths[number])).places(chunk)
             for path in paths[number]:
-                lines[number, path] = _nearest(found, path)
-    return [lines.get(place, 1) for place in wanted]
+                places[number, path] = _nearest(found, path)
+    return [places.get(place, _START) for place in wanted]
 
 
 def duplicates(data: bytes) -> list[Repeated]:
@@ -58,7 +77,7 @@ def duplicates(data: bytes) -> list[Repeated]:
     found = list(_json_duplicates(stream))
     for number, chunk in enumerate(chunks, len(stream.values)):
         visit = _Visit(None)
-        visit.lines(chunk)
+        visit.places(chunk)
         found += [(number, path, line) for path, line in visit.repeated]
     return found
 
@@ -89,34 +108,41 @@ def _tree(paths: Sequence[Path]) -> Tree:
     return root
 
 
-def _nearest(found: dict[Path, int], path: Path) -> int:
-    """Return the line of a path, or of the nearest above it that was found."""
+def _nearest(found: dict[Path, Position], path: Path) -> Position:
+    """Return the place of a path, or of the nearest above it that was found."""
     while path not in found and path:
         path = path[:-1]
-    return found.get(path, 1)
+    return found.get(path, _START)
 
 
-def _json_lines(stream: JSONStream, wanted: Sequence[Wanted]) -> dict[Wanted, int]:
-    offsets: dict[Wanted, int] = {}
+def _json_places(stream: JSONStream, wanted: Sequence[Wanted]) -> dict[Wanted, Position]:
+    offsets: dict[Wanted, tuple[int, int]] = {}
     by_document: dict[int, list[Path]] = {}
     for document, path in wanted:
         by_document.setdefault(document, []).append(path)
     for document, paths in by_document.items():
         start = stream.starts[document]
-        for path, offset in _json_offsets(stream.text, start, _tree(paths), ()):
-            offsets[document, path] = offset
+        for path, offset, depth in _json_offsets(stream.text, start, _tree(paths), ()):
+            offsets[document, path] = offset, depth
     lines: dict[int, int] = {}
     line, done = 1, 0
-    for offset in sorted(set(offsets.values())):
+    for offset in sorted({offset for offset, _ in offsets.values()}):
         line += stream.text.count("\n", done, offset)
         done = offset
         lines[offset] = line
-    return {place: lines[offsets[place]] for place in wanted}
+    places: dict[Wanted, Position] = {}
+    for place in wanted:
+        offset, depth = offsets[place]
+        column = offset - stream.text.rfind("\n", 0, offset)
+        places[place] = Position(lines[offset], column, depth)
+    return places
 
 
-def _json_offsets(text: str, offset: int, tree: Tree, path: Path) -> Iterator[tuple[Path, int]]:
-    """Yield the path and the offset of every node of `tree`, which belongs to one value."""
-    yield path, offset
+def _json_offsets(
+    text: str, offset: int, tree: Tree, path: Path
+) -> Iterator[tuple[Path, int, int]]:
+    """Yield path, offset and depth of every node of `tree`, which belongs to one value."""
+    yield path, offset, len(path)
     # Of a key that is written twice the last counts.
     places: dict[str | int, int] = {}
     if tree and text[offset] in "[{":
@@ -127,13 +153,13 @@ def _json_offsets(text: str, offset: int, tree: Tree, path: Path) -> Iterator[tu
         if key in places:
             yield from _json_offsets(text, places[key], below, (*path, key))
         else:
-            yield from _absent(below, (*path, key), offset)
+            yield from _absent(below, (*path, key), offset, len(path))
 
 
-def _absent(tree: Tree, path: Path, offset: int) -> Iterator[tuple[Path, int]]:
-    yield path, offset
+def _absent(tree: Tree, path: Path, offset: int, depth: int) -> Iterator[tuple[Path, int, int]]:
+    yield path, offset, depth
     for key, below in tree.items():
-        yield from _absent(below, (*path, key), offset)
+        yield from _absent(below, (*path, key), offset, depth)
 
 
 def _json_members(text: str, offset: int) -> Iterator[tuple[str | int, int, int]]:
@@ -193,13 +219,13 @@ class _Visit:
     """A walk through a YAML document: to the places of a tree, or through all of it."""
 
     tree: Tree | None
-    found: dict[Path, int] = field(factory=dict)
+    found: dict[Path, Position] = field(factory=dict)
     repeated: list[tuple[Path, int]] = field(factory=list)
     events: Any = field(init=False)
     get: Any = field(init=False)
 
-    def lines(self, chunk: Chunk) -> dict[Path, int]:
-        """Return the lines of the places that there are."""
+    def places(self, chunk: Chunk) -> dict[Path, Position]:
+        """Return where those paths are that there are."""
         import yaml
 
         from svcnet.sources.yaml_events import Amended, Events
@@ -211,10 +237,10 @@ class _Visit:
             try:
                 self.get = self.events.begin()
                 self.get()
-                self.found[()] = chunk.line + 1
+                self.found[()] = Position(chunk.line + 1, 1, 0)
                 if not isinstance(self.get(), yaml.StreamEndEvent):
                     event = self.get()
-                    self.found[()] = self.events.line(event.start_mark)
+                    self._find((), event)
                     self._visit(event, self.tree, ())
             except Amended:
                 continue
@@ -226,6 +252,10 @@ class _Visit:
                 except ParseError:
                     pass
             return self.found
+
+    def _find(self, path: Path, event: Any) -> None:
+        mark = event.start_mark
+        self.found[path] = Position(self.events.line(mark), self.events.column(mark), len(path))
 
     def _visit(self, event: Any, tree: Tree | None, path: Path) -> None:
         from yaml import events
@@ -258,7 +288,7 @@ class _Visit:
         if tree is None:
             self._visit(event, None, (*path, key))
         elif key in tree:
-            self.found[*path, key] = self.events.line(at.start_mark)
+            self._find((*path, key), at)
             self._visit(event, tree[key], (*path, key))
         else:
             self._pass(event)

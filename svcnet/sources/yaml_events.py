@@ -127,6 +127,13 @@ class Events:
             return self.chunk.line + text.count("\n", 0, mark.index) + 1
         return self.chunk.line + int(mark.line) + 1
 
+    def column(self, mark: Any) -> int:
+        """Return the column of a mark, from 1, in the text as it is read."""
+        if self._has_other_breaks:
+            text = self._text or self.chunk.text.decode("utf-8", "replace")
+            return int(mark.index) - text.rfind("\n", 0, mark.index)
+        return int(mark.column) + 1
+
     def _stand_in(self, character: str) -> str:
         """Return what stands for a character in the text, one that is not in there."""
         text = self._text or ""

@@ -1,0 +1,59 @@
+"""From the origin of a rule to its place in a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from svcnet.sources.findings import Path
+from svcnet.sources.findings import Place as ObjectPlace
+from svcnet.sources.positions import positions_of
+
+_STEP = re.compile(r"(\w+)|\[(\d+)\]")
+
+# What the API server would make of the second is what objects are read as: the first.
+_SHORT: dict[Path, Path] = {
+    ("spec", "clusterIPs", 0): ("spec", "clusterIP"),
+    ("status", "podIPs"): ("status", "podIP"),
+}
+
+
+@frozen
+class Place:
+    """A place in the input: ``line`` and ``column`` count from 1.
+
+    Both are 0 where there is no text, as for an object of an API server: ``file`` is then the
+    server and the object.
+    """
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+def place_of(at: ObjectPlace, field: str) -> Place:
+    """Return the place of a field of an object, such as ``spec.ports[0].nodePort``.
+
+    One that is not written there is where the nearest is that holds it.
+    """
+    source, path = at.source, path_of(field)
+    if not source.data:
+        return Place(source.file, source.offset)
+    wanted = [(at.document, (*at.path, *each)) for each in _spellings(path)]
+    # Where nothing is written out, the whole spelling is as near as the short one.
+    found = max(positions_of(source.data, wanted), key=lambda position: position.depth)
+    return Place(source.file, source.offset + found.line, found.column)
+
+
+def path_of(field: str) -> Path:
+    """Return the keys of a field that is written with dots and brackets."""
+    return tuple(key or int(index) for key, index in _STEP.findall(field))
+
+
+def _spellings(path: Path) -> Iterable[Path]:
+    return (path, _SHORT[path]) if path in _SHORT else (path,)
