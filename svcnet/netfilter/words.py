@@ -12,6 +12,9 @@ from collections.abc import Iterator
 
 _QUOTED = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"', re.DOTALL)
 _PLAIN = re.compile(r"[^ \n]*")
+_SPECIAL = re.compile(r"[^A-Za-z0-9_-]")
+_ESCAPED = re.compile(r"([\"'\\])")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 MOST_QUOTED = 1 << 14
 """More characters than any quoted text has: a path of a control group has 4,096 at most."""
@@ -80,3 +83,23 @@ def is_simple(line: str) -> bool:
         and ' "' not in after
         and "\\" not in line
     )
+
+
+def quote(text: str) -> str:
+    """Return a text as it is printed: in quotes, unless it is of letters, digits, ``_`` and ``-``.
+
+    It is read again as that text.
+    """
+    if '"' in text or "'" in text or "\\" in text:
+        text = _ESCAPED.sub(r"\\\1", text)
+    elif text and not _SPECIAL.search(text):
+        return text
+    return f'"{text}"'
+
+
+def unquote(word: str) -> str:
+    """Return the text that a word is, which may be in quotes."""
+    if word[:1] != '"' or word[-1] != '"' or word == '"':
+        return word
+    text = word[1:-1]
+    return _ESCAPE.sub(r"\1", text) if "\\" in text else text

@@ -12,7 +12,8 @@ from svcnet.executors.ipvs.device import Device, Held, held
 from svcnet.executors.ipvs.ipsets import ObservedSet
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.reals import Place, Real, Settings
-from svcnet.executors.ipvs.rules import as_saved, names_set
+from svcnet.executors.ipvs.rules import names_set
+from svcnet.netfilter.saved import saved
 from svcnet.renderers.ipvs import ServerKey
 from svcnet.renderers.ipvs.messages import (
     HASHED,
@@ -132,7 +133,7 @@ class FakeIPVS:
         return ObservedTables(
             {
                 table: {
-                    chain: [as_saved(rule, self.family) for rule in rules]
+                    chain: [saved(rule, self.family) for rule in rules]
                     for chain, rules in chains.items()
                 }
                 for table, chains in self.tables.tables.items()

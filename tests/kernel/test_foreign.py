@@ -14,9 +14,9 @@ from svcnet.executors import iptables, userspace
 from svcnet.executors.iptables import Commands, Variant
 from svcnet.executors.iptables.loopback import ROUTE_LOCALNET
 from svcnet.executors.iptables.observe import is_ours
-from svcnet.executors.iptables.saved import saved
 from svcnet.executors.userspace.rules import OWNED
 from svcnet.netfilter import Tables
+from svcnet.netfilter.saved import saved
 from svcnet.reconciler import IptablesTarget
 from svcnet.renderers import iptables as rules
 from svcnet.renderers import userspace as portals

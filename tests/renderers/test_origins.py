@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
-from svcnet.executors.iptables.saved import saved
 from svcnet.executors.ipvs.ipsets import as_written
 from svcnet.graph import FragmentName, Origin, RuleGraph
 from svcnet.graph.origins import is_same
 from svcnet.models import IPFamily
+from svcnet.netfilter.saved import saved
 from svcnet.renderers import ipvs
 from svcnet.renderers.iptables import full
 from svcnet.renderers.iptables.names import endpoint_chains, service_hash

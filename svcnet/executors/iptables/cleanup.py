@@ -17,10 +17,10 @@ from svcnet.executors.iptables.commands import (
 )
 from svcnet.executors.iptables.observe import BUILT_IN, Observed, is_ours
 from svcnet.executors.iptables.proof import Proof
-from svcnet.executors.iptables.saved import saved
 from svcnet.executors.iptables.writer import Held, Writer, holder, tell
 from svcnet.executors.lock import lock
 from svcnet.netfilter import target
+from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.artifact import declare, delete
 from svcnet.renderers.iptables.names import FIREWALL

@@ -15,9 +15,9 @@ from attrs import evolve, frozen
 
 from svcnet.executors.iptables.commands import Variant
 from svcnet.executors.iptables.observe import Observed, is_ours, is_own_chain
-from svcnet.executors.iptables.saved import saved
 from svcnet.executors.iptables.writer import Held, holder
 from svcnet.netfilter import Chains, is_made_of, target
+from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import Block, RestoreText, names
 from svcnet.renderers.iptables.artifact import declare, delete, portions
 from svcnet.renderers.iptables.fixed import rules_by_chain

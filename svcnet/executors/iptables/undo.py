@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from svcnet.executors.iptables.observe import Observed, is_ours, is_own_chain
-from svcnet.executors.iptables.saved import saved
+from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables.artifact import declare, delete
 
 _QUOTED = re.compile(r' "(?:[^"\\]|\\.)*"(?= |$)')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
@@ -10,7 +9,7 @@ from svcnet.executors.iptables import Observed
 from svcnet.executors.iptables.cleanup import Owned, removal, remove_chains
 from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.observe import is_ours
-from svcnet.executors.iptables.saved import saved
+from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import JUMPS as OTHER_JUMPS
 from svcnet.renderers.iptables.artifact import declare
 from svcnet.renderers.iptables.names import FIREWALL
@@ -21,19 +20,6 @@ from svcnet.renderers.userspace.portals import CHAINS as PORTAL_CHAINS
 CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"nat": NAT_CHAINS, "filter": FILTER_CHAINS}
 )
-_SOURCE_BEHIND = re.compile(r"(-m .*? )(! -[si] \S+ )(-j .*)")
-_IPVS = re.compile(r"-m ipvs (--vaddr \S+) --vproto (\w+) ")
-_PROTOCOLS = MappingProxyType({"tcp": 6, "udp": 17, "sctp": 132})
-
-
-def as_saved(rule: str, family: str) -> str:
-    """Return how iptables-save prints a rule of this mode, both without ``-A CHAIN``."""
-    rule = rule.replace("'", r"\'")
-    source = _SOURCE_BEHIND.fullmatch(rule)
-    if source:
-        return source[2] + saved(source[1] + source[3], family)
-    rule = _IPVS.sub(lambda m: f"-m ipvs --vproto {_PROTOCOLS[m[2]]} {m[1]} ", rule)
-    return saved(rule, family)
 
 
 def changes(text: str, observed: Observed, family: str) -> Iterator[str]:
@@ -48,7 +34,7 @@ def changes(text: str, observed: Observed, family: str) -> Iterator[str]:
         changed = [
             chain
             for chain, rules in chains.items()
-            if there.get(chain) != [as_saved(rule, family) for rule in rules]
+            if there.get(chain) != [saved(rule, family) for rule in rules]
         ]
         lines = [f"-A {chain} {rule}\n" for chain in changed for rule in chains[chain]]
         lines += _jumps(table, observed, family)

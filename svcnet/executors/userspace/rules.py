@@ -14,9 +14,9 @@ from svcnet.executors.iptables import observe as other_modes
 from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
 from svcnet.executors.iptables.proof import Proof
-from svcnet.executors.iptables.saved import saved_address, saved_destination
 from svcnet.executors.lock import lock
 from svcnet.executors.namespace import NoNamespace, in_own_namespace
+from svcnet.netfilter.saved import saved
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables.artifact import declare
 from svcnet.renderers.iptables.names import SERVICES
@@ -29,13 +29,11 @@ from svcnet.renderers.userspace.portals import (
     Rule,
 )
 
-_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|\S+')
 _JUMP = re.compile(
     rf'--comment "(?:{OPEN_COMMENT}|{PORTALS_COMMENT}|{NODE_PORTS_COMMENT})" -j KUBE-\S+$'
 )
 _SERVICE = re.compile(r'--comment "([a-z0-9.-]+/[a-z0-9.-]+)[:" ]')
 _COMMENT = re.compile(r'--comment ("(?:[^"\\]|\\.)*"|\S+)')
-_PRINTED_FIRST = ("-s", "-d", "-i", "-p")
 _MODULES = (
     ("xt_comment", "nat", "-m comment --comment x"),
     ("xt_addrtype", "nat", "-m addrtype --dst-type LOCAL"),
@@ -176,8 +174,7 @@ def _plans(rules: PortalRules, observed: Observed) -> Iterator[_TablePlan]:
             chain: texts
             for chain, texts in wanted.items()
             if chain not in there
-            or _by_comment(there[chain])
-            != _by_comment(as_saved(text, rules.family) for text in texts)
+            or _by_comment(there[chain]) != _by_comment(saved(text, rules.family) for text in texts)
         }
         yield _TablePlan(table, differing, dict(_jumps(table, rules, observed)))
 
@@ -206,7 +203,7 @@ def _jumps(
     for chain in dict.fromkeys(jump.chain for jump in jumps):
         own = [jump for jump in jumps if jump.chain == chain]
         own.sort(key=lambda jump: jump.place == "last")
-        printed = {as_saved(jump.text, rules.family): jump.text for jump in own}
+        printed = {saved(jump.text, rules.family): jump.text for jump in own}
         there = [rule for rule in observed.chains(table).get(chain, []) if _is_jump(rule)]
         if there == list(printed):
             continue
@@ -251,33 +248,6 @@ def _edit(old: Iterable[str], new: Iterable[str]) -> tuple[list[str], list[str]]
         else:
             gone.append(text)
     return gone, coming[kept:]
-
-
-def as_saved(rule: str, family: str) -> str:
-    """Return how iptables-save prints a rule of this mode, both without ``-A CHAIN``.
-
-    Addresses, interface and protocol come first, whatever their place was; matches and
-    target follow as written. Comments are always in quotes.
-    """
-    first: dict[str, str] = {}
-    rest: list[str] = []
-    words = iter(_WORD.findall(rule))
-    for word in words:
-        if word in _PRINTED_FIRST:
-            negation = f"{rest.pop()} " if rest and rest[-1] == "!" else ""
-            value = next(words)
-            if word in ("-s", "-d"):
-                value = saved_address(value, family, negated=bool(negation))
-            if value:
-                first[word] = f"{negation}{word} {value}"
-        elif word == "--to-destination":
-            rest += [word, saved_destination(next(words), family)]
-        elif word == "--comment":
-            comment = next(words)
-            rest += [word, comment if comment.startswith('"') else f'"{comment}"']
-        else:
-            rest.append(word)
-    return " ".join([*(first[word] for word in _PRINTED_FIRST if word in first), *rest])
 
 
 def _is_jump(rule: str) -> bool:

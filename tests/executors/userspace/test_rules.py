@@ -1,59 +1,17 @@
-"""The form of portal rules that iptables-save prints, and what is written, without a kernel."""
+"""What is written of portal rules, without a kernel."""
 
 from __future__ import annotations
 
 import pytest
 
 from svcnet.executors.iptables import Observed
-from svcnet.executors.userspace.rules import as_saved, plan, step
+from svcnet.executors.userspace.rules import plan, step
 from svcnet.graph import NodeSettings
+from svcnet.netfilter.saved import saved
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, Rule, jumps
 
 CONTAINER = "KUBE-PORTALS-CONTAINER"
 HOST = "KUBE-PORTALS-HOST"
-ROWS = (
-    (
-        "IPv4",
-        (
-            "-m comment --comment a/b:c -p tcp -m tcp --dport 80 -d 10.0.0.1/32 "
-            "-j REDIRECT --to-ports 4000"
-        ),
-        (
-            '-d 10.0.0.1/32 -p tcp -m comment --comment "a/b:c" -m tcp --dport 80 '
-            "-j REDIRECT --to-ports 4000"
-        ),
-    ),
-    (
-        "IPv6",
-        (
-            '-m comment --comment "a/b:" -p udp -m udp --dport 53 -d fd00::1 '
-            "-j DNAT --to-destination [fd00::2]:4000"
-        ),
-        (
-            '-d fd00::1/128 -p udp -m comment --comment "a/b:" -m udp --dport 53 '
-            "-j DNAT --to-destination [fd00::2]:4000"
-        ),
-    ),
-    (
-        "IPv4",
-        (
-            "-m comment --comment a/b:c -p tcp -m tcp --dport 80 ! -s 10.0.0.0/8 -i veth+ "
-            "-m physdev ! --physdev-is-in -j X"
-        ),
-        (
-            '! -s 10.0.0.0/8 -i veth+ -p tcp -m comment --comment "a/b:c" -m tcp --dport 80 '
-            "-m physdev ! --physdev-is-in -j X"
-        ),
-    ),
-    ("IPv6", "-s ::/0 -m addrtype ! --src-type LOCAL -j X", "-m addrtype ! --src-type LOCAL -j X"),
-)
-
-
-@pytest.mark.parametrize(("family", "written", "printed"), ROWS)
-def test_as_saved(family: str, written: str, printed: str) -> None:
-    """A rule as written becomes the rule as iptables-save prints it, and that stays as it is."""
-    assert as_saved(written, family) == printed
-    assert as_saved(printed, family) == printed
 
 
 def rules(*texts: str, chain: str = CONTAINER) -> tuple[Rule, ...]:
@@ -72,9 +30,9 @@ def there(wanted: PortalRules) -> dict[str, dict[str, list[str]]]:
         table: {chain: [] for chain in chains} for table, chains in CHAINS.items()
     }
     for rule in wanted.rules:
-        tables[rule.table][rule.chain].append(as_saved(rule.text, "IPv4"))
+        tables[rule.table][rule.chain].append(saved(rule.text, "IPv4"))
     for jump in wanted.jumps:
-        tables[jump.table].setdefault(jump.chain, []).append(as_saved(jump.text, "IPv4"))
+        tables[jump.table].setdefault(jump.chain, []).append(saved(jump.text, "IPv4"))
     return tables
 
 

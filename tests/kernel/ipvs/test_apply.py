@@ -15,7 +15,7 @@ from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables import apply as apply_iptables
 from svcnet.executors.ipvs import Report, Step, apply, cleanup, ipsets
 from svcnet.executors.ipvs.execution import Execution
-from svcnet.executors.ipvs.rules import as_saved, rules_by_table
+from svcnet.executors.ipvs.rules import rules_by_table
 from svcnet.executors.lock import lock
 from svcnet.models import (
     ClusterState,
@@ -26,6 +26,7 @@ from svcnet.models import (
     ServicePort,
 )
 from svcnet.models.state import ClusterObject
+from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import full as full_iptables
 from svcnet.renderers.ipvs import IPVSTables, full, wire
 from svcnet.renderers.ipvs.sections import create_line
@@ -90,10 +91,10 @@ def test_rules_are_saved_as_the_plan_expects(family: IPFamily) -> None:
         lines = [f":{chain} - [0:0]\n" for chain in mine]
         lines += [f"-A {chain} {rule}\n" for chain, own in mine.items() for rule in own]
         Commands(family, "legacy").restore(f"*{table}\n{''.join(lines)}COMMIT\n")
-    saved = rules(family)
+    there = rules(family)
     for (table, chain), own in found.items():
-        expected = [as_saved(rule, family) for rule in own]
-        assert saved.chains(table)[chain] == expected, (table, chain)
+        expected = [saved(rule, family) for rule in own]
+        assert there.chains(table)[chain] == expected, (table, chain)
 
 
 def test_one_state_from_another_is_the_same_as_from_nothing() -> None:

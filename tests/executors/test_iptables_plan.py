@@ -1,4 +1,4 @@
-"""The form of rules that iptables-save prints, and plans made from it, without a kernel."""
+"""Plans of iptables mode, made from what iptables-save prints, without a kernel."""
 
 from __future__ import annotations
 
@@ -8,49 +8,9 @@ import pytest
 
 from svcnet.executors.iptables import Observed, parse_save, plan
 from svcnet.executors.iptables.observe import is_ours
-from svcnet.executors.iptables.saved import saved
+from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import RestoreText, full
 from tests.test_conformance import CASES, compile_case
-
-ROWS = (
-    ("IPv4", "-s 10.0.0.1 -j KUBE-MARK-MASQ", "-s 10.0.0.1/32 -j KUBE-MARK-MASQ"),
-    ("IPv6", "-s fd00::1 -j KUBE-MARK-MASQ", "-s fd00::1/128 -j KUBE-MARK-MASQ"),
-    (
-        "IPv4",
-        "-m comment --comment a/b -m udp -p udp -j DNAT --to-destination 10.0.0.1:53",
-        '-p udp -m comment --comment "a/b" -m udp -j DNAT --to-destination 10.0.0.1:53',
-    ),
-    (
-        "IPv4",
-        '-m comment --comment "a b" -m tcp -p tcp -d 10.0.0.1 --dport 80 ! -s 10.0.0.0/8 -j X',
-        '! -s 10.0.0.0/8 -d 10.0.0.1/32 -p tcp -m comment --comment "a b" -m tcp --dport 80 -j X',
-    ),
-    (
-        "IPv4",
-        "-m statistic --mode random --probability 0.3333333333 -j X",
-        "-m statistic --mode random --probability 0.33333333349 -j X",
-    ),
-    ("IPv4", "-j MARK --or-mark 0x00004000", "-j MARK --set-xmark 0x4000/0x4000"),
-    ("IPv4", "-j MARK --xor-mark 0x00004000", "-j MARK --set-xmark 0x4000/0x0"),
-    ("IPv4", "-s 0.0.0.0/0 -j X", "-j X"),
-    ("IPv4", "-d 10.0.0.1 ! -s 0.0.0.0/0 -j X", "! -s 0.0.0.0/0 -d 10.0.0.1/32 -j X"),
-    ("IPv4", "-s 10.1.2.3/9 -j X", "-s 10.0.0.0/9 -j X"),
-    ("IPv6", "-s FD00:10:244:1::0011 -j X", "-s fd00:10:244:1::11/128 -j X"),
-    ("IPv6", "-d ::1 ! -s fd00::0:0005/127 -j X", "! -s fd00::4/127 -d ::1/128 -j X"),
-    ("IPv6", "-d ::a00:1 -j X", "-d ::10.0.0.1/128 -j X"),
-    (
-        "IPv6",
-        "-m tcp -p tcp -j DNAT --to-destination [FD00::0:11]:8080",
-        "-p tcp -m tcp -j DNAT --to-destination [fd00::11]:8080",
-    ),
-    ("IPv6", "-j REJECT", "-j REJECT --reject-with icmp6-port-unreachable"),
-)
-
-
-@pytest.mark.parametrize(("family", "written", "printed"), ROWS)
-def test_saved(family: str, written: str, printed: str) -> None:
-    """A rule as written becomes the rule as iptables-save prints it."""
-    assert saved(written, family) == printed
 
 
 def artifact_of(name: str) -> RestoreText:
