@@ -72,6 +72,11 @@ def served() -> set[str]:
     return {f for f, text in leading.items() if text in run(f"{tools[f]}-nft-save", "-t", "nat")}
 
 
+def rules_of(tool: str) -> list[str]:
+    """Return the rules of a family, without the counters and times that a listing has."""
+    return [line for line in run(f"{tool}-save").splitlines() if line.startswith("-")]
+
+
 @pytest.mark.parametrize(
     ("addresses", "options", "families"),
     [
@@ -106,7 +111,11 @@ def test_run_serves_each_family(manifest: Path) -> None:
 
 
 def test_a_family_that_a_file_brings_is_told(manifest: Path) -> None:
-    """A Node that gains an address while a run goes on is told of, once, and what to do."""
+    """A Node that gains an address while a run goes on is told of, and a new start loses nothing.
+
+    The family that is served goes on being followed, its rules stay over the new start as they
+    are, and the other one joins it.
+    """
     written(manifest, FOUR)
     with Told("run", manifest, "--variant", "nft") as process:
         process.wait("IPv6 is not served: Node node-a has no address of it")
@@ -114,6 +123,13 @@ def test_a_family_that_a_file_brings_is_told(manifest: Path) -> None:
         written(manifest, FOUR, SIX)
         process.wait("the node has an IPv6 address now: IPv6 is served once svcnet run starts")
         assert served() == {"IPv4"}
+        manifest.write_text(manifest.read_text().replace("10.96.0.10", "10.96.0.12"))
+        until(lambda: "10.96.0.12" in run("iptables-nft-save"))
+    rules = rules_of("iptables-nft")
+    assert served() == {"IPv4"}
+    with Told("run", manifest, "--variant", "nft"):
+        until(lambda: served() == {"IPv4", "IPv6"})
+        assert rules_of("iptables-nft") == rules
 
 
 def test_a_family_that_an_api_server_brings_is_told(tmp_path: Path) -> None:
