@@ -4,11 +4,12 @@ Names and numbers are part of the interface: they stand in what is printed, a wa
 either, and docs/reference/checks.md has a section on each. A number is never given anew. Hundreds
 are groups: 1 files, 2 fields of any object, 3 Services, 4 EndpointSlices and Endpoints, 5 Nodes,
 Pods and ServiceCIDRs, 6 configuration, host facts and kubeconfig, 7 between objects, 8 what
-controllers and DNS make of objects, 9 the request.
+controllers and DNS make of objects, 9 the request and the machine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from attrs import frozen
@@ -31,6 +32,10 @@ class Check:
 
     def __str__(self) -> str:
         return f"{self.number} {self.name}"
+
+    def told(self, text: str) -> str:
+        """Return a line that ends with the check, as all that is told does."""
+        return f"{text} [{self}]"
 
 
 # Files and syntax.
@@ -408,7 +413,14 @@ ENVIRONMENT_SIZE = Check(
     "warning",
 )
 
-# The request.
+CLUSTER_FAMILIES = Check(
+    "S808",
+    "cluster-families",
+    "A Service that names no IP family has those of a cluster that the input hardly tells of.",
+    "warning",
+)
+
+# The request and the machine.
 UNSUPPORTED_PORT = Check(
     "S901", "unsupported-port", "Not every mode and format carries every protocol.", "warning"
 )
@@ -423,6 +435,31 @@ UNSUPPORTED = Check("S904", "unsupported", "The mode has no way to express this.
 MACHINE = Check("S905", "machine", "The machine refused, or cannot do, what was asked of it.")
 BUSY = Check("S906", "busy", "Two that change one machine would undo what the other did.")
 OUTPUT = Check("S907", "output", "A result that nobody gets is none.")
+NOT_IN_INPUT = Check("S908", "not-in-input", "What the input does not have cannot be shown.")
+NOT_INSTALLED = Check("S909", "not-installed", "Rules are made by the machine's own tools.")
+NOT_PERMITTED = Check("S910", "not-permitted", "The kernel lets root alone change the network.")
+NOT_RUNNING = Check("S911", "not-running", "Only a svcnet that runs can tell what it does.")
+REFUSED_RULE = Check(
+    "S912", "refused-rule", "What the kernel does not take is not in force, and svcnet says so."
+)
+MISSING_MODULE = Check("S913", "missing-module", "A mode needs what the kernel does for it.")
+FAMILY_LEFT_OUT = Check(
+    "S914",
+    "family-left-out",
+    "A node serves the IP families that it has addresses of, and the tools for.",
+    "warning",
+)
+MACHINE_STATE = Check(
+    "S915",
+    "machine-state",
+    "What others made on a machine is left alone, and what it lacks is done without.",
+    "warning",
+)
+
+
+def is_of(line: str, wanted: Iterable[Check]) -> bool:
+    """Return whether a line that is told is of one of these checks."""
+    return line.endswith(tuple(f"[{check}]" for check in wanted))
 
 
 def every() -> tuple[Check, ...]:

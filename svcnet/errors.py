@@ -78,6 +78,12 @@ class UsageError(SvcnetError):
     check = checks.USAGE
 
 
+class AbsentError(UsageError):
+    """A request for something by a name that the input does not have."""
+
+    check = checks.NOT_IN_INPUT
+
+
 class InputError(SvcnetError):
     """Input that cannot be used; ``diagnostics`` has every finding, the text the first hundred."""
 
@@ -99,7 +105,11 @@ class ApplyError(SvcnetError):
     """The machine refused, or cannot do, what was asked of it."""
 
     exit_code = 3
-    check = checks.MACHINE
+    check: Check | None = checks.MACHINE
+
+    def __init__(self, message: str, check: Check | None = None) -> None:
+        super().__init__(message)
+        self.check = check or self.check
 
 
 class OutputError(SvcnetError):

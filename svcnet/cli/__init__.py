@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from io import StringIO
 from typing import Any
 
 import click
 
-from svcnet import __version__
+from svcnet import __version__, checks
 from svcnet.cli.streams import standard_streams
 from svcnet.errors import ApplyError, OutputError, SvcnetError, UsageError, named
 
@@ -73,7 +74,7 @@ def _exit_code(verb: Callable[[], Any]) -> int:
     try:
         return _outcome(verb)
     except click.ClickException as error:
-        error.show()
+        click.echo(checks.USAGE.told(_shown(error)), err=True)
         return UsageError.exit_code
     except KeyboardInterrupt:
         return _end_by(signal.SIGINT)
@@ -86,13 +87,22 @@ def _exit_code(verb: Callable[[], Any]) -> int:
         click.echo(named(error), err=True)
         return error.exit_code
     except MemoryError:
-        click.echo("there is not enough memory for this", err=True)
+        click.echo(checks.MACHINE.told("there is not enough memory for this"), err=True)
         return ApplyError.exit_code
     except BaseException as error:
         from svcnet.reconciler.fault import told
 
         click.echo(f"{told(error)}. {REPORT}", err=True)
         return OWN_FAULT
+
+
+def _shown(error: click.ClickException) -> str:
+    """Return what click shows of an error; its last line says what is wrong."""
+    stream = StringIO()
+    error.show(stream)
+    text = stream.getvalue().rstrip("\n")
+    is_help = isinstance(error, click.exceptions.NoArgsIsHelpError)
+    return f"{text}\n\nError: no verb is given" if is_help else text
 
 
 def _outcome(verb: Callable[[], Any]) -> int:

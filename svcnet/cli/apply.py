@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.cli.common import (
     allow_empty_option,
     fallback_option,
@@ -17,7 +20,7 @@ from svcnet.cli.common import (
 )
 from svcnet.cli.families import served_families
 from svcnet.errors import ApplyError, UsageError
-from svcnet.inputs import probe_host, read_inputs
+from svcnet.inputs import Strictness, probe_host, read_inputs
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
@@ -55,70 +58,78 @@ def command(
     is at work, or svcnet run keeps the rules, it says so and changes nothing.
     """
     from svcnet.compiler import compile_state
+    from svcnet.executors.attempts import joined
 
     inputs = read_inputs(**options, default_host=probe_host)
     if inputs.mode == "userspace":
         raise UsageError(
             "mode userspace is a proxy that has to go on running: svcnet run --mode userspace"
         )
-    families = served_families(inputs, family, _warn)
+    strict: Strictness = options["strict"]
+    families = served_families(inputs, family, partial(_warn, strict))
     views = [inputs.view(each.lower()) for each in families]
-    refused: list[str] = []
+    refused: list[ApplyError] = []
     with machine_lock(() if dry_run else families, wait=wait):
         for view in views:
             graph = compile_state(inputs.state, view)
             if inputs.mode == "ipvs":
-                refused += _ipvs(graph, variant, drain, fallback, dry_run)
+                refused += _ipvs(graph, variant, drain, fallback, dry_run, strict)
             else:
-                _iptables(graph, variant, dry_run)
+                _iptables(graph, variant, dry_run, strict)
             if not dry_run:
-                _delete_stale_flows(graph)
+                _delete_stale_flows(graph, strict)
     if refused:
-        raise ApplyError("\n".join(refused))
+        raise joined(refused)
 
 
-def _warn(text: str) -> None:
-    click.echo(f"warning: {text}", err=True)
+def _warn(strict: Strictness, check: Check, text: str) -> None:
+    strict.remark(check, f"warning: {text}")
 
 
-def _delete_stale_flows(graph: RuleGraph) -> None:
+def _delete_stale_flows(graph: RuleGraph, strict: Strictness) -> None:
     """Delete UDP entries of connection tracking that lead to no endpoint; rules come first."""
     from svcnet.reconciler import StaleFlows
 
     try:
         text = StaleFlows().clean(graph)
     except ApplyError as error:
-        _warn(str(error))
+        strict.remark(checks.MACHINE_STATE, f"warning: {error}")
         return
     if text:
         click.echo(f"{graph.settings.family}: {text}", err=True)
 
 
-def _iptables(graph: RuleGraph, variant: Variant | None, dry_run: bool) -> None:
+def _iptables(graph: RuleGraph, variant: Variant | None, dry_run: bool, strict: Strictness) -> None:
     from svcnet.executors.iptables import apply
     from svcnet.renderers.iptables import full
 
-    _tell(apply(full(graph), variant=variant, dry_run=dry_run), dry_run)
+    _tell(apply(full(graph), variant=variant, dry_run=dry_run), dry_run, strict)
 
 
 def _ipvs(
-    graph: RuleGraph, variant: Variant | None, drain: int, fallback: str | None, dry_run: bool
-) -> Iterator[str]:
+    graph: RuleGraph,
+    variant: Variant | None,
+    drain: int,
+    fallback: str | None,
+    dry_run: bool,
+    strict: Strictness,
+) -> Iterator[ApplyError]:
     """Apply one family; yield what the machine refused while all else was done."""
     from svcnet.executors.ipvs import Incomplete, MissingModules, apply
     from svcnet.renderers.ipvs import full
 
     try:
-        _tell(apply(full(graph), variant=variant, drain=drain, dry_run=dry_run), dry_run)
+        _tell(apply(full(graph), variant=variant, drain=drain, dry_run=dry_run), dry_run, strict)
     except MissingModules as error:
         if fallback is None:
             raise
         lacks = ", ".join(error.modules)
-        click.echo(f"warning: the kernel lacks {lacks}: applying iptables mode instead", err=True)
-        _iptables(graph, variant, dry_run)
+        lack = f"warning: the kernel lacks {lacks}: applying iptables mode instead"
+        strict.remark(checks.MACHINE_STATE, lack)
+        _iptables(graph, variant, dry_run, strict)
     except Incomplete as error:
-        _tell(error.report, dry_run)
-        yield str(error)
+        _tell(error.report, dry_run, strict)
+        yield error
 
 
 class _Plan(Protocol):
@@ -133,9 +144,9 @@ class _Report(Protocol):
     def warnings(self) -> tuple[str, ...]: ...
 
 
-def _tell(report: _Report, dry_run: bool) -> None:
+def _tell(report: _Report, dry_run: bool, strict: Strictness) -> None:
     if dry_run:
         click.echo(report.plan.text, nl=False)
     for warning in report.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        strict.pass_on(f"warning: {warning}")
     click.echo(str(report), err=True)

@@ -14,7 +14,7 @@ from attrs import frozen
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.cli.common import manifest_options, write_output
-from svcnet.errors import Diagnostic, UsageError
+from svcnet.errors import AbsentError, Diagnostic, UsageError
 from svcnet.inputs import Strictness, load_manifests, tell_warnings
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _pod(state: ClusterState, namespace: str | None, name: str) -> Pod:
     ]
     if not found:
         where = f" in namespace {namespace!r}" if namespace is not None else ""
-        raise UsageError(f"the input has no Pod {name!r}{where}")
+        raise AbsentError(f"the input has no Pod {name!r}{where}")
     if len(found) > 1:
         raise UsageError(f"say --namespace: the input has Pods {', '.join(map(str, found))}")
     return state.pods[found[0]]

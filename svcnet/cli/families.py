@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.models.family import IP_FAMILIES
 
 if TYPE_CHECKING:
     from svcnet.inputs import Inputs
     from svcnet.models import IPFamily, NamespacedName
 
-Warn = Callable[[str], object]
+Warn = Callable[[Check, str], object]
 
 
 def served_families(
@@ -30,9 +32,10 @@ def served_families(
     served = [each for each in found if each == found[0] or not rules or installed(each)]
     for each in found:
         if each not in served:
-            warn(f"{each} is not served: this machine has no iptables for it")
+            what = f"{each} is not served: this machine has no iptables for it"
+            warn(checks.FAMILY_LEFT_OUT, what)
     for each, service in _unserved(inputs, found, inputs.state.services):
-        warn(_why_not(inputs, each, service))
+        warn(checks.FAMILY_LEFT_OUT, _why_not(inputs, each, service))
     return served
 
 
@@ -73,7 +76,7 @@ class Unserved:
     def _tell_once(self, line: str) -> None:
         if line not in self._told:
             self._told.add(line)
-            self._warn(line)
+            self._warn(checks.FAMILY_LEFT_OUT, line)
 
 
 def _unserved(

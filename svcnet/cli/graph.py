@@ -8,7 +8,7 @@ import click
 from attrs import evolve
 
 from svcnet.cli.common import input_options, write_output
-from svcnet.errors import UsageError
+from svcnet.errors import AbsentError
 from svcnet.inputs import read_inputs
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _only(graph: RuleGraph, service: str) -> RuleGraph:
     wanted = (namespace or "default", name)
     others = [found for found in graph.fragments if found[:2] != wanted]
     if len(others) == len(graph.fragments):
-        raise UsageError(f"no rules are made for a Service {'/'.join(wanted)}")
+        raise AbsentError(f"no rules are made for a Service {'/'.join(wanted)}")
     fragments = graph.fragments
     for found in others:
         fragments = fragments.delete(found)

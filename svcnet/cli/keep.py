@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import evolve, frozen
 
+from svcnet import checks
 from svcnet.cli.cluster import Cluster, Followed, api_server
 from svcnet.cli.families import Unserved, served_families
 from svcnet.cli.following import Ended, Following, Update
@@ -173,8 +174,9 @@ class _Keeper:
 
         if (inputs.mode == "userspace") is not (self._serving is not None):
             raise UsageError("the mode changed while svcnet began: start it again")
-        families = served_families(inputs, self._keeping.family, self._warn, rules=self._has_rules)
-        self._unserved = Unserved(inputs, families, self._warn)
+        remark = self._keeping.options["strict"].remark
+        families = served_families(inputs, self._keeping.family, remark, rules=self._has_rules)
+        self._unserved = Unserved(inputs, families, remark)
         if self._has_rules:
             stack.enter_context(locks(families, keeps=True))
         if not self._serves:
@@ -199,9 +201,6 @@ class _Keeper:
             serving = self._serving.serve(self._systemd.stopping)
             watching = self._serving.watch(self._monitoring.turned_away)
             await feed.until_told(self._use, *working, watching, serving)
-
-    def _warn(self, text: str) -> None:
-        self._say(text, warning=True)
 
     def _use(self, update: Update) -> None:
         """Have new input followed."""
@@ -254,7 +253,8 @@ class _Keeper:
                 ipvs.apply(tables, variant=self._keeping.variant, dry_run=True)
         except ipvs.MissingModules as error:
             lacks = ", ".join(error.modules)
-            self._say(f"the kernel lacks {lacks}: keeping iptables mode instead", warning=True)
+            lack = f"the kernel lacks {lacks}: keeping iptables mode instead"
+            self._keeping.options["strict"].remark(checks.MACHINE_STATE, lack)
             return self._keeping.fallback
         return inputs.mode
 
@@ -266,7 +266,7 @@ class _Keeper:
         from svcnet.reconciler import IptablesTarget, IPVSTarget
 
         if self._serving is not None:
-            return self._serving.begin(families, inputs, stack, self._ignored)
+            return self._serving.begin(families, inputs, stack)
         variant, commits = self._keeping.variant, Commits()
         if mode == "ipvs":
             drain = DRAIN if self._keeping.drain is None else int(self._keeping.drain)

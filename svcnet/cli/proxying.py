@@ -21,7 +21,6 @@ from svcnet.errors import ApplyError, SvcnetError
 from svcnet.inputs import FAMILIES, Inputs, Strictness, tell_unsupported
 
 if TYPE_CHECKING:
-    from svcnet.checks import Check
     from svcnet.cli.following import Say
     from svcnet.executors.iptables import Variant
     from svcnet.models import IPFamily
@@ -85,13 +84,9 @@ class Serving:
         stack.callback(self._node.release)
 
     def begin(
-        self,
-        families: Collection[IPFamily],
-        inputs: Inputs,
-        stack: ExitStack,
-        ignored: Collection[Check] = (),
+        self, families: Collection[IPFamily], inputs: Inputs, stack: ExitStack
     ) -> list[UserspaceTarget]:
-        """Return what puts graphs of some families here, and tells no warning that is `ignored`.
+        """Return what puts graphs of some families here.
 
         To be called in a running event loop, in which `stack` is closed.
         """
@@ -111,7 +106,6 @@ class Serving:
                 redirect=self.redirect,
                 variant=self._variant,
                 commits=commits,
-                ignored=ignored,
             )
             for family in families
         ]

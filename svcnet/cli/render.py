@@ -11,7 +11,7 @@ import click
 from attrs import evolve, frozen
 
 from svcnet.cli.common import input_options, port_choice, port_options, write_output
-from svcnet.errors import UsageError
+from svcnet.errors import AbsentError, UsageError
 from svcnet.files import KIB, read_text
 from svcnet.inputs import Inputs, Strictness, load_manifests, read_inputs, tell_unsupported
 
@@ -236,7 +236,7 @@ def _step(inputs: Inputs, view: NodeView, since: str, options: dict[str, Any]) -
         ).state,
     )
     if before.state.nodes and settings.node_name not in before.state.nodes:
-        raise UsageError(f"{since}: has no Node {settings.node_name!r}")
+        raise AbsentError(f"{since}: has no Node {settings.node_name!r}")
     before = evolve(before, node=settings.node_name)
     old = compile_state(before.state, before.view(settings.family.lower()))
     return diff(old, compile_state(inputs.state, view))

@@ -7,7 +7,7 @@ from math import ceil
 from attrs import field, frozen
 from netaddr import IPAddress, IPNetwork
 
-from svcnet.errors import UsageError
+from svcnet.errors import AbsentError, UsageError
 from svcnet.graph import IPVSSettings, LocalDetector, NodeSettings
 from svcnet.models import (
     Budget,
@@ -88,14 +88,14 @@ def node_view(
     """Return the view that one node has of a cluster, for one IP family.
 
     `node` names it, else :func:`svcnet.compiler.node_name` tells which. Without
-    `family` it is the first of :func:`node_families`. Raises UsageError when `node` is
+    `family` it is the first of :func:`node_families`. Raises AbsentError when `node` is
     asked for by name and the input has Nodes but not that one.
     """
     config = config or KubeProxyConfiguration()
     host = host or Host()
     name = node_name(state, config, node)
     if node and state.nodes and node not in state.nodes:
-        raise UsageError(f"the input has no Node {node!r}, only {', '.join(sorted(state.nodes))}")
+        raise AbsentError(f"the input has no Node {node!r}, only {', '.join(sorted(state.nodes))}")
     found = state.nodes.get(name, Node(name))
     family = family or node_families(state, config, name)[0]
     own = _of_family(_node_addresses(found, config), family)

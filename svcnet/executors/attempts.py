@@ -12,11 +12,18 @@ def attempt_all(parts: Iterable[Callable[[], Iterable[str]]]) -> Iterator[str]:
 
     Raises ApplyError at the end with what was refused, each text once.
     """
-    refused: dict[str, None] = {}
+    refused: dict[str, ApplyError] = {}
     for part in parts:
         try:
             yield from part()
         except ApplyError as error:
-            refused[str(error)] = None
+            refused[str(error)] = error
     if refused:
-        raise ApplyError("\n".join(refused))
+        raise joined(refused.values())
+
+
+def joined(errors: Iterable[ApplyError]) -> ApplyError:
+    """Return one error that says what several say; it is of their check where that is the same."""
+    errors = tuple(errors)
+    alike = {error.check for error in errors}
+    return ApplyError("\n".join(map(str, errors)), alike.pop() if len(alike) == 1 else None)

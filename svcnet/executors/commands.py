@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.children import run_child
 
@@ -34,6 +35,18 @@ def hint(message: str) -> str:
     return f": it takes {' and '.join(missing)}, which this process lacks" if missing else ""
 
 
+def complaint(who: str, message: str) -> ApplyError:
+    """Return the error for what a tool or the kernel says; one for lack of a right is known."""
+    missing = hint(message)
+    return ApplyError(f"{who}: {message}{missing}", checks.NOT_PERMITTED if missing else None)
+
+
+def not_installed(command: str, package: str = "") -> ApplyError:
+    """Return the error for a command that is not there, with Debian's package that has it."""
+    where = f"; Debian's package {package} has it" if package else ""
+    return ApplyError(f"{command} is not installed{where}", checks.NOT_INSTALLED)
+
+
 def lacking() -> tuple[str, ...]:
     """Return which of the capabilities that svcnet needs this process does not have."""
     status = Path("/proc/thread-self/status").read_text()
@@ -49,8 +62,8 @@ def run(package: str, command: str, *options: str, stdin: str = "") -> str:
     """
     path = find(command)
     if path is None:
-        raise ApplyError(f"{command} is not installed; Debian's package {package} has it")
+        raise not_installed(command, package)
     done = run_child(path, *options, stdin=stdin)
     if done.code == 0:
         return done.text
-    raise ApplyError(f"{command}: {done}{hint(str(done))}")
+    raise complaint(command, str(done))

@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from svcnet import checks
 from svcnet.errors import ApplyError
 
 FOLDER = Path("/run/svcnet")
@@ -35,7 +36,8 @@ def own_folder() -> Path:
         reason = error.strerror or "no folder"
         raise ApplyError(
             f"{folder}: {reason}: svcnet locks there what it changes; that takes root, or a folder "
-            f"{FOLDER} that is this user's, and in a container the node's one, mounted"
+            f"{FOLDER} that is this user's, and in a container the node's one, mounted",
+            checks.NOT_PERMITTED,
         ) from None
     return folder
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.clients import Client, Clients, Listener, affordable, user_of
 from svcnet.executors.folder import usual_folder
@@ -135,7 +136,8 @@ def ask(path: Path, question: bytes) -> bytes:
             answer = _whole(asking, deadline)
         except OSError as error:
             reason = error.strerror or error
-            raise ApplyError(f"{path}: no svcnet run answers there: {reason}") from None
+            told = f"{path}: no svcnet run answers there: {reason}"
+            raise ApplyError(told, checks.NOT_RUNNING) from None
     if not answer:
         raise ApplyError(f"{path}: svcnet run gives no answer: it is its owner's and root's to ask")
     if len(answer) > ANSWER_BYTES:

@@ -59,12 +59,12 @@ def load_manifests(
     tell_warnings(_judged(found, allow_empty), strict)
     if from_pods and loaded.cluster.decided and not ip_families:
         _tell_families(loaded.cluster, strict)
-    if endpoints and needs_slices(loaded.state) and checks.NO_SLICE not in strict.ignored:
+    if endpoints and needs_slices(loaded.state):
         message = "some Services have no EndpointSlices: --from-pods makes them"
-        strict.tell(f"{message} [{checks.NO_SLICE}]")
-    if loaded.skipped and checks.PASSED_OVER not in strict.ignored:
+        strict.remark(checks.NO_SLICE, message)
+    if loaded.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
-        strict.tell(f"passed over: {kinds} [{checks.PASSED_OVER}]")
+        strict.remark(checks.PASSED_OVER, f"passed over: {kinds}")
     return loaded
 
 
@@ -98,7 +98,8 @@ def _tell_families(cluster: ClusterFamilies, strict: Strictness) -> None:
     why = f"by {cluster.source}" if cluster.source else "as nothing says otherwise"
     are = "families are" if len(cluster.families) > 1 else "family is"
     named = " and ".join(cluster.families)
-    strict.tell(f"the cluster's IP {are} {named}, {why}; else say --ip-families")
+    message = f"the cluster's IP {are} {named}, {why}; else say --ip-families"
+    strict.remark(checks.CLUSTER_FAMILIES, message)
 
 
 def _with_endpoints(objects: Iterable[ClusterObject]) -> frozenset[NamespacedName]:
@@ -129,7 +130,8 @@ def tell_unsupported(problems: Iterable[UnsupportedPort], strict: Strictness) ->
     if checks.UNSUPPORTED_PORT in strict.ignored:
         return
     lines = [
-        f"unsupported: {problem} [{checks.UNSUPPORTED_PORT}]" for problem in dict.fromkeys(problems)
+        checks.UNSUPPORTED_PORT.told(f"unsupported: {problem}")
+        for problem in dict.fromkeys(problems)
     ]
     if strict.errors and lines:
         raise UnsupportedPorts("\n".join(lines))

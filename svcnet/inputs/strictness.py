@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 from attrs import evolve, frozen
 
-from svcnet.checks import Check
+from svcnet.checks import Check, is_of
 from svcnet.errors import Diagnostic, InputError
 
 
@@ -31,6 +31,15 @@ class Strictness:
         """Return errors, and the warnings that are not ignored, as what they count as."""
         heeded = [each for each in found if each.check not in self.ignored]
         return [evolve(each, severity="error") for each in heeded] if self.errors else heeded
+
+    def remark(self, check: Check, text: str) -> None:
+        """Tell what no finding is, unless it is ignored; it is no error however strict."""
+        self.pass_on(check.told(text))
+
+    def pass_on(self, line: str) -> None:
+        """Tell a line that ends with its check already, unless that is ignored."""
+        if not is_of(line, self.ignored):
+            self.tell(line)
 
     @contextmanager
     def heeding(self) -> Iterator[None]:

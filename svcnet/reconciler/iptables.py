@@ -75,7 +75,7 @@ class IptablesTarget:
                     writer.write(text)
             except RestoreError as error:
                 told = iptables.explain(error, text, partial(_origin, before, graph))
-                raise ApplyError(told) from None
+                raise ApplyError(told, iptables.check_of(error)) from None
             left = writer.warnings()
         marks.wrote(writer.written)
         self._graph, self._seal = graph, seal if marks.outlive_writes else None

@@ -17,4 +17,4 @@ def left_out(graph: RuleGraph) -> tuple[str, ...]:
     ]
     if more := names[MOST_TOLD:]:
         told.append(f"{len(more)} more Services have no rules, since they ask too much of a node")
-    return tuple(f"{each} [{checks.TOO_MANY_ENTRIES}]" for each in told)
+    return tuple(map(checks.TOO_MANY_ENTRIES.told, told))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -13,8 +13,8 @@ from typing import TypeVar
 from attrs import define, evolve, field, frozen
 
 from svcnet import checks
-from svcnet.checks import Check
-from svcnet.errors import ApplyError
+from svcnet.checks import Check, is_of
+from svcnet.errors import ApplyError, named
 from svcnet.executors.children import Interrupted
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, RuleGraph, diff
@@ -128,10 +128,10 @@ class Loop:
         families: list[Kept],
         pace: Pace,
         tell: Callable[[Event], None],
-        ignored: Container[Check] = (),
+        ignored: Iterable[Check] = (),
     ) -> None:
         self._kept = families
-        self._tells_left_out = checks.TOO_MANY_ENTRIES not in ignored
+        self._ignored = tuple(ignored)
         self.pace = pace
         self._tell = tell
         self._news = asyncio.Event()
@@ -296,8 +296,9 @@ class Loop:
             done = self._sweep(kept, done)
         with sync.stages.stage("conntrack"):
             done = _clean_flows(kept, done)
-        if self._tells_left_out:
-            done = evolve(done, warnings=(*left_out(kept.wanted), *done.warnings))
+        warnings = (*left_out(kept.wanted), *done.warnings)
+        heeded = tuple(text for text in warnings if not is_of(text, self._ignored))
+        done = evolve(done, warnings=heeded)
         self._warn(kept, done.warnings)
         target, now = kept.target, monotonic()
         lag = 0.0 if kept.heard is None else now - kept.heard
@@ -317,7 +318,7 @@ class Loop:
             with as_refusal():
                 removed = kept.leftovers.remove(found)
         except ApplyError as error:
-            told = f"what another mode left is still there: {error}"
+            told = checks.MACHINE_STATE.told(f"what another mode left is still there: {error}")
             return evolve(done, warnings=(*done.warnings, told))
         if removed:
             self._tell(Swept(kept.target.family, removed))
@@ -330,7 +331,9 @@ class Loop:
         services = () if change is None else differing(change)
         wait = self._backoff(kept.refusals) if full else 0.0
         target = kept.target
-        refused = Refused(target.family, target.mode, str(error), kept.wanted, full, services, wait)
+        refused = Refused(
+            target.family, target.mode, named(error), kept.wanted, full, services, wait
+        )
         self._tell(refused)
 
     def _warn(self, kept: Kept, warnings: tuple[str, ...]) -> None:
@@ -361,7 +364,8 @@ def _clean_flows(kept: Kept, done: Done) -> Done:
         with as_refusal():
             text = kept.flows.clean(kept.wanted)
     except ApplyError as error:
-        return evolve(done, warnings=(*done.warnings, str(error)))
+        told = checks.MACHINE_STATE.told(str(error))
+        return evolve(done, warnings=(*done.warnings, told))
     return evolve(done, text=f"{done.text}, {text}") if text else done
 
 

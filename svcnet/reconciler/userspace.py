@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 from svcnet import checks
-from svcnet.checks import Check
 from svcnet.errors import ApplyError, Unsupported
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Commands, Commits, Marks, Variant
@@ -43,7 +42,6 @@ class UserspaceTarget:
         redirect: bool = True,
         variant: Variant | None = None,
         commits: Commits | None = None,
-        ignored: Container[Check] = (),
     ) -> None:
         self.family: str = proxy.table.family
         self.mode = "userspace"
@@ -51,7 +49,6 @@ class UserspaceTarget:
         self.choice = choice
         self._redirect = redirect
         self._variant = variant
-        self._tells_unsupported = checks.UNSUPPORTED_PORT not in ignored
         self._commits = Commits() if commits is None else commits
         self._commands: Commands | None = None
         self._seal: Hashable | None = None
@@ -178,8 +175,6 @@ class UserspaceTarget:
         return f"{self.family}, userspace: {what}"
 
     def _warnings(self) -> tuple[str, ...]:
-        if not self._tells_unsupported:
-            return self._rule_warnings
         check = checks.UNSUPPORTED_PORT
         unsupported = [f"unsupported: {each} [{check}]" for each in self._proxy.table.unsupported]
         return (*unsupported, *self._rule_warnings)

@@ -211,10 +211,10 @@ def test_the_size_of_containers() -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--pod", "nobody"), "the input has no Pod 'nobody' [S903 usage]\n"),
+        (("--pod", "nobody"), "the input has no Pod 'nobody' [S908 not-in-input]\n"),
         (
             ("--pod", "client", "--namespace", "default"),
-            "the input has no Pod 'client' in namespace 'default' [S903 usage]\n",
+            "the input has no Pod 'client' in namespace 'default' [S908 not-in-input]\n",
         ),
         (
             ("--pod", "client", "--no-service-links"),

@@ -133,7 +133,10 @@ def ends_of(work: Sequence[tuple[Sequence[str], str]]) -> list[tuple[int, str]]:
 
 
 def test_every_verb_with_every_stream_broken() -> None:
-    """Output that cannot be written is 3, or SIGPIPE; nothing else that breaks changes a code."""
+    """Output that cannot be written is 3, or SIGPIPE; nothing else that breaks changes a code.
+
+    Whatever goes wrong is told with its check.
+    """
     work = [(row, streams) for row in ROWS for streams in STREAMS]
     ends = ends_of([(row.arguments, streams) for row, streams in work])
     for (row, streams), (code, told) in zip(work, ends, strict=True):
@@ -144,6 +147,8 @@ def test_every_verb_with_every_stream_broken() -> None:
             wanted = PIPE
         assert (code, row, streams) == (wanted, row, streams), told
         assert "Traceback" not in told, (row, streams)
+        if code in (2, 3) and streams in ("none", "stdin"):
+            assert re.search(r" \[S\d{3} [a-z-]+\]$", told, re.MULTILINE), (row, told)
         assert "Exception ignored" not in told, (row, streams)
         if streams in ("stdout", "1 full") and row.prints:
             assert re.search(r"^standard output cannot be written: .+\n\Z", told, re.MULTILINE)

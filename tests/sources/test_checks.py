@@ -83,7 +83,17 @@ def test_the_example_gives_the_check(check: Check, tmp_path: Path) -> None:
     assert all(one.line for one in diagnostics if check not in WITHOUT_LINE)
 
 
-TOLD_BY_MACHINES = {checks.HEALTH_CHECK_PORT, checks.BUSY}
+TOLD_BY_MACHINES = {
+    checks.HEALTH_CHECK_PORT,
+    checks.MACHINE,
+    checks.BUSY,
+    checks.NOT_INSTALLED,
+    checks.NOT_PERMITTED,
+    checks.REFUSED_RULE,
+    checks.MISSING_MODULE,
+    checks.FAMILY_LEFT_OUT,
+    checks.MACHINE_STATE,
+}
 WITHOUT_LINE = {checks.ONE_DOCUMENT, checks.ALIASES}
 
 

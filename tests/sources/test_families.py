@@ -178,7 +178,7 @@ def test_only_the_first_family_has_slices_and_names(tmp_path: Path) -> None:
     found = svcnet("endpoints", path, "--output", "table")
     assert "10.244.0.5" in found.stdout
     assert "fd00" not in found.stdout
-    told = "the cluster's IP families are IPv4 and IPv6, by the Nodes; else say --ip-families\n"
+    told = "the cluster's IP families are IPv4 and IPv6, by the Nodes; else say --ip-families"
     assert found.stderr.count(told) == 1
     records = svcnet("dns", "zone", path, "--from-pods").stdout
     assert (" A 10.244.0.5" in records, "AAAA" in records) == (True, False)

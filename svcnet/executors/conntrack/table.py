@@ -14,6 +14,7 @@ from os import strerror
 
 from attrs import frozen
 
+from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.lock import lock
 from svcnet.netlink import RefusedRequest
@@ -31,6 +32,8 @@ _DATAGRAM = 1 << 18
 
 class NoConntrack(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
     """The kernel does not tell of connections."""
+
+    check = checks.MISSING_MODULE
 
 
 @frozen
@@ -101,7 +104,8 @@ def _pending(opened: socket.socket) -> Iterator[bytes]:
 def _cannot(error: OSError) -> ApplyError:
     number = error.errno or 0
     if number == EPERM:
-        return ApplyError("conntrack: Operation not permitted: it takes CAP_NET_ADMIN")
+        denied = "conntrack: Operation not permitted: it takes CAP_NET_ADMIN"
+        return ApplyError(denied, checks.NOT_PERMITTED)
     # nfnetlink answers EINVAL for a subsystem that it does not have and cannot load.
     if number == EPROTONOSUPPORT or (number == EINVAL and isinstance(error, RefusedRequest)):
         return NoConntrack(

@@ -12,7 +12,7 @@ from svcnet.executors.iptables.commits import Commits
 from svcnet.executors.iptables.marks import Marks
 from svcnet.executors.iptables.observe import Observed, parse_save
 from svcnet.executors.iptables.plan import Plan, plan
-from svcnet.executors.iptables.refusal import explain
+from svcnet.executors.iptables.refusal import check_of, explain
 from svcnet.executors.iptables.variants import Choice, choose_variant
 from svcnet.executors.iptables.writer import Held, Writer
 
@@ -28,6 +28,7 @@ __all__ = [
     "Variant",
     "Writer",
     "apply",
+    "check_of",
     "choose_variant",
     "cleanup",
     "explain",

@@ -7,12 +7,13 @@ from contextlib import nullcontext
 
 from attrs import evolve, field, frozen
 
+from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
 from svcnet.executors.iptables.loopback import ROUTE_LOCALNET
 from svcnet.executors.iptables.plan import Plan, most_chains, plan
 from svcnet.executors.iptables.proof import Proof
-from svcnet.executors.iptables.refusal import explain
+from svcnet.executors.iptables.refusal import check_of, explain
 from svcnet.executors.iptables.undo import after, differences, undo
 from svcnet.executors.iptables.variants import Choice, choose_variant
 from svcnet.executors.iptables.writer import Writer, tell
@@ -126,7 +127,7 @@ def _write(artifact: RestoreText, planned: Plan, choice: Choice, writer: Writer)
             last = error if isinstance(error, _Refused) else refused
             told = explain(last.error, last.text, artifact.origin_of_line)
             told += _take_back(choice, writer, last)
-            raise ApplyError(told) from None
+            raise ApplyError(told, check_of(last.error)) from None
     return planned
 
 
@@ -172,5 +173,6 @@ def serve_localhost(artifact: RestoreText) -> tuple[tuple[str, ...], tuple[str, 
         ROUTE_LOCALNET.write_text("1")
     except OSError as error:
         problem = f"{ROUTE_LOCALNET}: {error.strerror}"
-        return (), (f"node ports do not answer on 127.0.0.1: {problem}",)
+        told = checks.MACHINE_STATE.told(f"node ports do not answer on 127.0.0.1: {problem}")
+        return (), (told,)
     return (ROUTE_LOCALNET.name,), ()

@@ -17,6 +17,7 @@ from svcnet.executors.iptables.commands import (
 )
 from svcnet.executors.iptables.observe import BUILT_IN, Observed, is_ours
 from svcnet.executors.iptables.proof import Proof
+from svcnet.executors.iptables.refusal import check_of
 from svcnet.executors.iptables.writer import Held, Writer, holder, tell
 from svcnet.executors.lock import lock
 from svcnet.netfilter import target
@@ -110,7 +111,7 @@ def remove_chains(
         except RestoreError as error:
             now = commands.observe()
             if text in removal(now, own):
-                raise ApplyError(str(error)) from None
+                raise ApplyError(str(error), check_of(error)) from None
             # Others have changed it since it was observed.
             yield from remove_chains(commands, own, now)
             return

@@ -8,9 +8,10 @@ from typing import Literal
 
 from attrs import frozen
 
+from svcnet import checks
 from svcnet.errors import MAX_PART, ApplyError, SvcnetError, one_line
 from svcnet.executors.children import Output, Overdue, run_child
-from svcnet.executors.commands import find, hint
+from svcnet.executors.commands import complaint, find, hint, not_installed
 from svcnet.executors.iptables.kernel import names_file, untrue
 from svcnet.executors.iptables.observe import Observed, parse_save
 
@@ -126,13 +127,14 @@ class Commands:
         """Run a command; raise ApplyError for what has nothing to do with any line."""
         path = find(command)
         if path is None:
-            raise ApplyError(f"{command} is not installed; Debian's package iptables has it")
+            raise not_installed(command, "iptables")
         done = run_child(path, *options, stdin=stdin)
         message = str(done)
         if done.code and LOCK in message and "ermission denied" in message:
-            raise ApplyError(f"{command}: {message}: a user who is not root needs leave to read it")
-        if done.code and (needed := hint(message)):
-            raise ApplyError(f"{command}: {message}{needed}")
+            needed = ": a user who is not root needs leave to read it"
+            raise ApplyError(f"{command}: {message}{needed}", checks.NOT_PERMITTED)
+        if done.code and hint(message):
+            raise complaint(command, message)
         if done.code == _LOCK_HELD and "lock" in message:
             raise ApplyError(f"{command}: another program has held {LOCK} for 5 s")
         return done

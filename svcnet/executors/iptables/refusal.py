@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import RestoreError
 
@@ -19,3 +21,8 @@ def explain(
     origin = origin_of_line(line)
     cause = f" (from {origin})" if origin else ""
     return f"{error}\n  refused: {line}{cause}"
+
+
+def check_of(error: RestoreError | ApplyError) -> Check | None:
+    """Return the kind of refusal: of a rule, if a line is to blame, else what the error says."""
+    return checks.REFUSED_RULE if isinstance(error, RestoreError) and error.line else error.check

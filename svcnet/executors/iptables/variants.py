@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
+from svcnet import checks
 from svcnet.errors import ApplyError
+from svcnet.executors.commands import not_installed
 from svcnet.executors.iptables.commands import Commands, Variant, installed, version
 from svcnet.executors.iptables.observe import Observed, is_ours
 from svcnet.netfilter import Unprinted
@@ -39,15 +41,16 @@ def choose_variant(
     """
     there = installed(family)
     if not there:
-        raise ApplyError("iptables is not installed; Debian's package iptables has it")
+        raise not_installed("iptables", "iptables")
     if wanted and wanted not in [commands.variant for commands in there]:
-        raise ApplyError(f"{Commands(family, wanted).name}-restore is not installed")
+        raise not_installed(f"{Commands(family, wanted).name}-restore")
     seen, unseen = _look(there, wanted, is_ours)
     chosen = wanted or _in_use(seen, is_ours) or _default([each.variant for each in there])
     commands = Commands(family, chosen)
     observed = seen.get(chosen) or commands.observe()
     others = tuple(each for each in there if each.variant != chosen)
-    return Choice(commands, observed, tuple(_warnings(others, seen, unseen, is_ours)))
+    warnings = _warnings(others, seen, unseen, is_ours)
+    return Choice(commands, observed, tuple(map(checks.MACHINE_STATE.told, warnings)))
 
 
 def _look(

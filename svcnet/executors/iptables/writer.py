@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import frozen
 
+from svcnet import checks
 from svcnet.errors import MAX_PART, one_line
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables.commands import Commands, RestoreError
@@ -102,7 +103,8 @@ def tell(held: Iterable[Held]) -> tuple[str, ...]:
         return ()
     told = [str(each) for each in found[:_MOST_TOLD]]
     more = f" and {counted(len(found) - _MOST_TOLD, 'other')}" if len(found) > _MOST_TOLD else ""
-    return (f"left empty, for rules that svcnet did not make lead there: {', '.join(told)}{more}",)
+    text = f"left empty, for rules that svcnet did not make lead there: {', '.join(told)}{more}"
+    return (checks.MACHINE_STATE.told(text),)
 
 
 def holder(chains: Mapping[str, list[str]], wanted: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 from attrs import field, frozen
 
+from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Variant, choose_variant
@@ -56,7 +57,7 @@ class Incomplete(ApplyError):  # noqa: N818  (a state of the machine, not a mist
     def __init__(self, report: Report, refused: Iterable[Refusal]) -> None:
         self.report = report
         self.refused = tuple(refused)
-        super().__init__("\n".join(told(self.refused)))
+        super().__init__("\n".join(told(self.refused)), checks.REFUSED_RULE)
 
 
 @without_gc()

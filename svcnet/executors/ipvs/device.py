@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.children import Overdue
-from svcnet.executors.commands import hint, run
+from svcnet.executors.commands import complaint, run
 from svcnet.executors.ipvs.refusals import Refusal
 from svcnet.executors.netlink import ask, reason
 from svcnet.netlink import attribute, attributes, each_attribute, nested
@@ -248,6 +248,6 @@ def _told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ApplyError(f"{DUMMY_DEVICE}: {reason(error)}{hint(reason(error))}") from None
+        raise complaint(DUMMY_DEVICE, reason(error)) from None
     except ValueError as error:
         raise ApplyError(f"{DUMMY_DEVICE}: {error}") from None

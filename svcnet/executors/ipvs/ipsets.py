@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from svcnet.errors import MAX_PART, ApplyError, one_line
 from svcnet.executors.children import Overdue
-from svcnet.executors.commands import hint, run
+from svcnet.executors.commands import complaint, run
 from svcnet.executors.ipvs.refusals import Refusal
 from svcnet.executors.netlink import ask, reason
 from svcnet.netlink import attribute, attributes
@@ -139,7 +139,7 @@ def _header(name: str) -> Header | None:
     except OSError as error:
         if error.errno == ENOENT or error.errno in _NO_IP_SET:
             return None
-        raise ApplyError(f"ipset: {reason(error)}{hint(reason(error))}") from None
+        raise complaint("ipset", reason(error)) from None
     return None
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from struct import Struct
 from types import TracebackType
 
+from svcnet import checks
 from svcnet.errors import ApplyError
-from svcnet.executors.commands import hint
+from svcnet.executors.commands import complaint
 from svcnet.executors.netlink import reason
 from svcnet.netlink import RefusedRequest, errno_text
 from svcnet.renderers.ipvs import wire
@@ -48,9 +49,13 @@ _PATIENCE = Struct("@ll").pack(10, 0)
 class NoIPVS(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
     """The kernel has no IPVS."""
 
+    check = checks.MISSING_MODULE
+
 
 class Refused(ApplyError):  # noqa: N818
     """The kernel refused a message; what was sent after it in its batch is done all the same."""
+
+    check = checks.REFUSED_RULE
 
     def __init__(self, message: Message, errno: int, text: str = "") -> None:
         self.message = message
@@ -226,4 +231,4 @@ def _told() -> Iterator[None]:
 
 
 def _cannot(error: OSError) -> ApplyError:
-    return ApplyError(f"IPVS: {reason(error)}{hint(reason(error))}")
+    return complaint("IPVS", reason(error))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import evolve
 
+from svcnet import checks
 from svcnet.executors.ipvs import rules
 from svcnet.executors.ipvs.device import ALIAS, GROUP, Held, held
 from svcnet.executors.ipvs.entries import (
@@ -100,8 +101,10 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
         beside=beside,
         others=frozenset(key.address for key in others),
         warnings=tuple(
-            f"{key.address} port {key.port} {key.protocol} is a virtual server that svcnet did "
-            "not make: it is left alone, and the Service that wants it is not served there"
+            checks.MACHINE_STATE.told(
+                f"{key.address} port {key.port} {key.protocol} is a virtual server that svcnet did "
+                "not make: it is left alone, and the Service that wants it is not served there"
+            )
             for key in foreign
         ),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from errno import EAFNOSUPPORT, ENOENT, EPROTONOSUPPORT
 
+from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables.commands import RestoreError
@@ -53,7 +54,8 @@ class MissingModules(ApplyError):  # noqa: N818
         load = f" Load modules with modprobe -a {' '.join(loadable)}, or" if loadable else " Or"
         super().__init__(
             f"this kernel lacks what IPVS mode needs: {', '.join(self.modules)}. "
-            f"Nothing was changed.{load} use another mode (--fallback iptables)"
+            f"Nothing was changed.{load} use another mode (--fallback iptables)",
+            checks.MISSING_MODULE,
         )
 
 
@@ -66,7 +68,7 @@ def require(tables: IPVSTables, commands: Commands) -> tuple[str, ...]:
     try:
         found = missing(tables, commands)
     except NoNamespace:
-        return (UNTRIED,)
+        return (checks.MACHINE_STATE.told(UNTRIED),)
     if found:
         raise MissingModules(found)
     return ()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
+from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Commands, Observed, Variant, choose_variant
@@ -271,7 +272,7 @@ def shows_variant(table: str, chain: str) -> bool:
 def _others(observed: Observed) -> Iterator[str]:
     """Warn of the rules of other modes: they refuse and rewrite packets for Services, too."""
     if SERVICES in observed.chains("nat"):
-        yield (
+        yield checks.MACHINE_STATE.told(
             "chains of iptables or IPVS mode are there too, and in force: stop what makes them. "
             "svcnet run removes what svcnet left, and svcnet cleanup before userspace mode does"
         )
@@ -289,7 +290,7 @@ def _restore(commands: Commands, text: str) -> None:
             if found
             else ""
         )
-        raise ApplyError(f"{error}\n  refused: {refused}{cause}") from None
+        raise ApplyError(f"{error}\n  refused: {refused}{cause}", checks.REFUSED_RULE) from None
 
 
 def _missing(commands: Commands) -> tuple[str, ...]:
