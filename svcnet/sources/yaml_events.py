@@ -68,7 +68,8 @@ class Events:
         self._text = None
         self._has_other_breaks = _OTHER_BREAK.search(self.chunk.text) is not None
         if _ODD.search(self.chunk.text):
-            self._text = self.chunk.text.decode().removeprefix(BOM)
+            # go-yaml takes one off the stream, and one more off its first line.
+            self._text = self.chunk.text.decode().removeprefix(BOM).removeprefix(BOM)
             if BOM in self._text:
                 self._text = self._text.replace(BOM, self._stand_in(BOM))
             if "\\/" in self._text:
