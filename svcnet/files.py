@@ -1,11 +1,14 @@
-"""Reading files that a person names, without trust in what is there."""
+"""Files that a person names: read without trust in what is there, written whole or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
+import pathlib
+import select
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TypeAlias
 
 KIB = 1024
@@ -82,3 +85,92 @@ def _size(limit: int) -> str:
         if limit >= unit and limit % unit == 0:
             return f"{limit // unit} {name}"
     return f"{limit} bytes"
+
+
+MOST_LINKS = 40
+"""So many symbolic links are followed, as the kernel does."""
+
+
+def write_whole(path: pathlib.Path, text: str) -> None:
+    """Write a file that has all of `text` then, or else what it had before.
+
+    The text is written beside it and takes its place, with its mode, owner and attributes; of a
+    symbolic link the file that it leads to. What cannot be replaced by its like is written as it
+    is: a device, a FIFO, what a descriptor has (``/dev/stdout``), a file with several names, of
+    somebody else, or in a folder that takes no new file. Raises OSError.
+    """
+    data = text.encode()
+    number = _descriptor(path)
+    if number is not None:
+        write_all(number, data)
+        return
+    target = pathlib.Path(os.path.realpath(path))
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        _replace(target, data, None)
+        return
+    try:
+        if not _is_replaced(target, data, os.fstat(descriptor)):
+            with suppress(OSError):  # a device and a FIFO have no end
+                os.ftruncate(descriptor, 0)
+            write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`, and wait where that takes time. Raises OSError."""
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # another process had it so: the file is not ours alone
+            select.select((), (descriptor,), ())
+
+
+def _descriptor(path: pathlib.Path) -> int | None:
+    """Return the number of this process's descriptor that a path names, None for other paths."""
+    for _ in range(MOST_LINKS):
+        parent = os.path.realpath(path.parent)
+        if parent == f"/proc/{os.getpid()}/fd" and path.name.isdecimal():
+            return int(path.name)
+        if not path.is_symlink():
+            break
+        path = path.parent / path.readlink()
+    return None
+
+
+def _is_replaced(target: pathlib.Path, data: bytes, before: os.stat_result) -> bool:
+    """Replace a file if that can be by its like, else change nothing; return which."""
+    if not stat.S_ISREG(before.st_mode) or before.st_nlink > 1:
+        return False
+    try:
+        _replace(target, data, before)
+    except OSError as error:
+        # A folder that takes no file, an owner that cannot be given, a file that is a mount.
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY):
+            return False
+        raise
+    return True
+
+
+def _replace(target: pathlib.Path, data: bytes, before: os.stat_result | None) -> None:
+    """Put a file in the place of another, which was like `before`, or of none."""
+    import shutil
+
+    beside = target.with_name(f".svcnet-{os.urandom(8).hex()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        if before is not None:
+            made = os.fstat(descriptor)
+            if (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
+                os.fchown(descriptor, before.st_uid, before.st_gid)
+            shutil.copystat(target, beside)
+        write_all(descriptor, data)
+        os.fsync(descriptor)
+        beside.replace(target)
+    except BaseException:
+        beside.unlink()
+        raise
+    finally:
+        os.close(descriptor)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import svcnet
-from svcnet.files import KIB, read_beginning, read_small, read_text
+from svcnet.files import KIB, read_beginning, read_small, read_text, write_whole
 
 EXAMPLE = Path(__file__).parent.parent / "examples/my-service"
 SECONDS = 30
@@ -175,3 +177,122 @@ def test_nothing_else_opens_what_a_person_names() -> None:
         for line in openers(file)
     }
     assert not found
+
+
+OLD, NEW = "old\n", "new\n" * 50_000
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_file_is_replaced_by_its_like(tmp_path: Path) -> None:
+    """A file that is written keeps its mode and attributes, a link its target; nothing is left."""
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_text(OLD)
+    file.chmod(0o640)
+    link.symlink_to("file")
+    number = file.stat().st_ino
+    with file.open() as reader:
+        write_whole(link, NEW)
+        assert reader.read() == OLD
+    assert (file.read_text(), link.is_symlink()) == (NEW, True)
+    assert file.stat().st_mode & 0o7777 == 0o640
+    assert file.stat().st_ino != number
+    assert files_below(tmp_path) == ["file", "link"]
+
+
+def test_a_new_file_has_the_mode_of_new_files(tmp_path: Path) -> None:
+    """The umask decides of a file that was not there; a link that leads nowhere leads to it."""
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "link", NEW)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").read_text() == NEW
+    assert (tmp_path / "file").stat().st_mode & 0o7777 == 0o640
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_name_of_several_stays_one_of_them(tmp_path: Path) -> None:
+    """A file that has another name too is written as it is."""
+    (tmp_path / "one").write_text(OLD * 3)
+    os.link(tmp_path / "one", tmp_path / "two")
+    write_whole(tmp_path / "one", "x")
+    assert (tmp_path / "two").read_text() == "x"
+    assert files_below(tmp_path) == ["one", "two"]
+
+
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EROFS, errno.EBUSY, errno.EPERM])
+def test_a_file_that_cannot_be_replaced_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """A folder that takes no file, or a file that is a mount, is no reason to write nothing."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    (tmp_path / "file").write_text(OLD)
+    monkeypatch.setattr(Path, "replace", refuse)
+    write_whole(tmp_path / "file", NEW)
+    assert (tmp_path / "file").read_text() == NEW
+    assert files_below(tmp_path) == ["file"]
+
+
+ENDS = {
+    "full": "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))",
+    "killed": "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)",
+    "interrupted": "os.fsync = lambda _: signal.raise_signal(signal.SIGINT)",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_file_that_is_not_written_whole_is_as_it_was(tmp_path: Path, end: str) -> None:
+    """A disk that is full, a signal and a kill leave the old file, and none but a kill another."""
+    (tmp_path / "rules").write_text(OLD)
+    program = f"import os, resource, signal; from svcnet.cli import main; {ENDS[end]}; main()"
+    command = [sys.executable, "-c", program, "render", str(EXAMPLE), "-o", "rules"]
+    done = subprocess.run(
+        command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS
+    )
+    told = "rules: cannot be written: File too large [S907 output]\n"
+    assert (done.returncode, done.stdout, done.stderr) == {
+        "full": (3, "", told),
+        "killed": (-signal.SIGKILL, "", ""),
+        "interrupted": (-signal.SIGINT, "", "\n"),
+    }[end]
+    assert (tmp_path / "rules").read_text() == OLD
+    assert end == "killed" or files_below(tmp_path) == ["rules"]
+
+
+def test_a_descriptor_is_written_where_it_stands(tmp_path: Path) -> None:
+    """Of /dev/stdout and the like nothing is cut off or replaced: it may be the end of a file."""
+    write = "from pathlib import Path; from svcnet.files import write_whole; write_whole"
+    for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"):
+        (tmp_path / "log").write_text(OLD)
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to("/dev/stdout")
+        program = f"{write}(Path({name!r}), 'more')"
+        with (tmp_path / "log").open("a") as log:
+            subprocess.run([sys.executable, "-c", program], stdout=log, cwd=tmp_path, check=True)
+        assert (tmp_path / "log").read_text() == OLD + "more"
+        piped = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, cwd=tmp_path, check=True
+        )
+        assert piped.stdout == b"more"
+
+
+def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
+    """A FIFO and a device stay what they are."""
+    os.mkfifo(tmp_path / "fifo")
+    with subprocess.Popen(["cat", tmp_path / "fifo"], stdout=subprocess.PIPE) as reader:
+        write_whole(tmp_path / "fifo", OLD)
+        assert reader.communicate()[0] == OLD.encode()
+    write_whole(Path("/dev/null"), NEW)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(Path("/dev/full"), NEW)
+    assert Path("/dev/null").is_char_device()
+    assert files_below(tmp_path) == ["fifo"]
+    with pytest.raises(IsADirectoryError):
+        write_whole(tmp_path, NEW)

@@ -12,6 +12,7 @@ import click
 
 from svcnet.cli.strictness import strict_options
 from svcnet.errors import OutputError, UsageError
+from svcnet.files import write_whole
 from svcnet.inputs import FAMILIES, MODES
 
 if TYPE_CHECKING:
@@ -220,12 +221,12 @@ def bind_address(text: str, default: int) -> tuple[str, int]:
 
 
 def write_output(text: str, output: Path | None) -> None:
-    """Write the whole of `text` to a file, or to standard output."""
+    """Write the whole of `text` to a file, see :func:`write_whole`, or to standard output."""
     if output is None:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
     try:
-        output.write_text(text, "utf-8")
+        write_whole(output, text)
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror}", error) from None

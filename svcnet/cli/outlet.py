@@ -7,8 +7,6 @@ what writes from an event loop serves nobody then, and does not hear that it sha
 from __future__ import annotations
 
 import io
-import os
-import select
 import signal
 import sys
 import threading
@@ -16,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import TextIO
+
+from svcnet.files import write_all
 
 PENDING = 1 << 20
 """So many characters wait for a reader; what comes while they do is lost, and counted."""
@@ -119,7 +119,7 @@ class Outlet(io.TextIOBase):
     def _run(self) -> None:
         with suppress(OSError):
             while True:
-                self._write_all(self._take())
+                write_all(self._file, self._take())
         while True:  # nobody reads any more, and that is nothing to end for
             self._take()
 
@@ -136,13 +136,6 @@ class Outlet(io.TextIOBase):
             self._size = self._lost = 0
             self._is_writing = True
         return text.encode(self._encoding, self.errors)
-
-    def _write_all(self, data: bytes) -> None:
-        while data:
-            try:
-                data = data[os.write(self._file, data) :]
-            except BlockingIOError:  # another process had it so: the file is not ours alone
-                select.select((), (self._file,), ())
 
 
 def _gap(lost: int) -> str:

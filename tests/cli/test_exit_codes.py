@@ -51,6 +51,7 @@ ROWS = (
     Row(("dns", "push", "--server", "127.0.0.1:1", "/none"), 2, prints=False),
     Row(("dns", "serve", "/none"), 2, prints=False),
     Row(("dns", "zone", EXAMPLE), 0),
+    Row(("dns", "zone", EXAMPLE, "--to", "/dev/null/zones"), 3, prints=False),
     Row(("endpoints", EXAMPLE), 0),
     Row(("env", EXAMPLE), 0),
     Row(("graph", EXAMPLE), 0),

@@ -9,7 +9,7 @@ import click
 
 from svcnet.cli.common import manifest_options, write_output
 from svcnet.cli.dns.options import dns_options, zone_options
-from svcnet.errors import UsageError
+from svcnet.errors import OutputError
 from svcnet.inputs import load_manifests
 
 
@@ -48,6 +48,6 @@ def command(serial: int, to: Path | None, **options: Any) -> None:
     try:
         to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{to}: cannot be made: {error.strerror}") from None
+        raise OutputError(f"{to}: cannot be made: {error.strerror}", error) from None
     for origin, text in files.items():
         write_output(text, to / f"{origin}zone")
