@@ -23,6 +23,21 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """The annotations that have an effect on some kinds only."""
 
+OF_CONFIGURATIONS = frozenset({checks.NO_EFFECT, checks.ABSENT_NODE, checks.NO_POD_CIDR})
+"""Warnings about a configuration, which may be in a ConfigMap."""
+OF_BOTH = frozenset({checks.UNKNOWN_FIELD, checks.REPEATED_KEY, checks.UNKNOWN_ANNOTATION})
+OF_NONE = frozenset(
+    {
+        *(checks.ENCODING, checks.UNREAD_TEXT, checks.EMPTY_FILE, checks.NO_OBJECT),
+        *(checks.PASSED_OVER, checks.MISPLACED_CONFIGURATION),
+        *(checks.CLEARTEXT, checks.UNVERIFIED_SERVER),
+        *(checks.EMPTY_NAMESPACE, checks.ENVIRONMENT_SIZE, checks.CLUSTER_FAMILIES),
+        *(checks.UNSUPPORTED_PORT, checks.HEALTH_CHECK_PORT),
+        *(checks.FAMILY_LEFT_OUT, checks.MACHINE_STATE),
+    }
+)
+"""Warnings of files, kubeconfigs, requests and machines, which no object has an annotation for."""
+
 PATH: Path = ("metadata", "annotations")
 MAX_NAMES = 100
 """Of the names in an annotation, so many are looked at; there are fewer warnings."""
@@ -59,7 +74,8 @@ def check_annotations(kind: str, place: Place, metadata: Any, findings: Findings
     for key in _annotations(metadata):
         if type(key) is not str or not key.startswith(PREFIX):
             continue
-        for message in _wrong_names(metadata) if key == IGNORE_ANNOTATION else _wrong(key, kind):
+        is_ours = key == IGNORE_ANNOTATION
+        for message in _wrong_names(kind, metadata) if is_ours else _wrong(key, kind):
             findings.warning(checks.UNKNOWN_ANNOTATION, place, (*PATH, key), message)
 
 
@@ -72,12 +88,22 @@ def _wrong(key: str, kind: str) -> Iterator[str]:
         yield f"is for {' and '.join(KINDS[key])}, so it has no effect here"
 
 
-def _wrong_names(metadata: Any) -> Iterator[str]:
+def _wrong_names(kind: str, metadata: Any) -> Iterator[str]:
     for name in _names(metadata):
         try:
-            ignorable(name)
+            check = ignorable(name)
         except ValueError as error:
             yield str(error)
+        else:
+            if not _is_of(kind, check):
+                yield f"{check} is told of no {kind}, so it has no effect; --ignore has"
+
+
+def _is_of(kind: str, check: Check) -> bool:
+    """Return whether a warning is ever told of an object of a kind, as its annotation can undo."""
+    if kind == "ConfigMap":
+        return check in OF_CONFIGURATIONS | OF_BOTH
+    return check not in OF_NONE | OF_CONFIGURATIONS
 
 
 def _names(metadata: Any) -> Iterator[str]:

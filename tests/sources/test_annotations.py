@@ -1,14 +1,18 @@
 """svcnet's own annotations: what they silence, and that none is without a word and an effect."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet import checks
+from svcnet.checks import Check
 from svcnet.sources import load_bytes
 from svcnet.sources.annotations import ignorable
 from svcnet.sources.kubernetes.narrow import narrow
 from tests.fuzz import examples
+from tests.sources.test_checks import blocks, sections, told
 
 WARNINGS = [check for check in checks.every() if check.severity == "warning"]
 
@@ -77,6 +81,38 @@ def test_an_annotation_without_effect(kind: str, annotation: str, told: str) -> 
     """One of svcnet's own that it does not know, or that is for another kind, is a warning."""
     text = f'{{{annotation}: "1", svcnet.io/ignore: "no-endpoints, no-cluster-ip"}}'
     assert warnings(text, kind) == ([f"unknown-annotation: {told}"] if told else [])
+
+
+OUTSIDE = {
+    *("encoding", "unread-text", "empty-file", "no-object", "passed-over"),
+    *("misplaced-configuration", "cleartext", "unverified-server", "empty-namespace"),
+    *("environment-size", "cluster-families", "unsupported-port", "health-check-port"),
+    *("family-left-out", "machine-state", "no-effect", "absent-node", "no-pod-cidr"),
+}
+"""What is told of no object: of files, other files, requests and machines."""
+
+
+@pytest.mark.parametrize("check", WARNINGS, ids=lambda check: check.name)
+def test_every_warning_is_ignored_by_an_annotation_or_says_that_it_is_not(
+    check: Check, tmp_path: Path
+) -> None:
+    """The example of the page, so annotated, is told of no more, or of an annotation in vain."""
+    found = warnings(f"{{svcnet.io/ignore: {check.name}}}", "Node")
+    in_vain = [f"unknown-annotation: {check} is told of no Node, so it has no effect; --ignore has"]
+    assert found == (in_vain if check.name in OUTSIDE else [])
+    if check.name in OUTSIDE:
+        return
+    for block in blocks(sections()[str(check)]):
+        if block.file == "manifests.yaml":
+            annotation, empty = f"svcnet.io/ignore: {check.name}", "metadata: {"
+            there = "annotations: {"
+            body = (
+                block.body.replace(there, f"{there}{annotation}, ")
+                if there in block.body
+                else block.body.replace(empty, f"{empty}annotations: {{{annotation}}}, ")
+            ).replace("metadata:\n", f"metadata:\n  annotations: {{{annotation}}}\n")
+            endpoints = check.number.startswith("S8")
+            assert told(block._replace(body=body), tmp_path, endpoints=endpoints) == ()
 
 
 @settings(max_examples=examples(100))

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import evolve
 
 from svcnet import checks
+from svcnet.sources.annotations import check_annotations, ignored_checks
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings, Place, Source, warn_of_repeated
 from svcnet.sources.objects import label_of, members
@@ -60,7 +61,10 @@ def _configs(place: Place, item: Any, findings: Findings) -> Iterator[Fields]:
     if kind == KIND:
         yield Fields(evolve(place, label=KIND), findings, item)
     elif kind == "ConfigMap" and type(data) is dict:
-        label = f"{KIND} in {label_of(kind, item.get('metadata'))}"
+        metadata = item.get("metadata")
+        map_label = label_of(kind, metadata)
+        labelled = evolve(place, label=map_label, ignored=ignored_checks(metadata))
+        check_annotations(kind, labelled, metadata, findings)
         for key, text in data.items():
             if type(key) is str and type(text) is str and KIND in text:
                 inside = text.encode("utf-8", "replace")
@@ -68,7 +72,9 @@ def _configs(place: Place, item: Any, findings: Findings) -> Iterator[Fields]:
                 parsed = parse_text(source, inside, findings)
                 for number, document in enumerate(parsed.documents if parsed else ()):
                     for inner in _configs(Place(source, number, ()), document, findings):
-                        yield evolve(inner, place=evolve(inner.place, label=label))
+                        label = f"{KIND} in {map_label}"
+                        at = evolve(inner.place, label=label, ignored=labelled.ignored)
+                        yield evolve(inner, place=at)
 
 
 def _inside(place: Place, path: tuple[str, ...], data: bytes) -> Source:

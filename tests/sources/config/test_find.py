@@ -177,6 +177,29 @@ def test_a_key_that_is_written_twice_is_a_warning(tmp_path: Path, form: str) -> 
     assert text.splitlines()[found.line - 1].strip() == "mode: iptables"
 
 
+VAIN = f"{HEAD}mode: iptables\nmod: ipvs\nenableProfiling: true\nhostnameOverride: node-b\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        ("no-effect", ["unknown-field"]),
+        ("S221", ["no-effect"]),
+        ("no-effect, unknown-field", []),
+        ("no-endpoints", ["no-effect", "unknown-annotation", "unknown-field"]),
+        ("nothing", ["no-effect", "unknown-annotation", "unknown-field"]),
+    ],
+)
+def test_a_config_map_ignores_warnings_of_its_configuration(
+    tmp_path: Path, names: str, left: list[str]
+) -> None:
+    """Its annotation is one of the object that the configuration is in; what it cannot is told."""
+    file = tmp_path / "config.yaml"
+    annotated = f"metadata: {{annotations: {{svcnet.io/ignore: '{names}'}}, name: kube-proxy, "
+    file.write_text(config_map(VAIN).replace("metadata: {name: kube-proxy, ", annotated))
+    assert sorted(one.check.name for one in open_config(file).warnings) == left
+
+
 def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
     """kube-proxy refuses it, even in a comment."""
     file, findings = tmp_path / "config.yaml", Findings()
