@@ -8,15 +8,13 @@ from typing import Any
 from attrs import frozen
 
 from svcnet import checks
+from svcnet.sources.config.gates import ALL_GATES, OWN
 from svcnet.sources.durations import parse_duration
 from svcnet.sources.fields import Fields
 from svcnet.sources.findings import Path, dotted
 
 KUBEADM_KUBECONFIG = "/var/lib/kube-proxy/kubeconfig.conf"
 ALL = frozenset({"iptables", "ipvs", "userspace"})
-GATES = ("ServiceTrafficDistribution", "LoadBalancerIPMode")
-"""The feature gates that svcnet has."""
-
 MOST_NAMED = 20
 
 
@@ -124,7 +122,7 @@ FIELDS: dict[str, dict[str, Known]] = {
         "rootHnsEndpointName": Known(),
         "forwardHealthCheckVip": Known(),
     },
-    "featureGates": dict.fromkeys(GATES, _used()),
+    "featureGates": dict.fromkeys(OWN, _used()),
 }
 """The fields of each section, the document's own under the empty name."""
 
@@ -152,7 +150,7 @@ def _in_vain(document: Fields, modes: frozenset[str]) -> Iterator[Path]:
         elif type(value) is dict:
             for name, inner in value.items():
                 known = FIELDS[key].get(name)
-                if key == "featureGates" and known is None and type(inner) is bool:
+                if key == "featureGates" and known is None and name in ALL_GATES:
                     known = Known(quiet=())
                 if _is_vain(known, inner, modes):
                     yield (key, name)

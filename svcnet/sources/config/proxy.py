@@ -18,6 +18,7 @@ from svcnet.models import (
 from svcnet.models.config import IPVS_SCHEDULERS, PRIMARY
 from svcnet.models.port_range import PortRange, parse_port_range
 from svcnet.sources.config.effects import tell_effects
+from svcnet.sources.config.gates import check_gates
 from svcnet.sources.config.rest import check_rest
 from svcnet.sources.config.values import (
     MAX_INT32,
@@ -198,4 +199,6 @@ def _kept(section: Fields, key: str, default: float) -> float:
 
 def _feature_gates(document: Fields) -> Mapping[str, bool]:
     gates = document.mapping("featureGates")
-    return {name: gates.boolean(name, False) for name in gates.data if isinstance(name, str)}
+    found = {name: gates.boolean(name, False) for name in gates.data if isinstance(name, str)}
+    check_gates(gates, found)
+    return found

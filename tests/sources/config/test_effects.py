@@ -8,6 +8,7 @@ import pytest
 
 from svcnet import checks
 from svcnet.sources import open_config
+from svcnet.sources.config import gates as feature_gates
 from svcnet.sources.config.effects import FIELDS
 from svcnet.sources.schema import fieldsets
 
@@ -169,10 +170,26 @@ def test_what_has_an_effect_is_quiet(tmp_path: Path, text: str, mode: str) -> No
 
 def test_of_very_many_the_first_are_named(tmp_path: Path) -> None:
     """The line stays one that somebody reads."""
-    gates = "".join(f"  Gate{number}: true\n" for number in range(100))
+    names = sorted(name for name, is_on in feature_gates.DEFAULTS.items() if is_on)[:100]
+    gates = "".join(f"  {name}: true\n" for name in names)
     [(_, field, message)] = told(tmp_path, f"{HEAD}featureGates:\n{gates}")
-    assert field == "featureGates.Gate0"
-    assert message.endswith("featureGates.Gate20, 79 more")
+    assert field == f"featureGates.{names[0]}"
+    assert message.endswith(f"featureGates.{names[20]}, 79 more")
+
+
+@pytest.mark.parametrize(
+    ("gate", "hint"),
+    [("Unheard", ""), ("NFTablesProxymode", "NFTablesProxyMode"), ("AllBetas", "AllBeta")],
+)
+def test_a_gate_that_there_is_not_is_told(tmp_path: Path, gate: str, hint: str) -> None:
+    """kube-proxy logs it and goes on; the nearest name is told with its line."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{HEAD}featureGates: {{{gate}: true}}\n")
+    [found] = open_config(path).warnings
+    assert (found.check, found.line) == (checks.UNKNOWN_FIELD, HEAD.count("\n") + 1)
+    assert found.field == f"featureGates.{gate}"
+    told = "is no feature gate of kube-proxy, so it has no effect"
+    assert found.message == told + (f"; did you mean {hint}?" if hint else "")
 
 
 def test_the_fields_are_those_of_kube_proxy() -> None:
