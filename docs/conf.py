@@ -3,12 +3,22 @@
 import importlib
 import typing
 
+import click
+
 import svcnet
+from svcnet.cli import main
+from svcnet.cli.modal import ModalCommand
 
 # The verbs' signatures name classes that are imported late. Make those names known here.
 typing.TYPE_CHECKING = True
 importlib.reload(svcnet)
 typing.TYPE_CHECKING = False
+
+# A page of the command has the options that modes declare, too.
+for verb in main.list_commands(click.Context(main)):
+    command = main.get_command(click.Context(main), verb)
+    if isinstance(command, ModalCommand):
+        command.params = command.get_params(click.Context(command))[:-1]
 
 project = "svcnet"
 author = "The svcnet contributors"
@@ -49,5 +59,8 @@ nitpick_ignore_regex = [
     ("py:class", "Family|Role|SetType|ZoneOf"),
     # A type variable of a function, and what asyncio calls its loop inside.
     ("py:class", r"svcnet\.testing\.fake_time\.Value|asyncio\.unix_events\..*"),
+    # What modes are generic in, and names of what is one executor's own.
+    ("py:.*", r"(svcnet\.|svcnet\.modes\.mode\.)?(Artifact|Delta|Step)|abc\.ABC"),
+    ("py:class", "Given|Owned|Variant"),
     ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
 ]

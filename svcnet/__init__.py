@@ -15,7 +15,7 @@ Everything but :func:`load` and :func:`apply` is a pure function of its argument
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, Literal, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, overload
 
 # Imports wait until a verb is called: ``import svcnet`` and ``svcnet --help`` cost nothing.
 if TYPE_CHECKING:
@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from svcnet.files import Paths
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
+    from svcnet.modes import Made, Mode
+    from svcnet.modes import Report as AnyReport
     from svcnet.renderers.iptables import Delta, RestoreText
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
     from svcnet.renderers.userspace import ProxyDelta, ProxyTable
     from svcnet.sources import Loaded
+
+Artifact = TypeVar("Artifact")
+Step = TypeVar("Step")
 
 __all__ = ["apply", "compile", "diff", "load", "render", "render_delta"]
 
@@ -78,28 +83,22 @@ def render(graph: RuleGraph, mode: Literal["iptables"] = ...) -> RestoreText: ..
 def render(graph: RuleGraph, mode: Literal["ipvs"]) -> IPVSTables: ...
 @overload
 def render(graph: RuleGraph, mode: Literal["userspace"]) -> ProxyTable: ...
-def render(
-    graph: RuleGraph, mode: Literal["iptables", "ipvs", "userspace"] = "iptables"
-) -> RestoreText | IPVSTables | ProxyTable:
-    """Return what a full sync puts on the node, in one mode of kube-proxy.
+@overload
+def render(graph: RuleGraph, mode: Mode[Artifact, Any]) -> Artifact: ...
+@overload
+def render(graph: RuleGraph, mode: str) -> Any: ...
+def render(graph: RuleGraph, mode: str | Mode[Any, Any] = "iptables") -> Any:
+    """Return what a full sync puts on the node, in one mode: its name, or a value of its own.
 
     For ``iptables`` that is restore text, whose ``text`` is a string. For ``ipvs`` it is
     virtual servers, sets, addresses and restore text, as values, and for ``userspace`` the
     table of a proxy; :mod:`svcnet.renderers.ipvs` and :mod:`svcnet.renderers.userspace` have
-    the functions that write them. Raises :class:`svcnet.errors.UsageError` for another mode.
+    the functions that write them. :func:`svcnet.modes.available` has all modes. Raises
+    :class:`svcnet.errors.UsageError` for one that there is not.
     """
-    if mode == "ipvs":
-        from svcnet.renderers.ipvs import full as full_ipvs
+    from svcnet.modes import resolve
 
-        return full_ipvs(graph)
-    if mode == "userspace":
-        from svcnet.renderers.userspace import full as full_userspace
-
-        return full_userspace(graph)
-    _must_be_iptables(mode)
-    from svcnet.renderers.iptables import full
-
-    return full(graph)
+    return resolve(mode).full(graph)
 
 
 def diff(old: RuleGraph, new: RuleGraph) -> GraphDiff:
@@ -115,61 +114,36 @@ def render_delta(step: GraphDiff, mode: Literal["iptables"] = ...) -> Delta: ...
 def render_delta(step: GraphDiff, mode: Literal["ipvs"]) -> IPVSDelta: ...
 @overload
 def render_delta(step: GraphDiff, mode: Literal["userspace"]) -> ProxyDelta: ...
-def render_delta(
-    step: GraphDiff, mode: Literal["iptables", "ipvs", "userspace"] = "iptables"
-) -> Delta | IPVSDelta | ProxyDelta:
+@overload
+def render_delta(step: GraphDiff, mode: Mode[Any, Step]) -> Step: ...
+@overload
+def render_delta(step: GraphDiff, mode: str) -> Any: ...
+def render_delta(step: GraphDiff, mode: str | Mode[Any, Any] = "iptables") -> Any:
     """Return what takes a machine from ``step.old`` to ``step.new``, in one mode.
 
     For ``iptables`` that is restore text, for ``ipvs`` and ``userspace`` changes as values.
-    Raises :class:`svcnet.errors.UsageError` for another mode.
+    Raises :class:`svcnet.errors.UsageError` for a mode that there is not.
     """
-    if mode == "ipvs":
-        from svcnet.renderers.ipvs import delta as delta_ipvs
+    from svcnet.modes import resolve
 
-        return delta_ipvs(step)
-    if mode == "userspace":
-        from svcnet.renderers.userspace import delta as delta_userspace
-
-        return delta_userspace(step)
-    _must_be_iptables(mode)
-    from svcnet.renderers.iptables import delta
-
-    return delta(step)
-
-
-def _must_be_iptables(mode: str) -> None:
-    if mode != "iptables":
-        from svcnet.errors import UsageError
-
-        raise UsageError(f"there is no mode {mode!r}; there are iptables, ipvs and userspace")
+    return resolve(mode).delta(step)
 
 
 @overload
 def apply(artifact: RestoreText, *, dry_run: bool = False) -> Report: ...
 @overload
 def apply(artifact: IPVSTables, *, dry_run: bool = False) -> IPVSReport: ...
-def apply(artifact: RestoreText | IPVSTables, *, dry_run: bool = False) -> Report | IPVSReport:
+@overload
+def apply(artifact: Made, *, dry_run: bool = False) -> AnyReport: ...
+def apply(artifact: Made, *, dry_run: bool = False) -> AnyReport:
     """Bring this machine to what `artifact` says, changing only what differs.
 
     Needs root (CAP_NET_ADMIN) in the network namespace that is meant. Raises
     :class:`svcnet.errors.ApplyError` when the machine refuses. Iptables rules are then
-    what they were before; in mode ipvs what is served goes on being served. A proxy table
-    is a UsageError: it is served by a process that goes on running,
+    what they were before; in mode ipvs what is served goes on being served. What a mode makes that
+    serves is a UsageError: a process has to go on running for it, of mode userspace
     :class:`svcnet.executors.userspace.NodeProxy`.
     """
-    from svcnet.renderers.iptables import RestoreText
-    from svcnet.renderers.ipvs import IPVSTables
+    from svcnet.modes import get
 
-    if isinstance(artifact, RestoreText):
-        from svcnet.executors.iptables import apply as apply_iptables
-
-        return apply_iptables(artifact, dry_run=dry_run)
-    if isinstance(artifact, IPVSTables):
-        from svcnet.executors.ipvs import apply as apply_ipvs
-
-        return apply_ipvs(artifact, dry_run=dry_run)
-    from svcnet.errors import UsageError
-
-    raise UsageError(
-        "a proxy table is not applied but served: svcnet.executors.userspace.NodeProxy"
-    )
+    return get(artifact.mode).apply(artifact, dry_run=dry_run)

@@ -455,6 +455,12 @@ MACHINE_STATE = Check(
     "What others made on a machine is left alone, and what it lacks is done without.",
     "warning",
 )
+UNUSABLE_MODE = Check(
+    "S916",
+    "unusable-mode",
+    "A mode of another package that is broken, or like another, must not take the others along.",
+    "warning",
+)
 
 
 def is_of(line: str, wanted: Iterable[Check]) -> bool:

@@ -112,6 +112,22 @@ class ApplyError(SvcnetError):
         self.check = check or self.check
 
 
+class Lacking(ApplyError):  # noqa: N818  (a state of the machine, too)
+    """The machine lacks what a mode needs; nothing was changed. ``lacks`` names what that is."""
+
+    def __init__(self, message: str, lacks: Iterable[str], check: Check | None = None) -> None:
+        super().__init__(message, check)
+        self.lacks = tuple(lacks)
+
+
+class Incomplete(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
+    """The machine refused some of what is wanted; ``report`` is of all else, which is done."""
+
+    def __init__(self, message: str, report: object, check: Check | None = None) -> None:
+        super().__init__(message, check)
+        self.report = report
+
+
 class OutputError(SvcnetError):
     """What a result goes to cannot be written; ``error`` is the system's."""
 

@@ -2,55 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from svcnet import checks
+from svcnet import checks, modes
 from svcnet.checks import Check
 from svcnet.cli.common import (
     allow_empty_option,
-    fallback_option,
+    family_option,
     input_options,
     machine_lock,
-    machine_options,
     wait_option,
 )
 from svcnet.cli.families import served_families
-from svcnet.errors import ApplyError, UsageError
-from svcnet.inputs import Strictness, probe_host, read_inputs
+from svcnet.cli.modal import ModalCommand
+from svcnet.errors import ApplyError, Incomplete, Lacking, UsageError
+from svcnet.inputs import Inputs, Strictness, probe_host, read_inputs
 
 if TYPE_CHECKING:
-    from svcnet.executors.iptables import Variant
     from svcnet.graph import RuleGraph
+    from svcnet.modes import Report
 
 
-@click.command("apply")
+@click.command("apply", cls=ModalCommand)
 @input_options
 @allow_empty_option
-@machine_options
-@click.option(
-    "--drain",
-    type=click.IntRange(min=0, max=86400),
-    default=900,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long a removed TCP endpoint keeps its connections (ipvs).",
-)
-@fallback_option
+@family_option
 @wait_option
 @click.option("--dry-run", is_flag=True, help="Print what would be done and change nothing.")
-def command(
-    family: str | None,
-    variant: Variant | None,
-    drain: int,
-    fallback: str | None,
-    wait: bool,
-    dry_run: bool,
-    **options: Any,
-) -> None:
+def command(family: str | None, wait: bool, dry_run: bool, **options: Any) -> None:
     """Bring this machine's rules to what the manifests in PATH ask for (root).
 
     Only what differs is written. What svcnet did not make is left alone, and when the
@@ -61,9 +43,10 @@ def command(
     from svcnet.executors.attempts import joined
 
     inputs = read_inputs(**options, default_host=probe_host)
-    if inputs.mode == "userspace":
+    if inputs.mode.serves:
+        name = inputs.mode.name
         raise UsageError(
-            "mode userspace is a proxy that has to go on running: svcnet run --mode userspace"
+            f"mode {name} is a proxy that has to go on running: svcnet run --mode {name}"
         )
     strict: Strictness = options["strict"]
     families = served_families(inputs, family, partial(_warn, strict))
@@ -72,10 +55,12 @@ def command(
     with machine_lock(() if dry_run else families, wait=wait):
         for view in views:
             graph = compile_state(inputs.state, view)
-            if inputs.mode == "ipvs":
-                refused += _ipvs(graph, variant, drain, fallback, dry_run, strict)
-            else:
-                _iptables(graph, variant, dry_run, strict)
+            try:
+                report = _applied(inputs, graph, strict, dry_run=dry_run)
+            except Incomplete as error:
+                refused.append(error)
+                report = cast("Report", error.report)
+            _tell(report, strict, dry_run=dry_run)
             if not dry_run:
                 _delete_stale_flows(graph, strict)
     if refused:
@@ -99,52 +84,25 @@ def _delete_stale_flows(graph: RuleGraph, strict: Strictness) -> None:
         click.echo(f"{graph.settings.family}: {text}", err=True)
 
 
-def _iptables(graph: RuleGraph, variant: Variant | None, dry_run: bool, strict: Strictness) -> None:
-    from svcnet.executors.iptables import apply
-    from svcnet.renderers.iptables import full
+def _applied(inputs: Inputs, graph: RuleGraph, strict: Strictness, *, dry_run: bool) -> Report:
+    """Apply one family, in another mode if the machine lacks what this one needs and that is asked.
 
-    _tell(apply(full(graph), variant=variant, dry_run=dry_run), dry_run, strict)
-
-
-def _ipvs(
-    graph: RuleGraph,
-    variant: Variant | None,
-    drain: int,
-    fallback: str | None,
-    dry_run: bool,
-    strict: Strictness,
-) -> Iterator[ApplyError]:
-    """Apply one family; yield what the machine refused while all else was done."""
-    from svcnet.executors.ipvs import Incomplete, MissingModules, apply
-    from svcnet.renderers.ipvs import full
-
+    A mode says by an option ``fallback`` of its own that there may be another.
+    """
+    mode, settings = inputs.mode, inputs.settings
     try:
-        _tell(apply(full(graph), variant=variant, drain=drain, dry_run=dry_run), dry_run, strict)
-    except MissingModules as error:
-        if fallback is None:
+        return mode.apply(mode.full(graph, settings), settings, dry_run=dry_run)
+    except Lacking as error:
+        other = settings.fallback
+        if other is None:
             raise
-        lacks = ", ".join(error.modules)
-        lack = f"warning: the kernel lacks {lacks}: applying iptables mode instead"
-        strict.remark(checks.MACHINE_STATE, lack)
-        _iptables(graph, variant, dry_run, strict)
-    except Incomplete as error:
-        _tell(error.report, dry_run, strict)
-        yield error
+        lacks = ", ".join(error.lacks)
+        lack = f"the kernel lacks {lacks}: applying {other} mode instead"
+        _warn(strict, checks.MACHINE_STATE, lack)
+        return _applied(inputs.in_mode(modes.get(other)), graph, strict, dry_run=dry_run)
 
 
-class _Plan(Protocol):
-    @property
-    def text(self) -> str: ...
-
-
-class _Report(Protocol):
-    @property
-    def plan(self) -> _Plan: ...
-    @property
-    def warnings(self) -> tuple[str, ...]: ...
-
-
-def _tell(report: _Report, dry_run: bool, strict: Strictness) -> None:
+def _tell(report: Report, strict: Strictness, *, dry_run: bool) -> None:
     if dry_run:
         click.echo(report.plan.text, nl=False)
     for warning in report.warnings:

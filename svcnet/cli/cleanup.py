@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import click
 
+from svcnet import modes
 from svcnet.cli.common import machine_lock, wait_option
+from svcnet.cli.modal import tell_unusable
 from svcnet.inputs import FAMILIES
 
 if TYPE_CHECKING:
@@ -38,18 +39,18 @@ def command(family: str, variant: Variant | None, wait: bool) -> None:
     """
     from svcnet.executors.attempts import attempt_all
 
+    found = modes.found()
+    tell_unusable(found)
     families = [FAMILIES[family]] if family in FAMILIES else list(FAMILIES.values())
     with machine_lock(families, wait=wait):
-        for line in attempt_all(part for one in families for part in _parts(one, variant)):
+        parts = (part for one in families for part in _parts(one, found.modes, variant))
+        for line in attempt_all(parts):
             click.echo(line, err=True)
 
 
-def _parts(family: IPFamily, variant: Variant | None) -> Iterator[Callable[[], Iterable[str]]]:
-    """Yield what removes each mode's own."""
-    from svcnet.executors import iptables, ipvs, userspace
-    from svcnet.executors.iptables.commands import installed
-
-    variants = [commands.variant for commands in installed(family, variant)]
-    yield from (partial(userspace.remove, family, each) for each in variants)
-    yield partial(ipvs.cleanup, family)
-    yield from (partial(iptables.cleanup, family, each) for each in variants)
+def _parts(
+    family: IPFamily, known: Mapping[str, modes.AnyMode], variant: Variant | None
+) -> Iterator[modes.Part]:
+    """Yield what removes each mode's own, what came last first."""
+    for mode in reversed(list(known.values())):
+        yield from mode.cleanup(family, variant)

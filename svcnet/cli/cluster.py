@@ -31,7 +31,7 @@ from svcnet.inputs import Strictness, tell_warnings
 
 if TYPE_CHECKING:
     from svcnet.cli.reporting import Reporting
-    from svcnet.inputs import Settings
+    from svcnet.inputs import Asked
     from svcnet.reconciler import Change
     from svcnet.sources.kubernetes import Server, Status, Step
 
@@ -61,7 +61,7 @@ class Cluster:
     def __init__(
         self,
         followed: Followed,
-        settings: Callable[[], Settings],
+        settings: Callable[[], Asked],
         say: Say,
         reporting: Reporting,
         reload: Reload,
@@ -233,7 +233,7 @@ def _usual(variable: str) -> list[Path]:
     return [path for text in variable.split(":") if text and (path := Path(text)).exists()]
 
 
-def _named(settings: Settings) -> Settings:
+def _named(settings: Asked) -> Asked:
     """Return settings with the name of this node: that of the machine if nothing else is said."""
     name = settings.node or settings.config.hostname_override
     return evolve(settings, node=name or socket.gethostname().lower())

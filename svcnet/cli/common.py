@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from svcnet.cli.modal import ModeName
 from svcnet.cli.strictness import strict_options
 from svcnet.errors import OutputError, UsageError
 from svcnet.files import write_whole
-from svcnet.inputs import FAMILIES, MODES
+from svcnet.inputs import FAMILIES
 
 if TYPE_CHECKING:
-    from svcnet.models import IPFamily, KubeProxyConfiguration
-    from svcnet.renderers.userspace import PortChoice
+    from svcnet.models import IPFamily
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -72,14 +72,17 @@ def manifest_options(function: Function) -> Function:
 
 
 def input_options(function: Function) -> Function:
-    """Add PATH… and the options that say what to make rules from, and for which node."""
+    """Add PATH… and the options that say what to make rules from, and for which node.
+
+    That is for commands of the class :class:`svcnet.cli.modal.ModalCommand`.
+    """
     file = click.Path(path_type=Path)
     function = manifest_options(function)
     for decorate in reversed(
         [
             click.option(
                 "--mode",
-                type=click.Choice(MODES),
+                type=ModeName(),
                 help="The kind of rules; the configuration's mode, else iptables.",
             ),
             click.option("--config", type=file, help="A KubeProxyConfiguration file."),
@@ -91,55 +94,13 @@ def input_options(function: Function) -> Function:
     return function
 
 
-def port_options(function: Function) -> Function:
-    """Add the options that say which proxy ports mode userspace has; see :func:`port_choice`."""
-    for decorate in (
-        click.option(
-            "--proxy-port-seed",
-            metavar="TEXT",
-            help="Mode userspace: chooses other ports of that range.",
-        ),
-        click.option(
-            "--proxy-port-range",
-            metavar="A-B",
-            help="Mode userspace: where proxy ports are taken from; "
-            "the configuration's portRange, else 32768-60999.",
-        ),
-    ):
-        function = decorate(function)
-    return function
-
-
-def port_choice(config: KubeProxyConfiguration, text: str | None, seed: str | None) -> PortChoice:
-    """Return how proxy ports are chosen, by what the two options say.
-
-    Raises UsageError for a text that is no range of ports.
-    """
-    from svcnet.models.port_range import parse_port_range
-    from svcnet.renderers.userspace import PortChoice
-
-    try:
-        found = config.port_range if text is None else parse_port_range(text)
-    except ValueError as error:
-        raise UsageError(f"--proxy-port-range: {error}; not {text!r}") from None
-    if found is None:
-        return PortChoice(seed=seed or "")
-    return PortChoice(*found, seed or "")
-
-
-def machine_options(function: Function) -> Function:
-    """Add the options of verbs that put something on this machine."""
-    family = click.option(
+def family_option(function: Function) -> Function:
+    """Add --family, for verbs that are about this machine."""
+    return click.option(
         "--family",
         type=click.Choice([*FAMILIES, "both"]),
         help="By default each that the Node has an address of.",
-    )
-    variant = click.option(
-        "--variant",
-        type=click.Choice(["nft", "legacy"]),
-        help="The variant of iptables; by default the one in use.",
-    )
-    return family(variant(function))
+    )(function)
 
 
 def wait_option(function: Function) -> Function:
@@ -169,15 +130,6 @@ def machine_lock(families: Iterable[str], *, wait: bool) -> Iterator[None]:
             click.echo(f"waiting: {error}", err=True)
             stack.enter_context(locks(wanted, wait=True))
         yield
-
-
-def fallback_option(function: Function) -> Function:
-    """Add --fallback, for verbs that put mode ipvs on this machine."""
-    return click.option(
-        "--fallback",
-        type=click.Choice(["iptables"]),
-        help="The mode to use when the kernel lacks modules that ipvs needs.",
-    )(function)
 
 
 def server_options(function: Function) -> Function:

@@ -7,11 +7,12 @@ from typing import Any, Literal
 import click
 
 from svcnet.cli.common import allow_empty_option, input_options, machine_lock, wait_option
+from svcnet.cli.modal import ModalCommand
 from svcnet.errors import UsageError
 from svcnet.inputs import FAMILIES, probe_host, read_inputs
 
 
-@click.command("conntrack")
+@click.command("conntrack", cls=ModalCommand)
 @input_options
 @allow_empty_option
 @click.option(
@@ -35,8 +36,10 @@ def command(family: str | None, output: Literal["plan"] | None, wait: bool, **op
     from svcnet.renderers.conntrack import plan
 
     inputs = read_inputs(**options, default_host=probe_host)
-    if inputs.mode == "userspace":
-        raise UsageError("in mode userspace entries lead to the proxy, which moves flows itself")
+    if inputs.mode.serves:
+        raise UsageError(
+            f"in mode {inputs.mode.name} entries lead to the proxy, which moves flows itself"
+        )
     views = inputs.views(family)
     families = () if output == "plan" else (view.family for view in views)
     with machine_lock(families, wait=wait):

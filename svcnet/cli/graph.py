@@ -8,6 +8,7 @@ import click
 from attrs import evolve
 
 from svcnet.cli.common import input_options, write_output
+from svcnet.cli.modal import ModalCommand
 from svcnet.errors import AbsentError
 from svcnet.inputs import read_inputs
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from svcnet.graph import RuleGraph
 
 
-@click.command("graph")
+@click.command("graph", cls=ModalCommand)
 @input_options
 @click.option("--family", type=click.Choice(["ipv4", "ipv6"]), help="That of the Node by default.")
 @click.option(

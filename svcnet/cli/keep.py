@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import evolve, frozen
 
-from svcnet import checks
+from svcnet import checks, modes
 from svcnet.cli.cluster import Cluster, Followed, api_server
 from svcnet.cli.families import Unserved, served_families
 from svcnet.cli.following import Ended, Following, Update
 from svcnet.cli.log import Teller, logger
 from svcnet.cli.monitoring import Monitoring, bind_addresses
 from svcnet.cli.outlet import outlets
-from svcnet.cli.proxying import Proxying, Serving, refuse_unsupported
+from svcnet.cli.proxying import Serving, refuse_unsupported
 from svcnet.cli.reporting import Reporting
 from svcnet.cli.snapshots import Snapshots
 from svcnet.cli.systemd import Systemd
-from svcnet.errors import ApplyError, UsageError
+from svcnet.errors import ApplyError, Lacking, UsageError
 from svcnet.inputs import FAMILIES, Inputs, probe_host, read_inputs, read_settings
 from svcnet.nogc import seldom_gc, settle
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from svcnet.executors.iptables import Variant
     from svcnet.models import IPFamily
+    from svcnet.modes import AnyMode, ModeSettings
     from svcnet.reconciler import Event, Kept, Pace, Target
 
 Feed: TypeAlias = Following[Update] | Cluster
@@ -42,24 +43,23 @@ Feed: TypeAlias = Following[Update] | Cluster
 class Keeping:
     """What is to be kept true, and how.
 
+    ``mode`` and ``settings`` are what options and configuration ask for at the beginning.
     ``server`` says that objects come from an API server and not from the paths of ``options``.
     ``healthz`` and ``metrics`` are bind addresses as text: None leaves them to the configuration,
-    and with the empty string nothing is served. ``proxying`` is for mode userspace alone.
-    ``socket`` is where status is told, None for the usual place.
+    and with the empty string nothing is served. ``socket`` is where status is told, None for the
+    usual place.
     """
 
     options: dict[str, Any]
+    mode: AnyMode
+    settings: ModeSettings
     family: str | None
-    variant: Variant | None
-    drain: float | None
     cleanup_on_exit: bool
     server: bool
     kubeconfig: Path | None
     context: str
     healthz: str | None
     metrics: str | None
-    fallback: str | None
-    proxying: Proxying | None
     socket: Path | None
 
 
@@ -86,9 +86,8 @@ class _Keeper:
         self._serves = False
         self._systemd = Systemd(Notify.from_environment(os.environ))
         self._serving: Serving | None = None
-        if keeping.proxying is not None:
-            asked = (keeping.proxying, keeping.family, keeping.variant)
-            self._serving = Serving(*asked, self._say, stack)
+        if keeping.mode.serves:
+            self._serving = Serving(keeping.settings, keeping.family, self._say, stack)
 
     async def run(self) -> None:
         from svcnet.executors.children import Deadline, Interrupted, under
@@ -134,9 +133,14 @@ class _Keeper:
     def _serve(self, stack: ExitStack) -> None:
         """Answer beside the loop, until `stack` is closed; a port that is taken is warned of."""
         keeping, self._serves = self._keeping, True
-        config, mode = keeping.options["config"], keeping.options["mode"]
-        self._monitoring.serve(*bind_addresses(config, mode, keeping.healthz, keeping.metrics))
+        config, counts = keeping.options["config"], keeping.mode.configured_as
+        self._monitoring.serve(*bind_addresses(config, counts, keeping.healthz, keeping.metrics))
         self._reporting.serve(keeping.socket, stack)
+
+    @property
+    def _variant(self) -> Variant | None:
+        variant: Variant | None = self._keeping.settings.given.get("variant")
+        return variant
 
     @property
     def _has_rules(self) -> bool:
@@ -152,7 +156,7 @@ class _Keeper:
             stays = "the rules stay as they were"
             keeps = stays if self._serving is None else "the state before goes on being served"
             return Following(options["paths"], read, keeps, self._say, self._systemd)
-        names = ("mode", "config", "node", "host", "strict")
+        names = ("mode", "config", "node", "host", "strict", "given")
         asked = {name: options[name] for name in names}
         settings = partial(read_settings, default_host=default_host, **asked)
         asked_of = self._keeping.kubeconfig, self._keeping.context, options["strict"]
@@ -172,7 +176,7 @@ class _Keeper:
         from svcnet.executors.lock import locks
         from svcnet.reconciler import Loop
 
-        if (inputs.mode == "userspace") is not (self._serving is not None):
+        if inputs.mode is not self._keeping.mode:
             raise UsageError("the mode changed while svcnet began: start it again")
         remark = self._keeping.options["strict"].remark
         families = served_families(inputs, self._keeping.family, remark, rules=self._has_rules)
@@ -181,8 +185,8 @@ class _Keeper:
             stack.enter_context(locks(families, keeps=True))
         if not self._serves:
             self._serve(stack)
-        mode = await asyncio.to_thread(self._mode, inputs, families)
-        kept = [self._kept(target) for target in self._targets(mode, inputs, families, stack)]
+        made = await asyncio.to_thread(self._in_mode, inputs, families)
+        kept = [self._kept(target) for target in self._targets(made, families, stack)]
         self._loop = Loop(kept, _pace(inputs), self._tell, self._ignored)
         self._snapshots = Snapshots(families)
         self._inputs = inputs
@@ -207,8 +211,8 @@ class _Keeper:
         from svcnet.reconciler import Change
 
         inputs = update.inputs
-        if inputs.mode != self._inputs.mode:
-            raise UsageError(f"mode {inputs.mode} takes a new start of svcnet run")
+        if inputs.mode is not self._inputs.mode:
+            raise UsageError(f"mode {inputs.mode.name} takes a new start of svcnet run")
         snapshot = self._snapshots.of(inputs)
         change = update.change or Change.between(self._inputs.state, inputs.state)
         self._inputs = inputs
@@ -237,48 +241,50 @@ class _Keeper:
         self._monitoring.listed(inputs, _pace(inputs).sync_period)
         if self._serving is not None:
             self._serving.configure(inputs)
-            self._reporting.choice = self._serving.choice(inputs)
+        self._reporting.settings = inputs.settings
 
-    def _mode(self, inputs: Inputs, families: list[IPFamily]) -> str:
-        """Return the mode that is asked for, or the fallback if the kernel lacks modules for it."""
-        if inputs.mode != "ipvs" or self._keeping.fallback is None:
-            return inputs.mode
+    def _in_mode(self, inputs: Inputs, families: list[IPFamily]) -> Inputs:
+        """Return the input in the fallback's mode if the kernel lacks what its own needs."""
+        other = inputs.settings.fallback
+        if other is None:
+            return inputs
         from svcnet.compiler import compile_state
-        from svcnet.executors import ipvs
-        from svcnet.renderers.ipvs import full
 
+        mode = inputs.mode
         try:
             for family in families:
-                tables = full(compile_state(inputs.state, inputs.view(family.lower())))
-                ipvs.apply(tables, variant=self._keeping.variant, dry_run=True)
-        except ipvs.MissingModules as error:
-            lacks = ", ".join(error.modules)
-            lack = f"the kernel lacks {lacks}: keeping iptables mode instead"
+                graph = compile_state(inputs.state, inputs.view(family.lower()))
+                artifact = mode.full(graph, inputs.settings)
+                mode.apply(artifact, inputs.settings, dry_run=True)
+        except Lacking as error:
+            lacks = ", ".join(error.lacks)
+            lack = f"the kernel lacks {lacks}: keeping {other} mode instead"
             self._keeping.options["strict"].remark(checks.MACHINE_STATE, lack)
-            return self._keeping.fallback
-        return inputs.mode
+            return inputs.in_mode(modes.get(other))
+        return inputs
 
     def _targets(
-        self, mode: str, inputs: Inputs, families: list[IPFamily], stack: ExitStack
+        self, inputs: Inputs, families: list[IPFamily], stack: ExitStack
     ) -> Iterable[Target]:
         from svcnet.executors.iptables import Commits
-        from svcnet.executors.ipvs import DRAIN
         from svcnet.reconciler import IptablesTarget, IPVSTarget
 
         if self._serving is not None:
             return self._serving.begin(families, inputs, stack)
-        variant, commits = self._keeping.variant, Commits()
-        if mode == "ipvs":
-            drain = DRAIN if self._keeping.drain is None else int(self._keeping.drain)
-            return [IPVSTarget(family, variant, commits, drain) for family in families]
-        return [IptablesTarget(family, variant, commits) for family in families]
+        given, commits = inputs.settings.given, Commits()
+        if inputs.mode.name == "ipvs":
+            return [
+                IPVSTarget(family, given["variant"], commits, int(given["drain"]))
+                for family in families
+            ]
+        return [IptablesTarget(family, given["variant"], commits) for family in families]
 
     def _kept(self, target: Target) -> Kept:
         from svcnet.reconciler import Follower, Kept, Leftovers, StaleFlows
 
         # The entries of a proxy's portals lead to it, and live as long as its ports do.
         flows = StaleFlows() if self._serving is None else None
-        leftovers = Leftovers(target, self._keeping.variant) if self._has_rules else None
+        leftovers = Leftovers(target, self._variant) if self._has_rules else None
         return Kept(Follower(target.family), target, flows, leftovers)
 
     def _clean_up(self, families: list[IPFamily]) -> None:
@@ -286,7 +292,7 @@ class _Keeper:
         from svcnet.executors.attempts import attempt_all
         from svcnet.executors.children import LAST_SECONDS, Deadline, under
 
-        variant = self._keeping.variant
+        variant = self._variant
         with under(Deadline(LAST_SECONDS)):
             for line in attempt_all(
                 part
@@ -322,5 +328,5 @@ def _told_by(keeping: Keeping, say: Callable[..., object]) -> Keeping:
 def _pace(inputs: Inputs) -> Pace:
     from svcnet.reconciler import Pace
 
-    settings = inputs.config.ipvs if inputs.mode == "ipvs" else inputs.config.iptables
+    settings = inputs.config.ipvs if inputs.mode.name == "ipvs" else inputs.config.iptables
     return Pace(settings.min_sync_period, settings.sync_period)

@@ -14,34 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from attrs import frozen
 
-from svcnet.cli.common import port_choice
 from svcnet.errors import ApplyError, SvcnetError
-from svcnet.inputs import FAMILIES, Inputs, Strictness, tell_unsupported
+from svcnet.inputs import FAMILIES, Inputs, Strictness, tell_findings
+from svcnet.modes.userspace import ProxySettings
 
 if TYPE_CHECKING:
     from svcnet.cli.following import Say
     from svcnet.executors.iptables import Variant
     from svcnet.models import IPFamily
+    from svcnet.modes import ModeSettings
     from svcnet.reconciler import Event, UserspaceTarget
     from svcnet.renderers.userspace import PortChoice
-
-
-@frozen
-class Proxying:
-    """How to serve, as the options say; ``drain`` and ``udp_timeout`` are in seconds.
-
-    ``stats`` is the path of the socket that tells the counts, if there is to be one.
-    """
-
-    redirect: bool
-    port_range: str | None
-    port_seed: str | None
-    udp_timeout: float
-    workers: int
-    drain: float
-    stats: Path | None
 
 
 class Serving:
@@ -53,9 +37,8 @@ class Serving:
 
     def __init__(
         self,
-        proxying: Proxying,
+        settings: ModeSettings,
         family: str | None,
-        variant: Variant | None,
         say: Say,
         stack: ExitStack,
     ) -> None:
@@ -63,9 +46,11 @@ class Serving:
         from svcnet.graph import NodeSettings, RuleGraph
         from svcnet.renderers.userspace import full
 
-        self.redirect = proxying.redirect
-        self._proxying = proxying
-        self._variant = variant
+        given = settings.given
+        self.redirect = not given["no-redirect"]
+        self._drain_seconds: float = given["drain"]
+        self._stats: Path | None = given["stats"]
+        self._variant: Variant | None = given["variant"]
         self._say = say
         self._stack = stack
         self._has_settled = False
@@ -77,9 +62,9 @@ class Serving:
         families = [FAMILIES[family]] if family in FAMILIES else FAMILIES.values()
         self._node = NodeProxy(
             [full(RuleGraph(NodeSettings(each))) for each in families],
-            loopback=not proxying.redirect,
-            udp_idle=proxying.udp_timeout,
-            workers=proxying.workers,
+            loopback=not self.redirect,
+            udp_idle=given["udp-timeout"],
+            workers=given["workers"],
         )
         stack.callback(self._node.release)
 
@@ -109,8 +94,8 @@ class Serving:
             )
             for family in families
         ]
-        if self._proxying.stats is not None:
-            stack.callback(Answers(self._proxying.stats, self._counts, asks=False).close)
+        if self._stats is not None:
+            stack.callback(Answers(self._stats, self._counts, asks=False).close)
         return self._targets
 
     def _counts(self, _: bytes) -> bytes:
@@ -123,7 +108,8 @@ class Serving:
 
     def choice(self, inputs: Inputs) -> PortChoice:
         """Return how proxy ports are chosen, as options and configuration say."""
-        return port_choice(inputs.config, self._proxying.port_range, self._proxying.port_seed)
+        assert isinstance(inputs.settings, ProxySettings)
+        return inputs.settings.choice
 
     def configure(self, inputs: Inputs) -> None:
         """Take new proxy ports from where the configuration says now."""
@@ -179,8 +165,8 @@ class Serving:
         self._is_ending = True
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._node.stop, 0)
-        self._node.stop(self._proxying.drain)
-        self._say(f"ending; connections have {self._proxying.drain:g} s")
+        self._node.stop(self._drain_seconds)
+        self._say(f"ending; connections have {self._drain_seconds:g} s")
         await asyncio.wait((serving,))
 
     def take(self, event: Event) -> bool:
@@ -241,14 +227,13 @@ class Serving:
 
 
 def refuse_unsupported(inputs: Inputs, family: str | None, strict: Strictness) -> Inputs:
-    """Return `inputs`. Raises Unsupported for what mode userspace cannot carry, if `strict`."""
+    """Return `inputs`. Raises Unsupported for what the mode cannot carry, if `strict`."""
     from svcnet.compiler import compile_state
-    from svcnet.renderers.userspace import why_not
 
     found = (
-        why_not(fragment)
+        finding
         for view in inputs.views(family)
-        for fragment in compile_state(inputs.state, view).fragments.values()
+        for finding in inputs.mode.lacks(compile_state(inputs.state, view))
     )
-    tell_unsupported(filter(None, found), strict)
+    tell_findings(found, strict)
     return inputs

@@ -11,13 +11,14 @@ import orjson
 
 from svcnet.errors import ApplyError, Diagnostic, InputError, SvcnetError
 from svcnet.files import read_beginning
+from svcnet.modes import get
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from svcnet.graph import RuleGraph
+    from svcnet.modes import ModeSettings
     from svcnet.reconciler import RefusedFile
-    from svcnet.renderers.userspace import PortChoice
     from svcnet.sources.kubernetes import Server, Status
 
 MOST_FILE_BYTES = 1 << 20
@@ -30,17 +31,15 @@ Value = TypeVar("Value")
 class Reporting:
     """Keeps a journal of a run, and answers questions about it once it serves.
 
-    ``source`` says where the objects come from, for people. ``choice`` is how mode userspace
-    chooses its proxy ports.
+    ``source`` says where the objects come from, for people. ``settings`` are those of the mode.
     """
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         from svcnet.reconciler import Journal
-        from svcnet.renderers.userspace import PortChoice
 
         self._log = log
         self.source = ""
-        self.choice = PortChoice()
+        self.settings: ModeSettings | None = None
         self._journal = Journal()
         self.take = self._journal.take
 
@@ -109,9 +108,7 @@ class Reporting:
     def _last_good(self) -> dict[str, Any]:
         families = self._journal.record.families.values()
         good = [
-            _rules(one.family, one.mode, one.good, self.choice)
-            for one in families
-            if one.good is not None
+            self._rules(one.family, one.mode, one.good) for one in families if one.good is not None
         ]
         return {"error": None, "texts": good}
 
@@ -122,24 +119,17 @@ class Reporting:
             case None:
                 return {"error": None, "texts": []}
             case RefusedRules() as rules:
-                texts = [_rules(rules.family, rules.mode, rules.graph, self.choice)]
+                texts = [self._rules(rules.family, rules.mode, rules.graph)]
                 return {"error": rules.error, "texts": texts}
             case refused:
                 return {"error": refused.error, "texts": [_text(file) for file in refused.files]}
 
-
-def _rules(family: str, mode: str, graph: RuleGraph, choice: PortChoice) -> dict[str, Any]:
-    """Return the rules of a graph, as ``svcnet render`` prints them."""
-    from svcnet.renderers import iptables, ipvs, userspace
-
-    match mode:
-        case "ipvs":
-            text = ipvs.text(ipvs.full(graph))
-        case "userspace":
-            text = userspace.text(userspace.full(graph, choice))
-        case _:
-            text = iptables.full(graph).text
-    return {"of": f"{family}, {mode}", "text": text, "cut": False}
+    def _rules(self, family: str, name: str, graph: RuleGraph) -> dict[str, Any]:
+        """Return the rules of a graph in a mode, as ``svcnet render`` prints them."""
+        mode = get(name)
+        settings = self.settings or mode.settings()
+        written = mode.forms["text"].full(mode.full(graph, settings), settings.given)
+        return {"of": f"{family}, {name}", "text": written.text, "cut": False}
 
 
 def _text(file: RefusedFile) -> dict[str, Any]:

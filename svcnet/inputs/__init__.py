@@ -8,14 +8,13 @@ from svcnet.inputs.manifests import (
     UnsupportedPorts,
     load_manifests,
     refuse_no_path,
-    tell_unsupported,
+    tell_findings,
     tell_warnings,
 )
 from svcnet.inputs.read import (
     FAMILIES,
-    MODES,
+    Asked,
     Inputs,
-    Settings,
     probe_host,
     read_inputs,
     read_settings,
@@ -25,9 +24,8 @@ from svcnet.inputs.strictness import EVERY_WARNING, Strictness
 __all__ = [
     "EVERY_WARNING",
     "FAMILIES",
-    "MODES",
+    "Asked",
     "Inputs",
-    "Settings",
     "Strictness",
     "UnsupportedPorts",
     "load_manifests",
@@ -35,6 +33,6 @@ __all__ = [
     "read_inputs",
     "read_settings",
     "refuse_no_path",
-    "tell_unsupported",
+    "tell_findings",
     "tell_warnings",
 ]

@@ -15,7 +15,7 @@ from svcnet.inputs.strictness import Strictness
 if TYPE_CHECKING:
     from svcnet.models import IPFamily, NamespacedName
     from svcnet.models.state import ClusterObject
-    from svcnet.renderers.userspace import UnsupportedPort
+    from svcnet.modes import Finding
     from svcnet.sources import ClusterFamilies, Loaded
 
 
@@ -120,19 +120,14 @@ def tell_warnings(warnings: Iterable[Diagnostic], strict: Strictness) -> None:
 
 
 class UnsupportedPorts(Unsupported):
-    """What mode userspace cannot carry, a line each with its check."""
+    """What a mode cannot carry, a line each with its check."""
 
     check = None
 
 
-def tell_unsupported(problems: Iterable[UnsupportedPort], strict: Strictness) -> None:
-    """Tell what mode userspace cannot carry, or raise it, as `strict` says."""
-    if checks.UNSUPPORTED_PORT in strict.ignored:
-        return
-    lines = [
-        checks.UNSUPPORTED_PORT.told(f"unsupported: {problem}")
-        for problem in dict.fromkeys(problems)
-    ]
+def tell_findings(findings: Iterable[Finding], strict: Strictness) -> None:
+    """Tell what a mode or a form cannot carry, or raise it, as `strict` says."""
+    lines = [str(each) for each in dict.fromkeys(findings) if each.check not in strict.ignored]
     if strict.errors and lines:
         raise UnsupportedPorts("\n".join(lines))
     for line in lines:

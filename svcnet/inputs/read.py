@@ -6,34 +6,36 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from svcnet import modes
 from svcnet.errors import Diagnostic, InputError, UsageError
 from svcnet.inputs.manifests import load_manifests, tell_warnings
 from svcnet.inputs.strictness import Strictness
+from svcnet.modes.options import refuse_foreign
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
+    from svcnet.modes import AnyMode, Given, ModeSettings
     from svcnet.sources import Loaded, LoadedConfig
 
 FAMILIES: dict[str, IPFamily] = {"ipv4": "IPv4", "ipv6": "IPv6"}
 """IP families by the words that options have for them."""
-
-MODES = ("iptables", "ipvs", "userspace")
 
 Value = TypeVar("Value")
 
 
 @frozen
 class Inputs:
-    """What a verb works on, read and checked."""
+    """What a verb works on, read and checked; ``settings`` are what is asked of the mode."""
 
     state: ClusterState
     config: KubeProxyConfiguration
     host: Host
     node: str
-    mode: str
+    mode: AnyMode
+    settings: ModeSettings
 
     def view(self, family: str | None) -> NodeView:
         """Return the node's view for the family that an option named, None for the default."""
@@ -41,6 +43,16 @@ class Inputs:
 
         chosen = FAMILIES[family] if family else None
         return node_view(self.state, self.config, self.host, node=self.node, family=chosen)
+
+    def in_mode(self, mode: AnyMode) -> Inputs:
+        """Return the same for another mode, with the values of options that it has too."""
+        names = {option.name for option in mode.options}
+        given = {
+            name: value
+            for name, value in self.settings.given.items()
+            if name in names and value is not None
+        }
+        return evolve(self, mode=mode, settings=mode.settings(self.config, given))
 
     def families(self, family: str | None) -> list[IPFamily]:
         """Return the families that an option names, which may be both; None for the node's."""
@@ -69,17 +81,18 @@ class Inputs:
 
 
 @frozen
-class Settings:
+class Asked:
     """What besides the objects of a cluster is asked for: how to make rules, and for whom."""
 
     config: KubeProxyConfiguration
     host: Host
     node: str
-    mode: str
+    mode: AnyMode
+    settings: ModeSettings
 
     def inputs(self, state: ClusterState) -> Inputs:
         """Return what a verb works on, given the objects."""
-        return Inputs(state, self.config, self.host, self.node, self.mode)
+        return Inputs(state, self.config, self.host, self.node, self.mode, self.settings)
 
 
 def read_settings(
@@ -89,11 +102,15 @@ def read_settings(
     host: Path | None,
     strict: Strictness,
     default_host: Callable[[], Host] | None = None,
-) -> Settings:
-    """Read what the input options name besides manifests; raise all errors at once."""
+    given: Given | None = None,
+) -> Asked:
+    """Read what the input options name besides manifests; raise all errors at once.
+
+    `given` are options of the mode.
+    """
     found: list[Diagnostic] = []
-    given, facts = _settings(found, mode, config, host, default_host, strict=strict)
-    return _checked(found, given, facts, node, mode)
+    config_found, facts = _read(found, mode, config, host, default_host, strict=strict)
+    return _checked(found, config_found, facts, node, mode, given)
 
 
 def read_inputs(
@@ -107,25 +124,27 @@ def read_inputs(
     ip_families: tuple[IPFamily, ...] = (),
     default_host: Callable[[], Host] | None = None,
     allow_empty: bool | None = None,
+    given: Given | None = None,
 ) -> Inputs:
     """Read everything the input options name; print warnings to standard error.
 
     All errors of all files are raised at once. `default_host` gives the host facts when no
-    file does. For `paths` and `allow_empty` see :func:`load_manifests`.
+    file does. For `paths` and `allow_empty` see :func:`load_manifests`. `given` are options of the
+    mode.
     """
     found: list[Diagnostic] = []
-    asked = (paths, strict, from_pods, ip_families)
-    loaded = _collect(found, lambda: load_manifests(*asked, allow_empty=allow_empty))
-    given, facts = _settings(found, mode, config, host, default_host, strict=strict)
-    settings = _checked(found, given, facts, node, mode)
+    what = (paths, strict, from_pods, ip_families)
+    loaded = _collect(found, lambda: load_manifests(*what, allow_empty=allow_empty))
+    config_found, facts = _read(found, mode, config, host, default_host, strict=strict)
+    asked = _checked(found, config_found, facts, node, mode, given)
     assert loaded is not None
-    assert given is not None
-    inputs = settings.inputs(loaded.state)
-    tell_warnings(_about_node(inputs, loaded, given), strict)
+    assert config_found is not None
+    inputs = asked.inputs(loaded.state)
+    tell_warnings(_about_node(inputs, loaded, config_found), strict)
     return inputs
 
 
-def _settings(
+def _read(
     found: list[Diagnostic],
     mode: str | None,
     config: Path | None,
@@ -140,7 +159,8 @@ def _settings(
 
     given: LoadedConfig | None = LoadedConfig(KubeProxyConfiguration())
     if config is not None:
-        given = _collect(found, strict.heeding()(lambda: open_config(config, mode or "")))
+        counts = modes.get(mode).configured_as if mode else ""
+        given = _collect(found, strict.heeding()(lambda: open_config(config, counts)))
     if given is not None:
         warnings = given.warnings
         _collect(found, lambda: tell_warnings(warnings, strict))
@@ -159,33 +179,41 @@ def _about_node(inputs: Inputs, loaded: Loaded, given: LoadedConfig) -> Iterator
     yield from given.located(node_remarks(inputs.state, inputs.config, name))
     if not name:
         yield from loaded.located(policy_remarks(loaded.objects))
-    if inputs.mode == "ipvs":
+    if inputs.mode.has_addresses:
         yield from loaded.located(node_address_remarks(loaded.objects, inputs.state, name))
 
 
 def _checked(
     found: list[Diagnostic],
-    given: LoadedConfig | None,
+    config_found: LoadedConfig | None,
     facts: Host | None,
     node: str,
-    mode: str | None,
-) -> Settings:
-    """Return the settings, or raise what was found wrong with the input or the request."""
+    name: str | None,
+    given: Given | None,
+) -> Asked:
+    """Return what is asked for, or raise what was found wrong with the input or the request."""
     from svcnet.sources.fields import NAMES, is_name
 
-    if found or given is None or facts is None:
+    if found or config_found is None or facts is None:
         raise InputError(found)
     if node and not is_name(node, "subdomain"):
         # Without Nodes in the input any name would do, and would stand in what is printed.
         raise UsageError(f"--node: {NAMES['subdomain']}; not {node!r}")
-    config = given.config
-    mode = mode or config.mode or "iptables"
-    if mode not in MODES:
+    config = config_found.config
+    mode = modes.get(name) if name else _configured(config.mode)
+    refuse_foreign(given or {}, mode.name, mode.options, modes.available)
+    return Asked(config, facts, node, mode, mode.settings(config, given))
+
+
+def _configured(name: str) -> AnyMode:
+    """Return the mode that a configuration asks for."""
+    try:
+        return modes.get(name or modes.DEFAULT)
+    except UsageError:
         raise UsageError(
-            f"the configuration asks for mode {mode}, which svcnet does not have; "
-            "say --mode iptables to see those rules instead"
-        )
-    return Settings(config, facts, node, mode)
+            f"the configuration asks for mode {name}, which svcnet does not have; "
+            f"say --mode {modes.DEFAULT} to see those rules instead"
+        ) from None
 
 
 def _collect(found: list[Diagnostic], read: Callable[[], Value]) -> Value | None:

@@ -211,8 +211,8 @@ def test_a_terminal_gets_a_table_that_counts(manifest: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--mode", "iptables", "--no-redirect"), "the options of a proxy are for"),
-        (("--mode", "ipvs", "--workers", "2"), "the options of a proxy are for"),
+        (("--mode", "iptables", "--no-redirect"), "--no-redirect is for mode userspace; mode"),
+        (("--mode", "ipvs", "--workers", "2"), "--workers is for mode userspace; mode ipvs has no"),
         (("--mode", "userspace", "--proxy-port-range", "70000-80000"), "a port range is like"),
         (("--mode", "userspace", "--proxy-port-range", "9-1"), "a port range is like"),
         (("--mode", "userspace", "--no-redirect", "--variant", "nft"), "--variant is for rules"),
@@ -275,7 +275,9 @@ def test_a_lost_worker_ends_it(manifest: Path) -> None:
         (("--kubernetes", "web.yaml"), "from PATH or with --kubernetes"),
         (("--kubernetes", "--strict"), "--strict is for the manifests of PATH"),
         (("--kubeconfig", "config"), "for --kubernetes"),
-        (("--workers", "2"), "for --mode userspace"),
+        (("--workers", "2"), "--workers is for mode userspace; mode iptables has no proxy"),
+        (("--fallback", "iptables"), "--fallback is for mode ipvs; mode iptables needs no module"),
+        (("--udp-timeout", "1"), "--udp-timeout is for mode userspace"),
     ],
 )
 def test_options_that_do_not_go_together(arguments: tuple[str, ...], problem: str) -> None:

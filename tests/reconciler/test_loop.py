@@ -309,7 +309,7 @@ class StubbornLeftovers(Leftovers):
         self.synced_at: list[int] = []
         self._notes = notes
 
-    def remove(self, found: Choice | None = None) -> tuple[str, ...]:  # noqa: ARG002
+    def remove(self, found: Choice | None = None) -> tuple[str, ...]:
         self.synced_at.append(len(self._notes.steps) + len(self._notes.looks))
         if len(self.synced_at) == 1:
             raise ApplyError("no")

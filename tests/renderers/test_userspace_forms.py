@@ -412,4 +412,4 @@ def test_public_verbs() -> None:
     step = svcnet.diff(old, new)
     assert svcnet.render_delta(step, mode="userspace") == delta(step)
     with pytest.raises(UsageError, match="there are iptables, ipvs and userspace"):
-        svcnet.render(new, mode="nftables")  # type: ignore[call-overload]
+        svcnet.render(new, mode="nftables")

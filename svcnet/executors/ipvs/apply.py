@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from attrs import field, frozen
 
-from svcnet import checks
+from svcnet import checks, errors
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Variant, choose_variant
@@ -51,13 +51,14 @@ class Report:
         return f"{self.family}, ipvs: {what}{left}"
 
 
-class Incomplete(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
+class Incomplete(errors.Incomplete):
     """The machine refused some of what is wanted; ``report`` is of all else, which is done."""
 
+    report: Report
+
     def __init__(self, report: Report, refused: Iterable[Refusal]) -> None:
-        self.report = report
         self.refused = tuple(refused)
-        super().__init__("\n".join(told(self.refused)), checks.REFUSED_RULE)
+        super().__init__("\n".join(told(self.refused)), report, checks.REFUSED_RULE)
 
 
 @without_gc()

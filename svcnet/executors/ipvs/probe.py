@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from errno import EAFNOSUPPORT, ENOENT, EPROTONOSUPPORT
 
 from svcnet import checks
-from svcnet.errors import ApplyError
+from svcnet.errors import ApplyError, Lacking
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.ipvs import device, ipsets
@@ -42,7 +42,7 @@ UNTRIED = (
 )
 
 
-class MissingModules(ApplyError):  # noqa: N818
+class MissingModules(Lacking):
     """The kernel lacks what IPVS mode needs.
 
     ``modules`` names the modules, and the options (``CONFIG_…``) without which it was built.
@@ -55,6 +55,7 @@ class MissingModules(ApplyError):  # noqa: N818
         super().__init__(
             f"this kernel lacks what IPVS mode needs: {', '.join(self.modules)}. "
             f"Nothing was changed.{load} use another mode (--fallback iptables)",
+            self.modules,
             checks.MISSING_MODULE,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import ClassVar
 
 from attrs import evolve, field, frozen
 
@@ -73,6 +74,8 @@ class RestoreText:
     ``stale`` are chains to delete that some earlier sync left. ``jumps`` are the rules
     of the built-in chains that lead here.
     """
+
+    mode: ClassVar[str] = "iptables"
 
     settings: NodeSettings
     filter: Table

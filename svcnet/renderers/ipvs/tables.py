@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from socket import AF_INET, AF_INET6, inet_pton
+from typing import ClassVar
 
 from attrs import field, frozen
 from immutables import Map
@@ -28,6 +29,8 @@ class IPVSTables:
     server, nearly always one, in order; ``uses`` are how many have an entry of a set,
     and ``sizes`` how many entries a set has, if any.
     """
+
+    mode: ClassVar[str] = "ipvs"
 
     settings: NodeSettings
     parts: Map[FragmentName, Part] = field(repr=False)

@@ -14,7 +14,7 @@ it all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from attrs import evolve, field, frozen
 from immutables import Map
@@ -135,6 +135,8 @@ class ProxyTable:
     running proxy that found one in use has its own. For the next step, ``chosen`` are the
     renderer's in any case, and ``holders`` the same by port.
     """
+
+    mode: ClassVar[str] = "userspace"
 
     settings: NodeSettings
     services: Map[FragmentName, ProxiedPort] = field(default=Map(), repr=False)

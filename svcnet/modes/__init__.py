@@ -1,0 +1,48 @@
+"""Modes: the ways to do on a machine what a rule graph says, each a value of one type.
+
+svcnet has the modes iptables, ipvs and userspace. Another package adds one by an entry point of the
+group ``svcnet.modes``; the command and the loop treat it like svcnet's own.
+"""
+
+from svcnet.modes.mode import Finding, Form, Made, Mode, ModeSettings, Part, Plan, Report, Written
+from svcnet.modes.options import File, Flag, Given, Kind, Number, Option, Text, Words
+from svcnet.modes.registry import (
+    DEFAULT,
+    AnyMode,
+    Found,
+    Unusable,
+    available,
+    builtin,
+    found,
+    get,
+    resolve,
+)
+
+__all__ = [
+    "DEFAULT",
+    "AnyMode",
+    "File",
+    "Finding",
+    "Flag",
+    "Form",
+    "Found",
+    "Given",
+    "Kind",
+    "Made",
+    "Mode",
+    "ModeSettings",
+    "Number",
+    "Option",
+    "Part",
+    "Plan",
+    "Report",
+    "Text",
+    "Unusable",
+    "Words",
+    "Written",
+    "available",
+    "builtin",
+    "found",
+    "get",
+    "resolve",
+]
