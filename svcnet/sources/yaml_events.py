@@ -68,8 +68,10 @@ class Events:
         self._text = None
         self._has_other_breaks = _OTHER_BREAK.search(self.chunk.text) is not None
         if _ODD.search(self.chunk.text):
-            # go-yaml takes one off the stream, and one more off its first line.
-            self._text = self.chunk.text.decode().removeprefix(BOM).removeprefix(BOM)
+            self._text = self.chunk.text.decode().removeprefix(BOM)
+            if self._text.startswith(BOM):
+                # go-yaml takes the second for the first letter of each line, and leaves that out.
+                raise ParseError(self.chunk.line + 1, "begins with two byte order marks")
             if BOM in self._text:
                 self._text = self._text.replace(BOM, self._stand_in(BOM))
             if "\\/" in self._text:

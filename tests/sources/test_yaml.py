@@ -107,6 +107,16 @@ def test_a_syntax_error_has_its_line() -> None:
         assert caught.value.line == line, (broken, caught.value.message)
 
 
+@pytest.mark.usefixtures("size")
+@pytest.mark.parametrize(
+    "text", ["x: 1\n---\n\ufeff\ufeff{}: b\ncd: d\n", "\ufeff\ufeff\ufeff{}: b\ncd: d\n"]
+)
+def test_two_byte_order_marks_are_refused(text: str) -> None:
+    """kubectl leaves out the first letter of each line then, so that ``cd`` is ``d``."""
+    with pytest.raises(ParseError, match="two byte order marks"):
+        parse(text.format("a").encode())
+
+
 def test_a_template_is_refused_in_plain_words() -> None:
     """Helm's braces are a mapping as a key to YAML."""
     with pytest.raises(ParseError, match="a mapping or a list cannot be the key of a mapping"):
