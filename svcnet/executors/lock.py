@@ -27,6 +27,8 @@ from svcnet import checks
 from svcnet.errors import ApplyError, one_line
 from svcnet.executors.folder import own_folder, usual_folder
 
+__all__ = ["GRACE_SECONDS", "Busy", "descriptors", "is_free", "lock", "locks"]
+
 GRACE_SECONDS = 5.0
 """How long it is waited for a lock that is taken, while no process that lives says it has it.
 

@@ -10,9 +10,11 @@ from svcnet.executors.iptables.commands import VERSION, version
 from svcnet.models import Host
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
-BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
+__all__ = ["probe"]
+
+_BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
 # The first release whose MASQUERADE takes --random-fully.
-RANDOM_FULLY = (1, 6, 2)
+_RANDOM_FULLY = (1, 6, 2)
 
 
 def probe() -> Host:
@@ -22,7 +24,7 @@ def probe() -> Host:
     """
     return Host(
         addresses=_addresses(),
-        iptables_random_fully=_iptables_version() >= RANDOM_FULLY,
+        iptables_random_fully=_iptables_version() >= _RANDOM_FULLY,
         conntrack_tcp_be_liberal=_is_liberal(),
     )
 
@@ -56,11 +58,11 @@ def _dummy_index() -> int:
 def _iptables_version() -> tuple[int, ...]:
     """Return the version of iptables; without one, that of any in use today."""
     found = VERSION.search(version() or "")
-    return tuple(map(int, found.groups())) if found else RANDOM_FULLY
+    return tuple(map(int, found.groups())) if found else _RANDOM_FULLY
 
 
 def _is_liberal() -> bool:
     try:
-        return BE_LIBERAL.read_text().strip() == "1"
+        return _BE_LIBERAL.read_text().strip() == "1"
     except OSError:
         return False

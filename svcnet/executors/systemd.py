@@ -17,6 +17,8 @@ from attrs import frozen
 
 from svcnet.errors import one_line
 
+__all__ = ["MAX_STATUS", "Notify"]
+
 MAX_STATUS = 500
 """Characters of a status: ``systemctl status`` shows it on one line."""
 

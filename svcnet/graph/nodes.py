@@ -134,3 +134,4 @@ class Drop:
 
 
 GraphNode: TypeAlias = Dispatch | Firewall | External | Balance | Translate | Accept | Reject | Drop
+"""Any decision of a graph."""

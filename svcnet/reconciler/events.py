@@ -101,6 +101,7 @@ class Settled:
 
 
 Event: TypeAlias = Queued | Taken | Synced | Refused | Warned | Resolved | Swept | Settled
+"""Whatever the loop tells of itself."""
 
 
 def differing(change: GraphDiff) -> tuple[FragmentName, ...]:

@@ -53,7 +53,7 @@ __all__ = [
     "policy_remarks",
 ]
 
-Complete: TypeAlias = Callable[[ClusterState], ClusterState]
+_Complete: TypeAlias = Callable[[ClusterState], ClusterState]
 
 
 @frozen
@@ -107,7 +107,7 @@ def load(
     paths: Paths,
     *,
     stdin: BinaryIO | None = None,
-    complete: Complete | None = None,
+    complete: _Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
 ) -> Loaded:
     """Read manifests from files, folders (with all below them) and, for ``-``, `stdin`.
@@ -142,7 +142,7 @@ def _load(
     sources: Iterable[Source],
     findings: Findings,
     given: str,
-    complete: Complete | None = None,
+    complete: _Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
 ) -> Loaded:
     reading = Reading(findings)

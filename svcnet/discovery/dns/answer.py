@@ -9,6 +9,7 @@ from attrs import frozen
 from svcnet.discovery.dns.zones import Record
 
 Rcode = Literal["NOERROR", "NXDOMAIN", "REFUSED"]
+"""What an answer says of its name: it is there, it is not, or its zone is no matter of ours."""
 
 
 @frozen

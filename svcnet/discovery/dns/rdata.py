@@ -18,6 +18,8 @@ from dns.rdtypes.IN.SRV import SRV
 
 from svcnet.discovery.dns.zones import Record
 
+__all__ = ["Rdatas", "to_name"]
+
 _CLASSES: Mapping[str, Callable[..., Rdata]] = {
     "A": A,
     "AAAA": AAAA,

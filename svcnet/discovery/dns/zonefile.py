@@ -9,6 +9,8 @@ from svcnet.discovery.dns.zones import Zones
 from svcnet.errors import UsageError
 from svcnet.nogc import without_gc
 
+__all__ = ["zone_file"]
+
 
 @without_gc()
 def zone_file(zones: Zones, origin: str) -> str:

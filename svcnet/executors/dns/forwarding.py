@@ -25,6 +25,8 @@ from svcnet.executors.dns.sockets import shown
 from svcnet.executors.dns.troubles import Say, Trouble
 from svcnet.executors.shares import Shares
 
+__all__ = ["WAITING", "Upstream"]
+
 WAITING = 1000
 """How many clients' questions wait for the other server.
 
@@ -32,10 +34,10 @@ One more, and one of the source that has most gets SERVFAIL: that which waits lo
 server answers within milliseconds, so what waits long will hardly be answered.
 """
 
-KNOWN = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+_KNOWN = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
 
-Key: TypeAlias = tuple[Hashable, ...]
-Waiting: TypeAlias = "asyncio.Future[Response | None]"
+_Key: TypeAlias = tuple[Hashable, ...]
+_Waiting: TypeAlias = "asyncio.Future[Response | None]"
 
 
 @define(eq=False)
@@ -43,7 +45,7 @@ class _Asked:
     """A question that is on its way to the other server, and the clients who wait for it."""
 
     task: asyncio.Task[Response | None]
-    waiting: set[Waiting] = field(factory=set)
+    waiting: set[_Waiting] = field(factory=set)
 
 
 class Upstream:
@@ -58,8 +60,8 @@ class Upstream:
     def __init__(self, address: str, port: int, say: Say, *, waiting: int = WAITING) -> None:
         self._where = address, port
         self._shown = shown(self._where)
-        self._waiting: Shares[Waiting] = Shares(waiting)
-        self._asked: dict[Key, _Asked] = {}
+        self._waiting: Shares[_Waiting] = Shares(waiting)
+        self._asked: dict[_Key, _Asked] = {}
         self._reading = Reading()
         self._silence = Trouble(say)
         self._answers = 0
@@ -96,7 +98,7 @@ class Upstream:
         query, found = elsewhere.query, elsewhere.found
         target = dns.name.from_text(found.answers[-1].data)
         response = await self._exchange(_question(query, target), source, tcp=True)
-        if response is not None and response.rcode() in KNOWN:
+        if response is not None and response.rcode() in _KNOWN:
             with suppress(dns.exception.DNSException, ValueError):
                 return encode(query, found, tcp=tcp, recursion=True, further=response.answer)
         return encode(query, otherwise, tcp=tcp, recursion=True)
@@ -117,7 +119,7 @@ class Upstream:
         if asked is None:
             asked = self._asked[key] = _Asked(loop.create_task(self._answer(question, tcp)))
             asked.task.add_done_callback(partial(self._tell, key, asked))
-        waiting: Waiting = loop.create_future()
+        waiting: _Waiting = loop.create_future()
         asked.waiting.add(waiting)
         gone = self._waiting.add(source, waiting)
         if gone is not None and not gone.done():
@@ -131,7 +133,7 @@ class Upstream:
                 self._forget(key, asked)
                 asked.task.cancel()
 
-    def _tell(self, key: Key, asked: _Asked, task: asyncio.Task[Response | None]) -> None:
+    def _tell(self, key: _Key, asked: _Asked, task: asyncio.Task[Response | None]) -> None:
         """Give all who wait for a question its answer."""
         self._forget(key, asked)
         error = None if task.cancelled() else task.exception()
@@ -143,7 +145,7 @@ class Upstream:
             else:
                 waiting.set_result(None if task.cancelled() else task.result())
 
-    def _forget(self, key: Key, asked: _Asked) -> None:
+    def _forget(self, key: _Key, asked: _Asked) -> None:
         # A question that was given up may have been asked again in between.
         if self._asked.get(key) is asked:
             del self._asked[key]
@@ -186,7 +188,7 @@ def _question(query: Query, name: dns.name.Name | None = None) -> Query:
     return made
 
 
-def _key(question: Query) -> Key:
+def _key(question: Query) -> _Key:
     """Return what equal questions have in common: everything but number, and case of letters."""
     asked = question.question[0]
     return (

@@ -27,6 +27,18 @@ from svcnet.executors.dns.sockets import shown
 from svcnet.executors.dns.transfer import TIMEOUT_SECONDS, Record, Refused, transfer
 from svcnet.executors.dns.tsig import Key
 
+__all__ = [
+    "RECORDS_AT_ONCE",
+    "NameChange",
+    "Owns",
+    "Plan",
+    "Server",
+    "owner",
+    "plan",
+    "push",
+    "wanted",
+]
+
 RECORDS_AT_ONCE = 500
 """How many records one update changes at most, unless a single name has more."""
 

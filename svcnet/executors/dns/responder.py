@@ -10,6 +10,8 @@ from dns.rdatatype import CNAME
 from svcnet.discovery.dns import Answer, Zones, without_records
 from svcnet.executors.dns.messages import Query, answer, encode, parse
 
+__all__ = ["ORDERS", "REMEMBERED", "REMEMBERED_BYTES", "Elsewhere", "Reply", "Responder"]
+
 REMEMBERED = 20_000
 """How many answers are kept, a few MB of them; then it begins anew."""
 

@@ -20,6 +20,8 @@ from svcnet.executors.dns.responder import Elsewhere, Reply, Responder
 from svcnet.executors.dns.sockets import Question, Where, listen, receive
 from svcnet.executors.dns.troubles import Say, Trouble
 
+__all__ = ["CONNECTIONS", "DATAGRAMS_AT_ONCE", "ENDING_SECONDS", "Server"]
+
 DATAGRAMS_AT_ONCE = 32
 """How many datagrams of a socket are answered before others have their turn."""
 

@@ -15,6 +15,8 @@ from attrs import field, frozen
 from svcnet.errors import UsageError
 from svcnet.files import KIB, read_text
 
+__all__ = ["MOST_BYTES", "Key", "read_key"]
+
 MOST_BYTES = 16 * KIB
 """The largest file that a key is looked for in."""
 

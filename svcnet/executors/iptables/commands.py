@@ -16,6 +16,7 @@ from svcnet.executors.iptables.kernel import names_file, untrue
 from svcnet.executors.iptables.observe import Observed, parse_save
 
 Variant = Literal["nft", "legacy"]
+"""Which of the two programs called iptables: that of nf_tables or that of x_tables."""
 VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
 
 # How long to wait for the lock that iptables commands share, and how often to try:

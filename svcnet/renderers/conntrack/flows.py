@@ -33,6 +33,7 @@ class Flow(NamedTuple):
 
     @property
     def family(self) -> Family:
+        """The IP family of the addresses."""
         return "IPv6" if ":" in self.destination else "IPv4"
 
     @property

@@ -31,6 +31,8 @@ from svcnet.netlink import (
 )
 from svcnet.renderers.conntrack.flows import Family, Flow, ZoneOf
 
+__all__ = ["Refusal", "encode_deletions", "encode_listing", "parse_listing", "parse_refusals"]
+
 # linux/netfilter/nfnetlink.h: the subsystem is the upper byte of a message's kind
 _NFNL_SUBSYS_CTNETLINK = 1 << 8
 _IPCTNL_MSG_CT_NEW = _NFNL_SUBSYS_CTNETLINK | 0

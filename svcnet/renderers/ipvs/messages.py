@@ -12,7 +12,50 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from attrs import field, frozen
 
+__all__ = [
+    "BYPASS",
+    "HASHED",
+    "LOCAL",
+    "MADE_BY_SVCNET",
+    "MASQUERADE",
+    "ONE_PACKET",
+    "PERSISTENT",
+    "ROUTE",
+    "SCHED1",
+    "SCHED2",
+    "SCHED3",
+    "TUNNEL",
+    "Acknowledgement",
+    "DelDest",
+    "DelService",
+    "Dest",
+    "DestKey",
+    "Done",
+    "Family",
+    "Flush",
+    "GetConfig",
+    "GetDest",
+    "GetInfo",
+    "GetService",
+    "Info",
+    "Message",
+    "NewDest",
+    "NewService",
+    "ObservedDest",
+    "ObservedService",
+    "Reply",
+    "Service",
+    "ServiceKey",
+    "SetConfig",
+    "SetDest",
+    "SetService",
+    "Stats",
+    "Timeouts",
+    "Zero",
+]
+
 Family = Literal["IPv4", "IPv6"]
+"""The IP family of a virtual server."""
 
 PERSISTENT = 0x0001
 """``IP_VS_SVC_F_PERSISTENT``: a client stays with its destination for ``timeout``."""
@@ -396,7 +439,9 @@ Message: TypeAlias = (
     | Flush
     | Zero
 )
+"""Whatever svcnet asks of the kernel."""
 Reply: TypeAlias = ObservedService | ObservedDest | Timeouts | Info | Acknowledgement | Done
+"""Whatever the kernel answers."""
 
 
 def _socket(address: str, port: int) -> str:
