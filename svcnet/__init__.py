@@ -65,16 +65,23 @@ def compile(
     *,
     node: str = "",
     family: IPFamily | None = None,
+    mode: str | Mode[Any, Any] = "iptables",
 ) -> RuleGraph:
     """Return the rule graph of `state` for one node and one IP family.
 
     `node` defaults to the configuration's hostnameOverride, else to the only Node in
-    `state`; `family` to that of the Node's first address. Raises
+    `state`; `family` to that of the Node's first address. `mode`, a name or a value, says what of
+    the configuration counts, such as its mark; svcnet's own modes agree in that. Raises
     :class:`svcnet.errors.UsageError` when the node cannot be told.
     """
     from svcnet.compiler import compile_state, node_view
+    from svcnet.models import KubeProxyConfiguration
+    from svcnet.modes import resolve
 
-    return compile_state(state, node_view(state, config, host, node=node, family=family))
+    config = config or KubeProxyConfiguration()
+    rules = resolve(mode).rules(config)
+    view = node_view(state, config, host, node=node, family=family, rules=rules)
+    return compile_state(state, view)
 
 
 @overload

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
     from svcnet.models import IPFamily
     from svcnet.modes import AnyMode, ModeSettings
-    from svcnet.reconciler import Event, Kept, Pace, Target
+    from svcnet.reconciler import Event, Kept, Target
 
 Feed: TypeAlias = Following[Update] | Cluster
 
@@ -187,7 +187,7 @@ class _Keeper:
             self._serve(stack)
         made = await asyncio.to_thread(self._in_mode, inputs, families)
         kept = [self._kept(target) for target in self._targets(made, families, stack)]
-        self._loop = Loop(kept, _pace(inputs), self._tell, self._ignored)
+        self._loop = Loop(kept, inputs.settings.pace, self._tell, self._ignored)
         self._snapshots = Snapshots(families)
         self._inputs = inputs
         self._configure(inputs)
@@ -218,7 +218,7 @@ class _Keeper:
         self._inputs = inputs
         if self._keeping.family is None:
             self._unserved.look(inputs, change.touched)
-        self._loop.pace = _pace(inputs)
+        self._loop.pace = inputs.settings.pace
         self._configure(inputs)
         self._loop.follow(snapshot, change, update.happened)
 
@@ -238,7 +238,7 @@ class _Keeper:
 
     def _configure(self, inputs: Inputs) -> None:
         """Have what goes with the loop know of the configuration and the node."""
-        self._monitoring.listed(inputs, _pace(inputs).sync_period)
+        self._monitoring.listed(inputs, inputs.settings.pace.sync_period)
         if self._serving is not None:
             self._serving.configure(inputs)
         self._reporting.settings = inputs.settings
@@ -323,10 +323,3 @@ def _told_by(keeping: Keeping, say: Callable[..., object]) -> Keeping:
     """Return `keeping` with an input whose warnings are events like all others."""
     strict = evolve(keeping.options["strict"], tell=partial(say, warning=True))
     return evolve(keeping, options={**keeping.options, "strict": strict})
-
-
-def _pace(inputs: Inputs) -> Pace:
-    from svcnet.reconciler import Pace
-
-    settings = inputs.config.ipvs if inputs.mode.name == "ipvs" else inputs.config.iptables
-    return Pace(settings.min_sync_period, settings.sync_period)

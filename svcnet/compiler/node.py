@@ -17,6 +17,7 @@ from svcnet.models import (
     IPVSConfiguration,
     KubeProxyConfiguration,
     Node,
+    RuleSettings,
 )
 from svcnet.models.config import PRIMARY
 from svcnet.models.family import IP_FAMILIES, family_of
@@ -84,8 +85,11 @@ def node_view(
     *,
     node: str = "",
     family: IPFamily | None = None,
+    rules: RuleSettings | None = None,
 ) -> NodeView:
     """Return the view that one node has of a cluster, for one IP family.
+
+    `rules` are what a mode takes of `config`; without, those of section ``iptables``.
 
     `node` names it, else :func:`svcnet.compiler.node_name` tells which. Without
     `family` it is the first of :func:`node_families`. Raises AbsentError when `node` is
@@ -93,6 +97,7 @@ def node_view(
     """
     config = config or KubeProxyConfiguration()
     host = host or Host()
+    rules = rules or config.rule_settings
     name = node_name(state, config, node)
     if node and state.nodes and node not in state.nodes:
         raise AbsentError(f"the input has no Node {node!r}, only {', '.join(sorted(state.nodes))}")
@@ -100,7 +105,7 @@ def node_view(
     family = family or node_families(state, config, name)[0]
     own = _of_family(_node_addresses(found, config), family)
     addresses = _host_addresses(host, own, family)
-    node_port_cidrs = _node_port_cidrs(config, own, family)
+    node_port_cidrs = _node_port_cidrs(rules, own, family)
     match_all = not node_port_cidrs or any(IPNetwork(c).prefixlen == 0 for c in node_port_cidrs)
     return NodeView(
         settings=NodeSettings(
@@ -108,13 +113,11 @@ def node_view(
             node_name=name,
             node_ip=own[0] if own else LOOPBACK[family],
             addresses=addresses,
-            node_port_addresses=None
-            if match_all
-            else _matching(addresses, node_port_cidrs, config),
-            localhost_node_ports=family == "IPv4" and _serves_localhost(config, node_port_cidrs),
+            node_port_addresses=None if match_all else _matching(addresses, node_port_cidrs, rules),
+            localhost_node_ports=family == "IPv4" and _serves_localhost(rules, node_port_cidrs),
             local_detector=_local_detector(config, found, family),
-            masquerade_mark=1 << config.iptables.masquerade_bit,
-            masquerade_all=config.iptables.masquerade_all,
+            masquerade_mark=1 << rules.masquerade_bit,
+            masquerade_all=rules.masquerade_all,
             random_fully=host.iptables_random_fully,
             conntrack_tcp_be_liberal=host.conntrack_tcp_be_liberal
             or config.conntrack.tcp_be_liberal,
@@ -138,14 +141,14 @@ def _node_addresses(node: Node, config: KubeProxyConfiguration) -> tuple[str, ..
 
 
 def _node_port_cidrs(
-    config: KubeProxyConfiguration, own: tuple[str, ...], family: IPFamily
+    rules: RuleSettings, own: tuple[str, ...], family: IPFamily
 ) -> tuple[str, ...]:
     """Return the CIDRs of the addresses that answer node ports, none for all.
 
     ``primary`` is the node's first address. Where that is not known, all answer.
     """
-    if config.node_port_addresses != (PRIMARY,):
-        return _of_family(config.node_port_addresses, family)
+    if rules.node_port_addresses != (PRIMARY,):
+        return _of_family(rules.node_port_addresses, family)
     if not own or IPAddress(own[0]).is_loopback():
         return ()
     return (f"{own[0]}/{32 if family == 'IPv4' else 128}",)
@@ -157,25 +160,23 @@ def _host_addresses(host: Host, own: tuple[str, ...], family: IPFamily) -> tuple
     return _of_family(host.addresses, family)
 
 
-def _serves_localhost(config: KubeProxyConfiguration, cidrs: tuple[str, ...]) -> bool:
+def _serves_localhost(rules: RuleSettings, cidrs: tuple[str, ...]) -> bool:
     """Whether node ports answer on IPv4 loopback: asked for, and within nodePortAddresses."""
     networks = [IPNetwork(cidr) for cidr in cidrs]
     loopback = IPAddress(LOOPBACK["IPv4"])
     inside = not cidrs or any(loopback in net or net.is_loopback() for net in networks)
-    return config.iptables.localhost_node_ports and inside
+    return rules.localhost_node_ports and inside
 
 
 def _matching(
-    addresses: tuple[str, ...], cidrs: tuple[str, ...], config: KubeProxyConfiguration
+    addresses: tuple[str, ...], cidrs: tuple[str, ...], rules: RuleSettings
 ) -> tuple[str, ...]:
     """Return the host's addresses that nodePortAddresses picks, in text order."""
     networks = [IPNetwork(cidr) for cidr in cidrs]
     picked = set()
     for text in addresses:
         address = IPAddress(text)
-        if address.is_loopback() and (
-            address.version == 6 or not config.iptables.localhost_node_ports
-        ):
+        if address.is_loopback() and (address.version == 6 or not rules.localhost_node_ports):
             continue
         if any(address in network for network in networks):
             picked.add(text)

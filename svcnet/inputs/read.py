@@ -42,7 +42,12 @@ class Inputs:
         from svcnet.compiler import node_view
 
         chosen = FAMILIES[family] if family else None
-        return node_view(self.state, self.config, self.host, node=self.node, family=chosen)
+        return node_view(
+            *(self.state, self.config, self.host),
+            node=self.node,
+            family=chosen,
+            rules=self.settings.rules,
+        )
 
     def in_mode(self, mode: AnyMode) -> Inputs:
         """Return the same for another mode, with the values of options that it has too."""

@@ -13,6 +13,7 @@ from svcnet.models.config import (
     IPVSConfiguration,
     KubeProxyConfiguration,
     NFTablesConfiguration,
+    RuleSettings,
 )
 from svcnet.models.endpoints import (
     Endpoint,
@@ -54,6 +55,7 @@ __all__ = [
     "NamespacedName",
     "Node",
     "Pod",
+    "RuleSettings",
     "Service",
     "ServiceCIDR",
     "ServicePort",

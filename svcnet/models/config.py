@@ -69,6 +69,19 @@ class NFTablesConfiguration:
 
 
 @frozen
+class RuleSettings:
+    """What rules take of a configuration, in whichever of its sections a mode has it.
+
+    ``node_port_addresses`` are CIDRs, or ``primary`` alone.
+    """
+
+    masquerade_bit: int = 14
+    masquerade_all: bool = False
+    localhost_node_ports: bool = True
+    node_port_addresses: tuple[str, ...] = ()
+
+
+@frozen
 class ConntrackConfiguration:
     """The ``conntrack`` section."""
 
@@ -106,6 +119,17 @@ class KubeProxyConfiguration:
     nftables: NFTablesConfiguration = NFTablesConfiguration()
     conntrack: ConntrackConfiguration = ConntrackConfiguration()
     feature_gates: Mapping[str, bool] = field(factory=dict)
+
+    @property
+    def rule_settings(self) -> RuleSettings:
+        """What rules take of it in the modes of kube-proxy that read section ``iptables``."""
+        section = self.iptables
+        return RuleSettings(
+            section.masquerade_bit,
+            section.masquerade_all,
+            section.localhost_node_ports,
+            self.node_port_addresses,
+        )
 
     def feature(self, gate: str, default: bool) -> bool:
         """Return whether a feature gate is on, `default` when the configuration is silent."""

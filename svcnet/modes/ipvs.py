@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from svcnet.errors import UsageError
 from svcnet.modes.mode import Form, Mode, ModeSettings, Part, Written
 from svcnet.modes.options import JUMPS, VARIANT, Given, Number, Option, Words
+from svcnet.modes.pace import Pace
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Choice, Variant
     from svcnet.executors.iptables.cleanup import Owned
     from svcnet.executors.ipvs import Report
     from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.models import KubeProxyConfiguration
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
 
 TOOLS = ("sysctl", "ipset", "iptables", "ipvsadm", "ip")
@@ -94,6 +96,10 @@ class IPVSMode(Mode["IPVSTables", "IPVSDelta"]):
         "messages": Form(_messages, _step_messages),
     }
     options = (SECTION, JUMPS, VARIANT, DRAIN, FALLBACK)
+
+    def pace(self, config: KubeProxyConfiguration) -> Pace:
+        """Return how often things are done, by the section ``ipvs``."""
+        return Pace(config.ipvs.min_sync_period, config.ipvs.sync_period)
 
     def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> IPVSTables:
         """Return virtual servers, sets, addresses and restore text, as values."""

@@ -9,19 +9,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.errors import UsageError
 from svcnet.modes.options import Given, Option, complete
+from svcnet.modes.pace import Pace
 
 if TYPE_CHECKING:
     import svcnet.executors.iptables
     from svcnet.executors.iptables import Variant
     from svcnet.executors.iptables.cleanup import Owned
     from svcnet.graph import GraphDiff, RuleGraph
-    from svcnet.models import KubeProxyConfiguration
+    from svcnet.models import KubeProxyConfiguration, RuleSettings
 
 Artifact = TypeVar("Artifact")
 Delta = TypeVar("Delta")
@@ -67,10 +68,13 @@ class Form(Generic[Artifact, Delta]):
 class ModeSettings:
     """What the configuration and the options come to in a mode.
 
-    ``given`` has a value for each option of the mode.
+    ``given`` has a value for each option of the mode, ``rules`` are what is decided before rules
+    are written, and ``pace`` says how often things are done.
     """
 
-    given: Given = field(factory=dict)
+    given: Given
+    rules: RuleSettings
+    pace: Pace
 
     @property
     def fallback(self) -> str | None:
@@ -135,7 +139,19 @@ class Mode(ABC, Generic[Artifact, Delta]):
         given: Given | None = None,
     ) -> ModeSettings:
         """Return what a configuration and the given options come to; raise UsageError."""
-        return ModeSettings(complete(self.options, given or {}))
+        from svcnet.models import KubeProxyConfiguration
+
+        config = config or KubeProxyConfiguration()
+        values = complete(self.options, given or {})
+        return ModeSettings(values, self.rules(config), self.pace(config))
+
+    def rules(self, config: KubeProxyConfiguration) -> RuleSettings:
+        """Return what rules take of a configuration: the mark, and addresses of node ports."""
+        return config.rule_settings
+
+    def pace(self, config: KubeProxyConfiguration) -> Pace:
+        """Return how often things are done, by a configuration."""
+        return Pace(config.iptables.min_sync_period, config.iptables.sync_period)
 
     @abstractmethod
     def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> Artifact:

@@ -19,7 +19,6 @@ from svcnet.modes.options import (
     Number,
     Option,
     Text,
-    complete,
 )
 
 if TYPE_CHECKING:
@@ -162,11 +161,12 @@ class UserspaceMode(Mode["ProxyTable", "ProxyDelta"]):
         self, config: KubeProxyConfiguration | None = None, given: Given | None = None
     ) -> ProxySettings:
         """Return the settings, with proxy ports of where options, or else `config`, say."""
-        values = complete(self.options, given or {})
+        usual = super().settings(config, given)
+        values = usual.given
         if values[NO_REDIRECT.name] and values[VARIANT.name]:
             raise UsageError("--variant is for rules, and with --no-redirect there are none")
         choice = _choice(config, values[PORT_RANGE.name], values[PORT_SEED.name])
-        return ProxySettings(values, choice=choice)
+        return ProxySettings(values, usual.rules, usual.pace, choice=choice)
 
     def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> ProxyTable:
         """Return the proxy's table."""

@@ -7,6 +7,7 @@ what happens as :data:`events <svcnet.reconciler.events.Event>`. A :class:`Journ
 became of it, for :func:`status_document`.
 """
 
+from svcnet.modes.pace import Pace
 from svcnet.reconciler.change import Change
 from svcnet.reconciler.events import (
     Event,
@@ -33,7 +34,7 @@ from svcnet.reconciler.journal import (
     RefusedRules,
 )
 from svcnet.reconciler.leftovers import Leftovers, remove_leftovers
-from svcnet.reconciler.loop import Kept, Loop, Pace
+from svcnet.reconciler.loop import Kept, Loop
 from svcnet.reconciler.monitor import Monitor
 from svcnet.reconciler.status import status_document
 from svcnet.reconciler.target import Done, Rules, Target

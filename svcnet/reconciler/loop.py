@@ -10,7 +10,7 @@ from functools import partial
 from time import monotonic
 from typing import TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from svcnet import checks
 from svcnet.checks import Check, is_of
@@ -18,6 +18,7 @@ from svcnet.errors import ApplyError, named
 from svcnet.executors.children import Interrupted
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, RuleGraph, diff
+from svcnet.modes.pace import Pace
 from svcnet.reconciler.change import Change
 from svcnet.reconciler.events import (
     Event,
@@ -45,33 +46,10 @@ MOST_DOUBLINGS = 10
 """From the shortest time on, that is more than the longest."""
 MOST_TIMES = 1000
 """Of changes of endpoints that are followed together, so many have their times told."""
-SHORTEST_PERIOD_SECONDS = 0.2
 REST = 4
 """Times as long as the last look took, before the next: looks take a fifth of the time at most."""
 
 Value = TypeVar("Value")
-
-
-def _period(seconds: float) -> float:
-    # In this order: of the shortest and what is no number, max returns the shortest.
-    return max(SHORTEST_PERIOD_SECONDS, seconds)
-
-
-def _pause(seconds: float) -> float:
-    return max(0.0, seconds)
-
-
-@frozen
-class Pace:
-    """Times in seconds, under the names of the kube-proxy configuration.
-
-    Between two syncs there are at least ``min_sync``, except that the first change after a
-    quiet time is followed at once. Every ``sync_period`` the machine is looked through for what
-    somebody else did there; a period that is shorter than any machine can keep is made longer.
-    """
-
-    min_sync: float = field(default=1.0, converter=_pause)
-    sync_period: float = field(default=30.0, converter=_period)
 
 
 @define

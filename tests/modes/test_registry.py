@@ -16,12 +16,20 @@ from svcnet import modes
 from svcnet.cli import main
 from svcnet.errors import UsageError
 from svcnet.graph import RuleGraph
-from svcnet.models import ClusterState
+from svcnet.models import (
+    ClusterState,
+    Host,
+    IPVSConfiguration,
+    KubeProxyConfiguration,
+    NFTablesConfiguration,
+    RuleSettings,
+)
 from svcnet.models.state import ClusterObject
 from svcnet.modes.options import Flag, Option, offers
+from svcnet.modes.pace import Pace
 from svcnet.modes.registry import RESERVED
 from svcnet.testing import make_node, make_service, make_slice
-from tests.modes.plain import PLAIN
+from tests.modes.plain import PLAIN, PlainMode
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples/my-service")
 
@@ -201,3 +209,29 @@ def test_options_of_one_name_are_one_option() -> None:
     (offer,) = offers("run", {"a": [one], "c": [one]})
     assert offer.text(["a", "c"]) == "Wait for ends."
     assert offers("apply", {"a": [one]}) == []
+
+
+class Marked(PlainMode):
+    """A mode with a section of its own in the configuration."""
+
+    def rules(self, config: KubeProxyConfiguration) -> RuleSettings:
+        """Take another mark, and addresses of node ports whatever the configuration says."""
+        return RuleSettings(config.nftables.masquerade_bit, node_port_addresses=("192.0.2.0/24",))
+
+    def pace(self, config: KubeProxyConfiguration) -> Pace:
+        """Take the periods of the same section."""
+        return Pace(config.nftables.min_sync_period, config.nftables.sync_period)
+
+
+def test_what_differs_by_mode_is_asked_of_the_mode() -> None:
+    """The mark, addresses of node ports and periods are what the mode makes of a configuration."""
+    section = NFTablesConfiguration(masquerade_bit=20, sync_period=7.0, min_sync_period=3.0)
+    config = KubeProxyConfiguration(nftables=section, ipvs=IPVSConfiguration(sync_period=5.0))
+    state, host = ClusterState.of([make_node()]), Host(("192.0.2.7", "198.51.100.7"))
+    usual = svcnet.compile(state, config, host).settings
+    marked = svcnet.compile(state, config, host, mode=Marked()).settings
+    assert (usual.masquerade_mark, usual.node_port_addresses) == (1 << 14, None)
+    assert (marked.masquerade_mark, marked.node_port_addresses) == (1 << 20, ("192.0.2.7",))
+    assert Marked().settings(config).pace == Pace(3.0, 7.0)
+    assert modes.get("ipvs").settings(config).pace == Pace(0.0, 5.0)
+    assert modes.get("iptables").settings(config).pace == Pace(1.0, 30.0)
