@@ -23,6 +23,7 @@ from svcnet.graph import (
     Reject,
     Translate,
 )
+from svcnet.graph.fragment import load_balancer
 from svcnet.graph.nodes import Masquerade
 from svcnet.graph.settings import contains
 
@@ -137,7 +138,7 @@ def _dispatches(
     for address, field in spec.load_balancer_ips:
         found.append(
             Dispatch(
-                f"load-balancer/{address}",
+                load_balancer(address),
                 _origin(spec, field),
                 "load-balancer",
                 address,

@@ -105,11 +105,6 @@ class Fragment:
     field: str = ""
     unused: tuple[tuple[str, int], ...] = ()
 
-    @property
-    def origin(self) -> Origin:
-        """The port itself, in the Service."""
-        return Origin("Service", self.name.namespace, self.name.name, self.field)
-
     def nodes(self) -> Iterator[GraphNode]:
         """Yield every node, in the order in which a packet could meet them."""
         yield from self.dispatches
@@ -121,12 +116,36 @@ class Fragment:
         if self.health_check is not None:
             yield self.health_check
 
+    def origin_of(self, part: str) -> Origin:
+        """Return what in the input caused a part of the service port.
+
+        A part is a node, by its id, a range of the firewall, as :func:`source_range` names
+        it, or for the empty text the port itself. Raises KeyError when there is none such.
+        """
+        if not part:
+            return Origin("Service", self.name.namespace, self.name.name, self.field)
+        name, _, number = part.partition("/")
+        if name == "firewall" and number:
+            place = self.policy.source_fields[int(number)]
+            return Origin("Service", self.name.namespace, self.name.name, place)
+        return self.node(part).origin
+
     def node(self, node_id: str) -> GraphNode:
         """Return the node with that id; raises KeyError when there is none."""
         for node in self.nodes():
             if node.id == node_id:
                 return node
         raise KeyError(node_id)
+
+
+def source_range(number: int) -> str:
+    """Return the name of the part that a range of the firewall is, by its number from 0."""
+    return f"firewall/{number}"
+
+
+def load_balancer(address: str) -> str:
+    """Return the id of the dispatch of a load balancer address."""
+    return f"load-balancer/{address}"
 
 
 def successors(node: GraphNode) -> tuple[str, ...]:

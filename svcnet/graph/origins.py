@@ -40,7 +40,7 @@ def source_origin(fragment: Fragment, source: str) -> Origin | None:
     policy = fragment.policy
     for cidr, place in zip(policy.source_ranges, policy.source_fields, strict=True):
         if is_same(cidr, source):
-            return fragment.origin._replace(path=place)
+            return fragment.origin_of("")._replace(path=place)
     return None
 
 

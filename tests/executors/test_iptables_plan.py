@@ -115,7 +115,11 @@ def test_parse_save() -> None:
     [
         (":KUBE-SEP-MQTVOOGY7OGR336B - [0:0]", "EndpointSlice shop/lb-"),
         ("-A KUBE-FW-PV4EPRVIIQ32IMYP -j X", "Service shop/lb: spec.loadBalancerSourceRanges"),
-        ("-A KUBE-EXT-PV4EPRVIIQ32IMYP -j X", "Service shop/lb: spec.externalTrafficPolicy"),
+        ("-A KUBE-EXT-PV4EPRVIIQ32IMYP -j X", "Service shop/lb: spec.ports[0]"),
+        (
+            "-A KUBE-EXT-PV4EPRVIIQ32IMYP -j KUBE-SVL-PV4EPRVIIQ32IMYP",
+            "Service shop/lb: spec.externalTrafficPolicy",
+        ),
         (
             '-I KUBE-SERVICES -m comment --comment "shop/np:http cluster IP" -j X',
             "Service shop/np: spec.ports[0]",
@@ -125,7 +129,10 @@ def test_parse_save() -> None:
             "Service shop/np: spec.ports[0]",
         ),
         (
-            "-A KUBE-NODEPORTS -m comment --comment shop/np:http -p tcp --dport 30080 -j X",
+            (
+                '-A KUBE-NODEPORTS -p tcp -m comment --comment "shop/np:http" -m tcp --dport 30080 '
+                "-j KUBE-EXT-DCQOGJK4QZZOVIJ6"
+            ),
             "Service shop/np: spec.ports[0].nodePort",
         ),
         ("-A KUBE-MARK-MASQ -j MARK --or-mark 0x00004000", "None"),

@@ -66,7 +66,9 @@ def is_about(value: object, line: str, graph: RuleGraph, origin: Origin) -> bool
         case dict():
             port = (value.get("name", ""), value.get("protocol", "TCP"))
             letters = service_hash(FragmentName(origin.namespace, origin.name, *port))
-            return line.startswith((f":KUBE-SVC-{letters}", f":KUBE-SVL-{letters}"))
+            return line[:1] == ":" and chain in [
+                f"KUBE-{k}-{letters}" for k in ("SVC", "SVL", "EXT")
+            ]
         case str() if origin.kind == "Service":
             destination = re.findall(r"(?<!! )-[ds] (\S+)", line)
             return any(is_same(canonical(value), word) for word in destination)

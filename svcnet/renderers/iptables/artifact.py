@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import ClassVar
+from itertools import pairwise
+from typing import ClassVar, NamedTuple
 
 from attrs import evolve, field, frozen
 
 from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
+from svcnet.netfilter.saved import saved
+from svcnet.netfilter.words import unquote, words
 from svcnet.renderers.iptables.jumps import Jump
-from svcnet.renderers.iptables.origins import own_origin, parts_of, shared_origin, subject
 
 
 @frozen
@@ -31,13 +33,25 @@ class RuleCount:
         return RuleCount(self.filter - other.filter, self.nat - other.nat)
 
 
+class Parts(NamedTuple):
+    """Which part of its service port each line of a block is for, in the order of the lines.
+
+    See :meth:`svcnet.graph.Fragment.origin_of`. Those of endpoints' own chains, the last, are left
+    out: they are for who their chain is for.
+    """
+
+    own: tuple[str, ...]
+    shared: tuple[str, ...]
+    filter: tuple[str, ...]
+
+
 @frozen
 class Block:
     """The text of one service port. Every line ends in a newline.
 
     ``chains`` are its own chains in the nat table and ``own`` their rules. ``shared``
     are its rules in KUBE-SERVICES and KUBE-NODEPORTS of that table, ``filter`` those
-    in the filter table's chains.
+    in the filter table's chains. ``parts`` are what the lines of these three are for.
     """
 
     fragment: Fragment = field(repr=False)
@@ -45,6 +59,7 @@ class Block:
     shared: str
     own: str
     filter: str
+    parts: Parts = field(repr=False)
 
     @property
     def declarations(self) -> str:
@@ -55,6 +70,36 @@ class Block:
     def rules(self) -> RuleCount:
         """How many rules the service port has."""
         return RuleCount(self.filter.count("\n"), self.own.count("\n") + self.shared.count("\n"))
+
+    def origin_of(self, chain: str, rule: str) -> Origin:
+        """Return what caused a rule of a chain, as it is written here or as the kernel prints it.
+
+        An empty rule is the chain itself. What nobody wrote is told of its chain.
+        """
+        part = self._part_of_rule.get((chain, saved(rule, self._family)))
+        return self.fragment.origin_of(self._part_of_chain.get(chain, "") if part is None else part)
+
+    @cached_property
+    def _part_of_rule(self) -> Mapping[tuple[str, str], str]:
+        found = {}
+        for text, parts in zip((self.own, self.shared, self.filter), self.parts, strict=True):
+            for line, part in zip(text.splitlines(), parts, strict=False):
+                chain, rule = chain_and_rule(line)
+                if rule:
+                    found[chain, saved(rule, self._family)] = part
+        return found
+
+    @cached_property
+    def _part_of_chain(self) -> Mapping[str, str]:
+        """What each own chain is for; those of the port itself have its name in theirs."""
+        firewall = {chain: "firewall" for chain in self.chains if chain.startswith("KUBE-FW-")}
+        endpoints = [translate.id for translate in self.fragment.translates]
+        own = self.chains[len(self.chains) - len(endpoints) :]
+        return firewall | dict(zip(own, endpoints, strict=True))
+
+    @property
+    def _family(self) -> str:
+        return "IPv6" if ":" in self.fragment.dispatches[0].address else "IPv4"
 
 
 @frozen
@@ -137,13 +182,9 @@ class RestoreText:
         The line may also be one that puts a single rule of a shared chain right, as
         iptables-save prints it.
         """
-        chain, options = parts_of(line)
-        block = self._block_of_chain.get(chain) or self._block_of_name.get(subject(options))
-        if block is None:
-            return None
-        if chain in block.chains:
-            return own_origin(block.fragment, block.chains, chain, options)
-        return shared_origin(block.fragment, chain, options)
+        chain, rule = chain_and_rule(line)
+        block = self._block_of_chain.get(chain) or self._block_of_name.get(subject(rule))
+        return None if block is None else block.origin_of(chain, rule)
 
     @cached_property
     def _block_of_chain(self) -> Mapping[str, Block]:
@@ -265,6 +306,22 @@ def portions(blocks: Iterable[Block], chains: int) -> list[list[Block]]:
         found[-1].append(block)
         room -= len(block.chains)
     return found
+
+
+def chain_and_rule(line: str) -> tuple[str, str]:
+    """Return the chain that a line makes, deletes or has a rule of, and the rule, if any."""
+    if line.startswith(":"):
+        return line[1:].split(" ", 1)[0], ""
+    _, _, rest = line.partition(" ")
+    chain, _, rule = rest.partition(" ")
+    return chain, rule
+
+
+def subject(rule: str) -> str:
+    """Return the service port that the comment of a rule in a shared chain begins with."""
+    found = [rule[begin:end] for begin, end in words(rule)]
+    comment = next((value for key, value in pairwise(found) if key == "--comment"), "")
+    return unquote(comment).partition(" ")[0]
 
 
 def declare(chains: tuple[str, ...] | list[str]) -> str:

@@ -9,14 +9,33 @@ from __future__ import annotations
 from functools import cache
 
 from svcnet.graph import Balance, Dispatch, Drop, Fragment, LocalDetector, NodeSettings, Reject
+from svcnet.graph.fragment import load_balancer, source_range
 from svcnet.renderers.iptables import names
-from svcnet.renderers.iptables.artifact import Block
+from svcnet.renderers.iptables.artifact import Block, Parts
 
 _COMMENTS = {
     "cluster-ip": "cluster IP",
     "external-ip": "external IP",
     "load-balancer": "loadbalancer IP",
 }
+
+
+class _Rules:
+    """Lines as they are written, and for each the part of the service port that it is for."""
+
+    __slots__ = ("lines", "parts")
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.parts: list[str] = []
+
+    def add(self, part: str, line: str) -> None:
+        self.lines.append(line)
+        self.parts.append(part)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
 
 
 def render_service_port(fragment: Fragment, settings: NodeSettings, is_large: bool) -> Block:
@@ -27,21 +46,23 @@ def render_service_port(fragment: Fragment, settings: NodeSettings, is_large: bo
     chains = _chain_names(fragment, letters)
     endpoints = [translate.id for translate in fragment.translates]
     sep = dict(zip(endpoints, names.endpoint_chains(fragment.name, endpoints), strict=True))
-    own = [
-        _cluster_ip_masquerade(fragment, settings.local_detector, match, chains),
-        _external(fragment, settings.local_detector, chains),
-        _firewall(fragment, chains),
-    ]
+    own, shared, filtered = _Rules(), _Rules(), _Rules()
+    _cluster_ip_masquerade(own, fragment, settings.local_detector, match, chains)
+    _external(own, fragment, settings.local_detector, chains)
+    _firewall(own, fragment, chains)
     for balance in (fragment.cluster, fragment.local):
         if balance is not None:
-            own += _balance(balance, chains[balance.id], fragment, sep, is_large)
-    own += _endpoints(fragment, match, sep, is_large)
+            _balance(own, balance, chains[balance.id], fragment, sep, is_large)
+    own.lines += _endpoints(fragment, match, sep, is_large)
+    _dispatch(shared, fragment, match, chains)
+    _filter(filtered, fragment, match, letters)
     return Block(
         fragment=fragment,
         chains=(*chains.values(), *sep.values()),
-        shared=_dispatch(fragment, match, chains),
-        own="".join(own),
-        filter=_filter(fragment, match, letters),
+        shared=shared.text,
+        own=own.text,
+        filter=filtered.text,
+        parts=Parts(tuple(own.parts), tuple(shared.parts), tuple(filtered.parts)),
     )
 
 
@@ -63,39 +84,43 @@ def _destination(dispatch: Dispatch, match: str) -> str:
     return f"{match}-d {dispatch.address} --dport {dispatch.port} "
 
 
-def _dispatch(fragment: Fragment, match: str, chains: dict[str, str]) -> str:
+def _dispatch(rules: _Rules, fragment: Fragment, match: str, chains: dict[str, str]) -> None:
     """The nat rules that lead to this service port; a refused frontend has none."""
     spn = fragment.name.service_port
-    lines = []
     for dispatch in fragment.dispatches:
         chain = chains.get(dispatch.target)
         if chain is None:
             continue
         if dispatch.frontend == "node-port":
-            lines.append(
+            line = (
                 f"-A KUBE-NODEPORTS -m comment --comment {spn} "
                 f"{match}--dport {dispatch.port} -j {chain}\n"
             )
         else:
-            lines.append(
+            line = (
                 f'-A KUBE-SERVICES -m comment --comment "{spn} {_COMMENTS[dispatch.frontend]}" '
                 f"{_destination(dispatch, match)}-j {chain}\n"
             )
-    return "".join(lines)
+        rules.add(dispatch.id, line)
 
 
 def _cluster_ip_masquerade(
-    fragment: Fragment, detector: LocalDetector, match: str, chains: dict[str, str]
-) -> str:
+    rules: _Rules,
+    fragment: Fragment,
+    detector: LocalDetector,
+    match: str,
+    chains: dict[str, str],
+) -> None:
     """Masquerading of traffic to the cluster IP, written at the head of the balancing chain."""
     dispatch = fragment.dispatches[0]
     chain = chains.get(dispatch.target)
     if chain is None or dispatch.masquerade == "never":
-        return ""
+        return
     source = f"! {_from_local(detector)}" if dispatch.masquerade == "off-cluster" else ""
-    return (
+    rules.add(
+        dispatch.id,
         f'-A {chain} -m comment --comment "{fragment.name.service_port} cluster IP" '
-        f"{_destination(dispatch, match)}{source}-j KUBE-MARK-MASQ\n"
+        f"{_destination(dispatch, match)}{source}-j KUBE-MARK-MASQ\n",
     )
 
 
@@ -109,10 +134,12 @@ def _from_local(detector: LocalDetector) -> str:
             return f"-i {detector.value}+ "
 
 
-def _external(fragment: Fragment, detector: LocalDetector, chains: dict[str, str]) -> str:
+def _external(
+    rules: _Rules, fragment: Fragment, detector: LocalDetector, chains: dict[str, str]
+) -> None:
     external = fragment.external
     if external is None:
-        return ""
+        return
     chain, spn = chains[external.id], fragment.name.service_port
     lines = []
     if not external.keep_source:
@@ -130,6 +157,8 @@ def _external(fragment: Fragment, detector: LocalDetector, chains: dict[str, str
         lines.append(
             f'-A {chain} -m comment --comment "masquerade LOCAL traffic for {spn} '
             f'external destinations" -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ\n'
+        )
+        lines.append(
             f'-A {chain} -m comment --comment "route LOCAL traffic for {spn} '
             f'external destinations" -m addrtype --src-type LOCAL -j {cluster}\n'
         )
@@ -137,29 +166,38 @@ def _external(fragment: Fragment, detector: LocalDetector, chains: dict[str, str
     # rule of the filter table.
     if external.target in chains:
         lines.append(f"-A {chain} -j {chains[external.target]}\n")
-    return "".join(lines)
+    for line in lines:
+        rules.add(external.id, line)
 
 
-def _firewall(fragment: Fragment, chains: dict[str, str]) -> str:
+def _firewall(rules: _Rules, fragment: Fragment, chains: dict[str, str]) -> None:
     firewall = fragment.firewall
     if firewall is None:
-        return ""
+        return
     chain, spn = chains[firewall.id], fragment.name.service_port
     head, target = (
         f'-A {chain} -m comment --comment "{spn} loadbalancer IP" -s ',
         chains[firewall.target],
     )
-    lines = [f"{head}{source} -j {target}\n" for source in firewall.ranges + firewall.own_addresses]
-    lines.append(
+    for number, cidr in enumerate(firewall.ranges):
+        rules.add(source_range(number), f"{head}{cidr} -j {target}\n")
+    for address in firewall.own_addresses:
+        rules.add(load_balancer(address), f"{head}{address} -j {target}\n")
+    rules.add(
+        firewall.id,
         f'-A {chain} -m comment --comment "other traffic to {spn} '
-        f'will be dropped by KUBE-PROXY-FIREWALL"\n'
+        f'will be dropped by KUBE-PROXY-FIREWALL"\n',
     )
-    return "".join(lines)
 
 
 def _balance(
-    balance: Balance, chain: str, fragment: Fragment, sep: dict[str, str], is_large: bool
-) -> list[str]:
+    rules: _Rules,
+    balance: Balance,
+    chain: str,
+    fragment: Fragment,
+    sep: dict[str, str],
+    is_large: bool,
+) -> None:
     """Affinity first, then each endpoint with the chance that makes all equally likely."""
     if is_large:
         heads = [f"-A {chain} "] * len(balance.targets)
@@ -167,9 +205,10 @@ def _balance(
         start = f'-A {chain} -m comment --comment "{fragment.name.service_port} -> '
         heads = [f'{start}{endpoint}" ' for endpoint in balance.targets]
     seps = [sep[endpoint] for endpoint in balance.targets]
-    lines = []
+    lines = rules.lines
     if balance.affinity:
-        lines = [
+        rules.parts += balance.targets
+        lines += [
             f"{head}-m recent --name {name} --rcheck --seconds {balance.affinity} --reap "
             f"-j {name}\n"
             for head, name in zip(heads, seps, strict=True)
@@ -181,7 +220,7 @@ def _balance(
         else:
             lines.append(f"{head}-j {name}\n")
         left -= 1
-    return lines
+    rules.parts += balance.targets
 
 
 @cache
@@ -191,6 +230,7 @@ def _chance(left: int) -> str:
 
 
 def _endpoints(fragment: Fragment, match: str, sep: dict[str, str], is_large: bool) -> list[str]:
+    """The rules of the endpoints' own chains, which are for who their chain is for."""
     comment = "" if is_large else f"-m comment --comment {fragment.name.service_port} "
     balance = fragment.cluster or fragment.local
     sticky = balance is not None and balance.affinity
@@ -206,32 +246,34 @@ def _endpoints(fragment: Fragment, match: str, sep: dict[str, str], is_large: bo
     return lines
 
 
-def _filter(fragment: Fragment, match: str, letters: str) -> str:
+def _filter(rules: _Rules, fragment: Fragment, match: str, letters: str) -> None:
     """The filter rules: refusals, the load balancer's firewall, the health-check port."""
     spn = fragment.name.service_port
     refusals = {refusal.id: refusal for refusal in fragment.refusals}
     outside = refusals.get(fragment.external.target) if fragment.external else None
-    before: list[str] = []
-    firewall: list[str] = []
-    after: list[str] = []
+    before: list[tuple[str, str]] = []
+    firewall: list[tuple[str, str]] = []
+    after: list[tuple[str, str]] = []
     for dispatch in fragment.dispatches:
         if dispatch.target == "firewall":
-            firewall.append(
+            line = (
                 f'-A KUBE-PROXY-FIREWALL -m comment --comment "{spn} traffic not accepted by '
                 f'KUBE-FW-{letters}" {_destination(dispatch, match)}-j DROP\n'
             )
+            firewall.append((dispatch.id, line))
         behind_external = dispatch.target in ("external", "firewall")
         refusal = outside if behind_external else refusals.get(dispatch.target)
         if refusal is not None:
-            lines = before if dispatch.frontend in ("cluster-ip", "external-ip") else after
-            lines.append(_refuse(dispatch, refusal, spn, match))
-    lines = before + firewall + after
+            place = before if dispatch.frontend in ("cluster-ip", "external-ip") else after
+            place.append((dispatch.id, _refuse(dispatch, refusal, spn, match)))
+    for part, line in (*before, *firewall, *after):
+        rules.add(part, line)
     if fragment.health_check is not None:
-        lines.append(
+        rules.add(
+            fragment.health_check.id,
             f'-A KUBE-NODEPORTS -m comment --comment "{spn} health check node port" '
-            f"-m tcp -p tcp --dport {fragment.health_check.port} -j ACCEPT\n"
+            f"-m tcp -p tcp --dport {fragment.health_check.port} -j ACCEPT\n",
         )
-    return "".join(lines)
 
 
 def _refuse(dispatch: Dispatch, refusal: Reject | Drop, spn: str, match: str) -> str:

@@ -58,7 +58,7 @@ class IPVSTables:
             return None
         fragment = self.parts[names[-1]].fragment
         dispatch = dispatch_at(fragment, key.address, key.port)
-        return fragment.origin if dispatch is None else dispatch.origin
+        return fragment.origin_of("") if dispatch is None else dispatch.origin
 
     def origin_of_endpoint(self, key: ServerKey, address: str, port: int) -> Origin | None:
         """Return what caused a real server of a virtual server; as :meth:`origin_of`."""
@@ -66,7 +66,7 @@ class IPVSTables:
         if names is None:
             return None
         fragment = self.parts[names[-1]].fragment
-        return endpoint_origin(fragment, address, port) or fragment.origin
+        return endpoint_origin(fragment, address, port) or fragment.origin_of("")
 
     def origin_of_line(self, line: str) -> Origin | None:
         """Return what caused a line for ipset, ``ip -batch`` or a chain of iptables-restore.
