@@ -31,7 +31,8 @@ from svcnet.inputs import Strictness, tell_warnings
 
 if TYPE_CHECKING:
     from svcnet.cli.reporting import Reporting
-    from svcnet.inputs import Asked
+    from svcnet.discovery.endpoints import Completed
+    from svcnet.inputs import Asked, Inputs
     from svcnet.reconciler import Change
     from svcnet.sources.kubernetes import Server, Status, Step
 
@@ -77,6 +78,7 @@ class Cluster:
         self._listed = asyncio.Event()
         self._moves: asyncio.Queue[Server] = asyncio.Queue()
         self._use: Callable[[Update], None] = lambda _: None
+        self._completed: Completed | None = None
         reporting.asks(followed.server)
 
     @asynccontextmanager
@@ -98,7 +100,7 @@ class Cluster:
             if not self._listed.is_set():
                 raise Ended
             self._given = self._state
-            yield Update(self._settings.inputs(self._state))
+            yield Update(self._inputs())
         finally:
             for task in (*waiting, self._watching):
                 task.cancel()
@@ -108,7 +110,7 @@ class Cluster:
         """Give `use` what changes, until SIGTERM or SIGINT, or until one of `others` ends."""
         self._use = use
         if self._state is not self._given:
-            use(Update(self._settings.inputs(self._state)))
+            use(Update(self._inputs()))
         await until(self._told_to_end, self._watching, self._follow_settings(), *others)
 
     async def _watch(self) -> None:
@@ -119,8 +121,9 @@ class Cluster:
                     self._reporting.refused(diagnostic)
                 told = self._followed.strict.heeded(step.diagnostics)
                 self._unusable.take(evolve(step, diagnostics=tuple(told)))
-                change = self._take_in(step) if self._listed.is_set() else self._begin(step)
-                self._use(Update(self._settings.inputs(self._state), change, step.happened))
+                take = self._take_in if self._listed.is_set() else self._begin
+                change = await take(step)
+                self._use(Update(self._inputs(), change, step.happened))
 
     def _steps(self) -> AsyncGenerator[Step]:
         """Return what comes from the server: of Nodes only ours, unless others have Pods."""
@@ -138,7 +141,13 @@ class Cluster:
             node="" if from_pods else self._settings.node,
         )
 
-    def _begin(self, step: Step) -> Change:
+    def _inputs(self) -> Inputs:
+        inputs = self._settings.inputs(self._state)
+        if self._completed is None:
+            return inputs
+        return evolve(inputs, left_out=self._completed.left_out)
+
+    async def _begin(self, step: Step) -> Change:
         """Take in the first list: all at once, which costs less than object by object."""
         from svcnet.discovery.endpoints import Completed
         from svcnet.models import ClusterState
@@ -146,7 +155,9 @@ class Cluster:
         from svcnet.sources import node_remarks
 
         given = ClusterState.of(step.changed)
-        self._completed = Completed.of(given) if self._followed.from_pods else None
+        if self._followed.from_pods:
+            # That can take seconds, in which the loop has more to do.
+            self._completed = await asyncio.to_thread(Completed.of, given)
         self._state = given if self._completed is None else self._completed.state
         node = self._settings.node
         if node not in self._state.nodes:
@@ -158,7 +169,7 @@ class Cluster:
         self._listed.set()
         return Change()
 
-    def _take_in(self, step: Step) -> Change:
+    async def _take_in(self, step: Step) -> Change:
         """Take in a step, and return what it changes."""
         from svcnet.reconciler import Change
 
@@ -166,8 +177,9 @@ class Cluster:
         if self._completed is None:
             after = self._state.apply(step.changed, step.removed)
         else:
-            self._completed, made = self._completed.apply(step.changed, step.removed)
-            after = self._completed.state
+            apply = self._completed.apply
+            completed, made = await asyncio.to_thread(apply, step.changed, step.removed)
+            self._completed, after = completed, completed.state
             objects += (*made.changed, *made.removed)
         change = Change.of(self._state, objects)
         self._state = after
@@ -189,7 +201,7 @@ class Cluster:
                     raise UsageError("another node takes a new start of svcnet run")
                 self._move(server)
                 self._settings = settings
-                self._use(Update(settings.inputs(self._state), Change()))
+                self._use(Update(self._inputs(), Change()))
             except SvcnetError as error:
                 self._say(f"{first_lines(error)}\nthe rules stay as they were", warning=True)
             else:

@@ -69,23 +69,40 @@ def command(
     state = load_manifests(paths, strict, True, ip_families, anew=True).state
     if kind == "slices":
         slices = slices_of(state)
-        text = _written(output, map(slice_manifest, slices), lambda: _slice_rows(slices))
+        texts = _written(output, map(slice_manifest, slices), lambda: _slice_rows(slices))
     else:
         found = endpoints_of(state)
-        text = _written(output, map(endpoints_manifest, found), lambda: _subset_rows(found))
-    write_output(text, None)
+        texts = _written(output, map(endpoints_manifest, found), lambda: _subset_rows(found))
+    for text in texts:
+        write_output(text, None)
 
 
-def _written(output: str, documents: Iterable[Document], rows: Callable[[], Iterator[Row]]) -> str:
+def _written(
+    output: str, documents: Iterable[Document], rows: Callable[[], Iterator[Row]]
+) -> Iterator[str]:
+    """Yield what is to be printed, a document at a time: all of them take much more memory."""
     match output:
         case "table":
-            return _table([HEADERS, *rows()])
+            yield _table([HEADERS, *rows()])
         case "json":
-            found = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
-            return json.dumps(found, indent=2) + "\n"
-    import yaml
+            yield from _list(documents)
+        case _:
+            import yaml
 
-    return "---\n".join(yaml.safe_dump(document, sort_keys=False) for document in documents)
+            start = ""
+            for document in documents:
+                yield start + yaml.safe_dump(document, sort_keys=False)
+                start = "---\n"
+
+
+def _list(documents: Iterable[Document]) -> Iterator[str]:
+    """Yield a List of documents in JSON."""
+    yield '{\n  "apiVersion": "v1",\n  "kind": "List",\n  "items": ['
+    start, end = "\n    ", "]\n}\n"
+    for document in documents:
+        yield start + json.dumps(document, indent=2).replace("\n", "\n    ")
+        start, end = ",\n    ", "\n  ]\n}\n"
+    yield end
 
 
 def _table(rows: list[Row]) -> str:

@@ -28,7 +28,7 @@ class Snapshots:
     def of(self, inputs: Inputs) -> Snapshot:
         from svcnet.reconciler import Snapshot
 
-        return Snapshot(inputs.state, self._views(self._on_host(inputs)))
+        return Snapshot(inputs.state, self._views(self._on_host(inputs)), inputs.left_out)
 
     def would_differ(self, inputs: Inputs) -> bool:
         """Whether views have to be made anew."""

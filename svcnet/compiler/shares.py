@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from immutables import Map
@@ -10,7 +10,7 @@ from immutables import Map
 from svcnet.compiler.node import NodeView
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, NamespacedName
-from svcnet.models.budget import entries
+from svcnet.models.budget import Allotment, entries
 
 
 class Shares(NamedTuple):
@@ -23,9 +23,8 @@ class Shares(NamedTuple):
 
 def shares(state: ClusterState, view: NodeView) -> Shares:
     """Return the shares of all Services of a state."""
-    sizes = _sizes(state, state.services, view)
-    left_out: Map[tuple[str, str], str] = Map(view.budget.over(sizes))
-    return Shares(left_out, _count(sizes, view), frozenset())
+    found = Allotment.of(view.budget, _sizes(state, state.services, view))
+    return Shares(found.left_out, found.total, frozenset())
 
 
 def shares_after(
@@ -37,26 +36,14 @@ def shares_after(
 ) -> Shares:
     """Return the shares of `after`, given the graph of `before` and what differs between them.
 
-    Where all that is asked fits on the node, before and after, a Service's share is its own
-    affair. Where it does not, a change of one Service may make room for another, or take it;
-    not one that only puts other endpoints in the place of as many.
+    Other endpoints in the place of as many change nobody's share.
     """
     sizes, were = _sizes(after, touched, view), _sizes(before, touched, view)
     if sizes == were:
         return Shares(graph.left_out, graph.entry_count, touched)
-    count = graph.entry_count + _count(sizes, view) - _count(were, view)
-    if max(count, graph.entry_count) > view.budget.node:
-        left_out = shares(after, view).left_out
-        names = {*left_out, *graph.left_out}
-        moved = {NamespacedName(*n) for n in names if (n in left_out) is not (n in graph.left_out)}
-        return Shares(left_out, count, touched | moved)
-    left_out = graph.left_out
-    for name in touched:
-        if not view.budget.allows(sizes.get(name, 0)):
-            left_out = left_out.set(name, view.budget.too_large)
-        elif name in left_out:
-            left_out = left_out.delete(name)
-    return Shares(left_out, count, touched)
+    known = Allotment(view.budget, graph.left_out, graph.entry_count)
+    found, moved = known.after(were, sizes, lambda: _sizes(after, after.services, view))
+    return Shares(found.left_out, found.total, touched | moved)
 
 
 def _sizes(
@@ -68,8 +55,3 @@ def _sizes(
         for name in names
         if (service := services.get(name)) is not None
     }
-
-
-def _count(sizes: Mapping[NamespacedName, int], view: NodeView) -> int:
-    """Return the entries of all Services that are not too large themselves."""
-    return sum(filter(view.budget.allows, sizes.values()))

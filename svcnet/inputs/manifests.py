@@ -59,7 +59,7 @@ def load_manifests(
     tell_warnings(_judged(found, allow_empty), strict)
     if from_pods and loaded.cluster.decided and not ip_families:
         _tell_families(loaded.cluster, strict)
-    if endpoints and needs_slices(loaded.state):
+    if endpoints and not from_pods and needs_slices(loaded.state):
         message = "some Services have no EndpointSlices: --from-pods makes them"
         strict.remark(checks.NO_SLICE, message)
     if loaded.skipped:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from svcnet import modes
 from svcnet.errors import Diagnostic, InputError, UsageError
@@ -28,7 +28,10 @@ Value = TypeVar("Value")
 
 @frozen
 class Inputs:
-    """What a verb works on, read and checked; ``settings`` are what is asked of the mode."""
+    """What a verb works on, read and checked; ``settings`` are what is asked of the mode.
+
+    ``left_out`` are Services of a server that ask for too many endpoints to have any, and why.
+    """
 
     state: ClusterState
     config: KubeProxyConfiguration
@@ -36,6 +39,7 @@ class Inputs:
     node: str
     mode: AnyMode
     settings: ModeSettings
+    left_out: Mapping[tuple[str, str], str] = field(factory=dict)
 
     def view(self, family: str | None) -> NodeView:
         """Return the node's view for the family that an option named, None for the default."""

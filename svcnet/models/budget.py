@@ -7,10 +7,11 @@ what is too much is known before any of it is made.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from heapq import heapify, heappop
 
 from attrs import frozen
+from immutables import Map
 
 from svcnet.models.endpoints import EndpointSlice
 from svcnet.models.family import IPFamily, family_of
@@ -64,6 +65,56 @@ class Budget:
             found[last.name] = self.too_many
             total += size
         return found
+
+
+@frozen
+class Allotment:
+    """Who is left out of a budget, and why, and what the Services come to that may be served.
+
+    ``total`` does not count those that are too large themselves. A value that follows from the
+    sizes alone: :meth:`after` comes to what :meth:`of` does, and costs what has changed.
+    """
+
+    budget: Budget
+    left_out: Map[tuple[str, str], str] = Map()
+    total: int = 0
+
+    @classmethod
+    def of(cls, budget: Budget, sizes: Mapping[NamespacedName, int]) -> Allotment:
+        """Return the allotment of all Services, by their sizes."""
+        return cls(budget, Map(budget.over(sizes)), _allowed(budget, sizes))
+
+    def after(
+        self,
+        were: Mapping[NamespacedName, int],
+        sizes: Mapping[NamespacedName, int],
+        of_all: Callable[[], Mapping[NamespacedName, int]],
+    ) -> tuple[Allotment, frozenset[NamespacedName]]:
+        """Return the allotment after a change, and who else is left out now, or no longer.
+
+        `were` and `sizes` are those of the Services that changed; one that is in neither has none.
+        `of_all` returns all sizes after the change. Where all that is asked fits, before and
+        after, a Service's share is its own affair. Where it does not, a change of one may make
+        room for another, or take it.
+        """
+        total = self.total + _allowed(self.budget, sizes) - _allowed(self.budget, were)
+        if max(total, self.total) > self.budget.node:
+            left_out: Map[tuple[str, str], str] = Map(self.budget.over(of_all()))
+            names = {*left_out, *self.left_out}
+            moved = [n for n in names if (n in left_out) is not (n in self.left_out)]
+            found = frozenset(NamespacedName(*name) for name in moved)
+            return Allotment(self.budget, left_out, total), found
+        left_out = self.left_out
+        for name in {*were, *sizes}:
+            if not self.budget.allows(sizes.get(name, 0)):
+                left_out = left_out.set(name, self.budget.too_large)
+            elif name in left_out:
+                left_out = left_out.delete(name)
+        return Allotment(self.budget, left_out, total), frozenset()
+
+
+def _allowed(budget: Budget, sizes: Mapping[NamespacedName, int]) -> int:
+    return sum(filter(budget.allows, sizes.values()))
 
 
 @frozen(order=False)

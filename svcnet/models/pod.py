@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 from attrs import field, frozen
@@ -66,6 +67,21 @@ class Pod:
     enable_service_links: bool = True
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
+
+    @cached_property
+    def named_ports(self) -> Mapping[tuple[str, str], int]:
+        """The numbers of ports that have names, by name and protocol.
+
+        Of two that are alike that of the first container counts; init containers that run on
+        come last.
+        """
+        sidecars = (container for container in self.init_containers if container.restart_always)
+        found: dict[tuple[str, str], int] = {}
+        for container in (*self.containers, *sidecars):
+            for port in container.ports:
+                if port.name:
+                    found.setdefault((port.name, port.protocol), port.port)
+        return found
 
     def ip(self, family: IPFamily) -> str:
         """Return the first address of `family`, or the empty string when there is none."""

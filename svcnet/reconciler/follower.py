@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from svcnet.compiler import NodeView, compile_state, recompile
 from svcnet.graph import FragmentName, RuleGraph
@@ -21,10 +21,14 @@ class Wanted:
 
 @frozen
 class Snapshot:
-    """A state of a cluster, and how the node sees it in each IP family that is kept."""
+    """A state of a cluster, and how the node sees it in each IP family that is kept.
+
+    ``left_out`` are Services that ask for too many endpoints to have any, and why.
+    """
 
     state: ClusterState
     views: Mapping[str, NodeView]
+    left_out: Mapping[tuple[str, str], str] = field(factory=dict)
 
 
 class Follower:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from svcnet import checks
-from svcnet.graph import RuleGraph
 
 MOST_TOLD = 5
 
 
-def left_out(graph: RuleGraph) -> tuple[str, ...]:
-    """Return a warning for each Service that a graph leaves out; of very many, how many more."""
-    names = sorted(graph.left_out)
+def left_out(found: Mapping[tuple[str, str], str], lacks: str) -> tuple[str, ...]:
+    """Return a warning for each Service that is left out, and so `lacks` something.
+
+    `found` says why each is; of very many the number is told.
+    """
+    names = sorted(found)
     told = [
-        f"Service {'/'.join(name)} has no rules: it {graph.left_out[name]}"
-        for name in names[:MOST_TOLD]
+        f"Service {'/'.join(name)} has no {lacks}: it {found[name]}" for name in names[:MOST_TOLD]
     ]
     if more := names[MOST_TOLD:]:
-        told.append(f"{len(more)} more Services have no rules, since they ask too much of a node")
+        told.append(f"{len(more)} more Services have no {lacks}, since they ask too much of a node")
     return tuple(map(checks.TOO_MANY_ENTRIES.told, told))

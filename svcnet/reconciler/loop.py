@@ -59,7 +59,8 @@ class Kept:
     ``flows`` is None where entries of connection tracking are not the rules' concern, and
     ``leftovers`` where there are no rules. What is not on the machine yet was ``heard`` of at a
     time of the monotonic clock, and ``happened`` when its objects say. ``retries`` is why
-    something is done after a refusal: a look that was refused is still a look.
+    something is done after a refusal: a look that was refused is still a look. ``lacking`` are
+    warnings of Services without the endpoints that they ask for.
     """
 
     follower: Follower
@@ -72,6 +73,7 @@ class Kept:
     refusals: int = 0
     retries: Trigger = "retry"
     warned: frozenset[str] = frozenset()
+    lacking: tuple[str, ...] = ()
 
 
 @define
@@ -220,6 +222,7 @@ class Loop:
             change = None if before is None else diff(before, wanted.graph, wanted.names)
         if kept.flows is not None:
             kept.flows.note(change)
+        kept.lacking = left_out(pending.snapshot.left_out, "endpoints")
         kept.retries = "retry"
         kept.heard = pending.heard if kept.heard is None else kept.heard
         kept.happened = (*kept.happened, *pending.happened)[:MOST_TIMES]
@@ -274,7 +277,8 @@ class Loop:
             done = self._sweep(kept, done)
         with sync.stages.stage("conntrack"):
             done = _clean_flows(kept, done)
-        warnings = (*left_out(kept.wanted), *done.warnings)
+        unserved = left_out(kept.wanted.left_out, "rules")
+        warnings = (*unserved, *kept.lacking, *done.warnings)
         heeded = tuple(text for text in warnings if not is_of(text, self._ignored))
         done = evolve(done, warnings=heeded)
         self._warn(kept, done.warnings)

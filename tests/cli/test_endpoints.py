@@ -151,6 +151,59 @@ def test_every_verb_makes_slices(arguments: tuple[str | Path, ...]) -> None:
     assert svcnet(*arguments, "--from-pods").exit_code == 0
 
 
+def too_many() -> str:
+    """Return a Service that finds too many Pods, and one of one port that finds the same."""
+    ports = [{"port": n, "name": f"p{n}"} for n in range(1, 402)]
+    kept, ready = ports[:1], [{"type": "Ready", "status": "True"}]
+    objects: list[dict[str, object]] = [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"clusterIP": address, "selector": {"app": "web"}, "ports": own},
+        }
+        for name, address, own in (("large", "10.96.0.10", ports), ("small", "10.96.0.11", kept))
+    ]
+    objects += [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"p{n}", "namespace": "shop", "labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c"}]},
+            "status": {"podIP": f"10.244.1.{n}", "conditions": ready},
+        }
+        for n in range(1, 251)
+    ]
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("render", "--from-pods"),
+        ("render", "--from-pods", "--mode", "userspace"),
+        ("dns", "zone", "--from-pods"),
+        ("env", "--from-pods", "--namespace", "shop"),
+        ("endpoints",),
+        ("endpoints", "--kind", "endpoints"),
+    ],
+)
+def test_too_many_pods(arguments: tuple[str, ...]) -> None:
+    """A Service whose Pods times ports are too many has no endpoints, is named, and no other is."""
+    found = svcnet(*arguments, "-", stdin=too_many())
+    told = [line for line in found.stderr.splitlines() if "S709" in line]
+    assert found.exit_code == 0
+    (line,) = told
+    assert line == (
+        "<stdin>:1: warning: Service shop/large: spec.selector: asks for more than 100,000 "
+        "entries, addresses by ports by endpoints: no endpoints are made of its Pods "
+        "[S709 too-many-entries]"
+    )
+    assert "--from-pods makes them" not in found.stderr
+    assert ("10.244.1.250" in found.stdout) is (arguments[0] != "env")
+    assert svcnet(*arguments, "--strict", "-", stdin=too_many()).exit_code == 2
+
+
 def test_names_of_pods() -> None:
     """A StatefulSet's Pod is found by its own name, once it is ready."""
     options = ("--from-pods", "--namespace", "shop")

@@ -532,13 +532,14 @@ def test_remarks() -> None:
             make_pod("bare", pod_ips=(), containers=containers()),
             make_pod("lost", node_name="node-z"),
             make_pod("done", pod_ips=(), phase="Succeeded"),
+            make_pod("worn", "10.244.1.9", containers=containers()),
             make_node(),
         ]
     )
     found = [(item.name, message) for _, item, _, message in remarks(state)]
     assert found == [
         ("none", "finds no Pod"),
-        ("web", "Pod bare has no TCP port named 'http'"),
+        ("web", "Pod bare has no TCP port named 'http'; so is it with 1 more"),
         ("bare", "is not there, so the Pod is no endpoint"),
         ("lost", "the input has no Node node-z, so the Pod is no endpoint"),
     ]

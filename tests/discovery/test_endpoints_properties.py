@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from unittest.mock import patch
 
 import yaml
 from attrs import evolve
@@ -20,7 +21,11 @@ from svcnet.discovery.endpoints import (
     slices_of,
     with_slices,
 )
+from svcnet.discovery.endpoints.finder import Finder
+from svcnet.discovery.endpoints.pods import matches
+from svcnet.discovery.endpoints.selected import Selected
 from svcnet.models import (
+    Budget,
     ClusterState,
     Container,
     ContainerPort,
@@ -177,14 +182,32 @@ OTHERS = [
 others = st.lists(st.sampled_from(OTHERS), unique_by=id)
 
 
-@given(st.lists(st.tuples(pods, others, st.sets(st.sampled_from("abc")))), st.booleans())
+@given(
+    st.lists(st.tuples(pods, others, st.sets(st.sampled_from("abc")))),
+    st.booleans(),
+    st.sampled_from((Budget(), Budget(4, 6))),
+    st.sampled_from((0, 1_000_000)),
+)
 def test_what_is_lacking_follows_the_state(
-    rounds: list[tuple[list[Pod], list[ClusterObject], set[str]]], with_node: bool
+    rounds: list[tuple[list[Pod], list[ClusterObject], set[str]]],
+    with_node: bool,
+    budget: Budget,
+    most_looks: int,
 ) -> None:
-    """Through any changes, the endpoints are those that the last state is completed with."""
+    """Through any changes, the endpoints are those that the last state is completed with.
+
+    So are the Services that find too many Pods to have any, and the steps tell all that changed.
+    """
+    with patch("svcnet.discovery.endpoints.selectors.MOST_LOOKS", most_looks):
+        check_rounds(rounds, with_node, budget)
+
+
+def check_rounds(
+    rounds: list[tuple[list[Pod], list[ClusterObject], set[str]]], with_node: bool, budget: Budget
+) -> None:
     nodes = [make_node("node-a", zone="z1")] if with_node else []
     given = ClusterState.of(nodes)
-    completed = Completed.of(given)
+    completed = Completed.of(given, budget)
     for found, given_slices, names in rounds:
         wanted = ClusterState.of(
             [*nodes, *found, *given_slices, *(item for item in SERVICES if item.name in names)]
@@ -196,7 +219,31 @@ def test_what_is_lacking_follows_the_state(
         assert completed.given.state == given
         made = step.changed
         assert before.apply((), step.removed).apply(changed, removed).apply(made) == completed.state
-        assert endpoints(_slices(completed.state)) == endpoints(_slices(with_slices(given)))
+        lacking = {*given.slices, *given.endpoints}
+        left_out = Selected.of(given, lacking, budget).left_out
+        assert dict(completed.left_out) == left_out
+        whole = _slices(with_slices(given))
+        kept = [one for one in whole if (one.namespace, one.service_name) not in left_out]
+        assert endpoints(_slices(completed.state)) == endpoints(kept)
+
+
+labels = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), min_size=1)
+
+
+@given(st.lists(labels, max_size=40), st.lists(labels, max_size=5), st.sampled_from((0, 2, 256)))
+def test_a_finder_finds_what_a_look_at_each_pod_does(
+    found: list[dict[str, str]], selectors: list[dict[str, str]], few: int
+) -> None:
+    """However many Pods have a label, they are found and counted as if each was looked at."""
+    listed = [make_pod(f"p{n}", f"10.0.0.{n + 1}", labels=one) for n, one in enumerate(found)]
+    services = [make_service(f"s{n}", selector=one) for n, one in enumerate(selectors)]
+    finder = Finder.of(ClusterState.of(listed), services)
+    with patch("svcnet.discovery.endpoints.finder.FEW", few):
+        for service in services:
+            expected = {pod.name for pod in listed if matches(service.selector, pod)}
+            assert {pod.name for pod in finder.pods(service)} == expected
+            assert finder.count(service) == len(finder.pods(service)) == len(expected)
+            assert finder.most(service) >= len(expected)
 
 
 def difference(

@@ -123,10 +123,11 @@ def main(size: int) -> None:
         return "read"
 
     for name, text in shapes(size):
-        print(json.dumps([name, len(text), *_measured(read, text.encode())]), flush=True)
+        print(json.dumps([name, len(text), *measured(read, text.encode())]), flush=True)
 
 
-def _measured(read: Callable[[bytes], str], data: bytes) -> tuple[float, int, str]:
+def measured(read: Callable[[bytes], str], data: bytes) -> tuple[float, int, str]:
+    """Return the seconds and bytes that reading took in a child, and how it ended."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -45,17 +45,34 @@ def target_of(pod: Pod) -> TargetRef:
     return TargetRef(pod.namespace, pod.name, pod.uid)
 
 
-def resolved_ports(service: Service, pod: Pod) -> tuple[EndpointPort, ...]:
-    """Return the ports of `service` that `pod` has, with their numbers on it."""
-    found = []
-    for port in service.ports:
-        number = port_number(port, pod)
-        if number:
-            found.append(EndpointPort(number, port.name, port.protocol, port.app_protocol))
-    return tuple(found)
+class PortsOnPods:
+    """The ports of a Service on Pods; those that are alike are the same object."""
+
+    def __init__(self, service: Service) -> None:
+        self._ports = service.ports
+        self._known: dict[tuple[int, ...], tuple[EndpointPort, ...]] = {}
+        own = [port_number(port, None) for port in service.ports]
+        self._same = self._with(tuple(own)) if all(own) else None
+
+    def on(self, pod: Pod) -> tuple[EndpointPort, ...]:
+        """Return the ports that a Pod has, with their numbers on it."""
+        if self._same is not None:
+            return self._same
+        numbers = tuple([port_number(port, pod) for port in self._ports])
+        found = self._known.get(numbers)
+        if found is None:
+            found = self._known[numbers] = self._with(numbers)
+        return found
+
+    def _with(self, numbers: tuple[int, ...]) -> tuple[EndpointPort, ...]:
+        return tuple(
+            EndpointPort(number, port.name, port.protocol, port.app_protocol)
+            for number, port in zip(numbers, self._ports, strict=True)
+            if number
+        )
 
 
-def port_number(port: ServicePort, pod: Pod) -> int:
+def port_number(port: ServicePort, pod: Pod | None) -> int:
     """Return the number of a target port on a Pod, 0 where the Pod has none of that name.
 
     A name is looked for in the containers in their order, then in the init containers
@@ -64,12 +81,7 @@ def port_number(port: ServicePort, pod: Pod) -> int:
     target = port.target_port
     if isinstance(target, int):
         return target or port.port
-    sidecars = (container for container in pod.init_containers if container.restart_always)
-    for container in (*pod.containers, *sidecars):
-        for own in container.ports:
-            if own.name == target and own.protocol == port.protocol:
-                return own.port
-    return 0
+    return 0 if pod is None else pod.named_ports.get((target, port.protocol), 0)
 
 
 def families(service: Service) -> tuple[IPFamily, ...]:

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from attrs import evolve, field, frozen
 from immutables import Map
 
+from svcnet.discovery.endpoints.members import Members
 from svcnet.discovery.endpoints.pods import has_selector
 from svcnet.discovery.endpoints.selectors import Selectors
-from svcnet.discovery.endpoints.slices import is_own, reconcile
-from svcnet.discovery.endpoints.state import nodes_of
+from svcnet.discovery.endpoints.slices import is_own, reconciled
 from svcnet.models import ClusterState, EndpointSlice, NamespacedName
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
@@ -30,7 +30,8 @@ class Step:
 class Selections:
     """A state whose slices are those that the EndpointSlice controller keeps.
 
-    A value: :meth:`apply` returns a new one, which shares all that did not change.
+    A value: :meth:`apply` returns a new one, which shares all that did not change. Unlike
+    :class:`svcnet.discovery.endpoints.Completed` it has no bound of what selectors may find.
     """
 
     selectors: Selectors = field(repr=False)
@@ -60,6 +61,7 @@ class Selections:
         """Return the selections with the slices of the Services `names` made anew."""
         changed: list[EndpointSlice] = []
         removed: list[EndpointSlice] = []
+        finder, members = self.selectors.finder(), Members.of(self.state)
         for name in sorted(names):
             service = self.state.services.get(name)
             group = self.state.slices.get(name, Map[str, EndpointSlice]())
@@ -69,8 +71,7 @@ class Selections:
                 continue
             made: Slices = ()
             if service is not None:
-                pods, nodes = self.selectors.selected(service), nodes_of(self.state)
-                made = reconcile(service, pods, nodes, own)
+                made = reconciled(service, finder.pods(service), members, own)
             step = differing(own, made)
             changed += step.changed
             removed += step.removed

@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 from immutables import Map
 
+from svcnet.discovery.endpoints.finder import Finder, Pair, pairs_of, pairs_of_selector
 from svcnet.discovery.endpoints.pods import has_selector, matches
-from svcnet.discovery.endpoints.state import Pair, pairs_of, pairs_of_selector
 from svcnet.models import ClusterState, Endpoints, EndpointSlice, NamespacedName, Node, Pod, Service
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
 
 Outer = TypeVar("Outer", Pair, str)
 Value = TypeVar("Value")
+MOST_LOOKS = 1_000_000
+"""Pods by Services that are looked at for one change; beyond that it may be anyone's."""
+
 Index: TypeAlias = Map[Outer, Map[NamespacedName, Value]]
+
+
+@define
+class _Seen:
+    """Services whose endpoints a change may change: those of ``names``, or ``everyone``."""
+
+    names: set[NamespacedName] = field(factory=set)
+    everyone: bool = False
+    looks: int = 0
 
 
 @frozen
@@ -52,53 +64,56 @@ class Selectors:
         self, changed: Iterable[ClusterObject] = (), removed: Iterable[ClusterObject] = ()
     ) -> tuple[Selectors, frozenset[NamespacedName]]:
         """Return the selectors after a change, and the Services whose endpoints it may change."""
-        after, names = self, set()
+        after, seen = self, _Seen()
         for item in removed:
-            names |= after._concerned(item, comes=False)
+            after._see(item, seen, comes=False)
             after = after._without(item)
         for item in changed:
-            names |= after._concerned(item, comes=True)
+            after._see(item, seen, comes=True)
             after = after._with(item)
-        return after, frozenset(names)
+        if seen.everyone:
+            seen.names.update(after.state.services)
+        return after, frozenset(seen.names)
 
-    def selected(self, service: Service) -> list[Pod]:
-        """Return the Pods that the selector of a Service finds, which has one."""
-        found = (self.pods.get(pair, Map()) for pair in pairs_of_selector(service))
-        candidates = min(found, key=len)
-        return [pod for pod in candidates.values() if matches(service.selector, pod)]
+    def finder(self) -> Finder:
+        """Return what finds Pods by the selectors of Services."""
+        none = Map[NamespacedName, Pod]()
+        return Finder(lambda pair: self.pods.get(pair, none).values())
 
-    def _concerned(self, item: ClusterObject, *, comes: bool) -> set[NamespacedName]:
+    def _see(self, item: ClusterObject, seen: _Seen, *, comes: bool) -> None:
+        """See whose endpoints may change with an object."""
         match item:
             case Service():
-                return {NamespacedName(item.namespace, item.name)}
+                seen.names.add(NamespacedName(item.namespace, item.name))
             case EndpointSlice() | Endpoints():
-                return set(self.state.touched([item]))
+                seen.names |= self.state.touched([item])
             case Pod():
                 before = self.state.pods.get(NamespacedName(item.namespace, item.name))
-                names = self._selecting(item)
-                return names if before is None else names | self._selecting(before)
+                self._see_pod(item, seen)
+                if before is not None:
+                    self._see_pod(before, seen)
             case Node():
-                return self._concerned_by_node(item, comes)
-        return set()
+                self._see_node(item, seen, comes)
 
-    def _concerned_by_node(self, node: Node, comes: bool) -> set[NamespacedName]:
+    def _see_node(self, node: Node, seen: _Seen, comes: bool) -> None:
         before = self.state.nodes.get(node.name)
         if comes and before is not None and before.zone == node.zone:
-            return set()
+            return
         if len(self.state.nodes) == (before is not None):
             # The first Node comes or the last one goes: it matters whether there are any.
-            return set(self.state.services)
-        pods = self.pods_on.get(node.name, Map())
-        return {name for pod in pods.values() for name in self._selecting(pod)}
+            seen.everyone = True
+        for pod in self.pods_on.get(node.name, Map()).values():
+            self._see_pod(pod, seen)
 
-    def _selecting(self, pod: Pod) -> set[NamespacedName]:
-        """Return the Services whose selector finds a Pod."""
-        return {
-            name
-            for pair in pairs_of(pod)
-            for name, service in self.services.get(pair, Map()).items()
-            if matches(service.selector, pod)
-        }
+    def _see_pod(self, pod: Pod, seen: _Seen) -> None:
+        """See the Services whose selector finds a Pod."""
+        none = Map[NamespacedName, Service]()
+        groups = [self.services.get(pair, none) for pair in pairs_of(pod)]
+        seen.looks += sum(map(len, groups))
+        seen.everyone |= seen.looks > MOST_LOOKS
+        if not seen.everyone:
+            for group in groups:
+                seen.names.update(n for n, one in group.items() if matches(one.selector, pod))
 
     def _with(self, item: ClusterObject) -> Selectors:
         after = evolve(self._without(item), state=self.state.apply([item]))

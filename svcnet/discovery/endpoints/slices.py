@@ -15,34 +15,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from attrs import evolve
 
-from svcnet.discovery.endpoints.packing import MAX_ENDPOINTS, Identity, Packed, identity, pack
+from svcnet.discovery.endpoints.members import Members, hints_by
+from svcnet.discovery.endpoints.packing import MAX_ENDPOINTS, Identity, Packed, pack
 from svcnet.discovery.endpoints.pods import (
+    PortsOnPods,
     families,
     has_selector,
-    hostname_in,
     labels_of,
     may_be_endpoint,
-    resolved_ports,
-    target_of,
 )
-from svcnet.models import (
-    Endpoint,
-    EndpointPort,
-    EndpointSlice,
-    IPFamily,
-    Node,
-    Pod,
-    Service,
-)
+from svcnet.models import Endpoint, EndpointPort, EndpointSlice, IPFamily, Node, Pod, Service
 from svcnet.models.family import IP_FAMILIES
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 CONTROLLER = "endpointslice-controller.k8s.io"
-TOPOLOGY_ANNOTATIONS = (
-    "service.kubernetes.io/topology-mode",
-    "service.kubernetes.io/topology-aware-hints",
-)
 # A longer name makes room for the letters, as the API server has it.
 MAX_STEM = 58
 # The letters of the API server's generated names: none that make a word.
@@ -67,15 +54,27 @@ def reconcile(
     is left out; with None nothing is known of Nodes, and no Pod is. The order of `pods`
     does not matter. A Service without a selector has no slices.
     """
+    return reconciled(service, pods, Members(nodes), existing, limit=limit)
+
+
+def reconciled(
+    service: Service,
+    pods: Iterable[Pod],
+    members: Members,
+    existing: Iterable[EndpointSlice] = (),
+    *,
+    limit: int = MAX_ENDPOINTS,
+) -> tuple[EndpointSlice, ...]:
+    """Return what :func:`reconcile` does; what Services have in common is of `members`."""
     if not has_selector(service):
         return ()
     own = sorted((s for s in existing if is_own(s)), key=lambda item: item.name)
     taken = {item.name for item in own}
     labels = labels_of(service, {SERVICE_NAME: service.name, MANAGED_BY: CONTROLLER})
-    counted = sorted((pod for pod in pods if _counts(pod, service, nodes)), key=_name)
+    counted = sorted((pod for pod in pods if _counts(pod, service, members.nodes)), key=_name)
     made: list[EndpointSlice] = []
     for family in families(service) or IP_FAMILIES:
-        wanted = _wanted(service, counted, nodes or {}, family)
+        wanted = _wanted(service, counted, members, family)
         of_family = [item for item in own if item.address_type == family]
         made += _of_family(service, family, wanted, of_family, labels, limit, taken)
     return tuple(sorted(made, key=lambda item: item.name))
@@ -98,43 +97,19 @@ def _counts(pod: Pod, service: Service, nodes: Mapping[str, Node] | None) -> boo
 
 
 def _wanted(
-    service: Service, pods: Iterable[Pod], nodes: Mapping[str, Node], family: IPFamily
+    service: Service, pods: Iterable[Pod], members: Members, family: IPFamily
 ) -> dict[Ports, dict[Identity, Endpoint]]:
     """Return the endpoints of one family, by the ports that they serve."""
-    found: dict[Ports, dict[Identity, Endpoint]] = {}
-    hinted = _hinted(service)
+    # Ports that are alike are one object, which costs less to tell than what they are.
+    found: dict[int, tuple[Ports, dict[Identity, Endpoint]]] = {}
+    on_pods, hinted = PortsOnPods(service), hints_by(service)
     for pod in pods:
         address = pod.ip(family)
         if address:
-            endpoint = _endpoint(service, pod, address, nodes.get(pod.node_name), hinted)
-            group = found.setdefault(resolved_ports(service, pod), {})
-            group[identity(endpoint)] = endpoint
-    return found
-
-
-def _endpoint(service: Service, pod: Pod, address: str, node: Node | None, hinted: str) -> Endpoint:
-    ready = service.publish_not_ready_addresses or (pod.ready and not pod.deleting)
-    zone = node.zone if node else ""
-    return Endpoint(
-        addresses=(address,),
-        node_name=pod.node_name,
-        ready=ready,
-        serving=pod.ready,
-        terminating=pod.deleting,
-        zone=zone,
-        zone_hints=(zone,) if hinted and ready and zone else (),
-        hostname=hostname_in(pod, service),
-        node_hints=(pod.node_name,)
-        if hinted == "PreferSameNode" and ready and pod.node_name
-        else (),
-        target_ref=target_of(pod),
-    )
-
-
-def _hinted(service: Service) -> str:
-    """Return the traffic distribution, empty if the topology annotation is set instead."""
-    modes = [service.annotations.get(key, "") for key in TOPOLOGY_ANNOTATIONS]
-    return "" if {"Auto", "auto"} & set(modes) else service.traffic_distribution
+            key, endpoint = members.member(service, pod, address, hinted)
+            ports = on_pods.on(pod)
+            found.setdefault(id(ports), (ports, {}))[1][key] = endpoint
+    return dict(found.values())
 
 
 def _of_family(

@@ -5,19 +5,14 @@ For a cluster that goes on changing see :mod:`svcnet.discovery.endpoints.selecti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from immutables import Map
-
+from svcnet.discovery.endpoints.members import Members
 from svcnet.discovery.endpoints.mirror import mirror
-from svcnet.discovery.endpoints.pods import has_selector, matches
-from svcnet.discovery.endpoints.slices import reconcile
+from svcnet.discovery.endpoints.pods import has_selector
+from svcnet.discovery.endpoints.selected import Selected
+from svcnet.discovery.endpoints.slices import reconciled
 from svcnet.discovery.endpoints.subsets import endpoints_from_pods
-from svcnet.models import ClusterState, Endpoints, EndpointSlice, NamespacedName, Node, Pod, Service
+from svcnet.models import ClusterState, Endpoints, EndpointSlice
 from svcnet.nogc import without_gc
-
-Pair = tuple[str, str, str]
-"""A namespace, and key and value of a label."""
 
 
 @without_gc()
@@ -26,17 +21,17 @@ def slices_of(state: ClusterState) -> tuple[EndpointSlice, ...]:
 
     They are made of Pods for Services with a selector, and mirror Endpoints of the others.
     Slices of the controller that are in `state` are changed as little as its rules allow.
+    Services whose selectors find too many Pods have none (:func:`left_out`).
     """
-    pods = selected(state)
+    selected, members = Selected.of(state), Members.of(state)
     found: list[EndpointSlice] = []
     for name in sorted(state.services):
         service = state.services[name]
         endpoints = state.endpoints.get(name)
-        if name in pods:
+        if name in selected.services:
             existing = state.slices.get(name)
-            found += reconcile(
-                service, pods[name], nodes_of(state), existing.values() if existing else ()
-            )
+            given = existing.values() if existing else ()
+            found += reconciled(service, selected.pods(name), members, given)
         elif endpoints is not None:
             found += mirror(service, endpoints)
     return tuple(found)
@@ -44,10 +39,14 @@ def slices_of(state: ClusterState) -> tuple[EndpointSlice, ...]:
 
 @without_gc()
 def endpoints_of(state: ClusterState) -> tuple[Endpoints, ...]:
-    """Return the Endpoints that Services with a selector have, by namespace and name."""
+    """Return the Endpoints that Services with a selector have, by namespace and name.
+
+    Services whose selectors find too many Pods have none (:func:`left_out`).
+    """
+    selected = Selected.of(state)
     found = (
-        endpoints_from_pods(state.services[name], pods)
-        for name, pods in sorted(selected(state).items())
+        endpoints_from_pods(service, selected.pods(name))
+        for name, service in sorted(selected.services.items())
     )
     return tuple([endpoints for endpoints in found if endpoints is not None])
 
@@ -57,14 +56,15 @@ def with_slices(state: ClusterState) -> ClusterState:
     """Return `state` with slices made of its Pods for each Service that has no endpoints in it.
 
     Without Pods there is nothing to make them of, and a Service that has slices or
-    Endpoints keeps them.
+    Endpoints keeps them. One whose selector finds too many Pods goes on without
+    (:func:`left_out`).
     """
     if not needs_slices(state):
         return state
+    selected, members = Selected.of(state, {*state.slices, *state.endpoints}), Members.of(state)
     made: list[EndpointSlice] = []
-    for name, pods in selected(state).items():
-        if name not in state.slices and name not in state.endpoints:
-            made += reconcile(state.services[name], pods, nodes_of(state))
+    for name, service in selected.services.items():
+        made += reconciled(service, selected.pods(name), members)
     return state.apply(made)
 
 
@@ -74,38 +74,3 @@ def needs_slices(state: ClusterState) -> bool:
         has_selector(service) and name not in state.slices and name not in state.endpoints
         for name, service in state.services.items()
     )
-
-
-def nodes_of(state: ClusterState) -> Map[str, Node] | None:
-    """Return the Nodes, or None for input without any: nothing is known of them then."""
-    return state.nodes or None
-
-
-def selected(state: ClusterState) -> dict[NamespacedName, list[Pod]]:
-    """Return the Pods that the selector of each Service that has one finds."""
-    services = {name: item for name, item in state.services.items() if has_selector(item)}
-    index: dict[Pair, list[Pod]] = {
-        pair: [] for service in services.values() for pair in pairs_of_selector(service)
-    }
-    for pod in state.pods.values():
-        for pair in pairs_of(pod):
-            if pair in index:
-                index[pair].append(pod)
-    return {name: _matching(service, index) for name, service in services.items()}
-
-
-def _matching(service: Service, index: dict[Pair, list[Pod]]) -> list[Pod]:
-    candidates = min((index[pair] for pair in pairs_of_selector(service)), key=len)
-    return [pod for pod in candidates if matches(service.selector, pod)]
-
-
-def pairs_of(pod: Pod) -> Iterator[Pair]:
-    """Yield the labels of a Pod with its namespace."""
-    for key, value in pod.labels.items():
-        yield pod.namespace, key, value
-
-
-def pairs_of_selector(service: Service) -> Iterator[Pair]:
-    """Yield the labels that a Service's selector wants, with its namespace."""
-    for key, value in service.selector.items():
-        yield service.namespace, key, value

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from attrs import evolve
 
 from svcnet.discovery.endpoints.pods import (
+    PortsOnPods,
     families,
     has_selector,
     hostname_in,
     labels_of,
     may_be_endpoint,
-    resolved_ports,
     target_of,
 )
 from svcnet.models import (
@@ -49,8 +49,9 @@ def endpoints_from_pods(
     if not has_selector(service):
         return None
     found: dict[Ports, Listed] = {}
+    ports = PortsOnPods(service)
     for pod in pods:
-        _add(service, pod, found)
+        _add(service, pod, ports.on(pod), found)
     subsets = repack(
         [
             EndpointSubset(tuple(ready), tuple(others), ports)
@@ -67,13 +68,12 @@ def endpoints_from_pods(
     )
 
 
-def _add(service: Service, pod: Pod, found: dict[Ports, Listed]) -> None:
+def _add(service: Service, pod: Pod, ports: Ports, found: dict[Ports, Listed]) -> None:
     """Add a Pod's address to those with its ports, ready or not."""
     publish = service.publish_not_ready_addresses
     ip = _ip(service, pod)
     if not ip or not may_be_endpoint(pod, terminating=publish):
         return
-    ports = resolved_ports(service, pod)
     if not ports and not (service.is_headless and not service.ports):
         return
     ready, others = found.setdefault(ports, ([], []))

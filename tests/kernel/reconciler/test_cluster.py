@@ -258,6 +258,29 @@ def test_endpoints_of_pods_where_no_controller_makes_them(server: API, tmp_path:
     assert '"services":["shop/web/TCP"]' in "".join(process.lines)
 
 
+def test_selectors_that_find_too_many_pods(server: API, tmp_path: Path) -> None:
+    """A Service whose Pods times ports are too many has no endpoints, and is told once; others do.
+
+    When there are fewer of them it is served, and that is told.
+    """
+    ports = [{"port": n, "name": f"p{n}"} for n in range(1, 402)]
+    server.put(
+        node("n1", "192.0.2.1"),
+        service("large", "10.96.0.10", selector={"app": "web"}, ports=ports),
+        service("small", "10.96.0.11", selector={"app": "web"}),
+        *(pod(f"p{n}", f"10.244.1.{n}", "n1") for n in range(1, 251)),
+    )
+    told = "Service shop/large has no endpoints: it asks for more than 100,000 entries"
+    with Followed(server, tmp_path, "--from-pods") as process:
+        process.wait(told)
+        eventually("--to-destination 10.244.1.250:80")
+        assert rules().count("--to-destination") == 250
+        server.put(service("large", "10.96.0.10", selector={"app": "web"}, ports=ports[:2]))
+        process.wait("no longer so")
+        eventually("--to-destination 10.244.1.250:2")
+    assert sum(told in line for line in process.lines) == 2  # it came, and it is no longer so
+
+
 def counted_rules(metrics: str) -> dict[str, int]:
     found = re.findall(r'rules_iptables_total\{table="(.*)"\} (.*)', metrics)
     return {table: int(float(number)) for table, number in found}

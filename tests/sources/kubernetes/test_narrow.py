@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcnet.compiler.service_ports import HINTS_ANNOTATION, OLD_HINTS_ANNOTATION
+from svcnet.discovery.endpoints.members import TOPOLOGY_ANNOTATIONS
 from svcnet.discovery.endpoints.mirror import LEADER_ANNOTATION as LEADER
-from svcnet.discovery.endpoints.slices import TOPOLOGY_ANNOTATIONS
 from svcnet.models import Endpoints, Pod, Service
 from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
 from svcnet.sources.kubernetes.narrow import (
