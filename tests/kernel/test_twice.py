@@ -82,9 +82,9 @@ def test_every_case_of_the_reference_twice(variant: Variant, xtables_lock: None)
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_spelling_twice(variant: Variant, xtables_lock: None, tmp_path: Path) -> None:
-    """Whatever spelling the input has for its addresses, in mode iptables and in userspace."""
+    """Two hundred clusters, their addresses spelled in any way, in mode iptables and userspace."""
 
-    @settings(max_examples=examples(100), suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(200), suppress_health_check=list(HealthCheck))
     @given(
         st.sampled_from(["IPv4", "IPv6"]).flatmap(
             lambda each: st.tuples(st.just(each), spelled_manifests(each))
