@@ -21,7 +21,11 @@ SELDOM = 50_000
 
 @contextmanager
 def without_gc() -> Iterator[None]:
-    """Pause the collector inside the block, unless it is off already. Also a decorator."""
+    """Pause the collector inside the block, unless it is off already. Also a decorator.
+
+    Where many values are left at the end, it does not walk them as soon as it is back, but when
+    it next walks the old ones.
+    """
     if not gc.isenabled():
         yield
         return
@@ -29,7 +33,15 @@ def without_gc() -> Iterator[None]:
     try:
         yield
     finally:
+        if gc.get_count()[0] > SELDOM and not gc.get_freeze_count():
+            _age()
         gc.enable()
+
+
+def _age() -> None:
+    """Make all values old ones, without a look at them; none may have settled."""
+    gc.freeze()
+    gc.unfreeze()
 
 
 @contextmanager

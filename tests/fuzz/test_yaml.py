@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -34,6 +36,8 @@ SURE = (
         "Yes!",
         "nobody",
         "2024-01-01T00:00Z",
+        "00000000-0000-4000-8000-000000000000",
+        "12e45678-0a1b-4c2d-8e3f-9a0b1c2d3e4f",
     ),
     *("a&b", "a*b", "a|b", "a{b}", "a\\b", "!a"[1:], "10Gi", "0x1g", "a@b", "`a"[1:], "a;b", "a%b"),
 )
@@ -60,7 +64,25 @@ UNSURE = (
     *("123456789012345678901234567890", "0b11", "infinity", "1.30", "2024-01-01", "a::", "::a"),
 )
 KEYS = ("a", "b", "kind", "items", "metadata", "'q'", '"d"', "a.b/c", "a-b", "_x", "app", "nn")
-ODD_KEYS = ("y", "no", "null", "NaN", "1", "0x1", "~", "f:a", "a b", "<<", "*x", "? k", "é", "'")
+MANAGED_KEYS = (".", "f:a", "f:b.c/d", 'k:{"port":80,"protocol":"TCP"}', 'v:"a"', "k:{'", "f::a,[")
+ODD_KEYS = (
+    "y",
+    "no",
+    "null",
+    "NaN",
+    "1",
+    "0x1",
+    "~",
+    "a b",
+    "f:",
+    "f: a",
+    "f:#",
+    "<<",
+    "*x",
+    "? k",
+    "é",
+    "'",
+)
 LITERALS = ("text", "a: yes", "- x", "# no comment", "{", "'", "", " deeper", '{"a":"b\\n"}')
 
 
@@ -70,7 +92,7 @@ def blocks(draw: st.DrawFn, depth: int = 0) -> list[str]:
     lines: list[str] = []
     odd = st.integers(0, 40).map(lambda number: number == 0)
     for _ in range(draw(st.integers(1, 3))):
-        key = draw(st.sampled_from(ODD_KEYS if draw(odd) else KEYS))
+        key = draw(st.sampled_from(ODD_KEYS if draw(odd) else (*KEYS, *MANAGED_KEYS)))
         value = draw(st.sampled_from(UNSURE if draw(odd) else SURE))
         form = draw(st.integers(0, 6)) if depth < 3 else 0
         if form < 3:
@@ -103,6 +125,28 @@ def blocks(draw: st.DrawFn, depth: int = 0) -> list[str]:
 STREAMS = st.lists(blocks(), min_size=1, max_size=3).map(
     lambda documents: "\n---\n".join("\n".join(lines) for lines in documents)
 )
+
+
+@st.composite
+def lists(draw: st.DrawFn) -> str:
+    """Return a list as kubectl prints it, with now and then something else around the items."""
+    frame = st.sampled_from(
+        (
+            "kind: List",
+            "apiVersion: v1",
+            "metadata:\n  a: b",
+            "# c",
+            "items:",
+            "items: a",
+            "---",
+            "",
+        )
+    )
+    lines = ["apiVersion: v1", *draw(st.lists(frame, max_size=2)), "items:"]
+    for first, *more in draw(st.lists(blocks(), max_size=4)):
+        lines += [f"- {first}", *(f"  {line}" for line in more)]
+        lines += draw(st.lists(st.sampled_from(("- a", "# c", "", "-", "-a", " - b")), max_size=1))
+    return "\n".join((*lines, *draw(st.lists(frame, max_size=2)), ""))
 
 
 def chunks_of(text: str) -> list[Chunk]:
@@ -145,7 +189,7 @@ def test_both_readers_agree(text: str) -> None:
     chunks = chunks_of(text)
     read = fast_documents(chunks, None, ROOM)
     sure = [number for number, chunk in enumerate(chunks) if yaml_fast.is_sure(chunk.text)]
-    if yaml_fast.count(yaml_fast.joined(chunks, sure)) >= 0:
+    if yaml_fast.count(yaml_fast.joined([chunks[number].text for number in sure])) >= 0:
         assert None not in [read[number] for number in sure]
     for chunk, fast in zip(chunks, read, strict=True):
         if fast is not None:
@@ -154,6 +198,31 @@ def test_both_readers_agree(text: str) -> None:
             assert repr(found.value) == repr(fast.value)
             assert fast.may_repeat >= found.may_repeat
             assert not found.ignored
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(st.one_of(lists(), STREAMS))
+@example("a: b\nitems:\n- a: b\n- c\nkind: List\n")
+@example("a: b\nitems:\n- a\nitems:\n- b\n")
+@example("a: b\nitems:\n- a\nitems:\n")
+@example("items: a\nitems:\n- a\n- b\n")
+@example("a: b\nitems:\n- a: 1\n  a: 2\n")
+@example("a: |\n  b\nitems:\n- |\n  c\n- d\n")
+@example("a: |\n\nitems:\n- a\n")
+@example("- a:\nitems:\n- b\n")
+@example("a: b\nitems:\n- 'a\n- b'\n")
+@example("a: b\nitems:\n- a:\n  - b\n c: d\n")
+def test_parts_are_the_whole(text: str) -> None:
+    """What is read a line at a time, as if it were large, is what all of it is at once."""
+    with patch.object(yaml_fast, "BATCH_BYTES", 1):
+        read = fast_documents(chunks_of(text), None, ROOM)
+        assert None in fast_documents(chunks_of(f"{text}\n---\na: b"), None, 1)
+    for chunk, fast in zip(chunks_of(text), read, strict=True):
+        if fast is not None:
+            found = exact(chunk)
+            assert found is not None
+            assert repr(found.value) == repr(fast.value)
+            assert fast.may_repeat >= found.may_repeat
 
 
 @settings(max_examples=examples(300), deadline=None)
@@ -186,4 +255,11 @@ def test_nothing_is_written(text: str, capfd: pytest.CaptureFixture[str]) -> Non
     """A syntax error in a large document is told to nobody but the caller."""
     with pytest.raises(ParseError):
         parse(b"# padding\n" * 5000 + text.encode())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_is_written_of_good_yaml(capfd: pytest.CaptureFixture[str]) -> None:
+    """What rapidyaml would take for an error does not come to it."""
+    (read,) = fast_documents(chunks_of('"a":\n- b\n.: c\n'), None, ROOM)
+    assert read is None
     assert capfd.readouterr() == ("", "")
