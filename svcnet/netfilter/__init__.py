@@ -1,9 +1,26 @@
-"""What the tools of netfilter print, as values. It knows no Service, and asks no machine.
+"""What iptables, ip6tables, ipset, ``ip -batch`` and ipvsadm read and print, as values.
 
-What these tools print is partly what anybody wrote: comments, prefixes of log lines, names.
+Written, parsed and compared, without a look at any machine. It knows no Service. What these
+tools print is partly what anybody wrote: comments, prefixes of log lines, names.
 """
 
-from svcnet.netfilter.listing import Chains, Tables, Unprinted, read_listing
-from svcnet.netfilter.rules import is_made_of, target
+from svcnet.netfilter.jumps import Jump
+from svcnet.netfilter.listing import Unprinted, parse_save, read_listing
+from svcnet.netfilter.rules import Rule, is_made_of, target
+from svcnet.netfilter.saved import saved
+from svcnet.netfilter.tables import BUILT_IN, Chains, Observed, Tables
 
-__all__ = ["Chains", "Tables", "Unprinted", "is_made_of", "read_listing", "target"]
+__all__ = [
+    "BUILT_IN",
+    "Chains",
+    "Jump",
+    "Observed",
+    "Rule",
+    "Tables",
+    "Unprinted",
+    "is_made_of",
+    "parse_save",
+    "read_listing",
+    "saved",
+    "target",
+]

@@ -9,14 +9,12 @@ line of the listing by that is the rest of the rule before.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from operator import length_hint
 
 from svcnet.errors import MAX_PART, ApplyError, one_line
+from svcnet.netfilter.tables import BUILT_IN, Observed, Tables
 from svcnet.netfilter.words import Unended, is_simple, words
-
-Chains = Mapping[str, list[str]]
-Tables = Mapping[str, Chains]
 
 # What iptables-nft-save prints, with exit code 0, in the place of a table that is there.
 _UNPRINTED = re.compile(r"# Table `(.*)' is incompatible\b")
@@ -58,6 +56,14 @@ def read_listing(text: str, tool: str = "iptables-save", needed: Collection[str]
             tables,
         )
     return tables
+
+
+def parse_save(text: str, tool: str = "iptables-save") -> Observed:
+    """Return the tables in what `tool` printed.
+
+    Raises ApplyError where that is damaged, and Unprinted without a table that ours may be in.
+    """
+    return Observed(read_listing(text, tool, BUILT_IN))
 
 
 class _Damaged(ValueError):  # noqa: N818

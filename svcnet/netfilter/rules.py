@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
+
+from attrs import frozen
 
 from svcnet.netfilter.words import NAMES, Unended, words
+
+
+@frozen
+class Rule:
+    """One rule of one chain; ``text`` is the rule without ``-A CHAIN``."""
+
+    table: str
+    chain: str
+    text: str
+
 
 _TARGET = re.compile(r"(?:^| )-[jg] (\S+)")
 
@@ -25,6 +37,19 @@ def target(rule: str) -> str:
         if part in NAMES:
             next(parts, "")
     return ""
+
+
+def leading_to(chains: Mapping[str, list[str]], wanted: str) -> str:
+    """Return a rule that leads to a chain, as a line of restore text; empty if there is none."""
+    return next(
+        (
+            f"-A {chain} {rule}"
+            for chain, rules in chains.items()
+            for rule in rules
+            if wanted in rule and target(rule) == wanted
+        ),
+        "",
+    )
 
 
 def is_made_of(rule: str, options: Container[str]) -> bool:

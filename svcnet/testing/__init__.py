@@ -7,7 +7,7 @@ made to fail, and :class:`FakeProxy` stands before it as a bad load balancer doe
 :func:`run_in_fake_time` runs them without waiting.
 """
 
-from svcnet.executors.iptables.observe import BUILT_IN
+from svcnet.netfilter import BUILT_IN
 from svcnet.testing.builders import make_node, make_pod, make_service, make_slice
 from svcnet.testing.fake_api import FakeAPIServer
 from svcnet.testing.fake_faults import Fault

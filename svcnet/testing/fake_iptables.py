@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from svcnet.executors.iptables.observe import BUILT_IN
+from svcnet.netfilter import BUILT_IN
 
 SHARED = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL")
 """Chains whose rules are for different destinations, so that their order means nothing."""

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from svcnet.executors.iptables import Observed, parse_save, plan
+from svcnet.executors.iptables import plan
 from svcnet.executors.iptables.observe import is_ours
+from svcnet.netfilter import Observed
 from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import RestoreText, full
 from tests.test_conformance import CASES, compile_case
@@ -102,12 +103,6 @@ def test_large_changes_are_cut() -> None:
 def test_which_chains_are_ours(table: str, chain: str, ours: bool) -> None:
     """Only chains with our exact names are ours."""
     assert is_ours(table, chain) is ours
-
-
-def test_parse_save() -> None:
-    """Tables, chains and rules are told apart; comments and counters are skipped."""
-    text = "# x\n*nat\n:A - [0:0]\n:B ACCEPT [1:2]\n-A A -j B\n-A A\nCOMMIT\n"
-    assert parse_save(text) == Observed({"nat": {"A": ["-j B", ""], "B": []}})
 
 
 @pytest.mark.parametrize(

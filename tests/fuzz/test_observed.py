@@ -7,19 +7,20 @@ from collections.abc import Iterable
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from svcnet.executors.iptables import Observed, plan
+from svcnet.executors.iptables import plan
 from svcnet.executors.iptables.cleanup import owned, removal
 from svcnet.executors.iptables.observe import is_ours
-from svcnet.executors.iptables.undo import after, undo
+from svcnet.executors.iptables.undo import undo
 from svcnet.executors.ipvs import rules as ipvs_rules
 from svcnet.executors.userspace import rules as portal_rules_of
-from svcnet.netfilter import Tables
+from svcnet.netfilter import Observed, Tables
+from svcnet.netfilter.restore import load
 from svcnet.renderers import ipvs, userspace
 from svcnet.renderers.iptables import JUMPS, full
 from svcnet.renderers.userspace import portal_rules
 from svcnet.renderers.userspace.portals import CHAINS
 from tests.fuzz import examples
-from tests.fuzz.test_listing import foreign_rules
+from tests.netfilter.test_listing import foreign_rules
 from tests.test_conformance import CASES, compile_case
 
 GRAPH = compile_case(CASES / "kitchen-sink", "IPv4")
@@ -115,6 +116,6 @@ def tables(filter_chains: dict[str, list[str]]) -> Observed:
 def test_what_is_taken_back_is_ours(before: Observed, now: Observed) -> None:
     """Whatever others made of the tables since, all at once or nothing."""
     planned = plan(WANTED, before, 0)
-    done = after(before, planned.transactions, "IPv4")
+    done = load(before, planned.transactions, "IPv4")
     check(undo(before, done, done), done.tables)
     check(undo(before, done, now), now.tables)

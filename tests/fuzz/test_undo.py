@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from svcnet.executors.iptables import Observed
-from svcnet.executors.iptables.undo import after, undo
+from svcnet.executors.iptables.undo import undo
+from svcnet.netfilter import Observed
+from svcnet.netfilter.restore import load
 from tests.fuzz import examples
 
 OWN = ("KUBE-SVC-AAAAAAAAAAAAAAAA", "KUBE-SEP-AAAAAAAAAAAAAAAA", "KUBE-SEP-BBBBBBBBBBBBBBBB")
@@ -49,7 +50,7 @@ def texts(draw: st.DrawFn, before: Chains) -> list[str]:
         for chain in draw(st.lists(st.sampled_from(gone), unique=True)) if gone else []:
             lines = [f":{chain} - [0:0]", *lines, f"-X {chain}"]
         found.append("\n".join(["*nat", *lines, "COMMIT", ""]))
-        now = after(now, found[-1:], "IPv4")
+        now = load(now, found[-1:], "IPv4")
     return found
 
 
@@ -72,7 +73,7 @@ def changes(draw: st.DrawFn, there: Chains) -> tuple[Chains, dict[str, list[str]
 def histories(draw: st.DrawFn) -> tuple[Chains, list[str], Chains, dict[str, list[str]]]:
     before = draw(tables())
     written = draw(texts(before))
-    there = after(Observed({"nat": before}), written, "IPv4").chains("nat")
+    there = load(Observed({"nat": before}), written, "IPv4").chains("nat")
     return before, written, *draw(changes(there))
 
 
@@ -99,10 +100,10 @@ def test_only_what_svcnet_wrote_is_taken_back(
 ) -> None:
     before, written, now, added = history
     start = Observed({"nat": before})
-    ours = after(start, written, "IPv4")
+    ours = load(start, written, "IPv4")
     back = list(undo(start, ours, Observed({"nat": now})))
     must_load(back, now)
-    found = after(Observed({"nat": now}), back, "IPv4").chains("nat")
+    found = load(Observed({"nat": now}), back, "IPv4").chains("nat")
     if not added:
         assert {chain: found[chain] for chain in before if chain != "OUTPUT"} == {
             chain: rules for chain, rules in before.items() if chain != "OUTPUT"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from svcnet.executors.iptables import Observed, parse_save
+from svcnet.netfilter import Observed, parse_save
 
 NUMBERS = itertools.count()
 

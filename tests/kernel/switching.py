@@ -12,11 +12,12 @@ from attrs import define
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.executors import ipvs
-from svcnet.executors.iptables import Choice, Variant, parse_save
+from svcnet.executors.iptables import Choice, Variant
 from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, IPFamily
 from svcnet.models.family import IP_FAMILIES
+from svcnet.netfilter import parse_save
 from svcnet.reconciler import Done, IptablesTarget, IPVSTarget, remove_leftovers
 from svcnet.testing import make_node
 from tests.kernel.applying import order_free, tool

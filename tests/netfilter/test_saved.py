@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from svcnet.netfilter.saved import saved
 from svcnet.netfilter.words import quote, unquote, words
 from tests.fuzz import examples
-from tests.fuzz.test_listing import foreign_rules
+from tests.netfilter.test_listing import foreign_rules
 from tests.netfilter.written import written_rules
 
 FAMILIES = st.sampled_from(["IPv4", "IPv6"])
@@ -107,7 +107,7 @@ def test_rows(family: str, written: str, printed: str) -> None:
     assert saved(printed, family) == printed
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(80))
 @given(st.data())
 def test_what_is_printed_stays_as_it_is(data: st.DataObject) -> None:
     """Whatever svcnet wrote: its form is its own form."""
@@ -116,14 +116,14 @@ def test_what_is_printed_stays_as_it_is(data: st.DataObject) -> None:
     assert saved(printed, family) == printed
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(80))
 @given(foreign_rules(), FAMILIES)
 def test_what_others_wrote_stays_as_it_is(rule: str, family: str) -> None:
     """Names and quoted texts of any kind are no options, whatever is in them."""
     assert saved(rule, family) == rule
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(80))
 @given(st.text())
 def test_a_quoted_text_is_one_word(text: str) -> None:
     """It is read as it was, and ends where it ends."""

@@ -187,7 +187,7 @@ def test_where_node_ports_are_served(settings: NodeSettings, destinations: list[
     """Node ports are served on the addresses that nodePortAddresses picks, else on all."""
     found = [jump for jump in jumps(settings) if jump.place == "last"]
     for chain in ("PREROUTING", "OUTPUT"):
-        texts = [jump.text.partition(" -m comment")[0] for jump in found if jump.chain == chain]
+        texts = [jump.rule.partition(" -m comment")[0] for jump in found if jump.chain == chain]
         assert texts == destinations
 
 

@@ -10,7 +10,6 @@ from svcnet.executors.iptables.cleanup import cleanup
 from svcnet.executors.iptables.commands import Commands, Variant
 from svcnet.executors.iptables.commits import Commits
 from svcnet.executors.iptables.marks import Marks
-from svcnet.executors.iptables.observe import Observed, parse_save
 from svcnet.executors.iptables.plan import Plan, plan
 from svcnet.executors.iptables.refusal import check_of, explain
 from svcnet.executors.iptables.variants import Choice, choose_variant
@@ -22,7 +21,6 @@ __all__ = [
     "Commits",
     "Held",
     "Marks",
-    "Observed",
     "Plan",
     "Report",
     "Variant",
@@ -32,7 +30,6 @@ __all__ = [
     "choose_variant",
     "cleanup",
     "explain",
-    "parse_save",
     "plan",
     "serve_localhost",
 ]

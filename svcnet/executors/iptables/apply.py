@@ -14,11 +14,12 @@ from svcnet.executors.iptables.loopback import ROUTE_LOCALNET
 from svcnet.executors.iptables.plan import Plan, most_chains, plan
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.refusal import check_of, explain
-from svcnet.executors.iptables.undo import after, differences, undo
+from svcnet.executors.iptables.undo import undo
 from svcnet.executors.iptables.variants import Choice, choose_variant
 from svcnet.executors.iptables.writer import Writer, tell
 from svcnet.executors.lock import lock
 from svcnet.executors.stages import Stages
+from svcnet.netfilter.restore import load
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables import RestoreText
 
@@ -119,7 +120,7 @@ def _write(artifact: RestoreText, planned: Plan, choice: Choice, writer: Writer)
     except _Refused as refused:
         try:
             now = commands.observe()
-            if now == after(choice.observed, writer.written, family):
+            if now == load(choice.observed, writer.written, family):
                 raise
             planned = plan(artifact, now, most_chains(commands.variant))
             _load(planned, commands, writer)
@@ -149,8 +150,8 @@ def _take_back(choice: Choice, writer: Writer, refused: _Refused) -> str:
         now = commands.observe()
         # A command that was killed may have done its work, and else has done none of it.
         ours = min(
-            (after(before, texts, family) for texts in (written, [*written, refused.text])),
-            key=lambda guess: differences(guess, now),
+            (load(before, texts, family) for texts in (written, [*written, refused.text])),
+            key=now.differences,
         )
         for text in undo(before, ours, now):
             writer.write(text)

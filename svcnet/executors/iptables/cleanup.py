@@ -15,15 +15,16 @@ from svcnet.executors.iptables.commands import (
     Variant,
     installed,
 )
-from svcnet.executors.iptables.observe import BUILT_IN, Observed, is_ours
+from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.refusal import check_of
-from svcnet.executors.iptables.writer import Held, Writer, holder, tell
+from svcnet.executors.iptables.writer import Held, Writer, tell
 from svcnet.executors.lock import lock
-from svcnet.netfilter import target
+from svcnet.netfilter import BUILT_IN, Observed, target
+from svcnet.netfilter.restore import declare, delete, remove, table_of, write
+from svcnet.netfilter.rules import leading_to
 from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import JUMPS
-from svcnet.renderers.iptables.artifact import declare, delete
 from svcnet.renderers.iptables.names import FIREWALL
 
 
@@ -115,7 +116,7 @@ def remove_chains(
             # Others have changed it since it was observed.
             yield from remove_chains(commands, own, now)
             return
-        table = text[1 : text.index("\n")]
+        table = table_of(text)
         left = sum(table == other for other, _ in writer.left)
         if removed := _removed(text, left):
             yield f"{removed} of table {table} removed"
@@ -139,16 +140,12 @@ def removal(observed: Observed, own: Owned) -> Iterator[str]:
         chains = observed.chains(table)
         mine = [chain for chain in sorted(chains) if own.chain(table, chain)]
         jumps = [
-            f"-D {chain} {rule}\n"
-            for chain in BUILT_IN[table]
-            for rule in chains.get(chain, ())
-            if own.jump(rule)
+            remove(chain, filter(own.jump, chains.get(chain, ()))) for chain in BUILT_IN[table]
         ]
         stay = {each.chain for each in held(observed, own) if each.table == table}
         gone = tuple(chain for chain in mine if chain not in stay)
         emptied = [chain for chain in mine if chains[chain]]
-        if emptied or jumps or gone:
-            yield f"*{table}\n{declare(emptied)}{''.join(jumps)}{delete(gone)}COMMIT\n"
+        yield from write(table, declare(emptied), *jumps, delete(gone))
 
 
 def held(observed: Observed, own: Owned) -> Iterator[Held]:
@@ -163,4 +160,4 @@ def held(observed: Observed, own: Owned) -> Iterator[Held]:
         targets = {target(rule) for rules in outside.values() for rule in rules}
         for chain in targets & chains.keys():
             if own.chain(table, chain):
-                yield Held(table, chain, holder(outside, chain))
+                yield Held(table, chain, leading_to(outside, chain))

@@ -13,7 +13,8 @@ from svcnet.errors import MAX_PART, ApplyError, SvcnetError, one_line
 from svcnet.executors.children import Output, Overdue, run_child
 from svcnet.executors.commands import complaint, find, hint, not_installed
 from svcnet.executors.iptables.kernel import names_file, untrue
-from svcnet.executors.iptables.observe import Observed, parse_save
+from svcnet.netfilter import Observed, parse_save
+from svcnet.netfilter.restore import append, declare, refused_line, transaction
 
 Variant = Literal["nft", "legacy"]
 """Which of the two programs called iptables: that of nf_tables or that of x_tables."""
@@ -33,7 +34,6 @@ LOOKS = 3
 VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 VERSION_SECONDS = 10.0
 """How long ``iptables -V`` may take."""
-_LINE = re.compile(r"line:? (\d+)")
 
 
 class RestoreError(SvcnetError):
@@ -110,12 +110,19 @@ class Commands:
         except Overdue as error:
             raise RestoreError(0, str(error)) from None
         if done.code:
-            found = _LINE.search(str(done))
-            raise RestoreError(int(found[1]) if found else 0, f"{command}: {done}")
+            raise RestoreError(refused_line(str(done)), f"{command}: {done}")
         if done.text:
             # It says nothing there: whatever this is, it has not loaded rules.
             told = one_line(done.text.strip(), MAX_PART)
             raise RestoreError(0, f"{command}: printed what it never prints: {told}")
+
+    def take(self, table: str, rule: str, chain: str = "TRY") -> bool:
+        """Return whether the kernel takes a rule in a chain, which is TRY or is there."""
+        try:
+            self.restore(transaction(table, declare(["TRY"]), append(chain, [rule])))
+        except RestoreError:
+            return False
+        return True
 
     def _save(self, *options: str) -> str:
         command = f"{self.name}-save"

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from struct import Struct
 
 from svcnet.executors.netlink import ask
+from svcnet.netfilter.restore import commits
 from svcnet.netlink import attributes
 
 _NETLINK_NETFILTER = 12  # linux/netlink.h
@@ -19,7 +20,6 @@ _NFNL_SUBSYS_NFTABLES = 10  # linux/netfilter/nfnetlink.h
 _NFT_MSG_GETGEN = 16  # linux/netfilter/nf_tables.h
 _NFTA_GEN_ID = 1
 _NFGENMSG = Struct("=BBH")
-_WRITES = ("-A ", "-D ", "-I ", "-X ")
 
 
 def generation() -> int:
@@ -60,9 +60,3 @@ class Commits:
         Raises OSError where the kernel has no nf_tables, or without CAP_NET_ADMIN.
         """
         return generation() - self._own
-
-
-def commits(text: str) -> int:
-    """Return how many tables of a restore text surely change, and so how many commits it makes."""
-    tables = text.split("COMMIT\n")[:-1]
-    return sum(any(line.startswith(_WRITES) for line in table.split("\n")) for table in tables)

@@ -1,9 +1,7 @@
-"""The rules of iptables-legacy as the kernel holds them, made a digest of.
+"""The rules of iptables-legacy asked of the kernel, and made a digest of.
 
 x_tables has no number that counts its changes, and knows a table as one array of entries.
-That is read as it is: to print and parse it takes several times as long. Structures are
-those of Linux ``include/uapi/linux/netfilter_ipv4/ip_tables.h`` and
-``netfilter_ipv6/ip6_tables.h``.
+That is read as it is: to print and parse it takes several times as long.
 """
 
 from __future__ import annotations
@@ -13,42 +11,13 @@ import os
 import socket
 from errno import ENOENT
 from hashlib import blake2b
-from struct import Struct, calcsize
 
-from attrs import frozen
+from svcnet.netfilter.entries import Size, clear_counters, entries_of, info_of, size_in
 
 _GET_INFO = 64  # IPT_SO_GET_INFO, IP6T_SO_GET_INFO
 _GET_ENTRIES = 65  # IPT_SO_GET_ENTRIES, IP6T_SO_GET_ENTRIES
-_NAME = 32  # XT_TABLE_MAXNAMELEN
-_HOOKS = "I5I5I"  # valid_hooks, hook_entry, underflow
-_INFO = Struct(f"@{_NAME}s{_HOOKS}II")  # struct ipt_getinfo: and num_entries, size
-_HEAD = Struct(f"@{_NAME}sI0Q")  # struct ipt_get_entries, up to the entries
-_COUNTERS = Struct("@QQ")
-
-
-@frozen
-class _Entries:
-    """How entries of a family are asked for, and where in one its length and counters are.
-
-    An entry is its match of addresses, u32, u16 target_offset, u16 next_offset, u32 and
-    counters, which two numbers of 64 bits are.
-    """
-
-    address_family: int
-    level: int
-    match: int
-
-    @property
-    def next_offset(self) -> int:
-        return calcsize(f"@{self.match}sIH")
-
-    @property
-    def counters(self) -> int:
-        return calcsize(f"@{self.match}sIHHI0Q")
-
-
-_IPV4 = _Entries(socket.AF_INET, socket.IPPROTO_IP, 84)
-_IPV6 = _Entries(socket.AF_INET6, socket.IPPROTO_IPV6, 136)
+_FAMILIES = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
+_LEVELS = {"IPv4": socket.IPPROTO_IP, "IPv6": socket.IPPROTO_IPV6}
 
 
 def digest(family: str, table: str) -> bytes:
@@ -57,17 +26,17 @@ def digest(family: str, table: str) -> bytes:
     Empty if the kernel has no such table. Raises OSError without CAP_NET_ADMIN, or when
     the table changes meanwhile.
     """
-    layout = _IPV6 if family == "IPv6" else _IPV4
-    # A socket of any kind will do; one for datagrams needs no right of its own.
-    with socket.socket(layout.address_family, socket.SOCK_DGRAM) as opened:
+    with _socket(family) as opened:
         try:
-            head, entries = _read(opened, layout.level, table.encode())
+            info, size = _info(opened, family, table)
+            entries = entries_of(table, size)
+            _getsockopt(opened, _LEVELS[family], _GET_ENTRIES, entries)
         except OSError as error:
             if error.errno == ENOENT:
                 return b""
             raise
-    _clear_counters(entries, layout)
-    found = blake2b(head)
+    clear_counters(entries, family)
+    found = blake2b(info)
     found.update(entries)
     return found.digest()
 
@@ -77,35 +46,20 @@ def count(family: str, table: str) -> int:
 
     A table that the kernel can have and does not have yet is made.
     """
-    layout = _IPV6 if family == "IPv6" else _IPV4
-    with socket.socket(layout.address_family, socket.SOCK_DGRAM) as opened:
-        return int(_INFO.unpack(_info(opened, layout.level, table.encode()))[-2])
+    with _socket(family) as opened:
+        return _info(opened, family, table)[1].entries
 
 
-def _info(opened: socket.socket, level: int, table: bytes) -> bytearray:
-    """Return ``struct ipt_getinfo``."""
-    info = bytearray(_INFO.pack(table, *[0] * 13))
-    _getsockopt(opened, level, _GET_INFO, info)
-    return info
+def _socket(family: str) -> socket.socket:
+    """Return a socket; any kind will do, and one for datagrams needs no right of its own."""
+    return socket.socket(_FAMILIES[family], socket.SOCK_DGRAM)
 
 
-def _read(opened: socket.socket, level: int, table: bytes) -> tuple[bytes, bytearray]:
-    """Return where the built-in chains begin and end, and ``struct ipt_get_entries``."""
-    info = _info(opened, level, table)
-    size = _INFO.unpack(info)[-1]
-    entries = bytearray(_HEAD.size + size)
-    _HEAD.pack_into(entries, 0, table, size)
-    _getsockopt(opened, level, _GET_ENTRIES, entries)
-    return bytes(info), entries
-
-
-def _clear_counters(entries: bytearray, layout: _Entries) -> None:
-    counters, length = layout.counters, Struct("=H").unpack_from
-    nothing, width, next_offset = bytes(_COUNTERS.size), _COUNTERS.size, layout.next_offset
-    offset, end = _HEAD.size, len(entries)
-    while offset < end:
-        entries[offset + counters : offset + counters + width] = nothing
-        offset += length(entries, offset + next_offset)[0]
+def _info(opened: socket.socket, family: str, table: str) -> tuple[bytearray, Size]:
+    """Return where the built-in chains of a table begin and end, and its size."""
+    info = info_of(table)
+    _getsockopt(opened, _LEVELS[family], _GET_INFO, info)
+    return info, size_in(info)
 
 
 def _getsockopt(opened: socket.socket, level: int, option: int, value: bytearray) -> None:

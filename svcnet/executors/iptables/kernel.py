@@ -13,8 +13,8 @@ from pathlib import Path
 from struct import Struct
 
 from svcnet.executors.iptables.entries import count
-from svcnet.executors.iptables.observe import BUILT_IN, Observed
 from svcnet.executors.netlink import ask
+from svcnet.netfilter import BUILT_IN, Observed
 from svcnet.netlink import attribute, attributes
 from svcnet.renderers.iptables import names
 

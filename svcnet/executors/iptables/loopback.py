@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from svcnet.executors.iptables.observe import Observed
+from svcnet.netfilter import Observed
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.names import FIREWALL
 

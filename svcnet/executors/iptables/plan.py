@@ -8,19 +8,31 @@ after no rule leads to those that go; the jumps from the built-in chains come la
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from attrs import evolve, frozen
 
 from svcnet.executors.iptables.commands import Variant
-from svcnet.executors.iptables.observe import Observed, is_ours, is_own_chain
-from svcnet.executors.iptables.writer import Held, holder
-from svcnet.netfilter import Chains, is_made_of, target
+from svcnet.executors.iptables.observe import is_ours, is_own_chain
+from svcnet.executors.iptables.writer import Held
+from svcnet.netfilter import Chains, Observed, is_made_of, target
+from svcnet.netfilter.jumps import ensure, of_table
+from svcnet.netfilter.restore import (
+    append,
+    chains_by_table,
+    declare,
+    delete,
+    insert,
+    remove,
+    rules_by_chain,
+    transaction,
+    write,
+)
+from svcnet.netfilter.rules import leading_to
 from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import Block, RestoreText, names
-from svcnet.renderers.iptables.artifact import declare, delete, portions
-from svcnet.renderers.iptables.fixed import rules_by_chain
+from svcnet.renderers.iptables.artifact import portions
 
 # iptables-restore of the nft variant takes a time that grows with the square of a
 # transaction; at a hundred service ports of ten endpoints each the sum is smallest.
@@ -65,7 +77,7 @@ class Plan:
     @property
     def chains(self) -> Mapping[str, frozenset[str]]:
         """The chains of each table that are written, made or deleted, or get or lose a rule."""
-        return chains_written(self.transactions)
+        return chains_by_table(self.transactions)
 
 
 def plan(wanted: RestoreText, observed: Observed, chains: int) -> Plan:
@@ -89,28 +101,15 @@ def _full(wanted: RestoreText, observed: Observed, chains: int) -> Iterator[str]
     yield from _jumps(wanted, observed)
 
 
-def chains_written(transactions: Iterable[str]) -> Mapping[str, frozenset[str]]:
-    """Return the chains, by table, that lines of restore text name first."""
-    found: dict[str, set[str]] = {}
-    # Rules may quote what others wrote, with more than one kind of line break.
-    for line in "".join(transactions).split("\n"):
-        if line.startswith("*"):
-            chains = found.setdefault(line[1:], set())
-        elif line.startswith(":"):
-            chains.add(line[1:].split(" ", 1)[0])
-        elif line.startswith("-"):
-            chains.add(line.split(" ", 2)[1])
-    return {table: frozenset(chains) for table, chains in found.items()}
-
-
 def _difference(block: Block, observed: Observed, family: str) -> Block | None:
     """Return a service port with those of its own chains alone that are not as they should be."""
     there = observed.chains("nat")
-    rules: dict[str, list[str]] = {chain: [] for chain in block.chains}
-    for line in block.own.splitlines():
-        _, chain, rule = line.split(" ", 2)
-        rules[chain].append(saved(rule, family))
-    chains = tuple(chain for chain, own in rules.items() if there.get(chain) != own)
+    rules = rules_by_chain(block.own)
+    chains = tuple(
+        chain
+        for chain in block.chains
+        if there.get(chain) != [saved(rule, family) for rule in rules.get(chain, ())]
+    )
     if not chains:
         return None
     lines = block.own.splitlines(keepends=True)
@@ -127,8 +126,7 @@ def _delta(
     held: tuple[Held, ...],
 ) -> Iterator[str]:
     filter_text = _fixed("filter", wanted, observed) + _shared("filter", wanted, observed)
-    if filter_text:
-        yield f"*filter\n{filter_text}COMMIT\n"
+    yield from write("filter", filter_text)
     nat_fixed = _fixed("nat", wanted, observed)
     *parts, last = portions(changed, most) or [[]]
     for part in parts:
@@ -146,7 +144,7 @@ def _delta(
 
 def _transaction(before: str, blocks: list[Block], after: str) -> str:
     chains = "".join(block.declarations for block in blocks)
-    return f"*nat\n{chains}{before}{''.join(block.own for block in blocks)}{after}COMMIT\n"
+    return transaction("nat", chains, before, *(block.own for block in blocks), after)
 
 
 def _stale(wanted: RestoreText, observed: Observed) -> tuple[str, ...]:
@@ -164,7 +162,7 @@ def _held(stale: tuple[str, ...], observed: Observed) -> Iterator[Held]:
     targets = {target(rule) for rules in others.values() for rule in rules}
     for chain in stale:
         if chain in targets:
-            yield Held("nat", chain, holder(others, chain))
+            yield Held("nat", chain, leading_to(others, chain))
 
 
 def _fixed(table: str, wanted: RestoreText, observed: Observed) -> str:
@@ -177,10 +175,9 @@ def _fixed(table: str, wanted: RestoreText, observed: Observed) -> str:
         if chain in _SHARED[table]:
             lines += [declare([chain])] if chain not in there else []
             continue
-        text = rules.get(chain, "")
-        own = [saved(line.split(" ", 2)[2], wanted.family) for line in text.splitlines()]
-        if there.get(chain) != own:
-            lines += [declare([chain]), text]
+        own = rules.get(chain, [])
+        if there.get(chain) != [saved(rule, wanted.family) for rule in own]:
+            lines += [declare([chain]), append(chain, own)]
     return "".join(lines)
 
 
@@ -190,12 +187,11 @@ def _shared(table: str, wanted: RestoreText, observed: Observed) -> str:
     texts = [block.filter if table == "filter" else block.shared for block in blocks]
     by_chain: dict[str, list[str]] = {chain: [] for chain in _SHARED[table]}
     for text in texts:
-        for line in text.splitlines():
-            _, chain, rule = line.split(" ", 2)
-            by_chain[chain].append(saved(rule, wanted.family))
+        for chain, rules in rules_by_chain(text).items():
+            by_chain[chain] += [saved(rule, wanted.family) for rule in rules]
     last = {
-        chain: [saved(line.split(" ", 2)[2], wanted.family) for line in text.splitlines()]
-        for chain, text in rules_by_chain(wanted.nat.last if table == "nat" else "").items()
+        chain: [saved(rule, wanted.family) for rule in rules]
+        for chain, rules in rules_by_chain(wanted.nat.last if table == "nat" else "").items()
     }
     return "".join(
         line
@@ -215,25 +211,17 @@ def _lines(chain: str, rules: list[str], last: list[str], there: Chains) -> Iter
     if not all(is_made_of(rule, _SHARED_OPTIONS) for rule in old - new):
         # What somebody put there may be nothing that a deletion can name.
         yield declare([chain])
-        yield from (f"-A {chain} {rule}\n" for rule in (*rules, *last))
+        yield append(chain, (*rules, *last))
         return
-    yield from (f"-D {chain} {rule}\n" for rule in (old - new).elements())
-    yield from (f"-I {chain} {rule}\n" for rule in (new - old).elements())
+    yield remove(chain, (old - new).elements())
+    yield insert(chain, (new - old).elements())
     if not in_place:
-        yield from (f"-A {chain} {rule}\n" for rule in last)
+        yield append(chain, last)
 
 
 def _jumps(wanted: RestoreText, observed: Observed) -> Iterator[str]:
     """Yield what makes each jump be there once, without a look at any other rule."""
     for table in ("filter", "nat"):
         there = observed.chains(table)
-        lines = []
-        for jump in wanted.jumps:
-            if jump.table != table:
-                continue
-            count = there.get(jump.chain, []).count(saved(jump.rule, wanted.family))
-            if count == 0:
-                lines.append(f"-I {jump.chain} {jump.rule}\n")
-            lines += [f"-D {jump.chain} {jump.rule}\n"] * (count - 1)
-        if lines:
-            yield f"*{table}\n{''.join(lines)}COMMIT\n"
+        lines = ensure(of_table(wanted.jumps, table), there, wanted.family)
+        yield from write(table, *lines)

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import Commands
-from svcnet.executors.iptables.commits import commits, generation
+from svcnet.executors.iptables.commits import generation
 from svcnet.executors.iptables.entries import digest
+from svcnet.netfilter.restore import commits, table_of
 
 
 class Proof:
@@ -15,7 +16,7 @@ class Proof:
 
     def __init__(self, commands: Commands, texts: Iterable[str]) -> None:
         self._commands = commands
-        self._tables = sorted({text[1 : text.index("\n")] for text in texts})
+        self._tables = sorted(set(map(table_of, texts)))
         self._commits = self._generation()
         self._digests = self._digest()
 

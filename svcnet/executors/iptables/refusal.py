@@ -8,16 +8,16 @@ from svcnet import checks
 from svcnet.checks import Check
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import RestoreError
+from svcnet.netfilter.restore import line_at
 
 
 def explain(
     error: RestoreError | ApplyError, text: str, origin_of_line: Callable[[str], object]
 ) -> str:
     """Say which line of `text` was refused, and what in the input it came from."""
-    lines = text.split("\n")
-    if not isinstance(error, RestoreError) or not 0 < error.line <= len(lines):
+    line = line_at(text, error.line) if isinstance(error, RestoreError) else ""
+    if not line:
         return str(error)
-    line = lines[error.line - 1]
     origin = origin_of_line(line)
     cause = f" (from {origin})" if origin else ""
     return f"{error}\n  refused: {line}{cause}"

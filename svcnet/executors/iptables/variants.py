@@ -16,8 +16,8 @@ from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import not_installed
 from svcnet.executors.iptables.commands import Commands, Variant, installed, version
-from svcnet.executors.iptables.observe import Observed, is_ours
-from svcnet.netfilter import Unprinted
+from svcnet.executors.iptables.observe import is_ours
+from svcnet.netfilter import Observed, Unprinted
 
 
 @frozen

@@ -7,7 +7,7 @@ not svcnet's to change. All else in the text is done nevertheless.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
@@ -15,9 +15,9 @@ from svcnet import checks
 from svcnet.errors import MAX_PART, one_line
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables.commands import Commands, RestoreError
-from svcnet.executors.iptables.observe import Observed
-from svcnet.netfilter import target
-from svcnet.renderers.iptables.artifact import delete
+from svcnet.netfilter import Observed
+from svcnet.netfilter.restore import delete, table_of, transaction, without_deletions
+from svcnet.netfilter.rules import leading_to
 
 _MOST_TOLD = 3
 
@@ -39,7 +39,7 @@ class Writer:
 
         Where it is not for its deletions that it is refused, nothing of it was done.
         """
-        rest, chains = _apart(text)
+        rest, chains = without_deletions(text)
         try:
             self._restore(text)
         except RestoreError as error:
@@ -51,13 +51,13 @@ class Writer:
                     self._restore(rest)
             except RestoreError:
                 raise error from None
-            table = text[1 : text.index("\n")]
+            table = table_of(text)
             self.left += ((table, chain) for chain in self._delete(table, chains))
 
     def _delete(self, table: str, chains: tuple[str, ...]) -> Iterator[str]:
         """Delete what can be deleted, and yield the others."""
         try:
-            self._restore(f"*{table}\n{delete(chains)}COMMIT\n")
+            self._restore(transaction(table, delete(chains)))
         except RestoreError:
             if len(chains) == 1:
                 yield chains[0]
@@ -79,7 +79,9 @@ class Writer:
             return ()
         observed = observed or self._commands.observe()
         left = [(table, chain) for table, chain in self.left if chain in observed.chains(table)]
-        held = (Held(table, chain, holder(observed.chains(table), chain)) for table, chain in left)
+        held = (
+            Held(table, chain, leading_to(observed.chains(table), chain)) for table, chain in left
+        )
         return tell(held)
 
 
@@ -105,26 +107,3 @@ def tell(held: Iterable[Held]) -> tuple[str, ...]:
     more = f" and {counted(len(found) - _MOST_TOLD, 'other')}" if len(found) > _MOST_TOLD else ""
     text = f"left empty, for rules that svcnet did not make lead there: {', '.join(told)}{more}"
     return (checks.MACHINE_STATE.told(text),)
-
-
-def holder(chains: Mapping[str, list[str]], wanted: str) -> str:
-    """Return a rule that leads to a chain, as a command of restore text; empty if there is none."""
-    return next(
-        (
-            f"-A {chain} {rule}"
-            for chain, rules in chains.items()
-            for rule in rules
-            if wanted in rule and target(rule) == wanted
-        ),
-        "",
-    )
-
-
-def _apart(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return a text without its deletions of chains, and the chains that it deletes."""
-    if "\n-X " not in text:
-        return text, ()
-    # Rules may quote what others wrote, with more than one kind of line break.
-    lines = text.split("\n")
-    rest = "\n".join(line for line in lines if not line.startswith("-X "))
-    return rest, tuple(line[3:] for line in lines if line.startswith("-X "))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
-from svcnet.executors.iptables import Observed as Tables
 from svcnet.executors.ipvs import device, ipsets, rules
 from svcnet.executors.ipvs.execution import Execution
 from svcnet.executors.ipvs.kernel import IPVS, has_servers
@@ -16,6 +15,7 @@ from svcnet.executors.ipvs.plan import own_addresses, removed_addresses
 from svcnet.executors.ipvs.refusals import told
 from svcnet.executors.ipvs.steps import Step
 from svcnet.executors.lock import Busy, lock, locks
+from svcnet.netfilter import Observed as Tables
 from svcnet.renderers.ipvs.messages import DelService
 from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE

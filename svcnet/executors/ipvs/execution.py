@@ -16,6 +16,7 @@ from svcnet.executors.ipvs.kernel import BATCH, IPVS, Refused
 from svcnet.executors.ipvs.observe import SYS, key_of
 from svcnet.executors.ipvs.refusals import Refusal
 from svcnet.executors.ipvs.steps import Step
+from svcnet.netfilter.restore import line_at
 from svcnet.renderers.ipvs import IPVSTables
 from svcnet.renderers.ipvs.messages import (
     MADE_BY_SVCNET,
@@ -118,8 +119,7 @@ class Execution:
             try:
                 writer.write(text)
             except RestoreError as error:
-                lines = text.split("\n")
-                refused = lines[error.line - 1] if 0 < error.line <= len(lines) else "load rules"
+                refused = line_at(text, error.line) or "load rules"
                 self._refuse(Refusal(self._commands.name, refused, str(error), refused))
                 self._without_addresses = True
                 return

@@ -173,10 +173,5 @@ def _rules(tables: IPVSTables, commands: Commands) -> Iterator[str]:
 
 def _loads(commands: Commands, name: str, table: str, rule: str) -> bool:
     address = _EXAMPLES[commands.family]
-    line = f"-A TRY {rule.format(set=name, address=address)}"
     chain = "POSTROUTING" if "MASQUERADE" in rule else "TRY"
-    try:
-        commands.restore(f"*{table}\n:TRY - [0:0]\n{line.replace('TRY', chain, 1)}\nCOMMIT\n")
-    except RestoreError:
-        return False
-    return True
+    return commands.take(table, rule.format(set=name, address=address), chain)

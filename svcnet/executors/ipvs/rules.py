@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
-from svcnet.executors.iptables import Observed
 from svcnet.executors.iptables.cleanup import Owned, removal, remove_chains
 from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.observe import is_ours
+from svcnet.netfilter import Observed, read_listing
+from svcnet.netfilter.jumps import ensure, of_table
+from svcnet.netfilter.restore import append, declare, write
 from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import JUMPS as OTHER_JUMPS
-from svcnet.renderers.iptables.artifact import declare
 from svcnet.renderers.iptables.names import FIREWALL
 from svcnet.renderers.ipvs import ServerKey
 from svcnet.renderers.ipvs.rules import FILTER_CHAINS, JUMPS, NAT_CHAINS
@@ -29,17 +30,16 @@ def changes(text: str, observed: Observed, family: str) -> Iterator[str]:
     Chains that iptables mode has and this mode has not are removed. The filter table comes
     first: what it keeps out is kept out before the nat table leads packets this way.
     """
-    for table, chains in sorted(rules_by_table(text).items()):
+    for table, chains in sorted(read_listing(text).items()):
         there = observed.chains(table)
         changed = [
             chain
             for chain, rules in chains.items()
             if there.get(chain) != [saved(rule, family) for rule in rules]
         ]
-        lines = [f"-A {chain} {rule}\n" for chain in changed for rule in chains[chain]]
-        lines += _jumps(table, observed, family)
-        if changed or lines:
-            yield f"*{table}\n{declare(changed)}{''.join(lines)}COMMIT\n"
+        written = [append(chain, chains[chain]) for chain in changed]
+        jumps = ensure(of_table(JUMPS, table), there, family)
+        yield from write(table, declare(changed), *written, *jumps)
     yield from _leftovers(observed, family)
 
 
@@ -87,31 +87,6 @@ def names_set(observed: Observed, name: str) -> bool:
         for rules in table.values()
         for rule in rules
     )
-
-
-def rules_by_table(text: str) -> dict[str, dict[str, list[str]]]:
-    """Return the rules of restore text by table and chain, without ``-A CHAIN``."""
-    tables: dict[str, dict[str, list[str]]] = {}
-    chains: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        if line.startswith("*"):
-            chains = tables.setdefault(line[1:], {})
-        elif line.startswith(":"):
-            chains[line[1:].split(" ", 1)[0]] = []
-        elif line.startswith("-A "):
-            _, chain, rule = line.split(" ", 2)
-            chains[chain].append(rule)
-    return tables
-
-
-def _jumps(table: str, observed: Observed, family: str) -> Iterator[str]:
-    for jump in JUMPS:
-        if jump.table == table:
-            there = observed.chains(table).get(jump.chain, [])
-            count = there.count(saved(jump.rule, family))
-            if count == 0:
-                yield f"-I {jump.chain} {jump.rule}\n"
-            yield from [f"-D {jump.chain} {jump.rule}\n"] * (count - 1)
 
 
 def has_other_mode(observed: Observed) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from svcnet.executors.iptables.plan import chains_written
+from svcnet.netfilter.restore import chains_by_table
 from svcnet.renderers.ipvs import ServerKey
 from svcnet.renderers.ipvs.messages import (
     DelDest,
@@ -103,7 +103,7 @@ _KINDS: Mapping[type[Message], str] = MappingProxyType(
 def _changes(step: Step, ended: Iterable[Message]) -> Mapping[str, int]:
     match step.tool:
         case "iptables":
-            return {f"iptables {table}": len(c) for table, c in chains_written(step.lines).items()}
+            return {f"iptables {table}": len(c) for table, c in chains_by_table(step.lines).items()}
         case "ipvs":
             no_changes = set(ended)
             return Counter(_KINDS[type(m)] for m in step.messages if m not in no_changes)

@@ -10,16 +10,19 @@ from attrs import evolve, field, frozen
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
-from svcnet.executors.iptables import Commands, Observed, Variant, choose_variant
+from svcnet.executors.iptables import Commands, Variant, choose_variant
 from svcnet.executors.iptables import observe as other_modes
 from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.lock import lock
 from svcnet.executors.namespace import NoNamespace, in_own_namespace
+from svcnet.netfilter import Observed, Rule
+from svcnet.netfilter.jumps import arrange, of_table
+from svcnet.netfilter.restore import append, declare, line_at, write
+from svcnet.netfilter.restore import remove as without
 from svcnet.netfilter.saved import saved
 from svcnet.nogc import without_gc
-from svcnet.renderers.iptables.artifact import declare
 from svcnet.renderers.iptables.names import SERVICES
 from svcnet.renderers.userspace.portals import (
     CHAINS,
@@ -27,7 +30,6 @@ from svcnet.renderers.userspace.portals import (
     OPEN_COMMENT,
     PORTALS_COMMENT,
     PortalRules,
-    Rule,
 )
 
 _JUMP = re.compile(
@@ -152,16 +154,14 @@ class _TablePlan:
 
     table: str
     chains: Mapping[str, Sequence[str]]
-    jumps: Mapping[str, Sequence[str]]
+    jumps: Mapping[str, str]
 
     @property
     def text(self) -> str:
         """The transaction, empty if there is nothing to do."""
-        if not self.chains and not self.jumps:
-            return ""
-        lines = [f"-A {chain} {text}\n" for chain, texts in self.chains.items() for text in texts]
-        lines += [line for lines in self.jumps.values() for line in lines]
-        return f"*{self.table}\n{declare(tuple(self.chains))}{''.join(lines)}COMMIT\n"
+        rules = (append(chain, texts) for chain, texts in self.chains.items())
+        parts = (declare(self.chains), *rules, *self.jumps.values())
+        return "".join(write(self.table, *parts))
 
 
 def _plans(rules: PortalRules, observed: Observed) -> Iterator[_TablePlan]:
@@ -177,7 +177,8 @@ def _plans(rules: PortalRules, observed: Observed) -> Iterator[_TablePlan]:
             if chain not in there
             or _by_comment(there[chain]) != _by_comment(saved(text, rules.family) for text in texts)
         }
-        yield _TablePlan(table, differing, dict(_jumps(table, rules, observed)))
+        jumps = arrange(of_table(rules.jumps, table), there, rules.family, _is_jump)
+        yield _TablePlan(table, differing, dict(jumps))
 
 
 def _by_comment(printed: Iterable[str]) -> Mapping[str, Sequence[str]]:
@@ -192,34 +193,6 @@ def _by_comment(printed: Iterable[str]) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _jumps(
-    table: str, rules: PortalRules, observed: Observed
-) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield, by built-in chain, what makes its jumps be there once and in their order.
-
-    Foreign rules may stand before, between and behind. Only where a jump is missing,
-    doubled or on the wrong side of another are those of its chain put to their places anew.
-    """
-    jumps = [jump for jump in rules.jumps if jump.table == table]
-    for chain in dict.fromkeys(jump.chain for jump in jumps):
-        own = [jump for jump in jumps if jump.chain == chain]
-        own.sort(key=lambda jump: jump.place == "last")
-        printed = {saved(jump.text, rules.family): jump.text for jump in own}
-        there = [rule for rule in observed.chains(table).get(chain, []) if _is_jump(rule)]
-        if there == list(printed):
-            continue
-        first = [jump.text for jump in reversed(own) if jump.place == "first"]
-        last = [jump.text for jump in own if jump.place == "last"]
-        yield (
-            chain,
-            [
-                *(f"-D {chain} {rule}\n" for rule in there),
-                *(f"-I {chain} {text}\n" for text in first),
-                *(f"-A {chain} {text}\n" for text in last),
-            ],
-        )
-
-
 def step(before: Sequence[Rule], after: Sequence[Rule]) -> Iterator[str]:
     """Yield the transactions, one a table at most, from the rules `before` to those `after`.
 
@@ -232,10 +205,8 @@ def step(before: Sequence[Rule], after: Sequence[Rule]) -> Iterator[str]:
             old = [rule.text for rule in before if rule.chain == chain]
             new = [rule.text for rule in after if rule.chain == chain]
             gone, come = _edit(old, new)
-            lines += [f"-D {chain} {text}\n" for text in gone]
-            lines += [f"-A {chain} {text}\n" for text in come]
-        if lines:
-            yield f"*{table}\n{''.join(lines)}COMMIT\n"
+            lines += (without(chain, gone), append(chain, come))
+        yield from write(table, *lines)
 
 
 def _edit(old: Iterable[str], new: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -282,8 +253,7 @@ def _restore(commands: Commands, text: str) -> None:
     try:
         commands.restore(text)
     except RestoreError as error:
-        lines = text.split("\n")
-        refused = lines[error.line - 1] if 0 < error.line <= len(lines) else ""
+        refused = line_at(text, error.line)
         found = _missing(commands) if error.line else ()
         cause = (
             f"\n  this kernel lacks {', '.join(found)}: try modprobe -a {' '.join(found)}"
@@ -297,15 +267,7 @@ def _missing(commands: Commands) -> tuple[str, ...]:
     """Return the modules that the kernel lacks for portal rules, as far as that can be tried."""
     try:
         return in_own_namespace(
-            lambda: tuple(module for module, *rule in _MODULES if not _loads(commands, *rule))
+            lambda: tuple(module for module, *rule in _MODULES if not commands.take(*rule))
         )
     except NoNamespace:
         return ()
-
-
-def _loads(commands: Commands, table: str, rule: str) -> bool:
-    try:
-        commands.restore(f"*{table}\n:TRY - [0:0]\n-A TRY {rule}\nCOMMIT\n")
-    except RestoreError:
-        return False
-    return True

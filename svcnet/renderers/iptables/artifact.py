@@ -14,9 +14,10 @@ from typing import ClassVar, NamedTuple
 from attrs import evolve, field, frozen
 
 from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
+from svcnet.netfilter.jumps import Jump, text_on_clean_machine
+from svcnet.netfilter.restore import declare, delete, transaction
 from svcnet.netfilter.saved import saved
 from svcnet.netfilter.words import unquote, words
-from svcnet.renderers.iptables.jumps import Jump
 
 
 @frozen
@@ -142,17 +143,16 @@ class RestoreText:
     @cached_property
     def text(self) -> str:
         """The text in kube-proxy's order, as one transaction a table."""
-        return "".join(self._filter_parts()) + "".join(self._nat_parts())
+        return self._filter_text() + transaction("nat", *self._nat_parts())
 
     @property
     def text_with_jumps(self) -> str:
         """:attr:`text` and the jumps from the built-in chains, for a clean machine.
 
-        Restore text has no way to say "unless it is there", so the built-in chains it
-        uses are emptied first: that makes loading it twice the same as once. A machine
-        with rules of its own wants ``svcnet apply``, which leaves those alone.
+        The built-in chains it uses are emptied first, so that loading it twice is the same as
+        once. A machine with rules of its own wants ``svcnet apply``, which leaves those alone.
         """
-        return self.text + "".join(self._jump_parts())
+        return self.text + text_on_clean_machine(self.jumps, ("filter", "nat"))
 
     @property
     def rules(self) -> RuleCount:
@@ -173,7 +173,7 @@ class RestoreText:
             for part in parts:
                 yield _nat_transaction("", part)
             parts = []
-        yield "".join(self._filter_parts())
+        yield self._filter_text()
         yield _nat_transaction("".join(self._shared_nat_parts()), parts[0] if parts else [])
 
     def origin_of_line(self, line: str) -> Origin | None:
@@ -194,16 +194,14 @@ class RestoreText:
     def _block_of_name(self) -> Mapping[str, Block]:
         return {block.fragment.name.service_port: block for block in self.blocks.values()}
 
-    def _filter_parts(self) -> Iterator[str]:
+    def _filter_text(self) -> str:
         table = self.filter
-        yield f"*filter\n{declare(table.chains)}{table.first}"
-        for block in self.blocks.values():
-            yield block.filter
-        yield f"{table.last}COMMIT\n"
+        own = (block.filter for block in self.blocks.values())
+        return transaction("filter", declare(table.chains), table.first, *own, table.last)
 
     def _nat_parts(self) -> Iterator[str]:
         table = self.nat
-        yield f"*nat\n{declare(table.chains)}"
+        yield declare(table.chains)
         for block in self.blocks.values():
             yield block.declarations
         yield declare(self.stale)
@@ -211,7 +209,7 @@ class RestoreText:
         for block in self.blocks.values():
             yield block.shared
             yield block.own
-        yield f"{delete(self.stale)}{table.last}COMMIT\n"
+        yield f"{delete(self.stale)}{table.last}"
 
     def _shared_nat_parts(self) -> Iterator[str]:
         table = self.nat
@@ -225,17 +223,7 @@ class RestoreText:
         mark_masq = "".join(
             line for line in self.nat.first.splitlines(True) if "-A KUBE-MARK-MASQ " in line
         )
-        return f"*nat\n:KUBE-MARK-MASQ - [0:0]\n{mark_masq}COMMIT\n"
-
-    def _jump_parts(self) -> Iterator[str]:
-        for table in ("filter", "nat"):
-            mine = [jump for jump in self.jumps if jump.table == table]
-            yield f"*{table}\n"
-            for chain in dict.fromkeys(jump.chain for jump in mine):
-                yield f"-F {chain}\n"
-            for jump in mine:
-                yield f"-I {jump.chain} {jump.rule}\n"
-            yield "COMMIT\n"
+        return transaction("nat", declare(["KUBE-MARK-MASQ"]), mark_masq)
 
 
 @frozen
@@ -273,22 +261,19 @@ class Delta:
         that is not there.
         """
         if self.filter:
-            yield f"*filter\n{self.filter}COMMIT\n"
+            yield transaction("filter", self.filter)
         *parts, blocks = portions(self.changed, chains) or [[]]
         for part in parts:
             yield _nat_transaction("", part)
         if blocks or self.nat_first or self.nat_shared or self.deleted:
-            yield "".join(
-                [
-                    "*nat\n",
-                    *(block.declarations for block in blocks),
-                    declare(self.deleted),
-                    self.nat_first,
-                    *(block.own for block in blocks),
-                    self.nat_shared,
-                    delete(self.deleted),
-                    "COMMIT\n",
-                ]
+            yield transaction(
+                "nat",
+                *(block.declarations for block in blocks),
+                declare(self.deleted),
+                self.nat_first,
+                *(block.own for block in blocks),
+                self.nat_shared,
+                delete(self.deleted),
             )
 
 
@@ -324,16 +309,6 @@ def subject(rule: str) -> str:
     return unquote(comment).partition(" ")[0]
 
 
-def declare(chains: tuple[str, ...] | list[str]) -> str:
-    """Return the lines that make each chain, or empty it where it exists."""
-    return "".join([f":{chain} - [0:0]\n" for chain in chains])
-
-
-def delete(chains: tuple[str, ...]) -> str:
-    """Return the lines that delete each chain."""
-    return "".join([f"-X {chain}\n" for chain in chains])
-
-
 def _nat_transaction(shared: str, blocks: list[Block]) -> str:
     """Return one transaction with the own chains of `blocks` around the `shared` lines.
 
@@ -342,13 +317,10 @@ def _nat_transaction(shared: str, blocks: list[Block]) -> str:
     """
     chains = sorted([chain for block in blocks for chain in block.chains], reverse=True)
     rules = shared.find("-A ")
-    return "".join(
-        [
-            "*nat\n",
-            declare(chains),
-            shared[:rules] if rules >= 0 else shared,
-            *[block.own for block in blocks],
-            shared[rules:] if rules >= 0 else "",
-            "COMMIT\n",
-        ]
+    return transaction(
+        "nat",
+        declare(chains),
+        shared[:rules] if rules >= 0 else shared,
+        *[block.own for block in blocks],
+        shared[rules:] if rules >= 0 else "",
     )

@@ -61,12 +61,3 @@ def _node_port_destinations(settings: NodeSettings) -> list[str]:
     if not settings.localhost_node_ports:
         return ["-m addrtype --dst-type LOCAL ! -d 127.0.0.0/8"]
     return ["-m addrtype --dst-type LOCAL"]
-
-
-def rules_by_chain(text: str) -> dict[str, str]:
-    """Return the ``-A`` lines of `text`, joined, for each chain."""
-    found: dict[str, str] = {}
-    for line in text.splitlines(True):
-        chain = line.split(" ", 2)[1]
-        found[chain] = found.get(chain, "") + line
-    return found

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from svcnet.graph import Fragment, FragmentName, GraphDiff, NodeSettings, RuleGraph
+from svcnet.netfilter.restore import append, declare, rules_by_chain
 from svcnet.nogc import without_gc
-from svcnet.renderers.iptables.artifact import Block, Delta, RestoreText, RuleCount, declare
-from svcnet.renderers.iptables.fixed import filter_table, nat_table, rules_by_chain
+from svcnet.renderers.iptables.artifact import Block, Delta, RestoreText, RuleCount
+from svcnet.renderers.iptables.fixed import filter_table, nat_table
 from svcnet.renderers.iptables.jumps import jumps
 from svcnet.renderers.iptables.service import render_service_port
 
@@ -133,4 +134,4 @@ def _rewritten(before: str, after: str) -> str:
     """
     old, new = rules_by_chain(before), rules_by_chain(after)
     chains = [chain for chain, rules in new.items() if old.get(chain) != rules]
-    return declare(chains) + "".join(new[chain] for chain in chains)
+    return declare(chains) + "".join(append(chain, new[chain]) for chain in chains)

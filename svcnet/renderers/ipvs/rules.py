@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from svcnet.graph import LocalDetector, NodeSettings
+from svcnet.netfilter.jumps import Jump, comment
 from svcnet.renderers.ipvs import sets
 from svcnet.renderers.ipvs.sets import SetDefinition
 
@@ -31,30 +32,16 @@ FILTER_CHAINS = (
 )
 
 
-class Jump(NamedTuple):
-    """One rule of a built-in chain that leads to a chain of ours."""
-
-    table: str
-    chain: str
-    comment: str
-    target: str
-
-    @property
-    def rule(self) -> str:
-        """The rule without its command and chain: ``-m … -j TARGET``."""
-        return f'-m comment --comment "{self.comment}" -j {self.target}'
-
-
 JUMPS = (
-    Jump("nat", "OUTPUT", "kubernetes service portals", "KUBE-SERVICES"),
-    Jump("nat", "PREROUTING", "kubernetes service portals", "KUBE-SERVICES"),
-    Jump("nat", "POSTROUTING", "kubernetes postrouting rules", "KUBE-POSTROUTING"),
-    Jump("filter", "FORWARD", "kubernetes forwarding rules", "KUBE-FORWARD"),
-    Jump("filter", "INPUT", "kubernetes health check rules", "KUBE-NODE-PORT"),
-    Jump("filter", "INPUT", "kube-proxy firewall rules", "KUBE-PROXY-FIREWALL"),
-    Jump("filter", "FORWARD", "kube-proxy firewall rules", "KUBE-PROXY-FIREWALL"),
-    Jump("filter", "INPUT", "kubernetes ipvs access filter", "KUBE-IPVS-FILTER"),
-    Jump("filter", "OUTPUT", "kubernetes ipvs access filter", "KUBE-IPVS-OUT-FILTER"),
+    Jump("nat", "OUTPUT", comment("kubernetes service portals"), "KUBE-SERVICES"),
+    Jump("nat", "PREROUTING", comment("kubernetes service portals"), "KUBE-SERVICES"),
+    Jump("nat", "POSTROUTING", comment("kubernetes postrouting rules"), "KUBE-POSTROUTING"),
+    Jump("filter", "FORWARD", comment("kubernetes forwarding rules"), "KUBE-FORWARD"),
+    Jump("filter", "INPUT", comment("kubernetes health check rules"), "KUBE-NODE-PORT"),
+    Jump("filter", "INPUT", comment("kube-proxy firewall rules"), "KUBE-PROXY-FIREWALL"),
+    Jump("filter", "FORWARD", comment("kube-proxy firewall rules"), "KUBE-PROXY-FIREWALL"),
+    Jump("filter", "INPUT", comment("kubernetes ipvs access filter"), "KUBE-IPVS-FILTER"),
+    Jump("filter", "OUTPUT", comment("kubernetes ipvs access filter"), "KUBE-IPVS-OUT-FILTER"),
 )
 """Every jump, in the order in which kube-proxy puts each at the head of its chain."""
 

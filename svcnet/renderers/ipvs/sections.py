@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from svcnet.netfilter.jumps import text_on_clean_machine
 from svcnet.renderers.ipvs.delta import IPVSDelta
 from svcnet.renderers.ipvs.messages import (
     PERSISTENT,
@@ -166,16 +167,8 @@ def iptables_section(tables: IPVSTables) -> str:
 
 
 def jump_text() -> str:
-    """Return restore text for the jumps from the built-in chains, for a clean machine.
-
-    Restore text cannot say "unless it is there", so the chains are emptied first.
-    """
-    lines = []
-    for table in ("nat", "filter"):
-        mine = [jump for jump in JUMPS if jump.table == table]
-        lines += [f"*{table}", *(f"-F {chain}" for chain in dict.fromkeys(j.chain for j in mine))]
-        lines += [*(f"-I {jump.chain} {jump.rule}" for jump in mine), "COMMIT"]
-    return "\n".join(lines) + "\n"
+    """Return restore text for the jumps from the built-in chains, for a clean machine."""
+    return text_on_clean_machine(JUMPS, ("nat", "filter"))
 
 
 def ipvsadm_section(tables: IPVSTables) -> str:

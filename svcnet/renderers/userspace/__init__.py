@@ -1,11 +1,12 @@
 """Userspace mode: the proxy table, and the rules that bring traffic to the proxy."""
 
+from svcnet.netfilter import Rule
 from svcnet.renderers.userspace.choice import PortChoice
 from svcnet.renderers.userspace.delta import ProxyDelta, ServiceChange, between
 from svcnet.renderers.userspace.document import document
 from svcnet.renderers.userspace.haproxy import config as haproxy_config
 from svcnet.renderers.userspace.listing import listing
-from svcnet.renderers.userspace.portals import Jump, PortalRules, Rule, portal_rules, service_rules
+from svcnet.renderers.userspace.portals import PortalRules, portal_rules, service_rules
 from svcnet.renderers.userspace.render import advance, delta, full, proxied_port, why_not
 from svcnet.renderers.userspace.table import (
     Backend,
@@ -20,7 +21,6 @@ from svcnet.renderers.userspace.text import step_text, text
 
 __all__ = [
     "Backend",
-    "Jump",
     "Listener",
     "ListenerName",
     "PortChoice",

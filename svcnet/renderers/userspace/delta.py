@@ -9,7 +9,8 @@ from typing import NamedTuple
 from attrs import field, frozen
 
 from svcnet.graph import FragmentName
-from svcnet.renderers.userspace.portals import CHAINS, Jump, Rule, jumps, service_rules
+from svcnet.netfilter import Jump, Rule
+from svcnet.renderers.userspace.portals import CHAINS, jumps, service_rules
 from svcnet.renderers.userspace.table import ProxiedPort, ProxyTable
 
 

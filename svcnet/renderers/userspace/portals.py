@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Literal
 
 from attrs import frozen
 
 from svcnet.graph import NodeSettings
+from svcnet.netfilter.jumps import Jump, comment, lines_on_clean_machine, of_table
+from svcnet.netfilter.restore import append, declare, transaction
+from svcnet.netfilter.rules import Rule
 from svcnet.renderers.userspace.table import (
     Backend,
     ListenerName,
@@ -41,28 +43,6 @@ NODE_PORTS_COMMENT = "handle service NodePorts; NOTE: this must be the last rule
 _LOCAL = "-m addrtype --dst-type LOCAL "
 _NOT_BRIDGED = "-m physdev ! --physdev-is-in "
 _FROM_PODS = {"cidr": "-s {} ", "bridge": "-i {} ", "prefix": "-i {}+ ", "none": ""}
-
-
-@frozen
-class Rule:
-    """One rule of one of these chains; ``text`` is the rule without ``-A CHAIN``."""
-
-    table: str
-    chain: str
-    text: str
-
-
-@frozen
-class Jump:
-    """A rule of a built-in chain that leads to one of these; ``place`` is where it belongs.
-
-    Portals are matched before all else and node ports after all else.
-    """
-
-    table: str
-    chain: str
-    text: str
-    place: Literal["first", "last"]
 
 
 @frozen
@@ -109,7 +89,7 @@ class _Here:
     settings: NodeSettings
 
     @property
-    def comment(self) -> str:
+    def about(self) -> str:
         return self.service.name.service_port
 
     def portal(self, portal: Portal) -> Iterator[Rule]:
@@ -135,7 +115,7 @@ class _Here:
         yield from self.container("KUBE-NODEPORT-CONTAINER", portal, "")
         yield self.host("KUBE-NODEPORT-HOST", portal, "")
         for role in dict.fromkeys((portal.role, portal.near)):
-            yield self.let_in(self.matches(self.comment, self.port(role)))
+            yield self.let_in(self.matches(self.about, self.port(role)))
 
     def container(self, chain: str, portal: Portal, match: str) -> Iterator[Rule]:
         """Traffic from elsewhere, after that of pods of the node if theirs goes elsewhere."""
@@ -160,41 +140,43 @@ class _Here:
 
     def health_check(self, port: int) -> Rule:
         """Let those in who ask for the endpoints of this node; by HTTP, whatever is served."""
-        comment = f"{self.comment} health check node port"
-        return self.let_in(self.matches(comment, port, "tcp"))
+        about = f"{self.about} health check node port"
+        return self.let_in(self.matches(about, port, "tcp"))
 
     def let_in(self, match: str) -> Rule:
         """Let new connections to one of the node's own ports in, whatever rules follow."""
         return Rule("filter", "KUBE-NODEPORT-NON-LOCAL", f"{match}-m state --state NEW -j ACCEPT")
 
     def head(self, portal: Portal) -> str:
-        head = self.matches(self.comment, portal.port)
+        head = self.matches(self.about, portal.port)
         if not portal.address:
             return head
         return f"{head}-d {portal.address}/{128 if ':' in portal.address else 32} "
 
-    def matches(self, comment: str, port: int, protocol: str = "") -> str:
+    def matches(self, about: str, port: int, protocol: str = "") -> str:
         protocol = protocol or self.service.name.protocol.lower()
-        return f'-m comment --comment "{comment}" -p {protocol} -m {protocol} --dport {port} '
+        return f"{comment(about)}-p {protocol} -m {protocol} --dport {port} "
 
     def port(self, role: Role) -> int:
         return self.ports[ListenerName(self.service.name, role)]
 
 
 def jumps(settings: NodeSettings) -> tuple[Jump, ...]:
-    """Return the jumps from built-in chains, in the order in which they are made."""
-    first = f'-m comment --comment "{PORTALS_COMMENT}" '
-    last = f'-m comment --comment "{NODE_PORTS_COMMENT}" '
+    """Return the jumps from built-in chains, in the order in which they are made.
+
+    Portals are matched before all else and node ports after all else.
+    """
+    first, last = comment(PORTALS_COMMENT), comment(NODE_PORTS_COMMENT)
     # The match of the state is not of old. Packets of open connections need not go through
     # the chain; and it has the kernel go on tracking connections when the last Service goes,
     # without which those that are open would not be translated any more, and break.
-    open_ports = f'-m state --state NEW -m comment --comment "{OPEN_COMMENT}" '
+    open_ports = f"-m state --state NEW {comment(OPEN_COMMENT)}"
     return (
-        Jump("filter", "INPUT", f"{open_ports}-j KUBE-NODEPORT-NON-LOCAL", "first"),
-        Jump("nat", "PREROUTING", f"{first}-j KUBE-PORTALS-CONTAINER", "first"),
-        Jump("nat", "OUTPUT", f"{first}-j KUBE-PORTALS-HOST", "first"),
+        Jump("filter", "INPUT", open_ports, "KUBE-NODEPORT-NON-LOCAL"),
+        Jump("nat", "PREROUTING", first, "KUBE-PORTALS-CONTAINER"),
+        Jump("nat", "OUTPUT", first, "KUBE-PORTALS-HOST"),
         *(
-            Jump("nat", chain, f"{destination}{last}-j {target}", "last")
+            Jump("nat", chain, f"{destination}{last}", target, "last")
             for chain, target in (
                 ("PREROUTING", "KUBE-NODEPORT-CONTAINER"),
                 ("OUTPUT", "KUBE-NODEPORT-HOST"),
@@ -220,18 +202,13 @@ def text(rules: PortalRules, *, with_jumps: bool = False) -> str:
 
 
 def _table_text(rules: PortalRules, table: str, with_jumps: bool) -> str:
-    lines = [f"*{table}", *(f":{chain} - [0:0]" for chain in CHAINS[table])]
     # By chain, so that a reader finds each whole; within one, order is all that counts.
-    lines += [
-        f"-A {rule.chain} {rule.text}"
+    lines = [
+        append(rule.chain, [rule.text])
         for chain in CHAINS[table]
         for rule in rules.rules
         if rule.table == table and rule.chain == chain
     ]
     if with_jumps:
-        mine = [jump for jump in rules.jumps if jump.table == table]
-        lines += [f"-F {chain}" for chain in dict.fromkeys(jump.chain for jump in mine)]
-        lines += [
-            f"-{'I' if jump.place == 'first' else 'A'} {jump.chain} {jump.text}" for jump in mine
-        ]
-    return "\n".join([*lines, "COMMIT\n"])
+        lines.append(lines_on_clean_machine(of_table(rules.jumps, table)))
+    return transaction(table, declare(CHAINS[table]), *lines)

@@ -6,14 +6,16 @@ what is beyond 10,240 letters of a line for a line of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from difflib import ndiff
 from itertools import zip_longest
 
+from svcnet.netfilter.jumps import of_table
+from svcnet.netfilter.restore import append, remove, write
 from svcnet.renderers.userspace import portals
 from svcnet.renderers.userspace.delta import ProxyDelta
 from svcnet.renderers.userspace.listing import HEADINGS, Row, aligned, rows
-from svcnet.renderers.userspace.portals import CHAINS, Jump, portal_rules
+from svcnet.renderers.userspace.portals import CHAINS, portal_rules
 from svcnet.renderers.userspace.table import ProxiedPort, ProxyTable
 
 _HEAD = (*HEADINGS, "REMARKS")
@@ -79,18 +81,9 @@ def _compared(old: list[str], new: list[str]) -> Iterator[str]:
 def _rule_changes(delta: ProxyDelta) -> Iterator[str]:
     for table in CHAINS:
         lines = [
-            *(f"-D {jump.chain} {jump.text}\n" for jump in _of(table, delta.removed_jumps)),
-            *(f"-D {rule.chain} {rule.text}\n" for rule in delta.removed if rule.table == table),
-            *(f"-A {rule.chain} {rule.text}\n" for rule in delta.added if rule.table == table),
-            *(_jump_line(jump) for jump in _of(table, delta.added_jumps)),
+            *(remove(jump.chain, [jump.rule]) for jump in of_table(delta.removed_jumps, table)),
+            *(remove(rule.chain, [rule.text]) for rule in delta.removed if rule.table == table),
+            *(append(rule.chain, [rule.text]) for rule in delta.added if rule.table == table),
+            *(jump.line for jump in of_table(delta.added_jumps, table)),
         ]
-        if lines:
-            yield "".join([f"*{table}\n", *lines, "COMMIT\n"])
-
-
-def _of(table: str, jumps: Iterable[Jump]) -> Iterator[Jump]:
-    return (jump for jump in jumps if jump.table == table)
-
-
-def _jump_line(jump: Jump) -> str:
-    return f"-{'I' if jump.place == 'first' else 'A'} {jump.chain} {jump.text}\n"
+        yield from write(table, *lines)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from svcnet.executors.iptables import Observed
 from svcnet.executors.userspace.rules import plan, step
 from svcnet.graph import NodeSettings
+from svcnet.netfilter import Observed, Rule
 from svcnet.netfilter.saved import saved
-from svcnet.renderers.userspace.portals import CHAINS, PortalRules, Rule, jumps
+from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps
 
 CONTAINER = "KUBE-PORTALS-CONTAINER"
 HOST = "KUBE-PORTALS-HOST"
@@ -32,7 +32,7 @@ def there(wanted: PortalRules) -> dict[str, dict[str, list[str]]]:
     for rule in wanted.rules:
         tables[rule.table][rule.chain].append(saved(rule.text, "IPv4"))
     for jump in wanted.jumps:
-        tables[jump.table].setdefault(jump.chain, []).append(saved(jump.text, "IPv4"))
+        tables[jump.table].setdefault(jump.chain, []).append(saved(jump.rule, "IPv4"))
     return tables
 
 

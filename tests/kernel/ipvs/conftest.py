@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from svcnet.executors.iptables import Observed, parse_save
 from svcnet.models import Host
 from svcnet.models.family import IP_FAMILIES
+from svcnet.netfilter import Observed, parse_save
 from tests.kernel.ipvs.balancer import Balancer
 from tests.kernel.netns import Cluster
 from tests.kernel.ways import IPVSRules, Tables

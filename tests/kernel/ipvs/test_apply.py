@@ -15,7 +15,6 @@ from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables import apply as apply_iptables
 from svcnet.executors.ipvs import Report, Step, apply, cleanup, ipsets
 from svcnet.executors.ipvs.execution import Execution
-from svcnet.executors.ipvs.rules import rules_by_table
 from svcnet.executors.lock import lock
 from svcnet.models import (
     ClusterState,
@@ -26,7 +25,7 @@ from svcnet.models import (
     ServicePort,
 )
 from svcnet.models.state import ClusterObject
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter import read_listing, saved
 from svcnet.renderers.iptables import full as full_iptables
 from svcnet.renderers.ipvs import IPVSTables, full, wire
 from svcnet.renderers.ipvs.sections import create_line
@@ -81,7 +80,7 @@ def test_rules_are_saved_as_the_plan_expects(family: IPFamily) -> None:
     for document in DOCUMENTS:
         if family_of_file(document) == family:
             text = full(compile_case(document.parent, family)).restore_text
-            for table, chains in rules_by_table(text).items():
+            for table, chains in read_listing(text).items():
                 for chain, own in chains.items():
                     known = found.setdefault((table, chain), [])
                     known += [rule for rule in own if rule not in known]

@@ -16,9 +16,10 @@ from svcnet.executors.iptables import Commands
 from svcnet.executors.ipvs import Incomplete, missing
 from svcnet.executors.userspace import install
 from svcnet.graph import NodeSettings, RuleGraph
+from svcnet.netfilter import Rule
 from svcnet.reconciler import IPVSTarget
 from svcnet.renderers.ipvs import full
-from svcnet.renderers.userspace.portals import PortalRules, Rule, jumps
+from svcnet.renderers.userspace.portals import PortalRules, jumps
 from svcnet.sources import load_bytes
 from tests.conftest import ROOT
 from tests.kernel.ipvs.conftest import everything, run

@@ -10,9 +10,10 @@ import pytest
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.executors import iptables
-from svcnet.executors.iptables import Commands, parse_save
+from svcnet.executors.iptables import Commands
 from svcnet.graph import RuleGraph
 from svcnet.models import IPFamily
+from svcnet.netfilter import parse_save
 from svcnet.reconciler import IptablesTarget
 from svcnet.sources import load_bytes
 from tests.kernel.applying import order_free, tool

@@ -10,15 +10,16 @@ from click.testing import CliRunner
 
 from svcnet.cli import main
 from svcnet.errors import ApplyError
-from svcnet.executors.iptables import Commands, Observed, Variant, parse_save
+from svcnet.executors.iptables import Commands, Variant
 from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.executors.userspace import change, install, remove
 from svcnet.executors.userspace.rules import plan
 from svcnet.graph import NodeSettings
 from svcnet.models import IPFamily
 from svcnet.models.family import IP_FAMILIES
+from svcnet.netfilter import Observed, Rule, parse_save
 from svcnet.renderers import userspace
-from svcnet.renderers.userspace.portals import CHAINS, PortalRules, Rule, jumps
+from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps
 from tests.kernel.ipvs.netlink import own_namespace
 from tests.test_conformance import CASES, compile_case
 
