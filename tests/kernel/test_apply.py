@@ -287,7 +287,7 @@ def test_refusal_leaves_what_was_there(ns: Namespace, case: Path, variant: str) 
     done = ns.attempt(sys.executable, "-c", code, case, variant)
     assert done.returncode == 3, done.stderr
     assert "10.244.9.9:no-port" in done.stdout
-    assert "from shop/zzz:http EndpointSlice zzz-1: endpoints[0].addresses[0]" in done.stdout
+    assert "from EndpointSlice shop/zzz-1: endpoints[0].addresses[0]" in done.stdout
     assert "what was there before is still there" in done.stdout
     assert ns.tables(variant) == before
 
