@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pathlib
 import select
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 KIB = 1024
+PIECE = 1024 * KIB
+"""So much is read at a time of what has no known size."""
 
 Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Paths: TypeAlias = Path | Iterable[Path]
@@ -59,19 +62,33 @@ def read_beginning(path: str | os.PathLike[str], size: int, *, devices: bool = F
     except ValueError as error:
         raise OSError(errno.EINVAL, str(error), str(path)) from None
     try:
-        mode = os.fstat(descriptor).st_mode
+        there = os.fstat(descriptor)
+        mode = there.st_mode
         is_pipe = stat.S_ISFIFO(mode) and _has_no_name(descriptor)
         if not (is_pipe or stat.S_ISREG(mode) or (devices and stat.S_ISCHR(mode))):
             kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
             raise OSError(errno.EINVAL, f"it is {kind}", str(path))
         os.set_blocking(descriptor, True)
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(size)
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            data = read_most(file, size, max(there.st_size + 1, PIECE))
     finally:
         os.close(descriptor)
     if is_pipe and not data:
         raise OSError(errno.ENODATA, "nothing comes through the pipe", str(path))
     return data
+
+
+def read_most(file: BinaryIO | io.RawIOBase, size: int, at_once: int = PIECE) -> bytes:
+    """Return at most the first `size` bytes of what is open, read `at_once` at a time.
+
+    So for a small file no memory is asked for as if it were a large one. Raises OSError.
+    """
+    # Unlike joined pieces this is never there twice.
+    found = io.BytesIO(file.read(min(size, at_once)))
+    left = size - found.seek(0, io.SEEK_END)
+    while left > 0 and (piece := file.read(min(left, at_once))):
+        left -= found.write(piece)
+    return found.getvalue()
 
 
 def _has_no_name(descriptor: int) -> bool:

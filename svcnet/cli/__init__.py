@@ -69,6 +69,19 @@ class Program(Verbs):
         with standard_streams():
             sys.exit(_exit_code(verb))
 
+    def _main_shell_completion(self, *args: Any, **kwargs: Any) -> None:
+        """Do what a shell asks for completion; click says nothing of what it does not know."""
+        try:
+            super()._main_shell_completion(*args, **kwargs)
+        except KeyError as error:
+            raise UsageError(f"completion needs {error.args[0]} in the environment") from None
+        except SystemExit as end:
+            if end.code:
+                raise UsageError(
+                    "_SVCNET_COMPLETE must be bash_source, fish_source or zsh_source"
+                ) from None
+            raise
+
 
 def _exit_code(verb: Callable[[], Any]) -> int:
     try:

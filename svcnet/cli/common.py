@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from svcnet.cli.modal import ModeName
+from svcnet.cli.paths import FilePath
 from svcnet.cli.strictness import strict_options
 from svcnet.errors import OutputError, UsageError
 from svcnet.files import write_whole
@@ -76,7 +77,7 @@ def input_options(function: Function) -> Function:
 
     That is for commands of the class :class:`svcnet.cli.modal.ModalCommand`.
     """
-    file = click.Path(path_type=Path)
+    file = FilePath()
     function = manifest_options(function)
     for decorate in reversed(
         [
@@ -138,7 +139,7 @@ def server_options(function: Function) -> Function:
         click.option("--context", default="", metavar="NAME", help="The context of a kubeconfig."),
         click.option(
             "--kubeconfig",
-            type=click.Path(path_type=Path),
+            type=FilePath(),
             help="A kubeconfig file. By default KUBECONFIG, a Pod's service account, or "
             "~/.kube/config.",
         ),

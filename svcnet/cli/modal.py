@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import click
 from click.core import ParameterSource
 
 from svcnet import checks, modes
+from svcnet.cli.paths import FilePath
 from svcnet.modes.options import Kind, Offer, offers
 
 _MODES = "svcnet.modes"
@@ -156,6 +156,6 @@ def _typed(kind: Kind) -> dict[str, Any]:
         case modes.Number(least, most):
             return {"type": click.FloatRange(least, most)}
         case modes.File():
-            return {"type": click.Path(path_type=Path)}
+            return {"type": FilePath()}
         case modes.Text():
             return {"type": str}

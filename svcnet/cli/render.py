@@ -11,6 +11,7 @@ from attrs import evolve
 
 from svcnet.cli.common import input_options, write_output
 from svcnet.cli.modal import ModalCommand
+from svcnet.cli.paths import FilePath
 from svcnet.errors import AbsentError, UsageError
 from svcnet.files import KIB, read_text
 from svcnet.inputs import Inputs, load_manifests, read_inputs, tell_findings
@@ -29,8 +30,8 @@ MOST_GOLDEN_BYTES = 256 * KIB * KIB
 @click.command("render", cls=ModalCommand)
 @input_options
 @click.option("--family", type=click.Choice(["ipv4", "ipv6"]), help="That of the Node by default.")
-@click.option("-o", "--to", type=click.Path(path_type=Path), help="Write to a file.")
-@click.option("--check", type=click.Path(path_type=Path), help="Compare with a golden file.")
+@click.option("-o", "--to", type=FilePath(), help="Write to a file.")
+@click.option("--check", type=FilePath(), help="Compare with a golden file.")
 @click.option("--since", metavar="OLD_PATH", help="Print only the step from older manifests.")
 def command(
     family: str | None,

@@ -17,6 +17,7 @@ from svcnet.cli.common import (
     server_options,
 )
 from svcnet.cli.modal import ModalCommand
+from svcnet.cli.paths import FilePath
 from svcnet.errors import SvcnetError, UsageError
 from svcnet.inputs import refuse_no_path
 from svcnet.modes.options import refuse_foreign
@@ -46,7 +47,7 @@ from svcnet.modes.options import refuse_foreign
 )
 @click.option(
     "--socket",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Where svcnet status asks; by default a place of the network namespace below /run/svcnet.",
 )
 def command(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from svcnet.cli.outlet import outlets
+from svcnet.cli.paths import FilePath
 from svcnet.errors import ApplyError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--socket",
     "path",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Where svcnet run answers; by default the place of this network namespace.",
 )
 @click.option(

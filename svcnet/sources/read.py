@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from svcnet import checks
-from svcnet.files import read_beginning
+from svcnet.files import read_beginning, read_most
 from svcnet.sources import strangers
 from svcnet.sources.findings import Findings, Source
 from svcnet.sources.parse import MAX_BYTES
@@ -28,6 +28,10 @@ def read_sources(
     for path in paths:
         if path == "-":
             yield from _read_stdin(stdin, findings)
+        elif not path:
+            # Path would take it for the folder that we are in.
+            message = "cannot be read: the name is empty"
+            findings.file_error(checks.UNREADABLE_FILE, "''", 0, message)
         elif os.path.isdir(path):  # noqa: PTH112  (Path's raises where it may not look)
             yield from _read_folder(Path(path), findings)
         else:
@@ -73,7 +77,7 @@ def read_file(path: Path, findings: Findings, most: int = MAX_BYTES) -> Iterator
 
 def _read_stdin(stdin: BinaryIO | None, findings: Findings) -> Iterator[Source]:
     try:
-        data = (stdin or sys.stdin.buffer).read(MAX_BYTES + 1)
+        data = read_most(stdin or sys.stdin.buffer, MAX_BYTES + 1)
     except OSError as error:
         findings.file_error(
             checks.UNREADABLE_FILE, "<stdin>", 0, f"cannot be read: {error.strerror}"

@@ -236,6 +236,64 @@ def test_ctrl_c_while_input_is_read() -> None:
     assert (process.returncode, told.strip()) == (-signal.SIGINT, b"")
 
 
+AS_IT_STARTS = """
+import os, runpy, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["svcnet", "--version"]
+IGNORED
+runpy.run_module("svcnet", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("ignored", "code"),
+    [("", -signal.SIGINT), ("signal.signal(signal.SIGINT, signal.SIG_IGN)", 0)],
+    ids=["heeded", "ignored"],
+)
+def test_ctrl_c_while_the_command_is_imported(ignored: str, code: int) -> None:
+    """SIGINT ends it without a traceback, unless whoever started it had that ignored."""
+    program = AS_IT_STARTS.replace("IGNORED", ignored)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["render", ""],
+        ["render", "-", ""],
+        ["render", EXAMPLE, "-o", ""],
+        ["render", EXAMPLE, "--check", ""],
+        ["render", EXAMPLE, "--config", ""],
+        ["render", EXAMPLE, "--host", ""],
+        ["render", EXAMPLE, "--since", ""],
+        ["dns", "zone", EXAMPLE, "--to", ""],
+        ["run", EXAMPLE, "--no-redirect", "--stats", ""],
+        ["status", "--socket", ""],
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_is_empty(arguments: list[str]) -> None:
+    """A script's variable without a value is not the folder that we are in."""
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the name is empty" in result.stderr
+
+
+@pytest.mark.parametrize("asked", ["x", "tcsh_source", "bash_x", "bash_complete", "fish_complete"])
+def test_completion_that_click_does_not_know(asked: str) -> None:
+    """A shell that is not known is told so, and not that something differs."""
+    result = CliRunner().invoke(main, env={"_SVCNET_COMPLETE": asked})
+    assert (result.exit_code, result.stdout) == (2, ""), result.stderr
+    assert "_SVCNET_COMPLETE must be" in result.stderr or "completion needs COMP_" in result.stderr
+
+
 ARGUMENTS = {
     "UnicodeDecodeError": ("utf-8", b"x", 0, 1, "x"),
     "UnicodeEncodeError": ("utf-8", "x", 0, 1, "x"),

@@ -24,8 +24,8 @@ EXAMPLE = str(Path(__file__).parents[2] / "examples/my-service")
 SECONDS = 60
 """No text takes so long, whatever else the machine does."""
 
-MEMORY = 1 << 30
-"""Several times what a process has that reads such texts."""
+MEMORY = 1 << 28
+"""Twice what a process has that reads such texts."""
 
 # Each child does what `python -m svcnet` does, from its streams to the end of the interpreter.
 # Nothing is read of standard input before: each has one of its own.

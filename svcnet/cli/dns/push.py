@@ -9,6 +9,7 @@ import click
 
 from svcnet.cli.common import allow_empty_option, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
+from svcnet.cli.paths import FilePath
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness, load_manifests
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--tsig-file",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FILE",
     help="The key that it knows this machine by, as tsig-keygen or keymgr --tsig prints it.",
 )

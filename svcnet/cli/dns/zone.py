@@ -9,6 +9,7 @@ import click
 
 from svcnet.cli.common import manifest_options, write_output
 from svcnet.cli.dns.options import dns_options, zone_options
+from svcnet.cli.paths import FilePath
 from svcnet.errors import OutputError
 from svcnet.inputs import load_manifests
 
@@ -26,7 +27,7 @@ from svcnet.inputs import load_manifests
 )
 @click.option(
     "--to",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FOLDER",
     help="Write each zone to FOLDER/ZONE.zone, instead of all to standard output.",
 )
