@@ -88,7 +88,7 @@ def test_a_pipe_of_a_shell_is_read_once() -> None:
 )
 def test_a_verb_that_is_given_a_pipe(command: str, status: int, words: str) -> None:
     """What a shell makes of ``<(command)`` is read like a file, unless the command fails."""
-    config = "{apiVersion: kubeproxy.config.k8s.io/v1alpha1, kind: KubeProxyConfiguration}"
+    config = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration"
     svcnet = f"{sys.executable} -m svcnet"
     line = command.format(example=EXAMPLE, svcnet=svcnet, config=config)
     done = subprocess.run(

@@ -18,6 +18,7 @@ from svcnet.sources.objects import label_of, members
 from svcnet.sources.positions import duplicates, lines_of
 from svcnet.sources.read import read_file
 from svcnet.sources.single import MAX_SINGLE_BYTES, parse_text
+from svcnet.sources.stream import begins_as_json, json_value, text_of
 
 KIND = "KubeProxyConfiguration"
 MOST_KINDS = 10
@@ -45,6 +46,8 @@ def find_config(path: str | os.PathLike[str], findings: Findings) -> Fields | No
             found[1].error_at(checks.ONE_DOCUMENT, (), message)
         elif found:
             place = found[0].place
+            if place.source is source:
+                _check_braces(found[0], source.data)
             if parsed.may_repeat or place.source is not source:
                 warn_of_repeated(place, duplicates(place.source.data), findings)
             return found[0]
@@ -74,7 +77,24 @@ def _configs(place: Place, item: Any, findings: Findings) -> Iterator[Fields]:
                     for inner in _configs(Place(source, number, ()), document, findings):
                         label = f"{KIND} in {map_label}"
                         at = evolve(inner.place, label=label, ignored=labelled.ignored)
-                        yield evolve(inner, place=at)
+                        found = evolve(inner, place=at)
+                        _check_braces(found, inside)
+                        yield found
+
+
+def _check_braces(found: Fields, text: bytes) -> None:
+    """Report a configuration whose text begins as JSON and is more, or less, than one value.
+
+    Of such text kube-proxy reads nothing as YAML, unlike kubectl.
+    """
+    data, _ = text_of(text)
+    if not begins_as_json(data):
+        return
+    try:
+        json_value(data)
+    except ValueError as error:
+        message = f"begins with a brace, and so kube-proxy reads JSON alone: {error}"
+        found.error_at(checks.SYNTAX, (), message)
 
 
 def _inside(place: Place, path: tuple[str, ...], data: bytes) -> Source:

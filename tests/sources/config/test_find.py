@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from svcnet.errors import InputError
 from svcnet.sources import load_config, open_config
-from svcnet.sources.config.find import find_config
+from svcnet.sources.config.find import KIND, find_config
 from svcnet.sources.findings import Findings
 from tests.fuzz import examples
 from tests.sources.config.test_answers import ROWS
@@ -175,6 +175,42 @@ def test_a_key_that_is_written_twice_is_a_warning(tmp_path: Path, form: str) -> 
     (found,) = findings.diagnostics()
     assert (found.check.name, found.field) == ("repeated-key", "mode")
     assert text.splitlines()[found.line - 1].strip() == "mode: iptables"
+
+
+ONE = json.dumps({"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": KIND})
+
+
+@pytest.mark.parametrize("form", ["alone", "in a ConfigMap"])
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        (ONE, True),
+        (f" \n{ONE}\n", True),
+        (f"# YAML\n{ONE[:-1]},}}", True),
+        (f"{ONE[:-1]},}}", False),
+        (f"{ONE} # YAML", False),
+        (f'{ONE[:-1]}, "hostnameOverride": a}}', False),
+        (f'{ONE[:-1]}, "oomScoreAdj": 0x1}}', False),
+        (f"{ONE}\n{{}}", False),
+        (f"{ONE}\n---\na: b\n", False),
+        (ONE.replace('"', ""), False),
+    ],
+)
+def test_text_that_begins_with_a_brace_is_json(
+    tmp_path: Path, text: str, taken: bool, form: str
+) -> None:
+    """What begins so and is no JSON, kubectl reads as YAML, and kube-proxy refuses."""
+    file = tmp_path / "config.yaml"
+    file.write_text(text if form == "alone" else config_map(f"{text.rstrip()}\n"))
+    try:
+        open_config(file)
+    except InputError as error:
+        told = error.diagnostics
+        assert [one.check.name for one in told] == ["syntax"]
+        assert all("begins with a brace" in one.message for one in told)
+        assert not taken
+    else:
+        assert taken
 
 
 VAIN = f"{HEAD}mode: iptables\nmod: ipvs\nenableProfiling: true\nhostnameOverride: node-b\n"
