@@ -302,6 +302,25 @@ NO_LOCAL_NODE = Check(
     "warning",
 )
 
+NO_CLUSTER_CIDR = Check(
+    "S617",
+    "no-cluster-cidr",
+    "In mode ClusterCIDR the CIDR of an IP family alone tells its pods from others.",
+    "warning",
+)
+NO_NODE_PORT_ADDRESS = Check(
+    "S618",
+    "no-node-port-address",
+    "Node ports answer on those addresses of a node alone that nodePortAddresses holds.",
+    "warning",
+)
+NO_ZONE = Check(
+    "S619",
+    "no-zone",
+    "Hints say for which zones endpoints are, and the Node does not say in which it is.",
+    "warning",
+)
+
 # Between objects.
 DUPLICATE_OBJECT = Check(
     "S701", "duplicate-object", "Of two objects of one name nobody can say which one counts."

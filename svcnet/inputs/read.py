@@ -179,13 +179,19 @@ def _read(
 
 def _about_node(inputs: Inputs, loaded: Loaded, given: LoadedConfig) -> Iterator[Diagnostic]:
     """Yield what is surely not meant between the configuration, the Services and the Nodes."""
-    from svcnet.sources import node_address_remarks, node_remarks, policy_remarks
+    from svcnet.sources import (
+        node_address_remarks,
+        node_remarks,
+        policy_remarks,
+        zone_remarks,
+    )
 
     try:
         name = inputs.node_name
     except UsageError:
         return  # that is told when a view of the node is asked for
-    yield from given.located(node_remarks(inputs.state, inputs.config, name))
+    yield from given.located(node_remarks(inputs.state, inputs.config, name, inputs.host))
+    yield from loaded.located(zone_remarks(loaded.objects, name))
     if not name:
         yield from loaded.located(policy_remarks(loaded.objects))
     if inputs.mode.has_addresses:

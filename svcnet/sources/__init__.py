@@ -23,7 +23,7 @@ from svcnet.sources import strangers
 from svcnet.sources.budget import check_budget
 from svcnet.sources.config import find_config, read_config, read_host
 from svcnet.sources.config.loaded import LoadedConfig
-from svcnet.sources.config.nodes import node_remarks, policy_remarks
+from svcnet.sources.config.nodes import node_remarks, policy_remarks, zone_remarks
 from svcnet.sources.crosscheck import check_conflicts, check_mistakes, endpoint_remarks
 from svcnet.sources.emptiness import check_empty, check_no_object
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
@@ -51,6 +51,7 @@ __all__ = [
     "node_remarks",
     "open_config",
     "policy_remarks",
+    "zone_remarks",
 ]
 
 _Complete: TypeAlias = Callable[[ClusterState], ClusterState]

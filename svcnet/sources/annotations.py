@@ -23,7 +23,12 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """The annotations that have an effect on some kinds only."""
 
-OF_CONFIGURATIONS = frozenset({checks.NO_EFFECT, checks.ABSENT_NODE, checks.NO_POD_CIDR})
+OF_CONFIGURATIONS = frozenset(
+    {
+        *(checks.NO_EFFECT, checks.ABSENT_NODE, checks.NO_POD_CIDR),
+        *(checks.NO_CLUSTER_CIDR, checks.NO_NODE_PORT_ADDRESS),
+    }
+)
 """Warnings about a configuration, which may be in a ConfigMap."""
 OF_BOTH = frozenset({checks.UNKNOWN_FIELD, checks.REPEATED_KEY, checks.UNKNOWN_ANNOTATION})
 OF_NONE = frozenset(

@@ -141,6 +141,11 @@ class Reading:
             labelled = Place(place.source, place.document, place.path, label)
             self.findings.error(checks.API_VERSION, labelled, path, message)
             return
+        if _is_list(kind) and item.get("items", ...) is not None:
+            has = shown(item["items"]) if "items" in item else "nothing"
+            message = f"must be the list of the objects, not {has}"
+            self.findings.error(checks.TYPE, place, ("items",), message)
+            return
         if (stranger := strangers.known_kind(kind, item)) is not None:
             self.findings.error(checks.NOT_MANIFESTS, place, (), stranger)
             return
@@ -213,6 +218,11 @@ def meant_kind(kind: str, version: str) -> str:
     if ("." in group and not group.endswith(".k8s.io")) or kind in ALIKE:
         return ""
     return kind if kind in API_VERSIONS else nearest_of(kind, tuple(API_VERSIONS))
+
+
+def _is_list(kind: str) -> bool:
+    """Return whether a kind is a list that may hold objects that are read."""
+    return kind == "List" or (kind.endswith("List") and kind[:-4] in API_VERSIONS)
 
 
 def _is_known(kind: str, version: Any) -> bool:

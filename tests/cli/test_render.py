@@ -192,7 +192,8 @@ def test_a_mode_that_svcnet_does_not_have(tmp_path: Path) -> None:
     """A configuration for another mode is not silently rendered as iptables."""
     config = tmp_path / "config.yaml"
     config.write_text(
-        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: nftables\n"
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+        "mode: nftables\n"
     )
     objects = CASES / "clusterip-basic" / "objects.yaml"
     refused = svcnet("render", objects, "--config", config)

@@ -33,6 +33,28 @@ def documents_as_list(kind: str) -> dict[str, object]:
     return {"apiVersion": "v1", "kind": kind, "items": list(yaml.safe_load_all(BOTH))}
 
 
+@pytest.mark.parametrize("kind", ["List", "ServiceList", "NodeList"])
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("items: []", False),
+        ("items: null", False),
+        ("items: {a: b}", True),
+        ("items: text", True),
+        ("itmes: []", True),
+        ("metadata: {}", True),
+    ],
+)
+def test_a_list_whose_items_are_none(kind: str, text: str, refused: bool) -> None:
+    """What is no list of objects is an error, wherever else there are objects; null is empty."""
+    data = f"{SERVICE}---\nkind: {kind}\napiVersion: v1\n{text}\n".encode()
+    if refused:
+        [(_, message)] = errors(data)
+        assert message.startswith("must be the list of the objects, not ")
+    else:
+        assert len(load_bytes(data).objects) == 1
+
+
 def test_files_folders_and_standard_input(tmp_path: Path) -> None:
     """Folders are read with all below them, by name; ``-`` is standard input."""
     (tmp_path / "b").mkdir()

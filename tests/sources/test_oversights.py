@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from svcnet.cli import main
 from svcnet.compiler import compile_state, node_view
 from svcnet.discovery.endpoints import with_slices
+from svcnet.renderers.iptables import full
 from svcnet.sources import load, load_bytes
 from tests.fuzz import examples
 
@@ -186,6 +187,75 @@ def test_an_address_of_another_node_is_told_in_mode_ipvs() -> None:
     assert (strict.exit_code, strict.stdout) == (2, "")
 
 
+NODE = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": "w1"},
+    "status": {
+        "addresses": [
+            {"type": "InternalIP", "address": "192.0.2.1"},
+            {"type": "InternalIP", "address": "2001:db8::1"},
+        ]
+    },
+}
+OPEN = service(type="NodePort", ports=[{"port": 80, "nodePort": 30080}])
+
+
+@pytest.mark.parametrize(
+    ("config", "check"),
+    [
+        ("clusterCIDR: 10.244.0.0/16", "S617"),
+        ("clusterCIDR: fd00::/48", "S617"),
+        ("clusterCIDR: '10.244.0.0/16,fd00::/48'", ""),
+        ("mode: iptables", ""),
+        ("{detectLocalMode: NodeCIDR, clusterCIDR: 10.244.0.0/16}", "S611 S615"),
+        ("nodePortAddresses: [198.51.100.0/24]", "S618"),
+        ("nodePortAddresses: [198.51.100.0/24, 192.0.2.0/24]", ""),
+        ("nodePortAddresses: ['2001:db8:1::/48', 192.0.2.0/24]", "S618"),
+        ("nodePortAddresses: [primary]", ""),
+        ("nodePortAddresses: [0.0.0.0/0, '::/0']", ""),
+    ],
+)
+def test_a_configuration_that_leaves_a_node_out_is_told(
+    tmp_path: Path, config: str, check: str
+) -> None:
+    """Of each IP family of the node; without node ports nobody asks which addresses have them."""
+    head = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
+    fields = config.strip("{}").replace(", clusterCIDR", "\nclusterCIDR")
+    (tmp_path / "config.yaml").write_text(f"{head}{fields}\n")
+    (tmp_path / "host.yaml").write_text("addresses: [192.0.2.1, '2001:db8::1', 198.51.100.9]\n")
+    asked = ("render", "--config", str(tmp_path / "config.yaml"))
+    slices = endpoint_slice(at("10.244.1.5"))
+
+    def told(*documents: Document, host: bool = False) -> str:
+        more = ("--host", str(tmp_path / "host.yaml")) if host else ()
+        found = svcnet(*asked, *more, stdin=json.dumps(list_of(*documents)).encode())
+        assert found.exit_code == 0, found.stderr
+        lines = [line for line in found.stderr.splitlines() if "config.yaml" in line]
+        return " ".join(line.rpartition("[")[2].partition(" ")[0] for line in lines)
+
+    assert told(OPEN, slices, NODE) == check
+    assert told(service(), slices, NODE) == check.replace("S618", "")
+    if config == "nodePortAddresses: [198.51.100.0/24]":
+        assert told(OPEN, slices, NODE, host=True) == ""
+
+
+@pytest.mark.parametrize("zone", [None, "", "a"])
+@pytest.mark.parametrize("hints", [None, {"forZones": [{"name": "a"}]}])
+def test_hints_for_a_node_without_a_zone_are_told(zone: str | None, hints: Any) -> None:
+    """Once, at the Node; a Node with a zone, and slices without hints, are quiet."""
+    labels = {} if zone is None else {"topology.kubernetes.io/zone": zone}
+    node = {**NODE, "metadata": {"name": "w1", "labels": labels}}
+    endpoint = {**at("10.244.1.5"), **({"hints": hints} if hints else {})}
+    documents = list_of(service(), endpoint_slice(endpoint), node)
+    found = svcnet("render", stdin=json.dumps(documents).encode())
+    assert ("[S619 no-zone]" in found.stderr) is (bool(hints) and not zone)
+
+
+def list_of(*documents: Document) -> Document:
+    return {"apiVersion": "v1", "kind": "List", "items": list(documents)}
+
+
 def test_services_without_any_endpoints_are_told_once() -> None:
     """Whoever needs endpoints is told, at the first Service, how many there are."""
     found: dict[str, Any] = {"selector": {"app": "web"}}
@@ -220,9 +290,9 @@ def test_conditions_that_matter_are_told(first: list[Document], second: list[Doc
                  for each in (one, other)]  # fmt: skip
     ways += [swapped, backwards, [endpoint_slice(*reversed(second)),
                                   endpoint_slice(*reversed(first), name="web-2")]]  # fmt: skip
-    graphs = []
+    rules = []
     for way in ways:
         state = load_bytes(text(service(), *way)).state
-        graphs.append(compile_state(state, node_view(state)).fragments)
-    if any(graph != graphs[0] for graph in graphs):
+        rules.append(full(compile_state(state, node_view(state))).text)
+    if any(text != rules[0] for text in rules):
         assert any("condition-conflict" in line for line in told(service(), one, other))

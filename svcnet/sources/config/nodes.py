@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from netaddr import IPAddress, IPNetwork
+
 from svcnet import checks
 from svcnet.checks import Check
-from svcnet.models import ClusterState, KubeProxyConfiguration, Service
-from svcnet.models.family import family_of
+from svcnet.models import (
+    ClusterState,
+    EndpointSlice,
+    Host,
+    KubeProxyConfiguration,
+    Node,
+    Service,
+)
+from svcnet.models.config import PRIMARY
+from svcnet.models.family import IP_FAMILIES, family_of
+from svcnet.models.node import ZONE_LABEL
 from svcnet.models.state import ClusterObject
 from svcnet.sources.config.loaded import ConfigRemark
 from svcnet.sources.fields import shown
@@ -17,15 +28,51 @@ MOST_NODES = 5
 
 
 def node_remarks(
-    state: ClusterState, config: KubeProxyConfiguration, name: str
+    state: ClusterState, config: KubeProxyConfiguration, name: str, host: Host | None = None
 ) -> Iterator[ConfigRemark]:
-    """Yield what is to be said of a configuration's fields, for the node called `name`."""
+    """Yield what is to be said of a configuration's fields, for the node called `name`.
+
+    `host` tells the node's addresses better than its Node does.
+    """
     if name and name == config.hostname_override and state.nodes and name not in state.nodes:
         yield checks.ABSENT_NODE, ("hostnameOverride",), _absent(state, name)
     if config.detect_local_mode == "NodeCIDR":
         for what in _without_pod_cidr(state, name):
             message = f"{what}: traffic of its pods is like any other, and none is masqueraded"
             yield checks.NO_POD_CIDR, ("detectLocalMode",), message
+    node = state.nodes.get(name, Node(name))
+    if config.detect_local_mode in ("", "ClusterCIDR") and config.cluster_cidrs:
+        for family in sorted(_families(node.addresses) - _families(config.cluster_cidrs)):
+            message = (
+                f"has no CIDR of {family}, which Node {name} has an address of: traffic of its "
+                "pods is like any other, and none is masqueraded"
+            )
+            yield checks.NO_CLUSTER_CIDR, ("clusterCIDR",), message
+    given = host.addresses if host is not None else None
+    addresses = node.addresses if given is None else given
+    if addresses and any(map(_has_node_ports, state.services.values())):
+        for family in _unanswered(config.node_port_addresses, addresses):
+            message = f"holds no {family} address of the node: its node ports answer nowhere"
+            yield checks.NO_NODE_PORT_ADDRESS, ("nodePortAddresses",), message
+
+
+def _families(texts: Iterable[str]) -> set[str]:
+    return set(map(family_of, texts))
+
+
+def _has_node_ports(service: Service) -> bool:
+    return any(port.node_port for port in service.ports)
+
+
+def _unanswered(cidrs: Iterable[str], addresses: Iterable[str]) -> Iterator[str]:
+    """Yield each family of which CIDRs are named and hold none of its addresses that there are."""
+    for family in IP_FAMILIES:
+        networks = [
+            IPNetwork(cidr) for cidr in cidrs if cidr != PRIMARY and family_of(cidr) == family
+        ]
+        there = [IPAddress(address) for address in addresses if family_of(address) == family]
+        if networks and there and not any(a in network for network in networks for a in there):
+            yield family
 
 
 def _absent(state: ClusterState, name: str) -> str:
@@ -49,6 +96,20 @@ def _without_pod_cidr(state: ClusterState, name: str) -> Iterator[str]:
         lacks.difference_update(family_of(one) for one in node.pod_cidrs)
         for family in sorted(lacks):
             yield f"Node {name} has no podCIDR of {family}"
+
+
+def zone_remarks(
+    objects: Iterable[ClusterObject], name: str
+) -> Iterator[tuple[Check, ClusterObject, Path, str]]:
+    """Yield what is to be said where a Node has no zone, and endpoints have hints for zones."""
+    objects = tuple(objects)
+    node = next((one for one in objects if isinstance(one, Node) and one.name == name), None)
+    if node is None or node.zone:
+        return
+    slices = (one for one in objects if isinstance(one, EndpointSlice))
+    if any(endpoint.zone_hints for one in slices for endpoint in one.endpoints):
+        message = f"has no {ZONE_LABEL}: hints for zones have no effect on this node"
+        yield checks.NO_ZONE, node, ("metadata", "labels"), message
 
 
 def policy_remarks(
