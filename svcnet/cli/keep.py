@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from svcnet.cli.following import Ended, Following, Update
 from svcnet.cli.log import Teller, logger
 from svcnet.cli.monitoring import Monitoring, bind_addresses
 from svcnet.cli.outlet import outlets
-from svcnet.cli.proxying import Serving, refuse_unsupported
+from svcnet.cli.proxying import Proxying, refuse_unsupported
 from svcnet.cli.reporting import Reporting
 from svcnet.cli.snapshots import Snapshots
 from svcnet.cli.systemd import Systemd
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
     from svcnet.models import IPFamily
     from svcnet.modes import AnyMode, ModeSettings
-    from svcnet.reconciler import Event, Kept, Target
+    from svcnet.modes.adapter import Adapter
+    from svcnet.reconciler import Event, Kept
 
 Feed: TypeAlias = Following[Update] | Cluster
 
@@ -85,9 +86,11 @@ class _Keeper:
         self._settled = False
         self._serves = False
         self._systemd = Systemd(Notify.from_environment(os.environ))
-        self._serving: Serving | None = None
+        self._proxying: Proxying | None = None
         if keeping.mode.serves:
-            self._serving = Serving(keeping.settings, keeping.family, self._say, stack)
+            self._proxying = Proxying(
+                keeping.mode, keeping.settings, keeping.family, self._say, stack
+            )
 
     async def run(self) -> None:
         from svcnet.executors.children import Deadline, Interrupted, under
@@ -110,7 +113,7 @@ class _Keeper:
                 pass
             except Interrupted as error:
                 self._say(str(error), warning=True)
-        stays = self._serving is None and not keeping.cleanup_on_exit
+        stays = self._proxying is None and not keeping.cleanup_on_exit
         self._log.info("ended; the rules stay" if stays else "ended")
 
     def _is_alone(self, stack: ExitStack) -> bool:
@@ -144,7 +147,7 @@ class _Keeper:
 
     @property
     def _has_rules(self) -> bool:
-        return self._serving is None or self._serving.redirect
+        return self._proxying is None or self._proxying.has_rules
 
     def _feed(self) -> Feed:
         options = self._keeping.options
@@ -154,7 +157,7 @@ class _Keeper:
             inputs = partial(read_inputs, default_host=default_host, **options)
             read = self._reporting.reads(lambda: Update(self._checked(inputs())))
             stays = "the rules stay as they were"
-            keeps = stays if self._serving is None else "the state before goes on being served"
+            keeps = stays if self._proxying is None else "the state before goes on being served"
             return Following(options["paths"], read, keeps, self._say, self._systemd)
         names = ("mode", "config", "node", "host", "strict", "given")
         asked = {name: options[name] for name in names}
@@ -168,7 +171,7 @@ class _Keeper:
         return Cluster(followed, read_again, self._say, self._reporting, self._systemd)
 
     def _checked(self, inputs: Inputs) -> Inputs:
-        if self._serving is not None and self._keeping.options["strict"].errors:
+        if self._proxying is not None and self._keeping.options["strict"].errors:
             return refuse_unsupported(inputs, self._keeping.family, self._keeping.options["strict"])
         return inputs
 
@@ -186,7 +189,8 @@ class _Keeper:
         if not self._serves:
             self._serve(stack)
         made = await asyncio.to_thread(self._in_mode, inputs, families)
-        kept = [self._kept(target) for target in self._targets(made, families, stack)]
+        self._adapters = self._begin(made, families, stack)
+        kept = [self._kept(made.mode, adapter) for adapter in self._adapters]
         self._loop = Loop(kept, inputs.settings.pace, self._tell, self._ignored)
         self._snapshots = Snapshots(families)
         self._inputs = inputs
@@ -195,15 +199,15 @@ class _Keeper:
         working = [self._loop.run()]
         if self._has_rules and not self._keeping.options["host"]:
             working.append(self._look_at_host())
-        if self._serving is None:
+        if self._proxying is None:
             await feed.until_told(self._use, *working)
             self._systemd.stopping()
             if self._keeping.cleanup_on_exit:
                 await asyncio.to_thread(self._clean_up, families)
             return
-        async with self._serving.portals():
-            serving = self._serving.serve(self._systemd.stopping)
-            watching = self._serving.watch(self._monitoring.turned_away)
+        async with self._proxying.portals():
+            serving = self._proxying.serve(self._systemd.stopping)
+            watching = self._proxying.watch(self._monitoring.turned_away)
             await feed.until_told(self._use, *working, watching, serving)
 
     def _use(self, update: Update) -> None:
@@ -239,8 +243,8 @@ class _Keeper:
     def _configure(self, inputs: Inputs) -> None:
         """Have what goes with the loop know of the configuration and the node."""
         self._monitoring.listed(inputs, inputs.settings.pace.sync_period)
-        if self._serving is not None:
-            self._serving.configure(inputs)
+        for adapter in self._adapters:
+            adapter.configure(inputs.settings)
         self._reporting.settings = inputs.settings
 
     def _in_mode(self, inputs: Inputs, families: list[IPFamily]) -> Inputs:
@@ -263,51 +267,42 @@ class _Keeper:
             return inputs.in_mode(modes.get(other))
         return inputs
 
-    def _targets(
+    def _begin(
         self, inputs: Inputs, families: list[IPFamily], stack: ExitStack
-    ) -> Iterable[Target]:
-        from svcnet.executors.iptables import Commits
-        from svcnet.reconciler import IptablesTarget, IPVSTarget
+    ) -> Sequence[Adapter]:
+        if self._proxying is not None:
+            return self._proxying.begin(families, inputs.settings, stack)
+        return inputs.mode.adapters(families, inputs.settings)
 
-        if self._serving is not None:
-            return self._serving.begin(families, inputs, stack)
-        given, commits = inputs.settings.given, Commits()
-        if inputs.mode.name == "ipvs":
-            return [
-                IPVSTarget(family, given["variant"], commits, int(given["drain"]))
-                for family in families
-            ]
-        return [IptablesTarget(family, given["variant"], commits) for family in families]
-
-    def _kept(self, target: Target) -> Kept:
-        from svcnet.reconciler import Follower, Kept, Leftovers, StaleFlows
+    def _kept(self, mode: AnyMode, adapter: Adapter) -> Kept:
+        from svcnet.reconciler import Follower, Keeper, Kept, Leftovers, StaleFlows
 
         # The entries of a proxy's portals lead to it, and live as long as its ports do.
-        flows = StaleFlows() if self._serving is None else None
-        leftovers = Leftovers(target, self._variant) if self._has_rules else None
-        return Kept(Follower(target.family), target, flows, leftovers)
+        flows = None if mode.serves else StaleFlows()
+        family = adapter.family
+        leftovers = Leftovers(mode, family, self._variant) if self._has_rules else None
+        return Kept(Follower(family), Keeper(adapter), flows, leftovers)
 
     def _clean_up(self, families: list[IPFamily]) -> None:
-        from svcnet.executors import iptables, ipvs
         from svcnet.executors.attempts import attempt_all
         from svcnet.executors.children import LAST_SECONDS, Deadline, under
 
-        variant = self._variant
+        # What serves has gone with its process.
+        known = [mode for mode in reversed(list(modes.available().values())) if not mode.serves]
+        parts = (
+            part
+            for family in families
+            for mode in known
+            for part in mode.cleanup(family, self._variant)
+        )
         with under(Deadline(LAST_SECONDS)):
-            for line in attempt_all(
-                part
-                for family in families
-                for part in (
-                    partial(ipvs.cleanup, family),
-                    partial(iptables.cleanup, family, variant),
-                )
-            ):
+            for line in attempt_all(parts):
                 self._log.info(line)
 
     def _tell(self, event: Event) -> None:
         from svcnet.reconciler import Settled
 
-        if self._serving is None or self._serving.take(event):
+        if self._proxying is None or self._proxying.take(event):
             self._teller.tell(event)
         self._monitoring.take(event)
         self._reporting.take(event)

@@ -25,6 +25,12 @@ class GraphDiff:
         """Whether something that every fragment's rules depend on changed."""
         return self.old.settings != self.new.settings or self.old.is_large != self.new.is_large
 
+    @property
+    def names(self) -> tuple[FragmentName, ...]:
+        """The names of the fragments that differ, sorted."""
+        changed = (new for _, new in self.changed)
+        return tuple(sorted(one.name for one in (*self.added, *self.removed, *changed)))
+
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed or self.settings_changed)
 

@@ -4,8 +4,11 @@ svcnet has the modes iptables, ipvs and userspace. Another package adds one by a
 group ``svcnet.modes``; the command and the loop treat it like svcnet's own.
 """
 
+from svcnet.modes.adapter import Adapter, Done
 from svcnet.modes.mode import Finding, Form, Made, Mode, ModeSettings, Part, Plan, Report, Written
 from svcnet.modes.options import File, Flag, Given, Kind, Number, Option, Text, Words
+from svcnet.modes.pace import Pace
+from svcnet.modes.proxy import Crowd, Proxy
 from svcnet.modes.registry import (
     DEFAULT,
     AnyMode,
@@ -20,7 +23,10 @@ from svcnet.modes.registry import (
 
 __all__ = [
     "DEFAULT",
+    "Adapter",
     "AnyMode",
+    "Crowd",
+    "Done",
     "File",
     "Finding",
     "Flag",
@@ -33,8 +39,10 @@ __all__ = [
     "ModeSettings",
     "Number",
     "Option",
+    "Pace",
     "Part",
     "Plan",
+    "Proxy",
     "Report",
     "Text",
     "Unusable",

@@ -6,7 +6,8 @@ Heavy parts are imported by the methods that use them: a mode costs nothing unti
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import frozen
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
     from svcnet.executors.iptables.cleanup import Owned
     from svcnet.graph import GraphDiff, RuleGraph
-    from svcnet.models import KubeProxyConfiguration, RuleSettings
+    from svcnet.models import IPFamily, KubeProxyConfiguration, RuleSettings
+    from svcnet.modes.adapter import Adapter
+    from svcnet.modes.proxy import Proxy
 
 Artifact = TypeVar("Artifact")
 Delta = TypeVar("Delta")
@@ -188,9 +191,25 @@ class Mode(ABC, Generic[Artifact, Delta]):
         :class:`svcnet.errors.Lacking`, with nothing done, where it lacks what the mode needs, and
         :class:`svcnet.errors.Incomplete` after all is done that it does not refuse.
         """
-        raise UsageError(
-            f"mode {self.name} is a proxy that has to go on running: svcnet run --mode {self.name}"
-        )
+        if self.serves:
+            raise UsageError(
+                f"mode {self.name} is a proxy that has to go on running: "
+                f"svcnet run --mode {self.name}"
+            )
+        raise UsageError(f"mode {self.name} can be rendered only, and not applied")
+
+    def adapters(self, families: Collection[IPFamily], settings: ModeSettings) -> Sequence[Adapter]:
+        """Return what the loop puts graphs on this machine with, one a family.
+
+        In a mode that serves :meth:`svcnet.modes.Proxy.begin` does.
+        """
+        raise UsageError(f"mode {self.name} can be rendered only, and not kept")
+
+    def proxy(
+        self, settings: ModeSettings, families: Collection[IPFamily], stack: ExitStack
+    ) -> Proxy:
+        """Return what serves in this process, of a mode that does; `stack` is closed at the end."""
+        raise UsageError(f"mode {self.name} can be rendered only, and not served")
 
     def cleanup(
         self,

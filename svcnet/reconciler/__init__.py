@@ -1,12 +1,14 @@
 """Keeping a machine's rules true to a cluster that changes.
 
 Level-triggered: what counts is what is wanted now and what the machine has, never which
-events led there. A :class:`Follower` compiles what changed; a target puts it on the machine
-and finds and repairs what somebody else did there; the :class:`Loop` says when, and tells
-what happens as :data:`events <svcnet.reconciler.events.Event>`. A :class:`Journal` keeps what
-became of it, for :func:`status_document`.
+events led there. A :class:`Follower` compiles what changed; a :class:`Keeper` puts it on the
+machine, over what the mode knows, and finds and repairs what somebody else did there; the
+:class:`Loop` says when, and tells what happens as
+:data:`events <svcnet.reconciler.events.Event>`. A :class:`Journal` keeps what became of it, for
+:func:`status_document`.
 """
 
+from svcnet.modes.adapter import Done, Rules
 from svcnet.modes.pace import Pace
 from svcnet.reconciler.change import Change
 from svcnet.reconciler.events import (
@@ -22,8 +24,6 @@ from svcnet.reconciler.events import (
 )
 from svcnet.reconciler.flows import StaleFlows
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
-from svcnet.reconciler.iptables import IptablesTarget
-from svcnet.reconciler.ipvs import IPVSTarget
 from svcnet.reconciler.journal import (
     FamilyRecord,
     Journal,
@@ -33,12 +33,12 @@ from svcnet.reconciler.journal import (
     RefusedInput,
     RefusedRules,
 )
+from svcnet.reconciler.keeper import Keeper
 from svcnet.reconciler.leftovers import Leftovers, remove_leftovers
 from svcnet.reconciler.loop import Kept, Loop
 from svcnet.reconciler.monitor import Monitor
 from svcnet.reconciler.status import status_document
-from svcnet.reconciler.target import Done, Rules, Target
-from svcnet.reconciler.userspace import UserspaceTarget
+from svcnet.reconciler.target import Target
 
 __all__ = [
     "Change",
@@ -46,9 +46,8 @@ __all__ = [
     "Event",
     "FamilyRecord",
     "Follower",
-    "IPVSTarget",
-    "IptablesTarget",
     "Journal",
+    "Keeper",
     "Kept",
     "LastSync",
     "Leftovers",
@@ -70,7 +69,6 @@ __all__ = [
     "Synced",
     "Taken",
     "Target",
-    "UserspaceTarget",
     "Wanted",
     "Warned",
     "remove_leftovers",

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 from attrs import field, frozen
 
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph
+from svcnet.modes.adapter import Done
 from svcnet.reconciler.change import Change
-from svcnet.reconciler.target import Done
 
 Trigger: TypeAlias = Literal["start", "change", "check", "retry"]
 """Why something was done: the first state, a later one, a look after a while, or a refusal."""
@@ -52,12 +52,14 @@ class Synced:
     @property
     def services(self) -> tuple[FragmentName, ...]:
         """The service ports that differ, sorted."""
-        return () if self.change is None else differing(self.change)
+        return () if self.change is None else self.change.names
 
 
 @frozen
 class Refused:
     """The machine refused the rules of `graph`; it is tried again in ``retry_in`` seconds.
+
+    ``stage`` is what metrics call what was refused.
 
     After a step that was refused (``full`` is false) that is at once, and as a whole.
     """
@@ -69,6 +71,7 @@ class Refused:
     full: bool
     services: tuple[FragmentName, ...] = ()
     retry_in: float = 0.0
+    stage: str = ""
 
 
 @frozen
@@ -102,9 +105,3 @@ class Settled:
 
 Event: TypeAlias = Queued | Taken | Synced | Refused | Warned | Resolved | Swept | Settled
 """Whatever the loop tells of itself."""
-
-
-def differing(change: GraphDiff) -> tuple[FragmentName, ...]:
-    """Return the names of the fragments that differ, sorted."""
-    changed = (new for _, new in change.changed)
-    return tuple(sorted(one.name for one in (*change.added, *change.removed, *changed)))

@@ -18,6 +18,7 @@ from svcnet.errors import ApplyError, named
 from svcnet.executors.children import Interrupted
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, RuleGraph, diff
+from svcnet.modes.adapter import Done
 from svcnet.modes.pace import Pace
 from svcnet.reconciler.change import Change
 from svcnet.reconciler.events import (
@@ -31,14 +32,13 @@ from svcnet.reconciler.events import (
     Taken,
     Trigger,
     Warned,
-    differing,
 )
 from svcnet.reconciler.fault import as_refusal
 from svcnet.reconciler.flows import StaleFlows
 from svcnet.reconciler.follower import Follower, Snapshot, Wanted
 from svcnet.reconciler.left_out import left_out
 from svcnet.reconciler.leftovers import Leftovers
-from svcnet.reconciler.target import Done, Target
+from svcnet.reconciler.target import Target
 
 SHORTEST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 60.0
@@ -310,7 +310,7 @@ class Loop:
         self, kept: Kept, error: ApplyError, change: GraphDiff | None, *, full: bool
     ) -> None:
         assert kept.wanted is not None
-        services = () if change is None else differing(change)
+        services = () if change is None else change.names
         wait = self._backoff(kept.refusals) if full else 0.0
         target = kept.target
         refused = Refused(

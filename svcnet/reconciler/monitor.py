@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from svcnet.executors.monitoring import IPTABLES_RESTORE, Health, Metrics
+from svcnet.executors.monitoring import Health, Metrics
 from svcnet.graph import GraphDiff, RuleGraph
+from svcnet.modes.adapter import Rules
 from svcnet.reconciler.events import Event, Queued, Refused, Settled, Synced, Taken
-from svcnet.reconciler.target import Rules
 from svcnet.renderers.monitoring import (
     HealthCheck,
     Summary,
@@ -51,8 +51,7 @@ class Monitor:
             case Synced():
                 self._synced(event)
             case Refused():
-                stage = IPTABLES_RESTORE if event.mode == "iptables" else event.mode
-                self._metrics.failed(stage, full=event.full)
+                self._metrics.failed(event.stage, full=event.full)
             case Settled():
                 self._health.synced()
 

@@ -12,15 +12,16 @@ from attrs import define
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.executors import ipvs
-from svcnet.executors.iptables import Choice, Variant
+from svcnet.executors.iptables import Variant
 from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, IPFamily
 from svcnet.models.family import IP_FAMILIES
 from svcnet.netfilter import parse_save
-from svcnet.reconciler import Done, IptablesTarget, IPVSTarget, remove_leftovers
+from svcnet.reconciler import Done, remove_leftovers
 from svcnet.testing import make_node
 from tests.kernel.applying import order_free, tool
+from tests.kernel.keepers import iptables_keeper, ipvs_keeper
 from tests.kernel.netns import CLIENT, CLUSTER_IP, HOST, NODE, Cluster
 from tests.kernel.scenarios import ALL, load_balancer, slices
 from tests.kernel.ways import Tables, UserspaceRules
@@ -47,7 +48,7 @@ class Switch:
     family: IPFamily
     variants: tuple[Variant, ...] = VARIANTS
     everything: Callable[[], str] = str
-    found: Choice | None = None
+    found: object = None
 
     def state(self) -> dict[str, object]:
         """Return all that a mode could have put there, but for sysctls and KUBE-FIREWALL.
@@ -83,7 +84,7 @@ class Switch:
             finally:
                 rules.stop()
             return
-        make = IPVSTarget if mode == "ipvs" else IptablesTarget
+        make = ipvs_keeper if mode == "ipvs" else iptables_keeper
         target = make(self.family, variant)
         done: list[Done] = []
         self.cluster.inside("node", lambda: done.append(target.whole(graph_of(self.family))))
@@ -91,7 +92,7 @@ class Switch:
         yield
 
     def remove_leftovers(
-        self, mode: str, variant: Variant | None, found: Choice | None = None
+        self, mode: str, variant: Variant | None, found: object = None
     ) -> tuple[str, ...]:
         lines: list[str] = []
         self.cluster.inside(

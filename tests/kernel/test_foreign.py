@@ -17,11 +17,11 @@ from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.userspace.rules import OWNED
 from svcnet.netfilter import Tables
 from svcnet.netfilter.saved import saved
-from svcnet.reconciler import IptablesTarget
 from svcnet.renderers import iptables as rules
 from svcnet.renderers import userspace as portals
 from svcnet.renderers.iptables import JUMPS
 from tests.fuzz import examples
+from tests.kernel.keepers import iptables_keeper
 from tests.kernel.test_twice import VARIANTS, elsewhere
 from tests.test_conformance import CASES, compile_case
 
@@ -170,7 +170,7 @@ def test_foreign_rules_are_left_as_they_were(variant: Variant, xtables_lock: Non
         before, theirs = machine.save(), machine.theirs()
         iptables.apply(rules.full(GRAPH), variant=variant)
         assert machine.theirs() == theirs
-        target = IptablesTarget("IPv4", variant)
+        target = iptables_keeper("IPv4", variant)
         assert target.whole(GRAPH).kind == "none"
         assert target.step(LESS, None).kind == "delta"
         assert target.look(LESS).kind == "none"

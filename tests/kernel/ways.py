@@ -19,7 +19,8 @@ from svcnet.executors.iptables import Variant
 from svcnet.executors.userspace import NodeProxy
 from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
-from svcnet.reconciler import UserspaceTarget
+from svcnet.modes.userspace.adapter import UserspaceAdapter
+from svcnet.reconciler import Keeper
 from svcnet.renderers import iptables, ipvs, userspace
 from svcnet.renderers.ipvs import IPVSTables
 from tests.kernel.netns import Cluster
@@ -157,15 +158,17 @@ class UserspaceRules:
     tables: Tables
     pool: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(1))
     node: NodeProxy | None = None
-    target: UserspaceTarget | None = None
+    target: Keeper | None = None
     serving: Future[None] | None = None
 
     def put(self, graph: RuleGraph) -> None:
         family = self.tables.family
         self.node = node = NodeProxy([userspace.full(RuleGraph(graph.settings))])
         self.serving = self.pool.submit(self.tables.cluster.inside, "node", node.serve)
-        self.target = target = UserspaceTarget(
-            node.proxies[family], userspace.PortChoice(), variant=self.tables.variant
+        self.target = target = Keeper(
+            UserspaceAdapter(
+                node.proxies[family], userspace.PortChoice(), variant=self.tables.variant
+            )
         )
         self.tables.cluster.inside("node", lambda: target.whole(graph))
 

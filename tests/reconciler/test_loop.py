@@ -9,11 +9,10 @@ from time import monotonic, sleep
 import pytest
 from attrs import define, evolve, field
 
-from svcnet import checks
+from svcnet import checks, modes
 from svcnet.checks import Check
 from svcnet.compiler import node_view
 from svcnet.errors import ApplyError
-from svcnet.executors.iptables import Choice
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.models import Budget, ClusterState, NamespacedName
 from svcnet.models.state import ClusterObject
@@ -48,6 +47,7 @@ class Notes:
 
     family: str = "IPv4"
     mode: str = "notes"
+    stage: str = "notes"
     steps: list[tuple[RuleGraph, frozenset[FragmentName] | None]] = field(factory=list)
     looks: list[RuleGraph] = field(factory=list)
     refuses: int = 0
@@ -305,11 +305,11 @@ class StubbornLeftovers(Leftovers):
     """Leftovers of which the machine refuses the first removal."""
 
     def __init__(self, notes: Notes) -> None:
-        super().__init__(notes)
+        super().__init__(modes.get(modes.DEFAULT), notes.family)
         self.synced_at: list[int] = []
         self._notes = notes
 
-    def remove(self, found: Choice | None = None) -> tuple[str, ...]:
+    def remove(self, found: object = None) -> tuple[str, ...]:
         self.synced_at.append(len(self._notes.steps) + len(self._notes.looks))
         if len(self.synced_at) == 1:
             raise ApplyError("no")

@@ -183,8 +183,16 @@ class RestoreText:
         iptables-save prints it.
         """
         chain, rule = chain_and_rule(line)
-        block = self._block_of_chain.get(chain) or self._block_of_name.get(subject(rule))
+        block = self._block_of(chain, rule)
         return None if block is None else block.origin_of(chain, rule)
+
+    def service_port_of_line(self, line: str) -> FragmentName | None:
+        """Return the service port that a line is for, None for lines that are for none or all."""
+        block = self._block_of(*chain_and_rule(line))
+        return None if block is None else block.fragment.name
+
+    def _block_of(self, chain: str, rule: str) -> Block | None:
+        return self._block_of_chain.get(chain) or self._block_of_name.get(subject(rule))
 
     @cached_property
     def _block_of_chain(self) -> Mapping[str, Block]:

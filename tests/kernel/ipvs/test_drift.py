@@ -11,9 +11,10 @@ from svcnet.executors.iptables import Commands
 from svcnet.executors.ipvs import ipsets
 from svcnet.graph import RuleGraph
 from svcnet.models import IPFamily
-from svcnet.reconciler import IPVSTarget
+from svcnet.reconciler import Keeper
 from svcnet.sources import load_bytes
 from tests.kernel.ipvs.conftest import everything, run
+from tests.kernel.keepers import ipvs_keeper
 from tests.kernel.reconciler.test_drift import MANIFEST, SIX
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs]
@@ -66,7 +67,7 @@ def damage(family: str, command: str) -> None:
     run(f"set -e\n{words(family)}\n{command}")
 
 
-def sealed(target: IPVSTarget, graph: RuleGraph) -> None:
+def sealed(target: Keeper, graph: RuleGraph) -> None:
     target.whole(graph)
     for _ in range(5):
         if "nothing has changed" in target.look(graph).text:
@@ -84,7 +85,7 @@ def test_damage_is_repaired(namespace: None, family: IPFamily, name: str) -> Non
     """One look repairs it, counts it under its kind, and leaves what others made."""
     run("ipvsadm -A -t 192.0.2.77:80 -s rr; ipset create other hash:ip; ipset add other 192.0.2.7")
     graph = graph_of(family)
-    target = IPVSTarget(family, "legacy")
+    target = ipvs_keeper(family, "legacy")
     sealed(target, graph)
     wanted = without_draining(everything())
     command, differed = DAMAGES[name]
@@ -100,7 +101,7 @@ def test_damage_is_repaired(namespace: None, family: IPFamily, name: str) -> Non
 def test_an_undisturbed_look_runs_nothing(namespace: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """When nothing has changed no command is run, nothing is written or found."""
     graph = graph_of("IPv4")
-    target = IPVSTarget("IPv4", "legacy")
+    target = ipvs_keeper("IPv4", "legacy")
     sealed(target, graph)
     monkeypatch.setattr(Commands, "_run", lambda *_: pytest.fail("iptables was run"))
     monkeypatch.setattr(ipsets, "run", lambda *_, **__: pytest.fail("ipset was run"))
@@ -114,7 +115,7 @@ def test_damage_right_after_a_step(namespace: None) -> None:
     before = graph_of("IPv4")
     state = load_bytes(WEB.replace("10.244.1.6", "10.244.1.7").encode()).state
     after = compile_state(state, node_view(state, family="IPv4"))
-    target = IPVSTarget("IPv4", "legacy")
+    target = ipvs_keeper("IPv4", "legacy")
     sealed(target, before)
     assert target.step(after, None).kind == "delta"
     damage("IPv4", "ipvsadm -d -t $V -r $ONE")
@@ -124,7 +125,7 @@ def test_damage_right_after_a_step(namespace: None) -> None:
 def test_statistics_are_no_change(namespace: None) -> None:
     """Another family's servers and counters that are reset cost no whole look."""
     graph = graph_of("IPv4")
-    target = IPVSTarget("IPv4", "legacy")
+    target = ipvs_keeper("IPv4", "legacy")
     sealed(target, graph)
     run("ipvsadm -Z; iptables-legacy -t nat -Z; ipvsadm -A -t [fd00::77]:80 -s rr")
     assert "nothing has changed" in target.look(graph).text

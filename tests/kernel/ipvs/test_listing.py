@@ -9,11 +9,11 @@ from svcnet.executors import ipvs
 from svcnet.executors.iptables import choose_variant
 from svcnet.executors.ipvs import IPVS, observe
 from svcnet.models import ClusterState
-from svcnet.reconciler import IPVSTarget
 from svcnet.renderers.ipvs import full
 from svcnet.renderers.ipvs.messages import Dest, NewDest, NewService, Service
 from svcnet.testing import make_service, make_slice
 from tests.kernel.ipvs.netlink import own_namespace
+from tests.kernel.keepers import ipvs_keeper
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs]
 
@@ -45,7 +45,7 @@ def test_no_real_server_is_missed() -> None:
     with own_namespace():
         foreign()
         with own_namespace():
-            target = IPVSTarget("IPv4", "legacy")
+            target = ipvs_keeper("IPv4", "legacy")
             target.whole(graph)
             with IPVS() as kernel:
                 tables = choose_variant("IPv4", "legacy").observed

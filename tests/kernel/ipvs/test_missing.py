@@ -17,12 +17,12 @@ from svcnet.executors.ipvs import Incomplete, missing
 from svcnet.executors.userspace import install
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.netfilter import Rule
-from svcnet.reconciler import IPVSTarget
 from svcnet.renderers.ipvs import full
 from svcnet.renderers.userspace.portals import PortalRules, jumps
 from svcnet.sources import load_bytes
 from tests.conftest import ROOT
 from tests.kernel.ipvs.conftest import everything, run
+from tests.kernel.keepers import ipvs_keeper
 from tests.kernel.told import Told
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, pytest.mark.usefixtures("namespace")]
@@ -205,7 +205,7 @@ def test_a_scheduler_of_one_service(tmp_path: Path) -> None:
 
 def follows_by_steps() -> None:
     """A node that is refused one Service follows the changes of others without a whole look."""
-    target = IPVSTarget("IPv4", "legacy")
+    target = ipvs_keeper("IPv4", "legacy")
     with pytest.raises(Incomplete):
         target.whole(graph_of(("a", "rr"), ("b", "nq")))
     done = target.step(graph_of(("a", "wlc"), ("b", "nq"), ("c", "rr")), None)

@@ -18,10 +18,10 @@ from svcnet.graph import RuleGraph, diff
 from svcnet.models import ClusterState, LoadBalancerIngress
 from svcnet.models.service import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
-from svcnet.reconciler import IPVSTarget
 from svcnet.renderers.ipvs import delta, full
 from svcnet.testing import make_node, make_service, make_slice
 from tests.kernel.ipvs.conftest import HOST, everything, run, without_draining
+from tests.kernel.keepers import ipvs_keeper
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs, pytest.mark.usefixtures("namespace")]
 
@@ -92,7 +92,7 @@ def test_steps_arrive_where_an_apply_does() -> None:
 
 def test_a_foreign_server_on_an_address_that_comes() -> None:
     """Where a Service comes by a step, a server that others had there goes on being let in."""
-    target = IPVSTarget("IPv4", "legacy")
+    target = ipvs_keeper("IPv4", "legacy")
     run("ipvsadm -A -t 10.96.0.20:81 -s rr")
     target.whole(graph_of(ONE))
     with_another = (*ONE, make_service("db", "10.96.0.20"), make_slice("db", HERE))

@@ -14,10 +14,11 @@ from svcnet.executors.iptables import Commands
 from svcnet.graph import RuleGraph
 from svcnet.models import IPFamily
 from svcnet.netfilter import parse_save
-from svcnet.reconciler import IptablesTarget
+from svcnet.reconciler import Keeper
 from svcnet.sources import load_bytes
 from tests.kernel.applying import order_free, tool
 from tests.kernel.ipvs.netlink import own_namespace, run
+from tests.kernel.keepers import iptables_keeper
 
 pytestmark = pytest.mark.kernel
 
@@ -114,7 +115,7 @@ def damage(variant: str, family: str, command: str) -> None:
     run("bash", "-ec", f"{words} NFT={nft}\n{command}")
 
 
-def sealed(target: IptablesTarget, graph: RuleGraph) -> None:
+def sealed(target: Keeper, graph: RuleGraph) -> None:
     """Write the rules and look until a look is a cheap one."""
     target.whole(graph)
     while "nothing has changed" not in target.look(graph).text:
@@ -126,7 +127,7 @@ def test_damage_is_repaired(variant: iptables.Variant, family: IPFamily, name: s
     """One look repairs it, counts it under its kind, and leaves what others made."""
     command, differed = {**DAMAGES, **NFT_DAMAGES}[name]
     graph = graph_of(family)
-    target = IptablesTarget(family, variant)
+    target = iptables_keeper(family, variant)
     sealed(target, graph)
     wanted = rules(variant, family)
     damage(variant, family, command)
@@ -159,7 +160,7 @@ def test_an_undisturbed_look_runs_nothing(
 ) -> None:
     """When nothing has changed no command is run, nothing is written or found."""
     graph = graph_of("IPv4")
-    target = IptablesTarget("IPv4", variant)
+    target = iptables_keeper("IPv4", variant)
     sealed(target, graph)
     monkeypatch.setattr(Commands, "_run", lambda *_: pytest.fail("a command was run"))
     for _ in range(3):
@@ -171,7 +172,7 @@ def test_an_undisturbed_look_runs_nothing(
 def test_a_foreign_rule_is_no_damage(variant: iptables.Variant) -> None:
     """Others' rules are looked at once, and change nothing."""
     graph = graph_of("IPv4")
-    target = IptablesTarget("IPv4", variant)
+    target = iptables_keeper("IPv4", variant)
     sealed(target, graph)
     run("bash", "-ec", f"iptables-{variant} -A INPUT {FOREIGN}")
     assert target.look(graph).kind == "none"
@@ -187,7 +188,7 @@ def test_somebody_beside_our_write(
     """Damage right before or after svcnet's own write is found by the next look."""
     before = graph_of("IPv4")
     after = graph_of("IPv4", MANIFEST.replace("10.244.1.6", "10.244.1.7"))
-    target = IptablesTarget("IPv4", variant)
+    target = iptables_keeper("IPv4", variant)
     sealed(target, before)
     if way == "repair":
         run("bash", "-ec", f"iptables-{variant} -t nat -D KUBE-POSTROUTING 1")
@@ -212,8 +213,8 @@ def test_somebody_beside_our_write(
 def test_families_share_the_count_of_commits() -> None:
     """What one family writes is nobody's damage to the other, and damage still is."""
     commits = iptables.Commits()
-    four = IptablesTarget("IPv4", "nft", commits)
-    six = IptablesTarget("IPv6", "nft", commits)
+    four = iptables_keeper("IPv4", "nft", commits)
+    six = iptables_keeper("IPv6", "nft", commits)
     graph = graph_of("IPv4")
     sealed(four, graph)
     six.whole(graph_of("IPv6"))
@@ -227,7 +228,7 @@ def test_families_share_the_count_of_commits() -> None:
 def test_a_refused_write_leaves_no_mark(variant: iptables.Variant) -> None:
     """After a step that was refused the next look is a whole one."""
     graph = graph_of("IPv4")
-    target = IptablesTarget("IPv4", variant)
+    target = iptables_keeper("IPv4", variant)
     sealed(target, graph)
     run(f"iptables-{variant}", "-F", "KUBE-SERVICES")
     run(f"iptables-{variant}", "-F", "KUBE-FORWARD")
@@ -243,15 +244,15 @@ def test_a_refused_step_names_its_field(variant: iptables.Variant, named: str) -
     """The line that was refused is told with what it came from, whether that comes or goes."""
     web, without = MANIFEST, MANIFEST.rpartition("---\n")[0]
     before, after, chain, origin = {
-        "none": (web, without, "filter KUBE-SERVICES", "default/none spec.clusterIPs[0]"),
+        "none": (web, without, "filter KUBE-SERVICES", "default/none: spec.clusterIPs[0]"),
         "web": (
             web,
             web.replace("nodePort: 30080", "nodePort: 30081"),
             "nat KUBE-NODEPORTS",
-            "default/web spec.ports[0].nodePort",
+            "default/web: spec.ports[0].nodePort",
         ),
     }[named]
-    target = IptablesTarget("IPv4", variant)
+    target = iptables_keeper("IPv4", variant)
     sealed(target, graph_of("IPv4", before))
     table, name = chain.split()
     run(f"iptables-{variant}", "-t", table, "-F", name)
@@ -259,14 +260,14 @@ def test_a_refused_step_names_its_field(variant: iptables.Variant, named: str) -
         target.step(graph_of("IPv4", after), None)
     refused = str(caught.value).split("\n")[-1]
     assert refused.startswith(f"  refused: -D {name} ")
-    assert refused.endswith(f" (from {origin})")
+    assert refused.endswith(f" (from Service {origin})")
 
 
 def test_route_localnet_is_set_again() -> None:
     """The setting that node ports on 127.0.0.1 need is looked at as well."""
     setting = Path("/proc/sys/net/ipv4/conf/all/route_localnet")
     graph = graph_of("IPv4")
-    target = IptablesTarget("IPv4", "nft")
+    target = iptables_keeper("IPv4", "nft")
     sealed(target, graph)
     setting.write_text("0")
     assert target.look(graph).differed == {"sysctls": 1}

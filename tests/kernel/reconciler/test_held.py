@@ -10,10 +10,10 @@ from attrs import evolve
 from svcnet.errors import ApplyError
 from svcnet.executors import iptables
 from svcnet.executors.iptables import Commands, apply, cleanup
-from svcnet.reconciler import IptablesTarget
 from svcnet.reconciler.leftovers import remove_leftovers
 from svcnet.renderers.iptables import full
 from tests.kernel.ipvs.netlink import own_namespace, run
+from tests.kernel.keepers import iptables_keeper
 from tests.kernel.reconciler.test_drift import MANIFEST, graph_of, rules
 
 pytestmark = pytest.mark.kernel
@@ -92,7 +92,7 @@ def test_apply(variant: iptables.Variant, name: str) -> None:
 def test_following(variant: iptables.Variant, name: str, way: str) -> None:
     """A Service whose chain is held can go: the loop follows that, and what comes after."""
     before, after = graph_of("IPv4"), graph_of("IPv4", MANIFEST.replace("1.6", "1.7"))
-    target = IptablesTarget("IPv4", variant)
+    target = iptables_keeper("IPv4", variant)
     target.whole(before)
     [held] = serving(variant, "10.244.1.6")
     hold(variant, name, held)
@@ -140,7 +140,7 @@ def test_a_rule_that_iptables_does_not_show() -> None:
     add("nft", STALE)
     run("nft", "insert rule ip nat OUTPUT meta mark vmap { 7 : jump " + OLD + " }")
     graph = graph_of("IPv4")
-    target = IptablesTarget("IPv4", "nft")
+    target = iptables_keeper("IPv4", "nft")
     done = target.whole(graph)
     assert any(OLD in warning for warning in done.warnings)
     assert any(chain.startswith("KUBE-SVC-") for chain in rules("nft", "IPv4")["nat"])

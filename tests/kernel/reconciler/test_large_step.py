@@ -8,9 +8,9 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.executors.iptables import Variant
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState
-from svcnet.reconciler import IptablesTarget
 from svcnet.testing import make_service, make_slice
 from tests.kernel.ipvs.netlink import own_namespace, run
+from tests.kernel.keepers import iptables_keeper
 
 pytestmark = pytest.mark.kernel
 
@@ -41,10 +41,10 @@ def test_many_changes_are_one_step(variant: Variant) -> None:
     """Changed, new and removed Services by the hundred end as they do on a clean machine."""
     before, after = graph(range(SERVICES), 3), graph(range(20, SERVICES + 20), 2)
     with own_namespace():
-        IptablesTarget("IPv4", variant).whole(after)
+        iptables_keeper("IPv4", variant).whole(after)
         clean = rules(variant)
     with own_namespace():
-        target = IptablesTarget("IPv4", variant)
+        target = iptables_keeper("IPv4", variant)
         target.whole(before)
         assert target.step(after, None).kind == "delta"
         assert rules(variant) == clean

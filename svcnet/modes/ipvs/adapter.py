@@ -10,21 +10,19 @@ from attrs import evolve
 
 from svcnet.executors import iptables, ipvs
 from svcnet.executors.stages import Stages
-from svcnet.graph import FragmentName, RuleGraph
-from svcnet.reconciler.target import Done, few, small_change
+from svcnet.graph import GraphDiff, RuleGraph
+from svcnet.modes.adapter import Adapter, Done, few
 from svcnet.renderers import ipvs as tables_of
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 
 
-class IPVSTarget:
+class IPVSAdapter(Adapter):
     """The virtual servers, sets, addresses and rules of one family.
 
     It remembers a mark of all that from when it was right. `commits` are those of the
-    network namespace, shared by the targets of several families. `drain` is
+    network namespace, shared by the adapters of several families. `drain` is
     how many seconds the connections of a removed TCP endpoint have to end.
     """
-
-    mode = "ipvs"
 
     def __init__(
         self,
@@ -33,11 +31,10 @@ class IPVSTarget:
         commits: iptables.Commits | None = None,
         drain: int = ipvs.DRAIN,
     ) -> None:
-        self.family = family
+        super().__init__(family, "ipvs")
         self._variant = variant
         self._drain = drain
         self._commits = iptables.Commits() if commits is None else commits
-        self._graph: RuleGraph | None = None
         self._tables: tables_of.IPVSTables | None = None
         self._marks: iptables.Marks | None = None
         self._seal: Hashable | None = None
@@ -49,46 +46,44 @@ class IPVSTarget:
         """Observe the kernel and do what differs; endpoints that have drained go."""
         return self._whole(graph)[0]
 
-    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
+    def step(self, graph: RuleGraph, change: GraphDiff) -> Done | None:
         """Send the difference of two graphs; only servers that change are asked whose they are."""
-        change = small_change(self._graph, graph, names)
-        if change is None or self._tables is None:
-            return self.whole(graph)
-        if not change:
-            self._graph = graph
-            return Done("none", f"{self.family}, ipvs: nothing to change", self._warnings)
+        if self._tables is None:
+            return None
         stages = Stages()
         with stages.stage("render"):
             tables, delta = tables_of.advance(self._tables, change)
         if (self._has_others and delta.rules) or self._meets_others(delta):
             # Its rules know nothing of others' virtual servers.
-            return self.whole(graph)
-        self._graph = self._tables = self._seal = None
-        with ipvs.IPVS() as kernel, self._kept(graph, tables):
+            return None
+        self._tables = self._seal = None
+        with ipvs.IPVS() as kernel, self._kept(tables):
             report = ipvs.apply_step(
                 delta, kernel, variant=self._variant, drain=self._drain, artifact=tables
             )
         self._wrote(report)
-        self._graph, self._tables = graph, tables
+        self._tables = tables
         stages.merge(report.stages)
         return Done("delta", str(report), self._warnings, stages.seconds)
 
     def look(self, graph: RuleGraph) -> Done:
         """Do what differs, if the mark of it all is not what it was when it was right."""
-        was_right = self._graph is graph
         stages = Stages()
-        if was_right and self._tables is not None and self._seal is not None:
+        if self._tables is not None and self._seal is not None:
             with stages.stage("observe"):
                 is_right = self._mark(self._tables) == self._seal
             if is_right:
-                told = f"{self.family}, ipvs: nothing has changed"
-                return Done("none", told, self._warnings, stages.seconds)
+                return evolve(self.idle("nothing has changed"), stages=stages.seconds)
         done, report = self._whole(graph)
-        if not was_right or done.kind == "none":
+        if done.kind == "none":
             return done
         assert self._tables is not None
         services = few(ipvs.services(report.plan, self._tables))
         return evolve(done, differed=report.plan.changes, services=services)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what was to be told of the machine when it was last observed."""
+        return self._warnings
 
     def _meets_others(self, delta: tables_of.IPVSDelta) -> bool:
         """Return whether an address comes that had a virtual server of others' at the last look."""
@@ -102,17 +97,17 @@ class IPVSTarget:
         stages = Stages()
         with stages.stage("render"):
             tables = tables_of.full(graph)
-        self._graph = self._tables = self._seal = None
+        self._tables = self._seal = None
         with stages.stage("observe"):
             before = self._mark(tables)
-        with self._kept(graph, tables):
+        with self._kept(tables):
             report = ipvs.apply(tables, variant=self._variant, drain=self._drain)
         self._warnings = report.warnings
         self._has_others, self._others = bool(report.plan.beside), report.plan.others
         assert report.variant is not None
         self._marks = iptables.Marks(self.family, report.variant, self._commits)
         self._wrote(report)
-        self._graph, self._tables = graph, tables
+        self._tables = tables
         if before is not None and not report.plan.steps:
             # Nothing that was observed was wrong, and nobody changed it meanwhile.
             with stages.stage("observe"):
@@ -130,7 +125,7 @@ class IPVSTarget:
         return None if rules is None or rest is None else (rules, rest)
 
     @contextmanager
-    def _kept(self, graph: RuleGraph, tables: tables_of.IPVSTables) -> Iterator[None]:
+    def _kept(self, tables: tables_of.IPVSTables) -> Iterator[None]:
         """Remember what was done where some of it was refused.
 
         So steps go on from there, and do not wait for what a machine never takes.
@@ -139,7 +134,7 @@ class IPVSTarget:
             yield
         except ipvs.Incomplete as error:
             self._wrote(error.report)
-            self._graph, self._tables = graph, tables
+            self._tables = tables
             raise
 
     def _wrote(self, report: ipvs.Report) -> None:

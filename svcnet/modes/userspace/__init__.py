@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables import Choice, Variant
     from svcnet.executors.iptables.cleanup import Owned
     from svcnet.graph import GraphDiff, RuleGraph
-    from svcnet.models import KubeProxyConfiguration
+    from svcnet.models import IPFamily, KubeProxyConfiguration
+    from svcnet.modes.userspace.proxy import UserspaceProxy
     from svcnet.renderers.userspace import PortChoice, ProxyDelta, ProxyTable, UnsupportedPort
 
 PORT_RANGE = Option(
@@ -189,6 +191,14 @@ class UserspaceMode(Mode["ProxyTable", "ProxyDelta"]):
 
         found = map(why_not, graph.fragments.values())
         return iter(_findings(port for port in found if port is not None))
+
+    def proxy(
+        self, settings: ModeSettings, families: Collection[IPFamily], stack: ExitStack
+    ) -> UserspaceProxy:
+        """Return the proxy, whose worker processes have begun."""
+        from svcnet.modes.userspace.proxy import UserspaceProxy
+
+        return UserspaceProxy(settings, families, stack)
 
     def cleanup(self, family: str, variant: Variant | None) -> Iterator[Part]:
         """Yield the removal from each variant of iptables."""

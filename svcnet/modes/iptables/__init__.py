@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables import Choice, Report, Variant
     from svcnet.executors.iptables.cleanup import Owned
     from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.models import IPFamily
+    from svcnet.modes.iptables.adapter import IptablesAdapter
     from svcnet.renderers.iptables import Delta, RestoreText
 
 
@@ -60,6 +62,16 @@ class IptablesMode(Mode["RestoreText", "Delta"]):
 
         variant = None if settings is None else settings.given[VARIANT.name]
         return apply(artifact, variant=variant, dry_run=dry_run)
+
+    def adapters(
+        self, families: Collection[IPFamily], settings: ModeSettings
+    ) -> list[IptablesAdapter]:
+        """Return what keeps each family; they share what tells who wrote."""
+        from svcnet.executors.iptables import Commits
+        from svcnet.modes.iptables.adapter import IptablesAdapter
+
+        given, commits = settings.given, Commits()
+        return [IptablesAdapter(family, given[VARIANT.name], commits) for family in families]
 
     def cleanup(self, family: str, variant: Variant | None) -> Iterator[Part]:
         """Yield the removal from each variant of iptables."""

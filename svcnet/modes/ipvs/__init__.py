@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables.cleanup import Owned
     from svcnet.executors.ipvs import Report
     from svcnet.graph import GraphDiff, RuleGraph
-    from svcnet.models import KubeProxyConfiguration
+    from svcnet.models import IPFamily, KubeProxyConfiguration
+    from svcnet.modes.ipvs.adapter import IPVSAdapter
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
 
 TOOLS = ("sysctl", "ipset", "iptables", "ipvsadm", "ip")
@@ -122,6 +123,17 @@ class IPVSMode(Mode["IPVSTables", "IPVSDelta"]):
         given = self.settings().given if settings is None else settings.given
         variant, drain = given[VARIANT.name], int(given[DRAIN.name])
         return apply(artifact, variant=variant, drain=drain, dry_run=dry_run)
+
+    def adapters(self, families: Collection[IPFamily], settings: ModeSettings) -> list[IPVSAdapter]:
+        """Return what keeps each family; they share what tells who wrote."""
+        from svcnet.executors.iptables import Commits
+        from svcnet.modes.ipvs.adapter import IPVSAdapter
+
+        given, commits = settings.given, Commits()
+        return [
+            IPVSAdapter(family, given[VARIANT.name], commits, int(given[DRAIN.name]))
+            for family in families
+        ]
 
     def cleanup(self, family: str, variant: Variant | None) -> Iterator[Part]:
         """Yield the removal of all: the sets tell which rules are to go, of either variant."""

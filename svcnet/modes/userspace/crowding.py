@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from svcnet.cli.log import MOST_SERVICES
-
 if TYPE_CHECKING:
     from svcnet.executors.userspace import Refusals
     from svcnet.renderers.userspace.table import ServicePortName
 
-LOOK_SECONDS = 5.0
-"""How often a proxy is asked."""
+MOST_NAMED = 5
+"""So many service ports a line names, and of the rest their number."""
 
 QUIET_SECONDS = 30.0
 """So long a service port must have had room before that is told."""
@@ -74,6 +72,6 @@ def _part(name: ServicePortName, refusals: Mapping[ServicePortName, Refusals]) -
 
 
 def _first(parts: Iterable[str], number: int) -> str:
-    shown = [part for part, _ in zip(parts, range(MOST_SERVICES), strict=False)]
+    shown = [part for part, _ in zip(parts, range(MOST_NAMED), strict=False)]
     more = number - len(shown)
     return "; ".join([*shown, f"and {more} more"] if more else shown)

@@ -12,21 +12,20 @@ from svcnet.executors import iptables
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.iptables.plan import most_chains
 from svcnet.executors.lock import lock
+from svcnet.executors.monitoring import IPTABLES_RESTORE
 from svcnet.executors.stages import Stages
-from svcnet.graph import FragmentName, GraphDiff, Origin, RuleGraph
-from svcnet.reconciler.target import Done, Rules, few, small_change
+from svcnet.graph import GraphDiff, Origin, RuleGraph
+from svcnet.modes.adapter import Adapter, Done, Rules, few
 from svcnet.renderers import iptables as rules
 
 
-class IptablesTarget:
+class IptablesAdapter(Adapter):
     """The iptables rules of one family.
 
     It remembers a mark of the tables from when they were right. `commits` are those of the
-    network namespace; targets of several families share them, so that what one writes is
+    network namespace; adapters of several families share them, so that what one writes is
     not somebody else's work to the other.
     """
-
-    mode = "iptables"
 
     def __init__(
         self,
@@ -34,12 +33,11 @@ class IptablesTarget:
         variant: iptables.Variant | None = None,
         commits: iptables.Commits | None = None,
     ) -> None:
-        self.family = family
+        super().__init__(family, "iptables")
         self._variant = variant
         self._commits = iptables.Commits() if commits is None else commits
         self._commands: iptables.Commands | None = None
         self._text: rules.RestoreText | None = None
-        self._graph: RuleGraph | None = None
         self._seal: Hashable | None = None
         self._warnings: tuple[str, ...] = ()
         self._count = rules.RuleCount()
@@ -48,37 +46,41 @@ class IptablesTarget:
         """Observe the tables and write what differs."""
         return self._whole(graph)[0]
 
-    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
+    def step(self, graph: RuleGraph, change: GraphDiff) -> Done | None:
         """Write the difference of two graphs, without a look at the tables."""
-        change = small_change(self._graph, graph, names)
-        if change is None or self._commands is None:
-            return self.whole(graph)
-        if not change:
-            self._graph = graph
-            return Done("none", f"{self.family}, iptables: nothing to change", self._warnings)
+        if self._commands is None:
+            return None
         with lock(self.family):
-            return self._step(graph, change)
+            return self._step(change)
 
-    def _step(self, graph: RuleGraph, change: GraphDiff) -> Done:
+    @property
+    def stage(self) -> str:
+        """What metrics call a refusal, with kube-proxy's counters of it."""
+        return IPTABLES_RESTORE
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what was to be told of the tables when they were last observed."""
+        return self._warnings
+
+    def _step(self, change: GraphDiff) -> Done:
         assert self._commands is not None
         stages, marks, seal = Stages(), self._marks(), self._seal
-        before = self._graph
         with stages.stage("render"):
             limit = most_chains(self._commands.variant)
             delta = rules.delta(change)
             texts = tuple(delta.transactions(limit))
-        self._graph = self._seal = None
+        self._seal = None
         writer = iptables.Writer(self._commands)
         with stages.stage("write"):
             try:
                 for text in texts:
                     writer.write(text)
             except RestoreError as error:
-                told = iptables.explain(error, text, partial(_origin, before, graph))
+                told = iptables.explain(error, text, partial(_origin, change.old, change.new))
                 raise ApplyError(told, iptables.check_of(error)) from None
             left = writer.warnings()
         marks.wrote(writer.written)
-        self._graph, self._seal = graph, seal if marks.outlive_writes else None
+        self._seal = seal if marks.outlive_writes else None
         self._count += delta.growth
         lines = sum(text.count("\n") for text in texts)
         told = f"{self.family}, {self._commands.name}: {lines} lines"
@@ -96,15 +98,14 @@ class IptablesTarget:
 
     def look(self, graph: RuleGraph) -> Done:
         """Repair what differs, if the tables' mark is not what it was when they were right."""
-        was_right = self._graph is graph
         stages = Stages()
-        if was_right and self._text is not None and self._seal is not None:
+        if self._text is not None and self._seal is not None:
             with stages.stage("observe"):
                 is_right = self._marks().now() == self._seal
             if is_right:
                 return self._settings(self._text, stages)
         done, report = self._whole(graph)
-        if not was_right or done.kind == "none":
+        if done.kind == "none":
             return done
         assert self._text is not None
         services = few(_services(self._text, report.plan.transactions))
@@ -125,7 +126,7 @@ class IptablesTarget:
         stages = Stages()
         with stages.stage("render"):
             text = rules.full(graph, self._text)
-        self._graph = self._text = self._seal = None
+        self._text = self._seal = None
         # The mark is of a time before the tables are observed: what somebody writes from
         # then on makes it another, whether or not it was seen.
         with stages.stage("observe"):
@@ -133,7 +134,7 @@ class IptablesTarget:
         report = iptables.apply(text, variant=self._variant)
         self._warnings = report.warnings
         self._commands = iptables.Commands(self.family, report.variant)
-        self._graph, self._text = graph, text
+        self._text = text
         self._seal = self._sealed(before, report, stages)
         stages.merge(report.stages)
         kind = "delta" if report.plan.kind == "none" and report.sysctls else report.plan.kind
@@ -161,7 +162,7 @@ class IptablesTarget:
         return iptables.Marks(self.family, self._commands.variant, self._commits)
 
 
-def _origin(before: RuleGraph | None, after: RuleGraph, line: str) -> Origin | None:
+def _origin(before: RuleGraph, after: RuleGraph, line: str) -> Origin | None:
     """Return what caused a line of a step: what it takes away is of what was there before."""
     graphs = (before, after) if line.startswith(("-D ", "-X ")) else (after, before)
     for graph in filter(None, graphs):
@@ -173,6 +174,6 @@ def _origin(before: RuleGraph | None, after: RuleGraph, line: str) -> Origin | N
 def _services(text: rules.RestoreText, transactions: tuple[str, ...]) -> Iterator[str]:
     """Yield the Services that written lines are about, as often as they come."""
     for line in "".join(transactions).split("\n"):
-        origin = text.origin_of_line(line) if line[:1] in (":", "-") else None
-        if origin is not None:
-            yield f"{origin.namespace}/{origin.name}"
+        name = text.service_port_of_line(line) if line[:1] in (":", "-") else None
+        if name is not None:
+            yield f"{name.namespace}/{name.name}"

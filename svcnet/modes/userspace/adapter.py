@@ -7,13 +7,15 @@ from typing import Literal
 
 from svcnet import checks
 from svcnet.errors import ApplyError, Unsupported
+from svcnet.executors import userspace as executor
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Commands, Commits, Marks, Variant
 from svcnet.executors.stages import Stages
-from svcnet.executors.userspace import Proxy, RulesReport, change, install, repair, services_of
-from svcnet.graph import FragmentName, RuleGraph
-from svcnet.reconciler.events import differing
-from svcnet.reconciler.target import Done, few, small_change
+from svcnet.executors.userspace import Proxy, RulesReport, install, repair, services_of
+from svcnet.graph import FragmentName, GraphDiff, RuleGraph
+from svcnet.modes.adapter import Adapter, Done, few
+from svcnet.modes.mode import ModeSettings
+from svcnet.modes.userspace import ProxySettings
 from svcnet.renderers.userspace import (
     PortChoice,
     ProxyTable,
@@ -25,12 +27,12 @@ from svcnet.renderers.userspace import (
 )
 
 
-class UserspaceTarget:
+class UserspaceAdapter(Adapter):
     """The proxy of one family, which serves in another thread, and its portal rules.
 
     New listeners serve before a rule leads to them, and old ones until none does. Without
-    `redirect` there are no rules. ``choice`` says where proxy ports come from, and may be changed.
-    `commits` are those of the network namespace, shared by the targets of several families; by
+    `redirect` there are no rules. `choice` says where proxy ports come from.
+    `commits` are those of the network namespace, shared by the adapters of several families; by
     them and a mark of the rules a look tells whether anybody else has written.
     """
 
@@ -43,44 +45,34 @@ class UserspaceTarget:
         variant: Variant | None = None,
         commits: Commits | None = None,
     ) -> None:
-        self.family: str = proxy.table.family
-        self.mode = "userspace"
+        super().__init__(proxy.table.family, "userspace")
         self._proxy = proxy
-        self.choice = choice
+        self._choice = choice
         self._redirect = redirect
         self._variant = variant
         self._commits = Commits() if commits is None else commits
         self._commands: Commands | None = None
         self._seal: Hashable | None = None
         self._rule_warnings: tuple[str, ...] = ()
-        self._graph: RuleGraph | None = None
 
     def whole(self, graph: RuleGraph) -> Done:
         """Have all of `graph` served, and make the rules from whatever is there."""
         count = counted(len(graph.fragments), "service port")
         return self._follow(
-            graph,
             "full",
             f"{count} served",
-            lambda _: full(graph, self.choice),
+            lambda _: full(graph, self._choice),
             lambda _, after: self._install(after),
         )
 
-    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
+    def step(self, graph: RuleGraph, change: GraphDiff) -> Done:
         """Have what differs served, and change the rules of that, without a look at the others."""
-        difference = small_change(self._graph, graph, names)
-        if difference is None or self._proxy.table.choice != self.choice:
-            return self.whole(graph)
-        if not difference:
-            self._graph = graph
-            return self._idle("nothing to change")
-        touched = differing(difference)
-        changed = counted(len(touched), "service port")
+        touched = change.names
+        count = counted(len(touched), "service port")
         return self._follow(
-            graph,
             "delta",
-            f"{changed} changed",
-            lambda before: advance(before, difference),
+            f"{count} changed",
+            lambda before: advance(before, change),
             lambda before, after: self._change(before, after, touched),
             touched,
         )
@@ -90,16 +82,14 @@ class UserspaceTarget:
 
         They are listed only if their mark is not what it was when they were right.
         """
-        if graph is not self._graph:
-            return self.whole(graph)
         if self._commands is None:
-            return self._idle("no rules")
+            return self.idle("no rules")
         stages = Stages()
         marks = self._marks(self._commands)
         with stages.stage("observe"):
             before = marks.now()
         if before is not None and before == self._seal:
-            return self._idle("nothing has changed")
+            return self.idle("nothing has changed")
         self._seal = None
         with stages.stage("rules"):
             report = repair(portal_rules(self._proxy.table), self._commands)
@@ -111,7 +101,7 @@ class UserspaceTarget:
         return Done(
             kind,
             self._text(str(report)),
-            self._warnings(),
+            self.warnings(),
             stages.seconds,
             report.differed,
             few(services_of(report.transactions)),
@@ -119,7 +109,6 @@ class UserspaceTarget:
 
     def _follow(
         self,
-        graph: RuleGraph,
         kind: Literal["delta", "full"],
         what: str,
         render: Callable[[ProxyTable], ProxyTable],
@@ -131,7 +120,7 @@ class UserspaceTarget:
         `names` are the service ports that may differ, None for all.
         """
         stages = Stages()
-        before, self._graph = self._proxy.table, None
+        before = self._proxy.table
         with stages.stage("render"):
             table = _rendered(render, before)
         with stages.stage("proxy"):
@@ -141,11 +130,10 @@ class UserspaceTarget:
             with stages.stage("rules"):
                 report = lead(before, after)
                 self._proxy.let_go()
-        self._graph = graph
         if _same(before, after, names) and not (report and report.transactions):
-            return self._idle("nothing to change")
+            return self.idle("nothing to change")
         told = f"{what}, {report}" if report else what
-        return Done(kind, self._text(told), self._warnings(), stages.seconds)
+        return Done(kind, self._text(told), self.warnings(), stages.seconds)
 
     def _install(self, table: ProxyTable) -> RulesReport:
         report = install(portal_rules(table), variant=self._variant)
@@ -159,7 +147,7 @@ class UserspaceTarget:
     ) -> RulesReport:
         assert self._commands is not None
         marks, seal, self._seal = self._marks(self._commands), self._seal, None
-        report = change(_rules(before, names), _rules(after, names), self._commands)
+        report = executor.change(_rules(before, names), _rules(after, names), self._commands)
         marks.wrote(report.transactions)
         if marks.outlive_writes or not report.transactions:
             self._seal = seal
@@ -168,13 +156,20 @@ class UserspaceTarget:
     def _marks(self, commands: Commands) -> Marks:
         return Marks(self.family, commands.variant, self._commits)
 
-    def _idle(self, what: str) -> Done:
-        return Done("none", self._text(what), self._warnings())
-
     def _text(self, what: str) -> str:
         return f"{self.family}, userspace: {what}"
 
-    def _warnings(self) -> tuple[str, ...]:
+    def configure(self, settings: ModeSettings) -> None:
+        """Take new proxy ports from where the settings say."""
+        assert isinstance(settings, ProxySettings)
+        self._choice = settings.choice
+
+    def is_due(self) -> bool:
+        """Return whether proxy ports are to be taken from elsewhere."""
+        return self._proxy.table.choice != self._choice
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what the table cannot carry, and what was to be told of the rules."""
         check = checks.UNSUPPORTED_PORT
         unsupported = [f"unsupported: {each} [{check}]" for each in self._proxy.table.unsupported]
         return (*unsupported, *self._rule_warnings)

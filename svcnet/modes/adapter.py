@@ -1,0 +1,104 @@
+"""What the loop needs of a mode for one IP family: it knows how, and the loop when."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.modes.mode import ModeSettings
+
+MOST_NAMES = 5
+MOST_LINES = 200
+
+
+@frozen
+class Rules:
+    """How many iptables rules there are, and how many of them were written, by table."""
+
+    total: Mapping[str, int]
+    written: Mapping[str, int]
+
+
+@frozen
+class Done:
+    """What became of one try.
+
+    ``kind`` is how it was done and ``text`` says it in a few words; ``warnings`` are what an
+    operator must see. ``stages`` are the durations of its parts in seconds. ``differed`` is
+    what a look found other than it had been left, by kind of thing, and ``services`` whose that
+    was, the first few. ``rules`` is None in a mode or a case that does not count them. ``found``
+    is what the mode found before it wrote, for itself alone; it may be large, and is not for
+    keeping.
+    """
+
+    kind: Literal["none", "delta", "full"]
+    text: str
+    warnings: tuple[str, ...] = ()
+    stages: Mapping[str, float] = field(factory=dict)
+    differed: Mapping[str, int] = field(factory=dict)
+    services: tuple[str, ...] = ()
+    rules: Rules | None = None
+    found: object = field(default=None, repr=False, eq=False)
+
+
+class Adapter(ABC):
+    """Puts graphs of one IP family on the machine, in one mode.
+
+    Methods are called from threads, never two at once, and raise ApplyError when the machine
+    refuses: after :class:`svcnet.errors.Incomplete` the graph is taken for what is there, and after
+    another one for unknown.
+    """
+
+    def __init__(self, family: str, mode: str) -> None:
+        self.family = family
+        self.mode = mode
+
+    @property
+    def stage(self) -> str:
+        """What metrics call the part that the machine refuses."""
+        return self.mode
+
+    @abstractmethod
+    def whole(self, graph: RuleGraph) -> Done:
+        """Bring the machine to `graph`, whatever is there."""
+
+    def step(self, graph: RuleGraph, change: GraphDiff) -> Done | None:
+        """Take the machine to `graph` by `change`, which is from the graph given before.
+
+        None asks for the whole.
+        """
+        return None
+
+    def look(self, graph: RuleGraph) -> Done:
+        """Find what somebody else did to `graph`, the one given before, and put it right."""
+        return self.whole(graph)
+
+    def configure(self, settings: ModeSettings) -> None:  # noqa: B027  (few need it)
+        """Take other settings from now on; in whichever thread."""
+
+    def is_due(self) -> bool:
+        """Return whether all has to be made anew, since settings are other ones now."""
+        return False
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what an operator must see as long as nothing changes."""
+        return ()
+
+    def idle(self, what: str) -> Done:
+        """Return that nothing was done, and why."""
+        return Done("none", f"{self.family}, {self.mode}: {what}", self.warnings())
+
+
+def few(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the first few different names, and ``…`` if there are more.
+
+    Where there is much to go through, not all of it is.
+    """
+    found = tuple(dict.fromkeys(islice(names, MOST_LINES)))
+    return (*found[:MOST_NAMES], "…") if len(found) > MOST_NAMES else found
