@@ -10,14 +10,12 @@ Sources: Kubernetes DNS-Based Service Discovery 1.1.0, and CoreDNS's plugin ``ku
 for what that leaves open.
 """
 
-from svcnet.discovery.dns.answer import Answer, Rcode
-from svcnet.discovery.dns.difference import Difference, difference
-from svcnet.discovery.dns.lookup import lookup, without_records
+from svcnet.discovery.dns.lookup import Answer, Rcode, lookup, without_records
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.records import records
 from svcnet.discovery.dns.search import Attempt, Search, search
 from svcnet.discovery.dns.selector import Requirement
-from svcnet.discovery.dns.zones import Entry, Record, Zones
+from svcnet.discovery.dns.zones import Difference, Entry, Record, Zones, difference
 
 __all__ = [
     "Answer",

@@ -1,13 +1,35 @@
-"""One question to zones that are already made."""
+"""One question to zones that are already made, and why it is answered as it is."""
 
 from __future__ import annotations
 
-from svcnet.discovery.dns.answer import Answer, Rcode
-from svcnet.discovery.dns.missing import why_missing
+from typing import Literal
+
+from attrs import frozen
+
 from svcnet.discovery.dns.names import absolute, is_reverse, within
 from svcnet.discovery.dns.pods import insecure
 from svcnet.discovery.dns.zonal import without_endpoints
 from svcnet.discovery.dns.zones import Entry, Record, Zones
+
+Rcode = Literal["NOERROR", "NXDOMAIN", "REFUSED"]
+"""What an answer says of its name: it is there, it is not, or its zone is no matter of ours."""
+
+
+@frozen
+class Answer:
+    """The sections of an answer, and why they are what they are.
+
+    ``authority`` has the zone's SOA record for a name or a type that does not exist, so
+    that a resolver knows how long to remember it. REFUSED is a name outside all zones.
+    """
+
+    rcode: Rcode
+    rule: str
+    service: str = ""
+    answers: tuple[Record, ...] = ()
+    authority: tuple[Record, ...] = ()
+    additional: tuple[Record, ...] = ()
+
 
 MAX_CHAIN = 11
 """How many aliases CoreDNS follows: ten after the first (``maxCnameChainLength``)."""
@@ -28,7 +50,7 @@ def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
     reverse = is_reverse(zone)
     entry = _entry(zones, name, zone)
     if entry is None:
-        return _nothing(zones, zone, "NXDOMAIN", *why_missing(zones, name, zone))
+        return _nothing(zones, zone, "NXDOMAIN", *_why_missing(zones, name, zone))
     if reverse and "PTR" in entry.records and rdtype != "PTR":
         return _nothing(zones, zone, "NXDOMAIN", "a reverse zone has PTR records only")
     if "CNAME" in entry.records and rdtype in ("A", "AAAA"):
@@ -44,6 +66,38 @@ def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
         _named(found, name),
         additional=_targets(zones, found) if rdtype in HAVE_TARGETS else (),
     )
+
+
+def _why_missing(zones: Zones, name: str, zone: str) -> tuple[str, str]:
+    """Return the reason for NXDOMAIN, and the Service that it has to do with, if any."""
+    if is_reverse(zone):
+        return "no cluster IP and no ready endpoint has this address", ""
+    *below, kind = name.removesuffix(f".{zone}").split(".")
+    if kind == "pod" and zones.options.pods == "disabled":
+        return "pods disabled: no Pod has a name", ""
+    if kind not in ("svc", "pod"):
+        return f"below {zone} are svc, pod and dns-version", ""
+    *below, namespace = below
+    if namespace not in zones.namespaces:
+        return f"nothing is known of a namespace {namespace}", ""
+    if kind == "pod":
+        return f"pods {zones.options.pods}: this is no Pod's address in {namespace}", ""
+    *below, service = below
+    label = f"{namespace}/{service}"
+    full = f"{service}.{namespace}.svc.{zone}"
+    if full in zones.absent:
+        return zones.absent[full], label
+    if full not in zones.entries:
+        return f"namespace {namespace} has no Service {service}", ""
+    if "CNAME" in zones.entries[full].records:
+        return "ExternalName: no name is below it", label
+    match len(below):
+        case 1:
+            return f"no ready endpoint is named {below[0]}", label
+        case 2:
+            port, protocol = (part.removeprefix("_") or part for part in below)
+            return f"it has no port {port} of protocol {protocol}", label
+    return "no Service has names that deep", label
 
 
 def _entry(zones: Zones, name: str, zone: str) -> Entry | None:

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from svcnet.discovery.dns.answer import Answer
-from svcnet.discovery.dns.lookup import lookup
+from svcnet.discovery.dns.lookup import Answer, lookup
 from svcnet.discovery.dns.names import absolute, is_name
 from svcnet.discovery.dns.zones import Zones
 
