@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from svcnet import checks
 from svcnet.checks import Check
-from svcnet.models.family import IP_FAMILIES
+from svcnet.family import IP_FAMILIES
 
 if TYPE_CHECKING:
     from svcnet.inputs import Inputs

@@ -7,7 +7,9 @@ from math import ceil
 from attrs import field, frozen
 from netaddr import IPAddress, IPNetwork
 
+from svcnet.addresses import host_network
 from svcnet.errors import AbsentError, UsageError
+from svcnet.family import IP_FAMILIES, family_of
 from svcnet.graph import IPVSSettings, LocalDetector, NodeSettings
 from svcnet.models import (
     Budget,
@@ -20,7 +22,6 @@ from svcnet.models import (
     RuleSettings,
 )
 from svcnet.models.config import PRIMARY
-from svcnet.models.family import IP_FAMILIES, family_of
 
 LOOPBACK: dict[IPFamily, str] = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 
@@ -151,7 +152,7 @@ def _node_port_cidrs(
         return _of_family(rules.node_port_addresses, family)
     if not own or IPAddress(own[0]).is_loopback():
         return ()
-    return (f"{own[0]}/{32 if family == 'IPv4' else 128}",)
+    return (host_network(own[0]),)
 
 
 def _host_addresses(host: Host, own: tuple[str, ...], family: IPFamily) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from attrs import frozen
 from svcnet.compiler.endpoints import PortEndpoint, collect
 from svcnet.compiler.node import NodeView
 from svcnet.compiler.provenance import SourceOf, source_in
+from svcnet.family import family_of
 from svcnet.graph import FragmentName
 from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service, ServicePort
-from svcnet.models.family import family_of
 from svcnet.models.service import (
     PROXY_PROTOCOL,
     PROXY_PROTOCOL_ANNOTATION,

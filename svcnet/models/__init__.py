@@ -5,6 +5,7 @@ the fields that can change an output, with the API server's defaults already fil
 in: :mod:`svcnet.sources` makes them from manifests, tests make them by hand.
 """
 
+from svcnet.family import IPFamily
 from svcnet.models.budget import Budget
 from svcnet.models.config import (
     ConntrackConfiguration,
@@ -24,7 +25,6 @@ from svcnet.models.endpoints import (
     EndpointSubset,
     TargetRef,
 )
-from svcnet.models.family import IPFamily
 from svcnet.models.host import Host
 from svcnet.models.node import Node
 from svcnet.models.pod import Container, ContainerPort, EnvVar, Pod

@@ -13,8 +13,8 @@ from heapq import heapify, heappop
 from attrs import frozen
 from immutables import Map
 
+from svcnet.family import IPFamily, family_of
 from svcnet.models.endpoints import EndpointSlice
-from svcnet.models.family import IPFamily, family_of
 from svcnet.models.service import Service, is_labelled_away
 from svcnet.models.state import NamespacedName
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from svcnet.models.family import IPFamily, family_of
+from svcnet.family import IPFamily, family_of
 from svcnet.models.service import Protocol
 
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]

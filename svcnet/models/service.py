@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from svcnet.models.family import IPFamily, family_of
+from svcnet.family import IPFamily, family_of
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
 ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import compress
 
+from svcnet.family import IP_FAMILIES, IPFamily, family_of
 from svcnet.models.endpoints import (
     Endpoint,
     EndpointAddress,
@@ -20,7 +21,6 @@ from svcnet.models.endpoints import (
     EndpointSlice,
     EndpointSubset,
 )
-from svcnet.models.family import IP_FAMILIES, IPFamily, family_of
 
 MAX_ADDRESSES = 1000
 """How many addresses of a subset are mirrored, ready ones first; the rest is dropped."""

@@ -11,7 +11,8 @@ import re
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
-from svcnet.models.family import IPFamily
+from svcnet.addresses import address_text
+from svcnet.family import IPFamily
 
 _MAPPED = bytes(10) + b"\xff\xff"
 _LEADING_ZEROS = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])")
@@ -20,7 +21,7 @@ _LEADING_ZEROS = re.compile(r"(?<![0-9A-Fa-f])0+(?=[0-9A-Fa-f])")
 def canonical_address(text: str) -> str | None:
     """Return an address as Go prints it, or None if it is none."""
     packed = packed_address(text)
-    return None if packed is None else _printed(packed)
+    return None if packed is None else address_text(packed)
 
 
 _WHERE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::\+?([0-9]{1,20}))?")
@@ -54,16 +55,6 @@ def packed_address(text: str) -> bytes | None:
         except (OSError, ValueError):
             return None
     return packed[12:] if packed[:12] == _MAPPED else packed
-
-
-def _printed(packed: bytes) -> str:
-    if len(packed) == 4:
-        return inet_ntop(AF_INET, packed)
-    text = inet_ntop(AF_INET6, packed)
-    # The C library writes ::1.2.3.4 where Go writes ::102:304.
-    if "." in text:
-        return f"::{packed[12] << 8 | packed[13]:x}:{packed[14] << 8 | packed[15]:x}"
-    return text
 
 
 def is_address(text: str, family: IPFamily) -> bool:
@@ -117,8 +108,8 @@ def _canonical_cidr(text: str) -> str | None:
     mask = (1 << bits) - (1 << (bits - prefix))
     network = (int.from_bytes(packed, "big") & mask).to_bytes(len(packed), "big")
     if len(network) == 16 and network[:12] == _MAPPED:
-        return f"{_printed(network[12:])}/{prefix - 96}"
-    return f"{_printed(network)}/{prefix}"
+        return f"{address_text(network[12:])}/{prefix - 96}"
+    return f"{address_text(network)}/{prefix}"
 
 
 def why_no_endpoint(text: str) -> str:

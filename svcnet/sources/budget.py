@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from svcnet import checks
+from svcnet.family import IP_FAMILIES
 from svcnet.models import Budget, ClusterState, NamespacedName, Service
 from svcnet.models.budget import entries, most_entries, named_ports
-from svcnet.models.family import IP_FAMILIES
 from svcnet.models.state import ClusterObject
 from svcnet.sources.findings import Findings, Place
 

@@ -9,9 +9,9 @@ from attrs import frozen
 
 from svcnet import checks
 from svcnet.checks import Check
+from svcnet.family import family_of
 from svcnet.models import ClusterState, Endpoints, EndpointSlice, NamespacedName, Service
 from svcnet.models.budget import NODE_ENTRIES, SERVICE_ENTRIES
-from svcnet.models.family import family_of
 from svcnet.models.service import HEADLESS
 from svcnet.models.state import ClusterObject
 from svcnet.sources.cluster_ips import check_cluster_ips

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from attrs import evolve, frozen
 
 from svcnet import checks
+from svcnet.family import IP_FAMILIES, family_of
 from svcnet.models import IPFamily, Node, Pod, Service, ServiceCIDR
-from svcnet.models.family import IP_FAMILIES, family_of
 from svcnet.models.state import ClusterObject
 from svcnet.sources.findings import Findings, Path, Place
 

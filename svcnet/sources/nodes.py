@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from svcnet import checks
+from svcnet.family import family_of
 from svcnet.models import Node
-from svcnet.models.family import family_of
 from svcnet.sources.addresses import canonical_address, canonical_cidr
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Path

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from svcnet import checks
 from svcnet.checks import Check
+from svcnet.family import family_of
 from svcnet.models import ClusterState, Endpoints, NamespacedName, Node, Service
-from svcnet.models.family import family_of
 from svcnet.models.state import ClusterObject
 from svcnet.models.subsets import MAX_ADDRESSES, SKIP_LABEL, repack, shared_port_name
 from svcnet.sources.findings import Findings, Path, Place

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from svcnet import checks
+from svcnet.family import family_of
 from svcnet.models import Container, ContainerPort, EnvVar, Pod
-from svcnet.models.family import family_of
 from svcnet.sources.addresses import canonical_address
 from svcnet.sources.fields import Fields, listed, shown
 from svcnet.sources.labels import LABEL_KEY, is_label_key

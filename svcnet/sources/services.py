@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from svcnet import checks
+from svcnet.family import IP_FAMILIES, IPFamily, family_of
 from svcnet.models import LoadBalancerIngress, Service, ServiceCIDR, ServicePort
 from svcnet.models.config import IPVS_SCHEDULERS
-from svcnet.models.family import IP_FAMILIES, IPFamily, family_of
 from svcnet.models.service import (
     HEADLESS,
     PROXY_PROTOCOL,

@@ -13,6 +13,7 @@ from typing import Any
 
 from svcnet import checks
 from svcnet.checks import Check
+from svcnet.family import family_of
 from svcnet.models import (
     Endpoint,
     EndpointAddress,
@@ -23,7 +24,6 @@ from svcnet.models import (
     TargetRef,
 )
 from svcnet.models.endpoints import WEIGHT_ANNOTATION
-from svcnet.models.family import family_of
 from svcnet.sources.addresses import canonical_address, endpoint_address, why_no_endpoint
 from svcnet.sources.fields import Fields, is_name, is_text, shown
 from svcnet.sources.labels import LABEL_VALUE, is_label_value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from svcnet.family import family_of
 from svcnet.models import (
     Container,
     ContainerPort,
@@ -16,7 +17,6 @@ from svcnet.models import (
     Service,
     ServicePort,
 )
-from svcnet.models.family import family_of
 
 
 def make_service(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
+from svcnet.family import IP_FAMILIES
 from svcnet.graph import RuleGraph
 from svcnet.models import (
     Budget,
@@ -25,7 +26,6 @@ from svcnet.models import (
     ServicePort,
 )
 from svcnet.models.budget import entries, most_entries, named_ports
-from svcnet.models.family import IP_FAMILIES
 from svcnet.models.state import ClusterObject
 from svcnet.renderers import iptables, ipvs, userspace
 from svcnet.testing import make_node, make_service, make_slice

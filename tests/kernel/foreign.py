@@ -11,7 +11,7 @@ from random import Random
 
 from attrs import define, field
 
-from svcnet.models.family import IP_FAMILIES
+from svcnet.family import IP_FAMILIES
 from tests.kernel.applying import tool
 
 MARK = "foreign"

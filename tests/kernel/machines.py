@@ -14,7 +14,7 @@ from attrs import field, frozen
 from svcnet.cli import main
 from svcnet.compiler import compile_state, node_view
 from svcnet.executors import userspace
-from svcnet.models.family import IP_FAMILIES
+from svcnet.family import IP_FAMILIES
 from svcnet.netfilter import parse_save
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 from svcnet.renderers.userspace import full, portal_rules

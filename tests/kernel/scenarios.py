@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import evolve, field, frozen
 
+from svcnet.family import IP_FAMILIES
 from svcnet.models import (
     DetectLocalConfiguration,
     Endpoint,
@@ -23,7 +24,6 @@ from svcnet.models import (
     Service,
     ServicePort,
 )
-from svcnet.models.family import IP_FAMILIES
 from svcnet.models.state import ClusterObject
 from svcnet.testing import make_service, make_slice
 from tests.kernel.netns import (

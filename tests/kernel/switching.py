@@ -14,9 +14,9 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.executors import ipvs
 from svcnet.executors.iptables import Variant
 from svcnet.executors.iptables.commands import VARIANTS
+from svcnet.family import IP_FAMILIES
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, IPFamily
-from svcnet.models.family import IP_FAMILIES
 from svcnet.netfilter import parse_save
 from svcnet.reconciler import Done, remove_leftovers
 from svcnet.testing import make_node

@@ -5,13 +5,14 @@ That a kernel takes and sends such messages is for the kernel tests to say.
 
 from __future__ import annotations
 
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, inet_pton
 from struct import pack
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from svcnet.addresses import address_text
 from svcnet.netlink import RefusedRequest
 from svcnet.renderers.conntrack import Flow, wire
 
@@ -77,9 +78,9 @@ zones = st.tuples(st.integers(1, 65535), st.sampled_from(["both", "original", "r
 
 @st.composite
 def flows(draw: st.DrawFn) -> Flow:
-    family, size = draw(st.sampled_from([(AF_INET, 4), (AF_INET6, 16)]))
+    size = draw(st.sampled_from([4, 16]))
     packed = st.binary(min_size=size, max_size=size)
-    found = [inet_ntop(family, draw(packed)) for _ in range(4)]
+    found = [address_text(draw(packed)) for _ in range(4)]
     numbers = [draw(ports) for _ in range(4)]
     zone = draw(st.just((0, "both")) | zones)
     pairs = [value for pair in zip(found, numbers, strict=True) for value in pair]

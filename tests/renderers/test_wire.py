@@ -9,7 +9,7 @@ import errno
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from svcnet.addresses import address_text
 from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.netlink import RefusedRequest
 from svcnet.renderers.ipvs import listing
@@ -65,17 +66,11 @@ u16, u31, u32 = st.integers(0, 2**16 - 1), st.integers(0, 2**31 - 1), st.integer
 v4 = st.integers(0, 2**32 - 1).map(lambda number: str(IPv4Address(number)))
 
 
-def _canonical(number: int) -> str:
-    """Return an IPv6 address as inet_ntop writes it, IPv4-mapped ones with dots."""
-    address = IPv6Address(number)
-    return f"::ffff:{address.ipv4_mapped}" if address.ipv4_mapped else str(address)
-
-
 v6 = (
     st.integers(0, 2**128 - 1)
     | st.integers(0, 2**40)
     | st.integers(0xFFFF << 32, (0x10000 << 32) - 1)
-).map(_canonical)
+).map(lambda number: address_text(number.to_bytes(16, "big")))
 words = st.text("abcdefghijklmnopqrstuvwxyz-0123456789", min_size=1, max_size=15)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from svcnet.discovery.dns.names import canonical, dashed
+from svcnet.addresses import canonical_address
+from svcnet.discovery.dns.names import dashed
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.models import ClusterState, Endpoint, NamespacedName, Service
 
@@ -31,7 +32,11 @@ def virtual_candidates(service: Service, name: str) -> Iterator[Candidate]:
     for address in service.cluster_ips:
         for port in service.ports:
             yield Candidate(
-                canonical(address), name, port.port, port.name.lower(), port.protocol.lower()
+                canonical_address(address),
+                name,
+                port.port,
+                port.name.lower(),
+                port.protocol.lower(),
             )
 
 
@@ -44,7 +49,12 @@ def endpoint_candidates(
             target = f"{endpoint_label(endpoint, address, options)}.{name}"
             for port_name, port, protocol in ports:
                 yield Candidate(
-                    canonical(address), target, port, port_name, protocol, endpoint.zone.lower()
+                    canonical_address(address),
+                    target,
+                    port,
+                    port_name,
+                    protocol,
+                    endpoint.zone.lower(),
                 )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, inet_pton
+
+from svcnet.addresses import address_text
 
 REVERSE = ("in-addr.arpa.", "ip6.arpa.")
 MAX_NAME = 253
@@ -40,14 +42,6 @@ def is_reverse(zone: str) -> bool:
     return any(within(zone, top) for top in REVERSE)
 
 
-def canonical(address: str) -> str:
-    """Return an address as an answer has it, whatever spelling an object gives."""
-    if ":" not in address:
-        return address
-    data = packed(address)
-    return address if data is None else inet_ntop(AF_INET6, data)
-
-
 def is_ip(text: str) -> bool:
     """Return whether `text` is an address of either family."""
     return packed(text) is not None
@@ -82,4 +76,4 @@ def undashed(label: str) -> str | None:
     data = packed(label.replace("-", "." if four else ":"))
     if data is None:
         return None
-    return inet_ntop(AF_INET if len(data) == 4 else AF_INET6, data)
+    return address_text(data)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from svcnet.discovery.dns.names import canonical, dashed, undashed
+from svcnet.addresses import canonical_address
+from svcnet.discovery.dns.names import dashed, undashed
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.zones import Entry, Zones, addresses_of
 from svcnet.models import ClusterState
@@ -21,7 +22,7 @@ def verified(state: ClusterState, zone: str, options: DNSOptions) -> Iterator[tu
         pod = state.pods[key]
         if pod.deleting or pod.phase in GONE or not pod.pod_ips:
             continue
-        address = canonical(pod.pod_ips[0])
+        address = canonical_address(pod.pod_ips[0])
         name = f"{dashed(address)}.{key.namespace}.pod.{zone}"
         rule = f"pods verified: the address of Pod {key}"
         yield name, Entry(rule, "", addresses_of(name, (address,), options.ttl))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from svcnet.family import family_of
 from svcnet.models import EndpointPort, IPFamily, Pod, Service, ServicePort, TargetRef
-from svcnet.models.family import family_of
 from svcnet.models.service import HEADLESS, HEADLESS_LABEL
 
 

@@ -24,8 +24,8 @@ from svcnet.discovery.endpoints.pods import (
     labels_of,
     may_be_endpoint,
 )
+from svcnet.family import IP_FAMILIES
 from svcnet.models import Endpoint, EndpointPort, EndpointSlice, IPFamily, Node, Pod, Service
-from svcnet.models.family import IP_FAMILIES
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"

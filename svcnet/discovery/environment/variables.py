@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from attrs import field, frozen
 
+from svcnet.family import family_of
 from svcnet.models import ClusterState, NamespacedName, Service, ServicePort
-from svcnet.models.family import family_of
 from svcnet.models.service import HEADLESS
 
 API_SERVER = NamespacedName("default", "kubernetes")

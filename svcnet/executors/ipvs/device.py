@@ -14,6 +14,7 @@ from struct import Struct
 
 from attrs import evolve, frozen
 
+from svcnet.addresses import address_text, host_network
 from svcnet.errors import ApplyError
 from svcnet.executors.children import Overdue
 from svcnet.executors.commands import complaint, run
@@ -21,7 +22,6 @@ from svcnet.executors.ipvs.refusals import Refusal
 from svcnet.executors.netlink import ask, reason
 from svcnet.netlink import attribute, attributes, each_attribute, nested
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
-from svcnet.renderers.ipvs.wire import address_text
 
 ALIAS = "svcnet"
 """The device's ``ifalias``, by which people know one that svcnet made."""
@@ -75,7 +75,7 @@ class Held:
 
 def held(address: str) -> Held:
     """Return an address as svcnet adds it."""
-    return Held(address, f"{address}/{128 if ':' in address else 32}")
+    return Held(address, host_network(address))
 
 
 @frozen

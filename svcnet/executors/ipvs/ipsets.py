@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
+from svcnet.addresses import canonical_address
 from svcnet.errors import MAX_PART, ApplyError, one_line
 from svcnet.executors.children import Overdue
 from svcnet.executors.commands import complaint, run
@@ -19,7 +20,6 @@ from svcnet.executors.ipvs.refusals import Refusal
 from svcnet.executors.netlink import ask, reason
 from svcnet.netlink import attribute, attributes
 from svcnet.renderers.ipvs.sections import kernel_entries
-from svcnet.renderers.ipvs.wire import canonical_address
 
 LOOKS = 3
 """How often sets are listed anew that are not what the kernel says: they may just have changed."""
@@ -333,13 +333,6 @@ def _canonical(entry: str) -> str:
         return entry
     parts = (part.partition("/") for part in entry.split(","))
     return ",".join(
-        _address(head) + slash + tail if "." in head and ":" in head else head + slash + tail
+        (canonical_address(head) if "." in head else head) + slash + tail
         for head, slash, tail in parts
     )
-
-
-def _address(text: str) -> str:
-    try:
-        return canonical_address(text)
-    except OSError:
-        return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
+from svcnet.addresses import host_network
 from svcnet.executors.iptables.cleanup import Owned, removal, remove_chains
 from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.observe import is_ours
@@ -68,7 +69,7 @@ def with_servers(text: str, servers: Iterable[ServerKey]) -> str:
 
 def _to(key: ServerKey) -> str:
     """Return a match for a virtual server; port 0 stands for all."""
-    address = f"{key.address}/{128 if ':' in key.address else 32}"
+    address = host_network(key.address)
     protocol = key.protocol.lower()
     port = f" -m {protocol} --dport {key.port}" if key.port else ""
     return f"-d {address} -p {protocol}{port}"

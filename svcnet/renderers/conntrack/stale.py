@@ -8,8 +8,8 @@ like any other, and a restart with nothing to clean deletes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from socket import AF_INET6, inet_ntop, inet_pton
 
+from svcnet.addresses import canonical_address
 from svcnet.graph import Balance, Dispatch, Fragment, FragmentName, GraphDiff, RuleGraph
 from svcnet.graph.fragment import successors
 from svcnet.nogc import without_gc
@@ -98,7 +98,7 @@ class _Frontends:
         for fragment in graph.fragments.values():
             if fragment.name.protocol == "UDP":
                 for dispatch in fragment.dispatches:
-                    peer = (_canonical(dispatch.address), dispatch.port)
+                    peer = (canonical_address(dispatch.address), dispatch.port)
                     self._index.setdefault(peer, []).append((fragment, dispatch))
         for found in self._index.values():
             found.sort(key=lambda frontend: frontend[0].name)
@@ -121,7 +121,7 @@ class _Frontends:
         if fragment.name not in self._endpoints:
             used = [(node.address, node.port) for node in fragment.translates]
             self._endpoints[fragment.name] = frozenset(
-                (_canonical(address), port) for address, port in (*used, *fragment.unused)
+                (canonical_address(address), port) for address, port in (*used, *fragment.unused)
             )
         return self._endpoints[fragment.name]
 
@@ -132,8 +132,3 @@ def _leads_somewhere(fragment: Fragment, node_id: str) -> bool:
     if isinstance(node, Balance):
         return True
     return any(_leads_somewhere(fragment, target) for target in successors(node))
-
-
-def _canonical(address: str) -> str:
-    """Return an address as the kernel's are printed; no address stays none."""
-    return inet_ntop(AF_INET6, inet_pton(AF_INET6, address)) if ":" in address else address

@@ -8,13 +8,14 @@ the kernel does with a request is in ``net/netfilter/nf_conntrack_netlink.c``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from socket import AF_INET, AF_INET6, IPPROTO_UDP, inet_ntop, inet_pton
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from socket import AF_INET, AF_INET6, IPPROTO_UDP, inet_pton
 from struct import Struct
 from struct import error as struct_error
 
 from attrs import frozen
 
+from svcnet.addresses import ipv4_text, ipv6_text
 from svcnet.netlink import (
     ATTRIBUTE,
     NLA_F_NESTED,
@@ -201,8 +202,8 @@ def _ends(data: bytes) -> tuple[str, int, str, int] | None:
         proto_head, num_head, num, source_port_head, source_port, port_head, port = others
         heads = (source_head, destination_head, proto_head, num_head, source_port_head, port_head)
         if heads == layout.heads:
-            family = layout.family
-            ends = inet_ntop(family, source), source_port, inet_ntop(family, destination), port
+            told = layout.text
+            ends = told(source), source_port, told(destination), port
             return ends if num == IPPROTO_UDP else None
     return _ends_in_any_order(attributes(data))
 
@@ -213,11 +214,11 @@ def _ends_in_any_order(parts: dict[int, bytes]) -> tuple[str, int, str, int] | N
         return None
     addresses = attributes(parts[_CTA_TUPLE_IP])
     if _CTA_IP_V4_SRC in addresses:
-        source = inet_ntop(AF_INET, addresses[_CTA_IP_V4_SRC])
-        destination = inet_ntop(AF_INET, addresses[_CTA_IP_V4_DST])
+        source = ipv4_text(addresses[_CTA_IP_V4_SRC])
+        destination = ipv4_text(addresses[_CTA_IP_V4_DST])
     else:
-        source = inet_ntop(AF_INET6, addresses[_CTA_IP_V6_SRC])
-        destination = inet_ntop(AF_INET6, addresses[_CTA_IP_V6_DST])
+        source = ipv6_text(addresses[_CTA_IP_V6_SRC])
+        destination = ipv6_text(addresses[_CTA_IP_V6_DST])
     (source_port,) = _BE16.unpack(protocol[_CTA_PROTO_SRC_PORT])
     (destination_port,) = _BE16.unpack(protocol[_CTA_PROTO_DST_PORT])
     return source, source_port, destination, destination_port
@@ -227,12 +228,14 @@ def _ends_in_any_order(parts: dict[int, bytes]) -> tuple[str, int, str, int] | N
 class _Layout:
     """Where a tuple of one family has its attributes, and their headers but the first's."""
 
-    family: int
+    text: Callable[[bytes], str]
     struct: Struct
     heads: tuple[bytes, ...]
 
 
-def _layout(family: int, size: int, source: int, destination: int) -> tuple[bytes, _Layout]:
+def _layout(
+    text: Callable[[bytes], str], size: int, source: int, destination: int
+) -> tuple[bytes, _Layout]:
     """Return the header that a tuple of the family begins with, and its layout."""
     address = f"4s{size}s"
     struct = Struct(f"!4s{address}{address}4s4sB3x4sH2x4sH2x")
@@ -245,13 +248,13 @@ def _layout(family: int, size: int, source: int, destination: int) -> tuple[byte
         head(6, _CTA_PROTO_SRC_PORT),
         head(6, _CTA_PROTO_DST_PORT),
     )
-    return head(12 + 2 * size, _CTA_TUPLE_IP | NLA_F_NESTED), _Layout(family, struct, heads)
+    return head(12 + 2 * size, _CTA_TUPLE_IP | NLA_F_NESTED), _Layout(text, struct, heads)
 
 
 _LAYOUTS = dict(
     (
-        _layout(AF_INET, 4, _CTA_IP_V4_SRC, _CTA_IP_V4_DST),
-        _layout(AF_INET6, 16, _CTA_IP_V6_SRC, _CTA_IP_V6_DST),
+        _layout(ipv4_text, 4, _CTA_IP_V4_SRC, _CTA_IP_V4_DST),
+        _layout(ipv6_text, 16, _CTA_IP_V6_SRC, _CTA_IP_V6_DST),
     )
 )
 

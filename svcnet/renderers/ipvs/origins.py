@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
 from itertools import chain
 
 from attrs import frozen
 
+from svcnet.addresses import canonical_address
 from svcnet.graph import Fragment, LocalEndpoint, Origin, Translate
 from svcnet.graph.nodes import Frontend
 from svcnet.graph.origins import dispatch_at, source_origin
@@ -48,9 +48,9 @@ class Said:
 def said_in(line: str, family: str) -> Said | None:
     """Return what a line for ipset, ``ip -batch`` or iptables-restore says of a Service."""
     if found := _ADDRESS_LINE.match(line):
-        return Said(sets.IPVS_IPS, _canonical(found[1]), 0)
+        return Said(sets.IPVS_IPS, canonical_address(found[1]), 0)
     if found := _RULE_LINE.match(line):
-        return Said(sets.LOAD_BALANCER_FW, _canonical(found[1]), int(found[2]))
+        return Said(sets.LOAD_BALANCER_FW, canonical_address(found[1]), int(found[2]))
     words = line.split()
     if words[:1] not in (["add"], ["del"]) or len(words) < 3:
         return None
@@ -67,17 +67,17 @@ def _entry(definition: SetDefinition, entry: str) -> Said:
         return Said(definition, "", int(place))
     if definition in (sets.NODE_PORT_SCTP, sets.NODE_PORT_LOCAL_SCTP):
         return Said(definition, "", int(portal.partition(":")[2]))
-    return Said(definition, _canonical(place), int(portal.partition(":")[2] or 0), source)
+    return Said(definition, canonical_address(place), int(portal.partition(":")[2] or 0), source)
 
 
 def keys_of(fragment: Fragment) -> Iterator[str]:
     """Yield all that :attr:`Said.key` can be for lines that a service port caused."""
     for dispatch in fragment.dispatches:
-        yield _canonical(dispatch.address) or str(dispatch.port)
+        yield canonical_address(dispatch.address) or str(dispatch.port)
     if fragment.health_check is not None:
         yield str(fragment.health_check.port)
     for endpoint in fragment.local_endpoints:
-        yield _canonical(endpoint.address)
+        yield canonical_address(endpoint.address)
 
 
 def origin_of(fragment: Fragment, said: Said) -> Origin | None:
@@ -101,8 +101,9 @@ def endpoint_origin(fragment: Fragment, address: str, port: int) -> Origin | Non
     endpoints: Iterator[Translate | LocalEndpoint] = chain(
         fragment.translates, fragment.local_endpoints
     )
+    own = canonical_address(address)
     for endpoint in endpoints:
-        if endpoint.port == port and _canonical(endpoint.address) == _canonical(address):
+        if endpoint.port == port and canonical_address(endpoint.address) == own:
             return endpoint.origin
     return None
 
@@ -111,10 +112,3 @@ def _range(source: str) -> str:
     """Return the range that an entry's network is of: the kernel has 0.0.0.0/0 in two halves."""
     address, _, length = source.partition("/")
     return f"{address}/0" if length == "1" else source
-
-
-def _canonical(address: str) -> str:
-    try:
-        return str(ip_address(address))
-    except ValueError:
-        return address

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from attrs import frozen
 
+from svcnet.addresses import canonical_address
 from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings
 from svcnet.graph.settings import contains
 from svcnet.renderers.ipvs import sets
 from svcnet.renderers.ipvs.sets import SetDefinition
-from svcnet.renderers.ipvs.wire import canonical_address
 
 # IP_VS_SVC_F_PERSISTENT, and IP_VS_SVC_F_SCHED2, which for scheduler mh means that the
 # client's port counts too (include/uapi/linux/ip_vs.h).

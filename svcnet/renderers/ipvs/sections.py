@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from svcnet.addresses import host_network
 from svcnet.netfilter.jumps import text_on_clean_machine
 from svcnet.renderers.ipvs.delta import IPVSDelta
 from svcnet.renderers.ipvs.messages import (
@@ -218,8 +219,7 @@ def ip_section(tables: IPVSTables) -> str:
 def address_lines(verb: str, addresses: Iterable[str]) -> str:
     """Return the lines of ``ip -batch`` that put addresses on the dummy device, or take them."""
     return "".join(
-        f"address {verb} {address}/{128 if ':' in address else 32} dev {DUMMY_DEVICE}\n"
-        for address in addresses
+        f"address {verb} {host_network(address)} dev {DUMMY_DEVICE}\n" for address in addresses
     )
 
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from attrs import frozen
 
+from svcnet.addresses import BITS, host_network
 from svcnet.graph import NodeSettings
 from svcnet.netfilter.jumps import Jump, comment, lines_on_clean_machine, of_table
 from svcnet.netfilter.restore import append, declare, transaction
@@ -151,7 +152,7 @@ class _Here:
         head = self.matches(self.about, portal.port)
         if not portal.address:
             return head
-        return f"{head}-d {portal.address}/{128 if ':' in portal.address else 32} "
+        return f"{head}-d {host_network(portal.address)} "
 
     def matches(self, about: str, port: int, protocol: str = "") -> str:
         protocol = protocol or self.service.name.protocol.lower()
@@ -189,7 +190,7 @@ def jumps(settings: NodeSettings) -> tuple[Jump, ...]:
 def _node_port_destinations(settings: NodeSettings) -> list[str]:
     """Return the matches of addresses that serve node ports; of old that was every local one."""
     if settings.node_port_addresses is not None:
-        width = 128 if settings.family == "IPv6" else 32
+        width = BITS[settings.family]
         return [f"-d {address}/{width} " for address in settings.node_port_addresses]
     if settings.family == "IPv6":
         return [f"! -d ::1/128 {_LOCAL}"]

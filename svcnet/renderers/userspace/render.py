@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from socket import AF_INET6, inet_ntop, inet_pton
 
 from immutables import Map
 from netaddr import cidr_merge
 
+from svcnet.addresses import canonical_address, host_network
 from svcnet.graph import Balance, Dispatch, Fragment, GraphDiff, Reject, RuleGraph
 from svcnet.nogc import without_gc
 from svcnet.renderers.userspace.choice import DEFAULT_CHOICE, PortChoice
@@ -156,22 +156,13 @@ def _listener(fragment: Fragment, role: Role) -> Listener:
 def _sources(fragment: Fragment) -> tuple[str, ...]:
     if fragment.firewall is None:
         return ()
-    own = _networks(fragment.firewall.own_addresses)
+    own = map(host_network, fragment.firewall.own_addresses)
     return tuple(map(str, cidr_merge((*fragment.firewall.ranges, *own))))
 
 
-def _networks(addresses: Iterable[str]) -> list[str]:
-    return [f"{address}/{128 if ':' in address else 32}" for address in addresses]
-
-
 def _backends(fragment: Fragment, balance: Balance) -> tuple[Backend, ...]:
-    by_id = {n.id: Backend(_canonical(n.address), n.port) for n in fragment.translates}
+    by_id = {n.id: Backend(canonical_address(n.address), n.port) for n in fragment.translates}
     return tuple([by_id[target] for target in balance.targets])
-
-
-def _canonical(address: str) -> str:
-    """Return the one text of an address, whatever spelling an EndpointSlice has."""
-    return inet_ntop(AF_INET6, inet_pton(AF_INET6, address)) if ":" in address else address
 
 
 def _names(services: Iterable[ProxiedPort]) -> list[ListenerName]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from svcnet import checks
-from svcnet.models.family import family_of
+from svcnet.family import family_of
 from svcnet.sources.addresses import address_and_port, canonical_address, canonical_cidr
 from svcnet.sources.durations import parse_duration
 from svcnet.sources.fields import Fields, shown

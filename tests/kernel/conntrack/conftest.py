@@ -11,9 +11,9 @@ from attrs import define, field
 from svcnet.compiler import compile_state, node_view
 from svcnet.executors.conntrack import Report, delete, observe
 from svcnet.executors.iptables import apply
+from svcnet.family import IP_FAMILIES
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.models import ClusterState, IPFamily
-from svcnet.models.family import IP_FAMILIES
 from svcnet.models.state import ClusterObject
 from svcnet.renderers import iptables
 from svcnet.renderers.conntrack import Flow, Plan, plan

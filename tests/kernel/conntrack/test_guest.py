@@ -10,7 +10,7 @@ import pytest
 from attrs import define
 
 from svcnet.executors.conntrack import NoConntrack, observe
-from svcnet.models.family import IP_FAMILIES
+from svcnet.family import IP_FAMILIES
 from svcnet.models.state import ClusterObject
 from tests.kernel.conntrack.conftest import Node
 from tests.kernel.conntrack.test_clean_up import FRONTENDS, WEB, behind, clients

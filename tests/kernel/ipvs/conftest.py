@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from svcnet.family import IP_FAMILIES
 from svcnet.models import Host
-from svcnet.models.family import IP_FAMILIES
 from svcnet.netfilter import Observed, parse_save
 from tests.kernel.ipvs.balancer import Balancer
 from tests.kernel.netns import Cluster

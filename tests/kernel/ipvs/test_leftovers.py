@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from svcnet.family import IP_FAMILIES
 from svcnet.models import IPFamily
-from svcnet.models.family import IP_FAMILIES
 from tests.kernel.ipvs.conftest import everything
 from tests.kernel.netns import Cluster
 from tests.kernel.switching import Switch, check_switch

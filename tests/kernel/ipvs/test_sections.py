@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from svcnet.family import IP_FAMILIES
 from svcnet.graph import diff
 from svcnet.models import IPFamily, IPVSConfiguration, LoadBalancerIngress
 from svcnet.models.config import IPVS_SCHEDULERS
-from svcnet.models.family import IP_FAMILIES
 from svcnet.models.state import ClusterObject
 from svcnet.renderers import ipvs
 from svcnet.renderers.ipvs.messages import (

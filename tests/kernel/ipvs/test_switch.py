@@ -9,8 +9,8 @@ import pytest
 from svcnet.compiler import compile_state, node_view
 from svcnet.executors import ipvs
 from svcnet.executors.iptables import apply
+from svcnet.family import IP_FAMILIES
 from svcnet.models import ClusterState, IPFamily
-from svcnet.models.family import IP_FAMILIES
 from svcnet.renderers.iptables import full
 from svcnet.renderers.ipvs import full as full_ipvs
 from svcnet.testing import make_node

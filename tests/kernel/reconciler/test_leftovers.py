@@ -6,8 +6,8 @@ import pytest
 
 from svcnet.executors.iptables import Variant, cleanup
 from svcnet.executors.iptables.commands import VARIANTS
+from svcnet.family import IP_FAMILIES
 from svcnet.models import IPFamily
-from svcnet.models.family import IP_FAMILIES
 from tests.kernel.applying import tool
 from tests.kernel.netns import Cluster
 from tests.kernel.switching import Switch, check_switch

@@ -9,6 +9,7 @@ import pytest
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.executors.iptables.commands import VARIANTS
+from svcnet.family import IP_FAMILIES
 from svcnet.graph import diff
 from svcnet.models import (
     ClusterState,
@@ -17,7 +18,6 @@ from svcnet.models import (
     LoadBalancerIngress,
     ServicePort,
 )
-from svcnet.models.family import IP_FAMILIES
 from svcnet.renderers.userspace import (
     ProxyTable,
     delta,

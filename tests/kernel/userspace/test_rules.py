@@ -14,9 +14,9 @@ from svcnet.executors.iptables import Commands, Variant
 from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.executors.userspace import change, install, remove
 from svcnet.executors.userspace.rules import plan
+from svcnet.family import IP_FAMILIES
 from svcnet.graph import NodeSettings
 from svcnet.models import IPFamily
-from svcnet.models.family import IP_FAMILIES
 from svcnet.netfilter import Observed, Rule, parse_save
 from svcnet.renderers import userspace
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps

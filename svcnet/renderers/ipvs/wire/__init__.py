@@ -8,7 +8,7 @@ Numbers are the host's byte order, ports and IPv4 addresses the network's. Names
 constants are those of Linux ``include/uapi/linux/ip_vs.h`` and ``genetlink.h``.
 """
 
-from svcnet.renderers.ipvs.wire.addresses import (
+from svcnet.addresses import (
     address_text,
     canonical_address,
 )

@@ -10,6 +10,7 @@ from struct import Struct
 from sys import byteorder
 from typing import NamedTuple
 
+from svcnet.addresses import address_text
 from svcnet.netlink import (
     NLM_F_ACK_TLVS,
     NLM_F_CAPPED,
@@ -37,7 +38,6 @@ from svcnet.renderers.ipvs.messages import (
     Stats,
     Timeouts,
 )
-from svcnet.renderers.ipvs.wire.addresses import address_text
 from svcnet.renderers.ipvs.wire.uapi import (
     CTRL_ATTR_FAMILY_ID,
     CTRL_CMD_NEWFAMILY,

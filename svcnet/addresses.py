@@ -1,0 +1,47 @@
+"""Addresses as text: the one form of each, and the network that has nothing else."""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+
+from svcnet.family import IPFamily
+
+BITS: dict[IPFamily, int] = {"IPv4": 32, "IPv6": 128}
+"""How long an address is, and so the prefix of a network of one."""
+
+
+def address_text(packed: bytes) -> str:
+    """Return the canonical text (RFC 5952) of an address of 4 or 16 bytes."""
+    return ipv4_text(packed) if len(packed) == 4 else ipv6_text(packed)
+
+
+def ipv4_text(packed: bytes) -> str:
+    """Return the one text of an IPv4 address. Raises ValueError for another size."""
+    return inet_ntop(AF_INET, packed)
+
+
+def ipv6_text(packed: bytes) -> str:
+    """Return the canonical text of an IPv6 address. Raises ValueError for another size."""
+    text = inet_ntop(AF_INET6, packed)
+    if "." in text and packed[:12] == bytes(12):
+        # The C library writes ::1.2.3.4 where RFC 5952 writes ::102:304.
+        return f"::{packed[12] << 8 | packed[13]:x}:{packed[14] << 8 | packed[15]:x}"
+    return text
+
+
+def canonical_address(text: str) -> str:
+    """Return the canonical text (RFC 5952) of an address; that of IPv4 has only one.
+
+    What is no address is returned as it is.
+    """
+    if ":" not in text:
+        return text
+    try:
+        return address_text(inet_pton(AF_INET6, text))
+    except (OSError, ValueError):
+        return text
+
+
+def host_network(address: str) -> str:
+    """Return the CIDR of the network that has this address only."""
+    return f"{address}/{128 if ':' in address else 32}"
