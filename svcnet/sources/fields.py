@@ -28,6 +28,9 @@ NAMES = {
     "subdomain": "must be an RFC 1123 subdomain: labels with dots between, at most 253 characters",
 }
 
+MAX_INT32 = 2**31 - 1
+MIN_INT32 = -(2**31)
+"""What a Go int32 holds, as most numbers of the API are."""
 
 MAX_NAME = 253
 

@@ -24,7 +24,7 @@ from svcnet.models.service import (
     TrafficDistribution,
 )
 from svcnet.sources.addresses import canonical_address, canonical_cidr, why_no_endpoint
-from svcnet.sources.fields import NAMES, Fields, is_name, shown
+from svcnet.sources.fields import MAX_INT32, MIN_INT32, NAMES, Fields, is_name, shown
 from svcnet.sources.labels import LABEL_KEY, is_label_key
 from svcnet.sources.metadata import read_annotations, read_labels
 from svcnet.sources.stream import SPACES
@@ -39,7 +39,6 @@ TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
 TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
 AFFINITY_TIMEOUT = 10800
 DAY = 86400
-INT32 = 2**31
 
 
 def read_service(document: Fields, namespace: str, name: str) -> Service:
@@ -345,7 +344,7 @@ def _affinity_timeout(spec: Fields) -> int:
     if spec.data.get("sessionAffinity") == "ClientIP":
         return client.integer("timeoutSeconds", 1, DAY, AFFINITY_TIMEOUT)
     # Without affinity the API server drops the configuration, whatever number it has.
-    client.integer("timeoutSeconds", -INT32, INT32 - 1)
+    client.integer("timeoutSeconds", MIN_INT32, MAX_INT32)
     return AFFINITY_TIMEOUT
 
 

@@ -25,10 +25,10 @@ from svcnet.models import (
 )
 from svcnet.models.endpoints import WEIGHT_ANNOTATION
 from svcnet.sources.addresses import canonical_address, endpoint_address, why_no_endpoint
-from svcnet.sources.fields import Fields, is_name, is_text, shown
+from svcnet.sources.fields import MAX_INT32, MIN_INT32, Fields, is_name, is_text, shown
 from svcnet.sources.labels import LABEL_VALUE, is_label_value
 from svcnet.sources.metadata import read_annotations, read_labels
-from svcnet.sources.services import INT32, PROTOCOLS, read_app_protocol, read_port_number
+from svcnet.sources.services import PROTOCOLS, read_app_protocol, read_port_number
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MAX_ENDPOINTS = 1000
@@ -99,7 +99,7 @@ def _ports(document: Fields) -> tuple[EndpointPort, ...]:
 
 def _number(port: Fields) -> int:
     """Return the port of a slice: the API server takes any number, and none at all."""
-    number = port.integer("port", -INT32, INT32 - 1)
+    number = port.integer("port", MIN_INT32, MAX_INT32)
     if 0 <= number <= 65535:
         return number
     message = f"{number} is no port: nothing is sent to these endpoints under this name"

@@ -21,7 +21,6 @@ from svcnet.sources.config.effects import tell_effects
 from svcnet.sources.config.gates import check_gates
 from svcnet.sources.config.rest import check_rest
 from svcnet.sources.config.values import (
-    MAX_INT32,
     bind_address,
     cidrs,
     int32,
@@ -30,7 +29,7 @@ from svcnet.sources.config.values import (
     periods,
     seconds,
 )
-from svcnet.sources.fields import Fields, is_name, shown
+from svcnet.sources.fields import MAX_INT32, Fields, is_name, shown
 from svcnet.sources.services import why_no_scheduler
 from svcnet.sources.unknown import report_unknown
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 
 from svcnet import checks
-from svcnet.sources.config.values import MAX_INT32, nanoseconds, seconds
-from svcnet.sources.fields import Fields, shown
+from svcnet.sources.config.values import nanoseconds, seconds
+from svcnet.sources.fields import MAX_INT32, Fields, shown
 
 MAX_FLOAT32 = 3.4028235677973366e38
 STRINGS = {

@@ -6,10 +6,9 @@ from svcnet import checks
 from svcnet.family import family_of
 from svcnet.sources.addresses import address_and_port, canonical_address, canonical_cidr
 from svcnet.sources.durations import parse_duration
-from svcnet.sources.fields import Fields, shown
+from svcnet.sources.fields import MAX_INT32, MIN_INT32, Fields, shown
 from svcnet.sources.findings import Path
 
-MAX_INT32 = 2**31 - 1
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (nothing listens there)
 
 
@@ -52,7 +51,7 @@ def periods(section: Fields, least: float, *, counts: bool) -> tuple[float, floa
 
 def int32(section: Fields, key: str, default: int, low: int, high: int, *, counts: bool) -> int:
     """Return an integer; it is from `low` to `high` if the section `counts`."""
-    bounds = (low, high) if counts else (-MAX_INT32 - 1, MAX_INT32)
+    bounds = (low, high) if counts else (MIN_INT32, MAX_INT32)
     found = section.integer(key, *bounds, default)
     return found if low <= found <= high else default
 
