@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
 from attrs import evolve
@@ -13,7 +13,7 @@ from attrs import evolve
 from svcnet import checks
 from svcnet.sources.annotations import check_annotations, ignored_checks
 from svcnet.sources.fields import Fields, shown
-from svcnet.sources.findings import Findings, Place, Source, warn_of_repeated
+from svcnet.sources.findings import Findings, Path, Place, Source, warn_of_repeated
 from svcnet.sources.objects import label_of, members
 from svcnet.sources.positions import duplicates, lines_of
 from svcnet.sources.read import read_file
@@ -21,6 +21,12 @@ from svcnet.sources.single import MAX_SINGLE_BYTES, parse_text
 from svcnet.sources.stream import begins_as_json, json_value, text_of
 
 KIND = "KubeProxyConfiguration"
+INTEGERS = frozenset(
+    {
+        *("oomScoreAdj", "burst", "verbosity", "flushFrequency", "masqueradeBit"),
+        *("maxPerCore", "min"),
+    }
+)
 MOST_KINDS = 10
 
 
@@ -30,7 +36,7 @@ def find_config(path: str | os.PathLike[str], findings: Findings) -> Fields | No
     It is a document of the file, a member of a list, or a text in the data of a ConfigMap, as
     kubeadm keeps it. Where the file has none, or several, there is a finding, and None.
     """
-    for source in read_file(Path(path), findings, MAX_SINGLE_BYTES):
+    for source in read_file(FilePath(path), findings, MAX_SINGLE_BYTES):
         parsed = parse_text(source, source.data, findings)
         if parsed is None:
             continue
@@ -95,6 +101,25 @@ def _check_braces(found: Fields, text: bytes) -> None:
     except ValueError as error:
         message = f"begins with a brace, and so kube-proxy reads JSON alone: {error}"
         found.error_at(checks.SYNTAX, (), message)
+        return
+    for path, value in _fractions(found.data, ()):
+        message = f"must be an integer, in JSON without fraction and exponent, not {value}"
+        found.error_at(checks.TYPE, path, message)
+
+
+def _fractions(value: Any, path: Path) -> Iterator[tuple[Path, float]]:
+    """Yield the whole numbers of integer fields that JSON has with a fraction or an exponent.
+
+    kubectl, and YAML on its way to JSON, make integers of these.
+    """
+    if type(value) is float and value.is_integer() and path[-1] in INTEGERS:
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _fractions(inner, (*path, key))
+    elif type(value) is list:
+        for index, inner in enumerate(value):
+            yield from _fractions(inner, (*path, index))
 
 
 def _inside(place: Place, path: tuple[str, ...], data: bytes) -> Source:

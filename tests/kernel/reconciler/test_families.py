@@ -96,7 +96,22 @@ def test_apply(
     assert applied.ended() == 0
     assert served() == families
     unserved = "IPv6 is not served: Node node-a has no address of it, though Service default/web"
-    assert any(unserved in line for line in applied.lines) is (addresses == (FOUR,))
+    told = [line for line in applied.lines if unserved in line]
+    assert len(told) == (addresses == (FOUR,))
+    assert all(line.endswith("[S914 family-left-out]") for line in told)
+
+
+@pytest.mark.parametrize("verb", ["apply", "run"])
+def test_a_family_that_is_left_out_is_ignored_on_request(manifest: Path, verb: str) -> None:
+    """What is told of the machine and the Node has a name to silence it by, as all else has."""
+    written(manifest, FOUR)
+    asked = (verb, manifest, "--variant", "nft", "--ignore", "S914", "--ignore", "no-endpoints")
+    process = Told(*asked)
+    until(lambda: served() == {"IPv4"})
+    if verb == "run":
+        process.end()
+    assert process.ended() == 0
+    assert not any("not served" in line for line in process.lines)
 
 
 def test_run_serves_each_family(manifest: Path) -> None:

@@ -76,6 +76,7 @@ def test_apply(variant: iptables.Variant, name: str) -> None:
     hold(variant, name, OLD)
     report = apply(full(graph_of("IPv4")), variant=variant)
     [warning] = [text for text in report.warnings if "left empty" in text]
+    assert warning.endswith(" [S915 machine-state]")
     assert OLD in warning
     assert warning.isprintable()
     nat = rules(variant, "IPv4")["nat"]

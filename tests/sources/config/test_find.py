@@ -213,6 +213,36 @@ def test_text_that_begins_with_a_brace_is_json(
         assert taken
 
 
+@pytest.mark.parametrize("form", ["alone", "in a ConfigMap"])
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"oomScoreAdj": 0.0}, "oomScoreAdj"),
+        ({"conntrack": {"maxPerCore": 1e3}}, "conntrack.maxPerCore"),
+        (
+            {"logging": {"vmodule": [{"filePattern": "a", "verbosity": 1.0}]}},
+            "logging.vmodule[0].verbosity",
+        ),
+        ({"oomScoreAdj": 0, "clientConnection": {"qps": 5.0}}, ""),
+    ],
+)
+def test_integers_of_json_have_no_fraction(
+    tmp_path: Path, fields: dict[str, object], wrong: str, form: str
+) -> None:
+    """In JSON kube-proxy takes no 0.0 for 0, unlike in YAML, where the reader makes it one."""
+    head = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": KIND}
+    for text in (json.dumps({**head, **fields}), yaml.safe_dump({**head, **fields})):
+        file = tmp_path / "config.yaml"
+        file.write_text(text if form == "alone" else config_map(f"{text.rstrip()}\n"))
+        is_wrong = bool(wrong) and text.startswith("{")
+        found = []
+        try:
+            open_config(file)
+        except InputError as error:
+            found = [(one.check.name, one.field) for one in error.diagnostics]
+        assert found == ([("type", wrong)] if is_wrong else [])
+
+
 VAIN = f"{HEAD}mode: iptables\nmod: ipvs\nenableProfiling: true\nhostnameOverride: node-b\n"
 
 
