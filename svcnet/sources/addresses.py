@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import Any
 
 from svcnet.addresses import address_text
 from svcnet.family import IPFamily
@@ -69,11 +70,11 @@ def is_address(text: str, family: IPFamily) -> bool:
     return True
 
 
-def endpoint_address(text: str, family: IPFamily | str) -> str:
+def endpoint_address(text: Any, family: IPFamily | str) -> str:
     """Return an address of a slice in canonical form; the hot path of loading slices.
 
-    It is empty where a closer look is needed: at what is no address of the family, and at what may
-    be in one of the ranges that :func:`why_no_endpoint` knows.
+    It is empty where a closer look is needed: at what is no address of the family, or no text, and
+    at what may be in one of the ranges that :func:`why_no_endpoint` knows.
     """
     try:
         if family == "IPv4":
@@ -81,7 +82,7 @@ def endpoint_address(text: str, family: IPFamily | str) -> str:
             return text if 0 < first < 224 and first not in (127, 169) else ""
         packed = inet_pton(AF_INET6, text)
         return inet_ntop(AF_INET6, packed) if 0 < packed[0] < 254 else ""
-    except (OSError, ValueError):
+    except (OSError, TypeError, ValueError):
         return ""
 
 

@@ -65,6 +65,8 @@ def ignorable(name: str) -> Check:
 
 def ignored_checks(metadata: Any) -> frozenset[Check]:
     """Return the warnings that the annotation of an object silences."""
+    if IGNORE_ANNOTATION not in _annotations(metadata):
+        return frozenset()
     found = set()
     for name in _names(metadata):
         try:

@@ -6,11 +6,11 @@ Source of the rules of names: k8s.io/apimachinery/pkg/util/validation.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from attrs import frozen
+from attrs import define
 
 from svcnet import checks
 from svcnet.checks import Check
@@ -60,7 +60,7 @@ def is_text(text: str) -> bool:
     return text.isascii() or not _SURROGATE.search(text)
 
 
-@frozen
+@define  # Frozen it would take twice the time to make, and there are several an object.
 class Fields:
     """One mapping of a document, and where it is.
 
@@ -107,10 +107,12 @@ class Fields:
         value = self.data.get(key)
         if value is None or (value == "" and empty):
             return default
-        if type(value) is str and value not in choices:
+        if type(value) is not str:
+            return self.string(key, default)
+        if value not in choices:
             self.error(checks.CHOICE, key, f"must be {listed(choices)}, not {shown(value)}")
             return default
-        return self.string(key, default)
+        return value
 
     def integer(self, key: str, low: int, high: int, default: int = 0) -> int:
         """Return an integer from `low` to `high`; the default need not be in that range."""
@@ -155,16 +157,22 @@ class Fields:
             return []
         return value
 
-    def mappings(self, key: str) -> Iterator[Fields]:
-        """Yield the members of a list of mappings; a null is an empty one."""
+    def mappings(self, key: str) -> Iterable[Fields]:
+        """Return the members of a list of mappings; a null is an empty one."""
+        return () if self.data.get(key) is None else self._mappings(key)
+
+    def _mappings(self, key: str) -> Iterator[Fields]:
         for index, value in enumerate(self.items(key)):
             if value is None or type(value) is dict:
                 yield Fields(self.place, self.findings, value or {}, (*self.path, key, index))
             else:
                 self.error_at(checks.TYPE, (key, index), f"must be a mapping, not {shown(value)}")
 
-    def strings(self, key: str) -> Iterator[tuple[int, str]]:
-        """Yield the members of a list of strings with their places; a null is an empty one."""
+    def strings(self, key: str) -> Iterable[tuple[int, str]]:
+        """Return the members of a list of strings with their places; a null is an empty one."""
+        return () if self.data.get(key) is None else self._strings(key)
+
+    def _strings(self, key: str) -> Iterator[tuple[int, str]]:
         for index, value in enumerate(self.items(key)):
             if value is None:
                 yield index, ""

@@ -40,7 +40,7 @@ class Source:
     offset: int = 0
 
 
-@frozen
+@define  # Frozen it would take twice the time to make, and each object has one.
 class Place:
     """An object in a file: its document's number, its path in there, and what to call it.
 

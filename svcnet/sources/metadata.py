@@ -102,6 +102,8 @@ def _is_label(key: Any, value: Any) -> bool:
 
 def read_annotations(metadata: Fields) -> Mapping[str, str]:
     """Return annotations."""
+    if metadata.data.get("annotations") is None:
+        return {}
     found = metadata.string_map("annotations")
     size = 0
     for name, text in found.items():

@@ -86,12 +86,13 @@ class Reading:
                 self.findings.error(checks.JOINED_DOCUMENTS, place, ("kind",), message)
         for number, document in enumerate(documents):
             if document is not None:
-                for place, item in members(Place(source, number, ()), document):
-                    self._read(place, item)
+                for path, item in members(document):
+                    self._read(source, number, path, item)
         for kind in self._looked_at:
             self._report_unknown(kind)
 
-    def _read(self, place: Place, item: Any) -> None:
+    def _read(self, source: Source, document: int, path: Path, item: Any) -> None:
+        place = Place(source, document, path)
         if type(item) is not dict:
             self._refuse(place, item, checks.NO_MAPPING, f"must be a mapping, not {shown(item)}")
             return
@@ -105,18 +106,18 @@ class Reading:
             return
         item = self._names.named(kind, item)
         metadata = item.get("metadata")
-        ignored, label = ignored_checks(metadata), label_of(kind, metadata)
-        labelled = Place(place.source, place.document, place.path, label, ignored)
-        check_annotations(kind, labelled, metadata, self.findings)
-        repeated = self._repeated.get((place.document, place.path), ())
-        warn_of_repeated(labelled, repeated, self.findings)
-        made = read_object(kind, Fields(labelled, self.findings, item))
+        place.label, place.ignored = label_of(kind, metadata), ignored_checks(metadata)
+        check_annotations(kind, place, metadata, self.findings)
+        if self._repeated and (repeated := self._repeated.get((document, path))):
+            warn_of_repeated(place, repeated, self.findings)
+        made = read_object(kind, Fields(place, self.findings, item))
         # One without a usable name has been reported, and would be mistaken for another.
         if made.name:
             self.objects.append(made)
-            self.places.append(labelled)
-        self._looked_at.setdefault(kind, []).append((labelled, item))
-        if len(self._looked_at[kind]) == AT_ONCE:
+            self.places.append(place)
+        looked_at = self._looked_at.setdefault(kind, [])
+        looked_at.append((place, item))
+        if len(looked_at) == AT_ONCE:
             self._report_unknown(kind)
 
     def _report_unknown(self, kind: str) -> None:
@@ -191,20 +192,36 @@ def is_passed_over(kind: str) -> bool:
     return not nearest_of(kind, tuple(API_VERSIONS))
 
 
-def members(place: Place, document: Any) -> Iterator[tuple[Place, Any]]:
-    """Yield a document, or the members of a list; those of a typed list need no kind."""
-    if type(document) is not dict or len(place.path) > MAX_LISTS * 2:
-        yield place, document
+def members(document: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield a document, or the members of a list, with their paths in there.
+
+    Those of a typed list need no kind.
+    """
+    items = _listed(document)
+    if items is None or len(path) > MAX_LISTS * 2:
+        yield path, document
         return
-    kind, items = document.get("kind"), document.get("items")
-    if type(kind) is not str or not kind.endswith("List") or type(items) is not list:
-        yield place, document
-        return
+    kind = document["kind"]
     defaults = {"kind": kind[:-4], "apiVersion": document.get("apiVersion")}
     for index, item in enumerate(items):
-        at = Place(place.source, place.document, (*place.path, "items", index))
+        at = (*path, "items", index)
         bare = type(item) is dict and kind != "List" and "kind" not in item
-        yield from members(at, {**defaults, **item} if bare else item)
+        member = {**defaults, **item} if bare else item
+        if _listed(member) is None:
+            yield at, member
+        else:
+            yield from members(member, at)
+
+
+def _listed(document: Any) -> list[Any] | None:
+    """Return the members of a list, None of anything else."""
+    if type(document) is not dict:
+        return None
+    items = document.get("items")
+    if type(items) is not list:
+        return None
+    kind = document.get("kind")
+    return items if type(kind) is str and kind.endswith("List") else None
 
 
 @lru_cache(256)
@@ -241,11 +258,12 @@ def label_of(kind: str, metadata: Any) -> str:
     """Return what diagnostics call an object."""
     name = metadata.get("name") if type(metadata) is dict else None
     namespace = metadata.get("namespace") if type(metadata) is dict else None
-    text = _bare(name) if type(name) is str and name else "(no name)"
+    text = name if type(name) is str and name else "(no name)"
     if kind in CLUSTER_SCOPED:
-        return f"{kind} {text}"
-    scope = _bare(namespace) if type(namespace) is str and namespace else DEFAULT_NAMESPACE
-    return f"{kind} {scope}/{text}"
+        return f"{kind} {_bare(text)}"
+    scope = namespace if type(namespace) is str and namespace else DEFAULT_NAMESPACE
+    both = f"{scope}/{text}"
+    return f"{kind} {both if _bare(both) is both else f'{_bare(scope)}/{_bare(text)}'}"
 
 
 def _bare(text: str) -> str:

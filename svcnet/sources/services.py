@@ -51,7 +51,7 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
     cluster_ips = _cluster_ips(spec, kind)
     families = _families(spec, kind, cluster_ips)
     headless = cluster_ips[:1] == (HEADLESS,)
-    policy = _external_policy(spec, kind)
+    plain = kind != "ExternalName" and _SELDOM.isdisjoint(spec.data)
     return Service(
         namespace=namespace,
         name=name,
@@ -60,23 +60,46 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
         cluster_ips=cluster_ips,
         ip_families=families,
         ip_family_policy=_family_policy(spec, kind, families, headless=headless),
-        external_ips=_external_ips(spec),
-        external_name=_external_name(spec, kind),
-        load_balancer_source_ranges=_source_ranges(spec, kind),
         load_balancer_ingress=_ingress(document),
         session_affinity=spec.choice("sessionAffinity", ("None", "ClientIP"), "None"),
-        session_affinity_timeout=_affinity_timeout(spec),
         internal_traffic_policy=spec.choice(
             "internalTrafficPolicy", POLICIES, "Cluster", empty=False
         ),
-        external_traffic_policy=policy,
-        health_check_node_port=_health_check_node_port(spec, kind, policy),
-        publish_not_ready_addresses=spec.boolean("publishNotReadyAddresses", False),
-        traffic_distribution=_traffic_distribution(spec),
+        **({} if plain else _seldom(spec, kind)),
         selector=read_labels(spec, "selector"),
         labels=read_labels(metadata),
         annotations=annotations,
     )
+
+
+# All that :func:`_seldom` looks at.
+_SELDOM = frozenset(
+    (
+        "externalIPs",
+        "externalName",
+        "externalTrafficPolicy",
+        "healthCheckNodePort",
+        "loadBalancerSourceRanges",
+        "publishNotReadyAddresses",
+        "sessionAffinityConfig",
+        "trafficDistribution",
+    )
+)
+
+
+def _seldom(spec: Fields, kind: str) -> dict[str, Any]:
+    """Return what most Services leave at the default: a type's other than ExternalName has one."""
+    policy = _external_policy(spec, kind)
+    return {
+        "external_ips": _external_ips(spec),
+        "external_name": _external_name(spec, kind),
+        "load_balancer_source_ranges": _source_ranges(spec, kind),
+        "session_affinity_timeout": _affinity_timeout(spec),
+        "external_traffic_policy": policy,
+        "health_check_node_port": _health_check_node_port(spec, kind, policy),
+        "publish_not_ready_addresses": spec.boolean("publishNotReadyAddresses", False),
+        "traffic_distribution": _traffic_distribution(spec),
+    }
 
 
 def _checked_annotations(metadata: Fields, annotations: Mapping[str, str]) -> Mapping[str, str]:
@@ -127,19 +150,20 @@ def _ports(spec: Fields, kind: str, *, headless: bool) -> tuple[ServicePort, ...
         if kind != "ExternalName" and not headless and not spec.data.get("ports"):
             spec.error(checks.REQUIRED, "ports", "is required: at least one port")
         return ()
-    several = len(listed) > 1
+    if len(listed) == 1:
+        return tuple([_port(port, kind, several=False) for port in spec.mappings("ports")])
     names: dict[str, int] = {}
     numbers: dict[tuple[str, int], int] = {}
     node_ports: dict[tuple[str, int], int] = {}
     found = []
     for index, port in enumerate(spec.mappings("ports")):
-        read = _port(port, kind, several)
+        read = _port(port, kind, several=True)
+        found.append(read)
         _unique(port, "name", read.name, names, index)
         if read.port:
             _unique(port, "port", (read.protocol, read.port), numbers, index)
         if read.node_port:
             _unique(port, "nodePort", (read.protocol, read.node_port), node_ports, index)
-        found.append(read)
     return tuple(found)
 
 
@@ -150,7 +174,7 @@ def _unique(port: Fields, key: str, value: Any, seen: dict[Any, int], index: int
     seen.setdefault(value, index)
 
 
-def _port(port: Fields, kind: str, several: bool) -> ServicePort:
+def _port(port: Fields, kind: str, *, several: bool) -> ServicePort:
     name = port.optional_name("name", "label")
     if several and not name and not port.data.get("name"):
         port.error(checks.REQUIRED, "name", "is required when a Service has several ports")
@@ -326,6 +350,8 @@ def _source_ranges(spec: Fields, kind: str) -> tuple[str, ...]:
 
 
 def _ingress(document: Fields) -> tuple[LoadBalancerIngress, ...]:
+    if document.data.get("status") in (None, {}, {"loadBalancer": {}}):
+        return ()
     balancer = document.mapping("status").mapping("loadBalancer")
     found = []
     for ingress in balancer.mappings("ingress"):

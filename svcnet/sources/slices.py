@@ -114,27 +114,29 @@ def _endpoint(document: Fields, index: int, item: Any, kind: str) -> Endpoint:
             document.error_at(checks.TYPE, ("endpoints", index), message)
             return Endpoint(("",))
         item = {}
-    addresses: Any = item.get("addresses")
-    node, zone = item.get("nodeName"), item.get("zone")
+    get = item.get
+    addresses: Any = get("addresses")
+    node, zone = get("nodeName"), get("zone")
     address = ""
-    if type(addresses) is list and len(addresses) == 1 and type(addresses[0]) is str:
+    if type(addresses) is list and len(addresses) == 1:
         address = endpoint_address(addresses[0], kind)
     plain = (
         address
         and kind != "FQDN"
         and (node is None or (type(node) is str and is_name(node, "subdomain")))
         and (zone is None or (type(zone) is str and is_text(zone)))
-        and item.get("hints") is None
-        and item.get("hostname") is None
+        and get("hints") is None
+        and get("hostname") is None
     )
     if not plain:
         return _unusual_endpoint(_fields(document, index, item), kind)
-    target = item.get("targetRef")
+    target = get("targetRef")
     if target is not None:
         target = _plain_target(target) or _target_ref(_fields(document, index, item))
-    ready, serving, terminating = True, True, False
-    if item.get("conditions") is not None:
-        ready, serving, terminating = _conditions(document, index, item)
+    conditions = get("conditions")
+    if conditions is None:
+        return Endpoint((address,), node or "", zone=zone or "", target_ref=target)
+    ready, serving, terminating = _conditions(document, index, conditions)
     return Endpoint(
         (address,),
         node or "",
@@ -156,7 +158,7 @@ def _plain_target(target: Any) -> TargetRef | None:
     kind: Any = target.get("kind")
     if not (type(namespace) is type(name) is type(uid) is type(kind) is str) or not name:
         return None
-    plain = f"{namespace}{name}{uid}{kind}".isascii()
+    plain = namespace.isascii() and name.isascii() and uid.isascii() and kind.isascii()
     return TargetRef(namespace, name, uid, kind) if plain else None
 
 
@@ -172,16 +174,15 @@ def _fields(document: Fields, index: int, item: Any) -> Fields:
     return Fields(document.place, document.findings, item, ("endpoints", index))
 
 
-def _conditions(document: Fields, index: int, item: Any) -> tuple[bool, bool, bool]:
+def _conditions(document: Fields, index: int, conditions: Any) -> tuple[bool, bool, bool]:
     """Return ready, serving and terminating; a null means true, true and false."""
-    conditions = item["conditions"]
     if type(conditions) is dict:
         ready = conditions.get("ready")
         serving = conditions.get("serving")
         terminating = conditions.get("terminating")
         if type(ready) in FLAGS and type(serving) in FLAGS and type(terminating) in FLAGS:
             return ready is not False, serving is not False, terminating is True
-    fields = _fields(document, index, item).mapping("conditions")
+    fields = _fields(document, index, {"conditions": conditions}).mapping("conditions")
     return (
         fields.boolean("ready", True),
         fields.boolean("serving", True),

@@ -41,10 +41,10 @@ def find_config(path: str | os.PathLike[str], findings: Findings) -> Fields | No
         if parsed is None:
             continue
         items = [
-            (place, item)
+            (Place(source, number, path), item)
             for number, document in enumerate(parsed.documents)
             if document is not None
-            for place, item in members(Place(source, number, ()), document)
+            for path, item in members(document)
         ]
         found = [fields for place, item in items for fields in _configs(place, item, findings)]
         if len(found) > 1:
