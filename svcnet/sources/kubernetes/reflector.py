@@ -113,8 +113,8 @@ class Reflector:
         await self.client.renew()
         match turn.why:
             case "older":
+                # A server that was restored is older once; one of whose replicas lags, each time.
                 self._version = ""
-                return
             case "moved" | "suspect":
                 return
             case "silent":

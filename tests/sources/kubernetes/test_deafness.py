@@ -358,6 +358,25 @@ def test_a_look_that_finds_an_older_version_ends_the_watch() -> None:
     run_in_fake_time(run())
 
 
+def test_a_server_one_of_whose_replicas_lags() -> None:
+    """Each look finds an older version than the watch: all is listed again, but seldom."""
+
+    async def run() -> None:
+        async with behind() as run:
+            lists, watches = run.lists(), run.watches()
+            old = b'{"kind": "ServiceList", "metadata": {"resourceVersion": "1"}, "items": []}'
+            run.server.script(*[Fault("raw", on="look", kind="Service", body=old)] * 10_000)
+            run.proxy.close()
+            await asyncio.sleep(120)
+            assert 5 < run.lists() - lists <= 25
+            assert run.watches() - watches <= 60
+            run.server.clear_script()
+            await asyncio.sleep(Patience().longest + CUT_SECONDS)
+            assert await run.deaf() < CUT_SECONDS
+
+    run_in_fake_time(run())
+
+
 @pytest.mark.parametrize(
     "fault",
     [
