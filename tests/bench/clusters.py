@@ -72,6 +72,39 @@ def as_json(services: int, endpoints: int = ENDPOINTS) -> bytes:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=1).encode()
 
 
+def as_dump(services: int) -> bytes:
+    """Return the cluster as ``kubectl get … -o yaml --show-managed-fields`` prints it."""
+    import yaml
+
+    items = [_stored(number, item) for number, item in enumerate(manifests(services))]
+    return yaml.dump(
+        {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}},
+        Dumper=yaml.CSafeDumper,
+    ).encode()
+
+
+def _stored(number: int, item: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with what an API server adds to it."""
+    fields: dict[str, Any] = {
+        "f:spec": {"f:ports": {".": {}, 'k:{"port":80,"protocol":"TCP"}': {".": {}}}}
+    }
+    managed = {
+        "apiVersion": item["apiVersion"],
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+        "manager": "kubectl-create",
+        "operation": "Update",
+        "time": "2026-01-02T03:04:05Z",
+    }
+    added = {
+        "creationTimestamp": "2026-01-02T03:04:05Z",
+        "managedFields": [managed],
+        "resourceVersion": str(number),
+        "uid": f"{number:08x}-0000-4000-8000-{number:012x}",
+    }
+    return {**item, "metadata": {**item["metadata"], **added}}
+
+
 def as_yaml(services: int) -> bytes:
     """Return the cluster as a multi-document YAML stream."""
     import yaml

@@ -51,6 +51,13 @@ def test_load_yaml(benchmark: Any, services: int) -> None:
     benchmark.pedantic(lambda: load_bytes(data), rounds=1 if services > 5_000 else 2, iterations=1)
 
 
+@pytest.mark.parametrize("services", SIZES)
+def test_load_dump(benchmark: Any, services: int) -> None:
+    """Bytes of what kubectl prints, one YAML document with managed fields, to a ClusterState."""
+    data = clusters.as_dump(services)
+    benchmark.pedantic(lambda: load_bytes(data), rounds=1 if services > 5_000 else 2, iterations=1)
+
+
 @pytest.mark.parametrize("services", SIZES[:1])
 def test_parse_yaml_with_pyyaml(benchmark: Any, services: int) -> None:
     """For comparison: the same bytes through PyYAML's C loader alone."""
