@@ -16,6 +16,9 @@ nox.needs_version = ">=2024.10"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "typing", "tests", "kernel", "docs"]
+nox.options.error_on_missing_interpreters = False
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 LOCK = "pylock.toml"
 DEFAULT = "default"
@@ -47,6 +50,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
+    session.run("pre-commit", "validate-config")
 
 
 @nox.session
@@ -63,8 +67,10 @@ def tests(session: nox.Session) -> None:
     run_tests(session)
 
 
-def run_tests(session: nox.Session) -> None:
-    session.run("pytest", "-m", "not kernel", *COSTS, "--ignore=tests/bench", *session.posargs)
+def run_tests(session: nox.Session, *by: str) -> None:
+    """Run them by a program that is told to run a program, or by themselves."""
+    choice = ("-m", "not kernel", *COSTS, "--ignore=tests/bench", *session.posargs)
+    session.run(*by, "pytest", *choice)
 
 
 @nox.session
@@ -81,6 +87,57 @@ def docs(session: nox.Session) -> None:
     install(session, "docs")
     for builder in ("html", "doctest"):
         session.run("sphinx-build", "-qWnb", builder, "docs", f"docs/_build/{builder}")
+
+
+@nox.session(python=PYTHONS)
+def versions(session: nox.Session) -> None:
+    """`tests` on each Python that the machine has; not part of the default run."""
+    tests(session)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Which lines and branches of svcnet `tests` reaches, and no fewer than the floor.
+
+    Not part of the default run: the tracer makes the tests take half as long again.
+    """
+    install(session, "coverage")
+    for old in Path().glob(".coverage*"):
+        old.unlink()
+    run_tests(session, "coverage", "run", "-m")
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def changelog(session: nox.Session) -> None:
+    """What the next version's section of the changelog is going to be, or towncrier as told."""
+    install(session, "lint")
+    session.run("towncrier", *(session.posargs or ("build", "--draft")))
+
+
+@nox.session
+def dist(session: nox.Session) -> None:
+    """Build what is released, install each file where the source is out of reach, and use it."""
+    install(session, "tests", library=False)
+    session.install("-qq", "-r", LOCK)
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("hatchling", "build")
+    tracked = session.run("git", "ls-files", "-z", external=True, silent=True)
+    for built in sorted(Path("dist").resolve().iterdir()):
+        session.install("-qq", "--no-build-isolation", "--no-deps", "--force-reinstall", str(built))
+        folder = Path(session.create_tmp()) / built.name
+        shutil.rmtree(folder, ignore_errors=True)
+        for name in tracked.rstrip("\0").split("\0"):
+            if not name.startswith("svcnet/"):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(name, folder / name)
+        with session.chdir(folder):
+            session.run("svcnet", "--version")
+            pages = ["tests/test_docs.py", *session.posargs]
+            if built.suffix != ".whl":
+                pages += ["-k", "getting-started or golden"]
+            session.run("pytest", "-m", "not kernel", *pages)
 
 
 @nox.session
