@@ -93,6 +93,7 @@ def test_a_syntax_error_has_its_line() -> None:
     for broken, line in (
         (b"a: b: c", 4),
         (b"a: \x01", 4),
+        (b"b: 1\na: \x01", 5),
         (b"b: 1\na: '", 6),
         (b"a: [b?c]", 4),
         (b"a: *x", 4),
