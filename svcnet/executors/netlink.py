@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from errno import EBADMSG
 
 from svcnet import netlink
@@ -14,6 +14,8 @@ _NETLINK_GET_STRICT_CHK = 12  # linux/netlink.h
 _DATAGRAM = 1 << 18
 _PATIENCE_SECONDS = 10
 """The kernel answers at once, or not at all."""
+_BATCH = 100
+"""Requests a call. The answers to that many, if all are refused, fit a socket's buffer."""
 
 
 class Unsettled(OSError):  # noqa: N818  (a state of the machine, not a mistake)
@@ -31,13 +33,61 @@ def ask(
     """
     flags |= netlink.NLM_F_REQUEST | (netlink.NLM_F_DUMP if dump else netlink.NLM_F_ACK)
     header = netlink.NLMSGHDR.pack(netlink.NLMSGHDR.size + len(body), kind, flags, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as opened:
-        opened.settimeout(_PATIENCE_SECONDS)
-        opened.bind((0, 0))
+    with _open(protocol) as opened:
         # Without it a dump of addresses is one of all devices.
         opened.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
         opened.send(header + body)
         yield from answers(iter(lambda: opened.recv(_DATAGRAM), None))
+
+
+def tell(
+    protocol: int, kind: int, flags: int, bodies: Sequence[bytes]
+) -> Iterator[tuple[int, int]]:
+    """Have the kernel do what several messages of a kind say, in their order.
+
+    Yields the place in `bodies`, and the errno, of each that it refuses; it goes on behind it.
+    Raises OSError where it does not answer, with EBADMSG for an answer that is no such messages.
+    """
+    flags |= netlink.NLM_F_REQUEST | netlink.NLM_F_ACK
+    with _open(protocol) as opened:
+        for start in range(0, len(bodies), _BATCH):
+            batch = bodies[start : start + _BATCH]
+            opened.send(
+                b"".join(
+                    netlink.NLMSGHDR.pack(netlink.NLMSGHDR.size + len(body), kind, flags, number, 0)
+                    + body
+                    + bytes(-len(body) % 4)
+                    for number, body in enumerate(batch)
+                )
+            )
+            left = set(range(len(batch)))
+            while left:
+                for number, errno in _acknowledged(opened.recv(_DATAGRAM)):
+                    left.discard(number)
+                    if errno:
+                        yield start + number, errno
+
+
+def _open(protocol: int) -> socket.socket:
+    """Return a socket of a protocol of netlink, for this network namespace."""
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+    try:
+        opened.settimeout(_PATIENCE_SECONDS)
+        opened.bind((0, 0))
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _acknowledged(datagram: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the sequence number and the errno, or 0, of each answer."""
+    try:
+        for kind, _, sequence, content in netlink.messages(datagram):
+            if kind == netlink.NLMSG_ERROR:
+                yield sequence, -netlink.NLMSGERR.unpack_from(content)[0]
+    except (ValueError, struct.error) as error:
+        raise _no_netlink(error) from None
 
 
 def answers(datagrams: Iterator[bytes]) -> Iterator[bytes]:
@@ -54,7 +104,11 @@ def answers(datagrams: Iterator[bytes]) -> Iterator[bytes]:
                     return
                 yield content
     except (ValueError, struct.error) as error:
-        raise OSError(EBADMSG, f"an answer that is no netlink: {error}") from None
+        raise _no_netlink(error) from None
+
+
+def _no_netlink(error: Exception) -> OSError:
+    return OSError(EBADMSG, f"an answer that is no netlink: {error}")
 
 
 def reason(error: OSError) -> str:

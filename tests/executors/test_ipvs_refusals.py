@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EEXIST, EINVAL, ENOENT, ESRCH
 from typing import Any
@@ -17,6 +17,7 @@ from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.ipvs import device, ipsets, plan
 from svcnet.executors.ipvs import execution as execution_module
 from svcnet.executors.ipvs.execution import Execution
+from svcnet.executors.ipvs.ipsets import Header
 from svcnet.executors.ipvs.kernel import Refused
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.refusals import MOST_TOLD, Refusal, told
@@ -40,6 +41,16 @@ from tests.renderers.ipvs_model import tables_of
 clusters = st.lists(strategies.objects, max_size=8)
 
 
+class Believed:
+    """No look at a kernel: what a tool says is so."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def check(self, *_: object) -> None:
+        pass
+
+
 class Refusing:
     """A machine's tools in the place of the real ones.
 
@@ -56,9 +67,11 @@ class Refusing:
         """Yield an execution that works on the machine."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ipsets, "restore", self.sets)
-            patch.setattr(device, "run", self.addresses)
+            patch.setattr(ipsets, "headers", self.headers)
+            patch.setattr(device, "_changed", self.addresses)
             patch.setattr(device, "make", self.make)
             patch.setattr(execution_module, "_write_sysctls", self.sysctls)
+            patch.setattr(execution_module, "Proof", Believed)
             patch.setattr(device, "observe", lambda _: self.machine.observed().device)
             yield Execution(self.machine.family, self, self, None)  # type: ignore[arg-type]
 
@@ -71,20 +84,22 @@ class Refusing:
             except ValueError as error:
                 raise ApplyError(f"ipset: ipset v7: Error in line {number}: {error}") from None
 
-    def addresses(self, *options: str, stdin: str) -> str:
-        """As ``ip -batch``: it says which lines failed, and goes on only with ``-force``."""
-        failed = ""
-        for number, line in enumerate(stdin.splitlines(), 1):
+    def headers(self, names: Iterable[str]) -> Mapping[str, Header]:
+        sets = self.machine.sets
+        return {
+            name: Header("", "", 0, each.options.get("timeout", ""), len(each.entries), 0, False)
+            for name in names
+            if (each := sets.get(name)) is not None
+        }
+
+    def addresses(self, verb: str, lines: Sequence[str], family: str) -> Iterator[tuple[int, str]]:
+        """As the kernel: it goes on behind what it refuses."""
+        for number, line in enumerate(lines):
             try:
-                self._try(line)
+                self._try(line.strip())
                 self.machine.line("address", line)
             except ValueError as error:
-                failed += f" {error} Command failed -:{number}"
-                if "-force" not in options:
-                    break
-        if failed:
-            raise ApplyError(f"ip:{failed}")
-        return ""
+                yield number, str(error)
 
     def sysctls(self, lines: Iterable[str]) -> Iterator[Refusal]:
         for line in lines:

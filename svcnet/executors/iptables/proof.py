@@ -16,7 +16,8 @@ class Proof:
 
     def __init__(self, commands: Commands, texts: Iterable[str]) -> None:
         self._commands = commands
-        self._tables = sorted(set(map(table_of, texts)))
+        parts = (part for text in texts for part in text.split("COMMIT\n")[:-1])
+        self._tables = sorted(set(map(table_of, parts)))
         self._commits = self._generation()
         self._digests = self._digest()
 

@@ -100,14 +100,15 @@ def _sets(observed: Observed) -> Iterator[str]:
 
 def _destroyed(name: str) -> bool:
     """Return whether a set went, and not is used. Raises ApplyError where it is neither."""
+    refused = ApplyError(f"ipset: destroy {name}: {ipsets.NOT_DONE}")
     try:
         ipsets.restore(f"destroy {name}\n")
-    except ApplyError:
-        stays = ipsets.headers((name,)).get(name)
-        if stays is None or stays.references:
-            return stays is None
-        raise
-    return True
+    except ApplyError as error:
+        refused = error
+    stays = ipsets.headers((name,)).get(name)
+    if stays is None or stays.references:
+        return stays is None
+    raise refused
 
 
 def _device() -> Iterator[str]:

@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from errno import EEXIST, ENODEV
 from hashlib import blake2b
 from ipaddress import IPv4Network
-from re import compile as regex
-from socket import AF_INET, AF_INET6, AF_UNSPEC, NETLINK_ROUTE, if_nametoindex
+from itertools import groupby
+from socket import AF_INET, AF_INET6, AF_UNSPEC, NETLINK_ROUTE, if_nametoindex, inet_pton
 from struct import Struct
+from types import MappingProxyType
 
 from attrs import evolve, frozen
 
 from svcnet.addresses import address_text, host_network
 from svcnet.errors import ApplyError
-from svcnet.executors.children import Overdue
-from svcnet.executors.commands import complaint, run
+from svcnet.executors.commands import complaint, hint
 from svcnet.executors.ipvs.refusals import Refusal
-from svcnet.executors.netlink import ask, reason
-from svcnet.netlink import attribute, attributes, each_attribute, nested
+from svcnet.executors.netlink import ask, reason, tell
+from svcnet.netlink import attribute, attributes, each_attribute, errno_text, nested
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
 ALIAS = "svcnet"
@@ -32,6 +32,8 @@ GROUP = 0x7376_6E65
 _RTM_NEWLINK = 16
 _RTM_DELLINK = 17
 _RTM_GETLINK = 18
+_RTM_NEWADDR = 20
+_RTM_DELADDR = 21
 _RTM_GETADDR = 22
 _IFLA_IFNAME = 3
 _IFLA_LINKINFO = 18
@@ -50,7 +52,10 @@ _SCOPE_GLOBAL = 0
 _NLM_F_EXCL = 0x200
 _NLM_F_CREATE = 0x400
 
-_FAILED = regex(r"(.*?)\s*Command failed -:(\d+)")
+_CHANGES = MappingProxyType(
+    {"add": (_RTM_NEWADDR, _NLM_F_CREATE | _NLM_F_EXCL), "del": (_RTM_DELADDR, 0)}
+)
+"""The message for what ``ip address`` calls so, and its flags."""
 
 
 @frozen
@@ -210,32 +215,57 @@ def remove() -> None:
 
 
 def change_addresses(lines: Sequence[str], family: str) -> Iterator[Refusal]:
-    """Carry out lines of ``ip -batch`` of a family, and yield those that are not done.
+    """Carry out lines in the words of ``ip``, and yield those that the kernel refuses.
 
-    What a line asks for may be so already, by another's hand: that is as good.
+    What a line asks for may be so already, by another's hand: that is as good. Lines of a verb
+    that follow each other go to the kernel together.
     """
-    try:
-        run("iproute2", "ip", "-force", "-batch", "-", stdin="".join(lines))
+    refused: list[tuple[str, str]] = []
+    for verb, group in groupby(lines, lambda line: line.split(maxsplit=2)[1]):
+        same = tuple(group)
+        try:
+            refused += ((same[number], why) for number, why in _changed(verb, same, family))
+        except OSError as error:
+            refused += ((line, reason(error)) for line in same)
+    if not refused:
         return
-    except Overdue:
-        raise
-    except ApplyError as error:
-        told = str(error)
-    reasons = {int(number): why.strip() for why, number in _FAILED.findall(told)}
     try:
         there = observe(family)
     except ApplyError:
         there = None
-    for number, line in enumerate(lines, 1):
+    for line, why in refused:
         if there is None or not _is_done(line, there.held):
-            why = reasons.get(number, told).removeprefix("ip: ")
-            yield Refusal("ip", line.strip(), why, line)
+            yield Refusal("ip", line.strip(), f"{why}{hint(why)}", line)
+
+
+def _changed(verb: str, lines: Sequence[str], family: str) -> Iterator[tuple[int, str]]:
+    """Have the kernel do what lines of a verb say; yield the place of each it refuses, and why.
+
+    Raises OSError where it cannot be spoken to, or there is no device.
+    """
+    index = _index()
+    if index is None:
+        raise OSError(ENODEV, errno_text(ENODEV))
+    kind, flags = _CHANGES[verb]
+    bodies = [_request(line, family, index) for line in lines]
+    for number, errno in tell(NETLINK_ROUTE, kind, flags, bodies):
+        yield number, errno_text(errno)
 
 
 def _is_done(line: str, there: Iterable[Held]) -> bool:
     _, verb, *words = line.split()
     text = " ".join(words[:-2])
     return any(each.text == text for each in there) is (verb == "add")
+
+
+def _request(line: str, family: str, index: int) -> bytes:
+    """Return the body of the message that asks for what a line says."""
+    _, _, own, *rest = line.split()
+    other, _, length = (rest[1] if rest[0] == "peer" else own).partition("/")
+    number = AF_INET6 if family == "IPv6" else AF_INET
+    head = _ADDRESS.pack(number, int(length), 0, _SCOPE_GLOBAL, index)
+    local = attribute(_IFA_LOCAL, inet_pton(number, own.partition("/")[0]))
+    return head + local + attribute(_IFA_ADDRESS, inet_pton(number, other))
 
 
 def _change(kind: int, body: bytes, flags: int = 0) -> None:

@@ -10,6 +10,7 @@ from attrs import evolve
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables.commands import RestoreError
+from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.writer import Writer
 from svcnet.executors.ipvs import device, ipsets
 from svcnet.executors.ipvs.kernel import BATCH, IPVS, Refused
@@ -56,6 +57,7 @@ class Execution:
         self._ipvs = ipvs
         self._artifact = artifact
         self._without_addresses = False
+        self._has_rules = False
         self._left_out: set[str] = set()
         self._kept: set[str] = set()
 
@@ -112,7 +114,7 @@ class Execution:
         A chain that another mode left goes if it can: one that a foreign rule leads to stays.
         """
         assert self._commands is not None
-        writer = Writer(self._commands)
+        proof, writer = Proof(self._commands, texts), Writer(self._commands)
         # One command for all, unless deletions that may fail have to be told apart.
         deletes = any("\n-X " in text for text in texts)
         for text in texts if deletes else ("".join(texts),):
@@ -123,7 +125,23 @@ class Execution:
                 self._refuse(Refusal(self._commands.name, refused, str(error), refused))
                 self._without_addresses = True
                 return
+        self._prove(proof, writer)
         self.warnings += writer.warnings()
+
+    def _prove(self, proof: Proof, writer: Writer) -> None:
+        """Refuse rules that the kernel has not got, though the command says so.
+
+        Texts that follow in the same execution may say again what is there by then.
+        """
+        assert self._commands is not None
+        if self._has_rules:
+            return
+        try:
+            proof.check(writer.written)
+        except ApplyError as error:
+            self._refuse(Refusal(self._commands.name, "load rules", str(error)))
+            self._without_addresses = True
+        self._has_rules = bool(writer.written)
 
     def _change_addresses(self, lines: Sequence[str]) -> None:
         wanted = [line for line in lines if self._may_have(line)]

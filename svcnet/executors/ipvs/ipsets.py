@@ -24,6 +24,8 @@ from svcnet.renderers.ipvs.sections import kernel_entries
 LOOKS = 3
 """How often sets are listed anew that are not what the kernel says: they may just have changed."""
 
+NOT_DONE = "the kernel has not got what it says is done"
+
 MOST_REFUSED = 8
 """How many lines about one set may be refused before the rest of them is not tried."""
 
@@ -223,9 +225,12 @@ def carry_out(lines: Sequence[str]) -> Iterator[Refusal]:
     """
     refused: Counter[str] = Counter()
     left = list(lines)
+    before = headers(_named(lines))
     while left:
         try:
             restore("".join(left))
+            if not refused:
+                yield from _not_done(left, before)
             return
         except Overdue:
             raise
@@ -246,6 +251,44 @@ def carry_out(lines: Sequence[str]) -> Iterator[Refusal]:
             same = [line for line in left if name in line.split()[1:3]]
             yield from (Refusal("ipset", line.strip(), found[2], line) for line in same)
             left = [line for line in left if name not in line.split()[1:3]]
+
+
+def _named(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the sets that lines are about."""
+    return tuple(dict.fromkeys(line.split(maxsplit=2)[1] for line in lines))
+
+
+def _not_done(lines: Sequence[str], before: Mapping[str, Header]) -> Iterator[Refusal]:
+    """Yield the lines about each set with which the kernel surely has not done what they say.
+
+    It shows in whether the set is there, and in how many entries it has where lines only add
+    some, or only take some.
+    """
+    about: dict[str, list[str]] = {}
+    for line in lines:
+        about.setdefault(line.split(maxsplit=2)[1], []).append(line)
+    swapped = {name for line in lines if line.startswith("swap ") for name in line.split()[1:]}
+    after = headers(about)
+    for name, own in about.items():
+        if name not in swapped and not _is_done(own, before.get(name), after.get(name)):
+            yield from (Refusal("ipset", line.strip(), NOT_DONE, line) for line in own)
+
+
+def _is_done(lines: Sequence[str], had: Header | None, has: Header | None) -> bool:
+    """Return whether lines about one set may be done, by what the set was and is."""
+    verbs = {line.split(maxsplit=1)[0] for line in lines}
+    if {"create", "destroy"} <= verbs:
+        return True
+    if "create" in verbs or "destroy" in verbs:
+        return (has is None) is ("destroy" in verbs)
+    # Entries of a set with a timeout go by themselves.
+    if had is None or has is None or had.timeout or None in (had.entries, has.entries):
+        return True
+    assert had.entries is not None
+    assert has.entries is not None
+    if verbs == {"add"}:
+        return has.entries > had.entries
+    return verbs != {"del"} or has.entries < had.entries
 
 
 def _is_of_set(line: str) -> bool:

@@ -403,8 +403,8 @@ def test_refusals_name_their_causes_and_stop_nothing_else() -> None:
         applied(tables(*bad, *worse, *WEB))
     first, second = str(error.value).splitlines()
     assert "255.255.255.255:8080" in first
-    assert "from shop/bad:http EndpointSlice bad-1: endpoints[1].addresses[0]" in first
-    assert "from shop/worse:http" in second
+    assert "from EndpointSlice shop/bad-1: endpoints[1].addresses[0]" in first
+    assert "from EndpointSlice shop/worse-1: endpoints[0].addresses[0]" in second
     assert "10.96.0.10/32" in run("ip address show dev kube-ipvs0")
     assert run("ipvsadm -Sn").count("-a -t 10.96.0.10:80 -r") == 2
     assert run("ipvsadm -Sn").count("-a -t 10.96.0.11:80 -r 127.0.0.1:8080") == 1
