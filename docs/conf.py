@@ -60,7 +60,12 @@ nitpick_ignore_regex = [
     # A type variable of a function, and what asyncio calls its loop inside.
     ("py:class", r"svcnet\.testing\.fake_time\.Value|asyncio\.unix_events\..*"),
     # What modes are generic in, and names of what is one executor's own.
-    ("py:.*", r"(svcnet\.|svcnet\.modes\.mode\.)?(Artifact|Delta|Step)|abc\.ABC"),
+    ("py:.*", r"(svcnet\.|svcnet\.modes\.mode\.)?_?(Artifact|Delta|Step)|abc\.ABC"),
     ("py:class", "Given|Owned|Variant"),
+    # An alias that stands for two classes, and what is imported for types alone.
+    ("py:class", "EndpointSource|IPFamily|ExitStack|RenderableType"),
+    # What holds the state of one walk, or is an error that users meet as one of its kinds.
+    ("py:class", r"svcnet\.discovery\.endpoints\.finder\.Finder"),
+    ("py:class", r"svcnet\.executors\.iptables\.commands\.RestoreError"),
     ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
 ]

@@ -38,7 +38,9 @@ def must_be_known(arguments: list[str]) -> None:
     verb, *options = arguments
     command = main.get_command(click.Context(main), verb)
     assert command is not None
-    known = {name for parameter in command.params for name in parameter.opts}
+    known = {
+        name for parameter in command.get_params(click.Context(command)) for name in parameter.opts
+    }
     assert {option.split("=")[0] for option in options if option.startswith("--")} <= known
 
 

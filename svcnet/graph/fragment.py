@@ -119,7 +119,7 @@ class Fragment:
     def origin_of(self, part: str) -> Origin:
         """Return what in the input caused a part of the service port.
 
-        A part is a node, by its id, a range of the firewall, as :func:`source_range` names
+        A part is a node, by its id, a range of the firewall, as ``source_range`` names
         it, or for the empty text the port itself. Raises KeyError when there is none such.
         """
         if not part:

@@ -4,7 +4,7 @@ svcnet has the modes iptables, ipvs and userspace. Another package adds one by a
 group ``svcnet.modes``; the command and the loop treat it like svcnet's own.
 """
 
-from svcnet.modes.adapter import Adapter, Done
+from svcnet.modes.adapter import Adapter, Done, Rules
 from svcnet.modes.mode import Finding, Form, Made, Mode, ModeSettings, Part, Plan, Report, Written
 from svcnet.modes.options import File, Flag, Given, Kind, Number, Option, Text, Words
 from svcnet.modes.pace import Pace
@@ -44,6 +44,7 @@ __all__ = [
     "Plan",
     "Proxy",
     "Report",
+    "Rules",
     "Text",
     "Unusable",
     "Words",

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.modes.mode import ModeSettings
 
-__all__ = ["MOST_LINES", "MOST_NAMES", "Adapter", "Done", "Rules", "few"]
-
 MOST_NAMES = 5
 """How many names a message has at most."""
 MOST_LINES = 200

@@ -45,6 +45,7 @@ class Number:
 
 
 Kind: TypeAlias = Flag | Text | File | Words | Number
+"""What values an option of a mode takes."""
 
 
 class _HasOptions(Protocol):

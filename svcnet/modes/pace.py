@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-__all__ = ["SHORTEST_PERIOD_SECONDS", "Pace"]
-
 SHORTEST_PERIOD_SECONDS = 0.2
 """The shortest time between two looks through a machine."""
 

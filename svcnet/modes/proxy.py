@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from svcnet.modes.adapter import Adapter
     from svcnet.modes.mode import ModeSettings
 
-__all__ = ["LOOK_SECONDS", "Crowd", "Proxy"]
-
 LOOK_SECONDS = 5.0
 """How often a proxy is asked how crowded it is."""
 

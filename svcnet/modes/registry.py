@@ -16,6 +16,7 @@ from svcnet.modes.mode import Form, Mode
 from svcnet.modes.options import Option, listed
 
 AnyMode: TypeAlias = Mode[Any, Any]
+"""A mode of which nobody says here what it makes."""
 
 GROUP = "svcnet.modes"
 """The group of entry points; each is named like the mode that it leads to."""
@@ -27,6 +28,7 @@ BUILT_IN = {"iptables": "IPTABLES", "ipvs": "IPVS", "userspace": "USERSPACE"}
 """svcnet's own modes: modules of this package, and what the mode is called in each."""
 
 DEFAULT = "iptables"
+"""The mode where neither the request nor the configuration names one, as in kube-proxy."""
 
 RESERVED = frozenset(
     {

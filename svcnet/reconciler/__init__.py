@@ -8,8 +8,6 @@ machine, over what the mode knows, and finds and repairs what somebody else did 
 :func:`status_document`.
 """
 
-from svcnet.modes.adapter import Done, Rules
-from svcnet.modes.pace import Pace
 from svcnet.reconciler.change import Change
 from svcnet.reconciler.events import (
     Event,
@@ -42,7 +40,6 @@ from svcnet.reconciler.target import Target
 
 __all__ = [
     "Change",
-    "Done",
     "Event",
     "FamilyRecord",
     "Follower",
@@ -53,7 +50,6 @@ __all__ = [
     "Leftovers",
     "Loop",
     "Monitor",
-    "Pace",
     "Queued",
     "Record",
     "Refused",
@@ -61,7 +57,6 @@ __all__ = [
     "RefusedInput",
     "RefusedRules",
     "Resolved",
-    "Rules",
     "Settled",
     "Snapshot",
     "StaleFlows",

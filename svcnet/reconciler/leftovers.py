@@ -47,7 +47,7 @@ def remove_leftovers(
     off the host's loopback, to which packets may be routed now.
 
     `found` is what `mode` chose and found there before it wrote its own rules
-    (:attr:`svcnet.reconciler.Done.found`), which saves a listing of these. With None the tables are
+    (:attr:`svcnet.modes.Done.found`), which saves a listing of these. With None the tables are
     listed now.
 
     Returns a line for each kind of thing removed. Raises ApplyError when the machine refuses.

@@ -136,7 +136,6 @@ def test_options_are_those_of_coredns() -> None:
         ("zone", EXAMPLE, "--zone", "10.0.0.0/8"),
         ("zone", EXAMPLE, "--zone", "-bad-"),
         ("zone", EXAMPLE, "--pods", "insecure"),
-        ("zone", EXAMPLE, "--to", "/proc/nowhere"),
         ("serve", "/no/such/folder/file.yaml"),
         ("serve", EXAMPLE, "--listen", "localhost"),
         ("serve", EXAMPLE, "--listen", "127.0.0.1:99999"),
@@ -152,6 +151,13 @@ def test_mistakes(arguments: tuple[str, ...]) -> None:
     assert found.exit_code == 2
     assert found.stderr
     assert isinstance(found.exception, SystemExit)
+
+
+def test_an_output_that_cannot_be_made() -> None:
+    """That is no mistake in the request but the machine's refusal, as for every verb."""
+    found = svcnet("zone", EXAMPLE, "--to", "/proc/nowhere")
+    assert (found.exit_code, found.stdout) == (3, "")
+    assert "/proc/nowhere: cannot be made" in found.stderr
 
 
 def test_diff(tmp_path: Path) -> None:

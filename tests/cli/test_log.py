@@ -15,7 +15,8 @@ from svcnet.cli.log import SELDOM_SECONDS, Teller, logger
 from svcnet.cli.repeats import APART_SECONDS, MOST_AT_ONCE, MOST_SUBJECTS, Repeats
 from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import NodeSettings, RuleGraph
-from svcnet.reconciler import Done, Refused, Resolved, Synced, Warned
+from svcnet.modes import Done
+from svcnet.reconciler import Refused, Resolved, Synced, Warned
 
 GRAPH = RuleGraph(NodeSettings("IPv4"))
 REFUSED = Refused("IPv4", "iptables", "iptables-nft-restore: no", GRAPH, full=True, retry_in=2.0)

@@ -21,7 +21,8 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState
-from svcnet.reconciler import Done, Journal, Refused, Synced, status_document
+from svcnet.modes import Done
+from svcnet.reconciler import Journal, Refused, Synced, status_document
 from svcnet.renderers import ipvs
 from svcnet.testing import make_service, make_slice
 

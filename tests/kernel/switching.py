@@ -17,8 +17,9 @@ from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.family import IP_FAMILIES
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, IPFamily
+from svcnet.modes import Done
 from svcnet.netfilter import parse_save
-from svcnet.reconciler import Done, remove_leftovers
+from svcnet.reconciler import remove_leftovers
 from svcnet.testing import make_node
 from tests.kernel.applying import order_free, tool
 from tests.kernel.keepers import iptables_keeper, ipvs_keeper

@@ -10,8 +10,8 @@ from attrs import define
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState
+from svcnet.modes import Done
 from svcnet.reconciler import (
-    Done,
     Journal,
     Refused,
     RefusedFile,

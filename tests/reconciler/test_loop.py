@@ -16,15 +16,14 @@ from svcnet.errors import ApplyError
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.models import Budget, ClusterState, NamespacedName
 from svcnet.models.state import ClusterObject
+from svcnet.modes import Done, Pace
 from svcnet.reconciler import (
     Change,
-    Done,
     Event,
     Follower,
     Kept,
     Leftovers,
     Loop,
-    Pace,
     Queued,
     Refused,
     Settled,

@@ -21,7 +21,7 @@ def slices_of(state: ClusterState) -> tuple[EndpointSlice, ...]:
 
     They are made of Pods for Services with a selector, and mirror Endpoints of the others.
     Slices of the controller that are in `state` are changed as little as its rules allow.
-    Services whose selectors find too many Pods have none (:func:`left_out`).
+    Services whose selectors find too many Pods have none (``left_out``).
     """
     selected, members = Selected.of(state), Members.of(state)
     found: list[EndpointSlice] = []
@@ -41,7 +41,7 @@ def slices_of(state: ClusterState) -> tuple[EndpointSlice, ...]:
 def endpoints_of(state: ClusterState) -> tuple[Endpoints, ...]:
     """Return the Endpoints that Services with a selector have, by namespace and name.
 
-    Services whose selectors find too many Pods have none (:func:`left_out`).
+    Services whose selectors find too many Pods have none (``left_out``).
     """
     selected = Selected.of(state)
     found = (
@@ -57,7 +57,7 @@ def with_slices(state: ClusterState) -> ClusterState:
 
     Without Pods there is nothing to make them of, and a Service that has slices or
     Endpoints keeps them. One whose selector finds too many Pods goes on without
-    (:func:`left_out`).
+    (``left_out``).
     """
     if not needs_slices(state):
         return state

@@ -86,7 +86,7 @@ class Commands:
     def observe(self) -> Observed:
         """Return what is in the tables.
 
-        Raises ApplyError as save and :func:`parse_save` do, and for what the kernel says is
+        Raises ApplyError as save and ``parse_save`` do, and for what the kernel says is
         not so.
         """
         wrong, tool = "", f"{self.name}-save"
