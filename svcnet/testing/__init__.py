@@ -4,7 +4,8 @@
 plan the way a kernel would, without one: enough to see that they are well formed, and what
 they leave behind. :class:`FakeAPIServer` is an API server that can be listed, watched and
 made to fail, and :class:`FakeProxy` stands before it as a bad load balancer does.
-:func:`run_in_fake_time` runs them without waiting.
+:func:`run_in_fake_time` runs them without waiting. :func:`check_mode` holds a mode, of whichever
+package, to what all modes keep.
 """
 
 from svcnet.netfilter import BUILT_IN
@@ -15,6 +16,7 @@ from svcnet.testing.fake_iptables import SHARED, FakeIPTables, RestoreError
 from svcnet.testing.fake_ipvs import FakeIPVS
 from svcnet.testing.fake_proxy import FakeProxy
 from svcnet.testing.fake_time import FakeTimeLoop, run_in_fake_time
+from svcnet.testing.mode_kit import check_mode
 
 __all__ = [
     "BUILT_IN",
@@ -26,6 +28,7 @@ __all__ = [
     "FakeTimeLoop",
     "Fault",
     "RestoreError",
+    "check_mode",
     "make_node",
     "make_pod",
     "make_service",
