@@ -87,8 +87,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Return the content of all files in a folder."""
-    found = (path for path in folder.rglob("*") if path.is_file())
+    """Return the content of all files in a folder, but for what Python keeps of its own."""
+    found = (p for p in folder.rglob("*") if p.is_file() and p.parent.name != "__pycache__")
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
