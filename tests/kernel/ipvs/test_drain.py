@@ -101,7 +101,11 @@ def test_a_removed_endpoint_of_datagrams_goes_at_once(balancer: Balancer) -> Non
     other = {"pod1": "pod2", "pod2": "pod1"}[first]
     assert balancer.ask(1, **ask) == [first]
     balancer.serve(*dns(other))
-    assert balancer.ask(1, **ask) == [other]
+    # The kernel may drop the datagram at which it sees that the server of a flow is gone
+    # (net/netfilter/ipvs/ip_vs_core.c, ip_vs_in_hook): who goes on sending loses no more than that.
+    lost, *answers = balancer.ask(3, **ask)
+    assert lost in (other, "timeout")
+    assert answers == [other, other]
 
 
 def dns(*endpoints: str) -> tuple[ClusterObject, ...]:
