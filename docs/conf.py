@@ -54,7 +54,7 @@ nitpick_ignore_regex = [
     ),
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
     # Where an object was read, which svcnet.sources keeps to itself.
-    ("py:class", r"svcnet\.sources\.findings\.Place"),
+    ("py:class", r"svcnet\.sources\.findings\.ObjectPlace"),
     # A named tuple keeps the name of an alias that stands for a few texts.
     ("py:class", "Family|Role|SetType|ZoneOf"),
     # A type variable of a function, and what asyncio calls its loop inside.

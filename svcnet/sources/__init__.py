@@ -27,8 +27,7 @@ from svcnet.sources.config.nodes import node_remarks, policy_remarks, zone_remar
 from svcnet.sources.crosscheck import check_conflicts, check_mistakes, endpoint_remarks
 from svcnet.sources.emptiness import check_empty, check_no_object
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
-from svcnet.sources.findings import Findings, Source
-from svcnet.sources.findings import Place as ObjectPlace
+from svcnet.sources.findings import Findings, ObjectPlace, Source
 from svcnet.sources.locate import Place, place_of
 from svcnet.sources.objects import Reading, is_passed_over
 from svcnet.sources.oversights import node_address_remarks

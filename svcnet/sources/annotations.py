@@ -11,7 +11,7 @@ from svcnet.checks import Check
 from svcnet.models.endpoints import WEIGHT_ANNOTATION
 from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
 from svcnet.sources.fields import shown
-from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.findings import Findings, ObjectPlace, Path
 from svcnet.sources.unknown import nearest_of
 
 PREFIX = "svcnet.io/"
@@ -76,7 +76,7 @@ def ignored_checks(metadata: Any) -> frozenset[Check]:
     return frozenset(found)
 
 
-def check_annotations(kind: str, place: Place, metadata: Any, findings: Findings) -> None:
+def check_annotations(kind: str, place: ObjectPlace, metadata: Any, findings: Findings) -> None:
     """Warn of annotations of svcnet's own that have no effect, or name what cannot be ignored."""
     for key in _annotations(metadata):
         if type(key) is not str or not key.startswith(PREFIX):

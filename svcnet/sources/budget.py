@@ -9,14 +9,14 @@ from svcnet.family import IP_FAMILIES
 from svcnet.models import Budget, ClusterState, NamespacedName, Service
 from svcnet.models.budget import entries, most_entries, named_ports
 from svcnet.models.state import ClusterObject
-from svcnet.sources.findings import Findings, Place
+from svcnet.sources.findings import Findings, ObjectPlace
 
 NO_RULES = "nodes make no rules for it"
 NO_NAMES = "its endpoints have no names"
 
 
 def check_budget(
-    located: Iterable[tuple[ClusterObject, Place]], state: ClusterState, findings: Findings
+    located: Iterable[tuple[ClusterObject, ObjectPlace]], state: ClusterState, findings: Findings
 ) -> None:
     """Warn of Services that are left out of rules, or whose endpoints have no names."""
     unserved, unnamed = _left_out(state)

@@ -11,10 +11,10 @@ from svcnet.models import EndpointSlice, Node, Pod, Service, ServiceCIDR
 from svcnet.models.service import HEADLESS
 from svcnet.models.state import ClusterObject
 from svcnet.sources.addresses import packed_address
-from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.findings import Findings, ObjectPlace, Path
 
-Located = tuple[ClusterObject, Place]
-Use = tuple[Service, Place]
+Located = tuple[ClusterObject, ObjectPlace]
+Use = tuple[Service, ObjectPlace]
 
 _ADDRESSES, _FIRST = attrgetter("addresses"), itemgetter(0)
 
@@ -54,9 +54,11 @@ def _warn(check: Check, address: str, use: Use, message: str, findings: Findings
     findings.warning(check, place, path, message)
 
 
-def _others(located: Iterable[Located], uses: Mapping[str, Use]) -> Iterator[tuple[str, Place]]:
+def _others(
+    located: Iterable[Located], uses: Mapping[str, Use]
+) -> Iterator[tuple[str, ObjectPlace]]:
     """Yield the cluster IPs that others have, each once, with whose they are."""
-    found: dict[str, Place] = {}
+    found: dict[str, ObjectPlace] = {}
     for item, place in located:
         if isinstance(item, EndpointSlice):
             # The most numerous by far, and hardly ever is there one.

@@ -8,15 +8,17 @@ from operator import attrgetter
 from svcnet import checks
 from svcnet.models import Endpoint, EndpointSlice, NamespacedName
 from svcnet.models.state import ClusterObject
-from svcnet.sources.findings import Findings, Place
+from svcnet.sources.findings import Findings, ObjectPlace
 
-Located = tuple[EndpointSlice, Place]
+Located = tuple[EndpointSlice, ObjectPlace]
 Key = tuple[str, int, str, str]
 
 _READY = attrgetter("ready")
 
 
-def check_conditions(located: Sequence[tuple[ClusterObject, Place]], findings: Findings) -> None:
+def check_conditions(
+    located: Sequence[tuple[ClusterObject, ObjectPlace]], findings: Findings
+) -> None:
     """Warn of an address and port that one endpoint of a Service calls ready, and another not."""
     slices = [(i, place) for i, place in located if isinstance(i, EndpointSlice) and i.endpoints]
     # Of endpoints that are ready without exception nothing can be said twice.
@@ -35,7 +37,7 @@ def _name(item: EndpointSlice) -> NamespacedName:
 
 def _check_service(slices: Sequence[Located], findings: Findings) -> None:
     """Warn at the endpoint whose condition does not count: the first by the slices' names does."""
-    first: dict[Key, tuple[str, Place]] = {}
+    first: dict[Key, tuple[str, ObjectPlace]] = {}
     for item, place in slices:
         for index, endpoint in enumerate(item.endpoints):
             condition = _condition(endpoint)

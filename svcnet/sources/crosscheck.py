@@ -17,7 +17,7 @@ from svcnet.models.state import ClusterObject
 from svcnet.sources.cluster_ips import check_cluster_ips
 from svcnet.sources.conditions import check_conditions
 from svcnet.sources.fields import shown
-from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.findings import Findings, ObjectPlace, Path
 from svcnet.sources.oversights import (
     check_endpoints,
     check_health_ports,
@@ -26,7 +26,7 @@ from svcnet.sources.oversights import (
     check_pod_cidrs,
 )
 
-Located = tuple[ClusterObject, Place]
+Located = tuple[ClusterObject, ObjectPlace]
 
 
 @frozen
@@ -67,7 +67,7 @@ def _key(item: ClusterObject) -> tuple[str, str, str]:
 
 
 def _report_twice(located: list, findings: Findings, claims_of: object) -> None:  # type: ignore[type-arg]
-    holders: dict[tuple[object, ...], Place] = {}
+    holders: dict[tuple[object, ...], ObjectPlace] = {}
     for item, place in located:
         for claim in claims_of(item):  # type: ignore[operator]
             holder = holders.setdefault(claim.key, place)
@@ -154,7 +154,7 @@ def _name(service: Service) -> NamespacedName:
 
 
 def _check_service(
-    service: Service, place: Place, state: ClusterState, missed: bool, findings: Findings
+    service: Service, place: ObjectPlace, state: ClusterState, missed: bool, findings: Findings
 ) -> None:
     if service.is_headless or service.type == "ExternalName":
         check_ignored_fields(service, place, findings)
@@ -184,7 +184,7 @@ def _check_service(
 
 
 def _check_families(
-    service: Service, place: Place, types: Container[str], findings: Findings
+    service: Service, place: ObjectPlace, types: Container[str], findings: Findings
 ) -> None:
     """Warn of a cluster IP of a family of which the Service has no slice, not even an empty one."""
     for index, address in enumerate(() if service.is_headless else service.cluster_ips):
@@ -196,7 +196,7 @@ def _check_families(
 
 
 def _check_slice(
-    item: EndpointSlice, place: Place, state: ClusterState, findings: Findings
+    item: EndpointSlice, place: ObjectPlace, state: ClusterState, findings: Findings
 ) -> None:
     path = ("metadata", "labels")
     if not item.service_name:
@@ -215,7 +215,7 @@ def _check_shared_frontends(located: list[Located], findings: Findings) -> None:
     The same for health-check node ports, of which one Service's answer hides the other's.
     No more are looked at than a node serves: addresses times ports are a product.
     """
-    holders: dict[tuple[object, ...], Place] = {}
+    holders: dict[tuple[object, ...], ObjectPlace] = {}
     frontends = (
         (place, *frontend)
         for item, place in located

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from svcnet import checks
-from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.findings import Findings, ObjectPlace, Source
 
 
 def check_empty(source: Source, findings: Findings) -> None:
@@ -20,6 +20,6 @@ def check_no_object(given: str, findings: Findings) -> None:
         findings.warning(checks.NO_OBJECT, _whole(given), (), message)
 
 
-def _whole(file: str) -> Place:
+def _whole(file: str) -> ObjectPlace:
     """Return the place of a file as a whole."""
-    return Place(Source(file, b""), 0, ())
+    return ObjectPlace(Source(file, b""), 0, ())

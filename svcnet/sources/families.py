@@ -14,10 +14,10 @@ from svcnet import checks
 from svcnet.family import IP_FAMILIES, family_of
 from svcnet.models import IPFamily, Node, Pod, Service, ServiceCIDR
 from svcnet.models.state import ClusterObject
-from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.findings import Findings, ObjectPlace, Path
 
 Families = tuple[IPFamily, ...]
-Located = tuple[ClusterObject, Place]
+Located = tuple[ClusterObject, ObjectPlace]
 
 POLICY: Path = ("spec", "ipFamilyPolicy")
 
@@ -63,7 +63,7 @@ def check_families(located: Iterable[Located], asked: Families, findings: Findin
             _check_asked(item, place, asked, findings)
 
 
-def _check_asked(service: Service, place: Place, asked: Families, findings: Findings) -> None:
+def _check_asked(service: Service, place: ObjectPlace, asked: Families, findings: Findings) -> None:
     if service.ip_family_policy == "RequireDualStack" and len(asked) == 1:
         message = f"RequireDualStack takes a cluster of both IP families, not of {asked[0]}"
         findings.error(checks.FAMILY_POLICY, place, POLICY, message)

@@ -15,7 +15,7 @@ from attrs import define
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.sources.addresses import canonical_address, canonical_cidr
-from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.findings import Findings, ObjectPlace, Path
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _PORT = re.compile(r"(?=[-0-9]*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?")
@@ -69,7 +69,7 @@ class Fields:
     absent field, as it is for the API server.
     """
 
-    place: Place
+    place: ObjectPlace
     findings: Findings
     data: Mapping[str, Any]
     path: Path = ()

@@ -41,7 +41,7 @@ class Source:
 
 
 @define  # Frozen it would take twice the time to make, and each object has one.
-class Place:
+class ObjectPlace:
     """An object in a file: its document's number, its path in there, and what to call it.
 
     Warnings of ``ignored`` checks are not to be told of it.
@@ -59,7 +59,7 @@ class Finding:
     """Something about a field of an object; ``path`` is relative to the object."""
 
     check: Check
-    place: Place
+    place: ObjectPlace
     path: Path
     message: str
     severity: Severity
@@ -78,11 +78,11 @@ class Findings:
     plain: list[Diagnostic] = field(factory=list)
     _counts: dict[Severity, int] = field(factory=lambda: {"error": 0, "warning": 0})
 
-    def error(self, check: Check, place: Place, path: Path, message: str) -> None:
+    def error(self, check: Check, place: ObjectPlace, path: Path, message: str) -> None:
         """Add an error about a field."""
         self._add(Finding(check, place, path, message, "error"))
 
-    def warning(self, check: Check, place: Place, path: Path, message: str) -> None:
+    def warning(self, check: Check, place: ObjectPlace, path: Path, message: str) -> None:
         """Add a warning about a field, unless the object has it ignored."""
         if check in place.ignored:
             return
@@ -131,7 +131,7 @@ class Findings:
         )
 
 
-def warn_of_repeated(place: Place, repeated: Iterable[Repeated], findings: Findings) -> None:
+def warn_of_repeated(place: ObjectPlace, repeated: Iterable[Repeated], findings: Findings) -> None:
     """Add a warning for each key of an object that is written twice in one mapping."""
     above = len(place.path)
     for document, path, _ in repeated:

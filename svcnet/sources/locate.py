@@ -7,8 +7,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-from svcnet.sources.findings import Path
-from svcnet.sources.findings import Place as ObjectPlace
+from svcnet.sources.findings import ObjectPlace, Path
 from svcnet.sources.positions import positions_of
 
 _STEP = re.compile(r"(\w+)|\[(\d+)\]")

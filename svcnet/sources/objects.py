@@ -14,7 +14,7 @@ from svcnet.models.state import ClusterObject
 from svcnet.sources import strangers
 from svcnet.sources.annotations import check_annotations, ignored_checks
 from svcnet.sources.fields import Fields, shown
-from svcnet.sources.findings import Findings, Path, Place, Source, warn_of_repeated
+from svcnet.sources.findings import Findings, ObjectPlace, Path, Source, warn_of_repeated
 from svcnet.sources.metadata import (
     DEFAULT_NAMESPACE,
     GeneratedNames,
@@ -63,11 +63,11 @@ class Reading:
 
     findings: Findings
     objects: list[ClusterObject] = field(factory=list)
-    places: list[Place] = field(factory=list)
+    places: list[ObjectPlace] = field(factory=list)
     skipped: dict[str, int] = field(factory=dict)
     _names: GeneratedNames = field(factory=GeneratedNames)
     # The documents of each kind of which the names of fields are to be looked at.
-    _looked_at: dict[str, list[tuple[Place, dict[str, Any]]]] = field(factory=dict)
+    _looked_at: dict[str, list[tuple[ObjectPlace, dict[str, Any]]]] = field(factory=dict)
     # Keys written twice in the file that is read, by document and the object's path in there.
     _repeated: dict[tuple[int, Path], list[Repeated]] = field(factory=dict)
     _strangers: int = 0
@@ -82,7 +82,7 @@ class Reading:
             self._repeated.setdefault((number, at), []).append((number, path, line))
             if path == (*at, "kind"):
                 message = "is written twice: is a line of --- missing between two objects?"
-                place = Place(source, number, at)
+                place = ObjectPlace(source, number, at)
                 self.findings.error(checks.JOINED_DOCUMENTS, place, ("kind",), message)
         for number, document in enumerate(documents):
             if document is not None:
@@ -92,7 +92,7 @@ class Reading:
             self._report_unknown(kind)
 
     def _read(self, source: Source, document: int, path: Path, item: Any) -> None:
-        place = Place(source, document, path)
+        place = ObjectPlace(source, document, path)
         if type(item) is not dict:
             self._refuse(place, item, checks.NO_MAPPING, f"must be a mapping, not {shown(item)}")
             return
@@ -124,14 +124,14 @@ class Reading:
         report_unknown(kind, self._looked_at[kind], self.findings)
         self._looked_at[kind].clear()
 
-    def _refuse(self, place: Place, item: Any, check: Check, message: str) -> None:
+    def _refuse(self, place: ObjectPlace, item: Any, check: Check, message: str) -> None:
         """Add an error about what is no object; where it is known what it is, that is said."""
         self._strangers, known = self._strangers + 1, None
         if self._strangers <= MAX_STRANGERS:
             known = strangers.document(item, place.source.file, place.source.data)
         self.findings.error(checks.NOT_MANIFESTS if known else check, place, (), known or message)
 
-    def _skip(self, place: Place, item: dict[str, Any], kind: str) -> None:
+    def _skip(self, place: ObjectPlace, item: dict[str, Any], kind: str) -> None:
         """Count a kind that means nothing here; a known kind of no known version is an error."""
         version = item.get("apiVersion")
         if kind in API_VERSIONS and _is_same_group(kind, version):
@@ -139,7 +139,7 @@ class Reading:
             message = f"must be {known}" if version else f"is required: {known}"
             path = ("apiVersion",)
             label = label_of(kind, item.get("metadata"))
-            labelled = Place(place.source, place.document, place.path, label)
+            labelled = ObjectPlace(place.source, place.document, place.path, label)
             self.findings.error(checks.API_VERSION, labelled, path, message)
             return
         if _is_list(kind) and item.get("items", ...) is not None:
@@ -158,14 +158,14 @@ class Reading:
             shown_kind = "of other kinds"
         self.skipped[shown_kind] = self.skipped.get(shown_kind, 0) + 1
 
-    def _warn_of_kind(self, place: Place, item: dict[str, Any], kind: str) -> None:
+    def _warn_of_kind(self, place: ObjectPlace, item: dict[str, Any], kind: str) -> None:
         """Warn of a kind that is passed over and looks like one that is read."""
         version = item.get("apiVersion")
         meant = meant_kind(kind, version if type(version) is str else "")
         if meant:
             label = label_of(kind, item.get("metadata"))
             ignored = ignored_checks(item.get("metadata"))
-            labelled = Place(place.source, place.document, place.path, label, ignored)
+            labelled = ObjectPlace(place.source, place.document, place.path, label, ignored)
             path, hint = ("kind",), meant
             if kind == meant:
                 path, hint = ("apiVersion",), " or ".join(API_VERSIONS[meant])

@@ -10,14 +10,14 @@ from svcnet.family import family_of
 from svcnet.models import ClusterState, Endpoints, NamespacedName, Node, Service
 from svcnet.models.state import ClusterObject
 from svcnet.models.subsets import MAX_ADDRESSES, SKIP_LABEL, repack, shared_port_name
-from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.findings import Findings, ObjectPlace, Path
 
-Located = tuple[ClusterObject, Place]
+Located = tuple[ClusterObject, ObjectPlace]
 
 API_SERVER = NamespacedName("default", "kubernetes")
 
 
-def check_ignored_fields(service: Service, place: Place, findings: Findings) -> None:
+def check_ignored_fields(service: Service, place: ObjectPlace, findings: Findings) -> None:
     """Warn of fields that nothing heeds in a headless Service, or in one that is an alias."""
     alias = service.type == "ExternalName"
     what = "a Service of type ExternalName" if alias else "a headless Service"
@@ -35,7 +35,7 @@ def _ignored(service: Service) -> Iterator[str]:
         yield "internalTrafficPolicy"
 
 
-def check_outside_addresses(service: Service, place: Place, findings: Findings) -> None:
+def check_outside_addresses(service: Service, place: ObjectPlace, findings: Findings) -> None:
     """Warn of outside addresses that have no rules, or lack the source ranges that others have."""
     restricted = {family_of(cidr) for cidr in service.load_balancer_source_ranges}
     for address, path in _outside_addresses(service):
@@ -74,7 +74,7 @@ def check_health_ports(located: Iterable[Located], findings: Findings) -> None:
 
 def check_pod_cidrs(located: Iterable[Located], findings: Findings) -> None:
     """Warn of two Nodes with one pod CIDR: each takes the other's Pods for its own."""
-    holders: dict[str, Place] = {}
+    holders: dict[str, ObjectPlace] = {}
     for item, place in located:
         for index, cidr in enumerate(item.pod_cidrs if isinstance(item, Node) else ()):
             holder = holders.setdefault(cidr, place)
@@ -86,7 +86,9 @@ def check_pod_cidrs(located: Iterable[Located], findings: Findings) -> None:
                 findings.warning(checks.POD_CIDR_CONFLICT, place, path, message)
 
 
-def check_endpoints(item: Endpoints, place: Place, state: ClusterState, findings: Findings) -> None:
+def check_endpoints(
+    item: Endpoints, place: ObjectPlace, state: ClusterState, findings: Findings
+) -> None:
     """Warn of Endpoints that stand in for slices, and of what in them makes none."""
     name = NamespacedName(item.namespace, item.name)
     if name in state.slices or name not in state.services:

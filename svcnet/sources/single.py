@@ -7,7 +7,7 @@ from pathlib import Path
 
 from svcnet import checks
 from svcnet.sources.fields import Fields, shown
-from svcnet.sources.findings import Findings, Place, Source, warn_of_repeated
+from svcnet.sources.findings import Findings, ObjectPlace, Source, warn_of_repeated
 from svcnet.sources.parse import Parsed, ParseError, parse
 from svcnet.sources.positions import duplicates
 from svcnet.sources.read import read_file
@@ -27,7 +27,7 @@ def read_single(path: str | os.PathLike[str], what: str, findings: Findings) -> 
             continue
         documents = [(n, d) for n, d in enumerate(parsed.documents) if d is not None]
         if len(documents) == 1 and type(documents[0][1]) is dict:
-            place = Place(source, documents[0][0], (), what)
+            place = ObjectPlace(source, documents[0][0], (), what)
             if parsed.may_repeat:
                 warn_of_repeated(place, duplicates(source.data), findings)
             return Fields(place, findings, documents[0][1])

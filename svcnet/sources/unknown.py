@@ -14,7 +14,7 @@ from typing import Any
 
 from svcnet import checks
 from svcnet.sources.fields import shown
-from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.findings import Findings, ObjectPlace, Path
 from svcnet.sources.schema import fieldsets
 
 MAX_GUESSED = 64
@@ -22,7 +22,7 @@ MAX_GUESSED = 64
 
 
 def report_unknown(
-    kind: str, located: Sequence[tuple[Place, dict[str, Any]]], findings: Findings
+    kind: str, located: Sequence[tuple[ObjectPlace, dict[str, Any]]], findings: Findings
 ) -> None:
     """Warn of the fields of documents of one kind that Kubernetes does not know."""
     if _all_known(kind, [item for _, item in located]):

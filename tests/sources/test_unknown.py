@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from svcnet import checks
 from svcnet.sources import load_bytes
-from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.findings import Findings, ObjectPlace, Source
 from svcnet.sources.objects import API_VERSIONS, meant_kind
 from svcnet.sources.schema import fieldsets
 from svcnet.sources.unknown import nearest, report_unknown
@@ -38,7 +38,7 @@ def told(text: str) -> list[str]:
 def unknown(kind: str, document: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the fields of a document that are told as unknown, and what is said of them."""
     findings = Findings()
-    place = Place(Source("a.json", json.dumps(document).encode()), 0, ())
+    place = ObjectPlace(Source("a.json", json.dumps(document).encode()), 0, ())
     report_unknown(kind, [(place, document)], findings)
     return [(found.field, found.message) for found in findings.diagnostics()]
 
@@ -124,7 +124,7 @@ def test_all_at_once_and_one_by_one(kind: str, documents: list[dict[str, Any]]) 
     """Whatever the documents hold, that all are looked at together hides nothing."""
     findings = Findings()
     source = Source("a.json", json.dumps(documents[0]).encode())
-    report_unknown(kind, [(Place(source, 0, (), "x"), each) for each in documents], findings)
+    report_unknown(kind, [(ObjectPlace(source, 0, (), "x"), each) for each in documents], findings)
     alone = [found for each in documents for found in walked(kind, each)]
     assert [found.path for found in findings.found] == alone
 

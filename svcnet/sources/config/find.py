@@ -13,7 +13,7 @@ from attrs import evolve
 from svcnet import checks
 from svcnet.sources.annotations import check_annotations, ignored_checks
 from svcnet.sources.fields import Fields, shown
-from svcnet.sources.findings import Findings, Path, Place, Source, warn_of_repeated
+from svcnet.sources.findings import Findings, ObjectPlace, Path, Source, warn_of_repeated
 from svcnet.sources.objects import label_of, members
 from svcnet.sources.positions import duplicates, lines_of
 from svcnet.sources.read import read_file
@@ -41,7 +41,7 @@ def find_config(path: str | os.PathLike[str], findings: Findings) -> Fields | No
         if parsed is None:
             continue
         items = [
-            (Place(source, number, path), item)
+            (ObjectPlace(source, number, path), item)
             for number, document in enumerate(parsed.documents)
             if document is not None
             for path, item in members(document)
@@ -62,7 +62,7 @@ def find_config(path: str | os.PathLike[str], findings: Findings) -> Fields | No
     return None
 
 
-def _configs(place: Place, item: Any, findings: Findings) -> Iterator[Fields]:
+def _configs(place: ObjectPlace, item: Any, findings: Findings) -> Iterator[Fields]:
     """Yield what is a configuration in a document, or in the texts of a ConfigMap."""
     if type(item) is not dict:
         return
@@ -80,7 +80,7 @@ def _configs(place: Place, item: Any, findings: Findings) -> Iterator[Fields]:
                 source = _inside(place, ("data", key), inside)
                 parsed = parse_text(source, inside, findings)
                 for number, document in enumerate(parsed.documents if parsed else ()):
-                    for inner in _configs(Place(source, number, ()), document, findings):
+                    for inner in _configs(ObjectPlace(source, number, ()), document, findings):
                         label = f"{KIND} in {map_label}"
                         at = evolve(inner.place, label=label, ignored=labelled.ignored)
                         found = evolve(inner, place=at)
@@ -122,7 +122,7 @@ def _fractions(value: Any, path: Path) -> Iterator[tuple[Path, float]]:
             yield from _fractions(inner, (*path, index))
 
 
-def _inside(place: Place, path: tuple[str, ...], data: bytes) -> Source:
+def _inside(place: ObjectPlace, path: tuple[str, ...], data: bytes) -> Source:
     """Return a text of a document as a source whose lines are those of the file.
 
     Of a block each line is one of the file. Any other text is on one line, whatever it holds.
@@ -135,7 +135,9 @@ def _inside(place: Place, path: tuple[str, ...], data: bytes) -> Source:
     return Source(outer.file, data if is_block else b"", offset=line)
 
 
-def _tell_what_it_is(source: Source, items: list[tuple[Place, Any]], findings: Findings) -> None:
+def _tell_what_it_is(
+    source: Source, items: list[tuple[ObjectPlace, Any]], findings: Findings
+) -> None:
     """Report that no configuration is there, at the first thing that is."""
     counts = Counter(_name(item) for _, item in items).most_common(MOST_KINDS)
     parts = [name if count == 1 else f"{count} of {name}" for name, count in counts]

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from svcnet.checks import Check
 from svcnet.errors import Diagnostic
 from svcnet.models import KubeProxyConfiguration
-from svcnet.sources.findings import Findings, Path, Place
+from svcnet.sources.findings import Findings, ObjectPlace, Path
 
 ConfigRemark: TypeAlias = tuple[Check, Path, str]
 """A check, the path of a field, and what to say of it."""
@@ -25,7 +25,7 @@ class LoadedConfig:
 
     config: KubeProxyConfiguration
     warnings: tuple[Diagnostic, ...] = ()
-    _place: Place | None = field(default=None, repr=False)
+    _place: ObjectPlace | None = field(default=None, repr=False)
 
     def located(self, remarks: Iterable[ConfigRemark]) -> tuple[Diagnostic, ...]:
         """Return remarks as warnings with file and line; without a file there are none."""

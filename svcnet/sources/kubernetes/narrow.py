@@ -20,7 +20,7 @@ from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATIO
 from svcnet.models.state import ClusterObject
 from svcnet.sources.annotations import check_annotations, ignored_checks
 from svcnet.sources.fields import Fields
-from svcnet.sources.findings import Findings, Place, Source
+from svcnet.sources.findings import Findings, ObjectPlace, Source
 from svcnet.sources.metadata import DEFAULT_NAMESPACE
 from svcnet.sources.objects import CLUSTER_SCOPED, label_of, read_object
 
@@ -79,7 +79,9 @@ def narrow(kind: str, item: Any, path: str) -> Narrowed:
         return _unusable(None, (wrong,))
     metadata = item.get("metadata")
     findings = Findings(most=MAX_DIAGNOSTICS)
-    place = Place(Source(path, b""), 0, (), label_of(kind, metadata), ignored_checks(metadata))
+    place = ObjectPlace(
+        Source(path, b""), 0, (), label_of(kind, metadata), ignored_checks(metadata)
+    )
     check_annotations(kind, place, metadata, findings)
     model = read_object(kind, Fields(place, findings, item))
     key = key_of(kind, metadata)
