@@ -13,9 +13,7 @@ from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.executors.ipvs.rules import names_set
 from svcnet.netfilter import Observed as ObservedTables
-from svcnet.netfilter.saved import saved
-from svcnet.renderers.ipvs import ServerKey
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     HASHED,
     DelDest,
     DelService,
@@ -29,6 +27,8 @@ from svcnet.renderers.ipvs.messages import (
     SetService,
     Timeouts,
 )
+from svcnet.netfilter.saved import saved
+from svcnet.renderers.ipvs import ServerKey
 from svcnet.testing.fake_iptables import FakeIPTables
 
 _DEFAULT_SIZE = 65536

@@ -18,9 +18,9 @@ from statistics import median
 from svcnet.compiler import compile_state, node_view, recompile
 from svcnet.executors.ipvs import IPVS, apply, apply_step, cleanup
 from svcnet.graph import diff
+from svcnet.netfilter.ipvs.messages import Flush
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSTables, advance, full, program, section
-from svcnet.renderers.ipvs.messages import Flush
 from svcnet.sources import load_bytes
 from tests.bench import clusters
 from tests.kernel.ipvs.netlink import own_namespace

@@ -11,9 +11,9 @@ import pytest
 
 from svcnet.compiler import compile_state, node_view, recompile
 from svcnet.graph import diff
+from svcnet.netfilter.ipvs.wire import encode_all
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, advance, full, program
-from svcnet.renderers.ipvs.wire import encode_all
 from svcnet.sources import load_bytes
 from tests.bench import clusters
 from tests.bench.test_bench_compile import json_of

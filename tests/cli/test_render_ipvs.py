@@ -9,15 +9,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from svcnet.cli import main
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
     Acknowledgement,
     NewDest,
     NewService,
     Service,
 )
+from svcnet.netfilter.ipvs.wire import decode
 from svcnet.renderers.ipvs.sections import COMMANDS
-from svcnet.renderers.ipvs.wire import decode
 
 CASES = Path(__file__).parents[1] / "conformance" / "cases"
 CASE = CASES / "dual-lb-everything"

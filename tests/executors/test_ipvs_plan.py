@@ -19,8 +19,8 @@ from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.models import IPVSConfiguration
 from svcnet.models.service import Protocol
 from svcnet.models.state import ClusterObject
+from svcnet.netfilter.ipvs.messages import HASHED, TUNNEL, Service
 from svcnet.renderers.ipvs import IPVSTables, ServerKey
-from svcnet.renderers.ipvs.messages import HASHED, TUNNEL, Service
 from svcnet.renderers.ipvs.program import service_of
 from svcnet.renderers.ipvs.render import between
 from svcnet.renderers.ipvs.sections import RESIZED

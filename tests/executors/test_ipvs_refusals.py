@@ -23,8 +23,7 @@ from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.refusals import MOST_TOLD, Refusal, told
 from svcnet.models.service import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
-from svcnet.renderers.ipvs import IPVSTables
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     Message,
@@ -33,6 +32,7 @@ from svcnet.renderers.ipvs.messages import (
     ObservedDest,
     Service,
 )
+from svcnet.renderers.ipvs import IPVSTables
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 from svcnet.testing import FakeIPVS, make_service, make_slice
 from tests import strategies

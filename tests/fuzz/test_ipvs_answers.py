@@ -16,7 +16,7 @@ from svcnet import netlink
 from svcnet.errors import ApplyError
 from svcnet.executors import netlink as questions
 from svcnet.executors.ipvs import IPVS, device, ipsets
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     DelService,
     Dest,
     GetConfig,
@@ -29,8 +29,8 @@ from svcnet.renderers.ipvs.messages import (
     SetConfig,
     Timeouts,
 )
-from svcnet.renderers.ipvs.wire import encode
-from svcnet.renderers.ipvs.wire.uapi import (
+from svcnet.netfilter.ipvs.wire import encode
+from svcnet.netfilter.ipvs.wire.uapi import (
     CTRL_ATTR_FAMILY_ID,
     CTRL_CMD_NEWFAMILY,
     GENL_ID_CTRL,

@@ -10,8 +10,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, Host, KubeProxyConfiguration
 from svcnet.models.state import ClusterObject
-from svcnet.renderers.ipvs import IPVSDelta, IPVSTables, additions, full, program, removals
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     Dest,
@@ -24,6 +23,7 @@ from svcnet.renderers.ipvs.messages import (
     SetService,
     Timeouts,
 )
+from svcnet.renderers.ipvs import IPVSDelta, IPVSTables, additions, full, program, removals
 from svcnet.renderers.ipvs.part import Entry
 from svcnet.testing import make_node
 

@@ -22,9 +22,9 @@ from svcnet.executors.ipvs.refusals import Refusal, told
 from svcnet.executors.ipvs.steps import Plan, Step
 from svcnet.executors.lock import lock
 from svcnet.executors.stages import Stages
+from svcnet.netfilter.ipvs.messages import MADE_BY_SVCNET, NewService
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
-from svcnet.renderers.ipvs.messages import MADE_BY_SVCNET, NewService
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
 

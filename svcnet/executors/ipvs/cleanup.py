@@ -16,7 +16,7 @@ from svcnet.executors.ipvs.refusals import told
 from svcnet.executors.ipvs.steps import Step
 from svcnet.executors.lock import Busy, lock, locks
 from svcnet.netfilter import Observed as Tables
-from svcnet.renderers.ipvs.messages import DelService
+from svcnet.netfilter.ipvs.messages import DelService
 from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 

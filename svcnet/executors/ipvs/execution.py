@@ -17,9 +17,7 @@ from svcnet.executors.ipvs.kernel import BATCH, IPVS, Refused
 from svcnet.executors.ipvs.observe import SYS, key_of
 from svcnet.executors.ipvs.refusals import Refusal
 from svcnet.executors.ipvs.steps import Step
-from svcnet.netfilter.restore import line_at
-from svcnet.renderers.ipvs import IPVSTables
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
     DelDest,
     DelService,
@@ -32,6 +30,8 @@ from svcnet.renderers.ipvs.messages import (
     SetDest,
     SetService,
 )
+from svcnet.netfilter.restore import line_at
+from svcnet.renderers.ipvs import IPVSTables
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 
 

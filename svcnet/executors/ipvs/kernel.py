@@ -18,9 +18,8 @@ from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import complaint
 from svcnet.executors.netlink import reason
-from svcnet.netlink import RefusedRequest, errno_text
-from svcnet.renderers.ipvs import wire
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs import wire
+from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
     GetConfig,
     GetDest,
@@ -33,7 +32,8 @@ from svcnet.renderers.ipvs.messages import (
     SetService,
     Timeouts,
 )
-from svcnet.renderers.ipvs.wire.decoding import Configuration
+from svcnet.netfilter.ipvs.wire.decoding import Configuration
+from svcnet.netlink import RefusedRequest, errno_text
 
 BATCH = 100
 """Messages a call. The answers to that many, if all are refused, fit a socket's buffer."""

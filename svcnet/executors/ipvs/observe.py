@@ -14,12 +14,12 @@ from svcnet.executors.ipvs.kernel import IPVS
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.reals import Listing, Place, Real, real_of
 from svcnet.netfilter import Observed as ObservedTables
-from svcnet.renderers.ipvs import ServerKey
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
     Service,
     Timeouts,
 )
+from svcnet.renderers.ipvs import ServerKey
 from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.sets import (
     CLUSTER_IP,

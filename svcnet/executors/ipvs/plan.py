@@ -31,8 +31,7 @@ from svcnet.executors.ipvs.observe import Observed
 from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.executors.ipvs.servers import ServerChanges, foreign_servers, unwanted_servers
 from svcnet.executors.ipvs.steps import Plan, Step
-from svcnet.renderers.ipvs import IPVSDelta, IPVSTables, ServerKey
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     Message,
@@ -40,6 +39,7 @@ from svcnet.renderers.ipvs.messages import (
     SetDest,
     Timeouts,
 )
+from svcnet.renderers.ipvs import IPVSDelta, IPVSTables, ServerKey
 from svcnet.renderers.ipvs.program import service_of
 from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.sets import IPVS_IPS, IPSet

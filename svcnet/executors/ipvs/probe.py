@@ -17,8 +17,8 @@ from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.ipvs import device, ipsets
 from svcnet.executors.ipvs.kernel import IPVS, NoIPVS, Refused
 from svcnet.executors.namespace import NoNamespace, in_own_namespace
+from svcnet.netfilter.ipvs.messages import NewService, Service
 from svcnet.renderers.ipvs import IPVSTables
-from svcnet.renderers.ipvs.messages import NewService, Service
 from svcnet.renderers.ipvs.sections import create_line
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from svcnet.netfilter.ipvs.messages import MASQUERADE, ObservedDest
 from svcnet.renderers.ipvs import ServerKey
-from svcnet.renderers.ipvs.messages import MASQUERADE, ObservedDest
 
 
 class Place(NamedTuple):

@@ -9,8 +9,7 @@ from svcnet.executors.ipvs.ipsets import as_written
 from svcnet.executors.ipvs.names import draining
 from svcnet.executors.ipvs.observe import Observed
 from svcnet.executors.ipvs.reals import Place, Real, Settings
-from svcnet.renderers.ipvs import IPVSTables, RealServer, ServerKey, VirtualServer
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     HASHED,
     DelDest,
     DelService,
@@ -22,6 +21,7 @@ from svcnet.renderers.ipvs.messages import (
     SetDest,
     SetService,
 )
+from svcnet.renderers.ipvs import IPVSTables, RealServer, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.program import dest_of, service_of
 
 

@@ -9,9 +9,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from svcnet.netfilter.restore import chains_by_table
-from svcnet.renderers.ipvs import ServerKey
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     Message,
@@ -21,6 +19,8 @@ from svcnet.renderers.ipvs.messages import (
     SetDest,
     SetService,
 )
+from svcnet.netfilter.restore import chains_by_table
+from svcnet.renderers.ipvs import ServerKey
 
 Tool = Literal["sysctl", "link", "ipset", "iptables", "ipvs", "address"]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
     SCHED1,
     DelDest,
@@ -20,9 +19,10 @@ from svcnet.renderers.ipvs.messages import (
     SetService,
     Timeouts,
 )
+from svcnet.netfilter.ipvs.wire import encode
+from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
 from svcnet.renderers.ipvs.part import RealServer, VirtualServer
 from svcnet.renderers.ipvs.tables import IPVSTables, by_address
-from svcnet.renderers.ipvs.wire import encode
 
 
 def program(tables: IPVSTables) -> Iterator[Message]:

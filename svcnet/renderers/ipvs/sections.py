@@ -7,9 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from svcnet.addresses import host_network
-from svcnet.netfilter.jumps import text_on_clean_machine
-from svcnet.renderers.ipvs.delta import IPVSDelta
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     PERSISTENT,
     SCHED1,
     SCHED2,
@@ -24,6 +22,8 @@ from svcnet.renderers.ipvs.messages import (
     SetDest,
     SetService,
 )
+from svcnet.netfilter.jumps import text_on_clean_machine
+from svcnet.renderers.ipvs.delta import IPVSDelta
 from svcnet.renderers.ipvs.program import additions, program, removals
 from svcnet.renderers.ipvs.rules import JUMPS
 from svcnet.renderers.ipvs.sets import IPVS_IPS, IPSet

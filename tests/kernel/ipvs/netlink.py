@@ -13,8 +13,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from svcnet.renderers.ipvs.messages import Acknowledgement, Done, Message, Reply
-from svcnet.renderers.ipvs.wire import decode, encode, encode_family_request, parse_family
+from svcnet.netfilter.ipvs.messages import Acknowledgement, Done, Message, Reply
+from svcnet.netfilter.ipvs.wire import decode, encode, encode_family_request, parse_family
 from tests.network import CLONE_NEWNET, new_network
 
 NETLINK_GENERIC = 16

@@ -26,8 +26,9 @@ from svcnet.models import (
 )
 from svcnet.models.state import ClusterObject
 from svcnet.netfilter import read_listing, saved
+from svcnet.netfilter.ipvs import wire
 from svcnet.renderers.iptables import full as full_iptables
-from svcnet.renderers.ipvs import IPVSTables, full, wire
+from svcnet.renderers.ipvs import IPVSTables, full
 from svcnet.renderers.ipvs.sections import create_line
 from svcnet.testing import make_node, make_service, make_slice
 from tests.kernel.ipvs.conftest import HOST, everything, rules, run, without_draining

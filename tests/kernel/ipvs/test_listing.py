@@ -9,8 +9,8 @@ from svcnet.executors import ipvs
 from svcnet.executors.iptables import choose_variant
 from svcnet.executors.ipvs import IPVS, observe
 from svcnet.models import ClusterState
+from svcnet.netfilter.ipvs.messages import Dest, NewDest, NewService, Service
 from svcnet.renderers.ipvs import full
-from svcnet.renderers.ipvs.messages import Dest, NewDest, NewService, Service
 from svcnet.testing import make_service, make_slice
 from tests.kernel.ipvs.netlink import own_namespace
 from tests.kernel.keepers import ipvs_keeper

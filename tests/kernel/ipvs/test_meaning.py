@@ -10,8 +10,8 @@ from svcnet.executors.ipvs import IPVS, ipsets, observe
 from svcnet.executors.ipvs.entries import saved_entries
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.models import IPFamily
+from svcnet.netfilter.ipvs.messages import HASHED, Message, NewDest, NewService
 from svcnet.renderers.ipvs import ServerKey, VirtualServer, full
-from svcnet.renderers.ipvs.messages import HASHED, Message, NewDest, NewService
 from svcnet.renderers.ipvs.program import dest_of, service_of
 from svcnet.renderers.ipvs.sections import add_line, create_line
 from svcnet.renderers.ipvs.sets import IPSet

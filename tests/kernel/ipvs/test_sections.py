@@ -12,8 +12,7 @@ from svcnet.graph import diff
 from svcnet.models import IPFamily, IPVSConfiguration, LoadBalancerIngress
 from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.models.state import ClusterObject
-from svcnet.renderers import ipvs
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     HASHED,
     MADE_BY_SVCNET,
     Dest,
@@ -25,6 +24,7 @@ from svcnet.renderers.ipvs.messages import (
     ServiceKey,
     Timeouts,
 )
+from svcnet.renderers import ipvs
 from svcnet.renderers.ipvs.program import dest_of, service_of
 from svcnet.renderers.ipvs.sections import command, kernel_entries, step_sections
 from svcnet.renderers.ipvs.sets import LOAD_BALANCER_SOURCE_CIDR

@@ -13,7 +13,7 @@ from pyroute2 import IPVS
 from pyroute2.ipvs import IPVSDest, IPVSService
 
 from svcnet.models.config import IPVS_SCHEDULERS
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     BYPASS,
     HASHED,
     ONE_PACKET,
@@ -45,7 +45,7 @@ from svcnet.renderers.ipvs.messages import (
     Timeouts,
     Zero,
 )
-from svcnet.renderers.ipvs.wire import encode, encode_all
+from svcnet.netfilter.ipvs.wire import encode, encode_all
 from tests.kernel.ipvs.netlink import Ear, Kernel, own_namespace, run
 
 pytestmark = [pytest.mark.kernel, pytest.mark.ipvs]

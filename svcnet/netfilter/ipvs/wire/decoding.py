@@ -11,21 +11,7 @@ from sys import byteorder
 from typing import NamedTuple
 
 from svcnet.addresses import address_text
-from svcnet.netlink import (
-    NLM_F_ACK_TLVS,
-    NLM_F_CAPPED,
-    NLMSG_DONE,
-    NLMSG_ERROR,
-    NLMSGERR,
-    NLMSGERR_ATTR_MSG,
-    NLMSGHDR,
-    RefusedRequest,
-    attribute,
-    attributes,
-    errno_text,
-    messages,
-)
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     Acknowledgement,
     Dest,
     Done,
@@ -38,7 +24,7 @@ from svcnet.renderers.ipvs.messages import (
     Stats,
     Timeouts,
 )
-from svcnet.renderers.ipvs.wire.uapi import (
+from svcnet.netfilter.ipvs.wire.uapi import (
     CTRL_ATTR_FAMILY_ID,
     CTRL_CMD_NEWFAMILY,
     GENL_ID_CTRL,
@@ -79,6 +65,20 @@ from svcnet.renderers.ipvs.wire.uapi import (
     IPVS_SVC_ATTR_STATS64,
     IPVS_SVC_ATTR_TIMEOUT,
     PROTOCOL_NAMES,
+)
+from svcnet.netlink import (
+    NLM_F_ACK_TLVS,
+    NLM_F_CAPPED,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    NLMSGERR,
+    NLMSGERR_ATTR_MSG,
+    NLMSGHDR,
+    RefusedRequest,
+    attribute,
+    attributes,
+    errno_text,
+    messages,
 )
 
 _U32 = Struct("=I")

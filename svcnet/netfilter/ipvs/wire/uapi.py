@@ -5,7 +5,7 @@ from __future__ import annotations
 from socket import AF_INET, AF_INET6
 from types import MappingProxyType
 
-from svcnet.renderers.ipvs.messages import Family
+from svcnet.netfilter.ipvs.messages import Family
 
 # linux/genetlink.h
 GENL_ID_CTRL = 0x10

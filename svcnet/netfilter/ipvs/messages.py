@@ -1,6 +1,6 @@
 """What is said to IPVS and what it answers, as values.
 
-:mod:`svcnet.renderers.ipvs.wire` turns them to bytes. Names and numbers are those of Linux
+:mod:`svcnet.netfilter.ipvs.wire` turns them to bytes. Names and numbers are those of Linux
 ``include/uapi/linux/ip_vs.h``. Addresses are canonical text, because they are compared as
 text. Times are in seconds.
 """

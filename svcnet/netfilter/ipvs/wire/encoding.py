@@ -13,16 +13,7 @@ from struct import Struct
 from sys import byteorder
 from types import MappingProxyType
 
-from svcnet.netlink import (
-    ATTRIBUTE,
-    NLA_F_NESTED,
-    NLM_F_ACK,
-    NLM_F_DUMP,
-    NLM_F_REQUEST,
-    attribute,
-    nested,
-)
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     Dest,
@@ -41,7 +32,7 @@ from svcnet.renderers.ipvs.messages import (
     Timeouts,
     Zero,
 )
-from svcnet.renderers.ipvs.wire.uapi import (
+from svcnet.netfilter.ipvs.wire.uapi import (
     ADDRESS_FAMILIES,
     CTRL_ATTR_FAMILY_NAME,
     CTRL_CMD_GETFAMILY,
@@ -74,6 +65,15 @@ from svcnet.renderers.ipvs.wire.uapi import (
     IPVS_SVC_ATTR_SCHED_NAME,
     IPVS_SVC_ATTR_TIMEOUT,
     PROTOCOLS,
+)
+from svcnet.netlink import (
+    ATTRIBUTE,
+    NLA_F_NESTED,
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    attribute,
+    nested,
 )
 
 _COMMANDS: MappingProxyType[type[Message], int] = MappingProxyType(

@@ -19,9 +19,7 @@ from hypothesis import strategies as st
 
 from svcnet.addresses import address_text
 from svcnet.models.config import IPVS_SCHEDULERS
-from svcnet.netlink import RefusedRequest
-from svcnet.renderers.ipvs import listing
-from svcnet.renderers.ipvs.messages import (
+from svcnet.netfilter.ipvs.messages import (
     HASHED,
     PERSISTENT,
     SCHED2,
@@ -49,7 +47,7 @@ from svcnet.renderers.ipvs.messages import (
     Timeouts,
     Zero,
 )
-from svcnet.renderers.ipvs.wire import (
+from svcnet.netfilter.ipvs.wire import (
     answers,
     decode,
     encode,
@@ -58,6 +56,8 @@ from svcnet.renderers.ipvs.wire import (
     parse_acknowledgements,
     parse_family,
 )
+from svcnet.netlink import RefusedRequest
+from svcnet.renderers.ipvs import listing
 
 little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="golden bytes")
 FAMILY = 0x1C

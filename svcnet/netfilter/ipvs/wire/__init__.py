@@ -12,7 +12,7 @@ from svcnet.addresses import (
     address_text,
     canonical_address,
 )
-from svcnet.renderers.ipvs.wire.decoding import (
+from svcnet.netfilter.ipvs.wire.decoding import (
     answers,
     configurations,
     decode,
@@ -20,7 +20,7 @@ from svcnet.renderers.ipvs.wire.decoding import (
     parse_family,
     settings,
 )
-from svcnet.renderers.ipvs.wire.encoding import (
+from svcnet.netfilter.ipvs.wire.encoding import (
     encode,
     encode_all,
     encode_family_request,
