@@ -9,7 +9,10 @@ from typing import TypeAlias
 from attrs import frozen
 
 Chains: TypeAlias = Mapping[str, list[str]]
+"""The rules of each chain of a table, in their order, without ``-A CHAIN``."""
+
 Tables: TypeAlias = Mapping[str, Chains]
+"""The chains of each table."""
 
 BUILT_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from svcnet import models
 from svcnet.executors.ipvs import Plan, plan, plan_step
 from svcnet.executors.ipvs.entries import saved_entries
-from svcnet.executors.ipvs.ipsets import parse_save
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.models import IPVSConfiguration
@@ -323,19 +322,6 @@ def test_endpoints_drain_beside_many_others() -> None:
     machine.sets[draining("IPv4")].entries.update(others)
     applied(tables_of(*ONE), machine)
     assert machine.observed().is_draining("10.244.2.6,tcp:8080,10.96.0.10")
-
-
-def test_entries_are_known_whatever_the_machine_calls_protocols() -> None:
-    """Without /etc/protocols ipset prints numbers, and those are not a port's."""
-    text = (
-        "create A hash:ip,port,ip family inet hashsize 1024 maxelem 65536\n"
-        "add A 10.244.1.5,{}:6,10.244.1.5\n"
-        "create B bitmap:port range 0-65535\n"
-        "add B 6\n"
-    )
-    assert parse_save(text.format("6")) == parse_save(text.format("tcp"))
-    assert parse_save(text.format("132"))["A"].entries == {"10.244.1.5,sctp:6,10.244.1.5"}
-    assert parse_save(text)["B"].entries == {"6"}
 
 
 KINDS = ("hash:net", "bitmap:port", "list:set", "hash:ip,port", "hash:ip,port,ip", "hash:ip")

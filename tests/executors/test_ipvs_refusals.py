@@ -23,6 +23,8 @@ from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.refusals import MOST_TOLD, Refusal, told
 from svcnet.models.service import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
+from svcnet.netfilter import ip
+from svcnet.netfilter.ip import Address
 from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
@@ -92,9 +94,11 @@ class Refusing:
             if (each := sets.get(name)) is not None
         }
 
-    def addresses(self, verb: str, lines: Sequence[str], family: str) -> Iterator[tuple[int, str]]:
+    def addresses(
+        self, verb: str, asked: Sequence[Address], family: str
+    ) -> Iterator[tuple[int, str]]:
         """As the kernel: it goes on behind what it refuses."""
-        for number, line in enumerate(lines):
+        for number, line in enumerate(ip.address(*each) for each in asked):
             try:
                 self._try(line.strip())
                 self.machine.line("address", line)

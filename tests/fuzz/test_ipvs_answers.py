@@ -16,6 +16,7 @@ from svcnet import netlink
 from svcnet.errors import ApplyError
 from svcnet.executors import netlink as questions
 from svcnet.executors.ipvs import IPVS, device, ipsets
+from svcnet.netfilter import ipset
 from svcnet.netfilter.ipvs.messages import (
     DelService,
     Dest,
@@ -193,9 +194,9 @@ LINES = st.lists(NAMES | WORDS, max_size=6).map(" ".join) | st.text(max_size=30)
 @example("create A hash:ip,port maxelem ٣\nadd A ::1.2.3.4.5::,tcp:80")
 def test_any_text_of_ipset(text: str) -> None:
     """Any text is read; an entry is always of a form that svcnet writes itself."""
-    for found in ipsets.parse_save(text).values():
+    for found in ipset.parse_save(text).values():
         for entry in found.entries:
-            assert " " not in ipsets.as_written(entry)
+            assert " " not in ipset.numbered(entry)
             assert entry.isprintable()
 
 
@@ -208,9 +209,9 @@ ENTRIES = st.frozensets(st.integers(1, 60000).map("10.96.0.10,tcp:{}".format), m
 def test_foreign_lines_take_nothing_from_a_set(entries: frozenset[str], foreign: str) -> None:
     """Beside whatever else is printed, a set has at least the entries that it has."""
     text = OURS + "".join(f"add KUBE-CLUSTER-IP {entry}\n" for entry in sorted(entries))
-    alone = ipsets.parse_save(text)["KUBE-CLUSTER-IP"]
+    alone = ipset.parse_save(text)["KUBE-CLUSTER-IP"]
     assert (alone.entries, alone.is_plain) == (entries, True)
-    assert entries <= ipsets.parse_save(text + foreign)["KUBE-CLUSTER-IP"].entries
+    assert entries <= ipset.parse_save(text + foreign)["KUBE-CLUSTER-IP"].entries
 
 
 KERNELS = (
@@ -255,7 +256,7 @@ def damages() -> st.SearchStrategy[str]:
 
 def saved(
     printed: str, headers: Mapping[str, ipsets.Header] = HEADERS
-) -> Mapping[str, ipsets.ObservedSet]:
+) -> Mapping[str, ipset.ObservedSet]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ipsets, "headers", lambda _: headers)
         patch.setattr(ipsets, "run", lambda *_, **__: printed)
@@ -277,4 +278,4 @@ def test_a_listing_of_sets_that_the_kernel_has() -> None:
     """What is true is believed; a kernel of long ago does not count entries."""
     assert saved(KERNELS).keys() == HEADERS.keys()
     old = {name: evolve(header, entries=None) for name, header in HEADERS.items()}
-    assert saved(KERNELS, old) == ipsets.parse_save(KERNELS)
+    assert saved(KERNELS, old) == ipset.parse_save(KERNELS)

@@ -11,15 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
-from svcnet.executors.ipvs.ipsets import as_written
 from svcnet.graph import FragmentName, Origin, RuleGraph
 from svcnet.graph.origins import is_same
 from svcnet.models import IPFamily
+from svcnet.netfilter.ipset import halves, numbered
 from svcnet.netfilter.saved import saved
 from svcnet.renderers import ipvs
 from svcnet.renderers.iptables import full
 from svcnet.renderers.iptables.names import endpoint_chains, service_hash
-from svcnet.renderers.ipvs.sections import kernel_entries
 from svcnet.sources import load_bytes
 from svcnet.sources.addresses import canonical_address, canonical_cidr
 from tests.fuzz import examples
@@ -126,8 +125,8 @@ def check_ipvs(graph: RuleGraph, objects: Objects) -> set[str]:
             is_right(origin, [real.address])
     for definition, entry in tables.uses:
         name = definition.name_in(graph.settings.family)
-        halves = (half for half in kernel_entries(entry))
-        for text in (entry, as_written(entry), *halves):
+        parts = (half for half in halves(entry))
+        for text in (entry, numbered(entry), *parts):
             words = re.split(r",(?:(?:tcp|udp|sctp):)?", entry)
             whole = ["0.0.0.0/0", "::/0"] if entry.endswith("/0") else []
             is_right(tables.origin_of_line(f"add {name} {text}\n"), [*words, *whole])

@@ -86,8 +86,8 @@ class Commands:
     def observe(self) -> Observed:
         """Return what is in the tables.
 
-        Raises ApplyError as save and ``parse_save`` do, and for what the kernel says is
-        not so.
+        Raises ApplyError as save and :func:`svcnet.netfilter.parse_save` do, and for what the
+        kernel says is not so.
         """
         wrong, tool = "", f"{self.name}-save"
         for _ in range(LOOKS):

@@ -16,6 +16,7 @@ from svcnet.executors.ipvs.refusals import told
 from svcnet.executors.ipvs.steps import Step
 from svcnet.executors.lock import Busy, lock, locks
 from svcnet.netfilter import Observed as Tables
+from svcnet.netfilter import ipset
 from svcnet.netfilter.ipvs.messages import DelService
 from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
@@ -87,7 +88,7 @@ def _sets(observed: Observed) -> Iterator[str]:
     mark = draining(observed.family)
     names = [name for name in (RESIZED, *all_sets(observed.family)) if name in observed.sets]
     names.sort(key=mark.__eq__)
-    ipsets.restore("".join(f"flush {name}\n" for name in names))
+    ipsets.restore("".join(map(ipset.flush, names)))
     used: list[str] = []
     for name in names:
         if (used and name == mark) or not _destroyed(name):
@@ -102,7 +103,7 @@ def _destroyed(name: str) -> bool:
     """Return whether a set went, and not is used. Raises ApplyError where it is neither."""
     refused = ApplyError(f"ipset: destroy {name}: {ipsets.NOT_DONE}")
     try:
-        ipsets.restore(f"destroy {name}\n")
+        ipsets.restore(ipset.destroy(name))
     except ApplyError as error:
         refused = error
     stays = ipsets.headers((name,)).get(name)

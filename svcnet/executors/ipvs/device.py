@@ -20,6 +20,8 @@ from svcnet.errors import ApplyError
 from svcnet.executors.commands import complaint, hint
 from svcnet.executors.ipvs.refusals import Refusal
 from svcnet.executors.netlink import ask, reason, tell
+from svcnet.netfilter import ip
+from svcnet.netfilter.ip import Address
 from svcnet.netlink import attribute, attributes, each_attribute, errno_text, nested
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
@@ -215,31 +217,33 @@ def remove() -> None:
 
 
 def change_addresses(lines: Sequence[str], family: str) -> Iterator[Refusal]:
-    """Carry out lines in the words of ``ip``, and yield those that the kernel refuses.
+    """Carry out lines of ``ip -batch`` about addresses, and yield those that the kernel refuses.
 
     What a line asks for may be so already, by another's hand: that is as good. Lines of a verb
     that follow each other go to the kernel together.
     """
-    refused: list[tuple[str, str]] = []
-    for verb, group in groupby(lines, lambda line: line.split(maxsplit=2)[1]):
+    refused: list[tuple[str, Address, str]] = []
+    read = [(line, asked) for line in lines if (asked := ip.read(line))]
+    for verb, group in groupby(read, lambda pair: pair[1].verb):
         same = tuple(group)
         try:
-            refused += ((same[number], why) for number, why in _changed(verb, same, family))
+            addresses = [address for _, address in same]
+            refused += ((*same[number], why) for number, why in _changed(verb, addresses, family))
         except OSError as error:
-            refused += ((line, reason(error)) for line in same)
+            refused += ((*pair, reason(error)) for pair in same)
     if not refused:
         return
     try:
         there = observe(family)
     except ApplyError:
         there = None
-    for line, why in refused:
-        if there is None or not _is_done(line, there.held):
+    for line, address, why in refused:
+        if there is None or not _is_done(address, there.held):
             yield Refusal("ip", line.strip(), f"{why}{hint(why)}", line)
 
 
-def _changed(verb: str, lines: Sequence[str], family: str) -> Iterator[tuple[int, str]]:
-    """Have the kernel do what lines of a verb say; yield the place of each it refuses, and why.
+def _changed(verb: str, asked: Iterable[Address], family: str) -> Iterator[tuple[int, str]]:
+    """Have the kernel do the same with addresses; yield the place of each it refuses, and why.
 
     Raises OSError where it cannot be spoken to, or there is no device.
     """
@@ -247,25 +251,21 @@ def _changed(verb: str, lines: Sequence[str], family: str) -> Iterator[tuple[int
     if index is None:
         raise OSError(ENODEV, errno_text(ENODEV))
     kind, flags = _CHANGES[verb]
-    bodies = [_request(line, family, index) for line in lines]
+    bodies = [_request(address, family, index) for address in asked]
     for number, errno in tell(NETLINK_ROUTE, kind, flags, bodies):
         yield number, errno_text(errno)
 
 
-def _is_done(line: str, there: Iterable[Held]) -> bool:
-    _, verb, *words = line.split()
-    text = " ".join(words[:-2])
-    return any(each.text == text for each in there) is (verb == "add")
+def _is_done(asked: Address, there: Iterable[Held]) -> bool:
+    return any(each.text == asked.text for each in there) is (asked.verb == "add")
 
 
-def _request(line: str, family: str, index: int) -> bytes:
-    """Return the body of the message that asks for what a line says."""
-    _, _, own, *rest = line.split()
-    other, _, length = (rest[1] if rest[0] == "peer" else own).partition("/")
+def _request(asked: Address, family: str, index: int) -> bytes:
+    """Return the body of the message that asks for an address."""
     number = AF_INET6 if family == "IPv6" else AF_INET
-    head = _ADDRESS.pack(number, int(length), 0, _SCOPE_GLOBAL, index)
-    local = attribute(_IFA_LOCAL, inet_pton(number, own.partition("/")[0]))
-    return head + local + attribute(_IFA_ADDRESS, inet_pton(number, other))
+    head = _ADDRESS.pack(number, asked.length, 0, _SCOPE_GLOBAL, index)
+    local = attribute(_IFA_LOCAL, inet_pton(number, asked.address))
+    return head + local + attribute(_IFA_ADDRESS, inet_pton(number, asked.peer))
 
 
 def _change(kind: int, body: bytes, flags: int = 0) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple, TypeAlias
 
 from attrs import evolve
 
 from svcnet.executors.ipvs.excluded import Excluded
-from svcnet.executors.ipvs.ipsets import ObservedSet, as_saved, as_written
 from svcnet.executors.ipvs.names import DRAIN, MAX_DRAINING, draining
 from svcnet.executors.ipvs.observe import Observed
+from svcnet.netfilter import ipset
+from svcnet.netfilter.ipset import ObservedSet
 from svcnet.renderers.ipvs import ServerKey, VirtualServer
 from svcnet.renderers.ipvs.part import Entry
-from svcnet.renderers.ipvs.sections import RESIZED
+from svcnet.renderers.ipvs.sections import RESIZED, create_line
 from svcnet.renderers.ipvs.sets import IPVS_IPS, IPSet
 
 
@@ -33,8 +34,11 @@ def wanted_entries(
 
 def saved_entries(found: IPSet) -> frozenset[str]:
     """Return the entries of a set as ipset saves them."""
-    return frozenset(part for entry in found.entries for part in as_saved(entry))
+    return frozenset(part for entry in found.entries for part in ipset.saved(entry))
 
+
+Put: TypeAlias = Callable[[str, str], str]
+"""Writes a line about an entry of a set: :func:`svcnet.netfilter.ipset.add` or ``delete``."""
 
 Wanted = Mapping[str, tuple[IPSet, frozenset[str]]]
 
@@ -73,17 +77,17 @@ def lines_up(wanted: Wanted, observed: Observed) -> Iterator[str]:
     It needs room for those that go as well, which stay until what they serve is gone.
     """
     if RESIZED in observed.sets:
-        yield f"destroy {RESIZED}\n"
+        yield ipset.destroy(RESIZED)
     yield from _lines_of_draining(observed)
     for name, (each, entries) in wanted.items():
         there = observed.sets.get(name)
         together = evolve(each, entries=tuple(entries | observed.entries(name)))
         if there is None:
-            yield _create(each)
+            yield create_line(each)
         elif not _fits(there, together):
             yield from lines_resized(together)
             continue
-        yield from _each("add", name, entries - observed.entries(name))
+        yield from _each(ipset.add, name, entries - observed.entries(name))
 
 
 def _lines_of_draining(observed: Observed) -> Iterator[str]:
@@ -91,17 +95,17 @@ def _lines_of_draining(observed: Observed) -> Iterator[str]:
     name = draining(observed.family)
     family = "inet6" if observed.family == "IPv6" else "inet"
     there = observed.sets.get(name)
-    options = f"{_DRAINING} family {family} timeout {DRAIN} maxelem {MAX_DRAINING} -exist"
+    options = f"family {family} timeout {DRAIN} maxelem {MAX_DRAINING}"
     if there is None:
-        yield f"create {name} {options}\n"
+        yield ipset.create(name, _DRAINING, options)
     elif Kind.of(there) != Kind(_DRAINING, family):
-        yield f"destroy {name}\n"
-        yield f"create {name} {options}\n"
+        yield ipset.destroy(name)
+        yield ipset.create(name, _DRAINING, options)
     elif (there.options.get("timeout"), there.max_elements) != (str(DRAIN), MAX_DRAINING):
-        yield f"create {RESIZED} {options}\n"
-        yield from _each("add", RESIZED, there.entries)
-        yield f"swap {RESIZED} {name}\n"
-        yield f"destroy {RESIZED}\n"
+        yield ipset.create(RESIZED, _DRAINING, options)
+        yield from _each(ipset.add, RESIZED, there.entries)
+        yield ipset.swap(RESIZED, name)
+        yield ipset.destroy(RESIZED)
 
 
 _DRAINING = "hash:ip,port,ip"
@@ -120,43 +124,39 @@ def _options(found: IPSet) -> dict[str, str]:
     return {name: value for name, value in given.items() if name in ("family", "range")}
 
 
-def _create(found: IPSet, name: str = "") -> str:
-    return f"create {name or found.name} {found.definition.type} {found.options} -exist\n"
-
-
 def lines_resized(found: IPSet) -> Iterator[str]:
     """Yield what gives a set other options: only a new one has."""
     yield from lines_beside(found)
-    yield f"swap {RESIZED} {found.name}\n"
-    yield f"destroy {RESIZED}\n"
+    yield ipset.swap(RESIZED, found.name)
+    yield ipset.destroy(RESIZED)
 
 
 def lines_beside(found: IPSet) -> Iterator[str]:
     """Yield what makes a set with other options beside the one that is there."""
-    yield _create(found, RESIZED)
-    yield from _each("add", RESIZED, saved_entries(found))
+    yield create_line(found, RESIZED)
+    yield from _each(ipset.add, RESIZED, saved_entries(found))
 
 
 def lines_anew(found: IPSet) -> Iterator[str]:
     """Yield what makes a set anew that no rule names."""
-    yield f"destroy {found.name}\n"
-    yield _create(found)
-    yield from _each("add", found.name, saved_entries(found))
+    yield ipset.destroy(found.name)
+    yield create_line(found)
+    yield from _each(ipset.add, found.name, saved_entries(found))
 
 
 def lines_down(wanted: Wanted, observed: Observed, kept: Excluded) -> Iterator[str]:
     """Yield what takes the entries away that are not wanted, but for excluded addresses."""
     for name, (_, entries) in wanted.items():
         gone = observed.entries(name) - entries
-        yield from _each("del", name, (e for e in gone if not kept.has_entry(e)))
+        yield from _each(ipset.delete, name, (e for e in gone if not kept.has_entry(e)))
 
 
-def _each(verb: str, name: str, entries: Iterable[str]) -> Iterator[str]:
+def _each(put: Put, name: str, entries: Iterable[str]) -> Iterator[str]:
     for entry in sorted(entries):
-        yield f"{verb} {name} {as_written(entry)} -exist\n"
+        yield put(name, ipset.numbered(entry))
 
 
-def lines_of(verb: str, entries: Iterable[Entry], family: str) -> Iterator[str]:
-    """Yield what adds entries of any sets, or deletes them."""
+def lines_of(put: Put, entries: Iterable[Entry], family: str) -> Iterator[str]:
+    """Yield what adds entries of any sets, or deletes them, as `put` does."""
     for definition, entry in entries:
-        yield from _each(verb, definition.name_in(family), as_saved(entry))
+        yield from _each(put, definition.name_in(family), ipset.saved(entry))

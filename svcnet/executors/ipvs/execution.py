@@ -17,6 +17,7 @@ from svcnet.executors.ipvs.kernel import BATCH, IPVS, Refused
 from svcnet.executors.ipvs.observe import SYS, key_of
 from svcnet.executors.ipvs.refusals import Refusal
 from svcnet.executors.ipvs.steps import Step
+from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
     DelDest,
@@ -104,9 +105,9 @@ class Execution:
         wanted = [line for line in lines if not line.startswith(tuple(kept))]
         for refusal in ipsets.carry_out(wanted):
             self._refuse(refusal)
-            verb, _, *rest = refusal.line.split()
+            verb, _, entry = ipset.read(refusal.line)
             if verb == "add":
-                self._left_out.add(rest[0].split(",")[0])
+                self._left_out.add(entry.split(",")[0])
 
     def _restore(self, texts: Sequence[str]) -> None:
         """Load rules; those behind what is refused may need it, and are not loaded either.
@@ -147,13 +148,15 @@ class Execution:
         wanted = [line for line in lines if self._may_have(line)]
         for refusal in device.change_addresses(wanted, self._family) if wanted else ():
             self._refuse(refusal)
-            if refusal.line.startswith("address del "):
-                self._kept.add(_address_in(refusal.line))
+            asked = ip.read(refusal.line)
+            if asked is not None and asked.verb == "del":
+                self._kept.add(asked.address)
 
     def _may_have(self, line: str) -> bool:
-        if not line.startswith("address add "):
+        asked = ip.read(line)
+        if asked is None or asked.verb != "add":
             return True
-        return not self._without_addresses and _address_in(line) not in self._left_out
+        return not self._without_addresses and asked.address not in self._left_out
 
     def _refuse(self, refusal: Refusal) -> None:
         """Keep a refused line, and with it what in the input it came from."""
@@ -225,10 +228,6 @@ def dest_in(message: Message) -> Dest | None:
     """Return the real server that a message is about, if it is about one."""
     dest: Dest | None = getattr(message, "dest", None)
     return dest
-
-
-def _address_in(line: str) -> str:
-    return line.split()[2].split("/", maxsplit=1)[0]
 
 
 def _write_sysctls(lines: Iterable[str]) -> Iterator[Refusal]:

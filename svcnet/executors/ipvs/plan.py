@@ -31,6 +31,7 @@ from svcnet.executors.ipvs.observe import Observed
 from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.executors.ipvs.servers import ServerChanges, foreign_servers, unwanted_servers
 from svcnet.executors.ipvs.steps import Plan, Step
+from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
@@ -136,12 +137,12 @@ def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> Plan:
     return _plan(
         Step("sysctl", tuple(f"{path}={value}\n" for path, value in delta.sysctls.items())),
         Step("ipset", tuple(line for found in delta.resized for line in lines_resized(found))),
-        Step("ipset", (*lines_of("add", added, delta.family), *work.entries(delta.family))),
+        Step("ipset", (*lines_of(ipset.add, added, delta.family), *work.entries(delta.family))),
         Step("iptables", (delta.rules,) if delta.rules else ()),
         Step("ipvs", messages=(*timeouts, *work.messages)),
         Step("address", addresses),
         Step("ipvs", messages=tuple(_gone(delta, kept))),
-        Step("ipset", tuple(lines_of("del", removed, delta.family))),
+        Step("ipset", tuple(lines_of(ipset.delete, removed, delta.family))),
         drained=work.drained,
     )
 
@@ -183,7 +184,7 @@ def _under_rules(found: IPSet, text: str) -> Iterator[Step]:
     yield Step("iptables", (rules.with_set(text, found.name, RESIZED),))
     yield Step("ipset", tuple(lines_anew(found)))
     yield Step("iptables", (text,))
-    yield Step("ipset", (f"destroy {RESIZED}\n",))
+    yield Step("ipset", (ipset.destroy(RESIZED),))
 
 
 def _foreign_addresses(observed: Observed) -> frozenset[str]:
@@ -263,14 +264,11 @@ def _addresses(verb: str, addresses: Iterable[str]) -> tuple[str, ...]:
 
 
 def _line(verb: str, one: Held) -> str:
-    return f"address {verb} {one.text} dev {DUMMY_DEVICE}\n"
+    return ip.address(verb, one.text, DUMMY_DEVICE)
 
 
 def _link_lines() -> tuple[str, ...]:
-    return (
-        f"link add {DUMMY_DEVICE} group {GROUP} type dummy\n",
-        f"link set {DUMMY_DEVICE} alias {ALIAS}\n",
-    )
+    return ip.make_dummy(DUMMY_DEVICE, GROUP), ip.name_alias(DUMMY_DEVICE, ALIAS)
 
 
 def _sysctls(wanted: IPVSTables, observed: Observed) -> Step:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from svcnet.executors.ipvs.excluded import Excluded
-from svcnet.executors.ipvs.ipsets import as_written
 from svcnet.executors.ipvs.names import draining
 from svcnet.executors.ipvs.observe import Observed
 from svcnet.executors.ipvs.reals import Place, Real, Settings
+from svcnet.netfilter import ipset
 from svcnet.netfilter.ipvs.messages import (
     HASHED,
     DelDest,
@@ -37,10 +37,7 @@ class ServerChanges:
 
     def entries(self, family: str) -> list[str]:
         name = draining(family)
-        return [
-            f"add {name} {as_written(entry)} timeout {self._drain} -exist\n"
-            for entry in self._draining
-        ]
+        return [ipset.add(name, ipset.numbered(entry), self._drain) for entry in self._draining]
 
     def change(
         self,

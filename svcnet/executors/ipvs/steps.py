@@ -9,6 +9,7 @@ from typing import Literal
 
 from attrs import frozen
 
+from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
@@ -114,12 +115,12 @@ def _changes(step: Step, ended: Iterable[Message]) -> Mapping[str, int]:
         case "sysctl":
             return {"sysctls": len(step.lines)}
         case "address":
-            return {"addresses": len({line.split()[2].split("/")[0] for line in step.lines})}
+            return {"addresses": len({line.address for line in map(ip.read, step.lines) if line})}
 
 
 def _sets(step: Step) -> Iterator[str]:
     """Yield the sets that lines are about; endpoints that begin to drain are no change of one."""
     for line in step.lines:
-        verb, name, *_ = line.split()
+        verb, name, _ = ipset.read(line)
         if verb == "create" or " timeout " not in line:
             yield name

@@ -16,10 +16,10 @@ from svcnet.graph import FragmentName, GraphDiff, RuleGraph
 from svcnet.modes.adapter import Adapter, Done, few
 from svcnet.modes.mode import ModeSettings
 from svcnet.modes.userspace import ProxySettings
+from svcnet.netfilter import Rule
 from svcnet.renderers.userspace import (
     PortChoice,
     ProxyTable,
-    Rule,
     advance,
     full,
     portal_rules,

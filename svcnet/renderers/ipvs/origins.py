@@ -12,10 +12,10 @@ from svcnet.addresses import canonical_address
 from svcnet.graph import Fragment, LocalEndpoint, Origin, Translate
 from svcnet.graph.nodes import Frontend
 from svcnet.graph.origins import dispatch_at, source_origin
+from svcnet.netfilter import ip, ipset
 from svcnet.renderers.ipvs import sets
 from svcnet.renderers.ipvs.sets import SETS, SetDefinition
 
-_ADDRESS_LINE = re.compile(r"address (?:add|del) ([^/ ]+)")
 _RULE_LINE = re.compile(r"-A KUBE-IPVS-OUT-FILTER .*--vaddr (\S+) .*--vport (\d+)")
 _BALANCER: tuple[Frontend, ...] = ("load-balancer",)
 _NODE_PORT: tuple[Frontend, ...] = ("node-port",)
@@ -47,17 +47,13 @@ class Said:
 
 def said_in(line: str, family: str) -> Said | None:
     """Return what a line for ipset, ``ip -batch`` or iptables-restore says of a Service."""
-    if found := _ADDRESS_LINE.match(line):
-        return Said(sets.IPVS_IPS, canonical_address(found[1]), 0)
+    if asked := ip.read(line):
+        return Said(sets.IPVS_IPS, canonical_address(asked.address), 0)
     if found := _RULE_LINE.match(line):
         return Said(sets.LOAD_BALANCER_FW, canonical_address(found[1]), int(found[2]))
-    words = line.split()
-    if words[:1] not in (["add"], ["del"]) or len(words) < 3:
-        return None
-    for definition in SETS:
-        if definition.name_in(family) == words[1]:
-            return _entry(definition, words[2])
-    return None
+    _, name, entry = ipset.read(line)
+    definitions = (each for each in SETS if entry and each.name_in(family) == name)
+    return next((_entry(each, entry) for each in definitions), None)
 
 
 def _entry(definition: SetDefinition, entry: str) -> Said:

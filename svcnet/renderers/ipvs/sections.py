@@ -7,21 +7,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from svcnet.addresses import host_network
-from svcnet.netfilter.ipvs.messages import (
-    PERSISTENT,
-    SCHED1,
-    SCHED2,
-    DelDest,
-    DelService,
-    DestKey,
-    Message,
-    NewDest,
-    NewService,
-    Service,
-    SetConfig,
-    SetDest,
-    SetService,
-)
+from svcnet.netfilter import ip, ipset
+from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.netfilter.jumps import text_on_clean_machine
 from svcnet.renderers.ipvs.delta import IPVSDelta
 from svcnet.renderers.ipvs.program import additions, program, removals
@@ -29,10 +16,6 @@ from svcnet.renderers.ipvs.rules import JUMPS
 from svcnet.renderers.ipvs.sets import IPVS_IPS, IPSet
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE, IPVSTables
 
-_HALVES = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8000::/1")}
-_SERVICE_OPTIONS = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
-_FLAGS = ((SCHED1, "flag-1"), (SCHED2, "flag-2"))
-_VERBS = {NewService: "-A", SetService: "-E", NewDest: "-a", SetDest: "-e"}
 RESIZED = "SVCNET-RESIZED"
 """The name of a set while it is filled anew: IPSET_MAXNAMELEN leaves no room for a suffix."""
 
@@ -88,9 +71,9 @@ def step_sections(delta: IPVSDelta) -> Iterator[Section]:
         ),
     )
     yield Section("iptables", delta.rules)
-    yield Section("ipvsadm", _ipvsadm_lines(additions(delta)))
+    yield Section("ipvsadm", ipvsadm.lines(additions(delta)))
     yield Section("ip", address_lines("add", come) + address_lines("del", gone))
-    yield Section("ipvsadm", _ipvsadm_lines(removals(delta)))
+    yield Section("ipvsadm", ipvsadm.lines(removals(delta)))
     yield Section(
         "ipset",
         "".join([del_line(definition.name_in(family), entry) for definition, entry in removed]),
@@ -129,25 +112,17 @@ def create_line(found: IPSet, name: str = "") -> str:
 
     It gets its own name unless `name` is given.
     """
-    return f"create {name or found.name} {found.definition.type} {found.options} -exist\n"
+    return ipset.create(name or found.name, found.definition.type, found.options)
 
 
 def add_line(name: str, entry: str) -> str:
     """Return the lines of ``ipset restore`` that make an entry be in a set."""
-    return "".join([f"add {name} {each} -exist\n" for each in kernel_entries(entry)])
+    return "".join([ipset.add(name, each) for each in ipset.halves(entry)])
 
 
 def del_line(name: str, entry: str) -> str:
     """Return the lines of ``ipset restore`` that make an entry not be in a set."""
-    return "".join([f"del {name} {each} -exist\n" for each in kernel_entries(entry)])
-
-
-def kernel_entries(entry: str) -> tuple[str, ...]:
-    """Return the entries that stand for one in the kernel, whose sets hold no network /0."""
-    if not entry.endswith("/0"):
-        return (entry,)
-    place, _, network = entry.rpartition(",")
-    return tuple(f"{place},{half}" for half in _HALVES[network])
+    return "".join([ipset.delete(name, each) for each in ipset.halves(entry)])
 
 
 def _resize_lines(found: IPSet) -> str:
@@ -156,8 +131,8 @@ def _resize_lines(found: IPSet) -> str:
         [
             create_line(found, RESIZED),
             *(add_line(RESIZED, entry) for entry in found.entries),
-            f"swap {RESIZED} {found.name}\n",
-            f"destroy {RESIZED}\n",
+            ipset.swap(RESIZED, found.name),
+            ipset.destroy(RESIZED),
         ]
     )
 
@@ -174,53 +149,17 @@ def jump_text() -> str:
 
 def ipvsadm_section(tables: IPVSTables) -> str:
     """Return what ``ipvsadm --restore`` reads, for a machine without these virtual servers."""
-    return _ipvsadm_lines(program(tables))
-
-
-def _ipvsadm_lines(messages: Iterable[Message]) -> str:
-    return "".join(f"{_ipvsadm_line(message)}\n" for message in messages)
-
-
-def _ipvsadm_line(message: Message) -> str:
-    """Return a change as the arguments that ipvsadm takes for it."""
-    match message:
-        case NewService(service) | SetService(service):
-            return f"{_VERBS[type(message)]} {_key(service)} {_scheduling(service)}"
-        case DelService(service):
-            return f"-D {_key(service)}"
-        case NewDest(service, dest) | SetDest(service, dest):
-            place = f"{_key(service)} -r {dest.key}"
-            return f"{_VERBS[type(message)]} {place} -m -w {dest.weight}"
-        case DelDest(service, dest):
-            return f"-d {_key(service)} -r {dest.key}"
-        case SetConfig(timeouts):
-            return f"--set {timeouts.tcp} {timeouts.tcp_fin} {timeouts.udp}"
-        case _:
-            raise ValueError(f"ipvsadm has no line for {message}")
-
-
-def _key(service: Service) -> str:
-    """Return how ipvsadm names a virtual server, such as ``-t 10.96.0.1:80``."""
-    return f"{_SERVICE_OPTIONS[service.protocol]} {DestKey(service.address, service.port)}"
-
-
-def _scheduling(service: Service) -> str:
-    persistent = f" -p {service.timeout}" if service.flags & PERSISTENT else ""
-    found = [name for flag, name in _FLAGS if service.flags & flag]
-    flags = f" -b {','.join(found)}" if found else ""
-    return f"-s {service.scheduler}{persistent}{flags}"
+    return ipvsadm.lines(program(tables))
 
 
 def ip_section(tables: IPVSTables) -> str:
     """Return what ``ip -batch -`` reads, for a machine that has no dummy device yet."""
-    return f"link add {DUMMY_DEVICE} type dummy\n{address_lines('add', tables.addresses)}"
+    return ip.make_dummy(DUMMY_DEVICE) + address_lines("add", tables.addresses)
 
 
 def address_lines(verb: str, addresses: Iterable[str]) -> str:
     """Return the lines of ``ip -batch`` that put addresses on the dummy device, or take them."""
-    return "".join(
-        f"address {verb} {host_network(address)} dev {DUMMY_DEVICE}\n" for address in addresses
-    )
+    return "".join(ip.address(verb, host_network(each), DUMMY_DEVICE) for each in addresses)
 
 
 SECTIONS: Mapping[str, Callable[[IPVSTables], str]] = MappingProxyType(

@@ -1,6 +1,5 @@
 """Userspace mode: the proxy table, and the rules that bring traffic to the proxy."""
 
-from svcnet.netfilter import Rule
 from svcnet.renderers.userspace.choice import PortChoice
 from svcnet.renderers.userspace.delta import ProxyDelta, ServiceChange, between
 from svcnet.renderers.userspace.document import document
@@ -29,7 +28,6 @@ __all__ = [
     "ProxiedPort",
     "ProxyDelta",
     "ProxyTable",
-    "Rule",
     "ServiceChange",
     "UnsupportedPort",
     "advance",

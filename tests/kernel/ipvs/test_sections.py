@@ -12,6 +12,7 @@ from svcnet.graph import diff
 from svcnet.models import IPFamily, IPVSConfiguration, LoadBalancerIngress
 from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.models.state import ClusterObject
+from svcnet.netfilter.ipset import halves
 from svcnet.netfilter.ipvs.messages import (
     HASHED,
     MADE_BY_SVCNET,
@@ -26,7 +27,7 @@ from svcnet.netfilter.ipvs.messages import (
 )
 from svcnet.renderers import ipvs
 from svcnet.renderers.ipvs.program import dest_of, service_of
-from svcnet.renderers.ipvs.sections import command, kernel_entries, step_sections
+from svcnet.renderers.ipvs.sections import command, step_sections
 from svcnet.renderers.ipvs.sets import LOAD_BALANCER_SOURCE_CIDR
 from svcnet.testing import make_node, make_service, make_slice
 from tests.kernel.ipvs.netlink import Kernel, own_namespace, read_sysctl, run
@@ -83,7 +84,7 @@ def sets_here() -> dict[str, set[str]]:
 def sets_of(tables: ipvs.IPVSTables) -> dict[str, set[str]]:
     """Return the entries that each set should have, as ipset would save them."""
     return {
-        found.name: {saved(each) for entry in found.entries for each in kernel_entries(entry)}
+        found.name: {saved(each) for entry in found.entries for each in halves(entry)}
         for found in tables.sets.values()
     }
 

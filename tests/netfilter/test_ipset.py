@@ -1,0 +1,114 @@
+"""What ipset reads and prints: what is written is read as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svcnet.netfilter import ipset
+from svcnet.netfilter.ipset import Line, ObservedSet, parse_save
+from tests.fuzz import examples
+
+PORTALS = st.builds(
+    "{},{}:{}".format,
+    st.ip_addresses(v=4),
+    st.sampled_from(["tcp", "udp", "sctp"]),
+    st.integers(1, 65535),
+)
+ENTRIES = {
+    "hash:ip": st.ip_addresses(v=4).map(str),
+    "hash:ip,port": PORTALS,
+    "hash:ip,port,ip": st.builds("{},{}".format, PORTALS, st.ip_addresses(v=4)),
+    "bitmap:port": st.integers(0, 65535).map(str),
+}
+
+
+def sets_of(kind: str) -> st.SearchStrategy[tuple[str, frozenset[str]]]:
+    return st.tuples(st.just(kind), st.frozensets(ENTRIES[kind], max_size=4))
+
+
+SETS = st.dictionaries(
+    st.from_regex("KUBE-[A-Z-]{1,20}", fullmatch=True),
+    st.sampled_from(list(ENTRIES)).flatmap(sets_of),
+    max_size=4,
+)
+FORMS = (lambda entry: entry, ipset.numbered)
+
+
+@settings(max_examples=examples(60))
+@given(SETS, st.sampled_from(FORMS))
+def test_what_is_written_is_read(
+    sets: dict[str, tuple[str, frozenset[str]]], form: Callable[[str], str]
+) -> None:
+    """Sets come back with all their entries, whether protocols are written as names or numbers."""
+    text = "".join(
+        ipset.create(name, kind, "family inet maxelem 10").replace(" -exist", "")
+        + "".join(ipset.add(name, form(entry)).replace(" -exist", "") for entry in entries)
+        for name, (kind, entries) in sets.items()
+    )
+    assert parse_save(text) == {
+        name: ObservedSet(kind, {"family": "inet"}, 10, entries)
+        for name, (kind, entries) in sets.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        (ipset.create("A", "hash:ip", "family inet"), Line("create", "A", "")),
+        (ipset.add("A", "10.0.0.1,6:80"), Line("add", "A", "10.0.0.1,6:80")),
+        (ipset.add("A", "10.0.0.1,6:80", 900), Line("add", "A", "10.0.0.1,6:80")),
+        (ipset.delete("A", "80"), Line("del", "A", "80")),
+        (ipset.swap("A", "B"), Line("swap", "A", "")),
+        (ipset.destroy("A"), Line("destroy", "A", "")),
+        (ipset.flush("A"), Line("flush", "A", "")),
+        (ipset.save("A"), Line("save", "A", "")),
+        ("*nat", Line("*nat", "", "")),
+    ],
+)
+def test_lines(line: str, read: Line) -> None:
+    """Each line says what it does, to which set, and with which entry."""
+    assert ipset.read(line) == read
+
+
+def test_a_time_is_written() -> None:
+    """An entry that goes by itself says after how many seconds."""
+    assert ipset.add("A", "80", 900) == "add A 80 timeout 900 -exist\n"
+
+
+def test_which_line_is_refused() -> None:
+    """By its number and why, or neither."""
+    assert ipset.refusal("ipset v7.17: Error in line 3: Set cannot be created: it exists") == (
+        3,
+        "Set cannot be created: it exists",
+    )
+    assert ipset.refusal("ipset v7.17: Kernel error received: Operation not permitted") is None
+
+
+def test_entries_are_known_whatever_the_machine_calls_protocols() -> None:
+    """Without /etc/protocols ipset prints numbers, and those are not a port's."""
+    text = (
+        "create A hash:ip,port,ip family inet hashsize 1024 maxelem 65536\n"
+        "add A 10.244.1.5,{}:6,10.244.1.5\n"
+        "create B bitmap:port range 0-65535\n"
+        "add B 6\n"
+    )
+    assert parse_save(text.format("6")) == parse_save(text.format("tcp"))
+    assert parse_save(text.format("132"))["A"].entries == {"10.244.1.5,sctp:6,10.244.1.5"}
+    assert parse_save(text)["B"].entries == {"6"}
+
+
+def test_the_kernel_holds_no_network_of_all() -> None:
+    """An entry with one is two in the kernel, and a network of one address is that address."""
+    assert ipset.halves("10.0.0.1,tcp:80,0.0.0.0/0") == (
+        "10.0.0.1,tcp:80,0.0.0.0/1",
+        "10.0.0.1,tcp:80,128.0.0.0/1",
+    )
+    assert list(ipset.saved("fd00::1,tcp:80,::/0")) == [
+        "fd00::1,tcp:80,::/1",
+        "fd00::1,tcp:80,8000::/1",
+    ]
+    assert list(ipset.saved("10.0.0.1,tcp:80,10.0.0.2/32")) == ["10.0.0.1,tcp:80,10.0.0.2"]
