@@ -50,7 +50,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(_socket|collections|concurrent|fractions|functools|io|ipaddress|os|pathlib|random|ssl|time|typing|types)\..*",
+        r"(_socket|collections|concurrent|contextlib|fractions|functools|io|ipaddress|os|pathlib|random|ssl|time|typing|types)\..*",
     ),
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
     # Where an object was read, which svcnet.sources keeps to itself.
@@ -58,7 +58,7 @@ nitpick_ignore_regex = [
     # A named tuple keeps the name of an alias that stands for a few texts.
     ("py:class", "Family|Role|SetType|ZoneOf"),
     # A type variable of a function, and what asyncio calls its loop inside.
-    ("py:class", r"svcnet\.testing\.fake_time\.Value|asyncio\.unix_events\..*"),
+    ("py:class", r"svcnet\.testing\.fake_time\.Value|svcnet\..*\._Value|asyncio\.unix_events\..*"),
     # What modes are generic in, and names of what is one executor's own.
     ("py:.*", r"(svcnet\.|svcnet\.modes\.mode\.)?_?(Artifact|Delta|Step)|abc\.ABC"),
     ("py:class", "Given|Owned|Variant"),

@@ -141,14 +141,11 @@ def test_a_verb_that_is_given_a_trap(
 
 METHODS = {"open", "read_text", "read_bytes"}
 OF_THE_KERNEL = {
-    "executors/commands.py",
     "executors/ipvs/listing.py",
     "executors/ipvs/marks.py",
     "executors/ipvs/observe.py",
-    "executors/iptables/apply.py",
-    "executors/iptables/kernel.py",
-    "executors/iptables/loopback.py",
     "executors/probe.py",
+    "executors/this_machine.py",
     "executors/userspace/limits.py",
 }
 """Modules that read below /proc and /sys only, under names that no person gives."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Iterator, Sequence
 from errno import EBADMSG
 
 from svcnet import netlink
+from svcnet.executors.machine import Machine
+from svcnet.executors.this_machine import THIS_MACHINE
 
-_SOL_NETLINK = 270  # linux/socket.h
 _NETLINK_GET_STRICT_CHK = 12  # linux/netlink.h
-_DATAGRAM = 1 << 18
-_PATIENCE_SECONDS = 10
-"""The kernel answers at once, or not at all."""
 _BATCH = 100
 """Requests a call. The answers to that many, if all are refused, fit a socket's buffer."""
 
@@ -23,7 +20,13 @@ class Unsettled(OSError):  # noqa: N818  (a state of the machine, not a mistake)
 
 
 def ask(
-    protocol: int, kind: int, body: bytes, *, dump: bool = False, flags: int = 0
+    protocol: int,
+    kind: int,
+    body: bytes,
+    *,
+    dump: bool = False,
+    flags: int = 0,
+    machine: Machine = THIS_MACHINE,
 ) -> Iterator[bytes]:
     """Yield the bodies of the messages that answer one message to this network namespace.
 
@@ -33,15 +36,20 @@ def ask(
     """
     flags |= netlink.NLM_F_REQUEST | (netlink.NLM_F_DUMP if dump else netlink.NLM_F_ACK)
     header = netlink.NLMSGHDR.pack(netlink.NLMSGHDR.size + len(body), kind, flags, 1, 0)
-    with _open(protocol) as opened:
+    with machine.netlink(protocol) as opened:
         # Without it a dump of addresses is one of all devices.
-        opened.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+        opened.enable(_NETLINK_GET_STRICT_CHK)
         opened.send(header + body)
-        yield from answers(iter(lambda: opened.recv(_DATAGRAM), None))
+        yield from answers(iter(opened.receive, None))
 
 
 def tell(
-    protocol: int, kind: int, flags: int, bodies: Sequence[bytes]
+    protocol: int,
+    kind: int,
+    flags: int,
+    bodies: Sequence[bytes],
+    *,
+    machine: Machine = THIS_MACHINE,
 ) -> Iterator[tuple[int, int]]:
     """Have the kernel do what several messages of a kind say, in their order.
 
@@ -49,7 +57,7 @@ def tell(
     Raises OSError where it does not answer, with EBADMSG for an answer that is no such messages.
     """
     flags |= netlink.NLM_F_REQUEST | netlink.NLM_F_ACK
-    with _open(protocol) as opened:
+    with machine.netlink(protocol) as opened:
         for start in range(0, len(bodies), _BATCH):
             batch = bodies[start : start + _BATCH]
             opened.send(
@@ -62,22 +70,10 @@ def tell(
             )
             left = set(range(len(batch)))
             while left:
-                for number, errno in _acknowledged(opened.recv(_DATAGRAM)):
+                for number, errno in _acknowledged(opened.receive()):
                     left.discard(number)
                     if errno:
                         yield start + number, errno
-
-
-def _open(protocol: int) -> socket.socket:
-    """Return a socket of a protocol of netlink, for this network namespace."""
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
-    try:
-        opened.settimeout(_PATIENCE_SECONDS)
-        opened.bind((0, 0))
-    except OSError:
-        opened.close()
-        raise
-    return opened
 
 
 def _acknowledged(datagram: bytes) -> Iterator[tuple[int, int]]:

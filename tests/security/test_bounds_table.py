@@ -29,7 +29,7 @@ SERVERS = {
 }
 """The rows that a module is in, of those that listen, or take what comes to a bound socket."""
 
-KERNEL = {"executors/netlink.py", "executors/ipvs/kernel.py", "executors/conntrack/table.py"}
+KERNEL = {"executors/this_machine.py", "executors/ipvs/kernel.py"}
 """Modules that bind sockets to which only the kernel speaks."""
 
 LISTENING = {"listen", "bind", "Listener", "StreamListener", "DatagramListener", "start_server"}

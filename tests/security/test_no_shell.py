@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import svcnet
-from svcnet.executors.commands import find
+from svcnet.executors.this_machine import THIS_MACHINE
 
 SOURCE = Path(svcnet.__file__).parent
 FORBIDDEN = {
@@ -63,8 +63,8 @@ def test_the_working_folder_is_not_searched(
     monkeypatch.chdir(tmp_path)
     for path in ("", ".", "./", ":"):
         monkeypatch.setenv("PATH", path)
-        assert find("svcnet-tool") is None
+        assert THIS_MACHINE.find("svcnet-tool") is None
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert find("svcnet-tool") == str(tool)
+    assert THIS_MACHINE.find("svcnet-tool") == str(tool)
     monkeypatch.delenv("PATH")
-    assert find("sh") is not None
+    assert THIS_MACHINE.find("sh") is not None

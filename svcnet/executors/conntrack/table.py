@@ -1,22 +1,22 @@
 """The connection table of this network namespace: a listing, and deletions in batches.
 
-The socket is Python's own, as for IPVS: pyroute2 takes several times as long for a large
-table, and deletes by the first direction's tuple, which a newer entry may have as well.
+pyroute2 takes several times as long for a large table, and deletes by the first direction's
+tuple, which a newer entry may have as well.
 """
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EINVAL, ENOENT, EPERM, EPROTONOSUPPORT
-from os import strerror
 
 from attrs import frozen
 
 from svcnet import checks
 from svcnet.errors import ApplyError
-from svcnet.executors.lock import lock
+from svcnet.executors.machine import Machine, Netlink
+from svcnet.executors.netlink import reason
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netlink import RefusedRequest
 from svcnet.renderers.conntrack import Flow, Plan, wire
 from svcnet.renderers.conntrack.flows import Family
@@ -25,9 +25,7 @@ BATCH = 100
 """Messages a call. The answers to that many, if all are refused, fit a socket's buffer."""
 
 _NETLINK_NETFILTER = 12  # linux/netlink.h
-_SOL_NETLINK = 270  # linux/socket.h
 _NETLINK_CAP_ACK = 10  # linux/netlink.h: do not repeat a message that is refused
-_DATAGRAM = 1 << 18
 
 
 class NoConntrack(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
@@ -47,18 +45,18 @@ class Report:
         return f"{self.deleted} conntrack {'entry' if self.deleted == 1 else 'entries'} deleted"
 
 
-def observe(family: Family) -> Iterator[Flow]:
+def observe(family: Family, *, machine: Machine = THIS_MACHINE) -> Iterator[Flow]:
     """Yield every UDP entry of an IP family, as the kernel sends them.
 
     Raises :class:`NoConntrack` where the kernel cannot list, ApplyError without
     CAP_NET_ADMIN.
     """
-    with _socket() as opened:
+    with _socket(machine) as opened:
         opened.send(wire.encode_listing(family))
-        yield from wire.parse_listing(iter(lambda: opened.recv(_DATAGRAM), None))
+        yield from wire.parse_listing(iter(opened.receive, None))
 
 
-def delete(plan: Plan) -> Report:
+def delete(plan: Plan, *, machine: Machine = THIS_MACHINE) -> Report:
     """Delete the entries of a plan and no others; one that is gone already is no error.
 
     Raises ApplyError with the first that the kernel refuses to delete; those before it, and
@@ -69,11 +67,11 @@ def delete(plan: Plan) -> Report:
         return Report()
     flows = plan.flows
     gone = 0
-    with lock(flows[0].family), _socket() as opened:
+    with machine.lock(flows[0].family), _socket(machine) as opened:
         for start in range(0, len(flows), BATCH):
             batch = flows[start : start + BATCH]
             opened.send(wire.encode_deletions(batch))
-            for refusal in wire.parse_refusals(_pending(opened)):
+            for refusal in wire.parse_refusals(opened.pending()):
                 if refusal.errno != ENOENT:
                     raise RefusedRequest(refusal.errno, str(batch[refusal.sequence - 1]))
                 gone += 1
@@ -81,28 +79,18 @@ def delete(plan: Plan) -> Report:
 
 
 @contextmanager
-def _socket() -> Iterator[socket.socket]:
+def _socket(machine: Machine) -> Iterator[Netlink]:
     """Open a socket to ctnetlink, and put errors on it in words."""
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as opened:
-            opened.bind((0, 0))
-            opened.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+        with machine.netlink(_NETLINK_NETFILTER) as opened:
+            opened.enable(_NETLINK_CAP_ACK)
             yield opened
     except OSError as error:
         raise _cannot(error) from None
 
 
-def _pending(opened: socket.socket) -> Iterator[bytes]:
-    """Yield what the kernel has answered already: it carries messages out within the call."""
-    while True:
-        try:
-            yield opened.recv(_DATAGRAM, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-
-
 def _cannot(error: OSError) -> ApplyError:
-    number = error.errno or 0
+    number = error.errno
     if number == EPERM:
         denied = "conntrack: Operation not permitted: it takes CAP_NET_ADMIN"
         return ApplyError(denied, checks.NOT_PERMITTED)
@@ -111,4 +99,4 @@ def _cannot(error: OSError) -> ApplyError:
         return NoConntrack(
             "this kernel does not list connections: it lacks the module nf_conntrack_netlink"
         )
-    return ApplyError(f"conntrack: {strerror(number)}")
+    return ApplyError(f"conntrack: {reason(error)}")

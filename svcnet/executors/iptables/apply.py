@@ -17,8 +17,9 @@ from svcnet.executors.iptables.refusal import check_of, explain
 from svcnet.executors.iptables.undo import undo
 from svcnet.executors.iptables.variants import Choice, choose_variant
 from svcnet.executors.iptables.writer import Writer, tell
-from svcnet.executors.lock import lock
+from svcnet.executors.machine import Machine
 from svcnet.executors.stages import Stages
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.restore import load
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables import RestoreText
@@ -63,22 +64,28 @@ class Report:
 
 @without_gc()
 def apply(
-    artifact: RestoreText, *, variant: Variant | None = None, dry_run: bool = False
+    artifact: RestoreText,
+    *,
+    variant: Variant | None = None,
+    dry_run: bool = False,
+    machine: Machine = THIS_MACHINE,
 ) -> Report:
-    """Bring the tables of this network namespace to what `artifact` says.
+    """Bring the tables of a machine to what `artifact` says.
 
     Only what differs is written; with `dry_run` nothing is. Rules that are not ours are
     never touched. Raises ApplyError when something is refused, and then puts back what
     was there before; :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
     """
-    with nullcontext() if dry_run else lock(artifact.family):
-        return _apply(artifact, variant, dry_run=dry_run)
+    with nullcontext() if dry_run else machine.lock(artifact.family):
+        return _apply(machine, artifact, variant, dry_run=dry_run)
 
 
-def _apply(artifact: RestoreText, variant: Variant | None, *, dry_run: bool) -> Report:
+def _apply(
+    machine: Machine, artifact: RestoreText, variant: Variant | None, *, dry_run: bool
+) -> Report:
     stages = Stages()
     with stages.stage("observe"):
-        choice = choose_variant(artifact.family, variant)
+        choice = choose_variant(artifact.family, variant, machine=machine)
     with stages.stage("plan"):
         planned = plan(artifact, choice.observed, most_chains(choice.commands.variant))
     if dry_run:
@@ -87,7 +94,7 @@ def _apply(artifact: RestoreText, variant: Variant | None, *, dry_run: bool) -> 
     writer = Writer(choice.commands)
     with stages.stage("write"):
         planned = _write(artifact, planned, choice, writer)
-        sysctls, more = serve_localhost(artifact)
+        sysctls, more = serve_localhost(artifact, machine=machine)
     warnings = (*choice.warnings, *tell(planned.held), *writer.warnings(), *more)
     written = tuple(writer.written)
     return Report(choice, _done(planned, written), warnings, sysctls, stages.seconds, written)
@@ -160,7 +167,9 @@ def _take_back(choice: Choice, writer: Writer, refused: _Refused) -> str:
     return "\n  what was there before is still there"
 
 
-def serve_localhost(artifact: RestoreText) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def serve_localhost(
+    artifact: RestoreText, *, machine: Machine = THIS_MACHINE
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Let packets for node ports on 127.0.0.1 be routed to endpoints, as kube-proxy does.
 
     Return the settings that were not so, and warnings. It is done last, because it is
@@ -169,9 +178,9 @@ def serve_localhost(artifact: RestoreText) -> tuple[tuple[str, ...], tuple[str, 
     if not artifact.settings.localhost_node_ports:
         return (), ()
     try:
-        if ROUTE_LOCALNET.read_text().strip() == "1":
+        if machine.read(ROUTE_LOCALNET).strip() == "1":
             return (), ()
-        ROUTE_LOCALNET.write_text("1")
+        machine.write(ROUTE_LOCALNET, "1")
     except OSError as error:
         problem = f"{ROUTE_LOCALNET}: {error.strerror}"
         told = checks.MACHINE_STATE.told(f"node ports do not answer on 127.0.0.1: {problem}")

@@ -19,7 +19,8 @@ from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.refusal import check_of
 from svcnet.executors.iptables.writer import Held, Writer, tell
-from svcnet.executors.lock import lock
+from svcnet.executors.machine import Machine
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter import BUILT_IN, Observed, target
 from svcnet.netfilter.restore import declare, delete, remove, table_of, write
 from svcnet.netfilter.rules import leading_to
@@ -28,7 +29,9 @@ from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.names import FIREWALL
 
 
-def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
+def cleanup(
+    family: str, variant: Variant | None = None, *, machine: Machine = THIS_MACHINE
+) -> tuple[str, ...]:
     """Remove the rules and chains of `family` in one variant, or in every installed one.
 
     Returns a line for each table that had any, and for what stays: chains that foreign rules lead
@@ -37,10 +40,10 @@ def cleanup(family: str, variant: Variant | None = None) -> tuple[str, ...]:
     ApplyError when the machine refuses, :class:`svcnet.executors.lock.Busy` when another svcnet
     is at work.
     """
-    with lock(family):
+    with machine.lock(family):
         return tuple(
             f"{commands.name}: {line}"
-            for commands in installed(family, variant)
+            for commands in installed(family, variant, machine=machine)
             for line in _cleanup(commands, family)
         )
 
@@ -50,7 +53,10 @@ def _cleanup(commands: Commands, family: str) -> Iterator[str]:
     if FIREWALL not in observed.chains("filter"):
         yield from remove_chains(commands, owned(family), observed)
         return
-    is_kubelets, is_routed = loopback.is_kubelets(observed, family), loopback.is_routed()
+    is_kubelets, is_routed = (
+        loopback.is_kubelets(observed, family),
+        loopback.is_routed(commands.machine),
+    )
     kept = (FIREWALL_RULES,) if is_kubelets or is_routed else ()
     yield from remove_chains(commands, without([owned(family)], kept), observed)
     if is_routed and not is_kubelets:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from svcnet import checks
 from svcnet.errors import MAX_PART, ApplyError, SvcnetError, one_line
-from svcnet.executors.children import Output, Overdue, run_child
-from svcnet.executors.commands import complaint, find, hint, not_installed
-from svcnet.executors.iptables.kernel import names_file, untrue
+from svcnet.executors.children import Output, Overdue
+from svcnet.executors.commands import complaint, hint, not_installed
+from svcnet.executors.iptables.kernel import can_list, untrue
+from svcnet.executors.machine import Machine
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter import Observed, parse_save
 from svcnet.netfilter.restore import append, declare, refused_line, transaction
 
@@ -48,13 +49,14 @@ class RestoreError(SvcnetError):
 
 @frozen
 class Commands:
-    """The save and restore commands of one IP family and one variant of iptables.
+    """The save and restore commands of one IP family and one variant of iptables on a machine.
 
     ``nft`` is the variant that keeps its rules in nf_tables, ``legacy`` the older one.
     """
 
     family: str
     variant: Variant
+    machine: Machine = field(default=THIS_MACHINE, eq=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -63,16 +65,11 @@ class Commands:
 
     def exist(self) -> bool:
         """Return whether both commands are installed."""
-        return all(map(find, (f"{self.name}-save", f"{self.name}-restore")))
+        return all(map(self.machine.find, (f"{self.name}-save", f"{self.name}-restore")))
 
     def can_list(self) -> bool:
-        """Return whether this process may know which tables there are.
-
-        Those of the legacy variant are in a file for root's eyes only; without any there is no
-        such file, and nothing to hide.
-        """
-        names = names_file(self.family)
-        return self.variant == "nft" or not names.exists() or os.access(names, os.R_OK)
+        """Return whether this process may know which tables there are."""
+        return self.variant == "nft" or can_list(self.machine, self.family)
 
     def save(self) -> str:
         """Return what iptables-save prints: all tables, or ours where nobody may list them.
@@ -92,7 +89,7 @@ class Commands:
         wrong, tool = "", f"{self.name}-save"
         for _ in range(LOOKS):
             observed = parse_save(self.save(), tool)
-            wrong = untrue(self.family, self.variant, observed)
+            wrong = untrue(self.machine, self.family, self.variant, observed)
             if not wrong:
                 return observed
         raise ApplyError(f"{tool}: its listing {wrong}")
@@ -133,38 +130,40 @@ class Commands:
 
     def _run(self, command: str, *options: str, stdin: str = "") -> Output:
         """Run a command; raise ApplyError for what has nothing to do with any line."""
-        path = find(command)
+        path = self.machine.find(command)
         if path is None:
             raise not_installed(command, "iptables")
-        done = run_child(path, *options, stdin=stdin)
+        done = self.machine.run(path, *options, stdin=stdin)
         message = str(done)
         if done.code and LOCK in message and "ermission denied" in message:
             needed = ": a user who is not root needs leave to read it"
             raise ApplyError(f"{command}: {message}{needed}", checks.NOT_PERMITTED)
-        if done.code and hint(message):
-            raise complaint(command, message)
+        if done.code and hint(message, machine=self.machine):
+            raise complaint(command, message, machine=self.machine)
         if done.code == _LOCK_HELD and "lock" in message:
             raise ApplyError(f"{command}: another program has held {LOCK} for 5 s")
         return done
 
 
-def installed(family: str, variant: Variant | None = None) -> tuple[Commands, ...]:
-    """Return the commands for `family` that this machine has, of one variant or of each."""
+def installed(
+    family: str, variant: Variant | None = None, *, machine: Machine = THIS_MACHINE
+) -> tuple[Commands, ...]:
+    """Return the commands for `family` that a machine has, of one variant or of each."""
     wanted = VARIANTS if variant is None else (variant,)
-    found = (Commands(family, each) for each in wanted)
+    found = (Commands(family, each, machine) for each in wanted)
     return tuple(commands for commands in found if commands.exist())
 
 
-def version() -> str | None:
+def version(*, machine: Machine = THIS_MACHINE) -> str | None:
     """Return what plain ``iptables`` says of its version, None where it is not installed.
 
     It is ``iptables v1.8.9 (nf_tables)`` or the like. Raises ApplyError when it says anything
     else.
     """
-    path = find("iptables")
+    path = machine.find("iptables")
     if path is None:
         return None
-    done = run_child(path, "-V", seconds=VERSION_SECONDS)
+    done = machine.run(path, "-V", seconds=VERSION_SECONDS)
     if done.code or not VERSION.search(done.text):
         told = one_line(done.text.strip(), MAX_PART) if done.code == 0 else str(done)
         raise ApplyError(f"iptables -V: no version: {told}")

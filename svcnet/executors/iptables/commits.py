@@ -11,7 +11,9 @@ import socket
 from collections.abc import Iterable
 from struct import Struct
 
+from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.restore import commits
 from svcnet.netlink import attributes
 
@@ -22,11 +24,11 @@ _NFTA_GEN_ID = 1
 _NFGENMSG = Struct("=BBH")
 
 
-def generation() -> int:
-    """Return the generation of this network namespace. Raises OSError."""
+def generation(machine: Machine) -> int:
+    """Return the generation of a machine's network namespace. Raises OSError."""
     kind = _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETGEN
     body = _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0)
-    for answer in ask(_NETLINK_NETFILTER, kind, body):
+    for answer in ask(_NETLINK_NETFILTER, kind, body, machine=machine):
         told = attributes(answer, _NFGENMSG.size).get(_NFTA_GEN_ID)
         if told is not None:
             return int.from_bytes(told, "big")
@@ -34,7 +36,7 @@ def generation() -> int:
 
 
 class Commits:
-    """The commits of this network namespace that are not svcnet's own.
+    """The commits of a machine's network namespace that are not svcnet's own.
 
     Those that svcnet makes are counted as they are made and taken off the generation. So
     nobody can come between a write and the look at what it left: there is no such look.
@@ -42,7 +44,8 @@ class Commits:
     two threads at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, machine: Machine = THIS_MACHINE) -> None:
+        self.machine = machine
         self._own = 0
 
     def wrote(self, texts: Iterable[str]) -> None:
@@ -59,4 +62,4 @@ class Commits:
 
         Raises OSError where the kernel has no nf_tables, or without CAP_NET_ADMIN.
         """
-        return generation() - self._own
+        return generation(self.machine) - self._own

@@ -13,6 +13,7 @@ from pathlib import Path
 from struct import Struct
 
 from svcnet.executors.iptables.entries import count
+from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask
 from svcnet.netfilter import BUILT_IN, Observed
 from svcnet.netlink import attribute, attributes
@@ -38,14 +39,28 @@ def names_file(family: str) -> Path:
     return Path("/proc/thread-self/net", _NAMES[family])
 
 
-def untrue(family: str, variant: str, observed: Observed) -> str:
+def can_list(machine: Machine, family: str) -> bool:
+    """Return whether this process may know which tables of the legacy variant there are.
+
+    They are in a file for root's eyes only; without any there is no such file, and nothing to hide.
+    """
+    try:
+        machine.read(names_file(family))
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def untrue(machine: Machine, family: str, variant: str, observed: Observed) -> str:
     """Return what is wrong with a listing of `variant`, by what the kernel says; else nothing.
 
     Where the kernel says nothing, as to a user who may not ask, the listing is believed.
     """
     check = _untrue_nft if variant == "nft" else _untrue_legacy
     try:
-        return next(check(family, observed), "") or _of_other_family(family, observed)
+        return next(check(machine, family, observed), "") or _of_other_family(family, observed)
     except OSError:
         return ""
 
@@ -59,9 +74,11 @@ def _of_other_family(family: str, observed: Observed) -> str:
     return ""
 
 
-def _untrue_legacy(family: str, observed: Observed) -> Iterator[str]:
-    path = names_file(family)
-    there = path.read_text().split() if path.exists() else []
+def _untrue_legacy(machine: Machine, family: str, observed: Observed) -> Iterator[str]:
+    try:
+        there = machine.read(names_file(family)).split()
+    except FileNotFoundError:
+        there = []
     for table, built_in in BUILT_IN.items():
         chains = observed.tables.get(table)
         if (chains is not None) != (table in there):
@@ -71,15 +88,15 @@ def _untrue_legacy(family: str, observed: Observed) -> Iterator[str]:
         # Each chain ends with an entry of its own, and each that is not built in begins with one;
         # one more ends the table (``struct xt_standard`` and ``xt_error`` of x_tables.h).
         listed = 1 + sum(len(rules) + 2 - (chain in built_in) for chain, rules in chains.items())
-        if listed < (entries := count(family, table)):
+        if listed < (entries := count(machine, family, table)):
             yield f"has {listed} of the {entries} entries of table {table}"
 
 
-def _untrue_nft(family: str, observed: Observed) -> Iterator[str]:
+def _untrue_nft(machine: Machine, family: str, observed: Observed) -> Iterator[str]:
     for table, built_in in BUILT_IN.items():
         chains = observed.chains(table)
         for chain in (*built_in, *_OURS[table]):
-            rules, listed = _rules(family, table, chain), chains.get(chain)
+            rules, listed = _rules(machine, family, table, chain), chains.get(chain)
             if rules is None:
                 # The tool lists chains that are built in as if they were there.
                 if listed is not None and chain not in built_in:
@@ -90,7 +107,7 @@ def _untrue_nft(family: str, observed: Observed) -> Iterator[str]:
                 yield f"has {len(listed)} of the {rules} rules of chain {chain} of table {table}"
 
 
-def _rules(family: str, table: str, chain: str) -> int | None:
+def _rules(machine: Machine, family: str, table: str, chain: str) -> int | None:
     """Return how many rules a chain of nf_tables has; None if there is none of that name.
 
     It is 0 for one that is not built in: the kernel counts also what leads there.
@@ -100,8 +117,9 @@ def _rules(family: str, table: str, chain: str) -> int | None:
         + attribute(_NFTA_CHAIN_TABLE, table.encode() + b"\0")
         + attribute(_NFTA_CHAIN_NAME, chain.encode() + b"\0")
     )
+    kind = _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETCHAIN
     try:
-        for answer in ask(_NETLINK_NETFILTER, _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETCHAIN, body):
+        for answer in ask(_NETLINK_NETFILTER, kind, body, machine=machine):
             told = attributes(answer, _NFGENMSG.size)
             is_built_in = _NFTA_CHAIN_HOOK in told
             return int.from_bytes(told.get(_NFTA_CHAIN_USE, b""), "big") if is_built_in else 0

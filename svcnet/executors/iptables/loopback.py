@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from svcnet.executors.machine import Machine
 from svcnet.netfilter import Observed
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.names import FIREWALL
@@ -27,14 +28,18 @@ _CANARY = "KUBE-KUBELET-CANARY"
 _JUMP_CHAINS = tuple(jump.chain for jump in JUMPS if jump.target == FIREWALL)
 
 
-def is_routed() -> bool:
+def is_routed(machine: Machine) -> bool:
     """Return whether packets for 127.0.0.0/8 are taken from any interface, or one to come."""
-    return any(map(_is_on, SETTINGS.glob("*/route_localnet")))
-
-
-def _is_on(setting: Path) -> bool:
     try:
-        return setting.read_text().strip() != "0"
+        interfaces = machine.names(SETTINGS)
+    except OSError:
+        return False
+    return any(_is_on(machine, SETTINGS / each / "route_localnet") for each in interfaces)
+
+
+def _is_on(machine: Machine, setting: Path) -> bool:
+    try:
+        return machine.read(setting).strip() != "0"
     except OSError:  # an interface that has gone meanwhile
         return False
 

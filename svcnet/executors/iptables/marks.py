@@ -29,7 +29,8 @@ class Marks:
         try:
             if self._variant == "nft":
                 return self._commits.of_others()
-            return tuple(digest(self._family, table) for table in TABLES)
+            machine = self._commits.machine
+            return tuple(digest(machine, self._family, table) for table in TABLES)
         except OSError:
             return None
 

@@ -36,15 +36,16 @@ class Proof:
     def _generation(self) -> int:
         """Return the generation of nf_tables, 0 where that says nothing."""
         try:
-            return generation() if self._commands.variant == "nft" else 0
+            return generation(self._commands.machine) if self._commands.variant == "nft" else 0
         except OSError:
             return 0
 
     def _digest(self) -> tuple[bytes, ...]:
         """Return digests of the legacy variant's tables, none where they say nothing."""
+        machine, family = self._commands.machine, self._commands.family
         if self._commands.variant != "legacy":
             return ()
         try:
-            return tuple(digest(self._commands.family, table) for table in self._tables)
+            return tuple(digest(machine, family, table) for table in self._tables)
         except OSError:
             return ()

@@ -17,6 +17,8 @@ from svcnet.errors import ApplyError
 from svcnet.executors.commands import not_installed
 from svcnet.executors.iptables.commands import Commands, Variant, installed, version
 from svcnet.executors.iptables.observe import is_ours
+from svcnet.executors.machine import Machine
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter import Observed, Unprinted
 
 
@@ -33,20 +35,22 @@ def choose_variant(
     family: str,
     wanted: Variant | None = None,
     is_ours: Callable[[str, str], bool] = is_ours,
+    *,
+    machine: Machine = THIS_MACHINE,
 ) -> Choice:
     """Return the commands for `family`, of the `wanted` variant or the one in use.
 
     `is_ours` tells by table and name which chains show that a variant is in use. Raises
     ApplyError when no variant, or not the wanted one, is installed.
     """
-    there = installed(family)
+    there = installed(family, machine=machine)
     if not there:
         raise not_installed("iptables", "iptables")
     if wanted and wanted not in [commands.variant for commands in there]:
         raise not_installed(f"{Commands(family, wanted).name}-restore")
     seen, unseen = _look(there, wanted, is_ours)
-    chosen = wanted or _in_use(seen, is_ours) or _default([each.variant for each in there])
-    commands = Commands(family, chosen)
+    chosen = wanted or _in_use(seen, is_ours) or _default(machine, [each.variant for each in there])
+    commands = Commands(family, chosen, machine)
     observed = seen.get(chosen) or commands.observe()
     others = tuple(each for each in there if each.variant != chosen)
     warnings = _warnings(others, seen, unseen, is_ours)
@@ -101,8 +105,8 @@ def _in_use(seen: dict[Variant, Observed], is_ours: Callable[[str, str], bool]) 
     return next((variant for variant, observed in seen.items() if observed.has(is_ours)), None)
 
 
-def _default(there: list[Variant]) -> Variant:
+def _default(machine: Machine, there: list[Variant]) -> Variant:
     """Return the variant that plain ``iptables`` is, where that is installed."""
-    if "legacy" in there and "legacy" in (version() or ""):
+    if "legacy" in there and "legacy" in (version(machine=machine) or ""):
         return "legacy"
     return there[0]
