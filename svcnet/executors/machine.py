@@ -1,8 +1,7 @@
 """What executors need of a machine: programs, netlink, the kernel's files, and a lock.
 
 Nothing else in an executor reaches the machine, so one that is given another machine does its work
-there. :data:`svcnet.executors.this_machine.THIS_MACHINE` is the one that svcnet runs on, and
-:class:`svcnet.testing.FakeMachine` one for tests.
+there. :data:`svcnet.executors.this_machine.THIS_MACHINE` is the one that svcnet runs on.
 """
 
 from __future__ import annotations
