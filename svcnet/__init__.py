@@ -149,7 +149,7 @@ def apply(artifact: Made, *, dry_run: bool = False) -> AnyReport:
     :class:`svcnet.errors.ApplyError` when the machine refuses. Iptables rules are then
     what they were before; in mode ipvs what is served goes on being served. What a mode makes that
     serves is a UsageError: a process has to go on running for it, of mode userspace
-    :class:`svcnet.executors.userspace.NodeProxy`.
+    :class:`svcnet.servers.userspace.NodeProxy`.
     """
     from svcnet.modes import get
 

@@ -146,11 +146,11 @@ OF_THE_KERNEL = {
     "executors/ipvs/observe.py",
     "executors/probe.py",
     "executors/this_machine.py",
-    "executors/userspace/limits.py",
+    "servers/userspace/limits.py",
 }
 """Modules that read below /proc and /sys only, under names that no person gives."""
 
-OF_OUR_OWN = {"files.py", "cli/streams.py", "executors/lock.py", "executors/folder.py"}
+OF_OUR_OWN = {"files.py", "cli/streams.py", "executors/lock.py", "folder.py"}
 
 
 def openers(path: Path) -> Iterator[int]:

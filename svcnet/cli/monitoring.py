@@ -14,9 +14,9 @@ from svcnet.inputs import EVERY_WARNING, Strictness
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from svcnet.executors.monitoring.http import Responder
     from svcnet.inputs import Inputs
     from svcnet.renderers.monitoring import HealthCheck
+    from svcnet.servers.monitoring.http import Responder
 
 
 BindAddress: TypeAlias = tuple[str, int] | None
@@ -37,8 +37,8 @@ class Monitoring:
         *,
         answers: bool = True,
     ) -> None:
-        from svcnet.executors.monitoring import Health, Metrics, ServiceHealth
         from svcnet.reconciler import Monitor
+        from svcnet.servers.monitoring import Health, Metrics, ServiceHealth
 
         self._log = log
         self._stack = stack
@@ -58,7 +58,7 @@ class Monitoring:
 
     def serve(self, healthz: tuple[str, int] | None, metrics: tuple[str, int] | None) -> None:
         """Answer for this node at two addresses; one that is taken is warned of."""
-        from svcnet.executors.monitoring import health_pages, metrics_page
+        from svcnet.servers.monitoring import health_pages, metrics_page
 
         if healthz is not None:
             self._serve(healthz, health_pages(self._health, self._metrics), "health")
@@ -75,7 +75,7 @@ class Monitoring:
         self._health.node(eligible=node is None or not node.being_deleted)
 
     def _serve(self, where: tuple[str, int], respond: Responder, what: str) -> None:
-        from svcnet.executors.monitoring import Server
+        from svcnet.servers.monitoring import Server
 
         try:
             server = Server(where, respond)
@@ -102,8 +102,8 @@ def bind_addresses(
     string is nowhere. With a configuration that is wrong that is nowhere, too: to read the input
     will tell.
     """
-    from svcnet.executors.monitoring import HEALTHZ_BIND_ADDRESS, METRICS_BIND_ADDRESS
     from svcnet.models import KubeProxyConfiguration
+    from svcnet.servers.monitoring import HEALTHZ_BIND_ADDRESS, METRICS_BIND_ADDRESS
     from svcnet.sources import load_config
 
     try:

@@ -45,7 +45,7 @@ class Reporting:
 
     def serve(self, path: Path | None, stack: ExitStack) -> None:
         """Answer at a unix socket until `stack` is closed; where that cannot be is a warning."""
-        from svcnet.executors.questions import Answers, usual_path
+        from svcnet.servers.questions import Answers, usual_path
 
         try:
             answers = Answers(path or usual_path(), self._answer)

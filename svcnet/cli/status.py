@@ -47,7 +47,7 @@ def command(
     what was refused last, and what the machine has; why it was refused goes to standard
     error. Exit code 1 says that there is no such thing, 3 that no svcnet answers.
     """
-    from svcnet.executors.questions import usual_path
+    from svcnet.servers.questions import usual_path
 
     if watch + last_failed + last_good + (output == "json") > 1:
         raise UsageError("only one of --watch, --last-failed, --last-good and --output json")
@@ -69,7 +69,7 @@ def command(
 
 
 def _ask(path: Path, what: str) -> dict[str, Any]:
-    from svcnet.executors.questions import ask
+    from svcnet.servers.questions import ask
 
     answer = ask(path, json.dumps({"ask": what}).encode())
     try:

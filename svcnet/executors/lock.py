@@ -25,7 +25,7 @@ from immutables import Map
 
 from svcnet import checks
 from svcnet.errors import ApplyError, one_line
-from svcnet.executors.folder import own_folder, usual_folder
+from svcnet.folder import own_folder, usual_folder
 
 __all__ = ["GRACE_SECONDS", "Busy", "descriptors", "is_free", "lock", "locks"]
 

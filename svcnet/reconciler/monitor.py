@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from svcnet.executors.monitoring import Health, Metrics
 from svcnet.graph import GraphDiff, RuleGraph
 from svcnet.modes.adapter import Rules
 from svcnet.reconciler.events import Event, Queued, Refused, Settled, Synced, Taken
@@ -16,6 +15,7 @@ from svcnet.renderers.monitoring import (
     health_check_addresses,
     health_checks,
 )
+from svcnet.servers.monitoring import Health, Metrics
 
 
 class Monitor:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from svcnet.executors.userspace import Proxy, raise_file_limit
 from svcnet.renderers.userspace.table import Backend
-from tests.executors.userspace.backends import DNS, WEB, port, service, table
+from svcnet.servers.userspace import Proxy, raise_file_limit
+from tests.servers.userspace.backends import DNS, WEB, port, service, table
 
 
 def main(backend: str) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcnet.executors.userspace import Refusals
 from svcnet.graph import FragmentName
 from svcnet.modes.proxy import LOOK_SECONDS
 from svcnet.modes.userspace.crowding import LINE_SECONDS, QUIET_SECONDS, Crowding
+from svcnet.servers.userspace import Refusals
 
 WEB = FragmentName("shop", "web", "http", "TCP")
 DNS = FragmentName("shop", "dns", "dns", "UDP")

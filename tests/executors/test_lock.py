@@ -18,8 +18,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from svcnet import folder as place
 from svcnet.errors import ApplyError
-from svcnet.executors import folder as place
 from svcnet.executors.lock import Busy, descriptors, is_free, lock, locks
 from tests.fuzz import examples
 
@@ -48,7 +48,7 @@ def elsewhere(family: str = "IPv4") -> str:
 HOLDER = """
 import sys, subprocess
 from pathlib import Path
-from svcnet.executors import folder
+from svcnet import folder
 from svcnet.executors.lock import descriptors, lock
 folder.FOLDER = Path(sys.argv[1])
 with lock("IPv4"):

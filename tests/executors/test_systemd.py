@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from svcnet.executors.systemd import MAX_STATUS, Notify
-from tests.executors.exhaustion import no_descriptors
+from tests.servers.exhaustion import no_descriptors
 
 
 @pytest.fixture(params=["path", "abstract"])

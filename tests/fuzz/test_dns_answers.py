@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcnet.executors.dns import forwarding
-from svcnet.executors.dns.forwarding import Upstream
-from svcnet.executors.dns.messages import room
-from svcnet.executors.dns.reading import Reading
-from svcnet.executors.dns.responder import Elsewhere, Responder
-from tests.executors.dns.test_messages import ZONES
+from svcnet.servers.dns import forwarding
+from svcnet.servers.dns.forwarding import Upstream
+from svcnet.servers.dns.messages import room
+from svcnet.servers.dns.reading import Reading
+from svcnet.servers.dns.responder import Elsewhere, Responder
 from tests.fuzz import examples
 from tests.fuzz.dns import SHOP, broken, corpus, hostile, query, records
+from tests.servers.dns.test_messages import ZONES
 
 NAME = "www.example.org."
 

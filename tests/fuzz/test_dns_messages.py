@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from svcnet.executors.dns.messages import EDNS_BYTES, TCP_BYTES, UDP_BYTES
-from svcnet.executors.dns.responder import Elsewhere, Responder
-from tests.executors.dns.test_messages import EVERYTHING
+from svcnet.servers.dns.messages import EDNS_BYTES, TCP_BYTES, UDP_BYTES
+from svcnet.servers.dns.responder import Elsewhere, Responder
 from tests.fuzz import examples
 from tests.fuzz.dns import corpus, hostile
+from tests.servers.dns.test_messages import EVERYTHING
 
 
 def check(wire: bytes, tcp: bool) -> None:

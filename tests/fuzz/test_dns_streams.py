@@ -9,13 +9,13 @@ from typing import cast
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from svcnet.executors.clients import Clients
-from svcnet.executors.dns import streams
-from svcnet.executors.dns.framing import Frames, frame
-from svcnet.executors.dns.responder import Responder
-from tests.executors.dns.test_messages import ZONES
+from svcnet.servers.clients import Clients
+from svcnet.servers.dns import streams
+from svcnet.servers.dns.framing import Frames, frame
+from svcnet.servers.dns.responder import Responder
 from tests.fuzz import examples
 from tests.fuzz.dns import QUESTIONS, hostile
+from tests.servers.dns.test_messages import ZONES
 
 messages = st.lists(st.one_of(st.sampled_from(QUESTIONS), hostile), max_size=6)
 

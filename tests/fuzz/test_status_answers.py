@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from svcnet.cli import main
-from svcnet.executors import questions
+from svcnet.servers import questions
 from tests.fuzz import examples
 
 GOOD: dict[str, Any] = {

@@ -10,17 +10,17 @@ import pytest
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import SvcnetError
 from svcnet.executors import conntrack, iptables
-from svcnet.executors.local_socket import LocalSocket
 from svcnet.executors.lock import lock
-from svcnet.executors.userspace import NodeProxy
 from svcnet.inputs import probe_host
 from svcnet.models import ClusterState
 from svcnet.renderers import iptables as rendered
 from svcnet.renderers.userspace import full
+from svcnet.servers.local_socket import LocalSocket
+from svcnet.servers.userspace import NodeProxy
 from svcnet.sources import load
 from svcnet.testing import make_service, make_slice
-from tests.executors.exhaustion import no_descriptors
 from tests.kernel.ipvs.netlink import own_namespace, run
+from tests.servers.exhaustion import no_descriptors
 
 pytestmark = [
     pytest.mark.kernel,

@@ -16,13 +16,13 @@ from attrs import define, field, frozen
 
 from svcnet.executors import ipvs as executor
 from svcnet.executors.iptables import Variant
-from svcnet.executors.userspace import NodeProxy
 from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
 from svcnet.modes.userspace.adapter import UserspaceAdapter
 from svcnet.reconciler import Keeper
 from svcnet.renderers import iptables, ipvs, userspace
 from svcnet.renderers.ipvs import IPVSTables
+from svcnet.servers.userspace import NodeProxy
 from tests.kernel.netns import Cluster
 from tests.kernel.scenarios import Mode
 

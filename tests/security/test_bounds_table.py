@@ -13,19 +13,19 @@ TESTS = Path(__file__).parent.parent
 PAGE = TESTS.parent / "docs/explanation/security.md"
 CODE = TESTS.parent / "svcnet"
 SERVERS = {
-    "executors/dns/datagrams.py": ("`dns serve`, UDP",),
-    "executors/dns/sockets.py": ("`dns serve`, UDP", "`dns serve`, TCP"),
-    "executors/dns/server.py": ("`dns serve`, TCP", "`dns serve --forward`"),
-    "executors/local_socket.py": ("`status`, by a unix socket", "statistics, by a unix socket"),
-    "executors/questions.py": ("`status`, by a unix socket", "statistics, by a unix socket"),
-    "executors/monitoring/listening.py": (
+    "servers/dns/datagrams.py": ("`dns serve`, UDP",),
+    "servers/dns/sockets.py": ("`dns serve`, UDP", "`dns serve`, TCP"),
+    "servers/dns/server.py": ("`dns serve`, TCP", "`dns serve --forward`"),
+    "servers/local_socket.py": ("`status`, by a unix socket", "statistics, by a unix socket"),
+    "servers/questions.py": ("`status`, by a unix socket", "statistics, by a unix socket"),
+    "servers/monitoring/listening.py": (
         "health: `/healthz`, `/livez`, `/readyz`",
         "metrics: `/metrics`",
     ),
-    "executors/monitoring/service_health.py": ("health-check node ports",),
-    "executors/userspace/engine.py": ("userspace proxy, TCP", "userspace proxy, UDP"),
-    "executors/userspace/proxy.py": ("userspace proxy, TCP", "userspace proxy, UDP"),
-    "executors/userspace/sockets.py": ("userspace proxy, TCP", "userspace proxy, UDP"),
+    "servers/monitoring/service_health.py": ("health-check node ports",),
+    "servers/userspace/engine.py": ("userspace proxy, TCP", "userspace proxy, UDP"),
+    "servers/userspace/proxy.py": ("userspace proxy, TCP", "userspace proxy, UDP"),
+    "servers/userspace/sockets.py": ("userspace proxy, TCP", "userspace proxy, UDP"),
 }
 """The rows that a module is in, of those that listen, or take what comes to a bound socket."""
 
@@ -65,10 +65,10 @@ def calls(path: Path) -> Iterator[str]:
 
 def test_every_server_is_in_the_table() -> None:
     """A module that begins to listen needs a row, and tests that fill it."""
-    folder = CODE / "executors"
     found = {
         path.relative_to(CODE).as_posix()
-        for path in folder.rglob("*.py")
+        for folder in ("executors", "servers")
+        for path in (CODE / folder).rglob("*.py")
         if LISTENING & set(calls(path))
     }
     wanted = {*SERVERS, *KERNEL}
@@ -78,12 +78,12 @@ def test_every_server_is_in_the_table() -> None:
 
 
 def test_nothing_else_listens() -> None:
-    """But for executors, and what tests are given, nothing in svcnet listens."""
+    """But for executors, servers, and what tests are given, nothing in svcnet listens."""
     names = LISTENING - {"Listener"}
     others = {
         path.relative_to(CODE).as_posix()
         for path in CODE.rglob("*.py")
-        if path.relative_to(CODE).parts[0] not in {"executors", "testing"}
+        if path.relative_to(CODE).parts[0] not in {"executors", "servers", "testing"}
         and names & set(calls(path))
     }
     assert others <= {"cli/monitoring.py"}

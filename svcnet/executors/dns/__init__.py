@@ -1,1 +1,1 @@
-"""DNS on real servers and sockets."""
+"""Putting a cluster's names on servers of others."""

@@ -23,9 +23,9 @@ from dns.rdtypes.ANY.PTR import PTR
 from svcnet.discovery.dns import Zones
 from svcnet.discovery.dns.rdata import Rdatas, to_name
 from svcnet.errors import ApplyError
-from svcnet.executors.dns.sockets import shown
 from svcnet.executors.dns.transfer import TIMEOUT_SECONDS, Record, Refused, transfer
 from svcnet.executors.dns.tsig import Key
+from svcnet.servers.dns.sockets import shown
 
 __all__ = [
     "RECORDS_AT_ONCE",

@@ -24,8 +24,8 @@ import dns.rdatatype
 import dns.xfr
 import dns.zone
 
-from svcnet.executors.dns.framing import Frames
 from svcnet.executors.dns.tsig import Key
+from svcnet.servers.dns.framing import Frames
 
 TIMEOUT_SECONDS = 10.0
 """How long a connection, and each whole message, may take."""

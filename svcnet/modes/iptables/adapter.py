@@ -12,11 +12,11 @@ from svcnet.executors import iptables
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.iptables.plan import most_chains
 from svcnet.executors.lock import lock
-from svcnet.executors.monitoring import IPTABLES_RESTORE
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, Origin, RuleGraph
 from svcnet.modes.adapter import Adapter, Done, Rules, few
 from svcnet.renderers import iptables as rules
+from svcnet.servers.monitoring import IPTABLES_RESTORE
 
 
 class IptablesAdapter(Adapter):

@@ -11,7 +11,7 @@ from svcnet.executors import userspace as executor
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Commands, Commits, Marks, Variant
 from svcnet.executors.stages import Stages
-from svcnet.executors.userspace import Proxy, RulesReport, install, repair, services_of
+from svcnet.executors.userspace import RulesReport, install, repair, services_of
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph
 from svcnet.modes.adapter import Adapter, Done, few
 from svcnet.modes.mode import ModeSettings
@@ -25,6 +25,7 @@ from svcnet.renderers.userspace import (
     portal_rules,
     service_rules,
 )
+from svcnet.servers.userspace import Proxy
 
 
 class UserspaceAdapter(Adapter):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from svcnet.executors.userspace import Refusals
     from svcnet.renderers.userspace.table import ServicePortName
+    from svcnet.servers.userspace import Refusals
 
 MOST_NAMED = 5
 """So many service ports a line names, and of the rest their number."""

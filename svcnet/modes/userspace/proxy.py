@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from svcnet.executors.attempts import attempt_all
 from svcnet.executors.iptables import Commits
-from svcnet.executors.questions import Answers
-from svcnet.executors.userspace import NodeProxy, document, raise_file_limit, remove
+from svcnet.executors.userspace import remove
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.modes.adapter import Adapter
 from svcnet.modes.mode import ModeSettings
@@ -28,6 +27,8 @@ from svcnet.modes.userspace import (
 from svcnet.modes.userspace.adapter import UserspaceAdapter
 from svcnet.modes.userspace.crowding import Crowding
 from svcnet.renderers.userspace import full, listing
+from svcnet.servers.questions import Answers
+from svcnet.servers.userspace import NodeProxy, document, raise_file_limit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,7 +9,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from svcnet.executors.userspace import BackendCounts, NodeProxy, Snapshot
+    from svcnet.servers.userspace import BackendCounts, NodeProxy, Snapshot
 
 
 def counts(node: NodeProxy, height: int) -> RenderableType:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from svcnet.executors.monitoring import Health, ServiceHealth
 from svcnet.renderers.monitoring import HealthCheck
-from tests.executors.monitoring.serving import LOOPBACK, Running, get_json, running
+from svcnet.servers.monitoring import Health, ServiceHealth
 from tests.kernel.ipvs.netlink import own_namespace, run
+from tests.servers.monitoring.serving import LOOPBACK, Running, get_json, running
 
 pytestmark = pytest.mark.kernel
 

@@ -9,14 +9,14 @@ import pytest
 from attrs import evolve
 
 from svcnet.compiler import compile_state, node_view
-from svcnet.executors.monitoring import Health, ServiceHealth
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, IPFamily, KubeProxyConfiguration
 from svcnet.renderers.monitoring import full, health_check_addresses, health_checks
+from svcnet.servers.monitoring import Health, ServiceHealth
 from svcnet.testing import make_node, make_service, make_slice
-from tests.executors.monitoring.serving import Running, get_json, running
 from tests.kernel.netns import CLUSTER_IP, HOST, NODE, NODE_UPLINK, POD1, POD3, Cluster
 from tests.kernel.ways import IPTablesRules
+from tests.servers.monitoring.serving import Running, get_json, running
 
 pytestmark = pytest.mark.kernel
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from svcnet.executors.questions import usual_path
+from svcnet.servers.questions import usual_path
 from tests.kernel.api import api, endpoints, service
 from tests.kernel.reconciler.test_cluster import Followed
 from tests.kernel.reconciler.test_keep import MANIFEST, Kept, eventually, folder, until

@@ -14,9 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from svcnet.executors import questions
-from tests.executors.monitoring.serving import get
-from tests.executors.userspace.backends import Server, greet
+from svcnet.servers import questions
 from tests.kernel.ipvs.netlink import own_namespace, run
 from tests.kernel.userspace.test_run import (
     NODE_MANIFEST,
@@ -26,6 +24,8 @@ from tests.kernel.userspace.test_run import (
     ask,
     service,
 )
+from tests.servers.monitoring.serving import get
+from tests.servers.userspace.backends import Server, greet
 
 pytestmark = pytest.mark.kernel
 

@@ -19,10 +19,10 @@ import pytest
 
 from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.executors.userspace import remove
-from tests.executors.userspace.backends import DatagramServer, Server, greet, received
 from tests.kernel.ipvs.netlink import own_namespace, run
 from tests.kernel.reconciler.test_keep import until
 from tests.kernel.told import Told
+from tests.servers.userspace.backends import DatagramServer, Server, greet, received
 
 pytestmark = pytest.mark.kernel
 

@@ -1,0 +1,1 @@
+"""What answers others: DNS, health, metrics, status, statistics, and the userspace proxy."""

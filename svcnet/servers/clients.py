@@ -1,0 +1,244 @@
+"""Clients of a listening socket, also greedy, slow and broken ones, a limited number at a time.
+
+Where too many are connected, one more ends the connection of another. It is one of the source
+that has most, and of these the one that was silent longest. So a source that takes all it can
+get takes it from itself, and who has few connections keeps them. A source is an IPv4 address, 64
+bits of an IPv6 address, or the user at the other end of a unix socket.
+
+A few descriptors are kept back: when the process has no other left, one more client can be taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
+
+from svcnet.servers.origins import origin
+from svcnet.servers.shares import Shares
+
+ACCEPTED_AT_ONCE = 32
+"""How many clients of one socket are taken before other sockets have their turn."""
+
+PAUSE_SECONDS = 0.5
+"""How long no client is taken once descriptors have run out, if none of ours ends before."""
+
+PART_OF_FILES = 32
+FEWEST = 8
+KEPT_BACK = 4
+"""How many descriptors are kept back."""
+
+CREDENTIALS = struct.Struct("3i")
+"""Who is at the other end of a unix socket: struct ucred, with process, user and group."""
+
+Source: TypeAlias = str | bytes | int
+
+
+class Client:
+    """A client: its connection, which does not block, and the source that it is of."""
+
+    __slots__ = ("_clients", "connection", "source", "task")
+
+    def __init__(self, clients: Clients, connection: socket.socket, source: Source) -> None:
+        self._clients = clients
+        self.connection = connection
+        self.source = source
+        self.task: asyncio.Task[None] | None = None
+
+    def touch(self) -> None:
+        """Note that the client has just done what clients are here for.
+
+        To be called for one that may do more than one thing; of a source's clients the one
+        that did nothing for the longest time is ended first.
+        """
+        self._clients.touch(self)
+
+
+Converse: TypeAlias = Callable[[Client], Coroutine[Any, Any, None]]
+"""Talks with a client, whose connection is closed afterwards. It ends at once when cancelled."""
+
+
+class Clients:
+    """The clients of one or several listeners, at most `limit` at a time.
+
+    Its methods are called in one running event loop. To be closed after the listeners.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._shares: Shares[Client] = Shares(limit)
+        self._spare = Spare(KEPT_BACK)
+
+    def __len__(self) -> int:
+        return len(self._shares)
+
+    def close(self) -> None:
+        """Give back the descriptors that were kept."""
+        self._spare.close()
+
+    def accept(self, listening: socket.socket) -> tuple[socket.socket, Any]:
+        """Accept a connection, with a descriptor that was kept back if there is no other.
+
+        Raises BlockingIOError when nobody waits, and OSError.
+        """
+        while True:
+            try:
+                return listening.accept()
+            except (BlockingIOError, ConnectionError):
+                raise
+            except OSError:
+                if not self._spare.give():
+                    raise
+
+    def serve(
+        self, connection: socket.socket, address: Any, converse: Converse
+    ) -> asyncio.Task[None]:
+        """Start to talk with a client; the connection is closed when the task is done."""
+        client = Client(self, connection, source_of(connection, address))
+        client.task = asyncio.get_running_loop().create_task(converse(client))
+        _end(self._shares.add(client.source, client))
+
+        def done(_: asyncio.Task[None]) -> None:
+            # Not in the task: one that is cancelled before its first step does nothing.
+            connection.close()
+            self._shares.discard(client)
+            self._spare.keep()
+
+        client.task.add_done_callback(done)
+        return client.task
+
+    def touch(self, client: Client) -> None:
+        """Note that a client has just done something."""
+        self._shares.touch(client)
+
+    def end_one(self) -> bool:
+        """End the connection of a client to make room; return whether there is one."""
+        return _end(self._shares.take())
+
+
+def _end(client: Client | None) -> bool:
+    if client is None:
+        return False
+    assert client.task is not None
+    client.task.cancel()
+    return True
+
+
+class Listener:
+    """Has `converse` talk with the clients of a listening socket from now on, until closed.
+
+    Made and closed in a running event loop. The socket does not block, and is the listener's.
+    """
+
+    def __init__(self, listening: socket.socket, converse: Converse, clients: Clients) -> None:
+        self._socket = listening
+        self._converse = converse
+        self._clients = clients
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._resumption: asyncio.TimerHandle | None = None
+        asyncio.get_running_loop().add_reader(listening, self._accept)
+
+    @property
+    def where(self) -> tuple[str, int]:
+        """The address and port that is listened on, of an Internet socket."""
+        address, port = self._socket.getsockname()[:2]
+        return address, port
+
+    def close(self) -> None:
+        """Listen no longer, and end the connections that are open."""
+        if self._resumption is not None:
+            self._resumption.cancel()
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+        for conversation in self._conversations:
+            conversation.cancel()
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                connection, address = self._clients.accept(self._socket)
+            except (BlockingIOError, ConnectionError):
+                # Nobody is left, or a client has gone already.
+                return
+            except OSError:
+                # Descriptors have run out: the client stays ready, so look away for a while.
+                self._clients.end_one()
+                self._pause()
+                return
+            connection.setblocking(False)
+            conversation = self._clients.serve(connection, address, self._converse)
+            self._conversations.add(conversation)
+            conversation.add_done_callback(self._ended)
+
+    def _ended(self, conversation: asyncio.Task[None]) -> None:
+        self._conversations.discard(conversation)
+        if self._resumption is not None:
+            self._resume()
+
+    def _pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket)
+        self._resumption = loop.call_later(PAUSE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        if self._resumption is not None:
+            self._resumption.cancel()
+            self._resumption = None
+        if self._socket.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._socket, self._accept)
+
+
+class Spare:
+    """Descriptors that are good for nothing but to be given up when others are needed."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._kept: list[int] = []
+        self.keep()
+
+    def keep(self) -> None:
+        """Take as many as there shall be, if they can be had."""
+        while len(self._kept) < self._number:
+            try:
+                self._kept.append(os.eventfd(0, os.EFD_CLOEXEC))
+            except OSError:
+                return
+
+    def give(self) -> bool:
+        """Give one up; return whether there was one."""
+        if not self._kept:
+            return False
+        os.close(self._kept.pop())
+        return True
+
+    def close(self) -> None:
+        """Give all up."""
+        self._number = 0
+        while self.give():
+            pass
+
+
+def affordable(clients: int) -> int:
+    """Return how many clients a server takes, which would take so many if it could.
+
+    No server of a process takes more than a 32nd of its files, but for a few that each has.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(clients, max(files // PART_OF_FILES, FEWEST))
+
+
+def source_of(connection: socket.socket, address: Any) -> Source:
+    """Return what a client shares its connections with: an address, a network or a user."""
+    if connection.family == socket.AF_UNIX:
+        return user_of(connection)
+    return origin(address[0])
+
+
+def user_of(connection: socket.socket) -> int:
+    """Return the user who has connected by a unix socket."""
+    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    user: int = CREDENTIALS.unpack(data)[1]
+    return user

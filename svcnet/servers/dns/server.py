@@ -1,0 +1,166 @@
+"""A server for our zones, by UDP and TCP: what ``svcnet dns serve`` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Coroutine, Hashable, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import dns.rcode
+
+from svcnet.discovery.dns import Zones
+from svcnet.servers.clients import Clients, Listener, source_of
+from svcnet.servers.dns import streams
+from svcnet.servers.dns.forwarding import Upstream
+from svcnet.servers.dns.messages import refusal
+from svcnet.servers.dns.responder import Elsewhere, Reply, Responder
+from svcnet.servers.dns.sockets import Question, Where, listen, receive
+from svcnet.servers.dns.troubles import Say, Trouble
+
+__all__ = ["CONNECTIONS", "DATAGRAMS_AT_ONCE", "ENDING_SECONDS", "Server"]
+
+DATAGRAMS_AT_ONCE = 32
+"""How many datagrams of a socket are answered before others have their turn."""
+
+CONNECTIONS = 500
+"""How many TCP connections are open at most, of all addresses together."""
+
+ENDING_SECONDS = 1.0
+"""How long what was asked may still wait for the other server when this one ends."""
+
+
+class Server:
+    """Answers on its addresses from the moment it is made in a running loop, until closed.
+
+    Zones may be replaced at any time: no question is lost, and each is answered from one or
+    the other. The upstream is the server's to close. `say` is told what an operator has to
+    know. Raises ApplyError when an address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        zones: Zones,
+        where: Iterable[Where],
+        say: Say,
+        upstream: Upstream | None = None,
+        *,
+        connections: int = CONNECTIONS,
+    ) -> None:
+        self._upstream = upstream
+        self._responder = Responder(zones, recursion=upstream is not None)
+        self._mistake = Trouble(say)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turns = streams.Turns()
+        sockets: list[tuple[list[socket.socket], socket.socket]] = []
+        try:
+            sockets.extend(map(listen, where))
+        except BaseException:
+            for several, listening in sockets:
+                for one in (*several, listening):
+                    one.close()
+            raise
+        self._clients = Clients(connections)
+        self._receiving = [receiving for several, _ in sockets for receiving in several]
+        for receiving in self._receiving:
+            asyncio.get_running_loop().add_reader(receiving, self._readable, receiving)
+        talk = partial(streams.converse, self._answer)
+        self._listeners: list[Listener] = []
+        for _, listening in sockets:
+            streams.prepare(listening)
+            self._listeners.append(Listener(listening, talk, self._clients))
+
+    @property
+    def where(self) -> tuple[Where, ...]:
+        """The addresses and ports that are listened on, each by UDP and TCP."""
+        return tuple(listener.where for listener in self._listeners)
+
+    @property
+    def zones(self) -> Zones:
+        """What is answered."""
+        return self._responder.zones
+
+    @zones.setter
+    def zones(self, zones: Zones) -> None:
+        self._responder = Responder(zones, recursion=self._upstream is not None)
+
+    async def close(self) -> None:
+        """Listen no longer, and finish what was asked by UDP, within a second."""
+        for receiving in self._receiving:
+            asyncio.get_running_loop().remove_reader(receiving)
+            self._readable(receiving)
+        for listener in self._listeners:
+            listener.close()
+        self._clients.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ENDING_SECONDS)
+        if self._upstream is not None:
+            await self._upstream.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for receiving in self._receiving:
+            receiving.close()
+
+    def _readable(self, receiving: socket.socket) -> None:
+        for _ in range(DATAGRAMS_AT_ONCE):
+            try:
+                question = receive(receiving)
+            except OSError:
+                # Nothing is left, or the kernel tells of an answer that found nobody.
+                return
+            self._take(receiving, question)
+
+    def _take(self, receiving: socket.socket, question: Question) -> None:
+        """Answer a datagram, now or when the other server has answered."""
+        reply = self._reply(question[0], tcp=False)
+        if isinstance(reply, Elsewhere):
+            self._start(self._forward(receiving, question, reply))
+        elif reply is not None:
+            _send(receiving, reply, question)
+
+    async def _forward(
+        self, receiving: socket.socket, question: Question, reply: Elsewhere
+    ) -> None:
+        source = source_of(receiving, question[2])
+        _send(receiving, await self._ask(reply, source, question[0], tcp=False), question)
+
+    async def _answer(self, wire: bytes, source: Hashable) -> bytes | None:
+        """Answer a message that came by TCP."""
+        async with self._turns.of(source):
+            reply = self._reply(wire, tcp=True)
+            # Others have their turn, also when this client's next question is there already.
+            await asyncio.sleep(0)
+        if isinstance(reply, Elsewhere):
+            return await self._ask(reply, source, wire, tcp=True)
+        return reply
+
+    async def _ask(self, reply: Elsewhere, source: Hashable, wire: bytes, *, tcp: bool) -> bytes:
+        assert self._upstream is not None
+        try:
+            return await self._upstream.ask(reply, source, tcp=tcp)
+        except Exception as error:
+            return self._excuse(error, wire)
+
+    def _reply(self, wire: bytes, *, tcp: bool) -> Reply:
+        try:
+            return self._responder.reply(wire, tcp=tcp)
+        except Exception as error:
+            return self._excuse(error, wire)
+
+    def _excuse(self, error: Exception, wire: bytes) -> bytes:
+        """Return an answer where there is none by our own mistake, which is told once."""
+        self._mistake.begin(f"a question cannot be answered: {error!r}: {wire[:300].hex()}")
+        return refusal(wire, dns.rcode.SERVFAIL)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _send(sending: socket.socket, wire: bytes, question: Question) -> None:
+    _, ancillary, client = question
+    # A client that is gone, or a full buffer, loses its answer: it will ask again.
+    with suppress(OSError):
+        sending.sendmsg([wire], ancillary, 0, client)

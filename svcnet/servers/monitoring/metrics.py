@@ -1,0 +1,231 @@
+"""What is counted and measured, for Prometheus.
+
+Names, types and buckets of ``kubeproxy_`` metrics: pkg/proxy/metrics/metrics.go of Kubernetes
+v1.30. Those of ``svcnet_`` have no equal there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from http import HTTPStatus
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.registry import Collector
+
+from svcnet.renderers.monitoring import Summary, dropping
+from svcnet.servers.monitoring.http import Answer, Responder, plain
+
+METRICS_BIND_ADDRESS = ("127.0.0.1", 10249)
+"""Where ``/metrics`` is unless told otherwise; the name is that of kube-proxy's configuration."""
+
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+
+IPTABLES_RESTORE = "iptables-restore"
+"""The stage whose failures kube-proxy counts as well, under names of its own."""
+
+SYNC_BUCKETS = tuple(0.001 * 2**step for step in range(15))
+PROGRAMMING_BUCKETS = (
+    # kube-proxy has the bucket for 0, too.
+    *(0.0, 0.25, 0.5),
+    *map(float, (*range(1, 60), *range(60, 120, 5), *range(120, 301, 30))),
+)
+
+
+class Metrics:
+    """The metrics of one control loop. Its methods may be called from any thread.
+
+    All durations and times are seconds, times since 1970. ``wall`` is the clock.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(name, text, labels, buckets=buckets, registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        sync = "kubeproxy_sync_proxy_rules"
+        self._sync = histogram(f"{sync}_duration_seconds", "Time of a sync", SYNC_BUCKETS)
+        self._full = histogram(
+            "kubeproxy_sync_full_proxy_rules_duration_seconds",
+            "Time of a sync that went over everything",
+            SYNC_BUCKETS,
+        )
+        self._partial = histogram(
+            "kubeproxy_sync_partial_proxy_rules_duration_seconds",
+            "Time of a sync of what had changed",
+            SYNC_BUCKETS,
+        )
+        self._stage = histogram(
+            "svcnet_sync_stage_duration_seconds", "Time of a stage of a sync", SYNC_BUCKETS, "stage"
+        )
+        self._programming = histogram(
+            "kubeproxy_network_programming_duration_seconds",
+            "Time from a change of endpoints until the rules had it",
+            PROGRAMMING_BUCKETS,
+        )
+        self._synced_at = gauge(
+            f"{sync}_last_timestamp_seconds", "When a sync was last done successfully"
+        )
+        self._queued_at = gauge(
+            f"{sync}_last_queued_timestamp_seconds", "When a sync was last asked for"
+        )
+        self._changes = {
+            kind: (
+                counter(f"{sync}_{kind}_changes", f"Changes of {kind}s that came"),
+                gauge(f"{sync}_{kind}_changes_pending", f"Changes of {kind}s that wait"),
+            )
+            for kind in ("service", "endpoint")
+        }
+        self._no_local = gauge(
+            f"{sync}_no_local_endpoints_total",
+            "Services of policy Local whose endpoints are all on other nodes",
+            "traffic_policy",
+        )
+        self._rules = gauge(f"{sync}_iptables_total", "Rules that are svcnet's", "table")
+        self._rules_written = gauge(
+            f"{sync}_iptables_last", "Rules that the last sync wrote", "table"
+        )
+        self._restore_failures = counter(
+            f"{sync}_iptables_restore_failures", "Runs of iptables-restore that failed"
+        )
+        self._partial_restore_failures = counter(
+            f"{sync}_iptables_partial_restore_failures",
+            "Those of them that were to write what had changed",
+        )
+        self._failures = counter("svcnet_sync_failures", "Syncs that failed, by stage", "stage")
+        self._drift = counter(
+            "svcnet_drift", "What was found on the machine other than svcnet left it", "kind"
+        )
+        self._services = gauge("svcnet_services", "Services that have rules here", "ip_family")
+        self._service_ports = gauge("svcnet_service_ports", "Their ports", "ip_family")
+        self._endpoints = gauge(
+            "svcnet_endpoints", "The endpoints of these ports, ready or not", "ip_family"
+        )
+        self._turned_away = counter(
+            "svcnet_userspace_turned_away",
+            "Connections and flows that a full proxy refused, let wait or ended",
+        )
+        self._healthz = counter("kubeproxy_proxy_healthz", "Answers of /healthz", "code")
+        self._livez = counter("kubeproxy_proxy_livez", "Answers of /livez", "code")
+
+    def queued(self) -> None:
+        """A sync was asked for."""
+        self._queued_at.set(self._wall())
+
+    def changed(self, *, services: int = 0, endpoints: int = 0) -> None:
+        """So many changes came, which wait for the next sync."""
+        for kind, number in (("service", services), ("endpoint", endpoints)):
+            total, pending = self._changes[kind]
+            total.inc(number)
+            pending.inc(number)
+
+    def taken(self) -> None:
+        """A sync took all changes that waited."""
+        for _, pending in self._changes.values():
+            pending.set(0)
+
+    def synced(self, duration: float, stages: Mapping[str, float], *, full: bool) -> None:
+        """A sync was done. `stages` are its parts' durations; `full` if it left nothing out."""
+        self._sync.observe(duration)
+        (self._full if full else self._partial).observe(duration)
+        for stage, seconds in stages.items():
+            self._stage.labels(stage).observe(seconds)
+        self._synced_at.set(self._wall())
+
+    def programmed(self, trigger: float) -> None:
+        """The rules have a change of endpoints that happened at `trigger`.
+
+        That is what the annotation ``endpoints.kubernetes.io/last-change-trigger-time`` of
+        an EndpointSlice says. By another machine's clock it may not have happened yet: that
+        counts as no time at all.
+        """
+        self._programming.observe(max(0.0, self._wall() - trigger))
+
+    def failed(self, stage: str, *, full: bool) -> None:
+        """A sync failed in a stage; IPTABLES_RESTORE is the one with counters of kube-proxy's."""
+        self._failures.labels(stage).inc()
+        if stage == IPTABLES_RESTORE:
+            self._restore_failures.inc()
+            if not full:
+                self._partial_restore_failures.inc()
+
+    def drift(self, kind: str, number: int = 1) -> None:
+        """So much was found on the machine other than svcnet had left it."""
+        self._drift.labels(kind).inc(number)
+
+    def serves(self, summaries: Collection[Summary]) -> None:
+        """What the rules now serve, by the summary of each IP family."""
+        for summary in summaries:
+            family = summary.settings.family
+            self._services.labels(family).set(len(summary.services))
+            self._service_ports.labels(family).set(summary.service_ports)
+            self._endpoints.labels(family).set(summary.endpoints)
+        self._no_local.labels("internal").set(dropping(summaries, "internal"))
+        self._no_local.labels("external").set(dropping(summaries, "external"))
+
+    def rules(self, total: Mapping[str, int], written: Mapping[str, int]) -> None:
+        """How many iptables rules there are, and the last sync wrote, by table."""
+        for table, number in total.items():
+            self._rules.labels(table).set(number)
+        for table, number in written.items():
+            self._rules_written.labels(table).set(number)
+
+    def turned_away(self, number: int) -> None:
+        """The proxy had no room for so many connections and flows."""
+        self._turned_away.inc(number)
+
+    def healthz(self, status: int) -> None:
+        """An answer of ``/healthz``."""
+        self._healthz.labels(str(int(status))).inc()
+
+    def livez(self, status: int) -> None:
+        """An answer of ``/livez``."""
+        self._livez.labels(str(int(status))).inc()
+
+    def text(self) -> bytes:
+        """Return all metrics in the text format of Prometheus, version 0.0.4."""
+        return generate_latest(_WithoutCreated(self._registry))
+
+
+def metrics_page(metrics: Metrics) -> Responder:
+    """Return what answers ``/metrics``."""
+
+    def respond(path: str) -> Answer:
+        if path != "/metrics":
+            return plain(HTTPStatus.NOT_FOUND)
+        return Answer(HTTPStatus.OK, metrics.text(), TEXT_FORMAT, ())
+
+    return respond
+
+
+class _WithoutCreated(Collector):
+    """A registry without the library's series of when each series began; kube-proxy has none.
+
+    The library can be told to leave them out, but only for the whole process.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            created = f"{metric.name}_created"
+            metric.samples = [sample for sample in metric.samples if sample.name != created]
+            yield metric

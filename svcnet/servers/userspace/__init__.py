@@ -1,0 +1,24 @@
+"""The userspace proxy: it serves what a table says."""
+
+from svcnet.servers.userspace.limits import raise_file_limit
+from svcnet.servers.userspace.node import NodeProxy
+from svcnet.servers.userspace.proxy import Proxy, serve
+from svcnet.servers.userspace.statistics import (
+    BackendCounts,
+    Refusals,
+    Snapshot,
+    Statistics,
+    document,
+)
+
+__all__ = [
+    "BackendCounts",
+    "NodeProxy",
+    "Proxy",
+    "Refusals",
+    "Snapshot",
+    "Statistics",
+    "document",
+    "raise_file_limit",
+    "serve",
+]

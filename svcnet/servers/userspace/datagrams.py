@@ -1,0 +1,245 @@
+"""UDP: each client of a listener has a flow, a socket of its own to one backend.
+
+A flow ends when nothing has passed for a while, when its backend is refused or removed, and
+when there are too many: then one of the Service that has most. Errors end with the flow:
+nothing is ever sent because of one.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections import OrderedDict
+from collections.abc import Collection
+from contextlib import suppress
+from select import EPOLLIN
+from typing import TYPE_CHECKING, Any
+
+from netaddr import IPSet
+
+from svcnet.servers.origins import origin
+from svcnet.servers.userspace.balancer import Target
+from svcnet.servers.userspace.sockets import IP_PKTINFO, refuse, renewed
+from svcnet.servers.userspace.streams import OUT_OF_DESCRIPTORS
+
+if TYPE_CHECKING:
+    from svcnet.renderers.userspace.table import Role
+    from svcnet.servers.userspace.engine import Engine
+    from svcnet.servers.userspace.service import ServicePort
+
+LARGEST = 65_535
+AT_ONCE = 64
+"""How many datagrams of one socket are handled before others have their turn."""
+
+_DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+_CONTROL = socket.CMSG_SPACE(20)
+
+Ancillary = list[tuple[int, int, bytes]]
+Key = tuple["DatagramListener", Any, bytes]
+
+
+class Flow:
+    """One client's datagrams to one backend, and the answers."""
+
+    __slots__ = ("_flows", "key", "reply", "sock", "target", "used")
+
+    def __init__(
+        self, flows: Flows, key: Key, reply: Ancillary, sock: socket.socket, target: Target
+    ) -> None:
+        self._flows = flows
+        self.key = key
+        self.reply = reply
+        self.sock = sock
+        self.target = target
+        self.used = 0.0
+
+    def send(self, data: bytes) -> None:
+        """Hand a datagram on; one that the kernel has no room for is lost, as datagrams are."""
+        try:
+            self.sock.send(data)
+            self.target.up += len(data)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._flows.fail(self)
+
+    def displace(self) -> None:
+        """End, since there are too many flows."""
+        self._flows.displace(self)
+
+    def on_answer(self, _mask: int) -> None:
+        listener, client, _ = self.key
+        self._flows.touch(self)
+        for _ in range(AT_ONCE):
+            try:
+                data = self.sock.recv(LARGEST)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._flows.fail(self)
+                return
+            self.target.down += len(data)
+            with suppress(OSError):
+                listener.sock.sendmsg((data,), self.reply, 0, client)
+
+
+class Flows:
+    """All flows of an engine, the one that was silent longest first; ``idle`` is in seconds."""
+
+    def __init__(self, engine: Engine, idle: float) -> None:
+        self._engine = engine
+        self._idle = idle
+        self._crowd = engine.budget.flows
+        self._flows: OrderedDict[Key, Flow] = OrderedDict()
+        self._is_timed = False
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def forward(self, listener: DatagramListener, data: bytes, client: Any, info: bytes) -> None:
+        """Hand a client's datagram to the backend of its flow, a new one if need be."""
+        key = (listener, client, info)
+        flow = self._flows.get(key) or self._open(key)
+        if flow is not None:
+            self.touch(flow)
+            flow.send(data)
+
+    def touch(self, flow: Flow) -> None:
+        flow.used = self._engine.loop.now
+        if flow.key in self._flows:
+            self._flows.move_to_end(flow.key)
+            self._crowd.touch(flow)
+
+    def fail(self, flow: Flow) -> None:
+        """End a flow whose backend is refused; the client's next datagram goes to another."""
+        listener, client, _ = flow.key
+        flow.target.failed += 1
+        listener.service.affinity.forget(client[0])
+        self.end(flow)
+
+    def end(self, flow: Flow) -> None:
+        if self._flows.pop(flow.key, None) is not None:
+            self._crowd.remove(flow)
+            flow.target.active -= 1
+            self._engine.loop.close(flow.sock)
+
+    def displace(self, flow: Flow) -> None:
+        """End a flow to make room, which is counted."""
+        self._engine.has_turned_away(flow.key[0].service).displaced += 1
+        self.end(flow)
+
+    def end_of(self, targets: Collection[Target]) -> None:
+        """End the flows to backends that are no more."""
+        for flow in [flow for flow in self._flows.values() if flow.target in targets]:
+            self.end(flow)
+
+    def end_from(self, listener: DatagramListener) -> None:
+        """End the flows of a listener that closes."""
+        for flow in [flow for flow in self._flows.values() if flow.key[0] is listener]:
+            self.end(flow)
+
+    def end_all(self) -> None:
+        """End every flow."""
+        for flow in list(self._flows.values()):
+            self.end(flow)
+
+    def _open(self, key: Key) -> Flow | None:
+        listener, client, info = key
+        engine = self._engine
+        if listener.sources is not None and client[0] not in listener.sources:
+            return None
+        target = listener.service.choose(client[0], listener.role, engine.loop.now)
+        if target is None:
+            return None
+        if self._crowd.is_full():
+            self._make_room()
+        sock = self._connected(target)
+        if sock is None:
+            return None
+        flow = self._flows[key] = Flow(self, key, reply_from(engine.family, info), sock, target)
+        self._crowd.add(flow, listener.service.owner, origin(client[0]))
+        target.connections += 1
+        target.active += 1
+        engine.loop.watch(sock.fileno(), EPOLLIN, flow.on_answer)
+        if not self._is_timed:
+            self._is_timed = True
+            engine.loop.after(self._idle, self._expire)
+        return flow
+
+    def _make_room(self) -> None:
+        """End a flow, of whichever engine of the process."""
+        flow = self._crowd.first_to_go()
+        if flow is not None:
+            flow.displace()
+
+    def _connected(self, target: Target) -> socket.socket | None:
+        """Return a socket to a backend; out of descriptors, a flow gives its own."""
+        try:
+            sock = socket.socket(self._engine.address_family, _DATAGRAM)
+        except OSError as error:
+            if error.errno not in OUT_OF_DESCRIPTORS:
+                raise
+            self._make_room()
+            return None
+        try:
+            sock.connect(target.address)
+        except OSError:
+            target.failed += 1
+            sock.close()
+            return None
+        return sock
+
+    def _expire(self) -> None:
+        """End what was silent too long, and look again when the next is due."""
+        now = self._engine.loop.now
+        while self._flows:
+            oldest = next(iter(self._flows.values()))
+            if now - oldest.used < self._idle:
+                self._engine.loop.after(oldest.used + self._idle - now, self._expire)
+                return
+            self.end(oldest)
+        self._is_timed = False
+
+
+class DatagramListener:
+    """A proxy port for datagrams, which refuses until it is renewed.
+
+    ``sources`` are those to take datagrams from where the kernel does not see to that.
+    """
+
+    def __init__(self, flows: Flows, service: ServicePort, role: Role, sock: socket.socket) -> None:
+        self._flows = flows
+        self.service = service
+        self.role = role
+        self.sock = sock
+        self.sources: IPSet | None = None
+        self._address = sock.getsockname()[:2]
+        refuse(sock)
+
+    def renew(self) -> None:
+        """Take a socket that hears everybody, in the place of one that refused."""
+        refusing = self.sock
+        self.sock = renewed(refusing, self._address)
+        refusing.close()
+
+    def on_ready(self, _mask: int) -> None:
+        receive, forward = self.sock.recvmsg, self._flows.forward
+        for _ in range(AT_ONCE):
+            try:
+                data, ancillary, _, client = receive(LARGEST, _CONTROL)
+            except OSError:  # nothing more, or what is not for us
+                return
+            forward(self, data, client, ancillary[0][2] if ancillary else b"")
+
+
+def reply_from(family: str, info: bytes) -> Ancillary:
+    """Return what makes an answer come from the address that a datagram was sent to.
+
+    `info` is the datagram's in_pktinfo or in6_pktinfo (ip(7), ipv6(7)). Left to routes
+    alone, the answer might come from another address, and would not be translated back.
+    """
+    if not info:
+        return []
+    if family == "IPv6":
+        return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info[:16] + struct.pack("I", 0))]
+    return [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("I4s4s", 0, info[4:8], bytes(4)))]

@@ -1,0 +1,328 @@
+"""TCP: a client's connection, the dial to a backend, and the bytes between the two."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from errno import EINPROGRESS, EMFILE, ENFILE, ENOBUFS, ENOMEM
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
+from socket import SocketType
+from typing import TYPE_CHECKING
+
+from svcnet.renderers.userspace.table import Role
+from svcnet.servers.userspace.balancer import Target
+from svcnet.servers.userspace.pipes import Buffer, CannotSplice, Carriers, Pipe
+from svcnet.servers.userspace.proxy_protocol import header
+from svcnet.servers.userspace.sockets import KEEPALIVE_SECONDS
+
+if TYPE_CHECKING:
+    from svcnet.servers.userspace.engine import Engine
+    from svcnet.servers.userspace.service import ServicePort
+
+DIAL_SECONDS = (0.25, 0.5, 1.0, 2.0)
+"""How long each attempt may take (pkg/proxy/userspace/proxysocket.go)."""
+
+OUT_OF_DESCRIPTORS = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
+"""What the kernel says when there are too many descriptors, or no memory for one."""
+
+_CONNECTED, _ENDED, _UNWATCHED = 100, 101, -1
+RESET = struct.pack("ii", 1, 0)
+_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+
+
+class Direction:
+    """One way of a connection: from a socket, by a carrier, to another socket.
+
+    ``reads`` is whether more is wanted from the source. While the carrier holds bytes
+    that the sink does not take, nothing is read: what waits is bounded, and the sender
+    is slowed down as if it were connected to the receiver itself.
+    """
+
+    __slots__ = ("_carrier", "_carriers", "_sink", "_source", "finished", "moved", "reads", "waits")
+
+    def __init__(self, carriers: Carriers, source: SocketType, sink: SocketType) -> None:
+        self._carriers = carriers
+        self._source = source.fileno()
+        self._sink = sink
+        self._carrier: Pipe | Buffer | None = None
+        self.reads = True
+        self.waits = False
+        self.finished = False
+        self.moved = 0
+
+    def pump(self) -> None:
+        """Move what there is. Raises OSError when either end is broken."""
+        carriers = self._carriers
+        carrier = carriers.take()
+        try:
+            held = carrier.fill(self._source)
+        except BlockingIOError:
+            carriers.give(carrier)
+            return
+        except CannotSplice:
+            carriers.can_splice = False
+            carriers.give(carrier)
+            return
+        except OSError:
+            carriers.give(carrier)
+            raise
+        self._carrier = carrier
+        if not held:
+            self._release()
+            self._finish()
+            return
+        self.flush()
+
+    def flush(self) -> None:
+        """Give the sink what the carrier holds. Raises OSError when it is broken."""
+        carrier = self._carrier
+        if carrier is None:
+            return
+        with suppress(BlockingIOError):
+            self.moved += carrier.drain(self._sink.fileno())
+        if carrier.held:
+            self.waits, self.reads = True, False
+        else:
+            self._release()
+            self.waits, self.reads = False, True
+
+    def close(self) -> None:
+        """Give up what was not delivered."""
+        self._release()
+
+    def _release(self) -> None:
+        if self._carrier is not None:
+            self._carriers.give(self._carrier)
+            self._carrier = None
+
+    def _finish(self) -> None:
+        """The source has ended: so must what the sink sees, and only that."""
+        self.reads, self.waits, self.finished = False, False, True
+        self._sink.shutdown(socket.SHUT_WR)
+
+
+class Relay:
+    """A client's connection: first the dial to a backend, then two directions.
+
+    The client is not read while a backend is dialled: what it sends waits in the kernel.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_backend",
+        "_backend_events",
+        "_client",
+        "_client_events",
+        "_down",
+        "_engine",
+        "_peer",
+        "_role",
+        "_service",
+        "_source",
+        "_target",
+        "_up",
+    )
+
+    def __init__(
+        self,
+        engine: Engine,
+        service: ServicePort,
+        role: Role,
+        client: SocketType,
+        peer: tuple[str, int],
+        source: str | bytes,
+    ) -> None:
+        self._engine = engine
+        self._service = service
+        self._role = role
+        self._client = client
+        self._peer = peer
+        self._source = source
+        self._attempt = 0
+        self._backend: SocketType | None = None
+        self._target: Target | None = None
+        self._up: Direction | None = None
+        self._down: Direction | None = None
+        self._client_events = self._backend_events = 0
+        engine.relays.add(self)
+
+    @property
+    def target(self) -> Target | None:
+        """The backend, once there is one that answered."""
+        return self._target if self._attempt == _CONNECTED else None
+
+    @property
+    def moved(self) -> tuple[int, int]:
+        """The bytes that the backend was given, and those that the client was given."""
+        return (
+            self._up.moved if self._up is not None else 0,
+            self._down.moved if self._down is not None else 0,
+        )
+
+    def dial(self) -> None:
+        """Try the next backend; after the last attempt give the client up."""
+        engine = self._engine
+        while self._attempt < len(DIAL_SECONDS):
+            target = self._service.choose(self._peer[0], self._role, engine.loop.now)
+            if target is None:
+                break
+            try:
+                backend = SocketType(engine.address_family, _STREAM)
+            except OSError as error:
+                if error.errno not in OUT_OF_DESCRIPTORS:
+                    raise
+                engine.wait_for_descriptors(self.dial)
+                return
+            self._attempt += 1
+            self._target = target
+            self._backend = backend
+            if self._connect(backend, target):
+                return
+            self._failed()
+        self.abort()
+
+    def _connect(self, backend: SocketType, target: Target) -> bool:
+        """Begin to connect; return whether that can succeed."""
+        backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        backend.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+        if backend.connect_ex(target.address) not in (0, EINPROGRESS):
+            return False
+        self._engine.loop.watch(backend.fileno(), EPOLLOUT, self._on_connected)
+        self._engine.dials[self._attempt - 1].add(self)
+        return True
+
+    def on_timeout(self) -> None:
+        """Hear that the attempt's time is up."""
+        self._failed()
+        self.dial()
+
+    def _failed(self) -> None:
+        """The backend does not answer: that is counted, and the client not bound to it."""
+        assert self._target is not None
+        assert self._backend is not None
+        self._target.failed += 1
+        self._service.affinity.forget(self._peer[0])
+        self._engine.dials[self._attempt - 1].discard(self)
+        self._engine.loop.close(self._backend)
+        self._backend = self._target = None
+
+    def _on_connected(self, mask: int) -> None:
+        backend, client, loop = self._backend, self._client, self._engine.loop
+        assert backend is not None
+        assert self._target is not None
+        if mask & (EPOLLERR | EPOLLHUP):
+            self._failed()
+            self.dial()
+            return
+        self._engine.dials[self._attempt - 1].discard(self)
+        self._attempt = _CONNECTED
+        self._target.connections += 1
+        self._target.active += 1
+        try:
+            if self._service.proxy_protocol:
+                backend.send(header(client, self._peer))
+        except OSError:
+            self.abort()
+            return
+        carriers = self._engine.budget.carriers
+        self._up = Direction(carriers, client, backend)
+        self._down = Direction(carriers, backend, client)
+        self._client_events = self._backend_events = EPOLLIN
+        loop.watch(client.fileno(), EPOLLIN, self._on_client)
+        loop.rehandle(backend.fileno(), EPOLLIN, self._on_backend)
+
+    def _on_client(self, mask: int) -> None:
+        assert self._up is not None
+        assert self._down is not None
+        self._on_event(mask, self._client, self._up, self._down)
+
+    def _on_backend(self, mask: int) -> None:
+        assert self._up is not None
+        assert self._down is not None
+        assert self._backend is not None
+        self._on_event(mask, self._backend, self._down, self._up)
+
+    def _on_event(self, mask: int, sock: SocketType, out: Direction, back: Direction) -> None:
+        """Something happened at `sock`, the source of `out` and the sink of `back`."""
+        try:
+            if out.reads:
+                if mask & ~EPOLLOUT:
+                    out.pump()
+            elif mask & EPOLLERR:
+                self.abort()
+                return
+            elif mask & EPOLLHUP:
+                self._mute(sock)
+            if mask & EPOLLOUT:
+                back.flush()
+        except OSError:
+            self.abort()
+            return
+        if out.finished and back.finished:
+            self._end()
+        else:
+            self._settle()
+
+    def _mute(self, sock: SocketType) -> None:
+        """Stop hearing of a socket whose both ends are shut: epoll would not stop telling."""
+        self._engine.loop.unwatch(sock.fileno())
+        if sock is self._client:
+            self._client_events = _UNWATCHED
+        else:
+            self._backend_events = _UNWATCHED
+
+    def _settle(self) -> None:
+        """Watch each socket for what its directions want next."""
+        up, down = self._up, self._down
+        assert up is not None
+        assert down is not None
+        wanted = (EPOLLIN if up.reads else 0) | (EPOLLOUT if down.waits else 0)
+        if wanted != self._client_events:
+            self._client_events = self._watch(
+                self._client, self._client_events, wanted, self._on_client
+            )
+        wanted = (EPOLLIN if down.reads else 0) | (EPOLLOUT if up.waits else 0)
+        if wanted != self._backend_events:
+            assert self._backend is not None
+            self._backend_events = self._watch(
+                self._backend, self._backend_events, wanted, self._on_backend
+            )
+
+    def _watch(
+        self, sock: SocketType, now: int, wanted: int, handler: Callable[[int], None]
+    ) -> int:
+        if now != _UNWATCHED:
+            self._engine.loop.rewatch(sock.fileno(), wanted)
+        elif wanted:
+            self._engine.loop.watch(sock.fileno(), wanted, handler)
+        else:
+            return _UNWATCHED
+        return wanted
+
+    def abort(self) -> None:
+        """End at once, and let both ends see that it was no ordinary end."""
+        for sock in (self._client, self._backend):
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self._end()
+
+    def _end(self) -> None:
+        engine, target = self._engine, self._target
+        if self._attempt == _CONNECTED and target is not None:
+            up, down = self.moved
+            target.active -= 1
+            target.up += up
+            target.down += down
+            for direction in (self._up, self._down):
+                if direction is not None:
+                    direction.close()
+        elif self._backend is not None:
+            engine.dials[self._attempt - 1].discard(self)
+        if self._backend is not None:
+            engine.loop.close(self._backend)
+        self._attempt, self._backend = _ENDED, None
+        engine.loop.close(self._client)
+        engine.ended(self, self._service.owner, self._source)

@@ -1,0 +1,190 @@
+"""/healthz, /livez and /readyz: kube-proxy's answers, from what the loop has seen and done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from attrs import define
+
+from svcnet.servers.monitoring import (
+    HEALTHZ_BIND_ADDRESS,
+    METRICS_BIND_ADDRESS,
+    Health,
+    Metrics,
+    Server,
+    health_pages,
+    metrics_page,
+)
+from tests.servers.monitoring.serving import LOOPBACK, Running, get, get_json, running
+
+ZERO = "0001-01-01 00:00:00 +0000 UTC"
+
+
+@define
+class Clocks:
+    """Both clocks, at a time that the test sets: seconds since 2026-11-24 12:00."""
+
+    seconds: float = 0
+
+    def monotonic(self) -> float:
+        return 1000 + self.seconds
+
+    def wall(self) -> int:
+        return 1_795_521_600 * 10**9 + round(self.seconds * 10**9)
+
+
+@pytest.fixture(name="clocks")
+def some_clocks() -> Clocks:
+    return Clocks()
+
+
+@pytest.fixture(name="health")
+def some_health(clocks: Clocks) -> Health:
+    return Health(monotonic=clocks.monotonic, wall=clocks.wall)
+
+
+@pytest.fixture(name="loop", scope="module")
+def a_loop() -> Iterator[Running]:
+    with running() as loop:
+        yield loop
+
+
+def statuses(health: Health) -> tuple[int, int, int]:
+    """Return the statuses of /healthz, /livez and /readyz."""
+    return health.healthz().status, health.livez().status, health.readyz().status
+
+
+def test_while_it_starts(health: Health, clocks: Clocks) -> None:
+    """A node that starts is healthy and not yet ready, however long nothing comes."""
+    assert statuses(health) == (200, 200, 503)
+    clocks.seconds = 10_000
+    assert statuses(health) == (200, 200, 503)
+
+
+def test_ready_is_listed_and_synced(health: Health) -> None:
+    """Ready takes both: all objects listed, and rules made of them; and stays so."""
+    health.synced()
+    assert statuses(health) == (200, 200, 503)
+    health.listed()
+    assert statuses(health) == (200, 200, 200)
+    health.queued()
+    assert statuses(health) == (200, 200, 200)
+
+
+def test_listed_alone_is_not_ready(health: Health) -> None:
+    """Objects without rules are not enough."""
+    health.listed()
+    assert health.readyz().body == b'{"listed": true, "synced": false}'
+    assert not health.ready
+
+
+def test_a_change_that_waits_too_long(health: Health, clocks: Clocks) -> None:
+    """The oldest change counts, to the second; a sync makes all well again."""
+    health.queued()
+    clocks.seconds = 30
+    health.queued()
+    clocks.seconds = 59.999
+    assert statuses(health)[:2] == (200, 200)
+    clocks.seconds = 60
+    assert statuses(health)[:2] == (503, 503)
+    health.synced()
+    assert statuses(health)[:2] == (200, 200)
+    clocks.seconds = 1000
+    assert statuses(health)[:2] == (200, 200)
+
+
+def test_a_change_after_a_sync_has_its_own_time(health: Health, clocks: Clocks) -> None:
+    """What comes after a sync begins to wait then."""
+    health.queued()
+    clocks.seconds = 50
+    health.synced()
+    health.queued()
+    clocks.seconds = 109
+    assert health.healthy
+    clocks.seconds = 110
+    assert not health.healthy
+
+
+def test_a_node_that_is_being_deleted(health: Health) -> None:
+    """Only /healthz heeds it: a restart would not help, and the rules are right."""
+    health.node(eligible=False)
+    assert statuses(health)[:2] == (503, 200)
+    assert health.healthy
+    health.node(eligible=True)
+    assert statuses(health)[:2] == (200, 200)
+
+
+def test_a_clock_that_is_set_back_or_forth(clocks: Clocks) -> None:
+    """How long a change waits does not depend on the time of day."""
+    health = Health(monotonic=lambda: 0.0, wall=clocks.wall)
+    health.queued()
+    clocks.seconds = 10**6
+    assert health.healthy
+
+
+def test_bodies(health: Health, clocks: Clocks) -> None:
+    """The bodies are kube-proxy's: a healthy node was updated now, another when it was."""
+    now = "2026-11-24 12:00:00 +0000 UTC"
+    later = "2026-11-24 12:01:40.25 +0000 UTC"
+    health.synced()
+    assert health.healthz().body.decode() == (
+        f'{{"lastUpdated": "{now}","currentTime": "{now}", "nodeEligible": true}}'
+    )
+    health.queued()
+    clocks.seconds = 100.25
+    assert health.healthz().body.decode() == (
+        f'{{"lastUpdated": "{now}","currentTime": "{later}", "nodeEligible": true}}'
+    )
+    assert health.livez().body.decode() == f'{{"lastUpdated": "{now}","currentTime": "{later}"}}'
+
+
+def test_body_without_any_sync(health: Health, clocks: Clocks) -> None:
+    """A node that never had rules says so with Go's zero time, as kube-proxy does."""
+    health.queued()
+    clocks.seconds = 60
+    assert f'"lastUpdated": "{ZERO}"'.encode() in health.livez().body
+
+
+def test_pages(loop: Running, health: Health) -> None:
+    """The pages are served, the others are not there, and answers are counted."""
+    metrics = Metrics()
+    server = loop.call(lambda: Server((LOOPBACK, 0), health_pages(health, metrics)))
+    port = server.where[1]
+    try:
+        status, headers, _ = get(port, "/healthz")
+        assert status == 200
+        assert headers["Content-Type"] == "application/json"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        health.node(eligible=False)
+        assert get_json(port, "/healthz")[1]["nodeEligible"] is False
+        assert get(port, "/livez", method="HEAD")[0] == 200
+        assert get_json(port, "/readyz") == (503, {"listed": False, "synced": False})
+        assert {get(port, path)[0] for path in ("/", "/healthz/", "/metrics", "/livezz")} == {404}
+    finally:
+        loop.call(server.close)
+    lines = metrics.text().decode().splitlines()
+    assert 'kubeproxy_proxy_healthz_total{code="200"} 1.0' in lines
+    assert 'kubeproxy_proxy_healthz_total{code="503"} 1.0' in lines
+    assert 'kubeproxy_proxy_livez_total{code="200"} 1.0' in lines
+
+
+def test_metrics_page(loop: Running) -> None:
+    """/metrics is in the text format that every Prometheus reads."""
+    metrics = Metrics()
+    server = loop.call(lambda: Server((LOOPBACK, 0), metrics_page(metrics)))
+    port = server.where[1]
+    try:
+        status, headers, body = get(port, "/metrics")
+        assert get(port, "/")[0] == 404
+    finally:
+        loop.call(server.close)
+    assert status == 200
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b"# TYPE kubeproxy_sync_proxy_rules_duration_seconds histogram\n" in body
+
+
+def test_addresses_are_loopback() -> None:
+    """Unless told otherwise neither is reachable from other machines; ports are kube-proxy's."""
+    assert HEALTHZ_BIND_ADDRESS == ("127.0.0.1", 10256)
+    assert METRICS_BIND_ADDRESS == ("127.0.0.1", 10249)
