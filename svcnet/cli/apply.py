@@ -16,10 +16,10 @@ from svcnet.cli.common import (
     machine_lock,
     wait_option,
 )
-from svcnet.cli.families import served_families
 from svcnet.cli.modal import ModalCommand
 from svcnet.errors import ApplyError, Incomplete, Lacking, UsageError
 from svcnet.inputs import Inputs, Strictness, probe_host, read_inputs
+from svcnet.inputs.families import served_families
 
 if TYPE_CHECKING:
     from svcnet.graph import RuleGraph

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from svcnet import modes
 from svcnet.cli.common import (
     allow_empty_option,
+    bind_address,
     family_option,
     input_options,
     refuse_two_inputs,
@@ -21,6 +23,9 @@ from svcnet.cli.paths import FilePath
 from svcnet.errors import SvcnetError, UsageError
 from svcnet.inputs import refuse_no_path
 from svcnet.modes.options import refuse_foreign
+
+if TYPE_CHECKING:
+    from svcnet.modes import Proxy
 
 
 @click.command("run", cls=ModalCommand)
@@ -72,12 +77,17 @@ def command(
     printed. SIGTERM and SIGINT end it: nothing new is taken, open connections have --drain
     seconds, and the rules go. A second one ends it at once.
     """
-    from svcnet.cli.keep import Keeping, keep
+    from svcnet.agent.keep import Keeping, keep
+    from svcnet.cli.log import logger
+    from svcnet.cli.outlet import outlets
 
     mode, settings = _mode(options)
     refuse_two_inputs(options["paths"], kubernetes, kubeconfig, context)
     if not kubernetes:
         refuse_no_path(options["paths"])
+    for text in (healthz_bind_address, metrics_bind_address):
+        if text:
+            bind_address(text, 0)
     for option, said in (
         ("--strict", options["strict"].errors),
         ("--ip-families", options["ip_families"]),
@@ -85,21 +95,32 @@ def command(
     ):
         if kubernetes and said:
             raise UsageError(f"{option} is for the manifests of PATH")
-    keep(
-        Keeping(
-            options,
-            mode,
-            settings,
-            family,
-            cleanup_on_exit,
-            kubernetes,
-            kubeconfig,
-            context,
-            healthz_bind_address,
-            metrics_bind_address,
-            socket,
-        )
+    keeping = Keeping(
+        options,
+        mode,
+        settings,
+        family,
+        cleanup_on_exit,
+        kubernetes,
+        kubeconfig,
+        context,
+        healthz_bind_address,
+        metrics_bind_address,
+        socket,
     )
+    with outlets():
+        keep(keeping, logger(sys.stderr), _show)
+
+
+def _show(proxy: Proxy, stack: ExitStack) -> None:
+    """Print where each Service is; on a terminal a view that goes on counting, if there is."""
+    if sys.stdout.isatty() and proxy.draw(1) is not None:
+        from svcnet.cli.live import live
+
+        stack.enter_context(live(lambda height: proxy.draw(height) or ""))
+        return
+    for text in proxy.listing():
+        click.echo(text, nl=False)
 
 
 def _mode(options: dict[str, Any]) -> tuple[modes.AnyMode, modes.ModeSettings]:

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from svcnet import checks
+from svcnet.agent.reporting import MOST_FILE_BYTES, Reporting
 from svcnet.cli import main
 from svcnet.cli.log import logger
-from svcnet.cli.reporting import MOST_FILE_BYTES, Reporting
 from svcnet.cli.status_view import lines, printable
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import Diagnostic, InputError

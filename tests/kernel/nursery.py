@@ -27,6 +27,7 @@ from typing import Any
 from attrs import frozen
 
 PACKAGES = (
+    "svcnet.agent",
     "svcnet.cli",
     "svcnet.compiler",
     "svcnet.executors",

@@ -13,10 +13,10 @@ import click
 
 from svcnet.cli.common import allow_empty_option, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
-from svcnet.cli.following import Ended, Following
 from svcnet.cli.outlet import outlets
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness, load_manifests, refuse_no_path
+from svcnet.inputs.following import Ended, Following
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import DNSOptions, Zones

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from svcnet.executors.systemd import Notify
+    from svcnet.agent.notify import Notify
 
 
 class Systemd:

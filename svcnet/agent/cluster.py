@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from svcnet.cli.following import (
+from svcnet.agent.standing import Standing, Unusable
+from svcnet.agent.update import Update
+from svcnet.errors import SvcnetError, UsageError
+from svcnet.inputs import Strictness, tell_warnings
+from svcnet.inputs.following import (
     Ended,
     Reload,
     Say,
-    Update,
     first_lines,
     hear_signals,
     reading,
     until,
 )
-from svcnet.cli.standing import Standing, Unusable
-from svcnet.errors import SvcnetError, UsageError
-from svcnet.inputs import Strictness, tell_warnings
 
 if TYPE_CHECKING:
-    from svcnet.cli.reporting import Reporting
+    from svcnet.agent.reporting import Reporting
     from svcnet.discovery.endpoints import Completed
     from svcnet.inputs import Asked, Inputs
     from svcnet.reconciler import Change

@@ -10,11 +10,12 @@ import pytest
 from attrs import define, evolve, field
 
 from svcnet import checks
-from svcnet.cli.following import MOST_LINES, first_lines
-from svcnet.cli.log import SELDOM_SECONDS, Teller, logger
-from svcnet.cli.repeats import APART_SECONDS, MOST_AT_ONCE, MOST_SUBJECTS, Repeats
+from svcnet.agent.log import SELDOM_SECONDS, Teller
+from svcnet.agent.repeats import APART_SECONDS, MOST_AT_ONCE, MOST_SUBJECTS, Repeats
+from svcnet.cli.log import logger
 from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import NodeSettings, RuleGraph
+from svcnet.inputs.following import MOST_LINES, first_lines
 from svcnet.modes import Done
 from svcnet.reconciler import Refused, Resolved, Synced, Warned
 

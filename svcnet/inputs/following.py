@@ -8,15 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
-
-from attrs import frozen
+from typing import Any, Generic, Protocol, TypeVar
 
 from svcnet.errors import InputError, SvcnetError, listed
-
-if TYPE_CHECKING:
-    from svcnet.inputs import Inputs
-    from svcnet.reconciler import Change
 
 MOST_LINES = 20
 """So many of what is wrong with input are told at a time; ``svcnet render`` tells all."""
@@ -25,19 +19,6 @@ END_SECONDS = 1.0
 """How long the end waits for commands that are killed while input is read."""
 
 Value = TypeVar("Value")
-
-
-@frozen
-class Update:
-    """Input of a verb that makes rules.
-
-    ``change`` is what differs in it from the input before, None if nobody knows. ``happened``
-    are times of changes of endpoints that are in it, in seconds since 1970.
-    """
-
-    inputs: Inputs
-    change: Change | None = None
-    happened: tuple[float, ...] = ()
 
 
 class Ended(Exception):  # noqa: N818  (nothing is wrong)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -14,18 +13,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from attrs import evolve, frozen
 
 from svcnet import checks, modes
-from svcnet.cli.cluster import Cluster, Followed, api_server
-from svcnet.cli.families import Unserved, served_families
-from svcnet.cli.following import Ended, Following, Update
-from svcnet.cli.log import Teller, logger
-from svcnet.cli.monitoring import Monitoring, bind_addresses
-from svcnet.cli.outlet import outlets
-from svcnet.cli.proxying import Proxying, refuse_unsupported
-from svcnet.cli.reporting import Reporting
-from svcnet.cli.snapshots import Snapshots
-from svcnet.cli.systemd import Systemd
+from svcnet.agent.cluster import Cluster, Followed, api_server
+from svcnet.agent.log import Teller
+from svcnet.agent.monitoring import Monitoring, bind_addresses
+from svcnet.agent.proxying import Proxying, Show, refuse_unsupported
+from svcnet.agent.reporting import Reporting
+from svcnet.agent.snapshots import Snapshots
+from svcnet.agent.systemd import Systemd
+from svcnet.agent.update import Update
 from svcnet.errors import ApplyError, Lacking, UsageError
 from svcnet.inputs import FAMILIES, Inputs, probe_host, read_inputs, read_settings
+from svcnet.inputs.families import Unserved, served_families
+from svcnet.inputs.following import Ended, Following
 from svcnet.nogc import seldom_gc, settle
 
 if TYPE_CHECKING:
@@ -64,18 +63,23 @@ class Keeping:
     socket: Path | None
 
 
-def keep(keeping: Keeping) -> None:
-    """Keep the machine true to the input until a signal says to end."""
-    with outlets(), ExitStack() as stack:
-        keeper = _Keeper(keeping, logger(sys.stderr), stack)
+def keep(keeping: Keeping, log: FilteringBoundLogger, show: Show) -> None:
+    """Keep the machine true to the input until a signal says to end.
+
+    `log` is told what happens, and `show` what serves once it does, in a mode that serves.
+    """
+    with ExitStack() as stack:
+        keeper = _Keeper(keeping, log, show, stack)
         asyncio.run(keeper.run())
 
 
 class _Keeper:
     """A run of the loop, and what goes with it; `stack` is closed at the end."""
 
-    def __init__(self, keeping: Keeping, log: FilteringBoundLogger, stack: ExitStack) -> None:
-        from svcnet.executors.systemd import Notify
+    def __init__(
+        self, keeping: Keeping, log: FilteringBoundLogger, show: Show, stack: ExitStack
+    ) -> None:
+        from svcnet.agent.notify import Notify
 
         self._log = log
         self._teller = Teller(log)
@@ -89,7 +93,7 @@ class _Keeper:
         self._proxying: Proxying | None = None
         if keeping.mode.serves:
             self._proxying = Proxying(
-                keeping.mode, keeping.settings, keeping.family, self._say, stack
+                keeping.mode, keeping.settings, keeping.family, self._say, show, stack
             )
 
     async def run(self) -> None:

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING
-
-import click
+from typing import TYPE_CHECKING, TypeAlias
 
 from svcnet.errors import ApplyError, SvcnetError
 from svcnet.inputs import FAMILIES, Inputs, Strictness, tell_findings
 from svcnet.modes.proxy import LOOK_SECONDS
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from svcnet.cli.following import Say
+    from svcnet.inputs.following import Say
     from svcnet.models import IPFamily
-    from svcnet.modes import AnyMode, ModeSettings
+    from svcnet.modes import AnyMode, ModeSettings, Proxy
     from svcnet.modes.adapter import Adapter
     from svcnet.reconciler import Event
+
+Show: TypeAlias = Callable[["Proxy", ExitStack], None]
+"""Shows what serves, once all of the first state does; until its stack is closed."""
 
 
 class Proxying:
     """Has what a mode serves go on beside the loop that says what to serve.
 
     To be made before any other thread runs, since a proxy may begin processes. `family` is that
-    of the option; `stack` is closed at the end.
+    of the option; `show` shows what serves; `stack` is closed at the end.
     """
 
     def __init__(
@@ -41,12 +39,14 @@ class Proxying:
         settings: ModeSettings,
         family: str | None,
         say: Say,
+        show: Show,
         stack: ExitStack,
     ) -> None:
         families = [FAMILIES[family]] if family in FAMILIES else list(FAMILIES.values())
         self._proxy = mode.proxy(settings, families, stack)
         self.has_rules = self._proxy.has_rules
         self._say = say
+        self._show = show
         self._stack = stack
         self._has_settled = False
         self._is_ending = False
@@ -126,7 +126,7 @@ class Proxying:
             return True
         if isinstance(event, Settled):
             self._has_settled = True
-            self._show()
+            self._show(self._proxy, self._stack)
         elif isinstance(event, Refused) and event.full:
             self._refusal = event.error
             self._loop.call_soon_threadsafe(self._refused.set)
@@ -149,19 +149,6 @@ class Proxying:
 
         with under(Deadline(LAST_SECONDS)):
             self._proxy.remove()
-
-    def _show(self) -> None:
-        """Print where each Service is; on a terminal a view that goes on counting, if there is."""
-        if sys.stdout.isatty() and self._proxy.draw(1) is not None:
-            from svcnet.cli.live import live
-
-            self._stack.enter_context(live(self._draw))
-            return
-        for text in self._proxy.listing():
-            click.echo(text, nl=False)
-
-    def _draw(self, height: int) -> RenderableType:
-        return self._proxy.draw(height) or ""
 
 
 def refuse_unsupported(inputs: Inputs, family: str | None, strict: Strictness) -> Inputs:

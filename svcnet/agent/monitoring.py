@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from svcnet.cli.common import bind_address
-from svcnet.errors import ApplyError, SvcnetError
+from svcnet.errors import ApplyError, SvcnetError, UsageError
 from svcnet.inputs import EVERY_WARNING, Strictness
 
 if TYPE_CHECKING:
@@ -120,3 +119,13 @@ def _bind(asked: str | None, configured: BindAddress, usual: tuple[str, int]) ->
     if asked is None:
         return configured or usual
     return bind_address(asked, usual[1]) if asked else None
+
+
+def bind_address(text: str, port: int) -> tuple[str, int]:
+    """Return where to serve, at `port` if the text names none. Raises UsageError."""
+    from svcnet.sources.addresses import address_and_port
+
+    try:
+        return address_and_port(text, port)
+    except ValueError as error:
+        raise UsageError(f"{error}; not {text!r}") from None

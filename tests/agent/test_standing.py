@@ -6,9 +6,10 @@ from io import StringIO
 from typing import Final
 
 from svcnet import checks
-from svcnet.cli.log import Teller, logger
-from svcnet.cli.repeats import APART_SECONDS, MOST_AT_ONCE
-from svcnet.cli.standing import MOST_OBJECTS, MOST_REASONS, PAUSE_SECONDS, Standing, Unusable
+from svcnet.agent.log import Teller
+from svcnet.agent.repeats import APART_SECONDS, MOST_AT_ONCE
+from svcnet.agent.standing import MOST_OBJECTS, MOST_REASONS, PAUSE_SECONDS, Standing, Unusable
+from svcnet.cli.log import logger
 from svcnet.errors import Diagnostic
 from svcnet.sources.kubernetes import KINDS, Status, Step
 

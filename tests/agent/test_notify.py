@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from svcnet.executors.systemd import MAX_STATUS, Notify
+from svcnet.agent.notify import MAX_STATUS, Notify
 from tests.servers.exhaustion import no_descriptors
 
 
