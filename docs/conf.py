@@ -60,8 +60,8 @@ nitpick_ignore_regex = [
     # A type variable of a function, and what asyncio calls its loop inside.
     ("py:class", r"svcnet\.testing\.fake_time\.Value|svcnet\..*\._Value|asyncio\.unix_events\..*"),
     # What modes are generic in, and names of what is one executor's own.
-    ("py:.*", r"(svcnet\.|svcnet\.modes\.mode\.)?_?(Artifact|Delta|Step)|abc\.ABC"),
-    ("py:class", "Given|Owned|Variant"),
+    ("py:.*", r"(svcnet\.|svcnet\.modes\.(mode|executor)\.)?_?(Artifact|Delta|Step)|abc\.ABC"),
+    ("py:class", "Given|Variant"),
     # An alias that stands for two classes, and what is imported for types alone.
     ("py:class", "EndpointSource|IPFamily|ExitStack|RenderableType"),
     # What holds the state of one walk, or is an error that users meet as one of its kinds.

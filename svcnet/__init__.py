@@ -153,4 +153,5 @@ def apply(artifact: Made, *, dry_run: bool = False) -> AnyReport:
     """
     from svcnet.modes import get
 
-    return get(artifact.mode).apply(artifact, dry_run=dry_run)
+    executor = get(artifact.mode).executor()
+    return executor.plan(artifact) if dry_run else executor.apply(artifact)

@@ -25,14 +25,14 @@ from svcnet.errors import ApplyError, Lacking, UsageError
 from svcnet.inputs import FAMILIES, Inputs, probe_host, read_inputs, read_settings
 from svcnet.inputs.families import Unserved, served_families
 from svcnet.inputs.following import Ended, Following
+from svcnet.modes.options import VARIANT
 from svcnet.nogc import seldom_gc, settle
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from svcnet.executors.iptables import Variant
     from svcnet.models import IPFamily
-    from svcnet.modes import AnyMode, ModeSettings
+    from svcnet.modes import AnyMode, Executor, ModeSettings
     from svcnet.modes.adapter import Adapter
     from svcnet.reconciler import Event, Kept
 
@@ -145,11 +145,6 @@ class _Keeper:
         self._reporting.serve(keeping.socket, stack)
 
     @property
-    def _variant(self) -> Variant | None:
-        variant: Variant | None = self._keeping.settings.given.get("variant")
-        return variant
-
-    @property
     def _has_rules(self) -> bool:
         return self._proxying is None or self._proxying.has_rules
 
@@ -193,8 +188,9 @@ class _Keeper:
         if not self._serves:
             self._serve(stack)
         made = await asyncio.to_thread(self._in_mode, inputs, families)
-        self._adapters = self._begin(made, families, stack)
-        kept = [self._kept(made.mode, adapter) for adapter in self._adapters]
+        executor = made.mode.executor(settings=made.settings)
+        self._adapters = self._begin(executor, families, stack)
+        kept = [self._kept(executor, adapter) for adapter in self._adapters]
         self._loop = Loop(kept, inputs.settings.pace, self._tell, self._ignored)
         self._snapshots = Snapshots(families)
         self._inputs = inputs
@@ -263,7 +259,7 @@ class _Keeper:
             for family in families:
                 graph = compile_state(inputs.state, inputs.view(family.lower()))
                 artifact = mode.full(graph, inputs.settings)
-                mode.apply(artifact, inputs.settings, dry_run=True)
+                mode.executor(settings=inputs.settings).plan(artifact)
         except Lacking as error:
             lacks = ", ".join(error.lacks)
             lack = f"the kernel lacks {lacks}: keeping {other} mode instead"
@@ -272,19 +268,19 @@ class _Keeper:
         return inputs
 
     def _begin(
-        self, inputs: Inputs, families: list[IPFamily], stack: ExitStack
+        self, executor: Executor[Any], families: list[IPFamily], stack: ExitStack
     ) -> Sequence[Adapter]:
         if self._proxying is not None:
-            return self._proxying.begin(families, inputs.settings, stack)
-        return inputs.mode.adapters(families, inputs.settings)
+            return self._proxying.begin(families, executor.settings, stack)
+        return [executor.adapter(family) for family in families]
 
-    def _kept(self, mode: AnyMode, adapter: Adapter) -> Kept:
+    def _kept(self, executor: Executor[Any], adapter: Adapter) -> Kept:
         from svcnet.reconciler import Follower, Keeper, Kept, Leftovers, StaleFlows
 
         # The entries of a proxy's portals lead to it, and live as long as its ports do.
-        flows = None if mode.serves else StaleFlows()
+        flows = None if executor.mode.serves else StaleFlows(executor.machine)
         family = adapter.family
-        leftovers = Leftovers(mode, family, self._variant) if self._has_rules else None
+        leftovers = Leftovers(executor, family) if self._has_rules else None
         return Kept(Follower(family), Keeper(adapter), flows, leftovers)
 
     def _clean_up(self, families: list[IPFamily]) -> None:
@@ -292,13 +288,9 @@ class _Keeper:
         from svcnet.executors.children import LAST_SECONDS, Deadline, under
 
         # What serves has gone with its process.
-        known = [mode for mode in reversed(list(modes.available().values())) if not mode.serves]
-        parts = (
-            part
-            for family in families
-            for mode in known
-            for part in mode.cleanup(family, self._variant)
-        )
+        known = [mode for mode in modes.available().values() if not mode.serves]
+        given = {VARIANT.name: self._keeping.settings.given.get(VARIANT.name)}
+        parts = (part for each in families for part in modes.cleanup_parts(known, each, given))
         with under(Deadline(LAST_SECONDS)):
             for line in attempt_all(parts):
                 self._log.info(line)

@@ -43,7 +43,7 @@ class Proxying:
         stack: ExitStack,
     ) -> None:
         families = [FAMILIES[family]] if family in FAMILIES else list(FAMILIES.values())
-        self._proxy = mode.proxy(settings, families, stack)
+        self._proxy = mode.executor(settings=settings).proxy(families, stack)
         self.has_rules = self._proxy.has_rules
         self._say = say
         self._show = show

@@ -90,8 +90,9 @@ def _applied(inputs: Inputs, graph: RuleGraph, strict: Strictness, *, dry_run: b
     A mode says by an option ``fallback`` of its own that there may be another.
     """
     mode, settings = inputs.mode, inputs.settings
+    executor, artifact = mode.executor(settings=settings), mode.full(graph, settings)
     try:
-        return mode.apply(mode.full(graph, settings), settings, dry_run=dry_run)
+        return executor.plan(artifact) if dry_run else executor.apply(artifact)
     except Lacking as error:
         other = settings.fallback
         if other is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -11,10 +10,10 @@ from svcnet import modes
 from svcnet.cli.common import machine_lock, wait_option
 from svcnet.cli.modal import tell_unusable
 from svcnet.inputs import FAMILIES
+from svcnet.modes.options import VARIANT
 
 if TYPE_CHECKING:
     from svcnet.executors.iptables import Variant
-    from svcnet.models import IPFamily
 
 
 @click.command("cleanup")
@@ -43,14 +42,7 @@ def command(family: str, variant: Variant | None, wait: bool) -> None:
     tell_unusable(found)
     families = [FAMILIES[family]] if family in FAMILIES else list(FAMILIES.values())
     with machine_lock(families, wait=wait):
-        parts = (part for one in families for part in _parts(one, found.modes, variant))
+        given, known = {VARIANT.name: variant}, found.modes.values()
+        parts = (part for one in families for part in modes.cleanup_parts(known, one, given))
         for line in attempt_all(parts):
             click.echo(line, err=True)
-
-
-def _parts(
-    family: IPFamily, known: Mapping[str, modes.AnyMode], variant: Variant | None
-) -> Iterator[modes.Part]:
-    """Yield what removes each mode's own, what came last first."""
-    for mode in reversed(list(known.values())):
-        yield from mode.cleanup(family, variant)

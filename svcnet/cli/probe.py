@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from svcnet.errors import SvcnetError
@@ -20,20 +22,22 @@ def command() -> None:
     lines = [f"addresses:{''.join(addresses) or ' []'}"]
     lines.append(f"iptablesRandomFully: {str(host.iptables_random_fully).lower()}")
     lines.append(f"conntrackTCPBeLiberal: {str(host.conntrack_tcp_be_liberal).lower()}")
-    lines.append(f"# mode ipvs: {_ipvs()}")
+    lines += _lacks()
     click.echo("\n".join(lines))
 
 
-def _ipvs() -> str:
-    """Say what the kernel lacks for a node without Services, and with the default scheduler."""
-    from svcnet.executors.iptables import choose_variant
-    from svcnet.executors.ipvs import missing
+def _lacks() -> Iterator[str]:
+    """Say what the kernel lacks for a node without Services, of modes that may lack something."""
+    from svcnet import modes
     from svcnet.graph import NodeSettings, RuleGraph
-    from svcnet.renderers.ipvs import full
 
-    try:
-        commands = choose_variant("IPv4").commands
-        lacks = missing(full(RuleGraph(NodeSettings("IPv4"))), commands)
-    except SvcnetError as error:
-        return f"cannot be told: {error}"
-    return f"the kernel lacks {', '.join(lacks)}" if lacks else "the kernel has what it takes"
+    graph = RuleGraph(NodeSettings("IPv4"))
+    for name, mode in modes.available().items():
+        try:
+            lacks = mode.executor().probe(mode.full(graph))
+        except SvcnetError as error:
+            yield f"# mode {name}: cannot be told: {error}"
+            continue
+        if lacks is not None:
+            what = f"the kernel lacks {', '.join(lacks)}"
+            yield f"# mode {name}: {what if lacks else 'the kernel has what it takes'}"

@@ -12,7 +12,7 @@ from svcnet import modes
 from svcnet.errors import Diagnostic, InputError, UsageError
 from svcnet.inputs.manifests import load_manifests, tell_warnings
 from svcnet.inputs.strictness import Strictness
-from svcnet.modes.options import refuse_foreign
+from svcnet.modes.options import own_values, refuse_foreign
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
@@ -55,12 +55,7 @@ class Inputs:
 
     def in_mode(self, mode: AnyMode) -> Inputs:
         """Return the same for another mode, with the values of options that it has too."""
-        names = {option.name for option in mode.options}
-        given = {
-            name: value
-            for name, value in self.settings.given.items()
-            if name in names and value is not None
-        }
+        given = own_values(mode.options, self.settings.given)
         return evolve(self, mode=mode, settings=mode.settings(self.config, given))
 
     def families(self, family: str | None) -> list[IPFamily]:

@@ -5,7 +5,8 @@ group ``svcnet.modes``; the command and the loop treat it like svcnet's own.
 """
 
 from svcnet.modes.adapter import Adapter, Done, Rules
-from svcnet.modes.mode import Finding, Form, Made, Mode, ModeSettings, Part, Plan, Report, Written
+from svcnet.modes.executor import Executor, Part, Plan, Report, cleanup_parts
+from svcnet.modes.mode import Finding, Form, Made, Mode, ModeSettings, Written
 from svcnet.modes.options import File, Flag, Given, Kind, Number, Option, Text, Words
 from svcnet.modes.pace import Pace
 from svcnet.modes.proxy import Crowd, Proxy
@@ -27,6 +28,7 @@ __all__ = [
     "AnyMode",
     "Crowd",
     "Done",
+    "Executor",
     "File",
     "Finding",
     "Flag",
@@ -51,6 +53,7 @@ __all__ = [
     "Written",
     "available",
     "builtin",
+    "cleanup_parts",
     "found",
     "get",
     "resolve",

@@ -6,31 +6,24 @@ Heavy parts are imported by the methods that use them: a mode costs nothing unti
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
 from svcnet import checks
 from svcnet.checks import Check
-from svcnet.errors import UsageError
 from svcnet.modes.options import Given, Option, complete
 from svcnet.modes.pace import Pace
 
 if TYPE_CHECKING:
-    import svcnet.executors.iptables
-    from svcnet.executors.iptables import Variant
-    from svcnet.executors.iptables.cleanup import Owned
+    from svcnet.executors.machine import Machine
     from svcnet.graph import GraphDiff, RuleGraph
-    from svcnet.models import IPFamily, KubeProxyConfiguration, RuleSettings
-    from svcnet.modes.adapter import Adapter
-    from svcnet.modes.proxy import Proxy
+    from svcnet.models import KubeProxyConfiguration, RuleSettings
+    from svcnet.modes.executor import Executor
 
 Artifact = TypeVar("Artifact")
 Delta = TypeVar("Delta")
-Part: TypeAlias = Callable[[], Iterable[str]]
-"""Something that is done to a machine, which returns a line for each thing that it did."""
 
 
 @frozen
@@ -92,26 +85,6 @@ class Made(Protocol):
     @property
     def mode(self) -> str:
         """The name of the mode."""
-
-
-class Report(Protocol):
-    """What an apply did, or would do; as text it is a line."""
-
-    @property
-    def plan(self) -> Plan:
-        """What was to be done."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What an operator must see."""
-
-
-class Plan(Protocol):
-    """What an apply does."""
-
-    @property
-    def text(self) -> str:
-        """The plan for people, as ``--dry-run`` prints it."""
 
 
 class Mode(ABC, Generic[Artifact, Delta]):
@@ -178,79 +151,14 @@ class Mode(ABC, Generic[Artifact, Delta]):
         """Yield what of a graph the mode cannot carry. Pure."""
         return iter(())
 
-    def apply(
-        self,
-        artifact: Artifact,
-        settings: ModeSettings | None = None,
-        *,
-        dry_run: bool = False,
-    ) -> Report:
-        """Bring this machine to an artifact, once.
+    def executor(
+        self, machine: Machine | None = None, settings: ModeSettings | None = None
+    ) -> Executor[Artifact]:
+        """Return what puts artifacts on a machine, and takes them away.
 
-        Raises UsageError in a mode that serves, ApplyError where the machine refuses;
-        :class:`svcnet.errors.Lacking`, with nothing done, where it lacks what the mode needs, and
-        :class:`svcnet.errors.Incomplete` after all is done that it does not refuse.
+        Without `machine` it is this one, and without `settings` they are those of an empty
+        configuration.
         """
-        if self.serves:
-            raise UsageError(
-                f"mode {self.name} is a proxy that has to go on running: "
-                f"svcnet run --mode {self.name}"
-            )
-        raise UsageError(f"mode {self.name} can be rendered only, and not applied")
+        from svcnet.modes.executor import Executor
 
-    def adapters(self, families: Collection[IPFamily], settings: ModeSettings) -> Sequence[Adapter]:
-        """Return what the loop puts graphs on this machine with, one a family.
-
-        In a mode that serves :meth:`svcnet.modes.Proxy.begin` does.
-        """
-        raise UsageError(f"mode {self.name} can be rendered only, and not kept")
-
-    def proxy(
-        self, settings: ModeSettings, families: Collection[IPFamily], stack: ExitStack
-    ) -> Proxy:
-        """Return what serves in this process, of a mode that does; `stack` is closed at the end."""
-        raise UsageError(f"mode {self.name} can be rendered only, and not served")
-
-    def cleanup(
-        self,
-        family: str,
-        variant: Variant | None,
-    ) -> Iterator[Part]:
-        """Yield what removes all that the mode has put on this machine, part by part.
-
-        `variant` is that of iptables, None for both. Parts do not wait for others to succeed; each
-        returns lines, and raises ApplyError.
-        """
-        return iter(())
-
-    def owned(
-        self,
-        family: str,
-    ) -> Owned | None:
-        """Return how the mode's chains of iptables, and jumps to them, are known, if it has any."""
-        return None
-
-    def is_there(
-        self,
-        family: str,
-    ) -> bool:
-        """Return whether the mode may have left something here."""
-        return True
-
-    def sweep(
-        self,
-        family: str,
-    ) -> Iterable[str]:
-        """Remove what the mode left beside chains of iptables; return lines. Raises ApplyError."""
-        return ()
-
-    def variant_in_use(
-        self,
-        family: str,
-        variant: Variant | None,
-    ) -> svcnet.executors.iptables.Choice | None:
-        """Return the variant of iptables that has the mode's rules, `variant` if that is given.
-
-        None in a mode without such rules.
-        """
-        return None
+        return Executor(self, machine, settings)

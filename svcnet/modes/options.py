@@ -102,6 +102,12 @@ def complete(options: Iterable[Option], given: Given) -> dict[str, Any]:
     return {each.name: given.get(each.name, each.default) for each in options}
 
 
+def own_values(options: Iterable[Option], given: Given) -> dict[str, Any]:
+    """Return those of the given values that there are, and are of one of `options`."""
+    names = {option.name for option in options}
+    return {name: value for name, value in given.items() if name in names and value is not None}
+
+
 def listed(words: Sequence[str]) -> str:
     """Return words as a sentence has them: with commas, and an "and" before the last."""
     *others, last = words

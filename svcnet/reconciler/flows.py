@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from svcnet.executors import conntrack
+from svcnet.executors.machine import Machine
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import GraphDiff, RuleGraph
 from svcnet.renderers.conntrack import plan, touches_udp
 
 
 class StaleFlows:
-    """Deletes the entries of one IP family that lead to no endpoint any more."""
+    """Deletes the entries of one IP family of a machine that lead to no endpoint any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, machine: Machine = THIS_MACHINE) -> None:
+        self._machine = machine
         self._before: RuleGraph | None = None
         self._due = True
 
@@ -27,7 +30,8 @@ class StaleFlows:
         """
         if not self._due:
             return ""
-        planned = plan(conntrack.observe(graph.settings.family), graph, self._before)
-        report = conntrack.delete(planned)
+        family = graph.settings.family
+        planned = plan(conntrack.observe(family, machine=self._machine), graph, self._before)
+        report = conntrack.delete(planned, machine=self._machine)
         self._before, self._due = graph, False
         return str(report) if report.deleted else ""

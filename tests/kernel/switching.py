@@ -22,7 +22,7 @@ from svcnet.netfilter import parse_save
 from svcnet.reconciler import remove_leftovers
 from svcnet.testing import make_node
 from tests.kernel.applying import order_free, tool
-from tests.kernel.keepers import iptables_keeper, ipvs_keeper
+from tests.kernel.keepers import executor_of, iptables_keeper, ipvs_keeper
 from tests.kernel.netns import CLIENT, CLUSTER_IP, HOST, NODE, Cluster
 from tests.kernel.scenarios import ALL, load_balancer, slices
 from tests.kernel.ways import Tables, UserspaceRules
@@ -97,7 +97,8 @@ class Switch:
     ) -> tuple[str, ...]:
         lines: list[str] = []
         self.cluster.inside(
-            "node", lambda: lines.extend(remove_leftovers(mode, self.family, variant, found))
+            "node",
+            lambda: lines.extend(remove_leftovers(executor_of(mode, variant), self.family, found)),
         )
         return tuple(lines)
 

@@ -304,7 +304,7 @@ class StubbornLeftovers(Leftovers):
     """Leftovers of which the machine refuses the first removal."""
 
     def __init__(self, notes: Notes) -> None:
-        super().__init__(modes.get(modes.DEFAULT), notes.family)
+        super().__init__(modes.get(modes.DEFAULT).executor(), notes.family)
         self.synced_at: list[int] = []
         self._notes = notes
 

@@ -5,16 +5,16 @@ It is an example of a mode in a package of its own, and not a good proxy: it bal
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from svcnet.graph import GraphDiff, RuleGraph
-from svcnet.modes import Finding, Form, Given, Mode, ModeSettings, Number, Option, Proxy, Written
+from svcnet.modes import Finding, Form, Given, Mode, ModeSettings, Number, Option, Written
 from svcnet_socat.commands import Commands, Step, between, commands, refusals
 
 if TYPE_CHECKING:
-    from svcnet.models import IPFamily
+    from svcnet.executors.machine import Machine
+    from svcnet_socat.processes import SocatExecutor
 
 UDP_TIMEOUT = Option(
     "socat-udp-timeout",
@@ -60,13 +60,13 @@ class SocatMode(Mode[Commands, Step]):
         """Yield what socat cannot do."""
         return map(Finding, refusals(graph))
 
-    def proxy(
-        self, settings: ModeSettings, families: Collection[IPFamily], stack: ExitStack
-    ) -> Proxy:
+    def executor(
+        self, machine: Machine | None = None, settings: ModeSettings | None = None
+    ) -> SocatExecutor:
         """Return what starts the processes and keeps them."""
-        from svcnet_socat.processes import SocatProxy
+        from svcnet_socat.processes import SocatExecutor
 
-        return SocatProxy(self, stack)
+        return SocatExecutor(self, machine, settings)
 
 
 SOCAT = SocatMode()

@@ -6,17 +6,16 @@ import subprocess
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from threading import Event, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from svcnet.errors import ApplyError
-from svcnet.modes import Adapter, Done, Finding, Proxy
+from svcnet.modes import Adapter, Done, Executor, Finding, Proxy
+from svcnet_socat.commands import Commands
 
 if TYPE_CHECKING:
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.models import IPFamily
-    from svcnet.modes import ModeSettings
-    from svcnet_socat import SocatMode
-    from svcnet_socat.commands import Commands
+    from svcnet.modes import Mode, ModeSettings
 
 Command = tuple[str, ...]
 DEATH_SECONDS = 5.0
@@ -83,7 +82,7 @@ class SocatAdapter(Adapter):
     """Has the processes of one IP family run."""
 
     def __init__(
-        self, mode: SocatMode, family: str, settings: ModeSettings, processes: Processes
+        self, mode: Mode[Commands, Any], family: str, settings: ModeSettings, processes: Processes
     ) -> None:
         super().__init__(family, mode.name)
         self._mode = mode
@@ -133,7 +132,7 @@ class SocatAdapter(Adapter):
 class SocatProxy(Proxy):
     """Keeps the processes while ``svcnet run`` goes on; they end with it."""
 
-    def __init__(self, mode: SocatMode, stack: ExitStack) -> None:
+    def __init__(self, mode: Mode[Commands, Any], stack: ExitStack) -> None:
         self._mode = mode
         self._processes = Processes()
         self._over = Event()
@@ -153,3 +152,11 @@ class SocatProxy(Proxy):
         """End the processes at once; socat knows of no other way."""
         self._processes.end()
         self._over.set()
+
+
+class SocatExecutor(Executor[Commands]):
+    """Has processes on this machine; there is nothing to clean up once they have ended."""
+
+    def proxy(self, families: Collection[IPFamily], stack: ExitStack) -> SocatProxy:
+        """Return what starts the processes and keeps them."""
+        return SocatProxy(self.mode, stack)

@@ -6,7 +6,7 @@ changed, are put right by the next one.
 """
 
 from svcnet.executors.iptables.apply import Report, apply, serve_localhost
-from svcnet.executors.iptables.cleanup import cleanup
+from svcnet.executors.iptables.cleanup import Owned, cleanup
 from svcnet.executors.iptables.commands import Commands, Variant
 from svcnet.executors.iptables.commits import Commits
 from svcnet.executors.iptables.marks import Marks
@@ -21,6 +21,7 @@ __all__ = [
     "Commits",
     "Held",
     "Marks",
+    "Owned",
     "Plan",
     "Report",
     "Variant",

@@ -11,7 +11,6 @@ from svcnet.errors import ApplyError
 from svcnet.executors import iptables
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.iptables.plan import most_chains
-from svcnet.executors.lock import lock
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, Origin, RuleGraph
 from svcnet.modes.adapter import Adapter, Done, Rules, few
@@ -23,19 +22,20 @@ class IptablesAdapter(Adapter):
     """The iptables rules of one family.
 
     It remembers a mark of the tables from when they were right. `commits` are those of the
-    network namespace; adapters of several families share them, so that what one writes is
+    machine that it works on; adapters of several families share them, so that what one writes is
     not somebody else's work to the other.
     """
 
     def __init__(
         self,
         family: str,
-        variant: iptables.Variant | None = None,
-        commits: iptables.Commits | None = None,
+        variant: iptables.Variant | None,
+        commits: iptables.Commits,
     ) -> None:
         super().__init__(family, "iptables")
         self._variant = variant
-        self._commits = iptables.Commits() if commits is None else commits
+        self._commits = commits
+        self._machine = commits.machine
         self._commands: iptables.Commands | None = None
         self._text: rules.RestoreText | None = None
         self._seal: Hashable | None = None
@@ -50,7 +50,7 @@ class IptablesAdapter(Adapter):
         """Write the difference of two graphs, without a look at the tables."""
         if self._commands is None:
             return None
-        with lock(self.family):
+        with self._machine.lock(self.family):
             return self._step(change)
 
     @property
@@ -113,8 +113,8 @@ class IptablesAdapter(Adapter):
 
     def _settings(self, text: rules.RestoreText, stages: Stages) -> Done:
         """Put the kernel's settings right, where the rules are."""
-        with lock(self.family), stages.stage("write"):
-            changed, warnings = iptables.serve_localhost(text)
+        with self._machine.lock(self.family), stages.stage("write"):
+            changed, warnings = iptables.serve_localhost(text, machine=self._machine)
         if not changed:
             told = f"{self.family}, iptables: nothing has changed"
             return Done("none", told, (*self._warnings, *warnings), stages.seconds)
@@ -131,9 +131,9 @@ class IptablesAdapter(Adapter):
         # then on makes it another, whether or not it was seen.
         with stages.stage("observe"):
             before = self._marks().now() if self._commands is not None else None
-        report = iptables.apply(text, variant=self._variant)
+        report = iptables.apply(text, variant=self._variant, machine=self._machine)
         self._warnings = report.warnings
-        self._commands = iptables.Commands(self.family, report.variant)
+        self._commands = iptables.Commands(self.family, report.variant, self._machine)
         self._text = text
         self._seal = self._sealed(before, report, stages)
         stages.merge(report.stages)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from svcnet.errors import UsageError
-from svcnet.modes.mode import Form, Mode, ModeSettings, Part, Written
+from svcnet.modes.mode import Form, Mode, ModeSettings, Written
 from svcnet.modes.options import JUMPS, VARIANT, Given, Number, Option, Words
 from svcnet.modes.pace import Pace
 
 if TYPE_CHECKING:
-    from svcnet.executors.iptables import Choice, Variant
-    from svcnet.executors.iptables.cleanup import Owned
-    from svcnet.executors.ipvs import Report
+    from svcnet.executors.machine import Machine
     from svcnet.graph import GraphDiff, RuleGraph
-    from svcnet.models import IPFamily, KubeProxyConfiguration
-    from svcnet.modes.ipvs.adapter import IPVSAdapter
+    from svcnet.models import KubeProxyConfiguration
+    from svcnet.modes.ipvs.executor import IPVSExecutor
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
 
 TOOLS = ("sysctl", "ipset", "iptables", "ipvsadm", "ip")
@@ -114,56 +110,13 @@ class IPVSMode(Mode["IPVSTables", "IPVSDelta"]):
 
         return advance(artifact, diff)
 
-    def apply(
-        self, artifact: IPVSTables, settings: ModeSettings | None = None, *, dry_run: bool = False
-    ) -> Report:
-        """Do what differs; see :func:`svcnet.executors.ipvs.apply`."""
-        from svcnet.executors.ipvs import apply
+    def executor(
+        self, machine: Machine | None = None, settings: ModeSettings | None = None
+    ) -> IPVSExecutor:
+        """Return what does it on a machine."""
+        from svcnet.modes.ipvs.executor import IPVSExecutor
 
-        given = self.settings().given if settings is None else settings.given
-        variant, drain = given[VARIANT.name], int(given[DRAIN.name])
-        return apply(artifact, variant=variant, drain=drain, dry_run=dry_run)
-
-    def adapters(self, families: Collection[IPFamily], settings: ModeSettings) -> list[IPVSAdapter]:
-        """Return what keeps each family; they share what tells who wrote."""
-        from svcnet.executors.iptables import Commits
-        from svcnet.modes.ipvs.adapter import IPVSAdapter
-
-        given, commits = settings.given, Commits()
-        return [
-            IPVSAdapter(family, given[VARIANT.name], commits, int(given[DRAIN.name]))
-            for family in families
-        ]
-
-    def cleanup(self, family: str, variant: Variant | None) -> Iterator[Part]:
-        """Yield the removal of all: the sets tell which rules are to go, of either variant."""
-        from svcnet.executors.ipvs import cleanup
-
-        yield partial(cleanup, family)
-
-    def owned(self, family: str) -> Owned:
-        """Return how the chains are known that this mode makes."""
-        from svcnet.executors.ipvs.rules import owned
-
-        return owned(family)
-
-    def is_there(self, family: str) -> bool:
-        """Return whether its sets, or its virtual servers, are there."""
-        from svcnet.executors.ipvs import is_there
-
-        return is_there(family)
-
-    def sweep(self, family: str) -> Iterable[str]:
-        """Remove virtual servers, addresses and sets."""
-        from svcnet.executors.ipvs import cleanup
-
-        return cleanup(family, with_rules=False)
-
-    def variant_in_use(self, family: str, variant: Variant | None) -> Choice:
-        """Return the variant that holds this mode's rules, or other rules."""
-        from svcnet.executors.iptables import choose_variant
-
-        return choose_variant(family, variant)
+        return IPVSExecutor(self, machine, settings)
 
 
 IPVS = IPVSMode()

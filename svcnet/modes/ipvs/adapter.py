@@ -27,14 +27,14 @@ class IPVSAdapter(Adapter):
     def __init__(
         self,
         family: str,
-        variant: iptables.Variant | None = None,
-        commits: iptables.Commits | None = None,
-        drain: int = ipvs.DRAIN,
+        variant: iptables.Variant | None,
+        commits: iptables.Commits,
+        drain: int,
     ) -> None:
         super().__init__(family, "ipvs")
         self._variant = variant
         self._drain = drain
-        self._commits = iptables.Commits() if commits is None else commits
+        self._commits = commits
         self._tables: tables_of.IPVSTables | None = None
         self._marks: iptables.Marks | None = None
         self._seal: Hashable | None = None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import field, frozen
 
 from svcnet.errors import UsageError
-from svcnet.modes.mode import Finding, Form, Mode, ModeSettings, Part, Written
+from svcnet.modes.mode import Finding, Form, Mode, ModeSettings, Written
 from svcnet.modes.options import (
     JUMPS,
     VARIANT,
@@ -23,11 +21,10 @@ from svcnet.modes.options import (
 )
 
 if TYPE_CHECKING:
-    from svcnet.executors.iptables import Choice, Variant
-    from svcnet.executors.iptables.cleanup import Owned
+    from svcnet.executors.machine import Machine
     from svcnet.graph import GraphDiff, RuleGraph
-    from svcnet.models import IPFamily, KubeProxyConfiguration
-    from svcnet.modes.userspace.proxy import UserspaceProxy
+    from svcnet.models import KubeProxyConfiguration
+    from svcnet.modes.userspace.executor import UserspaceExecutor
     from svcnet.renderers.userspace import PortChoice, ProxyDelta, ProxyTable, UnsupportedPort
 
 PORT_RANGE = Option(
@@ -192,34 +189,13 @@ class UserspaceMode(Mode["ProxyTable", "ProxyDelta"]):
         found = map(why_not, graph.fragments.values())
         return iter(_findings(port for port in found if port is not None))
 
-    def proxy(
-        self, settings: ModeSettings, families: Collection[IPFamily], stack: ExitStack
-    ) -> UserspaceProxy:
-        """Return the proxy, whose worker processes have begun."""
-        from svcnet.modes.userspace.proxy import UserspaceProxy
+    def executor(
+        self, machine: Machine | None = None, settings: ModeSettings | None = None
+    ) -> UserspaceExecutor:
+        """Return what starts the proxy, and knows its rules."""
+        from svcnet.modes.userspace.executor import UserspaceExecutor
 
-        return UserspaceProxy(settings, families, stack)
-
-    def cleanup(self, family: str, variant: Variant | None) -> Iterator[Part]:
-        """Yield the removal from each variant of iptables."""
-        from svcnet.executors.iptables.commands import installed
-        from svcnet.executors.userspace import remove
-
-        for commands in installed(family, variant):
-            yield partial(remove, family, commands.variant)
-
-    def owned(self, family: str) -> Owned:
-        """Return how the chains are known that this mode makes."""
-        from svcnet.executors.userspace.rules import OWNED
-
-        return OWNED
-
-    def variant_in_use(self, family: str, variant: Variant | None) -> Choice:
-        """Return the variant that holds this mode's rules, or other rules."""
-        from svcnet.executors.iptables import choose_variant
-        from svcnet.executors.userspace.rules import shows_variant
-
-        return choose_variant(family, variant, shows_variant)
+        return UserspaceExecutor(self, machine, settings)
 
 
 USERSPACE = UserspaceMode()

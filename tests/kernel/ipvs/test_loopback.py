@@ -10,6 +10,7 @@ from svcnet.reconciler.leftovers import remove_leftovers
 from svcnet.renderers.iptables import full
 from svcnet.renderers.ipvs import full as full_ipvs
 from tests.kernel.ipvs.netlink import own_namespace
+from tests.kernel.keepers import executor_of
 from tests.kernel.neighbours import SETTING, neighbour
 from tests.kernel.reconciler.test_drift import graph_of
 
@@ -23,9 +24,9 @@ def test_modes_come_and_go() -> None:
         for step in (
             lambda: apply(full(graph), variant="legacy"),
             lambda: ipvs.apply(full_ipvs(graph), variant="legacy"),
-            lambda: remove_leftovers("ipvs", "IPv4", "legacy"),
+            lambda: remove_leftovers(executor_of("ipvs", "legacy"), "IPv4"),
             lambda: apply(full(graph), variant="legacy"),
-            lambda: remove_leftovers("iptables", "IPv4", "legacy"),
+            lambda: remove_leftovers(executor_of("iptables", "legacy"), "IPv4"),
             lambda: ipvs.apply(full_ipvs(graph), variant="legacy"),
             lambda: ipvs.cleanup("IPv4"),
             lambda: cleanup("IPv4"),

@@ -18,7 +18,7 @@ from svcnet.reconciler import Keeper
 from svcnet.sources import load_bytes
 from tests.kernel.applying import order_free, tool
 from tests.kernel.ipvs.netlink import own_namespace, run
-from tests.kernel.keepers import iptables_keeper
+from tests.kernel.keepers import executor_of, iptables_keeper
 
 pytestmark = pytest.mark.kernel
 
@@ -212,9 +212,9 @@ def test_somebody_beside_our_write(
 
 def test_families_share_the_count_of_commits() -> None:
     """What one family writes is nobody's damage to the other, and damage still is."""
-    commits = iptables.Commits()
-    four = iptables_keeper("IPv4", "nft", commits)
-    six = iptables_keeper("IPv6", "nft", commits)
+    executor = executor_of("iptables", "nft")
+    four = iptables_keeper("IPv4", "nft", executor)
+    six = iptables_keeper("IPv6", "nft", executor)
     graph = graph_of("IPv4")
     sealed(four, graph)
     six.whole(graph_of("IPv6"))

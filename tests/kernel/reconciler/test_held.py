@@ -13,7 +13,7 @@ from svcnet.executors.iptables import Commands, apply, cleanup
 from svcnet.reconciler.leftovers import remove_leftovers
 from svcnet.renderers.iptables import full
 from tests.kernel.ipvs.netlink import own_namespace, run
-from tests.kernel.keepers import iptables_keeper
+from tests.kernel.keepers import executor_of, iptables_keeper
 from tests.kernel.reconciler.test_drift import MANIFEST, graph_of, rules
 
 pytestmark = pytest.mark.kernel
@@ -130,7 +130,7 @@ def test_leftovers(variant: iptables.Variant, name: str) -> None:
     """What another mode left goes, but for what is held, and the next time it is done."""
     apply(full(graph_of("IPv4")), variant=variant)
     hold(variant, name, "KUBE-NODEPORTS")
-    lines = remove_leftovers("userspace", "IPv4", variant)
+    lines = remove_leftovers(executor_of("userspace", variant), "IPv4")
     assert any("left empty" in line and "KUBE-NODEPORTS" in line for line in lines)
     assert "KUBE-SERVICES" not in rules(variant, "IPv4")["nat"]
 

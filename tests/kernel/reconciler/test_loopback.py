@@ -12,6 +12,7 @@ from svcnet.executors.iptables import Commands, apply, cleanup
 from svcnet.reconciler.leftovers import remove_leftovers
 from svcnet.renderers.iptables import full
 from tests.kernel.ipvs.netlink import own_namespace, run
+from tests.kernel.keepers import executor_of
 from tests.kernel.neighbours import SETTING, Neighbour, neighbour
 from tests.kernel.reconciler.test_drift import MANIFEST, graph_of, rules
 from tests.kernel.told import Told
@@ -119,7 +120,7 @@ def test_the_other_variant(
     serve(new)
     if not jumps:
         run(f"iptables-{new}", "-D", "INPUT", "-j", CHAIN)
-    remove_leftovers("iptables", "IPv4", new)
+    remove_leftovers(executor_of("iptables", new), "IPv4")
     assert (CHAIN in str(rules(old, "IPv4"))) is not jumps
     assert not other.reaches_loopback()
 

@@ -1,0 +1,60 @@
+"""Rules of iptables on a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from svcnet.executors import iptables
+from svcnet.executors.iptables.cleanup import owned
+from svcnet.executors.iptables.commands import installed
+from svcnet.modes.executor import Executor, Part
+from svcnet.modes.iptables.adapter import IptablesAdapter
+from svcnet.modes.options import VARIANT
+from svcnet.renderers.iptables import RestoreText
+
+if TYPE_CHECKING:
+    from svcnet.executors.machine import Machine
+    from svcnet.models import IPFamily
+    from svcnet.modes.mode import Mode, ModeSettings
+    from svcnet.renderers.iptables import Delta
+
+
+class IptablesExecutor(Executor[RestoreText]):
+    """Writes rules by the restore commands; its adapters share what tells who wrote."""
+
+    def __init__(
+        self,
+        mode: Mode[RestoreText, Delta],
+        machine: Machine | None = None,
+        settings: ModeSettings | None = None,
+    ) -> None:
+        super().__init__(mode, machine, settings)
+        self._variant: iptables.Variant | None = self.settings.given[VARIANT.name]
+        self._commits = iptables.Commits(self.machine)
+
+    def observe(self, family: str) -> iptables.Choice:
+        """Return the variant that holds this mode's rules, or other rules, and these."""
+        return iptables.choose_variant(family, self._variant, machine=self.machine)
+
+    def plan(self, artifact: RestoreText) -> iptables.Report:
+        """Return what would be written."""
+        return iptables.apply(artifact, variant=self._variant, dry_run=True, machine=self.machine)
+
+    def apply(self, artifact: RestoreText) -> iptables.Report:
+        """Write what differs; see :func:`svcnet.executors.iptables.apply`."""
+        return iptables.apply(artifact, variant=self._variant, machine=self.machine)
+
+    def adapter(self, family: IPFamily) -> IptablesAdapter:
+        """Return what keeps a family."""
+        return IptablesAdapter(family, self._variant, self._commits)
+
+    def cleanup(self, family: str) -> Iterator[Part]:
+        """Yield the removal from each variant of iptables."""
+        for commands in installed(family, self._variant, machine=self.machine):
+            yield partial(iptables.cleanup, family, commands.variant, machine=self.machine)
+
+    def owned(self, family: str) -> iptables.Owned:
+        """Return how the chains are known that this mode makes."""
+        return owned(family)

@@ -1,0 +1,72 @@
+"""Virtual servers, sets, addresses and rules on a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from svcnet.executors import iptables, ipvs
+from svcnet.executors.ipvs.rules import owned
+from svcnet.modes.executor import Executor, Part
+from svcnet.modes.ipvs import DRAIN
+from svcnet.modes.ipvs.adapter import IPVSAdapter
+from svcnet.modes.options import VARIANT
+from svcnet.renderers.ipvs import IPVSTables
+
+if TYPE_CHECKING:
+    from svcnet.executors.machine import Machine
+    from svcnet.models import IPFamily
+    from svcnet.modes.mode import Mode, ModeSettings
+    from svcnet.renderers.ipvs import IPVSDelta
+
+
+class IPVSExecutor(Executor[IPVSTables]):
+    """Does what differs; its adapters share what tells who wrote rules of iptables."""
+
+    def __init__(
+        self,
+        mode: Mode[IPVSTables, IPVSDelta],
+        machine: Machine | None = None,
+        settings: ModeSettings | None = None,
+    ) -> None:
+        super().__init__(mode, machine, settings)
+        self._variant: iptables.Variant | None = self.settings.given[VARIANT.name]
+        self._drain = int(self.settings.given[DRAIN.name])
+        self._commits = iptables.Commits(self.machine)
+
+    def probe(self, artifact: IPVSTables) -> tuple[str, ...]:
+        """Return the modules that the kernel lacks."""
+        return ipvs.missing(artifact, self.observe(artifact.family).commands)
+
+    def observe(self, family: str) -> iptables.Choice:
+        """Return the variant that holds this mode's rules, or other rules, and these."""
+        return iptables.choose_variant(family, self._variant, machine=self.machine)
+
+    def plan(self, artifact: IPVSTables) -> ipvs.Report:
+        """Return what would be done."""
+        return ipvs.apply(artifact, variant=self._variant, drain=self._drain, dry_run=True)
+
+    def apply(self, artifact: IPVSTables) -> ipvs.Report:
+        """Do what differs; see :func:`svcnet.executors.ipvs.apply`."""
+        return ipvs.apply(artifact, variant=self._variant, drain=self._drain)
+
+    def adapter(self, family: IPFamily) -> IPVSAdapter:
+        """Return what keeps a family."""
+        return IPVSAdapter(family, self._variant, self._commits, self._drain)
+
+    def cleanup(self, family: str) -> Iterator[Part]:
+        """Yield the removal of all: the sets tell which rules are to go, of either variant."""
+        yield partial(ipvs.cleanup, family)
+
+    def owned(self, family: str) -> iptables.Owned:
+        """Return how the chains are known that this mode makes."""
+        return owned(family)
+
+    def is_there(self, family: str) -> bool:
+        """Return whether its sets, or its virtual servers, are there."""
+        return ipvs.is_there(family)
+
+    def sweep(self, family: str) -> Iterable[str]:
+        """Remove virtual servers, addresses and sets."""
+        return ipvs.cleanup(family, with_rules=False)

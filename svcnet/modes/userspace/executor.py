@@ -1,0 +1,46 @@
+"""The proxy of this process, and its rules of iptables on a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from svcnet.executors import iptables
+from svcnet.executors.iptables.commands import installed
+from svcnet.executors.userspace import remove
+from svcnet.executors.userspace.rules import OWNED, shows_variant
+from svcnet.modes.executor import Executor, Part
+from svcnet.modes.options import VARIANT
+from svcnet.modes.userspace.proxy import UserspaceProxy
+from svcnet.renderers.userspace import ProxyTable
+
+if TYPE_CHECKING:
+    from svcnet.models import IPFamily
+
+
+class UserspaceExecutor(Executor[ProxyTable]):
+    """Starts the proxy, and knows the rules that lead to one."""
+
+    def observe(self, family: str) -> iptables.Choice:
+        """Return the variant that holds this mode's rules, or other rules, and these."""
+        return iptables.choose_variant(family, self._variant, shows_variant, machine=self.machine)
+
+    def proxy(self, families: Collection[IPFamily], stack: ExitStack) -> UserspaceProxy:
+        """Return the proxy, whose worker processes have begun."""
+        return UserspaceProxy(self.settings, families, stack)
+
+    def cleanup(self, family: str) -> Iterator[Part]:
+        """Yield the removal from each variant of iptables."""
+        for commands in installed(family, self._variant, machine=self.machine):
+            yield partial(remove, family, commands.variant)
+
+    def owned(self, family: str) -> iptables.Owned:
+        """Return how the chains are known that this mode makes."""
+        return OWNED
+
+    @property
+    def _variant(self) -> iptables.Variant | None:
+        variant: iptables.Variant | None = self.settings.given[VARIANT.name]
+        return variant
