@@ -18,11 +18,9 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
+from svcnet.servers.doors import OUT_OF_DESCRIPTORS, Shortage, admit
 from svcnet.servers.origins import origin
 from svcnet.servers.shares import Shares
-
-ACCEPTED_AT_ONCE = 32
-"""How many clients of one socket are taken before other sockets have their turn."""
 
 PAUSE_SECONDS = 0.5
 """How long no client is taken once descriptors have run out, if none of ours ends before."""
@@ -87,10 +85,8 @@ class Clients:
         while True:
             try:
                 return listening.accept()
-            except (BlockingIOError, ConnectionError):
-                raise
-            except OSError:
-                if not self._spare.give():
+            except OSError as error:
+                if error.errno not in OUT_OF_DESCRIPTORS or not self._spare.give():
                     raise
 
     def serve(
@@ -138,8 +134,9 @@ class Listener:
         self._converse = converse
         self._clients = clients
         self._conversations: set[asyncio.Task[None]] = set()
-        self._resumption: asyncio.TimerHandle | None = None
-        asyncio.get_running_loop().add_reader(listening, self._accept)
+        loop = asyncio.get_running_loop()
+        self._shortage = Shortage(loop.call_later, self._look_away, self._look)
+        self._look()
 
     @property
     def where(self) -> tuple[str, int]:
@@ -149,46 +146,45 @@ class Listener:
 
     def close(self) -> None:
         """Listen no longer, and end the connections that are open."""
-        if self._resumption is not None:
-            self._resumption.cancel()
-        asyncio.get_running_loop().remove_reader(self._socket)
+        self._shortage.close()
+        self._look_away()
         self._socket.close()
         for conversation in self._conversations:
             conversation.cancel()
 
+    def has_room(self) -> bool:
+        """Return that there is: of too many, another one has to go."""
+        return True
+
+    def take(self) -> tuple[socket.socket, Any]:
+        """Return a connection and who it is from. Raises BlockingIOError, and OSError."""
+        return self._clients.accept(self._socket)
+
+    def serve(self, client: tuple[socket.socket, Any]) -> None:
+        """Begin to talk with a client."""
+        connection, address = client
+        connection.setblocking(False)
+        conversation = self._clients.serve(connection, address, self._converse)
+        self._conversations.add(conversation)
+        conversation.add_done_callback(self._ended)
+
+    def rest(self) -> None:
+        """Look away until descriptors are back, and have a client go to that end."""
+        self._clients.end_one()
+        self._shortage.begin(PAUSE_SECONDS)
+
+    def _look(self) -> None:
+        asyncio.get_running_loop().add_reader(self._socket, self._accept)
+
+    def _look_away(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+
     def _accept(self) -> None:
-        for _ in range(ACCEPTED_AT_ONCE):
-            try:
-                connection, address = self._clients.accept(self._socket)
-            except (BlockingIOError, ConnectionError):
-                # Nobody is left, or a client has gone already.
-                return
-            except OSError:
-                # Descriptors have run out: the client stays ready, so look away for a while.
-                self._clients.end_one()
-                self._pause()
-                return
-            connection.setblocking(False)
-            conversation = self._clients.serve(connection, address, self._converse)
-            self._conversations.add(conversation)
-            conversation.add_done_callback(self._ended)
+        admit(self)
 
     def _ended(self, conversation: asyncio.Task[None]) -> None:
         self._conversations.discard(conversation)
-        if self._resumption is not None:
-            self._resume()
-
-    def _pause(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._socket)
-        self._resumption = loop.call_later(PAUSE_SECONDS, self._resume)
-
-    def _resume(self) -> None:
-        if self._resumption is not None:
-            self._resumption.cancel()
-            self._resumption = None
-        if self._socket.fileno() >= 0:
-            asyncio.get_running_loop().add_reader(self._socket, self._accept)
+        self._shortage.relieve()
 
 
 class Spare:

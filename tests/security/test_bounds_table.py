@@ -24,6 +24,7 @@ SERVERS = {
     ),
     "servers/monitoring/service_health.py": ("health-check node ports",),
     "servers/userspace/engine.py": ("userspace proxy, TCP", "userspace proxy, UDP"),
+    "servers/userspace/entrance.py": ("userspace proxy, TCP",),
     "servers/userspace/proxy.py": ("userspace proxy, TCP", "userspace proxy, UDP"),
     "servers/userspace/sockets.py": ("userspace proxy, TCP", "userspace proxy, UDP"),
 }

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from svcnet.renderers.userspace.table import ServicePortName
 from svcnet.servers.userspace.admission import Admission, Service
-from svcnet.servers.userspace.crowd import Crowd
+from svcnet.servers.userspace.crowd import Crowd, Member
 from svcnet.servers.userspace.limits import limits
 from svcnet.servers.userspace.pipes import Carriers
-
-if TYPE_CHECKING:
-    from svcnet.renderers.userspace.table import ServicePortName
-    from svcnet.servers.userspace.datagrams import Flow
 
 UDP_FLOWS = 1 << 14
 
@@ -30,7 +26,7 @@ class Budget:
         self._ports = {"TCP": 0, "UDP": 0}
         self._listeners = 0
         self.connections = Admission(0)
-        self.flows: Crowd[Flow] = Crowd(0)
+        self.flows: Crowd[Member] = Crowd(0)
         self.carriers = Carriers()
         self.waiting: dict[Callable[[], None], None] = {}
         self.fit()

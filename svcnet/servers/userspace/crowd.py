@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from svcnet.servers.tally import Tally
 from svcnet.servers.userspace.admission import Service
 
 Item = TypeVar("Item", bound=Hashable)
+
+
+class Member(Hashable, Protocol):
+    """One that goes when it is told."""
+
+    def displace(self) -> None:
+        """End, since there are too many."""
+        ...
+
 
 GREEDY_PART = 64
 """A source is greedy that has more than such a part of all: addresses can be forged, and those

@@ -13,19 +13,17 @@ from collections import OrderedDict
 from collections.abc import Collection
 from contextlib import suppress
 from select import EPOLLIN
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netaddr import IPSet
 
+from svcnet.renderers.userspace.table import Role
+from svcnet.servers.doors import OUT_OF_DESCRIPTORS
 from svcnet.servers.origins import origin
 from svcnet.servers.userspace.balancer import Target
+from svcnet.servers.userspace.service import ServicePort
+from svcnet.servers.userspace.site import Site
 from svcnet.servers.userspace.sockets import IP_PKTINFO, refuse, renewed
-from svcnet.servers.userspace.streams import OUT_OF_DESCRIPTORS
-
-if TYPE_CHECKING:
-    from svcnet.renderers.userspace.table import Role
-    from svcnet.servers.userspace.engine import Engine
-    from svcnet.servers.userspace.service import ServicePort
 
 LARGEST = 65_535
 AT_ONCE = 64
@@ -86,10 +84,11 @@ class Flow:
 class Flows:
     """All flows of an engine, the one that was silent longest first; ``idle`` is in seconds."""
 
-    def __init__(self, engine: Engine, idle: float) -> None:
-        self._engine = engine
+    def __init__(self, site: Site, idle: float) -> None:
+        self._site = site
+        self._loop = site.loop
         self._idle = idle
-        self._crowd = engine.budget.flows
+        self._crowd = site.budget.flows
         self._flows: OrderedDict[Key, Flow] = OrderedDict()
         self._is_timed = False
 
@@ -105,7 +104,7 @@ class Flows:
             flow.send(data)
 
     def touch(self, flow: Flow) -> None:
-        flow.used = self._engine.loop.now
+        flow.used = self._loop.now
         if flow.key in self._flows:
             self._flows.move_to_end(flow.key)
             self._crowd.touch(flow)
@@ -121,11 +120,11 @@ class Flows:
         if self._flows.pop(flow.key, None) is not None:
             self._crowd.remove(flow)
             flow.target.active -= 1
-            self._engine.loop.close(flow.sock)
+            self._loop.close(flow.sock)
 
     def displace(self, flow: Flow) -> None:
         """End a flow to make room, which is counted."""
-        self._engine.has_turned_away(flow.key[0].service).displaced += 1
+        self._site.overflow.note(flow.key[0].service).displaced += 1
         self.end(flow)
 
     def end_of(self, targets: Collection[Target]) -> None:
@@ -145,10 +144,9 @@ class Flows:
 
     def _open(self, key: Key) -> Flow | None:
         listener, client, info = key
-        engine = self._engine
         if listener.sources is not None and client[0] not in listener.sources:
             return None
-        target = listener.service.choose(client[0], listener.role, engine.loop.now)
+        target = listener.service.choose(client[0], listener.role, self._loop.now)
         if target is None:
             return None
         if self._crowd.is_full():
@@ -156,14 +154,14 @@ class Flows:
         sock = self._connected(target)
         if sock is None:
             return None
-        flow = self._flows[key] = Flow(self, key, reply_from(engine.family, info), sock, target)
+        flow = self._flows[key] = Flow(self, key, reply_from(self._site.family, info), sock, target)
         self._crowd.add(flow, listener.service.owner, origin(client[0]))
         target.connections += 1
         target.active += 1
-        engine.loop.watch(sock.fileno(), EPOLLIN, flow.on_answer)
+        self._loop.watch(sock.fileno(), EPOLLIN, flow.on_answer)
         if not self._is_timed:
             self._is_timed = True
-            engine.loop.after(self._idle, self._expire)
+            self._loop.after(self._idle, self._expire)
         return flow
 
     def _make_room(self) -> None:
@@ -175,7 +173,7 @@ class Flows:
     def _connected(self, target: Target) -> socket.socket | None:
         """Return a socket to a backend; out of descriptors, a flow gives its own."""
         try:
-            sock = socket.socket(self._engine.address_family, _DATAGRAM)
+            sock = socket.socket(self._site.address_family, _DATAGRAM)
         except OSError as error:
             if error.errno not in OUT_OF_DESCRIPTORS:
                 raise
@@ -191,11 +189,11 @@ class Flows:
 
     def _expire(self) -> None:
         """End what was silent too long, and look again when the next is due."""
-        now = self._engine.loop.now
+        now = self._loop.now
         while self._flows:
             oldest = next(iter(self._flows.values()))
             if now - oldest.used < self._idle:
-                self._engine.loop.after(oldest.used + self._idle - now, self._expire)
+                self._loop.after(oldest.used + self._idle - now, self._expire)
                 return
             self.end(oldest)
         self._is_timed = False

@@ -23,7 +23,6 @@ class ServicePort:
     pools: dict[Role, Pool] = field(factory=dict)
     affinity: Affinity = field(factory=Affinity)
     proxy_protocol: bool = False
-    retired: list[Target] = field(factory=list)
     refused: int = 0
     waited: int = 0
     displaced: int = 0

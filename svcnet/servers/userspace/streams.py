@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from errno import EINPROGRESS, EMFILE, ENFILE, ENOBUFS, ENOMEM
+from errno import EINPROGRESS
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from socket import SocketType
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from svcnet.renderers.userspace.table import Role
+from svcnet.servers.doors import OUT_OF_DESCRIPTORS, Shortage
 from svcnet.servers.userspace.balancer import Target
+from svcnet.servers.userspace.deadlines import Deadlines
 from svcnet.servers.userspace.pipes import Buffer, CannotSplice, Carriers, Pipe
 from svcnet.servers.userspace.proxy_protocol import header
+from svcnet.servers.userspace.service import ServicePort
+from svcnet.servers.userspace.site import Site
 from svcnet.servers.userspace.sockets import KEEPALIVE_SECONDS
-
-if TYPE_CHECKING:
-    from svcnet.servers.userspace.engine import Engine
-    from svcnet.servers.userspace.service import ServicePort
 
 DIAL_SECONDS = (0.25, 0.5, 1.0, 2.0)
 """How long each attempt may take (pkg/proxy/userspace/proxysocket.go)."""
 
-OUT_OF_DESCRIPTORS = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
-"""What the kernel says when there are too many descriptors, or no memory for one."""
+RETRY_SECONDS = 0.1
+"""How long nobody is taken or dialled for once descriptors have run out."""
 
 _CONNECTED, _ENDED, _UNWATCHED = 100, 101, -1
 RESET = struct.pack("ii", 1, 0)
@@ -103,6 +103,63 @@ class Direction:
         self._sink.shutdown(socket.SHUT_WR)
 
 
+class Caller(NamedTuple):
+    """A client that has connected: by which listener, from where, and whom it counts for."""
+
+    service: ServicePort
+    role: Role
+    sock: SocketType
+    peer: tuple[str, int]
+    source: str | bytes
+
+
+class Relays:
+    """All connections of an engine; `shortage` is when there are no descriptors for more."""
+
+    def __init__(self, site: Site, shortage: Shortage) -> None:
+        self.loop = site.loop
+        self.address_family = site.address_family
+        self.carriers = site.budget.carriers
+        self.shortage = shortage
+        self.dials = [Deadlines(self.loop, seconds, Relay.on_timeout) for seconds in DIAL_SECONDS]
+        self._budget = site.budget
+        self._open: set[Relay] = set()
+        self._when_none: Callable[[], None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Relay]:
+        return iter(self._open)
+
+    def begin(self, caller: Caller) -> None:
+        """Connect a client, who has been counted, with a backend."""
+        relay = Relay(self, caller)
+        self._open.add(relay)
+        relay.dial()
+
+    def ended(self, relay: Relay, caller: Caller) -> None:
+        """Hear that a connection is over."""
+        self._open.discard(relay)
+        self._budget.connections.give(caller.service.owner, caller.source)
+        if self._budget.waiting:
+            self._budget.wake()
+        self.shortage.relieve()
+        if self._when_none is not None and not self._open:
+            self._when_none()
+
+    def when_none(self, action: Callable[[], None]) -> None:
+        """Call `action` when there is no connection any more."""
+        self._when_none = action
+        if not self._open:
+            action()
+
+    def abort(self) -> None:
+        """End all connections at once."""
+        for relay in list(self._open):
+            relay.abort()
+
+
 class Relay:
     """A client's connection: first the dial to a backend, then two directions.
 
@@ -113,40 +170,25 @@ class Relay:
         "_attempt",
         "_backend",
         "_backend_events",
+        "_caller",
         "_client",
         "_client_events",
         "_down",
-        "_engine",
-        "_peer",
-        "_role",
-        "_service",
-        "_source",
+        "_relays",
         "_target",
         "_up",
     )
 
-    def __init__(
-        self,
-        engine: Engine,
-        service: ServicePort,
-        role: Role,
-        client: SocketType,
-        peer: tuple[str, int],
-        source: str | bytes,
-    ) -> None:
-        self._engine = engine
-        self._service = service
-        self._role = role
-        self._client = client
-        self._peer = peer
-        self._source = source
+    def __init__(self, relays: Relays, caller: Caller) -> None:
+        self._relays = relays
+        self._caller = caller
+        self._client = caller.sock
         self._attempt = 0
         self._backend: SocketType | None = None
         self._target: Target | None = None
         self._up: Direction | None = None
         self._down: Direction | None = None
         self._client_events = self._backend_events = 0
-        engine.relays.add(self)
 
     @property
     def target(self) -> Target | None:
@@ -163,17 +205,17 @@ class Relay:
 
     def dial(self) -> None:
         """Try the next backend; after the last attempt give the client up."""
-        engine = self._engine
+        relays, caller = self._relays, self._caller
         while self._attempt < len(DIAL_SECONDS):
-            target = self._service.choose(self._peer[0], self._role, engine.loop.now)
+            target = caller.service.choose(caller.peer[0], caller.role, relays.loop.now)
             if target is None:
                 break
             try:
-                backend = SocketType(engine.address_family, _STREAM)
+                backend = SocketType(relays.address_family, _STREAM)
             except OSError as error:
                 if error.errno not in OUT_OF_DESCRIPTORS:
                     raise
-                engine.wait_for_descriptors(self.dial)
+                relays.shortage.wait(self.dial, RETRY_SECONDS)
                 return
             self._attempt += 1
             self._target = target
@@ -190,8 +232,8 @@ class Relay:
         backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
         if backend.connect_ex(target.address) not in (0, EINPROGRESS):
             return False
-        self._engine.loop.watch(backend.fileno(), EPOLLOUT, self._on_connected)
-        self._engine.dials[self._attempt - 1].add(self)
+        self._relays.loop.watch(backend.fileno(), EPOLLOUT, self._on_connected)
+        self._relays.dials[self._attempt - 1].add(self)
         return True
 
     def on_timeout(self) -> None:
@@ -204,30 +246,30 @@ class Relay:
         assert self._target is not None
         assert self._backend is not None
         self._target.failed += 1
-        self._service.affinity.forget(self._peer[0])
-        self._engine.dials[self._attempt - 1].discard(self)
-        self._engine.loop.close(self._backend)
+        self._caller.service.affinity.forget(self._caller.peer[0])
+        self._relays.dials[self._attempt - 1].discard(self)
+        self._relays.loop.close(self._backend)
         self._backend = self._target = None
 
     def _on_connected(self, mask: int) -> None:
-        backend, client, loop = self._backend, self._client, self._engine.loop
+        backend, client, loop = self._backend, self._client, self._relays.loop
         assert backend is not None
         assert self._target is not None
         if mask & (EPOLLERR | EPOLLHUP):
             self._failed()
             self.dial()
             return
-        self._engine.dials[self._attempt - 1].discard(self)
+        self._relays.dials[self._attempt - 1].discard(self)
         self._attempt = _CONNECTED
         self._target.connections += 1
         self._target.active += 1
         try:
-            if self._service.proxy_protocol:
-                backend.send(header(client, self._peer))
+            if self._caller.service.proxy_protocol:
+                backend.send(header(client, self._caller.peer))
         except OSError:
             self.abort()
             return
-        carriers = self._engine.budget.carriers
+        carriers = self._relays.carriers
         self._up = Direction(carriers, client, backend)
         self._down = Direction(carriers, backend, client)
         self._client_events = self._backend_events = EPOLLIN
@@ -268,7 +310,7 @@ class Relay:
 
     def _mute(self, sock: SocketType) -> None:
         """Stop hearing of a socket whose both ends are shut: epoll would not stop telling."""
-        self._engine.loop.unwatch(sock.fileno())
+        self._relays.loop.unwatch(sock.fileno())
         if sock is self._client:
             self._client_events = _UNWATCHED
         else:
@@ -295,9 +337,9 @@ class Relay:
         self, sock: SocketType, now: int, wanted: int, handler: Callable[[int], None]
     ) -> int:
         if now != _UNWATCHED:
-            self._engine.loop.rewatch(sock.fileno(), wanted)
+            self._relays.loop.rewatch(sock.fileno(), wanted)
         elif wanted:
-            self._engine.loop.watch(sock.fileno(), wanted, handler)
+            self._relays.loop.watch(sock.fileno(), wanted, handler)
         else:
             return _UNWATCHED
         return wanted
@@ -310,7 +352,7 @@ class Relay:
         self._end()
 
     def _end(self) -> None:
-        engine, target = self._engine, self._target
+        relays, target = self._relays, self._target
         if self._attempt == _CONNECTED and target is not None:
             up, down = self.moved
             target.active -= 1
@@ -320,9 +362,9 @@ class Relay:
                 if direction is not None:
                     direction.close()
         elif self._backend is not None:
-            engine.dials[self._attempt - 1].discard(self)
+            relays.dials[self._attempt - 1].discard(self)
         if self._backend is not None:
-            engine.loop.close(self._backend)
+            relays.loop.close(self._backend)
         self._attempt, self._backend = _ENDED, None
-        engine.loop.close(self._client)
-        engine.ended(self, self._service.owner, self._source)
+        relays.loop.close(self._client)
+        relays.ended(self, self._caller)
