@@ -14,6 +14,11 @@ SOURCE = Path(svcnet.__file__).parent
 ROOMS = (
     "executors/iptables",
     "executors/conntrack",
+    "executors/userspace",
+    "modes/executor.py",
+    "modes/iptables",
+    "modes/ipvs",
+    "modes/userspace",
     "executors/commands.py",
     "executors/netlink.py",
 )

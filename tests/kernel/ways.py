@@ -15,7 +15,7 @@ from typing import Protocol
 from attrs import define, field, frozen
 
 from svcnet.executors import ipvs as executor
-from svcnet.executors.iptables import Variant
+from svcnet.executors.iptables import Commits, Variant
 from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
 from svcnet.modes.userspace.adapter import UserspaceAdapter
@@ -167,7 +167,10 @@ class UserspaceRules:
         self.serving = self.pool.submit(self.tables.cluster.inside, "node", node.serve)
         self.target = target = Keeper(
             UserspaceAdapter(
-                node.proxies[family], userspace.PortChoice(), variant=self.tables.variant
+                node.proxies[family],
+                userspace.PortChoice(),
+                variant=self.tables.variant,
+                commits=Commits(),
             )
         )
         self.tables.cluster.inside("node", lambda: target.whole(graph))

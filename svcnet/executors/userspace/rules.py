@@ -15,8 +15,9 @@ from svcnet.executors.iptables import observe as other_modes
 from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
 from svcnet.executors.iptables.proof import Proof
-from svcnet.executors.lock import lock
-from svcnet.executors.namespace import NoNamespace, in_own_namespace
+from svcnet.executors.machine import Machine
+from svcnet.executors.namespace import NoNamespace
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter import Observed, Rule
 from svcnet.netfilter.jumps import arrange, of_table
 from svcnet.netfilter.restore import append, declare, line_at, write
@@ -69,15 +70,17 @@ class RulesReport:
 
 
 @without_gc()
-def install(rules: PortalRules, *, variant: Variant | None = None) -> RulesReport:
-    """Make the chains of this mode hold `rules`, in this network namespace.
+def install(
+    rules: PortalRules, *, variant: Variant | None = None, machine: Machine = THIS_MACHINE
+) -> RulesReport:
+    """Make the chains of this mode hold `rules` on a machine.
 
     A chain that differs is written whole, and nothing is where nothing differs. Each table
     changes in one transaction: what was killed half way has left working rules. Raises
     ApplyError when something is refused; it names what the kernel lacks.
     """
-    with lock(rules.family):
-        choice = choose_variant(rules.family, variant, shows_variant)
+    with machine.lock(rules.family):
+        choice = choose_variant(rules.family, variant, shows_variant, machine=machine)
         report = _write(rules, choice.commands, choice.observed)
     return evolve(report, warnings=(*choice.warnings, *_others(choice.observed)))
 
@@ -85,7 +88,7 @@ def install(rules: PortalRules, *, variant: Variant | None = None) -> RulesRepor
 @without_gc()
 def repair(rules: PortalRules, commands: Commands) -> RulesReport:
     """Do what :func:`install` does where that has chosen `commands`: one listing, no warnings."""
-    with lock(rules.family):
+    with commands.machine.lock(rules.family):
         return _write(rules, commands, commands.observe())
 
 
@@ -96,7 +99,7 @@ def change(before: Sequence[Rule], after: Sequence[Rule], commands: Commands) ->
     are not those of `before`; :func:`install` then puts them right.
     """
     transactions = tuple(step(before, after))
-    with lock(commands.family):
+    with commands.machine.lock(commands.family):
         for text in transactions:
             _restore(commands, text)
     return RulesReport(commands, transactions)
@@ -126,16 +129,18 @@ def services_of(transactions: Iterable[str]) -> Iterator[str]:
             yield found[1]
 
 
-def remove(family: str, variant: Variant | None = None) -> tuple[str, ...]:
+def remove(
+    family: str, variant: Variant | None = None, *, machine: Machine = THIS_MACHINE
+) -> tuple[str, ...]:
     """Remove the chains and jumps of this mode in one variant, or in every installed one.
 
     Returns a line for each table that had any. A chain that a foreign rule leads to is
     left, empty. Raises ApplyError.
     """
-    with lock(family):
+    with machine.lock(family):
         return tuple(
             f"{family}, userspace, {commands.name}: {line}"
-            for commands in installed(family, variant)
+            for commands in installed(family, variant, machine=machine)
             for line in remove_chains(commands, OWNED)
         )
 
@@ -266,7 +271,7 @@ def _restore(commands: Commands, text: str) -> None:
 def _missing(commands: Commands) -> tuple[str, ...]:
     """Return the modules that the kernel lacks for portal rules, as far as that can be tried."""
     try:
-        return in_own_namespace(
+        return commands.machine.in_own_namespace(
             lambda: tuple(module for module, *rule in _MODULES if not commands.take(*rule))
         )
     except NoNamespace:

@@ -33,7 +33,7 @@ class UserspaceAdapter(Adapter):
 
     New listeners serve before a rule leads to them, and old ones until none does. Without
     `redirect` there are no rules. `choice` says where proxy ports come from.
-    `commits` are those of the network namespace, shared by the adapters of several families; by
+    `commits` are those of the machine, shared by the adapters of several families; by
     them and a mark of the rules a look tells whether anybody else has written.
     """
 
@@ -44,14 +44,14 @@ class UserspaceAdapter(Adapter):
         *,
         redirect: bool = True,
         variant: Variant | None = None,
-        commits: Commits | None = None,
+        commits: Commits,
     ) -> None:
         super().__init__(proxy.table.family, "userspace")
         self._proxy = proxy
         self._choice = choice
         self._redirect = redirect
         self._variant = variant
-        self._commits = Commits() if commits is None else commits
+        self._commits = commits
         self._commands: Commands | None = None
         self._seal: Hashable | None = None
         self._rule_warnings: tuple[str, ...] = ()
@@ -137,7 +137,7 @@ class UserspaceAdapter(Adapter):
         return Done(kind, self._text(told), self.warnings(), stages.seconds)
 
     def _install(self, table: ProxyTable) -> RulesReport:
-        report = install(portal_rules(table), variant=self._variant)
+        report = install(portal_rules(table), variant=self._variant, machine=self._commits.machine)
         self._commands, self._rule_warnings = report.commands, report.warnings
         self._seal = None
         self._marks(report.commands).wrote(report.transactions)

@@ -29,12 +29,12 @@ class UserspaceExecutor(Executor[ProxyTable]):
 
     def proxy(self, families: Collection[IPFamily], stack: ExitStack) -> UserspaceProxy:
         """Return the proxy, whose worker processes have begun."""
-        return UserspaceProxy(self.settings, families, stack)
+        return UserspaceProxy(self.settings, families, stack, self.machine)
 
     def cleanup(self, family: str) -> Iterator[Part]:
         """Yield the removal from each variant of iptables."""
         for commands in installed(family, self._variant, machine=self.machine):
-            yield partial(remove, family, commands.variant)
+            yield partial(remove, family, commands.variant, machine=self.machine)
 
     def owned(self, family: str) -> iptables.Owned:
         """Return how the chains are known that this mode makes."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from svcnet.executors.attempts import attempt_all
 from svcnet.executors.iptables import Commits
+from svcnet.executors.machine import Machine
 from svcnet.executors.userspace import remove
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.modes.adapter import Adapter
@@ -43,8 +44,13 @@ class UserspaceProxy(Proxy):
     """
 
     def __init__(
-        self, settings: ModeSettings, families: Collection[IPFamily], stack: ExitStack
+        self,
+        settings: ModeSettings,
+        families: Collection[IPFamily],
+        stack: ExitStack,
+        machine: Machine,
     ) -> None:
+        self._machine = machine
         self._given = given = settings.given
         self.has_rules = not given[NO_REDIRECT.name]
         self.drain: float = given[DRAIN.name]
@@ -66,7 +72,7 @@ class UserspaceProxy(Proxy):
         assert isinstance(settings, ProxySettings)
         self._families = list(families)
         self._node.keep(families)
-        commits = Commits()
+        commits = Commits(self._machine)
         adapters = [
             UserspaceAdapter(
                 self._node.proxies[family],
@@ -93,7 +99,8 @@ class UserspaceProxy(Proxy):
         """Take the rules away that lead here."""
         if self.has_rules:
             variant = self._given[VARIANT.name]
-            for _ in attempt_all(partial(remove, each, variant) for each in self._families):
+            take = partial(remove, variant=variant, machine=self._machine)
+            for _ in attempt_all(partial(take, each) for each in self._families):
                 pass
 
     def listing(self) -> Iterator[str]:
