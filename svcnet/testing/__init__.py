@@ -14,6 +14,8 @@ from svcnet.testing.fake_api import FakeAPIServer
 from svcnet.testing.fake_faults import Fault
 from svcnet.testing.fake_iptables import SHARED, FakeIPTables, RestoreError
 from svcnet.testing.fake_ipvs import FakeIPVS
+from svcnet.testing.fake_kernel import FakeKernel
+from svcnet.testing.fake_machine import FakeMachine
 from svcnet.testing.fake_proxy import FakeProxy
 from svcnet.testing.fake_time import FakeTimeLoop, run_in_fake_time
 from svcnet.testing.mode_kit import check_mode
@@ -24,6 +26,8 @@ __all__ = [
     "FakeAPIServer",
     "FakeIPTables",
     "FakeIPVS",
+    "FakeKernel",
+    "FakeMachine",
     "FakeProxy",
     "FakeTimeLoop",
     "Fault",

@@ -1,0 +1,178 @@
+"""The kernel of a fake machine: a network namespace that answers netlink and ``getsockopt``."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from errno import EAGAIN, EINVAL, ENODEV, ENOENT, EPERM
+from struct import Struct, pack
+from typing import Literal
+
+from attrs import define, field
+
+from svcnet import netlink
+from svcnet.netfilter import BUILT_IN
+from svcnet.netlink import attribute, attributes, nested
+from svcnet.renderers.conntrack import Flow, wire
+from svcnet.testing.fake_iptables import FakeIPTables
+
+Variant = Literal["nft", "legacy"]
+VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
+FAMILIES = {"IPv4": int(socket.AF_INET), "IPv6": int(socket.AF_INET6)}
+
+# linux/netlink.h
+_ROUTE = 0
+_NETFILTER = 12
+# linux/netfilter/nfnetlink.h: the subsystem is the upper byte of a message's kind
+_CT = 1 << 8
+_NFT = 10 << 8
+# linux/netfilter/nfnetlink_conntrack.h, linux/netfilter/nf_tables.h
+_CT_NEW, _CT_GET, _CT_DELETE = _CT, _CT | 1, _CT | 2
+_NEWCHAIN, _GETCHAIN, _NEWGEN, _GETGEN = _NFT | 3, _NFT | 4, _NFT | 15, _NFT | 16
+_NFGENMSG = Struct("=BBH")
+_GET_INFO = 64  # IPT_SO_GET_INFO
+_GET_ENTRIES = 65  # IPT_SO_GET_ENTRIES
+_NAME = 32  # XT_TABLE_MAXNAMELEN
+_MATCH = {"IPv4": 84, "IPv6": 136}
+
+
+def _tables() -> dict[tuple[Variant, str], FakeIPTables]:
+    return {(each, family): FakeIPTables(family) for each in VARIANTS for family in FAMILIES}
+
+
+@define
+class FakeKernel:
+    """A network namespace: its tables in both variants, its connections and its settings.
+
+    ``settings`` are the files below /proc/sys by their paths, ``flows`` entries of UDP.
+    """
+
+    settings: dict[str, str]
+    tables: dict[tuple[Variant, str], FakeIPTables] = field(factory=_tables)
+    flows: list[Flow] = field(factory=list)
+
+    @property
+    def generation(self) -> int:
+        """How often nf_tables has changed."""
+        return 1 + sum(self.tables["nft", family].commits for family in FAMILIES)
+
+    def answers(self, protocol: int, data: bytes, *, may: bool) -> Iterator[bytes]:
+        """Yield the datagrams that answer one; who may not ask is refused each message."""
+        for kind, flags, sequence, body in netlink.messages(data):
+            try:
+                found = list(self._answer(protocol, kind, body)) if may else None
+                errno = 0 if may else EPERM
+            except OSError as error:
+                found, errno = None, error.errno or EINVAL
+            for reply, content in found or ():
+                yield _message(reply, sequence, content)
+            if found is not None and flags & netlink.NLM_F_DUMP == netlink.NLM_F_DUMP:
+                yield _message(netlink.NLMSG_DONE, sequence, pack("=i", 0))
+            elif errno or flags & netlink.NLM_F_ACK:
+                yield _message(netlink.NLMSG_ERROR, sequence, pack("=i16x", -errno))
+
+    def socket_option(self, family: str, option: int, value: bytearray) -> None:
+        """Fill what ``getsockopt`` of iptables-legacy asks for; asking makes a table."""
+        name = bytes(value[:_NAME]).rstrip(b"\0").decode()
+        if name not in BUILT_IN:
+            raise OSError(ENOENT, "no such table")
+        tables = self.tables["legacy", family]
+        tables.there.add(name)
+        entries = list(_entries(name, tables.tables[name], family))
+        size = sum(map(len, entries))
+        if option == _GET_INFO:
+            value[-8:] = pack("@II", len(entries), size)
+        elif option == _GET_ENTRIES:
+            head = len(pack(f"@{_NAME}sI0Q", b"", 0))
+            if len(value) != head + size:
+                raise OSError(EAGAIN, "the table has changed")
+            value[head:] = b"".join(entries)
+        else:
+            raise OSError(EINVAL, "no such option")
+
+    def _answer(self, protocol: int, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
+        if protocol == _ROUTE:
+            raise OSError(ENODEV, "no such device")
+        if protocol != _NETFILTER:
+            raise OSError(EINVAL, "no such protocol")
+        if kind == _GETGEN:
+            yield _NEWGEN, _NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
+        elif kind == _GETCHAIN:
+            yield _NEWCHAIN, self._chain(body)
+        elif kind == _CT_GET:
+            for flow in self.flows:
+                if FAMILIES[flow.family] == body[0]:
+                    yield _CT_NEW, _entry(flow)
+        elif kind == _CT_DELETE:
+            self.flows.remove(self._named(body))
+        else:
+            # So the kernel answers for a subsystem that it does not have and cannot load.
+            raise OSError(EINVAL, "no such subsystem")
+
+    def _chain(self, body: bytes) -> bytes:
+        """Return how much a chain of nf_tables is used. Raises OSError where there is none."""
+        asked = attributes(body, _NFGENMSG.size)
+        table, chain = (asked[kind].rstrip(b"\0").decode() for kind in (1, 3))
+        [family] = [name for name, number in FAMILIES.items() if number == body[0]]
+        tables = self.tables["nft", family]
+        if table not in tables.there or chain not in tables.tables[table]:
+            raise OSError(ENOENT, "no such chain")
+        hook = nested(4, b"") if chain in BUILT_IN[table] else b""
+        use = attribute(6, pack("!I", len(tables.tables[table][chain])))
+        return _NFGENMSG.pack(body[0], 0, 0) + hook + use
+
+    def _named(self, body: bytes) -> Flow:
+        """Return the entry that a deletion names. Raises OSError where there is none."""
+        for flow in self.flows:
+            [(_, _, _, same)] = netlink.messages(wire.encode_deletions([flow]))
+            if same == body:
+                return flow
+        raise OSError(ENOENT, "no such entry")
+
+
+def _message(kind: int, sequence: int, body: bytes) -> bytes:
+    size = netlink.NLMSGHDR.size
+    return netlink.NLMSGHDR.pack(size + len(body), kind, 0, sequence, 0) + body
+
+
+def _entry(flow: Flow) -> bytes:
+    """Return the body of the message by which the kernel tells of an entry."""
+    zones = {"both": (0, 0), "original": (flow.zone, 0), "reply": (0, flow.zone)}[flow.zone_of]
+    parts = [
+        nested(1, _ends(*flow[:4], zone=zones[0])),
+        nested(2, _ends(*flow[4:8], zone=zones[1])),
+    ]
+    if flow.zone and flow.zone_of == "both":
+        parts.append(attribute(18, pack("!H", flow.zone)))
+    parts.append(attribute(12, pack("!I", flow.id)))
+    return _NFGENMSG.pack(FAMILIES[flow.family], 0, 0) + b"".join(parts)
+
+
+def _ends(source: str, source_port: int, destination: str, port: int, *, zone: int) -> bytes:
+    six = ":" in source
+    domain, first = (socket.AF_INET6, 3) if six else (socket.AF_INET, 1)
+    addresses = attribute(first, socket.inet_pton(domain, source))
+    addresses += attribute(first + 1, socket.inet_pton(domain, destination))
+    ports = attribute(1, bytes([socket.IPPROTO_UDP]))
+    ports += attribute(2, pack("!H", source_port)) + attribute(3, pack("!H", port))
+    told = nested(1, addresses) + nested(2, ports)
+    return told + attribute(3, pack("!H", zone)) if zone else told
+
+
+def _entries(table: str, chains: dict[str, list[str]], family: str) -> Iterator[bytes]:
+    """Yield the entries of a table of x_tables: of each chain, its rules and an end, and a last."""
+    for chain, rules in chains.items():
+        if chain not in BUILT_IN[table]:
+            yield _x_entry(f":{chain}", family)
+        yield from (_x_entry(rule, family) for rule in rules)
+        yield _x_entry("", family)
+    yield _x_entry("ERROR", family)
+
+
+def _x_entry(text: str, family: str) -> bytes:
+    """Return an entry whose match and target are a text; the kernel has structures there."""
+    head = f"@{_MATCH[family]}sIHHI0Q"
+    content = text.encode("utf-8", "surrogateescape")
+    content += bytes(-len(content) % 8)
+    begin = len(pack(head, b"", 0, 0, 0, 0)) + 16
+    return pack(head, b"", 0, begin, begin + len(content), 0) + bytes(16) + content
