@@ -23,7 +23,7 @@ from svcnet.graph import (
     Reject,
     Translate,
 )
-from svcnet.graph.fragment import load_balancer
+from svcnet.graph.fragment import HEALTH_CHECK, load_balancer
 from svcnet.graph.nodes import Masquerade
 from svcnet.graph.settings import contains
 
@@ -241,5 +241,5 @@ def _health_check(spec: ServicePortSpec) -> Accept | None:
     if not spec.health_check_node_port:
         return None
     return Accept(
-        "health-check", _origin(spec, "spec.healthCheckNodePort"), spec.health_check_node_port
+        HEALTH_CHECK, _origin(spec, "spec.healthCheckNodePort"), spec.health_check_node_port
     )

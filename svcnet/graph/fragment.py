@@ -20,6 +20,9 @@ from svcnet.graph.nodes import (
 )
 from svcnet.graph.origin import EndpointSource, Origin
 
+HEALTH_CHECK = "health-check"
+"""The id of the node of a health-check port; a fragment has one at most."""
+
 
 class FragmentName(NamedTuple):
     """The name of a service port; fragments are visited in the order of these names.
@@ -119,8 +122,9 @@ class Fragment:
     def origin_of(self, part: str) -> Origin:
         """Return what in the input caused a part of the service port.
 
-        A part is a node, by its id, a range of the firewall, as ``source_range`` names
-        it, or for the empty text the port itself. Raises KeyError when there is none such.
+        A part is a node, by its id, a range of the firewall or an endpoint on this node, as
+        ``source_range`` and ``local_endpoint`` name them, or for the empty text the port itself.
+        Raises KeyError when there is none such.
         """
         if not part:
             return Origin("Service", self.name.namespace, self.name.name, self.field)
@@ -128,6 +132,8 @@ class Fragment:
         if name == "firewall" and number:
             place = self.policy.source_fields[int(number)]
             return Origin("Service", self.name.namespace, self.name.name, place)
+        if name == "local-endpoint":
+            return self.local_endpoints[int(number)].origin
         return self.node(part).origin
 
     def node(self, node_id: str) -> GraphNode:
@@ -141,6 +147,11 @@ class Fragment:
 def source_range(number: int) -> str:
     """Return the name of the part that a range of the firewall is, by its number from 0."""
     return f"firewall/{number}"
+
+
+def local_endpoint(number: int) -> str:
+    """Return the name of the part that an endpoint on this node is, by its number from 0."""
+    return f"local-endpoint/{number}"
 
 
 def load_balancer(address: str) -> str:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from svcnet.netfilter.words import NAMES, Unended, words
 
 
 @frozen
 class Rule:
-    """One rule of one chain; ``text`` is the rule without ``-A CHAIN``."""
+    """One rule of one chain; ``text`` is the rule without ``-A CHAIN``.
+
+    ``cause`` is what it was written for, as its writer knows that; it is no part of what it says.
+    """
 
     table: str
     chain: str
     text: str
+    cause: object = field(default=None, eq=False, repr=False)
 
 
 _TARGET = re.compile(r"(?:^| )-[jg] (\S+)")

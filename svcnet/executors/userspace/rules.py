@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
-from svcnet.executors.iptables import Commands, Variant, choose_variant
+from svcnet.executors.iptables import Commands, Variant, choose_variant, explain
 from svcnet.executors.iptables import observe as other_modes
 from svcnet.executors.iptables.cleanup import Owned, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
@@ -20,7 +20,7 @@ from svcnet.executors.namespace import NoNamespace
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter import Observed, Rule
 from svcnet.netfilter.jumps import arrange, of_table
-from svcnet.netfilter.restore import append, declare, line_at, write
+from svcnet.netfilter.restore import append, declare, write
 from svcnet.netfilter.restore import remove as without
 from svcnet.netfilter.saved import saved
 from svcnet.nogc import without_gc
@@ -77,7 +77,8 @@ def install(
 
     A chain that differs is written whole, and nothing is where nothing differs. Each table
     changes in one transaction: what was killed half way has left working rules. Raises
-    ApplyError when something is refused; it names what the kernel lacks.
+    ApplyError when something is refused; it names the field that asked for it, and what the
+    kernel lacks.
     """
     with machine.lock(rules.family):
         choice = choose_variant(rules.family, variant, shows_variant, machine=machine)
@@ -92,16 +93,22 @@ def repair(rules: PortalRules, commands: Commands) -> RulesReport:
         return _write(rules, commands, commands.observe())
 
 
-def change(before: Sequence[Rule], after: Sequence[Rule], commands: Commands) -> RulesReport:
+def change(
+    before: Sequence[Rule],
+    after: Sequence[Rule],
+    commands: Commands,
+    origin_of_line: Callable[[str], object] = lambda _: None,
+) -> RulesReport:
     """Put the rules of some service ports in the place of those they had.
 
     Costs what the change costs: nothing is listed. Raises ApplyError when the rules there
-    are not those of `before`; :func:`install` then puts them right.
+    are not those of `before`; :func:`install` then puts them right. `origin_of_line` says what
+    a line that is refused comes from.
     """
     transactions = tuple(step(before, after))
     with commands.machine.lock(commands.family):
         for text in transactions:
-            _restore(commands, text)
+            _restore(commands, text, origin_of_line)
     return RulesReport(commands, transactions)
 
 
@@ -110,7 +117,7 @@ def _write(rules: PortalRules, commands: Commands, observed: Observed) -> RulesR
     transactions = tuple(text for each in plans if (text := each.text))
     proof = Proof(commands, transactions)
     for text in transactions:
-        _restore(commands, text)
+        _restore(commands, text, rules.origin_of_line)
     proof.check(transactions)
     differed = {
         "chains": sum(len(each.chains) for each in plans),
@@ -254,18 +261,18 @@ def _others(observed: Observed) -> Iterator[str]:
         )
 
 
-def _restore(commands: Commands, text: str) -> None:
+def _restore(commands: Commands, text: str, origin_of_line: Callable[[str], object]) -> None:
     try:
         commands.restore(text)
     except RestoreError as error:
-        refused = line_at(text, error.line)
+        told = explain(error, text, origin_of_line)
         found = _missing(commands) if error.line else ()
         cause = (
             f"\n  this kernel lacks {', '.join(found)}: try modprobe -a {' '.join(found)}"
             if found
             else ""
         )
-        raise ApplyError(f"{error}\n  refused: {refused}{cause}", checks.REFUSED_RULE) from None
+        raise ApplyError(f"{told}{cause}", checks.REFUSED_RULE) from None
 
 
 def _missing(commands: Commands) -> tuple[str, ...]:

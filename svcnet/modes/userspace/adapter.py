@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Literal
 
 from svcnet import checks
@@ -12,7 +13,7 @@ from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Commands, Commits, Marks, Variant
 from svcnet.executors.stages import Stages
 from svcnet.executors.userspace import RulesReport, install, repair, services_of
-from svcnet.graph import FragmentName, GraphDiff, RuleGraph
+from svcnet.graph import FragmentName, GraphDiff, Origin, RuleGraph
 from svcnet.modes.adapter import Adapter, Done, few
 from svcnet.modes.mode import ModeSettings
 from svcnet.modes.userspace import ProxySettings
@@ -148,7 +149,8 @@ class UserspaceAdapter(Adapter):
     ) -> RulesReport:
         assert self._commands is not None
         marks, seal, self._seal = self._marks(self._commands), self._seal, None
-        report = executor.change(_rules(before, names), _rules(after, names), self._commands)
+        rules = _rules(before, names), _rules(after, names)
+        report = executor.change(*rules, self._commands, partial(_origin, before, after))
         marks.wrote(report.transactions)
         if marks.outlive_writes or not report.transactions:
             self._seal = seal
@@ -192,6 +194,12 @@ def _same(before: ProxyTable, after: ProxyTable, names: Sequence[FragmentName] |
         return before == after
     same = all(before.services.get(name) == after.services.get(name) for name in names)
     return same and before.unsupported == after.unsupported
+
+
+def _origin(before: ProxyTable, after: ProxyTable, line: str) -> Origin | None:
+    """Return what caused a line of a step: what it takes away is of what was there before."""
+    table = before if line.startswith("-D ") else after
+    return portal_rules(table).origin_of_line(line)
 
 
 def _rules(table: ProxyTable, names: Sequence[FragmentName]) -> list[Rule]:

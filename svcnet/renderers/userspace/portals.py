@@ -7,15 +7,20 @@ Chains, comments and the order of matches are those of Kubernetes's userspace pr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
-from attrs import frozen
+from attrs import field, frozen
+from immutables import Map
 
 from svcnet.addresses import BITS, host_network
-from svcnet.graph import NodeSettings
+from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
+from svcnet.graph.fragment import HEALTH_CHECK
 from svcnet.netfilter.jumps import Jump, comment, lines_on_clean_machine, of_table
 from svcnet.netfilter.restore import append, declare, transaction
 from svcnet.netfilter.rules import Rule
+from svcnet.netfilter.saved import saved
 from svcnet.renderers.userspace.table import (
     Backend,
     ListenerName,
@@ -46,13 +51,44 @@ _NOT_BRIDGED = "-m physdev ! --physdev-is-in "
 _FROM_PODS = {"cidr": "-s {} ", "bridge": "-i {} ", "prefix": "-i {}+ ", "none": ""}
 
 
+class Cause(NamedTuple):
+    """What a rule is written for: a part of a service port."""
+
+    service_port: FragmentName
+    part: str
+
+
 @frozen
 class PortalRules:
-    """All rules of this mode in one IP family, in their order."""
+    """All rules of this mode in one IP family, in their order.
+
+    ``fragments`` are those of the graph, which say what the rules come from.
+    """
 
     family: str
     rules: tuple[Rule, ...]
     jumps: tuple[Jump, ...]
+    fragments: Map[FragmentName, Fragment] = field(default=Map(), repr=False, eq=False)
+
+    def origin_of(self, rule: Rule) -> Origin | None:
+        """Return what in the input caused a rule, None for one that is not of these."""
+        if not isinstance(rule.cause, Cause) or rule.cause.service_port not in self.fragments:
+            return None
+        return self.fragments[rule.cause.service_port].origin_of(rule.cause.part)
+
+    def origin_of_line(self, line: str) -> Origin | None:
+        """Return what caused a line that appends or removes a rule, None for any other.
+
+        The rule is as it is written here, or as iptables-save prints it.
+        """
+        _, _, rest = line.strip().partition(" ")
+        chain, _, text = rest.partition(" ")
+        rule = self._rules.get((chain, saved(text, self.family)))
+        return None if rule is None else self.origin_of(rule)
+
+    @cached_property
+    def _rules(self) -> Mapping[tuple[str, str], Rule]:
+        return {(rule.chain, saved(rule.text, self.family)): rule for rule in self.rules}
 
 
 def portal_rules(table: ProxyTable) -> PortalRules:
@@ -65,6 +101,7 @@ def portal_rules(table: ProxyTable) -> PortalRules:
             for rule in service_rules(service, table.ports, table.settings)
         ),
         jumps(table.settings),
+        table.fragments,
     )
 
 
@@ -116,7 +153,7 @@ class _Here:
         yield from self.container("KUBE-NODEPORT-CONTAINER", portal, "")
         yield self.host("KUBE-NODEPORT-HOST", portal, "")
         for role in dict.fromkeys((portal.role, portal.near)):
-            yield self.let_in(self.matches(self.about, self.port(role)))
+            yield self.let_in(self.matches(self.about, self.port(role)), portal.part)
 
     def container(self, chain: str, portal: Portal, match: str) -> Iterator[Rule]:
         """Traffic from elsewhere, after that of pods of the node if theirs goes elsewhere."""
@@ -128,7 +165,7 @@ class _Here:
 
     def redirect(self, chain: str, portal: Portal, match: str, role: Role) -> Rule:
         target = f"-j REDIRECT --to-ports {self.port(role)}"
-        return Rule("nat", chain, f"{self.head(portal)}{match}{target}")
+        return Rule("nat", chain, f"{self.head(portal)}{match}{target}", self.cause(portal.part))
 
     def host(self, chain: str, portal: Portal, match: str) -> Rule:
         """Traffic of the node itself.
@@ -137,16 +174,21 @@ class _Here:
         from another: so it is translated to an address of the node.
         """
         there = Backend(self.settings.node_ip, self.port(portal.near))
-        return Rule("nat", chain, f"{self.head(portal)}{match}-j DNAT --to-destination {there}")
+        text = f"{self.head(portal)}{match}-j DNAT --to-destination {there}"
+        return Rule("nat", chain, text, self.cause(portal.part))
 
     def health_check(self, port: int) -> Rule:
         """Let those in who ask for the endpoints of this node; by HTTP, whatever is served."""
         about = f"{self.about} health check node port"
-        return self.let_in(self.matches(about, port, "tcp"))
+        return self.let_in(self.matches(about, port, "tcp"), HEALTH_CHECK)
 
-    def let_in(self, match: str) -> Rule:
+    def let_in(self, match: str, part: str) -> Rule:
         """Let new connections to one of the node's own ports in, whatever rules follow."""
-        return Rule("filter", "KUBE-NODEPORT-NON-LOCAL", f"{match}-m state --state NEW -j ACCEPT")
+        text = f"{match}-m state --state NEW -j ACCEPT"
+        return Rule("filter", "KUBE-NODEPORT-NON-LOCAL", text, self.cause(part))
+
+    def cause(self, part: str) -> Cause:
+        return Cause(self.service.name, part)
 
     def head(self, portal: Portal) -> str:
         head = self.matches(self.about, portal.port)

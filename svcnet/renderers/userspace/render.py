@@ -8,7 +8,7 @@ from immutables import Map
 from netaddr import cidr_merge
 
 from svcnet.addresses import canonical_address, host_network
-from svcnet.graph import Balance, Dispatch, Fragment, GraphDiff, Reject, RuleGraph
+from svcnet.graph import Balance, Dispatch, Firewall, Fragment, GraphDiff, Reject, RuleGraph
 from svcnet.nogc import without_gc
 from svcnet.renderers.userspace.choice import DEFAULT_CHOICE, PortChoice
 from svcnet.renderers.userspace.delta import ProxyDelta, between
@@ -48,14 +48,15 @@ def full(graph: RuleGraph, choice: PortChoice = DEFAULT_CHOICE) -> ProxyTable:
         choice=choice,
         chosen=ports,
         holders=holders,
+        fragments=graph.fragments,
     )
 
 
 def advance(table: ProxyTable, diff: GraphDiff) -> ProxyTable:
     """Return the table of ``diff.new``, from that of ``diff.old`` with any proxy ports.
 
-    It equals :func:`full` of the new graph, with the renderer's ports again. What did not
-    change are the same objects. Raises Unsupported as :func:`full` does.
+    It equals :func:`full` of the new graph, with the renderer's ports again. Service ports of
+    which nothing changed are the same objects. Raises Unsupported as :func:`full` does.
     """
     services = table.services.mutate()
     unsupported = {problem.name: problem for problem in table.unsupported}
@@ -70,8 +71,7 @@ def advance(table: ProxyTable, diff: GraphDiff) -> ProxyTable:
         if problem is not None:
             unsupported[fragment.name] = problem
             continue
-        fresh, known = proxied_port(fragment), table.services.get(fragment.name)
-        come.append(known if known == fresh else fresh)
+        come.append(proxied_port(fragment))
         services[fragment.name] = come[-1]
     before, after = _names(gone), _names(come)
     ports, holders = choose(
@@ -89,6 +89,7 @@ def advance(table: ProxyTable, diff: GraphDiff) -> ProxyTable:
         choice=table.choice,
         chosen=ports,
         holders=holders,
+        fragments=diff.new.fragments,
     )
 
 
@@ -140,24 +141,26 @@ def _portal(fragment: Fragment, dispatch: Dispatch) -> Portal:
     else:
         role = "local" if policy.external_local else "cluster"
         near = "cluster"
-    return Portal(dispatch.frontend, dispatch.address, dispatch.port, role, near)
+    return Portal(dispatch.frontend, dispatch.address, dispatch.port, role, near, dispatch.id)
 
 
 def _listener(fragment: Fragment, role: Role) -> Listener:
     balance = fragment.local if role.endswith("local") else fragment.cluster
-    sources = _sources(fragment) if role.startswith("firewall") else ()
+    sources: tuple[str, ...] = ()
+    part = ""
+    if role.startswith("firewall") and fragment.firewall is not None:
+        sources, part = _sources(fragment.firewall), fragment.firewall.id
     if balance is not None:
-        return Listener(role, "serve", _backends(fragment, balance), sources)
+        backends = _backends(fragment, balance)
+        return Listener(role, "serve", backends, sources, part, balance.targets)
     # With an endpoint anywhere, only a policy can leave none; and then packets are dropped.
     has_endpoints = not any(isinstance(refusal, Reject) for refusal in fragment.refusals)
-    return Listener(role, "drop" if has_endpoints else "refuse", (), sources)
+    return Listener(role, "drop" if has_endpoints else "refuse", (), sources, part)
 
 
-def _sources(fragment: Fragment) -> tuple[str, ...]:
-    if fragment.firewall is None:
-        return ()
-    own = map(host_network, fragment.firewall.own_addresses)
-    return tuple(map(str, cidr_merge((*fragment.firewall.ranges, *own))))
+def _sources(firewall: Firewall) -> tuple[str, ...]:
+    own = map(host_network, firewall.own_addresses)
+    return tuple(map(str, cidr_merge((*firewall.ranges, *own))))
 
 
 def _backends(fragment: Fragment, balance: Balance) -> tuple[Backend, ...]:

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeAlias
 from attrs import evolve, field, frozen
 from immutables import Map
 
-from svcnet.graph import FragmentName, NodeSettings
+from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
 from svcnet.graph.nodes import Frontend
 from svcnet.renderers.userspace.choice import DEFAULT_CHOICE, PortChoice
 
@@ -58,12 +58,16 @@ class Listener:
     for want of endpoints anywhere, ``drop`` for want of endpoints on this node. Sources
     outside the CIDRs of ``sources``, where there are any, are dropped. The CIDRs are
     merged: none lies in another, and they come in the order of their addresses.
+    ``part`` is what of the service port it is there for, and ``targets`` are the ids of the
+    backends' nodes, in their order; see :meth:`svcnet.graph.Fragment.origin_of`.
     """
 
     role: Role
     answer: Answer
     backends: tuple[Backend, ...] = ()
     sources: tuple[str, ...] = ()
+    part: str = field(default="", eq=False, repr=False)
+    targets: tuple[str, ...] = field(default=(), eq=False, repr=False)
 
 
 @frozen
@@ -71,7 +75,8 @@ class Portal:
     """An address whose traffic is redirected, and the listeners it is redirected to.
 
     ``address`` is empty for a node port. ``role`` names the listener for traffic from
-    elsewhere, ``near`` that for traffic of the node itself and of its pods.
+    elsewhere, ``near`` that for traffic of the node itself and of its pods. ``part`` is the id
+    of its node.
     """
 
     frontend: Frontend
@@ -79,6 +84,7 @@ class Portal:
     port: int
     role: Role
     near: Role
+    part: str = field(default="", eq=False, repr=False)
 
 
 @frozen
@@ -133,7 +139,8 @@ class ProxyTable:
 
     ``ports`` are the proxy ports by listener. The renderer chooses them by ``choice``; a
     running proxy that found one in use has its own. For the next step, ``chosen`` are the
-    renderer's in any case, and ``holders`` the same by port.
+    renderer's in any case, and ``holders`` the same by port. ``fragments`` are those of the
+    graph: they say what in the input all of it comes from.
     """
 
     mode: ClassVar[str] = "userspace"
@@ -145,6 +152,7 @@ class ProxyTable:
     choice: PortChoice = DEFAULT_CHOICE
     chosen: Map[ListenerName, int] = field(default=Map(), repr=False, eq=False)
     holders: Map[int, ListenerName] = field(default=Map(), repr=False, eq=False)
+    fragments: Map[FragmentName, Fragment] = field(default=Map(), repr=False, eq=False)
 
     @property
     def family(self) -> str:
@@ -155,6 +163,34 @@ class ProxyTable:
         """Yield the service ports in the order of their names."""
         for name in sorted(self.services):
             yield self.services[name]
+
+    def origin_of(self, name: ListenerName) -> Origin | None:
+        """Return what in the input a listener is there for, None for one that is not wanted."""
+        listener = self._listener(name)
+        return None if listener is None else self._origin(name.service_port, listener.part)
+
+    def origin_of_endpoint(self, name: ListenerName, backend: Backend) -> Origin | None:
+        """Return what a backend of a listener comes from, None for one that it does not have."""
+        listener = self._listener(name)
+        if listener is None or backend not in listener.backends:
+            return None
+        target = listener.targets[listener.backends.index(backend)]
+        return self._origin(name.service_port, target)
+
+    def origin_of_portal(self, name: FragmentName, portal: Portal) -> Origin | None:
+        """Return what a portal of a service port comes from, None if it has no such portal."""
+        service = self.services.get(name)
+        own = service.portals if service else ()
+        return self._origin(name, own[own.index(portal)].part) if portal in own else None
+
+    def _listener(self, name: ListenerName) -> Listener | None:
+        service = self.services.get(name.service_port)
+        own = service.listeners if service else ()
+        return next((listener for listener in own if listener.role == name.role), None)
+
+    def _origin(self, name: FragmentName, part: str) -> Origin | None:
+        fragment = self.fragments.get(name)
+        return None if fragment is None else fragment.origin_of(part)
 
     def with_ports(self, ports: Mapping[ListenerName, int]) -> ProxyTable:
         """Return the same table with other proxy ports."""
