@@ -45,6 +45,16 @@ class FragmentName(NamedTuple):
         return f"{self.service_port}/{self.protocol}"
 
 
+class Cause(NamedTuple):
+    """What something on a machine is written for: a part of a service port.
+
+    See :meth:`Fragment.origin_of`.
+    """
+
+    service_port: FragmentName
+    part: str
+
+
 @frozen
 class Policy:
     """What a Service asks for, whether or not an endpoint is there to do it.

@@ -196,4 +196,4 @@ def halves(entry: str) -> tuple[str, ...]:
     if not entry.endswith("/0"):
         return (entry,)
     place, _, network = entry.rpartition(",")
-    return tuple(f"{place},{half}" for half in _HALVES[network])
+    return tuple([f"{place},{half}" for half in _HALVES.get(network, (network,))])

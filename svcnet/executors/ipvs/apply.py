@@ -121,21 +121,19 @@ def apply_step(
     *,
     variant: Variant | None = None,
     drain: int = DRAIN,
-    artifact: IPVSTables | None = None,
 ) -> Report:
     """Take this network namespace through `delta`, from the state that an apply left it in.
 
     Costs what the change costs: nothing is listed, and of each virtual server that changes
     it is asked whose it is. Raises ApplyError when the state is not what `delta` starts
-    from; :func:`apply` then puts it right. Raises :class:`Incomplete` as that does, and says
-    where in the input what is refused comes from if `artifact` is what `delta` leads to.
+    from; :func:`apply` then puts it right. Raises :class:`Incomplete` as that does.
     """
     planned = plan_step(delta, drain)
     stages = Stages()
     with lock(delta.family), stages.stage("write"):
         _check_owner(planned.steps, ipvs)
         commands = choose_variant(delta.family, variant).commands if delta.rules else None
-        execution = Execution(delta.family, commands, ipvs, artifact)
+        execution = Execution(delta.family, commands, ipvs, delta)
         execution.do(planned.steps)
         left = execution.settle(planned.drained)
     return _checked(Report(delta.family, planned, left, (), stages=stages.seconds), execution)

@@ -32,7 +32,7 @@ from svcnet.netfilter.ipvs.messages import (
     SetService,
 )
 from svcnet.netfilter.restore import line_at
-from svcnet.renderers.ipvs import IPVSTables
+from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 
 
@@ -49,14 +49,18 @@ class Execution:
     """
 
     def __init__(
-        self, family: str, commands: Commands | None, ipvs: IPVS, artifact: IPVSTables | None
+        self,
+        family: str,
+        commands: Commands | None,
+        ipvs: IPVS,
+        wanted: IPVSTables | IPVSDelta | None,
     ) -> None:
         self.refused: list[Refusal] = []
         self.warnings: tuple[str, ...] = ()
         self._family = family
         self._commands = commands
         self._ipvs = ipvs
-        self._artifact = artifact
+        self._wanted = wanted
         self._without_addresses = False
         self._has_rules = False
         self._left_out: set[str] = set()
@@ -160,7 +164,7 @@ class Execution:
 
     def _refuse(self, refusal: Refusal) -> None:
         """Keep a refused line, and with it what in the input it came from."""
-        origin = self._artifact.origin_of_line(refusal.line) if self._artifact else None
+        origin = None if self._wanted is None else self._wanted.origin_of_line(refusal.line)
         self.refused.append(evolve(refusal, origin=str(origin or "")))
 
     def _send(self, messages: Sequence[Message]) -> None:
@@ -199,22 +203,22 @@ class Execution:
         for each in again:
             if isinstance(each.message, NewService):
                 self._left_out.add(each.message.service.address)
-            self.refused.append(_refusal(each, self._artifact))
+            self.refused.append(_refusal(each, self._wanted))
 
     def _is_ours(self, service: Service) -> bool:
         there = self._ipvs.service(service)
         return there is not None and bool(there.flags & MADE_BY_SVCNET)
 
 
-def _refusal(refused: Refused, artifact: IPVSTables | None) -> Refusal:
+def _refusal(refused: Refused, wanted: IPVSTables | IPVSDelta | None) -> Refusal:
     """Say what was refused, and what in the input it came from, where that can be told."""
     message = refused.message
     service, origin = service_in(message), None
-    if artifact is not None and service is not None:
+    if wanted is not None and service is not None:
         key, dest = key_of(service), dest_in(message)
-        origin = artifact.origin_of(key)
         if dest is not None:
-            origin = artifact.origin_of_endpoint(key, dest.address, dest.port)
+            origin = wanted.origin_of_endpoint(key, dest.address, dest.port)
+        origin = origin or wanted.origin_of(key)
     return Refusal("IPVS", str(message), refused.why, origin=str(origin or ""))
 
 

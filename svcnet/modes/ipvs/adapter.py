@@ -58,9 +58,7 @@ class IPVSAdapter(Adapter):
             return None
         self._tables = self._seal = None
         with ipvs.IPVS() as kernel, self._kept(tables):
-            report = ipvs.apply_step(
-                delta, kernel, variant=self._variant, drain=self._drain, artifact=tables
-            )
+            report = ipvs.apply_step(delta, kernel, variant=self._variant, drain=self._drain)
         self._wrote(report)
         self._tables = tables
         stages.merge(report.stages)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from svcnet.netfilter.ipvs.messages import (
     PERSISTENT,
@@ -22,7 +24,18 @@ from svcnet.netfilter.ipvs.messages import (
 
 _SERVICE_OPTIONS = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
 _FLAGS = ((SCHED1, "flag-1"), (SCHED2, "flag-2"))
+_PROTOCOLS = {option: protocol for protocol, option in _SERVICE_OPTIONS.items()}
 _VERBS = {NewService: "-A", SetService: "-E", NewDest: "-a", SetDest: "-e"}
+_SOCKET = r"([0-9.]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})"
+_LINE = re.compile(rf"-[AEDaed] (-t|-u|--sctp-service) {_SOCKET}(?: -r {_SOCKET})?(?:\s|$)")
+
+
+class Named(NamedTuple):
+    """What a line is about: a virtual server, or one of its real servers."""
+
+    protocol: str
+    server: DestKey
+    real: DestKey | None
 
 
 def lines(messages: Iterable[Message]) -> str:
@@ -49,6 +62,20 @@ def line(message: Message) -> str:
             return f"--set {timeouts.tcp} {timeouts.tcp_fin} {timeouts.udp}"
         case _:
             raise ValueError(f"ipvsadm has no line for {message}")
+
+
+def read(line: str) -> Named | None:
+    """Return what a line that :func:`line` wrote is about; None for one that names no server."""
+    found = _LINE.match(line)
+    if found is None:
+        return None
+    option, *server, real, port = found.groups()
+    dest = _dest_key(real, port) if real else None
+    return Named(_PROTOCOLS[option], _dest_key(*server), dest)
+
+
+def _dest_key(address: str, port: str) -> DestKey:
+    return DestKey(address.strip("[]"), int(port))
 
 
 def _key(service: Service) -> str:

@@ -6,14 +6,15 @@ pkg/proxy/ipvs/proxier.go of Kubernetes v1.30.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from svcnet.addresses import canonical_address
 from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings
+from svcnet.graph.fragment import local_endpoint, source_range
 from svcnet.graph.settings import contains
+from svcnet.netfilter.rules import Rule
 from svcnet.renderers.ipvs import sets
 from svcnet.renderers.ipvs.sets import SetDefinition
 
@@ -45,13 +46,19 @@ class RealServer(NamedTuple):
 
 @frozen
 class VirtualServer:
-    """An address and port that the kernel balances; ``timeout`` is persistence in seconds."""
+    """An address and port that the kernel balances; ``timeout`` is persistence in seconds.
+
+    ``part`` is the id of the node that it is made for, and ``targets`` are those of the real
+    servers' nodes, in their order.
+    """
 
     key: ServerKey
     scheduler: str
     flags: int
     timeout: int
     real_servers: tuple[RealServer, ...]
+    part: str = field(default="", eq=False, repr=False)
+    targets: tuple[str, ...] = field(default=(), eq=False, repr=False)
 
 
 @frozen
@@ -64,20 +71,29 @@ class HealthCheck:
 
 
 Entry = tuple[SetDefinition, str]
+OUT_FILTER = "KUBE-IPVS-OUT-FILTER"
+"""The chain of what the node itself may not reach."""
 
 
 @frozen
 class Part:
     """What one service port adds to a node in IPVS mode.
 
-    ``out_filter`` are its rules in the chain KUBE-IPVS-OUT-FILTER.
+    ``entry_parts`` are what of the service port each entry is for, as
+    :meth:`svcnet.graph.Fragment.origin_of` takes it. ``out_filter`` are its rules in the chain
+    KUBE-IPVS-OUT-FILTER, with what they are for as their cause.
     """
 
     fragment: Fragment
     servers: tuple[VirtualServer, ...]
     entries: tuple[Entry, ...]
-    out_filter: tuple[str, ...] = ()
+    entry_parts: tuple[str, ...] = field(repr=False)
+    out_filter: tuple[Rule, ...] = ()
     health_check: HealthCheck | None = None
+
+    def server(self, key: ServerKey) -> VirtualServer:
+        """Return the virtual server that has a key; it must have one."""
+        return next(server for server in self.servers if server.key == key)
 
 
 def node_port_addresses(settings: NodeSettings) -> tuple[str, ...]:
@@ -97,34 +113,48 @@ def render_service_port(
     fragment: Fragment, settings: NodeSettings, node_addresses: tuple[str, ...]
 ) -> Part:
     """Return what one service port adds; `node_addresses` are those that serve node ports."""
-    entries: list[Entry] = []
     servers: list[VirtualServer] = []
-    out_filter: list[str] = []
+    out_filter: list[Rule] = []
+    entries = _Entries()
     serve = _Servers(fragment, settings)
     protocol = fragment.name.protocol
-    for endpoint in fragment.local_endpoints:
+    for number, endpoint in enumerate(fragment.local_endpoints):
         address = canonical_address(endpoint.address)
         text = f"{address},{protocol.lower()}:{endpoint.port},{address}"
-        entries.append((sets.LOOP_BACK, text))
+        entries.add(local_endpoint(number), sets.LOOP_BACK, text)
     for dispatch in fragment.dispatches:
         if dispatch.frontend == "node-port":
             if node_addresses:
-                entries += _node_port(fragment, dispatch, node_addresses)
-                servers += [serve.outside(a, dispatch.port) for a in node_addresses]
+                _node_port(entries, fragment, dispatch, node_addresses)
+                servers += [serve.outside(dispatch, address) for address in node_addresses]
             continue
         inside = dispatch.frontend == "cluster-ip"
-        server = (serve.inside if inside else serve.outside)(dispatch.address, dispatch.port)
+        server = (serve.inside if inside else serve.outside)(dispatch, dispatch.address)
         servers.append(server)
         if inside or not settings.is_node_address(dispatch.address):
-            entries.append((sets.IPVS_IPS, dispatch.address))
-        entries += _portal(fragment, dispatch, settings)
+            entries.add(dispatch.id, sets.IPVS_IPS, dispatch.address)
+        _portal(entries, fragment, dispatch, settings)
         if dispatch.frontend == "load-balancer" and _keeps_node_out(fragment, settings):
-            out_filter.append(_out_filter(server.key))
-    if fragment.health_check is not None and not _is_passed_over(fragment, node_addresses):
-        entries.append((sets.HEALTH_CHECK_NODE_PORT, str(fragment.health_check.port)))
+            out_filter.append(_out_filter(server))
+    check = fragment.health_check
+    if check is not None and not _is_passed_over(fragment, node_addresses):
+        entries.add(check.id, sets.HEALTH_CHECK_NODE_PORT, str(check.port))
     # One address in several roles is one virtual server, as the last of them wants it.
     distinct = tuple({server.key: server for server in servers}.values())
-    return Part(fragment, distinct, tuple(entries), tuple(out_filter), _health_check(fragment))
+    added = tuple(entries.found), tuple(entries.parts)
+    return Part(fragment, distinct, *added, tuple(out_filter), _health_check(fragment))
+
+
+class _Entries:
+    """The set entries of a service port, and beside each what it is for."""
+
+    def __init__(self) -> None:
+        self.found: list[Entry] = []
+        self.parts: list[str] = []
+
+    def add(self, part: str, definition: SetDefinition, text: str) -> None:
+        self.found.append((definition, text))
+        self.parts.append(part)
 
 
 class _Servers:
@@ -148,65 +178,77 @@ class _Servers:
             self._of(local or cluster) if fragment.policy.external_local else self._of(cluster)
         )
 
-    def _of(self, balance: Balance | None) -> tuple[RealServer, ...]:
-        """Return the real servers of a choice.
+    def _of(self, balance: Balance | None) -> _Reals:
+        """Return the real servers of a choice, and their ids.
 
         Where policy Local finds no local endpoint, kube-proxy takes those of the whole
         cluster instead: https://github.com/kubernetes/kubernetes/pull/97081
         """
         if balance is None:
-            return ()
+            return _NO_REALS
         if len(balance.targets) == len(self.all):
-            return tuple(self.all.values())
-        return tuple([self.all[target] for target in balance.targets])
+            return tuple(self.all.values()), tuple(self.all)
+        return tuple([self.all[target] for target in balance.targets]), balance.targets
 
-    def inside(self, address: str, port: int) -> VirtualServer:
-        return self._server(address, port, self.internal)
+    def inside(self, dispatch: Dispatch, address: str) -> VirtualServer:
+        return self._server(dispatch, address, self.internal)
 
-    def outside(self, address: str, port: int) -> VirtualServer:
-        return self._server(address, port, self.external)
+    def outside(self, dispatch: Dispatch, address: str) -> VirtualServer:
+        return self._server(dispatch, address, self.external)
 
-    def _server(self, address: str, port: int, real: tuple[RealServer, ...]) -> VirtualServer:
-        key = ServerKey(address, port, self.fragment.name.protocol)
-        return VirtualServer(key, self.scheduler, self.flags, self.timeout, real)
+    def _server(self, dispatch: Dispatch, address: str, reals: _Reals) -> VirtualServer:
+        key = ServerKey(address, dispatch.port, self.fragment.name.protocol)
+        found, targets = reals
+        return VirtualServer(
+            key, self.scheduler, self.flags, self.timeout, found, dispatch.id, targets
+        )
 
 
-def _portal(fragment: Fragment, dispatch: Dispatch, settings: NodeSettings) -> Iterator[Entry]:
-    """Yield the set entries of an address and port that is not a node port."""
+_Reals: TypeAlias = tuple[tuple[RealServer, ...], tuple[str, ...]]
+_NO_REALS: _Reals = ((), ())
+
+
+def _portal(
+    entries: _Entries, fragment: Fragment, dispatch: Dispatch, settings: NodeSettings
+) -> None:
+    """Add the set entries of an address and port that is not a node port."""
     policy = fragment.policy
     protocol = fragment.name.protocol.lower()
     portal = f"{dispatch.address},{protocol}:{dispatch.port}"
     match dispatch.frontend:
         case "cluster-ip":
-            yield sets.CLUSTER_IP, portal
+            entries.add(dispatch.id, sets.CLUSTER_IP, portal)
         case "external-ip":
-            yield (sets.EXTERNAL_IP_LOCAL if policy.external_local else sets.EXTERNAL_IP), portal
+            own = sets.EXTERNAL_IP_LOCAL if policy.external_local else sets.EXTERNAL_IP
+            entries.add(dispatch.id, own, portal)
         case "load-balancer":
-            yield sets.LOAD_BALANCER, portal
+            entries.add(dispatch.id, sets.LOAD_BALANCER, portal)
             if policy.external_local:
-                yield sets.LOAD_BALANCER_LOCAL, portal
+                entries.add(dispatch.id, sets.LOAD_BALANCER_LOCAL, portal)
             if not policy.source_ranges:
                 return
-            yield sets.LOAD_BALANCER_FW, portal
-            for cidr in policy.source_ranges:
-                yield sets.LOAD_BALANCER_SOURCE_CIDR, f"{portal},{cidr}"
+            entries.add(dispatch.id, sets.LOAD_BALANCER_FW, portal)
+            for number, cidr in enumerate(policy.source_ranges):
+                text = f"{portal},{cidr}"
+                entries.add(source_range(number), sets.LOAD_BALANCER_SOURCE_CIDR, text)
             if _lets_node_in(fragment, settings):
-                yield sets.LOAD_BALANCER_SOURCE_IP, f"{portal},{dispatch.address}"
+                text = f"{portal},{dispatch.address}"
+                entries.add(dispatch.id, sets.LOAD_BALANCER_SOURCE_IP, text)
 
 
 def _node_port(
-    fragment: Fragment, dispatch: Dispatch, addresses: tuple[str, ...]
-) -> Iterator[Entry]:
-    """Yield a node port's set entries; for SCTP there is no bitmap, so each address has one."""
+    entries: _Entries, fragment: Fragment, dispatch: Dispatch, addresses: tuple[str, ...]
+) -> None:
+    """Add a node port's set entries; for SCTP there is no bitmap, so each address has one."""
     protocol = fragment.name.protocol
     every, local = sets.NODE_PORT_SETS[protocol]
     texts = [str(dispatch.port)]
     if protocol == "SCTP":
         texts = [f"{address},sctp:{dispatch.port}" for address in addresses]
     for text in texts:
-        yield every, text
+        entries.add(dispatch.id, every, text)
         if fragment.policy.external_local:
-            yield local, text
+            entries.add(dispatch.id, local, text)
 
 
 def _keeps_node_out(fragment: Fragment, settings: NodeSettings) -> bool:
@@ -217,12 +259,13 @@ def _lets_node_in(fragment: Fragment, settings: NodeSettings) -> bool:
     return any(contains(cidr, settings.node_ip) for cidr in fragment.policy.source_ranges)
 
 
-def _out_filter(key: ServerKey) -> str:
+def _out_filter(server: VirtualServer) -> Rule:
     """Return the rule that keeps the node itself out, whose source is the address itself."""
-    return (
-        f"-A KUBE-IPVS-OUT-FILTER -s {key.address} -m ipvs --vaddr {key.address} "
-        f"--vproto {key.protocol.lower()} --vport {key.port} -j DROP"
+    address, port, protocol = server.key
+    text = (
+        f"-s {address} -m ipvs --vaddr {address} --vproto {protocol.lower()} --vport {port} -j DROP"
     )
+    return Rule("filter", OUT_FILTER, text, server.part)
 
 
 def _is_passed_over(fragment: Fragment, node_addresses: tuple[str, ...]) -> bool:

@@ -97,6 +97,8 @@ def _delta(
         rules=rules,
         sysctls=_sysctls(before.sysctls, after.sysctls),
         timeouts=_timeouts(before.settings.ipvs.timeouts, after.settings.ipvs.timeouts),
+        old=before,
+        new=after,
     )
 
 

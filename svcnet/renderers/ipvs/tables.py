@@ -10,9 +10,9 @@ from typing import ClassVar
 from attrs import field, frozen
 from immutables import Map
 
-from svcnet.graph import FragmentName, NodeSettings, Origin
-from svcnet.graph.origins import dispatch_at
-from svcnet.renderers.ipvs.origins import endpoint_origin, keys_of, origin_of, said_in
+from svcnet.graph import Cause, FragmentName, NodeSettings, Origin
+from svcnet.netfilter.ipvs import ipvsadm
+from svcnet.renderers.ipvs.origins import Subject, causes, subject
 from svcnet.renderers.ipvs.part import Entry, HealthCheck, Part, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.rules import restore_text
 from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS, IPSet, SetDefinition
@@ -46,50 +46,49 @@ class IPVSTables:
     def server(self, key: ServerKey) -> VirtualServer | None:
         """Return the virtual server of a key; of several service ports' the last one's."""
         names = self.claims.get(key)
-        if names is None:
-            return None
-        servers = self.parts[names[-1]].servers
-        return next(server for server in servers if server.key == key)
+        return None if names is None else self.parts[names[-1]].server(key)
 
     def origin_of(self, key: ServerKey) -> Origin | None:
         """Return what in the input caused a virtual server, None for one that is not wanted."""
         names = self.claims.get(key)
         if names is None:
             return None
-        fragment = self.parts[names[-1]].fragment
-        dispatch = dispatch_at(fragment, key.address, key.port)
-        return fragment.origin_of("") if dispatch is None else dispatch.origin
+        part = self.parts[names[-1]]
+        return part.fragment.origin_of(part.server(key).part)
 
     def origin_of_endpoint(self, key: ServerKey, address: str, port: int) -> Origin | None:
-        """Return what caused a real server of a virtual server; as :meth:`origin_of`."""
+        """Return what caused a real server of a virtual server, None for one not wanted there."""
         names = self.claims.get(key)
         if names is None:
             return None
-        fragment = self.parts[names[-1]].fragment
-        return endpoint_origin(fragment, address, port) or fragment.origin_of("")
+        part = self.parts[names[-1]]
+        server = part.server(key)
+        targets = zip(server.real_servers, server.targets, strict=True)
+        found = (target for real, target in targets if real[:2] == (address, port))
+        target = next(found, None)
+        return None if target is None else part.fragment.origin_of(target)
 
     def origin_of_line(self, line: str) -> Origin | None:
-        """Return what caused a line for ipset, ``ip -batch`` or a chain of iptables-restore.
+        """Return what caused a line for ipset, ipvsadm, ``ip -batch`` or iptables-restore.
 
-        None for lines that no Service caused. An address or port that several service ports
-        have in a set is told of the first by name.
+        None for lines that no Service caused. An entry of a set or an address that several
+        service ports have is told of the first by name.
         """
-        said = said_in(line, self.family)
-        if said is None:
+        if named := ipvsadm.read(line):
+            key = ServerKey(*named.server, named.protocol)
+            return self.origin_of_endpoint(key, *named.real) if named.real else self.origin_of(key)
+        cause = self._causes.get(subject(line, self.family))
+        if cause is None:
             return None
-        for name in self._named.get(said.key, ()):
-            origin = origin_of(self.parts[name].fragment, said)
-            if origin is not None:
-                return origin
-        return None
+        return self.parts[cause.service_port].fragment.origin_of(cause.part)
 
     @cached_property
-    def _named(self) -> Mapping[str, list[FragmentName]]:
-        """The service ports with an address, or a port of nodes, in their order."""
-        found: dict[str, list[FragmentName]] = {}
+    def _causes(self) -> Mapping[Subject, Cause]:
+        """What each entry of a set, address and rule is written for."""
+        found: dict[Subject, Cause] = {}
         for part in self._in_order():
-            for key in dict.fromkeys(keys_of(part.fragment)):
-                found.setdefault(key, []).append(part.fragment.name)
+            for key, cause in causes(part, self.family):
+                found.setdefault(key, cause)
         return found
 
     @cached_property
@@ -116,7 +115,7 @@ class IPVSTables:
     @cached_property
     def restore_text(self) -> str:
         """The text for ``iptables-restore --noflush``."""
-        rules = [rule for part in self._in_order() for rule in part.out_filter]
+        rules = [f"-A {r.chain} {r.text}" for part in self._in_order() for r in part.out_filter]
         return restore_text(self.settings, self.sizes, rules)
 
     @property

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import NamedTuple
 
 from attrs import field, frozen
 from immutables import Map
 
 from svcnet.addresses import BITS, host_network
-from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
+from svcnet.graph import Cause, Fragment, FragmentName, NodeSettings, Origin
 from svcnet.graph.fragment import HEALTH_CHECK
 from svcnet.netfilter.jumps import Jump, comment, lines_on_clean_machine, of_table
 from svcnet.netfilter.restore import append, declare, transaction
@@ -49,13 +48,6 @@ NODE_PORTS_COMMENT = "handle service NodePorts; NOTE: this must be the last rule
 _LOCAL = "-m addrtype --dst-type LOCAL "
 _NOT_BRIDGED = "-m physdev ! --physdev-is-in "
 _FROM_PODS = {"cidr": "-s {} ", "bridge": "-i {} ", "prefix": "-i {}+ ", "none": ""}
-
-
-class Cause(NamedTuple):
-    """What a rule is written for: a part of a service port."""
-
-    service_port: FragmentName
-    part: str
 
 
 @frozen
@@ -130,6 +122,10 @@ class _Here:
     def about(self) -> str:
         return self.service.name.service_port
 
+    @property
+    def parts(self) -> Mapping[Role, str]:
+        return {listener.role: listener.part for listener in self.service.listeners}
+
     def portal(self, portal: Portal) -> Iterator[Rule]:
         match portal.frontend:
             case "node-port":
@@ -153,7 +149,8 @@ class _Here:
         yield from self.container("KUBE-NODEPORT-CONTAINER", portal, "")
         yield self.host("KUBE-NODEPORT-HOST", portal, "")
         for role in dict.fromkeys((portal.role, portal.near)):
-            yield self.let_in(self.matches(self.about, self.port(role)), portal.part)
+            # It says nothing of the node port: it is there for the listener.
+            yield self.let_in(self.matches(self.about, self.port(role)), self.parts[role])
 
     def container(self, chain: str, portal: Portal, match: str) -> Iterator[Rule]:
         """Traffic from elsewhere, after that of pods of the node if theirs goes elsewhere."""
