@@ -8,7 +8,7 @@ from svcnet.graph.diff import GraphDiff, diff
 from svcnet.graph.dot import dot
 from svcnet.graph.dump import dump
 from svcnet.graph.evaluate import Deliver, Outcome, Packet, Pass, Refuse, evaluate
-from svcnet.graph.fragment import Cause, Fragment, FragmentName, LocalEndpoint, Policy
+from svcnet.graph.fragment import Fragment, FragmentName, LocalEndpoint, Policy
 from svcnet.graph.nodes import (
     Accept,
     Balance,
@@ -27,7 +27,6 @@ from svcnet.graph.settings import IPVSSettings, LocalDetector, NodeSettings
 __all__ = [
     "Accept",
     "Balance",
-    "Cause",
     "Deliver",
     "Dispatch",
     "Drop",

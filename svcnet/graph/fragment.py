@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from sys import intern
 from typing import NamedTuple
 
 from attrs import frozen
@@ -43,16 +44,6 @@ class FragmentName(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.service_port}/{self.protocol}"
-
-
-class Cause(NamedTuple):
-    """What something on a machine is written for: a part of a service port.
-
-    See :meth:`Fragment.origin_of`.
-    """
-
-    service_port: FragmentName
-    part: str
 
 
 @frozen
@@ -156,12 +147,12 @@ class Fragment:
 
 def source_range(number: int) -> str:
     """Return the name of the part that a range of the firewall is, by its number from 0."""
-    return f"firewall/{number}"
+    return intern(f"firewall/{number}")
 
 
 def local_endpoint(number: int) -> str:
     """Return the name of the part that an endpoint on this node is, by its number from 0."""
-    return f"local-endpoint/{number}"
+    return intern(f"local-endpoint/{number}")
 
 
 def load_balancer(address: str) -> str:

@@ -20,7 +20,7 @@ class Rule:
     table: str
     chain: str
     text: str
-    cause: object = field(default=None, eq=False, repr=False)
+    cause: str = field(default="", eq=False, repr=False)
 
 
 _TARGET = re.compile(r"(?:^| )-[jg] (\S+)")

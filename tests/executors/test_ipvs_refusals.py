@@ -20,7 +20,9 @@ from svcnet.executors.ipvs.execution import Execution
 from svcnet.executors.ipvs.ipsets import Header
 from svcnet.executors.ipvs.kernel import Refused
 from svcnet.executors.ipvs.observe import key_of
+from svcnet.executors.ipvs.plan import plan_step
 from svcnet.executors.ipvs.refusals import MOST_TOLD, Refusal, told
+from svcnet.graph import diff
 from svcnet.models.service import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
 from svcnet.netfilter import ip
@@ -34,11 +36,11 @@ from svcnet.netfilter.ipvs.messages import (
     ObservedDest,
     Service,
 )
-from svcnet.renderers.ipvs import IPVSTables
+from svcnet.renderers.ipvs import IPVSDelta, IPVSTables, advance, full
 from svcnet.renderers.ipvs.sets import IPVS_IPS
-from svcnet.testing import FakeIPVS, make_service, make_slice
+from svcnet.testing import FakeIPVS, make_node, make_service, make_slice
 from tests import strategies
-from tests.renderers.ipvs_model import tables_of
+from tests.renderers.ipvs_model import graph_of, tables_of
 
 clusters = st.lists(strategies.objects, max_size=8)
 
@@ -65,7 +67,7 @@ class Refusing:
         self.refuses = refuses
 
     @contextmanager
-    def in_place(self) -> Iterator[Execution]:
+    def in_place(self, wanted: IPVSDelta | None = None) -> Iterator[Execution]:
         """Yield an execution that works on the machine."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ipsets, "restore", self.sets)
@@ -75,7 +77,7 @@ class Refusing:
             patch.setattr(execution_module, "_write_sysctls", self.sysctls)
             patch.setattr(execution_module, "Proof", Believed)
             patch.setattr(device, "observe", lambda _: self.machine.observed().device)
-            yield Execution(self.machine.family, self, self, None)  # type: ignore[arg-type]
+            yield Execution(self.machine.family, self, self, wanted)  # type: ignore[arg-type]
 
     def sets(self, text: str) -> None:
         """As ``ipset restore``: the first line that is refused ends it, with its number."""
@@ -240,6 +242,28 @@ def test_a_refused_deletion_of_an_address_keeps_its_entry() -> None:
     assert not machine.servers
     assert carried_out(tables_of(), machine) == []
     assert not machine.addresses
+
+
+def test_what_cannot_be_taken_away_names_what_it_came_from() -> None:
+    """A step knows the fields of what it takes away, which its new state has no more."""
+    machine = FakeIPVS()
+    node, service = make_node(), WEB[0]
+    slices = make_slice("web", "10.244.1.5", "10.244.1.6@node-a")
+    carried_out(tables_of(service, slices), machine)
+    old, new = graph_of([node, service, slices]), graph_of([node])
+    step = advance(full(old), diff(old, new))[1]
+    with Refusing(machine, lambda _: True).in_place(step) as execution:
+        execution.do(plan_step(step, drain=0).steps)
+    told = {each.what: each.origin for each in execution.refused if each.tool != "iptables"}
+    address = "Service shop/web: spec.clusterIPs[0]"
+    assert told == {
+        "delete 10.96.0.10:80 TCP": address,
+        "address del 10.96.0.10/32 dev kube-ipvs0": address,
+        "del KUBE-CLUSTER-IP 10.96.0.10,6:80 -exist": address,
+        "del KUBE-LOOP-BACK 10.244.1.6,6:8080,10.244.1.6 -exist": (
+            "EndpointSlice shop/web-1: endpoints[1].addresses[0]"
+        ),
+    }
 
 
 @pytest.mark.parametrize("gone", [DelService, DelDest])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from svcnet.netfilter.ipvs import ipvsadm
+from svcnet.netfilter.ipvs.ipvsadm import Named
 from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
     PERSISTENT,
@@ -12,6 +13,7 @@ from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     Dest,
+    DestKey,
     GetInfo,
     Message,
     NewDest,
@@ -41,9 +43,30 @@ POD = Dest("fd00::1", 8080, 3)
     ],
 )
 def test_lines(message: Message, line: str) -> None:
-    """Each change in the words of ipvsadm."""
+    """Each change in the words of ipvsadm, and what such words are about."""
     assert ipvsadm.line(message) == line
+    assert ipvsadm.read(f"{line}\n") == named(message)
     assert ipvsadm.lines([message, message]) == f"{line}\n{line}\n"
+
+
+def named(message: Message) -> Named | None:
+    service, dest = getattr(message, "service", None), getattr(message, "dest", None)
+    if service is None:
+        return None
+    server = DestKey(service.address, service.port)
+    return Named(service.protocol, server, dest and dest.key)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("", "-A", "-A -t", "-A -t 10.96.0.10", "-A -f 7 -s rr", "-C -t 10.96.0.10:80"),
+        *("-A -t web:http -s rr", "-A KUBE-SERVICES -t 10.96.0.10:80", "-D -t 10.96.0.10:80x"),
+    ],
+)
+def test_a_line_of_another_kind_names_nothing(line: str) -> None:
+    """What svcnet does not write is about no server."""
+    assert ipvsadm.read(line) is None
 
 
 def test_a_question_has_no_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
 from typing import Any
 
 import yaml
@@ -11,17 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
-from svcnet.graph import FragmentName, Origin, RuleGraph
-from svcnet.graph.origins import is_same
+from svcnet.graph import FragmentName, Origin, RuleGraph, diff
 from svcnet.models import IPFamily
+from svcnet.models.state import ClusterObject
 from svcnet.netfilter.ipset import halves, numbered
 from svcnet.netfilter.saved import saved
-from svcnet.renderers import ipvs
+from svcnet.renderers import ipvs, userspace
 from svcnet.renderers.iptables import full
 from svcnet.renderers.iptables.names import endpoint_chains, service_hash
+from svcnet.renderers.ipvs.sections import step_sections
 from svcnet.sources import load_bytes
 from svcnet.sources.addresses import canonical_address, canonical_cidr
+from svcnet.testing import make_node, make_service, make_slice
+from tests import strategies
 from tests.fuzz import examples
+from tests.renderers.ipvs_model import graph_of
 from tests.strategies import spelled_manifests
 from tests.test_conformance import EXPECTED, compile_case, family_of_file
 
@@ -78,6 +83,14 @@ def is_about(value: object, line: str, graph: RuleGraph, origin: Origin) -> bool
             seps = {sep for name, own in ids.items() for sep in endpoint_chains(name, own)}
             return bool({*sep.groups()} & seps)
     return False
+
+
+def is_same(one: str, other: str) -> bool:
+    """Return whether two texts are the same address or network, in whatever spelling."""
+    try:
+        return one == other or ip_network(one, strict=False) == ip_network(other, strict=False)
+    except ValueError:
+        return False
 
 
 def canonical(value: str) -> str:
@@ -210,3 +223,31 @@ def test_every_line_of_random_clusters(data: st.DataObject, family: IPFamily) ->
     graph = compile_state(state, node_view(state, family=family))
     check(graph, by_name(manifests.objects))
     check_ipvs(graph, by_name(manifests.objects))
+
+
+@settings(max_examples=examples(60))
+@given(st.lists(strategies.objects, max_size=8), st.lists(strategies.objects, max_size=8))
+def test_every_line_of_a_step(before: list[ClusterObject], after: list[ClusterObject]) -> None:
+    """What comes and what goes in IPVS mode has a cause, in the state where it is."""
+    old, new = (graph_of([make_node(), *objects]) for objects in (before, after))
+    step = ipvs.advance(ipvs.full(old), diff(old, new))[1]
+    for tool, text in step_sections(step):
+        for line in text.splitlines() if tool in ("ipset", "ipvsadm", "ip") else ():
+            origin = step.origin_of_line(line)
+            holds = [any(objects_have(each, origin) for each in part) for part in (before, after)]
+            assert any(holds), (line, origin)
+
+
+def objects_have(item: ClusterObject, origin: Origin | None) -> bool:
+    assert origin is not None
+    key = type(item).__name__, getattr(item, "namespace", ""), item.name
+    return key == origin[:3]
+
+
+@given(st.text('-AaDdEetru 0123456789.,:[]/"addelKUBIPVSO\n', max_size=60))
+def test_any_line_may_be_asked_of(line: str) -> None:
+    """What is no line of svcnet's has no cause, and is no error."""
+    graph = graph_of([make_node(), make_service(), make_slice("web", "10.244.1.5@node-a")])
+    assert ipvs.full(graph).origin_of_line(line) is None
+    assert full(graph).origin_of_line(line) is None
+    assert userspace.portal_rules(userspace.full(graph)).origin_of_line(line) is None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from svcnet.addresses import canonical_address
-from svcnet.graph import Cause
+from svcnet.graph import FragmentName
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.saved import saved
 from svcnet.renderers.ipvs.part import Part
@@ -14,20 +14,22 @@ from svcnet.renderers.ipvs.sets import IPVS_IPS
 
 Subject: TypeAlias = tuple[str, str]
 """A set and an entry of it, or a chain and a rule of it."""
+Cause: TypeAlias = tuple[FragmentName, str]
+"""A service port, and what of it something is written for."""
 
 
 def causes(part: Part, family: str) -> Iterator[tuple[Subject, Cause]]:
     """Yield all that a service port has in sets and chains, with what each is for."""
     name = part.fragment.name
     for (definition, text), own in zip(part.entries, part.entry_parts, strict=True):
-        cause = Cause(name, own)
+        cause = name, own
         if definition is IPVS_IPS:
             yield _held(text, family), cause
             continue
         for entry in ipset.saved(text):
             yield (definition.name_in(family), ipset.numbered(entry)), cause
     for rule in part.out_filter:
-        yield (rule.chain, saved(rule.text, family)), Cause(name, str(rule.cause))
+        yield (rule.chain, saved(rule.text, family)), (name, rule.cause)
 
 
 def subject(line: str, family: str) -> Subject:

@@ -6,6 +6,7 @@ pkg/proxy/ipvs/proxier.go of Kubernetes v1.30.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 from attrs import field, frozen
@@ -115,46 +116,44 @@ def render_service_port(
     """Return what one service port adds; `node_addresses` are those that serve node ports."""
     servers: list[VirtualServer] = []
     out_filter: list[Rule] = []
-    entries = _Entries()
+    # What an entry is for stands at the same place in `parts`.
+    entries: list[Entry] = []
+    parts: list[str] = []
     serve = _Servers(fragment, settings)
     protocol = fragment.name.protocol
+    lets_node_in = _lets_node_in(fragment, settings)
     for number, endpoint in enumerate(fragment.local_endpoints):
         address = canonical_address(endpoint.address)
         text = f"{address},{protocol.lower()}:{endpoint.port},{address}"
-        entries.add(local_endpoint(number), sets.LOOP_BACK, text)
+        entries.append((sets.LOOP_BACK, text))
+        parts.append(local_endpoint(number))
     for dispatch in fragment.dispatches:
         if dispatch.frontend == "node-port":
             if node_addresses:
-                _node_port(entries, fragment, dispatch, node_addresses)
+                entries += _node_port(fragment, dispatch, node_addresses)
+                parts += [dispatch.id] * (len(entries) - len(parts))
                 servers += [serve.outside(dispatch, address) for address in node_addresses]
             continue
         inside = dispatch.frontend == "cluster-ip"
         server = (serve.inside if inside else serve.outside)(dispatch, dispatch.address)
         servers.append(server)
         if inside or not settings.is_node_address(dispatch.address):
-            entries.add(dispatch.id, sets.IPVS_IPS, dispatch.address)
-        _portal(entries, fragment, dispatch, settings)
-        if dispatch.frontend == "load-balancer" and _keeps_node_out(fragment, settings):
-            out_filter.append(_out_filter(server))
+            entries.append((sets.IPVS_IPS, dispatch.address))
+        entries += _portal(fragment, dispatch, lets_node_in)
+        parts += [dispatch.id] * (len(entries) - len(parts))
+        if dispatch.frontend == "load-balancer" and fragment.policy.source_ranges:
+            entries += _ranges(fragment, dispatch)
+            parts += map(source_range, range(len(entries) - len(parts)))
+            if not lets_node_in:
+                out_filter.append(_out_filter(server))
     check = fragment.health_check
     if check is not None and not _is_passed_over(fragment, node_addresses):
-        entries.add(check.id, sets.HEALTH_CHECK_NODE_PORT, str(check.port))
+        entries.append((sets.HEALTH_CHECK_NODE_PORT, str(check.port)))
+        parts.append(check.id)
     # One address in several roles is one virtual server, as the last of them wants it.
     distinct = tuple({server.key: server for server in servers}.values())
-    added = tuple(entries.found), tuple(entries.parts)
+    added = tuple(entries), tuple(parts)
     return Part(fragment, distinct, *added, tuple(out_filter), _health_check(fragment))
-
-
-class _Entries:
-    """The set entries of a service port, and beside each what it is for."""
-
-    def __init__(self) -> None:
-        self.found: list[Entry] = []
-        self.parts: list[str] = []
-
-    def add(self, part: str, definition: SetDefinition, text: str) -> None:
-        self.found.append((definition, text))
-        self.parts.append(part)
 
 
 class _Servers:
@@ -187,7 +186,8 @@ class _Servers:
         if balance is None:
             return _NO_REALS
         if len(balance.targets) == len(self.all):
-            return tuple(self.all.values()), tuple(self.all)
+            # Both are in the order of the endpoints' texts.
+            return tuple(self.all.values()), balance.targets
         return tuple([self.all[target] for target in balance.targets]), balance.targets
 
     def inside(self, dispatch: Dispatch, address: str) -> VirtualServer:
@@ -208,54 +208,57 @@ _Reals: TypeAlias = tuple[tuple[RealServer, ...], tuple[str, ...]]
 _NO_REALS: _Reals = ((), ())
 
 
-def _portal(
-    entries: _Entries, fragment: Fragment, dispatch: Dispatch, settings: NodeSettings
-) -> None:
-    """Add the set entries of an address and port that is not a node port."""
+def _portal(fragment: Fragment, dispatch: Dispatch, lets_node_in: bool) -> Iterator[Entry]:
+    """Yield the set entries of an address and port that is not a node port.
+
+    A load balancer's address that `lets_node_in` is a source of its own, too.
+    """
     policy = fragment.policy
-    protocol = fragment.name.protocol.lower()
-    portal = f"{dispatch.address},{protocol}:{dispatch.port}"
+    portal = _text(fragment, dispatch)
     match dispatch.frontend:
         case "cluster-ip":
-            entries.add(dispatch.id, sets.CLUSTER_IP, portal)
+            yield sets.CLUSTER_IP, portal
         case "external-ip":
-            own = sets.EXTERNAL_IP_LOCAL if policy.external_local else sets.EXTERNAL_IP
-            entries.add(dispatch.id, own, portal)
+            yield (sets.EXTERNAL_IP_LOCAL if policy.external_local else sets.EXTERNAL_IP), portal
         case "load-balancer":
-            entries.add(dispatch.id, sets.LOAD_BALANCER, portal)
+            yield sets.LOAD_BALANCER, portal
             if policy.external_local:
-                entries.add(dispatch.id, sets.LOAD_BALANCER_LOCAL, portal)
+                yield sets.LOAD_BALANCER_LOCAL, portal
             if not policy.source_ranges:
                 return
-            entries.add(dispatch.id, sets.LOAD_BALANCER_FW, portal)
-            for number, cidr in enumerate(policy.source_ranges):
-                text = f"{portal},{cidr}"
-                entries.add(source_range(number), sets.LOAD_BALANCER_SOURCE_CIDR, text)
-            if _lets_node_in(fragment, settings):
-                text = f"{portal},{dispatch.address}"
-                entries.add(dispatch.id, sets.LOAD_BALANCER_SOURCE_IP, text)
+            yield sets.LOAD_BALANCER_FW, portal
+            if lets_node_in:
+                yield sets.LOAD_BALANCER_SOURCE_IP, f"{portal},{dispatch.address}"
+
+
+def _ranges(fragment: Fragment, dispatch: Dispatch) -> Iterator[Entry]:
+    """Yield the entries of the sources that may use a load balancer's address, range by range."""
+    portal = _text(fragment, dispatch)
+    for cidr in fragment.policy.source_ranges:
+        yield sets.LOAD_BALANCER_SOURCE_CIDR, f"{portal},{cidr}"
+
+
+def _text(fragment: Fragment, dispatch: Dispatch) -> str:
+    return f"{dispatch.address},{fragment.name.protocol.lower()}:{dispatch.port}"
 
 
 def _node_port(
-    entries: _Entries, fragment: Fragment, dispatch: Dispatch, addresses: tuple[str, ...]
-) -> None:
-    """Add a node port's set entries; for SCTP there is no bitmap, so each address has one."""
+    fragment: Fragment, dispatch: Dispatch, addresses: tuple[str, ...]
+) -> Iterator[Entry]:
+    """Yield a node port's set entries; for SCTP there is no bitmap, so each address has one."""
     protocol = fragment.name.protocol
     every, local = sets.NODE_PORT_SETS[protocol]
     texts = [str(dispatch.port)]
     if protocol == "SCTP":
         texts = [f"{address},sctp:{dispatch.port}" for address in addresses]
     for text in texts:
-        entries.add(dispatch.id, every, text)
+        yield every, text
         if fragment.policy.external_local:
-            entries.add(dispatch.id, local, text)
-
-
-def _keeps_node_out(fragment: Fragment, settings: NodeSettings) -> bool:
-    return bool(fragment.policy.source_ranges) and not _lets_node_in(fragment, settings)
+            yield local, text
 
 
 def _lets_node_in(fragment: Fragment, settings: NodeSettings) -> bool:
+    """Return whether the ranges of sources, if there are any, have the node's own address."""
     return any(contains(cidr, settings.node_ip) for cidr in fragment.policy.source_ranges)
 
 

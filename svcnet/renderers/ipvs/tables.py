@@ -10,9 +10,9 @@ from typing import ClassVar
 from attrs import field, frozen
 from immutables import Map
 
-from svcnet.graph import Cause, FragmentName, NodeSettings, Origin
+from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.ipvs import ipvsadm
-from svcnet.renderers.ipvs.origins import Subject, causes, subject
+from svcnet.renderers.ipvs.origins import Cause, Subject, causes, subject
 from svcnet.renderers.ipvs.part import Entry, HealthCheck, Part, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.rules import restore_text
 from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS, IPSet, SetDefinition
@@ -80,7 +80,8 @@ class IPVSTables:
         cause = self._causes.get(subject(line, self.family))
         if cause is None:
             return None
-        return self.parts[cause.service_port].fragment.origin_of(cause.part)
+        name, part = cause
+        return self.parts[name].fragment.origin_of(part)
 
     @cached_property
     def _causes(self) -> Mapping[Subject, Cause]:

@@ -11,10 +11,9 @@ from functools import cached_property
 from types import MappingProxyType
 
 from attrs import field, frozen
-from immutables import Map
 
 from svcnet.addresses import BITS, host_network
-from svcnet.graph import Cause, Fragment, FragmentName, NodeSettings, Origin
+from svcnet.graph import Fragment, NodeSettings, Origin
 from svcnet.graph.fragment import HEALTH_CHECK
 from svcnet.netfilter.jumps import Jump, comment, lines_on_clean_machine, of_table
 from svcnet.netfilter.restore import append, declare, transaction
@@ -54,33 +53,43 @@ _FROM_PODS = {"cidr": "-s {} ", "bridge": "-i {} ", "prefix": "-i {}+ ", "none":
 class PortalRules:
     """All rules of this mode in one IP family, in their order.
 
-    ``fragments`` are those of the graph, which say what the rules come from.
+    ``table`` is what they lead to the ports of, which says what they come from.
     """
 
     family: str
     rules: tuple[Rule, ...]
     jumps: tuple[Jump, ...]
-    fragments: Map[FragmentName, Fragment] = field(default=Map(), repr=False, eq=False)
+    table: ProxyTable | None = field(default=None, repr=False, eq=False)
 
     def origin_of(self, rule: Rule) -> Origin | None:
-        """Return what in the input caused a rule, None for one that is not of these."""
-        if not isinstance(rule.cause, Cause) or rule.cause.service_port not in self.fragments:
+        """Return what in the input caused a rule, None for one that is not of these.
+
+        Its text is as it is written here, or as iptables-save prints it.
+        """
+        found = self._causes.get((rule.chain, saved(rule.text, self.family)))
+        if found is None:
             return None
-        return self.fragments[rule.cause.service_port].origin_of(rule.cause.part)
+        fragment, part = found
+        return fragment.origin_of(part)
 
     def origin_of_line(self, line: str) -> Origin | None:
-        """Return what caused a line that appends or removes a rule, None for any other.
-
-        The rule is as it is written here, or as iptables-save prints it.
-        """
+        """Return what caused a line that appends or removes a rule, None for any other."""
         _, _, rest = line.strip().partition(" ")
         chain, _, text = rest.partition(" ")
-        rule = self._rules.get((chain, saved(text, self.family)))
-        return None if rule is None else self.origin_of(rule)
+        return self.origin_of(Rule("", chain, text))
 
     @cached_property
-    def _rules(self) -> Mapping[tuple[str, str], Rule]:
-        return {(rule.chain, saved(rule.text, self.family)): rule for rule in self.rules}
+    def _causes(self) -> Mapping[tuple[str, str], tuple[Fragment, str]]:
+        """The service port of each rule, and what of it the rule is for."""
+        table = self.table
+        if table is None:
+            return {}
+        return {
+            (rule.chain, saved(rule.text, self.family)): (fragment, rule.cause)
+            for name, fragment in table.fragments.items()
+            if name in table.services
+            for rule in service_rules(table.services[name], table.ports, table.settings)
+        }
 
 
 def portal_rules(table: ProxyTable) -> PortalRules:
@@ -93,7 +102,7 @@ def portal_rules(table: ProxyTable) -> PortalRules:
             for rule in service_rules(service, table.ports, table.settings)
         ),
         jumps(table.settings),
-        table.fragments,
+        table,
     )
 
 
@@ -122,10 +131,6 @@ class _Here:
     def about(self) -> str:
         return self.service.name.service_port
 
-    @property
-    def parts(self) -> Mapping[Role, str]:
-        return {listener.role: listener.part for listener in self.service.listeners}
-
     def portal(self, portal: Portal) -> Iterator[Rule]:
         match portal.frontend:
             case "node-port":
@@ -149,8 +154,8 @@ class _Here:
         yield from self.container("KUBE-NODEPORT-CONTAINER", portal, "")
         yield self.host("KUBE-NODEPORT-HOST", portal, "")
         for role in dict.fromkeys((portal.role, portal.near)):
-            # It says nothing of the node port: it is there for the listener.
-            yield self.let_in(self.matches(self.about, self.port(role)), self.parts[role])
+            # It says nothing of the node port: it is there for the port's listener.
+            yield self.let_in(self.matches(self.about, self.port(role)), "")
 
     def container(self, chain: str, portal: Portal, match: str) -> Iterator[Rule]:
         """Traffic from elsewhere, after that of pods of the node if theirs goes elsewhere."""
@@ -162,7 +167,7 @@ class _Here:
 
     def redirect(self, chain: str, portal: Portal, match: str, role: Role) -> Rule:
         target = f"-j REDIRECT --to-ports {self.port(role)}"
-        return Rule("nat", chain, f"{self.head(portal)}{match}{target}", self.cause(portal.part))
+        return Rule("nat", chain, f"{self.head(portal)}{match}{target}", portal.part)
 
     def host(self, chain: str, portal: Portal, match: str) -> Rule:
         """Traffic of the node itself.
@@ -172,7 +177,7 @@ class _Here:
         """
         there = Backend(self.settings.node_ip, self.port(portal.near))
         text = f"{self.head(portal)}{match}-j DNAT --to-destination {there}"
-        return Rule("nat", chain, text, self.cause(portal.part))
+        return Rule("nat", chain, text, portal.part)
 
     def health_check(self, port: int) -> Rule:
         """Let those in who ask for the endpoints of this node; by HTTP, whatever is served."""
@@ -182,10 +187,7 @@ class _Here:
     def let_in(self, match: str, part: str) -> Rule:
         """Let new connections to one of the node's own ports in, whatever rules follow."""
         text = f"{match}-m state --state NEW -j ACCEPT"
-        return Rule("filter", "KUBE-NODEPORT-NON-LOCAL", text, self.cause(part))
-
-    def cause(self, part: str) -> Cause:
-        return Cause(self.service.name, part)
+        return Rule("filter", "KUBE-NODEPORT-NON-LOCAL", text, part)
 
     def head(self, portal: Portal) -> str:
         head = self.matches(self.about, portal.port)

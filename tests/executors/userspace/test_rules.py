@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
-from svcnet.executors.userspace.rules import plan, step
+from svcnet.errors import ApplyError
+from svcnet.executors.iptables.commands import RestoreError
+from svcnet.executors.userspace import rules as rules_module
+from svcnet.executors.userspace.rules import change, plan, step
 from svcnet.graph import NodeSettings
 from svcnet.netfilter import Observed, Rule
 from svcnet.netfilter.saved import saved
+from svcnet.renderers.userspace import portal_rules
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps
+from svcnet.testing import make_slice
+from tests.renderers.test_userspace import exposed, table_of
 
 CONTAINER = "KUBE-PORTALS-CONTAINER"
 HOST = "KUBE-PORTALS-HOST"
@@ -134,3 +142,42 @@ def test_a_step_is_by_chain() -> None:
     assert list(step(rules("-j A"), rules("-j A", chain=HOST))) == [
         f"*nat\n-D {CONTAINER} -j A\n-A {HOST} -j A\nCOMMIT\n"
     ]
+
+
+class Refusing:
+    """Commands that refuse the line that appends one rule."""
+
+    family = "IPv4"
+
+    def __init__(self, rule: Rule) -> None:
+        self.line = f"-A {rule.chain} {rule.text}"
+
+    def restore(self, text: str) -> None:
+        lines = text.split("\n")
+        if self.line in lines:
+            number = lines.index(self.line) + 1
+            raise RestoreError(number, f"line {number} failed")
+
+
+def test_a_refused_rule_names_the_field_that_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is for each rule of a Service with all kinds of addresses."""
+    monkeypatch.setattr(rules_module, "lock", lambda _: nullcontext())
+    monkeypatch.setattr(rules_module, "_missing", lambda _: ())
+    service = exposed(external_traffic_policy="Local", health_check_node_port=30099)
+    wanted = portal_rules(table_of(service, make_slice("web", "10.244.1.5@node-a")))
+    named = set()
+    for rule in wanted.rules:
+        with pytest.raises(ApplyError) as caught:
+            change((), wanted.rules, Refusing(rule), wanted.origin_of_line)  # type: ignore[arg-type]
+        told = f"refused: -A {rule.chain} {rule.text} (from Service shop/web: "
+        head, _, field = str(caught.value).partition(told)
+        assert (head, field[-1]) == (head.rstrip() + "\n  ", ")")
+        named.add(field[:-1])
+    assert named == {
+        "spec.clusterIPs[0]",
+        "spec.externalIPs[0]",
+        "status.loadBalancer.ingress[0].ip",
+        "spec.ports[0].nodePort",
+        "spec.ports[0]",
+        "spec.healthCheckNodePort",
+    }
