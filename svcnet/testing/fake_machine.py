@@ -65,8 +65,11 @@ class FakeMachine(Machine):
         self.tables(variant, family).restore(text)
 
     def misbehave(self, program: str, *outcomes: Output | Exception) -> None:
-        """Have a program end so the next times, one after the other, in place of its work."""
-        self._faults.setdefault(program, deque()).extend(outcomes)
+        """Have a program end so the next times, one after the other, in place of its work.
+
+        Without any outcome it does its work again.
+        """
+        self._faults[program] = deque(outcomes)
 
     def find(self, command: str) -> str | None:
         """Return the path of a command that is installed."""

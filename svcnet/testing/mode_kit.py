@@ -13,8 +13,9 @@ from svcnet.family import IP_FAMILIES
 from svcnet.graph import RuleGraph, diff
 from svcnet.models import ClusterState, IPFamily, KubeProxyConfiguration, ServicePort
 from svcnet.models.state import ClusterObject
-from svcnet.modes import AnyMode, ModeSettings
+from svcnet.modes import AnyMode, Executor, ModeSettings
 from svcnet.testing.builders import make_node, make_service, make_slice
+from svcnet.testing.fake_machine import FakeMachine
 
 
 def check_mode(mode: AnyMode, states: Sequence[Sequence[ClusterObject]] = ()) -> None:
@@ -23,12 +24,14 @@ def check_mode(mode: AnyMode, states: Sequence[Sequence[ClusterObject]] = ()) ->
     - What it writes depends on the objects, and not on their order.
     - It depends on the graph, and not on graphs before it: what :meth:`svcnet.modes.Mode.advance`
       makes equals what ``full`` does, whether a change comes at once or in steps, and back again.
+    - Its executor is of the machine and the settings that it is given, and touches nothing yet.
     - Each service port is in every form, and each of its frontends in the form ``text``, or a
       finding names the Service.
 
     `states` are objects beside the kit's own, as a cluster had them one after the other.
     """
     settings = mode.settings(KubeProxyConfiguration())
+    _check_executor(mode, settings)
     for family in IP_FAMILIES:
         for history in (_history(family), states):
             graphs = [_graph(mode, objects, family) for objects in history]
@@ -37,6 +40,16 @@ def check_mode(mode: AnyMode, states: Sequence[Sequence[ClusterObject]] = ()) ->
                 _same(mode, settings, graph, mode.full(turned, settings), "the order of objects")
                 _check_lost(mode, settings, graph)
             _check_ways(mode, settings, graphs)
+
+
+def _check_executor(mode: AnyMode, settings: ModeSettings) -> None:
+    machine = FakeMachine()
+    executor = mode.executor(machine, settings)
+    assert isinstance(executor, Executor), f"its executor is of type {type(executor).__name__}"
+    found = (executor.mode, executor.machine, executor.settings)
+    is_own = all(one is other for one, other in zip(found, (mode, machine, settings), strict=True))
+    assert is_own, f"its executor is not of the mode, the machine and the settings given: {found}"
+    assert not machine.calls, f"its executor runs programs before it is asked to: {machine.calls}"
 
 
 def _history(family: IPFamily) -> list[list[ClusterObject]]:
