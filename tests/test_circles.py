@@ -11,9 +11,6 @@ import pytest
 KNOWN = {
     ("svcnet.sources.yaml_exact", "svcnet.sources.parse"),
     ("svcnet.sources.yaml_fast", "svcnet.sources.parse"),
-    ("svcnet.modes.mode", "svcnet.modes.adapter"),
-    ("svcnet.modes.mode", "svcnet.modes.proxy"),
-    ("svcnet.modes.userspace", "svcnet.modes.userspace.proxy"),
 }
 """Imports that close a circle, and shall go. Nothing may be added here."""
 

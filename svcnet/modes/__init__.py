@@ -5,8 +5,8 @@ group ``svcnet.modes``; the command and the loop treat it like svcnet's own.
 """
 
 from svcnet.modes.adapter import Adapter, Done, Rules
-from svcnet.modes.executor import Executor, Part, Plan, Report, cleanup_parts
-from svcnet.modes.mode import Finding, Form, Made, Mode, ModeSettings, Written
+from svcnet.modes.executor import Executor, Owner, Part, Plan, Report
+from svcnet.modes.mode import Finding, Form, Made, Mode, Written, cleanup_parts
 from svcnet.modes.options import File, Flag, Given, Kind, Number, Option, Text, Words
 from svcnet.modes.pace import Pace
 from svcnet.modes.proxy import Crowd, Proxy
@@ -21,6 +21,7 @@ from svcnet.modes.registry import (
     get,
     resolve,
 )
+from svcnet.modes.settings import ModeSettings
 
 __all__ = [
     "DEFAULT",
@@ -41,6 +42,7 @@ __all__ = [
     "ModeSettings",
     "Number",
     "Option",
+    "Owner",
     "Pace",
     "Part",
     "Plan",

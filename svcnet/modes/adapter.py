@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 if TYPE_CHECKING:
     from svcnet.graph import GraphDiff, RuleGraph
-    from svcnet.modes.mode import ModeSettings
+    from svcnet.modes.settings import ModeSettings
 
 MOST_NAMES = 5
 """How many names a message has at most."""

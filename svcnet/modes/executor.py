@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from svcnet.errors import UsageError
-from svcnet.modes.options import Given, own_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.models import IPFamily
     from svcnet.modes.adapter import Adapter
-    from svcnet.modes.mode import Mode, ModeSettings
     from svcnet.modes.proxy import Proxy
+    from svcnet.modes.settings import ModeSettings
 
 Artifact = TypeVar("Artifact")
 Part: TypeAlias = Callable[[], Iterable[str]]
@@ -44,6 +43,22 @@ class Report(Protocol):
         """What an operator must see."""
 
 
+class Owner(Protocol):
+    """The mode of an executor, as far as that has to know it."""
+
+    @property
+    def name(self) -> str:
+        """The mode's name."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether processes serve."""
+
+    def settings(self) -> ModeSettings:
+        """Return what an empty configuration comes to."""
+        ...
+
+
 class Executor(Generic[Artifact]):
     """Puts what a mode makes on a machine, and takes it away.
 
@@ -54,7 +69,7 @@ class Executor(Generic[Artifact]):
 
     def __init__(
         self,
-        mode: Mode[Artifact, Any],
+        mode: Owner,
         machine: Machine | None = None,
         settings: ModeSettings | None = None,
     ) -> None:
@@ -152,13 +167,3 @@ class Executor(Generic[Artifact]):
                 f"mode {name} is a proxy that has to go on running: svcnet run --mode {name}"
             )
         return UsageError(f"mode {name} can be rendered only, and not applied")
-
-
-def cleanup_parts(modes: Iterable[Mode[Any, Any]], family: str, given: Given) -> Iterator[Part]:
-    """Yield what removes from this machine all that is of `modes`, what came last first.
-
-    `given` are values of options, each for those modes that have it.
-    """
-    for mode in reversed(list(modes)):
-        settings = mode.settings(given=own_values(mode.options, given))
-        yield from mode.executor(settings=settings).cleanup(family)

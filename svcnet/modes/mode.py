@@ -6,21 +6,22 @@ Heavy parts are imported by the methods that use them: a mode costs nothing unti
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
 from svcnet import checks
 from svcnet.checks import Check
-from svcnet.modes.options import Given, Option, complete
+from svcnet.modes.options import Given, Option, complete, own_values
 from svcnet.modes.pace import Pace
+from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.models import KubeProxyConfiguration, RuleSettings
-    from svcnet.modes.executor import Executor
+    from svcnet.modes.executor import Executor, Part
 
 Artifact = TypeVar("Artifact")
 Delta = TypeVar("Delta")
@@ -58,25 +59,6 @@ class Form(Generic[Artifact, Delta]):
     full: Callable[[Artifact, Given], Written]
     step: Callable[[Delta, Given], Written] | None = None
     takes: frozenset[str] = frozenset()
-
-
-@frozen
-class ModeSettings:
-    """What the configuration and the options come to in a mode.
-
-    ``given`` has a value for each option of the mode, ``rules`` are what is decided before rules
-    are written, and ``pace`` says how often things are done.
-    """
-
-    given: Given
-    rules: RuleSettings
-    pace: Pace
-
-    @property
-    def fallback(self) -> str | None:
-        """The mode to use where the machine lacks what this one needs, if an option names one."""
-        name: str | None = self.given.get("fallback")
-        return name
 
 
 class Made(Protocol):
@@ -162,3 +144,13 @@ class Mode(ABC, Generic[Artifact, Delta]):
         from svcnet.modes.executor import Executor
 
         return Executor(self, machine, settings)
+
+
+def cleanup_parts(modes: Iterable[Mode[Any, Any]], family: str, given: Given) -> Iterator[Part]:
+    """Yield what removes from this machine all that is of `modes`, what came last first.
+
+    `given` are values of options, each for those modes that have it.
+    """
+    for mode in reversed(list(modes)):
+        settings = mode.settings(given=own_values(mode.options, given))
+        yield from mode.executor(settings=settings).cleanup(family)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from svcnet.models import IPFamily
     from svcnet.modes.adapter import Adapter
-    from svcnet.modes.mode import ModeSettings
+    from svcnet.modes.settings import ModeSettings
 
 LOOK_SECONDS = 5.0
 """How often a proxy is asked how crowded it is."""

@@ -84,7 +84,7 @@ def executor_of(machine: Machine, mode: str = "iptables", **given: object) -> Ex
 
 
 def full(executor: Executor[Any], graph: RuleGraph) -> Any:
-    return executor.mode.full(graph, executor.settings)
+    return modes.get(executor.mode.name).full(graph, executor.settings)
 
 
 def rules(machine: Machine, variant: Variant, family: str = "IPv4") -> Observed:

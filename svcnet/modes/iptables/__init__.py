@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from svcnet.modes.mode import Form, Mode, ModeSettings, Written
+from svcnet.modes.mode import Form, Mode, Written
 from svcnet.modes.options import JUMPS, VARIANT, Given
+from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine

@@ -17,7 +17,8 @@ from svcnet.renderers.iptables import RestoreText
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.models import IPFamily
-    from svcnet.modes.mode import Mode, ModeSettings
+    from svcnet.modes.mode import Mode
+    from svcnet.modes.settings import ModeSettings
     from svcnet.renderers.iptables import Delta
 
 

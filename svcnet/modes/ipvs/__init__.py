@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from svcnet.errors import UsageError
-from svcnet.modes.mode import Form, Mode, ModeSettings, Written
-from svcnet.modes.options import JUMPS, VARIANT, Given, Number, Option, Words
+from svcnet.modes.ipvs.options import DRAIN, FALLBACK, SECTION
+from svcnet.modes.mode import Form, Mode, Written
+from svcnet.modes.options import JUMPS, VARIANT, Given
 from svcnet.modes.pace import Pace
+from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
@@ -15,35 +17,6 @@ if TYPE_CHECKING:
     from svcnet.models import KubeProxyConfiguration
     from svcnet.modes.ipvs.executor import IPVSExecutor
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
-
-TOOLS = ("sysctl", "ipset", "iptables", "ipvsadm", "ip")
-
-SECTION = Option(
-    "section",
-    ("render",),
-    Words(TOOLS),
-    "Only one tool's text.",
-    "has one text for one tool",
-    form="--section is one of --output text",
-    step="--section cuts a full text; the sections of a step take turns",
-)
-DRAIN_SECONDS = 900
-DRAIN = Option(
-    "drain",
-    ("apply", "run"),
-    Number(0, 86400),
-    "How many seconds a removed TCP endpoint keeps its connections.",
-    "has no endpoint that keeps connections",
-    default=DRAIN_SECONDS,
-    metavar="SECONDS",
-)
-FALLBACK = Option(
-    "fallback",
-    ("apply", "run"),
-    Words(("iptables",)),
-    "The mode to use when the kernel lacks modules that this one needs.",
-    "needs no module of IPVS",
-)
 
 
 def _text(tables: IPVSTables, given: Given) -> Written:

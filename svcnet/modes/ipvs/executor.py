@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from svcnet.executors import iptables, ipvs
 from svcnet.executors.ipvs.rules import owned
 from svcnet.modes.executor import Executor, Part
-from svcnet.modes.ipvs import DRAIN
 from svcnet.modes.ipvs.adapter import IPVSAdapter
+from svcnet.modes.ipvs.options import DRAIN
 from svcnet.modes.options import VARIANT
 from svcnet.renderers.ipvs import IPVSTables
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.models import IPFamily
-    from svcnet.modes.mode import Mode, ModeSettings
+    from svcnet.modes.mode import Mode
+    from svcnet.modes.settings import ModeSettings
     from svcnet.renderers.ipvs import IPVSDelta
 
 

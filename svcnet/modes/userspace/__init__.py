@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import field, frozen
-
 from svcnet.errors import UsageError
-from svcnet.modes.mode import Finding, Form, Mode, ModeSettings, Written
-from svcnet.modes.options import (
-    JUMPS,
-    VARIANT,
-    File,
-    Flag,
-    Given,
-    Number,
-    Option,
-    Text,
+from svcnet.modes.mode import Finding, Form, Mode, Written
+from svcnet.modes.options import JUMPS, VARIANT, Given
+from svcnet.modes.settings import ModeSettings
+from svcnet.modes.userspace.options import (
+    DRAIN,
+    NO_REDIRECT,
+    PORT_RANGE,
+    PORT_SEED,
+    STATS,
+    UDP_TIMEOUT,
+    WORKERS,
 )
+from svcnet.modes.userspace.settings import ProxySettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
@@ -26,72 +26,6 @@ if TYPE_CHECKING:
     from svcnet.models import KubeProxyConfiguration
     from svcnet.modes.userspace.executor import UserspaceExecutor
     from svcnet.renderers.userspace import PortChoice, ProxyDelta, ProxyTable, UnsupportedPort
-
-PORT_RANGE = Option(
-    "proxy-port-range",
-    ("render", "run"),
-    Text(),
-    "Where proxy ports are taken from; the configuration's portRange, else 32768-60999.",
-    "has no proxy ports",
-    metavar="A-B",
-)
-PORT_SEED = Option(
-    "proxy-port-seed",
-    ("render", "run"),
-    Text(),
-    "Chooses other ports of that range.",
-    "has no proxy ports",
-    metavar="TEXT",
-)
-NO_REDIRECT = Option(
-    "no-redirect",
-    ("run",),
-    Flag(),
-    "Listen on loopback only and make no rules: needs no privilege.",
-    "has no proxy",
-    default=False,
-)
-UDP_TIMEOUT = Option(
-    "udp-timeout",
-    ("run",),
-    Number(0.001, 86400),
-    "How long a client of a UDP service may be silent and keep its endpoint.",
-    "has no proxy",
-    default=0.25,
-    metavar="SECONDS",
-)
-WORKERS = Option(
-    "workers",
-    ("run",),
-    Number(1, 64, whole=True),
-    "Processes that share the connections.",
-    "has no proxy",
-    default=1,
-)
-DRAIN = Option(
-    "drain",
-    ("run",),
-    Number(0, 86400),
-    "How many seconds connections may go on once svcnet is told to end.",
-    "has no proxy",
-    default=30.0,
-    metavar="SECONDS",
-)
-STATS = Option(
-    "stats",
-    ("run",),
-    File(),
-    "A unix socket that gives whoever connects the counts as JSON.",
-    "has no proxy",
-    metavar="SOCKET",
-)
-
-
-@frozen
-class ProxySettings(ModeSettings):
-    """ModeSettings with how proxy ports are chosen."""
-
-    choice: PortChoice = field(kw_only=True)
 
 
 def _choice(

@@ -15,8 +15,8 @@ from svcnet.executors.stages import Stages
 from svcnet.executors.userspace import RulesReport, install, repair, services_of
 from svcnet.graph import FragmentName, GraphDiff, Origin, RuleGraph
 from svcnet.modes.adapter import Adapter, Done, few
-from svcnet.modes.mode import ModeSettings
-from svcnet.modes.userspace import ProxySettings
+from svcnet.modes.settings import ModeSettings
+from svcnet.modes.userspace.settings import ProxySettings
 from svcnet.netfilter import Rule
 from svcnet.renderers.userspace import (
     PortChoice,

@@ -14,19 +14,13 @@ from svcnet.executors.machine import Machine
 from svcnet.executors.userspace import remove
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.modes.adapter import Adapter
-from svcnet.modes.mode import ModeSettings
 from svcnet.modes.options import VARIANT
 from svcnet.modes.proxy import Crowd, Proxy
-from svcnet.modes.userspace import (
-    DRAIN,
-    NO_REDIRECT,
-    STATS,
-    UDP_TIMEOUT,
-    WORKERS,
-    ProxySettings,
-)
+from svcnet.modes.settings import ModeSettings
 from svcnet.modes.userspace.adapter import UserspaceAdapter
 from svcnet.modes.userspace.crowding import Crowding
+from svcnet.modes.userspace.options import DRAIN, NO_REDIRECT, STATS, UDP_TIMEOUT, WORKERS
+from svcnet.modes.userspace.settings import ProxySettings
 from svcnet.renderers.userspace import full, listing
 from svcnet.servers.questions import Answers
 from svcnet.servers.userspace import NodeProxy, document, raise_file_limit
