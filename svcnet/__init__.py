@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, overload
 
 # Imports wait until a verb is called: ``import svcnet`` and ``svcnet --help`` cost nothing.
 if TYPE_CHECKING:
-    from svcnet.executors.iptables import Report
+    from svcnet.executors.iptables import RestoreReport
     from svcnet.executors.ipvs import Report as IPVSReport
     from svcnet.files import Paths
     from svcnet.graph import GraphDiff, RuleGraph
@@ -137,7 +137,7 @@ def render_delta(step: GraphDiff, mode: str | Mode[Any, Any] = "iptables") -> An
 
 
 @overload
-def apply(artifact: RestoreText, *, dry_run: bool = False) -> Report: ...
+def apply(artifact: RestoreText, *, dry_run: bool = False) -> RestoreReport: ...
 @overload
 def apply(artifact: IPVSTables, *, dry_run: bool = False) -> IPVSReport: ...
 @overload

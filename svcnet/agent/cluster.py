@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from svcnet.agent.standing import Standing, Unusable
+from svcnet.agent.standing import Standing, UnusableObjects
 from svcnet.agent.update import Update
 from svcnet.errors import SvcnetError, UsageError
 from svcnet.inputs import Strictness, tell_warnings
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from svcnet.discovery.endpoints import Completed
     from svcnet.inputs import Asked, Inputs
     from svcnet.reconciler import Change
-    from svcnet.sources.kubernetes import Server, Status, Step
+    from svcnet.sources.kubernetes import APIServer, ObjectChanges, Status
 
 
 @frozen
@@ -45,8 +45,8 @@ class Followed:
     selectors find.
     """
 
-    server: Server
-    again: Callable[[], Server]
+    server: APIServer
+    again: Callable[[], APIServer]
     from_pods: bool
     strict: Strictness
 
@@ -73,10 +73,10 @@ class Cluster:
         self._reload = reload
         self._reporting = reporting
         self._standing = Standing(say, time.monotonic)
-        self._unusable = Unusable(say, time.monotonic)
+        self._unusable = UnusableObjects(say, time.monotonic)
         self._again = asyncio.Event()
         self._listed = asyncio.Event()
-        self._moves: asyncio.Queue[Server] = asyncio.Queue()
+        self._moves: asyncio.Queue[APIServer] = asyncio.Queue()
         self._use: Callable[[Update], None] = lambda _: None
         self._completed: Completed | None = None
         reporting.asks(followed.server)
@@ -125,7 +125,7 @@ class Cluster:
                 change = await take(step)
                 self._use(Update(self._inputs(), change, step.happened))
 
-    def _steps(self) -> AsyncGenerator[Step]:
+    def _steps(self) -> AsyncGenerator[ObjectChanges]:
         """Return what comes from the server: of Nodes only ours, unless others have Pods."""
         from svcnet.sources.kubernetes import KINDS, watch
 
@@ -147,7 +147,7 @@ class Cluster:
             return inputs
         return evolve(inputs, left_out=self._completed.left_out)
 
-    async def _begin(self, step: Step) -> Change:
+    async def _begin(self, step: ObjectChanges) -> Change:
         """Take in the first list: all at once, which costs less than object by object."""
         from svcnet.discovery.endpoints import Completed
         from svcnet.models import ClusterState
@@ -169,7 +169,7 @@ class Cluster:
         self._listed.set()
         return Change()
 
-    async def _take_in(self, step: Step) -> Change:
+    async def _take_in(self, step: ObjectChanges) -> Change:
         """Take in a step, and return what it changes."""
         from svcnet.reconciler import Change
 
@@ -208,7 +208,7 @@ class Cluster:
                 self._say("the input was read again")
             self._reload.reloaded()
 
-    def _move(self, server: Server) -> None:
+    def _move(self, server: APIServer) -> None:
         """Follow another server from now on, if it is another."""
         if server != self._followed.server:
             self._followed = evolve(self._followed, server=server)
@@ -217,7 +217,7 @@ class Cluster:
             self._say(f"API server: {server.url} from now on")
 
 
-def api_server(kubeconfig: Path | None, context: str, strict: Strictness) -> Server:
+def api_server(kubeconfig: Path | None, context: str, strict: Strictness) -> APIServer:
     """Return the server that the options name, or kubectl's way to find it.
 
     That is ``KUBECONFIG``, the service account of a Pod, and ``~/.kube/config``, in this order.

@@ -74,10 +74,10 @@ class Monitoring:
         self._health.node(eligible=node is None or not node.being_deleted)
 
     def _serve(self, where: tuple[str, int], respond: Responder, what: str) -> None:
-        from svcnet.servers.monitoring import Server
+        from svcnet.servers.monitoring import HTTPServer
 
         try:
-            server = Server(where, respond)
+            server = HTTPServer(where, respond)
         except ApplyError as error:
             self._log.warning(f"{what} is served nowhere: {error}")
             return

@@ -18,11 +18,11 @@ from svcnet.modes.proxy import LOOK_SECONDS
 if TYPE_CHECKING:
     from svcnet.inputs.following import Say
     from svcnet.models import IPFamily
-    from svcnet.modes import AnyMode, ModeSettings, Proxy
+    from svcnet.modes import AnyMode, DataPlane, ModeSettings
     from svcnet.modes.adapter import Adapter
     from svcnet.reconciler import Event
 
-Show: TypeAlias = Callable[["Proxy", ExitStack], None]
+Show: TypeAlias = Callable[["DataPlane", ExitStack], None]
 """Shows what serves, once all of the first state does; until its stack is closed."""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from svcnet.graph import RuleGraph
     from svcnet.modes import ModeSettings
     from svcnet.reconciler import RefusedFile
-    from svcnet.sources.kubernetes import Server, Status
+    from svcnet.sources.kubernetes import APIServer, Status
 
 MOST_FILE_BYTES = 1 << 20
 MOST_INPUT_BYTES = 16 << 20
@@ -71,7 +71,7 @@ class Reporting:
 
         return reading
 
-    def asks(self, server: Server) -> None:
+    def asks(self, server: APIServer) -> None:
         """Take which API server is asked."""
         self.source = f"API server {server.url}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from svcnet.inputs.following import Say
 
 if TYPE_CHECKING:
-    from svcnet.sources.kubernetes import Status, Step
+    from svcnet.sources.kubernetes import ObjectChanges, Status
 
 MOST_REASONS = 20
 """Different reasons of one outage that are told."""
@@ -74,7 +74,7 @@ class Standing:
             self._told, self._was_written = 0, False
 
 
-class Unusable:
+class UnusableObjects:
     """Tells which objects cannot be used; of very many the first, and that there are more."""
 
     def __init__(self, say: Say, clock: Callable[[], float]) -> None:
@@ -83,7 +83,7 @@ class Unusable:
         self._since = float("-inf")
         self._told = 0
 
-    def take(self, step: Step) -> None:
+    def take(self, step: ObjectChanges) -> None:
         """Take what a step tells of such objects."""
         if not step.diagnostics and not step.more:
             return

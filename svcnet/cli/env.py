@@ -18,7 +18,7 @@ from svcnet.errors import AbsentError, Diagnostic, UsageError
 from svcnet.inputs import Strictness, load_manifests, tell_warnings
 
 if TYPE_CHECKING:
-    from svcnet.discovery.environment import ContainerEnvironment, Environment, Limits
+    from svcnet.discovery.environment import ContainerEnvironment, Environment, KernelLimits
     from svcnet.models import ClusterState, IPFamily, Pod
 
 PAGES_OF_A_STRING = 32
@@ -199,11 +199,11 @@ def _size(variables: Mapping[str, str], prefix: str, strict: Strictness) -> str:
     )
 
 
-def _limits() -> Limits:
+def _limits() -> KernelLimits:
     """Return what this machine's kernel allows."""
-    from svcnet.discovery.environment import Limits
+    from svcnet.discovery.environment import KernelLimits
 
-    return Limits(
+    return KernelLimits(
         total=min(os.sysconf("SC_ARG_MAX"), MOST_BYTES),
         string=PAGES_OF_A_STRING * os.sysconf("SC_PAGE_SIZE"),
         pointer=struct.calcsize("P"),

@@ -67,15 +67,15 @@ class ModalCommand(click.Command):
         ctx.params["given"] = given
         return rest
 
-    def _found(self, ctx: click.Context, args: Sequence[str]) -> modes.Found:
+    def _found(self, ctx: click.Context, args: Sequence[str]) -> modes.Catalogue:
         known = modes.builtin()
         params = [*self.params, *_parameters(self.name or "", known)]
         if _asks_for_others(params, self.get_help_option_names(ctx), args, known):
             return modes.found()
-        return modes.Found(known)
+        return modes.Catalogue(known)
 
 
-def tell_unusable(found: modes.Found) -> None:
+def tell_unusable(found: modes.Catalogue) -> None:
     """Warn of modes of other packages that are left out."""
     for each in found.unusable:
         click.echo(f"warning: {each}", err=True)

@@ -25,7 +25,7 @@ from svcnet.inputs import refuse_no_path
 from svcnet.modes.options import refuse_foreign
 
 if TYPE_CHECKING:
-    from svcnet.modes import Proxy
+    from svcnet.modes import DataPlane
 
 
 @click.command("run", cls=ModalCommand)
@@ -112,7 +112,7 @@ def command(
         keep(keeping, logger(sys.stderr), _show)
 
 
-def _show(proxy: Proxy, stack: ExitStack) -> None:
+def _show(proxy: DataPlane, stack: ExitStack) -> None:
     """Print where each Service is; on a terminal a view that goes on counting, if there is."""
     if sys.stdout.isatty() and proxy.draw(1) is not None:
         from svcnet.cli.live import live

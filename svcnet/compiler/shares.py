@@ -13,7 +13,7 @@ from svcnet.models import ClusterState, NamespacedName
 from svcnet.models.budget import Allotment, entries
 
 
-class Shares(NamedTuple):
+class StateShares(NamedTuple):
     """What is left out of a graph, the entries of the rest, and whose fragments may differ."""
 
     left_out: Map[tuple[str, str], str]
@@ -21,10 +21,10 @@ class Shares(NamedTuple):
     touched: frozenset[NamespacedName]
 
 
-def shares(state: ClusterState, view: NodeView) -> Shares:
+def shares(state: ClusterState, view: NodeView) -> StateShares:
     """Return the shares of all Services of a state."""
     found = Allotment.of(view.budget, _sizes(state, state.services, view))
-    return Shares(found.left_out, found.total, frozenset())
+    return StateShares(found.left_out, found.total, frozenset())
 
 
 def shares_after(
@@ -33,17 +33,17 @@ def shares_after(
     after: ClusterState,
     view: NodeView,
     touched: frozenset[NamespacedName],
-) -> Shares:
+) -> StateShares:
     """Return the shares of `after`, given the graph of `before` and what differs between them.
 
     Other endpoints in the place of as many change nobody's share.
     """
     sizes, were = _sizes(after, touched, view), _sizes(before, touched, view)
     if sizes == were:
-        return Shares(graph.left_out, graph.entry_count, touched)
+        return StateShares(graph.left_out, graph.entry_count, touched)
     known = Allotment(view.budget, graph.left_out, graph.entry_count)
     found, moved = known.after(were, sizes, lambda: _sizes(after, after.services, view))
-    return Shares(found.left_out, found.total, touched | moved)
+    return StateShares(found.left_out, found.total, touched | moved)
 
 
 def _sizes(

@@ -15,7 +15,7 @@ from svcnet.inputs.strictness import Strictness
 if TYPE_CHECKING:
     from svcnet.models import IPFamily, NamespacedName
     from svcnet.models.state import ClusterObject
-    from svcnet.modes import Finding
+    from svcnet.modes import Omission
     from svcnet.sources import ClusterFamilies, Loaded
 
 
@@ -125,7 +125,7 @@ class UnsupportedPorts(Unsupported):
     check = None
 
 
-def tell_findings(findings: Iterable[Finding], strict: Strictness) -> None:
+def tell_findings(findings: Iterable[Omission], strict: Strictness) -> None:
     """Tell what a mode or a form cannot carry, or raise it, as `strict` says."""
     lines = [str(each) for each in dict.fromkeys(findings) if each.check not in strict.ignored]
     if strict.errors and lines:

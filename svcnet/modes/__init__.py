@@ -4,17 +4,17 @@ svcnet has the modes iptables, ipvs and userspace. Another package adds one by a
 group ``svcnet.modes``; the command and the loop treat it like svcnet's own.
 """
 
-from svcnet.modes.adapter import Adapter, Done, Rules
+from svcnet.modes.adapter import Adapter, Rules, SyncResult
 from svcnet.modes.executor import Executor, Owner, Part, Plan, Report
-from svcnet.modes.mode import Finding, Form, Made, Mode, Written, cleanup_parts
+from svcnet.modes.mode import Form, Made, Mode, Omission, Written, cleanup_parts
 from svcnet.modes.options import File, Flag, Given, Kind, Number, Option, Text, Words
 from svcnet.modes.pace import Pace
-from svcnet.modes.proxy import Crowd, Proxy
+from svcnet.modes.proxy import DataPlane, Overload
 from svcnet.modes.registry import (
     DEFAULT,
     AnyMode,
-    Found,
-    Unusable,
+    Catalogue,
+    UnusableMode,
     available,
     builtin,
     found,
@@ -27,30 +27,30 @@ __all__ = [
     "DEFAULT",
     "Adapter",
     "AnyMode",
-    "Crowd",
-    "Done",
+    "Catalogue",
+    "DataPlane",
     "Executor",
     "File",
-    "Finding",
     "Flag",
     "Form",
-    "Found",
     "Given",
     "Kind",
     "Made",
     "Mode",
     "ModeSettings",
     "Number",
+    "Omission",
     "Option",
+    "Overload",
     "Owner",
     "Pace",
     "Part",
     "Plan",
-    "Proxy",
     "Report",
     "Rules",
+    "SyncResult",
     "Text",
-    "Unusable",
+    "UnusableMode",
     "Words",
     "Written",
     "available",

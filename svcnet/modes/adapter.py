@@ -28,7 +28,7 @@ class Rules:
 
 
 @frozen
-class Done:
+class SyncResult:
     """What became of one try.
 
     ``kind`` is how it was done and ``text`` says it in a few words; ``warnings`` are what an
@@ -67,17 +67,17 @@ class Adapter(ABC):
         return self.mode
 
     @abstractmethod
-    def whole(self, graph: RuleGraph) -> Done:
+    def whole(self, graph: RuleGraph) -> SyncResult:
         """Bring the machine to `graph`, whatever is there."""
 
-    def step(self, graph: RuleGraph, change: GraphDiff) -> Done | None:
+    def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
         """Take the machine to `graph` by `change`, which is from the graph given before.
 
         None asks for the whole.
         """
         return None
 
-    def look(self, graph: RuleGraph) -> Done:
+    def look(self, graph: RuleGraph) -> SyncResult:
         """Find what somebody else did to `graph`, the one given before, and put it right."""
         return self.whole(graph)
 
@@ -92,9 +92,9 @@ class Adapter(ABC):
         """Return what an operator must see as long as nothing changes."""
         return ()
 
-    def idle(self, what: str) -> Done:
+    def idle(self, what: str) -> SyncResult:
         """Return that nothing was done, and why."""
-        return Done("none", f"{self.family}, {self.mode}: {what}", self.warnings())
+        return SyncResult("none", f"{self.family}, {self.mode}: {what}", self.warnings())
 
 
 def few(names: Iterable[str]) -> tuple[str, ...]:

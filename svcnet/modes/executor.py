@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.models import IPFamily
     from svcnet.modes.adapter import Adapter
-    from svcnet.modes.proxy import Proxy
+    from svcnet.modes.proxy import DataPlane
     from svcnet.modes.settings import ModeSettings
 
 Artifact = TypeVar("Artifact")
@@ -109,11 +109,11 @@ class Executor(Generic[Artifact]):
     def adapter(self, family: IPFamily) -> Adapter:
         """Return what the loop puts graphs of a family on the machine with.
 
-        In a mode that serves :meth:`svcnet.modes.Proxy.begin` does.
+        In a mode that serves :meth:`svcnet.modes.DataPlane.begin` does.
         """
         raise UsageError(f"mode {self.mode.name} can be rendered only, and not kept")
 
-    def proxy(self, families: Collection[IPFamily], stack: ExitStack) -> Proxy:
+    def proxy(self, families: Collection[IPFamily], stack: ExitStack) -> DataPlane:
         """Return what serves in this process, of a mode that does; `stack` is closed at the end."""
         raise UsageError(f"mode {self.mode.name} can be rendered only, and not served")
 
@@ -132,8 +132,8 @@ class Executor(Generic[Artifact]):
 
         Each of `others` says what is its own. A chain of iptables whose name this mode knows as
         well stays, but in the variant that it does not use. `found` is what :meth:`observe`
-        returned before the mode wrote (:attr:`svcnet.modes.Done.found`), which saves a listing;
-        None if there is none. Raises ApplyError.
+        returned before the mode wrote (:attr:`svcnet.modes.SyncResult.found`), which saves a
+        listing; None if there is none. Raises ApplyError.
         """
         from svcnet.executors.iptables.leftovers import remove_others
 

@@ -28,7 +28,7 @@ Delta = TypeVar("Delta")
 
 
 @frozen
-class Finding:
+class Omission:
     """Something of a graph that a mode, or a form, does not carry; ``text`` names the Service."""
 
     text: str
@@ -43,7 +43,7 @@ class Written:
     """An artifact as text, and what of the graph the text does not have."""
 
     text: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Omission, ...] = ()
 
 
 @frozen
@@ -129,7 +129,7 @@ class Mode(ABC, Generic[Artifact, Delta]):
     def lacks(
         self,
         graph: RuleGraph,
-    ) -> Iterator[Finding]:
+    ) -> Iterator[Omission]:
         """Yield what of a graph the mode cannot carry. Pure."""
         return iter(())
 

@@ -21,14 +21,14 @@ LOOK_SECONDS = 5.0
 
 
 @frozen
-class Crowd:
+class Overload:
     """What a proxy had no room for since it was last asked: lines to tell, and how many."""
 
     lines: tuple[str, ...] = ()
     turned_away: int = 0
 
 
-class Proxy(ABC):
+class DataPlane(ABC):
     """What serves while ``svcnet run`` goes on.
 
     It is made before any other thread runs, so it may begin processes. ``has_rules`` says whether
@@ -67,6 +67,6 @@ class Proxy(ABC):
         """
         return None
 
-    def crowd(self, now: float) -> Crowd:
+    def crowd(self, now: float) -> Overload:
         """Return what it has no room for, at a time in seconds. Raises ApplyError at its end."""
-        return Crowd()
+        return Overload()

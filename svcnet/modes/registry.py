@@ -44,7 +44,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
 @frozen
-class Unusable:
+class UnusableMode:
     """A mode of another package that is left out: its entry point, and why."""
 
     entry: str
@@ -57,11 +57,11 @@ class Unusable:
 
 
 @frozen
-class Found:
+class Catalogue:
     """The modes that there are, by name, svcnet's own first; and others that are of no use."""
 
     modes: Mapping[str, AnyMode]
-    unusable: tuple[Unusable, ...] = field(default=())
+    unusable: tuple[UnusableMode, ...] = field(default=())
 
 
 def builtin() -> dict[str, AnyMode]:
@@ -69,14 +69,14 @@ def builtin() -> dict[str, AnyMode]:
     return {name: _own(name) for name in BUILT_IN}
 
 
-def found() -> Found:
+def found() -> Catalogue:
     """Return all modes, and what keeps modes of other packages from being among them.
 
     Entry points are looked for each time that this is called.
     """
     modes = builtin()
     if os.environ.get(VARIABLE) == "builtin":
-        return Found(modes)
+        return Catalogue(modes)
     from importlib.metadata import EntryPoint, entry_points
 
     def by_name(entry: EntryPoint) -> tuple[str, str]:
@@ -90,10 +90,10 @@ def found() -> Found:
         except (Exception, SystemExit) as error:
             why = one_line(f"{type(error).__name__}: {error}", MAX_PART)
         if why is not None:
-            unusable.append(Unusable(one_line(f"{entry.name} = {entry.value}", MAX_PART), why))
+            unusable.append(UnusableMode(one_line(f"{entry.name} = {entry.value}", MAX_PART), why))
         else:
             modes[entry.name] = mode
-    return Found(modes, tuple(unusable))
+    return Catalogue(modes, tuple(unusable))
 
 
 def available() -> Mapping[str, AnyMode]:

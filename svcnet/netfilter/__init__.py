@@ -8,14 +8,14 @@ from svcnet.netfilter.jumps import Jump
 from svcnet.netfilter.listing import Unprinted, parse_save, read_listing
 from svcnet.netfilter.rules import Rule, is_made_of, target
 from svcnet.netfilter.saved import saved
-from svcnet.netfilter.tables import BUILT_IN, Chains, Observed, Tables
+from svcnet.netfilter.tables import BUILT_IN, Chains, SavedTables, Tables
 
 __all__ = [
     "BUILT_IN",
     "Chains",
     "Jump",
-    "Observed",
     "Rule",
+    "SavedTables",
     "Tables",
     "Unprinted",
     "is_made_of",

@@ -20,7 +20,7 @@ _MATCH = MappingProxyType({"IPv4": 84, "IPv6": 136})
 """How long the match of addresses is with which an entry begins."""
 
 
-class Size(NamedTuple):
+class TableSize(NamedTuple):
     """How many entries a table has, and how many bytes they are."""
 
     entries: int
@@ -32,12 +32,12 @@ def info_of(table: str) -> bytearray:
     return bytearray(_INFO.pack(table.encode(), *[0] * 13))
 
 
-def size_in(info: bytes | bytearray) -> Size:
+def size_in(info: bytes | bytearray) -> TableSize:
     """Return the size that ``struct ipt_getinfo`` tells."""
-    return Size(*_INFO.unpack(info)[-2:])
+    return TableSize(*_INFO.unpack(info)[-2:])
 
 
-def entries_of(table: str, size: Size) -> bytearray:
+def entries_of(table: str, size: TableSize) -> bytearray:
     """Return ``struct ipt_get_entries`` by which the entries of a table are asked for."""
     found = bytearray(_HEAD.size + size.bytes)
     _HEAD.pack_into(found, 0, table.encode(), size.bytes)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from operator import length_hint
 
 from svcnet.errors import MAX_PART, ApplyError, one_line
-from svcnet.netfilter.tables import BUILT_IN, Observed, Tables
+from svcnet.netfilter.tables import BUILT_IN, SavedTables, Tables
 from svcnet.netfilter.words import Unended, is_simple, words
 
 # What iptables-nft-save prints, with exit code 0, in the place of a table that is there.
@@ -58,12 +58,12 @@ def read_listing(text: str, tool: str = "iptables-save", needed: Collection[str]
     return tables
 
 
-def parse_save(text: str, tool: str = "iptables-save") -> Observed:
+def parse_save(text: str, tool: str = "iptables-save") -> SavedTables:
     """Return the tables in what `tool` printed.
 
     Raises ApplyError where that is damaged, and Unprinted without a table that ours may be in.
     """
-    return Observed(read_listing(text, tool, BUILT_IN))
+    return SavedTables(read_listing(text, tool, BUILT_IN))
 
 
 class _Damaged(ValueError):  # noqa: N818

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from svcnet.netfilter.saved import saved
-from svcnet.netfilter.tables import Observed
+from svcnet.netfilter.tables import SavedTables
 
 _LINE = re.compile(r"line:? (\d+)")
 _WRITES = ("-A ", "-D ", "-I ", "-X ")
@@ -106,7 +106,7 @@ def line_at(text: str, number: int) -> str:
     return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
-def load(before: Observed, texts: Iterable[str], family: str) -> Observed:
+def load(before: SavedTables, texts: Iterable[str], family: str) -> SavedTables:
     """Return the tables that restore texts leave where those of `before` were.
 
     Rules come in the form in which iptables-save prints them.
@@ -133,7 +133,7 @@ def load(before: Observed, texts: Iterable[str], family: str) -> Observed:
                     chains = tables.setdefault(line[1:], {})
                 case _ if line.startswith(":"):
                     chains[command[1:]] = []
-    return Observed(tables)
+    return SavedTables(tables)
 
 
 def _take(rules: list[str], texts: Iterable[str]) -> None:

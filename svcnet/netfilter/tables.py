@@ -24,7 +24,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 @frozen
-class Observed:
+class SavedTables:
     """The filter and nat tables as iptables-save prints them.
 
     ``tables`` has, for each table and chain, the rules without ``-A CHAIN``.
@@ -36,9 +36,9 @@ class Observed:
         """Return the chains of a table, none if the kernel does not have it yet."""
         return self.tables.get(table, {})
 
-    def without(self, is_gone: Callable[[str, str], bool]) -> Observed:
+    def without(self, is_gone: Callable[[str, str], bool]) -> SavedTables:
         """Return the tables without the chains that `is_gone` knows, and with all other rules."""
-        return Observed(
+        return SavedTables(
             {
                 table: {
                     chain: rules for chain, rules in chains.items() if not is_gone(table, chain)
@@ -51,7 +51,7 @@ class Observed:
         """Return whether any chain is there that `is_ours` knows by its table and name."""
         return any(is_ours(table, chain) for table in self.tables for chain in self.chains(table))
 
-    def differences(self, other: Observed) -> int:
+    def differences(self, other: SavedTables) -> int:
         """Return how many chains are not the same in both."""
         return sum(
             self.chains(table).get(chain) != other.chains(table).get(chain)

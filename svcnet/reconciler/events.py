@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from attrs import field, frozen
 
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph
-from svcnet.modes.adapter import Done
+from svcnet.modes.adapter import SyncResult
 from svcnet.reconciler.change import Change
 
 Trigger: TypeAlias = Literal["start", "change", "check", "retry"]
@@ -41,7 +41,7 @@ class Synced:
     family: str
     mode: str
     trigger: Trigger
-    done: Done
+    done: SyncResult
     graph: RuleGraph
     change: GraphDiff | None
     seconds: float

@@ -76,7 +76,7 @@ class FamilyRecord:
 
 
 @frozen
-class Record:
+class JournalEntry:
     """All that a journal knows at one moment.
 
     ``read`` is when input was last good, None before. ``server`` is how it stands with each
@@ -113,12 +113,12 @@ class Journal:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._changing = Lock()
-        self._record = Record(clock())
+        self._record = JournalEntry(clock())
         # Apart, for every event of a server is a confirmation.
         self._confirmed: dict[str, float] = {}
 
     @property
-    def record(self) -> Record:
+    def record(self) -> JournalEntry:
         """What is known now."""
         return evolve(self._record, confirmed=self._confirmed.copy())
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from svcnet.errors import Incomplete
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph, diff
-from svcnet.modes.adapter import Adapter, Done
+from svcnet.modes.adapter import Adapter, SyncResult
 
 STEP_SERVICE_PORTS = 1000
 """A change of more service ports is put right as a whole, which first asks what is there."""
@@ -27,12 +27,12 @@ class Keeper:
         self.mode = adapter.mode
         self.stage = adapter.stage
 
-    def whole(self, graph: RuleGraph) -> Done:
+    def whole(self, graph: RuleGraph) -> SyncResult:
         """Bring the machine to `graph`, whatever is there."""
         with self._becoming(graph):
             return self._adapter.whole(graph)
 
-    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
+    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> SyncResult:
         """Take the machine to `graph` from the graph that it was given before.
 
         `names` are the fragments that may differ, None for all.
@@ -46,7 +46,7 @@ class Keeper:
         with self._becoming(graph):
             return self._adapter.step(graph, change) or self._adapter.whole(graph)
 
-    def look(self, graph: RuleGraph) -> Done:
+    def look(self, graph: RuleGraph) -> SyncResult:
         """Find what somebody else did to the rules of `graph`, cheaply, and put it right."""
         if graph is not self._graph:
             return self.whole(graph)

@@ -33,8 +33,8 @@ def remove_leftovers(executor: Executor[Any], family: str, found: object = None)
 
     Each mode says what is its own, see :meth:`svcnet.modes.Executor.leftovers`. Sysctls stay.
     `found` is what the mode found there before it wrote its own rules
-    (:attr:`svcnet.modes.Done.found`), which saves a listing of these. With None it is observed
-    now.
+    (:attr:`svcnet.modes.SyncResult.found`), which saves a listing of these. With None it is
+    observed now.
 
     Returns a line for each kind of thing removed. Raises ApplyError when the machine refuses.
     """

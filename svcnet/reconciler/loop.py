@@ -18,7 +18,7 @@ from svcnet.errors import ApplyError, named
 from svcnet.executors.children import Interrupted
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, RuleGraph, diff
-from svcnet.modes.adapter import Done
+from svcnet.modes.adapter import SyncResult
 from svcnet.modes.pace import Pace
 from svcnet.reconciler.change import Change
 from svcnet.reconciler.events import (
@@ -230,7 +230,7 @@ class Loop:
         if done is not None:
             self._synced(kept, done, sync, change)
 
-    def _step(self, kept: Kept, wanted: Wanted, change: GraphDiff | None) -> Done | None:
+    def _step(self, kept: Kept, wanted: Wanted, change: GraphDiff | None) -> SyncResult | None:
         """Take the machine from the graph before to the one now; None if it was refused."""
         try:
             with as_refusal():
@@ -241,7 +241,7 @@ class Loop:
 
     def _whole(
         self, kept: Kept, graph: RuleGraph, change: GraphDiff | None, *, look: bool = False
-    ) -> Done | None:
+    ) -> SyncResult | None:
         """Put all right, by a `look` if it is most likely so already; None if it was refused."""
         try:
             with as_refusal():
@@ -269,7 +269,7 @@ class Loop:
             self._synced(kept, done, sync, None)
         self._plan_retry()
 
-    def _synced(self, kept: Kept, done: Done, sync: _Sync, change: GraphDiff | None) -> None:
+    def _synced(self, kept: Kept, done: SyncResult, sync: _Sync, change: GraphDiff | None) -> None:
         """Do what comes after rules, and tell what became of it all."""
         assert kept.wanted is not None
         sync.stages.merge(done.stages)
@@ -291,7 +291,7 @@ class Loop:
         )
         self._tell(synced)
 
-    def _sweep(self, kept: Kept, done: Done) -> Done:
+    def _sweep(self, kept: Kept, done: SyncResult) -> SyncResult:
         """Remove what other modes left, now that this one serves."""
         found, done = done.found, evolve(done, found=None)
         if kept.leftovers is None:
@@ -338,7 +338,7 @@ class Loop:
         return min(first * doublings, LONGEST_BACKOFF_SECONDS)
 
 
-def _clean_flows(kept: Kept, done: Done) -> Done:
+def _clean_flows(kept: Kept, done: SyncResult) -> SyncResult:
     """Delete the entries that the rules made stale, and return what was done in all."""
     if kept.flows is None or kept.wanted is None:
         return done

@@ -10,14 +10,14 @@ from typing import Any
 
 from svcnet.graph import Fragment, Reject, RuleGraph
 from svcnet.nogc import without_gc
-from svcnet.reconciler.journal import FamilyRecord, Record, RefusedInput, RefusedRules
+from svcnet.reconciler.journal import FamilyRecord, JournalEntry, RefusedInput, RefusedRules
 
 VERSION = 1
 """Another number means that fields have changed their meaning or are gone."""
 
 
 @without_gc()
-def status_document(record: Record) -> dict[str, Any]:
+def status_document(record: JournalEntry) -> dict[str, Any]:
     """Return all that is known of a run: how it stands, and the services of each family."""
     failed = record.last_failed
     return {
@@ -35,7 +35,7 @@ def status_document(record: Record) -> dict[str, Any]:
     }
 
 
-def _last_good(record: Record) -> float | None:
+def _last_good(record: JournalEntry) -> float | None:
     """Return when what is known was last so; of a server, for the kind that is furthest back."""
     if not record.server:
         return record.read

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from svcnet.graph import FragmentName, RuleGraph
-from svcnet.modes.adapter import Done
+from svcnet.modes.adapter import SyncResult
 
 
 class Target(Protocol):
@@ -18,14 +18,14 @@ class Target(Protocol):
     mode: str
     stage: str
 
-    def whole(self, graph: RuleGraph) -> Done:
+    def whole(self, graph: RuleGraph) -> SyncResult:
         """Bring the machine to `graph`, whatever is there."""
 
-    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
+    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> SyncResult:
         """Take the machine to `graph` from the graph that it was given before.
 
         `names` are the fragments that may differ, None for all.
         """
 
-    def look(self, graph: RuleGraph) -> Done:
+    def look(self, graph: RuleGraph) -> SyncResult:
         """Find what somebody else did to the rules of `graph`, cheaply, and put it right."""

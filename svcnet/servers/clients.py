@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 
 from svcnet.servers.doors import OUT_OF_DESCRIPTORS, Shortage, admit
 from svcnet.servers.origins import origin
-from svcnet.servers.shares import Shares
+from svcnet.servers.shares import FairShares
 
 PAUSE_SECONDS = 0.5
 """How long no client is taken once descriptors have run out, if none of ours ends before."""
@@ -36,7 +36,7 @@ CREDENTIALS = struct.Struct("3i")
 Source: TypeAlias = str | bytes | int
 
 
-class Client:
+class ClientConnection:
     """A client: its connection, which does not block, and the source that it is of."""
 
     __slots__ = ("_clients", "connection", "source", "task")
@@ -56,7 +56,7 @@ class Client:
         self._clients.touch(self)
 
 
-Converse: TypeAlias = Callable[[Client], Coroutine[Any, Any, None]]
+Converse: TypeAlias = Callable[[ClientConnection], Coroutine[Any, Any, None]]
 """Talks with a client, whose connection is closed afterwards. It ends at once when cancelled."""
 
 
@@ -67,7 +67,7 @@ class Clients:
     """
 
     def __init__(self, limit: int) -> None:
-        self._shares: Shares[Client] = Shares(limit)
+        self._shares: FairShares[ClientConnection] = FairShares(limit)
         self._spare = Spare(KEPT_BACK)
 
     def __len__(self) -> int:
@@ -93,7 +93,7 @@ class Clients:
         self, connection: socket.socket, address: Any, converse: Converse
     ) -> asyncio.Task[None]:
         """Start to talk with a client; the connection is closed when the task is done."""
-        client = Client(self, connection, source_of(connection, address))
+        client = ClientConnection(self, connection, source_of(connection, address))
         client.task = asyncio.get_running_loop().create_task(converse(client))
         _end(self._shares.add(client.source, client))
 
@@ -106,7 +106,7 @@ class Clients:
         client.task.add_done_callback(done)
         return client.task
 
-    def touch(self, client: Client) -> None:
+    def touch(self, client: ClientConnection) -> None:
         """Note that a client has just done something."""
         self._shares.touch(client)
 
@@ -115,7 +115,7 @@ class Clients:
         return _end(self._shares.take())
 
 
-def _end(client: Client | None) -> bool:
+def _end(client: ClientConnection | None) -> bool:
     if client is None:
         return False
     assert client.task is not None
@@ -123,7 +123,7 @@ def _end(client: Client | None) -> bool:
     return True
 
 
-class Listener:
+class Acceptor:
     """Has `converse` talk with the clients of a listening socket from now on, until closed.
 
     Made and closed in a running event loop. The socket does not block, and is the listener's.

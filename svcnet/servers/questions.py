@@ -18,7 +18,7 @@ from pathlib import Path
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.folder import usual_folder
-from svcnet.servers.clients import Client, Clients, Listener, affordable, user_of
+from svcnet.servers.clients import Acceptor, ClientConnection, Clients, affordable, user_of
 from svcnet.servers.local_socket import LocalSocket
 
 CLIENTS = 16
@@ -74,7 +74,7 @@ class Answers:
             path.parent.mkdir(mode=0o700, exist_ok=True)
         self._socket = LocalSocket(path, WAITING)
         self._clients = Clients(affordable(CLIENTS))
-        self._listener = Listener(self._socket.listening, self._converse, self._clients)
+        self._listener = Acceptor(self._socket.listening, self._converse, self._clients)
 
     def close(self) -> None:
         """Answer no more, and remove the socket if it is still this one."""
@@ -82,7 +82,7 @@ class Answers:
         self._listener.close()
         self._clients.close()
 
-    async def _converse(self, client: Client) -> None:
+    async def _converse(self, client: ClientConnection) -> None:
         """Answer once; who may not ask, is too slow or has gone gets no answer."""
         loop, connection = asyncio.get_running_loop(), client.connection
         if user_of(connection) not in (0, os.geteuid()):

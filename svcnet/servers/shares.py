@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item", bound=Hashable)
 
 
-class Shares(Generic[Item]):
+class FairShares(Generic[Item]):
     """Items that are held, at most `limit`, each by a source."""
 
     def __init__(self, limit: int) -> None:

@@ -55,7 +55,7 @@ class ObjectPlace:
 
 
 @frozen
-class Finding:
+class FieldFinding:
     """Something about a field of an object; ``path`` is relative to the object."""
 
     check: Check
@@ -74,21 +74,21 @@ class Findings:
     """
 
     most: int = MAX_FINDINGS
-    found: list[Finding] = field(factory=list)
+    found: list[FieldFinding] = field(factory=list)
     plain: list[Diagnostic] = field(factory=list)
     _counts: dict[Severity, int] = field(factory=lambda: {"error": 0, "warning": 0})
 
     def error(self, check: Check, place: ObjectPlace, path: Path, message: str) -> None:
         """Add an error about a field."""
-        self._add(Finding(check, place, path, message, "error"))
+        self._add(FieldFinding(check, place, path, message, "error"))
 
     def warning(self, check: Check, place: ObjectPlace, path: Path, message: str) -> None:
         """Add a warning about a field, unless the object has it ignored."""
         if check in place.ignored:
             return
-        self._add(Finding(check, place, path, message, "warning"))
+        self._add(FieldFinding(check, place, path, message, "warning"))
 
-    def _add(self, finding: Finding) -> None:
+    def _add(self, finding: FieldFinding) -> None:
         self._counts[finding.severity] += 1
         if self._counts[finding.severity] <= self.most:
             self.found.append(finding)
@@ -111,7 +111,7 @@ class Findings:
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return all findings with their lines, in the order of files and lines."""
-        by_source: dict[int, list[Finding]] = {}
+        by_source: dict[int, list[FieldFinding]] = {}
         for finding in self.found:
             by_source.setdefault(id(finding.place.source), []).append(finding)
         located = [d for group in by_source.values() for d in _located(group)]
@@ -139,7 +139,7 @@ def warn_of_repeated(place: ObjectPlace, repeated: Iterable[Repeated], findings:
             findings.warning(checks.REPEATED_KEY, place, path[above:], REPEATED)
 
 
-def _located(group: Sequence[Finding]) -> Iterable[Diagnostic]:
+def _located(group: Sequence[FieldFinding]) -> Iterable[Diagnostic]:
     source = group[0].place.source
     wanted = [(f.place.document, (*f.place.path, *f.path)) for f in group]
     lines = lines_of(source.data, wanted) if source.data else [0] * len(group)

@@ -54,7 +54,7 @@ class Document:
 
 
 @frozen
-class Remark:
+class YAMLRemark:
     """What Kubernetes takes without a word, and nobody can have meant; with its line."""
 
     check: Check
@@ -76,7 +76,7 @@ class Parsed:
 
     documents: list[Any] = field(repr=False)
     may_repeat: bool
-    remarks: tuple[Remark, ...]
+    remarks: tuple[YAMLRemark, ...]
 
 
 def parse(data: bytes, skips: Skips | None = None) -> Parsed:
@@ -87,7 +87,7 @@ def parse(data: bytes, skips: Skips | None = None) -> Parsed:
     same (see :mod:`svcnet.sources.yaml_fast`), else it is read exactly, event by event.
     """
     data, line = text_of(data)
-    remarks = (Remark(checks.ENCODING, line, NO_TEXT),) if line else ()
+    remarks = (YAMLRemark(checks.ENCODING, line, NO_TEXT),) if line else ()
     if not begins_as_json(data):
         return _yaml(data, skips, remarks)
     _bound_json(data)
@@ -109,7 +109,7 @@ def may_repeat(text: bytes, value: Any) -> bool:
     return text.count(b'"') != written.count(b'"')
 
 
-def _json_and_yaml(data: bytes, skips: Skips | None, remarks: tuple[Remark, ...]) -> Parsed:
+def _json_and_yaml(data: bytes, skips: Skips | None, remarks: tuple[YAMLRemark, ...]) -> Parsed:
     """Return JSON values that follow each other, and YAML that may follow the first."""
     stream = json_stream(data)
     if stream.error is None:
@@ -141,7 +141,10 @@ def too_many(line: int) -> ParseError:
 
 
 def _yaml(
-    data: bytes, skips: Skips | None, remarks: tuple[Remark, ...], after: JSONStream | None = None
+    data: bytes,
+    skips: Skips | None,
+    remarks: tuple[YAMLRemark, ...],
+    after: JSONStream | None = None,
 ) -> Parsed:
     """Return the documents of YAML text, which may come after JSON values."""
     from svcnet.sources.yaml_exact import exact_document
@@ -160,5 +163,5 @@ def _yaml(
         repeats = repeats or document.may_repeat
         room -= document.values
         if document.ignored:
-            remarks = (*remarks, Remark(checks.UNREAD_TEXT, document.ignored, IGNORED))
+            remarks = (*remarks, YAMLRemark(checks.UNREAD_TEXT, document.ignored, IGNORED))
     return Parsed(documents, repeats, remarks)

@@ -12,7 +12,7 @@ from svcnet.netfilter import BUILT_IN
 from svcnet.testing.builders import make_node, make_pod, make_service, make_slice
 from svcnet.testing.fake_api import FakeAPIServer
 from svcnet.testing.fake_faults import Fault
-from svcnet.testing.fake_iptables import SHARED, FakeIPTables, RestoreError
+from svcnet.testing.fake_iptables import SHARED, FakeIPTables, FakeRestoreError
 from svcnet.testing.fake_ipvs import FakeIPVS
 from svcnet.testing.fake_kernel import FakeKernel
 from svcnet.testing.fake_machine import FakeMachine
@@ -29,9 +29,9 @@ __all__ = [
     "FakeKernel",
     "FakeMachine",
     "FakeProxy",
+    "FakeRestoreError",
     "FakeTimeLoop",
     "Fault",
-    "RestoreError",
     "check_mode",
     "make_node",
     "make_pod",

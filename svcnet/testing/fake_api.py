@@ -13,7 +13,14 @@ import orjson
 from attrs import define, field
 
 from svcnet.testing.fake_faults import Fault, Faults
-from svcnet.testing.fake_http import MAX_HEAD, Answer, Request, read_request, reset, status
+from svcnet.testing.fake_http import (
+    MAX_HEAD,
+    FakeRequest,
+    ResponseWriter,
+    read_request,
+    reset,
+    status,
+)
 from svcnet.testing.fake_store import PATHS, Backup, Object, Selection, SelectorError, Store
 
 NO_ANSWERS = {"garbage": b"{no JSON", "stranger": b'{"metadata": {"resourceVersion": "1"}}'}
@@ -46,7 +53,7 @@ class FakeAPIServer:
     unavailable: set[str] = field(factory=set)
     absent: set[str] = field(factory=set)
     chaos: float = 0.0
-    requests: list[Request] = field(factory=list)
+    requests: list[FakeRequest] = field(factory=list)
     store: Store = field(factory=Store)
     _pages: dict[str, tuple[int, list[Object]]] = field(factory=dict, init=False)
     _numbers: Iterator[int] = field(factory=count, init=False)
@@ -150,7 +157,7 @@ class FakeAPIServer:
         try:
             while (request := await read_request(reader)) is not None:
                 self.requests.append(request)
-                if not await self._answer(request, Answer(writer)):
+                if not await self._answer(request, ResponseWriter(writer)):
                     break
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
@@ -160,7 +167,7 @@ class FakeAPIServer:
             del self._open[task]
             writer.transport.abort() if task.cancelling() else writer.close()
 
-    async def _answer(self, request: Request, answer: Answer) -> bool:
+    async def _answer(self, request: FakeRequest, answer: ResponseWriter) -> bool:
         """Answer one request; return whether the connection can be used for another."""
         version, kind = PATHS.get(request.path, ("", ""))
         if (refused := self._refused(request, version, kind)) is not None:
@@ -195,7 +202,7 @@ class FakeAPIServer:
             return await self._watch(request, selection, answer, fault)
         return await self._list(request, selection, answer, fault)
 
-    def _refused(self, request: Request, version: str, kind: str) -> int | None:
+    def _refused(self, request: FakeRequest, version: str, kind: str) -> int | None:
         """Return the status for who may not have an answer."""
         if self.tokens is not None:
             token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -208,7 +215,7 @@ class FakeAPIServer:
         return 503 if kind in self.unavailable else None
 
     async def _list(
-        self, request: Request, selection: Selection, answer: Answer, fault: Fault
+        self, request: FakeRequest, selection: Selection, answer: ResponseWriter, fault: Fault
     ) -> bool:
         what = fault.what
         if what == "raw":
@@ -250,7 +257,7 @@ class FakeAPIServer:
         return what != "cut"
 
     async def _watch(
-        self, request: Request, selection: Selection, answer: Answer, fault: Fault
+        self, request: FakeRequest, selection: Selection, answer: ResponseWriter, fault: Fault
     ) -> bool:
         """Tell what happens until the time is over, or until what goes wrong does."""
         what = fault.what
@@ -285,7 +292,7 @@ class FakeAPIServer:
         return await answer.end()
 
     async def _events(
-        self, request: Request, selection: Selection, version: int
+        self, request: FakeRequest, selection: Selection, version: int
     ) -> AsyncIterator[Object]:
         """Yield changes after a version, and bookmarks, until ``timeoutSeconds`` are over."""
         loop = asyncio.get_running_loop()

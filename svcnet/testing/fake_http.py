@@ -21,7 +21,7 @@ Object: TypeAlias = dict[str, Any]
 
 
 @frozen
-class Request:
+class FakeRequest:
     """What was asked for."""
 
     path: str
@@ -40,7 +40,7 @@ class Request:
         return self.verb == "list" and given.get("limit") == "1" and "continue" not in given
 
 
-async def read_request(reader: asyncio.StreamReader) -> Request | None:
+async def read_request(reader: asyncio.StreamReader) -> FakeRequest | None:
     """Return the next request, None when there is none or it makes no sense."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -53,7 +53,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     parts = urlsplit(target.partition(" ")[0])
     named = (line.partition(":") for line in rest if line)
     headers = {name.lower(): value.strip() for name, _, value in named}
-    return Request(parts.path, dict(parse_qsl(parts.query)), headers)
+    return FakeRequest(parts.path, dict(parse_qsl(parts.query)), headers)
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -65,7 +65,7 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 @define
-class Answer:
+class ResponseWriter:
     """Writes the answer to one request; with `drip`, in pieces with so many seconds between."""
 
     writer: asyncio.StreamWriter

@@ -32,7 +32,7 @@ TARGETS = frozenset(
 Tables = dict[str, dict[str, list[str]]]
 
 
-class RestoreError(Exception):
+class FakeRestoreError(Exception):
     """What iptables-restore would refuse; ``line`` is the number of the text's line."""
 
     def __init__(self, line: int, message: str) -> None:
@@ -43,7 +43,7 @@ class RestoreError(Exception):
 class FakeIPTables:
     """The filter and nat tables of one family, changed by ``iptables-restore --noflush``.
 
-    Each transaction takes effect as a whole or raises :class:`RestoreError` and leaves
+    Each transaction takes effect as a whole or raises :class:`FakeRestoreError` and leaves
     the tables as they were. Rules are kept as the kernel prints them for `family`, and as
     written without one. ``there`` has the tables that the kernel has by now, and ``commits`` counts
     the transactions that changed any.
@@ -64,7 +64,7 @@ class FakeIPTables:
             if line.startswith("*"):
                 table, lines = line[1:], {}
                 if table not in self.tables:
-                    raise RestoreError(number, f"there is no table {table}")
+                    raise FakeRestoreError(number, f"there is no table {table}")
                 chains = {chain: list(rules) for chain, rules in self.tables[table].items()}
             elif line == "COMMIT":
                 _check_targets(chains, lines, number)
@@ -76,7 +76,7 @@ class FakeIPTables:
                 try:
                     self._execute(line, table, chains)
                 except (KeyError, ValueError) as error:
-                    raise RestoreError(number, f"{line}: {error}") from None
+                    raise FakeRestoreError(number, f"{line}: {error}") from None
 
     def save(self, *tables: str) -> str:
         """Return what iptables-save prints, of all tables that are there or of some."""
@@ -147,11 +147,11 @@ def _policy(table: str, chain: str) -> str:
 def _check_targets(
     chains: Mapping[str, Iterable[str]], lines: Mapping[str, int], commit: int
 ) -> None:
-    """Raise RestoreError if a rule leads nowhere, of a line of the text where one is to blame."""
+    """Raise FakeRestoreError where a rule leads nowhere, with the line that is to blame if any."""
     for chain, rules in chains.items():
         for rule in rules:
             found = target(rule)
             if found and found not in chains and found not in TARGETS:
                 there = (lines.get(f"{verb} {chain} {rule}") for verb in ("-A", "-I"))
                 line = next((number for number in there if number), commit)
-                raise RestoreError(line, f"{chain} jumps to {found}, which does not exist")
+                raise FakeRestoreError(line, f"{chain} jumps to {found}, which does not exist")

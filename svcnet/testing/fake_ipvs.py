@@ -11,7 +11,7 @@ from svcnet.executors.ipvs.device import Device, Held, held
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.reals import Place, Real, Settings
 from svcnet.executors.ipvs.rules import names_set
-from svcnet.netfilter import Observed as ObservedTables
+from svcnet.netfilter import SavedTables as ObservedTables
 from svcnet.netfilter.ipset import ObservedSet
 from svcnet.netfilter.ipvs.messages import (
     HASHED,

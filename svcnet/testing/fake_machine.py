@@ -16,7 +16,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Netlink, Output
 from svcnet.executors.namespace import NoNamespace
-from svcnet.testing.fake_iptables import FakeIPTables, RestoreError
+from svcnet.testing.fake_iptables import FakeIPTables, FakeRestoreError
 from svcnet.testing.fake_kernel import VARIANTS, FakeKernel, Variant
 
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}
@@ -61,7 +61,7 @@ class FakeMachine(Machine):
         return self.kernel.tables[variant, family]
 
     def load(self, text: str, variant: Variant = "nft", family: str = "IPv4") -> None:
-        """Load restore text, as somebody else would. Raises :class:`RestoreError`."""
+        """Load restore text, as somebody else would. Raises :class:`FakeRestoreError`."""
         self.tables(variant, family).restore(text)
 
     def misbehave(self, program: str, *outcomes: Output | Exception) -> None:
@@ -101,7 +101,7 @@ class FakeMachine(Machine):
                 tables.restore(text)
                 return Output(0, "", "")
             return Output(0, tables.save(*options[1:2]), "")
-        except RestoreError as error:
+        except FakeRestoreError as error:
             return Output(1, "", f"{program}: {error}")
 
     def netlink(self, protocol: int) -> Netlink:

@@ -90,7 +90,7 @@ def _holds(term: str, labels: Mapping[str, str]) -> bool:
 
 
 @frozen
-class Change:
+class StoreEvent:
     """One thing that happened: what an object was before and is after, None if it is not."""
 
     version: int
@@ -126,7 +126,7 @@ class Store:
     version: int = 100
     oldest: int = 100
     objects: dict[str, dict[Key, Object]] = field(factory=lambda: {path: {} for path in PATHS})
-    history: list[Change] = field(factory=list)
+    history: list[StoreEvent] = field(factory=list)
 
     def put(self, manifest: Mapping[str, Any]) -> None:
         """Create or replace an object, whatever is in it beyond its kind and name."""
@@ -155,7 +155,7 @@ class Store:
         items = self.objects[path]
         return [items[key] for key in sorted(items) if selection.takes(items[key])]
 
-    def since(self, version: int, path: str) -> Iterator[Change]:
+    def since(self, version: int, path: str) -> Iterator[StoreEvent]:
         """Yield what happened at a path after a version."""
         first = bisect_right(self.history, version, key=attrgetter("version"))
         return (change for change in islice(self.history, first, None) if change.path == path)
@@ -184,4 +184,4 @@ class Store:
         before = items.pop(key, None)
         if item is not None:
             items[key] = item
-        self.history.append(Change(self.version, path, before, item))
+        self.history.append(StoreEvent(self.version, path, before, item))

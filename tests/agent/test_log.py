@@ -16,14 +16,14 @@ from svcnet.cli.log import logger
 from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.inputs.following import MOST_LINES, first_lines
-from svcnet.modes import Done
+from svcnet.modes import SyncResult
 from svcnet.reconciler import Refused, Resolved, Synced, Warned
 
 GRAPH = RuleGraph(NodeSettings("IPv4"))
 REFUSED = Refused("IPv4", "iptables", "iptables-nft-restore: no", GRAPH, full=True, retry_in=2.0)
 STEP = evolve(REFUSED, full=False)
-SYNCED = Synced("IPv4", "iptables", "retry", Done("full", "done"), GRAPH, None, 0.1)
-DRIFT = evolve(SYNCED, trigger="check", done=Done("delta", "done", differed={"nat": 1}))
+SYNCED = Synced("IPv4", "iptables", "retry", SyncResult("full", "done"), GRAPH, None, 0.1)
+DRIFT = evolve(SYNCED, trigger="check", done=SyncResult("delta", "done", differed={"nat": 1}))
 
 
 @define
@@ -85,7 +85,7 @@ def test_a_step_that_is_refused_alone_is_told(told: Told) -> None:
 
 def test_the_end_is_told_even_where_nothing_was_to_do(told: Told) -> None:
     """A look that finds all right after a refusal says so; any other says nothing."""
-    look = evolve(SYNCED, trigger="check", done=Done("none", "nothing to change"))
+    look = evolve(SYNCED, trigger="check", done=SyncResult("none", "nothing to change"))
     told.teller.tell(look)
     assert told.events() == []
     told.teller.tell(REFUSED)

@@ -8,10 +8,16 @@ from typing import Final
 from svcnet import checks
 from svcnet.agent.log import Teller
 from svcnet.agent.repeats import APART_SECONDS, MOST_AT_ONCE
-from svcnet.agent.standing import MOST_OBJECTS, MOST_REASONS, PAUSE_SECONDS, Standing, Unusable
+from svcnet.agent.standing import (
+    MOST_OBJECTS,
+    MOST_REASONS,
+    PAUSE_SECONDS,
+    Standing,
+    UnusableObjects,
+)
 from svcnet.cli.log import logger
 from svcnet.errors import Diagnostic
-from svcnet.sources.kubernetes import KINDS, Status, Step
+from svcnet.sources.kubernetes import KINDS, ObjectChanges, Status
 
 GONE: Final = "unreachable"
 
@@ -125,16 +131,16 @@ def test_a_server_that_says_something_else_each_time() -> None:
 def test_objects_that_cannot_be_used() -> None:
     """The first are told, then nothing for a while; later again."""
     now, said = [0.0], Said()
-    unusable = Unusable(said, lambda: now[0])
+    unusable = UnusableObjects(said, lambda: now[0])
     for number in range(1000):
         wrong = Diagnostic(
             "/api/v1/services", 0, f"Service a/b{number}", "spec", "is wrong", check=checks.TYPE
         )
-        unusable.take(Step(diagnostics=(wrong,)))
+        unusable.take(ObjectChanges(diagnostics=(wrong,)))
     assert len(said.lines) == MOST_OBJECTS + 1
     assert said.lines[-1].startswith("! of objects that cannot be used nothing is told for")
     now[0] = PAUSE_SECONDS + 1
-    unusable.take(Step(diagnostics=(wrong,), more=7))
+    unusable.take(ObjectChanges(diagnostics=(wrong,), more=7))
     assert said.lines[-2:] == [
         f"! {wrong}; what was there of it stays",
         "! 7 more objects cannot be used",
@@ -147,5 +153,5 @@ def test_odd_objects_are_used() -> None:
     odd = Diagnostic(
         "/api/v1/nodes", 0, "Node a", "status", "is odd", "warning", check=checks.NODE_ADDRESS
     )
-    Unusable(said, lambda: 0.0).take(Step(diagnostics=(odd,)))
+    UnusableObjects(said, lambda: 0.0).take(ObjectChanges(diagnostics=(odd,)))
     assert said.lines == [f"! {odd}"]

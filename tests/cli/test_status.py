@@ -21,7 +21,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState
-from svcnet.modes import Done
+from svcnet.modes import SyncResult
 from svcnet.reconciler import Journal, Refused, Synced, status_document
 from svcnet.renderers import ipvs
 from svcnet.testing import make_service, make_slice
@@ -53,7 +53,7 @@ def test_the_last_good_rules_of_ipvs(tmp_path: Path) -> None:
     """In mode ipvs they are the text of render."""
 
     def prepare(report: Reporting) -> None:
-        report.take(Synced("IPv4", "ipvs", "start", Done("full", ""), graph(), None, 0.1))
+        report.take(Synced("IPv4", "ipvs", "start", SyncResult("full", ""), graph(), None, 0.1))
 
     result = answered(tmp_path, prepare, "--last-good")
     assert result.exit_code == 0

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from svcnet.discovery.environment import (
     ContainerEnvironment,
-    Limits,
+    KernelLimits,
     Override,
     Variable,
     dotenv,
@@ -151,7 +151,7 @@ def test_kubectl_takes_both_forms(tmp_path: Path) -> None:
 
 MIB = 1024**2
 _, HARD_LIMIT = resource.getrlimit(resource.RLIMIT_STACK)
-LIMITS = Limits(2 * MIB, string=32 * os.sysconf("SC_PAGE_SIZE"))
+LIMITS = KernelLimits(2 * MIB, string=32 * os.sysconf("SC_PAGE_SIZE"))
 
 
 def starts(variables: dict[str, str], stack: int = 8 * MIB) -> bool:
@@ -199,7 +199,7 @@ def test_the_longest_string(more: int, expected: bool) -> None:
 
 def test_bytes_are_counted_and_not_characters() -> None:
     """A character of three bytes counts three."""
-    size = size_of({"A": "日本", "B": ""}, Limits(100))
+    size = size_of({"A": "日本", "B": ""}, KernelLimits(100))
     assert (size.count, size.total, size.longest) == (2, 9 + 3 + 2 * LIMITS.pointer, 9)
     # The kubelet makes U+FFFD of a surrogate without its other half.
     assert size_of({"A": "\ud800"}, LIMITS) == size_of({"A": "\ufffd"}, LIMITS)
@@ -207,13 +207,13 @@ def test_bytes_are_counted_and_not_characters() -> None:
 
 def test_an_empty_environment() -> None:
     """Nothing takes no room."""
-    assert size_of({}, Limits(100)).total == 0
+    assert size_of({}, KernelLimits(100)).total == 0
 
 
 def test_a_quarter_is_too_much() -> None:
     """Above a quarter of ARG_MAX there is a warning, at a quarter none."""
-    size = size_of({"A": "x" * 13}, Limits(100))
+    size = size_of({"A": "x" * 13}, KernelLimits(100))
     assert size.total == 24
-    assert size.warnings(Limits(96)) == ()
-    [warning] = size.warnings(Limits(95))
+    assert size.warnings(KernelLimits(96)) == ()
+    [warning] = size.warnings(KernelLimits(95))
     assert warning.startswith("the environment takes 24 bytes, 25 % of ARG_MAX (95)")

@@ -8,7 +8,7 @@ import pytest
 
 from svcnet.executors.iptables import plan
 from svcnet.executors.iptables.observe import is_ours
-from svcnet.netfilter import Observed
+from svcnet.netfilter import SavedTables
 from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import RestoreText, full
 from tests.test_conformance import CASES, compile_case
@@ -18,7 +18,7 @@ def artifact_of(name: str) -> RestoreText:
     return full(compile_case(CASES / name, "IPv4"))
 
 
-def printed(artifact: RestoreText) -> Observed:
+def printed(artifact: RestoreText) -> SavedTables:
     """Return the tables that loading `artifact` and its jumps would leave."""
     lines = [":INPUT", ":FORWARD", ":OUTPUT", ":PREROUTING", ":POSTROUTING"]
     tables = []
@@ -41,13 +41,13 @@ def printed(artifact: RestoreText) -> Observed:
         else:
             _, chain, rule = line.split(" ", 2)
             merged[table][chain].append(rule)
-    return Observed(merged)
+    return SavedTables(merged)
 
 
 def test_nothing_there_is_a_full_load() -> None:
     """On a clean machine everything is written, the jumps last."""
     artifact = artifact_of("kitchen-sink")
-    planned = plan(artifact, Observed({}), 0)
+    planned = plan(artifact, SavedTables({}), 0)
     assert planned.kind == "full"
     assert planned.service_ports == 8
     assert "-I PREROUTING" in planned.transactions[-1]

@@ -18,8 +18,8 @@ from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Netlink
 from svcnet.executors.netlink import ask
 from svcnet.netlink import NLM_F_ACK, NLM_F_REQUEST, NLMSGHDR, attribute
-from svcnet.renderers.conntrack import Deletion, Flow, Plan
-from svcnet.renderers.conntrack.flows import Target
+from svcnet.renderers.conntrack import Deletion, DeletionPlan, Flow
+from svcnet.renderers.conntrack.flows import FlowFilter
 from tests.executors.machines import machine
 
 __all__ = ["machine"]
@@ -99,8 +99,8 @@ def forgets(machine: Machine) -> None:
     """Of entries of connection tracking that are not there none is listed, or deleted."""
     assert list(conntrack.observe("IPv4", machine=machine)) == []
     flow = Flow("10.0.0.9", 40000, "10.96.0.10", 53, "10.244.1.5", 53, "10.0.0.9", 40000, id=7)
-    target = Target("10.96.0.10", 53, "10.244.1.5", 53)
-    report = conntrack.delete(Plan((Deletion(target, "old", (flow,)),)), machine=machine)
+    target = FlowFilter("10.96.0.10", 53, "10.244.1.5", 53)
+    report = conntrack.delete(DeletionPlan((Deletion(target, "old", (flow,)),)), machine=machine)
     assert (report.deleted, report.gone) == (0, 1)
 
 

@@ -23,7 +23,7 @@ from svcnet.errors import InputError
 from svcnet.models import ClusterState
 from svcnet.renderers.iptables import full
 from svcnet.sources import load_bytes
-from svcnet.sources.kubernetes import KINDS, Patience, Server, load_kubeconfig, watch
+from svcnet.sources.kubernetes import KINDS, APIServer, Patience, load_kubeconfig, watch
 from svcnet.sources.kubernetes.client import _objects
 from svcnet.sources.kubernetes.contact import Contact
 from svcnet.sources.kubernetes.narrow import narrow
@@ -135,7 +135,9 @@ async def survive(*faults: Fault) -> None:
         server.put(service(), endpoint_slice(), node())
         server.script(*faults)
         random = Random(1)
-        steps = watch(Server(server.url), KINDS, random=random, told=lambda s: said.append(str(s)))
+        steps = watch(
+            APIServer(server.url), KINDS, random=random, told=lambda s: said.append(str(s))
+        )
         known: dict[tuple[str, str], Any] = {}
         async with aclosing(steps), asyncio.timeout(600):
             server.put(service("last", 4711))
@@ -281,7 +283,7 @@ def test_kubeconfigs(tmp_path: Path, document: Any, odd: str | None, bend: st.Da
 @given(text=st.text(max_size=40))
 def test_credentials(text: str) -> None:
     """Any text for a credential is used, or refused in words for people."""
-    given = Server("https://a", authority=text, token=text, certificate=text, key=text)
+    given = APIServer("https://a", authority=text, token=text, certificate=text, key=text)
     credentials = Contact(given, Patience(), Random()).credentials
     said = said_by(credentials.headers), said_by(credentials.tls)
     assert not PYTHON.search(" ".join(said)), said
@@ -301,7 +303,7 @@ def followed(objects: list[dict[str, Any]]) -> ClusterState:
     async def follow() -> ClusterState:
         async with FakeAPIServer() as server:
             server.put(*objects)
-            steps = watch(Server(server.url), EVERY_KIND, random=Random(1), told=lambda _: None)
+            steps = watch(APIServer(server.url), EVERY_KIND, random=Random(1), told=lambda _: None)
             async with aclosing(steps), asyncio.timeout(600):
                 async for step in steps:
                     assert not step.diagnostics

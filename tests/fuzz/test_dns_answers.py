@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from svcnet.servers.dns import forwarding
 from svcnet.servers.dns.forwarding import Upstream
 from svcnet.servers.dns.messages import room
-from svcnet.servers.dns.reading import Reading
+from svcnet.servers.dns.reading import AnswerReader
 from svcnet.servers.dns.responder import Elsewhere, Responder
 from tests.fuzz import examples
 from tests.fuzz.dns import SHOP, broken, corpus, hostile, query, records
@@ -69,7 +69,7 @@ answers = st.one_of(
 
 def check_question(wire: bytes) -> None:
     asked = query(NAME, use_edns=0)
-    found = asyncio.run(Reading().answer_in(wire, asked))
+    found = asyncio.run(AnswerReader().answer_in(wire, asked))
     if found is None:
         return
     assert found.id == asked.id
@@ -89,7 +89,7 @@ async def relay(wire: bytes, asked: dns.message.Message, tcp: bool) -> bytes:
     """Return what a client gets when the other server sends `wire`."""
 
     async def exchange(
-        question: dns.message.Message, _: object, reading: Reading
+        question: dns.message.Message, _: object, reading: AnswerReader
     ) -> dns.message.Message | None:
         question.id = 7
         return await reading.answer_in(wire, question)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.executors.dns.push import owner, plan
-from svcnet.executors.dns.transfer import Record, Refused, make_query, read_zone
+from svcnet.executors.dns.transfer import Record, TransferError, make_query, read_zone
 from svcnet.executors.dns.tsig import Key
 from tests.fuzz import examples
 from tests.fuzz.dns import KEY, broken, corpus, labels, names, records
@@ -25,7 +25,7 @@ WIRE_ORIGIN = ORIGIN.to_wire() or b""
 SOA_DATA = b"\2ns\0\1a\0" + struct.pack("!5I", 1, 7200, 1800, 86400, 5)
 SOA = WIRE_ORIGIN + struct.pack("!2HIH", 6, 1, 5, len(SOA_DATA)) + SOA_DATA
 OWNS = owner(["cluster.local."])
-FAILURES = (dns.exception.DNSException, OSError, EOFError, Refused)
+FAILURES = (dns.exception.DNSException, OSError, EOFError, TransferError)
 
 
 def number(query: dns.message.Message) -> bytes:

@@ -13,7 +13,7 @@ from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.iptables.undo import undo
 from svcnet.executors.ipvs import rules as ipvs_rules
 from svcnet.executors.userspace import rules as portal_rules_of
-from svcnet.netfilter import Observed, Tables
+from svcnet.netfilter import SavedTables, Tables
 from svcnet.netfilter.restore import load
 from svcnet.renderers import ipvs, userspace
 from svcnet.renderers.iptables import JUMPS, full
@@ -51,14 +51,14 @@ RULES = foreign_rules() | st.sampled_from(
 
 
 @st.composite
-def observed(draw: st.DrawFn) -> Observed:
+def observed(draw: st.DrawFn) -> SavedTables:
     """Tables with chains and rules of anybody's, also in the chains that are ours."""
     tables = {}
     for table, built_in in BUILT_IN.items():
         names = draw(st.lists(st.sampled_from((*FOREIGN, *OURS)), unique=True, max_size=5))
         rules = st.lists(RULES, max_size=3)
         tables[table] = {name: draw(rules) for name in (*built_in, *names)}
-    return Observed(tables)
+    return SavedTables(tables)
 
 
 def is_one_of_ours(table: str, chain: str) -> bool:
@@ -89,8 +89,8 @@ def check(transactions: Iterable[str], tables: Tables) -> None:
 
 @settings(max_examples=examples(150))
 @given(observed())
-@example(Observed({}))
-def test_every_plan_is_about_what_is_ours(found: Observed) -> None:
+@example(SavedTables({}))
+def test_every_plan_is_about_what_is_ours(found: SavedTables) -> None:
     """Of iptables mode, of the modes beside it, and of cleanup."""
     check(plan(WANTED, found, 0).transactions, found.tables)
     check(portal_rules_of.plan(PORTALS, found), found.tables)
@@ -99,12 +99,12 @@ def test_every_plan_is_about_what_is_ours(found: Observed) -> None:
         check(removal(found, own), found.tables)
 
 
-def tables(filter_chains: dict[str, list[str]]) -> Observed:
+def tables(filter_chains: dict[str, list[str]]) -> SavedTables:
     """Return empty tables but for some chains of the filter table."""
     empty: dict[str, dict[str, list[str]]] = {
         table: {chain: [] for chain in chains} for table, chains in BUILT_IN.items()
     }
-    return Observed({**empty, "filter": {**empty["filter"], **filter_chains}})
+    return SavedTables({**empty, "filter": {**empty["filter"], **filter_chains}})
 
 
 @settings(max_examples=examples(60))
@@ -113,7 +113,7 @@ def tables(filter_chains: dict[str, list[str]]) -> Observed:
     tables({"KUBE-SERVICES": ['-m comment --comment "\n:KUBE-X - [0:0]\n" -j ACCEPT']}),
     tables({"KUBE-SERVICES": ["-j DROP"]}),
 )
-def test_what_is_taken_back_is_ours(before: Observed, now: Observed) -> None:
+def test_what_is_taken_back_is_ours(before: SavedTables, now: SavedTables) -> None:
     """Whatever others made of the tables since, all at once or nothing."""
     planned = plan(WANTED, before, 0)
     done = load(before, planned.transactions, "IPv4")

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from svcnet.executors.iptables.undo import undo
-from svcnet.netfilter import Observed
+from svcnet.netfilter import SavedTables
 from svcnet.netfilter.restore import load
 from tests.fuzz import examples
 
@@ -32,7 +32,7 @@ def tables(draw: st.DrawFn) -> Chains:
 def texts(draw: st.DrawFn, before: Chains) -> list[str]:
     """Return texts as svcnet writes them."""
     found = []
-    now = Observed({"nat": before})
+    now = SavedTables({"nat": before})
     for _ in range(draw(st.integers(1, 3))):
         there = now.chains("nat")
         lines = []
@@ -73,7 +73,7 @@ def changes(draw: st.DrawFn, there: Chains) -> tuple[Chains, dict[str, list[str]
 def histories(draw: st.DrawFn) -> tuple[Chains, list[str], Chains, dict[str, list[str]]]:
     before = draw(tables())
     written = draw(texts(before))
-    there = load(Observed({"nat": before}), written, "IPv4").chains("nat")
+    there = load(SavedTables({"nat": before}), written, "IPv4").chains("nat")
     return before, written, *draw(changes(there))
 
 
@@ -99,11 +99,11 @@ def test_only_what_svcnet_wrote_is_taken_back(
     history: tuple[Chains, list[str], Chains, dict[str, list[str]]],
 ) -> None:
     before, written, now, added = history
-    start = Observed({"nat": before})
+    start = SavedTables({"nat": before})
     ours = load(start, written, "IPv4")
-    back = list(undo(start, ours, Observed({"nat": now})))
+    back = list(undo(start, ours, SavedTables({"nat": now})))
     must_load(back, now)
-    found = load(Observed({"nat": now}), back, "IPv4").chains("nat")
+    found = load(SavedTables({"nat": now}), back, "IPv4").chains("nat")
     if not added:
         assert {chain: found[chain] for chain in before if chain != "OUTPUT"} == {
             chain: rules for chain, rules in before.items() if chain != "OUTPUT"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from svcnet.netfilter import Observed, parse_save
+from svcnet.netfilter import SavedTables, parse_save
 
 NUMBERS = itertools.count()
 
@@ -61,7 +61,7 @@ def tool(variant: str, family: str) -> str:
     return f"{'ip6tables' if family == 'IPv6' else 'iptables'}-{variant}"
 
 
-def order_free(observed: Observed) -> dict[str, dict[str, list[str]]]:
+def order_free(observed: SavedTables) -> dict[str, dict[str, list[str]]]:
     """Return tables with shared chains sorted and tables without rules or chains left out."""
     shared = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL")
     found = {}

@@ -29,7 +29,7 @@ from attrs import define, field
 from svcnet.errors import ApplyError
 from svcnet.sources.kubernetes import KINDS
 from svcnet.testing import FakeAPIServer, Fault
-from svcnet.testing.fake_http import Request
+from svcnet.testing.fake_http import FakeRequest
 from tests.kernel.api import API, api
 from tests.kernel.applying import write_host
 from tests.kernel.changes import History, for_a_node
@@ -322,7 +322,7 @@ class Chaos:
             assert not alarms, f"seed {self.seed}: {alarms}"
 
 
-def checked(requests: list[Request]) -> int:
+def checked(requests: list[FakeRequest]) -> int:
     """Return of how many kinds there was a watch, and after it a look at the server's version."""
     watched, found = set(), set()
     for request in requests:

@@ -17,7 +17,7 @@ from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.family import IP_FAMILIES
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, IPFamily
-from svcnet.modes import Done
+from svcnet.modes import SyncResult
 from svcnet.netfilter import parse_save
 from svcnet.reconciler import remove_leftovers
 from svcnet.testing import make_node
@@ -87,7 +87,7 @@ class Switch:
             return
         make = ipvs_keeper if mode == "ipvs" else iptables_keeper
         target = make(self.family, variant)
-        done: list[Done] = []
+        done: list[SyncResult] = []
         self.cluster.inside("node", lambda: done.append(target.whole(graph_of(self.family))))
         self.found = done[0].found
         yield

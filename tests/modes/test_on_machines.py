@@ -15,14 +15,14 @@ from svcnet.checks import NOT_INSTALLED, NOT_PERMITTED
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError, UsageError
 from svcnet.executors.children import Overdue
-from svcnet.executors.iptables import Commands, Report, Variant
+from svcnet.executors.iptables import Commands, RestoreReport, Variant
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Output
 from svcnet.graph import RuleGraph
 from svcnet.models import IPFamily
 from svcnet.modes import Executor
 from svcnet.modes.options import own_values
-from svcnet.netfilter import Observed
+from svcnet.netfilter import SavedTables
 from svcnet.reconciler import Keeper, StaleFlows, remove_leftovers
 from svcnet.renderers.conntrack import Flow
 from svcnet.sources import load_bytes
@@ -87,7 +87,7 @@ def full(executor: Executor[Any], graph: RuleGraph) -> Any:
     return modes.get(executor.mode.name).full(graph, executor.settings)
 
 
-def rules(machine: Machine, variant: Variant, family: str = "IPv4") -> Observed:
+def rules(machine: Machine, variant: Variant, family: str = "IPv4") -> SavedTables:
     return Commands(family, variant, machine).observe()
 
 
@@ -114,7 +114,7 @@ def test_rules_are_planned_applied_and_removed(
     artifact = full(executor, graph_of(family))
     planned = executor.plan(artifact)
     assert rules(machine, variant, family) == before
-    done = cast(Report, executor.apply(artifact))
+    done = cast(RestoreReport, executor.apply(artifact))
     assert planned.plan.text == done.plan.text
     assert done.plan.kind == "full"
     assert done.sysctls == (("route_localnet",) if family == "IPv4" else ())
@@ -253,7 +253,7 @@ def test_what_is_not_installed_is_named(fake: FakeMachine) -> None:
     """A machine without a variant uses the other one; without any it is told so."""
     fake.programs -= {"iptables-nft-save", "ip6tables-nft-restore"}
     executor = executor_of(fake)
-    report = cast(Report, executor.apply(full(executor, graph_of())))
+    report = cast(RestoreReport, executor.apply(full(executor, graph_of())))
     assert report.variant == "legacy"
     fake.programs.clear()
     with pytest.raises(ApplyError, match="iptables is not installed") as caught:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcnet.netfilter import BUILT_IN, Jump, Observed, Rule, parse_save, read_listing, saved
+from svcnet.netfilter import BUILT_IN, Jump, Rule, SavedTables, parse_save, read_listing, saved
 from svcnet.netfilter.jumps import arrange, ensure
 from svcnet.netfilter.restore import (
     append,
@@ -58,14 +58,14 @@ def test_what_is_written_is_read(tables: Written) -> None:
     """Text of our own is a listing: the same tables, chains and rules, in their order."""
     text = text_of(tables)
     assert read_listing(text) == tables
-    assert parse_save(text) == Observed({t: dict(chains) for t, chains in tables.items()})
+    assert parse_save(text) == SavedTables({t: dict(chains) for t, chains in tables.items()})
 
 
 @settings(max_examples=examples(20))
 @given(tables(), tables())
 def test_what_is_loaded_is_there(before: Written, after: Written) -> None:
     """Chains that are declared have their rules and no others; all else stays."""
-    there = load(Observed({}), [text_of(before)], "IPv4")
+    there = load(SavedTables({}), [text_of(before)], "IPv4")
     now = load(there, [text_of(after)], "IPv4")
     for table in before:
         wanted = {**before[table], **after[table]}
@@ -141,7 +141,7 @@ def there(found: list[Jump | None]) -> dict[str, list[str]]:
 
 
 def done(lines: str, chains: Mapping[str, list[str]]) -> list[str]:
-    loaded = load(Observed({"nat": dict(chains)}), [transaction("nat", lines)], "IPv4")
+    loaded = load(SavedTables({"nat": dict(chains)}), [transaction("nat", lines)], "IPv4")
     return loaded.chains("nat")["OUTPUT"]
 
 
@@ -183,4 +183,4 @@ def test_values() -> None:
 def test_parse_save() -> None:
     """Tables, chains and rules are told apart; comments and counters are skipped."""
     text = "# x\n*nat\n:A - [0:0]\n:B ACCEPT [1:2]\n-A A -j B\n-A A\nCOMMIT\n"
-    assert parse_save(text) == Observed({"nat": {"A": ["-j B", ""], "B": []}})
+    assert parse_save(text) == SavedTables({"nat": {"A": ["-j B", ""], "B": []}})

@@ -10,7 +10,7 @@ from attrs import define
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState
-from svcnet.modes import Done
+from svcnet.modes import SyncResult
 from svcnet.reconciler import (
     Journal,
     Refused,
@@ -38,8 +38,8 @@ def graph(*addresses: str) -> RuleGraph:
     return compile_state(state, node_view(state, family="IPv4"))
 
 
-def synced(made: RuleGraph, trigger: Trigger = "change", done: Done | None = None) -> Synced:
-    done = done or Done("delta", "3 lines", ("mind",))
+def synced(made: RuleGraph, trigger: Trigger = "change", done: SyncResult | None = None) -> Synced:
+    done = done or SyncResult("delta", "3 lines", ("mind",))
     return Synced("IPv4", "iptables", trigger, done, made, None, 0.5, {"compile": 0.1}, 0.25)
 
 
@@ -68,7 +68,7 @@ def test_a_refusal_stays_known_after_it_is_over() -> None:
 def test_only_looks_that_found_something_are_repairs() -> None:
     """A look that changed nothing is a sync and no repair."""
     journal, made = Journal(Clock()), graph("10.244.1.5")
-    journal.take(synced(made, "check", Done("none", "nothing to change")))
+    journal.take(synced(made, "check", SyncResult("none", "nothing to change")))
     journal.take(synced(made, "change"))
     journal.take(synced(made, "check"))
     assert journal.record.families["IPv4"].repaired == 1

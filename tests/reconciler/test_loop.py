@@ -16,7 +16,7 @@ from svcnet.errors import ApplyError
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.models import Budget, ClusterState, NamespacedName
 from svcnet.models.state import ClusterObject
-from svcnet.modes import Done, Pace
+from svcnet.modes import Pace, SyncResult
 from svcnet.reconciler import (
     Change,
     Event,
@@ -51,29 +51,29 @@ class Notes:
     looks: list[RuleGraph] = field(factory=list)
     refuses: int = 0
     refuses_steps: bool = False
-    found: Done = field(default=Done("none", ""))
+    found: SyncResult = field(default=SyncResult("none", ""))
 
-    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> Done:
+    def step(self, graph: RuleGraph, names: frozenset[FragmentName] | None) -> SyncResult:
         self.steps.append((graph, names))
         if self.refuses or self.refuses_steps:
             raise ApplyError("no")
-        return Done("delta", "done")
+        return SyncResult("delta", "done")
 
-    def whole(self, graph: RuleGraph) -> Done:
+    def whole(self, graph: RuleGraph) -> SyncResult:
         self.looks.append(graph)
         if self.refuses:
             self.refuses -= 1
             raise ApplyError("no")
         return self.found
 
-    def look(self, graph: RuleGraph) -> Done:
+    def look(self, graph: RuleGraph) -> SyncResult:
         return self.whole(graph)
 
 
 class Slow(Notes):
     """A target whose looks take longer than the shortest time between two."""
 
-    def whole(self, graph: RuleGraph) -> Done:
+    def whole(self, graph: RuleGraph) -> SyncResult:
         sleep(0.1)
         return super().whole(graph)
 
@@ -142,7 +142,7 @@ def test_the_first_change_is_followed_at_once_and_a_burst_together() -> None:
 
 def test_the_machine_is_looked_through_now_and_then() -> None:
     """After a quiet time the whole is compared, and what somebody else did is a warning."""
-    notes = Notes(found=Done("delta", "2 lines"))
+    notes = Notes(found=SyncResult("delta", "2 lines"))
 
     async def script(loop: Loop) -> None:
         loop.follow(snapshot("10.244.1.5"))
@@ -245,7 +245,7 @@ def test_refusals_without_end_are_borne() -> None:
 
 def test_a_step_that_is_refused_is_done_as_a_whole() -> None:
     """The machine is looked through when a step fails, and that is a warning."""
-    notes = Notes(found=Done("full", "all"))
+    notes = Notes(found=SyncResult("full", "all"))
 
     async def script(loop: Loop) -> None:
         loop.follow(snapshot("10.244.1.5"))
@@ -368,7 +368,7 @@ def test_a_fault_of_svcnets_own_ends_nothing() -> None:
 
     @define
     class Mistaken(Notes):
-        def whole(self, graph: RuleGraph) -> Done:
+        def whole(self, graph: RuleGraph) -> SyncResult:
             done = super().whole(graph)
             if len(self.looks) == 1:
                 raise KeyError("nat\n")

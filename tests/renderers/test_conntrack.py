@@ -27,7 +27,7 @@ from svcnet.models import (
     ServicePort,
 )
 from svcnet.models.state import ClusterObject
-from svcnet.renderers.conntrack import Flow, Plan, plan, touches_udp
+from svcnet.renderers.conntrack import DeletionPlan, Flow, plan, touches_udp
 from svcnet.testing import make_node, make_service, make_slice
 from tests import strategies
 
@@ -242,7 +242,7 @@ def test_the_text_is_a_command_for_each_target() -> None:
         f"{command.format('10.96.0.10', 53, '10.96.0.10')} {first}",
         f"{command.format('192.0.2.10', 30053, GONE)} {removed.format('1 entry')}",
     ]
-    assert str(Plan()) == ""
+    assert str(DeletionPlan()) == ""
 
 
 def test_only_steps_of_udp_need_a_listing() -> None:

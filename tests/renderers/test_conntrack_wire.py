@@ -130,7 +130,10 @@ def test_a_listing_says_how_it_ended() -> None:
 def test_refusals_name_their_message() -> None:
     """Answers without an errno are no refusals."""
     datagrams = [error(2, sequence=3) + error(0, sequence=4), error(1, sequence=5)]
-    assert list(wire.parse_refusals(datagrams)) == [wire.Refusal(3, 2), wire.Refusal(5, 1)]
+    assert list(wire.parse_refusals(datagrams)) == [
+        wire.ErrorMessage(3, 2),
+        wire.ErrorMessage(5, 1),
+    ]
 
 
 @given(st.integers(1, len(entry(V4)) - 1))

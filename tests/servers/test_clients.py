@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from svcnet.servers import clients
-from svcnet.servers.clients import Client, Clients, Listener, source_of
-from svcnet.servers.monitoring.http import Answer
-from svcnet.servers.monitoring.listening import CLIENTS, Server
+from svcnet.servers.clients import Acceptor, ClientConnection, Clients, source_of
+from svcnet.servers.monitoring.http import HTTPResponse
+from svcnet.servers.monitoring.listening import CLIENTS, HTTPServer
 from tests.servers.exhaustion import no_descriptors
 from tests.servers.monitoring.serving import LOOPBACK, Running, get, read_all, running
 
@@ -33,7 +33,9 @@ def a_loop() -> Iterator[Running]:
 
 @pytest.fixture(name="port")
 def serving(loop: Running) -> Iterator[int]:
-    server = loop.call(lambda: Server((LOOPBACK, 0), lambda path: Answer(200, path.encode())))
+    server = loop.call(
+        lambda: HTTPServer((LOOPBACK, 0), lambda path: HTTPResponse(200, path.encode()))
+    )
     yield server.where[1]
     loop.call(server.close)
 
@@ -75,7 +77,7 @@ class Held:
     fake: Fake
     source: str
     since: int
-    client: list[Client] = field(factory=list)
+    client: list[ClientConnection] = field(factory=list)
 
 
 class FairClients(RuleBasedStateMachine):
@@ -108,7 +110,7 @@ class FairClients(RuleBasedStateMachine):
         self.moment += 1
         new = Held(Fake(source), source, self.moment)
 
-        async def converse(client: Client) -> None:
+        async def converse(client: ClientConnection) -> None:
             new.client.append(client)
             await asyncio.Event().wait()
 
@@ -181,7 +183,7 @@ def test_greedy_sources_do_not_end_an_honest_one(port: int, number: int) -> None
 def test_clients_that_read_no_answer_do_not_keep_out_an_honest_one(loop: Running) -> None:
     """However many ask for a large page and do not read it, one more has it soon."""
     page = bytes(4 << 20)
-    server = loop.call(lambda: Server((LOOPBACK, 0), lambda _: Answer(200, page)))
+    server = loop.call(lambda: HTTPServer((LOOPBACK, 0), lambda _: HTTPResponse(200, page)))
     with ExitStack() as stack:
         for number in range(CLIENTS + 20):
             sock = stack.enter_context(connected(server.where[1], f"127.0.0.{2 + number % 3}"))
@@ -195,14 +197,14 @@ def test_clients_that_read_no_answer_do_not_keep_out_an_honest_one(loop: Running
 def test_greedy_clients_of_one_health_check_port_leave_the_others_alone(loop: Running) -> None:
     """Listeners that share their clients share them among sources: no port takes all."""
 
-    async def converse(client: Client) -> None:
+    async def converse(client: ClientConnection) -> None:
         await asyncio.get_running_loop().sock_recv(client.connection, 1)
         await asyncio.get_running_loop().sock_sendall(client.connection, b"x")
 
-    def listener() -> Listener:
+    def listener() -> Acceptor:
         listening = socket.create_server((LOOPBACK, 0), backlog=1000)
         listening.setblocking(False)
-        return Listener(listening, converse, shared)
+        return Acceptor(listening, converse, shared)
 
     shared = loop.call(lambda: Clients(20))
     one, other = loop.call(listener), loop.call(listener)
@@ -255,7 +257,7 @@ def test_descriptors_that_nobody_gives_back(loop: Running, monkeypatch: pytest.M
     """With nothing kept back and nobody to end, it looks now and then and does not spin."""
     monkeypatch.setattr(clients, "KEPT_BACK", 0)
     monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.1)
-    server = loop.call(lambda: Server((LOOPBACK, 0), lambda _: Answer(200, b"")))
+    server = loop.call(lambda: HTTPServer((LOOPBACK, 0), lambda _: HTTPResponse(200, b"")))
     honest = socket.socket()
     with no_descriptors():
         honest.settimeout(10)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from svcnet.graph import GraphDiff, RuleGraph
-from svcnet.modes import Finding, Form, Given, Mode, ModeSettings, Number, Option, Written
+from svcnet.modes import Form, Given, Mode, ModeSettings, Number, Omission, Option, Written
 from svcnet_socat.commands import Commands, Step, between, commands, refusals
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ UDP_TIMEOUT = Option(
 
 
 def _text(artifact: Commands, _: Given) -> Written:
-    findings = tuple(Finding(text) for text in artifact.unsupported)
+    findings = tuple(Omission(text) for text in artifact.unsupported)
     return Written("".join(f"{line}\n" for line in artifact.lines), findings)
 
 
 def _step_text(step: Step, _: Given) -> Written:
     gone = "".join(f"- {line}\n" for line in step.gone)
     come = "".join(f"+ {line}\n" for line in step.come)
-    return Written(gone + come, tuple(Finding(text) for text in step.unsupported))
+    return Written(gone + come, tuple(Omission(text) for text in step.unsupported))
 
 
 class SocatMode(Mode[Commands, Step]):
@@ -56,9 +56,9 @@ class SocatMode(Mode[Commands, Step]):
         after = artifact.advance(diff)
         return after, between(artifact, after, diff.names)
 
-    def lacks(self, graph: RuleGraph) -> Iterator[Finding]:
+    def lacks(self, graph: RuleGraph) -> Iterator[Omission]:
         """Yield what socat cannot do."""
-        return map(Finding, refusals(graph))
+        return map(Omission, refusals(graph))
 
     def executor(
         self, machine: Machine | None = None, settings: ModeSettings | None = None

@@ -9,7 +9,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from svcnet.errors import ApplyError
-from svcnet.modes import Adapter, Done, Executor, Finding, Proxy
+from svcnet.modes import Adapter, DataPlane, Executor, Omission, SyncResult
 from svcnet_socat.commands import Commands
 
 if TYPE_CHECKING:
@@ -91,18 +91,18 @@ class SocatAdapter(Adapter):
         self._artifact: Commands | None = None
         self._known: frozenset[Command] = frozenset()
 
-    def whole(self, graph: RuleGraph) -> Done:
+    def whole(self, graph: RuleGraph) -> SyncResult:
         """Have all commands of a graph run."""
         return self._follow(self._mode.full(graph, self._settings), "full")
 
-    def step(self, graph: RuleGraph, change: GraphDiff) -> Done | None:
+    def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
         """Start and end what differs."""
         if self._artifact is None:
             return None
         after, _ = self._mode.advance(self._artifact, change)
         return self._follow(after, "delta")
 
-    def look(self, graph: RuleGraph) -> Done:
+    def look(self, graph: RuleGraph) -> SyncResult:
         """Start again what has ended by itself."""
         if self._artifact is None:
             return self.whole(graph)
@@ -112,10 +112,10 @@ class SocatAdapter(Adapter):
         """Return what socat cannot do."""
         artifact = self._artifact
         return (
-            () if artifact is None else tuple(str(Finding(each)) for each in artifact.unsupported)
+            () if artifact is None else tuple(str(Omission(each)) for each in artifact.unsupported)
         )
 
-    def _follow(self, artifact: Commands, kind: str) -> Done:
+    def _follow(self, artifact: Commands, kind: str) -> SyncResult:
         wanted = {
             each.command for found in artifact.frontends.values() for each in found if each.command
         }
@@ -126,10 +126,10 @@ class SocatAdapter(Adapter):
         if not started and before == self._known:
             return self.idle("nothing to change")
         text = f"{self.family}, {self.mode}: {started} of {len(wanted)} processes started"
-        return Done("full" if kind == "full" else "delta", text, self.warnings())
+        return SyncResult("full" if kind == "full" else "delta", text, self.warnings())
 
 
-class SocatProxy(Proxy):
+class SocatProxy(DataPlane):
     """Keeps the processes while ``svcnet run`` goes on; they end with it."""
 
     def __init__(self, mode: Mode[Commands, Any], stack: ExitStack) -> None:

@@ -53,7 +53,7 @@ def command(
     that was cut is finished by the next one.
     """
     from svcnet.discovery.dns import records
-    from svcnet.executors.dns.push import Server, owner, push, wanted
+    from svcnet.executors.dns.push import PrimaryServer, owner, push, wanted
     from svcnet.executors.dns.tsig import read_key
 
     asked = dns_options(options)
@@ -62,7 +62,7 @@ def command(
     key = read_key(tsig_file) if tsig_file else None
     given = (paths, strict, from_pods, ip_families)
     zones = records(load_manifests(*given, allow_empty=allow_empty).state, asked)
-    there, owns = Server(*server, key), owner(asked.forward_zones)
+    there, owns = PrimaryServer(*server, key), owner(asked.forward_zones)
     for origin, found in wanted(zones, owns).items():
         plan = push(there, origin, found, owns, dry_run=dry_run)
         if dry_run:

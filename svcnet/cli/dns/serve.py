@@ -104,7 +104,7 @@ async def _serve(
     forward: tuple[str, int] | None,
 ) -> None:
     from svcnet.servers.dns.forwarding import WAITING, Upstream
-    from svcnet.servers.dns.server import CONNECTIONS, Server
+    from svcnet.servers.dns.server import CONNECTIONS, DNSServer
     from svcnet.servers.dns.sockets import shown
     from svcnet.servers.userspace.limits import raise_file_limit
 
@@ -113,7 +113,7 @@ async def _serve(
     waiting, connections = min(WAITING, files * 2 // 3), min(CONNECTIONS, files // 3)
     async with following.first() as zones:
         upstream = Upstream(*forward, _say, waiting=waiting) if forward else None
-        server = Server(zones, listen, _say, upstream, connections=connections)
+        server = DNSServer(zones, listen, _say, upstream, connections=connections)
         for where in server.where:
             click.echo(f"listening on {shown(where)}", err=True)
         await following.until_told(partial(setattr, server, "zones"))

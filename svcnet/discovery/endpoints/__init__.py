@@ -12,7 +12,7 @@ from svcnet.discovery.endpoints.mirror import mirror
 from svcnet.discovery.endpoints.packing import MAX_ENDPOINTS
 from svcnet.discovery.endpoints.pods import has_selector
 from svcnet.discovery.endpoints.remarks import remarks
-from svcnet.discovery.endpoints.selections import Selections, Step
+from svcnet.discovery.endpoints.selections import Selections, SliceChanges
 from svcnet.discovery.endpoints.selectors import Selectors
 from svcnet.discovery.endpoints.slices import reconcile
 from svcnet.discovery.endpoints.state import endpoints_of, needs_slices, slices_of, with_slices
@@ -24,7 +24,7 @@ __all__ = [
     "Completed",
     "Selections",
     "Selectors",
-    "Step",
+    "SliceChanges",
     "endpoints_from_pods",
     "endpoints_manifest",
     "endpoints_of",

@@ -11,7 +11,7 @@ from svcnet.discovery.endpoints.finder import Finder
 from svcnet.discovery.endpoints.members import Members
 from svcnet.discovery.endpoints.pods import has_selector
 from svcnet.discovery.endpoints.selected import size
-from svcnet.discovery.endpoints.selections import Slices, Step, differing
+from svcnet.discovery.endpoints.selections import SliceChanges, Slices, differing
 from svcnet.discovery.endpoints.selectors import Selectors
 from svcnet.discovery.endpoints.slices import reconciled
 from svcnet.models import Budget, ClusterState, EndpointSlice, NamespacedName, Service
@@ -50,7 +50,7 @@ class Completed:
 
     def apply(
         self, changed: Iterable[ClusterObject] = (), removed: Iterable[ClusterObject] = ()
-    ) -> tuple[Completed, Step]:
+    ) -> tuple[Completed, SliceChanges]:
         """Return what comes of a change of what is given, and what that did to made slices."""
         changed, removed = tuple(changed), tuple(removed)
         given, names = self.given.apply(changed, removed)
@@ -61,7 +61,7 @@ class Completed:
         names: frozenset[NamespacedName],
         changed: Iterable[ClusterObject],
         removed: Iterable[ClusterObject],
-    ) -> tuple[Completed, Step]:
+    ) -> tuple[Completed, SliceChanges]:
         """Return the state after a change, with the slices of the Services `names` made anew."""
         finder, members = self.given.finder(), Members.of(self.given.state)
         sizes, allotment, moved = self._allotted(names, finder)
@@ -81,7 +81,7 @@ class Completed:
         # A slice that comes may have the name of a made one that goes with its coming.
         state = self.state.apply((), gone).apply(changed, removed).apply(new)
         after_change = Completed(state, self.given, made, sizes, allotment)
-        return after_change, Step(tuple(new), tuple(gone))
+        return after_change, SliceChanges(tuple(new), tuple(gone))
 
     def _allotted(
         self, names: Iterable[NamespacedName], finder: Finder

@@ -17,7 +17,7 @@ Pair = tuple[str, str, str]
 """A namespace, and key and value of a label."""
 
 
-class Found(Protocol):
+class FoundPods(Protocol):
     """Pods, and how many."""
 
     def __len__(self) -> int: ...
@@ -32,7 +32,7 @@ class Finder:
     that many have are bits of a number, and what several labels have in common is one operation.
     """
 
-    def __init__(self, having: Callable[[Pair], Found]) -> None:
+    def __init__(self, having: Callable[[Pair], FoundPods]) -> None:
         self._having = having
         self._listed: list[Pod] = []
         self._numbers: dict[int, int] = {}
@@ -61,7 +61,7 @@ class Finder:
         few = self._few(service)
         return self._common(service).bit_count() if few is None else len(few)
 
-    def pods(self, service: Service) -> Found:
+    def pods(self, service: Service) -> FoundPods:
         """Return the Pods that the selector of a Service finds, which has one."""
         if len(service.selector) == 1:
             return self._having(next(pairs_of_selector(service)))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from attrs import field, frozen
 
-from svcnet.discovery.endpoints.finder import Finder, Found
+from svcnet.discovery.endpoints.finder import Finder, FoundPods
 from svcnet.discovery.endpoints.pods import has_selector
 from svcnet.models import Budget, ClusterState, NamespacedName, Service
 
@@ -37,7 +37,7 @@ class Selected:
         served = {name: one for name, one in services.items() if name not in left_out}
         return cls(served, left_out, finder)
 
-    def pods(self, name: NamespacedName) -> Found:
+    def pods(self, name: NamespacedName) -> FoundPods:
         """Return the Pods that a Service finds."""
         return self._finder.pods(self.services[name])
 

@@ -19,7 +19,7 @@ Slices = tuple[EndpointSlice, ...]
 
 
 @frozen
-class Step:
+class SliceChanges:
     """What a change of Pods, Services and Nodes came to: slices that are new or other, or gone."""
 
     changed: Slices = ()
@@ -49,7 +49,7 @@ class Selections:
 
     def apply(
         self, changed: Iterable[ClusterObject] = (), removed: Iterable[ClusterObject] = ()
-    ) -> tuple[Selections, Step]:
+    ) -> tuple[Selections, SliceChanges]:
         """Return the selections after a change, and what that did to slices.
 
         Services that are not touched keep their slices as the same objects.
@@ -57,7 +57,7 @@ class Selections:
         selectors, names = self.selectors.apply(changed, removed)
         return Selections(selectors)._reconciled(names)
 
-    def _reconciled(self, names: Iterable[NamespacedName]) -> tuple[Selections, Step]:
+    def _reconciled(self, names: Iterable[NamespacedName]) -> tuple[Selections, SliceChanges]:
         """Return the selections with the slices of the Services `names` made anew."""
         changed: list[EndpointSlice] = []
         removed: list[EndpointSlice] = []
@@ -77,11 +77,11 @@ class Selections:
             removed += step.removed
         state = self.state.apply(changed, removed)
         selectors = evolve(self.selectors, state=state)
-        return Selections(selectors), Step(tuple(changed), tuple(removed))
+        return Selections(selectors), SliceChanges(tuple(changed), tuple(removed))
 
 
-def differing(before: Iterable[EndpointSlice], after: Iterable[EndpointSlice]) -> Step:
+def differing(before: Iterable[EndpointSlice], after: Iterable[EndpointSlice]) -> SliceChanges:
     """Return what of the slices of one Service differs; one that is kept is the same object."""
     old = {item.name: item for item in before}
     changed = tuple([item for item in after if old.pop(item.name, None) is not item])
-    return Step(changed, tuple(old.values()))
+    return SliceChanges(changed, tuple(old.values()))

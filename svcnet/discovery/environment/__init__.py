@@ -9,11 +9,11 @@ from svcnet.discovery.environment.containers import (
     pod_environment,
 )
 from svcnet.discovery.environment.forms import dotenv, env_list, notes, shell
-from svcnet.discovery.environment.size import Limits, Size, size_of
+from svcnet.discovery.environment.size import EnvironmentSize, KernelLimits, size_of
 from svcnet.discovery.environment.variables import (
     Collision,
     Environment,
-    Remark,
+    NameRemark,
     Variable,
     environment,
     is_readable,
@@ -23,10 +23,10 @@ __all__ = [
     "Collision",
     "ContainerEnvironment",
     "Environment",
-    "Limits",
+    "EnvironmentSize",
+    "KernelLimits",
+    "NameRemark",
     "Override",
-    "Remark",
-    "Size",
     "Variable",
     "dotenv",
     "env_list",

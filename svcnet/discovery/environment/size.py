@@ -14,7 +14,7 @@ SHARE = 4
 
 
 @frozen
-class Limits:
+class KernelLimits:
     """What a kernel allows, in bytes.
 
     ``total`` is for all arguments and variables together (ARG_MAX; Linux: a quarter of the
@@ -28,7 +28,7 @@ class Limits:
 
 
 @frozen
-class Size:
+class EnvironmentSize:
     """The bytes that an environment takes, and those of its longest string."""
 
     count: int
@@ -36,7 +36,7 @@ class Size:
     longest: int
     longest_name: str
 
-    def warnings(self, limits: Limits) -> tuple[str, ...]:
+    def warnings(self, limits: KernelLimits) -> tuple[str, ...]:
         """Return what to say of an environment that is large, or has a string that is too long."""
         found = []
         if self.total * SHARE > limits.total:
@@ -53,7 +53,7 @@ class Size:
         return tuple(found)
 
 
-def size_of(variables: Mapping[str, str], limits: Limits) -> Size:
+def size_of(variables: Mapping[str, str], limits: KernelLimits) -> EnvironmentSize:
     """Return the size of an environment: each string, the NUL at its end, and a pointer to it."""
     lengths = {
         # A lone surrogate is as long as the replacement character that the kubelet makes of it.
@@ -62,4 +62,4 @@ def size_of(variables: Mapping[str, str], limits: Limits) -> Size:
     }
     longest = max(lengths, key=lengths.__getitem__, default="")
     total = sum(lengths.values()) + limits.pointer * len(lengths)
-    return Size(len(lengths), total, lengths.get(longest, 0), longest)
+    return EnvironmentSize(len(lengths), total, lengths.get(longest, 0), longest)

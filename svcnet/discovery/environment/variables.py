@@ -39,7 +39,7 @@ class Collision:
 
 
 @frozen
-class Remark:
+class NameRemark:
     """What is surely a mistake in the name of a Service."""
 
     service: NamespacedName
@@ -66,10 +66,10 @@ class Environment:
         """The variables whose names no shell can read."""
         return tuple(v for v in self.variables if not is_readable(v.name))
 
-    def remarks(self) -> tuple[Remark, ...]:
+    def remarks(self) -> tuple[NameRemark, ...]:
         """Return a remark for each collision, and one for each Service with unreadable names."""
         found = [
-            Remark(lost.origin, _contest(collision.won, lost))
+            NameRemark(lost.origin, _contest(collision.won, lost))
             for collision in self.collisions
             for lost in collision.lost
         ]
@@ -77,7 +77,9 @@ class Environment:
         for variable in self.unreadable:
             first.setdefault(variable.origin, variable.name)
         for origin, name in first.items():
-            found.append(Remark(origin, f"sets variables that no shell can read, such as {name}"))
+            found.append(
+                NameRemark(origin, f"sets variables that no shell can read, such as {name}")
+            )
         return tuple(found)
 
 

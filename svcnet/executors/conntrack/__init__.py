@@ -4,6 +4,6 @@ What to delete is decided by :func:`svcnet.renderers.conntrack.plan`. Rules come
 entry that is deleted before them would be made again as it was.
 """
 
-from svcnet.executors.conntrack.table import NoConntrack, Report, delete, observe
+from svcnet.executors.conntrack.table import DeletionReport, NoConntrack, delete, observe
 
-__all__ = ["NoConntrack", "Report", "delete", "observe"]
+__all__ = ["DeletionReport", "NoConntrack", "delete", "observe"]

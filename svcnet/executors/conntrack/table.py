@@ -18,7 +18,7 @@ from svcnet.executors.machine import Machine, Netlink
 from svcnet.executors.netlink import reason
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netlink import RefusedRequest
-from svcnet.renderers.conntrack import Flow, Plan, wire
+from svcnet.renderers.conntrack import DeletionPlan, Flow, wire
 from svcnet.renderers.conntrack.flows import Family
 
 BATCH = 100
@@ -35,7 +35,7 @@ class NoConntrack(ApplyError):  # noqa: N818  (a state of the machine, not a mis
 
 
 @frozen
-class Report:
+class DeletionReport:
     """What came of a plan: entries that were deleted, and those that had ended by themselves."""
 
     deleted: int = 0
@@ -56,7 +56,7 @@ def observe(family: Family, *, machine: Machine = THIS_MACHINE) -> Iterator[Flow
         yield from wire.parse_listing(iter(opened.receive, None))
 
 
-def delete(plan: Plan, *, machine: Machine = THIS_MACHINE) -> Report:
+def delete(plan: DeletionPlan, *, machine: Machine = THIS_MACHINE) -> DeletionReport:
     """Delete the entries of a plan and no others; one that is gone already is no error.
 
     Raises ApplyError with the first that the kernel refuses to delete; those before it, and
@@ -64,7 +64,7 @@ def delete(plan: Plan, *, machine: Machine = THIS_MACHINE) -> Report:
     :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
     """
     if not plan:
-        return Report()
+        return DeletionReport()
     flows = plan.flows
     gone = 0
     with machine.lock(flows[0].family), _socket(machine) as opened:
@@ -75,7 +75,7 @@ def delete(plan: Plan, *, machine: Machine = THIS_MACHINE) -> Report:
                 if refusal.errno != ENOENT:
                     raise RefusedRequest(refusal.errno, str(batch[refusal.sequence - 1]))
                 gone += 1
-    return Report(len(flows) - gone, gone)
+    return DeletionReport(len(flows) - gone, gone)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from dns.rdtypes.ANY.PTR import PTR
 from svcnet.discovery.dns import Zones
 from svcnet.discovery.dns.rdata import Rdatas, to_name
 from svcnet.errors import ApplyError
-from svcnet.executors.dns.transfer import TIMEOUT_SECONDS, Record, Refused, transfer
+from svcnet.executors.dns.transfer import TIMEOUT_SECONDS, Record, TransferError, transfer
 from svcnet.executors.dns.tsig import Key
 from svcnet.servers.dns.sockets import shown
 
@@ -31,8 +31,8 @@ __all__ = [
     "RECORDS_AT_ONCE",
     "NameChange",
     "Owns",
-    "Plan",
-    "Server",
+    "PrimaryServer",
+    "UpdatePlan",
     "owner",
     "plan",
     "push",
@@ -86,7 +86,7 @@ def _below(label: str, zone: dns.name.Name) -> dns.name.Name:
 
 
 @frozen
-class Server:
+class PrimaryServer:
     """An authoritative server, and the key that it knows us by; without one, by address."""
 
     address: str
@@ -119,7 +119,7 @@ class NameChange:
 
 
 @frozen
-class Plan:
+class UpdatePlan:
     """The difference between a server's zone and what is wanted, as updates in their order."""
 
     origin: dns.name.Name
@@ -142,13 +142,13 @@ class Plan:
 
 
 def push(
-    server: Server,
+    server: PrimaryServer,
     origin: dns.name.Name,
     wanted: Iterable[Record],
     owns: Owns,
     *,
     dry_run: bool = False,
-) -> Plan:
+) -> UpdatePlan:
     """Bring the server's zone `origin` to have `wanted` and nothing else that is ours.
 
     Records that `owns` says no to are left alone. Each update is atomic, and a name
@@ -157,7 +157,7 @@ def push(
     """
     try:
         there = transfer((server.address, server.port), origin, server.key)
-    except (dns.exception.DNSException, OSError, EOFError, Refused) as error:
+    except (dns.exception.DNSException, OSError, EOFError, TransferError) as error:
         raise ApplyError(f"{server}: zone {origin} cannot be read: {_said(error)}") from None
     made = plan(origin, there, wanted, owns)
     if not dry_run:
@@ -168,7 +168,7 @@ def push(
 
 def plan(
     origin: dns.name.Name, there: Iterable[Record], wanted: Iterable[Record], owns: Owns
-) -> Plan:
+) -> UpdatePlan:
     """Return the updates that lead from the records `there` to those `wanted`."""
     ours = {record for record in there if owns(record[0], record[2])}
     aim = set(wanted)
@@ -183,7 +183,7 @@ def plan(
         for name in {**gone, **come}
     ]
     changes.sort(key=_order)
-    return Plan(origin, tuple(_bounded(changes)))
+    return UpdatePlan(origin, tuple(_bounded(changes)))
 
 
 def _sorted(records: Iterable[Record]) -> tuple[Record, ...]:
@@ -208,7 +208,7 @@ def _bounded(changes: Iterable[NameChange]) -> Iterator[tuple[NameChange, ...]]:
         yield tuple(batch)
 
 
-def _send(server: Server, origin: dns.name.Name, changes: Iterable[NameChange]) -> None:
+def _send(server: PrimaryServer, origin: dns.name.Name, changes: Iterable[NameChange]) -> None:
     update = dns.update.UpdateMessage(origin, keyring=server.key.signer if server.key else None)
     for change in changes:
         for name, _, data in change.removed:

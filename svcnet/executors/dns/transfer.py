@@ -47,7 +47,7 @@ Record: TypeAlias = tuple[dns.name.Name, int, dns.rdata.Rdata]
 Received: TypeAlias = bytes | Exception
 
 
-class Refused(Exception):  # noqa: N818  (as in "connection refused")
+class TransferError(Exception):
     """What a server sent is not taken for a zone; the text says why."""
 
 
@@ -95,19 +95,19 @@ def read_zone(
                     multi=True,
                 )
                 if not _answers(query, message):
-                    raise Refused("what the server sends is no answer to the question for it")
+                    raise TransferError("what the server sends is no answer to the question for it")
                 count += len(message.answer)
                 if count > MOST_RECORDS:
-                    raise Refused(f"it has more than {MOST_RECORDS} records")
+                    raise TransferError(f"it has more than {MOST_RECORDS} records")
                 done, context = inbound.process_message(message), message.tsig_ctx
             except (ValueError, LookupError) as error:
                 # Not all of dnspython's checks have an error of its own.
-                raise Refused(f"it is malformed: {error}") from None
+                raise TransferError(f"it is malformed: {error}") from None
             if query.keyring and (first or done) and not message.had_tsig:
                 # RFC 8945, 5.3.1: those in between need no signature of their own.
-                raise Refused("it is not signed with the key")
+                raise TransferError("it is not signed with the key")
             if time.monotonic() > deadline:
-                raise Refused(f"it takes longer than {WHOLE_SECONDS:.0f} s")
+                raise TransferError(f"it takes longer than {WHOLE_SECONDS:.0f} s")
             first = False
     return [(name, ttl, data) for name, ttl, data in zone.iterate_rdatas()]
 
@@ -157,8 +157,8 @@ def _receive(connection: socket.socket, received: SimpleQueue[Received]) -> None
             message = _message(connection, frames)
             left -= len(message) + MESSAGE_BYTES
             received.put(message)
-        raise Refused(f"it has more than {MOST_BYTES // 1024**2} MiB")
-    except (OSError, EOFError, Refused) as error:
+        raise TransferError(f"it has more than {MOST_BYTES // 1024**2} MiB")
+    except (OSError, EOFError, TransferError) as error:
         received.put(error)
 
 

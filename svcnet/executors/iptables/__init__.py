@@ -5,25 +5,25 @@ and only the difference is written; so an apply that was killed, or rules that s
 changed, are put right by the next one.
 """
 
-from svcnet.executors.iptables.apply import Report, apply, serve_localhost
+from svcnet.executors.iptables.apply import RestoreReport, apply, serve_localhost
 from svcnet.executors.iptables.cleanup import Owned, cleanup
 from svcnet.executors.iptables.commands import Commands, Variant
 from svcnet.executors.iptables.commits import Commits
 from svcnet.executors.iptables.marks import Marks
-from svcnet.executors.iptables.plan import Plan, plan
+from svcnet.executors.iptables.plan import RestorePlan, plan
 from svcnet.executors.iptables.refusal import check_of, explain
 from svcnet.executors.iptables.variants import Choice, choose_variant
-from svcnet.executors.iptables.writer import Held, Writer
+from svcnet.executors.iptables.writer import ReferencedChain, Writer
 
 __all__ = [
     "Choice",
     "Commands",
     "Commits",
-    "Held",
     "Marks",
     "Owned",
-    "Plan",
-    "Report",
+    "ReferencedChain",
+    "RestorePlan",
+    "RestoreReport",
     "Variant",
     "Writer",
     "apply",

@@ -11,7 +11,7 @@ from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
 from svcnet.executors.iptables.loopback import ROUTE_LOCALNET
-from svcnet.executors.iptables.plan import Plan, most_chains, plan
+from svcnet.executors.iptables.plan import RestorePlan, most_chains, plan
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.refusal import check_of, explain
 from svcnet.executors.iptables.undo import undo
@@ -26,7 +26,7 @@ from svcnet.renderers.iptables import RestoreText
 
 
 @frozen
-class Report:
+class RestoreReport:
     """What an apply did, or with a dry run would do.
 
     ``found`` is what was there before. ``sysctls`` are the kernel's settings that were changed,
@@ -34,7 +34,7 @@ class Report:
     """
 
     found: Choice = field(repr=False)
-    plan: Plan
+    plan: RestorePlan
     warnings: tuple[str, ...]
     sysctls: tuple[str, ...] = ()
     stages: Mapping[str, float] = field(factory=dict, eq=False)
@@ -69,7 +69,7 @@ def apply(
     variant: Variant | None = None,
     dry_run: bool = False,
     machine: Machine = THIS_MACHINE,
-) -> Report:
+) -> RestoreReport:
     """Bring the tables of a machine to what `artifact` says.
 
     Only what differs is written; with `dry_run` nothing is. Rules that are not ours are
@@ -82,7 +82,7 @@ def apply(
 
 def _apply(
     machine: Machine, artifact: RestoreText, variant: Variant | None, *, dry_run: bool
-) -> Report:
+) -> RestoreReport:
     stages = Stages()
     with stages.stage("observe"):
         choice = choose_variant(artifact.family, variant, machine=machine)
@@ -90,21 +90,23 @@ def _apply(
         planned = plan(artifact, choice.observed, most_chains(choice.commands.variant))
     if dry_run:
         warnings = (*choice.warnings, *tell(planned.held))
-        return Report(choice, planned, warnings, stages=stages.seconds)
+        return RestoreReport(choice, planned, warnings, stages=stages.seconds)
     writer = Writer(choice.commands)
     with stages.stage("write"):
         planned = _write(artifact, planned, choice, writer)
         sysctls, more = serve_localhost(artifact, machine=machine)
     warnings = (*choice.warnings, *tell(planned.held), *writer.warnings(), *more)
     written = tuple(writer.written)
-    return Report(choice, _done(planned, written), warnings, sysctls, stages.seconds, written)
+    return RestoreReport(
+        choice, _done(planned, written), warnings, sysctls, stages.seconds, written
+    )
 
 
-def _done(planned: Plan, written: tuple[str, ...]) -> Plan:
+def _done(planned: RestorePlan, written: tuple[str, ...]) -> RestorePlan:
     """Return what was planned as it was done."""
     if not written:
         # All that differs, if anything, are chains that cannot go, as is known only now.
-        return Plan("none", (), held=planned.held)
+        return RestorePlan("none", (), held=planned.held)
     return evolve(planned, kind="delta") if planned.kind == "none" else planned
 
 
@@ -116,7 +118,9 @@ class _Refused(Exception):  # noqa: N818
         self.error = error
 
 
-def _write(artifact: RestoreText, planned: Plan, choice: Choice, writer: Writer) -> Plan:
+def _write(
+    artifact: RestoreText, planned: RestorePlan, choice: Choice, writer: Writer
+) -> RestorePlan:
     """Write a plan; one that others have overtaken is made anew, once. Return the one written.
 
     Raises ApplyError when it is refused, and then takes back what it wrote.
@@ -139,7 +143,7 @@ def _write(artifact: RestoreText, planned: Plan, choice: Choice, writer: Writer)
     return planned
 
 
-def _load(planned: Plan, commands: Commands, writer: Writer) -> None:
+def _load(planned: RestorePlan, commands: Commands, writer: Writer) -> None:
     proof, text, done = Proof(commands, planned.transactions), "", len(writer.written)
     try:
         for text in planned.transactions:

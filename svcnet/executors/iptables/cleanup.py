@@ -18,10 +18,10 @@ from svcnet.executors.iptables.commands import (
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.refusal import check_of
-from svcnet.executors.iptables.writer import Held, Writer, tell
+from svcnet.executors.iptables.writer import ReferencedChain, Writer, tell
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.netfilter import BUILT_IN, Observed, target
+from svcnet.netfilter import BUILT_IN, SavedTables, target
 from svcnet.netfilter.restore import declare, delete, remove, table_of, write
 from svcnet.netfilter.rules import leading_to
 from svcnet.netfilter.saved import saved
@@ -102,7 +102,7 @@ def without(known: Iterable[Owned], kept: Iterable[Owned]) -> Owned:
 
 
 def remove_chains(
-    commands: Commands, own: Owned, observed: Observed | None = None
+    commands: Commands, own: Owned, observed: SavedTables | None = None
 ) -> Iterator[str]:
     """Do what :func:`removal` says; yield a line for each table, and for what is left.
 
@@ -137,7 +137,7 @@ def _removed(text: str, left: int) -> str:
     return counted(chains, "chain") if chains else counted(jumps, "jump")
 
 
-def removal(observed: Observed, own: Owned) -> Iterator[str]:
+def removal(observed: SavedTables, own: Owned) -> Iterator[str]:
     """Yield, for each table that has chains or jumps of ours, the text that removes them.
 
     A chain that a foreign rule leads to cannot go; it is left, empty, and the rule too.
@@ -154,7 +154,7 @@ def removal(observed: Observed, own: Owned) -> Iterator[str]:
         yield from write(table, declare(emptied), *jumps, delete(gone))
 
 
-def held(observed: Observed, own: Owned) -> Iterator[Held]:
+def held(observed: SavedTables, own: Owned) -> Iterator[ReferencedChain]:
     """Yield the chains of ours that foreign rules lead to."""
     for table in ("filter", "nat"):
         chains = observed.chains(table)
@@ -166,4 +166,4 @@ def held(observed: Observed, own: Owned) -> Iterator[Held]:
         targets = {target(rule) for rules in outside.values() for rule in rules}
         for chain in targets & chains.keys():
             if own.chain(table, chain):
-                yield Held(table, chain, leading_to(outside, chain))
+                yield ReferencedChain(table, chain, leading_to(outside, chain))

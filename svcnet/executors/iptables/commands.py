@@ -14,7 +14,7 @@ from svcnet.executors.commands import complaint, hint, not_installed
 from svcnet.executors.iptables.kernel import can_list, untrue
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.netfilter import Observed, parse_save
+from svcnet.netfilter import SavedTables, parse_save
 from svcnet.netfilter.restore import append, declare, refused_line, transaction
 
 Variant = Literal["nft", "legacy"]
@@ -80,7 +80,7 @@ class Commands:
             return self._save()
         return "".join(self._save("-t", table) for table in TABLES)
 
-    def observe(self) -> Observed:
+    def observe(self) -> SavedTables:
         """Return what is in the tables.
 
         Raises ApplyError as save and :func:`svcnet.netfilter.parse_save` do, and for what the

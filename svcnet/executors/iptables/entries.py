@@ -10,7 +10,7 @@ from errno import ENOENT
 from hashlib import blake2b
 
 from svcnet.executors.machine import Machine
-from svcnet.netfilter.entries import Size, clear_counters, entries_of, info_of, size_in
+from svcnet.netfilter.entries import TableSize, clear_counters, entries_of, info_of, size_in
 
 _GET_INFO = 64  # IPT_SO_GET_INFO, IP6T_SO_GET_INFO
 _GET_ENTRIES = 65  # IPT_SO_GET_ENTRIES, IP6T_SO_GET_ENTRIES
@@ -44,7 +44,7 @@ def count(machine: Machine, family: str, table: str) -> int:
     return _info(machine, family, table)[1].entries
 
 
-def _info(machine: Machine, family: str, table: str) -> tuple[bytearray, Size]:
+def _info(machine: Machine, family: str, table: str) -> tuple[bytearray, TableSize]:
     """Return where the built-in chains of a table begin and end, and its size."""
     info = info_of(table)
     machine.socket_option(family, _GET_INFO, info)

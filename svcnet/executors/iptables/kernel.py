@@ -15,7 +15,7 @@ from struct import Struct
 from svcnet.executors.iptables.entries import count
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask
-from svcnet.netfilter import BUILT_IN, Observed
+from svcnet.netfilter import BUILT_IN, SavedTables
 from svcnet.netlink import attribute, attributes
 from svcnet.renderers.iptables import names
 
@@ -53,7 +53,7 @@ def can_list(machine: Machine, family: str) -> bool:
     return True
 
 
-def untrue(machine: Machine, family: str, variant: str, observed: Observed) -> str:
+def untrue(machine: Machine, family: str, variant: str, observed: SavedTables) -> str:
     """Return what is wrong with a listing of `variant`, by what the kernel says; else nothing.
 
     Where the kernel says nothing, as to a user who may not ask, the listing is believed.
@@ -65,7 +65,7 @@ def untrue(machine: Machine, family: str, variant: str, observed: Observed) -> s
         return ""
 
 
-def _of_other_family(family: str, observed: Observed) -> str:
+def _of_other_family(family: str, observed: SavedTables) -> str:
     for rule in observed.chains("nat").get(names.SERVICES, ()):
         option, _, rest = rule.partition(" ")
         if option == "-d":
@@ -74,7 +74,7 @@ def _of_other_family(family: str, observed: Observed) -> str:
     return ""
 
 
-def _untrue_legacy(machine: Machine, family: str, observed: Observed) -> Iterator[str]:
+def _untrue_legacy(machine: Machine, family: str, observed: SavedTables) -> Iterator[str]:
     try:
         there = machine.read(names_file(family)).split()
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def _untrue_legacy(machine: Machine, family: str, observed: Observed) -> Iterato
             yield f"has {listed} of the {entries} entries of table {table}"
 
 
-def _untrue_nft(machine: Machine, family: str, observed: Observed) -> Iterator[str]:
+def _untrue_nft(machine: Machine, family: str, observed: SavedTables) -> Iterator[str]:
     for table, built_in in BUILT_IN.items():
         chains = observed.chains(table)
         for chain in (*built_in, *_OURS[table]):

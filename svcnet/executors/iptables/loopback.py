@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from svcnet.executors.machine import Machine
-from svcnet.netfilter import Observed
+from svcnet.netfilter import SavedTables
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.names import FIREWALL
 
@@ -44,12 +44,12 @@ def _is_on(machine: Machine, setting: Path) -> bool:
         return False
 
 
-def is_kubelets(observed: Observed, family: str) -> bool:
+def is_kubelets(observed: SavedTables, family: str) -> bool:
     """Return whether KUBE-FIREWALL is the kubelet's too, or its alone as it is for IPv6."""
     return family == "IPv6" or _CANARY in observed.chains("filter")
 
 
-def is_guarded(observed: Observed) -> bool:
+def is_guarded(observed: SavedTables) -> bool:
     """Return whether neighbours are kept off by the rules that were observed."""
     chains = observed.chains("filter")
     drops = any("-d 127.0.0.0/8" in rule and "-j DROP" in rule for rule in chains.get(FIREWALL, ()))

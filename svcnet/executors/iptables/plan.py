@@ -15,8 +15,8 @@ from attrs import evolve, frozen
 
 from svcnet.executors.iptables.commands import Variant
 from svcnet.executors.iptables.observe import is_ours, is_own_chain
-from svcnet.executors.iptables.writer import Held
-from svcnet.netfilter import Chains, Observed, is_made_of, target
+from svcnet.executors.iptables.writer import ReferencedChain
+from svcnet.netfilter import Chains, SavedTables, is_made_of, target
 from svcnet.netfilter.jumps import ensure, of_table
 from svcnet.netfilter.restore import (
     append,
@@ -56,7 +56,7 @@ _SHARED_OPTIONS = frozenset(
 
 
 @frozen
-class Plan:
+class RestorePlan:
     """Texts for iptables-restore, in order; each is one transaction of one table.
 
     ``kind`` is ``none`` when nothing differs, ``full`` when nothing of ours was there.
@@ -67,7 +67,7 @@ class Plan:
     kind: Literal["none", "delta", "full"]
     transactions: tuple[str, ...]
     service_ports: int = 0
-    held: tuple[Held, ...] = ()
+    held: tuple[ReferencedChain, ...] = ()
 
     @property
     def text(self) -> str:
@@ -80,28 +80,28 @@ class Plan:
         return chains_by_table(self.transactions)
 
 
-def plan(wanted: RestoreText, observed: Observed, chains: int) -> Plan:
+def plan(wanted: RestoreText, observed: SavedTables, chains: int) -> RestorePlan:
     """Return what takes the `observed` tables to the `wanted` rules.
 
     A transaction writes at most so many own `chains` of several service ports; 0 means that
     one transaction may write all.
     """
     if not observed.has(is_ours):
-        return Plan("full", tuple(_full(wanted, observed, chains)), len(wanted.blocks))
+        return RestorePlan("full", tuple(_full(wanted, observed, chains)), len(wanted.blocks))
     parts = (_difference(b, observed, wanted.family) for b in wanted.blocks.values())
     changed = [part for part in parts if part is not None]
     stale = _stale(wanted, observed)
     held = tuple(_held(stale, observed))
     transactions = tuple(_delta(wanted, observed, changed, chains, stale, held))
-    return Plan("delta" if transactions else "none", transactions, len(changed), held)
+    return RestorePlan("delta" if transactions else "none", transactions, len(changed), held)
 
 
-def _full(wanted: RestoreText, observed: Observed, chains: int) -> Iterator[str]:
+def _full(wanted: RestoreText, observed: SavedTables, chains: int) -> Iterator[str]:
     yield from wanted.transactions(chains)
     yield from _jumps(wanted, observed)
 
 
-def _difference(block: Block, observed: Observed, family: str) -> Block | None:
+def _difference(block: Block, observed: SavedTables, family: str) -> Block | None:
     """Return a service port with those of its own chains alone that are not as they should be."""
     there = observed.chains("nat")
     rules = rules_by_chain(block.own)
@@ -119,11 +119,11 @@ def _difference(block: Block, observed: Observed, family: str) -> Block | None:
 
 def _delta(
     wanted: RestoreText,
-    observed: Observed,
+    observed: SavedTables,
     changed: list[Block],
     most: int,
     stale: tuple[str, ...],
-    held: tuple[Held, ...],
+    held: tuple[ReferencedChain, ...],
 ) -> Iterator[str]:
     filter_text = _fixed("filter", wanted, observed) + _shared("filter", wanted, observed)
     yield from write("filter", filter_text)
@@ -147,13 +147,13 @@ def _transaction(before: str, blocks: list[Block], after: str) -> str:
     return transaction("nat", chains, before, *(block.own for block in blocks), after)
 
 
-def _stale(wanted: RestoreText, observed: Observed) -> tuple[str, ...]:
+def _stale(wanted: RestoreText, observed: SavedTables) -> tuple[str, ...]:
     """Return the service ports' chains that are there and not wanted."""
     kept = {chain for block in wanted.blocks.values() for chain in block.chains}
     return tuple(sorted(c for c in observed.chains("nat") if c not in kept and is_own_chain(c)))
 
 
-def _held(stale: tuple[str, ...], observed: Observed) -> Iterator[Held]:
+def _held(stale: tuple[str, ...], observed: SavedTables) -> Iterator[ReferencedChain]:
     """Yield those of `stale` to which rules lead that this sync does not put right."""
     if not stale:
         return
@@ -162,10 +162,10 @@ def _held(stale: tuple[str, ...], observed: Observed) -> Iterator[Held]:
     targets = {target(rule) for rules in others.values() for rule in rules}
     for chain in stale:
         if chain in targets:
-            yield Held("nat", chain, leading_to(others, chain))
+            yield ReferencedChain("nat", chain, leading_to(others, chain))
 
 
-def _fixed(table: str, wanted: RestoreText, observed: Observed) -> str:
+def _fixed(table: str, wanted: RestoreText, observed: SavedTables) -> str:
     """Rewrite the chains that no Service changes, where they are not as they should be."""
     part = wanted.filter if table == "filter" else wanted.nat
     rules = rules_by_chain(part.first + part.last)
@@ -181,7 +181,7 @@ def _fixed(table: str, wanted: RestoreText, observed: Observed) -> str:
     return "".join(lines)
 
 
-def _shared(table: str, wanted: RestoreText, observed: Observed) -> str:
+def _shared(table: str, wanted: RestoreText, observed: SavedTables) -> str:
     """Return single lines that put the chains that many service ports share right."""
     blocks = wanted.blocks.values()
     texts = [block.filter if table == "filter" else block.shared for block in blocks]
@@ -219,7 +219,7 @@ def _lines(chain: str, rules: list[str], last: list[str], there: Chains) -> Iter
         yield append(chain, last)
 
 
-def _jumps(wanted: RestoreText, observed: Observed) -> Iterator[str]:
+def _jumps(wanted: RestoreText, observed: SavedTables) -> Iterator[str]:
     """Yield what makes each jump be there once, without a look at any other rule."""
     for table in ("filter", "nat"):
         there = observed.chains(table)

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from svcnet.executors.iptables.observe import is_ours, is_own_chain
-from svcnet.netfilter import Observed
+from svcnet.netfilter import SavedTables
 from svcnet.netfilter.restore import append, declare, delete, insert, remove, write
 
 _QUOTED = re.compile(r' "(?:[^"\\]|\\.)*"(?= |$)')
 
 
-def undo(before: Observed, after: Observed, now: Observed) -> Iterator[str]:
+def undo(before: SavedTables, after: SavedTables, now: SavedTables) -> Iterator[str]:
     """Yield the texts, one a table, that take back from `now` what led from `before` to `after`.
 
     A chain that somebody else has changed since has his rules still, and not those that were

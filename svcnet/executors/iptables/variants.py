@@ -19,7 +19,7 @@ from svcnet.executors.iptables.commands import Commands, Variant, installed, ver
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.netfilter import Observed, Unprinted
+from svcnet.netfilter import SavedTables, Unprinted
 
 
 @frozen
@@ -27,7 +27,7 @@ class Choice:
     """The commands to use, what they see now, and what an operator should know."""
 
     commands: Commands
-    observed: Observed
+    observed: SavedTables
     warnings: tuple[str, ...]
 
 
@@ -59,12 +59,12 @@ def choose_variant(
 
 def _look(
     there: tuple[Commands, ...], wanted: Variant | None, is_ours: Callable[[str, str], bool]
-) -> tuple[dict[Variant, Observed], dict[Variant, str]]:
+) -> tuple[dict[Variant, SavedTables], dict[Variant, str]]:
     """Return what is in the tables of each variant, or why that is not known.
 
     Raises ApplyError for a variant that may have to be used.
     """
-    seen: dict[Variant, Observed] = {}
+    seen: dict[Variant, SavedTables] = {}
     unseen: dict[Variant, str] = {}
     for each in there:
         if not each.can_list():
@@ -74,7 +74,7 @@ def _look(
             seen[each.variant] = each.observe()
         except Unprinted as error:
             # Native rules of nf_tables may be anybody's, on a machine whose iptables is legacy.
-            if wanted == each.variant or Observed(error.tables).has(is_ours):
+            if wanted == each.variant or SavedTables(error.tables).has(is_ours):
                 raise
             unseen[each.variant] = f"cannot be seen: {error}"
         except ApplyError as error:
@@ -86,7 +86,7 @@ def _look(
 
 def _warnings(
     others: tuple[Commands, ...],
-    seen: dict[Variant, Observed],
+    seen: dict[Variant, SavedTables],
     unseen: dict[Variant, str],
     is_ours: Callable[[str, str], bool],
 ) -> Iterator[str]:
@@ -101,7 +101,9 @@ def _warnings(
             )
 
 
-def _in_use(seen: dict[Variant, Observed], is_ours: Callable[[str, str], bool]) -> Variant | None:
+def _in_use(
+    seen: dict[Variant, SavedTables], is_ours: Callable[[str, str], bool]
+) -> Variant | None:
     return next((variant for variant, observed in seen.items() if observed.has(is_ours)), None)
 
 

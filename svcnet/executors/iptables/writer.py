@@ -15,7 +15,7 @@ from svcnet import checks
 from svcnet.errors import MAX_PART, one_line
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables.commands import Commands, RestoreError
-from svcnet.netfilter import Observed
+from svcnet.netfilter import SavedTables
 from svcnet.netfilter.restore import delete, table_of, transaction, without_deletions
 from svcnet.netfilter.rules import leading_to
 
@@ -70,7 +70,7 @@ class Writer:
         self._commands.restore(text)
         self.written.append(text)
 
-    def warnings(self, observed: Observed | None = None) -> tuple[str, ...]:
+    def warnings(self, observed: SavedTables | None = None) -> tuple[str, ...]:
         """Return what to say of the chains that are left, given what is there now.
 
         With None that is observed if need be.
@@ -80,13 +80,14 @@ class Writer:
         observed = observed or self._commands.observe()
         left = [(table, chain) for table, chain in self.left if chain in observed.chains(table)]
         held = (
-            Held(table, chain, leading_to(observed.chains(table), chain)) for table, chain in left
+            ReferencedChain(table, chain, leading_to(observed.chains(table), chain))
+            for table, chain in left
         )
         return tell(held)
 
 
 @frozen
-class Held:
+class ReferencedChain:
     """A chain that is left, empty, because ``rule`` leads to it, as far as that is known."""
 
     table: str
@@ -98,7 +99,7 @@ class Held:
         return f"{self.chain} of table {self.table} (by {rule})"
 
 
-def tell(held: Iterable[Held]) -> tuple[str, ...]:
+def tell(held: Iterable[ReferencedChain]) -> tuple[str, ...]:
     """Return one line that says which chains are left and what holds them, or none."""
     found = sorted(held, key=str)
     if not found:

@@ -15,7 +15,7 @@ from svcnet.executors.ipvs.plan import own_addresses, removed_addresses
 from svcnet.executors.ipvs.refusals import told
 from svcnet.executors.ipvs.steps import Step
 from svcnet.executors.lock import Busy, lock, locks
-from svcnet.netfilter import Observed as Tables
+from svcnet.netfilter import SavedTables as Tables
 from svcnet.netfilter import ipset
 from svcnet.netfilter.ipvs.messages import DelService
 from svcnet.renderers.ipvs.sections import RESIZED

@@ -12,7 +12,7 @@ from svcnet.executors.ipvs.device import Device
 from svcnet.executors.ipvs.kernel import IPVS
 from svcnet.executors.ipvs.names import all_sets, draining
 from svcnet.executors.ipvs.reals import Listing, Place, Real, real_of
-from svcnet.netfilter import Observed as ObservedTables
+from svcnet.netfilter import SavedTables as ObservedTables
 from svcnet.netfilter.ipset import ObservedSet
 from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,

@@ -9,7 +9,7 @@ from svcnet.addresses import host_network
 from svcnet.executors.iptables.cleanup import Owned, removal, remove_chains
 from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.observe import is_ours
-from svcnet.netfilter import Observed, read_listing
+from svcnet.netfilter import SavedTables, read_listing
 from svcnet.netfilter.jumps import ensure, of_table
 from svcnet.netfilter.restore import append, declare, write
 from svcnet.netfilter.saved import saved
@@ -24,7 +24,7 @@ CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def changes(text: str, observed: Observed, family: str) -> Iterator[str]:
+def changes(text: str, observed: SavedTables, family: str) -> Iterator[str]:
     """Yield the transactions, one of a table each, that make the rules be those of `text`.
 
     Chains that differ are written anew, and each jump from a built-in chain is there once.
@@ -80,7 +80,7 @@ def with_set(text: str, name: str, other: str) -> str:
     return text.replace(f" --match-set {name} ", f" --match-set {other} ")
 
 
-def names_set(observed: Observed, name: str) -> bool:
+def names_set(observed: SavedTables, name: str) -> bool:
     """Return whether a rule may name a set."""
     return any(
         f"--match-set {name} " in rule
@@ -90,7 +90,7 @@ def names_set(observed: Observed, name: str) -> bool:
     )
 
 
-def has_other_mode(observed: Observed) -> bool:
+def has_other_mode(observed: SavedTables) -> bool:
     """Return whether chains are there that only iptables mode or userspace mode has."""
     return any(
         chain in PORTAL_CHAINS[table] or (_is_leftover(table, chain) and chain not in CHAINS[table])
@@ -99,7 +99,7 @@ def has_other_mode(observed: Observed) -> bool:
     )
 
 
-def _leftovers(observed: Observed, family: str) -> Iterator[str]:
+def _leftovers(observed: SavedTables, family: str) -> Iterator[str]:
     """Yield what removes the chains of iptables mode, as they are once ours are written."""
     kept = {
         table: {chain: rules for chain, rules in chains.items() if chain not in CHAINS[table]}
@@ -108,7 +108,7 @@ def _leftovers(observed: Observed, family: str) -> Iterator[str]:
     }
     jumps = {saved(jump.rule, family) for jump in OTHER_JUMPS if jump.target != FIREWALL}
     jumps -= {saved(jump.rule, family) for jump in JUMPS}
-    yield from removal(Observed(kept), Owned(_is_leftover, jumps.__contains__))
+    yield from removal(SavedTables(kept), Owned(_is_leftover, jumps.__contains__))
 
 
 def _is_leftover(table: str, chain: str) -> bool:

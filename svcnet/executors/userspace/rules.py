@@ -18,7 +18,7 @@ from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.machine import Machine
 from svcnet.executors.namespace import NoNamespace
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.netfilter import Observed, Rule
+from svcnet.netfilter import Rule, SavedTables
 from svcnet.netfilter.jumps import arrange, of_table
 from svcnet.netfilter.restore import append, declare, write
 from svcnet.netfilter.restore import remove as without
@@ -112,7 +112,7 @@ def change(
     return RulesReport(commands, transactions)
 
 
-def _write(rules: PortalRules, commands: Commands, observed: Observed) -> RulesReport:
+def _write(rules: PortalRules, commands: Commands, observed: SavedTables) -> RulesReport:
     plans = tuple(_plans(rules, observed))
     transactions = tuple(text for each in plans if (text := each.text))
     proof = Proof(commands, transactions)
@@ -152,7 +152,7 @@ def remove(
         )
 
 
-def plan(rules: PortalRules, observed: Observed) -> Iterator[str]:
+def plan(rules: PortalRules, observed: SavedTables) -> Iterator[str]:
     """Yield the transactions, one a table at most, that lead from what is there to `rules`.
 
     The filter table comes first: it lets in what the nat table then leads to the proxy.
@@ -176,7 +176,7 @@ class _TablePlan:
         return "".join(write(self.table, *parts))
 
 
-def _plans(rules: PortalRules, observed: Observed) -> Iterator[_TablePlan]:
+def _plans(rules: PortalRules, observed: SavedTables) -> Iterator[_TablePlan]:
     for table, chains in CHAINS.items():
         there = observed.chains(table)
         wanted: dict[str, list[str]] = {chain: [] for chain in chains}
@@ -252,7 +252,7 @@ def shows_variant(table: str, chain: str) -> bool:
     return _is_ours(table, chain) or other_modes.is_ours(table, chain)
 
 
-def _others(observed: Observed) -> Iterator[str]:
+def _others(observed: SavedTables) -> Iterator[str]:
     """Warn of the rules of other modes: they refuse and rewrite packets for Services, too."""
     if SERVICES in observed.chains("nat"):
         yield checks.MACHINE_STATE.told(

@@ -13,7 +13,7 @@ from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.iptables.plan import most_chains
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, Origin, RuleGraph
-from svcnet.modes.adapter import Adapter, Done, Rules, few
+from svcnet.modes.adapter import Adapter, Rules, SyncResult, few
 from svcnet.renderers import iptables as rules
 from svcnet.servers.monitoring import IPTABLES_RESTORE
 
@@ -42,11 +42,11 @@ class IptablesAdapter(Adapter):
         self._warnings: tuple[str, ...] = ()
         self._count = rules.RuleCount()
 
-    def whole(self, graph: RuleGraph) -> Done:
+    def whole(self, graph: RuleGraph) -> SyncResult:
         """Observe the tables and write what differs."""
         return self._whole(graph)[0]
 
-    def step(self, graph: RuleGraph, change: GraphDiff) -> Done | None:
+    def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
         """Write the difference of two graphs, without a look at the tables."""
         if self._commands is None:
             return None
@@ -62,7 +62,7 @@ class IptablesAdapter(Adapter):
         """Return what was to be told of the tables when they were last observed."""
         return self._warnings
 
-    def _step(self, change: GraphDiff) -> Done:
+    def _step(self, change: GraphDiff) -> SyncResult:
         assert self._commands is not None
         stages, marks, seal = Stages(), self._marks(), self._seal
         with stages.stage("render"):
@@ -85,7 +85,7 @@ class IptablesAdapter(Adapter):
         lines = sum(text.count("\n") for text in texts)
         told = f"{self.family}, {self._commands.name}: {lines} lines"
         warnings = (*self._warnings, *left)
-        return Done("delta", told, warnings, stages.seconds, rules=self._rules(texts))
+        return SyncResult("delta", told, warnings, stages.seconds, rules=self._rules(texts))
 
     def _rules(self, texts: Iterable[str]) -> Rules:
         """Return how many rules there are now that `texts` were written."""
@@ -96,7 +96,7 @@ class IptablesAdapter(Adapter):
             written[table] += text.count("\n-A ") + text.count("\n-I ")
         return Rules(total, written)
 
-    def look(self, graph: RuleGraph) -> Done:
+    def look(self, graph: RuleGraph) -> SyncResult:
         """Repair what differs, if the tables' mark is not what it was when they were right."""
         stages = Stages()
         if self._text is not None and self._seal is not None:
@@ -111,18 +111,18 @@ class IptablesAdapter(Adapter):
         services = few(_services(self._text, report.plan.transactions))
         return evolve(done, differed=report.changes, services=services)
 
-    def _settings(self, text: rules.RestoreText, stages: Stages) -> Done:
+    def _settings(self, text: rules.RestoreText, stages: Stages) -> SyncResult:
         """Put the kernel's settings right, where the rules are."""
         with self._machine.lock(self.family), stages.stage("write"):
             changed, warnings = iptables.serve_localhost(text, machine=self._machine)
         if not changed:
             told = f"{self.family}, iptables: nothing has changed"
-            return Done("none", told, (*self._warnings, *warnings), stages.seconds)
+            return SyncResult("none", told, (*self._warnings, *warnings), stages.seconds)
         told = f"{self.family}: {', '.join(changed)} set"
         differed = {"sysctls": len(changed)}
-        return Done("delta", told, (*self._warnings, *warnings), stages.seconds, differed)
+        return SyncResult("delta", told, (*self._warnings, *warnings), stages.seconds, differed)
 
-    def _whole(self, graph: RuleGraph) -> tuple[Done, iptables.Report]:
+    def _whole(self, graph: RuleGraph) -> tuple[SyncResult, iptables.RestoreReport]:
         stages = Stages()
         with stages.stage("render"):
             text = rules.full(graph, self._text)
@@ -141,13 +141,13 @@ class IptablesAdapter(Adapter):
         self._count = text.rules
         told = str(report)
         rules_now = self._rules(report.plan.transactions)
-        done = Done(
+        done = SyncResult(
             kind, told, report.warnings, stages.seconds, rules=rules_now, found=report.found
         )
         return done, report
 
     def _sealed(
-        self, before: Hashable | None, report: iptables.Report, stages: Stages
+        self, before: Hashable | None, report: iptables.RestoreReport, stages: Stages
     ) -> Hashable | None:
         """Return the mark that says the tables are as they were left; None if that is unsure."""
         marks = self._marks()

@@ -39,11 +39,11 @@ class IptablesExecutor(Executor[RestoreText]):
         """Return the variant that holds this mode's rules, or other rules, and these."""
         return iptables.choose_variant(family, self._variant, machine=self.machine)
 
-    def plan(self, artifact: RestoreText) -> iptables.Report:
+    def plan(self, artifact: RestoreText) -> iptables.RestoreReport:
         """Return what would be written."""
         return iptables.apply(artifact, variant=self._variant, dry_run=True, machine=self.machine)
 
-    def apply(self, artifact: RestoreText) -> iptables.Report:
+    def apply(self, artifact: RestoreText) -> iptables.RestoreReport:
         """Write what differs; see :func:`svcnet.executors.iptables.apply`."""
         return iptables.apply(artifact, variant=self._variant, machine=self.machine)
 

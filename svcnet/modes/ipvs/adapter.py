@@ -11,7 +11,7 @@ from attrs import evolve
 from svcnet.executors import iptables, ipvs
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, RuleGraph
-from svcnet.modes.adapter import Adapter, Done, few
+from svcnet.modes.adapter import Adapter, SyncResult, few
 from svcnet.renderers import ipvs as tables_of
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 
@@ -42,11 +42,11 @@ class IPVSAdapter(Adapter):
         self._has_others = False
         self._others: frozenset[str] = frozenset()
 
-    def whole(self, graph: RuleGraph) -> Done:
+    def whole(self, graph: RuleGraph) -> SyncResult:
         """Observe the kernel and do what differs; endpoints that have drained go."""
         return self._whole(graph)[0]
 
-    def step(self, graph: RuleGraph, change: GraphDiff) -> Done | None:
+    def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
         """Send the difference of two graphs; only servers that change are asked whose they are."""
         if self._tables is None:
             return None
@@ -62,9 +62,9 @@ class IPVSAdapter(Adapter):
         self._wrote(report)
         self._tables = tables
         stages.merge(report.stages)
-        return Done("delta", str(report), self._warnings, stages.seconds)
+        return SyncResult("delta", str(report), self._warnings, stages.seconds)
 
-    def look(self, graph: RuleGraph) -> Done:
+    def look(self, graph: RuleGraph) -> SyncResult:
         """Do what differs, if the mark of it all is not what it was when it was right."""
         stages = Stages()
         if self._tables is not None and self._seal is not None:
@@ -91,7 +91,7 @@ class IPVSAdapter(Adapter):
             entry in self._others for definition, entry in delta.added if definition == IPVS_IPS
         )
 
-    def _whole(self, graph: RuleGraph) -> tuple[Done, ipvs.Report]:
+    def _whole(self, graph: RuleGraph) -> tuple[SyncResult, ipvs.Report]:
         stages = Stages()
         with stages.stage("render"):
             tables = tables_of.full(graph)
@@ -112,7 +112,7 @@ class IPVSAdapter(Adapter):
                 self._seal = before if self._mark(tables) == before else None
         stages.merge(report.stages)
         kind: Literal["none", "full"] = "full" if report.plan.changes else "none"
-        return Done(kind, str(report), report.warnings, stages.seconds), report
+        return SyncResult(kind, str(report), report.warnings, stages.seconds), report
 
     def _mark(self, tables: tables_of.IPVSTables) -> Hashable | None:
         """Return a mark of what is there now, None if it cannot be told."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from svcnet.errors import UsageError
-from svcnet.modes.mode import Finding, Form, Mode, Written
+from svcnet.modes.mode import Form, Mode, Omission, Written
 from svcnet.modes.options import JUMPS, VARIANT, Given
 from svcnet.modes.settings import ModeSettings
 from svcnet.modes.userspace.options import (
@@ -44,8 +44,8 @@ def _choice(
     return PortChoice(*found, seed or "")
 
 
-def _findings(ports: Iterable[UnsupportedPort]) -> tuple[Finding, ...]:
-    return tuple(Finding(str(port)) for port in ports)
+def _findings(ports: Iterable[UnsupportedPort]) -> tuple[Omission, ...]:
+    return tuple(Omission(str(port)) for port in ports)
 
 
 def _text(table: ProxyTable, given: Given) -> Written:
@@ -116,7 +116,7 @@ class UserspaceMode(Mode["ProxyTable", "ProxyDelta"]):
         table = advance(artifact, diff)
         return table, between(artifact, table)
 
-    def lacks(self, graph: RuleGraph) -> Iterator[Finding]:
+    def lacks(self, graph: RuleGraph) -> Iterator[Omission]:
         """Yield the service ports that it cannot carry."""
         from svcnet.renderers.userspace import why_not
 

@@ -14,7 +14,7 @@ from svcnet.executors.iptables import Commands, Commits, Marks, Variant
 from svcnet.executors.stages import Stages
 from svcnet.executors.userspace import RulesReport, install, repair, services_of
 from svcnet.graph import FragmentName, GraphDiff, Origin, RuleGraph
-from svcnet.modes.adapter import Adapter, Done, few
+from svcnet.modes.adapter import Adapter, SyncResult, few
 from svcnet.modes.settings import ModeSettings
 from svcnet.modes.userspace.settings import ProxySettings
 from svcnet.netfilter import Rule
@@ -57,7 +57,7 @@ class UserspaceAdapter(Adapter):
         self._seal: Hashable | None = None
         self._rule_warnings: tuple[str, ...] = ()
 
-    def whole(self, graph: RuleGraph) -> Done:
+    def whole(self, graph: RuleGraph) -> SyncResult:
         """Have all of `graph` served, and make the rules from whatever is there."""
         count = counted(len(graph.fragments), "service port")
         return self._follow(
@@ -67,7 +67,7 @@ class UserspaceAdapter(Adapter):
             lambda _, after: self._install(after),
         )
 
-    def step(self, graph: RuleGraph, change: GraphDiff) -> Done:
+    def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult:
         """Have what differs served, and change the rules of that, without a look at the others."""
         touched = change.names
         count = counted(len(touched), "service port")
@@ -79,7 +79,7 @@ class UserspaceAdapter(Adapter):
             touched,
         )
 
-    def look(self, graph: RuleGraph) -> Done:
+    def look(self, graph: RuleGraph) -> SyncResult:
         """Write the rules that somebody changed; the proxy is nobody else's.
 
         They are listed only if their mark is not what it was when they were right.
@@ -100,7 +100,7 @@ class UserspaceAdapter(Adapter):
             # Of a time before the listing: who wrote since then makes another one.
             self._seal = before if marks.now() == before else None
         kind: Literal["delta", "none"] = "delta" if report.transactions else "none"
-        return Done(
+        return SyncResult(
             kind,
             self._text(str(report)),
             self.warnings(),
@@ -116,7 +116,7 @@ class UserspaceAdapter(Adapter):
         render: Callable[[ProxyTable], ProxyTable],
         lead: Callable[[ProxyTable, ProxyTable], RulesReport],
         names: Sequence[FragmentName] | None = None,
-    ) -> Done:
+    ) -> SyncResult:
         """Have the table served that `render` makes of the one before, and `lead` traffic there.
 
         `names` are the service ports that may differ, None for all.
@@ -135,7 +135,7 @@ class UserspaceAdapter(Adapter):
         if _same(before, after, names) and not (report and report.transactions):
             return self.idle("nothing to change")
         told = f"{what}, {report}" if report else what
-        return Done(kind, self._text(told), self.warnings(), stages.seconds)
+        return SyncResult(kind, self._text(told), self.warnings(), stages.seconds)
 
     def _install(self, table: ProxyTable) -> RulesReport:
         report = install(portal_rules(table), variant=self._variant, machine=self._commits.machine)

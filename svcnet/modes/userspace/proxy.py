@@ -15,7 +15,7 @@ from svcnet.executors.userspace import remove
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.modes.adapter import Adapter
 from svcnet.modes.options import VARIANT
-from svcnet.modes.proxy import Crowd, Proxy
+from svcnet.modes.proxy import DataPlane, Overload
 from svcnet.modes.settings import ModeSettings
 from svcnet.modes.userspace.adapter import UserspaceAdapter
 from svcnet.modes.userspace.crowding import Crowding
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from svcnet.models import IPFamily
 
 
-class UserspaceProxy(Proxy):
+class UserspaceProxy(DataPlane):
     """Serves Services of `families`, until `stack` is closed.
 
     Which family the Node has is known only when the input has been read; others are let go then.
@@ -108,12 +108,12 @@ class UserspaceProxy(Proxy):
 
         return counts(self._node, height)
 
-    def crowd(self, now: float) -> Crowd:
+    def crowd(self, now: float) -> Overload:
         """Return which service ports are full, and how many were turned away."""
         refusals = self._node.refusals()
         before = self._crowding.turned_away
         lines = self._crowding.look(now, refusals)
-        return Crowd(tuple(lines), self._crowding.turned_away - before)
+        return Overload(tuple(lines), self._crowding.turned_away - before)
 
     def _counts(self, _: bytes) -> bytes:
         """Return the counts as JSON; nothing once the proxy has ended."""

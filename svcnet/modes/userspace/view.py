@@ -9,7 +9,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from svcnet.servers.userspace import BackendCounts, NodeProxy, Snapshot
+    from svcnet.servers.userspace import BackendCounts, NodeProxy, ProxySnapshot
 
 
 def counts(node: NodeProxy, height: int) -> RenderableType:
@@ -20,7 +20,7 @@ def counts(node: NodeProxy, height: int) -> RenderableType:
     return table(list(node.snapshots()), max(height - 8, 1))
 
 
-def table(snapshots: list[Snapshot], rows: int) -> Table:
+def table(snapshots: list[ProxySnapshot], rows: int) -> Table:
     """Return the busiest service ports, `rows` of them at most, as a table."""
     found = [
         (snapshot, name, counts)

@@ -12,7 +12,7 @@ What is deleted when is that of pkg/proxy/conntrack/cleanup.go of Kubernetes v1.
 ports beside the addresses.
 """
 
-from svcnet.renderers.conntrack.flows import Deletion, Flow, Plan
+from svcnet.renderers.conntrack.flows import Deletion, DeletionPlan, Flow
 from svcnet.renderers.conntrack.stale import plan, touches_udp
 
-__all__ = ["Deletion", "Flow", "Plan", "plan", "touches_udp"]
+__all__ = ["Deletion", "DeletionPlan", "Flow", "plan", "touches_udp"]

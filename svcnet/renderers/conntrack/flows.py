@@ -43,7 +43,7 @@ class Flow(NamedTuple):
         return (self.reply_source, self.reply_source_port) != asked
 
 
-class Target(NamedTuple):
+class FlowFilter(NamedTuple):
     """What entries to delete have in common: who was asked, and who answers.
 
     Where clients sent from plays no part: one target is stale for all of them or for none.
@@ -65,7 +65,7 @@ class Deletion:
     the number of entries as the shell's comment.
     """
 
-    target: Target
+    target: FlowFilter
     reason: str
     flows: tuple[Flow, ...]
 
@@ -89,7 +89,7 @@ _ZONE_OPTIONS = {"both": "--zone", "original": "--orig-zone", "reply": "--reply-
 
 
 @frozen
-class Plan:
+class DeletionPlan:
     """Everything that is to be deleted in one IP family, ordered by what was asked.
 
     Equal tables and graphs give equal plans. Its text has a line for each deletion, and is

@@ -13,14 +13,14 @@ from svcnet.addresses import canonical_address
 from svcnet.graph import Balance, Dispatch, Fragment, FragmentName, GraphDiff, RuleGraph
 from svcnet.graph.fragment import successors
 from svcnet.nogc import without_gc
-from svcnet.renderers.conntrack.flows import Deletion, Flow, Plan, Target
+from svcnet.renderers.conntrack.flows import Deletion, DeletionPlan, Flow, FlowFilter
 
 Peer = tuple[str, int]
 """An address and a port."""
 
 
 @without_gc()
-def plan(flows: Iterable[Flow], wanted: RuleGraph, before: RuleGraph | None = None) -> Plan:
+def plan(flows: Iterable[Flow], wanted: RuleGraph, before: RuleGraph | None = None) -> DeletionPlan:
     """Return which of `flows` to delete, once the rules of `wanted` are in place.
 
     `flows` are the UDP entries of the graph's IP family. `before` is the graph after whose
@@ -43,7 +43,7 @@ def plan(flows: Iterable[Flow], wanted: RuleGraph, before: RuleGraph | None = No
     now = _Frontends(wanted)
     then = _Frontends(before) if before is not None else None
     ports = now.ports | then.ports if then is not None else now.ports
-    found: dict[Target, list[Flow]] = {}
+    found: dict[FlowFilter, list[Flow]] = {}
     for flow in flows:
         if flow.destination_port in ports:
             found.setdefault(_target(flow), []).append(flow)
@@ -52,7 +52,7 @@ def plan(flows: Iterable[Flow], wanted: RuleGraph, before: RuleGraph | None = No
         reason = _why_stale(found[target][0], now, then)
         if reason:
             deletions.append(Deletion(target, reason, tuple(sorted(found[target]))))
-    return Plan(tuple(deletions))
+    return DeletionPlan(tuple(deletions))
 
 
 def touches_udp(step: GraphDiff) -> bool:
@@ -63,8 +63,8 @@ def touches_udp(step: GraphDiff) -> bool:
     )
 
 
-def _target(flow: Flow) -> Target:
-    return Target(*flow[2:6], *flow[8:10])
+def _target(flow: Flow) -> FlowFilter:
+    return FlowFilter(*flow[2:6], *flow[8:10])
 
 
 def _why_stale(flow: Flow, now: _Frontends, then: _Frontends | None) -> str:

@@ -32,7 +32,7 @@ from svcnet.netlink import (
 )
 from svcnet.renderers.conntrack.flows import Family, Flow, ZoneOf
 
-__all__ = ["Refusal", "encode_deletions", "encode_listing", "parse_listing", "parse_refusals"]
+__all__ = ["ErrorMessage", "encode_deletions", "encode_listing", "parse_listing", "parse_refusals"]
 
 # linux/netfilter/nfnetlink.h: the subsystem is the upper byte of a message's kind
 _NFNL_SUBSYS_CTNETLINK = 1 << 8
@@ -73,7 +73,7 @@ _FAMILIES: dict[Family, int] = {"IPv4": int(AF_INET), "IPv6": int(AF_INET6)}
 
 
 @frozen
-class Refusal:
+class ErrorMessage:
     """A message that the kernel did not carry out: its sequence number, and why."""
 
     sequence: int
@@ -157,12 +157,12 @@ def parse_listing(datagrams: Iterable[bytes]) -> Iterator[Flow]:
                 return
 
 
-def parse_refusals(datagrams: Iterable[bytes]) -> Iterator[Refusal]:
+def parse_refusals(datagrams: Iterable[bytes]) -> Iterator[ErrorMessage]:
     """Yield what was refused of deletions."""
     for datagram in datagrams:
         for kind, _, sequence, body in messages(datagram):
             if kind == NLMSG_ERROR and _errno(body):
-                yield Refusal(sequence, _errno(body))
+                yield ErrorMessage(sequence, _errno(body))
 
 
 def _errno(body: bytes) -> int:

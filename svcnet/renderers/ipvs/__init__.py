@@ -2,7 +2,7 @@
 
 from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
 from svcnet.renderers.ipvs.document import document
-from svcnet.renderers.ipvs.part import HealthCheck, Part, RealServer, ServerKey, VirtualServer
+from svcnet.renderers.ipvs.part import HealthCheckPort, Part, RealServer, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.program import additions, listing, program, removals
 from svcnet.renderers.ipvs.render import advance, delta, full
 from svcnet.renderers.ipvs.sections import section, step_text, text
@@ -10,7 +10,7 @@ from svcnet.renderers.ipvs.sets import IPSet, SetDefinition
 from svcnet.renderers.ipvs.tables import IPVSTables
 
 __all__ = [
-    "HealthCheck",
+    "HealthCheckPort",
     "IPSet",
     "IPVSDelta",
     "IPVSTables",

@@ -63,7 +63,7 @@ class VirtualServer:
 
 
 @frozen
-class HealthCheck:
+class HealthCheckPort:
     """A port on which the node answers for a Service, from its ready endpoints here."""
 
     service: str
@@ -90,7 +90,7 @@ class Part:
     entries: tuple[Entry, ...]
     entry_parts: tuple[str, ...] = field(repr=False)
     out_filter: tuple[Rule, ...] = ()
-    health_check: HealthCheck | None = None
+    health_check: HealthCheckPort | None = None
 
     def server(self, key: ServerKey) -> VirtualServer:
         """Return the virtual server that has a key; it must have one."""
@@ -277,9 +277,9 @@ def _is_passed_over(fragment: Fragment, node_addresses: tuple[str, ...]) -> bool
     return has_node_port and not node_addresses
 
 
-def _health_check(fragment: Fragment) -> HealthCheck | None:
+def _health_check(fragment: Fragment) -> HealthCheckPort | None:
     if fragment.health_check is None:
         return None
     ready = frozenset(endpoint.address for endpoint in fragment.local_endpoints if endpoint.ready)
     name = fragment.name
-    return HealthCheck(f"{name.namespace}/{name.name}", fragment.health_check.port, ready)
+    return HealthCheckPort(f"{name.namespace}/{name.name}", fragment.health_check.port, ready)

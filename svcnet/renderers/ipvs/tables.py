@@ -13,7 +13,7 @@ from immutables import Map
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.renderers.ipvs.origins import Cause, Subject, causes, subject
-from svcnet.renderers.ipvs.part import Entry, HealthCheck, Part, ServerKey, VirtualServer
+from svcnet.renderers.ipvs.part import Entry, HealthCheckPort, Part, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.rules import restore_text
 from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS, IPSet, SetDefinition
 
@@ -120,7 +120,7 @@ class IPVSTables:
         return restore_text(self.settings, self.sizes, rules)
 
     @property
-    def health_checks(self) -> tuple[HealthCheck, ...]:
+    def health_checks(self) -> tuple[HealthCheckPort, ...]:
         """The health-check node ports; ports of one Service count its endpoints together."""
         found: dict[tuple[str, int], frozenset[str]] = {}
         for part in self._in_order():
@@ -128,7 +128,7 @@ class IPVSTables:
             if check is not None:
                 key = (check.service, check.port)
                 found[key] = found.get(key, frozenset()) | check.local_endpoints
-        return tuple(HealthCheck(name, port, ends) for (name, port), ends in found.items())
+        return tuple(HealthCheckPort(name, port, ends) for (name, port), ends in found.items())
 
     @property
     def sysctls(self) -> Mapping[str, int]:

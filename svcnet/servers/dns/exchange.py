@@ -13,7 +13,7 @@ import socket
 import dns.message
 
 from svcnet.servers.dns.framing import LENGTH_BYTES, frame
-from svcnet.servers.dns.reading import Reading, Response
+from svcnet.servers.dns.reading import AnswerReader, Response
 from svcnet.servers.dns.sockets import MAX_DATAGRAM, Where
 
 TRIES_SECONDS = (2.0, 3.0)
@@ -26,7 +26,9 @@ FORGED = 32
 """How many datagrams that are no answer end a try: somebody guesses the number."""
 
 
-async def by_udp(question: dns.message.Message, where: Where, reading: Reading) -> Response | None:
+async def by_udp(
+    question: dns.message.Message, where: Where, reading: AnswerReader
+) -> Response | None:
     """Return the answer, or None if there is none in time. Raises OSError."""
     wire = question.to_wire()
     for seconds in TRIES_SECONDS:
@@ -40,7 +42,9 @@ async def by_udp(question: dns.message.Message, where: Where, reading: Reading) 
     return None
 
 
-async def by_tcp(question: dns.message.Message, where: Where, reading: Reading) -> Response | None:
+async def by_tcp(
+    question: dns.message.Message, where: Where, reading: AnswerReader
+) -> Response | None:
     """Return the answer, or None if there is none in time or it is no answer. Raises OSError."""
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
@@ -56,7 +60,7 @@ async def by_tcp(question: dns.message.Message, where: Where, reading: Reading) 
 
 
 async def _try(
-    question: dns.message.Message, wire: bytes, where: Where, reading: Reading
+    question: dns.message.Message, wire: bytes, where: Where, reading: AnswerReader
 ) -> Response | None:
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET

@@ -19,11 +19,11 @@ from svcnet.discovery.dns import Answer
 from svcnet.servers.dns.exchange import by_tcp, by_udp
 from svcnet.servers.dns.loops import Loops
 from svcnet.servers.dns.messages import EDNS_BYTES, Query, encode, respond, room
-from svcnet.servers.dns.reading import Reading, Response
+from svcnet.servers.dns.reading import AnswerReader, Response
 from svcnet.servers.dns.responder import Elsewhere
 from svcnet.servers.dns.sockets import shown
 from svcnet.servers.dns.troubles import Say, Trouble
-from svcnet.servers.shares import Shares
+from svcnet.servers.shares import FairShares
 
 __all__ = ["WAITING", "Upstream"]
 
@@ -60,9 +60,9 @@ class Upstream:
     def __init__(self, address: str, port: int, say: Say, *, waiting: int = WAITING) -> None:
         self._where = address, port
         self._shown = shown(self._where)
-        self._waiting: Shares[_Waiting] = Shares(waiting)
+        self._waiting: FairShares[_Waiting] = FairShares(waiting)
         self._asked: dict[_Key, _Asked] = {}
-        self._reading = Reading()
+        self._reading = AnswerReader()
         self._silence = Trouble(say)
         self._answers = 0
         self._loops = Loops(self._shown, self._probe, say)

@@ -35,7 +35,7 @@ MOST_TTL = 2**31 - 1
 """What is larger means 0 (RFC 2181, 8)."""
 
 
-class Reading:
+class AnswerReader:
     """Reads answers, in one event loop."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import dns.rcode
 
 from svcnet.discovery.dns import Zones
-from svcnet.servers.clients import Clients, Listener, source_of
+from svcnet.servers.clients import Acceptor, Clients, source_of
 from svcnet.servers.dns import streams
 from svcnet.servers.dns.forwarding import Upstream
 from svcnet.servers.dns.messages import refusal
@@ -20,7 +20,7 @@ from svcnet.servers.dns.responder import Elsewhere, Reply, Responder
 from svcnet.servers.dns.sockets import Question, Where, listen, receive
 from svcnet.servers.dns.troubles import Say, Trouble
 
-__all__ = ["CONNECTIONS", "DATAGRAMS_AT_ONCE", "ENDING_SECONDS", "Server"]
+__all__ = ["CONNECTIONS", "DATAGRAMS_AT_ONCE", "ENDING_SECONDS", "DNSServer"]
 
 DATAGRAMS_AT_ONCE = 32
 """How many datagrams of a socket are answered before others have their turn."""
@@ -32,7 +32,7 @@ ENDING_SECONDS = 1.0
 """How long what was asked may still wait for the other server when this one ends."""
 
 
-class Server:
+class DNSServer:
     """Answers on its addresses from the moment it is made in a running loop, until closed.
 
     Zones may be replaced at any time: no question is lost, and each is answered from one or
@@ -67,10 +67,10 @@ class Server:
         for receiving in self._receiving:
             asyncio.get_running_loop().add_reader(receiving, self._readable, receiving)
         talk = partial(streams.converse, self._answer)
-        self._listeners: list[Listener] = []
+        self._listeners: list[Acceptor] = []
         for _, listening in sockets:
             streams.prepare(listening)
-            self._listeners.append(Listener(listening, talk, self._clients))
+            self._listeners.append(Acceptor(listening, talk, self._clients))
 
     @property
     def where(self) -> tuple[Where, ...]:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TypeAlias
 from weakref import WeakValueDictionary
 
-from svcnet.servers.clients import Client
+from svcnet.servers.clients import ClientConnection
 from svcnet.servers.dns.framing import Frames, frame
 
 IDLE_SECONDS = 10.0
@@ -49,7 +49,7 @@ def prepare(listening: socket.socket) -> None:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
-async def converse(answer: Answer, client: Client) -> None:
+async def converse(answer: Answer, client: ClientConnection) -> None:
     """Answer the questions on a connection, one after the other."""
     loop, frames = asyncio.get_running_loop(), Frames()
     # The end of a time limit is an OSError as well.

@@ -5,7 +5,7 @@ a second or two takes the node out. Work that blocks, as an apply does, belongs 
 """
 
 from svcnet.servers.monitoring.health import HEALTHZ_BIND_ADDRESS, Health, health_pages
-from svcnet.servers.monitoring.listening import Server
+from svcnet.servers.monitoring.listening import HTTPServer
 from svcnet.servers.monitoring.metrics import (
     IPTABLES_RESTORE,
     METRICS_BIND_ADDRESS,
@@ -18,9 +18,9 @@ __all__ = [
     "HEALTHZ_BIND_ADDRESS",
     "IPTABLES_RESTORE",
     "METRICS_BIND_ADDRESS",
+    "HTTPServer",
     "Health",
     "Metrics",
-    "Server",
     "ServiceHealth",
     "health_pages",
     "metrics_page",

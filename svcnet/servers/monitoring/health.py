@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from svcnet.servers.monitoring.http import NOSNIFF, Answer, Responder, plain
+from svcnet.servers.monitoring.http import NOSNIFF, HTTPResponse, Responder, plain
 from svcnet.servers.monitoring.metrics import Metrics
 
 HEALTHZ_BIND_ADDRESS = ("127.0.0.1", 10256)
@@ -79,22 +79,22 @@ class Health:
         """Whether the objects were listed and the first rules are there."""
         return self._listed and self._synced_at is not None
 
-    def healthz(self) -> Answer:
+    def healthz(self) -> HTTPResponse:
         """Return the answer to load balancers that check nodes by it: it heeds deletion."""
         eligible = self._eligible
         return self._answer(self.healthy and eligible, f', "nodeEligible": {_word(eligible)}')
 
-    def livez(self) -> Answer:
+    def livez(self) -> HTTPResponse:
         """Return the answer to a liveness probe, to which a restart is the cure."""
         return self._answer(self.healthy, "")
 
-    def readyz(self) -> Answer:
+    def readyz(self) -> HTTPResponse:
         """Return the answer to a readiness probe."""
         synced = self._synced_at is not None
         body = f'{{"listed": {_word(self._listed)}, "synced": {_word(synced)}}}'
         return _json(self.ready, body)
 
-    def _answer(self, well: bool, more: str) -> Answer:
+    def _answer(self, well: bool, more: str) -> HTTPResponse:
         now = self._wall()
         updated = now if well else self._synced_at
         return _json(well, f'{{"lastUpdated": "{_go(updated)}","currentTime": "{_go(now)}"{more}}}')
@@ -103,7 +103,7 @@ class Health:
 def health_pages(health: Health, metrics: Metrics) -> Responder:
     """Return what answers ``/healthz``, ``/livez`` and ``/readyz``, and counts the answers."""
 
-    def respond(path: str) -> Answer:
+    def respond(path: str) -> HTTPResponse:
         match path:
             case "/healthz":
                 answer = health.healthz()
@@ -120,9 +120,9 @@ def health_pages(health: Health, metrics: Metrics) -> Responder:
     return respond
 
 
-def _json(well: bool, body: str) -> Answer:
+def _json(well: bool, body: str) -> HTTPResponse:
     status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-    return Answer(status, body.encode(), "application/json", (NOSNIFF,))
+    return HTTPResponse(status, body.encode(), "application/json", (NOSNIFF,))
 
 
 def _word(flag: bool) -> str:

@@ -27,7 +27,7 @@ NOSNIFF = ("X-Content-Type-Options", "nosniff")
 
 
 @frozen
-class Answer:
+class HTTPResponse:
     """What a client is told. ``headers`` come beside those that every answer has."""
 
     status: int
@@ -37,18 +37,18 @@ class Answer:
 
 
 @frozen
-class Request:
+class HTTPRequest:
     """What a client asks for; ``path`` is without the query, and not decoded."""
 
     method: str
     path: str
 
 
-Responder: TypeAlias = Callable[[str], Answer]
+Responder: TypeAlias = Callable[[str], HTTPResponse]
 """Answers a path. It must neither block nor raise."""
 
 
-class Refusal(Exception):  # noqa: N818  (an answer that is thrown)
+class HTTPError(Exception):
     """A request that is not answered by a responder, with what is answered instead."""
 
     def __init__(self, status: HTTPStatus, *headers: tuple[str, str]) -> None:
@@ -56,34 +56,34 @@ class Refusal(Exception):  # noqa: N818  (an answer that is thrown)
         self.answer = plain(status, *headers)
 
 
-def plain(status: HTTPStatus, *headers: tuple[str, str]) -> Answer:
+def plain(status: HTTPStatus, *headers: tuple[str, str]) -> HTTPResponse:
     """Return an answer that says no more than its status."""
     body = f"{status.value} {status.phrase}\n".encode()
-    return Answer(status.value, body, headers=(NOSNIFF, *headers))
+    return HTTPResponse(status.value, body, headers=(NOSNIFF, *headers))
 
 
-def parse(head: bytes) -> Request:
+def parse(head: bytes) -> HTTPRequest:
     """Return the request of `head`, all before the empty line. Raises Refusal."""
     line, *fields = head.split(b"\r\n")
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
-        raise Refusal(HTTPStatus.BAD_REQUEST)
+        raise HTTPError(HTTPStatus.BAD_REQUEST)
     method, target, major = (part.decode("ascii") for part in match.groups())
     if major != "1":
-        raise Refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+        raise HTTPError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
     names = [_field_name(field) for field in fields]
     # Without it nobody knows whom a request is for (RFC 9112, 3.2).
     if names.count(b"host") != 1 and (b"host" in names or not line.endswith(b"1.0")):
-        raise Refusal(HTTPStatus.BAD_REQUEST)
+        raise HTTPError(HTTPStatus.BAD_REQUEST)
     if method not in METHODS:
-        raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", ", ".join(METHODS)))
-    return Request(method, _path(target))
+        raise HTTPError(HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", ", ".join(METHODS)))
+    return HTTPRequest(method, _path(target))
 
 
 def _field_name(field: bytes) -> bytes:
     match = _FIELD.fullmatch(field)
     if match is None:
-        raise Refusal(HTTPStatus.BAD_REQUEST)
+        raise HTTPError(HTTPStatus.BAD_REQUEST)
     return match[1].lower()
 
 
@@ -93,11 +93,11 @@ def _path(target: str) -> str:
     if absolute and path.startswith("?"):
         path = "/"
     if not path.startswith("/"):
-        raise Refusal(HTTPStatus.BAD_REQUEST)
+        raise HTTPError(HTTPStatus.BAD_REQUEST)
     return path.partition("?")[0]
 
 
-def encode(answer: Answer, *, body: bool = True) -> bytes:
+def encode(answer: HTTPResponse, *, body: bool = True) -> bytes:
     """Return the bytes of an answer, without its body when the client asked for the head."""
     fields = (
         ("Content-Type", answer.content_type),

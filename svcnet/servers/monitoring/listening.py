@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from svcnet.errors import ApplyError
 from svcnet.renderers.monitoring import EVERY_ADDRESS
-from svcnet.servers.clients import Client, Clients, Listener, affordable
-from svcnet.servers.monitoring.http import END, Refusal, Responder, encode, parse, plain
+from svcnet.servers.clients import Acceptor, ClientConnection, Clients, affordable
+from svcnet.servers.monitoring.http import END, HTTPError, Responder, encode, parse, plain
 
 Where: TypeAlias = tuple[str, int]
 
@@ -36,7 +36,7 @@ BACKLOG = 4096
 """How many clients may wait to be taken. With fewer a crowd costs honest ones a second each."""
 
 
-class Server:
+class HTTPServer:
     """Answers on one address, from the moment it is made in a running loop until closed.
 
     Port 0 means any free one. Raises ApplyError when the address cannot be listened on.
@@ -51,7 +51,7 @@ class Server:
                 f"{address} port {port}: cannot be listened on: {error.strerror}"
             ) from None
         self._clients = Clients(affordable(CLIENTS))
-        self._listener = Listener(listening, partial(converse, respond), self._clients)
+        self._listener = Acceptor(listening, partial(converse, respond), self._clients)
 
     @property
     def where(self) -> Where:
@@ -98,7 +98,7 @@ def _listening(
     return listening
 
 
-async def converse(respond: Responder, client: Client) -> None:
+async def converse(respond: Responder, client: ClientConnection) -> None:
     """Answer one request. A client that is too slow, or gone, gets no answer."""
     connection = client.connection
     # The end of a time limit is an OSError as well.
@@ -130,12 +130,12 @@ def _answer(received: bytes, respond: Responder) -> bytes:
     head, end, _ = received.partition(END)
     try:
         if len(head) > HEAD_BYTES:
-            raise Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            raise HTTPError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if not end:
-            raise Refusal(HTTPStatus.BAD_REQUEST)
+            raise HTTPError(HTTPStatus.BAD_REQUEST)
         request = parse(head)
         return encode(respond(request.path), body=request.method != "HEAD")
-    except Refusal as refusal:
+    except HTTPError as refusal:
         return encode(refusal.answer)
     except Exception as error:
         # Our own mistake: it is told where the loop's owner looks, and to the client.

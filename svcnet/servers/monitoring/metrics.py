@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from svcnet.renderers.monitoring import Summary, dropping
-from svcnet.servers.monitoring.http import Answer, Responder, plain
+from svcnet.servers.monitoring.http import HTTPResponse, Responder, plain
 
 METRICS_BIND_ADDRESS = ("127.0.0.1", 10249)
 """Where ``/metrics`` is unless told otherwise; the name is that of kube-proxy's configuration."""
@@ -207,10 +207,10 @@ class Metrics:
 def metrics_page(metrics: Metrics) -> Responder:
     """Return what answers ``/metrics``."""
 
-    def respond(path: str) -> Answer:
+    def respond(path: str) -> HTTPResponse:
         if path != "/metrics":
             return plain(HTTPStatus.NOT_FOUND)
-        return Answer(HTTPStatus.OK, metrics.text(), TEXT_FORMAT, ())
+        return HTTPResponse(HTTPStatus.OK, metrics.text(), TEXT_FORMAT, ())
 
     return respond
 

@@ -13,9 +13,9 @@ from http import HTTPStatus
 from svcnet import checks
 from svcnet.errors import Diagnostic
 from svcnet.renderers.monitoring import EVERY_ADDRESS, HealthCheck
-from svcnet.servers.clients import Clients, Listener, affordable
+from svcnet.servers.clients import Acceptor, Clients, affordable
 from svcnet.servers.monitoring.health import Health
-from svcnet.servers.monitoring.http import NOSNIFF, Answer, plain
+from svcnet.servers.monitoring.http import NOSNIFF, HTTPResponse, plain
 from svcnet.servers.monitoring.listening import Where, converse, listen
 
 CLIENTS = 512
@@ -33,7 +33,7 @@ class ServiceHealth:
         self._health = health
         self._clients = Clients(affordable(CLIENTS))
         self._checks: dict[int, HealthCheck] = {}
-        self._listeners: dict[Where, Listener] = {}
+        self._listeners: dict[Where, Acceptor] = {}
 
     def follow(
         self, checks: Iterable[HealthCheck], addresses: Collection[str] = (EVERY_ADDRESS,)
@@ -83,10 +83,10 @@ class ServiceHealth:
             problem = f"port {port}{of} cannot be listened on: {error.strerror}"
             return [_trouble(check, problem)]
         talk = partial(converse, partial(self._answer, port))
-        self._listeners[where] = Listener(listening, talk, self._clients)
+        self._listeners[where] = Acceptor(listening, talk, self._clients)
         return []
 
-    def _answer(self, port: int, _: str) -> Answer:
+    def _answer(self, port: int, _: str) -> HTTPResponse:
         """Answer for the Service of a port, whatever path is asked for."""
         check = self._checks.get(port)
         if check is None:
@@ -94,7 +94,7 @@ class ServiceHealth:
         return answer_for(check, healthy=self._health.healthy)
 
 
-def answer_for(check: HealthCheck, *, healthy: bool) -> Answer:
+def answer_for(check: HealthCheck, *, healthy: bool) -> HTTPResponse:
     """Return the answer for a Service on a node whose rules are up to date, or are not."""
     usable = healthy and check.local_endpoints > 0
     document = {
@@ -102,7 +102,7 @@ def answer_for(check: HealthCheck, *, healthy: bool) -> Answer:
         "localEndpoints": check.local_endpoints,
         "serviceProxyHealthy": healthy,
     }
-    return Answer(
+    return HTTPResponse(
         HTTPStatus.OK if usable else HTTPStatus.SERVICE_UNAVAILABLE,
         json.dumps(document, indent="\t").encode(),
         "application/json",

@@ -5,8 +5,8 @@ from svcnet.servers.userspace.node import NodeProxy
 from svcnet.servers.userspace.proxy import Proxy, serve
 from svcnet.servers.userspace.statistics import (
     BackendCounts,
+    ProxySnapshot,
     Refusals,
-    Snapshot,
     Statistics,
     document,
 )
@@ -15,8 +15,8 @@ __all__ = [
     "BackendCounts",
     "NodeProxy",
     "Proxy",
+    "ProxySnapshot",
     "Refusals",
-    "Snapshot",
     "Statistics",
     "document",
     "raise_file_limit",

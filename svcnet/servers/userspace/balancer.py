@@ -18,7 +18,7 @@ REMEMBERED_CLIENTS = 1 << 16
 
 
 @define(eq=False)
-class Target:
+class ActiveBackend:
     """A backend at work, with what was counted for it; bytes go ``up`` to it and ``down``."""
 
     backend: Backend
@@ -39,12 +39,12 @@ class Pool:
 
     __slots__ = ("_next", "members", "targets")
 
-    def __init__(self, targets: Iterable[Target]) -> None:
+    def __init__(self, targets: Iterable[ActiveBackend]) -> None:
         self.targets = tuple(targets)
         self.members = frozenset(self.targets)
         self._next = 0
 
-    def next(self) -> Target | None:
+    def next(self) -> ActiveBackend | None:
         """Return the next backend, None when there is none."""
         targets = self.targets
         if not targets:
@@ -65,9 +65,9 @@ class Affinity:
     """
 
     timeout: int = 0
-    _clients: OrderedDict[str, tuple[Target, float]] = field(factory=OrderedDict)
+    _clients: OrderedDict[str, tuple[ActiveBackend, float]] = field(factory=OrderedDict)
 
-    def choose(self, client: str, pool: Pool, now: float) -> Target | None:
+    def choose(self, client: str, pool: Pool, now: float) -> ActiveBackend | None:
         """Return the client's backend, or the next one, which is then the client's."""
         target = self._recall(client, pool, now) or pool.next()
         if target is not None:
@@ -78,14 +78,14 @@ class Affinity:
         """Let a client have another backend the next time."""
         self._clients.pop(client, None)
 
-    def _recall(self, client: str, pool: Pool, now: float) -> Target | None:
+    def _recall(self, client: str, pool: Pool, now: float) -> ActiveBackend | None:
         found = self._clients.get(client)
         if found is None:
             return None
         target, used = found
         return target if now - used < self.timeout and target in pool.members else None
 
-    def _remember(self, client: str, target: Target, now: float) -> None:
+    def _remember(self, client: str, target: ActiveBackend, now: float) -> None:
         clients = self._clients
         clients[client] = (target, now)
         clients.move_to_end(client)

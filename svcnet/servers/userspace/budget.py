@@ -13,7 +13,7 @@ from svcnet.servers.userspace.pipes import Carriers
 UDP_FLOWS = 1 << 14
 
 
-class Budget:
+class FileBudget:
     """Connections, flows and pipes of a process, as many as `files` are enough for.
 
     ``most_flows`` is how many flows of datagrams there may be however many files there are.

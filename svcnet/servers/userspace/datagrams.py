@@ -20,8 +20,8 @@ from netaddr import IPSet
 from svcnet.renderers.userspace.table import Role
 from svcnet.servers.doors import OUT_OF_DESCRIPTORS
 from svcnet.servers.origins import origin
-from svcnet.servers.userspace.balancer import Target
-from svcnet.servers.userspace.service import ServicePort
+from svcnet.servers.userspace.balancer import ActiveBackend
+from svcnet.servers.userspace.service import ServedPort
 from svcnet.servers.userspace.site import Site
 from svcnet.servers.userspace.sockets import IP_PKTINFO, refuse, renewed
 
@@ -36,13 +36,13 @@ Ancillary = list[tuple[int, int, bytes]]
 Key = tuple["DatagramListener", Any, bytes]
 
 
-class Flow:
+class UDPSession:
     """One client's datagrams to one backend, and the answers."""
 
     __slots__ = ("_flows", "key", "reply", "sock", "target", "used")
 
     def __init__(
-        self, flows: Flows, key: Key, reply: Ancillary, sock: socket.socket, target: Target
+        self, flows: Flows, key: Key, reply: Ancillary, sock: socket.socket, target: ActiveBackend
     ) -> None:
         self._flows = flows
         self.key = key
@@ -89,7 +89,7 @@ class Flows:
         self._loop = site.loop
         self._idle = idle
         self._crowd = site.budget.flows
-        self._flows: OrderedDict[Key, Flow] = OrderedDict()
+        self._flows: OrderedDict[Key, UDPSession] = OrderedDict()
         self._is_timed = False
 
     def __len__(self) -> int:
@@ -103,31 +103,31 @@ class Flows:
             self.touch(flow)
             flow.send(data)
 
-    def touch(self, flow: Flow) -> None:
+    def touch(self, flow: UDPSession) -> None:
         flow.used = self._loop.now
         if flow.key in self._flows:
             self._flows.move_to_end(flow.key)
             self._crowd.touch(flow)
 
-    def fail(self, flow: Flow) -> None:
+    def fail(self, flow: UDPSession) -> None:
         """End a flow whose backend is refused; the client's next datagram goes to another."""
         listener, client, _ = flow.key
         flow.target.failed += 1
         listener.service.affinity.forget(client[0])
         self.end(flow)
 
-    def end(self, flow: Flow) -> None:
+    def end(self, flow: UDPSession) -> None:
         if self._flows.pop(flow.key, None) is not None:
             self._crowd.remove(flow)
             flow.target.active -= 1
             self._loop.close(flow.sock)
 
-    def displace(self, flow: Flow) -> None:
+    def displace(self, flow: UDPSession) -> None:
         """End a flow to make room, which is counted."""
         self._site.overflow.note(flow.key[0].service).displaced += 1
         self.end(flow)
 
-    def end_of(self, targets: Collection[Target]) -> None:
+    def end_of(self, targets: Collection[ActiveBackend]) -> None:
         """End the flows to backends that are no more."""
         for flow in [flow for flow in self._flows.values() if flow.target in targets]:
             self.end(flow)
@@ -142,7 +142,7 @@ class Flows:
         for flow in list(self._flows.values()):
             self.end(flow)
 
-    def _open(self, key: Key) -> Flow | None:
+    def _open(self, key: Key) -> UDPSession | None:
         listener, client, info = key
         if listener.sources is not None and client[0] not in listener.sources:
             return None
@@ -154,7 +154,9 @@ class Flows:
         sock = self._connected(target)
         if sock is None:
             return None
-        flow = self._flows[key] = Flow(self, key, reply_from(self._site.family, info), sock, target)
+        flow = self._flows[key] = UDPSession(
+            self, key, reply_from(self._site.family, info), sock, target
+        )
         self._crowd.add(flow, listener.service.owner, origin(client[0]))
         target.connections += 1
         target.active += 1
@@ -170,7 +172,7 @@ class Flows:
         if flow is not None:
             flow.displace()
 
-    def _connected(self, target: Target) -> socket.socket | None:
+    def _connected(self, target: ActiveBackend) -> socket.socket | None:
         """Return a socket to a backend; out of descriptors, a flow gives its own."""
         try:
             sock = socket.socket(self._site.address_family, _DATAGRAM)
@@ -205,7 +207,7 @@ class DatagramListener:
     ``sources`` are those to take datagrams from where the kernel does not see to that.
     """
 
-    def __init__(self, flows: Flows, service: ServicePort, role: Role, sock: socket.socket) -> None:
+    def __init__(self, flows: Flows, service: ServedPort, role: Role, sock: socket.socket) -> None:
         self._flows = flows
         self.service = service
         self.role = role

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from svcnet.servers.userspace.loop import Loop
+from svcnet.servers.userspace.loop import EventLoop
 
 Waiting = TypeVar("Waiting")
 
@@ -18,7 +18,7 @@ class Deadlines(Generic[Waiting]):
     behind. The loop has one timer for all.
     """
 
-    def __init__(self, loop: Loop, seconds: float, action: Callable[[Waiting], None]) -> None:
+    def __init__(self, loop: EventLoop, seconds: float, action: Callable[[Waiting], None]) -> None:
         self._loop = loop
         self._seconds = seconds
         self._action = action

@@ -19,12 +19,12 @@ from svcnet.renderers.userspace.table import (
     ServicePortName,
 )
 from svcnet.servers.userspace import filters
-from svcnet.servers.userspace.balancer import Target
-from svcnet.servers.userspace.budget import Budget
+from svcnet.servers.userspace.balancer import ActiveBackend
+from svcnet.servers.userspace.budget import FileBudget
 from svcnet.servers.userspace.datagrams import DatagramListener, Flows
 from svcnet.servers.userspace.entrance import Entrance, StreamListener
-from svcnet.servers.userspace.loop import Loop
-from svcnet.servers.userspace.service import ServicePort
+from svcnet.servers.userspace.loop import EventLoop
+from svcnet.servers.userspace.service import ServedPort
 from svcnet.servers.userspace.site import Site
 from svcnet.servers.userspace.sockets import guard, refuse
 from svcnet.servers.userspace.statistics import Refusals, Statistics, count
@@ -34,7 +34,7 @@ UDP_IDLE_SECONDS = 0.25
 
 
 @frozen
-class Change:
+class ServicePortChange:
     """What an engine must follow about one service port.
 
     ``sockets`` are those of listeners that are new, by role, and ``closed`` the roles of
@@ -53,23 +53,23 @@ class Engine:
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         family: str,
         *,
         udp_idle: float = UDP_IDLE_SECONDS,
-        budget: Budget,
+        budget: FileBudget,
     ) -> None:
         self.budget = budget
         self._site = site = Site(loop, family, budget)
         self._entrance = Entrance(site)
         self._relays = self._entrance.relays
         self._flows = Flows(site, udp_idle)
-        self._services: dict[ServicePortName, ServicePort] = {}
+        self._services: dict[ServicePortName, ServedPort] = {}
         self._listeners: dict[ListenerName, StreamListener | DatagramListener] = {}
         self._open: set[ListenerName] = set()
         self._drained: Callable[[], None] | None = None
 
-    def apply(self, changes: Iterable[Change]) -> None:
+    def apply(self, changes: Iterable[ServicePortChange]) -> None:
         """Follow changes; what they do not name is not touched."""
         for change in changes:
             if change.config is not None:
@@ -92,7 +92,7 @@ class Engine:
 
     def statistics(self) -> Statistics:
         """Return what was counted since the start, open connections included."""
-        moved: dict[Target, tuple[int, int]] = {}
+        moved: dict[ActiveBackend, tuple[int, int]] = {}
         for relay in self._relays:
             if relay.target is not None:
                 up, down = moved.get(relay.target, (0, 0))
@@ -152,7 +152,7 @@ class Engine:
     ) -> None:
         service = self._services.get(name)
         if service is None:
-            service = self._services[name] = ServicePort(config)
+            service = self._services[name] = ServedPort(config)
             self.budget.join(name)
         else:
             gone = service.change(config)

@@ -14,7 +14,7 @@ from svcnet.renderers.userspace.table import Role
 from svcnet.servers.doors import Shortage, admit
 from svcnet.servers.origins import origin
 from svcnet.servers.userspace import filters
-from svcnet.servers.userspace.service import ServicePort
+from svcnet.servers.userspace.service import ServedPort
 from svcnet.servers.userspace.site import Site
 from svcnet.servers.userspace.sockets import BACKLOG
 from svcnet.servers.userspace.streams import RESET, RETRY_SECONDS, Caller, Relays
@@ -33,7 +33,7 @@ class StreamListener:
     """
 
     def __init__(
-        self, entrance: Entrance, service: ServicePort, role: Role, sock: socket.socket
+        self, entrance: Entrance, service: ServedPort, role: Role, sock: socket.socket
     ) -> None:
         self._entrance = entrance
         self.service = service

@@ -21,7 +21,7 @@ FLOWS_PART = 8
 
 
 @frozen
-class Limits:
+class ProxyLimits:
     """How many connections, flows of datagrams and pipes a process may have."""
 
     connections: int
@@ -54,7 +54,7 @@ def files_to_share() -> int:
     return max(soft - open_now - min(soft // 8 + 24, MOST_KEPT), 0)
 
 
-def limits(files: int, most_flows: int, *, streams: bool, datagrams: bool) -> Limits:
+def limits(files: int, most_flows: int, *, streams: bool, datagrams: bool) -> ProxyLimits:
     """Return what so many files are enough for.
 
     `streams` and `datagrams` say whether there are Services of TCP and of UDP. A sixteenth of
@@ -66,4 +66,4 @@ def limits(files: int, most_flows: int, *, streams: bool, datagrams: bool) -> Li
     rest = files - 2 * pipes
     flows = min(most_flows, rest // FLOWS_PART if streams else rest) if datagrams else 0
     connections = min((rest - flows) // 2, MOST_CONNECTIONS)
-    return Limits(max(connections, FEWEST), max(flows, min(FEWEST, most_flows)), pipes)
+    return ProxyLimits(max(connections, FEWEST), max(flows, min(FEWEST, most_flows)), pipes)

@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 EVENTS_AT_ONCE = 1024
 
 
-class Loop:
+class EventLoop:
     """One epoll instance with its handlers and timers.
 
     ``now`` is the time of :func:`time.monotonic` at which the current events were read.

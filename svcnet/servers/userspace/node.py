@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from svcnet.errors import ApplyError
 from svcnet.renderers.userspace.table import ProxyTable, ServicePortName
-from svcnet.servers.userspace.budget import Budget
+from svcnet.servers.userspace.budget import FileBudget
 from svcnet.servers.userspace.engine import UDP_IDLE_SECONDS
 from svcnet.servers.userspace.limits import files_to_share
-from svcnet.servers.userspace.loop import Loop
+from svcnet.servers.userspace.loop import EventLoop
 from svcnet.servers.userspace.proxy import Proxy, serve
 from svcnet.servers.userspace.sockets import ANY, LOOPBACK
-from svcnet.servers.userspace.statistics import Refusals, Snapshot, total_refusals
+from svcnet.servers.userspace.statistics import ProxySnapshot, Refusals, total_refusals
 
 
 class NodeProxy:
@@ -34,9 +34,9 @@ class NodeProxy:
     ) -> None:
         self._addresses = LOOPBACK if loopback else ANY
         self._is_released = False
-        budget = Budget(files_to_share())
+        budget = FileBudget(files_to_share())
         try:
-            self._loop = Loop()
+            self._loop = EventLoop()
             self.proxies = {
                 table.family: Proxy(
                     table,
@@ -89,6 +89,6 @@ class NodeProxy:
         """
         return total_refusals(proxy.refusals() for proxy in self.proxies.values())
 
-    def snapshots(self) -> Iterator[Snapshot]:
+    def snapshots(self) -> Iterator[ProxySnapshot]:
         """Yield what each proxy counted; for other threads than the one that serves."""
         return (proxy.snapshot() for proxy in self.proxies.values())

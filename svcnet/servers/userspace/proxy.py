@@ -20,14 +20,14 @@ from svcnet.renderers.userspace.table import (
     Role,
     ServicePortName,
 )
-from svcnet.servers.userspace.budget import Budget
-from svcnet.servers.userspace.engine import UDP_IDLE_SECONDS, Change, Engine
+from svcnet.servers.userspace.budget import FileBudget
+from svcnet.servers.userspace.engine import UDP_IDLE_SECONDS, Engine, ServicePortChange
 from svcnet.servers.userspace.limits import files_to_share
-from svcnet.servers.userspace.loop import Loop
+from svcnet.servers.userspace.loop import EventLoop
 from svcnet.servers.userspace.sockets import ANY, bind
 from svcnet.servers.userspace.statistics import (
+    ProxySnapshot,
     Refusals,
-    Snapshot,
     Statistics,
     total,
     total_refusals,
@@ -97,9 +97,9 @@ class Proxy:
         *,
         address: str | None = None,
         udp_idle: float = UDP_IDLE_SECONDS,
-        budget: Budget | None = None,
+        budget: FileBudget | None = None,
         workers: int = 1,
-        loop: Loop | None = None,
+        loop: EventLoop | None = None,
     ) -> None:
         self._address = address or ANY[table.family]
         self._bound: dict[ListenerName, BoundPort] = {}
@@ -108,12 +108,12 @@ class Proxy:
         self._table = ProxyTable(table.settings)
         self._draining: set[Engine | Worker] = set()
         self.on_end: Callable[[ApplyError | None], None] = lambda _failure: None
-        self.loop = loop or Loop()
-        own = budget or Budget(files_to_share())
+        self.loop = loop or EventLoop()
+        own = budget or FileBudget(files_to_share())
 
-        def make_engine(loop: Loop, budget: Budget | None = None) -> Engine:
+        def make_engine(loop: EventLoop, budget: FileBudget | None = None) -> Engine:
             # A worker's is made in its own process, which has its own files.
-            mine = budget or Budget(files_to_share(), own.most_flows)
+            mine = budget or FileBudget(files_to_share(), own.most_flows)
             return Engine(loop, table.family, udp_idle=udp_idle, budget=mine)
 
         self._workers: list[Worker] = []
@@ -167,10 +167,10 @@ class Proxy:
         """Return what was counted; for any thread but the one that serves."""
         return self.loop.call(self.count).result()
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> ProxySnapshot:
         """Return what was counted with the family and the ports; for other threads."""
         return self.loop.call(
-            lambda: Snapshot(self._table.family, self.count(), self._table.ports)
+            lambda: ProxySnapshot(self._table.family, self.count(), self._table.ports)
         ).result()
 
     def count(self) -> Statistics:
@@ -323,7 +323,7 @@ class Proxy:
 
     def _release(self, leaving: Sequence[ListenerName], token: object) -> None:
         gone = [n for n in leaving if n in self._bound and self._bound[n].leaving is token]
-        changes = [Change(name.service_port, None, closed=(name.role,)) for name in gone]
+        changes = [ServicePortChange(name.service_port, None, closed=(name.role,)) for name in gone]
         with suppress(ApplyError):  # a lost worker is heard of by other ways
             for worker in self._workers:
                 worker.apply(changes)
@@ -362,8 +362,8 @@ def _listeners(config: ProxiedPort | None) -> list[ListenerName]:
 
 def _change(
     config: ProxiedPort, fresh: Mapping[ListenerName, list[socket.socket]], number: int
-) -> Change:
+) -> ServicePortChange:
     sockets: dict[Role, socket.socket] = {
         name.role: fresh[name][number] for name in _listeners(config) if name in fresh
     }
-    return Change(config.name, config, sockets)
+    return ServicePortChange(config.name, config, sockets)

@@ -6,11 +6,11 @@ from attrs import define, field
 
 from svcnet.renderers.userspace.table import Backend, ProxiedPort, Role
 from svcnet.servers.userspace.admission import Service
-from svcnet.servers.userspace.balancer import Affinity, Pool, Target
+from svcnet.servers.userspace.balancer import ActiveBackend, Affinity, Pool
 
 
 @define(eq=False)
-class ServicePort:
+class ServedPort:
     """What the listeners of one service port share; ``owner`` is the Service.
 
     Counted is what there was no room for: connections that were ``refused``, since their source
@@ -19,7 +19,7 @@ class ServicePort:
 
     config: ProxiedPort
     owner: Service = field(init=False)
-    targets: dict[Backend, Target] = field(factory=dict)
+    targets: dict[Backend, ActiveBackend] = field(factory=dict)
     pools: dict[Role, Pool] = field(factory=dict)
     affinity: Affinity = field(factory=Affinity)
     proxy_protocol: bool = False
@@ -31,7 +31,7 @@ class ServicePort:
         self.owner = (self.config.name.namespace, self.config.name.name)
         self.change(self.config)
 
-    def change(self, config: ProxiedPort) -> frozenset[Target]:
+    def change(self, config: ProxiedPort) -> frozenset[ActiveBackend]:
         """Follow the table; return the targets that went.
 
         Backends that stay keep their counts. A pool whose backends are the same goes on
@@ -40,7 +40,8 @@ class ServicePort:
         wanted = {backend for listener in config.listeners for backend in listener.backends}
         gone = frozenset(self.targets[backend] for backend in self.targets.keys() - wanted)
         self.targets = {
-            backend: self.targets.get(backend) or Target(backend) for backend in sorted(wanted)
+            backend: self.targets.get(backend) or ActiveBackend(backend)
+            for backend in sorted(wanted)
         }
         for listener in config.listeners:
             targets = tuple(self.targets[backend] for backend in listener.backends)
@@ -57,7 +58,7 @@ class ServicePort:
         """How many connections or flows are open."""
         return sum(target.active for target in self.targets.values())
 
-    def choose(self, client: str, role: Role, now: float) -> Target | None:
+    def choose(self, client: str, role: Role, now: float) -> ActiveBackend | None:
         """Return the backend for a new connection of `client`, None when there is none."""
         pool = self.pools[role]
         if self.affinity.timeout:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from svcnet.renderers.userspace.table import ServicePortName
-from svcnet.servers.userspace.budget import Budget
-from svcnet.servers.userspace.loop import Loop
-from svcnet.servers.userspace.service import ServicePort
+from svcnet.servers.userspace.budget import FileBudget
+from svcnet.servers.userspace.loop import EventLoop
+from svcnet.servers.userspace.service import ServedPort
 from svcnet.servers.userspace.sockets import ADDRESSES
 from svcnet.servers.userspace.statistics import Refusals
 
@@ -19,9 +19,9 @@ class Overflow:
     """The service ports that were asked for more than there was room for."""
 
     def __init__(self) -> None:
-        self._services: dict[ServicePortName, ServicePort] = {}
+        self._services: dict[ServicePortName, ServedPort] = {}
 
-    def note(self, service: ServicePort) -> ServicePort:
+    def note(self, service: ServedPort) -> ServedPort:
         """Return `service`, which is one of them from now on."""
         self._services[service.config.name] = service
         return service
@@ -47,9 +47,9 @@ class Overflow:
 class Site:
     """Where an engine serves: its loop and IP family, and what it may have at a time."""
 
-    loop: Loop
+    loop: EventLoop
     family: str
-    budget: Budget
+    budget: FileBudget
     overflow: Overflow = field(factory=Overflow)
     address_family: socket.AddressFamily = field(init=False)
 

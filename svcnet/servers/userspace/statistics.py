@@ -10,7 +10,7 @@ import orjson
 from attrs import field, frozen
 
 from svcnet.renderers.userspace.table import Backend, ListenerName, ServicePortName
-from svcnet.servers.userspace.balancer import Target
+from svcnet.servers.userspace.balancer import ActiveBackend
 
 VERSION = 1
 
@@ -62,7 +62,7 @@ class Statistics:
     refusals: Mapping[ServicePortName, Refusals] = field(factory=dict)
 
 
-def count(target: Target, up: int = 0, down: int = 0) -> BackendCounts:
+def count(target: ActiveBackend, up: int = 0, down: int = 0) -> BackendCounts:
     """Return a target's counts, with the bytes that its open connections have moved."""
     return BackendCounts(
         target.backend,
@@ -108,7 +108,7 @@ def _sum(counts: tuple[BackendCounts, ...]) -> BackendCounts:
 
 
 @frozen
-class Snapshot:
+class ProxySnapshot:
     """A proxy at one moment: its IP family, what it counted, and its ports."""
 
     family: str
@@ -116,7 +116,7 @@ class Snapshot:
     ports: Mapping[ListenerName, int]
 
 
-def document(snapshots: Iterable[Snapshot]) -> bytes:
+def document(snapshots: Iterable[ProxySnapshot]) -> bytes:
     """Return the counts of the proxies of a node as JSON."""
     snapshots = list(snapshots)
     value = {
@@ -128,7 +128,7 @@ def document(snapshots: Iterable[Snapshot]) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _services(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+def _services(snapshot: ProxySnapshot) -> Iterator[dict[str, Any]]:
     ports: dict[ServicePortName, dict[str, int]] = {}
     for name, port in snapshot.ports.items():
         ports.setdefault(name.service_port, {})[name.role] = port

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from svcnet.renderers.userspace.table import Role
 from svcnet.servers.doors import OUT_OF_DESCRIPTORS, Shortage
-from svcnet.servers.userspace.balancer import Target
+from svcnet.servers.userspace.balancer import ActiveBackend
 from svcnet.servers.userspace.deadlines import Deadlines
 from svcnet.servers.userspace.pipes import Buffer, CannotSplice, Carriers, Pipe
 from svcnet.servers.userspace.proxy_protocol import header
-from svcnet.servers.userspace.service import ServicePort
+from svcnet.servers.userspace.service import ServedPort
 from svcnet.servers.userspace.site import Site
 from svcnet.servers.userspace.sockets import KEEPALIVE_SECONDS
 
@@ -106,7 +106,7 @@ class Direction:
 class Caller(NamedTuple):
     """A client that has connected: by which listener, from where, and whom it counts for."""
 
-    service: ServicePort
+    service: ServedPort
     role: Role
     sock: SocketType
     peer: tuple[str, int]
@@ -185,13 +185,13 @@ class Relay:
         self._client = caller.sock
         self._attempt = 0
         self._backend: SocketType | None = None
-        self._target: Target | None = None
+        self._target: ActiveBackend | None = None
         self._up: Direction | None = None
         self._down: Direction | None = None
         self._client_events = self._backend_events = 0
 
     @property
-    def target(self) -> Target | None:
+    def target(self) -> ActiveBackend | None:
         """The backend, once there is one that answered."""
         return self._target if self._attempt == _CONNECTED else None
 
@@ -225,7 +225,7 @@ class Relay:
             self._failed()
         self.abort()
 
-    def _connect(self, backend: SocketType, target: Target) -> bool:
+    def _connect(self, backend: SocketType, target: ActiveBackend) -> bool:
         """Begin to connect; return whether that can succeed."""
         backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         backend.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -21,8 +21,8 @@ from attrs import evolve
 
 from svcnet.errors import ApplyError
 from svcnet.renderers.userspace.table import Role, ServicePortName
-from svcnet.servers.userspace.engine import Change, Engine
-from svcnet.servers.userspace.loop import Loop
+from svcnet.servers.userspace.engine import Engine, ServicePortChange
+from svcnet.servers.userspace.loop import EventLoop
 from svcnet.servers.userspace.statistics import Refusals, Statistics
 
 CHANGES_AT_ONCE = 50
@@ -34,7 +34,9 @@ _HEADER = struct.Struct("!II")
 class Worker:
     """The proxy's end of a worker process."""
 
-    def __init__(self, make_engine: Callable[[Loop], Engine], earlier: Sequence[Worker]) -> None:
+    def __init__(
+        self, make_engine: Callable[[EventLoop], Engine], earlier: Sequence[Worker]
+    ) -> None:
         self._channel, theirs = socket.socketpair()
         self.pid = os.fork()
         if not self.pid:
@@ -48,7 +50,7 @@ class Worker:
         """Return the descriptor that becomes readable unasked only when the worker is gone."""
         return self._channel.fileno()
 
-    def apply(self, changes: Sequence[Change]) -> None:
+    def apply(self, changes: Sequence[ServicePortChange]) -> None:
         """Have the worker follow changes, whose sockets are passed on and closed here."""
         for start in range(0, len(changes), CHANGES_AT_ONCE):
             self._apply(changes[start : start + CHANGES_AT_ONCE])
@@ -74,7 +76,7 @@ class Worker:
         with suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
-    def _apply(self, changes: Sequence[Change]) -> None:
+    def _apply(self, changes: Sequence[ServicePortChange]) -> None:
         roles = [tuple(change.sockets) for change in changes]
         sockets = [sock for change in changes for sock in change.sockets.values()]
         bare = [evolve(change, sockets={}) for change in changes]
@@ -93,7 +95,7 @@ class Worker:
         return answer
 
 
-def _serve(make_engine: Callable[[Loop], Engine], channel: socket.socket) -> None:
+def _serve(make_engine: Callable[[EventLoop], Engine], channel: socket.socket) -> None:
     """Be a worker process; does not return."""
     status = 1
     try:
@@ -101,7 +103,7 @@ def _serve(make_engine: Callable[[Loop], Engine], channel: socket.socket) -> Non
         # when to end, the proxy decides.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        loop = Loop()
+        loop = EventLoop()
         engine = make_engine(loop)
         verbs: Mapping[str, Callable[[Any, list[int]], Any]] = {
             "apply": lambda told, fds: engine.apply(_with_sockets(told[0], told[1], fds)),
@@ -136,8 +138,8 @@ def _serve(make_engine: Callable[[Loop], Engine], channel: socket.socket) -> Non
 
 
 def _with_sockets(
-    changes: Sequence[Change], roles: Sequence[Sequence[Role]], descriptors: list[int]
-) -> list[Change]:
+    changes: Sequence[ServicePortChange], roles: Sequence[Sequence[Role]], descriptors: list[int]
+) -> list[ServicePortChange]:
     rest = iter(descriptors)
     return [
         evolve(change, sockets={role: socket.socket(fileno=next(rest)) for role in own})

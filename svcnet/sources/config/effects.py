@@ -19,7 +19,7 @@ MOST_NAMED = 20
 
 
 @frozen
-class Known:
+class KnownField:
     """A field that kube-proxy knows.
 
     ``uses`` are the modes in which it has an effect, of proxying or of detectLocalMode. ``quiet``
@@ -43,56 +43,56 @@ class Known:
         return value not in self.quiet
 
 
-def _used(*modes: str) -> Known:
-    return Known(frozenset(modes) if modes else ALL)
+def _used(*modes: str) -> KnownField:
+    return KnownField(frozenset(modes) if modes else ALL)
 
 
-def _duration(*quiet: float, uses: tuple[str, ...] = ()) -> Known:
-    return Known(frozenset(uses), (0, *quiet), duration=True)
+def _duration(*quiet: float, uses: tuple[str, ...] = ()) -> KnownField:
+    return KnownField(frozenset(uses), (0, *quiet), duration=True)
 
 
 # How often something is done in one mode asks for nothing in another.
 PACE = dict.fromkeys(("syncPeriod", "minSyncPeriod"), _used())
-FIELDS: dict[str, dict[str, Known]] = {
+FIELDS: dict[str, dict[str, KnownField]] = {
     "": {
         **dict.fromkeys(("apiVersion", "kind", "mode", "hostnameOverride"), _used()),
         **dict.fromkeys(("bindAddress", "healthzBindAddress", "metricsBindAddress"), _used()),
         **dict.fromkeys(("detectLocalMode", "nodePortAddresses"), _used()),
         "clusterCIDR": _used("ClusterCIDR"),
-        "portRange": Known(frozenset({"userspace"}), ("", "0", "0-0")),
-        "bindAddressHardFail": Known(),
-        "enableProfiling": Known(),
-        "showHiddenMetricsForVersion": Known(),
-        "oomScoreAdj": Known(quiet=(-999,)),
+        "portRange": KnownField(frozenset({"userspace"}), ("", "0", "0-0")),
+        "bindAddressHardFail": KnownField(),
+        "enableProfiling": KnownField(),
+        "showHiddenMetricsForVersion": KnownField(),
+        "oomScoreAdj": KnownField(quiet=(-999,)),
         "configSyncPeriod": _duration(900),
-        "windowsRunAsService": Known(),
+        "windowsRunAsService": KnownField(),
     },
     "clientConnection": {
         # Where kubeadm puts it. Which server svcnet asks is an option of the command.
-        "kubeconfig": Known(quiet=("", KUBEADM_KUBECONFIG)),
-        "acceptContentTypes": Known(),
-        "contentType": Known(quiet=("", "application/vnd.kubernetes.protobuf")),
-        "qps": Known(quiet=(0, 5)),
-        "burst": Known(quiet=(0, 10)),
+        "kubeconfig": KnownField(quiet=("", KUBEADM_KUBECONFIG)),
+        "acceptContentTypes": KnownField(),
+        "contentType": KnownField(quiet=("", "application/vnd.kubernetes.protobuf")),
+        "qps": KnownField(quiet=(0, 5)),
+        "burst": KnownField(quiet=(0, 10)),
     },
     "logging": {
-        "format": Known(quiet=("", "text")),
-        "flushFrequency": Known(quiet=(0, 5), duration=True),
-        "verbosity": Known(quiet=(0,)),
-        "vmodule": Known(),
+        "format": KnownField(quiet=("", "text")),
+        "flushFrequency": KnownField(quiet=(0, 5), duration=True),
+        "verbosity": KnownField(quiet=(0,)),
+        "vmodule": KnownField(),
     },
     "detectLocal": {
         "bridgeInterface": _used("BridgeInterface"),
         "interfaceNamePrefix": _used("InterfaceNamePrefix"),
     },
     "iptables": {
-        "masqueradeBit": Known(frozenset({"iptables", "ipvs"}), (14,)),
+        "masqueradeBit": KnownField(frozenset({"iptables", "ipvs"}), (14,)),
         "masqueradeAll": _used("iptables", "ipvs"),
-        "localhostNodePorts": Known(frozenset({"iptables", "userspace"}), (True,)),
+        "localhostNodePorts": KnownField(frozenset({"iptables", "userspace"}), (True,)),
         **PACE,
     },
     "ipvs": {
-        "scheduler": Known(frozenset({"ipvs"}), ("", "rr")),
+        "scheduler": KnownField(frozenset({"ipvs"}), ("", "rr")),
         "strictARP": _used("ipvs"),
         "excludeCIDRs": _used("ipvs"),
         "tcpTimeout": _duration(uses=("ipvs",)),
@@ -101,14 +101,14 @@ FIELDS: dict[str, dict[str, Known]] = {
         **PACE,
     },
     "nftables": {
-        "masqueradeBit": Known(quiet=(14,)),
-        "masqueradeAll": Known(),
+        "masqueradeBit": KnownField(quiet=(14,)),
+        "masqueradeAll": KnownField(),
         **PACE,
     },
     # Of 0 kube-proxy leaves the kernel's own values, which svcnet always does.
     "conntrack": {
-        "maxPerCore": Known(quiet=(0, 32768)),
-        "min": Known(quiet=(0, 131072)),
+        "maxPerCore": KnownField(quiet=(0, 32768)),
+        "min": KnownField(quiet=(0, 131072)),
         "tcpEstablishedTimeout": _duration(86400),
         "tcpCloseWaitTimeout": _duration(3600),
         "tcpBeLiberal": _used(),
@@ -116,11 +116,11 @@ FIELDS: dict[str, dict[str, Known]] = {
         "udpStreamTimeout": _duration(),
     },
     "winkernel": {
-        "networkName": Known(),
-        "sourceVip": Known(),
-        "enableDSR": Known(),
-        "rootHnsEndpointName": Known(),
-        "forwardHealthCheckVip": Known(),
+        "networkName": KnownField(),
+        "sourceVip": KnownField(),
+        "enableDSR": KnownField(),
+        "rootHnsEndpointName": KnownField(),
+        "forwardHealthCheckVip": KnownField(),
     },
     "featureGates": dict.fromkeys(OWN, _used()),
 }
@@ -151,10 +151,10 @@ def _in_vain(document: Fields, modes: frozenset[str]) -> Iterator[Path]:
             for name, inner in value.items():
                 known = FIELDS[key].get(name)
                 if key == "featureGates" and known is None and name in ALL_GATES:
-                    known = Known(quiet=())
+                    known = KnownField(quiet=())
                 if _is_vain(known, inner, modes):
                     yield (key, name)
 
 
-def _is_vain(known: Known | None, value: Any, modes: frozenset[str]) -> bool:
+def _is_vain(known: KnownField | None, value: Any, modes: frozenset[str]) -> bool:
     return known is not None and not known.uses & modes and known.asks(value)

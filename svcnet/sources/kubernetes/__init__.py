@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 
 from svcnet.errors import UsageError
 from svcnet.sources.kubernetes.kubeconfig import load_kubeconfig
-from svcnet.sources.kubernetes.news import News, Step
+from svcnet.sources.kubernetes.news import News, ObjectChanges
 from svcnet.sources.kubernetes.patience import Patience
 from svcnet.sources.kubernetes.problems import Status
 from svcnet.sources.kubernetes.resources import resources
-from svcnet.sources.kubernetes.server import Server, in_cluster
+from svcnet.sources.kubernetes.server import APIServer, in_cluster
 
 if TYPE_CHECKING:
     from svcnet.sources.kubernetes.contact import Contact
 
 __all__ = [
     "KINDS",
+    "APIServer",
+    "ObjectChanges",
     "Patience",
-    "Server",
     "Status",
-    "Step",
     "in_cluster",
     "load_kubeconfig",
     "watch",
@@ -38,17 +38,17 @@ KINDS = ("Service", "EndpointSlice", "Node")
 
 
 async def watch(
-    server: Server,
+    server: APIServer,
     kinds: Iterable[str] = KINDS,
     *,
     random: Random,
     told: Callable[[Status], None],
     confirmed: Callable[[str], None] = lambda _: None,
-    moves: asyncio.Queue[Server] | None = None,
+    moves: asyncio.Queue[APIServer] | None = None,
     node: str = "",
     headless: bool = False,
     patience: Patience | None = None,
-) -> AsyncGenerator[Step]:
+) -> AsyncGenerator[ObjectChanges]:
     """Yield the objects of a cluster, once those of all `kinds` are known, and then changes.
 
     There is no end and no error for a server that is away or refuses: it is asked again, and
@@ -67,19 +67,19 @@ async def watch(
     patience = patience or Patience()
     wanted = resources(kinds, node=node, headless=headless)
     try:
-        from svcnet.sources.kubernetes.client import Client
+        from svcnet.sources.kubernetes.client import APIClient
     except ModuleNotFoundError as error:
         message = f"an API server needs {error.name}: pip install 'svcnet[kubernetes]'"
         raise UsageError(message) from error
     from svcnet.sources.kubernetes.contact import Contact
-    from svcnet.sources.kubernetes.reflector import Listener, Reflector
+    from svcnet.sources.kubernetes.reflector import Observer, Reflector
 
-    contact, listener = Contact(server, patience, random), Listener(told, confirmed)
+    contact, listener = Contact(server, patience, random), Observer(told, confirmed)
     news = News.of((resource.kind for resource in wanted), patience.together)
     async with AsyncExitStack() as stack:
         tasks = []
         for resource in wanted:
-            client = await stack.enter_async_context(Client(contact))
+            client = await stack.enter_async_context(APIClient(contact))
             reflector = Reflector(resource, contact, client, news, listener)
             tasks.append(asyncio.create_task(reflector.run(), name=f"watch of {resource.kind}"))
         if moves is not None:
@@ -95,6 +95,6 @@ async def watch(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _move(contact: Contact, moves: asyncio.Queue[Server]) -> None:
+async def _move(contact: Contact, moves: asyncio.Queue[APIServer]) -> None:
     while True:
         contact.move(await moves.get())

@@ -46,7 +46,7 @@ KEEPALIVE = (
 
 
 @frozen
-class Document:
+class JSONObject:
     """An object of JSON, and how many values are in it at most."""
 
     data: dict[str, Any]
@@ -54,7 +54,7 @@ class Document:
 
 
 @define
-class Client:
+class APIClient:
     """A client for one kind of objects; use it as an asynchronous context.
 
     Every request raises :class:`Problem`, :class:`Expired` or :class:`Absent`, and nothing else.
@@ -78,7 +78,7 @@ class Client:
         old, self._session = self._session, _session()
         await old.close()
 
-    async def get(self, path: str, parameters: Mapping[str, str]) -> Document:
+    async def get(self, path: str, parameters: Mapping[str, str]) -> JSONObject:
         """Return the JSON object that is the answer."""
         patience = self.contact.patience
         times = aiohttp.ClientTimeout(
@@ -92,7 +92,7 @@ class Client:
     @asynccontextmanager
     async def lines(
         self, path: str, parameters: Mapping[str, str]
-    ) -> AsyncIterator[AsyncIterator[Document]]:
+    ) -> AsyncIterator[AsyncIterator[JSONObject]]:
         """Give the JSON objects of an answer that has one a line, as long as they come.
 
         The end of the answer is the end; a line that is cut off is dropped.
@@ -158,7 +158,7 @@ async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     return bytes(found)
 
 
-async def _objects(answer: aiohttp.ClientResponse) -> AsyncGenerator[Document]:
+async def _objects(answer: aiohttp.ClientResponse) -> AsyncGenerator[JSONObject]:
     """Yield the object of each line; aiohttp's own reader takes short lines only."""
     rest = bytearray()
     async for chunk in answer.content.iter_any():
@@ -174,7 +174,7 @@ async def _objects(answer: aiohttp.ClientResponse) -> AsyncGenerator[Document]:
             raise Nonsense(f"sent an event of more than {MAX_EVENT // 1024} KiB")
 
 
-def _json(data: bytes, most: int, content_type: str) -> Document:
+def _json(data: bytes, most: int, content_type: str) -> JSONObject:
     # Each value but the first of all follows one of these; in text they count as well.
     values = 1 + sum(map(data.count, (b"{", b"[", b",")))
     if values > most:
@@ -187,7 +187,7 @@ def _json(data: bytes, most: int, content_type: str) -> Document:
         raise Nonsense(f"sends what is no JSON: {one_line(str(error))}") from None
     if type(found) is not dict:
         raise Nonsense("sends what is no object of the Kubernetes API")
-    return Document(found, values)
+    return JSONObject(found, values)
 
 
 def _refusal(answer: aiohttp.ClientResponse, body: bytes) -> Exception:

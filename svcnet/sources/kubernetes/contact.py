@@ -12,7 +12,7 @@ from attrs import define, field
 
 from svcnet.sources.kubernetes.credentials import Credentials
 from svcnet.sources.kubernetes.patience import Backoff, Patience
-from svcnet.sources.kubernetes.server import Server
+from svcnet.sources.kubernetes.server import APIServer
 
 Reason: TypeAlias = Literal["silent", "suspect", "older", "moved"]
 
@@ -55,7 +55,7 @@ class Turn:
 class Contact:
     """A server that several kinds are asked of, and that can be replaced by another."""
 
-    server: Server
+    server: APIServer
     patience: Patience
     random: Random
     credentials: Credentials = field(init=False)
@@ -100,7 +100,7 @@ class Contact:
                 turn.lose()
                 turn.stop("suspect")
 
-    def move(self, server: Server) -> None:
+    def move(self, server: APIServer) -> None:
         """Have everything asked of another server from now on."""
         if server == self.server:
             return

@@ -11,7 +11,7 @@ from attrs import define
 
 from svcnet.files import KIB, read_text
 from svcnet.sources.kubernetes.problems import Problem
-from svcnet.sources.kubernetes.server import PEM, Server
+from svcnet.sources.kubernetes.server import PEM, APIServer
 
 MOST_BYTES = 1024 * KIB
 """The largest file with a token or certificates; a bundle of authorities has some 250 KiB."""
@@ -23,7 +23,7 @@ Seen = tuple[tuple[int, int, int] | None, ...]
 class Credentials:
     """What a server is told of us, and how we know it."""
 
-    server: Server
+    server: APIServer
     _context: ssl.SSLContext | None = None
     _seen: Seen = ()
 
@@ -56,7 +56,7 @@ class Credentials:
         return self._context
 
 
-def _context(server: Server) -> ssl.SSLContext:
+def _context(server: APIServer) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not server.verify:
         context.check_hostname = False

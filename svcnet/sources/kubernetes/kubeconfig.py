@@ -22,7 +22,7 @@ from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings
 from svcnet.sources.kubernetes.credentials import Credentials
 from svcnet.sources.kubernetes.problems import Problem
-from svcnet.sources.kubernetes.server import PEM, Server
+from svcnet.sources.kubernetes.server import PEM, APIServer
 from svcnet.sources.single import read_single
 from svcnet.sources.unknown import report_unknown
 
@@ -45,7 +45,7 @@ def load_kubeconfig(
     context: str = "",
     *,
     tell: Callable[[Iterable[Diagnostic]], None] = lambda _: None,
-) -> Server:
+) -> APIServer:
     """Return the server that kubeconfig files name, as `context` or as their current context.
 
     Of two files that have an entry of one name the first counts, as with ``KUBECONFIG``. Paths
@@ -67,7 +67,7 @@ def load_kubeconfig(
     return server
 
 
-def _server(files: list[Fields], context: str) -> Server | None:
+def _server(files: list[Fields], context: str) -> APIServer | None:
     for file in files:
         _report_unknown("Kubeconfig", file)
     asker = files[0]
@@ -118,9 +118,9 @@ def _report_unknown(kind: str, fields: Fields) -> None:
     report_unknown(kind, [(place, dict(fields.data))], fields.findings)
 
 
-def _made(cluster: Fields, user: Fields | None) -> Server:
+def _made(cluster: Fields, user: Fields | None) -> APIServer:
     _report_unknown("KubeconfigCluster", cluster)
-    server = Server(
+    server = APIServer(
         url=_url(cluster),
         authority=_pem(cluster, "certificate-authority"),
         server_name=cluster.string("tls-server-name"),
@@ -137,7 +137,7 @@ def _made(cluster: Fields, user: Fields | None) -> Server:
     return server
 
 
-def _with_credentials(server: Server, user: Fields) -> Server:
+def _with_credentials(server: APIServer, user: Fields) -> APIServer:
     _report_unknown("KubeconfigUser", user)
     for field, message in USER_REFUSED.items():
         # An empty plugin is one; of the others, what is empty is as good as absent.
@@ -161,19 +161,19 @@ def _with_credentials(server: Server, user: Fields) -> Server:
     return server
 
 
-def _in_the_clear(server: Server, cluster: Fields) -> Server:
+def _in_the_clear(server: APIServer, cluster: Fields) -> APIServer:
     """Return a server that anybody on the way may read along with: it is not told who we are."""
     if server.token or server.certificate is not None:
         message = "is http: credentials are sent over https alone, and so this server gets none"
         cluster.warning(checks.CLEARTEXT, "server", message)
-    return Server(server.url, proxy=server.proxy)
+    return APIServer(server.url, proxy=server.proxy)
 
 
-def _check_authority(server: Server, cluster: Fields) -> None:
+def _check_authority(server: APIServer, cluster: Fields) -> None:
     """Check what the server's certificate is to be verified with."""
     key = "insecure-skip-tls-verify"
     if server.verify and server.authority is not None:
-        known = Server(server.url, server.authority)
+        known = APIServer(server.url, server.authority)
         _try(cluster, _written(cluster, "certificate-authority"), Credentials(known).tls)
     elif not server.verify and server.authority is not None:
         cluster.error(checks.CREDENTIALS, key, "and a certificate authority exclude each other")

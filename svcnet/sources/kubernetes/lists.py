@@ -9,7 +9,7 @@ from attrs import frozen
 
 from svcnet.nogc import without_gc
 from svcnet.sources.kubernetes.apart import apart
-from svcnet.sources.kubernetes.client import LARGE, Client, Document
+from svcnet.sources.kubernetes.client import LARGE, APIClient, JSONObject
 from svcnet.sources.kubernetes.narrow import Narrowed, narrow
 from svcnet.sources.kubernetes.news import MAX_OBJECTS, MAX_TOLD
 from svcnet.sources.kubernetes.problems import Nonsense
@@ -24,11 +24,11 @@ MAX_PAGES = 10_000
 class List:
     """A list at one path of a server."""
 
-    client: Client
+    client: APIClient
     resource: Resource
     path: str
 
-    async def page(self, parameters: Mapping[str, str]) -> Document:
+    async def page(self, parameters: Mapping[str, str]) -> JSONObject:
         """Return a list, or a part of one, once it is sure that it is that.
 
         Whatever else speaks JSON at this address would look like a cluster without objects.

@@ -20,7 +20,7 @@ MAX_OBJECTS = 200_000
 
 
 @frozen
-class Step:
+class ObjectChanges:
     """What changed since the step before; the first step is all there is.
 
     ``removed`` are the objects as they were last told. ``diagnostics`` are about objects that
@@ -39,7 +39,7 @@ class Step:
 
 
 @define
-class Known:
+class KnownObjects:
     """The objects of one kind: models, and which are not as the server has them.
 
     Of those there is a number that stands for what is wrong with them, and of models that there
@@ -63,7 +63,7 @@ class News:
     belongs together may have changed in both.
     """
 
-    known: dict[str, Known]
+    known: dict[str, KnownObjects]
     together: float = 0.0
     _untold: dict[tuple[str, NamespacedName], ClusterObject | None] = field(factory=dict)
     _diagnostics: dict[Diagnostic, None] = field(factory=dict)
@@ -80,7 +80,7 @@ class News:
     @classmethod
     def of(cls, kinds: Iterable[str], together: float = 0.0) -> News:
         """Return the news of kinds of which nothing is known yet."""
-        return cls({kind: Known() for kind in kinds}, together)
+        return cls({kind: KnownObjects() for kind in kinds}, together)
 
     def came(self, kind: str, item: Narrowed) -> None:
         """Take an object that is new or has changed."""
@@ -137,7 +137,7 @@ class News:
             self._failure = task.exception()
             self._stirred.set()
 
-    async def step(self) -> Step:
+    async def step(self) -> ObjectChanges:
         """Return what is new, as soon as something is and no kind is to be waited for.
 
         That is until every kind has been listed, and has caught up since it was lost.
@@ -149,7 +149,7 @@ class News:
                 raise self._failure
             if all(known.listed for known in self.known.values()) and not self._holds():
                 step = self._take()
-                if step != Step() or not self._begun:
+                if step != ObjectChanges() or not self._begun:
                     self._begun = True
                     return step
 
@@ -205,7 +205,7 @@ class News:
         elif is_lost:
             self._more += 1
 
-    def _take(self) -> Step:
+    def _take(self) -> ObjectChanges:
         changed, removed = [], []
         for (kind, key), before in self._untold.items():
             now = self.known[kind].models.get(key)
@@ -218,4 +218,4 @@ class News:
         more, self._more, self._told = self._more, 0, 0
         for told in (self._untold, self._diagnostics, self._happened):
             told.clear()
-        return Step(tuple(changed), tuple(removed), diagnostics, happened, more)
+        return ObjectChanges(tuple(changed), tuple(removed), diagnostics, happened, more)

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from svcnet.sources.kubernetes.apart import apart
-from svcnet.sources.kubernetes.client import LARGE, Client, Document
+from svcnet.sources.kubernetes.client import LARGE, APIClient, JSONObject
 from svcnet.sources.kubernetes.contact import Contact, Turn
 from svcnet.sources.kubernetes.lists import List, pages
 from svcnet.sources.kubernetes.narrow import key_of, narrow
@@ -34,7 +34,7 @@ from svcnet.sources.kubernetes.versions import is_older, metadata_of, version_of
 
 
 @frozen
-class Listener:
+class Observer:
     """Who is told of a server: how it stands, and that it has confirmed what is known of a kind."""
 
     told: Callable[[Status], None]
@@ -55,9 +55,9 @@ class Reflector:
 
     resource: Resource
     contact: Contact
-    client: Client
+    client: APIClient
     news: News
-    listener: Listener
+    listener: Observer
     _refusals: Backoff = field(init=False)
     _lists: Backoff = field(init=False)
     _lengths: Lengths = field(init=False)
@@ -305,7 +305,7 @@ class Reflector:
             self._is_checked = True
             return
 
-    async def _take(self, document: Document) -> None:
+    async def _take(self, document: JSONObject) -> None:
         """Take in one event of a watch."""
         event = document.data
         item = event.get("object")

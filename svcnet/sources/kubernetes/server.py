@@ -17,7 +17,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @frozen
-class Server:
+class APIServer:
     """An API server at ``url``, which has no ``/`` at the end.
 
     ``authority`` are the certificates that the server's must be signed by, the machine's own if
@@ -37,7 +37,7 @@ class Server:
     proxy: str = field(default="", repr=False)
 
 
-def in_cluster(environ: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Server:
+def in_cluster(environ: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> APIServer:
     """Return the server of the cluster that this process is a Pod of.
 
     The address is in the variables that every container has, the credentials are files of the
@@ -54,4 +54,6 @@ def in_cluster(environ: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Se
     if not token.exists():
         raise UsageError(f"this Pod has no service account: there is no {token}")
     shown = f"[{host}]" if ":" in host else host
-    return Server(f"https://{shown}:{port}", authority if authority.exists() else None, token=token)
+    return APIServer(
+        f"https://{shown}:{port}", authority if authority.exists() else None, token=token
+    )

@@ -20,7 +20,7 @@ import pytest
 from svcnet.errors import ApplyError
 from svcnet.executors.dns import push as pushing
 from svcnet.executors.dns import transfer as module
-from svcnet.executors.dns.push import Server, owner, push
+from svcnet.executors.dns.push import PrimaryServer, owner, push
 from svcnet.executors.dns.transfer import Record, transfer
 from svcnet.executors.dns.tsig import Key
 
@@ -133,7 +133,7 @@ def test_what_is_no_zone(monkeypatch: pytest.MonkeyPatch, stream: Stream, words:
     with sending(stream) as where:
         begun = time.monotonic()
         with pytest.raises(ApplyError, match=words) as caught:
-            push(Server(*where), ORIGIN, [], owner(["cluster.local."]))
+            push(PrimaryServer(*where), ORIGIN, [], owner(["cluster.local."]))
         assert time.monotonic() - begun < SECONDS
         assert f"127.0.0.1:{where[1]}: zone cluster.local. cannot be read" in str(caught.value)
     assert sent == []
@@ -156,7 +156,9 @@ def test_a_zone_that_has_to_be_signed() -> None:
     """With a key only a zone that is signed with it is believed."""
     assert len(read(whole, None)) == 4
     assert len(read(whole, KEY)) == 4
-    with pytest.raises((dns.exception.DNSException, module.Refused), match=r"TSIG|not signed"):
+    with pytest.raises(
+        (dns.exception.DNSException, module.TransferError), match=r"TSIG|not signed"
+    ):
         read(unsigned, KEY)
 
 
@@ -170,11 +172,11 @@ def test_an_answer_to_a_change_that_has_to_be_signed() -> None:
             yield message(asked, signed=False)
 
     with sending(answers) as where, pytest.raises(ApplyError, match=r"TSIG|not signed"):
-        push(Server(*where, KEY), ORIGIN, [], owner(["cluster.local."]))
+        push(PrimaryServer(*where, KEY), ORIGIN, [], owner(["cluster.local."]))
 
 
 def test_a_zone_too_slow_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many messages, each in time, may together take too long."""
     monkeypatch.setattr(module, "WHOLE_SECONDS", 0.3)
-    with pytest.raises(module.Refused, match="takes longer"):
+    with pytest.raises(module.TransferError, match="takes longer"):
         read(endless, None)

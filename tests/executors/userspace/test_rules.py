@@ -11,7 +11,7 @@ from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.userspace import rules as rules_module
 from svcnet.executors.userspace.rules import change, plan, step
 from svcnet.graph import NodeSettings
-from svcnet.netfilter import Observed, Rule
+from svcnet.netfilter import Rule, SavedTables
 from svcnet.netfilter.saved import saved
 from svcnet.renderers.userspace import portal_rules
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps
@@ -46,7 +46,7 @@ def there(wanted: PortalRules) -> dict[str, dict[str, list[str]]]:
 
 def test_all_is_written_where_nothing_is() -> None:
     """Both tables get their chains, rules and jumps in a transaction each, filter first."""
-    texts = list(plan(wanted("-j A", "-j B"), Observed({})))
+    texts = list(plan(wanted("-j A", "-j B"), SavedTables({})))
     assert [text.split("\n")[0] for text in texts] == ["*filter", "*nat"]
     nat = texts[1].splitlines()
     assert nat[5:7] == [f"-A {CONTAINER} -j A", f"-A {CONTAINER} -j B"]
@@ -62,10 +62,10 @@ def test_nothing_is_written_where_all_is() -> None:
     """Rules and jumps that are there are left alone, foreign ones around them too."""
     rules = wanted("-j A", "-j B")
     tables = there(rules)
-    assert list(plan(rules, Observed(tables))) == []
+    assert list(plan(rules, SavedTables(tables))) == []
     chain = tables["nat"]["PREROUTING"]
     chain[:] = ["-j FOREIGN", chain[0], "-j FOREIGN", chain[1], "-j FOREIGN"]
-    assert list(plan(rules, Observed(tables))) == []
+    assert list(plan(rules, SavedTables(tables))) == []
 
 
 @pytest.mark.parametrize("found", [["-j B", "-j A"], ["-j A"], ["-j A", "-j B", "-j C"]])
@@ -75,7 +75,7 @@ def test_only_a_chain_that_differs_is_written(found: list[str]) -> None:
     tables = there(rules)
     tables["nat"][CONTAINER] = found
     expected = f"*nat\n:{CONTAINER} - [0:0]\n-A {CONTAINER} -j A\n-A {CONTAINER} -j B\nCOMMIT\n"
-    assert list(plan(rules, Observed(tables))) == [expected]
+    assert list(plan(rules, SavedTables(tables))) == [expected]
 
 
 def jumps_after(found: list[str]) -> list[str]:
@@ -84,7 +84,7 @@ def jumps_after(found: list[str]) -> list[str]:
     tables = there(rules)
     tables["nat"]["PREROUTING"] = list(found)
     chain = list(found)
-    for text in plan(rules, Observed(tables)):
+    for text in plan(rules, SavedTables(tables)):
         for line in text.splitlines()[1:-1]:
             verb, name, rule = line.split(" ", 2)
             assert name == "PREROUTING"

@@ -9,14 +9,14 @@ import pytest
 from attrs import define, field
 
 from svcnet.compiler import compile_state, node_view
-from svcnet.executors.conntrack import Report, delete, observe
+from svcnet.executors.conntrack import DeletionReport, delete, observe
 from svcnet.executors.iptables import apply
 from svcnet.family import IP_FAMILIES
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.models import ClusterState, IPFamily
 from svcnet.models.state import ClusterObject
 from svcnet.renderers import iptables
-from svcnet.renderers.conntrack import Flow, Plan, plan
+from svcnet.renderers.conntrack import DeletionPlan, Flow, plan
 from svcnet.testing import make_node
 from tests.kernel.netns import CLIENT, HOST, NODE, Both, Cluster
 from tests.kernel.ways import EMPTY_TABLES
@@ -47,10 +47,10 @@ class Node:
         state = ClusterState.of([*objects, make_node("node-a", NODE.v4, NODE.v6)])
         return compile_state(state, node_view(state, host=HOST, node="node-a", family=self.family))
 
-    def plan(self) -> Plan:
+    def plan(self) -> DeletionPlan:
         return self.inside(lambda: plan(observe(self.family), self.graph, self.cleaned))
 
-    def clean(self) -> tuple[Plan, Report]:
+    def clean(self) -> tuple[DeletionPlan, DeletionReport]:
         """Plan, delete, and remember for which graph."""
         found = self.plan()
         report = self.inside(lambda: delete(found))

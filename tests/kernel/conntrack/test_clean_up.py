@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 from attrs import evolve
 
-from svcnet.executors.conntrack import Report, delete
+from svcnet.executors.conntrack import DeletionReport, delete
 from svcnet.models import EndpointSlice, ServicePort
 from svcnet.renderers.conntrack import Flow
 from tests.kernel.applying import namespace
@@ -65,7 +65,7 @@ def test_clients_of_a_removed_endpoint_move_on(node: Node, to: Both, port: int) 
     kept = node.flows()
     found, report = node.clean()
     assert clients(found.flows) == who_reached("pod1", before)
-    assert report == Report(len(found.flows))
+    assert report == DeletionReport(len(found.flows))
     assert node.flows() == kept - set(found.flows)
     assert set(node.ask_all(to, port, before).values()) == {"pod2"}
 
@@ -143,7 +143,7 @@ def test_an_entry_that_a_client_has_anew_stays(node: Node) -> None:
     node.cluster.run("node", "conntrack", "-F")
     assert set(node.ask_all(CLUSTER_IP, 53, range(5000, 5005)).values()) == {"pod2"}
     kept = node.flows()
-    assert node.inside(lambda: delete(found)) == Report(0, len(before))
+    assert node.inside(lambda: delete(found)) == DeletionReport(0, len(before))
     assert node.flows() == kept
 
 
@@ -168,7 +168,7 @@ def test_fifty_thousand_foreign_entries_stay(node: Node) -> None:
     assert len(flows) >= 50_000
     found, report = node.clean()
     assert clients(found.flows) == who_reached("pod1", before)
-    assert report == Report(len(found.flows))
+    assert report == DeletionReport(len(found.flows))
     assert node.flows() == flows - set(found.flows)
 
 
@@ -211,7 +211,7 @@ def test_zones(node: Node, zone: str) -> None:
     node.put(WEB, *behind("pod2"))
     found, report = node.clean()
     assert {(flow.source_port, flow.zone) for flow in found.flows} == {(5000, 0), (5001, 7)}
-    assert report == Report(2)
+    assert report == DeletionReport(2)
     assert node.ask(CLUSTER_IP, 53, 5001) == "pod2"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from svcnet.executors.dns.push import Server
+from svcnet.executors.dns.push import PrimaryServer
 from svcnet.executors.dns.tsig import read_key
 
 PORT = 5354
@@ -42,7 +42,7 @@ ZONE = """\
 
 
 @contextmanager
-def knot(folder: Path, zones: Sequence[tuple[str, str]]) -> Iterator[Server]:
+def knot(folder: Path, zones: Sequence[tuple[str, str]]) -> Iterator[PrimaryServer]:
     """Run Knot with zones, pairs of an origin and a zone file's text; yield where it is."""
     (folder / "db").mkdir()
     config = CONFIG.format(folder=folder, port=PORT, secret=SECRET)
@@ -55,7 +55,7 @@ def knot(folder: Path, zones: Sequence[tuple[str, str]]) -> Iterator[Server]:
     process = subprocess.Popen(["knotd", "-c", folder / "knot.conf"])
     try:
         wait(zones[0][0])
-        yield Server("127.0.0.1", PORT, read_key(key))
+        yield PrimaryServer("127.0.0.1", PORT, read_key(key))
     finally:
         process.terminate()
         process.wait(10)

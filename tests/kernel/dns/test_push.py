@@ -18,7 +18,7 @@ import pytest
 from attrs import evolve
 
 from svcnet.errors import ApplyError
-from svcnet.executors.dns.push import Server, owner, push
+from svcnet.executors.dns.push import PrimaryServer, owner, push
 from svcnet.executors.dns.transfer import Record, transfer
 from tests.kernel.dns.knot import ask, knot
 from tests.kernel.ipvs.netlink import own_namespace
@@ -47,7 +47,7 @@ $TTL 60
 
 
 @pytest.fixture(name="server")
-def real_server(tmp_path: Path) -> Iterator[Server]:
+def real_server(tmp_path: Path) -> Iterator[PrimaryServer]:
     with own_namespace():
         zones = (("cluster.local.", FORWARD_ZONE), ("96.10.in-addr.arpa.", REVERSE_ZONE))
         with knot(tmp_path, zones) as server:
@@ -58,7 +58,7 @@ def record(name: str, kind: str, data: str, ttl: int = 5) -> Record:
     return dns.name.from_text(name, ORIGIN), ttl, dns.rdata.from_text("IN", kind, data)
 
 
-def read(server: Server) -> list[Record]:
+def read(server: PrimaryServer) -> list[Record]:
     return transfer((server.address, server.port), ORIGIN, server.key)
 
 
@@ -69,7 +69,7 @@ def hosts(count: int, first: int = 0) -> list[Record]:
     ]
 
 
-def test_records_come_change_and_go(server: Server) -> None:
+def test_records_come_change_and_go(server: PrimaryServer) -> None:
     """The server answers what is wanted, and what others put into the zone all the while."""
     web = record("web.shop.svc", "A", "10.96.0.1")
     alias = record("other.shop.svc", "CNAME", "www.example.org.")
@@ -90,7 +90,7 @@ def test_records_come_change_and_go(server: Server) -> None:
     assert ask("www.cluster.local", "TXT") == ['"somebody else\'s"']
 
 
-def test_pointers_beside_others(server: Server) -> None:
+def test_pointers_beside_others(server: PrimaryServer) -> None:
     """In a reverse zone only pointers to Services are ours, even at one name with another's."""
     name = dns.name.from_text("1.0.96.10.in-addr.arpa.")
     ours = (name, 5, dns.rdata.from_text("IN", "PTR", "web.shop.svc.cluster.local."))
@@ -103,14 +103,14 @@ def test_pointers_beside_others(server: Server) -> None:
     assert ask("1.0.96.10.in-addr.arpa", "PTR") == ["www.cluster.local."]
 
 
-def test_a_dry_run_changes_nothing(server: Server) -> None:
+def test_a_dry_run_changes_nothing(server: PrimaryServer) -> None:
     """A dry run tells the records and sends none."""
     made = push(server, ORIGIN, hosts(3), OWNS, dry_run=True)
     assert made.added == 3
     assert ask("h1.web.shop.svc.cluster.local", "A") == []
 
 
-def push_until_killed(server: Server, wanted: list[Record]) -> None:
+def push_until_killed(server: PrimaryServer, wanted: list[Record]) -> None:
     """Push, and be killed while the server still works on one of the updates."""
     query, sent = dns.query.tcp, 0
 
@@ -127,7 +127,7 @@ def push_until_killed(server: Server, wanted: list[Record]) -> None:
     push(server, ORIGIN, wanted, OWNS)
 
 
-def test_a_push_that_was_killed_is_finished_by_the_next(server: Server) -> None:
+def test_a_push_that_was_killed_is_finished_by_the_next(server: PrimaryServer) -> None:
     """Killed in the middle, a push leaves whole names, and the next one does the rest."""
     wanted = hosts(20_000)
     child = multiprocessing.get_context("fork").Process(
@@ -145,7 +145,7 @@ def test_a_push_that_was_killed_is_finished_by_the_next(server: Server) -> None:
     assert ask("www.cluster.local", "A") == ["192.0.2.1"]
 
 
-def test_refusals_are_errors_with_words(server: Server) -> None:
+def test_refusals_are_errors_with_words(server: PrimaryServer) -> None:
     """No key, a wrong zone and no server are told apart."""
     with pytest.raises(ApplyError, match=r"cannot be read: .*NOTAUTH"):
         push(evolve(server, key=None), ORIGIN, [], OWNS)

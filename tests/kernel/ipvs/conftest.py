@@ -10,7 +10,7 @@ import pytest
 
 from svcnet.family import IP_FAMILIES
 from svcnet.models import Host
-from svcnet.netfilter import Observed, parse_save
+from svcnet.netfilter import SavedTables, parse_save
 from tests.kernel.ipvs.balancer import Balancer
 from tests.kernel.netns import Cluster
 from tests.kernel.ways import IPVSRules, Tables
@@ -58,7 +58,7 @@ def run(command: str, stdin: str = "") -> str:
     return done.stdout
 
 
-def rules(family: str = "IPv4") -> Observed:
+def rules(family: str = "IPv4") -> SavedTables:
     """Return the iptables rules that are there."""
     tool = "ip6tables" if family == "IPv6" else "iptables"
     return parse_save(run(f"{tool}-legacy-save"))

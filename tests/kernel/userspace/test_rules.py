@@ -17,7 +17,7 @@ from svcnet.executors.userspace.rules import plan
 from svcnet.family import IP_FAMILIES
 from svcnet.graph import NodeSettings
 from svcnet.models import IPFamily
-from svcnet.netfilter import Observed, Rule, parse_save
+from svcnet.netfilter import Rule, SavedTables, parse_save
 from svcnet.renderers import userspace
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps
 from tests.kernel.ipvs.netlink import own_namespace
@@ -107,7 +107,7 @@ def wanted(*rules: Rule, family: IPFamily) -> PortalRules:
     return PortalRules(family, rules or rules_of(family), jumps(NodeSettings(family)))
 
 
-def observed(commands: Commands) -> Observed:
+def observed(commands: Commands) -> SavedTables:
     return parse_save(commands.save())
 
 

@@ -18,7 +18,7 @@ from attrs import define, field
 from svcnet.discovery.dns import records
 from svcnet.models import ClusterState, Endpoint
 from svcnet.servers.dns.forwarding import Upstream
-from svcnet.servers.dns.server import Server
+from svcnet.servers.dns.server import DNSServer
 from svcnet.testing import make_service, make_slice
 from tests.servers.monitoring.serving import running
 
@@ -85,12 +85,12 @@ def serving(
     told: list[str] = []
     with running() as loop:
 
-        def start() -> Server:
+        def start() -> DNSServer:
             upstream = None
             if forward is not None:
                 upstream = Upstream(LOOPBACK, forward, told.append, waiting=waiting)
             where = [(LOOPBACK, 0)]
-            return Server(ZONES, where, told.append, upstream, connections=connections)
+            return DNSServer(ZONES, where, told.append, upstream, connections=connections)
 
         def close() -> None:
             while servers:

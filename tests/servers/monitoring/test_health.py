@@ -11,8 +11,8 @@ from svcnet.servers.monitoring import (
     HEALTHZ_BIND_ADDRESS,
     METRICS_BIND_ADDRESS,
     Health,
+    HTTPServer,
     Metrics,
-    Server,
     health_pages,
     metrics_page,
 )
@@ -149,7 +149,7 @@ def test_body_without_any_sync(health: Health, clocks: Clocks) -> None:
 def test_pages(loop: Running, health: Health) -> None:
     """The pages are served, the others are not there, and answers are counted."""
     metrics = Metrics()
-    server = loop.call(lambda: Server((LOOPBACK, 0), health_pages(health, metrics)))
+    server = loop.call(lambda: HTTPServer((LOOPBACK, 0), health_pages(health, metrics)))
     port = server.where[1]
     try:
         status, headers, _ = get(port, "/healthz")
@@ -172,7 +172,7 @@ def test_pages(loop: Running, health: Health) -> None:
 def test_metrics_page(loop: Running) -> None:
     """/metrics is in the text format that every Prometheus reads."""
     metrics = Metrics()
-    server = loop.call(lambda: Server((LOOPBACK, 0), metrics_page(metrics)))
+    server = loop.call(lambda: HTTPServer((LOOPBACK, 0), metrics_page(metrics)))
     port = server.where[1]
     try:
         status, headers, body = get(port, "/metrics")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcnet.servers.monitoring.http import Answer, Refusal, Request, encode, parse
+from svcnet.servers.monitoring.http import HTTPError, HTTPRequest, HTTPResponse, encode, parse
 
 HOST = b"\r\nHost: node"
 
@@ -16,19 +16,19 @@ HOST = b"\r\nHost: node"
 @pytest.mark.parametrize(
     ("head", "request_"),
     [
-        (b"GET /healthz HTTP/1.1\r\nHost: node", Request("GET", "/healthz")),
-        (b"HEAD /healthz HTTP/1.1\r\nhost:node:10256", Request("HEAD", "/healthz")),
-        (b"GET / HTTP/1.0", Request("GET", "/")),
-        (b"GET / HTTP/1.0\r\nHost: node", Request("GET", "/")),
-        (b"GET /a?b=c?d HTTP/1.1" + HOST, Request("GET", "/a")),
-        (b"GET /a%7A//b/../c HTTP/1.1" + HOST, Request("GET", "/a%7A//b/../c")),
-        (b"GET http://node:1/a?b HTTP/1.1" + HOST, Request("GET", "/a")),
-        (b"GET http://node HTTP/1.1" + HOST, Request("GET", "/")),
-        (b"GET http://node?a HTTP/1.1" + HOST, Request("GET", "/")),
-        (b"GET / HTTP/1.1\r\nHost:\r\nX: \xff\tb", Request("GET", "/")),
+        (b"GET /healthz HTTP/1.1\r\nHost: node", HTTPRequest("GET", "/healthz")),
+        (b"HEAD /healthz HTTP/1.1\r\nhost:node:10256", HTTPRequest("HEAD", "/healthz")),
+        (b"GET / HTTP/1.0", HTTPRequest("GET", "/")),
+        (b"GET / HTTP/1.0\r\nHost: node", HTTPRequest("GET", "/")),
+        (b"GET /a?b=c?d HTTP/1.1" + HOST, HTTPRequest("GET", "/a")),
+        (b"GET /a%7A//b/../c HTTP/1.1" + HOST, HTTPRequest("GET", "/a%7A//b/../c")),
+        (b"GET http://node:1/a?b HTTP/1.1" + HOST, HTTPRequest("GET", "/a")),
+        (b"GET http://node HTTP/1.1" + HOST, HTTPRequest("GET", "/")),
+        (b"GET http://node?a HTTP/1.1" + HOST, HTTPRequest("GET", "/")),
+        (b"GET / HTTP/1.1\r\nHost:\r\nX: \xff\tb", HTTPRequest("GET", "/")),
     ],
 )
-def test_requests(head: bytes, request_: Request) -> None:
+def test_requests(head: bytes, request_: HTTPRequest) -> None:
     """What clients send in earnest is understood, absolute targets included."""
     assert parse(head) == request_
 
@@ -68,14 +68,14 @@ def test_requests(head: bytes, request_: Request) -> None:
 )
 def test_refusals(head: bytes, status: int) -> None:
     """What is no request for us is refused, with the status that says why."""
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(HTTPError) as refusal:
         parse(head)
     assert refusal.value.answer.status == status
 
 
 def test_a_refused_method_is_told_the_others() -> None:
     """The answer to another method names those that there are."""
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(HTTPError) as refusal:
         parse(b"DELETE / HTTP/1.1" + HOST)
     assert ("Allow", "GET, HEAD") in refusal.value.answer.headers
 
@@ -93,7 +93,7 @@ def test_any_bytes_are_a_request_or_a_refusal(head: bytes) -> None:
     """Nothing else comes of a head, whatever is in it."""
     try:
         request = parse(head)
-    except Refusal as refusal:
+    except HTTPError as refusal:
         found: object = refusal.answer.status
     else:
         found = request.method
@@ -104,7 +104,7 @@ def test_any_bytes_are_a_request_or_a_refusal(head: bytes) -> None:
 
 def test_an_answer_as_bytes() -> None:
     """An answer has its length, its headers, and says that the connection ends."""
-    answer = Answer(503, b"no\n", "text/plain", (("X-Load-Balancing-Endpoint-Weight", "0"),))
+    answer = HTTPResponse(503, b"no\n", "text/plain", (("X-Load-Balancing-Endpoint-Weight", "0"),))
     status, _, rest = encode(answer).partition(b"\r\n")
     head, _, body = rest.partition(b"\r\n\r\n")
     headers = BytesParser().parsebytes(head)
@@ -118,5 +118,5 @@ def test_an_answer_as_bytes() -> None:
 
 def test_the_head_alone() -> None:
     """To HEAD there is the same head, with the length of the body that is left out."""
-    answer = Answer(200, b"body")
+    answer = HTTPResponse(200, b"body")
     assert encode(answer).removesuffix(b"body") == encode(answer, body=False)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from svcnet.errors import ApplyError
 from svcnet.servers import clients
 from svcnet.servers.monitoring import listening
-from svcnet.servers.monitoring.http import Answer
-from svcnet.servers.monitoring.listening import CLIENTS, EXCESS_BYTES, HEAD_BYTES, Server
+from svcnet.servers.monitoring.http import HTTPResponse
+from svcnet.servers.monitoring.listening import CLIENTS, EXCESS_BYTES, HEAD_BYTES, HTTPServer
 from tests.servers.monitoring.serving import (
     LOOPBACK,
     Running,
@@ -32,10 +32,10 @@ from tests.servers.monitoring.serving import (
 REQUEST = b"GET /x HTTP/1.1\r\nHost: node\r\n\r\n"
 
 
-def echo(path: str) -> Answer:
+def echo(path: str) -> HTTPResponse:
     if path == "/mistake":
         raise ValueError(path)
-    return Answer(200, path.encode())
+    return HTTPResponse(200, path.encode())
 
 
 @pytest.fixture(name="loop", scope="module")
@@ -46,7 +46,7 @@ def a_loop() -> Iterator[Running]:
 
 @pytest.fixture(name="port", scope="module")
 def serving(loop: Running) -> Iterator[int]:
-    server = loop.call(lambda: Server((LOOPBACK, 0), echo))
+    server = loop.call(lambda: HTTPServer((LOOPBACK, 0), echo))
     yield server.where[1]
     loop.call(server.close)
 
@@ -173,7 +173,9 @@ def test_excess_is_bounded(port: int) -> None:
 def test_a_client_that_reads_nothing(loop: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """One who does not take its answer is left, and does not hold up others."""
     monkeypatch.setattr(listening, "ANSWER_SECONDS", 0.3)
-    server = loop.call(lambda: Server((LOOPBACK, 0), lambda _: Answer(200, b"x" * 50_000_000)))
+    server = loop.call(
+        lambda: HTTPServer((LOOPBACK, 0), lambda _: HTTPResponse(200, b"x" * 50_000_000))
+    )
     try:
         with connect(server.where[1]) as client:
             client.sendall(REQUEST)
@@ -196,7 +198,7 @@ def test_silent_clients_do_not_keep_out_honest_ones(port: int) -> None:
 def test_descriptors_that_run_out(loop: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without descriptors a server looks away for a while, and then answers who waits."""
     monkeypatch.setattr(clients, "PAUSE_SECONDS", 0.1)
-    server = loop.call(lambda: Server((LOOPBACK, 0), echo))
+    server = loop.call(lambda: HTTPServer((LOOPBACK, 0), echo))
     left = [3]
 
     class Exhausted(socket.socket):
@@ -231,13 +233,13 @@ def test_a_mistake_of_ours(loop: Running, port: int) -> None:
 
 def test_closing_ends_connections(loop: Running) -> None:
     """Closed, a server ends the connections that are open, and its port is free."""
-    server = loop.call(lambda: Server((LOOPBACK, 0), echo))
+    server = loop.call(lambda: HTTPServer((LOOPBACK, 0), echo))
     where = server.where
     with connect(where[1]) as client:
         assert get(where[1])[0] == 200
         loop.call(server.close)
         assert read_all(client) == b""
-    again = loop.call(lambda: Server(where, echo))
+    again = loop.call(lambda: HTTPServer(where, echo))
     loop.call(again.close)
 
 
@@ -246,12 +248,12 @@ def test_a_port_that_is_taken(loop: Running) -> None:
     with socket.create_server((LOOPBACK, free_port())) as other:
         where = other.getsockname()
         with pytest.raises(ApplyError, match=rf"127.0.0.1 port {where[1]}: cannot be listened on"):
-            loop.call(lambda: Server(where, echo))
+            loop.call(lambda: HTTPServer(where, echo))
 
 
 def test_ipv6(loop: Running) -> None:
     """An IPv6 address is listened on as well as one of IPv4."""
-    server = loop.call(lambda: Server(("::1", 0), echo))
+    server = loop.call(lambda: HTTPServer(("::1", 0), echo))
     try:
         assert get(server.where[1], address="::1")[0] == 200
     finally:

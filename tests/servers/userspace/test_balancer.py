@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from svcnet.renderers.userspace.table import Backend
 from svcnet.servers.userspace import balancer
-from svcnet.servers.userspace.balancer import Affinity, Pool, Target
-from svcnet.servers.userspace.service import ServicePort
+from svcnet.servers.userspace.balancer import ActiveBackend, Affinity, Pool
+from svcnet.servers.userspace.service import ServedPort
 from tests.servers.userspace.backends import service
 
 A, B, C = (Backend("10.0.0.1", port) for port in (1, 2, 3))
 
 
-def targets() -> list[Target]:
-    return [Target(A), Target(B), Target(C)]
+def targets() -> list[ActiveBackend]:
+    return [ActiveBackend(A), ActiveBackend(B), ActiveBackend(C)]
 
 
 def test_turns_go_around() -> None:
@@ -53,7 +53,7 @@ def test_old_clients_make_room(monkeypatch) -> None:  # type: ignore[no-untyped-
 
 def test_the_timeout_is_that_of_now() -> None:
     """A Service that changes its timeout changes it for clients that are known already."""
-    port = ServicePort(service(A, B, affinity=100))
+    port = ServedPort(service(A, B, affinity=100))
     first = port.choose("client", "cluster", 0)
     port.change(service(A, B, affinity=5))
     assert port.choose("client", "cluster", 50) is not first
@@ -61,7 +61,7 @@ def test_the_timeout_is_that_of_now() -> None:
 
 def test_the_same_backends_keep_their_counts() -> None:
     """Backends that stay are the same targets; only those that went are told."""
-    port = ServicePort(service(A, B))
+    port = ServedPort(service(A, B))
     kept, gone = port.targets[A], port.targets[B]
     assert port.change(service(A, C)) == {gone}
     assert port.targets[A] is kept

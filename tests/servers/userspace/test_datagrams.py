@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from svcnet.servers.userspace import Proxy
-from svcnet.servers.userspace.budget import Budget
+from svcnet.servers.userspace.budget import FileBudget
 from tests.servers.userspace.backends import (
     ADDRESS_FAMILY,
     DNS,
@@ -113,7 +113,7 @@ def test_a_refused_datagram_ends_the_flow(three: list[DatagramServer]) -> None:
 def test_the_oldest_flow_makes_room(three: list[DatagramServer]) -> None:
     """When there are as many flows as may be, the one that was silent longest goes."""
     wanted = table(service(three[0].backend, name=DNS))
-    with running(wanted, udp_idle=60, budget=Budget(1000, most_flows=3)) as proxy:
+    with running(wanted, udp_idle=60, budget=FileBudget(1000, most_flows=3)) as proxy:
         clients = [client(proxy) for _ in range(4)]
         for sock in clients[:3]:
             ask(sock)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from svcnet.servers.userspace.deadlines import Deadlines
-from svcnet.servers.userspace.loop import Loop
+from svcnet.servers.userspace.loop import EventLoop
 
 
 def test_each_falls_due_in_its_turn_and_not_before() -> None:
     """Those that still wait are called in order, once; those that left are not."""
-    loop = Loop()
+    loop = EventLoop()
     due: list[tuple[str, float]] = []
     deadlines = Deadlines[str](loop, 0.1, lambda name: due.append((name, loop.now - started)))
     started = loop.now
@@ -30,7 +30,7 @@ def test_each_falls_due_in_its_turn_and_not_before() -> None:
 
 def test_waiting_again_is_allowed_when_it_falls_due() -> None:
     """What falls due may wait anew, as long as before."""
-    loop = Loop()
+    loop = EventLoop()
     times: list[float] = []
 
     def again(name: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from svcnet.graph import FragmentName
 from svcnet.renderers.userspace.table import Backend
 from svcnet.servers.userspace import NodeProxy, Proxy, Refusals
-from svcnet.servers.userspace.budget import Budget
+from svcnet.servers.userspace.budget import FileBudget
 from tests.servers.exhaustion import no_descriptors
 from tests.servers.userspace.backends import (
     DNS,
@@ -115,7 +115,7 @@ def test_many_sources_that_hold_a_service_leave_others_theirs(
     """Other Services are served at once, and of the full one a client that has nothing yet."""
     one, other = servers
     wanted = table(service(one.backend), service(other.backend, name=OTHER))
-    with running(wanted, budget=Budget(FILES)) as proxy:
+    with running(wanted, budget=FileBudget(FILES)) as proxy:
         with crowded(proxy, WEB, SOURCES[:10], 60):
             refused = settled(proxy)
             assert refused[WEB].refused > 300
@@ -134,7 +134,7 @@ def test_a_full_service_has_its_clients_wait(servers: tuple[Server, Server]) -> 
     wanted = table(service(one.backend), service(other.backend, name=OTHER))
     sources = [f"127.0.{number // 200}.{number % 200 + 2}" for number in range(300)]
     with (
-        running(wanted, budget=Budget(FILES)) as proxy,
+        running(wanted, budget=FileBudget(FILES)) as proxy,
         ExitStack() as stack,
         crowded(proxy, WEB, sources, 1) as held,
     ):
@@ -156,7 +156,7 @@ def test_a_source_that_opens_on_and_on_does_not_keep_another_out(
 ) -> None:
     """Resets do not keep an honest client waiting, and what it has is not ended."""
     one = Server(echo)
-    with running(table(service(one.backend)), budget=Budget(200)) as proxy:
+    with running(table(service(one.backend)), budget=FileBudget(200)) as proxy:
         honest = socket.create_connection((LOOPBACK["IPv4"], port(proxy)), 5)
         honest.sendall(b"x")
         assert honest.recv(1) == b"x"
@@ -199,7 +199,7 @@ def test_clients_that_read_nothing_take_a_bounded_number_of_pipes() -> None:
             connection.sendall(b"x" * 65536)
 
     server = Server(flood)
-    budget = Budget(400)
+    budget = FileBudget(400)
     with (
         running(table(service(server.backend)), budget=budget) as proxy,
         crowded(proxy, WEB, SOURCES[:1], 60),
@@ -249,7 +249,7 @@ def test_flows_of_a_flooded_service_do_not_end_those_of_another(
     """Clients of another Service keep their flows, and new ones are served at once."""
     one, other = answering
     wanted = table(service(one.backend, name=DNS), service(other.backend, name=OTHER_DNS))
-    with running(wanted, budget=Budget(1000, most_flows=100), udp_idle=60) as proxy:
+    with running(wanted, budget=FileBudget(1000, most_flows=100), udp_idle=60) as proxy:
 
         def client(name: FragmentName, source: str) -> socket.socket:
             sock = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
@@ -281,7 +281,7 @@ def test_flows_and_connections_leave_each_other_descriptors(
 ) -> None:
     """Datagrams of ever new clients take no connection its descriptors, nor the other way."""
     wanted = table(service(servers[0].backend), service(answering[0].backend, name=DNS))
-    budget = Budget(FILES)
+    budget = FileBudget(FILES)
     with running(wanted, budget=budget, udp_idle=60) as proxy, ExitStack() as stack:
         for _ in range(600):
             sock = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))

@@ -14,7 +14,7 @@ from attrs import define, field
 from svcnet.errors import Diagnostic
 from svcnet.models import ClusterState, NamespacedName
 from svcnet.sources import load_bytes
-from svcnet.sources.kubernetes import KINDS, Patience, Server, Status, Step, watch
+from svcnet.sources.kubernetes import KINDS, APIServer, ObjectChanges, Patience, Status, watch
 from svcnet.testing import FakeAPIServer
 
 PATIENCE = Patience(first=0.01, longest=0.05, lived=0.1, connect=2.0, answer=2.0, watch=60.0)
@@ -25,7 +25,7 @@ SECONDS = 20.0
 class Following:
     """What a consumer has been told so far."""
 
-    steps: list[Step] = field(factory=list)
+    steps: list[ObjectChanges] = field(factory=list)
     statuses: list[str] = field(factory=list)
     diagnostics: list[Diagnostic] = field(factory=list)
     state: ClusterState = field(factory=ClusterState)
@@ -36,7 +36,7 @@ class Following:
         self.statuses.append(str(status))
         self._stirred.set()
 
-    async def run(self, server: Server, kinds: tuple[str, ...], options: dict[str, Any]) -> None:
+    async def run(self, server: APIServer, kinds: tuple[str, ...], options: dict[str, Any]) -> None:
         options = {"random": Random(1), "patience": PATIENCE, **options}
         async with aclosing(watch(server, kinds, told=self.tell, **options)) as steps:
             async for step in steps:
@@ -75,11 +75,11 @@ class Following:
 
 @asynccontextmanager
 async def following(
-    server: FakeAPIServer | Server, kinds: tuple[str, ...] = KINDS, **options: Any
+    server: FakeAPIServer | APIServer, kinds: tuple[str, ...] = KINDS, **options: Any
 ) -> AsyncIterator[Following]:
     """Follow a server for the length of the block."""
     found = Following()
-    to = server if isinstance(server, Server) else Server(server.url)
+    to = server if isinstance(server, APIServer) else APIServer(server.url)
     found.task = asyncio.create_task(found.run(to, kinds, options))
     try:
         yield found

@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from svcnet.errors import UsageError
-from svcnet.sources.kubernetes import Server, in_cluster
+from svcnet.sources.kubernetes import APIServer, in_cluster
 from svcnet.testing import FakeAPIServer
 from tests.sources.kubernetes.following import following, service
 
@@ -78,7 +78,7 @@ def answering(context: ssl.SSLContext | None) -> Iterator[str]:
         thread.join()
 
 
-def statuses(fake: FakeAPIServer, to: Callable[[str], Server]) -> list[str]:
+def statuses(fake: FakeAPIServer, to: Callable[[str], APIServer]) -> list[str]:
     """Follow a fake until something is told, and return what."""
 
     async def run() -> list[str]:
@@ -96,14 +96,14 @@ def test_a_server_that_the_authority_vouches_for(ca: trustme.CA, tmp_path: Path)
     file = tmp_path / "ca.crt"
     file.write_text(pem(ca.cert_pem))
     for authority in (pem(ca.cert_pem), file):
-        told = statuses(FakeAPIServer(tls=tls(ca)), partial(Server, authority=authority))
+        told = statuses(FakeAPIServer(tls=tls(ca)), partial(APIServer, authority=authority))
         assert told == ["Service: synced"]
 
 
 def test_authorities_with_names_in_any_language(ca: trustme.CA) -> None:
     """What stands between the certificates of a bundle is not looked at."""
     bundle = f"# Autoridade de Certificação\n{pem(ca.cert_pem)}"
-    told = statuses(FakeAPIServer(tls=tls(ca)), lambda url: Server(url, bundle))
+    told = statuses(FakeAPIServer(tls=tls(ca)), lambda url: APIServer(url, bundle))
     assert told == ["Service: synced"]
 
 
@@ -114,7 +114,9 @@ def test_a_key_of_another_certificate(ca: trustme.CA) -> None:
         "certificate": pem(one.cert_chain_pems[0]),
         "key": pem(other.private_key_pem),
     }
-    told = statuses(FakeAPIServer(tls=tls(ca)), lambda url: Server(url, pem(ca.cert_pem), **mixed))
+    told = statuses(
+        FakeAPIServer(tls=tls(ca)), lambda url: APIServer(url, pem(ca.cert_pem), **mixed)
+    )
     assert told == [
         "Service: TLS: a certificate or key cannot be used: they do not belong together"
     ]
@@ -123,14 +125,14 @@ def test_a_key_of_another_certificate(ca: trustme.CA) -> None:
 def test_a_server_that_nobody_vouches_for(ca: trustme.CA) -> None:
     """Another authority's server is a matter of TLS, and not a refusal."""
     for authority in (pem(trustme.CA().cert_pem), None):
-        told = statuses(FakeAPIServer(tls=tls(ca)), partial(Server, authority=authority))
+        told = statuses(FakeAPIServer(tls=tls(ca)), partial(APIServer, authority=authority))
         assert told[0].startswith("Service: TLS: the server's certificate: ")
         assert "certificate" in told[0].removeprefix("Service: TLS: the server's certificate: ")
 
 
 def test_a_server_that_is_not_to_be_verified(ca: trustme.CA) -> None:
     """Any certificate will do if the user says so."""
-    told = statuses(FakeAPIServer(tls=tls(ca)), lambda url: Server(url, verify=False))
+    told = statuses(FakeAPIServer(tls=tls(ca)), lambda url: APIServer(url, verify=False))
     assert told == ["Service: synced"]
 
 
@@ -138,10 +140,10 @@ def test_the_name_in_the_certificate(ca: trustme.CA) -> None:
     """The address must be in the certificate, or the name that is given in its place."""
     authority = pem(ca.cert_pem)
     fake = FakeAPIServer(tls=tls(ca, "kubernetes.example"))
-    told = statuses(fake, lambda url: Server(url, authority))
+    told = statuses(fake, lambda url: APIServer(url, authority))
     assert "IP address mismatch" in told[0]
     fake = FakeAPIServer(tls=tls(ca, "kubernetes.example"))
-    told = statuses(fake, lambda url: Server(url, authority, server_name="kubernetes.example"))
+    told = statuses(fake, lambda url: APIServer(url, authority, server_name="kubernetes.example"))
     assert told == ["Service: synced"]
 
 
@@ -155,7 +157,7 @@ def test_a_client_certificate(ca: trustme.CA, tmp_path: Path) -> None:
     for pair in ((certificate, key), (tmp_path / "crt", tmp_path / "key")):
         told = statuses(
             FakeAPIServer(tls=tls(ca, mutual=True)),
-            partial(Server, authority=authority, certificate=pair[0], key=pair[1]),
+            partial(APIServer, authority=authority, certificate=pair[0], key=pair[1]),
         )
         assert told == ["Service: synced"]
 
@@ -163,7 +165,7 @@ def test_a_client_certificate(ca: trustme.CA, tmp_path: Path) -> None:
 def test_a_client_certificate_that_is_missing(ca: trustme.CA) -> None:
     """The alert of a server that asks for one is a matter of TLS."""
     with answering(tls(ca, mutual=True)) as url:
-        told = statuses(FakeAPIServer(), lambda _: Server(url, pem(ca.cert_pem)))
+        told = statuses(FakeAPIServer(), lambda _: APIServer(url, pem(ca.cert_pem)))
     assert told[0].startswith("Service: TLS: ")
     assert "wants a certificate" in told[0]
 
@@ -185,7 +187,7 @@ def test_credentials_that_cannot_be_used(given: dict[str, Any], why: str) -> Non
     """What is wrong with our own files is told, and tried again."""
     told = statuses(
         FakeAPIServer(),
-        lambda url: Server(**{"url": url.replace("http:", "https:"), **given}),
+        lambda url: APIServer(**{"url": url.replace("http:", "https:"), **given}),
     )
     assert told[0].startswith(f"Service: {why}")
 
@@ -193,14 +195,14 @@ def test_credentials_that_cannot_be_used(given: dict[str, Any], why: str) -> Non
 @pytest.mark.parametrize("url", ["http://nobody.invalid", "http://a..b", "http://127.0.0.1:1"])
 def test_an_address_where_nobody_is(url: str) -> None:
     """Names that are none and ports that nobody has are told as what they are."""
-    told = statuses(FakeAPIServer(), lambda _: Server(url))
+    told = statuses(FakeAPIServer(), lambda _: APIServer(url))
     assert told[0].startswith("Service: unreachable: ")
 
 
 def test_tls_where_there_is_none() -> None:
     """A server that speaks no TLS to us is told as that."""
     with answering(None) as url:
-        told = statuses(FakeAPIServer(), lambda _: Server(url))
+        told = statuses(FakeAPIServer(), lambda _: APIServer(url))
     assert told[0].startswith("Service: TLS: ")
 
 
@@ -208,7 +210,7 @@ def test_tls_where_there_is_none() -> None:
 def test_a_refusal_tells_its_status(tokens: set[str] | None, forbidden: set[str]) -> None:
     """401 and 403 come with the server's words."""
     told = statuses(
-        FakeAPIServer(tokens=tokens, forbidden=forbidden), lambda url: Server(url, token="wrong")
+        FakeAPIServer(tokens=tokens, forbidden=forbidden), lambda url: APIServer(url, token="wrong")
     )
     code = "401 Unauthorized: the fake says 401" if tokens else "403 Forbidden: the fake says 403"
     assert told[0] == f"Service: refused: {code}"
@@ -222,7 +224,7 @@ def test_a_token_that_is_rotated(tmp_path: Path) -> None:
     async def run() -> None:
         async with FakeAPIServer(tokens={"one"}) as server:
             server.put(service())
-            async with following(Server(server.url, token=token), ONE) as found:
+            async with following(APIServer(server.url, token=token), ONE) as found:
                 await found.until(lambda: found.statuses == ["Service: synced"])
                 server.tokens = {"two"}
                 await server.disconnect()
@@ -243,7 +245,7 @@ def test_an_authority_that_is_replaced(ca: trustme.CA, tmp_path: Path) -> None:
 
     async def run() -> None:
         server = FakeAPIServer(tls=tls(ca))
-        async with server, following(Server(server.url, file), ONE) as found:
+        async with server, following(APIServer(server.url, file), ONE) as found:
             await found.until(lambda: any("TLS" in status for status in found.statuses))
             (tmp_path / "new").write_text(pem(ca.cert_pem))
             (tmp_path / "new").replace(file)
@@ -260,6 +262,8 @@ def test_in_a_cluster(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t")
     (tmp_path / "ca.crt").write_text("c")
     server = in_cluster(environ, tmp_path)
-    assert server == Server("https://[fd00::1]:443", tmp_path / "ca.crt", token=tmp_path / "token")
+    assert server == APIServer(
+        "https://[fd00::1]:443", tmp_path / "ca.crt", token=tmp_path / "token"
+    )
     with pytest.raises(UsageError, match="this is not a container of a cluster"):
         in_cluster({}, tmp_path)

@@ -16,7 +16,7 @@ import pytest
 import trustme
 from attrs import define, evolve
 
-from svcnet.sources.kubernetes import KINDS, Patience, Server
+from svcnet.sources.kubernetes import KINDS, APIServer, Patience
 from svcnet.testing import FakeAPIServer, FakeProxy, Fault, run_in_fake_time
 from svcnet.testing.fake_faults import CHAOS
 from tests.sources.kubernetes.following import (
@@ -64,7 +64,7 @@ async def behind(random: Random | None = None, **options: Any) -> AsyncIterator[
     async with FakeAPIServer(**options) as server, FakeProxy(server.url) as proxy:
         server.put(service(), endpoint_slice(), node())
         asked: dict[str, Any] = {"patience": Patience(), "random": random or Random(1)}
-        async with following(Server(proxy.url, verify=False), **asked) as found:
+        async with following(APIServer(proxy.url, verify=False), **asked) as found:
             made = Behind(server, proxy, found)
             assert await made.deaf() < 1
             await asyncio.sleep(5)
@@ -503,13 +503,13 @@ def test_another_server_takes_over() -> None:
     """What differs on it is one step; nothing else is told."""
 
     async def run() -> None:
-        moves: asyncio.Queue[Server] = asyncio.Queue()
+        moves: asyncio.Queue[APIServer] = asyncio.Queue()
         async with FakeAPIServer() as old, FakeAPIServer() as new:
             old.put(service(), service("gone"), endpoint_slice(), node())
             new.put(service(port=81), endpoint_slice(), node())
             async with following(old, patience=Patience(), moves=moves) as found:
                 await found.until(lambda: found.steps)
-                moves.put_nowait(Server(new.url))
+                moves.put_nowait(APIServer(new.url))
                 await found.until(lambda: len(found.steps) > 1)
                 step = found.steps[1]
                 assert [item.name for item in step.removed] == ["gone"]
@@ -525,7 +525,7 @@ def test_another_server_while_the_first_is_away() -> None:
     """The wait for the one that is away is over."""
 
     async def run() -> None:
-        moves: asyncio.Queue[Server] = asyncio.Queue()
+        moves: asyncio.Queue[APIServer] = asyncio.Queue()
         async with FakeAPIServer() as old, FakeAPIServer() as new:
             old.put(service(), endpoint_slice(), node())
             new.put(service(port=81), endpoint_slice(), node())
@@ -534,7 +534,7 @@ def test_another_server_while_the_first_is_away() -> None:
                 await old.stop()
                 await asyncio.sleep(100)
                 begun = asyncio.get_running_loop().time()
-                moves.put_nowait(Server(new.url))
+                moves.put_nowait(APIServer(new.url))
                 await found.until(lambda: port_of(found.state) == 81)
                 assert asyncio.get_running_loop().time() - begun < CUT_SECONDS
 

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from svcnet.models import ClusterState, Service
-from svcnet.sources.kubernetes import Server, client, watch
+from svcnet.sources.kubernetes import APIServer, client, watch
 from svcnet.sources.kubernetes.client import _retry_after
 from svcnet.sources.kubernetes.patience import Backoff
 from svcnet.testing import FakeAPIServer, Fault
@@ -325,7 +325,7 @@ def test_changes_add_up_while_nobody_takes_them() -> None:
     async def run() -> None:
         async with FakeAPIServer() as server:
             server.put(service())
-            to, random = Server(server.url), Random()
+            to, random = APIServer(server.url), Random()
             async with aclosing(watch(to, ONE, random=random, told=lambda _: None)) as steps:
                 await anext(steps)
                 server.put(*(service(port=port) for port in range(81, 99)), service("brief"))

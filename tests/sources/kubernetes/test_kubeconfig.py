@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from svcnet.errors import Diagnostic, InputError
-from svcnet.sources.kubernetes import Server, load_kubeconfig
+from svcnet.sources.kubernetes import APIServer, load_kubeconfig
 
 KUBECONFIG = """\
 apiVersion: v1
@@ -66,13 +66,13 @@ def config(folder: Path, ca: trustme.CA) -> Path:
 def test_a_kubeconfig(config: Path, ca: trustme.CA) -> None:
     """Contexts lead to a cluster and a user; paths are relative to the file."""
     folder = config.parent
-    assert load_kubeconfig([config]) == Server(
+    assert load_kubeconfig([config]) == APIServer(
         "https://192.0.2.1:6443",
         folder / "pki/ca.crt",
         certificate=folder / "me.crt",
         key=folder / "me.key",
     )
-    work = Server(
+    work = APIServer(
         "https://work.example",
         ca.cert_pem.bytes().decode(),
         server_name="kubernetes",
@@ -236,7 +236,7 @@ def test_two_entries_of_one_name(folder: Path) -> None:
     assert (found.line, found.field) == (11, "users[1].name")
 
 
-def told(path: Path) -> tuple[Server, list[str]]:
+def told(path: Path) -> tuple[APIServer, list[str]]:
     found: list[Diagnostic] = []
     server = load_kubeconfig([path], tell=found.extend)
     return server, [f"{each.line} {each.check.name} {each.message}" for each in found]
@@ -247,11 +247,11 @@ def test_credentials_are_not_sent_in_the_clear(folder: Path) -> None:
     user = "token: t\nclient-certificate: me.crt\nclient-key: me.key"
     cluster = "server: http://192.0.2.1:8080\ncertificate-authority: pki/ca.crt"
     server, lines = told(written(folder, cluster, user))
-    assert server == Server("http://192.0.2.1:8080")
+    assert server == APIServer("http://192.0.2.1:8080")
     (line,) = lines
     assert line.startswith("6 cleartext is http: ")
     assert told(written(folder, "server: http://127.0.0.1:8001")) == (
-        Server("http://127.0.0.1:8001"),
+        APIServer("http://127.0.0.1:8001"),
         [],
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from svcnet.errors import InputError
-from svcnet.sources.kubernetes import Patience, Server, load_kubeconfig
+from svcnet.sources.kubernetes import APIServer, Patience, load_kubeconfig
 from svcnet.sources.kubernetes.contact import Contact
 from svcnet.sources.kubernetes.problems import Problem
 from svcnet.sources.single import MAX_SINGLE_BYTES
@@ -54,7 +54,7 @@ def test_credentials_that_cannot_be_read(tmp_path: Path, what: str, field: str) 
     """The server is not asked; it is told which file that is, and tried again later."""
     path = unusable(tmp_path, what)
     given: dict[str, Any] = {field: path, "key": path} if field == "certificate" else {field: path}
-    contact = Contact(Server("https://192.0.2.1", **given), Patience(), Random())
+    contact = Contact(APIServer("https://192.0.2.1", **given), Patience(), Random())
     use = contact.credentials.headers if field == "token" else contact.credentials.tls
     with pytest.raises(Problem, match="cannot be read"):
         use()

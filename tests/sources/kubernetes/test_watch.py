@@ -11,7 +11,7 @@ from attrs import evolve
 
 from svcnet.errors import UsageError
 from svcnet.models import NamespacedName
-from svcnet.sources.kubernetes import Server, watch
+from svcnet.sources.kubernetes import APIServer, watch
 from svcnet.testing import FakeAPIServer, Fault
 from tests.sources.kubernetes.following import (
     PATIENCE,
@@ -207,7 +207,7 @@ def test_a_kind_that_nobody_has() -> None:
     """An unknown kind is the caller's mistake."""
 
     async def run() -> None:
-        steps = watch(Server("http://x"), ["Gateway"], random=Random(), told=print)
+        steps = watch(APIServer("http://x"), ["Gateway"], random=Random(), told=print)
         with pytest.raises(UsageError, match="'Gateway' cannot be watched"):
             await anext(steps)
 
@@ -220,7 +220,7 @@ def test_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "svcnet.sources.kubernetes.client", raising=False)
 
     async def run() -> None:
-        steps = watch(Server("http://x"), random=Random(), told=print)
+        steps = watch(APIServer("http://x"), random=Random(), told=print)
         with pytest.raises(UsageError, match=r"needs aiohttp: pip install 'svcnet\[kubernetes\]'"):
             await anext(steps)
 
