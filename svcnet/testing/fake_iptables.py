@@ -45,12 +45,13 @@ class FakeIPTables:
 
     Each transaction takes effect as a whole or raises :class:`FakeRestoreError` and leaves
     the tables as they were. Rules are kept as the kernel prints them for `family`, and as
-    written without one. ``there`` has the tables that the kernel has by now, and ``commits`` counts
-    the transactions that changed any.
+    written without one. ``there`` has the tables that the kernel has by now: iptables-legacy makes
+    one that it is asked for. ``commits`` counts the transactions that changed any.
     """
 
-    def __init__(self, family: str = "") -> None:
+    def __init__(self, family: str = "", *, is_legacy: bool = False) -> None:
         self.family = family
+        self.is_legacy = is_legacy
         self.commits = 0
         self.there: set[str] = set()
         self.tables: Tables = {
@@ -59,20 +60,22 @@ class FakeIPTables:
 
     def restore(self, text: str) -> None:
         """Load `text`, transaction by transaction."""
-        table, chains, lines = "", dict[str, list[str]](), dict[str, int]()
+        table, chains, is_changed = "", dict[str, list[str]](), False
         for number, line in enumerate(text.split("\n"), 1):
             if line.startswith("*"):
-                table, lines = line[1:], {}
+                table, is_changed = line[1:], False
                 if table not in self.tables:
                     raise FakeRestoreError(number, f"there is no table {table}")
                 chains = {chain: list(rules) for chain, rules in self.tables[table].items()}
+                if self.is_legacy:
+                    self.there.add(table)
             elif line == "COMMIT":
-                _check_targets(chains, lines, number)
+                _check_loops(chains, table, number)
                 self.tables[table] = chains
                 self.there.add(table)
-                self.commits += bool(lines)
+                self.commits += is_changed
             elif line and not line.startswith("#"):
-                lines[line] = number
+                is_changed = True
                 try:
                     self._execute(line, table, chains)
                 except (KeyError, ValueError) as error:
@@ -115,8 +118,10 @@ class FakeIPTables:
         rule = saved(written, self.family) if self.family else written
         match command:
             case "-A":
+                _check_target(rule, table, chains)
                 chains[chain].append(rule)
             case "-I":
+                _check_target(rule, table, chains)
                 chains[chain].insert(0, rule)
             case "-D":
                 chains[chain].remove(rule)
@@ -144,14 +149,24 @@ def _policy(table: str, chain: str) -> str:
     return "ACCEPT" if chain in BUILT_IN[table] else "-"
 
 
-def _check_targets(
-    chains: Mapping[str, Iterable[str]], lines: Mapping[str, int], commit: int
-) -> None:
-    """Raise FakeRestoreError where a rule leads nowhere, with the line that is to blame if any."""
-    for chain, rules in chains.items():
-        for rule in rules:
-            found = target(rule)
-            if found and found not in chains and found not in TARGETS:
-                there = (lines.get(f"{verb} {chain} {rule}") for verb in ("-A", "-I"))
-                line = next((number for number in there if number), commit)
-                raise FakeRestoreError(line, f"{chain} jumps to {found}, which does not exist")
+def _check_target(rule: str, table: str, chains: Mapping[str, object]) -> None:
+    found = target(rule)
+    is_known = found in TARGETS or (found in chains and found not in BUILT_IN[table])
+    if found and not is_known:
+        raise ValueError(f"it leads to {found}, which does not exist")
+
+
+def _check_loops(chains: Mapping[str, Iterable[str]], table: str, commit: int) -> None:
+    """Raise FakeRestoreError if packets could go in circles, on their way from a built-in chain."""
+    done: set[str] = set()
+
+    def follow(chain: str, way: tuple[str, ...]) -> None:
+        if chain in way:
+            raise FakeRestoreError(commit, f"chains lead to each other: {', '.join(way)}")
+        if chain not in done:
+            for found in {target(rule) for rule in chains[chain]} & chains.keys():
+                follow(found, (*way, chain))
+            done.add(chain)
+
+    for chain in BUILT_IN[table]:
+        follow(chain, ())

@@ -37,7 +37,11 @@ _MATCH = {"IPv4": 84, "IPv6": 136}
 
 
 def _tables() -> dict[tuple[Variant, str], FakeIPTables]:
-    return {(each, family): FakeIPTables(family) for each in VARIANTS for family in FAMILIES}
+    return {
+        (each, family): FakeIPTables(family, is_legacy=each == "legacy")
+        for each in VARIANTS
+        for family in FAMILIES
+    }
 
 
 @define
