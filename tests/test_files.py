@@ -141,9 +141,6 @@ def test_a_verb_that_is_given_a_trap(
 
 METHODS = {"open", "read_text", "read_bytes"}
 OF_THE_KERNEL = {
-    "executors/ipvs/listing.py",
-    "executors/ipvs/marks.py",
-    "executors/ipvs/observe.py",
     "executors/probe.py",
     "executors/this_machine.py",
     "servers/userspace/limits.py",

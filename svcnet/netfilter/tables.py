@@ -51,6 +51,15 @@ class SavedTables:
         """Return whether any chain is there that `is_ours` knows by its table and name."""
         return any(is_ours(table, chain) for table in self.tables for chain in self.chains(table))
 
+    def names_set(self, name: str) -> bool:
+        """Return whether a rule may name an ipset."""
+        return any(
+            f"--match-set {name} " in rule
+            for chains in self.tables.values()
+            for rules in chains.values()
+            for rule in rules
+        )
+
     def differences(self, other: SavedTables) -> int:
         """Return how many chains are not the same in both."""
         return sum(

@@ -7,24 +7,27 @@ from collections.abc import Iterable, Iterator
 from attrs import define, evolve, field
 
 from svcnet.executors.ipvs import Observed, Plan, Step
-from svcnet.executors.ipvs.device import Device, Held, held
+from svcnet.executors.ipvs.device import Device
 from svcnet.executors.ipvs.observe import key_of
-from svcnet.executors.ipvs.reals import Place, Real, Settings
-from svcnet.executors.ipvs.rules import names_set
+from svcnet.executors.ipvs.servers import real_of
 from svcnet.netfilter import SavedTables as ObservedTables
+from svcnet.netfilter.ip.wire import Held, held
 from svcnet.netfilter.ipset import ObservedSet
 from svcnet.netfilter.ipvs.messages import (
     HASHED,
     DelDest,
     DelService,
     Dest,
+    DestKey,
     Message,
     NewDest,
     NewService,
+    ObservedDest,
     Service,
     SetConfig,
     SetDest,
     SetService,
+    Stats,
     Timeouts,
 )
 from svcnet.netfilter.saved import saved
@@ -61,8 +64,8 @@ class FakeIPVS:
     def __init__(self, family: str = "IPv4") -> None:
         self.family = family
         self.servers: dict[ServerKey, Service] = {}
-        self.reals: dict[ServerKey, dict[Place, Settings]] = {}
-        self.connections: dict[tuple[ServerKey, Place], int] = {}
+        self.reals: dict[ServerKey, dict[DestKey, Dest]] = {}
+        self.connections: dict[tuple[ServerKey, DestKey], int] = {}
         self.sets: dict[str, FakeSet] = {}
         self.addresses: set[str] | None = None
         self.device_is_ours = True
@@ -106,11 +109,8 @@ class FakeIPVS:
             family=self.family,
             services=dict(self.servers),
             reals={
-                key: {
-                    place: Real(settings, self.connections.get((key, place), 0), 0)
-                    for place, settings in reals.items()
-                }
-                for key, reals in self.reals.items()
+                key: {each.dest.key: real_of(each) for each in self.dests(key)}
+                for key in self.reals
             },
             sets={
                 name: ObservedSet(
@@ -123,6 +123,13 @@ class FakeIPVS:
             sysctls=dict(self.sysctls),
             timeouts=self.timeouts,
         )
+
+    def dests(self, key: ServerKey) -> list[ObservedDest]:
+        """Return the real servers of a virtual server as the kernel lists them."""
+        return [
+            ObservedDest(dest, self.connections.get((key, place), 0), 0, 0, Stats())
+            for place, dest in self.reals.get(key, {}).items()
+        ]
 
     def _device(self) -> Device | None:
         if self.addresses is None:
@@ -164,7 +171,7 @@ class FakeIPVS:
                 self.sets[one], self.sets[other] = self.sets[other], self.sets[one]
             case _, ["destroy", name]:
                 tables = ObservedTables(self.tables.tables)
-                _must(not names_set(tables, name), f"destroy {name}, which a rule names")
+                _must(not tables.names_set(name), f"destroy {name}, which a rule names")
                 del self.sets[self._name(name)]
             case _:
                 raise ValueError(f"unknown: {tool} {line}")
@@ -228,13 +235,11 @@ class FakeIPVS:
             case NewDest(service, dest) | SetDest(service, dest):
                 _must(key_of(service) in self.servers, message)
                 reals = self.reals[key_of(service)]
-                _must((_place(dest) in reals) == isinstance(message, SetDest), message)
-                reals[_place(dest)] = Settings(
-                    dest.weight, dest.forward, dest.upper_threshold, dest.lower_threshold
-                )
+                _must((dest.key in reals) == isinstance(message, SetDest), message)
+                reals[dest.key] = dest
             case DelDest(service, dest):
-                _must(_place(dest) in self.reals.get(key_of(service), {}), message)
-                del self.reals[key_of(service)][_place(dest)]
+                _must(dest.key in self.reals.get(key_of(service), {}), message)
+                del self.reals[key_of(service)][dest.key]
             case _:
                 raise ValueError(f"no change: {message}")
 
@@ -275,10 +280,6 @@ def _named(entry: str) -> str:
 
 def _kept(service: Service) -> Service:
     return evolve(service, flags=service.flags | HASHED)
-
-
-def _place(dest: Dest) -> Place:
-    return Place(dest.address, dest.port)
 
 
 def _merged(there: Timeouts, asked: Timeouts) -> Timeouts:

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from svcnet import models
 from svcnet.executors.ipvs import Plan, plan, plan_step
-from svcnet.executors.ipvs.entries import saved_entries
-from svcnet.executors.ipvs.names import all_sets, draining
-from svcnet.executors.ipvs.reals import Place, Real, Settings
+from svcnet.executors.ipvs.servers import Real
+from svcnet.executors.ipvs.sets import all_sets, draining, saved_entries
 from svcnet.models import IPVSConfiguration
 from svcnet.models.service import Protocol
 from svcnet.models.state import ClusterObject
-from svcnet.netfilter.ipvs.messages import HASHED, TUNNEL, Service
+from svcnet.netfilter.ipvs.messages import HASHED, TUNNEL, Dest, DestKey, Service
 from svcnet.renderers.ipvs import IPVSTables, ServerKey
 from svcnet.renderers.ipvs.program import service_of
 from svcnet.renderers.ipvs.render import between
@@ -31,8 +30,8 @@ from tests.renderers.ipvs_model import tables_of
 
 clusters = st.lists(strategies.objects, max_size=8)
 KEY = ServerKey("10.96.0.10", 80, "TCP")
-FIRST = Place("10.244.1.5", 8080)
-SECOND = Place("10.244.2.6", 8080)
+FIRST = DestKey("10.244.1.5", 8080)
+SECOND = DestKey("10.244.2.6", 8080)
 BOTH = (make_service(), make_slice("web", "10.244.1.5@node-a", "10.244.2.6@node-b"))
 ONE = (make_service(), make_slice("web", "10.244.1.5@node-a"))
 
@@ -220,7 +219,7 @@ def test_new_endpoints_come_before_all_old_ones_go(drain: int, by_step: bool) ->
         plan_step(between(old, new), drain) if by_step else plan(new, machine.observed(), drain)
     )
     assert all(takes_connections(machine, KEY) for _ in machine.steps(planned.steps))
-    assert machine.reals[KEY][Place("10.244.3.7", 8080)] == Settings(1)
+    assert machine.reals[KEY][DestKey("10.244.3.7", 8080)] == Dest("10.244.3.7", 8080)
 
 
 def test_foreign_servers_and_their_addresses_are_left_alone() -> None:
@@ -228,11 +227,11 @@ def test_foreign_servers_and_their_addresses_are_left_alone() -> None:
     machine = FakeIPVS()
     foreign = service_of(tables_of(*BOTH).servers[KEY])
     foreign = evolve(foreign, flags=HASHED, scheduler="wlc")
-    machine.servers[KEY], machine.reals[KEY] = foreign, {FIRST: Settings(7)}
+    machine.servers[KEY], machine.reals[KEY] = foreign, {FIRST: Dest("10.244.1.5", 8080, 7)}
     planned = applied(tables_of(*BOTH), machine)
     assert len(planned.warnings) == 1
     assert machine.servers[KEY] == foreign
-    assert machine.reals[KEY] == {FIRST: Settings(7)}
+    assert machine.reals[KEY] == {FIRST: Dest("10.244.1.5", 8080, 7)}
     assert not machine.addresses
     assert not machine.sets["KUBE-CLUSTER-IP"].entries
     assert applied(tables_of(), machine).warnings == ()
@@ -244,7 +243,7 @@ def test_the_rules_let_in_what_is_for_a_foreign_server_beside_a_service() -> Non
     machine = FakeIPVS()
     place = KEY._replace(port=8081)
     machine.servers[place] = Service(place.address, place.port)
-    machine.reals[place] = {FIRST: Settings(1)}
+    machine.reals[place] = {FIRST: Dest("10.244.1.5", 8080)}
     planned = applied(tables_of(*BOTH), machine)
     assert planned.beside == (place,)
     rule = "-d 10.96.0.10/32 -p tcp -m tcp --dport 8081 -j RETURN"
@@ -290,7 +289,7 @@ def test_a_real_server_that_does_not_masquerade_is_put_right() -> None:
     machine = FakeIPVS()
     applied(tables_of(*BOTH), machine)
     observed = machine.observed()
-    reals = {KEY: {**observed.reals[KEY], FIRST: Real(Settings(1, TUNNEL))}}
+    reals = {KEY: {**observed.reals[KEY], FIRST: Real(1, is_plain=False)}}
     planned = plan(tables_of(*BOTH), evolve(observed, reals=reals))
     assert words(planned) == ["edit 10.96.0.10:80 TCP -> 10.244.1.5:8080 weight 1"]
 
@@ -299,7 +298,7 @@ def test_a_real_server_of_the_other_family_goes_at_once() -> None:
     """It was put there by hand, and neither set nor kernel would take it as one that drains."""
     machine = FakeIPVS()
     applied(tables_of(*BOTH), machine)
-    machine.reals[KEY][Place("fd00::9", 80)] = Settings(1, TUNNEL)
+    machine.reals[KEY][DestKey("fd00::9", 80)] = Dest("fd00::9", 80, 1, TUNNEL)
     planned = words(applied(tables_of(*BOTH), machine))
     assert planned == ["delete 10.96.0.10:80 TCP -> [fd00::9]:80"]
 
@@ -321,7 +320,7 @@ def test_endpoints_drain_beside_many_others() -> None:
     others = {f"10.244.3.4,tcp:{port},10.96.0.11" for port in range(MAX_ELEMENTS)}
     machine.sets[draining("IPv4")].entries.update(others)
     applied(tables_of(*ONE), machine)
-    assert machine.observed().is_draining("10.244.2.6,tcp:8080,10.96.0.10")
+    assert "10.244.2.6,tcp:8080,10.96.0.10" in machine.observed().entries(draining("IPv4"))
 
 
 KINDS = ("hash:net", "bitmap:port", "list:set", "hash:ip,port", "hash:ip,port,ip", "hash:ip")

@@ -14,19 +14,20 @@ from hypothesis import strategies as st
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import RestoreError
-from svcnet.executors.ipvs import device, ipsets, plan
+from svcnet.executors.ipvs import device, plan, sets
 from svcnet.executors.ipvs import execution as execution_module
-from svcnet.executors.ipvs.execution import Execution
-from svcnet.executors.ipvs.ipsets import Header
-from svcnet.executors.ipvs.kernel import Refused
+from svcnet.executors.ipvs.execution import MOST_TOLD, Execution, Refusal, told
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.plan import plan_step
-from svcnet.executors.ipvs.refusals import MOST_TOLD, Refusal, told
+from svcnet.executors.ipvs.servers import Refused
+from svcnet.executors.machine import Machine
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import diff
 from svcnet.models.service import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
 from svcnet.netfilter import ip
 from svcnet.netfilter.ip import Address
+from svcnet.netfilter.ipset.wire import Header
 from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
@@ -58,73 +59,74 @@ class Believed:
 class Refusing:
     """A machine's tools in the place of the real ones.
 
-    They do to `machine` what they are told, but for what `refuses` says of a line or a message.
+    They do to `fake` what they are told, but for what `refuses` says of a line or a message.
     """
 
-    def __init__(self, machine: FakeIPVS, refuses: Callable[[str], bool]) -> None:
+    def __init__(self, fake: FakeIPVS, refuses: Callable[[str], bool]) -> None:
         self.name = "iptables"
-        self.machine = machine
+        self.machine = THIS_MACHINE
+        self.fake = fake
         self.refuses = refuses
 
     @contextmanager
     def in_place(self, wanted: IPVSDelta | None = None) -> Iterator[Execution]:
         """Yield an execution that works on the machine."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ipsets, "restore", self.sets)
-            patch.setattr(ipsets, "headers", self.headers)
+            patch.setattr(sets, "restore", self.sets)
+            patch.setattr(sets, "headers", self.headers)
             patch.setattr(device, "_changed", self.addresses)
             patch.setattr(device, "make", self.make)
             patch.setattr(execution_module, "_write_sysctls", self.sysctls)
             patch.setattr(execution_module, "Proof", Believed)
-            patch.setattr(device, "observe", lambda _: self.machine.observed().device)
-            yield Execution(self.machine.family, self, self, wanted)  # type: ignore[arg-type]
+            patch.setattr(device, "observe", lambda *_: self.fake.observed().device)
+            yield Execution(self.fake.family, self, self, wanted)  # type: ignore[arg-type]
 
-    def sets(self, text: str) -> None:
+    def sets(self, _: Machine, text: str) -> None:
         """As ``ipset restore``: the first line that is refused ends it, with its number."""
         for number, line in enumerate(text.splitlines(), 1):
             try:
                 self._try(line)
-                self.machine.line("ipset", line)
+                self.fake.line("ipset", line)
             except ValueError as error:
                 raise ApplyError(f"ipset: ipset v7: Error in line {number}: {error}") from None
 
-    def headers(self, names: Iterable[str]) -> Mapping[str, Header]:
-        sets = self.machine.sets
+    def headers(self, _: Machine, names: Iterable[str]) -> Mapping[str, Header]:
+        there = self.fake.sets
         return {
             name: Header("", "", 0, each.options.get("timeout", ""), len(each.entries), 0, False)
             for name in names
-            if (each := sets.get(name)) is not None
+            if (each := there.get(name)) is not None
         }
 
     def addresses(
-        self, verb: str, asked: Sequence[Address], family: str
+        self, _: Machine, verb: str, asked: Sequence[Address], family: str
     ) -> Iterator[tuple[int, str]]:
         """As the kernel: it goes on behind what it refuses."""
         for number, line in enumerate(ip.address(*each) for each in asked):
             try:
                 self._try(line.strip())
-                self.machine.line("address", line)
+                self.fake.line("address", line)
             except ValueError as error:
                 yield number, str(error)
 
-    def sysctls(self, lines: Iterable[str]) -> Iterator[Refusal]:
+    def sysctls(self, _: Machine, lines: Iterable[str]) -> Iterator[Refusal]:
         for line in lines:
             if self.refuses(line.strip()):
                 yield Refusal("sysctl", line.strip(), "no")
             else:
-                self.machine.line("sysctl", line)
+                self.fake.line("sysctl", line)
 
-    def make(self) -> None:
+    def make(self, _: Machine) -> None:
         try:
             self._try("link add")
         except ValueError as error:
             raise ApplyError(str(error)) from None
-        self.machine.line("link", "link add kube-ipvs0")
+        self.fake.line("link", "link add kube-ipvs0")
 
     def restore(self, text: str) -> None:
         if self.refuses("iptables"):
             raise RestoreError(2, "line 2 failed")
-        self.machine.restore(text)
+        self.fake.restore(text)
 
     def attempt(self, batch: Sequence[Message]) -> list[Refused]:
         """As the kernel: it goes on behind what it refuses, and says why by a number."""
@@ -134,13 +136,13 @@ class Refusing:
                 if self.refuses(str(message)):
                     refused.append(Refused(message, EINVAL))
                 else:
-                    self.machine.message(message)
+                    self.fake.message(message)
             except ValueError:
                 refused.append(Refused(message, self._number(message)))
         return refused
 
     def service(self, service: Service) -> Service | None:
-        return self.machine.servers.get(key_of(service))
+        return self.fake.servers.get(key_of(service))
 
     def dests(self, _: Service) -> list[ObservedDest]:
         return []
@@ -151,7 +153,7 @@ class Refusing:
 
     def _number(self, message: Message) -> int:
         service = getattr(message, "service", None)
-        is_there = service is not None and key_of(service) in self.machine.servers
+        is_there = service is not None and key_of(service) in self.fake.servers
         if isinstance(message, NewService):
             return EEXIST
         if isinstance(message, NewDest):
@@ -281,17 +283,6 @@ def test_what_is_gone_already_is_as_wanted(gone: type[Message]) -> None:
     assert execution.refused == []
 
 
-def test_a_device_that_is_gone_already_is_as_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The C library says so without an errno."""
-
-    def index(_: str) -> int:
-        raise OSError("no interface with this name")
-
-    monkeypatch.setattr(device, "if_nametoindex", index)
-    device.remove()
-    assert device.observe("IPv4") is device.mark("IPv4") is None
-
-
 def test_what_somebody_made_meanwhile_is_as_wanted() -> None:
     """Sets, addresses and virtual servers of svcnet's that are there are no refusals."""
     tables = tables_of(*WEB)
@@ -323,13 +314,13 @@ def test_sets_that_refuse_everything_cost_few_runs() -> None:
     tools = Refusing(machine, lambda line: line.startswith("add KUBE-CLUSTER-IP"))
     lines = [f"add KUBE-CLUSTER-IP 10.96.0.1,6:{port} -exist\n" for port in range(1, 1000)]
     with tools.in_place():
-        run = ipsets.restore
+        run = sets.restore
 
-        def seen(text: str) -> Any:
+        def seen(machine: Machine, text: str) -> Any:
             runs.append(text)
-            return run(text)
+            return run(machine, text)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ipsets, "restore", seen)
-            assert len(list(ipsets.carry_out(lines))) == len(lines)
-    assert len(runs) <= ipsets.MOST_REFUSED
+            patch.setattr(sets, "restore", seen)
+            assert len(list(sets.carry_out(THIS_MACHINE, lines))) == len(lines)
+    assert len(runs) <= sets.MOST_REFUSED

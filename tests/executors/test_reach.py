@@ -13,6 +13,7 @@ import svcnet
 SOURCE = Path(svcnet.__file__).parent
 ROOMS = (
     "executors/iptables",
+    "executors/ipvs",
     "executors/conntrack",
     "executors/userspace",
     "modes/executor.py",

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from svcnet import netlink
 from svcnet.errors import ApplyError
 from svcnet.executors import netlink as questions
-from svcnet.executors.ipvs import IPVS, device, ipsets
+from svcnet.executors.ipvs import IPVS, device, sets
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter import ipset
+from svcnet.netfilter.ipset.wire import Header
 from svcnet.netfilter.ipvs.messages import (
     DelService,
     Dest,
@@ -172,10 +174,9 @@ def test_the_device(links: list[bytes], addresses: list[bytes], is_cut: bool) ->
         return questions.answers(iter([datagram[: -5 if is_cut else None]]))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "if_nametoindex", lambda _: 0)
         patch.setattr(device, "ask", ask)
         with suppress(ApplyError):
-            device.observe("IPv4")
+            device.observe(THIS_MACHINE, "IPv4")
 
 
 NAMES = st.sampled_from(("KUBE-CLUSTER-IP", "KUBE-NODE-PORT-TCP", "x KUBE-CLUSTER-IP"))
@@ -224,9 +225,9 @@ KERNELS = (
     "add KUBE-C fd00::1,tcp:80,fd00::2 timeout 200\n"
 )
 HEADERS = {
-    "KUBE-A": ipsets.Header("hash:ip,port", "inet", 65536, "", 2, 1, False),
-    "KUBE-B": ipsets.Header("bitmap:port", "", 0, "", 1, 0, False),
-    "KUBE-C": ipsets.Header("hash:ip,port,ip", "inet6", 65536, "300", 1, 0, False),
+    "KUBE-A": Header("hash:ip,port", "inet", 65536, "", 2, 1, False),
+    "KUBE-B": Header("bitmap:port", "", 0, "", 1, 0, False),
+    "KUBE-C": Header("hash:ip,port,ip", "inet6", 65536, "300", 1, 0, False),
 }
 
 
@@ -254,13 +255,11 @@ def damages() -> st.SearchStrategy[str]:
     ).filter(lambda text: sorted(text.split("\n")) != sorted(KERNELS.split("\n")))
 
 
-def saved(
-    printed: str, headers: Mapping[str, ipsets.Header] = HEADERS
-) -> Mapping[str, ipset.ObservedSet]:
+def saved(printed: str, headers: Mapping[str, Header] = HEADERS) -> Mapping[str, ipset.ObservedSet]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ipsets, "headers", lambda _: headers)
-        patch.setattr(ipsets, "run", lambda *_, **__: printed)
-        return ipsets.save(headers)
+        patch.setattr(sets, "headers", lambda *_: headers)
+        patch.setattr(sets, "run", lambda *_, **__: printed)
+        return sets.save(THIS_MACHINE, headers)
 
 
 @settings(max_examples=examples(400))

@@ -30,7 +30,7 @@ SERVERS = {
 }
 """The rows that a module is in, of those that listen, or take what comes to a bound socket."""
 
-KERNEL = {"executors/this_machine.py", "executors/ipvs/kernel.py"}
+KERNEL = {"executors/this_machine.py"}
 """Modules that bind sockets to which only the kernel speaks."""
 
 LISTENING = {"listen", "bind", "Listener", "StreamListener", "DatagramListener", "start_server"}

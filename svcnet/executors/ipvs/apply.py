@@ -1,4 +1,4 @@
-"""Observe, plan, do."""
+"""Putting IPVS mode on a machine, and taking it away: observe, plan, do."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from svcnet import checks, errors
 from svcnet.errors import ApplyError
 from svcnet.executors.counted import counted
 from svcnet.executors.iptables import Variant, choose_variant
-from svcnet.executors.ipvs import ipsets
-from svcnet.executors.ipvs.execution import Execution, service_in
-from svcnet.executors.ipvs.kernel import IPVS, has_servers
-from svcnet.executors.ipvs.names import DRAIN, all_sets
-from svcnet.executors.ipvs.observe import key_of, observe
-from svcnet.executors.ipvs.plan import plan, plan_step
+from svcnet.executors.ipvs import device, rules, sets
+from svcnet.executors.ipvs.execution import Execution, Refusal, service_in, told
+from svcnet.executors.ipvs.observe import Observed, key_of, observe
+from svcnet.executors.ipvs.plan import Plan, Step, plan, plan_step
 from svcnet.executors.ipvs.probe import require
-from svcnet.executors.ipvs.refusals import Refusal, told
-from svcnet.executors.ipvs.steps import Plan, Step
-from svcnet.executors.lock import lock
+from svcnet.executors.ipvs.servers import IPVS, has_servers
+from svcnet.executors.ipvs.sets import DRAIN, all_sets, draining
+from svcnet.executors.machine import Machine
 from svcnet.executors.stages import Stages
-from svcnet.netfilter.ipvs.messages import MADE_BY_SVCNET, NewService
+from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.netfilter import SavedTables as Tables
+from svcnet.netfilter.ipvs.messages import MADE_BY_SVCNET, DelService, NewService
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
+from svcnet.renderers.ipvs.sets import IPVS_IPS
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
 
@@ -68,8 +69,9 @@ def apply(
     variant: Variant | None = None,
     drain: int = DRAIN,
     dry_run: bool = False,
+    machine: Machine = THIS_MACHINE,
 ) -> Report:
-    """Bring this network namespace to what `artifact` says.
+    """Bring a machine's network namespace to what `artifact` says.
 
     Only what differs is done; with `dry_run` nothing is. What svcnet did not make is left
     alone. `drain` is the time in seconds that the connections of a removed TCP endpoint
@@ -80,17 +82,19 @@ def apply(
     observed, with nothing changed, :class:`svcnet.executors.lock.Busy` among it when another
     svcnet is at work. What is served goes on being served, and the next apply continues.
     """
-    with nullcontext() if dry_run else lock(artifact.family):
-        return _apply(artifact, variant, drain, dry_run=dry_run)
+    with nullcontext() if dry_run else machine.lock(artifact.family):
+        return _apply(machine, artifact, variant, drain, dry_run=dry_run)
 
 
-def _apply(artifact: IPVSTables, variant: Variant | None, drain: int, *, dry_run: bool) -> Report:
+def _apply(
+    machine: Machine, artifact: IPVSTables, variant: Variant | None, drain: int, *, dry_run: bool
+) -> Report:
     family = artifact.family
     stages = Stages()
     with stages.stage("observe"):
-        choice = choose_variant(family, variant)
-    untried = require(artifact, choice.commands) if _is_first(family) else ()
-    with IPVS() as ipvs:
+        choice = choose_variant(family, variant, machine=machine)
+    untried = require(artifact, choice.commands) if _is_first(machine, family) else ()
+    with IPVS(machine) as ipvs:
         with stages.stage("observe"):
             observed = observe(family, choice.observed, artifact.sysctls, ipvs)
         if observed.device is not None and observed.device.kind != "dummy":
@@ -122,7 +126,7 @@ def apply_step(
     variant: Variant | None = None,
     drain: int = DRAIN,
 ) -> Report:
-    """Take this network namespace through `delta`, from the state that an apply left it in.
+    """Take the network namespace of `ipvs` through `delta`, from the state an apply left it in.
 
     Costs what the change costs: nothing is listed, and of each virtual server that changes
     it is asked whose it is. Raises ApplyError when the state is not what `delta` starts
@@ -130,9 +134,12 @@ def apply_step(
     """
     planned = plan_step(delta, drain)
     stages = Stages()
-    with lock(delta.family), stages.stage("write"):
+    with ipvs.machine.lock(delta.family), stages.stage("write"):
         _check_owner(planned.steps, ipvs)
-        commands = choose_variant(delta.family, variant).commands if delta.rules else None
+        choice = (
+            choose_variant(delta.family, variant, machine=ipvs.machine) if delta.rules else None
+        )
+        commands = choice.commands if choice else None
         execution = Execution(delta.family, commands, ipvs, delta)
         execution.do(planned.steps)
         left = execution.settle(planned.drained)
@@ -161,13 +168,12 @@ def _check_owner(steps: Iterable[Step], ipvs: IPVS) -> None:
             raise ApplyError(f"{service.key}: the virtual server is not what svcnet left there")
 
 
-def _is_first(family: str) -> bool:
+def _is_first(machine: Machine, family: str) -> bool:
     """Return whether nothing of ours is there; raise ApplyError if another's sets are."""
-    mark, *others = all_sets(family)
-    if ipsets.there((mark,)):
+    if sets.headers(machine, (draining(family),)):
         return False
-    foreign = ipsets.there(others)
-    if foreign and not has_servers(family):
+    foreign = tuple(sets.headers(machine, all_sets(family)))
+    if foreign and not has_servers(machine, family):
         raise ApplyError(
             f"svcnet did not make the ipset {foreign[0]} that is there: kube-proxy runs here, or "
             "did (kube-proxy --cleanup removes what it left). Nothing was changed"
@@ -182,3 +188,67 @@ def services(planned: Plan, artifact: IPVSTables) -> Iterator[str]:
         origin = artifact.origin_of(key_of(service)) if service else None
         if origin is not None:
             yield f"{origin.namespace}/{origin.name}"
+
+
+def cleanup(
+    family: str, *, with_rules: bool = True, machine: Machine = THIS_MACHINE
+) -> tuple[str, ...]:
+    """Remove the addresses, virtual servers, rules and sets of `family` that svcnet made.
+
+    Addresses go before the servers that answer on them, rules before the sets that they
+    name, and the dummy device with the last address of either family. Kernel settings
+    stay. Without `with_rules` the caller has removed the rules, which share chains with another
+    mode's. Returns a line for each kind of thing removed or left; none where svcnet has nothing.
+    Raises ApplyError, after all else is done, when the machine refuses something, and
+    :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
+    """
+    with machine.lock(family):
+        if is_there(family, machine=machine):
+            done = _cleanup(machine, family, with_rules=with_rules)
+        else:
+            done = list(device.remove_unused(machine))
+        return tuple(f"{family}, ipvs: {line}" for line in done)
+
+
+def _cleanup(machine: Machine, family: str, *, with_rules: bool) -> list[str]:
+    with IPVS(machine) as ipvs:
+        observed = observe(family, Tables({}), (), ipvs)
+        execution = Execution(family, None, ipvs, None)
+        done = [*_addresses(observed, execution), *_servers(observed, execution)]
+    refused = list(told(execution.refused))
+    try:
+        done += rules.remove(machine, family) if with_rules else ()
+    except ApplyError as error:
+        # Rules that are still there name the sets.
+        refused.append(str(error))
+    else:
+        done += sets.remove(machine, family, observed.sets)
+    done += device.remove_unused(machine)
+    if refused:
+        raise ApplyError("\n".join(refused))
+    return done
+
+
+def is_there(family: str, *, machine: Machine = THIS_MACHINE) -> bool:
+    """Return whether svcnet has put IPVS mode of a family on a machine.
+
+    It has sets then; where somebody destroyed the one that tells, it has virtual servers.
+    """
+    mark = sets.headers(machine, (draining(family),))
+    return bool(mark) or has_servers(machine, family)
+
+
+def _addresses(observed: Observed, execution: Execution) -> Iterator[str]:
+    there = observed.device.held if observed.device else ()
+    names = observed.entries(IPVS_IPS.name_in(observed.family))
+    own = [each for each in there if each.address in names]
+    if own:
+        execution.do([Step("address", device.removed_addresses(own, there))])
+        yield f"{counted(len({each.address for each in own}), 'address')} removed"
+
+
+def _servers(observed: Observed, execution: Execution) -> Iterator[str]:
+    own = observed.own_services
+    if own:
+        execution.do([Step("ipvs", messages=tuple(map(DelService, own)))])
+        yield f"{counted(len(own), 'virtual server')} removed"

@@ -1,88 +1,31 @@
-"""The dummy device that holds the Services' addresses."""
+"""The dummy device that holds the Services' addresses: what it is, and what changes it."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import EEXIST, ENODEV
 from hashlib import blake2b
-from ipaddress import IPv4Network
 from itertools import groupby
-from socket import AF_INET, AF_INET6, AF_UNSPEC, NETLINK_ROUTE, if_nametoindex, inet_pton
-from struct import Struct
-from types import MappingProxyType
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from svcnet.addresses import address_text, host_network
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import complaint, hint
-from svcnet.executors.ipvs.refusals import Refusal
+from svcnet.executors.lock import Busy
+from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason, tell
+from svcnet.family import IP_FAMILIES
 from svcnet.netfilter import ip
-from svcnet.netfilter.ip import Address
-from svcnet.netlink import attribute, attributes, each_attribute, errno_text, nested
+from svcnet.netfilter.ip import Address, wire
+from svcnet.netfilter.ip.wire import Held, held
+from svcnet.netlink import errno_text
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
 ALIAS = "svcnet"
 """The device's ``ifalias``, by which people know one that svcnet made."""
 GROUP = 0x7376_6E65
 """The device's group, which comes with the device in one message: no kill leaves one without."""
-
-# linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h, linux/netlink.h
-_RTM_NEWLINK = 16
-_RTM_DELLINK = 17
-_RTM_GETLINK = 18
-_RTM_NEWADDR = 20
-_RTM_DELADDR = 21
-_RTM_GETADDR = 22
-_IFLA_IFNAME = 3
-_IFLA_LINKINFO = 18
-_IFLA_INFO_KIND = 1
-_IFLA_IFALIAS = 20
-_IFLA_GROUP = 27
-_IFA_ADDRESS = 1
-_IFA_LOCAL = 2
-_IFA_CACHEINFO = 6
-_LINK = Struct("=BxHiII")  # struct ifinfomsg
-_ADDRESS = Struct("=BBBBI")  # struct ifaddrmsg
-_LIFETIMES = Struct("=II")  # the head of struct ifa_cacheinfo: preferred, valid
-_NUMBER = Struct("=I")
-_FOR_EVER = 0xFFFFFFFF
-_SCOPE_GLOBAL = 0
-_NLM_F_EXCL = 0x200
-_NLM_F_CREATE = 0x400
-
-_CHANGES = MappingProxyType(
-    {"add": (_RTM_NEWADDR, _NLM_F_CREATE | _NLM_F_EXCL), "del": (_RTM_DELADDR, 0)}
-)
-"""The message for what ``ip address`` calls so, and its flags."""
-
-
-@frozen
-class Held:
-    """An address as the device holds it.
-
-    ``text`` is what ``ip address del`` takes for it. It is ``plain`` as svcnet adds one: of
-    one address, without an other end, for good and for everywhere.
-    """
-
-    address: str
-    text: str
-    plain: bool = True
-
-    @property
-    def network(self) -> IPv4Network | None:
-        """The network of IPv4 that the address is one of several of, if it is one of such."""
-        if ":" in self.address or " " in self.text or self.text.endswith("/32"):
-            return None
-        return IPv4Network(self.text, strict=False)
-
-
-def held(address: str) -> Held:
-    """Return an address as svcnet adds it."""
-    return Held(address, host_network(address))
 
 
 @frozen
@@ -102,122 +45,180 @@ class Device:
         return frozenset(each.address for each in self.held)
 
 
-def observe(family: str) -> Device | None:
+def observe(machine: Machine, family: str) -> Device | None:
     """Return the device with its addresses of a family, None if there is none.
 
     Of one of another kind the addresses are not listed. Raises ApplyError.
     """
-    index = _index()
-    if index is None:
-        return None
-    with _told():
-        try:
-            [link] = ask(NETLINK_ROUTE, _RTM_GETLINK, _LINK.pack(AF_UNSPEC, 0, index, 0, 0))
-        except OSError as error:
-            if error.errno == ENODEV:
-                return None
-            raise
-        found = parse_link(link)
-        if found.kind != "dummy":
-            return found
-        return evolve(found, held=tuple(map(parse_address, _addresses(family, index))))
+    with _told(machine):
+        body = _link(machine)
+        if body is None:
+            return None
+        link = wire.parse_link(body)
+        is_marked = link.alias == ALIAS or link.group == GROUP
+        if link.kind != "dummy":
+            return Device(is_ours=False, held=(), kind=link.kind)
+        told = _addresses(machine, family, link.index)
+        return Device(is_marked, tuple(map(wire.parse_address, told)))
 
 
-def _index() -> int | None:
-    """Return the device's number, None if it is not there: so an error without errno says."""
+def _link(machine: Machine) -> bytes | None:
+    """Return what the kernel tells of the device, None if it is not there. Raises OSError."""
+    body = wire.link_body(DUMMY_DEVICE)
     try:
-        return if_nametoindex(DUMMY_DEVICE)
-    except OSError:
-        return None
+        return next(ask(wire.NETLINK_ROUTE, wire.RTM_GETLINK, body, machine=machine), None)
+    except OSError as error:
+        if error.errno == ENODEV:
+            return None
+        raise
 
 
-def parse_link(body: bytes) -> Device:
-    """Return the device in the body of an RTM_NEWLINK, without addresses. Raises ValueError."""
-    told = attributes(body, _LINK.size)
-    kind = attributes(told.get(_IFLA_LINKINFO, b"")).get(_IFLA_INFO_KIND, b"").rstrip(b"\0")
-    alias = told.get(_IFLA_IFALIAS, b"").rstrip(b"\0")
-    is_marked = alias == ALIAS.encode() or told.get(_IFLA_GROUP) == _NUMBER.pack(GROUP)
-    return Device(is_marked and kind == b"dummy", (), kind.decode(errors="replace") or "no kind")
-
-
-def _addresses(family: str, index: int) -> list[bytes]:
+def _addresses(machine: Machine, family: str, index: int) -> list[bytes]:
     """Return what the kernel tells of the addresses of a device, each in a message's body."""
-    wanted = _ADDRESS.pack(AF_INET6 if family == "IPv6" else AF_INET, 0, 0, 0, index)
-    told = ask(NETLINK_ROUTE, _RTM_GETADDR, wanted, dump=True)
-    return [body for body in told if _ADDRESS.unpack_from(body)[4] == index]
+    body = wire.addresses_body(family, index)
+    told = ask(wire.NETLINK_ROUTE, wire.RTM_GETADDR, body, dump=True, machine=machine)
+    return [address for address in told if wire.device_of(address) == index]
 
 
-def parse_address(body: bytes) -> Held:
-    """Return the address in the body of an RTM_NEWADDR. Raises ValueError."""
-    try:
-        family, length, _, scope, _ = _ADDRESS.unpack_from(body)
-        told = attributes(body, _ADDRESS.size)
-        other = told.get(_IFA_ADDRESS, b"")
-        own = told.get(_IFA_LOCAL, other)
-        lifetimes = told.get(_IFA_CACHEINFO, b"")
-        ends = lifetimes and _LIFETIMES.unpack_from(lifetimes)[1] != _FOR_EVER
-    except struct.error as error:
-        raise ValueError(f"an address that ends within its header: {error}") from None
-    address = address_text(own)
-    text = address if other in (own, b"") else f"{address} peer {address_text(other)}"
-    is_scoped = family == AF_INET and scope != _SCOPE_GLOBAL
-    one = held(address)
-    text = f"{text}/{length}"
-    return Held(address, text, text == one.text and not is_scoped and not ends)
-
-
-def mark(family: str) -> Hashable:
+def mark(machine: Machine, family: str) -> Hashable:
     """Return what is the same as long as nobody changes the device or its addresses of a family.
 
-    Raises OSError.
+    Raises OSError, and ValueError for what is no answer.
     """
-    index = _index()
-    if index is None:
+    body = _link(machine)
+    if body is None:
         return None
-    told = _LINK.pack(AF_UNSPEC, 0, index, 0, 0)
-    link = [
-        pair
-        for answer in ask(NETLINK_ROUTE, _RTM_GETLINK, told)
-        for pair in each_attribute(answer, _LINK.size)
-        if pair[0] in (_IFLA_IFALIAS, _IFLA_LINKINFO, _IFLA_GROUP)
-    ]
     addresses = blake2b()
-    for answer in _addresses(family, index):
+    for answer in _addresses(machine, family, wire.parse_link(body).index):
         addresses.update(answer)
-    return (index, tuple(link), addresses.digest())
+    return (wire.link_mark(body), addresses.digest())
 
 
-def make() -> None:
+def make(machine: Machine) -> None:
     """Make the device; one that somebody made meanwhile is as good. Raises ApplyError."""
-    name = attribute(_IFLA_IFNAME, DUMMY_DEVICE.encode() + b"\0")
-    kind = nested(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, b"dummy\0"))
-    head = _LINK.pack(AF_UNSPEC, 0, 0, 0, 0)
-    with _told():
+    flags = wire.NLM_F_CREATE | wire.NLM_F_EXCL
+    with _told(machine):
         try:
-            group = attribute(_IFLA_GROUP, _NUMBER.pack(GROUP))
-            _change(_RTM_NEWLINK, head + name + kind + group, _NLM_F_CREATE | _NLM_F_EXCL)
+            _change(machine, wire.RTM_NEWLINK, wire.dummy_body(DUMMY_DEVICE, GROUP), flags)
         except OSError as error:
             if error.errno != EEXIST:
                 raise
             return
-        _change(_RTM_NEWLINK, head + name + attribute(_IFLA_IFALIAS, ALIAS.encode()))
+        _change(machine, wire.RTM_NEWLINK, wire.alias_body(DUMMY_DEVICE, ALIAS))
 
 
-def remove() -> None:
-    """Remove the device and the addresses that it has, if it is there. Raises ApplyError."""
-    index = _index()
-    if index is None:
+def remove_unused(machine: Machine) -> Iterator[str]:
+    """Remove the device that svcnet made, when no family has need of it; yield what was done.
+
+    Another svcnet that is at work on the other family may be about to.
+    """
+    if not _is_unused(machine):
         return
-    with _told():
+    try:
+        with machine.locks(IP_FAMILIES):
+            is_gone = _is_unused(machine)
+            if is_gone:
+                _remove(machine)
+    except Busy as error:
+        yield f"{DUMMY_DEVICE} is left: {error}"
+        return
+    if is_gone:
+        yield f"{DUMMY_DEVICE} removed"
+
+
+def _is_unused(machine: Machine) -> bool:
+    found = [observe(machine, family) for family in IP_FAMILIES]
+    return all(each is not None and each.is_ours and not each.held for each in found)
+
+
+def _remove(machine: Machine) -> None:
+    """Remove the device and the addresses that it has, if it is there. Raises ApplyError."""
+    with _told(machine):
+        body = _link(machine)
+        if body is None:
+            return
         try:
-            _change(_RTM_DELLINK, _LINK.pack(AF_UNSPEC, 0, index, 0, 0))
+            index = wire.parse_link(body).index
+            _change(machine, wire.RTM_DELLINK, wire.deletion_body(index))
         except OSError as error:
             if error.errno != ENODEV:
                 raise
 
 
-def change_addresses(lines: Sequence[str], family: str) -> Iterator[Refusal]:
-    """Carry out lines of ``ip -batch`` about addresses, and yield those that the kernel refuses.
+def address_changes(
+    wanted: frozenset[str], own: Container[str], there: Sequence[Held], kept: Container[str]
+) -> tuple[str, ...]:
+    """Return what puts the wanted addresses on the device, and takes `own` others off.
+
+    Those that are `kept` stay. One that is there in another way, such as with another prefix
+    length, is put right.
+    """
+    right = {each.address for each in there if each.plain}
+    wrong = [each for each in there if not each.plain and each.address in wanted]
+    gone = [
+        each
+        for each in there
+        if each.address in own and each.address not in wanted and each.address not in kept
+    ]
+    put_right = frozenset(each.address for each in wrong)
+    lines = [_line("add", held(address)) for address in sorted(wanted - right - put_right)]
+    for address in sorted(put_right):
+        ways = [each for each in wrong if each.address == address]
+        lines += _in_place_of(ways, is_there=address in right)
+    lines += [_line("del", each) for each in gone]
+    return tuple(lines) + tuple(_put_back([*wrong, *gone], there))
+
+
+def removed_addresses(gone: Iterable[Held], there: Iterable[Held]) -> tuple[str, ...]:
+    """Return what takes addresses off the device, and leaves all others there."""
+    gone = tuple(gone)
+    return tuple(_line("del", each) for each in gone) + tuple(_put_back(gone, there))
+
+
+def _put_back(gone: Iterable[Held], there: Iterable[Held]) -> Iterator[str]:
+    """Yield what puts addresses of others back that the kernel takes with one that goes.
+
+    Of the IPv4 addresses of one network the first takes all others along, unless the kernel is
+    told to promote one (``promote_secondaries``): then they are there still.
+    """
+    gone = tuple(gone)
+    networks = {each.network for each in gone} - {None}
+    for each in there:
+        if each.network in networks and each not in gone:
+            yield _line("add", each)
+
+
+def _in_place_of(ways: list[Held], *, is_there: bool) -> Iterator[str]:
+    """Yield what has an address held in the one right way, and in none of others.
+
+    With IPv6, or where the text of both is the same, the kernel takes the one for the other:
+    then the wrong one goes first.
+    """
+    one = held(ways[0].address)
+    added = [] if is_there else [_line("add", one)]
+    is_taken = ":" in one.address or any(each.text == one.text for each in ways)
+    gone = [_line("del", each) for each in ways]
+    yield from gone + added if is_taken else added + gone
+
+
+def address_lines(verb: str, addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return the lines that add addresses as svcnet does, or delete (``del``) such."""
+    return tuple(_line(verb, held(address)) for address in sorted(addresses))
+
+
+def _line(verb: str, one: Held) -> str:
+    return ip.address(verb, one.text, DUMMY_DEVICE)
+
+
+def link_lines() -> tuple[str, ...]:
+    """Return the lines that make the device."""
+    return ip.make_dummy(DUMMY_DEVICE, GROUP), ip.name_alias(DUMMY_DEVICE, ALIAS)
+
+
+def change_addresses(
+    machine: Machine, lines: Iterable[str], family: str
+) -> Iterator[tuple[str, str]]:
+    """Carry out lines of ``ip -batch`` about addresses; yield those that are refused, and why.
 
     What a line asks for may be so already, by another's hand: that is as good. Lines of a verb
     that follow each other go to the kernel together.
@@ -228,31 +229,39 @@ def change_addresses(lines: Sequence[str], family: str) -> Iterator[Refusal]:
         same = tuple(group)
         try:
             addresses = [address for _, address in same]
-            refused += ((*same[number], why) for number, why in _changed(verb, addresses, family))
+            for number, why in _changed(machine, verb, addresses, family):
+                line, address = same[number]
+                refused.append((line, address, why))
         except OSError as error:
-            refused += ((*pair, reason(error)) for pair in same)
+            refused += ((line, address, reason(error)) for line, address in same)
+        except ValueError as error:
+            refused += ((line, address, str(error)) for line, address in same)
     if not refused:
         return
     try:
-        there = observe(family)
+        there = observe(machine, family)
     except ApplyError:
         there = None
     for line, address, why in refused:
         if there is None or not _is_done(address, there.held):
-            yield Refusal("ip", line.strip(), f"{why}{hint(why)}", line)
+            yield line, f"{why}{hint(why, machine=machine)}"
 
 
-def _changed(verb: str, asked: Iterable[Address], family: str) -> Iterator[tuple[int, str]]:
+def _changed(
+    machine: Machine, verb: str, asked: Iterable[Address], family: str
+) -> Iterator[tuple[int, str]]:
     """Have the kernel do the same with addresses; yield the place of each it refuses, and why.
 
-    Raises OSError where it cannot be spoken to, or there is no device.
+    Raises OSError where it cannot be spoken to, or there is no device, and ValueError for what
+    is no answer.
     """
-    index = _index()
-    if index is None:
+    body = _link(machine)
+    if body is None:
         raise OSError(ENODEV, errno_text(ENODEV))
-    kind, flags = _CHANGES[verb]
-    bodies = [_request(address, family, index) for address in asked]
-    for number, errno in tell(NETLINK_ROUTE, kind, flags, bodies):
+    index = wire.parse_link(body).index
+    kind, flags = wire.ADDRESS_CHANGES[verb]
+    bodies = [wire.address_body(address, family, index) for address in asked]
+    for number, errno in tell(wire.NETLINK_ROUTE, kind, flags, bodies, machine=machine):
         yield number, errno_text(errno)
 
 
@@ -260,24 +269,16 @@ def _is_done(asked: Address, there: Iterable[Held]) -> bool:
     return any(each.text == asked.text for each in there) is (asked.verb == "add")
 
 
-def _request(asked: Address, family: str, index: int) -> bytes:
-    """Return the body of the message that asks for an address."""
-    number = AF_INET6 if family == "IPv6" else AF_INET
-    head = _ADDRESS.pack(number, asked.length, 0, _SCOPE_GLOBAL, index)
-    local = attribute(_IFA_LOCAL, inet_pton(number, asked.address))
-    return head + local + attribute(_IFA_ADDRESS, inet_pton(number, asked.peer))
-
-
-def _change(kind: int, body: bytes, flags: int = 0) -> None:
-    for _ in ask(NETLINK_ROUTE, kind, body, flags=flags):
+def _change(machine: Machine, kind: int, body: bytes, flags: int = 0) -> None:
+    for _ in ask(wire.NETLINK_ROUTE, kind, body, flags=flags, machine=machine):
         pass
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(machine: Machine) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise complaint(DUMMY_DEVICE, reason(error)) from None
+        raise complaint(DUMMY_DEVICE, reason(error), machine=machine) from None
     except ValueError as error:
         raise ApplyError(f"{DUMMY_DEVICE}: {error}") from None

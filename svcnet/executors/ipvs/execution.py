@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from errno import EEXIST, ENOENT, ESRCH
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.writer import Writer
-from svcnet.executors.ipvs import device, ipsets
-from svcnet.executors.ipvs.kernel import BATCH, IPVS, Refused
+from svcnet.executors.ipvs import device, sets
 from svcnet.executors.ipvs.observe import SYS, key_of
-from svcnet.executors.ipvs.refusals import Refusal
-from svcnet.executors.ipvs.steps import Step
+from svcnet.executors.ipvs.plan import Step
+from svcnet.executors.ipvs.servers import BATCH, IPVS, Refused
+from svcnet.executors.machine import Machine
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
@@ -34,6 +34,39 @@ from svcnet.netfilter.ipvs.messages import (
 from svcnet.netfilter.restore import line_at
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
 from svcnet.renderers.ipvs.sets import IPVS_IPS
+
+MOST_TOLD = 5
+"""How many things that are refused for the same reason are named."""
+
+
+@frozen
+class Refusal:
+    """One thing that a tool refused to do, in words, and why.
+
+    ``line`` is the line that the tool was given, empty for a message.
+    """
+
+    tool: str
+    what: str
+    why: str
+    line: str = ""
+    origin: str = field(default="", eq=False)
+
+    def __str__(self) -> str:
+        origin = f" (from {self.origin})" if self.origin else ""
+        return f"{self.tool} refused to {self.what}: {self.why}{origin}"
+
+
+def told(refusals: Iterable[Refusal]) -> Iterator[str]:
+    """Yield a line for each refusal; of many with the same reason, how many more there are."""
+    alike: dict[tuple[str, str], list[Refusal]] = {}
+    for refusal in dict.fromkeys(refusals):
+        alike.setdefault((refusal.tool, refusal.why), []).append(refusal)
+    for found in alike.values():
+        yield from map(str, found[:MOST_TOLD])
+        rest = found[MOST_TOLD:]
+        if rest:
+            yield f"{rest[0].tool} refused {len(rest)} more for the same reason: {rest[0].why}"
 
 
 class Execution:
@@ -60,6 +93,7 @@ class Execution:
         self._family = family
         self._commands = commands
         self._ipvs = ipvs
+        self._machine = ipvs.machine
         self._wanted = wanted
         self._without_addresses = False
         self._has_rules = False
@@ -71,7 +105,7 @@ class Execution:
         for step in steps:
             match step.tool:
                 case "sysctl":
-                    self.refused += _write_sysctls(step.lines)
+                    self.refused += _write_sysctls(self._machine, step.lines)
                 case "link":
                     self._make_device(step)
                 case "ipset":
@@ -98,7 +132,7 @@ class Execution:
 
     def _make_device(self, step: Step) -> None:
         try:
-            device.make()
+            device.make(self._machine)
         except ApplyError as error:
             self.refused.append(Refusal("ip", step.lines[0].strip(), str(error)))
             self._without_addresses = True
@@ -107,9 +141,9 @@ class Execution:
         held = f"del {IPVS_IPS.name_in(self._family)} "
         kept = [f"{held}{address} " for address in self._kept]
         wanted = [line for line in lines if not line.startswith(tuple(kept))]
-        for refusal in ipsets.carry_out(wanted):
-            self._refuse(refusal)
-            verb, _, entry = ipset.read(refusal.line)
+        for line, why in sets.carry_out(self._machine, wanted):
+            self._refuse(Refusal("ipset", line.strip(), why, line))
+            verb, _, entry = ipset.read(line)
             if verb == "add":
                 self._left_out.add(entry.split(",")[0])
 
@@ -150,9 +184,9 @@ class Execution:
 
     def _change_addresses(self, lines: Sequence[str]) -> None:
         wanted = [line for line in lines if self._may_have(line)]
-        for refusal in device.change_addresses(wanted, self._family) if wanted else ():
-            self._refuse(refusal)
-            asked = ip.read(refusal.line)
+        for line, why in device.change_addresses(self._machine, wanted, self._family):
+            self._refuse(Refusal("ip", line.strip(), why, line))
+            asked = ip.read(line)
             if asked is not None and asked.verb == "del":
                 self._kept.add(asked.address)
 
@@ -234,10 +268,10 @@ def dest_in(message: Message) -> Dest | None:
     return dest
 
 
-def _write_sysctls(lines: Iterable[str]) -> Iterator[Refusal]:
+def _write_sysctls(machine: Machine, lines: Iterable[str]) -> Iterator[Refusal]:
     for line in lines:
         path, _, value = line.strip().partition("=")
         try:
-            (SYS / path).write_text(value)
+            machine.write(SYS / path, value)
         except OSError as error:
             yield Refusal("sysctl", f"set {line.strip()}", f"{SYS / path}: {error.strerror}")

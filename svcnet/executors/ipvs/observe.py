@@ -1,25 +1,29 @@
-"""What is on the machine, as far as IPVS mode cares."""
+"""What is on a machine, as far as IPVS mode cares, and whether it may have changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from hashlib import blake2b
 from pathlib import Path
 
 from attrs import frozen
 
-from svcnet.executors.ipvs import device, ipsets
+from svcnet.errors import ApplyError
+from svcnet.executors.ipvs import device, sets
 from svcnet.executors.ipvs.device import Device
-from svcnet.executors.ipvs.kernel import IPVS
-from svcnet.executors.ipvs.names import all_sets, draining
-from svcnet.executors.ipvs.reals import Listing, Place, Real, real_of
+from svcnet.executors.ipvs.servers import IPVS, Real, real_of
+from svcnet.executors.ipvs.sets import all_sets
+from svcnet.executors.machine import Machine
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter import SavedTables as ObservedTables
 from svcnet.netfilter.ipset import ObservedSet
 from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
+    DestKey,
     Service,
     Timeouts,
 )
-from svcnet.renderers.ipvs import ServerKey
+from svcnet.renderers.ipvs import IPVSTables, ServerKey
 from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.sets import (
     CLUSTER_IP,
@@ -34,7 +38,7 @@ SYS = Path("/proc/sys")
 
 @frozen
 class Observed:
-    """The state of one IP family in this network namespace.
+    """The state of one IP family in a machine's network namespace.
 
     ``services`` are all virtual servers, ``reals`` their real servers, ``sets`` those of
     ours that exist, ``sysctls`` the values of paths below /proc/sys, None for one that
@@ -43,7 +47,7 @@ class Observed:
 
     family: str
     services: Mapping[ServerKey, Service]
-    reals: Listing
+    reals: Mapping[ServerKey, Mapping[DestKey, Real]]
     sets: Mapping[str, ObservedSet]
     device: Device | None
     tables: ObservedTables
@@ -52,8 +56,7 @@ class Observed:
 
     def entries(self, name: str) -> frozenset[str]:
         """Return the entries of a set of ours, none if it does not exist."""
-        found = self.sets.get(name)
-        return found.entries if found else frozenset()
+        return sets.entries_in(self.sets, name)
 
     def owns(self, key: ServerKey) -> bool:
         """Return whether svcnet made a virtual server that is there.
@@ -66,17 +69,18 @@ class Observed:
         portal = f"{key.address},{key.protocol.lower()}:{key.port}"
         return any(portal in self.entries(each.name_in(self.family)) for each in _PORTALS)
 
-    def is_draining(self, entry: str) -> bool:
-        """Return whether a real server may still wait for its connections to end."""
-        return entry in self.entries(draining(self.family))
-
-    def real_servers(self, key: ServerKey) -> Mapping[Place, Real]:
+    def real_servers(self, key: ServerKey) -> Mapping[DestKey, Real]:
         """Return the real servers of a virtual server that is there."""
         return self.reals.get(key, {})
 
+    @property
+    def own_services(self) -> list[Service]:
+        """The virtual servers that svcnet made."""
+        return [service for key, service in self.services.items() if self.owns(key)]
+
 
 def observe(family: str, tables: ObservedTables, sysctls: Iterable[str], ipvs: IPVS) -> Observed:
-    """Return the state of this network namespace. Raises ApplyError.
+    """Return the state of the network namespace that `ipvs` speaks with. Raises ApplyError.
 
     `tables` are the iptables rules, and `sysctls` names the settings to read.
     """
@@ -89,11 +93,14 @@ def observe(family: str, tables: ObservedTables, sysctls: Iterable[str], ipvs: I
     return Observed(
         family=family,
         services=services,
-        reals={key: dict(map(real_of, ipvs.dests(each))) for key, each in services.items()},
-        sets=ipsets.save((*all_sets(family), RESIZED)),
-        device=device.observe(family),
+        reals={
+            key: {real.dest.key: real_of(real) for real in ipvs.dests(each)}
+            for key, each in services.items()
+        },
+        sets=sets.save(ipvs.machine, (*all_sets(family), RESIZED)),
+        device=device.observe(ipvs.machine, family),
         tables=tables,
-        sysctls={path: read_sysctl(path) for path in sysctls},
+        sysctls={path: read_sysctl(ipvs.machine, path) for path in sysctls},
         timeouts=ipvs.timeouts(),
     )
 
@@ -103,9 +110,36 @@ def key_of(service: Service) -> ServerKey:
     return ServerKey(service.address, service.port, service.protocol)
 
 
-def read_sysctl(path: str) -> int | None:
+def read_sysctl(machine: Machine, path: str) -> int | None:
     """Return the value of a setting, None if the kernel does not have it."""
     try:
-        return int((SYS / path).read_text())
+        return int(machine.read(SYS / path))
     except (OSError, ValueError):
         return None
+
+
+def mark(artifact: IPVSTables, *, machine: Machine = THIS_MACHINE) -> Hashable | None:
+    """Return a mark of what is there: equal marks mean that nobody changed anything.
+
+    It covers the virtual servers of the artifact's family with their real servers, the sets
+    of svcnet, the dummy device with its addresses, and the kernel's settings. What counts
+    packets, connections or seconds is left out; but it counts whether an endpoint that drains is
+    still needed. None if it cannot be told, because something changes just now.
+    """
+    family = artifact.family
+    try:
+        with IPVS(machine) as ipvs:
+            servers = [each for each in ipvs.configurations() if each.family == family]
+            return (
+                _digest(part for each in servers for part in (each.told, *ipvs.settings(each))),
+                ipvs.timeouts(),
+                _digest(sets.mark(machine, family)),
+                device.mark(machine, family),
+                tuple(read_sysctl(machine, path) for path in artifact.sysctls),
+            )
+    except (OSError, ValueError, ApplyError):
+        return None
+
+
+def _digest(parts: Iterable[bytes]) -> bytes:
+    return blake2b(b"\n".join(parts)).digest()

@@ -1,4 +1,4 @@
-"""What to do, given what is wanted and what is there. Pure.
+"""What to do, given what is wanted and what is there, as values. Pure.
 
 The order is what keeps traffic whole. An address comes after the servers that answer on
 it, and goes before them; sets come before the rules that name them; what is added is there
@@ -7,44 +7,150 @@ before what it replaces is taken away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Literal
 
-from attrs import evolve
+from attrs import evolve, frozen
+from netaddr import IPAddress, IPNetwork
 
 from svcnet import checks
-from svcnet.executors.ipvs import rules
-from svcnet.executors.ipvs.device import ALIAS, GROUP, Held, held
-from svcnet.executors.ipvs.entries import (
-    Wanted,
-    lines_anew,
-    lines_beside,
-    lines_down,
-    lines_of,
-    lines_resized,
-    lines_up,
-    others_kind,
-    wanted_entries,
-)
-from svcnet.executors.ipvs.excluded import Excluded
-from svcnet.executors.ipvs.names import DRAIN
+from svcnet.executors.ipvs import device, rules, sets
 from svcnet.executors.ipvs.observe import Observed
-from svcnet.executors.ipvs.reals import Place, Real, Settings
-from svcnet.executors.ipvs.servers import ServerChanges, foreign_servers, unwanted_servers
-from svcnet.executors.ipvs.steps import Plan, Step
+from svcnet.executors.ipvs.servers import Real, ServerChanges
+from svcnet.executors.ipvs.sets import DRAIN, Wanted
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
+    DestKey,
     Message,
+    NewDest,
+    NewService,
     SetConfig,
     SetDest,
-    Timeouts,
+    SetService,
 )
+from svcnet.netfilter.restore import chains_by_table
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables, ServerKey
-from svcnet.renderers.ipvs.program import service_of
+from svcnet.renderers.ipvs.part import Entry
+from svcnet.renderers.ipvs.program import service_of, timeout_changes
+from svcnet.renderers.ipvs.rules import with_servers, with_set
 from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.sets import IPVS_IPS, IPSet
-from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
+
+Tool = Literal["sysctl", "link", "ipset", "iptables", "ipvs", "address"]
+
+
+@frozen
+class Step:
+    """Work for one tool: lines that it reads, or for IPVS messages."""
+
+    tool: Tool
+    lines: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The lines, or one for each message."""
+        return "".join(self.lines) or "".join(f"{message}\n" for message in self.messages)
+
+    @property
+    def operations(self) -> int:
+        """How many things are done; lines that only frame iptables rules do not count."""
+        counted = [line for line in self.text.splitlines() if line[0] not in "*:C"]
+        return len(counted)
+
+
+@frozen
+class Plan:
+    """Steps in their order; ``warnings`` say what was left alone that is wanted.
+
+    ``drained`` are those of the messages that tell an endpoint which is to go that it gets
+    no more connections, and ``ended`` those that take one away which got none. ``beside`` are
+    others' virtual servers on addresses of Services, which the rules let in; ``others`` are the
+    addresses of all that others made.
+    """
+
+    steps: tuple[Step, ...]
+    drained: tuple[SetDest, ...] = ()
+    ended: tuple[DelDest, ...] = ()
+    beside: tuple[ServerKey, ...] = ()
+    others: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def operations(self) -> int:
+        """How many things are done in all steps."""
+        return sum(step.operations for step in self.steps)
+
+    @property
+    def changes(self) -> Mapping[str, int]:
+        """How many things are changed, by kind; endpoints that have drained are none.
+
+        Of iptables they are chains, by table; of sets those that are made or change.
+        """
+        found: Counter[str] = Counter()
+        for step in self.steps:
+            found.update(_changes(step, self.ended))
+        sets = {name for step in self.steps if step.tool == "ipset" for name in _sets(step)}
+        if sets:
+            found["ip sets"] = len(sets)
+        return dict(found)
+
+    @property
+    def text(self) -> str:
+        """Every step under a heading that names its tool."""
+        return "".join(f"# {step.tool}\n{step.text}" for step in self.steps)
+
+
+_KINDS: Mapping[type[Message], str] = MappingProxyType(
+    {
+        NewService: "virtual servers",
+        SetService: "virtual servers",
+        DelService: "virtual servers",
+        NewDest: "real servers",
+        SetDest: "real servers",
+        DelDest: "real servers",
+        SetConfig: "timeouts",
+    }
+)
+
+
+def _changes(step: Step, ended: Iterable[Message]) -> Mapping[str, int]:
+    match step.tool:
+        case "iptables":
+            return {f"iptables {table}": len(c) for table, c in chains_by_table(step.lines).items()}
+        case "ipvs":
+            no_changes = set(ended)
+            return Counter(_KINDS[type(m)] for m in step.messages if m not in no_changes)
+        case "ipset":
+            return {}
+        case "link":
+            return {"devices": 1}
+        case "sysctl":
+            return {"sysctls": len(step.lines)}
+        case "address":
+            return {"addresses": len({line.address for line in map(ip.read, step.lines) if line})}
+
+
+def _sets(step: Step) -> Iterator[str]:
+    """Yield the sets that lines are about; endpoints that begin to drain are no change of one."""
+    for line in step.lines:
+        verb, name, _ = ipset.read(line)
+        if verb == "create" or " timeout " not in line:
+            yield name
+
+
+class Excluded:
+    """The addresses in excludeCIDRs: what is there of them is never removed."""
+
+    def __init__(self, cidrs: Iterable[str]) -> None:
+        self._networks = [IPNetwork(cidr) for cidr in cidrs]
+
+    def __contains__(self, address: object) -> bool:
+        return any(IPAddress(address) in network for network in self._networks)
 
 
 def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
@@ -53,52 +159,23 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
     `drain` is the time in seconds that connections of a removed TCP endpoint have to end;
     with 0 it goes at once.
     """
-    family = wanted.family
-    foreign = foreign_servers(wanted, observed)
+    foreign = {key for key in wanted.servers if key in observed.services and not observed.owns(key)}
     servers = {key: server for key, server in wanted.servers.items() if key not in foreign}
-    entries = {
-        each.name: (each, wanted_entries(each, foreign, servers)) for each in wanted.sets.values()
-    }
-    held = IPVS_IPS.name_in(family)
-    addresses = entries[held][1]
-    entries[held] = (entries[held][0], addresses - _foreign_addresses(observed))
-    kept = Excluded(wanted.settings.ipvs.exclude_cidrs)
-    work = ServerChanges(drain)
+    work = ServerChanges(drain, observed.entries(sets.draining(wanted.family)))
     for key, server in servers.items():
         there = observed.services.get(key)
-        work.change(server, there, observed.real_servers(key) if there else {}, observed)
+        work.change(server, there, observed.real_servers(key) if there else {})
+    entries = {
+        each.name: (each, sets.wanted_entries(each, foreign, servers))
+        for each in wanted.sets.values()
+    }
     others = [key for key in observed.services if not observed.owns(key)]
+    addresses = entries[IPVS_IPS.name_in(wanted.family)][1]
     beside = tuple(sorted(key for key in others if key.address in addresses))
-    text = rules.with_servers(wanted.restore_text, beside)
-    written = Step("iptables", tuple(rules.changes(text, observed.tables, family)))
-    # While another mode serves, its rules do until everything of this mode is there.
-    switches = rules.has_other_mode(observed.tables)
-    anew = others_kind(entries, observed)
-    named = [name for name in anew if rules.names_set(observed.tables, name)]
-    # What such a set holds is none of the wanted set's entries.
-    sets = {name: found for name, found in observed.sets.items() if name not in anew}
-    observed = evolve(observed, sets=sets)
-    same_kind = {name: each for name, each in entries.items() if name not in anew}
-    return _plan(
-        _sysctls(wanted, observed),
-        Step("link", () if observed.device else _link_lines()),
-        Step(
-            "ipset",
-            (
-                *lines_up(same_kind, observed),
-                *(line for name in anew if name not in named for line in _anew(entries, name)),
-                *work.entries(family),
-            ),
-        ),
-        *(step for name in named for step in _under_rules(_set_of(entries, name), text)),
-        *(() if switches else (written,)),
-        Step("ipvs", messages=(*_timeouts(wanted, observed), *work.messages)),
-        Step("address", _address_changes(addresses, observed, kept)),
-        *((written,) if switches else ()),
-        Step("ipvs", messages=tuple(unwanted_servers(wanted, observed, kept))),
-        Step("ipset", tuple(lines_down(entries, observed, kept))),
-        drained=work.drained,
-        ended=work.ended,
+    return Plan(
+        steps=_without_idle(_steps(wanted, observed, entries, beside, work)),
+        drained=tuple(work.drained),
+        ended=tuple(work.ended),
         beside=beside,
         others=frozenset(key.address for key in others),
         warnings=tuple(
@@ -109,6 +186,48 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
             for key in foreign
         ),
     )
+
+
+def _steps(
+    wanted: IPVSTables,
+    observed: Observed,
+    entries: Wanted,
+    beside: tuple[ServerKey, ...],
+    work: ServerChanges,
+) -> Iterator[Step]:
+    """Yield the steps in their order, some with nothing to do."""
+    family, kept = wanted.family, Excluded(wanted.settings.ipvs.exclude_cidrs)
+    text = with_servers(wanted.restore_text, beside)
+    written = Step("iptables", tuple(rules.changes(text, observed.tables, family)))
+    # While another mode serves, its rules do until everything of this mode is there.
+    switches = rules.has_other_mode(observed.tables)
+    held = IPVS_IPS.name_in(family)
+    addresses = entries[held][1]
+    ours = {**entries, held: (entries[held][0], addresses - _foreign_addresses(observed))}
+    anew = [_set_of(ours, name) for name in sets.others_kind(ours, observed.sets)]
+    names = {found.name for found in anew}
+    named = {name for name in names if observed.tables.names_set(name)}
+    same_kind = {name: each for name, each in ours.items() if name not in names}
+    # What a set of another kind holds is none of the wanted set's entries.
+    there = {name: found for name, found in observed.sets.items() if name not in names}
+    observed = evolve(observed, sets=there)
+    yield _sysctls(wanted, observed)
+    yield Step("link", () if observed.device else device.link_lines())
+    up = [*sets.lines_up(same_kind, there, family)]
+    up += [line for found in anew if found.name not in named for line in sets.lines_anew(found)]
+    up += sets.lines_that_drain(work.draining, family, work.drain)
+    yield Step("ipset", tuple(up))
+    for found in anew:
+        if found.name in named:
+            yield from _under_rules(found, text)
+    if not switches:
+        yield written
+    yield Step("ipvs", messages=(*_timeouts(wanted, observed), *work.messages))
+    yield Step("address", _address_changes(addresses, observed, kept))
+    if switches:
+        yield written
+    yield Step("ipvs", messages=tuple(_unwanted_servers(wanted, observed, kept)))
+    yield Step("ipset", tuple(sets.lines_down(ours, there, kept)))
 
 
 def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> Plan:
@@ -122,56 +241,59 @@ def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> Plan:
         if after is not None:
             there = service_of(before) if before else None
             known = before.real_servers if before else ()
-            reals = {Place(a, p): Real(Settings(weight)) for a, p, weight in known}
-            work.change(after, there, reals, None)
-    kept = Excluded(delta.settings.ipvs.exclude_cidrs)
+            reals = {DestKey(each.address, each.port): Real(each.weight) for each in known}
+            work.change(after, there, reals)
+    steps = _without_idle(_steps_of(delta, work))
+    return Plan(steps, tuple(work.drained))
+
+
+def _steps_of(delta: IPVSDelta, work: ServerChanges) -> Iterator[Step]:
+    family, kept = delta.family, Excluded(delta.settings.ipvs.exclude_cidrs)
+    removed = [entry for entry in delta.removed if not sets.is_kept(entry[1], kept)]
     resized = {found.definition for found in delta.resized}
     added = [entry for entry in delta.added if entry[0] not in resized]
-    removed = [entry for entry in delta.removed if not kept.has_entry(entry[1])]
-    addresses = (
-        *_addresses("add", (entry for definition, entry in delta.added if definition == IPVS_IPS)),
-        *_addresses("del", (entry for definition, entry in removed if definition == IPVS_IPS)),
-    )
-    removed = [entry for entry in removed if entry[0] not in resized]
-    timeouts = (SetConfig(Timeouts(*delta.timeouts)),) if any(delta.timeouts) else ()
-    return _plan(
-        Step("sysctl", tuple(f"{path}={value}\n" for path, value in delta.sysctls.items())),
-        Step("ipset", tuple(line for found in delta.resized for line in lines_resized(found))),
-        Step("ipset", (*lines_of(ipset.add, added, delta.family), *work.entries(delta.family))),
-        Step("iptables", (delta.rules,) if delta.rules else ()),
-        Step("ipvs", messages=(*timeouts, *work.messages)),
-        Step("address", addresses),
-        Step("ipvs", messages=tuple(_gone(delta, kept))),
-        Step("ipset", tuple(lines_of(ipset.delete, removed, delta.family))),
-        drained=work.drained,
-    )
+    yield Step("sysctl", tuple(map(_sysctl_line, delta.sysctls.items())))
+    yield Step("ipset", tuple(line for each in delta.resized for line in sets.lines_resized(each)))
+    up = [*sets.lines_of(ipset.add, added, family)]
+    up += sets.lines_that_drain(work.draining, family, work.drain)
+    yield Step("ipset", tuple(up))
+    yield Step("iptables", (delta.rules,) if delta.rules else ())
+    yield Step("ipvs", messages=(*timeout_changes(delta.timeouts), *work.messages))
+    yield Step("address", _come_and_gone(delta.added, removed))
+    yield Step("ipvs", messages=tuple(_gone(delta, kept)))
+    down = (entry for entry in removed if entry[0] not in resized)
+    yield Step("ipset", tuple(sets.lines_of(ipset.delete, down, family)))
 
 
-def _gone(delta: IPVSDelta, kept: Excluded) -> Iterator[Message]:
+def _without_idle(steps: Iterable[Step]) -> tuple[Step, ...]:
+    return tuple(step for step in steps if step.lines or step.messages)
+
+
+def _come_and_gone(added: Iterable[Entry], removed: Iterable[Entry]) -> tuple[str, ...]:
+    """Return the lines about the addresses in a step's entries."""
+    come = (entry for definition, entry in added if definition == IPVS_IPS)
+    gone = (entry for definition, entry in removed if definition == IPVS_IPS)
+    return device.address_lines("add", come) + device.address_lines("del", gone)
+
+
+def _gone(delta: IPVSDelta, kept: Container[str]) -> Iterator[Message]:
     for key, before, after in delta.servers:
         if before is not None and after is None and key.address not in kept:
             yield DelService(service_of(before))
 
 
-def _plan(
-    *steps: Step,
-    drained: Iterable[SetDest] = (),
-    ended: Iterable[DelDest] = (),
-    beside: tuple[ServerKey, ...] = (),
-    others: frozenset[str] = frozenset(),
-    warnings: tuple[str, ...] = (),
-) -> Plan:
-    done = tuple(step for step in steps if step.lines or step.messages)
-    return Plan(done, tuple(drained), tuple(ended), beside, others, warnings)
+def _unwanted_servers(
+    wanted: IPVSTables, observed: Observed, kept: Container[str]
+) -> Iterator[Message]:
+    """Delete the virtual servers that svcnet made and that are not wanted."""
+    for key, service in observed.services.items():
+        if key not in wanted.servers and observed.owns(key) and key.address not in kept:
+            yield DelService(service)
 
 
 def _set_of(entries: Wanted, name: str) -> IPSet:
     found, wanted = entries[name]
     return evolve(found, entries=tuple(sorted(wanted)))
-
-
-def _anew(entries: Wanted, name: str) -> Iterator[str]:
-    return lines_anew(_set_of(entries, name))
 
 
 def _under_rules(found: IPSet, text: str) -> Iterator[Step]:
@@ -180,9 +302,9 @@ def _under_rules(found: IPSet, text: str) -> Iterator[Step]:
     The kernel swaps no sets of different kinds, and takes away none that a rule names. So the
     rules name a set beside it for as long as that takes: no packet meets rules without it.
     """
-    yield Step("ipset", tuple(lines_beside(found)))
-    yield Step("iptables", (rules.with_set(text, found.name, RESIZED),))
-    yield Step("ipset", tuple(lines_anew(found)))
+    yield Step("ipset", tuple(sets.lines_beside(found)))
+    yield Step("iptables", (with_set(text, found.name, RESIZED),))
+    yield Step("ipset", tuple(sets.lines_anew(found)))
     yield Step("iptables", (text,))
     yield Step("ipset", (ipset.destroy(RESIZED),))
 
@@ -197,90 +319,29 @@ def _foreign_addresses(observed: Observed) -> frozenset[str]:
     return observed.device.addresses - observed.entries(IPVS_IPS.name_in(observed.family))
 
 
-def _address_changes(wanted: frozenset[str], observed: Observed, kept: Excluded) -> tuple[str, ...]:
-    """Put the wanted addresses on the device, and take off those that svcnet put there.
-
-    One that is there in another way, such as with another prefix length, is put right.
-    """
-    there = observed.device.held if observed.device else ()
-    right = {each.address for each in there if each.plain}
-    wrong = [each for each in there if not each.plain and each.address in wanted]
-    gone = [
-        each
-        for each in own_addresses(observed)
-        if each.address not in wanted and each.address not in kept
-    ]
-    put_right = frozenset(each.address for each in wrong)
-    lines = [_line("add", held(address)) for address in sorted(wanted - right - put_right)]
-    for address in sorted(put_right):
-        ways = [each for each in wrong if each.address == address]
-        lines += _in_place_of(ways, is_there=address in right)
-    return (*lines, *(_line("del", each) for each in gone), *_put_back([*wrong, *gone], there))
-
-
-def removed_addresses(observed: Observed) -> tuple[str, ...]:
-    """Return what takes the addresses that svcnet put there off the device."""
-    gone = own_addresses(observed)
-    there = observed.device.held if observed.device else ()
-    return (*(_line("del", each) for each in gone), *_put_back(gone, there))
-
-
-def _put_back(gone: Iterable[Held], there: Iterable[Held]) -> Iterator[str]:
-    """Yield what puts addresses of others back that the kernel takes with one that goes.
-
-    Of the IPv4 addresses of one network the first takes all others along, unless the kernel is
-    told to promote one (``promote_secondaries``): then they are there still.
-    """
-    gone = tuple(gone)
-    networks = {each.network for each in gone} - {None}
-    for each in there:
-        if each.network in networks and each not in gone:
-            yield _line("add", each)
-
-
-def _in_place_of(ways: list[Held], *, is_there: bool) -> Iterator[str]:
-    """Yield what has an address held in the one right way, and in none of others.
-
-    With IPv6, or where the text of both is the same, the kernel takes the one for the other:
-    then the wrong one goes first.
-    """
-    one = held(ways[0].address)
-    added = () if is_there else (_line("add", one),)
-    is_taken = ":" in one.address or any(each.text == one.text for each in ways)
-    gone = [_line("del", each) for each in ways]
-    yield from (*gone, *added) if is_taken else (*added, *gone)
-
-
-def own_addresses(observed: Observed) -> list[Held]:
-    """Return the addresses that svcnet put on the device: the set of the rules has them too."""
+def _address_changes(
+    wanted: frozenset[str], observed: Observed, kept: Container[str]
+) -> tuple[str, ...]:
+    """Return the lines about addresses; those that svcnet put there are in a set, too."""
     own = observed.entries(IPVS_IPS.name_in(observed.family))
-    return [
-        each for each in (observed.device.held if observed.device else ()) if each.address in own
-    ]
-
-
-def _addresses(verb: str, addresses: Iterable[str]) -> tuple[str, ...]:
-    return tuple(_line(verb, held(address)) for address in sorted(addresses))
-
-
-def _line(verb: str, one: Held) -> str:
-    return ip.address(verb, one.text, DUMMY_DEVICE)
-
-
-def _link_lines() -> tuple[str, ...]:
-    return ip.make_dummy(DUMMY_DEVICE, GROUP), ip.name_alias(DUMMY_DEVICE, ALIAS)
+    held = observed.device.held if observed.device else ()
+    return device.address_changes(wanted, own, held, kept)
 
 
 def _sysctls(wanted: IPVSTables, observed: Observed) -> Step:
-    changed = {
-        path: value for path, value in wanted.sysctls.items() if observed.sysctls.get(path) != value
-    }
-    return Step("sysctl", tuple(f"{path}={value}\n" for path, value in changed.items()))
+    differ = (each for each in wanted.sysctls.items() if observed.sysctls.get(each[0]) != each[1])
+    return Step("sysctl", tuple(map(_sysctl_line, differ)))
+
+
+def _sysctl_line(setting: tuple[str, int]) -> str:
+    path, value = setting
+    return f"{path}={value}\n"
 
 
 def _timeouts(wanted: IPVSTables, observed: Observed) -> Iterator[Message]:
-    asked = Timeouts(*wanted.settings.ipvs.timeouts)
-    there = observed.timeouts
-    pairs = ((asked.tcp, there.tcp), (asked.tcp_fin, there.tcp_fin), (asked.udp, there.udp))
-    if any(want and want != have for want, have in pairs):
-        yield SetConfig(asked)
+    """Yield a change of timeouts where one that is asked for is not as it is."""
+    for message in timeout_changes(wanted.settings.ipvs.timeouts):
+        asked, there = message.timeouts, observed.timeouts
+        pairs = ((asked.tcp, there.tcp), (asked.tcp_fin, there.tcp_fin), (asked.udp, there.udp))
+        if any(want and want != have for want, have in pairs):
+            yield message

@@ -1,4 +1,4 @@
-"""Whether this machine's kernel can do what IPVS mode asks, found by trying.
+"""Whether a machine's kernel can do what IPVS mode asks, found by trying.
 
 Everything is tried in a network namespace of its own, which goes with the thread that made
 it: nothing on the machine changes, but that the kernel loads modules of its own accord, as
@@ -14,9 +14,10 @@ from svcnet import checks
 from svcnet.errors import ApplyError, Lacking
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables.commands import RestoreError
-from svcnet.executors.ipvs import device, ipsets
-from svcnet.executors.ipvs.kernel import IPVS, NoIPVS, Refused
-from svcnet.executors.namespace import NoNamespace, in_own_namespace
+from svcnet.executors.ipvs import device, sets
+from svcnet.executors.ipvs.servers import IPVS, NoIPVS, Refused
+from svcnet.executors.machine import Machine
+from svcnet.executors.namespace import NoNamespace
 from svcnet.netfilter.ipvs.messages import NewService, Service
 from svcnet.renderers.ipvs import IPVSTables
 from svcnet.renderers.ipvs.sections import create_line
@@ -81,15 +82,17 @@ def missing(tables: IPVSTables, commands: Commands) -> tuple[str, ...]:
     `commands` are the iptables commands that would load the rules. Raises NoNamespace without
     CAP_SYS_ADMIN, and ApplyError when a tool is not installed.
     """
-    return in_own_namespace(lambda: tuple(dict.fromkeys(_missing(tables, commands))))
+    machine = commands.machine
+    return machine.in_own_namespace(lambda: tuple(dict.fromkeys(_missing(tables, commands))))
 
 
 def _missing(tables: IPVSTables, commands: Commands) -> Iterator[str]:
-    yield from _ipvs(tables)
-    yield from _device()
-    sets = tuple(_sets(tables))
-    yield from sets
-    if not sets:
+    machine = commands.machine
+    yield from _ipvs(machine, tables)
+    yield from _device(machine)
+    modules = tuple(_sets(machine, tables))
+    yield from modules
+    if not modules:
         yield from _rules(tables, commands)
         return
     # Rules name every set: without one they are refused, whatever else is there.
@@ -98,7 +101,7 @@ def _missing(tables: IPVSTables, commands: Commands) -> Iterator[str]:
             yield module
 
 
-def _ipvs(tables: IPVSTables) -> Iterator[str]:
+def _ipvs(machine: Machine, tables: IPVSTables) -> Iterator[str]:
     """Try the scheduler of the configuration, and each protocol with a virtual server of its own.
 
     A scheduler that only a Service's annotation names is not tried: that Service is left out
@@ -110,7 +113,7 @@ def _ipvs(tables: IPVSTables) -> Iterator[str]:
     protocols = sorted({key.protocol for key in tables.servers})
     address = _EXAMPLES[tables.family]
     try:
-        with IPVS() as ipvs:
+        with IPVS(machine) as ipvs:
             for scheduler in needed:
                 yield from _refusal(ipvs, Service(address, 1, scheduler=scheduler))
             for protocol in protocols:
@@ -135,25 +138,24 @@ def _refusal(ipvs: IPVS, service: Service) -> Iterator[str]:
             raise
 
 
-def _device() -> Iterator[str]:
+def _device(machine: Machine) -> Iterator[str]:
     try:
-        device.make()
+        device.make(machine)
     except ApplyError:
         yield "dummy"
 
 
-def _sets(tables: IPVSTables) -> Iterator[str]:
+def _sets(machine: Machine, tables: IPVSTables) -> Iterator[str]:
     """Try all sets at once, or if that fails each; they are there for the rules that follow."""
-    sets = tables.sets.values()
     try:
-        ipsets.restore("".join(map(create_line, sets)))
+        sets.restore(machine, "".join(map(create_line, tables.sets.values())))
         return
     except ApplyError as error:
         if "not installed" in str(error):
             raise
-    for found in sets:
+    for found in tables.sets.values():
         try:
-            ipsets.restore(create_line(found))
+            sets.restore(machine, create_line(found))
         except ApplyError:
             yield f"ip_set_{found.definition.type.replace(':', '_').replace(',', '')}"
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from svcnet.addresses import host_network
 from svcnet.executors.iptables.cleanup import Owned, removal, remove_chains
 from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.observe import is_ours
+from svcnet.executors.machine import Machine
 from svcnet.netfilter import SavedTables, read_listing
 from svcnet.netfilter.jumps import ensure, of_table
 from svcnet.netfilter.restore import append, declare, write
 from svcnet.netfilter.saved import saved
 from svcnet.renderers.iptables import JUMPS as OTHER_JUMPS
 from svcnet.renderers.iptables.names import FIREWALL
-from svcnet.renderers.ipvs import ServerKey
 from svcnet.renderers.ipvs.rules import FILTER_CHAINS, JUMPS, NAT_CHAINS
 from svcnet.renderers.userspace.portals import CHAINS as PORTAL_CHAINS
 
@@ -44,9 +43,9 @@ def changes(text: str, observed: SavedTables, family: str) -> Iterator[str]:
     yield from _leftovers(observed, family)
 
 
-def remove(family: str) -> Iterator[str]:
+def remove(machine: Machine, family: str) -> Iterator[str]:
     """Remove this mode's chains and jumps, in both variants; yield a line for each table."""
-    for commands in installed(family):
+    for commands in installed(family, machine=machine):
         yield from remove_chains(commands, owned(family))
 
 
@@ -54,40 +53,6 @@ def owned(family: str) -> Owned:
     """Return how this mode's chains and jumps are known."""
     jumps = {saved(jump.rule, family) for jump in JUMPS}
     return Owned(lambda table, chain: chain in CHAINS.get(table, ()), jumps.__contains__)
-
-
-def with_servers(text: str, servers: Iterable[ServerKey]) -> str:
-    """Return restore text whose filter lets in what others' virtual servers are for.
-
-    On a Service's address everything that is no service port is refused, as such an address
-    is the node's own.
-    """
-    lines = [f"-A KUBE-IPVS-FILTER {_to(key)} -j RETURN\n" for key in servers]
-    before, first, after = text.partition("-A KUBE-IPVS-FILTER ")
-    return f"{before}{''.join(lines)}{first}{after}"
-
-
-def _to(key: ServerKey) -> str:
-    """Return a match for a virtual server; port 0 stands for all."""
-    address = host_network(key.address)
-    protocol = key.protocol.lower()
-    port = f" -m {protocol} --dport {key.port}" if key.port else ""
-    return f"-d {address} -p {protocol}{port}"
-
-
-def with_set(text: str, name: str, other: str) -> str:
-    """Return restore text that names one set in place of another."""
-    return text.replace(f" --match-set {name} ", f" --match-set {other} ")
-
-
-def names_set(observed: SavedTables, name: str) -> bool:
-    """Return whether a rule may name a set."""
-    return any(
-        f"--match-set {name} " in rule
-        for table in observed.tables.values()
-        for rules in table.values()
-        for rule in rules
-    )
 
 
 def has_other_mode(observed: SavedTables) -> bool:
@@ -112,7 +77,7 @@ def _leftovers(observed: SavedTables, family: str) -> Iterator[str]:
 
 
 def _is_leftover(table: str, chain: str) -> bool:
-    """Whether a chain is one of iptables mode that has no use any more.
+    """Return whether a chain is one of iptables mode that has no use any more.
 
     KUBE-FIREWALL has: it keeps neighbours off the host's loopback where that is routed,
     which iptables mode has asked for. And it may be the kubelet's.

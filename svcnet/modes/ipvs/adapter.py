@@ -20,7 +20,7 @@ class IPVSAdapter(Adapter):
     """The virtual servers, sets, addresses and rules of one family.
 
     It remembers a mark of all that from when it was right. `commits` are those of the
-    network namespace, shared by the adapters of several families. `drain` is
+    machine that it works on, shared by the adapters of several families. `drain` is
     how many seconds the connections of a removed TCP endpoint have to end.
     """
 
@@ -35,6 +35,7 @@ class IPVSAdapter(Adapter):
         self._variant = variant
         self._drain = drain
         self._commits = commits
+        self._machine = commits.machine
         self._tables: tables_of.IPVSTables | None = None
         self._marks: iptables.Marks | None = None
         self._seal: Hashable | None = None
@@ -57,7 +58,7 @@ class IPVSAdapter(Adapter):
             # Its rules know nothing of others' virtual servers.
             return None
         self._tables = self._seal = None
-        with ipvs.IPVS() as kernel, self._kept(tables):
+        with ipvs.IPVS(self._machine) as kernel, self._kept(tables):
             report = ipvs.apply_step(delta, kernel, variant=self._variant, drain=self._drain)
         self._wrote(report)
         self._tables = tables
@@ -99,7 +100,9 @@ class IPVSAdapter(Adapter):
         with stages.stage("observe"):
             before = self._mark(tables)
         with self._kept(tables):
-            report = ipvs.apply(tables, variant=self._variant, drain=self._drain)
+            report = ipvs.apply(
+                tables, variant=self._variant, drain=self._drain, machine=self._machine
+            )
         self._warnings = report.warnings
         self._has_others, self._others = bool(report.plan.beside), report.plan.others
         assert report.variant is not None
@@ -119,7 +122,7 @@ class IPVSAdapter(Adapter):
         if self._marks is None:
             return None
         rules = self._marks.now()
-        rest = ipvs.mark(tables)
+        rest = ipvs.mark(tables, machine=self._machine)
         return None if rules is None or rest is None else (rules, rest)
 
     @contextmanager

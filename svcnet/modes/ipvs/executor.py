@@ -46,11 +46,20 @@ class IPVSExecutor(Executor[IPVSTables]):
 
     def plan(self, artifact: IPVSTables) -> ipvs.Report:
         """Return what would be done."""
-        return ipvs.apply(artifact, variant=self._variant, drain=self._drain, dry_run=True)
+        return self._apply(artifact, dry_run=True)
 
     def apply(self, artifact: IPVSTables) -> ipvs.Report:
         """Do what differs; see :func:`svcnet.executors.ipvs.apply`."""
-        return ipvs.apply(artifact, variant=self._variant, drain=self._drain)
+        return self._apply(artifact)
+
+    def _apply(self, artifact: IPVSTables, *, dry_run: bool = False) -> ipvs.Report:
+        return ipvs.apply(
+            artifact,
+            variant=self._variant,
+            drain=self._drain,
+            dry_run=dry_run,
+            machine=self.machine,
+        )
 
     def adapter(self, family: IPFamily) -> IPVSAdapter:
         """Return what keeps a family."""
@@ -58,7 +67,7 @@ class IPVSExecutor(Executor[IPVSTables]):
 
     def cleanup(self, family: str) -> Iterator[Part]:
         """Yield the removal of all: the sets tell which rules are to go, of either variant."""
-        yield partial(ipvs.cleanup, family)
+        yield partial(ipvs.cleanup, family, machine=self.machine)
 
     def owned(self, family: str) -> iptables.Owned:
         """Return how the chains are known that this mode makes."""
@@ -66,8 +75,8 @@ class IPVSExecutor(Executor[IPVSTables]):
 
     def is_there(self, family: str) -> bool:
         """Return whether its sets, or its virtual servers, are there."""
-        return ipvs.is_there(family)
+        return ipvs.is_there(family, machine=self.machine)
 
     def sweep(self, family: str) -> Iterable[str]:
         """Remove virtual servers, addresses and sets."""
-        return ipvs.cleanup(family, with_rules=False)
+        return ipvs.cleanup(family, with_rules=False, machine=self.machine)

@@ -30,7 +30,7 @@ def program(tables: IPVSTables) -> Iterator[Message]:
 
     The timeouts of connections come first, if the configuration has any.
     """
-    yield from _timeouts(tables.settings.ipvs.timeouts)
+    yield from timeout_changes(tables.settings.ipvs.timeouts)
     for server in sorted(tables.servers.values(), key=lambda server: by_address(*server.key)):
         yield from _added(server)
 
@@ -40,7 +40,7 @@ def additions(delta: IPVSDelta) -> Iterator[Message]:
 
     A changed virtual server gets its new real servers before it loses old ones.
     """
-    yield from _timeouts(delta.timeouts)
+    yield from timeout_changes(delta.timeouts)
     for _, before, after in _by_address(delta.servers):
         if after is None:
             continue
@@ -82,12 +82,14 @@ def service_of(server: VirtualServer) -> Service:
 
 def dest_of(real: RealServer) -> Dest:
     """Return a real server as the kernel knows it."""
-    return Dest(*real)
+    return Dest(real.address, real.port, real.weight)
 
 
-def _timeouts(timeouts: tuple[int, int, int]) -> Iterator[Message]:
+def timeout_changes(timeouts: tuple[int, int, int]) -> Iterator[SetConfig]:
+    """Yield the change of the timeouts of idle connections, none if there are only zeros."""
     if any(timeouts):
-        yield SetConfig(Timeouts(*timeouts))
+        tcp, tcp_fin, udp = timeouts
+        yield SetConfig(Timeouts(tcp, tcp_fin, udp))
 
 
 def _by_address(changes: Iterable[ServerChange]) -> list[ServerChange]:

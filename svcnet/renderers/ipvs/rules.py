@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from svcnet.addresses import host_network
 from svcnet.graph import LocalDetector, NodeSettings
 from svcnet.netfilter.jumps import Jump, comment
 from svcnet.renderers.ipvs import sets
+from svcnet.renderers.ipvs.part import ServerKey
 from svcnet.renderers.ipvs.sets import SetDefinition
 
 NAT_CHAINS = (
@@ -97,6 +99,30 @@ def restore_text(
         "COMMIT",
     ]
     return "\n".join(lines) + "\n"
+
+
+def with_servers(text: str, servers: Iterable[ServerKey]) -> str:
+    """Return restore text whose filter lets in what others' virtual servers are for.
+
+    On a Service's address everything that is no service port is refused, as such an address
+    is the node's own.
+    """
+    lines = [f"-A KUBE-IPVS-FILTER {_to(key)} -j RETURN\n" for key in servers]
+    before, first, after = text.partition("-A KUBE-IPVS-FILTER ")
+    return f"{before}{''.join(lines)}{first}{after}"
+
+
+def _to(key: ServerKey) -> str:
+    """Return a match for a virtual server; port 0 stands for all."""
+    address = host_network(key.address)
+    protocol = key.protocol.lower()
+    port = f" -m {protocol} --dport {key.port}" if key.port else ""
+    return f"-d {address} -p {protocol}{port}"
+
+
+def with_set(text: str, name: str, other: str) -> str:
+    """Return restore text that names one set in place of another."""
+    return text.replace(f" --match-set {name} ", f" --match-set {other} ")
 
 
 def _nat_rules(settings: NodeSettings, filled: Collection[SetDefinition]) -> Iterator[str]:

@@ -13,9 +13,10 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables import apply as apply_iptables
-from svcnet.executors.ipvs import Report, Step, apply, cleanup, ipsets
+from svcnet.executors.ipvs import Report, Step, apply, cleanup, sets
 from svcnet.executors.ipvs.execution import Execution
 from svcnet.executors.lock import lock
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.models import (
     ClusterState,
     IPFamily,
@@ -85,7 +86,7 @@ def test_rules_are_saved_as_the_plan_expects(family: IPFamily) -> None:
                 for chain, own in chains.items():
                     known = found.setdefault((table, chain), [])
                     known += [rule for rule in own if rule not in known]
-    ipsets.restore("".join(map(create_line, tables(family=family).sets.values())))
+    sets.restore(THIS_MACHINE, "".join(map(create_line, tables(family=family).sets.values())))
     for table in ("nat", "filter"):
         mine = {chain: own for (where, chain), own in found.items() if where == table}
         lines = [f":{chain} - [0:0]\n" for chain in mine]

@@ -10,8 +10,9 @@ import pytest
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
-from svcnet.executors.ipvs import apply, cleanup, device, ipsets
+from svcnet.executors.ipvs import apply, cleanup, device, sets
 from svcnet.executors.lock import Busy, lock
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.models import ClusterState, IPFamily, LoadBalancerIngress, ServicePort
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import IPVSTables, full
@@ -185,13 +186,13 @@ def test_a_foreign_rule_holds_a_set_of_another_kind() -> None:
 
 def test_a_kill_right_after_the_device_was_made() -> None:
     """It is svcnet's from its first moment on: the next cleanup takes it away."""
-    device.make()
+    device.make(THIS_MACHINE)
     run("ip link set kube-ipvs0 alias ''")
     assert cleanup("IPv6") == ("IPv6, ipvs: kube-ipvs0 removed",)
     run("ip link add kube-ipvs0 type dummy")
     assert cleanup("IPv6") == ()
-    device.make()
-    found = device.observe("IPv4")
+    device.make(THIS_MACHINE)
+    found = device.observe(THIS_MACHINE, "IPv4")
     assert found is not None
     assert not found.is_ours
 
@@ -199,5 +200,5 @@ def test_a_kill_right_after_the_device_was_made() -> None:
 def test_no_machine_has_a_set_by_a_name_that_holds_it() -> None:
     """A name is asked for, and not looked for in a text."""
     run("ipset create 'x KUBE-CLUSTER-IP' hash:ip; ipset create \"$(printf 'a\\nKUBE-X')\" hash:ip")
-    assert ipsets.there(("KUBE-CLUSTER-IP", "KUBE-X", "x", "a")) == ()
-    assert ipsets.there(("x KUBE-CLUSTER-IP",)) == ("x KUBE-CLUSTER-IP",)
+    assert sets.headers(THIS_MACHINE, ("KUBE-CLUSTER-IP", "KUBE-X", "x", "a")) == {}
+    assert list(sets.headers(THIS_MACHINE, ("x KUBE-CLUSTER-IP",))) == ["x KUBE-CLUSTER-IP"]

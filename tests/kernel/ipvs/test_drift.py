@@ -8,7 +8,7 @@ import pytest
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.executors.iptables import Commands
-from svcnet.executors.ipvs import ipsets
+from svcnet.executors.ipvs import sets
 from svcnet.graph import RuleGraph
 from svcnet.models import IPFamily
 from svcnet.reconciler import Keeper
@@ -104,7 +104,7 @@ def test_an_undisturbed_look_runs_nothing(namespace: None, monkeypatch: pytest.M
     target = ipvs_keeper("IPv4", "legacy")
     sealed(target, graph)
     monkeypatch.setattr(Commands, "_run", lambda *_: pytest.fail("iptables was run"))
-    monkeypatch.setattr(ipsets, "run", lambda *_, **__: pytest.fail("ipset was run"))
+    monkeypatch.setattr(sets, "run", lambda *_, **__: pytest.fail("ipset was run"))
     for _ in range(3):
         done = target.look(graph)
         assert (done.kind, dict(done.differed)) == ("none", {})

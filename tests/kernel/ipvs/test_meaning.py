@@ -6,9 +6,10 @@ import pytest
 from attrs import evolve
 
 from svcnet.executors.iptables import choose_variant
-from svcnet.executors.ipvs import IPVS, ipsets, observe
-from svcnet.executors.ipvs.entries import saved_entries
+from svcnet.executors.ipvs import IPVS, observe
+from svcnet.executors.ipvs import sets as executor_sets
 from svcnet.executors.ipvs.observe import key_of
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.models import IPFamily
 from svcnet.netfilter.ipvs.messages import HASHED, Message, NewDest, NewService
 from svcnet.renderers.ipvs import ServerKey, VirtualServer, full
@@ -40,7 +41,7 @@ def test_every_case(family: IPFamily) -> None:
             sets[each.name] = evolve(each, entries=tuple(sorted(entries)))
     lines = [create_line(each) for each in sets.values()]
     lines += [add_line(each.name, entry) for each in sets.values() for entry in each.entries]
-    ipsets.restore("".join(lines))
+    executor_sets.restore(THIS_MACHINE, "".join(lines))
     messages: list[Message] = []
     for server in servers.values():
         service = service_of(server)
@@ -52,13 +53,13 @@ def test_every_case(family: IPFamily) -> None:
         kernel.send(messages)
         found = observe(family, choose_variant(family, "legacy").observed, (), kernel)
     for name, each in sets.items():
-        assert found.entries(name) == saved_entries(each), name
+        assert found.entries(name) == executor_sets.saved_entries(each), name
         assert found.sets[name].is_plain
     assert len(found.services) == len(servers) > 4
     for server in servers.values():
         there = found.services[key_of(service_of(server))]
         assert evolve(there, flags=there.flags & ~HASHED) == service_of(server)
         reals = found.real_servers(server.key)
-        assert {(*place, real.settings.weight) for place, real in reals.items()} == {
+        assert {(*place, real.weight) for place, real in reals.items()} == {
             tuple(real) for real in server.real_servers
         }

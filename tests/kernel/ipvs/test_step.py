@@ -12,7 +12,7 @@ import pytest
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
-from svcnet.executors import children, commands
+from svcnet.executors import children
 from svcnet.executors.ipvs import IPVS, Report, apply, apply_step, cleanup
 from svcnet.graph import RuleGraph, diff
 from svcnet.models import ClusterState, LoadBalancerIngress
@@ -111,7 +111,7 @@ def test_one_endpoint_costs_the_same_in_any_cluster(monkeypatch: pytest.MonkeyPa
         applied([*others, *TWO])
         ran: list[tuple[Any, Any]] = []
         with monkeypatch.context() as patch:
-            patch.setattr(commands, "run_child", partial(recorded, ran, children.run_child))
+            patch.setattr(children, "run_child", partial(recorded, ran, children.run_child))
             _, going = step([*others, *TWO], [*others, *ONE])
             _, coming = step([*others, *ONE], [*others, *TWO])
         costs.append((going, coming, ran))

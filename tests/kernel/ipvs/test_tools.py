@@ -8,6 +8,7 @@ import pytest
 
 from svcnet.errors import ApplyError
 from svcnet.executors.ipvs import apply, cleanup, device
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.renderers.ipvs import IPVSTables
 from tests.kernel.faulty_tools import Tools
 from tests.kernel.ipvs.conftest import everything, run
@@ -60,8 +61,8 @@ def test_no_tool_is_asked_for_addresses(tmp_path: Path, monkeypatch: pytest.Monk
     tools.misbehave("exit 1", "always")
     tools.put_in_front(monkeypatch)
     go(FULL)
-    found = device.observe("IPv4")
+    found = device.observe(THIS_MACHINE, "IPv4")
     assert found is not None
     assert "10.96.0.10" in found.addresses
     go(None)
-    assert device.observe("IPv4") is None
+    assert device.observe(THIS_MACHINE, "IPv4") is None

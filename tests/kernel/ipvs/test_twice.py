@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 from svcnet.executors.iptables import Commands, variants
-from svcnet.executors.ipvs import apply, ipsets
+from svcnet.executors.ipvs import apply, sets
 from svcnet.models import EndpointPort, IPFamily, LoadBalancerIngress, ServicePort
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import IPVSTables, full
@@ -51,9 +51,9 @@ class Looks:
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     """Looks that are kept, on a machine that has no other variant of iptables to look at."""
     looks = Looks()
-    monkeypatch.setattr(variants, "installed", lambda family: (Commands(family, "legacy"),))
+    monkeypatch.setattr(variants, "installed", lambda family, **_: (Commands(family, "legacy"),))
     monkeypatch.setattr(Commands, "observe", looks.keep(Commands.observe))
-    monkeypatch.setattr(ipsets, "save", looks.keep(ipsets.save))
+    monkeypatch.setattr(sets, "save", looks.keep(sets.save))
     return looks
 
 

@@ -1,4 +1,4 @@
-"""What ipset reads and prints: sets, their entries, and lines of ``ipset restore`` about them."""
+"""Sets and their entries as text: lines of ``ipset restore``, and what ``ipset save`` prints."""
 
 from __future__ import annotations
 

@@ -1,0 +1,37 @@
+"""What ipset reads and prints: sets, their entries, and lines of ``ipset restore`` about them."""
+
+from svcnet.netfilter.ipset.text import (
+    Line,
+    ObservedSet,
+    add,
+    create,
+    delete,
+    destroy,
+    flush,
+    halves,
+    numbered,
+    parse_save,
+    read,
+    refusal,
+    save,
+    saved,
+    swap,
+)
+
+__all__ = [
+    "Line",
+    "ObservedSet",
+    "add",
+    "create",
+    "delete",
+    "destroy",
+    "flush",
+    "halves",
+    "numbered",
+    "parse_save",
+    "read",
+    "refusal",
+    "save",
+    "saved",
+    "swap",
+]
