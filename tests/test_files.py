@@ -143,7 +143,7 @@ METHODS = {"open", "read_text", "read_bytes"}
 OF_THE_KERNEL = {
     "executors/probe.py",
     "executors/this_machine.py",
-    "servers/userspace/limits.py",
+    "servers/descriptors.py",
 }
 """Modules that read below /proc and /sys only, under names that no person gives."""
 

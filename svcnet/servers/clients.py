@@ -11,13 +11,12 @@ A few descriptors are kept back: when the process has no other left, one more cl
 from __future__ import annotations
 
 import asyncio
-import os
-import resource
 import socket
 import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
+from svcnet.servers.descriptors import Spare
 from svcnet.servers.doors import OUT_OF_DESCRIPTORS, Shortage, admit
 from svcnet.servers.origins import origin
 from svcnet.servers.shares import FairShares
@@ -25,8 +24,6 @@ from svcnet.servers.shares import FairShares
 PAUSE_SECONDS = 0.5
 """How long no client is taken once descriptors have run out, if none of ours ends before."""
 
-PART_OF_FILES = 32
-FEWEST = 8
 KEPT_BACK = 4
 """How many descriptors are kept back."""
 
@@ -185,45 +182,6 @@ class Acceptor:
     def _ended(self, conversation: asyncio.Task[None]) -> None:
         self._conversations.discard(conversation)
         self._shortage.relieve()
-
-
-class Spare:
-    """Descriptors that are good for nothing but to be given up when others are needed."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._kept: list[int] = []
-        self.keep()
-
-    def keep(self) -> None:
-        """Take as many as there shall be, if they can be had."""
-        while len(self._kept) < self._number:
-            try:
-                self._kept.append(os.eventfd(0, os.EFD_CLOEXEC))
-            except OSError:
-                return
-
-    def give(self) -> bool:
-        """Give one up; return whether there was one."""
-        if not self._kept:
-            return False
-        os.close(self._kept.pop())
-        return True
-
-    def close(self) -> None:
-        """Give all up."""
-        self._number = 0
-        while self.give():
-            pass
-
-
-def affordable(clients: int) -> int:
-    """Return how many clients a server takes, which would take so many if it could.
-
-    No server of a process takes more than a 32nd of its files, but for a few that each has.
-    """
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(clients, max(files // PART_OF_FILES, FEWEST))
 
 
 def source_of(connection: socket.socket, address: Any) -> Source:

@@ -18,7 +18,8 @@ from pathlib import Path
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.folder import usual_folder
-from svcnet.servers.clients import Acceptor, ClientConnection, Clients, affordable, user_of
+from svcnet.servers.clients import Acceptor, ClientConnection, Clients, user_of
+from svcnet.servers.descriptors import affordable
 from svcnet.servers.local_socket import LocalSocket
 
 CLIENTS = 16

@@ -103,10 +103,10 @@ async def _serve(
     listen: tuple[tuple[str, int], ...],
     forward: tuple[str, int] | None,
 ) -> None:
+    from svcnet.servers.descriptors import raise_file_limit
     from svcnet.servers.dns.forwarding import WAITING, Upstream
     from svcnet.servers.dns.server import CONNECTIONS, DNSServer
     from svcnet.servers.dns.sockets import shown
-    from svcnet.servers.userspace.limits import raise_file_limit
 
     # A question to the other server and a connection each take one.
     files = raise_file_limit() - KEPT_BACK

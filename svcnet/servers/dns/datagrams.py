@@ -14,6 +14,8 @@ import socket
 import struct
 from collections.abc import Iterator
 
+from svcnet.servers.sockets import unbound
+
 SOCKETS = 16
 """How many sockets an address has."""
 
@@ -33,12 +35,12 @@ _IPV6_SOURCE = 8
 _INSTRUCTION = struct.Struct("=HBBI")
 
 
-def group(family: int) -> list[socket.socket]:
+def group(family: socket.AddressFamily) -> list[socket.socket]:
     """Return sockets that do not block; :func:`bind` gives them their address."""
     made: list[socket.socket] = []
     try:
         for _ in range(SOCKETS):
-            made.append(one := _socket(family))
+            made.append(one := unbound(family, socket.SOCK_DGRAM))
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
     except BaseException:
@@ -50,8 +52,8 @@ def group(family: int) -> list[socket.socket]:
 
 def bind(sockets: list[socket.socket], where: tuple[str, int]) -> None:
     """Bind sockets of one group. Raises OSError, also where another process has the address."""
-    family = sockets[0].family
-    with _socket(family) as alone:
+    family = socket.AddressFamily(sockets[0].family)
+    with unbound(family, socket.SOCK_DGRAM) as alone:
         # A process of the same user with such a group would else get part of the questions.
         alone.bind(where)
     for one in sockets:
@@ -62,13 +64,6 @@ def bind(sockets: list[socket.socket], where: tuple[str, int]) -> None:
     # struct sock_fprog, with a pointer to the instructions.
     option = struct.pack("@HP", count, ctypes.addressof(kept))
     sockets[0].setsockopt(socket.SOL_SOCKET, ATTACH_REUSEPORT_CBPF, option)
-
-
-def _socket(family: int) -> socket.socket:
-    made = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    if family == socket.AF_INET6:
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    return made
 
 
 def _program(family: int) -> Iterator[tuple[int, int]]:

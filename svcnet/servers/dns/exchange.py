@@ -15,6 +15,7 @@ import dns.message
 from svcnet.servers.dns.framing import LENGTH_BYTES, frame
 from svcnet.servers.dns.reading import AnswerReader, Response
 from svcnet.servers.dns.sockets import MAX_DATAGRAM, Where
+from svcnet.servers.sockets import family_of
 
 TRIES_SECONDS = (2.0, 3.0)
 """How long each of the two tries by UDP waits: a datagram may get lost."""
@@ -63,8 +64,7 @@ async def _try(
     question: dns.message.Message, wire: bytes, where: Where, reading: AnswerReader
 ) -> Response | None:
     loop = asyncio.get_running_loop()
-    family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as asking:
+    with socket.socket(family_of(where[0]), socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as asking:
         asking.connect(where)
         await loop.sock_sendall(asking, wire)
         for _ in range(FORGED):

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from svcnet.errors import ApplyError
 from svcnet.servers.dns import datagrams
+from svcnet.servers.sockets import ask_for_destinations, family_of, unbound
 
 Where: TypeAlias = tuple[str, int]
 Ancillary: TypeAlias = list[tuple[int, int, bytes]]
@@ -21,9 +22,8 @@ Question: TypeAlias = tuple[bytes, Ancillary, Any]
 MAX_DATAGRAM = 65535
 _ANCILLARY_SPACE = socket.CMSG_SPACE(20)
 _IN_PKTINFO = struct.Struct("=I4s4s")
-# Linux's number; Python 3.11 has no name for it.
-IP_PKTINFO = 8
 BACKLOG = 1024
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104
 
 
 def shown(where: Where) -> str:
@@ -38,18 +38,16 @@ def listen(where: Where) -> tuple[list[socket.socket], socket.socket]:
     Raises ApplyError.
     """
     address, port = where
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    family = family_of(address)
     try:
         receiving = datagrams.group(family)
-        listening = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        listening = unbound(family, socket.SOCK_STREAM)
     except OSError as error:
         raise ApplyError(f"{address} port {port}: no sockets: {error.strerror}") from None
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        for one in receiving:
-            _tell_destination(one, address)
+        if address in EVERY_ADDRESS:
+            for one in receiving:
+                ask_for_destinations(one)
         listening.bind(where)
         datagrams.bind(receiving, (address, listening.getsockname()[1]))
         listening.listen(BACKLOG)
@@ -60,13 +58,6 @@ def listen(where: Where) -> tuple[list[socket.socket], socket.socket]:
             f"{address} port {port}: cannot be listened on: {error.strerror}"
         ) from None
     return receiving, listening
-
-
-def _tell_destination(receiving: socket.socket, address: str) -> None:
-    if address == "0.0.0.0":  # noqa: S104
-        receiving.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-    elif address == "::":
-        receiving.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
 
 
 def receive(receiving: socket.socket) -> Question:

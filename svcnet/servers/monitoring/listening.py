@@ -12,8 +12,10 @@ from typing import TypeAlias
 
 from svcnet.errors import ApplyError
 from svcnet.renderers.monitoring import EVERY_ADDRESS
-from svcnet.servers.clients import Acceptor, ClientConnection, Clients, affordable
+from svcnet.servers.clients import Acceptor, ClientConnection, Clients
+from svcnet.servers.descriptors import affordable
 from svcnet.servers.monitoring.http import END, HTTPError, Responder, encode, parse, plain
+from svcnet.servers.sockets import family_of, unbound
 
 Where: TypeAlias = tuple[str, int]
 
@@ -71,26 +73,22 @@ def listen(where: Where) -> socket.socket:
     """
     address, port = where
     if address != EVERY_ADDRESS:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        return _listening(family, address, port, only_ipv6=True)
+        return _listening(family_of(address), where)
     try:
-        return _listening(socket.AF_INET6, "::", port, only_ipv6=False)
+        return _listening(socket.AF_INET6, ("::", port), both_families=True)
     except OSError as error:
         # A kernel without IPv6 has no such sockets.
         if error.errno != EAFNOSUPPORT:
             raise
-        return _listening(socket.AF_INET, "0.0.0.0", port)  # noqa: S104
+        return _listening(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104
 
 
 def _listening(
-    family: socket.AddressFamily, address: str, port: int, *, only_ipv6: bool = False
+    family: socket.AddressFamily, where: Where, *, both_families: bool = False
 ) -> socket.socket:
-    listening = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    listening = unbound(family, socket.SOCK_STREAM, both_families=both_families)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6)
-        listening.bind((address, port))
+        listening.bind(where)
         listening.listen(BACKLOG)
     except BaseException:
         listening.close()

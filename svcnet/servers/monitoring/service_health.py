@@ -13,7 +13,8 @@ from http import HTTPStatus
 from svcnet import checks
 from svcnet.errors import Diagnostic
 from svcnet.renderers.monitoring import EVERY_ADDRESS, HealthCheck
-from svcnet.servers.clients import Acceptor, Clients, affordable
+from svcnet.servers.clients import Acceptor, Clients
+from svcnet.servers.descriptors import affordable
 from svcnet.servers.monitoring.health import Health
 from svcnet.servers.monitoring.http import NOSNIFF, HTTPResponse, plain
 from svcnet.servers.monitoring.listening import Where, converse, listen

@@ -1,6 +1,6 @@
 """The userspace proxy: it serves what a table says."""
 
-from svcnet.servers.userspace.limits import raise_file_limit
+from svcnet.servers.descriptors import raise_file_limit
 from svcnet.servers.userspace.node import NodeProxy
 from svcnet.servers.userspace.proxy import Proxy, serve
 from svcnet.servers.userspace.statistics import (

@@ -20,10 +20,11 @@ from netaddr import IPSet
 from svcnet.renderers.userspace.table import Role
 from svcnet.servers.doors import OUT_OF_DESCRIPTORS
 from svcnet.servers.origins import origin
+from svcnet.servers.sockets import IP_PKTINFO
 from svcnet.servers.userspace.balancer import ActiveBackend
 from svcnet.servers.userspace.service import ServedPort
 from svcnet.servers.userspace.site import Site
-from svcnet.servers.userspace.sockets import IP_PKTINFO, refuse, renewed
+from svcnet.servers.userspace.sockets import refuse, renewed
 
 LARGEST = 65_535
 AT_ONCE = 64

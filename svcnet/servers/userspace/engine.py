@@ -191,7 +191,7 @@ class Engine:
         found = self._listeners[name]
         self._open.add(name)
         if isinstance(found, StreamListener):
-            self._entrance.open(found)
+            self._entrance.add(found)
         else:
             self._site.loop.watch(found.sock.fileno(), EPOLLIN, found.on_ready)
 
@@ -202,7 +202,7 @@ class Engine:
             return
         self._open.discard(name)
         if isinstance(found, StreamListener):
-            self._entrance.shut(found)
+            self._entrance.remove(found)
         else:
             self._site.loop.unwatch(found.sock.fileno())
             self._flows.end_from(found)

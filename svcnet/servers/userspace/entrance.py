@@ -99,13 +99,13 @@ class Entrance:
         self._looks_for_room = False
         self._loop.watch(self._doors.fileno(), EPOLLIN, self._on_ready)
 
-    def open(self, listener: StreamListener) -> None:
+    def add(self, listener: StreamListener) -> None:
         """Take a listener's clients from now on."""
         listener.sock.listen(BACKLOG)
         self._listeners[listener.sock.fileno()] = listener
         self._doors.register(listener.sock.fileno(), EPOLLIN)
 
-    def shut(self, listener: StreamListener) -> None:
+    def remove(self, listener: StreamListener) -> None:
         """Take no more clients of a listener, but for those that have come already."""
         admit(listener)
         if listener in self._crowded:
@@ -129,7 +129,7 @@ class Entrance:
                 filters.attach(listener.sock, filters.NOTHING_NEW)
 
     def close(self) -> None:
-        """End all connections at once. All listeners have been shut."""
+        """End all connections at once. All listeners have been removed."""
         self._budget.waiting.pop(self._wake, None)
         self.relays.abort()
         self.shortage.close()

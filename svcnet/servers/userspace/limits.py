@@ -1,14 +1,12 @@
-"""How many files this process may have open, and what they are for: a connection takes two."""
+"""What the files are for that this process may have open: a connection takes two."""
 
 from __future__ import annotations
 
 import resource
-from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
 
-NR_OPEN = Path("/proc/sys/fs/nr_open")
 OPEN_FILES = Path("/proc/self/fd")
 
 MOST_CONNECTIONS = 1 << 16
@@ -27,17 +25,6 @@ class ProxyLimits:
     connections: int
     flows: int
     pipes: int
-
-
-def raise_file_limit() -> int:
-    """Raise the limit as far as this process may, and return it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # only root may go beyond the hard limit
-        most = int(NR_OPEN.read_text())
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        return most
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 def files_to_share() -> int:
@@ -66,4 +53,8 @@ def limits(files: int, most_flows: int, *, streams: bool, datagrams: bool) -> Pr
     rest = files - 2 * pipes
     flows = min(most_flows, rest // FLOWS_PART if streams else rest) if datagrams else 0
     connections = min((rest - flows) // 2, MOST_CONNECTIONS)
-    return ProxyLimits(max(connections, FEWEST), max(flows, min(FEWEST, most_flows)), pipes)
+    return ProxyLimits(
+        connections=max(connections, FEWEST),
+        flows=max(flows, min(FEWEST, most_flows)),
+        pipes=pipes,
+    )

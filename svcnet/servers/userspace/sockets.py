@@ -13,6 +13,7 @@ from contextlib import suppress
 from errno import EADDRINUSE, EINVAL, ENOMEM, EPERM
 
 from svcnet.renderers.userspace.table import Listener
+from svcnet.servers.sockets import ask_for_destinations, unbound
 from svcnet.servers.userspace import filters
 
 BACKLOG = 4096
@@ -22,8 +23,6 @@ KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 ANY = {"IPv4": "0.0.0.0", "IPv6": "::"}  # noqa: S104  (portals lead here from any interface)
 LOOPBACK = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 
-# linux/in.h and linux/in6.h
-IP_PKTINFO = 8
 _NOBODY = {socket.AF_INET: ("127.0.0.1", 9), socket.AF_INET6: ("::1", 9)}
 _NO_FILTER = frozenset({EPERM, ENOMEM, EINVAL})
 _RECEIVE_BUFFER = 1 << 20
@@ -48,12 +47,9 @@ def bind(family: str, protocol: str, address: str, port: int, count: int) -> lis
 
 
 def _bound(family: str, protocol: str, address: str, port: int, *, shared: bool) -> socket.socket:
-    kind = KINDS[protocol] | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-    sock = socket.socket(ADDRESSES[family], kind)
+    sock = unbound(ADDRESSES[family], KINDS[protocol])
     try:
         if protocol == "TCP":
-            # Connections of a proxy that was killed must not keep its ports from the next.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             # What is accepted inherits these. A client that is gone without a word is
             # noticed in minutes, not in Linux's two hours.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -61,9 +57,7 @@ def _bound(family: str, protocol: str, address: str, port: int, *, shared: bool)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            _ask_for_destinations(sock)
-        if family == "IPv6":
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            ask_for_destinations(sock)
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((address, port))
@@ -77,26 +71,17 @@ def _bound(family: str, protocol: str, address: str, port: int, *, shared: bool)
     return sock
 
 
-def _ask_for_destinations(sock: socket.socket) -> None:
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-    else:
-        sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-
-
 def renewed(sock: socket.socket, address: tuple[str, int]) -> socket.socket:
     """Return a datagram socket like `sock`, bound to the same `address` but not connected.
 
     The port is held all the while. Linux can dissolve an association, but in IPv6 the
     socket then still hears its former peer only (__udp_disconnect in net/ipv4/udp.c).
     """
-    fresh = socket.socket(sock.family, sock.type | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    fresh = unbound(socket.AddressFamily(sock.family), socket.SOCK_DGRAM)
     shared = sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
     fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
     fresh.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-    if sock.family == socket.AF_INET6:
-        fresh.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    _ask_for_destinations(fresh)
+    ask_for_destinations(fresh)
     for one in (sock, fresh):
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     fresh.bind(address)

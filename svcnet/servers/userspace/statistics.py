@@ -65,12 +65,12 @@ class Statistics:
 def count(target: ActiveBackend, up: int = 0, down: int = 0) -> BackendCounts:
     """Return a target's counts, with the bytes that its open connections have moved."""
     return BackendCounts(
-        target.backend,
-        target.connections,
-        target.active,
-        target.failed,
-        target.up + up,
-        target.down + down,
+        backend=target.backend,
+        connections=target.connections,
+        active=target.active,
+        failed=target.failed,
+        up=target.up + up,
+        down=target.down + down,
     )
 
 
@@ -82,10 +82,10 @@ def total(parts: Iterable[Statistics]) -> Statistics:
         counted = [part.services.get(name, ()) for part in parts]
         services[name] = tuple(_sum(same) for same in zip_longest(*counted) if all(same))
     return Statistics(
-        sum(part.connections for part in parts),
-        sum(part.flows for part in parts),
-        services,
-        total_refusals(part.refusals for part in parts),
+        connections=sum(part.connections for part in parts),
+        flows=sum(part.flows for part in parts),
+        services=services,
+        refusals=total_refusals(part.refusals for part in parts),
     )
 
 
@@ -97,14 +97,24 @@ def total_refusals(
     for part in parts:
         for name, refusals in part.items():
             before = found.get(name, Refusals())
-            found[name] = Refusals(*map(sum, zip(before, refusals, strict=True)))
+            found[name] = Refusals(
+                refused=before.refused + refusals.refused,
+                waited=before.waited + refusals.waited,
+                displaced=before.displaced + refusals.displaced,
+                open=before.open + refusals.open,
+            )
     return found
 
 
 def _sum(counts: tuple[BackendCounts, ...]) -> BackendCounts:
-    first, *others = counts
-    sums = [sum(values) for values in zip(first[1:], *(c[1:] for c in others), strict=True)]
-    return BackendCounts(first.backend, *sums)
+    return BackendCounts(
+        backend=counts[0].backend,
+        connections=sum(each.connections for each in counts),
+        active=sum(each.active for each in counts),
+        failed=sum(each.failed for each in counts),
+        up=sum(each.up for each in counts),
+        down=sum(each.down for each in counts),
+    )
 
 
 @frozen
