@@ -29,7 +29,7 @@ from svcnet.sources.emptiness import check_empty, check_no_object
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
 from svcnet.sources.findings import Findings, ObjectPlace, Source
 from svcnet.sources.locate import Place, place_of
-from svcnet.sources.objects import Reading, is_passed_over
+from svcnet.sources.objects import Reading, is_passed_over, name_of
 from svcnet.sources.oversights import node_address_remarks
 from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.positions import duplicates
@@ -72,12 +72,23 @@ class Loaded:
     cluster: ClusterFamilies
     _places: tuple[ObjectPlace, ...] = field(repr=False)
 
+    @classmethod
+    def of_server(cls, state: ClusterState) -> Loaded:
+        """Return a state whose objects an API server told, for :meth:`locate` and :meth:`located`.
+
+        Nothing is read: the state is as it is, and nothing is told of it.
+        """
+        objects, source = tuple(state), Source("API server", b"")
+        places = tuple([ObjectPlace(source, 0, (), name_of(item)) for item in objects])
+        return cls(objects, state, {}, (), ClusterFamilies(()), places)
+
     def locate(self, origin: tuple[str, str, str, str]) -> Place:
         """Return the place of a field: of what an origin of a node of the graph, or a rule, names.
 
-        `origin` is kind, namespace and name of one of ``objects``, and the path of the field. A
-        field that is not written is where the nearest is that would hold it. Raises KeyError for
-        an object that was not read. It costs one more reading of the object's file.
+        `origin` is kind, namespace and name of one of ``objects``, and the path of the field, as
+        diagnostics have it. A field that is not written is where the nearest is that would hold it.
+        An object of an API server has no file: its place says so, without a line. Raises KeyError
+        for an object that was not read. It costs one more reading of the object's file.
         """
         *key, path = origin
         return place_of(self._place_by_name[tuple(key)], path)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable
 
 from attrs import frozen
 
-from svcnet.sources.findings import ObjectPlace, Path
+from svcnet.sources.findings import Key, ObjectPlace, Path
 from svcnet.sources.positions import positions_of
 
-_STEP = re.compile(r"(\w+)|\[(\d+)\]")
+_STEP = re.compile(r"(\w+)|\[(\d+)\]|\[('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\]")
 
 # What the API server would make of the second is what objects are read as: the first.
 _SHORT: dict[Path, Path] = {
@@ -23,8 +24,8 @@ _SHORT: dict[Path, Path] = {
 class Place:
     """A place in the input: ``line`` and ``column`` count from 1.
 
-    Both are 0 where there is no text, as for an object of an API server: ``file`` is then the
-    server and the object.
+    Both are 0 where there is no text: of an object of an API server ``file`` is then such as
+    ``Service default/web (server object)``.
     """
 
     file: str
@@ -42,16 +43,22 @@ def place_of(at: ObjectPlace, field: str) -> Place:
     """
     source, path = at.source, path_of(field)
     if not source.data:
-        return Place(source.file, source.offset)
+        return Place(f"{at.label} (server object)")
     wanted = [(at.document, (*at.path, *each)) for each in _spellings(path)]
     # Where nothing is written out, the whole spelling is as near as the short one.
     found = max(positions_of(source.data, wanted), key=lambda position: position.depth)
-    return Place(source.file, source.offset + found.line, found.column)
+    return Place(source.file, found.line, found.column)
 
 
 def path_of(field: str) -> Path:
-    """Return the keys of a field that is written with dots and brackets."""
-    return tuple(key or int(index) for key, index in _STEP.findall(field))
+    """Return the keys of a field that is written with dots, brackets and quotes in these."""
+    return tuple(_key(*found) for found in _STEP.findall(field))
+
+
+def _key(name: str, index: str, quoted: str) -> Key:
+    if quoted:
+        return str(ast.literal_eval(quoted))
+    return name or int(index)
 
 
 def _spellings(path: Path) -> Iterable[Path]:

@@ -266,6 +266,12 @@ def label_of(kind: str, metadata: Any) -> str:
     return f"{kind} {both if _bare(both) is both else f'{_bare(scope)}/{_bare(text)}'}"
 
 
+def name_of(item: ClusterObject) -> str:
+    """Return what diagnostics call an object that was read."""
+    metadata = {"namespace": getattr(item, "namespace", ""), "name": item.name}
+    return label_of(type(item).__name__, metadata)
+
+
 def _bare(text: str) -> str:
     """Return text as :func:`shown` has it, without its quotes; most names are as they are there."""
     is_plain = text.isascii() and text.isprintable() and not ("'" in text or "\\" in text)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,11 +16,18 @@ from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Origin
-from svcnet.models import IPFamily
-from svcnet.renderers.iptables import full
-from svcnet.sources import Loaded, Place, load_bytes
+from svcnet.models import ClusterState, IPFamily, ServiceCIDR
+from svcnet.sources import Loaded, Place, load, load_bytes
+from svcnet.sources.annotations import IGNORE_ANNOTATION
+from svcnet.sources.findings import MAX_KEY, dotted
+from svcnet.sources.locate import path_of
+from svcnet.sources.objects import label_of
 from tests.fuzz import examples
+from tests.renderers.test_causes import MODES, view_of
 from tests.strategies import spelled_manifests
+from tests.test_conformance import CASES, FAMILIES
+
+Object = dict[str, Any]
 
 YAML = """\
 # A Service whose cluster IP is written the short way.
@@ -85,19 +96,113 @@ def test_columns_of_json() -> None:
         assert written.split("\n")[line - 1][found.column - 1 :].startswith('"nodePort"')
 
 
+LAYOUTS: dict[str, Callable[[list[Object]], str]] = {
+    "documents": yaml.safe_dump_all,
+    "a list": lambda objects: yaml.safe_dump(as_list(objects)),
+    "lists in documents": lambda objects: yaml.safe_dump_all([as_list([o]) for o in objects]),
+    "a list on few lines": lambda objects: yaml.safe_dump(
+        as_list(objects), default_flow_style=True, width=300
+    ),
+    "JSON, an object a line": lambda objects: "\n".join(map(json.dumps, objects)),
+    "JSON, a list": lambda objects: json.dumps(as_list(objects)),
+    "JSON, a list for people": lambda objects: json.dumps(as_list(objects), indent=1),
+}
+"""How objects may stand in one text."""
+
+
+def as_list(objects: list[Object]) -> Object:
+    return {"apiVersion": "v1", "kind": "List", "items": objects}
+
+
+def origins_of(state: ClusterState, family: IPFamily) -> set[Origin]:
+    """Return the causes of all that is written in any mode."""
+    graph = compile_state(state, node_view(state, family=family))
+    return {origin for of in MODES.values() for _, origin in of(graph) if origin is not None}
+
+
 @settings(max_examples=examples(60))
-@given(st.data(), st.sampled_from(("IPv4", "IPv6")), st.booleans())
-def test_every_line_of_rules_has_a_place(
-    data: st.DataObject, family: IPFamily, as_json: bool
+@given(st.data(), st.sampled_from(("IPv4", "IPv6")), st.sampled_from(sorted(LAYOUTS)))
+def test_whatever_is_written_has_a_place(
+    data: st.DataObject, family: IPFamily, layout: str
 ) -> None:
-    """The place of each line's origin begins with the key, or with the address of an endpoint."""
+    """The place of each cause begins with the key, or with the address of an endpoint."""
     objects = data.draw(spelled_manifests(family)).objects
-    text = "\n".join(map(json.dumps, objects)) if as_json else yaml.safe_dump_all(objects)
+    text = LAYOUTS[layout](objects)
     loaded = load_bytes(text.encode())
-    artifact = full(compile_state(loaded.state, node_view(loaded.state, family=family)))
-    origins = map(artifact.origin_of_line, artifact.text.splitlines())
-    for origin in {origin for origin in origins if origin is not None}:
+    for origin in origins_of(loaded.state, family):
         check_place(loaded, origin, text)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_object_has_the_place_of_its_own_file(layout: str, tmp_path: Path) -> None:
+    """So it is in folders whose files have several objects, and for standard input."""
+    documents = list(yaml.safe_load_all(YAML))
+    objects = [item for document in documents for item in document.get("items", [document])]
+    renamed = json.dumps(objects)
+    for old, new in (("web", "other"), ("10.96.0.10", "10.96.0.11"), ("30443", "30444")):
+        renamed = renamed.replace(old, new)
+    other = json.loads(renamed.replace("192.0.2.", "192.0.2.3"))
+    (tmp_path / "web.yaml").write_text(LAYOUTS[layout](objects))
+    given = LAYOUTS[layout](other)
+    loaded = load([tmp_path, "-"], stdin=BytesIO(given.encode()))
+    for text, name, file in (
+        ((tmp_path / "web.yaml").read_text(), "web", str(tmp_path / "web.yaml")),
+        (given, "other", "<stdin>"),
+    ):
+        origins = [
+            Origin("Service", "shop", name, "spec.ports[1].nodePort"),
+            Origin("EndpointSlice", "shop", f"{name}-1", "endpoints[1].addresses[0]"),
+        ]
+        for origin in origins:
+            assert loaded.locate(origin).file == file
+            check_place(loaded, origin, text)
+
+
+@pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
+def test_an_object_of_a_server_has_no_line(case: Path) -> None:
+    """Its place names the object, for the cause of all that is written of each case."""
+    state = load([case / "objects.yaml"]).state
+    view_by_family = {family: view_of(case, family)(state) for family in FAMILIES}
+    loaded = Loaded.of_server(state)
+    for view in view_by_family.values():
+        graph = compile_state(state, view)
+        for origin in {origin for of in MODES.values() for _, origin in of(graph)}:
+            assert origin is not None
+            place = loaded.locate(origin)
+            name = label_of(origin.kind, {"namespace": origin.namespace, "name": origin.name})
+            text = f"{name} (server object)"
+            assert (str(place), place.line, place.column) == (text, 0, 0)
+
+
+def test_what_a_server_has_not_told_has_no_place() -> None:
+    """An object that is gone is none of the state's."""
+    state = load_bytes(YAML.encode()).state
+    gone = Loaded.of_server(state.apply(removed=state.services.values()))
+    with pytest.raises(KeyError):
+        gone.locate(Origin(*WEB, "spec"))
+    cidr = Loaded.of_server(ClusterState.of([ServiceCIDR("kubernetes", ("10.96.0.0/16",))]))
+    place = cidr.locate(("ServiceCIDR", "", "kubernetes", "spec.cidrs[0]"))
+    assert str(place) == "ServiceCIDR kubernetes (server object)"
+
+
+@given(st.lists(st.integers(0, 999) | st.text(max_size=MAX_KEY), max_size=6))
+def test_a_path_is_read_as_it_is_written(path: list[str | int]) -> None:
+    """The field of a diagnostic is the same path again, whatever keys it has."""
+    assert path_of(dotted(tuple(path))) == tuple(path)
+
+
+def test_the_field_of_a_warning_has_a_place() -> None:
+    """Also of an annotation, whose key has dots and a slash."""
+    text = YAML.replace(
+        "name: web, namespace: shop}",
+        f"name: web, namespace: shop,\n  annotations: {{{IGNORE_ANNOTATION}: nothing-such}}}}",
+        1,
+    )
+    loaded = load_bytes(text.encode(), "web.yaml")
+    found = [each for each in loaded.warnings if "annotations" in each.field]
+    assert found
+    for warning in found:
+        assert loaded.locate((*WEB, warning.field)).line == warning.line == 5
 
 
 def check_place(loaded: Loaded, origin: Origin, text: str) -> None:
