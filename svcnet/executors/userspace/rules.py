@@ -36,7 +36,6 @@ from svcnet.renderers.userspace.portals import (
 _JUMP = re.compile(
     rf'--comment "(?:{OPEN_COMMENT}|{PORTALS_COMMENT}|{NODE_PORTS_COMMENT})" -j KUBE-\S+$'
 )
-_SERVICE = re.compile(r'--comment "([a-z0-9.-]+/[a-z0-9.-]+)[:" ]')
 _COMMENT = re.compile(r'--comment ("(?:[^"\\]|\\.)*"|\S+)')
 _MODULES = (
     ("xt_comment", "nat", "-m comment --comment x"),
@@ -128,12 +127,12 @@ def _write(rules: PortalRules, commands: Commands, observed: SavedTables) -> Rul
     )
 
 
-def services_of(transactions: Iterable[str]) -> Iterator[str]:
-    """Yield ``namespace/name`` of the Service of each rule that is added, and is one's."""
+def services_of(rules: PortalRules, transactions: Iterable[str]) -> Iterator[str]:
+    """Yield ``namespace/name`` of the Service of each of `rules` that is added."""
     for line in "".join(transactions).split("\n"):
-        found = _SERVICE.search(line) if line.startswith(("-A ", "-I ")) else None
-        if found:
-            yield found[1]
+        origin = rules.origin_of_line(line) if line.startswith("-A ") else None
+        if origin is not None:
+            yield f"{origin.namespace}/{origin.name}"
 
 
 def remove(

@@ -94,7 +94,8 @@ class UserspaceAdapter(Adapter):
             return self.idle("nothing has changed")
         self._seal = None
         with stages.stage("rules"):
-            report = repair(portal_rules(self._proxy.table), self._commands)
+            rules = portal_rules(self._proxy.table)
+            report = repair(rules, self._commands)
         marks.wrote(report.transactions)
         if marks.outlive_writes or not report.transactions:
             # Of a time before the listing: who wrote since then makes another one.
@@ -106,7 +107,7 @@ class UserspaceAdapter(Adapter):
             self.warnings(),
             stages.seconds,
             report.differed,
-            few(services_of(report.transactions)),
+            few(services_of(rules, report.transactions)),
         )
 
     def _follow(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import pytest
+from attrs import frozen
 
 from svcnet.errors import ApplyError
-from svcnet.executors.iptables.commands import RestoreError
-from svcnet.executors.userspace import rules as rules_module
-from svcnet.executors.userspace.rules import change, plan, step
+from svcnet.executors.iptables.commands import Commands, RestoreError
+from svcnet.executors.userspace.rules import change, plan, services_of, step
 from svcnet.graph import NodeSettings
 from svcnet.netfilter import Rule, SavedTables
 from svcnet.netfilter.saved import saved
 from svcnet.renderers.userspace import portal_rules
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps
-from svcnet.testing import make_slice
+from svcnet.testing import FakeMachine, make_slice
 from tests.renderers.test_userspace import exposed, table_of
 
 CONTAINER = "KUBE-PORTALS-CONTAINER"
@@ -144,13 +142,11 @@ def test_a_step_is_by_chain() -> None:
     ]
 
 
-class Refusing:
+@frozen
+class Refusing(Commands):
     """Commands that refuse the line that appends one rule."""
 
-    family = "IPv4"
-
-    def __init__(self, rule: Rule) -> None:
-        self.line = f"-A {rule.chain} {rule.text}"
+    line: str = ""
 
     def restore(self, text: str) -> None:
         lines = text.split("\n")
@@ -159,17 +155,17 @@ class Refusing:
             raise RestoreError(number, f"line {number} failed")
 
 
-def test_a_refused_rule_names_the_field_that_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_rule_names_the_field_that_asked_for_it() -> None:
     """So it is for each rule of a Service with all kinds of addresses."""
-    monkeypatch.setattr(rules_module, "lock", lambda _: nullcontext())
-    monkeypatch.setattr(rules_module, "_missing", lambda _: ())
     service = exposed(external_traffic_policy="Local", health_check_node_port=30099)
     wanted = portal_rules(table_of(service, make_slice("web", "10.244.1.5@node-a")))
     named = set()
     for rule in wanted.rules:
+        line = f"-A {rule.chain} {rule.text}"
+        commands = Refusing("IPv4", "nft", machine=FakeMachine(), line=line)
         with pytest.raises(ApplyError) as caught:
-            change((), wanted.rules, Refusing(rule), wanted.origin_of_line)  # type: ignore[arg-type]
-        told = f"refused: -A {rule.chain} {rule.text} (from Service shop/web: "
+            change((), wanted.rules, commands, wanted.origin_of_line)
+        told = f"refused: {line} (from Service shop/web: "
         head, _, field = str(caught.value).partition(told)
         assert (head, field[-1]) == (head.rstrip() + "\n  ", ")")
         named.add(field[:-1])
@@ -181,3 +177,15 @@ def test_a_refused_rule_names_the_field_that_asked_for_it(monkeypatch: pytest.Mo
         "spec.ports[0]",
         "spec.healthCheckNodePort",
     }
+
+
+def test_rules_that_are_written_again_name_their_service() -> None:
+    """It is the one that they are written for, whatever a comment says."""
+    wanted = portal_rules(table_of(exposed(), make_slice("web", "10.244.1.5")))
+    tables = there(wanted)
+    host = tables["nat"][HOST]
+    tables["nat"][HOST] = []
+    written = list(plan(wanted, SavedTables(tables)))
+    assert list(services_of(wanted, written)) == ["shop/web"] * len(host)
+    foreign = '-A KUBE-PORTALS-HOST -m comment --comment "shop/web:http" -j DROP\n'
+    assert list(services_of(wanted, [foreign, "-A PREROUTING -j KUBE-PORTALS-HOST\n"])) == []
