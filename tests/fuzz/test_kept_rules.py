@@ -1,0 +1,145 @@
+"""Whatever happened to rules, a keeper's next look leaves what an empty machine would get."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import svcnet
+from svcnet import modes
+from svcnet.errors import ApplyError
+from svcnet.executors.iptables import Variant
+from svcnet.graph import RuleGraph
+from svcnet.models import ClusterState, ServicePort
+from svcnet.modes import Executor
+from svcnet.reconciler import Keeper
+from svcnet.testing import (
+    FakeIPTables,
+    FakeMachine,
+    FakeRestoreError,
+    make_node,
+    make_service,
+    make_slice,
+)
+from tests.fuzz import examples
+
+MODE = modes.get("iptables")
+WEB = make_service("web", "10.96.0.10", ports=(ServicePort(80, "http", node_port=30080),))
+DNS = make_service("dns", "10.96.0.11", ports=(ServicePort(53, "http", "UDP"),))
+GRAPHS: tuple[RuleGraph, ...] = tuple(
+    svcnet.compile(ClusterState.of([make_node(), *objects]))
+    for objects in (
+        [],
+        [WEB],
+        [WEB, make_slice("web", "10.244.1.5", "10.244.1.6"), DNS],
+        [WEB, make_slice("web", "10.244.1.7"), DNS, make_slice("dns", "10.244.1.8")],
+    )
+)
+JUMP = '-m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
+DAMAGES = (
+    *("-F KUBE-SERVICES", "-F KUBE-NODEPORTS", "-F KUBE-POSTROUTING", "-F KUBE-MARK-MASQ"),
+    *("-F OUTPUT", "-F PREROUTING", "-A KUBE-SERVICES -j RETURN", "-I KUBE-POSTROUTING -j ACCEPT"),
+    *(":KUBE-SEP-AAAAAAAAAAAAAAAA - [0:0]", ":KUBE-SVC-AAAAAAAAAAAAAAAA - [0:0]"),
+    *(
+        f"-A PREROUTING {JUMP}",
+        "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x1/0x1",
+    ),
+    "-A KUBE-SERVICES -d 192.0.2.1/32 -j KUBE-NODEPORTS",
+)
+FOREIGN = "*nat\n:MINE - [0:0]\n-A MINE -s 192.0.2.1/32 -j RETURN\n-A OUTPUT -j MINE\nCOMMIT\n"
+
+Event = tuple[str, int]
+events = st.one_of(
+    st.tuples(st.sampled_from(["step", "whole"]), st.integers(0, len(GRAPHS) - 1)),
+    st.tuples(st.just("damage"), st.integers(0, len(DAMAGES) - 1)),
+    st.tuples(st.sampled_from(["look", "apply", "cleanup", "refuse"]), st.just(0)),
+)
+
+
+def executor_of(machine: FakeMachine, variant: Variant) -> Executor[Any]:
+    return MODE.executor(machine, MODE.settings(given={"variant": variant}))
+
+
+def happen(
+    machine: FakeMachine, executor: Executor[Any], keeper: Keeper, graph: RuleGraph, event: Event
+) -> RuleGraph:
+    """Have something happen; return the graph that is wanted then."""
+    what, number = event
+    variant = executor.settings.given["variant"]
+    match what:
+        case "step":
+            graph = GRAPHS[number]
+            keeper.step(graph, None)
+        case "whole":
+            graph = GRAPHS[number]
+            keeper.whole(graph)
+        case "look":
+            keeper.look(graph)
+        case "apply":
+            executor.apply(MODE.full(graph))
+        case "cleanup":
+            for part in executor.cleanup("IPv4"):
+                part()
+        case "refuse":
+            machine.capabilities.clear()
+            try:
+                keeper.whole(graph)
+            finally:
+                machine.capabilities.update(FakeMachine().capabilities)
+        case _:
+            # A chain that is not there, or no longer, cannot be damaged.
+            with suppress(FakeRestoreError):
+                machine.load(f"*nat\n{DAMAGES[number]}\nCOMMIT\n", variant)
+    return graph
+
+
+def jumps_aside(tables: FakeIPTables) -> dict[str, dict[str, list[str]]]:
+    """Return tables in which rules of others' chains are in no order: jumps are put anywhere."""
+    return {
+        table: {
+            chain: rules if chain.startswith("KUBE-") else sorted(rules)
+            for chain, rules in chains.items()
+        }
+        for table, chains in tables.order_free().items()
+    }
+
+
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_rules_do_not_remember(variant: Variant) -> None:
+    """Steps, damage, cleanups and refusals leave no trace, but for what others wrote."""
+
+    @settings(max_examples=examples(30), deadline=None)
+    @given(st.lists(events, max_size=8))
+    def forgets(history: list[Event]) -> None:
+        machine, fresh = FakeMachine(), FakeMachine()
+        machine.load(FOREIGN, variant)
+        executor, graph = executor_of(machine, variant), GRAPHS[0]
+        keeper = Keeper(executor.adapter("IPv4"))
+        for event in history:
+            with suppress(ApplyError):
+                graph = happen(machine, executor, keeper, graph, event)
+        keeper.look(graph)
+        other = executor_of(fresh, variant)
+        fresh.load(foreign(machine, variant), variant)
+        other.apply(MODE.full(graph))
+        assert jumps_aside(machine.tables(variant)) == jumps_aside(fresh.tables(variant))
+        assert keeper.look(graph).kind == "none"
+
+    forgets()
+
+
+def foreign(machine: FakeMachine, variant: Variant) -> str:
+    """Return restore text for what is there and not ours."""
+    nat = machine.tables(variant).tables["nat"]
+    others = [
+        f"-A {chain} {rule}\n"
+        for chain, rules in nat.items()
+        if not chain.startswith("KUBE-")
+        for rule in rules
+        if "KUBE-" not in rule
+    ]
+    return "".join(("*nat\n:MINE - [0:0]\n", *others, "COMMIT\n"))
