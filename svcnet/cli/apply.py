@@ -73,10 +73,11 @@ def _warn(strict: Strictness, check: Check, text: str) -> None:
 
 def _delete_stale_flows(graph: RuleGraph, strict: Strictness) -> None:
     """Delete UDP entries of connection tracking that lead to no endpoint; rules come first."""
+    from svcnet.executors.this_machine import THIS_MACHINE
     from svcnet.reconciler import StaleFlows
 
     try:
-        text = StaleFlows().clean(graph)
+        text = StaleFlows(THIS_MACHINE).clean(graph)
     except ApplyError as error:
         strict.remark(checks.MACHINE_STATE, f"warning: {error}")
         return

@@ -7,7 +7,6 @@ from pathlib import Path
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine
-from svcnet.executors.this_machine import THIS_MACHINE
 
 CAPABILITIES = (("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13))
 """All that svcnet asks of the kernel (linux/capability.h), which can be taken from root too."""
@@ -16,13 +15,13 @@ _STATUS = Path("/proc/thread-self/status")
 _DENIED = ("ermission denied", "not permitted", "unable to initialize table")
 
 
-def hint(message: str, *, machine: Machine = THIS_MACHINE) -> str:
+def hint(message: str, *, machine: Machine) -> str:
     """Return what to add to a complaint of a tool's or the kernel's: the capability it takes."""
     missing = lacking(machine) if any(text in message for text in _DENIED) else ()
     return f": it takes {' and '.join(missing)}, which this process lacks" if missing else ""
 
 
-def complaint(who: str, message: str, *, machine: Machine = THIS_MACHINE) -> ApplyError:
+def complaint(who: str, message: str, *, machine: Machine) -> ApplyError:
     """Return the error for what a tool or the kernel says; one for lack of a right is known."""
     missing = hint(message, machine=machine)
     return ApplyError(f"{who}: {message}{missing}", checks.NOT_PERMITTED if missing else None)
@@ -41,9 +40,7 @@ def lacking(machine: Machine) -> tuple[str, ...]:
     return tuple(name for name, bit in CAPABILITIES if not int(held, 16) >> bit & 1)
 
 
-def run(
-    package: str, command: str, *options: str, stdin: str = "", machine: Machine = THIS_MACHINE
-) -> str:
+def run(package: str, command: str, *options: str, stdin: str = "", machine: Machine) -> str:
     """Run a command and return what it prints; bytes that are no UTF-8 are surrogates, both ways.
 
     `package` is Debian's package that has it. Raises ApplyError when it is not installed,

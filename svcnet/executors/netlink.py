@@ -8,7 +8,6 @@ from errno import EBADMSG
 
 from svcnet import netlink
 from svcnet.executors.machine import Machine
-from svcnet.executors.this_machine import THIS_MACHINE
 
 _NETLINK_GET_STRICT_CHK = 12  # linux/netlink.h
 _BATCH = 100
@@ -26,7 +25,7 @@ def ask(
     *,
     dump: bool = False,
     flags: int = 0,
-    machine: Machine = THIS_MACHINE,
+    machine: Machine,
 ) -> Iterator[bytes]:
     """Yield the bodies of the messages that answer one message to this network namespace.
 
@@ -49,7 +48,7 @@ def tell(
     flags: int,
     bodies: Sequence[bytes],
     *,
-    machine: Machine = THIS_MACHINE,
+    machine: Machine,
 ) -> Iterator[tuple[int, int]]:
     """Have the kernel do what several messages of a kind say, in their order.
 

@@ -7,6 +7,7 @@ from socket import if_nametoindex
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import VERSION, version
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.models import Host
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
@@ -57,7 +58,7 @@ def _dummy_index() -> int:
 
 def _iptables_version() -> tuple[int, ...]:
     """Return the version of iptables; without one, that of any in use today."""
-    found = VERSION.search(version() or "")
+    found = VERSION.search(version(machine=THIS_MACHINE) or "")
     return tuple(map(int, found.groups())) if found else _RANDOM_FULLY
 
 

@@ -25,11 +25,16 @@ def served_families(
     be `rules`. `warn` is told so, and of Services with addresses of families that are not served.
     """
     from svcnet.executors.iptables.commands import installed
+    from svcnet.executors.this_machine import THIS_MACHINE
 
     found = inputs.families(family)
     if family is not None:
         return found
-    served = [each for each in found if each == found[0] or not rules or installed(each)]
+    served = [
+        each
+        for each in found
+        if each == found[0] or not rules or installed(each, machine=THIS_MACHINE)
+    ]
     for each in found:
         if each not in served:
             what = f"{each} is not served: this machine has no iptables for it"

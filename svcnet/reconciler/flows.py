@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from svcnet.executors import conntrack
 from svcnet.executors.machine import Machine
-from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import GraphDiff, RuleGraph
 from svcnet.renderers.conntrack import plan, touches_udp
 
@@ -12,7 +11,7 @@ from svcnet.renderers.conntrack import plan, touches_udp
 class StaleFlows:
     """Deletes the entries of one IP family of a machine that lead to no endpoint any more."""
 
-    def __init__(self, machine: Machine = THIS_MACHINE) -> None:
+    def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._before: RuleGraph | None = None
         self._due = True

@@ -15,6 +15,7 @@ ROOMS = (
     "executors/iptables",
     "executors/ipvs",
     "executors/conntrack",
+    "executors/ipvs",
     "executors/userspace",
     "modes/executor.py",
     "modes/iptables",

@@ -14,6 +14,7 @@ from svcnet.executors import iptables, userspace
 from svcnet.executors.iptables import Commands, Variant
 from svcnet.executors.iptables.loopback import ROUTE_LOCALNET
 from svcnet.executors.iptables.observe import is_ours
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.executors.userspace.rules import OWNED
 from svcnet.netfilter import Tables
 from svcnet.netfilter.saved import saved
@@ -127,7 +128,7 @@ class Machine:
     def theirs(self) -> Tables:
         """Return what is there and not ours."""
         jumps = {saved(jump.rule, "IPv4") for jump in JUMPS}
-        observed = Commands("IPv4", self.variant).observe()
+        observed = Commands("IPv4", self.variant, THIS_MACHINE).observe()
         return {
             table: {
                 chain: [rule for rule in found if rule not in jumps and not OWNED.jump(rule)]

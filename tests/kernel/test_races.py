@@ -22,6 +22,7 @@ from attrs import define, field, frozen
 
 from svcnet.executors.iptables import Commands, Variant, apply, cleanup
 from svcnet.executors.lock import is_free
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import RuleGraph
 from svcnet.renderers.iptables import full
 from tests.kernel.applying import order_free
@@ -108,7 +109,7 @@ class Track:
 
         What guards the loopback is left out: once it is there, it stays.
         """
-        tables = order_free(Commands("IPv4", self.variant).observe())
+        tables = order_free(Commands("IPv4", self.variant, THIS_MACHINE).observe())
         return {
             table: {
                 chain: rules

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from svcnet.executors.iptables import Commands, Variant
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.saved import saved
 from tests.fuzz import examples
 from tests.kernel.test_twice import VARIANTS, elsewhere
@@ -22,7 +23,7 @@ UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_rules_are_printed_in_that_form(variant: Variant, family: str, xtables_lock: None) -> None:
     """Rules of any of the matches and targets that svcnet uses, in any order of their words."""
-    commands = Commands(family, variant)
+    commands = Commands(family, variant, THIS_MACHINE)
 
     @settings(max_examples=examples(6), suppress_health_check=list(HealthCheck), phases=UNSHRUNK)
     @given(st.fixed_dictionaries({t: rules_of(family, t) for t in ("filter", "nat")}))

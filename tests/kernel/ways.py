@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from svcnet.executors import ipvs as executor
 from svcnet.executors.iptables import Commits, Variant
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
 from svcnet.modes.userspace.adapter import UserspaceAdapter
@@ -170,7 +171,7 @@ class UserspaceRules:
                 node.proxies[family],
                 userspace.PortChoice(),
                 variant=self.tables.variant,
-                commits=Commits(),
+                commits=Commits(THIS_MACHINE),
             )
         )
         self.tables.cluster.inside("node", lambda: target.whole(graph))

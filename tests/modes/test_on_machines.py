@@ -121,7 +121,8 @@ def test_rules_are_planned_applied_and_removed(
     again = executor.apply(artifact)
     assert (again.plan.text, again.warnings) == ("", ())
     assert all(
-        line.startswith(Commands(family, variant).name) for line in cleaned(executor, family)
+        line.startswith(Commands(family, variant, machine).name)
+        for line in cleaned(executor, family)
     )
     assert chains(machine, variant, family) <= {"KUBE-FIREWALL"}
     assert "DROP" in str(rules(machine, variant, family).chains("filter")["INPUT"])
@@ -183,9 +184,7 @@ def test_a_refused_apply_leaves_what_was_there(machine: Machine, variant: Varian
 
 
 @variants
-def test_leftovers_of_the_other_variant_and_mode_go(
-    machine: Machine, variant: Variant, without_ipvs: None
-) -> None:
+def test_leftovers_of_the_other_variant_and_mode_go(machine: Machine, variant: Variant) -> None:
     """A mode that comes to another variant leaves one set of rules, and says so before."""
     other: Variant = "legacy" if variant == "nft" else "nft"
     first, second = executor_of(machine, variant=other), executor_of(machine, variant=variant)
@@ -232,12 +231,6 @@ def portals(machine: Machine, variant: Variant) -> Iterator[Keeper]:
         finally:
             proxy.stop(0)
             serving.result()
-
-
-@pytest.fixture
-def without_ipvs(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {name: mode for name, mode in modes.available().items() if name != "ipvs"}
-    monkeypatch.setattr("svcnet.reconciler.leftovers.available", lambda: known)
 
 
 def test_who_may_not_is_told_what_it_takes(fake: FakeMachine) -> None:

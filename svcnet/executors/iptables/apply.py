@@ -172,7 +172,7 @@ def _take_back(choice: Choice, writer: Writer, refused: _Refused) -> str:
 
 
 def serve_localhost(
-    artifact: RestoreText, *, machine: Machine = THIS_MACHINE
+    artifact: RestoreText, *, machine: Machine
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Let packets for node ports on 127.0.0.1 be routed to endpoints, as kube-proxy does.
 

@@ -13,7 +13,6 @@ from svcnet.executors.children import Output, Overdue
 from svcnet.executors.commands import complaint, hint, not_installed
 from svcnet.executors.iptables.kernel import can_list, untrue
 from svcnet.executors.machine import Machine
-from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter import SavedTables, parse_save
 from svcnet.netfilter.restore import append, declare, refused_line, transaction
 
@@ -56,7 +55,7 @@ class Commands:
 
     family: str
     variant: Variant
-    machine: Machine = field(default=THIS_MACHINE, eq=False, repr=False)
+    machine: Machine = field(eq=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -146,7 +145,7 @@ class Commands:
 
 
 def installed(
-    family: str, variant: Variant | None = None, *, machine: Machine = THIS_MACHINE
+    family: str, variant: Variant | None = None, *, machine: Machine
 ) -> tuple[Commands, ...]:
     """Return the commands for `family` that a machine has, of one variant or of each."""
     wanted = VARIANTS if variant is None else (variant,)
@@ -154,7 +153,7 @@ def installed(
     return tuple(commands for commands in found if commands.exist())
 
 
-def version(*, machine: Machine = THIS_MACHINE) -> str | None:
+def version(*, machine: Machine) -> str | None:
     """Return what plain ``iptables`` says of its version, None where it is not installed.
 
     It is ``iptables v1.8.9 (nf_tables)`` or the like. Raises ApplyError when it says anything

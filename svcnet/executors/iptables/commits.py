@@ -13,7 +13,6 @@ from struct import Struct
 
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask
-from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.restore import commits
 from svcnet.netlink import attributes
 
@@ -44,7 +43,7 @@ class Commits:
     two threads at once.
     """
 
-    def __init__(self, machine: Machine = THIS_MACHINE) -> None:
+    def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._own = 0
 

@@ -47,7 +47,7 @@ def choose_variant(
     if not there:
         raise not_installed("iptables", "iptables")
     if wanted and wanted not in [commands.variant for commands in there]:
-        raise not_installed(f"{Commands(family, wanted).name}-restore")
+        raise not_installed(f"{Commands(family, wanted, machine).name}-restore")
     seen, unseen = _look(there, wanted, is_ours)
     chosen = wanted or _in_use(seen, is_ours) or _default(machine, [each.variant for each in there])
     commands = Commands(family, chosen, machine)

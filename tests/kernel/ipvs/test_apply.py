@@ -91,7 +91,7 @@ def test_rules_are_saved_as_the_plan_expects(family: IPFamily) -> None:
         mine = {chain: own for (where, chain), own in found.items() if where == table}
         lines = [f":{chain} - [0:0]\n" for chain in mine]
         lines += [f"-A {chain} {rule}\n" for chain, own in mine.items() for rule in own]
-        Commands(family, "legacy").restore(f"*{table}\n{''.join(lines)}COMMIT\n")
+        Commands(family, "legacy", THIS_MACHINE).restore(f"*{table}\n{''.join(lines)}COMMIT\n")
     there = rules(family)
     for (table, chain), own in found.items():
         expected = [saved(rule, family) for rule in own]

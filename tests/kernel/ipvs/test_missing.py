@@ -14,6 +14,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
 from svcnet.executors.ipvs import Incomplete, missing
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.executors.userspace import install
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.netfilter import Rule
@@ -226,7 +227,7 @@ def graph_of(*services: tuple[str, str]) -> RuleGraph:
 def test_a_type_of_set_is_named_and_not_the_rules_of_such_sets() -> None:
     """The module of the set is what is missing, though rules are refused without it."""
     nothing = full(RuleGraph(NodeSettings("IPv4")))
-    commands = Commands("IPv4", "legacy")
+    commands = Commands("IPv4", "legacy", THIS_MACHINE)
     with without("ip_set_bitmap_port"):
         assert missing(nothing, commands) == ("ip_set_bitmap_port",)
     with without("ip_set_bitmap_port", "xt_ipvs"):

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from svcnet.executors.iptables import Commands, variants
 from svcnet.executors.ipvs import apply, sets
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.models import EndpointPort, IPFamily, LoadBalancerIngress, ServicePort
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import IPVSTables, full
@@ -51,7 +52,9 @@ class Looks:
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     """Looks that are kept, on a machine that has no other variant of iptables to look at."""
     looks = Looks()
-    monkeypatch.setattr(variants, "installed", lambda family, **_: (Commands(family, "legacy"),))
+    monkeypatch.setattr(
+        variants, "installed", lambda family, **_: (Commands(family, "legacy", THIS_MACHINE),)
+    )
     monkeypatch.setattr(Commands, "observe", looks.keep(Commands.observe))
     monkeypatch.setattr(sets, "save", looks.keep(sets.save))
     return looks

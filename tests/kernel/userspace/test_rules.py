@@ -12,6 +12,7 @@ from svcnet.cli import main
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands, Variant
 from svcnet.executors.iptables.commands import VARIANTS
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.executors.userspace import change, install, remove
 from svcnet.executors.userspace.rules import plan
 from svcnet.family import IP_FAMILIES
@@ -66,7 +67,7 @@ def family(request: pytest.FixtureRequest) -> IPFamily:
 
 @pytest.fixture(params=VARIANTS)
 def commands(request: pytest.FixtureRequest, family: IPFamily) -> Commands:
-    return Commands(family, request.param)
+    return Commands(family, request.param, THIS_MACHINE)
 
 
 def rules_of(family: IPFamily, port: int = 80, proxy_port: int = 40000) -> tuple[Rule, ...]:
@@ -264,7 +265,7 @@ def test_a_foreign_rule_keeps_its_chain(commands: Commands, family: IPFamily) ->
 
 def test_cleanup_takes_both_variants(family: IPFamily) -> None:
     """The command removes the rules of this mode from both variants."""
-    both = [Commands(family, variant) for variant in VARIANTS]
+    both = [Commands(family, variant, THIS_MACHINE) for variant in VARIANTS]
     for commands in both:
         install(wanted(family=family), variant=commands.variant)
     done = CliRunner().invoke(main, ["cleanup", "--family", family.lower()])
