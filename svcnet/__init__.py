@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, overload
 if TYPE_CHECKING:
     from svcnet.executors.iptables import RestoreReport
     from svcnet.executors.ipvs import Report as IPVSReport
-    from svcnet.files import Paths
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import Made, Mode
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from svcnet.renderers.iptables import Delta, RestoreText
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
     from svcnet.renderers.userspace import ProxyDelta, ProxyTable
-    from svcnet.sources import Loaded
+    from svcnet.sources import Loaded, Manifests
 
 _Artifact = TypeVar("_Artifact")
 _Step = TypeVar("_Step")
@@ -40,22 +39,26 @@ __version__ = "0.1.0"
 
 
 def load(
-    paths: Paths,
+    given: Manifests,
     *,
     stdin: BinaryIO | None = None,
     ip_families: tuple[IPFamily, ...] = (),
 ) -> Loaded:
-    """Read manifests from files and folders, or a single one; ``-`` stands for `stdin`.
+    """Read manifests: files, folders, text and objects, one or many; ``-`` stands for `stdin`.
+
+    A str or PathLike is always the name of a file or folder, and bytes are always text. A mapping
+    is an object or a list of them, and so is what has ``to_dict``: the objects of the Kubernetes
+    client libraries. Their fields may be in snake case, as those libraries spell them.
 
     `ip_families` are those of the cluster, the default one first, for Services that do not
     name theirs; without any they are those that the input tells of.
 
-    Raises :class:`svcnet.errors.InputError`, which has every error of every file with
-    its place. What is legal but surely a mistake is in the result's ``warnings``.
+    Raises :class:`svcnet.errors.InputError`, which has every error of every file and object
+    with its place. What is legal but surely a mistake is in the result's ``warnings``.
     """
     from svcnet.sources import load as load_sources
 
-    return load_sources(paths, stdin=stdin, ip_families=ip_families)
+    return load_sources(given, stdin=stdin, ip_families=ip_families)
 
 
 def compile(

@@ -6,16 +6,15 @@ The one way in. Nothing here knows rules; everything that leaves here is valid.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from attrs import field, frozen
 
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.errors import Diagnostic, InputError
-from svcnet.files import Paths, names_of
 from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
@@ -28,6 +27,14 @@ from svcnet.sources.crosscheck import check_conflicts, check_mistakes, endpoint_
 from svcnet.sources.emptiness import check_empty, check_no_object
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
 from svcnet.sources.findings import Findings, ObjectPlace, Source
+from svcnet.sources.given import (
+    Manifests,
+    ObjectSource,
+    arguments,
+    is_text,
+    object_source,
+    text_source,
+)
 from svcnet.sources.locate import Place, place_of
 from svcnet.sources.objects import Reading, is_passed_over, name_of
 from svcnet.sources.oversights import node_address_remarks
@@ -40,6 +47,7 @@ __all__ = [
     "ClusterFamilies",
     "Loaded",
     "LoadedConfig",
+    "Manifests",
     "Place",
     "endpoint_remarks",
     "load",
@@ -52,6 +60,9 @@ __all__ = [
     "policy_remarks",
     "zone_remarks",
 ]
+
+_MAX_NAMES = 1000
+"""Names of files that are told when nothing is in them."""
 
 _Complete: TypeAlias = Callable[[ClusterState], ClusterState]
 
@@ -115,7 +126,7 @@ class Loaded:
 
 
 def load(
-    paths: Paths,
+    given: Manifests,
     *,
     stdin: BinaryIO | None = None,
     complete: _Complete | None = None,
@@ -123,19 +134,39 @@ def load(
 ) -> Loaded:
     """Read manifests from files, folders (with all below them) and, for ``-``, `stdin`.
 
-    `paths` may also be a single path. Services that leave their IP families to the cluster
-    have those of `ip_families`, the default one first; without any, those that the objects tell of.
+    `given` is one input or many. A str or PathLike is the name of a file or folder; bytes are text;
+    a mapping is an object or a list of them, and so is what has ``to_dict``, as objects of client
+    libraries do. Errors call what is no file ``<argument>``, of many with its number, from 1.
+
+    Services that leave their IP families to the cluster have those of `ip_families`, the
+    default one first; without any, those that the objects tell of.
 
     `complete` may add to the state what a controller would make of it. Slices that it makes
     are no longer missed, and are not looked through for mistakes.
 
-    Raises :class:`svcnet.errors.InputError` with every error of every file.
+    Raises :class:`svcnet.errors.InputError` with every error of every file and object, and
+    TypeError for what is neither.
     """
     findings = Findings()
-    names = names_of(paths)
-    given = " ".join("<stdin>" if name == "-" else name for name in names)
-    sources = read_sources(names, stdin, findings)
-    return _load(sources, findings, given, complete, ip_families)
+    named = list(arguments(given))
+    names = " ".join(name if type(one) is str else "<argument>" for name, one in named[:_MAX_NAMES])
+    return _load(_sources(named, stdin, findings), findings, names, complete, ip_families)
+
+
+def _sources(
+    named: Iterable[tuple[str, Any]], stdin: BinaryIO | None, findings: Findings
+) -> Iterator[Source | ObjectSource]:
+    """Yield what is given as it is to be read; what cannot be becomes a finding."""
+    for name, one in named:
+        if type(one) is bytes:
+            yield from text_source(name, one, findings)
+        elif type(one) is not str:
+            yield from object_source(name, one, findings)
+        elif is_text(one):
+            message = "is no name of a file: text is given as bytes, by its method encode"
+            findings.file_error(checks.UNREADABLE_FILE, one, 0, message)
+        else:
+            yield from read_sources([one], stdin, findings)
 
 
 def load_bytes(
@@ -150,7 +181,7 @@ def load_bytes(
 
 @without_gc()
 def _load(
-    sources: Iterable[Source],
+    sources: Iterable[Source | ObjectSource],
     findings: Findings,
     given: str,
     complete: _Complete | None = None,
@@ -158,6 +189,9 @@ def _load(
 ) -> Loaded:
     reading = Reading(findings)
     for source in sources:
+        if isinstance(source, ObjectSource):
+            reading.read_documents(source.source, [source.document])
+            continue
         check_empty(source, findings)
         try:
             parsed = parse(source.data, is_passed_over)
