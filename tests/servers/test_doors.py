@@ -66,6 +66,15 @@ def test_what_comes_in(waiting: list[str | int], room: int) -> None:
     assert door.rests or not door.waiting or not door.has_room() or len(taken) == ADMITTED_AT_ONCE
 
 
+@pytest.mark.parametrize("each", ["a", errno.ECONNABORTED])
+def test_many_who_wait_do_not_keep_others_waiting(each: str | int) -> None:
+    """Whether they come in or have gone: after some of them others have their turn."""
+    door = Queue([each] * 1_000, 1_000)
+    admit(door)
+    assert len(door.waiting) == 1_000 - ADMITTED_AT_ONCE
+    assert not door.rests
+
+
 @pytest.mark.parametrize("number", GONE)
 def test_a_client_that_has_gone_keeps_nobody_out(number: int) -> None:
     door = Queue([number, "a", number, "b"], 9)
