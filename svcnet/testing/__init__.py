@@ -14,6 +14,7 @@ from svcnet.testing.fake_api import FakeAPIServer
 from svcnet.testing.fake_faults import Fault
 from svcnet.testing.fake_iptables import SHARED, FakeIPTables, FakeRestoreError
 from svcnet.testing.fake_ipvs import FakeIPVS
+from svcnet.testing.fake_ipvs_kernel import FakeIPVSKernel
 from svcnet.testing.fake_kernel import FakeKernel
 from svcnet.testing.fake_machine import FakeMachine
 from svcnet.testing.fake_proxy import FakeProxy
@@ -26,6 +27,7 @@ __all__ = [
     "FakeAPIServer",
     "FakeIPTables",
     "FakeIPVS",
+    "FakeIPVSKernel",
     "FakeKernel",
     "FakeMachine",
     "FakeProxy",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from errno import EEXIST, EINVAL, ENOENT, ESRCH
 
 from attrs import define, evolve, field
 
@@ -53,12 +54,21 @@ class FakeSet:
         return self.type, self.options.get("family", "")
 
 
+class KernelRefusal(ValueError):  # noqa: N818  (what the kernel says, not a mistake)
+    """What a kernel would refuse; ``errno`` is why."""
+
+    def __init__(self, message: str, errno: int) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
 class FakeIPVS:
     """The machine that plans of one IP family are for, changed step by step.
 
-    What a kernel would refuse is a ValueError. Yours to set are ``connections``, how many a
-    real server has, and ``device_is_ours``, whether svcnet made the dummy device. ``addresses``
-    are in the words of ``ip address``, without a prefix length if it is the whole address's.
+    What a kernel would refuse is a ``KernelRefusal``. Yours to set are ``connections``, how
+    many a real server has, and ``device_is_ours``, whether svcnet made the dummy device.
+    ``addresses`` are in the words of ``ip address``, without a prefix length if it is the whole
+    address's.
     """
 
     def __init__(self, family: str = "IPv4") -> None:
@@ -166,6 +176,8 @@ class FakeIPVS:
                 self._add(name, _named(entry))
             case _, ["del", name, entry, *_]:
                 self._set(name).entries.discard(_named(entry))
+            case _, ["flush", name]:
+                self._set(name).entries.clear()
             case _, ["swap", one, other]:
                 _must(self._set(one).kind == self._set(other).kind, f"swap {one} and {other}")
                 self.sets[one], self.sets[other] = self.sets[other], self.sets[one]
@@ -203,13 +215,13 @@ class FakeIPVS:
         found.entries.add(entry)
         if found.size and len(found.entries) > found.size:
             found.entries.discard(entry)
-            raise ValueError(f"the kernel refuses to add to {name}, which is full")
+            raise KernelRefusal(f"the kernel refuses to add to {name}, which is full", EINVAL)
 
     def _address(self, verb: str, text: str) -> None:
         one = _held(text)
         clashes = {each for each in self.addresses or () if _clash(_held(each), one)}
         if self.addresses is None or bool(clashes) == (verb == "add"):
-            raise ValueError(f"cannot {verb} {text}")
+            raise KernelRefusal(f"cannot {verb} {text}", EEXIST)
         short = one.address if one.plain else text
         if verb == "add":
             self.addresses.add(short)
@@ -223,22 +235,24 @@ class FakeIPVS:
             case SetConfig(timeouts):
                 self.timeouts = _merged(self.timeouts, timeouts)
             case NewService(service):
-                _must(key_of(service) not in self.servers, message)
+                _must(key_of(service) not in self.servers, message, EEXIST)
                 self.servers[key_of(service)] = _kept(service)
                 self.reals[key_of(service)] = {}
             case SetService(service):
-                _must(key_of(service) in self.servers, message)
+                _must(key_of(service) in self.servers, message, ESRCH)
                 self.servers[key_of(service)] = _kept(service)
             case DelService(service):
-                _must(key_of(service) in self.servers, message)
+                _must(key_of(service) in self.servers, message, ESRCH)
                 del self.servers[key_of(service)], self.reals[key_of(service)]
             case NewDest(service, dest) | SetDest(service, dest):
-                _must(key_of(service) in self.servers, message)
+                _must(key_of(service) in self.servers, message, ESRCH)
                 reals = self.reals[key_of(service)]
-                _must((dest.key in reals) == isinstance(message, SetDest), message)
+                is_new = isinstance(message, NewDest)
+                _must((dest.key in reals) != is_new, message, EEXIST if is_new else ENOENT)
                 reals[dest.key] = dest
             case DelDest(service, dest):
-                _must(dest.key in self.reals.get(key_of(service), {}), message)
+                _must(key_of(service) in self.servers, message, ESRCH)
+                _must(dest.key in self.reals[key_of(service)], message, ENOENT)
                 del self.reals[key_of(service)][dest.key]
             case _:
                 raise ValueError(f"no change: {message}")
@@ -266,9 +280,9 @@ def _clash(one: Held, other: Held) -> bool:
     return one.text == other.text
 
 
-def _must(holds: bool, what: object) -> None:
+def _must(holds: bool, what: object, errno: int = EINVAL) -> None:
     if not holds:
-        raise ValueError(f"the kernel refuses to {what}")
+        raise KernelRefusal(f"the kernel refuses to {what}", errno)
 
 
 def _named(entry: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from errno import EAGAIN, EINVAL, ENODEV, ENOENT, EPERM
+from errno import EAGAIN, EINVAL, ENOENT, EPERM
 from struct import Struct, pack
 from typing import Literal
 
@@ -15,6 +15,7 @@ from svcnet.netfilter import BUILT_IN
 from svcnet.netlink import attribute, attributes, nested
 from svcnet.renderers.conntrack import Flow, wire
 from svcnet.testing.fake_iptables import FakeIPTables
+from svcnet.testing.fake_ipvs_kernel import FakeIPVSKernel
 
 Variant = Literal["nft", "legacy"]
 VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
@@ -23,8 +24,10 @@ FAMILIES = {"IPv4": int(socket.AF_INET), "IPv6": int(socket.AF_INET6)}
 # linux/netlink.h
 _ROUTE = 0
 _NETFILTER = 12
+_GENERIC = 16
 # linux/netfilter/nfnetlink.h: the subsystem is the upper byte of a message's kind
 _CT = 1 << 8
+_IPSET = 6
 _NFT = 10 << 8
 # linux/netfilter/nfnetlink_conntrack.h, linux/netfilter/nf_tables.h
 _CT_NEW, _CT_GET, _CT_DELETE = _CT, _CT | 1, _CT | 2
@@ -48,12 +51,29 @@ def _tables() -> dict[tuple[Variant, str], FakeIPTables]:
 class FakeKernel:
     """A network namespace: its tables in both variants, its connections and its settings.
 
-    ``settings`` are the files below /proc/sys by their paths, ``flows`` entries of UDP.
+    ``settings`` are the files below /proc/sys by their paths, ``flows`` entries of UDP, and
+    ``lacks`` the modules and options (``CONFIG_…``) of IPVS mode that the kernel does not have.
+    ``ipvs`` has what that mode puts there.
     """
 
     settings: dict[str, str]
+    lacks: set[str] = field(factory=set)
     tables: dict[tuple[Variant, str], FakeIPTables] = field(factory=_tables)
     flows: list[Flow] = field(factory=list)
+    ipvs: FakeIPVSKernel = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.ipvs = FakeIPVSKernel(self.lacks, self.references)
+
+    def references(self, name: str) -> int:
+        """Return how many rules name an ipset."""
+        return sum(
+            f"--match-set {name} " in rule
+            for tables in self.tables.values()
+            for chains in tables.tables.values()
+            for rules in chains.values()
+            for rule in rules
+        )
 
     @property
     def generation(self) -> int:
@@ -96,10 +116,14 @@ class FakeKernel:
 
     def _answer(self, protocol: int, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
         if protocol == _ROUTE:
-            raise OSError(ENODEV, "no such device")
-        if protocol != _NETFILTER:
+            yield from self.ipvs.route(kind, body)
+        elif protocol == _GENERIC:
+            yield from self.ipvs.generic(kind, body)
+        elif protocol != _NETFILTER:
             raise OSError(EINVAL, "no such protocol")
-        if kind == _GETGEN:
+        elif kind >> 8 == _IPSET:
+            yield from self.ipvs.ask_sets(kind, body)
+        elif kind == _GETGEN:
             yield _NEWGEN, _NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
         elif kind == _GETCHAIN:
             yield _NEWCHAIN, self._chain(body)

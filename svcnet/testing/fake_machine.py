@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from errno import EACCES, EAGAIN, ENOENT, EPERM
+from itertools import pairwise
 from os import strerror
 from pathlib import Path
 from threading import Condition
@@ -21,6 +22,12 @@ from svcnet.testing.fake_kernel import VARIANTS, FakeKernel, Variant
 
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}
 ROUTE_LOCALNET = "/proc/sys/net/ipv4/conf/{}/route_localnet"
+OF_IPVS = (
+    *("ipv4/ip_forward", "ipv4/vs/conntrack", "ipv4/vs/expire_nodest_conn"),
+    *("ipv4/vs/expire_quiescent_template", "ipv4/conf/all/arp_ignore"),
+    *("ipv4/conf/all/arp_announce", "netfilter/nf_conntrack_tcp_be_liberal"),
+)
+"""Settings that IPVS mode writes."""
 FOLDER = "/usr/sbin"
 VERSION = "1.8.9"
 
@@ -29,16 +36,22 @@ _Value = TypeVar("_Value")
 
 def _programs() -> set[str]:
     names = [f"{each}tables-{variant}" for each in ("ip", "ip6") for variant in VARIANTS]
-    return {"iptables", *(f"{name}-{verb}" for name in names for verb in ("save", "restore"))}
+    return {
+        "iptables",
+        "ipset",
+        *(f"{name}-{verb}" for name in names for verb in ("save", "restore")),
+    }
 
 
 class FakeMachine(Machine):
-    """A machine with iptables in both variants, nf_tables, connection tracking, and settings.
+    """A machine with iptables in both variants, nf_tables, IPVS, sets, and connection tracking.
 
     What is there can be looked at, and changed as somebody else would:
 
     - :meth:`tables` are those of iptables, in one variant and family; :meth:`load` changes them.
-    - ``kernel`` has entries of connection tracking in ``flows``, and settings below /proc/sys.
+    - ``kernel`` has entries of connection tracking in ``flows``, settings below /proc/sys, and
+      virtual servers, sets and addresses of a family in ``ipvs.families``.
+    - ``lacks`` are the modules of IPVS mode that the kernel does not have.
     - ``programs`` are those that are installed, ``capabilities`` those that svcnet has.
     - ``busy`` are the families that another svcnet has the lock of.
     - :meth:`misbehave` has a program do something else the next time.
@@ -46,7 +59,8 @@ class FakeMachine(Machine):
     """
 
     def __init__(self) -> None:
-        self.kernel = _kernel()
+        self.lacks: set[str] = set()
+        self.kernel = _kernel(self.lacks)
         self.programs = _programs()
         self.capabilities = set(CAPABILITIES)
         self.busy: set[str] = set()
@@ -90,19 +104,37 @@ class FakeMachine(Machine):
             return fault
         if program == "iptables":
             return Output(0, f"iptables v{VERSION} (nf_tables)\n", "")
+        text = stdin.decode("utf-8", "surrogateescape") if isinstance(stdin, bytes) else stdin
+        if program == "ipset":
+            if "CAP_NET_ADMIN" not in self.capabilities:
+                told = "ipset v7.17: Kernel error received: Operation not permitted"
+                return Output(1, "", told)
+            return self.kernel.ipvs.ipset(text)
         name, _, verb = program.rpartition("-")
         variant: Variant = "legacy" if name.endswith("-legacy") else "nft"
         tables = self.tables(variant, "IPv6" if name.startswith("ip6") else "IPv4")
         if "CAP_NET_ADMIN" not in self.capabilities:
             return Output(4, "", "Could not fetch rule set: Permission denied (you must be root)")
-        text = stdin.decode("utf-8", "surrogateescape") if isinstance(stdin, bytes) else stdin
         try:
             if verb == "restore":
+                self._check_modules(text)
                 tables.restore(text)
                 return Output(0, "", "")
             return Output(0, tables.save(*options[1:2]), "")
         except FakeRestoreError as error:
             return Output(1, "", f"{program}: {error}")
+
+    def _check_modules(self, text: str) -> None:
+        """Raise FakeRestoreError for a rule that needs a module, or a set, that is not there."""
+        modules = [each.removeprefix("xt_") for each in self.lacks if each.startswith("xt_")]
+        for number, line in enumerate(text.split("\n"), 1):
+            words = line.split()
+            pairs = list(pairwise(words))
+            if any(pair in pairs for name in modules for pair in (("-m", name), ("-j", name))):
+                raise FakeRestoreError(number, f"{line}: the kernel lacks a module")
+            named = [name for option, name in pairs if option == "--match-set"]
+            if any(name not in self.kernel.ipvs.sets for name in named):
+                raise FakeRestoreError(number, f"{line}: the set does not exist")
 
     def netlink(self, protocol: int) -> Netlink:
         """Open a socket to the kernel as it is now."""
@@ -166,7 +198,7 @@ class FakeMachine(Machine):
         """Do `work` with a kernel that has nothing yet."""
         if "CAP_SYS_ADMIN" not in self.capabilities:
             raise NoNamespace("a network namespace to try the kernel in: Operation not permitted")
-        before, self.kernel = self.kernel, _kernel()
+        before, self.kernel = self.kernel, _kernel(self.lacks)
         try:
             return work()
         finally:
@@ -181,13 +213,18 @@ class FakeMachine(Machine):
         for family, name in (("IPv4", "ip_tables_names"), ("IPv6", "ip6_tables_names")):
             if there := self.tables("legacy", family).there:
                 files[f"/proc/thread-self/net/{name}"] = "".join(f"{each}\n" for each in there)
+        files["/proc/thread-self/net/netlink"] = ""
+        if self.kernel.ipvs.is_loaded:
+            files["/proc/thread-self/net/ip_vs"] = ""
         held = sum(1 << bit for name, bit in CAPABILITIES.items() if name in self.capabilities)
         files["/proc/thread-self/status"] = f"Name:\tsvcnet\nCapEff:\t{held:016x}\n"
         return files
 
 
-def _kernel() -> FakeKernel:
-    return FakeKernel({ROUTE_LOCALNET.format(each): "0\n" for each in ("all", "default", "lo")})
+def _kernel(lacks: set[str]) -> FakeKernel:
+    settings = {ROUTE_LOCALNET.format(each): "0\n" for each in ("all", "default", "lo")}
+    settings |= {f"/proc/sys/net/{each}": "0\n" for each in OF_IPVS}
+    return FakeKernel(settings, lacks)
 
 
 class _Socket(Netlink):
