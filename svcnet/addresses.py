@@ -42,6 +42,15 @@ def canonical_address(text: str) -> str:
         return text
 
 
+def is_address(text: str) -> bool:
+    """Return whether a text is an address, in whichever of its forms."""
+    try:
+        inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def host_network(address: str) -> str:
     """Return the CIDR of the network that has this address only."""
     return f"{address}/{128 if ':' in address else 32}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from svcnet.addresses import host_network
+from svcnet.addresses import address_text, host_network
 from svcnet.netfilter import ip
-from svcnet.netfilter.ip import Address
+from svcnet.netfilter.ip import Address, wire
+from tests.fuzz import examples
 
 TEXTS = st.one_of(
     st.ip_addresses().map(str).map(host_network),
@@ -46,3 +49,28 @@ def test_lines_about_a_device() -> None:
     assert ip.make_dummy("d") == "link add d type dummy\n"
     assert ip.make_dummy("d", 7) == "link add d group 7 type dummy\n"
     assert ip.name_alias("d", "svcnet") == "link set d alias svcnet\n"
+
+
+WORDS = st.sampled_from(
+    [
+        *("address", "add", "del", "dev", "d", "peer", "10.0.0.1/32", "10.0.0.1/33", "10.0.0.1"),
+        *("10.0.0.1/-1", "10.0.0.1/٣", "10.0.0.1/0032", "fd00::1/128", "::1/129", "::g/128"),
+        *("1.2.3/24", "/", "10.0.0.1//32", "", "\0", "%eth0", "fe80::1%d/64"),
+    ]
+)
+LINES = st.lists(WORDS, max_size=8).map(" ".join) | st.text(max_size=40)
+SHAPES = st.builds("address add {} dev d".format, st.lists(WORDS, max_size=3).map(" ".join))
+
+
+@settings(max_examples=examples(200))
+@given(LINES | SHAPES)
+@example("address add 10.0.0.1 dev d")
+@example("address add 10.0.0.1 peer fd00::1/64 dev d")
+def test_nothing_is_half_read(line: str) -> None:
+    """Any line is about an address that the kernel can be told of, and written again, or none."""
+    found = ip.read(line)
+    if found is not None:
+        assert ip.address(*found).split() == line.split()
+        family = "IPv6" if ":" in found.address else "IPv4"
+        held = wire.parse_address(wire.address_body(found, family, 7))
+        assert held.address == address_text(ip_address(found.address).packed)

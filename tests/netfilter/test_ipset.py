@@ -112,3 +112,40 @@ def test_the_kernel_holds_no_network_of_all() -> None:
         "fd00::1,tcp:80,8000::/1",
     ]
     assert list(ipset.saved("10.0.0.1,tcp:80,10.0.0.2/32")) == ["10.0.0.1,tcp:80,10.0.0.2"]
+
+
+WRITERS = (
+    ipset.flush,
+    ipset.destroy,
+    ipset.save,
+    lambda name: ipset.create(name, "hash:ip", "family inet"),
+    lambda name: ipset.swap(name, "OTHER"),
+)
+
+
+@settings(max_examples=examples(60))
+@given(
+    st.from_regex("[A-Z6-]{1,31}", fullmatch=True),
+    st.one_of(*ENTRIES.values()),
+    st.sampled_from(FORMS),
+    st.integers(0, 900),
+)
+def test_every_line_says_what_it_is_about(
+    name: str, entry: str, form: Callable[[str], str], timeout: int
+) -> None:
+    """Each writer's line is read: its verb, its set, and its entry or none."""
+    text = form(entry)
+    assert ipset.read(ipset.add(name, text, timeout)) == Line("add", name, text)
+    assert ipset.read(ipset.delete(name, text)) == Line("del", name, text)
+    for write in WRITERS:
+        assert ipset.read(write(name))[1:] == (name, "")
+
+
+@settings(max_examples=examples(100))
+@given(st.text(max_size=60))
+def test_any_message_of_a_refusal(message: str) -> None:
+    """It has the number of a line and why, or neither; the number may be of no line."""
+    found = ipset.refusal(message)
+    assert found is None or (found[0] >= 0 and found[1] in message)
+    known = ipset.refusal(f"{message}\nipset v7.17: Error in line 3: no")
+    assert known is not None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from svcnet.addresses import is_address
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.netfilter.ipvs.ipvsadm import Named
 from svcnet.netfilter.ipvs.messages import (
@@ -24,6 +27,7 @@ from svcnet.netfilter.ipvs.messages import (
     SetService,
     Timeouts,
 )
+from tests.fuzz import examples
 
 WEB = Service("10.96.0.10", 80, "TCP", "rr", MADE_BY_SVCNET)
 DNS = Service("fd00::a", 53, "UDP", "sh", PERSISTENT | SCHED1, 10800)
@@ -73,3 +77,53 @@ def test_a_question_has_no_line() -> None:
     """What changes nothing is nothing that ipvsadm restores."""
     with pytest.raises(ValueError, match="ipvsadm has no line"):
         ipvsadm.line(GetInfo())
+
+
+PORTS = st.integers(0, 65535)
+SERVICES = st.builds(
+    Service,
+    st.ip_addresses().map(str),
+    PORTS,
+    st.sampled_from(["TCP", "UDP", "SCTP"]),
+    st.sampled_from(["rr", "wlc", "sh"]),
+    st.sampled_from([0, PERSISTENT, SCHED1, MADE_BY_SVCNET | PERSISTENT]),
+    st.integers(0, 10800),
+)
+DESTS = st.builds(Dest, st.ip_addresses().map(str), PORTS, st.integers(0, 65535))
+MESSAGES = st.one_of(
+    SERVICES.flatmap(lambda each: st.sampled_from([NewService(each), SetService(each)])),
+    st.builds(DelService, SERVICES),
+    st.builds(NewDest, SERVICES, DESTS),
+    st.builds(SetDest, SERVICES, DESTS),
+    st.builds(DelDest, SERVICES, DESTS),
+)
+
+
+@settings(max_examples=examples(100))
+@given(MESSAGES)
+def test_what_is_written_is_read(message: Message) -> None:
+    """Each line says which virtual server it is about, and which real server of it."""
+    assert ipvsadm.read(ipvsadm.line(message)) == named(message)
+
+
+HOSTILE = st.sampled_from(
+    [
+        *("-A", "-a", "-X", "-t", "-u", "-r", "10.0.0.1:80", "10.0.0.1:99999", "1.2:80", ":80"),
+        *("[fd00::1]:80", "[::g]:80", "fd00::1:80", "[10.0.0.1]:80", "10.0.0.1:٣", "", "\0"),
+    ]
+)
+
+
+@settings(max_examples=examples(200))
+@given(st.lists(HOSTILE, max_size=6).map(" ".join) | st.text(max_size=40))
+@example("-A -t 10.0.0.1:99999")
+@example("-a -t 10.0.0.1:80 -r 1.2:80")
+def test_nothing_is_half_read(line: str) -> None:
+    """Any line is about servers that may be there, in the words that it has, or about none."""
+    found = ipvsadm.read(line)
+    if found is not None:
+        for key in (found.server, found.real):
+            if key is not None:
+                assert is_address(key.address)
+                assert key.port < 2**16
+                assert key.address in line

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+from svcnet.addresses import is_address
+
+_LENGTH = re.compile(r"[0-9]{1,3}")
 
 
 class Address(NamedTuple):
@@ -34,12 +39,27 @@ def address(verb: str, text: str, device: str) -> str:
 
 
 def read(line: str) -> Address | None:
-    """Return what a line about an address does; None for one about something else."""
+    """Return what a line about an address does; None for any that :func:`address` cannot write."""
     match line.split():
-        case ["address", "add" | "del" as verb, *text, "dev", device]:
-            return Address(verb, " ".join(text), device)
+        case ["address", "add" | "del" as verb, *words, "dev", device] if _is_address(words):
+            return Address(verb, " ".join(words), device)
         case _:
             return None
+
+
+def _is_address(words: list[str]) -> bool:
+    """Return whether words are an address with a length, or one with another end that has it."""
+    match words:
+        case [network]:
+            own = other = network.partition("/")[0]
+        case [own, "peer", network]:
+            other = network.partition("/")[0]
+        case _:
+            return False
+    bits = 128 if ":" in own else 32
+    length = _LENGTH.fullmatch(network.partition("/")[2])
+    are_addresses = is_address(own) and is_address(other) and (":" in own) == (":" in other)
+    return are_addresses and length is not None and int(length[0]) <= bits
 
 
 def make_dummy(device: str, group: int | None = None) -> str:

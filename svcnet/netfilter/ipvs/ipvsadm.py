@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from svcnet.addresses import is_address
 from svcnet.netfilter.ipvs.messages import (
     PERSISTENT,
     SCHED1,
@@ -26,6 +27,7 @@ _SERVICE_OPTIONS = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
 _FLAGS = ((SCHED1, "flag-1"), (SCHED2, "flag-2"))
 _PROTOCOLS = {option: protocol for protocol, option in _SERVICE_OPTIONS.items()}
 _VERBS = {NewService: "-A", SetService: "-E", NewDest: "-a", SetDest: "-e"}
+_MAX_PORT = 0xFFFF
 _SOCKET = r"([0-9.]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})"
 _LINE = re.compile(rf"-[AEDaed] (-t|-u|--sctp-service) {_SOCKET}(?: -r {_SOCKET})?(?:\s|$)")
 
@@ -65,17 +67,21 @@ def line(message: Message) -> str:
 
 
 def read(line: str) -> Named | None:
-    """Return what a line that :func:`line` wrote is about; None for one that names no server."""
+    """Return what a line is about; None for one that names no server as :func:`line` does."""
     found = _LINE.match(line)
     if found is None:
         return None
-    option, *server, real, port = found.groups()
-    dest = _dest_key(real, port) if real else None
-    return Named(_PROTOCOLS[option], _dest_key(*server), dest)
+    option, address, port, real, real_port = found.groups()
+    server = _dest_key(address, port)
+    dest = _dest_key(real, real_port) if real else None
+    if server is None or (real and dest is None):
+        return None
+    return Named(_PROTOCOLS[option], server, dest)
 
 
-def _dest_key(address: str, port: str) -> DestKey:
-    return DestKey(address.strip("[]"), int(port))
+def _dest_key(address: str, port: str) -> DestKey | None:
+    key = DestKey(address.strip("[]"), int(port))
+    return key if is_address(key.address) and key.port <= _MAX_PORT else None
 
 
 def _key(service: Service) -> str:
