@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from logging import INFO, WARNING, Logger, getLogger
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 
 from svcnet.agent.repeats import Repeats
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from svcnet.graph import FragmentName
     from svcnet.reconciler import Event, Refused, Synced
 
@@ -24,6 +23,43 @@ MOST_SERVICES = 5
 """So many names are told of what changed, and of the rest their number."""
 
 
+class Log(Protocol):
+    """Takes what there is to tell: a text, and values by name. A logger of structlog is one."""
+
+    def info(self, event: str, **about: Any) -> object:
+        """Take what goes as it should."""
+
+    def warning(self, event: str, **about: Any) -> object:
+        """Take what somebody should look at."""
+
+
+@frozen
+class StandardLog:
+    """Hands what there is to tell to a logger of :mod:`logging`, values behind the text.
+
+    They are also in the attribute ``about`` of the record.
+    """
+
+    logger: Logger
+
+    def info(self, event: str, **about: Any) -> None:
+        """Log at the level INFO."""
+        self._log(INFO, event, about)
+
+    def warning(self, event: str, **about: Any) -> None:
+        """Log at the level WARNING."""
+        self._log(WARNING, event, about)
+
+    def _log(self, level: int, event: str, about: dict[str, Any]) -> None:
+        values = "".join(f"; {name}: {value}" for name, value in about.items())
+        self.logger.log(level, "%s%s", event, values, extra={"about": about})
+
+
+def standard_log() -> Log:
+    """Return a log that goes to Python's logger ``svcnet``, whatever a program makes of that."""
+    return StandardLog(getLogger("svcnet"))
+
+
 class Teller:
     """Writes what a loop tells, and what else there is to say, to `log`.
 
@@ -32,7 +68,7 @@ class Teller:
     seconds.
     """
 
-    def __init__(self, log: FilteringBoundLogger, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, log: Log, clock: Callable[[], float] = monotonic) -> None:
         self._log = log
         self._clock = clock
         self._repeats = Repeats(clock)

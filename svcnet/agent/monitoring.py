@@ -7,12 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from svcnet.errors import ApplyError, SvcnetError, UsageError
+from svcnet.agent.log import Log
+from svcnet.errors import ApplyError, SvcnetError
 from svcnet.inputs import EVERY_WARNING, Strictness
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from svcnet.inputs import Inputs
     from svcnet.renderers.monitoring import HealthCheck
     from svcnet.servers.monitoring.http import Responder
@@ -30,7 +29,7 @@ class Monitoring:
 
     def __init__(
         self,
-        log: FilteringBoundLogger,
+        log: Log,
         stack: ExitStack,
         strict: Strictness = EVERY_WARNING,
         *,
@@ -116,16 +115,8 @@ def bind_addresses(
 
 
 def _bind(asked: str | None, configured: BindAddress, usual: tuple[str, int]) -> BindAddress:
-    if asked is None:
-        return configured or usual
-    return bind_address(asked, usual[1]) if asked else None
-
-
-def bind_address(text: str, port: int) -> tuple[str, int]:
-    """Return where to serve, at `port` if the text names none. Raises UsageError."""
     from svcnet.sources.addresses import address_and_port
 
-    try:
-        return address_and_port(text, port)
-    except ValueError as error:
-        raise UsageError(f"{error}; not {text!r}") from None
+    if asked is None:
+        return configured or usual
+    return address_and_port(asked, usual[1]) if asked else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from svcnet.inputs.following import Say
+from svcnet.inputs.feed import Say
 
 if TYPE_CHECKING:
     from svcnet.sources.kubernetes import ObjectChanges, Status

@@ -23,6 +23,7 @@ from svcnet.inputs.families import served_families
 
 if TYPE_CHECKING:
     from svcnet.graph import RuleGraph
+    from svcnet.models import IPFamily
     from svcnet.modes import Report
 
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @family_option
 @wait_option
 @click.option("--dry-run", is_flag=True, help="Print what would be done and change nothing.")
-def command(family: str | None, wait: bool, dry_run: bool, **options: Any) -> None:
+def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options: Any) -> None:
     """Bring this machine's rules to what the manifests in PATH ask for (root).
 
     Only what differs is written. What svcnet did not make is left alone, and when the
@@ -49,10 +50,10 @@ def command(family: str | None, wait: bool, dry_run: bool, **options: Any) -> No
             f"mode {name} is a proxy that has to go on running: svcnet run --mode {name}"
         )
     strict: Strictness = options["strict"]
-    families = served_families(inputs, family, partial(_warn, strict))
-    views = [inputs.view(each.lower()) for each in families]
+    served = served_families(inputs, families, partial(_warn, strict))
+    views = inputs.views(served)
     refused: list[ApplyError] = []
-    with machine_lock(() if dry_run else families, wait=wait):
+    with machine_lock(() if dry_run else served, wait=wait):
         for view in views:
             graph = compile_state(inputs.state, view)
             try:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from svcnet import modes
-from svcnet.cli.common import machine_lock, wait_option
+from svcnet.cli.common import machine_lock, named_families, wait_option
 from svcnet.cli.modal import tell_unusable
-from svcnet.inputs import FAMILIES
 from svcnet.modes.options import VARIANT
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def command(family: str, variant: Variant | None, wait: bool) -> None:
 
     found = modes.found()
     tell_unusable(found)
-    families = [FAMILIES[family]] if family in FAMILIES else list(FAMILIES.values())
+    families = named_families(family)
     with machine_lock(families, wait=wait):
         given, known = {VARIANT.name: variant}, found.modes.values()
         parts = (part for one in families for part in modes.cleanup_parts(known, one, given))

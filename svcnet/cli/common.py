@@ -95,11 +95,20 @@ def input_options(function: Function) -> Function:
     return function
 
 
+def named_families(word: str | None) -> tuple[IPFamily, ...]:
+    """Return the IP families that a word of an option stands for, none for no word."""
+    if word is None:
+        return ()
+    return tuple(FAMILIES.values()) if word == "both" else (FAMILIES[word],)
+
+
 def family_option(function: Function) -> Function:
-    """Add --family, for verbs that are about this machine."""
+    """Add --family, for verbs that are about this machine; the function gets `families`."""
     return click.option(
         "--family",
+        "families",
         type=click.Choice([*FAMILIES, "both"]),
+        callback=lambda _context, _option, word: named_families(word),
         help="By default each that the Node has an address of.",
     )(function)
 

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from svcnet.cli.common import allow_empty_option, input_options, machine_lock, wait_option
+from svcnet.cli.common import (
+    allow_empty_option,
+    family_option,
+    input_options,
+    machine_lock,
+    wait_option,
+)
 from svcnet.cli.modal import ModalCommand
 from svcnet.errors import UsageError
-from svcnet.inputs import FAMILIES, probe_host, read_inputs
+from svcnet.inputs import probe_host, read_inputs
+
+if TYPE_CHECKING:
+    from svcnet.models import IPFamily
 
 
 @click.command("conntrack", cls=ModalCommand)
 @input_options
 @allow_empty_option
-@click.option(
-    "--family",
-    type=click.Choice([*FAMILIES, "both"]),
-    help="By default each that the Node has an address of.",
-)
+@family_option
 @click.option(
     "--output",
     type=click.Choice(["plan"]),
     help="Print what would be deleted, as commands of conntrack-tools, and delete nothing.",
 )
 @wait_option
-def command(family: str | None, output: Literal["plan"] | None, wait: bool, **options: Any) -> None:
+def command(
+    families: tuple[IPFamily, ...], output: Literal["plan"] | None, wait: bool, **options: Any
+) -> None:
     """Delete the UDP entries of this machine that lead to no endpoint of PATH any more (root).
 
     The rules for PATH must be there already: svcnet apply and svcnet run do both.
@@ -40,9 +47,9 @@ def command(family: str | None, output: Literal["plan"] | None, wait: bool, **op
         raise UsageError(
             f"in mode {inputs.mode.name} entries lead to the proxy, which moves flows itself"
         )
-    views = inputs.views(family)
-    families = () if output == "plan" else (view.family for view in views)
-    with machine_lock(families, wait=wait):
+    views = inputs.views(families)
+    locked = () if output == "plan" else (view.family for view in views)
+    with machine_lock(locked, wait=wait):
         for view in views:
             planned = plan(conntrack.observe(view.family), compile_state(inputs.state, view))
             if output == "plan":

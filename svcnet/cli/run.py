@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet import modes
 from svcnet.cli.common import (
     allow_empty_option,
     bind_address,
@@ -20,11 +20,11 @@ from svcnet.cli.common import (
 )
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.paths import FilePath
-from svcnet.errors import SvcnetError, UsageError
-from svcnet.inputs import refuse_no_path
-from svcnet.modes.options import refuse_foreign
+from svcnet.errors import UsageError
 
 if TYPE_CHECKING:
+    from svcnet.inputs import Strictness
+    from svcnet.models import IPFamily
     from svcnet.modes import DataPlane
 
 
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     help="Where svcnet status asks; by default a place of the network namespace below /run/svcnet.",
 )
 def command(
-    family: str | None,
+    families: tuple[IPFamily, ...],
     cleanup_on_exit: bool,
     kubernetes: bool,
     kubeconfig: Path | None,
@@ -77,42 +77,42 @@ def command(
     printed. SIGTERM and SIGINT end it: nothing new is taken, open connections have --drain
     seconds, and the rules go. A second one ends it at once.
     """
-    from svcnet.agent.keep import Keeping, keep
+    from svcnet.agent import Agent, Cluster
     from svcnet.cli.log import logger
     from svcnet.cli.outlet import outlets
 
-    mode, settings = _mode(options)
+    strict: Strictness = options.pop("strict")
     refuse_two_inputs(options["paths"], kubernetes, kubeconfig, context)
-    if not kubernetes:
-        refuse_no_path(options["paths"])
     for text in (healthz_bind_address, metrics_bind_address):
         if text:
             bind_address(text, 0)
     for option, said in (
-        ("--strict", options["strict"].errors),
+        ("--strict", strict.errors),
         ("--ip-families", options["ip_families"]),
         ("--allow-empty", options["allow_empty"]),
     ):
         if kubernetes and said:
             raise UsageError(f"{option} is for the manifests of PATH")
-    keeping = Keeping(
-        options,
-        mode,
-        settings,
-        family,
-        cleanup_on_exit,
-        kubernetes,
-        kubeconfig,
-        context,
-        healthz_bind_address,
-        metrics_bind_address,
-        socket,
-    )
-    with outlets():
-        keep(keeping, logger(sys.stderr), _show)
+    paths = options.pop("paths")
+    with outlets(), ExitStack() as stack:
+        agent = Agent(
+            Cluster(kubeconfig, context) if kubernetes else paths,
+            options=options.pop("given"),
+            families=families,
+            strict=strict.errors,
+            ignore=[check.name for check in strict.ignored],
+            cleanup_on_exit=cleanup_on_exit,
+            healthz=healthz_bind_address,
+            metrics=metrics_bind_address,
+            socket=socket,
+            log=logger(sys.stderr),
+            show=partial(_show, stack),
+            **options,
+        )
+        agent.main()
 
 
-def _show(proxy: DataPlane, stack: ExitStack) -> None:
+def _show(stack: ExitStack, proxy: DataPlane) -> None:
     """Print where each Service is; on a terminal a view that goes on counting, if there is."""
     if sys.stdout.isatty() and proxy.draw(1) is not None:
         from svcnet.cli.live import live
@@ -121,23 +121,3 @@ def _show(proxy: DataPlane, stack: ExitStack) -> None:
         return
     for text in proxy.listing():
         click.echo(text, nl=False)
-
-
-def _mode(options: dict[str, Any]) -> tuple[modes.AnyMode, modes.ModeSettings]:
-    """Return the mode that is asked for, and what options come to in it.
-
-    A configuration that is wrong is told of later.
-    """
-    from svcnet.models import KubeProxyConfiguration
-    from svcnet.sources import load_config
-
-    config = KubeProxyConfiguration()
-    if options["config"]:
-        with suppress(SvcnetError):
-            config = load_config(options["config"])
-    try:
-        mode = modes.get(options["mode"] or config.mode or modes.DEFAULT)
-    except UsageError:
-        mode = modes.get(modes.DEFAULT)
-    refuse_foreign(options["given"], mode.name, mode.options, modes.available)
-    return mode, mode.settings(config, options["given"])

@@ -10,6 +10,7 @@ from svcnet.checks import Check
 from svcnet.family import IP_FAMILIES
 
 if TYPE_CHECKING:
+    from svcnet.executors.machine import Machine
     from svcnet.inputs import Inputs
     from svcnet.models import IPFamily, NamespacedName
 
@@ -17,23 +18,28 @@ Warn = Callable[[Check, str], object]
 
 
 def served_families(
-    inputs: Inputs, family: str | None, warn: Warn, *, rules: bool = True
+    inputs: Inputs,
+    asked: Collection[IPFamily],
+    warn: Warn,
+    *,
+    rules: bool = True,
+    machine: Machine | None = None,
 ) -> list[IPFamily]:
-    """Return the families that an option names, without one those of the node.
+    """Return the families that are asked for, without any those of the node.
 
-    Of these a second one is left out where this machine has no iptables for it, if there are to
-    be `rules`. `warn` is told so, and of Services with addresses of families that are not served.
+    Of these a second one is left out where `machine`, by default this one, has no iptables for it,
+    if there are to be `rules`. `warn` is told so, and of Services with addresses of families that
+    are not served.
     """
     from svcnet.executors.iptables.commands import installed
     from svcnet.executors.this_machine import THIS_MACHINE
 
-    found = inputs.families(family)
-    if family is not None:
+    found = inputs.families(asked)
+    if asked:
         return found
+    on = machine or THIS_MACHINE
     served = [
-        each
-        for each in found
-        if each == found[0] or not rules or installed(each, machine=THIS_MACHINE)
+        each for each in found if each == found[0] or not rules or installed(each, machine=on)
     ]
     for each in found:
         if each not in served:
@@ -73,7 +79,7 @@ class Unserved:
         """Return the families that the node came to have addresses of."""
         if inputs.state.nodes is self._nodes or not inputs.has_addresses:
             return []
-        return [family for family in inputs.families(None) if family not in self._served]
+        return [family for family in inputs.families() if family not in self._served]
 
     def _tell(self, what: str, family: IPFamily) -> None:
         self._tell_once(f"{what}: {family} is served once svcnet run starts again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -58,13 +58,11 @@ class Inputs:
         given = own_values(mode.options, self.settings.given)
         return evolve(self, mode=mode, settings=mode.settings(self.config, given))
 
-    def families(self, family: str | None) -> list[IPFamily]:
-        """Return the families that an option names, which may be both; None for the node's."""
+    def families(self, asked: Collection[IPFamily] = ()) -> list[IPFamily]:
+        """Return the families that are asked for; without any, those of the node."""
         from svcnet.compiler import node_families
 
-        if family is None:
-            return list(node_families(self.state, self.config, self.node_name))
-        return list(FAMILIES.values()) if family == "both" else [FAMILIES[family]]
+        return list(asked or node_families(self.state, self.config, self.node_name))
 
     @property
     def has_addresses(self) -> bool:
@@ -79,9 +77,9 @@ class Inputs:
 
         return node_name(self.state, self.config, self.node)
 
-    def views(self, family: str | None) -> list[NodeView]:
-        """Return the views for an option that may also name both families."""
-        return [self.view(each.lower()) for each in self.families(family)]
+    def views(self, asked: Collection[IPFamily] = ()) -> list[NodeView]:
+        """Return the view for each family that is asked for; without any, for the node's."""
+        return [self.view(each.lower()) for each in self.families(asked)]
 
 
 @frozen
@@ -100,7 +98,7 @@ class Asked:
 
 
 def read_settings(
-    mode: str | None,
+    mode: str | AnyMode | None,
     config: Path | None,
     node: str,
     host: Path | None,
@@ -119,7 +117,7 @@ def read_settings(
 
 def read_inputs(
     paths: tuple[str, ...],
-    mode: str | None,
+    mode: str | AnyMode | None,
     config: Path | None,
     node: str,
     host: Path | None,
@@ -150,7 +148,7 @@ def read_inputs(
 
 def _read(
     found: list[Diagnostic],
-    mode: str | None,
+    mode: str | AnyMode | None,
     config: Path | None,
     host: Path | None,
     default_host: Callable[[], Host] | None,
@@ -163,7 +161,7 @@ def _read(
 
     given: LoadedConfig | None = LoadedConfig(KubeProxyConfiguration())
     if config is not None:
-        counts = modes.get(mode).configured_as if mode else ""
+        counts = modes.resolve(mode).configured_as if mode else ""
         given = _collect(found, strict.heeding()(lambda: open_config(config, counts)))
     if given is not None:
         warnings = given.warnings
@@ -198,7 +196,7 @@ def _checked(
     config_found: LoadedConfig | None,
     facts: Host | None,
     node: str,
-    name: str | None,
+    named: str | AnyMode | None,
     given: Given | None,
 ) -> Asked:
     """Return what is asked for, or raise what was found wrong with the input or the request."""
@@ -210,7 +208,7 @@ def _checked(
         # Without Nodes in the input any name would do, and would stand in what is printed.
         raise UsageError(f"--node: {NAMES['subdomain']}; not {node!r}")
     config = config_found.config
-    mode = modes.get(name) if name else _configured(config.mode)
+    mode = modes.resolve(named) if named else _configured(config.mode)
     refuse_foreign(given or {}, mode.name, mode.options, modes.available)
     return Asked(config, facts, node, mode, mode.settings(config, given))
 

@@ -146,11 +146,14 @@ class Mode(ABC, Generic[Artifact, Delta]):
         return Executor(self, machine, settings)
 
 
-def cleanup_parts(modes: Iterable[Mode[Any, Any]], family: str, given: Given) -> Iterator[Part]:
-    """Yield what removes from this machine all that is of `modes`, what came last first.
+def cleanup_parts(
+    modes: Iterable[Mode[Any, Any]], family: str, given: Given, machine: Machine | None = None
+) -> Iterator[Part]:
+    """Yield what removes from a machine all that is of `modes`, what came last first.
 
-    `given` are values of options, each for those modes that have it.
+    `given` are values of options, each for those modes that have it; without `machine` it is this
+    one.
     """
     for mode in reversed(list(modes)):
         settings = mode.settings(given=own_values(mode.options, given))
-        yield from mode.executor(settings=settings).cleanup(family)
+        yield from mode.executor(machine, settings).cleanup(family)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from attrs import field, frozen
@@ -48,6 +49,13 @@ Kind: TypeAlias = Flag | Text | File | Words | Number
 """What values an option of a mode takes."""
 
 
+def refuse_unfit(given: Given, options: Iterable[Option]) -> None:
+    """Raise UsageError for a value that is not of its option's kind."""
+    for option in options:
+        if option.name in given and not option.takes(given[option.name]):
+            raise UsageError(f"{option.name}: cannot be {given[option.name]!r}: {option.help}")
+
+
 class _HasOptions(Protocol):
     @property
     def options(self) -> Sequence[Option]: ...
@@ -73,6 +81,22 @@ class Option:
     metavar: str = ""
     form: str = ""
     step: str = ""
+
+    def takes(self, value: object) -> bool:
+        """Return whether a value is one of the option's kind; None stands for none at all."""
+        match self.kind:
+            case Flag():
+                return isinstance(value, bool)
+            case Words(words):
+                return value is None or value in words
+            case Number(least, most, whole):
+                if not isinstance(value, int if whole else int | float) or isinstance(value, bool):
+                    return value is None
+                return least <= value <= most
+            case File():
+                return value is None or isinstance(value, Path)
+            case Text():
+                return value is None or isinstance(value, str)
 
     def is_like(self, other: Option) -> bool:
         """Whether one option of the command can stand for both."""
@@ -133,6 +157,8 @@ def refuse_foreign(
                 for option in other.options
                 if option.name == asked
             }
+            if not having:
+                raise UsageError(f"there is no option {asked!r} of mode {name}")
             modes = listed([f"mode {mode}" for mode in having])
             lack = next(iter(having.values())).lack
             raise UsageError(f"--{asked} is for {modes}; mode {name} {lack}")

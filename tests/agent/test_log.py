@@ -15,7 +15,7 @@ from svcnet.agent.repeats import APART_SECONDS, MOST_AT_ONCE, MOST_SUBJECTS, Rep
 from svcnet.cli.log import logger
 from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import NodeSettings, RuleGraph
-from svcnet.inputs.following import MOST_LINES, first_lines
+from svcnet.inputs.feed import MOST_LINES, first_lines
 from svcnet.modes import SyncResult
 from svcnet.reconciler import Refused, Resolved, Synced, Warned
 

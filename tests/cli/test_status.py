@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from svcnet import checks
-from svcnet.agent.reporting import MOST_FILE_BYTES, Reporting
+from svcnet.agent.reporter import MOST_FILE_BYTES, Reporter
 from svcnet.cli import main
 from svcnet.cli.log import logger
 from svcnet.cli.status_view import lines, printable
@@ -21,7 +21,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState
-from svcnet.modes import SyncResult
+from svcnet.modes import SyncResult, get
 from svcnet.reconciler import Journal, Refused, Synced, status_document
 from svcnet.renderers import ipvs
 from svcnet.testing import make_service, make_slice
@@ -32,13 +32,13 @@ def graph() -> RuleGraph:
     return compile_state(state, node_view(state, family="IPv4"))
 
 
-def answered(folder: Path, prepare: Callable[[Reporting], None], *options: str) -> Result:
+def answered(folder: Path, prepare: Callable[[Reporter], None], *options: str) -> Result:
     """Return what the command does beside a report that serves in this process."""
     path = folder / "svcnet.sock"
 
     async def serve() -> Result:
         with ExitStack() as stack:
-            report = Reporting(logger(io.StringIO()))
+            report = Reporter(logger(io.StringIO()), get("ipvs"))
             prepare(report)
             report.serve(path, stack)
             arguments = ["status", "--socket", str(path), *options]
@@ -52,7 +52,7 @@ def answered(folder: Path, prepare: Callable[[Reporting], None], *options: str) 
 def test_the_last_good_rules_of_ipvs(tmp_path: Path) -> None:
     """In mode ipvs they are the text of render."""
 
-    def prepare(report: Reporting) -> None:
+    def prepare(report: Reporter) -> None:
         report.take(Synced("IPv4", "ipvs", "start", SyncResult("full", ""), graph(), None, 0.1))
 
     result = answered(tmp_path, prepare, "--last-good")
@@ -72,7 +72,7 @@ def test_only_the_files_that_errors_name_are_kept_and_not_all_of_a_large_one(
             Diagnostic(str(file), 1, "", "", "no", check=checks.TYPE) for file in (large, missing)
         )
 
-    def prepare(report: Reporting) -> None:
+    def prepare(report: Reporter) -> None:
         with pytest.raises(InputError):
             report.reads(read)()
 
@@ -85,7 +85,7 @@ def test_only_the_files_that_errors_name_are_kept_and_not_all_of_a_large_one(
 def test_text_of_strangers_is_escaped(tmp_path: Path) -> None:
     """An error with control characters has them escaped in the lines for people."""
 
-    def prepare(report: Reporting) -> None:
+    def prepare(report: Reporter) -> None:
         report.take(Refused("IPv4", "iptables", "no \x1b[31m\u202e", graph(), full=True))
 
     result = answered(tmp_path, prepare)

@@ -16,7 +16,8 @@ from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.cli.outlet import outlets
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness, load_manifests, refuse_no_path
-from svcnet.inputs.following import Ended, Following
+from svcnet.inputs.feed import FileFeed
+from svcnet.inputs.orders import Ended, Orders
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import DNSOptions, Zones
@@ -68,10 +69,10 @@ def command(
     refuse_no_path(paths)
     given = (paths, strict, from_pods, ip_families)
     zones = _Zones(partial(load_manifests, *given, allow_empty=allow_empty), asked)
-    following = Following(paths, zones.read, "the answers stay as they were", _say)
+    feed = FileFeed(paths, zones.read, "the answers stay as they were", _say)
     with outlets():
         with suppress(Ended):
-            asyncio.run(_serve(following, listen, forward))
+            asyncio.run(_serve(feed, listen, forward))
         click.echo("ended", err=True)
 
 
@@ -99,7 +100,7 @@ class _Zones:
 
 
 async def _serve(
-    following: Following[Zones],
+    feed: FileFeed[Zones],
     listen: tuple[tuple[str, int], ...],
     forward: tuple[str, int] | None,
 ) -> None:
@@ -111,10 +112,12 @@ async def _serve(
     # A question to the other server and a connection each take one.
     files = raise_file_limit() - KEPT_BACK
     waiting, connections = min(WAITING, files * 2 // 3), min(CONNECTIONS, files // 3)
-    async with following.first() as zones:
+    orders = Orders()
+    orders.hear_signals()
+    async with feed.first(orders) as zones:
         upstream = Upstream(*forward, _say, waiting=waiting) if forward else None
         server = DNSServer(zones, listen, _say, upstream, connections=connections)
         for where in server.where:
             click.echo(f"listening on {shown(where)}", err=True)
-        await following.until_told(partial(setattr, server, "zones"))
+        await feed.until_end(partial(setattr, server, "zones"))
         await server.close()

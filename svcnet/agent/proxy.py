@@ -1,53 +1,50 @@
-"""A mode that serves, in ``svcnet run``: what serves, beside the loop that says what to serve."""
+"""A mode that serves: what serves, in a thread beside the loop that says what to serve."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from svcnet.errors import ApplyError, SvcnetError
-from svcnet.inputs import FAMILIES, Inputs, Strictness, tell_findings
+from svcnet.inputs import Inputs, Strictness, tell_findings
 from svcnet.modes.proxy import LOOK_SECONDS
 
 if TYPE_CHECKING:
-    from svcnet.inputs.following import Say
+    from svcnet.inputs.feed import Say
+    from svcnet.inputs.orders import Orders
     from svcnet.models import IPFamily
-    from svcnet.modes import AnyMode, DataPlane, ModeSettings
+    from svcnet.modes import DataPlane, Executor, ModeSettings
     from svcnet.modes.adapter import Adapter
     from svcnet.reconciler import Event
 
-Show: TypeAlias = Callable[["DataPlane", ExitStack], None]
-"""Shows what serves, once all of the first state does; until its stack is closed."""
+Show: TypeAlias = Callable[["DataPlane"], object]
+"""Is given what serves, once all of the first state does."""
 
 
-class Proxying:
+class ProxyThread:
     """Has what a mode serves go on beside the loop that says what to serve.
 
-    To be made before any other thread runs, since a proxy may begin processes. `family` is that
-    of the option; `show` shows what serves; `stack` is closed at the end.
+    To be made before any other thread runs, since a proxy may begin processes. `show` is
+    given what serves, and `stack` is closed at the end.
     """
 
     def __init__(
         self,
-        mode: AnyMode,
-        settings: ModeSettings,
-        family: str | None,
+        executor: Executor[Any],
+        families: Collection[IPFamily],
         say: Say,
         show: Show,
         stack: ExitStack,
     ) -> None:
-        families = [FAMILIES[family]] if family in FAMILIES else list(FAMILIES.values())
-        self._proxy = mode.executor(settings=settings).proxy(families, stack)
+        self._proxy = executor.proxy(families, stack)
         self.has_rules = self._proxy.has_rules
         self._say = say
         self._show = show
-        self._stack = stack
         self._has_settled = False
         self._is_ending = False
         self._refusal = ""
@@ -63,11 +60,14 @@ class Proxying:
         self._loop = asyncio.get_running_loop()
         return self._proxy.begin(families, settings, stack)
 
-    async def serve(self, stopping: Callable[[], None]) -> None:
+    async def serve(self, orders: Orders, stopping: Callable[[], None]) -> None:
         """Serve until cancelled, call `stopping`, and serve until connections have ended.
+
+        `orders` say when not to wait for these any more.
 
         Raises ApplyError when the machine refuses the first state, or a worker process is lost.
         """
+        self._orders = orders
         # In one of the event loop's threads it would leave these one less, and their number grow.
         with ThreadPoolExecutor(1, "proxy") as thread:
             work = partial(copy_context().run, self._proxy.serve)
@@ -103,10 +103,9 @@ class Proxying:
             count(crowd.turned_away)
 
     async def _drain(self, serving: asyncio.Future[None]) -> None:
-        """Wait until connections have ended; a second signal ends those that are left."""
+        """Wait until connections have ended; who tells it to end once more ends those left."""
         self._is_ending = True
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._proxy.stop, 0)
+        self._orders.when_hurried(partial(self._proxy.stop, 0))
         self._proxy.stop(self._proxy.drain)
         self._say(f"ending; connections have {self._proxy.drain:g} s")
         await asyncio.wait((serving,))
@@ -126,7 +125,7 @@ class Proxying:
             return True
         if isinstance(event, Settled):
             self._has_settled = True
-            self._show(self._proxy, self._stack)
+            self._show(self._proxy)
         elif isinstance(event, Refused) and event.full:
             self._refusal = event.error
             self._loop.call_soon_threadsafe(self._refused.set)
@@ -151,13 +150,15 @@ class Proxying:
             self._proxy.remove()
 
 
-def refuse_unsupported(inputs: Inputs, family: str | None, strict: Strictness) -> Inputs:
+def refuse_unsupported(
+    inputs: Inputs, families: Collection[IPFamily], strict: Strictness
+) -> Inputs:
     """Return `inputs`. Raises Unsupported for what the mode cannot carry, if `strict`."""
     from svcnet.compiler import compile_state
 
     found = (
         finding
-        for view in inputs.views(family)
+        for view in inputs.views(families)
         for finding in inputs.mode.lacks(compile_state(inputs.state, view))
     )
     tell_findings(found, strict)

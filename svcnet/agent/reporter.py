@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from svcnet.agent.log import Log
 from svcnet.errors import ApplyError, Diagnostic, InputError, SvcnetError
 from svcnet.files import read_beginning
 from svcnet.modes import get
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from svcnet.graph import RuleGraph
-    from svcnet.modes import ModeSettings
+    from svcnet.modes import AnyMode, ModeSettings
     from svcnet.reconciler import RefusedFile
     from svcnet.sources.kubernetes import APIServer, Status
 
@@ -28,16 +27,18 @@ MOST_INPUT_BYTES = 16 << 20
 Value = TypeVar("Value")
 
 
-class Reporting:
+class Reporter:
     """Keeps a journal of a run, and answers questions about it once it serves.
 
-    ``source`` says where the objects come from, for people. ``settings`` are those of the mode.
+    ``source`` says where the objects come from, for people. ``settings`` are those of the mode,
+    which may be of no registry.
     """
 
-    def __init__(self, log: FilteringBoundLogger) -> None:
+    def __init__(self, log: Log, mode: AnyMode) -> None:
         from svcnet.reconciler import Journal
 
         self._log = log
+        self._mode = mode
         self.source = ""
         self.settings: ModeSettings | None = None
         self._journal = Journal()
@@ -96,9 +97,10 @@ class Reporting:
         return orjson.dumps(answer(), option=orjson.OPT_APPEND_NEWLINE)
 
     def _answers(self) -> dict[str, Callable[[], dict[str, Any]]]:
-        return {"status": self._status, "last-good": self._last_good, "last-failed": self._failed}
+        return {"status": self.status, "last-good": self._last_good, "last-failed": self._failed}
 
-    def _status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
+        """Return what ``svcnet status`` shows."""
         from svcnet.reconciler import status_document
 
         document = status_document(self._journal.record)
@@ -126,7 +128,7 @@ class Reporting:
 
     def _rules(self, family: str, name: str, graph: RuleGraph) -> dict[str, Any]:
         """Return the rules of a graph in a mode, as ``svcnet render`` prints them."""
-        mode = get(name)
+        mode = self._mode if name == self._mode.name else get(name)
         settings = self.settings or mode.settings()
         written = mode.forms["text"].full(mode.full(graph, settings), settings.given)
         return {"of": f"{family}, {name}", "text": written.text, "cut": False}

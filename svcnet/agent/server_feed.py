@@ -19,18 +19,11 @@ from svcnet.agent.standing import Standing, UnusableObjects
 from svcnet.agent.update import Update
 from svcnet.errors import SvcnetError, UsageError
 from svcnet.inputs import Strictness, tell_warnings
-from svcnet.inputs.following import (
-    Ended,
-    Reload,
-    Say,
-    first_lines,
-    hear_signals,
-    reading,
-    until,
-)
+from svcnet.inputs.feed import Say, first_lines
+from svcnet.inputs.orders import Ended, Orders
 
 if TYPE_CHECKING:
-    from svcnet.agent.reporting import Reporting
+    from svcnet.agent.reporter import Reporter
     from svcnet.discovery.endpoints import Completed
     from svcnet.inputs import Asked, Inputs
     from svcnet.reconciler import Change
@@ -51,11 +44,11 @@ class Followed:
     strict: Strictness
 
 
-class Cluster:
-    """Follows the objects of an API server, until a signal says to end.
+class ServerFeed:
+    """Follows the objects of an API server, until it is told to end.
 
-    `settings` reads what is not on the server; a hang-up has it read again, and the kubeconfig.
-    `say` and `reporting` are told how it stands with the server, and what of its objects cannot
+    `settings` reads what is not on the server; with the kubeconfig it is read again on request.
+    `say` and `reporter` are told how it stands with the server, and what of its objects cannot
     be used.
     """
 
@@ -64,35 +57,30 @@ class Cluster:
         followed: Followed,
         settings: Callable[[], Asked],
         say: Say,
-        reporting: Reporting,
-        reload: Reload,
+        reporter: Reporter,
     ) -> None:
         self._followed = followed
         self._read = settings
         self._say = say
-        self._reload = reload
-        self._reporting = reporting
+        self._reporter = reporter
         self._standing = Standing(say, time.monotonic)
         self._unusable = UnusableObjects(say, time.monotonic)
-        self._again = asyncio.Event()
         self._listed = asyncio.Event()
         self._moves: asyncio.Queue[APIServer] = asyncio.Queue()
         self._use: Callable[[Update], None] = lambda _: None
         self._completed: Completed | None = None
-        reporting.asks(followed.server)
+        reporter.asks(followed.server)
 
     @asynccontextmanager
-    async def first(self) -> AsyncIterator[Update]:
-        """Wait for the objects of all kinds, and give them as input.
+    async def first(self, orders: Orders) -> AsyncIterator[Update]:
+        """Wait for the objects of all kinds, and give them as input; that may take long.
 
-        Signals are heard from here on: a server may be away for long. Raises Ended when one
-        says to end before there is input.
+        Raises Ended when `orders` say to end before there is input.
         """
-        self._told_to_end = hear_signals(self._again, self._reload)
-        self._settings = _named(await reading(self._read, self._told_to_end))
+        self._orders = orders
+        self._settings = _named(await orders.reading(self._read))
         self._watching = asyncio.create_task(self._watch())
-        events = (self._listed, self._told_to_end)
-        waiting = [asyncio.create_task(event.wait()) for event in events]
+        waiting = [asyncio.create_task(each) for each in (self._listed.wait(), orders.wait_end())]
         try:
             await asyncio.wait((*waiting, self._watching), return_when=asyncio.FIRST_COMPLETED)
             if self._watching.done():
@@ -106,19 +94,19 @@ class Cluster:
                 task.cancel()
             await asyncio.wait((self._watching,))
 
-    async def until_told(self, use: Callable[[Update], None], *others: Awaitable[None]) -> None:
-        """Give `use` what changes, until SIGTERM or SIGINT, or until one of `others` ends."""
+    async def until_end(self, use: Callable[[Update], None], *others: Awaitable[None]) -> None:
+        """Give `use` what changes, until told to end, or until one of `others` ends."""
         self._use = use
         if self._state is not self._given:
             use(Update(self._inputs()))
-        await until(self._told_to_end, self._watching, self._follow_settings(), *others)
+        await self._orders.until_end(self._watching, self._follow_settings(), *others)
 
     async def _watch(self) -> None:
         async with aclosing(self._steps()) as steps:
             async for step in steps:
                 refused = [one for one in step.diagnostics if one.severity == "error"]
                 for diagnostic in refused[:1]:
-                    self._reporting.refused(diagnostic)
+                    self._reporter.refused(diagnostic)
                 told = self._followed.strict.heeded(step.diagnostics)
                 self._unusable.take(evolve(step, diagnostics=tuple(told)))
                 take = self._take_in if self._listed.is_set() else self._begin
@@ -136,7 +124,7 @@ class Cluster:
             kinds,
             random=Random(),  # noqa: S311
             told=self._stands,
-            confirmed=self._reporting.confirmed,
+            confirmed=self._reporter.confirmed,
             moves=self._moves,
             node="" if from_pods else self._settings.node,
         )
@@ -186,14 +174,15 @@ class Cluster:
         return change
 
     def _stands(self, status: Status) -> None:
-        self._reporting.stands(status)
+        self._reporter.stands(status)
         self._standing.take(status)
 
     async def _follow_settings(self) -> None:
         from svcnet.reconciler import Change
 
-        while await self._again.wait():
-            self._again.clear()
+        again = self._orders.again
+        while await again.wait():
+            again.clear()
             try:
                 settings = _named(await asyncio.to_thread(self._read))
                 server = await asyncio.to_thread(self._followed.again)
@@ -206,13 +195,13 @@ class Cluster:
                 self._say(f"{first_lines(error)}\nthe rules stay as they were", warning=True)
             else:
                 self._say("the input was read again")
-            self._reload.reloaded()
+            self._orders.was_read()
 
     def _move(self, server: APIServer) -> None:
         """Follow another server from now on, if it is another."""
         if server != self._followed.server:
             self._followed = evolve(self._followed, server=server)
-            self._reporting.asks(server)
+            self._reporter.asks(server)
             self._moves.put_nowait(server)
             self._say(f"API server: {server.url} from now on")
 
