@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, overload
 # Imports wait until a verb is called: ``import svcnet`` and ``svcnet --help`` cost nothing.
 if TYPE_CHECKING:
     from svcnet.executors.iptables import RestoreReport
-    from svcnet.executors.ipvs import Report as IPVSReport
+    from svcnet.executors.ipvs import IPVSReport
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import Made, Mode

@@ -55,6 +55,18 @@ class Diagnostic:
         message = f"{one_line(self.message, MAX_PART)} [{self.check}]"
         return ": ".join([*(part for part in parts if part), message])
 
+    def to_dict(self) -> dict[str, str | int]:
+        """Return it for JSON: its own names as keys; ``check`` is the code and the name."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "object": self.object,
+            "field": self.field,
+            "message": self.message,
+            "severity": self.severity,
+            "check": str(self.check),
+        }
+
 
 def listed(diagnostics: Sequence[Diagnostic], most: int = MAX_LINES) -> list[str]:
     """Return findings as lines; of more than `most` the first, and the number of the others."""

@@ -25,6 +25,12 @@ MODULES = re.findall(r"^\.\. automodule:: (\S+)$", PAGE.read_text("utf-8"), re.M
 INSIDE = {"svcnet.inputs", "svcnet.sources.config", "svcnet.sources.parse"}
 """Rooms that only svcnet itself enters: their ``__all__`` says what other rooms may use."""
 
+NAMESAKES = {
+    "Incomplete": "that of executors.ipvs is a kind of that of errors, with its own report",
+    "Service": "netfilter.ipvs has what IPVS itself calls so, beside Dest and in its messages",
+}
+"""Names that two classes have, and why."""
+
 modules = pytest.mark.parametrize("name", MODULES)
 
 
@@ -35,6 +41,16 @@ def test_what_has_a_list_of_names_is_on_the_page() -> None:
         if not module.name.endswith("__main__") and hasattr(import_of(module.name), "__all__"):
             found.add(module.name)
     assert found - set(MODULES) == INSIDE
+
+
+def test_every_class_has_a_name_of_its_own() -> None:
+    """No two classes of svcnet share a name, wherever they are: a name says which is meant."""
+    homes: dict[str, list[str]] = {}
+    for module in pkgutil.walk_packages(svcnet.__path__, "svcnet."):
+        for node in tree_of(module.name).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module.name)
+    assert {name for name, found in homes.items() if len(found) > 1} == set(NAMESAKES)
 
 
 @modules

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from svcnet.graph.fragment import Fragment
 from svcnet.graph.nodes import Balance, Dispatch, Drop, External, Firewall, Reject, Translate
@@ -46,6 +46,10 @@ class Deliver:
     port: int
     masquerade: bool
 
+    def to_dict(self) -> dict[str, str | int]:
+        """Return it for JSON: ``kind``, which is deliver, ``address``, ``port``, ``masquerade``."""
+        return {"kind": "deliver", **asdict(self)}
+
 
 @frozen
 class Refuse:
@@ -54,10 +58,18 @@ class Refuse:
     how: str
     reason: str
 
+    def to_dict(self) -> dict[str, str]:
+        """Return it for JSON: ``kind``, which is reject or drop, and ``reason``."""
+        return {"kind": self.how, "reason": self.reason}
+
 
 @frozen
 class Pass:
     """The packet is none of a Service's: svcnet leaves it alone."""
+
+    def to_dict(self) -> dict[str, str]:
+        """Return it for JSON: ``kind``, which is pass."""
+        return {"kind": "pass"}
 
 
 Verdict: TypeAlias = Deliver | Refuse | Pass
@@ -73,6 +85,14 @@ class Outcome:
     verdict: Verdict
     probability: Fraction
     path: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON: ``verdict``, ``path``, and ``probability`` as text such as ``1/3``.
+
+        JSON has no exact number for a third.
+        """
+        verdict = self.verdict.to_dict()
+        return {"verdict": verdict, "probability": str(self.probability), "path": [*self.path]}
 
 
 def evaluate(graph: RuleGraph, packet: Packet) -> tuple[Outcome, ...]:

@@ -16,6 +16,10 @@ class Origin(NamedTuple):
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}: {self.path}"
 
+    def to_dict(self) -> dict[str, str]:
+        """Return the origin for JSON: ``kind``, ``namespace``, ``name`` and ``path``."""
+        return self._asdict()
+
 
 class SliceSource(NamedTuple):
     """The endpoints of an EndpointSlice, which stand there one after the other."""

@@ -37,6 +37,10 @@ class Omission:
     def __str__(self) -> str:
         return self.check.told(f"unsupported: {self.text}")
 
+    def to_dict(self) -> dict[str, str]:
+        """Return it for JSON: ``text``, and ``check`` as its code and name."""
+        return {"text": self.text, "check": str(self.check)}
+
 
 @frozen
 class Written:

@@ -35,6 +35,10 @@ class Place:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
+    def to_dict(self) -> dict[str, str | int]:
+        """Return the place for JSON: ``file``, ``line`` and ``column``."""
+        return {"file": self.file, "line": self.line, "column": self.column}
+
 
 def place_of(at: ObjectPlace, field: str) -> Place:
     """Return the place of a field of an object, such as ``spec.ports[0].nodePort``.
@@ -43,7 +47,8 @@ def place_of(at: ObjectPlace, field: str) -> Place:
     """
     source, path = at.source, path_of(field)
     if not source.data:
-        return Place(f"{at.label} (server object)")
+        where = source.file if source.file.startswith("<argument>") else "server object"
+        return Place(f"{at.label} ({where})")
     wanted = [(at.document, (*at.path, *each)) for each in _spellings(path)]
     # Where nothing is written out, the whole spelling is as near as the short one.
     found = max(positions_of(source.data, wanted), key=lambda position: position.depth)

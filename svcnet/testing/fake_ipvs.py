@@ -7,7 +7,7 @@ from errno import EEXIST, EINVAL, ENOENT, ESRCH
 
 from attrs import define, evolve, field
 
-from svcnet.executors.ipvs import Observed, Plan, Step
+from svcnet.executors.ipvs import IPVSPlan, Observed, Step
 from svcnet.executors.ipvs.device import Device
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.servers import real_of
@@ -83,7 +83,7 @@ class FakeIPVS:
         self.sysctls: dict[str, int] = {}
         self.timeouts = Timeouts(900, 120, 300)
 
-    def do(self, plan: Plan) -> None:
+    def do(self, plan: IPVSPlan) -> None:
         """Carry out a whole plan."""
         for _ in self.steps(plan.steps):
             pass

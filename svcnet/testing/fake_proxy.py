@@ -16,7 +16,7 @@ DAY_SECONDS = 86400.0
 
 
 @define(eq=False)
-class Link:
+class ProxyLink:
     """One connection through a proxy: a client's side and a server's, and when bytes last came."""
 
     sides: tuple[asyncio.StreamWriter, asyncio.StreamWriter]
@@ -36,7 +36,7 @@ class FakeProxy:
     to: str
     drip_seconds: float = 0.0
     drip_bytes: int = 1
-    _links: dict[asyncio.Task[None], Link] = field(factory=dict, init=False)
+    _links: dict[asyncio.Task[None], ProxyLink] = field(factory=dict, init=False)
     _idle_seconds: float = field(default=float("inf"), init=False)
     _idle_set: asyncio.Event = field(factory=asyncio.Event, init=False)
     _freezes_new: bool = field(default=False, init=False)
@@ -123,7 +123,7 @@ class FakeProxy:
             writer.transport.abort()
             return
         now = asyncio.get_running_loop().time()
-        link = Link((writer, other_writer), asyncio.Event(), now)
+        link = ProxyLink((writer, other_writer), asyncio.Event(), now)
         if not self._freezes_new:
             link.flows.set()
         self._links[task] = link
@@ -149,7 +149,7 @@ class FakeProxy:
 
     async def _forward(
         self,
-        link: Link,
+        link: ProxyLink,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         *,
@@ -169,7 +169,7 @@ class FakeProxy:
                 if drip:
                     await asyncio.sleep(self.drip_seconds)
 
-    async def _idle(self, link: Link) -> None:
+    async def _idle(self, link: ProxyLink) -> None:
         """Return once the connection was without a byte for too long."""
         loop = asyncio.get_running_loop()
         while (end := link.moved + self._idle_seconds) > loop.time():
@@ -178,6 +178,6 @@ class FakeProxy:
                     await self._idle_set.wait()
 
 
-def _close(link: Link) -> None:
+def _close(link: ProxyLink) -> None:
     for side in link.sides:
         side.close()

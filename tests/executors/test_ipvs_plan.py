@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet import models
-from svcnet.executors.ipvs import Plan, plan, plan_step
+from svcnet.executors.ipvs import IPVSPlan, plan, plan_step
 from svcnet.executors.ipvs.servers import Real
 from svcnet.executors.ipvs.sets import all_sets, draining, saved_entries
 from svcnet.models import IPVSConfiguration
@@ -36,13 +36,13 @@ BOTH = (make_service(), make_slice("web", "10.244.1.5@node-a", "10.244.2.6@node-
 ONE = (make_service(), make_slice("web", "10.244.1.5@node-a"))
 
 
-def applied(tables: IPVSTables, machine: FakeIPVS, **options: int) -> Plan:
+def applied(tables: IPVSTables, machine: FakeIPVS, **options: int) -> IPVSPlan:
     planned = plan(tables, machine.observed(), **options)
     machine.do(planned)
     return planned
 
 
-def words(planned: Plan) -> list[str]:
+def words(planned: IPVSPlan) -> list[str]:
     return [line for step in planned.steps for line in step.text.splitlines()]
 
 

@@ -19,7 +19,7 @@ from svcnet.executors.ipvs import execution as execution_module
 from svcnet.executors.ipvs.execution import MOST_TOLD, Execution, Refusal, told
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.plan import plan_step
-from svcnet.executors.ipvs.servers import Refused
+from svcnet.executors.ipvs.servers import MessageRefusal
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import diff
@@ -128,17 +128,17 @@ class Refusing:
             raise RestoreError(2, "line 2 failed")
         self.fake.restore(text)
 
-    def attempt(self, batch: Sequence[Message]) -> list[Refused]:
+    def attempt(self, batch: Sequence[Message]) -> list[MessageRefusal]:
         """As the kernel: it goes on behind what it refuses, and says why by a number."""
         refused = []
         for message in batch:
             try:
                 if self.refuses(str(message)):
-                    refused.append(Refused(message, EINVAL))
+                    refused.append(MessageRefusal(message, EINVAL))
                 else:
                     self.fake.message(message)
             except ValueError:
-                refused.append(Refused(message, self._number(message)))
+                refused.append(MessageRefusal(message, self._number(message)))
         return refused
 
     def service(self, service: Service) -> Service | None:
@@ -229,7 +229,7 @@ def test_a_scheduler_that_the_kernel_lacks_leaves_out_its_service() -> None:
 
 def test_the_reason_names_the_module() -> None:
     """The kernel's "no such file" is what it means of a scheduler."""
-    refused = Refused(NewService(Service("10.96.0.11", 80, scheduler="nq")), ENOENT)
+    refused = MessageRefusal(NewService(Service("10.96.0.11", 80, scheduler="nq")), ENOENT)
     assert refused.why == "this kernel lacks the module ip_vs_nq"
 
 

@@ -260,4 +260,4 @@ def test_a_place_of_an_object_has_no_line() -> None:
     """What did not come as text is in the argument, and in no line."""
     found = svcnet.load([SERVICE])
     place = found.locate(("Service", "shop", "web", "spec.ports[0].port"))
-    assert str(place) == "<argument> 1"
+    assert str(place) == "Service shop/web (<argument> 1)"

@@ -7,7 +7,7 @@ kernel: a flag of each virtual server, a name of the dummy device, a set beside 
 
 from svcnet.executors.ipvs.apply import (
     Incomplete,
-    Report,
+    IPVSReport,
     apply,
     apply_step,
     cleanup,
@@ -15,21 +15,21 @@ from svcnet.executors.ipvs.apply import (
     services,
 )
 from svcnet.executors.ipvs.observe import Observed, mark, observe
-from svcnet.executors.ipvs.plan import Plan, Step, plan, plan_step
+from svcnet.executors.ipvs.plan import IPVSPlan, Step, plan, plan_step
 from svcnet.executors.ipvs.probe import MissingModules, missing
-from svcnet.executors.ipvs.servers import IPVS, NoIPVS, Refused
+from svcnet.executors.ipvs.servers import IPVS, MessageRefusal, NoIPVS
 from svcnet.executors.ipvs.sets import DRAIN
 
 __all__ = [
     "DRAIN",
     "IPVS",
+    "IPVSPlan",
+    "IPVSReport",
     "Incomplete",
+    "MessageRefusal",
     "MissingModules",
     "NoIPVS",
     "Observed",
-    "Plan",
-    "Refused",
-    "Report",
     "Step",
     "apply",
     "apply_step",

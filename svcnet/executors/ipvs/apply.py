@@ -14,7 +14,7 @@ from svcnet.executors.iptables import Variant, choose_variant
 from svcnet.executors.ipvs import device, rules, sets
 from svcnet.executors.ipvs.execution import Execution, Refusal, service_in, told
 from svcnet.executors.ipvs.observe import Observed, key_of, observe
-from svcnet.executors.ipvs.plan import Plan, Step, plan, plan_step
+from svcnet.executors.ipvs.plan import IPVSPlan, Step, plan, plan_step
 from svcnet.executors.ipvs.probe import require
 from svcnet.executors.ipvs.servers import IPVS, has_servers
 from svcnet.executors.ipvs.sets import DRAIN, all_sets, draining
@@ -30,7 +30,7 @@ from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
 
 @frozen
-class Report:
+class IPVSReport:
     """What an apply did, or with a dry run would do.
 
     ``draining`` counts endpoints that were just told to take no new connections and still
@@ -39,7 +39,7 @@ class Report:
     """
 
     family: str
-    plan: Plan
+    plan: IPVSPlan
     draining: int
     warnings: tuple[str, ...]
     variant: Variant | None = None
@@ -55,9 +55,9 @@ class Report:
 class Incomplete(errors.Incomplete):
     """The machine refused some of what is wanted; ``report`` is of all else, which is done."""
 
-    report: Report
+    report: IPVSReport
 
-    def __init__(self, report: Report, refused: Iterable[Refusal]) -> None:
+    def __init__(self, report: IPVSReport, refused: Iterable[Refusal]) -> None:
         self.refused = tuple(refused)
         super().__init__("\n".join(told(self.refused)), report, checks.REFUSED_RULE)
 
@@ -70,7 +70,7 @@ def apply(
     drain: int = DRAIN,
     dry_run: bool = False,
     machine: Machine = THIS_MACHINE,
-) -> Report:
+) -> IPVSReport:
     """Bring a machine's network namespace to what `artifact` says.
 
     Only what differs is done; with `dry_run` nothing is. What svcnet did not make is left
@@ -88,7 +88,7 @@ def apply(
 
 def _apply(
     machine: Machine, artifact: IPVSTables, variant: Variant | None, drain: int, *, dry_run: bool
-) -> Report:
+) -> IPVSReport:
     family = artifact.family
     stages = Stages()
     with stages.stage("observe"):
@@ -108,7 +108,7 @@ def _apply(
             with stages.stage("write"):
                 execution.do(planned.steps)
                 left = execution.settle(planned.drained)
-    report = Report(
+    report = IPVSReport(
         family,
         planned,
         left,
@@ -125,7 +125,7 @@ def apply_step(
     *,
     variant: Variant | None = None,
     drain: int = DRAIN,
-) -> Report:
+) -> IPVSReport:
     """Take the network namespace of `ipvs` through `delta`, from the state an apply left it in.
 
     Costs what the change costs: nothing is listed, and of each virtual server that changes
@@ -143,10 +143,10 @@ def apply_step(
         execution = Execution(delta.family, commands, ipvs, delta)
         execution.do(planned.steps)
         left = execution.settle(planned.drained)
-    return _checked(Report(delta.family, planned, left, (), stages=stages.seconds), execution)
+    return _checked(IPVSReport(delta.family, planned, left, (), stages=stages.seconds), execution)
 
 
-def _checked(report: Report, execution: Execution) -> Report:
+def _checked(report: IPVSReport, execution: Execution) -> IPVSReport:
     if execution.refused:
         raise Incomplete(report, execution.refused)
     return report
@@ -181,7 +181,7 @@ def _is_first(machine: Machine, family: str) -> bool:
     return not foreign
 
 
-def services(planned: Plan, artifact: IPVSTables) -> Iterator[str]:
+def services(planned: IPVSPlan, artifact: IPVSTables) -> Iterator[str]:
     """Yield ``namespace/name`` of the Service of each message in a plan, where that can be told."""
     for message in (message for step in planned.steps for message in step.messages):
         service = service_in(message)

@@ -15,7 +15,7 @@ from svcnet.executors.iptables.writer import Writer
 from svcnet.executors.ipvs import device, sets
 from svcnet.executors.ipvs.observe import SYS, key_of
 from svcnet.executors.ipvs.plan import Step
-from svcnet.executors.ipvs.servers import BATCH, IPVS, Refused
+from svcnet.executors.ipvs.servers import BATCH, IPVS, MessageRefusal
 from svcnet.executors.machine import Machine
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs.messages import (
@@ -216,7 +216,7 @@ class Execution:
             for each in refused:
                 self._meet(each, without)
 
-    def _meet(self, refused: Refused, without: set[Service]) -> None:
+    def _meet(self, refused: MessageRefusal, without: set[Service]) -> None:
         """Do what comes of a refusal: nothing where all is as wanted, by another's hand."""
         message, errno = refused.message, refused.errno
         match message:
@@ -244,7 +244,7 @@ class Execution:
         return there is not None and bool(there.flags & MADE_BY_SVCNET)
 
 
-def _refusal(refused: Refused, wanted: IPVSTables | IPVSDelta | None) -> Refusal:
+def _refusal(refused: MessageRefusal, wanted: IPVSTables | IPVSDelta | None) -> Refusal:
     """Say what was refused, and what in the input it came from, where that can be told."""
     message = refused.message
     service, origin = service_in(message), None

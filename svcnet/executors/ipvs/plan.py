@@ -64,7 +64,7 @@ class Step:
 
 
 @frozen
-class Plan:
+class IPVSPlan:
     """Steps in their order; ``warnings`` say what was left alone that is wanted.
 
     ``drained`` are those of the messages that tell an endpoint which is to go that it gets
@@ -153,7 +153,7 @@ class Excluded:
         return any(IPAddress(address) in network for network in self._networks)
 
 
-def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
+def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> IPVSPlan:
     """Return what takes the `observed` state to the `wanted` one.
 
     `drain` is the time in seconds that connections of a removed TCP endpoint have to end;
@@ -172,7 +172,7 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> Plan:
     others = [key for key in observed.services if not observed.owns(key)]
     addresses = entries[IPVS_IPS.name_in(wanted.family)][1]
     beside = tuple(sorted(key for key in others if key.address in addresses))
-    return Plan(
+    return IPVSPlan(
         steps=_without_idle(_steps(wanted, observed, entries, beside, work)),
         drained=tuple(work.drained),
         ended=tuple(work.ended),
@@ -230,7 +230,7 @@ def _steps(
     yield Step("ipset", tuple(sets.lines_down(ours, there, kept)))
 
 
-def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> Plan:
+def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> IPVSPlan:
     """Return what takes a machine through `delta`, without a look at it.
 
     Costs what the change costs. It is for a machine that has the state before: where
@@ -244,7 +244,7 @@ def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> Plan:
             reals = {DestKey(each.address, each.port): Real(each.weight) for each in known}
             work.change(after, there, reals)
     steps = _without_idle(_steps_of(delta, work))
-    return Plan(steps, tuple(work.drained))
+    return IPVSPlan(steps, tuple(work.drained))
 
 
 def _steps_of(delta: IPVSDelta, work: ServerChanges) -> Iterator[Step]:

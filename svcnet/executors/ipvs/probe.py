@@ -15,7 +15,7 @@ from svcnet.errors import ApplyError, Lacking
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.ipvs import device, sets
-from svcnet.executors.ipvs.servers import IPVS, NoIPVS, Refused
+from svcnet.executors.ipvs.servers import IPVS, MessageRefusal, NoIPVS
 from svcnet.executors.machine import Machine
 from svcnet.executors.namespace import NoNamespace
 from svcnet.netfilter.ipvs.messages import NewService, Service
@@ -127,7 +127,7 @@ def _ipvs(machine: Machine, tables: IPVSTables) -> Iterator[str]:
 def _refusal(ipvs: IPVS, service: Service) -> Iterator[str]:
     try:
         ipvs.send([NewService(service)])
-    except Refused as error:
+    except MessageRefusal as error:
         if error.errno == ENOENT:
             yield f"ip_vs_{service.scheduler}"
         elif error.errno == EAFNOSUPPORT:

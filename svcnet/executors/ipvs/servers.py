@@ -59,7 +59,7 @@ class NoIPVS(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
     check = checks.MISSING_MODULE
 
 
-class Refused(ApplyError):  # noqa: N818
+class MessageRefusal(ApplyError):  # noqa: N818
     """The kernel refused a message; what was sent after it in its batch is done all the same."""
 
     check = checks.REFUSED_RULE
@@ -139,7 +139,7 @@ class IPVS:
         """Return the virtual server with the same key, None if it is not there."""
         try:
             replies = self._ask(GetService(service))
-        except Refused as error:
+        except MessageRefusal as error:
             if error.errno == ESRCH:
                 return None
             raise
@@ -157,7 +157,7 @@ class IPVS:
         raise ApplyError("IPVS: the kernel does not tell its timeouts")
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Carry out changes in their order. Raises :class:`Refused` for the first that fails.
+        """Carry out changes in their order. Raises :class:`MessageRefusal` for the first to fail.
 
         Nothing of the next batch is sent then; see :meth:`attempt` for what is.
         """
@@ -165,7 +165,7 @@ class IPVS:
             for refusal in self.attempt(messages[start : start + BATCH]):
                 raise refusal
 
-    def attempt(self, batch: Sequence[Message]) -> list[Refused]:
+    def attempt(self, batch: Sequence[Message]) -> list[MessageRefusal]:
         """Carry out at most `BATCH` changes in one call, and return those that failed.
 
         The kernel goes on after one that it refuses.
@@ -175,7 +175,7 @@ class IPVS:
         with _told(self.machine):
             self._socket.send(b"".join(encoded))
             return [
-                Refused(batch[refusal.sequence - 1], refusal.errno, refusal.text)
+                MessageRefusal(batch[refusal.sequence - 1], refusal.errno, refusal.text)
                 for refusal in wire.parse_acknowledgements(self._socket.pending())
                 if refusal.errno and 0 < refusal.sequence <= len(batch)
             ]
@@ -188,7 +188,7 @@ class IPVS:
                 self._socket.send(wire.encode(message, self._family))
                 return list(wire.answers(self._datagrams()))
         except RefusedRequest as error:
-            raise Refused(message, error.errno or 0) from None
+            raise MessageRefusal(message, error.errno or 0) from None
 
     def _datagrams(self) -> Iterator[bytes]:
         """Yield what the kernel answers, and wait for it."""

@@ -92,7 +92,7 @@ class IPVSAdapter(Adapter):
             entry in self._others for definition, entry in delta.added if definition == IPVS_IPS
         )
 
-    def _whole(self, graph: RuleGraph) -> tuple[SyncResult, ipvs.Report]:
+    def _whole(self, graph: RuleGraph) -> tuple[SyncResult, ipvs.IPVSReport]:
         stages = Stages()
         with stages.stage("render"):
             tables = tables_of.full(graph)
@@ -138,7 +138,7 @@ class IPVSAdapter(Adapter):
             self._tables = tables
             raise
 
-    def _wrote(self, report: ipvs.Report) -> None:
+    def _wrote(self, report: ipvs.IPVSReport) -> None:
         """Take note of the iptables rules that were written."""
         if self._marks is not None:
             self._marks.wrote(step.text for step in report.plan.steps if step.tool == "iptables")

@@ -44,15 +44,15 @@ class IPVSExecutor(Executor[IPVSTables]):
         """Return the variant that holds this mode's rules, or other rules, and these."""
         return iptables.choose_variant(family, self._variant, machine=self.machine)
 
-    def plan(self, artifact: IPVSTables) -> ipvs.Report:
+    def plan(self, artifact: IPVSTables) -> ipvs.IPVSReport:
         """Return what would be done."""
         return self._apply(artifact, dry_run=True)
 
-    def apply(self, artifact: IPVSTables) -> ipvs.Report:
+    def apply(self, artifact: IPVSTables) -> ipvs.IPVSReport:
         """Do what differs; see :func:`svcnet.executors.ipvs.apply`."""
         return self._apply(artifact)
 
-    def _apply(self, artifact: IPVSTables, *, dry_run: bool = False) -> ipvs.Report:
+    def _apply(self, artifact: IPVSTables, *, dry_run: bool = False) -> ipvs.IPVSReport:
         return ipvs.apply(
             artifact,
             variant=self._variant,

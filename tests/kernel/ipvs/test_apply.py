@@ -13,7 +13,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
 from svcnet.executors.iptables import apply as apply_iptables
-from svcnet.executors.ipvs import Report, Step, apply, cleanup, sets
+from svcnet.executors.ipvs import IPVSReport, Step, apply, cleanup, sets
 from svcnet.executors.ipvs.execution import Execution
 from svcnet.executors.lock import lock
 from svcnet.executors.this_machine import THIS_MACHINE
@@ -54,11 +54,11 @@ def tables(
     return full(compile_state(state, node_view(state, config, HOST, family=family)))
 
 
-def applied(wanted: IPVSTables, **options: object) -> Report:
+def applied(wanted: IPVSTables, **options: object) -> IPVSReport:
     return apply(wanted, variant="legacy", **options)  # type: ignore[arg-type]
 
 
-def operations(report: Report) -> list[str]:
+def operations(report: IPVSReport) -> list[str]:
     return [
         line
         for step in report.plan.steps

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from svcnet.executors.ipvs import Report, apply
+from svcnet.executors.ipvs import IPVSReport, apply
 from svcnet.models import ServicePort
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import full
@@ -21,18 +21,18 @@ RESET_IS_FORGOTTEN = 10.5
 """Seconds for which the kernel remembers a connection that was reset (ip_vs_proto_tcp.c)."""
 
 
-def reapply(balancer: Balancer, drain: int = 900) -> Report:
+def reapply(balancer: Balancer, drain: int = 900) -> IPVSReport:
     """Apply the balancer's state as a whole, as a new process would."""
     assert balancer.graph is not None
     tables = full(balancer.graph)
-    reports: list[Report] = []
+    reports: list[IPVSReport] = []
     balancer.cluster.inside(
         "node", lambda: reports.append(apply(tables, variant="legacy", drain=drain))
     )
     return reports[0]
 
 
-def operations(report: Report) -> list[str]:
+def operations(report: IPVSReport) -> list[str]:
     """Return what was done to virtual servers."""
     steps = [step for step in report.plan.steps if step.tool == "ipvs"]
     return [line for step in steps for line in step.text.splitlines()]

@@ -13,7 +13,7 @@ import pytest
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.executors import children
-from svcnet.executors.ipvs import IPVS, Report, apply, apply_step, cleanup
+from svcnet.executors.ipvs import IPVS, IPVSReport, apply, apply_step, cleanup
 from svcnet.graph import RuleGraph, diff
 from svcnet.models import ClusterState, LoadBalancerIngress
 from svcnet.models.service import SCHEDULER_ANNOTATION
@@ -44,7 +44,7 @@ def applied(objects: Objects) -> str:
     return without_draining(everything())
 
 
-def step(before: Objects, after: Objects) -> tuple[Report, int]:
+def step(before: Objects, after: Objects) -> tuple[IPVSReport, int]:
     """Go from one state to the next by a step; return its report and its messages' number."""
     change = delta(diff(graph_of(before), graph_of(after)))
     with IPVS() as ipvs:
