@@ -16,10 +16,11 @@ from typing import Any, Protocol, TypeAlias
 from attrs import define, field, frozen
 
 from svcnet import checks
+from svcnet.sources.document import MAX_VALUES
 from svcnet.sources.fields import shown
 from svcnet.sources.findings import Findings, ObjectPlace, Path, Source
 from svcnet.sources.objects import API_VERSIONS, label_of
-from svcnet.sources.parse import MAX_BYTES, MAX_VALUES
+from svcnet.sources.parse import MAX_BYTES
 from svcnet.sources.schema import fieldsets
 
 MAX_DEPTH = 64

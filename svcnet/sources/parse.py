@@ -6,13 +6,13 @@ They mean what they mean to kubectl, whatever their size and wherever they come 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from attrs import field, frozen
 
 from svcnet import checks
 from svcnet.checks import Check
+from svcnet.sources.document import MAX_VALUES, Document, Skips, may_repeat, too_many
 from svcnet.sources.stream import (
     JSONStream,
     ParseError,
@@ -23,34 +23,13 @@ from svcnet.sources.stream import (
     yaml_chunks,
 )
 
-__all__ = ["MAX_BYTES", "MAX_VALUES", "Document", "ParseError", "Parsed", "Skips", "parse"]
+__all__ = ["MAX_BYTES", "ParseError", "Parsed", "parse"]
 
 MAX_BYTES = 256 * 1024 * 1024
 """The most that one file or standard input may hold: five dumps of 20,000 objects."""
 
-MAX_VALUES = 8_000_000
-"""The most values in it; a value takes from a few bytes to a few hundred."""
-
 FAST_BYTES = 32 * 1024
 """The least YAML that is worth a second parser; the exact one takes a few milliseconds for less."""
-
-
-Skips: TypeAlias = Callable[[str], bool]
-"""Whether objects of a kind are passed over, so that their kind is all that is wanted of them."""
-
-
-@frozen
-class Document:
-    """The value of a YAML document, and what of its text is not in there.
-
-    ``may_repeat`` says that a key may be written twice in one mapping. ``ignored`` is the line
-    of what follows the end of the document, 0 if nothing does. ``values`` is how many were made.
-    """
-
-    value: Any = field(repr=False)
-    may_repeat: bool = False
-    ignored: int = 0
-    values: int = 0
 
 
 @frozen
@@ -98,17 +77,6 @@ def parse(data: bytes, skips: Skips | None = None) -> Parsed:
     return Parsed([document], may_repeat(data, document), remarks)
 
 
-def may_repeat(text: bytes, value: Any) -> bool:
-    """Return whether JSON text has quotes that its value has not, when that is written again."""
-    import orjson
-
-    try:
-        written = orjson.dumps(value)
-    except orjson.JSONEncodeError:  # It nests deeper than any object does.
-        return True
-    return text.count(b'"') != written.count(b'"')
-
-
 def _json_and_yaml(data: bytes, skips: Skips | None, remarks: tuple[YAMLRemark, ...]) -> Parsed:
     """Return JSON values that follow each other, and YAML that may follow the first."""
     stream = json_stream(data)
@@ -132,12 +100,6 @@ def _bound_json(data: bytes) -> None:
     for count, found in enumerate(re.finditer(rb"[{[,]", data)):
         if count == MAX_VALUES:
             raise too_many(data.count(b"\n", 0, found.start()) + 1)
-
-
-def too_many(line: int) -> ParseError:
-    """Return what is wrong with a file of too many values, on whose line the bound is passed."""
-    message = f"holds more than {MAX_VALUES:,} values; split it"
-    return ParseError(line, message, checks.LARGE_FILE)
 
 
 def _yaml(

@@ -21,7 +21,7 @@ from yaml.events import (
 )
 
 from svcnet import checks
-from svcnet.sources.parse import Document, Skips, too_many
+from svcnet.sources.document import Document, Skips, too_many
 from svcnet.sources.scalars import (
     BEGINNINGS,
     MERGE,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from svcnet.sources.parse import Document, Skips, may_repeat
+from svcnet.sources.document import Document, Skips, may_repeat
 from svcnet.sources.stream import Chunk
 
 BATCH_BYTES = 64 * 1024

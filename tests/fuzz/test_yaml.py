@@ -9,8 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from svcnet.sources import yaml_fast
+from svcnet.sources.document import Document
 from svcnet.sources.objects import is_passed_over
-from svcnet.sources.parse import Document, ParseError, parse
+from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.positions import duplicates
 from svcnet.sources.stream import Chunk, text_of, yaml_chunks
 from svcnet.sources.yaml_exact import exact_document

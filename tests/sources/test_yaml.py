@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from svcnet.errors import InputError
-from svcnet.sources import load_bytes
+from svcnet.sources import document, load_bytes
 from svcnet.sources.objects import is_passed_over
 from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.positions import duplicates, lines_of
@@ -250,7 +250,8 @@ def test_places_in_yaml() -> None:
 
 def test_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What counts is how many values there are, and the error says where there are too many."""
-    monkeypatch.setattr(PARSE, "MAX_VALUES", 1000)
+    for module in (PARSE, document):
+        monkeypatch.setattr(module, "MAX_VALUES", 1000)
     for data in (
         b"a:\n- [" + b"x," * 5000 + b"]\n",
         b'{"a":\n' + b"[" + b"1," * 5000 + b"1]}",
