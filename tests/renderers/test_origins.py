@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import FragmentName, Origin, RuleGraph, diff
-from svcnet.models import IPFamily
+from svcnet.models import EndpointPort, IPFamily, ServicePort
 from svcnet.models.state import ClusterObject
 from svcnet.netfilter.ipset import halves, numbered
 from svcnet.netfilter.saved import saved
@@ -242,6 +243,67 @@ def objects_have(item: ClusterObject, origin: Origin | None) -> bool:
     assert origin is not None
     key = type(item).__name__, getattr(item, "namespace", ""), item.name
     return key == origin[:3]
+
+
+ALIKE = (
+    make_service(
+        "dns",
+        "10.96.0.1",
+        type="NodePort",
+        ports=(ServicePort(53, "dns", "TCP", node_port=30053), ServicePort(53, "dns", "UDP")),
+    ),
+    make_service("web", "10.96.0.2", ports=(ServicePort(80, "http"),)),
+    make_service("web:http", "10.96.0.3", ports=(ServicePort(80),)),
+    make_service("web:http cluster", "10.96.0.4", ports=(ServicePort(80),)),
+    make_service(
+        "idle", "10.96.0.5", ports=(ServicePort(80, "x", "TCP"), ServicePort(80, "x", "UDP"))
+    ),
+)
+"""Service ports that comments cannot tell apart; no input has them, but a graph may."""
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_comments_that_look_alike(order: int) -> None:
+    """A rule of a shared chain is its service port's, whatever the comments of others say."""
+    slices = [
+        make_slice(
+            each.name,
+            "10.244.1.5",
+            ports=tuple(EndpointPort(8080, p.name, p.protocol) for p in each.ports),
+        )
+        for each in ALIKE
+        if each.name != "idle"
+    ]
+    artifact = full(graph_of([make_node(), *ALIKE[::order], *slices]))
+    owners = {service.cluster_ips[0]: service for service in ALIKE}
+    found = set()
+    for line in artifact.text.splitlines():
+        about = re.match(r"-A KUBE-SERVICES .* -p (tcp|udp) -d (\S+) ", line)
+        if about is None:
+            continue
+        service = owners[about[2]]
+        [index] = [n for n, port in enumerate(service.ports) if port.protocol.lower() == about[1]]
+        name = artifact.service_port_of_line(line)
+        assert name is not None
+        assert name == ("shop", service.name, service.ports[index].name, about[1].upper())
+        _, chain, rule = line.split(" ", 2)
+        printed = saved(rule, artifact.family)
+        for written in (line, f"-I {chain} {rule}", f"-D {chain} {printed}"):
+            origin = artifact.origin_of_line(written)
+            assert origin == ("Service", "shop", service.name, "spec.clusterIPs[0]")
+            assert artifact.service_port_of_line(written) == name
+        found.add(name)
+    assert found == {block.fragment.name for block in artifact.blocks.values()}
+
+
+def test_a_rule_that_only_says_whose_it_is() -> None:
+    """A comment causes nothing: a rule that no service port has written is no service port's."""
+    artifact = full(graph_of([make_node(), *ALIKE]))
+    [rule] = [line for line in artifact.text.splitlines() if "-d 10.96.0.2 " in line]
+    assert artifact.origin_of_line(rule) is not None
+    for other in (rule.replace("10.96.0.2", "10.96.0.9"), rule.replace("--dport 80", "--dport 81")):
+        assert artifact.origin_of_line(other) is None
+        assert artifact.service_port_of_line(other) is None
 
 
 @given(st.text('-AaDdEetru 0123456789.,:[]/"addelKUBIPVSO\n', max_size=60))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from itertools import pairwise
 from typing import ClassVar, NamedTuple
 
 from attrs import evolve, field, frozen
@@ -17,7 +16,6 @@ from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
 from svcnet.netfilter.jumps import Jump, text_on_clean_machine
 from svcnet.netfilter.restore import declare, delete, transaction
 from svcnet.netfilter.saved import saved
-from svcnet.netfilter.words import unquote, words
 
 
 @frozen
@@ -80,15 +78,24 @@ class Block:
         part = self._part_of_rule.get((chain, saved(rule, self._family)))
         return self.fragment.origin_of(self._part_of_chain.get(chain, "") if part is None else part)
 
+    def shared_rules(self) -> Iterator[tuple[str, str]]:
+        """Yield its rules in shared chains of both tables: the chain, and the rule as printed."""
+        yield from self._saved(self.shared)
+        yield from self._saved(self.filter)
+
     @cached_property
     def _part_of_rule(self) -> Mapping[tuple[str, str], str]:
-        found = {}
-        for text, parts in zip((self.own, self.shared, self.filter), self.parts, strict=True):
-            for line, part in zip(text.splitlines(), parts, strict=False):
-                chain, rule = chain_and_rule(line)
-                if rule:
-                    found[chain, saved(rule, self._family)] = part
-        return found
+        texts = (self.own, self.shared, self.filter)
+        return {
+            rule: part
+            for text, parts in zip(texts, self.parts, strict=True)
+            for rule, part in zip(self._saved(text), parts, strict=False)
+        }
+
+    def _saved(self, text: str) -> Iterator[tuple[str, str]]:
+        for line in text.splitlines():
+            chain, rule = chain_and_rule(line)
+            yield chain, saved(rule, self._family)
 
     @cached_property
     def _part_of_chain(self) -> Mapping[str, str]:
@@ -180,7 +187,8 @@ class RestoreText:
         """Return what caused a line of the text, None for lines that no Service caused.
 
         The line may also be one that puts a single rule of a shared chain right, as
-        iptables-save prints it.
+        iptables-save prints it. There only a rule that is written counts, whatever
+        a comment says: another's rule has no cause.
         """
         chain, rule = chain_and_rule(line)
         block = self._block_of(chain, rule)
@@ -192,15 +200,19 @@ class RestoreText:
         return None if block is None else block.fragment.name
 
     def _block_of(self, chain: str, rule: str) -> Block | None:
-        return self._block_of_chain.get(chain) or self._block_of_name.get(subject(rule))
+        block = self._block_of_chain.get(chain)
+        if block is None and rule:
+            block = self._block_of_rule.get((chain, saved(rule, self.family)))
+        return block
 
     @cached_property
     def _block_of_chain(self) -> Mapping[str, Block]:
         return {chain: block for block in self.blocks.values() for chain in block.chains}
 
     @cached_property
-    def _block_of_name(self) -> Mapping[str, Block]:
-        return {block.fragment.name.service_port: block for block in self.blocks.values()}
+    def _block_of_rule(self) -> Mapping[tuple[str, str], Block]:
+        """Whose each rule of a shared chain is. It is made when somebody asks, and not before."""
+        return {rule: block for block in self.blocks.values() for rule in block.shared_rules()}
 
     def _filter_text(self) -> str:
         table = self.filter
@@ -308,13 +320,6 @@ def chain_and_rule(line: str) -> tuple[str, str]:
     _, _, rest = line.partition(" ")
     chain, _, rule = rest.partition(" ")
     return chain, rule
-
-
-def subject(rule: str) -> str:
-    """Return the service port that the comment of a rule in a shared chain begins with."""
-    found = [rule[begin:end] for begin, end in words(rule)]
-    comment = next((value for key, value in pairwise(found) if key == "--comment"), "")
-    return unquote(comment).partition(" ")[0]
 
 
 def _nat_transaction(shared: str, blocks: list[Block]) -> str:
