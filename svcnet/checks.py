@@ -14,6 +14,8 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from svcnet.labels import SERVICE_NAME_LABEL
+
 Severity: TypeAlias = Literal["error", "warning"]
 
 
@@ -209,7 +211,7 @@ ADDRESS_TYPE = Check(
 NO_SERVICE_NAME = Check(
     "S403",
     "no-service-name",
-    "The label kubernetes.io/service-name alone says whose endpoints these are.",
+    f"The label {SERVICE_NAME_LABEL} alone says whose endpoints these are.",
     "warning",
 )
 ENDPOINT_PORT = Check(

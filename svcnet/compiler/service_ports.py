@@ -14,16 +14,14 @@ from svcnet.compiler.node import NodeView
 from svcnet.compiler.provenance import SourceOf, source_in
 from svcnet.family import family_of
 from svcnet.graph import FragmentName
-from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service, ServicePort
-from svcnet.models.service import (
-    PROXY_PROTOCOL,
+from svcnet.labels import (
+    HINTS_ANNOTATION,
+    OLD_HINTS_ANNOTATION,
     PROXY_PROTOCOL_ANNOTATION,
     SCHEDULER_ANNOTATION,
-    is_labelled_away,
 )
-
-HINTS_ANNOTATION = "service.kubernetes.io/topology-mode"
-OLD_HINTS_ANNOTATION = "service.kubernetes.io/topology-aware-hints"
+from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service, ServicePort
+from svcnet.models.service import PROXY_PROTOCOL, is_labelled_away
 
 
 @frozen

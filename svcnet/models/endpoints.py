@@ -9,9 +9,6 @@ from attrs import field, frozen
 
 from svcnet.models.service import Protocol
 
-WEIGHT_ANNOTATION = "svcnet.io/ipvs-weight"
-"""The annotation of an EndpointSlice, or of Endpoints, with its endpoints' IPVS weight."""
-
 
 @frozen
 class EndpointPort:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
-ZONE_LABEL = "topology.kubernetes.io/zone"
+from svcnet.labels import ZONE_LABEL
 
 
 @frozen

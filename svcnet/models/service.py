@@ -8,6 +8,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from svcnet.family import IPFamily, family_of
+from svcnet.labels import HEADLESS_LABEL, PROXY_NAME_LABEL
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
 ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
@@ -15,17 +16,8 @@ TrafficPolicy = Literal["Cluster", "Local"]
 IPFamilyPolicy = Literal["", "SingleStack", "PreferDualStack", "RequireDualStack"]
 TrafficDistribution = Literal["", "PreferClose", "PreferSameZone", "PreferSameNode"]
 
-SCHEDULER_ANNOTATION = "svcnet.io/ipvs-scheduler"
-"""The annotation of a Service that chooses its IPVS scheduler."""
-
-PROXY_PROTOCOL_ANNOTATION = "svcnet.io/proxy-protocol"
-"""The annotation of a Service whose endpoints understand the PROXY protocol (userspace mode)."""
-
 PROXY_PROTOCOL = "v2"
-"""The one value of that annotation: the protocol's version."""
-
-PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
-HEADLESS_LABEL = "service.kubernetes.io/headless"
+"""The one value of the annotation for the PROXY protocol: its version."""
 
 HEADLESS = "None"
 """The value of ``spec.clusterIP`` that asks for no virtual IP."""

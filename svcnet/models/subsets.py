@@ -25,9 +25,6 @@ from svcnet.models.endpoints import (
 MAX_ADDRESSES = 1000
 """How many addresses of a subset are mirrored, ready ones first; the rest is dropped."""
 
-SKIP_LABEL = "endpointslice.kubernetes.io/skip-mirror"
-"""The label of Endpoints that are not mirrored, if its value is ``true``."""
-
 _AS_NUMBERS = bytes.maketrans(b"01", b"\0\1")
 
 Key = tuple[str, str]

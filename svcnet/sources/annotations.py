@@ -8,14 +8,17 @@ from typing import Any
 
 from svcnet import checks
 from svcnet.checks import Check
-from svcnet.models.endpoints import WEIGHT_ANNOTATION
-from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
+from svcnet.labels import (
+    IGNORE_ANNOTATION,
+    OWN_PREFIX,
+    PROXY_PROTOCOL_ANNOTATION,
+    SCHEDULER_ANNOTATION,
+    WEIGHT_ANNOTATION,
+)
 from svcnet.sources.fields import shown
 from svcnet.sources.findings import Findings, ObjectPlace, Path
 from svcnet.sources.unknown import nearest_of
 
-PREFIX = "svcnet.io/"
-IGNORE_ANNOTATION = "svcnet.io/ignore"
 KINDS: Mapping[str, tuple[str, ...]] = {
     PROXY_PROTOCOL_ANNOTATION: ("Service",),
     SCHEDULER_ANNOTATION: ("Service",),
@@ -79,7 +82,7 @@ def ignored_checks(metadata: Any) -> frozenset[Check]:
 def check_annotations(kind: str, place: ObjectPlace, metadata: Any, findings: Findings) -> None:
     """Warn of annotations of svcnet's own that have no effect, or name what cannot be ignored."""
     for key in _annotations(metadata):
-        if type(key) is not str or not key.startswith(PREFIX):
+        if type(key) is not str or not key.startswith(OWN_PREFIX):
             continue
         is_ours = key == IGNORE_ANNOTATION
         for message in _wrong_names(kind, metadata) if is_ours else _wrong(key, kind):

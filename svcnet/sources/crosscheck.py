@@ -10,6 +10,7 @@ from attrs import frozen
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.family import family_of
+from svcnet.labels import SERVICE_NAME_LABEL
 from svcnet.models import ClusterState, Endpoints, EndpointSlice, NamespacedName, Service
 from svcnet.models.budget import NODE_ENTRIES, SERVICE_ENTRIES
 from svcnet.models.service import HEADLESS
@@ -200,12 +201,12 @@ def _check_slice(
 ) -> None:
     path = ("metadata", "labels")
     if not item.service_name:
-        message = "has no label kubernetes.io/service-name, so it belongs to no Service"
+        message = f"has no label {SERVICE_NAME_LABEL}, so it belongs to no Service"
         findings.warning(checks.NO_SERVICE_NAME, place, path, message)
     elif NamespacedName(item.namespace, item.service_name) not in state.services:
         owner = shown(f"{item.namespace}/{item.service_name}")[1:-1]
         message = f"belongs to Service {owner}, which is not there"
-        where = (*path, "kubernetes.io/service-name")
+        where = (*path, SERVICE_NAME_LABEL)
         findings.warning(checks.NO_SERVICE, place, where, message)
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.family import family_of
+from svcnet.labels import SKIP_LABEL
 from svcnet.models import ClusterState, Endpoints, NamespacedName, Node, Service
 from svcnet.models.state import ClusterObject
-from svcnet.models.subsets import MAX_ADDRESSES, SKIP_LABEL, repack, shared_port_name
+from svcnet.models.subsets import MAX_ADDRESSES, repack, shared_port_name
 from svcnet.sources.findings import Findings, ObjectPlace, Path
 
 Located = tuple[ClusterObject, ObjectPlace]

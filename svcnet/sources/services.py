@@ -13,13 +13,17 @@ from typing import Any
 
 from svcnet import checks
 from svcnet.family import IP_FAMILIES, IPFamily, family_of
+from svcnet.labels import (
+    HINTS_ANNOTATION,
+    OLD_HINTS_ANNOTATION,
+    PROXY_PROTOCOL_ANNOTATION,
+    SCHEDULER_ANNOTATION,
+)
 from svcnet.models import LoadBalancerIngress, Service, ServiceCIDR, ServicePort
 from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.models.service import (
     HEADLESS,
     PROXY_PROTOCOL,
-    PROXY_PROTOCOL_ANNOTATION,
-    SCHEDULER_ANNOTATION,
     IPFamilyPolicy,
     TrafficDistribution,
 )
@@ -35,8 +39,6 @@ POLICIES = ("Cluster", "Local")
 FAMILY_POLICIES = ("SingleStack", "PreferDualStack", "RequireDualStack")
 DUAL_STACK = FAMILY_POLICIES[1:]
 DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
-TOPOLOGY_MODE = "service.kubernetes.io/topology-mode"
-TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
 AFFINITY_TIMEOUT = 10800
 DAY = 86400
 
@@ -113,10 +115,10 @@ def _checked_annotations(metadata: Fields, annotations: Mapping[str, str]) -> Ma
         wrong[PROXY_PROTOCOL_ANNOTATION] = f"must be {PROXY_PROTOCOL}, not {shown(version)}"
     for key, message in wrong.items():
         metadata.warning_at(checks.ANNOTATION, ("annotations", key), f"{message}: it has no effect")
-    hints = annotations.get(TOPOLOGY_HINTS)
-    if hints is not None and annotations.get(TOPOLOGY_MODE, hints) != hints:
-        message = f"must be as that of {TOPOLOGY_HINTS}, {shown(hints)}"
-        metadata.error_at(checks.TOPOLOGY_ANNOTATIONS, ("annotations", TOPOLOGY_MODE), message)
+    hints = annotations.get(OLD_HINTS_ANNOTATION)
+    if hints is not None and annotations.get(HINTS_ANNOTATION, hints) != hints:
+        message = f"must be as that of {OLD_HINTS_ANNOTATION}, {shown(hints)}"
+        metadata.error_at(checks.TOPOLOGY_ANNOTATIONS, ("annotations", HINTS_ANNOTATION), message)
     return {key: text for key, text in annotations.items() if key not in wrong}
 
 

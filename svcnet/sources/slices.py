@@ -14,6 +14,7 @@ from typing import Any
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.family import family_of
+from svcnet.labels import SERVICE_NAME_LABEL, WEIGHT_ANNOTATION
 from svcnet.models import (
     Endpoint,
     EndpointAddress,
@@ -23,14 +24,12 @@ from svcnet.models import (
     EndpointSubset,
     TargetRef,
 )
-from svcnet.models.endpoints import WEIGHT_ANNOTATION
 from svcnet.sources.addresses import canonical_address, endpoint_address, why_no_endpoint
 from svcnet.sources.fields import MAX_INT32, MIN_INT32, Fields, is_name, is_text, shown
 from svcnet.sources.labels import LABEL_VALUE, is_label_value
 from svcnet.sources.metadata import read_annotations, read_labels
 from svcnet.sources.services import PROTOCOLS, read_app_protocol, read_port_number
 
-SERVICE_NAME = "kubernetes.io/service-name"
 MAX_ENDPOINTS = 1000
 MAX_ADDRESSES = 100
 MAX_PORTS = 20_000
@@ -50,7 +49,7 @@ def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
     return EndpointSlice(
         namespace=namespace,
         name=name,
-        service_name=labels.get(SERVICE_NAME, ""),
+        service_name=labels.get(SERVICE_NAME_LABEL, ""),
         address_type=kind,
         ports=_ports(document),
         endpoints=tuple([_endpoint(document, i, item, kind) for i, item in enumerate(listed)]),

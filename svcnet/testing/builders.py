@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from svcnet.family import family_of
+from svcnet.labels import ZONE_LABEL
 from svcnet.models import (
     Container,
     ContainerPort,
@@ -78,5 +79,5 @@ def make_pod(name: str = "web-1", *addresses: str, **fields: Any) -> Pod:
 
 def make_node(name: str = "node-a", *addresses: str, zone: str = "", **fields: Any) -> Node:
     """Return a Node, with the address 192.0.2.10 unless `addresses` are given."""
-    labels = {"topology.kubernetes.io/zone": zone} if zone else {}
+    labels = {ZONE_LABEL: zone} if zone else {}
     return Node(name=name, addresses=addresses or ("192.0.2.10",), labels=labels, **fields)

@@ -23,7 +23,7 @@ from svcnet.executors.ipvs.servers import MessageRefusal
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import diff
-from svcnet.models.service import SCHEDULER_ANNOTATION
+from svcnet.labels import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
 from svcnet.netfilter import ip
 from svcnet.netfilter.ip import Address

@@ -15,8 +15,8 @@ from svcnet.executors.ipvs.sets import all_sets
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Output
 from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.labels import SCHEDULER_ANNOTATION
 from svcnet.models import IPFamily
-from svcnet.models.service import SCHEDULER_ANNOTATION
 from svcnet.modes import Executor
 from svcnet.netfilter.ipvs.messages import DelDest, DelService, NewService, Service
 from svcnet.reconciler import Keeper

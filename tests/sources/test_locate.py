@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Origin
+from svcnet.labels import IGNORE_ANNOTATION
 from svcnet.models import ClusterState, IPFamily, ServiceCIDR
 from svcnet.sources import Loaded, Place, load, load_bytes
-from svcnet.sources.annotations import IGNORE_ANNOTATION
 from svcnet.sources.findings import MAX_KEY, dotted
 from svcnet.sources.locate import path_of
 from svcnet.sources.objects import label_of

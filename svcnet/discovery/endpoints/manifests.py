@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from svcnet.discovery.endpoints.mirror import CONTROLLER as MIRRORING
-from svcnet.discovery.endpoints.slices import MANAGED_BY
+from svcnet.labels import MANAGED_BY_LABEL, WEIGHT_ANNOTATION
 from svcnet.models import (
     Endpoint,
     EndpointAddress,
@@ -16,14 +16,13 @@ from svcnet.models import (
     EndpointSubset,
     TargetRef,
 )
-from svcnet.models.endpoints import WEIGHT_ANNOTATION
 
 Document = dict[str, Any]
 
 
 def slice_manifest(item: EndpointSlice) -> Document:
     """Return an EndpointSlice as a document; its keys are in the order of the API's pages."""
-    mirrored = item.labels.get(MANAGED_BY) == MIRRORING
+    mirrored = item.labels.get(MANAGED_BY_LABEL) == MIRRORING
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 
 from svcnet.discovery.endpoints.packing import Identity, identity
 from svcnet.discovery.endpoints.pods import hostname_in, target_of
+from svcnet.labels import HINTS_ANNOTATION, OLD_HINTS_ANNOTATION
 from svcnet.models import ClusterState, Endpoint, Node, Pod, Service
 
-TOPOLOGY_ANNOTATIONS = (
-    "service.kubernetes.io/topology-mode",
-    "service.kubernetes.io/topology-aware-hints",
-)
+TOPOLOGY_ANNOTATIONS = (HINTS_ANNOTATION, OLD_HINTS_ANNOTATION)
 
 Member = tuple[Identity, Endpoint]
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from svcnet.discovery.endpoints.slices import MANAGED_BY, SERVICE_NAME
+from svcnet.labels import (
+    APPLIED_ANNOTATION,
+    LEADER_ANNOTATION,
+    MANAGED_BY_LABEL,
+    SERVICE_NAME_LABEL,
+    SKIP_LABEL,
+    TRIGGER_ANNOTATION,
+)
 from svcnet.models import Endpoints, EndpointSlice, Service
-from svcnet.models.subsets import SKIP_LABEL, slices_of_endpoints
+from svcnet.models.subsets import slices_of_endpoints
 
 CONTROLLER = "endpointslicemirroring-controller.k8s.io"
-LEADER_ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
-NOT_COPIED = (
-    "endpoints.kubernetes.io/last-change-trigger-time",
-    "kubectl.kubernetes.io/last-applied-configuration",
-)
+NOT_COPIED = (TRIGGER_ANNOTATION, APPLIED_ANNOTATION)
 
 
 def mirror(service: Service, endpoints: Endpoints) -> tuple[EndpointSlice, ...]:
@@ -28,7 +31,7 @@ def mirror(service: Service, endpoints: Endpoints) -> tuple[EndpointSlice, ...]:
     skipped = endpoints.labels.get(SKIP_LABEL) == "true"
     if service.selector or skipped or LEADER_ANNOTATION in endpoints.annotations:
         return ()
-    own = {SERVICE_NAME: endpoints.name, MANAGED_BY: CONTROLLER}
+    own = {SERVICE_NAME_LABEL: endpoints.name, MANAGED_BY_LABEL: CONTROLLER}
     labels = {**endpoints.labels, **own}
     annotations = {k: v for k, v in endpoints.annotations.items() if k not in NOT_COPIED}
     return tuple(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from svcnet.family import family_of
+from svcnet.labels import HEADLESS_LABEL
 from svcnet.models import EndpointPort, IPFamily, Pod, Service, ServicePort, TargetRef
-from svcnet.models.service import HEADLESS, HEADLESS_LABEL
+from svcnet.models.service import HEADLESS
 
 
 def has_selector(service: Service) -> bool:

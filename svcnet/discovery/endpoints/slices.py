@@ -25,10 +25,9 @@ from svcnet.discovery.endpoints.pods import (
     may_be_endpoint,
 )
 from svcnet.family import IP_FAMILIES
+from svcnet.labels import MANAGED_BY_LABEL, SERVICE_NAME_LABEL
 from svcnet.models import Endpoint, EndpointPort, EndpointSlice, IPFamily, Node, Pod, Service
 
-SERVICE_NAME = "kubernetes.io/service-name"
-MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 CONTROLLER = "endpointslice-controller.k8s.io"
 # A longer name makes room for the letters, as the API server has it.
 MAX_STEM = 58
@@ -70,7 +69,7 @@ def reconciled(
         return ()
     own = sorted((s for s in existing if is_own(s)), key=lambda item: item.name)
     taken = {item.name for item in own}
-    labels = labels_of(service, {SERVICE_NAME: service.name, MANAGED_BY: CONTROLLER})
+    labels = labels_of(service, {SERVICE_NAME_LABEL: service.name, MANAGED_BY_LABEL: CONTROLLER})
     counted = sorted((pod for pod in pods if _counts(pod, service, members.nodes)), key=_name)
     made: list[EndpointSlice] = []
     for family in families(service) or IP_FAMILIES:
@@ -82,7 +81,7 @@ def reconciled(
 
 def is_own(item: EndpointSlice) -> bool:
     """Return whether the EndpointSlice controller made a slice."""
-    return item.labels.get(MANAGED_BY) == CONTROLLER
+    return item.labels.get(MANAGED_BY_LABEL) == CONTROLLER
 
 
 def _name(pod: Pod) -> str:

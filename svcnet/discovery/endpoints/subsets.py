@@ -18,6 +18,7 @@ from svcnet.discovery.endpoints.pods import (
     may_be_endpoint,
     target_of,
 )
+from svcnet.labels import ENDPOINTS_MANAGED_BY_LABEL, OVER_CAPACITY_ANNOTATION
 from svcnet.models import (
     EndpointAddress,
     EndpointPort,
@@ -31,8 +32,6 @@ from svcnet.models.subsets import repack
 MAX_ADDRESSES = 1000
 """How many addresses an Endpoints object has at most."""
 
-OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
-MANAGED_BY = "endpoints.kubernetes.io/managed-by"
 CONTROLLER = "endpoint-controller"
 
 Ports = tuple[EndpointPort, ...]
@@ -63,8 +62,8 @@ def endpoints_from_pods(
         namespace=service.namespace,
         name=service.name,
         subsets=kept,
-        labels=labels_of(service, {MANAGED_BY: CONTROLLER}),
-        annotations={} if kept == subsets else {OVER_CAPACITY: "truncated"},
+        labels=labels_of(service, {ENDPOINTS_MANAGED_BY_LABEL: CONTROLLER}),
+        annotations={} if kept == subsets else {OVER_CAPACITY_ANNOTATION: "truncated"},
     )
 
 

@@ -9,6 +9,7 @@ from netaddr import IPAddress, IPNetwork
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.family import IP_FAMILIES, family_of
+from svcnet.labels import ZONE_LABEL
 from svcnet.models import (
     ClusterState,
     EndpointSlice,
@@ -18,7 +19,6 @@ from svcnet.models import (
     Service,
 )
 from svcnet.models.config import PRIMARY
-from svcnet.models.node import ZONE_LABEL
 from svcnet.models.state import ClusterObject
 from svcnet.sources.config.loaded import ConfigRemark
 from svcnet.sources.fields import shown

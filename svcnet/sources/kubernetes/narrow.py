@@ -15,8 +15,15 @@ from attrs import evolve, frozen
 
 from svcnet import checks
 from svcnet.errors import Diagnostic
+from svcnet.labels import (
+    HINTS_ANNOTATION,
+    LEADER_ANNOTATION,
+    OLD_HINTS_ANNOTATION,
+    PROXY_PROTOCOL_ANNOTATION,
+    SCHEDULER_ANNOTATION,
+    TRIGGER_ANNOTATION,
+)
 from svcnet.models import Endpoints, EndpointSlice, NamespacedName, Pod, Service
-from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
 from svcnet.sources.annotations import check_annotations, ignored_checks
 from svcnet.sources.fields import Fields
@@ -24,19 +31,15 @@ from svcnet.sources.findings import Findings, ObjectPlace, Source
 from svcnet.sources.metadata import DEFAULT_NAMESPACE
 from svcnet.sources.objects import CLUSTER_SCOPED, label_of, read_object
 
-LEADER_ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
 ANNOTATIONS = frozenset(
     {
         SCHEDULER_ANNOTATION,
         PROXY_PROTOCOL_ANNOTATION,
-        "service.kubernetes.io/topology-aware-hints",
-        "service.kubernetes.io/topology-mode",
+        OLD_HINTS_ANNOTATION,
+        HINTS_ANNOTATION,
     }
 )
 """The annotations that change rules. Of that of a leader only its presence counts."""
-
-TRIGGER_ANNOTATION = "endpoints.kubernetes.io/last-change-trigger-time"
-"""When the Pods or the Service changed of which endpoints were made anew."""
 
 MAX_NAME = 253
 MAX_DIAGNOSTICS = 10

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from svcnet.errors import UsageError
+from svcnet.labels import HEADLESS_LABEL, PROXY_NAME_LABEL
 
 PATHS = {
     "Service": ("/api/v1/services",),
@@ -23,8 +24,8 @@ PATHS = {
 }
 OF_SERVICES = ("Service", "EndpointSlice", "Endpoints")
 
-OTHER_PROXY = "!service.kubernetes.io/service-proxy-name"
-HEADLESS = "!service.kubernetes.io/headless"
+OTHER_PROXY = f"!{PROXY_NAME_LABEL}"
+HEADLESS = f"!{HEADLESS_LABEL}"
 """What kube-proxy v1.30 selects by (``NewProxyServer`` and ``Run`` in cmd/kube-proxy/app)."""
 
 

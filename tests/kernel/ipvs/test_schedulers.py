@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from svcnet.labels import SCHEDULER_ANNOTATION
 from svcnet.models import (
     EndpointPort,
     IPVSConfiguration,
@@ -17,7 +18,6 @@ from svcnet.models import (
     Service,
     ServicePort,
 )
-from svcnet.models.service import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
 from tests.kernel.ipvs.balancer import PATIENCE, Balancer
 from tests.kernel.netns import (

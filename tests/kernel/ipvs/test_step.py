@@ -15,8 +15,8 @@ from svcnet.errors import ApplyError
 from svcnet.executors import children
 from svcnet.executors.ipvs import IPVS, IPVSReport, apply, apply_step, cleanup
 from svcnet.graph import RuleGraph, diff
+from svcnet.labels import SCHEDULER_ANNOTATION
 from svcnet.models import ClusterState, LoadBalancerIngress
-from svcnet.models.service import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.ipvs import delta, full
 from svcnet.testing import make_node, make_service, make_slice

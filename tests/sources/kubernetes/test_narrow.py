@@ -10,14 +10,17 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcnet.compiler.service_ports import HINTS_ANNOTATION, OLD_HINTS_ANNOTATION
 from svcnet.discovery.endpoints.members import TOPOLOGY_ANNOTATIONS
-from svcnet.discovery.endpoints.mirror import LEADER_ANNOTATION as LEADER
+from svcnet.labels import (
+    HINTS_ANNOTATION,
+    LEADER_ANNOTATION,
+    OLD_HINTS_ANNOTATION,
+    PROXY_PROTOCOL_ANNOTATION,
+    SCHEDULER_ANNOTATION,
+)
 from svcnet.models import Endpoints, Pod, Service
-from svcnet.models.service import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
 from svcnet.sources.kubernetes.narrow import (
     ANNOTATIONS,
-    LEADER_ANNOTATION,
     MAX_DIAGNOSTICS,
     narrow,
 )
@@ -102,7 +105,6 @@ def test_the_annotations_that_count() -> None:
         *TOPOLOGY_ANNOTATIONS,
     }
     assert read == ANNOTATIONS
-    assert LEADER == LEADER_ANNOTATION
     item = service(annotations=dict.fromkeys(ANNOTATIONS - {SCHEDULER_ANNOTATION}, "v2"))
     item["metadata"]["annotations"]["other"] = "x"
     found = narrow("Service", item, "/x").model

@@ -1,0 +1,58 @@
+"""The labels and annotations that mean something to svcnet or to what it stands in for.
+
+Each key stands here once. What the values mean is told where they are read.
+"""
+
+from __future__ import annotations
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+"""Of an EndpointSlice: the Service whose endpoints it has."""
+
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+"""Of an EndpointSlice or Endpoints: the Service has no virtual IP, so no proxy handles it."""
+
+PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
+"""Of a Service, and so of its slices: another proxy handles it."""
+
+HINTS_ANNOTATION = "service.kubernetes.io/topology-mode"
+OLD_HINTS_ANNOTATION = "service.kubernetes.io/topology-aware-hints"
+"""Of a Service, with the one above: whether hints for zones are made of its endpoints' places."""
+
+ZONE_LABEL = "topology.kubernetes.io/zone"
+"""Of a Node: its zone."""
+
+MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
+"""Of an EndpointSlice: the controller that made it."""
+
+SKIP_LABEL = "endpointslice.kubernetes.io/skip-mirror"
+"""Of Endpoints: they are not mirrored, if its value is ``true``."""
+
+ENDPOINTS_MANAGED_BY_LABEL = "endpoints.kubernetes.io/managed-by"
+"""Of Endpoints: the controller that made them."""
+
+OVER_CAPACITY_ANNOTATION = "endpoints.kubernetes.io/over-capacity"
+"""Of Endpoints: there are more addresses than they may have."""
+
+TRIGGER_ANNOTATION = "endpoints.kubernetes.io/last-change-trigger-time"
+"""Of an EndpointSlice or Endpoints: when the Pods or the Service changed of which it was made."""
+
+LEADER_ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
+"""Of Endpoints: they hold a lock, and nobody's addresses."""
+
+APPLIED_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
+"""Of any object: the text that ``kubectl apply`` was given."""
+
+OWN_PREFIX = "svcnet.io/"
+"""What the names of svcnet's own annotations begin with."""
+
+SCHEDULER_ANNOTATION = "svcnet.io/ipvs-scheduler"
+"""Of a Service: its IPVS scheduler."""
+
+PROXY_PROTOCOL_ANNOTATION = "svcnet.io/proxy-protocol"
+"""Of a Service: its endpoints understand the PROXY protocol (userspace mode)."""
+
+WEIGHT_ANNOTATION = "svcnet.io/ipvs-weight"
+"""Of an EndpointSlice, or of Endpoints: its endpoints' IPVS weight."""
+
+IGNORE_ANNOTATION = "svcnet.io/ignore"
+"""Of any object: the warnings about it that are silenced."""
