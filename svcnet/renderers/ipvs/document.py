@@ -14,7 +14,7 @@ _FLAG_NAMES = ((PERSISTENT, "persistent"), (SOURCE_HASH, "sourceHash"))
 
 def document(tables: IPVSTables) -> str:
     """Return the JSON text; lists are ordered by address or name, whatever came first."""
-    servers = sorted(tables.servers.values(), key=lambda server: by_address(*server.key))
+    servers = sorted(tables.servers.values(), key=lambda server: by_address(server.key))
     checks = sorted(tables.health_checks, key=lambda check: (check.service, check.port))
     value = {
         "family": tables.family,
@@ -37,7 +37,7 @@ def document(tables: IPVSTables) -> str:
 
 
 def _server(server: VirtualServer) -> dict[str, Any]:
-    real_servers = sorted(server.real_servers, key=lambda real: by_address(*real))
+    real_servers = sorted(server.real_servers, key=by_address)
     return {
         **server.key._asdict(),
         "scheduler": server.scheduler,

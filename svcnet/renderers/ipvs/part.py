@@ -152,8 +152,14 @@ def render_service_port(
         parts.append(check.id)
     # One address in several roles is one virtual server, as the last of them wants it.
     distinct = tuple({server.key: server for server in servers}.values())
-    added = tuple(entries), tuple(parts)
-    return Part(fragment, distinct, *added, tuple(out_filter), _health_check(fragment))
+    return Part(
+        fragment=fragment,
+        servers=distinct,
+        entries=tuple(entries),
+        entry_parts=tuple(parts),
+        out_filter=tuple(out_filter),
+        health_check=_health_check(fragment),
+    )
 
 
 class _Servers:

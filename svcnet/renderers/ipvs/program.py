@@ -31,7 +31,7 @@ def program(tables: IPVSTables) -> Iterator[Message]:
     The timeouts of connections come first, if the configuration has any.
     """
     yield from timeout_changes(tables.settings.ipvs.timeouts)
-    for server in sorted(tables.servers.values(), key=lambda server: by_address(*server.key)):
+    for server in sorted(tables.servers.values(), key=lambda server: by_address(server.key)):
         yield from _added(server)
 
 
@@ -93,7 +93,7 @@ def timeout_changes(timeouts: tuple[int, int, int]) -> Iterator[SetConfig]:
 
 
 def _by_address(changes: Iterable[ServerChange]) -> list[ServerChange]:
-    return sorted(changes, key=lambda change: by_address(*change.key))
+    return sorted(changes, key=lambda change: by_address(change.key))
 
 
 def _added(server: VirtualServer) -> Iterator[Message]:

@@ -37,7 +37,13 @@ def full(graph: RuleGraph) -> IPVSTables:
         for entry in part.entries:
             uses[entry] = uses.get(entry, 0) + 1
     sizes = Counter(definition for definition, _ in uses)
-    return IPVSTables(settings, Map(parts), Map(claims), Map(uses), Map(sizes))
+    return IPVSTables(
+        settings=settings,
+        parts=Map(parts),
+        claims=Map(claims),
+        uses=Map(uses),
+        sizes=Map(sizes),
+    )
 
 
 def advance(tables: IPVSTables, diff: GraphDiff) -> tuple[IPVSTables, IPVSDelta]:
@@ -151,5 +157,10 @@ def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) ->
             count = uses.get(entry, 0)
             uses[entry] = count + 1
             sizes[entry[0]] += not count
-    maps = parts.finish(), claims.finish(), uses.finish(), Map(+sizes)
-    return IPVSTables(tables.settings, *maps)
+    return IPVSTables(
+        settings=tables.settings,
+        parts=parts.finish(),
+        claims=claims.finish(),
+        uses=uses.finish(),
+        sizes=Map(+sizes),
+    )

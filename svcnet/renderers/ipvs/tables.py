@@ -13,7 +13,14 @@ from immutables import Map
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.renderers.ipvs.origins import Cause, Subject, causes, subject
-from svcnet.renderers.ipvs.part import Entry, HealthCheckPort, Part, ServerKey, VirtualServer
+from svcnet.renderers.ipvs.part import (
+    Entry,
+    HealthCheckPort,
+    Part,
+    RealServer,
+    ServerKey,
+    VirtualServer,
+)
 from svcnet.renderers.ipvs.rules import restore_text
 from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS, IPSet, SetDefinition
 
@@ -75,8 +82,10 @@ class IPVSTables:
         service ports have is told of the first by name.
         """
         if named := ipvsadm.read(line):
-            key = ServerKey(*named.server, named.protocol)
-            return self.origin_of_endpoint(key, *named.real) if named.real else self.origin_of(key)
+            key = ServerKey(named.server.address, named.server.port, named.protocol)
+            if named.real is None:
+                return self.origin_of(key)
+            return self.origin_of_endpoint(key, named.real.address, named.real.port)
         cause = self._causes.get(subject(line, self.family))
         if cause is None:
             return None
@@ -161,6 +170,7 @@ def sysctls(settings: NodeSettings) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def by_address(address: str, *rest: int | str) -> tuple[bytes | int | str, ...]:
-    """Return what sorts servers as numbers: the address first, then the rest."""
-    return (inet_pton(AF_INET6 if ":" in address else AF_INET, address), *rest)
+def by_address(server: ServerKey | RealServer) -> tuple[bytes, int, ServerKey | RealServer]:
+    """Return what sorts servers as numbers: by address, then by port, then by the rest."""
+    family = AF_INET6 if ":" in server.address else AF_INET
+    return inet_pton(family, server.address), server.port, server

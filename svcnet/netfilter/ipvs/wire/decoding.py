@@ -288,16 +288,16 @@ def _observed_service(told: dict[int, bytes], statistics: bool) -> ObservedServi
         protocol = PROTOCOL_NAMES.get(number) or str(number)
     mask = told[IPVS_SVC_ATTR_NETMASK]
     service = Service(
-        address,
-        port,
-        protocol,
-        _text(told[IPVS_SVC_ATTR_SCHED_NAME]),
-        _U32.unpack_from(told[IPVS_SVC_ATTR_FLAGS])[0],
-        _number(told[IPVS_SVC_ATTR_TIMEOUT]),
-        fwmark,
-        family,
-        int.from_bytes(mask, "big" if family == "IPv4" else byteorder),
-        _text(told.get(IPVS_SVC_ATTR_PE_NAME, b"")),
+        address=address,
+        port=port,
+        protocol=protocol,
+        scheduler=_text(told[IPVS_SVC_ATTR_SCHED_NAME]),
+        flags=_U32.unpack_from(told[IPVS_SVC_ATTR_FLAGS])[0],
+        timeout=_number(told[IPVS_SVC_ATTR_TIMEOUT]),
+        fwmark=fwmark,
+        family=family,
+        netmask=int.from_bytes(mask, "big" if family == "IPv4" else byteorder),
+        pe_name=_text(told.get(IPVS_SVC_ATTR_PE_NAME, b"")),
     )
     counters = told.get(IPVS_SVC_ATTR_STATS64) or told.get(IPVS_SVC_ATTR_STATS)
     return ObservedService(service, _stats(counters or b"") if statistics else _NO_STATS)
