@@ -30,8 +30,7 @@ Value = TypeVar("Value")
 class Reporter:
     """Keeps a journal of a run, and answers questions about it once it serves.
 
-    ``source`` says where the objects come from, for people. ``settings`` are those of the mode,
-    which may be of no registry.
+    ``source`` says where the objects come from, for people. The mode may be of no registry.
     """
 
     def __init__(self, log: Log, mode: AnyMode) -> None:
@@ -40,9 +39,13 @@ class Reporter:
         self._log = log
         self._mode = mode
         self.source = ""
-        self.settings: ModeSettings | None = None
+        self._settings: ModeSettings | None = None
         self._journal = Journal()
         self.take = self._journal.take
+
+    def configure(self, mode: AnyMode, settings: ModeSettings) -> None:
+        """Take which mode serves, and what is asked of it from now on."""
+        self._mode, self._settings = mode, settings
 
     def serve(self, path: Path | None, stack: ExitStack) -> None:
         """Answer at a unix socket until `stack` is closed; where that cannot be is a warning."""
@@ -128,8 +131,10 @@ class Reporter:
 
     def _rules(self, family: str, name: str, graph: RuleGraph) -> dict[str, Any]:
         """Return the rules of a graph in a mode, as ``svcnet render`` prints them."""
-        mode = self._mode if name == self._mode.name else get(name)
-        settings = self.settings or mode.settings()
+        mode, settings = self._mode, self._settings
+        if name != mode.name:
+            mode, settings = get(name), None
+        settings = settings or mode.settings()
         written = mode.forms["text"].full(mode.full(graph, settings), settings.given)
         return {"of": f"{family}, {name}", "text": written.text, "cut": False}
 

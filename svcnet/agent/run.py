@@ -176,8 +176,9 @@ class Run:
             stack.enter_context(self._machine.locks(families, keeps=True))
         if not self._serves:
             self._serve(stack)
-        made = await asyncio.to_thread(self._in_mode, inputs, families)
-        executor = made.mode.executor(self._machine, made.settings)
+        self._serving = await asyncio.to_thread(self._mode_for, inputs, families)
+        inputs = self._as_served(inputs)
+        executor = inputs.mode.executor(self._machine, inputs.settings)
         self._adapters = self._begin(executor, families, stack)
         kept = [self._kept(executor, adapter) for adapter in self._adapters]
         self._loop = Loop(kept, inputs.settings.pace, self._tell, request.strict.ignored)
@@ -203,9 +204,10 @@ class Run:
         """Have new input followed."""
         from svcnet.reconciler import Change
 
-        inputs = update.inputs
-        if inputs.mode is not self._inputs.mode:
-            raise UsageError(f"mode {inputs.mode.name} takes a new start of svcnet run")
+        asked = update.inputs.mode
+        if asked is not self._mode:
+            raise UsageError(f"mode {asked.name} takes a new start of svcnet run")
+        inputs = self._as_served(update.inputs)
         snapshot = self._snapshots.of(inputs)
         change = update.change or Change.between(self._inputs.state, inputs.state)
         self._inputs = inputs
@@ -234,13 +236,17 @@ class Run:
         self._monitoring.listed(inputs, inputs.settings.pace.sync_period)
         for adapter in self._adapters:
             adapter.configure(inputs.settings)
-        self.reporter.settings = inputs.settings
+        self.reporter.configure(inputs.mode, inputs.settings)
 
-    def _in_mode(self, inputs: Inputs, families: list[IPFamily]) -> Inputs:
-        """Return the input in the fallback's mode if the kernel lacks what its own needs."""
+    def _as_served(self, inputs: Inputs) -> Inputs:
+        """Return input with the settings of the mode that serves, which may be a fallback."""
+        return inputs if inputs.mode is self._serving else inputs.in_mode(self._serving)
+
+    def _mode_for(self, inputs: Inputs, families: list[IPFamily]) -> AnyMode:
+        """Return the input's mode, or its fallback if the kernel lacks what that needs."""
         other = inputs.settings.fallback
         if other is None:
-            return inputs
+            return inputs.mode
         from svcnet.compiler import compile_state
 
         mode = inputs.mode
@@ -253,8 +259,8 @@ class Run:
             lacks = ", ".join(error.lacks)
             lack = f"the kernel lacks {lacks}: keeping {other} mode instead"
             self._request.strict.remark(checks.MACHINE_STATE, lack)
-            return inputs.in_mode(modes.get(other))
-        return inputs
+            return modes.get(other)
+        return mode
 
     def _begin(
         self, executor: Executor[Any], families: list[IPFamily], stack: ExitStack

@@ -22,6 +22,7 @@ from svcnet.inputs import Inputs, Strictness, probe_host, read_inputs
 from svcnet.inputs.families import served_families
 
 if TYPE_CHECKING:
+    from svcnet.compiler import NodeView
     from svcnet.graph import RuleGraph
     from svcnet.models import IPFamily
     from svcnet.modes import Report
@@ -40,7 +41,6 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
     kernel refuses something, what is served already goes on being served. Where another svcnet
     is at work, or svcnet run keeps the rules, it says so and changes nothing.
     """
-    from svcnet.compiler import compile_state
     from svcnet.executors.attempts import joined
 
     inputs = read_inputs(**options, default_host=probe_host)
@@ -55,12 +55,7 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
     refused: list[ApplyError] = []
     with machine_lock(() if dry_run else served, wait=wait):
         for view in views:
-            graph = compile_state(inputs.state, view)
-            try:
-                report = _applied(inputs, graph, strict, dry_run=dry_run)
-            except Incomplete as error:
-                refused.append(error)
-                report = cast("Report", error.report)
+            graph, report = _applied(inputs, view, refused, strict, dry_run=dry_run)
             _tell(report, strict, dry_run=dry_run)
             if not dry_run:
                 _delete_stale_flows(graph, strict)
@@ -86,15 +81,29 @@ def _delete_stale_flows(graph: RuleGraph, strict: Strictness) -> None:
         click.echo(f"{graph.settings.family}: {text}", err=True)
 
 
-def _applied(inputs: Inputs, graph: RuleGraph, strict: Strictness, *, dry_run: bool) -> Report:
+def _applied(
+    inputs: Inputs,
+    view: NodeView,
+    refused: list[ApplyError],
+    strict: Strictness,
+    *,
+    dry_run: bool,
+) -> tuple[RuleGraph, Report]:
     """Apply one family, in another mode if the machine lacks what this one needs and that is asked.
 
-    A mode says by an option ``fallback`` of its own that there may be another.
+    A mode says by an option ``fallback`` of its own that there may be another. Returns the graph of
+    the mode that serves, and what was done; where that is not all, `refused` gets why.
     """
+    from svcnet.compiler import compile_state
+
     mode, settings = inputs.mode, inputs.settings
+    graph = compile_state(inputs.state, view)
     executor, artifact = mode.executor(settings=settings), mode.full(graph, settings)
     try:
-        return executor.plan(artifact) if dry_run else executor.apply(artifact)
+        return graph, executor.plan(artifact) if dry_run else executor.apply(artifact)
+    except Incomplete as error:
+        refused.append(error)
+        return graph, cast("Report", error.report)
     except Lacking as error:
         other = settings.fallback
         if other is None:
@@ -102,7 +111,8 @@ def _applied(inputs: Inputs, graph: RuleGraph, strict: Strictness, *, dry_run: b
         lacks = ", ".join(error.lacks)
         lack = f"the kernel lacks {lacks}: applying {other} mode instead"
         _warn(strict, checks.MACHINE_STATE, lack)
-        return _applied(inputs.in_mode(modes.get(other)), graph, strict, dry_run=dry_run)
+        inputs = inputs.in_mode(modes.get(other))
+        return _applied(inputs, inputs.view(view.family.lower()), refused, strict, dry_run=dry_run)
 
 
 def _tell(report: Report, strict: Strictness, *, dry_run: bool) -> None:

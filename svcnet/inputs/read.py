@@ -30,7 +30,8 @@ Value = TypeVar("Value")
 class Inputs:
     """What a verb works on, read and checked; ``settings`` are what is asked of the mode.
 
-    ``left_out`` are Services of a server that ask for too many endpoints to have any, and why.
+    ``given`` are the options of it that were given, without what holds for others. ``left_out`` are
+    Services of a server that ask for too many endpoints to have any, and why.
     """
 
     state: ClusterState
@@ -39,6 +40,7 @@ class Inputs:
     node: str
     mode: AnyMode
     settings: ModeSettings
+    given: Given = field(factory=dict)
     left_out: Mapping[tuple[str, str], str] = field(factory=dict)
 
     def view(self, family: str | None) -> NodeView:
@@ -54,8 +56,8 @@ class Inputs:
         )
 
     def in_mode(self, mode: AnyMode) -> Inputs:
-        """Return the same for another mode, with the values of options that it has too."""
-        given = own_values(mode.options, self.settings.given)
+        """Return the same for another mode, with the options that were given and it has too."""
+        given = own_values(mode.options, self.given)
         return evolve(self, mode=mode, settings=mode.settings(self.config, given))
 
     def families(self, asked: Collection[IPFamily] = ()) -> list[IPFamily]:
@@ -91,10 +93,13 @@ class Asked:
     node: str
     mode: AnyMode
     settings: ModeSettings
+    given: Given = field(factory=dict)
 
     def inputs(self, state: ClusterState) -> Inputs:
         """Return what a verb works on, given the objects."""
-        return Inputs(state, self.config, self.host, self.node, self.mode, self.settings)
+        return Inputs(
+            state, self.config, self.host, self.node, self.mode, self.settings, self.given
+        )
 
 
 def read_settings(
@@ -209,8 +214,9 @@ def _checked(
         raise UsageError(f"--node: {NAMES['subdomain']}; not {node!r}")
     config = config_found.config
     mode = modes.resolve(named) if named else _configured(config.mode)
-    refuse_foreign(given or {}, mode.name, mode.options, modes.available)
-    return Asked(config, facts, node, mode, mode.settings(config, given))
+    given = given or {}
+    refuse_foreign(given, mode.name, mode.options, modes.available)
+    return Asked(config, facts, node, mode, mode.settings(config, given), given)
 
 
 def _configured(name: str) -> AnyMode:
