@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from svcnet.agent.log import Log, standard_log
 from svcnet.agent.request import Cluster, Request
 from svcnet.agent.run import Audience, Listen, Run
+from svcnet.brief import shorten
 from svcnet.errors import ApplyError, SvcnetError, UsageError, named
 from svcnet.files import Paths
 
@@ -117,6 +118,9 @@ class Agent:
         self._is_ready = threading.Event()
         self._error: BaseException | None = None
         self._refusal = ""
+
+    def __repr__(self) -> str:
+        return f"<Agent for {shorten(self._request.source)}>"
 
     def main(self) -> None:
         """Do what :meth:`run` does, in a process that is there for nothing else.

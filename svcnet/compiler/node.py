@@ -8,6 +8,7 @@ from attrs import field, frozen
 from netaddr import IPAddress, IPNetwork
 
 from svcnet.addresses import host_network
+from svcnet.brief import brief
 from svcnet.errors import AbsentError, UsageError
 from svcnet.family import IP_FAMILIES, family_of
 from svcnet.graph import IPVSSettings, LocalDetector, NodeSettings
@@ -26,7 +27,7 @@ from svcnet.models.config import PRIMARY
 LOOPBACK: dict[IPFamily, str] = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 
 
-@frozen
+@frozen(field_transformer=brief)
 class NodeView:
     """Everything besides a service port itself that its fragment depends on.
 

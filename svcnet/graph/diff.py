@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from svcnet.brief import brief
 from svcnet.graph.fragment import Fragment, FragmentName
 from svcnet.graph.rule_graph import RuleGraph
 
 
-@frozen
+@frozen(field_transformer=brief)
 class GraphDiff:
     """The step from one graph to another, in the order of the fragments' names."""
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
+from svcnet.brief import brief
 from svcnet.graph.nodes import (
     Accept,
     Balance,
@@ -81,7 +82,7 @@ class LocalEndpoint(NamedTuple):
         return self.source.origin(self.position)
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Fragment:
     """The nodes of one service port, by role.
 

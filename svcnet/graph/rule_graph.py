@@ -8,6 +8,7 @@ from functools import cached_property
 from attrs import field, frozen
 from immutables import Map
 
+from svcnet.brief import brief
 from svcnet.graph.fragment import Fragment, FragmentName
 from svcnet.graph.nodes import Dispatch
 from svcnet.graph.settings import NodeSettings
@@ -15,7 +16,7 @@ from svcnet.graph.settings import NodeSettings
 LARGE_CLUSTER_ENDPOINTS = 1000
 
 
-@frozen
+@frozen(field_transformer=brief)
 class RuleGraph:
     """What a node should do with packets of one IP family.
 

@@ -7,6 +7,8 @@ from typing import Literal
 from attrs import frozen
 from netaddr import IPAddress, IPNetwork
 
+from svcnet.brief import brief
+
 
 @frozen
 class LocalDetector:
@@ -47,7 +49,7 @@ class IPVSSettings:
     timeouts: tuple[int, int, int] = (0, 0, 0)
 
 
-@frozen
+@frozen(field_transformer=brief)
 class NodeSettings:
     """The node's side of a rule graph, for one IP family.
 

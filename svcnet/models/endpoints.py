@@ -7,6 +7,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from svcnet.brief import brief
 from svcnet.models.service import Protocol
 
 
@@ -54,7 +55,7 @@ class Endpoint:
     target_ref: TargetRef | None = None
 
 
-@frozen
+@frozen(field_transformer=brief)
 class EndpointSlice:
     """A slice of the endpoints of the Service that its kubernetes.io/service-name label names.
 
@@ -85,7 +86,7 @@ class EndpointAddress:
     target_ref: TargetRef | None = None
 
 
-@frozen
+@frozen(field_transformer=brief)
 class EndpointSubset:
     """Addresses that serve the same ports."""
 
@@ -94,7 +95,7 @@ class EndpointSubset:
     ports: tuple[EndpointPort, ...] = ()
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Endpoints:
     """A core/v1 Endpoints object; it has the name of its Service."""
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from svcnet.brief import brief
 from svcnet.labels import ZONE_LABEL
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Node:
     """A Node: its addresses in order of preference, pod CIDRs and labels.
 

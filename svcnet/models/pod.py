@@ -8,6 +8,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from svcnet.brief import brief
 from svcnet.family import IPFamily, family_of
 from svcnet.models.service import Protocol
 
@@ -45,7 +46,7 @@ class Container:
     restart_always: bool = False
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Pod:
     """A Pod, with the API server's defaults filled in.
 

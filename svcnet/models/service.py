@@ -7,6 +7,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from svcnet.brief import brief
 from svcnet.family import IPFamily, family_of
 from svcnet.labels import HEADLESS_LABEL, PROXY_NAME_LABEL
 
@@ -56,7 +57,7 @@ class LoadBalancerIngress:
     ip_mode: Literal["VIP", "Proxy"] = "VIP"
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Service:
     """A Service, with the API server's defaults filled in.
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from attrs import evolve, frozen
 from immutables import Map
 
+from svcnet.brief import brief
 from svcnet.models.endpoints import Endpoints, EndpointSlice
 from svcnet.models.node import Node
 from svcnet.models.pod import Pod
@@ -31,7 +32,7 @@ ClusterObject: TypeAlias = Service | EndpointSlice | Endpoints | Pod | Node | Se
 SlicesByName: TypeAlias = Map[str, EndpointSlice]
 
 
-@frozen
+@frozen(field_transformer=brief)
 class ClusterState:
     """The objects of a cluster, indexed the way the compiler asks for them.
 

@@ -95,6 +95,9 @@ class Mode(ABC, Generic[Artifact, Delta]):
     has_addresses: ClassVar[bool] = False
     """Whether the node itself has the addresses of Services."""
 
+    def __repr__(self) -> str:
+        return f"<mode {self.name}>"
+
     def settings(
         self,
         config: KubeProxyConfiguration | None = None,

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TypeAlias
 from attrs import field, frozen
 
 from svcnet import checks
+from svcnet.brief import brief
 from svcnet.checks import Check
 from svcnet.errors import Diagnostic, InputError
 from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
@@ -67,7 +68,7 @@ _MAX_NAMES = 1000
 _Complete: TypeAlias = Callable[[ClusterState], ClusterState]
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Loaded:
     """What manifests hold.
 

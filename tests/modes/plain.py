@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import astuple, frozen
 
 from svcnet.graph import GraphDiff, RuleGraph
 from svcnet.modes import Flag, Form, Given, Mode, ModeSettings, Option, Words, Written
@@ -41,7 +41,7 @@ class PlainMode(Mode[Lines, Step]):
 
     def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> Lines:
         """Return the lines of a graph."""
-        return Lines(tuple(repr(fragment) for fragment in graph))
+        return Lines(tuple(str(astuple(fragment)) for fragment in graph))
 
     def advance(self, artifact: Lines, diff: GraphDiff) -> tuple[Lines, Step]:
         """Return the lines after a step, and what differs."""

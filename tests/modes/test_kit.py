@@ -24,7 +24,8 @@ class Forgetful(PlainMode):
     """A mode that leaves out a Service, and does not say so."""
 
     def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> Lines:
-        return Lines(tuple(repr(fragment) for fragment in graph if fragment.name.name != "db"))
+        lines = super().full(graph).lines
+        return Lines(tuple(line for line in lines if "'db'" not in line))
 
 
 class Stubborn(PlainMode):

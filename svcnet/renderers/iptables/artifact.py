@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 
 from attrs import evolve, field, frozen
 
+from svcnet.brief import brief
 from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
 from svcnet.netfilter.jumps import Jump, text_on_clean_machine
 from svcnet.netfilter.restore import declare, delete, transaction
@@ -44,7 +45,7 @@ class Parts(NamedTuple):
     filter: tuple[str, ...]
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Block:
     """The text of one service port. Every line ends in a newline.
 
@@ -110,7 +111,7 @@ class Block:
         return "IPv6" if ":" in self.fragment.dispatches[0].address else "IPv4"
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Table:
     """The part of one table that no service port owns: chain names, first and last rules."""
 
@@ -120,7 +121,7 @@ class Table:
     last: str
 
 
-@frozen
+@frozen(field_transformer=brief)
 class RestoreText:
     """A whole sync: text for ``iptables-restore --noflush`` (``ip6tables-`` for IPv6).
 
@@ -246,7 +247,7 @@ class RestoreText:
         return transaction("nat", declare(["KUBE-MARK-MASQ"]), mark_masq)
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Delta:
     """A step from one sync to another: text for ``iptables-restore --noflush``.
 

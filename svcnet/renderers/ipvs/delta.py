@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
+from svcnet.brief import brief
 from svcnet.graph import NodeSettings, Origin
 from svcnet.renderers.ipvs.part import Entry, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.sets import IPSet
@@ -21,7 +22,7 @@ class ServerChange(NamedTuple):
     after: VirtualServer | None
 
 
-@frozen
+@frozen(field_transformer=brief)
 class IPVSDelta:
     """What changed, by what it is.
 

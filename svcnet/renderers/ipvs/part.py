@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 from attrs import field, frozen
 
 from svcnet.addresses import canonical_address
+from svcnet.brief import brief
 from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings
 from svcnet.graph.fragment import local_endpoint, source_range
 from svcnet.graph.settings import contains
@@ -45,7 +46,7 @@ class RealServer(NamedTuple):
     weight: int = 1
 
 
-@frozen
+@frozen(field_transformer=brief)
 class VirtualServer:
     """An address and port that the kernel balances; ``timeout`` is persistence in seconds.
 

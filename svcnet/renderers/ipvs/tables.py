@@ -10,6 +10,7 @@ from typing import ClassVar
 from attrs import field, frozen
 from immutables import Map
 
+from svcnet.brief import brief
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.renderers.ipvs.origins import Cause, Subject, causes, subject
@@ -27,7 +28,7 @@ from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS, IPSet, SetDefinition
 DUMMY_DEVICE = "kube-ipvs0"
 
 
-@frozen
+@frozen(field_transformer=brief)
 class IPVSTables:
     """A whole sync in IPVS mode, for one IP family.
 

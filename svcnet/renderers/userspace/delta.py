@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
+from svcnet.brief import brief
 from svcnet.graph import FragmentName
 from svcnet.netfilter import Jump, Rule
 from svcnet.renderers.userspace.portals import CHAINS, jumps, service_rules
@@ -25,7 +26,7 @@ class ServiceChange(NamedTuple):
     after: ProxiedPort | None
 
 
-@frozen
+@frozen(field_transformer=brief)
 class ProxyDelta:
     """What changes from ``old`` to ``new``: service ports, rules, and the jumps to them.
 

@@ -19,6 +19,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeAlias
 from attrs import evolve, field, frozen
 from immutables import Map
 
+from svcnet.brief import brief
 from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
 from svcnet.graph.nodes import Frontend
 from svcnet.renderers.userspace.choice import DEFAULT_CHOICE, PortChoice
@@ -50,7 +51,7 @@ class ListenerName(NamedTuple):
         return f"{self.service_port}" + ("" if self.role == "cluster" else f" ({self.role})")
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Listener:
     """One proxy port, and what becomes of what arrives there.
 
@@ -87,7 +88,7 @@ class Portal:
     part: str = field(default="", eq=False, repr=False)
 
 
-@frozen
+@frozen(field_transformer=brief)
 class ProxiedPort:
     """A service port as the proxy sees it.
 
@@ -133,7 +134,7 @@ class UnsupportedPort:
         return f"Service {self.name.namespace}/{self.name.name}: {self.field}: {self.reason}"
 
 
-@frozen
+@frozen(field_transformer=brief)
 class ProxyTable:
     """All that a node's proxy does in one IP family.
 

@@ -1,0 +1,33 @@
+"""Reprs that fit a screen, of values that may hold a whole cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, TypeGuard
+
+from attrs import Attribute
+
+WIDTH = 80
+"""So many characters of a field are shown."""
+
+FEW = 4
+"""Of more things than that only their number is."""
+
+
+def brief(_: type, fields: list[Attribute[Any]]) -> list[Attribute[Any]]:
+    """Have the repr of a class show so much of each field: ``@frozen(field_transformer=brief)``."""
+    return [each.evolve(repr=shorten) if each.repr is True else each for each in fields]
+
+
+def shorten(value: object) -> str:
+    """Return the repr of a value, if it is short: else its beginning, or ``<1000>`` of things."""
+    if _are_many(value):
+        return f"<{len(value)}>"
+    text = repr(value)
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
+
+
+def _are_many(value: object) -> TypeGuard[Collection[object]]:
+    """Return whether a value is a collection of many things; one with names for them is none."""
+    is_one = isinstance(value, str | bytes) or hasattr(value, "_fields")
+    return isinstance(value, Collection) and not is_one and len(value) > FEW
