@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import socket
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from errno import EEXIST
+from struct import pack
 
 import pytest
-from attrs import evolve
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from svcnet import netlink
 from svcnet.errors import ApplyError
-from svcnet.executors import netlink as questions
 from svcnet.executors.ipvs import IPVS, device, sets
-from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.executors.machine import Netlink, Output
 from svcnet.netfilter import ipset
-from svcnet.netfilter.ipset.wire import Header
 from svcnet.netfilter.ipvs.messages import (
     DelService,
     Dest,
@@ -38,6 +36,9 @@ from svcnet.netfilter.ipvs.wire.uapi import (
     CTRL_CMD_NEWFAMILY,
     GENL_ID_CTRL,
 )
+from svcnet.testing import FakeMachine
+from svcnet.testing.fake_ipvs import FakeSet
+from svcnet.testing.fake_ipvs_kernel import FakeIPVSKernel
 from tests.fuzz import examples
 
 FAMILY = 0x20
@@ -72,28 +73,40 @@ def datagrams(draw: st.DrawFn) -> bytes:
     return bytes(answer) + draw(st.just(b"") | st.binary(max_size=40))
 
 
-class Answers:
+class Answers(Netlink):
     """A socket that answers with what it is given, and then not at all."""
 
     def __init__(self, answers: Iterable[bytes]) -> None:
-        self._answers = list(answers)
+        self._answers = deque(answers)
 
-    def recv(self, *_: int) -> bytes:
+    def enable(self, option: int) -> None:
+        pass
+
+    def send(self, data: bytes) -> None:
+        pass
+
+    def receive(self) -> bytes:
         if not self._answers:
             raise BlockingIOError
-        return self._answers.pop(0)
+        return self._answers.popleft()
 
-    def send(self, data: bytes) -> int:
-        return len(data)
-
-    def bind(self, _: object) -> None:
-        pass
-
-    def setsockopt(self, *_: object) -> None:
-        pass
+    def pending(self) -> Iterator[bytes]:
+        while self._answers:
+            yield self._answers.popleft()
 
     def close(self) -> None:
         pass
+
+
+class AnsweringMachine(FakeMachine):
+    """A machine whose kernel tells one socket after the other what it is given."""
+
+    def __init__(self, *told: Iterable[bytes]) -> None:
+        super().__init__()
+        self._told = deque(told)
+
+    def netlink(self, protocol: int) -> Netlink:
+        return Answers(self._told.popleft())
 
 
 def family() -> bytes:
@@ -119,10 +132,8 @@ ASKED: tuple[Callable[[IPVS], object], ...] = (
 def test_ipvs_answers(answers: list[bytes], ask: Callable[[IPVS], object], is_known: bool) -> None:
     """Whatever IPVS answers is taken for what it is, or is one ApplyError."""
     given = [family(), *answers] if is_known else answers
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "socket", lambda *_: Answers(given))
-        with suppress(ApplyError), IPVS() as ipvs:
-            ask(ipvs)
+    with suppress(ApplyError), IPVS(AnsweringMachine(given)) as ipvs:
+        ask(ipvs)
 
 
 @settings(max_examples=examples(200))
@@ -130,11 +141,10 @@ def test_ipvs_answers(answers: list[bytes], ask: Callable[[IPVS], object], is_kn
 @example([ABSURD])
 def test_marks_of_ipvs(answers: list[bytes]) -> None:
     """What is compared more than it is read is refused by an OSError or an ApplyError."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "socket", lambda *_: Answers([family(), *answers]))
-        with suppress(OSError, ApplyError), IPVS() as ipvs:
-            for server in ipvs.configurations():
-                ipvs.settings(server)
+    machine = AnsweringMachine([family(), *answers])
+    with suppress(OSError, ApplyError), IPVS(machine) as ipvs:
+        for server in ipvs.configurations():
+            ipvs.settings(server)
 
 
 def in_messages(bodies: Iterable[bytes]) -> bytes:
@@ -167,16 +177,10 @@ def bodies(draw: st.DrawFn) -> bytes:
 @example([bytes(16)], [bytes(3)], False)
 def test_the_device(links: list[bytes], addresses: list[bytes], is_cut: bool) -> None:
     """Whatever is told of the device and its addresses is read, or is one ApplyError."""
-    told = iter([in_messages(links), in_messages(addresses)])
-
-    def ask(*_: object, **__: object) -> Iterator[bytes]:
-        datagram = next(told)
-        return questions.answers(iter([datagram[: -5 if is_cut else None]]))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "ask", ask)
-        with suppress(ApplyError):
-            device.observe(THIS_MACHINE, "IPv4")
+    end = -5 if is_cut else None
+    told = ([in_messages(bodies)[:end]] for bodies in (links, addresses))
+    with suppress(ApplyError):
+        device.observe(AnsweringMachine(*told), "IPv4")
 
 
 NAMES = st.sampled_from(("KUBE-CLUSTER-IP", "KUBE-NODE-PORT-TCP", "x KUBE-CLUSTER-IP"))
@@ -224,11 +228,30 @@ KERNELS = (
     "create KUBE-C hash:ip,port,ip family inet6 hashsize 64 maxelem 65536 timeout 300\n"
     "add KUBE-C fd00::1,tcp:80,fd00::2 timeout 200\n"
 )
-HEADERS = {
-    "KUBE-A": Header("hash:ip,port", "inet", 65536, "", 2, 1, False),
-    "KUBE-B": Header("bitmap:port", "", 0, "", 1, 0, False),
-    "KUBE-C": Header("hash:ip,port,ip", "inet6", 65536, "300", 1, 0, False),
+SETS = {
+    "KUBE-A": FakeSet(
+        "hash:ip,port",
+        {"family": "inet"},
+        size=65536,
+        entries={"10.96.0.10,tcp:80", "10.96.0.10,udp:53"},
+    ),
+    "KUBE-B": FakeSet("bitmap:port", {}, size=0, entries={"30080"}),
+    "KUBE-C": FakeSet(
+        "hash:ip,port,ip",
+        {"family": "inet6", "timeout": "300"},
+        size=65536,
+        entries={"fd00::1,tcp:80,fd00::2"},
+    ),
 }
+
+
+class OldKernel(FakeIPVSKernel):
+    """A kernel that does not say how many entries a set has."""
+
+    def ask_sets(self, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
+        for answer, told in super().ask_sets(kind, body):
+            count, other = (netlink.attribute(each, pack("!I", 0))[:4] for each in (24, 60))
+            yield answer, told.replace(count, other)
 
 
 def damages() -> st.SearchStrategy[str]:
@@ -255,11 +278,13 @@ def damages() -> st.SearchStrategy[str]:
     ).filter(lambda text: sorted(text.split("\n")) != sorted(KERNELS.split("\n")))
 
 
-def saved(printed: str, headers: Mapping[str, Header] = HEADERS) -> Mapping[str, ipset.ObservedSet]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sets, "headers", lambda *_: headers)
-        patch.setattr(sets, "run", lambda *_, **__: printed)
-        return sets.save(THIS_MACHINE, headers)
+def saved(printed: str, kernel: FakeIPVSKernel | None = None) -> Mapping[str, ipset.ObservedSet]:
+    """Return what is read of a kernel's sets where ipset prints something."""
+    machine = FakeMachine()
+    machine.kernel.ipvs = kernel or machine.kernel.ipvs
+    machine.kernel.ipvs.sets |= SETS
+    machine.misbehave("ipset", *[Output(0, printed, "")] * sets.LOOKS)
+    return sets.save(machine, SETS)
 
 
 @settings(max_examples=examples(400))
@@ -275,6 +300,8 @@ def test_a_listing_of_sets_that_is_not_what_the_kernel_has(printed: str) -> None
 
 def test_a_listing_of_sets_that_the_kernel_has() -> None:
     """What is true is believed; a kernel of long ago does not count entries."""
-    assert saved(KERNELS).keys() == HEADERS.keys()
-    old = {name: evolve(header, entries=None) for name, header in HEADERS.items()}
+    assert saved(KERNELS).keys() == SETS.keys()
+    old = OldKernel(set(), lambda _: 0)
     assert saved(KERNELS, old) == ipset.parse_save(KERNELS)
+    fewer = KERNELS.replace("add KUBE-B 30080\n", "")
+    assert saved(fewer, old) == ipset.parse_save(fewer)
