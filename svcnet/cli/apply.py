@@ -9,13 +9,8 @@ import click
 
 from svcnet import checks, modes
 from svcnet.checks import Check
-from svcnet.cli.common import (
-    allow_empty_option,
-    family_option,
-    input_options,
-    machine_lock,
-    wait_option,
-)
+from svcnet.cli.common import allow_empty_option, family_option, input_options, wait_option
+from svcnet.cli.lock import machine_lock
 from svcnet.cli.modal import ModalCommand
 from svcnet.errors import ApplyError, Incomplete, Lacking, UsageError
 from svcnet.inputs import Inputs, Strictness, probe_host, read_inputs

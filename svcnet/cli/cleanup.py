@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from svcnet import modes
-from svcnet.cli.common import machine_lock, named_families, wait_option
+from svcnet.cli.common import named_families, wait_option
+from svcnet.cli.lock import machine_lock
 from svcnet.cli.modal import tell_unusable
 from svcnet.modes.options import VARIANT
 

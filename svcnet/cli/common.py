@@ -1,10 +1,8 @@
-"""What several verbs share: options about the input, and reading it."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,8 +11,7 @@ import click
 from svcnet.cli.modal import ModeName
 from svcnet.cli.paths import FilePath
 from svcnet.cli.strictness import strict_options
-from svcnet.errors import OutputError, UsageError
-from svcnet.files import write_whole
+from svcnet.errors import UsageError
 from svcnet.inputs import FAMILIES
 
 if TYPE_CHECKING:
@@ -114,32 +111,12 @@ def family_option(function: Function) -> Function:
 
 
 def wait_option(function: Function) -> Function:
-    """Add --wait, for verbs that change this machine once; :func:`machine_lock` takes it."""
+    """Add --wait, for verbs that change this machine once; ``machine_lock`` takes it."""
     return click.option(
         "--wait",
         is_flag=True,
         help="Wait until no other svcnet changes this machine, or keeps it; Ctrl-C ends that.",
     )(function)
-
-
-@contextmanager
-def machine_lock(families: Iterable[str], *, wait: bool) -> Iterator[None]:
-    """Keep every other svcnet off the rules of `families` while inside; say who is waited for.
-
-    Raises Busy when another is at work and there is to be no waiting.
-    """
-    from svcnet.executors.lock import Busy, locks
-
-    wanted = tuple(families)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locks(wanted))
-        except Busy as error:
-            if not wait:
-                raise Busy(f"{error}: nothing was changed; --wait waits for it") from None
-            click.echo(f"waiting: {error}", err=True)
-            stack.enter_context(locks(wanted, wait=True))
-        yield
 
 
 def server_options(function: Function) -> Function:
@@ -180,15 +157,3 @@ def bind_address(text: str, default: int) -> tuple[str, int]:
         return address_and_port(text, default)
     except ValueError as error:
         raise click.BadParameter(f"{error}; not {text!r}") from None
-
-
-def write_output(text: str, output: Path | None) -> None:
-    """Write the whole of `text` to a file, see :func:`write_whole`, or to standard output."""
-    if output is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    try:
-        write_whole(output, text)
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written: {error.strerror}", error) from None

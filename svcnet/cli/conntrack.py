@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from svcnet.cli.common import (
-    allow_empty_option,
-    family_option,
-    input_options,
-    machine_lock,
-    wait_option,
-)
+from svcnet.cli.common import allow_empty_option, family_option, input_options, wait_option
+from svcnet.cli.lock import machine_lock
 from svcnet.cli.modal import ModalCommand
 from svcnet.errors import UsageError
 from svcnet.inputs import probe_host, read_inputs

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import ip_families_option, path_options, write_output
+from svcnet.cli.common import ip_families_option, path_options
+from svcnet.cli.output import write_output
 from svcnet.errors import one_line
 from svcnet.inputs import Strictness, load_manifests
 

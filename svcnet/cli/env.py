@@ -13,7 +13,8 @@ from attrs import frozen
 
 from svcnet import checks
 from svcnet.checks import Check
-from svcnet.cli.common import manifest_options, write_output
+from svcnet.cli.common import manifest_options
+from svcnet.cli.output import write_output
 from svcnet.errors import AbsentError, Diagnostic, UsageError
 from svcnet.inputs import Strictness, load_manifests, tell_warnings
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve
 
-from svcnet.cli.common import input_options, write_output
+from svcnet.cli.common import input_options
 from svcnet.cli.modal import ModalCommand
+from svcnet.cli.output import write_output
 from svcnet.errors import AbsentError
 from svcnet.inputs import read_inputs
 

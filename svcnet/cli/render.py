@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve
 
-from svcnet.cli.common import input_options, write_output
+from svcnet.cli.common import input_options
 from svcnet.cli.modal import ModalCommand
+from svcnet.cli.output import write_output
 from svcnet.cli.paths import FilePath
 from svcnet.errors import AbsentError, UsageError
 from svcnet.files import KIB, read_text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
 import click
@@ -20,7 +20,8 @@ def strict_options(function: Function) -> Function:
 
     @wraps(function)
     def command(*args: Any, strict: bool, ignore: tuple[str, ...], **options: Any) -> Any:
-        return function(*args, strict=Strictness(strict, _ignored(ignore)), **options)
+        strictness = Strictness(strict, _ignored(ignore), partial(click.echo, err=True))
+        return function(*args, strict=strictness, **options)
 
     errors = click.option("--strict", is_flag=True, help="Treat warnings as errors.")
     ignored = click.option(

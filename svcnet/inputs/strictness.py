@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-import click
 from attrs import evolve, frozen
 
 from svcnet.checks import Check, is_of
@@ -13,7 +13,9 @@ from svcnet.errors import Diagnostic, InputError
 
 
 def _to_stderr(line: str) -> None:
-    click.echo(line, err=True)
+    if sys.stderr is not None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 @frozen

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import from_pods_option, write_output
+from svcnet.cli.common import from_pods_option
 from svcnet.cli.dns.options import dns_options, zone_options
+from svcnet.cli.output import write_output
 from svcnet.cli.strictness import strict_options
 from svcnet.inputs import Strictness, load_manifests
 

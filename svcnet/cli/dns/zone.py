@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from svcnet.cli.common import manifest_options, write_output
+from svcnet.cli.common import manifest_options
 from svcnet.cli.dns.options import dns_options, zone_options
+from svcnet.cli.output import write_output
 from svcnet.cli.paths import FilePath
 from svcnet.errors import OutputError
 from svcnet.inputs import load_manifests
