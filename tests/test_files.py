@@ -141,7 +141,6 @@ def test_a_verb_that_is_given_a_trap(
 
 METHODS = {"open", "read_text", "read_bytes"}
 OF_THE_KERNEL = {
-    "executors/probe.py",
     "executors/this_machine.py",
     "servers/descriptors.py",
 }

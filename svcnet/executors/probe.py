@@ -7,6 +7,7 @@ from socket import if_nametoindex
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import VERSION, version
+from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.models import Host
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
@@ -18,15 +19,15 @@ _BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
 _RANDOM_FULLY = (1, 6, 2)
 
 
-def probe() -> Host:
-    """Return the facts of the network namespace that this process is in.
+def probe(machine: Machine = THIS_MACHINE) -> Host:
+    """Return the facts of a machine; addresses are those of the process's own network namespace.
 
     Raises ApplyError when the interfaces cannot be listed, or iptables does not say its version.
     """
     return Host(
         addresses=_addresses(),
-        iptables_random_fully=_iptables_version() >= _RANDOM_FULLY,
-        conntrack_tcp_be_liberal=_is_liberal(),
+        iptables_random_fully=_iptables_version(machine) >= _RANDOM_FULLY,
+        conntrack_tcp_be_liberal=_is_liberal(machine),
     )
 
 
@@ -56,14 +57,14 @@ def _dummy_index() -> int:
         return 0
 
 
-def _iptables_version() -> tuple[int, ...]:
+def _iptables_version(machine: Machine) -> tuple[int, ...]:
     """Return the version of iptables; without one, that of any in use today."""
-    found = VERSION.search(version(machine=THIS_MACHINE) or "")
+    found = VERSION.search(version(machine=machine) or "")
     return tuple(map(int, found.groups())) if found else _RANDOM_FULLY
 
 
-def _is_liberal() -> bool:
+def _is_liberal(machine: Machine) -> bool:
     try:
-        return _BE_LIBERAL.read_text().strip() == "1"
+        return machine.read(_BE_LIBERAL).strip() == "1"
     except OSError:
         return False
