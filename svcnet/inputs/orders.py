@@ -121,7 +121,11 @@ class Orders:
                 await asyncio.wait((done,), timeout=END_SECONDS)
             if not done.done():
                 raise Ended
-            return done.result()
+            value = done.result()
+            if self._ended.is_set():
+                # It was read in the meantime, and nobody is to follow it any more.
+                raise Ended
+            return value
         finally:
             children.set(0)
             ending.cancel()
