@@ -11,6 +11,7 @@ import orjson
 
 from svcnet.agent.log import Log
 from svcnet.errors import ApplyError, Diagnostic, InputError, SvcnetError
+from svcnet.family import IPFamily
 from svcnet.files import read_beginning
 from svcnet.modes import get
 
@@ -129,7 +130,7 @@ class Reporter:
             case refused:
                 return {"error": refused.error, "texts": [_text(file) for file in refused.files]}
 
-    def _rules(self, family: str, name: str, graph: RuleGraph) -> dict[str, Any]:
+    def _rules(self, family: IPFamily, name: str, graph: RuleGraph) -> dict[str, Any]:
         """Return the rules of a graph in a mode, as ``svcnet render`` prints them."""
         mode, settings = self._mode, self._settings
         if name != mode.name:

@@ -7,9 +7,11 @@ from contextlib import ExitStack, contextmanager
 
 import click
 
+from svcnet.family import IPFamily
+
 
 @contextmanager
-def machine_lock(families: Iterable[str], *, wait: bool) -> Iterator[None]:
+def machine_lock(families: Iterable[IPFamily], *, wait: bool) -> Iterator[None]:
     """Keep every other svcnet off the rules of `families` while inside; say who is waited for.
 
     Raises Busy when another is at work and there is to be no waiting.

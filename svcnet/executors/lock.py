@@ -25,6 +25,7 @@ from immutables import Map
 
 from svcnet import checks
 from svcnet.errors import ApplyError, one_line
+from svcnet.family import IPFamily
 from svcnet.folder import own_folder, usual_folder
 
 __all__ = ["GRACE_SECONDS", "Busy", "descriptors", "is_free", "lock", "locks"]
@@ -54,7 +55,7 @@ class Busy(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
 
 
 @contextmanager
-def lock(family: str, *, wait: bool = False, keeps: bool = False) -> Iterator[None]:
+def lock(family: IPFamily, *, wait: bool = False, keeps: bool = False) -> Iterator[None]:
     """Keep every other svcnet off the rules of `family` in this network namespace while inside.
 
     It is for everything from the first look to the last write. Inside another of the same
@@ -87,7 +88,9 @@ def lock(family: str, *, wait: bool = False, keeps: bool = False) -> Iterator[No
 
 
 @contextmanager
-def locks(families: Iterable[str], *, wait: bool = False, keeps: bool = False) -> Iterator[None]:
+def locks(
+    families: Iterable[IPFamily], *, wait: bool = False, keeps: bool = False
+) -> Iterator[None]:
     """Do what :func:`lock` does, for several families: all of them, or it raises."""
     with ExitStack() as stack:
         # In one order, so that no two wait for each other.
@@ -96,7 +99,7 @@ def locks(families: Iterable[str], *, wait: bool = False, keeps: bool = False) -
         yield
 
 
-def is_free(family: str) -> bool:
+def is_free(family: IPFamily) -> bool:
     """Return whether nobody has the lock of `family` now, as far as can be told."""
     found = _NAMESPACE.stat()
     path = usual_folder() / _name((found.st_dev, found.st_ino, family))

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from svcnet.executors.children import Output
+from svcnet.family import IPFamily
 
 __all__ = ["Machine", "Netlink", "Output"]
 
@@ -82,7 +83,7 @@ class Machine(ABC):
         """Open a socket of a protocol of netlink. Raises OSError."""
 
     @abstractmethod
-    def socket_option(self, family: str, option: int, value: bytearray) -> None:
+    def socket_option(self, family: IPFamily, option: int, value: bytearray) -> None:
         """Have ``getsockopt`` of the level of an IP family fill `value`, which has a question.
 
         That is how the kernel tells of tables of iptables-legacy. Raises OSError.
@@ -102,7 +103,7 @@ class Machine(ABC):
 
     @abstractmethod
     def lock(
-        self, family: str, *, wait: bool = False, keeps: bool = False
+        self, family: IPFamily, *, wait: bool = False, keeps: bool = False
     ) -> AbstractContextManager[None]:
         """Keep every other svcnet off the rules of an IP family while inside.
 
@@ -122,7 +123,7 @@ class Machine(ABC):
 
     @contextmanager
     def locks(
-        self, families: Iterable[str], *, wait: bool = False, keeps: bool = False
+        self, families: Iterable[IPFamily], *, wait: bool = False, keeps: bool = False
     ) -> Iterator[None]:
         """Do what :meth:`lock` does, for several families: all of them, or it raises."""
         with ExitStack() as stack:

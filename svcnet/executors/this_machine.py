@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from svcnet.executors import children, lock, namespace
 from svcnet.executors.children import Output
 from svcnet.executors.machine import Machine, Netlink
+from svcnet.family import IPFamily
 
 __all__ = ["THIS_MACHINE", "ThisMachine"]
 
@@ -58,7 +59,7 @@ class ThisMachine(Machine):
         """Open a socket of netlink, bound to an address of the kernel's choice."""
         return _Socket(protocol)
 
-    def socket_option(self, family: str, option: int, value: bytearray) -> None:
+    def socket_option(self, family: IPFamily, option: int, value: bytearray) -> None:
         """Do what ``socket.getsockopt`` does, which passes nothing in and takes 1024 bytes.
 
         Any kind of socket will do, and one for datagrams needs no right of its own.
@@ -86,7 +87,7 @@ class ThisMachine(Machine):
         return tuple(each.name for each in folder.iterdir())
 
     def lock(
-        self, family: str, *, wait: bool = False, keeps: bool = False
+        self, family: IPFamily, *, wait: bool = False, keeps: bool = False
     ) -> AbstractContextManager[None]:
         """Take the lock; see :func:`svcnet.executors.lock.lock`."""
         return lock.lock(family, wait=wait, keeps=keeps)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 
+from svcnet.family import IPFamily
+
 if TYPE_CHECKING:
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.modes.settings import ModeSettings
@@ -57,7 +59,7 @@ class Adapter(ABC):
     another one for unknown.
     """
 
-    def __init__(self, family: str, mode: str) -> None:
+    def __init__(self, family: IPFamily, mode: str) -> None:
         self.family = family
         self.mode = mode
 

@@ -86,7 +86,7 @@ class Executor(Generic[Artifact]):
         """
         return None
 
-    def observe(self, family: str) -> object:
+    def observe(self, family: IPFamily) -> object:
         """Return what there is where the mode writes, for :meth:`leftovers`. Raises ApplyError.
 
         Nobody but the mode knows what it is.
@@ -117,7 +117,7 @@ class Executor(Generic[Artifact]):
         """Return what serves in this process, of a mode that does; `stack` is closed at the end."""
         raise UsageError(f"mode {self.mode.name} can be rendered only, and not served")
 
-    def cleanup(self, family: str) -> Iterator[Part]:
+    def cleanup(self, family: IPFamily) -> Iterator[Part]:
         """Yield what removes all that the mode has put on the machine, part by part.
 
         Parts do not wait for others to succeed; each returns lines, and raises ApplyError. A mode
@@ -126,7 +126,7 @@ class Executor(Generic[Artifact]):
         return iter(())
 
     def leftovers(
-        self, family: str, others: Sequence[Executor[Any]], found: object = None
+        self, family: IPFamily, others: Sequence[Executor[Any]], found: object = None
     ) -> Iterator[str]:
         """Remove what `others` left of a family, once this mode serves; yield a line for each kind.
 
@@ -144,7 +144,7 @@ class Executor(Generic[Artifact]):
         for each in others:
             yield from each.sweep(family)
 
-    def owned(self, family: str) -> Owned | None:
+    def owned(self, family: IPFamily) -> Owned | None:
         """Return how the mode's chains of iptables, and jumps to them, are known, if it has any.
 
         What :meth:`observe` returns in a mode with chains is a
@@ -152,11 +152,11 @@ class Executor(Generic[Artifact]):
         """
         return None
 
-    def is_there(self, family: str) -> bool:
+    def is_there(self, family: IPFamily) -> bool:
         """Return whether the mode may have left something on the machine."""
         return True
 
-    def sweep(self, family: str) -> Iterable[str]:
+    def sweep(self, family: IPFamily) -> Iterable[str]:
         """Remove what the mode left beside chains of iptables; return lines. Raises ApplyError."""
         return ()
 

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from svcnet import checks
 from svcnet.checks import Check
+from svcnet.family import IPFamily
 from svcnet.modes.options import Given, Option, complete, own_values
 from svcnet.modes.pace import Pace
 from svcnet.modes.settings import ModeSettings
@@ -154,7 +155,7 @@ class Mode(ABC, Generic[Artifact, Delta]):
 
 
 def cleanup_parts(
-    modes: Iterable[Mode[Any, Any]], family: str, given: Given, machine: Machine | None = None
+    modes: Iterable[Mode[Any, Any]], family: IPFamily, given: Given, machine: Machine | None = None
 ) -> Iterator[Part]:
     """Yield what removes from a machine all that is of `modes`, what came last first.
 

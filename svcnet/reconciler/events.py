@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
+from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph
 from svcnet.modes.adapter import SyncResult
 from svcnet.reconciler.change import Change
@@ -38,7 +39,7 @@ class Synced:
     when changes of endpoints happened, if they say so.
     """
 
-    family: str
+    family: IPFamily
     mode: str
     trigger: Trigger
     done: SyncResult
@@ -64,7 +65,7 @@ class Refused:
     After a step that was refused (``full`` is false) that is at once, and as a whole.
     """
 
-    family: str
+    family: IPFamily
     mode: str
     error: str
     graph: RuleGraph
@@ -78,7 +79,7 @@ class Refused:
 class Warned:
     """Something that an operator must see; told once until it is over."""
 
-    family: str
+    family: IPFamily
     text: str
 
 
@@ -86,7 +87,7 @@ class Warned:
 class Resolved:
     """Something that an operator was warned of is over."""
 
-    family: str
+    family: IPFamily
     text: str
 
 
@@ -94,7 +95,7 @@ class Resolved:
 class Swept:
     """What other modes had left is gone: a line for each kind of thing."""
 
-    family: str
+    family: IPFamily
     removed: tuple[str, ...]
 
 

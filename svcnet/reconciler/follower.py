@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from svcnet.compiler import NodeView, compile_state, recompile
+from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.models import ClusterState, NamespacedName
 
@@ -34,7 +35,7 @@ class Snapshot:
 class Follower:
     """Keeps the graph of one IP family."""
 
-    def __init__(self, family: str) -> None:
+    def __init__(self, family: IPFamily) -> None:
         self.family = family
         self._seen: Snapshot | None = None
         self._graph: RuleGraph | None = None

@@ -8,6 +8,7 @@ from threading import Lock
 
 from attrs import evolve, field, frozen
 
+from svcnet.family import IPFamily
 from svcnet.graph import RuleGraph
 from svcnet.reconciler.events import Event, Refused, Synced, Trigger
 
@@ -30,7 +31,7 @@ class RefusedRules:
     """Rules that the machine refused: when, why, and the graph that they are of."""
 
     when: float
-    family: str
+    family: IPFamily
     mode: str
     error: str
     graph: RuleGraph
@@ -64,7 +65,7 @@ class FamilyRecord:
     put right what somebody else did.
     """
 
-    family: str
+    family: IPFamily
     mode: str
     good: RuleGraph | None = None
     last: LastSync | None = None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from svcnet.family import IPFamily
 from svcnet.modes import Executor, available
 
 
 class Leftovers:
     """Removes once what other modes than that of `executor` left of a family."""
 
-    def __init__(self, executor: Executor[Any], family: str) -> None:
+    def __init__(self, executor: Executor[Any], family: IPFamily) -> None:
         self._executor = executor
         self._family = family
         self._due = True
@@ -28,7 +29,9 @@ class Leftovers:
         return lines
 
 
-def remove_leftovers(executor: Executor[Any], family: str, found: object = None) -> tuple[str, ...]:
+def remove_leftovers(
+    executor: Executor[Any], family: IPFamily, found: object = None
+) -> tuple[str, ...]:
     """Remove what other modes than that of `executor`, which serves already, left on its machine.
 
     Each mode says what is its own, see :meth:`svcnet.modes.Executor.leftovers`. Sysctls stay.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, RuleGraph
 from svcnet.modes.adapter import Rules
 from svcnet.reconciler.events import Event, Queued, Refused, Settled, Synced, Taken
@@ -69,7 +70,7 @@ class Monitor:
             metrics.rules(_sum(one.total for one in rules), _sum(one.written for one in rules))
         self._summarize(event.family, event.graph, event.change)
 
-    def _summarize(self, family: str, graph: RuleGraph, change: GraphDiff | None) -> None:
+    def _summarize(self, family: IPFamily, graph: RuleGraph, change: GraphDiff | None) -> None:
         """Bring the summary of a family to `graph`, and tell what it says."""
         followed = self._followed.get(family)
         if followed is not None and followed[0] is graph:

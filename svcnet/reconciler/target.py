@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.modes.adapter import SyncResult
 
@@ -14,7 +15,7 @@ class Target(Protocol):
     They are called from threads, never two at once. ``stage`` is what metrics call a refusal.
     """
 
-    family: str
+    family: IPFamily
     mode: str
     stage: str
 

@@ -11,6 +11,7 @@ from svcnet.executors.ipvs import IPVSPlan, Observed, Step
 from svcnet.executors.ipvs.device import Device
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.servers import real_of
+from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables as ObservedTables
 from svcnet.netfilter.ip.wire import Held, held
 from svcnet.netfilter.ipset import ObservedSet
@@ -71,7 +72,7 @@ class FakeIPVS:
     address's.
     """
 
-    def __init__(self, family: str = "IPv4") -> None:
+    def __init__(self, family: IPFamily = "IPv4") -> None:
         self.family = family
         self.servers: dict[ServerKey, Service] = {}
         self.reals: dict[ServerKey, dict[DestKey, Dest]] = {}

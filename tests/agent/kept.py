@@ -33,7 +33,7 @@ endpoints: [{{addresses: [10.244.1.5]}}]
 class NotedAdapter(Adapter):
     """Notes graphs."""
 
-    def __init__(self, family: str, mode: NotedMode) -> None:
+    def __init__(self, family: IPFamily, mode: NotedMode) -> None:
         super().__init__(family, mode.name)
         self._noted = mode
 

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from svcnet import folder as place
 from svcnet.errors import ApplyError
 from svcnet.executors.lock import Busy, descriptors, is_free, lock, locks
+from svcnet.family import IPFamily
 from tests.fuzz import examples
 
 
@@ -31,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "svcnet"
 
 
-def elsewhere(family: str = "IPv4") -> str:
+def elsewhere(family: IPFamily = "IPv4") -> str:
     """Return what somebody else is told who wants the lock; empty if he gets it."""
 
     def attempt() -> str:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from svcnet.executors.iptables import Commands, Variant
 from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.family import IPFamily
 from svcnet.netfilter.saved import saved
 from tests.fuzz import examples
 from tests.kernel.test_twice import VARIANTS, elsewhere
@@ -21,7 +22,9 @@ UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 
 @pytest.mark.parametrize("family", ["IPv4", "IPv6"])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_rules_are_printed_in_that_form(variant: Variant, family: str, xtables_lock: None) -> None:
+def test_rules_are_printed_in_that_form(
+    variant: Variant, family: IPFamily, xtables_lock: None
+) -> None:
     """Rules of any of the matches and targets that svcnet uses, in any order of their words."""
     commands = Commands(family, variant, THIS_MACHINE)
 
@@ -39,6 +42,6 @@ def test_rules_are_printed_in_that_form(variant: Variant, family: str, xtables_l
     elsewhere(printed)
 
 
-def rules_of(family: str, table: str) -> st.SearchStrategy[list[str]]:
+def rules_of(family: IPFamily, table: str) -> st.SearchStrategy[list[str]]:
     """Return a strategy for many rules at once, as a command takes longer than a rule."""
     return st.lists(written_rules(family, table), min_size=20, max_size=30)

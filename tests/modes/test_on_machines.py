@@ -87,17 +87,17 @@ def full(executor: Executor[Any], graph: RuleGraph) -> Any:
     return modes.get(executor.mode.name).full(graph, executor.settings)
 
 
-def rules(machine: Machine, variant: Variant, family: str = "IPv4") -> SavedTables:
+def rules(machine: Machine, variant: Variant, family: IPFamily = "IPv4") -> SavedTables:
     return Commands(family, variant, machine).observe()
 
 
-def chains(machine: Machine, variant: Variant, family: str = "IPv4") -> set[str]:
+def chains(machine: Machine, variant: Variant, family: IPFamily = "IPv4") -> set[str]:
     """Return the names of all chains of ours that there are."""
     tables = rules(machine, variant, family).tables
     return {each for found in tables.values() for each in found if each.startswith("KUBE-")}
 
 
-def cleaned(executor: Executor[Any], family: str = "IPv4") -> list[str]:
+def cleaned(executor: Executor[Any], family: IPFamily = "IPv4") -> list[str]:
     return [line for part in executor.cleanup(family) for line in part()]
 
 

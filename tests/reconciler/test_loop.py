@@ -13,6 +13,7 @@ from svcnet import checks, modes
 from svcnet.checks import Check
 from svcnet.compiler import node_view
 from svcnet.errors import ApplyError
+from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.models import Budget, ClusterState, NamespacedName
 from svcnet.models.state import ClusterObject
@@ -44,7 +45,7 @@ WEB = Change(endpoints=frozenset([NamespacedName("shop", "web")]))
 class Notes:
     """A target that notes what it is asked for, and refuses or warns as told."""
 
-    family: str = "IPv4"
+    family: IPFamily = "IPv4"
     mode: str = "notes"
     stage: str = "notes"
     steps: list[tuple[RuleGraph, frozenset[FragmentName] | None]] = field(factory=list)

@@ -21,6 +21,7 @@ from svcnet.executors.iptables.refusal import check_of
 from svcnet.executors.iptables.writer import ReferencedChain, Writer, tell
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN, SavedTables, target
 from svcnet.netfilter.restore import declare, delete, remove, table_of, write
 from svcnet.netfilter.rules import leading_to
@@ -30,7 +31,7 @@ from svcnet.renderers.iptables.names import FIREWALL
 
 
 def cleanup(
-    family: str, variant: Variant | None = None, *, machine: Machine = THIS_MACHINE
+    family: IPFamily, variant: Variant | None = None, *, machine: Machine = THIS_MACHINE
 ) -> tuple[str, ...]:
     """Remove the rules and chains of `family` in one variant, or in every installed one.
 
@@ -48,7 +49,7 @@ def cleanup(
         )
 
 
-def _cleanup(commands: Commands, family: str) -> Iterator[str]:
+def _cleanup(commands: Commands, family: IPFamily) -> Iterator[str]:
     observed = commands.observe()
     if FIREWALL not in observed.chains("filter"):
         yield from remove_chains(commands, owned(family), observed)
@@ -81,7 +82,7 @@ FIREWALL_RULES = Owned(
 """KUBE-FIREWALL and the jumps to it."""
 
 
-def owned(family: str) -> Owned:
+def owned(family: IPFamily) -> Owned:
     """Return how iptables mode's chains and jumps are known."""
     jumps = {saved(jump.rule, family) for jump in JUMPS}
     return Owned(is_ours, jumps.__contains__)

@@ -13,6 +13,7 @@ from svcnet.executors.children import Output, Overdue
 from svcnet.executors.commands import complaint, hint, not_installed
 from svcnet.executors.iptables.kernel import can_list, untrue
 from svcnet.executors.machine import Machine
+from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables, parse_save
 from svcnet.netfilter.restore import append, declare, refused_line, transaction
 
@@ -53,7 +54,7 @@ class Commands:
     ``nft`` is the variant that keeps its rules in nf_tables, ``legacy`` the older one.
     """
 
-    family: str
+    family: IPFamily
     variant: Variant
     machine: Machine = field(eq=False, repr=False)
 
@@ -145,7 +146,7 @@ class Commands:
 
 
 def installed(
-    family: str, variant: Variant | None = None, *, machine: Machine
+    family: IPFamily, variant: Variant | None = None, *, machine: Machine
 ) -> tuple[Commands, ...]:
     """Return the commands for `family` that a machine has, of one variant or of each."""
     wanted = VARIANTS if variant is None else (variant,)

@@ -10,13 +10,14 @@ from errno import ENOENT
 from hashlib import blake2b
 
 from svcnet.executors.machine import Machine
+from svcnet.family import IPFamily
 from svcnet.netfilter.entries import TableSize, clear_counters, entries_of, info_of, size_in
 
 _GET_INFO = 64  # IPT_SO_GET_INFO, IP6T_SO_GET_INFO
 _GET_ENTRIES = 65  # IPT_SO_GET_ENTRIES, IP6T_SO_GET_ENTRIES
 
 
-def digest(machine: Machine, family: str, table: str) -> bytes:
+def digest(machine: Machine, family: IPFamily, table: str) -> bytes:
     """Return a digest of all that iptables-legacy has in a table but its counters.
 
     Empty if the kernel has no such table. Raises OSError without CAP_NET_ADMIN, or when
@@ -36,7 +37,7 @@ def digest(machine: Machine, family: str, table: str) -> bytes:
     return found.digest()
 
 
-def count(machine: Machine, family: str, table: str) -> int:
+def count(machine: Machine, family: IPFamily, table: str) -> int:
     """Return how many entries a table of iptables-legacy has. Raises OSError as digest does.
 
     A table that the kernel can have and does not have yet is made.
@@ -44,7 +45,7 @@ def count(machine: Machine, family: str, table: str) -> int:
     return _info(machine, family, table)[1].entries
 
 
-def _info(machine: Machine, family: str, table: str) -> tuple[bytearray, TableSize]:
+def _info(machine: Machine, family: IPFamily, table: str) -> tuple[bytearray, TableSize]:
     """Return where the built-in chains of a table begin and end, and its size."""
     info = info_of(table)
     machine.socket_option(family, _GET_INFO, info)

@@ -15,6 +15,7 @@ from struct import Struct
 from svcnet.executors.iptables.entries import count
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask
+from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN, SavedTables
 from svcnet.netlink import attribute, attributes
 from svcnet.renderers.iptables import names
@@ -34,12 +35,12 @@ _NFGENMSG = Struct("=BBH")
 _FAMILIES = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
 
 
-def names_file(family: str) -> Path:
+def names_file(family: IPFamily) -> Path:
     """Return the file that has the names of the legacy variant's tables, if there are any."""
     return Path("/proc/thread-self/net", _NAMES[family])
 
 
-def can_list(machine: Machine, family: str) -> bool:
+def can_list(machine: Machine, family: IPFamily) -> bool:
     """Return whether this process may know which tables of the legacy variant there are.
 
     They are in a file for root's eyes only; without any there is no such file, and nothing to hide.
@@ -53,7 +54,7 @@ def can_list(machine: Machine, family: str) -> bool:
     return True
 
 
-def untrue(machine: Machine, family: str, variant: str, observed: SavedTables) -> str:
+def untrue(machine: Machine, family: IPFamily, variant: str, observed: SavedTables) -> str:
     """Return what is wrong with a listing of `variant`, by what the kernel says; else nothing.
 
     Where the kernel says nothing, as to a user who may not ask, the listing is believed.
@@ -65,7 +66,7 @@ def untrue(machine: Machine, family: str, variant: str, observed: SavedTables) -
         return ""
 
 
-def _of_other_family(family: str, observed: SavedTables) -> str:
+def _of_other_family(family: IPFamily, observed: SavedTables) -> str:
     for rule in observed.chains("nat").get(names.SERVICES, ()):
         option, _, rest = rule.partition(" ")
         if option == "-d":
@@ -74,7 +75,7 @@ def _of_other_family(family: str, observed: SavedTables) -> str:
     return ""
 
 
-def _untrue_legacy(machine: Machine, family: str, observed: SavedTables) -> Iterator[str]:
+def _untrue_legacy(machine: Machine, family: IPFamily, observed: SavedTables) -> Iterator[str]:
     try:
         there = machine.read(names_file(family)).split()
     except FileNotFoundError:
@@ -92,7 +93,7 @@ def _untrue_legacy(machine: Machine, family: str, observed: SavedTables) -> Iter
             yield f"has {listed} of the {entries} entries of table {table}"
 
 
-def _untrue_nft(machine: Machine, family: str, observed: SavedTables) -> Iterator[str]:
+def _untrue_nft(machine: Machine, family: IPFamily, observed: SavedTables) -> Iterator[str]:
     for table, built_in in BUILT_IN.items():
         chains = observed.chains(table)
         for chain in (*built_in, *_OURS[table]):
@@ -107,7 +108,7 @@ def _untrue_nft(machine: Machine, family: str, observed: SavedTables) -> Iterato
                 yield f"has {len(listed)} of the {rules} rules of chain {chain} of table {table}"
 
 
-def _rules(machine: Machine, family: str, table: str, chain: str) -> int | None:
+def _rules(machine: Machine, family: IPFamily, table: str, chain: str) -> int | None:
     """Return how many rules a chain of nf_tables has; None if there is none of that name.
 
     It is 0 for one that is not built in: the kernel counts also what leads there.

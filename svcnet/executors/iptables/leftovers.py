@@ -9,11 +9,12 @@ from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.loopback import is_guarded
 from svcnet.executors.iptables.variants import Choice
 from svcnet.executors.machine import Machine
+from svcnet.family import IPFamily
 from svcnet.renderers.iptables.names import FIREWALL
 
 
 def remove_others(
-    family: str,
+    family: IPFamily,
     own: Owned | None,
     others: Collection[Owned],
     chosen: object,

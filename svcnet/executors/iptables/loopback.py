@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from svcnet.executors.machine import Machine
+from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.names import FIREWALL
@@ -44,7 +45,7 @@ def _is_on(machine: Machine, setting: Path) -> bool:
         return False
 
 
-def is_kubelets(observed: SavedTables, family: str) -> bool:
+def is_kubelets(observed: SavedTables, family: IPFamily) -> bool:
     """Return whether KUBE-FIREWALL is the kubelet's too, or its alone as it is for IPv6."""
     return family == "IPv6" or _CANARY in observed.chains("filter")
 

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable
 from svcnet.executors.iptables.commands import Variant
 from svcnet.executors.iptables.commits import Commits
 from svcnet.executors.iptables.entries import digest
+from svcnet.family import IPFamily
 
 TABLES = ("filter", "nat")
 
@@ -14,7 +15,7 @@ TABLES = ("filter", "nat")
 class Marks:
     """Marks of the rules of one family and variant: equal marks mean that nobody else wrote."""
 
-    def __init__(self, family: str, variant: Variant, commits: Commits) -> None:
+    def __init__(self, family: IPFamily, variant: Variant, commits: Commits) -> None:
         self._family = family
         self._variant = variant
         self._commits = commits

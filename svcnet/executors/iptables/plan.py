@@ -16,6 +16,7 @@ from attrs import evolve, frozen
 from svcnet.executors.iptables.commands import Variant
 from svcnet.executors.iptables.observe import is_ours, is_own_chain
 from svcnet.executors.iptables.writer import ReferencedChain
+from svcnet.family import IPFamily
 from svcnet.netfilter import Chains, SavedTables, is_made_of, target
 from svcnet.netfilter.jumps import ensure, of_table
 from svcnet.netfilter.restore import (
@@ -101,7 +102,7 @@ def _full(wanted: RestoreText, observed: SavedTables, chains: int) -> Iterator[s
     yield from _jumps(wanted, observed)
 
 
-def _difference(block: Block, observed: SavedTables, family: str) -> Block | None:
+def _difference(block: Block, observed: SavedTables, family: IPFamily) -> Block | None:
     """Return a service port with those of its own chains alone that are not as they should be."""
     there = observed.chains("nat")
     rules = rules_by_chain(block.own)

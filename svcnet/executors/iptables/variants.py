@@ -19,6 +19,7 @@ from svcnet.executors.iptables.commands import Commands, Variant, installed, ver
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables, Unprinted
 
 
@@ -32,7 +33,7 @@ class Choice:
 
 
 def choose_variant(
-    family: str,
+    family: IPFamily,
     wanted: Variant | None = None,
     is_ours: Callable[[str, str], bool] = is_ours,
     *,

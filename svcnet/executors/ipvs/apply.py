@@ -21,6 +21,7 @@ from svcnet.executors.ipvs.sets import DRAIN, all_sets, draining
 from svcnet.executors.machine import Machine
 from svcnet.executors.stages import Stages
 from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables as Tables
 from svcnet.netfilter.ipvs.messages import MADE_BY_SVCNET, DelService, NewService
 from svcnet.nogc import without_gc
@@ -38,7 +39,7 @@ class IPVSReport:
     its rules were not looked at. ``stages`` are how many seconds each part took.
     """
 
-    family: str
+    family: IPFamily
     plan: IPVSPlan
     draining: int
     warnings: tuple[str, ...]
@@ -168,7 +169,7 @@ def _check_owner(steps: Iterable[Step], ipvs: IPVS) -> None:
             raise ApplyError(f"{service.key}: the virtual server is not what svcnet left there")
 
 
-def _is_first(machine: Machine, family: str) -> bool:
+def _is_first(machine: Machine, family: IPFamily) -> bool:
     """Return whether nothing of ours is there; raise ApplyError if another's sets are."""
     if sets.headers(machine, (draining(family),)):
         return False
@@ -191,7 +192,7 @@ def services(planned: IPVSPlan, artifact: IPVSTables) -> Iterator[str]:
 
 
 def cleanup(
-    family: str, *, with_rules: bool = True, machine: Machine = THIS_MACHINE
+    family: IPFamily, *, with_rules: bool = True, machine: Machine = THIS_MACHINE
 ) -> tuple[str, ...]:
     """Remove the addresses, virtual servers, rules and sets of `family` that svcnet made.
 
@@ -210,7 +211,7 @@ def cleanup(
         return tuple(f"{family}, ipvs: {line}" for line in done)
 
 
-def _cleanup(machine: Machine, family: str, *, with_rules: bool) -> list[str]:
+def _cleanup(machine: Machine, family: IPFamily, *, with_rules: bool) -> list[str]:
     with IPVS(machine) as ipvs:
         observed = observe(family, Tables({}), (), ipvs)
         execution = Execution(family, None, ipvs, None)
@@ -229,7 +230,7 @@ def _cleanup(machine: Machine, family: str, *, with_rules: bool) -> list[str]:
     return done
 
 
-def is_there(family: str, *, machine: Machine = THIS_MACHINE) -> bool:
+def is_there(family: IPFamily, *, machine: Machine = THIS_MACHINE) -> bool:
     """Return whether svcnet has put IPVS mode of a family on a machine.
 
     It has sets then; where somebody destroyed the one that tells, it has virtual servers.

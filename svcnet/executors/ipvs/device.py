@@ -15,7 +15,7 @@ from svcnet.executors.commands import complaint, hint
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason, tell
-from svcnet.family import IP_FAMILIES
+from svcnet.family import IP_FAMILIES, IPFamily
 from svcnet.netfilter import ip
 from svcnet.netfilter.ip import Address, wire
 from svcnet.netfilter.ip.wire import Held, held
@@ -45,7 +45,7 @@ class Device:
         return frozenset(each.address for each in self.held)
 
 
-def observe(machine: Machine, family: str) -> Device | None:
+def observe(machine: Machine, family: IPFamily) -> Device | None:
     """Return the device with its addresses of a family, None if there is none.
 
     Of one of another kind the addresses are not listed. Raises ApplyError.
@@ -73,14 +73,14 @@ def _link(machine: Machine) -> bytes | None:
         raise
 
 
-def _addresses(machine: Machine, family: str, index: int) -> list[bytes]:
+def _addresses(machine: Machine, family: IPFamily, index: int) -> list[bytes]:
     """Return what the kernel tells of the addresses of a device, each in a message's body."""
     body = wire.addresses_body(family, index)
     told = ask(wire.NETLINK_ROUTE, wire.RTM_GETADDR, body, dump=True, machine=machine)
     return [address for address in told if wire.device_of(address) == index]
 
 
-def mark(machine: Machine, family: str) -> Hashable:
+def mark(machine: Machine, family: IPFamily) -> Hashable:
     """Return what is the same as long as nobody changes the device or its addresses of a family.
 
     Raises OSError, and ValueError for what is no answer.
@@ -216,7 +216,7 @@ def link_lines() -> tuple[str, ...]:
 
 
 def change_addresses(
-    machine: Machine, lines: Iterable[str], family: str
+    machine: Machine, lines: Iterable[str], family: IPFamily
 ) -> Iterator[tuple[str, str]]:
     """Carry out lines of ``ip -batch`` about addresses; yield those that are refused, and why.
 
@@ -248,7 +248,7 @@ def change_addresses(
 
 
 def _changed(
-    machine: Machine, verb: str, asked: Iterable[Address], family: str
+    machine: Machine, verb: str, asked: Iterable[Address], family: IPFamily
 ) -> Iterator[tuple[int, str]]:
     """Have the kernel do the same with addresses; yield the place of each it refuses, and why.
 

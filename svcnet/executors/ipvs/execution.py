@@ -17,6 +17,7 @@ from svcnet.executors.ipvs.observe import SYS, key_of
 from svcnet.executors.ipvs.plan import Step
 from svcnet.executors.ipvs.servers import BATCH, IPVS, MessageRefusal
 from svcnet.executors.machine import Machine
+from svcnet.family import IPFamily
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
@@ -83,7 +84,7 @@ class Execution:
 
     def __init__(
         self,
-        family: str,
+        family: IPFamily,
         commands: Commands | None,
         ipvs: IPVS,
         wanted: IPVSTables | IPVSDelta | None,

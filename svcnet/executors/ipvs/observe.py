@@ -15,6 +15,7 @@ from svcnet.executors.ipvs.servers import IPVS, Real, real_of
 from svcnet.executors.ipvs.sets import all_sets
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables as ObservedTables
 from svcnet.netfilter.ipset import ObservedSet
 from svcnet.netfilter.ipvs.messages import (
@@ -45,7 +46,7 @@ class Observed:
     the kernel does not have.
     """
 
-    family: str
+    family: IPFamily
     services: Mapping[ServerKey, Service]
     reals: Mapping[ServerKey, Mapping[DestKey, Real]]
     sets: Mapping[str, ObservedSet]
@@ -79,7 +80,9 @@ class Observed:
         return [service for key, service in self.services.items() if self.owns(key)]
 
 
-def observe(family: str, tables: ObservedTables, sysctls: Iterable[str], ipvs: IPVS) -> Observed:
+def observe(
+    family: IPFamily, tables: ObservedTables, sysctls: Iterable[str], ipvs: IPVS
+) -> Observed:
     """Return the state of the network namespace that `ipvs` speaks with. Raises ApplyError.
 
     `tables` are the iptables rules, and `sysctls` names the settings to read.

@@ -9,6 +9,7 @@ from svcnet.executors.iptables.cleanup import Owned, removal, remove_chains
 from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.machine import Machine
+from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables, read_listing
 from svcnet.netfilter.jumps import ensure, of_table
 from svcnet.netfilter.restore import append, declare, write
@@ -23,7 +24,7 @@ CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def changes(text: str, observed: SavedTables, family: str) -> Iterator[str]:
+def changes(text: str, observed: SavedTables, family: IPFamily) -> Iterator[str]:
     """Yield the transactions, one of a table each, that make the rules be those of `text`.
 
     Chains that differ are written anew, and each jump from a built-in chain is there once.
@@ -43,13 +44,13 @@ def changes(text: str, observed: SavedTables, family: str) -> Iterator[str]:
     yield from _leftovers(observed, family)
 
 
-def remove(machine: Machine, family: str) -> Iterator[str]:
+def remove(machine: Machine, family: IPFamily) -> Iterator[str]:
     """Remove this mode's chains and jumps, in both variants; yield a line for each table."""
     for commands in installed(family, machine=machine):
         yield from remove_chains(commands, owned(family))
 
 
-def owned(family: str) -> Owned:
+def owned(family: IPFamily) -> Owned:
     """Return how this mode's chains and jumps are known."""
     jumps = {saved(jump.rule, family) for jump in JUMPS}
     return Owned(lambda table, chain: chain in CHAINS.get(table, ()), jumps.__contains__)
@@ -64,7 +65,7 @@ def has_other_mode(observed: SavedTables) -> bool:
     )
 
 
-def _leftovers(observed: SavedTables, family: str) -> Iterator[str]:
+def _leftovers(observed: SavedTables, family: IPFamily) -> Iterator[str]:
     """Yield what removes the chains of iptables mode, as they are once ours are written."""
     kept = {
         table: {chain: rules for chain, rules in chains.items() if chain not in CHAINS[table]}

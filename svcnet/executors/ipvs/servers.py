@@ -19,6 +19,7 @@ from svcnet.executors.commands import complaint
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import reason
 from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.family import IPFamily
 from svcnet.netfilter.ipvs import wire
 from svcnet.netfilter.ipvs.messages import (
     HASHED,
@@ -195,7 +196,7 @@ class IPVS:
         return iter(self._socket.receive, None)
 
 
-def has_servers(machine: Machine, family: str) -> bool:
+def has_servers(machine: Machine, family: IPFamily) -> bool:
     """Return whether svcnet has made a virtual server of a family there. Raises ApplyError.
 
     A kernel that has not loaded IPVS yet is not asked, as it would then.

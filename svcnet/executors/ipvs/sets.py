@@ -15,6 +15,7 @@ from svcnet.executors.commands import complaint, run
 from svcnet.executors.counted import counted
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason
+from svcnet.family import IPFamily
 from svcnet.netfilter import ipset
 from svcnet.netfilter.ipset import ObservedSet, wire
 from svcnet.netfilter.ipset.wire import Header
@@ -47,7 +48,7 @@ Wanted: TypeAlias = Mapping[str, tuple[IPSet, frozenset[str]]]
 """Each set that is to be, and its entries as ipset saves them."""
 
 
-def draining(family: str) -> str:
+def draining(family: IPFamily) -> str:
     """Return the set of real servers that wait for their connections to end.
 
     An entry goes when the wait is over: the kernel counts its seconds, whoever is there to
@@ -56,7 +57,7 @@ def draining(family: str) -> str:
     return "SVCNET-DRAINING" if family == "IPv4" else "SVCNET-6-DRAINING"
 
 
-def all_sets(family: str) -> tuple[str, ...]:
+def all_sets(family: IPFamily) -> tuple[str, ...]:
     """Return the names of all sets of a family."""
     return (draining(family), *(definition.name_in(family) for definition in SETS))
 
@@ -91,7 +92,7 @@ def _read_header(answer: bytes) -> Header:
         raise OSError(EBADMSG, f"an answer that is no set: {error}") from None
 
 
-def mark(machine: Machine, family: str) -> Iterator[bytes]:
+def mark(machine: Machine, family: IPFamily) -> Iterator[bytes]:
     """Yield what all sets of a family are and have; equal bytes mean that nobody changed them.
 
     Seconds that endpoints which drain still have are left out. Raises OSError, and ValueError for
@@ -204,7 +205,9 @@ def others_kind(wanted: Wanted, there: Mapping[str, ObservedSet]) -> list[str]:
     ]
 
 
-def lines_up(wanted: Wanted, observed: Mapping[str, ObservedSet], family: str) -> Iterator[str]:
+def lines_up(
+    wanted: Wanted, observed: Mapping[str, ObservedSet], family: IPFamily
+) -> Iterator[str]:
     """Yield what makes each set be there with all its entries.
 
     It needs room for those that go as well, which stay until what they serve is gone.
@@ -224,7 +227,7 @@ def lines_up(wanted: Wanted, observed: Mapping[str, ObservedSet], family: str) -
         yield from _each(ipset.add, name, entries - held)
 
 
-def _lines_of_draining(observed: Mapping[str, ObservedSet], family: str) -> Iterator[str]:
+def _lines_of_draining(observed: Mapping[str, ObservedSet], family: IPFamily) -> Iterator[str]:
     """Yield what makes the set of those that drain be there; one of another kind says nothing."""
     name = draining(family)
     inet = "inet6" if family == "IPv6" else "inet"
@@ -290,7 +293,7 @@ def is_kept(entry: str, kept: Container[str]) -> bool:
     return not address.isdigit() and address in kept
 
 
-def lines_that_drain(entries: Iterable[str], family: str, seconds: int) -> Iterator[str]:
+def lines_that_drain(entries: Iterable[str], family: IPFamily, seconds: int) -> Iterator[str]:
     """Yield what begins the time that real servers have for their connections to end."""
     name = draining(family)
     yield from (ipset.add(name, ipset.numbered(entry), seconds) for entry in entries)
@@ -301,7 +304,7 @@ def _each(put: Put, name: str, entries: Iterable[str]) -> Iterator[str]:
         yield put(name, ipset.numbered(entry))
 
 
-def lines_of(put: Put, entries: Iterable[Entry], family: str) -> Iterator[str]:
+def lines_of(put: Put, entries: Iterable[Entry], family: IPFamily) -> Iterator[str]:
     """Yield what adds entries of any sets, or deletes them, as `put` does."""
     for definition, entry in entries:
         yield from _each(put, definition.name_in(family), ipset.saved(entry))
@@ -399,7 +402,7 @@ def _is_of_set(line: str) -> bool:
     return not line.startswith(("add ", "del "))
 
 
-def remove(machine: Machine, family: str, there: Container[str]) -> Iterator[str]:
+def remove(machine: Machine, family: IPFamily, there: Container[str]) -> Iterator[str]:
     """Destroy the sets that are there; yield what was done.
 
     One that a foreign rule uses cannot go, and is left empty.

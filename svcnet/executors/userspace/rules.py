@@ -18,6 +18,7 @@ from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.machine import Machine
 from svcnet.executors.namespace import NoNamespace
 from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.family import IPFamily
 from svcnet.netfilter import Rule, SavedTables
 from svcnet.netfilter.jumps import arrange, of_table
 from svcnet.netfilter.restore import append, declare, write
@@ -136,7 +137,7 @@ def services_of(rules: PortalRules, transactions: Iterable[str]) -> Iterator[str
 
 
 def remove(
-    family: str, variant: Variant | None = None, *, machine: Machine = THIS_MACHINE
+    family: IPFamily, variant: Variant | None = None, *, machine: Machine = THIS_MACHINE
 ) -> tuple[str, ...]:
     """Remove the chains and jumps of this mode in one variant, or in every installed one.
 

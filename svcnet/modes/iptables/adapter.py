@@ -12,6 +12,7 @@ from svcnet.executors import iptables
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.iptables.plan import most_chains
 from svcnet.executors.stages import Stages
+from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, Origin, RuleGraph
 from svcnet.modes.adapter import Adapter, Rules, SyncResult, few
 from svcnet.renderers import iptables as rules
@@ -28,7 +29,7 @@ class IptablesAdapter(Adapter):
 
     def __init__(
         self,
-        family: str,
+        family: IPFamily,
         variant: iptables.Variant | None,
         commits: iptables.Commits,
     ) -> None:

@@ -35,7 +35,7 @@ class IptablesExecutor(Executor[RestoreText]):
         self._variant: iptables.Variant | None = self.settings.given[VARIANT.name]
         self._commits = iptables.Commits(self.machine)
 
-    def observe(self, family: str) -> iptables.Choice:
+    def observe(self, family: IPFamily) -> iptables.Choice:
         """Return the variant that holds this mode's rules, or other rules, and these."""
         return iptables.choose_variant(family, self._variant, machine=self.machine)
 
@@ -51,11 +51,11 @@ class IptablesExecutor(Executor[RestoreText]):
         """Return what keeps a family."""
         return IptablesAdapter(family, self._variant, self._commits)
 
-    def cleanup(self, family: str) -> Iterator[Part]:
+    def cleanup(self, family: IPFamily) -> Iterator[Part]:
         """Yield the removal from each variant of iptables."""
         for commands in installed(family, self._variant, machine=self.machine):
             yield partial(iptables.cleanup, family, commands.variant, machine=self.machine)
 
-    def owned(self, family: str) -> iptables.Owned:
+    def owned(self, family: IPFamily) -> iptables.Owned:
         """Return how the chains are known that this mode makes."""
         return owned(family)

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from svcnet.executors import iptables, ipvs
 from svcnet.executors.stages import Stages
+from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, RuleGraph
 from svcnet.modes.adapter import Adapter, SyncResult, few
 from svcnet.renderers import ipvs as tables_of
@@ -26,7 +27,7 @@ class IPVSAdapter(Adapter):
 
     def __init__(
         self,
-        family: str,
+        family: IPFamily,
         variant: iptables.Variant | None,
         commits: iptables.Commits,
         drain: int,

@@ -40,7 +40,7 @@ class IPVSExecutor(Executor[IPVSTables]):
         """Return the modules that the kernel lacks."""
         return ipvs.missing(artifact, self.observe(artifact.family).commands)
 
-    def observe(self, family: str) -> iptables.Choice:
+    def observe(self, family: IPFamily) -> iptables.Choice:
         """Return the variant that holds this mode's rules, or other rules, and these."""
         return iptables.choose_variant(family, self._variant, machine=self.machine)
 
@@ -65,18 +65,18 @@ class IPVSExecutor(Executor[IPVSTables]):
         """Return what keeps a family."""
         return IPVSAdapter(family, self._variant, self._commits, self._drain)
 
-    def cleanup(self, family: str) -> Iterator[Part]:
+    def cleanup(self, family: IPFamily) -> Iterator[Part]:
         """Yield the removal of all: the sets tell which rules are to go, of either variant."""
         yield partial(ipvs.cleanup, family, machine=self.machine)
 
-    def owned(self, family: str) -> iptables.Owned:
+    def owned(self, family: IPFamily) -> iptables.Owned:
         """Return how the chains are known that this mode makes."""
         return owned(family)
 
-    def is_there(self, family: str) -> bool:
+    def is_there(self, family: IPFamily) -> bool:
         """Return whether its sets, or its virtual servers, are there."""
         return ipvs.is_there(family, machine=self.machine)
 
-    def sweep(self, family: str) -> Iterable[str]:
+    def sweep(self, family: IPFamily) -> Iterable[str]:
         """Remove virtual servers, addresses and sets."""
         return ipvs.cleanup(family, with_rules=False, machine=self.machine)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class UserspaceExecutor(Executor[ProxyTable]):
     """Starts the proxy, and knows the rules that lead to one."""
 
-    def observe(self, family: str) -> iptables.Choice:
+    def observe(self, family: IPFamily) -> iptables.Choice:
         """Return the variant that holds this mode's rules, or other rules, and these."""
         return iptables.choose_variant(family, self._variant, shows_variant, machine=self.machine)
 
@@ -31,12 +31,12 @@ class UserspaceExecutor(Executor[ProxyTable]):
         """Return the proxy, whose worker processes have begun."""
         return UserspaceProxy(self.settings, families, stack, self.machine)
 
-    def cleanup(self, family: str) -> Iterator[Part]:
+    def cleanup(self, family: IPFamily) -> Iterator[Part]:
         """Yield the removal from each variant of iptables."""
         for commands in installed(family, self._variant, machine=self.machine):
             yield partial(remove, family, commands.variant, machine=self.machine)
 
-    def owned(self, family: str) -> iptables.Owned:
+    def owned(self, family: IPFamily) -> iptables.Owned:
         """Return how the chains are known that this mode makes."""
         return OWNED
 

@@ -13,6 +13,7 @@ from typing import ClassVar, NamedTuple
 from attrs import evolve, field, frozen
 
 from svcnet.brief import brief
+from svcnet.family import IPFamily
 from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
 from svcnet.netfilter.jumps import Jump, text_on_clean_machine
 from svcnet.netfilter.restore import declare, delete, transaction
@@ -107,7 +108,7 @@ class Block:
         return firewall | dict(zip(own, endpoints, strict=True))
 
     @property
-    def _family(self) -> str:
+    def _family(self) -> IPFamily:
         return "IPv6" if ":" in self.fragment.dispatches[0].address else "IPv4"
 
 
@@ -144,7 +145,7 @@ class RestoreText:
         return evolve(self, stale=stale)
 
     @property
-    def family(self) -> str:
+    def family(self) -> IPFamily:
         """The IP family, ``IPv4`` or ``IPv6``."""
         return self.settings.family
 
@@ -256,7 +257,7 @@ class Delta:
     ``deleted`` the chains that go. ``growth`` is by how many rules service ports have more.
     """
 
-    family: str
+    family: IPFamily
     filter: str
     nat_first: str
     changed: tuple[Block, ...]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from attrs import field, frozen
 
 from svcnet.brief import brief
+from svcnet.family import IPFamily
 from svcnet.graph import NodeSettings, Origin
 from svcnet.renderers.ipvs.part import Entry, ServerKey, VirtualServer
 from svcnet.renderers.ipvs.sets import IPSet
@@ -48,7 +49,7 @@ class IPVSDelta:
         return bool(self.servers or entries or self.rules or self.sysctls or any(self.timeouts))
 
     @property
-    def family(self) -> str:
+    def family(self) -> IPFamily:
         """The IP family, ``IPv4`` or ``IPv6``."""
         return self.settings.family
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from svcnet.addresses import canonical_address
+from svcnet.family import IPFamily
 from svcnet.graph import FragmentName
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.saved import saved
@@ -18,7 +19,7 @@ Cause: TypeAlias = tuple[FragmentName, str]
 """A service port, and what of it something is written for."""
 
 
-def causes(part: Part, family: str) -> Iterator[tuple[Subject, Cause]]:
+def causes(part: Part, family: IPFamily) -> Iterator[tuple[Subject, Cause]]:
     """Yield all that a service port has in sets and chains, with what each is for."""
     name = part.fragment.name
     for (definition, text), own in zip(part.entries, part.entry_parts, strict=True):
@@ -32,7 +33,7 @@ def causes(part: Part, family: str) -> Iterator[tuple[Subject, Cause]]:
         yield (rule.chain, saved(rule.text, family)), (name, rule.cause)
 
 
-def subject(line: str, family: str) -> Subject:
+def subject(line: str, family: IPFamily) -> Subject:
     """Return what a line for ipset, ``ip -batch`` or iptables-restore is about.
 
     Entries and rules are as svcnet writes them, or as the tools print them.
@@ -51,6 +52,6 @@ def subject(line: str, family: str) -> Subject:
     return name, next(iter(map(ipset.numbered, ipset.saved(entry))))
 
 
-def _held(address: str, family: str) -> Subject:
+def _held(address: str, family: IPFamily) -> Subject:
     """Return the entry for an address that the node holds, in whatever spelling."""
     return IPVS_IPS.name_in(family), canonical_address(address)

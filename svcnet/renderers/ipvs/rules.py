@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from svcnet.addresses import host_network
+from svcnet.family import IPFamily
 from svcnet.graph import LocalDetector, NodeSettings
 from svcnet.netfilter.jumps import Jump, comment
 from svcnet.renderers.ipvs import sets
@@ -193,7 +194,7 @@ def _filter_rules(
 
 
 def _set_rules(
-    rules: Iterable[_SetRule], family: str, filled: Collection[SetDefinition]
+    rules: Iterable[_SetRule], family: IPFamily, filled: Collection[SetDefinition]
 ) -> Iterator[str]:
     for rule in rules:
         if rule.definition in filled:
@@ -202,7 +203,7 @@ def _set_rules(
             yield f"-A {rule.chain} {protocol}{match} -j {rule.target}"
 
 
-def _match(definition: SetDefinition, family: str, sides: str) -> str:
+def _match(definition: SetDefinition, family: IPFamily, sides: str) -> str:
     name = definition.name_in(family)
     return f'-m comment --comment "{definition.comment}" -m set --match-set {name} {sides}'
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from svcnet.addresses import host_network
+from svcnet.family import IPFamily
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.netfilter.jumps import text_on_clean_machine
@@ -80,11 +81,11 @@ def step_sections(delta: IPVSDelta) -> Iterator[Section]:
     )
 
 
-def _headed(sections: Iterable[Section], family: str) -> str:
+def _headed(sections: Iterable[Section], family: IPFamily) -> str:
     return "".join(f"# {command(tool, family)}\n{text}" for tool, text in sections if text)
 
 
-def command(tool: str, family: str) -> str:
+def command(tool: str, family: IPFamily) -> str:
     """Return the command that loads a tool's section."""
     found = COMMANDS[tool]
     return found.replace("iptables", "ip6tables", 1) if family == "IPv6" else found

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 from attrs import frozen
 
+from svcnet.family import IPFamily
+
 SetType = Literal["hash:ip", "hash:ip,port", "hash:ip,port,ip", "hash:ip,port,net", "bitmap:port"]
 
 
@@ -19,7 +21,7 @@ class SetDefinition(NamedTuple):
     type: SetType
     comment: str
 
-    def name_in(self, family: str) -> str:
+    def name_in(self, family: IPFamily) -> str:
         """Return the set's name in a family; the kernel's limit of 31 letters cuts it."""
         return self.name if family == "IPv4" else self.name.replace("KUBE-", "KUBE-6-", 1)[:31]
 
@@ -141,7 +143,7 @@ class IPSet:
     """One set with its entries, as text that ipset takes, in text order."""
 
     definition: SetDefinition
-    family: str
+    family: IPFamily
     entries: tuple[str, ...]
 
     @property

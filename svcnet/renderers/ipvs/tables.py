@@ -11,6 +11,7 @@ from attrs import field, frozen
 from immutables import Map
 
 from svcnet.brief import brief
+from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.renderers.ipvs.origins import Cause, Subject, causes, subject
@@ -47,7 +48,7 @@ class IPVSTables:
     sizes: Map[SetDefinition, int] = field(repr=False)
 
     @property
-    def family(self) -> str:
+    def family(self) -> IPFamily:
         """The IP family, ``IPv4`` or ``IPv6``."""
         return self.settings.family
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from attrs import field, frozen
 
 from svcnet.brief import brief
+from svcnet.family import IPFamily
 from svcnet.graph import FragmentName
 from svcnet.netfilter import Jump, Rule
 from svcnet.renderers.userspace.portals import CHAINS, jumps, service_rules
@@ -47,7 +48,7 @@ class ProxyDelta:
         return bool(self.changed or rules or self.old.unsupported != self.new.unsupported)
 
     @property
-    def family(self) -> str:
+    def family(self) -> IPFamily:
         """The IP family, ``IPv4`` or ``IPv6``."""
         return self.new.family
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from svcnet.family import IPFamily
 from svcnet.renderers.userspace.table import (
     Backend,
     Listener,
@@ -97,7 +98,7 @@ def _frontend(listener: Listener, name: ListenerName, table: ProxyTable) -> Iter
 
 
 def _backend(
-    service: ProxiedPort, listener: Listener, name: ListenerName, family: str
+    service: ProxiedPort, listener: Listener, name: ListenerName, family: IPFamily
 ) -> Iterator[str]:
     yield f"backend {_section(name)}"
     if service.affinity:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from svcnet.addresses import BITS, host_network
+from svcnet.family import IPFamily
 from svcnet.graph import Fragment, NodeSettings, Origin
 from svcnet.graph.fragment import HEALTH_CHECK
 from svcnet.netfilter.jumps import Jump, comment, lines_on_clean_machine, of_table
@@ -56,7 +57,7 @@ class PortalRules:
     ``table`` is what they lead to the ports of, which says what they come from.
     """
 
-    family: str
+    family: IPFamily
     rules: tuple[Rule, ...]
     jumps: tuple[Jump, ...]
     table: ProxyTable | None = field(default=None, repr=False, eq=False)

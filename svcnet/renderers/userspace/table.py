@@ -20,6 +20,7 @@ from attrs import evolve, field, frozen
 from immutables import Map
 
 from svcnet.brief import brief
+from svcnet.family import IPFamily
 from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
 from svcnet.graph.nodes import Frontend
 from svcnet.renderers.userspace.choice import DEFAULT_CHOICE, PortChoice
@@ -156,7 +157,7 @@ class ProxyTable:
     fragments: Map[FragmentName, Fragment] = field(default=Map(), repr=False, eq=False)
 
     @property
-    def family(self) -> str:
+    def family(self) -> IPFamily:
         """The IP family, ``IPv4`` or ``IPv6``."""
         return self.settings.family
 

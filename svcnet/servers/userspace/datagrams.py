@@ -17,6 +17,7 @@ from typing import Any
 
 from netaddr import IPSet
 
+from svcnet.family import IPFamily
 from svcnet.renderers.userspace.table import Role
 from svcnet.servers.doors import OUT_OF_DESCRIPTORS
 from svcnet.servers.origins import origin
@@ -233,7 +234,7 @@ class DatagramListener:
             forward(self, data, client, ancillary[0][2] if ancillary else b"")
 
 
-def reply_from(family: str, info: bytes) -> Ancillary:
+def reply_from(family: IPFamily, info: bytes) -> Ancillary:
     """Return what makes an answer come from the address that a datagram was sent to.
 
     `info` is the datagram's in_pktinfo or in6_pktinfo (ip(7), ipv6(7)). Left to routes

@@ -10,6 +10,7 @@ from select import EPOLLIN
 from attrs import field, frozen
 from netaddr import IPSet
 
+from svcnet.family import IPFamily
 from svcnet.renderers.userspace.table import (
     ROLES,
     Listener,
@@ -54,7 +55,7 @@ class Engine:
     def __init__(
         self,
         loop: EventLoop,
-        family: str,
+        family: IPFamily,
         *,
         udp_idle: float = UDP_IDLE_SECONDS,
         budget: FileBudget,

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from netaddr import IPNetwork, cidr_merge
 
+from svcnet.family import IPFamily
+
 # asm-generic/socket.h
 SO_ATTACH_FILTER = 26
 SO_DETACH_FILTER = 27
@@ -73,7 +75,7 @@ def _words(network: IPNetwork, address: object) -> tuple[int, ...]:
     return struct.unpack(f"!{count}I", packed)
 
 
-def by_source(family: str, sockets: int) -> tuple[Instruction, ...]:
+def by_source(family: IPFamily, sockets: int) -> tuple[Instruction, ...]:
     """Return a program that picks one of `sockets` by the source's address alone."""
     first = _NETWORK_HEADER + _SOURCE[6 if family == "IPv6" else 4]
     steps: list[Instruction] = [(_LOAD, 0, 0, first)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from svcnet.errors import ApplyError
+from svcnet.family import IPFamily
 from svcnet.renderers.userspace.table import ProxyTable, ServicePortName
 from svcnet.servers.userspace.budget import FileBudget
 from svcnet.servers.userspace.engine import UDP_IDLE_SECONDS
@@ -56,11 +57,11 @@ class NodeProxy:
         """The tables that are in force, with the proxies' ports."""
         return tuple(proxy.table for proxy in self.proxies.values())
 
-    def address(self, family: str) -> str:
+    def address(self, family: IPFamily) -> str:
         """Return the address that is listened on."""
         return self._addresses[family]
 
-    def keep(self, families: Collection[str]) -> None:
+    def keep(self, families: Collection[IPFamily]) -> None:
         """End the proxies of all other families. To be called before :meth:`serve`."""
         for family in self.proxies.keys() - families:
             self.proxies.pop(family).release()

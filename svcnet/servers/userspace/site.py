@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from svcnet.family import IPFamily
 from svcnet.renderers.userspace.table import ServicePortName
 from svcnet.servers.userspace.budget import FileBudget
 from svcnet.servers.userspace.loop import EventLoop
@@ -48,7 +49,7 @@ class Site:
     """Where an engine serves: its loop and IP family, and what it may have at a time."""
 
     loop: EventLoop
-    family: str
+    family: IPFamily
     budget: FileBudget
     overflow: Overflow = field(factory=Overflow)
     address_family: socket.AddressFamily = field(init=False)

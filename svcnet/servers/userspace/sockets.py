@@ -12,6 +12,7 @@ import socket
 from contextlib import suppress
 from errno import EADDRINUSE, EINVAL, ENOMEM, EPERM
 
+from svcnet.family import IPFamily
 from svcnet.renderers.userspace.table import Listener
 from svcnet.servers.sockets import ask_for_destinations, unbound
 from svcnet.servers.userspace import filters
@@ -28,7 +29,9 @@ _NO_FILTER = frozenset({EPERM, ENOMEM, EINVAL})
 _RECEIVE_BUFFER = 1 << 20
 
 
-def bind(family: str, protocol: str, address: str, port: int, count: int) -> list[socket.socket]:
+def bind(
+    family: IPFamily, protocol: str, address: str, port: int, count: int
+) -> list[socket.socket]:
     """Return `count` sockets bound to one port, none if the port is taken.
 
     More than one share the port's traffic (SO_REUSEPORT). They serve nothing yet.
@@ -46,7 +49,9 @@ def bind(family: str, protocol: str, address: str, port: int, count: int) -> lis
     return found
 
 
-def _bound(family: str, protocol: str, address: str, port: int, *, shared: bool) -> socket.socket:
+def _bound(
+    family: IPFamily, protocol: str, address: str, port: int, *, shared: bool
+) -> socket.socket:
     sock = unbound(ADDRESSES[family], KINDS[protocol])
     try:
         if protocol == "TCP":

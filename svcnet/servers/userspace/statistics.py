@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 from attrs import field, frozen
 
+from svcnet.family import IPFamily
 from svcnet.renderers.userspace.table import Backend, ListenerName, ServicePortName
 from svcnet.servers.userspace.balancer import ActiveBackend
 
@@ -121,7 +122,7 @@ def _sum(counts: tuple[BackendCounts, ...]) -> BackendCounts:
 class ProxySnapshot:
     """A proxy at one moment: its IP family, what it counted, and its ports."""
 
-    family: str
+    family: IPFamily
     statistics: Statistics
     ports: Mapping[ListenerName, int]
 

@@ -19,6 +19,7 @@ import pytest
 
 from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.executors.userspace import remove
+from svcnet.family import IP_FAMILIES
 from tests.kernel.ipvs.netlink import own_namespace, run
 from tests.kernel.reconciler.test_keep import until
 from tests.kernel.told import Told
@@ -466,5 +467,5 @@ def counted(path: Path) -> int:
 @pytest.fixture(autouse=True)
 def clean(node: None) -> Iterator[None]:
     yield
-    for family in NODE:
+    for family in IP_FAMILIES:
         remove(family)

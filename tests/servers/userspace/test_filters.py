@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from netaddr import IPAddress, IPNetwork
 
+from svcnet.family import IPFamily
 from svcnet.servers.userspace.filters import NOTHING_NEW, Instruction, by_source, only_from
 
 NETWORK = 0xFFF00000
@@ -93,7 +94,8 @@ def test_only_the_beginning_of_a_connection_is_held_back() -> None:
 
 def test_sources_are_spread_over_sockets() -> None:
     """Neighbouring addresses go to all sockets alike, and one always to the same."""
-    for family, first in (("IPv4", "10.244.0.0"), ("IPv6", "fd00:10:244::")):
+    cases: dict[IPFamily, str] = {"IPv4": "10.244.0.0", "IPv6": "fd00:10:244::"}
+    for family, first in cases.items():
         program = by_source(family, 4)
         base = IPAddress(first)
         chosen = Counter(run(program, header(base + n)) for n in range(400))
