@@ -7,6 +7,7 @@ The verbs, in the order in which they are used::
     text = svcnet.render(graph).text              # the same as iptables-restore text
     tables = svcnet.render(graph, mode="ipvs")    # the same as virtual servers and sets
     table = svcnet.render(graph, mode="userspace")  # the same for a proxy to serve
+    rules = svcnet.render(graph, mode="nftables")   # as a table of nftables, where compiled for it
     step = svcnet.diff(old_graph, graph)          # what changed
     svcnet.apply(svcnet.render(graph))            # onto this machine (root)
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from svcnet.modes import Report as AnyReport
     from svcnet.renderers.iptables import Delta, RestoreText
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
+    from svcnet.renderers.nftables import NFTablesDelta, Ruleset
     from svcnet.renderers.userspace import ProxyDelta, ProxyTable
     from svcnet.sources import Loaded, Manifests
 
@@ -74,8 +76,9 @@ def compile(
 
     `node` defaults to the configuration's hostnameOverride, else to the only Node in
     `state`; `family` to that of the Node's first address. `mode`, a name or a value, says what of
-    the configuration counts, such as its mark; svcnet's own modes agree in that. Raises
-    :class:`svcnet.errors.UsageError` when the node cannot be told.
+    the configuration counts, such as its mark: ``nftables`` has a section of its own, and
+    svcnet's other modes agree. Raises :class:`svcnet.errors.UsageError` when the node cannot be
+    told.
     """
     from svcnet.compiler import compile_state, node_view
     from svcnet.models import KubeProxyConfiguration
@@ -92,6 +95,8 @@ def render(graph: RuleGraph, mode: Literal["iptables"] = ...) -> RestoreText: ..
 @overload
 def render(graph: RuleGraph, mode: Literal["ipvs"]) -> IPVSTables: ...
 @overload
+def render(graph: RuleGraph, mode: Literal["nftables"]) -> Ruleset: ...
+@overload
 def render(graph: RuleGraph, mode: Literal["userspace"]) -> ProxyTable: ...
 @overload
 def render(graph: RuleGraph, mode: Mode[_Artifact, Any]) -> _Artifact: ...
@@ -101,8 +106,9 @@ def render(graph: RuleGraph, mode: str | Mode[Any, Any] = "iptables") -> Any:
     """Return what a full sync puts on the node, in one mode: its name, or a value of its own.
 
     For ``iptables`` that is restore text, whose ``text`` is a string. For ``ipvs`` it is
-    virtual servers, sets, addresses and restore text, as values, and for ``userspace`` the
-    table of a proxy; :mod:`svcnet.renderers.ipvs` and :mod:`svcnet.renderers.userspace` have
+    virtual servers, sets, addresses and restore text, as values, for ``nftables`` a table
+    of nftables, and for ``userspace`` the table of a proxy; :mod:`svcnet.renderers.ipvs`,
+    :mod:`svcnet.renderers.nftables` and :mod:`svcnet.renderers.userspace` have
     the functions that write them. :func:`svcnet.modes.available` has all modes. Raises
     :class:`svcnet.errors.UsageError` for one that there is not.
     """
@@ -123,6 +129,8 @@ def render_delta(step: GraphDiff, mode: Literal["iptables"] = ...) -> Delta: ...
 @overload
 def render_delta(step: GraphDiff, mode: Literal["ipvs"]) -> IPVSDelta: ...
 @overload
+def render_delta(step: GraphDiff, mode: Literal["nftables"]) -> NFTablesDelta: ...
+@overload
 def render_delta(step: GraphDiff, mode: Literal["userspace"]) -> ProxyDelta: ...
 @overload
 def render_delta(step: GraphDiff, mode: Mode[Any, _Step]) -> _Step: ...
@@ -131,7 +139,8 @@ def render_delta(step: GraphDiff, mode: str) -> Any: ...
 def render_delta(step: GraphDiff, mode: str | Mode[Any, Any] = "iptables") -> Any:
     """Return what takes a machine from ``step.old`` to ``step.new``, in one mode.
 
-    For ``iptables`` that is restore text, for ``ipvs`` and ``userspace`` changes as values.
+    For ``iptables`` that is restore text, for ``nftables`` lines for nft, for ``ipvs`` and
+    ``userspace`` changes as values.
     Raises :class:`svcnet.errors.UsageError` for a mode that there is not.
     """
     from svcnet.modes import resolve

@@ -39,7 +39,7 @@ ORDERS = {
 }
 RULES = sorted(
     path
-    for mode in ("iptables", "ipvs", "userspace")
+    for mode in ("iptables", "ipvs", "nftables", "userspace")
     for path in ROOT.glob(f"examples/*/golden.{mode}.txt")
 )
 BLOCK = re.compile(

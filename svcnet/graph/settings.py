@@ -57,6 +57,8 @@ class NodeSettings:
     ``node_port_addresses`` are those that answer node ports; None means all of them.
     ``localhost_node_ports`` says whether node ports also answer on IPv4 loopback.
     ``masquerade_mark`` is the packet mark, one bit, that asks for masquerading.
+    ``service_cidrs`` are the ranges of cluster IPs, in a mode that has rules for those that no
+    Service has.
     """
 
     family: Literal["IPv4", "IPv6"]
@@ -71,6 +73,7 @@ class NodeSettings:
     random_fully: bool = True
     conntrack_tcp_be_liberal: bool = False
     ipvs: IPVSSettings = IPVSSettings()
+    service_cidrs: tuple[str, ...] = ()
 
     def answers_node_ports(self, address: str) -> bool:
         """Return whether node ports are served on `address`, an address of this host."""

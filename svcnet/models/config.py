@@ -72,13 +72,15 @@ class NFTablesConfiguration:
 class RuleSettings:
     """What rules take of a configuration, in whichever of its sections a mode has it.
 
-    ``node_port_addresses`` are CIDRs, or ``primary`` alone.
+    ``node_port_addresses`` are CIDRs, or ``primary`` alone. ``reads_service_cidrs`` says whether
+    rules depend on the cluster's ServiceCIDRs.
     """
 
     masquerade_bit: int = 14
     masquerade_all: bool = False
     localhost_node_ports: bool = True
     node_port_addresses: tuple[str, ...] = ()
+    reads_service_cidrs: bool = False
 
 
 @frozen

@@ -1,7 +1,7 @@
 """Modes: the ways to do on a machine what a rule graph says, each a value of one type.
 
-svcnet has the modes iptables, ipvs and userspace. Another package adds one by an entry point of the
-group ``svcnet.modes``; the command and the loop treat it like svcnet's own.
+svcnet has the modes iptables, ipvs, nftables and userspace. Another package adds one by an entry
+point of the group ``svcnet.modes``; the command and the loop treat it like svcnet's own.
 """
 
 from svcnet.modes.adapter import Adapter, Rules, SyncResult

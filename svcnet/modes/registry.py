@@ -24,7 +24,12 @@ GROUP = "svcnet.modes"
 VARIABLE = "SVCNET_MODES"
 """Of the value ``builtin`` this variable of the environment leaves out modes of other packages."""
 
-BUILT_IN = {"iptables": "IPTABLES", "ipvs": "IPVS", "userspace": "USERSPACE"}
+BUILT_IN = {
+    "iptables": "IPTABLES",
+    "ipvs": "IPVS",
+    "nftables": "NFTABLES",
+    "userspace": "USERSPACE",
+}
 """svcnet's own modes: modules of this package, and what the mode is called in each."""
 
 DEFAULT = "iptables"

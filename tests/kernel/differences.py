@@ -1,7 +1,7 @@
 """What is known to differ between modes, by the name that scenarios and documents use.
 
 Each sentence is also the first of its section in docs/explanation/ipvs-differences.md, or
-in userspace-differences.md beside it.
+in userspace-differences.md or nftables.md beside it.
 """
 
 from __future__ import annotations
@@ -60,6 +60,18 @@ DIFFERENCES: Mapping[str, str] = MappingProxyType(
         "refusals-leave-the-node": (
             "Iptables mode does not refuse what the node itself sends to the external or load "
             "balancer address of a Service without endpoints: the packet leaves the node."
+        ),
+        "node-ports-on-primary-addresses": (
+            "Node ports answer on the node's primary address of each family only, unless "
+            "`nodePortAddresses` says otherwise."
+        ),
+        "closed-ports-of-cluster-ips-refused": (
+            "A port of a cluster IP that no Service has is refused, where iptables mode leaves "
+            "the packet alone."
+        ),
+        "health-check-ports-stay-closed": (
+            "Rules of the host's own in the chain INPUT, and its policy, apply to health-check "
+            "node ports, which iptables mode opens."
         ),
         HIDDEN_SOURCE: (
             "Endpoints see an address of the node as the client's, whoever the client is."

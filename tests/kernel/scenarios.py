@@ -21,6 +21,7 @@ from svcnet.models import (
     IPTablesConfiguration,
     KubeProxyConfiguration,
     LoadBalancerIngress,
+    NFTablesConfiguration,
     Service,
     ServicePort,
 )
@@ -58,7 +59,7 @@ class Reach:
 
 
 Expected: TypeAlias = str | frozenset[Reach]
-Mode: TypeAlias = Literal["iptables", "ipvs", "userspace"]
+Mode: TypeAlias = Literal["iptables", "ipvs", "nftables", "userspace"]
 
 
 def kept(*endpoints: str, port: int = 8080) -> frozenset[Reach]:
@@ -76,17 +77,23 @@ class Difference:
     """What comes of a step in a mode where that is not what the others do.
 
     ``name`` is one of `DIFFERENCES`. With ``forgets``, session affinity does not know
-    here whom it sent where before.
+    here whom it sent where before. With ``in_graph`` the mode's settings make the difference, so
+    that the rule graph has it too.
     """
 
     mode: Mode
     name: str
     expected: Expected
     forgets: bool = False
+    in_graph: bool = False
 
 
 def in_ipvs(name: str, expected: Expected, *, forgets: bool = False) -> Difference:
     return Difference("ipvs", name, expected, forgets)
+
+
+def in_nftables(name: str, expected: Expected, *, in_graph: bool = False) -> Difference:
+    return Difference("nftables", name, expected, in_graph=in_graph)
 
 
 def in_iptables(name: str, expected: Expected) -> Difference:
@@ -275,6 +282,7 @@ INPUT_RULES = in_ipvs("input-rules-apply", DROPPED)
 PROXY_PORT_CLOSED = in_userspace("input-rules-apply-to-proxy-ports", DROPPED)
 FALLS_BACK = in_ipvs("local-policy-falls-back", kept("pod3"))
 FALLS_BACK_DNS = in_ipvs("local-policy-falls-back", kept("pod3", port=5353))
+ON_PRIMARY = in_nftables("node-ports-on-primary-addresses", UNTOUCHED, in_graph=True)
 LEAVES_NODE = in_userspace("node-leaves-for-external-ips", kept("outside", port=80))
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -289,7 +297,10 @@ SCENARIOS: tuple[Scenario, ...] = (
                 CLUSTER_IP,
                 80,
                 kept("pod1", "pod2") | masked("pod3"),
-                differs=in_ipvs("no-hairpin-for-other-nodes", kept(*ALL)),
+                differs=(
+                    in_ipvs("no-hairpin-for-other-nodes", kept(*ALL)),
+                    in_nftables("no-hairpin-for-other-nodes", kept(*ALL)),
+                ),
             ),
             Probe("client", CLUSTER_IP, 80, kept(*ALL)),
             Probe(
@@ -304,7 +315,10 @@ SCENARIOS: tuple[Scenario, ...] = (
                 CLUSTER_IP,
                 81,
                 UNTOUCHED,
-                differs=in_ipvs("other-ports-refused", REFUSED),
+                differs=(
+                    in_ipvs("other-ports-refused", REFUSED),
+                    in_nftables("closed-ports-of-cluster-ips-refused", REFUSED),
+                ),
             ),
         ),
     ),
@@ -361,7 +375,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         (node_port(), *EVERYWHERE),
         (
             Probe("client", NODE, 30080, masked(*ALL)),
-            Probe("client", NODE_INNER, 30080, masked(*ALL)),
+            Probe("client", NODE_INNER, 30080, masked(*ALL), differs=ON_PRIMARY),
             Probe("client", NODE, 30053, masked(*ALL, port=5353), "UDP"),
             Probe("pod1", NODE, 30080, masked(*ALL)),
             Probe("node", NODE, 30080, masked(*ALL)),
@@ -378,7 +392,10 @@ SCENARIOS: tuple[Scenario, ...] = (
                 LOOPBACK,
                 30080,
                 masked(*ALL),
-                differs=in_ipvs("no-node-ports-on-loopback", REFUSED),
+                differs=(
+                    in_ipvs("no-node-ports-on-loopback", REFUSED),
+                    in_nftables("no-node-ports-on-loopback", UNTOUCHED, in_graph=True),
+                ),
             ),
             Probe(
                 "node-loopback",
@@ -386,7 +403,10 @@ SCENARIOS: tuple[Scenario, ...] = (
                 30053,
                 masked(*ALL, port=5353),
                 "UDP",
-                differs=in_ipvs("no-node-ports-on-loopback", REFUSED),
+                differs=(
+                    in_ipvs("no-node-ports-on-loopback", REFUSED),
+                    in_nftables("no-node-ports-on-loopback", UNTOUCHED, in_graph=True),
+                ),
             ),
         ),
         families=("IPv4",),
@@ -421,7 +441,16 @@ SCENARIOS: tuple[Scenario, ...] = (
             Probe("client", LOAD_BALANCER, 80, kept("pod1")),
             Probe("pod2", NODE, 30080, kept("pod1", "pod3"), differs=ONLY_POD1),
             Probe("pod2", LOAD_BALANCER, 80, kept("pod1", "pod3"), differs=ONLY_POD1),
-            Probe("pod3", NODE, 30080, kept("pod1") | masked("pod3"), differs=ONLY_POD1),
+            Probe(
+                "pod3",
+                NODE,
+                30080,
+                kept("pod1") | masked("pod3"),
+                differs=(
+                    ONLY_POD1,
+                    in_nftables("no-hairpin-for-other-nodes", kept("pod1", "pod3")),
+                ),
+            ),
             Probe("node", NODE, 30080, masked("pod1", "pod3"), differs=ONLY_POD1),
             Probe("node", LOAD_BALANCER, 80, masked("pod1", "pod3"), differs=ONLY_POD1),
             Probe("client", CLUSTER_IP, 80, masked("pod1", "pod3")),
@@ -440,7 +469,10 @@ SCENARIOS: tuple[Scenario, ...] = (
                 LOOPBACK,
                 30080,
                 masked("pod1", "pod3"),
-                differs=in_ipvs("no-node-ports-on-loopback", REFUSED),
+                differs=(
+                    in_ipvs("no-node-ports-on-loopback", REFUSED),
+                    in_nftables("no-node-ports-on-loopback", UNTOUCHED, in_graph=True),
+                ),
             ),
         ),
         families=("IPv4",),
@@ -626,7 +658,10 @@ SCENARIOS: tuple[Scenario, ...] = (
                 kept("pod1", "pod2") | masked("pod3"),
                 count=10,
                 in_turn=True,
-                differs=in_ipvs("no-hairpin-for-other-nodes", kept(*ALL)),
+                differs=(
+                    in_ipvs("no-hairpin-for-other-nodes", kept(*ALL)),
+                    in_nftables("no-hairpin-for-other-nodes", kept(*ALL)),
+                ),
             ),
             Probe("crowd", CLUSTER_IP, 80, kept(*ALL), count=3, in_turn=True),
             Probe(
@@ -756,7 +791,10 @@ SCENARIOS: tuple[Scenario, ...] = (
             Probe("client", CLUSTER_IP, 53, masked(*ALL, port=5353), "UDP"),
             Probe("node", CLUSTER_IP, 80, masked(*ALL)),
         ),
-        KubeProxyConfiguration(iptables=IPTablesConfiguration(masquerade_all=True)),
+        KubeProxyConfiguration(
+            iptables=IPTablesConfiguration(masquerade_all=True),
+            nftables=NFTablesConfiguration(masquerade_all=True),
+        ),
     ),
     Scenario(
         "cluster-cidr",
@@ -768,7 +806,10 @@ SCENARIOS: tuple[Scenario, ...] = (
                 CLUSTER_IP,
                 80,
                 kept("pod1", "pod2") | masked("pod3"),
-                differs=in_ipvs("no-hairpin-for-other-nodes", kept(*ALL)),
+                differs=(
+                    in_ipvs("no-hairpin-for-other-nodes", kept(*ALL)),
+                    in_nftables("no-hairpin-for-other-nodes", kept(*ALL)),
+                ),
             ),
             Probe("client", CLUSTER_IP, 80, masked(*ALL)),
             Probe("client", CLUSTER_IP, 53, masked(*ALL, port=5353), "UDP"),
@@ -816,7 +857,13 @@ SCENARIOS: tuple[Scenario, ...] = (
             *slices("pod1"),
         ),
         (
-            Probe("client", NODE, 32000, UNTOUCHED),
+            Probe(
+                "client",
+                NODE,
+                32000,
+                UNTOUCHED,
+                differs=in_nftables("health-check-ports-stay-closed", CLOSED),
+            ),
             Probe("client", NODE, 32001, CLOSED),
         ),
         closed=(32000, 32001),

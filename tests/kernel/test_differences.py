@@ -14,6 +14,7 @@ from tests.kernel.ways import WAYS
 PAGES: dict[str, set[Mode]] = {
     "ipvs-differences.md": {"ipvs", "iptables"},
     "userspace-differences.md": {"userspace"},
+    "nftables.md": {"nftables"},
 }
 SECTION = re.compile(r"^## `(?P<name>[a-z-]+)`\n\n(?P<first>.+?)\n\n", re.MULTILINE | re.DOTALL)
 

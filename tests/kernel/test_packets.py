@@ -16,6 +16,7 @@ from math import erfc, exp, gamma, sqrt
 import pytest
 from attrs import define, field
 
+from svcnet import modes
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph, diff, evaluate
 from svcnet.graph.evaluate import Verdict
@@ -142,7 +143,9 @@ class Run:
                     self.exchange(step)
 
     def compiled(self) -> RuleGraph:
-        view = node_view(self.state, self.scenario.config, HOST, node=NODE_NAME, family=self.family)
+        config = self.scenario.config
+        rules = modes.get(self.way.mode).rules(config)
+        view = node_view(self.state, config, HOST, node=NODE_NAME, family=self.family, rules=rules)
         return compile_state(self.state, view)
 
     def change(self, objects: tuple[ClusterObject, ...]) -> None:
@@ -252,12 +255,13 @@ class Run:
         for outcome in evaluate(self.graph, packet):
             word = self.in_words(packet, outcome.verdict)
             words[word] = words.get(word, Fraction(0)) + outcome.probability
-        stated = spelled_out(step.expected)
+        difference = self.difference(step)
+        agreed = difference if difference is not None and difference.in_graph else step
+        stated = spelled_out(agreed.expected)
         if packet.remembered:
             assert words.keys() <= stated, f"{step} remembers {packet.remembered}"
         else:
             assert words.keys() == stated, step
-        difference = self.difference(step)
         if difference is not None:
             words = self.in_this_mode(difference, packet)
         found: dict[Result, Fraction] = {}

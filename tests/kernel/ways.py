@@ -21,8 +21,9 @@ from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
 from svcnet.modes.userspace.adapter import UserspaceAdapter
 from svcnet.reconciler import Keeper
-from svcnet.renderers import iptables, ipvs, userspace
+from svcnet.renderers import iptables, ipvs, nftables, userspace
 from svcnet.renderers.ipvs import IPVSTables
+from svcnet.renderers.nftables import Ruleset
 from svcnet.servers.userspace import NodeProxy
 from tests.kernel.netns import Cluster
 from tests.kernel.scenarios import Mode
@@ -94,6 +95,34 @@ class IPTablesRules(Tables):
 
     def follow(self, diff: GraphDiff) -> None:
         self.restore(iptables.delta(diff).text, "--noflush")
+
+
+@define
+class NFTablesRules:
+    """Mode nftables, loaded with nft."""
+
+    tables: Tables
+    state: Ruleset | None = None
+
+    def put(self, graph: RuleGraph) -> None:
+        self.state = nftables.full(graph)
+        self.load(nftables.transaction(self.state))
+
+    def follow(self, diff: GraphDiff) -> None:
+        assert self.state is not None
+        self.state, step = nftables.advance(self.state, diff)
+        self.load(step.text)
+
+    def close(self, ports: Sequence[int]) -> None:
+        self.tables.close(ports)
+
+    def flush(self) -> None:
+        if self.state is not None:
+            self.load(f"delete table {self.state.table}\n")
+        self.tables.flush()
+
+    def load(self, text: str) -> None:
+        self.tables.cluster.run("node", "nft", "-f", "-", stdin=text)
 
 
 @define
@@ -246,6 +275,14 @@ WAYS = (
         takes_turns=True,
         needs_guest=True,
         protocols=frozenset({"TCP", "UDP", "SCTP"}),
+    ),
+    Way(
+        "nftables",
+        "nftables",
+        tries=60,
+        brief=0.4,
+        patient=5.0,
+        rules=lambda cluster, family: NFTablesRules(Tables(cluster, family, "nft")),
     ),
     Way(
         "userspace",

@@ -83,7 +83,9 @@ def test_a_mode_is_given_by_name_or_as_a_value() -> None:
 
 def test_what_no_mode_is_called() -> None:
     """An error names the modes that there are."""
-    with pytest.raises(UsageError, match="no mode 'nft'; there are iptables, ipvs and userspace"):
+    with pytest.raises(
+        UsageError, match="no mode 'nft'; there are iptables, ipvs, nftables and userspace"
+    ):
         svcnet.render(GRAPH, mode="nft")
 
 
@@ -101,9 +103,9 @@ def test_a_mode_of_another_package(install: Install) -> None:
     loud = svcnet_command("render", EXAMPLE, "--mode=plain", "--loud")
     assert loud.stdout == text.stdout.upper() != text.stdout
     shown = svcnet_command("render", "--help").stdout
-    assert "[iptables|ipvs|userspace|plain]" in shown
+    assert "[iptables|ipvs|nftables|userspace|plain]" in shown
     assert "Mode plain: write it in capitals." in " ".join(shown.split())
-    assert list(modes.available()) == ["iptables", "ipvs", "userspace", "plain"]
+    assert list(modes.available()) == ["iptables", "ipvs", "nftables", "userspace", "plain"]
     assert svcnet.render(GRAPH, mode="plain") == PLAIN.full(GRAPH)
 
 
@@ -149,7 +151,7 @@ def test_a_mode_that_cannot_be_used(install: Install, name: str) -> None:
     assert line.startswith(f"warning: the mode of entry point {name} = {value} is left out: ")
     assert why in line
     assert line.endswith("[S916 unusable-mode]")
-    assert list(modes.available()) == ["iptables", "ipvs", "userspace", "plain"]
+    assert list(modes.available()) == ["iptables", "ipvs", "nftables", "userspace", "plain"]
     quiet = svcnet_command("render", EXAMPLE, "--mode", "plain", "--ignore", "unusable-mode")
     assert (quiet.stdout, quiet.stderr) == (result.stdout, "")
     if name != "ipvs":

@@ -152,10 +152,10 @@ def test_public_verbs() -> None:
     assert svcnet.render_delta(step, mode="ipvs") == delta(step)
     assert svcnet.render(new) == svcnet.render(new, mode="iptables") == full_iptables(new)
     assert svcnet.render_delta(step).text == svcnet.render_delta(step, mode="iptables").text
-    with pytest.raises(UsageError, match="there is no mode 'nftables'"):
-        svcnet.render(new, mode="nftables")
-    with pytest.raises(UsageError, match="there is no mode 'nftables'"):
-        svcnet.render_delta(step, mode="nftables")
+    with pytest.raises(UsageError, match="there is no mode 'ebpf'"):
+        svcnet.render(new, mode="ebpf")
+    with pytest.raises(UsageError, match="there is no mode 'ebpf'"):
+        svcnet.render_delta(step, mode="ebpf")
 
 
 def test_nothing_changed() -> None:

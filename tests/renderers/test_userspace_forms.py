@@ -411,5 +411,5 @@ def test_public_verbs() -> None:
     assert svcnet.render(new, mode="userspace") == full(new)
     step = svcnet.diff(old, new)
     assert svcnet.render_delta(step, mode="userspace") == delta(step)
-    with pytest.raises(UsageError, match="there are iptables, ipvs and userspace"):
-        svcnet.render(new, mode="nftables")
+    with pytest.raises(UsageError, match="there are iptables, ipvs, nftables and userspace"):
+        svcnet.render(new, mode="ebpf")

@@ -14,7 +14,7 @@ from svcnet.sources.fields import Fields
 from svcnet.sources.findings import Path, dotted
 
 KUBEADM_KUBECONFIG = "/var/lib/kube-proxy/kubeconfig.conf"
-ALL = frozenset({"iptables", "ipvs", "userspace"})
+ALL = frozenset({"iptables", "ipvs", "nftables", "userspace"})
 MOST_NAMED = 20
 
 
@@ -101,8 +101,8 @@ FIELDS: dict[str, dict[str, KnownField]] = {
         **PACE,
     },
     "nftables": {
-        "masqueradeBit": KnownField(quiet=(14,)),
-        "masqueradeAll": KnownField(),
+        "masqueradeBit": KnownField(frozenset({"nftables"}), (14,)),
+        "masqueradeAll": _used("nftables"),
         **PACE,
     },
     # Of 0 kube-proxy leaves the kernel's own values, which svcnet always does.
@@ -111,7 +111,7 @@ FIELDS: dict[str, dict[str, KnownField]] = {
         "min": KnownField(quiet=(0, 131072)),
         "tcpEstablishedTimeout": _duration(86400),
         "tcpCloseWaitTimeout": _duration(3600),
-        "tcpBeLiberal": _used(),
+        "tcpBeLiberal": _used("iptables", "ipvs", "userspace"),
         "udpTimeout": _duration(),
         "udpStreamTimeout": _duration(),
     },

@@ -1,0 +1,87 @@
+"""Mode nftables: a table with a few rules, and maps that lead each packet to its Service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from attrs import evolve
+
+from svcnet.modes.mode import Form, Mode, Written
+from svcnet.modes.options import Given
+from svcnet.modes.pace import Pace
+from svcnet.modes.settings import ModeSettings
+
+if TYPE_CHECKING:
+    from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.models import KubeProxyConfiguration, RuleSettings
+    from svcnet.renderers.nftables import NFTablesDelta, Ruleset
+
+
+def _text(ruleset: Ruleset, _: Given) -> Written:
+    from svcnet.renderers import nftables
+
+    return Written(nftables.text(ruleset))
+
+
+def _transaction(ruleset: Ruleset, _: Given) -> Written:
+    from svcnet.renderers import nftables
+
+    return Written(nftables.transaction(ruleset))
+
+
+def _document(ruleset: Ruleset, _: Given) -> Written:
+    from svcnet.renderers import nftables
+
+    return Written(nftables.document(ruleset))
+
+
+def _step(delta: NFTablesDelta, _: Given) -> Written:
+    return Written(delta.text)
+
+
+class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):
+    """A table of nftables in each family; it stays when svcnet ends."""
+
+    name = "nftables"
+    configured_as = "nftables"
+    forms: ClassVar[dict[str, Form[Any, Any]]] = {
+        "text": Form(_text, _step),
+        "transaction": Form(_transaction, _step),
+        "json": Form(_document),
+    }
+
+    def rules(self, config: KubeProxyConfiguration) -> RuleSettings:
+        """Return what rules take of the section ``nftables``.
+
+        Node ports answer on the node's primary addresses, where the configuration is silent, and
+        never on loopback.
+        """
+        from svcnet.models.config import PRIMARY
+
+        return evolve(
+            config.rule_settings,
+            masquerade_bit=config.nftables.masquerade_bit,
+            masquerade_all=config.nftables.masquerade_all,
+            localhost_node_ports=False,
+            node_port_addresses=config.node_port_addresses or (PRIMARY,),
+            reads_service_cidrs=True,
+        )
+
+    def pace(self, config: KubeProxyConfiguration) -> Pace:
+        """Return how often things are done, by the section ``nftables``."""
+        return Pace(config.nftables.min_sync_period, config.nftables.sync_period)
+
+    def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> Ruleset:
+        """Return the table, as values."""
+        from svcnet.renderers.nftables import full
+
+        return full(graph)
+
+    def advance(self, artifact: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
+        """Return the table after a step, and the step, at the cost of what differs."""
+        from svcnet.renderers.nftables import advance
+
+        return advance(artifact, diff)
+
+
+NFTABLES = NFTablesMode()

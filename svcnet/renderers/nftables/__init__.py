@@ -1,0 +1,23 @@
+"""The rule graph as a table of nftables, as kube-proxy v1.36 has it."""
+
+from svcnet.renderers.nftables.block import NFTablesBlock
+from svcnet.renderers.nftables.delta import NFTablesDelta
+from svcnet.renderers.nftables.document import document
+from svcnet.renderers.nftables.fixed import Fixed
+from svcnet.renderers.nftables.render import advance, between, delta, full
+from svcnet.renderers.nftables.ruleset import Ruleset
+from svcnet.renderers.nftables.text import text, transaction
+
+__all__ = [
+    "Fixed",
+    "NFTablesBlock",
+    "NFTablesDelta",
+    "Ruleset",
+    "advance",
+    "between",
+    "delta",
+    "document",
+    "full",
+    "text",
+    "transaction",
+]

@@ -1,0 +1,280 @@
+"""What the table has for one service port.
+
+This is where the hot path of a render is. What is made comes in the order in which kube-proxy gives
+it to nft: chains and elements, then sets, then rules.
+
+Source of the behaviour: ``syncProxyRules`` in pkg/proxy/nftables/proxier.go of Kubernetes v1.36.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings, Translate
+from svcnet.graph.fragment import source_range
+from svcnet.graph.nodes import Frontend
+from svcnet.graph.settings import contains
+from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
+from svcnet.renderers.nftables import names
+from svcnet.renderers.nftables.block import NFTablesBlock
+from svcnet.renderers.nftables.words import NodeWords
+
+_PREFIXES = {"cluster": "service-", "local": "local-"}
+_VERDICTS = {"reject": f"goto {names.REJECT}", "drop": "drop"}
+
+
+class _Made:
+    """Objects as they are made, and for each the part of the service port that it is for."""
+
+    __slots__ = ("elements", "objects", "parts")
+
+    def __init__(self) -> None:
+        self.objects: list[NFTObject] = []
+        self.parts: list[str] = []
+        self.elements: dict[tuple[str, str], str] = {}
+
+    def add(self, part: str, made: NFTObject) -> None:
+        self.objects.append(made)
+        self.parts.append(part)
+
+    def extend(self, parts: Iterable[str], made: Iterable[NFTObject]) -> None:
+        """Add many, which is what endpoints are."""
+        self.objects += made
+        self.parts += parts
+
+    def element(self, part: str, made: NFTElement) -> None:
+        """Add an element; of two that one key has with other values the later one stays."""
+        place = made[:2]
+        before = self.elements.get(place)
+        if before == made.value:
+            return
+        if before is not None:
+            index = self.objects.index(NFTElement(*place, before, made.comment))
+            del self.objects[index], self.parts[index]
+        self.elements[place] = made.value
+        self.add(part, made)
+
+
+class _ServicePort:
+    """One service port, and the names that its parts have."""
+
+    __slots__ = ("base", "endpoints", "fragment", "made", "protocol", "say", "settings")
+
+    def __init__(self, fragment: Fragment, settings: NodeSettings, say: NodeWords) -> None:
+        name = fragment.name
+        self.fragment = fragment
+        self.settings = settings
+        self.say = say
+        self.protocol = name.protocol.lower()
+        self.base = names.service_base(name)
+        self.endpoints: dict[str, str] = {}
+        if fragment.policy.affinity:
+            where = [(each.address, each.port) for each in fragment.translates]
+            ids = [each.id for each in fragment.translates]
+            self.endpoints = dict(zip(ids, names.endpoint_bases(name, where), strict=True))
+        self.made = _Made()
+
+    @property
+    def external(self) -> str:
+        """The chain of traffic from outside."""
+        return f"external-{self.base}"
+
+    @property
+    def firewall(self) -> str:
+        """The chain of load balancer addresses that not all sources may use."""
+        return f"firewall-{self.base}"
+
+    def chain_of(self, target: str) -> str:
+        """Return the chain of a node that balances."""
+        return f"{_PREFIXES[target]}{self.base}"
+
+    def key_of(self, dispatch: Dispatch) -> str:
+        """Return what a destination is in maps; a node port's has no address."""
+        if dispatch.frontend == "node-port":
+            return f"{self.protocol} . {dispatch.port}"
+        return f"{dispatch.address} . {self.protocol} . {dispatch.port}"
+
+
+def render_service_port(
+    fragment: Fragment, settings: NodeSettings, say: NodeWords
+) -> NFTablesBlock:
+    """Return what the table has for a service port; `say` are the words for this node."""
+    port = _ServicePort(fragment, settings, say)
+    _endpoints(port)
+    for balance in (fragment.cluster, fragment.local):
+        if balance is not None:
+            port.made.add("", NFTChain(port.chain_of(balance.id)))
+    if fragment.external is not None:
+        port.made.add("", NFTChain(port.external))
+    _destinations(port)
+    _external(port)
+    _firewall_rule(port)
+    if port.endpoints:
+        _affinity_sets(port)
+        for balance in (fragment.cluster, fragment.local):
+            if balance is not None:
+                _balance_with_affinity(port, balance)
+        _endpoint_rules(port)
+    else:
+        translates = {each.id: each for each in fragment.translates}
+        for balance in (fragment.cluster, fragment.local):
+            if balance is not None:
+                _balance(port, balance, translates)
+    made = port.made
+    return NFTablesBlock(fragment, tuple(made.objects), tuple(made.parts))
+
+
+def _endpoints(port: _ServicePort) -> None:
+    """Chains of endpoints, which only affinity needs, and connections of one to itself."""
+    made, protocol = port.made, port.protocol
+    for endpoint in port.fragment.translates:
+        if port.endpoints:
+            made.add(endpoint.id, NFTChain(f"endpoint-{port.endpoints[endpoint.id]}"))
+        if endpoint.local:
+            key = f"{endpoint.address} . {endpoint.address} . {protocol} . {endpoint.port}"
+            made.element(endpoint.id, NFTElement(names.HAIRPIN_CONNECTIONS, key))
+
+
+def _destinations(port: _ServicePort) -> None:
+    """Elements for each destination: where it leads, and what refuses it."""
+    by_frontend: dict[Frontend, list[Dispatch]] = {}
+    for dispatch in port.fragment.dispatches:
+        by_frontend.setdefault(dispatch.frontend, []).append(dispatch)
+    for dispatch in by_frontend.get("cluster-ip", ()):
+        port.made.element(dispatch.id, NFTElement(names.CLUSTER_IPS, dispatch.address))
+        _lead(port, dispatch)
+        _refuse(port, dispatch)
+    for dispatch in by_frontend.get("external-ip", ()):
+        _lead(port, dispatch)
+        _refuse(port, dispatch)
+    load_balancers = by_frontend.get("load-balancer", ())
+    is_guarded = bool(load_balancers and port.fragment.policy.source_ranges)
+    if is_guarded:
+        part = "" if port.fragment.firewall is None else port.fragment.firewall.id
+        port.made.add(part, NFTChain(port.firewall))
+    for dispatch in load_balancers:
+        _lead(port, dispatch)
+        if is_guarded:
+            element = NFTElement(names.FIREWALL_IPS, port.key_of(dispatch), f"goto {port.firewall}")
+            port.made.element(dispatch.id, element)
+    for dispatch in load_balancers:
+        _refuse(port, dispatch)
+    for dispatch in by_frontend.get("node-port", ()):
+        _lead(port, dispatch)
+        _refuse(port, dispatch)
+
+
+def _lead(port: _ServicePort, dispatch: Dispatch) -> None:
+    """Lead a destination to a chain, if anything is behind it."""
+    if dispatch.target in _PREFIXES:
+        chain = port.chain_of(dispatch.target)
+    elif dispatch.target in ("external", "firewall"):
+        chain = port.external
+    else:
+        return
+    place = names.SERVICE_NODE_PORTS if dispatch.frontend == "node-port" else names.SERVICE_IPS
+    port.made.element(dispatch.id, NFTElement(place, port.key_of(dispatch), f"goto {chain}"))
+
+
+def _refuse(port: _ServicePort, dispatch: Dispatch) -> None:
+    """Refuse what comes to a destination untranslated.
+
+    Behind an external chain that is outside traffic, if this node has no endpoint for it: the
+    node's own and that of its pods has been led away.
+    """
+    external = port.fragment.external
+    is_behind = external is not None and dispatch.target in ("external", "firewall")
+    target = external.target if external is not None and is_behind else dispatch.target
+    verdict = _VERDICTS.get(target)
+    if verdict is None:
+        return
+    place = names.NO_ENDPOINT_SERVICES
+    if dispatch.frontend == "node-port":
+        place = names.NO_ENDPOINT_NODE_PORTS
+    spn = port.fragment.name.service_port
+    port.made.element(dispatch.id, NFTElement(place, port.key_of(dispatch), verdict, spn))
+
+
+def _external(port: _ServicePort) -> None:
+    """Traffic from outside: with the node's source, or with its own to this node's endpoints."""
+    fragment, made, say = port.fragment, port.made, port.say
+    external = fragment.external
+    if external is None:
+        return
+    chain = port.external
+    rules = []
+    if not external.keep_source:
+        rules.append(NFTRule(chain, say.mark, "masquerade"))
+    else:
+        to_cluster = f"goto {port.chain_of(external.cluster)}"
+        local = "fib saddr type local"
+        if say.pod:
+            rules.append(NFTRule(chain, f"{say.pod} {to_cluster}", "short-circuit pod traffic"))
+        rules.append(NFTRule(chain, f"{local} {say.mark}", "masquerade local traffic"))
+        rules.append(NFTRule(chain, f"{local} {to_cluster}", "short-circuit local traffic"))
+    if external.target in _PREFIXES:
+        rules.append(NFTRule(chain, f"goto {port.chain_of(external.target)}"))
+    for rule in rules:
+        made.add(external.id, rule)
+
+
+def _firewall_rule(port: _ServicePort) -> None:
+    """Sources that may not use the load balancer's addresses, with endpoints or without."""
+    fragment, ranges = port.fragment, port.fragment.policy.source_ranges
+    own = [each.address for each in fragment.dispatches if each.frontend == "load-balancer"]
+    if not own or not ranges:
+        return
+    if not any(contains(cidr, port.settings.node_ip) for cidr in ranges):
+        own = []
+    sources = " , ".join((*ranges, *own))
+    rule = NFTRule(port.firewall, f"{port.say.ip} saddr != {{ {sources} }} drop")
+    part = source_range(0) if fragment.firewall is None else fragment.firewall.id
+    port.made.add(part, rule)
+
+
+def _affinity_sets(port: _ServicePort) -> None:
+    seconds, address = port.fragment.policy.affinity, port.say.address
+    port.made.extend(
+        port.endpoints,
+        [NFTSet(f"affinity-{base}", address, seconds=seconds) for base in port.endpoints.values()],
+    )
+
+
+def _balance(port: _ServicePort, balance: Balance, translates: dict[str, Translate]) -> None:
+    """One rule for all endpoints. A constant instead of a map is what nft 1.0.6 aborts on."""
+    chosen = [translates[target] for target in balance.targets]
+    where = " , ".join([f"{i} : {one.address} . {one.port}" for i, one in enumerate(chosen)])
+    port.made.add(
+        balance.id,
+        NFTRule(
+            port.chain_of(balance.id),
+            f"meta l4proto {port.protocol} dnat {port.say.ip} addr . port to "
+            f"numgen random mod {len(chosen)} map {{ {where} }}",
+        ),
+    )
+
+
+def _balance_with_affinity(port: _ServicePort, balance: Balance) -> None:
+    """The endpoint that a client had, or else any of them."""
+    chain, ip = port.chain_of(balance.id), port.say.ip
+    bases = [port.endpoints[target] for target in balance.targets]
+    port.made.extend(
+        balance.targets,
+        [NFTRule(chain, f"{ip} saddr @affinity-{base} goto endpoint-{base}") for base in bases],
+    )
+    where = " , ".join([f"{i} : goto endpoint-{base}" for i, base in enumerate(bases)])
+    port.made.add(balance.id, NFTRule(chain, f"numgen random mod {len(bases)} vmap {{ {where} }}"))
+
+
+def _endpoint_rules(port: _ServicePort) -> None:
+    ip, protocol = port.say.ip, port.protocol
+    rules: list[NFTRule] = []
+    parts: list[str] = []
+    for endpoint, base in port.endpoints.items():
+        chain = f"endpoint-{base}"
+        parts += (endpoint, endpoint)
+        rules += (
+            NFTRule(chain, f"update @affinity-{base} {{ {ip} saddr }}"),
+            NFTRule(chain, f"meta l4proto {protocol} dnat to {endpoint}"),
+        )
+    port.made.extend(parts, rules)

@@ -1,0 +1,287 @@
+"""Mode nftables: steps, forms, names, and what caused each line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import yaml
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import svcnet
+from svcnet.compiler import compile_state, node_view
+from svcnet.graph import FragmentName, RuleGraph, diff
+from svcnet.models import (
+    ClusterState,
+    DetectLocalConfiguration,
+    KubeProxyConfiguration,
+    LoadBalancerIngress,
+    NFTablesConfiguration,
+    Node,
+    Service,
+)
+from svcnet.models.state import ClusterObject
+from svcnet.modes.nftables import NFTABLES
+from svcnet.netfilter.nft import MOST_COMMENT, interface, quoted
+from svcnet.renderers.nftables import advance, delta, document, full, names, text, transaction
+from svcnet.sources.addresses import canonical_address, canonical_cidr
+from svcnet.testing import make_node, make_service, make_slice
+from tests import strategies
+from tests.fuzz import examples
+from tests.renderers.nftables_model import Model
+from tests.renderers.test_origins import by_name, field_of
+from tests.test_conformance import family_of_file
+from tests.test_conformance_nftables import EXPECTED, compile_case
+
+configurations = st.builds(
+    lambda config, section: evolve(config, nftables=section),
+    strategies.configurations,
+    st.builds(NFTablesConfiguration, st.sampled_from((14, 15)), st.booleans()),
+)
+SHARED = ("203.0.113.7", "203.0.113.8", "10.96.0.10", "10.96.0.11")
+
+
+@st.composite
+def greedy_services(draw: st.DrawFn) -> Service:
+    """A Service that asks for addresses, and a node port, that others have too."""
+    service: Service = draw(strategies.services())
+    ingress = draw(st.lists(st.sampled_from(SHARED), max_size=2))
+    return evolve(
+        service,
+        external_ips=tuple(draw(st.lists(st.sampled_from(SHARED), max_size=2))),
+        load_balancer_ingress=tuple(LoadBalancerIngress(each, "VIP") for each in ingress),
+        ports=tuple(evolve(port, node_port=30080 * bool(port.node_port)) for port in service.ports),
+    )
+
+
+histories = st.lists(
+    st.tuples(
+        st.lists(greedy_services() | strategies.objects, max_size=8),
+        strategies.nodes,
+        configurations,
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+def graph_of(
+    objects: Sequence[ClusterObject], config: KubeProxyConfiguration | None = None
+) -> RuleGraph:
+    config = config or KubeProxyConfiguration()
+    state = ClusterState.of(objects)
+    rules = NFTABLES.rules(config)
+    return compile_state(state, node_view(state, config, node="node-a", rules=rules))
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(histories)
+def test_steps_lead_where_a_full_sync_does(
+    history: list[tuple[list[ClusterObject], Node, KubeProxyConfiguration]],
+) -> None:
+    """A step changes a table to that of a full sync, whoever shares an address with whom."""
+    graphs = [graph_of([*objects, node], config) for objects, node, config in history]
+    ruleset = full(graphs[0])
+    model = Model.of(text(ruleset))
+    for before, after in pairwise(graphs):
+        ruleset, step = advance(ruleset, diff(before, after))
+        assert ruleset == full(after)
+        late = Model.of(text(full(before)), step.sync, step.cleanup)
+        model.load(step.text)
+        assert model == late == Model.of(text(ruleset))
+        assert bool(step) == (text(full(before)) != text(ruleset))
+        assert Model.of(transaction(ruleset), transaction(ruleset)) == model
+
+
+def test_a_step_is_as_large_as_its_change() -> None:
+    """Of a cluster's Services a step has the chains that change, and elements that come and go."""
+    services = [make_service(f"web-{n}", f"10.96.1.{n}") for n in range(200)]
+    endpoints = [f"10.244.1.{n}" for n in range(10, 20)]
+    slices = [make_slice(f"web-{n}", *endpoints[:9]) for n in range(200)]
+    old = graph_of([make_node(), *services, *slices])
+    new = graph_of([make_node(), *services, *slices[1:], make_slice("web-0", *endpoints)])
+    step = delta(diff(old, new))
+    assert [line.split(" ")[:2] for line in step.lines] == [
+        ["add", "chain"],
+        ["flush", "chain"],
+        ["add", "rule"],
+    ]
+    assert len(step.text) < 1000
+    other = evolve(services[0], external_ips=("203.0.113.5",))
+    step = delta(diff(old, graph_of([make_node(), other, *services[1:], *slices])))
+    assert len(step.text) < 1000
+    assert not delta(diff(old, old))
+    assert delta(diff(old, old)).text == ""
+
+
+def test_the_size_of_the_cluster_changes_no_rule() -> None:
+    """What is a large cluster elsewhere, where comments go, is a step of one Service here."""
+    pods = [f"10.244.{n // 250}.{n % 250 + 1}" for n in range(1000)]
+    services = [make_service("web", "10.96.0.10"), make_service("db", "10.96.0.11")]
+    few: list[ClusterObject] = [
+        make_node(),
+        *services,
+        make_slice("db", "10.244.9.1"),
+        make_slice("web", *pods[:-1]),
+    ]
+    many: list[ClusterObject] = [*few[:-1], make_slice("web", *pods)]
+    old, new = graph_of(few), graph_of(many)
+    assert old.is_large != new.is_large
+    assert "db" not in delta(diff(old, new)).text
+
+
+@pytest.mark.parametrize("expected", EXPECTED[::7], ids=lambda path: path.parent.name)
+def test_the_document_is_the_text_as_values(expected: Any) -> None:
+    """Each line of the text can be written from the JSON document, in its order."""
+    ruleset = full(compile_case(expected.parent, family_of_file(expected)))
+    value = json.loads(document(ruleset))
+    assert value["family"] == ruleset.family
+    assert sorted(lines_of(value)) == sorted(text(ruleset).splitlines())
+
+
+def lines_of(value: Any) -> list[str]:
+    """Return the lines of a document."""
+    table = f"{value['table']['family']} {value['table']['name']}"
+
+    def said(one: Any) -> str:
+        return f'comment "{one["comment"]}"' if "comment" in one else ""
+
+    found = [f"add table {table} {{ {said(value['table'])} ; }}"]
+    for chain in value["chains"]:
+        name, what = chain["name"], said(chain)
+        if "hook" in chain:
+            what = f"type {chain['type']} hook {chain['hook']} priority {chain['priority']}"
+        found.append(f"add chain {table} {name}{f' {{ {what} ; }}' if what else ''}")
+        found += [
+            f"add rule {table} {name} {rule['rule']} {said(rule)}".rstrip()
+            for rule in chain["rules"]
+        ]
+    for kind in ("set", "map"):
+        for each in value[f"{kind}s"]:
+            name, what = each["name"], f"type {' . '.join(each['type'])}"
+            what += f" : {each['value']} ;" if kind == "map" else " ;"
+            if "timeout" in each:
+                what += f" flags dynamic,timeout ; timeout {each['timeout']}s ;"
+            if "comment" in each:
+                what += f" {said(each)} ;"
+            found.append(f"add {kind} {table} {name} {{ {what} }}")
+            for element in each["elements"]:
+                key = " ".join([" . ".join(element["key"]), said(element)]).rstrip()
+                value_of = f" : {element['value']}" if kind == "map" else ""
+                found.append(f"add element {table} {name} {{ {key}{value_of} }}")
+    return found
+
+
+@pytest.mark.parametrize("expected", EXPECTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_each_line_is_traced_to_its_field(expected: Any) -> None:
+    """A line that a Service caused names the field that holds its value; others name none."""
+    graph = compile_case(expected.parent, family_of_file(expected))
+    ruleset = full(graph)
+    documents = yaml.load_all((expected.parent / "objects.yaml").read_bytes(), yaml.CSafeLoader)
+    objects = by_name(document for document in documents if document)
+    fixed = {made.add(str(ruleset.table)) for made in ruleset.fixed.objects}
+    for line in transaction(ruleset).splitlines(True):
+        own = "/" in line.split(" ")[4] or (line not in fixed and line.startswith("add element"))
+        origin = ruleset.origin_of_line(line)
+        assert (origin is not None) == own, line
+        assert ruleset.origin_of_line(line.rstrip("\n")) == origin
+        if origin is None:
+            continue
+        value = field_of(origin, objects)
+        if isinstance(value, int) or re.match(r"[0-9a-fA-F:.]+(/\d+)?$", str(value)):
+            assert any(form in line for form in forms(str(value))), (line, origin)
+        else:
+            assert isinstance(value, dict | list | str), (line, origin)
+
+
+def forms(value: str) -> set[str]:
+    """Return the texts in which an address or a number stands in lines, in names with dots."""
+    found = canonical_cidr(value) or canonical_address(value) or value
+    return {value, found, found.replace(":", ".")}
+
+
+def test_a_range_without_endpoints_is_traced() -> None:
+    """The firewall of a load balancer that has no endpoint comes from its first range."""
+    service = make_service(
+        "web",
+        "10.96.0.10",
+        type="LoadBalancer",
+        load_balancer_ingress=(LoadBalancerIngress("203.0.113.20", "VIP"),),
+        load_balancer_source_ranges=("198.51.100.0/24",),
+    )
+    ruleset = full(graph_of([make_node(), service]))
+    lines = [line for line in text(ruleset).splitlines() if "198.51.100.0/24" in line]
+    origins = [ruleset.origin_of_line(line) for line in lines]
+    assert [origin and origin.path for origin in origins] == ["spec.loadBalancerSourceRanges[0]"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("cni0", "cni0"),
+        ("br-lan.100", "br-lan.100"),
+        ("veth*", "veth*"),
+        ("ip*", "ip*"),
+        ("bridge", '"bridge"'),
+        ("ip6", '"ip6"'),
+        ("6in4", '"6in4"'),
+        ("123", '"123"'),
+        ("a@b*", '"a@b*"'),
+        ("-x", '"-x"'),
+    ],
+)
+def test_interfaces_that_nft_would_take_for_something_else_are_quoted(
+    name: str, written: str
+) -> None:
+    """A keyword, a number, and what has other characters than words have."""
+    assert interface(name) == written
+
+
+def test_comments_are_cut_where_nft_refuses_them() -> None:
+    """At 128 bytes, between characters; and nothing of a comment ends it."""
+    assert quoted("x" * MOST_COMMENT) == f'"{"x" * MOST_COMMENT}"'
+    assert quoted("x" * 200) == f'"{"x" * MOST_COMMENT}"'
+    assert quoted("é" * 100) == f'"{"é" * 64}"'
+    assert quoted('a"b\nc') == '"a\'b c"'
+
+
+def test_names_have_their_length() -> None:
+    """The longest names are cut, and the hash in front tells them apart."""
+    name = FragmentName("n" * 63, "s" * 63, "p" * 63, "SCTP")
+    assert len(names.service_base(name)) <= names.MOST
+    addresses = [f"fd00:1111:2222:3333:4444:5555:6666:777{n}" for n in range(9)]
+    found = set(names.endpoint_bases(name, [(address, 18080) for address in addresses]))
+    assert len(found) == 9
+    assert {len(each) for each in found} == {names.MOST}
+    assert all(each.endswith("...") and ":" not in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "wanted"),
+    [("BridgeInterface", "bridge", '"bridge"'), ("InterfaceNamePrefix", "veth", "veth*")],
+)
+def test_local_pods_are_told_by_interface(mode: Any, name: str, wanted: str) -> None:
+    """Both by its name and by how it begins."""
+    config = KubeProxyConfiguration(
+        detect_local_mode=mode, detect_local=DetectLocalConfiguration(name, name)
+    )
+    found = text(full(graph_of([make_node(), make_service()], config)))
+    assert f"@cluster-ips iifname != {wanted} mark set" in found
+
+
+def test_public_verbs() -> None:
+    """``compile``, ``render`` and ``render_delta`` take the mode by name."""
+    state: list[ClusterObject] = [make_node(), make_service()]
+    more: list[ClusterObject] = [*state, make_slice("web", "10.244.1.5")]
+    old = svcnet.compile(ClusterState.of(state), mode="nftables")
+    new = svcnet.compile(ClusterState.of(more), mode="nftables")
+    assert svcnet.render(new, mode="nftables") == full(new)
+    assert svcnet.render_delta(diff(old, new), mode="nftables") == delta(diff(old, new))
+    with pytest.raises(svcnet.errors.UsageError, match="can be rendered only"):
+        svcnet.apply(full(new))
