@@ -9,17 +9,22 @@ SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 """Of an EndpointSlice: the Service whose endpoints it has."""
 
 HEADLESS_LABEL = "service.kubernetes.io/headless"
-"""Of an EndpointSlice or Endpoints: the Service has no virtual IP, so no proxy handles it."""
+"""Of an EndpointSlice or Endpoints: the Service has no virtual IP, so no proxy looks at them."""
 
 PROXY_NAME_LABEL = "service.kubernetes.io/service-proxy-name"
-"""Of a Service, and so of its slices: another proxy handles it."""
+"""Of a Service: another proxy handles it."""
 
 HINTS_ANNOTATION = "service.kubernetes.io/topology-mode"
 OLD_HINTS_ANNOTATION = "service.kubernetes.io/topology-aware-hints"
-"""Of a Service, with the one above: whether hints for zones are made of its endpoints' places."""
+"""Of a Service: hints are made by the CPUs of zones. Where both stand, the old one wins."""
 
 ZONE_LABEL = "topology.kubernetes.io/zone"
 """Of a Node: its zone."""
+
+CONTROL_PLANE_LABELS = frozenset(
+    ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+)
+"""Of a Node: it is of the control plane. The second is the old one."""
 
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 """Of an EndpointSlice: the controller that made it."""

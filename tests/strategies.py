@@ -46,6 +46,7 @@ endpoints = st.builds(
     serving=st.booleans(),
     terminating=st.booleans(),
     zone_hints=st.sampled_from([(), ("z1",), ("z2",), ("z1", "z2")]),
+    node_hints=st.sampled_from([(), (), ("node-a",), ("node-b",)]),
 )
 slices = st.builds(
     EndpointSlice,

@@ -139,7 +139,7 @@ class Walker:
                 recent = value
             elif word == "--probability":
                 likely *= Fraction(1, round(1 / float(value)))
-            elif word in ("-m", "--comment", "--mode", "--seconds"):
+            elif word in ("-m", "--comment", "--mode", "--seconds", "--nfacct-name"):
                 pass
             elif word in ("--to-destination", "--xor-mark", "--or-mark"):
                 values[word] = value

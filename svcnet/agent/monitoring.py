@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,6 +14,7 @@ from svcnet.inputs import EVERY_WARNING, Strictness
 
 if TYPE_CHECKING:
     from svcnet.inputs import Inputs
+    from svcnet.reconciler.monitor import Addresses
     from svcnet.renderers.monitoring import HealthCheck
     from svcnet.servers.monitoring.http import Responder
 
@@ -35,6 +37,8 @@ class Monitoring:
         *,
         answers: bool = True,
     ) -> None:
+        from svcnet.executors.nfacct import packets
+        from svcnet.executors.this_machine import THIS_MACHINE
         from svcnet.reconciler import Monitor
         from svcnet.servers.monitoring import Health, Metrics, ServiceHealth
 
@@ -43,7 +47,10 @@ class Monitoring:
         self._strict = strict
         self._answers = answers
         self._loop = asyncio.get_running_loop()
-        self._health, self._metrics = Health(), Metrics()
+        self._health, self._metrics = (
+            Health(),
+            Metrics(packets=partial(packets, machine=THIS_MACHINE)),
+        )
         self._services = ServiceHealth(self._health)
         self._monitor = Monitor(self._health, self._metrics, self._answer)
         self.take = self._monitor.take
@@ -70,7 +77,7 @@ class Monitoring:
         self._health.timeout = 2 * sync_period
         self._health.listed()
         node = inputs.state.nodes.get(node_name(inputs.state, inputs.config, inputs.node))
-        self._health.node(eligible=node is None or not node.being_deleted)
+        self._health.node(eligible=node is not None and not node.being_deleted)
 
     def _serve(self, where: tuple[str, int], respond: Responder, what: str) -> None:
         from svcnet.servers.monitoring import HTTPServer
@@ -82,11 +89,11 @@ class Monitoring:
             return
         self._stack.callback(server.close)
 
-    def _answer(self, checks: tuple[HealthCheck, ...], addresses: tuple[str, ...]) -> None:
+    def _answer(self, checks: tuple[HealthCheck, ...], addresses: Addresses) -> None:
         if self._answers:
             self._loop.call_soon_threadsafe(self._follow, checks, addresses)
 
-    def _follow(self, checks: tuple[HealthCheck, ...], addresses: tuple[str, ...]) -> None:
+    def _follow(self, checks: tuple[HealthCheck, ...], addresses: Addresses) -> None:
         for diagnostic in self._strict.heeded(self._services.follow(checks, addresses)):
             self._log.warning(str(diagnostic))
 

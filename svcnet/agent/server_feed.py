@@ -119,6 +119,8 @@ class ServerFeed:
 
         from_pods = self._followed.from_pods
         kinds = (*KINDS, "Endpoints", "Pod") if from_pods else KINDS
+        if self._settings.settings.rules.reads_service_cidrs:
+            kinds = (*kinds, "ServiceCIDR")
         return watch(
             self._followed.server,
             kinds,

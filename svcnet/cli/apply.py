@@ -68,12 +68,12 @@ def _delete_stale_flows(graph: RuleGraph, strict: Strictness) -> None:
     from svcnet.reconciler import StaleFlows
 
     try:
-        text = StaleFlows(THIS_MACHINE).clean(graph)
+        report = StaleFlows(THIS_MACHINE).clean(graph)
     except ApplyError as error:
         strict.remark(checks.MACHINE_STATE, f"warning: {error}")
         return
-    if text:
-        click.echo(f"{graph.settings.family}: {text}", err=True)
+    if report is not None and report.deleted:
+        click.echo(f"{graph.settings.family}: {report}", err=True)
 
 
 def _applied(

@@ -13,7 +13,8 @@ from svcnet.errors import SvcnetError
 def command() -> None:
     """Print the facts of this machine that rules depend on, as --host reads them.
 
-    A comment says what the kernel lacks for mode ipvs; to find out takes CAP_SYS_ADMIN.
+    A comment says what the kernel lacks for mode ipvs; to find out takes CAP_SYS_ADMIN, as does
+    nfacct.
     """
     from svcnet.executors.probe import probe
 
@@ -22,6 +23,7 @@ def command() -> None:
     lines = [f"addresses:{''.join(addresses) or ' []'}"]
     lines.append(f"iptablesRandomFully: {str(host.iptables_random_fully).lower()}")
     lines.append(f"conntrackTCPBeLiberal: {str(host.conntrack_tcp_be_liberal).lower()}")
+    lines.append(f"nfacct: {str(host.nfacct).lower()}")
     lines += _lacks()
     click.echo("\n".join(lines))
 

@@ -1,7 +1,7 @@
 """The endpoints of a service port: collected from slices, then chosen for a node.
 
 Sources: pkg/proxy/endpointslicecache.go (collecting) and pkg/proxy/topology.go
-(choosing) of Kubernetes v1.30; KEP-1669 (terminating), KEP-2433 (topology hints).
+(choosing) of Kubernetes v1.36; KEP-1669 (terminating), KEP-2433 and KEP-3015 (hints).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from attrs import frozen
 
 from svcnet.compiler.provenance import SourceOf
 from svcnet.graph import EndpointSource
-from svcnet.models import EndpointSlice, IPFamily
+from svcnet.models import Endpoint, EndpointSlice, IPFamily
 
 
 class PortEndpoint(NamedTuple):
     """One endpoint behind one service port; ``text`` is ``ip:port``, IPv6 in brackets.
 
     ``fallback`` says that it terminates but still serves; ``source`` and ``position`` where in
-    the input it is. A tuple, because a cluster
+    the input it is, and ``endpoint`` is what a slice says of it. A tuple, because a cluster
     has a hundred thousand of these and they live as long as one compilation.
     """
 
@@ -32,7 +32,7 @@ class PortEndpoint(NamedTuple):
     local: bool
     ready: bool
     fallback: bool
-    zone_hints: tuple[str, ...]
+    endpoint: Endpoint
     weight: int
     source: EndpointSource
     position: int
@@ -69,8 +69,9 @@ def collect(
 ) -> tuple[PortEndpoint, ...]:
     """Return all endpoints of a service port, ordered as text.
 
-    An endpoint that several slices list counts once, and as local where any says so.
-    Only the first address of an endpoint counts. `source_of` says where endpoints come from.
+    Only the first address of an endpoint counts, and of endpoints that have the same the one that
+    does not terminate; of several that do not, the last. `slices` are in the order of their names.
+    `source_of` says where endpoints come from.
     """
     found: list[PortEndpoint] = []
     head, tail = ("[", "]:") if family == "IPv6" else ("", ":")
@@ -93,7 +94,7 @@ def collect(
                         endpoint.node_name == node != "",
                         endpoint.ready,
                         endpoint.serving and endpoint.terminating,
-                        endpoint.zone_hints,
+                        endpoint,
                         weight,
                         source,
                         index,
@@ -109,9 +110,9 @@ def collect(
 
 def _without_duplicates(endpoints: list[PortEndpoint]) -> list[PortEndpoint]:
     kept: dict[str, PortEndpoint] = {}
-    for endpoint in endpoints:
-        if endpoint.local or endpoint.text not in kept:
-            kept[endpoint.text] = endpoint
+    for found in endpoints:
+        if not found.endpoint.terminating or found.text not in kept:
+            kept[found.text] = found
     return list(kept.values())
 
 
@@ -120,23 +121,23 @@ def choose(
     *,
     uses_cluster: bool,
     uses_local: bool,
-    follow_hints: bool,
+    node: str,
     zone: str,
 ) -> ChosenEndpoints:
     """Return the endpoints of each policy.
 
     Ready ones are used, or where there are none those that terminate but still serve:
-    for the cluster and for this node each on its own account. `follow_hints` keeps
-    cluster traffic in the node's `zone` when the hints allow that.
+    for the cluster and for this node each on its own account. Hints for this `node`, or else
+    for its `zone`, keep the cluster's traffic there; they mean nothing to policy Local.
     """
-    if not (uses_local or follow_hints) and all(map(_READY, endpoints)):
-        return ChosenEndpoints(endpoints, (), endpoints, bool(endpoints))
-    ready = tuple([endpoint for endpoint in endpoints if endpoint.ready])
+    ready = endpoints
+    if not all(map(_READY, endpoints)):
+        ready = tuple([endpoint for endpoint in endpoints if endpoint.ready])
     cluster: tuple[PortEndpoint, ...] = ()
     if uses_cluster:
-        cluster = ready or tuple([endpoint for endpoint in endpoints if endpoint.fallback])
-        if follow_hints:
-            cluster = _hinted(ready, zone) or cluster
+        cluster = _hinted(ready, node, zone) or ready
+        if not cluster:
+            cluster = tuple([endpoint for endpoint in endpoints if endpoint.fallback])
     if not uses_local:
         return ChosenEndpoints(cluster, (), cluster, bool(cluster))
     local = tuple([endpoint for endpoint in ready if endpoint.local]) or tuple(
@@ -146,11 +147,24 @@ def choose(
     return ChosenEndpoints(cluster, local, _union(cluster, local), exist)
 
 
-def _hinted(ready: tuple[PortEndpoint, ...], zone: str) -> tuple[PortEndpoint, ...]:
-    """Return the endpoints hinted for `zone`; none when an endpoint lacks hints."""
-    if not zone or not all(endpoint.zone_hints for endpoint in ready):
+def _hinted(ready: tuple[PortEndpoint, ...], node: str, zone: str) -> tuple[PortEndpoint, ...]:
+    """Return the endpoints hinted for `node`, else those hinted for `zone`, else none.
+
+    Hints of a kind count if every ready endpoint has some.
+    """
+    if not ready:
         return ()
-    return tuple([endpoint for endpoint in ready if zone in endpoint.zone_hints])
+    # Few Services have any, and without the first's none count.
+    first = ready[0].endpoint
+    if not (first.node_hints or first.zone_hints):
+        return ()
+    if first.node_hints and all(one.endpoint.node_hints for one in ready):
+        found = tuple([one for one in ready if node in one.endpoint.node_hints])
+        if found:
+            return found
+    if first.zone_hints and all(one.endpoint.zone_hints for one in ready):
+        return tuple([one for one in ready if zone in one.endpoint.zone_hints])
+    return ()
 
 
 def _union(

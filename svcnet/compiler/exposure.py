@@ -1,7 +1,7 @@
 """One service port as a fragment of the rule graph.
 
 Source of the behaviour: ``syncProxyRules`` in pkg/proxy/iptables/proxier.go of Kubernetes
-v1.30, read as decisions instead of rules.
+v1.36, read as decisions instead of rules.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
         spec.endpoints,
         uses_cluster=spec.uses_cluster,
         uses_local=spec.uses_local,
-        follow_hints=spec.follow_hints,
+        node=view.settings.node_name,
         zone=view.zone,
     )
     internal = _target(chosen, spec.internal_local)
@@ -210,15 +210,15 @@ def _translates(endpoints: tuple[PortEndpoint, ...]) -> tuple[Translate, ...]:
 
 
 def _unused(spec: ServicePortSpec, chosen: ChosenEndpoints) -> tuple[tuple[str, int], ...]:
-    """Return the ready endpoints that are not reachable, where anybody asks: for UDP."""
+    """Return the endpoints that serve and are not reachable, where anybody asks: for UDP."""
     if spec.name.protocol != "UDP" or len(chosen.reachable) == len(spec.endpoints):
         return ()
     reachable = set(map(TEXT, chosen.reachable))
     return tuple(
         [
             (address, port)
-            for text, address, port, _, ready, *_ in spec.endpoints
-            if ready and text not in reachable
+            for text, address, port, *_, endpoint, _, _, _ in spec.endpoints
+            if endpoint.serving and text not in reachable
         ]
     )
 

@@ -31,15 +31,14 @@ LOOPBACK: dict[IPFamily, str] = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 class NodeView:
     """Everything besides a service port itself that its fragment depends on.
 
-    ``zone`` is the node's topology zone. ``hints_need_annotation`` is false when the
-    feature gate ServiceTrafficDistribution makes every Service's hints count. ``budget`` is
-    how much Services may ask of the node.
+    ``zone`` is the node's topology zone. ``allows_external_ips`` is the feature gate
+    AllowServiceExternalIPs: without it external IPs lead nowhere. ``budget`` is how much Services
+    may ask of the node.
     """
 
     settings: NodeSettings
     zone: str = ""
-    hints_need_annotation: bool = True
-    load_balancer_ip_mode: bool = True
+    allows_external_ips: bool = True
     budget: Budget = field(factory=Budget)
 
     @property
@@ -123,12 +122,19 @@ def node_view(
             random_fully=host.iptables_random_fully,
             conntrack_tcp_be_liberal=host.conntrack_tcp_be_liberal
             or config.conntrack.tcp_be_liberal,
+            nfacct=host.nfacct,
             ipvs=_ipvs(config.ipvs, family),
+            service_cidrs=_service_cidrs(state, family) if rules.reads_service_cidrs else (),
         ),
         zone=found.zone,
-        hints_need_annotation=not config.feature("ServiceTrafficDistribution", False),
-        load_balancer_ip_mode=config.feature("LoadBalancerIPMode", True),
+        allows_external_ips=config.feature("AllowServiceExternalIPs", True),
     )
+
+
+def _service_cidrs(state: ClusterState, family: IPFamily) -> tuple[str, ...]:
+    """Return the CIDRs of all ServiceCIDRs, each once, in text order."""
+    found = {cidr for item in state.service_cidrs.values() for cidr in item.cidrs}
+    return tuple(sorted(_of_family(tuple(found), family)))
 
 
 def _of_family(texts: tuple[str, ...], family: IPFamily) -> tuple[str, ...]:

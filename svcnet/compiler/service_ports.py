@@ -1,6 +1,6 @@
 """Which service ports a node makes rules for, and what each comes to in one IP family.
 
-Source: pkg/proxy/serviceport.go and pkg/proxy/util/utils.go of Kubernetes v1.30.
+Source: pkg/proxy/serviceport.go and pkg/proxy/util/utils.go of Kubernetes v1.36.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from svcnet.compiler.node import NodeView
 from svcnet.compiler.provenance import SourceOf, source_in
 from svcnet.family import family_of
 from svcnet.graph import FragmentName
-from svcnet.labels import (
-    HINTS_ANNOTATION,
-    OLD_HINTS_ANNOTATION,
-    PROXY_PROTOCOL_ANNOTATION,
-    SCHEDULER_ANNOTATION,
+from svcnet.labels import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
+from svcnet.models import (
+    ClusterState,
+    EndpointSlice,
+    IPFamily,
+    NamespacedName,
+    Service,
+    ServicePort,
 )
-from svcnet.models import ClusterState, EndpointSlice, NamespacedName, Service, ServicePort
-from svcnet.models.service import PROXY_PROTOCOL, is_labelled_away
+from svcnet.models.service import PROXY_PROTOCOL
 
 
 @frozen
@@ -30,7 +32,8 @@ class ServicePortSpec:
 
     ``external_ips`` and ``load_balancer_ips`` are pairs of an address and its place in
     the Service, ``source_fields`` the places of ``source_ranges``. ``health_check_node_port``
-    and ``node_port`` are 0 when there is none.
+    and ``node_port`` are 0 when there is none. ``is_exposed`` says whether the Service asks for
+    more than its cluster IP.
     """
 
     name: FragmentName
@@ -47,15 +50,10 @@ class ServicePortSpec:
     affinity: int
     internal_local: bool
     external_local: bool
-    follow_hints: bool
+    is_exposed: bool
     scheduler: str
     proxy_protocol: bool
     endpoints: tuple[PortEndpoint, ...]
-
-    @property
-    def is_exposed(self) -> bool:
-        """Whether anything but the cluster IP leads here."""
-        return bool(self.node_port or self.load_balancer_ips or self.external_ips)
 
     @property
     def uses_cluster(self) -> bool:
@@ -82,7 +80,7 @@ def service_ports(
     cluster_ip = "" if service.is_headless else service.cluster_ip(view.family)
     if not cluster_ip:
         return
-    slices = tuple([s for s in state.slices_of(name) if not is_labelled_away(s.labels)])
+    slices = tuple([s for s in state.slices_of(name) if s.is_seen])
     shared = _shared(service, view)
     source_of = source_in(state, name)
     for index, port in enumerate(service.ports):
@@ -100,7 +98,7 @@ class _Shared:
     source_fields: tuple[str, ...]
     health_check_node_port: int
     external_local: bool
-    follow_hints: bool
+    has_addresses: bool
     scheduler: str
     proxy_protocol: bool
 
@@ -110,44 +108,61 @@ def _shared(service: Service, view: NodeView) -> _Shared:
     external_local = service.external_traffic_policy == "Local" and (
         service.type != "ClusterIP" or bool(service.external_ips)
     )
+    # Most Services have none of these.
+    external_ips = _external_ips(service, family) if service.external_ips else ()
+    load_balancer_ips = _load_balancer_ips(service, family) if service.load_balancer_ingress else ()
+    source_ranges, source_fields = (
+        _source_ranges(service, family) if service.load_balancer_source_ranges else ((), ())
+    )
     return _Shared(
         cluster_ip_field=f"spec.clusterIPs[{service.cluster_ips.index(service.cluster_ip(family))}]",
-        external_ips=tuple(
-            [
-                (address, f"spec.externalIPs[{i}]")
-                for i, address in enumerate(service.external_ips)
-                if family_of(address) == family
-            ]
-        ),
-        load_balancer_ips=tuple(
-            [
-                (ingress.ip, f"status.loadBalancer.ingress[{i}].ip")
-                for i, ingress in enumerate(service.load_balancer_ingress)
-                if ingress.ip
-                and family_of(ingress.ip) == family
-                and (ingress.ip_mode == "VIP" or not view.load_balancer_ip_mode)
-            ]
-        ),
-        source_ranges=tuple(
-            [cidr for cidr in service.load_balancer_source_ranges if family_of(cidr) == family]
-        ),
-        source_fields=tuple(
-            [
-                f"spec.loadBalancerSourceRanges[{i}]"
-                for i, cidr in enumerate(service.load_balancer_source_ranges)
-                if family_of(cidr) == family
-            ]
-        ),
+        external_ips=external_ips if view.allows_external_ips else (),
+        load_balancer_ips=load_balancer_ips,
+        source_ranges=source_ranges,
+        source_fields=source_fields,
         health_check_node_port=(
             service.health_check_node_port
             if service.type == "LoadBalancer" and external_local
             else 0
         ),
         external_local=external_local,
-        follow_hints=not view.hints_need_annotation or _asks_for_hints(service),
+        # Also of external IPs that are not allowed: so is kube-proxy's ExternallyAccessible.
+        has_addresses=bool(external_ips or load_balancer_ips),
         scheduler=service.annotations.get(SCHEDULER_ANNOTATION, ""),
         proxy_protocol=service.annotations.get(PROXY_PROTOCOL_ANNOTATION) == PROXY_PROTOCOL,
     )
+
+
+def _external_ips(service: Service, family: IPFamily) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        [
+            (address, f"spec.externalIPs[{i}]")
+            for i, address in enumerate(service.external_ips)
+            if family_of(address) == family
+        ]
+    )
+
+
+def _load_balancer_ips(service: Service, family: IPFamily) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        [
+            (ingress.ip, f"status.loadBalancer.ingress[{i}].ip")
+            for i, ingress in enumerate(service.load_balancer_ingress)
+            if ingress.ip and ingress.ip_mode == "VIP" and family_of(ingress.ip) == family
+        ]
+    )
+
+
+def _source_ranges(service: Service, family: IPFamily) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the ranges of a family, with their places; none where one of them is everybody."""
+    found = [
+        (cidr, f"spec.loadBalancerSourceRanges[{i}]")
+        for i, cidr in enumerate(service.load_balancer_source_ranges)
+        if family_of(cidr) == family
+    ]
+    if any(cidr.endswith("/0") for cidr, _ in found):
+        return (), ()
+    return tuple([cidr for cidr, _ in found]), tuple([field for _, field in found])
 
 
 def _spec(
@@ -177,21 +192,10 @@ def _spec(
         ),
         internal_local=service.internal_traffic_policy == "Local",
         external_local=shared.external_local,
-        follow_hints=shared.follow_hints,
+        is_exposed=shared.has_addresses or bool(port.node_port),
         scheduler=shared.scheduler,
         proxy_protocol=shared.proxy_protocol,
         endpoints=collect(
             slices, port.name, port.protocol, view.family, view.settings.node_name, source_of
         ),
     )
-
-
-def _asks_for_hints(service: Service) -> bool:
-    """Whether annotations turn hints on: the older one wins, any word but "disabled" does."""
-    annotations = service.annotations
-    if not annotations:
-        return False
-    value = annotations.get(OLD_HINTS_ANNOTATION)
-    if value is None:
-        value = annotations.get(HINTS_ANNOTATION, "")
-    return value not in ("", "disabled", "Disabled")

@@ -7,6 +7,7 @@ from socket import if_nametoindex
 
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import VERSION, version
+from svcnet.executors.iptables.counting import can_count
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.models import Host
@@ -28,6 +29,7 @@ def probe(machine: Machine = THIS_MACHINE) -> Host:
         addresses=_addresses(),
         iptables_random_fully=_iptables_version(machine) >= _RANDOM_FULLY,
         conntrack_tcp_be_liberal=_is_liberal(machine),
+        nfacct=can_count(machine=machine),
     )
 
 

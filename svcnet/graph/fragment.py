@@ -90,9 +90,9 @@ class Fragment:
     IPs, load balancer addresses, node port. ``translates`` are all endpoints that
     ``cluster`` or ``local`` can choose. ``endpoint_count`` counts every endpoint that
     the service port has anywhere, usable or not. ``field`` is the port's own place in
-    the Service, such as ``spec.ports[0]``. ``unused`` are the addresses and ports of ready UDP
-    endpoints that hints or a traffic policy keep from every client: entries of the kernel
-    may lead to them yet.
+    the Service, such as ``spec.ports[0]``. ``unused`` are the addresses and ports of UDP
+    endpoints that serve, and that no client is sent to from here, because of hints, of a traffic
+    policy, or of others that are ready: entries of the kernel may lead to them yet.
     """
 
     name: FragmentName

@@ -56,9 +56,9 @@ class NodeSettings:
     ``addresses`` are all of the host's in this family, loopback included.
     ``node_port_addresses`` are those that answer node ports; None means all of them.
     ``localhost_node_ports`` says whether node ports also answer on IPv4 loopback.
-    ``masquerade_mark`` is the packet mark, one bit, that asks for masquerading.
-    ``service_cidrs`` are the ranges of cluster IPs, in a mode that has rules for those that no
-    Service has.
+    ``masquerade_mark`` is the packet mark, one bit, that asks for masquerading. ``nfacct`` says
+    that rules can count packets with the kernel's counters. ``service_cidrs`` are the ranges of
+    cluster IPs, in a mode that has rules for those that no Service has.
     """
 
     family: Literal["IPv4", "IPv6"]
@@ -73,6 +73,7 @@ class NodeSettings:
     random_fully: bool = True
     conntrack_tcp_be_liberal: bool = False
     ipvs: IPVSSettings = IPVSSettings()
+    nfacct: bool = False
     service_cidrs: tuple[str, ...] = ()
 
     def answers_node_ports(self, address: str) -> bool:

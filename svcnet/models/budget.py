@@ -15,7 +15,7 @@ from immutables import Map
 
 from svcnet.family import IPFamily, family_of
 from svcnet.models.endpoints import EndpointSlice
-from svcnet.models.service import Service, is_labelled_away
+from svcnet.models.service import Service
 from svcnet.models.state import NamespacedName
 
 SERVICE_ENTRIES = 100_000
@@ -172,7 +172,7 @@ def _endpoints_by_port(
 ) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     for item in slices:
-        if item.address_type == family and not is_labelled_away(item.labels):
+        if item.address_type == family and item.is_seen:
             count = len(item.endpoints)
             for port in item.ports:
                 key = (port.name, port.protocol)

@@ -8,6 +8,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from svcnet.brief import brief
+from svcnet.labels import HEADLESS_LABEL
 from svcnet.models.service import Protocol
 
 
@@ -74,6 +75,11 @@ class EndpointSlice:
     ipvs_weight: int = 1
     annotations: Mapping[str, str] = field(factory=dict)
     is_of_pods: bool = field(default=False, eq=False, repr=False)
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether nodes look at the slice: not where a label says that its Service is headless."""
+        return HEADLESS_LABEL not in self.labels
 
 
 @frozen

@@ -13,9 +13,11 @@ class Host:
     prefix lengths; None means unknown, and then the Node's own addresses and the two
     loopback addresses stand in. ``iptables_random_fully`` says that MASQUERADE takes
     ``--random-fully``. ``conntrack_tcp_be_liberal`` is the sysctl
-    ``nf_conntrack_tcp_be_liberal``.
+    ``nf_conntrack_tcp_be_liberal``. ``nfacct`` says that the kernel has counters with names, and
+    rules can count with them.
     """
 
     addresses: tuple[str, ...] | None = None
     iptables_random_fully: bool = True
     conntrack_tcp_be_liberal: bool = False
+    nfacct: bool = False

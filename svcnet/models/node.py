@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from svcnet.brief import brief
-from svcnet.labels import ZONE_LABEL
+from svcnet.labels import CONTROL_PLANE_LABELS, ZONE_LABEL
 
 
 @frozen(field_transformer=brief)
@@ -17,7 +17,8 @@ class Node:
     ``addresses`` are the InternalIPs and then the ExternalIPs of ``status.addresses``,
     the order in which kube-proxy picks the node IP of a family. ``being_deleted`` says that
     load balancers are to send nothing here any more: the Node has a ``deletionTimestamp``, or
-    the taint ``ToBeDeletedByClusterAutoscaler``.
+    the taint ``ToBeDeletedByClusterAutoscaler``. ``cpu`` are the thousandths of CPUs that Pods can
+    have, 0 where that is not told.
     """
 
     name: str
@@ -25,6 +26,13 @@ class Node:
     pod_cidrs: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(factory=dict)
     being_deleted: bool = False
+    ready: bool = False
+    cpu: int = 0
+
+    @property
+    def serves_pods(self) -> bool:
+        """Whether the node counts where traffic is shared out between zones."""
+        return self.ready and CONTROL_PLANE_LABELS.isdisjoint(self.labels)
 
     @property
     def zone(self) -> str:

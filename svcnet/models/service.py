@@ -1,4 +1,4 @@
-"""Service (core/v1) and ServiceCIDR (networking.k8s.io/v1alpha1)."""
+"""Service (core/v1) and ServiceCIDR (networking.k8s.io/v1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from svcnet.brief import brief
 from svcnet.family import IPFamily, family_of
-from svcnet.labels import HEADLESS_LABEL, PROXY_NAME_LABEL
+from svcnet.labels import PROXY_NAME_LABEL
 
 Protocol = Literal["TCP", "UDP", "SCTP"]
 ServiceType = Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]
@@ -22,11 +22,6 @@ PROXY_PROTOCOL = "v2"
 
 HEADLESS = "None"
 """The value of ``spec.clusterIP`` that asks for no virtual IP."""
-
-
-def is_labelled_away(labels: Mapping[str, str]) -> bool:
-    """Return whether the labels of a Service or slice say that another proxy handles it."""
-    return bool(labels) and (PROXY_NAME_LABEL in labels or HEADLESS_LABEL in labels)
 
 
 @frozen
@@ -106,9 +101,9 @@ class Service:
     def has_rules(self) -> bool:
         """Whether nodes make rules for the Service, in the families that it has a virtual IP of.
 
-        Not for type ExternalName, and not where labels say that another proxy handles it.
+        Not for type ExternalName, and not where a label says that another proxy handles it.
         """
-        return self.type != "ExternalName" and not is_labelled_away(self.labels)
+        return self.type != "ExternalName" and PROXY_NAME_LABEL not in self.labels
 
 
 @frozen

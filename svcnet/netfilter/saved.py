@@ -128,6 +128,11 @@ def _destination(option: str, rest: Iterator[str], printed: list[str], family: s
     printed += (option, place)
 
 
+def _counter(option: str, rest: Iterator[str], printed: list[str], _: str) -> None:
+    """Print the name of a counter, before which there are two blanks."""
+    printed.append(f"{option}  {next(rest, '') or next(rest, '')}")
+
+
 def _chance(option: str, rest: Iterator[str], printed: list[str], _: str) -> None:
     printed += (option, _probability(next(rest, "")))
 
@@ -224,6 +229,7 @@ _PRINTERS: Mapping[str, _Print] = MappingProxyType(
         **dict.fromkeys(_HEAD, _head),
         "--comment": _comment,
         "--to-destination": _destination,
+        "--nfacct-name": _counter,
         "--probability": _chance,
         "--mark": _mark,
         "--or-mark": _mark,

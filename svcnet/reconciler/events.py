@@ -18,9 +18,10 @@ Trigger: TypeAlias = Literal["start", "change", "check", "retry"]
 
 @frozen
 class Queued:
-    """There is something to follow; the change is empty if that was told before."""
+    """There is something to follow in these families; no change if that was told before."""
 
     change: Change
+    families: tuple[str, ...] = ()
 
 
 @frozen
@@ -36,7 +37,8 @@ class Synced:
     none, or if it is the same. ``services`` are the names of the service ports that differ.
     ``stages`` are the parts of ``seconds``, by name. ``lag`` is the time in seconds since the
     oldest change in it was heard of, and ``happened`` are the times, in seconds since 1970,
-    when changes of endpoints happened, if they say so.
+    when changes of endpoints happened, if they say so. ``deleted_flows`` is how many entries of
+    connection tracking were deleted, None if its table was not looked through.
     """
 
     family: IPFamily
@@ -49,6 +51,7 @@ class Synced:
     stages: Mapping[str, float] = field(factory=dict)
     lag: float = 0.0
     happened: tuple[float, ...] = ()
+    deleted_flows: int | None = None
 
     @property
     def services(self) -> tuple[FragmentName, ...]:

@@ -21,16 +21,16 @@ class StaleFlows:
         if change is None or touches_udp(change):
             self._due = True
 
-    def clean(self, graph: RuleGraph) -> str:
+    def clean(self, graph: RuleGraph) -> conntrack.DeletionReport | None:
         """Delete what is stale, once the rules of `graph` are there; return what was done.
 
-        That is the empty string for nothing. Costs nothing unless something could be stale.
-        Raises ApplyError, and then the next call does it.
+        That is None, and costs nothing, unless something could be stale. Raises ApplyError, and
+        then the next call does it.
         """
         if not self._due:
-            return ""
+            return None
         family = graph.settings.family
         planned = plan(conntrack.observe(family, machine=self._machine), graph, self._before)
         report = conntrack.delete(planned, machine=self._machine)
         self._before, self._due = graph, False
-        return str(report) if report.deleted else ""
+        return report

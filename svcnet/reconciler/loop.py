@@ -120,6 +120,10 @@ class Loop:
         self._look_due = -float("inf")
         self._retry_at: float | None = None
 
+    @property
+    def _families(self) -> tuple[str, ...]:
+        return tuple(kept.target.family for kept in self._kept)
+
     def follow(
         self, snapshot: Snapshot, change: Change | None = None, happened: Iterable[float] = ()
     ) -> None:
@@ -134,7 +138,7 @@ class Loop:
         heard = waiting.heard if waiting else monotonic()
         all_changes = waiting.change | change if waiting else change
         self._pending = _Pending(snapshot, all_changes, heard, times)
-        self._tell(Queued(change))
+        self._tell(Queued(change, self._families))
         self._news.set()
 
     async def run(self) -> None:
@@ -182,7 +186,7 @@ class Loop:
         if self._retry_at is None:
             self._tell(Settled())
         if self._pending is not None:
-            self._tell(Queued(Change()))
+            self._tell(Queued(Change(), self._families))
 
     async def _has_news(self) -> bool:
         """Return True when there is something to follow, False when it is time to look.
@@ -276,7 +280,7 @@ class Loop:
         with sync.stages.stage("leftovers"):
             done = self._sweep(kept, done)
         with sync.stages.stage("conntrack"):
-            done = _clean_flows(kept, done)
+            done, deleted = _clean_flows(kept, done)
         unserved = left_out(kept.wanted.left_out, "rules")
         warnings = (*unserved, *kept.lacking, *done.warnings)
         heeded = tuple(text for text in warnings if not is_of(text, self._ignored))
@@ -287,7 +291,7 @@ class Loop:
         happened, kept.heard, kept.happened = kept.happened, None, ()
         synced = Synced(
             *(target.family, target.mode, sync.trigger, done, kept.wanted, change),
-            *(now - sync.begun, sync.stages.seconds, lag, happened),
+            *(now - sync.begun, sync.stages.seconds, lag, happened, deleted),
         )
         self._tell(synced)
 
@@ -314,7 +318,8 @@ class Loop:
         wait = self._backoff(kept.refusals) if full else 0.0
         target = kept.target
         refused = Refused(
-            target.family, target.mode, named(error), kept.wanted, full, services, wait
+            *(target.family, target.mode, named(error), kept.wanted, full, services, wait),
+            stage=target.stage,
         )
         self._tell(refused)
 
@@ -338,17 +343,20 @@ class Loop:
         return min(first * doublings, LONGEST_BACKOFF_SECONDS)
 
 
-def _clean_flows(kept: Kept, done: SyncResult) -> SyncResult:
-    """Delete the entries that the rules made stale, and return what was done in all."""
+def _clean_flows(kept: Kept, done: SyncResult) -> tuple[SyncResult, int | None]:
+    """Delete the entries that the rules made stale; return what was done in all, and how many."""
     if kept.flows is None or kept.wanted is None:
-        return done
+        return done, None
     try:
         with as_refusal():
-            text = kept.flows.clean(kept.wanted)
+            report = kept.flows.clean(kept.wanted)
     except ApplyError as error:
         told = checks.MACHINE_STATE.told(str(error))
-        return evolve(done, warnings=(*done.warnings, told))
-    return evolve(done, text=f"{done.text}, {text}") if text else done
+        return evolve(done, warnings=(*done.warnings, told)), None
+    if report is None:
+        return done, None
+    text = f"{done.text}, {report}" if report.deleted else done.text
+    return evolve(done, text=text), report.deleted
 
 
 async def _to_its_end(thread: Executor, work: Callable[[], Value]) -> Value:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, RuleGraph
-from svcnet.modes.adapter import Rules
-from svcnet.reconciler.events import Event, Queued, Refused, Settled, Synced, Taken
+from svcnet.reconciler.events import Event, Queued, Refused, Synced, Taken
 from svcnet.renderers.monitoring import (
     HealthCheck,
     Summary,
@@ -17,6 +17,8 @@ from svcnet.renderers.monitoring import (
     health_checks,
 )
 from svcnet.servers.monitoring import Health, Metrics
+
+Addresses: TypeAlias = Mapping[IPFamily, tuple[str, ...]]
 
 
 class Monitor:
@@ -30,21 +32,20 @@ class Monitor:
         self,
         health: Health,
         metrics: Metrics,
-        answer: Callable[[tuple[HealthCheck, ...], tuple[str, ...]], None],
+        answer: Callable[[tuple[HealthCheck, ...], Addresses], None],
     ) -> None:
         self._health = health
         self._metrics = metrics
         self._answer = answer
         self._followed: dict[str, tuple[RuleGraph, Summary]] = {}
-        self._rules: dict[str, Rules] = {}
-        self._answered: tuple[tuple[HealthCheck, ...], tuple[str, ...]] = ((), ())
+        self._answered: tuple[tuple[HealthCheck, ...], Addresses] = ((), {})
 
     def take(self, event: Event) -> None:
         """Take one event."""
         match event:
-            case Queued(change):
-                self._health.queued()
-                self._metrics.queued()
+            case Queued(change, families):
+                self._health.queued(families)
+                self._metrics.queued(families)
                 services, endpoints = len(change.services), len(change.endpoints)
                 self._metrics.changed(services=services, endpoints=endpoints)
             case Taken():
@@ -52,23 +53,22 @@ class Monitor:
             case Synced():
                 self._synced(event)
             case Refused():
-                self._metrics.failed(event.stage, full=event.full)
-            case Settled():
-                self._health.synced()
+                self._metrics.failed(event.family, event.stage, full=event.full)
 
     def _synced(self, event: Synced) -> None:
-        metrics = self._metrics
+        metrics, family = self._metrics, event.family
+        self._health.synced(family)
         full = event.change is None or event.done.kind == "full"
-        metrics.synced(event.seconds, event.stages, full=full)
+        metrics.synced(family, event.seconds, event.stages, full=full)
+        if event.deleted_flows is not None:
+            metrics.cleaned(family, event.stages["conntrack"], event.deleted_flows)
         for happened in event.happened:
-            metrics.programmed(happened)
+            metrics.programmed(family, happened)
         for kind, number in event.done.differed.items():
             metrics.drift(kind, number)
         if event.done.rules is not None:
-            self._rules[event.family] = event.done.rules
-            rules = self._rules.values()
-            metrics.rules(_sum(one.total for one in rules), _sum(one.written for one in rules))
-        self._summarize(event.family, event.graph, event.change)
+            metrics.rules(family, event.done.rules.total, event.done.rules.written)
+        self._summarize(family, event.graph, event.change)
 
     def _summarize(self, family: IPFamily, graph: RuleGraph, change: GraphDiff | None) -> None:
         """Bring the summary of a family to `graph`, and tell what it says."""
@@ -86,12 +86,3 @@ class Monitor:
         if answered != self._answered:
             self._answered = answered
             self._answer(*answered)
-
-
-def _sum(families: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
-    """Return the sums over the families, table by table."""
-    total: dict[str, int] = {}
-    for numbers in families:
-        for table, number in numbers.items():
-            total[table] = total.get(table, 0) + number
-    return total

@@ -13,17 +13,12 @@ def family_of(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def unbound(
-    family: socket.AddressFamily, kind: socket.SocketKind, *, both_families: bool = False
-) -> socket.socket:
-    """Return a socket that does not block, for one family. Raises OSError.
-
-    With `both_families` one of IPv6 hears IPv4 as well.
-    """
+def unbound(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+    """Return a socket that does not block, for one family alone. Raises OSError."""
     made = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both_families)
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, True)
         if kind == socket.SOCK_STREAM:
             # Connections of a process that was killed must not keep its ports from the next.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

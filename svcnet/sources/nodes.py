@@ -16,6 +16,7 @@ from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Path
 from svcnet.sources.labels import LABEL_KEY, is_label_key
 from svcnet.sources.metadata import is_deleted, read_labels
+from svcnet.sources.quantities import milli
 
 ADDRESS_TYPES = ("InternalIP", "ExternalIP")
 AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"
@@ -33,7 +34,29 @@ def read_node(document: Fields, name: str) -> Node:
         pod_cidrs=_pod_cidrs(document.mapping("spec")),
         labels=read_labels(metadata),
         being_deleted=leaving,
+        ready=_is_ready(document.mapping("status")),
+        cpu=_cpu(document.mapping("status").mapping("allocatable")),
     )
+
+
+def _is_ready(status: Fields) -> bool:
+    """Return whether the first condition of type Ready is true."""
+    for condition in status.mappings("conditions"):
+        if condition.string("type") == "Ready":
+            return condition.string("status") == "True"
+    return False
+
+
+def _cpu(allocatable: Fields) -> int:
+    """Return the CPUs that Pods can have, in thousandths, rounded up; 0 where it is not told."""
+    value = allocatable.data.get("cpu")
+    if value is None:
+        return 0
+    try:
+        return max(milli(value), 0)
+    except ValueError as error:
+        allocatable.error(checks.TYPE, "cpu", f"{error}, not {shown(value)}")
+        return 0
 
 
 def _taints(spec: Fields) -> list[str]:

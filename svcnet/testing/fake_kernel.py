@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from errno import EAGAIN, EINVAL, ENOENT, EPERM
+from errno import EAGAIN, EBUSY, EINVAL, ENOENT, EPERM
 from struct import Struct, pack
 from typing import Literal
 
@@ -28,6 +28,7 @@ _GENERIC = 16
 # linux/netfilter/nfnetlink.h: the subsystem is the upper byte of a message's kind
 _CT = 1 << 8
 _IPSET = 6
+_ACCT = 7
 _NFT = 10 << 8
 # linux/netfilter/nfnetlink_conntrack.h, linux/netfilter/nf_tables.h
 _CT_NEW, _CT_GET, _CT_DELETE = _CT, _CT | 1, _CT | 2
@@ -51,7 +52,8 @@ def _tables() -> dict[tuple[Variant, str], FakeIPTables]:
 class FakeKernel:
     """A network namespace: its tables in both variants, its connections and its settings.
 
-    ``settings`` are the files below /proc/sys by their paths, ``flows`` entries of UDP, and
+    ``settings`` are the files below /proc/sys by their paths, ``flows`` entries of UDP,
+    ``counters`` those with names that rules count packets in (nfacct), and
     ``lacks`` the modules and options (``CONFIG_…``) of IPVS mode that the kernel does not have.
     ``ipvs`` has what that mode puts there.
     """
@@ -60,6 +62,7 @@ class FakeKernel:
     lacks: set[str] = field(factory=set)
     tables: dict[tuple[Variant, str], FakeIPTables] = field(factory=_tables)
     flows: list[Flow] = field(factory=list)
+    counters: dict[str, int] = field(factory=dict)
     ipvs: FakeIPVSKernel = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -123,6 +126,8 @@ class FakeKernel:
             raise OSError(EINVAL, "no such protocol")
         elif kind >> 8 == _IPSET:
             yield from self.ipvs.ask_sets(kind, body)
+        elif kind >> 8 == _ACCT:
+            yield from self._counter(kind, body)
         elif kind == _GETGEN:
             yield _NEWGEN, _NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
         elif kind == _GETCHAIN:
@@ -136,6 +141,24 @@ class FakeKernel:
         else:
             # So the kernel answers for a subsystem that it does not have and cannot load.
             raise OSError(EINVAL, "no such subsystem")
+
+    def _counter(self, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
+        """Make, tell of, or delete a counter (linux/netfilter/nfnetlink_acct.h)."""
+        name = attributes(body, _NFGENMSG.size)[1].rstrip(b"\0").decode()
+        match kind & 0xFF:
+            case 0:
+                if name in self.counters:
+                    raise OSError(EBUSY, "the counter is there")
+                self.counters[name] = 0
+            case 1 if name in self.counters:
+                told = attribute(1, name.encode() + b"\0")
+                yield kind, body[:4] + told + attribute(2, pack("!Q", self.counters[name]))
+            case 3 if name in self.counters:
+                if any(f" {name} " in each.save() for each in self.tables.values()):
+                    raise OSError(EBUSY, "a rule counts in it")
+                del self.counters[name]
+            case _:
+                raise OSError(ENOENT, "no such counter")
 
     def _chain(self, body: bytes) -> bytes:
         """Return how much a chain of nf_tables is used. Raises OSError where there is none."""

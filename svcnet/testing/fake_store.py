@@ -36,6 +36,10 @@ def path_of(api_version: str, kind: str) -> str:
 PATHS = {path_of(version, kind): (version, kind) for version, kind in PLURALS}
 
 
+FIELDS = ("metadata.name", "metadata.namespace", "spec.clusterIP")
+"""The fields that a selector may name; the last is one of Services alone."""
+
+
 class SelectorError(ValueError):
     """A selector that the fake does not understand; a server answers 400."""
 
@@ -45,7 +49,7 @@ class Selection:
     """The objects that a request's selectors take.
 
     Understood are ``key``, ``!key``, ``key=value`` and ``key!=value`` for labels, and
-    ``metadata.name`` and ``metadata.namespace`` with ``=`` for fields.
+    for fields those of ``FIELDS`` with ``=`` and ``!=``.
     """
 
     labels: tuple[str, ...] = ()
@@ -57,7 +61,7 @@ class Selection:
         labels = parameters.get("labelSelector", "")
         fields = parameters.get("fieldSelector", "")
         for term in filter(None, fields.split(",")):
-            if term.partition("=")[0] not in ("metadata.name", "metadata.namespace"):
+            if term.partition("=")[0].removesuffix("!") not in FIELDS:
                 raise SelectorError(term)
         if "(" in labels:
             raise SelectorError(labels)
@@ -70,13 +74,17 @@ class Selection:
         """Return whether an object is there and selected."""
         if item is None:
             return False
-        metadata = item["metadata"]
-        labels = metadata.get("labels") or {}
+        labels = item["metadata"].get("labels") or {}
+        fields = {name: _field(item, name) for name in FIELDS} if self.fields else {}
         return all(_holds(term, labels) for term in self.labels) and all(
-            metadata.get(term.partition("=")[0].removeprefix("metadata."))
-            == term.partition("=")[2].removeprefix("=")
-            for term in self.fields
+            _holds(term, fields) for term in self.fields
         )
+
+
+def _field(item: Object, name: str) -> str:
+    section, _, key = name.partition(".")
+    value = (item.get(section) or {}).get(key, "")
+    return value if type(value) is str else ""
 
 
 def _holds(term: str, labels: Mapping[str, str]) -> bool:

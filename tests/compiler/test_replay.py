@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from svcnet.compiler import NodeView, compile_state, node_view, recompile
 from svcnet.graph import RuleGraph, diff, dump
-from svcnet.models import ClusterState, KubeProxyConfiguration, Node
+from svcnet.models import ClusterState, Endpoint, KubeProxyConfiguration, Node
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.iptables import delta, full
 from svcnet.sources import load, load_config
@@ -179,7 +179,7 @@ def test_a_change_that_means_nothing_changes_nothing() -> None:
     before = ClusterState.of([make_node(), make_service(), make_slice("web", "10.244.1.5")])
     view = node_view(before)
     graph = compile_state(before, view)
-    changed = make_slice("web", "10.244.1.5", name="web-2")
+    changed = make_slice("web", Endpoint(("10.244.1.5",), terminating=True), name="web-2")
     after = before.apply([changed])
     new, names = recompile(graph, before, after, view, before.touched([changed]))
     assert not names

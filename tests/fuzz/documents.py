@@ -197,7 +197,7 @@ CONFIGURATION: dict[str, Any] = {
         "udpTimeout": "30s",
         "udpStreamTimeout": "3m",
     },
-    "featureGates": {"ServiceTrafficDistribution": True},
+    "featureGates": {"AllowServiceExternalIPs": False},
     "clientConnection": {"kubeconfig": "/etc/kubeconfig", "qps": 5, "burst": 10},
 }
 HOST: dict[str, Any] = {

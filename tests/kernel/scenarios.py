@@ -168,7 +168,8 @@ Step: TypeAlias = Probe | Change | Expire | Open | Exchange
 class Scenario:
     """A cluster and what is done in it.
 
-    ``closed`` are TCP ports of the node that rules of its own close for new connections.
+    ``closed`` are TCP ports of the node that rules of its own close for new connections, and
+    ``zone`` is that of the node.
     """
 
     name: str
@@ -177,6 +178,7 @@ class Scenario:
     config: KubeProxyConfiguration = DEFAULTS
     families: tuple[IPFamily, ...] = IP_FAMILIES
     closed: Sequence[int] = ()
+    zone: str = ""
 
     @property
     def protocols(self) -> set[str]:
@@ -273,6 +275,22 @@ def load_balancer(**fields: Any) -> Service:
     )
 
 
+def hints(node: str = "", zone: str = "") -> dict[str, Any]:
+    """Return what an endpoint's slice says of whom it is for."""
+    return {
+        "node_hints": (node,) if node else (),
+        "zone_hints": (zone,) if zone else (),
+    }
+
+
+HERE, ELSEWHERE = "node-a", "node-b"
+SAME_NODE = {
+    "pod1": hints(HERE, "z1"),
+    "pod2": hints(HERE, "z1"),
+    "pod3": hints(ELSEWHERE, "z2"),
+}
+SAME_ZONE = {"pod1": hints(zone="z1"), "pod2": hints(zone="z2"), "pod3": hints(zone="z1")}
+FOR_OTHERS = {name: hints(ELSEWHERE, "z2") for name in ALL}
 NODE_PORTS = (*WEB, DNS)
 SIGNALS = (EndpointPort(9090, "signals", "SCTP"),)
 EVERYWHERE = slices(*ALL, ports=NODE_PORTS)
@@ -849,6 +867,115 @@ SCENARIOS: tuple[Scenario, ...] = (
             Probe("client", NODE, 30080, kept("pod1")),
             Probe("client", CLUSTER_IP, 80, kept("pod3")),
         ),
+    ),
+    Scenario(
+        "same-node",
+        (node_port(), *slices(*ALL, ports=NODE_PORTS, conditions=SAME_NODE)),
+        (
+            Probe("client", CLUSTER_IP, 80, kept("pod1", "pod2")),
+            Probe("pod3", CLUSTER_IP, 80, kept("pod1", "pod2")),
+            Probe("node", CLUSTER_IP, 53, kept("pod1", "pod2", port=5353), "UDP"),
+            Probe("client", NODE, 30080, masked("pod1", "pod2")),
+            # Nobody is ready here any more: the hints for this zone count, or none.
+            Change(slices("pod3", ports=NODE_PORTS, conditions=SAME_NODE)),
+            Probe("client", CLUSTER_IP, 80, kept("pod3")),
+        ),
+    ),
+    Scenario(
+        "same-node-else-same-zone",
+        (
+            service(),
+            *slices(
+                *ALL,
+                conditions={
+                    "pod1": hints(ELSEWHERE, "z2"),
+                    "pod2": hints(ELSEWHERE, "z1"),
+                    "pod3": hints(ELSEWHERE, "z1"),
+                },
+            ),
+        ),
+        (Probe("client", CLUSTER_IP, 80, kept("pod2", "pod3")),),
+        zone="z1",
+    ),
+    Scenario(
+        "same-zone",
+        (load_balancer(), *slices(*ALL, conditions=SAME_ZONE)),
+        (
+            Probe("client", CLUSTER_IP, 80, kept("pod1", "pod3")),
+            Probe("client", LOAD_BALANCER, 80, masked("pod1", "pod3")),
+            # An endpoint without a hint that is not ready does not matter, and ready it does.
+            Change(slices(*ALL, conditions={**SAME_ZONE, "pod2": NOT_READY})),
+            Probe("client", CLUSTER_IP, 80, kept("pod1", "pod3")),
+            Change(slices(*ALL, conditions={**SAME_ZONE, "pod2": {}})),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL)),
+        ),
+        zone="z1",
+    ),
+    Scenario(
+        "hints-for-others-only",
+        (service(), *slices(*ALL, conditions=FOR_OTHERS)),
+        (Probe("client", CLUSTER_IP, 80, kept(*ALL)),),
+        zone="z1",
+    ),
+    Scenario(
+        "hints-on-a-node-without-a-zone",
+        (service(), *slices(*ALL, conditions=SAME_ZONE)),
+        (Probe("client", CLUSTER_IP, 80, kept(*ALL)),),
+    ),
+    Scenario(
+        "hints-and-local-policy",
+        (
+            load_balancer(external_traffic_policy="Local"),
+            *slices("pod1", "pod2", "pod3", conditions={**SAME_NODE, "pod2": hints(ELSEWHERE)}),
+        ),
+        (
+            Probe("client", LOAD_BALANCER, 80, kept("pod1", "pod2")),
+            Probe("client", CLUSTER_IP, 80, kept("pod1")),
+        ),
+    ),
+    Scenario(
+        "one-address-twice",
+        (
+            service(),
+            *slices("pod1", "pod2", conditions={"pod1": GONE}),
+            *(evolve(item, name=f"a-{item.name}") for item in slices("pod1")),
+        ),
+        (
+            Probe("client", CLUSTER_IP, 80, kept("pod1", "pod2")),
+            Change(tuple(evolve(item, name=f"a-{item.name}") for item in slices("pod3"))),
+            Probe("client", CLUSTER_IP, 80, kept("pod2", "pod3")),
+        ),
+    ),
+    Scenario(
+        "load-balancer-source-ranges-with-everybody",
+        (
+            load_balancer(load_balancer_source_ranges=("198.51.100.9/32", "0.0.0.0/0", "::/0")),
+            *slices(*ALL),
+        ),
+        (
+            Probe("client", LOAD_BALANCER, 80, masked(*ALL)),
+            Probe("client2", LOAD_BALANCER, 80, masked(*ALL)),
+            Probe("pod1", LOAD_BALANCER, 80, masked(*ALL)),
+        ),
+    ),
+    Scenario(
+        "external-ips-that-are-not-allowed",
+        (service(external_ips=(EXTERNAL.v4, EXTERNAL.v6)), *slices(*ALL)),
+        (
+            Probe("client", EXTERNAL, 80, UNTOUCHED),
+            Probe("client", CLUSTER_IP, 80, kept(*ALL)),
+        ),
+        KubeProxyConfiguration(feature_gates={"AllowServiceExternalIPs": False}),
+    ),
+    Scenario(
+        "node-port-addresses-primary",
+        (node_port(), *EVERYWHERE),
+        (
+            Probe("client", NODE, 30080, masked(*ALL)),
+            Probe("client", NODE_INNER, 30080, UNTOUCHED),
+            Probe("node-loopback", LOOPBACK, 30080, UNTOUCHED),
+        ),
+        KubeProxyConfiguration(node_port_addresses=("primary",)),
     ),
     Scenario(
         "health-check-node-port",

@@ -119,7 +119,7 @@ class Run:
     held: int = 0
 
     def play(self) -> None:
-        node = make_node(NODE_NAME, NODE.v4, NODE.v6)
+        node = make_node(NODE_NAME, NODE.v4, NODE.v6, zone=self.scenario.zone)
         self.state = ClusterState.of((*self.scenario.objects, node))
         self.graph = self.compiled()
         for step in self.scenario.steps:

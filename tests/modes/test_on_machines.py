@@ -15,6 +15,7 @@ from svcnet.checks import NOT_INSTALLED, NOT_PERMITTED
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError, UsageError
 from svcnet.executors.children import Overdue
+from svcnet.executors.conntrack import DeletionReport
 from svcnet.executors.iptables import Commands, RestoreReport, Variant
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Output
@@ -311,9 +312,9 @@ def test_stale_flows_go(fake: FakeMachine, family: IPFamily) -> None:
     other = Flow(client, 40001, client, 53, gone, 53, client, 40001, id=2)
     fake.kernel.flows += [stale, other]
     flows = StaleFlows(fake)
-    assert flows.clean(graph_of(family)) == "1 conntrack entry deleted"
+    assert flows.clean(graph_of(family)) == DeletionReport(1)
     assert fake.kernel.flows == [other]
-    assert flows.clean(graph_of(family)) == ""
+    assert flows.clean(graph_of(family)) is None
 
 
 def test_a_mode_that_only_renders_says_so(fake: FakeMachine) -> None:

@@ -34,6 +34,11 @@ ROWS = (
     ),
     ("IPv4", "-j MARK --or-mark 0x00004000", "-j MARK --set-xmark 0x4000/0x4000"),
     ("IPv4", "-j MARK --xor-mark 0x00004000", "-j MARK --set-xmark 0x4000/0x0"),
+    (
+        "IPv4",
+        "-m conntrack --ctstate INVALID -m nfacct --nfacct-name a_b -j DROP",
+        "-m conntrack --ctstate INVALID -m nfacct --nfacct-name  a_b -j DROP",
+    ),
     ("IPv4", "-s 0.0.0.0/0 -j X", "-j X"),
     ("IPv4", "-d 10.0.0.1 ! -s 0.0.0.0/0 -j X", "! -s 0.0.0.0/0 -d 10.0.0.1/32 -j X"),
     ("IPv4", "-s 10.1.2.3/9 -j X", "-s 10.0.0.0/9 -j X"),

@@ -183,6 +183,7 @@ def test_what_is_refused_is_tried_again_ever_more_rarely() -> None:
     assert len(notes.looks) == 4
     refused = [event for event in told if isinstance(event, Refused)]
     assert [event.full for event in refused] == [False, True, True, True]
+    assert {event.stage for event in refused} == {"notes"}
     waits = [event.retry_in for event in refused[1:]]
     assert waits == sorted(set(waits))
     (synced,) = (event for event in told if isinstance(event, Synced))

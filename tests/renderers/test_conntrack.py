@@ -161,7 +161,7 @@ def test_hints_end_no_flow() -> None:
         for address, zone in (("10.244.1.5", "z1"), ("10.244.2.6", "z2"))
     ]
     wanted = graph_of(
-        dns(annotations={"service.kubernetes.io/topology-mode": "Auto"}),
+        dns(),
         endpoints(*hinted),
         node=make_node(zone="z1"),
     )
@@ -178,12 +178,14 @@ def test_affinity_holds_no_removed_endpoint() -> None:
     assert stale(flows, wanted) == flows[2:]
 
 
-def test_a_terminating_endpoint_keeps_its_entries_while_it_is_needed() -> None:
-    """Entries to an endpoint that ends go when another is ready, not before."""
+@pytest.mark.parametrize("others", [(), ("10.244.1.6",)])
+def test_an_endpoint_keeps_its_entries_while_it_serves(others: tuple[str, ...]) -> None:
+    """Entries to an endpoint that ends stay while it serves, ready others or not, as with TCP."""
     ending = Endpoint(("10.244.1.5",), ready=False, serving=True, terminating=True)
     entry = flow("10.96.0.10", 53, "10.244.1.5")
-    assert stale([entry], graph_of(dns(), endpoints(ending)), WANTED) == []
-    assert stale([entry], graph_of(dns(), endpoints(ending, "10.244.1.6")), WANTED) == [entry]
+    assert stale([entry], graph_of(dns(), endpoints(ending, *others)), WANTED) == []
+    over = evolve(ending, serving=False)
+    assert stale([entry], graph_of(dns(), endpoints(over, *others)), WANTED) == [entry]
 
 
 def test_an_endpoint_may_be_the_address_that_was_asked() -> None:
@@ -292,7 +294,7 @@ def delivered(graph: RuleGraph, destination: str, port: int) -> set[tuple[str, i
 def listed(
     graph: RuleGraph, state: ClusterState, asked: tuple[str, int]
 ) -> dict[tuple[str, int], set[bool]]:
-    """Return the endpoints that slices list behind a frontend, and whether they are ready.
+    """Return the endpoints that slices list behind a frontend, and whether they serve.
 
     Slices may disagree on that.
     """
@@ -309,7 +311,7 @@ def listed(
                 if (item_port.name, item_port.protocol) == (port_name, "UDP") and item_port.port:
                     for endpoint in item.endpoints:
                         key = (endpoint.addresses[0], item_port.port)
-                        found.setdefault(key, set()).add(endpoint.ready)
+                        found.setdefault(key, set()).add(endpoint.serving)
     return found
 
 
@@ -346,15 +348,15 @@ def test_entries_go_with_their_endpoint_and_not_before(
     then: tuple[RuleGraph, ClusterState],
     asked: tuple[str, int],
 ) -> None:
-    """Of entries that the older graph made, those go whose endpoint is not used and not ready."""
+    """Of entries that the older graph made, those go whose endpoint does not serve any more."""
     wanted, before = now[0], then[0]
     used = delivered(wanted, *asked)
-    ready = listed(wanted, now[1], asked)
+    serving = listed(wanted, now[1], asked)
     for endpoint in delivered(before, *asked):
         goes = bool(plan([flow(*asked, *endpoint)], wanted, before))
-        if endpoint in used or ready.get(endpoint) == {True}:
+        if endpoint in used or serving.get(endpoint) == {True}:
             assert not goes
-        elif True not in ready.get(endpoint, set()):
+        elif True not in serving.get(endpoint, set()):
             assert goes
     untranslated = flow(*asked, *asked)
     assert stale([untranslated], wanted, before) == ([untranslated] if used else [])

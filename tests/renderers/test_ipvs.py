@@ -257,25 +257,20 @@ def test_a_step_to_other_settings() -> None:
     assert not between(tables_of(ipvs=ipvs), tables_of())
 
 
-def test_a_source_range_of_everything_is_two_halves() -> None:
-    """hash:ip,port,net holds no /0, so the kernel gets its halves; the document keeps the /0."""
+def test_a_source_range_of_everything_is_no_firewall() -> None:
+    """Where everybody may come, among others, no set asks who comes."""
     tables = tables_of(
         make_service(
             type="LoadBalancer",
             load_balancer_ingress=(LoadBalancerIngress("203.0.113.20"),),
-            load_balancer_source_ranges=("0.0.0.0/0",),
+            load_balancer_source_ranges=("10.0.0.0/8", "0.0.0.0/0"),
         ),
         make_slice("web", "10.244.1.5"),
     )
-    cold = tables_of()
-    text = step_text(between(cold, tables))
-    for half in ("0.0.0.0/1", "128.0.0.0/1"):
-        assert f"add KUBE-LOAD-BALANCER-SOURCE-CIDR 203.0.113.20,tcp:80,{half} -exist\n" in text
-    gone = step_text(between(tables, cold))
-    assert "del KUBE-LOAD-BALANCER-SOURCE-CIDR 203.0.113.20,tcp:80,128.0.0.0/1 -exist\n" in gone
-    assert entries_of(tables)["KUBE-LOAD-BALANCER-SOURCE-CIDR"] == (
-        "203.0.113.20,tcp:80,0.0.0.0/0",
-    )
+    entries = entries_of(tables)
+    assert entries["KUBE-LOAD-BALANCER"] == ("203.0.113.20,tcp:80",)
+    assert "KUBE-LOAD-BALANCER-FW" not in entries
+    assert "KUBE-LOAD-BALANCER-SOURCE-CIDR" not in entries
 
 
 def test_one_service_with_the_same_address_twice() -> None:

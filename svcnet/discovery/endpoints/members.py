@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from svcnet.discovery.endpoints.packing import Identity, identity
 from svcnet.discovery.endpoints.pods import hostname_in, target_of
-from svcnet.labels import HINTS_ANNOTATION, OLD_HINTS_ANNOTATION
+from svcnet.discovery.endpoints.topology import Ratios, asks_for_hints, ratios_of
 from svcnet.models import ClusterState, Endpoint, Node, Pod, Service
-
-TOPOLOGY_ANNOTATIONS = (HINTS_ANNOTATION, OLD_HINTS_ANNOTATION)
 
 Member = tuple[Identity, Endpoint]
 
@@ -30,6 +29,11 @@ class Members:
     def of(cls, state: ClusterState) -> Members:
         """Return the members of a state; input without any Node knows nothing of them."""
         return cls(state.nodes or None)
+
+    @cached_property
+    def ratios(self) -> Ratios:
+        """The share of the CPUs that each zone has, empty where nothing is known of that."""
+        return ratios_of(self.nodes.values()) if self.nodes else {}
 
     def member(self, service: Service, pod: Pod, address: str, hinted: str) -> Member:
         """Return what a Pod is to a Service with hints by `hinted`, and what tells it apart."""
@@ -64,5 +68,4 @@ class Members:
 
 def hints_by(service: Service) -> str:
     """Return the traffic distribution, empty if the topology annotation is set instead."""
-    modes = [service.annotations.get(key, "") for key in TOPOLOGY_ANNOTATIONS]
-    return "" if {"Auto", "auto"} & set(modes) else service.traffic_distribution
+    return "" if asks_for_hints(service) else service.traffic_distribution

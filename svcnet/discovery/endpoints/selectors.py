@@ -10,6 +10,7 @@ from immutables import Map
 
 from svcnet.discovery.endpoints.finder import Finder, Pair, pairs_of, pairs_of_selector
 from svcnet.discovery.endpoints.pods import has_selector, matches
+from svcnet.discovery.endpoints.topology import asks_for_hints
 from svcnet.models import ClusterState, Endpoints, EndpointSlice, NamespacedName, Node, Pod, Service
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
@@ -97,6 +98,9 @@ class Selectors:
 
     def _see_node(self, node: Node, seen: _Seen, comes: bool) -> None:
         before = self.state.nodes.get(node.name)
+        if not comes or before is None or _capacity(before) != _capacity(node):
+            services = self.state.services
+            seen.names.update(name for name, one in services.items() if asks_for_hints(one))
         if comes and before is not None and before.zone == node.zone:
             return
         if len(self.state.nodes) == (before is not None):
@@ -142,6 +146,11 @@ class Selectors:
             if service is not None and has_selector(service):
                 return evolve(after, services=_dropped(self.services, _anchor(service), name))
         return after
+
+
+def _capacity(node: Node) -> tuple[str, int, bool]:
+    """Return what of a Node hints by the CPUs of zones depend on."""
+    return node.zone, node.cpu, node.serves_pods
 
 
 def _anchor(service: Service) -> Pair:

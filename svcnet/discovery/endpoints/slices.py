@@ -3,9 +3,8 @@
 Source: staging/src/k8s.io/endpointslice/reconciler.go and utils.go of Kubernetes.
 
 Names are ``<service>-<five letters>`` as the API server's are, but the letters come from a
-hash. Hints follow ``trafficDistribution``. The annotation ``topology-mode: Auto`` turns
-that off, as it does there; what it turns on instead takes the CPUs of the Nodes, which no
-model has, so there are no hints then.
+hash. Hints follow ``trafficDistribution``, or where the annotation ``topology-mode: Auto`` is set
+the CPUs of zones.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from svcnet.discovery.endpoints.pods import (
     labels_of,
     may_be_endpoint,
 )
+from svcnet.discovery.endpoints.topology import asks_for_hints, hinted, without_hints
 from svcnet.family import IP_FAMILIES
 from svcnet.labels import MANAGED_BY_LABEL, SERVICE_NAME_LABEL
 from svcnet.models import Endpoint, EndpointPort, EndpointSlice, IPFamily, Node, Pod, Service
@@ -75,7 +75,8 @@ def reconciled(
     for family in families(service) or IP_FAMILIES:
         wanted = _wanted(service, counted, members, family)
         of_family = [item for item in own if item.address_type == family]
-        made += _of_family(service, family, wanted, of_family, labels, limit, taken)
+        make = _with_hints if asks_for_hints(service) else _of_family
+        made += make(service, family, wanted, of_family, labels, limit, taken, members)
     return tuple(sorted(made, key=lambda item: item.name))
 
 
@@ -119,6 +120,7 @@ def _of_family(
     labels: Mapping[str, str],
     limit: int,
     taken: set[str],
+    _: Members,
 ) -> list[EndpointSlice]:
     """Return the slices of one family; names of new ones are added to `taken`."""
     # The order in which a slice lists its ports says nothing.
@@ -141,6 +143,23 @@ def _of_family(
             return same[:1]
         created.append(empty)
     return [*kept, *_named(created, removed, taken)]
+
+
+def _with_hints(
+    service: Service,
+    family: IPFamily,
+    wanted: Mapping[Ports, Mapping[Identity, Endpoint]],
+    existing: list[EndpointSlice],
+    labels: Mapping[str, str],
+    limit: int,
+    taken: set[str],
+    members: Members,
+) -> list[EndpointSlice]:
+    """Return the slices of one family, with hints by the CPUs of zones."""
+    bare = [without_hints(item) for item in existing]
+    before = {id(now): then for now, then in zip(bare, existing, strict=True)}
+    made = _of_family(service, family, wanted, bare, labels, limit, taken, members)
+    return hinted(sorted(made, key=lambda item: item.name), members.ratios, before)
 
 
 def _created(

@@ -9,6 +9,7 @@ from svcnet.executors.iptables.apply import RestoreReport, apply, serve_localhos
 from svcnet.executors.iptables.cleanup import Owned, cleanup
 from svcnet.executors.iptables.commands import Commands, Variant
 from svcnet.executors.iptables.commits import Commits
+from svcnet.executors.iptables.counting import remove_counters
 from svcnet.executors.iptables.marks import Marks
 from svcnet.executors.iptables.plan import RestorePlan, plan
 from svcnet.executors.iptables.refusal import check_of, explain
@@ -32,5 +33,6 @@ __all__ = [
     "cleanup",
     "explain",
     "plan",
+    "remove_counters",
     "serve_localhost",
 ]

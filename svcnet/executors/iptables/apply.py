@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import Commands, RestoreError, Variant
+from svcnet.executors.iptables.counting import make_counters
 from svcnet.executors.iptables.loopback import ROUTE_LOCALNET
 from svcnet.executors.iptables.plan import RestorePlan, most_chains, plan
 from svcnet.executors.iptables.proof import Proof
@@ -93,6 +94,7 @@ def _apply(
         return RestoreReport(choice, planned, warnings, stages=stages.seconds)
     writer = Writer(choice.commands)
     with stages.stage("write"):
+        make_counters(artifact, machine=machine)
         planned = _write(artifact, planned, choice, writer)
         sysctls, more = serve_localhost(artifact, machine=machine)
     warnings = (*choice.warnings, *tell(planned.held), *writer.warnings(), *more)

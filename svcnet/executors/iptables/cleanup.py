@@ -15,6 +15,7 @@ from svcnet.executors.iptables.commands import (
     Variant,
     installed,
 )
+from svcnet.executors.iptables.counting import remove_counters
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.iptables.refusal import check_of
@@ -35,18 +36,19 @@ def cleanup(
 ) -> tuple[str, ...]:
     """Remove the rules and chains of `family` in one variant, or in every installed one.
 
-    Returns a line for each table that had any, and for what stays: chains that foreign rules lead
-    to, and KUBE-FIREWALL as long as it keeps neighbours off the host's loopback.
-    Chains are told by their names, which are kube-proxy's too: do not run this beside one. Raises
-    ApplyError when the machine refuses, :class:`svcnet.executors.lock.Busy` when another svcnet
-    is at work.
+    Returns a line for each table that had any, for counters that nothing counts in any more, and
+    for what stays: chains that foreign rules lead to, and KUBE-FIREWALL as long as it keeps
+    neighbours off the host's loopback. Chains are told by their names, which are kube-proxy's too:
+    do not run this beside one. Raises ApplyError when the machine refuses,
+    :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
     """
     with machine.lock(family):
-        return tuple(
+        lines = [
             f"{commands.name}: {line}"
             for commands in installed(family, variant, machine=machine)
             for line in _cleanup(commands, family)
-        )
+        ]
+        return (*lines, *remove_counters(machine=machine))
 
 
 def _cleanup(commands: Commands, family: IPFamily) -> Iterator[str]:

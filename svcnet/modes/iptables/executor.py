@@ -59,3 +59,7 @@ class IptablesExecutor(Executor[RestoreText]):
     def owned(self, family: IPFamily) -> iptables.Owned:
         """Return how the chains are known that this mode makes."""
         return owned(family)
+
+    def sweep(self, family: str) -> tuple[str, ...]:
+        """Remove counters that the mode's rules counted in."""
+        return iptables.remove_counters(machine=self.machine)

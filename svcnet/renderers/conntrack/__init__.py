@@ -8,8 +8,8 @@ and deletes them.
 This is for modes in which the kernel translates: iptables and IPVS. In userspace mode
 entries lead to proxy ports, which are no endpoints.
 
-What is deleted when is that of pkg/proxy/conntrack/cleanup.go of Kubernetes v1.30, with
-ports beside the addresses.
+What is deleted when is that of pkg/proxy/conntrack/cleanup.go of Kubernetes v1.36, and of v1.37
+for Services that have lost their last endpoint.
 """
 
 from svcnet.renderers.conntrack.flows import Deletion, DeletionPlan, Flow

@@ -29,9 +29,8 @@ def plan(flows: Iterable[Flow], wanted: RuleGraph, before: RuleGraph | None = No
 
     Stale are
 
-    - entries to a frontend of `wanted` that are translated to what is no endpoint of its
-      service port: neither one that is used nor a ready one that hints or a traffic policy
-      keep from clients here;
+    - entries to a frontend of `wanted` that are translated to what is no serving endpoint of its
+      service port, whether or not hints, traffic policies or its end keep new clients from it;
     - entries to such a frontend that are not translated at all, though it has endpoints:
       they are older than the Service's first endpoint;
     - entries to a frontend that only `before` had, translated to an endpoint of it.

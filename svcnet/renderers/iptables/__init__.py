@@ -1,4 +1,4 @@
-"""The rule graph as iptables-restore text, byte for byte what kube-proxy v1.30 writes."""
+"""The rule graph as iptables-restore text, byte for byte what kube-proxy v1.36 writes."""
 
 from svcnet.renderers.iptables.artifact import Block, Delta, RestoreText, RuleCount, Table
 from svcnet.renderers.iptables.jumps import JUMPS

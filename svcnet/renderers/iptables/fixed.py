@@ -21,7 +21,8 @@ def filter_table(settings: NodeSettings) -> Table:
     )
     # Packets that conntrack calls invalid are not translated back and would reset the
     # connection at the client: https://github.com/kubernetes/kubernetes/issues/74839
-    invalid = "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP\n"
+    counter = f"-m nfacct --nfacct-name {names.INVALID_DROPPED} " if settings.nfacct else ""
+    invalid = f"-A KUBE-FORWARD -m conntrack --ctstate INVALID {counter}-j DROP\n"
     return Table(
         name="filter",
         chains=names.FILTER_CHAINS + ((names.FIREWALL,) if settings.localhost_node_ports else ()),

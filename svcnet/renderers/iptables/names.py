@@ -1,6 +1,6 @@
 """Names of chains. Those of service ports are hashes, because iptables allows 28 characters.
 
-Source of the scheme: pkg/proxy/iptables/proxier.go of Kubernetes v1.30
+Source of the scheme: pkg/proxy/iptables/proxier.go of Kubernetes v1.36
 (``portProtoHash``, ``servicePortEndpointChainName``).
 """
 
@@ -20,6 +20,11 @@ PROXY_FIREWALL = "KUBE-PROXY-FIREWALL"
 FIREWALL = "KUBE-FIREWALL"
 POSTROUTING = "KUBE-POSTROUTING"
 MARK_MASQ = "KUBE-MARK-MASQ"
+
+INVALID_DROPPED = "ct_state_invalid_dropped_pkts"
+LOCALHOST_ACCEPTED = "localhost_nps_accepted_pkts"
+COUNTERS = (INVALID_DROPPED, LOCALHOST_ACCEPTED)
+"""Counters of the kernel (nfacct) that rules count in, where it has any."""
 
 FILTER_CHAINS = (SERVICES, EXTERNAL_SERVICES, FORWARD, NODEPORTS, PROXY_FIREWALL)
 NAT_CHAINS = (SERVICES, NODEPORTS, POSTROUTING, MARK_MASQ)

@@ -54,7 +54,7 @@ def render_service_port(fragment: Fragment, settings: NodeSettings, is_large: bo
         if balance is not None:
             _balance(own, balance, chains[balance.id], fragment, sep, is_large)
     own.lines += _endpoints(fragment, match, sep, is_large)
-    _dispatch(shared, fragment, match, chains)
+    _dispatch(shared, fragment, match, chains, settings)
     _filter(filtered, fragment, match, letters)
     return Block(
         fragment=fragment,
@@ -84,14 +84,28 @@ def _destination(dispatch: Dispatch, match: str) -> str:
     return f"{match}-d {dispatch.address} --dport {dispatch.port} "
 
 
-def _dispatch(rules: _Rules, fragment: Fragment, match: str, chains: dict[str, str]) -> None:
+def _dispatch(
+    rules: _Rules,
+    fragment: Fragment,
+    match: str,
+    chains: dict[str, str],
+    settings: NodeSettings,
+) -> None:
     """The nat rules that lead to this service port; a refused frontend has none."""
     spn = fragment.name.service_port
+    counts_localhost = settings.nfacct and settings.localhost_node_ports
     for dispatch in fragment.dispatches:
         chain = chains.get(dispatch.target)
         if chain is None:
             continue
         if dispatch.frontend == "node-port":
+            if counts_localhost:
+                counted = (
+                    f"-A KUBE-NODEPORTS -m comment --comment {spn} {match}-d 127.0.0.0/8 "
+                    f"--dport {dispatch.port} -m nfacct --nfacct-name {names.LOCALHOST_ACCEPTED} "
+                    f"-j {chain}\n"
+                )
+                rules.add(dispatch.id, counted)
             line = (
                 f"-A KUBE-NODEPORTS -m comment --comment {spn} "
                 f"{match}--dport {dispatch.port} -j {chain}\n"

@@ -1,4 +1,4 @@
-"""IPVS mode: virtual servers, sets, addresses and a few rules, as kube-proxy v1.30 has them."""
+"""IPVS mode: virtual servers, sets, addresses and a few rules, as kube-proxy v1.36 has them."""
 
 from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
 from svcnet.renderers.ipvs.document import document

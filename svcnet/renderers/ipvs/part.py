@@ -1,7 +1,7 @@
 """One service port in IPVS mode: its virtual servers, and its entries in the sets.
 
 Source of the behaviour: ``syncProxyRules`` and ``syncEndpoint`` in
-pkg/proxy/ipvs/proxier.go of Kubernetes v1.30.
+pkg/proxy/ipvs/proxier.go of Kubernetes v1.36.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 They say which packets are masqueraded and which let in, by the sets that the packets'
 addresses are in. Source: ``writeIptablesRules`` and ``createAndLinkKubeChain`` in
-pkg/proxy/ipvs/proxier.go of Kubernetes v1.30.
+pkg/proxy/ipvs/proxier.go of Kubernetes v1.36.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The ipsets of IPVS mode: with them a handful of rules speaks of every Service.
 
-Names, types and comments are those of pkg/proxy/ipvs/ipset.go of Kubernetes v1.30.
+Names, types and comments are those of pkg/proxy/ipvs/ipset.go of Kubernetes v1.36.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ Everything here is pure, and the same in each mode. :func:`full` summarizes a ru
 """
 
 from svcnet.renderers.monitoring.health_checks import (
-    EVERY_ADDRESS,
     HealthCheck,
     health_check_addresses,
     health_checks,
@@ -15,18 +14,15 @@ from svcnet.renderers.monitoring.summary import (
     ServiceName,
     Summary,
     advance,
-    dropping,
     full,
 )
 
 __all__ = [
-    "EVERY_ADDRESS",
     "CheckPort",
     "HealthCheck",
     "ServiceName",
     "Summary",
     "advance",
-    "dropping",
     "full",
     "health_check_addresses",
     "health_checks",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from attrs import frozen
 from immutables import Map, MapMutation
 
 from svcnet.graph import Fragment, FragmentName, GraphDiff, NodeSettings, RuleGraph
-
-Policy: TypeAlias = Literal["internal", "external"]
 
 
 class ServiceName(NamedTuple):
@@ -63,14 +61,6 @@ def advance(summary: Summary, diff: GraphDiff) -> Summary:
     gone = [*diff.removed, *(before for before, _ in diff.changed)]
     come = [*diff.added, *(after for _, after in diff.changed)]
     return _follow(summary, diff.new, gone, come)
-
-
-def dropping(summaries: Iterable[Summary], policy: Policy) -> int:
-    """Return how many Services' traffic is dropped under a policy, in one family at least."""
-    dropped: set[ServiceName] = set()
-    for summary in summaries:
-        dropped.update(summary.internal if policy == "internal" else summary.external)
-    return len(dropped)
 
 
 def _follow(

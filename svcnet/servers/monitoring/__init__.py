@@ -9,6 +9,8 @@ from svcnet.servers.monitoring.listening import HTTPServer
 from svcnet.servers.monitoring.metrics import (
     IPTABLES_RESTORE,
     METRICS_BIND_ADDRESS,
+    NFT,
+    NFT_CLEANUP,
     Metrics,
     metrics_page,
 )
@@ -18,6 +20,8 @@ __all__ = [
     "HEALTHZ_BIND_ADDRESS",
     "IPTABLES_RESTORE",
     "METRICS_BIND_ADDRESS",
+    "NFT",
+    "NFT_CLEANUP",
     "HTTPServer",
     "Health",
     "Metrics",

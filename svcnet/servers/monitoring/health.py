@@ -1,14 +1,17 @@
 """Whether this node's rules are up to date, and the pages that say so.
 
-Source of ``/healthz`` and ``/livez``: pkg/proxy/healthcheck of Kubernetes v1.30. kube-proxy has
+Source of ``/healthz`` and ``/livez``: pkg/proxy/healthcheck of Kubernetes v1.36. kube-proxy has
 no ``/readyz``.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+
+from attrs import define
 
 from svcnet.servers.monitoring.http import NOSNIFF, HTTPResponse, Responder, plain
 from svcnet.servers.monitoring.metrics import Metrics
@@ -20,12 +23,21 @@ TIMEOUT_SECONDS = 60.0
 """kube-proxy's default: twice its period of full syncs."""
 
 
+@define
+class _Family:
+    """How it stands with the rules of one IP family; ``updated`` is in nanoseconds since 1970."""
+
+    waiting_since: float | None = None
+    updated: int | None = None
+
+
 class Health:
     """What the loop has seen and done. Its methods may be called from any thread.
 
-    A node is healthy as long as no change has waited `timeout` seconds for its rules, and while
-    it starts. It is ready once the cluster's objects were listed and the first rules are there.
-    ``monotonic`` and ``wall`` are the clocks, in seconds and in nanoseconds since 1970.
+    A node is healthy as long as no change has waited `timeout` seconds for the rules of any IP
+    family, and while it starts. It is ready once the cluster's objects were listed and the first
+    rules are there. ``monotonic`` and ``wall`` are the clocks, in seconds and in nanoseconds since
+    1970.
     """
 
     def __init__(
@@ -38,30 +50,32 @@ class Health:
         self.timeout = timeout
         self._monotonic = monotonic
         self._wall = wall
-        self._waiting_since: float | None = None
-        self._synced_at: int | None = None
+        self._families: dict[str, _Family] = {}
         self._listed = False
-        self._eligible = True
+        self._eligible = False
 
-    def queued(self) -> None:
-        """A change came that rules are to be made of."""
-        if self._waiting_since is None:
-            self._waiting_since = self._monotonic()
+    def queued(self, families: Iterable[str]) -> None:
+        """A change came that rules of these IP families are to be made of."""
+        now = self._monotonic()
+        # A new mapping, for it may be read at the same time.
+        self._families = {name: self._families.get(name) or _Family() for name in families}
+        for family in self._families.values():
+            if family.waiting_since is None:
+                family.waiting_since = now
 
-    def synced(self) -> None:
-        """All changes that were queued are in the rules, of each IP family.
+    def synced(self, family: str) -> None:
+        """All changes that were queued are in the rules of an IP family.
 
         One that came while the rules were written is queued again, after this.
         """
-        self._waiting_since = None
-        self._synced_at = self._wall()
+        self._families = {**self._families, family: _Family(updated=self._wall())}
 
     def listed(self) -> None:
         """All objects of the cluster have been listed once."""
         self._listed = True
 
     def node(self, *, eligible: bool) -> None:
-        """Whether this node is to have traffic: it is not being deleted.
+        """Whether this node is to have traffic: it is known, and not being deleted.
 
         kube-proxy: no ``metadata.deletionTimestamp`` and no taint of the cluster autoscaler,
         ``ToBeDeletedByClusterAutoscaler``.
@@ -71,33 +85,49 @@ class Health:
     @property
     def healthy(self) -> bool:
         """Whether no change waits too long. Whether the node is being deleted does not matter."""
-        since = self._waiting_since
-        return since is None or self._monotonic() - since < self.timeout
+        return not any(map(self._is_late, self._families.values()))
 
     @property
     def ready(self) -> bool:
-        """Whether the objects were listed and the first rules are there."""
-        return self._listed and self._synced_at is not None
+        """Whether the objects were listed and the first rules of each family are there."""
+        return self._listed and self._is_synced()
 
     def healthz(self) -> HTTPResponse:
         """Return the answer to load balancers that check nodes by it: it heeds deletion."""
         eligible = self._eligible
-        return self._answer(self.healthy and eligible, f', "nodeEligible": {_word(eligible)}')
+        return self._answer(self.healthy and eligible, {"nodeEligible": eligible})
 
     def livez(self) -> HTTPResponse:
         """Return the answer to a liveness probe, to which a restart is the cure."""
-        return self._answer(self.healthy, "")
+        return self._answer(self.healthy, {})
 
     def readyz(self) -> HTTPResponse:
         """Return the answer to a readiness probe."""
-        synced = self._synced_at is not None
-        body = f'{{"listed": {_word(self._listed)}, "synced": {_word(synced)}}}'
-        return _json(self.ready, body)
+        return _json(self.ready, {"listed": self._listed, "synced": self._is_synced()})
 
-    def _answer(self, well: bool, more: str) -> HTTPResponse:
+    def _is_synced(self) -> bool:
+        families = self._families.values()
+        return bool(families) and all(one.updated is not None for one in families)
+
+    def _is_late(self, family: _Family) -> bool:
+        since = family.waiting_since
+        return since is not None and self._monotonic() - since >= self.timeout
+
+    def _answer(self, well: bool, more: dict[str, bool]) -> HTTPResponse:
         now = self._wall()
-        updated = now if well else self._synced_at
-        return _json(well, f'{{"lastUpdated": "{_go(updated)}","currentTime": "{_go(now)}"{more}}}')
+        status = {
+            name: {"lastUpdated": _go(one.updated), "healthy": not self._is_late(one)}
+            for name, one in sorted(self._families.items())
+            if one.updated is not None or self._is_late(one)
+        }
+        last = max((one.updated or 0 for one in self._families.values()), default=0)
+        document = {
+            "lastUpdated": _go(now if well else last),
+            "currentTime": _go(now),
+            **more,
+            "healthy": self.healthy,
+        }
+        return _json(well, {**document, "status": status} if status else document)
 
 
 def health_pages(health: Health, metrics: Metrics) -> Responder:
@@ -120,19 +150,16 @@ def health_pages(health: Health, metrics: Metrics) -> Responder:
     return respond
 
 
-def _json(well: bool, body: str) -> HTTPResponse:
+def _json(well: bool, document: Mapping[str, object]) -> HTTPResponse:
     status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-    return HTTPResponse(status, body.encode(), "application/json", (NOSNIFF,))
-
-
-def _word(flag: bool) -> str:
-    return "true" if flag else "false"
+    body = json.dumps(document, separators=(",", ":")).encode()
+    return HTTPResponse(status, body, "application/json", (NOSNIFF,))
 
 
 def _go(nanoseconds: int | None) -> str:
-    """Return a time as Go prints it; its zero time where there is none."""
-    if nanoseconds is None:
-        return "0001-01-01 00:00:00 +0000 UTC"
+    """Return a time as Go's JSON has it (RFC 3339); its zero time where there is none."""
+    if not nanoseconds:
+        return "0001-01-01T00:00:00Z"
     seconds, fraction = divmod(nanoseconds, 10**9)
-    text = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
-    return f"{text}{f'.{fraction:09}'.rstrip('0').rstrip('.')} +0000 UTC"
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{text}{f'.{fraction:09}'.rstrip('0').rstrip('.')}Z"

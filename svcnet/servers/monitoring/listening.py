@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from errno import EAFNOSUPPORT
 from functools import partial
 from http import HTTPStatus
 from typing import TypeAlias
 
 from svcnet.errors import ApplyError
-from svcnet.renderers.monitoring import EVERY_ADDRESS
 from svcnet.servers.clients import Acceptor, ClientConnection, Clients
 from svcnet.servers.descriptors import affordable
 from svcnet.servers.monitoring.http import END, HTTPError, Responder, encode, parse, plain
@@ -67,26 +65,11 @@ class HTTPServer:
 
 
 def listen(where: Where) -> socket.socket:
-    """Return a socket that listens on an address, or on all of both families if it is empty.
+    """Return a socket that listens on an address; all addresses are those of its family alone.
 
     Raises OSError.
     """
-    address, port = where
-    if address != EVERY_ADDRESS:
-        return _listening(family_of(address), where)
-    try:
-        return _listening(socket.AF_INET6, ("::", port), both_families=True)
-    except OSError as error:
-        # A kernel without IPv6 has no such sockets.
-        if error.errno != EAFNOSUPPORT:
-            raise
-        return _listening(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104
-
-
-def _listening(
-    family: socket.AddressFamily, where: Where, *, both_families: bool = False
-) -> socket.socket:
-    listening = unbound(family, socket.SOCK_STREAM, both_families=both_families)
+    listening = unbound(family_of(where[0]), socket.SOCK_STREAM)
     try:
         listening.bind(where)
         listening.listen(BACKLOG)

@@ -1,14 +1,16 @@
 """What is counted and measured, for Prometheus.
 
 Names, types and buckets of ``kubeproxy_`` metrics: pkg/proxy/metrics/metrics.go of Kubernetes
-v1.30. Those of ``svcnet_`` have no equal there.
+v1.36. Those of ``svcnet_`` have no equal there.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
+from typing import ClassVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,9 +21,10 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from svcnet.renderers.monitoring import Summary, dropping
+from svcnet.renderers.monitoring import Summary
 from svcnet.servers.monitoring.http import HTTPResponse, Responder, plain
 
 METRICS_BIND_ADDRESS = ("127.0.0.1", 10249)
@@ -30,7 +33,13 @@ METRICS_BIND_ADDRESS = ("127.0.0.1", 10249)
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 IPTABLES_RESTORE = "iptables-restore"
-"""The stage whose failures kube-proxy counts as well, under names of its own."""
+"""The stage in which rules of iptables are written; kube-proxy counts its failures, too."""
+
+NFT = "nft"
+"""The stage in which nft is run; kube-proxy counts its failures, too."""
+
+NFT_CLEANUP = "nft-cleanup"
+"""The stage in which nft removes what is used no more; kube-proxy counts its failures, too."""
 
 SYNC_BUCKETS = tuple(0.001 * 2**step for step in range(15))
 PROGRAMMING_BUCKETS = (
@@ -43,13 +52,19 @@ PROGRAMMING_BUCKETS = (
 class Metrics:
     """The metrics of one control loop. Its methods may be called from any thread.
 
-    All durations and times are seconds, times since 1970. ``wall`` is the clock.
+    All durations and times are seconds, times since 1970. ``wall`` is the clock. ``packets``
+    tells of counters of the kernel that metrics are named after, None where there is no such one.
     """
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        packets: Callable[[str], int | None] = lambda _: None,
+    ) -> None:
         self._wall = wall
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
+        registry.register(_KernelCounters(packets))
 
         def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(name, text, labels, buckets=buckets, registry=registry)
@@ -61,16 +76,20 @@ class Metrics:
             return Gauge(name, text, labels, registry=registry)
 
         sync = "kubeproxy_sync_proxy_rules"
-        self._sync = histogram(f"{sync}_duration_seconds", "Time of a sync", SYNC_BUCKETS)
+        self._sync = histogram(
+            f"{sync}_duration_seconds", "Time of a sync", SYNC_BUCKETS, "ip_family"
+        )
         self._full = histogram(
             "kubeproxy_sync_full_proxy_rules_duration_seconds",
             "Time of a sync that went over everything",
             SYNC_BUCKETS,
+            "ip_family",
         )
         self._partial = histogram(
             "kubeproxy_sync_partial_proxy_rules_duration_seconds",
             "Time of a sync of what had changed",
             SYNC_BUCKETS,
+            "ip_family",
         )
         self._stage = histogram(
             "svcnet_sync_stage_duration_seconds", "Time of a stage of a sync", SYNC_BUCKETS, "stage"
@@ -79,12 +98,13 @@ class Metrics:
             "kubeproxy_network_programming_duration_seconds",
             "Time from a change of endpoints until the rules had it",
             PROGRAMMING_BUCKETS,
+            "ip_family",
         )
         self._synced_at = gauge(
-            f"{sync}_last_timestamp_seconds", "When a sync was last done successfully"
+            f"{sync}_last_timestamp_seconds", "When a sync was last done successfully", "ip_family"
         )
         self._queued_at = gauge(
-            f"{sync}_last_queued_timestamp_seconds", "When a sync was last asked for"
+            f"{sync}_last_queued_timestamp_seconds", "When a sync was last asked for", "ip_family"
         )
         self._changes = {
             kind: (
@@ -97,17 +117,40 @@ class Metrics:
             f"{sync}_no_local_endpoints_total",
             "Services of policy Local whose endpoints are all on other nodes",
             "traffic_policy",
+            "ip_family",
         )
-        self._rules = gauge(f"{sync}_iptables_total", "Rules that are svcnet's", "table")
+        self._rules = gauge(
+            f"{sync}_iptables_total", "Rules that are svcnet's", "table", "ip_family"
+        )
         self._rules_written = gauge(
-            f"{sync}_iptables_last", "Rules that the last sync wrote", "table"
+            f"{sync}_iptables_last", "Rules that the last sync wrote", "table", "ip_family"
         )
         self._restore_failures = counter(
-            f"{sync}_iptables_restore_failures", "Runs of iptables-restore that failed"
+            f"{sync}_iptables_restore_failures", "Runs of iptables-restore that failed", "ip_family"
         )
         self._partial_restore_failures = counter(
             f"{sync}_iptables_partial_restore_failures",
             "Those of them that were to write what had changed",
+            "ip_family",
+        )
+        self._nft_failures = counter(
+            f"{sync}_nftables_sync_failures", "Runs of nft that failed", "ip_family"
+        )
+        self._nft_cleanup_failures = counter(
+            f"{sync}_nftables_cleanup_failures",
+            "Those that were to remove what is used no more",
+            "ip_family",
+        )
+        self._flows = histogram(
+            "kubeproxy_conntrack_reconciler_sync_duration_seconds",
+            "Time of a look through the connection table",
+            SYNC_BUCKETS,
+            "ip_family",
+        )
+        self._flows_deleted = counter(
+            "kubeproxy_conntrack_reconciler_deleted_entries",
+            "Entries of the connection table that were deleted",
+            "ip_family",
         )
         self._failures = counter("svcnet_sync_failures", "Syncs that failed, by stage", "stage")
         self._drift = counter(
@@ -125,9 +168,10 @@ class Metrics:
         self._healthz = counter("kubeproxy_proxy_healthz", "Answers of /healthz", "code")
         self._livez = counter("kubeproxy_proxy_livez", "Answers of /livez", "code")
 
-    def queued(self) -> None:
-        """A sync was asked for."""
-        self._queued_at.set(self._wall())
+    def queued(self, families: Iterable[str]) -> None:
+        """A sync was asked for, of some IP families."""
+        for family in families:
+            self._queued_at.labels(family).set(self._wall())
 
     def changed(self, *, services: int = 0, endpoints: int = 0) -> None:
         """So many changes came, which wait for the next sync."""
@@ -141,30 +185,42 @@ class Metrics:
         for _, pending in self._changes.values():
             pending.set(0)
 
-    def synced(self, duration: float, stages: Mapping[str, float], *, full: bool) -> None:
+    def synced(
+        self, family: str, duration: float, stages: Mapping[str, float], *, full: bool
+    ) -> None:
         """A sync was done. `stages` are its parts' durations; `full` if it left nothing out."""
-        self._sync.observe(duration)
-        (self._full if full else self._partial).observe(duration)
+        self._sync.labels(family).observe(duration)
+        (self._full if full else self._partial).labels(family).observe(duration)
         for stage, seconds in stages.items():
             self._stage.labels(stage).observe(seconds)
-        self._synced_at.set(self._wall())
+        self._synced_at.labels(family).set(self._wall())
 
-    def programmed(self, trigger: float) -> None:
+    def cleaned(self, family: str, duration: float, deleted: int) -> None:
+        """The connection table was looked through, and so many entries deleted."""
+        self._flows.labels(family).observe(duration)
+        self._flows_deleted.labels(family).inc(deleted)
+
+    def programmed(self, family: str, trigger: float) -> None:
         """The rules have a change of endpoints that happened at `trigger`.
 
         That is what the annotation ``endpoints.kubernetes.io/last-change-trigger-time`` of
         an EndpointSlice says. By another machine's clock it may not have happened yet: that
         counts as no time at all.
         """
-        self._programming.observe(max(0.0, self._wall() - trigger))
+        self._programming.labels(family).observe(max(0.0, self._wall() - trigger))
 
-    def failed(self, stage: str, *, full: bool) -> None:
-        """A sync failed in a stage; IPTABLES_RESTORE is the one with counters of kube-proxy's."""
+    def failed(self, family: str, stage: str, *, full: bool) -> None:
+        """A sync failed in a stage; some have counters of kube-proxy's."""
         self._failures.labels(stage).inc()
-        if stage == IPTABLES_RESTORE:
-            self._restore_failures.inc()
-            if not full:
-                self._partial_restore_failures.inc()
+        match stage:
+            case "iptables-restore":
+                self._restore_failures.labels(family).inc()
+                if not full:
+                    self._partial_restore_failures.labels(family).inc()
+            case "nft":
+                self._nft_failures.labels(family).inc()
+            case "nft-cleanup":
+                self._nft_cleanup_failures.labels(family).inc()
 
     def drift(self, kind: str, number: int = 1) -> None:
         """So much was found on the machine other than svcnet had left it."""
@@ -177,15 +233,15 @@ class Metrics:
             self._services.labels(family).set(len(summary.services))
             self._service_ports.labels(family).set(summary.service_ports)
             self._endpoints.labels(family).set(summary.endpoints)
-        self._no_local.labels("internal").set(dropping(summaries, "internal"))
-        self._no_local.labels("external").set(dropping(summaries, "external"))
+            self._no_local.labels("internal", family).set(len(summary.internal))
+            self._no_local.labels("external", family).set(len(summary.external))
 
-    def rules(self, total: Mapping[str, int], written: Mapping[str, int]) -> None:
+    def rules(self, family: str, total: Mapping[str, int], written: Mapping[str, int]) -> None:
         """How many iptables rules there are, and the last sync wrote, by table."""
         for table, number in total.items():
-            self._rules.labels(table).set(number)
+            self._rules.labels(table, family).set(number)
         for table, number in written.items():
-            self._rules_written.labels(table).set(number)
+            self._rules_written.labels(table, family).set(number)
 
     def turned_away(self, number: int) -> None:
         """The proxy had no room for so many connections and flows."""
@@ -213,6 +269,32 @@ def metrics_page(metrics: Metrics) -> Responder:
         return HTTPResponse(HTTPStatus.OK, metrics.text(), TEXT_FORMAT, ())
 
     return respond
+
+
+class _KernelCounters(Collector):
+    """What rules of iptables have counted in the kernel's counters, where these are there."""
+
+    _TEXTS: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType(
+        {
+            "ct_state_invalid_dropped_pkts": (
+                "kubeproxy_iptables_ct_state_invalid_dropped_packets",
+                "Packets dropped because connection tracking knew nothing of them",
+            ),
+            "localhost_nps_accepted_pkts": (
+                "kubeproxy_iptables_localhost_nodeports_accepted_packets",
+                "Packets to node ports on addresses of loopback",
+            ),
+        }
+    )
+
+    def __init__(self, packets: Callable[[str], int | None]) -> None:
+        self._packets = packets
+
+    def collect(self) -> Iterator[Metric]:
+        for counter, (name, text) in self._TEXTS.items():
+            number = self._packets(counter)
+            if number is not None:
+                yield CounterMetricFamily(name, text, value=number)
 
 
 class _WithoutCreated(Collector):

@@ -1,23 +1,27 @@
 """Health-check node ports: load balancers ask there which nodes have endpoints of a Service.
 
-Source of the answers: pkg/proxy/healthcheck/service_health.go of Kubernetes v1.30.
+Source of the answers: pkg/proxy/healthcheck/service_health.go of Kubernetes v1.36.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from http import HTTPStatus
+from typing import TypeAlias
 
 from svcnet import checks
 from svcnet.errors import Diagnostic
-from svcnet.renderers.monitoring import EVERY_ADDRESS, HealthCheck
+from svcnet.family import IPFamily, family_of
+from svcnet.renderers.monitoring import HealthCheck
 from svcnet.servers.clients import Acceptor, Clients
 from svcnet.servers.descriptors import affordable
 from svcnet.servers.monitoring.health import Health
 from svcnet.servers.monitoring.http import NOSNIFF, HTTPResponse, plain
 from svcnet.servers.monitoring.listening import Where, converse, listen
+
+_Port: TypeAlias = tuple[IPFamily, int]
 
 CLIENTS = 512
 """How many clients may be connected at a time, of all Services together."""
@@ -33,30 +37,35 @@ class ServiceHealth:
     def __init__(self, health: Health) -> None:
         self._health = health
         self._clients = Clients(affordable(CLIENTS))
-        self._checks: dict[int, HealthCheck] = {}
+        self._checks: dict[_Port, HealthCheck] = {}
         self._listeners: dict[Where, Acceptor] = {}
 
     def follow(
-        self, checks: Iterable[HealthCheck], addresses: Collection[str] = (EVERY_ADDRESS,)
+        self, checks: Iterable[HealthCheck], addresses: Mapping[IPFamily, Iterable[str]]
     ) -> tuple[Diagnostic, ...]:
         """Answer for `checks` from now on, and for no other; return a warning for each trouble.
 
-        `addresses` are the node's that answer. A port that stays is not closed in between,
-        whatever else changes. One that cannot be listened on is tried again at the next call.
-        Of two Services with one port, the one that has it keeps it.
+        `addresses` are the node's that answer for a family. A port that stays is not closed in
+        between, whatever else changes. One that cannot be listened on is tried again at the next
+        call. Of two Services with one port, the one that has it keeps it.
         """
         had = self._checks
         self._checks = {}
         troubles: list[Diagnostic] = []
         for check in sorted(checks, key=lambda check: (not _has(had, check), check)):
-            other = self._checks.setdefault(check.port, check)
+            other = self._checks.setdefault((check.family, check.port), check)
             if other is not check:
                 owner = f"Service {other.namespace}/{other.name}"
                 troubles.append(_trouble(check, f"port {check.port} is the one of {owner}"))
-        self._close({(address, port) for address in addresses for port in self._checks})
-        for address in addresses:
-            for check in self._checks.values():
-                troubles += self._open((address, check.port), check)
+        wanted = {
+            (address, check.port): check
+            for check in self._checks.values()
+            for address in addresses.get(check.family, ())
+        }
+        for where in self._listeners.keys() - wanted.keys():
+            self._listeners.pop(where).close()
+        for where, check in wanted.items():
+            troubles += self._open(where, check)
         return tuple(sorted(troubles))
 
     @property
@@ -66,12 +75,8 @@ class ServiceHealth:
 
     def close(self) -> None:
         """Answer for nobody any more."""
-        self.follow(())
+        self.follow((), {})
         self._clients.close()
-
-    def _close(self, wanted: set[Where]) -> None:
-        for where in self._listeners.keys() - wanted:
-            self._listeners.pop(where).close()
 
     def _open(self, where: Where, check: HealthCheck) -> list[Diagnostic]:
         if where in self._listeners:
@@ -80,14 +85,13 @@ class ServiceHealth:
         try:
             listening = listen(where)
         except OSError as error:
-            of = f" of {address}" if address else ""
-            problem = f"port {port}{of} cannot be listened on: {error.strerror}"
+            problem = f"port {port} of {address} cannot be listened on: {error.strerror}"
             return [_trouble(check, problem)]
-        talk = partial(converse, partial(self._answer, port))
+        talk = partial(converse, partial(self._answer, (family_of(address), port)))
         self._listeners[where] = Acceptor(listening, talk, self._clients)
         return []
 
-    def _answer(self, port: int, _: str) -> HTTPResponse:
+    def _answer(self, port: _Port, _: str) -> HTTPResponse:
         """Answer for the Service of a port, whatever path is asked for."""
         check = self._checks.get(port)
         if check is None:
@@ -111,8 +115,8 @@ def answer_for(check: HealthCheck, *, healthy: bool) -> HTTPResponse:
     )
 
 
-def _has(checks: dict[int, HealthCheck], check: HealthCheck) -> bool:
-    had = checks.get(check.port)
+def _has(checks: Mapping[_Port, HealthCheck], check: HealthCheck) -> bool:
+    had = checks.get((check.family, check.port))
     return had is not None and (had.namespace, had.name) == (check.namespace, check.name)
 
 

@@ -17,8 +17,16 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-OWN = frozenset({"ServiceTrafficDistribution", "LoadBalancerIPMode"})
-"""The gates that svcnet has; kube-proxy v1.36 has lost them, and does what they asked for."""
+OWN = frozenset({"AllowServiceExternalIPs"})
+"""The gates that have an effect in svcnet."""
+
+GONE = _names(
+    """
+    KubeProxyDrainingTerminatingNodes LoadBalancerIPMode ServiceTrafficDistribution
+    TopologyAwareHints
+    """
+)
+"""Gates of earlier versions that had an effect on rules; what they asked for is done always now."""
 
 # Gates by whether they may be set, how far they are, and what they are if nobody sets them.
 LOCKED_ON = _names(
@@ -217,7 +225,7 @@ DEFAULTS = {
 }
 
 
-ALL_GATES = frozenset(DEFAULTS) | frozenset(ALL) | OWN
+ALL_GATES = frozenset(DEFAULTS) | frozenset(ALL)
 
 
 def check_gates(section: Fields, asked: Mapping[str, bool]) -> None:
@@ -226,6 +234,9 @@ def check_gates(section: Fields, asked: Mapping[str, bool]) -> None:
         if LOCKED.get(name, value) is not value:
             message = f"is locked to {str(not value).lower()} in Kubernetes v1.36"
             section.error(checks.CHOICE, name, message)
+        elif name in GONE:
+            message = "is a gate no more in Kubernetes v1.36: it is always on"
+            section.warning(checks.UNKNOWN_FIELD, name, message)
         elif name not in ALL_GATES:
             guess = nearest_of(name, sorted(ALL_GATES))
             hint = f"; did you mean {guess}?" if guess else ""

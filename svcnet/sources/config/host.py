@@ -7,7 +7,7 @@ from svcnet.models import Host
 from svcnet.sources.addresses import canonical_address
 from svcnet.sources.fields import Fields, shown
 
-FACTS = ("addresses", "iptablesRandomFully", "conntrackTCPBeLiberal")
+FACTS = ("addresses", "iptablesRandomFully", "conntrackTCPBeLiberal", "nfacct")
 
 
 def read_host(document: Fields) -> Host:
@@ -21,6 +21,7 @@ def read_host(document: Fields) -> Host:
         addresses=addresses if document.data.get("addresses") is not None else None,
         iptables_random_fully=document.boolean("iptablesRandomFully", True),
         conntrack_tcp_be_liberal=document.boolean("conntrackTCPBeLiberal", False),
+        nfacct=document.boolean("nfacct", False),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from svcnet import checks
 from svcnet.sources.config.values import nanoseconds, seconds
 from svcnet.sources.fields import MAX_INT32, Fields, shown
+from svcnet.sources.quantities import is_quantity
 
 MAX_FLOAT32 = 3.4028235677973366e38
 STRINGS = {
@@ -23,9 +24,6 @@ BOOLEANS = {
     "winkernel": ("enableDSR", "forwardHealthCheckVip"),
 }
 _VERSION = re.compile(r"(?:[0-9]+\.[0-9]+)?")
-_QUANTITY = re.compile(
-    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?"
-)
 
 
 def check_rest(document: Fields, gates: Mapping[str, bool]) -> None:
@@ -94,7 +92,7 @@ def _check_module(item: Fields) -> None:
 def _check_stream(section: Fields, *, alpha: bool) -> None:
     size = section.data.get("infoBufferSize")
     if size is not None and not (
-        type(size) in (int, float) or (type(size) is str and _QUANTITY.fullmatch(size))
+        type(size) in (int, float) or (type(size) is str and is_quantity(size))
     ):
         message = f"must be a quantity such as 64Ki, not {shown(size)}"
         section.error(checks.TYPE, "infoBufferSize", message)

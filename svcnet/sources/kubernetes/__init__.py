@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 KINDS = ("Service", "EndpointSlice", "Node")
-"""What rules are made of. Endpoints, Pod and ServiceCIDR can be watched as well."""
+"""What rules are made of in every mode. Endpoints, Pod and ServiceCIDR can be watched as well."""
 
 
 async def watch(

@@ -35,11 +35,14 @@ ANNOTATIONS = frozenset(
     {
         SCHEDULER_ANNOTATION,
         PROXY_PROTOCOL_ANNOTATION,
-        OLD_HINTS_ANNOTATION,
         HINTS_ANNOTATION,
+        OLD_HINTS_ANNOTATION,
     }
 )
-"""The annotations that change rules. Of that of a leader only its presence counts."""
+"""The annotations that change rules, the last two by the hints of slices that are made of Pods.
+
+Of that of a leader only its presence counts.
+"""
 
 MAX_NAME = 253
 MAX_DIAGNOSTICS = 10

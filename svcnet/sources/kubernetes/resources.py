@@ -22,11 +22,10 @@ PATHS = {
         "/apis/networking.k8s.io/v1alpha1/servicecidrs",
     ),
 }
-OF_SERVICES = ("Service", "EndpointSlice", "Endpoints")
-
-OTHER_PROXY = f"!{PROXY_NAME_LABEL}"
-HEADLESS = f"!{HEADLESS_LABEL}"
-"""What kube-proxy v1.30 selects by (``NewProxyServer`` and ``Run`` in cmd/kube-proxy/app)."""
+# What kube-proxy v1.36 selects by (``Run`` in cmd/kube-proxy/app/server.go).
+NO_OTHER_PROXY = f"!{PROXY_NAME_LABEL}"
+NO_HEADLESS_SERVICE = "spec.clusterIP!=None"
+NO_HEADLESS_ENDPOINTS = f"!{HEADLESS_LABEL}"
 
 
 @frozen
@@ -47,17 +46,28 @@ class Resource:
 def resources(kinds: Iterable[str], *, node: str, headless: bool) -> tuple[Resource, ...]:
     """Return what to ask for.
 
-    Of Nodes only the one named `node`, unless that is empty. What another proxy serves is left
-    out always, what belongs to headless Services unless `headless`.
+    Of Nodes only the one named `node`, unless that is empty. Services that another proxy serves
+    are left out always, headless ones and their endpoints unless `headless`.
 
     Raises :class:`svcnet.errors.UsageError` for a kind that svcnet has no use for.
     """
-    of_services = OTHER_PROXY if headless else f"{OTHER_PROXY},{HEADLESS}"
     found = []
     for kind in dict.fromkeys(kinds):
         if kind not in PATHS:
             raise UsageError(f"{kind!r} cannot be watched; one of {', '.join(PATHS)} can")
-        labels = of_services if kind in OF_SERVICES else ""
-        fields = f"metadata.name={node}" if kind == "Node" and node else ""
-        found.append(Resource(kind, PATHS[kind], labels, fields))
+        selectors = _selectors(kind, node=node, headless=headless)
+        found.append(Resource(kind, PATHS[kind], *selectors))
     return tuple(found)
+
+
+def _selectors(kind: str, *, node: str, headless: bool) -> tuple[str, str]:
+    """Return the selectors of labels and of fields for one kind."""
+    match kind:
+        case "Service":
+            return NO_OTHER_PROXY, "" if headless else NO_HEADLESS_SERVICE
+        case "EndpointSlice" | "Endpoints":
+            return "" if headless else NO_HEADLESS_ENDPOINTS, ""
+        case "Node" if node:
+            return "", f"metadata.name={node}"
+        case _:
+            return "", ""

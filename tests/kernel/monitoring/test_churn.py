@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from svcnet.family import IPFamily
 from svcnet.renderers.monitoring import HealthCheck
 from svcnet.servers.monitoring import Health, ServiceHealth
 from tests.kernel.ipvs.netlink import own_namespace, run
@@ -21,8 +22,9 @@ from tests.servers.monitoring.serving import LOOPBACK, Running, get_json, runnin
 
 pytestmark = pytest.mark.kernel
 
-STABLE = [HealthCheck("shop", f"stable-{n}", 20000 + n, n + 1) for n in range(20)]
-COMING = [HealthCheck("shop", f"coming-{n}", 21000 + n, n % 3) for n in range(400)]
+STABLE = [HealthCheck("shop", f"stable-{n}", 20000 + n, "IPv4", n + 1) for n in range(20)]
+COMING = [HealthCheck("shop", f"coming-{n}", 21000 + n, "IPv4", n % 3) for n in range(400)]
+EVERYWHERE: dict[IPFamily, tuple[str, ...]] = {"IPv4": ("0.0.0.0",)}
 ROUNDS = 100
 ENDED = ("ConnectionRefusedError", "ConnectionResetError", "RemoteDisconnected", "BrokenPipeError")
 
@@ -77,7 +79,7 @@ class Client(threading.Thread):
 def test_ports_that_come_and_go_under_load(loop: Running) -> None:
     """Those that stay are always answered, those that come and go only for themselves."""
     served = ServiceHealth(Health())
-    loop.call(lambda: served.follow(STABLE))
+    loop.call(lambda: served.follow(STABLE, EVERYWHERE))
     over = threading.Event()
     clients = [Client(STABLE, over), Client(COMING, over), Client(COMING[::-1], over)]
     for client in clients:
@@ -86,10 +88,10 @@ def test_ports_that_come_and_go_under_load(loop: Running) -> None:
     try:
         for _ in range(ROUNDS):
             some = chance.sample(COMING, chance.randrange(len(COMING)))
-            assert loop.call(partial(served.follow, [*STABLE, *some])) == ()
+            assert loop.call(partial(served.follow, [*STABLE, *some], EVERYWHERE)) == ()
             wanted = sorted(check.port for check in (*STABLE, *some))
             assert listening_ports() == wanted
-        loop.call(lambda: served.follow(STABLE))
+        loop.call(lambda: served.follow(STABLE, EVERYWHERE))
     finally:
         over.set()
         for client in clients:
@@ -114,7 +116,7 @@ def test_nothing_is_left(loop: Running) -> None:
     """After thousands of clients, honest and not, every descriptor is closed."""
     before = descriptors()
     served = ServiceHealth(Health())
-    loop.call(lambda: served.follow(STABLE))
+    loop.call(lambda: served.follow(STABLE, EVERYWHERE))
     for number in range(2000):
         check = STABLE[number % len(STABLE)]
         client = socket.create_connection((LOOPBACK, check.port), timeout=10)

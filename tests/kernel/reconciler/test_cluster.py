@@ -126,7 +126,8 @@ def test_operators_see_what_it_does(server: API, tmp_path: Path) -> None:
         process.wait('"trigger":"change"')
         assert json.loads(page("/", 31000))["localEndpoints"] == 1
         metrics = page("/metrics", 10249)
-        assert "kubeproxy_network_programming_duration_seconds_count 1.0" in metrics
+        programmed = "kubeproxy_network_programming_duration_seconds_count"
+        assert f'{programmed}{{ip_family="IPv4"}} 1.0' in metrics
         assert 'svcnet_endpoints{ip_family="IPv4"} 1.0' in metrics
         assert counted_rules(metrics) == {table: own_rules(table) for table in ("filter", "nat")}
     assert counted_rules(metrics) == {table: own_rules(table) for table in ("filter", "nat")}
@@ -282,7 +283,7 @@ def test_selectors_that_find_too_many_pods(server: API, tmp_path: Path) -> None:
 
 
 def counted_rules(metrics: str) -> dict[str, int]:
-    found = re.findall(r'rules_iptables_total\{table="(.*)"\} (.*)', metrics)
+    found = re.findall(r'rules_iptables_total\{ip_family="IPv4",table="(.*)"\} (.*)', metrics)
     return {table: int(float(number)) for table, number in found}
 
 

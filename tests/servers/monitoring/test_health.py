@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +19,8 @@ from svcnet.servers.monitoring import (
 )
 from tests.servers.monitoring.serving import LOOPBACK, Running, get, get_json, running
 
-ZERO = "0001-01-01 00:00:00 +0000 UTC"
+ZERO = "0001-01-01T00:00:00Z"
+BOTH = ("IPv4", "IPv6")
 
 
 @define
@@ -41,7 +43,15 @@ def some_clocks() -> Clocks:
 
 @pytest.fixture(name="health")
 def some_health(clocks: Clocks) -> Health:
-    return Health(monotonic=clocks.monotonic, wall=clocks.wall)
+    health = Health(monotonic=clocks.monotonic, wall=clocks.wall)
+    health.node(eligible=True)
+    return health
+
+
+def sync(health: Health) -> None:
+    """Have the rules of both families be up to date."""
+    for family in BOTH:
+        health.synced(family)
 
 
 @pytest.fixture(name="loop", scope="module")
@@ -64,31 +74,31 @@ def test_while_it_starts(health: Health, clocks: Clocks) -> None:
 
 def test_ready_is_listed_and_synced(health: Health) -> None:
     """Ready takes both: all objects listed, and rules made of them; and stays so."""
-    health.synced()
+    sync(health)
     assert statuses(health) == (200, 200, 503)
     health.listed()
     assert statuses(health) == (200, 200, 200)
-    health.queued()
+    health.queued(BOTH)
     assert statuses(health) == (200, 200, 200)
 
 
 def test_listed_alone_is_not_ready(health: Health) -> None:
     """Objects without rules are not enough."""
     health.listed()
-    assert health.readyz().body == b'{"listed": true, "synced": false}'
+    assert health.readyz().body == b'{"listed":true,"synced":false}'
     assert not health.ready
 
 
 def test_a_change_that_waits_too_long(health: Health, clocks: Clocks) -> None:
     """The oldest change counts, to the second; a sync makes all well again."""
-    health.queued()
+    health.queued(BOTH)
     clocks.seconds = 30
-    health.queued()
+    health.queued(BOTH)
     clocks.seconds = 59.999
     assert statuses(health)[:2] == (200, 200)
     clocks.seconds = 60
     assert statuses(health)[:2] == (503, 503)
-    health.synced()
+    sync(health)
     assert statuses(health)[:2] == (200, 200)
     clocks.seconds = 1000
     assert statuses(health)[:2] == (200, 200)
@@ -96,10 +106,10 @@ def test_a_change_that_waits_too_long(health: Health, clocks: Clocks) -> None:
 
 def test_a_change_after_a_sync_has_its_own_time(health: Health, clocks: Clocks) -> None:
     """What comes after a sync begins to wait then."""
-    health.queued()
+    health.queued(BOTH)
     clocks.seconds = 50
-    health.synced()
-    health.queued()
+    sync(health)
+    health.queued(BOTH)
     clocks.seconds = 109
     assert health.healthy
     clocks.seconds = 110
@@ -118,32 +128,78 @@ def test_a_node_that_is_being_deleted(health: Health) -> None:
 def test_a_clock_that_is_set_back_or_forth(clocks: Clocks) -> None:
     """How long a change waits does not depend on the time of day."""
     health = Health(monotonic=lambda: 0.0, wall=clocks.wall)
-    health.queued()
+    health.queued(BOTH)
     clocks.seconds = 10**6
     assert health.healthy
 
 
+def test_a_node_that_is_not_known(clocks: Clocks) -> None:
+    """Nobody is to send traffic to a node that the cluster does not know, or not yet."""
+    health = Health(monotonic=clocks.monotonic, wall=clocks.wall)
+    assert statuses(health)[:2] == (503, 200)
+
+
+def test_one_family_that_is_late(health: Health, clocks: Clocks) -> None:
+    """A family whose rules are late makes the node unhealthy, and the document says which."""
+    sync(health)
+    health.queued(BOTH)
+    clocks.seconds = 60
+    health.synced("IPv4")
+    found = json.loads(health.livez().body)
+    assert found["healthy"] is False
+    assert {name: one["healthy"] for name, one in found["status"].items()} == {
+        "IPv4": True,
+        "IPv6": False,
+    }
+    assert found["lastUpdated"] == found["status"]["IPv4"]["lastUpdated"]
+    health.synced("IPv6")
+    assert statuses(health)[:2] == (200, 200)
+
+
+def test_a_family_that_is_followed_no_more(health: Health, clocks: Clocks) -> None:
+    """Nothing waits for a family that the node has no address of any more."""
+    health.queued(BOTH)
+    health.synced("IPv4")
+    health.queued(["IPv4"])
+    health.synced("IPv4")
+    clocks.seconds = 1000
+    assert statuses(health)[:2] == (200, 200)
+    assert list(json.loads(health.livez().body)["status"]) == ["IPv4"]
+
+
 def test_bodies(health: Health, clocks: Clocks) -> None:
     """The bodies are kube-proxy's: a healthy node was updated now, another when it was."""
-    now = "2026-11-24 12:00:00 +0000 UTC"
-    later = "2026-11-24 12:01:40.25 +0000 UTC"
-    health.synced()
+    now, later = "2026-11-24T12:00:00Z", "2026-11-24T12:01:40.25Z"
+    health.synced("IPv6")
+    health.synced("IPv4")
+    good = f'{{"lastUpdated":"{now}","healthy":true}}'
     assert health.healthz().body.decode() == (
-        f'{{"lastUpdated": "{now}","currentTime": "{now}", "nodeEligible": true}}'
+        f'{{"lastUpdated":"{now}","currentTime":"{now}","nodeEligible":true,"healthy":true,'
+        f'"status":{{"IPv4":{good},"IPv6":{good}}}}}'
     )
-    health.queued()
+    health.queued(BOTH)
     clocks.seconds = 100.25
-    assert health.healthz().body.decode() == (
-        f'{{"lastUpdated": "{now}","currentTime": "{later}", "nodeEligible": true}}'
+    bad = f'{{"lastUpdated":"{now}","healthy":false}}'
+    told = f'"healthy":false,"status":{{"IPv4":{bad},"IPv6":{bad}}}}}'
+    times = f'"lastUpdated":"{now}","currentTime":"{later}"'
+    assert health.healthz().body.decode() == f'{{{times},"nodeEligible":true,{told}'
+    assert health.livez().body.decode() == f"{{{times},{told}"
+
+
+def test_body_while_it_starts(health: Health) -> None:
+    """Before the first sync there is no status of any family, as in kube-proxy."""
+    health.queued(BOTH)
+    now = "2026-11-24T12:00:00Z"
+    assert health.livez().body.decode() == (
+        f'{{"lastUpdated":"{now}","currentTime":"{now}","healthy":true}}'
     )
-    assert health.livez().body.decode() == f'{{"lastUpdated": "{now}","currentTime": "{later}"}}'
 
 
 def test_body_without_any_sync(health: Health, clocks: Clocks) -> None:
     """A node that never had rules says so with Go's zero time, as kube-proxy does."""
-    health.queued()
+    health.queued(BOTH)
     clocks.seconds = 60
-    assert f'"lastUpdated": "{ZERO}"'.encode() in health.livez().body
+    assert f'"lastUpdated":"{ZERO}"'.encode() in health.livez().body
 
 
 def test_pages(loop: Running, health: Health) -> None:

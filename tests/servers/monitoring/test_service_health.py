@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from contextlib import ExitStack
 import pytest
 from attrs import evolve
 
+from svcnet.family import IPFamily
 from svcnet.renderers.monitoring import HealthCheck
 from svcnet.servers.monitoring import Health, ServiceHealth
 from svcnet.servers.monitoring.service_health import CLIENTS
@@ -23,7 +26,7 @@ from tests.servers.monitoring.serving import (
     running,
 )
 
-HERE = (LOOPBACK,)
+HERE: dict[IPFamily, tuple[str, ...]] = {"IPv4": (LOOPBACK,)}
 
 
 @pytest.fixture(name="loop", scope="module")
@@ -45,7 +48,7 @@ def serving(loop: Running, health: Health) -> Iterator[ServiceHealth]:
 
 
 def a_check(count: int = 1, name: str = "web", port: int = 0) -> HealthCheck:
-    return HealthCheck("shop", name, port or free_port(), count)
+    return HealthCheck("shop", name, port or free_port(), "IPv4", count)
 
 
 def refused(port: int, address: str = LOOPBACK) -> bool:
@@ -71,7 +74,7 @@ def test_answers_are_kube_proxys(
 ) -> None:
     """Status, headers and each byte of the body: with and without endpoints, and with old rules."""
     health = Health(timeout=0 if late else 60)
-    health.queued()
+    health.queued(["IPv4"])
     served = ServiceHealth(health)
     check = a_check(count)
     loop.call(lambda: served.follow([check], HERE))
@@ -200,23 +203,27 @@ def test_two_services_with_one_port(loop: Running, served: ServiceHealth) -> Non
     assert get_json(has.port)[1]["service"]["name"] == "a"
 
 
-def test_every_address(loop: Running, served: ServiceHealth) -> None:
-    """Unless told otherwise all addresses answer, of both families."""
-    check = a_check()
-    assert loop.call(lambda: served.follow([check])) == ()
+def test_each_family_answers_for_itself(loop: Running, served: ServiceHealth) -> None:
+    """All addresses of a family answer with the endpoints of that family, and with no others."""
+    check = a_check(1)
+    other = evolve(check, family="IPv6", local_endpoints=0)
+    everywhere: dict[IPFamily, tuple[str, ...]] = {"IPv4": ("0.0.0.0",), "IPv6": ("::",)}
+    assert loop.call(lambda: served.follow([check, other], everywhere)) == ()
     assert get(check.port)[0] == 200
-    assert get(check.port, address="::1")[0] == 200
     assert get(check.port, address="127.0.0.2")[0] == 200
+    assert get(check.port, address="::1")[0] == 503
+    loop.call(lambda: served.follow([check], everywhere))
+    assert get(check.port)[0] == 200
+    assert refused(check.port, "::1")
 
 
 def test_given_addresses_only(loop: Running, served: ServiceHealth) -> None:
     """Given addresses answer and no other, and may change."""
     check = a_check()
-    loop.call(lambda: served.follow([check], ["127.0.0.2", "::1"]))
+    loop.call(lambda: served.follow([check], {"IPv4": ("127.0.0.2", "127.0.0.4")}))
     assert refused(check.port)
     assert get(check.port, address="127.0.0.2")[0] == 200
-    assert get(check.port, address="::1")[0] == 200
-    loop.call(lambda: served.follow([check], ["127.0.0.3", "::1"]))
+    loop.call(lambda: served.follow([check], {"IPv4": ("127.0.0.3", "127.0.0.4")}))
     assert refused(check.port, "127.0.0.2")
     assert get(check.port, address="127.0.0.3")[0] == 200
 
@@ -224,7 +231,7 @@ def test_given_addresses_only(loop: Running, served: ServiceHealth) -> None:
 def test_an_address_that_the_node_lacks(loop: Running, served: ServiceHealth) -> None:
     """One address that cannot be had does not take the others away."""
     check = a_check()
-    (trouble,) = loop.call(lambda: served.follow([check], ["192.0.2.77", LOOPBACK]))
+    (trouble,) = loop.call(lambda: served.follow([check], {"IPv4": ("192.0.2.77", LOOPBACK)}))
     assert "192.0.2.77 cannot be listened on: Cannot assign requested address" in trouble.message
     assert get(check.port)[0] == 200
 
@@ -232,21 +239,22 @@ def test_an_address_that_the_node_lacks(loop: Running, served: ServiceHealth) ->
 def test_a_kernel_without_ipv6(
     loop: Running, served: ServiceHealth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there are no IPv6 sockets, all IPv4 addresses are listened on."""
+    """Where there are no IPv6 sockets, that is a warning, and IPv4 answers."""
 
     real = socket.socket
 
     def without_ipv6(family: int = -1, *rest: int, **named: int) -> socket.socket:
         if family == socket.AF_INET6:
-            raise OSError(97, "Address family not supported by protocol")
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
         return real(family, *rest, **named)
 
     check = a_check()
-    with monkeypatch.context() as patch:
-        patch.setattr(socket, "socket", without_ipv6)
-        assert loop.call(lambda: served.follow([check])) == ()
-    assert get(check.port, address="127.0.0.2")[0] == 200
-    assert refused(check.port, "::1")
+    both = [check, evolve(check, family="IPv6")]
+    monkeypatch.setattr(socket, "socket", without_ipv6)
+    (trouble,) = loop.call(lambda: served.follow(both, {"IPv4": ("0.0.0.0",), "IPv6": ("::",)}))
+    monkeypatch.undo()
+    assert "Address family not supported" in trouble.message
+    assert get(check.port)[0] == 200
 
 
 def test_clients_that_hold_all_they_get(loop: Running, served: ServiceHealth) -> None:

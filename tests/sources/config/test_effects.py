@@ -130,9 +130,9 @@ def test_defaults_are_quiet(tmp_path: Path, text: str, mode: str) -> None:
             "has no effect in mode ipvs",
         ),
         (
-            "featureGates: {LoadBalancerIPMode: false, AllowServiceExternalIPs: false}",
+            "featureGates: {AllowServiceExternalIPs: false, ContextualLogging: false}",
             "",
-            "featureGates.AllowServiceExternalIPs",
+            "featureGates.ContextualLogging",
             "has no effect in mode iptables",
         ),
         (
@@ -160,7 +160,7 @@ def test_all_that_is_in_vain_is_one_warning(
         ("iptables: {masqueradeAll: true, masqueradeBit: 3, localhostNodePorts: false}", ""),
         ("portRange: 40000-41000", "userspace"),
         ("conntrack: {maxPerCore: 0, tcpEstablishedTimeout: 0s, tcpBeLiberal: true}", ""),
-        ("featureGates: {ServiceTrafficDistribution: true}", ""),
+        ("featureGates: {AllowServiceExternalIPs: false}", ""),
     ],
 )
 def test_what_has_an_effect_is_quiet(tmp_path: Path, text: str, mode: str) -> None:
@@ -168,9 +168,20 @@ def test_what_has_an_effect_is_quiet(tmp_path: Path, text: str, mode: str) -> No
     assert not told(tmp_path, f"{HEAD}{text}\n", mode)
 
 
+@pytest.mark.parametrize("name", sorted(feature_gates.GONE))
+def test_gates_that_are_gone(tmp_path: Path, name: str) -> None:
+    """A gate that earlier versions had is taken, and a warning says that it is always on."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{HEAD}featureGates: {{{name}: false}}\n")
+    [warning] = open_config(path).warnings
+    assert (warning.check, warning.field) == (checks.UNKNOWN_FIELD, f"featureGates.{name}")
+    assert warning.message == "is a gate no more in Kubernetes v1.36: it is always on"
+
+
 def test_of_very_many_the_first_are_named(tmp_path: Path) -> None:
     """The line stays one that somebody reads."""
-    names = sorted(name for name, is_on in feature_gates.DEFAULTS.items() if is_on)[:100]
+    on = {name for name, is_on in feature_gates.DEFAULTS.items() if is_on}
+    names = sorted(on - feature_gates.OWN)[:100]
     gates = "".join(f"  {name}: true\n" for name in names)
     [(_, field, message)] = told(tmp_path, f"{HEAD}featureGates:\n{gates}")
     assert field == f"featureGates.{names[0]}"

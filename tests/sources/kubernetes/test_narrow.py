@@ -10,7 +10,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcnet.discovery.endpoints.members import TOPOLOGY_ANNOTATIONS
 from svcnet.labels import (
     HINTS_ANNOTATION,
     LEADER_ANNOTATION,
@@ -102,7 +101,6 @@ def test_the_annotations_that_count() -> None:
         PROXY_PROTOCOL_ANNOTATION,
         OLD_HINTS_ANNOTATION,
         HINTS_ANNOTATION,
-        *TOPOLOGY_ANNOTATIONS,
     }
     assert read == ANNOTATIONS
     item = service(annotations=dict.fromkeys(ANNOTATIONS - {SCHEDULER_ANNOTATION}, "v2"))

@@ -105,7 +105,7 @@ def test_what_changes_no_rule_is_no_step() -> None:
 
 
 def test_what_is_not_ours_is_left_out_by_the_server() -> None:
-    """Selectors of kube-proxy v1.30 are asked for, and one whose label changes comes or goes."""
+    """Selectors of kube-proxy v1.36 are asked for, and one whose label changes comes or goes."""
 
     async def run() -> None:
         other = {"service.kubernetes.io/service-proxy-name": "cilium"}
@@ -114,20 +114,24 @@ def test_what_is_not_ours_is_left_out_by_the_server() -> None:
             server.put(
                 service(),
                 service("mesh", labels=other),
+                {**service("db"), "spec": {"clusterIP": "None", "ports": [{"port": 80}]}},
+                service("named", labels=headless),
                 endpoint_slice("db-1", "db", **headless),
+                endpoint_slice("web-1", "web", **other),
                 node("node-a"),
                 node("node-b"),
             )
             async with following(server, node="node-a") as found:
                 await found.until(lambda: found.steps)
-                assert found.names() == {"web"}
-                assert not found.state.slices
+                assert found.names() == {"web", "named"}
+                assert set(found.state.slices) == {("shop", "web")}
                 assert set(found.state.nodes) == {"node-a"}
                 server.put(service("mesh"), service(labels=other))
-                await found.until(lambda: found.names() == {"mesh"})
+                await found.until(lambda: found.names() == {"mesh", "named"})
             async with following(server, headless=True) as found:
                 await found.until(lambda: found.steps)
-                assert set(found.state.slices) == {("shop", "db")}
+                assert found.names() == {"mesh", "named", "db"}
+                assert set(found.state.slices) == {("shop", "db"), ("shop", "web")}
                 assert set(found.state.nodes) == {"node-a", "node-b"}
 
     asyncio.run(run())

@@ -1,0 +1,79 @@
+"""Counters of the kernel that have names, and that rules count packets in (nfacct).
+
+Numbers and structures are those of Linux ``include/uapi/linux/netfilter/nfnetlink_acct.h``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from errno import EBUSY, ENOENT
+
+from svcnet import netlink
+from svcnet.errors import ApplyError
+from svcnet.executors.machine import Machine
+from svcnet.executors.netlink import ask, reason, tell
+
+_NETLINK_NETFILTER = 12  # linux/netlink.h
+_NLM_F_CREATE = 0x400
+_SUBSYSTEM = 7 << 8
+_NEW, _GET, _DELETE = _SUBSYSTEM, _SUBSYSTEM | 1, _SUBSYSTEM | 3
+_NAME, _PACKETS = 1, 2
+_NFGENMSG = struct.pack("=BBH", 0, 0, 0)
+_NUMBER = struct.Struct(">Q")
+
+
+def are_there(*, machine: Machine) -> bool:
+    """Return whether the kernel has such counters at all."""
+    try:
+        list(_get("svcnet", machine))
+    except OSError as error:
+        return error.errno == ENOENT
+    return True
+
+
+def ensure(names: Iterable[str], *, machine: Machine) -> None:
+    """Make those counters that are not there. Raises ApplyError."""
+    wanted = list(names)
+    try:
+        for place, errno in _tell(_NEW, _NLM_F_CREATE, wanted, machine):
+            if errno != EBUSY:  # it is there
+                problem = netlink.errno_text(errno)
+                raise ApplyError(f"the counter {wanted[place]} cannot be made: {problem}")
+    except OSError as error:
+        raise ApplyError(f"counters cannot be made: {reason(error)}") from None
+
+
+def remove(names: Iterable[str], *, machine: Machine) -> tuple[str, ...]:
+    """Remove counters that no rule counts in; return which were there to be removed."""
+    wanted = list(names)
+    try:
+        refused = {place for place, _ in _tell(_DELETE, 0, wanted, machine)}
+    except OSError:
+        return ()
+    return tuple(name for place, name in enumerate(wanted) if place not in refused)
+
+
+def packets(name: str, *, machine: Machine) -> int | None:
+    """Return how many packets a counter has counted, None where there is none."""
+    try:
+        for content in _get(name, machine):
+            (found,) = _NUMBER.unpack(netlink.attributes(content, len(_NFGENMSG))[_PACKETS])
+            return int(found)
+    except (OSError, ValueError, KeyError, struct.error):
+        return None
+    return None
+
+
+def _get(name: str, machine: Machine) -> Iterator[bytes]:
+    return ask(_NETLINK_NETFILTER, _GET, _body(name), machine=machine)
+
+
+def _tell(
+    kind: int, flags: int, names: Iterable[str], machine: Machine
+) -> Iterator[tuple[int, int]]:
+    return tell(_NETLINK_NETFILTER, kind, flags, list(map(_body, names)), machine=machine)
+
+
+def _body(name: str) -> bytes:
+    return _NFGENMSG + netlink.attribute(_NAME, name.encode("ascii") + b"\0")
