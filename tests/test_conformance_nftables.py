@@ -16,25 +16,13 @@ from tests.conformance import compare
 from tests.renderers.nftables_model import Model
 from tests.test_conformance import CASES, case_id, family_of_file
 
-WAITING = frozenset(
-    (
-        *("cfg-external-ips-gate", "cfg-nfacct", "cfg-service-cidrs"),
-        *("lb-source-ranges-zero-among", "see-slice-proxy-name", "td-affinity"),
-        *("td-annotation-disabled", "td-etp-local", "td-field-unset", "td-itp-local"),
-        *("td-node-hint-missing", "td-node-hints-only", "td-preferclose", "td-prefersamenode"),
-        *("td-prefersamenode-to-zone", "td-prefersamezone", "then-other-label"),
-        *("then-service-cidr", "then-zone-label"),
-    )
-)
-"""Cases of what a node does not do yet in any mode: hints, ServiceCIDRs, ranges of length 0."""
-
 NOT_ITS_FULL_SYNC = ("then-affinity-timeout", "then-service-cidr")
 """Cases whose third state is not what a full sync gives, as the reference's README says."""
 
 
 def cases(pattern: str) -> list[Path]:
     """Return the expected files of a pattern."""
-    return [path for path in sorted(CASES.glob(pattern)) if path.parent.name not in WAITING]
+    return sorted(CASES.glob(pattern))
 
 
 EXPECTED = cases("*/nftables.ipv[46].txt")
