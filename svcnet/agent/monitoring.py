@@ -13,6 +13,7 @@ from svcnet.errors import ApplyError, SvcnetError
 from svcnet.inputs import EVERY_WARNING, Strictness
 
 if TYPE_CHECKING:
+    from svcnet.executors.machine import Machine
     from svcnet.inputs import Inputs
     from svcnet.reconciler.monitor import Addresses
     from svcnet.renderers.monitoring import HealthCheck
@@ -35,10 +36,10 @@ class Monitoring:
         stack: ExitStack,
         strict: Strictness = EVERY_WARNING,
         *,
+        machine: Machine,
         answers: bool = True,
     ) -> None:
         from svcnet.executors.nfacct import packets
-        from svcnet.executors.this_machine import THIS_MACHINE
         from svcnet.reconciler import Monitor
         from svcnet.servers.monitoring import Health, Metrics, ServiceHealth
 
@@ -47,10 +48,8 @@ class Monitoring:
         self._strict = strict
         self._answers = answers
         self._loop = asyncio.get_running_loop()
-        self._health, self._metrics = (
-            Health(),
-            Metrics(packets=partial(packets, machine=THIS_MACHINE)),
-        )
+        self._health = Health()
+        self._metrics = Metrics(packets=partial(packets, machine=machine))
         self._services = ServiceHealth(self._health)
         self._monitor = Monitor(self._health, self._metrics, self._answer)
         self.take = self._monitor.take
@@ -70,14 +69,19 @@ class Monitoring:
         if metrics is not None:
             self._serve(metrics, metrics_page(self._metrics), "metrics")
 
-    def listed(self, inputs: Inputs, sync_period: float) -> None:
-        """Take that all objects are known, and how it stands with the node."""
+    def listed(self, inputs: Inputs, sync_period: float, *, of_server: bool) -> None:
+        """Take that all objects are known, and how it stands with the node.
+
+        Manifests without any Node say nothing about nodes; a server without this one does.
+        """
         from svcnet.compiler import node_name
 
         self._health.timeout = 2 * sync_period
         self._health.listed()
         node = inputs.state.nodes.get(node_name(inputs.state, inputs.config, inputs.node))
-        self._health.node(eligible=node is not None and not node.being_deleted)
+        is_told = of_server or bool(inputs.state.nodes)
+        is_known = node is not None and not node.being_deleted
+        self._health.node(eligible=is_known or not is_told)
 
     def _serve(self, where: tuple[str, int], respond: Responder, what: str) -> None:
         from svcnet.servers.monitoring import HTTPServer

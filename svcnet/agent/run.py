@@ -17,7 +17,7 @@ from svcnet.agent.monitoring import Monitoring, bind_addresses
 from svcnet.agent.notify import Notify
 from svcnet.agent.proxy import ProxyThread, Show, refuse_unsupported
 from svcnet.agent.reporter import Reporter
-from svcnet.agent.request import Request
+from svcnet.agent.request import Cluster, Request
 from svcnet.agent.snapshots import Snapshots
 from svcnet.agent.systemd import Systemd
 from svcnet.agent.update import Update
@@ -103,7 +103,9 @@ class Run:
             take_orders(orders)
             # What serves without rules opens nothing beyond loopback.
             self._monitoring = Monitoring(
-                self._log, stack, self._request.strict, answers=self._has_rules
+                *(self._log, stack, self._request.strict),
+                machine=self._machine,
+                answers=self._has_rules,
             )
             if self._is_alone(stack):
                 self._serve(stack)
@@ -233,7 +235,11 @@ class Run:
 
     def _configure(self, inputs: Inputs) -> None:
         """Have what goes with the loop know of the configuration and the node."""
-        self._monitoring.listed(inputs, inputs.settings.pace.sync_period)
+        self._monitoring.listed(
+            inputs,
+            inputs.settings.pace.sync_period,
+            of_server=isinstance(self._request.source, Cluster),
+        )
         for adapter in self._adapters:
             adapter.configure(inputs.settings)
         self.reporter.configure(inputs.mode, inputs.settings)

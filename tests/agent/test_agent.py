@@ -34,6 +34,7 @@ from svcnet.reconciler import Event, Settled, Synced
 from svcnet.testing import FakeMachine
 from tests.agent.kept import Noise, NotedMode, agent, write
 from tests.conftest import ROOT
+from tests.servers.monitoring.serving import free_port, get_json
 
 SECONDS = 60.0
 
@@ -94,6 +95,26 @@ def test_rules_of_iptables_are_kept(folder: Path) -> None:
         (family,) = running.status()["families"]
         assert (family["family"], family["mode"]) == ("IPv4", "iptables")
     assert "10.96.0.10/32" in machine.tables().save()
+
+
+GOING = (
+    "---\napiVersion: v1\nkind: Node\n"
+    "metadata: {name: this, deletionTimestamp: '2026-11-24T12:00:00Z'}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "status"), [("", 200), (GOING, 503)], ids=["none", "one that goes"]
+)
+def test_manifests_without_any_node_say_nothing_about_this_one(
+    folder: Path, nodes: str, status: int
+) -> None:
+    """Then its health is that of its rules; what a Node says of it counts, too."""
+    manifest = folder / "cluster.yaml"
+    manifest.write_text(manifest.read_text() + nodes)
+    port = free_port()
+    with agent(folder, "iptables", healthz=f"127.0.0.1:{port}"):
+        assert get_json(port, "/healthz")[0] == status
 
 
 class Heard:
