@@ -25,15 +25,15 @@ MEMORY = 2 << 30
 
 CLIENT = """\
 import asyncio, random, sys
-from svcnet.sources.kubernetes.client import Client
+from svcnet.sources.kubernetes.client import APIClient
 from svcnet.sources.kubernetes.contact import Contact
 from svcnet.sources.kubernetes.patience import Patience
 from svcnet.sources.kubernetes.problems import Problem
-from svcnet.sources.kubernetes.server import Server
+from svcnet.sources.kubernetes.server import APIServer
 
 async def main():
-    contact = Contact(Server(sys.argv[1]), Patience(whole=20.0), random.Random())
-    async with Client(contact) as client:
+    contact = Contact(APIServer(sys.argv[1]), Patience(whole=20.0), random.Random())
+    async with APIClient(contact) as client:
         try:
             if sys.argv[2] == "list":
                 await client.get("/", {})
@@ -57,11 +57,12 @@ def client_of(pieces: Iterator[bytes], what: str) -> str:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            connection, _ = listener.accept()
-            with connection, suppress(OSError):
-                connection.recv(65536)
-                for piece in pieces:
-                    connection.sendall(piece)
+            with suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    for piece in pieces:
+                        connection.sendall(piece)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -73,6 +74,8 @@ def client_of(pieces: Iterator[bytes], what: str) -> str:
             check=False,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
         )
+        # A client that died at once has never come: nobody shall wait for it.
+        listener.shutdown(socket.SHUT_RDWR)
         thread.join()
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
