@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
+from svcnet.brief import brief
 from svcnet.graph import Fragment, Origin
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
 
@@ -16,7 +17,7 @@ Place: TypeAlias = tuple[str, str]
 """Where an element is: in which set or map, and under which key."""
 
 
-@frozen
+@frozen(field_transformer=brief)
 class NFTablesBlock:
     """What the table has for one service port, in the order in which it is made.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from svcnet.brief import brief
 from svcnet.netfilter.nft import NFTChain, NFTTable
 
 
-@frozen
+@frozen(field_transformer=brief)
 class NFTablesDelta:
     """What takes a table to another: ``lines`` for ``nft -f``, and chains that nothing leads to.
 

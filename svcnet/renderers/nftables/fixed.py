@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from attrs import frozen
 from netaddr import IPNetwork
 
+from svcnet.brief import brief
 from svcnet.graph import NodeSettings
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTHook, NFTObject, NFTRule, NFTSet
 from svcnet.renderers.nftables import names
@@ -50,7 +51,7 @@ _JUMPS = (
 )
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Fixed:
     """What no Service caused, in the order in which it is made.
 

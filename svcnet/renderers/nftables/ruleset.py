@@ -9,13 +9,14 @@ from typing import ClassVar
 from attrs import field, frozen
 from immutables import Map
 
+from svcnet.brief import brief
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.nft import NFTElement, NFTObject, NFTTable
 from svcnet.renderers.nftables.block import NFTablesBlock, Place
 from svcnet.renderers.nftables.fixed import Fixed
 
 
-@frozen
+@frozen(field_transformer=brief)
 class Ruleset:
     """A whole sync in mode nftables, for one IP family: what its table has.
 
