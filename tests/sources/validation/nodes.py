@@ -176,6 +176,34 @@ NODE_ROWS: tuple[Values, ...] = (
         ),
         WRONG_TYPES_OF_TEXT,
     ),
+    Values(
+        "status.conditions",
+        ([], None, ABSENT, [{"type": "Ready", "status": "True"}], [{"type": "A b"}]),
+        ({}, "a", [1], ["Ready"]),
+    ),
+    Values(
+        "status.conditions[0].type",
+        ("Ready", "A b", "", None, ABSENT),
+        WRONG_TYPES_OF_TEXT,
+        given={"status.conditions": [{"status": "True"}]},
+    ),
+    Values(
+        "status.conditions[0].status",
+        ("True", "False", "Unknown", "yes", "", None, ABSENT),
+        WRONG_TYPES_OF_TEXT,
+        given={"status.conditions": [{"type": "Ready"}]},
+    ),
+    Values(
+        "status.allocatable",
+        ({}, None, ABSENT, {"cpu": "4"}, {"memory": "1Gi"}),
+        ([], "a", 1),
+    ),
+    Values(
+        "status.allocatable.cpu",
+        ("4", "3920m", "0.5", "1e3", "2k", "0", 4, 0.5),
+        ("a", "1 k", "4x", [], {}, True),
+        given={"status.allocatable": {}},
+    ),
 )
 
 POD = {
