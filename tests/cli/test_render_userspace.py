@@ -124,7 +124,11 @@ def test_too_few_ports() -> None:
     ("mode", "args", "message"),
     [
         ("iptables", ("--output", "haproxy"), "--output haproxy is for mode userspace; mode"),
-        ("iptables", ("--output", "json"), "is for mode ipvs and mode userspace; mode iptables"),
+        (
+            "iptables",
+            ("--output", "json"),
+            "is for mode ipvs, mode nftables and mode userspace; mode iptables",
+        ),
         ("ipvs", ("--output", "haproxy"), "mode ipvs has text, json and messages"),
         ("userspace", ("--output", "messages"), "mode userspace has text, json and haproxy"),
         ("userspace", ("--section", "iptables"), "--section is for mode ipvs"),

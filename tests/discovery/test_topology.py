@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from svcnet.discovery.endpoints import Selections, reconcile
@@ -142,6 +142,7 @@ def test_a_change_of_nodes_is_followed() -> None:
     st.lists(st.integers(1, 8), min_size=2, max_size=3),
     st.lists(st.integers(0, 9), min_size=3, max_size=3),
 )
+@example([1, 1, 3], [0, 0, 6])
 def test_every_zone_has_its_share(cpus: list[int], pods: list[int]) -> None:
     """Either nobody has a hint, or everybody has one and each zone its share, but for one or two.
 
@@ -150,7 +151,8 @@ def test_every_zone_has_its_share(cpus: list[int], pods: list[int]) -> None:
     pods = pods[: len(cpus)]
     total = sum(pods)
     found = hints(reconcile(SERVICE, pods_in(*pods), nodes_of(*cpus)))
-    least = [ceil(total * cpu / sum(cpus) / 1.2) for cpu in cpus]
+    # In the controller's order: its floats may make a whole number a little more.
+    least = [ceil(cpu / sum(cpus) * total * (1 / 1.2)) for cpu in cpus]
     if total < len(cpus) or sum(least) > total:
         assert set(found) <= {()}
         return
