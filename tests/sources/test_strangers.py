@@ -159,7 +159,6 @@ def test_a_million_strangers_take_no_time() -> None:
         Path,
         lambda path: [path],
         lambda path: iter([str(path)]),
-        lambda path: str(path).encode(),
     ],
 )
 def test_one_path_is_one_path(tmp_path: Path, form: Callable[[Path], Paths]) -> None:
@@ -167,6 +166,15 @@ def test_one_path_is_one_path(tmp_path: Path, form: Callable[[Path], Paths]) -> 
     path = tmp_path / "web.yaml"
     path.write_text(SERVICE)
     assert len(load(form(path)).objects) == 1
+
+
+def test_bytes_are_manifests_and_no_path(tmp_path: Path) -> None:
+    """What a file is named never decides whether its name is read, or the file."""
+    path = tmp_path / "web.yaml"
+    path.write_text(SERVICE)
+    assert len(load(SERVICE.encode()).objects) == 1
+    with pytest.raises(InputError):
+        load(str(path).encode())
 
 
 @pytest.mark.parametrize("other", ["Service", "Deployment"])
