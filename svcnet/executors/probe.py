@@ -20,16 +20,17 @@ _BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
 _RANDOM_FULLY = (1, 6, 2)
 
 
-def probe(machine: Machine = THIS_MACHINE) -> Host:
+def probe(machine: Machine = THIS_MACHINE, *, tries: bool = True) -> Host:
     """Return the facts of a machine; addresses are those of the process's own network namespace.
 
-    Raises ApplyError when the interfaces cannot be listed, or iptables does not say its version.
+    Without `tries` no rules are tried, and ``nfacct`` is false. Raises ApplyError when the
+    interfaces cannot be listed, or iptables does not say its version.
     """
     return Host(
         addresses=_addresses(),
         iptables_random_fully=_iptables_version(machine) >= _RANDOM_FULLY,
         conntrack_tcp_be_liberal=_is_liberal(machine),
-        nfacct=can_count(machine=machine),
+        nfacct=tries and can_count(machine=machine),
     )
 
 
