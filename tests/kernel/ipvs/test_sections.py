@@ -28,7 +28,11 @@ from svcnet.netfilter.ipvs.messages import (
 from svcnet.renderers import ipvs
 from svcnet.renderers.ipvs.program import dest_of, service_of
 from svcnet.renderers.ipvs.sections import command, step_sections
-from svcnet.renderers.ipvs.sets import LOAD_BALANCER_SOURCE_CIDR
+from svcnet.renderers.ipvs.sets import (
+    LOAD_BALANCER,
+    LOAD_BALANCER_FW,
+    LOAD_BALANCER_SOURCE_CIDR,
+)
 from svcnet.testing import make_node, make_service, make_slice
 from tests.kernel.ipvs.netlink import Kernel, own_namespace, read_sysctl, run
 from tests.renderers.ipvs_model import tables_of
@@ -178,7 +182,7 @@ def test_every_scheduler(affinity: str) -> None:
     ("address", "network"), [("10.96.0.10", "0.0.0.0/0"), ("fd00:10:96::10", "::/0")]
 )
 def test_a_range_of_everything(address: str, network: str) -> None:
-    """A source range /0, which no set holds, lets in the lowest and the highest address."""
+    """A source range /0 lets everybody in, so it is no firewall: no set has the address for one."""
     ingress = "2001:db8:203::20" if ":" in address else "203.0.113.20"
     service = make_service(
         cluster_ip=address,
@@ -189,10 +193,11 @@ def test_a_range_of_everything(address: str, network: str) -> None:
     node = make_node("node-a", "2001:db8::10" if ":" in address else "192.0.2.10")
     tables = tables_of(node, service)
     load("ipset", tables.settings.family, ipvs.section(tables, "ipset"))
-    name = tables.sets[LOAD_BALANCER_SOURCE_CIDR].name
-    ends = ("::1", "ffff::1") if ":" in address else ("1.2.3.4", "223.255.255.254")
-    for end in ends:
-        run("ipset", "test", name, f"{ingress},tcp:80,{end}")
+    run("ipset", "test", tables.sets[LOAD_BALANCER].name, f"{ingress},tcp:80")
+    for filters in (LOAD_BALANCER_FW, LOAD_BALANCER_SOURCE_CIDR):
+        saved = run("ipset", "save", tables.sets[filters].name)
+        assert "create" in saved
+        assert ingress not in saved
 
 
 def test_timeouts() -> None:
