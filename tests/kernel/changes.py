@@ -240,9 +240,11 @@ def with_metadata(item: Object, **metadata: Any) -> Object:
 
 def for_a_node(objects: list[Object]) -> Object:
     """Return a List of the objects that an API server gives a node which asks for its own."""
-    taken = [
-        item
-        for item in objects
-        if not {OTHER_PROXY, HEADLESS} & set(item["metadata"].get("labels") or {})
-    ]
+    taken = [item for item in objects if not _is_left_out(item)]
     return {"apiVersion": "v1", "kind": "List", "items": taken}
+
+
+def _is_left_out(item: Object) -> bool:
+    """Whether a label says so; of which kind it must be, kube-proxy v1.36 asks, too."""
+    label = OTHER_PROXY if item["kind"] == "Service" else HEADLESS
+    return label in (item["metadata"].get("labels") or {})
