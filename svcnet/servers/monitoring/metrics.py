@@ -12,6 +12,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import ClassVar
 
+from attrs import frozen
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -49,6 +50,28 @@ PROGRAMMING_BUCKETS = (
 )
 
 
+_SYNC = "kubeproxy_sync_proxy_rules"
+"""What the names of kube-proxy's metrics of syncs begin with."""
+
+
+@frozen
+class _Maker:
+    """Makes metrics in a registry, in whose order they are served."""
+
+    registry: CollectorRegistry
+
+    def histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+    def counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+
 class Metrics:
     """The metrics of one control loop. Its methods may be called from any thread.
 
@@ -62,111 +85,120 @@ class Metrics:
         packets: Callable[[str], int | None] = lambda _: None,
     ) -> None:
         self._wall = wall
-        self._registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        registry.register(_KernelCounters(packets))
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_KernelCounters(packets))
+        make = _Maker(self._registry)
+        self._make_syncs(make)
+        self._make_changes(make)
+        self._make_failures(make)
+        self._make_flows(make)
+        self._make_own(make)
+        self._healthz = make.counter("kubeproxy_proxy_healthz", "Answers of /healthz", "code")
+        self._livez = make.counter("kubeproxy_proxy_livez", "Answers of /livez", "code")
 
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(name, text, labels, buckets=buckets, registry=registry)
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(name, text, labels, registry=registry)
-
-        sync = "kubeproxy_sync_proxy_rules"
-        self._sync = histogram(
-            f"{sync}_duration_seconds", "Time of a sync", SYNC_BUCKETS, "ip_family"
+    def _make_syncs(self, make: _Maker) -> None:
+        self._sync = make.histogram(
+            f"{_SYNC}_duration_seconds", "Time of a sync", SYNC_BUCKETS, "ip_family"
         )
-        self._full = histogram(
+        self._full = make.histogram(
             "kubeproxy_sync_full_proxy_rules_duration_seconds",
             "Time of a sync that went over everything",
             SYNC_BUCKETS,
             "ip_family",
         )
-        self._partial = histogram(
+        self._partial = make.histogram(
             "kubeproxy_sync_partial_proxy_rules_duration_seconds",
             "Time of a sync of what had changed",
             SYNC_BUCKETS,
             "ip_family",
         )
-        self._stage = histogram(
+        self._stage = make.histogram(
             "svcnet_sync_stage_duration_seconds", "Time of a stage of a sync", SYNC_BUCKETS, "stage"
         )
-        self._programming = histogram(
+        self._programming = make.histogram(
             "kubeproxy_network_programming_duration_seconds",
             "Time from a change of endpoints until the rules had it",
             PROGRAMMING_BUCKETS,
             "ip_family",
         )
-        self._synced_at = gauge(
-            f"{sync}_last_timestamp_seconds", "When a sync was last done successfully", "ip_family"
+        self._synced_at = make.gauge(
+            f"{_SYNC}_last_timestamp_seconds", "When a sync was last done successfully", "ip_family"
         )
-        self._queued_at = gauge(
-            f"{sync}_last_queued_timestamp_seconds", "When a sync was last asked for", "ip_family"
+        self._queued_at = make.gauge(
+            f"{_SYNC}_last_queued_timestamp_seconds", "When a sync was last asked for", "ip_family"
         )
+
+    def _make_changes(self, make: _Maker) -> None:
         self._changes = {
             kind: (
-                counter(f"{sync}_{kind}_changes", f"Changes of {kind}s that came"),
-                gauge(f"{sync}_{kind}_changes_pending", f"Changes of {kind}s that wait"),
+                make.counter(f"{_SYNC}_{kind}_changes", f"Changes of {kind}s that came"),
+                make.gauge(f"{_SYNC}_{kind}_changes_pending", f"Changes of {kind}s that wait"),
             )
             for kind in ("service", "endpoint")
         }
-        self._no_local = gauge(
-            f"{sync}_no_local_endpoints_total",
+        self._no_local = make.gauge(
+            f"{_SYNC}_no_local_endpoints_total",
             "Services of policy Local whose endpoints are all on other nodes",
             "traffic_policy",
             "ip_family",
         )
-        self._rules = gauge(
-            f"{sync}_iptables_total", "Rules that are svcnet's", "table", "ip_family"
+        self._rules = make.gauge(
+            f"{_SYNC}_iptables_total", "Rules that are svcnet's", "table", "ip_family"
         )
-        self._rules_written = gauge(
-            f"{sync}_iptables_last", "Rules that the last sync wrote", "table", "ip_family"
+        self._rules_written = make.gauge(
+            f"{_SYNC}_iptables_last", "Rules that the last sync wrote", "table", "ip_family"
         )
-        self._restore_failures = counter(
-            f"{sync}_iptables_restore_failures", "Runs of iptables-restore that failed", "ip_family"
+
+    def _make_failures(self, make: _Maker) -> None:
+        self._restore_failures = make.counter(
+            f"{_SYNC}_iptables_restore_failures",
+            "Runs of iptables-restore that failed",
+            "ip_family",
         )
-        self._partial_restore_failures = counter(
-            f"{sync}_iptables_partial_restore_failures",
+        self._partial_restore_failures = make.counter(
+            f"{_SYNC}_iptables_partial_restore_failures",
             "Those of them that were to write what had changed",
             "ip_family",
         )
-        self._nft_failures = counter(
-            f"{sync}_nftables_sync_failures", "Runs of nft that failed", "ip_family"
+        self._nft_failures = make.counter(
+            f"{_SYNC}_nftables_sync_failures", "Runs of nft that failed", "ip_family"
         )
-        self._nft_cleanup_failures = counter(
-            f"{sync}_nftables_cleanup_failures",
+        self._nft_cleanup_failures = make.counter(
+            f"{_SYNC}_nftables_cleanup_failures",
             "Those that were to remove what is used no more",
             "ip_family",
         )
-        self._flows = histogram(
+
+    def _make_flows(self, make: _Maker) -> None:
+        self._flows = make.histogram(
             "kubeproxy_conntrack_reconciler_sync_duration_seconds",
             "Time of a look through the connection table",
             SYNC_BUCKETS,
             "ip_family",
         )
-        self._flows_deleted = counter(
+        self._flows_deleted = make.counter(
             "kubeproxy_conntrack_reconciler_deleted_entries",
             "Entries of the connection table that were deleted",
             "ip_family",
         )
-        self._failures = counter("svcnet_sync_failures", "Syncs that failed, by stage", "stage")
-        self._drift = counter(
+
+    def _make_own(self, make: _Maker) -> None:
+        self._failures = make.counter(
+            "svcnet_sync_failures", "Syncs that failed, by stage", "stage"
+        )
+        self._drift = make.counter(
             "svcnet_drift", "What was found on the machine other than svcnet left it", "kind"
         )
-        self._services = gauge("svcnet_services", "Services that have rules here", "ip_family")
-        self._service_ports = gauge("svcnet_service_ports", "Their ports", "ip_family")
-        self._endpoints = gauge(
+        self._services = make.gauge("svcnet_services", "Services that have rules here", "ip_family")
+        self._service_ports = make.gauge("svcnet_service_ports", "Their ports", "ip_family")
+        self._endpoints = make.gauge(
             "svcnet_endpoints", "The endpoints of these ports, ready or not", "ip_family"
         )
-        self._turned_away = counter(
+        self._turned_away = make.counter(
             "svcnet_userspace_turned_away",
             "Connections and flows that a full proxy refused, let wait or ended",
         )
-        self._healthz = counter("kubeproxy_proxy_healthz", "Answers of /healthz", "code")
-        self._livez = counter("kubeproxy_proxy_livez", "Answers of /livez", "code")
 
     def queued(self, families: Iterable[str]) -> None:
         """A sync was asked for, of some IP families."""
