@@ -7,7 +7,16 @@ renderers are tested against it.
 from svcnet.graph.diff import GraphDiff, diff
 from svcnet.graph.dot import dot
 from svcnet.graph.dump import dump
-from svcnet.graph.evaluate import Deliver, Outcome, Packet, Pass, Refuse, evaluate
+from svcnet.graph.evaluate import (
+    Decision,
+    Deliver,
+    Outcome,
+    Pass,
+    Refuse,
+    Way,
+    evaluate,
+    ways,
+)
 from svcnet.graph.fragment import Fragment, FragmentName, LocalEndpoint, Policy
 from svcnet.graph.nodes import (
     Accept,
@@ -21,12 +30,14 @@ from svcnet.graph.nodes import (
     Translate,
 )
 from svcnet.graph.origin import EndpointSource, Origin, OriginList, SliceSource
+from svcnet.graph.packet import Packet
 from svcnet.graph.rule_graph import RuleGraph
 from svcnet.graph.settings import IPVSSettings, LocalDetector, NodeSettings
 
 __all__ = [
     "Accept",
     "Balance",
+    "Decision",
     "Deliver",
     "Dispatch",
     "Drop",
@@ -52,8 +63,10 @@ __all__ = [
     "RuleGraph",
     "SliceSource",
     "Translate",
+    "Way",
     "diff",
     "dot",
     "dump",
     "evaluate",
+    "ways",
 ]

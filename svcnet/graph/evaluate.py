@@ -5,33 +5,28 @@ Renderers are tested against this, and it answers "where can my packet go, and w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import cached_property
+from math import prod
 from typing import Any, TypeAlias
 
 from attrs import asdict, frozen
 
 from svcnet.graph.fragment import Fragment
-from svcnet.graph.nodes import Balance, Dispatch, Drop, External, Firewall, Reject, Translate
+from svcnet.graph.nodes import (
+    Balance,
+    Dispatch,
+    Drop,
+    External,
+    Firewall,
+    GraphNode,
+    Reject,
+    Translate,
+)
+from svcnet.graph.packet import Packet
 from svcnet.graph.rule_graph import RuleGraph
 from svcnet.graph.settings import NodeSettings, contains
-
-
-@frozen
-class Packet:
-    """The first packet of a connection, as it reaches the node or is sent by it.
-
-    ``interface`` is the one it came in by; empty for packets of the node itself.
-    ``remembered`` are the endpoints (``ip:port``) that session affinity still holds for
-    this source.
-    """
-
-    source: str
-    destination: str
-    port: int
-    protocol: str = "TCP"
-    interface: str = ""
-    remembered: frozenset[str] = frozenset()
 
 
 @frozen
@@ -95,12 +90,55 @@ class Outcome:
         return {"verdict": verdict, "probability": str(self.probability), "path": [*self.path]}
 
 
+@frozen
+class Decision:
+    """What a node of the graph decided about a packet.
+
+    ``target`` is the node that comes next, empty at the end, and ``share`` the chance of that one.
+    ``masquerade`` is whether this node asks for the node's own source address. ``because`` is what
+    it went by: of :class:`External` the kind of source, ``pod``, ``node`` or ``outside``; of
+    :class:`Firewall` what the source is in, empty for nothing; of :class:`Balance` ``remembered``
+    where session affinity decided.
+    """
+
+    node: GraphNode
+    target: str = ""
+    share: Fraction = Fraction(1)
+    masquerade: bool = False
+    because: str = ""
+
+
+@frozen
+class Way:
+    """One way of a packet through a graph: its decisions one by one, its end and its chance.
+
+    ``fragment`` is whose nodes decide, None for :class:`Pass`.
+    """
+
+    verdict: Verdict
+    probability: Fraction
+    fragment: Fragment | None = None
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """The end and the chance, with the names of those who decided."""
+        head = () if self.fragment is None else (str(self.fragment.name),)
+        path = (*head, *(decision.node.id for decision in self.decisions))
+        return Outcome(self.verdict, self.probability, path)
+
+
 def evaluate(graph: RuleGraph, packet: Packet) -> tuple[Outcome, ...]:
     """Return every possible outcome for `packet`; the probabilities add up to 1."""
+    return tuple([way.outcome for way in ways(graph, packet)])
+
+
+def ways(graph: RuleGraph, packet: Packet) -> tuple[Way, ...]:
+    """Return every way that `packet` may go, with all that decides it."""
     entries = sorted(_entries(graph, packet), key=lambda entry: entry.refuses)
     if not entries:
-        return (Outcome(Pass(), Fraction(1), ()),)
-    return tuple(_Walk(graph.settings, packet, entries[0]).outcomes())
+        return (Way(Pass(), Fraction(1)),)
+    return tuple(_Walk(graph.settings, packet, entries[0]).ways())
 
 
 @frozen
@@ -157,58 +195,70 @@ class _Walk:
     def fragment(self) -> Fragment:
         return self.entry.fragment
 
-    def outcomes(self) -> Iterator[Outcome]:
-        dispatch = self.entry.dispatch
+    @cached_property
+    def translates(self) -> Mapping[str, Translate]:
+        return {node.id: node for node in self.fragment.translates}
+
+    def ways(self) -> Iterator[Way]:
+        dispatch, target = self.entry.dispatch, self.entry.target
         masquerade = dispatch.masquerade == "always" or (
             dispatch.masquerade == "off-cluster" and not self._from_local_pod()
         )
-        path = (str(self.fragment.name), dispatch.id)
-        yield from self.visit(self.entry.target, path, Fraction(1), masquerade)
+        yield from self.visit(target, (Decision(dispatch, target, masquerade=masquerade),))
 
-    def visit(
-        self, node_id: str, path: tuple[str, ...], chance: Fraction, masquerade: bool
-    ) -> Iterator[Outcome]:
-        node = self.fragment.node(node_id)
-        path = (*path, node_id)
+    def visit(self, node_id: str, before: tuple[Decision, ...]) -> Iterator[Way]:
+        node = self.translates.get(node_id) or self.fragment.node(node_id)
         match node:
             case Firewall():
-                yield from self.visit(self._past_firewall(node), path, chance, masquerade)
+                decision = self._past_firewall(node)
+                yield from self.visit(decision.target, (*before, decision))
             case External():
-                target, external_masquerade = self._past_external(node)
-                yield from self.visit(target, path, chance, masquerade or external_masquerade)
+                decision = self._past_external(node)
+                yield from self.visit(decision.target, (*before, decision))
             case Balance():
-                for target, share in self._shares(node):
-                    yield from self.visit(target, path, chance * share, masquerade)
+                for decision in self._shares(node):
+                    yield from self.visit(decision.target, (*before, decision))
             case Translate():
                 hairpin = self.packet.source == node.address
-                verdict = Deliver(node.address, node.port, masquerade or hairpin)
-                yield Outcome(verdict, chance, path)
+                decisions = (*before, Decision(node, masquerade=hairpin))
+                masquerade = any(decision.masquerade for decision in decisions)
+                yield self.way(Deliver(node.address, node.port, masquerade), decisions)
             case Reject():
-                yield Outcome(Refuse("reject", node.reason), chance, path)
+                yield self.way(Refuse("reject", node.reason), (*before, Decision(node)))
             case Drop():
-                yield Outcome(Refuse("drop", node.reason), chance, path)
+                yield self.way(Refuse("drop", node.reason), (*before, Decision(node)))
 
-    def _past_firewall(self, node: Firewall) -> str:
+    def way(self, verdict: Verdict, decisions: tuple[Decision, ...]) -> Way:
+        chance = prod((decision.share for decision in decisions), start=Fraction(1))
+        return Way(verdict, chance, self.fragment, decisions)
+
+    def _past_firewall(self, node: Firewall) -> Decision:
         source = self.packet.source
-        inside = source in node.own_addresses or any(contains(r, source) for r in node.ranges)
-        return node.target if inside else node.otherwise
+        inside = (cidr for cidr in node.ranges if contains(cidr, source))
+        own = source if source in node.own_addresses else ""
+        found = next(inside, own)
+        return Decision(node, node.target if found else node.otherwise, because=found)
 
-    def _past_external(self, node: External) -> tuple[str, bool]:
+    def _past_external(self, node: External) -> Decision:
+        source = self._kind_of_source()
         if not node.keep_source:
-            return node.target, True
+            return Decision(node, node.target, masquerade=True, because=source)
+        if source == "outside":
+            return Decision(node, node.target, because=source)
+        return Decision(node, node.cluster, masquerade=source == "node", because=source)
+
+    def _kind_of_source(self) -> str:
         if self._from_local_pod():
-            return node.cluster, False
-        if self.settings.is_node_address(self.packet.source):
-            return node.cluster, True
-        return node.target, False
+            return "pod"
+        return "node" if self.settings.is_node_address(self.packet.source) else "outside"
 
     def _from_local_pod(self) -> bool:
         return self.settings.local_detector.is_local(self.packet.source, self.packet.interface)
 
-    def _shares(self, node: Balance) -> list[tuple[str, Fraction]]:
+    def _shares(self, node: Balance) -> list[Decision]:
         if node.affinity:
             for target in node.targets:
                 if target in self.packet.remembered:
-                    return [(target, Fraction(1))]
+                    return [Decision(node, target, because="remembered")]
         share = Fraction(1, len(node.targets))
-        return [(target, share) for target in node.targets]
+        return [Decision(node, target, share) for target in node.targets]
