@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from svcnet.executors.ipvs import IPVSReport
     from svcnet.graph import GraphDiff, RuleGraph
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
-    from svcnet.modes import Made, Mode
+    from svcnet.modes import Mode, ModeArtifact
     from svcnet.modes import Report as AnyReport
     from svcnet.renderers.iptables import Delta, RestoreText
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
@@ -153,8 +153,8 @@ def apply(artifact: RestoreText, *, dry_run: bool = False) -> RestoreReport: ...
 @overload
 def apply(artifact: IPVSTables, *, dry_run: bool = False) -> IPVSReport: ...
 @overload
-def apply(artifact: Made, *, dry_run: bool = False) -> AnyReport: ...
-def apply(artifact: Made, *, dry_run: bool = False) -> AnyReport:
+def apply(artifact: ModeArtifact, *, dry_run: bool = False) -> AnyReport: ...
+def apply(artifact: ModeArtifact, *, dry_run: bool = False) -> AnyReport:
     """Bring this machine to what `artifact` says, changing only what differs.
 
     Needs root (CAP_NET_ADMIN) in the network namespace that is meant. Raises

@@ -35,7 +35,7 @@ class Check:
     def __str__(self) -> str:
         return f"{self.number} {self.name}"
 
-    def told(self, text: str) -> str:
+    def line(self, text: str) -> str:
         """Return a line that ends with the check, as all that is told does."""
         return f"{text} [{self}]"
 

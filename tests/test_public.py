@@ -10,6 +10,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import typing
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 
 import svcnet
+import svcnet.reconciler
 
 PAGE = Path(__file__).parent.parent / "docs/reference/api.md"
 MODULES = re.findall(r"^\.\. automodule:: (\S+)$", PAGE.read_text("utf-8"), re.MULTILINE)
@@ -30,6 +32,19 @@ NAMESAKES = {
     "Service": "netfilter.ipvs has what IPVS itself calls so, beside Dest and in its messages",
 }
 """Names that two classes have, and why."""
+
+PARTICIPLES = {
+    "Loaded": "what svcnet.load returns, so named in every program that has it",
+    "Unsupported": "an exception, which says of something what is wrong with it",
+}
+"""Classes that are named by a participle, and why; events are all, as they say what happened."""
+
+IRREGULAR = re.compile(
+    "bound|built|chosen|done|drawn|driven|found|given|gone|grown|heard|held|hidden|kept|laid|left|"
+    "lost|made|meant|paid|said|seen|sent|shown|spoken|stood|swept|taken|taught|told|understood|"
+    "woken|worn|written"
+)
+"""Participles that do not end in -ed."""
 
 modules = pytest.mark.parametrize("name", MODULES)
 
@@ -51,6 +66,25 @@ def test_every_class_has_a_name_of_its_own() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, []).append(module.name)
     assert {name for name, found in homes.items() if len(found) > 1} == set(NAMESAKES)
+
+
+def test_no_class_and_no_module_is_named_by_a_participle() -> None:
+    """A name is a noun, so that it says what something is and not what became of something else.
+
+    Adjectives before a noun are fine: ``LoadedConfig``. Functions are named as Python's own are, of
+    which :func:`sorted` returns something sorted.
+    """
+    found = set()
+    for module in pkgutil.walk_packages(svcnet.__path__, "svcnet."):
+        found |= {module.name} if is_participle(module.name.rpartition(".")[2]) else set()
+        for node in ast.walk(tree_of(module.name)):
+            match node:
+                case ast.ClassDef(name=name) if is_participle(last_word(name)):
+                    found.add(name)
+                case ast.AnnAssign(target=ast.Name(id=name)) if is_participle(last_word(name)):
+                    found |= {name} if "TypeAlias" in ast.dump(node.annotation) else set()
+    events = {each.__name__ for each in typing.get_args(svcnet.reconciler.Event)}
+    assert found - events == set(PARTICIPLES), sorted(found)
 
 
 @modules
@@ -106,6 +140,18 @@ def tree_of(name: str) -> ast.Module:
     file = import_of(name).__file__
     assert file is not None
     return ast.parse(Path(file).read_text("utf-8"))
+
+
+def is_participle(word: str) -> bool:
+    return bool(IRREGULAR.fullmatch(word)) or (
+        word.endswith("ed") and not word.endswith(("eed", "bed"))
+    )
+
+
+def last_word(name: str) -> str:
+    """Return the only word of a name, in small letters; a name of several has none."""
+    words = re.findall("[A-Z]+[a-z0-9]*", name)
+    return words[0].lower() if len(words) == 1 else ""
 
 
 def definitions(module: ModuleType) -> Iterator[str]:

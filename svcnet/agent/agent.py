@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.inputs.orders import Orders
     from svcnet.models import IPFamily
-    from svcnet.modes import AnyMode, Given
+    from svcnet.modes import AnyMode, OptionValues
     from svcnet.reconciler import Event
 
 
@@ -67,7 +67,7 @@ class Agent:
         source: Paths | Cluster,
         *,
         mode: str | AnyMode | None = None,
-        options: Given | None = None,
+        options: OptionValues | None = None,
         config: str | PathLike[str] | None = None,
         node: str = "",
         host: str | PathLike[str] | None = None,
@@ -283,9 +283,9 @@ class Agent:
 
 
 def _told(error: BaseException) -> str:
-    from svcnet.reconciler.fault import told
+    from svcnet.reconciler.fault import description
 
-    return named(error) if isinstance(error, SvcnetError) else told(error)
+    return named(error) if isinstance(error, SvcnetError) else description(error)
 
 
 def _path(name: str | PathLike[str] | None) -> Path | None:

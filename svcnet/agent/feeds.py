@@ -21,7 +21,7 @@ class Feed(Protocol):
     """Gives input: all of it first, and then what changes."""
 
     def first(self, orders: Orders) -> AbstractAsyncContextManager[Update]:
-        """Give the first input; Ended is raised when `orders` say to end before there is any."""
+        """Give the first input; EarlyEnd is raised when `orders` say to end before there is any."""
 
     async def until_end(self, use: Callable[[Update], None], *others: Awaitable[None]) -> None:
         """Give `use` what changes, until told to end, or until one of `others` ends."""
@@ -70,8 +70,8 @@ def feed_of(
 def _of_server(
     request: Request, cluster: Cluster, settings: Callable[[], Any], reporter: Reporter, say: Say
 ) -> Feed:
-    from svcnet.agent.server_feed import Followed, ServerFeed, api_server
+    from svcnet.agent.server_feed import ServerFeed, ServerInput, api_server
 
     servers = partial(api_server, cluster.kubeconfig, cluster.context, request.strict)
-    followed = Followed(servers(), servers, from_pods=request.from_pods, strict=request.strict)
+    followed = ServerInput(servers(), servers, from_pods=request.from_pods, strict=request.strict)
     return ServerFeed(followed, reporter.reads(settings, objects=False), say, reporter)

@@ -139,7 +139,7 @@ class Teller:
             self._step_refused(step)
         known, now = self._refusing.get(event.family), self._clock()
         times = 1 if known is None else known.times + 1
-        told = now if known is None else known.told
+        told = now if known is None else known.told_at
         same = known is not None and known.reason == _reason(event)
         if not (same and now - told < SELDOM_SECONDS):
             about = {"times": times} if times > 1 else {}
@@ -169,7 +169,7 @@ class _Refusing:
     """A family whose rules are refused: for what, when that was told, and how often it was so."""
 
     reason: str
-    told: float
+    told_at: float
     times: int
 
 

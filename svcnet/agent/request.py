@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from svcnet.checks import Check
     from svcnet.executors.machine import Machine
     from svcnet.models import IPFamily
-    from svcnet.modes import AnyMode, Given, ModeSettings
+    from svcnet.modes import AnyMode, ModeSettings, OptionValues
 
 
 @frozen
@@ -41,7 +41,7 @@ class Request:
 
     source: tuple[str, ...] | Cluster
     mode: str | AnyMode | None = None
-    options: Given = field(factory=dict)
+    options: OptionValues = field(factory=dict)
     config: Path | None = None
     node: str = ""
     host: Path | None = None

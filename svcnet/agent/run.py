@@ -24,8 +24,8 @@ from svcnet.agent.update import Update
 from svcnet.errors import ApplyError, Lacking, UsageError
 from svcnet.family import IP_FAMILIES
 from svcnet.inputs import Inputs, probe_host
-from svcnet.inputs.families import Unserved, served_families
-from svcnet.inputs.orders import Ended, Orders
+from svcnet.inputs.families import FamilyWatch, served_families
+from svcnet.inputs.orders import EarlyEnd, Orders
 from svcnet.modes.options import VARIANT
 from svcnet.nogc import seldom_gc, settle
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from svcnet.models import IPFamily
     from svcnet.modes import AnyMode, Executor, ModeSettings
     from svcnet.modes.adapter import Adapter
-    from svcnet.reconciler import Event, Kept
+    from svcnet.reconciler import Event, FamilyState
 
 Listen: TypeAlias = Callable[["Event"], object]
 """Is given every event of the loop, in the thread where it happens."""
@@ -92,7 +92,7 @@ class Run:
         Raises what is wrong with the first input, Busy where another svcnet keeps a family, and
         ApplyError where the machine refuses what a run cannot go on without.
         """
-        from svcnet.executors.children import Deadline, Interrupted, under
+        from svcnet.executors.children import Deadline, Interruption, under
 
         feed = self._feed()
         with ExitStack() as stack:
@@ -116,9 +116,9 @@ class Run:
             try:
                 async with feed.first(orders) as first:
                     await self._keep(feed, orders, first.inputs, stack)
-            except Ended:
+            except EarlyEnd:
                 pass
-            except Interrupted as error:
+            except Interruption as error:
                 self._say(str(error), warning=True)
         stays = self._proxy is None and not self._request.cleanup_on_exit
         self._log.info("ended; the rules stay" if stays else "ended")
@@ -173,7 +173,7 @@ class Run:
         families = served_families(
             *(inputs, request.families, remark), rules=self._has_rules, machine=self._machine
         )
-        self._unserved = Unserved(inputs, families, remark)
+        self._unserved = FamilyWatch(inputs, families, remark)
         if self._has_rules:
             stack.enter_context(self._machine.locks(families, keeps=True))
         if not self._serves:
@@ -275,14 +275,14 @@ class Run:
             return self._proxy.begin(families, executor.settings, stack)
         return [executor.adapter(family) for family in families]
 
-    def _kept(self, executor: Executor[Any], adapter: Adapter) -> Kept:
-        from svcnet.reconciler import Follower, Keeper, Kept, Leftovers, StaleFlows
+    def _kept(self, executor: Executor[Any], adapter: Adapter) -> FamilyState:
+        from svcnet.reconciler import FamilyState, Follower, Keeper, Leftovers, StaleFlows
 
         # The entries of a proxy's portals lead to it, and live as long as its ports do.
         flows = None if executor.mode.serves else StaleFlows(executor.machine)
         family = adapter.family
         leftovers = Leftovers(executor, family) if self._has_rules else None
-        return Kept(Follower(family), Keeper(adapter), flows, leftovers)
+        return FamilyState(Follower(family), Keeper(adapter), flows, leftovers)
 
     def _clean_up(self, families: list[IPFamily]) -> None:
         from svcnet.executors.attempts import attempt_all

@@ -20,18 +20,18 @@ from svcnet.agent.update import Update
 from svcnet.errors import SvcnetError, UsageError
 from svcnet.inputs import Strictness, tell_warnings
 from svcnet.inputs.feed import Say, first_lines
-from svcnet.inputs.orders import Ended, Orders
+from svcnet.inputs.orders import EarlyEnd, Orders
 
 if TYPE_CHECKING:
     from svcnet.agent.reporter import Reporter
-    from svcnet.discovery.endpoints import Completed
-    from svcnet.inputs import Asked, Inputs
+    from svcnet.discovery.endpoints import Completion
+    from svcnet.inputs import Inputs, ModeRequest
     from svcnet.reconciler import Change
     from svcnet.sources.kubernetes import APIServer, ObjectChanges, Status
 
 
 @frozen
-class Followed:
+class ServerInput:
     """An API server, and how to find it again: its kubeconfig may lead elsewhere by then.
 
     With `from_pods`, Services that have no endpoints on the server have those that their
@@ -54,8 +54,8 @@ class ServerFeed:
 
     def __init__(
         self,
-        followed: Followed,
-        settings: Callable[[], Asked],
+        followed: ServerInput,
+        settings: Callable[[], ModeRequest],
         say: Say,
         reporter: Reporter,
     ) -> None:
@@ -68,14 +68,14 @@ class ServerFeed:
         self._listed = asyncio.Event()
         self._moves: asyncio.Queue[APIServer] = asyncio.Queue()
         self._use: Callable[[Update], None] = lambda _: None
-        self._completed: Completed | None = None
+        self._completed: Completion | None = None
         reporter.asks(followed.server)
 
     @asynccontextmanager
     async def first(self, orders: Orders) -> AsyncIterator[Update]:
         """Wait for the objects of all kinds, and give them as input; that may take long.
 
-        Raises Ended when `orders` say to end before there is input.
+        Raises EarlyEnd when `orders` say to end before there is input.
         """
         self._orders = orders
         self._settings = _named(await orders.reading(self._read))
@@ -86,7 +86,7 @@ class ServerFeed:
             if self._watching.done():
                 self._watching.result()
             if not self._listed.is_set():
-                raise Ended
+                raise EarlyEnd
             self._given = self._state
             yield Update(self._inputs())
         finally:
@@ -125,8 +125,8 @@ class ServerFeed:
             self._followed.server,
             kinds,
             random=Random(),  # noqa: S311
-            told=self._stands,
-            confirmed=self._reporter.confirmed,
+            tell=self._stands,
+            confirm=self._reporter.confirmed,
             moves=self._moves,
             node="" if from_pods else self._settings.node,
         )
@@ -139,7 +139,7 @@ class ServerFeed:
 
     async def _begin(self, step: ObjectChanges) -> Change:
         """Take in the first list: all at once, which costs less than object by object."""
-        from svcnet.discovery.endpoints import Completed
+        from svcnet.discovery.endpoints import Completion
         from svcnet.models import ClusterState
         from svcnet.reconciler import Change
         from svcnet.sources import node_remarks
@@ -147,7 +147,7 @@ class ServerFeed:
         given = ClusterState.of(step.changed)
         if self._followed.from_pods:
             # That can take seconds, in which the loop has more to do.
-            self._completed = await asyncio.to_thread(Completed.of, given)
+            self._completed = await asyncio.to_thread(Completion.of, given)
         self._state = given if self._completed is None else self._completed.state
         node = self._settings.node
         if node not in self._state.nodes:
@@ -236,7 +236,7 @@ def _usual(variable: str) -> list[Path]:
     return [path for text in variable.split(":") if text and (path := Path(text)).exists()]
 
 
-def _named(settings: Asked) -> Asked:
+def _named(settings: ModeRequest) -> ModeRequest:
     """Return settings with the name of this node: that of the machine if nothing else is said."""
     name = settings.node or settings.config.hostname_override
     return evolve(settings, node=name or socket.gethostname().lower())

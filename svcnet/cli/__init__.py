@@ -87,7 +87,7 @@ def _exit_code(verb: Callable[[], Any]) -> int:
     try:
         return _outcome(verb)
     except click.ClickException as error:
-        click.echo(checks.USAGE.told(_shown(error)), err=True)
+        click.echo(checks.USAGE.line(_shown(error)), err=True)
         return UsageError.exit_code
     except KeyboardInterrupt:
         return _end_by(signal.SIGINT)
@@ -100,12 +100,12 @@ def _exit_code(verb: Callable[[], Any]) -> int:
         click.echo(named(error), err=True)
         return error.exit_code
     except MemoryError:
-        click.echo(checks.MACHINE.told("there is not enough memory for this"), err=True)
+        click.echo(checks.MACHINE.line("there is not enough memory for this"), err=True)
         return ApplyError.exit_code
     except BaseException as error:
-        from svcnet.reconciler.fault import told
+        from svcnet.reconciler.fault import description
 
-        click.echo(f"{told(error)}. {REPORT}", err=True)
+        click.echo(f"{description(error)}. {REPORT}", err=True)
         return OWN_FAULT
 
 

@@ -30,7 +30,7 @@ MOST_BYTES = 6 * 1024**2
 
 
 @frozen
-class Told:
+class EnvironmentReport:
     """What was asked for: the Services' variables, and the containers of a Pod if one is named."""
 
     environment: Environment
@@ -101,12 +101,14 @@ def command(
 
 def _told(
     state: ClusterState, namespace: str | None, pod: str | None, *, service_links: bool
-) -> Told:
+) -> EnvironmentReport:
     from svcnet.discovery.environment import environment, pod_environment
 
     if pod is None:
-        return Told(environment(state, namespace or "default", service_links=service_links))
-    return Told(*pod_environment(state, _pod(state, namespace, pod)))
+        return EnvironmentReport(
+            environment(state, namespace or "default", service_links=service_links)
+        )
+    return EnvironmentReport(*pod_environment(state, _pod(state, namespace, pod)))
 
 
 def _pod(state: ClusterState, namespace: str | None, name: str) -> Pod:
@@ -133,7 +135,7 @@ def _warning(check: Check, message: str) -> Diagnostic:
     return Diagnostic("", 0, "", "", message, "warning", check=check)
 
 
-def _text(told: Told, output: str) -> str:
+def _text(told: EnvironmentReport, output: str) -> str:
     from svcnet.discovery import environment as forms
 
     if output == "json":
@@ -143,7 +145,7 @@ def _text(told: Told, output: str) -> str:
     return write(variables) + forms.notes(told.containers)
 
 
-def _document(told: Told) -> str:
+def _document(told: EnvironmentReport) -> str:
     document: dict[str, object] = {
         "namespace": told.environment.namespace,
         "variables": [
@@ -168,7 +170,7 @@ def _container(container: ContainerEnvironment) -> dict[str, object]:
     }
 
 
-def _sizes(told: Told, strict: Strictness) -> str:
+def _sizes(told: EnvironmentReport, strict: Strictness) -> str:
     """Return the sizes of the Services' variables, or of all that each container has."""
     if not told.containers:
         found = {variable.name: variable.value for variable in told.environment.variables}

@@ -22,7 +22,7 @@ from svcnet.modes.options import listed
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.graph import GraphDiff
-    from svcnet.modes import Form, Written
+    from svcnet.modes import ArtifactText, Form
 
 MOST_GOLDEN_BYTES = 256 * KIB * KIB
 """The largest file that is compared with, as with manifests."""
@@ -89,7 +89,7 @@ def _form(inputs: Inputs, output: str, *, step: bool) -> Form[Any, Any]:
     return form
 
 
-def _full(inputs: Inputs, view: NodeView, form: Form[Any, Any]) -> Written:
+def _full(inputs: Inputs, view: NodeView, form: Form[Any, Any]) -> ArtifactText:
     from svcnet.compiler import compile_state
 
     graph = compile_state(inputs.state, view)
@@ -97,7 +97,7 @@ def _full(inputs: Inputs, view: NodeView, form: Form[Any, Any]) -> Written:
     return form.full(artifact, inputs.settings.given)
 
 
-def _delta(inputs: Inputs, step: GraphDiff, form: Form[Any, Any]) -> Written:
+def _delta(inputs: Inputs, step: GraphDiff, form: Form[Any, Any]) -> ArtifactText:
     delta = inputs.mode.delta(step, inputs.settings)
     assert form.step is not None
     return form.step(delta, inputs.settings.given)

@@ -88,7 +88,7 @@ def service_ports(
 
 
 @frozen
-class _Shared:
+class _ServiceFacts:
     """What all ports of a Service have in common."""
 
     cluster_ip_field: str
@@ -103,7 +103,7 @@ class _Shared:
     proxy_protocol: bool
 
 
-def _shared(service: Service, view: NodeView) -> _Shared:
+def _shared(service: Service, view: NodeView) -> _ServiceFacts:
     family = view.family
     external_local = service.external_traffic_policy == "Local" and (
         service.type != "ClusterIP" or bool(service.external_ips)
@@ -114,7 +114,7 @@ def _shared(service: Service, view: NodeView) -> _Shared:
     source_ranges, source_fields = (
         _source_ranges(service, family) if service.load_balancer_source_ranges else ((), ())
     )
-    return _Shared(
+    return _ServiceFacts(
         cluster_ip_field=f"spec.clusterIPs[{service.cluster_ips.index(service.cluster_ip(family))}]",
         external_ips=external_ips if view.allows_external_ips else (),
         load_balancer_ips=load_balancer_ips,
@@ -172,7 +172,7 @@ def _spec(
     cluster_ip: str,
     slices: tuple[EndpointSlice, ...],
     view: NodeView,
-    shared: _Shared,
+    shared: _ServiceFacts,
     source_of: SourceOf,
 ) -> ServicePortSpec:
     return ServicePortSpec(

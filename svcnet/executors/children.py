@@ -52,7 +52,7 @@ class Overdue(ApplyError):  # noqa: N818  (a state of the machine, not a mistake
     """A child took longer than it may, or printed more, and was killed."""
 
 
-class Interrupted(SvcnetError):  # noqa: N818
+class Interruption(SvcnetError):  # noqa: N818
     """svcnet is to end, so a child was killed, or not started.
 
     The machine has refused nothing, so this is no ApplyError.
@@ -125,13 +125,13 @@ def run_child(
 
     `seconds` is how long it may take, by default what :data:`SECONDS` says. It has a process
     group of its own, all of which is killed when it takes longer, prints too much, or a deadline
-    comes. Raises :class:`Overdue`, :class:`Interrupted`, or ApplyError where it cannot be started.
+    comes. Raises :class:`Overdue`, :class:`Interruption`, or ApplyError where it cannot be started.
     """
     given = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
     name = os.path.basename(path)  # noqa: PTH119  (a path that was found, and its last part)
     ends = deadline()
     if ends.left <= 0:
-        raise Interrupted(f"{name}: not started, because svcnet ends")
+        raise Interruption(f"{name}: not started, because svcnet ends")
     if seconds is None:
         seconds = SECONDS + SECONDS_A_MEBIBYTE * len(given) / (1 << 20)
     started = monotonic()
@@ -228,9 +228,9 @@ class _Exchange:
         return bool(data)
 
     def _left(self) -> float:
-        """Return how long the child may still take. Raises Overdue and Interrupted."""
+        """Return how long the child may still take. Raises Overdue and Interruption."""
         if self.ends.left <= 0:
-            raise Interrupted(f"{self.name}: killed, because svcnet ends and it did not")
+            raise Interruption(f"{self.name}: killed, because svcnet ends and it did not")
         left = self.started + self.seconds - monotonic()
         if left <= 0:
             raise Overdue(f"{self.name}: killed, for it had not ended after {self.seconds:.0f} s")

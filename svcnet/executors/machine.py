@@ -74,7 +74,7 @@ class Machine(ABC):
 
         `seconds` is how long it may take, by default long enough for much work. Raises
         :class:`svcnet.executors.children.Overdue` after that,
-        :class:`svcnet.executors.children.Interrupted` where svcnet is to end, and ApplyError where
+        :class:`svcnet.executors.children.Interruption` where svcnet is to end, and ApplyError where
         it cannot be started.
         """
 

@@ -14,7 +14,7 @@ _BATCH = 100
 """Requests a call. The answers to that many, if all are refused, fit a socket's buffer."""
 
 
-class Unsettled(OSError):  # noqa: N818  (a state of the machine, not a mistake)
+class UnsettledDump(OSError):  # noqa: N818  (a state of the machine, not a mistake)
     """What a dump lists changed while it was listed."""
 
 
@@ -91,7 +91,7 @@ def answers(datagrams: Iterator[bytes]) -> Iterator[bytes]:
         for datagram in datagrams:
             for kind, flags, _, content in netlink.messages(datagram):
                 if flags & netlink.NLM_F_DUMP_INTR:
-                    raise Unsettled("what is listed changes")
+                    raise UnsettledDump("what is listed changes")
                 if kind in (netlink.NLMSG_ERROR, netlink.NLMSG_DONE):
                     (errno,) = netlink.NLMSGERR.unpack_from(content)
                     if errno:

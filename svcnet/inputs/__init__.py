@@ -13,8 +13,8 @@ from svcnet.inputs.manifests import (
 )
 from svcnet.inputs.read import (
     FAMILIES,
-    Asked,
     Inputs,
+    ModeRequest,
     probe_host,
     read_inputs,
     read_settings,
@@ -24,8 +24,8 @@ from svcnet.inputs.strictness import EVERY_WARNING, Strictness
 __all__ = [
     "EVERY_WARNING",
     "FAMILIES",
-    "Asked",
     "Inputs",
+    "ModeRequest",
     "Strictness",
     "UnsupportedPorts",
     "load_manifests",

@@ -50,7 +50,7 @@ def served_families(
     return served
 
 
-class Unserved:
+class FamilyWatch:
     """Tells of IP families that come to a node that serves others since it began.
 
     A family has a lock, and a proxy its sockets, before anything else runs: another one takes a

@@ -42,7 +42,7 @@ class FileFeed(Generic[Value]):
     async def first(self, orders: Orders) -> AsyncIterator[Value]:
         """Read the input; raise what is wrong with it. What changes meanwhile is read again.
 
-        Raises Ended when `orders` say to end before there is input.
+        Raises EarlyEnd when `orders` say to end before there is input.
         """
         self._orders = orders
         self._stop = asyncio.Event()

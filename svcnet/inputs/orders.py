@@ -16,7 +16,7 @@ END_SECONDS = 1.0
 Value = TypeVar("Value")
 
 
-class Ended(Exception):  # noqa: N818  (nothing is wrong)
+class EarlyEnd(Exception):  # noqa: N818  (nothing is wrong)
     """What goes on was told to end before there was any input."""
 
 
@@ -86,7 +86,7 @@ class Orders:
     async def reading(self, read: Callable[[], Value]) -> Value:
         """Return what `read` does, in a thread: what probes the machine has a loop of its own.
 
-        Raises Ended when it is told to end first, and Interrupted when that ends a command of
+        Raises EarlyEnd when it is told to end first, and Interruption when that ends a command of
         `read`. The thread is left alone then: it may wait for a person who has nothing to say on
         standard input.
         """
@@ -120,11 +120,11 @@ class Orders:
                 children.set(0)
                 await asyncio.wait((done,), timeout=END_SECONDS)
             if not done.done():
-                raise Ended
+                raise EarlyEnd
             value = done.result()
             if self._ended.is_set():
                 # It was read in the meantime, and nobody is to follow it any more.
-                raise Ended
+                raise EarlyEnd
             return value
         finally:
             children.set(0)

@@ -17,7 +17,7 @@ from svcnet.modes.options import own_values, refuse_foreign
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
-    from svcnet.modes import AnyMode, Given, ModeSettings
+    from svcnet.modes import AnyMode, ModeSettings, OptionValues
     from svcnet.sources import Loaded, LoadedConfig
 
 FAMILIES: dict[str, IPFamily] = {"ipv4": "IPv4", "ipv6": "IPv6"}
@@ -40,7 +40,7 @@ class Inputs:
     node: str
     mode: AnyMode
     settings: ModeSettings
-    given: Given = field(factory=dict)
+    given: OptionValues = field(factory=dict)
     left_out: Mapping[tuple[str, str], str] = field(factory=dict)
 
     def view(self, family: str | None) -> NodeView:
@@ -85,7 +85,7 @@ class Inputs:
 
 
 @frozen
-class Asked:
+class ModeRequest:
     """What besides the objects of a cluster is asked for: how to make rules, and for whom."""
 
     config: KubeProxyConfiguration
@@ -93,7 +93,7 @@ class Asked:
     node: str
     mode: AnyMode
     settings: ModeSettings
-    given: Given = field(factory=dict)
+    given: OptionValues = field(factory=dict)
 
     def inputs(self, state: ClusterState) -> Inputs:
         """Return what a verb works on, given the objects."""
@@ -109,8 +109,8 @@ def read_settings(
     host: Path | None,
     strict: Strictness,
     default_host: Callable[[], Host] | None = None,
-    given: Given | None = None,
-) -> Asked:
+    given: OptionValues | None = None,
+) -> ModeRequest:
     """Read what the input options name besides manifests; raise all errors at once.
 
     `given` are options of the mode.
@@ -131,7 +131,7 @@ def read_inputs(
     ip_families: tuple[IPFamily, ...] = (),
     default_host: Callable[[], Host] | None = None,
     allow_empty: bool | None = None,
-    given: Given | None = None,
+    given: OptionValues | None = None,
 ) -> Inputs:
     """Read everything the input options name; print warnings to standard error.
 
@@ -202,8 +202,8 @@ def _checked(
     facts: Host | None,
     node: str,
     named: str | AnyMode | None,
-    given: Given | None,
-) -> Asked:
+    given: OptionValues | None,
+) -> ModeRequest:
     """Return what is asked for, or raise what was found wrong with the input or the request."""
     from svcnet.sources.fields import NAMES, is_name
 
@@ -216,7 +216,7 @@ def _checked(
     mode = modes.resolve(named) if named else _configured(config.mode)
     given = given or {}
     refuse_foreign(given, mode.name, mode.options, modes.available)
-    return Asked(config, facts, node, mode, mode.settings(config, given), given)
+    return ModeRequest(config, facts, node, mode, mode.settings(config, given), given)
 
 
 def _configured(name: str) -> AnyMode:

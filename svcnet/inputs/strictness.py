@@ -36,7 +36,7 @@ class Strictness:
 
     def remark(self, check: Check, text: str) -> None:
         """Tell what no finding is, unless it is ignored; it is no error however strict."""
-        self.pass_on(check.told(text))
+        self.pass_on(check.line(text))
 
     def pass_on(self, line: str) -> None:
         """Tell a line that ends with its check already, unless that is ignored."""

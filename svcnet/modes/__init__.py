@@ -6,8 +6,8 @@ point of the group ``svcnet.modes``; the command and the loop treat it like svcn
 
 from svcnet.modes.adapter import Adapter, Rules, SyncResult
 from svcnet.modes.executor import Executor, Owner, Part, Plan, Report
-from svcnet.modes.mode import Form, Made, Mode, Omission, Written, cleanup_parts
-from svcnet.modes.options import File, Flag, Given, Kind, Number, Option, Text, Words
+from svcnet.modes.mode import ArtifactText, Form, Mode, ModeArtifact, Omission, cleanup_parts
+from svcnet.modes.options import File, Flag, Kind, Number, Option, OptionValues, Text, Words
 from svcnet.modes.pace import Pace
 from svcnet.modes.proxy import DataPlane, Overload
 from svcnet.modes.registry import (
@@ -27,20 +27,21 @@ __all__ = [
     "DEFAULT",
     "Adapter",
     "AnyMode",
+    "ArtifactText",
     "Catalogue",
     "DataPlane",
     "Executor",
     "File",
     "Flag",
     "Form",
-    "Given",
     "Kind",
-    "Made",
     "Mode",
+    "ModeArtifact",
     "ModeSettings",
     "Number",
     "Omission",
     "Option",
+    "OptionValues",
     "Overload",
     "Owner",
     "Pace",
@@ -52,7 +53,6 @@ __all__ = [
     "Text",
     "UnusableMode",
     "Words",
-    "Written",
     "available",
     "builtin",
     "cleanup_parts",

@@ -11,7 +11,7 @@ from svcnet.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from svcnet.executors.iptables import Owned
+    from svcnet.executors.iptables import Ownership
     from svcnet.executors.machine import Machine
     from svcnet.models import IPFamily
     from svcnet.modes.adapter import Adapter
@@ -144,7 +144,7 @@ class Executor(Generic[Artifact]):
         for each in others:
             yield from each.sweep(family)
 
-    def owned(self, family: IPFamily) -> Owned | None:
+    def owned(self, family: IPFamily) -> Ownership | None:
         """Return how the mode's chains of iptables, and jumps to them, are known, if it has any.
 
         What :meth:`observe` returns in a mode with chains is a

@@ -14,7 +14,7 @@ from attrs import frozen
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.family import IPFamily
-from svcnet.modes.options import Given, Option, complete, own_values
+from svcnet.modes.options import Option, OptionValues, complete, own_values
 from svcnet.modes.pace import Pace
 from svcnet.modes.settings import ModeSettings
 
@@ -36,7 +36,7 @@ class Omission:
     check: Check = checks.UNSUPPORTED_PORT
 
     def __str__(self) -> str:
-        return self.check.told(f"unsupported: {self.text}")
+        return self.check.line(f"unsupported: {self.text}")
 
     def to_dict(self) -> dict[str, str]:
         """Return it for JSON: ``text``, and ``check`` as its code and name."""
@@ -44,7 +44,7 @@ class Omission:
 
 
 @frozen
-class Written:
+class ArtifactText:
     """An artifact as text, and what of the graph the text does not have."""
 
     text: str
@@ -61,12 +61,12 @@ class Form(Generic[Artifact, Delta]):
     (:class:`Option`) are refused with a form that does not take them.
     """
 
-    full: Callable[[Artifact, Given], Written]
-    step: Callable[[Delta, Given], Written] | None = None
+    full: Callable[[Artifact, OptionValues], ArtifactText]
+    step: Callable[[Delta, OptionValues], ArtifactText] | None = None
     takes: frozenset[str] = frozenset()
 
 
-class Made(Protocol):
+class ModeArtifact(Protocol):
     """What a mode makes of a graph: it says by its name which mode."""
 
     @property
@@ -102,7 +102,7 @@ class Mode(ABC, Generic[Artifact, Delta]):
     def settings(
         self,
         config: KubeProxyConfiguration | None = None,
-        given: Given | None = None,
+        given: OptionValues | None = None,
     ) -> ModeSettings:
         """Return what a configuration and the given options come to; raise UsageError."""
         from svcnet.models import KubeProxyConfiguration
@@ -155,7 +155,10 @@ class Mode(ABC, Generic[Artifact, Delta]):
 
 
 def cleanup_parts(
-    modes: Iterable[Mode[Any, Any]], family: IPFamily, given: Given, machine: Machine | None = None
+    modes: Iterable[Mode[Any, Any]],
+    family: IPFamily,
+    given: OptionValues,
+    machine: Machine | None = None,
 ) -> Iterator[Part]:
     """Yield what removes from a machine all that is of `modes`, what came last first.
 

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from svcnet.errors import UsageError
 
-Given: TypeAlias = Mapping[str, Any]
+OptionValues: TypeAlias = Mapping[str, Any]
 """Values of options by their names; of an option that nobody gave there is none."""
 
 
@@ -49,7 +49,7 @@ Kind: TypeAlias = Flag | Text | File | Words | Number
 """What values an option of a mode takes."""
 
 
-def refuse_unfit(given: Given, options: Iterable[Option]) -> None:
+def refuse_unfit(given: OptionValues, options: Iterable[Option]) -> None:
     """Raise UsageError for a value that is not of its option's kind."""
     for option in options:
         if option.name in given and not option.takes(given[option.name]):
@@ -121,12 +121,12 @@ JUMPS = Option(
 )
 
 
-def complete(options: Iterable[Option], given: Given) -> dict[str, Any]:
+def complete(options: Iterable[Option], given: OptionValues) -> dict[str, Any]:
     """Return a value for each option: what is given, or its default."""
     return {each.name: given.get(each.name, each.default) for each in options}
 
 
-def own_values(options: Iterable[Option], given: Given) -> dict[str, Any]:
+def own_values(options: Iterable[Option], given: OptionValues) -> dict[str, Any]:
     """Return those of the given values that there are, and are of one of `options`."""
     names = {option.name for option in options}
     return {name: value for name, value in given.items() if name in names and value is not None}
@@ -139,7 +139,7 @@ def listed(words: Sequence[str]) -> str:
 
 
 def refuse_foreign(
-    given: Given,
+    given: OptionValues,
     name: str,
     options: Iterable[Option],
     others: Callable[[], Mapping[str, _HasOptions]],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from svcnet.modes.options import Given
+from svcnet.modes.options import OptionValues
 from svcnet.modes.pace import Pace
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class ModeSettings:
     are written, and ``pace`` says how often things are done.
     """
 
-    given: Given
+    given: OptionValues
     rules: RuleSettings
     pace: Pace
 

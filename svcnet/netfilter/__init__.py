@@ -5,9 +5,9 @@ tools print is partly what anybody wrote: comments, prefixes of log lines, names
 """
 
 from svcnet.netfilter.jumps import Jump
-from svcnet.netfilter.listing import Unprinted, parse_save, read_listing
+from svcnet.netfilter.listing import UnprintedRules, parse_save, read_listing
 from svcnet.netfilter.rules import Rule, is_made_of, target
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.netfilter.tables import BUILT_IN, Chains, SavedTables, Tables
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "Rule",
     "SavedTables",
     "Tables",
-    "Unprinted",
+    "UnprintedRules",
     "is_made_of",
     "parse_save",
     "read_listing",

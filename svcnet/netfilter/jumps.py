@@ -8,7 +8,7 @@ from typing import Literal
 from attrs import frozen
 
 from svcnet.netfilter.restore import append, insert, remove, transaction
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.netfilter.tables import Chains
 
 

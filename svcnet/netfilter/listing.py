@@ -14,13 +14,13 @@ from operator import length_hint
 
 from svcnet.errors import MAX_PART, ApplyError, one_line
 from svcnet.netfilter.tables import BUILT_IN, SavedTables, Tables
-from svcnet.netfilter.words import Unended, is_simple, words
+from svcnet.netfilter.words import OpenQuote, is_simple, words
 
 # What iptables-nft-save prints, with exit code 0, in the place of a table that is there.
 _UNPRINTED = re.compile(r"# Table `(.*)' is incompatible\b")
 
 
-class Unprinted(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
+class UnprintedRules(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
     """A table is there, and its rules are not in the listing; ``tables`` are the others."""
 
     def __init__(self, message: str, tables: Tables) -> None:
@@ -32,8 +32,8 @@ def read_listing(text: str, tool: str = "iptables-save", needed: Collection[str]
     """Return the rules of each chain of each table, without ``-A CHAIN``.
 
     `text` is what `tool` printed, with surrogates for bytes that are no UTF-8. A rule is as
-    it was printed, to the byte. Raises ApplyError, with the tool's name, for what is cut off or
-    no listing at all, and :class:`Unprinted` where it says that it leaves out a `needed` table.
+    it was printed, to the byte. Raises ApplyError, with the tool's name, for what is cut off or no
+    listing at all, and :class:`UnprintedRules` where it says that it leaves out a `needed` table.
     """
     lines = text.split("\n")
     unsure = [at for at, line in enumerate(lines) if '"' in line and not is_simple(line)]
@@ -41,15 +41,15 @@ def read_listing(text: str, tool: str = "iptables-save", needed: Collection[str]
         if unsure:
             lines = list(_whole(text, lines, unsure))
         tables, unprinted = _read(lines)
-    except _Damaged as error:
+    except _DamagedListing as error:
         raise ApplyError(
             f"{tool}: its listing is damaged: {one_line(str(error), MAX_PART)}"
         ) from None
-    except Unended as error:
+    except OpenQuote as error:
         raise ApplyError(f"{tool}: its listing is cut off in the text of {error}") from None
     if missing := [table for table in unprinted if table in needed]:
         family = "ip6" if tool.startswith("ip6") else "ip"
-        raise Unprinted(
+        raise UnprintedRules(
             f"{tool}: does not print table {' and '.join(missing)}, for there are rules that only "
             f"nft can print: nft list table {family} {missing[0]} shows them; move them to a table "
             "of their own",
@@ -61,12 +61,12 @@ def read_listing(text: str, tool: str = "iptables-save", needed: Collection[str]
 def parse_save(text: str, tool: str = "iptables-save") -> SavedTables:
     """Return the tables in what `tool` printed.
 
-    Raises ApplyError where that is damaged, and Unprinted without a table that ours may be in.
+    Raises ApplyError where that is damaged, and UnprintedRules without a table that ours may be in.
     """
     return SavedTables(read_listing(text, tool, BUILT_IN))
 
 
-class _Damaged(ValueError):  # noqa: N818
+class _DamagedListing(ValueError):  # noqa: N818
     """What is printed is no listing."""
 
 
@@ -86,7 +86,7 @@ def _whole(text: str, lines: list[str], unsure: Iterable[int]) -> Iterator[str]:
 
 
 def _read(lines: list[str]) -> tuple[Tables, list[str]]:
-    """Return the tables that whole lines are, and those left out by name. Raises _Damaged."""
+    """Return the tables that whole lines are, and the names of those left out."""
     tables: dict[str, dict[str, list[str]]] = {}
     unprinted: list[str] = []
     table = current = ""
@@ -114,18 +114,18 @@ def _read(lines: list[str]) -> tuple[Tables, list[str]]:
         if rules is not None:
             rules[-1] += f"\n{line}"
         elif table or (line and line[0] not in "#*"):
-            raise _Damaged(f"it has a line {line!r}")
+            raise _DamagedListing(f"it has a line {line!r}")
         elif line[:1] == "*":
             table = line[1:]
             if not table:
-                raise _Damaged("it has a table without a name")
+                raise _DamagedListing("it has a table without a name")
             if table in tables:
-                raise _Damaged(f"it has table {table} twice")
+                raise _DamagedListing(f"it has table {table} twice")
             chains = tables[table] = {}
         elif remark := _UNPRINTED.match(line):
             unprinted.append(remark[1])
     if table:
-        raise _Damaged(f"it has no COMMIT for table {table}")
+        raise _DamagedListing(f"it has no COMMIT for table {table}")
     return tables, unprinted
 
 

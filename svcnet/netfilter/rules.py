@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping
 
 from attrs import field, frozen
 
-from svcnet.netfilter.words import NAMES, Unended, words
+from svcnet.netfilter.words import NAMES, OpenQuote, words
 
 
 @frozen
@@ -79,7 +79,7 @@ def _parts(rule: str) -> list[str]:
     while start <= len(rule):
         try:
             spans = list(words(rule, start))
-        except Unended:
+        except OpenQuote:
             return [*found, *rule[start:].split()]
         found += [rule[begin:end] for begin, end in spans]
         start = spans[-1][1] + 1

@@ -39,14 +39,14 @@ NAMES = frozenset(
 """Options whose name is printed as it is, so that a quote in it is only a quote."""
 
 
-class Unended(ValueError):  # noqa: N818  (said of a text)
+class OpenQuote(ValueError):  # noqa: N818  (said of a text)
     """A quoted text that has no end."""
 
 
 def words(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
     """Yield where each word of the line that begins at `start` begins and ends.
 
-    The line goes on where quoted text has a newline. Raises :class:`Unended`.
+    The line goes on where quoted text has a newline. Raises :class:`OpenQuote`.
     """
     option = ""
     while True:
@@ -61,7 +61,7 @@ def _end(text: str, start: int, option: str) -> int:
     if text.startswith('"', start) and option not in NAMES:
         quoted = _QUOTED.match(text, start, start + MOST_QUOTED)
         if quoted is None and start + MOST_QUOTED >= len(text):
-            raise Unended(option)
+            raise OpenQuote(option)
         # What goes on behind the next quote was not quoted.
         if quoted is not None and text[quoted.end() : quoted.end() + 1] in ("", " ", "\n"):
             return quoted.end()

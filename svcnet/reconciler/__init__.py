@@ -21,7 +21,7 @@ from svcnet.reconciler.events import (
     Warned,
 )
 from svcnet.reconciler.flows import StaleFlows
-from svcnet.reconciler.follower import Follower, Snapshot, Wanted
+from svcnet.reconciler.follower import Follower, Snapshot, WantedGraph
 from svcnet.reconciler.journal import (
     FamilyRecord,
     Journal,
@@ -33,7 +33,7 @@ from svcnet.reconciler.journal import (
 )
 from svcnet.reconciler.keeper import Keeper
 from svcnet.reconciler.leftovers import Leftovers, remove_leftovers
-from svcnet.reconciler.loop import Kept, Loop
+from svcnet.reconciler.loop import FamilyState, Loop
 from svcnet.reconciler.monitor import Monitor
 from svcnet.reconciler.status import status_document
 from svcnet.reconciler.target import Target
@@ -42,11 +42,11 @@ __all__ = [
     "Change",
     "Event",
     "FamilyRecord",
+    "FamilyState",
     "Follower",
     "Journal",
     "JournalEntry",
     "Keeper",
-    "Kept",
     "LastSync",
     "Leftovers",
     "Loop",
@@ -64,7 +64,7 @@ __all__ = [
     "Synced",
     "Taken",
     "Target",
-    "Wanted",
+    "WantedGraph",
     "Warned",
     "remove_leftovers",
     "status_document",

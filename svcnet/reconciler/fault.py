@@ -24,10 +24,10 @@ def as_refusal() -> Iterator[None]:
     except SvcnetError:
         raise
     except Exception as error:
-        raise ApplyError(told(error)) from error
+        raise ApplyError(description(error)) from error
 
 
-def told(error: BaseException) -> str:
+def description(error: BaseException) -> str:
     """Return a line that says what happened, where, and that somebody should know of it."""
     frames = traceback.extract_tb(error.__traceback__)[-MOST_FRAMES:]
     places = " < ".join(f"{_file(f.filename)}:{f.lineno}" for f in reversed(frames))

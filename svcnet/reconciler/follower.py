@@ -13,7 +13,7 @@ from svcnet.models import ClusterState, NamespacedName
 
 
 @frozen
-class Wanted:
+class WantedGraph:
     """A graph of one family, and which fragments may differ from the one before; None for all."""
 
     graph: RuleGraph
@@ -40,15 +40,15 @@ class Follower:
         self._seen: Snapshot | None = None
         self._graph: RuleGraph | None = None
 
-    def follow(self, snapshot: Snapshot, touched: frozenset[NamespacedName]) -> Wanted:
+    def follow(self, snapshot: Snapshot, touched: frozenset[NamespacedName]) -> WantedGraph:
         """Return the graph of a snapshot, and what may have changed since the last one.
 
         `touched` are the Services of which anything differs between the two.
         """
         view, before, graph = snapshot.views[self.family], self._seen, self._graph
         if before is None or graph is None or view != before.views[self.family]:
-            wanted = Wanted(compile_state(snapshot.state, view))
+            wanted = WantedGraph(compile_state(snapshot.state, view))
         else:
-            wanted = Wanted(*recompile(graph, before.state, snapshot.state, view, touched))
+            wanted = WantedGraph(*recompile(graph, before.state, snapshot.state, view, touched))
         self._seen, self._graph = snapshot, wanted.graph
         return wanted

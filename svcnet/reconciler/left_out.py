@@ -20,4 +20,4 @@ def left_out(found: Mapping[tuple[str, str], str], lacks: str) -> tuple[str, ...
     ]
     if more := names[MOST_TOLD:]:
         told.append(f"{len(more)} more Services have no {lacks}, since they ask too much of a node")
-    return tuple(map(checks.TOO_MANY_ENTRIES.told, told))
+    return tuple(map(checks.TOO_MANY_ENTRIES.line, told))

@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 from svcnet import checks
 from svcnet.checks import Check, is_of
 from svcnet.errors import ApplyError, named
-from svcnet.executors.children import Interrupted
+from svcnet.executors.children import Interruption
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, RuleGraph, diff
 from svcnet.modes.adapter import SyncResult
@@ -35,7 +35,7 @@ from svcnet.reconciler.events import (
 )
 from svcnet.reconciler.fault import as_refusal
 from svcnet.reconciler.flows import StaleFlows
-from svcnet.reconciler.follower import Follower, Snapshot, Wanted
+from svcnet.reconciler.follower import Follower, Snapshot, WantedGraph
 from svcnet.reconciler.left_out import left_out
 from svcnet.reconciler.leftovers import Leftovers
 from svcnet.reconciler.target import Target
@@ -53,7 +53,7 @@ Value = TypeVar("Value")
 
 
 @define
-class Kept:
+class FamilyState:
     """A family: who compiles it, who puts it on the machine, and what is wanted there.
 
     ``flows`` is None where entries of connection tracking are not the rules' concern, and
@@ -105,7 +105,7 @@ class Loop:
 
     def __init__(
         self,
-        families: list[Kept],
+        families: list[FamilyState],
         pace: Pace,
         tell: Callable[[Event], None],
         ignored: Iterable[Check] = (),
@@ -210,7 +210,7 @@ class Loop:
         """Do a round of work, or as much of it as the end of svcnet leaves time for."""
         try:
             work()
-        except Interrupted as error:
+        except Interruption as error:
             self._tell(Warned(self._kept[0].target.family, str(error)))
 
     def _sync(self, pending: _Pending, trigger: Trigger) -> None:
@@ -218,7 +218,7 @@ class Loop:
             self._follow(kept, pending, _Sync(trigger))
         self._plan_retry()
 
-    def _follow(self, kept: Kept, pending: _Pending, sync: _Sync) -> None:
+    def _follow(self, kept: FamilyState, pending: _Pending, sync: _Sync) -> None:
         """Compile what is wanted of one family, and take the machine there."""
         with sync.stages.stage("compile"):
             wanted = kept.follower.follow(pending.snapshot, pending.change.touched)
@@ -234,7 +234,9 @@ class Loop:
         if done is not None:
             self._synced(kept, done, sync, change)
 
-    def _step(self, kept: Kept, wanted: Wanted, change: GraphDiff | None) -> SyncResult | None:
+    def _step(
+        self, kept: FamilyState, wanted: WantedGraph, change: GraphDiff | None
+    ) -> SyncResult | None:
         """Take the machine from the graph before to the one now; None if it was refused."""
         try:
             with as_refusal():
@@ -244,7 +246,7 @@ class Loop:
             return None
 
     def _whole(
-        self, kept: Kept, graph: RuleGraph, change: GraphDiff | None, *, look: bool = False
+        self, kept: FamilyState, graph: RuleGraph, change: GraphDiff | None, *, look: bool = False
     ) -> SyncResult | None:
         """Put all right, by a `look` if it is most likely so already; None if it was refused."""
         try:
@@ -273,7 +275,9 @@ class Loop:
             self._synced(kept, done, sync, None)
         self._plan_retry()
 
-    def _synced(self, kept: Kept, done: SyncResult, sync: _Sync, change: GraphDiff | None) -> None:
+    def _synced(
+        self, kept: FamilyState, done: SyncResult, sync: _Sync, change: GraphDiff | None
+    ) -> None:
         """Do what comes after rules, and tell what became of it all."""
         assert kept.wanted is not None
         sync.stages.merge(done.stages)
@@ -295,7 +299,7 @@ class Loop:
         )
         self._tell(synced)
 
-    def _sweep(self, kept: Kept, done: SyncResult) -> SyncResult:
+    def _sweep(self, kept: FamilyState, done: SyncResult) -> SyncResult:
         """Remove what other modes left, now that this one serves."""
         found, done = done.found, evolve(done, found=None)
         if kept.leftovers is None:
@@ -304,14 +308,14 @@ class Loop:
             with as_refusal():
                 removed = kept.leftovers.remove(found)
         except ApplyError as error:
-            told = checks.MACHINE_STATE.told(f"what another mode left is still there: {error}")
+            told = checks.MACHINE_STATE.line(f"what another mode left is still there: {error}")
             return evolve(done, warnings=(*done.warnings, told))
         if removed:
             self._tell(Swept(kept.target.family, removed))
         return done
 
     def _refused(
-        self, kept: Kept, error: ApplyError, change: GraphDiff | None, *, full: bool
+        self, kept: FamilyState, error: ApplyError, change: GraphDiff | None, *, full: bool
     ) -> None:
         assert kept.wanted is not None
         services = () if change is None else change.names
@@ -323,7 +327,7 @@ class Loop:
         )
         self._tell(refused)
 
-    def _warn(self, kept: Kept, warnings: tuple[str, ...]) -> None:
+    def _warn(self, kept: FamilyState, warnings: tuple[str, ...]) -> None:
         """Tell warnings, but not those of the last time again, and which of these are over."""
         for warning in warnings:
             if warning not in kept.warned:
@@ -343,7 +347,7 @@ class Loop:
         return min(first * doublings, LONGEST_BACKOFF_SECONDS)
 
 
-def _clean_flows(kept: Kept, done: SyncResult) -> tuple[SyncResult, int | None]:
+def _clean_flows(kept: FamilyState, done: SyncResult) -> tuple[SyncResult, int | None]:
     """Delete the entries that the rules made stale; return what was done in all, and how many."""
     if kept.flows is None or kept.wanted is None:
         return done, None
@@ -351,7 +355,7 @@ def _clean_flows(kept: Kept, done: SyncResult) -> tuple[SyncResult, int | None]:
         with as_refusal():
             report = kept.flows.clean(kept.wanted)
     except ApplyError as error:
-        told = checks.MACHINE_STATE.told(str(error))
+        told = checks.MACHINE_STATE.line(str(error))
         return evolve(done, warnings=(*done.warnings, told)), None
     if report is None:
         return done, None

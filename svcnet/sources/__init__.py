@@ -20,15 +20,7 @@ from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
 from svcnet.sources import strangers
-from svcnet.sources.budget import check_budget
-from svcnet.sources.config import find_config, read_config, read_host
-from svcnet.sources.config.loaded import LoadedConfig
-from svcnet.sources.config.nodes import node_remarks, policy_remarks, zone_remarks
-from svcnet.sources.crosscheck import check_conflicts, check_mistakes, endpoint_remarks
-from svcnet.sources.emptiness import check_empty, check_no_object
-from svcnet.sources.families import ClusterFamilies, check_families, fill_families
-from svcnet.sources.findings import Findings, ObjectPlace, Source
-from svcnet.sources.given import (
+from svcnet.sources.arguments import (
     Manifests,
     ObjectSource,
     arguments,
@@ -36,6 +28,14 @@ from svcnet.sources.given import (
     object_source,
     text_source,
 )
+from svcnet.sources.budget import check_budget
+from svcnet.sources.config import find_config, read_config, read_host
+from svcnet.sources.config.nodes import node_remarks, policy_remarks, zone_remarks
+from svcnet.sources.config.result import LoadedConfig
+from svcnet.sources.crosscheck import check_conflicts, check_mistakes, endpoint_remarks
+from svcnet.sources.emptiness import check_empty, check_no_object
+from svcnet.sources.families import ClusterFamilies, check_families, fill_families
+from svcnet.sources.findings import Findings, ObjectPlace, Source
 from svcnet.sources.locate import Place, place_of
 from svcnet.sources.objects import Reading, is_passed_over, name_of
 from svcnet.sources.oversights import node_address_remarks

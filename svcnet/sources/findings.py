@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from svcnet import checks
 from svcnet.checks import Check, Severity
 from svcnet.errors import Diagnostic, InputError
-from svcnet.sources.positions import Repeated, lines_of
+from svcnet.sources.positions import RepeatedKey, lines_of
 
 Key: TypeAlias = str | int
 Path: TypeAlias = tuple[Key, ...]
@@ -131,7 +131,9 @@ class Findings:
         )
 
 
-def warn_of_repeated(place: ObjectPlace, repeated: Iterable[Repeated], findings: Findings) -> None:
+def warn_of_repeated(
+    place: ObjectPlace, repeated: Iterable[RepeatedKey], findings: Findings
+) -> None:
     """Add a warning for each key of an object that is written twice in one mapping."""
     above = len(place.path)
     for document, path, _ in repeated:

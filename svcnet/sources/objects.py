@@ -23,7 +23,7 @@ from svcnet.sources.metadata import (
 )
 from svcnet.sources.nodes import read_node
 from svcnet.sources.pods import read_pod
-from svcnet.sources.positions import Repeated
+from svcnet.sources.positions import RepeatedKey
 from svcnet.sources.services import read_service, read_service_cidr
 from svcnet.sources.slices import read_endpoints, read_slice
 from svcnet.sources.unknown import nearest_of, report_unknown
@@ -69,11 +69,11 @@ class Reading:
     # The documents of each kind of which the names of fields are to be looked at.
     _looked_at: dict[str, list[tuple[ObjectPlace, dict[str, Any]]]] = field(factory=dict)
     # Keys written twice in the file that is read, by document and the object's path in there.
-    _repeated: dict[tuple[int, Path], list[Repeated]] = field(factory=dict)
+    _repeated: dict[tuple[int, Path], list[RepeatedKey]] = field(factory=dict)
     _strangers: int = 0
 
     def read_documents(
-        self, source: Source, documents: list[Any], repeated: Iterable[Repeated] = ()
+        self, source: Source, documents: list[Any], repeated: Iterable[RepeatedKey] = ()
     ) -> None:
         """Read every document of a file; `repeated` are the keys that are written twice in it."""
         self._repeated.clear()

@@ -23,7 +23,7 @@ from svcnet.sources.stream import (
     yaml_chunks,
 )
 
-__all__ = ["MAX_BYTES", "ParseError", "Parsed", "parse"]
+__all__ = ["MAX_BYTES", "ParseError", "ParseResult", "parse"]
 
 MAX_BYTES = 256 * 1024 * 1024
 """The most that one file or standard input may hold: five dumps of 20,000 objects."""
@@ -46,7 +46,7 @@ IGNORED = "what follows the end of a document is not read, up to a line that beg
 
 
 @frozen
-class Parsed:
+class ParseResult:
     """The documents of a file, those without content as None.
 
     ``may_repeat`` says that a key may be written twice in one mapping, which
@@ -58,7 +58,7 @@ class Parsed:
     remarks: tuple[YAMLRemark, ...]
 
 
-def parse(data: bytes, skips: Skips | None = None) -> Parsed:
+def parse(data: bytes, skips: Skips | None = None) -> ParseResult:
     """Return the documents of a file. Raises :class:`ParseError`.
 
     Of an object whose kind is one that `skips` says is passed over no more than the kind may be
@@ -74,20 +74,22 @@ def parse(data: bytes, skips: Skips | None = None) -> Parsed:
         document = json_value(data)
     except ValueError:
         return _json_and_yaml(data, skips, remarks)
-    return Parsed([document], may_repeat(data, document), remarks)
+    return ParseResult([document], may_repeat(data, document), remarks)
 
 
-def _json_and_yaml(data: bytes, skips: Skips | None, remarks: tuple[YAMLRemark, ...]) -> Parsed:
+def _json_and_yaml(
+    data: bytes, skips: Skips | None, remarks: tuple[YAMLRemark, ...]
+) -> ParseResult:
     """Return JSON values that follow each other, and YAML that may follow the first."""
     stream = json_stream(data)
     if stream.error is None:
-        return Parsed([*stream.values], may_repeat(data, stream.values), remarks)
+        return ParseResult([*stream.values], may_repeat(data, stream.values), remarks)
     try:
         parsed = _yaml(data, skips, remarks, stream)
     except ParseError as error:
         is_plain = stream.values or error.check is not checks.SYNTAX
         raise error if is_plain else stream.error from None
-    return Parsed([*stream.values, *parsed.documents], True, parsed.remarks)
+    return ParseResult([*stream.values, *parsed.documents], True, parsed.remarks)
 
 
 def _bound_json(data: bytes) -> None:
@@ -107,7 +109,7 @@ def _yaml(
     skips: Skips | None,
     remarks: tuple[YAMLRemark, ...],
     after: JSONStream | None = None,
-) -> Parsed:
+) -> ParseResult:
     """Return the documents of YAML text, which may come after JSON values."""
     from svcnet.sources.yaml_exact import exact_document
 
@@ -126,4 +128,4 @@ def _yaml(
         room -= document.values
         if document.ignored:
             remarks = (*remarks, YAMLRemark(checks.UNREAD_TEXT, document.ignored, IGNORED))
-    return Parsed(documents, repeats, remarks)
+    return ParseResult(documents, repeats, remarks)

@@ -22,8 +22,8 @@ from svcnet.sources.stream import (
 )
 
 Path: TypeAlias = tuple[str | int, ...]
-Wanted: TypeAlias = tuple[int, Path]
-Repeated: TypeAlias = tuple[int, Path, int]
+DocumentPath: TypeAlias = tuple[int, Path]
+RepeatedKey: TypeAlias = tuple[int, Path, int]
 
 _JSON_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"|[{}\[\],:]|[^\s{}\[\],:"]++')
 
@@ -42,12 +42,12 @@ class Position(NamedTuple):
 _START = Position(1, 1, 0)
 
 
-def lines_of(data: bytes, wanted: Sequence[Wanted]) -> list[int]:
+def lines_of(data: bytes, wanted: Sequence[DocumentPath]) -> list[int]:
     """Return the line, from 1, of each (number of a document, path of keys)."""
     return [position.line for position in positions_of(data, wanted)]
 
 
-def positions_of(data: bytes, wanted: Sequence[Wanted]) -> list[Position]:
+def positions_of(data: bytes, wanted: Sequence[DocumentPath]) -> list[Position]:
     """Return where each (number of a document, path of keys) is.
 
     A field that is absent is where its nearest parent is that is there. What cannot be found
@@ -67,7 +67,7 @@ def positions_of(data: bytes, wanted: Sequence[Wanted]) -> list[Position]:
     return [places.get(place, _START) for place in wanted]
 
 
-def duplicates(data: bytes) -> list[Repeated]:
+def duplicates(data: bytes) -> list[RepeatedKey]:
     """Return where keys are written again in one mapping: document, path and line of each.
 
     It is one more reading of the file, for which :attr:`svcnet.sources.parse.Parsed.may_repeat`
@@ -115,8 +115,10 @@ def _nearest(found: dict[Path, Position], path: Path) -> Position:
     return found.get(path, _START)
 
 
-def _json_places(stream: JSONStream, wanted: Sequence[Wanted]) -> dict[Wanted, Position]:
-    offsets: dict[Wanted, tuple[int, int]] = {}
+def _json_places(
+    stream: JSONStream, wanted: Sequence[DocumentPath]
+) -> dict[DocumentPath, Position]:
+    offsets: dict[DocumentPath, tuple[int, int]] = {}
     by_document: dict[int, list[Path]] = {}
     for document, path in wanted:
         by_document.setdefault(document, []).append(path)
@@ -130,7 +132,7 @@ def _json_places(stream: JSONStream, wanted: Sequence[Wanted]) -> dict[Wanted, P
         line += stream.text.count("\n", done, offset)
         done = offset
         lines[offset] = line
-    places: dict[Wanted, Position] = {}
+    places: dict[DocumentPath, Position] = {}
     for place in wanted:
         offset, depth = offsets[place]
         column = offset - stream.text.rfind("\n", 0, offset)
@@ -179,7 +181,7 @@ def _json_members(text: str, offset: int) -> Iterator[tuple[str | int, int, int]
         number += 1
 
 
-def _json_duplicates(stream: JSONStream) -> Iterator[Repeated]:
+def _json_duplicates(stream: JSONStream) -> Iterator[RepeatedKey]:
     """Yield keys that are there already in their mapping; the text is known to be JSON."""
     line, done = 1, 0
     for number, start in enumerate(stream.starts):
@@ -228,7 +230,7 @@ class _Visit:
         """Return where those paths are that there are."""
         import yaml
 
-        from svcnet.sources.yaml_events import Amended, Events
+        from svcnet.sources.yaml_events import Amendment, Events
 
         self.events = Events(chunk)
         while True:
@@ -242,12 +244,12 @@ class _Visit:
                     event = self.get()
                     self._find((), event)
                     self._visit(event, self.tree, ())
-            except Amended:
+            except Amendment:
                 continue
             except yaml.YAMLError as error:
                 try:
                     self.events.explain(error)
-                except Amended:
+                except Amendment:
                     continue
                 except ParseError:
                     pass

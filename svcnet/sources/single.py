@@ -8,7 +8,7 @@ from pathlib import Path
 from svcnet import checks
 from svcnet.sources.fields import Fields, shown
 from svcnet.sources.findings import Findings, ObjectPlace, Source, warn_of_repeated
-from svcnet.sources.parse import Parsed, ParseError, parse
+from svcnet.sources.parse import ParseError, ParseResult, parse
 from svcnet.sources.positions import duplicates
 from svcnet.sources.read import read_file
 
@@ -37,7 +37,7 @@ def read_single(path: str | os.PathLike[str], what: str, findings: Findings) -> 
     return None
 
 
-def parse_text(source: Source, data: bytes, findings: Findings) -> Parsed | None:
+def parse_text(source: Source, data: bytes, findings: Findings) -> ParseResult | None:
     """Return the documents of a source's text, None with a finding if it has no meaning.
 
     Lines are those of the source, if that has bytes.

@@ -48,7 +48,7 @@ _CHARACTER = re.compile(
 )
 
 
-class Amended(Exception):  # noqa: N818  (no error: the document is read again)
+class Amendment(Exception):  # noqa: N818  (no error: the document is read again)
     """The text was amended, so the document has to be read again from its beginning."""
 
 
@@ -87,7 +87,7 @@ class Events:
     def begin(self) -> Next:
         """Return what gives one event after the other, from the start of the stream on.
 
-        That raises :class:`Amended`, :class:`ParseError`, and what :meth:`explain` takes.
+        That raises :class:`Amendment`, :class:`ParseError`, and what :meth:`explain` takes.
         """
         from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
@@ -99,7 +99,7 @@ class Events:
         return lambda: self._checked(get())
 
     def explain(self, error: Exception) -> None:
-        """Raise what an error of PyYAML means: :class:`ParseError`, or :class:`Amended`."""
+        """Raise what an error of PyYAML means: :class:`ParseError`, or :class:`Amendment`."""
         import yaml
 
         if not isinstance(error, yaml.MarkedYAMLError):
@@ -152,7 +152,7 @@ class Events:
         if self._text is not None and self._amendments < MAX_AMENDMENTS:
             self._amendments += 1
             self._text = self._text[:start] + instead + self._text[end:]
-            raise Amended
+            raise Amendment
 
     def _amend_for(self, error: Any) -> None:
         """Amend the text where go-yaml takes what libyaml has just refused."""

@@ -33,7 +33,7 @@ from svcnet.sources.scalars import (
     value_of,
 )
 from svcnet.sources.stream import Chunk, ParseError
-from svcnet.sources.yaml_events import Amended, Event, Events, Next
+from svcnet.sources.yaml_events import Amendment, Event, Events, Next
 
 MAX_DEPTH = 200
 """How deep mappings and lists may nest; what is in a deeper one takes libyaml ever longer."""
@@ -53,7 +53,7 @@ KEPT_KEYS = ("kind", "apiVersion")
 _MERGE: Any = object()
 
 
-class _Undecided(Exception):  # noqa: N818  (no error: the document is read again)
+class _LateDecision(Exception):  # noqa: N818  (no error: the document is read again)
     """Whether an object is passed over, or refused, shows only when all of it is built."""
 
 
@@ -78,9 +78,9 @@ def exact_document(chunk: Chunk, skips: Skips | None, room: int) -> Document:
     while True:
         try:
             return _Reading(events, skips, room).document()
-        except Amended:
+        except Amendment:
             continue
-        except _Undecided:
+        except _LateDecision:
             skips = None
 
 
@@ -136,7 +136,7 @@ class _Reading:
         self._check_aliases(end)
         if self.doubtful is not None:
             if self.skips is not None:
-                raise _Undecided
+                raise _LateDecision
             if _is_unusable(value):
                 raise self.doubtful
         ignored = self.events.content_after(end.end_mark)
@@ -199,7 +199,7 @@ class _Reading:
             key = self._key(event)
             if key is _MERGE:
                 if is_skipped:
-                    raise _Undecided
+                    raise _LateDecision
                 self._merge(get(), found)
                 continue
             if key == "items" and is_object and type(event := get()) is SequenceStartEvent:
@@ -216,7 +216,7 @@ class _Reading:
                     value = self._value(event)
             if is_skipped:
                 if key == "kind":
-                    raise _Undecided
+                    raise _LateDecision
                 if key == "apiVersion":
                     found[key] = value
             elif kept:

@@ -130,7 +130,7 @@ class ResponseWriter:
 
 def status(code: int) -> Object:
     """Return a Status, the API's object for what went wrong."""
-    reasons = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 410: "Expired"}
+    reasons = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 410: "ExpiredVersion"}
     return {
         "kind": "Status",
         "apiVersion": "v1",

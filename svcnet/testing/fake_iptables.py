@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from svcnet.netfilter import BUILT_IN, target
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 
 SHARED = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL")
 """Chains whose rules are for different destinations, so that their order means nothing."""

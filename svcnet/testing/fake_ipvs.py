@@ -7,13 +7,13 @@ from errno import EEXIST, EINVAL, ENOENT, ESRCH
 
 from attrs import define, evolve, field
 
-from svcnet.executors.ipvs import IPVSPlan, Observed, Step
+from svcnet.executors.ipvs import IPVSPlan, IPVSState, Step
 from svcnet.executors.ipvs.device import Device
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.servers import real_of
 from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables as ObservedTables
-from svcnet.netfilter.ip.wire import Held, held
+from svcnet.netfilter.ip.wire import DeviceAddress, held
 from svcnet.netfilter.ipset import ObservedSet
 from svcnet.netfilter.ipvs.messages import (
     HASHED,
@@ -32,7 +32,7 @@ from svcnet.netfilter.ipvs.messages import (
     Stats,
     Timeouts,
 )
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.renderers.ipvs import ServerKey
 from svcnet.testing.fake_iptables import FakeIPTables
 
@@ -114,9 +114,9 @@ class FakeIPVS:
             self.tables.tables = before
             raise
 
-    def observed(self) -> Observed:
+    def observed(self) -> IPVSState:
         """Return the machine as an executor would observe it."""
-        return Observed(
+        return IPVSState(
             family=self.family,
             services=dict(self.servers),
             reals={
@@ -266,15 +266,15 @@ class FakeIPVS:
                     _must(words[words.index("--match-set") + 1] in self.sets, " ".join(words))
 
 
-def _held(text: str) -> Held:
+def _held(text: str) -> DeviceAddress:
     """Return an address in the words of ``ip address`` as the device holds it."""
     address = text.split(maxsplit=1)[0].split("/", maxsplit=1)[0]
     one = held(address)
     text = text if "/" in text else one.text
-    return Held(address, text, text == one.text)
+    return DeviceAddress(address, text, text == one.text)
 
 
-def _clash(one: Held, other: Held) -> bool:
+def _clash(one: DeviceAddress, other: DeviceAddress) -> bool:
     """Whether the kernel takes one address for the other: of IPv6 whatever its prefix length."""
     if ":" in one.address:
         return one.address == other.address

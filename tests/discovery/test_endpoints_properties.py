@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcnet.discovery.endpoints import (
-    Completed,
+    Completion,
     Selections,
     endpoints_manifest,
     endpoints_of,
@@ -23,7 +23,7 @@ from svcnet.discovery.endpoints import (
 )
 from svcnet.discovery.endpoints.finder import Finder
 from svcnet.discovery.endpoints.pods import matches
-from svcnet.discovery.endpoints.selected import Selected
+from svcnet.discovery.endpoints.selecting import SelectingServices
 from svcnet.models import (
     Budget,
     ClusterState,
@@ -207,7 +207,7 @@ def check_rounds(
 ) -> None:
     nodes = [make_node("node-a", zone="z1")] if with_node else []
     given = ClusterState.of(nodes)
-    completed = Completed.of(given, budget)
+    completed = Completion.of(given, budget)
     for found, given_slices, names in rounds:
         wanted = ClusterState.of(
             [*nodes, *found, *given_slices, *(item for item in SERVICES if item.name in names)]
@@ -220,7 +220,7 @@ def check_rounds(
         made = step.changed
         assert before.apply((), step.removed).apply(changed, removed).apply(made) == completed.state
         lacking = {*given.slices, *given.endpoints}
-        left_out = Selected.of(given, lacking, budget).left_out
+        left_out = SelectingServices.of(given, lacking, budget).left_out
         assert dict(completed.left_out) == left_out
         whole = _slices(with_slices(given))
         kept = [one for one in whole if (one.namespace, one.service_name) not in left_out]
@@ -258,7 +258,7 @@ def difference(
 def test_a_given_slice_may_have_the_name_of_a_made_one() -> None:
     """A slice that comes stays when the made one of the same name goes."""
     service, web_pod = SERVICES[0], web(1)
-    completed = Completed.of(ClusterState.of([service, web_pod]))
+    completed = Completion.of(ClusterState.of([service, web_pod]))
     (made,) = _slices(completed.state)
     given = evolve(made, endpoints=())
     completed, step = completed.apply([given])

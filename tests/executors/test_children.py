@@ -14,7 +14,7 @@ import pytest
 
 from svcnet.errors import ApplyError
 from svcnet.executors import children
-from svcnet.executors.children import Deadline, Interrupted, Overdue, deadline, run_child, under
+from svcnet.executors.children import Deadline, Interruption, Overdue, deadline, run_child, under
 from svcnet.executors.namespace import NoNamespace, in_own_namespace
 
 Script = Callable[[str], str]
@@ -151,10 +151,10 @@ def test_a_deadline_that_comes_ends_it(script: Script) -> None:
     threading.Timer(0.1, ends.set, (0.3,)).start()
     started = time.monotonic()
     with under(ends):
-        with pytest.raises(Interrupted, match="tool: killed, because svcnet ends and it did not"):
+        with pytest.raises(Interruption, match="tool: killed, because svcnet ends and it did not"):
             run_child(script("sleep 60"))
         assert 0.3 <= time.monotonic() - started < 5
-        with pytest.raises(Interrupted, match="tool: not started, because svcnet ends"):
+        with pytest.raises(Interruption, match="tool: not started, because svcnet ends"):
             run_child(script("true"))
         with under(Deadline(60)):
             assert run_child(script("true")).code == 0

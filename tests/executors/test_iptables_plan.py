@@ -9,7 +9,7 @@ import pytest
 from svcnet.executors.iptables import plan
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.netfilter import SavedTables
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.renderers.iptables import RestoreText, full
 from tests.test_conformance import CASES, compile_case
 

@@ -16,7 +16,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.ipvs import device, plan, sets
 from svcnet.executors.ipvs import execution as execution_module
-from svcnet.executors.ipvs.execution import MOST_TOLD, Execution, Refusal, told
+from svcnet.executors.ipvs.execution import MOST_TOLD, Execution, Refusal, refusal_lines
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.plan import plan_step
 from svcnet.executors.ipvs.servers import MessageRefusal
@@ -302,7 +302,7 @@ def test_what_somebody_made_meanwhile_is_as_wanted() -> None:
 def test_many_refusals_for_one_reason_are_few_lines() -> None:
     """Five are named, and how many more there are."""
     refused = [Refusal("ip", f"add {number}", "no") for number in range(100)]
-    lines = list(told(refused))
+    lines = list(refusal_lines(refused))
     assert len(lines) == MOST_TOLD + 1
     assert lines[-1] == "ip refused 95 more for the same reason: no"
 

@@ -302,13 +302,13 @@ def from_server(text: bytes) -> str:
     from attrs import evolve
 
     from svcnet.compiler import compile_state, node_view, recompile
-    from svcnet.discovery.endpoints import Completed
+    from svcnet.discovery.endpoints import Completion
     from svcnet.models import ClusterState, Node, Pod, Service
     from svcnet.sources.kubernetes.narrow import narrow
 
     items = json.loads(text)["items"]
     models = [narrow(item["kind"], item, "x").model for item in items]
-    completed = Completed.of(ClusterState.of(one for one in models if one is not None))
+    completed = Completion.of(ClusterState.of(one for one in models if one is not None))
     view = node_view(completed.state, node="n0")
     graph = compile_state(completed.state, view)
     for one in models:

@@ -136,7 +136,7 @@ async def survive(*faults: Fault) -> None:
         server.script(*faults)
         random = Random(1)
         steps = watch(
-            APIServer(server.url), KINDS, random=random, told=lambda s: said.append(str(s))
+            APIServer(server.url), KINDS, random=random, tell=lambda s: said.append(str(s))
         )
         known: dict[tuple[str, str], Any] = {}
         async with aclosing(steps), asyncio.timeout(600):
@@ -303,7 +303,7 @@ def followed(objects: list[dict[str, Any]]) -> ClusterState:
     async def follow() -> ClusterState:
         async with FakeAPIServer() as server:
             server.put(*objects)
-            steps = watch(APIServer(server.url), EVERY_KIND, random=Random(1), told=lambda _: None)
+            steps = watch(APIServer(server.url), EVERY_KIND, random=Random(1), tell=lambda _: None)
             async with aclosing(steps), asyncio.timeout(600):
                 async for step in steps:
                     assert not step.diagnostics

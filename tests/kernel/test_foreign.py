@@ -17,7 +17,7 @@ from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.executors.userspace.rules import OWNED
 from svcnet.netfilter import Tables
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.renderers import iptables as rules
 from svcnet.renderers import userspace as portals
 from svcnet.renderers.iptables import JUMPS

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from svcnet.executors.iptables import Commands, Variant
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from tests.fuzz import examples
 from tests.kernel.test_twice import VARIANTS, elsewhere
 from tests.netfilter.written import written_rules

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import astuple, frozen
 
 from svcnet.graph import GraphDiff, RuleGraph
-from svcnet.modes import Flag, Form, Given, Mode, ModeSettings, Option, Words, Written
+from svcnet.modes import ArtifactText, Flag, Form, Mode, ModeSettings, Option, OptionValues, Words
 
 LOUD = Option("loud", ("render",), Flag(), "Write it in capitals.", "has one voice")
 
@@ -26,10 +26,10 @@ class Step:
     gone: tuple[str, ...]
 
 
-def write(lines: Lines, given: Given) -> Written:
+def write(lines: Lines, given: OptionValues) -> ArtifactText:
     """Write all lines."""
     text = "".join(f"{line}\n" for line in lines.lines)
-    return Written(text.upper() if given["loud"] else text)
+    return ArtifactText(text.upper() if given["loud"] else text)
 
 
 class PlainMode(Mode[Lines, Step]):

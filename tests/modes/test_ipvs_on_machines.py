@@ -10,7 +10,7 @@ import pytest
 from svcnet.checks import NOT_INSTALLED, NOT_PERMITTED
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import choose_variant
-from svcnet.executors.ipvs import IPVS, Incomplete, MissingModules, NoIPVS, Observed, observe
+from svcnet.executors.ipvs import IPVS, Incomplete, IPVSState, MissingModules, NoIPVS, observe
 from svcnet.executors.ipvs.sets import all_sets
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Output
@@ -70,7 +70,7 @@ def full(machine: Machine, text: str = "", family: IPFamily = "IPv4") -> IPVSTab
     return tables
 
 
-def seen(machine: Machine, family: IPFamily = "IPv4") -> Observed:
+def seen(machine: Machine, family: IPFamily = "IPv4") -> IPVSState:
     choice = choose_variant(family, "legacy", machine=machine)
     with IPVS(machine) as ipvs:
         return observe(family, choice.observed, full(machine).sysctls, ipvs)

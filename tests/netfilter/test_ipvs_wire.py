@@ -27,7 +27,7 @@ from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     Dest,
-    Done,
+    DumpEnd,
     Flush,
     GetConfig,
     GetDest,
@@ -369,7 +369,7 @@ def test_a_refused_list_raises() -> None:
     with pytest.raises(ValueError, match="in the answer"):
         parse_family([message_of(2, number(0) + bytes(16))])
     assert list(answers([message_of(2, number(0) + bytes(16))])) == []
-    assert list(decode(message_of(3, b""))) == [Done(9)]
+    assert list(decode(message_of(3, b""))) == [DumpEnd(9)]
 
 
 def test_counters_of_either_width() -> None:

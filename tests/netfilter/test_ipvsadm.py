@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from svcnet.addresses import is_address
 from svcnet.netfilter.ipvs import ipvsadm
-from svcnet.netfilter.ipvs.ipvsadm import Named
+from svcnet.netfilter.ipvs.ipvsadm import LineSubject
 from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
     PERSISTENT,
@@ -53,12 +53,12 @@ def test_lines(message: Message, line: str) -> None:
     assert ipvsadm.lines([message, message]) == f"{line}\n{line}\n"
 
 
-def named(message: Message) -> Named | None:
+def named(message: Message) -> LineSubject | None:
     service, dest = getattr(message, "service", None), getattr(message, "dest", None)
     if service is None:
         return None
     server = DestKey(service.address, service.port)
-    return Named(service.protocol, server, dest and dest.key)
+    return LineSubject(service.protocol, server, dest and dest.key)
 
 
 @pytest.mark.parametrize(

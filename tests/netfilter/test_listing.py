@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from svcnet.errors import ApplyError
-from svcnet.netfilter import Tables, Unprinted, is_made_of, read_listing, target
+from svcnet.netfilter import Tables, UnprintedRules, is_made_of, read_listing, target
 from tests.fuzz import examples
 
 OURS: Mapping[str, Mapping[str, list[str]]] = {
@@ -275,6 +275,6 @@ def test_a_table_that_is_not_printed_is_no_empty_one(
     if unprinted == "mangle":
         assert read_listing(text, needed=("filter", "nat")) == others
         return
-    with pytest.raises(Unprinted, match="tool: does not print table nat, ") as caught:
+    with pytest.raises(UnprintedRules, match="tool: does not print table nat, ") as caught:
         read_listing(text, "tool", ("filter", "nat"))
     assert caught.value.tables == others

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.netfilter.words import quote, unquote, words
 from tests.fuzz import examples
 from tests.netfilter.test_listing import foreign_rules

@@ -21,8 +21,8 @@ from svcnet.modes import Pace, SyncResult
 from svcnet.reconciler import (
     Change,
     Event,
+    FamilyState,
     Follower,
-    Kept,
     Leftovers,
     Loop,
     Queued,
@@ -85,8 +85,8 @@ def snapshot(*addresses: str) -> Snapshot:
     return Snapshot(state, {"IPv4": node_view(state, family="IPv4")})
 
 
-def kept(notes: Notes) -> Kept:
-    return Kept(Follower("IPv4"), notes)
+def kept(notes: Notes) -> FamilyState:
+    return FamilyState(Follower("IPv4"), notes)
 
 
 def run(

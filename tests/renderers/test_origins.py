@@ -17,7 +17,7 @@ from svcnet.graph import FragmentName, Origin, RuleGraph, diff
 from svcnet.models import EndpointPort, IPFamily, ServicePort
 from svcnet.models.state import ClusterObject
 from svcnet.netfilter.ipset import halves, numbered
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.renderers import ipvs, userspace
 from svcnet.renderers.iptables import full
 from svcnet.renderers.iptables.names import endpoint_chains, service_hash

@@ -16,7 +16,7 @@ import yaml
 import svcnet
 from svcnet.errors import InputError
 from svcnet.sources import load_bytes
-from svcnet.sources.given import MAX_DEPTH, ObjectValue
+from svcnet.sources.arguments import MAX_DEPTH, ObjectValue
 from svcnet.sources.schema import fieldsets
 
 EXAMPLES = sorted(Path("examples").rglob("*.yaml"))

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from svcnet.graph import GraphDiff, RuleGraph
-from svcnet.modes import Form, Given, Mode, ModeSettings, Number, Omission, Option, Written
+from svcnet.modes import (
+    ArtifactText,
+    Form,
+    Mode,
+    ModeSettings,
+    Number,
+    Omission,
+    Option,
+    OptionValues,
+)
 from svcnet_socat.commands import Commands, Step, between, commands, refusals
 
 if TYPE_CHECKING:
@@ -27,15 +36,15 @@ UDP_TIMEOUT = Option(
 )
 
 
-def _text(artifact: Commands, _: Given) -> Written:
+def _text(artifact: Commands, _: OptionValues) -> ArtifactText:
     findings = tuple(Omission(text) for text in artifact.unsupported)
-    return Written("".join(f"{line}\n" for line in artifact.lines), findings)
+    return ArtifactText("".join(f"{line}\n" for line in artifact.lines), findings)
 
 
-def _step_text(step: Step, _: Given) -> Written:
+def _step_text(step: Step, _: OptionValues) -> ArtifactText:
     gone = "".join(f"- {line}\n" for line in step.gone)
     come = "".join(f"+ {line}\n" for line in step.come)
-    return Written(gone + come, tuple(Omission(text) for text in step.unsupported))
+    return ArtifactText(gone + come, tuple(Omission(text) for text in step.unsupported))
 
 
 class SocatMode(Mode[Commands, Step]):

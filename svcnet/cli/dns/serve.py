@@ -17,7 +17,7 @@ from svcnet.cli.outlet import outlets
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness, load_manifests, refuse_no_path
 from svcnet.inputs.feed import FileFeed
-from svcnet.inputs.orders import Ended, Orders
+from svcnet.inputs.orders import EarlyEnd, Orders
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import DNSOptions, Zones
@@ -71,7 +71,7 @@ def command(
     zones = _Zones(partial(load_manifests, *given, allow_empty=allow_empty), asked)
     feed = FileFeed(paths, zones.read, "the answers stay as they were", _say)
     with outlets():
-        with suppress(Ended):
+        with suppress(EarlyEnd):
             asyncio.run(_serve(feed, listen, forward))
         click.echo("ended", err=True)
 

@@ -16,7 +16,7 @@ from svcnet.discovery.dns.candidates import (
     is_hidden,
     virtual_candidates,
 )
-from svcnet.discovery.dns.exposed import exposed, exposed_namespaces
+from svcnet.discovery.dns.exposure import exposed, exposed_namespaces
 from svcnet.discovery.dns.names import MAX_NAME, absolute, is_ip, is_name, is_reverse, within
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.pods import verified

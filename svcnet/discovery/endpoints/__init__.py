@@ -3,10 +3,10 @@
 :func:`reconcile` makes the EndpointSlices of one Service, :func:`endpoints_from_pods` its
 Endpoints object, :func:`mirror` the slices of Endpoints that somebody wrote. For a whole
 cluster there are :func:`slices_of` and :func:`with_slices`, and where it goes on changing
-:class:`Selections` and :class:`Completed`, in this order.
+:class:`Selections` and :class:`Completion`, in this order.
 """
 
-from svcnet.discovery.endpoints.completed import Completed
+from svcnet.discovery.endpoints.completion import Completion
 from svcnet.discovery.endpoints.manifests import endpoints_manifest, slice_manifest
 from svcnet.discovery.endpoints.mirror import mirror
 from svcnet.discovery.endpoints.packing import MAX_ENDPOINTS
@@ -21,7 +21,7 @@ from svcnet.discovery.endpoints.subsets import MAX_ADDRESSES, endpoints_from_pod
 __all__ = [
     "MAX_ADDRESSES",
     "MAX_ENDPOINTS",
-    "Completed",
+    "Completion",
     "Selections",
     "Selectors",
     "SliceChanges",

@@ -19,7 +19,7 @@ Identity = tuple[tuple[str, ...], str, str, str]
 
 
 @frozen
-class Packed:
+class Packing:
     """The outcome: slices that stay, as they were or changed, that go, and contents of new ones."""
 
     kept: list[EndpointSlice] = field(factory=list)
@@ -39,13 +39,13 @@ def pack(
     wanted: Mapping[Identity, Endpoint],
     labels: Mapping[str, str],
     limit: int,
-) -> Packed:
+) -> Packing:
     """Distribute the endpoints that serve one set of ports.
 
     `existing` are the slices with these ports. A slice that nothing changes is returned
     as the same object. `limit` is how many endpoints fit into a slice.
     """
-    packed = Packed()
+    packed = Packing()
     left = dict(wanted)
     same: dict[str, EndpointSlice] = {}
     changed: dict[str, EndpointSlice] = {}

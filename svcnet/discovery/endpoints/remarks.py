@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.discovery.endpoints.pods import port_number
-from svcnet.discovery.endpoints.selected import Selected
+from svcnet.discovery.endpoints.selecting import SelectingServices
 from svcnet.models import ClusterState, NamespacedName, Pod, Service
 
 NO_ENDPOINTS = "no endpoints are made of its Pods"
@@ -25,7 +25,7 @@ def remarks(
     have, and Pods that a selector finds and that cannot be endpoints because something is not
     told. Services `apart_from` are not looked at: theirs are not made of Pods.
     """
-    selected = Selected.of(state, apart_from)
+    selected = SelectingServices.of(state, apart_from)
     for name, reason in sorted(selected.left_out.items()):
         message = f"{reason}: {NO_ENDPOINTS}"
         yield checks.TOO_MANY_ENTRIES, state.services[name], ("spec", "selector"), message

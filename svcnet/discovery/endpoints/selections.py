@@ -31,7 +31,7 @@ class Selections:
     """A state whose slices are those that the EndpointSlice controller keeps.
 
     A value: :meth:`apply` returns a new one, which shares all that did not change. Unlike
-    :class:`svcnet.discovery.endpoints.Completed` it has no bound of what selectors may find.
+    :class:`svcnet.discovery.endpoints.Completion` it has no bound of what selectors may find.
     """
 
     selectors: Selectors = field(repr=False)

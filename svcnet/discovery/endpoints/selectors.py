@@ -24,7 +24,7 @@ Index: TypeAlias = Map[Outer, Map[NamespacedName, Value]]
 
 
 @define
-class _Seen:
+class _Reach:
     """Services whose endpoints a change may change: those of ``names``, or ``everyone``."""
 
     names: set[NamespacedName] = field(factory=set)
@@ -65,7 +65,7 @@ class Selectors:
         self, changed: Iterable[ClusterObject] = (), removed: Iterable[ClusterObject] = ()
     ) -> tuple[Selectors, frozenset[NamespacedName]]:
         """Return the selectors after a change, and the Services whose endpoints it may change."""
-        after, seen = self, _Seen()
+        after, seen = self, _Reach()
         for item in removed:
             after._see(item, seen, comes=False)
             after = after._without(item)
@@ -81,7 +81,7 @@ class Selectors:
         none = Map[NamespacedName, Pod]()
         return Finder(lambda pair: self.pods.get(pair, none).values())
 
-    def _see(self, item: ClusterObject, seen: _Seen, *, comes: bool) -> None:
+    def _see(self, item: ClusterObject, seen: _Reach, *, comes: bool) -> None:
         """See whose endpoints may change with an object."""
         match item:
             case Service():
@@ -96,7 +96,7 @@ class Selectors:
             case Node():
                 self._see_node(item, seen, comes)
 
-    def _see_node(self, node: Node, seen: _Seen, comes: bool) -> None:
+    def _see_node(self, node: Node, seen: _Reach, comes: bool) -> None:
         before = self.state.nodes.get(node.name)
         if not comes or before is None or _capacity(before) != _capacity(node):
             services = self.state.services
@@ -109,7 +109,7 @@ class Selectors:
         for pod in self.pods_on.get(node.name, Map()).values():
             self._see_pod(pod, seen)
 
-    def _see_pod(self, pod: Pod, seen: _Seen) -> None:
+    def _see_pod(self, pod: Pod, seen: _Reach) -> None:
         """See the Services whose selector finds a Pod."""
         none = Map[NamespacedName, Service]()
         groups = [self.services.get(pair, none) for pair in pairs_of(pod)]

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from attrs import evolve
 
 from svcnet.discovery.endpoints.members import Members, hints_by
-from svcnet.discovery.endpoints.packing import MAX_ENDPOINTS, Identity, Packed, pack
+from svcnet.discovery.endpoints.packing import MAX_ENDPOINTS, Identity, Packing, pack
 from svcnet.discovery.endpoints.pods import (
     PortsOnPods,
     families,
@@ -166,7 +166,7 @@ def _created(
     service: Service,
     family: IPFamily,
     ports: Ports,
-    packed: Packed,
+    packed: Packing,
     labels: Mapping[str, str],
 ) -> Iterator[EndpointSlice]:
     for endpoints in packed.created:

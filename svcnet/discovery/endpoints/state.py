@@ -8,7 +8,7 @@ from __future__ import annotations
 from svcnet.discovery.endpoints.members import Members
 from svcnet.discovery.endpoints.mirror import mirror
 from svcnet.discovery.endpoints.pods import has_selector
-from svcnet.discovery.endpoints.selected import Selected
+from svcnet.discovery.endpoints.selecting import SelectingServices
 from svcnet.discovery.endpoints.slices import reconciled
 from svcnet.discovery.endpoints.subsets import endpoints_from_pods
 from svcnet.models import ClusterState, Endpoints, EndpointSlice
@@ -23,7 +23,7 @@ def slices_of(state: ClusterState) -> tuple[EndpointSlice, ...]:
     Slices of the controller that are in `state` are changed as little as its rules allow.
     Services whose selectors find too many Pods have none (``left_out``).
     """
-    selected, members = Selected.of(state), Members.of(state)
+    selected, members = SelectingServices.of(state), Members.of(state)
     found: list[EndpointSlice] = []
     for name in sorted(state.services):
         service = state.services[name]
@@ -43,7 +43,7 @@ def endpoints_of(state: ClusterState) -> tuple[Endpoints, ...]:
 
     Services whose selectors find too many Pods have none (``left_out``).
     """
-    selected = Selected.of(state)
+    selected = SelectingServices.of(state)
     found = (
         endpoints_from_pods(service, selected.pods(name))
         for name, service in sorted(selected.services.items())
@@ -61,7 +61,10 @@ def with_slices(state: ClusterState) -> ClusterState:
     """
     if not needs_slices(state):
         return state
-    selected, members = Selected.of(state, {*state.slices, *state.endpoints}), Members.of(state)
+    selected, members = (
+        SelectingServices.of(state, {*state.slices, *state.endpoints}),
+        Members.of(state),
+    )
     made: list[EndpointSlice] = []
     for name, service in selected.services.items():
         made += reconciled(service, selected.pods(name), members)

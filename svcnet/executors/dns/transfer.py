@@ -44,7 +44,7 @@ MESSAGE_BYTES = 128
 Record: TypeAlias = tuple[dns.name.Name, int, dns.rdata.Rdata]
 """A record: its name, its TTL in seconds and its data."""
 
-Received: TypeAlias = bytes | Exception
+ReceivedMessage: TypeAlias = bytes | Exception
 
 
 class TransferError(Exception):
@@ -128,7 +128,7 @@ def _messages(connection: socket.socket) -> Iterator[Callable[[], bytes]]:
     Reading a message takes longer than the server needs to send it, and a server gives a
     client that keeps it waiting up: Knot after half a second.
     """
-    received: SimpleQueue[Received] = SimpleQueue()
+    received: SimpleQueue[ReceivedMessage] = SimpleQueue()
 
     def take() -> bytes:
         found = received.get()
@@ -150,7 +150,7 @@ def _messages(connection: socket.socket) -> Iterator[Callable[[], bytes]]:
         thread.join()
 
 
-def _receive(connection: socket.socket, received: SimpleQueue[Received]) -> None:
+def _receive(connection: socket.socket, received: SimpleQueue[ReceivedMessage]) -> None:
     frames, left = Frames(), MOST_BYTES
     try:
         while left > 0:

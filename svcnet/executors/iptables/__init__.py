@@ -6,7 +6,7 @@ changed, are put right by the next one.
 """
 
 from svcnet.executors.iptables.apply import RestoreReport, apply, serve_localhost
-from svcnet.executors.iptables.cleanup import Owned, cleanup
+from svcnet.executors.iptables.cleanup import Ownership, cleanup
 from svcnet.executors.iptables.commands import Commands, Variant
 from svcnet.executors.iptables.commits import Commits
 from svcnet.executors.iptables.counting import remove_counters
@@ -21,7 +21,7 @@ __all__ = [
     "Commands",
     "Commits",
     "Marks",
-    "Owned",
+    "Ownership",
     "ReferencedChain",
     "RestorePlan",
     "RestoreReport",

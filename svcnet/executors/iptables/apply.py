@@ -112,7 +112,7 @@ def _done(planned: RestorePlan, written: tuple[str, ...]) -> RestorePlan:
     return evolve(planned, kind="delta") if planned.kind == "none" else planned
 
 
-class _Refused(Exception):  # noqa: N818
+class _RefusedTransaction(Exception):  # noqa: N818
     """A transaction could not be written."""
 
     def __init__(self, text: str, error: RestoreError | ApplyError) -> None:
@@ -130,15 +130,15 @@ def _write(
     commands, family = choice.commands, artifact.family
     try:
         _load(planned, commands, writer)
-    except _Refused as refused:
+    except _RefusedTransaction as refused:
         try:
             now = commands.observe()
             if now == load(choice.observed, writer.written, family):
                 raise
             planned = plan(artifact, now, most_chains(commands.variant))
             _load(planned, commands, writer)
-        except (_Refused, ApplyError) as error:
-            last = error if isinstance(error, _Refused) else refused
+        except (_RefusedTransaction, ApplyError) as error:
+            last = error if isinstance(error, _RefusedTransaction) else refused
             told = explain(last.error, last.text, artifact.origin_of_line)
             told += _take_back(choice, writer, last)
             raise ApplyError(told, check_of(last.error)) from None
@@ -152,10 +152,10 @@ def _load(planned: RestorePlan, commands: Commands, writer: Writer) -> None:
             writer.write(text)
         proof.check(writer.written[done:])
     except (RestoreError, ApplyError) as error:
-        raise _Refused(text, error) from None
+        raise _RefusedTransaction(text, error) from None
 
 
-def _take_back(choice: Choice, writer: Writer, refused: _Refused) -> str:
+def _take_back(choice: Choice, writer: Writer, refused: _RefusedTransaction) -> str:
     """Take back what was written, and nothing that others wrote meanwhile; say how that went."""
     commands, before = choice.commands, choice.observed
     family, written = commands.family, list(writer.written)
@@ -189,6 +189,6 @@ def serve_localhost(
         machine.write(ROUTE_LOCALNET, "1")
     except OSError as error:
         problem = f"{ROUTE_LOCALNET}: {error.strerror}"
-        told = checks.MACHINE_STATE.told(f"node ports do not answer on 127.0.0.1: {problem}")
+        told = checks.MACHINE_STATE.line(f"node ports do not answer on 127.0.0.1: {problem}")
         return (), (told,)
     return (ROUTE_LOCALNET.name,), ()

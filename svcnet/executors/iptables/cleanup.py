@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from attrs import frozen
 
 from svcnet.errors import ApplyError
-from svcnet.executors.counted import counted
+from svcnet.executors.counts import counted
 from svcnet.executors.iptables import loopback
 from svcnet.executors.iptables.commands import (
     Commands,
@@ -26,7 +26,7 @@ from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN, SavedTables, target
 from svcnet.netfilter.restore import declare, delete, remove, table_of, write
 from svcnet.netfilter.rules import leading_to
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.names import FIREWALL
 
@@ -67,7 +67,7 @@ def _cleanup(commands: Commands, family: IPFamily) -> Iterator[str]:
 
 
 @frozen
-class Owned:
+class Ownership:
     """How what belongs to a mode is known in what iptables-save prints.
 
     ``chain`` tells by table and name whose a chain is, ``jump`` whether a rule of a built-in
@@ -78,22 +78,22 @@ class Owned:
     jump: Callable[[str], bool]
 
 
-FIREWALL_RULES = Owned(
+FIREWALL_RULES = Ownership(
     lambda table, chain: (table, chain) == ("filter", FIREWALL), loopback.leads_there
 )
 """KUBE-FIREWALL and the jumps to it."""
 
 
-def owned(family: IPFamily) -> Owned:
+def owned(family: IPFamily) -> Ownership:
     """Return how iptables mode's chains and jumps are known."""
     jumps = {saved(jump.rule, family) for jump in JUMPS}
-    return Owned(is_ours, jumps.__contains__)
+    return Ownership(is_ours, jumps.__contains__)
 
 
-def without(known: Iterable[Owned], kept: Iterable[Owned]) -> Owned:
+def without(known: Iterable[Ownership], kept: Iterable[Ownership]) -> Ownership:
     """Return what belongs to any of `known` and to none of `kept`."""
     known, kept = tuple(known), tuple(kept)
-    return Owned(
+    return Ownership(
         lambda table, chain: (
             any(each.chain(table, chain) for each in known)
             and not any(each.chain(table, chain) for each in kept)
@@ -105,7 +105,7 @@ def without(known: Iterable[Owned], kept: Iterable[Owned]) -> Owned:
 
 
 def remove_chains(
-    commands: Commands, own: Owned, observed: SavedTables | None = None
+    commands: Commands, own: Ownership, observed: SavedTables | None = None
 ) -> Iterator[str]:
     """Do what :func:`removal` says; yield a line for each table, and for what is left.
 
@@ -140,7 +140,7 @@ def _removed(text: str, left: int) -> str:
     return counted(chains, "chain") if chains else counted(jumps, "jump")
 
 
-def removal(observed: SavedTables, own: Owned) -> Iterator[str]:
+def removal(observed: SavedTables, own: Ownership) -> Iterator[str]:
     """Yield, for each table that has chains or jumps of ours, the text that removes them.
 
     A chain that a foreign rule leads to cannot go; it is left, empty, and the rule too.
@@ -157,7 +157,7 @@ def removal(observed: SavedTables, own: Owned) -> Iterator[str]:
         yield from write(table, declare(emptied), *jumps, delete(gone))
 
 
-def held(observed: SavedTables, own: Owned) -> Iterator[ReferencedChain]:
+def held(observed: SavedTables, own: Ownership) -> Iterator[ReferencedChain]:
     """Yield the chains of ours that foreign rules lead to."""
     for table in ("filter", "nat"):
         chains = observed.chains(table)

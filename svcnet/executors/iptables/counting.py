@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from svcnet.errors import ApplyError
 from svcnet.executors import nfacct
-from svcnet.executors.counted import counted
+from svcnet.executors.counts import counted
 from svcnet.executors.iptables.commands import Commands, installed
 from svcnet.executors.machine import Machine
 from svcnet.executors.namespace import NoNamespace

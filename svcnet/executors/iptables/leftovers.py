@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from svcnet.executors.iptables.cleanup import FIREWALL_RULES, Owned, remove_chains, without
+from svcnet.executors.iptables.cleanup import FIREWALL_RULES, Ownership, remove_chains, without
 from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.loopback import is_guarded
 from svcnet.executors.iptables.variants import Choice
@@ -15,8 +15,8 @@ from svcnet.renderers.iptables.names import FIREWALL
 
 def remove_others(
     family: IPFamily,
-    own: Owned | None,
-    others: Collection[Owned],
+    own: Ownership | None,
+    others: Collection[Ownership],
     chosen: object,
     *,
     machine: Machine,

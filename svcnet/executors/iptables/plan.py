@@ -31,7 +31,7 @@ from svcnet.netfilter.restore import (
     write,
 )
 from svcnet.netfilter.rules import leading_to
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.renderers.iptables import Block, RestoreText, names
 from svcnet.renderers.iptables.artifact import portions
 

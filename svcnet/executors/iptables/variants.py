@@ -20,7 +20,7 @@ from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
-from svcnet.netfilter import SavedTables, Unprinted
+from svcnet.netfilter import SavedTables, UnprintedRules
 
 
 @frozen
@@ -55,7 +55,7 @@ def choose_variant(
     observed = seen.get(chosen) or commands.observe()
     others = tuple(each for each in there if each.variant != chosen)
     warnings = _warnings(others, seen, unseen, is_ours)
-    return Choice(commands, observed, tuple(map(checks.MACHINE_STATE.told, warnings)))
+    return Choice(commands, observed, tuple(map(checks.MACHINE_STATE.line, warnings)))
 
 
 def _look(
@@ -73,7 +73,7 @@ def _look(
             continue
         try:
             seen[each.variant] = each.observe()
-        except Unprinted as error:
+        except UnprintedRules as error:
             # Native rules of nf_tables may be anybody's, on a machine whose iptables is legacy.
             if wanted == each.variant or SavedTables(error.tables).has(is_ours):
                 raise

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from svcnet import checks
 from svcnet.errors import MAX_PART, one_line
-from svcnet.executors.counted import counted
+from svcnet.executors.counts import counted
 from svcnet.executors.iptables.commands import Commands, RestoreError
 from svcnet.netfilter import SavedTables
 from svcnet.netfilter.restore import delete, table_of, transaction, without_deletions
@@ -107,4 +107,4 @@ def tell(held: Iterable[ReferencedChain]) -> tuple[str, ...]:
     told = [str(each) for each in found[:_MOST_TOLD]]
     more = f" and {counted(len(found) - _MOST_TOLD, 'other')}" if len(found) > _MOST_TOLD else ""
     text = f"left empty, for rules that svcnet did not make lead there: {', '.join(told)}{more}"
-    return (checks.MACHINE_STATE.told(text),)
+    return (checks.MACHINE_STATE.line(text),)

@@ -14,7 +14,7 @@ from svcnet.executors.ipvs.apply import (
     is_there,
     services,
 )
-from svcnet.executors.ipvs.observe import Observed, mark, observe
+from svcnet.executors.ipvs.observe import IPVSState, mark, observe
 from svcnet.executors.ipvs.plan import IPVSPlan, Step, plan, plan_step
 from svcnet.executors.ipvs.probe import MissingModules, missing
 from svcnet.executors.ipvs.servers import IPVS, MessageRefusal, NoIPVS
@@ -25,11 +25,11 @@ __all__ = [
     "IPVS",
     "IPVSPlan",
     "IPVSReport",
+    "IPVSState",
     "Incomplete",
     "MessageRefusal",
     "MissingModules",
     "NoIPVS",
-    "Observed",
     "Step",
     "apply",
     "apply_step",

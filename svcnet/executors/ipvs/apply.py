@@ -9,11 +9,11 @@ from attrs import field, frozen
 
 from svcnet import checks, errors
 from svcnet.errors import ApplyError
-from svcnet.executors.counted import counted
+from svcnet.executors.counts import counted
 from svcnet.executors.iptables import Variant, choose_variant
 from svcnet.executors.ipvs import device, rules, sets
-from svcnet.executors.ipvs.execution import Execution, Refusal, service_in, told
-from svcnet.executors.ipvs.observe import Observed, key_of, observe
+from svcnet.executors.ipvs.execution import Execution, Refusal, refusal_lines, service_in
+from svcnet.executors.ipvs.observe import IPVSState, key_of, observe
 from svcnet.executors.ipvs.plan import IPVSPlan, Step, plan, plan_step
 from svcnet.executors.ipvs.probe import require
 from svcnet.executors.ipvs.servers import IPVS, has_servers
@@ -60,7 +60,7 @@ class Incomplete(errors.Incomplete):
 
     def __init__(self, report: IPVSReport, refused: Iterable[Refusal]) -> None:
         self.refused = tuple(refused)
-        super().__init__("\n".join(told(self.refused)), report, checks.REFUSED_RULE)
+        super().__init__("\n".join(refusal_lines(self.refused)), report, checks.REFUSED_RULE)
 
 
 @without_gc()
@@ -216,7 +216,7 @@ def _cleanup(machine: Machine, family: IPFamily, *, with_rules: bool) -> list[st
         observed = observe(family, Tables({}), (), ipvs)
         execution = Execution(family, None, ipvs, None)
         done = [*_addresses(observed, execution), *_servers(observed, execution)]
-    refused = list(told(execution.refused))
+    refused = list(refusal_lines(execution.refused))
     try:
         done += rules.remove(machine, family) if with_rules else ()
     except ApplyError as error:
@@ -239,7 +239,7 @@ def is_there(family: IPFamily, *, machine: Machine = THIS_MACHINE) -> bool:
     return bool(mark) or has_servers(machine, family)
 
 
-def _addresses(observed: Observed, execution: Execution) -> Iterator[str]:
+def _addresses(observed: IPVSState, execution: Execution) -> Iterator[str]:
     there = observed.device.held if observed.device else ()
     names = observed.entries(IPVS_IPS.name_in(observed.family))
     own = [each for each in there if each.address in names]
@@ -248,7 +248,7 @@ def _addresses(observed: Observed, execution: Execution) -> Iterator[str]:
         yield f"{counted(len({each.address for each in own}), 'address')} removed"
 
 
-def _servers(observed: Observed, execution: Execution) -> Iterator[str]:
+def _servers(observed: IPVSState, execution: Execution) -> Iterator[str]:
     own = observed.own_services
     if own:
         execution.do([Step("ipvs", messages=tuple(map(DelService, own)))])

@@ -18,7 +18,7 @@ from svcnet.executors.netlink import ask, reason, tell
 from svcnet.family import IP_FAMILIES, IPFamily
 from svcnet.netfilter import ip
 from svcnet.netfilter.ip import Address, wire
-from svcnet.netfilter.ip.wire import Held, held
+from svcnet.netfilter.ip.wire import DeviceAddress, held
 from svcnet.netlink import errno_text
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
@@ -36,7 +36,7 @@ class Device:
     """
 
     is_ours: bool
-    held: tuple[Held, ...]
+    held: tuple[DeviceAddress, ...]
     kind: str = "dummy"
 
     @property
@@ -146,7 +146,10 @@ def _remove(machine: Machine) -> None:
 
 
 def address_changes(
-    wanted: frozenset[str], own: Container[str], there: Sequence[Held], kept: Container[str]
+    wanted: frozenset[str],
+    own: Container[str],
+    there: Sequence[DeviceAddress],
+    kept: Container[str],
 ) -> tuple[str, ...]:
     """Return what puts the wanted addresses on the device, and takes `own` others off.
 
@@ -169,13 +172,15 @@ def address_changes(
     return tuple(lines) + tuple(_put_back([*wrong, *gone], there))
 
 
-def removed_addresses(gone: Iterable[Held], there: Iterable[Held]) -> tuple[str, ...]:
+def removed_addresses(
+    gone: Iterable[DeviceAddress], there: Iterable[DeviceAddress]
+) -> tuple[str, ...]:
     """Return what takes addresses off the device, and leaves all others there."""
     gone = tuple(gone)
     return tuple(_line("del", each) for each in gone) + tuple(_put_back(gone, there))
 
 
-def _put_back(gone: Iterable[Held], there: Iterable[Held]) -> Iterator[str]:
+def _put_back(gone: Iterable[DeviceAddress], there: Iterable[DeviceAddress]) -> Iterator[str]:
     """Yield what puts addresses of others back that the kernel takes with one that goes.
 
     Of the IPv4 addresses of one network the first takes all others along, unless the kernel is
@@ -188,7 +193,7 @@ def _put_back(gone: Iterable[Held], there: Iterable[Held]) -> Iterator[str]:
             yield _line("add", each)
 
 
-def _in_place_of(ways: list[Held], *, is_there: bool) -> Iterator[str]:
+def _in_place_of(ways: list[DeviceAddress], *, is_there: bool) -> Iterator[str]:
     """Yield what has an address held in the one right way, and in none of others.
 
     With IPv6, or where the text of both is the same, the kernel takes the one for the other:
@@ -206,7 +211,7 @@ def address_lines(verb: str, addresses: Iterable[str]) -> tuple[str, ...]:
     return tuple(_line(verb, held(address)) for address in sorted(addresses))
 
 
-def _line(verb: str, one: Held) -> str:
+def _line(verb: str, one: DeviceAddress) -> str:
     return ip.address(verb, one.text, DUMMY_DEVICE)
 
 
@@ -265,7 +270,7 @@ def _changed(
         yield number, errno_text(errno)
 
 
-def _is_done(asked: Address, there: Iterable[Held]) -> bool:
+def _is_done(asked: Address, there: Iterable[DeviceAddress]) -> bool:
     return any(each.text == asked.text for each in there) is (asked.verb == "add")
 
 

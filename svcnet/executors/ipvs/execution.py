@@ -58,7 +58,7 @@ class Refusal:
         return f"{self.tool} refused to {self.what}: {self.why}{origin}"
 
 
-def told(refusals: Iterable[Refusal]) -> Iterator[str]:
+def refusal_lines(refusals: Iterable[Refusal]) -> Iterator[str]:
     """Yield a line for each refusal; of many with the same reason, how many more there are."""
     alike: dict[tuple[str, str], list[Refusal]] = {}
     for refusal in dict.fromkeys(refusals):

@@ -38,7 +38,7 @@ SYS = Path("/proc/sys")
 
 
 @frozen
-class Observed:
+class IPVSState:
     """The state of one IP family in a machine's network namespace.
 
     ``services`` are all virtual servers, ``reals`` their real servers, ``sets`` those of
@@ -82,7 +82,7 @@ class Observed:
 
 def observe(
     family: IPFamily, tables: ObservedTables, sysctls: Iterable[str], ipvs: IPVS
-) -> Observed:
+) -> IPVSState:
     """Return the state of the network namespace that `ipvs` speaks with. Raises ApplyError.
 
     `tables` are the iptables rules, and `sysctls` names the settings to read.
@@ -93,7 +93,7 @@ def observe(
         for service in ipvs.services()
         if service.family == family and not service.fwmark and service.protocol in protocols
     }
-    return Observed(
+    return IPVSState(
         family=family,
         services=services,
         reals={
@@ -134,7 +134,7 @@ def mark(artifact: IPVSTables, *, machine: Machine = THIS_MACHINE) -> Hashable |
         with IPVS(machine) as ipvs:
             servers = [each for each in ipvs.configurations() if each.family == family]
             return (
-                _digest(part for each in servers for part in (each.told, *ipvs.settings(each))),
+                _digest(part for each in servers for part in (each.settings, *ipvs.settings(each))),
                 ipvs.timeouts(),
                 _digest(sets.mark(machine, family)),
                 device.mark(machine, family),

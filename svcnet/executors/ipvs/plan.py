@@ -17,9 +17,9 @@ from netaddr import IPAddress, IPNetwork
 
 from svcnet import checks
 from svcnet.executors.ipvs import device, rules, sets
-from svcnet.executors.ipvs.observe import Observed
+from svcnet.executors.ipvs.observe import IPVSState
 from svcnet.executors.ipvs.servers import Real, ServerChanges
-from svcnet.executors.ipvs.sets import DRAIN, Wanted
+from svcnet.executors.ipvs.sets import DRAIN, SetContents
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs.messages import (
     DelDest,
@@ -143,7 +143,7 @@ def _sets(step: Step) -> Iterator[str]:
             yield name
 
 
-class Excluded:
+class Exclusions:
     """The addresses in excludeCIDRs: what is there of them is never removed."""
 
     def __init__(self, cidrs: Iterable[str]) -> None:
@@ -153,7 +153,7 @@ class Excluded:
         return any(IPAddress(address) in network for network in self._networks)
 
 
-def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> IPVSPlan:
+def plan(wanted: IPVSTables, observed: IPVSState, drain: int = DRAIN) -> IPVSPlan:
     """Return what takes the `observed` state to the `wanted` one.
 
     `drain` is the time in seconds that connections of a removed TCP endpoint have to end;
@@ -179,7 +179,7 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> IPVSPlan
         beside=beside,
         others=frozenset(key.address for key in others),
         warnings=tuple(
-            checks.MACHINE_STATE.told(
+            checks.MACHINE_STATE.line(
                 f"{key.address} port {key.port} {key.protocol} is a virtual server that svcnet did "
                 "not make: it is left alone, and the Service that wants it is not served there"
             )
@@ -190,13 +190,13 @@ def plan(wanted: IPVSTables, observed: Observed, drain: int = DRAIN) -> IPVSPlan
 
 def _steps(
     wanted: IPVSTables,
-    observed: Observed,
-    entries: Wanted,
+    observed: IPVSState,
+    entries: SetContents,
     beside: tuple[ServerKey, ...],
     work: ServerChanges,
 ) -> Iterator[Step]:
     """Yield the steps in their order, some with nothing to do."""
-    family, kept = wanted.family, Excluded(wanted.settings.ipvs.exclude_cidrs)
+    family, kept = wanted.family, Exclusions(wanted.settings.ipvs.exclude_cidrs)
     text = with_servers(wanted.restore_text, beside)
     written = Step("iptables", tuple(rules.changes(text, observed.tables, family)))
     # While another mode serves, its rules do until everything of this mode is there.
@@ -248,7 +248,7 @@ def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> IPVSPlan:
 
 
 def _steps_of(delta: IPVSDelta, work: ServerChanges) -> Iterator[Step]:
-    family, kept = delta.family, Excluded(delta.settings.ipvs.exclude_cidrs)
+    family, kept = delta.family, Exclusions(delta.settings.ipvs.exclude_cidrs)
     removed = [entry for entry in delta.removed if not sets.is_kept(entry[1], kept)]
     resized = {found.definition for found in delta.resized}
     added = [entry for entry in delta.added if entry[0] not in resized]
@@ -283,7 +283,7 @@ def _gone(delta: IPVSDelta, kept: Container[str]) -> Iterator[Message]:
 
 
 def _unwanted_servers(
-    wanted: IPVSTables, observed: Observed, kept: Container[str]
+    wanted: IPVSTables, observed: IPVSState, kept: Container[str]
 ) -> Iterator[Message]:
     """Delete the virtual servers that svcnet made and that are not wanted."""
     for key, service in observed.services.items():
@@ -291,7 +291,7 @@ def _unwanted_servers(
             yield DelService(service)
 
 
-def _set_of(entries: Wanted, name: str) -> IPSet:
+def _set_of(entries: SetContents, name: str) -> IPSet:
     found, wanted = entries[name]
     return evolve(found, entries=tuple(sorted(wanted)))
 
@@ -309,7 +309,7 @@ def _under_rules(found: IPSet, text: str) -> Iterator[Step]:
     yield Step("ipset", (ipset.destroy(RESIZED),))
 
 
-def _foreign_addresses(observed: Observed) -> frozenset[str]:
+def _foreign_addresses(observed: IPVSState) -> frozenset[str]:
     """Return the addresses that others put on the device.
 
     On a device that svcnet made, one that is wanted is taken for svcnet's own.
@@ -320,7 +320,7 @@ def _foreign_addresses(observed: Observed) -> frozenset[str]:
 
 
 def _address_changes(
-    wanted: frozenset[str], observed: Observed, kept: Container[str]
+    wanted: frozenset[str], observed: IPVSState, kept: Container[str]
 ) -> tuple[str, ...]:
     """Return the lines about addresses; those that svcnet put there are in a set, too."""
     own = observed.entries(IPVS_IPS.name_in(observed.family))
@@ -328,7 +328,7 @@ def _address_changes(
     return device.address_changes(wanted, own, held, kept)
 
 
-def _sysctls(wanted: IPVSTables, observed: Observed) -> Step:
+def _sysctls(wanted: IPVSTables, observed: IPVSState) -> Step:
     differ = (each for each in wanted.sysctls.items() if observed.sysctls.get(each[0]) != each[1])
     return Step("sysctl", tuple(map(_sysctl_line, differ)))
 
@@ -338,7 +338,7 @@ def _sysctl_line(setting: tuple[str, int]) -> str:
     return f"{path}={value}\n"
 
 
-def _timeouts(wanted: IPVSTables, observed: Observed) -> Iterator[Message]:
+def _timeouts(wanted: IPVSTables, observed: IPVSState) -> Iterator[Message]:
     """Yield a change of timeouts where one that is asked for is not as it is."""
     for message in timeout_changes(wanted.settings.ipvs.timeouts):
         asked, there = message.timeouts, observed.timeouts

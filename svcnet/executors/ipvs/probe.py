@@ -70,7 +70,7 @@ def require(tables: IPVSTables, commands: Commands) -> tuple[str, ...]:
     try:
         found = missing(tables, commands)
     except NoNamespace:
-        return (checks.MACHINE_STATE.told(UNTRIED),)
+        return (checks.MACHINE_STATE.line(UNTRIED),)
     if found:
         raise MissingModules(found)
     return ()

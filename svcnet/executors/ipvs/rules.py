@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from svcnet.executors.iptables.cleanup import Owned, removal, remove_chains
+from svcnet.executors.iptables.cleanup import Ownership, removal, remove_chains
 from svcnet.executors.iptables.commands import installed
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.machine import Machine
@@ -13,7 +13,7 @@ from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables, read_listing
 from svcnet.netfilter.jumps import ensure, of_table
 from svcnet.netfilter.restore import append, declare, write
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.renderers.iptables import JUMPS as OTHER_JUMPS
 from svcnet.renderers.iptables.names import FIREWALL
 from svcnet.renderers.ipvs.rules import FILTER_CHAINS, JUMPS, NAT_CHAINS
@@ -50,10 +50,10 @@ def remove(machine: Machine, family: IPFamily) -> Iterator[str]:
         yield from remove_chains(commands, owned(family))
 
 
-def owned(family: IPFamily) -> Owned:
+def owned(family: IPFamily) -> Ownership:
     """Return how this mode's chains and jumps are known."""
     jumps = {saved(jump.rule, family) for jump in JUMPS}
-    return Owned(lambda table, chain: chain in CHAINS.get(table, ()), jumps.__contains__)
+    return Ownership(lambda table, chain: chain in CHAINS.get(table, ()), jumps.__contains__)
 
 
 def has_other_mode(observed: SavedTables) -> bool:
@@ -74,7 +74,7 @@ def _leftovers(observed: SavedTables, family: IPFamily) -> Iterator[str]:
     }
     jumps = {saved(jump.rule, family) for jump in OTHER_JUMPS if jump.target != FIREWALL}
     jumps -= {saved(jump.rule, family) for jump in JUMPS}
-    yield from removal(SavedTables(kept), Owned(_is_leftover, jumps.__contains__))
+    yield from removal(SavedTables(kept), Ownership(_is_leftover, jumps.__contains__))
 
 
 def _is_leftover(table: str, chain: str) -> bool:

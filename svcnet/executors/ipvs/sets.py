@@ -12,7 +12,7 @@ from attrs import evolve
 from svcnet.errors import MAX_PART, ApplyError, one_line
 from svcnet.executors.children import Overdue
 from svcnet.executors.commands import complaint, run
-from svcnet.executors.counted import counted
+from svcnet.executors.counts import counted
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason
 from svcnet.family import IPFamily
@@ -44,7 +44,7 @@ _NO_IP_SET = (EINVAL, EPROTONOSUPPORT, EOPNOTSUPP)
 Put: TypeAlias = Callable[[str, str], str]
 """Writes a line about an entry of a set: :func:`svcnet.netfilter.ipset.add` or ``delete``."""
 
-Wanted: TypeAlias = Mapping[str, tuple[IPSet, frozenset[str]]]
+SetContents: TypeAlias = Mapping[str, tuple[IPSet, frozenset[str]]]
 """Each set that is to be, and its entries as ipset saves them."""
 
 
@@ -103,7 +103,7 @@ def mark(machine: Machine, family: IPFamily) -> Iterator[bytes]:
         has_times = name == draining(family)
         try:
             for answer in ask(wire.NETLINK_NETFILTER, kind, body, dump=True, machine=machine):
-                yield from wire.told(answer, has_times=has_times)
+                yield from wire.fingerprint(answer, has_times=has_times)
         except OSError as error:
             if error.errno != ENOENT:
                 raise
@@ -196,7 +196,7 @@ def kind_of(found: IPSet) -> Kind:
     return Kind(found.definition.type, _options(found).get("family", ""))
 
 
-def others_kind(wanted: Wanted, there: Mapping[str, ObservedSet]) -> list[str]:
+def others_kind(wanted: SetContents, there: Mapping[str, ObservedSet]) -> list[str]:
     """Return the names of the sets that somebody made anew as sets of another kind."""
     return [
         name
@@ -206,7 +206,7 @@ def others_kind(wanted: Wanted, there: Mapping[str, ObservedSet]) -> list[str]:
 
 
 def lines_up(
-    wanted: Wanted, observed: Mapping[str, ObservedSet], family: IPFamily
+    wanted: SetContents, observed: Mapping[str, ObservedSet], family: IPFamily
 ) -> Iterator[str]:
     """Yield what makes each set be there with all its entries.
 
@@ -279,7 +279,7 @@ def lines_anew(found: IPSet) -> Iterator[str]:
 
 
 def lines_down(
-    wanted: Wanted, observed: Mapping[str, ObservedSet], kept: Container[str]
+    wanted: SetContents, observed: Mapping[str, ObservedSet], kept: Container[str]
 ) -> Iterator[str]:
     """Yield what takes the entries away that are not wanted, but for addresses that are kept."""
     for name, (_, entries) in wanted.items():

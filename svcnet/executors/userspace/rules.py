@@ -9,10 +9,10 @@ from attrs import evolve, field, frozen
 
 from svcnet import checks
 from svcnet.errors import ApplyError
-from svcnet.executors.counted import counted
+from svcnet.executors.counts import counted
 from svcnet.executors.iptables import Commands, Variant, choose_variant, explain
 from svcnet.executors.iptables import observe as other_modes
-from svcnet.executors.iptables.cleanup import Owned, remove_chains
+from svcnet.executors.iptables.cleanup import Ownership, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.machine import Machine
@@ -23,7 +23,7 @@ from svcnet.netfilter import Rule, SavedTables
 from svcnet.netfilter.jumps import arrange, of_table
 from svcnet.netfilter.restore import append, declare, write
 from svcnet.netfilter.restore import remove as without
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables.names import SERVICES
 from svcnet.renderers.userspace.portals import (
@@ -243,7 +243,7 @@ def _is_ours(table: str, chain: str) -> bool:
     return chain in CHAINS.get(table, ())
 
 
-OWNED = Owned(_is_ours, _is_jump)
+OWNED = Ownership(_is_ours, _is_jump)
 """How this mode's chains and jumps are known."""
 
 
@@ -255,7 +255,7 @@ def shows_variant(table: str, chain: str) -> bool:
 def _others(observed: SavedTables) -> Iterator[str]:
     """Warn of the rules of other modes: they refuse and rewrite packets for Services, too."""
     if SERVICES in observed.chains("nat"):
-        yield checks.MACHINE_STATE.told(
+        yield checks.MACHINE_STATE.line(
             "chains of iptables or IPVS mode are there too, and in force: stop what makes them. "
             "svcnet run removes what svcnet left, and svcnet cleanup before userspace mode does"
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from svcnet.modes.mode import Form, Mode, Written
-from svcnet.modes.options import JUMPS, VARIANT, Given
+from svcnet.modes.mode import ArtifactText, Form, Mode
+from svcnet.modes.options import JUMPS, VARIANT, OptionValues
 from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from svcnet.renderers.iptables import Delta, RestoreText
 
 
-def _text(artifact: RestoreText, given: Given) -> Written:
-    return Written(artifact.text_with_jumps if given.get(JUMPS.name) else artifact.text)
+def _text(artifact: RestoreText, given: OptionValues) -> ArtifactText:
+    return ArtifactText(artifact.text_with_jumps if given.get(JUMPS.name) else artifact.text)
 
 
-def _step(delta: Delta, _: Given) -> Written:
-    return Written(delta.text)
+def _step(delta: Delta, _: OptionValues) -> ArtifactText:
+    return ArtifactText(delta.text)
 
 
 class IptablesMode(Mode["RestoreText", "Delta"]):

@@ -56,7 +56,7 @@ class IptablesExecutor(Executor[RestoreText]):
         for commands in installed(family, self._variant, machine=self.machine):
             yield partial(iptables.cleanup, family, commands.variant, machine=self.machine)
 
-    def owned(self, family: IPFamily) -> iptables.Owned:
+    def owned(self, family: IPFamily) -> iptables.Ownership:
         """Return how the chains are known that this mode makes."""
         return owned(family)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from svcnet.errors import UsageError
 from svcnet.modes.ipvs.options import DRAIN, FALLBACK, SECTION
-from svcnet.modes.mode import Form, Mode, Written
-from svcnet.modes.options import JUMPS, VARIANT, Given
+from svcnet.modes.mode import ArtifactText, Form, Mode
+from svcnet.modes.options import JUMPS, VARIANT, OptionValues
 from svcnet.modes.pace import Pace
 from svcnet.modes.settings import ModeSettings
 
@@ -19,39 +19,39 @@ if TYPE_CHECKING:
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
 
 
-def _text(tables: IPVSTables, given: Given) -> Written:
+def _text(tables: IPVSTables, given: OptionValues) -> ArtifactText:
     from svcnet.renderers import ipvs
 
     section, jumps = given.get(SECTION.name), bool(given.get(JUMPS.name))
     if section is None:
-        return Written(ipvs.text(tables, jumps=jumps))
+        return ArtifactText(ipvs.text(tables, jumps=jumps))
     if jumps and section != "iptables":
         raise UsageError(JUMPS.form)
-    return Written(ipvs.section(tables, section, jumps=jumps))
+    return ArtifactText(ipvs.section(tables, section, jumps=jumps))
 
 
-def _step_text(delta: IPVSDelta, _: Given) -> Written:
+def _step_text(delta: IPVSDelta, _: OptionValues) -> ArtifactText:
     from svcnet.renderers import ipvs
 
-    return Written(ipvs.step_text(delta))
+    return ArtifactText(ipvs.step_text(delta))
 
 
-def _document(tables: IPVSTables, _: Given) -> Written:
+def _document(tables: IPVSTables, _: OptionValues) -> ArtifactText:
     from svcnet.renderers import ipvs
 
-    return Written(ipvs.document(tables))
+    return ArtifactText(ipvs.document(tables))
 
 
-def _messages(tables: IPVSTables, _: Given) -> Written:
+def _messages(tables: IPVSTables, _: OptionValues) -> ArtifactText:
     from svcnet.renderers import ipvs
 
-    return Written(ipvs.listing(ipvs.program(tables)))
+    return ArtifactText(ipvs.listing(ipvs.program(tables)))
 
 
-def _step_messages(delta: IPVSDelta, _: Given) -> Written:
+def _step_messages(delta: IPVSDelta, _: OptionValues) -> ArtifactText:
     from svcnet.renderers import ipvs
 
-    return Written(ipvs.listing([*ipvs.additions(delta), *ipvs.removals(delta)]))
+    return ArtifactText(ipvs.listing([*ipvs.additions(delta), *ipvs.removals(delta)]))
 
 
 class IPVSMode(Mode["IPVSTables", "IPVSDelta"]):

@@ -69,7 +69,7 @@ class IPVSExecutor(Executor[IPVSTables]):
         """Yield the removal of all: the sets tell which rules are to go, of either variant."""
         yield partial(ipvs.cleanup, family, machine=self.machine)
 
-    def owned(self, family: IPFamily) -> iptables.Owned:
+    def owned(self, family: IPFamily) -> iptables.Ownership:
         """Return how the chains are known that this mode makes."""
         return owned(family)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import evolve
 
-from svcnet.modes.mode import Form, Mode, Written
-from svcnet.modes.options import Given
+from svcnet.modes.mode import ArtifactText, Form, Mode
+from svcnet.modes.options import OptionValues
 from svcnet.modes.pace import Pace
 from svcnet.modes.settings import ModeSettings
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from svcnet.renderers.nftables import NFTablesDelta, Ruleset
 
 
-def _text(ruleset: Ruleset, _: Given) -> Written:
+def _text(ruleset: Ruleset, _: OptionValues) -> ArtifactText:
     from svcnet.renderers import nftables
 
-    return Written(nftables.text(ruleset))
+    return ArtifactText(nftables.text(ruleset))
 
 
-def _transaction(ruleset: Ruleset, _: Given) -> Written:
+def _transaction(ruleset: Ruleset, _: OptionValues) -> ArtifactText:
     from svcnet.renderers import nftables
 
-    return Written(nftables.transaction(ruleset))
+    return ArtifactText(nftables.transaction(ruleset))
 
 
-def _document(ruleset: Ruleset, _: Given) -> Written:
+def _document(ruleset: Ruleset, _: OptionValues) -> ArtifactText:
     from svcnet.renderers import nftables
 
-    return Written(nftables.document(ruleset))
+    return ArtifactText(nftables.document(ruleset))
 
 
-def _step(delta: NFTablesDelta, _: Given) -> Written:
-    return Written(delta.text)
+def _step(delta: NFTablesDelta, _: OptionValues) -> ArtifactText:
+    return ArtifactText(delta.text)
 
 
 class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from svcnet.errors import UsageError
-from svcnet.modes.mode import Form, Mode, Omission, Written
-from svcnet.modes.options import JUMPS, VARIANT, Given
+from svcnet.modes.mode import ArtifactText, Form, Mode, Omission
+from svcnet.modes.options import JUMPS, VARIANT, OptionValues
 from svcnet.modes.settings import ModeSettings
 from svcnet.modes.userspace.options import (
     DRAIN,
@@ -48,30 +48,30 @@ def _findings(ports: Iterable[UnsupportedPort]) -> tuple[Omission, ...]:
     return tuple(Omission(str(port)) for port in ports)
 
 
-def _text(table: ProxyTable, given: Given) -> Written:
+def _text(table: ProxyTable, given: OptionValues) -> ArtifactText:
     from svcnet.renderers import userspace
 
     text = userspace.text(table, jumps=bool(given.get(JUMPS.name)))
-    return Written(text, _findings(table.unsupported))
+    return ArtifactText(text, _findings(table.unsupported))
 
 
-def _step_text(delta: ProxyDelta, _: Given) -> Written:
+def _step_text(delta: ProxyDelta, _: OptionValues) -> ArtifactText:
     from svcnet.renderers import userspace
 
-    return Written(userspace.step_text(delta), _findings(delta.new.unsupported))
+    return ArtifactText(userspace.step_text(delta), _findings(delta.new.unsupported))
 
 
-def _document(table: ProxyTable, _: Given) -> Written:
+def _document(table: ProxyTable, _: OptionValues) -> ArtifactText:
     from svcnet.renderers import userspace
 
-    return Written(userspace.document(table), _findings(table.unsupported))
+    return ArtifactText(userspace.document(table), _findings(table.unsupported))
 
 
-def _haproxy(table: ProxyTable, _: Given) -> Written:
+def _haproxy(table: ProxyTable, _: OptionValues) -> ArtifactText:
     from svcnet.renderers import userspace
 
     text, unsupported = userspace.haproxy_config(table)
-    return Written(text, _findings(unsupported))
+    return ArtifactText(text, _findings(unsupported))
 
 
 class UserspaceMode(Mode["ProxyTable", "ProxyDelta"]):
@@ -91,7 +91,7 @@ class UserspaceMode(Mode["ProxyTable", "ProxyDelta"]):
     )
 
     def settings(
-        self, config: KubeProxyConfiguration | None = None, given: Given | None = None
+        self, config: KubeProxyConfiguration | None = None, given: OptionValues | None = None
     ) -> ProxySettings:
         """Return the settings, with proxy ports of where options, or else `config`, say."""
         usual = super().settings(config, given)

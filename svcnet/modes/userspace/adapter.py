@@ -9,7 +9,7 @@ from typing import Literal
 from svcnet import checks
 from svcnet.errors import ApplyError, Unsupported
 from svcnet.executors import userspace as executor
-from svcnet.executors.counted import counted
+from svcnet.executors.counts import counted
 from svcnet.executors.iptables import Commands, Commits, Marks, Variant
 from svcnet.executors.stages import Stages
 from svcnet.executors.userspace import RulesReport, install, repair, services_of

@@ -36,7 +36,7 @@ class UserspaceExecutor(Executor[ProxyTable]):
         for commands in installed(family, self._variant, machine=self.machine):
             yield partial(remove, family, commands.variant, machine=self.machine)
 
-    def owned(self, family: IPFamily) -> iptables.Owned:
+    def owned(self, family: IPFamily) -> iptables.Ownership:
         """Return how the chains are known that this mode makes."""
         return OWNED
 

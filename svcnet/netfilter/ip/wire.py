@@ -65,7 +65,7 @@ class Link:
 
 
 @frozen
-class Held:
+class DeviceAddress:
     """An address as a device holds it.
 
     ``text`` is what ``ip address del`` takes for it. It is ``plain`` as svcnet adds one: of
@@ -84,9 +84,9 @@ class Held:
         return IPv4Network(self.text, strict=False)
 
 
-def held(address: str) -> Held:
+def held(address: str) -> DeviceAddress:
     """Return an address as svcnet adds it."""
-    return Held(address, host_network(address))
+    return DeviceAddress(address, host_network(address))
 
 
 def link_body(name: str) -> bytes:
@@ -158,7 +158,7 @@ def device_of(body: bytes) -> int:
     return index
 
 
-def parse_address(body: bytes) -> Held:
+def parse_address(body: bytes) -> DeviceAddress:
     """Return the address in the body of an RTM_NEWADDR. Raises ValueError."""
     try:
         family, length, _, scope, _ = ADDRESS.unpack_from(body)
@@ -174,7 +174,7 @@ def parse_address(body: bytes) -> Held:
     is_scoped = family == AF_INET and scope != _SCOPE_GLOBAL
     one = held(address)
     text = f"{text}/{length}"
-    return Held(address, text, text == one.text and not is_scoped and not ends)
+    return DeviceAddress(address, text, text == one.text and not is_scoped and not ends)
 
 
 def _cut(error: struct.error) -> ValueError:

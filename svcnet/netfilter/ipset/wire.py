@@ -96,7 +96,7 @@ def parse_header(answer: bytes) -> Header:
     )
 
 
-def told(answer: bytes, *, has_times: bool) -> Iterator[bytes]:
+def fingerprint(answer: bytes, *, has_times: bool) -> Iterator[bytes]:
     """Yield what one body of the answers to a :func:`save_request` says, for comparison.
 
     It is the same as long as nobody changes the set. If the set `has_times`, that is without the

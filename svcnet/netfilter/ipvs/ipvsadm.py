@@ -32,7 +32,7 @@ _SOCKET = r"([0-9.]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})"
 _LINE = re.compile(rf"-[AEDaed] (-t|-u|--sctp-service) {_SOCKET}(?: -r {_SOCKET})?(?:\s|$)")
 
 
-class Named(NamedTuple):
+class LineSubject(NamedTuple):
     """What a line is about: a virtual server, or one of its real servers."""
 
     protocol: str
@@ -66,7 +66,7 @@ def line(message: Message) -> str:
             raise ValueError(f"ipvsadm has no line for {message}")
 
 
-def read(line: str) -> Named | None:
+def read(line: str) -> LineSubject | None:
     """Return what a line is about; None for one that names no server as :func:`line` does."""
     found = _LINE.match(line)
     if found is None:
@@ -76,7 +76,7 @@ def read(line: str) -> Named | None:
     dest = _dest_key(real, real_port) if real else None
     if server is None or (real and dest is None):
         return None
-    return Named(_PROTOCOLS[option], server, dest)
+    return LineSubject(_PROTOCOLS[option], server, dest)
 
 
 def _dest_key(address: str, port: str) -> DestKey | None:

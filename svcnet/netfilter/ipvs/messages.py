@@ -30,7 +30,7 @@ __all__ = [
     "DelService",
     "Dest",
     "DestKey",
-    "Done",
+    "DumpEnd",
     "Family",
     "Flush",
     "GetConfig",
@@ -290,7 +290,7 @@ class Acknowledgement:
 
 
 @frozen
-class Done:
+class DumpEnd:
     """The end of what the request ``sequence`` listed; with ``errno``, it is not complete."""
 
     sequence: int
@@ -440,7 +440,7 @@ Message: TypeAlias = (
     | Zero
 )
 """Whatever svcnet asks of the kernel."""
-Reply: TypeAlias = ObservedService | ObservedDest | Timeouts | Info | Acknowledgement | Done
+Reply: TypeAlias = ObservedService | ObservedDest | Timeouts | Info | Acknowledgement | DumpEnd
 """Whatever the kernel answers."""
 
 

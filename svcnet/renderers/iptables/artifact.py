@@ -17,7 +17,7 @@ from svcnet.family import IPFamily
 from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
 from svcnet.netfilter.jumps import Jump, text_on_clean_machine
 from svcnet.netfilter.restore import declare, delete, transaction
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 
 
 @frozen

@@ -9,7 +9,7 @@ from svcnet.graph import Fragment, FragmentName, GraphDiff, NodeSettings, RuleGr
 from svcnet.netfilter.restore import append, declare, rules_by_chain
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables.artifact import Block, Delta, RestoreText, RuleCount
-from svcnet.renderers.iptables.fixed import filter_table, nat_table
+from svcnet.renderers.iptables.frame import filter_table, nat_table
 from svcnet.renderers.iptables.jumps import jumps
 from svcnet.renderers.iptables.service import render_service_port
 

@@ -9,7 +9,7 @@ from svcnet.addresses import canonical_address
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName
 from svcnet.netfilter import ip, ipset
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.renderers.ipvs.part import Part
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 

@@ -3,13 +3,13 @@
 from svcnet.renderers.nftables.block import NFTablesBlock
 from svcnet.renderers.nftables.delta import NFTablesDelta
 from svcnet.renderers.nftables.document import document
-from svcnet.renderers.nftables.fixed import Fixed
+from svcnet.renderers.nftables.frame import FixedParts
 from svcnet.renderers.nftables.render import advance, between, delta, full
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.text import text, transaction
 
 __all__ = [
-    "Fixed",
+    "FixedParts",
     "NFTablesBlock",
     "NFTablesDelta",
     "Ruleset",

@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTRule, NFTSet
-from svcnet.renderers.nftables.fixed import COMMENT
+from svcnet.renderers.nftables.frame import COMMENT
 from svcnet.renderers.nftables.ruleset import Ruleset
-from svcnet.renderers.nftables.text import Sorted
+from svcnet.renderers.nftables.text import SortedObjects
 
 
 def document(ruleset: Ruleset) -> str:
     """Return the JSON text; its lists are in the order of the lines of the text."""
-    by_name = Sorted.of(ruleset)
+    by_name = SortedObjects.of(ruleset)
     value = {
         "family": ruleset.family,
         "table": {**ruleset.table._asdict(), "comment": COMMENT},

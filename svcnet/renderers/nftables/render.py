@@ -11,7 +11,7 @@ from svcnet.netfilter.nft import NFTChain, NFTRule, NFTTable
 from svcnet.nogc import without_gc
 from svcnet.renderers.nftables.block import NFTablesBlock, Place
 from svcnet.renderers.nftables.delta import NFTablesDelta
-from svcnet.renderers.nftables.fixed import Fixed, fixed
+from svcnet.renderers.nftables.frame import FixedParts, fixed
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.service import render_service_port
 from svcnet.renderers.nftables.words import words
@@ -127,7 +127,7 @@ class _Step:
             self.come.append(new.add(self.table))
 
 
-def _fixed_changes(old: Fixed, new: Fixed, table: str) -> list[str]:
+def _fixed_changes(old: FixedParts, new: FixedParts, table: str) -> list[str]:
     """Return the lines for the fixed part, of which rules change and addresses of node ports."""
     if old == new:
         return []
@@ -146,7 +146,7 @@ def _fixed_changes(old: Fixed, new: Fixed, table: str) -> list[str]:
     return found + [rule.add(table) for chain in changed for rule in wanted[chain]]
 
 
-def _fixed_rules(part: Fixed) -> Mapping[str, list[NFTRule]]:
+def _fixed_rules(part: FixedParts) -> Mapping[str, list[NFTRule]]:
     found: dict[str, list[NFTRule]] = {}
     for made in part.objects:
         if type(made) is NFTRule:

@@ -13,7 +13,7 @@ from svcnet.brief import brief
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.nft import NFTElement, NFTObject, NFTTable
 from svcnet.renderers.nftables.block import NFTablesBlock, Place
-from svcnet.renderers.nftables.fixed import Fixed
+from svcnet.renderers.nftables.frame import FixedParts
 
 
 @frozen(field_transformer=brief)
@@ -28,7 +28,7 @@ class Ruleset:
 
     settings: NodeSettings
     table: NFTTable
-    fixed: Fixed = field(repr=False)
+    fixed: FixedParts = field(repr=False)
     blocks: Map[FragmentName, NFTablesBlock] = field(repr=False)
     claims: Map[Place, tuple[FragmentName, ...]] = field(repr=False)
 

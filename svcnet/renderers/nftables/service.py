@@ -23,7 +23,7 @@ _PREFIXES = {"cluster": "service-", "local": "local-"}
 _VERDICTS = {"reject": f"goto {names.REJECT}", "drop": "drop"}
 
 
-class _Made:
+class _ServicePortObjects:
     """Objects as they are made, and for each the part of the service port that it is for."""
 
     __slots__ = ("elements", "objects", "parts")
@@ -72,7 +72,7 @@ class _ServicePort:
             where = [(each.address, each.port) for each in fragment.translates]
             ids = [each.id for each in fragment.translates]
             self.endpoints = dict(zip(ids, names.endpoint_bases(name, where), strict=True))
-        self.made = _Made()
+        self.made = _ServicePortObjects()
 
     @property
     def external(self) -> str:

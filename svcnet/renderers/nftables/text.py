@@ -7,7 +7,7 @@ from itertools import chain
 
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
 from svcnet.renderers.nftables.block import lines
-from svcnet.renderers.nftables.fixed import COMMENT, HOOKS, Fixed
+from svcnet.renderers.nftables.frame import COMMENT, HOOKS, FixedParts
 from svcnet.renderers.nftables.ruleset import Ruleset
 
 
@@ -16,7 +16,7 @@ def text(ruleset: Ruleset) -> str:
 
     It is for ``nft -f`` on a machine that has no such table.
     """
-    made = Sorted.of(ruleset).lines(str(ruleset.table))
+    made = SortedObjects.of(ruleset).lines(str(ruleset.table))
     return "".join([ruleset.table.add(COMMENT), *made])
 
 
@@ -39,7 +39,7 @@ def transaction(ruleset: Ruleset) -> str:
     )
 
 
-def _node_ports(fixed: Fixed, table: str) -> list[str]:
+def _node_ports(fixed: FixedParts, table: str) -> list[str]:
     """Return the lines of the addresses that answer node ports, or that take their set away."""
     known = fixed.node_port_ips
     if fixed.node_ports is None:
@@ -47,7 +47,7 @@ def _node_ports(fixed: Fixed, table: str) -> list[str]:
     return [known.add(table), known.flush(table), *lines(fixed.node_ports, table)]
 
 
-class Sorted:
+class SortedObjects:
     """Objects by kind and name, where rules of one chain and elements of one set keep their order.
 
     Sets come before maps.
@@ -72,7 +72,7 @@ class Sorted:
         self.sets.sort(key=_kind_and_name)
 
     @classmethod
-    def of(cls, ruleset: Ruleset) -> Sorted:
+    def of(cls, ruleset: Ruleset) -> SortedObjects:
         """Return all that a table has."""
         return cls(chain(ruleset.fixed.objects, ruleset.objects()))
 

@@ -19,7 +19,7 @@ from svcnet.graph.fragment import HEALTH_CHECK
 from svcnet.netfilter.jumps import Jump, comment, lines_on_clean_machine, of_table
 from svcnet.netfilter.restore import append, declare, transaction
 from svcnet.netfilter.rules import Rule
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.renderers.userspace.table import (
     Backend,
     ListenerName,

@@ -41,7 +41,7 @@ _Waiting: TypeAlias = "asyncio.Future[Response | None]"
 
 
 @define(eq=False)
-class _Asked:
+class _Query:
     """A question that is on its way to the other server, and the clients who wait for it."""
 
     task: asyncio.Task[Response | None]
@@ -61,7 +61,7 @@ class Upstream:
         self._where = address, port
         self._shown = shown(self._where)
         self._waiting: FairShares[_Waiting] = FairShares(waiting)
-        self._asked: dict[_Key, _Asked] = {}
+        self._asked: dict[_Key, _Query] = {}
         self._reading = AnswerReader()
         self._silence = Trouble(say)
         self._answers = 0
@@ -117,7 +117,7 @@ class Upstream:
         key, loop = _key(question), asyncio.get_running_loop()
         asked = self._asked.get(key)
         if asked is None:
-            asked = self._asked[key] = _Asked(loop.create_task(self._answer(question, tcp)))
+            asked = self._asked[key] = _Query(loop.create_task(self._answer(question, tcp)))
             asked.task.add_done_callback(partial(self._tell, key, asked))
         waiting: _Waiting = loop.create_future()
         asked.waiting.add(waiting)
@@ -133,7 +133,7 @@ class Upstream:
                 self._forget(key, asked)
                 asked.task.cancel()
 
-    def _tell(self, key: _Key, asked: _Asked, task: asyncio.Task[Response | None]) -> None:
+    def _tell(self, key: _Key, asked: _Query, task: asyncio.Task[Response | None]) -> None:
         """Give all who wait for a question its answer."""
         self._forget(key, asked)
         error = None if task.cancelled() else task.exception()
@@ -145,7 +145,7 @@ class Upstream:
             else:
                 waiting.set_result(None if task.cancelled() else task.result())
 
-    def _forget(self, key: _Key, asked: _Asked) -> None:
+    def _forget(self, key: _Key, asked: _Query) -> None:
         # A question that was given up may have been asked again in between.
         if self._asked.get(key) is asked:
             del self._asked[key]

@@ -40,7 +40,7 @@ Reply: TypeAlias = bytes | Elsewhere | None
 
 
 @define
-class _Known:
+class _AnswerMemory:
     """The answers to one question, all but their number; `enough` is how many are to be made."""
 
     enough: int
@@ -59,7 +59,7 @@ class Responder:
         self.zones = zones
         self._recursion = recursion
         # By all of a question but its number, which is all that differs when it comes again.
-        self._known: dict[tuple[bytes, bool], _Known] = {}
+        self._known: dict[tuple[bytes, bool], _AnswerMemory] = {}
         self._count = 0
 
     def reply(self, wire: bytes, *, tcp: bool = False) -> Reply:
@@ -91,7 +91,7 @@ class Responder:
             self._known.clear()
             self._count = 0
         self._count += 1
-        self._known.setdefault(key, _Known(enough)).wires.append(made[2:])
+        self._known.setdefault(key, _AnswerMemory(enough)).wires.append(made[2:])
 
     def _is_open_alias(self, query: Query, found: Answer) -> bool:
         """Return whether an answer ends in an alias of a name that is in no zone."""

@@ -289,7 +289,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all metrics in the text format of Prometheus, version 0.0.4."""
-        return generate_latest(_WithoutCreated(self._registry))
+        return generate_latest(_PlainRegistry(self._registry))
 
 
 def metrics_page(metrics: Metrics) -> Responder:
@@ -329,7 +329,7 @@ class _KernelCounters(Collector):
                 yield CounterMetricFamily(name, text, value=number)
 
 
-class _WithoutCreated(Collector):
+class _PlainRegistry(Collector):
     """A registry without the library's series of when each series began; kube-proxy has none.
 
     The library can be told to leave them out, but only for the whole process.

@@ -25,7 +25,7 @@ GREED = 6
 """How many times the square of the free part one may have."""
 
 
-class _Held:
+class _Holding:
     """What a Service has: how many connections, of which sources, and whether it has a part."""
 
     __slots__ = ("members", "number", "sources")
@@ -36,7 +36,7 @@ class _Held:
         self.sources: dict[str | bytes, int] = {}
 
 
-_NOTHING = _Held()
+_NOTHING = _Holding()
 
 
 class Admission:
@@ -46,7 +46,7 @@ class Admission:
         self._capacity = capacity
         self._total = 0
         self._members = 0
-        self._services: dict[Service, _Held] = {}
+        self._services: dict[Service, _Holding] = {}
         self._sources: dict[str | bytes, int] = {}
         self._part = 0
         self._within_parts = 0
@@ -78,7 +78,7 @@ class Admission:
 
     def join(self, service: Service) -> None:
         """Let a Service have a part; one that joins twice must leave twice."""
-        held = self._services.setdefault(service, _Held())
+        held = self._services.setdefault(service, _Holding())
         held.members += 1
         if held.members == 1:
             self._members += 1
@@ -112,7 +112,7 @@ class Admission:
             self._count()
         held = self._services.get(service)
         if held is None:
-            held = self._services[service] = _Held()
+            held = self._services[service] = _Holding()
         of_source = self._sources.get(source, 0)
         # With so little taken no source has too many, whatever it has.
         if (
@@ -148,11 +148,11 @@ class Admission:
         if not held.number:
             self._forget(service, held)
 
-    def _forget(self, service: Service, held: _Held) -> None:
+    def _forget(self, service: Service, held: _Holding) -> None:
         if not held.number and not held.members:
             del self._services[service]
 
-    def _is_modest(self, held: _Held, source: str | bytes, of_source: int) -> bool:
+    def _is_modest(self, held: _Holding, source: str | bytes, of_source: int) -> bool:
         """Return whether a source may have one more, in all and of a Service."""
         if of_source >= _most(self._capacity - self._total, self._capacity):
             return False
@@ -162,7 +162,7 @@ class Admission:
         reach = self._reach(held)
         return here < _most(reach - held.number, reach)
 
-    def _reach(self, held: _Held) -> float:
+    def _reach(self, held: _Holding) -> float:
         """Return how many a Service may have as long as all others have what they have now."""
         part = self._part if held.members else 0
         beyond = max(held.number - part, 0)

@@ -22,7 +22,7 @@ from svcnet.servers.userspace.streams import RESET, RETRY_SECONDS, Caller, Relay
 READY_AT_ONCE = 64
 """How many listeners are looked at before what is open already has its turn."""
 
-Accepted: TypeAlias = tuple[int, tuple[str, int]]
+AcceptedClient: TypeAlias = tuple[int, tuple[str, int]]
 """A descriptor, and the address and port of who is at the other end."""
 
 
@@ -48,17 +48,17 @@ class StreamListener:
         self._entrance.wait_for_room(self)
         return False
 
-    def take(self) -> Accepted:
+    def take(self) -> AcceptedClient:
         """Return a connection that waits. Raises BlockingIOError when there is none, and OSError.
 
         socket.accept() would make an object of the standard library's Python class, with
         its family and type looked up as enums. Without those, here and for backends, a
         process serves a fifth more new connections.
         """
-        taken: Accepted = self.sock._accept()  # type: ignore[attr-defined]
+        taken: AcceptedClient = self.sock._accept()  # type: ignore[attr-defined]
         return taken
 
-    def serve(self, client: Accepted) -> None:
+    def serve(self, client: AcceptedClient) -> None:
         """Dial for a client, or end it if it may not come or its source has too many."""
         fd, peer = client
         entrance, service, family = self._entrance, self.service, self._entrance.family

@@ -20,7 +20,7 @@ from svcnet.models import (
 )
 from svcnet.models.config import PRIMARY
 from svcnet.models.state import ClusterObject
-from svcnet.sources.config.loaded import ConfigRemark
+from svcnet.sources.config.result import ConfigRemark
 from svcnet.sources.fields import shown
 from svcnet.sources.findings import Path
 

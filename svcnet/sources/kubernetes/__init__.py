@@ -42,8 +42,8 @@ async def watch(
     kinds: Iterable[str] = KINDS,
     *,
     random: Random,
-    told: Callable[[Status], None],
-    confirmed: Callable[[str], None] = lambda _: None,
+    tell: Callable[[Status], None],
+    confirm: Callable[[str], None] = lambda _: None,
     moves: asyncio.Queue[APIServer] | None = None,
     node: str = "",
     headless: bool = False,
@@ -52,8 +52,8 @@ async def watch(
     """Yield the objects of a cluster, once those of all `kinds` are known, and then changes.
 
     There is no end and no error for a server that is away or refuses: it is asked again, and
-    `told` is called with a :class:`Status` whenever it stands differently with a kind, and
-    `confirmed` with a kind whenever the server has shown that what is known of it is so: by a list,
+    `tell` is called with a :class:`Status` whenever it stands differently with a kind, and
+    `confirm` with a kind whenever the server has shown that what is known of it is so: by a list,
     an event, or the beginning or regular end of a watch. Of Nodes only `node` is asked for, unless
     that is empty. Objects of headless Services come only if `headless` is set. `random` spreads the
     requests of many nodes. Servers that are put into `moves` are asked from then on; what differs
@@ -74,7 +74,7 @@ async def watch(
     from svcnet.sources.kubernetes.contact import Contact
     from svcnet.sources.kubernetes.reflector import Observer, Reflector
 
-    contact, listener = Contact(server, patience, random), Observer(told, confirmed)
+    contact, listener = Contact(server, patience, random), Observer(tell, confirm)
     news = News.of((resource.kind for resource in wanted), patience.together)
     async with AsyncExitStack() as stack:
         tasks = []

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 Result = TypeVar("Result")
-Given = ParamSpec("Given")
+Arguments = ParamSpec("Arguments")
 
 
-async def apart(work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Result:
+async def apart(
+    work: Callable[Arguments, Result], *given: Arguments.args, **named: Arguments.kwargs
+) -> Result:
     """Return what `work` returns or raises, in a thread that nothing waits for if it is cancelled.
 
     The threads of ``asyncio.to_thread`` are waited for when the loop closes, so work that takes

@@ -15,7 +15,13 @@ from attrs import define, field, frozen
 from svcnet.sources.kubernetes.contact import Contact
 from svcnet.sources.kubernetes.failures import telling
 from svcnet.sources.kubernetes.lookups import Lookups
-from svcnet.sources.kubernetes.problems import Absent, Expired, Nonsense, Problem, one_line
+from svcnet.sources.kubernetes.problems import (
+    AbsentResource,
+    ExpiredVersion,
+    Nonsense,
+    Problem,
+    one_line,
+)
 from svcnet.sources.stream import json_value
 
 MAX_ANSWER = 256 * 1024 * 1024
@@ -57,7 +63,8 @@ class JSONObject:
 class APIClient:
     """A client for one kind of objects; use it as an asynchronous context.
 
-    Every request raises :class:`Problem`, :class:`Expired` or :class:`Absent`, and nothing else.
+    Every request raises :class:`Problem`, :class:`ExpiredVersion` or
+    :class:`AbsentResource`, and nothing else.
     """
 
     contact: Contact
@@ -194,9 +201,9 @@ def _refusal(answer: aiohttp.ClientResponse, body: bytes) -> Exception:
     """Return what an answer other than 200 means."""
     code = answer.status
     if code == 410:
-        return Expired()
+        return ExpiredVersion()
     if code == 404:
-        return Absent()
+        return AbsentResource()
     why = f"{code} {one_line(answer.reason or '')}".strip()
     try:
         message = orjson.loads(body).get("message")

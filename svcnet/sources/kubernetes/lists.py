@@ -10,7 +10,7 @@ from attrs import frozen
 from svcnet.nogc import without_gc
 from svcnet.sources.kubernetes.apart import apart
 from svcnet.sources.kubernetes.client import LARGE, APIClient, JSONObject
-from svcnet.sources.kubernetes.narrow import Narrowed, narrow
+from svcnet.sources.kubernetes.narrow import NarrowResult, narrow
 from svcnet.sources.kubernetes.news import MAX_OBJECTS, MAX_TOLD
 from svcnet.sources.kubernetes.problems import Nonsense
 from svcnet.sources.kubernetes.resources import Resource
@@ -43,9 +43,9 @@ class List:
         return answer
 
 
-async def pages(asked: List, limit: int) -> tuple[list[Narrowed], str]:
+async def pages(asked: List, limit: int) -> tuple[list[NarrowResult], str]:
     """Return all objects, asked for `limit` at a time if that is not 0, and their version."""
-    items: list[Narrowed] = []
+    items: list[NarrowResult] = []
     parameters = asked.resource.selectors()
     if limit:
         parameters["limit"] = str(limit)
@@ -68,7 +68,7 @@ async def pages(asked: List, limit: int) -> tuple[list[Narrowed], str]:
 
 
 @without_gc()
-def _narrow(kind: str, found: list[Any], path: str, told: int) -> list[Narrowed]:
+def _narrow(kind: str, found: list[Any], path: str, told: int) -> list[NarrowResult]:
     """Return what is kept of objects; why they cannot be used only of the first, to be told."""
     items = []
     for item in found:

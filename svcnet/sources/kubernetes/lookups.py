@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
-_Found: TypeAlias = list[ResolveResult]
+_Addresses: TypeAlias = list[ResolveResult]
 
 
 class Lookups(AbstractResolver):
@@ -25,10 +25,10 @@ class Lookups(AbstractResolver):
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> _Found:
+    ) -> _Addresses:
         """Return the addresses of a host. Raises OSError, and ValueError for what is no name."""
         loop = asyncio.get_running_loop()
-        found: asyncio.Future[_Found] = loop.create_future()
+        found: asyncio.Future[_Addresses] = loop.create_future()
 
         def tell(act: Callable[[], object]) -> None:
             # Nobody may wait for it any more, and the loop may have ended.
@@ -51,7 +51,7 @@ class Lookups(AbstractResolver):
         """Wait for nothing: what is still looked for ends by itself."""
 
 
-def _addresses(host: str, port: int, family: int) -> _Found:
+def _addresses(host: str, port: int, family: int) -> _Addresses:
     found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [
         ResolveResult(

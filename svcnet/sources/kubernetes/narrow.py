@@ -50,7 +50,7 @@ MAX_DIAGNOSTICS = 10
 
 
 @frozen
-class Narrowed:
+class NarrowResult:
     """What came of an object: ``model`` is None if it cannot be used, and then ``errors`` say why.
 
     ``wrong`` is a number that stands for the errors, ``odd`` one for the ``warnings`` about one
@@ -66,16 +66,16 @@ class Narrowed:
     warnings: tuple[Diagnostic, ...] = ()
     odd: int = 0
 
-    def untold(self) -> Narrowed:
+    def untold(self) -> NarrowResult:
         """Return it without its findings, which may be many; the numbers still stand for them."""
         return evolve(self, errors=(), warnings=())
 
 
-def _unusable(key: NamespacedName | None, errors: tuple[Diagnostic, ...]) -> Narrowed:
-    return Narrowed(key, None, errors, wrong=hash(errors) or 1)
+def _unusable(key: NamespacedName | None, errors: tuple[Diagnostic, ...]) -> NarrowResult:
+    return NarrowResult(key, None, errors, wrong=hash(errors) or 1)
 
 
-def narrow(kind: str, item: Any, path: str) -> Narrowed:
+def narrow(kind: str, item: Any, path: str) -> NarrowResult:
     """Return what is kept of an object of `kind`, whatever it may be; `path` is where it came from.
 
     The errors name the path as their file and have no line.
@@ -94,7 +94,7 @@ def narrow(kind: str, item: Any, path: str) -> Narrowed:
     if key is not None and not findings.has_errors():
         told = findings.diagnostics() if findings.found else ()
         odd = (hash(told) or 1) if told else 0
-        return Narrowed(key, _less(model), happened=_happened(model), warnings=told, odd=odd)
+        return NarrowResult(key, _less(model), happened=_happened(model), warnings=told, odd=odd)
     errors = tuple(d for d in findings.diagnostics() if d.severity == "error")
     return _unusable(key, errors)
 

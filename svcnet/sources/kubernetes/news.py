@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from svcnet.errors import Diagnostic
 from svcnet.models import NamespacedName
 from svcnet.models.state import ClusterObject
-from svcnet.sources.kubernetes.narrow import Narrowed
+from svcnet.sources.kubernetes.narrow import NarrowResult
 
 MAX_TOLD = 20
 """Objects of one step of which it is told why they cannot be used."""
@@ -82,7 +82,7 @@ class News:
         """Return the news of kinds of which nothing is known yet."""
         return cls({kind: KnownObjects() for kind in kinds}, together)
 
-    def came(self, kind: str, item: Narrowed) -> None:
+    def came(self, kind: str, item: NarrowResult) -> None:
         """Take an object that is new or has changed."""
         self._note(kind, item)
         if item.key is not None and item.model is not None:
@@ -99,7 +99,7 @@ class News:
         self._set(kind, key, None)
         self._stirred.set()
 
-    def listed(self, kind: str, items: Iterable[Narrowed]) -> None:
+    def listed(self, kind: str, items: Iterable[NarrowResult]) -> None:
         """Take all objects of a kind; those that are known and not among them are gone."""
         known = self.known[kind]
         gone = {*known.models, *known.unusable}
@@ -182,7 +182,7 @@ class News:
         else:
             models[key] = model
 
-    def _note(self, kind: str, item: Narrowed) -> None:
+    def _note(self, kind: str, item: NarrowResult) -> None:
         """Remember why an object is unusable, or odd, and tell it unless that was told."""
         if item.key is None:
             self._tell(item.errors, is_lost=True)

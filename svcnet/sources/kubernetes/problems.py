@@ -58,9 +58,9 @@ class Nonsense(Problem):
         super().__init__("unreachable", why)
 
 
-class Expired(Exception):  # noqa: N818
+class ExpiredVersion(Exception):  # noqa: N818
     """The server has forgotten the resourceVersion or the continue token (410)."""
 
 
-class Absent(Exception):  # noqa: N818
+class AbsentResource(Exception):  # noqa: N818
     """The server has no such resource (404)."""

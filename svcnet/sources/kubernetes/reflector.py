@@ -21,8 +21,8 @@ from svcnet.sources.kubernetes.narrow import key_of, narrow
 from svcnet.sources.kubernetes.news import MAX_OBJECTS, News
 from svcnet.sources.kubernetes.patience import Backoff, Lengths
 from svcnet.sources.kubernetes.problems import (
-    Absent,
-    Expired,
+    AbsentResource,
+    ExpiredVersion,
     Nonsense,
     Problem,
     State,
@@ -37,8 +37,8 @@ from svcnet.sources.kubernetes.versions import is_older, metadata_of, version_of
 class Observer:
     """Who is told of a server: how it stands, and that it has confirmed what is known of a kind."""
 
-    told: Callable[[Status], None]
-    confirmed: Callable[[str], None]
+    tell: Callable[[Status], None]
+    confirm: Callable[[str], None]
 
 
 @define(eq=False)
@@ -85,7 +85,7 @@ class Reflector:
                 async with self.contact.turn(self.resource.kind, self._lose) as turn:
                     if await self._turn(turn):
                         continue
-            except (Expired, Absent):
+            except (ExpiredVersion, AbsentResource):
                 self._version = ""
             except Problem as found:
                 problem = found
@@ -176,10 +176,10 @@ class Reflector:
             asked = List(self.client, self.resource, path)
             try:
                 items, version = await pages(asked, self.contact.patience.page)
-            except Expired:
+            except ExpiredVersion:
                 # Between two pages too much happened. All at once cannot expire.
                 items, version = await pages(asked, 0)
-            except Absent:
+            except AbsentResource:
                 continue
             self.news.listed(self.resource.kind, items)
             self._version = version
@@ -211,7 +211,7 @@ class Reflector:
         turn.rest()
         has_lasted = _now() - begun > seconds - 1
         if has_lasted:
-            self.listener.confirmed(self.resource.kind)
+            self.listener.confirm(self.resource.kind)
         return has_lasted
 
     def _begin(self, now: float) -> None:
@@ -237,7 +237,7 @@ class Reflector:
 
     def _reach(self) -> None:
         """Take it that the server has answered: what is known is confirmed, nothing is lost."""
-        self.listener.confirmed(self.resource.kind)
+        self.listener.confirm(self.resource.kind)
         if self._lost is not None:
             self._lost = None
             self.contact.reached()
@@ -256,7 +256,7 @@ class Reflector:
 
     def _heard(self, turn: Turn, event: Mapping[str, Any]) -> None:
         """Take it that an event has been taken in."""
-        self.listener.confirmed(self.resource.kind)
+        self.listener.confirm(self.resource.kind)
         if self._was_short:
             self._last()
         if self._settling is not None and turn.accepted is not None:
@@ -295,7 +295,7 @@ class Reflector:
             begun, known = _now(), self._version
             try:
                 answer = await asked.page({**self.resource.selectors(), "limit": "1"})
-            except (Problem, Expired, Absent) as error:
+            except (Problem, ExpiredVersion, AbsentResource) as error:
                 until = backoff.until(begun, _now())
                 wait = getattr(error, "retry_after", 0.0)
                 await asyncio.sleep(max(until - _now(), wait))
@@ -317,7 +317,7 @@ class Reflector:
                 version = version_of(item)
                 if is_older(version, self._version):
                     # Told again, or the server went back in time. A list is right in either case.
-                    raise Expired
+                    raise ExpiredVersion
                 await self._change(kind, item, document.values)
                 self._version = version or self._version
             case _:
@@ -349,7 +349,7 @@ class Reflector:
         status = Status(self.resource.kind, state, why)
         if status != self._status:
             self._status = status
-            self.listener.told(status)
+            self.listener.tell(status)
 
 
 def _now() -> float:
@@ -360,7 +360,7 @@ def _error(status: Any) -> Exception:
     """Return what a Status in a watch means."""
     found = status if type(status) is dict else {}
     if found.get("code") == 410:
-        return Expired()
+        return ExpiredVersion()
     message = found.get("message")
     why = one_line(message) if type(message) is str and message else "without a reason"
     return Nonsense(f"ended the watch: {why}")

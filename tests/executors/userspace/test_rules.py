@@ -10,7 +10,7 @@ from svcnet.executors.iptables.commands import Commands, RestoreError
 from svcnet.executors.userspace.rules import change, plan, services_of, step
 from svcnet.graph import NodeSettings
 from svcnet.netfilter import Rule, SavedTables
-from svcnet.netfilter.saved import saved
+from svcnet.netfilter.save_form import saved
 from svcnet.renderers.userspace import portal_rules
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps
 from svcnet.testing import FakeMachine, make_slice

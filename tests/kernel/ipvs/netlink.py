@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from svcnet.netfilter.ipvs.messages import Acknowledgement, Done, Message, Reply
+from svcnet.netfilter.ipvs.messages import Acknowledgement, DumpEnd, Message, Reply
 from svcnet.netfilter.ipvs.wire import decode, encode, encode_family_request, parse_family
 from tests.network import CLONE_NEWNET, new_network
 
@@ -78,7 +78,7 @@ class Kernel:
         found: list[Reply] = []
         while True:
             for reply in decode(self.socket.recv(65536)):
-                if not isinstance(reply, Acknowledgement | Done):
+                if not isinstance(reply, Acknowledgement | DumpEnd):
                     found.append(reply)
                     continue
                 assert reply.sequence == self.sequence

@@ -38,7 +38,7 @@ class Following:
 
     async def run(self, server: APIServer, kinds: tuple[str, ...], options: dict[str, Any]) -> None:
         options = {"random": Random(1), "patience": PATIENCE, **options}
-        async with aclosing(watch(server, kinds, told=self.tell, **options)) as steps:
+        async with aclosing(watch(server, kinds, tell=self.tell, **options)) as steps:
             async for step in steps:
                 self.steps.append(step)
                 self.diagnostics.extend(step.diagnostics)

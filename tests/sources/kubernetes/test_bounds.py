@@ -15,7 +15,7 @@ from svcnet.errors import MAX_LINES, Diagnostic, InputError
 from svcnet.sources import load_bytes
 from svcnet.sources.kubernetes import lists, reflector
 from svcnet.sources.kubernetes.client import LARGE
-from svcnet.sources.kubernetes.narrow import Narrowed, narrow
+from svcnet.sources.kubernetes.narrow import NarrowResult, narrow
 from svcnet.sources.kubernetes.news import MAX_TOLD
 from svcnet.testing import FakeAPIServer, Fault
 from tests.sources.kubernetes.following import Following, following, port_of, service
@@ -105,7 +105,7 @@ def test_long_answers_are_read_beside_the_loop(monkeypatch: pytest.MonkeyPatch, 
     """While objects are made of one the loop goes on: here it is what lets that end."""
     goes_on = threading.Event()
 
-    def wait(*given: Any) -> Narrowed:
+    def wait(*given: Any) -> NarrowResult:
         assert goes_on.wait(20)
         return narrow(*given)
 

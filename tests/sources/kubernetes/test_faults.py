@@ -326,7 +326,7 @@ def test_changes_add_up_while_nobody_takes_them() -> None:
         async with FakeAPIServer() as server:
             server.put(service())
             to, random = APIServer(server.url), Random()
-            async with aclosing(watch(to, ONE, random=random, told=lambda _: None)) as steps:
+            async with aclosing(watch(to, ONE, random=random, tell=lambda _: None)) as steps:
                 await anext(steps)
                 server.put(*(service(port=port) for port in range(81, 99)), service("brief"))
                 server.delete("Service", "brief", "shop")

@@ -211,7 +211,7 @@ def test_a_kind_that_nobody_has() -> None:
     """An unknown kind is the caller's mistake."""
 
     async def run() -> None:
-        steps = watch(APIServer("http://x"), ["Gateway"], random=Random(), told=print)
+        steps = watch(APIServer("http://x"), ["Gateway"], random=Random(), tell=print)
         with pytest.raises(UsageError, match="'Gateway' cannot be watched"):
             await anext(steps)
 
@@ -224,7 +224,7 @@ def test_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "svcnet.sources.kubernetes.client", raising=False)
 
     async def run() -> None:
-        steps = watch(APIServer("http://x"), random=Random(), told=print)
+        steps = watch(APIServer("http://x"), random=Random(), tell=print)
         with pytest.raises(UsageError, match=r"needs aiohttp: pip install 'svcnet\[kubernetes\]'"):
             await anext(steps)
 

@@ -14,7 +14,7 @@ from svcnet.addresses import address_text
 from svcnet.netfilter.ipvs.messages import (
     Acknowledgement,
     Dest,
-    Done,
+    DumpEnd,
     Family,
     Info,
     ObservedDest,
@@ -113,7 +113,7 @@ def decode(datagram: bytes, *, statistics: bool = True) -> Iterator[Reply]:
                 yield _acknowledgement(body, flags, sequence)
             elif kind == NLMSG_DONE:
                 # A dump that failed half way says so here.
-                yield Done(sequence, -NLMSGERR.unpack_from(body)[0] if len(body) >= 4 else 0)
+                yield DumpEnd(sequence, -NLMSGERR.unpack_from(body)[0] if len(body) >= 4 else 0)
             elif kind > GENL_ID_CTRL:
                 reply = _reply(body, statistics)
                 if reply is not None:
@@ -130,7 +130,7 @@ def answers(datagrams: Iterable[bytes]) -> Iterator[Reply]:
     """
     for datagram in datagrams:
         for reply in decode(datagram, statistics=False):
-            if isinstance(reply, Acknowledgement | Done):
+            if isinstance(reply, Acknowledgement | DumpEnd):
                 _raise_for(reply)
                 return
             yield reply
@@ -139,13 +139,13 @@ def answers(datagrams: Iterable[bytes]) -> Iterator[Reply]:
 class Configuration(NamedTuple):
     """A virtual server as the kernel tells it.
 
-    ``key`` are the attributes that it is found by. ``told`` is for comparison: it is the same
+    ``key`` are the attributes that it is found by. ``settings`` is for comparison: it is the same
     as long as nobody changes the virtual server.
     """
 
     family: Family
     key: bytes
-    told: bytes
+    settings: bytes
 
 
 def configurations(datagrams: Iterable[bytes]) -> Iterator[Configuration]:
@@ -228,7 +228,7 @@ def parse_family(datagrams: Iterable[bytes]) -> int:
     raise ValueError("no family in the answer")
 
 
-def _raise_for(answer: Acknowledgement | Done) -> None:
+def _raise_for(answer: Acknowledgement | DumpEnd) -> None:
     if answer.errno:
         text = answer.text if isinstance(answer, Acknowledgement) else ""
         raise RefusedRequest(answer.errno, text or errno_text(answer.errno))

@@ -140,7 +140,7 @@ def encode(
 
     The kernel answers each request with an ``Acknowledgement``; without `acknowledge`
     only those that it refuses. What lists many things (``GetDest``, and ``GetService`` of
-    all) ends with ``Done`` instead. Raises ValueError for what has no such form: text
+    all) ends with ``DumpEnd`` instead. Raises ValueError for what has no such form: text
     that is no address of the family, a number that does not fit its place.
     """
     flags = NLM_F_REQUEST | NLM_F_ACK if acknowledge else NLM_F_REQUEST

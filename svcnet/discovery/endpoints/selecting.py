@@ -12,7 +12,7 @@ from svcnet.models import Budget, ClusterState, NamespacedName, Service
 
 
 @frozen
-class Selected:
+class SelectingServices:
     """Services with a selector, but for those that are ``left_out`` because they find too much."""
 
     services: Mapping[NamespacedName, Service]
@@ -25,7 +25,7 @@ class Selected:
         state: ClusterState,
         apart_from: Collection[NamespacedName] = (),
         budget: Budget | None = None,
-    ) -> Selected:
+    ) -> SelectingServices:
         """Return what is selected in a state; Services `apart_from` are not looked at."""
         services = {
             name: service

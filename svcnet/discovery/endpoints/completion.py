@@ -10,7 +10,7 @@ from immutables import Map
 from svcnet.discovery.endpoints.finder import Finder
 from svcnet.discovery.endpoints.members import Members
 from svcnet.discovery.endpoints.pods import has_selector
-from svcnet.discovery.endpoints.selected import size
+from svcnet.discovery.endpoints.selecting import size
 from svcnet.discovery.endpoints.selections import SliceChanges, Slices, differing
 from svcnet.discovery.endpoints.selectors import Selectors
 from svcnet.discovery.endpoints.slices import reconciled
@@ -21,7 +21,7 @@ from svcnet.nogc import without_gc
 
 
 @frozen
-class Completed:
+class Completion:
     """A state in which no Service lacks endpoints that the Pods in it have.
 
     Services without slices and Endpoints have slices that are made of Pods, as by
@@ -38,7 +38,7 @@ class Completed:
 
     @classmethod
     @without_gc()
-    def of(cls, state: ClusterState, budget: Budget | None = None) -> Completed:
+    def of(cls, state: ClusterState, budget: Budget | None = None) -> Completion:
         """Return `state` with the slices that it lacks."""
         empty = cls(state, Selectors.of(state), allotment=Allotment(budget or Budget()))
         return empty._with_made(frozenset(state.services), (), ())[0]
@@ -50,7 +50,7 @@ class Completed:
 
     def apply(
         self, changed: Iterable[ClusterObject] = (), removed: Iterable[ClusterObject] = ()
-    ) -> tuple[Completed, SliceChanges]:
+    ) -> tuple[Completion, SliceChanges]:
         """Return what comes of a change of what is given, and what that did to made slices."""
         changed, removed = tuple(changed), tuple(removed)
         given, names = self.given.apply(changed, removed)
@@ -61,7 +61,7 @@ class Completed:
         names: frozenset[NamespacedName],
         changed: Iterable[ClusterObject],
         removed: Iterable[ClusterObject],
-    ) -> tuple[Completed, SliceChanges]:
+    ) -> tuple[Completion, SliceChanges]:
         """Return the state after a change, with the slices of the Services `names` made anew."""
         finder, members = self.given.finder(), Members.of(self.given.state)
         sizes, allotment, moved = self._allotted(names, finder)
@@ -80,7 +80,7 @@ class Completed:
                 made = made.delete(name)
         # A slice that comes may have the name of a made one that goes with its coming.
         state = self.state.apply((), gone).apply(changed, removed).apply(new)
-        after_change = Completed(state, self.given, made, sizes, allotment)
+        after_change = Completion(state, self.given, made, sizes, allotment)
         return after_change, SliceChanges(tuple(new), tuple(gone))
 
     def _allotted(

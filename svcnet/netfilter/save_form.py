@@ -14,7 +14,7 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from types import MappingProxyType
 from typing import TypeAlias
 
-from svcnet.netfilter.words import NAMES, Unended, quote, unquote, words
+from svcnet.netfilter.words import NAMES, OpenQuote, quote, unquote, words
 
 _HEAD = MappingProxyType({"-s": 0, "-d": 1, "-i": 2, "-o": 3, "-p": 4})
 """What is printed before all else, in this order, wherever it was written."""
@@ -63,7 +63,7 @@ def _words(rule: str) -> list[str] | None:
         return None
     try:
         return [rule[begin:end] for begin, end in words(rule)]
-    except Unended:
+    except OpenQuote:
         return None
 
 

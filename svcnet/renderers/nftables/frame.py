@@ -52,7 +52,7 @@ _JUMPS = (
 
 
 @frozen(field_transformer=brief)
-class Fixed:
+class FixedParts:
     """What no Service caused, in the order in which it is made.
 
     ``node_port_ips`` is the set of addresses that answer node ports, and ``node_ports`` its
@@ -72,10 +72,10 @@ class Fixed:
         return (*self.first, self.node_port_ips, *self.node_ports, *self.rest)
 
 
-def fixed(settings: NodeSettings) -> Fixed:
+def fixed(settings: NodeSettings) -> FixedParts:
     """Return the fixed part for a node."""
     say = words(settings)
-    return Fixed(
+    return FixedParts(
         first=tuple(_first(settings, say)),
         node_port_ips=NFTSet(
             names.NODE_PORT_IPS, say.address, comment="IPs that accept NodePort traffic"
