@@ -28,8 +28,12 @@ class Netlink(ABC):
     """
 
     @abstractmethod
-    def enable(self, option: int) -> None:
-        """Turn an option of the level ``SOL_NETLINK`` on."""
+    def enable(self, option: int, value: int = 1) -> None:
+        """Turn an option of the level ``SOL_NETLINK`` on, or give it a value."""
+
+    @abstractmethod
+    def hold(self, size: int) -> None:
+        """Let so many bytes wait to be received, more than the usual ones."""
 
     @abstractmethod
     def send(self, data: bytes) -> None:

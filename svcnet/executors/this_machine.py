@@ -24,6 +24,7 @@ _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Searched as well, because the PATH of ordinary users often lacks those of root's tools."""
 
 _SOL_NETLINK = 270  # linux/socket.h
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 _DATAGRAM = 1 << 18
 _PATIENCE = Struct("@ll").pack(10, 0)
 """Seconds and microseconds of a struct timeval: the kernel answers at once, or not at all."""
@@ -114,8 +115,11 @@ class _Socket(Netlink):
             self._socket.close()
             raise
 
-    def enable(self, option: int) -> None:
-        self._socket.setsockopt(_SOL_NETLINK, option, 1)
+    def enable(self, option: int, value: int = 1) -> None:
+        self._socket.setsockopt(_SOL_NETLINK, option, value)
+
+    def hold(self, size: int) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
 
     def send(self, data: bytes) -> None:
         self._socket.send(data)

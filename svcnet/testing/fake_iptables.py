@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from svcnet.netfilter import BUILT_IN, target
 from svcnet.netfilter.save_form import saved
@@ -46,13 +46,15 @@ class FakeIPTables:
     Each transaction takes effect as a whole or raises :class:`FakeRestoreError` and leaves
     the tables as they were. Rules are kept as the kernel prints them for `family`, and as
     written without one. ``there`` has the tables that the kernel has by now: iptables-legacy makes
-    one that it is asked for. ``commits`` counts the transactions that changed any.
+    one that it is asked for. ``commits`` counts the transactions that changed any, and
+    ``on_commit`` is told the table of each, and its chains, and whether these were declared.
     """
 
     def __init__(self, family: str = "", *, is_legacy: bool = False) -> None:
         self.family = family
         self.is_legacy = is_legacy
         self.commits = 0
+        self.on_commit: Callable[[str, Mapping[str, bool]], None] = _nobody
         self.there: set[str] = set()
         self.tables: Tables = {
             table: {chain: [] for chain in chains} for table, chains in BUILT_IN.items()
@@ -60,10 +62,10 @@ class FakeIPTables:
 
     def restore(self, text: str) -> None:
         """Load `text`, transaction by transaction."""
-        table, chains, is_changed = "", dict[str, list[str]](), False
+        table, chains, touched = "", dict[str, list[str]](), dict[str, bool]()
         for number, line in enumerate(text.split("\n"), 1):
             if line.startswith("*"):
-                table, is_changed = line[1:], False
+                table, touched = line[1:], {}
                 if table not in self.tables:
                     raise FakeRestoreError(number, f"there is no table {table}")
                 chains = {chain: list(rules) for chain, rules in self.tables[table].items()}
@@ -73,11 +75,13 @@ class FakeIPTables:
                 _check_loops(chains, table, number)
                 self.tables[table] = chains
                 self.there.add(table)
-                self.commits += is_changed
+                if touched:
+                    self.commits += 1
+                    self.on_commit(table, touched)
             elif line and not line.startswith("#"):
-                is_changed = True
                 try:
-                    self._execute(line, table, chains)
+                    chain = self._execute(line, table, chains)
+                    touched[chain] = line[0] == ":" or touched.get(chain, False)
                 except (KeyError, ValueError) as error:
                     raise FakeRestoreError(number, f"{line}: {error}") from None
 
@@ -107,12 +111,13 @@ class FakeIPTables:
             for table, chains in self.tables.items()
         }
 
-    def _execute(self, line: str, table: str, chains: dict[str, list[str]]) -> None:
+    def _execute(self, line: str, table: str, chains: dict[str, list[str]]) -> str:
+        """Do what a line says; return the chain."""
         if line.startswith(":"):
             chain = line[1:].split(" ", 1)[0]
             if chain not in BUILT_IN[table]:
                 chains[chain] = []
-            return
+            return chain
         command, chain, *rest = line.split(" ", 2)
         written = rest[0] if rest else ""
         rule = saved(written, self.family) if self.family else written
@@ -131,6 +136,11 @@ class FakeIPTables:
                 _delete(chain, chains)
             case _:
                 raise ValueError("unknown command")
+        return chain
+
+
+def _nobody(_table: str, _chains: Mapping[str, bool]) -> None:
+    """Tell nobody of a commit."""
 
 
 def _order(rule: str) -> tuple[bool, str]:

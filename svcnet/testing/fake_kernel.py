@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from errno import EAGAIN, EBUSY, EINVAL, ENOENT, EPERM
+from collections import deque
+from collections.abc import Iterator, Mapping
+from errno import EAGAIN, EBUSY, EINVAL, ENOBUFS, ENOENT, EPERM
+from functools import partial
+from os import strerror
 from struct import Struct, pack
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from attrs import define, field
 
@@ -32,12 +35,17 @@ _ACCT = 7
 _NFT = 10 << 8
 # linux/netfilter/nfnetlink_conntrack.h, linux/netfilter/nf_tables.h
 _CT_NEW, _CT_GET, _CT_DELETE = _CT, _CT | 1, _CT | 2
-_NEWCHAIN, _GETCHAIN, _NEWGEN, _GETGEN = _NFT | 3, _NFT | 4, _NFT | 15, _NFT | 16
+_NEWTABLE, _NEWCHAIN, _GETCHAIN, _NEWRULE = _NFT, _NFT | 3, _NFT | 4, _NFT | 6
+_NEWGEN, _GETGEN = _NFT | 15, _NFT | 16
+_NFNLGRP_NFTABLES = 7
 _NFGENMSG = Struct("=BBH")
 _GET_INFO = 64  # IPT_SO_GET_INFO
 _GET_ENTRIES = 65  # IPT_SO_GET_ENTRIES
 _NAME = 32  # XT_TABLE_MAXNAMELEN
 _MATCH = {"IPv4": 84, "IPv6": 136}
+
+Ear: TypeAlias = deque[bytes | OSError]
+"""What waits to be received by one who listens."""
 
 
 def _tables() -> dict[tuple[Variant, str], FakeIPTables]:
@@ -55,7 +63,8 @@ class FakeKernel:
     ``settings`` are the files below /proc/sys by their paths, ``flows`` entries of UDP,
     ``counters`` those with names that rules count packets in (nfacct), and
     ``lacks`` the modules and options (``CONFIG_…``) of IPVS mode that the kernel does not have.
-    ``ipvs`` has what that mode puts there.
+    ``ipvs`` has what that mode puts there. ``ears`` are of those who listen to nf_tables, and
+    ``foreign`` is how many commits there were to tables beside those of iptables.
     """
 
     settings: dict[str, str]
@@ -63,10 +72,44 @@ class FakeKernel:
     tables: dict[tuple[Variant, str], FakeIPTables] = field(factory=_tables)
     flows: list[Flow] = field(factory=list)
     counters: dict[str, int] = field(factory=dict)
+    ears: list[Ear] = field(factory=list)
+    foreign: int = 0
     ipvs: FakeIPVSKernel = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.ipvs = FakeIPVSKernel(self.lacks, self.references)
+        for family, number in FAMILIES.items():
+            self.tables["nft", family].on_commit = partial(self._tell, number)
+
+    def listen(self, protocol: int, group: int, ear: Ear) -> None:
+        """Tell an ear of what nf_tables commits from now on."""
+        if (protocol, group) == (_NETFILTER, _NFNLGRP_NFTABLES):
+            self.ears.append(ear)
+
+    def deafen(self) -> None:
+        """Have all who listen lose what they have not received: there was more than room for."""
+        for ear in self.ears:
+            ear.clear()
+            ear.append(OSError(ENOBUFS, strerror(ENOBUFS)))
+
+    def commit(self, table: str, family: int = socket.AF_INET) -> None:
+        """Make a commit of nf_tables to a table that nobody here knows."""
+        self.foreign += 1
+        self._tell(family, table, {})
+
+    def _tell(self, family: int, table: str, chains: Mapping[str, bool]) -> None:
+        """Tell all ears of a commit to chains or their rules, or to a table without any."""
+        head = _NFGENMSG.pack(family, 0, 0) + attribute(1, table.encode() + b"\0")
+        told = [
+            _message(_NEWCHAIN, 1, head + attribute(3, chain.encode() + b"\0"))
+            if is_chain
+            else _message(_NEWRULE, 1, head + attribute(2, chain.encode() + b"\0"))
+            for chain, is_chain in chains.items()
+        ]
+        told = told or [_message(_NEWTABLE, 1, head)]
+        generation = _NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
+        for ear in self.ears:
+            ear.extend((b"".join(told), _message(_NEWGEN, 1, generation)))
 
     def references(self, name: str) -> int:
         """Return how many rules name an ipset."""
@@ -81,7 +124,8 @@ class FakeKernel:
     @property
     def generation(self) -> int:
         """How often nf_tables has changed."""
-        return 1 + sum(self.tables["nft", family].commits for family in FAMILIES)
+        of_iptables = sum(self.tables["nft", family].commits for family in FAMILIES)
+        return 1 + of_iptables + self.foreign
 
     def answers(self, protocol: int, data: bytes, *, may: bool) -> Iterator[bytes]:
         """Yield the datagrams that answer one; who may not ask is refused each message."""

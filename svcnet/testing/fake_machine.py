@@ -18,7 +18,7 @@ from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Netlink, Output
 from svcnet.executors.namespace import NoNamespace
 from svcnet.testing.fake_iptables import FakeIPTables, FakeRestoreError
-from svcnet.testing.fake_kernel import VARIANTS, FakeKernel, Variant
+from svcnet.testing.fake_kernel import VARIANTS, Ear, FakeKernel, Variant
 
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}
 ROUTE_LOCALNET = "/proc/sys/net/ipv4/conf/{}/route_localnet"
@@ -29,6 +29,7 @@ OF_IPVS = (
 )
 """Settings that IPVS mode writes."""
 FOLDER = "/usr/sbin"
+_ADD_MEMBERSHIP = 1  # linux/netlink.h
 VERSION = "1.8.9"
 
 _Value = TypeVar("_Value")
@@ -56,6 +57,8 @@ class FakeMachine(Machine):
     - ``busy`` are the families that another svcnet has the lock of.
     - :meth:`misbehave` has a program do something else the next time.
     - ``calls`` are the programs that were run, with their options.
+    - ``kernel.commit`` changes a table of nf_tables that is somebody else's, and ``kernel.deafen``
+      has all who listen to that lose what they were not told yet.
     """
 
     def __init__(self) -> None:
@@ -142,7 +145,7 @@ class FakeMachine(Machine):
 
     def socket_option(self, family: str, option: int, value: bytearray) -> None:
         """Tell of a table of iptables-legacy."""
-        self._need("CAP_NET_ADMIN")
+        self.need("CAP_NET_ADMIN")
         self.kernel.socket_option(family, option, value)
 
     def read(self, path: Path) -> str:
@@ -204,7 +207,8 @@ class FakeMachine(Machine):
         finally:
             self.kernel = before
 
-    def _need(self, capability: str) -> None:
+    def need(self, capability: str) -> None:
+        """Raise PermissionError without a capability."""
         if capability not in self.capabilities:
             raise PermissionError(EPERM, strerror(EPERM))
 
@@ -234,9 +238,14 @@ class _Socket(Netlink):
         self._machine = machine
         self._kernel = machine.kernel
         self._protocol = protocol
-        self._answered: deque[bytes] = deque()
+        self._answered: Ear = deque()
 
-    def enable(self, option: int) -> None:
+    def enable(self, option: int, value: int = 1) -> None:
+        if option == _ADD_MEMBERSHIP:
+            self._machine.need("CAP_NET_ADMIN")
+            self._kernel.listen(self._protocol, value, self._answered)
+
+    def hold(self, size: int) -> None:
         pass
 
     def send(self, data: bytes) -> None:
@@ -246,11 +255,18 @@ class _Socket(Netlink):
     def receive(self) -> bytes:
         if not self._answered:
             raise BlockingIOError(EAGAIN, strerror(EAGAIN))
-        return self._answered.popleft()
+        return self._next()
 
     def pending(self) -> Iterator[bytes]:
         while self._answered:
-            yield self._answered.popleft()
+            yield self._next()
+
+    def _next(self) -> bytes:
+        found = self._answered.popleft()
+        if isinstance(found, OSError):
+            raise found
+        return found
 
     def close(self) -> None:
+        self._kernel.ears = [each for each in self._kernel.ears if each is not self._answered]
         self._answered.clear()

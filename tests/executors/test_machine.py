@@ -11,8 +11,8 @@ from threading import Event
 import pytest
 
 from svcnet.executors import conntrack
+from svcnet.executors.commits import generation
 from svcnet.executors.iptables import Commands
-from svcnet.executors.iptables.commits import generation
 from svcnet.executors.iptables.entries import count, digest
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Netlink
@@ -27,6 +27,7 @@ __all__ = ["machine"]
 RULE = "*filter\n-A INPUT -s 192.0.2.1/32 -j DROP\nCOMMIT\n"
 LOCALNET = Path("/proc/sys/net/ipv4/conf/all/route_localnet")
 NETFILTER, GETGEN = 12, 10 << 8 | 16
+ADD_MEMBERSHIP, NFTABLES = 1, 7
 GENERATION = NLMSGHDR.pack(20, GETGEN, NLM_F_REQUEST | NLM_F_ACK, 7, 0) + bytes(4)
 
 
@@ -93,6 +94,18 @@ def answers(machine: Machine) -> None:
         opened.send(GENERATION)
         assert list(opened.pending())
         assert list(opened.pending()) == []
+
+
+def listens(machine: Machine) -> None:
+    """Who joins a group of the kernel's is told what happens from then on."""
+    with machine.netlink(NETFILTER) as opened:
+        opened.hold(1 << 20)
+        opened.enable(ADD_MEMBERSHIP, NFTABLES)
+        assert list(opened.pending()) == []
+        Commands("IPv4", "nft", machine).restore(RULE)
+        told = b"".join(opened.pending())
+        assert b"filter\0" in told
+        assert (10 << 8 | 15).to_bytes(2, "little") in told
 
 
 def forgets(machine: Machine) -> None:
@@ -198,7 +211,8 @@ CONTRACT: dict[str, tuple[Callable[[Machine], None], ...]] = {
     "find": (finds,),
     "run": (runs, restores),
     "netlink": (opens,),
-    "enable": (answers,),
+    "enable": (answers, listens),
+    "hold": (listens,),
     "send": (answers, forgets),
     "receive": (answers,),
     "pending": (answers, forgets),

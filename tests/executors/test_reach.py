@@ -22,6 +22,8 @@ ROOMS = (
     "modes/ipvs",
     "modes/userspace",
     "executors/commands.py",
+    "executors/commits.py",
+    "executors/notices.py",
     "executors/netlink.py",
 )
 """What works on the machine that it is given."""

@@ -79,7 +79,10 @@ class Answers(Netlink):
     def __init__(self, answers: Iterable[bytes]) -> None:
         self._answers = deque(answers)
 
-    def enable(self, option: int) -> None:
+    def enable(self, option: int, value: int = 1) -> None:
+        pass
+
+    def hold(self, size: int) -> None:
         pass
 
     def send(self, data: bytes) -> None:

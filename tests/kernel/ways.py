@@ -15,7 +15,8 @@ from typing import Protocol
 from attrs import define, field, frozen
 
 from svcnet.executors import ipvs as executor
-from svcnet.executors.iptables import Commits, Variant
+from svcnet.executors.commits import Commits
+from svcnet.executors.iptables import Variant, concerns
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
@@ -200,7 +201,7 @@ class UserspaceRules:
                 node.proxies[family],
                 userspace.PortChoice(),
                 variant=self.tables.variant,
-                commits=Commits(THIS_MACHINE),
+                commits=Commits(THIS_MACHINE, concerns),
             )
         )
         self.tables.cluster.inside("node", lambda: target.whole(graph))

@@ -16,9 +16,10 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError, UsageError
 from svcnet.executors.children import Overdue
 from svcnet.executors.conntrack import DeletionReport
-from svcnet.executors.iptables import Commands, RestoreReport, Variant
+from svcnet.executors.iptables import Commands, RestoreReport, Variant, concerns
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Output
+from svcnet.executors.notices import Notices
 from svcnet.graph import RuleGraph
 from svcnet.models import IPFamily
 from svcnet.modes import Executor
@@ -232,6 +233,22 @@ def portals(machine: Machine, variant: Variant) -> Iterator[Keeper]:
         finally:
             proxy.stop(0)
             serving.result()
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs", "userspace"])
+def test_what_is_written_concerns_who_wrote_it(fake: FakeMachine, mode: str) -> None:
+    """No commit of svcnet's own is taken for one to what is nobody's concern: it counts twice."""
+    notices = Notices(fake)
+    executor = executor_of(fake, mode, variant="nft")
+    adapter = executor.adapter("IPv4") if mode != "userspace" else None
+    with ExitStack() as stack:
+        keeper = Keeper(adapter) if adapter else stack.enter_context(portals(fake, "nft"))
+        keeper.whole(graph_of())
+        keeper.step(graph_of(text=MANIFEST.replace("10.96.0.11", "10.96.0.12")), None)
+    cleaned(executor)
+    found = list(notices.take())
+    assert found
+    assert all(any(map(concerns, each.places)) for each in found)
 
 
 def test_who_may_not_is_told_what_it_takes(fake: FakeMachine) -> None:

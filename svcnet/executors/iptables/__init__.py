@@ -8,9 +8,8 @@ changed, are put right by the next one.
 from svcnet.executors.iptables.apply import RestoreReport, apply, serve_localhost
 from svcnet.executors.iptables.cleanup import Ownership, cleanup
 from svcnet.executors.iptables.commands import Commands, Variant
-from svcnet.executors.iptables.commits import Commits
 from svcnet.executors.iptables.counting import remove_counters
-from svcnet.executors.iptables.marks import Marks
+from svcnet.executors.iptables.marks import Marks, concerns
 from svcnet.executors.iptables.plan import RestorePlan, plan
 from svcnet.executors.iptables.refusal import check_of, explain
 from svcnet.executors.iptables.variants import Choice, choose_variant
@@ -19,7 +18,6 @@ from svcnet.executors.iptables.writer import ReferencedChain, Writer
 __all__ = [
     "Choice",
     "Commands",
-    "Commits",
     "Marks",
     "Ownership",
     "ReferencedChain",
@@ -31,6 +29,7 @@ __all__ = [
     "check_of",
     "choose_variant",
     "cleanup",
+    "concerns",
     "explain",
     "plan",
     "remove_counters",

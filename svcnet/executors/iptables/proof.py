@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from svcnet.errors import ApplyError
+from svcnet.executors.commits import generation
 from svcnet.executors.iptables.commands import Commands
-from svcnet.executors.iptables.commits import generation
 from svcnet.executors.iptables.entries import digest
 from svcnet.netfilter.restore import commits, table_of
 

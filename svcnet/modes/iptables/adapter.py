@@ -9,6 +9,7 @@ from attrs import asdict, evolve
 
 from svcnet.errors import ApplyError
 from svcnet.executors import iptables
+from svcnet.executors.commits import Commits
 from svcnet.executors.iptables.commands import RestoreError
 from svcnet.executors.iptables.plan import most_chains
 from svcnet.executors.stages import Stages
@@ -31,7 +32,7 @@ class IptablesAdapter(Adapter):
         self,
         family: IPFamily,
         variant: iptables.Variant | None,
-        commits: iptables.Commits,
+        commits: Commits,
     ) -> None:
         super().__init__(family, "iptables")
         self._variant = variant
@@ -45,6 +46,7 @@ class IptablesAdapter(Adapter):
 
     def whole(self, graph: RuleGraph) -> SyncResult:
         """Observe the tables and write what differs."""
+        self._commits.deaf()
         return self._whole(graph)[0]
 
     def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
@@ -72,6 +74,8 @@ class IptablesAdapter(Adapter):
             texts = tuple(delta.transactions(limit))
         self._seal = None
         writer = iptables.Writer(self._commands)
+        if len(texts) > 1:
+            self._commits.deaf()
         with stages.stage("write"):
             try:
                 for text in texts:
@@ -102,7 +106,7 @@ class IptablesAdapter(Adapter):
         stages = Stages()
         if self._text is not None and self._seal is not None:
             with stages.stage("observe"):
-                is_right = self._marks().now() == self._seal
+                is_right = self._mark() == self._seal
             if is_right:
                 return self._settings(self._text, stages)
         done, report = self._whole(graph)
@@ -131,7 +135,7 @@ class IptablesAdapter(Adapter):
         # The mark is of a time before the tables are observed: what somebody writes from
         # then on makes it another, whether or not it was seen.
         with stages.stage("observe"):
-            before = self._marks().now() if self._commands is not None else None
+            before = self._mark() if self._commands is not None else None
         report = iptables.apply(text, variant=self._variant, machine=self._machine)
         self._warnings = report.warnings
         self._commands = iptables.Commands(self.family, report.variant, self._machine)
@@ -156,7 +160,11 @@ class IptablesAdapter(Adapter):
         if report.written and not marks.outlive_writes:
             return None
         with stages.stage("observe"):
-            return before if marks.now() == before else None
+            return before if self._mark() == before else None
+
+    def _mark(self) -> Hashable | None:
+        """Return the mark of the tables; what is warned of may end by whatever others do."""
+        return self._marks().now(anywhere=bool(self._warnings))
 
     def _marks(self) -> iptables.Marks:
         assert self._commands is not None

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from svcnet.executors import iptables
+from svcnet.executors.commits import Commits
 from svcnet.executors.iptables.cleanup import owned
 from svcnet.executors.iptables.commands import installed
 from svcnet.modes.executor import Executor, Part
@@ -33,7 +34,7 @@ class IptablesExecutor(Executor[RestoreText]):
     ) -> None:
         super().__init__(mode, machine, settings)
         self._variant: iptables.Variant | None = self.settings.given[VARIANT.name]
-        self._commits = iptables.Commits(self.machine)
+        self._commits = Commits(self.machine, iptables.concerns)
 
     def observe(self, family: IPFamily) -> iptables.Choice:
         """Return the variant that holds this mode's rules, or other rules, and these."""

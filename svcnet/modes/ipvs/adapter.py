@@ -9,6 +9,7 @@ from typing import Literal
 from attrs import evolve
 
 from svcnet.executors import iptables, ipvs
+from svcnet.executors.commits import Commits
 from svcnet.executors.stages import Stages
 from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, RuleGraph
@@ -29,7 +30,7 @@ class IPVSAdapter(Adapter):
         self,
         family: IPFamily,
         variant: iptables.Variant | None,
-        commits: iptables.Commits,
+        commits: Commits,
         drain: int,
     ) -> None:
         super().__init__(family, "ipvs")
@@ -122,7 +123,7 @@ class IPVSAdapter(Adapter):
         """Return a mark of what is there now, None if it cannot be told."""
         if self._marks is None:
             return None
-        rules = self._marks.now()
+        rules = self._marks.now(anywhere=bool(self._warnings))
         rest = ipvs.mark(tables, machine=self._machine)
         return None if rules is None or rest is None else (rules, rest)
 

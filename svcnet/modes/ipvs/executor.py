@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from svcnet.executors import iptables, ipvs
+from svcnet.executors.commits import Commits
 from svcnet.executors.ipvs.rules import owned
 from svcnet.modes.executor import Executor, Part
 from svcnet.modes.ipvs.adapter import IPVSAdapter
@@ -34,7 +35,7 @@ class IPVSExecutor(Executor[IPVSTables]):
         super().__init__(mode, machine, settings)
         self._variant: iptables.Variant | None = self.settings.given[VARIANT.name]
         self._drain = int(self.settings.given[DRAIN.name])
-        self._commits = iptables.Commits(self.machine)
+        self._commits = Commits(self.machine, iptables.concerns)
 
     def probe(self, artifact: IPVSTables) -> tuple[str, ...]:
         """Return the modules that the kernel lacks."""

@@ -9,8 +9,9 @@ from typing import Literal
 from svcnet import checks
 from svcnet.errors import ApplyError, Unsupported
 from svcnet.executors import userspace as executor
+from svcnet.executors.commits import Commits
 from svcnet.executors.counts import counted
-from svcnet.executors.iptables import Commands, Commits, Marks, Variant
+from svcnet.executors.iptables import Commands, Marks, Variant
 from svcnet.executors.stages import Stages
 from svcnet.executors.userspace import RulesReport, install, repair, services_of
 from svcnet.graph import FragmentName, GraphDiff, Origin, RuleGraph
@@ -88,8 +89,9 @@ class UserspaceAdapter(Adapter):
             return self.idle("no rules")
         stages = Stages()
         marks = self._marks(self._commands)
+        anywhere = bool(self._rule_warnings)
         with stages.stage("observe"):
-            before = marks.now()
+            before = marks.now(anywhere=anywhere)
         if before is not None and before == self._seal:
             return self.idle("nothing has changed")
         self._seal = None
@@ -99,7 +101,7 @@ class UserspaceAdapter(Adapter):
         marks.wrote(report.transactions)
         if marks.outlive_writes or not report.transactions:
             # Of a time before the listing: who wrote since then makes another one.
-            self._seal = before if marks.now() == before else None
+            self._seal = before if marks.now(anywhere=anywhere) == before else None
         kind: Literal["delta", "none"] = "delta" if report.transactions else "none"
         return SyncResult(
             kind,

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from svcnet.executors.attempts import attempt_all
-from svcnet.executors.iptables import Commits
+from svcnet.executors.commits import Commits
+from svcnet.executors.iptables import concerns
 from svcnet.executors.machine import Machine
 from svcnet.executors.userspace import remove
 from svcnet.graph import NodeSettings, RuleGraph
@@ -66,7 +67,7 @@ class UserspaceProxy(DataPlane):
         assert isinstance(settings, ProxySettings)
         self._families = list(families)
         self._node.keep(families)
-        commits = Commits(self._machine)
+        commits = Commits(self._machine, concerns)
         adapters = [
             UserspaceAdapter(
                 self._node.proxies[family],
