@@ -9,8 +9,10 @@ line of the listing by that is the rest of the rule before.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import length_hint
+
+from attrs import frozen
 
 from svcnet.errors import MAX_PART, ApplyError, one_line
 from svcnet.netfilter.tables import BUILT_IN, SavedTables, Tables
@@ -28,6 +30,14 @@ class UnprintedRules(ApplyError):  # noqa: N818  (a state of the machine, not a 
         self.tables = tables
 
 
+@frozen
+class Listing:
+    """What is printed: ``tables``, and ``policies`` of built-in chains by table and chain."""
+
+    tables: Tables
+    policies: Mapping[tuple[str, str], str]
+
+
 def read_listing(text: str, tool: str = "iptables-save", needed: Collection[str] = ()) -> Tables:
     """Return the rules of each chain of each table, without ``-A CHAIN``.
 
@@ -35,12 +45,17 @@ def read_listing(text: str, tool: str = "iptables-save", needed: Collection[str]
     it was printed, to the byte. Raises ApplyError, with the tool's name, for what is cut off or no
     listing at all, and :class:`UnprintedRules` where it says that it leaves out a `needed` table.
     """
+    return whole_listing(text, tool, needed).tables
+
+
+def whole_listing(text: str, tool: str = "iptables-save", needed: Collection[str] = ()) -> Listing:
+    """Return all that is printed, as :func:`read_listing` returns the rules of it."""
     lines = text.split("\n")
     unsure = [at for at, line in enumerate(lines) if '"' in line and not is_simple(line)]
     try:
         if unsure:
             lines = list(_whole(text, lines, unsure))
-        tables, unprinted = _read(lines)
+        listing, unprinted = _read(lines)
     except _DamagedListing as error:
         raise ApplyError(
             f"{tool}: its listing is damaged: {one_line(str(error), MAX_PART)}"
@@ -53,9 +68,9 @@ def read_listing(text: str, tool: str = "iptables-save", needed: Collection[str]
             f"{tool}: does not print table {' and '.join(missing)}, for there are rules that only "
             f"nft can print: nft list table {family} {missing[0]} shows them; move them to a table "
             "of their own",
-            tables,
+            listing.tables,
         )
-    return tables
+    return listing
 
 
 def parse_save(text: str, tool: str = "iptables-save") -> SavedTables:
@@ -85,9 +100,10 @@ def _whole(text: str, lines: list[str], unsure: Iterable[int]) -> Iterator[str]:
     yield from lines[done:]
 
 
-def _read(lines: list[str]) -> tuple[Tables, list[str]]:
-    """Return the tables that whole lines are, and the names of those left out."""
+def _read(lines: list[str]) -> tuple[Listing, list[str]]:
+    """Return what whole lines say, and the tables left out by name."""
     tables: dict[str, dict[str, list[str]]] = {}
+    policies: dict[tuple[str, str], str] = {}
     unprinted: list[str] = []
     table = current = ""
     chains: dict[str, list[str]] = {}
@@ -107,6 +123,8 @@ def _read(lines: list[str]) -> tuple[Tables, list[str]]:
             chain, _, policy = line[1:].partition(" ")
             if policy and chain not in chains:
                 chains[chain] = []
+                if policy[0] != "-":
+                    policies[table, chain] = policy.partition(" ")[0]
                 continue
         elif line == "COMMIT" and table and _is_outside(lines, len(lines) - length_hint(rest)):
             table, chains, rules = "", {}, None
@@ -126,7 +144,7 @@ def _read(lines: list[str]) -> tuple[Tables, list[str]]:
             unprinted.append(remark[1])
     if table:
         raise _DamagedListing(f"it has no COMMIT for table {table}")
-    return tables, unprinted
+    return Listing(tables, policies), unprinted
 
 
 def _is_outside(lines: list[str], at: int) -> bool:

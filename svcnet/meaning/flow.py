@@ -1,0 +1,94 @@
+"""Packets of many senders on one way through rules."""
+
+from __future__ import annotations
+
+from attrs import evolve, frozen
+
+from svcnet.meaning.chance import Luck
+from svcnet.meaning.sources import Endpoint
+
+
+@frozen
+class PacketHead:
+    """What rules may have changed of a packet, and what the kernel notes beside it.
+
+    ``address`` and ``port`` are where it is headed now. ``source`` is what it was given in place
+    of its own: empty for that, ``node`` for an address of the node's, else an address.
+    ``way`` is the interface it leaves by, as far as that was assumed.
+    """
+
+    address: int
+    port: int
+    mark: int = 0
+    connmark: int = 0
+    is_translated: bool = False
+    source: str = ""
+    is_tracked: bool = True
+    is_looped: bool = False
+    way: str = ""
+
+    def headed(self, endpoint: Endpoint) -> PacketHead:
+        """Return the same, translated."""
+        return evolve(self, address=endpoint[0], port=endpoint[1], is_translated=True)
+
+
+class Branch:
+    """Some senders' packets that had the same luck and are treated alike so far.
+
+    ``doubts`` are what was assumed of rules that are not understood: which, and whether they
+    match. ``path`` are the rules that matched, if somebody wants to know.
+    """
+
+    __slots__ = ("doubts", "header", "luck", "mask", "path")
+
+    def __init__(
+        self,
+        mask: int,
+        luck: Luck,
+        header: PacketHead,
+        doubts: tuple[Doubt, ...] = (),
+        path: tuple[object, ...] = (),
+    ) -> None:
+        self.mask = mask
+        self.luck = luck
+        self.header = header
+        self.doubts = doubts
+        self.path = path
+
+    def of(self, mask: int) -> Branch:
+        """Return what is of some of the senders."""
+        return Branch(mask, self.luck, self.header, self.doubts, self.path)
+
+    def by(self, luck: Luck) -> Branch:
+        """Return what had some luck."""
+        return Branch(self.mask, luck, self.header, self.doubts, self.path)
+
+    def with_header(self, header: PacketHead) -> Branch:
+        """Return the same with another header."""
+        return Branch(self.mask, self.luck, header, self.doubts, self.path)
+
+    def assuming(self, doubt: Doubt) -> Branch:
+        """Return the same, if what is assumed is so."""
+        return Branch(self.mask, self.luck, self.header, (*self.doubts, doubt), self.path)
+
+    def past(self, rule: object) -> Branch:
+        """Return the same, once a rule has matched."""
+        return Branch(self.mask, self.luck, self.header, self.doubts, (*self.path, rule))
+
+
+Doubt = tuple[object, bool, object]
+"""What is asked, what is assumed of it, and the rule that is not understood."""
+
+
+class Leaf:
+    """How packets of some senders end: ``kind`` is deliver, drop, reject, pass or unknown.
+
+    ``rule`` is the one that ended it, None for nothing but the policy.
+    """
+
+    __slots__ = ("flow", "kind", "rule")
+
+    def __init__(self, kind: str, flow: Branch, rule: object = None) -> None:
+        self.kind = kind
+        self.flow = flow
+        self.rule = rule

@@ -1,0 +1,345 @@
+"""The way of packets through the tables, in the order in which the kernel's hooks call them.
+
+Source: Linux ``include/uapi/linux/netfilter_ipv4.h`` (priorities of hooks) and
+``net/ipv4/netfilter/ip_tables.c`` (``ipt_do_table``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from svcnet.meaning.chance import certain
+from svcnet.meaning.facts import Facts
+from svcnet.meaning.flow import Branch, Leaf, PacketHead
+from svcnet.meaning.iptables.rule import Action, XTRule
+from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
+from svcnet.meaning.spans import LOOPBACK
+
+if TYPE_CHECKING:
+    from svcnet.meaning.iptables.chain import Chain
+
+_DEEPEST = 64
+_MOST_DOUBTS = 8
+_WORD = 0xFFFFFFFF
+
+BEFORE_ROUTING = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"))
+INTO_NODE = (("mangle", "INPUT"), ("filter", "INPUT"), ("security", "INPUT"), ("nat", "INPUT"))
+THROUGH_NODE = (("mangle", "FORWARD"), ("filter", "FORWARD"), ("security", "FORWARD"))
+OUT_OF_NODE = (
+    *(("raw", "OUTPUT"), ("mangle", "OUTPUT"), ("nat", "OUTPUT")),
+    *(("filter", "OUTPUT"), ("security", "OUTPUT")),
+)
+AFTER_ROUTING = (("mangle", "POSTROUTING"), ("nat", "POSTROUTING"))
+
+Tables = Mapping[str, Mapping[str, "Chain"]]
+
+START = certain()
+"""The luck of every packet before any rule."""
+
+
+class Walk:
+    """Packets of some senders to one destination, of one protocol.
+
+    ``state`` is what connection tracking says of them. With ``notes`` each flow has the rules that
+    it matched. ``lists`` has the endpoints for which a client is put on a list of ``recent``.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        facts: Facts,
+        lists: Mapping[str, frozenset[Endpoint]],
+        sources: Sources,
+        address: int,
+        protocol: str,
+        port: int,
+        *,
+        state: str = "NEW",
+        notes: bool = False,
+    ) -> None:
+        self.tables = tables
+        self.facts = facts
+        self.lists = lists
+        self.sources = sources
+        self.address = address
+        self.protocol = protocol
+        self.port = port
+        self.state = state
+        self.notes = notes
+
+    def leaves(self, *, is_node: bool) -> list[Leaf]:
+        """Return how packets end that come in by an interface, or that the node itself sends."""
+        start = Branch(self.sources.everybody, START, PacketHead(self.address, self.port))
+        if not start.mask:
+            return []
+        leaves: list[Leaf] = []
+        if is_node:
+            flows = self._hooks(OUT_OF_NODE, [start], leaves)
+            flows = self._hooks(AFTER_ROUTING, flows, leaves)
+            looped = [
+                flow.with_header(evolve(flow.header, is_looped=True))
+                for flow in flows
+                if self.facts.is_local(flow.header.address)
+            ]
+            away = [flow for flow in flows if not self.facts.is_local(flow.header.address)]
+            flows = away + self._hooks(INTO_NODE[:3], looped, leaves)
+        else:
+            flows = self._hooks(BEFORE_ROUTING, [start], leaves)
+            here = [flow for flow in flows if self.facts.is_local(flow.header.address)]
+            away = [flow for flow in flows if not self.facts.is_local(flow.header.address)]
+            here = self._hooks(INTO_NODE, here, leaves)
+            away = self._hooks(THROUGH_NODE, away, leaves)
+            flows = here + self._hooks(AFTER_ROUTING, away, leaves)
+        leaves += [Leaf("deliver" if flow.header.is_translated else "pass", flow) for flow in flows]
+        return leaves
+
+    # What tests ask.
+
+    def comes_by(self, header: PacketHead, pattern: str) -> int:
+        """Return whose packets come in by an interface."""
+        if header.is_looped:
+            return ALL if is_like("lo", pattern) else 0
+        return self.sources.interface(pattern)
+
+    def states(self, header: PacketHead) -> frozenset[str]:
+        """Return what connection tracking says of a packet."""
+        if not header.is_tracked:
+            return _UNTRACKED
+        found = {self.state}
+        if header.is_translated:
+            found.add("DNAT")
+        if header.source:
+            found.add("SNAT")
+        return frozenset(found)
+
+    def type_of(self, address: int) -> str:
+        """Return the type of an address to the kernel's routes."""
+        if self.facts.is_local(address):
+            return "LOCAL"
+        bits = 32 if self.facts.family == "IPv4" else 128
+        first = address >> (bits - 8)
+        is_multicast = 224 <= first < 240 if bits == 32 else first == 0xFF
+        return "MULTICAST" if is_multicast else "UNICAST"
+
+    def local_senders(self) -> int:
+        """Return who sends from an address of the machine's own."""
+        spans = [(address, address) for address in self.facts.addresses]
+        spans.append(LOOPBACK if self.facts.family == "IPv4" else (1, 1))
+        self.sources.foresee(spans)
+        return reduce(or_, map(self.sources.network, spans))
+
+    def remembers(self, name: str, seconds: int | None) -> int:
+        """Return who is on a list of ``recent``, since no longer than that."""
+        return self.sources.remembers(self.lists.get(name, frozenset()), seconds)
+
+    def in_set(self, name: str, directions: tuple[str, ...], header: PacketHead) -> int:
+        """Return who is, with this destination, in a set of ipset."""
+        members = list(self.facts.sets[name].members(header.port, self.protocol))
+        self.sources.foresee(
+            [
+                span
+                for member in members
+                for span, direction in zip(member, directions, strict=False)
+                if direction == "src" and span is not None
+            ]
+        )
+        found = 0
+        for member in members:
+            mask = ALL
+            for span, direction in zip(member, directions, strict=False):
+                if span is None:
+                    continue
+                if direction == "src":
+                    mask &= self.sources.network(span)
+                elif not span[0] <= header.address <= span[1]:
+                    mask = 0
+            found |= mask
+        return found
+
+    # The way through tables.
+
+    def _hooks(
+        self, hooks: Iterable[tuple[str, str]], flows: list[Branch], leaves: list[Leaf]
+    ) -> list[Branch]:
+        """Return the flows that every hook lets through; the others' ends go to `leaves`."""
+        for table, name in hooks:
+            chain = self.tables.get(table, {}).get(name)
+            if chain is None or not (chain.texts or chain.policy == "DROP") or not flows:
+                continue
+            through: list[Branch] = []
+            for flow in flows:
+                if table == "nat" and not (flow.header.is_tracked and self.state == "NEW"):
+                    through.append(flow)
+                    continue
+                for left in self._chain(chain, flow, through, leaves, 0):
+                    if chain.policy == "DROP":
+                        leaves.append(Leaf("drop", left, chain))
+                    else:
+                        through.append(left)
+            flows = through
+        return flows
+
+    def _chain(
+        self, chain: Chain, flow: Branch, through: list[Branch], leaves: list[Leaf], depth: int
+    ) -> list[Branch]:
+        """Return what comes back from a chain: what it accepts goes to `through`."""
+        header = flow.header
+        back: list[Branch] = []
+        alive = [flow]
+        for rule, tests in chain.at(header.address, self.protocol, header.port):
+            after: list[Branch] = []
+            for each in alive:
+                mask, header = each.mask, each.header
+                for test in tests:
+                    mask &= test.mask(header, self)
+                    if not mask:
+                        break
+                if not mask:
+                    after.append(each)
+                    continue
+                hit = each
+                if mask != each.mask:
+                    after.append(each.of(each.mask & ~mask))
+                    hit = each.of(mask)
+                if rule.way is not None or rule.doubt:
+                    for sure in self._assumed(rule, hit, after, leaves):
+                        self._matched(rule, sure, after, back, through, leaves, depth)
+                else:
+                    self._matched(rule, hit, after, back, through, leaves, depth)
+            alive = after
+            if not alive:
+                break
+        return back + alive if back else alive
+
+    def _assumed(
+        self, rule: XTRule, flow: Branch, after: list[Branch], leaves: list[Leaf]
+    ) -> list[Branch]:
+        """Return the flow as it is if a rule matches that nobody can be sure of.
+
+        The flow as it is if the rule does not goes to `after`.
+        """
+        found = [flow]
+        if rule.way is not None:
+            found = self._leaving(rule, flow, after)
+        if not rule.doubt or rule.action is Action.NOTHING:
+            return found
+        sure: list[Branch] = []
+        for each in found:
+            if len(each.doubts) >= _MOST_DOUBTS:
+                leaves.append(Leaf("unknown", each, rule))
+                continue
+            key = (rule, len(each.doubts))
+            sure.append(each.assuming((key, True, rule)))
+            after.append(each.assuming((key, False, rule)))
+        return sure
+
+    def _leaving(self, rule: XTRule, flow: Branch, after: list[Branch]) -> list[Branch]:
+        """Return the flow if it leaves by the interface of a rule."""
+        assert rule.way is not None
+        pattern, is_negated = rule.way
+        header = flow.header
+        way = header.way or self.facts.way_to(header.address)
+        if way:
+            if is_like(way, pattern) != is_negated:
+                return [flow]
+            after.append(flow)
+            return []
+        key = ("-o", pattern, header.address)
+        for asked, answer, _ in flow.doubts:
+            if asked == key:
+                if answer != is_negated:
+                    return [flow]
+                after.append(flow)
+                return []
+        yes = flow.assuming((key, True, rule))
+        if not pattern.endswith("+"):
+            yes = yes.with_header(evolve(header, way=pattern))
+        no = flow.assuming((key, False, rule))
+        hit, rest = (no, yes) if is_negated else (yes, no)
+        after.append(rest)
+        return [hit]
+
+    def _matched(
+        self,
+        rule: XTRule,
+        flow: Branch,
+        after: list[Branch],
+        back: list[Branch],
+        through: list[Branch],
+        leaves: list[Leaf],
+        depth: int,
+    ) -> None:
+        """Do what a rule says."""
+        if rule.chance is not None:
+            taken, left = flow.luck.split(rule.chance)
+            if left.kernel:
+                after.append(flow.by(left))
+            if not taken.kernel:
+                return
+            flow = flow.by(taken)
+        if self.notes:
+            flow = flow.past(rule)
+        action = rule.action
+        if action is Action.JUMP or action is Action.GOTO:
+            chain = self.tables[rule.table].get(rule.chain)
+            if chain is None or depth > _DEEPEST:
+                leaves.append(Leaf("unknown", flow, rule))
+                return
+            came = self._chain(chain, flow, through, leaves, depth + 1)
+            (after if action is Action.JUMP else back).extend(came)
+        elif action is Action.NOTHING:
+            after.append(flow)
+        elif action is Action.RETURN:
+            back.append(flow)
+        elif action is Action.ACCEPT:
+            through.append(flow)
+        elif action is Action.DROP or action is Action.REJECT:
+            leaves.append(Leaf("drop" if action is Action.DROP else "reject", flow, rule))
+        else:
+            self._changed(rule, flow, after, through, leaves)
+
+    def _changed(
+        self,
+        rule: XTRule,
+        flow: Branch,
+        after: list[Branch],
+        through: list[Branch],
+        leaves: list[Leaf],
+    ) -> None:
+        header, (clear, turn) = flow.header, rule.change
+        match rule.action:
+            case Action.MARK:
+                mark = (header.mark & ~clear) ^ turn
+                after.append(flow.with_header(evolve(header, mark=mark)))
+            case Action.CONNMARK:
+                mark = (header.connmark & ~clear) ^ turn
+                after.append(flow.with_header(evolve(header, connmark=mark)))
+            case Action.SAVE_MARK:
+                mark = (header.connmark & ~turn & _WORD) ^ (header.mark & clear)
+                after.append(flow.with_header(evolve(header, connmark=mark)))
+            case Action.RESTORE_MARK:
+                mark = (header.mark & ~clear & _WORD) ^ (header.connmark & turn)
+                after.append(flow.with_header(evolve(header, mark=mark)))
+            case Action.DNAT:
+                address, port = rule.endpoint
+                if address is None:
+                    address = header.address
+                place = (address, header.port if port is None else port)
+                through.append(flow.with_header(header.headed(place)))
+            case Action.SNAT:
+                source = rule.source
+                if source != "node" and rule.endpoint[0] in self.facts.addresses:
+                    source = "node"
+                through.append(flow.with_header(evolve(header, source=source)))
+            case Action.UNTRACK:
+                after.append(flow.with_header(evolve(header, is_tracked=False)))
+            case _:
+                leaves.append(Leaf("unknown", flow, rule))
+
+
+_UNTRACKED = frozenset(("UNTRACKED",))

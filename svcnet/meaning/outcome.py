@@ -1,0 +1,87 @@
+"""What becomes of a packet by rules that are there: verdicts, their chances, and the rules' way."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from svcnet.graph import Deliver, Pass, Refuse
+
+
+@frozen
+class RuleLine:
+    """A rule as it was read: its table and chain, its text, and its line, 0 where there is none.
+
+    ``file`` is empty for text that has no name.
+    """
+
+    table: str
+    chain: str
+    text: str
+    line: int = 0
+    file: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}: " if self.file and self.line else ""
+        return f"{where}{self.table}: -A {self.chain} {self.text}".rstrip()
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return it for JSON, with its own names as keys."""
+        return {
+            "table": self.table,
+            "chain": self.chain,
+            "text": self.text,
+            "line": self.line,
+            "file": self.file,
+        }
+
+
+@frozen
+class Unknown:
+    """Nobody can say what becomes of the packet; ``rules`` are those that are not understood."""
+
+    rules: tuple[RuleLine, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON: ``kind``, which is unknown, and ``rules``."""
+        return {"kind": "unknown", "rules": [rule.to_dict() for rule in self.rules]}
+
+
+@frozen
+class Rewrite:
+    """The packet goes where it was headed, with another source; ``source`` is what it gets."""
+
+    source: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Return it for JSON: ``kind``, which is rewrite, and ``source``."""
+        return {"kind": "rewrite", "source": self.source}
+
+
+FoundVerdict: TypeAlias = Deliver | Refuse | Pass | Rewrite | Unknown
+"""What rules may do to a packet."""
+
+
+@frozen
+class FoundOutcome:
+    """One possible end of a packet by rules that are there.
+
+    ``probability`` is what the rules' numbers stand for, such as 1/3, and ``kernel`` what the
+    kernel does with them: it throws dice of 31 bits. ``rules`` are those that matched, in order.
+    """
+
+    verdict: FoundVerdict
+    probability: Fraction
+    kernel: Fraction
+    rules: tuple[RuleLine, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON; ``probability`` is text such as ``1/3``, ``kernel`` a number."""
+        return {
+            "verdict": self.verdict.to_dict(),
+            "probability": str(self.probability),
+            "kernel": float(self.kernel),
+            "rules": [rule.to_dict() for rule in self.rules],
+        }

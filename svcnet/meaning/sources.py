@@ -1,0 +1,265 @@
+"""Who a packet can be from: many senders at once, as one number with a bit for each.
+
+A sender is an address, the interface that its packets come in by, and which endpoint session
+affinity remembers for it. A question about it is answered for all at once, by the bits of those for
+whom it is so.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from svcnet.meaning.spans import Span
+
+Endpoint = tuple[int, int]
+"""An address as a number, and a port."""
+
+ALL = -1
+"""The bits of everybody."""
+
+
+class Memory(NamedTuple):
+    """The endpoint that affinity remembers for a client, and since how many seconds."""
+
+    endpoint: Endpoint | None = None
+    age: int = 0
+
+
+class Sender(NamedTuple):
+    """One who packets are from; ``interface`` is empty for the node itself."""
+
+    address: int
+    interface: str
+    memory: Memory
+
+
+class Unforeseen(Exception):  # noqa: N818  (no error: the question is put again)
+    """A question that tells apart senders who are still one; ``new`` is what to tell apart by."""
+
+    def __init__(self, new: Distinctions) -> None:
+        super().__init__(new)
+        self.new = new
+
+
+class Sources(Protocol):
+    """Senders that rules can ask about. Each answer is the bits of those for whom it is so."""
+
+    @property
+    def everybody(self) -> int:
+        """The bits of all senders."""
+
+    def foresee(self, spans: Iterable[Span]) -> None:
+        """Say that all of these ranges are going to be asked about."""
+
+    def network(self, span: Span) -> int:
+        """Return whose address is in a range."""
+
+    def interface(self, pattern: str) -> int:
+        """Return whose packets come in by an interface; ``+`` at the end stands for anything."""
+
+    def remembers(self, endpoints: frozenset[Endpoint], seconds: int | None) -> int:
+        """Return for whom one of these is remembered, since no longer than that."""
+
+
+class Distinctions(NamedTuple):
+    """What senders are told apart by."""
+
+    networks: frozenset[Span] = frozenset()
+    interfaces: frozenset[str] = frozenset()
+    endpoints: frozenset[Endpoint] = frozenset()
+    ages: frozenset[int | None] = frozenset()
+
+    def joined(self, other: Distinctions) -> Distinctions:
+        """Return what either of them tells apart by."""
+        return Distinctions(
+            self.networks | other.networks,
+            self.interfaces | other.interfaces,
+            self.endpoints | other.endpoints,
+            self.ages | other.ages,
+        )
+
+
+def is_like(interface: str, pattern: str) -> bool:
+    """Return whether an interface has this name, or with ``+`` at its end one that begins so."""
+    if pattern.endswith("+"):
+        return interface.startswith(pattern[:-1])
+    return interface == pattern
+
+
+class OneSender:
+    """A single sender, of whom everything is known."""
+
+    def __init__(self, sender: Sender, remembered: frozenset[Endpoint]) -> None:
+        self._sender = sender
+        self._remembered = remembered
+
+    @property
+    def everybody(self) -> int:
+        """The one bit."""
+        return 1
+
+    def foresee(self, spans: Iterable[Span]) -> None:
+        """There is one sender, and no question that cannot be answered."""
+
+    def network(self, span: Span) -> int:
+        """Return whether the address is in a range."""
+        return int(span[0] <= self._sender.address <= span[1])
+
+    def interface(self, pattern: str) -> int:
+        """Return whether packets come in by an interface."""
+        return int(is_like(self._sender.interface, pattern))
+
+    def remembers(self, endpoints: frozenset[Endpoint], seconds: int | None) -> int:
+        """Return whether one of these is remembered."""
+        fresh = seconds is None or self._sender.memory.age <= seconds
+        return int(fresh and bool(endpoints & self._remembered))
+
+
+class Senders:
+    """Everybody whom given distinctions tell apart, each by one who stands for them.
+
+    `pick` chooses of a range of addresses one that can be a sender's, or None. Raises
+    :class:`Unforeseen` for a question that the distinctions do not answer.
+    """
+
+    def __init__(
+        self,
+        distinctions: Distinctions,
+        pick: _Pick,
+        whole: Span,
+        *,
+        is_node: bool,
+    ) -> None:
+        self._known = distinctions
+        self._starts = _starts(distinctions.networks, whole)
+        self._interfaces = [""] if is_node else _interfaces(distinctions.interfaces)
+        self._is_node = is_node
+        self._memories = list(_memories(distinctions.endpoints, distinctions.ages))
+        self._width = len(self._starts)
+        ends = [*self._starts[1:], whole[1] + 1]
+        self._addresses = [
+            pick((first, end - 1)) for first, end in zip(self._starts, ends, strict=True)
+        ]
+        there = sum(1 << at for at, one in enumerate(self._addresses) if one is not None)
+        self._blocks = len(self._interfaces) * len(self._memories)
+        self._repeat = sum(1 << (at * self._width) for at in range(self._blocks))
+        self.everybody = there * self._repeat
+        self._networks: dict[Span, int] = {}
+        self._answers: dict[object, int] = {}
+
+    def foresee(self, spans: Iterable[Span]) -> None:
+        """Raise :class:`Unforeseen` for all ranges at once that senders are not told apart by."""
+        new = [span for span in spans if not self._is_known(span)]
+        if new:
+            raise Unforeseen(Distinctions(networks=frozenset(new)))
+
+    def network(self, span: Span) -> int:
+        """Return whose address is in a range."""
+        found = self._networks.get(span)
+        if found is None:
+            found = self._networks[span] = self._in(span)
+        return found
+
+    def _in(self, span: Span) -> int:
+        if not self._is_known(span):
+            raise Unforeseen(Distinctions(networks=frozenset((span,))))
+        begin, end = bisect_left(self._starts, span[0]), bisect_left(self._starts, span[1] + 1)
+        return (((1 << (end - begin)) - 1) << begin) * self._repeat
+
+    def _is_known(self, span: Span) -> bool:
+        """Return whether a range begins and ends where one of ours does."""
+        return span in self._networks or all(
+            at == len(self._starts) or self._starts[at] == number
+            for number in (span[0], span[1] + 1)
+            for at in (bisect_left(self._starts, number),)
+        )
+
+    def interface(self, pattern: str) -> int:
+        """Return whose packets come in by an interface."""
+        if not self._is_node and pattern not in self._known.interfaces:
+            raise Unforeseen(Distinctions(interfaces=frozenset((pattern,))))
+        found = self._answers.get(pattern)
+        if found is None:
+            count = len(self._memories)
+            block = (1 << (self._width * count)) - 1
+            found = self._answers[pattern] = sum(
+                block << (at * count * self._width)
+                for at, name in enumerate(self._interfaces)
+                if is_like(name, pattern)
+            )
+        return found
+
+    def remembers(self, endpoints: frozenset[Endpoint], seconds: int | None) -> int:
+        """Return for whom one of these is remembered, since no longer than that."""
+        known = self._known
+        if not endpoints:
+            return 0
+        if not endpoints <= known.endpoints or seconds not in known.ages:
+            raise Unforeseen(Distinctions(endpoints=endpoints, ages=frozenset((seconds,))))
+        key = (endpoints, seconds)
+        found = self._answers.get(key)
+        if found is None:
+            found = self._answers[key] = self._remember(endpoints, seconds)
+        return found
+
+    def _remember(self, endpoints: frozenset[Endpoint], seconds: int | None) -> int:
+        one = (1 << self._width) - 1
+        count = len(self._memories)
+        found = 0
+        for at, (endpoint, age) in enumerate(self._memories):
+            if endpoint in endpoints and (seconds is None or age <= seconds):
+                for interface in range(len(self._interfaces)):
+                    found |= one << ((interface * count + at) * self._width)
+        return found
+
+    def sender(self, bit: int) -> Sender:
+        """Return who stands for those of a bit's number."""
+        block, at = divmod(bit, self._width)
+        interface, memory = divmod(block, len(self._memories))
+        address = self._addresses[at]
+        assert address is not None
+        return Sender(address, self._interfaces[interface], self._memories[memory])
+
+
+class _Pick(Protocol):
+    def __call__(self, span: Span, /) -> int | None: ...
+
+
+def _starts(networks: Iterable[Span], whole: Span) -> list[int]:
+    """Return where ranges begin that no network cuts."""
+    first, last = whole
+    found = {first}
+    for begin, end in networks:
+        found.add(begin)
+        found.add(end + 1)
+    found.discard(last + 1)
+    return sorted(found)
+
+
+def _interfaces(patterns: Iterable[str]) -> Sequence[str]:
+    """Return an interface for each way in which patterns can be true of one."""
+    exact = {each for each in patterns if not each.endswith("+")}
+    begun = {_longer(each[:-1], exact) for each in patterns if each.endswith("+")}
+    return sorted({_longer("eth0", exact, patterns), *exact, *begun} - {""})
+
+
+def _longer(start: str, taken: Iterable[str], patterns: Iterable[str] = ()) -> str:
+    """Return a name that begins so, and that is none of those taken and like none of `patterns`."""
+    likes = [each for each in patterns if each != "+"]
+    for name in (start, *(f"{start}{each}" for each in range(1000)), "ens192", "wan0", "uplink0"):
+        if name and name not in taken and not any(is_like(name, each) for each in likes):
+            return name
+    return ""
+
+
+def _memories(endpoints: Iterable[Endpoint], ages: Iterable[int | None]) -> Iterable[Memory]:
+    """Yield nothing remembered, and each endpoint for as long as makes a difference."""
+    yield Memory()
+    known = sorted(each for each in ages if each is not None)
+    if None in ages or not known:
+        known.append((known[-1] if known else 0) + 1)
+    for endpoint in sorted(endpoints):
+        for age in known:
+            yield Memory(endpoint, age)
