@@ -1,5 +1,7 @@
-"""What nft reads: what a table has, as values, and the lines that make and remove it."""
+"""What nft reads and prints: what tables have, as values; the lines that make and remove it."""
 
+from svcnet.netfilter.nft.canonical import canonical
+from svcnet.netfilter.nft.listing import read_listing
 from svcnet.netfilter.nft.objects import (
     NFTChain,
     NFTElement,
@@ -9,17 +11,44 @@ from svcnet.netfilter.nft.objects import (
     NFTSet,
     NFTTable,
 )
+from svcnet.netfilter.nft.script import ScriptError, load
+from svcnet.netfilter.nft.state import (
+    ChainState,
+    ElementState,
+    HookState,
+    ListingError,
+    NFTState,
+    OtherState,
+    RuleState,
+    SetState,
+    TableState,
+    UnknownLine,
+)
 from svcnet.netfilter.nft.words import MOST_COMMENT, interface, quoted
 
 __all__ = [
     "MOST_COMMENT",
+    "ChainState",
+    "ElementState",
+    "HookState",
+    "ListingError",
     "NFTChain",
     "NFTElement",
     "NFTHook",
     "NFTObject",
     "NFTRule",
     "NFTSet",
+    "NFTState",
     "NFTTable",
+    "OtherState",
+    "RuleState",
+    "ScriptError",
+    "SetState",
+    "TableState",
+    "UnknownLine",
+    "canonical",
     "interface",
+    "load",
     "quoted",
+    "read_listing",
 ]
