@@ -13,10 +13,12 @@ from svcnet.errors import SvcnetError
 def command() -> None:
     """Print the facts of this machine that rules depend on, as --host reads them.
 
-    A comment says what the kernel lacks for mode ipvs; to find out takes CAP_SYS_ADMIN, as does
-    nfacct.
+    Comments say why rules cannot count, and what the kernel lacks for mode ipvs: to find out takes
+    CAP_NET_ADMIN, and CAP_SYS_ADMIN.
     """
+    from svcnet.executors.iptables import counting
     from svcnet.executors.probe import probe
+    from svcnet.executors.this_machine import THIS_MACHINE
 
     host = probe()
     addresses = [f'\n- "{address}"' for address in host.addresses or ()]
@@ -24,6 +26,8 @@ def command() -> None:
     lines.append(f"iptablesRandomFully: {str(host.iptables_random_fully).lower()}")
     lines.append(f"conntrackTCPBeLiberal: {str(host.conntrack_tcp_be_liberal).lower()}")
     lines.append(f"nfacct: {str(host.nfacct).lower()}")
+    if not host.nfacct:
+        lines.append(f"# nfacct: {counting.lack(machine=THIS_MACHINE)}")
     lines += _lacks()
     click.echo("\n".join(lines))
 

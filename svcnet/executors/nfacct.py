@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from errno import EBUSY, ENOENT
+from errno import EACCES, EAFNOSUPPORT, EBUSY, EINVAL, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT
 
 from svcnet import netlink
 from svcnet.errors import ApplyError
@@ -21,15 +21,27 @@ _NEW, _GET, _DELETE = _SUBSYSTEM, _SUBSYSTEM | 1, _SUBSYSTEM | 3
 _NAME, _PACKETS = 1, 2
 _NFGENMSG = struct.pack("=BBH", 0, 0, 0)
 _NUMBER = struct.Struct(">Q")
+NO_SUBSYSTEM = (EINVAL, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT)
+"""What a kernel answers that has no such counters: net/netfilter/nfnetlink.c, net/socket.c."""
+_NO_RIGHT = (EPERM, EACCES)
 
 
-def are_there(*, machine: Machine) -> bool:
-    """Return whether the kernel has such counters at all."""
+def lack(*, machine: Machine) -> str:
+    """Return why this process cannot have such counters; the empty string where it can.
+
+    Raises ApplyError where the kernel says neither: its silence is no reason to count no more.
+    """
     try:
         list(_get("svcnet", machine))
     except OSError as error:
-        return error.errno == ENOENT
-    return True
+        if error.errno == ENOENT:  # so the subsystem is there
+            return ""
+        if error.errno in _NO_RIGHT:
+            return "without CAP_NET_ADMIN the kernel does not say"
+        if error.errno in NO_SUBSYSTEM:
+            return "the kernel has no counters with names (nfnetlink_acct)"
+        raise ApplyError(f"whether the kernel counts cannot be told: {reason(error)}") from None
+    return ""
 
 
 def ensure(names: Iterable[str], *, machine: Machine) -> None:

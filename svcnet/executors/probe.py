@@ -6,8 +6,8 @@ from pathlib import Path
 from socket import if_nametoindex
 
 from svcnet.errors import ApplyError
+from svcnet.executors.iptables import counting
 from svcnet.executors.iptables.commands import VERSION, version
-from svcnet.executors.iptables.counting import can_count
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.models import Host
@@ -20,17 +20,17 @@ _BE_LIBERAL = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal")
 _RANDOM_FULLY = (1, 6, 2)
 
 
-def probe(machine: Machine = THIS_MACHINE, *, tries: bool = True) -> Host:
+def probe(machine: Machine = THIS_MACHINE) -> Host:
     """Return the facts of a machine; addresses are those of the process's own network namespace.
 
-    Without `tries` no rules are tried, and ``nfacct`` is false. Raises ApplyError when the
-    interfaces cannot be listed, or iptables does not say its version.
+    Raises ApplyError when the interfaces cannot be listed, iptables does not say its version, or
+    the kernel not whether it counts.
     """
     return Host(
         addresses=_addresses(),
         iptables_random_fully=_iptables_version(machine) >= _RANDOM_FULLY,
         conntrack_tcp_be_liberal=_is_liberal(machine),
-        nfacct=tries and can_count(machine=machine),
+        nfacct=not counting.lack(machine=machine),
     )
 
 

@@ -240,10 +240,7 @@ def _collect(found: list[Diagnostic], read: Callable[[], Value]) -> Value | None
 
 
 def probe_host() -> Host:
-    """Return the facts of this machine, without those that take rules that are tried.
-
-    A tool that fails once would change rules by it, and say nothing.
-    """
+    """Return the facts of this machine."""
     from svcnet.executors.probe import probe
 
-    return probe(tries=False)
+    return probe()

@@ -32,6 +32,7 @@ _GENERIC = 16
 _CT = 1 << 8
 _IPSET = 6
 _ACCT = 7
+_COMPAT_GET = 11 << 8
 _NFT = 10 << 8
 # linux/netfilter/nfnetlink_conntrack.h, linux/netfilter/nf_tables.h
 _CT_NEW, _CT_GET, _CT_DELETE = _CT, _CT | 1, _CT | 2
@@ -41,6 +42,7 @@ _NFNLGRP_NFTABLES = 7
 _NFGENMSG = Struct("=BBH")
 _GET_INFO = 64  # IPT_SO_GET_INFO
 _GET_ENTRIES = 65  # IPT_SO_GET_ENTRIES
+_GET_REVISION_MATCH = 66  # IPT_SO_GET_REVISION_MATCH
 _NAME = 32  # XT_TABLE_MAXNAMELEN
 _MATCH = {"IPv4": 84, "IPv6": 136}
 
@@ -62,7 +64,8 @@ class FakeKernel:
 
     ``settings`` are the files below /proc/sys by their paths, ``flows`` entries of UDP,
     ``counters`` those with names that rules count packets in (nfacct), and
-    ``lacks`` the modules and options (``CONFIG_…``) of IPVS mode that the kernel does not have.
+    ``lacks`` the modules and options (``CONFIG_…``) that the kernel does not have: those of IPVS
+    mode, and ``nfnetlink_acct``, ``nft_compat`` and ``xt_nfacct``.
     ``ipvs`` has what that mode puts there. ``ears`` are of those who listen to nf_tables, and
     ``foreign`` is how many commits there were to tables beside those of iptables.
     """
@@ -144,6 +147,9 @@ class FakeKernel:
 
     def socket_option(self, family: str, option: int, value: bytearray) -> None:
         """Fill what ``getsockopt`` of iptables-legacy asks for; asking makes a table."""
+        if option == _GET_REVISION_MATCH:
+            self._find_match(bytes(value[:-1]))
+            return
         name = bytes(value[:_NAME]).rstrip(b"\0").decode()
         if name not in BUILT_IN:
             raise OSError(ENOENT, "no such table")
@@ -170,8 +176,11 @@ class FakeKernel:
             raise OSError(EINVAL, "no such protocol")
         elif kind >> 8 == _IPSET:
             yield from self.ipvs.ask_sets(kind, body)
-        elif kind >> 8 == _ACCT:
+        elif kind >> 8 == _ACCT and "nfnetlink_acct" not in self.lacks:
             yield from self._counter(kind, body)
+        elif kind == _COMPAT_GET and "nft_compat" not in self.lacks:
+            self._find_match(attributes(body, _NFGENMSG.size)[1])
+            yield kind, body
         elif kind == _GETGEN:
             yield _NEWGEN, _NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
         elif kind == _GETCHAIN:
@@ -203,6 +212,11 @@ class FakeKernel:
                 del self.counters[name]
             case _:
                 raise OSError(ENOENT, "no such counter")
+
+    def _find_match(self, name: bytes) -> None:
+        """Raise OSError where no match of x_tables has a name."""
+        if f"xt_{name.rstrip(bytes(1)).decode()}" in self.lacks:
+            raise OSError(ENOENT, "no such match")
 
     def _chain(self, body: bytes) -> bytes:
         """Return how much a chain of nf_tables is used. Raises OSError where there is none."""

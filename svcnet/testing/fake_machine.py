@@ -52,7 +52,8 @@ class FakeMachine(Machine):
     - :meth:`tables` are those of iptables, in one variant and family; :meth:`load` changes them.
     - ``kernel`` has entries of connection tracking in ``flows``, settings below /proc/sys, and
       virtual servers, sets and addresses of a family in ``ipvs.families``.
-    - ``lacks`` are the modules of IPVS mode that the kernel does not have.
+    - ``lacks`` are the modules that the kernel does not have: those of IPVS mode, and of counting
+      (``nfnetlink_acct``, ``xt_nfacct``, ``nft_compat``).
     - ``programs`` are those that are installed, ``capabilities`` those that svcnet has.
     - ``busy`` are the families that another svcnet has the lock of.
     - :meth:`misbehave` has a program do something else the next time.

@@ -8,8 +8,8 @@ import pytest
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.executors import iptables, nfacct
+from svcnet.executors.iptables import counting
 from svcnet.executors.iptables.commands import Commands, Variant
-from svcnet.executors.iptables.counting import can_count
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IP_FAMILIES
 from svcnet.graph import RuleGraph
@@ -27,8 +27,8 @@ VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
 @pytest.fixture(autouse=True)
 def a_namespace() -> Iterator[None]:
     with own_namespace():
-        if not can_count(machine=THIS_MACHINE):
-            pytest.skip("the kernel has no counters")
+        if why := counting.lack(machine=THIS_MACHINE):
+            pytest.skip(why)
         yield
 
 
