@@ -83,7 +83,8 @@ class Reporter:
     def stands(self, status: Status) -> None:
         """Take how it stands with one kind of an API server's objects."""
         text = f"{status.state}: {status.why}" if status.why else status.state
-        self._journal.server(status.kind, text, synced=status.state == "synced")
+        synced = status.state == "synced"
+        self._journal.server(status.kind, text, synced=synced, needed=status.needed)
 
     def confirmed(self, kind: str) -> None:
         """Take that an API server has just shown that what is known of a kind is so."""

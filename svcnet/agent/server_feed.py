@@ -127,6 +127,8 @@ class ServerFeed:
             random=Random(),  # noqa: S311
             tell=self._stands,
             confirm=self._reporter.confirmed,
+            # kube-proxy waits for Services and slices; without ServiceCIDRs it drops less.
+            optional=("ServiceCIDR",),
             moves=self._moves,
             node="" if from_pods else self._settings.node,
         )

@@ -28,7 +28,8 @@ class Standing:
 
     What befalls all kinds is one fault: during an outage each reason is told once, whichever kind
     it befell first, and its end once all kinds are back. An outage that was passed over, because
-    they come too often, has no end that is told.
+    they come too often, has no end that is told. That the server will not give objects that are not
+    needed is no outage: each reason is told once until they come.
     """
 
     def __init__(self, say: Say, clock: Callable[[], float]) -> None:
@@ -36,13 +37,18 @@ class Standing:
         self._clock = clock
         self._away: set[str] = set()
         self._reasons: dict[str, tuple[float, set[str]]] = {}
+        self._without: dict[str, set[str]] = {}
         self._told = 0
         self._was_written = False
 
     def take(self, status: Status) -> None:
         """Take how it stands with one kind."""
         if status.state == "synced":
+            self._without.pop(status.kind, None)
             self._back(status)
+            return
+        if status.state == "refused" and not status.needed:
+            self._do_without(status)
             return
         if not self._away:
             self._forget()
@@ -63,11 +69,22 @@ class Standing:
         kept = [one for one in self._reasons.items() if now - one[1][0] < SAME_SECONDS]
         self._reasons = dict(kept)
 
+    def _do_without(self, status: Status) -> None:
+        told = self._without.setdefault(status.kind, set())
+        if status.why not in told and len(told) < MOST_REASONS:
+            told.add(status.why)
+            self._say(f"API server: {status}; the rules do without", warning=True)
+        self._end(status.kind)
+
     def _back(self, status: Status) -> None:
         if status.kind not in self._away:
             self._say(str(status))
             return
-        self._away.discard(status.kind)
+        self._end(status.kind)
+
+    def _end(self, kind: str) -> None:
+        """Take that an outage is over for a kind."""
+        self._away.discard(kind)
         if not self._away and self._told:
             if self._was_written:
                 self._say("API server: synced")

@@ -82,8 +82,9 @@ class JournalEntry:
 
     ``read`` is when input was last good, None before. ``server`` is how it stands with each
     kind of objects of an API server, ``confirmed`` when it last showed that what is known of a
-    kind is so, and ``away`` since when kinds do not come. ``refused`` is the input that was
-    refused last, and ``refusing`` says that none has been good since.
+    kind is so, and ``away`` since when kinds do not come; of ``optional`` there may be none.
+    ``refused`` is the input that was refused last, and ``refusing`` says that none has been good
+    since.
     """
 
     since: float
@@ -92,6 +93,7 @@ class JournalEntry:
     server: Mapping[str, str] = field(factory=dict)
     confirmed: Mapping[str, float] = field(factory=dict)
     away: Mapping[str, float] = field(factory=dict)
+    optional: frozenset[str] = frozenset()
     refused: RefusedInput | None = None
     refusing: bool = False
 
@@ -148,8 +150,8 @@ class Journal:
         with self._changing:
             self._record = evolve(self._record, refused=RefusedInput(self._clock(), error))
 
-    def server(self, kind: str, text: str, *, synced: bool) -> None:
-        """Take how it stands with one kind of objects of an API server."""
+    def server(self, kind: str, text: str, *, synced: bool, needed: bool = True) -> None:
+        """Take how it stands with one kind of objects of an API server, which may be needed."""
         with self._changing:
             server = {**self._record.server, kind: text}
             away = {**self._record.away}
@@ -157,7 +159,8 @@ class Journal:
                 away.pop(kind, None)
             else:
                 away.setdefault(kind, self._clock())
-            self._record = evolve(self._record, server=server, away=away)
+            optional = self._record.optional if needed else self._record.optional | {kind}
+            self._record = evolve(self._record, server=server, away=away, optional=optional)
 
     def server_confirmed(self, kind: str) -> None:
         """Take that an API server has just shown that what is known of a kind is so."""

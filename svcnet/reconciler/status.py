@@ -39,9 +39,10 @@ def _last_good(record: JournalEntry) -> float | None:
     """Return when what is known was last so; of a server, for the kind that is furthest back."""
     if not record.server:
         return record.read
-    if not set(record.server) <= set(record.confirmed):
+    needed = record.server.keys() - record.optional
+    if not needed <= record.confirmed.keys():
         return None
-    return min(record.confirmed[kind] for kind in record.server)
+    return min((record.confirmed[kind] for kind in needed), default=None)
 
 
 def _failed(failed: RefusedInput | RefusedRules) -> dict[str, Any]:

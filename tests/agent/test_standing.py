@@ -119,6 +119,31 @@ def test_a_refusal_is_of_a_kind() -> None:
     assert [line.split(": ")[1] for line in said.lines] == ["Node", "Service"]
 
 
+def test_what_is_done_without_is_no_outage() -> None:
+    """It is told once until it comes, and outages of the rest are told as ever."""
+    said, clock = Said(), Clock()
+    standing = Standing(said, clock)
+    for _ in range(3):
+        standing.take(Status("ServiceCIDR", "refused", "404: none", needed=False))
+    told = "! API server: ServiceCIDR: refused: 404: none; the rules do without"
+    assert said.lines == [told]
+    for _ in range(2):
+        said.lines.clear()
+        clock.now += 100
+        for kind in ("Service", "ServiceCIDR"):
+            standing.take(Status(kind, GONE, "cut", needed=kind == "Service"))
+        standing.take(Status("Service", "synced"))
+        standing.take(Status("ServiceCIDR", "refused", "404: none", needed=False))
+        assert said.lines == [
+            "! API server: unreachable: cut; the rules stay",
+            "API server: synced",
+        ]
+    said.lines.clear()
+    standing.take(Status("ServiceCIDR", "synced", needed=False))
+    standing.take(Status("ServiceCIDR", "refused", "404: none", needed=False))
+    assert said.lines == ["ServiceCIDR: synced", told]
+
+
 def test_a_server_that_says_something_else_each_time() -> None:
     """Its words do not fill a log."""
     said = Said()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import AsyncExitStack
 from random import Random
 from typing import TYPE_CHECKING
@@ -41,6 +41,7 @@ async def watch(
     server: APIServer,
     kinds: Iterable[str] = KINDS,
     *,
+    optional: Collection[str] = (),
     random: Random,
     tell: Callable[[Status], None],
     confirm: Callable[[str], None] = lambda _: None,
@@ -56,8 +57,9 @@ async def watch(
     `confirm` with a kind whenever the server has shown that what is known of it is so: by a list,
     an event, or the beginning or regular end of a watch. Of Nodes only `node` is asked for, unless
     that is empty. Objects of headless Services come only if `headless` is set. `random` spreads the
-    requests of many nodes. Servers that are put into `moves` are asked from then on; what differs
-    between what they have and what is known is a change.
+    requests of many nodes. Those of `kinds` that are `optional` are not waited for where the server
+    refuses them, and elsewhere not for long. Servers that are put into `moves` are asked from then
+    on; what differs between what they have and what is known is a change.
 
     Close the generator when done with it, as ``contextlib.aclosing`` does. To cancel the wait
     for a step ends it too, so wait for steps and other things in tasks of their own.
@@ -65,7 +67,7 @@ async def watch(
     Raises :class:`svcnet.errors.UsageError` for an unknown kind, and without aiohttp.
     """
     patience = patience or Patience()
-    wanted = resources(kinds, node=node, headless=headless)
+    wanted = resources(kinds, optional, node=node, headless=headless)
     try:
         from svcnet.sources.kubernetes.client import APIClient
     except ModuleNotFoundError as error:
@@ -75,7 +77,7 @@ async def watch(
     from svcnet.sources.kubernetes.reflector import Observer, Reflector
 
     contact, listener = Contact(server, patience, random), Observer(tell, confirm)
-    news = News.of((resource.kind for resource in wanted), patience.together)
+    news = News.of({resource.kind: resource.needed for resource in wanted}, patience.together)
     async with AsyncExitStack() as stack:
         tasks = []
         for resource in wanted:

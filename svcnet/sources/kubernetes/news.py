@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from attrs import define, field, frozen
 
@@ -60,11 +60,13 @@ class News:
     only, and one that is again as it was told is not.
 
     While a kind is lost, changes of others are held back, for `together` seconds at most: what
-    belongs together may have changed in both.
+    belongs together may have changed in both. Before its first list a kind of ``optional`` is lost
+    in the same way; all others are waited for.
     """
 
     known: dict[str, KnownObjects]
     together: float = 0.0
+    optional: frozenset[str] = frozenset()
     _untold: dict[tuple[str, NamespacedName], ClusterObject | None] = field(factory=dict)
     _diagnostics: dict[Diagnostic, None] = field(factory=dict)
     _told: int = 0
@@ -78,9 +80,11 @@ class News:
     _stirred: asyncio.Event = field(factory=asyncio.Event)
 
     @classmethod
-    def of(cls, kinds: Iterable[str], together: float = 0.0) -> News:
-        """Return the news of kinds of which nothing is known yet."""
-        return cls({kind: KnownObjects() for kind in kinds}, together)
+    def of(cls, kinds: Mapping[str, bool], together: float = 0.0) -> News:
+        """Return the news of kinds of which nothing is known yet, and which may be needed."""
+        optional = frozenset(kind for kind, needed in kinds.items() if not needed)
+        known = {kind: KnownObjects() for kind in kinds}
+        return cls(known, together, optional, lost=set(optional))
 
     def came(self, kind: str, item: NarrowResult) -> None:
         """Take an object that is new or has changed."""
@@ -127,6 +131,12 @@ class News:
         self._left.discard(kind)
         self._stirred.set()
 
+    def refused(self, kind: str) -> None:
+        """Take that the server will not give the objects of a kind: if it is optional, go on."""
+        if kind in self.optional:
+            self._left.add(kind)
+            self._stirred.set()
+
     def is_lost(self, kind: str) -> bool:
         """Return whether a kind has been lost and not found."""
         return kind in self._lost
@@ -140,18 +150,22 @@ class News:
     async def step(self) -> ObjectChanges:
         """Return what is new, as soon as something is and no kind is to be waited for.
 
-        That is until every kind has been listed, and has caught up since it was lost.
+        That is until every kind has been listed, unless it is optional, and has caught up since it
+        was lost.
         """
         while True:
             await self._stirred.wait()
             self._stirred.clear()
             if self._failure is not None:
                 raise self._failure
-            if all(known.listed for known in self.known.values()) and not self._holds():
+            if self._is_listed() and not self._holds():
                 step = self._take()
                 if step != ObjectChanges() or not self._begun:
                     self._begun = True
                     return step
+
+    def _is_listed(self) -> bool:
+        return all(kind in self.optional or known.listed for kind, known in self.known.items())
 
     def _holds(self) -> bool:
         """Return whether what is new has to wait; it does not wait for ever."""
@@ -160,7 +174,7 @@ class News:
                 self._holding.cancel()
                 self._holding = None
             return False
-        if self._holding is None and (self._untold or self._diagnostics):
+        if self._holding is None and (self._untold or self._diagnostics or not self._begun):
             loop = asyncio.get_running_loop()
             self._holding = loop.call_later(self.together, self._leave)
         return True

@@ -18,12 +18,13 @@ class Status:
     ``synced``: they are all known, and changes come. ``unreachable``: the server does not
     answer, or not with sense. ``refused``: it answers, and will not give the objects to us.
     ``TLS``: one side does not take the other for who it claims to be. ``why`` is text for
-    people, on one line.
+    people, on one line. A kind that is not ``needed`` is done without for as long as it is refused.
     """
 
     kind: str
     state: State
     why: str = ""
+    needed: bool = True
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.kind, self.state, self.why) if part)

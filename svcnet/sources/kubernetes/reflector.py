@@ -127,6 +127,8 @@ class Reflector:
             problem = Problem("unreachable", "the watch was ended as soon as it had begun")
         if problem is not None:
             self._tell(problem.state, problem.why)
+            if problem.state == "refused":
+                self.news.refused(self.resource.kind)
         until, wakes = self._again(turn, problem)
         await self.contact.pause(until, wakes=wakes)
 
@@ -346,7 +348,7 @@ class Reflector:
 
     def _tell(self, state: State, why: str = "") -> None:
         """Tell how it stands unless that was the last word."""
-        status = Status(self.resource.kind, state, why)
+        status = Status(self.resource.kind, state, why, self.resource.needed)
         if status != self._status:
             self._status = status
             self.listener.tell(status)

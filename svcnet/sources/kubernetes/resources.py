@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from attrs import frozen
 
@@ -30,12 +30,16 @@ NO_HEADLESS_ENDPOINTS = f"!{HEADLESS_LABEL}"
 
 @frozen
 class Resource:
-    """One kind of objects on a server, at the first of ``paths`` that it has."""
+    """One kind of objects on a server, at the first of ``paths`` that it has.
+
+    Without one that is not ``needed`` there are rules, too.
+    """
 
     kind: str
     paths: tuple[str, ...]
     label_selector: str = ""
     field_selector: str = ""
+    needed: bool = True
 
     def selectors(self) -> dict[str, str]:
         """Return the selectors as parameters of a request."""
@@ -43,8 +47,10 @@ class Resource:
         return {name: text for name, text in given.items() if text}
 
 
-def resources(kinds: Iterable[str], *, node: str, headless: bool) -> tuple[Resource, ...]:
-    """Return what to ask for.
+def resources(
+    kinds: Iterable[str], optional: Collection[str] = (), *, node: str, headless: bool
+) -> tuple[Resource, ...]:
+    """Return what to ask for; of `kinds` all but `optional` are needed.
 
     Of Nodes only the one named `node`, unless that is empty. Services that another proxy serves
     are left out always, headless ones and their endpoints unless `headless`.
@@ -56,7 +62,7 @@ def resources(kinds: Iterable[str], *, node: str, headless: bool) -> tuple[Resou
         if kind not in PATHS:
             raise UsageError(f"{kind!r} cannot be watched; one of {', '.join(PATHS)} can")
         selectors = _selectors(kind, node=node, headless=headless)
-        found.append(Resource(kind, PATHS[kind], *selectors))
+        found.append(Resource(kind, PATHS[kind], *selectors, kind not in optional))
     return tuple(found)
 
 

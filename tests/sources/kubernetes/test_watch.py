@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from random import Random
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -12,7 +13,7 @@ from attrs import evolve
 from svcnet.errors import UsageError
 from svcnet.models import NamespacedName
 from svcnet.sources.kubernetes import APIServer, watch
-from svcnet.testing import FakeAPIServer, Fault
+from svcnet.testing import FakeAPIServer, Fault, run_in_fake_time
 from tests.sources.kubernetes.following import (
     PATIENCE,
     endpoint_slice,
@@ -205,6 +206,76 @@ def test_a_kind_that_the_server_does_not_have() -> None:
             assert found.steps == []
 
     asyncio.run(run())
+
+
+CIDRS = ("Service", "ServiceCIDR")
+RANGE = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "ServiceCIDR",
+    "metadata": {"name": "kubernetes"},
+    "spec": {"cidrs": ["10.96.0.0/16"]},
+}
+VERSIONS = {f"networking.k8s.io/{version} ServiceCIDR" for version in ("v1", "v1beta1", "v1alpha1")}
+
+
+@pytest.mark.parametrize("how", ["absent", "forbidden"])
+@pytest.mark.parametrize("objects", [(), (service(),)])
+def test_an_optional_kind_that_is_refused(how: str, objects: tuple[dict[str, Any], ...]) -> None:
+    """All else goes on as if there were none, and takes it in when it comes."""
+
+    async def run() -> None:
+        kinds = VERSIONS if how == "absent" else {"ServiceCIDR"}
+        async with FakeAPIServer(**{how: set(kinds)}) as server:  # type: ignore[arg-type]
+            server.put(*objects)
+            async with following(server, CIDRS, optional=CIDRS[1:]) as found:
+                await found.until(lambda: found.steps)
+                assert len(found.state.services) == len(objects)
+                server.put(service("other"))
+                await found.until(lambda: "other" in found.names())
+                assert found.last("ServiceCIDR").startswith("ServiceCIDR: refused: 40")
+                server.put(RANGE)
+                getattr(server, how).clear()
+                await found.until(lambda: found.state.service_cidrs)
+                await found.until(lambda: found.last("ServiceCIDR") == "ServiceCIDR: synced")
+                assert len(found.steps) == 3
+                server.put(service("third"))
+                await found.until(lambda: "third" in found.names())
+
+    run_in_fake_time(run())
+
+
+@pytest.mark.parametrize("objects", [(), (service(),)])
+def test_an_optional_kind_that_does_not_come(objects: tuple[dict[str, Any], ...]) -> None:
+    """It is waited for as long as a kind that is lost, so that most nodes begin with all."""
+
+    async def run() -> None:
+        patience = evolve(PATIENCE, together=0.5)
+        async with FakeAPIServer(unavailable={"ServiceCIDR"}) as server:
+            server.put(*objects, RANGE)
+            begun = asyncio.get_running_loop().time()
+            options = {"optional": CIDRS[1:], "patience": patience}
+            async with following(server, CIDRS, **options) as found:
+                await found.until(lambda: found.steps)
+                assert asyncio.get_running_loop().time() - begun > 0.4
+                assert not found.state.service_cidrs
+                server.unavailable.clear()
+                await found.until(lambda: found.state.service_cidrs)
+
+    run_in_fake_time(run())
+
+
+def test_an_optional_kind_that_comes_is_in_the_first_step() -> None:
+    """Nothing is made without it then."""
+
+    async def run() -> None:
+        async with FakeAPIServer() as server:
+            server.put(service(), RANGE)
+            async with following(server, CIDRS, optional=CIDRS[1:]) as found:
+                await found.until(lambda: found.steps)
+                assert found.state == state_of(server)
+                assert len(found.steps) == 1
+
+    run_in_fake_time(run())
 
 
 def test_a_kind_that_nobody_has() -> None:
