@@ -17,6 +17,11 @@ from svcnet.graph.evaluate import Verdict
 from svcnet.renderers.iptables import RestoreText
 from svcnet.testing import FakeIPTables
 
+SAYS_NOTHING = {
+    *("-m", "--comment", "--mode", "--seconds", "--mask", "--nfacct-name", "--reject-with"),
+}
+"""Options with a value that change no end of a packet."""
+
 
 @frozen
 class Flow:
@@ -119,7 +124,7 @@ class Walker:
         words = split(rule)
         likely, target, negate = Fraction(1), "", False
         values: dict[str, str] = {}
-        recent = ""
+        recent, checks = "", False
         position = 0
         while position < len(words):
             word = words[position]
@@ -128,9 +133,8 @@ class Walker:
             if word == "!":
                 negate = True
                 continue
-            if word in ("--rcheck", "--reap", "--set", "--random-fully"):
-                if word == "--rcheck" and not self.remembered(recent, flow):
-                    likely = Fraction(0)
+            if word in ("--rcheck", "--reap", "--set", "--rsource", "--random-fully"):
+                checks |= word == "--rcheck"
                 continue
             position += 1
             if word == "-j":
@@ -139,13 +143,15 @@ class Walker:
                 recent = value
             elif word == "--probability":
                 likely *= Fraction(1, round(1 / float(value)))
-            elif word in ("-m", "--comment", "--mode", "--seconds", "--nfacct-name"):
+            elif word in SAYS_NOTHING:
                 pass
-            elif word in ("--to-destination", "--xor-mark", "--or-mark"):
+            elif word in ("--to-destination", "--xor-mark", "--or-mark", "--set-xmark"):
                 values[word] = value
             elif self.holds(word, value, flow) == negate:
                 likely = Fraction(0)
             negate = False
+        if checks and not self.remembered(recent, flow):
+            likely = Fraction(0)
         return likely, target, values
 
     def holds(self, option: str, value: str, flow: Flow) -> bool:
@@ -194,6 +200,7 @@ def split(rule: str) -> list[str]:
             word, _, rest = rest[1:].partition('"')
             rest = rest.lstrip()
         else:
-            word, _, rest = rest.partition(" ")
+            # After --nfacct-name iptables-save prints two blanks.
+            word, _, rest = rest.lstrip(" ").partition(" ")
         words.append(word)
     return words

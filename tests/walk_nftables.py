@@ -16,6 +16,22 @@ from attrs import evolve, field, frozen
 
 from svcnet.graph import Deliver, NodeSettings, Packet, Pass, Refuse
 from svcnet.graph.evaluate import Verdict
+from tests.renderers.nftables_model import Model
+
+COMMENT = re.compile(r' comment "[^"]*"')
+PRIORITIES = {"dstnat": -100, "filter": 0, "srcnat": 100}
+LISTED_AS = (
+    ("meta mark", "mark"),
+    (" != 0x00000000", " != 0"),
+    ("dnat ip to numgen", "dnat ip addr . port to numgen"),
+    ("dnat ip6 to numgen", "dnat ip6 addr . port to numgen"),
+    (" | ", " or "),
+    (" & ", " and "),
+    (" ^ ", " xor "),
+    (", ", " , "),
+    ('"', ""),
+)
+"""What nft prints of rules in other words than it takes, and these."""
 
 Way: TypeAlias = tuple["Flow", Fraction, str]
 
@@ -47,7 +63,7 @@ class Reading:
         for line in text.splitlines():
             verb, kind, _, _, name, *rest = line.split(" ", 5)
             assert verb == "add", line
-            said = re.sub(r' comment "[^"]*"', "", f" {' '.join(rest)}").strip()
+            said = COMMENT.sub("", f" {' '.join(rest)}").strip()
             match kind:
                 case "chain":
                     assert name not in found.rules, line
@@ -68,11 +84,68 @@ class Reading:
                     assert kind == "table", line
         return found
 
+    @classmethod
+    def of_model(cls, model: Model) -> Reading:
+        """Read a table that lines have made which do more than add."""
+        found = cls()
+        for name, rules in model.chains.items():
+            found.rules[name] = [COMMENT.sub("", f" {rule}").strip() for rule in rules]
+            hook = re.fullmatch(r"\{ type \w+ hook (\w+) priority (-?\d+) ; \}", model.heads[name])
+            if hook:
+                found.hooks.setdefault(hook[1], []).append((int(hook[2]), name))
+        for name, elements in model.sets.items():
+            found.elements[name] = {
+                key: COMMENT.sub("", f" {value}").strip().split('"')[0].strip()
+                for key, value in elements.items()
+            }
+        return found
 
-def outcomes(text: str, settings: NodeSettings, packet: Packet) -> dict[Verdict, Fraction]:
-    """Return each end of the packet that the text makes possible, with its chance."""
+    @classmethod
+    def of_listing(cls, text: str, table: str) -> Reading:
+        """Read what nft lists of a table, such as ``ip kube-proxy``; there may be others."""
+        found = cls()
+        listed = COMMENT.sub("", text).split(f"table {table} {{\n", 1)[1].split("\n}\n", 1)[0]
+        for kind, name, body in re.findall(
+            r"^\t(chain|set|map) (\S+) \{\n(.*?)^\t\}$", f"{listed}\n", re.DOTALL | re.MULTILINE
+        ):
+            if kind == "chain":
+                found._take_chain(name, [line.strip() for line in body.splitlines()])
+                continue
+            held = re.search(r"elements = \{ (.*) \}", " ".join(body.split()))
+            pairs = held[1].split(", ") if held else ()
+            found.elements[name] = dict(each.partition(" : ")[::2] for each in pairs)
+        return found
+
+    def _take_chain(self, name: str, lines: list[str]) -> None:
+        """Take a chain as it is listed."""
+        rules = self.rules.setdefault(name, [])
+        for line in lines:
+            head = re.fullmatch(
+                r"type \w+ hook (\w+) priority (\w*)( ?[-+]? ?\d*); policy accept;", line
+            )
+            if head:
+                more = head[3].replace(" ", "")
+                priority = PRIORITIES.get(head[2])
+                number = int(f"{head[2]}{more}") if priority is None else priority + int(more or 0)
+                self.hooks.setdefault(head[1], []).append((number, name))
+            elif line and not line.startswith("comment "):
+                rules.append(as_written(line))
+
+
+def as_written(rule: str) -> str:
+    """Return a rule as it is written, of what nft prints."""
+    for printed, written in LISTED_AS:
+        rule = rule.replace(printed, written)
+    return rule
+
+
+def outcomes(
+    table: str | Reading, settings: NodeSettings, packet: Packet
+) -> dict[Verdict, Fraction]:
+    """Return each end of the packet that a table, or its text, makes possible, with its chance."""
+    reading = Reading.of(table) if isinstance(table, str) else table
     found: dict[Verdict, Fraction] = {}
-    for verdict, chance in Walker(Reading.of(text), settings).outcomes(packet):
+    for verdict, chance in Walker(reading, settings).outcomes(packet):
         found[verdict] = found.get(verdict, Fraction(0)) + chance
     return found
 

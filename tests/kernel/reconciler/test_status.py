@@ -112,6 +112,12 @@ printf '%s\\n' "$text" | /usr/sbin/iptables-nft-restore "$@"
 """
 
 
+def svcnet(*arguments: str) -> str:
+    """Return what the command prints."""
+    command = [sys.executable, "-m", "svcnet", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def test_rules_that_the_kernel_refuses_are_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,15 +131,9 @@ def test_rules_that_the_kernel_refuses_are_kept(
         process.wait(WRITTEN)
         eventually("to-destination 10.244.1.5:8080")
         good = told("--last-good")
-        assert (
-            good
-            == subprocess.run(
-                [sys.executable, "-m", "svcnet", "render", process.manifest],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-        )
+        facts = folder / "host.yaml"
+        facts.write_text(svcnet("probe"))
+        assert good == svcnet("render", str(process.manifest), "--host", str(facts))
         process.manifest.write_text(MANIFEST.replace("name: web", "name: other"))
         process.wait('"refused"')
         failed = asked("--last-failed")
