@@ -17,12 +17,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from svcnet.servers import clients
 from svcnet.servers.clients import Acceptor, ClientConnection, Clients, source_of
+from svcnet.servers.monitoring import listening
 from svcnet.servers.monitoring.http import HTTPResponse
 from svcnet.servers.monitoring.listening import CLIENTS, HTTPServer
 from tests.servers.exhaustion import no_descriptors
 from tests.servers.monitoring.serving import LOOPBACK, Running, get, read_all, running
 
 REQUEST = b"GET /x HTTP/1.1\r\nHost: node\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def no_greedy_one_goes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An honest client that is served only after others' time is up is not served here."""
+    monkeypatch.setattr(listening, "HEAD_SECONDS", 600.0)
+    monkeypatch.setattr(listening, "ANSWER_SECONDS", 600.0)
 
 
 @pytest.fixture(name="loop", scope="module")
@@ -172,9 +180,7 @@ def test_greedy_sources_do_not_end_an_honest_one(port: int, number: int) -> None
             for _ in range(3 * CLIENTS // number)
             for source in sources
         ]
-        begun = time.monotonic()
         assert get(port)[0] == 200
-        assert time.monotonic() - begun < 1
         slow.sendall(REQUEST[5:])
         assert read_all(slow).startswith(b"HTTP/1.1 200 ")
         assert sum(map(is_open, greedy)) < CLIENTS
@@ -188,9 +194,7 @@ def test_clients_that_read_no_answer_do_not_keep_out_an_honest_one(loop: Running
         for number in range(CLIENTS + 20):
             sock = stack.enter_context(connected(server.where[1], f"127.0.0.{2 + number % 3}"))
             sock.sendall(REQUEST)
-        begun = time.monotonic()
         assert get(server.where[1])[2] == page
-        assert time.monotonic() - begun < 2
     loop.call(server.close)
 
 
@@ -218,18 +222,19 @@ def test_greedy_clients_of_one_health_check_port_leave_the_others_alone(loop: Ru
             loop.call(each.close)
 
 
-def test_a_process_without_descriptors_answers(loop: Running, port: int) -> None:
-    """With none left, honest clients are answered by those that are kept back, and at once."""
+def test_a_process_without_descriptors_answers(
+    loop: Running, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With none left, honest clients are answered by those that are kept back, without a pause."""
+    monkeypatch.setattr(clients, "PAUSE_SECONDS", 600.0)
     for _ in range(3):
         socks = [socket.socket() for _ in range(10)]
         with no_descriptors():
             for sock in socks:
-                begun = time.monotonic()
                 sock.settimeout(10)
                 sock.connect((LOOPBACK, port))
                 sock.sendall(REQUEST)
                 assert read_all(sock).startswith(b"HTTP/1.1 200 ")
-                assert time.monotonic() - begun < 0.4
                 sock.close()
 
 
@@ -240,12 +245,11 @@ def test_a_process_without_descriptors_is_not_held_by_silent_clients(port: int) 
     with no_descriptors():
         for sock in socks:
             sock.connect((LOOPBACK, port))
-        cpu, begun = time.process_time(), time.monotonic()
+        cpu = time.process_time()
         honest.settimeout(10)
         honest.connect((LOOPBACK, port))
         honest.sendall(REQUEST)
         assert read_all(honest).startswith(b"HTTP/1.1 200 ")
-        assert time.monotonic() - begun < 2
         time.sleep(0.3)
         assert time.process_time() - cpu < 0.2
     for sock in (*socks, honest):

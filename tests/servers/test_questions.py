@@ -21,6 +21,14 @@ from tests.servers.monitoring.serving import Running, running
 LARGE = b"x" * (8 << 20)
 
 
+@pytest.fixture
+def no_greedy_one_goes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An honest client that is served only after others' time is up is not served here."""
+    monkeypatch.setattr(questions, "QUESTION_SECONDS", 600.0)
+    monkeypatch.setattr(questions, "ANSWER_SECONDS", 600.0)
+    monkeypatch.setattr(questions, "PATIENCE_SECONDS", 20.0)
+
+
 @pytest.fixture(name="loop", scope="module")
 def a_loop() -> Iterator[Running]:
     with running() as loop:
@@ -51,24 +59,22 @@ def connected(path: Path, say: bytes = b"") -> socket.socket:
     return sock
 
 
+@pytest.mark.usefixtures("no_greedy_one_goes_by_itself")
 def test_clients_that_read_nothing_do_not_hold_up_others(path: Path) -> None:
-    """However many take no answer, an honest client has its own soon, whole."""
+    """However many take no answer, an honest client has its own, whole."""
     with ExitStack() as stack:
         for _ in range(3 * CLIENTS):
             stack.enter_context(connected(path, b"what\n"))
-        begun = time.monotonic()
         assert ask(path, b"what") == LARGE
-        assert time.monotonic() - begun < 2
 
 
+@pytest.mark.usefixtures("no_greedy_one_goes_by_itself")
 def test_silent_clients_do_not_hold_up_others(path: Path) -> None:
     """However many say nothing, or half a question, an honest client has its answer."""
     with ExitStack() as stack:
         for number in range(3 * CLIENTS):
             stack.enter_context(connected(path, b"wh" if number % 2 else b""))
-        begun = time.monotonic()
         assert ask(path, b"what") == LARGE
-        assert time.monotonic() - begun < 2
 
 
 def test_a_process_without_descriptors_answers(path: Path) -> None:
@@ -192,15 +198,17 @@ def test_an_answer_that_never_ends_is_waited_for_only_so_long(
     """The time is for the whole: a byte now and then does not extend it."""
     monkeypatch.setattr(questions, "PATIENCE_SECONDS", 0.5)
 
+    given_up = threading.Event()
+
     def slow(connection: socket.socket) -> None:
-        for _ in range(40):
-            time.sleep(0.05)
+        while not given_up.wait(0.05):
             connection.sendall(trickle)
 
-    begun = time.monotonic()
-    with pytest.raises(ApplyError, match="no svcnet run answers there: "):
-        ask(listening(slow), b"what")
-    assert time.monotonic() - begun < 1.5
+    try:
+        with pytest.raises(ApplyError, match="no svcnet run answers there: "):
+            ask(listening(slow), b"what")
+    finally:
+        given_up.set()
 
 
 def test_an_end_without_an_answer(listening: Callable[[Talk], Path]) -> None:
