@@ -27,6 +27,12 @@ DEFAULT = "default"
 COSTS = ("--durations=10",)
 """Each run says which ten tests took longest."""
 
+TOGETHER = ("-n", "auto", "--maxprocesses=4", "--dist=worksteal")
+"""As many processes share the tests as there are cores, each with neighbours of one file.
+
+No more, since some tests take what they can get of descriptors or memory.
+"""
+
 FUZZ_SECONDS = 600
 """After so long `fuzz` begins no further round."""
 
@@ -60,6 +66,14 @@ def typing(session: nox.Session) -> None:
     session.run("mypy")
 
 
+def keep_what_is_compiled(session: nox.Session) -> None:
+    """Have Python keep the modules that it compiles, whatever the machine's environment says.
+
+    Tests start svcnet some thousands of times, and compiling it takes as long as all that it does.
+    """
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test that needs no root."""
@@ -69,7 +83,8 @@ def tests(session: nox.Session) -> None:
 
 def run_tests(session: nox.Session, *by: str) -> None:
     """Run them by a program that is told to run a program, or by themselves."""
-    choice = ("-m", "not kernel", *COSTS, "--ignore=tests/bench", *session.posargs)
+    keep_what_is_compiled(session)
+    choice = ("-m", "not kernel", *TOGETHER, *COSTS, "--ignore=tests/bench", *session.posargs)
     session.run(*by, "pytest", *choice)
 
 
@@ -78,6 +93,7 @@ def kernel(session: nox.Session) -> None:
     """Tests with real rules and packets, in network namespaces; root only."""
     install(session, "tests")
     install_system_packages(session, "kernel-commands")
+    keep_what_is_compiled(session)
     session.run("pytest", "-m", "kernel", *COSTS, "--ignore=tests/bench", "-rs", *session.posargs)
 
 

@@ -53,7 +53,10 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     # Where no kernel test can run, the one that skips itself is not asked.
     [("true", "(1 failed, 2|3) errors"), ("", "3 skipped")],
 )
-def test_a_skipped_kernel_test_fails_in_ci_only(tmp_path: Path, ci: str, closing: str) -> None:
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_skipped_kernel_test_fails_in_ci_only(
+    tmp_path: Path, ci: str, closing: str, processes: int
+) -> None:
     folder = tmp_path / "tests" / "kernel"
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -61,7 +64,7 @@ def test_a_skipped_kernel_test_fails_in_ci_only(tmp_path: Path, ci: str, closing
     (folder / "test_packets.py").write_text(SKIPPED_TEST)
     (folder / "test_module.py").write_text(SKIPPED_MODULE)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--continue-on-collection-errors"],
+        [sys.executable, "-m", "pytest", "--continue-on-collection-errors", f"-n{processes}"],
         cwd=tmp_path,
         env={**os.environ, "CI": ci},
         capture_output=True,
