@@ -106,6 +106,11 @@ def available() -> Mapping[str, AnyMode]:
     return found().modes
 
 
+def others(name: str) -> list[AnyMode]:
+    """Return all modes that can be used but the one of a name."""
+    return [mode for each, mode in available().items() if each != name]
+
+
 def get(name: str) -> AnyMode:
     """Return the mode of a name. Raises UsageError where there is none, or it is of no use."""
     if name in BUILT_IN:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from svcnet.family import IPFamily
-from svcnet.modes import Executor, available
+from svcnet.modes import Executor
+from svcnet.modes.registry import others
 
 
 class Leftovers:
@@ -42,6 +43,6 @@ def remove_leftovers(
     Returns a line for each kind of thing removed. Raises ApplyError when the machine refuses.
     """
     name, machine = executor.mode.name, executor.machine
-    others = [mode.executor(machine) for mode in available().values() if mode.name != name]
+    executors = [mode.executor(machine) for mode in others(name)]
     with machine.lock(family):
-        return tuple(executor.leftovers(family, others, found))
+        return tuple(executor.leftovers(family, executors, found))

@@ -11,7 +11,6 @@ from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.counts import counted
 from svcnet.executors.iptables import Commands, Variant, choose_variant, explain
-from svcnet.executors.iptables import observe as other_modes
 from svcnet.executors.iptables.cleanup import Ownership, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, installed
 from svcnet.executors.iptables.proof import Proof
@@ -19,13 +18,12 @@ from svcnet.executors.machine import Machine
 from svcnet.executors.namespace import NoNamespace
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
-from svcnet.netfilter import Rule, SavedTables
+from svcnet.netfilter import Rule, SavedTables, target
 from svcnet.netfilter.jumps import arrange, of_table
 from svcnet.netfilter.restore import append, declare, write
 from svcnet.netfilter.restore import remove as without
 from svcnet.netfilter.save_form import saved
 from svcnet.nogc import without_gc
-from svcnet.renderers.iptables.names import SERVICES
 from svcnet.renderers.userspace.portals import (
     CHAINS,
     NODE_PORTS_COMMENT,
@@ -71,9 +69,16 @@ class RulesReport:
 
 @without_gc()
 def install(
-    rules: PortalRules, *, variant: Variant | None = None, machine: Machine = THIS_MACHINE
+    rules: PortalRules,
+    others: Sequence[Ownership] = (),
+    *,
+    variant: Variant | None = None,
+    machine: Machine = THIS_MACHINE,
 ) -> RulesReport:
     """Make the chains of this mode hold `rules` on a machine.
+
+    `others` say what belongs to other modes: it shows which variant is in use, and is warned of
+    where it is in force.
 
     A chain that differs is written whole, and nothing is where nothing differs. Each table
     changes in one transaction: what was killed half way has left working rules. Raises
@@ -81,9 +86,10 @@ def install(
     kernel lacks.
     """
     with machine.lock(rules.family):
-        choice = choose_variant(rules.family, variant, shows_variant, machine=machine)
+        shows = shows_variant(others)
+        choice = choose_variant(rules.family, variant, shows, machine=machine)
         report = _write(rules, choice.commands, choice.observed)
-    return evolve(report, warnings=(*choice.warnings, *_others(choice.observed)))
+    return evolve(report, warnings=(*choice.warnings, *_conflict(choice.observed, others)))
 
 
 @without_gc()
@@ -247,16 +253,20 @@ OWNED = Ownership(_is_ours, _is_jump)
 """How this mode's chains and jumps are known."""
 
 
-def shows_variant(table: str, chain: str) -> bool:
-    """Whether a chain is of this mode or of another, and so shows the variant in use."""
-    return _is_ours(table, chain) or other_modes.is_ours(table, chain)
+def shows_variant(others: Sequence[Ownership]) -> Callable[[str, str], bool]:
+    """Return what tells whether a chain, of this mode or of `others`, shows the variant in use."""
+    return lambda table, chain: any(each.chain(table, chain) for each in (OWNED, *others))
 
 
-def _others(observed: SavedTables) -> Iterator[str]:
-    """Warn of the rules of other modes: they refuse and rewrite packets for Services, too."""
-    if SERVICES in observed.chains("nat"):
+def _conflict(observed: SavedTables, others: Sequence[Ownership]) -> Iterator[str]:
+    """Warn of the rules of other modes: they refuse and rewrite packets for Services, too.
+
+    The kubelet makes chains of their names as well, to which nothing leads that comes in.
+    """
+    targets = map(target, observed.chains("nat").get("PREROUTING", ()))
+    if any(each.chain("nat", chain) for chain in targets for each in others):
         yield checks.MACHINE_STATE.line(
-            "chains of iptables or IPVS mode are there too, and in force: stop what makes them. "
+            "chains of another mode are there too, and in force: stop what makes them. "
             "svcnet run removes what svcnet left, and svcnet cleanup before userspace mode does"
         )
 

@@ -11,7 +11,7 @@ from svcnet.errors import ApplyError, Unsupported
 from svcnet.executors import userspace as executor
 from svcnet.executors.commits import Commits
 from svcnet.executors.counts import counted
-from svcnet.executors.iptables import Commands, Marks, Variant
+from svcnet.executors.iptables import Commands, Marks, Ownership, Variant
 from svcnet.executors.stages import Stages
 from svcnet.executors.userspace import RulesReport, install, repair, services_of
 from svcnet.graph import FragmentName, GraphDiff, Origin, RuleGraph
@@ -34,7 +34,8 @@ class UserspaceAdapter(Adapter):
     """The proxy of one family, which serves in another thread, and its portal rules.
 
     New listeners serve before a rule leads to them, and old ones until none does. Without
-    `redirect` there are no rules. `choice` says where proxy ports come from.
+    `redirect` there are no rules. `choice` says where proxy ports come from, and `others` what
+    belongs to other modes.
     `commits` are those of the machine, shared by the adapters of several families; by
     them and a mark of the rules a look tells whether anybody else has written.
     """
@@ -46,6 +47,7 @@ class UserspaceAdapter(Adapter):
         *,
         redirect: bool = True,
         variant: Variant | None = None,
+        others: Sequence[Ownership] = (),
         commits: Commits,
     ) -> None:
         super().__init__(proxy.table.family, "userspace")
@@ -53,6 +55,7 @@ class UserspaceAdapter(Adapter):
         self._choice = choice
         self._redirect = redirect
         self._variant = variant
+        self._others = others
         self._commits = commits
         self._commands: Commands | None = None
         self._seal: Hashable | None = None
@@ -141,7 +144,11 @@ class UserspaceAdapter(Adapter):
         return SyncResult(kind, self._text(told), self.warnings(), stages.seconds)
 
     def _install(self, table: ProxyTable) -> RulesReport:
-        report = install(portal_rules(table), variant=self._variant, machine=self._commits.machine)
+        report = install(
+            *(portal_rules(table), self._others),
+            variant=self._variant,
+            machine=self._commits.machine,
+        )
         self._commands, self._rule_warnings = report.commands, report.warnings
         self._seal = None
         self._marks(report.commands).wrote(report.transactions)

@@ -13,10 +13,12 @@ from svcnet.executors.userspace import remove
 from svcnet.executors.userspace.rules import OWNED, shows_variant
 from svcnet.modes.executor import Executor, Part
 from svcnet.modes.options import VARIANT
+from svcnet.modes.registry import others
 from svcnet.modes.userspace.proxy import UserspaceProxy
 from svcnet.renderers.userspace import ProxyTable
 
 if TYPE_CHECKING:
+    from svcnet.executors.machine import Machine
     from svcnet.models import IPFamily
 
 
@@ -25,11 +27,13 @@ class UserspaceExecutor(Executor[ProxyTable]):
 
     def observe(self, family: IPFamily) -> iptables.Choice:
         """Return the variant that holds this mode's rules, or other rules, and these."""
-        return iptables.choose_variant(family, self._variant, shows_variant, machine=self.machine)
+        shows = shows_variant(owned_by_others(self.mode.name, family, self.machine))
+        return iptables.choose_variant(family, self._variant, shows, machine=self.machine)
 
     def proxy(self, families: Collection[IPFamily], stack: ExitStack) -> UserspaceProxy:
         """Return the proxy, whose worker processes have begun."""
-        return UserspaceProxy(self.settings, families, stack, self.machine)
+        owned = partial(owned_by_others, self.mode.name, machine=self.machine)
+        return UserspaceProxy(self.settings, families, stack, self.machine, owned)
 
     def cleanup(self, family: IPFamily) -> Iterator[Part]:
         """Yield the removal from each variant of iptables."""
@@ -44,3 +48,9 @@ class UserspaceExecutor(Executor[ProxyTable]):
     def _variant(self) -> iptables.Variant | None:
         variant: iptables.Variant | None = self.settings.given[VARIANT.name]
         return variant
+
+
+def owned_by_others(name: str, family: IPFamily, machine: Machine) -> list[iptables.Ownership]:
+    """Return how the chains are known that other modes than that of a name make."""
+    found = (mode.executor(machine).owned(family) for mode in others(name))
+    return [each for each in found if each is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from svcnet.executors.attempts import attempt_all
 from svcnet.executors.commits import Commits
-from svcnet.executors.iptables import concerns
+from svcnet.executors.iptables import Ownership, concerns
 from svcnet.executors.machine import Machine
 from svcnet.executors.userspace import remove
 from svcnet.graph import NodeSettings, RuleGraph
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 class UserspaceProxy(DataPlane):
     """Serves Services of `families`, until `stack` is closed.
 
-    Which family the Node has is known only when the input has been read; others are let go then.
+    Which family the Node has is known only when the input has been read; the rest are let go then.
+    `others` says what of iptables belongs to other modes.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class UserspaceProxy(DataPlane):
         families: Collection[IPFamily],
         stack: ExitStack,
         machine: Machine,
+        others: Callable[[IPFamily], Sequence[Ownership]],
     ) -> None:
         self._machine = machine
+        self._others = others
         self._given = given = settings.given
         self.has_rules = not given[NO_REDIRECT.name]
         self.drain: float = given[DRAIN.name]
@@ -74,6 +77,7 @@ class UserspaceProxy(DataPlane):
                 settings.choice,
                 redirect=self.has_rules,
                 variant=self._given[VARIANT.name],
+                others=self._others(family) if self.has_rules else (),
                 commits=commits,
             )
             for family in families

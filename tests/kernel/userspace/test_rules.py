@@ -18,6 +18,7 @@ from svcnet.executors.userspace.rules import plan
 from svcnet.family import IP_FAMILIES
 from svcnet.graph import NodeSettings
 from svcnet.models import IPFamily
+from svcnet.modes.userspace.executor import owned_by_others
 from svcnet.netfilter import Rule, SavedTables, parse_save
 from svcnet.renderers import userspace
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps
@@ -278,13 +279,17 @@ def test_cleanup_takes_both_variants(family: IPFamily) -> None:
 
 @pytest.mark.parametrize("other", VARIANTS)
 def test_the_other_variant_is_told_of(commands: Commands, family: IPFamily, other: Variant) -> None:
-    """Rules of this mode in the other variant, or of another mode here, are warned of."""
+    """Rules of this mode in the other variant, or of another mode in force, are warned of."""
     rules = wanted(family=family)
     install(rules, variant=other)
     warnings = install(rules, variant=commands.variant).warnings
     assert len(warnings) == (commands.variant != other)
+    others = owned_by_others("userspace", family, THIS_MACHINE)
     commands.restore("*nat\n:KUBE-SERVICES - [0:0]\nCOMMIT\n")
-    warnings = install(rules, variant=commands.variant).warnings
+    warnings = install(rules, others, variant=commands.variant).warnings
+    assert not any("cleanup before" in warning for warning in warnings)
+    commands.restore("*nat\n-A PREROUTING -j KUBE-SERVICES\nCOMMIT\n")
+    warnings = install(rules, others, variant=commands.variant).warnings
     assert any("svcnet cleanup before userspace mode" in warning for warning in warnings)
 
 
