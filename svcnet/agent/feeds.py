@@ -14,6 +14,7 @@ from svcnet.inputs.feed import FileFeed, Say
 
 if TYPE_CHECKING:
     from svcnet.agent.reporter import Reporter
+    from svcnet.executors.machine import Machine
     from svcnet.inputs.orders import Orders
 
 
@@ -34,12 +35,13 @@ def feed_of(
     checked: Callable[[Inputs], Inputs],
     keeps: str,
     *,
+    machine: Machine,
     has_rules: bool,
 ) -> Feed:
     """Return the feed that is asked for; `reporter` and `say` are told how it fares.
 
     Input of files is what `checked` makes of it; while it is wrong, `keeps` says what goes on.
-    Host facts are this machine's where there are rules for it. Raises UsageError where no API
+    Host facts are those of `machine` where there are rules for it. Raises UsageError where no API
     server is known.
     """
     asked: dict[str, Any] = {
@@ -48,7 +50,7 @@ def feed_of(
         "node": request.node,
         "host": request.host,
         "strict": request.strict,
-        "default_host": probe_host if has_rules else None,
+        "default_host": partial(probe_host, machine) if has_rules else None,
         "given": request.options,
     }
     if isinstance(request.source, Cluster):

@@ -129,12 +129,10 @@ class Run:
         Families that are asked for are locked at once, until `stack` is closed; Busy is raised
         where another keeps one. Which the Node has, where none is named, the input must tell.
         """
-        from svcnet.executors.lock import is_free
-
         if not self._has_rules:
             return True
         if not self._request.families:
-            return all(map(is_free, IP_FAMILIES))
+            return all(map(self._machine.is_free, IP_FAMILIES))
         stack.enter_context(self._machine.locks(self._request.families, keeps=True))
         return True
 
@@ -155,6 +153,7 @@ class Run:
         keeps = stays if self._proxy is None else "the state before goes on being served"
         return feed_of(
             *(self._request, self.reporter, self._say, self._checked, keeps),
+            machine=self._machine,
             has_rules=self._has_rules,
         )
 
@@ -220,13 +219,13 @@ class Run:
         self._loop.follow(snapshot, change, update.happened)
 
     async def _look_at_host(self) -> None:
-        """Follow what changes of this machine itself, such as its addresses."""
+        """Follow what changes of the machine itself, such as its addresses."""
         from svcnet.reconciler import Change
 
         while True:
             await asyncio.sleep(self._loop.pace.sync_period)
             try:
-                self._snapshots.host = await asyncio.to_thread(probe_host)
+                self._snapshots.host = await asyncio.to_thread(probe_host, self._machine)
             except ApplyError as error:
                 self._say(f"this machine's addresses are not known anew: {error}", warning=True)
                 continue

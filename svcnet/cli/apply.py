@@ -37,15 +37,16 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
     is at work, or svcnet run keeps the rules, it says so and changes nothing.
     """
     from svcnet.executors.attempts import joined
+    from svcnet.executors.this_machine import THIS_MACHINE
 
-    inputs = read_inputs(**options, default_host=probe_host)
+    inputs = read_inputs(**options, default_host=partial(probe_host, THIS_MACHINE))
     if inputs.mode.serves:
         name = inputs.mode.name
         raise UsageError(
             f"mode {name} is a proxy that has to go on running: svcnet run --mode {name}"
         )
     strict: Strictness = options["strict"]
-    served = served_families(inputs, families, partial(_warn, strict))
+    served = served_families(inputs, families, partial(_warn, strict), machine=THIS_MACHINE)
     views = inputs.views(served)
     refused: list[ApplyError] = []
     with machine_lock(() if dry_run else served, wait=wait):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -35,9 +36,10 @@ def command(
     """
     from svcnet.compiler import compile_state
     from svcnet.executors import conntrack
+    from svcnet.executors.this_machine import THIS_MACHINE
     from svcnet.renderers.conntrack import plan
 
-    inputs = read_inputs(**options, default_host=probe_host)
+    inputs = read_inputs(**options, default_host=partial(probe_host, THIS_MACHINE))
     if inputs.mode.serves:
         raise UsageError(
             f"in mode {inputs.mode.name} entries lead to the proxy, which moves flows itself"

@@ -118,6 +118,10 @@ class Machine(ABC):
         """
 
     @abstractmethod
+    def is_free(self, family: IPFamily) -> bool:
+        """Return whether nobody has the lock of a family now, as far as can be told."""
+
+    @abstractmethod
     def in_own_namespace(self, work: Callable[[], _Value]) -> _Value:
         """Return what `work` gives while this machine is a new network namespace of itself.
 

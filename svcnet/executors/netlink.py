@@ -31,7 +31,7 @@ def ask(
 
     `body` is what comes behind its netlink header. With `dump` the kernel is to list all
     that fits; `flags` are others of that header. Raises OSError with the errno of a refusal,
-    with EBADMSG for an answer that is no such messages, and Unsettled.
+    with EBADMSG for an answer that is no such messages, and UnsettledDump.
     """
     flags |= netlink.NLM_F_REQUEST | (netlink.NLM_F_DUMP if dump else netlink.NLM_F_ACK)
     header = netlink.NLMSGHDR.pack(netlink.NLMSGHDR.size + len(body), kind, flags, 1, 0)

@@ -93,6 +93,10 @@ class ThisMachine(Machine):
         """Take the lock; see :func:`svcnet.executors.lock.lock`."""
         return lock.lock(family, wait=wait, keeps=keeps)
 
+    def is_free(self, family: IPFamily) -> bool:
+        """Return whether nobody has the lock; see :func:`svcnet.executors.lock.is_free`."""
+        return lock.is_free(family)
+
     def in_own_namespace(self, work: Callable[[], _Value]) -> _Value:
         """Do `work` in a thread that has moved to a new network namespace."""
         return namespace.in_own_namespace(work)

@@ -23,23 +23,21 @@ def served_families(
     warn: Warn,
     *,
     rules: bool = True,
-    machine: Machine | None = None,
+    machine: Machine,
 ) -> list[IPFamily]:
     """Return the families that are asked for, without any those of the node.
 
-    Of these a second one is left out where `machine`, by default this one, has no iptables for it,
-    if there are to be `rules`. `warn` is told so, and of Services with addresses of families that
+    Of these a second one is left out where `machine` has no iptables for it, if there are to be
+    `rules`. `warn` is told so, and of Services with addresses of families that
     are not served.
     """
     from svcnet.executors.iptables.commands import installed
-    from svcnet.executors.this_machine import THIS_MACHINE
 
     found = inputs.families(asked)
     if asked:
         return found
-    on = machine or THIS_MACHINE
     served = [
-        each for each in found if each == found[0] or not rules or installed(each, machine=on)
+        each for each in found if each == found[0] or not rules or installed(each, machine=machine)
     ]
     for each in found:
         if each not in served:

@@ -16,6 +16,7 @@ from svcnet.modes.options import own_values, refuse_foreign
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
+    from svcnet.executors.machine import Machine
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import AnyMode, ModeSettings, OptionValues
     from svcnet.sources import Loaded, LoadedConfig
@@ -239,8 +240,8 @@ def _collect(found: list[Diagnostic], read: Callable[[], Value]) -> Value | None
         return None
 
 
-def probe_host() -> Host:
-    """Return the facts of this machine."""
+def probe_host(machine: Machine) -> Host:
+    """Return the facts of a machine."""
     from svcnet.executors.probe import probe
 
-    return probe()
+    return probe(machine)

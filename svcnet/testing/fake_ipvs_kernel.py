@@ -21,7 +21,7 @@ from sys import byteorder
 from svcnet.addresses import address_text
 from svcnet.executors.children import Output
 from svcnet.executors.ipvs.observe import key_of
-from svcnet.family import IP_FAMILIES
+from svcnet.family import IP_FAMILIES, IPFamily
 from svcnet.netfilter import ip
 from svcnet.netfilter.ip import wire as links
 from svcnet.netfilter.ipvs import wire
@@ -85,7 +85,7 @@ class FakeIPVSKernel:
 
     ``families`` are the machine's state by family, to be looked at and changed. `lacks` are the
     modules and options that the kernel does not have, and `references` counts the rules that name
-    a set.
+    a set. ``addresses`` are those of the other devices, as ``ip address add`` takes them.
     """
 
     def __init__(self, lacks: set[str], references: Callable[[str], int]) -> None:
@@ -96,6 +96,7 @@ class FakeIPVSKernel:
         self.lacks = lacks
         self.is_loaded = False
         self.device: links.Link | None = None
+        self.addresses = ["127.0.0.1/8", "::1/128"]
         self._references = references
 
     def generic(self, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
@@ -161,15 +162,23 @@ class FakeIPVSKernel:
                 for fake in self.families.values():
                     fake.addresses = None
             case links.RTM_GETADDR:
-                for family, fake in self.families.items():
-                    if int(links.FAMILIES[family]) == body[0]:
-                        for text in sorted(fake.addresses or ()):
-                            yield links.RTM_NEWADDR, _address(family, text)
+                yield from self._addresses(body[0], links.device_of(body))
             case links.RTM_NEWADDR | links.RTM_DELADDR:
                 self._device(links.device_of(body))
                 self._address(kind, body)
             case _:
                 raise OSError(EOPNOTSUPP, "no such message")
+
+    def _addresses(self, number: int, index: int) -> Iterator[tuple[int, bytes]]:
+        """Yield addresses of a family, or both, and of a device, or all."""
+        for family, fake in self.families.items():
+            if number not in (socket.AF_UNSPEC, links.FAMILIES[family]):
+                continue
+            own = [each for each in self.addresses if (":" in each) == (family == "IPv6")]
+            for each, texts in ((1, own), (_INDEX, sorted(fake.addresses or ()))):
+                if index in (0, each):
+                    for text in texts:
+                        yield links.RTM_NEWADDR, _address(family, text, each)
 
     def _device(self, index: int) -> links.Link:
         """Return the device, which is the only one. Raises OSError if it is not there."""
@@ -338,9 +347,9 @@ def _link(device: links.Link) -> bytes:
     return links.LINK.pack(socket.AF_UNSPEC, 0, device.index, 0, 0) + told
 
 
-def _address(family: str, text: str) -> bytes:
+def _address(family: IPFamily, text: str, index: int) -> bytes:
     """Return the body of the message by which the kernel tells of an address."""
     words = text if "/" in text else links.held(text).text
     asked = ip.read(ip.address("add", words, "dummy"))
     assert asked is not None
-    return links.address_body(asked, family, _INDEX)
+    return links.address_body(asked, family, index)

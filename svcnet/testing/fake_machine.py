@@ -51,7 +51,8 @@ class FakeMachine(Machine):
 
     - :meth:`tables` are those of iptables, in one variant and family; :meth:`load` changes them.
     - ``kernel`` has entries of connection tracking in ``flows``, settings below /proc/sys, and
-      virtual servers, sets and addresses of a family in ``ipvs.families``.
+      virtual servers, sets and addresses of a family in ``ipvs.families``; ``ipvs.addresses`` are
+      those of the machine itself.
     - ``lacks`` are the modules that the kernel does not have: those of IPVS mode, and of counting
       (``nfnetlink_acct``, ``xt_nfacct``, ``nft_compat``).
     - ``programs`` are those that are installed, ``capabilities`` those that svcnet has.
@@ -197,6 +198,10 @@ class FakeMachine(Machine):
             with self._free:
                 self._taken.discard(family)
                 self._free.notify_all()
+
+    def is_free(self, family: str) -> bool:
+        """Return whether nobody has the lock of a family."""
+        return family not in self.busy | self._taken
 
     def in_own_namespace(self, work: Callable[[], _Value]) -> _Value:
         """Do `work` with a kernel that has nothing yet."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from inspect import isfunction, signature
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,8 @@ ROOMS = (
     "executors/commits.py",
     "executors/notices.py",
     "executors/netlink.py",
+    "executors/links.py",
+    "executors/probe.py",
 )
 """What works on the machine that it is given."""
 
@@ -117,3 +121,80 @@ from svcnet.executors.children import Overdue
 from svcnet.executors.lock import Busy
 """
     assert not list(reaches(ast.parse(text)))
+
+
+GIVEN = ("agent", "inputs", "reconciler", "modes")
+"""Rooms whose machine may be another than this one."""
+
+AT_THE_ROOT = {
+    "agent/run.py": "an agent that is given none is for this machine",
+    "modes/executor.py": "and so is an executor",
+}
+"""Where this machine is chosen."""
+
+
+def keeps(tree: ast.AST) -> Iterator[str]:
+    """Yield what in a module works on this machine, for it is handed none, with its line."""
+    known = dict(imported(tree))
+    handed = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and hands_on(node):
+            is_partial = isinstance(node.func, ast.Name) and node.func.id == "partial"
+            handed.add(id(node.args[0] if is_partial else node.func))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                found = known.get(name)
+            case ast.Attribute(value=ast.Name(id=module), attr=name):
+                found = getattr(known.get(module), name, None)
+            case _:
+                continue
+        if isfunction(found) and has_default_machine(found) and id(node) not in handed:
+            yield f"{node.lineno}: {name}"
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, object]]:
+    """Yield what a module takes from others of svcnet, with its name there."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "svcnet":
+            module = import_module(str(node.module))
+            for one in node.names:
+                yield one.asname or one.name, getattr(module, one.name, None)
+
+
+def hands_on(call: ast.Call) -> bool:
+    """Return whether an argument is a machine, by its name."""
+    return any(each.arg == "machine" for each in call.keywords) or any(
+        "machine" in ast.unparse(each) for each in call.args
+    )
+
+
+def has_default_machine(function: Callable[..., object]) -> bool:
+    asked = signature(function).parameters.get("machine")
+    return asked is not None and asked.default is not asked.empty
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for room in GIVEN for path in sorted((SOURCE / room).rglob("*.py"))],
+    ids=lambda path: str(path.relative_to(SOURCE)),
+)
+def test_a_machine_that_is_given_is_handed_on(path: Path) -> None:
+    """Nobody takes this machine where another may be meant, by its name or by a default."""
+    text, name = path.read_text("utf-8"), str(path.relative_to(SOURCE))
+    assert ("THIS_MACHINE" in text) == (name in AT_THE_ROOT)
+    assert not list(keeps(ast.parse(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from svcnet.executors.probe import probe\nprobe()",
+        "from svcnet.executors.probe import probe\nprobe(tries=False)",
+        "from svcnet.executors.probe import probe\nlater(probe)",
+        "from svcnet.executors.probe import probe as ask\npartial(ask, tries=False)",
+        "from svcnet.executors import iptables\niptables.choose_variant('IPv4')",
+    ],
+)
+def test_a_machine_that_is_not_handed_on_is_seen(text: str) -> None:
+    assert list(keeps(ast.parse(text)))

@@ -11,6 +11,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import SvcnetError
 from svcnet.executors import conntrack, iptables
 from svcnet.executors.lock import lock
+from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.inputs import probe_host
 from svcnet.models import ClusterState
 from svcnet.renderers import iptables as rendered
@@ -55,7 +56,7 @@ def proxied() -> None:
 
 WORK: dict[str, Callable[[Path], object]] = {
     "load": lambda folder: load([folder]),
-    "host": lambda _: probe_host(),
+    "host": lambda _: probe_host(THIS_MACHINE),
     "lock": lambda _: held(),
     "apply": lambda _: iptables.apply(
         rendered.full(compile_state(STATE, node_view(STATE, family="IPv4"))), variant="nft"

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from svcnet.addresses import address_text, host_network
+from svcnet.family import IPFamily
 from svcnet.netfilter import ip
 from svcnet.netfilter.ip import Address, wire
 from tests.fuzz import examples
@@ -71,6 +72,6 @@ def test_nothing_is_half_read(line: str) -> None:
     found = ip.read(line)
     if found is not None:
         assert ip.address(*found).split() == line.split()
-        family = "IPv6" if ":" in found.address else "IPv4"
+        family: IPFamily = "IPv6" if ":" in found.address else "IPv4"
         held = wire.parse_address(wire.address_body(found, family, 7))
         assert held.address == address_text(ip_address(found.address).packed)

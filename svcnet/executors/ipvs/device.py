@@ -12,6 +12,7 @@ from attrs import frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import complaint, hint
+from svcnet.executors.links import addresses, link
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason, tell
@@ -51,33 +52,15 @@ def observe(machine: Machine, family: IPFamily) -> Device | None:
     Of one of another kind the addresses are not listed. Raises ApplyError.
     """
     with _told(machine):
-        body = _link(machine)
+        body = link(machine, DUMMY_DEVICE)
         if body is None:
             return None
-        link = wire.parse_link(body)
-        is_marked = link.alias == ALIAS or link.group == GROUP
-        if link.kind != "dummy":
-            return Device(is_ours=False, held=(), kind=link.kind)
-        told = _addresses(machine, family, link.index)
+        device = wire.parse_link(body)
+        is_marked = device.alias == ALIAS or device.group == GROUP
+        if device.kind != "dummy":
+            return Device(is_ours=False, held=(), kind=device.kind)
+        told = addresses(machine, family, device.index)
         return Device(is_marked, tuple(map(wire.parse_address, told)))
-
-
-def _link(machine: Machine) -> bytes | None:
-    """Return what the kernel tells of the device, None if it is not there. Raises OSError."""
-    body = wire.link_body(DUMMY_DEVICE)
-    try:
-        return next(ask(wire.NETLINK_ROUTE, wire.RTM_GETLINK, body, machine=machine), None)
-    except OSError as error:
-        if error.errno == ENODEV:
-            return None
-        raise
-
-
-def _addresses(machine: Machine, family: IPFamily, index: int) -> list[bytes]:
-    """Return what the kernel tells of the addresses of a device, each in a message's body."""
-    body = wire.addresses_body(family, index)
-    told = ask(wire.NETLINK_ROUTE, wire.RTM_GETADDR, body, dump=True, machine=machine)
-    return [address for address in told if wire.device_of(address) == index]
 
 
 def mark(machine: Machine, family: IPFamily) -> Hashable:
@@ -85,13 +68,13 @@ def mark(machine: Machine, family: IPFamily) -> Hashable:
 
     Raises OSError, and ValueError for what is no answer.
     """
-    body = _link(machine)
+    body = link(machine, DUMMY_DEVICE)
     if body is None:
         return None
-    addresses = blake2b()
-    for answer in _addresses(machine, family, wire.parse_link(body).index):
-        addresses.update(answer)
-    return (wire.link_mark(body), addresses.digest())
+    digest = blake2b()
+    for answer in addresses(machine, family, wire.parse_link(body).index):
+        digest.update(answer)
+    return (wire.link_mark(body), digest.digest())
 
 
 def make(machine: Machine) -> None:
@@ -134,7 +117,7 @@ def _is_unused(machine: Machine) -> bool:
 def _remove(machine: Machine) -> None:
     """Remove the device and the addresses that it has, if it is there. Raises ApplyError."""
     with _told(machine):
-        body = _link(machine)
+        body = link(machine, DUMMY_DEVICE)
         if body is None:
             return
         try:
@@ -260,7 +243,7 @@ def _changed(
     Raises OSError where it cannot be spoken to, or there is no device, and ValueError for what
     is no answer.
     """
-    body = _link(machine)
+    body = link(machine, DUMMY_DEVICE)
     if body is None:
         raise OSError(ENODEV, errno_text(ENODEV))
     index = wire.parse_link(body).index

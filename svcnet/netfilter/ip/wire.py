@@ -7,7 +7,7 @@ Names of constants are those of Linux ``linux/rtnetlink.h``, ``linux/if_link.h``
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from ipaddress import IPv4Network
 from socket import AF_INET, AF_INET6, AF_UNSPEC, inet_pton
 from struct import Struct
@@ -17,6 +17,7 @@ from types import MappingProxyType
 from attrs import frozen
 
 from svcnet.addresses import address_text, host_network
+from svcnet.family import IPFamily
 from svcnet.netfilter.ip.text import Address
 from svcnet.netlink import attribute, attributes, each_attribute, nested
 
@@ -47,7 +48,7 @@ NUMBER = Struct("=I")
 _LIFETIMES = Struct("=II")  # the head of struct ifa_cacheinfo: preferred, valid
 _FOR_EVER = 0xFFFFFFFF
 _SCOPE_GLOBAL = 0
-FAMILIES = MappingProxyType({"IPv4": AF_INET, "IPv6": AF_INET6})
+FAMILIES: Mapping[IPFamily, int] = MappingProxyType({"IPv4": AF_INET, "IPv6": AF_INET6})
 ADDRESS_CHANGES = MappingProxyType(
     {"add": (RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL), "del": (RTM_DELADDR, 0)}
 )
@@ -110,12 +111,12 @@ def deletion_body(index: int) -> bytes:
     return LINK.pack(AF_UNSPEC, 0, index, 0, 0)
 
 
-def addresses_body(family: str, index: int) -> bytes:
-    """Return the body of the RTM_GETADDR that lists the addresses of a device."""
-    return ADDRESS.pack(FAMILIES[family], 0, 0, 0, index)
+def addresses_body(family: IPFamily | None = None, index: int = 0) -> bytes:
+    """Return the body of the RTM_GETADDR that lists addresses: all, or of a family or a device."""
+    return ADDRESS.pack(FAMILIES[family] if family else AF_UNSPEC, 0, 0, 0, index)
 
 
-def address_body(asked: Address, family: str, index: int) -> bytes:
+def address_body(asked: Address, family: IPFamily, index: int) -> bytes:
     """Return the body of the message that adds an address to a device, or deletes it."""
     number = FAMILIES[family]
     head = ADDRESS.pack(number, asked.length, 0, _SCOPE_GLOBAL, index)
