@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 import subprocess
-from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
 
+from svcnet.executors.nftables.drift import differences
+from svcnet.models import IPFamily
 from svcnet.netfilter.nft import NFTState, TableState, load, read_listing
+from svcnet.renderers.nftables import Ruleset, full, text
+from tests.fuzz import examples
 from tests.kernel.test_twice import elsewhere
-from tests.test_conformance_nftables import EXPECTED
+from tests.netfilter.nft_damage import damages, said
+from tests.test_conformance import CASES
+from tests.test_conformance_nftables import EXPECTED, compile_case
 
 pytestmark = pytest.mark.kernel
 
@@ -23,21 +30,11 @@ def nft(*options: str, script: str = "") -> str:
     return done.stdout
 
 
-def said(table: TableState) -> dict[str, Any]:
-    """Return what a table says, without numbers of the kernel and places in a text."""
-    found: dict[str, Any] = {
-        f"chain {name}": (
-            chain.hook,
-            chain.comment,
-            [(rule.text, rule.comment) for rule in chain.rules],
-        )
-        for name, chain in table.chains.items()
-    }
-    for name, kept in table.sets.items():
-        elements = {each.key: each[1:4] for each in kept.elements.values()}
-        facts = kept.type, kept.value, kept.flags, kept.timeout, kept.size, kept.comment
-        found[f"{kept.kind} {name}"] = (*facts, kept.options, elements)
-    return found | {"": (table.comment, table.flags, table.others, table.unknown)}
+def comments(table: TableState) -> list[tuple[str, str]]:
+    """Return the comments of a table and of its chains and sets, which :func:`said` leaves out."""
+    chains = [(name, chain.comment) for name, chain in table.chains.items()]
+    sets = [(name, kept.comment) for name, kept in table.sets.items()]
+    return [("", table.comment), *sorted(chains), *sorted(sets)]
 
 
 def test_cases_are_read_as_they_were_written() -> None:
@@ -60,5 +57,41 @@ def test_cases_are_read_as_they_were_written() -> None:
             assert found.tables.keys() == wanted.tables.keys()
             for key, table in found.tables.items():
                 assert said(table) == said(wanted.tables[key]), (key, options)
+                assert comments(table) == comments(wanted.tables[key]), (key, options)
 
     elsewhere(work)
+
+
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def repair(case: str, family: IPFamily, data: st.DataObject) -> None:
+    """Damage a table by lines that nft takes, and have nft put it right."""
+    ruleset = full(compile_case(CASES / case, family))
+    nft("-f", "-", script=f"flush ruleset\n{text(ruleset)}")
+    before = listed(ruleset)
+    assert not differences(before, ruleset)
+    taken = []
+    for line in data.draw(damages(before)):
+        command = ("nft", "-f", "-")
+        done = subprocess.run(command, input=line, text=True, capture_output=True, check=False)
+        taken += [line] if done.returncode == 0 else []
+    step = differences(listed(ruleset), ruleset).delta
+    note(f"{taken}\n{step.text}")
+    nft("-f", "-", script=step.text)
+    after = listed(ruleset)
+    assert said(after) == said(before)
+    assert not differences(after, ruleset)
+
+
+def listed(ruleset: Ruleset) -> TableState:
+    printed = nft("-a", "-s", "-y", "list", "table", *ruleset.table)
+    return read_listing(printed).tables[ruleset.table]
+
+
+@pytest.mark.parametrize(
+    ("case", "family"),
+    [("kitchen-sink", "IPv4"), ("affinity-lb-external", "IPv4"), ("dual-lb-everything", "IPv6")],
+)
+def test_any_damage_is_put_right(case: str, family: IPFamily) -> None:
+    """Whatever the kernel let somebody do to the table: one repair, and nothing differs."""
+    elsewhere(lambda: repair(case, family))

@@ -1,6 +1,6 @@
 """What nft reads and prints: what tables have, as values; the lines that make and remove it."""
 
-from svcnet.netfilter.nft.canonical import canonical
+from svcnet.netfilter.nft.canonical import canonical, canonical_key
 from svcnet.netfilter.nft.listing import read_listing
 from svcnet.netfilter.nft.objects import (
     NFTChain,
@@ -47,6 +47,7 @@ __all__ = [
     "TableState",
     "UnknownLine",
     "canonical",
+    "canonical_key",
     "interface",
     "load",
     "quoted",

@@ -1,0 +1,314 @@
+"""What differs between the table that a machine has and the one that is wanted, as a step. Pure.
+
+Only what differs is named, so that a repair is as small as the damage. The step is one transaction:
+packets meet the table as it was, or as it is to be.
+
+Not a difference are clients that sets of session affinity remember, for they are state; numbers
+that are counted; and comments of tables, chains and sets, which say nothing to packets and which
+the kernel cannot change.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from types import MappingProxyType
+
+from attrs import define, field, frozen
+
+from svcnet.netfilter.nft import (
+    ChainState,
+    ElementState,
+    HookState,
+    NFTChain,
+    NFTElement,
+    NFTRule,
+    NFTSet,
+    RuleState,
+    SetState,
+    TableState,
+    canonical,
+    canonical_key,
+    quoted,
+)
+from svcnet.renderers.nftables import NFTablesDelta, Ruleset
+
+_DYNAMIC = frozenset(("dynamic", "timeout"))
+_MOST_OF_DYNAMIC = 65535
+"""The size that nft gives a set which rules fill."""
+
+
+@frozen
+class Drift:
+    """What differs between two tables.
+
+    ``differed`` counts chains, rules, sets and elements that are missing, foreign or not as they
+    should be, and ``delta`` puts them right. If ``is_unreadable`` the listing has what nobody
+    understands, so that only a new table is surely right.
+    """
+
+    delta: NFTablesDelta
+    differed: Mapping[str, int]
+    is_unreadable: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.delta) or self.is_unreadable
+
+
+def differences(found: TableState, ruleset: Ruleset) -> Drift:
+    """Return what takes a table that was found to that of `ruleset`.
+
+    `found` is of a listing with handles (``nft --handle --stateless``): without them a chain with a
+    foreign rule is written anew.
+    """
+    repair = _Repair(found, _Wanted.of(ruleset), str(ruleset.table))
+    repair.table_flags()
+    repair.sets()
+    repair.chains()
+    repair.elements()
+    repair.others()
+    delta = NFTablesDelta(
+        table=ruleset.table,
+        family=ruleset.family,
+        lines=tuple(repair.lines()),
+        stale=tuple(repair.stale),
+    )
+    differed = {kind: count for kind, count in repair.differed.items() if count}
+    return Drift(delta, MappingProxyType(differed), bool(found.unknown))
+
+
+@define
+class _Wanted:
+    """What a table is to have, by name."""
+
+    chains: dict[str, NFTChain] = field(factory=dict)
+    sets: dict[str, NFTSet] = field(factory=dict)
+    rules: dict[str, list[NFTRule]] = field(factory=dict)
+    elements: dict[str, list[NFTElement]] = field(factory=dict)
+
+    @classmethod
+    def of(cls, ruleset: Ruleset) -> _Wanted:
+        """Return all that a ruleset has."""
+        found = cls()
+        for made in chain(ruleset.fixed.objects, ruleset.objects()):
+            match made:
+                case NFTElement():
+                    found.elements.setdefault(made.container, []).append(made)
+                case NFTRule():
+                    found.rules.setdefault(made.chain, []).append(made)
+                case NFTChain():
+                    found.chains[made.name] = made
+                case NFTSet():
+                    found.sets[made.name] = made
+        return found
+
+
+class _Repair:
+    """The lines of a repair, each list in the order in which nft has to see them."""
+
+    def __init__(self, found: TableState, wanted: _Wanted, table: str) -> None:
+        self.found = found
+        self.wanted = wanted
+        self.table = table
+        self.differed: Counter[str] = Counter()
+        self.stale: list[str] = []
+        self._wrong_sets: set[str] = set()
+        self._first: list[str] = []
+        self._chains: list[str] = []
+        self._gone_rules: list[str] = []
+        self._gone_elements: list[str] = []
+        self._anew: list[str] = []
+        self._sets: list[str] = []
+        self._rules: list[str] = []
+        self._elements: list[str] = []
+        self._last: list[str] = []
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines: first what leads anywhere goes, then all comes, then the rest goes."""
+        yield from self._first
+        yield from self._chains
+        yield from self._gone_rules
+        yield from self._gone_elements
+        yield from self._anew
+        yield from self._sets
+        yield from self._rules
+        yield from self._elements
+        yield from self._last
+
+    def table_flags(self) -> None:
+        """Wake a table that somebody has put to sleep."""
+        if "dormant" in self.found.flags:
+            self.differed["tables"] += 1
+            self._first.append(f"add table {self.table}\n")
+
+    def sets(self) -> None:
+        """Add what differs in sets themselves; one of another kind is made anew."""
+        for name, wanted in self.wanted.sets.items():
+            there = self.found.sets.get(name)
+            if there is None:
+                self.differed["sets"] += 1
+                self._sets.append(wanted.add(self.table))
+            elif not _is_made_so(there, wanted):
+                self.differed["sets"] += 1
+                self._wrong_sets.add(name)
+                self._sets += [_deletion(there.kind, self.table, name), wanted.add(self.table)]
+            elif there.timeout != wanted.seconds:
+                self.differed["sets"] += 1
+                self._sets.append(wanted.add(self.table))
+        for name, there in self.found.sets.items():
+            if name not in self.wanted.sets:
+                self.differed["sets"] += 1
+                self._last.append(_deletion(there.kind, self.table, name))
+
+    def chains(self) -> None:
+        """Add what differs in chains and their rules."""
+        for name, wanted in self.wanted.chains.items():
+            there = self.found.chains.get(name)
+            rules = self.wanted.rules.get(name, [])
+            if there is None:
+                self.differed["chains"] += 1
+                self._chains.append(wanted.add(self.table))
+                self._add(rules)
+            elif not _is_called_so(there.hook, wanted):
+                self.differed["chains"] += 1
+                self._make_anew(wanted, there, rules)
+            else:
+                self._compare(name, there.rules, rules)
+        for name, stranger in self.found.chains.items():
+            if name not in self.wanted.chains:
+                self.differed["chains"] += 1
+                self._remove(stranger)
+
+    def _make_anew(self, wanted: NFTChain, there: ChainState, rules: list[NFTRule]) -> None:
+        """Give a chain its policy; one with another hook is made anew, with all its rules."""
+        assert there.hook is not None or wanted.hook is not None
+        if there.hook is not None and _is_called_so(there.hook._replace(policy="accept"), wanted):
+            policy = wanted.add(self.table).replace(" ; }\n", " ; policy accept ; }\n")
+            self._chains.append(policy)
+            self._compare(wanted.name, there.rules, rules)
+            return
+        self._gone_rules.append(wanted.flush(self.table))
+        self._anew += [wanted.delete(self.table), wanted.add(self.table)]
+        self._add(rules)
+
+    def _remove(self, stranger: ChainState) -> None:
+        """Empty a chain that is not wanted; nothing but rules leads to one without a hook."""
+        name = NFTChain(stranger.name)
+        if stranger.hook is None:
+            self._gone_rules.append(name.flush(self.table))
+            self.stale.append(stranger.name)
+        else:
+            self._gone_rules += [name.flush(self.table), name.delete(self.table)]
+
+    def _compare(self, name: str, there: tuple[RuleState, ...], rules: list[NFTRule]) -> None:
+        """Add what differs in the rules of a chain: foreign ones go, missing ones come behind.
+
+        What has to come before another is put there by writing the others again.
+        """
+        wanted = [_said(rule) for rule in rules]
+        kept, foreign = 0, []
+        for rule in there:
+            if kept < len(wanted) and rule[:2] == wanted[kept]:
+                kept += 1
+            else:
+                foreign.append(rule)
+        is_whole = not any(f"@{each}" in rule.text for each in self._wrong_sets for rule in there)
+        if is_whole and not foreign and kept == len(wanted):
+            return
+        self.differed["rules"] += max(len(foreign), len(wanted) - kept)
+        if is_whole and kept and all(rule.handle for rule in foreign):
+            self._gone_rules += [
+                f"delete rule {self.table} {name} handle {rule.handle}\n" for rule in foreign
+            ]
+            self._add(rules[kept:])
+        else:
+            if there:
+                self._gone_rules.append(NFTChain(name).flush(self.table))
+            self._add(rules)
+
+    def _add(self, rules: Iterable[NFTRule]) -> None:
+        self._rules += [rule.add(self.table) for rule in rules]
+
+    def elements(self) -> None:
+        """Add what differs in elements, but for those that rules add."""
+        for name, wanted in self.wanted.sets.items():
+            if not wanted.seconds:
+                there = self.found.sets.get(name)
+                is_there = there is not None and name not in self._wrong_sets
+                self._compare_elements(
+                    wanted,
+                    there.elements if there is not None and is_there else {},
+                    self.wanted.elements.get(name, ()),
+                )
+
+    def _compare_elements(
+        self,
+        wanted: NFTSet,
+        there: Mapping[str, ElementState],
+        elements: Iterable[NFTElement],
+    ) -> None:
+        types = tuple(wanted.type.split(" . "))
+        known = set()
+        for element in elements:
+            key = element.key
+            found = there.get(key)
+            if found is None:
+                key = canonical_key(key, types)
+                found = there.get(key)
+            known.add(key)
+            if found is not None and _is_same(found, element):
+                continue
+            self.differed["elements"] += 1
+            if found is not None:
+                self._elements.append(element.delete(self.table))
+            self._elements.append(element.add(self.table))
+        if len(known) == len(there) and not there.keys() - known:
+            return
+        for key in there:
+            if key not in known:
+                self.differed["elements"] += 1
+                gone = NFTElement(wanted.name, key)
+                self._gone_elements.append(gone.delete(self.table))
+
+    def others(self) -> None:
+        """Add what else is there, of which nothing is wanted."""
+        for other in self.found.others:
+            self.differed["others"] += 1
+            self._last.append(_deletion(other.kind, self.table, other.name))
+
+
+def _is_called_so(there: HookState | None, wanted: NFTChain) -> bool:
+    """Return whether the kernel calls a chain where it should, and drops nothing at its end."""
+    if there is None or wanted.hook is None:
+        return there is None and wanted.hook is None
+    return there == HookState(*wanted.hook)
+
+
+def _is_made_so(there: SetState, wanted: NFTSet) -> bool:
+    """Return whether a set can hold what it should."""
+    flags, size = (_DYNAMIC, _MOST_OF_DYNAMIC) if wanted.seconds else (frozenset[str](), 0)
+    return (there.type, there.value, there.flags, there.size) == (
+        wanted.type,
+        wanted.value,
+        flags,
+        size,
+    )
+
+
+def _said(rule: NFTRule) -> tuple[str, str]:
+    """Return a rule that is wanted as a listing says it."""
+    return canonical(rule.text), _comment(rule.comment)
+
+
+def _is_same(there: ElementState, element: NFTElement) -> bool:
+    return there.value == element.value and there.comment == _comment(element.comment)
+
+
+def _comment(text: str) -> str:
+    """Return a comment as the kernel has it."""
+    return quoted(text)[1:-1] if text else ""
+
+
+def _deletion(kind: str, table: str, name: str) -> str:
+    return f"delete {kind} {table} {name}\n"

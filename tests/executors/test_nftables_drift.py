@@ -1,0 +1,131 @@
+"""What differs between a table that somebody has changed and the one that is wanted."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svcnet.executors.nftables.drift import differences
+from svcnet.netfilter.nft import NFTState, ScriptError, TableState, UnknownLine, load
+from svcnet.renderers.nftables import Ruleset, full, text
+from tests.fuzz import examples
+from tests.netfilter.nft_damage import NAMES, damages, said
+from tests.test_conformance import CASES
+from tests.test_conformance_nftables import compile_case
+
+
+@cache
+def ruleset_of(case: str) -> Ruleset:
+    return full(compile_case(CASES / case, "IPv4"))
+
+
+@cache
+def state_of(case: str) -> NFTState:
+    return load(NFTState(), text(ruleset_of(case)))
+
+
+def table_of(state: NFTState) -> TableState:
+    return state.tables["ip", "kube-proxy"]
+
+
+def repaired(state: NFTState, ruleset: Ruleset) -> tuple[NFTState, str]:
+    """Return what a repair leaves, and its lines."""
+    drift = differences(table_of(state), ruleset)
+    assert not drift.is_unreadable
+    assert bool(drift) == bool(drift.differed)
+    return load(state, drift.delta.text), drift.delta.text
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_nothing_differs_from_itself(case: str) -> None:
+    """A table that is as it should be needs nothing."""
+    assert not differences(table_of(state_of(case)), ruleset_of(case))
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(st.data())
+def test_any_damage_is_put_right(data: st.DataObject) -> None:
+    """Whatever somebody did to the table: one repair, after which nothing differs."""
+    case = data.draw(st.sampled_from(NAMES))
+    ruleset, before = ruleset_of(case), state_of(case)
+    state = before
+    for line in data.draw(damages(table_of(before))):
+        try:
+            state = load(state, line)
+        except ScriptError:
+            continue
+    after, _ = repaired(state, ruleset)
+    assert said(table_of(after)) == said(table_of(before))
+    assert not differences(table_of(after), ruleset)
+
+
+T = "ip kube-proxy"
+SMALL = {
+    f"add rule {T} services drop": ("delete rule",),
+    f"insert rule {T} services accept": ("delete rule",),
+    f"flush chain {T} reject-chain": ("add rule",),
+    f"add element {T} cluster-ips {{ 10.9.9.9 }}": ("delete element",),
+    f"delete element {T} cluster-ips {{ 10.96.0.10 }}": ("add element",),
+    f"add chain {T} stranger": ("flush chain", "delete chain"),
+    f"add set {T} stranger {{ type mark ; }}": ("delete set",),
+    f"add map {T} stranger {{ type mark : verdict ; }}": ("delete map",),
+    f"add chain {T} filter-input {{ type filter hook input priority 0 ; policy drop ; }}": (
+        "add chain",
+    ),
+    f"add chain {T} stranger {{ type filter hook input priority 5 ; policy drop ; }}": (
+        "flush chain",
+        "delete chain",
+    ),
+}
+
+
+@pytest.mark.parametrize("line", SMALL)
+def test_a_repair_is_as_small_as_the_damage(line: str) -> None:
+    """One line, or two, for one that somebody wrote."""
+    state = load(state_of("kitchen-sink"), line)
+    after, lines = repaired(state, ruleset_of("kitchen-sink"))
+    verbs = [" ".join(each.split(" ", 2)[:2]) for each in lines.splitlines()]
+    assert tuple(verbs) == SMALL[line]
+    assert said(table_of(after)) == said(table_of(state_of("kitchen-sink")))
+
+
+def test_a_set_of_another_kind_is_made_anew() -> None:
+    """With the rules that speak of it and all its elements; clients of affinity stay."""
+    lines = [
+        f"flush chain {T} firewall-check",
+        f"delete map {T} firewall-ips",
+        f"add set {T} firewall-ips {{ type ipv4_addr ; }}",
+        f"add rule {T} firewall-check ip daddr @firewall-ips drop",
+        f"flush chain {T} nat-output",
+        f"delete chain {T} nat-output",
+        f"add chain {T} nat-output",
+        f"add element {T} service-ips {{ 10.9.9.9 . tcp . 80 : goto nat-output }}",
+    ]
+    state = load(state_of("kitchen-sink"), "\n".join(lines))
+    after, _ = repaired(state, ruleset_of("kitchen-sink"))
+    assert said(table_of(after)) == said(table_of(state_of("kitchen-sink")))
+
+
+def test_clients_are_state() -> None:
+    """What a set of session affinity has is no difference; another timeout is."""
+    name = next(each for each in table_of(state_of("affinity-custom")).sets if "affinity" in each)
+    state = load(state_of("affinity-custom"), f"add element {T} {name} {{ 10.1.1.1 }}")
+    ruleset = ruleset_of("affinity-custom")
+    assert not differences(table_of(state), ruleset)
+    line = f"add set {T} {name} {{ type ipv4_addr ; flags dynamic,timeout ; timeout 7s ; }}"
+    after, lines = repaired(load(state, line), ruleset)
+    assert lines == line.replace("7s", "60s") + "\n"
+    assert list(table_of(after).sets[name].elements) == ["10.1.1.1"]
+
+
+def test_what_nobody_understands_needs_a_new_table() -> None:
+    """An unknown line may hide anything."""
+    state = table_of(state_of("kitchen-sink"))
+    strange = evolve(state, unknown=(UnknownLine(5, "what"),), flags=frozenset(["dormant"]))
+    drift = differences(strange, ruleset_of("kitchen-sink"))
+    assert drift.is_unreadable
+    assert drift.delta.text == f"add table {T}\n"
