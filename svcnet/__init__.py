@@ -9,6 +9,7 @@ The verbs, in the order in which they are used::
     table = svcnet.render(graph, mode="userspace")  # the same for a proxy to serve
     rules = svcnet.render(graph, mode="nftables")   # as a table of nftables, where compiled for it
     step = svcnet.diff(old_graph, graph)          # what changed
+    svcnet.explain(state, packet)                 # what becomes of a packet, and why
     svcnet.apply(svcnet.render(graph))            # onto this machine (root)
 
 Everything but :func:`load` and :func:`apply` is a pure function of its arguments.
@@ -22,7 +23,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, overload
 if TYPE_CHECKING:
     from svcnet.executors.iptables import RestoreReport
     from svcnet.executors.ipvs import IPVSReport
-    from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.meaning.explanation import Explanation
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import Mode, ModeArtifact
     from svcnet.modes import Report as AnyReport
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 _Artifact = TypeVar("_Artifact")
 _Step = TypeVar("_Step")
 
-__all__ = ["apply", "compile", "diff", "load", "render", "render_delta"]
+__all__ = ["apply", "compile", "diff", "explain", "load", "render", "render_delta"]
 
 __version__ = "0.1.0"
 
@@ -146,6 +148,41 @@ def render_delta(step: GraphDiff, mode: str | Mode[Any, Any] = "iptables") -> An
     from svcnet.modes import resolve
 
     return resolve(mode).delta(step)
+
+
+def explain(
+    given: Loaded | ClusterState,
+    packet: Packet,
+    config: KubeProxyConfiguration | None = None,
+    host: Host | None = None,
+    *,
+    node: str = "",
+    mode: str | Mode[Any, Any] = "iptables",
+) -> Explanation:
+    """Return what becomes of a packet on a node, and why: the decisions, fields and rules.
+
+    `given` is what :func:`load` returned, and then fields have files and lines, or a state. `node`
+    and `mode` are as in :func:`compile`. Of a packet that no endpoint gets, the result has changes
+    that would let it through. Raises :class:`svcnet.errors.UsageError` for a packet that cannot
+    be.
+    """
+    from svcnet.compiler import NodeView, node_view
+    from svcnet.meaning.explain import explain as explained
+    from svcnet.meaning.explanation import nowhere
+    from svcnet.meaning.question import Question
+    from svcnet.modes import resolve
+    from svcnet.sources import Loaded
+
+    chosen = resolve(mode)
+    settings = chosen.settings(config)
+    state, locate = (given.state, given.places) if isinstance(given, Loaded) else (given, nowhere)
+
+    def view_of(name: str, of: Host | None = None) -> NodeView:
+        return node_view(state, config, of, node=name, family=packet.family, rules=settings.rules)
+
+    view = view_of(node, host)
+    question = Question(state, view, chosen, settings, locate=locate, view_of=view_of)
+    return explained(question, packet)
 
 
 @overload

@@ -24,7 +24,7 @@ OWN_FAULT = 70
 REPORT = "A report needs this line, the command and its input, and what svcnet --version says"
 
 VERBS = (
-    *("apply", "cleanup", "conntrack", "dns", "endpoints", "env", "graph"),
+    *("apply", "cleanup", "conntrack", "dns", "endpoints", "env", "explain", "graph"),
     *("probe", "render", "run", "status"),
 )
 

@@ -17,6 +17,7 @@ from svcnet.inputs.read import (
     ModeRequest,
     probe_host,
     read_inputs,
+    read_located,
     read_settings,
 )
 from svcnet.inputs.strictness import EVERY_WARNING, Strictness
@@ -31,6 +32,7 @@ __all__ = [
     "load_manifests",
     "probe_host",
     "read_inputs",
+    "read_located",
     "read_settings",
     "refuse_no_path",
     "tell_findings",

@@ -140,6 +140,32 @@ def read_inputs(
     file does. For `paths` and `allow_empty` see :func:`load_manifests`. `given` are options of the
     mode.
     """
+    inputs, _ = read_located(
+        *(paths, mode, config, node, host, strict, from_pods, ip_families),
+        default_host=default_host,
+        allow_empty=allow_empty,
+        given=given,
+    )
+    return inputs
+
+
+def read_located(
+    paths: tuple[str, ...],
+    mode: str | AnyMode | None,
+    config: Path | None,
+    node: str,
+    host: Path | None,
+    strict: Strictness,
+    from_pods: bool = False,
+    ip_families: tuple[IPFamily, ...] = (),
+    default_host: Callable[[], Host] | None = None,
+    allow_empty: bool | None = None,
+    given: OptionValues | None = None,
+) -> tuple[Inputs, Loaded]:
+    """Read as :func:`read_inputs` does, and return what the manifests hold as well.
+
+    That says where their fields are, and keeps their text.
+    """
     found: list[Diagnostic] = []
     what = (paths, strict, from_pods, ip_families)
     loaded = _collect(found, lambda: load_manifests(*what, allow_empty=allow_empty))
@@ -149,7 +175,7 @@ def read_inputs(
     assert config_found is not None
     inputs = asked.inputs(loaded.state)
     tell_warnings(_about_node(inputs, loaded, config_found), strict)
-    return inputs
+    return inputs, loaded
 
 
 def _read(

@@ -20,7 +20,8 @@ from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
-    from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.meaning.account import Account
     from svcnet.models import KubeProxyConfiguration, RuleSettings
     from svcnet.modes.executor import Executor, Part
 
@@ -140,6 +141,20 @@ class Mode(ABC, Generic[Artifact, Delta]):
     ) -> Iterator[Omission]:
         """Yield what of a graph the mode cannot carry. Pure."""
         return iter(())
+
+    def account(
+        self,
+        artifact: Artifact,
+        graph: RuleGraph,
+        packet: Packet,
+    ) -> Account:
+        """Return what becomes of a packet where `artifact` is, which is of `graph`. Pure.
+
+        It has the lines that do it. A mode that does not say more does what the graph says.
+        """
+        from svcnet.meaning.account import plain_account
+
+        return plain_account(graph, packet)
 
     def executor(
         self, machine: Machine | None = None, settings: ModeSettings | None = None

@@ -36,7 +36,7 @@ from svcnet.sources.crosscheck import check_conflicts, check_mistakes, endpoint_
 from svcnet.sources.emptiness import check_empty, check_no_object
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
 from svcnet.sources.findings import Findings, ObjectPlace, Source
-from svcnet.sources.locate import Place, place_of
+from svcnet.sources.locate import Place, place_of, places_of
 from svcnet.sources.objects import Reading, is_passed_over, name_of
 from svcnet.sources.oversights import node_address_remarks
 from svcnet.sources.parse import ParseError, parse
@@ -104,6 +104,16 @@ class Loaded:
         """
         *key, path = origin
         return place_of(self._place_by_name[tuple(key)], path)
+
+    def places(self, origins: Iterable[tuple[str, str, str, str]]) -> list[Place | None]:
+        """Return the places of many fields, each as :meth:`locate` finds it; one reading a file.
+
+        That of an object that was not read is None.
+        """
+        known, wanted = self._place_by_name, list(origins)
+        there = [(known[origin[:3]], origin[3]) for origin in wanted if origin[:3] in known]
+        found = iter(places_of(there))
+        return [next(found) if origin[:3] in known else None for origin in wanted]
 
     @cached_property
     def _place_by_name(self) -> Mapping[tuple[str, ...], ObjectPlace]:

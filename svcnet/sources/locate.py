@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from attrs import frozen
 
@@ -45,14 +46,43 @@ def place_of(at: ObjectPlace, field: str) -> Place:
 
     One that is not written there is where the nearest is that holds it.
     """
-    source, path = at.source, path_of(field)
-    if not source.data:
-        where = source.file if source.file.startswith("<argument>") else "server object"
-        return Place(f"{at.label} ({where})")
-    wanted = [(at.document, (*at.path, *each)) for each in _spellings(path)]
-    # Where nothing is written out, the whole spelling is as near as the short one.
-    found = max(positions_of(source.data, wanted), key=lambda position: position.depth)
-    return Place(source.file, found.line, found.column)
+    return places_of([(at, field)])[0]
+
+
+def places_of(wanted: Sequence[tuple[ObjectPlace, str]]) -> list[Place]:
+    """Return the places of fields, as :func:`place_of` does; each file is read once more."""
+    found: list[Place] = [Place("")] * len(wanted)
+    numbers: dict[int, list[int]] = {}
+    for number, (at, _) in enumerate(wanted):
+        if at.source.data:
+            numbers.setdefault(id(at.source), []).append(number)
+        else:
+            found[number] = _without_text(at)
+    for own in numbers.values():
+        places = _in_text([wanted[number] for number in own])
+        for number, place in zip(own, places, strict=True):
+            found[number] = place
+    return found
+
+
+def _without_text(at: ObjectPlace) -> Place:
+    source = at.source
+    where = source.file if source.file.startswith("<argument>") else "server object"
+    return Place(f"{at.label} ({where})")
+
+
+def _in_text(wanted: Sequence[tuple[ObjectPlace, str]]) -> Iterator[Place]:
+    """Yield the places of fields of objects of one file."""
+    source = wanted[0][0].source
+    spelled = [
+        [(at.document, (*at.path, *each)) for each in _spellings(path_of(field))]
+        for at, field in wanted
+    ]
+    positions = iter(positions_of(source.data, [one for several in spelled for one in several]))
+    for several in spelled:
+        # Where nothing is written out, the whole spelling is as near as the short one.
+        found = max(islice(positions, len(several)), key=lambda position: position.depth)
+        yield Place(source.file, found.line, found.column)
 
 
 def path_of(field: str) -> Path:
@@ -66,5 +96,5 @@ def _key(name: str, index: str, quoted: str) -> Key:
     return name or int(index)
 
 
-def _spellings(path: Path) -> Iterable[Path]:
+def _spellings(path: Path) -> Sequence[Path]:
     return (path, _SHORT[path]) if path in _SHORT else (path,)

@@ -80,8 +80,11 @@ def command(
     asked = dns_options(options)
     zones = records(load_manifests(paths, strict, from_pods, ip_families).state, asked)
     found = search(zones, name, rdtype or "A", namespace=namespace, ndots=ndots)
-    write = _document if output == "json" else _text
-    write_output(write(found, rdtype or "A", ndots), None)
+    if output == "json":
+        text = json.dumps(lookup_document(found, rdtype or "A", ndots), indent=2) + "\n"
+    else:
+        text = "".join(f"{line}\n" for line in lookup_lines(found, rdtype or "A", ndots))
+    write_output(text, None)
     sys.exit(0 if found.answer.answers else 1)
 
 
@@ -92,11 +95,8 @@ def _type_and_paths(rest: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]
     return None, rest
 
 
-def _text(found: Search, rdtype: str, ndots: int) -> str:
-    return "".join(f"{line}\n" for line in _lines(found, rdtype, ndots))
-
-
-def _lines(found: Search, rdtype: str, ndots: int) -> Iterator[str]:
+def lookup_lines(found: Search, rdtype: str, ndots: int) -> Iterator[str]:
+    """Yield what became of a name, question by question, with records as in a zone file."""
     if not found.name.endswith("."):
         order = "it is asked first as it is" if found.first else "the search path comes first"
         comparison = "not fewer" if found.first else "fewer"
@@ -122,9 +122,10 @@ def _reason(answer: Answer) -> str:
     return f"{answer.rule} (Service {answer.service})" if answer.service else answer.rule
 
 
-def _document(found: Search, rdtype: str, ndots: int) -> str:
+def lookup_document(found: Search, rdtype: str, ndots: int) -> dict[str, Any]:
+    """Return the same for JSON."""
     answer = found.answer
-    document = {
+    return {
         "name": found.name,
         "type": rdtype,
         "ndots": ndots,
@@ -143,4 +144,3 @@ def _document(found: Search, rdtype: str, ndots: int) -> str:
             for section in ("answers", "authority", "additional")
         },
     }
-    return json.dumps(document, indent=2) + "\n"

@@ -10,7 +10,8 @@ from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
-    from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.meaning.account import Account
     from svcnet.modes.iptables.executor import IptablesExecutor
     from svcnet.renderers.iptables import Delta, RestoreText
 
@@ -50,6 +51,12 @@ class IptablesMode(Mode["RestoreText", "Delta"]):
         from svcnet.renderers.iptables import delta
 
         return delta(diff)
+
+    def account(self, artifact: RestoreText, graph: RuleGraph, packet: Packet) -> Account:
+        """Return what becomes of a packet, and the lines that do it."""
+        from svcnet.modes.iptables.account import account
+
+        return account(artifact, graph, packet)
 
     def executor(
         self, machine: Machine | None = None, settings: ModeSettings | None = None

@@ -13,7 +13,8 @@ from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
-    from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.meaning.account import Account
     from svcnet.models import KubeProxyConfiguration
     from svcnet.modes.ipvs.executor import IPVSExecutor
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
@@ -82,6 +83,12 @@ class IPVSMode(Mode["IPVSTables", "IPVSDelta"]):
         from svcnet.renderers.ipvs import advance
 
         return advance(artifact, diff)
+
+    def account(self, artifact: IPVSTables, graph: RuleGraph, packet: Packet) -> Account:
+        """Return what becomes of a packet, and the lines that do it."""
+        from svcnet.modes.ipvs.account import account
+
+        return account(artifact, graph, packet)
 
     def executor(
         self, machine: Machine | None = None, settings: ModeSettings | None = None

@@ -12,7 +12,8 @@ from svcnet.modes.pace import Pace
 from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
-    from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.meaning.account import Account
     from svcnet.models import KubeProxyConfiguration, RuleSettings
     from svcnet.renderers.nftables import NFTablesDelta, Ruleset
 
@@ -82,6 +83,12 @@ class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):
         from svcnet.renderers.nftables import advance
 
         return advance(artifact, diff)
+
+    def account(self, artifact: Ruleset, graph: RuleGraph, packet: Packet) -> Account:
+        """Return what becomes of a packet, and the lines that do it."""
+        from svcnet.modes.nftables.account import account
+
+        return account(artifact, graph, packet)
 
 
 NFTABLES = NFTablesMode()

@@ -22,7 +22,8 @@ from svcnet.modes.userspace.settings import ProxySettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
-    from svcnet.graph import GraphDiff, RuleGraph
+    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.meaning.account import Account
     from svcnet.models import KubeProxyConfiguration
     from svcnet.modes.userspace.executor import UserspaceExecutor
     from svcnet.renderers.userspace import PortChoice, ProxyDelta, ProxyTable, UnsupportedPort
@@ -122,6 +123,12 @@ class UserspaceMode(Mode["ProxyTable", "ProxyDelta"]):
 
         found = map(why_not, graph.fragments.values())
         return iter(_findings(port for port in found if port is not None))
+
+    def account(self, artifact: ProxyTable, graph: RuleGraph, packet: Packet) -> Account:
+        """Return what becomes of a packet, and the lines that do it."""
+        from svcnet.modes.userspace.account import account
+
+        return account(artifact, graph, packet)
 
     def executor(
         self, machine: Machine | None = None, settings: ModeSettings | None = None

@@ -1,0 +1,224 @@
+"""``svcnet explain``: which rule a packet hits, and why."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from svcnet.cli.common import input_options
+from svcnet.cli.modal import ModalCommand
+from svcnet.cli.output import write_output
+from svcnet.errors import AbsentError, UsageError
+from svcnet.inputs import FAMILIES, Inputs, read_located
+
+if TYPE_CHECKING:
+    from svcnet.compiler import NodeView
+    from svcnet.discovery.dns import Search
+    from svcnet.graph import Packet
+    from svcnet.meaning.destinations import PacketTarget
+    from svcnet.meaning.question import Question
+    from svcnet.models import IPFamily
+    from svcnet.sources import Loaded
+
+
+@click.command("explain", cls=ModalCommand)
+@input_options
+@click.option(
+    "--from",
+    "who",
+    metavar="WHO",
+    default="outside",
+    show_default=True,
+    help="Who sends it: an address, pod/NAMESPACE/NAME, node, node/NAME, or outside.",
+)
+@click.option(
+    "--to",
+    "where",
+    metavar="WHERE",
+    help="ADDRESS:PORT, service/NAMESPACE/NAME[:PORT] or a DNS name with :PORT; behind each "
+    "/tcp, /udp or /sctp.",
+)
+@click.option("--interface", metavar="NAME", help="The interface by which it comes in.")
+@click.option(
+    "--affinity",
+    metavar="ADDRESS:PORT",
+    multiple=True,
+    help="An endpoint that session affinity remembers for the sender. Repeatable.",
+)
+@click.option("--all", "every", is_flag=True, help="A table of all frontends and kinds of senders.")
+@click.option("--service", metavar="[NAMESPACE/]NAME", help="With --all: only this Service.")
+@click.option("--family", type=click.Choice([*FAMILIES]), help="That of the Node by default.")
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json", "dot"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or a drawing for Graphviz.",
+)
+def command(
+    who: str,
+    where: str | None,
+    interface: str | None,
+    affinity: tuple[str, ...],
+    every: bool,
+    service: str | None,
+    family: str | None,
+    output: str,
+    **options: Any,
+) -> None:
+    """Say what becomes of a packet on a node, by which rules, and by which fields of PATH.
+
+    PATH is a file, a folder, or - for standard input, which is also the default. The verdict comes
+    first, then the way of the packet: each decision, the field of an object that made it with its
+    file and line, and the very rules of the mode. Of a packet that no endpoint gets, changes
+    follow that would let it through; each was made and tried.
+    """
+    if every == (where is not None):
+        raise UsageError("say --to WHERE for one packet, or --all for a table")
+    if service is not None and not every:
+        raise UsageError("--service is for --all; --to service/NAMESPACE/NAME is one packet")
+    if every:
+        _refuse_with_all(who, interface, affinity, output)
+        inputs, loaded = read_located(**options)
+        write_output(_table(_question(inputs, loaded, family), service, output), None)
+        return
+    assert where is not None
+    write_output(_one(who, where, interface, affinity, family, output, options), None)
+
+
+def _refuse_with_all(
+    who: str, interface: str | None, affinity: tuple[str, ...], output: str
+) -> None:
+    if who != "outside" or interface is not None or affinity:
+        raise UsageError("--all has every kind of sender: --from, --interface and --affinity are")
+    if output == "dot":
+        raise UsageError("--output dot draws one packet; svcnet graph --output dot draws all")
+
+
+def _question(inputs: Inputs, loaded: Loaded, family: str | None) -> Question:
+    from svcnet.compiler import node_view
+    from svcnet.meaning.question import Question
+
+    view = inputs.view(family)
+
+    def view_of(node: str) -> NodeView:
+        return node_view(
+            *(inputs.state, inputs.config, None),
+            node=node,
+            family=view.family,
+            rules=inputs.settings.rules,
+        )
+
+    return Question(
+        inputs.state,
+        view,
+        inputs.mode,
+        inputs.settings,
+        locate=loaded.places,
+        view_of=view_of,
+    )
+
+
+def _table(question: Question, service: str | None, output: str) -> str:
+    from svcnet.meaning.overview import overview, text
+    from svcnet.models import NamespacedName
+
+    only = None
+    if service is not None:
+        namespace, _, name = service.rpartition("/")
+        only = NamespacedName(namespace or "default", name)
+    rows = overview(question, only)
+    if only is not None and not rows:
+        raise AbsentError(f"no rules are made for a Service {only}")
+    if output == "json":
+        found = [row.to_dict() for row in rows]
+        document = {"node": question.node, "mode": question.mode.name, "frontends": found}
+        return json.dumps(document, indent=1) + "\n"
+    return text(rows)
+
+
+def _one(
+    who: str,
+    where: str,
+    interface: str | None,
+    affinity: tuple[str, ...],
+    family: str | None,
+    output: str,
+    options: dict[str, Any],
+) -> str:
+    from svcnet.meaning.destinations import destination, target
+    from svcnet.meaning.explain import explain
+    from svcnet.meaning.explanation_dot import dot
+
+    asked = target(where)
+    chosen = _family(who, asked, family)
+    inputs, loaded = read_located(**options)
+    question = _question(inputs, loaded, chosen)
+    found = destination(asked, question.state, question.view, _namespace(who))
+    packet = _packet(who, found.address, found.port, found.protocol, interface, affinity, question)
+    explanation = explain(question, packet)
+    if output == "dot":
+        return dot(explanation)
+    if output == "json":
+        lookup = None if found.lookup is None else _lookup_document(found.lookup, packet)
+        return json.dumps({"lookup": lookup, **explanation.to_dict()}, indent=1) + "\n"
+    from svcnet.meaning.explanation_text import text
+
+    return text(explanation, () if found.lookup is None else _lookup_lines(found.lookup, packet))
+
+
+def _packet(
+    who: str,
+    address: str,
+    port: int,
+    protocol: str,
+    interface: str | None,
+    affinity: tuple[str, ...],
+    question: Question,
+) -> Packet:
+    from svcnet.graph import Packet
+    from svcnet.meaning.senders import sender
+
+    found = sender(who, question.state, question.view)
+    source = found.address
+    if who == "node" and (address.startswith("127.") or address == "::1"):
+        source = address  # the kernel's choice of a source for it
+    through = found.interface if interface is None else interface
+    return Packet(source, address, port, protocol, through, frozenset(affinity))
+
+
+def _family(who: str, asked: PacketTarget, family: str | None) -> str | None:
+    """Return the word for the IP family that addresses decide, or else the option."""
+    from svcnet.meaning.destinations import family_of_target
+    from svcnet.meaning.senders import family_of_sender
+
+    found: IPFamily | None = family_of_target(asked) or family_of_sender(who)
+    if found is None:
+        return family
+    if family is not None and FAMILIES[family] != found:
+        raise UsageError(f"--family is {family}, and the packet's addresses are of {found}")
+    return found.lower()
+
+
+def _namespace(who: str) -> str:
+    return who.split("/")[1] if who.startswith("pod/") else "default"
+
+
+def _rdtype(packet: Packet) -> str:
+    return "A" if packet.family == "IPv4" else "AAAA"
+
+
+def _lookup_lines(found: Search, packet: Packet) -> tuple[str, ...]:
+    from svcnet.cli.dns.lookup import lookup_lines
+    from svcnet.discovery.dns.search import NDOTS
+
+    return tuple(lookup_lines(found, _rdtype(packet), NDOTS))
+
+
+def _lookup_document(found: Search, packet: Packet) -> dict[str, Any]:
+    from svcnet.cli.dns.lookup import lookup_document
+    from svcnet.discovery.dns.search import NDOTS
+
+    return lookup_document(found, _rdtype(packet), NDOTS)

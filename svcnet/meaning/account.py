@@ -1,0 +1,110 @@
+"""What becomes of a packet in a mode, and which lines of what the mode writes make it so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import NamedTuple
+
+from attrs import evolve, frozen
+
+from svcnet.graph import Decision, Deliver, Fragment, NodeSettings, Packet, RuleGraph, Way, ways
+from svcnet.graph.evaluate import Verdict
+
+
+class ModeLine(NamedTuple):
+    """A line that a mode writes.
+
+    ``tool`` is who reads it, such as ``nft`` or ``ipvsadm``, and of rules of iptables their table.
+    """
+
+    tool: str
+    text: str
+
+
+@frozen
+class Stage:
+    """A decision on a packet's way, and the lines that carry it out.
+
+    ``decision`` is the graph's. Where that is None, ``text`` says what is done: it is done to
+    packets of all Services alike, or by this mode alone.
+    """
+
+    decision: Decision | None
+    lines: tuple[ModeLine, ...] = ()
+    text: str = ""
+
+
+@frozen
+class Passage:
+    """One end that a packet may have in a mode, and its way there.
+
+    ``probability`` is what is meant, and ``kernel`` what the machine makes of it.
+    """
+
+    verdict: Verdict
+    probability: Fraction
+    kernel: float
+    fragment: Fragment | None = None
+    stages: tuple[Stage, ...] = ()
+
+
+@frozen
+class Remark:
+    """Why a mode does something else with a packet than the rule graph says.
+
+    ``name`` is that of a section of the document on the mode's differences, empty for what has
+    none.
+    """
+
+    text: str
+    name: str = ""
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Return it for JSON: ``name``, null where there is none, and ``text``."""
+        return {"name": self.name or None, "text": self.text}
+
+
+@frozen
+class Account:
+    """All that a mode does with a packet.
+
+    ``choice`` says by what one of several ends is chosen, empty where there is one.
+    """
+
+    passages: tuple[Passage, ...]
+    choice: str = ""
+    remarks: tuple[Remark, ...] = ()
+
+
+def plain_account(graph: RuleGraph, packet: Packet) -> Account:
+    """Return what the graph itself says, for a mode of which no more is known."""
+    return Account(tuple([passage(way) for way in ways(graph, packet)]))
+
+
+def passage(
+    way: Way,
+    lines: Iterable[tuple[ModeLine, ...]] = (),
+    kernel: float | None = None,
+) -> Passage:
+    """Return a way of the graph as a mode goes it; `lines` are those of each of its decisions."""
+    own = list(lines) or [()] * len(way.decisions)
+    stages = [Stage(each, carried) for each, carried in zip(way.decisions, own, strict=True)]
+    chance = float(way.probability) if kernel is None else kernel
+    return Passage(way.verdict, way.probability, chance, way.fragment, tuple(stages))
+
+
+def then(before: Passage, stage: Stage, verdict: Verdict | None = None) -> Passage:
+    """Return a passage that goes one stage further, to another end if there is one."""
+    stages = (*before.stages, stage)
+    return evolve(before, stages=stages, verdict=verdict or before.verdict)
+
+
+def is_of_node(settings: NodeSettings, packet: Packet) -> bool:
+    """Return whether the node itself sends the packet."""
+    return settings.is_node_address(packet.source) and not packet.interface
+
+
+def masquerades(way: Way) -> bool:
+    """Return whether the packet gets the node's own address as its source."""
+    return isinstance(way.verdict, Deliver) and way.verdict.masquerade

@@ -1,0 +1,97 @@
+"""What a packet is asked about: the objects, the node, and the mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any, Protocol
+
+from attrs import evolve, field, frozen
+from immutables import Map
+
+from svcnet.compiler import NodeView, compile_state, recompile
+from svcnet.graph import Fragment, Packet, RuleGraph
+from svcnet.meaning.account import Account
+from svcnet.meaning.explanation import Locate, nowhere
+from svcnet.models import ClusterState, NamespacedName
+
+
+class Accountant(Protocol):
+    """A mode, as far as packets go: what it makes of a graph, and what that does with one."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def full(self, graph: RuleGraph, settings: Any = None) -> Any:
+        """Return what it makes of a graph."""
+
+    def account(self, artifact: Any, graph: RuleGraph, packet: Packet) -> Account:
+        """Return what becomes of a packet."""
+
+
+@frozen
+class Question:
+    """Objects as one node sees them, in a mode whose settings are ``settings``.
+
+    ``locate`` says where fields of the objects are. ``view_of`` returns another node's view, by the
+    node's name; without it no other node is thought of. ``graph`` is that of the objects.
+    """
+
+    state: ClusterState = field(repr=False)
+    view: NodeView
+    mode: Accountant
+    settings: Any = None
+    locate: Locate = field(default=nowhere, repr=False)
+    view_of: Callable[[str], NodeView] | None = field(default=None, repr=False)
+    graph: RuleGraph = field(repr=False, kw_only=True)
+
+    @graph.default
+    def _compiled(self) -> RuleGraph:
+        return compile_state(self.state, self.view)
+
+    @property
+    def node(self) -> str:
+        """The name of the node, empty if it has none."""
+        return self.view.settings.node_name
+
+    def account(self, packet: Packet) -> Account:
+        """Return what becomes of a packet."""
+        return self.mode.account(self._artifact, self.graph, packet)
+
+    @cached_property
+    def _artifact(self) -> Any:
+        return self.mode.full(self.graph, self.settings)
+
+    def briefly(self, packet: Packet) -> Account:
+        """Return the same, of which the ends count: only what has a say in them is written."""
+        fragments = {f.name: f for f in self.graph if _has_a_say(f, packet)}
+        graph = evolve(self.graph, fragments=Map(fragments))
+        return self.mode.account(self.mode.full(graph, self.settings), graph, packet)
+
+    def changed(self, state: ClusterState, touched: Iterable[NamespacedName]) -> Question:
+        """Return the same for other objects; `touched` are the Services whose objects differ."""
+        graph, _ = recompile(self.graph, self.state, state, self.view, touched)
+        return evolve(self, state=state, graph=graph)
+
+    def seen_by(self, view: NodeView) -> Question:
+        """Return the same as another node sees it, or this one with other settings."""
+        return evolve(self, view=view, graph=compile_state(self.state, view))
+
+
+def _has_a_say(fragment: Fragment, packet: Packet) -> bool:
+    """Return whether a service port may matter to a packet: by where it goes, or by who sends it.
+
+    A mode may know of endpoints what any Service says of them.
+    """
+    check = fragment.health_check
+    return (
+        any(
+            dispatch.address == packet.destination
+            or (not dispatch.address and dispatch.port == packet.port)
+            or dispatch.address == packet.source
+            for dispatch in fragment.dispatches
+        )
+        or (check is not None and check.port == packet.port)
+        or any(each.address == packet.source for each in fragment.translates)
+    )

@@ -1,0 +1,343 @@
+"""Which rules and elements of the table do with a packet what the graph says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cached_property
+
+from attrs import evolve, frozen
+
+from svcnet.graph import (
+    Balance,
+    Decision,
+    Deliver,
+    Dispatch,
+    Drop,
+    External,
+    Firewall,
+    Fragment,
+    FragmentName,
+    NodeSettings,
+    Packet,
+    Pass,
+    Refuse,
+    Reject,
+    RuleGraph,
+    Translate,
+    Way,
+    ways,
+)
+from svcnet.graph.settings import contains
+from svcnet.meaning.account import (
+    Account,
+    ModeLine,
+    Passage,
+    Remark,
+    Stage,
+    is_of_node,
+    masquerades,
+    passage,
+    then,
+)
+from svcnet.netfilter.nft import NFTElement, NFTRule
+from svcnet.renderers.nftables import NFTablesBlock, Ruleset, names
+
+CHOICE = "one number of 32 bits is drawn (numgen random)"
+CLOSED = Remark(
+    "a port of a cluster IP that no Service has is refused",
+    "closed-ports-of-cluster-ips-refused",
+)
+UNALLOCATED = Remark("an address of the ServiceCIDRs that is no Service's is dropped")
+NOT_HERE = Remark(
+    "a node port without endpoints is refused on the addresses only that answer node ports"
+)
+KEPT_OUT = Remark("the ranges of sources hold for a load balancer's address without endpoints, too")
+NO_HAIRPIN = Remark(
+    "a pod of another node that reaches itself through this node keeps its source address",
+    "no-hairpin-for-other-nodes",
+)
+_BITS = 1 << 32
+_BALANCES = {"cluster": "service-", "local": "local-"}
+
+
+def account(ruleset: Ruleset, graph: RuleGraph, packet: Packet) -> Account:
+    """Return what the table, which is of `graph`, does with a packet."""
+    found = ways(graph, packet)
+    reading = _Reading(ruleset, packet)
+    first = found[0]
+    if first.fragment is None:
+        return reading.without_service()
+    if (out := reading.kept_out(graph)) is not None:
+        return Account((out,), remarks=(KEPT_OUT,))
+    if isinstance(first.verdict, Refuse) and not reading.refuses_here(graph):
+        return reading.without_service((NOT_HERE,))
+    passages = tuple([reading.passage(way) for way in found])
+    changed = any(p.verdict != way.verdict for p, way in zip(passages, found, strict=True))
+    choice = CHOICE if len(passages) > 1 else ""
+    return Account(passages, choice, (NO_HAIRPIN,) if changed else ())
+
+
+def chance(number: int, count: int) -> float:
+    """Return the chance of one of `count`, by its number from 0.
+
+    A random number of 32 bits is multiplied by the count, and its upper half counts
+    (``reciprocal_scale``).
+    """
+    first, last = (-(-(each * _BITS) // count) for each in (number, number + 1))
+    return (last - first) / _BITS
+
+
+@frozen
+class _Reading:
+    """A table, for one packet."""
+
+    ruleset: Ruleset
+    packet: Packet
+
+    @property
+    def settings(self) -> NodeSettings:
+        return self.ruleset.settings
+
+    def block(self, fragment: Fragment) -> NFTablesBlock:
+        return self.ruleset.blocks[fragment.name]
+
+    def without_service(self, remarks: tuple[Remark, ...] = ()) -> Account:
+        """Return what becomes of a packet for no service port."""
+        destination = self.packet.destination
+        if self.settings.is_node_address(destination):
+            return Account((Passage(Pass(), Fraction(1), 1.0),), remarks=remarks)
+        rules = [made for made in self.fixed() if made.chain == names.CLUSTER_IPS_CHECK]
+        jump = self.jump(names.CLUSTER_IPS_CHECK)
+        element = self.ruleset.element((names.CLUSTER_IPS, destination))
+        if element is not None:
+            lines = (jump, self.line(rules[0]), self.line(element))
+            verdict = Refuse("reject", "is a port of a cluster IP that no Service has")
+            return _refused(verdict, lines, (*remarks, CLOSED))
+        if any(contains(cidr, destination) for cidr in self.settings.service_cidrs):
+            verdict = Refuse("drop", "is a cluster IP that no Service has")
+            return _refused(verdict, (jump, self.line(rules[-1])), (*remarks, UNALLOCATED))
+        return Account((Passage(Pass(), Fraction(1), 1.0),), remarks=remarks)
+
+    def kept_out(self, graph: RuleGraph) -> Passage | None:
+        """Return the end at ranges of sources of an address that has no endpoints, if it is one."""
+        where = (self.packet.destination, self.packet.protocol, self.packet.port)
+        for fragment, dispatch in graph.frontends.get(where, ()):
+            ranges = fragment.policy.source_ranges
+            if dispatch.frontend != "load-balancer" or not ranges or fragment.firewall is not None:
+                continue
+            own = [d.address for d in fragment.dispatches if d.frontend == "load-balancer"]
+            if not any(contains(cidr, self.settings.node_ip) for cidr in ranges):
+                own = []
+            source = self.packet.source
+            if source in own or any(contains(cidr, source) for cidr in ranges):
+                return None
+            verdict = Refuse("drop", "does not accept this source")
+            decision = Decision(dispatch, "")
+            return Passage(
+                verdict,
+                Fraction(1),
+                1.0,
+                fragment,
+                (Stage(decision, tuple(self.guard(fragment, dispatch))),),
+            )
+        return None
+
+    def refuses_here(self, graph: RuleGraph) -> bool:
+        where = (self.packet.destination, self.packet.protocol, self.packet.port)
+        return where in graph.frontends or self.settings.answers_node_ports(where[0])
+
+    def passage(self, way: Way) -> Passage:
+        assert way.fragment is not None
+        block = self.block(way.fragment)
+        before = (None, *way.decisions)
+        carried = [
+            tuple(self.lines_of(block, decision, previous))
+            for previous, decision in zip(before, way.decisions, strict=False)
+        ]
+        found = passage(way, carried, self.kernel(way))
+        if isinstance(way.verdict, Deliver) and way.verdict.masquerade and not self.masks(way):
+            found = evolve(found, verdict=evolve(way.verdict, masquerade=False))
+        elif masquerades(way):
+            text = "the node's own address becomes the source"
+            found = then(found, Stage(None, tuple(self.postrouting(way)), text))
+        return found
+
+    def masks(self, way: Way) -> bool:
+        """Return whether a rule masquerades: for what is behind this node none knows hairpins."""
+        return self.is_marked(way) or self.hairpin(way) is not None
+
+    def is_marked(self, way: Way) -> bool:
+        return any(decision.masquerade for decision in way.decisions[:-1])
+
+    def hairpin(self, way: Way) -> NFTElement | None:
+        node = way.decisions[-1].node
+        if not isinstance(node, Translate) or not way.decisions[-1].masquerade:
+            return None
+        protocol = self.packet.protocol.lower()
+        key = f"{node.address} . {node.address} . {protocol} . {node.port}"
+        return self.ruleset.element((names.HAIRPIN_CONNECTIONS, key))
+
+    def kernel(self, way: Way) -> float:
+        found = 1.0
+        for decision in way.decisions:
+            node = decision.node
+            if isinstance(node, Balance) and decision.because != "remembered":
+                found *= chance(node.targets.index(decision.target), len(node.targets))
+        return found
+
+    def lines_of(
+        self, block: NFTablesBlock, decision: Decision, before: Decision | None
+    ) -> Iterator[ModeLine]:
+        match decision.node:
+            case Dispatch() as dispatch:
+                yield from self.dispatch(block, dispatch, decision)
+            case Firewall():
+                if before is not None and isinstance(before.node, Dispatch):
+                    yield from self.guard(block.fragment, before.node)
+            case External() as external:
+                yield from self.external(block, external, decision)
+            case Balance() as balance:
+                yield from self.balance(block, balance, decision)
+            case Translate() as endpoint:
+                # Only with affinity has an endpoint a chain of its own.
+                own = self.rules_of(block, endpoint.id)
+                yield from (self.line(rule) for rule in own if rule.chain.startswith("endpoint-"))
+            case Reject() | Drop():
+                if before is not None and not isinstance(before.node, Firewall):
+                    yield from self.refusal(block)
+
+    def dispatch(
+        self, block: NFTablesBlock, dispatch: Dispatch, decision: Decision
+    ) -> Iterator[ModeLine]:
+        if isinstance(block.fragment.node(decision.target), Reject | Drop):
+            return
+        hook = names.NAT_OUTPUT if is_of_node(self.settings, self.packet) else names.NAT_PREROUTING
+        yield self.jump(names.SERVICES, hook)
+        is_node_port = dispatch.frontend == "node-port"
+        place = names.SERVICE_NODE_PORTS if is_node_port else names.SERVICE_IPS
+        if decision.masquerade:
+            yield self.services(names.CLUSTER_IPS)
+        yield self.services(place)
+        yield self.element(block, place)
+
+    def element(self, block: NFTablesBlock, place: str) -> ModeLine:
+        """Return the element of a map for the packet's destination."""
+        keys = self.keys()
+        found = [
+            each
+            for (container, key), each in block.elements.items()
+            if container == place and key in keys
+        ]
+        return self.line(found[0])
+
+    def keys(self) -> tuple[str, str]:
+        packet = self.packet
+        port = f"{packet.protocol.lower()} . {packet.port}"
+        return f"{packet.destination} . {port}", port
+
+    def guard(self, fragment: Fragment, dispatch: Dispatch) -> Iterator[ModeLine]:
+        """Yield what looks at the sources of a load balancer's address."""
+        block = self.block(fragment)
+        of_node = is_of_node(self.settings, self.packet)
+        hook = names.FILTER_OUTPUT_PRE_DNAT if of_node else names.FILTER_PREROUTING_PRE_DNAT
+        yield self.jump(names.FIREWALL_CHECK, hook)
+        yield self.rule(names.FIREWALL_CHECK, names.FIREWALL_IPS)
+        yield self.element(block, names.FIREWALL_IPS)
+        for chain, rules in block.chains.items():
+            if chain.startswith("firewall-"):
+                yield from map(self.line, rules)
+
+    def external(
+        self, block: NFTablesBlock, external: External, decision: Decision
+    ) -> Iterator[ModeLine]:
+        rules = self.rules_of(block, external.id)
+        local = [rule for rule in rules if rule.text.startswith("fib saddr type local ")]
+        if not external.keep_source:
+            chosen = rules
+        elif decision.because == "pod":
+            chosen = rules[:1]
+        elif decision.because == "node":
+            chosen = local
+        else:
+            chosen = rules[-1:] if decision.target in _BALANCES else []
+        yield from map(self.line, chosen)
+
+    def balance(
+        self, block: NFTablesBlock, balance: Balance, decision: Decision
+    ) -> Iterator[ModeLine]:
+        chain = f"{_BALANCES[balance.id]}{names.service_base(block.fragment.name)}"
+        if decision.because == "remembered":
+            own = self.rules_of(block, decision.target)
+            yield self.line(next(rule for rule in own if rule.chain == chain))
+        else:
+            yield self.line(block.chains[chain][-1])
+
+    def refusal(self, block: NFTablesBlock) -> Iterator[ModeLine]:
+        for place, check in (
+            (names.NO_ENDPOINT_SERVICES, names.SERVICE_ENDPOINTS_CHECK),
+            (names.NO_ENDPOINT_NODE_PORTS, names.NODE_PORT_ENDPOINTS_CHECK),
+        ):
+            keys = [key for container, key in block.elements if container == place]
+            if not set(keys) & set(self.keys()):
+                continue
+            yield self.jump(check)
+            yield self.rule(check, place)
+            element = self.element(block, place)
+            yield element
+            if names.REJECT in element.text:
+                yield from (self.line(made) for made in self.fixed() if made.chain == names.REJECT)
+            return
+
+    def rules_of(self, block: NFTablesBlock, part: str) -> list[NFTRule]:
+        """Return the rules that are for a part of the service port, in their order."""
+        if block.fragment.name not in self._rules:
+            found: dict[str, list[NFTRule]] = {}
+            for made, own in zip(block.objects, block.parts, strict=True):
+                if isinstance(made, NFTRule):
+                    found.setdefault(own, []).append(made)
+            self._rules[block.fragment.name] = found
+        return self._rules[block.fragment.name].get(part, [])
+
+    @cached_property
+    def _rules(self) -> dict[FragmentName, dict[str, list[NFTRule]]]:
+        return {}
+
+    def postrouting(self, way: Way) -> Iterator[ModeLine]:
+        yield self.jump(names.MASQUERADING)
+        rules = [made for made in self.fixed() if made.chain == names.MASQUERADING]
+        if self.is_marked(way):
+            yield self.line(rules[0])
+            return
+        yield self.line(rules[1])
+        if (element := self.hairpin(way)) is not None:
+            yield self.line(element)
+
+    def jump(self, target: str, hook: str = "") -> ModeLine:
+        """Return the rule of a hook that leads to a chain; without a hook the last such rule."""
+        found = [
+            made
+            for made in self.fixed()
+            if made.text.endswith(f"jump {target}") and hook in ("", made.chain)
+        ]
+        return self.line(found[-1])
+
+    def services(self, container: str) -> ModeLine:
+        return self.rule(names.SERVICES, container)
+
+    def rule(self, chain: str, container: str) -> ModeLine:
+        """Return the rule of a chain that looks into a set or map."""
+        rules = (made for made in self.fixed() if made.chain == chain)
+        wanted = f"@{container}"
+        return self.line(next(made for made in rules if wanted in made.text.split(" ")))
+
+    def fixed(self) -> Iterator[NFTRule]:
+        return (made for made in self.ruleset.fixed.objects if isinstance(made, NFTRule))
+
+    def line(self, made: NFTRule | NFTElement) -> ModeLine:
+        return ModeLine("nft", made.add(str(self.ruleset.table)).rstrip("\n"))
+
+
+def _refused(verdict: Refuse, lines: tuple[ModeLine, ...], remarks: tuple[Remark, ...]) -> Account:
+    stage = Stage(None, lines, f"the destination {verdict.reason}")
+    return Account((Passage(verdict, Fraction(1), 1.0, None, (stage,)),), remarks=remarks)
