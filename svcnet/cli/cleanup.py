@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from svcnet import modes
 from svcnet.cli.common import named_families, wait_option
 from svcnet.cli.lock import machine_lock
-from svcnet.cli.modal import tell_unusable
-from svcnet.modes.options import VARIANT
-
-if TYPE_CHECKING:
-    from svcnet.executors.iptables import Variant
+from svcnet.cli.modal import ModalCommand
 
 
-@click.command("cleanup")
+class _CleanupCommand(ModalCommand):
+    """A command that has to do with every mode, also those of other packages."""
+
+    knows_all = True
+
+
+@click.command("cleanup", cls=_CleanupCommand)
 @click.option(
     "--family",
     type=click.Choice(["ipv4", "ipv6", "both"]),
     default="both",
     show_default=True,
 )
-@click.option(
-    "--variant",
-    type=click.Choice(["nft", "legacy"]),
-    help="The variant of iptables; by default both.",
-)
 @wait_option
-def command(family: str, variant: Variant | None, wait: bool) -> None:
+def command(family: str, wait: bool, given: dict[str, Any]) -> None:
     """Remove all that svcnet made in any mode, and nothing else (root).
 
-    Kernel settings stay. The chains have kube-proxy's names: on a node where kube-proxy
-    runs in iptables mode its rules would go too. Where svcnet run keeps the rules it says so and
-    removes nothing. What the machine refuses to remove is told, and all else is removed.
+    Kernel settings stay. Chains and tables have kube-proxy's names: on a node where kube-proxy
+    runs in iptables or nftables mode its rules would go too. Where svcnet run keeps the rules it
+    says so and removes nothing. What the machine refuses to remove is told, and all else is
+    removed.
     """
     from svcnet.executors.attempts import attempt_all
 
-    found = modes.found()
-    tell_unusable(found)
     families = named_families(family)
     with machine_lock(families, wait=wait):
-        given, known = {VARIANT.name: variant}, found.modes.values()
+        known = modes.available().values()
         parts = (part for one in families for part in modes.cleanup_parts(known, one, given))
         for line in attempt_all(parts):
             click.echo(line, err=True)

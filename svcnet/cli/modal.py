@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import click
 from click.core import ParameterSource
@@ -39,6 +39,9 @@ class ModalCommand(click.Command):
     ``meta`` has the modes.
     """
 
+    knows_all: ClassVar[bool] = False
+    """Whether modes of other packages are looked for in any case."""
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return all parameters, with those of the modes of a context, and the help last."""
         if _PARAMETERS not in ctx.meta:
@@ -70,7 +73,7 @@ class ModalCommand(click.Command):
     def _found(self, ctx: click.Context, args: Sequence[str]) -> modes.Catalogue:
         known = modes.builtin()
         params = [*self.params, *_parameters(self.name or "", known)]
-        if _asks_for_others(params, self.get_help_option_names(ctx), args, known):
+        if self.knows_all or _asks_for_others(params, self.get_help_option_names(ctx), args, known):
             return modes.found()
         return modes.Catalogue(known)
 

@@ -13,8 +13,8 @@ from svcnet.errors import SvcnetError
 def command() -> None:
     """Print the facts of this machine that rules depend on, as --host reads them.
 
-    Comments say why rules cannot count, and what the kernel lacks for mode ipvs: to find out takes
-    CAP_NET_ADMIN, and CAP_SYS_ADMIN.
+    Comments say why rules cannot count, and what the machine lacks for modes ipvs and nftables: to
+    find out takes CAP_NET_ADMIN, and CAP_SYS_ADMIN.
     """
     from svcnet.executors.iptables import counting
     from svcnet.executors.probe import probe

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--cleanup-on-exit",
     is_flag=True,
-    help="Modes iptables and ipvs: remove the rules at the end.",
+    help="Modes iptables, ipvs and nftables: remove the rules at the end.",
 )
 @click.option(
     "--socket",
@@ -69,8 +69,8 @@ def command(
     """Keep this machine true to the Services in PATH until a signal says to end.
 
     It follows every change of PATH, looks through the rules now and then, and removes what
-    other modes left. SIGHUP reads all input again. In modes iptables and ipvs the rules stay
-    when svcnet ends.
+    other modes left. SIGHUP reads all input again. In modes iptables, ipvs and nftables the rules
+    stay when svcnet ends.
 
     In mode userspace svcnet itself proxies. Redirecting traffic for their addresses takes
     root; with --no-redirect each Service has a port of 127.0.0.1 instead, which is

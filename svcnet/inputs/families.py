@@ -27,18 +27,15 @@ def served_families(
 ) -> list[IPFamily]:
     """Return the families that are asked for, without any those of the node.
 
-    Of these a second one is left out where `machine` has no iptables for it, if there are to be
-    `rules`. `warn` is told so, and of Services with addresses of families that
-    are not served.
+    Of these a second one is left out where `machine` has not the iptables for it that the mode
+    takes, if there are to be `rules`. `warn` is told so, and of Services with addresses of families
+    that are not served.
     """
-    from svcnet.executors.iptables.commands import installed
-
     found = inputs.families(asked)
     if asked:
         return found
-    served = [
-        each for each in found if each == found[0] or not rules or installed(each, machine=machine)
-    ]
+    executor = inputs.mode.executor(machine, inputs.settings)
+    served = [each for each in found if each == found[0] or not rules or executor.has_tools(each)]
     for each in found:
         if each not in served:
             what = f"{each} is not served: this machine has no iptables for it"

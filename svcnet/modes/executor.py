@@ -79,6 +79,10 @@ class Executor(Generic[Artifact]):
         self.machine = THIS_MACHINE if machine is None else machine
         self.settings = mode.settings() if settings is None else settings
 
+    def has_tools(self, family: IPFamily) -> bool:
+        """Return whether the machine has iptables for a family, if the mode makes rules of it."""
+        return True
+
     def probe(self, artifact: Artifact) -> tuple[str, ...] | None:
         """Return what the machine lacks for an artifact, by name.
 

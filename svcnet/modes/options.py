@@ -105,9 +105,9 @@ class Option:
 
 VARIANT = Option(
     "variant",
-    ("apply", "run"),
+    ("apply", "run", "cleanup"),
     Words(("nft", "legacy")),
-    "The variant of iptables; by default the one in use.",
+    "The variant of iptables; by default the one in use, and to clean up both.",
     "makes no rule of iptables",
 )
 JUMPS = Option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -92,11 +91,23 @@ def test_what_it_has_no_use_for(args: tuple[str, ...], message: str) -> None:
     assert message in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["apply", "run"])
-def test_it_can_be_rendered_only(verb: str) -> None:
-    """What would need a machine is refused in one line, and the machine stays as it is."""
-    case = Path(CASES / "clusterip-basic")
-    objects = (case / "objects.yaml", "--config", case / "config.yaml")
-    result = svcnet(verb, *objects, "--mode", "nftables")
+@pytest.mark.parametrize(
+    "name", ["", "a b", "1a", "-a", "ip", "table", "a" * 256, "a;flush ruleset", "é", "a\nb", "@a"]
+)
+def test_a_table_has_a_name_that_nft_reads(name: str) -> None:
+    """Anything else is refused in one line, with nothing printed."""
+    result = render("kitchen-sink", "--table", name)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "mode nftables can be rendered only" in result.stderr.splitlines()[-1]
+    assert "is no name for nft" in result.stderr
+
+
+def test_a_table_of_another_name_has_the_same_in_it() -> None:
+    """The name is all that differs, in each form."""
+    for form in ("text", "transaction", "json"):
+        usual, other = (
+            render("kitchen-sink", "--output", form, *table).stdout
+            for table in ((), ("--table", "svcnet.a-b/c_1"))
+        )
+        name = ' "name": "{}"' if form == "json" else " {}"
+        told = usual.replace(name.format("kube-proxy"), name.format("svcnet.a-b/c_1"))
+        assert other == told.replace('"rules for svcnet.a-b/c_1"', '"rules for kube-proxy"')

@@ -20,11 +20,11 @@ from svcnet.executors.iptables import Variant, concerns
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.models import IPFamily
+from svcnet.modes.nftables import NFTABLES
 from svcnet.modes.userspace.adapter import UserspaceAdapter
 from svcnet.reconciler import Keeper
-from svcnet.renderers import iptables, ipvs, nftables, userspace
+from svcnet.renderers import iptables, ipvs, userspace
 from svcnet.renderers.ipvs import IPVSTables
-from svcnet.renderers.nftables import Ruleset
 from svcnet.servers.userspace import NodeProxy
 from tests.kernel.netns import Cluster
 from tests.kernel.scenarios import Mode
@@ -100,30 +100,27 @@ class IPTablesRules(Tables):
 
 @define
 class NFTablesRules:
-    """Mode nftables, loaded with nft."""
+    """Mode nftables, put on the node by svcnet's own executor."""
 
     tables: Tables
-    state: Ruleset | None = None
+    keeper: Keeper = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.keeper = Keeper(NFTABLES.executor().adapter(self.tables.family))
 
     def put(self, graph: RuleGraph) -> None:
-        self.state = nftables.full(graph)
-        self.load(nftables.transaction(self.state))
+        self.tables.cluster.inside("node", lambda: self.keeper.whole(graph))
 
     def follow(self, diff: GraphDiff) -> None:
-        assert self.state is not None
-        self.state, step = nftables.advance(self.state, diff)
-        self.load(step.text)
+        self.tables.cluster.inside("node", lambda: self.keeper.step(diff.new, None))
 
     def close(self, ports: Sequence[int]) -> None:
         self.tables.close(ports)
 
     def flush(self) -> None:
-        if self.state is not None:
-            self.load(f"delete table {self.state.table}\n")
+        for part in NFTABLES.executor().cleanup(self.tables.family):
+            self.tables.cluster.inside("node", part)
         self.tables.flush()
-
-    def load(self, text: str) -> None:
-        self.tables.cluster.run("node", "nft", "-f", "-", stdin=text)
 
 
 @define

@@ -283,5 +283,3 @@ def test_public_verbs() -> None:
     new = svcnet.compile(ClusterState.of(more), mode="nftables")
     assert svcnet.render(new, mode="nftables") == full(new)
     assert svcnet.render_delta(diff(old, new), mode="nftables") == delta(diff(old, new))
-    with pytest.raises(svcnet.errors.UsageError, match="can be rendered only"):
-        svcnet.apply(full(new))

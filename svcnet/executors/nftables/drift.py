@@ -62,7 +62,7 @@ def differences(found: TableState, ruleset: Ruleset) -> Drift:
     `found` is of a listing with handles (``nft --handle --stateless``): without them a chain with a
     foreign rule is written anew.
     """
-    repair = _Repair(found, _Wanted.of(ruleset), str(ruleset.table))
+    repair = _Repair(found, _Aim.of(ruleset), str(ruleset.table))
     repair.table_flags()
     repair.sets()
     repair.chains()
@@ -79,7 +79,7 @@ def differences(found: TableState, ruleset: Ruleset) -> Drift:
 
 
 @define
-class _Wanted:
+class _Aim:
     """What a table is to have, by name."""
 
     chains: dict[str, NFTChain] = field(factory=dict)
@@ -88,7 +88,7 @@ class _Wanted:
     elements: dict[str, list[NFTElement]] = field(factory=dict)
 
     @classmethod
-    def of(cls, ruleset: Ruleset) -> _Wanted:
+    def of(cls, ruleset: Ruleset) -> _Aim:
         """Return all that a ruleset has."""
         found = cls()
         for made in chain(ruleset.fixed.objects, ruleset.objects()):
@@ -107,7 +107,7 @@ class _Wanted:
 class _Repair:
     """The lines of a repair, each list in the order in which nft has to see them."""
 
-    def __init__(self, found: TableState, wanted: _Wanted, table: str) -> None:
+    def __init__(self, found: TableState, wanted: _Aim, table: str) -> None:
         self.found = found
         self.wanted = wanted
         self.table = table

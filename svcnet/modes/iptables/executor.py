@@ -36,6 +36,10 @@ class IptablesExecutor(Executor[RestoreText]):
         self._variant: iptables.Variant | None = self.settings.given[VARIANT.name]
         self._commits = Commits(self.machine, iptables.concerns)
 
+    def has_tools(self, family: IPFamily) -> bool:
+        """Return whether a variant of iptables is installed for a family."""
+        return bool(installed(family, machine=self.machine))
+
     def observe(self, family: IPFamily) -> iptables.Choice:
         """Return the variant that holds this mode's rules, or other rules, and these."""
         return iptables.choose_variant(family, self._variant, machine=self.machine)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from svcnet.executors import iptables, ipvs
 from svcnet.executors.commits import Commits
+from svcnet.executors.iptables.commands import installed
 from svcnet.executors.ipvs.rules import owned
 from svcnet.modes.executor import Executor, Part
 from svcnet.modes.ipvs.adapter import IPVSAdapter
@@ -36,6 +37,10 @@ class IPVSExecutor(Executor[IPVSTables]):
         self._variant: iptables.Variant | None = self.settings.given[VARIANT.name]
         self._drain = int(self.settings.given[DRAIN.name])
         self._commits = Commits(self.machine, iptables.concerns)
+
+    def has_tools(self, family: IPFamily) -> bool:
+        """Return whether a variant of iptables is installed for a family."""
+        return bool(installed(family, machine=self.machine))
 
     def probe(self, artifact: IPVSTables) -> tuple[str, ...]:
         """Return the modules that the kernel lacks."""

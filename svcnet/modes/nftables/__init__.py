@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attrs import evolve
 
 from svcnet.modes.mode import ArtifactText, Form, Mode
+from svcnet.modes.nftables.options import TABLE, table_name
 from svcnet.modes.options import OptionValues
 from svcnet.modes.pace import Pace
 from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
+    from svcnet.executors.machine import Machine
     from svcnet.graph import GraphDiff, Packet, RuleGraph
     from svcnet.meaning.account import Account
     from svcnet.models import KubeProxyConfiguration, RuleSettings
+    from svcnet.modes.nftables.executor import NFTablesExecutor
     from svcnet.renderers.nftables import NFTablesDelta, Ruleset
 
 
@@ -50,6 +53,18 @@ class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):
         "transaction": Form(_transaction, _step),
         "json": Form(_document),
     }
+    options = (TABLE,)
+
+    def settings(
+        self, config: KubeProxyConfiguration | None = None, given: OptionValues | None = None
+    ) -> ModeSettings:
+        """Return what a configuration and the options come to; raise UsageError.
+
+        That is also for a name of the table which nft cannot read.
+        """
+        found = super().settings(config, given)
+        table_name(found.given)
+        return found
 
     def rules(self, config: KubeProxyConfiguration) -> RuleSettings:
         """Return what rules take of the section ``nftables``.
@@ -76,7 +91,7 @@ class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):
         """Return the table, as values."""
         from svcnet.renderers.nftables import full
 
-        return full(graph)
+        return full(graph, (settings or self.settings()).given[TABLE.name])
 
     def advance(self, artifact: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
         """Return the table after a step, and the step, at the cost of what differs."""
@@ -89,6 +104,14 @@ class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):
         from svcnet.modes.nftables.account import account
 
         return account(artifact, graph, packet)
+
+    def executor(
+        self, machine: Machine | None = None, settings: ModeSettings | None = None
+    ) -> NFTablesExecutor:
+        """Return what has nft load it on a machine."""
+        from svcnet.modes.nftables.executor import NFTablesExecutor
+
+        return NFTablesExecutor(self, machine, settings)
 
 
 NFTABLES = NFTablesMode()

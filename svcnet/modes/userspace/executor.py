@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 class UserspaceExecutor(Executor[ProxyTable]):
     """Starts the proxy, and knows the rules that lead to one."""
 
+    def has_tools(self, family: IPFamily) -> bool:
+        """Return whether a variant of iptables is installed for a family."""
+        return bool(installed(family, machine=self.machine))
+
     def observe(self, family: IPFamily) -> iptables.Choice:
         """Return the variant that holds this mode's rules, or other rules, and these."""
         shows = shows_variant(owned_by_others(self.mode.name, family, self.machine))

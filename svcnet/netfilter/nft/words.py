@@ -38,6 +38,16 @@ KEYWORDS = frozenset(
 """Words that mean something wherever a name may stand (``src/scanner.l`` of nftables)."""
 
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9/\-_.]*")
+MOST_NAME = 255
+"""The most bytes of a name (``NFT_NAME_MAXLEN``, which counts an end as well)."""
+
+
+def is_name(text: str) -> bool:
+    """Return whether a table, chain or set can be called so."""
+    return len(text) <= MOST_NAME and bool(_NAME.fullmatch(text)) and text not in KEYWORDS
+
+
 def interface(name: str) -> str:
     """Return an interface's name, or the start of one with ``*`` behind it, as a rule has it."""
     return name if _PLAIN.fullmatch(name) and name not in KEYWORDS else f'"{name}"'

@@ -4,6 +4,7 @@ from svcnet.renderers.nftables.block import NFTablesBlock
 from svcnet.renderers.nftables.delta import NFTablesDelta
 from svcnet.renderers.nftables.document import document
 from svcnet.renderers.nftables.frame import FixedParts
+from svcnet.renderers.nftables.load import load, replacement
 from svcnet.renderers.nftables.render import advance, between, delta, full
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.text import text, transaction
@@ -18,6 +19,8 @@ __all__ = [
     "delta",
     "document",
     "full",
+    "load",
+    "replacement",
     "text",
     "transaction",
 ]

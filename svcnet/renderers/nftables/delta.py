@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from svcnet.brief import brief
+from svcnet.family import IPFamily
 from svcnet.netfilter.nft import NFTChain, NFTTable
 
 
@@ -18,7 +19,7 @@ class NFTablesDelta:
     """
 
     table: NFTTable
-    family: str
+    family: IPFamily
     lines: tuple[str, ...]
     stale: tuple[str, ...]
 

@@ -21,8 +21,8 @@ TABLE = "kube-proxy"
 
 
 @without_gc()
-def full(graph: RuleGraph) -> Ruleset:
-    """Return the whole table."""
+def full(graph: RuleGraph, table: str = TABLE) -> Ruleset:
+    """Return the whole table, which is called `table`."""
     settings, fragments = graph.settings, graph.fragments
     say = words(settings)
     blocks: dict[FragmentName, NFTablesBlock] = {}
@@ -33,7 +33,7 @@ def full(graph: RuleGraph) -> Ruleset:
         for place in block.elements:
             before = claims.get(place)
             claims[place] = alone if before is None else (*before, name)
-    return Ruleset(settings, NFTTable(say.ip, TABLE), fixed(settings), Map(blocks), Map(claims))
+    return Ruleset(settings, NFTTable(say.ip, table), fixed(settings), Map(blocks), Map(claims))
 
 
 def advance(ruleset: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
@@ -42,7 +42,7 @@ def advance(ruleset: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
     The cost is the change's, unless the node's settings changed.
     """
     if diff.old.settings != diff.new.settings:
-        after = full(diff.new)
+        after = full(diff.new, ruleset.table.name)
         return after, between(ruleset, after, {**ruleset.blocks, **after.blocks})
     gone = [*diff.removed, *(before for before, _ in diff.changed)]
     come = [*diff.added, *(after for _, after in diff.changed)]

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from immutables import Map
 
 from svcnet.brief import brief
+from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.nft import NFTElement, NFTObject, NFTTable
 from svcnet.renderers.nftables.block import NFTablesBlock, Place
@@ -33,7 +34,7 @@ class Ruleset:
     claims: Map[Place, tuple[FragmentName, ...]] = field(repr=False)
 
     @property
-    def family(self) -> str:
+    def family(self) -> IPFamily:
         """The IP family, ``IPv4`` or ``IPv6``."""
         return self.settings.family
 

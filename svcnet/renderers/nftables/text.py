@@ -25,18 +25,20 @@ def transaction(ruleset: Ruleset) -> str:
 
     The chains of hooks are made anew, because what is fixed of them cannot be changed.
     """
+    return "".join([*fixed_part(ruleset), *lines(ruleset.objects(), str(ruleset.table))])
+
+
+def fixed_part(ruleset: Ruleset) -> list[str]:
+    """Return the lines of :func:`transaction` that no Service caused."""
     table, fixed = str(ruleset.table), ruleset.fixed
     anew = [NFTChain(each.name) for each in HOOKS]
-    return "".join(
-        [
-            ruleset.table.add(COMMENT),
-            *[each.add(table) + each.delete(table) for each in anew],
-            *lines(fixed.first, table),
-            *_node_ports(fixed, table),
-            *lines(fixed.rest, table),
-            *lines(ruleset.objects(), table),
-        ]
-    )
+    return [
+        ruleset.table.add(COMMENT),
+        *[each.add(table) + each.delete(table) for each in anew],
+        *lines(fixed.first, table),
+        *_node_ports(fixed, table),
+        *lines(fixed.rest, table),
+    ]
 
 
 def _node_ports(fixed: FixedParts, table: str) -> list[str]:

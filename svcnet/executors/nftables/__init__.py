@@ -1,0 +1,23 @@
+"""Putting the table of mode nftables on this machine, through nft.
+
+There is no state file: what the table is to be is loaded over what it is, in transactions of
+which each leaves served what is served.
+"""
+
+from svcnet.executors.nftables.apply import NFTablesReport, apply, apply_step, remove
+from svcnet.executors.nftables.cleanup import cleanup, is_there
+from svcnet.executors.nftables.plan import NFTablesPlan
+from svcnet.executors.nftables.probe import lacking
+from svcnet.executors.nftables.tables import table_of
+
+__all__ = [
+    "NFTablesPlan",
+    "NFTablesReport",
+    "apply",
+    "apply_step",
+    "cleanup",
+    "is_there",
+    "lacking",
+    "remove",
+    "table_of",
+]

@@ -1,0 +1,162 @@
+"""Running nft, and asking the kernel what became of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from attrs import field, frozen
+
+from svcnet.errors import MAX_PART, ApplyError, SvcnetError, one_line
+from svcnet.executors.children import Output, Overdue
+from svcnet.executors.commands import complaint, hint, not_installed
+from svcnet.executors.commits import generation
+from svcnet.executors.machine import Machine
+from svcnet.netfilter.nft import NFTTable
+
+PACKAGE = "nftables"
+"""Debian's package that has nft."""
+
+VERSION = re.compile(r"nftables v(\d+)\.(\d+)(?:\.(\d+))?")
+VERSION_SECONDS = 10.0
+"""How long ``nft --version`` may take."""
+
+_REFUSED = re.compile(r"/dev/stdin:(\d+):\d+(?:-\d+)?: Error: ")
+_CHANGE = re.compile(r"^(?!flush |$)", re.MULTILINE)
+_ABSENT = "No such file or directory"
+_MOST_QUOTED = 80
+"""How many characters of a line that nft repeats are looked for in its complaint."""
+
+
+class NFTError(SvcnetError):
+    """nft refused a text; ``line`` is the number of the text's line, 0 if it did not say."""
+
+    exit_code = 3
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@frozen
+class Names:
+    """The names of what there is in a table."""
+
+    chains: frozenset[str]
+    sets: frozenset[str]
+    maps: frozenset[str]
+
+
+@frozen
+class NFT:
+    """nft on a machine."""
+
+    machine: Machine = field(eq=False, repr=False)
+
+    def load(self, text: str, *, check: bool = False) -> None:
+        """Have nft carry out lines as one transaction, all of them or none.
+
+        With `check` the kernel is asked whether it would, and changes nothing. Raises NFTError
+        where it does not, or where the kernel has not counted a commit of what nft says is done;
+        ApplyError where nft is not there, may not change anything, or is to end.
+        """
+        before = 0 if check else self._generation()
+        options = ("--check",) if check else ()
+        try:
+            done = self._run(*options, "-f", "-", stdin=text)
+        except Overdue as error:
+            raise NFTError(0, str(error)) from None
+        if done.code:
+            raise _refusal(done, text)
+        if before and _changes(text) and before == self._generation():
+            raise NFTError(0, "nft: the kernel has not got what it says is done")
+
+    def names(self, table: NFTTable) -> Names | None:
+        """Return what there is in a table, None where there is no such table.
+
+        Raises ApplyError where nft cannot list it, or prints what is no listing.
+        """
+        done = self._run("--json", "--terse", "list", "table", table.family, table.name)
+        if done.code and _ABSENT in done.complaint:
+            return None
+        if done.code:
+            raise ApplyError(f"nft: {done}")
+        try:
+            return _names(json.loads(done.text), table)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            told = one_line(done.text.strip(), MAX_PART)
+            raise ApplyError(f"nft: its listing of table {table} is none: {told}") from None
+
+    def version(self) -> tuple[int, int, int]:
+        """Return the version of nft. Raises ApplyError where it is not there, or says none."""
+        done = self._run("--version", seconds=VERSION_SECONDS)
+        found = VERSION.match(done.text)
+        if done.code or found is None:
+            told = one_line(done.text.strip(), MAX_PART) if done.code == 0 else str(done)
+            raise ApplyError(f"nft --version: no version: {told}")
+        return int(found[1]), int(found[2]), int(found[3] or 0)
+
+    def _generation(self) -> int:
+        """Return the generation of nf_tables, 0 where the kernel does not say."""
+        try:
+            return generation(self.machine)
+        except OSError:
+            return 0
+
+    def _run(self, *options: str, stdin: str = "", seconds: float | None = None) -> Output:
+        """Run nft; raise ApplyError for what has nothing to do with any line."""
+        path = self.machine.find("nft")
+        if path is None:
+            raise not_installed("nft", PACKAGE)
+        done = self.machine.run(path, *options, stdin=stdin, seconds=seconds)
+        if done.code and hint(str(done), machine=self.machine):
+            raise complaint("nft", str(done), machine=self.machine)
+        return done
+
+
+def _changes(text: str) -> bool:
+    """Return whether a text surely changes something: to empty what is empty does not."""
+    return bool(_CHANGE.search(text))
+
+
+def _refusal(done: Output, text: str) -> NFTError:
+    """Return what nft said: the first refusal, without the line that it repeats."""
+    found = _REFUSED.search(done.complaint)
+    if found is None:
+        return NFTError(0, f"nft: {done}")
+    number = int(found[1])
+    quoted = " ".join(line_at(text, number).split())[:_MOST_QUOTED]
+    reason = done.complaint[found.end() :]
+    reason = reason.partition(f" {quoted}")[0] if quoted else reason
+    return NFTError(number, f"nft: {reason}")
+
+
+def line_at(text: str, number: int) -> str:
+    """Return a line of a text by its number, counted from 1; empty where there is no such line."""
+    lines = text.split("\n", number)
+    return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+def _names(listing: object, table: NFTTable) -> Names:
+    """Return the names in a listing; raise whatever comes of one that is something else."""
+    found: dict[str, set[str]] = {"chain": set(), "set": set(), "map": set()}
+    is_there = False
+    for kind, value in _items(listing):
+        if kind == "table":
+            is_there = is_there or (value["family"], value["name"]) == tuple(table)
+        elif kind in found and (value["family"], value["table"]) == tuple(table):
+            name = value["name"]
+            if not isinstance(name, str):
+                raise TypeError(name)
+            found[kind].add(name)
+    if not is_there:
+        raise LookupError(table)
+    return Names(*map(frozenset, (found["chain"], found["set"], found["map"])))
+
+
+def _items(listing: object) -> Iterator[tuple[str, dict[str, object]]]:
+    if not isinstance(listing, dict):
+        raise TypeError(listing)
+    for item in listing["nftables"]:
+        yield from item.items()
