@@ -66,6 +66,7 @@ from svcnet.netfilter.ipvs.wire.uapi import (
     PROTOCOL_NAMES,
 )
 from svcnet.netlink import NLMSGHDR, attribute, attributes, nested
+from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 from svcnet.testing.fake_ipvs import FakeIPVS, FakeSet, KernelRefusal
 
 _FAMILY_ID = 0x1C
@@ -85,10 +86,17 @@ class FakeIPVSKernel:
 
     ``families`` are the machine's state by family, to be looked at and changed. `lacks` are the
     modules and options that the kernel does not have, and `references` counts the rules that name
-    a set. ``addresses`` are those of the other devices, as ``ip address add`` takes them.
+    a set; `refuses` says of a line of ``ipset restore`` or ``ip -batch``, or of a message as text,
+    whether it is refused. ``addresses`` are those of the other devices, as ``ip address add`` takes
+    them.
     """
 
-    def __init__(self, lacks: set[str], references: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        lacks: set[str],
+        references: Callable[[str], int],
+        refuses: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.families = {family: FakeIPVS(family) for family in IP_FAMILIES}
         self.sets: dict[str, FakeSet] = {}
         for each in self.families.values():
@@ -98,6 +106,7 @@ class FakeIPVSKernel:
         self.device: links.Link | None = None
         self.addresses = ["127.0.0.1/8", "::1/128"]
         self._references = references
+        self._refuses = refuses
 
     def generic(self, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
         """Answer a message of generic netlink. Raises OSError for what is refused."""
@@ -128,6 +137,10 @@ class FakeIPVSKernel:
         else:
             raise OSError(EINVAL, "no such command")
 
+    def _check(self, text: str) -> None:
+        if self._refuses(text):
+            raise OSError(EINVAL, "it is refused")
+
     def _services(self, asked: Service | None) -> list[Service]:
         every = [found for fake in self.families.values() for found in fake.servers.values()]
         if asked is None:
@@ -138,6 +151,7 @@ class FakeIPVSKernel:
         return found
 
     def _change(self, message: Message, service: Service) -> None:
+        self._check(str(message))
         if isinstance(message, NewService):
             if service.family == "IPv6" and "CONFIG_IP_VS_IPV6" in self.lacks:
                 raise OSError(EAFNOSUPPORT, "no IPv6")
@@ -193,6 +207,7 @@ class FakeIPVSKernel:
             alias = told[links.IFLA_IFALIAS].decode()
             self.device = links.Link(there.index, there.kind, alias, there.group)
             return
+        self._check("link add")
         if self.device is not None:
             raise OSError(EEXIST, "it exists")
         if "dummy" in self.lacks:
@@ -207,6 +222,7 @@ class FakeIPVSKernel:
         verb = "add" if kind == links.RTM_NEWADDR else "del"
         fake = self.families["IPv6" if ":" in one.address else "IPv4"]
         errno = EEXIST if verb == "add" else EADDRNOTAVAIL
+        self._check(ip.address(verb, one.text, DUMMY_DEVICE).strip())
         _carry_out(lambda: fake.line("address", ip.address(verb, one.text, "dummy")), errno)
 
     def ask_sets(self, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
@@ -245,6 +261,8 @@ class FakeIPVSKernel:
         return Output(0, "".join(printed), "")
 
     def _set_line(self, line: str) -> str:
+        if self._refuses(line):
+            raise ValueError("it is refused")
         match line.split():
             case ["save", name]:
                 return self._saved(name)

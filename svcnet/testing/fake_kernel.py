@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from errno import EAGAIN, EBUSY, EINVAL, ENOBUFS, ENOENT, EPERM
 from functools import partial
 from os import strerror
@@ -65,13 +65,15 @@ class FakeKernel:
     ``settings`` are the files below /proc/sys by their paths, ``flows`` entries of UDP,
     ``counters`` those with names that rules count packets in (nfacct), and
     ``lacks`` the modules and options (``CONFIG_…``) that the kernel does not have: those of IPVS
-    mode, and ``nfnetlink_acct``, ``nft_compat`` and ``xt_nfacct``.
+    mode, and ``nfnetlink_acct``, ``nft_compat`` and ``xt_nfacct``. ``refuses`` says of a line or a
+    message of IPVS mode whether it is refused.
     ``ipvs`` has what that mode puts there. ``ears`` are of those who listen to nf_tables, and
     ``foreign`` is how many commits there were to tables beside those of iptables.
     """
 
     settings: dict[str, str]
     lacks: set[str] = field(factory=set)
+    refuses: Callable[[str], bool] = field(default=lambda _: False)
     tables: dict[tuple[Variant, str], FakeIPTables] = field(factory=_tables)
     flows: list[Flow] = field(factory=list)
     counters: dict[str, int] = field(factory=dict)
@@ -80,7 +82,7 @@ class FakeKernel:
     ipvs: FakeIPVSKernel = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.ipvs = FakeIPVSKernel(self.lacks, self.references)
+        self.ipvs = FakeIPVSKernel(self.lacks, self.references, self.refuses)
         for family, number in FAMILIES.items():
             self.tables["nft", family].on_commit = partial(self._tell, number)
 

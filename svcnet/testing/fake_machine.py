@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from errno import EACCES, EAGAIN, ENOENT, EPERM
+from errno import EACCES, EAGAIN, EINVAL, ENOENT, EPERM
 from itertools import pairwise
 from os import strerror
 from pathlib import Path
@@ -29,6 +29,7 @@ OF_IPVS = (
 )
 """Settings that IPVS mode writes."""
 FOLDER = "/usr/sbin"
+SYS = Path("/proc/sys")
 _ADD_MEMBERSHIP = 1  # linux/netlink.h
 VERSION = "1.8.9"
 
@@ -58,6 +59,8 @@ class FakeMachine(Machine):
     - ``programs`` are those that are installed, ``capabilities`` those that svcnet has.
     - ``busy`` are the families that another svcnet has the lock of.
     - :meth:`misbehave` has a program do something else the next time.
+    - ``refuses`` says what the kernel refuses: lines of ``ipset restore`` and ``ip -batch``,
+      messages of IPVS as text, settings as ``path=value``, and programs that load rules, by name.
     - ``calls`` are the programs that were run, with their options.
     - ``kernel.commit`` changes a table of nf_tables that is somebody else's, and ``kernel.deafen``
       has all who listen to that lose what they were not told yet.
@@ -65,7 +68,8 @@ class FakeMachine(Machine):
 
     def __init__(self) -> None:
         self.lacks: set[str] = set()
-        self.kernel = _kernel(self.lacks)
+        self.refuses: Callable[[str], bool] = lambda _: False
+        self.kernel = _kernel(self.lacks, self._is_refused)
         self.programs = _programs()
         self.capabilities = set(CAPABILITIES)
         self.busy: set[str] = set()
@@ -122,6 +126,8 @@ class FakeMachine(Machine):
             return Output(4, "", "Could not fetch rule set: Permission denied (you must be root)")
         try:
             if verb == "restore":
+                if self.refuses(program):
+                    raise FakeRestoreError(1, "it is refused")
                 self._check_modules(text)
                 tables.restore(text)
                 return Output(0, "", "")
@@ -163,6 +169,8 @@ class FakeMachine(Machine):
             raise FileNotFoundError(ENOENT, strerror(ENOENT), str(path))
         if "CAP_NET_ADMIN" not in self.capabilities:
             raise PermissionError(EACCES, strerror(EACCES), str(path))
+        if self.refuses(f"{path.relative_to(SYS)}={text.strip()}"):
+            raise OSError(EINVAL, strerror(EINVAL), str(path))
         self.kernel.settings[str(path)] = f"{text.strip()}\n"
 
     def names(self, folder: Path) -> tuple[str, ...]:
@@ -207,11 +215,14 @@ class FakeMachine(Machine):
         """Do `work` with a kernel that has nothing yet."""
         if "CAP_SYS_ADMIN" not in self.capabilities:
             raise NoNamespace("a network namespace to try the kernel in: Operation not permitted")
-        before, self.kernel = self.kernel, _kernel(self.lacks)
+        before, self.kernel = self.kernel, _kernel(self.lacks, self._is_refused)
         try:
             return work()
         finally:
             self.kernel = before
+
+    def _is_refused(self, text: str) -> bool:
+        return self.refuses(text)
 
     def need(self, capability: str) -> None:
         """Raise PermissionError without a capability."""
@@ -231,10 +242,10 @@ class FakeMachine(Machine):
         return files
 
 
-def _kernel(lacks: set[str]) -> FakeKernel:
+def _kernel(lacks: set[str], refuses: Callable[[str], bool]) -> FakeKernel:
     settings = {ROUTE_LOCALNET.format(each): "0\n" for each in ("all", "default", "lo")}
     settings |= {f"/proc/sys/net/{each}": "0\n" for each in OF_IPVS}
-    return FakeKernel(settings, lacks)
+    return FakeKernel(settings, lacks, refuses)
 
 
 class _Socket(Netlink):
