@@ -41,7 +41,7 @@ _MOST_SHOWN = 200
 _NAMESPACE = Path("/proc/thread-self/ns/net")
 _WRITTEN = re.compile(rb"(\d{1,10}) (\d{1,20}) (\d{1,20}) (keeps|changes) (.*)", re.DOTALL)
 
-_Key: TypeAlias = tuple[int, int, str]
+_Key: TypeAlias = tuple[int, int, IPFamily]
 
 # What is held goes with the context, as a deadline does: threads that are given the context of a
 # holder work for it, all others are held off as other processes are.
@@ -247,7 +247,7 @@ def _is_at(path: Path, file: int) -> bool:
     return False
 
 
-def _who(holder: _Holder | None, family: str) -> str:
+def _who(holder: _Holder | None, family: IPFamily) -> str:
     where = f"{family} in this network namespace"
     if holder is None:
         return f"another svcnet changes {where}"

@@ -10,6 +10,8 @@ from struct import Struct, calcsize
 from types import MappingProxyType
 from typing import NamedTuple
 
+from svcnet.family import IPFamily
+
 _NAME = 32  # XT_TABLE_MAXNAMELEN
 _HOOKS = "I5I5I"  # valid_hooks, hook_entry, underflow
 _INFO = Struct(f"@{_NAME}s{_HOOKS}II")  # struct ipt_getinfo: and num_entries, size
@@ -44,7 +46,7 @@ def entries_of(table: str, size: TableSize) -> bytearray:
     return found
 
 
-def clear_counters(entries: bytearray, family: str) -> None:
+def clear_counters(entries: bytearray, family: IPFamily) -> None:
     """Set the counters of all entries in ``struct ipt_get_entries`` to zero.
 
     An entry is its match of addresses, u32, u16 target_offset, u16 next_offset, u32 and counters,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from attrs import frozen
 
+from svcnet.family import IPFamily
 from svcnet.netfilter.restore import append, insert, remove, transaction
 from svcnet.netfilter.save_form import saved
 from svcnet.netfilter.tables import Chains
@@ -65,7 +66,7 @@ def text_on_clean_machine(jumps: Iterable[Jump], tables: Iterable[str]) -> str:
     )
 
 
-def ensure(jumps: Iterable[Jump], there: Chains, family: str) -> Iterator[str]:
+def ensure(jumps: Iterable[Jump], there: Chains, family: IPFamily) -> Iterator[str]:
     """Yield the lines that make each jump of a table be there once, wherever it stands."""
     for jump in jumps:
         count = there.get(jump.chain, []).count(saved(jump.rule, family))
@@ -76,7 +77,7 @@ def ensure(jumps: Iterable[Jump], there: Chains, family: str) -> Iterator[str]:
 
 
 def arrange(
-    jumps: Iterable[Jump], there: Chains, family: str, is_jump: Callable[[str], bool]
+    jumps: Iterable[Jump], there: Chains, family: IPFamily, is_jump: Callable[[str], bool]
 ) -> Iterator[tuple[str, str]]:
     """Yield, by built-in chain, the lines that make its jumps be there once and in their order.
 

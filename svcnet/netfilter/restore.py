@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from svcnet.family import IPFamily
 from svcnet.netfilter.save_form import saved
 from svcnet.netfilter.tables import SavedTables
 
@@ -106,7 +107,7 @@ def line_at(text: str, number: int) -> str:
     return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
-def load(before: SavedTables, texts: Iterable[str], family: str) -> SavedTables:
+def load(before: SavedTables, texts: Iterable[str], family: IPFamily) -> SavedTables:
     """Return the tables that restore texts leave where those of `before` were.
 
     Rules come in the form in which iptables-save prints them.

@@ -14,6 +14,7 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from types import MappingProxyType
 from typing import TypeAlias
 
+from svcnet.family import IPFamily
 from svcnet.netfilter.words import NAMES, OpenQuote, quote, unquote, words
 
 _HEAD = MappingProxyType({"-s": 0, "-d": 1, "-i": 2, "-o": 3, "-p": 4})
@@ -29,7 +30,7 @@ _REJECT = MappingProxyType({"IPv4": "icmp-port-unreachable", "IPv6": "icmp6-port
 _BRACKETS = re.compile(r"\[([^]]+)\]")
 
 
-def saved(rule: str, family: str) -> str:
+def saved(rule: str, family: IPFamily) -> str:
     """Return how iptables-save prints a rule, both without ``-A CHAIN``.
 
     What is in that form already stays as it is.
@@ -67,11 +68,11 @@ def _words(rule: str) -> list[str] | None:
         return None
 
 
-_Print: TypeAlias = Callable[[str, Iterator[str], list[str], str], None]
+_Print: TypeAlias = Callable[[str, Iterator[str], list[str], IPFamily], None]
 """Prints a word, and what follows it of `rest`, to the end of what is printed already."""
 
 
-def _head(option: str, rest: Iterator[str], printed: list[str], family: str) -> None:
+def _head(option: str, rest: Iterator[str], printed: list[str], family: IPFamily) -> None:
     """Print an address, an interface or a protocol, but no address that always matches."""
     value = next(rest, "")
     is_negated = printed[-1] == "!"
@@ -83,7 +84,7 @@ def _head(option: str, rest: Iterator[str], printed: list[str], family: str) -> 
         printed[_HEAD[option]] = f"! {option} {value}" if is_negated else f"{option} {value}"
 
 
-def _address(text: str, family: str, *, is_negated: bool) -> str:
+def _address(text: str, family: IPFamily, *, is_negated: bool) -> str:
     """Return an address or network with its prefix length; nothing for one that has them all."""
     if family == "IPv4" and "/" not in text:
         # Its text is one, whoever wrote it: iptables takes 010 for 8, so nobody does.
@@ -93,7 +94,7 @@ def _address(text: str, family: str, *, is_negated: bool) -> str:
 
 
 @lru_cache(1024)
-def _network(text: str, family: str) -> str:
+def _network(text: str, family: IPFamily) -> str:
     """Return a network by its first address, in the text that the C library makes of it.
 
     Host bits are gone, and so are capital letters and zeros; what is no address stays.
@@ -111,16 +112,16 @@ def _network(text: str, family: str) -> str:
     return f"{inet_ntop(number, first)}/{prefix}"
 
 
-def _name(option: str, rest: Iterator[str], printed: list[str], _: str) -> None:
+def _name(option: str, rest: Iterator[str], printed: list[str], _: IPFamily) -> None:
     """Print a name as it is, also one that looks like an option."""
     printed += (option, next(rest, ""))
 
 
-def _comment(option: str, rest: Iterator[str], printed: list[str], _: str) -> None:
+def _comment(option: str, rest: Iterator[str], printed: list[str], _: IPFamily) -> None:
     printed += (option, quote(unquote(next(rest, ""))))
 
 
-def _destination(option: str, rest: Iterator[str], printed: list[str], family: str) -> None:
+def _destination(option: str, rest: Iterator[str], printed: list[str], family: IPFamily) -> None:
     """Print where to translate to; an address of IPv6 is in brackets, as in ``[fd00::1]:80``."""
     place = next(rest, "")
     if "[" in place:
@@ -128,12 +129,12 @@ def _destination(option: str, rest: Iterator[str], printed: list[str], family: s
     printed += (option, place)
 
 
-def _counter(option: str, rest: Iterator[str], printed: list[str], _: str) -> None:
+def _counter(option: str, rest: Iterator[str], printed: list[str], _: IPFamily) -> None:
     """Print the name of a counter, before which there are two blanks."""
     printed.append(f"{option}  {next(rest, '') or next(rest, '')}")
 
 
-def _chance(option: str, rest: Iterator[str], printed: list[str], _: str) -> None:
+def _chance(option: str, rest: Iterator[str], printed: list[str], _: IPFamily) -> None:
     printed += (option, _probability(next(rest, "")))
 
 
@@ -146,7 +147,7 @@ def _probability(text: str) -> str:
         return text
 
 
-def _mark(option: str, rest: Iterator[str], printed: list[str], _: str) -> None:
+def _mark(option: str, rest: Iterator[str], printed: list[str], _: IPFamily) -> None:
     """Print what a mark has to be, or how it is changed: there is one way to say each change."""
     value, _slash, mask = next(rest, "").partition("/")
     bits = _number(value)
@@ -167,21 +168,21 @@ def _number(text: str) -> str:
         return text
 
 
-def _reject(target: str, rest: Iterator[str], printed: list[str], family: str) -> None:
+def _reject(target: str, rest: Iterator[str], printed: list[str], family: IPFamily) -> None:
     """Print with what a packet is rejected, also where that was left to be the usual."""
     printed.append(target)
     if printed[-2] == "-j":
         printed += (next(rest, "--reject-with"), next(rest, _REJECT[family]))
 
 
-def _recent(match: str, rest: Iterator[str], printed: list[str], family: str) -> None:
+def _recent(match: str, rest: Iterator[str], printed: list[str], family: IPFamily) -> None:
     found, end = _options(match, rest, printed, family)
     if found:
         found = {"--mask": f"--mask {_MASKS[family]}", "--rsource": "--rsource", **found}
     printed += (*_in_order(found, _RECENT), end)
 
 
-def _ipvs(match: str, rest: Iterator[str], printed: list[str], family: str) -> None:
+def _ipvs(match: str, rest: Iterator[str], printed: list[str], family: IPFamily) -> None:
     found, end = _options(match, rest, printed, family)
     for name, number in _PROTOCOLS.items():
         if found.get("--vproto") == f"--vproto {name}":
@@ -190,7 +191,7 @@ def _ipvs(match: str, rest: Iterator[str], printed: list[str], family: str) -> N
 
 
 def _options(
-    match: str, rest: Iterator[str], printed: list[str], family: str
+    match: str, rest: Iterator[str], printed: list[str], family: IPFamily
 ) -> tuple[dict[str, str], str]:
     """Return the options of a match with their values, and the word that ends them.
 

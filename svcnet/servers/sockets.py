@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import socket
+from struct import Struct
+from typing import TypeAlias
 
 # Linux's number (linux/in.h); Python 3.11 has no name for it.
 IP_PKTINFO = 8
+_IN_PKTINFO = Struct("=I4s4s")
+_IN6_PKTINFO = Struct("=16sI")
+CONTROL_SPACE = socket.CMSG_SPACE(_IN6_PKTINFO.size)
+"""Room for what :func:`ask_for_destinations` has the kernel tell of a datagram."""
+
+Ancillary: TypeAlias = list[tuple[int, int, bytes]]
+"""What goes with a datagram, as ``recvmsg`` gives it and ``sendmsg`` takes it."""
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -34,3 +43,24 @@ def ask_for_destinations(receiving: socket.socket) -> None:
         receiving.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     else:
         receiving.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+
+
+def answer_source(info: bytes) -> Ancillary:
+    """Return what has an answer come from the address that a datagram was sent to.
+
+    `info` is what the kernel told of the datagram: its in_pktinfo, or its in6_pktinfo, empty where
+    it was not asked. By routes alone the answer might come from another address: a client does
+    not take that, and connection tracking does not translate it back. The interface is left to
+    routes, but for an address that is one of a link alone.
+    """
+    match len(info):
+        case _IN_PKTINFO.size:
+            _, local, _ = _IN_PKTINFO.unpack(info)
+            return [(socket.IPPROTO_IP, IP_PKTINFO, _IN_PKTINFO.pack(0, local, bytes(4)))]
+        case _IN6_PKTINFO.size:
+            local, index = _IN6_PKTINFO.unpack(info)
+            is_of_link = local[0] == 0xFE and local[1] & 0xC0 == 0x80
+            source = _IN6_PKTINFO.pack(local, index if is_of_link else 0)
+            return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, source)]
+        case _:
+            return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN, target
 from svcnet.netfilter.save_form import saved
 
@@ -50,7 +51,7 @@ class FakeIPTables:
     ``on_commit`` is told the table of each, and its chains, and whether these were declared.
     """
 
-    def __init__(self, family: str = "", *, is_legacy: bool = False) -> None:
+    def __init__(self, family: IPFamily | None = None, *, is_legacy: bool = False) -> None:
         self.family = family
         self.is_legacy = is_legacy
         self.commits = 0

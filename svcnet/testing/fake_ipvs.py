@@ -21,11 +21,11 @@ from svcnet.netfilter.ipvs.messages import (
     DelService,
     Dest,
     DestKey,
+    IPVSService,
     Message,
     NewDest,
     NewService,
     ObservedDest,
-    Service,
     SetConfig,
     SetDest,
     SetService,
@@ -74,7 +74,7 @@ class FakeIPVS:
 
     def __init__(self, family: IPFamily = "IPv4") -> None:
         self.family = family
-        self.servers: dict[ServerKey, Service] = {}
+        self.servers: dict[ServerKey, IPVSService] = {}
         self.reals: dict[ServerKey, dict[DestKey, Dest]] = {}
         self.connections: dict[tuple[ServerKey, DestKey], int] = {}
         self.sets: dict[str, FakeSet] = {}
@@ -293,7 +293,7 @@ def _named(entry: str) -> str:
     return f"{address}{comma}{_NAMES.get(number, number)}{colon}{port}"
 
 
-def _kept(service: Service) -> Service:
+def _kept(service: IPVSService) -> IPVSService:
     return evolve(service, flags=service.flags | HASHED)
 
 

@@ -29,11 +29,11 @@ from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     Dest,
+    IPVSService,
     Message,
     NewDest,
     NewService,
     ObservedDest,
-    Service,
     SetConfig,
     SetDest,
     SetService,
@@ -73,12 +73,16 @@ _FAMILY_ID = 0x1C
 _INDEX = 7
 _SET_LIST, _SET_SAVE = 7, 8  # IPSET_CMD_LIST, IPSET_CMD_SAVE
 _GET_SERVICE, _GET_DEST, _GET_CONFIG, _SET_CONFIG = 4, 8, 13, 12  # linux/ip_vs.h
-_ABOUT_SERVICES: dict[int, Callable[[Service], Message]] = {
+_ABOUT_SERVICES: dict[int, Callable[[IPVSService], Message]] = {
     1: NewService,
     2: SetService,
     3: DelService,
 }
-_ABOUT_DESTS: dict[int, Callable[[Service, Dest], Message]] = {5: NewDest, 6: SetDest, 7: DelDest}
+_ABOUT_DESTS: dict[int, Callable[[IPVSService, Dest], Message]] = {
+    5: NewDest,
+    6: SetDest,
+    7: DelDest,
+}
 
 
 class FakeIPVSKernel:
@@ -141,7 +145,7 @@ class FakeIPVSKernel:
         if self._refuses(text):
             raise OSError(EINVAL, "it is refused")
 
-    def _services(self, asked: Service | None) -> list[Service]:
+    def _services(self, asked: IPVSService | None) -> list[IPVSService]:
         every = [found for fake in self.families.values() for found in fake.servers.values()]
         if asked is None:
             return every
@@ -150,7 +154,7 @@ class FakeIPVSKernel:
             raise OSError(ESRCH, "no such service")
         return found
 
-    def _change(self, message: Message, service: Service) -> None:
+    def _change(self, message: Message, service: IPVSService) -> None:
         self._check(str(message))
         if isinstance(message, NewService):
             if service.family == "IPv6" and "CONFIG_IP_VS_IPV6" in self.lacks:
@@ -297,18 +301,18 @@ def _carry_out(work: Callable[[], None], errno: int = 0) -> None:
         raise OSError(errno or error.errno, str(error)) from None
 
 
-def _service(value: bytes) -> Service:
+def _service(value: bytes) -> IPVSService:
     told = attributes(value)
     six = int.from_bytes(told[IPVS_SVC_ATTR_AF], byteorder) == socket.AF_INET6
     number = int.from_bytes(told[IPVS_SVC_ATTR_PROTOCOL], byteorder)
-    key = Service(
+    key = IPVSService(
         address_text(told[IPVS_SVC_ATTR_ADDR][: 16 if six else 4]),
         int.from_bytes(told[IPVS_SVC_ATTR_PORT], "big"),
         PROTOCOL_NAMES[number],
     )
     if IPVS_SVC_ATTR_SCHED_NAME not in told:
         return key
-    return Service(
+    return IPVSService(
         key.address,
         key.port,
         key.protocol,
@@ -347,7 +351,7 @@ def _said(message: Message) -> tuple[int, bytes]:
     return _FAMILY_ID, wire.encode(message, _FAMILY_ID)[NLMSGHDR.size :]
 
 
-def _listed(service: Service, found: ObservedDest) -> tuple[int, bytes]:
+def _listed(service: IPVSService, found: ObservedDest) -> tuple[int, bytes]:
     _, body = _said(NewDest(service, found.dest))
     dest = attributes(body, 4)[IPVS_CMD_ATTR_DEST]
     dest += attribute(IPVS_DEST_ATTR_ACTIVE_CONNS, pack("=I", found.active_connections))

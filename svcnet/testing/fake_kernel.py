@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from attrs import define, field
 
 from svcnet import netlink
+from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN
 from svcnet.netlink import attribute, attributes, nested
 from svcnet.renderers.conntrack import Flow, wire
@@ -22,7 +23,7 @@ from svcnet.testing.fake_ipvs_kernel import FakeIPVSKernel
 
 Variant = Literal["nft", "legacy"]
 VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
-FAMILIES = {"IPv4": int(socket.AF_INET), "IPv6": int(socket.AF_INET6)}
+FAMILIES: dict[IPFamily, int] = {"IPv4": int(socket.AF_INET), "IPv6": int(socket.AF_INET6)}
 
 # linux/netlink.h
 _ROUTE = 0
@@ -50,7 +51,7 @@ Ear: TypeAlias = deque[bytes | OSError]
 """What waits to be received by one who listens."""
 
 
-def _tables() -> dict[tuple[Variant, str], FakeIPTables]:
+def _tables() -> dict[tuple[Variant, IPFamily], FakeIPTables]:
     return {
         (each, family): FakeIPTables(family, is_legacy=each == "legacy")
         for each in VARIANTS
@@ -74,7 +75,7 @@ class FakeKernel:
     settings: dict[str, str]
     lacks: set[str] = field(factory=set)
     refuses: Callable[[str], bool] = field(default=lambda _: False)
-    tables: dict[tuple[Variant, str], FakeIPTables] = field(factory=_tables)
+    tables: dict[tuple[Variant, IPFamily], FakeIPTables] = field(factory=_tables)
     flows: list[Flow] = field(factory=list)
     counters: dict[str, int] = field(factory=dict)
     ears: list[Ear] = field(factory=list)
@@ -147,7 +148,7 @@ class FakeKernel:
             elif errno or flags & netlink.NLM_F_ACK:
                 yield _message(netlink.NLMSG_ERROR, sequence, pack("=i16x", -errno))
 
-    def socket_option(self, family: str, option: int, value: bytearray) -> None:
+    def socket_option(self, family: IPFamily, option: int, value: bytearray) -> None:
         """Fill what ``getsockopt`` of iptables-legacy asks for; asking makes a table."""
         if option == _GET_REVISION_MATCH:
             self._find_match(bytes(value[:-1]))
@@ -270,7 +271,7 @@ def _ends(source: str, source_port: int, destination: str, port: int, *, zone: i
     return told + attribute(3, pack("!H", zone)) if zone else told
 
 
-def _entries(table: str, chains: dict[str, list[str]], family: str) -> Iterator[bytes]:
+def _entries(table: str, chains: dict[str, list[str]], family: IPFamily) -> Iterator[bytes]:
     """Yield the entries of a table of x_tables: of each chain, its rules and an end, and a last."""
     for chain, rules in chains.items():
         if chain not in BUILT_IN[table]:
@@ -280,7 +281,7 @@ def _entries(table: str, chains: dict[str, list[str]], family: str) -> Iterator[
     yield _x_entry("ERROR", family)
 
 
-def _x_entry(text: str, family: str) -> bytes:
+def _x_entry(text: str, family: IPFamily) -> bytes:
     """Return an entry whose match and target are a text; the kernel has structures there."""
     head = f"@{_MATCH[family]}sIHHI0Q"
     content = text.encode("utf-8", "surrogateescape")

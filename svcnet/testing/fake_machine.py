@@ -17,6 +17,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Netlink, Output
 from svcnet.executors.namespace import NoNamespace
+from svcnet.family import IPFamily
 from svcnet.testing.fake_iptables import FakeIPTables, FakeRestoreError
 from svcnet.testing.fake_kernel import VARIANTS, Ear, FakeKernel, Variant
 
@@ -79,11 +80,11 @@ class FakeMachine(Machine):
         self._free = Condition()
         self._held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
-    def tables(self, variant: Variant = "nft", family: str = "IPv4") -> FakeIPTables:
+    def tables(self, variant: Variant = "nft", family: IPFamily = "IPv4") -> FakeIPTables:
         """Return the tables of iptables in one variant and family."""
         return self.kernel.tables[variant, family]
 
-    def load(self, text: str, variant: Variant = "nft", family: str = "IPv4") -> None:
+    def load(self, text: str, variant: Variant = "nft", family: IPFamily = "IPv4") -> None:
         """Load restore text, as somebody else would. Raises :class:`FakeRestoreError`."""
         self.tables(variant, family).restore(text)
 
@@ -151,7 +152,7 @@ class FakeMachine(Machine):
         """Open a socket to the kernel as it is now."""
         return _Socket(self, protocol)
 
-    def socket_option(self, family: str, option: int, value: bytearray) -> None:
+    def socket_option(self, family: IPFamily, option: int, value: bytearray) -> None:
         """Tell of a table of iptables-legacy."""
         self.need("CAP_NET_ADMIN")
         self.kernel.socket_option(family, option, value)
@@ -186,7 +187,7 @@ class FakeMachine(Machine):
         return tuple(found)
 
     @contextmanager
-    def lock(self, family: str, *, wait: bool = False, keeps: bool = False) -> Iterator[None]:
+    def lock(self, family: IPFamily, *, wait: bool = False, keeps: bool = False) -> Iterator[None]:
         """Take the lock of a family; another context has to wait for it."""
         held = self._held.get()
         if family in held:
@@ -207,7 +208,7 @@ class FakeMachine(Machine):
                 self._taken.discard(family)
                 self._free.notify_all()
 
-    def is_free(self, family: str) -> bool:
+    def is_free(self, family: IPFamily) -> bool:
         """Return whether nobody has the lock of a family."""
         return family not in self.busy | self._taken
 
@@ -231,7 +232,8 @@ class FakeMachine(Machine):
 
     def _files(self) -> dict[str, str]:
         files = dict(self.kernel.settings)
-        for family, name in (("IPv4", "ip_tables_names"), ("IPv6", "ip6_tables_names")):
+        names: dict[IPFamily, str] = {"IPv4": "ip_tables_names", "IPv6": "ip6_tables_names"}
+        for family, name in names.items():
             if there := self.tables("legacy", family).there:
                 files[f"/proc/thread-self/net/{name}"] = "".join(f"{each}\n" for each in there)
         files["/proc/thread-self/net/netlink"] = ""

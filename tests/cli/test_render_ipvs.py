@@ -12,9 +12,9 @@ from svcnet.cli import main
 from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
     Acknowledgement,
+    IPVSService,
     NewDest,
     NewService,
-    Service,
 )
 from svcnet.netfilter.ipvs.wire import decode
 from svcnet.renderers.ipvs.sections import COMMANDS
@@ -98,7 +98,7 @@ def test_messages_are_bytes_and_words() -> None:
     assert comment == "add 10.96.0.10:80 TCP scheduler rr persistent 60"
     assert bytes.fromhex(text)[4:6] == bytes(2)
     (observed,) = decode(_of_a_family(bytes.fromhex(text)))
-    assert observed.service == Service(  # type: ignore[union-attr]
+    assert observed.service == IPVSService(  # type: ignore[union-attr]
         "10.96.0.10", 80, flags=MADE_BY_SVCNET | 1, timeout=60
     )
     assert not isinstance(observed, Acknowledgement)
@@ -107,7 +107,7 @@ def test_messages_are_bytes_and_words() -> None:
         text, comment = line.split("  # ")
         (observed,) = decode(_of_a_family(bytes.fromhex(text)))
         dest = observed.dest  # type: ignore[union-attr]
-        assert str(NewDest(Service("10.96.0.10", 80), dest)) == comment
+        assert str(NewDest(IPVSService("10.96.0.10", 80), dest)) == comment
 
 
 def _of_a_family(message: bytes) -> bytes:

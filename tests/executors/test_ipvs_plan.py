@@ -17,7 +17,7 @@ from svcnet.executors.ipvs.sets import all_sets, draining, saved_entries
 from svcnet.models import IPVSConfiguration
 from svcnet.models.service import Protocol
 from svcnet.models.state import ClusterObject
-from svcnet.netfilter.ipvs.messages import HASHED, TUNNEL, Dest, DestKey, Service
+from svcnet.netfilter.ipvs.messages import HASHED, TUNNEL, Dest, DestKey, IPVSService
 from svcnet.renderers.ipvs import IPVSTables, ServerKey
 from svcnet.renderers.ipvs.program import service_of
 from svcnet.renderers.ipvs.render import between
@@ -242,7 +242,7 @@ def test_the_rules_let_in_what_is_for_a_foreign_server_beside_a_service() -> Non
     """On a Service's address another program's virtual server goes on being reached."""
     machine = FakeIPVS()
     place = KEY._replace(port=8081)
-    machine.servers[place] = Service(place.address, place.port)
+    machine.servers[place] = IPVSService(place.address, place.port)
     machine.reals[place] = {FIRST: Dest("10.244.1.5", 8080)}
     planned = applied(tables_of(*BOTH), machine)
     assert planned.beside == (place,)

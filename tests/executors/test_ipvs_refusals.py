@@ -20,7 +20,7 @@ from svcnet.executors.ipvs.servers import MessageRefusal
 from svcnet.graph import diff
 from svcnet.labels import SCHEDULER_ANNOTATION
 from svcnet.models.state import ClusterObject
-from svcnet.netfilter.ipvs.messages import DelDest, DelService, Message, NewService, Service
+from svcnet.netfilter.ipvs.messages import DelDest, DelService, IPVSService, Message, NewService
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables, advance, full
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 from svcnet.testing import FakeIPVS, FakeMachine, make_node, make_service, make_slice
@@ -126,7 +126,7 @@ def test_a_scheduler_that_the_kernel_lacks_leaves_out_its_service() -> None:
 
 def test_the_reason_names_the_module() -> None:
     """The kernel's "no such file" is what it means of a scheduler."""
-    refused = MessageRefusal(NewService(Service("10.96.0.11", 80, scheduler="nq")), ENOENT)
+    refused = MessageRefusal(NewService(IPVSService("10.96.0.11", 80, scheduler="nq")), ENOENT)
     assert refused.why == "this kernel lacks the module ip_vs_nq"
 
 

@@ -23,10 +23,10 @@ from svcnet.netfilter.ipvs.messages import (
     GetConfig,
     GetDest,
     GetService,
+    IPVSService,
     Message,
     NewDest,
     NewService,
-    Service,
     SetConfig,
     Timeouts,
 )
@@ -42,11 +42,11 @@ from svcnet.testing.fake_ipvs_kernel import FakeIPVSKernel
 from tests.fuzz import examples
 
 FAMILY = 0x20
-V4, V6 = Service("10.96.0.10", 80), Service("fd00:96::10", 80, "UDP")
+V4, V6 = IPVSService("10.96.0.10", 80), IPVSService("fd00:96::10", 80, "UDP")
 SAID: tuple[Message, ...] = (
     NewService(V4),
     NewService(V6),
-    NewService(Service(fwmark=7)),
+    NewService(IPVSService(fwmark=7)),
     NewDest(V4, Dest("10.244.1.5", 8080)),
     NewDest(V6, Dest("fd00:244::5", 8080, 0)),
     SetConfig(Timeouts(1, 2, 3)),

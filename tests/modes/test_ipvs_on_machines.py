@@ -10,7 +10,7 @@ import pytest
 from svcnet.checks import NOT_INSTALLED, NOT_PERMITTED
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import choose_variant
-from svcnet.executors.ipvs import IPVS, Incomplete, IPVSState, MissingModules, NoIPVS, observe
+from svcnet.executors.ipvs import IPVS, IncompleteIPVS, IPVSState, MissingModules, NoIPVS, observe
 from svcnet.executors.ipvs.sets import all_sets
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Output
@@ -18,7 +18,7 @@ from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.labels import SCHEDULER_ANNOTATION
 from svcnet.models import IPFamily
 from svcnet.modes import Executor
-from svcnet.netfilter.ipvs.messages import DelDest, DelService, NewService, Service
+from svcnet.netfilter.ipvs.messages import DelDest, DelService, IPVSService, NewService
 from svcnet.reconciler import Keeper
 from svcnet.renderers.ipvs import IPVSTables, ServerKey
 from svcnet.testing import FakeMachine
@@ -80,7 +80,7 @@ def seen(machine: Machine, family: IPFamily = "IPv4") -> IPVSState:
 def test_all_is_planned_applied_and_removed(machine: Machine, family: IPFamily) -> None:
     """A plan changes nothing; after an apply nothing differs; cleanup leaves what others made."""
     mine, artifact = executor(machine), full(machine, family=family)
-    foreign = Service("192.0.2.9" if family == "IPv4" else "2001:db8::9", 80, scheduler="wrr")
+    foreign = IPVSService("192.0.2.9" if family == "IPv4" else "2001:db8::9", 80, scheduler="wrr")
     with IPVS(machine) as ipvs:
         ipvs.send([NewService(foreign)])
     before = seen(machine, family)
@@ -114,7 +114,7 @@ def test_the_device_stays_for_the_other_family(machine: Machine) -> None:
 
 def test_a_foreign_server_is_left_alone(machine: Machine) -> None:
     """Where a Service has an address and port that others serve, it is told, and not touched."""
-    theirs = Service(WEB.address, WEB.port, scheduler="wrr")
+    theirs = IPVSService(WEB.address, WEB.port, scheduler="wrr")
     with IPVS(machine) as ipvs:
         ipvs.send([NewService(theirs)])
     [warning] = executor(machine).apply(full(machine)).warnings
@@ -124,12 +124,12 @@ def test_a_foreign_server_is_left_alone(machine: Machine) -> None:
 
 def damage_a_server(machine: Machine) -> None:
     with IPVS(machine) as ipvs:
-        ipvs.send([DelService(Service(WEB.address, WEB.port))])
+        ipvs.send([DelService(IPVSService(WEB.address, WEB.port))])
 
 
 def damage_a_real_server(machine: Machine) -> None:
     with IPVS(machine) as ipvs:
-        service = Service(WEB.address, WEB.port)
+        service = IPVSService(WEB.address, WEB.port)
         ipvs.send([DelDest(service, ipvs.dests(service)[0].dest)])
 
 
@@ -228,7 +228,7 @@ def test_a_scheduler_that_is_lacking_leaves_one_service_out(fake: FakeMachine) -
     fake.lacks.add("ip_vs_nq")
     one = f"metadata: {{name: web, annotations: {{{SCHEDULER_ANNOTATION}: nq}}}}"
     artifact = full(fake, MANIFEST.replace("metadata: {name: web}", one, 1))
-    with pytest.raises(Incomplete, match="lacks the module ip_vs_nq"):
+    with pytest.raises(IncompleteIPVS, match="lacks the module ip_vs_nq"):
         executor(fake).apply(artifact)
     there = seen(fake)
     assert WEB not in there.services

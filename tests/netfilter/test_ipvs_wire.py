@@ -34,12 +34,12 @@ from svcnet.netfilter.ipvs.messages import (
     GetInfo,
     GetService,
     Info,
+    IPVSService,
     Message,
     NewDest,
     NewService,
     ObservedDest,
     ObservedService,
-    Service,
     SetConfig,
     SetDest,
     SetService,
@@ -75,7 +75,7 @@ words = st.text("abcdefghijklmnopqrstuvwxyz-0123456789", min_size=1, max_size=15
 
 
 @st.composite
-def services(draw: st.DrawFn) -> Service:
+def services(draw: st.DrawFn) -> IPVSService:
     """Any service that the messages have a form for."""
     mark = draw(st.sampled_from([0, 1, 2**32 - 1]))
     six = draw(st.booleans())
@@ -87,16 +87,16 @@ def services(draw: st.DrawFn) -> Service:
         "pe_name": draw(st.just("") | words),
     }
     if mark:
-        return Service(fwmark=mark, family="IPv6" if six else "IPv4", **common)
+        return IPVSService(fwmark=mark, family="IPv6" if six else "IPv4", **common)
     protocol = draw(st.sampled_from(["TCP", "UDP", "SCTP", "1", "255"]))
-    return Service(draw(v6 if six else v4), draw(u16), protocol, **common)
+    return IPVSService(draw(v6 if six else v4), draw(u16), protocol, **common)
 
 
 dests = st.builds(Dest, v4 | v6, u16, u32, st.integers(0, 4), u32, u32)
 
 
 @given(services(), st.integers(17, 2**16 - 1), u32)
-def test_services_there_and_back(service: Service, family: int, sequence: int) -> None:
+def test_services_there_and_back(service: IPVSService, family: int, sequence: int) -> None:
     """Decoding what was encoded gives the same service, and the header what it was given."""
     message = encode(NewService(service), family, sequence)
     assert int.from_bytes(message[:4], sys.byteorder) == len(message)
@@ -109,7 +109,7 @@ def test_services_there_and_back(service: Service, family: int, sequence: int) -
 
 
 @given(services(), dests)
-def test_destinations_there_and_back(service: Service, dest: Dest) -> None:
+def test_destinations_there_and_back(service: IPVSService, dest: Dest) -> None:
     """Decoding what was encoded gives the same destination."""
     (found,) = decode(encode(NewDest(service, dest), FAMILY))
     assert found == ObservedDest(dest, 0, 0, 0, Stats())
@@ -123,14 +123,14 @@ def test_timeouts_there_and_back(timeouts: Timeouts) -> None:
     assert list(answers([message])) == [timeouts]
 
 
-WEB = Service("10.96.0.10", 80)
-SIX = Service("fd00:10:96::10", 53, "UDP", "mh", PERSISTENT | SCHED2, 10800)
-MARK = Service(fwmark=5, family="IPv6", scheduler="rr")
+WEB = IPVSService("10.96.0.10", 80)
+SIX = IPVSService("fd00:10:96::10", 53, "UDP", "mh", PERSISTENT | SCHED2, 10800)
+MARK = IPVSService(fwmark=5, family="IPv6", scheduler="rr")
 POD = Dest("10.244.1.5", 8080, 7)
 
 
 @given(st.lists(st.tuples(services(), dests), max_size=5), st.booleans(), u16)
-def test_all_is_each(pairs: list[tuple[Service, Dest]], acknowledge: bool, first: int) -> None:
+def test_all_is_each(pairs: list[tuple[IPVSService, Dest]], acknowledge: bool, first: int) -> None:
     """Messages encoded together are those encoded one by one, with sequence numbers."""
     messages: list[Message] = [Flush(), SetConfig(Timeouts(1))]
     for service, dest in pairs:
@@ -282,7 +282,7 @@ def test_a_service_is_one_thing() -> None:
     """A service has an address or a mark, not both and not neither."""
     for wrong in ({}, {"address": "10.96.0.10", "fwmark": 1}):
         with pytest.raises(ValueError, match="either an address or a firewall mark"):
-            Service(**wrong)  # type: ignore[arg-type]
+            IPVSService(**wrong)  # type: ignore[arg-type]
 
 
 READERS: tuple[Callable[[Iterable[bytes]], object], ...] = (

@@ -18,10 +18,10 @@ from svcnet.netfilter.ipvs.messages import (
     Dest,
     DestKey,
     GetInfo,
+    IPVSService,
     Message,
     NewDest,
     NewService,
-    Service,
     SetConfig,
     SetDest,
     SetService,
@@ -29,8 +29,8 @@ from svcnet.netfilter.ipvs.messages import (
 )
 from tests.fuzz import examples
 
-WEB = Service("10.96.0.10", 80, "TCP", "rr", MADE_BY_SVCNET)
-DNS = Service("fd00::a", 53, "UDP", "sh", PERSISTENT | SCHED1, 10800)
+WEB = IPVSService("10.96.0.10", 80, "TCP", "rr", MADE_BY_SVCNET)
+DNS = IPVSService("fd00::a", 53, "UDP", "sh", PERSISTENT | SCHED1, 10800)
 POD = Dest("fd00::1", 8080, 3)
 
 
@@ -81,7 +81,7 @@ def test_a_question_has_no_line() -> None:
 
 PORTS = st.integers(0, 65535)
 SERVICES = st.builds(
-    Service,
+    IPVSService,
     st.ip_addresses().map(str),
     PORTS,
     st.sampled_from(["TCP", "UDP", "SCTP"]),

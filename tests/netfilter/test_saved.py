@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from svcnet.family import IPFamily
 from svcnet.netfilter.save_form import saved
 from svcnet.netfilter.words import quote, unquote, words
 from tests.fuzz import examples
 from tests.netfilter.test_listing import foreign_rules
 from tests.netfilter.written import written_rules
 
-FAMILIES = st.sampled_from(["IPv4", "IPv6"])
+FAMILIES: st.SearchStrategy[IPFamily] = st.sampled_from(["IPv4", "IPv6"])
 TABLES = st.sampled_from(["filter", "nat"])
 ROWS = (
     ("IPv4", "-s 10.0.0.1 -j KUBE-MARK-MASQ", "-s 10.0.0.1/32 -j KUBE-MARK-MASQ"),
@@ -106,7 +107,7 @@ ROWS = (
 
 
 @pytest.mark.parametrize(("family", "written", "printed"), ROWS)
-def test_rows(family: str, written: str, printed: str) -> None:
+def test_rows(family: IPFamily, written: str, printed: str) -> None:
     """A rule as written becomes the rule as iptables-save prints it, and that stays as it is."""
     assert saved(written, family) == printed
     assert saved(printed, family) == printed
@@ -123,7 +124,7 @@ def test_what_is_printed_stays_as_it_is(data: st.DataObject) -> None:
 
 @settings(max_examples=examples(80))
 @given(foreign_rules(), FAMILIES)
-def test_what_others_wrote_stays_as_it_is(rule: str, family: str) -> None:
+def test_what_others_wrote_stays_as_it_is(rule: str, family: IPFamily) -> None:
     """Names and quoted texts of any kind are no options, whatever is in them."""
     assert saved(rule, family) == rule
 

@@ -14,10 +14,10 @@ from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     Dest,
+    IPVSService,
     Message,
     NewDest,
     NewService,
-    Service,
     SetConfig,
     SetDest,
     SetService,
@@ -48,7 +48,7 @@ def tables_of(*objects: ClusterObject, host: Host | None = None, **config: objec
 class Machine:
     """Virtual servers, set entries and rules; what a kernel would refuse is an AssertionError."""
 
-    servers: dict[object, tuple[Service, dict[object, Dest]]] = field(factory=dict)
+    servers: dict[object, tuple[IPVSService, dict[object, Dest]]] = field(factory=dict)
     entries: set[Entry] = field(factory=set)
     bounds: dict[str, int] = field(factory=dict)
     rules: str = ""

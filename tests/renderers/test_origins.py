@@ -16,7 +16,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.graph import FragmentName, Origin, RuleGraph, diff
 from svcnet.models import EndpointPort, IPFamily, ServicePort
 from svcnet.models.state import ClusterObject
-from svcnet.netfilter.ipset import halves, numbered
+from svcnet.netfilter.ipset import numbered
 from svcnet.netfilter.save_form import saved
 from svcnet.renderers import ipvs, userspace
 from svcnet.renderers.iptables import full
@@ -139,11 +139,9 @@ def check_ipvs(graph: RuleGraph, objects: Objects) -> set[str]:
             is_right(origin, [real.address])
     for definition, entry in tables.uses:
         name = definition.name_in(graph.settings.family)
-        parts = (half for half in halves(entry))
-        for text in (entry, numbered(entry), *parts):
+        for text in (entry, numbered(entry)):
             words = re.split(r",(?:(?:tcp|udp|sctp):)?", entry)
-            whole = ["0.0.0.0/0", "::/0"] if entry.endswith("/0") else []
-            is_right(tables.origin_of_line(f"add {name} {text}\n"), [*words, *whole])
+            is_right(tables.origin_of_line(f"add {name} {text}\n"), words)
     for address in tables.addresses:
         line = f"address add {address}/32 dev kube-ipvs0\n"
         is_right(tables.origin_of_line(line), [address])

@@ -75,8 +75,9 @@ def reconciled(
     for family in families(service) or IP_FAMILIES:
         wanted = _wanted(service, counted, members, family)
         of_family = [item for item in own if item.address_type == family]
-        make = _with_hints if asks_for_hints(service) else _of_family
-        made += make(service, family, wanted, of_family, labels, limit, taken, members)
+        found = service, family, wanted, of_family, labels, limit, taken
+        hinted_by = members if asks_for_hints(service) else None
+        made += _of_family(*found) if hinted_by is None else _with_hints(*found, hinted_by)
     return tuple(sorted(made, key=lambda item: item.name))
 
 
@@ -120,7 +121,6 @@ def _of_family(
     labels: Mapping[str, str],
     limit: int,
     taken: set[str],
-    _: Members,
 ) -> list[EndpointSlice]:
     """Return the slices of one family; names of new ones are added to `taken`."""
     # The order in which a slice lists its ports says nothing.
@@ -158,7 +158,7 @@ def _with_hints(
     """Return the slices of one family, with hints by the CPUs of zones."""
     bare = [without_hints(item) for item in existing]
     before = {id(now): then for now, then in zip(bare, existing, strict=True)}
-    made = _of_family(service, family, wanted, bare, labels, limit, taken, members)
+    made = _of_family(service, family, wanted, bare, labels, limit, taken)
     return hinted(sorted(made, key=lambda item: item.name), members.ratios, before)
 
 

@@ -6,7 +6,7 @@ kernel: a flag of each virtual server, a name of the dummy device, a set beside 
 """
 
 from svcnet.executors.ipvs.apply import (
-    Incomplete,
+    IncompleteIPVS,
     IPVSReport,
     apply,
     apply_step,
@@ -26,7 +26,7 @@ __all__ = [
     "IPVSPlan",
     "IPVSReport",
     "IPVSState",
-    "Incomplete",
+    "IncompleteIPVS",
     "MessageRefusal",
     "MissingModules",
     "NoIPVS",

@@ -53,7 +53,7 @@ class IPVSReport:
         return f"{self.family}, ipvs: {what}{left}"
 
 
-class Incomplete(errors.Incomplete):
+class IncompleteIPVS(errors.Incomplete):
     """The machine refused some of what is wanted; ``report`` is of all else, which is done."""
 
     report: IPVSReport
@@ -78,7 +78,7 @@ def apply(
     alone. `drain` is the time in seconds that the connections of a removed TCP endpoint
     have to end. Raises :class:`svcnet.executors.ipvs.probe.MissingModules` before anything
     is done when nothing of svcnet's is there yet and the kernel lacks what all Services need;
-    :class:`Incomplete` when it refuses some of what is wanted, such as an endpoint's address
+    :class:`IncompleteIPVS` when it refuses some of what is wanted, such as an endpoint's address
     or one Service's scheduler, after all else is done; and ApplyError for what cannot be
     observed, with nothing changed, :class:`svcnet.executors.lock.Busy` among it when another
     svcnet is at work. What is served goes on being served, and the next apply continues.
@@ -131,7 +131,7 @@ def apply_step(
 
     Costs what the change costs: nothing is listed, and of each virtual server that changes
     it is asked whose it is. Raises ApplyError when the state is not what `delta` starts
-    from; :func:`apply` then puts it right. Raises :class:`Incomplete` as that does.
+    from; :func:`apply` then puts it right. Raises :class:`IncompleteIPVS` as that does.
     """
     planned = plan_step(delta, drain)
     stages = Stages()
@@ -149,7 +149,7 @@ def apply_step(
 
 def _checked(report: IPVSReport, execution: Execution) -> IPVSReport:
     if execution.refused:
-        raise Incomplete(report, execution.refused)
+        raise IncompleteIPVS(report, execution.refused)
     return report
 
 

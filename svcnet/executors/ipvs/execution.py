@@ -25,10 +25,10 @@ from svcnet.netfilter.ipvs.messages import (
     DelService,
     Dest,
     DestKey,
+    IPVSService,
     Message,
     NewDest,
     NewService,
-    Service,
     SetDest,
     SetService,
 )
@@ -120,7 +120,7 @@ class Execution:
 
     def settle(self, drained: Iterable[SetDest]) -> int:
         """Remove the endpoints told to drain that have no connection; count the others."""
-        waiting: dict[Service, set[DestKey]] = {}
+        waiting: dict[IPVSService, set[DestKey]] = {}
         for message in drained:
             waiting.setdefault(message.service, set()).add(message.dest.key)
         left = 0
@@ -203,7 +203,7 @@ class Execution:
         self.refused.append(evolve(refusal, origin=str(origin or "")))
 
     def _send(self, messages: Sequence[Message]) -> None:
-        without: set[Service] = set()
+        without: set[IPVSService] = set()
         for start in range(0, len(messages), BATCH):
             batch = [
                 message
@@ -217,7 +217,7 @@ class Execution:
             for each in refused:
                 self._meet(each, without)
 
-    def _meet(self, refused: MessageRefusal, without: set[Service]) -> None:
+    def _meet(self, refused: MessageRefusal, without: set[IPVSService]) -> None:
         """Do what comes of a refusal: nothing where all is as wanted, by another's hand."""
         message, errno = refused.message, refused.errno
         match message:
@@ -240,7 +240,7 @@ class Execution:
                 self._left_out.add(each.message.service.address)
             self.refused.append(_refusal(each, self._wanted))
 
-    def _is_ours(self, service: Service) -> bool:
+    def _is_ours(self, service: IPVSService) -> bool:
         there = self._ipvs.service(service)
         return there is not None and bool(there.flags & MADE_BY_SVCNET)
 
@@ -257,9 +257,9 @@ def _refusal(refused: MessageRefusal, wanted: IPVSTables | IPVSDelta | None) -> 
     return Refusal("IPVS", str(message), refused.why, origin=str(origin or ""))
 
 
-def service_in(message: Message) -> Service | None:
+def service_in(message: Message) -> IPVSService | None:
     """Return the virtual server that a message is about, if it is about one."""
-    service: Service | None = getattr(message, "service", None)
+    service: IPVSService | None = getattr(message, "service", None)
     return service
 
 

@@ -21,7 +21,7 @@ from svcnet.netfilter.ipset import ObservedSet
 from svcnet.netfilter.ipvs.messages import (
     MADE_BY_SVCNET,
     DestKey,
-    Service,
+    IPVSService,
     Timeouts,
 )
 from svcnet.renderers.ipvs import IPVSTables, ServerKey
@@ -47,7 +47,7 @@ class IPVSState:
     """
 
     family: IPFamily
-    services: Mapping[ServerKey, Service]
+    services: Mapping[ServerKey, IPVSService]
     reals: Mapping[ServerKey, Mapping[DestKey, Real]]
     sets: Mapping[str, ObservedSet]
     device: Device | None
@@ -75,7 +75,7 @@ class IPVSState:
         return self.reals.get(key, {})
 
     @property
-    def own_services(self) -> list[Service]:
+    def own_services(self) -> list[IPVSService]:
         """The virtual servers that svcnet made."""
         return [service for key, service in self.services.items() if self.owns(key)]
 
@@ -108,7 +108,7 @@ def observe(
     )
 
 
-def key_of(service: Service) -> ServerKey:
+def key_of(service: IPVSService) -> ServerKey:
     """Return the renderer's key of a virtual server that has an address."""
     return ServerKey(service.address, service.port, service.protocol)
 

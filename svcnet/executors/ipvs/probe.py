@@ -18,7 +18,7 @@ from svcnet.executors.ipvs import device, sets
 from svcnet.executors.ipvs.servers import IPVS, MessageRefusal, NoIPVS
 from svcnet.executors.machine import Machine
 from svcnet.executors.namespace import NoNamespace
-from svcnet.netfilter.ipvs.messages import NewService, Service
+from svcnet.netfilter.ipvs.messages import IPVSService, NewService
 from svcnet.renderers.ipvs import IPVSTables
 from svcnet.renderers.ipvs.sections import create_line
 from svcnet.renderers.ipvs.sets import IPVS_IPS
@@ -115,16 +115,16 @@ def _ipvs(machine: Machine, tables: IPVSTables) -> Iterator[str]:
     try:
         with IPVS(machine) as ipvs:
             for scheduler in needed:
-                yield from _refusal(ipvs, Service(address, 1, scheduler=scheduler))
+                yield from _refusal(ipvs, IPVSService(address, 1, scheduler=scheduler))
             for protocol in protocols:
-                found = _refusal(ipvs, Service(address, 99, protocol, own))
+                found = _refusal(ipvs, IPVSService(address, 99, protocol, own))
                 yield from (name for name in found if own in needed or name.startswith("CONFIG"))
     except NoIPVS:
         yield "ip_vs"
         yield from (f"ip_vs_{scheduler}" for scheduler in needed)
 
 
-def _refusal(ipvs: IPVS, service: Service) -> Iterator[str]:
+def _refusal(ipvs: IPVS, service: IPVSService) -> Iterator[str]:
     try:
         ipvs.send([NewService(service)])
     except MessageRefusal as error:

@@ -31,12 +31,12 @@ from svcnet.netfilter.ipvs.messages import (
     GetConfig,
     GetDest,
     GetService,
+    IPVSService,
     Message,
     NewDest,
     NewService,
     ObservedDest,
     ObservedService,
-    Service,
     SetDest,
     SetService,
     Timeouts,
@@ -117,7 +117,7 @@ class IPVS:
     ) -> None:
         self._socket.close()
 
-    def services(self) -> list[Service]:
+    def services(self) -> list[IPVSService]:
         """Return every virtual server, ours and others'."""
         replies = self._ask(GetService())
         return [reply.service for reply in replies if isinstance(reply, ObservedService)]
@@ -136,7 +136,7 @@ class IPVS:
             self._socket.send(wire.encode_listing(server.key, self._family))
             return list(wire.settings(self._datagrams()))
 
-    def service(self, service: Service) -> Service | None:
+    def service(self, service: IPVSService) -> IPVSService | None:
         """Return the virtual server with the same key, None if it is not there."""
         try:
             replies = self._ask(GetService(service))
@@ -146,7 +146,7 @@ class IPVS:
             raise
         return next((each.service for each in replies if isinstance(each, ObservedService)), None)
 
-    def dests(self, service: Service) -> list[ObservedDest]:
+    def dests(self, service: IPVSService) -> list[ObservedDest]:
         """Return the real servers of a virtual server, none if it is not there."""
         return [reply for reply in self._ask(GetDest(service)) if isinstance(reply, ObservedDest)]
 
@@ -269,7 +269,7 @@ class ServerChanges:
         self._were_draining = draining
 
     def change(
-        self, wanted: VirtualServer, there: Service | None, reals: Mapping[DestKey, Real]
+        self, wanted: VirtualServer, there: IPVSService | None, reals: Mapping[DestKey, Real]
     ) -> None:
         """Add what takes a virtual server from what is `there` to what is `wanted`."""
         service = service_of(wanted)
@@ -287,7 +287,7 @@ class ServerChanges:
             if place not in kept:
                 self._remove(service, place, real)
 
-    def _remove(self, service: Service, place: DestKey, real: Real) -> None:
+    def _remove(self, service: IPVSService, place: DestKey, real: Real) -> None:
         """Take a real server away: one of TCP takes no more connections first.
 
         Datagrams have no end to wait for (https://issue.k8s.io/76664). Scheduler dh goes on
@@ -310,14 +310,14 @@ class ServerChanges:
                 self.ended.append(gone)
 
 
-def _real_server(service: Service, wanted: RealServer, there: Real | None) -> Iterator[Message]:
+def _real_server(service: IPVSService, wanted: RealServer, there: Real | None) -> Iterator[Message]:
     if there is None:
         yield NewDest(service, dest_of(wanted))
     elif there.weight != wanted.weight or not there.is_plain:
         yield SetDest(service, dest_of(wanted))
 
 
-def _differs(wanted: Service, there: Service) -> bool:
+def _differs(wanted: IPVSService, there: IPVSService) -> bool:
     """Return whether a virtual server is other than wanted, in more than the kernel's own flag."""
     return (
         there.scheduler != wanted.scheduler

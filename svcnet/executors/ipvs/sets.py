@@ -174,7 +174,7 @@ def entries_in(observed: Mapping[str, ObservedSet], name: str) -> frozenset[str]
 
 def saved_entries(found: IPSet) -> frozenset[str]:
     """Return the entries of a set as ipset saves them."""
-    return frozenset(part for entry in found.entries for part in ipset.saved(entry))
+    return frozenset(map(ipset.saved, found.entries))
 
 
 class Kind(NamedTuple):
@@ -307,7 +307,7 @@ def _each(put: Put, name: str, entries: Iterable[str]) -> Iterator[str]:
 def lines_of(put: Put, entries: Iterable[Entry], family: IPFamily) -> Iterator[str]:
     """Yield what adds entries of any sets, or deletes them, as `put` does."""
     for definition, entry in entries:
-        yield from _each(put, definition.name_in(family), ipset.saved(entry))
+        yield put(definition.name_in(family), ipset.numbered(ipset.saved(entry)))
 
 
 def restore(machine: Machine, text: str) -> None:

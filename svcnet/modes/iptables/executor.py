@@ -65,6 +65,6 @@ class IptablesExecutor(Executor[RestoreText]):
         """Return how the chains are known that this mode makes."""
         return owned(family)
 
-    def sweep(self, family: str) -> tuple[str, ...]:
+    def sweep(self, family: IPFamily) -> tuple[str, ...]:
         """Remove counters that the mode's rules counted in."""
         return iptables.remove_counters(machine=self.machine)

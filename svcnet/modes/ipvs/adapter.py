@@ -135,7 +135,7 @@ class IPVSAdapter(Adapter):
         """
         try:
             yield
-        except ipvs.Incomplete as error:
+        except ipvs.IncompleteIPVS as error:
             self._wrote(error.report)
             self._tables = tables
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -14,7 +14,6 @@ from svcnet.addresses import canonical_address
 _NUMBERS = {"tcp": "6", "udp": "17", "sctp": "132"}
 _NAMES = {number: name for name, number in _NUMBERS.items()}
 _LINE = re.compile(r"Error in line (\d+): (.*)")
-_HALVES = {"0.0.0.0/0": ("0.0.0.0/1", "128.0.0.0/1"), "::/0": ("::/1", "8000::/1")}
 _VALUED = ("family", "range", "timeout", "netmask", "bitmask", "markmask", "maxelem", "size")
 """Options of ``create`` that have a value and say what the set does."""
 _OF_NO_ACCOUNT = ("hashsize", "bucketsize", "initval")
@@ -153,12 +152,14 @@ def _is_entry(entry: str, head: tuple[str, dict[str, str], int]) -> bool:
     return pattern is not None and pattern.fullmatch(entry) is not None
 
 
-def saved(entry: str) -> Iterable[str]:
-    """Return how ipset saves an entry: a network of one address is that address, /0 two halves."""
+def saved(entry: str) -> str:
+    """Return how ipset saves an entry: a network of one address is that address.
+
+    No network is /0, which the kernel does not take: a range of everybody is no firewall.
+    """
     if "/" not in entry:
-        return (entry,)
-    host = "/128" if ":" in entry.rpartition(",")[2] else "/32"
-    return [part.removesuffix(host) for part in halves(entry)]
+        return entry
+    return entry.removesuffix("/128" if ":" in entry.rpartition(",")[2] else "/32")
 
 
 def numbered(entry: str) -> str:
@@ -189,11 +190,3 @@ def _canonical(entry: str) -> str:
         (canonical_address(head) if "." in head else head) + slash + tail
         for head, slash, tail in parts
     )
-
-
-def halves(entry: str) -> tuple[str, ...]:
-    """Return the entries that stand for one in the kernel, whose sets hold no network /0."""
-    if not entry.endswith("/0"):
-        return (entry,)
-    place, _, network = entry.rpartition(",")
-    return tuple([f"{place},{half}" for half in _HALVES.get(network, (network,))])

@@ -14,10 +14,10 @@ from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     DestKey,
+    IPVSService,
     Message,
     NewDest,
     NewService,
-    Service,
     SetConfig,
     SetDest,
     SetService,
@@ -84,12 +84,12 @@ def _dest_key(address: str, port: str) -> DestKey | None:
     return key if is_address(key.address) and key.port <= _MAX_PORT else None
 
 
-def _key(service: Service) -> str:
+def _key(service: IPVSService) -> str:
     """Return how ipvsadm names a virtual server, such as ``-t 10.96.0.1:80``."""
     return f"{_SERVICE_OPTIONS[service.protocol]} {DestKey(service.address, service.port)}"
 
 
-def _scheduling(service: Service) -> str:
+def _scheduling(service: IPVSService) -> str:
     persistent = f" -p {service.timeout}" if service.flags & PERSISTENT else ""
     found = [name for flag, name in _FLAGS if service.flags & flag]
     flags = f" -b {','.join(found)}" if found else ""

@@ -37,6 +37,7 @@ __all__ = [
     "GetDest",
     "GetInfo",
     "GetService",
+    "IPVSService",
     "Info",
     "Message",
     "NewDest",
@@ -44,7 +45,6 @@ __all__ = [
     "ObservedDest",
     "ObservedService",
     "Reply",
-    "Service",
     "ServiceKey",
     "SetConfig",
     "SetDest",
@@ -115,7 +115,7 @@ class DestKey(NamedTuple):
 
 
 @frozen
-class Service:
+class IPVSService:
     """A virtual service: packets that IPVS takes, and how it chooses their destination.
 
     It is either for ``address``, ``port`` and ``protocol``, or for the packets with the
@@ -254,7 +254,7 @@ class Timeouts:
 class ObservedService:
     """A service as the kernel lists it; its flags have ``HASHED``."""
 
-    service: Service
+    service: IPVSService
     stats: Stats
 
 
@@ -301,7 +301,7 @@ class DumpEnd:
 class NewService:
     """``IPVS_CMD_NEW_SERVICE``: EEXIST if the service exists, ENOENT for the scheduler."""
 
-    service: Service
+    service: IPVSService
 
     def __str__(self) -> str:
         return f"add {self.service}"
@@ -311,7 +311,7 @@ class NewService:
 class SetService:
     """``IPVS_CMD_SET_SERVICE``: everything but the key is replaced; ESRCH if not there."""
 
-    service: Service
+    service: IPVSService
 
     def __str__(self) -> str:
         return f"edit {self.service}"
@@ -321,7 +321,7 @@ class SetService:
 class DelService:
     """``IPVS_CMD_DEL_SERVICE``: only the key counts; ESRCH if not there."""
 
-    service: Service
+    service: IPVSService
 
     def __str__(self) -> str:
         return f"delete {self.service.key}"
@@ -331,7 +331,7 @@ class DelService:
 class GetService:
     """``IPVS_CMD_GET_SERVICE``: one service by its key (ESRCH if not there), or all."""
 
-    service: Service | None = None
+    service: IPVSService | None = None
 
     def __str__(self) -> str:
         return f"list {self.service.key if self.service else 'services'}"
@@ -341,7 +341,7 @@ class GetService:
 class NewDest:
     """``IPVS_CMD_NEW_DEST``: EEXIST if it exists, ESRCH if the service does not."""
 
-    service: Service
+    service: IPVSService
     dest: Dest
 
     def __str__(self) -> str:
@@ -352,7 +352,7 @@ class NewDest:
 class SetDest:
     """``IPVS_CMD_SET_DEST``: everything but the key is replaced; ENOENT if not there."""
 
-    service: Service
+    service: IPVSService
     dest: Dest
 
     def __str__(self) -> str:
@@ -363,7 +363,7 @@ class SetDest:
 class DelDest:
     """``IPVS_CMD_DEL_DEST``: only the two keys count; ENOENT if not there."""
 
-    service: Service
+    service: IPVSService
     dest: Dest
 
     def __str__(self) -> str:
@@ -374,7 +374,7 @@ class DelDest:
 class GetDest:
     """``IPVS_CMD_GET_DEST``: all destinations of a service; none if it does not exist."""
 
-    service: Service
+    service: IPVSService
 
     def __str__(self) -> str:
         return f"list {self.service.key} destinations"
@@ -418,7 +418,7 @@ class Flush:
 class Zero:
     """``IPVS_CMD_ZERO``: sets the counters of one service, or of everything, to zero."""
 
-    service: Service | None = None
+    service: IPVSService | None = None
 
     def __str__(self) -> str:
         return f"zero {self.service.key if self.service else 'all'}"

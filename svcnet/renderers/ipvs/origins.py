@@ -27,8 +27,7 @@ def causes(part: Part, family: IPFamily) -> Iterator[tuple[Subject, Cause]]:
         if definition is IPVS_IPS:
             yield _held(text, family), cause
             continue
-        for entry in ipset.saved(text):
-            yield (definition.name_in(family), ipset.numbered(entry)), cause
+        yield (definition.name_in(family), ipset.numbered(ipset.saved(text))), cause
     for rule in part.out_filter:
         yield (rule.chain, saved(rule.text, family)), (name, rule.cause)
 
@@ -48,8 +47,7 @@ def subject(line: str, family: IPFamily) -> Subject:
     _, name, entry = ipset.read(line)
     if name == IPVS_IPS.name_in(family):
         return _held(entry, family)
-    # Of a range that is everywhere the kernel has two halves: the first will do.
-    return name, next(iter(map(ipset.numbered, ipset.saved(entry))))
+    return name, ipset.numbered(ipset.saved(entry))
 
 
 def _held(address: str, family: IPFamily) -> Subject:

@@ -10,10 +10,10 @@ from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     Dest,
+    IPVSService,
     Message,
     NewDest,
     NewService,
-    Service,
     SetConfig,
     SetDest,
     SetService,
@@ -66,7 +66,7 @@ def listing(messages: Iterable[Message]) -> str:
     return "".join(f"{encode(message, 0).hex()}  # {message}\n" for message in messages)
 
 
-def service_of(server: VirtualServer) -> Service:
+def service_of(server: VirtualServer) -> IPVSService:
     """Return a virtual server as the kernel knows it, without its real servers.
 
     Beside the flags that kube-proxy sets it has svcnet's mark, and with a scheduler that
@@ -77,7 +77,7 @@ def service_of(server: VirtualServer) -> Service:
     flags = server.flags | MADE_BY_SVCNET
     if server.scheduler in ("sh", "mh"):
         flags |= SCHED1
-    return Service(address, port, protocol, server.scheduler, flags, server.timeout)
+    return IPVSService(address, port, protocol, server.scheduler, flags, server.timeout)
 
 
 def dest_of(real: RealServer) -> Dest:

@@ -67,7 +67,7 @@ def step_sections(delta: IPVSDelta) -> Iterator[Section]:
         "".join(
             [
                 *(_resize_lines(found) for found in delta.resized),
-                *(add_line(definition.name_in(family), entry) for definition, entry in added),
+                *(ipset.add(definition.name_in(family), entry) for definition, entry in added),
             ]
         ),
     )
@@ -77,7 +77,7 @@ def step_sections(delta: IPVSDelta) -> Iterator[Section]:
     yield Section("ipvsadm", ipvsadm.lines(removals(delta)))
     yield Section(
         "ipset",
-        "".join([del_line(definition.name_in(family), entry) for definition, entry in removed]),
+        "".join([ipset.delete(definition.name_in(family), entry) for definition, entry in removed]),
     )
 
 
@@ -104,7 +104,7 @@ def ipset_section(tables: IPVSTables) -> str:
     """Return what ``ipset restore`` reads; loading it twice is the same as once."""
     found = sorted(tables.sets.values(), key=lambda each: each.name)
     creates = [create_line(each) for each in found]
-    adds = [add_line(each.name, entry) for each in found for entry in each.entries]
+    adds = [ipset.add(each.name, entry) for each in found for entry in each.entries]
     return "".join([*creates, *adds])
 
 
@@ -116,22 +116,12 @@ def create_line(found: IPSet, name: str = "") -> str:
     return ipset.create(name or found.name, found.definition.type, found.options)
 
 
-def add_line(name: str, entry: str) -> str:
-    """Return the lines of ``ipset restore`` that make an entry be in a set."""
-    return "".join([ipset.add(name, each) for each in ipset.halves(entry)])
-
-
-def del_line(name: str, entry: str) -> str:
-    """Return the lines of ``ipset restore`` that make an entry not be in a set."""
-    return "".join([ipset.delete(name, each) for each in ipset.halves(entry)])
-
-
 def _resize_lines(found: IPSet) -> str:
     """Return the lines of ``ipset restore`` that give a set another bound: only a new one has."""
     return "".join(
         [
             create_line(found, RESIZED),
-            *(add_line(RESIZED, entry) for entry in found.entries),
+            *(ipset.add(RESIZED, entry) for entry in found.entries),
             ipset.swap(RESIZED, found.name),
             ipset.destroy(RESIZED),
         ]

@@ -8,7 +8,6 @@ nothing is ever sent because of one.
 from __future__ import annotations
 
 import socket
-import struct
 from collections import OrderedDict
 from collections.abc import Collection
 from contextlib import suppress
@@ -17,11 +16,10 @@ from typing import Any
 
 from netaddr import IPSet
 
-from svcnet.family import IPFamily
 from svcnet.renderers.userspace.table import Role
 from svcnet.servers.doors import OUT_OF_DESCRIPTORS
 from svcnet.servers.origins import origin
-from svcnet.servers.sockets import IP_PKTINFO
+from svcnet.servers.sockets import CONTROL_SPACE, Ancillary, answer_source
 from svcnet.servers.userspace.balancer import ActiveBackend
 from svcnet.servers.userspace.service import ServedPort
 from svcnet.servers.userspace.site import Site
@@ -32,9 +30,7 @@ AT_ONCE = 64
 """How many datagrams of one socket are handled before others have their turn."""
 
 _DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-_CONTROL = socket.CMSG_SPACE(20)
 
-Ancillary = list[tuple[int, int, bytes]]
 Key = tuple["DatagramListener", Any, bytes]
 
 
@@ -156,9 +152,7 @@ class Flows:
         sock = self._connected(target)
         if sock is None:
             return None
-        flow = self._flows[key] = UDPSession(
-            self, key, reply_from(self._site.family, info), sock, target
-        )
+        flow = self._flows[key] = UDPSession(self, key, answer_source(info), sock, target)
         self._crowd.add(flow, listener.service.owner, origin(client[0]))
         target.connections += 1
         target.active += 1
@@ -228,20 +222,7 @@ class DatagramListener:
         receive, forward = self.sock.recvmsg, self._flows.forward
         for _ in range(AT_ONCE):
             try:
-                data, ancillary, _, client = receive(LARGEST, _CONTROL)
+                data, ancillary, _, client = receive(LARGEST, CONTROL_SPACE)
             except OSError:  # nothing more, or what is not for us
                 return
             forward(self, data, client, ancillary[0][2] if ancillary else b"")
-
-
-def reply_from(family: IPFamily, info: bytes) -> Ancillary:
-    """Return what makes an answer come from the address that a datagram was sent to.
-
-    `info` is the datagram's in_pktinfo or in6_pktinfo (ip(7), ipv6(7)). Left to routes
-    alone, the answer might come from another address, and would not be translated back.
-    """
-    if not info:
-        return []
-    if family == "IPv6":
-        return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info[:16] + struct.pack("I", 0))]
-    return [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("I4s4s", 0, info[4:8], bytes(4)))]

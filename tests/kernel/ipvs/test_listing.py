@@ -9,7 +9,7 @@ from svcnet.executors import ipvs
 from svcnet.executors.iptables import choose_variant
 from svcnet.executors.ipvs import IPVS, observe
 from svcnet.models import ClusterState
-from svcnet.netfilter.ipvs.messages import Dest, NewDest, NewService, Service
+from svcnet.netfilter.ipvs.messages import Dest, IPVSService, NewDest, NewService
 from svcnet.renderers.ipvs import full
 from svcnet.testing import make_service, make_slice
 from tests.kernel.ipvs.netlink import own_namespace
@@ -24,7 +24,7 @@ def foreign() -> None:
     """Have virtual servers here that are none of svcnet's."""
     messages: list[NewService | NewDest] = []
     for number in range(SERVICES):
-        service = Service(f"10.1.{number // 250}.{number % 250 + 1}", 80)
+        service = IPVSService(f"10.1.{number // 250}.{number % 250 + 1}", 80)
         messages += [NewService(service), NewDest(service, Dest("10.2.0.1", 80))]
     with IPVS() as kernel:
         kernel.send(messages)

@@ -11,10 +11,11 @@ from svcnet.executors.ipvs import sets as executor_sets
 from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.models import IPFamily
+from svcnet.netfilter import ipset
 from svcnet.netfilter.ipvs.messages import HASHED, Message, NewDest, NewService
 from svcnet.renderers.ipvs import ServerKey, VirtualServer, full
 from svcnet.renderers.ipvs.program import dest_of, service_of
-from svcnet.renderers.ipvs.sections import add_line, create_line
+from svcnet.renderers.ipvs.sections import create_line
 from svcnet.renderers.ipvs.sets import IPSet
 from tests.test_conformance import CASES, compile_case, family_of_file
 
@@ -40,7 +41,7 @@ def test_every_case(family: IPFamily) -> None:
             entries = {*each.entries, *(sets[each.name].entries if each.name in sets else ())}
             sets[each.name] = evolve(each, entries=tuple(sorted(entries)))
     lines = [create_line(each) for each in sets.values()]
-    lines += [add_line(each.name, entry) for each in sets.values() for entry in each.entries]
+    lines += [ipset.add(each.name, entry) for each in sets.values() for entry in each.entries]
     executor_sets.restore(THIS_MACHINE, "".join(lines))
     messages: list[Message] = []
     for server in servers.values():

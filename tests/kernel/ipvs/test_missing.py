@@ -13,7 +13,7 @@ from svcnet.cli import main
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Commands
-from svcnet.executors.ipvs import Incomplete, missing
+from svcnet.executors.ipvs import IncompleteIPVS, missing
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.executors.userspace import install
 from svcnet.graph import NodeSettings, RuleGraph
@@ -207,11 +207,11 @@ def test_a_scheduler_of_one_service(tmp_path: Path) -> None:
 def follows_by_steps() -> None:
     """A node that is refused one Service follows the changes of others without a whole look."""
     target = ipvs_keeper("IPv4", "legacy")
-    with pytest.raises(Incomplete):
+    with pytest.raises(IncompleteIPVS):
         target.whole(graph_of(("a", "rr"), ("b", "nq")))
     done = target.step(graph_of(("a", "wlc"), ("b", "nq"), ("c", "rr")), None)
     assert done.kind == "delta"
-    with pytest.raises(Incomplete) as caught:
+    with pytest.raises(IncompleteIPVS) as caught:
         target.step(graph_of(("a", "rr"), ("b", "nq"), ("c", "nq")), None)
     assert "ip_vs_nq" in str(caught.value)
     served = run("ipvsadm -Sn")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +11,7 @@ from svcnet.graph import diff
 from svcnet.models import IPFamily, IPVSConfiguration, LoadBalancerIngress
 from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.models.state import ClusterObject
-from svcnet.netfilter.ipset import halves
+from svcnet.netfilter.ipset import saved
 from svcnet.netfilter.ipvs.messages import (
     HASHED,
     MADE_BY_SVCNET,
@@ -87,15 +86,7 @@ def sets_here() -> dict[str, set[str]]:
 
 def sets_of(tables: ipvs.IPVSTables) -> dict[str, set[str]]:
     """Return the entries that each set should have, as ipset would save them."""
-    return {
-        found.name: {saved(each) for entry in found.entries for each in halves(entry)}
-        for found in tables.sets.values()
-    }
-
-
-def saved(entry: str) -> str:
-    """Return an entry as ipset prints it: a network of one address is that address."""
-    return re.sub(r"(,[^,]*)/(32|128)$", r"\1", entry)
+    return {found.name: set(map(saved, found.entries)) for found in tables.sets.values()}
 
 
 Servers = dict[ServiceKey, tuple[tuple[str, int, int], set[Dest]]]

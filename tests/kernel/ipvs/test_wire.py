@@ -10,7 +10,8 @@ from socket import IPPROTO_TCP, IPPROTO_UDP
 import pytest
 from attrs import evolve
 from pyroute2 import IPVS
-from pyroute2.ipvs import IPVSDest, IPVSService
+from pyroute2.ipvs import IPVSDest
+from pyroute2.ipvs import IPVSService as TheirService
 
 from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.netfilter.ipvs.messages import (
@@ -32,12 +33,12 @@ from svcnet.netfilter.ipvs.messages import (
     GetInfo,
     GetService,
     Info,
+    IPVSService,
     Message,
     NewDest,
     NewService,
     ObservedDest,
     ObservedService,
-    Service,
     SetConfig,
     SetDest,
     SetService,
@@ -104,13 +105,13 @@ def without_nothing(message: bytes) -> tuple[int, Tree]:
     return command, top
 
 
-WEB = Service("10.96.0.10", 80)
-DNS = Service("10.96.0.11", 53, "UDP", "wlc", PERSISTENT, 60, netmask=0xFFFFFF00)
-SIX = Service("fd00:10:96::10", 80, "TCP", "sh", SCHED1 | SCHED2)
-SIX_BY_NET = Service("fd00:10:96::11", 65535, "SCTP", "wrr", PERSISTENT, 86400, netmask=64)
-MARK = Service(fwmark=5, scheduler="mh", flags=SCHED2)
-MARK_SIX = Service(fwmark=0xFFFFFFFF, family="IPv6", scheduler="lc")
-OPS = Service("10.96.0.12", 53, "UDP", "rr", ONE_PACKET)
+WEB = IPVSService("10.96.0.10", 80)
+DNS = IPVSService("10.96.0.11", 53, "UDP", "wlc", PERSISTENT, 60, netmask=0xFFFFFF00)
+SIX = IPVSService("fd00:10:96::10", 80, "TCP", "sh", SCHED1 | SCHED2)
+SIX_BY_NET = IPVSService("fd00:10:96::11", 65535, "SCTP", "wrr", PERSISTENT, 86400, netmask=64)
+MARK = IPVSService(fwmark=5, scheduler="mh", flags=SCHED2)
+MARK_SIX = IPVSService(fwmark=0xFFFFFFFF, family="IPv6", scheduler="lc")
+OPS = IPVSService("10.96.0.12", 53, "UDP", "rr", ONE_PACKET)
 POD, POD_SIX = Dest("10.244.1.5", 8080), Dest("fd00:10:244::5", 8080, 0)
 
 IPVSADM: tuple[tuple[str, Message], ...] = (
@@ -171,10 +172,10 @@ def _only_keys(found: tuple[int, Tree]) -> tuple[int, Tree]:
 
 def test_pyroute2_sends_the_same(kernel: Kernel) -> None:
     """Where pyroute2 is right its attributes are ours, but for padding and nesting marks."""
-    web = IPVSService(addr="10.96.0.10", port=80, protocol=IPPROTO_TCP, sched_name="rr")
-    udp = IPVSService(addr="10.96.0.11", port=53, protocol=IPPROTO_UDP, sched_name="wlc")
+    web = TheirService(addr="10.96.0.10", port=80, protocol=IPPROTO_TCP, sched_name="rr")
+    udp = TheirService(addr="10.96.0.11", port=53, protocol=IPPROTO_UDP, sched_name="wlc")
     # It knows no IPv6 netmask: this is prefix length 128 in the host's order.
-    six = IPVSService(
+    six = TheirService(
         addr="fd00:10:96::10",
         port=80,
         protocol=IPPROTO_TCP,
@@ -186,8 +187,8 @@ def test_pyroute2_sends_the_same(kernel: Kernel) -> None:
     pod_six = IPVSDest(addr="fd00:10:244::5", port=8080, fwd_method=0, weight=0)
     ours: list[Message] = [
         NewService(WEB),
-        NewService(Service("10.96.0.11", 53, "UDP", "wlc")),
-        NewService(Service("fd00:10:96::10", 80, scheduler="sh")),
+        NewService(IPVSService("10.96.0.11", 53, "UDP", "wlc")),
+        NewService(IPVSService("fd00:10:96::10", 80, scheduler="sh")),
         NewDest(WEB, POD),
         SetDest(WEB, evolve(POD, weight=7)),
         NewDest(SIX, POD_SIX),
@@ -225,8 +226,8 @@ def _unpadded(found: tuple[int, Tree]) -> tuple[int, Tree]:
 
 
 KEPT = (
-    *(Service("10.96.1.1", 1 + n, "TCP", name) for n, name in enumerate(IPVS_SCHEDULERS)),
-    *(Service("fd00::1:1", 1 + n, "UDP", name) for n, name in enumerate(IPVS_SCHEDULERS)),
+    *(IPVSService("10.96.1.1", 1 + n, "TCP", name) for n, name in enumerate(IPVS_SCHEDULERS)),
+    *(IPVSService("fd00::1:1", 1 + n, "UDP", name) for n, name in enumerate(IPVS_SCHEDULERS)),
     WEB,
     DNS,
     SIX,
@@ -234,15 +235,15 @@ KEPT = (
     MARK,
     MARK_SIX,
     OPS,
-    Service("10.96.0.13", 0, "TCP", "rr", PERSISTENT, 1),
-    Service("10.96.0.14", 65535, "SCTP", "mh", PERSISTENT | SCHED1 | SCHED2 | SCHED3, 2592000),
-    Service("::ffff:10.0.0.1", 80),
-    Service("10.96.0.15", 5060, "UDP", "rr", PERSISTENT, 300, pe_name="sip"),
+    IPVSService("10.96.0.13", 0, "TCP", "rr", PERSISTENT, 1),
+    IPVSService("10.96.0.14", 65535, "SCTP", "mh", PERSISTENT | SCHED1 | SCHED2 | SCHED3, 2592000),
+    IPVSService("::ffff:10.0.0.1", 80),
+    IPVSService("10.96.0.15", 5060, "UDP", "rr", PERSISTENT, 300, pe_name="sip"),
 )
 
 
 @pytest.mark.parametrize("service", KEPT, ids=str)
-def test_services_come_back(kernel: Kernel, service: Service) -> None:
+def test_services_come_back(kernel: Kernel, service: IPVSService) -> None:
     """The kernel lists a service as it was sent, alone and among all."""
     kernel.ask(NewService(service))
     listed = ObservedService(evolve(service, flags=service.flags | HASHED), Stats())
@@ -367,7 +368,7 @@ def test_zero_and_flush(kernel: Kernel) -> None:
 
 def test_many_at_once(kernel: Kernel) -> None:
     """Batches of messages are one send each, and a list of any length is read to its end."""
-    services = [Service(f"10.96.{n // 250}.{n % 250 + 1}", 80) for n in range(500)]
+    services = [IPVSService(f"10.96.{n // 250}.{n % 250 + 1}", 80) for n in range(500)]
     messages: list[Message] = []
     for service in services:
         messages += [NewService(service), NewDest(service, POD)]

@@ -17,10 +17,10 @@ from svcnet.netfilter.ipvs.messages import (
     DumpEnd,
     Family,
     Info,
+    IPVSService,
     ObservedDest,
     ObservedService,
     Reply,
-    Service,
     Stats,
     Timeouts,
 )
@@ -287,7 +287,7 @@ def _observed_service(told: dict[int, bytes], statistics: bool) -> ObservedServi
         number = _number(told[IPVS_SVC_ATTR_PROTOCOL])
         protocol = PROTOCOL_NAMES.get(number) or str(number)
     mask = told[IPVS_SVC_ATTR_NETMASK]
-    service = Service(
+    service = IPVSService(
         address=address,
         port=port,
         protocol=protocol,

@@ -22,10 +22,10 @@ from svcnet.netfilter.ipvs.messages import (
     GetDest,
     GetInfo,
     GetService,
+    IPVSService,
     Message,
     NewDest,
     NewService,
-    Service,
     SetConfig,
     SetDest,
     SetService,
@@ -150,7 +150,7 @@ def encode(
                 body = _service_key(message.service) + _dest(message.dest)
             case NewService() | SetService():
                 body = _whole_service(message.service)
-            case DelService() | Zero(Service()) | GetService(Service()):
+            case DelService() | Zero(IPVSService()) | GetService(IPVSService()):
                 assert message.service
                 body = _service_key(message.service)
             case SetConfig():
@@ -175,7 +175,7 @@ def encode_all(
 
     The key of a service is encoded once for all destinations that follow each other.
     """
-    service: Service | None = None
+    service: IPVSService | None = None
     key = b""
     flags = NLM_F_REQUEST | NLM_F_ACK if acknowledge else NLM_F_REQUEST
     for sequence, message in enumerate(messages, first):
@@ -210,7 +210,7 @@ def _request(command: int, family_id: int, flags: int, sequence: int, body: byte
     return _REQUEST.pack(length, family_id, flags, sequence, 0, command, IPVS_GENL_VERSION) + body
 
 
-def _service_key(service: Service) -> bytes:
+def _service_key(service: IPVSService) -> bytes:
     """Return IPVS_CMD_ATTR_SERVICE with what the kernel finds a service by."""
     family = ADDRESS_FAMILIES[service.family]
     if service.fwmark:
@@ -221,7 +221,7 @@ def _service_key(service: Service) -> bytes:
     return _KEY.pack(_KEY_HEAD, _AF, family, _PROTOCOL, protocol, _ADDR, address, _PORT, port)
 
 
-def _whole_service(service: Service) -> bytes:
+def _whole_service(service: IPVSService) -> bytes:
     """Return IPVS_CMD_ATTR_SERVICE with all that the kernel demands of a new service."""
     text = attribute(IPVS_SVC_ATTR_SCHED_NAME, service.scheduler.encode() + b"\0")
     if service.pe_name:
