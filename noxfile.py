@@ -33,6 +33,9 @@ TOGETHER = ("-n", "auto", "--maxprocesses=4", "--dist=worksteal")
 No more, since some tests take what they can get of descriptors or memory.
 """
 
+BESIDE_GUESTS = ("-n", "3", "--dist=loadgroup")
+"""One process waits for the guests, two have the tests of the machine's own kernel."""
+
 FUZZ_SECONDS = 600
 """After so long `fuzz` begins no further round."""
 
@@ -94,7 +97,8 @@ def kernel(session: nox.Session) -> None:
     install(session, "tests")
     install_system_packages(session, "kernel-commands")
     keep_what_is_compiled(session)
-    session.run("pytest", "-m", "kernel", *COSTS, "--ignore=tests/bench", "-rs", *session.posargs)
+    choice = ("-m", "kernel", *BESIDE_GUESTS, *COSTS, "--ignore=tests/bench", "-rs")
+    session.run("pytest", *choice, *session.posargs)
 
 
 @nox.session

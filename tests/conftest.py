@@ -103,20 +103,35 @@ def in_guest(item: pytest.Item) -> bool:
 
 GUESTS = 2
 """So many guests share the tests marked `ipvs`: one for each core of a small machine."""
+GROUP = "guests"
+"""Where processes share the tests, one has all those that guests run, and waits for them."""
+
+
+def name_of(item: pytest.Item) -> str:
+    """Return how a test is called where tests are in no groups."""
+    return item.nodeid.removesuffix(f"@{GROUP}")
 
 
 class GuestTests:
     """Runs the tests marked `ipvs` in guests, and hands on what comes of each.
 
     Each guest is given all of them, and takes file after file that no other has taken. They
-    begin with different folders.
+    begin with different folders. Where processes share the tests, guests are that one's which is
+    given the first test for them.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
+        self.shares_tests = hasattr(config, "workerinput")
+        self.groups_tests = config.getoption("loadgroup", False)
+        self.chosen: list[pytest.Item] = []
         self.guests: list[Guest] = []
         self.claims = ""
         self.reports: dict[str, list[dict[str, Any]]] = {}
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        if self.groups_tests and in_guest(item):
+            item.add_marker(pytest.mark.xdist_group(GROUP))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -129,9 +144,13 @@ class GuestTests:
         items.sort(key=lambda item: place(item) if in_guest(item) else (0,))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        chosen = [item for item in session.items if in_guest(item)]
-        if not chosen or self.config.option.collectonly or why_no_kernel():
-            return
+        if not self.config.option.collectonly and not why_no_kernel():
+            self.chosen = [item for item in session.items if in_guest(item)]
+        if self.chosen and not self.shares_tests:
+            self.start()
+
+    def start(self) -> None:
+        """Have guests begin with all tests that are theirs."""
         from tests.kernel.uml.guest import Guest
 
         self.claims = tempfile.mkdtemp(prefix="svcnet-claims-")
@@ -144,16 +163,18 @@ class GuestTests:
         options = ("-p", "no:cacheprovider", "-q", "--tb=short")
         # Each folder has a process of its own, since its tests may leave that as they need it.
         runs = deque(
-            shlex.join([sys.executable, "-m", "pytest", *options, *(each.nodeid for each in group)])
-            for _, group in itertools.groupby(chosen, lambda item: item.path.parent)
+            shlex.join([sys.executable, "-m", "pytest", *options, *map(name_of, group)])
+            for _, group in itertools.groupby(self.chosen, lambda item: item.path.parent)
         )
-        for _ in range(min(GUESTS, len({item.path for item in chosen}))):
+        for _ in range(min(GUESTS, len({item.path for item in self.chosen}))):
             self.guests.append(Guest.start(["bash", "-c", "\n".join(runs)], environment))
             runs.rotate(-1)
 
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
-        if not self.guests or not in_guest(item):
+        if not self.chosen or not in_guest(item):
             return None
+        if not self.guests:
+            self.start()
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for report in self.reports_of(item):
             item.ihook.pytest_runtest_logreport(report=report)
@@ -170,8 +191,9 @@ class GuestTests:
             if is_over:
                 break
             time.sleep(0.05)
-        for value in self.reports.get(item.nodeid, ()):
-            yield self.config.hook.pytest_report_from_serializable(config=self.config, data=value)
+        for value in self.reports.get(name_of(item), ()):
+            named = {**value, "nodeid": item.nodeid}
+            yield self.config.hook.pytest_report_from_serializable(config=self.config, data=named)
         if not self.is_complete(item):
             logs = "\n".join(guest.log()[-5000:] for guest in self.guests)
             problem = f"the guests ended without this test. They printed:\n{logs}"
@@ -186,7 +208,7 @@ class GuestTests:
                 self.reports.setdefault(value["nodeid"], []).append(value)
 
     def is_complete(self, item: pytest.Item) -> bool:
-        found = self.reports.get(item.nodeid)
+        found = self.reports.get(name_of(item))
         return found is not None and found[-1]["when"] == "teardown"
 
     def pytest_unconfigure(self) -> None:

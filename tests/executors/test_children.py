@@ -39,7 +39,7 @@ def alive(tmp_path: Path) -> Callable[[], bool]:
 
     def ask() -> bool:
         number = (tmp_path / "number").read_text().strip()
-        for _ in range(100):
+        for _ in range(1000):
             if not Path(f"/proc/{number}").exists():
                 return False
             if Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
