@@ -20,10 +20,11 @@ from random import Random
 import pytest
 from attrs import define, field, frozen
 
-from svcnet.executors.iptables import Commands, Variant, apply, cleanup
+from svcnet.executors.iptables import Commands, Variant, apply, cleanup, counting
 from svcnet.executors.lock import is_free
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import RuleGraph
+from svcnet.models import Host
 from svcnet.renderers.iptables import full
 from tests.kernel.applying import order_free
 from tests.kernel.ipvs.netlink import own_namespace, run
@@ -87,10 +88,12 @@ class Track:
     _number: int = 0
 
     def prepare(self) -> None:
+        # The verbs ask the kernel whether rules can count in it.
+        host = Host(nfacct=not counting.lack(machine=THIS_MACHINE))
         for state, name in enumerate("ABC"):
             text = manifests(state)
             (self.folder / f"{name}.yaml").write_text(text)
-            self.graphs[name] = graph_of("IPv4", text)
+            self.graphs[name] = graph_of("IPv4", text, host)
             self.reset(name)
             self.expected[name] = self.tables()
         cleanup("IPv4", self.variant)

@@ -12,7 +12,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors import iptables
 from svcnet.executors.iptables import Commands
 from svcnet.graph import RuleGraph
-from svcnet.models import IPFamily
+from svcnet.models import Host, IPFamily
 from svcnet.netfilter import parse_save
 from svcnet.reconciler import Keeper
 from svcnet.sources import load_bytes
@@ -93,9 +93,9 @@ def network() -> Iterator[None]:
         yield
 
 
-def graph_of(family: IPFamily, text: str = "") -> RuleGraph:
+def graph_of(family: IPFamily, text: str = "", host: Host | None = None) -> RuleGraph:
     state = load_bytes((text or (SIX if family == "IPv6" else MANIFEST)).encode()).state
-    return compile_state(state, node_view(state, family=family))
+    return compile_state(state, node_view(state, host=host, family=family))
 
 
 def rules(variant: str, family: str) -> dict[str, dict[str, list[str]]]:
