@@ -10,6 +10,8 @@ from attrs import frozen
 LOOKS = 30
 MOST_KILOBYTES = 8192
 """By so much a process may grow: the allocator's noise, and not 50 bytes an event."""
+MOST_FILES = 2
+"""By so many: connections to the server that are just made anew as it is looked at first."""
 
 
 @frozen
