@@ -1,11 +1,11 @@
 """Fakes and builders for tests, svcnet's own and its users'.
 
-:class:`FakeIPTables` loads restore text and :class:`FakeIPVS` carries out the steps of a
-plan the way a kernel would, without one: enough to see that they are well formed, and what
-they leave behind. :class:`FakeAPIServer` is an API server that can be listed, watched and
-made to fail, and :class:`FakeProxy` stands before it as a bad load balancer does.
-:func:`run_in_fake_time` runs them without waiting. :func:`check_mode` holds a mode, of whichever
-package, to what all modes keep.
+:class:`FakeIPTables` loads restore text, :class:`FakeNFT` lines of nft, and :class:`FakeIPVS`
+carries out the steps of a plan the way a kernel would, without one: enough to see that they are
+well formed, and what they leave behind. :class:`FakeAPIServer` is an API server that can be
+listed, watched and made to fail, and :class:`FakeProxy` stands before it as a bad load balancer
+does. :func:`run_in_fake_time` runs them without waiting. :func:`check_mode` holds a mode, of
+whichever package, to what all modes keep.
 """
 
 from svcnet.netfilter import BUILT_IN
@@ -17,6 +17,7 @@ from svcnet.testing.fake_ipvs import FakeIPVS
 from svcnet.testing.fake_ipvs_kernel import FakeIPVSKernel
 from svcnet.testing.fake_kernel import FakeKernel
 from svcnet.testing.fake_machine import FakeMachine
+from svcnet.testing.fake_nft import FakeNFT
 from svcnet.testing.fake_proxy import FakeProxy
 from svcnet.testing.fake_time import FakeTimeLoop, run_in_fake_time
 from svcnet.testing.mode_kit import check_mode
@@ -30,6 +31,7 @@ __all__ = [
     "FakeIPVSKernel",
     "FakeKernel",
     "FakeMachine",
+    "FakeNFT",
     "FakeProxy",
     "FakeRestoreError",
     "FakeTimeLoop",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from errno import EAGAIN, EBUSY, EINVAL, ENOBUFS, ENOENT, EPERM
 from functools import partial
 from os import strerror
@@ -20,6 +20,7 @@ from svcnet.netlink import attribute, attributes, nested
 from svcnet.renderers.conntrack import Flow, wire
 from svcnet.testing.fake_iptables import FakeIPTables
 from svcnet.testing.fake_ipvs_kernel import FakeIPVSKernel
+from svcnet.testing.fake_nft import FakeNFT
 
 Variant = Literal["nft", "legacy"]
 VARIANTS: tuple[Variant, ...] = ("nft", "legacy")
@@ -37,7 +38,8 @@ _COMPAT_GET = 11 << 8
 _NFT = 10 << 8
 # linux/netfilter/nfnetlink_conntrack.h, linux/netfilter/nf_tables.h
 _CT_NEW, _CT_GET, _CT_DELETE = _CT, _CT | 1, _CT | 2
-_NEWTABLE, _NEWCHAIN, _GETCHAIN, _NEWRULE = _NFT, _NFT | 3, _NFT | 4, _NFT | 6
+_NEWTABLE, _GETTABLE, _NEWCHAIN, _GETCHAIN, _NEWRULE = (_NFT | each for each in (0, 1, 3, 4, 6))
+_NFPROTO = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
 _NEWGEN, _GETGEN = _NFT | 15, _NFT | 16
 _NFNLGRP_NFTABLES = 7
 _NFGENMSG = Struct("=BBH")
@@ -68,8 +70,9 @@ class FakeKernel:
     ``lacks`` the modules and options (``CONFIG_…``) that the kernel does not have: those of IPVS
     mode, and ``nfnetlink_acct``, ``nft_compat`` and ``xt_nfacct``. ``refuses`` says of a line or a
     message of IPVS mode whether it is refused.
-    ``ipvs`` has what that mode puts there. ``ears`` are of those who listen to nf_tables, and
-    ``foreign`` is how many commits there were to tables beside those of iptables.
+    ``ipvs`` has what that mode puts there, and ``nft`` the tables of nf_tables beside those of
+    iptables. ``ears`` are of those who listen to nf_tables, and ``foreign`` is how many commits
+    there were to tables that are not here.
     """
 
     settings: dict[str, str]
@@ -81,9 +84,12 @@ class FakeKernel:
     ears: list[Ear] = field(factory=list)
     foreign: int = 0
     ipvs: FakeIPVSKernel = field(init=False)
+    nft: FakeNFT = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.ipvs = FakeIPVSKernel(self.lacks, self.references, self.refuses)
+        self.nft = FakeNFT(self.lacks)
+        self.nft.on_commit = self._tell_tables
         for family, number in FAMILIES.items():
             self.tables["nft", family].on_commit = partial(self._tell, number)
 
@@ -105,14 +111,26 @@ class FakeKernel:
 
     def _tell(self, family: int, table: str, chains: Mapping[str, bool]) -> None:
         """Tell all ears of a commit to chains or their rules, or to a table without any."""
-        head = _NFGENMSG.pack(family, 0, 0) + attribute(1, table.encode() + b"\0")
+        head = _table_head(family, table)
         told = [
             _message(_NEWCHAIN, 1, head + attribute(3, chain.encode() + b"\0"))
             if is_chain
             else _message(_NEWRULE, 1, head + attribute(2, chain.encode() + b"\0"))
             for chain, is_chain in chains.items()
         ]
-        told = told or [_message(_NEWTABLE, 1, head)]
+        self._tell_all(told or [_message(_NEWTABLE, 1, head)])
+
+    def _tell_tables(self, changed: Iterable[tuple[str, str]]) -> None:
+        """Tell all ears of a commit to tables of nf_tables."""
+        self._tell_all(
+            [
+                _message(_NEWTABLE, 1, _table_head(_NFPROTO[family], name))
+                for family, name in sorted(changed)
+            ]
+        )
+
+    def _tell_all(self, told: Iterable[bytes]) -> None:
+        """Tell all ears of a commit by messages, behind which its generation is."""
         generation = _NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
         for ear in self.ears:
             ear.extend((b"".join(told), _message(_NEWGEN, 1, generation)))
@@ -131,7 +149,7 @@ class FakeKernel:
     def generation(self) -> int:
         """How often nf_tables has changed."""
         of_iptables = sum(self.tables["nft", family].commits for family in FAMILIES)
-        return 1 + of_iptables + self.foreign
+        return 1 + of_iptables + self.nft.commits + self.foreign
 
     def answers(self, protocol: int, data: bytes, *, may: bool) -> Iterator[bytes]:
         """Yield the datagrams that answer one; who may not ask is refused each message."""
@@ -186,6 +204,8 @@ class FakeKernel:
             yield kind, body
         elif kind == _GETGEN:
             yield _NEWGEN, _NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
+        elif kind == _GETTABLE:
+            yield _NEWTABLE, self._table(body)
         elif kind == _GETCHAIN:
             yield _NEWCHAIN, self._chain(body)
         elif kind == _CT_GET:
@@ -221,6 +241,14 @@ class FakeKernel:
         if f"xt_{name.rstrip(bytes(1)).decode()}" in self.lacks:
             raise OSError(ENOENT, "no such match")
 
+    def _table(self, body: bytes) -> bytes:
+        """Return the head of a table of nf_tables. Raises OSError where there is none."""
+        name = attributes(body, _NFGENMSG.size)[1].rstrip(b"\0").decode()
+        for family, number in _NFPROTO.items():
+            if number == body[0] and self.nft.state.table(family, name) is not None:
+                return _table_head(number, name)
+        raise OSError(ENOENT, "no such table")
+
     def _chain(self, body: bytes) -> bytes:
         """Return how much a chain of nf_tables is used. Raises OSError where there is none."""
         asked = attributes(body, _NFGENMSG.size)
@@ -240,6 +268,10 @@ class FakeKernel:
             if same == body:
                 return flow
         raise OSError(ENOENT, "no such entry")
+
+
+def _table_head(family: int, table: str) -> bytes:
+    return _NFGENMSG.pack(family, 0, 0) + attribute(1, table.encode() + b"\0")
 
 
 def _message(kind: int, sequence: int, body: bytes) -> bytes:

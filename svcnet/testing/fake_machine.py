@@ -42,6 +42,7 @@ def _programs() -> set[str]:
     return {
         "iptables",
         "ipset",
+        "nft",
         *(f"{name}-{verb}" for name in names for verb in ("save", "restore")),
     }
 
@@ -52,6 +53,7 @@ class FakeMachine(Machine):
     What is there can be looked at, and changed as somebody else would:
 
     - :meth:`tables` are those of iptables, in one variant and family; :meth:`load` changes them.
+    - ``kernel.nft`` has the tables of nf_tables beside those of iptables.
     - ``kernel`` has entries of connection tracking in ``flows``, settings below /proc/sys, and
       virtual servers, sets and addresses of a family in ``ipvs.families``; ``ipvs.addresses`` are
       those of the machine itself.
@@ -102,7 +104,7 @@ class FakeMachine(Machine):
     def run(
         self, path: str, *options: str, stdin: str | bytes = b"", seconds: float | None = None
     ) -> Output:
-        """Do what a program of iptables does, or what it was told to do instead."""
+        """Do what a program of iptables, ipset or nft does, or what it was told to do instead."""
         program = path.removeprefix(f"{FOLDER}/")
         if program not in self.programs:
             raise ApplyError(f"{path}: {FileNotFoundError(ENOENT, strerror(ENOENT), path)}")
@@ -115,6 +117,8 @@ class FakeMachine(Machine):
         if program == "iptables":
             return Output(0, f"iptables v{VERSION} (nf_tables)\n", "")
         text = stdin.decode("utf-8", "surrogateescape") if isinstance(stdin, bytes) else stdin
+        if program == "nft":
+            return self.kernel.nft.run(options, text, may="CAP_NET_ADMIN" in self.capabilities)
         if program == "ipset":
             if "CAP_NET_ADMIN" not in self.capabilities:
                 told = "ipset v7.17: Kernel error received: Operation not permitted"
@@ -246,6 +250,7 @@ class FakeMachine(Machine):
 
 def _kernel(lacks: set[str], refuses: Callable[[str], bool]) -> FakeKernel:
     settings = {ROUTE_LOCALNET.format(each): "0\n" for each in ("all", "default", "lo")}
+    settings["/proc/sys/kernel/osrelease"] = "6.12.0\n"
     settings |= {f"/proc/sys/net/{each}": "0\n" for each in OF_IPVS}
     return FakeKernel(settings, lacks, refuses)
 

@@ -34,7 +34,8 @@ def said(table: TableState) -> dict[str, Any]:
         elements = (
             {} if "dynamic" in kept.flags else {e.key: e[1:3] for e in kept.elements.values()}
         )
-        facts = kept.type, kept.value, kept.flags, kept.timeout, kept.size, kept.options
+        size = 0 if "dynamic" in kept.flags else kept.size
+        facts = kept.type, kept.value, kept.flags, kept.timeout, size, kept.options
         found[f"{kept.kind} {name}"] = (*facts, elements)
     return found | {"": (table.flags, table.others, table.unknown)}
 

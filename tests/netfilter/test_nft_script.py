@@ -35,7 +35,7 @@ def test_what_is_added_is_there() -> None:
     assert (rule.text, rule.comment, rule.line) == ("ip saddr @s counter jump a", "to a", 7)
     found = table.sets["s"]
     assert found.flags == {"dynamic", "timeout"}
-    assert (found.timeout, found.size) == (90, 65535)
+    assert (found.timeout, found.size) == (90, 0)
     assert [each[:3] for each in table.sets["m"].elements.values()] == [
         ("10.0.0.1 . tcp . 80", "goto b", "x:y")
     ]
@@ -43,6 +43,19 @@ def test_what_is_added_is_there() -> None:
     handles += [each.handle for each in table.chains.values()]
     handles += [each.handle for each in table.sets.values()]
     assert len(set(handles)) == len(handles)
+
+
+def test_a_set_that_rules_of_its_text_fill_has_a_size() -> None:
+    """nft gives it one then, and not if the rule comes in another text."""
+    made = (
+        "add table ip t\nadd chain ip t a\nadd set ip t s { type mark ; flags dynamic,timeout ; }\n"
+    )
+    rule = "add rule ip t a update @s { meta mark }\n"
+    for texts, size in (((made + rule,), 65535), ((made, rule), 0)):
+        state = NFTState()
+        for text in texts:
+            state = load(state, text)
+        assert state.tables["ip", "t"].sets["s"].size == size
 
 
 def test_rules_go_to_their_places() -> None:

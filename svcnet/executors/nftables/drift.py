@@ -35,8 +35,6 @@ from svcnet.netfilter.nft import (
 from svcnet.renderers.nftables import NFTablesDelta, Ruleset
 
 _DYNAMIC = frozenset(("dynamic", "timeout"))
-_MOST_OF_DYNAMIC = 65535
-"""The size that nft gives a set which rules fill."""
 
 
 @frozen
@@ -286,14 +284,14 @@ def _is_called_so(there: HookState | None, wanted: NFTChain) -> bool:
 
 
 def _is_made_so(there: SetState, wanted: NFTSet) -> bool:
-    """Return whether a set can hold what it should."""
-    flags, size = (_DYNAMIC, _MOST_OF_DYNAMIC) if wanted.seconds else (frozenset[str](), 0)
-    return (there.type, there.value, there.flags, there.size) == (
-        wanted.type,
-        wanted.value,
-        flags,
-        size,
-    )
+    """Return whether a set can hold what it should.
+
+    One that rules fill has the size that nft gave it, which depends on the transaction.
+    """
+    flags = _DYNAMIC if wanted.seconds else frozenset[str]()
+    is_limited = there.size > 0 and not wanted.seconds
+    kind = there.type, there.value, there.flags
+    return kind == (wanted.type, wanted.value, flags) and not is_limited
 
 
 def _said(rule: NFTRule) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from svcnet.netfilter.nft.objects import (
     NFTSet,
     NFTTable,
 )
-from svcnet.netfilter.nft.script import ScriptError, load
+from svcnet.netfilter.nft.script import Effect, ScriptError, effect, load
 from svcnet.netfilter.nft.state import (
     ChainState,
     ElementState,
@@ -21,6 +21,7 @@ from svcnet.netfilter.nft.state import (
     OtherState,
     RuleState,
     SetState,
+    TableKey,
     TableState,
     UnknownLine,
 )
@@ -29,6 +30,7 @@ from svcnet.netfilter.nft.words import MOST_COMMENT, interface, quoted
 __all__ = [
     "MOST_COMMENT",
     "ChainState",
+    "Effect",
     "ElementState",
     "HookState",
     "ListingError",
@@ -44,10 +46,12 @@ __all__ = [
     "RuleState",
     "ScriptError",
     "SetState",
+    "TableKey",
     "TableState",
     "UnknownLine",
     "canonical",
     "canonical_key",
+    "effect",
     "interface",
     "load",
     "quoted",

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from attrs import define, evolve, field
 
@@ -39,6 +39,8 @@ from svcnet.netfilter.nft.state import (
     types_of,
 )
 
+_SIZE = 65535
+"""The size that nft gives a set without one which a rule of the same text fills."""
 _MISSING = "No such file or directory"
 _THERE = "File exists"
 _BUSY = "Device or resource busy"
@@ -56,8 +58,24 @@ class ScriptError(ValueError):
         self.message = message
 
 
+class Effect(NamedTuple):
+    """What is there after a transaction, and the tables that the kernel tells to be changed.
+
+    To add what is there already is a change of a chain or a set, and none of a table or an element;
+    to empty what is empty is none.
+    """
+
+    state: NFTState
+    changed: frozenset[TableKey]
+
+
 def load(before: NFTState, text: str) -> NFTState:
     """Return what is there after the lines of `text` where there was `before`."""
+    return effect(before, text).state
+
+
+def effect(before: NFTState, text: str) -> Effect:
+    """Return what the lines of `text` do where there was `before`."""
     script = _Script(before)
     for number, written in enumerate(text.split("\n"), 1):
         line = written.strip()
@@ -66,7 +84,7 @@ def load(before: NFTState, text: str) -> NFTState:
                 script.do(line, number)
             except _Refusal as refusal:
                 raise ScriptError(number, str(refusal)) from None
-    return script.state()
+    return Effect(script.state(), frozenset(script.changed))
 
 
 class _Refusal(Exception):  # noqa: N818
@@ -104,13 +122,14 @@ class _Table:
     sets: dict[str, SetState]
     changed_chains: dict[str, _Chain] = field(factory=dict)
     changed_sets: dict[str, _Set] = field(factory=dict)
+    own_sets: set[str] = field(factory=set)
     uses: Counter[str] | None = None
     handle: int = 0
 
     @classmethod
     def of(cls, state: TableState) -> _Table:
         found = cls(state, dict(state.chains), dict(state.sets))
-        found.handle = max(found._handles(), default=0)
+        found.handle = max(state.last_handle, *found._handles(), 0)
         return found
 
     def _handles(self) -> Iterator[int]:
@@ -124,7 +143,7 @@ class _Table:
             self.chains[name] = made.frozen()
         for name, kept in self.changed_sets.items():
             self.sets[name] = kept.frozen()
-        return evolve(self.state, chains=self.chains, sets=self.sets)
+        return evolve(self.state, chains=self.chains, sets=self.sets, last_handle=self.handle)
 
     def next_handle(self) -> int:
         self.handle += 1
@@ -182,6 +201,7 @@ class _Table:
 
 
 _NAMED = re.compile(r"(?:^| )(?:(?:jump|goto) (\S+)|@(\S+))")
+_FILLED = re.compile(r"(?:^| )(?:update|add) @(\S+) \{")
 _RAW = re.compile(r"(?:ll|nh|th|ih),\d+,\d+")
 
 
@@ -201,6 +221,7 @@ class _Script:
 
     def __init__(self, before: NFTState) -> None:
         self.tables: dict[TableKey, _Table | TableState] = dict(before.tables)
+        self.changed: set[TableKey] = set()
 
     def state(self) -> NFTState:
         return NFTState(
@@ -214,6 +235,7 @@ class _Script:
         """Carry out one line."""
         words = line.split(None, 5)
         if words[1:2] and words[1] == "ruleset" and words[0] == "flush":
+            self.changed.update(self.tables)
             self.tables.clear()
             return
         if len(words) > 2 and words[2] not in FAMILIES:
@@ -227,8 +249,13 @@ class _Script:
         name = rest[0] if rest else ""
         do(self, (family, table), name, rest[1] if len(rest) > 1 else "", _Line(verb, number, line))
 
+    def change(self, key: TableKey) -> _Table:
+        """Return a table that changes."""
+        self.changed.add(key)
+        return self.table(key)
+
     def table(self, key: TableKey) -> _Table:
-        """Return a table to be changed."""
+        """Return a table that may change."""
         found = self.tables.get(key)
         if found is None:
             raise _Refusal(_MISSING)
@@ -266,25 +293,33 @@ def _add_table(script: _Script, key: TableKey, name: str, rest: str, line: _Line
             comment = found
         else:
             raise _Refusal(f"{_SYNTAX}, unexpected {each}")
-    if key not in script.tables:
+    there = script.tables.get(key)
+    if there is None:
+        script.changed.add(key)
         script.tables[key] = TableState(*key, comment, flags, line=line.number)
     elif line.verb == "create":
         raise _Refusal(_THERE)
+    elif (there.state if isinstance(there, _Table) else there).flags != flags:
+        changed = script.change(key)
+        changed.state = evolve(changed.state, flags=flags)
 
 
 def _delete_table(script: _Script, key: TableKey, _name: str, _rest: str, line: _Line) -> None:
-    if script.tables.pop(key, None) is None and line.verb != "destroy":
+    if script.tables.pop(key, None) is not None:
+        script.changed.add(key)
+    elif line.verb != "destroy":
         raise _Refusal(_MISSING)
 
 
 def _flush_table(script: _Script, key: TableKey, _name: str, _rest: str, _line: _Line) -> None:
     table = script.table(key)
     for name in table.chains:
-        _empty_chain(table, name)
+        if _empty_chain(table, name):
+            script.changed.add(key)
 
 
 def _add_chain(script: _Script, key: TableKey, name: str, rest: str, line: _Line) -> None:
-    table = script.table(key)
+    table = script.change(key)
     hook, comment, said = None, "", _statements(rest)
     policy = next((each[7:].strip() for each in said if each.startswith("policy ")), "")
     for each in said:
@@ -316,20 +351,25 @@ def _update_chain(there: _Chain, hook: HookState | None, policy: str) -> None:
         there.state = evolve(there.state, hook=was._replace(policy=policy))
 
 
-def _empty_chain(table: _Table, name: str) -> None:
+def _empty_chain(table: _Table, name: str) -> bool:
+    """Take all rules out of a chain; return whether there were any."""
     found = table.chain(name)
     table.use((rule.text for rule in found.rules), -1)
+    had_rules = bool(found.rules)
     found.rules.clear()
+    return had_rules
 
 
 def _flush_chain(script: _Script, key: TableKey, name: str, _rest: str, _line: _Line) -> None:
-    _empty_chain(script.table(key), name)
+    if _empty_chain(script.table(key), name):
+        script.changed.add(key)
 
 
 def _delete_chain(script: _Script, key: TableKey, name: str, _rest: str, line: _Line) -> None:
     table = script.table(key)
     if name not in table.chains and line.verb == "destroy":
         return
+    script.changed.add(key)
     _empty_chain(table, name)
     if table.is_used(f">{name}"):
         raise _Refusal(_BUSY)
@@ -339,12 +379,17 @@ def _delete_chain(script: _Script, key: TableKey, name: str, _rest: str, line: _
 def _rule_of(table: _Table, text: str, line: _Line) -> RuleState:
     rule = read_rule(text, line.number)._replace(handle=table.next_handle())
     table.use((rule.text,))
+    for name in _FILLED.findall(rule.text):
+        if name in table.own_sets and not table.sets[name].size:
+            found = table.set(name)
+            found.state = evolve(found.state, size=_SIZE)
+            table.sets[name] = evolve(table.sets[name], size=_SIZE)
     return rule
 
 
 def _add_rule(script: _Script, key: TableKey, name: str, rest: str, line: _Line) -> None:
     """Put a rule to the end or the head of a chain, or beside another."""
-    table = script.table(key)
+    table = script.change(key)
     found = table.chain(name)
     at = len(found.rules) if line.verb == "add" else 0
     word, _, more = rest.partition(" ")
@@ -382,11 +427,12 @@ def _delete_rule(script: _Script, key: TableKey, name: str, rest: str, line: _Li
         if line.verb == "destroy":
             return
         raise
+    script.changed.add(key)
     table.use((rule.text,), -1)
 
 
 def _replace_rule(script: _Script, key: TableKey, name: str, rest: str, line: _Line) -> None:
-    table = script.table(key)
+    table = script.change(key)
     found = table.chain(name)
     word, _, more = rest.partition(" ")
     number, _, text = more.partition(" ")
@@ -398,7 +444,7 @@ def _replace_rule(script: _Script, key: TableKey, name: str, rest: str, line: _L
 
 
 def _add_set(script: _Script, key: TableKey, name: str, rest: str, line: _Line) -> None:
-    table = script.table(key)
+    table = script.change(key)
     found = SetReading(name)
     for each in _statements(rest):
         found.read(each)
@@ -408,19 +454,14 @@ def _add_set(script: _Script, key: TableKey, name: str, rest: str, line: _Line) 
         made = found.state(0, line.number)
         if not made.type or made.kind != kind or made.options:
             raise _Refusal(_SYNTAX)
-        size = made.size or (_SIZE if "dynamic" in made.flags else 0)
-        handle = table.next_handle()
-        table.sets[name] = evolve(made, size=size, handle=handle)
+        table.sets[name] = evolve(made, handle=table.next_handle())
+        table.own_sets.add(name)
         return
     same = (there.type, there.value, there.flags) == (found.type, found.value, found.flags)
     if line.verb == "create" or not same:
         raise _Refusal(_THERE)
     kept = table.set(name)
     kept.state = evolve(kept.state, timeout=found.timeout)
-
-
-_SIZE = 65535
-"""The size of a set that rules fill, if none is said."""
 
 
 def _delete_set(script: _Script, key: TableKey, name: str, _rest: str, line: _Line) -> None:
@@ -430,6 +471,7 @@ def _delete_set(script: _Script, key: TableKey, name: str, _rest: str, line: _Li
     found = table.set(name)
     if table.is_used(f"@{name}"):
         raise _Refusal(_BUSY)
+    script.changed.add(key)
     table.use(_values(found), -1)
     del table.sets[name], table.changed_sets[name]
 
@@ -441,6 +483,8 @@ def _values(found: _Set) -> Iterator[str]:
 def _flush_set(script: _Script, key: TableKey, name: str, _rest: str, _line: _Line) -> None:
     table = script.table(key)
     found = table.set(name)
+    if found.elements:
+        script.changed.add(key)
     table.use(_values(found), -1)
     found.elements.clear()
 
@@ -471,6 +515,7 @@ def _add_element(script: _Script, key: TableKey, name: str, rest: str, line: _Li
             continue
         if found.state.value == "verdict":
             table.use((element.value,))
+        script.changed.add(key)
         found.elements[element.key] = element
 
 
@@ -485,6 +530,7 @@ def _delete_element(script: _Script, key: TableKey, name: str, rest: str, line: 
             raise _Refusal(_MISSING)
         if found.state.value == "verdict":
             table.use((there.value,), -1)
+        script.changed.add(key)
         del found.elements[element.key]
 
 

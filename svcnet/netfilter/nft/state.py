@@ -117,7 +117,10 @@ class OtherState(NamedTuple):
 
 @frozen(field_transformer=brief)
 class TableState:
-    """A table, with chains and sets by name in the order in which they were made."""
+    """A table, with chains and sets by name in the order in which they were made.
+
+    ``last_handle`` is the last one that lines which were carried out gave to anything in it.
+    """
 
     family: str
     name: str
@@ -129,6 +132,7 @@ class TableState:
     unknown: tuple[UnknownLine, ...] = ()
     handle: int = 0
     line: int = 0
+    last_handle: int = field(default=0, eq=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.family} {self.name}"
