@@ -54,6 +54,7 @@ kind: KubeProxyConfiguration
 clusterCIDR: 10.244.0.0/16,fd00:10:244::/64
 iptables: {syncPeriod: 1s, minSyncPeriod: 50ms}
 ipvs: {syncPeriod: 1s, minSyncPeriod: 50ms}
+nftables: {syncPeriod: 1s, minSyncPeriod: 50ms}
 """
 PATIENCE_SECONDS = 60
 """No break lasts longer: so long a server that is silent may go unnoticed."""

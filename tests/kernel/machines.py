@@ -16,6 +16,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.executors import userspace
 from svcnet.family import IP_FAMILIES
 from svcnet.netfilter import parse_save
+from svcnet.netfilter.nft import TableState, read_listing
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 from svcnet.renderers.userspace import full, portal_rules
 from svcnet.sources import load, load_config, load_host
@@ -162,6 +163,75 @@ class IPVSMachine(Applied):
                 run("ipset", "flush")
             case "address":
                 run("ip", "address", "flush", "dev", "kube-ipvs0", check=False)
+
+
+TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
+
+
+def nft_lines(table: TableState) -> list[str]:
+    """Return what a table has as lines, without handles, and clients that it remembers."""
+    lines = [f"{table} {chain.name} {chain.hook}" for chain in table.chains.values()]
+    lines += [
+        f"{table} {chain.name} {number} {rule.text} {rule.comment}"
+        for chain in table.chains.values()
+        for number, rule in enumerate(chain.rules)
+    ]
+    for found in table.sets.values():
+        lines.append(f"{table} {found.name} {found.type} {found.value} {found.timeout}")
+        if not found.timeout:
+            lines += [
+                f"{table} {found.name} {each.key} : {each.value} {each.comment}"
+                for each in found.elements.values()
+            ]
+    return sorted(lines)
+
+
+@frozen
+class NFTablesMachine(Applied):
+    """The tables of mode nftables of both families."""
+
+    variant = "nft"
+    options = ("--mode", "nftables")
+    foreign: ForeignRules = field(factory=_foreign_rules, eq=False)
+
+    def state(self) -> list[str]:
+        return [line for table in self._tables() for line in nft_lines(table)]
+
+    def _tables(self) -> list[TableState]:
+        tables = read_listing(run("nft", "--handle", "--stateless", "list", "ruleset")).tables
+        return [tables[key] for key in TABLES if key in tables]
+
+    def counters(self) -> dict[str, int]:
+        """Return less than nothing for each rule, and the less the later it was made."""
+        return {
+            f"{table} {chain.name} {rule.text}": -rule.handle
+            for table in self._tables()
+            for chain in table.chains.values()
+            for rule in chain.rules
+        }
+
+    def damage(self, random: Random) -> None:
+        """Take a table, chains, rules, sets or elements, or put something of one's own there."""
+        there = self._tables()
+        if not there:
+            return
+        table = random.choice(there)
+        chain = random.choice([*table.chains.values()])
+        found = random.choice([*table.sets.values()])
+        key = random.choice([*found.elements, ""])
+        lines = {
+            "all": "flush ruleset",
+            "table": f"delete table {table}",
+            "rules": f"flush table {table}",
+            "chain": f"flush chain {table} {chain.name}",
+            "set": f"flush {found.kind} {table} {found.name}",
+            "element": f"delete element {table} {found.name} {{ {key} }}",
+            "rule": f"insert rule {table} {chain.name} ip saddr 203.0.113.9 drop",
+            "strange": f"add chain {table} {random.choice(('a', 'b'))} "
+            "{ type filter hook forward priority 5 ; }",
+            "asleep": f"add table {table} {{ flags dormant ; }}",
+        }
+        run("nft", lines[random.choice([*lines])], check=False)
 
 
 @frozen

@@ -14,15 +14,18 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.executors import ipvs
 from svcnet.executors.iptables import Variant
 from svcnet.executors.iptables.commands import VARIANTS
+from svcnet.executors.nftables import cleanup, table_of
 from svcnet.family import IP_FAMILIES
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, IPFamily
 from svcnet.modes import SyncResult
 from svcnet.netfilter import parse_save
-from svcnet.reconciler import remove_leftovers
+from svcnet.netfilter.nft import read_listing
+from svcnet.reconciler import Keeper, remove_leftovers
 from svcnet.testing import make_node
 from tests.kernel.applying import order_free, tool
-from tests.kernel.keepers import executor_of, iptables_keeper, ipvs_keeper
+from tests.kernel.keepers import executor_of
+from tests.kernel.machines import nft_lines
 from tests.kernel.netns import CLIENT, CLUSTER_IP, HOST, NODE, Cluster
 from tests.kernel.scenarios import ALL, load_balancer, slices
 from tests.kernel.ways import Tables, UserspaceRules
@@ -67,6 +70,10 @@ class Switch:
                 }
                 for table, chains in order_free(parse_save("\n".join(lines))).items()
             }
+        listing = self.cluster.run("node", "nft", "--stateless", "list", "ruleset")
+        table = table_of(self.family, "kube-proxy")
+        there = read_listing(listing).table(*table)
+        found["nftables"] = [] if there is None else nft_lines(there)
         with self.cluster.visiting("node"):
             found["everything"] = [
                 line for line in self.everything().splitlines() if FIREWALL not in line
@@ -85,8 +92,7 @@ class Switch:
             finally:
                 rules.stop()
             return
-        make = ipvs_keeper if mode == "ipvs" else iptables_keeper
-        target = make(self.family, variant)
+        target = Keeper(executor_of(mode, variant).adapter(self.family))
         done: list[SyncResult] = []
         self.cluster.inside("node", lambda: done.append(target.whole(graph_of(self.family))))
         self.found = done[0].found
@@ -120,6 +126,7 @@ class Switch:
         """Leave nothing of any mode."""
         for family in IP_FAMILIES:
             self.cluster.inside("node", partial(ipvs.cleanup, family))
+            self.cluster.inside("node", partial(cleanup, table_of(family, "kube-proxy")))
         for variant in self.variants:
             Tables(self.cluster, self.family, variant).flush()
 

@@ -17,6 +17,7 @@ NAMES = (
     ),
     "ipset",
     "conntrack",
+    "nft",
     "ip",
 )
 WRAPPER = """\

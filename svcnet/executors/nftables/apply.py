@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from svcnet import checks
 from svcnet.errors import ApplyError
+from svcnet.executors.counts import counted
 from svcnet.executors.machine import Machine
 from svcnet.executors.nftables.commands import NFT, NFTError, line_at
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
@@ -29,10 +30,10 @@ class NFTablesReport:
     """What an apply did, or with a dry run would do.
 
     ``commits`` are how many transactions the kernel took. ``left`` are chains and sets that
-    nothing leads to any more and that the kernel did not let go.
+    nothing leads to any more and that the kernel did not let go yet.
     """
 
-    table: NFTTable
+    ruleset: Ruleset = field(repr=False)
     plan: NFTablesPlan
     warnings: tuple[str, ...] = ()
     stages: Mapping[str, float] = field(factory=dict, eq=False)
@@ -40,13 +41,17 @@ class NFTablesReport:
     left: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        count = len(self.plan.transactions) + bool(self.plan.cleanup)
-        lines = self.plan.text.count("\n")
-        written = f"{lines} lines in {count} transaction{'s' if count > 1 else ''}"
-        over = "" if self.plan.is_new else f", over the table {self.table} that was there"
-        family = family_of(self.table)
-        ports = self.plan.service_ports
-        return f"{family}, nftables: all {ports} service ports written, {written}{over}"
+        planned = self.plan
+        if planned.kind == "none":
+            what = "nothing to change"
+        else:
+            lines, count = planned.text.count("\n"), len(planned.transactions)
+            what = f"{lines} lines in {counted(count, 'transaction')}"
+        if planned.kind == "full":
+            what = f"all {len(self.ruleset.blocks)} service ports written, {what}"
+        if planned.is_over:
+            what += f", over the table {self.ruleset.table} that was there"
+        return f"{self.ruleset.family}, nftables: {what}"
 
 
 @without_gc()
@@ -55,10 +60,10 @@ def apply(
 ) -> NFTablesReport:
     """Bring the table of a machine to what `ruleset` says; with `dry_run` nothing is changed.
 
-    A table of this name is taken over, whoever made it, and no other table is touched. What is
-    served goes on being served. Raises :class:`svcnet.errors.Lacking` where the machine lacks what
-    that takes, with nothing changed; ApplyError when something is refused, and
-    :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
+    Only what differs is loaded. A table of this name is taken over, whoever made it, and no other
+    table is touched. What is served goes on being served. Raises :class:`svcnet.errors.Lacking`
+    where the machine lacks what that takes, with nothing changed; ApplyError when something is
+    refused, and :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
     """
     with nullcontext() if dry_run else machine.lock(ruleset.family):
         return _apply(NFT(machine), ruleset, dry_run=dry_run)
@@ -68,31 +73,55 @@ def _apply(nft: NFT, ruleset: Ruleset, *, dry_run: bool) -> NFTablesReport:
     stages = Stages()
     with stages.stage("observe"):
         require(ruleset, nft)
-        there = nft.names(ruleset.table)
+        there = nft.table(ruleset.table)
     with stages.stage("plan"):
         planned = plan(ruleset, there)
     if dry_run:
-        return NFTablesReport(ruleset.table, planned, (), stages.seconds)
+        return NFTablesReport(ruleset, planned, (), stages.seconds)
     with stages.stage("write"):
-        planned = _write(nft, ruleset, planned)
-        left = _remove(nft, planned.cleanup, planned.stale)
-    commits = len(planned.transactions) + bool(planned.cleanup and not left)
-    return NFTablesReport(ruleset.table, planned, (), stages.seconds, commits, left)
+        planned, commits, left = _carry_out(nft, ruleset, planned)
+        if planned.is_over:
+            # What that table had beside what is wanted shows now.
+            rest = plan(ruleset, nft.table(ruleset.table), is_rest=True)
+            _, more, left = _carry_out(nft, ruleset, rest)
+            commits += more
+    return NFTablesReport(ruleset, planned, (), stages.seconds, commits, left)
 
 
-def _write(nft: NFT, ruleset: Ruleset, planned: NFTablesPlan) -> NFTablesPlan:
-    """Load a plan; where what was there is in the way, replace the table, in one transaction."""
+def _carry_out(
+    nft: NFT, ruleset: Ruleset, planned: NFTablesPlan
+) -> tuple[NFTablesPlan, int, tuple[str, ...]]:
+    """Load a plan; return the one that was loaded, the number of commits, and what is left.
+
+    What others have overtaken is planned anew, once; what is in the way then goes with the table,
+    which is made anew in one transaction.
+    """
     try:
-        load_all(nft, planned.transactions, ruleset.origin_of_line)
+        return planned, *_load(nft, ruleset, planned)
     except ApplyError as error:
         if planned.is_new:
             _remove(nft, f"delete table {ruleset.table}\n", ())
         if planned.is_new or error.check != checks.REFUSED_RULE:
             raise
-        text = replacement(ruleset)
-        load_all(nft, (text,), ruleset.origin_of_line)
-        planned = evolve(planned, transactions=(text,), cleanup="", stale=())
-    return planned
+    again = plan(ruleset, nft.table(ruleset.table))
+    if again.transactions != planned.transactions:
+        try:
+            return again, *_load(nft, ruleset, again)
+        except ApplyError as error:
+            if again.is_new or error.check != checks.REFUSED_RULE:
+                raise
+    anew = evolve(again, kind="full", transactions=(replacement(ruleset),), cleanup="", stale=())
+    return anew, *_load(nft, ruleset, anew)
+
+
+def _load(nft: NFT, ruleset: Ruleset, planned: NFTablesPlan) -> tuple[int, tuple[str, ...]]:
+    """Load a plan; return how many commits that were, and what could not be deleted yet."""
+    texts, cleanup = planned.transactions, planned.cleanup
+    if cleanup and not deletes_late(nft.machine):
+        texts, cleanup = (*texts[:-1], "".join(texts[-1:]) + cleanup), ""
+    load_all(nft, texts, ruleset.origin_of_line)
+    left = _remove(nft, cleanup, planned.stale)
+    return len(texts) + bool(cleanup and not left), left
 
 
 def apply_step(delta: NFTablesDelta, origin_of: OriginOf, *, machine: Machine) -> tuple[str, ...]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 
 from attrs import field, frozen
 
@@ -13,7 +11,7 @@ from svcnet.executors.children import Output, Overdue
 from svcnet.executors.commands import complaint, hint, not_installed
 from svcnet.executors.commits import generation
 from svcnet.executors.machine import Machine
-from svcnet.netfilter.nft import NFTTable
+from svcnet.netfilter.nft import ListingError, NFTTable, TableState, read_listing
 
 PACKAGE = "nftables"
 """Debian's package that has nft."""
@@ -40,15 +38,6 @@ class NFTError(SvcnetError):
 
 
 @frozen
-class Names:
-    """The names of what there is in a table."""
-
-    chains: frozenset[str]
-    sets: frozenset[str]
-    maps: frozenset[str]
-
-
-@frozen
 class NFT:
     """nft on a machine."""
 
@@ -72,21 +61,23 @@ class NFT:
         if before and _changes(text) and before == self._generation():
             raise NFTError(0, "nft: the kernel has not got what it says is done")
 
-    def names(self, table: NFTTable) -> Names | None:
-        """Return what there is in a table, None where there is no such table.
+    def table(self, table: NFTTable) -> TableState | None:
+        """Return a table as it is, None where there is none.
 
-        Raises ApplyError where nft cannot list it, or prints what is no listing.
+        Raises ApplyError where nft cannot list it, or prints what is no listing of it.
         """
-        done = self._run("--json", "--terse", "list", "table", table.family, table.name)
+        done = self._run("--handle", "--stateless", "list", "table", table.family, table.name)
         if done.code and _ABSENT in done.complaint:
             return None
         if done.code:
             raise ApplyError(f"nft: {done}")
         try:
-            return _names(json.loads(done.text), table)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            told = one_line(done.text.strip(), MAX_PART)
-            raise ApplyError(f"nft: its listing of table {table} is none: {told}") from None
+            found = read_listing(done.text).table(*table)
+        except ListingError as error:
+            raise ApplyError(f"nft: its listing of table {table}: {error}") from None
+        if found is None:
+            raise ApplyError(f"nft: its listing of table {table} does not have that table")
+        return found
 
     def version(self) -> tuple[int, int, int]:
         """Return the version of nft. Raises ApplyError where it is not there, or says none."""
@@ -136,27 +127,3 @@ def line_at(text: str, number: int) -> str:
     """Return a line of a text by its number, counted from 1; empty where there is no such line."""
     lines = text.split("\n", number)
     return lines[number - 1] if 0 < number <= len(lines) else ""
-
-
-def _names(listing: object, table: NFTTable) -> Names:
-    """Return the names in a listing; raise whatever comes of one that is something else."""
-    found: dict[str, set[str]] = {"chain": set(), "set": set(), "map": set()}
-    is_there = False
-    for kind, value in _items(listing):
-        if kind == "table":
-            is_there = is_there or (value["family"], value["name"]) == tuple(table)
-        elif kind in found and (value["family"], value["table"]) == tuple(table):
-            name = value["name"]
-            if not isinstance(name, str):
-                raise TypeError(name)
-            found[kind].add(name)
-    if not is_there:
-        raise LookupError(table)
-    return Names(*map(frozenset, (found["chain"], found["set"], found["map"])))
-
-
-def _items(listing: object) -> Iterator[tuple[str, dict[str, object]]]:
-    if not isinstance(listing, dict):
-        raise TypeError(listing)
-    for item in listing["nftables"]:
-        yield from item.items()

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
-from svcnet.executors.nftables.commands import Names
-from svcnet.netfilter.nft import NFTChain, NFTObject, NFTSet
-from svcnet.renderers.nftables import Ruleset, load
+from svcnet.executors.nftables.drift import differences
+from svcnet.netfilter.nft import TableState
+from svcnet.renderers.nftables import Ruleset, load, replacement
+
+MOST_LINES = 10_000
+"""A repair with more lines than these is no one transaction: all is loaded, in parts."""
 
 
 @frozen
 class NFTablesPlan:
     """Texts for ``nft -f``, in order; each is one transaction.
 
-    ``cleanup`` deletes what nothing leads to any more; it comes after them, and where the kernel
-    refuses it, all is served nevertheless. ``is_new`` is whether there was no such table, and
-    ``stale`` names the chains, sets and maps that go.
+    ``kind`` is ``none`` when nothing differs, ``full`` when all is loaded. ``cleanup`` deletes the
+    chains and sets that ``stale`` names: it comes after all else, and where the kernel refuses it,
+    all is served nevertheless. ``differed`` counts what was not as wanted, by kind. ``is_new`` is
+    whether there was no table, and ``is_over`` whether all is loaded over one of which little is
+    right: what it has beside that stays, to be found by another look.
     """
 
-    transactions: tuple[str, ...]
+    kind: Literal["none", "delta", "full"]
+    transactions: tuple[str, ...] = ()
     cleanup: str = ""
-    is_new: bool = False
     stale: tuple[str, ...] = ()
-    service_ports: int = 0
+    differed: Mapping[str, int] = field(factory=dict)
+    is_new: bool = False
+    is_over: bool = False
 
     @property
     def text(self) -> str:
@@ -32,35 +40,20 @@ class NFTablesPlan:
         return "".join(self.transactions) + self.cleanup
 
 
-def plan(ruleset: Ruleset, there: Names | None) -> NFTablesPlan:
-    """Return what brings a table to `ruleset`; `there` are the names of what it has now."""
-    is_new = there is None
-    transactions = tuple(load(ruleset, is_new=is_new))
-    chains, sets = _stale(ruleset, there)
-    table = str(ruleset.table)
-    cleanup = [each.flush(table) for each in chains]
-    cleanup += [each.delete(table) for each in chains]
-    cleanup += [each.delete(table) for each in sets]
-    stale = (*(each.name for each in chains), *(each.name for each in sets))
-    return NFTablesPlan(transactions, "".join(cleanup), is_new, stale, len(ruleset.blocks))
+def plan(ruleset: Ruleset, there: TableState | None, *, is_rest: bool = False) -> NFTablesPlan:
+    """Return what brings a table to `ruleset` from what is there, None for no table.
 
-
-def _stale(
-    ruleset: Ruleset, there: Names | None
-) -> tuple[tuple[NFTChain, ...], tuple[NFTSet, ...]]:
-    """Return the chains, and the sets and maps, that are there and not wanted."""
+    With `is_rest` all was loaded over that table just now, so what still differs is to go.
+    """
     if there is None:
-        return (), ()
-    wanted: dict[type, set[str]] = {NFTChain: set(), NFTSet: set()}
-    for made in _all(ruleset):
-        if type(made) in wanted:
-            wanted[type(made)].add(made[0])
-    chains = sorted(there.chains - wanted[NFTChain])
-    sets = [NFTSet(name, "") for name in sorted(there.sets - wanted[NFTSet])]
-    maps = [NFTSet(name, "", "verdict") for name in sorted(there.maps - wanted[NFTSet])]
-    return tuple(map(NFTChain, chains)), (*sets, *maps)
-
-
-def _all(ruleset: Ruleset) -> Iterator[NFTObject]:
-    yield from ruleset.fixed.objects
-    yield from ruleset.objects()
+        return NFTablesPlan("full", tuple(load(ruleset, is_new=True)), is_new=True)
+    drift = differences(there, ruleset)
+    if drift.is_unreadable:
+        return NFTablesPlan("full", (replacement(ruleset),), differed=drift.differed)
+    delta = drift.delta
+    if not delta:
+        return NFTablesPlan("none")
+    if len(delta.lines) > MOST_LINES and not is_rest:
+        return NFTablesPlan("full", tuple(load(ruleset)), differed=drift.differed, is_over=True)
+    texts = (delta.sync,) if delta.lines else ()
+    return NFTablesPlan("delta", texts, delta.cleanup, delta.stale, drift.differed)

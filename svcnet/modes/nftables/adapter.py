@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from functools import partial
+
+from attrs import evolve
 
 from svcnet.executors import nftables
 from svcnet.executors.commits import Commits
 from svcnet.executors.stages import Stages
 from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, Origin, RuleGraph
-from svcnet.modes.adapter import Adapter, SyncResult
+from svcnet.modes.adapter import Adapter, SyncResult, few
 from svcnet.renderers import nftables as tables
 from svcnet.servers.monitoring import NFT
 
@@ -43,20 +45,26 @@ class NFTablesAdapter(Adapter):
         return self._warnings
 
     def whole(self, graph: RuleGraph) -> SyncResult:
-        """Load all of the table over what is there."""
+        """Look what there is, and load what differs."""
+        return self._whole(graph)[0]
+
+    def _whole(self, graph: RuleGraph) -> tuple[SyncResult, nftables.NFTablesReport]:
         stages = Stages()
         with stages.stage("render"):
             ruleset = tables.full(graph, self._table)
         self._ruleset = self._seal = None
         self._commits.deaf()
+        # The mark is of a time before the table is listed: what somebody writes from then on
+        # makes it another, whether or not it was seen.
         before = self._mark()
         report = nftables.apply(ruleset, machine=self._machine)
         self._commits.made(report.commits)
         self._ruleset, self._warnings = ruleset, report.warnings
         self._stale = report.left
-        self._seal = before if self._mark() == before else None
+        self._seal = before
         stages.merge(report.stages)
-        return SyncResult("full", str(report), report.warnings, stages.seconds)
+        done = SyncResult(report.plan.kind, str(report), report.warnings, stages.seconds)
+        return done, report
 
     def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
         """Load the difference of two graphs, without a look at the table."""
@@ -88,7 +96,11 @@ class NFTablesAdapter(Adapter):
                 return self.idle("nothing has changed")
             if is_right and self._remove_stale(self._ruleset):
                 return self.idle("nothing has changed, and what nothing leads to has gone")
-        return self.whole(graph)
+        done, report = self._whole(graph)
+        if done.kind == "none":
+            return done
+        services = few(_services(report))
+        return evolve(done, differed=report.plan.differed, services=services)
 
     def _remove_stale(self, ruleset: tables.Ruleset) -> bool:
         """Delete chains that nothing leads to, and that are not wanted again; return success."""
@@ -105,6 +117,14 @@ class NFTablesAdapter(Adapter):
             return self._commits.of_others()
         except OSError:
             return None
+
+
+def _services(report: nftables.NFTablesReport) -> Iterator[str]:
+    """Yield the Services that loaded lines are about, as often as they come."""
+    for line in report.plan.text.splitlines():
+        origin = report.ruleset.origin_of_line(line)
+        if origin is not None:
+            yield f"{origin.namespace}/{origin.name}"
 
 
 def _origin(before: tables.Ruleset, after: tables.Ruleset, line: str) -> Origin | None:

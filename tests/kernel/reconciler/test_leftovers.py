@@ -26,6 +26,12 @@ PAIRS: tuple[tuple[tuple[str, Variant], tuple[str, Variant]], ...] = (
     (("userspace", "nft"), ("iptables", "legacy")),
     (("iptables", "legacy"), ("iptables", "nft")),
     (("iptables", "nft"), ("iptables", "legacy")),
+    (("iptables", "nft"), ("nftables", "nft")),
+    (("iptables", "legacy"), ("nftables", "nft")),
+    (("userspace", "nft"), ("nftables", "nft")),
+    (("nftables", "nft"), ("iptables", "nft")),
+    (("nftables", "nft"), ("iptables", "legacy")),
+    (("nftables", "nft"), ("userspace", "nft")),
 )
 
 
