@@ -67,5 +67,8 @@ nitpick_ignore_regex = [
     # What holds the state of one walk, or is an error that users meet as one of its kinds.
     ("py:class", r"svcnet\.discovery\.endpoints\.finder\.Finder"),
     ("py:class", r"svcnet\.executors\.iptables\.commands\.RestoreError"),
+    # What rules in each language are to the comparison of packets, which keeps it to itself.
+    ("py:class", r"svcnet\.meaning\.(cells|flow|sources|iptables\.rule)\..*"),
+    ("py:class", r"svcnet\.netfilter\.listing\.Listing"),
     ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
 ]

@@ -10,6 +10,7 @@ The verbs, in the order in which they are used::
     rules = svcnet.render(graph, mode="nftables")   # as a table of nftables, where compiled for it
     step = svcnet.diff(old_graph, graph)          # what changed
     svcnet.explain(state, packet)                 # what becomes of a packet, and why
+    svcnet.verify(graph, rules)                   # do rules that are there do the same?
     svcnet.apply(svcnet.render(graph))            # onto this machine (root)
 
 Everything but :func:`load` and :func:`apply` is a pure function of its arguments.
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables import RestoreReport
     from svcnet.executors.ipvs import IPVSReport
     from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.meaning.difference import Verdicts
     from svcnet.meaning.explanation import Explanation
+    from svcnet.meaning.verify import Locate, MachineRules
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import Mode, ModeArtifact
     from svcnet.modes import Report as AnyReport
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 _Artifact = TypeVar("_Artifact")
 _Step = TypeVar("_Step")
 
-__all__ = ["apply", "compile", "diff", "explain", "load", "render", "render_delta"]
+__all__ = ["apply", "compile", "diff", "explain", "load", "render", "render_delta", "verify"]
 
 __version__ = "0.1.0"
 
@@ -183,6 +186,18 @@ def explain(
     view = view_of(node, host)
     question = Question(state, view, chosen, settings, locate=locate, view_of=view_of)
     return explained(question, packet)
+
+
+def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) -> Verdicts:
+    """Return whether rules that are there do to every packet what `graph` says.
+
+    `rules` are what :func:`svcnet.meaning.iptables.read` returns, whoever wrote them. `locate` is
+    :meth:`svcnet.sources.Loaded.places`, if differences are to say where in files the fields are
+    that they are about. Rules that are not understood are in the result's ``unknown``.
+    """
+    from svcnet.meaning.verify import verify as verify_rules
+
+    return verify_rules(graph, rules, locate)
 
 
 @overload

@@ -135,14 +135,14 @@ def evaluate(graph: RuleGraph, packet: Packet) -> tuple[Outcome, ...]:
 
 def ways(graph: RuleGraph, packet: Packet) -> tuple[Way, ...]:
     """Return every way that `packet` may go, with all that decides it."""
-    entries = sorted(_entries(graph, packet), key=lambda entry: entry.refuses)
-    if not entries:
+    found = entries(graph, packet.destination, packet.protocol, packet.port)
+    if not found:
         return (Way(Pass(), Fraction(1)),)
-    return tuple(_Walk(graph.settings, packet, entries[0]).ways())
+    return tuple(_Walk(graph.settings, packet, found[0]).ways())
 
 
 @frozen
-class _Entry:
+class FrontendEntry:
     """A frontend that takes the packet, and the node that it leads to.
 
     One that leads to an endpoint comes before one that refuses, wherever it stands:
@@ -158,18 +158,23 @@ class _Entry:
         return isinstance(self.fragment.node(self.target), Reject | Drop)
 
 
-def _entries(graph: RuleGraph, packet: Packet) -> Iterator[_Entry]:
-    """Yield the frontends for the packet; an address that a Service names comes first."""
-    where = (packet.protocol, packet.port)
-    for fragment, dispatch in graph.frontends.get((packet.destination, *where), ()):
-        yield _Entry(fragment, dispatch, dispatch.target)
-    if not graph.settings.is_node_address(packet.destination):
+def entries(graph: RuleGraph, address: str, protocol: str, port: int) -> list[FrontendEntry]:
+    """Return the frontends for packets to `address`, the one first that takes them."""
+    return sorted(_entries(graph, address, protocol, port), key=lambda entry: entry.refuses)
+
+
+def _entries(graph: RuleGraph, address: str, protocol: str, port: int) -> Iterator[FrontendEntry]:
+    """Yield the frontends; an address that a Service names comes first."""
+    where = (protocol, port)
+    for fragment, dispatch in graph.frontends.get((address, *where), ()):
+        yield FrontendEntry(fragment, dispatch, dispatch.target)
+    if not graph.settings.is_node_address(address):
         return
-    serves = graph.settings.answers_node_ports(packet.destination)
+    serves = graph.settings.answers_node_ports(address)
     for fragment, dispatch in graph.frontends.get(("", *where), ()):
         target = dispatch.target if serves else _refusal(fragment, dispatch)
         if target:
-            yield _Entry(fragment, dispatch, target)
+            yield FrontendEntry(fragment, dispatch, target)
 
 
 def _refusal(fragment: Fragment, dispatch: Dispatch) -> str:
@@ -189,7 +194,7 @@ class _Walk:
 
     settings: NodeSettings
     packet: Packet
-    entry: _Entry
+    entry: FrontendEntry
 
     @property
     def fragment(self) -> Fragment:

@@ -4,15 +4,24 @@ It takes any rules, whoever wrote them, and says of each whether it is understoo
 asks a machine.
 """
 
+from svcnet.meaning.difference import KINDS, FieldPlace, Obscurity, PacketDifference, Verdicts
 from svcnet.meaning.facts import Facts, SetMembers
 from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Rewrite, RuleLine, Unknown
+from svcnet.meaning.verify import MachineRules, verify
 
 __all__ = [
+    "KINDS",
     "Facts",
+    "FieldPlace",
     "FoundOutcome",
     "FoundVerdict",
+    "MachineRules",
+    "Obscurity",
+    "PacketDifference",
     "Rewrite",
     "RuleLine",
     "SetMembers",
     "Unknown",
+    "Verdicts",
+    "verify",
 ]

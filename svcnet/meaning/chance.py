@@ -22,18 +22,20 @@ class Luck:
     One that goes on in the same way is the same object, so each is worked out once.
     """
 
-    __slots__ = ("_after", "exact", "kernel")
+    __slots__ = ("_after", "exact", "kernel", "ratio")
 
     def __init__(self, exact: Fraction, kernel: Fraction) -> None:
         self.exact = exact
         self.kernel = kernel
-        self._after: dict[tuple[Fraction, Fraction], tuple[Luck, Luck]] = {}
+        # What is compared a hundred thousand times; the hash of a Fraction takes a division.
+        self.ratio = exact.as_integer_ratio()
+        self._after: dict[Chance, tuple[Luck, Luck]] = {}
 
     def split(self, chance: Chance) -> tuple[Luck, Luck]:
         """Return the luck of who meets a chance: that it comes true, and that it does not."""
         found = self._after.get(chance)
         if found is None:
-            exact, kernel = chance
+            exact, kernel = chance.exact, chance.kernel
             found = self._after[chance] = (
                 Luck(self.exact * exact, self.kernel * kernel),
                 Luck(self.exact * (1 - exact), self.kernel * (1 - kernel)),
@@ -41,8 +43,14 @@ class Luck:
         return found
 
 
-Chance = tuple[Fraction, Fraction]
-"""A chance as it is meant, and as the kernel has it."""
+class Chance:
+    """A chance as it is meant, and as the kernel has it. Each is equal to itself alone."""
+
+    __slots__ = ("exact", "kernel")
+
+    def __init__(self, exact: Fraction, kernel: Fraction) -> None:
+        self.exact = exact
+        self.kernel = kernel
 
 
 def certain() -> Luck:
@@ -56,7 +64,19 @@ def of_statistic(text: str) -> Chance:
     number = round(Fraction(text) * _ONE)
     if not 0 <= number <= _ONE:
         raise ValueError(text)
-    return meant(number), Fraction(number, _ONE)
+    return Chance(meant(number), Fraction(number, _ONE))
+
+
+@cache
+def of_turns(every: int) -> Chance:
+    """Return the chance of what happens every so many times."""
+    return Chance(Fraction(1, every), Fraction(1, every))
+
+
+@cache
+def against(chance: Chance) -> Chance:
+    """Return the chance that another does not come true."""
+    return Chance(1 - chance.exact, 1 - chance.kernel)
 
 
 @cache

@@ -16,8 +16,11 @@ from svcnet.meaning.spans import LOOPBACK, Span, number
 class SetMembers(Protocol):
     """A set of ipset whose members are known."""
 
-    def members(self, port: int, protocol: str) -> Iterable[tuple[Span | None, ...]]:
-        """Yield the members for a port and protocol: a range for each part, None for a port."""
+    def members(self, port: int | None, protocol: str) -> Iterable[tuple[Span | None, ...]]:
+        """Yield the members for a port and protocol, or all: a range for each part.
+
+        It is None for a port.
+        """
 
 
 @frozen

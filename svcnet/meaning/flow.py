@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from svcnet.meaning.chance import Luck
-from svcnet.meaning.sources import Endpoint
 
 
 @frozen
@@ -27,9 +26,27 @@ class PacketHead:
     is_looped: bool = False
     way: str = ""
 
-    def headed(self, endpoint: Endpoint) -> PacketHead:
+    def headed(self, address: int, port: int) -> PacketHead:
         """Return the same, translated."""
-        return evolve(self, address=endpoint[0], port=endpoint[1], is_translated=True)
+        return PacketHead(
+            *(address, port, self.mark, self.connmark, True, self.source, self.is_tracked),
+            is_looped=self.is_looped,
+            way=self.way,
+        )
+
+    def marked(self, mark: int, connmark: int) -> PacketHead:
+        """Return the same with other marks."""
+        return PacketHead(
+            *(self.address, self.port, mark, connmark, self.is_translated, self.source),
+            *(self.is_tracked, self.is_looped, self.way),
+        )
+
+    def hidden(self, source: str) -> PacketHead:
+        """Return the same with another source."""
+        return PacketHead(
+            *(self.address, self.port, self.mark, self.connmark, self.is_translated, source),
+            *(self.is_tracked, self.is_looped, self.way),
+        )
 
 
 class Branch:

@@ -8,13 +8,19 @@ whom it is so.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from svcnet.meaning.spans import Span
+from svcnet.meaning.spans import Span, number
 
 Endpoint = tuple[int, int]
 """An address as a number, and a port."""
+
+PREFERRED: tuple[int, ...] = tuple(
+    map(number, ("203.0.113.77", "198.51.100.77", "192.0.2.77", "2001:db8::77", "fd00:77::77"))
+)
+"""Addresses that stand for anybody, wherever they do: those of documents, and a private one."""
 
 ALL = -1
 """The bits of everybody."""
@@ -70,6 +76,15 @@ class Distinctions(NamedTuple):
     interfaces: frozenset[str] = frozenset()
     endpoints: frozenset[Endpoint] = frozenset()
     ages: frozenset[int | None] = frozenset()
+
+    def only(self, is_wanted: Callable[[int, object], bool]) -> Distinctions:
+        """Return what `is_wanted` of these, given the number of the field and the value."""
+        return Distinctions(
+            frozenset(each for each in self.networks if is_wanted(0, each)),
+            frozenset(each for each in self.interfaces if is_wanted(1, each)),
+            frozenset(each for each in self.endpoints if is_wanted(2, each)),
+            frozenset(each for each in self.ages if is_wanted(3, each)),
+        )
 
     def joined(self, other: Distinctions) -> Distinctions:
         """Return what either of them tells apart by."""
@@ -214,6 +229,15 @@ class Senders:
                     found |= one << ((interface * count + at) * self._width)
         return found
 
+    def plainest(self, mask: int) -> int:
+        """Return the number of one of some bits whose sender remembers nothing and is plain."""
+        bits = [at for at in range(mask.bit_length()) if mask >> at & 1]
+        return min(bits, key=lambda at: (*self._unlike(self.sender(at)), at))
+
+    @staticmethod
+    def _unlike(sender: Sender) -> tuple[bool, bool]:
+        return sender.memory.endpoint is not None, sender.address not in PREFERRED
+
     def sender(self, bit: int) -> Sender:
         """Return who stands for those of a bit's number."""
         block, at = divmod(bit, self._width)
@@ -238,7 +262,8 @@ def _starts(networks: Iterable[Span], whole: Span) -> list[int]:
     return sorted(found)
 
 
-def _interfaces(patterns: Iterable[str]) -> Sequence[str]:
+@lru_cache(1 << 10)
+def _interfaces(patterns: frozenset[str]) -> Sequence[str]:
     """Return an interface for each way in which patterns can be true of one."""
     exact = {each for each in patterns if not each.endswith("+")}
     begun = {_longer(each[:-1], exact) for each in patterns if each.endswith("+")}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from heapq import merge
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from svcnet.meaning.iptables.rule import Test, XTRule
+from svcnet.meaning.iptables.rule import Key, Test, ToNetwork, XTRule
 
 Candidate: TypeAlias = tuple[XTRule, tuple[Test, ...]]
 """A rule, and what is left to ask of a packet."""
@@ -52,48 +51,50 @@ class Chain:
             self._index = _Index(self.rules)
         return self._index.at(address, protocol, port)
 
+    def unkeyed(self, address: int) -> Iterator[XTRule]:
+        """Yield the rules that may be for an address, but for those of one port of it."""
+        for rule in self.rules:
+            if rule.key is None and all(
+                (test.first <= address <= test.last) != test.is_negated
+                for test in rule.tests
+                if isinstance(test, ToNetwork)
+            ):
+                yield rule
+
 
 class _Index:
     """Rules by what they are for."""
 
-    __slots__ = ("general", "keyed", "ported")
+    __slots__ = ("_general", "_keyed", "_plain", "_ported")
 
     def __init__(self, rules: Sequence[XTRule]) -> None:
-        self.keyed: dict[tuple[int, str, int], list[tuple[int, Candidate]]] = {}
-        self.ported: dict[tuple[str, int], list[tuple[int, Candidate]]] = {}
-        self.general: list[tuple[int, Candidate]] = []
-        whole = [(rule.place, (rule, rule.tests)) for rule in rules]
-        if len(rules) < _FEW or sum(_is_special(rule) for rule in rules) < _FEW:
-            self.general += whole
-            return
-        for entry in whole:
-            rule = entry[1][0]
-            if rule.key is not None:
-                at = self.keyed.setdefault(rule.key, [])
-                at.append((rule.place, (rule, rule.rest)))
-            elif rule.portal is not None:
-                self.ported.setdefault(rule.portal, []).append(entry)
+        self._keyed: dict[Key, list[Candidate]] = {}
+        self._ported: dict[tuple[str, int], list[Candidate]] = {}
+        self._plain = len(rules) < _FEW or sum(map(_is_special, rules)) < _FEW
+        self._general: list[Candidate] = []
+        for rule in rules:
+            if rule.key is not None and not self._plain:
+                self._keyed.setdefault(rule.key, []).append((rule, rule.rest))
+            elif rule.portal is not None and not self._plain:
+                self._ported.setdefault(rule.portal, []).append((rule, rule.tests))
             else:
-                self.general.append(entry)
+                self._general.append((rule, rule.tests))
 
     def at(self, address: int, protocol: str, port: int) -> Sequence[Candidate]:
         """Return the rules that may be for a destination, in their order."""
-        found = [
-            each
-            for each in (
-                self.general,
-                self.keyed.get((address, protocol, port)),
-                self.ported.get((protocol, port)),
-            )
-            if each
-        ]
-        if len(found) == 1:
-            return [candidate for _, candidate in found[0]]
-        return [candidate for _, candidate in merge(*found, key=_place)]
+        if self._plain:
+            return self._general
+        keyed = self._keyed.get((address, protocol, port))
+        ported = self._ported.get((protocol, port))
+        if keyed is None and ported is None:
+            return self._general
+        found = [*self._general, *(keyed or ()), *(ported or ())]
+        found.sort(key=_place)
+        return found
 
 
-def _place(entry: tuple[int, Candidate]) -> int:
-    return entry[0]
+def _place(candidate: Candidate) -> int:
+    return candidate[0].place
 
 
 def _is_special(rule: XTRule) -> bool:

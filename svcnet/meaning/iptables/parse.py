@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from fractions import Fraction
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -362,18 +361,17 @@ class _Parser:
         found = self.options
         try:
             if found.get("--mode") == "random":
-                exact, kernel = chance.of_statistic(found["--probability"])
+                likely = chance.of_statistic(found["--probability"])
                 is_negated = "! --probability" in found
             elif found.get("--mode") == "nth":
-                every = int(found["--every"])
-                exact = kernel = Fraction(1, every)
+                likely = chance.of_turns(int(found["--every"]))
                 is_negated = "! --every" in found
             else:
                 raise ValueError
         except (KeyError, ValueError, ZeroDivisionError):
             self.doubts.append("statistic")
             return
-        self.rule.chance = (1 - exact, 1 - kernel) if is_negated else (exact, kernel)
+        self.rule.chance = chance.against(likely) if is_negated else likely
 
     # What is done.
 
@@ -387,7 +385,7 @@ class _Parser:
         if handle is not None:
             try:
                 handle(self, list(self.rest))
-            except (ValueError, IndexError):
+            except (ValueError, IndexError, KeyError):
                 rule.action = Action.UNKNOWN
         elif name not in HARMLESS:
             rule.action = Action.UNKNOWN

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, partial
 
 from svcnet.graph import Packet
 from svcnet.meaning import spans
-from svcnet.meaning.facts import Facts
+from svcnet.meaning.cells import PROTOCOLS, RuleNames
+from svcnet.meaning.facts import Facts, SetMembers
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.iptables.chain import Chain
 from svcnet.meaning.iptables.parse import parse
-from svcnet.meaning.iptables.rule import Action, XTRule
-from svcnet.meaning.iptables.walk import Tables, Walk
+from svcnet.meaning.iptables.rule import (
+    Action,
+    InSet,
+    Key,
+    OfProtocol,
+    OriginallyTo,
+    Test,
+    ToNetwork,
+    ToPort,
+    XTRule,
+)
+from svcnet.meaning.iptables.walk import AFTER_TRANSLATION, Ends, Tables, Walk
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
 from svcnet.meaning.outcomes import outcomes
 from svcnet.meaning.sources import Endpoint, Memory, OneSender, Sender, Sources
+from svcnet.meaning.spans import Span
 from svcnet.netfilter.listing import Listing, whole_listing
 
 _COUNTERS = re.compile(r"^\[\d+:\d+\] (?=-A )", re.MULTILINE)
@@ -35,8 +47,14 @@ def read(text: str, facts: Facts | None = None, *, file: str = "") -> RuleSet:
     return RuleSet(listing, facts or Facts(), text, file)
 
 
+_LATE = ("POSTROUTING", "KUBE-POSTROUTING")
+"""Chains of the nat table where it is decided already where packets go."""
+
+
 class RuleSet:
     """Rules, and what they do to packets. It does not change."""
+
+    mode = "iptables"
 
     def __init__(self, listing: Listing, facts: Facts, text: str = "", file: str = "") -> None:
         self.facts = facts
@@ -88,10 +106,31 @@ class RuleSet:
         """Return how packets of many senders to one destination end."""
         walk = Walk(
             *(self.tables, self.facts, self.lists, sources, address, protocol, port),
+            ends=self._ends,
             state=state,
             notes=notes,
         )
         return walk.leaves(is_node=is_node)
+
+    @cached_property
+    def _ends(self) -> Ends:
+        """What is known of how packets end once they are translated."""
+        networks: set[Span] = set()
+        ports: set[Span] = set()
+        for table, name in AFTER_TRANSLATION:
+            seen: set[str] = set()
+            waiting = [name]
+            while waiting:
+                chain = self.tables.get(table, {}).get(waiting.pop())
+                if chain is None or chain.name in seen:
+                    continue
+                seen.add(chain.name)
+                for rule in chain.rules:
+                    waiting.append(rule.chain)
+                    for test in rule.tests:
+                        networks.update(self._networks_of(test))
+                    ports.update(span for _, span in _ports_of(rule))
+        return Ends(networks, ports)
 
     @cached_property
     def lists(self) -> Mapping[str, frozenset[Endpoint]]:
@@ -106,6 +145,99 @@ class RuleSet:
                     if rule.action is Action.DNAT and address is not None and port is not None:
                         found.setdefault(name, set()).add((address, port))
         return {name: frozenset(endpoints) for name, endpoints in found.items()}
+
+    def names(self) -> RuleNames:
+        """Return what any rule names: destinations with protocol and port, ranges of addresses."""
+        keys: dict[Key, None] = {}
+        networks: dict[Span, None] = {}
+        for rule in self.rules():
+            if rule.key is not None:
+                keys[rule.key] = None
+            for test in rule.tests if rule.key is None else rule.rest:
+                networks.update(dict.fromkeys(self._networks_of(test)))
+        return RuleNames(list(keys), list(networks))
+
+    def _networks_of(self, test: Test) -> Iterable[Span]:
+        if isinstance(test, ToNetwork):
+            return ((test.first, test.last),)
+        if isinstance(test, OriginallyTo) and not test.is_port:
+            return test.spans
+        if isinstance(test, InSet):
+            return _destinations(self.facts.sets[test.name], test.directions)
+        return ()
+
+    def ports(self, address: int) -> Mapping[str, set[Span]]:
+        """Return the ports that rules name which are not for one other address, by protocol."""
+        found: dict[str, set[Span]] = {}
+        seen: set[tuple[str, str]] = set()
+        for chains in self.tables.values():
+            for chain in chains.values():
+                if chain.policy:
+                    self._ports(chain, address, seen, found)
+        return found
+
+    def _ports(
+        self,
+        chain: Chain,
+        address: int,
+        seen: set[tuple[str, str]],
+        found: dict[str, set[Span]],
+    ) -> None:
+        if (chain.table, chain.name) in seen:
+            return
+        seen.add((chain.table, chain.name))
+        chains = self.tables[chain.table]
+        for rule in chain.unkeyed(address):
+            for protocol, span in _ports_of(rule):
+                for each in (protocol,) if protocol else PROTOCOLS:
+                    found.setdefault(each, set()).add(span)
+            if rule.chain in chains:
+                self._ports(chains[rule.chain], address, seen, found)
+
+    def deciding(self, leaf: Leaf) -> object | None:
+        """Return the rule that made packets end so, None if none did."""
+        rules = [rule for rule in leaf.flow.path if isinstance(rule, XTRule)]
+        early = None if leaf.flow.header.is_translated else _early(rules)
+        if early is not None and (leaf.rule is None or not early.home.startswith("KUBE-")):
+            return early
+        if leaf.rule is not None:
+            return leaf.rule
+        wanted = Action.DNAT if leaf.kind == "deliver" else Action.SNAT
+        return next((rule for rule in reversed(rules) if rule.action is wanted), None)
+
+    def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
+        """Return the rules that make a difference of a kind, each once."""
+        found: dict[object, None] = {}
+        for leaf in leaves:
+            rules = [rule for rule in leaf.flow.path if isinstance(rule, XTRule)]
+            ours = [rule for rule in rules if rule.home.startswith("KUBE-")]
+            if kind == "wrong weight":
+                found.update((rule, None) for rule in rules if rule.chance is not None)
+            elif kind == "stale" and ours:
+                special = [rule for rule in ours if rule.key or rule.portal]
+                found[(special or ours)[0]] = None
+            elif (deciding := self.deciding(leaf)) is not None:
+                found[deciding] = None
+        return list(found)
+
+    def is_own(self, rule: object) -> bool:
+        """Return whether a rule is in a chain of kube-proxy's, and not one that only protects."""
+        return (
+            isinstance(rule, XTRule)
+            and rule.home.startswith("KUBE-")
+            and rule.home not in ("KUBE-FIREWALL", "KUBE-FORWARD")
+        )
+
+    def is_foreign(self, leaf: Leaf) -> bool:
+        """Return whether it was a rule of somebody else that made packets end so."""
+        rule = self.deciding(leaf)
+        if rule is None:
+            return False
+        if not isinstance(rule, XTRule):
+            return True
+        if rule.table == "nat" and rule.action in (Action.ACCEPT, Action.RETURN):
+            return rule.home not in _LATE
+        return not rule.home.startswith("KUBE-")
 
     def rules(self) -> Iterator[XTRule]:
         """Yield every rule of every table."""
@@ -136,6 +268,36 @@ class RuleSet:
     def _line(self, start: str, at: int) -> int:
         found = self._text.find(f"\n{start}", at)
         return 0 if found < 0 else self._text.count("\n", 0, found) + 2
+
+
+def _early(rules: Iterable[XTRule]) -> XTRule | None:
+    """Return the rule that had packets leave the nat table before anything was done to them."""
+    for rule in rules:
+        if rule.table == "filter" or rule.home in _LATE:
+            return None
+        if rule.table == "nat" and rule.action in (Action.ACCEPT, Action.RETURN):
+            return rule
+    return None
+
+
+def _destinations(members: SetMembers, directions: tuple[str, ...]) -> Iterator[Span]:
+    """Yield the destinations in a set, for whichever ports."""
+    for member in members.members(None, ""):
+        for span, direction in zip(member, directions, strict=False):
+            if direction == "dst" and span is not None:
+                yield span
+
+
+def _ports_of(rule: XTRule) -> Iterator[tuple[str, Span]]:
+    """Yield the protocol, empty for each, and the ports that a rule names."""
+    protocol = ""
+    for test in rule.tests:
+        if isinstance(test, OfProtocol) and not test.is_negated:
+            protocol = test.name
+    for test in rule.tests:
+        if isinstance(test, ToPort) or (isinstance(test, OriginallyTo) and test.is_port):
+            for span in test.spans:
+                yield protocol, span
 
 
 def _list(text: str) -> str:

@@ -6,6 +6,7 @@ Source: Linux ``include/uapi/linux/netfilter_ipv4.h`` (priorities of hooks) and
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import or_
@@ -18,7 +19,7 @@ from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Branch, Leaf, PacketHead
 from svcnet.meaning.iptables.rule import Action, XTRule
 from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
-from svcnet.meaning.spans import LOOPBACK
+from svcnet.meaning.spans import LOOPBACK, Span
 
 if TYPE_CHECKING:
     from svcnet.meaning.iptables.chain import Chain
@@ -36,10 +37,62 @@ OUT_OF_NODE = (
 )
 AFTER_ROUTING = (("mangle", "POSTROUTING"), ("nat", "POSTROUTING"))
 
+AFTER_TRANSLATION = (*INTO_NODE, *THROUGH_NODE, *OUT_OF_NODE[3:], *AFTER_ROUTING)
+"""Where packets come through once it is known where they go."""
+
 Tables = Mapping[str, Mapping[str, "Chain"]]
 
 START = certain()
 """The luck of every packet before any rule."""
+
+
+End = tuple[str, str, object]
+"""How packets end: the kind, the source that they have then, and the rule that ended them."""
+
+
+class Ends:
+    """How packets end once they are translated, for those whose sender nobody asks for.
+
+    Two destinations that no rule on the way tells apart have the same end. ``networks`` and
+    ``ports`` are what those rules name. It fills while packets are looked at.
+    """
+
+    def __init__(self, networks: Iterable[Span], ports: Iterable[Span]) -> None:
+        self.known: dict[object, End | tuple[()]] = {}
+        self._networks = sorted({at for first, last in networks for at in (first, last + 1)})
+        self._ports = sorted({at for first, last in ports for at in (first, last + 1)})
+
+    def key(self, walk: Walk, header: PacketHead, *, is_node: bool) -> object:
+        """Return what the end depends on."""
+        return (
+            *(is_node, walk.protocol, walk.state, header.mark, header.connmark),
+            *(header.is_translated, header.source, header.is_tracked, header.way),
+            walk.type_of(header.address),
+            bisect_right(self._networks, header.address),
+            bisect_right(self._ports, header.port),
+        )
+
+
+class _Question(Exception):  # noqa: N818  (no error)
+    """Somebody asks for the sender."""
+
+
+class _Blind:
+    """A sender of whom nothing is known."""
+
+    everybody = 1
+
+    def foresee(self, spans: object) -> None:  # noqa: ARG002
+        raise _Question
+
+    def network(self, span: object) -> int:  # noqa: ARG002
+        raise _Question
+
+    def interface(self, pattern: str) -> int:  # noqa: ARG002
+        raise _Question
+
+    def remembers(self, endpoints: object, seconds: object) -> int:  # noqa: ARG002
+        raise _Question
 
 
 class Walk:
@@ -59,6 +112,7 @@ class Walk:
         protocol: str,
         port: int,
         *,
+        ends: Ends,
         state: str = "NEW",
         notes: bool = False,
     ) -> None:
@@ -71,6 +125,7 @@ class Walk:
         self.port = port
         self.state = state
         self.notes = notes
+        self.ends = ends
 
     def leaves(self, *, is_node: bool) -> list[Leaf]:
         """Return how packets end that come in by an interface, or that the node itself sends."""
@@ -78,24 +133,56 @@ class Walk:
         if not start.mask:
             return []
         leaves: list[Leaf] = []
+        first = OUT_OF_NODE[:3] if is_node else BEFORE_ROUTING
+        for flow in self._hooks(first, [start], leaves):
+            leaves += self._rest(flow, is_node=is_node)
+        return leaves
+
+    def _rest(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
+        """Return how packets end that are translated, or will never be."""
+        if self.notes:
+            return self._routed(flow, is_node=is_node)
+        key = self.ends.key(self, flow.header, is_node=is_node)
+        ends = self.ends.known.get(key)
+        if ends is None:
+            ends = self.ends.known[key] = self._ends(flow.header, is_node=is_node)
+        if not ends:
+            return self._routed(flow, is_node=is_node)
+        kind, source, rule = ends
+        if source != flow.header.source:
+            flow = flow.with_header(flow.header.hidden(source))
+        return [Leaf(kind, flow, rule)]
+
+    def _ends(self, header: PacketHead, *, is_node: bool) -> End | tuple[()]:
+        """Return how everybody's packets end alike, nothing if they do not."""
+        sources, self.sources = self.sources, _Blind()
+        try:
+            leaves = self._routed(Branch(1, START, header), is_node=is_node)
+        except _Question:
+            return ()
+        finally:
+            self.sources = sources
+        only = leaves[0]
+        if len(leaves) > 1 or only.flow.doubts or only.flow.luck is not START:
+            return ()
+        return only.kind, only.flow.header.source, only.rule
+
+    def _routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
+        """Return how packets end from where the kernel has decided which way they go."""
+        leaves: list[Leaf] = []
+        is_local = self.facts.is_local(flow.header.address)
         if is_node:
-            flows = self._hooks(OUT_OF_NODE, [start], leaves)
+            flows = self._hooks(OUT_OF_NODE[3:], [flow], leaves)
             flows = self._hooks(AFTER_ROUTING, flows, leaves)
-            looped = [
-                flow.with_header(evolve(flow.header, is_looped=True))
-                for flow in flows
-                if self.facts.is_local(flow.header.address)
-            ]
-            away = [flow for flow in flows if not self.facts.is_local(flow.header.address)]
-            flows = away + self._hooks(INTO_NODE[:3], looped, leaves)
+            if is_local:
+                looped = [each.with_header(evolve(each.header, is_looped=True)) for each in flows]
+                flows = self._hooks(INTO_NODE[:3], looped, leaves)
+        elif is_local:
+            flows = self._hooks(INTO_NODE, [flow], leaves)
         else:
-            flows = self._hooks(BEFORE_ROUTING, [start], leaves)
-            here = [flow for flow in flows if self.facts.is_local(flow.header.address)]
-            away = [flow for flow in flows if not self.facts.is_local(flow.header.address)]
-            here = self._hooks(INTO_NODE, here, leaves)
-            away = self._hooks(THROUGH_NODE, away, leaves)
-            flows = here + self._hooks(AFTER_ROUTING, away, leaves)
-        leaves += [Leaf("deliver" if flow.header.is_translated else "pass", flow) for flow in flows]
+            flows = self._hooks(THROUGH_NODE, [flow], leaves)
+            flows = self._hooks(AFTER_ROUTING, flows, leaves)
+        leaves += [Leaf("deliver" if each.header.is_translated else "pass", each) for each in flows]
         return leaves
 
     # What tests ask.
@@ -315,27 +402,27 @@ class Walk:
         match rule.action:
             case Action.MARK:
                 mark = (header.mark & ~clear) ^ turn
-                after.append(flow.with_header(evolve(header, mark=mark)))
+                after.append(flow.with_header(header.marked(mark, header.connmark)))
             case Action.CONNMARK:
                 mark = (header.connmark & ~clear) ^ turn
-                after.append(flow.with_header(evolve(header, connmark=mark)))
+                after.append(flow.with_header(header.marked(header.mark, mark)))
             case Action.SAVE_MARK:
                 mark = (header.connmark & ~turn & _WORD) ^ (header.mark & clear)
-                after.append(flow.with_header(evolve(header, connmark=mark)))
+                after.append(flow.with_header(header.marked(header.mark, mark)))
             case Action.RESTORE_MARK:
                 mark = (header.mark & ~clear & _WORD) ^ (header.connmark & turn)
-                after.append(flow.with_header(evolve(header, mark=mark)))
+                after.append(flow.with_header(header.marked(mark, header.connmark)))
             case Action.DNAT:
                 address, port = rule.endpoint
                 if address is None:
                     address = header.address
                 place = (address, header.port if port is None else port)
-                through.append(flow.with_header(header.headed(place)))
+                through.append(flow.with_header(header.headed(*place)))
             case Action.SNAT:
                 source = rule.source
                 if source != "node" and rule.endpoint[0] in self.facts.addresses:
                     source = "node"
-                through.append(flow.with_header(evolve(header, source=source)))
+                through.append(flow.with_header(header.hidden(source)))
             case Action.UNTRACK:
                 after.append(flow.with_header(evolve(header, is_tracked=False)))
             case _:

@@ -1,0 +1,157 @@
+"""``svcnet verify``: whether the rules of a machine mean what objects say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import evolve
+
+from svcnet.cli.common import family_option, input_options
+from svcnet.cli.modal import ModalCommand
+from svcnet.cli.output import write_output
+from svcnet.cli.paths import FilePath
+from svcnet.errors import ApplyError, UsageError
+from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.files import KIB, read_text
+from svcnet.inputs import probe_host, read_located
+
+if TYPE_CHECKING:
+    from svcnet.family import IPFamily
+    from svcnet.inputs import Inputs
+    from svcnet.meaning import Verdicts
+    from svcnet.meaning.dump import MachineDump
+    from svcnet.sources import Loaded
+
+MOST_BYTES = 1024 * KIB * KIB
+"""The largest file of rules that is read."""
+
+MOST_SHOWN = 100
+"""Differences that are told one by one."""
+
+
+@click.command("verify", cls=ModalCommand)
+@input_options
+@family_option
+@click.option("--live", is_flag=True, help="Compare with the rules of this machine (root).")
+@click.option(
+    "--rules",
+    "files",
+    type=FilePath(),
+    multiple=True,
+    metavar="FILE",
+    help="Compare with what iptables-save, ip6tables-save, ipset save and ip -j addr printed; "
+    "may be given several times.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+def command(
+    families: tuple[IPFamily, ...],
+    live: bool,
+    files: tuple[Path, ...],
+    output: str,
+    **options: Any,
+) -> None:
+    """Compare the rules that a machine has with the manifests in PATH, for every packet.
+
+    Whoever wrote the rules: kube-proxy, svcnet or people. Exit code 0 says that every packet ends
+    as the objects say, with the same chances, 1 that some do not. Rules that are not understood
+    are told if it depends on them what becomes of a Service's packets; with --strict that is a
+    difference.
+    """
+    from svcnet.meaning.dump import read_dump
+
+    if live == bool(files):
+        raise UsageError("say where rules are: --live, or --rules with what iptables-save printed")
+    dump = read_dump(_texts(files)) if files else None
+    default_host = None if files else partial(probe_host, THIS_MACHINE)
+    inputs, loaded = read_located(**options, default_host=default_host)
+    if inputs.mode.name != "iptables":
+        raise UsageError(f"rules of mode iptables can be compared, not of mode {inputs.mode.name}")
+    if dump is None:
+        dump = _listed(inputs, families)
+    elif dump.addresses is not None and inputs.host.addresses is None:
+        inputs = evolve(inputs, host=evolve(inputs.host, addresses=dump.addresses))
+    found = list(_compared(inputs, loaded, dump, families))
+    if output == "json":
+        document = {"families": [each.to_dict() for each in found]}
+        write_output(json.dumps(document, indent=2, ensure_ascii=False) + "\n", None)
+    else:
+        write_output("".join(_lines(found)), None)
+    wrong = any(each.differences for each in found)
+    unsure = any(each.unknown for each in found)
+    sys.exit(1 if wrong or (unsure and options["strict"].errors) else 0)
+
+
+def _texts(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    for path in files:
+        try:
+            yield str(path), read_text(path, MOST_BYTES)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _listed(inputs: Inputs, families: Sequence[IPFamily]) -> MachineDump:
+    """Return what the tools of this machine print."""
+    from svcnet.executors.iptables.variants import choose_variant
+    from svcnet.meaning.dump import MachineDump
+    from svcnet.meaning.ipsets import read_sets
+
+    variant = inputs.settings.given.get("variant")
+    texts: dict[IPFamily, tuple[str, str]] = {}
+    for family in inputs.families(families):
+        choice = choose_variant(family, variant)
+        for warning in choice.warnings:
+            click.echo(warning, err=True)
+        texts[family] = (f"{choice.commands.name}-save", choice.commands.save())
+    ipset = THIS_MACHINE.find("ipset")
+    if ipset is None or not any("--match-set" in text for _, text in texts.values()):
+        return MachineDump(texts)
+    done = THIS_MACHINE.run(ipset, "save")
+    if done.code:
+        raise ApplyError(f"ipset save: {done}")
+    return MachineDump(texts, sets=read_sets("ipset save", done.text))
+
+
+def _compared(
+    inputs: Inputs, loaded: Loaded, dump: MachineDump, families: Sequence[IPFamily]
+) -> Iterator[Verdicts]:
+    """Yield what the comparison comes to for each family that there are rules of."""
+    from svcnet.compiler import compile_state
+    from svcnet.meaning import Facts, iptables, verify
+
+    wanted = [each for each in inputs.families(families) if each in dump.iptables]
+    if families and len(wanted) < len(families):
+        missing = [each for each in families if each not in wanted]
+        raise UsageError(f"no file has rules of {' and '.join(missing)}")
+    if not wanted:
+        raise UsageError(
+            f"the rules are of {' and '.join(dump.iptables)}, and the node has no address of it; "
+            "--family says to compare them all the same"
+        )
+    for family in wanted:
+        graph = compile_state(inputs.state, inputs.view(family.lower()))
+        file, text = dump.iptables[family]
+        facts = evolve(Facts.of(graph.settings), sets=dump.sets)
+        try:
+            rules = iptables.read(text, facts, file=file)
+        except ApplyError as error:
+            raise UsageError(str(error)) from None
+        yield verify(graph, rules, loaded.places)
+
+
+def _lines(found: Iterable[Verdicts]) -> Iterator[str]:
+    from svcnet.meaning.report import told
+
+    for verdicts in found:
+        yield from told(verdicts, MOST_SHOWN)

@@ -1,0 +1,175 @@
+"""Which destinations are to be looked at, so that no other can show a difference."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
+
+from svcnet.family import IPFamily
+from svcnet.graph import NodeSettings, RuleGraph
+from svcnet.meaning.intent import Heading
+from svcnet.meaning.sources import PREFERRED
+from svcnet.meaning.spans import LOOPBACK, Span, everything, number
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+_PORTS: Span = (1, 0xFFFF)
+
+
+class RuleNames(NamedTuple):
+    """What rules name: destinations with protocol and port, and ranges of addresses."""
+
+    keys: Collection[tuple[int, str, int]]
+    networks: Collection[Span]
+
+
+class NameSource(Protocol):
+    """Rules that can say what they name."""
+
+    def names(self) -> RuleNames:
+        """Return all that any rule names."""
+
+    def ports(self, address: int) -> Mapping[str, Collection[Span]]:
+        """Return the ports that rules name which are not for one other address, by protocol."""
+
+
+def targets(graph: RuleGraph, rules: NameSource) -> Iterator[Heading]:
+    """Yield one destination of each kind that either side tells apart, for either origin."""
+    for address, protocol, port in _destinations(graph, rules):
+        for is_node in (False, True):
+            if is_node or not is_loopback(address, graph.settings.family):
+                yield Heading(address, protocol, port, is_node)
+
+
+def is_loopback(address: int, family: IPFamily) -> bool:
+    """Return whether packets for an address never leave the machine."""
+    return LOOPBACK[0] <= address <= LOOPBACK[1] if family == "IPv4" else address == 1
+
+
+def _destinations(graph: RuleGraph, rules: NameSource) -> Iterator[tuple[int, str, int]]:
+    settings = graph.settings
+    names = rules.names()
+    keys = dict.fromkeys(
+        (number(address), protocol.lower(), port)
+        for address, protocol, port in graph.frontends
+        if address
+    )
+    keys.update(dict.fromkeys(names.keys))
+    own = _own(settings)
+    ports = _ports(graph)
+    at: dict[int, dict[str, set[int]]] = {}
+    for address, protocol, port in keys:
+        at.setdefault(address, {}).setdefault(protocol, set()).add(port)
+    for address in _addresses(settings, names, at):
+        is_own = address in own or is_loopback(address, settings.family)
+        found = rules.ports(address)
+        named = at.pop(address, {})
+        for protocol in PROTOCOLS:
+            spans = {(each, each) for each in named.get(protocol, ())}
+            spans.update(found.get(protocol, ()))
+            if is_own:
+                spans.update((each, each) for each in ports.get(protocol, ()))
+            for port in _picks(spans):
+                yield address, protocol, port
+    for address, named in at.items():
+        for protocol, numbers in named.items():
+            for port in sorted(numbers):
+                yield address, protocol, port
+
+
+def _own(settings: NodeSettings) -> frozenset[int]:
+    return frozenset(map(number, settings.addresses))
+
+
+def _ports(graph: RuleGraph) -> Mapping[str, set[int]]:
+    """Return the node ports and health-check ports of a graph, by protocol."""
+    found: dict[str, set[int]] = {}
+    for address, protocol, port in graph.frontends:
+        if not address:
+            found.setdefault(protocol.lower(), set()).add(port)
+    for fragment in graph:
+        if fragment.health_check is not None:
+            found.setdefault("tcp", set()).add(fragment.health_check.port)
+    return found
+
+
+def _addresses(settings: NodeSettings, names: RuleNames, taken: Collection[int]) -> Iterable[int]:
+    """Return an address of each range that somebody tells apart, and every one of the node's."""
+    first, last = everything(settings.family)
+    own = _own(settings)
+    loopback = LOOPBACK if settings.family == "IPv4" else (1, 1)
+    starts = {first, loopback[0], loopback[1] + 1}
+    spans = [*names.networks, *((each, each) for each in own)]
+    for begin, end in spans:
+        starts.add(begin)
+        starts.add(end + 1)
+    starts.discard(last + 1)
+    order = sorted(starts)
+    exact = {begin for begin, end in names.networks if begin == end}
+    others = {*taken, *own}
+    alike = _alike(settings, names, taken)
+    found = []
+    for begin, after in zip(order, [*order[1:], last + 1], strict=True):
+        span = (begin, after - 1)
+        if begin in own and begin in alike:
+            continue
+        if begin in own or begin in exact:
+            found.append(begin)
+        elif begin == loopback[0]:
+            found.append(loopback[0] + 1 if settings.family == "IPv4" else 1)
+        else:
+            chosen = of_range(span, settings.family, others)
+            if chosen is not None:
+                found.append(chosen)
+    return dict.fromkeys(found)
+
+
+def _alike(settings: NodeSettings, names: RuleNames, taken: Collection[int]) -> frozenset[int]:
+    """Return the node's addresses for which another stands: nobody tells the two apart."""
+    starts = sorted({start for first, last in names.networks for start in (first, last + 1)})
+    seen: set[tuple[int, bool]] = set()
+    found = set()
+    for text in settings.addresses:
+        address = number(text)
+        if address in taken or is_loopback(address, settings.family):
+            continue
+        kind = (bisect_right(starts, address), settings.answers_node_ports(text))
+        if kind in seen:
+            found.add(address)
+        seen.add(kind)
+    return frozenset(found)
+
+
+def of_range(span: Span, family: IPFamily, taken: Collection[int]) -> int | None:
+    """Return an address of a range that a machine elsewhere can have, None if there is none."""
+    for allowed in _UNICAST[family]:
+        begin, end = max(span[0], allowed[0]), min(span[1], allowed[1])
+        for each in PREFERRED:
+            if begin <= each <= end and each not in taken:
+                return each
+        # One of so many is free, and somewhat inside where there is room.
+        middle = min(begin + 2, end)
+        address: int
+        for address in (*range(middle, min(end, middle + len(taken)) + 1), begin, begin + 1):
+            if begin <= address <= end and address not in taken:
+                return address
+    return None
+
+
+_UNICAST: Mapping[IPFamily, tuple[Span, ...]] = MappingProxyType(
+    {
+        "IPv4": ((0x01000000, 0x7EFFFFFF), (0x80000000, 0xDFFFFFFF)),
+        "IPv6": ((1 << 125, (0xFF << 120) - 1),),
+    }
+)
+"""Addresses that senders elsewhere have: neither loopback, nor multicast, nor reserved."""
+
+
+def _picks(spans: Iterable[Span]) -> Iterator[int]:
+    """Yield a port of each range that spans tell apart."""
+    starts = {_PORTS[0]}
+    for begin, end in spans:
+        starts.add(max(begin, 1))
+        starts.add(end + 1)
+    yield from sorted(each for each in starts if each <= _PORTS[1])

@@ -1,0 +1,185 @@
+"""What differs between what rules do and what they should: told by its cause, with one packet."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from attrs import evolve, frozen
+
+from svcnet.graph import Deliver, FragmentName, Origin, Outcome, Packet, Pass, Refuse
+from svcnet.meaning.outcome import FoundOutcome, Rewrite, RuleLine, Unknown
+
+KINDS = {
+    "missing": "the Service is not served",
+    "missing endpoint": "an endpoint gets nothing",
+    "stale endpoint": "packets go to what is no endpoint",
+    "wrong endpoint": "packets go to others than they should",
+    "wrong weight": "the chances are not what they should be",
+    "affinity": "a client is not kept at its endpoint as it should be",
+    "source not kept": "the client's address is hidden and should be kept",
+    "masquerade missing": "the client's address is kept and should be hidden",
+    "refused": "packets are refused and should not be",
+    "not refused": "packets are not refused and should be",
+    "wrong refusal": "packets are refused in another way than they should be",
+    "stale": "there are rules for what is no Service's",
+    "foreign rule": "a rule of somebody else decides",
+}
+"""Each kind of difference, and what it means."""
+
+
+class FieldPlace(Protocol):
+    """A place in a file."""
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return it for JSON."""
+
+
+@frozen
+class PacketDifference:
+    """One cause for which packets do not end as they should.
+
+    ``packet`` is one that shows it, and ``age`` for how many seconds an endpoint has been
+    remembered for its sender. ``wanted`` and ``found`` are how it should end and how it does.
+    ``service_port`` is whose packets they are, None for nobody's; ``field`` what in the objects
+    says how they should end, and ``place`` where that is written. ``rules`` are those that do it.
+    ``count`` is how many kinds of packets show it, and ``services`` of how many service ports.
+    """
+
+    kind: str
+    packet: Packet
+    age: int
+    wanted: tuple[Outcome, ...]
+    found: tuple[FoundOutcome, ...]
+    service_port: FragmentName | None
+    field: Origin | None
+    rules: tuple[RuleLine, ...]
+    place: FieldPlace | None = None
+    count: int = 1
+    services: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON, with its own names as keys."""
+        return {
+            "kind": self.kind,
+            "packet": self.packet.to_dict(),
+            "age": self.age,
+            "wanted": [outcome.to_dict() for outcome in self.wanted],
+            "found": [outcome.to_dict() for outcome in self.found],
+            "servicePort": str(self.service_port) if self.service_port else "",
+            "field": self.field.to_dict() if self.field else None,
+            "place": self.place.to_dict() if self.place else None,
+            "rules": [rule.to_dict() for rule in self.rules],
+            "count": self.count,
+            "services": self.services,
+        }
+
+
+@frozen
+class Obscurity:
+    """A rule that is not understood, and of how many kinds of packets nobody can say for it."""
+
+    rule: RuleLine
+    count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON: ``rule`` and ``count``."""
+        return {"rule": self.rule.to_dict(), "count": self.count}
+
+
+@frozen
+class Verdicts:
+    """Whether the rules of a machine mean what objects say, for one IP family.
+
+    ``cells`` is how many kinds of packets were looked at: for none but those that
+    ``differences`` and ``unknown`` tell of is there any doubt.
+    """
+
+    family: str
+    mode: str
+    cells: int
+    differences: tuple[PacketDifference, ...]
+    unknown: tuple[Obscurity, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON, with its own names as keys."""
+        return {
+            "family": self.family,
+            "mode": self.mode,
+            "cells": self.cells,
+            "differences": [each.to_dict() for each in self.differences],
+            "unknown": [each.to_dict() for each in self.unknown],
+        }
+
+
+def kind_of(
+    wanted: tuple[Outcome, ...], found: tuple[FoundOutcome, ...], *, is_foreign: bool, age: int
+) -> str:
+    """Return in which way a packet does not end as it should."""
+    if is_foreign:
+        return "foreign rule"
+    should = {each.verdict for each in wanted}
+    does = {each.verdict for each in found}
+    if all(isinstance(each, Pass) for each in should):
+        return "stale"
+    if any(isinstance(each, Refuse) for each in should):
+        refuses = all(isinstance(each, Refuse) for each in does)
+        return "wrong refusal" if refuses else "not refused"
+    if any(isinstance(each, Refuse | Unknown) for each in does):
+        return "refused"
+    if any(isinstance(each, Pass | Rewrite) for each in does):
+        return "missing"
+    return _of_deliveries(
+        {each for each in should if isinstance(each, Deliver)},
+        {each for each in does if isinstance(each, Deliver)},
+        age,
+    )
+
+
+def _of_deliveries(should: set[Deliver], does: set[Deliver], age: int) -> str:
+    wanted = {(each.address, each.port) for each in should}
+    found = {(each.address, each.port) for each in does}
+    if wanted != found and age:
+        return "affinity"
+    if wanted < found:
+        return "stale endpoint"
+    if found < wanted:
+        return "missing endpoint"
+    if wanted != found:
+        return "wrong endpoint"
+    if should == does:
+        return "wrong weight"
+    hidden = {each for each in does if each.masquerade} - should
+    return "source not kept" if hidden else "masquerade missing"
+
+
+def together(differences: list[tuple[object, PacketDifference]]) -> list[PacketDifference]:
+    """Return differences of one cause as one, with how many there are."""
+    found: dict[object, list[PacketDifference]] = {}
+    for cause, each in differences:
+        found.setdefault((each.kind, cause), []).append(each)
+    merged = [_merged(same) for same in found.values()]
+    kinds: dict[str, list[PacketDifference]] = {}
+    for each in merged:
+        kinds.setdefault(each.kind, []).append(each)
+    return [
+        each for same in kinds.values() for each in ([_merged(same)] if len(same) > _MANY else same)
+    ]
+
+
+_MANY = 20
+"""So many differences of a kind have one cause, or nobody would read them one by one."""
+
+
+def _plainness(each: PacketDifference) -> tuple[bool, bool, bool]:
+    """Return what makes one packet a better example than another."""
+    frontend = each.field is not None and "nodePort" in each.field.path
+    return not each.packet.interface, bool(each.packet.remembered), frontend
+
+
+def _merged(same: list[PacketDifference]) -> PacketDifference:
+    names = {each.service_port for each in same}
+    return evolve(
+        min(same, key=_plainness),
+        count=sum(each.count for each in same),
+        services=max(len(names), sum(each.services for each in same) if len(names) > 1 else 1),
+    )

@@ -1,0 +1,399 @@
+"""Whether rules that are there do to every packet what a graph says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Protocol
+
+from attrs import evolve, frozen
+
+from svcnet.family import IPFamily
+from svcnet.graph import (
+    Fragment,
+    Origin,
+    Outcome,
+    Packet,
+    Pass,
+    Refuse,
+    RuleGraph,
+    evaluate,
+)
+from svcnet.meaning.cells import NameSource, of_range, targets
+from svcnet.meaning.compare import Spread, compare, intents_spread, spread, spread_of
+from svcnet.meaning.difference import (
+    FieldPlace,
+    Obscurity,
+    PacketDifference,
+    Verdicts,
+    kind_of,
+    together,
+)
+from svcnet.meaning.facts import Facts
+from svcnet.meaning.flow import Leaf
+from svcnet.meaning.intent import (
+    PASS,
+    Ending,
+    Excuse,
+    Heading,
+    Intent,
+    by_iptables,
+    distinctions,
+    entry_of,
+    intents,
+)
+from svcnet.meaning.outcome import RuleLine
+from svcnet.meaning.outcomes import ending, outcomes, unsure
+from svcnet.meaning.sources import (
+    Distinctions,
+    Endpoint,
+    OneSender,
+    Sender,
+    Senders,
+    Sources,
+    Unforeseen,
+)
+from svcnet.meaning.spans import LOOPBACK, Span, everything, number, text_of
+
+
+class MachineRules(NameSource, Protocol):
+    """Rules of a machine, in whichever language."""
+
+    mode: str
+    facts: Facts
+
+    def leaves(
+        self,
+        sources: Sources,
+        address: int,
+        protocol: str,
+        port: int,
+        *,
+        is_node: bool,
+        state: str = "NEW",
+        notes: bool = False,
+    ) -> list[Leaf]:
+        """Return how packets of many senders to one destination end."""
+
+    def line_of(self, rule: object) -> RuleLine:
+        """Return where a rule is."""
+
+    def is_own(self, rule: object) -> bool:
+        """Return whether a rule is one of those for Services."""
+
+    def deciding(self, leaf: Leaf) -> object | None:
+        """Return the rule that made packets end so, None if none did."""
+
+    def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
+        """Return the rules that make a difference of a kind, each once."""
+
+    def is_foreign(self, leaf: Leaf) -> bool:
+        """Return whether it was a rule of somebody else that made packets end so."""
+
+
+Locate = Callable[[Iterable[Origin]], Sequence[FieldPlace | None]]
+"""Says of fields where they are written, of all at once."""
+
+EXCUSES: Mapping[str, Excuse] = MappingProxyType({"iptables": by_iptables})
+
+
+def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) -> Verdicts:
+    """Compare what rules do to every packet with what a graph says."""
+    return _Comparison(graph, rules, locate or nowhere).verdicts()
+
+
+def nowhere(origins: Iterable[Origin]) -> Sequence[FieldPlace | None]:
+    """Say that nobody knows where fields are written."""
+    return [None for _ in origins]
+
+
+class _Comparison:
+    """A comparison while it is made."""
+
+    def __init__(self, graph: RuleGraph, rules: MachineRules, locate: Locate) -> None:
+        self.graph = graph
+        self.rules = rules
+        self.locate = locate
+        self.excuse = EXCUSES.get(rules.mode, lambda *_: False)
+        self.common = Distinctions()
+        self.met: Counter[object] = Counter()
+        self.cells = 0
+        self.differences: list[tuple[object, PacketDifference]] = []
+        self.unknown: Counter[RuleLine] = Counter()
+        self.whole = everything(graph.settings.family)
+
+    def verdicts(self) -> Verdicts:
+        """Look at every kind of packet."""
+        for target in targets(self.graph, self.rules):
+            self.look(target)
+        for guard in guards(self.graph):
+            self.look(guard.target, guard)
+        return Verdicts(
+            self.graph.settings.family,
+            self.rules.mode,
+            self.cells,
+            tuple(self._located(together(self.differences))),
+            tuple(Obscurity(rule, count) for rule, count in self.unknown.items()),
+        )
+
+    def _located(self, differences: list[PacketDifference]) -> Iterator[PacketDifference]:
+        """Yield differences with the places of their fields."""
+        fields = [each.field for each in differences if each.field is not None]
+        places = iter(self.locate(fields))
+        for each in differences:
+            yield evolve(each, place=next(places)) if each.field is not None else each
+
+    def look(self, target: Heading, guard: Guard | None = None) -> None:
+        """Compare the packets of everybody for one destination."""
+        entry = None if guard else entry_of(self.graph, target)
+        state = guard.state if guard else "NEW"
+        known = distinctions(self.graph.settings, entry).joined(self.common)
+        while True:
+            sources = Senders(known, self._picker(target), self.whole, is_node=target.is_node)
+            try:
+                wanted = (
+                    [Intent(sources.everybody, guard.ending, (1, 1))]
+                    if guard
+                    else intents(self.graph, entry, target, sources, self.excuse)
+                )
+                leaves = self.rules.leaves(
+                    *(sources, target.address, target.protocol, target.port),
+                    is_node=target.is_node,
+                    state=state,
+                )
+                break
+            except Unforeseen as question:
+                known = known.joined(question.new)
+                self._remember(question.new)
+        found = compare(wanted, leaves)
+        self.cells += sources.everybody.bit_count()
+        if found.unknown:
+            is_ours = entry is not None or guard is not None
+            unknown = found.unknown & sources.everybody
+            self._obscure(target, sources, state, unknown, is_ours=is_ours)
+        if found.different:
+            self._explain(target, sources, wanted, leaves, found.different, guard)
+
+    def _remember(self, new: Distinctions) -> None:
+        """Keep for all that comes what was asked about more than once."""
+        for part, items in enumerate(new):
+            for item in items:
+                self.met[part, item] += 1
+        again = new.only(lambda part, item: self.met[part, item] > 1)
+        if again != Distinctions():
+            self.common = self.common.joined(again)
+
+    def _picker(self, target: Heading) -> Callable[[Span], int | None]:
+        facts = self.rules.facts
+        family = self.graph.settings.family
+        if not target.is_node:
+            return lambda span: of_range(span, family, facts.addresses)
+        loopback = LOOPBACK if family == "IPv4" else (1, 1)
+        local = loopback[0] <= target.address <= loopback[1]
+
+        def own(span: Span) -> int | None:
+            if local:
+                # What is not loopback has no business there.
+                first = loopback[0] + 1 if family == "IPv4" else 1
+                return first if span[0] <= first <= span[1] else None
+            return next(
+                (
+                    each
+                    for each in sorted(facts.addresses)
+                    if span[0] <= each <= span[1] and not loopback[0] <= each <= loopback[1]
+                ),
+                None,
+            )
+
+        return own
+
+    def _obscure(
+        self, target: Heading, sources: Senders, state: str, unknown: int, *, is_ours: bool
+    ) -> None:
+        """Note which rules are not understood on which somebody's packets depend.
+
+        Of packets that are no Service's (not `is_ours`) only rules for Services count.
+        """
+        bit = (unknown & -unknown).bit_length() - 1
+        one = self._alone(target, sources.sender(bit), state)
+        rules = [rule for rule in unsure(one) if is_ours or self.rules.is_own(rule)]
+        for rule in dict.fromkeys(map(self.rules.line_of, rules)):
+            self.unknown[rule] += unknown.bit_count()
+
+    def _alone(self, target: Heading, sender: Sender, state: str) -> list[Leaf]:
+        """Return how packets of one sender end, with the rules that they met."""
+        endpoint = sender.memory.endpoint
+        remembered = frozenset((endpoint,)) if endpoint is not None else frozenset()
+        return self.rules.leaves(
+            OneSender(sender, remembered),
+            *(target.address, target.protocol, target.port),
+            is_node=target.is_node,
+            state=state,
+            notes=True,
+        )
+
+    def _explain(
+        self,
+        target: Heading,
+        sources: Senders,
+        wanted: Sequence[Intent],
+        leaves: Sequence[Leaf],
+        different: int,
+        guard: Guard | None,
+    ) -> None:
+        """Note what differs, once for all senders whose packets end alike."""
+        should = spread(intents_spread(wanted))
+        does, _ = spread_of(leaves)
+        while different:
+            bit = (different & -different).bit_length() - 1
+            alike = different & _alike(should, bit) & _alike(does, bit)
+            different &= ~alike
+            bit = sources.plainest(alike)
+            meant = [each for each in wanted if each.mask >> bit & 1]
+            sender = sources.sender(bit)
+            if guard is not None:
+                self._unguarded(target, sender, guard, alike.bit_count())
+            else:
+                self._tell(target, sender, meant, alike.bit_count())
+
+    def _unguarded(self, target: Heading, sender: Sender, guard: Guard, count: int) -> None:
+        """Note that packets get through which the rules of every node keep out."""
+        leaves = self._alone(target, sender, guard.state)
+        found = outcomes(leaves, self.rules.facts.family, self.rules.line_of)
+        drop = Outcome(Refuse("drop", guard.reason), Fraction(1), ())
+        should = (drop if guard.fragment is None else _PASS,)
+        kind, name = "not refused", None
+        field: Origin | None = None
+        rules: tuple[RuleLine, ...] = ()
+        if guard.fragment is not None and guard.fragment.health_check is not None:
+            kind, name = "refused", guard.fragment.name
+            field = guard.fragment.health_check.origin
+            rules = tuple(map(self.rules.line_of, self.rules.causes(kind, leaves)))
+        packet = self._packet(target, sender)
+        difference = PacketDifference(
+            *(kind, packet, 0, should, found, name, field, rules), count=count
+        )
+        self.differences.append((guard, difference))
+
+    def _tell(self, target: Heading, sender: Sender, meant: Sequence[Intent], count: int) -> None:
+        leaves = self._alone(target, sender, "NEW")
+        is_service = meant[0].entry is not None and meant[0].ending != PASS
+        if not is_service:
+            # What others do with packets that are no Service's is their own affair.
+            leaves = [leaf for leaf in leaves if self._is_ours(leaf)]
+            if not leaves:
+                return
+        packet = self._packet(target, sender)
+        ends = {each.ending for each in meant}
+        wrong = [leaf for leaf in leaves if ending(leaf) not in ends] or leaves
+        foreign = [leaf for leaf in wrong if self.rules.is_foreign(leaf)]
+        should = evaluate(self.graph, packet) if is_service else (_PASS,)
+        found = outcomes(leaves, self.rules.facts.family, self.rules.line_of)
+        kind = kind_of(should, found, is_foreign=bool(foreign), age=sender.memory.age)
+        causes = self.rules.causes(kind, foreign or wrong)
+        field = self._field(kind, meant, leaves)
+        name = meant[0].entry.fragment.name if meant[0].entry is not None else None
+        difference = PacketDifference(
+            kind,
+            packet,
+            sender.memory.age,
+            should,
+            found,
+            name if is_service else None,
+            field,
+            tuple(map(self.rules.line_of, causes)),
+            count=count,
+        )
+        cause = tuple(causes) if foreign or not is_service else (name, field)
+        self.differences.append((cause, difference))
+
+    def _is_ours(self, leaf: Leaf) -> bool:
+        """Return whether it was rules for Services that did something to a packet."""
+        if ending(leaf) == PASS:
+            return False
+        rule = self.rules.deciding(leaf)
+        return rule is not None and self.rules.is_own(rule)
+
+    def _packet(self, target: Heading, sender: Sender) -> Packet:
+        family = self.graph.settings.family
+        endpoint = sender.memory.endpoint
+        return Packet(
+            text_of(sender.address, family),
+            text_of(target.address, family),
+            target.port,
+            target.protocol.upper(),
+            sender.interface,
+            frozenset((_text(endpoint, family),)) if endpoint is not None else frozenset(),
+        )
+
+    def _field(self, kind: str, meant: Sequence[Intent], leaves: Sequence[Leaf]) -> Origin | None:
+        """Return what in the objects says how packets should end."""
+        entry = meant[0].entry
+        if entry is None:
+            return None
+        fragment = entry.fragment
+        if kind in ("missing endpoint", "wrong endpoint", "affinity"):
+            ends = set(map(ending, leaves))
+            for each in meant:
+                if each.ending not in ends and each.node is not None:
+                    return each.node.origin
+        if kind == "wrong weight" and (fragment.cluster or fragment.local):
+            balance = fragment.cluster or fragment.local
+            assert balance is not None
+            return balance.origin
+        is_outside = fragment.external is not None and entry.dispatch.frontend != "cluster-ip"
+        if kind in ("source not kept", "masquerade missing") and is_outside:
+            assert fragment.external is not None
+            return fragment.external.origin
+        return entry.dispatch.origin
+
+
+@frozen
+class Guard:
+    """Packets that no node lets through, whatever Services there are, and why.
+
+    ``state`` is what connection tracking says of them. With a ``fragment`` they ask for its health
+    and are let in.
+    """
+
+    target: Heading
+    state: str
+    reason: str
+    ending: Ending = ("drop",)
+    fragment: Fragment | None = None
+
+
+def guards(graph: RuleGraph) -> Iterator[Guard]:
+    """Yield what kube-proxy's rules keep out, or let in, besides what goes to a Service."""
+    settings = graph.settings
+    for fragment in graph:
+        if fragment.health_check is not None and settings.node_ip:
+            port = fragment.health_check.port
+            target = Heading(number(settings.node_ip), "tcp", port, False)
+            yield Guard(target, "NEW", "", PASS, fragment)
+    outside = "203.0.113.77" if settings.family == "IPv4" else "2001:db8::77"
+    if not settings.conntrack_tcp_be_liberal:
+        target = Heading(number(outside), "tcp", 80, False)
+        yield Guard(target, "INVALID", "connection tracking does not know its connection")
+    if settings.localhost_node_ports:
+        target = Heading(LOOPBACK[0] + 1, "tcp", 1, False)
+        yield Guard(target, "NEW", "loopback is the node's own")
+
+
+_PASS = Outcome(Pass(), Fraction(1), ())
+
+
+def _alike(spread: Spread, bit: int) -> int:
+    """Return the senders whose packets end as one's do, as likely."""
+    found = -1
+    for chances in spread.values():
+        for mask in chances.values():
+            found &= mask if mask >> bit & 1 else ~mask
+    return found
+
+
+def _text(endpoint: Endpoint, family: IPFamily) -> str:
+    address = text_of(endpoint[0], family)
+    return f"[{address}]:{endpoint[1]}" if ":" in address else f"{address}:{endpoint[1]}"
