@@ -1,0 +1,131 @@
+"""The interpreter of nf_tables: what rules do to packets, or that nobody can say."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from attrs import evolve
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from svcnet.compiler import compile_state, node_view
+from svcnet.graph import Deliver, Packet, Refuse
+from svcnet.meaning import Facts, FoundVerdict, Unknown, nftables, spans
+from svcnet.meaning.nftables.ruleset import NFTRuleSet
+from svcnet.models import ClusterState, KubeProxyConfiguration, Node
+from svcnet.models.state import ClusterObject
+from svcnet.modes.nftables import NFTABLES
+from svcnet.netfilter.nft import NFTState, load
+from svcnet.renderers.nftables import full, text
+from tests import strategies
+from tests.conftest import ROOT
+from tests.fuzz import examples
+from tests.renderers.test_meaning import aimed
+from tests.renderers.test_nftables_meaning import meant
+from tests.test_live_node import live
+from tests.walk_nftables import Reading
+from tests.walk_nftables import outcomes as walked
+
+LISTING = (ROOT / "tests/live_node/nft-ruleset.txt").read_text()
+
+
+def chances(rules: NFTRuleSet, packet: Packet) -> dict[FoundVerdict, Fraction]:
+    """Return the chance of each verdict, without reasons."""
+    found = rules.evaluate(packet)
+    assert sum(outcome.probability for outcome in found) == 1
+    assert sum(outcome.kernel for outcome in found) == 1
+    sums: dict[FoundVerdict, Fraction] = {}
+    for outcome in found:
+        verdict = outcome.verdict
+        if isinstance(verdict, Refuse):
+            verdict = Refuse(verdict.how, "")
+        sums[verdict] = sums.get(verdict, Fraction(0)) + outcome.probability
+    return sums
+
+
+@settings(max_examples=examples(80), deadline=None)
+@given(strategies.clusters, strategies.nodes, strategies.configurations, st.data())
+def test_rules_mean_what_the_graph_means(
+    objects: list[ClusterObject], node: Node, config: KubeProxyConfiguration, data: st.DataObject
+) -> None:
+    """Any packet has the same chances by the interpreter, by the tests' own walk, in the graph."""
+    state = ClusterState.of([*objects, node])
+    given_rules = evolve(NFTABLES.rules(config), masquerade_all=config.iptables.masquerade_all)
+    graph = compile_state(state, node_view(state, config, node="node-a", rules=given_rules))
+    packet = aimed(graph, data)
+    note(packet)
+    written = text(full(graph))
+    rules = NFTRuleSet(load(NFTState(), written), Facts.of(graph.settings))
+    found = chances(rules, packet)
+    for others in (meant(graph, packet), walked(written, graph.settings, packet)):
+        expected: dict[FoundVerdict, Fraction] = {}
+        for verdict, chance in others.items():
+            end: FoundVerdict = verdict
+            if isinstance(verdict, Deliver) and packet.interface:
+                here = graph.settings.is_node_address(verdict.address)
+                end = evolve(verdict, masquerade=verdict.masquerade and not here)
+            expected[end] = expected.get(end, Fraction(0)) + chance
+        assert found == expected
+
+
+@pytest.mark.parametrize("port", [80, 81, 8080, 443, 30080, 53])
+@pytest.mark.parametrize("source", ["203.0.113.7", "10.244.1.1", "192.0.2.7", "192.168.50.1"])
+def test_a_live_node_is_understood(source: str, port: int) -> None:
+    """What nft lists on a node is what the tests' own walk reads of it."""
+    graph = live("nftables", "IPv4")
+    rules = nftables.read(LISTING, Facts.of(graph.settings))
+    reading = Reading.of_listing(LISTING, "ip kube-proxy")
+    interface = "" if source == "192.168.50.1" else "eth0"
+    for address in ("10.96.36.164", "10.96.225.21", "203.0.113.9", "192.168.50.1", "10.96.9.9"):
+        packet = Packet(source, address, port, "UDP" if port == 53 else "TCP", interface)
+        assert chances(rules, packet) == walked(reading, graph.settings, packet)
+
+
+OWN = Facts(addresses=frozenset((spans.number("192.0.2.10"),)))
+PACKET = Packet("203.0.113.7", "10.9.9.9", 80, interface="eth0")
+
+
+def verdict(rule: str, packet: Packet = PACKET) -> FoundVerdict:
+    listing = (
+        "table inet filter {\n\tset s {\n\t\ttype ipv4_addr\n\t\telements = { 203.0.113.7 }\n\t}\n"
+        "\tchain c {\n\t\ttype filter hook forward priority filter; policy accept;\n"
+        f"\t\t{rule}\n\t}}\n}}\n"
+    )
+    (found,) = nftables.read(listing, OWN, file="dump").evaluate(packet)
+    return found.verdict
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [
+        ("ip saddr @s drop", "drop"),
+        ("ip saddr != @s drop", "pass"),
+        ("ip saddr 203.0.113.0/24 tcp dport { 80, 443 } reject", "reject"),
+        ('iifname "eth*" counter packets 1 bytes 2 drop', "drop"),
+        ('iifname != "eth0" drop', "pass"),
+        ("udp dport 80 drop", "pass"),
+        ("ct state established,related accept", "pass"),
+        ("ct state invalid drop", "pass"),
+        ("ip saddr . th dport { 203.0.113.7 . 80 } drop", "drop"),
+        ("tcp dport vmap { 80 : drop, 81 : accept }", "drop"),
+        ("limit rate 5/second accept", "pass"),
+        ("meta skuid 0 counter packets 0 bytes 0", "pass"),
+        ('log prefix "x " accept', "pass"),
+    ],
+)
+def test_rules_of_others_are_understood(rule: str, kind: str) -> None:
+    """What people write is understood, where it is about where packets come from and go."""
+    found = verdict(rule).to_dict()
+    assert found["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ['meta hour "22:00" drop', "limit rate 5/second drop", "meta cpu 0 queue", "ip dscp 3 drop"],
+)
+def test_what_is_not_understood_is_told_with_its_line(rule: str) -> None:
+    """If it matters what such a rule does, the answer is its line and nothing else."""
+    found = verdict(rule)
+    assert isinstance(found, Unknown)
+    assert [(each.file, each.line) for each in found.rules] == [("dump", 8)]
