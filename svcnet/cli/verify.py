@@ -17,9 +17,11 @@ from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
 from svcnet.cli.paths import FilePath
 from svcnet.errors import ApplyError, UsageError
+from svcnet.executors.commands import not_installed
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.files import KIB, read_text
 from svcnet.inputs import probe_host, read_located
+from svcnet.modes.options import listed
 
 if TYPE_CHECKING:
     from svcnet.family import IPFamily
@@ -45,8 +47,8 @@ MOST_SHOWN = 100
     type=FilePath(),
     multiple=True,
     metavar="FILE",
-    help="Compare with what iptables-save, ip6tables-save, ipset save and ip -j addr printed; "
-    "may be given several times.",
+    help="Compare with what iptables-save, ip6tables-save, nft list ruleset, ipset save and "
+    "ip -j addr printed; may be given several times.",
 )
 @click.option(
     "--output",
@@ -69,15 +71,20 @@ def command(
     are told if it depends on them what becomes of a Service's packets; with --strict that is a
     difference.
     """
-    from svcnet.meaning.dump import read_dump
+    from svcnet.meaning.dump import LANGUAGES, read_dump
 
     if live == bool(files):
-        raise UsageError("say where rules are: --live, or --rules with what iptables-save printed")
+        raise UsageError(
+            "say where rules are: --live, or --rules with what iptables-save or nft printed"
+        )
     dump = read_dump(_texts(files)) if files else None
     default_host = None if files else partial(probe_host, THIS_MACHINE)
+    if dump is not None and options["mode"] is None:
+        options["mode"] = dump.mode
     inputs, loaded = read_located(**options, default_host=default_host)
-    if inputs.mode.name != "iptables":
-        raise UsageError(f"rules of mode iptables can be compared, not of mode {inputs.mode.name}")
+    if inputs.mode.name not in LANGUAGES:
+        names = listed(LANGUAGES)
+        raise UsageError(f"rules of modes {names} can be compared, not of mode {inputs.mode.name}")
     if dump is None:
         dump = _listed(inputs, families)
     elif dump.addresses is not None and inputs.host.addresses is None:
@@ -104,9 +111,11 @@ def _texts(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
 def _listed(inputs: Inputs, families: Sequence[IPFamily]) -> MachineDump:
     """Return what the tools of this machine print."""
     from svcnet.executors.iptables.variants import choose_variant
-    from svcnet.meaning.dump import MachineDump
+    from svcnet.meaning.dump import MachineDump, is_listed_by_nft
     from svcnet.meaning.ipsets import read_sets
 
+    if is_listed_by_nft(inputs.mode.name):
+        return MachineDump(nftables=("nft list ruleset", _run("nft", "list", "ruleset")))
     variant = inputs.settings.given.get("variant")
     texts: dict[IPFamily, tuple[str, str]] = {}
     for family in inputs.families(families):
@@ -114,13 +123,22 @@ def _listed(inputs: Inputs, families: Sequence[IPFamily]) -> MachineDump:
         for warning in choice.warnings:
             click.echo(warning, err=True)
         texts[family] = (f"{choice.commands.name}-save", choice.commands.save())
-    ipset = THIS_MACHINE.find("ipset")
-    if ipset is None or not any("--match-set" in text for _, text in texts.values()):
+    if THIS_MACHINE.find("ipset") is None:
         return MachineDump(texts)
-    done = THIS_MACHINE.run(ipset, "save")
+    if not any("--match-set" in text for _, text in texts.values()):
+        return MachineDump(texts)
+    return MachineDump(texts, sets=read_sets("ipset save", _run("ipset", "save")))
+
+
+def _run(program: str, *options: str) -> str:
+    """Return what a tool of this machine prints. Raises ApplyError."""
+    path = THIS_MACHINE.find(program)
+    if path is None:
+        raise not_installed(program)
+    done = THIS_MACHINE.run(path, *options)
     if done.code:
-        raise ApplyError(f"ipset save: {done}")
-    return MachineDump(texts, sets=read_sets("ipset save", done.text))
+        raise ApplyError(f"{program} {' '.join(options)}: {done}")
+    return done.text
 
 
 def _compared(
@@ -128,26 +146,23 @@ def _compared(
 ) -> Iterator[Verdicts]:
     """Yield what the comparison comes to for each family that there are rules of."""
     from svcnet.compiler import compile_state
-    from svcnet.meaning import Facts, iptables, verify
+    from svcnet.meaning import Facts, verify
 
-    wanted = [each for each in inputs.families(families) if each in dump.iptables]
+    mode = inputs.mode.name
+    there = dump.families(mode)
+    wanted = [each for each in inputs.families(families) if each in there]
     if families and len(wanted) < len(families):
         missing = [each for each in families if each not in wanted]
-        raise UsageError(f"no file has rules of {' and '.join(missing)}")
+        raise UsageError(f"no file has rules of {listed(missing)} and mode {mode}")
     if not wanted:
         raise UsageError(
-            f"the rules are of {' and '.join(dump.iptables)}, and the node has no address of it; "
-            "--family says to compare them all the same"
+            f"there are no rules of mode {mode} for {listed(inputs.families(families))}; "
+            "--mode and --family say what to compare"
         )
     for family in wanted:
         graph = compile_state(inputs.state, inputs.view(family.lower()))
-        file, text = dump.iptables[family]
         facts = evolve(Facts.of(graph.settings), sets=dump.sets)
-        try:
-            rules = iptables.read(text, facts, file=file)
-        except ApplyError as error:
-            raise UsageError(str(error)) from None
-        yield verify(graph, rules, loaded.places)
+        yield verify(graph, dump.rules(mode, family, facts), loaded.places)
 
 
 def _lines(found: Iterable[Verdicts]) -> Iterator[str]:

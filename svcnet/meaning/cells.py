@@ -11,7 +11,7 @@ from svcnet.family import IPFamily
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.meaning.intent import Heading
 from svcnet.meaning.sources import PREFERRED
-from svcnet.meaning.spans import LOOPBACK, Span, everything, number
+from svcnet.meaning.spans import LOOPBACK, Span, everything, network, number
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _PORTS: Span = (1, 0xFFFF)
@@ -100,7 +100,8 @@ def _addresses(settings: NodeSettings, names: RuleNames, taken: Collection[int])
     own = _own(settings)
     loopback = LOOPBACK if settings.family == "IPv4" else (1, 1)
     starts = {first, loopback[0], loopback[1] + 1}
-    spans = [*names.networks, *((each, each) for each in own)]
+    ranges = map(network, settings.service_cidrs)
+    spans = [*names.networks, *ranges, *((each, each) for each in own)]
     for begin, end in spans:
         starts.add(begin)
         starts.add(end + 1)

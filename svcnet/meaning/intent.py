@@ -5,7 +5,7 @@ It is what :func:`svcnet.graph.evaluate` says of each of them, at the cost of on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from svcnet.graph import (
@@ -43,10 +43,6 @@ class Intent(NamedTuple):
     chance: Ratio
     entry: FrontendEntry | None = None
     node: GraphNode | None = None
-
-
-Excuse = Callable[[RuleGraph, "Heading", FrontendEntry], bool]
-"""Says of a refusal whether a mode leaves it out, as its reference does."""
 
 
 class Heading(NamedTuple):
@@ -95,23 +91,144 @@ def distinctions(settings: NodeSettings, entry: FrontendEntry | None) -> Distinc
     )
 
 
+class Dialect:
+    """What rules of a mode do otherwise than a graph says, as those of its reference do."""
+
+    def __init__(self, graph: RuleGraph) -> None:
+        self.graph = graph
+        self.settings = graph.settings
+
+    def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:  # noqa: ARG002
+        """Return whether a refusal is left out."""
+        return False
+
+    def elsewhere(self, target: Heading) -> Ending:  # noqa: ARG002
+        """Return how packets end that no frontend takes."""
+        return PASS
+
+    def kept_out(self, target: Heading, sources: Sources) -> int:  # noqa: ARG002
+        """Return whose packets are dropped before any frontend takes them."""
+        return 0
+
+    def hides_from_itself(self, target: Heading, node: Translate) -> bool:  # noqa: ARG002
+        """Return whether an endpoint that sends to itself gets the node's address as source."""
+        return True
+
+
+class IptablesDialect(Dialect):
+    """Mode iptables.
+
+    KUBE-EXTERNAL-SERVICES is reached from INPUT and FORWARD only: what the node itself sends to a
+    refused address that is not its own goes out.
+    """
+
+    def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:
+        """Return whether the node itself sends to what is refused to others."""
+        address = text_of(target.address, self.settings.family)
+        node = entry.fragment.node(entry.target)
+        where = (address, target.protocol.upper(), target.port)
+        return (
+            target.is_node
+            and isinstance(node, Reject)
+            and not self.settings.is_node_address(address)
+            and all(
+                each.frontend != "cluster-ip" for _, each in self.graph.frontends.get(where, ())
+            )
+        )
+
+
+class NFTablesDialect(Dialect):
+    """Mode nftables.
+
+    - Addresses that do not answer node ports refuse none of them either.
+    - A port of a cluster IP that no Service has is rejected, if the packet goes on from here, and
+      what is for other addresses of ServiceCIDRs is dropped.
+    - Ranges of sources hold also for a load balancer's address that has no endpoints.
+    - An endpoint of another node that sends to itself by way of this one keeps its source.
+    """
+
+    def __init__(self, graph: RuleGraph) -> None:
+        super().__init__(graph)
+        self._cluster_ips = {
+            number(dispatch.address)
+            for fragment in graph
+            for dispatch in fragment.dispatches
+            if dispatch.frontend == "cluster-ip"
+        }
+        self._ranges = list(map(network, graph.settings.service_cidrs))
+        self._here = {
+            (fragment.name.protocol.lower(), *_place(each))
+            for fragment in graph
+            for each in fragment.translates
+            if each.local
+        }
+
+    def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:  # noqa: ARG002
+        """Return whether a node port is refused where none is served."""
+        address = text_of(target.address, self.settings.family)
+        where = (address, target.protocol.upper(), target.port)
+        return where not in self.graph.frontends and not self.settings.answers_node_ports(address)
+
+    def elsewhere(self, target: Heading) -> Ending:
+        """Return how packets end that no frontend takes: refused where a Service could be."""
+        if self.settings.is_node_address(text_of(target.address, self.settings.family)):
+            return PASS
+        if target.address in self._cluster_ips:
+            return ("reject",)
+        if any(first <= target.address <= last for first, last in self._ranges):
+            return ("drop",)
+        return PASS
+
+    def kept_out(self, target: Heading, sources: Sources) -> int:
+        """Return who is in no range of sources of a load balancer without endpoints."""
+        address = text_of(target.address, self.settings.family)
+        where = (address, target.protocol.upper(), target.port)
+        for fragment, dispatch in self.graph.frontends.get(where, ()):
+            ranges = fragment.policy.source_ranges
+            if dispatch.frontend != "load-balancer" or not ranges or fragment.firewall is not None:
+                continue
+            spans = list(map(network, ranges))
+            node = number(self.settings.node_ip)
+            if any(first <= node <= last for first, last in spans):
+                spans += [
+                    network(each.address)
+                    for each in fragment.dispatches
+                    if each.frontend == "load-balancer"
+                ]
+            sources.foresee(spans)
+            inside = 0
+            for span in spans:
+                inside |= sources.network(span)
+            return sources.everybody & ~inside
+        return 0
+
+    def hides_from_itself(self, target: Heading, node: Translate) -> bool:
+        """Return whether an endpoint is on this node."""
+        return (target.protocol, *_place(node)) in self._here
+
+
 def intents(
-    graph: RuleGraph, entry: FrontendEntry | None, target: Heading, sources: Sources, excuse: Excuse
+    dialect: Dialect, entry: FrontendEntry | None, target: Heading, sources: Sources
 ) -> list[Intent]:
     """Return how packets should end."""
     everybody = sources.everybody
-    if entry is None or (entry.refuses and excuse(graph, target, entry)):
-        return [Intent(everybody, PASS, (1, 1))]
-    return list(_Visit(graph.settings, entry, target, sources).start())
+    out = dialect.kept_out(target, sources)
+    found = [Intent(out, ("drop",), (1, 1), entry)] if out else []
+    left = everybody & ~out
+    if entry is None or (entry.refuses and dialect.is_left_out(target, entry)):
+        ending = dialect.elsewhere(target)
+        return [*found, Intent(left, ending, (1, 1), entry if ending == PASS else None)]
+    return [*found, *_Visit(dialect, entry, target, sources).start(left)]
 
 
 class _Visit:
     """The way of many senders' packets through one fragment."""
 
     def __init__(
-        self, settings: NodeSettings, entry: FrontendEntry, target: Heading, sources: Sources
+        self, dialect: Dialect, entry: FrontendEntry, target: Heading, sources: Sources
     ) -> None:
-        self.settings = settings
+        self.dialect = dialect
+        self.settings = dialect.settings
         self.entry = entry
         self.target = target
         self.sources = sources
@@ -131,8 +248,8 @@ class _Visit:
                 return 0 if own else self.sources.interface(f"{detector.value}+")
         return 0
 
-    def start(self) -> Iterator[Intent]:
-        everybody = self.sources.everybody
+    def start(self, everybody: int) -> Iterator[Intent]:
+        """Yield how packets of some senders end."""
         masquerade = {
             "always": everybody,
             "never": 0,
@@ -208,7 +325,9 @@ class _Visit:
             # It is marked like any other, and never passes the hook that masquerades.
             hidden = 0
         else:
-            hidden = mask & (masquerade | self.sources.network((address, address)))
+            hidden = mask & masquerade
+            if self.dialect.hides_from_itself(self.target, node):
+                hidden |= mask & self.sources.network((address, address))
         if hidden:
             yield Intent(hidden, ("deliver", address, port, "node"), chance, self.entry, node)
         if mask & ~hidden:
@@ -217,20 +336,3 @@ class _Visit:
 
 def _place(node: Translate) -> Endpoint:
     return number(node.address), node.port
-
-
-def by_iptables(graph: RuleGraph, target: Heading, entry: FrontendEntry) -> bool:
-    """Return whether iptables rules leave out a refusal, as the reference's do.
-
-    KUBE-EXTERNAL-SERVICES is reached from INPUT and FORWARD only: what the node itself sends to a
-    refused address that is not its own goes out.
-    """
-    address = text_of(target.address, graph.settings.family)
-    node = entry.fragment.node(entry.target)
-    where = (address, target.protocol.upper(), target.port)
-    return (
-        target.is_node
-        and isinstance(node, Reject)
-        and not graph.settings.is_node_address(address)
-        and all(each.frontend != "cluster-ip" for _, each in graph.frontends.get(where, ()))
-    )

@@ -35,11 +35,12 @@ from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.intent import (
     PASS,
+    Dialect,
     Ending,
-    Excuse,
     Heading,
     Intent,
-    by_iptables,
+    IptablesDialect,
+    NFTablesDialect,
     distinctions,
     entry_of,
     intents,
@@ -96,7 +97,9 @@ class MachineRules(NameSource, Protocol):
 Locate = Callable[[Iterable[Origin]], Sequence[FieldPlace | None]]
 """Says of fields where they are written, of all at once."""
 
-EXCUSES: Mapping[str, Excuse] = MappingProxyType({"iptables": by_iptables})
+_DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType(
+    {"iptables": IptablesDialect, "nftables": NFTablesDialect}
+)
 
 
 def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) -> Verdicts:
@@ -116,7 +119,7 @@ class _Comparison:
         self.graph = graph
         self.rules = rules
         self.locate = locate
-        self.excuse = EXCUSES.get(rules.mode, lambda *_: False)
+        self.dialect = _DIALECTS.get(rules.mode, Dialect)(graph)
         self.common = Distinctions()
         self.met: Counter[object] = Counter()
         self.cells = 0
@@ -128,7 +131,7 @@ class _Comparison:
         """Look at every kind of packet."""
         for target in targets(self.graph, self.rules):
             self.look(target)
-        for guard in guards(self.graph):
+        for guard in guards(self.graph, self.rules.mode):
             self.look(guard.target, guard)
         return Verdicts(
             self.graph.settings.family,
@@ -156,7 +159,7 @@ class _Comparison:
                 wanted = (
                     [Intent(sources.everybody, guard.ending, (1, 1))]
                     if guard
-                    else intents(self.graph, entry, target, sources, self.excuse)
+                    else intents(self.dialect, entry, target, sources)
                 )
                 leaves = self.rules.leaves(
                     *(sources, target.address, target.protocol, target.port),
@@ -279,7 +282,7 @@ class _Comparison:
 
     def _tell(self, target: Heading, sender: Sender, meant: Sequence[Intent], count: int) -> None:
         leaves = self._alone(target, sender, "NEW")
-        is_service = meant[0].entry is not None and meant[0].ending != PASS
+        is_service = meant[0].ending != PASS
         if not is_service:
             # What others do with packets that are no Service's is their own affair.
             leaves = [leaf for leaf in leaves if self._is_ours(leaf)]
@@ -289,7 +292,7 @@ class _Comparison:
         ends = {each.ending for each in meant}
         wrong = [leaf for leaf in leaves if ending(leaf) not in ends] or leaves
         foreign = [leaf for leaf in wrong if self.rules.is_foreign(leaf)]
-        should = evaluate(self.graph, packet) if is_service else (_PASS,)
+        should = self._should(meant[0], packet)
         found = outcomes(leaves, self.rules.facts.family, self.rules.line_of)
         kind = kind_of(should, found, is_foreign=bool(foreign), age=sender.memory.age)
         causes = self.rules.causes(kind, foreign or wrong)
@@ -308,6 +311,15 @@ class _Comparison:
         )
         cause = tuple(causes) if foreign or not is_service else (name, field)
         self.differences.append((cause, difference))
+
+    def _should(self, meant: Intent, packet: Packet) -> tuple[Outcome, ...]:
+        """Return how a packet should end, for people."""
+        if meant.ending == PASS:
+            return (_PASS,)
+        if meant.entry is not None:
+            return evaluate(self.graph, packet)
+        refusal = Refuse(str(meant.ending[0]), "no Service has this address and port")
+        return (Outcome(refusal, Fraction(1), ()),)
 
     def _is_ours(self, leaf: Leaf) -> bool:
         """Return whether it was rules for Services that did something to a packet."""
@@ -365,7 +377,7 @@ class Guard:
     fragment: Fragment | None = None
 
 
-def guards(graph: RuleGraph) -> Iterator[Guard]:
+def guards(graph: RuleGraph, mode: str) -> Iterator[Guard]:
     """Yield what kube-proxy's rules keep out, or let in, besides what goes to a Service."""
     settings = graph.settings
     for fragment in graph:
@@ -373,6 +385,8 @@ def guards(graph: RuleGraph) -> Iterator[Guard]:
             port = fragment.health_check.port
             target = Heading(number(settings.node_ip), "tcp", port, False)
             yield Guard(target, "NEW", "", PASS, fragment)
+    if mode != "iptables":
+        return
     outside = "203.0.113.77" if settings.family == "IPv4" else "2001:db8::77"
     if not settings.conntrack_tcp_be_liberal:
         target = Heading(number(outside), "tcp", 80, False)

@@ -10,8 +10,9 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
+from svcnet.family import IPFamily
 from svcnet.graph import Deliver, Packet, Refuse
-from svcnet.meaning import Facts, FoundVerdict, Unknown, nftables, spans
+from svcnet.meaning import Facts, FoundVerdict, Unknown, Verdicts, nftables, spans, verify
 from svcnet.meaning.nftables.ruleset import NFTRuleSet
 from svcnet.models import ClusterState, KubeProxyConfiguration, Node
 from svcnet.models.state import ClusterObject
@@ -129,3 +130,53 @@ def test_what_is_not_understood_is_told_with_its_line(rule: str) -> None:
     found = verdict(rule)
     assert isinstance(found, Unknown)
     assert [(each.file, each.line) for each in found.rules] == [("dump", 8)]
+
+
+def compared(lines: list[str], family: IPFamily = "IPv4") -> Verdicts:
+    graph = live("nftables", family)
+    return verify(graph, nftables.read("\n".join(lines), Facts.of(graph.settings)))
+
+
+@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+def test_a_live_node_is_as_its_objects_say(family: IPFamily) -> None:
+    """What kube-proxy wrote does to every packet what svcnet says of the objects."""
+    found = compared(LISTING.split("\n"), family)
+    assert (found.differences, found.unknown) == ((), ())
+    assert found.cells > 200
+
+
+EQUIVALENT = (
+    # No port of the node is without endpoints, and no refused address is one of its own.
+    *("nodeport-endpoints-check", "vmap @no-endpoint-nodeports"),
+    # What has no endpoints is rejected by the chain behind as well: it is of a cluster IP.
+    *("service-endpoints-check", "vmap @no-endpoint-services", "\t\treject"),
+)
+"""Rules without which every packet of a Service ends as before."""
+
+
+def test_no_rule_can_be_missing() -> None:
+    """Without any rule something differs, but for those that change nothing, with the reason."""
+    lines = LISTING[: LISTING.index("table ip6")].split("\n")
+    in_chain = False
+    for at, line in enumerate(lines):
+        in_chain = line.startswith("\tchain") or (in_chain and line != "\t}")
+        if not line.startswith("\t\t") or not in_chain or line.strip()[:4] in ("type", "comm"):
+            continue
+        found = compared([*lines[:at], *lines[at + 1 :]])
+        same = any(line.endswith(each) for each in EQUIVALENT)
+        assert bool(found.differences) != same, line
+        assert found.unknown == ()
+
+
+@settings(max_examples=examples(25), deadline=None)
+@given(strategies.clusters, strategies.nodes, strategies.configurations)
+def test_any_cluster_is_verified_with_its_own_rules(
+    objects: list[ClusterObject], node: Node, config: KubeProxyConfiguration
+) -> None:
+    """No difference is found where there is none."""
+    state = ClusterState.of([*objects, node])
+    given_rules = evolve(NFTABLES.rules(config), masquerade_all=config.iptables.masquerade_all)
+    graph = compile_state(state, node_view(state, config, node="node-a", rules=given_rules))
+    rules = NFTRuleSet(load(NFTState(), text(full(graph))), Facts.of(graph.settings))
+    found = verify(graph, rules)
+    assert (found.differences, found.unknown) == ((), ())

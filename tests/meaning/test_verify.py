@@ -21,7 +21,7 @@ from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph, evaluate
 from svcnet.meaning import Facts, Verdicts, iptables, verify
 from svcnet.meaning.cells import of_range
 from svcnet.meaning.dump import read_dump
-from svcnet.meaning.intent import Heading, by_iptables, distinctions, entry_of, intents
+from svcnet.meaning.intent import Heading, IptablesDialect, distinctions, entry_of, intents
 from svcnet.meaning.sources import Senders
 from svcnet.meaning.spans import everything, number, text_of
 from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration, Node
@@ -226,7 +226,7 @@ def test_intents_are_what_the_graph_evaluates_to(
         everything(node_settings.family),
         is_node=False,
     )
-    wanted = intents(graph, entry, target, senders, by_iptables)
+    wanted = intents(IptablesDialect(graph), entry, target, senders)
     for bit in range(senders.everybody.bit_length()):
         if not senders.everybody >> bit & 1:
             continue
@@ -294,6 +294,16 @@ def test_the_command_says_yes_and_no(capsys: pytest.CaptureFixture[str], tmp_pat
     document = json.loads(shown)
     assert code == 1
     assert document["families"][0]["differences"][0]["servicePort"] == "default/web:alt/TCP"
+
+
+def test_the_mode_is_that_of_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    """What nft lists is compared with what objects mean in mode nftables."""
+    code, shown, _ = run(capsys, "--rules", LIVE / "nft-ruleset.txt")
+    assert code == 0
+    assert [line[:4] for line in shown.splitlines()] == ["IPv4", "IPv6"]
+    code, shown, told = run(capsys, "--rules", LIVE / "nft-ruleset.txt", "--mode", "iptables")
+    assert (code, shown) == (2, "")
+    assert "no rules of mode iptables" in told
 
 
 def test_strictness_makes_what_is_unknown_a_difference(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from svcnet.errors import ApplyError
 from svcnet.family import IPFamily
 from svcnet.graph import Packet
 from svcnet.meaning import spans
+from svcnet.meaning.cells import PROTOCOLS, RuleNames
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.nftables.walk import HookChain, NFTLine, NFTMembers, NFTTables, NFTWalk
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
 from svcnet.meaning.outcomes import outcomes
 from svcnet.meaning.sources import Endpoint, Memory, OneSender, Sender, Sources
+from svcnet.meaning.spans import Span
 from svcnet.netfilter.nft import ListingError, NFTState, read_listing
 
 _FAMILIES: Mapping[IPFamily, tuple[str, str]] = MappingProxyType(
@@ -76,6 +78,99 @@ class NFTRuleSet:
         )
         return walk.leaves(is_node=is_node)
 
+    def names(self) -> RuleNames:
+        """Return what any rule names: destinations with protocol and port, ranges of addresses."""
+        keys: dict[tuple[int, str, int], None] = {}
+        networks: dict[Span, None] = {}
+        for rule in self._rules():
+            for parts in self._destinations(rule):
+                try:
+                    if len(parts) == 1:
+                        networks[_span(parts[0])] = None
+                    elif len(parts) == 3:
+                        keys[spans.number(parts[0]), parts[1], int(parts[2])] = None
+                        networks.update({} if "/" not in parts[0] else {_span(parts[0]): None})
+                except ValueError:
+                    continue
+        return RuleNames(list(keys), list(networks))
+
+    def ports(self, address: int) -> Mapping[str, set[Span]]:
+        """Return the ports that rules name which are not for one other address, by protocol."""
+        found: dict[str, set[Span]] = {}
+        for rule in self._rules():
+            first = [_span(parts[0]) for parts in self._destinations(rule) if len(parts) == 1]
+            if first and not any(low <= address <= high for low, high in first):
+                continue
+            for at, word in enumerate(rule.words):
+                if word != "dport":
+                    continue
+                joined = rule.words[at - 2] == "."
+                if joined and rule.words[at - 5] == ".":
+                    continue
+                protocol = rule.words[at - 1]
+                for value in self._values(rule, at + 1):
+                    parts = value.split(" . ")
+                    names = [parts[0]] if joined else [protocol]
+                    low, _, high = parts[-1].partition("-")
+                    if not low.isdecimal():
+                        continue
+                    span = (int(low), int(high or low))
+                    for name in PROTOCOLS if names[0] == "th" else names:
+                        found.setdefault(name, set()).add(span)
+        return found
+
+    def _rules(self) -> Iterator[NFTLine]:
+        for rules in self._tables.rules.values():
+            yield from rules
+
+    def _destinations(self, rule: NFTLine) -> Iterator[list[str]]:
+        """Yield what a rule compares destinations with, alone or with protocol and port."""
+        for at, word in enumerate(rule.words):
+            if word == "daddr" and rule.words[at - 2 : at - 1] != (".",) and rule.words[0] != "fib":
+                end = at + 1
+                while end < len(rule.words) and rule.words[end] == ".":
+                    end += 3
+                for value in self._values(rule, end):
+                    yield value.split(" . ")
+
+    def _values(self, rule: NFTLine, at: int) -> Iterable[str]:
+        """Return what a field is compared with that ends before a word."""
+        words = rule.words
+        while at < len(words) and words[at] in ("!=", "==", "vmap"):
+            at += 1
+        if at >= len(words):
+            return ()
+        if words[at].startswith("@"):
+            held = self._tables.containers.get((rule.table, words[at][1:]))
+            return () if held is None else held.elements
+        if words[at] != "{":
+            return (words[at],)
+        inside = " ".join(words[at + 1 : words.index("}", at)])
+        return [each.partition(" : ")[0] for each in inside.split(" , ")]
+
+    def deciding(self, leaf: Leaf) -> object | None:
+        """Return the rule that made packets end so, None if none did."""
+        if leaf.rule is not None:
+            return leaf.rule
+        rules = [rule for rule in leaf.flow.path if isinstance(rule, NFTLine)]
+        wanted = "dnat" if leaf.kind == "deliver" else "masquerade"
+        found = (rule for rule in reversed(rules) if wanted in rule.words)
+        return next(found, None)
+
+    def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:  # noqa: ARG002
+        """Return the rules that make a difference of a kind, each once."""
+        found = dict.fromkeys(self.deciding(leaf) for leaf in leaves)
+        return [rule for rule in found if rule is not None]
+
+    def is_own(self, rule: object) -> bool:
+        """Return whether a rule is one of those for Services."""
+        return isinstance(rule, NFTLine) and rule.table.endswith(" kube-proxy")
+
+    def is_foreign(self, leaf: Leaf) -> bool:
+        """Return whether it was a rule of somebody else that made packets end so."""
+        rule = self.deciding(leaf)
+        return rule is not None and not self.is_own(rule)
+
     def line_of(self, rule: object) -> RuleLine:
         """Return where a rule is; of a chain, its policy."""
         if isinstance(rule, HookChain):
@@ -118,6 +213,10 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
         {hook: tuple(sorted(chains)) for hook, chains in hooks.items()},
         {key: frozenset(endpoints) for key, endpoints in lists.items()},
     )
+
+
+def _span(text: str) -> Span:
+    return spans.between(text) if "-" in text else spans.network(text)
 
 
 def _lists(rules: tuple[NFTLine, ...]) -> list[tuple[str, Endpoint]]:
