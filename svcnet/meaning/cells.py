@@ -168,9 +168,16 @@ _UNICAST: Mapping[IPFamily, tuple[Span, ...]] = MappingProxyType(
 
 
 def _picks(spans: Iterable[Span]) -> Iterator[int]:
-    """Yield a port of each range that spans tell apart."""
-    starts = {_PORTS[0]}
+    """Yield a port of each range that spans tell apart, and one of all that none has."""
+    changes: dict[int, int] = {_PORTS[0]: 0}
     for begin, end in spans:
-        starts.add(max(begin, 1))
-        starts.add(end + 1)
-    yield from sorted(each for each in starts if each <= _PORTS[1])
+        first = max(begin, _PORTS[0])
+        changes[first] = changes.get(first, 0) + 1
+        changes[end + 1] = changes.get(end + 1, 0) - 1
+    depth, is_other_known = 0, False
+    for start in sorted(changes):
+        depth += changes[start]
+        if start > _PORTS[1] or (not depth and is_other_known):
+            continue
+        is_other_known |= not depth
+        yield start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
 
 from svcnet.errors import ApplyError
@@ -97,27 +98,47 @@ class NFTRuleSet:
     def ports(self, address: int) -> Mapping[str, set[Span]]:
         """Return the ports that rules name which are not for one other address, by protocol."""
         found: dict[str, set[Span]] = {}
-        for rule in self._rules():
-            first = [_span(parts[0]) for parts in self._destinations(rule) if len(parts) == 1]
-            if first and not any(low <= address <= high for low, high in first):
-                continue
-            for at, word in enumerate(rule.words):
-                if word != "dport":
-                    continue
-                joined = rule.words[at - 2] == "."
-                if joined and rule.words[at - 5] == ".":
-                    continue
-                protocol = rule.words[at - 1]
-                for value in self._values(rule, at + 1):
-                    parts = value.split(" . ")
-                    names = [parts[0]] if joined else [protocol]
-                    low, _, high = parts[-1].partition("-")
-                    if not low.isdecimal():
-                        continue
-                    span = (int(low), int(high or low))
-                    for name in PROTOCOLS if names[0] == "th" else names:
-                        found.setdefault(name, set()).add(span)
+        for addresses, ranges, named in self._port_rules:
+            is_for_all = not addresses and not ranges
+            if (
+                is_for_all
+                or address in addresses
+                or any(low <= address <= high for low, high in ranges)
+            ):
+                for protocol, span in named:
+                    for each in PROTOCOLS if protocol == "th" else (protocol,):
+                        found.setdefault(each, set()).add(span)
         return found
+
+    @cached_property
+    def _port_rules(self) -> list[PortRule]:
+        """Rules that name ports: for which addresses, none for all, and the ports."""
+        found = []
+        for rule in self._rules():
+            named = list(self._ports(rule))
+            if not named:
+                continue
+            parts = [each for each in self._destinations(rule) if len(each) == 1]
+            there = [_span(each[0]) for each in parts]
+            addresses = frozenset(low for low, high in there if low == high)
+            found.append((addresses, [each for each in there if each[0] != each[1]], named))
+        return found
+
+    def _ports(self, rule: NFTLine) -> Iterator[tuple[str, Span]]:
+        """Yield the protocol and the ports that a rule names, unless with an address."""
+        words = rule.words
+        for at, word in enumerate(words):
+            if word != "dport":
+                continue
+            joined = words[at - 2] == "."
+            if joined and words[at - 5] == ".":
+                continue
+            for value in self._values(rule, at + 1):
+                parts = value.split(" . ")
+                low, _, high = parts[-1].partition("-")
+                if low.isdecimal():
+                    protocol = parts[0] if joined else words[at - 1]
+                    yield protocol, (int(low), int(high or low))
 
     def _rules(self) -> Iterator[NFTLine]:
         for rules in self._tables.rules.values():
@@ -213,6 +234,10 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
         {hook: tuple(sorted(chains)) for hook, chains in hooks.items()},
         {key: frozenset(endpoints) for key, endpoints in lists.items()},
     )
+
+
+PortRule = tuple[frozenset[int], list[Span], list[tuple[str, Span]]]
+"""The addresses and ranges that a rule is for, and the ports that it names."""
 
 
 def _span(text: str) -> Span:

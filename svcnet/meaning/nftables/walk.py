@@ -59,12 +59,46 @@ class HookChain(NamedTuple):
     policy: str
 
 
-class NFTMembers(NamedTuple):
+class NFTMembers:
     """A set or a map: its elements by key, and for one that rules fill how long they stay."""
 
-    elements: Mapping[str, str]
-    is_dynamic: bool = False
-    seconds: int | None = None
+    def __init__(
+        self, elements: Mapping[str, str], is_dynamic: bool = False, seconds: int | None = None
+    ) -> None:
+        self.elements = elements
+        self.is_dynamic = is_dynamic
+        self.seconds = seconds
+        self._indexes: dict[tuple[bool, ...], _Index] = {}
+
+    def found(self, of_sender: tuple[bool, ...], key: tuple[str, ...]) -> Iterable[_Element]:
+        """Yield the elements that may be right for what is not the sender's of a key."""
+        index = self._indexes.get(of_sender)
+        if index is None:
+            index = self._indexes[of_sender] = self._index(of_sender)
+        exact, ranges = index
+        yield from exact.get(key, ())
+        yield from ranges
+
+    def _index(self, of_sender: tuple[bool, ...]) -> _Index:
+        """Return elements by the parts that are not the sender's, and those with ranges there."""
+        exact: dict[tuple[str, ...], list[_Element]] = {}
+        ranges: list[_Element] = []
+        for key, value in self.elements.items():
+            parts = tuple(key.split(" . "))
+            fixed = tuple(
+                part for part, is_his in zip(parts, of_sender, strict=False) if not is_his
+            )
+            if any("/" in part or "-" in part or "*" in part for part in fixed):
+                ranges.append((parts, value))
+            else:
+                exact.setdefault(fixed, []).append((parts, value))
+        return exact, ranges
+
+
+_Element = tuple[tuple[str, ...], str]
+"""The parts of a key, and the value."""
+
+_Index = tuple[dict[tuple[str, ...], list[_Element]], list[_Element]]
 
 
 class NFTTables(NamedTuple):
@@ -505,15 +539,15 @@ class _Reading:
 
     def _matching(self, names: list[str], container: NFTMembers) -> Iterator[tuple[int, str]]:
         """Yield for whom an element of a container is right, and its value."""
-        elements = container.elements
-        if not any(name in SOURCE_FIELDS for name in names):
-            header = self.flow.header
-            key = " . ".join(self.walk.value(name, header) for name in names)
-            if key in elements and self._match(names, key.split(" . ")):
-                yield ALL, elements[key]
-                return
-        for key, value in elements.items():
-            if mask := self._match(names, key.split(" . ")):
+        walk, header = self.walk, self.flow.header
+        of_sender = tuple(name in SOURCE_FIELDS for name in names)
+        key = tuple(
+            walk.value(name, header)
+            for name, is_his in zip(names, of_sender, strict=True)
+            if not is_his
+        )
+        for parts, value in container.found(of_sender, key):
+            if mask := self._match(names, parts):
                 yield mask, value
 
     def _chosen(self, found: Iterable[tuple[int, str]]) -> list[tuple[Branch, str]] | None:
