@@ -54,6 +54,25 @@ def test_every_room_is_in_the_picture() -> None:
             assert path.stem in words, path
 
 
+LIBRARIES = [row for row in rows("| library | for |") if "imported by" in row[1]]
+
+
+@pytest.mark.parametrize("row", LIBRARIES, ids=[row[0] for row in LIBRARIES])
+def test_libraries_are_imported_where_the_page_says(row: list[str]) -> None:
+    """By each place that is named, and by none beside them."""
+    name = {"dnspython": "dns"}.get(row[0], row[0])
+    places = quoted(row[1].rpartition("imported by ")[2].partition(" only")[0])
+    imports = re.compile(rf"^\s*(?:from|import) {name}\b", re.MULTILINE)
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if imports.search(path.read_text("utf-8"))
+    }
+    assert found
+    assert not [path for path in found if not path.startswith(tuple(places))]
+    assert not [place for place in places if not any(path.startswith(place) for path in found)]
+
+
 @pytest.fixture
 def way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Return the functions that an apply calls, each at its first call, with their files."""

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.executors.iptables import Commands
-from svcnet.executors.ipvs import IPVS, IPVSPlan, observe, plan, sets
+from svcnet.executors.ipvs import IPVS, IPVSPlan, device, observe, plan, sets
 from svcnet.executors.ipvs.execution import MOST_TOLD, Execution, Refusal, refusal_lines
 from svcnet.executors.ipvs.plan import plan_step
 from svcnet.executors.ipvs.servers import MessageRefusal
@@ -210,3 +210,14 @@ def test_sets_that_refuse_everything_cost_few_runs() -> None:
     lines = [f"add KUBE-CLUSTER-IP 10.96.0.1,6:{port} -exist\n" for port in range(1, 1000)]
     assert len(list(sets.carry_out(machine, lines))) == len(lines)
     assert len(machine.calls) <= sets.MOST_REFUSED
+
+
+@pytest.mark.parametrize("line", ["address add 10.96.0.10 dev kube-ipvs0\n", "link set x up\n", ""])
+def test_a_line_that_is_not_about_an_address_is_not_passed_over(line: str) -> None:
+    """Nothing of it is done, and that is told; the lines beside it are carried out."""
+    machine = FakeMachine()
+    device.make(machine)
+    lines = [line, *device.address_lines("add", ["10.96.0.10"])]
+    refused = list(device.change_addresses(machine, lines, "IPv4"))
+    assert refused == [(line, "it is no line about an address")]
+    assert of_ipvs(machine).addresses == {"10.96.0.10"}

@@ -212,7 +212,13 @@ def change_addresses(
     that follow each other go to the kernel together.
     """
     refused: list[tuple[str, Address, str]] = []
-    read = [(line, asked) for line in lines if (asked := ip.read(line))]
+    read: list[tuple[str, Address]] = []
+    for line in lines:
+        asked = ip.read(line)
+        if asked is None:
+            yield line, "it is no line about an address"
+        else:
+            read.append((line, asked))
     for verb, group in groupby(read, lambda pair: pair[1].verb):
         same = tuple(group)
         try:
