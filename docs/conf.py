@@ -56,7 +56,7 @@ nitpick_ignore_regex = [
     # Where an object was read, which svcnet.sources keeps to itself.
     ("py:class", r"svcnet\.sources\.findings\.ObjectPlace"),
     # A named tuple keeps the name of an alias that stands for a few texts.
-    ("py:class", "Family|Role|SetType|ZoneOf"),
+    ("py:class", "Family|Role|SetType|TableKey|ZoneOf"),
     # A type variable of a function, and what asyncio calls its loop inside.
     ("py:class", r"svcnet\.testing\.fake_time\.Value|svcnet\..*\._Value|asyncio\.unix_events\..*"),
     # What modes are generic in, and names of what is one executor's own.

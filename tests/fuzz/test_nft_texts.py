@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcnet.netfilter.nft import ListingError, NFTState, ScriptError, canonical, load, read_listing
+from svcnet.netfilter.nft import (
+    ListingError,
+    NFTState,
+    ScriptError,
+    canonical,
+    load,
+    read_document,
+    read_listing,
+)
 from tests.fuzz import examples
 from tests.netfilter.test_nft_canonical import SAME
+from tests.netfilter.test_nft_document import ITEMS, OWN, RULES, document
 from tests.netfilter.test_nft_listing import LISTING, STRANGE
 from tests.netfilter.test_nft_script import BASE
 
@@ -93,3 +105,66 @@ def test_a_damaged_script_is_loaded_or_refused(text: str) -> None:
 def test_a_damaged_rule_has_a_form(text: str) -> None:
     """Whatever words it has; blanks and breaks between them mean nothing."""
     assert canonical(f"\t{text} \n") == canonical(text)
+
+
+@settings(max_examples=examples(80), deadline=None)
+@given(damages(document(*RULES.values())))
+def test_a_damaged_document_is_read_or_refused(text: str) -> None:
+    """JSON that somebody has damaged is a listing or an error, too."""
+    with suppress(ListingError):
+        read_document(text)
+
+
+WORDS = (
+    *(
+        "accept",
+        "jump",
+        "dnat",
+        "masquerade",
+        "counter",
+        "mangle",
+        "reject",
+        "set",
+        "vmap",
+        "limit",
+    ),
+    *(
+        "log",
+        "match",
+        "ct count",
+        "concat",
+        "map",
+        "prefix",
+        "range",
+        "payload",
+        "meta",
+        "ct",
+        "fib",
+    ),
+    *("numgen", "jhash", "symhash", "exthdr", "elem", "&", "left", "right", "op", "key", "value"),
+    *("data", "addr", "port", "target", "protocol", "field", "base", "offset", "len", "typeof"),
+    *("val", "timeout", "comment", "flags", "stmt", "rate", "per", "dir", "family", "result"),
+)
+
+
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=4), st.floats()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(WORDS), inner, max_size=3),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(VALUES, VALUES)
+def test_any_value_is_a_rule_or_an_element(expr: object, element: object) -> None:
+    """Whatever JSON is where a rule or an element is: it is read, or unknown with its item."""
+    made = [
+        {"rule": {**OWN, "chain": "a", "expr": [expr]}},
+        {"set": {**OWN, "name": "z", "type": element, "elem": [element], "flags": expr}},
+        {"chain": {**OWN, "name": "z", "hook": expr, "prio": element, "dev": element}},
+    ]
+    found = read_document(json.dumps({"nftables": [*ITEMS[:6], *made]}))
+    assert len(found.tables["ip", "t"].chains["a"].rules) == 1

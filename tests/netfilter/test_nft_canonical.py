@@ -47,7 +47,9 @@ SAME = {
     ),
     "ct status dnat accept": ("ct status dnat accept", "ct status 0x20 accept"),
     "fib saddr type local drop": ("fib saddr type local drop", "fib saddr type 2 drop"),
-    "fib saddr . mark . iif oif missing drop": ("fib saddr . mark . iif oif missing drop",),
+    "fib saddr . mark . iif oif missing drop": ("fib saddr . mark . iif check missing drop",),
+    "limit rate 5/second drop": ("limit rate 5/second burst 5 packets drop",),
+    "limit rate 5/second burst 9 packets drop": (),
     "ip daddr . meta l4proto . th dport { 10.0.0.1 . udp . 53 } accept": (),
     "meta l4proto . th dport { tcp . 53 , udp . 53 } accept": (
         "meta l4proto . th dport { 17 . 53, 6 . 53 } accept",

@@ -1,6 +1,7 @@
 """What nft reads and prints: what tables have, as values; the lines that make and remove it."""
 
 from svcnet.netfilter.nft.canonical import canonical, canonical_key
+from svcnet.netfilter.nft.document import read_document
 from svcnet.netfilter.nft.listing import read_listing
 from svcnet.netfilter.nft.objects import (
     NFTChain,
@@ -55,5 +56,6 @@ __all__ = [
     "interface",
     "load",
     "quoted",
+    "read_document",
     "read_listing",
 ]

@@ -146,6 +146,8 @@ def _fib(words: Words, at: int, printed: Words) -> int:
     while at < len(words) and words[at] in _FIB:
         printed.append(words[at])
         at += 1
+    if printed[-1] == "check":  # nft 1.1 for what was an interface
+        printed[-1] = "oif"
     if printed[-1] == "type" and words[at : at + 1] == ["!="]:
         printed.append("!=")
         at += 1
@@ -226,6 +228,14 @@ def _number_generator(words: Words, at: int, printed: Words) -> int:
     if words[at + 1 : at + 2] == ["0"]:
         return at + 2
     printed.append("offset")
+    return at + 1
+
+
+def _burst(words: Words, at: int, printed: Words) -> int:
+    """Leave out the burst that a limit has without one."""
+    if words[at + 1 : at + 3] == ["5", "packets"]:
+        return at + 3
+    printed.append("burst")
     return at + 1
 
 
@@ -359,6 +369,7 @@ _PUT: Mapping[str, _Put] = MappingProxyType(
         "==": _equals,
         "counter": _counter,
         "reject": _reject,
+        "burst": _burst,
         "offset": _number_generator,
         "{": _braces,
     }
