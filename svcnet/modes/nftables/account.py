@@ -57,6 +57,9 @@ NO_HAIRPIN = Remark(
     "a pod of another node that reaches itself through this node keeps its source address",
     "no-hairpin-for-other-nodes",
 )
+MOST_TOLD = 64
+"""Of a map of more endpoints than that only the one is told that is chosen."""
+
 _BITS = 1 << 32
 _BALANCES = {"cluster": "service-", "local": "local-"}
 
@@ -183,7 +186,7 @@ class _Reading:
         for decision in way.decisions:
             node = decision.node
             if isinstance(node, Balance) and decision.because != "remembered":
-                found *= chance(node.targets.index(decision.target), len(node.targets))
+                found *= chance(self.numbers(node)[decision.target], len(node.targets))
         return found
 
     def lines_of(
@@ -191,7 +194,11 @@ class _Reading:
     ) -> Iterator[ModeLine]:
         match decision.node:
             case Dispatch() as dispatch:
-                yield from self.dispatch(block, dispatch, decision)
+                # All ends of a packet have it, and each a decision of its own.
+                if dispatch.id not in self._dispatches:
+                    found = tuple(self.dispatch(block, dispatch, decision))
+                    self._dispatches[dispatch.id] = found
+                yield from self._dispatches[dispatch.id]
             case Firewall():
                 if before is not None and isinstance(before.node, Dispatch):
                     yield from self.guard(block.fragment, before.node)
@@ -220,6 +227,10 @@ class _Reading:
             yield self.services(names.CLUSTER_IPS)
         yield self.services(place)
         yield self.element(block, place)
+
+    @cached_property
+    def _dispatches(self) -> dict[str, tuple[ModeLine, ...]]:
+        return {}
 
     def element(self, block: NFTablesBlock, place: str) -> ModeLine:
         """Return the element of a map for the packet's destination."""
@@ -270,8 +281,36 @@ class _Reading:
         if decision.because == "remembered":
             own = self.rules_of(block, decision.target)
             yield self.line(next(rule for rule in own if rule.chain == chain))
-        else:
+            return
+        if len(balance.targets) <= MOST_TOLD:
             yield self.line(block.chains[chain][-1])
+            return
+        number = self.numbers(balance)[decision.target]
+        before, element, after = self.parts_of(chain, block.chains[chain][-1], number)
+        yield ModeLine("nft", f"{before}{{ {element} , … }}{after}")
+
+    def parts_of(self, chain: str, rule: NFTRule, number: int) -> tuple[str, str, str]:
+        """Return a rule with a map in parts: before it, one of its elements, and behind it."""
+        if chain not in self._parts:
+            before, _, rest = self.line(rule).text.partition("{ ")
+            elements, _, after = rest.rpartition(" }")
+            self._parts[chain] = before, elements.split(" , "), after
+        before, parts, after = self._parts[chain]
+        return before, parts[number], after
+
+    @cached_property
+    def _parts(self) -> dict[str, tuple[str, list[str], str]]:
+        return {}
+
+    def numbers(self, balance: Balance) -> dict[str, int]:
+        """Return the number of each endpoint, by its id."""
+        if balance.id not in self._numbers:
+            self._numbers[balance.id] = {each: n for n, each in enumerate(balance.targets)}
+        return self._numbers[balance.id]
+
+    @cached_property
+    def _numbers(self) -> dict[str, dict[str, int]]:
+        return {}
 
     def refusal(self, block: NFTablesBlock) -> Iterator[ModeLine]:
         for place, check in (

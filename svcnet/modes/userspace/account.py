@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
 
 from attrs import evolve, frozen
 
@@ -29,7 +30,10 @@ from svcnet.renderers.userspace import (
     portal_rules,
     service_rules,
 )
-from svcnet.renderers.userspace.listing import rows
+from svcnet.renderers.userspace.listing import Row, rows
+
+MOST_TOLD = 64
+"""Of more endpoints than that only the one is told that is chosen."""
 
 CHOICE = "the proxy gives each endpoint its turn"
 HIDDEN_SOURCE = Remark(
@@ -112,9 +116,11 @@ class _Reading:
     def lines_of(self, portal: Portal, decision: Decision) -> Iterator[ModeLine]:
         match decision.node:
             case Dispatch():
-                yield from self.redirection(portal)
+                if portal.part not in self._redirections:
+                    self._redirections[portal.part] = tuple(self.redirection(portal))
+                yield from self._redirections[portal.part]
             case Balance():
-                yield self.listener(portal)
+                yield self.listener(portal, decision.target)
             case _ if decision.target == "" and decision.node.id.startswith(("re", "drop")):
                 yield self.listener(portal)
 
@@ -143,14 +149,27 @@ class _Reading:
                 yield ModeLine("nat", f"-A {rule.chain} {rule.text}")
                 return
 
-    def listener(self, portal: Portal) -> ModeLine:
-        """Return what the proxy does with what comes to the listener of the packet."""
+    def listener(self, portal: Portal, target: str = "") -> ModeLine:
+        """Return what the proxy does with what comes to the listener of the packet.
+
+        Of many endpoints only `target` is told.
+        """
         role = portal.near if self.is_near else portal.role
-        number = [each.role for each in self.service.listeners].index(role)
-        found = list(rows(self.service, self.table.ports, self.settings.node_ip))[number]
+        found = self.rows[role]
+        backends = ", ".join(found.backends)
+        if len(found.backends) > MOST_TOLD and target:
+            backends = f"{target} and {len(found.backends) - 1} others"
         told = f" ({'; '.join(found.remarks)})" if found.remarks else ""
-        return ModeLine(
-            "proxy",
-            f"{found.service_port} is served at {found.served_at}: "
-            f"{', '.join(found.backends)}{told}",
-        )
+        text = f"{found.service_port} is served at {found.served_at}: {backends}{told}"
+        return ModeLine("proxy", text)
+
+    @cached_property
+    def rows(self) -> dict[str, Row]:
+        """What there is to say of each listener, by its role."""
+        found = rows(self.service, self.table.ports, self.settings.node_ip)
+        roles = [each.role for each in self.service.listeners]
+        return dict(zip(roles, found, strict=True))
+
+    @cached_property
+    def _redirections(self) -> dict[str, tuple[ModeLine, ...]]:
+        return {}
