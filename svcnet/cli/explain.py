@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +11,10 @@ import click
 from svcnet.cli.common import input_options
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
-from svcnet.errors import AbsentError, UsageError
+from svcnet.errors import AbsentError, UsageError, one_line
+from svcnet.files import KIB, read_small
 from svcnet.inputs import FAMILIES, Inputs, read_located
+from svcnet.inputs.standard_input import standard_input
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
@@ -19,8 +22,18 @@ if TYPE_CHECKING:
     from svcnet.graph import Packet
     from svcnet.meaning.destinations import PacketTarget
     from svcnet.meaning.question import Question
+    from svcnet.meaning.trace import TraceLine
     from svcnet.models import IPFamily
     from svcnet.sources import Loaded
+
+MOST_LINE_BYTES = 1 << 16
+"""The longest line of a trace that is read as one."""
+
+MOST_TRACE_BYTES = 256 * KIB * KIB
+"""The largest file of a trace that is read; standard input has no end."""
+
+MOST_FIRST_LINES = 1000
+"""Of what begins with so many lines that are of no trace nobody waits for one."""
 
 
 @click.command("explain", cls=ModalCommand)
@@ -48,6 +61,11 @@ if TYPE_CHECKING:
     help="An endpoint that session affinity remembers for the sender. Repeatable.",
 )
 @click.option("--all", "every", is_flag=True, help="A table of all frontends and kinds of senders.")
+@click.option(
+    "--trace",
+    metavar="FILE",
+    help="Lines of nft monitor trace or xtables-monitor -t to explain; - is standard input.",
+)
 @click.option("--service", metavar="[NAMESPACE/]NAME", help="With --all: only this Service.")
 @click.option("--family", type=click.Choice([*FAMILIES]), help="That of the Node by default.")
 @click.option(
@@ -63,6 +81,7 @@ def command(
     interface: str | None,
     affinity: tuple[str, ...],
     every: bool,
+    trace: str | None,
     service: str | None,
     family: str | None,
     output: str,
@@ -75,12 +94,16 @@ def command(
     file and line, and the very rules of the mode. Of a packet that no endpoint gets, changes
     follow that would let it through; each was made and tried.
     """
-    if every == (where is not None):
-        raise UsageError("say --to WHERE for one packet, or --all for a table")
+    if (where is not None) + every + (trace is not None) != 1:
+        raise UsageError("say --to WHERE for one packet, --all for a table, or --trace FILE")
     if service is not None and not every:
         raise UsageError("--service is for --all; --to service/NAMESPACE/NAME is one packet")
-    if every:
+    if where is None:
         _refuse_with_all(who, interface, affinity, output)
+    if trace is not None:
+        _trace(trace, family, output, options)
+        return
+    if every:
         inputs, loaded = read_located(**options)
         write_output(_table(_question(inputs, loaded, family), service, output), None)
         return
@@ -92,9 +115,66 @@ def _refuse_with_all(
     who: str, interface: str | None, affinity: tuple[str, ...], output: str
 ) -> None:
     if who != "outside" or interface is not None or affinity:
-        raise UsageError("--all has every kind of sender: --from, --interface and --affinity are")
+        raise UsageError("--from, --interface and --affinity are for --to, one packet")
     if output == "dot":
         raise UsageError("--output dot draws one packet; svcnet graph --output dot draws all")
+
+
+def _trace(file: str, family: str | None, output: str, options: dict[str, Any]) -> None:
+    """Explain a trace line by line, as its lines come."""
+    from svcnet.meaning.trace import TraceReading
+
+    paths = options["paths"]
+    if file == "-" and (not paths or "-" in paths):
+        raise UsageError("--trace - is standard input, and so is what PATH is: name a file")
+    inputs, loaded = read_located(**options)
+    reading = TraceReading(_question(inputs, loaded, family))
+    found = map(reading.read, _lines_of(file))
+    if output == "json":
+        write_output(json.dumps([each.to_dict() for each in found], indent=1) + "\n", None)
+        return
+    for each in found:
+        write_output("".join(f"{line}\n" for line in _told(each)), None)
+
+
+def _lines_of(file: str) -> Iterator[str]:
+    """Yield the lines of a trace, none before it is sure to be one; else raise UsageError."""
+    from svcnet.meaning.trace import is_of_trace
+
+    first: list[str] = []
+    is_trace = False
+    for line in _given_lines(file):
+        is_trace = is_trace or is_of_trace(line)
+        first.append(line)
+        if is_trace:
+            yield from first
+            first.clear()
+        elif len(first) > MOST_FIRST_LINES:
+            break
+    if not is_trace:
+        raise UsageError(f"{file}: has no line of nft monitor trace or xtables-monitor -t")
+
+
+def _given_lines(file: str) -> Iterator[str]:
+    """Yield the lines of a file, or of standard input as they come."""
+    if file == "-":
+        with standard_input() as stream:
+            for data in iter(lambda: stream.readline(MOST_LINE_BYTES), b""):
+                yield data.decode(errors="replace").rstrip("\n")
+        return
+    try:
+        whole = read_small(file, MOST_TRACE_BYTES)
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
+    yield from whole.decode(errors="replace").removesuffix("\n").split("\n")
+
+
+def _told(line: TraceLine) -> Iterator[str]:
+    yield one_line(line.text)
+    if line.told:
+        place = "" if line.place is None else f"  ({line.place.file}:{line.place.line})"
+        origin = "" if line.origin is None else f": {line.origin}{place}"
+        yield one_line(f"    = {line.told}{origin}")
 
 
 def _question(inputs: Inputs, loaded: Loaded, family: str | None) -> Question:

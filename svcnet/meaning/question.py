@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from immutables import Map
 
 from svcnet.compiler import NodeView, compile_state, recompile
-from svcnet.graph import Fragment, Packet, RuleGraph
+from svcnet.graph import Fragment, FragmentName, Origin, Packet, RuleGraph
 from svcnet.meaning.account import Account
 from svcnet.meaning.explanation import Locate, nowhere
 from svcnet.models import ClusterState, NamespacedName
@@ -23,11 +23,21 @@ class Accountant(Protocol):
     def name(self) -> str:
         """Its name."""
 
+    @property
+    def forms(self) -> Mapping[str, Any]:
+        """How what it makes is printed; ``text`` is among them."""
+
     def full(self, graph: RuleGraph, settings: Any = None) -> Any:
         """Return what it makes of a graph."""
 
     def account(self, artifact: Any, graph: RuleGraph, packet: Packet) -> Account:
         """Return what becomes of a packet."""
+
+    def origin_of_line(self, artifact: Any, line: str) -> Origin | None:
+        """Return what caused a line of what it makes."""
+
+    def service_port_of_line(self, artifact: Any, line: str) -> FragmentName | None:
+        """Return the service port that such a line is for."""
 
 
 @frozen
@@ -58,6 +68,19 @@ class Question:
     def account(self, packet: Packet) -> Account:
         """Return what becomes of a packet."""
         return self.mode.account(self._artifact, self.graph, packet)
+
+    def text(self) -> str:
+        """Return what the mode makes as text."""
+        text: str = self.mode.forms["text"].full(self._artifact, {}).text
+        return text
+
+    def origin_of_line(self, line: str) -> Origin | None:
+        """Return what caused a line of what the mode makes, None for what no Service caused."""
+        return self.mode.origin_of_line(self._artifact, line)
+
+    def service_port_of_line(self, line: str) -> FragmentName | None:
+        """Return the service port that such a line is for, None where that is not told."""
+        return self.mode.service_port_of_line(self._artifact, line)
 
     @cached_property
     def _artifact(self) -> Any:

@@ -20,7 +20,7 @@ from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
-    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.graph import FragmentName, GraphDiff, Origin, Packet, RuleGraph
     from svcnet.meaning.account import Account
     from svcnet.models import KubeProxyConfiguration, RuleSettings
     from svcnet.modes.executor import Executor, Part
@@ -155,6 +155,25 @@ class Mode(ABC, Generic[Artifact, Delta]):
         from svcnet.meaning.account import plain_account
 
         return plain_account(graph, packet)
+
+    def origin_of_line(
+        self,
+        artifact: Artifact,
+        line: str,
+    ) -> Origin | None:
+        """Return what caused a line of what the mode writes, as it is written or printed back.
+
+        None for a line that no Service caused, and where a mode does not say.
+        """
+        return None
+
+    def service_port_of_line(
+        self,
+        artifact: Artifact,
+        line: str,
+    ) -> FragmentName | None:
+        """Return the service port that such a line is for, None where a mode does not say."""
+        return None
 
     def executor(
         self, machine: Machine | None = None, settings: ModeSettings | None = None

@@ -10,7 +10,7 @@ from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
-    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.graph import FragmentName, GraphDiff, Origin, Packet, RuleGraph
     from svcnet.meaning.account import Account
     from svcnet.modes.iptables.executor import IptablesExecutor
     from svcnet.renderers.iptables import Delta, RestoreText
@@ -51,6 +51,14 @@ class IptablesMode(Mode["RestoreText", "Delta"]):
         from svcnet.renderers.iptables import delta
 
         return delta(diff)
+
+    def origin_of_line(self, artifact: RestoreText, line: str) -> Origin | None:
+        """Return what caused a line, None for lines that no Service caused."""
+        return artifact.origin_of_line(line)
+
+    def service_port_of_line(self, artifact: RestoreText, line: str) -> FragmentName | None:
+        """Return the service port that a line is for, None for lines that are for none or all."""
+        return artifact.service_port_of_line(line)
 
     def account(self, artifact: RestoreText, graph: RuleGraph, packet: Packet) -> Account:
         """Return what becomes of a packet, and the lines that do it."""

@@ -13,7 +13,7 @@ from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
-    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.graph import GraphDiff, Origin, Packet, RuleGraph
     from svcnet.meaning.account import Account
     from svcnet.models import KubeProxyConfiguration
     from svcnet.modes.ipvs.executor import IPVSExecutor
@@ -83,6 +83,10 @@ class IPVSMode(Mode["IPVSTables", "IPVSDelta"]):
         from svcnet.renderers.ipvs import advance
 
         return advance(artifact, diff)
+
+    def origin_of_line(self, artifact: IPVSTables, line: str) -> Origin | None:
+        """Return what caused a line, None for lines that no Service caused."""
+        return artifact.origin_of_line(line)
 
     def account(self, artifact: IPVSTables, graph: RuleGraph, packet: Packet) -> Account:
         """Return what becomes of a packet, and the lines that do it."""

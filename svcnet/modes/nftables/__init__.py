@@ -14,7 +14,7 @@ from svcnet.modes.settings import ModeSettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
-    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.graph import FragmentName, GraphDiff, Origin, Packet, RuleGraph
     from svcnet.meaning.account import Account
     from svcnet.models import KubeProxyConfiguration, RuleSettings
     from svcnet.modes.nftables.executor import NFTablesExecutor
@@ -98,6 +98,14 @@ class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):
         from svcnet.renderers.nftables import advance
 
         return advance(artifact, diff)
+
+    def origin_of_line(self, artifact: Ruleset, line: str) -> Origin | None:
+        """Return what caused a line, None for lines that no Service caused."""
+        return artifact.origin_of_line(line)
+
+    def service_port_of_line(self, artifact: Ruleset, line: str) -> FragmentName | None:
+        """Return the service port that a line is for, None for lines that are for none or all."""
+        return artifact.service_port_of_line(line)
 
     def account(self, artifact: Ruleset, graph: RuleGraph, packet: Packet) -> Account:
         """Return what becomes of a packet, and the lines that do it."""

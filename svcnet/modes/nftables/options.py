@@ -8,7 +8,7 @@ from svcnet.netfilter.nft.words import is_name
 
 TABLE = Option(
     "table",
-    ("render", "apply", "run", "cleanup"),
+    ("render", "explain", "apply", "run", "cleanup"),
     Text(),
     "The name of the table, in each IP family.",
     "has no table of its own",

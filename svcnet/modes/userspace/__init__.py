@@ -22,7 +22,7 @@ from svcnet.modes.userspace.settings import ProxySettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
-    from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.graph import GraphDiff, Origin, Packet, RuleGraph
     from svcnet.meaning.account import Account
     from svcnet.models import KubeProxyConfiguration
     from svcnet.modes.userspace.executor import UserspaceExecutor
@@ -123,6 +123,12 @@ class UserspaceMode(Mode["ProxyTable", "ProxyDelta"]):
 
         found = map(why_not, graph.fragments.values())
         return iter(_findings(port for port in found if port is not None))
+
+    def origin_of_line(self, artifact: ProxyTable, line: str) -> Origin | None:
+        """Return what caused a line of the portal rules, None for others."""
+        from svcnet.renderers.userspace import portal_rules
+
+        return portal_rules(artifact).origin_of_line(line)
 
     def account(self, artifact: ProxyTable, graph: RuleGraph, packet: Packet) -> Account:
         """Return what becomes of a packet, and the lines that do it."""

@@ -6,7 +6,7 @@ from svcnet.modes.options import File, Flag, Number, Option, Text
 
 PORT_RANGE = Option(
     "proxy-port-range",
-    ("render", "run"),
+    ("render", "explain", "run"),
     Text(),
     "Where proxy ports are taken from; the configuration's portRange, else 32768-60999.",
     "has no proxy ports",
@@ -14,7 +14,7 @@ PORT_RANGE = Option(
 )
 PORT_SEED = Option(
     "proxy-port-seed",
-    ("render", "run"),
+    ("render", "explain", "run"),
     Text(),
     "Chooses other ports of that range.",
     "has no proxy ports",

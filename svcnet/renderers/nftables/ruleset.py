@@ -12,7 +12,7 @@ from immutables import Map
 from svcnet.brief import brief
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
-from svcnet.netfilter.nft import NFTElement, NFTObject, NFTTable
+from svcnet.netfilter.nft import NFTElement, NFTObject, NFTTable, canonical
 from svcnet.renderers.nftables.block import NFTablesBlock, Place
 from svcnet.renderers.nftables.frame import FixedParts
 
@@ -88,7 +88,19 @@ class Ruleset:
             for made in block.chains[name]:
                 if made.add(head) == wanted:
                     return block.origin_of(made)
+            printed = canonical(rest)
+            for made in block.chains[name]:
+                if canonical(made.text) == printed:
+                    return block.origin_of(made)
         return block.origin_of_name(name)
+
+    def service_port_of_line(self, line: str) -> FragmentName | None:
+        """Return the service port whose chain, set or rule a line makes, None for others'."""
+        words = line.split(" ", 5)
+        if len(words) < 5 or " ".join(words[2:4]) != str(self.table):
+            return None
+        block = self._block_of.get((words[1], words[4].rstrip("\n")))
+        return None if block is None else block.fragment.name
 
     def _origin_of_element(self, place: Place) -> Origin | None:
         container, rest = place
