@@ -37,10 +37,11 @@ DEFAULT = "iptables"
 
 RESERVED = frozenset(
     {
-        *("allow-empty", "check", "cleanup-on-exit", "config", "context", "dry-run", "family"),
-        *("from-pods", "healthz-bind-address", "help", "host", "ignore", "ip-families"),
-        *("kubeconfig", "kubernetes", "metrics-bind-address", "mode", "node", "output", "since"),
-        *("socket", "strict", "to", "wait"),
+        *("affinity", "all", "allow-empty", "check", "cleanup-on-exit", "config", "context"),
+        *("dry-run", "family", "from", "from-pods", "healthz-bind-address", "help", "host"),
+        *("ignore", "interface", "ip-families", "kubeconfig", "kubernetes"),
+        *("metrics-bind-address", "mode", "node", "output", "service", "since", "socket"),
+        *("strict", "to", "trace", "wait"),
     }
 )
 """Names of options that the verbs have for themselves."""

@@ -380,6 +380,33 @@ def test_why_not(case: str, mode: str) -> None:
     assert change.place is not None
     lines = manifest.splitlines()
     assert line in lines[change.place.line - 1]
+    assert all(map(_delivers, found.changes))
+
+
+def test_what_would_not_help_is_not_told() -> None:
+    """A cluster IP is no concern of the policy for traffic from outside."""
+    both = swapped(
+        "externalTrafficPolicy: Local",
+        "externalTrafficPolicy: Local\n  internalTrafficPolicy: Local",
+        ONLY_ELSEWHERE,
+    )
+    found = explain(both, to("10.96.0.10"))
+    assert [change.text for change in found.changes] == ["if internalTrafficPolicy were Cluster"]
+
+
+@pytest.mark.parametrize("mode", sorted(modes.builtin()))
+def test_each_line_is_one_that_the_mode_writes(mode: str) -> None:
+    """From each kind of sender to each frontend, within ranges of sources and without."""
+    chosen, state = modes.get(mode), load_bytes(SHOP.encode()).state
+    artifact = chosen.full(svcnet.compile(state, node="node-a", mode=mode))
+    given = {each.name: True for each in chosen.options if each.name == "jumps"}
+    written = chosen.forms["text"].full(artifact, given).text.splitlines()
+    frontends = (("10.96.0.10", 80), ("203.0.113.7", 80), ("203.0.113.20", 80))
+    for destination, port in (*frontends, ("192.0.2.10", 30080)):
+        for source in (CLIENT, POD_HERE, "192.0.2.10", "203.0.113.99", "10.244.1.5"):
+            found = explain(SHOP, to(destination, port, source), mode)
+            for line in (line for step in steps_of(found) for line in step.lines):
+                assert line.tool == "proxy" or line.text in written
 
 
 ASK_OTHERWISE: dict[str, tuple[str, Packet, str, dict[str, Any]]] = {
