@@ -106,7 +106,7 @@ def docs(session: nox.Session) -> None:
     """The documentation, where every warning is an error, and the examples in docstrings."""
     install(session, "docs")
     for builder in ("html", "doctest"):
-        session.run("sphinx-build", "-qWnb", builder, "docs", f"docs/_build/{builder}")
+        session.run("sphinx-build", "-j2", "-qWnb", builder, "docs", f"docs/_build/{builder}")
 
 
 @nox.session(python=PYTHONS)

@@ -61,7 +61,7 @@ nitpick_ignore_regex = [
     ("py:class", r"svcnet\.testing\.fake_time\.Value|svcnet\..*\._Value|asyncio\.unix_events\..*"),
     # What modes are generic in, and names of what is one executor's own.
     ("py:.*", r"(svcnet\.|svcnet\.modes\.(mode|executor)\.)?_?(Artifact|Delta|Step)|abc\.ABC"),
-    ("py:class", "AnyMode|OptionValues|Listen|PathLike|Paths|Show|Variant"),
+    ("py:class", "AnyMode|OptionValues|Listen|PathLike|Paths|Show|TableKey|Variant"),
     # An alias that stands for two classes, and what is imported for types alone.
     ("py:class", "EndpointSource|IPFamily|ExitStack|RenderableType"),
     # What holds the state of one walk, or is an error that users meet as one of its kinds.
