@@ -113,17 +113,18 @@ def _changes(text: str) -> bool:
 
 def _refusal(done: Output, text: str) -> NFTError:
     """Return what nft said: the first refusal, without the line that it repeats."""
-    found = _REFUSED.search(done.complaint)
+    told = " ".join(done.complaint.split())
+    found = _REFUSED.search(told)
     if found is None:
         return NFTError(0, f"nft: {done}")
     number = int(found[1])
     quoted = " ".join(line_at(text, number).split())[:_MOST_QUOTED]
-    reason = done.complaint[found.end() :]
+    reason = told[found.end() :]
     reason = reason.partition(f" {quoted}")[0] if quoted else reason
     return NFTError(number, f"nft: {reason}")
 
 
 def line_at(text: str, number: int) -> str:
     """Return a line of a text by its number, counted from 1; empty where there is no such line."""
-    lines = text.split("\n", number)
+    lines = text.split("\n")
     return lines[number - 1] if 0 < number <= len(lines) else ""
