@@ -1,9 +1,9 @@
 """``svcnet run`` with an API server: how long an event takes to be a rule, and what that costs.
 
 A program, which guests run too, see :mod:`tests.kernel.uml.guest`: it takes a mode, a variant of
-iptables, and numbers of Services, of endpoints and of events, and prints JSON. The server, svcnet
-and this program are processes of one network namespace. What svcnet does is read from its log,
-which has the time, and what it uses from /proc, so that it is measured as it is.
+iptables or an empty text, and numbers of Services, of endpoints and of events, and prints JSON. The
+server, svcnet and this program are processes of one network namespace. What svcnet does is read
+from its log, which has the time, and what it uses from /proc, so that it is measured as it is.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ kind: KubeProxyConfiguration
 mode: {mode}
 iptables: {{syncPeriod: 1h, minSyncPeriod: {pace}}}
 ipvs: {{syncPeriod: 1h, minSyncPeriod: {pace}}}
+nftables: {{syncPeriod: 1h, minSyncPeriod: {pace}}}
 """
 
 Line: TypeAlias = dict[str, Any]
@@ -150,7 +151,8 @@ def serving(services: int, endpoints: int) -> Iterator[Server]:
 @contextmanager
 def running(config: Path, variant: str, *options: object) -> Iterator[Run]:
     """Run svcnet with a configuration until the end of the block; its rules stay."""
-    command = [sys.executable, "-m", "svcnet", "run", "--node", "node-a", "--variant", variant]
+    command = [sys.executable, "-m", "svcnet", "run", "--node", "node-a"]
+    command += ["--variant", variant] if variant else []
     command += ["--config", str(config), *map(str, options)]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

@@ -69,6 +69,14 @@ DIFFERENCES: Mapping[str, str] = MappingProxyType(
             "A port of a cluster IP that no Service has is refused, where iptables mode leaves "
             "the packet alone."
         ),
+        "cluster-ips-of-no-service-dropped": (
+            "Packets for a cluster IP that no Service has are dropped, where ServiceCIDR objects "
+            "say that it is one."
+        ),
+        "source-ranges-come-first": (
+            "Sources that a load balancer does not accept are dropped also while the Service has "
+            "no endpoints, where iptables mode refuses whoever comes."
+        ),
         "health-check-ports-stay-closed": (
             "Rules of the host's own in the chain INPUT, and its policy, apply to health-check "
             "node ports, which iptables mode opens."

@@ -23,6 +23,7 @@ from svcnet.models import (
     LoadBalancerIngress,
     NFTablesConfiguration,
     Service,
+    ServiceCIDR,
     ServicePort,
 )
 from svcnet.models.state import ClusterObject
@@ -301,6 +302,8 @@ PROXY_PORT_CLOSED = in_userspace("input-rules-apply-to-proxy-ports", DROPPED)
 FALLS_BACK = in_ipvs("local-policy-falls-back", kept("pod3"))
 FALLS_BACK_DNS = in_ipvs("local-policy-falls-back", kept("pod3", port=5353))
 ON_PRIMARY = in_nftables("node-ports-on-primary-addresses", UNTOUCHED, in_graph=True)
+NO_SERVICE = in_nftables("cluster-ips-of-no-service-dropped", DROPPED)
+CLUSTER_IPS = ("10.96.0.0/16", "fd00:10:96::/112")
 LEAVES_NODE = in_userspace("node-leaves-for-external-ips", kept("outside", port=80))
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -956,6 +959,50 @@ SCENARIOS: tuple[Scenario, ...] = (
             Probe("client", LOAD_BALANCER, 80, masked(*ALL)),
             Probe("client2", LOAD_BALANCER, 80, masked(*ALL)),
             Probe("pod1", LOAD_BALANCER, 80, masked(*ALL)),
+        ),
+    ),
+    Scenario(
+        "load-balancer-source-ranges-of-the-other-family",
+        (load_balancer(load_balancer_source_ranges=("2001:db8:100::9/128",)), *slices(*ALL)),
+        (Probe("client2", LOAD_BALANCER, 80, masked(*ALL)),),
+        families=("IPv4",),
+    ),
+    Scenario(
+        "load-balancer-source-ranges-without-endpoints",
+        (load_balancer(load_balancer_source_ranges=("198.51.100.9/32", "2001:db8:100::9/128")),),
+        (
+            Probe("client", LOAD_BALANCER, 80, REFUSED),
+            Probe(
+                "client2",
+                LOAD_BALANCER,
+                80,
+                REFUSED,
+                differs=(
+                    in_ipvs("source-ranges-come-first", DROPPED),
+                    in_nftables("source-ranges-come-first", DROPPED),
+                ),
+            ),
+        ),
+        families=("IPv4",),
+    ),
+    Scenario(
+        "service-cidrs",
+        (ServiceCIDR("kubernetes", CLUSTER_IPS), service(), *slices(*ALL)),
+        (
+            Probe("pod1", OTHER_CLUSTER_IP, 80, UNTOUCHED, differs=NO_SERVICE),
+            Probe("node", OTHER_CLUSTER_IP, 80, UNTOUCHED, differs=NO_SERVICE),
+            Probe(
+                "client",
+                CLUSTER_IP,
+                81,
+                UNTOUCHED,
+                differs=(
+                    in_ipvs("other-ports-refused", REFUSED),
+                    in_nftables("closed-ports-of-cluster-ips-refused", REFUSED),
+                ),
+            ),
+            Change((service("other", OTHER_CLUSTER_IP), *slices("pod1", of="other"))),
+            Probe("pod2", OTHER_CLUSTER_IP, 80, kept("pod1")),
         ),
     ),
     Scenario(

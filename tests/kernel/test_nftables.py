@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from svcnet.graph import diff
 from svcnet.models import (
@@ -23,11 +24,15 @@ from svcnet.netfilter.nft import interface
 from svcnet.netfilter.nft.words import KEYWORDS
 from svcnet.renderers.nftables import Ruleset, advance, full, text, transaction
 from svcnet.testing import make_node, make_service, make_slice
+from tests import strategies
 from tests.fuzz import examples
 from tests.kernel.test_twice import elsewhere
+from tests.renderers.test_meaning import aimed
 from tests.renderers.test_nftables import graph_of, histories
+from tests.renderers.test_nftables_meaning import drawn, meant
 from tests.test_conformance import family_of_file
 from tests.test_conformance_nftables import EXPECTED, SECOND, compile_case
+from tests.walk_nftables import Reading, outcomes
 
 pytestmark = pytest.mark.kernel
 
@@ -142,6 +147,36 @@ def test_random_steps_lead_to_a_full_sync() -> None:
         assert found == assert_loads(ruleset)
 
     elsewhere(stepped)
+
+
+def test_a_listing_does_what_the_graph_means() -> None:
+    """What nft prints of a table that was loaded is read as the graph, in any cluster."""
+
+    @settings(
+        max_examples=examples(10),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    )
+    @given(strategies.clusters, strategies.nodes, strategies.configurations, st.data())
+    def read(
+        objects: list[ClusterObject],
+        node: Node,
+        config: KubeProxyConfiguration,
+        data: st.DataObject,
+    ) -> None:
+        graph = drawn(objects, node, config, data)
+        ruleset = full(graph)
+        load(f"flush ruleset\n{transaction(ruleset)}")
+        table = str(ruleset.table)
+        command = ("nft", "list", "table", *table.split())
+        printed = subprocess.run(command, text=True, capture_output=True, check=True).stdout
+        reading = Reading.of_listing(printed, table)
+        for _ in range(12):
+            packet = aimed(graph, data)
+            assert outcomes(reading, graph.settings, packet) == meant(graph, packet)
+
+    elsewhere(read)
 
 
 def test_the_longest_names_load() -> None:

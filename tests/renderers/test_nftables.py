@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b32encode
 from collections.abc import Sequence
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
@@ -28,8 +30,9 @@ from svcnet.models import (
 )
 from svcnet.models.state import ClusterObject
 from svcnet.modes.nftables import NFTABLES
-from svcnet.netfilter.nft import MOST_COMMENT, interface, quoted
+from svcnet.netfilter.nft import MOST_COMMENT, NFTElement, interface, quoted
 from svcnet.renderers.nftables import advance, delta, document, full, names, text, transaction
+from svcnet.renderers.nftables.block import lines
 from svcnet.sources.addresses import canonical_address, canonical_cidr
 from svcnet.testing import make_node, make_service, make_slice
 from tests import strategies
@@ -260,6 +263,33 @@ def test_names_have_their_length() -> None:
     assert len(found) == 9
     assert {len(each) for each in found} == {names.MOST}
     assert all(each.endswith("...") and ":" not in each for each in found)
+
+
+@given(st.integers(1, 63), st.integers(1, 63), st.integers(1, 63))
+def test_names_of_many_are_those_of_one(space: int, service: int, port: int) -> None:
+    """However long, a name of an endpoint is the hash of what people can read, and that."""
+    name = FragmentName("n" * space, "s" * service, "p" * port, "SCTP")
+    address = "fd00:1111:2222:3333:4444:5555:6666:7777"
+    [found] = names.endpoint_bases(name, [(address, 65535)])
+    readable = f"{names.service_base(name)[9:]}__{address.replace(':', '.')}/65535"
+    letters = b32encode(sha256(readable.encode()).digest())[:8].decode()
+    wanted = f"{letters}-{readable}"
+    assert found == (wanted if len(wanted) <= names.MOST else f"{wanted[: names.MOST - 3]}...")
+
+
+@settings(max_examples=examples(25), deadline=None)
+@given(strategies.clusters, strategies.configurations)
+def test_lines_are_those_of_the_objects(
+    objects: list[ClusterObject], config: KubeProxyConfiguration
+) -> None:
+    """Written many at a time or one by one, and each has what caused it."""
+    ruleset = full(graph_of([make_node(), *objects], config))
+    table = str(ruleset.table)
+    for is_new in (False, True):
+        alike = "".join(lines(ruleset.made(), table, is_new=is_new))
+        assert alike == "".join(lines(ruleset.objects(), table, is_new=is_new))
+    for block in ruleset.blocks.values():
+        assert set(block.elements.values()) == {o for o in block.objects if type(o) is NFTElement}
 
 
 @pytest.mark.parametrize(

@@ -11,23 +11,26 @@ from hypothesis import strategies as st
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Deliver, Fragment, Packet, Pass, Refuse, RuleGraph, evaluate
 from svcnet.graph.evaluate import Verdict
-from svcnet.models import ClusterState, KubeProxyConfiguration, Node
+from svcnet.models import ClusterState, KubeProxyConfiguration, Node, ServiceCIDR
 from svcnet.models.state import ClusterObject
 from svcnet.modes.nftables import NFTABLES
-from svcnet.renderers.nftables import full, text
+from svcnet.renderers.nftables import full, text, transaction
 from tests import strategies
 from tests.fuzz import examples
+from tests.renderers.nftables_model import Model
 from tests.renderers.test_meaning import aimed
-from tests.walk_nftables import inside, outcomes
+from tests.walk_nftables import Reading, inside, outcomes
 
 ELSEWHERE = "elsewhere-"
+CIDRS = ((), ("10.96.0.0/24",), ("10.96.0.10/31", "203.0.113.32/27"))
 
 
 def meant(graph: RuleGraph, packet: Packet) -> dict[Verdict, Fraction]:
     """Return the graph's outcomes, but for what mode nftables is known to do otherwise.
 
     - Addresses that do not answer node ports refuse none of them either.
-    - A port of a cluster IP that no Service has is rejected, if the packet goes on from here.
+    - A port of a cluster IP that no Service has is rejected, if the packet goes on from here, and
+      what goes on to a cluster IP that no Service has is dropped.
     - Ranges of sources hold also for a load balancer's address that has no endpoints.
     - An endpoint of another node that sends to itself by way of this one keeps its source.
     """
@@ -46,6 +49,8 @@ def meant(graph: RuleGraph, packet: Packet) -> dict[Verdict, Fraction]:
             verdict = Pass()
         if isinstance(verdict, Pass) and is_closed(graph, packet):
             verdict = Refuse("reject", "")
+        elif isinstance(verdict, Pass) and is_of_nobody(graph, packet):
+            verdict = Refuse("drop", "")
         found[verdict] = found.get(verdict, Fraction(0)) + outcome.probability
     return found
 
@@ -105,6 +110,13 @@ def is_closed(graph: RuleGraph, packet: Packet) -> bool:
     )
 
 
+def is_of_nobody(graph: RuleGraph, packet: Packet) -> bool:
+    """Return whether a packet goes on to a cluster IP that no Service has."""
+    settings = graph.settings
+    goes_on = not settings.is_node_address(packet.destination)
+    return goes_on and any(inside(packet.destination, each) for each in settings.service_cidrs)
+
+
 @settings(max_examples=examples(300), deadline=None)
 @given(strategies.clusters, strategies.nodes, strategies.configurations, st.data())
 def test_text_does_what_the_graph_means(
@@ -114,12 +126,25 @@ def test_text_does_what_the_graph_means(
     data: st.DataObject,
 ) -> None:
     """Any packet has the same outcomes with the same chances in the graph and in the text."""
-    state = ClusterState.of([*objects, node])
-    rules = NFTABLES.rules(config)
-    rules = evolve(rules, masquerade_all=config.iptables.masquerade_all)
-    graph = compile_state(state, node_view(state, config, node="node-a", rules=rules))
+    graph = drawn(objects, node, config, data)
     packet = aimed(graph, data)
     if not data.draw(st.integers(0, 9)):
         packet = evolve(packet, port=packet.port + 1)
     note(packet)
-    assert outcomes(text(full(graph)), graph.settings, packet) == meant(graph, packet)
+    ruleset = full(graph)
+    wanted = meant(graph, packet)
+    assert outcomes(text(ruleset), graph.settings, packet) == wanted
+    if not data.draw(st.integers(0, 3)):
+        loaded = Reading.of_model(Model.of(transaction(ruleset)))
+        assert outcomes(loaded, graph.settings, packet) == wanted
+
+
+def drawn(
+    objects: list[ClusterObject], node: Node, config: KubeProxyConfiguration, data: st.DataObject
+) -> RuleGraph:
+    """Return a graph of a cluster, which may say what its cluster IPs are."""
+    cidrs = data.draw(st.sampled_from(CIDRS))
+    state = ClusterState.of([*objects, node, ServiceCIDR("kubernetes", cidrs)])
+    rules = NFTABLES.rules(config)
+    rules = evolve(rules, masquerade_all=config.iptables.masquerade_all)
+    return compile_state(state, node_view(state, config, node="node-a", rules=rules))

@@ -332,7 +332,7 @@ class _Reading:
         """Return the rules that are for a part of the service port, in their order."""
         if block.fragment.name not in self._rules:
             found: dict[str, list[NFTRule]] = {}
-            for made, own in zip(block.objects, block.parts, strict=True):
+            for made, own in block.objects_and_parts():
                 if isinstance(made, NFTRule):
                     found.setdefault(own, []).append(made)
             self._rules[block.fragment.name] = found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import groupby
 from typing import TypeAlias
@@ -17,22 +17,53 @@ Place: TypeAlias = tuple[str, str]
 """Where an element is: in which set or map, and under which key."""
 
 
+_BLANKS = ("\0", "\1")
+"""What stands for names where they are to be filled in; no text of a table has it."""
+
+
+@frozen
+class NFTRow:
+    """Objects that are alike but for what ``make`` is given: one of the ``names``, all texts.
+
+    With session affinity nearly all of a table are such. So they are not kept as values, and their
+    lines are those of one with the names filled in.
+    """
+
+    make: Callable[..., tuple[NFTObject, ...]]
+    names: tuple[tuple[str, ...], ...]
+
+    def objects(self) -> Iterator[NFTObject]:
+        """Yield them."""
+        for each in self.names:
+            yield from self.make(*each)
+
+
+NFTItem: TypeAlias = NFTObject | NFTRow
+
+
 @frozen(field_transformer=brief)
 class NFTablesBlock:
     """What the table has for one service port, in the order in which it is made.
 
-    ``parts`` are what each of the ``objects`` is for, as :meth:`svcnet.graph.Fragment.origin_of`
-    takes it.
+    ``parts`` are what each of ``made`` is for, as :meth:`svcnet.graph.Fragment.origin_of` takes it;
+    of a row they are those of its names. ``elements`` are its elements, by where they are.
     """
 
     fragment: Fragment = field(repr=False)
-    objects: tuple[NFTObject, ...]
-    parts: tuple[str, ...] = field(repr=False)
+    made: tuple[NFTItem, ...]
+    parts: tuple[str | tuple[str, ...], ...] = field(repr=False)
+    elements: Mapping[Place, NFTElement] = field(repr=False, eq=False)
 
     @cached_property
-    def elements(self) -> Mapping[Place, NFTElement]:
-        """Its elements, by where they are."""
-        return {made[:2]: made for made in self.objects if type(made) is NFTElement}
+    def objects(self) -> tuple[NFTObject, ...]:
+        """All that it has."""
+        found: list[NFTObject] = []
+        for made in self.made:
+            if isinstance(made, NFTRow):
+                found += made.objects()
+            else:
+                found.append(made)
+        return tuple(found)
 
     @cached_property
     def chains(self) -> Mapping[str, tuple[NFTRule, ...]]:
@@ -63,17 +94,51 @@ class NFTablesBlock:
                 return self.origin_of(made)
         return None
 
+    def objects_and_parts(self) -> Iterator[tuple[NFTObject, str]]:
+        """Yield all that it has, each with what it is for."""
+        for made, part in zip(self.made, self.parts, strict=True):
+            if isinstance(made, NFTRow):
+                for name, each in zip(made.names, part, strict=True):
+                    yield from ((one, each) for one in made.make(*name))
+            else:
+                yield made, str(part)
+
     @cached_property
     def _part_of(self) -> Mapping[NFTObject, str]:
-        return dict(zip(self.objects, self.parts, strict=True))
+        return dict(self.objects_and_parts())
 
 
-def lines(objects: Iterable[NFTObject], table: str) -> list[str]:
-    """Return the lines that make objects; a chain is emptied too, for its rules come anew."""
-    return [
-        made.add(table) + made.flush(table) if type(made) is NFTChain else made.add(table)
-        for made in objects
-    ]
+def lines(objects: Iterable[NFTItem], table: str, *, is_new: bool = False) -> list[str]:
+    """Return the lines that make objects.
+
+    A chain is emptied too, for its rules come anew, unless with `is_new` there is none yet.
+    """
+    found: list[str] = []
+    forms: dict[Callable[..., tuple[NFTObject, ...]], list[str]] = {}
+    for made in objects:
+        if isinstance(made, NFTRow):
+            form = forms.get(made.make)
+            if form is None:
+                form = forms[made.make] = _form(made, table, is_new=is_new)
+            found += _filled(form, made.names)
+        elif type(made) is NFTChain and not is_new:
+            found.append(made.add(table) + made.flush(table))
+        else:
+            found.append(made.add(table))
+    return found
+
+
+def _form(row: NFTRow, table: str, *, is_new: bool) -> list[str]:
+    """Return the lines of one of a row, in pieces: between them is the first name."""
+    count = len(row.names[0])
+    return "".join(lines(row.make(*_BLANKS[:count]), table, is_new=is_new)).split(_BLANKS[0])
+
+
+def _filled(form: list[str], names: tuple[tuple[str, ...], ...]) -> list[str]:
+    """Return the lines of each name, those of one as one text."""
+    if len(names[0]) == 1:
+        return [name.join(form) for (name,) in names]
+    return [name.join(form).replace(_BLANKS[1], other) for name, other in names]
 
 
 def _chain(rule: NFTRule) -> str:

@@ -32,11 +32,10 @@ def load(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
         made = [
             each
             for name in names[first : first + SERVICE_PORTS]
-            for each in ruleset.blocks[name].objects
+            for each in ruleset.blocks[name].made
             if type(each) is not NFTElement
         ]
-        own = [each.add(table) for each in made] if is_new else lines(made, table)
-        if own:
+        if own := lines(made, table, is_new=is_new):
             yield "".join(own)
     if last := "".join(elements(ruleset, is_new=is_new)):
         yield last
@@ -63,7 +62,7 @@ def elements(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
         for made in ruleset.fixed.rest + ruleset.fixed.first:
             if type(made) is NFTSet:
                 yield made.flush(table)
-    for each in ruleset.objects():
+    for each in ruleset.made():
         if type(each) is NFTElement:
             yield each.add(table)
 

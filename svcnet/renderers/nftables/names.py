@@ -14,6 +14,9 @@ from svcnet.graph import FragmentName
 MOST = 240
 """The most characters of a name, without the word in front that says what it is of."""
 
+_SURELY_SHORT = MOST - len("12345678-") - len("1111.2222.3333.4444.5555.6666.7777.8888/65535")
+"""With so many characters before its address no name of an endpoint is too long."""
+
 FILTER_PREROUTING_PRE_DNAT = "filter-prerouting-pre-dnat"
 FILTER_OUTPUT_PRE_DNAT = "filter-output-pre-dnat"
 FILTER_INPUT = "filter-input"
@@ -48,9 +51,15 @@ def service_base(name: FragmentName) -> str:
 
 def endpoint_bases(name: FragmentName, endpoints: Iterable[tuple[str, int]]) -> list[str]:
     """Return what the names of the chain and the set of each of its endpoints end in."""
-    port = _readable(name)
+    port = f"{_readable(name)}__"
+    readable = [f"{port}{address.replace(':', '.')}/{number}" for address, number in endpoints]
+    if len(port) > _SURELY_SHORT:
+        return list(map(_hashed, readable))
+    pairs, from_bytes = _pairs(), int.from_bytes
+    bits = [from_bytes(sha256(each.encode()).digest()[:5], "big") for each in readable]
     return [
-        _hashed(f"{port}__{address.replace(':', '.')}/{number}") for address, number in endpoints
+        f"{pairs[n >> 30]}{pairs[n >> 20 & 1023]}{pairs[n >> 10 & 1023]}{pairs[n & 1023]}-{each}"
+        for n, each in zip(bits, readable, strict=True)
     ]
 
 

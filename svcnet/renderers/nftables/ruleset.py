@@ -13,7 +13,7 @@ from svcnet.brief import brief
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.nft import NFTElement, NFTObject, NFTTable, canonical
-from svcnet.renderers.nftables.block import NFTablesBlock, Place
+from svcnet.renderers.nftables.block import NFTablesBlock, NFTItem, NFTRow, Place
 from svcnet.renderers.nftables.frame import FixedParts
 
 
@@ -60,9 +60,17 @@ class Ruleset:
 
     def objects(self) -> Iterator[NFTObject]:
         """Yield all that service ports have, each element once, in the order of their names."""
+        for made in self.made():
+            if isinstance(made, NFTRow):
+                yield from made.objects()
+            else:
+                yield made
+
+    def made(self) -> Iterator[NFTItem]:
+        """Yield what :meth:`objects` does, with rows of objects that are alike as they are."""
         shared = {p: self.owner(p) for p, names in self.claims.items() if len(names) > 1}
         for name in sorted(self.blocks):
-            for made in self.blocks[name].objects:
+            for made in self.blocks[name].made:
                 if type(made) is NFTElement and shared.get(made[:2], name) != name:
                     continue
                 yield made

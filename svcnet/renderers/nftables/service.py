@@ -8,7 +8,7 @@ Source of the behaviour: ``syncProxyRules`` in pkg/proxy/nftables/proxier.go of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from attrs import frozen
 
 from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings, Translate
 from svcnet.graph.fragment import source_range
@@ -16,7 +16,7 @@ from svcnet.graph.nodes import Frontend
 from svcnet.graph.settings import contains
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
 from svcnet.renderers.nftables import names
-from svcnet.renderers.nftables.block import NFTablesBlock
+from svcnet.renderers.nftables.block import NFTablesBlock, NFTItem, NFTRow, Place
 from svcnet.renderers.nftables.words import NodeWords
 
 _PREFIXES = {"cluster": "service-", "local": "local-"}
@@ -29,29 +29,29 @@ class _ServicePortObjects:
     __slots__ = ("elements", "objects", "parts")
 
     def __init__(self) -> None:
-        self.objects: list[NFTObject] = []
-        self.parts: list[str] = []
-        self.elements: dict[tuple[str, str], str] = {}
+        self.objects: list[NFTItem] = []
+        self.parts: list[str | tuple[str, ...]] = []
+        self.elements: dict[Place, NFTElement] = {}
 
     def add(self, part: str, made: NFTObject) -> None:
         self.objects.append(made)
         self.parts.append(part)
 
-    def extend(self, parts: Iterable[str], made: Iterable[NFTObject]) -> None:
-        """Add many, which is what endpoints are."""
-        self.objects += made
-        self.parts += parts
+    def row(self, parts: tuple[str, ...], made: NFTRow) -> None:
+        """Add many that are alike, which is what endpoints are."""
+        self.objects.append(made)
+        self.parts.append(parts)
 
     def element(self, part: str, made: NFTElement) -> None:
         """Add an element; of two that one key has with other values the later one stays."""
         place = made[:2]
         before = self.elements.get(place)
-        if before == made.value:
+        if before is not None and before.value == made.value:
             return
         if before is not None:
-            index = self.objects.index(NFTElement(*place, before, made.comment))
+            index = self.objects.index(before)
             del self.objects[index], self.parts[index]
-        self.elements[place] = made.value
+        self.elements[place] = made
         self.add(part, made)
 
 
@@ -121,18 +121,27 @@ def render_service_port(
             if balance is not None:
                 _balance(port, balance, translates)
     made = port.made
-    return NFTablesBlock(fragment, tuple(made.objects), tuple(made.parts))
+    return NFTablesBlock(fragment, tuple(made.objects), tuple(made.parts), made.elements)
 
 
 def _endpoints(port: _ServicePort) -> None:
     """Chains of endpoints, which only affinity needs, and connections of one to itself."""
-    made, protocol = port.made, port.protocol
-    for endpoint in port.fragment.translates:
-        if port.endpoints:
-            made.add(endpoint.id, NFTChain(f"endpoint-{port.endpoints[endpoint.id]}"))
+    protocol = port.protocol
+    chains = tuple([(base,) for base in port.endpoints.values()])
+    ids, done = tuple(port.endpoints), 0
+    for place, endpoint in enumerate(port.fragment.translates, 1):
         if endpoint.local:
+            if chains:
+                port.made.row(ids[done:place], NFTRow(_endpoint_chain, chains[done:place]))
+                done = place
             key = f"{endpoint.address} . {endpoint.address} . {protocol} . {endpoint.port}"
-            made.element(endpoint.id, NFTElement(names.HAIRPIN_CONNECTIONS, key))
+            port.made.element(endpoint.id, NFTElement(names.HAIRPIN_CONNECTIONS, key))
+    if chains[done:]:
+        port.made.row(ids[done:], NFTRow(_endpoint_chain, chains[done:]))
+
+
+def _endpoint_chain(base: str) -> tuple[NFTObject, ...]:
+    return (NFTChain(f"endpoint-{base}"),)
 
 
 def _destinations(port: _ServicePort) -> None:
@@ -232,12 +241,47 @@ def _firewall_rule(port: _ServicePort) -> None:
     port.made.add(part, rule)
 
 
+@frozen
+class _AffinitySet:
+    """Makes what remembers the clients of an endpoint."""
+
+    address: str
+    seconds: int
+
+    def __call__(self, base: str) -> tuple[NFTObject, ...]:
+        return (NFTSet(f"affinity-{base}", self.address, seconds=self.seconds),)
+
+
+@frozen
+class _BackToEndpoint:
+    """Makes the rule that leads the clients of an endpoint back to it."""
+
+    ip: str
+
+    def __call__(self, base: str, chain: str) -> tuple[NFTObject, ...]:
+        return (NFTRule(chain, f"{self.ip} saddr @affinity-{base} goto endpoint-{base}"),)
+
+
+@frozen
+class _EndpointRules:
+    """Makes the rules of an endpoint's chain."""
+
+    ip: str
+    protocol: str
+
+    def __call__(self, base: str, endpoint: str) -> tuple[NFTObject, ...]:
+        chain = f"endpoint-{base}"
+        return (
+            NFTRule(chain, f"update @affinity-{base} {{ {self.ip} saddr }}"),
+            NFTRule(chain, f"meta l4proto {self.protocol} dnat to {endpoint}"),
+        )
+
+
 def _affinity_sets(port: _ServicePort) -> None:
     seconds, address = port.fragment.policy.affinity, port.say.address
-    port.made.extend(
-        port.endpoints,
-        [NFTSet(f"affinity-{base}", address, seconds=seconds) for base in port.endpoints.values()],
-    )
+    make = _AffinitySet(address, seconds)
+    sets = tuple([(base,) for base in port.endpoints.values()])
+    port.made.row(tuple(port.endpoints), NFTRow(make, sets))
 
 
 def _balance(port: _ServicePort, balance: Balance, translates: dict[str, Translate]) -> None:
@@ -258,23 +302,13 @@ def _balance_with_affinity(port: _ServicePort, balance: Balance) -> None:
     """The endpoint that a client had, or else any of them."""
     chain, ip = port.chain_of(balance.id), port.say.ip
     bases = [port.endpoints[target] for target in balance.targets]
-    port.made.extend(
-        balance.targets,
-        [NFTRule(chain, f"{ip} saddr @affinity-{base} goto endpoint-{base}") for base in bases],
-    )
+    back = tuple([(base, chain) for base in bases])
+    port.made.row(balance.targets, NFTRow(_BackToEndpoint(ip), back))
     where = " , ".join([f"{i} : goto endpoint-{base}" for i, base in enumerate(bases)])
     port.made.add(balance.id, NFTRule(chain, f"numgen random mod {len(bases)} vmap {{ {where} }}"))
 
 
 def _endpoint_rules(port: _ServicePort) -> None:
-    ip, protocol = port.say.ip, port.protocol
-    rules: list[NFTRule] = []
-    parts: list[str] = []
-    for endpoint, base in port.endpoints.items():
-        chain = f"endpoint-{base}"
-        parts += (endpoint, endpoint)
-        rules += (
-            NFTRule(chain, f"update @affinity-{base} {{ {ip} saddr }}"),
-            NFTRule(chain, f"meta l4proto {protocol} dnat to {endpoint}"),
-        )
-    port.made.extend(parts, rules)
+    make = _EndpointRules(port.say.ip, port.protocol)
+    pairs = tuple([(base, endpoint) for endpoint, base in port.endpoints.items()])
+    port.made.row(tuple(port.endpoints), NFTRow(make, pairs))

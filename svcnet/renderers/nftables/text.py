@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
+from svcnet.nogc import without_gc
 from svcnet.renderers.nftables.block import lines
 from svcnet.renderers.nftables.frame import COMMENT, HOOKS, FixedParts
 from svcnet.renderers.nftables.ruleset import Ruleset
 
 
+@without_gc()
 def text(ruleset: Ruleset) -> str:
     """Return what the table has: a line an object, by kind and name.
 
@@ -25,7 +27,7 @@ def transaction(ruleset: Ruleset) -> str:
 
     The chains of hooks are made anew, because what is fixed of them cannot be changed.
     """
-    return "".join([*fixed_part(ruleset), *lines(ruleset.objects(), str(ruleset.table))])
+    return "".join([*fixed_part(ruleset), *lines(ruleset.made(), str(ruleset.table))])
 
 
 def fixed_part(ruleset: Ruleset) -> list[str]:
