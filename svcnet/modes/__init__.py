@@ -4,7 +4,7 @@ svcnet has the modes iptables, ipvs, nftables and userspace. Another package add
 point of the group ``svcnet.modes``; the command and the loop treat it like svcnet's own.
 """
 
-from svcnet.modes.adapter import Adapter, Rules, SyncResult
+from svcnet.modes.adapter import Adapter, Inspection, Rules, SyncResult
 from svcnet.modes.executor import Executor, Owner, Part, Plan, Report
 from svcnet.modes.mode import ArtifactText, Form, Mode, ModeArtifact, Omission, cleanup_parts
 from svcnet.modes.options import File, Flag, Kind, Number, Option, OptionValues, Text, Words
@@ -34,6 +34,7 @@ __all__ = [
     "File",
     "Flag",
     "Form",
+    "Inspection",
     "Kind",
     "Mode",
     "ModeArtifact",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -51,6 +51,22 @@ class SyncResult:
     found: object = field(default=None, repr=False, eq=False)
 
 
+@frozen
+class Inspection:
+    """A look that goes on beside changes: what takes long touches nothing.
+
+    ``read`` lists what is there and compares it, in a thread of its own. ``repair`` puts right what
+    differs, in the thread in which changes are made; it returns None where changes have overtaken
+    what was found, and it has to be looked at without any. Both raise ApplyError.
+
+    What was read is of a time that has passed when it is used, so an adapter remembers what it
+    writes while one goes on.
+    """
+
+    read: Callable[[], None]
+    repair: Callable[[], SyncResult | None]
+
+
 class Adapter(ABC):
     """Puts graphs of one IP family on the machine, in one mode.
 
@@ -79,9 +95,24 @@ class Adapter(ABC):
         """
         return None
 
+    def inspection(self, graph: RuleGraph) -> Inspection | None:
+        """Begin to look for what somebody else did to `graph`, the one given before, at no cost.
+
+        None in a mode, or a case, in which that can be found out only while nothing is changed.
+        """
+        return None
+
     def look(self, graph: RuleGraph) -> SyncResult:
-        """Find what somebody else did to `graph`, the one given before, and put it right."""
-        return self.whole(graph)
+        """Find what somebody else did to `graph`, and put it right, while nothing is changed."""
+        inspection = self.inspection(graph)
+        if inspection is None:
+            return self.whole(graph)
+        inspection.read()
+        return inspection.repair() or self.whole(graph)
+
+    def is_disturbed(self) -> bool:
+        """Return whether somebody else surely wrote where all was right, if that costs little."""
+        return False
 
     def configure(self, settings: ModeSettings) -> None:  # noqa: B027  (few need it)
         """Take other settings from now on; in whichever thread."""

@@ -137,6 +137,65 @@ def load(before: SavedTables, texts: Iterable[str], family: IPFamily) -> SavedTa
     return SavedTables(tables)
 
 
+def assume(before: SavedTables, texts: Iterable[str], family: IPFamily) -> SavedTables:
+    """Return tables with all that restore texts name as it is once they are loaded.
+
+    `before` was listed while they were loaded, so it may have seen any of them, or none: a chain
+    that a text declares has the rules of that text, a rule that it adds is there once, and one that
+    it deletes is not. All else is as it was listed.
+    """
+    tables = {table: dict(chains) for table, chains in before.tables.items()}
+    for text in texts:
+        chains: dict[str, list[str]] = {}
+        for line in text.split("\n"):
+            command, _, rest = line.partition(" ")
+            chain, _, rule = rest.partition(" ")
+            match command:
+                case "-A" | "-I" if (printed := saved(rule, family)) not in chains.get(chain, ()):
+                    there = chains.get(chain, [])
+                    chains[chain] = [*there, printed] if command == "-A" else [printed, *there]
+                case "-D":
+                    gone = (rule, saved(rule, family))
+                    chains[chain] = [each for each in chains.get(chain, ()) if each not in gone]
+                case "-X":
+                    chains.pop(chain, None)
+                case _ if line.startswith("*"):
+                    chains = tables.setdefault(line[1:], {})
+                case _ if line.startswith(":"):
+                    chains[command[1:]] = []
+    return SavedTables(tables)
+
+
+def are_apart(texts: Iterable[str], others: Iterable[str]) -> bool:
+    """Return whether restore texts and others lead to the same, in whichever order they come.
+
+    So they do where none names a rule of the others', nor declares or deletes a chain that they
+    name.
+    """
+    one, other = _named(texts), _named(others)
+    for place in one.keys() & other.keys():
+        rules = one[place], other[place]
+        if None in rules[0] | rules[1] or rules[0] & rules[1]:
+            return False
+    return True
+
+
+def _named(texts: Iterable[str]) -> dict[tuple[str, str], set[str | None]]:
+    """Return the rules that texts name, by table and chain; None for the whole chain."""
+    found: dict[tuple[str, str], set[str | None]] = {}
+    table = ""
+    for line in "".join(texts).split("\n"):
+        if line.startswith("*"):
+            table = line[1:]
+        elif line.startswith(":"):
+            found.setdefault((table, line[1:].split(" ", 1)[0]), set()).add(None)
+        elif line.startswith("-"):
+            command, chain, *rule = line.split(" ", 2)
+            named = rule[0] if rule and command != "-F" else None
+            found.setdefault((table, chain), set()).add(named)
+    return found
+
+
 def _take(rules: list[str], texts: Iterable[str]) -> None:
     """Take the first rule out that is one of the texts."""
     for text in texts:

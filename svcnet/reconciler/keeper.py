@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from svcnet.errors import Incomplete
 from svcnet.graph import FragmentName, GraphDiff, RuleGraph, diff
-from svcnet.modes.adapter import Adapter, SyncResult
+from svcnet.modes.adapter import Adapter, Inspection, SyncResult
 
 STEP_SERVICE_PORTS = 1000
 """A change of more service ports is put right as a whole, which first asks what is there."""
@@ -17,7 +17,7 @@ class Keeper:
     """Puts graphs on the machine through an adapter, and remembers which one is there.
 
     Every method raises ApplyError when the machine refuses. They are called from threads,
-    never two at once.
+    never two at once; an inspection goes on beside them.
     """
 
     def __init__(self, adapter: Adapter) -> None:
@@ -52,6 +52,21 @@ class Keeper:
             return self.whole(graph)
         with self._becoming(graph):
             return self._adapter.look(graph)
+
+    def inspection(self, graph: RuleGraph) -> Inspection | None:
+        """Begin a look at the rules of `graph` that goes on beside steps, where there is one."""
+        return self._adapter.inspection(graph) if graph is self._graph else None
+
+    def repair(self, inspection: Inspection) -> SyncResult | None:
+        """Put right what an inspection found; None if all has to be looked at without any step."""
+        if self._graph is None:
+            return None
+        with self._becoming(self._graph):
+            return inspection.repair()
+
+    def is_disturbed(self) -> bool:
+        """Return whether somebody else surely wrote where all was right, if that costs little."""
+        return self._graph is not None and self._adapter.is_disturbed()
 
     @contextmanager
     def _becoming(self, graph: RuleGraph) -> Iterator[None]:

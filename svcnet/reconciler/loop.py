@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from time import monotonic
@@ -15,10 +16,10 @@ from attrs import define, evolve, field
 from svcnet import checks
 from svcnet.checks import Check, is_of
 from svcnet.errors import ApplyError, named
-from svcnet.executors.children import Interruption
+from svcnet.executors.children import Deadline, Interruption, under
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, RuleGraph, diff
-from svcnet.modes.adapter import SyncResult
+from svcnet.modes.adapter import Inspection, SyncResult
 from svcnet.modes.pace import Pace
 from svcnet.reconciler.change import Change
 from svcnet.reconciler.events import (
@@ -48,6 +49,10 @@ MOST_TIMES = 1000
 """Of changes of endpoints that are followed together, so many have their times told."""
 REST = 4
 """Times as long as the last look took, before the next: looks take a fifth of the time at most."""
+GLANCE_SECONDS = 0.5
+"""How often it is asked whether anybody else wrote, where that costs next to nothing."""
+READING_SECONDS = 60.0
+"""So long the machine is read beside changes."""
 
 Value = TypeVar("Value")
 
@@ -99,8 +104,8 @@ class Loop:
     """Follows states of a cluster on one machine, each family by itself.
 
     `tell` is given everything that happens, in the thread where it does, but for warnings of
-    checks that are `ignored`. What takes time runs in a thread; nothing of a machine is touched
-    by two at once.
+    checks that are `ignored`. What takes time runs in a thread; nothing of a machine is changed
+    by two at once. For a look it is read in a thread of its own, so no change waits for that.
     """
 
     def __init__(
@@ -118,6 +123,8 @@ class Loop:
         self._pending: _Pending | None = None
         self._done_at = -float("inf")
         self._look_due = -float("inf")
+        self._rested_at = -float("inf")
+        self._replanned = asyncio.Event()
         self._retry_at: float | None = None
 
     @property
@@ -144,27 +151,99 @@ class Loop:
     async def run(self) -> None:
         """Follow until cancelled; what is under way is finished first.
 
-        That takes no longer than the deadline that holds here leaves to the commands it runs.
+        That takes no longer than the deadline that holds here leaves to the commands it runs. What
+        is only read is not finished.
         """
-        # One thread of its own: the event loop's would grow in number, one by one, by chance.
-        with ThreadPoolExecutor(1, "sync") as thread:
-            await self._run(thread)
+        # Threads of its own: the event loop's would grow in number, one by one, by chance.
+        with ThreadPoolExecutor(1, "sync") as sync, ThreadPoolExecutor(1, "look") as look:
+            await self._news.wait()
+            begun = monotonic()
+            await self._follow_news(sync, "start")
+            self._looked(begun)
+            work = self._follow_changes(sync), self._look_often(sync, look)
+            tasks = tuple(map(asyncio.create_task, work))
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
 
-    async def _run(self, thread: Executor) -> None:
-        trigger: Trigger = "start"
-        await self._news.wait()
+    async def _follow_changes(self, sync: Executor) -> None:
+        """Follow what comes, at the pace that is asked for."""
         while True:
-            pending, begun = self._take(), monotonic()
-            await _to_its_end(thread, partial(self._try, partial(self._sync, pending, trigger)))
-            if trigger == "start":
-                self._looked(begun)
+            await self._news.wait()
+            await asyncio.sleep(max(self._done_at + self.pace.min_sync - monotonic(), 0))
+            await self._follow_news(sync, "change")
+
+    async def _follow_news(self, sync: Executor, trigger: Trigger) -> None:
+        pending = self._take()
+        await _to_its_end(sync, partial(self._try, partial(self._sync, pending, trigger)))
+        self._done_at = monotonic()
+        self._ended()
+
+    async def _look_often(self, sync: Executor, look: Executor) -> None:
+        """Look through the machine when it is time, beside the changes that come meanwhile."""
+        while True:
+            await self._until_due(sync)
+            begun = monotonic()
+            for kept in self._kept:
+                await self._look_at(kept, sync, look)
+            self._looked(begun)
             self._ended()
-            while not await self._has_news():
-                begun = monotonic()
-                await _to_its_end(thread, partial(self._try, self._check))
-                self._looked(begun)
-                self._ended()
-            trigger = "change"
+
+    async def _until_due(self, sync: Executor) -> None:
+        """Wait until it is time to look: after a period, for a retry, or for what others did."""
+        while (left := self._due() - monotonic()) > 0:
+            self._replanned.clear()
+            try:
+                async with asyncio.timeout(min(left, GLANCE_SECONDS)):
+                    await self._replanned.wait()
+            except TimeoutError:
+                if monotonic() >= self._rested_at and await _to_its_end(sync, self._is_disturbed):
+                    return
+
+    def _due(self) -> float:
+        return self._look_due if self._retry_at is None else min(self._look_due, self._retry_at)
+
+    def _is_disturbed(self) -> bool:
+        """Return whether it is worth a look at once, as far as that can be told at little cost."""
+        with suppress(ApplyError), as_refusal():
+            return any(kept.target.is_disturbed() for kept in self._kept if not kept.refusals)
+        return False
+
+    async def _look_at(self, kept: FamilyState, sync: Executor, look: Executor) -> None:
+        """Look at a family: read what is there, and then put right what differs.
+
+        It is read beside changes. What they have overtaken, or would put off for too long, is
+        looked at while none is made. What was refused is tried again as a whole.
+        """
+        refused = kept.refusals > 0
+        trigger = kept.retries if refused else "check"
+        kept.retries = trigger
+        told = _Sync(trigger)
+        if refused:
+            work = partial(_whole_of, kept)
+        else:
+            work = partial(_look_of, kept, await self._inspected(kept, sync, look))
+        await _to_its_end(sync, partial(self._try, partial(self._check, kept, told, work)))
+
+    async def _inspected(
+        self, kept: FamilyState, sync: Executor, look: Executor
+    ) -> Inspection | ApplyError | None:
+        """Return an inspection of a family once it has read, or why it could not, if there is one.
+
+        None too if it was not done in good time: a tool that begins anew with each change may not
+        end as long as there are any.
+        """
+        inspection = await _to_its_end(sync, partial(_begin, kept))
+        if not isinstance(inspection, Inspection):
+            return inspection
+        deadline = Deadline(READING_SECONDS)
+        read = partial(_read, inspection, deadline)
+        return await _to_its_end(look, read, partial(deadline.set, 0))
 
     def _take(self) -> _Pending:
         self._news.clear()
@@ -179,32 +258,15 @@ class Loop:
         Between two looks there is time for changes, whatever the period and the size of the rules.
         """
         now = monotonic()
-        self._look_due = now + max(self.pace.sync_period, REST * (now - begun))
+        self._rested_at = now + REST * (now - begun)
+        self._look_due = max(now + self.pace.sync_period, self._rested_at)
 
     def _ended(self) -> None:
-        self._done_at = monotonic()
+        self._replanned.set()
         if self._retry_at is None:
             self._tell(Settled())
         if self._pending is not None:
             self._tell(Queued(Change(), self._families))
-
-    async def _has_news(self) -> bool:
-        """Return True when there is something to follow, False when it is time to look.
-
-        A look that is due comes first: changes without end do not put it off.
-        """
-        due = self._look_due
-        if self._retry_at is not None:
-            due = min(due, self._retry_at)
-        if due <= monotonic():
-            return False
-        try:
-            async with asyncio.timeout(due - monotonic()):
-                await self._news.wait()
-        except TimeoutError:
-            return False
-        await asyncio.sleep(max(self._done_at + self.pace.min_sync - monotonic(), 0))
-        return True
 
     def _try(self, work: Callable[[], None]) -> None:
         """Do a round of work, or as much of it as the end of svcnet leaves time for."""
@@ -230,7 +292,9 @@ class Loop:
         kept.retries = "retry"
         kept.heard = pending.heard if kept.heard is None else kept.heard
         kept.happened = (*kept.happened, *pending.happened)[:MOST_TIMES]
-        done = self._step(kept, wanted, change) or self._whole(kept, wanted.graph, change)
+        done = self._step(kept, wanted, change) or self._whole(
+            kept, partial(kept.target.whole, wanted.graph), change
+        )
         if done is not None:
             self._synced(kept, done, sync, change)
 
@@ -246,12 +310,12 @@ class Loop:
             return None
 
     def _whole(
-        self, kept: FamilyState, graph: RuleGraph, change: GraphDiff | None, *, look: bool = False
+        self, kept: FamilyState, work: Callable[[], SyncResult], change: GraphDiff | None
     ) -> SyncResult | None:
-        """Put all right, by a `look` if it is most likely so already; None if it was refused."""
+        """Put all of a family right by some `work`; None if that was refused."""
         try:
             with as_refusal():
-                done = kept.target.look(graph) if look else kept.target.whole(graph)
+                done = work()
         except ApplyError as error:
             kept.refusals += 1
             self._refused(kept, error, change, full=True)
@@ -259,17 +323,10 @@ class Loop:
         kept.refusals = 0
         return done
 
-    def _check(self) -> None:
-        """Look through the machine: repair what differs, and try again what was refused."""
-        for kept in self._kept:
-            assert kept.wanted is not None
-            refused = kept.refusals > 0
-            trigger = kept.retries if refused else "check"
-            kept.retries = trigger
-            sync = _Sync(trigger)
-            done = self._whole(kept, kept.wanted, None, look=not refused)
-            if done is None:
-                continue
+    def _check(self, kept: FamilyState, sync: _Sync, work: Callable[[], SyncResult]) -> None:
+        """Repair what differs in a family, or try again what was refused, by some `work`."""
+        done = self._whole(kept, work, None)
+        if done is not None:
             if done.kind != "none" and kept.flows is not None:
                 kept.flows.note(None)
             self._synced(kept, done, sync, None)
@@ -363,12 +420,54 @@ def _clean_flows(kept: FamilyState, done: SyncResult) -> tuple[SyncResult, int |
     return evolve(done, text=text), report.deleted
 
 
-async def _to_its_end(thread: Executor, work: Callable[[], Value]) -> Value:
-    """Run `work` in a thread, to its end even if this task is cancelled."""
+def _begin(kept: FamilyState) -> Inspection | ApplyError | None:
+    """Begin an inspection, where there is one, or return why it cannot begin."""
+    assert kept.wanted is not None
+    try:
+        with as_refusal():
+            return None if kept.refusals else kept.target.inspection(kept.wanted)
+    except ApplyError as error:
+        return error
+
+
+def _read(inspection: Inspection, deadline: Deadline) -> Inspection | ApplyError | None:
+    """Have an inspection read until a deadline; return it, why it could not, or None after that."""
+    try:
+        with under(deadline), as_refusal():
+            inspection.read()
+    except Interruption:
+        return None
+    except ApplyError as error:
+        return error
+    return inspection
+
+
+def _look_of(kept: FamilyState, inspected: Inspection | ApplyError | None) -> SyncResult:
+    """Put right what was found, or look while nothing is changed."""
+    assert kept.wanted is not None
+    if kept.refusals:
+        # A change was refused meanwhile: what was found was of a time before that.
+        return _whole_of(kept)
+    if isinstance(inspected, ApplyError):
+        raise inspected
+    done = None if inspected is None else kept.target.repair(inspected)
+    return kept.target.look(kept.wanted) if done is None else done
+
+
+def _whole_of(kept: FamilyState) -> SyncResult:
+    assert kept.wanted is not None
+    return kept.target.whole(kept.wanted)
+
+
+async def _to_its_end(
+    thread: Executor, work: Callable[[], Value], hurry: Callable[[], object] = lambda: None
+) -> Value:
+    """Run `work` in a thread, to its end even if this task is cancelled; that calls `hurry`."""
     context = copy_context()
     future = asyncio.get_running_loop().run_in_executor(thread, context.run, work)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
+        hurry()
         await future
         raise

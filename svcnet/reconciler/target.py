@@ -6,7 +6,7 @@ from typing import Protocol
 
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, RuleGraph
-from svcnet.modes.adapter import SyncResult
+from svcnet.modes.adapter import Inspection, SyncResult
 
 
 class Target(Protocol):
@@ -30,3 +30,13 @@ class Target(Protocol):
 
     def look(self, graph: RuleGraph) -> SyncResult:
         """Find what somebody else did to the rules of `graph`, cheaply, and put it right."""
+
+    def inspection(self, graph: RuleGraph) -> Inspection | None:
+        """Begin a look at the rules of `graph` that goes on beside steps, where there is one."""
+
+    def repair(self, inspection: Inspection) -> SyncResult | None:
+        """Put right what an inspection found; None if all has to be looked at without any step."""
+
+    def is_disturbed(self) -> bool:
+        """Return whether somebody else surely wrote where all was right, if that costs little."""
+        ...

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import svcnet
 from svcnet import modes
 from svcnet.errors import ApplyError
 from svcnet.executors.iptables import Variant
+from svcnet.executors.machine import Output
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, ServicePort
 from svcnet.modes import Executor
@@ -130,6 +133,88 @@ def test_rules_do_not_remember(variant: Variant) -> None:
         assert keeper.look(graph).kind == "none"
 
     forgets()
+
+
+class ListedMachine(FakeMachine):
+    """A machine on which something happens once a variant is listed, before anybody knows."""
+
+    def __init__(self, variant: Variant) -> None:
+        super().__init__()
+        self.save = f"iptables-{variant}-save"
+        self.meanwhile: list[Callable[[], object]] = []
+
+    def run(self, path: str, *options: str, **given: Any) -> Output:
+        done = super().run(path, *options, **given)
+        if path.endswith(self.save):
+            meanwhile, self.meanwhile = self.meanwhile, []
+            for work in meanwhile:
+                work()
+        return done
+
+
+graphs = st.lists(st.sampled_from(GRAPHS), max_size=3)
+
+
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_a_look_goes_on_beside_steps(variant: Variant) -> None:
+    """Whenever they come, what was damaged before is put right, and steps are not undone."""
+
+    @settings(max_examples=examples(100), deadline=None)
+    @given(
+        st.sampled_from(GRAPHS),
+        st.lists(st.sampled_from(DAMAGES) | st.integers(0, 9), min_size=1, max_size=2),
+        *(graphs, graphs, graphs),
+    )
+    def goes_on(
+        first: RuleGraph,
+        damages: list[str | int],
+        before: list[RuleGraph],
+        meanwhile: list[RuleGraph],
+        after: list[RuleGraph],
+    ) -> None:
+        machine, fresh = ListedMachine(variant), FakeMachine()
+        machine.load(FOREIGN, variant)
+        executor = executor_of(machine, variant)
+        keeper = Keeper(executor.adapter("IPv4"))
+        wanted = first
+
+        def step(graph: RuleGraph) -> None:
+            nonlocal wanted
+            wanted = graph
+            try:
+                keeper.step(graph, None)
+            except ApplyError:
+                keeper.whole(graph)
+
+        keeper.whole(first)
+        keeper.look(first)
+        own = [
+            each for each in machine.tables(variant).tables["nat"] if each[5:8] in ("SVC", "SEP")
+        ]
+        for damage in damages:
+            text = (
+                damage if isinstance(damage, str) else "".join(f"-F {c}" for c in own[damage:][:1])
+            )
+            with suppress(FakeRestoreError):
+                machine.load(f"*nat\n{text}\nCOMMIT\n", variant)
+        inspection = keeper.inspection(first)
+        assert inspection is not None
+        for graph in before:
+            step(graph)
+        machine.meanwhile = [partial(step, graph) for graph in meanwhile]
+        inspection.read()
+        machine.meanwhile = []
+        for graph in after:
+            step(graph)
+        if keeper.repair(inspection) is None:
+            keeper.look(wanted)
+        fresh.load(foreign(machine, variant), variant)
+        executor_of(fresh, variant).apply(MODE.full(wanted))
+        assert jumps_aside(machine.tables(variant)) == jumps_aside(fresh.tables(variant))
+        assert keeper.look(wanted).kind == "none"
+        assert "nothing has changed" in keeper.look(wanted).text
+
+    goes_on()
 
 
 def foreign(machine: FakeMachine, variant: Variant) -> str:

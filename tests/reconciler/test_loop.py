@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
+from threading import Event as Flag
 from time import monotonic, sleep
 
 import pytest
@@ -13,11 +15,12 @@ from svcnet import checks, modes
 from svcnet.checks import Check
 from svcnet.compiler import node_view
 from svcnet.errors import ApplyError
+from svcnet.executors.children import Interruption, deadline
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, RuleGraph
 from svcnet.models import Budget, ClusterState, NamespacedName
 from svcnet.models.state import ClusterObject
-from svcnet.modes import Pace, SyncResult
+from svcnet.modes import Inspection, Pace, SyncResult
 from svcnet.reconciler import (
     Change,
     Event,
@@ -70,6 +73,15 @@ class Notes:
     def look(self, graph: RuleGraph) -> SyncResult:
         return self.whole(graph)
 
+    def inspection(self, graph: RuleGraph) -> Inspection | None:
+        return None
+
+    def repair(self, inspection: Inspection) -> SyncResult | None:
+        return inspection.repair()
+
+    def is_disturbed(self) -> bool:
+        return False
+
 
 class Slow(Notes):
     """A target whose looks take longer than the shortest time between two."""
@@ -77,6 +89,41 @@ class Slow(Notes):
     def whole(self, graph: RuleGraph) -> SyncResult:
         sleep(0.1)
         return super().whole(graph)
+
+
+@define
+class Inspected(Notes):
+    """A target whose looks read until they are let go on, and are overtaken as told."""
+
+    reading: Flag = field(factory=Flag)
+    go_on: Flag = field(factory=Flag)
+    repairs: list[int] = field(factory=list)
+    is_overtaken: bool = False
+    disturbed: int = 0
+
+    def inspection(self, graph: RuleGraph) -> Inspection | None:
+        return Inspection(self._read, self._repair)
+
+    def is_disturbed(self) -> bool:
+        self.disturbed -= 1
+        return self.disturbed >= 0
+
+    def _read(self) -> None:
+        self.reading.set()
+        while not self.go_on.wait(0.01):
+            if deadline().left <= 0:
+                raise Interruption("no time")
+
+    def _repair(self) -> SyncResult | None:
+        self.repairs.append(len(self.steps))
+        return None if self.is_overtaken else self.found
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what will be so."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.005)
 
 
 def snapshot(*addresses: str) -> Snapshot:
@@ -233,6 +280,124 @@ def test_long_looks_leave_time_for_changes() -> None:
     run(notes, Pace(min_sync=0, sync_period=0), script)
     assert len(notes.steps) >= 5
     assert len(notes.looks) <= 3
+
+
+def has_steps(notes: Notes, count: int) -> bool:
+    return len(notes.steps) == count
+
+
+async def begin_to_look(loop: Loop, notes: Inspected) -> None:
+    loop.follow(snapshot("10.244.1.5"))
+    await until(notes.reading.is_set)
+
+
+def test_no_change_waits_for_a_look() -> None:
+    """What comes while the machine is read is followed meanwhile, and then it is put right."""
+    notes = Inspected(found=SyncResult("delta", "2 lines"))
+
+    async def script(loop: Loop) -> None:
+        await begin_to_look(loop, notes)
+        for number in (6, 7):
+            loop.follow(snapshot(f"10.244.1.{number}"), WEB)
+            await until(partial(has_steps, notes, number - 4))
+        assert not notes.repairs
+        notes.go_on.set()
+        await until(lambda: bool(notes.repairs))
+        await asyncio.sleep(0.05)
+
+    told = run(notes, QUICK, script)
+    assert notes.repairs[0] == 3
+    assert not notes.looks
+    checks = [event for event in told if isinstance(event, Synced) and event.trigger == "check"]
+    assert checks[0].graph is notes.steps[-1][0]
+
+
+def test_what_changes_overtake_is_looked_at_alone() -> None:
+    """A look that cannot use what it has read looks again while nothing is changed."""
+    notes = Inspected(is_overtaken=True)
+    notes.go_on.set()
+
+    async def script(loop: Loop) -> None:
+        await begin_to_look(loop, notes)
+        await until(lambda: bool(notes.looks))
+
+    run(notes, QUICK, script)
+    assert notes.repairs
+
+
+def test_what_is_not_read_in_time_is_looked_at_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool that begins anew with each change may never end."""
+    monkeypatch.setattr("svcnet.reconciler.loop.READING_SECONDS", 0.05)
+    notes = Inspected()
+
+    async def script(loop: Loop) -> None:
+        await begin_to_look(loop, notes)
+        await until(lambda: bool(notes.looks))
+
+    run(notes, QUICK, script)
+    assert not notes.repairs
+
+
+def test_an_end_waits_for_no_look() -> None:
+    """What is only read is broken off."""
+    notes = Inspected()
+    run(notes, QUICK, lambda loop: begin_to_look(loop, notes))
+    assert not notes.repairs
+    assert not notes.looks
+
+
+def test_what_was_read_before_a_refusal_is_of_no_use() -> None:
+    """Where a change is refused meanwhile, all is put right as a whole."""
+    notes = Inspected()
+
+    async def script(loop: Loop) -> None:
+        await begin_to_look(loop, notes)
+        notes.refuses, notes.refuses_steps = 1, True
+        loop.follow(snapshot("10.244.1.6"), WEB)
+        await until(lambda: len(notes.looks) == 1)
+        notes.go_on.set()
+        await until(lambda: len(notes.looks) == 2)
+
+    told = run(notes, QUICK, script)
+    assert not notes.repairs
+    assert [event.full for event in told if isinstance(event, Refused)] == [False, True]
+
+
+@pytest.mark.parametrize("error", [ApplyError("no"), KeyError("nat")])
+def test_what_cannot_be_read_is_a_refusal(error: Exception) -> None:
+    """It is told and tried again, as a look."""
+
+    class Unread(Inspected):
+        def _read(self) -> None:
+            raise error
+
+    notes = Unread()
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        await until(lambda: bool(notes.looks))
+        await asyncio.sleep(0.05)
+
+    told = run(notes, QUICK, script)
+    assert [event.full for event in told if isinstance(event, Refused)] == [True]
+    triggers = [event.trigger for event in told if isinstance(event, Synced)]
+    assert triggers[:2] == ["start", "check"]
+
+
+def test_who_is_disturbed_is_looked_at_soon() -> None:
+    """What others surely did is not left until the period is over, but looks have pauses."""
+    notes = Inspected(disturbed=1)
+    notes.go_on.set()
+
+    async def script(loop: Loop) -> None:
+        loop.follow(snapshot("10.244.1.5"))
+        await until(lambda: bool(notes.repairs))
+        loop._looked(monotonic() - 1000)
+        notes.disturbed = 1
+        assert loop._rested_at - monotonic() > 3000
+
+    run(notes, QUIET, script)
+    assert len(notes.repairs) == 1
 
 
 def test_refusals_without_end_are_borne() -> None:

@@ -5,12 +5,12 @@ and only the difference is written; so an apply that was killed, or rules that s
 changed, are put right by the next one.
 """
 
-from svcnet.executors.iptables.apply import RestoreReport, apply, serve_localhost
+from svcnet.executors.iptables.apply import RestoreReport, apply, carry_out, serve_localhost
 from svcnet.executors.iptables.cleanup import Ownership, cleanup
 from svcnet.executors.iptables.commands import Commands, Variant
 from svcnet.executors.iptables.counting import remove_counters
 from svcnet.executors.iptables.marks import Marks, concerns
-from svcnet.executors.iptables.plan import RestorePlan, plan
+from svcnet.executors.iptables.plan import RestorePlan, most_chains, plan
 from svcnet.executors.iptables.refusal import check_of, explain
 from svcnet.executors.iptables.variants import Choice, choose_variant
 from svcnet.executors.iptables.writer import ReferencedChain, Writer
@@ -26,11 +26,13 @@ __all__ = [
     "Variant",
     "Writer",
     "apply",
+    "carry_out",
     "check_of",
     "choose_variant",
     "cleanup",
     "concerns",
     "explain",
+    "most_chains",
     "plan",
     "remove_counters",
     "serve_localhost",

@@ -92,6 +92,17 @@ def _apply(
     if dry_run:
         warnings = (*choice.warnings, *tell(planned.held))
         return RestoreReport(choice, planned, warnings, stages=stages.seconds)
+    return carry_out(artifact, planned, choice, stages)
+
+
+def carry_out(
+    artifact: RestoreText, planned: RestorePlan, choice: Choice, stages: Stages
+) -> RestoreReport:
+    """Do what was planned for `artifact` and the tables of `choice`, with the lock held.
+
+    Raises as :func:`apply` does.
+    """
+    machine = choice.commands.machine
     writer = Writer(choice.commands)
     with stages.stage("write"):
         make_counters(artifact, machine=machine)

@@ -7,15 +7,18 @@ kernel: a flag of each virtual server, a name of the dummy device, a set beside 
 
 from svcnet.executors.ipvs.apply import (
     IncompleteIPVS,
+    IPVSFindings,
     IPVSReport,
     apply,
     apply_step,
+    carry_out,
     cleanup,
+    find,
     is_there,
     services,
 )
 from svcnet.executors.ipvs.observe import IPVSState, mark, observe
-from svcnet.executors.ipvs.plan import IPVSPlan, Step, plan, plan_step
+from svcnet.executors.ipvs.plan import IPVSPlan, Step, is_of_steps, plan, plan_step
 from svcnet.executors.ipvs.probe import MissingModules, missing
 from svcnet.executors.ipvs.servers import IPVS, MessageRefusal, NoIPVS
 from svcnet.executors.ipvs.sets import DRAIN
@@ -23,6 +26,7 @@ from svcnet.executors.ipvs.sets import DRAIN
 __all__ = [
     "DRAIN",
     "IPVS",
+    "IPVSFindings",
     "IPVSPlan",
     "IPVSReport",
     "IPVSState",
@@ -33,7 +37,10 @@ __all__ = [
     "Step",
     "apply",
     "apply_step",
+    "carry_out",
     "cleanup",
+    "find",
+    "is_of_steps",
     "is_there",
     "mark",
     "missing",

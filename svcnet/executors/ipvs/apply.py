@@ -10,7 +10,7 @@ from attrs import field, frozen
 from svcnet import checks, errors
 from svcnet.errors import ApplyError
 from svcnet.executors.counts import counted
-from svcnet.executors.iptables import Variant, choose_variant
+from svcnet.executors.iptables import Choice, Commands, Variant, choose_variant
 from svcnet.executors.ipvs import device, rules, sets
 from svcnet.executors.ipvs.execution import Execution, Refusal, refusal_lines, service_in
 from svcnet.executors.ipvs.observe import IPVSState, key_of, observe
@@ -95,26 +95,68 @@ def _apply(
     with stages.stage("observe"):
         choice = choose_variant(family, variant, machine=machine)
     untried = require(artifact, choice.commands) if _is_first(machine, family) else ()
-    with IPVS(machine) as ipvs:
-        with stages.stage("observe"):
-            observed = observe(family, choice.observed, artifact.sysctls, ipvs)
-        if observed.device is not None and observed.device.kind != "dummy":
-            kind = observed.device.kind
-            raise ApplyError(f"{DUMMY_DEVICE} is no dummy device but of kind {kind}")
-        with stages.stage("plan"):
-            planned = plan(artifact, observed, drain)
-        execution = Execution(family, choice.commands, ipvs, artifact)
-        left = 0
-        if not dry_run:
-            with stages.stage("write"):
-                execution.do(planned.steps)
-                left = execution.settle(planned.drained)
+    found = _find(artifact, choice, drain, stages, untried)
+    if dry_run:
+        return IPVSReport(
+            *(family, found.plan, 0, found.warnings, choice.commands.variant, stages.seconds)
+        )
+    return carry_out(artifact, found, stages)
+
+
+@frozen
+class IPVSFindings:
+    """What is to be done on a machine, and what an operator must see. Nothing is done yet."""
+
+    commands: Commands
+    plan: IPVSPlan
+    warnings: tuple[str, ...]
+
+
+@without_gc()
+def find(
+    artifact: IPVSTables,
+    *,
+    variant: Variant | None = None,
+    drain: int = DRAIN,
+    stages: Stages,
+    machine: Machine = THIS_MACHINE,
+) -> IPVSFindings:
+    """Return what :func:`apply` would do where svcnet has been before. Raises ApplyError."""
+    with stages.stage("observe"):
+        choice = choose_variant(artifact.family, variant, machine=machine)
+    return _find(artifact, choice, drain, stages)
+
+
+def _find(
+    artifact: IPVSTables,
+    choice: Choice,
+    drain: int,
+    stages: Stages,
+    warnings: tuple[str, ...] = (),
+) -> IPVSFindings:
+    with IPVS(choice.commands.machine) as ipvs, stages.stage("observe"):
+        observed = observe(artifact.family, choice.observed, artifact.sysctls, ipvs)
+    if observed.device is not None and observed.device.kind != "dummy":
+        kind = observed.device.kind
+        raise ApplyError(f"{DUMMY_DEVICE} is no dummy device but of kind {kind}")
+    with stages.stage("plan"):
+        planned = plan(artifact, observed, drain)
+    return IPVSFindings(choice.commands, planned, choice.warnings + warnings + planned.warnings)
+
+
+def carry_out(artifact: IPVSTables, found: IPVSFindings, stages: Stages) -> IPVSReport:
+    """Do what was found, with the lock held. Raises as :func:`apply` does."""
+    commands, planned = found.commands, found.plan
+    with IPVS(commands.machine) as ipvs, stages.stage("write"):
+        execution = Execution(artifact.family, commands, ipvs, artifact)
+        execution.do(planned.steps)
+        left = execution.settle(planned.drained)
     report = IPVSReport(
-        family,
+        artifact.family,
         planned,
         left,
-        choice.warnings + untried + planned.warnings + execution.warnings,
-        choice.commands.variant,
+        found.warnings + execution.warnings,
+        commands.variant,
         stages.seconds,
     )
     return _checked(report, execution)

@@ -7,6 +7,7 @@ before what it replaces is taken away.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -25,6 +26,7 @@ from svcnet.netfilter.ipvs.messages import (
     DelDest,
     DelService,
     DestKey,
+    IPVSService,
     Message,
     NewDest,
     NewService,
@@ -39,6 +41,8 @@ from svcnet.renderers.ipvs.program import service_of, timeout_changes
 from svcnet.renderers.ipvs.rules import with_servers, with_set
 from svcnet.renderers.ipvs.sections import RESIZED
 from svcnet.renderers.ipvs.sets import IPVS_IPS, IPSet
+
+_WORDS = re.compile(r"[\s,/]+")
 
 Tool = Literal["sysctl", "link", "ipset", "iptables", "ipvs", "address"]
 
@@ -228,6 +232,33 @@ def _steps(
         yield written
     yield Step("ipvs", messages=tuple(_unwanted_servers(wanted, observed, kept)))
     yield Step("ipset", tuple(sets.lines_down(ours, there, kept)))
+
+
+def is_of_steps(planned: IPVSPlan, deltas: Iterable[IPVSDelta]) -> bool:
+    """Return whether all of a plan is about what steps change.
+
+    It was made of what they led from, and of a listing that may have seen any of them.
+    """
+    addresses: set[str] = set()
+    for delta in deltas:
+        if delta.resized or delta.rules or delta.sysctls or any(delta.timeouts):
+            return False
+        addresses.update(entry.partition(",")[0] for _, entry in delta.added + delta.removed)
+        for key, *servers in delta.servers:
+            addresses.add(key.address)
+            for server in filter(None, servers):
+                addresses.update(each.address for each in server.real_servers)
+    return all(
+        all(addresses & set(_WORDS.split(line)) for line in step.lines)
+        and all(_address(message) in addresses for message in step.messages)
+        for step in planned.steps
+    )
+
+
+def _address(message: Message) -> str:
+    """Return the address of the virtual server that a message is about, if it is about one."""
+    service: IPVSService | None = getattr(message, "service", None)
+    return service.address if service else ""
 
 
 def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> IPVSPlan:

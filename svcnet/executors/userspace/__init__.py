@@ -2,7 +2,9 @@
 
 from svcnet.executors.userspace.rules import (
     RulesReport,
+    TablePlan,
     change,
+    find,
     install,
     remove,
     repair,
@@ -11,7 +13,9 @@ from svcnet.executors.userspace.rules import (
 
 __all__ = [
     "RulesReport",
+    "TablePlan",
     "change",
+    "find",
     "install",
     "remove",
     "repair",

@@ -88,15 +88,23 @@ def install(
     with machine.lock(rules.family):
         shows = shows_variant(others)
         choice = choose_variant(rules.family, variant, shows, machine=machine)
-        report = _write(rules, choice.commands, choice.observed)
+        report = _write(rules, choice.commands, tuple(_plans(rules, choice.observed)))
     return evolve(report, warnings=(*choice.warnings, *_conflict(choice.observed, others)))
 
 
 @without_gc()
-def repair(rules: PortalRules, commands: Commands) -> RulesReport:
-    """Do what :func:`install` does where that has chosen `commands`: one listing, no warnings."""
+def find(rules: PortalRules, observed: SavedTables) -> tuple[TablePlan, ...]:
+    """Return what leads from what is there to `rules`, one plan a table."""
+    return tuple(_plans(rules, observed))
+
+
+def repair(rules: PortalRules, commands: Commands, planned: Sequence[TablePlan]) -> RulesReport:
+    """Do what :func:`find` has found, where :func:`install` has chosen `commands`.
+
+    Raises ApplyError as that does.
+    """
     with commands.machine.lock(rules.family):
-        return _write(rules, commands, commands.observe())
+        return _write(rules, commands, planned)
 
 
 def change(
@@ -118,8 +126,7 @@ def change(
     return RulesReport(commands, transactions)
 
 
-def _write(rules: PortalRules, commands: Commands, observed: SavedTables) -> RulesReport:
-    plans = tuple(_plans(rules, observed))
+def _write(rules: PortalRules, commands: Commands, plans: Sequence[TablePlan]) -> RulesReport:
     transactions = tuple(text for each in plans if (text := each.text))
     proof = Proof(commands, transactions)
     for text in transactions:
@@ -167,7 +174,7 @@ def plan(rules: PortalRules, observed: SavedTables) -> Iterator[str]:
 
 
 @frozen
-class _TablePlan:
+class TablePlan:
     """The chains of one table that are to be written, and the lines for jumps, both by chain."""
 
     table: str
@@ -182,7 +189,7 @@ class _TablePlan:
         return "".join(write(self.table, *parts))
 
 
-def _plans(rules: PortalRules, observed: SavedTables) -> Iterator[_TablePlan]:
+def _plans(rules: PortalRules, observed: SavedTables) -> Iterator[TablePlan]:
     for table, chains in CHAINS.items():
         there = observed.chains(table)
         wanted: dict[str, list[str]] = {chain: [] for chain in chains}
@@ -196,7 +203,7 @@ def _plans(rules: PortalRules, observed: SavedTables) -> Iterator[_TablePlan]:
             or _by_comment(there[chain]) != _by_comment(saved(text, rules.family) for text in texts)
         }
         jumps = arrange(of_table(rules.jumps, table), there, rules.family, _is_jump)
-        yield _TablePlan(table, differing, dict(jumps))
+        yield TablePlan(table, differing, dict(jumps))
 
 
 def _by_comment(printed: Iterable[str]) -> Mapping[str, Sequence[str]]:

@@ -4,20 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 from functools import partial
+from threading import Lock
 
-from attrs import asdict, evolve
+from attrs import asdict, define, evolve, field
 
 from svcnet.errors import ApplyError
 from svcnet.executors import iptables
 from svcnet.executors.commits import Commits
 from svcnet.executors.iptables.commands import RestoreError
-from svcnet.executors.iptables.plan import most_chains
 from svcnet.executors.stages import Stages
 from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, Origin, RuleGraph
-from svcnet.modes.adapter import Adapter, Rules, SyncResult, few
+from svcnet.modes.adapter import Adapter, Inspection, Rules, SyncResult, few
+from svcnet.netfilter.restore import are_apart, assume
+from svcnet.nogc import without_gc
 from svcnet.renderers import iptables as rules
 from svcnet.servers.monitoring import IPTABLES_RESTORE
+
+MANY = 10
+"""So many transactions are a large write, which is not to be told of."""
+
+
+@define
+class _Look:
+    """A look at the tables that goes on: a listing, compared with what is wanted by then.
+
+    ``seal`` is their mark of when they were right, ``before`` that of before they are listed and
+    ``after`` that of behind it, where steps change it. ``steps`` were written meanwhile; so many as
+    are ``known`` are in ``graph`` and in what was ``found``.
+    """
+
+    graph: RuleGraph
+    text: rules.RestoreText
+    seal: Hashable | None
+    before: Hashable | None = None
+    after: Hashable | None = None
+    stages: Stages = field(factory=Stages)
+    steps: list[str] = field(factory=list)
+    known: int = 0
+    found: tuple[iptables.Choice, iptables.RestorePlan] | None = None
 
 
 class IptablesAdapter(Adapter):
@@ -43,17 +68,20 @@ class IptablesAdapter(Adapter):
         self._seal: Hashable | None = None
         self._warnings: tuple[str, ...] = ()
         self._count = rules.RuleCount()
+        self._look: _Look | None = None
+        self._writing = Lock()
 
     def whole(self, graph: RuleGraph) -> SyncResult:
         """Observe the tables and write what differs."""
         self._commits.deaf()
-        return self._whole(graph)[0]
+        with self._writing:
+            return self._whole(graph)
 
     def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
         """Write the difference of two graphs, without a look at the tables."""
         if self._commands is None:
             return None
-        with self._machine.lock(self.family):
+        with self._machine.lock(self.family), self._writing:
             return self._step(change)
 
     @property
@@ -69,7 +97,7 @@ class IptablesAdapter(Adapter):
         assert self._commands is not None
         stages, marks, seal = Stages(), self._marks(), self._seal
         with stages.stage("render"):
-            limit = most_chains(self._commands.variant)
+            limit = iptables.most_chains(self._commands.variant)
             delta = rules.delta(change)
             texts = tuple(delta.transactions(limit))
         self._seal = None
@@ -86,6 +114,9 @@ class IptablesAdapter(Adapter):
             left = writer.warnings()
         marks.wrote(writer.written)
         self._seal = seal if marks.outlive_writes else None
+        if self._look is not None:
+            self._look.graph = change.new
+            self._look.steps += writer.written
         self._count += delta.growth
         lines = sum(text.count("\n") for text in texts)
         told = f"{self.family}, {self._commands.name}: {lines} lines"
@@ -101,19 +132,70 @@ class IptablesAdapter(Adapter):
             written[table] += text.count("\n-A ") + text.count("\n-I ")
         return Rules(total, written)
 
-    def look(self, graph: RuleGraph) -> SyncResult:
-        """Repair what differs, if the tables' mark is not what it was when they were right."""
-        stages = Stages()
-        if self._text is not None and self._seal is not None:
-            with stages.stage("observe"):
-                is_right = self._mark() == self._seal
-            if is_right:
-                return self._settings(self._text, stages)
-        done, report = self._whole(graph)
+    def inspection(self, graph: RuleGraph) -> Inspection | None:
+        """Begin to repair what differs, if the tables' mark is not what it was when all was right.
+
+        The mark of the nft variant is asked for at once, between two steps: they move what it is
+        made of.
+        """
+        if self._text is None or self._commands is None:
+            return None
+        look = self._look = _Look(graph, self._text, self._seal)
+        if self._marks().outlive_writes:
+            with look.stages.stage("observe"):
+                look.before = self._mark()
+        return Inspection(partial(self._read, look), partial(self._repair, look))
+
+    def is_disturbed(self) -> bool:
+        """Return whether anybody else wrote rules of nf_tables since they were right."""
+        if self._seal is None or self._commands is None:
+            return False
+        return self._marks().outlive_writes and self._mark() != self._seal
+
+    def _read(self, look: _Look) -> None:
+        """List the tables, if their mark tells to, and plan what makes them right."""
+        assert self._commands is not None
+        outlives = self._marks().outlive_writes
+        with look.stages.stage("observe"):
+            if not outlives:
+                look.before = self._mark()
+            if look.before is not None and look.before == look.seal:
+                return
+            choice = iptables.choose_variant(self.family, self._variant, machine=self._machine)
+            look.after = None if outlives else self._mark()
+        with self._writing:
+            # Between two steps, so that what is wanted and what was written go together.
+            graph, look.known = look.graph, len(look.steps)
+        with look.stages.stage("plan"), without_gc():
+            text = rules.full(graph, look.text)
+            observed = assume(choice.observed, look.steps[: look.known], self.family)
+            planned = iptables.plan(text, observed, iptables.most_chains(choice.commands.variant))
+        look.text, look.found = text, (evolve(choice, observed=observed), planned)
+
+    def _repair(self, look: _Look) -> SyncResult | None:
+        """Write what was planned, unless steps have been there meanwhile."""
+        if look is not self._look:
+            return self.idle("put right meanwhile")
+        self._look = None
+        if look.found is None:
+            return self._settings(look.text, look.stages)
+        choice, planned = look.found
+        is_apart = are_apart(planned.transactions, look.steps[look.known :])
+        if choice.commands != self._commands or not is_apart:
+            return None
+        stages, self._text, self._seal = look.stages, None, None
+        if len(planned.transactions) > MANY:
+            self._commits.deaf()
+        with self._machine.lock(self.family), self._writing:
+            report = iptables.carry_out(look.text, planned, choice, stages)
+        marks = self._marks()
+        marks.wrote(report.written)
+        is_sure = not (look.steps or report.written) and look.after == look.before
+        self._seal = look.before if marks.outlive_writes or is_sure else None
+        done = self._done(look.text, report, stages)
         if done.kind == "none":
             return done
-        assert self._text is not None
-        services = few(_services(self._text, report.plan.transactions))
+        services = few(_services(look.text, report.plan.transactions))
         return evolve(done, differed=report.changes, services=services)
 
     def _settings(self, text: rules.RestoreText, stages: Stages) -> SyncResult:
@@ -127,40 +209,40 @@ class IptablesAdapter(Adapter):
         differed = {"sysctls": len(changed)}
         return SyncResult("delta", told, (*self._warnings, *warnings), stages.seconds, differed)
 
-    def _whole(self, graph: RuleGraph) -> tuple[SyncResult, iptables.RestoreReport]:
+    def _whole(self, graph: RuleGraph) -> SyncResult:
         stages = Stages()
         with stages.stage("render"):
             text = rules.full(graph, self._text)
-        self._text = self._seal = None
+        self._text = self._seal = self._look = None
         # The mark is of a time before the tables are observed: what somebody writes from
         # then on makes it another, whether or not it was seen.
         with stages.stage("observe"):
             before = self._mark() if self._commands is not None else None
         report = iptables.apply(text, variant=self._variant, machine=self._machine)
-        self._warnings = report.warnings
-        self._commands = iptables.Commands(self.family, report.variant, self._machine)
-        self._text = text
-        self._seal = self._sealed(before, report, stages)
         stages.merge(report.stages)
-        kind = "delta" if report.plan.kind == "none" and report.sysctls else report.plan.kind
+        self._commands = iptables.Commands(self.family, report.variant, self._machine)
         self._count = text.rules
-        told = str(report)
-        rules_now = self._rules(report.plan.transactions)
-        done = SyncResult(
-            kind, told, report.warnings, stages.seconds, rules=rules_now, found=report.found
-        )
-        return done, report
-
-    def _sealed(
-        self, before: Hashable | None, report: iptables.RestoreReport, stages: Stages
-    ) -> Hashable | None:
-        """Return the mark that says the tables are as they were left; None if that is unsure."""
         marks = self._marks()
         marks.wrote(report.written)
-        if report.written and not marks.outlive_writes:
-            return None
-        with stages.stage("observe"):
-            return before if self._mark() == before else None
+        if marks.outlive_writes:
+            self._seal = before
+        elif not report.written:
+            with stages.stage("observe"):
+                self._seal = before if self._mark() == before else None
+        return self._done(text, report, stages)
+
+    def _done(
+        self, text: rules.RestoreText, report: iptables.RestoreReport, stages: Stages
+    ) -> SyncResult:
+        """Take that the tables are what `text` says, and return what was done for that."""
+        self._warnings, self._text = report.warnings, text
+        kind = "delta" if report.plan.kind == "none" and report.sysctls else report.plan.kind
+        written = self._rules(report.plan.transactions)
+        return SyncResult(
+            *(kind, str(report), report.warnings, stages.seconds),
+            rules=written,
+            found=report.found,
+        )
 
     def _mark(self) -> Hashable | None:
         """Return the mark of the tables; what is warned of may end by whatever others do."""

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
-from attrs import evolve
+from attrs import define, evolve, field
 
 from svcnet.executors import iptables, ipvs
 from svcnet.executors.commits import Commits
 from svcnet.executors.stages import Stages
 from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, RuleGraph
-from svcnet.modes.adapter import Adapter, SyncResult, few
+from svcnet.modes.adapter import Adapter, Inspection, SyncResult, few
 from svcnet.renderers import ipvs as tables_of
 from svcnet.renderers.ipvs.sets import IPVS_IPS
+
+
+@define
+class _Look:
+    """A look at it all that goes on: what differs from ``tables``, and the steps meanwhile.
+
+    ``seal`` is the mark of when it was right, ``after`` that of now, if it is known to be right.
+    """
+
+    tables: tables_of.IPVSTables
+    seal: Hashable | None
+    after: Hashable | None = None
+    stages: Stages = field(factory=Stages)
+    steps: list[tables_of.IPVSDelta] = field(factory=list)
+    found: ipvs.IPVSFindings | None = None
 
 
 class IPVSAdapter(Adapter):
@@ -44,10 +60,27 @@ class IPVSAdapter(Adapter):
         self._warnings: tuple[str, ...] = ()
         self._has_others = False
         self._others: frozenset[str] = frozenset()
+        self._look: _Look | None = None
 
     def whole(self, graph: RuleGraph) -> SyncResult:
         """Observe the kernel and do what differs; endpoints that have drained go."""
-        return self._whole(graph)[0]
+        stages = Stages()
+        with stages.stage("render"):
+            tables = tables_of.full(graph)
+        self._tables = self._seal = self._look = None
+        with stages.stage("observe"):
+            before = self._mark(tables)
+        with self._kept(tables):
+            report = ipvs.apply(
+                tables, variant=self._variant, drain=self._drain, machine=self._machine
+            )
+        stages.merge(report.stages)
+        done = self._done(tables, report, stages)
+        if before is not None and not report.plan.steps:
+            # Nothing that was observed was wrong, and nobody changed it meanwhile.
+            with stages.stage("observe"):
+                self._seal = before if self._mark(tables) == before else None
+        return evolve(done, stages=stages.seconds)
 
     def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
         """Send the difference of two graphs; only servers that change are asked whose they are."""
@@ -64,22 +97,56 @@ class IPVSAdapter(Adapter):
             report = ipvs.apply_step(delta, kernel, variant=self._variant, drain=self._drain)
         self._wrote(report)
         self._tables = tables
+        if self._look is not None:
+            self._look.steps.append(delta)
         stages.merge(report.stages)
         return SyncResult("delta", str(report), self._warnings, stages.seconds)
 
-    def look(self, graph: RuleGraph) -> SyncResult:
-        """Do what differs, if the mark of it all is not what it was when it was right."""
-        stages = Stages()
-        if self._tables is not None and self._seal is not None:
-            with stages.stage("observe"):
-                is_right = self._mark(self._tables) == self._seal
-            if is_right:
-                return evolve(self.idle("nothing has changed"), stages=stages.seconds)
-        done, report = self._whole(graph)
+    def inspection(self, graph: RuleGraph) -> Inspection | None:
+        """Begin to do what differs, if the mark of it all is not what it was when it was right."""
+        if self._tables is None or self._marks is None:
+            return None
+        look = self._look = _Look(self._tables, self._seal)
+        return Inspection(partial(self._read, look), partial(self._repair, look))
+
+    def _read(self, look: _Look) -> None:
+        """Find what differs, if the mark tells to."""
+        with look.stages.stage("observe"):
+            before = self._mark(look.tables)
+        if before is not None and before == look.seal:
+            return
+        look.found = ipvs.find(
+            look.tables,
+            variant=self._variant,
+            drain=self._drain,
+            stages=look.stages,
+            machine=self._machine,
+        )
+        if before is not None and not look.found.plan.steps:
+            # Nothing that was observed is wrong, and nobody changed it meanwhile.
+            with look.stages.stage("observe"):
+                look.after = before if self._mark(look.tables) == before else None
+
+    def _repair(self, look: _Look) -> SyncResult | None:
+        """Do what differs, unless steps have been there meanwhile."""
+        if look is not self._look:
+            return self.idle("put right meanwhile")
+        self._look = None
+        if look.found is None:
+            return evolve(self.idle("nothing has changed"), stages=look.stages.seconds)
+        if look.steps:
+            planned = look.found.plan
+            if planned.drained or not ipvs.is_of_steps(planned, look.steps):
+                return None
+            return evolve(self.idle("nothing to change"), stages=look.stages.seconds)
+        self._tables = self._seal = None
+        with self._machine.lock(self.family), self._kept(look.tables):
+            report = ipvs.carry_out(look.tables, look.found, look.stages)
+        done = self._done(look.tables, report, look.stages)
+        self._seal = look.after
         if done.kind == "none":
             return done
-        assert self._tables is not None
-        services = few(ipvs.services(report.plan, self._tables))
+        services = few(ipvs.services(report.plan, look.tables))
         return evolve(done, differed=report.plan.changes, services=services)
 
     def warnings(self) -> tuple[str, ...]:
@@ -94,30 +161,18 @@ class IPVSAdapter(Adapter):
             entry in self._others for definition, entry in delta.added if definition == IPVS_IPS
         )
 
-    def _whole(self, graph: RuleGraph) -> tuple[SyncResult, ipvs.IPVSReport]:
-        stages = Stages()
-        with stages.stage("render"):
-            tables = tables_of.full(graph)
-        self._tables = self._seal = None
-        with stages.stage("observe"):
-            before = self._mark(tables)
-        with self._kept(tables):
-            report = ipvs.apply(
-                tables, variant=self._variant, drain=self._drain, machine=self._machine
-            )
+    def _done(
+        self, tables: tables_of.IPVSTables, report: ipvs.IPVSReport, stages: Stages
+    ) -> SyncResult:
+        """Take that `tables` are what is there, and return what was done for that."""
         self._warnings = report.warnings
         self._has_others, self._others = bool(report.plan.beside), report.plan.others
         assert report.variant is not None
         self._marks = iptables.Marks(self.family, report.variant, self._commits)
         self._wrote(report)
         self._tables = tables
-        if before is not None and not report.plan.steps:
-            # Nothing that was observed was wrong, and nobody changed it meanwhile.
-            with stages.stage("observe"):
-                self._seal = before if self._mark(tables) == before else None
-        stages.merge(report.stages)
         kind: Literal["none", "full"] = "full" if report.plan.changes else "none"
-        return SyncResult(kind, str(report), report.warnings, stages.seconds), report
+        return SyncResult(kind, str(report), report.warnings, stages.seconds)
 
     def _mark(self, tables: tables_of.IPVSTables) -> Hashable | None:
         """Return a mark of what is there now, None if it cannot be told."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
+from threading import Lock
 from typing import Literal
+
+from attrs import define, field
 
 from svcnet import checks
 from svcnet.errors import ApplyError, Unsupported
@@ -13,13 +16,15 @@ from svcnet.executors.commits import Commits
 from svcnet.executors.counts import counted
 from svcnet.executors.iptables import Commands, Marks, Ownership, Variant
 from svcnet.executors.stages import Stages
-from svcnet.executors.userspace import RulesReport, install, repair, services_of
+from svcnet.executors.userspace import RulesReport, TablePlan, install, services_of
 from svcnet.graph import FragmentName, GraphDiff, Origin, RuleGraph
-from svcnet.modes.adapter import Adapter, SyncResult, few
+from svcnet.modes.adapter import Adapter, Inspection, SyncResult, few
 from svcnet.modes.settings import ModeSettings
 from svcnet.modes.userspace.settings import ProxySettings
 from svcnet.netfilter import Rule
+from svcnet.netfilter.restore import are_apart, assume
 from svcnet.renderers.userspace import (
+    PortalRules,
     PortChoice,
     ProxyTable,
     advance,
@@ -28,6 +33,25 @@ from svcnet.renderers.userspace import (
     service_rules,
 )
 from svcnet.servers.userspace import Proxy
+
+
+@define
+class _Look:
+    """A look at the rules that goes on: a listing, compared with what is wanted by then.
+
+    ``seal`` is their mark of when they were right, ``before`` that of before they are listed and
+    ``after`` that of behind it, where steps change it. ``steps`` were written meanwhile; so many as
+    are ``known`` are in what was ``found``: the rules that were wanted, and what leads to them.
+    """
+
+    commands: Commands
+    seal: Hashable | None
+    before: Hashable | None = None
+    after: Hashable | None = None
+    stages: Stages = field(factory=Stages)
+    steps: list[str] = field(factory=list)
+    known: int = 0
+    found: tuple[PortalRules, tuple[TablePlan, ...]] | None = None
 
 
 class UserspaceAdapter(Adapter):
@@ -60,6 +84,8 @@ class UserspaceAdapter(Adapter):
         self._commands: Commands | None = None
         self._seal: Hashable | None = None
         self._rule_warnings: tuple[str, ...] = ()
+        self._look: _Look | None = None
+        self._writing = Lock()
 
     def whole(self, graph: RuleGraph) -> SyncResult:
         """Have all of `graph` served, and make the rules from whatever is there."""
@@ -83,28 +109,61 @@ class UserspaceAdapter(Adapter):
             touched,
         )
 
-    def look(self, graph: RuleGraph) -> SyncResult:
-        """Write the rules that somebody changed; the proxy is nobody else's.
+    def inspection(self, graph: RuleGraph) -> Inspection:
+        """Begin to repair the rules that somebody changed; the proxy is nobody else's.
 
-        They are listed only if their mark is not what it was when they were right.
+        They are listed only if their mark is not what it was when they were right. That of the
+        nft variant is asked for at once, between two steps: they move what it is made of.
         """
         if self._commands is None:
-            return self.idle("no rules")
-        stages = Stages()
-        marks = self._marks(self._commands)
-        anywhere = bool(self._rule_warnings)
-        with stages.stage("observe"):
-            before = marks.now(anywhere=anywhere)
-        if before is not None and before == self._seal:
+            return Inspection(lambda: None, partial(self.idle, "no rules"))
+        look = self._look = _Look(self._commands, self._seal)
+        if self._marks(look.commands).outlive_writes:
+            with look.stages.stage("observe"):
+                look.before = self._mark(look.commands)
+        return Inspection(partial(self._read, look), partial(self._repair, look))
+
+    def is_disturbed(self) -> bool:
+        """Return whether anybody else wrote rules of nf_tables since they were right."""
+        if self._seal is None or self._commands is None:
+            return False
+        is_cheap = self._marks(self._commands).outlive_writes
+        return is_cheap and self._mark(self._commands) != self._seal
+
+    def _read(self, look: _Look) -> None:
+        """List the rules, if their mark tells to, and find what differs."""
+        outlives = self._marks(look.commands).outlive_writes
+        with look.stages.stage("observe"):
+            if not outlives:
+                look.before = self._mark(look.commands)
+            if look.before is not None and look.before == look.seal:
+                return
+        with look.stages.stage("rules"):
+            observed = look.commands.observe()
+            look.after = None if outlives else self._mark(look.commands)
+            with self._writing:
+                # Between two steps, so that what is wanted and what was written go together.
+                rules, look.known = portal_rules(self._proxy.table), len(look.steps)
+            observed = assume(observed, look.steps[: look.known], self.family)
+            look.found = rules, executor.find(rules, observed)
+
+    def _repair(self, look: _Look) -> SyncResult | None:
+        """Write what was found to differ, unless steps have been there meanwhile."""
+        if look is not self._look:
+            return self.idle("put right meanwhile")
+        self._look = None
+        if look.found is None:
             return self.idle("nothing has changed")
-        self._seal = None
-        with stages.stage("rules"):
-            rules = portal_rules(self._proxy.table)
-            report = repair(rules, self._commands)
+        rules, planned = look.found
+        if not are_apart([each.text for each in planned], look.steps[look.known :]):
+            return None
+        stages, self._seal = look.stages, None
+        with stages.stage("rules"), self._writing:
+            report = executor.repair(rules, look.commands, planned)
+        marks = self._marks(look.commands)
         marks.wrote(report.transactions)
-        if marks.outlive_writes or not report.transactions:
-            # Of a time before the listing: who wrote since then makes another one.
-            self._seal = before if marks.now(anywhere=anywhere) == before else None
+        is_sure = not (look.steps or report.transactions) and look.after == look.before
+        self._seal = look.before if marks.outlive_writes or is_sure else None
         kind: Literal["delta", "none"] = "delta" if report.transactions else "none"
         return SyncResult(
             kind,
@@ -127,6 +186,17 @@ class UserspaceAdapter(Adapter):
 
         `names` are the service ports that may differ, None for all.
         """
+        with self._writing:
+            return self._followed(kind, what, render, lead, names)
+
+    def _followed(
+        self,
+        kind: Literal["delta", "full"],
+        what: str,
+        render: Callable[[ProxyTable], ProxyTable],
+        lead: Callable[[ProxyTable, ProxyTable], RulesReport],
+        names: Sequence[FragmentName] | None,
+    ) -> SyncResult:
         stages = Stages()
         before = self._proxy.table
         with stages.stage("render"):
@@ -150,7 +220,7 @@ class UserspaceAdapter(Adapter):
             machine=self._commits.machine,
         )
         self._commands, self._rule_warnings = report.commands, report.warnings
-        self._seal = None
+        self._seal = self._look = None
         self._marks(report.commands).wrote(report.transactions)
         return report
 
@@ -164,10 +234,16 @@ class UserspaceAdapter(Adapter):
         marks.wrote(report.transactions)
         if marks.outlive_writes or not report.transactions:
             self._seal = seal
+        if self._look is not None:
+            self._look.steps += report.transactions
         return report
 
     def _marks(self, commands: Commands) -> Marks:
         return Marks(self.family, commands.variant, self._commits)
+
+    def _mark(self, commands: Commands) -> Hashable | None:
+        """Return the mark of the rules; what is warned of may end by whatever others do."""
+        return self._marks(commands).now(anywhere=bool(self._rule_warnings))
 
     def _text(self, what: str) -> str:
         return f"{self.family}, userspace: {what}"
