@@ -1,6 +1,6 @@
 """The rule graph as a table of nftables, as kube-proxy v1.36 has it."""
 
-from svcnet.renderers.nftables.block import NFTablesBlock
+from svcnet.renderers.nftables.block import NFTablesBlock, NFTRow
 from svcnet.renderers.nftables.delta import NFTablesDelta
 from svcnet.renderers.nftables.document import document
 from svcnet.renderers.nftables.frame import FixedParts
@@ -11,6 +11,7 @@ from svcnet.renderers.nftables.text import text, transaction
 
 __all__ = [
     "FixedParts",
+    "NFTRow",
     "NFTablesBlock",
     "NFTablesDelta",
     "Ruleset",
