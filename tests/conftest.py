@@ -271,6 +271,14 @@ def leave_the_network() -> None:
         route.addr("add", index=machine, address="198.18.0.1", prefixlen=24)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def lock_of_this_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have iptables commands wait for those of this process alone, whose rules are its own."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path_factory.mktemp("lock") / "xtables"))
+        yield
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # A script's job in the background ignores SIGINT, and so would all that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -220,7 +220,7 @@ def shell(commands: list[str], inside: tuple[str, ...] = (), group: int | None =
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         process_group=group,
     )
     return done.stdout.split(f"{END}\n")[:-1]

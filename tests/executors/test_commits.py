@@ -110,10 +110,9 @@ def test_what_was_not_heard_is_somebodys(machine: Machine) -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("machine", ["this"], indirect=True)
 def test_more_than_there_is_room_for(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel says so, and all of it looks like somebody else's; then it is heard again."""
-    if isinstance(machine, FakeMachine):
-        pytest.skip("it has room for all")
     monkeypatch.setattr("svcnet.executors.notices.ROOM", 1 << 15)
     commits = Commits(machine, concerns)
     before = commits.of_others()

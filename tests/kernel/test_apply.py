@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import random
 import shutil
 import signal
@@ -332,7 +333,7 @@ def test_a_table_of_others_that_only_nft_prints(ns: Namespace, case: Path) -> No
 
 def test_lock(ns: Namespace, case: Path) -> None:
     """A lock that another program holds is waited for, and named when it stays."""
-    lock = Path("/run/xtables.lock")
+    lock = Path(os.environ["XTABLES_LOCKFILE"])
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         started = time.monotonic()

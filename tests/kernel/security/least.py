@@ -38,6 +38,7 @@ def main(user: str, folder: str, lock: str, capabilities: str, *command: str) ->
         raise OSError(ctypes.get_errno(), "unshare")
     mount("--make-rprivate", "/")
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
+    os.environ.pop("XTABLES_LOCKFILE", None)
     file = Path("/run/xtables.lock")
     file.touch()
     os.chown(file, 0, int(user))
