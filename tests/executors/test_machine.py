@@ -193,6 +193,15 @@ def locks_all(machine: Machine) -> None:
         pool.submit(both).result()
 
 
+def sees_locks(machine: Machine) -> None:
+    """A family that somebody has locked is not free, and another one and later on it is."""
+    assert machine.is_free("IPv4")
+    with machine.lock("IPv4"):
+        assert not machine.is_free("IPv4")
+        assert machine.is_free("IPv6")
+    assert machine.is_free("IPv4")
+
+
 def tries(machine: Machine) -> None:
     """What is done in a namespace of its own gives its value, or its error, and leaves nothing."""
     commands = Commands("IPv4", "nft", machine)
@@ -223,6 +232,7 @@ CONTRACT: dict[str, tuple[Callable[[Machine], None], ...]] = {
     "names": (lists,),
     "lock": (locks,),
     "locks": (locks_all,),
+    "is_free": (sees_locks,),
     "in_own_namespace": (tries,),
 }
 """What is tried of each verb."""
