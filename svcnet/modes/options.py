@@ -122,8 +122,9 @@ JUMPS = Option(
 
 
 def complete(options: Iterable[Option], given: OptionValues) -> dict[str, Any]:
-    """Return a value for each option: what is given, or its default."""
-    return {each.name: given.get(each.name, each.default) for each in options}
+    """Return a value for each option: what is given, or its default where that is None."""
+    values = ((each, given.get(each.name)) for each in options)
+    return {each.name: each.default if value is None else value for each, value in values}
 
 
 def own_values(options: Iterable[Option], given: OptionValues) -> dict[str, Any]:
