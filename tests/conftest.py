@@ -131,7 +131,11 @@ class GuestTests:
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         if self.groups_tests and in_guest(item):
-            item.add_marker(pytest.mark.xdist_group(GROUP))
+            # pytest-xdist 3.8 knows a group by the end of the test's name, and writes it where
+            # pytest 9.2 does not read it any more.
+            from _pytest.nodeid import coerce_node_id
+
+            item._id = coerce_node_id(f"{item.nodeid}@{GROUP}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

@@ -156,6 +156,8 @@ class Loop:
         """
         # Threads of its own: the event loop's would grow in number, one by one, by chance.
         with ThreadPoolExecutor(1, "sync") as sync, ThreadPoolExecutor(1, "look") as look:
+            # A thread that begins with the first look would look like one too many.
+            look.submit(monotonic)
             await self._news.wait()
             begun = monotonic()
             await self._follow_news(sync, "start")
