@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from svcnet.graph import GraphDiff, Packet, RuleGraph
     from svcnet.meaning.difference import Verdicts
     from svcnet.meaning.explanation import Explanation
-    from svcnet.meaning.verify import Locate, MachineRules
+    from svcnet.meaning.outcomes import MachineRules
+    from svcnet.meaning.verify import Locate
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import Mode, ModeArtifact
     from svcnet.modes import Report as AnyReport

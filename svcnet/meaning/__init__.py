@@ -7,7 +7,8 @@ asks a machine.
 from svcnet.meaning.difference import KINDS, FieldPlace, Obscurity, PacketDifference, Verdicts
 from svcnet.meaning.facts import Facts, SetMembers
 from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Rewrite, RuleLine, Unknown
-from svcnet.meaning.verify import MachineRules, verify
+from svcnet.meaning.outcomes import MachineRules
+from svcnet.meaning.verify import verify
 
 __all__ = [
     "KINDS",

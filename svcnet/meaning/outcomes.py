@@ -4,14 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
+from typing import Protocol
 
 from svcnet.family import IPFamily
-from svcnet.graph import Deliver, Pass, Refuse
+from svcnet.graph import Deliver, Packet, Pass, Refuse
+from svcnet.meaning.cells import NameSource
+from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Rewrite, RuleLine, Unknown
-from svcnet.meaning.spans import text_of
+from svcnet.meaning.sources import Memory, OneSender, Sender, Sources, endpoint_of
+from svcnet.meaning.spans import number, text_of
 
 _MOST_WORLDS = 10
+
+
+class MachineRules(NameSource, Protocol):
+    """Rules of a machine, in whichever language."""
+
+    mode: str
+    facts: Facts
+
+    def leaves(
+        self,
+        sources: Sources,
+        address: int,
+        protocol: str,
+        port: int,
+        *,
+        is_node: bool,
+        state: str = "NEW",
+        notes: bool = False,
+    ) -> list[Leaf]:
+        """Return how packets of many senders to one destination end."""
+
+    def line_of(self, rule: object) -> RuleLine:
+        """Return where a rule is."""
+
+    def is_own(self, rule: object) -> bool:
+        """Return whether a rule is one of those for Services."""
+
+    def deciding(self, leaf: Leaf) -> object | None:
+        """Return the rule that made packets end so, None if none did."""
+
+    def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
+        """Return the rules that make a difference of a kind, each once."""
+
+    def is_foreign(self, leaf: Leaf) -> bool:
+        """Return whether it was a rule of somebody else that made packets end so."""
+
+
+def outcomes_of(rules: MachineRules, packet: Packet) -> tuple[FoundOutcome, ...]:
+    """Return every possible outcome for `packet`; the probabilities add up to 1."""
+    remembered = frozenset(map(endpoint_of, packet.remembered))
+    sender = Sender(number(packet.source), packet.interface, Memory())
+    leaves = rules.leaves(
+        OneSender(sender, remembered),
+        number(packet.destination),
+        packet.protocol.lower(),
+        packet.port,
+        is_node=not packet.interface and rules.facts.is_local(sender.address),
+        notes=True,
+    )
+    return outcomes(leaves, rules.facts.family, rules.line_of)
 
 
 def outcomes(

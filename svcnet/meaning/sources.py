@@ -22,6 +22,13 @@ PREFERRED: tuple[int, ...] = tuple(
 )
 """Addresses that stand for anybody, wherever they do: those of documents, and a private one."""
 
+
+def endpoint_of(text: str) -> Endpoint:
+    """Return the endpoint that a text, such as ``10.0.0.1:80`` or ``[fd00::1]:80``, stands for."""
+    address, _, port = text.rpartition(":")
+    return number(address.strip("[]")), int(port)
+
+
 ALL = -1
 """The bits of everybody."""
 

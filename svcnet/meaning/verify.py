@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Protocol
 
 from attrs import evolve, frozen
 
@@ -21,7 +20,7 @@ from svcnet.graph import (
     RuleGraph,
     evaluate,
 )
-from svcnet.meaning.cells import NameSource, of_range, targets
+from svcnet.meaning.cells import of_range, targets
 from svcnet.meaning.compare import Spread, compare, intents_spread, spread, spread_of
 from svcnet.meaning.difference import (
     FieldPlace,
@@ -31,7 +30,6 @@ from svcnet.meaning.difference import (
     kind_of,
     together,
 )
-from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.intent import (
     PASS,
@@ -46,53 +44,16 @@ from svcnet.meaning.intent import (
     intents,
 )
 from svcnet.meaning.outcome import RuleLine
-from svcnet.meaning.outcomes import ending, outcomes, unsure
+from svcnet.meaning.outcomes import MachineRules, ending, outcomes, unsure
 from svcnet.meaning.sources import (
     Distinctions,
     Endpoint,
     OneSender,
     Sender,
     Senders,
-    Sources,
     Unforeseen,
 )
 from svcnet.meaning.spans import LOOPBACK, Span, everything, number, text_of
-
-
-class MachineRules(NameSource, Protocol):
-    """Rules of a machine, in whichever language."""
-
-    mode: str
-    facts: Facts
-
-    def leaves(
-        self,
-        sources: Sources,
-        address: int,
-        protocol: str,
-        port: int,
-        *,
-        is_node: bool,
-        state: str = "NEW",
-        notes: bool = False,
-    ) -> list[Leaf]:
-        """Return how packets of many senders to one destination end."""
-
-    def line_of(self, rule: object) -> RuleLine:
-        """Return where a rule is."""
-
-    def is_own(self, rule: object) -> bool:
-        """Return whether a rule is one of those for Services."""
-
-    def deciding(self, leaf: Leaf) -> object | None:
-        """Return the rule that made packets end so, None if none did."""
-
-    def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
-        """Return the rules that make a difference of a kind, each once."""
-
-    def is_foreign(self, leaf: Leaf) -> bool:
-        """Return whether it was a rule of somebody else that made packets end so."""
-
 
 Locate = Callable[[Iterable[Origin]], Sequence[FieldPlace | None]]
 """Says of fields where they are written, of all at once."""

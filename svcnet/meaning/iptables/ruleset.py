@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, partial
 
 from svcnet.graph import Packet
-from svcnet.meaning import spans
 from svcnet.meaning.cells import PROTOCOLS, RuleNames
 from svcnet.meaning.facts import Facts, SetMembers
 from svcnet.meaning.flow import Leaf
@@ -26,8 +25,8 @@ from svcnet.meaning.iptables.rule import (
 )
 from svcnet.meaning.iptables.walk import AFTER_TRANSLATION, Ends, Tables, Walk
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
-from svcnet.meaning.outcomes import outcomes
-from svcnet.meaning.sources import Endpoint, Memory, OneSender, Sender, Sources
+from svcnet.meaning.outcomes import outcomes_of
+from svcnet.meaning.sources import Endpoint, Sources
 from svcnet.meaning.spans import Span
 from svcnet.netfilter.listing import Listing, whole_listing
 
@@ -80,17 +79,7 @@ class RuleSet:
 
     def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
         """Return every possible outcome for `packet`; the probabilities add up to 1."""
-        remembered = frozenset(map(_endpoint, packet.remembered))
-        sender = Sender(spans.number(packet.source), packet.interface, Memory())
-        leaves = self.leaves(
-            OneSender(sender, remembered),
-            spans.number(packet.destination),
-            packet.protocol.lower(),
-            packet.port,
-            is_node=not packet.interface and self.facts.is_local(sender.address),
-            notes=True,
-        )
-        return outcomes(leaves, self.facts.family, self.line_of)
+        return outcomes_of(self, packet)
 
     def leaves(
         self,
@@ -304,8 +293,3 @@ def _list(text: str) -> str:
     """Return the name of the list of a rule with ``recent``."""
     _, found, rest = f" {text} ".partition(" --name ")
     return rest.partition(" ")[0] if found else "DEFAULT"
-
-
-def _endpoint(text: str) -> Endpoint:
-    address, _, port = text.rpartition(":")
-    return spans.number(address.strip("[]")), int(port)

@@ -15,8 +15,8 @@ from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.nftables.walk import HookChain, NFTLine, NFTMembers, NFTTables, NFTWalk
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
-from svcnet.meaning.outcomes import outcomes
-from svcnet.meaning.sources import Endpoint, Memory, OneSender, Sender, Sources
+from svcnet.meaning.outcomes import outcomes_of
+from svcnet.meaning.sources import Endpoint, Sources, endpoint_of
 from svcnet.meaning.spans import Span
 from svcnet.netfilter.nft import ListingError, NFTState, read_listing
 
@@ -50,17 +50,7 @@ class NFTRuleSet:
 
     def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
         """Return every possible outcome for `packet`; the probabilities add up to 1."""
-        remembered = frozenset(map(_endpoint, packet.remembered))
-        sender = Sender(spans.number(packet.source), packet.interface, Memory())
-        leaves = self.leaves(
-            OneSender(sender, remembered),
-            spans.number(packet.destination),
-            packet.protocol.lower(),
-            packet.port,
-            is_node=not packet.interface and self.facts.is_local(sender.address),
-            notes=True,
-        )
-        return outcomes(leaves, self.facts.family, self.line_of)
+        return outcomes_of(self, packet)
 
     def leaves(
         self,
@@ -248,9 +238,4 @@ def _lists(rules: tuple[NFTLine, ...]) -> list[tuple[str, Endpoint]]:
     """Return the sets that a chain puts clients into, with the endpoint that it sends them to."""
     sets = [rule.words[1][1:] for rule in rules if rule.words[:1] in (("update",), ("add",))]
     places = [rule.words[-1] for rule in rules if rule.words[-3:-1] == ("dnat", "to")]
-    return [(name, _endpoint(place)) for name in sets for place in places]
-
-
-def _endpoint(text: str) -> Endpoint:
-    address, _, port = text.rpartition(":")
-    return spans.number(address.strip("[]")), int(port)
+    return [(name, endpoint_of(place)) for name in sets for place in places]
