@@ -68,7 +68,10 @@ nitpick_ignore_regex = [
     ("py:class", r"svcnet\.discovery\.endpoints\.finder\.Finder"),
     ("py:class", r"svcnet\.executors\.iptables\.commands\.RestoreError"),
     # What rules in each language are to the comparison of packets, which keeps it to itself.
-    ("py:class", r"svcnet\.meaning\.(cells|flow|sources|iptables\.rule|nftables\.walk)\..*"),
+    (
+        "py:class",
+        r"svcnet\.meaning\.(comparison\.cells|flow|sources|iptables\.rule|nftables\.walk)\..*",
+    ),
     ("py:class", r"svcnet\.netfilter\.listing\.Listing"),
     ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
 ]

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables import RestoreReport
     from svcnet.executors.ipvs import IPVSReport
     from svcnet.graph import GraphDiff, Packet, RuleGraph
-    from svcnet.meaning.difference import Verdicts
-    from svcnet.meaning.explanation import Explanation
+    from svcnet.meaning.comparison.difference import Verdicts
+    from svcnet.meaning.comparison.verify import Locate
+    from svcnet.meaning.explanation.explanation import Explanation
     from svcnet.meaning.outcomes import MachineRules
-    from svcnet.meaning.verify import Locate
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import Mode, ModeArtifact
     from svcnet.modes import Report as AnyReport
@@ -171,9 +171,9 @@ def explain(
     be.
     """
     from svcnet.compiler import NodeView, node_view
-    from svcnet.meaning.explain import explain as explained
-    from svcnet.meaning.explanation import nowhere
-    from svcnet.meaning.question import Question
+    from svcnet.meaning.explanation.explain import explain as explained
+    from svcnet.meaning.explanation.explanation import nowhere
+    from svcnet.meaning.explanation.question import Question
     from svcnet.modes import resolve
     from svcnet.sources import Loaded
 
@@ -196,7 +196,7 @@ def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) 
     :meth:`svcnet.sources.Loaded.places`, if differences are to say where in files the fields are
     that they are about. Rules that are not understood are in the result's ``unknown``.
     """
-    from svcnet.meaning.verify import verify as verify_rules
+    from svcnet.meaning.comparison.verify import verify as verify_rules
 
     return verify_rules(graph, rules, locate)
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.discovery.dns import Search
     from svcnet.graph import Packet
-    from svcnet.meaning.destinations import PacketTarget
-    from svcnet.meaning.question import Question
-    from svcnet.meaning.trace import TraceLine
+    from svcnet.meaning.explanation.destinations import PacketTarget
+    from svcnet.meaning.explanation.question import Question
+    from svcnet.meaning.explanation.trace import TraceLine
     from svcnet.models import IPFamily
     from svcnet.sources import Loaded
 
@@ -122,7 +122,7 @@ def _refuse_with_all(
 
 def _trace(file: str, family: str | None, output: str, options: dict[str, Any]) -> None:
     """Explain a trace line by line, as its lines come."""
-    from svcnet.meaning.trace import TraceReading
+    from svcnet.meaning.explanation.trace import TraceReading
 
     paths = options["paths"]
     if file == "-" and (not paths or "-" in paths):
@@ -139,7 +139,7 @@ def _trace(file: str, family: str | None, output: str, options: dict[str, Any]) 
 
 def _lines_of(file: str) -> Iterator[str]:
     """Yield the lines of a trace, none before it is sure to be one; else raise UsageError."""
-    from svcnet.meaning.trace import is_of_trace
+    from svcnet.meaning.explanation.trace import is_of_trace
 
     first: list[str] = []
     is_trace = False
@@ -179,7 +179,7 @@ def _told(line: TraceLine) -> Iterator[str]:
 
 def _question(inputs: Inputs, loaded: Loaded, family: str | None) -> Question:
     from svcnet.compiler import node_view
-    from svcnet.meaning.question import Question
+    from svcnet.meaning.explanation.question import Question
 
     view = inputs.view(family)
 
@@ -202,7 +202,7 @@ def _question(inputs: Inputs, loaded: Loaded, family: str | None) -> Question:
 
 
 def _table(question: Question, service: str | None, output: str) -> str:
-    from svcnet.meaning.overview import overview, text
+    from svcnet.meaning.explanation.overview import overview, text
     from svcnet.models import NamespacedName
 
     only = None
@@ -228,9 +228,9 @@ def _one(
     output: str,
     options: dict[str, Any],
 ) -> str:
-    from svcnet.meaning.destinations import destination, target
-    from svcnet.meaning.explain import explain
-    from svcnet.meaning.explanation_dot import dot
+    from svcnet.meaning.explanation.destinations import destination, target
+    from svcnet.meaning.explanation.dot import dot
+    from svcnet.meaning.explanation.explain import explain
 
     asked = target(where)
     chosen = _family(who, asked, family)
@@ -244,7 +244,7 @@ def _one(
     if output == "json":
         lookup = None if found.lookup is None else _lookup_document(found.lookup, packet)
         return json.dumps({"lookup": lookup, **explanation.to_dict()}, indent=1) + "\n"
-    from svcnet.meaning.explanation_text import text
+    from svcnet.meaning.explanation.text import text
 
     return text(explanation, () if found.lookup is None else _lookup_lines(found.lookup, packet))
 
@@ -259,7 +259,7 @@ def _packet(
     question: Question,
 ) -> Packet:
     from svcnet.graph import Packet
-    from svcnet.meaning.senders import sender
+    from svcnet.meaning.explanation.senders import sender
 
     found = sender(who, question.state, question.view)
     source = found.address
@@ -271,8 +271,8 @@ def _packet(
 
 def _family(who: str, asked: PacketTarget, family: str | None) -> str | None:
     """Return the word for the IP family that addresses decide, or else the option."""
-    from svcnet.meaning.destinations import family_of_target
-    from svcnet.meaning.senders import family_of_sender
+    from svcnet.meaning.explanation.destinations import family_of_target
+    from svcnet.meaning.explanation.senders import family_of_sender
 
     found: IPFamily | None = family_of_target(asked) or family_of_sender(who)
     if found is None:

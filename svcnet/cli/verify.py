@@ -166,7 +166,7 @@ def _compared(
 
 
 def _lines(found: Iterable[Verdicts]) -> Iterator[str]:
-    from svcnet.meaning.report import told
+    from svcnet.meaning.comparison.report import told
 
     for verdicts in found:
         yield from told(verdicts, MOST_SHOWN)

@@ -4,11 +4,17 @@ It takes any rules, whoever wrote them, and says of each whether it is understoo
 asks a machine.
 """
 
-from svcnet.meaning.difference import KINDS, FieldPlace, Obscurity, PacketDifference, Verdicts
+from svcnet.meaning.comparison.difference import (
+    KINDS,
+    FieldPlace,
+    Obscurity,
+    PacketDifference,
+    Verdicts,
+)
+from svcnet.meaning.comparison.verify import verify
 from svcnet.meaning.facts import Facts, SetMembers
 from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Rewrite, RuleLine, Unknown
 from svcnet.meaning.outcomes import MachineRules
-from svcnet.meaning.verify import verify
 
 __all__ = [
     "KINDS",

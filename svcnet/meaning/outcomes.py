@@ -8,7 +8,7 @@ from typing import Protocol
 
 from svcnet.family import IPFamily
 from svcnet.graph import Deliver, Packet, Pass, Refuse
-from svcnet.meaning.cells import NameSource
+from svcnet.meaning.comparison.cells import NameSource
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Rewrite, RuleLine, Unknown

@@ -21,7 +21,7 @@ from svcnet.modes.settings import ModeSettings
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.graph import FragmentName, GraphDiff, Origin, Packet, RuleGraph
-    from svcnet.meaning.account import Account
+    from svcnet.meaning.explanation.account import Account
     from svcnet.models import KubeProxyConfiguration, RuleSettings
     from svcnet.modes.executor import Executor, Part
 
@@ -152,7 +152,7 @@ class Mode(ABC, Generic[Artifact, Delta]):
 
         It has the lines that do it. A mode that does not say more does what the graph says.
         """
-        from svcnet.meaning.account import plain_account
+        from svcnet.meaning.explanation.account import plain_account
 
         return plain_account(graph, packet)
 

@@ -14,7 +14,7 @@ from svcnet import modes
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph
 from svcnet.graph.evaluate import Verdict
-from svcnet.meaning.account import Account
+from svcnet.meaning.explanation.account import Account
 from svcnet.models import ClusterState, KubeProxyConfiguration, Node
 from svcnet.models.state import ClusterObject
 from svcnet.modes.iptables.account import chances

@@ -12,9 +12,9 @@ import svcnet
 from svcnet import modes
 from svcnet.errors import UsageError
 from svcnet.graph import Deliver, Outcome, Packet, evaluate
-from svcnet.meaning.explanation import End, Explanation, Remedy, WayStep
-from svcnet.meaning.explanation_dot import dot
-from svcnet.meaning.explanation_text import text
+from svcnet.meaning.explanation.dot import dot
+from svcnet.meaning.explanation.explanation import End, Explanation, Remedy, WayStep
+from svcnet.meaning.explanation.text import text
 from svcnet.models import ClusterState, KubeProxyConfiguration
 from svcnet.sources import load_bytes
 from svcnet.testing import make_node, make_service, make_slice
@@ -504,8 +504,8 @@ def _delivers(change: Remedy) -> bool:
 )
 def test_a_packet_that_cannot_be_here_is_refused(packet: Packet) -> None:
     from svcnet.compiler import node_view
-    from svcnet.meaning.explain import explain as explained
-    from svcnet.meaning.question import Question
+    from svcnet.meaning.explanation.explain import explain as explained
+    from svcnet.meaning.explanation.question import Question
 
     state = load_bytes(SHOP.encode()).state
     question = Question(state, node_view(state, node="node-a"), modes.get("iptables"))

@@ -14,8 +14,8 @@ import svcnet
 from svcnet import modes
 from svcnet.cli import main
 from svcnet.compiler import node_view
-from svcnet.meaning.question import Question
-from svcnet.meaning.trace import TraceLine, TraceReading
+from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.trace import TraceLine, TraceReading
 from tests.fuzz import examples
 
 ROOT = Path(__file__).parents[2]

@@ -19,9 +19,15 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import UsageError
 from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph, evaluate
 from svcnet.meaning import Facts, Verdicts, iptables, verify
-from svcnet.meaning.cells import of_range
+from svcnet.meaning.comparison.cells import of_range
+from svcnet.meaning.comparison.intent import (
+    Heading,
+    IptablesDialect,
+    distinctions,
+    entry_of,
+    intents,
+)
 from svcnet.meaning.dump import read_dump
-from svcnet.meaning.intent import Heading, IptablesDialect, distinctions, entry_of, intents
 from svcnet.meaning.sources import Senders
 from svcnet.meaning.spans import everything, number, text_of
 from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration, Node

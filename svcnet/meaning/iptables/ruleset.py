@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, partial
 
 from svcnet.graph import Packet
-from svcnet.meaning.cells import PROTOCOLS, RuleNames
+from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
 from svcnet.meaning.facts import Facts, SetMembers
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.iptables.chain import Chain

@@ -10,7 +10,7 @@ from svcnet.errors import ApplyError
 from svcnet.family import IPFamily
 from svcnet.graph import Packet
 from svcnet.meaning import spans
-from svcnet.meaning.cells import PROTOCOLS, RuleNames
+from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.nftables.walk import HookChain, NFTLine, NFTMembers, NFTTables, NFTWalk

@@ -11,7 +11,7 @@ from svcnet.modes.settings import ModeSettings
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.graph import FragmentName, GraphDiff, Origin, Packet, RuleGraph
-    from svcnet.meaning.account import Account
+    from svcnet.meaning.explanation.account import Account
     from svcnet.modes.iptables.executor import IptablesExecutor
     from svcnet.renderers.iptables import Delta, RestoreText
 

@@ -26,7 +26,7 @@ from svcnet.graph import (
     ways,
 )
 from svcnet.graph.fragment import load_balancer, source_range
-from svcnet.meaning.account import (
+from svcnet.meaning.explanation.account import (
     Account,
     ModeLine,
     Passage,

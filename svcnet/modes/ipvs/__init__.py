@@ -14,7 +14,7 @@ from svcnet.modes.settings import ModeSettings
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.graph import GraphDiff, Origin, Packet, RuleGraph
-    from svcnet.meaning.account import Account
+    from svcnet.meaning.explanation.account import Account
     from svcnet.models import KubeProxyConfiguration
     from svcnet.modes.ipvs.executor import IPVSExecutor
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables

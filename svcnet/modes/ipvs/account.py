@@ -29,7 +29,15 @@ from svcnet.graph import (
     ways,
 )
 from svcnet.graph.settings import contains
-from svcnet.meaning.account import Account, ModeLine, Passage, Remark, Stage, is_of_node, then
+from svcnet.meaning.explanation.account import (
+    Account,
+    ModeLine,
+    Passage,
+    Remark,
+    Stage,
+    is_of_node,
+    then,
+)
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.netfilter.ipvs.messages import NewDest, NewService

@@ -15,7 +15,7 @@ from svcnet.modes.settings import ModeSettings
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.graph import FragmentName, GraphDiff, Origin, Packet, RuleGraph
-    from svcnet.meaning.account import Account
+    from svcnet.meaning.explanation.account import Account
     from svcnet.models import KubeProxyConfiguration, RuleSettings
     from svcnet.modes.nftables.executor import NFTablesExecutor
     from svcnet.renderers.nftables import NFTablesDelta, Ruleset

@@ -29,7 +29,7 @@ from svcnet.graph import (
     ways,
 )
 from svcnet.graph.settings import contains
-from svcnet.meaning.account import (
+from svcnet.meaning.explanation.account import (
     Account,
     ModeLine,
     Passage,

@@ -23,7 +23,7 @@ from svcnet.modes.userspace.settings import ProxySettings
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.graph import GraphDiff, Origin, Packet, RuleGraph
-    from svcnet.meaning.account import Account
+    from svcnet.meaning.explanation.account import Account
     from svcnet.models import KubeProxyConfiguration
     from svcnet.modes.userspace.executor import UserspaceExecutor
     from svcnet.renderers.userspace import PortChoice, ProxyDelta, ProxyTable, UnsupportedPort

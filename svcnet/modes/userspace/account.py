@@ -21,7 +21,14 @@ from svcnet.graph import (
     Way,
     ways,
 )
-from svcnet.meaning.account import Account, ModeLine, Passage, Remark, is_of_node, passage
+from svcnet.meaning.explanation.account import (
+    Account,
+    ModeLine,
+    Passage,
+    Remark,
+    is_of_node,
+    passage,
+)
 from svcnet.renderers.userspace import (
     ListenerName,
     Portal,

@@ -11,8 +11,8 @@ from immutables import Map
 
 from svcnet.compiler import NodeView, compile_state, recompile
 from svcnet.graph import Fragment, FragmentName, Origin, Packet, RuleGraph
-from svcnet.meaning.account import Account
-from svcnet.meaning.explanation import Locate, nowhere
+from svcnet.meaning.explanation.account import Account
+from svcnet.meaning.explanation.explanation import Locate, nowhere
 from svcnet.models import ClusterState, NamespacedName
 
 

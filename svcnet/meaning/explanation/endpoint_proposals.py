@@ -10,8 +10,8 @@ from attrs import evolve
 from svcnet.discovery.endpoints import with_slices
 from svcnet.graph import Fragment, Origin, Packet
 from svcnet.labels import HEADLESS_LABEL, SERVICE_NAME_LABEL
-from svcnet.meaning.question import Question
-from svcnet.meaning.trials import Proposal
+from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.trials import Proposal
 from svcnet.models import (
     Endpoint,
     EndpointPort,

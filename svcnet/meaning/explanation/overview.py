@@ -12,11 +12,11 @@ from svcnet.errors import one_line
 from svcnet.family import family_of
 from svcnet.graph import Dispatch, Fragment, Packet
 from svcnet.graph.evaluate import Verdict
-from svcnet.meaning.explanation import SourcePlace, places_by_origin, source_of
-from svcnet.meaning.explanation_text import verdict_text
-from svcnet.meaning.question import Question
-from svcnet.meaning.senders import PacketSender, interface, sender
-from svcnet.meaning.sentences import endpoint_text
+from svcnet.meaning.explanation.explanation import SourcePlace, places_by_origin, source_of
+from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.senders import PacketSender, interface, sender
+from svcnet.meaning.explanation.sentences import endpoint_text
+from svcnet.meaning.explanation.text import verdict_text
 from svcnet.models import NamespacedName
 
 KINDS = ("outside", "node", "pod of this node", "pod of another node")

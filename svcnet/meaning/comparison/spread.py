@@ -7,8 +7,8 @@ from fractions import Fraction
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
+from svcnet.meaning.comparison.intent import Ending, Intent, Ratio
 from svcnet.meaning.flow import Leaf
-from svcnet.meaning.intent import Ending, Intent, Ratio
 from svcnet.meaning.outcomes import ending
 
 Spread: TypeAlias = dict[Ending, dict[Ratio, int]]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from svcnet.errors import UsageError
 from svcnet.graph import Deliver, Packet
-from svcnet.meaning.explanation import Explanation, Remedy, explanation
-from svcnet.meaning.proposals import proposals
-from svcnet.meaning.question import Question
-from svcnet.meaning.trials import tried
+from svcnet.meaning.explanation.explanation import Explanation, Remedy, explanation
+from svcnet.meaning.explanation.proposals import proposals
+from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.trials import tried
 
 
 def explain(question: Question, packet: Packet) -> Explanation:

@@ -1,6 +1,6 @@
 """What might let a packet through that no endpoint gets: small changes, the nearest first.
 
-Nothing here says that a change helps: :mod:`svcnet.meaning.trials` tries each.
+Nothing here says that a change helps: :mod:`svcnet.meaning.explanation.trials` tries each.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from svcnet.addresses import host_network
 from svcnet.family import family_of
 from svcnet.graph import Drop, Firewall, Fragment, Origin, Packet, Reject, ways
 from svcnet.labels import PROXY_NAME_LABEL
-from svcnet.meaning.endpoint_proposals import of_endpoints, of_local_endpoints
-from svcnet.meaning.question import Question
-from svcnet.meaning.trials import Proposal
+from svcnet.meaning.explanation.endpoint_proposals import of_endpoints, of_local_endpoints
+from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.trials import Proposal
 from svcnet.models import NamespacedName, Service
 from svcnet.models.service import Protocol
 

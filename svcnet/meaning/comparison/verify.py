@@ -20,9 +20,8 @@ from svcnet.graph import (
     RuleGraph,
     evaluate,
 )
-from svcnet.meaning.cells import of_range, targets
-from svcnet.meaning.compare import Spread, compare, intents_spread, spread, spread_of
-from svcnet.meaning.difference import (
+from svcnet.meaning.comparison.cells import of_range, targets
+from svcnet.meaning.comparison.difference import (
     FieldPlace,
     Obscurity,
     PacketDifference,
@@ -30,8 +29,7 @@ from svcnet.meaning.difference import (
     kind_of,
     together,
 )
-from svcnet.meaning.flow import Leaf
-from svcnet.meaning.intent import (
+from svcnet.meaning.comparison.intent import (
     PASS,
     Dialect,
     Ending,
@@ -43,6 +41,8 @@ from svcnet.meaning.intent import (
     entry_of,
     intents,
 )
+from svcnet.meaning.comparison.spread import Spread, compare, intents_spread, spread, spread_of
+from svcnet.meaning.flow import Leaf
 from svcnet.meaning.outcome import RuleLine
 from svcnet.meaning.outcomes import MachineRules, ending, outcomes, unsure
 from svcnet.meaning.sources import (

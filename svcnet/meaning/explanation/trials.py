@@ -9,8 +9,8 @@ from attrs import evolve, field, frozen
 
 from svcnet.graph import Deliver, Origin, Packet
 from svcnet.graph.evaluate import Verdict
-from svcnet.meaning.explanation import Remedy, places_by_origin
-from svcnet.meaning.question import Question
+from svcnet.meaning.explanation.explanation import Remedy, places_by_origin
+from svcnet.meaning.explanation.question import Question
 
 MOST_CHANGES = 5
 """So many changes are told; whoever reads them has one thing to do."""

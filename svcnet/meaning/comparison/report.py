@@ -8,7 +8,7 @@ from typing import Any
 
 from svcnet.errors import one_line
 from svcnet.graph import Deliver, Packet, Pass, Refuse
-from svcnet.meaning.difference import KINDS, PacketDifference, Verdicts
+from svcnet.meaning.comparison.difference import KINDS, PacketDifference, Verdicts
 from svcnet.meaning.outcome import Rewrite, Unknown
 
 _MOST_ENDS = 8

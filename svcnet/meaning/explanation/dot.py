@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from svcnet.graph.dot import quoted
-from svcnet.meaning.explanation import End, Explanation, WayStep
-from svcnet.meaning.explanation_text import verdict_text
-from svcnet.meaning.sentences import endpoint_text
+from svcnet.meaning.explanation.explanation import End, Explanation, WayStep
+from svcnet.meaning.explanation.sentences import endpoint_text
+from svcnet.meaning.explanation.text import verdict_text
 
 
 def dot(found: Explanation) -> str:

@@ -11,8 +11,8 @@ from attrs import field, frozen
 from svcnet.brief import brief
 from svcnet.graph import Deliver, Origin, Packet, Pass, Refuse
 from svcnet.graph.evaluate import Verdict
-from svcnet.meaning.account import Account, ModeLine, Passage, Remark, Stage
-from svcnet.meaning.sentences import sentence
+from svcnet.meaning.explanation.account import Account, ModeLine, Passage, Remark, Stage
+from svcnet.meaning.explanation.sentences import sentence
 
 
 class SourcePlace(Protocol):

@@ -9,8 +9,8 @@ from itertools import takewhile
 from svcnet.errors import one_line
 from svcnet.graph import Deliver, Pass, Refuse
 from svcnet.graph.evaluate import Verdict
-from svcnet.meaning.explanation import End, Explanation, Remedy, SourcePlace, WayStep
-from svcnet.meaning.sentences import endpoint_text
+from svcnet.meaning.explanation.explanation import End, Explanation, Remedy, SourcePlace, WayStep
+from svcnet.meaning.explanation.sentences import endpoint_text
 
 MOST_NAMES = 8
 """So many endpoints are named in the verdict."""

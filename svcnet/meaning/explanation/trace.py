@@ -27,9 +27,9 @@ from svcnet.graph import (
     Translate,
 )
 from svcnet.graph.packet import PROTOCOLS
-from svcnet.meaning.explanation import SourcePlace, source_of
-from svcnet.meaning.question import Question
-from svcnet.meaning.sentences import endpoint_text
+from svcnet.meaning.explanation.explanation import SourcePlace, source_of
+from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.sentences import endpoint_text
 from svcnet.netfilter.rules import target
 
 _NFT = re.compile(r"trace id (\w+) (\w+) (\S+) (\S+) (packet:|rule|verdict|policy)\s?(.*)")

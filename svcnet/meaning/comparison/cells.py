@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from svcnet.family import IPFamily
 from svcnet.graph import NodeSettings, RuleGraph
-from svcnet.meaning.intent import Heading
+from svcnet.meaning.comparison.intent import Heading
 from svcnet.meaning.sources import PREFERRED
 from svcnet.meaning.spans import LOOPBACK, Span, everything, network, number
 
