@@ -13,13 +13,11 @@ import click
 from attrs import evolve
 
 from svcnet.cli.common import family_option, input_options
+from svcnet.cli.dump import given_dump, live_dump, rules_options
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
-from svcnet.cli.paths import FilePath
-from svcnet.errors import ApplyError, UsageError
-from svcnet.executors.commands import not_installed
+from svcnet.errors import UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.files import KIB, read_text
 from svcnet.inputs import probe_host, read_located
 from svcnet.modes.options import listed
 
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
     from svcnet.meaning.dump import MachineDump
     from svcnet.sources import Loaded
 
-MOST_BYTES = 1024 * KIB * KIB
-"""The largest file of rules that is read."""
-
 MOST_SHOWN = 100
 """Differences that are told one by one."""
 
@@ -40,16 +35,7 @@ MOST_SHOWN = 100
 @click.command("verify", cls=ModalCommand)
 @input_options
 @family_option
-@click.option("--live", is_flag=True, help="Compare with the rules of this machine (root).")
-@click.option(
-    "--rules",
-    "files",
-    type=FilePath(),
-    multiple=True,
-    metavar="FILE",
-    help="Compare with what iptables-save, ip6tables-save, nft list ruleset, ipset save and "
-    "ip -j addr printed; may be given several times.",
-)
+@rules_options("Compare with")
 @click.option(
     "--output",
     type=click.Choice(["text", "json"]),
@@ -71,13 +57,13 @@ def command(
     are told if it depends on them what becomes of a Service's packets; with --strict that is a
     difference.
     """
-    from svcnet.meaning.dump import LANGUAGES, read_dump
+    from svcnet.meaning.dump import LANGUAGES
 
     if live == bool(files):
         raise UsageError(
             "say where rules are: --live, or --rules with what iptables-save or nft printed"
         )
-    dump = read_dump(_texts(files)) if files else None
+    dump = given_dump(files) if files else None
     default_host = None if files else partial(probe_host, THIS_MACHINE)
     if dump is not None and options["mode"] is None:
         options["mode"] = dump.mode
@@ -86,7 +72,8 @@ def command(
         names = listed(LANGUAGES)
         raise UsageError(f"rules of modes {names} can be compared, not of mode {inputs.mode.name}")
     if dump is None:
-        dump = _listed(inputs, families)
+        variant = inputs.settings.given.get("variant")
+        dump = live_dump(inputs.mode.name, variant, inputs.families(families))
     elif dump.addresses is not None and inputs.host.addresses is None:
         inputs = evolve(inputs, host=evolve(inputs.host, addresses=dump.addresses))
     found = list(_compared(inputs, loaded, dump, families))
@@ -98,47 +85,6 @@ def command(
     wrong = any(each.differences for each in found)
     unsure = any(each.unknown for each in found)
     sys.exit(1 if wrong or (unsure and options["strict"].errors) else 0)
-
-
-def _texts(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    for path in files:
-        try:
-            yield str(path), read_text(path, MOST_BYTES)
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _listed(inputs: Inputs, families: Sequence[IPFamily]) -> MachineDump:
-    """Return what the tools of this machine print."""
-    from svcnet.executors.iptables.variants import choose_variant
-    from svcnet.meaning.dump import MachineDump, is_listed_by_nft
-    from svcnet.meaning.ipsets import read_sets
-
-    if is_listed_by_nft(inputs.mode.name):
-        return MachineDump(nftables=("nft list ruleset", _run("nft", "list", "ruleset")))
-    variant = inputs.settings.given.get("variant")
-    texts: dict[IPFamily, tuple[str, str]] = {}
-    for family in inputs.families(families):
-        choice = choose_variant(family, variant)
-        for warning in choice.warnings:
-            click.echo(warning, err=True)
-        texts[family] = (f"{choice.commands.name}-save", choice.commands.save())
-    if THIS_MACHINE.find("ipset") is None:
-        return MachineDump(texts)
-    if not any("--match-set" in text for _, text in texts.values()):
-        return MachineDump(texts)
-    return MachineDump(texts, sets=read_sets("ipset save", _run("ipset", "save")))
-
-
-def _run(program: str, *options: str) -> str:
-    """Return what a tool of this machine prints. Raises ApplyError."""
-    path = THIS_MACHINE.find(program)
-    if path is None:
-        raise not_installed(program)
-    done = THIS_MACHINE.run(path, *options)
-    if done.code:
-        raise ApplyError(f"{program} {' '.join(options)}: {done}")
-    return done.text
 
 
 def _compared(

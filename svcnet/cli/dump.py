@@ -1,0 +1,95 @@
+"""Rules that a machine has: from files that its tools printed, or from the tools themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from svcnet.cli.paths import FilePath
+from svcnet.errors import ApplyError, UsageError
+from svcnet.executors.commands import not_installed
+from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.files import KIB, read_text
+
+if TYPE_CHECKING:
+    from svcnet.family import IPFamily
+    from svcnet.meaning.dump import MachineDump
+
+MOST_BYTES = 1024 * KIB * KIB
+"""The largest file of rules that is read."""
+
+PRINTED = "what iptables-save, ip6tables-save, nft list ruleset, ipset save and ip -j addr printed"
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def rules_options(verb: str) -> Callable[[Function], Function]:
+    """Return what adds --live and --rules, for verbs about rules that are there.
+
+    `verb` is what is done with them; the function gets ``live`` and ``files``.
+    """
+
+    def decorate(function: Function) -> Function:
+        told = f"{verb} the rules of this machine (root)."
+        live = click.option("--live", is_flag=True, help=told)
+        rules = click.option(
+            "--rules",
+            "files",
+            type=FilePath(),
+            multiple=True,
+            metavar="FILE",
+            help=f"{verb} {PRINTED}; may be given several times.",
+        )
+        return live(rules(function))
+
+    return decorate
+
+
+def given_dump(files: Iterable[Path]) -> MachineDump:
+    """Return what files have of a machine. Raises UsageError."""
+    from svcnet.meaning.dump import read_dump
+
+    return read_dump(_texts(files))
+
+
+def _texts(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    for path in files:
+        try:
+            yield str(path), read_text(path, MOST_BYTES)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineDump:
+    """Return what the tools of this machine print of a mode's rules. Raises ApplyError."""
+    from svcnet.executors.iptables.variants import choose_variant
+    from svcnet.meaning.dump import MachineDump, is_listed_by_nft
+    from svcnet.meaning.ipsets import read_sets
+
+    if is_listed_by_nft(mode):
+        return MachineDump(nftables=("nft list ruleset", _run("nft", "list", "ruleset")))
+    texts: dict[IPFamily, tuple[str, str]] = {}
+    for family in families:
+        choice = choose_variant(family, variant)
+        for warning in choice.warnings:
+            click.echo(warning, err=True)
+        texts[family] = (f"{choice.commands.name}-save", choice.commands.save())
+    if THIS_MACHINE.find("ipset") is None:
+        return MachineDump(texts)
+    if not any("--match-set" in text for _, text in texts.values()):
+        return MachineDump(texts)
+    return MachineDump(texts, sets=read_sets("ipset save", _run("ipset", "save")))
+
+
+def _run(program: str, *options: str) -> str:
+    """Return what a tool of this machine prints. Raises ApplyError."""
+    path = THIS_MACHINE.find(program)
+    if path is None:
+        raise not_installed(program)
+    done = THIS_MACHINE.run(path, *options)
+    if done.code:
+        raise ApplyError(f"{program} {' '.join(options)}: {done}")
+    return done.text
