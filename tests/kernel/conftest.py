@@ -11,10 +11,20 @@ from tests.kernel.netns import Cluster, small_cluster
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def namespaces() -> Iterator[Cluster]:
     """The small cluster of network namespaces, made once a run."""
     with small_cluster() as made:
         yield made
+
+
+@pytest.fixture
+def cluster(namespaces: Cluster) -> Iterator[Cluster]:
+    """The small cluster, as it was made; a test that leaves anything on its node fails for it."""
+    yield namespaces
+    remains = namespaces.remains()
+    if remains:
+        namespaces.clear()
+    assert not remains
 
 
 @pytest.fixture

@@ -122,9 +122,12 @@ PLAIN = (
     *(f"net.ipv6.conf.{which}.accept_dad=0" for which in ("all", "default")),
 )
 SYSCTLS = {
-    "node": (*ROUTER, *UNRATIONED, "net.ipv4.conf.all.route_localnet=1"),
+    "node": (*ROUTER, *UNRATIONED),
     "node-b": ROUTER,
 }
+
+SETTINGS_OF_RULES = ("net.ipv4.conf.all.route_localnet=0",)
+"""The settings that modes write, as a node has them before."""
 
 
 class Agent:
@@ -220,6 +223,33 @@ class Cluster:
             self.direct(node, address, interface)
             self.route(pod, "default", gateway, "eth0")
 
+    def remains(self) -> list[str]:
+        """Return the rules that are on the node and the settings that it was not made with.
+
+        The kernel with IPVS is of one mode's tests, which keep its sets and chains for the next.
+        """
+        found = [line for line in self.settings() if line not in SETTINGS_OF_RULES]
+        if Path("/proc/net/ip_vs").exists():
+            return found
+        for tool in ("iptables", "ip6tables"):
+            saved = self.run("node", f"{tool}-legacy-save")
+            found += [line for line in saved.splitlines() if line.startswith("-A")]
+        listed = self.run("node", "nft", "--stateless", "list", "ruleset")
+        return found + [line for line in listed.splitlines() if is_made_by_somebody(line)]
+
+    def settings(self) -> list[str]:
+        """Return the node's settings that rules of Services ask for."""
+        names = [line.partition("=")[0] for line in SETTINGS_OF_RULES]
+        return self.run("node", "sysctl", *names).replace(" = ", "=").splitlines()
+
+    def clear(self) -> None:
+        """Take what remains on the node away, so that one test's fault is not the next one's."""
+        self.run("node", "sysctl", "-qw", *SETTINGS_OF_RULES)
+        self.run("node", "nft", "flush", "ruleset")
+        for tool in ("iptables", "ip6tables"):
+            for table in ("filter", "nat"):
+                self.run("node", f"{tool}-legacy-restore", stdin=f"*{table}\nCOMMIT\n")
+
     def link(self, one: str, interface: str, other: str, peer: str) -> None:
         """Join two namespaces with a pair of interfaces."""
         ends = (
@@ -279,6 +309,12 @@ def small_cluster() -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.end()
+
+
+def is_made_by_somebody(line: str) -> bool:
+    """Whether a line of nft's listing is no table or chain that iptables-nft has left empty."""
+    words = line.split()
+    return bool(words) and words[0] not in ("table", "chain", "type", "}")
 
 
 def move_to(namespace: Path) -> None:

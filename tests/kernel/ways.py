@@ -78,6 +78,11 @@ class Tables:
 
     def flush(self) -> None:
         self.restore(EMPTY_TABLES)
+        self.route_localnet(0)
+
+    def route_localnet(self, value: int) -> None:
+        setting = f"net.ipv4.conf.all.route_localnet={value}"
+        self.cluster.run("node", "sysctl", "-qw", setting)
 
 
 def closing_lines(verb: str, ports: Sequence[int]) -> str:
@@ -89,9 +94,10 @@ def closing_lines(verb: str, ports: Sequence[int]) -> str:
 
 @frozen
 class IPTablesRules(Tables):
-    """iptables mode."""
+    """iptables mode; node ports on 127.0.0.1 take a setting, which its executor turns on."""
 
     def put(self, graph: RuleGraph) -> None:
+        self.route_localnet(1)
         self.restore(iptables.full(graph).text_with_jumps, "--noflush")
 
     def follow(self, diff: GraphDiff) -> None:

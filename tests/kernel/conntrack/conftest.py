@@ -19,7 +19,7 @@ from svcnet.renderers import iptables
 from svcnet.renderers.conntrack import DeletionPlan, Flow, plan
 from svcnet.testing import make_node
 from tests.kernel.netns import CLIENT, HOST, NODE, Both, Cluster
-from tests.kernel.ways import EMPTY_TABLES
+from tests.kernel.ways import Tables
 
 Value = TypeVar("Value")
 
@@ -102,7 +102,8 @@ class Node:
     def clear(self) -> None:
         for agent in self.cluster.agents.values():
             agent("close")
-        self.tables(EMPTY_TABLES + "*raw\nCOMMIT\n")
+        Tables(self.cluster, self.family, "nft").flush()
+        self.tables("*raw\nCOMMIT\n")
         self.cluster.run("node", "conntrack", "-F")
 
 
