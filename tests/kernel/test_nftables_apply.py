@@ -194,6 +194,31 @@ def test_a_look_repairs(damage: str) -> None:
     elsewhere(work)
 
 
+@pytest.mark.parametrize("damage", DAMAGES[1:])
+def test_a_look_goes_on_beside_steps(damage: str) -> None:
+    """Steps before the table is listed and after it are not undone, and the damage is repaired."""
+    before, after = graphs()
+
+    def work() -> None:
+        kept = keeper()
+        kept.whole(before)
+        assert not kept.is_disturbed()
+        load(f"{damage}\n")
+        assert kept.is_disturbed()
+        inspection = kept.inspection(before)
+        assert inspection is not None
+        kept.step(after, None)
+        inspection.read()
+        kept.step(before, None)
+        kept.step(after, None)
+        if kept.repair(inspection) is None:
+            kept.look(after)
+        assert not kept.is_disturbed()
+        assert listed() == made_by(text(full(after)))
+
+    elsewhere(work)
+
+
 def test_a_step_that_is_refused_names_its_line_and_is_followed_by_the_whole() -> None:
     """Nothing of it is done; the whole then puts all right, and the next step goes on."""
     before, after = graphs()

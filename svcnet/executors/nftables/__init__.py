@@ -4,7 +4,14 @@ There is no state file: what the table is to be is loaded over what it is, in tr
 which each leaves served what is served.
 """
 
-from svcnet.executors.nftables.apply import NFTablesReport, apply, apply_step, remove
+from svcnet.executors.nftables.apply import (
+    NFTablesReport,
+    apply,
+    apply_step,
+    carry_out,
+    observe,
+    remove,
+)
 from svcnet.executors.nftables.cleanup import cleanup, is_there
 from svcnet.executors.nftables.plan import NFTablesPlan
 from svcnet.executors.nftables.probe import lacking
@@ -15,9 +22,11 @@ __all__ = [
     "NFTablesReport",
     "apply",
     "apply_step",
+    "carry_out",
     "cleanup",
     "is_there",
     "lacking",
+    "observe",
     "remove",
     "table_of",
 ]

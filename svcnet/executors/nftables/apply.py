@@ -17,7 +17,7 @@ from svcnet.executors.nftables.probe import deletes_late, require
 from svcnet.executors.nftables.tables import family_of
 from svcnet.executors.stages import Stages
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.netfilter.nft import NFTChain, NFTTable
+from svcnet.netfilter.nft import NFTChain, NFTTable, TableState
 from svcnet.nogc import without_gc
 from svcnet.renderers.nftables import NFTablesDelta, Ruleset, replacement
 
@@ -78,7 +78,20 @@ def _apply(nft: NFT, ruleset: Ruleset, *, dry_run: bool) -> NFTablesReport:
         planned = plan(ruleset, there)
     if dry_run:
         return NFTablesReport(ruleset, planned, (), stages.seconds)
-    with stages.stage("write"):
+    return carry_out(ruleset, planned, stages, machine=nft.machine)
+
+
+def observe(table: NFTTable, *, machine: Machine) -> TableState | None:
+    """Return a table as it is, None where there is none. Raises ApplyError."""
+    return NFT(machine).table(table)
+
+
+def carry_out(
+    ruleset: Ruleset, planned: NFTablesPlan, stages: Stages, *, machine: Machine
+) -> NFTablesReport:
+    """Load a plan that brings the table of a machine to `ruleset`. Raises as :func:`apply`."""
+    nft = NFT(machine)
+    with machine.lock(ruleset.family), stages.stage("write"):
         planned, commits, left = _carry_out(nft, ruleset, planned)
         if planned.is_over:
             # What that table had beside what is wanted shows now.
@@ -119,31 +132,39 @@ def _load(nft: NFT, ruleset: Ruleset, planned: NFTablesPlan) -> tuple[int, tuple
     texts, cleanup = planned.transactions, planned.cleanup
     if cleanup and not deletes_late(nft.machine):
         texts, cleanup = (*texts[:-1], "".join(texts[-1:]) + cleanup), ""
-    load_all(nft, texts, ruleset.origin_of_line)
+    commits = load_all(nft, texts, ruleset.origin_of_line)
     left = _remove(nft, cleanup, planned.stale)
-    return len(texts) + bool(cleanup and not left), left
+    return commits + bool(cleanup and not left), left
 
 
-def apply_step(delta: NFTablesDelta, origin_of: OriginOf, *, machine: Machine) -> tuple[str, ...]:
+def apply_step(
+    delta: NFTablesDelta, origin_of: OriginOf, *, machine: Machine
+) -> tuple[int, tuple[str, ...]]:
     """Take the table of a machine through a step, from the state an apply left it in.
 
-    Nothing is listed. Returns the chains that are to be deleted later, where the kernel would
-    refuse that now. Raises ApplyError as :func:`apply` does; nothing is changed then.
+    Nothing is listed. Returns the number of commits, and the chains that are to be deleted later,
+    where the kernel would refuse that now. Raises ApplyError as :func:`apply` does; nothing is
+    changed then.
     """
     is_late = deletes_late(machine)
     text = delta.sync if is_late else delta.text
     with machine.lock(delta.family):
-        load_all(NFT(machine), (text,) if text else (), origin_of)
-    return delta.stale if is_late else ()
+        commits = load_all(NFT(machine), (text,) if text else (), origin_of)
+    return commits, delta.stale if is_late else ()
 
 
-def load_all(nft: NFT, texts: tuple[str, ...], origin_of: OriginOf) -> None:
-    """Load transactions; raise ApplyError that names the refused line, and what it came from."""
+def load_all(nft: NFT, texts: tuple[str, ...], origin_of: OriginOf) -> int:
+    """Load transactions; return how many commits these surely were.
+
+    Raises ApplyError that names the refused line, and what it came from.
+    """
+    commits = 0
     for text in texts:
         try:
-            nft.load(text)
+            commits += nft.load(text)
         except NFTError as error:
             raise refusal(error, text, origin_of) from None
+    return commits
 
 
 def refusal(error: NFTError, text: str, origin_of: OriginOf) -> ApplyError:

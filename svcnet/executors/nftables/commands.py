@@ -22,6 +22,7 @@ VERSION_SECONDS = 10.0
 
 _REFUSED = re.compile(r"/dev/stdin:(\d+):\d+(?:-\d+)?: Error: ")
 _CHANGE = re.compile(r"^(?!flush |$)", re.MULTILINE)
+"""Any line that does more than to empty something."""
 _ABSENT = "No such file or directory"
 _MOST_QUOTED = 80
 """How many characters of a line that nft repeats are looked for in its complaint."""
@@ -43,12 +44,13 @@ class NFT:
 
     machine: Machine = field(eq=False, repr=False)
 
-    def load(self, text: str, *, check: bool = False) -> None:
+    def load(self, text: str, *, check: bool = False) -> int:
         """Have nft carry out lines as one transaction, all of them or none.
 
-        With `check` the kernel is asked whether it would, and changes nothing. Raises NFTError
-        where it does not, or where the kernel has not counted a commit of what nft says is done;
-        ApplyError where nft is not there, may not change anything, or is to end.
+        Returns how many commits that surely was: to empty what is empty is none. With `check` the
+        kernel is asked whether it would, and changes nothing. Raises NFTError where it does not, or
+        where the kernel has not counted a commit of what nft says is done; ApplyError where nft is
+        not there, may not change anything, or is to end.
         """
         before = 0 if check else self._generation()
         options = ("--check",) if check else ()
@@ -58,8 +60,10 @@ class NFT:
             raise NFTError(0, str(error)) from None
         if done.code:
             raise _refusal(done, text)
-        if before and _changes(text) and before == self._generation():
+        is_commit = not check and bool(_CHANGE.search(text))
+        if before and is_commit and before == self._generation():
             raise NFTError(0, "nft: the kernel has not got what it says is done")
+        return int(is_commit)
 
     def table(self, table: NFTTable) -> TableState | None:
         """Return a table as it is, None where there is none.
@@ -104,11 +108,6 @@ class NFT:
         if done.code and hint(str(done), machine=self.machine):
             raise complaint("nft", str(done), machine=self.machine)
         return done
-
-
-def _changes(text: str) -> bool:
-    """Return whether a text surely changes something: to empty what is empty does not."""
-    return bool(_CHANGE.search(text))
 
 
 def _refusal(done: Output, text: str) -> NFTError:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from types import MappingProxyType
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from svcnet.netfilter.nft import (
     ChainState,
@@ -23,6 +23,7 @@ from svcnet.netfilter.nft import (
     HookState,
     NFTChain,
     NFTElement,
+    NFTPlace,
     NFTRule,
     NFTSet,
     RuleState,
@@ -31,6 +32,7 @@ from svcnet.netfilter.nft import (
     canonical,
     canonical_key,
     quoted,
+    types_of,
 )
 from svcnet.renderers.nftables import NFTablesDelta, Ruleset
 
@@ -54,13 +56,20 @@ class Drift:
         return bool(self.delta) or self.is_unreadable
 
 
-def differences(found: TableState, ruleset: Ruleset) -> Drift:
+def differences(
+    found: TableState, ruleset: Ruleset, settled: frozenset[NFTPlace] = frozenset()
+) -> Drift:
     """Return what takes a table that was found to that of `ruleset`.
 
     `found` is of a listing with handles (``nft --handle --stateless``): without them a chain with a
-    foreign rule is written anew.
+    foreign rule is written anew. What is `settled` is taken to be as it is wanted: it was written
+    while the table was listed, which may have it or not.
     """
-    repair = _Repair(found, _Aim.of(ruleset), str(ruleset.table))
+    aim = _Aim.of(ruleset)
+    if settled:
+        found = _without(found, settled)
+        aim.leave_out(settled)
+    repair = _Repair(found, aim, str(ruleset.table))
     repair.table_flags()
     repair.sets()
     repair.chains()
@@ -100,6 +109,42 @@ class _Aim:
                 case NFTSet():
                     found.sets[made.name] = made
         return found
+
+    def leave_out(self, places: frozenset[NFTPlace]) -> None:
+        """Leave out what is at some places."""
+        keys: dict[str, set[str]] = {}
+        for kind, name, key in places:
+            if kind == "chain":
+                self.chains.pop(name, None)
+                self.rules.pop(name, None)
+            elif key:
+                keys.setdefault(name, set()).add(key)
+            else:
+                self.sets.pop(name, None)
+                self.elements.pop(name, None)
+        for name, own in keys.items():
+            elements = self.elements.get(name, [])
+            self.elements[name] = [each for each in elements if each.key not in own]
+
+
+def _without(found: TableState, places: frozenset[NFTPlace]) -> TableState:
+    """Return a table without what is at some places."""
+    chains, sets = dict(found.chains), dict(found.sets)
+    keys: dict[str, set[str]] = {}
+    for kind, name, key in places:
+        if kind == "chain":
+            chains.pop(name, None)
+        elif not key:
+            sets.pop(name, None)
+        elif name in sets:
+            types = types_of(sets[name].type)
+            keys.setdefault(name, set()).update((key, canonical_key(key, types)))
+    for name, own in keys.items():
+        if name in sets:
+            elements = sets[name].elements.items()
+            kept = {key: each for key, each in elements if key not in own}
+            sets[name] = evolve(sets[name], elements=kept)
+    return evolve(found, chains=chains, sets=sets)
 
 
 class _Repair:

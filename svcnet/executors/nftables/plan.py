@@ -8,7 +8,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from svcnet.executors.nftables.drift import differences
-from svcnet.netfilter.nft import TableState
+from svcnet.netfilter.nft import NFTPlace, TableState
 from svcnet.renderers.nftables import Ruleset, load, replacement
 
 MOST_LINES = 10_000
@@ -40,14 +40,21 @@ class NFTablesPlan:
         return "".join(self.transactions) + self.cleanup
 
 
-def plan(ruleset: Ruleset, there: TableState | None, *, is_rest: bool = False) -> NFTablesPlan:
+def plan(
+    ruleset: Ruleset,
+    there: TableState | None,
+    *,
+    settled: frozenset[NFTPlace] = frozenset(),
+    is_rest: bool = False,
+) -> NFTablesPlan:
     """Return what brings a table to `ruleset` from what is there, None for no table.
 
-    With `is_rest` all was loaded over that table just now, so what still differs is to go.
+    What is `settled` was written while it was listed, and is as it is wanted. With `is_rest` all
+    was loaded over that table just now, so what still differs is to go.
     """
     if there is None:
         return NFTablesPlan("full", tuple(load(ruleset, is_new=True)), is_new=True)
-    drift = differences(there, ruleset)
+    drift = differences(there, ruleset, settled)
     if drift.is_unreadable:
         return NFTablesPlan("full", (replacement(ruleset),), differed=drift.differed)
     delta = drift.delta

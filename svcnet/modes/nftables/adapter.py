@@ -4,17 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from functools import partial
+from threading import Lock
 
-from attrs import evolve
+from attrs import define, evolve, field
 
 from svcnet.executors import nftables
 from svcnet.executors.commits import Commits
+from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.stages import Stages
 from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, Origin, RuleGraph
-from svcnet.modes.adapter import Adapter, SyncResult, few
+from svcnet.modes.adapter import Adapter, Inspection, SyncResult, few
+from svcnet.netfilter.nft import NFTPlace, are_apart, places
+from svcnet.nogc import without_gc
 from svcnet.renderers import nftables as tables
 from svcnet.servers.monitoring import NFT
+
+
+@define
+class _Look:
+    """A look at the table that goes on: a listing, compared with what is wanted by then.
+
+    ``seal`` is the mark of when the table was right, ``before`` that of before it is listed.
+    ``steps`` say what was written to meanwhile; so many as are ``known`` are in ``planned``.
+    """
+
+    seal: Hashable | None
+    before: Hashable | None
+    stages: Stages
+    steps: list[frozenset[NFTPlace]] = field(factory=list)
+    known: int = 0
+    planned: NFTablesPlan | None = None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nobody else has written since the table was right."""
+        return self.before is not None and self.before == self.seal
 
 
 class NFTablesAdapter(Adapter):
@@ -27,13 +52,15 @@ class NFTablesAdapter(Adapter):
 
     def __init__(self, family: IPFamily, table: str, commits: Commits) -> None:
         super().__init__(family, "nftables")
-        self._table = table
+        self._table = nftables.table_of(family, table)
         self._commits = commits
         self._machine = commits.machine
         self._ruleset: tables.Ruleset | None = None
         self._seal: Hashable | None = None
         self._warnings: tuple[str, ...] = ()
         self._stale: tuple[str, ...] = ()
+        self._look: _Look | None = None
+        self._writing = Lock()
 
     @property
     def stage(self) -> str:
@@ -46,25 +73,19 @@ class NFTablesAdapter(Adapter):
 
     def whole(self, graph: RuleGraph) -> SyncResult:
         """Look what there is, and load what differs."""
-        return self._whole(graph)[0]
-
-    def _whole(self, graph: RuleGraph) -> tuple[SyncResult, nftables.NFTablesReport]:
         stages = Stages()
         with stages.stage("render"):
-            ruleset = tables.full(graph, self._table)
-        self._ruleset = self._seal = None
+            ruleset = tables.full(graph, self._table.name)
+        self._ruleset = self._seal = self._look = None
         self._commits.deaf()
         # The mark is of a time before the table is listed: what somebody writes from then on
         # makes it another, whether or not it was seen.
         before = self._mark()
-        report = nftables.apply(ruleset, machine=self._machine)
-        self._commits.made(report.commits)
-        self._ruleset, self._warnings = ruleset, report.warnings
-        self._stale = report.left
-        self._seal = before
-        stages.merge(report.stages)
-        done = SyncResult(report.plan.kind, str(report), report.warnings, stages.seconds)
-        return done, report
+        with self._writing:
+            report = nftables.apply(ruleset, machine=self._machine)
+            stages.merge(report.stages)
+            self._stale = report.left
+            return self._done(report, before, stages)
 
     def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
         """Load the difference of two graphs, without a look at the table."""
@@ -74,33 +95,93 @@ class NFTablesAdapter(Adapter):
         stages = Stages()
         with stages.stage("render"):
             after, delta = tables.advance(before, change)
-        self._ruleset = None
-        with stages.stage("write"):
-            stale = nftables.apply_step(
-                delta, partial(_origin, before, after), machine=self._machine
-            )
-        self._commits.made(1)
-        self._stale += stale
-        self._ruleset = after
+        with self._writing:
+            self._ruleset = None
+            with stages.stage("write"):
+                origin_of = partial(_origin, before, after)
+                commits, stale = nftables.apply_step(delta, origin_of, machine=self._machine)
+            self._commits.made(commits)
+            self._stale += stale
+            self._ruleset = after
+            if self._look is not None:
+                self._look.steps.append(places(delta.text, str(self._table)))
         lines = len(delta.lines) + len(delta.stale)
         told = f"{self.family}, nftables: {lines} lines"
         return SyncResult("delta", told, self._warnings, stages.seconds)
 
-    def look(self, graph: RuleGraph) -> SyncResult:
-        """Load all anew, if anybody else has changed any table since it was right."""
+    def inspection(self, graph: RuleGraph) -> Inspection | None:
+        """Begin to repair what differs, if anybody else has written since the table was right.
+
+        What others wrote is asked for at once, between two steps: they move what tells it.
+        """
+        if self._ruleset is None:
+            return None
         stages = Stages()
-        if self._ruleset is not None and self._seal is not None:
-            with stages.stage("observe"):
-                is_right = self._mark() == self._seal
-            if is_right and not self._stale:
-                return self.idle("nothing has changed")
-            if is_right and self._remove_stale(self._ruleset):
-                return self.idle("nothing has changed, and what nothing leads to has gone")
-        done, report = self._whole(graph)
+        with stages.stage("observe"):
+            look = self._look = _Look(self._seal, self._mark(), stages)
+        return Inspection(partial(self._read, look), partial(self._repair, look))
+
+    def is_disturbed(self) -> bool:
+        """Return whether anybody else wrote to the table since it was right."""
+        return self._seal is not None and self._mark() not in (None, self._seal)
+
+    def _read(self, look: _Look) -> None:
+        """List the table, if there is reason to, and plan what makes it right."""
+        if look.is_right:
+            return
+        with look.stages.stage("observe"):
+            there = nftables.observe(self._table, machine=self._machine)
+        with self._writing:
+            # Between two steps, so that what is wanted and what was written go together.
+            ruleset, look.known = self._ruleset, len(look.steps)
+            empty = [NFTPlace("chain", name) for name in self._stale]
+        if ruleset is None:
+            return
+        with look.stages.stage("plan"), without_gc():
+            settled = frozenset(empty).union(*look.steps[: look.known])
+            look.planned = plan(ruleset, there, settled=settled)
+
+    def _repair(self, look: _Look) -> SyncResult | None:
+        """Load what was planned, unless steps have been there meanwhile."""
+        if look is not self._look:
+            return self.idle("put right meanwhile")
+        self._look = None
+        ruleset, planned = self._ruleset, look.planned
+        if ruleset is None or (planned is None and not look.is_right):
+            return None
+        if planned is None:
+            return self._without_repair(ruleset, look)
+        later = frozenset[NFTPlace]().union(*look.steps[look.known :])
+        if later and not are_apart(places(planned.text, str(self._table)), later):
+            return None
+        if planned.kind == "full":
+            self._commits.deaf()
+        self._ruleset = self._seal = None
+        with self._writing:
+            report = nftables.carry_out(ruleset, planned, look.stages, machine=self._machine)
+            gone = set(planned.stale).difference(report.left)
+            self._stale = tuple(name for name in self._stale if name not in gone) + report.left
+            done = self._done(report, look.before, look.stages)
+        if self._stale:
+            self._remove_stale(ruleset)
         if done.kind == "none":
             return done
         services = few(_services(report))
         return evolve(done, differed=report.plan.differed, services=services)
+
+    def _without_repair(self, ruleset: tables.Ruleset, look: _Look) -> SyncResult:
+        """Delete what nothing leads to any more, where nobody else has written."""
+        is_more = bool(self._stale) and self._remove_stale(ruleset)
+        told = ", and what nothing leads to has gone" if is_more else ""
+        return evolve(self.idle(f"nothing has changed{told}"), stages=look.stages.seconds)
+
+    def _done(
+        self, report: nftables.NFTablesReport, before: Hashable | None, stages: Stages
+    ) -> SyncResult:
+        """Take that the table is what a report says, and return what was done for that."""
+        self._commits.made(report.commits)
+        self._ruleset, self._warnings, self._seal = report.ruleset, report.warnings, before
+        return SyncResult(report.plan.kind, str(report), report.warnings, stages.seconds)
 
     def _remove_stale(self, ruleset: tables.Ruleset) -> bool:
         """Delete chains that nothing leads to, and that are not wanted again; return success."""

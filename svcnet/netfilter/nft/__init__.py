@@ -12,6 +12,7 @@ from svcnet.netfilter.nft.objects import (
     NFTSet,
     NFTTable,
 )
+from svcnet.netfilter.nft.places import NFTPlace, are_apart, key_of_element, places
 from svcnet.netfilter.nft.script import Effect, ScriptError, effect, load
 from svcnet.netfilter.nft.state import (
     ChainState,
@@ -25,6 +26,7 @@ from svcnet.netfilter.nft.state import (
     TableKey,
     TableState,
     UnknownLine,
+    types_of,
 )
 from svcnet.netfilter.nft.words import MOST_COMMENT, interface, quoted
 
@@ -39,6 +41,7 @@ __all__ = [
     "NFTElement",
     "NFTHook",
     "NFTObject",
+    "NFTPlace",
     "NFTRule",
     "NFTSet",
     "NFTState",
@@ -50,12 +53,16 @@ __all__ = [
     "TableKey",
     "TableState",
     "UnknownLine",
+    "are_apart",
     "canonical",
     "canonical_key",
     "effect",
     "interface",
+    "key_of_element",
     "load",
+    "places",
     "quoted",
     "read_document",
     "read_listing",
+    "types_of",
 ]

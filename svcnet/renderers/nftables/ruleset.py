@@ -12,7 +12,7 @@ from immutables import Map
 from svcnet.brief import brief
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
-from svcnet.netfilter.nft import NFTElement, NFTObject, NFTTable, canonical
+from svcnet.netfilter.nft import NFTElement, NFTObject, NFTTable, canonical, key_of_element
 from svcnet.renderers.nftables.block import NFTablesBlock, NFTItem, NFTRow, Place
 from svcnet.renderers.nftables.frame import FixedParts
 
@@ -112,8 +112,7 @@ class Ruleset:
 
     def _origin_of_element(self, place: Place) -> Origin | None:
         container, rest = place
-        key = rest.removeprefix("{ ").partition(" comment ")[0].partition(" : ")[0]
-        place = (container, key.rstrip("\n").removesuffix(" }"))
+        place = (container, key_of_element(rest))
         name = self.owner(place)
         if name is None:
             return None
