@@ -38,7 +38,8 @@ from svcnet.meaning.explanation.account import (
     then,
 )
 from svcnet.renderers.iptables import RestoreText
-from svcnet.renderers.iptables.artifact import Block, chain_and_rule
+from svcnet.renderers.iptables.block import Block, chain_and_rule
+from svcnet.renderers.iptables.service import Lines
 
 CHOICE = "each rule draws a number of 31 bits (xt_statistic)"
 LEAVES = Remark(
@@ -204,9 +205,9 @@ class _Reading:
         """Yield the rule of the filter table for the destination that the packet still has."""
         is_firewall = isinstance(before.node, Firewall)
         rules = [
-            rule
-            for part, rule in zip(self.block.parts.filter, self.filter, strict=True)
-            if ("-A KUBE-PROXY-FIREWALL " in rule) == is_firewall and self.is_here(part)
+            line.rstrip("\n")
+            for part, line in self.block.writing.filter
+            if ("-A KUBE-PROXY-FIREWALL " in line) == is_firewall and self.is_here(part)
         ]
         for rule in rules[:1]:
             chain, _ = chain_and_rule(rule)
@@ -257,27 +258,23 @@ class _Reading:
 
     @cached_property
     def _own(self) -> Mapping[str, list[str]]:
-        return _by_part(self.block.parts.own, self.block.own)
+        return _by_part(self.block.own_lines)
 
     @cached_property
     def _shared(self) -> Mapping[str, list[str]]:
-        return _by_part(self.block.parts.shared, self.block.shared)
-
-    @cached_property
-    def filter(self) -> list[str]:
-        return self.block.filter.splitlines()
+        return _by_part(self.block.writing.shared)
 
     @cached_property
     def endpoints(self) -> Mapping[str, tuple[str, str]]:
         """The two rules of each endpoint's own chain."""
-        rules = self.block.own.splitlines()[len(self.block.parts.own) :]
+        rules = "".join(self.block.writing.endpoints).splitlines()
         pairs = zip(rules[::2], rules[1::2], strict=True)
         ids = (translate.id for translate in self.block.fragment.translates)
         return dict(zip(ids, pairs, strict=True))
 
 
-def _by_part(parts: tuple[str, ...], text: str) -> Mapping[str, list[str]]:
+def _by_part(lines: Lines) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for part, rule in zip(parts, text.splitlines(), strict=False):
-        found.setdefault(part, []).append(rule)
+    for part, line in lines:
+        found.setdefault(part, []).append(line.rstrip("\n"))
     return found

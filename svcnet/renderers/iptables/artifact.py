@@ -8,108 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from attrs import evolve, field, frozen
 
 from svcnet.brief import brief
 from svcnet.family import IPFamily
-from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
+from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.jumps import Jump, text_on_clean_machine
 from svcnet.netfilter.restore import declare, delete, transaction
 from svcnet.netfilter.save_form import saved
-
-
-@frozen
-class RuleCount:
-    """Numbers of rules, by table."""
-
-    filter: int = 0
-    nat: int = 0
-
-    def __add__(self, other: RuleCount) -> RuleCount:
-        return RuleCount(self.filter + other.filter, self.nat + other.nat)
-
-    def __sub__(self, other: RuleCount) -> RuleCount:
-        return RuleCount(self.filter - other.filter, self.nat - other.nat)
-
-
-class Parts(NamedTuple):
-    """Which part of its service port each line of a block is for, in the order of the lines.
-
-    See :meth:`svcnet.graph.Fragment.origin_of`. Those of endpoints' own chains, the last, are left
-    out: they are for who their chain is for.
-    """
-
-    own: tuple[str, ...]
-    shared: tuple[str, ...]
-    filter: tuple[str, ...]
-
-
-@frozen(field_transformer=brief)
-class Block:
-    """The text of one service port. Every line ends in a newline.
-
-    ``chains`` are its own chains in the nat table and ``own`` their rules. ``shared``
-    are its rules in KUBE-SERVICES and KUBE-NODEPORTS of that table, ``filter`` those
-    in the filter table's chains. ``parts`` are what the lines of these three are for.
-    """
-
-    fragment: Fragment = field(repr=False)
-    chains: tuple[str, ...]
-    shared: str
-    own: str
-    filter: str
-    parts: Parts = field(repr=False)
-
-    @property
-    def declarations(self) -> str:
-        """The lines that make, or empty, the service port's own chains."""
-        return declare(self.chains)
-
-    @property
-    def rules(self) -> RuleCount:
-        """How many rules the service port has."""
-        return RuleCount(self.filter.count("\n"), self.own.count("\n") + self.shared.count("\n"))
-
-    def origin_of(self, chain: str, rule: str) -> Origin:
-        """Return what caused a rule of a chain, as it is written here or as the kernel prints it.
-
-        An empty rule is the chain itself. What nobody wrote is told of its chain.
-        """
-        part = self._part_of_rule.get((chain, saved(rule, self._family)))
-        return self.fragment.origin_of(self._part_of_chain.get(chain, "") if part is None else part)
-
-    def shared_rules(self) -> Iterator[tuple[str, str]]:
-        """Yield its rules in shared chains of both tables: the chain, and the rule as printed."""
-        yield from self._saved(self.shared)
-        yield from self._saved(self.filter)
-
-    @cached_property
-    def _part_of_rule(self) -> Mapping[tuple[str, str], str]:
-        texts = (self.own, self.shared, self.filter)
-        return {
-            rule: part
-            for text, parts in zip(texts, self.parts, strict=True)
-            for rule, part in zip(self._saved(text), parts, strict=False)
-        }
-
-    def _saved(self, text: str) -> Iterator[tuple[str, str]]:
-        for line in text.splitlines():
-            chain, rule = chain_and_rule(line)
-            yield chain, saved(rule, self._family)
-
-    @cached_property
-    def _part_of_chain(self) -> Mapping[str, str]:
-        """What each own chain is for; those of the port itself have its name in theirs."""
-        firewall = {chain: "firewall" for chain in self.chains if chain.startswith("KUBE-FW-")}
-        endpoints = [translate.id for translate in self.fragment.translates]
-        own = self.chains[len(self.chains) - len(endpoints) :]
-        return firewall | dict(zip(own, endpoints, strict=True))
-
-    @property
-    def _family(self) -> IPFamily:
-        return "IPv6" if ":" in self.fragment.dispatches[0].address else "IPv4"
+from svcnet.renderers.iptables.block import Block, RuleCount, chain_and_rule
 
 
 @frozen(field_transformer=brief)
@@ -313,15 +222,6 @@ def portions(blocks: Iterable[Block], chains: int) -> list[list[Block]]:
         found[-1].append(block)
         room -= len(block.chains)
     return found
-
-
-def chain_and_rule(line: str) -> tuple[str, str]:
-    """Return the chain that a line makes, deletes or has a rule of, and the rule, if any."""
-    if line.startswith(":"):
-        return line[1:].split(" ", 1)[0], ""
-    _, _, rest = line.partition(" ")
-    chain, _, rule = rest.partition(" ")
-    return chain, rule
 
 
 def _nat_transaction(shared: str, blocks: list[Block]) -> str:

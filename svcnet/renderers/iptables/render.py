@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from svcnet.graph import Fragment, FragmentName, GraphDiff, NodeSettings, RuleGraph
 from svcnet.netfilter.restore import append, declare, rules_by_chain
 from svcnet.nogc import without_gc
-from svcnet.renderers.iptables.artifact import Block, Delta, RestoreText, RuleCount
+from svcnet.renderers.iptables.artifact import Delta, RestoreText
+from svcnet.renderers.iptables.block import Block, RuleCount
 from svcnet.renderers.iptables.frame import filter_table, nat_table
 from svcnet.renderers.iptables.jumps import jumps
-from svcnet.renderers.iptables.service import render_service_port
 
 
 @without_gc()
@@ -30,7 +30,7 @@ def full(graph: RuleGraph, reuse: RestoreText | None = None) -> RestoreText:
         fragment = fragments[name]
         block = known.get(name)
         if block is None or block.fragment is not fragment:
-            block = render_service_port(fragment, settings, graph.is_large)
+            block = Block.of(fragment, settings, graph.is_large)
         blocks[name] = block
     return RestoreText(
         settings=settings,
@@ -85,7 +85,7 @@ def _reusable(graph: RuleGraph, text: RestoreText | None) -> Mapping[FragmentNam
 
 
 def _block(graph: RuleGraph, fragment: Fragment) -> Block:
-    return render_service_port(fragment, graph.settings, graph.is_large)
+    return Block.of(fragment, graph.settings, graph.is_large)
 
 
 def _changed(diff: GraphDiff) -> Iterator[tuple[Fragment, Fragment]]:

@@ -6,12 +6,13 @@ up twice. The order of rules within each chain is kube-proxy's and counts.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple, TypeAlias
 
 from svcnet.graph import Balance, Dispatch, Drop, Fragment, LocalDetector, NodeSettings, Reject
 from svcnet.graph.fragment import load_balancer, source_range
 from svcnet.renderers.iptables import names
-from svcnet.renderers.iptables.artifact import Block, Parts
 
 _COMMENTS = {
     "cluster-ip": "cluster IP",
@@ -20,50 +21,58 @@ _COMMENTS = {
 }
 
 
-class _Rules:
-    """Lines as they are written, and for each the part of the service port that it is for."""
-
-    __slots__ = ("lines", "parts")
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.parts: list[str] = []
-
-    def add(self, part: str, line: str) -> None:
-        self.lines.append(line)
-        self.parts.append(part)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.lines)
+Lines: TypeAlias = list[tuple[str, str]]
+"""Rules as they are written, each behind the part of the service port that it is for."""
 
 
-def render_service_port(fragment: Fragment, settings: NodeSettings, is_large: bool) -> Block:
-    """Return the text of one service port; `is_large` leaves out per-endpoint comments."""
+class Writing(NamedTuple):
+    """What is written for one service port, and what each line is for.
+
+    ``chains`` are its own chains, those of endpoints last. The rules of these are ``head``, then
+    ``balancing``, then two of each of the ``endpoints``. ``shared`` and ``filter`` are its rules in
+    chains of all. For parts see :meth:`svcnet.graph.Fragment.origin_of`; those of
+    ``balancing`` are :func:`targets`, as a tuple for each line would take too long.
+    """
+
+    chains: tuple[str, ...]
+    head: Lines
+    balancing: list[str]
+    endpoints: list[str]
+    shared: Lines
+    filter: Lines
+
+
+def write_service_port(fragment: Fragment, settings: NodeSettings, is_large: bool) -> Writing:
+    """Return the rules of one service port; `is_large` leaves out per-endpoint comments."""
     protocol = fragment.name.protocol.lower()
     match = f"-m {protocol} -p {protocol} "
     letters = names.service_hash(fragment.name)
     chains = _chain_names(fragment, letters)
     endpoints = [translate.id for translate in fragment.translates]
     sep = dict(zip(endpoints, names.endpoint_chains(fragment.name, endpoints), strict=True))
-    own, shared, filtered = _Rules(), _Rules(), _Rules()
-    _cluster_ip_masquerade(own, fragment, settings.local_detector, match, chains)
-    _external(own, fragment, settings.local_detector, chains)
-    _firewall(own, fragment, chains)
+    head: Lines = []
+    _cluster_ip_masquerade(head, fragment, settings.local_detector, match, chains)
+    _external(head, fragment, settings.local_detector, chains)
+    _firewall(head, fragment, chains)
+    balancing: list[str] = []
     for balance in (fragment.cluster, fragment.local):
         if balance is not None:
-            _balance(own, balance, chains[balance.id], fragment, sep, is_large)
-    own.lines += _endpoints(fragment, match, sep, is_large)
-    _dispatch(shared, fragment, match, chains, settings)
-    _filter(filtered, fragment, match, letters)
-    return Block(
-        fragment=fragment,
-        chains=(*chains.values(), *sep.values()),
-        shared=shared.text,
-        own=own.text,
-        filter=filtered.text,
-        parts=Parts(tuple(own.parts), tuple(shared.parts), tuple(filtered.parts)),
+            balancing += _balance(balance, chains[balance.id], fragment, sep, is_large)
+    return Writing(
+        (*chains.values(), *sep.values()),
+        head,
+        balancing,
+        _endpoints(fragment, match, sep, is_large),
+        _dispatch(fragment, match, chains, settings),
+        _filter(fragment, match, letters),
     )
+
+
+def targets(fragment: Fragment) -> Iterator[str]:
+    """Yield for each rule that balances which endpoint it leads to."""
+    for balance in (fragment.cluster, fragment.local):
+        if balance is not None:
+            yield from balance.targets * (2 if balance.affinity else 1)
 
 
 def _chain_names(fragment: Fragment, letters: str) -> dict[str, str]:
@@ -85,14 +94,11 @@ def _destination(dispatch: Dispatch, match: str) -> str:
 
 
 def _dispatch(
-    rules: _Rules,
-    fragment: Fragment,
-    match: str,
-    chains: dict[str, str],
-    settings: NodeSettings,
-) -> None:
+    fragment: Fragment, match: str, chains: dict[str, str], settings: NodeSettings
+) -> Lines:
     """The nat rules that lead to this service port; a refused frontend has none."""
     spn = fragment.name.service_port
+    lines: Lines = []
     counts_localhost = settings.nfacct and settings.localhost_node_ports
     for dispatch in fragment.dispatches:
         chain = chains.get(dispatch.target)
@@ -105,7 +111,7 @@ def _dispatch(
                     f"--dport {dispatch.port} -m nfacct --nfacct-name {names.LOCALHOST_ACCEPTED} "
                     f"-j {chain}\n"
                 )
-                rules.add(dispatch.id, counted)
+                lines.append((dispatch.id, counted))
             line = (
                 f"-A KUBE-NODEPORTS -m comment --comment {spn} "
                 f"{match}--dport {dispatch.port} -j {chain}\n"
@@ -115,11 +121,12 @@ def _dispatch(
                 f'-A KUBE-SERVICES -m comment --comment "{spn} {_COMMENTS[dispatch.frontend]}" '
                 f"{_destination(dispatch, match)}-j {chain}\n"
             )
-        rules.add(dispatch.id, line)
+        lines.append((dispatch.id, line))
+    return lines
 
 
 def _cluster_ip_masquerade(
-    rules: _Rules,
+    lines: Lines,
     fragment: Fragment,
     detector: LocalDetector,
     match: str,
@@ -131,11 +138,11 @@ def _cluster_ip_masquerade(
     if chain is None or dispatch.masquerade == "never":
         return
     source = f"! {_from_local(detector)}" if dispatch.masquerade == "off-cluster" else ""
-    rules.add(
-        dispatch.id,
+    line = (
         f'-A {chain} -m comment --comment "{fragment.name.service_port} cluster IP" '
-        f"{_destination(dispatch, match)}{source}-j KUBE-MARK-MASQ\n",
+        f"{_destination(dispatch, match)}{source}-j KUBE-MARK-MASQ\n"
     )
+    lines.append((dispatch.id, line))
 
 
 def _from_local(detector: LocalDetector) -> str:
@@ -149,42 +156,41 @@ def _from_local(detector: LocalDetector) -> str:
 
 
 def _external(
-    rules: _Rules, fragment: Fragment, detector: LocalDetector, chains: dict[str, str]
+    lines: Lines, fragment: Fragment, detector: LocalDetector, chains: dict[str, str]
 ) -> None:
     external = fragment.external
     if external is None:
         return
     chain, spn = chains[external.id], fragment.name.service_port
-    lines = []
+    rules = []
     if not external.keep_source:
-        lines.append(
+        rules.append(
             f'-A {chain} -m comment --comment "masquerade traffic for {spn} '
             f'external destinations" -j KUBE-MARK-MASQ\n'
         )
     else:
         cluster = chains[external.cluster]
         if detector.kind != "none":
-            lines.append(
+            rules.append(
                 f'-A {chain} -m comment --comment "pod traffic for {spn} '
                 f'external destinations" {_from_local(detector)}-j {cluster}\n'
             )
-        lines.append(
+        rules.append(
             f'-A {chain} -m comment --comment "masquerade LOCAL traffic for {spn} '
             f'external destinations" -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ\n'
         )
-        lines.append(
+        rules.append(
             f'-A {chain} -m comment --comment "route LOCAL traffic for {spn} '
             f'external destinations" -m addrtype --src-type LOCAL -j {cluster}\n'
         )
     # Without a chain there are no local endpoints: the packet falls through to the drop
     # rule of the filter table.
     if external.target in chains:
-        lines.append(f"-A {chain} -j {chains[external.target]}\n")
-    for line in lines:
-        rules.add(external.id, line)
+        rules.append(f"-A {chain} -j {chains[external.target]}\n")
+    lines += [(external.id, rule) for rule in rules]
 
 
-def _firewall(rules: _Rules, fragment: Fragment, chains: dict[str, str]) -> None:
+def _firewall(lines: Lines, fragment: Fragment, chains: dict[str, str]) -> None:
     firewall = fragment.firewall
     if firewall is None:
         return
@@ -194,24 +200,19 @@ def _firewall(rules: _Rules, fragment: Fragment, chains: dict[str, str]) -> None
         chains[firewall.target],
     )
     for number, cidr in enumerate(firewall.ranges):
-        rules.add(source_range(number), f"{head}{cidr} -j {target}\n")
+        lines.append((source_range(number), f"{head}{cidr} -j {target}\n"))
     for address in firewall.own_addresses:
-        rules.add(load_balancer(address), f"{head}{address} -j {target}\n")
-    rules.add(
-        firewall.id,
+        lines.append((load_balancer(address), f"{head}{address} -j {target}\n"))
+    line = (
         f'-A {chain} -m comment --comment "other traffic to {spn} '
-        f'will be dropped by KUBE-PROXY-FIREWALL"\n',
+        f'will be dropped by KUBE-PROXY-FIREWALL"\n'
     )
+    lines.append((firewall.id, line))
 
 
 def _balance(
-    rules: _Rules,
-    balance: Balance,
-    chain: str,
-    fragment: Fragment,
-    sep: dict[str, str],
-    is_large: bool,
-) -> None:
+    balance: Balance, chain: str, fragment: Fragment, sep: dict[str, str], is_large: bool
+) -> list[str]:
     """Affinity first, then each endpoint with the chance that makes all equally likely."""
     if is_large:
         heads = [f"-A {chain} "] * len(balance.targets)
@@ -219,10 +220,9 @@ def _balance(
         start = f'-A {chain} -m comment --comment "{fragment.name.service_port} -> '
         heads = [f'{start}{endpoint}" ' for endpoint in balance.targets]
     seps = [sep[endpoint] for endpoint in balance.targets]
-    lines = rules.lines
+    lines = []
     if balance.affinity:
-        rules.parts += balance.targets
-        lines += [
+        lines = [
             f"{head}-m recent --name {name} --rcheck --seconds {balance.affinity} --reap "
             f"-j {name}\n"
             for head, name in zip(heads, seps, strict=True)
@@ -234,7 +234,7 @@ def _balance(
         else:
             lines.append(f"{head}-j {name}\n")
         left -= 1
-    rules.parts += balance.targets
+    return lines
 
 
 @cache
@@ -260,14 +260,14 @@ def _endpoints(fragment: Fragment, match: str, sep: dict[str, str], is_large: bo
     return lines
 
 
-def _filter(rules: _Rules, fragment: Fragment, match: str, letters: str) -> None:
+def _filter(fragment: Fragment, match: str, letters: str) -> Lines:
     """The filter rules: refusals, the load balancer's firewall, the health-check port."""
     spn = fragment.name.service_port
     refusals = {refusal.id: refusal for refusal in fragment.refusals}
     outside = refusals.get(fragment.external.target) if fragment.external else None
-    before: list[tuple[str, str]] = []
-    firewall: list[tuple[str, str]] = []
-    after: list[tuple[str, str]] = []
+    before: Lines = []
+    firewall: Lines = []
+    after: Lines = []
     for dispatch in fragment.dispatches:
         if dispatch.target == "firewall":
             line = (
@@ -280,14 +280,14 @@ def _filter(rules: _Rules, fragment: Fragment, match: str, letters: str) -> None
         if refusal is not None:
             place = before if dispatch.frontend in ("cluster-ip", "external-ip") else after
             place.append((dispatch.id, _refuse(dispatch, refusal, spn, match)))
-    for part, line in (*before, *firewall, *after):
-        rules.add(part, line)
+    lines = before + firewall + after
     if fragment.health_check is not None:
-        rules.add(
-            fragment.health_check.id,
+        line = (
             f'-A KUBE-NODEPORTS -m comment --comment "{spn} health check node port" '
-            f"-m tcp -p tcp --dport {fragment.health_check.port} -j ACCEPT\n",
+            f"-m tcp -p tcp --dport {fragment.health_check.port} -j ACCEPT\n"
         )
+        lines.append((fragment.health_check.id, line))
+    return lines
 
 
 def _refuse(dispatch: Dispatch, refusal: Reject | Drop, spn: str, match: str) -> str:

@@ -7,6 +7,7 @@ pkg/proxy/ipvs/proxier.go of Kubernetes v1.36.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from attrs import field, frozen
@@ -44,6 +45,10 @@ class RealServer(NamedTuple):
     address: str
     port: int
     weight: int = 1
+
+
+# The constructor that takes a tuple of the fields, half the cost of naming each.
+_new = partial(tuple.__new__, RealServer)
 
 
 @frozen(field_transformer=brief)
@@ -122,7 +127,8 @@ def render_service_port(
     parts: list[str] = []
     serve = _Servers(fragment, settings)
     protocol = fragment.name.protocol
-    lets_node_in = _lets_node_in(fragment, settings)
+    ranges = fragment.policy.source_ranges
+    lets_node_in = any(contains(cidr, settings.node_ip) for cidr in ranges) if ranges else False
     for number, endpoint in enumerate(fragment.local_endpoints):
         address = canonical_address(endpoint.address)
         text = f"{address},{protocol.lower()}:{endpoint.port},{address}"
@@ -140,11 +146,12 @@ def render_service_port(
         servers.append(server)
         if inside or not settings.is_node_address(dispatch.address):
             entries.append((sets.IPVS_IPS, dispatch.address))
-        entries += _portal(fragment, dispatch, lets_node_in)
+        portal = f"{dispatch.address},{protocol.lower()}:{dispatch.port}"
+        entries += _portal(fragment, dispatch, portal, lets_node_in)
         parts += [dispatch.id] * (len(entries) - len(parts))
-        if dispatch.frontend == "load-balancer" and fragment.policy.source_ranges:
-            entries += _ranges(fragment, dispatch)
-            parts += map(source_range, range(len(entries) - len(parts)))
+        if ranges and dispatch.frontend == "load-balancer":
+            entries += [(sets.LOAD_BALANCER_SOURCE_CIDR, f"{portal},{cidr}") for cidr in ranges]
+            parts += map(source_range, range(len(ranges)))
             if not lets_node_in:
                 out_filter.append(_out_filter(server))
     check = fragment.health_check
@@ -154,12 +161,7 @@ def render_service_port(
     # One address in several roles is one virtual server, as the last of them wants it.
     distinct = tuple({server.key: server for server in servers}.values())
     return Part(
-        fragment=fragment,
-        servers=distinct,
-        entries=tuple(entries),
-        entry_parts=tuple(parts),
-        out_filter=tuple(out_filter),
-        health_check=_health_check(fragment),
+        fragment, distinct, tuple(entries), tuple(parts), tuple(out_filter), _health_check(fragment)
     )
 
 
@@ -175,14 +177,14 @@ class _Servers:
         )
         translates = fragment.translates
         self.all = {
-            t.id: RealServer(canonical_address(t.address), t.port, t.weight) for t in translates
+            t.id: _new((canonical_address(t.address), t.port, t.weight)) for t in translates
         }
         cluster, local = fragment.cluster, fragment.local
         internal_local = fragment.dispatches[0].target in ("local", "drop")
-        self.internal = self._of(local or cluster if internal_local else cluster)
-        self.external = (
-            self._of(local or cluster) if fragment.policy.external_local else self._of(cluster)
-        )
+        inside = local or cluster if internal_local else cluster
+        outside = local or cluster if fragment.policy.external_local else cluster
+        self.internal = self._of(inside)
+        self.external = self.internal if outside is inside else self._of(outside)
 
     def _of(self, balance: Balance | None) -> _Reals:
         """Return the real servers of a choice, and their ids.
@@ -215,13 +217,14 @@ _Reals: TypeAlias = tuple[tuple[RealServer, ...], tuple[str, ...]]
 _NO_REALS: _Reals = ((), ())
 
 
-def _portal(fragment: Fragment, dispatch: Dispatch, lets_node_in: bool) -> Iterator[Entry]:
+def _portal(
+    fragment: Fragment, dispatch: Dispatch, portal: str, lets_node_in: bool
+) -> Iterator[Entry]:
     """Yield the set entries of an address and port that is not a node port.
 
     A load balancer's address that `lets_node_in` is a source of its own, too.
     """
     policy = fragment.policy
-    portal = _text(fragment, dispatch)
     match dispatch.frontend:
         case "cluster-ip":
             yield sets.CLUSTER_IP, portal
@@ -238,17 +241,6 @@ def _portal(fragment: Fragment, dispatch: Dispatch, lets_node_in: bool) -> Itera
                 yield sets.LOAD_BALANCER_SOURCE_IP, f"{portal},{dispatch.address}"
 
 
-def _ranges(fragment: Fragment, dispatch: Dispatch) -> Iterator[Entry]:
-    """Yield the entries of the sources that may use a load balancer's address, range by range."""
-    portal = _text(fragment, dispatch)
-    for cidr in fragment.policy.source_ranges:
-        yield sets.LOAD_BALANCER_SOURCE_CIDR, f"{portal},{cidr}"
-
-
-def _text(fragment: Fragment, dispatch: Dispatch) -> str:
-    return f"{dispatch.address},{fragment.name.protocol.lower()}:{dispatch.port}"
-
-
 def _node_port(
     fragment: Fragment, dispatch: Dispatch, addresses: tuple[str, ...]
 ) -> Iterator[Entry]:
@@ -262,11 +254,6 @@ def _node_port(
         yield every, text
         if fragment.policy.external_local:
             yield local, text
-
-
-def _lets_node_in(fragment: Fragment, settings: NodeSettings) -> bool:
-    """Return whether the ranges of sources, if there are any, have the node's own address."""
-    return any(contains(cidr, settings.node_ip) for cidr in fragment.policy.source_ranges)
 
 
 def _out_filter(server: VirtualServer) -> Rule:
