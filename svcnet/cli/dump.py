@@ -84,6 +84,13 @@ def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineD
     return MachineDump(texts, sets=read_sets("ipset save", _run("ipset", "save")))
 
 
+def live_mode() -> str:
+    """Return the mode whose rules this machine has. Raises ApplyError."""
+    from svcnet.meaning.dump import mode_of_tables
+
+    return mode_of_tables("" if THIS_MACHINE.find("nft") is None else _run("nft", "list", "tables"))
+
+
 def _run(program: str, *options: str) -> str:
     """Return what a tool of this machine prints. Raises ApplyError."""
     path = THIS_MACHINE.find(program)

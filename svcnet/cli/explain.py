@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import evolve, frozen
 
 from svcnet.cli.common import input_options
+from svcnet.cli.dump import rules_options
+from svcnet.cli.explain_rules import (
+    RulesRequest,
+    machine_destination,
+    machine_question,
+    machine_sender,
+    refuse_two_sources,
+)
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
 from svcnet.errors import AbsentError, UsageError, one_line
@@ -20,7 +31,8 @@ if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.discovery.dns import Search
     from svcnet.graph import Packet
-    from svcnet.meaning.explanation.destinations import PacketTarget
+    from svcnet.meaning.explanation.destinations import Destination, PacketTarget
+    from svcnet.meaning.explanation.explanation import Ends, Explanation
     from svcnet.meaning.explanation.question import Question
     from svcnet.meaning.explanation.trace import TraceLine
     from svcnet.models import IPFamily
@@ -66,6 +78,7 @@ MOST_FIRST_LINES = 1000
     metavar="FILE",
     help="Lines of nft monitor trace or xtables-monitor -t to explain; - is standard input.",
 )
+@rules_options("Ask")
 @click.option("--service", metavar="[NAMESPACE/]NAME", help="With --all: only this Service.")
 @click.option("--family", type=click.Choice([*FAMILIES]), help="That of the Node by default.")
 @click.option(
@@ -82,6 +95,8 @@ def command(
     affinity: tuple[str, ...],
     every: bool,
     trace: str | None,
+    live: bool,
+    files: tuple[Path, ...],
     service: str | None,
     family: str | None,
     output: str,
@@ -93,6 +108,9 @@ def command(
     first, then the way of the packet: each decision, the field of an object that made it with its
     file and line, and the very rules of the mode. Of a packet that no endpoint gets, changes
     follow that would let it through; each was made and tried.
+
+    With --rules or --live it is asked of rules that a machine has, whoever wrote them. PATH may be
+    left out then: each rule is told with its line, and beside objects with its Service and field.
     """
     if (where is not None) + every + (trace is not None) != 1:
         raise UsageError("say --to WHERE for one packet, --all for a table, or --trace FILE")
@@ -100,15 +118,18 @@ def command(
         raise UsageError("--service is for --all; --to service/NAMESPACE/NAME is one packet")
     if where is None:
         _refuse_with_all(who, interface, affinity, output)
+    refuse_two_sources(files, live, trace)
     if trace is not None:
         _trace(trace, family, output, options)
         return
-    if every:
+    asked = PacketRequest(who, where, interface, affinity, family, options)
+    if live or files:
+        write_output(_of_rules(asked, files, service, output), None)
+    elif every:
         inputs, loaded = read_located(**options)
         write_output(_table(_question(inputs, loaded, family), service, output), None)
-        return
-    assert where is not None
-    write_output(_one(who, where, interface, affinity, family, output, options), None)
+    else:
+        write_output(_one(asked, output), None)
 
 
 def _refuse_with_all(
@@ -201,72 +222,119 @@ def _question(inputs: Inputs, loaded: Loaded, family: str | None) -> Question:
     )
 
 
-def _table(question: Question, service: str | None, output: str) -> str:
+def _table(
+    question: Question,
+    service: str | None,
+    output: str,
+    ends: Callable[[Packet], Ends] | None = None,
+) -> str:
+    """Return the table of frontends; `ends` says what becomes of a packet, if not the mode."""
     from svcnet.meaning.explanation.overview import overview, text
+    from svcnet.meaning.explanation.text import GOES_ON, LEFT_ALONE
     from svcnet.models import NamespacedName
 
     only = None
     if service is not None:
         namespace, _, name = service.rpartition("/")
         only = NamespacedName(namespace or "default", name)
-    rows = overview(question, only)
+    rows = overview(question, only, ends)
     if only is not None and not rows:
         raise AbsentError(f"no rules are made for a Service {only}")
     if output == "json":
         found = [row.to_dict() for row in rows]
         document = {"node": question.node, "mode": question.mode.name, "frontends": found}
         return json.dumps(document, indent=1) + "\n"
-    return text(rows)
+    return text(rows, GOES_ON if ends else LEFT_ALONE)
 
 
-def _one(
-    who: str,
-    where: str,
-    interface: str | None,
-    affinity: tuple[str, ...],
-    family: str | None,
-    output: str,
-    options: dict[str, Any],
-) -> str:
-    from svcnet.meaning.explanation.destinations import destination, target
-    from svcnet.meaning.explanation.dot import dot
+@frozen
+class PacketRequest:
+    """What is asked of one packet, as the options have it; `options` are those about objects."""
+
+    who: str
+    where: str | None
+    interface: str | None
+    affinity: tuple[str, ...]
+    family: str | None
+    options: dict[str, Any]
+
+    @property
+    def target(self) -> PacketTarget:
+        """Where the packet goes to."""
+        from svcnet.meaning.explanation.destinations import target
+
+        assert self.where is not None
+        return target(self.where)
+
+
+def _one(asked: PacketRequest, output: str) -> str:
     from svcnet.meaning.explanation.explain import explain
 
-    asked = target(where)
-    chosen = _family(who, asked, family)
-    inputs, loaded = read_located(**options)
+    chosen = _family(asked.who, asked.target, asked.family)
+    inputs, loaded = read_located(**asked.options)
     question = _question(inputs, loaded, chosen)
-    found = destination(asked, question.state, question.view, _namespace(who))
-    packet = _packet(who, found.address, found.port, found.protocol, interface, affinity, question)
-    explanation = explain(question, packet)
+    packet, found = _packet(asked, question)
+    return _shown(explain(question, packet), found, output)
+
+
+def _of_rules(
+    asked: PacketRequest, files: tuple[Path, ...], service: str | None, output: str
+) -> str:
+    """Return what rules do that a machine has."""
+    from svcnet.meaning.explanation.machine import ends_by_rules, explain_rules
+
+    family = asked.family
+    if asked.where is not None:
+        family = _family(asked.who, asked.target, family)
+    found = machine_question(RulesRequest(files, family, asked.options), _question)
+    if asked.where is None:
+        if found.objects is None:
+            raise UsageError("--all is a table of Services: name the objects' PATH beside --rules")
+        return _table(found.objects, service, output, partial(ends_by_rules, found))
+    if found.objects is not None:
+        packet, destination = _packet(asked, found.objects)
+    else:
+        destination = machine_destination(asked.target)
+        sender = machine_sender(asked.who, found)
+        packet = _made(asked, destination, sender, asked.interface or "")
+        found = evolve(found, is_outside=asked.who == "outside")
+    return _shown(explain_rules(found, packet), destination, output)
+
+
+def _shown(explanation: Explanation, found: Destination, output: str) -> str:
+    """Return an explanation in a form."""
     if output == "dot":
+        from svcnet.meaning.explanation.dot import dot
+
         return dot(explanation)
+    packet = explanation.packet
     if output == "json":
         lookup = None if found.lookup is None else _lookup_document(found.lookup, packet)
         return json.dumps({"lookup": lookup, **explanation.to_dict()}, indent=1) + "\n"
     from svcnet.meaning.explanation.text import text
 
-    return text(explanation, () if found.lookup is None else _lookup_lines(found.lookup, packet))
+    return text(explanation, tuple(_lookup_lines(found, packet)))
 
 
-def _packet(
-    who: str,
-    address: str,
-    port: int,
-    protocol: str,
-    interface: str | None,
-    affinity: tuple[str, ...],
-    question: Question,
-) -> Packet:
-    from svcnet.graph import Packet
+def _packet(asked: PacketRequest, question: Question) -> tuple[Packet, Destination]:
+    """Return the packet that is meant, and how its destination was found."""
+    from svcnet.meaning.explanation.destinations import destination
     from svcnet.meaning.explanation.senders import sender
 
-    found = sender(who, question.state, question.view)
-    source = found.address
-    if who == "node" and (address.startswith("127.") or address == "::1"):
+    where = destination(asked.target, question.state, question.view, _namespace(asked.who))
+    found = sender(asked.who, question.state, question.view)
+    through = found.interface if asked.interface is None else asked.interface
+    return _made(asked, where, found.address, through), where
+
+
+def _made(asked: PacketRequest, where: Destination, source: str, interface: str) -> Packet:
+    from svcnet.graph import Packet
+
+    address = where.address
+    if asked.who == "node" and (address.startswith("127.") or address == "::1"):
         source = address  # the kernel's choice of a source for it
-    through = found.interface if interface is None else interface
-    return Packet(source, address, port, protocol, through, frozenset(affinity))
+    remembered = frozenset(asked.affinity)
+    return Packet(source, address, where.port, where.protocol, interface, remembered)
 
 
 def _family(who: str, asked: PacketTarget, family: str | None) -> str | None:
@@ -290,11 +358,15 @@ def _rdtype(packet: Packet) -> str:
     return "A" if packet.family == "IPv4" else "AAAA"
 
 
-def _lookup_lines(found: Search, packet: Packet) -> tuple[str, ...]:
+def _lookup_lines(found: Destination, packet: Packet) -> Iterator[str]:
     from svcnet.cli.dns.lookup import lookup_lines
     from svcnet.discovery.dns.search import NDOTS
 
-    return tuple(lookup_lines(found, _rdtype(packet), NDOTS))
+    if found.lookup is None:
+        return
+    yield from lookup_lines(found.lookup, _rdtype(packet), NDOTS)
+    if found.others:
+        yield f"a client may take any of these addresses; this is told of {found.address} alone"
 
 
 def _lookup_document(found: Search, packet: Packet) -> dict[str, Any]:

@@ -28,6 +28,11 @@ LANGUAGES = ("iptables", "nftables")
 """The modes whose rules are understood."""
 
 
+def mode_of_tables(listed: str) -> str:
+    """Return the mode by what ``nft list tables`` prints: nftables with a table of kube-proxy's."""
+    return "nftables" if re.search(r" kube-proxy$", listed, re.MULTILINE) else "iptables"
+
+
 def is_listed_by_nft(mode: str) -> bool:
     """Return whether it is nft that prints the rules of a mode."""
     return mode == "nftables"
@@ -63,6 +68,12 @@ class MachineDump:
             return iptables.read(text, facts, file=file)
         except ApplyError as error:
             raise UsageError(str(error)) from None
+
+    def name(self, mode: str, family: IPFamily) -> str:
+        """Return the name of what has the rules of a mode and family."""
+        if is_listed_by_nft(mode):
+            return "" if self.nftables is None else self.nftables[0]
+        return self.iptables[family][0]
 
     @property
     def mode(self) -> str:

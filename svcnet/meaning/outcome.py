@@ -51,13 +51,19 @@ class Unknown:
 
 @frozen
 class Rewrite:
-    """The packet goes where it was headed, with another source; ``source`` is what it gets."""
+    """The packet goes on with another source; ``source`` is what it gets.
+
+    ``address`` and ``port`` are where it is sent, empty and 0 for where it was headed.
+    """
 
     source: str
+    address: str = ""
+    port: int = 0
 
-    def to_dict(self) -> dict[str, str]:
-        """Return it for JSON: ``kind``, which is rewrite, and ``source``."""
-        return {"kind": "rewrite", "source": self.source}
+    def to_dict(self) -> dict[str, str | int | None]:
+        """Return it for JSON: ``kind``, which is rewrite, ``source``, ``address`` and ``port``."""
+        where = {"address": self.address or None, "port": self.port or None}
+        return {"kind": "rewrite", "source": self.source, **where}
 
 
 FoundVerdict: TypeAlias = Deliver | Refuse | Pass | Rewrite | Unknown
@@ -69,7 +75,8 @@ class FoundOutcome:
     """One possible end of a packet by rules that are there.
 
     ``probability`` is what the rules' numbers stand for, such as 1/3, and ``kernel`` what the
-    kernel does with them: it throws dice of 31 bits. ``rules`` are those that matched, in order.
+    kernel does with them: it throws dice of 31 bits. ``rules`` are those that matched, in order,
+    and the policy if that ended it.
     """
 
     verdict: FoundVerdict

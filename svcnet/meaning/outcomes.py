@@ -55,17 +55,31 @@ class MachineRules(NameSource, Protocol):
 
 def outcomes_of(rules: MachineRules, packet: Packet) -> tuple[FoundOutcome, ...]:
     """Return every possible outcome for `packet`; the probabilities add up to 1."""
+    leaves = leaves_of(rules, packet, sender_of(packet))
+    return outcomes(leaves, rules.facts.family, rules.line_of)
+
+
+def sender_of(packet: Packet) -> OneSender:
+    """Return who sends a packet."""
     remembered = frozenset(map(endpoint_of, packet.remembered))
-    sender = Sender(number(packet.source), packet.interface, Memory())
-    leaves = rules.leaves(
-        OneSender(sender, remembered),
+    return OneSender(Sender(number(packet.source), packet.interface, Memory()), remembered)
+
+
+def leaves_of(rules: MachineRules, packet: Packet, sender: Sources) -> list[Leaf]:
+    """Return how a packet ends, with the rules that it meets."""
+    return rules.leaves(
+        sender,
         number(packet.destination),
         packet.protocol.lower(),
         packet.port,
-        is_node=not packet.interface and rules.facts.is_local(sender.address),
+        is_node=is_of_node(rules.facts, packet),
         notes=True,
     )
-    return outcomes(leaves, rules.facts.family, rules.line_of)
+
+
+def is_of_node(facts: Facts, packet: Packet) -> bool:
+    """Return whether it is the machine itself that sends a packet."""
+    return not packet.interface and facts.is_local(number(packet.source))
 
 
 def outcomes(
@@ -86,10 +100,16 @@ def outcomes(
             verdict_of(leaf, family, line_of),
             leaf.flow.luck.exact,
             leaf.flow.luck.kernel,
-            tuple(map(line_of, leaf.flow.path)),
+            tuple(map(line_of, way_of(leaf))),
         )
         for leaf in of_one_world(leaves)
     )
+
+
+def way_of(leaf: Leaf) -> tuple[object, ...]:
+    """Return the rules that matched, with the policy if it is that which ended the way."""
+    path = leaf.flow.path
+    return path if leaf.rule is None or leaf.rule in path else (*path, leaf.rule)
 
 
 def verdict_of(leaf: Leaf, family: IPFamily, line_of: Callable[[object], RuleLine]) -> FoundVerdict:
@@ -99,6 +119,8 @@ def verdict_of(leaf: Leaf, family: IPFamily, line_of: Callable[[object], RuleLin
         case "deliver" if header.source in ("", "node"):
             address = text_of(header.address, family)
             return Deliver(address, header.port, bool(header.source))
+        case "deliver":
+            return Rewrite(header.source, text_of(header.address, family), header.port)
         case "drop" | "reject":
             reason = str(line_of(leaf.rule)) if leaf.rule is not None else ""
             return Refuse(leaf.kind, reason)

@@ -114,8 +114,8 @@ class OneSender:
     """A single sender, of whom everything is known."""
 
     def __init__(self, sender: Sender, remembered: frozenset[Endpoint]) -> None:
-        self._sender = sender
-        self._remembered = remembered
+        self.sender = sender
+        self.remembered = remembered
 
     @property
     def everybody(self) -> int:
@@ -127,16 +127,16 @@ class OneSender:
 
     def network(self, span: Span) -> int:
         """Return whether the address is in a range."""
-        return int(span[0] <= self._sender.address <= span[1])
+        return int(span[0] <= self.sender.address <= span[1])
 
     def interface(self, pattern: str) -> int:
         """Return whether packets come in by an interface."""
-        return int(is_like(self._sender.interface, pattern))
+        return int(is_like(self.sender.interface, pattern))
 
     def remembers(self, endpoints: frozenset[Endpoint], seconds: int | None) -> int:
         """Return whether one of these is remembered."""
-        fresh = seconds is None or self._sender.memory.age <= seconds
-        return int(fresh and bool(endpoints & self._remembered))
+        fresh = seconds is None or self.sender.memory.age <= seconds
+        return int(fresh and bool(endpoints & self.remembered))
 
 
 class Senders:
@@ -156,7 +156,7 @@ class Senders:
     ) -> None:
         self._known = distinctions
         self._starts = _starts(distinctions.networks, whole)
-        self._interfaces = [""] if is_node else _interfaces(distinctions.interfaces)
+        self._interfaces = [""] if is_node else interfaces(distinctions.interfaces)
         self._is_node = is_node
         self._memories = list(_memories(distinctions.endpoints, distinctions.ages))
         self._width = len(self._starts)
@@ -270,7 +270,7 @@ def _starts(networks: Iterable[Span], whole: Span) -> list[int]:
 
 
 @lru_cache(1 << 10)
-def _interfaces(patterns: frozenset[str]) -> Sequence[str]:
+def interfaces(patterns: frozenset[str]) -> Sequence[str]:
     """Return an interface for each way in which patterns can be true of one."""
     exact = {each for each in patterns if not each.endswith("+")}
     begun = {_longer(each[:-1], exact) for each in patterns if each.endswith("+")}

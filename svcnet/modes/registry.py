@@ -39,8 +39,8 @@ RESERVED = frozenset(
     {
         *("affinity", "all", "allow-empty", "check", "cleanup-on-exit", "config", "context"),
         *("dry-run", "family", "from", "from-pods", "healthz-bind-address", "help", "host"),
-        *("ignore", "interface", "ip-families", "kubeconfig", "kubernetes"),
-        *("metrics-bind-address", "mode", "node", "output", "service", "since", "socket"),
+        *("ignore", "interface", "ip-families", "kubeconfig", "kubernetes", "live"),
+        *("metrics-bind-address", "mode", "node", "output", "rules", "service", "since", "socket"),
         *("strict", "to", "trace", "wait"),
     }
 )

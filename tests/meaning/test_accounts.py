@@ -82,7 +82,7 @@ def test_an_account_is_what_the_rules_do(
     lines = [line for each in account.passages for stage in each.stages for line in stage.lines]
     written = set(text.splitlines())
     note(str(account))
-    for tool, line in lines:
+    for tool, line, *_ in lines:
         if tool != "proxy":
             assert line in written, tool
     assert {each.name for each in account.remarks} <= {"", *DIFFERENCES}

@@ -93,8 +93,10 @@ def verdict_text(verdict: object) -> str:
             )
         case Pass():
             return "goes on as it is"
-        case Rewrite(source):
-            return f"goes on with source {'of the node' if source == 'node' else source}"
+        case Rewrite(source, address, port):
+            given = "of the node" if source == "node" else source
+            where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            return f"{f'to {where}' if address else 'goes on'} with source {given}"
         case Unknown():
             return "nobody can say"
     return str(verdict)

@@ -44,7 +44,15 @@ from svcnet.meaning.comparison.intent import (
 from svcnet.meaning.comparison.spread import Spread, compare, intents_spread, spread, spread_of
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.outcome import RuleLine
-from svcnet.meaning.outcomes import MachineRules, ending, outcomes, unsure
+from svcnet.meaning.outcomes import (
+    MachineRules,
+    ending,
+    is_of_node,
+    leaves_of,
+    outcomes,
+    sender_of,
+    unsure,
+)
 from svcnet.meaning.sources import (
     Distinctions,
     Endpoint,
@@ -66,6 +74,19 @@ _DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType(
 def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) -> Verdicts:
     """Compare what rules do to every packet with what a graph says."""
     return _Comparison(graph, rules, locate or nowhere).verdicts()
+
+
+def is_as_meant(graph: RuleGraph, rules: MachineRules, packet: Packet) -> bool:
+    """Return whether one packet ends as a graph says; what is no Service's may end as it likes."""
+    destination, protocol = number(packet.destination), packet.protocol.lower()
+    is_node = is_of_node(rules.facts, packet)
+    target = Heading(destination, protocol, packet.port, is_node)
+    entry = entry_of(graph, target)
+    sender = sender_of(packet)
+    wanted = intents(_DIALECTS.get(rules.mode, Dialect)(graph), entry, target, sender)
+    if all(each.ending == PASS for each in wanted):
+        return True
+    return not compare(wanted, leaves_of(rules, packet, sender)).different
 
 
 def nowhere(origins: Iterable[Origin]) -> Sequence[FieldPlace | None]:

@@ -13,13 +13,21 @@ from svcnet.graph.evaluate import Verdict
 
 
 class ModeLine(NamedTuple):
-    """A line that a mode writes.
+    """A line that a mode writes, or that a machine has.
 
     ``tool`` is who reads it, such as ``nft`` or ``ipvsadm``, and of rules of iptables their table.
+    ``file`` and ``line`` say where one stands that was read, empty and 0 where that is nowhere.
     """
 
     tool: str
     text: str
+    file: str = ""
+    line: int = 0
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return it for JSON: ``tool`` and ``text``, of one that was read ``file`` and ``line``."""
+        found: dict[str, str | int] = {"tool": self.tool, "text": self.text}
+        return {**found, "file": self.file, "line": self.line} if self.file else found
 
 
 @frozen

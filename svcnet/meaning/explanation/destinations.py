@@ -38,12 +38,16 @@ class PacketTarget:
 
 @frozen
 class Destination:
-    """Where a packet goes to; ``lookup`` is how its address was found by a name, if it was."""
+    """Where a packet goes to; ``lookup`` is how its address was found by a name, if it was.
+
+    ``others`` are the further addresses that the name has.
+    """
 
     address: str
     port: int
     protocol: str
     lookup: Search | None = None
+    others: tuple[str, ...] = ()
 
 
 def target(where: str) -> PacketTarget:
@@ -86,11 +90,16 @@ def destination(
     """
     match asked.kind:
         case "address":
-            return Destination(asked.name, _number(asked.port), asked.protocol or "TCP")
+            return destination_of_address(asked)
         case "service":
             return _service(asked, state, view)
         case "name":
             return _name(asked, state, view, namespace)
+
+
+def destination_of_address(asked: PacketTarget) -> Destination:
+    """Return an address with its port. Raises UsageError for a port that is none."""
+    return Destination(asked.name, _number(asked.port), asked.protocol or "TCP")
 
 
 def _unknown(where: str) -> UsageError:
@@ -178,11 +187,14 @@ def _name(asked: PacketTarget, state: ClusterState, view: NodeView, namespace: s
     addresses = [record.data for record in found.answer.answers if record.type == rdtype]
     if not addresses:
         raise AbsentError(f"{asked.name} has no {rdtype} record here: {_failure(found)}")
+    first, *others = addresses
     service = _service_of(found, state)
     if service is None:
-        return Destination(addresses[0], _number(asked.port), asked.protocol or "TCP", found)
-    port = _port_of(service, asked)
-    return Destination(addresses[0], port.port, port.protocol, found)
+        number, protocol = _number(asked.port), asked.protocol or "TCP"
+    else:
+        port = _port_of(service, asked)
+        number, protocol = port.port, port.protocol
+    return Destination(first, number, protocol, found, tuple(others))
 
 
 def _failure(found: Search) -> str:

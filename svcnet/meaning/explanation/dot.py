@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from svcnet.graph.dot import quoted
 from svcnet.meaning.explanation.explanation import End, Explanation, WayStep
 from svcnet.meaning.explanation.sentences import endpoint_text
-from svcnet.meaning.explanation.text import verdict_text
+from svcnet.meaning.explanation.text import passage_text, verdict_text
 
 
 def dot(found: Explanation) -> str:
@@ -21,12 +21,16 @@ def dot(found: Explanation) -> str:
         '  node [fontname="Helvetica", fontsize=11, shape=box];',
         '  edge [fontname="Helvetica", fontsize=10];',
         f"  start [shape=cds, label={quoted(start)}];",
-        *dict.fromkeys(line for end in found.outcomes for line in _end(end, found.outcomes)),
+        *dict.fromkeys(
+            line
+            for end in found.outcomes
+            for line in _end(end, found.outcomes, passage_text(found))
+        ),
     ]
     return "\n".join([*lines, "}\n"])
 
 
-def _end(end: End, ends: tuple[End, ...]) -> Iterator[str]:
+def _end(end: End, ends: tuple[End, ...], untouched: str) -> Iterator[str]:
     before = "start"
     path: tuple[WayStep, ...] = ()
     for step in end.steps:
@@ -37,7 +41,7 @@ def _end(end: End, ends: tuple[End, ...]) -> Iterator[str]:
         before = name
     name = f"end_{ends.index(end)}"
     shape = "ellipse" if end.to_dict()["verdict"] == "deliver" else "octagon"
-    label = verdict_text([(end.verdict, end.probability)])
+    label = verdict_text([(end.verdict, end.probability)], untouched)
     yield f"  {name} [shape={shape}, label={quoted(label)}];"
     yield f"  {before} -> {name};"
 

@@ -37,6 +37,12 @@ def _check(question: Question, packet: Packet) -> None:
         raise UsageError(
             f"the packet is of {packet.family}, and the rules are those of {settings.family}"
         )
+    is_own = not packet.interface and settings.is_node_address(packet.source)
+    check_loopback(packet, is_own=is_own)
+
+
+def check_loopback(packet: Packet, *, is_own: bool) -> None:
+    """Raise UsageError for a packet to loopback unless it is the node's own."""
     is_loopback = packet.destination.startswith("127.") or packet.destination == "::1"
-    if is_loopback and (packet.interface or not settings.is_node_address(packet.source)):
+    if is_loopback and not is_own:
         raise UsageError(f"only the node itself sends to {packet.destination}: say --from node")

@@ -10,9 +10,9 @@ from attrs import field, frozen
 
 from svcnet.brief import brief
 from svcnet.graph import Deliver, Origin, Packet, Pass, Refuse
-from svcnet.graph.evaluate import Verdict
 from svcnet.meaning.explanation.account import Account, ModeLine, Passage, Remark, Stage
 from svcnet.meaning.explanation.sentences import sentence
+from svcnet.meaning.outcome import FoundVerdict, Rewrite, Unknown
 
 
 class SourcePlace(Protocol):
@@ -63,7 +63,7 @@ class WayStep:
             "decision": self.decision,
             "field": None if self.origin is None else self.origin.path,
             "source": None if self.origin is None else source_of(self.origin, self.place),
-            "rules": [line._asdict() for line in self.lines],
+            "rules": [line.to_dict() for line in self.lines],
         }
 
 
@@ -84,7 +84,7 @@ class End:
     more or less.
     """
 
-    verdict: Verdict
+    verdict: FoundVerdict
     probability: Fraction
     kernel: float
     steps: tuple[WayStep, ...] = field(repr=False)
@@ -92,9 +92,11 @@ class End:
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON.
 
-        ``verdict`` is ``deliver``, ``reject``, ``drop`` or ``pass``. An end that is delivered has
-        ``address``, ``port`` and ``masquerade``, one that is refused a ``reason``; the others of
-        these are null. ``probability`` is text such as ``1/3``, ``kernel`` a number.
+        ``verdict`` is ``deliver``, ``reject``, ``drop`` or ``pass``, by rules of a machine also
+        ``rewrite`` or ``unknown``. An end that is delivered has ``address``, ``port`` and
+        ``masquerade``, one that is refused a ``reason``; the others of these are null. One with
+        another source than its own and the node's has that as ``newSource``. ``probability`` is
+        text such as ``1/3``, ``kernel`` a number.
         """
         found: dict[str, Any] = {"verdict": kind_of(self.verdict)}
         found |= {"address": None, "port": None, "masquerade": None, "reason": None}
@@ -103,14 +105,16 @@ class End:
                 found |= {"address": address, "port": port, "masquerade": masquerade}
             case Refuse(_, reason):
                 found["reason"] = reason
+            case Rewrite(source, address, port):
+                found |= {"address": address or None, "port": port or None, "newSource": source}
         found["probability"] = str(self.probability)
         found["kernel"] = self.kernel
         found["steps"] = [step.to_dict() for step in self.steps]
         return found
 
 
-def kind_of(verdict: Verdict) -> str:
-    """Return the word for an end: deliver, reject, drop or pass."""
+def kind_of(verdict: FoundVerdict) -> str:
+    """Return the word for an end: deliver, reject, drop, pass, rewrite or unknown."""
     match verdict:
         case Deliver():
             return "deliver"
@@ -118,6 +122,30 @@ def kind_of(verdict: Verdict) -> str:
             return how
         case Pass():
             return "pass"
+        case Rewrite():
+            return "rewrite"
+        case Unknown():
+            return "unknown"
+
+
+Ends: TypeAlias = tuple[tuple[FoundVerdict, Fraction], ...]
+"""The ends of a packet with their chances, each once."""
+
+
+@frozen
+class RuleCase:
+    """What becomes of a packet if rules that are not understood match, or do not.
+
+    ``assumption`` says that of each of them.
+    """
+
+    assumption: str
+    ends: Ends
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON: ``assumption`` and ``outcomes``."""
+        ends = [{**end.to_dict(), "probability": str(chance)} for end, chance in self.ends]
+        return {"assumption": self.assumption, "outcomes": ends}
 
 
 @frozen
@@ -132,7 +160,7 @@ class Remedy:
     packet: Packet
     origin: Origin | None
     place: SourcePlace | None
-    ends: tuple[tuple[Verdict, Fraction], ...]
+    ends: Ends
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON: ``change``, ``field``, ``source``, ``packet`` and ``outcomes``."""
@@ -154,6 +182,10 @@ class Explanation:
 
     ``choice`` says by what one of several ends is chosen, and ``remarks`` where the mode does
     something else than others. ``changes`` are for a packet that no endpoint gets.
+
+    By rules that a machine has, ``files`` are where they were read. ``cases`` are what becomes of
+    the packet as rules match or not that are not understood, and ``wanted`` what the objects say,
+    if that is something else.
     """
 
     packet: Packet
@@ -163,6 +195,9 @@ class Explanation:
     choice: str = ""
     remarks: tuple[Remark, ...] = ()
     changes: tuple[Remedy, ...] = ()
+    files: tuple[str, ...] = ()
+    cases: tuple[RuleCase, ...] = ()
+    wanted: Ends = ()
 
     @property
     def is_delivered(self) -> bool:
@@ -171,7 +206,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON: see docs/reference/explain.md."""
-        return {
+        found: dict[str, Any] = {
             "packet": self.packet.to_dict(),
             "node": self.node,
             "mode": self.mode,
@@ -180,6 +215,13 @@ class Explanation:
             "remarks": [each.to_dict() for each in self.remarks],
             "changes": [change.to_dict() for change in self.changes],
         }
+        if self.files:
+            found["files"] = list(self.files)
+            found["cases"] = [case.to_dict() for case in self.cases]
+            found["wanted"] = [
+                {**verdict.to_dict(), "probability": str(chance)} for verdict, chance in self.wanted
+            ]
+        return found
 
 
 def explanation(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -11,12 +11,11 @@ from attrs import frozen
 from svcnet.errors import one_line
 from svcnet.family import family_of
 from svcnet.graph import Dispatch, Fragment, Packet
-from svcnet.graph.evaluate import Verdict
-from svcnet.meaning.explanation.explanation import SourcePlace, places_by_origin, source_of
+from svcnet.meaning.explanation.explanation import Ends, SourcePlace, places_by_origin, source_of
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.senders import PacketSender, interface, sender
 from svcnet.meaning.explanation.sentences import endpoint_text
-from svcnet.meaning.explanation.text import verdict_text
+from svcnet.meaning.explanation.text import LEFT_ALONE, merged, verdict_text
 from svcnet.models import NamespacedName
 
 KINDS = ("outside", "node", "pod of this node", "pod of another node")
@@ -29,7 +28,7 @@ class SenderCell:
 
     kind: str
     packet: Packet
-    ends: tuple[tuple[Verdict, Fraction], ...]
+    ends: Ends
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON: ``from``, ``packet`` and ``outcomes``."""
@@ -65,8 +64,16 @@ class FrontendRow:
         }
 
 
-def overview(question: Question, only: NamespacedName | None = None) -> tuple[FrontendRow, ...]:
-    """Return a row for each frontend of all Services, or of the one called `only`."""
+def overview(
+    question: Question,
+    only: NamespacedName | None = None,
+    ends: Callable[[Packet], Ends] | None = None,
+) -> tuple[FrontendRow, ...]:
+    """Return a row for each frontend of all Services, or of the one called `only`.
+
+    `ends` says what becomes of a packet, if that is not what the mode says.
+    """
+    ask = ends or partial(_ends, question)
     found = [
         (fragment, dispatch)
         for fragment in question.graph
@@ -81,19 +88,22 @@ def overview(question: Question, only: NamespacedName | None = None) -> tuple[Fr
                 fragment,
                 dispatch,
                 places.get(dispatch.origin),
-                tuple(_cells(question, fragment, dispatch, senders)),
+                tuple(_cells(ask, fragment, dispatch, senders)),
             )
             for fragment, dispatch in found
         ]
     )
 
 
-def text(rows: Sequence[FrontendRow]) -> str:
-    """Return the rows as lines: a frontend, and below it who gets where."""
-    return "".join(f"{one_line(line)}\n" for line in _lines(rows))
+def text(rows: Sequence[FrontendRow], untouched: str = LEFT_ALONE) -> str:
+    """Return the rows as lines: a frontend, and below it who gets where.
+
+    `untouched` is what is told of packets to which nothing is done.
+    """
+    return "".join(f"{one_line(line)}\n" for line in _lines(rows, untouched))
 
 
-def _lines(rows: Sequence[FrontendRow]) -> Iterator[str]:
+def _lines(rows: Sequence[FrontendRow], untouched: str) -> Iterator[str]:
     for row in rows:
         name, dispatch = row.fragment.name, row.dispatch
         where = f"*:{dispatch.port}"
@@ -102,11 +112,16 @@ def _lines(rows: Sequence[FrontendRow]) -> Iterator[str]:
         place = "" if row.place is None else f"  ({row.place.file}:{row.place.line})"
         yield f"{where}/{name.protocol}  {dispatch.frontend} of {name.service_port}{place}"
         for cell in row.cells:
-            yield f"  {cell.kind + ':':21}{verdict_text(cell.ends)}"
+            yield f"  {cell.kind + ':':21}{verdict_text(cell.ends, untouched)}"
+
+
+def _ends(question: Question, packet: Packet) -> Ends:
+    passages = question.account(packet).passages
+    return merged((each.verdict, each.probability) for each in passages)
 
 
 def _cells(
-    question: Question, fragment: Fragment, dispatch: Dispatch, senders: _Senders
+    ask: Callable[[Packet], Ends], fragment: Fragment, dispatch: Dispatch, senders: _Senders
 ) -> Iterator[SenderCell]:
     address = dispatch.address or senders.node_port_address
     if not address:
@@ -116,11 +131,7 @@ def _cells(
         if who is None:
             continue
         packet = Packet(who.address, address, dispatch.port, fragment.name.protocol, who.interface)
-        account = question.account(packet)
-        found: dict[Verdict, Fraction] = {}
-        for each in account.passages:
-            found[each.verdict] = found.get(each.verdict, Fraction(0)) + each.probability
-        yield SenderCell(kind, packet, tuple(found.items()))
+        yield SenderCell(kind, packet, ask(packet))
 
 
 class _Senders:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Container, Iterator
 
 from attrs import frozen
 
@@ -111,7 +111,12 @@ def _stranger(state: ClusterState, view: NodeView) -> str:
     networks += [cidr for node in state.nodes.values() for cidr in node.pod_cidrs]
     own = {address for node in state.nodes.values() for address in node.addresses}
     own.update(view.settings.addresses)
-    for address in _STRANGERS[view.family]:
+    return stranger(view.family, own, networks)
+
+
+def stranger(family: IPFamily, own: Container[str], networks: Collection[str] = ()) -> str:
+    """Return an address that is none of `own` and in no network. Raises UsageError without one."""
+    for address in _STRANGERS[family]:
         if address not in own and not any(contains(cidr, address) for cidr in networks):
             return address
     raise UsageError("no address is surely outside of this cluster: say --from ADDRESS")

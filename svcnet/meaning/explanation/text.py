@@ -8,9 +8,16 @@ from itertools import takewhile
 
 from svcnet.errors import one_line
 from svcnet.graph import Deliver, Pass, Refuse
-from svcnet.graph.evaluate import Verdict
-from svcnet.meaning.explanation.explanation import End, Explanation, Remedy, SourcePlace, WayStep
+from svcnet.meaning.explanation.explanation import (
+    End,
+    Explanation,
+    Remedy,
+    RuleCase,
+    SourcePlace,
+    WayStep,
+)
 from svcnet.meaning.explanation.sentences import endpoint_text
+from svcnet.meaning.outcome import FoundVerdict, Rewrite, Unknown
 
 MOST_NAMES = 8
 """So many endpoints are named in the verdict."""
@@ -24,16 +31,41 @@ def text(found: Explanation, lookup: Sequence[str] = ()) -> str:
     return "".join(f"{one_line(line)}\n" for line in _lines(found, lookup))
 
 
-def verdict_text(ends: Iterable[tuple[Verdict, Fraction]]) -> str:
-    """Return the ends of a packet in one line, those that are alike together."""
-    groups: dict[tuple[str, Fraction], list[str]] = {}
+def merged(
+    ends: Iterable[tuple[FoundVerdict, Fraction]],
+) -> tuple[tuple[FoundVerdict, Fraction], ...]:
+    """Return ends that are alike once, with their chances together."""
+    found: dict[FoundVerdict, Fraction] = {}
     for verdict, chance in ends:
-        where, how = _said(verdict)
+        found[verdict] = found.get(verdict, Fraction(0)) + chance
+    return tuple(found.items())
+
+
+LEFT_ALONE = "no Service's: left alone"
+"""What is told of a packet for which a mode has no rules."""
+
+GOES_ON = "goes on as it is"
+"""What is told of a packet to which rules of a machine do nothing."""
+
+
+def verdict_text(ends: Iterable[tuple[FoundVerdict, Fraction]], untouched: str = LEFT_ALONE) -> str:
+    """Return the ends of a packet in one line, those that are alike together.
+
+    `untouched` is what is told of one to which nothing is done.
+    """
+    groups: dict[tuple[str, Fraction], list[str]] = {}
+    for verdict, chance in merged(ends):
+        where, how = _said(verdict, untouched)
         groups.setdefault((how, chance), []).append(where)
     return "; ".join(_group(where, how, chance) for (how, chance), where in groups.items())
 
 
-def _said(verdict: Verdict) -> tuple[str, str]:
+def passage_text(found: Explanation) -> str:
+    """Return what is told of a packet to which nothing is done."""
+    return GOES_ON if found.files else LEFT_ALONE
+
+
+def _said(verdict: FoundVerdict, untouched: str) -> tuple[str, str]:
     match verdict:
         case Deliver(address, port, masquerade):
             how = "the source becomes the node's" if masquerade else "source kept"
@@ -43,7 +75,14 @@ def _said(verdict: Verdict) -> tuple[str, str]:
         case Refuse(_, reason):
             return "", f"dropped: {reason}"
         case Pass():
-            return "", "no Service's: left alone"
+            return "", untouched
+        case Rewrite(source, address, port):
+            given = "the node's" if source == "node" else source
+            how = f"the source becomes {given}"
+            return (endpoint_text(address, port), how) if address else ("", f"goes on, {how}")
+        case Unknown(rules):
+            why = "is not understood" if rules else "nobody said"
+            return "", f"unknown: it depends on what {why}"
 
 
 def _group(where: list[str], how: str, chance: Fraction) -> str:
@@ -61,13 +100,18 @@ def _named(where: Sequence[str]) -> str:
 
 def _lines(found: Explanation, lookup: Sequence[str]) -> Iterator[str]:
     packet = found.packet
-    yield verdict_text((end.verdict, end.probability) for end in found.outcomes)
+    untouched = passage_text(found)
+    yield verdict_text(((end.verdict, end.probability) for end in found.outcomes), untouched)
     interface = f" by {packet.interface}" if packet.interface else ""
     where = endpoint_text(packet.destination, packet.port)
     node = f" on node {found.node}" if found.node else ""
+    rules = f", by the rules in {', '.join(found.files)}" if found.files else ""
     yield (
-        f"  from {packet.source}{interface} to {where}/{packet.protocol}{node}, mode {found.mode}"
+        f"  from {packet.source}{interface} to {where}/{packet.protocol}{node}, "
+        f"mode {found.mode}{rules}"
     )
+    if found.wanted:
+        yield f"  the objects say otherwise: {verdict_text(found.wanted)}"
     if found.choice:
         yield f"  {found.choice}"
     for remark in found.remarks:
@@ -77,13 +121,14 @@ def _lines(found: Explanation, lookup: Sequence[str]) -> Iterator[str]:
         yield ""
         yield "0. the name is looked up"
         yield from (f"     {line}" for line in lookup)
+    yield from _cases(found.cases)
     shared = _shared(found.outcomes)
     for number, step in enumerate(found.outcomes[0].steps[:shared], 1):
         yield from _step(step, f"{number}. ")
     if len(found.outcomes) > 1:
         for end in found.outcomes[:MOST_ENDS]:
             yield ""
-            yield f"{_chance(end)} {verdict_text([(end.verdict, Fraction(1))])}"
+            yield f"{_chance(end)} {verdict_text([(end.verdict, Fraction(1))], untouched)}"
             for number, step in enumerate(end.steps[shared:], shared + 1):
                 yield from _step(step, f"{number}. ")
         if len(found.outcomes) > MOST_ENDS:
@@ -113,13 +158,23 @@ def _step(step: WayStep, head: str) -> Iterator[str]:
         yield f"     {step.origin}{_at(step.place)}"
     width = max((len(line.tool) for line in step.lines), default=0)
     for line in step.lines:
-        yield f"     {line.tool.ljust(width)}  {line.text}"
+        place = f"  ({line.file}:{line.line})" if line.file and line.line else ""
+        yield f"     {line.tool.ljust(width)}  {line.text}{place}"
 
 
 def _at(place: SourcePlace | None) -> str:
     if place is None:
         return ""
     return f"  ({place.file}:{place.line})" if place.line else f"  ({place.file})"
+
+
+def _cases(cases: Sequence[RuleCase]) -> Iterator[str]:
+    if not cases:
+        return
+    yield ""
+    for case in cases:
+        yield f"  {case.assumption}:"
+        yield f"    {verdict_text(case.ends, GOES_ON)}"
 
 
 def _changes(changes: Sequence[Remedy]) -> Iterator[str]:

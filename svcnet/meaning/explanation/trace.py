@@ -14,23 +14,17 @@ from attrs import field, frozen
 
 from svcnet.addresses import canonical_address, is_address
 from svcnet.graph import (
-    Balance,
     Dispatch,
-    Drop,
-    External,
-    Firewall,
     Fragment,
     FragmentName,
-    GraphNode,
     Origin,
-    Reject,
     Translate,
 )
 from svcnet.graph.packet import PROTOCOLS
 from svcnet.meaning.explanation.explanation import SourcePlace, source_of
 from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.roles import RuleRole, RuleRoles
 from svcnet.meaning.explanation.sentences import endpoint_text
-from svcnet.netfilter.rules import target
 
 _NFT = re.compile(r"trace id (\w+) (\w+) (\S+) (\S+) (packet:|rule|verdict|policy)\s?(.*)")
 _NFT_RULE = re.compile(r"(.*) \(verdict ([^()]*)\)")
@@ -39,8 +33,6 @@ _XT_PACKET = re.compile(r"PACKET: \d+ (\w+) (.*)")
 _XT_RULE = re.compile(r"(?:-[46] )?-t \w+ -A (\S+) ?(.*)")
 _NFT_HEAD = re.compile(r"\bip6? daddr (\S+) .*?\b(tcp|udp|sctp) (?:sport \d+ \2 )?dport (\d+)")
 _XT_HEAD = re.compile(r"\bDST=(\S+) .*\bDPORT=(\d+)")
-
-_CHAIN = re.compile(r"^(?::|add chain \w+ \S+ )(\S+)", re.MULTILINE)
 
 
 @frozen
@@ -80,7 +72,7 @@ class TraceReading:
 
     def __init__(self, question: Question) -> None:
         self.question = question
-        self._places: dict[Origin, SourcePlace | None] = {}
+        self._roles = RuleRoles(question)
 
     def read(self, line: str) -> TraceLine:
         """Return what a line tells of; one that is of no trace is told as that."""
@@ -96,42 +88,18 @@ class TraceReading:
             return self._headed(text, _XT_HEAD.search(found[2]))
         if found := _XT.match(text):
             rule = _XT_RULE.match(found[5]) if found[4] == "rule" else None
-            return TraceLine(text) if rule is None else self._xt_rule(text, rule[1], rule[2])
+            if rule is None:
+                return TraceLine(text)
+            return self._told(text, self._roles.of_iptables(rule[1], rule[2]))
         return TraceLine(text, "this is no line of a trace" if text else "")
 
     def _nft_rule(self, text: str, table: str, chain: str, rest: str) -> TraceLine:
         found = _NFT_RULE.fullmatch(rest)
         rule, verdict = found.groups() if found else (rest, "")
-        _, _, leads_to = verdict.partition(" ")
-        lines = [f"add rule {table} {chain} {rule}\n"]
-        lines += [f"add chain {table} {leads_to}\n"] if leads_to else []
-        return self._caused(text, lines, {chain, leads_to})
+        return self._told(text, self._roles.of_nft(table, chain, rule, verdict.partition(" ")[2]))
 
-    def _xt_rule(self, text: str, chain: str, rule: str) -> TraceLine:
-        leads_to = target(rule)
-        lines = [f"-A {chain} {rule}", f":{leads_to} - [0:0]"]
-        return self._caused(text, lines, {chain, leads_to})
-
-    def _caused(self, text: str, lines: list[str], chains: set[str]) -> TraceLine:
-        """Return what caused a rule; `lines` are it, and the chain that it leads to."""
-        for line in lines:
-            origin = self.question.origin_of_line(line)
-            if origin is not None:
-                return self._of_service(text, origin, self.question.service_port_of_line(line))
-        if chains & self._chains:
-            return TraceLine(text, "a rule for packets of all Services")
-        return TraceLine(text, "no rule for Services: somebody else's")
-
-    def _of_service(self, text: str, origin: Origin, name: FragmentName | None) -> TraceLine:
-        """Return what a rule is for: one field may have made rules of several service ports."""
-        found = self._nodes.get(origin, ())
-        chosen = [pair for pair in found if name in (None, pair[0].name)]
-        if len(chosen) == 1:
-            fragment, node = chosen[0]
-            return self._located(text, _role(node, fragment), fragment.name, origin)
-        service = name.service_port if name else f"{origin.namespace}/{origin.name}"
-        told = f"a rule of {'Service' if name else origin.kind} {service}"
-        return self._located(text, told, name, origin)
+    def _told(self, text: str, role: RuleRole) -> TraceLine:
+        return TraceLine(text, role.told, role.service, role.origin, role.place)
 
     def _headed(self, text: str, found: re.Match[str] | None) -> TraceLine:
         """Return whose a packet's destination is."""
@@ -166,18 +134,7 @@ class TraceReading:
     def _located(
         self, text: str, told: str, name: FragmentName | None, origin: Origin
     ) -> TraceLine:
-        if origin not in self._places:
-            (self._places[origin],) = self.question.locate([origin])
-        return TraceLine(text, told, name, origin, self._places[origin])
-
-    @cached_property
-    def _nodes(self) -> Mapping[Origin, list[tuple[Fragment, GraphNode]]]:
-        """The nodes of the graph that each field makes."""
-        found: dict[Origin, list[tuple[Fragment, GraphNode]]] = {}
-        for fragment in self.question.graph:
-            for node in fragment.nodes():
-                found.setdefault(node.origin, []).append((fragment, node))
-        return found
+        return TraceLine(text, told, name, origin, self._roles.place(origin))
 
     @cached_property
     def _endpoints(self) -> Mapping[tuple[str, int, str], tuple[Fragment, Translate]]:
@@ -186,30 +143,3 @@ class TraceReading:
             for fragment in self.question.graph
             for node in fragment.translates
         }
-
-    @cached_property
-    def _chains(self) -> frozenset[str]:
-        """The names of all chains that the mode has."""
-        return frozenset(_CHAIN.findall(self.question.text()))
-
-
-def _role(node: GraphNode, fragment: Fragment) -> str:
-    """Return what a node of the graph is there for, whatever the packet."""
-    name = fragment.name.service_port
-    match node:
-        case Dispatch(frontend="node-port"):
-            return f"port {node.port} of this node leads to {name}"
-        case Dispatch():
-            return f"{endpoint_text(node.address, node.port)} leads to {name}"
-        case Firewall():
-            return f"who may use the load balancer's address of {name}"
-        case External():
-            return f"what traffic from outside gets of {name}"
-        case Balance():
-            return f"one of {len(node.targets)} endpoints of {name}"
-        case Translate():
-            return f"the endpoint {node.id} of {name}"
-        case Reject() | Drop():
-            return f"{name} {node.reason}"
-        case _:
-            return f"the health check of {name}"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 
 from attrs import evolve, field, frozen
 
 from svcnet.graph import Deliver, Origin, Packet
-from svcnet.graph.evaluate import Verdict
 from svcnet.meaning.explanation.explanation import Remedy, places_by_origin
 from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.text import merged
 
 MOST_CHANGES = 5
 """So many changes are told; whoever reads them has one thing to do."""
@@ -47,7 +46,7 @@ def tried(found: Iterable[Proposal], question: Question) -> tuple[Remedy, ...]:
         ends = tuple([(each.verdict, each.probability) for each in account.passages])
         if any(isinstance(verdict, Deliver) for verdict, _ in ends):
             changes.append(
-                Remedy(proposal.text, proposal.packet, proposal.origin, None, _merged(ends))
+                Remedy(proposal.text, proposal.packet, proposal.origin, None, merged(ends))
             )
     origins = [change.origin for change in changes if change.origin]
     places = places_by_origin(question.locate, origins)
@@ -57,11 +56,3 @@ def tried(found: Iterable[Proposal], question: Question) -> tuple[Remedy, ...]:
             for change in changes
         ]
     )
-
-
-def _merged(ends: tuple[tuple[Verdict, Fraction], ...]) -> tuple[tuple[Verdict, Fraction], ...]:
-    """Return ends that are alike once, with their chances together."""
-    found: dict[Verdict, Fraction] = {}
-    for verdict, chance in ends:
-        found[verdict] = found.get(verdict, Fraction(0)) + chance
-    return tuple(found.items())
