@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 MOST_BYTES = 1024 * KIB * KIB
 """The largest file of rules that is read."""
 
-PRINTED = "what iptables-save, ip6tables-save, nft list ruleset, ipset save and ip -j addr printed"
+PRINTED = (
+    "what iptables-save, ip6tables-save, nft list ruleset, ipset save, ipvsadm -Sn and ip -j addr "
+    "printed"
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -66,7 +69,12 @@ def _texts(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
 def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineDump:
     """Return what the tools of this machine print of a mode's rules. Raises ApplyError."""
     from svcnet.executors.iptables.variants import choose_variant
-    from svcnet.meaning.dump import MachineDump, is_listed_by_nft
+    from svcnet.meaning.dump import (
+        MachineDump,
+        has_servers,
+        is_listed_by_nft,
+        read_addresses,
+    )
     from svcnet.meaning.ipsets import read_sets
 
     if is_listed_by_nft(mode):
@@ -77,11 +85,14 @@ def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineD
         for warning in choice.warnings:
             click.echo(warning, err=True)
         texts[family] = (f"{choice.commands.name}-save", choice.commands.save())
-    if THIS_MACHINE.find("ipset") is None:
-        return MachineDump(texts)
-    if not any("--match-set" in text for _, text in texts.values()):
-        return MachineDump(texts)
-    return MachineDump(texts, sets=read_sets("ipset save", _run("ipset", "save")))
+    asks = any("--match-set" in text for _, text in texts.values())
+    has_sets = asks and THIS_MACHINE.find("ipset") is not None
+    sets = read_sets("ipset save", _run("ipset", "save")) if has_sets else {}
+    if not has_servers(mode):
+        return MachineDump(texts, sets=sets)
+    servers = ("ipvsadm -Sn", _run("ipvsadm", "--save", "--numeric"))
+    _, held = read_addresses("ip -j addr", _run("ip", "-json", "address"))
+    return MachineDump(texts, held=held, sets=sets, servers=servers)
 
 
 def live_mode() -> str:

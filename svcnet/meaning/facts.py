@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import frozen
 
@@ -13,14 +13,30 @@ from svcnet.graph import NodeSettings
 from svcnet.meaning.spans import LOOPBACK, Span, number
 
 
+class SetPlace(NamedTuple):
+    """Addresses, a protocol and ports, each None if it does not matter."""
+
+    addresses: Span | None
+    protocol: str | None
+    ports: Span | None
+
+
 class SetMembers(Protocol):
-    """A set of ipset whose members are known."""
+    """A set of ipset whose members are known: what its parts are, and of which family it is.
 
-    def members(self, port: int | None, protocol: str) -> Iterable[tuple[Span | None, ...]]:
-        """Yield the members for a port and protocol, or all: a range for each part.
+    ``family`` is None for a set that has no addresses.
+    """
 
-        It is None for a port.
-        """
+    parts: tuple[str, ...]
+    family: IPFamily | None
+
+    def senders(
+        self, directions: tuple[str, ...], address: int, protocol: str, port: int
+    ) -> Sequence[tuple[Span, ...]]:
+        """Return what is asked of the sender by each member that is right for a destination."""
+
+    def destinations(self, directions: tuple[str, ...]) -> Iterable[SetPlace]:
+        """Yield what each member says of the destination."""
 
 
 @frozen
@@ -28,13 +44,15 @@ class Facts:
     """What is known of the machine, for one IP family.
 
     ``addresses`` are its own, as numbers; 127.0.0.0/8 is its own in any case. ``sets`` are those
-    of ipset, by name. ``interfaces`` says by which interface a network is reached.
+    of ipset, by name. ``interfaces`` says by which interface a network is reached. It
+    ``balances`` if it is known which virtual servers there are.
     """
 
     family: IPFamily = "IPv4"
     addresses: frozenset[int] = frozenset()
     sets: Mapping[str, SetMembers] = MappingProxyType({})
     interfaces: Mapping[Span, str] = MappingProxyType({})
+    balances: bool = False
 
     @classmethod
     def of(cls, node: NodeSettings) -> Facts:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import NamedTuple
+
+from attrs import evolve, frozen
 
 from svcnet.meaning.chance import Luck
+
+
+class Balancer(NamedTuple):
+    """The virtual server that has sent a packet on, and how it chose where to.
+
+    ``choice`` is empty if chances say all of that.
+    """
+
+    address: int
+    protocol: str
+    port: int
+    choice: str = ""
 
 
 @frozen
@@ -13,7 +27,8 @@ class PacketHead:
 
     ``address`` and ``port`` are where it is headed now. ``source`` is what it was given in place
     of its own: empty for that, ``node`` for an address of the node's, else an address.
-    ``way`` is the interface it leaves by, as far as that was assumed.
+    ``way`` is the interface it leaves by, as far as that was assumed. ``balancer`` is the virtual
+    server that has sent it on, if one has.
     """
 
     address: int
@@ -25,28 +40,32 @@ class PacketHead:
     is_tracked: bool = True
     is_looped: bool = False
     way: str = ""
+    balancer: Balancer | None = None
 
     def headed(self, address: int, port: int) -> PacketHead:
         """Return the same, translated."""
         return PacketHead(
             *(address, port, self.mark, self.connmark, True, self.source, self.is_tracked),
-            is_looped=self.is_looped,
-            way=self.way,
+            *(self.is_looped, self.way, self.balancer),
         )
 
     def marked(self, mark: int, connmark: int) -> PacketHead:
         """Return the same with other marks."""
         return PacketHead(
             *(self.address, self.port, mark, connmark, self.is_translated, self.source),
-            *(self.is_tracked, self.is_looped, self.way),
+            *(self.is_tracked, self.is_looped, self.way, self.balancer),
         )
 
     def hidden(self, source: str) -> PacketHead:
         """Return the same with another source."""
         return PacketHead(
             *(self.address, self.port, self.mark, self.connmark, self.is_translated, source),
-            *(self.is_tracked, self.is_looped, self.way),
+            *(self.is_tracked, self.is_looped, self.way, self.balancer),
         )
+
+    def sent_by(self, balancer: Balancer) -> PacketHead:
+        """Return the same, sent on by a virtual server."""
+        return evolve(self, balancer=balancer)
 
 
 class Branch:

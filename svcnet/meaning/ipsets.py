@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from svcnet.errors import UsageError
+from svcnet.family import IPFamily
 from svcnet.meaning import spans
-from svcnet.meaning.facts import SetMembers
+from svcnet.meaning.facts import SetMembers, SetPlace
 from svcnet.meaning.spans import Span
 
 _PARTS = ("ip", "net", "port")
@@ -18,34 +19,84 @@ _NUMBERS = ("tcp", "udp", "sctp")
 Part: TypeAlias = tuple[str | None, Span]
 """A range of addresses, or of ports with the protocol that they are of."""
 
+SenderRanges: TypeAlias = tuple[Span, ...]
+"""The ranges that a sender is to be in."""
+
 
 class MemberList:
-    """The members of one set, part by part."""
+    """The members of one set, part by part.
 
-    def __init__(self, parts: tuple[str, ...]) -> None:
+    A part that is a port is compared with the packet's destination port.
+    """
+
+    def __init__(self, parts: tuple[str, ...], family: IPFamily | None) -> None:
         self.parts = parts
+        self.family = family
         self.entries: list[tuple[Part, ...]] = []
+        self._indexes: dict[tuple[str, ...], _Index] = {}
 
-    def members(self, port: int | None, protocol: str) -> Iterable[tuple[Span | None, ...]]:
-        """Yield the members for a port and protocol, or all: a range for each part, None for ports.
+    def senders(
+        self, directions: tuple[str, ...], address: int, protocol: str, port: int
+    ) -> Sequence[SenderRanges]:
+        """Return what is asked of the sender by each member that is right for a destination."""
+        index = self._indexes.get(directions)
+        if index is None:
+            index = self._indexes[directions] = _Index(self._members(directions))
+        return index.at(address, protocol, port)
 
-        A part that is a port is compared with the packet's destination port.
-        """
+    def destinations(self, directions: tuple[str, ...]) -> Iterator[SetPlace]:
+        """Yield what each member says of the destination."""
+        return (place for place, _ in self._members(directions))
+
+    def _members(self, directions: tuple[str, ...]) -> Iterator[tuple[SetPlace, SenderRanges]]:
+        """Yield what each member says of the destination, and what it asks of the sender."""
         for entry in self.entries:
-            if port is None or all(
-                _is_for(each, port, protocol)
-                for each, part in zip(entry, self.parts, strict=True)
-                if part == "port"
+            addresses: Span | None = None
+            protocol: str | None = None
+            ports: Span | None = None
+            asked: list[Span] = []
+            for (name, span), part, way in zip(entry, self.parts, directions, strict=False):
+                if part == "port":
+                    protocol, ports = name, span
+                elif way == "src":
+                    asked.append(span)
+                else:
+                    both = addresses or span
+                    addresses = max(both[0], span[0]), min(both[1], span[1])
+            if addresses is None or addresses[0] <= addresses[1]:
+                yield SetPlace(addresses, protocol, ports), tuple(asked)
+
+
+class _Index:
+    """Members by the one destination that they are for, and those that are for several."""
+
+    def __init__(self, members: Iterable[tuple[SetPlace, SenderRanges]]) -> None:
+        self._exact: dict[object, list[SenderRanges]] = {}
+        self._others: list[tuple[SetPlace, SenderRanges]] = []
+        for place, asked in members:
+            addresses, protocol, ports = place
+            if (addresses and addresses[0] != addresses[1]) or (ports and ports[0] != ports[1]):
+                self._others.append((place, asked))
+                continue
+            key = (addresses and addresses[0], protocol, ports and ports[0])
+            self._exact.setdefault(key, []).append(asked)
+
+    def at(self, address: int, protocol: str, port: int) -> list[SenderRanges]:
+        """Return what is asked of the sender by each member for a destination."""
+        found: list[SenderRanges] = []
+        for key in (
+            *((address, protocol, port), (address, None, port), (address, None, None)),
+            *((None, protocol, port), (None, None, port), (None, None, None)),
+        ):
+            found += self._exact.get(key, ())
+        for (addresses, name, ports), asked in self._others:
+            if (
+                (addresses is None or addresses[0] <= address <= addresses[1])
+                and (name is None or name == protocol)
+                and (ports is None or ports[0] <= port <= ports[1])
             ):
-                yield tuple(
-                    None if part == "port" else each[1]
-                    for each, part in zip(entry, self.parts, strict=True)
-                )
-
-
-def _is_for(entry: Part, port: int, protocol: str) -> bool:
-    name, (first, last) = entry
-    return first <= port <= last and name in (None, protocol)
+                found.append(asked)
+        return found
 
 
 def read_sets(file: str, text: str) -> Mapping[str, SetMembers]:
@@ -63,7 +114,8 @@ def read_sets(file: str, text: str) -> Mapping[str, SetMembers]:
         if words[0] == "create" and len(words) >= 3:
             parts = tuple(words[2].partition(":")[2].split(","))
             if set(parts) <= set(_PARTS):
-                found[words[1]] = MemberList(parts)
+                family: IPFamily = "IPv6" if "inet6" in words else "IPv4"
+                found[words[1]] = MemberList(parts, None if parts == ("port",) else family)
             else:
                 unknown.add(words[1])
         elif words[0] == "add" and len(words) >= 3 and words[1] in found:

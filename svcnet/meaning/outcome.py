@@ -14,7 +14,8 @@ from svcnet.graph import Deliver, Pass, Refuse
 class RuleLine:
     """A rule as it was read: its table and chain, its text, and its line, 0 where there is none.
 
-    ``file`` is empty for text that has no name.
+    A line of ipvsadm is of table ``ipvs``, and of no chain. ``file`` is empty for text that has no
+    name.
     """
 
     table: str
@@ -25,7 +26,8 @@ class RuleLine:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}: " if self.file and self.line else ""
-        return f"{where}{self.table}: -A {self.chain} {self.text}".rstrip()
+        chain = f"-A {self.chain} " if self.chain else ""
+        return f"{where}{self.table}: {chain}{self.text}".rstrip()
 
     def to_dict(self) -> dict[str, str | int]:
         """Return it for JSON, with its own names as keys."""

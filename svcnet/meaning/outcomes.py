@@ -135,7 +135,9 @@ def ending(leaf: Leaf) -> tuple[object, ...]:
     """Return what is compared of how a flow ended."""
     header = leaf.flow.header
     if leaf.kind == "deliver":
-        return "deliver", header.address, header.port, header.source
+        found = "deliver", header.address, header.port, header.source
+        server = header.balancer
+        return (*found, server.choice) if server is not None and server.choice else found
     if leaf.kind == "pass":
         return "pass", header.source
     if leaf.kind == "unknown":

@@ -69,6 +69,9 @@ class Sources(Protocol):
     def network(self, span: Span) -> int:
         """Return whose address is in a range."""
 
+    def local(self, is_local: Callable[[int], bool]) -> int:
+        """Return whose address is the machine's own."""
+
     def interface(self, pattern: str) -> int:
         """Return whose packets come in by an interface; ``+`` at the end stands for anything."""
 
@@ -128,6 +131,10 @@ class OneSender:
     def network(self, span: Span) -> int:
         """Return whether the address is in a range."""
         return int(span[0] <= self.sender.address <= span[1])
+
+    def local(self, is_local: Callable[[int], bool]) -> int:
+        """Return whether the address is the machine's own."""
+        return int(is_local(self.sender.address))
 
     def interface(self, pattern: str) -> int:
         """Return whether packets come in by an interface."""
@@ -189,6 +196,10 @@ class Senders:
             raise Unforeseen(Distinctions(networks=frozenset((span,))))
         begin, end = bisect_left(self._starts, span[0]), bisect_left(self._starts, span[1] + 1)
         return (((1 << (end - begin)) - 1) << begin) * self._repeat
+
+    def local(self, is_local: Callable[[int], bool]) -> int:  # noqa: ARG002
+        """Return everybody if it is the node that sends: others have no address of its own."""
+        return self.everybody if self._is_node else 0
 
     def _is_known(self, span: Span) -> bool:
         """Return whether a range begins and ends where one of ours does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -11,17 +11,21 @@ from svcnet.family import IPFamily
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.meaning.comparison.intent import Heading
 from svcnet.meaning.sources import PREFERRED
-from svcnet.meaning.spans import LOOPBACK, Span, everything, network, number
+from svcnet.meaning.spans import LOOPBACK, Span, everything, network, number, text_of
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _PORTS: Span = (1, 0xFFFF)
 
 
 class RuleNames(NamedTuple):
-    """What rules name: destinations with protocol and port, and ranges of addresses."""
+    """What rules name: destinations with protocol and port, and ranges of addresses.
+
+    Each of ``sets`` has addresses that are treated alike as far as it goes.
+    """
 
     keys: Collection[tuple[int, str, int]]
     networks: Collection[Span]
+    sets: Collection[frozenset[int]] = ()
 
 
 class NameSource(Protocol):
@@ -34,9 +38,14 @@ class NameSource(Protocol):
         """Return the ports that rules name which are not for one other address, by protocol."""
 
 
-def targets(graph: RuleGraph, rules: NameSource) -> Iterator[Heading]:
-    """Yield one destination of each kind that either side tells apart, for either origin."""
-    for address, protocol, port in _destinations(graph, rules):
+def targets(
+    graph: RuleGraph, rules: NameSource, special: Collection[int] = ()
+) -> Iterator[Heading]:
+    """Yield one destination of each kind that either side tells apart, for either origin.
+
+    `special` are addresses that a graph tells from others whatever their port.
+    """
+    for address, protocol, port in _destinations(graph, rules, special):
         for is_node in (False, True):
             if is_node or not is_loopback(address, graph.settings.family):
                 yield Heading(address, protocol, port, is_node)
@@ -47,7 +56,9 @@ def is_loopback(address: int, family: IPFamily) -> bool:
     return LOOPBACK[0] <= address <= LOOPBACK[1] if family == "IPv4" else address == 1
 
 
-def _destinations(graph: RuleGraph, rules: NameSource) -> Iterator[tuple[int, str, int]]:
+def _destinations(
+    graph: RuleGraph, rules: NameSource, special: Collection[int]
+) -> Iterator[tuple[int, str, int]]:
     settings = graph.settings
     names = rules.names()
     keys = dict.fromkeys(
@@ -61,7 +72,7 @@ def _destinations(graph: RuleGraph, rules: NameSource) -> Iterator[tuple[int, st
     at: dict[int, dict[str, set[int]]] = {}
     for address, protocol, port in keys:
         at.setdefault(address, {}).setdefault(protocol, set()).add(port)
-    for address in _addresses(settings, names, at):
+    for address in _addresses(settings, names, at, special):
         is_own = address in own or is_loopback(address, settings.family)
         found = rules.ports(address)
         named = at.pop(address, {})
@@ -94,52 +105,59 @@ def _ports(graph: RuleGraph) -> Mapping[str, set[int]]:
     return found
 
 
-def _addresses(settings: NodeSettings, names: RuleNames, taken: Collection[int]) -> Iterable[int]:
-    """Return an address of each range that somebody tells apart, and every one of the node's."""
+def _addresses(
+    settings: NodeSettings, names: RuleNames, taken: Collection[int], special: Collection[int]
+) -> Iterable[int]:
+    """Return an address of each kind that somebody tells apart, and of each range."""
     first, last = everything(settings.family)
     own = _own(settings)
     loopback = LOOPBACK if settings.family == "IPv4" else (1, 1)
     starts = {first, loopback[0], loopback[1] + 1}
-    ranges = map(network, settings.service_cidrs)
-    spans = [*names.networks, *ranges, *((each, each) for each in own)]
-    for begin, end in spans:
+    for begin, end in [*names.networks, *map(network, settings.service_cidrs)]:
         starts.add(begin)
         starts.add(end + 1)
     starts.discard(last + 1)
     order = sorted(starts)
     exact = {begin for begin, end in names.networks if begin == end}
-    others = {*taken, *own}
-    alike = _alike(settings, names, taken)
-    found = []
+    alone = dict.fromkeys([*sorted(own), *special, *(each for some in names.sets for each in some)])
+    found = _one_of_each_kind(alone, settings, names, order, taken)
+    others = {*taken, *alone}
     for begin, after in zip(order, [*order[1:], last + 1], strict=True):
-        span = (begin, after - 1)
-        if begin in own and begin in alike:
-            continue
-        if begin in own or begin in exact:
+        if begin in exact:
             found.append(begin)
         elif begin == loopback[0]:
             found.append(loopback[0] + 1 if settings.family == "IPv4" else 1)
         else:
-            chosen = of_range(span, settings.family, others)
+            chosen = of_range((begin, after - 1), settings.family, others)
             if chosen is not None:
                 found.append(chosen)
     return dict.fromkeys(found)
 
 
-def _alike(settings: NodeSettings, names: RuleNames, taken: Collection[int]) -> frozenset[int]:
-    """Return the node's addresses for which another stands: nobody tells the two apart."""
-    starts = sorted({start for first, last in names.networks for start in (first, last + 1)})
-    seen: set[tuple[int, bool]] = set()
-    found = set()
-    for text in settings.addresses:
-        address = number(text)
-        if address in taken or is_loopback(address, settings.family):
-            continue
-        kind = (bisect_right(starts, address), settings.answers_node_ports(text))
-        if kind in seen:
-            found.add(address)
-        seen.add(kind)
-    return frozenset(found)
+def _one_of_each_kind(
+    addresses: Iterable[int],
+    settings: NodeSettings,
+    names: RuleNames,
+    starts: Sequence[int],
+    taken: Collection[int],
+) -> list[int]:
+    """Return addresses without those for which another stands: nobody tells the two apart."""
+    own = _own(settings)
+    seen: set[object] = set()
+    found = []
+    for address in addresses:
+        is_own = address in own
+        kind: object = (
+            bisect_right(starts, address),
+            tuple(address in some for some in names.sets),
+            is_own and settings.answers_node_ports(text_of(address, settings.family)),
+            is_own,
+            address if is_own and address in taken else 0,
+        )
+        if kind not in seen:
+            seen.add(kind)
+            found.append(address)
+    return found
 
 
 def of_range(span: Span, family: IPFamily, taken: Collection[int]) -> int | None:

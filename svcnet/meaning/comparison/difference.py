@@ -15,6 +15,7 @@ KINDS = {
     "stale endpoint": "packets go to what is no endpoint",
     "wrong endpoint": "packets go to others than they should",
     "wrong weight": "the chances are not what they should be",
+    "wrong scheduler": "the kernel chooses among the endpoints in another way than it should",
     "affinity": "a client is not kept at its endpoint as it should be",
     "source not kept": "the client's address is hidden and should be kept",
     "masquerade missing": "the client's address is kept and should be hidden",

@@ -5,7 +5,7 @@ It is what :func:`svcnet.graph.evaluate` says of each of them, at the cost of on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from svcnet.graph import (
@@ -15,9 +15,12 @@ from svcnet.graph import (
     Firewall,
     GraphNode,
     NodeSettings,
+    Outcome,
+    Packet,
     Reject,
     RuleGraph,
     Translate,
+    evaluate,
 )
 from svcnet.graph.evaluate import FrontendEntry, entries
 from svcnet.meaning.sources import Distinctions, Endpoint, Sources
@@ -76,7 +79,7 @@ def distinctions(settings: NodeSettings, entry: FrontendEntry | None) -> Distinc
     if entry is None:
         return Distinctions(frozenset(networks), frozenset(interfaces))
     fragment = entry.fragment
-    endpoints = frozenset(map(_place, fragment.translates))
+    endpoints = frozenset(map(place_of, fragment.translates))
     networks.update((address, address) for address, _ in endpoints)
     if fragment.firewall is not None:
         networks.update(map(network, fragment.firewall.ranges))
@@ -98,6 +101,24 @@ class Dialect:
         self.graph = graph
         self.settings = graph.settings
 
+    def special(self) -> Collection[int]:
+        """Return the addresses that are told from others whatever their port."""
+        return ()
+
+    def entry(self, target: Heading) -> FrontendEntry | None:
+        """Return the frontend that takes the packets, None for those that are no Service's."""
+        return entry_of(self.graph, target)
+
+    def visit(
+        self, entry: FrontendEntry, target: Heading, sources: Sources, mask: int
+    ) -> Iterator[Intent]:
+        """Yield how packets of some senders end that a frontend takes."""
+        return _Visit(self, entry, target, sources).start(mask)
+
+    def outcomes(self, meant: Sequence[Intent], packet: Packet) -> tuple[Outcome, ...]:  # noqa: ARG002
+        """Return how a packet of a Service should end, for people; `meant` is of its sender."""
+        return evaluate(self.graph, packet)
+
     def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:  # noqa: ARG002
         """Return whether a refusal is left out."""
         return False
@@ -105,6 +126,20 @@ class Dialect:
     def elsewhere(self, target: Heading) -> Ending:  # noqa: ARG002
         """Return how packets end that no frontend takes."""
         return PASS
+
+    def astray(
+        self,
+        entry: FrontendEntry | None,
+        target: Heading,
+        sources: Sources,  # noqa: ARG002
+        mask: int,
+    ) -> Iterator[Intent]:
+        """Yield how packets of some senders end that no frontend takes.
+
+        `entry` is of one that would refuse them.
+        """
+        ending = self.elsewhere(target)
+        yield Intent(mask, ending, (1, 1), entry if ending == PASS else None)
 
     def kept_out(self, target: Heading, sources: Sources) -> int:  # noqa: ARG002
         """Return whose packets are dropped before any frontend takes them."""
@@ -149,19 +184,24 @@ class NFTablesDialect(Dialect):
 
     def __init__(self, graph: RuleGraph) -> None:
         super().__init__(graph)
-        self._cluster_ips = {
+        # In an order that does not change.
+        self._cluster_ips = dict.fromkeys(
             number(dispatch.address)
             for fragment in graph
             for dispatch in fragment.dispatches
             if dispatch.frontend == "cluster-ip"
-        }
+        )
         self._ranges = list(map(network, graph.settings.service_cidrs))
         self._here = {
-            (fragment.name.protocol.lower(), *_place(each))
+            (fragment.name.protocol.lower(), *place_of(each))
             for fragment in graph
             for each in fragment.translates
             if each.local
         }
+
+    def special(self) -> Collection[int]:
+        """Return the cluster IPs."""
+        return self._cluster_ips
 
     def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:  # noqa: ARG002
         """Return whether a node port is refused where none is served."""
@@ -204,7 +244,7 @@ class NFTablesDialect(Dialect):
 
     def hides_from_itself(self, target: Heading, node: Translate) -> bool:
         """Return whether an endpoint is on this node."""
-        return (target.protocol, *_place(node)) in self._here
+        return (target.protocol, *place_of(node)) in self._here
 
 
 def intents(
@@ -216,9 +256,8 @@ def intents(
     found = [Intent(out, ("drop",), (1, 1), entry)] if out else []
     left = everybody & ~out
     if entry is None or (entry.refuses and dialect.is_left_out(target, entry)):
-        ending = dialect.elsewhere(target)
-        return [*found, Intent(left, ending, (1, 1), entry if ending == PASS else None)]
-    return [*found, *_Visit(dialect, entry, target, sources).start(left)]
+        return [*found, *dialect.astray(entry, target, sources, left)]
+    return [*found, *dialect.visit(entry, target, sources, left)]
 
 
 class _Visit:
@@ -305,7 +344,7 @@ class _Visit:
             for name in node.targets:
                 translate = self.nodes[name]
                 assert isinstance(translate, Translate)
-                place = frozenset((_place(translate),))
+                place = frozenset((place_of(translate),))
                 known = mask & self.sources.remembers(place, node.affinity)
                 yield from self.visit(name, known, chance, masquerade)
                 mask &= ~known
@@ -320,7 +359,7 @@ class _Visit:
     def _translate(
         self, node: Translate, mask: int, chance: Ratio, masquerade: int
     ) -> Iterator[Intent]:
-        address, port = _place(node)
+        address, port = place_of(node)
         if not self.target.is_node and self.settings.is_node_address(node.address):
             # It is marked like any other, and never passes the hook that masquerades.
             hidden = 0
@@ -334,5 +373,6 @@ class _Visit:
             yield Intent(mask & ~hidden, ("deliver", address, port, ""), chance, self.entry, node)
 
 
-def _place(node: Translate) -> Endpoint:
+def place_of(node: Translate) -> Endpoint:
+    """Return the address and port of an endpoint."""
     return number(node.address), node.port

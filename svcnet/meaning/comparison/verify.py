@@ -18,8 +18,8 @@ from svcnet.graph import (
     Pass,
     Refuse,
     RuleGraph,
-    evaluate,
 )
+from svcnet.meaning.comparison.balancer import IPVSDialect
 from svcnet.meaning.comparison.cells import of_range, targets
 from svcnet.meaning.comparison.difference import (
     FieldPlace,
@@ -38,7 +38,6 @@ from svcnet.meaning.comparison.intent import (
     IptablesDialect,
     NFTablesDialect,
     distinctions,
-    entry_of,
     intents,
 )
 from svcnet.meaning.comparison.spread import Spread, compare, intents_spread, spread, spread_of
@@ -67,7 +66,7 @@ Locate = Callable[[Iterable[Origin]], Sequence[FieldPlace | None]]
 """Says of fields where they are written, of all at once."""
 
 _DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType(
-    {"iptables": IptablesDialect, "nftables": NFTablesDialect}
+    {"iptables": IptablesDialect, "ipvs": IPVSDialect, "nftables": NFTablesDialect}
 )
 
 
@@ -81,10 +80,11 @@ def is_as_meant(graph: RuleGraph, rules: MachineRules, packet: Packet) -> bool:
     destination, protocol = number(packet.destination), packet.protocol.lower()
     is_node = is_of_node(rules.facts, packet)
     target = Heading(destination, protocol, packet.port, is_node)
-    entry = entry_of(graph, target)
+    dialect = _DIALECTS.get(rules.mode, Dialect)(graph)
+    entry = dialect.entry(target)
     sender = sender_of(packet)
-    wanted = intents(_DIALECTS.get(rules.mode, Dialect)(graph), entry, target, sender)
-    if all(each.ending == PASS for each in wanted):
+    wanted = intents(dialect, entry, target, sender)
+    if all(each.ending[0] == PASS[0] for each in wanted):
         return True
     return not compare(wanted, leaves_of(rules, packet, sender)).different
 
@@ -111,7 +111,7 @@ class _Comparison:
 
     def verdicts(self) -> Verdicts:
         """Look at every kind of packet."""
-        for target in targets(self.graph, self.rules):
+        for target in targets(self.graph, self.rules, self.dialect.special()):
             self.look(target)
         for guard in guards(self.graph, self.rules.mode):
             self.look(guard.target, guard)
@@ -132,7 +132,7 @@ class _Comparison:
 
     def look(self, target: Heading, guard: Guard | None = None) -> None:
         """Compare the packets of everybody for one destination."""
-        entry = None if guard else entry_of(self.graph, target)
+        entry = None if guard else self.dialect.entry(target)
         state = guard.state if guard else "NEW"
         known = distinctions(self.graph.settings, entry).joined(self.common)
         while True:
@@ -264,7 +264,7 @@ class _Comparison:
 
     def _tell(self, target: Heading, sender: Sender, meant: Sequence[Intent], count: int) -> None:
         leaves = self._alone(target, sender, "NEW")
-        is_service = meant[0].ending != PASS
+        is_service = meant[0].ending[0] != PASS[0]
         if not is_service:
             # What others do with packets that are no Service's is their own affair.
             leaves = [leaf for leaf in leaves if self._is_ours(leaf)]
@@ -272,11 +272,14 @@ class _Comparison:
                 return
         packet = self._packet(target, sender)
         ends = {each.ending for each in meant}
+        does = set(map(ending, leaves))
         wrong = [leaf for leaf in leaves if ending(leaf) not in ends] or leaves
         foreign = [leaf for leaf in wrong if self.rules.is_foreign(leaf)]
-        should = self._should(meant[0], packet)
+        should = self._should(meant, packet)
         found = outcomes(leaves, self.rules.facts.family, self.rules.line_of)
         kind = kind_of(should, found, is_foreign=bool(foreign), age=sender.memory.age)
+        if kind == "wrong weight" and {each[4:] for each in ends} != {e[4:] for e in does}:
+            kind = "wrong scheduler"
         causes = self.rules.causes(kind, foreign or wrong)
         field = self._field(kind, meant, leaves)
         name = meant[0].entry.fragment.name if meant[0].entry is not None else None
@@ -294,13 +297,13 @@ class _Comparison:
         cause = tuple(causes) if foreign or not is_service else (name, field)
         self.differences.append((cause, difference))
 
-    def _should(self, meant: Intent, packet: Packet) -> tuple[Outcome, ...]:
+    def _should(self, meant: Sequence[Intent], packet: Packet) -> tuple[Outcome, ...]:
         """Return how a packet should end, for people."""
-        if meant.ending == PASS:
+        if meant[0].ending[0] == PASS[0]:
             return (_PASS,)
-        if meant.entry is not None:
-            return evaluate(self.graph, packet)
-        refusal = Refuse(str(meant.ending[0]), "no Service has this address and port")
+        if meant[0].entry is not None:
+            return self.dialect.outcomes(meant, packet)
+        refusal = Refuse(str(meant[0].ending[0]), "no Service has this address and port")
         return (Outcome(refusal, Fraction(1), ()),)
 
     def _is_ours(self, leaf: Leaf) -> bool:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from svcnet.meaning import chance, spans
+from svcnet.meaning.facts import Facts
 from svcnet.meaning.iptables.rule import (
     Action,
     FromLocal,
@@ -20,12 +21,14 @@ from svcnet.meaning.iptables.rule import (
     OfProtocol,
     OriginallyTo,
     Remembers,
+    SentBy,
     Test,
     ToNetwork,
     ToPort,
     ToType,
     XTRule,
 )
+from svcnet.meaning.spans import Span
 from svcnet.netfilter.words import OpenQuote, is_simple, unquote, words
 
 _COMMENT = re.compile(r'-m comment --comment (?:"[^"]*"|[^" ]+)(?: |$)')
@@ -33,8 +36,8 @@ _MODULES_WITHOUT_A_SAY = frozenset(("comment", "nfacct"))
 _KNOWN = frozenset(
     (
         *("addrtype", "comment", "connmark", "conntrack", "dccp", "iprange", "mark", "multiport"),
-        *("nfacct", "recent", "rpfilter", "sctp", "set", "state", "statistic", "tcp", "udp"),
-        "udplite",
+        *("ipvs", "nfacct", "recent", "rpfilter", "sctp", "set", "state", "statistic", "tcp"),
+        *("udp", "udplite"),
     )
 )
 _PORTAL = MappingProxyType(
@@ -61,9 +64,9 @@ _OTHER = frozenset(
 """Targets of which nobody here knows what becomes of a packet."""
 
 
-def parse(rule: XTRule, chains: Mapping[str, object], sets: Mapping[str, object]) -> XTRule:
-    """Fill in a rule from its text; `chains` are those of its table, `sets` those of ipset."""
-    _Parser(rule, chains, sets).read()
+def parse(rule: XTRule, chains: Mapping[str, object], facts: Facts) -> XTRule:
+    """Fill in a rule from its text; `chains` are those of its table."""
+    _Parser(rule, chains, facts).read()
     return rule
 
 
@@ -90,16 +93,14 @@ class _Parser:
     """One rule while it is read."""
 
     __slots__ = (
-        *("chains", "doubts", "is_negated", "module", "options", "port", "recent", "rest"),
-        *("rule", "sets", "tests", "to", "word_protocol"),
+        *("chains", "doubts", "facts", "is_negated", "module", "options", "port", "recent"),
+        *("rest", "rule", "tests", "to", "word_protocol"),
     )
 
-    def __init__(
-        self, rule: XTRule, chains: Mapping[str, object], sets: Mapping[str, object]
-    ) -> None:
+    def __init__(self, rule: XTRule, chains: Mapping[str, object], facts: Facts) -> None:
         self.rule = rule
         self.chains = chains
-        self.sets = sets
+        self.facts = facts
         self.tests: list[Test] = []
         self.doubts: list[str] = []
         self.recent: dict[str, str] = {}
@@ -321,9 +322,35 @@ class _Parser:
 
     def set(self) -> None:
         name, directions = self.value(), tuple(self.value().split(","))
-        if name not in self.sets:
+        found = self.facts.sets.get(name)
+        if found is None or ("port", "src") in zip(found.parts, directions, strict=False):
             raise _Doubt
-        self.ask(InSet(name, directions, self.is_negated))
+        if found.family not in (None, self.facts.family) or len(directions) < len(found.parts):
+            self.ask(Never(self.is_negated))
+        else:
+            self.ask(InSet(name, directions, self.is_negated))
+
+    def balanced(self) -> None:
+        """A virtual server has sent the packet on."""
+        self._sent_by()
+
+    def server_address(self) -> None:
+        self._sent_by(address=spans.network(self.value()))
+
+    def server_protocol(self) -> None:
+        name = self.value().lower()
+        self._sent_by(protocol=_PORTAL.get(name, name))
+
+    def server_port(self) -> None:
+        self._sent_by(port=spans.ports(self.value())[0])
+
+    def _sent_by(
+        self, address: Span | None = None, protocol: str | None = None, port: int | None = None
+    ) -> None:
+        if not self.facts.balances:
+            raise _Doubt
+        test = SentBy(address, protocol, port, is_negated=self.is_negated)
+        self.ask(test, first=True)
 
     def reverse_path(self) -> None:
         """A packet that a network really delivers comes by the way back to its source."""
@@ -559,6 +586,11 @@ _OPTIONS: Mapping[tuple[str, str], _Handle] = MappingProxyType(
         ("iprange", "--src-range"): _Parser.from_range,
         ("iprange", "--dst-range"): _Parser.to_range,
         ("set", "--match-set"): _Parser.set,
+        ("ipvs", "--ipvs"): _Parser.balanced,
+        ("ipvs", "--vaddr"): _Parser.server_address,
+        ("ipvs", "--vproto"): _Parser.server_protocol,
+        ("ipvs", "--vport"): _Parser.server_port,
+        ("ipvs", "--vdir"): _Parser.direction,
         **dict.fromkeys(
             (("rpfilter", each) for each in ("--loose", "--validmark", "--accept-local")),
             _Parser.reverse_path,

@@ -217,6 +217,40 @@ class InSet:
         return ~found if self.is_negated else found
 
 
+class SentBy:
+    """``--vaddr``, ``--vproto`` and ``--vport`` of ``ipvs``: which virtual server sent it on.
+
+    What is None does not matter; with nothing else it is any virtual server.
+    """
+
+    __slots__ = ("address", "is_negated", "port", "protocol")
+
+    def __init__(
+        self,
+        address: Span | None = None,
+        protocol: str | None = None,
+        port: int | None = None,
+        *,
+        is_negated: bool,
+    ) -> None:
+        self.address = address
+        self.protocol = protocol
+        self.port = port
+        self.is_negated = is_negated
+
+    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+        server = header.balancer
+        if server is None:
+            only = self.address is None and self.protocol is None and self.port is None
+            return ALL if only and self.is_negated else 0
+        found = (
+            (self.address is None or self.address[0] <= server.address <= self.address[1])
+            and self.protocol in (None, server.protocol)
+            and self.port in (None, server.port)
+        )
+        return 0 if found == self.is_negated else ALL
+
+
 class Never:
     """What is never true of a packet that begins a connection and has ports."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 
 from svcnet.graph import Packet
 from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
-from svcnet.meaning.facts import Facts, SetMembers
+from svcnet.meaning.facts import Facts, SetPlace
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.iptables.chain import Chain
 from svcnet.meaning.iptables.parse import parse
@@ -18,6 +18,7 @@ from svcnet.meaning.iptables.rule import (
     Key,
     OfProtocol,
     OriginallyTo,
+    SentBy,
     Test,
     ToNetwork,
     ToPort,
@@ -27,7 +28,7 @@ from svcnet.meaning.iptables.walk import AFTER_TRANSLATION, Ends, Tables, Walk
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
 from svcnet.meaning.outcomes import outcomes_of
 from svcnet.meaning.sources import Endpoint, Sources
-from svcnet.meaning.spans import Span
+from svcnet.meaning.spans import Span, everything
 from svcnet.netfilter.listing import Listing, whole_listing
 
 _COUNTERS = re.compile(r"^\[\d+:\d+\] (?=-A )", re.MULTILINE)
@@ -59,6 +60,7 @@ class RuleSet:
         self.facts = facts
         self.file = file
         self._text = text
+        self._named: dict[XTRule, Collection[tuple[str, Span]]] = {}
         self.tables: Tables = {
             table: self._chains(table, chains, listing.policies, facts)
             for table, chains in listing.tables.items()
@@ -71,7 +73,7 @@ class RuleSet:
         policies: Mapping[tuple[str, str], str],
         facts: Facts,
     ) -> dict[str, Chain]:
-        make = partial(parse, chains=chains, sets=facts.sets)
+        make = partial(parse, chains=chains, facts=facts)
         return {
             name: Chain(table, name, rules, make, policies.get((table, name), ""))
             for name, rules in chains.items()
@@ -95,17 +97,18 @@ class RuleSet:
         """Return how packets of many senders to one destination end."""
         walk = Walk(
             *(self.tables, self.facts, self.lists, sources, address, protocol, port),
-            ends=self._ends,
+            ends=self.ends,
             state=state,
             notes=notes,
         )
         return walk.leaves(is_node=is_node)
 
     @cached_property
-    def _ends(self) -> Ends:
+    def ends(self) -> Ends:
         """What is known of how packets end once they are translated."""
         networks: set[Span] = set()
         ports: set[Span] = set()
+        servers: set[Span] = set()
         for table, name in AFTER_TRANSLATION:
             seen: set[str] = set()
             waiting = [name]
@@ -117,9 +120,12 @@ class RuleSet:
                 for rule in chain.rules:
                     waiting.append(rule.chain)
                     for test in rule.tests:
-                        networks.update(self._networks_of(test))
-                    ports.update(span for _, span in _ports_of(rule))
-        return Ends(networks, ports)
+                        if isinstance(test, SentBy):
+                            servers.add(test.address or everything(self.facts.family))
+                        for place in self._places(test):
+                            networks.update((place.addresses,) if place.addresses else ())
+                            ports.update((place.ports,) if place.ports else ())
+        return Ends(networks, ports, servers)
 
     @cached_property
     def lists(self) -> Mapping[str, frozenset[Endpoint]]:
@@ -139,20 +145,46 @@ class RuleSet:
         """Return what any rule names: destinations with protocol and port, ranges of addresses."""
         keys: dict[Key, None] = {}
         networks: dict[Span, None] = {}
+        sets: dict[object, frozenset[int]] = {}
         for rule in self.rules():
             if rule.key is not None:
                 keys[rule.key] = None
             for test in rule.tests if rule.key is None else rule.rest:
-                networks.update(dict.fromkeys(self._networks_of(test)))
-        return RuleNames(list(keys), list(networks))
+                if isinstance(test, InSet) and (held := self._held(test)):
+                    sets[test.name, test.directions] = held
+                    continue
+                for place in self._places(test):
+                    if place.addresses is None:
+                        continue
+                    if _is_one(place.addresses) and place.ports and _is_one(place.ports):
+                        names = PROTOCOLS if place.protocol is None else (place.protocol,)
+                        for name in names:
+                            keys[place.addresses[0], name, place.ports[0]] = None
+                    else:
+                        networks[place.addresses] = None
+        return RuleNames(list(keys), list(networks), list(sets.values()))
 
-    def _networks_of(self, test: Test) -> Iterable[Span]:
-        if isinstance(test, ToNetwork):
-            return ((test.first, test.last),)
-        if isinstance(test, OriginallyTo) and not test.is_port:
-            return test.spans
-        if isinstance(test, InSet):
-            return _destinations(self.facts.sets[test.name], test.directions)
+    def _held(self, test: InSet) -> frozenset[int]:
+        """Return the addresses of a set that asks for nothing else of a destination."""
+        found = set()
+        for addresses, _, ports in self._places(test):
+            if addresses is None or not _is_one(addresses) or ports is not None:
+                return frozenset()
+            found.add(addresses[0])
+        return frozenset(found)
+
+    def _places(self, test: Test) -> Iterable[SetPlace]:
+        """Return the destinations that a test names, but for its protocol."""
+        match test:
+            case ToNetwork():
+                return (SetPlace((test.first, test.last), None, None),)
+            case ToPort():
+                return [SetPlace(None, None, span) for span in test.spans]
+            case OriginallyTo():
+                spans = [(None, span) if test.is_port else (span, None) for span in test.spans]
+                return [SetPlace(address, None, port) for address, port in spans]
+            case InSet():
+                return self.facts.sets[test.name].destinations(test.directions)
         return ()
 
     def ports(self, address: int) -> Mapping[str, set[Span]]:
@@ -177,16 +209,36 @@ class RuleSet:
         seen.add((chain.table, chain.name))
         chains = self.tables[chain.table]
         for rule in chain.unkeyed(address):
-            for protocol, span in _ports_of(rule):
+            for protocol, span in self._ports_of(rule):
                 for each in (protocol,) if protocol else PROTOCOLS:
                     found.setdefault(each, set()).add(span)
             if rule.chain in chains:
                 self._ports(chains[rule.chain], address, seen, found)
 
+    def _ports_of(self, rule: XTRule) -> Collection[tuple[str, Span]]:
+        """Return the ports that a rule names with their protocol, empty for each.
+
+        Those that it names with one address are not among them.
+        """
+        found = self._named.get(rule)
+        if found is None:
+            protocol = ""
+            for test in rule.tests:
+                if isinstance(test, OfProtocol) and not test.is_negated:
+                    protocol = test.name
+            found = self._named[rule] = {
+                (place.protocol or protocol, place.ports)
+                for test in rule.tests
+                for place in self._places(test)
+                if place.ports is not None
+                and not (place.addresses and _is_one(place.addresses) and _is_one(place.ports))
+            }
+        return found
+
     def deciding(self, leaf: Leaf) -> object | None:
         """Return the rule that made packets end so, None if none did."""
         rules = [rule for rule in leaf.flow.path if isinstance(rule, XTRule)]
-        early = None if leaf.flow.header.is_translated else _early(rules)
+        early = None if leaf.flow.header.is_translated else early_exit(rules)
         if early is not None and (leaf.rule is None or not early.home.startswith("KUBE-")):
             return early
         if leaf.rule is not None:
@@ -259,7 +311,7 @@ class RuleSet:
         return 0 if found < 0 else self._text.count("\n", 0, found) + 2
 
 
-def _early(rules: Iterable[XTRule]) -> XTRule | None:
+def early_exit(rules: Iterable[XTRule]) -> XTRule | None:
     """Return the rule that had packets leave the nat table before anything was done to them."""
     for rule in rules:
         if rule.table == "filter" or rule.home in _LATE:
@@ -269,24 +321,8 @@ def _early(rules: Iterable[XTRule]) -> XTRule | None:
     return None
 
 
-def _destinations(members: SetMembers, directions: tuple[str, ...]) -> Iterator[Span]:
-    """Yield the destinations in a set, for whichever ports."""
-    for member in members.members(None, ""):
-        for span, direction in zip(member, directions, strict=False):
-            if direction == "dst" and span is not None:
-                yield span
-
-
-def _ports_of(rule: XTRule) -> Iterator[tuple[str, Span]]:
-    """Yield the protocol, empty for each, and the ports that a rule names."""
-    protocol = ""
-    for test in rule.tests:
-        if isinstance(test, OfProtocol) and not test.is_negated:
-            protocol = test.name
-    for test in rule.tests:
-        if isinstance(test, ToPort) or (isinstance(test, OriginallyTo) and test.is_port):
-            for span in test.spans:
-                yield protocol, span
+def _is_one(span: Span) -> bool:
+    return span[0] == span[1]
 
 
 def _list(text: str) -> str:

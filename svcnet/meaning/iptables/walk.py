@@ -9,17 +9,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from operator import or_
+from operator import and_
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
 from svcnet.meaning.chance import certain
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Branch, Leaf, PacketHead
+from svcnet.meaning.flow import Balancer, Branch, Leaf, PacketHead
 from svcnet.meaning.iptables.rule import Action, XTRule
 from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
-from svcnet.meaning.spans import LOOPBACK, Span
+from svcnet.meaning.spans import Span
 
 if TYPE_CHECKING:
     from svcnet.meaning.iptables.chain import Chain
@@ -53,14 +53,17 @@ End = tuple[str, str, object]
 class Ends:
     """How packets end once they are translated, for those whose sender nobody asks for.
 
-    Two destinations that no rule on the way tells apart have the same end. ``networks`` and
-    ``ports`` are what those rules name. It fills while packets are looked at.
+    Two destinations that no rule on the way tells apart have the same end. ``networks``,
+    ``ports`` and ``servers`` are what those rules name. It fills while packets are looked at.
     """
 
-    def __init__(self, networks: Iterable[Span], ports: Iterable[Span]) -> None:
+    def __init__(
+        self, networks: Iterable[Span], ports: Iterable[Span], servers: Iterable[Span] = ()
+    ) -> None:
         self.known: dict[object, End | tuple[()]] = {}
         self._networks = sorted({at for first, last in networks for at in (first, last + 1)})
         self._ports = sorted({at for first, last in ports for at in (first, last + 1)})
+        self._servers = tuple(servers)
 
     def key(self, walk: Walk, header: PacketHead, *, is_node: bool) -> object:
         """Return what the end depends on."""
@@ -70,7 +73,15 @@ class Ends:
             walk.type_of(header.address),
             bisect_right(self._networks, header.address),
             bisect_right(self._ports, header.port),
+            self._server(header.balancer),
         )
+
+    def _server(self, server: Balancer | None) -> object:
+        """Return what rules can ask of the virtual server that sent a packet on."""
+        if server is None or not self._servers:
+            return server is not None
+        named = any(first <= server.address <= last for first, last in self._servers)
+        return server[:3] if named else True
 
 
 class _Question(Exception):  # noqa: N818  (no error)
@@ -86,6 +97,9 @@ class _Blind:
         raise _Question
 
     def network(self, span: object) -> int:  # noqa: ARG002
+        raise _Question
+
+    def local(self, is_local: object) -> int:  # noqa: ARG002
         raise _Question
 
     def interface(self, pattern: str) -> int:  # noqa: ARG002
@@ -198,7 +212,7 @@ class Walk:
         if not header.is_tracked:
             return _UNTRACKED
         found = {self.state}
-        if header.is_translated:
+        if header.is_translated and header.balancer is None:
             found.add("DNAT")
         if header.source:
             found.add("SNAT")
@@ -215,10 +229,7 @@ class Walk:
 
     def local_senders(self) -> int:
         """Return who sends from an address of the machine's own."""
-        spans = [(address, address) for address in self.facts.addresses]
-        spans.append(LOOPBACK if self.facts.family == "IPv4" else (1, 1))
-        self.sources.foresee(spans)
-        return reduce(or_, map(self.sources.network, spans))
+        return self.sources.local(self.facts.is_local)
 
     def remembers(self, name: str, seconds: int | None) -> int:
         """Return who is on a list of ``recent``, since no longer than that."""
@@ -226,26 +237,15 @@ class Walk:
 
     def in_set(self, name: str, directions: tuple[str, ...], header: PacketHead) -> int:
         """Return who is, with this destination, in a set of ipset."""
-        members = list(self.facts.sets[name].members(header.port, self.protocol))
-        self.sources.foresee(
-            [
-                span
-                for member in members
-                for span, direction in zip(member, directions, strict=False)
-                if direction == "src" and span is not None
-            ]
+        members = self.facts.sets[name].senders(
+            directions, header.address, self.protocol, header.port
         )
+        if not members or not all(members):
+            return ALL if members else 0
+        self.sources.foresee([span for member in members for span in member])
         found = 0
         for member in members:
-            mask = ALL
-            for span, direction in zip(member, directions, strict=False):
-                if span is None:
-                    continue
-                if direction == "src":
-                    mask &= self.sources.network(span)
-                elif not span[0] <= header.address <= span[1]:
-                    mask = 0
-            found |= mask
+            found |= reduce(and_, map(self.sources.network, member))
         return found
 
     # The way through tables.
@@ -424,7 +424,9 @@ class Walk:
                     source = "node"
                 through.append(flow.with_header(header.hidden(source)))
             case Action.UNTRACK:
-                after.append(flow.with_header(evolve(header, is_tracked=False)))
+                if header.balancer is None:
+                    header = evolve(header, is_tracked=False)
+                after.append(flow.with_header(header))
             case _:
                 leaves.append(Leaf("unknown", flow, rule))
 

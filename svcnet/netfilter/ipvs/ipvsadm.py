@@ -1,4 +1,4 @@
-"""Lines of ``ipvsadm --restore``. What ipvsadm prints nobody reads: the kernel is asked."""
+"""Lines of ``ipvsadm --restore``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,165 @@
+"""The virtual servers of a machine for one IP family, and the rules around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from attrs import evolve
+
+from svcnet.graph import Packet
+from svcnet.meaning import iptables
+from svcnet.meaning.comparison.cells import RuleNames
+from svcnet.meaning.facts import Facts
+from svcnet.meaning.flow import Leaf
+from svcnet.meaning.iptables.rule import XTRule
+from svcnet.meaning.iptables.ruleset import early_exit
+from svcnet.meaning.ipvs.servers import KernelServers
+from svcnet.meaning.ipvs.walk import IPVSWalk
+from svcnet.meaning.outcome import FoundOutcome, RuleLine
+from svcnet.meaning.outcomes import outcomes_of
+from svcnet.meaning.sources import Sources
+from svcnet.meaning.spans import Span, number
+from svcnet.netfilter.ipvs.listing import SavedDest, SavedServer, read_listing
+from svcnet.netfilter.ipvs.messages import ServiceKey
+
+TABLE = "ipvs"
+"""What stands in the place of a table for a line of ipvsadm."""
+
+
+def read(
+    servers: str, rules: str, facts: Facts | None = None, *, file: str = "", rules_file: str = ""
+) -> IPVSRuleSet:
+    """Return the virtual servers that ``ipvsadm -Sn`` printed, and the rules of iptables-save.
+
+    `facts` are what the rules ask of the machine: its addresses, those of Services among them, and
+    the sets of ipset. `file` and `rules_file` are the names that lines are told by. Raises
+    :class:`svcnet.errors.ApplyError` for what is cut off or no such listing.
+    """
+    facts = evolve(facts or Facts(), balances=True)
+    saved = read_listing(servers, file or "ipvsadm -Sn")
+    return IPVSRuleSet(saved, iptables.read(rules, facts, file=rules_file), file)
+
+
+class IPVSRuleSet:
+    """Virtual servers and rules, and what they do to packets. It does not change."""
+
+    mode = "ipvs"
+
+    def __init__(
+        self, saved: Sequence[SavedServer], rules: iptables.RuleSet, file: str = ""
+    ) -> None:
+        self.facts = rules.facts
+        self.file = file
+        self.rules = rules
+        self.servers = KernelServers(saved, self.facts.family)
+        self._prefix = "KUBE-" if self.facts.family == "IPv4" else "KUBE-6-"
+
+    def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
+        """Return every possible outcome for `packet`; the probabilities add up to 1."""
+        return outcomes_of(self, packet)
+
+    def leaves(
+        self,
+        sources: Sources,
+        address: int,
+        protocol: str,
+        port: int,
+        *,
+        is_node: bool,
+        state: str = "NEW",
+        notes: bool = False,
+    ) -> list[Leaf]:
+        """Return how packets of many senders to one destination end."""
+        walk = IPVSWalk(
+            *(self.rules.tables, self.facts, self.rules.lists, sources, address, protocol, port),
+            ends=self.rules.ends,
+            state=state,
+            notes=notes,
+        )
+        walk.servers = self.servers
+        return walk.leaves(is_node=is_node)
+
+    def names(self) -> RuleNames:
+        """Return what is named: destinations with protocol and port, ranges of addresses."""
+        found = self.rules.names()
+        portals = list(self.servers.portals())
+        keys = dict.fromkeys([*found.keys, *(each for each in portals if each[2])])
+        networks = dict.fromkeys(found.networks)
+        networks.update({(each[0], each[0]): None for each in portals if not each[2]})
+        return RuleNames(list(keys), list(networks), found.sets)
+
+    def ports(self, address: int) -> Mapping[str, set[Span]]:
+        """Return the ports that rules name which are not for one other address, by protocol."""
+        return self.rules.ports(address)
+
+    def deciding(self, leaf: Leaf) -> object | None:
+        """Return the rule or the server that made packets end so, None if none did."""
+        rules = [rule for rule in leaf.flow.path if isinstance(rule, XTRule)]
+        early = early_exit(rules)
+        if early is not None and not early.home.startswith("KUBE-"):
+            return early
+        if leaf.rule is not None:
+            return leaf.rule
+        dests = (each for each in leaf.flow.path if isinstance(each, SavedDest))
+        return next(dests, None) or self.rules.deciding(leaf)
+
+    def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
+        """Return what makes a difference of a kind, each once."""
+        found: dict[object, None] = {}
+        for leaf in leaves:
+            there = self._causes(kind, leaf)
+            found.update(dict.fromkeys(there or self.rules.causes(kind, [leaf])))
+        return list(found)
+
+    def _causes(self, kind: str, leaf: Leaf) -> list[object]:
+        servers = [each for each in leaf.flow.path if isinstance(each, SavedServer)]
+        dests = [each for each in leaf.flow.path if isinstance(each, SavedDest)]
+        if kind == "wrong scheduler":
+            return [*servers]
+        if kind in ("wrong weight", "stale endpoint", "wrong endpoint", "affinity"):
+            return [*servers[: kind == "affinity"], *dests]
+        return [leaf.rule] if isinstance(leaf.rule, SavedServer | SavedDest) else []
+
+    def is_own(self, rule: object) -> bool:
+        """Return whether a rule or server is one of those for Services."""
+        match rule:
+            case SavedServer():
+                return self._is_own(rule.service.key)
+            case SavedDest():
+                return self._is_own(rule.server)
+        return self.rules.is_own(rule)
+
+    def _is_own(self, key: ServiceKey) -> bool:
+        """Return whether a virtual server is in a set of those that Services have."""
+        if key.fwmark:
+            return False
+        address, protocol = number(key.address), key.protocol.lower()
+        for name, members in self.facts.sets.items():
+            if not name.startswith(("KUBE-", "KUBE-6-")) or members.parts == ("port",):
+                continue
+            ways = ("dst",) * min(len(members.parts), 2)
+            if len(members.parts) <= 2 and members.senders(ways, address, protocol, key.port):
+                return True
+        ports = self.facts.sets.get(f"{self._prefix}NODE-PORT-{key.protocol}")
+        return (
+            ports is not None
+            and self.facts.is_local(address)
+            and bool(ports.senders(("dst",), address, protocol, key.port))
+        )
+
+    def is_foreign(self, leaf: Leaf) -> bool:
+        """Return whether it was somebody else's that made packets end so."""
+        rule = self.deciding(leaf)
+        if isinstance(rule, SavedServer):
+            return bool(rule.service.fwmark)
+        if isinstance(rule, SavedDest):
+            return bool(rule.server.fwmark)
+        if isinstance(rule, XTRule) and rule.home.startswith("KUBE-"):
+            return False
+        return self.rules.is_foreign(leaf)
+
+    def line_of(self, rule: object) -> RuleLine:
+        """Return where a rule or server is; of a chain, its policy."""
+        if isinstance(rule, SavedServer | SavedDest):
+            return RuleLine(TABLE, "", rule.text, rule.line, self.file)
+        return self.rules.line_of(rule)
