@@ -1,8 +1,9 @@
 """Real packets have the ends that the rule graph says they have, with its chances.
 
-Three readings must agree on every probe: what the scenario says by hand, what `evaluate`
-says of the compiled graph, and what came of packets in a kernel with the rendered rules.
-Where a mode is known to differ, its packets are held against that difference instead.
+Four readings must agree on every probe: what the scenario says by hand, what `evaluate`
+says of the compiled graph, what is explained of the rules as the machine's tools print them, and
+what came of packets in a kernel with the rendered rules. Where a mode is known to differ, its
+packets are held against that difference instead.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from svcnet import modes
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph, diff, evaluate
 from svcnet.graph.evaluate import Verdict
+from svcnet.meaning import Facts, MachineRules
+from svcnet.meaning.explanation.machine import MachineQuestion, explain_rules
+from svcnet.meaning.spans import number
 from svcnet.models import ClusterState, IPFamily
 from svcnet.models.state import ClusterObject
 from svcnet.testing import make_node
@@ -117,6 +121,7 @@ class Run:
     expired: dict[str, Result] = field(factory=dict)
     untouched: dict[Step, Result] = field(factory=dict)
     held: int = 0
+    there: MachineRules | None = None
 
     def play(self) -> None:
         node = make_node(NODE_NAME, NODE.v4, NODE.v6, zone=self.scenario.zone)
@@ -129,6 +134,7 @@ class Run:
         self.rules.put(self.graph)
         if self.scenario.closed:
             self.rules.close(self.scenario.closed)
+        self.look()
         for step in self.scenario.steps:
             match step:
                 case Probe():
@@ -153,6 +159,12 @@ class Run:
         self.state = self.state.apply(objects)
         self.graph = self.compiled()
         self.rules.follow(diff(before, self.graph))
+        self.look()
+
+    def look(self) -> None:
+        """Read the rules that are there now."""
+        own = (text for text in HOST.addresses or () if (":" in text) == (self.family == "IPv6"))
+        self.there = self.rules.read(Facts(self.family, frozenset(map(number, own))))
 
     def difference(self, step: Probe | Open | Exchange | Expire) -> Difference | None:
         """Return how this mode differs from the others in a step, if it does."""
@@ -268,6 +280,21 @@ class Run:
         for word, chance in words.items():
             end = self.seen_as(packet, word, step)
             found[end] = found.get(end, Fraction(0)) + chance
+        if self.there is not None:
+            assert self.explained(packet, step) == found, step
+        return found
+
+    def explained(self, packet: Packet, step: Probe | Open) -> dict[Result, Fraction]:
+        """Return what `svcnet explain` says of a packet by the rules that are there."""
+        assert self.there is not None
+        found: dict[Result, Fraction] = {}
+        for end in explain_rules(MachineQuestion(self.there, ("the node",)), packet).outcomes:
+            assert isinstance(end.verdict, Deliver | Refuse | Pass), end
+            word = self.in_words(packet, end.verdict)
+            if word == UNTOUCHED and step not in self.untouched:
+                word = Reach("outside", packet.port, masquerade=False)
+            seen = self.seen_as(packet, word, step)
+            found[seen] = found.get(seen, Fraction(0)) + end.probability
         return found
 
     def in_this_mode(self, difference: Difference, packet: Packet) -> dict[str | Reach, Fraction]:

@@ -19,6 +19,9 @@ from svcnet.executors.commits import Commits
 from svcnet.executors.iptables import Variant, concerns
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
+from svcnet.meaning import Facts, MachineRules
+from svcnet.meaning import iptables as xtables
+from svcnet.meaning import nftables as nft
 from svcnet.models import IPFamily
 from svcnet.modes.nftables import NFTABLES
 from svcnet.modes.userspace.adapter import UserspaceAdapter
@@ -59,6 +62,9 @@ class Rules(Protocol):
     def flush(self) -> None:
         """Leave the node with nothing again."""
 
+    def read(self, facts: Facts) -> MachineRules | None:
+        """Return the rules that there are, as tools print them; None where nobody reads these."""
+
 
 @frozen
 class Tables:
@@ -75,6 +81,10 @@ class Tables:
 
     def close(self, ports: Sequence[int]) -> None:
         self.restore(f"*filter\n{closing_lines('-A', ports)}COMMIT\n", "--noflush")
+
+    def read(self, facts: Facts) -> MachineRules | None:
+        tool = "iptables" if self.family == "IPv4" else "ip6tables"
+        return xtables.read(self.cluster.run("node", f"{tool}-{self.variant}-save"), facts)
 
     def flush(self) -> None:
         self.restore(EMPTY_TABLES)
@@ -122,6 +132,9 @@ class NFTablesRules:
 
     def close(self, ports: Sequence[int]) -> None:
         self.tables.close(ports)
+
+    def read(self, facts: Facts) -> MachineRules | None:
+        return nft.read(self.tables.cluster.run("node", "nft", "list", "ruleset"), facts)
 
     def flush(self) -> None:
         for part in NFTABLES.executor().cleanup(self.tables.family):
@@ -181,6 +194,9 @@ class IPVSRules:
             nothing = RuleGraph(NodeSettings(family=self.tables.family))
             self.apply(ipvs.full(nothing))
 
+    def read(self, facts: Facts) -> MachineRules | None:
+        return None
+
     def apply(self, tables: IPVSTables) -> None:
         self.tables.cluster.inside("node", lambda: executor.apply(tables, variant="legacy"))
 
@@ -216,6 +232,9 @@ class UserspaceRules:
 
     def close(self, ports: Sequence[int]) -> None:
         self.tables.close(ports)
+
+    def read(self, facts: Facts) -> MachineRules | None:
+        return None
 
     def stop(self) -> None:
         """Stop the proxy; its rules stay."""
