@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from svcnet.cli import main
 from svcnet.compiler import compile_state, node_view
-from svcnet.errors import UsageError
+from svcnet.errors import ApplyError, UsageError
 from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph, evaluate
 from svcnet.meaning import Facts, Verdicts, iptables, verify
 from svcnet.meaning.comparison.cells import of_range
@@ -27,19 +27,21 @@ from svcnet.meaning.comparison.intent import (
     entry_of,
     intents,
 )
-from svcnet.meaning.dump import read_dump
+from svcnet.meaning.dump import MachineDump, read_dump
 from svcnet.meaning.sources import Senders
 from svcnet.meaning.spans import everything, number, text_of
 from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration, Node
 from svcnet.models.state import ClusterObject
 from svcnet.netfilter.listing import Listing
+from svcnet.netfilter.restore import carried_out
 from svcnet.renderers.iptables import full
 from svcnet.sources import load, load_config
 from svcnet.testing import FakeIPTables
 from tests import strategies
 from tests.conftest import ROOT
 from tests.fuzz import examples
-from tests.test_conformance import EXPECTED, compile_case, family_of_file
+from tests.test_conformance import CASES, EXPECTED, compile_case, family_of_file
+from tests.test_conformance_nftables import compile_case as compile_nftables_case
 
 LIVE = ROOT / "tests" / "live_node"
 FILES: dict[IPFamily, str] = {"IPv4": "iptables-save.txt", "IPv6": "ip6tables-save.txt"}
@@ -194,6 +196,71 @@ def test_what_svcnet_renders_is_as_it_should_be(expected: Path) -> None:
     graph = compile_case(expected.parent, family_of_file(expected))
     found = verify(graph, rendered(graph))
     assert (found.differences, found.unknown) == ((), ())
+
+
+REFERENCE = sorted(CASES.glob("*/iptables.ipv[46].txt")) + sorted(
+    CASES.glob("*/nftables.ipv[46].txt")
+)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    REFERENCE[:: max(1, len(REFERENCE) // SAMPLE)],
+    ids=lambda path: f"{path.parent.name}-{path.name}",
+)
+def test_what_the_reference_restores_is_as_it_should_be(expected: Path) -> None:
+    """Text for iptables-restore and nft, as kube-proxy writes it, is read; jumps are its own."""
+    family, mode = family_of_file(expected), expected.name.partition(".")[0]
+    if mode == "nftables":
+        graph = compile_nftables_case(expected.parent, family)
+    else:
+        graph = compile_case(expected.parent, family)
+    text = expected.read_text()
+    # An empty cluster has no address that would tell the family.
+    found = MachineDump({family: ("case", text)}, nftables=("case", text))
+    verdicts = verify(graph, found.rules(mode, family, Facts.of(graph.settings)))
+    assert (verdicts.differences, verdicts.unknown) == ((), ())
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs", "nftables"])
+def test_what_svcnet_prints_is_read(capsys: pytest.CaptureFixture[str], mode: str) -> None:
+    """A golden file is compared as what it leaves on a machine that had nothing."""
+    example = ROOT / "examples" / "my-service"
+    golden = example / f"golden.{mode}.txt"
+    with pytest.raises(SystemExit) as end:
+        main(["verify", str(example), "--rules", str(golden)])
+    assert end.value.code == 0
+    assert "every packet ends as it should" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*nat\n:A - [0:0]\n-A A -j ACCEPT\n",
+        "*nat\n-A NONE -j ACCEPT\nCOMMIT\n",
+        "*nat\n:A - [0:0]\n-Z A\nCOMMIT\n",
+        "*nat\n:A - [0:0]\n-D A -j ACCEPT\nCOMMIT\n",
+        "*nat\nCOMMIT\n-A A -j ACCEPT\n",
+    ],
+)
+def test_what_cannot_be_restored_is_an_error(text: str) -> None:
+    """A line that iptables-restore does not take is told, never passed over."""
+    with pytest.raises(ApplyError, match=r"^case: "):
+        iptables.read(text, file="case")
+
+
+def test_a_text_is_restored_line_by_line() -> None:
+    """Rules come first or last, go, and whole chains with them."""
+    text = (
+        "*filter\n:A - [0:0]\n-A A -j ACCEPT\n-I A -j DROP\n-I A 2 -j RETURN\nCOMMIT\n"
+        "*filter\n-N B\n-A B -j A\n-D A -j ACCEPT\n-A INPUT -j B\nCOMMIT\n"
+        "*nat\n:C - [0:0]\n-A C -j ACCEPT\n-F C\n-X C\nCOMMIT\n"
+    )
+    found = carried_out(text, "case").tables
+    assert found == {
+        "filter": {"A": ["-j DROP", "-j RETURN"], "B": ["-j A"], "INPUT": ["-j B"]},
+        "nat": {},
+    }
 
 
 @settings(max_examples=examples(25), deadline=None)

@@ -30,6 +30,7 @@ from svcnet.meaning.outcomes import outcomes_of
 from svcnet.meaning.sources import Endpoint, Sources
 from svcnet.meaning.spans import Span, everything
 from svcnet.netfilter.listing import Listing, whole_listing
+from svcnet.netfilter.restore import carried_out, is_restore_text
 
 _COUNTERS = re.compile(r"^\[\d+:\d+\] (?=-A )", re.MULTILINE)
 _SET = " --set "
@@ -38,12 +39,14 @@ _SET = " --set "
 def read(text: str, facts: Facts | None = None, *, file: str = "") -> RuleSet:
     """Return the rules in what iptables-save or ip6tables-save printed, with counters or without.
 
-    `facts` are what the rules ask of the machine. `file` is the name that rules are told by.
+    Or in a text for iptables-restore, as it leaves a machine that had none. `facts` are what the
+    rules ask of the machine. `file` is the name that rules are told by.
     Raises :class:`svcnet.errors.ApplyError` for what is cut off or no such listing.
     """
     if "\n[" in text:
         text = _COUNTERS.sub("", text)
-    listing = whole_listing(text, file or "iptables-save")
+    name = file or "iptables-save"
+    listing = (carried_out if is_restore_text(text) else whole_listing)(text, name)
     return RuleSet(listing, facts or Facts(), text, file)
 
 
@@ -296,6 +299,8 @@ class RuleSet:
         at = self._start(rule.table)
         for text in chain.texts[: rule.place + 1]:
             found = self._text.find(f"\n-A {rule.home} {text}", at)
+            if found < 0:
+                found = self._text.find(f"\n-I {rule.home} {text}", at)
             if found < 0:
                 return RuleLine(rule.table, rule.home, rule.text, 0, self.file)
             at = found + 1

@@ -8,6 +8,6 @@
 What words of a rule may do that are not understood is never guessed.
 """
 
-from svcnet.meaning.nftables.ruleset import NFTRuleSet, read
+from svcnet.meaning.nftables.ruleset import NFTRuleSet, is_script, read
 
-__all__ = ["NFTRuleSet", "read"]
+__all__ = ["NFTRuleSet", "is_script", "read"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -18,24 +19,32 @@ from svcnet.meaning.outcome import FoundOutcome, RuleLine
 from svcnet.meaning.outcomes import outcomes_of
 from svcnet.meaning.sources import Endpoint, Sources, endpoint_of
 from svcnet.meaning.spans import Span
-from svcnet.netfilter.nft import ListingError, NFTState, read_listing
+from svcnet.netfilter.nft import ListingError, NFTState, ScriptError, load, read_listing
 
 _FAMILIES: Mapping[IPFamily, tuple[str, str]] = MappingProxyType(
     {"IPv4": ("ip", "inet"), "IPv6": ("ip6", "inet")}
 )
 
+_SCRIPT = re.compile(r"\A(?:\s|#.*\n)*(?:add|create|delete|destroy|flush) ")
+
 
 def read(text: str, facts: Facts | None = None, *, file: str = "") -> NFTRuleSet:
     """Return the rules in what ``nft list ruleset`` printed.
 
-    `facts` are what the rules ask of the machine. `file` is the name that rules are told by.
+    Or in lines for ``nft -f``, as they leave a machine that had no table. `facts` are what the
+    rules ask of the machine. `file` is the name that rules are told by.
     Raises :class:`svcnet.errors.ApplyError` for what is cut off or no such listing.
     """
     try:
-        state = read_listing(text)
-    except ListingError as error:
+        state = load(NFTState(), text) if is_script(text) else read_listing(text)
+    except (ListingError, ScriptError) as error:
         raise ApplyError(f"{file or 'nft list ruleset'}: {error}") from None
     return NFTRuleSet(state, facts or Facts(), file)
+
+
+def is_script(text: str) -> bool:
+    """Return whether a text is of lines for ``nft -f`` that begin with a verb."""
+    return _SCRIPT.search(text) is not None
 
 
 class NFTRuleSet:
