@@ -94,7 +94,8 @@ def test_every_plan_is_about_what_is_ours(found: SavedTables) -> None:
     """Of iptables mode, of the modes beside it, and of cleanup."""
     check(plan(WANTED, found, 0).transactions, found.tables)
     check(portal_rules_of.plan(PORTALS, found), found.tables)
-    check(ipvs_rules.changes(IPVS, found, "IPv4"), found.tables)
+    others = (owned("IPv4"), portal_rules_of.OWNED)
+    check(ipvs_rules.changes(IPVS, found, "IPv4", others), found.tables)
     for own in (owned("IPv4"), portal_rules_of.OWNED, ipvs_rules.owned("IPv4")):
         check(removal(found, own), found.tables)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any, cast
@@ -16,7 +16,8 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError, UsageError
 from svcnet.executors.children import Overdue
 from svcnet.executors.conntrack import DeletionReport
-from svcnet.executors.iptables import Commands, RestoreReport, Variant, concerns
+from svcnet.executors.iptables import Commands, Ownership, RestoreReport, Variant, concerns
+from svcnet.executors.ipvs.rules import CHAINS, changes
 from svcnet.executors.lock import Busy
 from svcnet.executors.machine import Machine, Output
 from svcnet.executors.notices import Notices
@@ -200,6 +201,44 @@ def test_leftovers_of_the_other_variant_and_mode_go(machine: Machine, variant: V
     assert chains(machine, other) == set()
     assert remove_leftovers(second, "IPv4") == ()
     assert second.apply(full(second, graph_of())).plan.text == ""
+
+
+@pytest.mark.parametrize("others", [("iptables",), ("userspace",), ("iptables", "userspace")])
+def test_ipvs_takes_away_what_other_modes_left(fake: FakeMachine, others: Sequence[str]) -> None:
+    """As it comes, and each mode is asked what that is. KUBE-FIREWALL stays."""
+    for mode in others:
+        if mode == "userspace":
+            with portals(fake, "nft") as keeper:
+                keeper.whole(graph_of())
+        else:
+            executor_of(fake, mode, variant="nft").apply(full(executor_of(fake, mode), graph_of()))
+    executor = executor_of(fake, "ipvs", variant="nft")
+    executor.apply(full(executor, graph_of()))
+    own = {chain for found in CHAINS.values() for chain in found}
+    assert own <= chains(fake, "nft") <= own | {"KUBE-FIREWALL"}
+    assert executor.apply(full(executor, graph_of())).plan.text == ""
+
+
+def test_ipvs_asks_modes_that_it_has_never_heard_of() -> None:
+    """Chains and jumps of a mode go in the transaction that writes ipvs', others stay."""
+    theirs = Ownership(lambda _, chain: chain.startswith("SOCAT-"), "-j SOCAT-IN".__eq__)
+    observed = SavedTables(
+        {
+            "nat": {
+                "PREROUTING": ["-j SOCAT-IN", "-j CNI"],
+                "SOCAT-IN": ["-j SOCAT-1"],
+                "SOCAT-1": [],
+                "CNI": [],
+            }
+        }
+    )
+    text = "".join(changes("*nat\n:KUBE-SERVICES - [0:0]\nCOMMIT\n", observed, "IPv4", [theirs]))
+    assert "-D PREROUTING -j SOCAT-IN\n" in text
+    assert {"-X SOCAT-IN", "-X SOCAT-1"} <= set(text.splitlines())
+    assert "CNI" not in text
+    assert "SOCAT" not in "".join(
+        changes("*nat\n:KUBE-SERVICES - [0:0]\nCOMMIT\n", observed, "IPv4")
+    )
 
 
 @variants

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from typing import TypeAlias
 
 from attrs import field, frozen
 
 from svcnet import checks, errors
 from svcnet.errors import ApplyError
 from svcnet.executors.counts import counted
-from svcnet.executors.iptables import Choice, Commands, Variant, choose_variant
+from svcnet.executors.iptables import Choice, Commands, Ownership, Variant, choose_variant
 from svcnet.executors.ipvs import device, rules, sets
 from svcnet.executors.ipvs.execution import Execution, Refusal, refusal_lines, service_in
 from svcnet.executors.ipvs.observe import IPVSState, key_of, observe
@@ -28,6 +29,9 @@ from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
+
+OtherModes: TypeAlias = Callable[[], Collection[Ownership]]
+"""Says what chains of iptables other modes have. To ask all modes takes some 40 ms."""
 
 
 @frozen
@@ -70,35 +74,50 @@ def apply(
     variant: Variant | None = None,
     drain: int = DRAIN,
     dry_run: bool = False,
+    other_modes: OtherModes = tuple,
     machine: Machine = THIS_MACHINE,
 ) -> IPVSReport:
     """Bring a machine's network namespace to what `artifact` says.
 
     Only what differs is done; with `dry_run` nothing is. What svcnet did not make is left
-    alone. `drain` is the time in seconds that the connections of a removed TCP endpoint
-    have to end. Raises :class:`svcnet.executors.ipvs.probe.MissingModules` before anything
-    is done when nothing of svcnet's is there yet and the kernel lacks what all Services need;
+    alone. `other_modes` says what chains of iptables other modes have, which are removed; it is
+    called if there are any that are not this mode's. `drain` is the time in seconds that the
+    connections of a removed TCP endpoint have to end.
+
+    Raises :class:`svcnet.executors.ipvs.probe.MissingModules` before anything is done
+    when nothing of svcnet's is there yet and the kernel lacks what all Services need;
     :class:`IncompleteIPVS` when it refuses some of what is wanted, such as an endpoint's address
     or one Service's scheduler, after all else is done; and ApplyError for what cannot be
     observed, with nothing changed, :class:`svcnet.executors.lock.Busy` among it when another
     svcnet is at work. What is served goes on being served, and the next apply continues.
     """
     with nullcontext() if dry_run else machine.lock(artifact.family):
-        return _apply(machine, artifact, variant, drain, dry_run=dry_run)
+        return _apply(machine, artifact, variant, drain, other_modes, dry_run=dry_run)
 
 
 def _apply(
-    machine: Machine, artifact: IPVSTables, variant: Variant | None, drain: int, *, dry_run: bool
+    machine: Machine,
+    artifact: IPVSTables,
+    variant: Variant | None,
+    drain: int,
+    other_modes: OtherModes,
+    *,
+    dry_run: bool,
 ) -> IPVSReport:
     family = artifact.family
     stages = Stages()
     with stages.stage("observe"):
         choice = choose_variant(family, variant, machine=machine)
     untried = require(artifact, choice.commands) if _is_first(machine, family) else ()
-    found = _find(artifact, choice, drain, stages, untried)
+    found = _find(artifact, choice, drain, other_modes, stages, untried)
     if dry_run:
         return IPVSReport(
-            *(family, found.plan, 0, found.warnings, choice.commands.variant, stages.seconds)
+            family=family,
+            plan=found.plan,
+            draining=0,
+            warnings=found.warnings,
+            variant=choice.commands.variant,
+            stages=stages.seconds,
         )
     return carry_out(artifact, found, stages)
 
@@ -118,19 +137,21 @@ def find(
     *,
     variant: Variant | None = None,
     drain: int = DRAIN,
+    other_modes: OtherModes = tuple,
     stages: Stages,
     machine: Machine = THIS_MACHINE,
 ) -> IPVSFindings:
     """Return what :func:`apply` would do where svcnet has been before. Raises ApplyError."""
     with stages.stage("observe"):
         choice = choose_variant(artifact.family, variant, machine=machine)
-    return _find(artifact, choice, drain, stages)
+    return _find(artifact, choice, drain, other_modes, stages)
 
 
 def _find(
     artifact: IPVSTables,
     choice: Choice,
     drain: int,
+    other_modes: OtherModes,
     stages: Stages,
     warnings: tuple[str, ...] = (),
 ) -> IPVSFindings:
@@ -140,7 +161,8 @@ def _find(
         kind = observed.device.kind
         raise ApplyError(f"{DUMMY_DEVICE} is no dummy device but of kind {kind}")
     with stages.stage("plan"):
-        planned = plan(artifact, observed, drain)
+        theirs = other_modes() if rules.has_foreign(choice.observed, artifact.family) else ()
+        planned = plan(artifact, observed, drain, theirs)
     return IPVSFindings(choice.commands, planned, choice.warnings + warnings + planned.warnings)
 
 

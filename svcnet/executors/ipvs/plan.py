@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal
 
@@ -17,6 +17,7 @@ from attrs import evolve, frozen
 from netaddr import IPAddress, IPNetwork
 
 from svcnet import checks
+from svcnet.executors.iptables import Ownership
 from svcnet.executors.ipvs import device, rules, sets
 from svcnet.executors.ipvs.observe import IPVSState
 from svcnet.executors.ipvs.servers import Real, ServerChanges
@@ -157,11 +158,16 @@ class Exclusions:
         return any(IPAddress(address) in network for network in self._networks)
 
 
-def plan(wanted: IPVSTables, observed: IPVSState, drain: int = DRAIN) -> IPVSPlan:
+def plan(
+    wanted: IPVSTables,
+    observed: IPVSState,
+    drain: int = DRAIN,
+    other_modes: Collection[Ownership] = (),
+) -> IPVSPlan:
     """Return what takes the `observed` state to the `wanted` one.
 
     `drain` is the time in seconds that connections of a removed TCP endpoint have to end;
-    with 0 it goes at once.
+    with 0 it goes at once. What belongs to `other_modes` goes once this one serves.
     """
     foreign = {key for key in wanted.servers if key in observed.services and not observed.owns(key)}
     servers = {key: server for key, server in wanted.servers.items() if key not in foreign}
@@ -177,7 +183,7 @@ def plan(wanted: IPVSTables, observed: IPVSState, drain: int = DRAIN) -> IPVSPla
     addresses = entries[IPVS_IPS.name_in(wanted.family)][1]
     beside = tuple(sorted(key for key in others if key.address in addresses))
     return IPVSPlan(
-        steps=_without_idle(_steps(wanted, observed, entries, beside, work)),
+        steps=_without_idle(_steps(wanted, observed, entries, beside, work, other_modes)),
         drained=tuple(work.drained),
         ended=tuple(work.ended),
         beside=beside,
@@ -198,13 +204,14 @@ def _steps(
     entries: SetContents,
     beside: tuple[ServerKey, ...],
     work: ServerChanges,
+    other_modes: Collection[Ownership],
 ) -> Iterator[Step]:
     """Yield the steps in their order, some with nothing to do."""
     family, kept = wanted.family, Exclusions(wanted.settings.ipvs.exclude_cidrs)
     text = with_servers(wanted.restore_text, beside)
-    written = Step("iptables", tuple(rules.changes(text, observed.tables, family)))
+    written = Step("iptables", tuple(rules.changes(text, observed.tables, family, other_modes)))
     # While another mode serves, its rules do until everything of this mode is there.
-    switches = rules.has_other_mode(observed.tables)
+    switches = observed.tables.has(rules.of_others(other_modes, family).chain)
     held = IPVS_IPS.name_in(family)
     addresses = entries[held][1]
     ours = {**entries, held: (entries[held][0], addresses - _foreign_addresses(observed))}

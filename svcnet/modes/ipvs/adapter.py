@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Literal
 
 from attrs import define, evolve, field
@@ -39,7 +39,8 @@ class IPVSAdapter(Adapter):
 
     It remembers a mark of all that from when it was right. `commits` are those of the
     machine that it works on, shared by the adapters of several families. `drain` is
-    how many seconds the connections of a removed TCP endpoint have to end.
+    how many seconds the connections of a removed TCP endpoint have to end. `other_modes` is as in
+    :func:`svcnet.executors.ipvs.apply`, and asked once.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class IPVSAdapter(Adapter):
         variant: iptables.Variant | None,
         commits: Commits,
         drain: int,
+        other_modes: ipvs.OtherModes,
     ) -> None:
         super().__init__(family, "ipvs")
+        self._other_modes = cache(other_modes)
         self._variant = variant
         self._drain = drain
         self._commits = commits
@@ -72,7 +75,11 @@ class IPVSAdapter(Adapter):
             before = self._mark(tables)
         with self._kept(tables):
             report = ipvs.apply(
-                tables, variant=self._variant, drain=self._drain, machine=self._machine
+                tables,
+                variant=self._variant,
+                drain=self._drain,
+                other_modes=self._other_modes,
+                machine=self._machine,
             )
         stages.merge(report.stages)
         done = self._done(tables, report, stages)
@@ -119,6 +126,7 @@ class IPVSAdapter(Adapter):
             look.tables,
             variant=self._variant,
             drain=self._drain,
+            other_modes=self._other_modes,
             stages=look.stages,
             machine=self._machine,
         )

@@ -14,6 +14,7 @@ from svcnet.modes.executor import Executor, Part
 from svcnet.modes.ipvs.adapter import IPVSAdapter
 from svcnet.modes.ipvs.options import DRAIN
 from svcnet.modes.options import VARIANT
+from svcnet.modes.ownership import owned_by_others
 from svcnet.renderers.ipvs import IPVSTables
 
 if TYPE_CHECKING:
@@ -64,12 +65,18 @@ class IPVSExecutor(Executor[IPVSTables]):
             variant=self._variant,
             drain=self._drain,
             dry_run=dry_run,
+            other_modes=partial(self._other_modes, artifact.family),
             machine=self.machine,
         )
 
     def adapter(self, family: IPFamily) -> IPVSAdapter:
         """Return what keeps a family."""
-        return IPVSAdapter(family, self._variant, self._commits, self._drain)
+        return IPVSAdapter(
+            family, self._variant, self._commits, self._drain, partial(self._other_modes, family)
+        )
+
+    def _other_modes(self, family: IPFamily) -> list[iptables.Ownership]:
+        return owned_by_others(self.mode.name, family, self.machine)
 
     def cleanup(self, family: IPFamily) -> Iterator[Part]:
         """Yield the removal of all: the sets tell which rules are to go, of either variant."""

@@ -13,12 +13,11 @@ from svcnet.executors.userspace import remove
 from svcnet.executors.userspace.rules import OWNED, shows_variant
 from svcnet.modes.executor import Executor, Part
 from svcnet.modes.options import VARIANT
-from svcnet.modes.registry import others
+from svcnet.modes.ownership import owned_by_others
 from svcnet.modes.userspace.proxy import UserspaceProxy
 from svcnet.renderers.userspace import ProxyTable
 
 if TYPE_CHECKING:
-    from svcnet.executors.machine import Machine
     from svcnet.models import IPFamily
 
 
@@ -52,9 +51,3 @@ class UserspaceExecutor(Executor[ProxyTable]):
     def _variant(self) -> iptables.Variant | None:
         variant: iptables.Variant | None = self.settings.given[VARIANT.name]
         return variant
-
-
-def owned_by_others(name: str, family: IPFamily, machine: Machine) -> list[iptables.Ownership]:
-    """Return how the chains are known that other modes than that of a name make."""
-    found = (mode.executor(machine).owned(family) for mode in others(name))
-    return [each for each in found if each is not None]

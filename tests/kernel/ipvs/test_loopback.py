@@ -21,13 +21,14 @@ def test_modes_come_and_go() -> None:
     """What keeps neighbours off is there after every step, as long as the setting is."""
     graph = graph_of("IPv4")
     with own_namespace(), neighbour() as other:
+        executor = executor_of("ipvs", "legacy")
         for step in (
             lambda: apply(full(graph), variant="legacy"),
-            lambda: ipvs.apply(full_ipvs(graph), variant="legacy"),
-            lambda: remove_leftovers(executor_of("ipvs", "legacy"), "IPv4"),
+            lambda: executor.apply(full_ipvs(graph)),
+            lambda: remove_leftovers(executor, "IPv4"),
             lambda: apply(full(graph), variant="legacy"),
             lambda: remove_leftovers(executor_of("iptables", "legacy"), "IPv4"),
-            lambda: ipvs.apply(full_ipvs(graph), variant="legacy"),
+            lambda: executor.apply(full_ipvs(graph)),
             lambda: ipvs.cleanup("IPv4"),
             lambda: cleanup("IPv4"),
         ):

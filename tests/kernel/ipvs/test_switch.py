@@ -14,6 +14,7 @@ from svcnet.models import ClusterState, IPFamily
 from svcnet.renderers.iptables import full
 from svcnet.renderers.ipvs import full as full_ipvs
 from svcnet.testing import make_node
+from tests.kernel.keepers import executor_of
 from tests.kernel.netns import CLIENT, CLUSTER_IP, HOST, NODE, Cluster
 from tests.kernel.scenarios import ALL, load_balancer, slices
 from tests.kernel.ways import Tables
@@ -35,9 +36,8 @@ def test_no_connection_is_lost(cluster: Cluster, family: IPFamily) -> None:
         answers: list[list[str]] = []
         with ThreadPoolExecutor(1) as pool:
             tables = full_ipvs(graph)
-            switching = pool.submit(
-                cluster.inside, "node", lambda: ipvs.apply(tables, variant="legacy")
-            )
+            executor = executor_of("ipvs", "legacy")
+            switching = pool.submit(cluster.inside, "node", lambda: executor.apply(tables))
             while not switching.done() or len(answers) < 100:
                 answers += client(
                     "attempt", count=10, sequential=True, protocol="TCP", timeout=5.0, **to

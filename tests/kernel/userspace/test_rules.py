@@ -18,7 +18,7 @@ from svcnet.executors.userspace.rules import plan
 from svcnet.family import IP_FAMILIES
 from svcnet.graph import NodeSettings
 from svcnet.models import IPFamily
-from svcnet.modes.userspace.executor import owned_by_others
+from svcnet.modes.ownership import owned_by_others
 from svcnet.netfilter import Rule, SavedTables, parse_save
 from svcnet.renderers import userspace
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps
