@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from svcnet.agent.request import Cluster, Request
 from svcnet.agent.update import Update
-from svcnet.inputs import Inputs, probe_host, read_inputs, read_settings
+from svcnet.inputs import InputRequest, Inputs, probe_host, read_inputs, read_settings
 from svcnet.inputs.feed import FileFeed, Say
 
 if TYPE_CHECKING:
@@ -44,28 +44,24 @@ def feed_of(
     Host facts are those of `machine` where there are rules for it. Raises UsageError where no API
     server is known.
     """
-    asked: dict[str, Any] = {
-        "mode": request.mode,
-        "config": request.config,
-        "node": request.node,
-        "host": request.host,
-        "strict": request.strict,
-        "default_host": partial(probe_host, machine) if has_rules else None,
-        "given": request.options,
-    }
-    if isinstance(request.source, Cluster):
-        settings = partial(read_settings, **asked)
-        return _of_server(request, request.source, settings, reporter, say)
-    inputs = partial(
-        read_inputs,
-        request.source,
+    asked = InputRequest(
+        paths=() if isinstance(request.source, Cluster) else request.source,
+        mode=request.mode,
+        config=request.config,
+        node=request.node,
+        host=request.host,
+        strict=request.strict,
         from_pods=request.from_pods,
         ip_families=request.ip_families,
+        default_host=partial(probe_host, machine) if has_rules else None,
         allow_empty=request.allow_empty,
-        **asked,
+        given=request.options,
     )
+    if isinstance(request.source, Cluster):
+        settings = partial(read_settings, asked)
+        return _of_server(request, request.source, settings, reporter, say)
     reporter.source = " ".join(request.source)
-    read = reporter.reads(lambda: Update(checked(inputs())))
+    read = reporter.reads(lambda: Update(checked(read_inputs(asked))))
     return FileFeed(request.source, read, keeps, say)
 
 

@@ -103,7 +103,9 @@ class Run:
             take_orders(orders)
             # What serves without rules opens nothing beyond loopback.
             self._monitoring = Monitoring(
-                *(self._log, stack, self._request.strict),
+                log=self._log,
+                stack=stack,
+                strict=self._request.strict,
                 machine=self._machine,
                 answers=self._has_rules,
             )
@@ -152,7 +154,11 @@ class Run:
         stays = "the rules stay as they were"
         keeps = stays if self._proxy is None else "the state before goes on being served"
         return feed_of(
-            *(self._request, self.reporter, self._say, self._checked, keeps),
+            request=self._request,
+            reporter=self.reporter,
+            say=self._say,
+            checked=self._checked,
+            keeps=keeps,
             machine=self._machine,
             has_rules=self._has_rules,
         )
@@ -170,7 +176,7 @@ class Run:
             raise UsageError("the mode changed while svcnet began: start it again")
         remark = request.strict.remark
         families = served_families(
-            *(inputs, request.families, remark), rules=self._has_rules, machine=self._machine
+            inputs, request.families, remark, rules=self._has_rules, machine=self._machine
         )
         self._unserved = FamilyWatch(inputs, families, remark)
         if self._has_rules:

@@ -13,7 +13,7 @@ from svcnet.cli.common import allow_empty_option, family_option, input_options, 
 from svcnet.cli.lock import machine_lock
 from svcnet.cli.modal import ModalCommand
 from svcnet.errors import ApplyError, Incomplete, Lacking, UsageError
-from svcnet.inputs import Inputs, Strictness, probe_host, read_inputs
+from svcnet.inputs import InputRequest, Inputs, Strictness, probe_host, read_inputs
 from svcnet.inputs.families import served_families
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
     from svcnet.executors.attempts import joined
     from svcnet.executors.this_machine import THIS_MACHINE
 
-    inputs = read_inputs(**options, default_host=partial(probe_host, THIS_MACHINE))
+    inputs = read_inputs(InputRequest(**options, default_host=partial(probe_host, THIS_MACHINE)))
     if inputs.mode.serves:
         name = inputs.mode.name
         raise UsageError(

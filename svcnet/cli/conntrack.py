@@ -11,7 +11,7 @@ from svcnet.cli.common import allow_empty_option, family_option, input_options, 
 from svcnet.cli.lock import machine_lock
 from svcnet.cli.modal import ModalCommand
 from svcnet.errors import UsageError
-from svcnet.inputs import probe_host, read_inputs
+from svcnet.inputs import InputRequest, probe_host, read_inputs
 
 if TYPE_CHECKING:
     from svcnet.models import IPFamily
@@ -39,7 +39,7 @@ def command(
     from svcnet.executors.this_machine import THIS_MACHINE
     from svcnet.renderers.conntrack import plan
 
-    inputs = read_inputs(**options, default_host=partial(probe_host, THIS_MACHINE))
+    inputs = read_inputs(InputRequest(**options, default_host=partial(probe_host, THIS_MACHINE)))
     if inputs.mode.serves:
         raise UsageError(
             f"in mode {inputs.mode.name} entries lead to the proxy, which moves flows itself"

@@ -24,7 +24,7 @@ from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
 from svcnet.errors import AbsentError, UsageError, one_line
 from svcnet.files import KIB, read_small
-from svcnet.inputs import FAMILIES, Inputs, read_located
+from svcnet.inputs import FAMILIES, InputRequest, Inputs, read_located
 from svcnet.inputs.standard_input import standard_input
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def command(
     if live or files:
         write_output(_of_rules(asked, files, service, output), None)
     elif every:
-        inputs, loaded = read_located(**options)
+        inputs, loaded = read_located(InputRequest(**options))
         write_output(_table(_question(inputs, loaded, family), service, output), None)
     else:
         write_output(_one(asked, output), None)
@@ -148,7 +148,7 @@ def _trace(file: str, family: str | None, output: str, options: dict[str, Any]) 
     paths = options["paths"]
     if file == "-" and (not paths or "-" in paths):
         raise UsageError("--trace - is standard input, and so is what PATH is: name a file")
-    inputs, loaded = read_located(**options)
+    inputs, loaded = read_located(InputRequest(**options))
     reading = TraceReading(_question(inputs, loaded, family))
     found = map(reading.read, _lines_of(file))
     if output == "json":
@@ -206,7 +206,8 @@ def _question(inputs: Inputs, loaded: Loaded, family: str | None) -> Question:
 
     def view_of(node: str) -> NodeView:
         return node_view(
-            *(inputs.state, inputs.config, None),
+            state=inputs.state,
+            config=inputs.config,
             node=node,
             family=view.family,
             rules=inputs.settings.rules,
@@ -271,7 +272,7 @@ def _one(asked: PacketRequest, output: str) -> str:
     from svcnet.meaning.explanation.explain import explain
 
     chosen = _family(asked.who, asked.target, asked.family)
-    inputs, loaded = read_located(**asked.options)
+    inputs, loaded = read_located(InputRequest(**asked.options))
     question = _question(inputs, loaded, chosen)
     packet, found = _packet(asked, question)
     return _shown(explain(question, packet), found, output)

@@ -13,7 +13,7 @@ from svcnet.cli.dump import given_dump, live_dump, live_mode
 from svcnet.errors import UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
-from svcnet.inputs import FAMILIES, Inputs, probe_host, read_located
+from svcnet.inputs import FAMILIES, InputRequest, Inputs, probe_host, read_located
 from svcnet.modes.options import listed
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _beside_objects(
     if options["mode"] is None and dump is not None:
         options["mode"] = dump.mode
     host = partial(probe_host, THIS_MACHINE) if dump is None else None
-    inputs, loaded = read_located(**options, default_host=host)
+    inputs, loaded = read_located(InputRequest(**options, default_host=host))
     if dump is not None and dump.addresses is not None and inputs.host.addresses is None:
         inputs = evolve(inputs, host=evolve(inputs.host, addresses=dump.addresses))
     question = question_of(inputs, loaded, asked.family)

@@ -11,7 +11,7 @@ from svcnet.cli.common import input_options
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
 from svcnet.errors import AbsentError
-from svcnet.inputs import read_inputs
+from svcnet.inputs import InputRequest, read_inputs
 
 if TYPE_CHECKING:
     from svcnet.graph import RuleGraph
@@ -33,7 +33,7 @@ def command(family: str | None, output: str, service: str | None, **options: Any
     from svcnet.compiler import compile_state
     from svcnet.graph import dot, dump
 
-    inputs = read_inputs(**options)
+    inputs = read_inputs(InputRequest(**options))
     graph = compile_state(inputs.state, inputs.view(family))
     if service is not None:
         graph = _only(graph, service)

@@ -15,7 +15,7 @@ from svcnet.cli.output import write_output
 from svcnet.cli.paths import FilePath
 from svcnet.errors import AbsentError, UsageError
 from svcnet.files import KIB, read_text
-from svcnet.inputs import Inputs, load_manifests, read_inputs, tell_findings
+from svcnet.inputs import InputRequest, Inputs, load_manifests, read_inputs, tell_findings
 from svcnet.modes import available
 from svcnet.modes.options import listed
 
@@ -52,7 +52,7 @@ def command(
     userspace it is the proxy's table, as comments, and the rules that lead traffic to it,
     for iptables-restore --noflush as well.
     """
-    inputs = read_inputs(**options)
+    inputs = read_inputs(InputRequest(**options))
     form = _form(inputs, output, step=since is not None)
     view = inputs.view(family)
     if since is None:

@@ -18,7 +18,7 @@ from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
 from svcnet.errors import UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.inputs import probe_host, read_located
+from svcnet.inputs import InputRequest, probe_host, read_located
 from svcnet.modes.options import listed
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def command(
     default_host = None if files else partial(probe_host, THIS_MACHINE)
     if dump is not None and options["mode"] is None:
         options["mode"] = dump.mode
-    inputs, loaded = read_located(**options, default_host=default_host)
+    inputs, loaded = read_located(InputRequest(**options, default_host=default_host))
     if inputs.mode.name not in LANGUAGES:
         names = listed(LANGUAGES)
         raise UsageError(f"rules of modes {names} can be compared, not of mode {inputs.mode.name}")

@@ -13,6 +13,7 @@ from svcnet.inputs.manifests import (
 )
 from svcnet.inputs.read import (
     FAMILIES,
+    InputRequest,
     Inputs,
     ModeRequest,
     probe_host,
@@ -25,6 +26,7 @@ from svcnet.inputs.strictness import EVERY_WARNING, Strictness
 __all__ = [
     "EVERY_WARNING",
     "FAMILIES",
+    "InputRequest",
     "Inputs",
     "ModeRequest",
     "Strictness",

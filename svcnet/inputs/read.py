@@ -50,7 +50,9 @@ class Inputs:
 
         chosen = FAMILIES[family] if family else None
         return node_view(
-            *(self.state, self.config, self.host),
+            state=self.state,
+            config=self.config,
+            host=self.host,
             node=self.node,
             family=chosen,
             rules=self.settings.rules,
@@ -99,107 +101,94 @@ class ModeRequest:
     def inputs(self, state: ClusterState) -> Inputs:
         """Return what a verb works on, given the objects."""
         return Inputs(
-            state, self.config, self.host, self.node, self.mode, self.settings, self.given
+            state=state,
+            config=self.config,
+            host=self.host,
+            node=self.node,
+            mode=self.mode,
+            settings=self.settings,
+            given=self.given,
         )
 
 
-def read_settings(
-    mode: str | AnyMode | None,
-    config: Path | None,
-    node: str,
-    host: Path | None,
-    strict: Strictness,
-    default_host: Callable[[], Host] | None = None,
-    given: OptionValues | None = None,
-) -> ModeRequest:
-    """Read what the input options name besides manifests; raise all errors at once.
+@frozen(kw_only=True)
+class InputRequest:
+    """What a verb or a run is asked to read, besides what its own options say.
 
-    `given` are options of the mode.
+    ``mode`` is one, its name, or None for the configuration's. ``config`` and ``host`` are files;
+    ``default_host`` gives the host's facts where no file does, and without it there are none.
+    ``paths``, ``from_pods``, ``ip_families`` and ``allow_empty`` are as in
+    :func:`load_manifests`. ``given`` are options of the mode.
     """
+
+    paths: tuple[str, ...] = ()
+    mode: str | AnyMode | None
+    config: Path | None
+    node: str
+    host: Path | None
+    strict: Strictness
+    from_pods: bool = False
+    ip_families: tuple[IPFamily, ...] = ()
+    default_host: Callable[[], Host] | None = None
+    allow_empty: bool | None = None
+    given: OptionValues = field(factory=dict)
+
+
+def read_settings(asked: InputRequest, /) -> ModeRequest:
+    """Read what is asked for besides manifests; raise all errors at once."""
     found: list[Diagnostic] = []
-    config_found, facts = _read(found, mode, config, host, default_host, strict=strict)
-    return _checked(found, config_found, facts, node, mode, given)
+    return _checked(asked, found, *_read(asked, found))
 
 
-def read_inputs(
-    paths: tuple[str, ...],
-    mode: str | AnyMode | None,
-    config: Path | None,
-    node: str,
-    host: Path | None,
-    strict: Strictness,
-    from_pods: bool = False,
-    ip_families: tuple[IPFamily, ...] = (),
-    default_host: Callable[[], Host] | None = None,
-    allow_empty: bool | None = None,
-    given: OptionValues | None = None,
-) -> Inputs:
-    """Read everything the input options name; print warnings to standard error.
+def read_inputs(asked: InputRequest, /) -> Inputs:
+    """Read everything that is asked for; print warnings to standard error.
 
-    All errors of all files are raised at once. `default_host` gives the host facts when no
-    file does. For `paths` and `allow_empty` see :func:`load_manifests`. `given` are options of the
-    mode.
+    All errors of all files are raised at once.
     """
-    inputs, _ = read_located(
-        *(paths, mode, config, node, host, strict, from_pods, ip_families),
-        default_host=default_host,
-        allow_empty=allow_empty,
-        given=given,
-    )
-    return inputs
+    return read_located(asked)[0]
 
 
-def read_located(
-    paths: tuple[str, ...],
-    mode: str | AnyMode | None,
-    config: Path | None,
-    node: str,
-    host: Path | None,
-    strict: Strictness,
-    from_pods: bool = False,
-    ip_families: tuple[IPFamily, ...] = (),
-    default_host: Callable[[], Host] | None = None,
-    allow_empty: bool | None = None,
-    given: OptionValues | None = None,
-) -> tuple[Inputs, Loaded]:
+def read_located(asked: InputRequest, /) -> tuple[Inputs, Loaded]:
     """Read as :func:`read_inputs` does, and return what the manifests hold as well.
 
     That says where their fields are, and keeps their text.
     """
     found: list[Diagnostic] = []
-    what = (paths, strict, from_pods, ip_families)
-    loaded = _collect(found, lambda: load_manifests(*what, allow_empty=allow_empty))
-    config_found, facts = _read(found, mode, config, host, default_host, strict=strict)
-    asked = _checked(found, config_found, facts, node, mode, given)
+    loaded = _collect(found, lambda: _load(asked))
+    config, facts = _read(asked, found)
+    request = _checked(asked, found, config, facts)
     assert loaded is not None
-    assert config_found is not None
-    inputs = asked.inputs(loaded.state)
-    tell_warnings(_about_node(inputs, loaded, config_found), strict)
+    assert config is not None
+    inputs = request.inputs(loaded.state)
+    tell_warnings(_about_node(inputs, loaded, config), asked.strict)
     return inputs, loaded
 
 
-def _read(
-    found: list[Diagnostic],
-    mode: str | AnyMode | None,
-    config: Path | None,
-    host: Path | None,
-    default_host: Callable[[], Host] | None,
-    *,
-    strict: Strictness,
-) -> tuple[LoadedConfig | None, Host | None]:
+def _load(asked: InputRequest) -> Loaded:
+    return load_manifests(
+        asked.paths,
+        asked.strict,
+        asked.from_pods,
+        asked.ip_families,
+        allow_empty=asked.allow_empty,
+    )
+
+
+def _read(asked: InputRequest, found: list[Diagnostic]) -> tuple[LoadedConfig | None, Host | None]:
     """Read configuration and host facts, and add what is wrong with them to `found`."""
     from svcnet.models import Host, KubeProxyConfiguration
     from svcnet.sources import LoadedConfig, load_host, open_config
 
-    given: LoadedConfig | None = LoadedConfig(KubeProxyConfiguration())
+    config: LoadedConfig | None = LoadedConfig(KubeProxyConfiguration())
+    if (file := asked.config) is not None:
+        counts = modes.resolve(asked.mode).configured_as if asked.mode else ""
+        config = _collect(found, asked.strict.heeding()(lambda: open_config(file, counts)))
     if config is not None:
-        counts = modes.resolve(mode).configured_as if mode else ""
-        given = _collect(found, strict.heeding()(lambda: open_config(config, counts)))
-    if given is not None:
-        warnings = given.warnings
-        _collect(found, lambda: tell_warnings(warnings, strict))
-    facts = _collect(found, lambda: load_host(host)) if host else (default_host or Host)()
-    return given, facts
+        warnings = config.warnings
+        _collect(found, lambda: tell_warnings(warnings, asked.strict))
+    if (given := asked.host) is not None:
+        return config, _collect(found, lambda: load_host(given))
+    return config, (asked.default_host or Host)()
 
 
 def _about_node(inputs: Inputs, loaded: Loaded, given: LoadedConfig) -> Iterator[Diagnostic]:
@@ -224,26 +213,31 @@ def _about_node(inputs: Inputs, loaded: Loaded, given: LoadedConfig) -> Iterator
 
 
 def _checked(
+    asked: InputRequest,
     found: list[Diagnostic],
     config_found: LoadedConfig | None,
     facts: Host | None,
-    node: str,
-    named: str | AnyMode | None,
-    given: OptionValues | None,
 ) -> ModeRequest:
     """Return what is asked for, or raise what was found wrong with the input or the request."""
     from svcnet.sources.fields import NAMES, is_name
 
     if found or config_found is None or facts is None:
         raise InputError(found)
+    node, given = asked.node, asked.given
     if node and not is_name(node, "subdomain"):
         # Without Nodes in the input any name would do, and would stand in what is printed.
         raise UsageError(f"--node: {NAMES['subdomain']}; not {node!r}")
     config = config_found.config
-    mode = modes.resolve(named) if named else _configured(config.mode)
-    given = given or {}
+    mode = modes.resolve(asked.mode) if asked.mode else _configured(config.mode)
     refuse_foreign(given, mode.name, mode.options, modes.available)
-    return ModeRequest(config, facts, node, mode, mode.settings(config, given), given)
+    return ModeRequest(
+        config=config,
+        host=facts,
+        node=node,
+        mode=mode,
+        settings=mode.settings(config, given),
+        given=given,
+    )
 
 
 def _configured(name: str) -> AnyMode:

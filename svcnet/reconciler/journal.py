@@ -169,8 +169,13 @@ class Journal:
     def _synced(self, event: Synced) -> None:
         done, now = event.done, self._clock()
         last = LastSync(
-            *(now, event.trigger, done.text, event.seconds),
-            *(event.stages, event.lag, done.warnings),
+            when=now,
+            trigger=event.trigger,
+            text=done.text,
+            seconds=event.seconds,
+            stages=event.stages,
+            lag=event.lag,
+            warnings=done.warnings,
         )
         with self._changing:
             before = self._before(event)
@@ -188,7 +193,12 @@ class Journal:
 
     def _refused(self, event: Refused) -> None:
         refused = RefusedRules(
-            *(self._clock(), event.family, event.mode, event.error, event.graph, event.retry_in),
+            when=self._clock(),
+            family=event.family,
+            mode=event.mode,
+            error=event.error,
+            graph=event.graph,
+            retry_in=event.retry_in,
         )
         with self._changing:
             before = self._before(event)

@@ -353,8 +353,17 @@ class Loop:
         lag = 0.0 if kept.heard is None else now - kept.heard
         happened, kept.heard, kept.happened = kept.happened, None, ()
         synced = Synced(
-            *(target.family, target.mode, sync.trigger, done, kept.wanted, change),
-            *(now - sync.begun, sync.stages.seconds, lag, happened, deleted),
+            family=target.family,
+            mode=target.mode,
+            trigger=sync.trigger,
+            done=done,
+            graph=kept.wanted,
+            change=change,
+            seconds=now - sync.begun,
+            stages=sync.stages.seconds,
+            lag=lag,
+            happened=happened,
+            deleted_flows=deleted,
         )
         self._tell(synced)
 
@@ -381,7 +390,13 @@ class Loop:
         wait = self._backoff(kept.refusals) if full else 0.0
         target = kept.target
         refused = Refused(
-            *(target.family, target.mode, named(error), kept.wanted, full, services, wait),
+            family=target.family,
+            mode=target.mode,
+            error=named(error),
+            graph=kept.wanted,
+            full=full,
+            services=services,
+            retry_in=wait,
             stage=target.stage,
         )
         self._tell(refused)

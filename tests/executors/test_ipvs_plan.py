@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from svcnet import models
 from svcnet.executors.ipvs import IPVSPlan, plan, plan_step
 from svcnet.executors.ipvs.servers import Real
-from svcnet.executors.ipvs.sets import all_sets, draining, saved_entries
+from svcnet.executors.ipvs.sets import DRAIN, all_sets, draining, saved_entries
 from svcnet.models import IPVSConfiguration
 from svcnet.models.service import Protocol
 from svcnet.models.state import ClusterObject
@@ -36,8 +36,8 @@ BOTH = (make_service(), make_slice("web", "10.244.1.5@node-a", "10.244.2.6@node-
 ONE = (make_service(), make_slice("web", "10.244.1.5@node-a"))
 
 
-def applied(tables: IPVSTables, machine: FakeIPVS, **options: int) -> IPVSPlan:
-    planned = plan(tables, machine.observed(), **options)
+def applied(tables: IPVSTables, machine: FakeIPVS, drain: int = DRAIN) -> IPVSPlan:
+    planned = plan(tables, machine.observed(), drain)
     machine.do(planned)
     return planned
 

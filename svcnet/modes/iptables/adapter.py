@@ -239,7 +239,10 @@ class IptablesAdapter(Adapter):
         kind = "delta" if report.plan.kind == "none" and report.sysctls else report.plan.kind
         written = self._rules(report.plan.transactions)
         return SyncResult(
-            *(kind, str(report), report.warnings, stages.seconds),
+            kind=kind,
+            text=str(report),
+            warnings=report.warnings,
+            stages=stages.seconds,
             rules=written,
             found=report.found,
         )

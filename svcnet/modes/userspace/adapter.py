@@ -215,7 +215,8 @@ class UserspaceAdapter(Adapter):
 
     def _install(self, table: ProxyTable) -> RulesReport:
         report = install(
-            *(portal_rules(table), self._others),
+            portal_rules(table),
+            self._others,
             variant=self._variant,
             machine=self._commits.machine,
         )
