@@ -16,6 +16,7 @@ from attrs import define, field
 from svcnet import netlink
 from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN
+from svcnet.netfilter.nft import NFTFamily, TableKey
 from svcnet.netlink import attribute, attributes, nested
 from svcnet.renderers.conntrack import Flow, wire
 from svcnet.testing.fake_iptables import FakeIPTables
@@ -39,7 +40,7 @@ _NFT = 10 << 8
 # linux/netfilter/nfnetlink_conntrack.h, linux/netfilter/nf_tables.h
 _CT_NEW, _CT_GET, _CT_DELETE = _CT, _CT | 1, _CT | 2
 _NEWTABLE, _GETTABLE, _NEWCHAIN, _GETCHAIN, _NEWRULE = (_NFT | each for each in (0, 1, 3, 4, 6))
-_NFPROTO = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
+_NFPROTO: dict[NFTFamily, int] = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
 _NEWGEN, _GETGEN = _NFT | 15, _NFT | 16
 _NFNLGRP_NFTABLES = 7
 _NFGENMSG = Struct("=BBH")
@@ -120,7 +121,7 @@ class FakeKernel:
         ]
         self._tell_all(told or [_message(_NEWTABLE, 1, head)])
 
-    def _tell_tables(self, changed: Iterable[tuple[str, str]]) -> None:
+    def _tell_tables(self, changed: Iterable[TableKey]) -> None:
         """Tell all ears of a commit to tables of nf_tables."""
         self._tell_all(
             [

@@ -9,6 +9,7 @@ from typing import Any
 
 from svcnet.executors.children import Output
 from svcnet.netfilter.nft import (
+    FAMILIES,
     ChainState,
     ElementState,
     NFTState,
@@ -101,11 +102,15 @@ class FakeNFT:
             if words and line.startswith("add rule ") and words & set(line.split()):
                 raise ScriptError(number, _ABSENT)
 
+    def _table(self, words: Sequence[str]) -> TableState | None:
+        family = FAMILIES.get(words[0])
+        return None if family is None else self.state.table(family, words[1])
+
     def _list(self, words: Sequence[str], flags: set[str]) -> Output:
         if words[:1] == ["ruleset"]:
             tables = list(self.state.tables.values())
         else:
-            found = self.state.table(*words[1:3]) if words[:1] == ["table"] else None
+            found = self._table(words[1:]) if words[:1] == ["table"] else None
             if found is None:
                 return Output(1, "", f"Error: {_ABSENT}\nlist {' '.join(words)}\n")
             tables = [found]

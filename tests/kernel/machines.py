@@ -16,7 +16,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.executors import userspace
 from svcnet.family import IP_FAMILIES
 from svcnet.netfilter import parse_save
-from svcnet.netfilter.nft import TableState, read_listing
+from svcnet.netfilter.nft import TableKey, TableState, read_listing
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 from svcnet.renderers.userspace import full, portal_rules
 from svcnet.sources import load, load_config, load_host
@@ -165,7 +165,7 @@ class IPVSMachine(Applied):
                 run("ip", "address", "flush", "dev", "kube-ipvs0", check=False)
 
 
-TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
+TABLES: tuple[TableKey, ...] = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
 
 
 def nft_lines(table: TableState) -> list[str]:

@@ -6,10 +6,11 @@ Names of constants are those of Linux ``linux/netfilter/nfnetlink.h`` and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from socket import AF_INET, AF_INET6, AF_UNSPEC
 from struct import Struct
 from types import MappingProxyType
+from typing import Literal, TypeAlias
 
 from attrs import frozen
 
@@ -38,7 +39,12 @@ _IPSET_ATTR_MAXELEM = 19
 _IPSET_ATTR_ELEMENTS = 24
 _IPSET_ATTR_REFERENCES = 25
 _IPSET_FLAG_WITH_COMMENT = 1 << 4
-_FAMILIES = MappingProxyType({int(AF_INET): "inet", int(AF_INET6): "inet6"})
+SetFamily: TypeAlias = Literal["inet", "inet6", ""]
+"""ipset's word for a family; a set of ports has none."""
+
+_FAMILIES: Mapping[int, SetFamily] = MappingProxyType(
+    {int(AF_INET): "inet", int(AF_INET6): "inet6"}
+)
 
 
 @frozen
@@ -50,7 +56,7 @@ class Header:
     """
 
     type: str
-    family: str
+    family: SetFamily
     max_elements: int
     timeout: str
     entries: int | None

@@ -2,6 +2,7 @@
 
 from svcnet.netfilter.nft.canonical import canonical, canonical_key
 from svcnet.netfilter.nft.document import read_document
+from svcnet.netfilter.nft.families import FAMILIES, NFTFamily
 from svcnet.netfilter.nft.listing import read_listing
 from svcnet.netfilter.nft.objects import (
     NFTChain,
@@ -31,6 +32,7 @@ from svcnet.netfilter.nft.state import (
 from svcnet.netfilter.nft.words import MOST_COMMENT, interface, quoted
 
 __all__ = [
+    "FAMILIES",
     "MOST_COMMENT",
     "ChainState",
     "Effect",
@@ -39,6 +41,7 @@ __all__ = [
     "ListingError",
     "NFTChain",
     "NFTElement",
+    "NFTFamily",
     "NFTHook",
     "NFTObject",
     "NFTPlace",

@@ -17,7 +17,8 @@ from attrs import define, evolve, field
 from svcnet.errors import MAX_PART, one_line
 from svcnet.netfilter.nft.canonical import canonical
 from svcnet.netfilter.nft.expressions import StrangeError, expression, statement, target
-from svcnet.netfilter.nft.pieces import FAMILIES, read_element
+from svcnet.netfilter.nft.families import FAMILIES
+from svcnet.netfilter.nft.pieces import read_element
 from svcnet.netfilter.nft.state import (
     ChainState,
     ElementState,
@@ -94,8 +95,9 @@ class _Document:
         """Take in one item. Raises ListingError for what nft cannot have written."""
         if kind == "metainfo":
             return
-        family = value.get("family") if isinstance(value, dict) else None
-        if not isinstance(family, str) or family not in FAMILIES:
+        word = value.get("family") if isinstance(value, dict) else None
+        family = FAMILIES.get(word) if isinstance(word, str) else None
+        if family is None:
             raise ListingError(number, f"{_NOT_NFT}: item {number} is {_short(value)}")
         name = value.get("name") if kind == "table" else value.get("table")
         key = family, _name(name, number)

@@ -18,8 +18,8 @@ from typing import TypeAlias
 from attrs import define, field
 
 from svcnet.errors import MAX_PART, one_line
+from svcnet.netfilter.nft.families import FAMILIES, NFTFamily
 from svcnet.netfilter.nft.pieces import (
-    FAMILIES,
     SetReading,
     parts,
     read_comment,
@@ -60,11 +60,12 @@ def read_listing(text: str) -> NFTState:
             continue
         head, handle = without_handle(line)
         words = head.split(" ", 2)
-        if len(words) < 3 or words[0] != "table" or words[1] not in FAMILIES or head[-2:] != " {":
+        family = FAMILIES.get(words[1]) if len(words) == 3 else None
+        if words[0] != "table" or family is None or head[-2:] != " {":
             raise ListingError(lines.number, f"no table begins here: {one_line(line, MAX_PART)}")
-        table = _Table(words[1], words[2][:-2], handle, lines.number)
+        table = _Table(family, words[2][:-2], handle, lines.number)
         if table.key in tables:
-            raise ListingError(lines.number, f"table {words[1]} {_said(table.name)} is there twice")
+            raise ListingError(lines.number, f"table {family} {_said(table.name)} is there twice")
         _read_table(lines, table)
         tables[table.key] = table.state()
     return NFTState(tables)
@@ -114,7 +115,7 @@ class _Lines:
 class _Table:
     """A table as it is read."""
 
-    family: str
+    family: NFTFamily
     name: str
     handle: int
     line: int

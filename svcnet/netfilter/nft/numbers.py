@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from svcnet.netfilter.nft.families import NFTFamily
+
 MOST_DIGITS = 20
 """More digits than a number of 64 bits has."""
 
@@ -102,7 +104,7 @@ def protocol(word: str) -> str:
     return _PROTOCOLS.get(word, word)
 
 
-def priority(text: str, family: str) -> int | None:
+def priority(text: str, family: NFTFamily) -> int | None:
     """Return the number of a priority such as ``-110`` or ``dstnat - 10``; None if it is none."""
     found = _PRIORITY.fullmatch(text)
     if found is None:

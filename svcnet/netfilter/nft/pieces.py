@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from attrs import define, field
 
 from svcnet.netfilter.nft.canonical import canonical, canonical_key, words_of
+from svcnet.netfilter.nft.families import NFTFamily
 from svcnet.netfilter.nft.numbers import is_number, priority, seconds
 from svcnet.netfilter.nft.state import ElementState, HookState, RuleState, SetState, types_of
 
-FAMILIES = frozenset(("ip", "ip6", "inet", "arp", "bridge", "netdev"))
 """The families of tables."""
 
 _HOOK = re.compile(
@@ -53,7 +53,7 @@ def _split_comment(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def read_hook(line: str, family: str) -> HookState | None:
+def read_hook(line: str, family: NFTFamily) -> HookState | None:
     """Return where a chain is called, as the line says; None for what is not understood."""
     found = _HOOK.fullmatch(line)
     if found is None:

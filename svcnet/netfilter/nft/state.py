@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 from attrs import field, frozen
 
 from svcnet.brief import brief
+from svcnet.netfilter.nft.families import NFTFamily
 
 
 class ListingError(ValueError):
@@ -122,7 +123,7 @@ class TableState:
     ``last_handle`` is the last one that lines which were carried out gave to anything in it.
     """
 
-    family: str
+    family: NFTFamily
     name: str
     comment: str = ""
     flags: frozenset[str] = frozenset()
@@ -138,7 +139,7 @@ class TableState:
         return f"{self.family} {self.name}"
 
 
-TableKey: TypeAlias = tuple[str, str]
+TableKey: TypeAlias = tuple[NFTFamily, str]
 """The family and name of a table."""
 
 
@@ -148,7 +149,7 @@ class NFTState:
 
     tables: Mapping[TableKey, TableState] = field(factory=dict)
 
-    def table(self, family: str, name: str) -> TableState | None:
+    def table(self, family: NFTFamily, name: str) -> TableState | None:
         """Return a table, None if there is none."""
         return self.tables.get((family, name))
 
