@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,19 +13,21 @@ from svcnet.cli.paths import FilePath
 from svcnet.errors import ApplyError, UsageError
 from svcnet.executors.commands import not_installed
 from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.family import IPFamily
 from svcnet.files import KIB, read_text
 
 if TYPE_CHECKING:
-    from svcnet.family import IPFamily
     from svcnet.meaning.dump import MachineDump
+    from svcnet.meaning.spans import Span
 
 MOST_BYTES = 1024 * KIB * KIB
 """The largest file of rules that is read."""
 
 PRINTED = (
-    "what iptables-save, ip6tables-save, nft list ruleset, ipset save, ipvsadm -Sn and ip -j addr "
-    "printed"
+    "what iptables-save, ip6tables-save, nft list ruleset, ipset save, ipvsadm -Sn, ip -j addr and "
+    "ip -j route printed"
 )
+_VERSIONS: Mapping[IPFamily, str] = MappingProxyType({"IPv4": "-4", "IPv6": "-6"})
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -74,6 +77,7 @@ def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineD
         has_servers,
         is_listed_by_nft,
         read_addresses,
+        read_routes,
     )
     from svcnet.meaning.ipsets import read_sets
 
@@ -88,11 +92,15 @@ def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineD
     asks = any("--match-set" in text for _, text in texts.values())
     has_sets = asks and THIS_MACHINE.find("ipset") is not None
     sets = read_sets("ipset save", _run("ipset", "save")) if has_sets else {}
+    routes: dict[IPFamily, Mapping[Span, str]] = {}
+    for family in texts:
+        printed = _run("ip", _VERSIONS[family], "-json", "route")
+        routes.update(read_routes("ip -j route", printed) if printed.strip() else {})
     if not has_servers(mode):
-        return MachineDump(texts, sets=sets)
+        return MachineDump(texts, sets=sets, routes=routes)
     servers = ("ipvsadm -Sn", _run("ipvsadm", "--save", "--numeric"))
     _, held = read_addresses("ip -j addr", _run("ip", "-json", "address"))
-    return MachineDump(texts, held=held, sets=sets, servers=servers)
+    return MachineDump(texts, held=held, sets=sets, servers=servers, routes=routes)
 
 
 def live_mode() -> str:

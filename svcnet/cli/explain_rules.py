@@ -137,7 +137,7 @@ def _question(
 
     return MachineQuestion(
         dump.rules(mode, family, facts),
-        (dump.name(mode, family),),
+        dump.names(mode, family),
         objects,
         None if facts.addresses else owning,
     )

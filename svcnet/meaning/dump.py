@@ -16,7 +16,7 @@ from svcnet.meaning import iptables, ipvs, nftables
 from svcnet.meaning.facts import Facts, SetMembers
 from svcnet.meaning.ipsets import read_sets
 from svcnet.meaning.outcomes import MachineRules
-from svcnet.meaning.spans import number
+from svcnet.meaning.spans import Span, everything, network, number
 from svcnet.netfilter.jumps import text_on_clean_machine
 from svcnet.netfilter.restore import has_jumps, is_restore_text
 from svcnet.renderers.iptables import JUMPS
@@ -34,6 +34,7 @@ _SECTION = re.compile(
 _BATCH = re.compile(r"^address add (\S+)/\d+ dev kube-ipvs0$", re.MULTILINE)
 _IPSET = re.compile(r"^(?:create|add) \S+ ", re.MULTILINE)
 _IPVSADM = re.compile(r"^(?:-A|--add-service) (?:-[tuf]|--\S+) \S", re.MULTILINE)
+_ROUTES = re.compile(r'\s*\[\s*\{\s*("type":\s*"\w+",\s*)?"dst"')
 _HOLDER = "kube-ipvs0"
 """The device that has the addresses of Services in mode ipvs."""
 
@@ -64,6 +65,7 @@ class MachineDump:
     ``iptables`` has for each IP family a file's name and text. ``addresses`` are the machine's own
     and ``held`` those that it has for Services, both None if nothing says. ``sets`` are those of
     ipset. ``nftables`` is the name and text of what nft lists, ``servers`` of what ipvsadm saves.
+    ``routes`` say of each family by which interface networks are reached.
     """
 
     iptables: Mapping[IPFamily, tuple[str, str]] = field(factory=dict)
@@ -72,6 +74,7 @@ class MachineDump:
     sets: Mapping[str, SetMembers] = field(factory=dict)
     nftables: tuple[str, str] | None = None
     servers: tuple[str, str] | None = None
+    routes: Mapping[IPFamily, Mapping[Span, str]] = field(factory=dict)
 
     def families(self, mode: str) -> Collection[IPFamily]:
         """Return the IP families that there are rules of in the language of a mode."""
@@ -81,7 +84,7 @@ class MachineDump:
 
     def rules(self, mode: str, family: IPFamily, facts: Facts) -> MachineRules:
         """Return the rules of a mode and family. Raises :class:`svcnet.errors.UsageError`."""
-        facts = evolve(facts, sets=self.sets)
+        facts = evolve(facts, sets=self.sets, interfaces=self.routes.get(family, {}))
         try:
             if is_listed_by_nft(mode):
                 assert self.nftables is not None
@@ -94,11 +97,13 @@ class MachineDump:
         except ApplyError as error:
             raise UsageError(str(error)) from None
 
-    def name(self, mode: str, family: IPFamily) -> str:
-        """Return the name of what has the rules of a mode and family."""
+    def names(self, mode: str, family: IPFamily) -> tuple[str, ...]:
+        """Return the names of what has the rules of a mode and family."""
         if is_listed_by_nft(mode):
-            return "" if self.nftables is None else self.nftables[0]
-        return self.iptables[family][0]
+            return () if self.nftables is None else (self.nftables[0],)
+        rules = self.iptables[family][0]
+        servers = self.servers if has_servers(mode) else None
+        return (rules,) if servers is None else (servers[0], rules)
 
     def _balanced(self, file: str, text: str, facts: Facts) -> MachineRules:
         """Return virtual servers with the rules around them."""
@@ -129,9 +134,9 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
     """Return what files hold, each with its name.
 
     They are what iptables-save, ip6tables-save, ``nft list ruleset``, ``ipset save``,
-    ``ipvsadm -Sn`` and ``ip -j addr`` print, or what the tools read that restore it, as svcnet
-    writes that. Raises :class:`svcnet.errors.UsageError` for what is
-    none of that, and for two of a kind.
+    ``ipvsadm -Sn``, ``ip -j addr`` and ``ip -j route`` print, or what the tools read that restore
+    it, as svcnet writes that. Raises :class:`svcnet.errors.UsageError` for what is none of that,
+    and for two of a kind.
     """
     tables: dict[IPFamily, tuple[str, str]] = {}
     addresses: tuple[str, ...] | None = None
@@ -139,6 +144,7 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
     sets: Mapping[str, SetMembers] | None = None
     listing: tuple[str, str] | None = None
     servers: tuple[str, str] | None = None
+    routes: dict[IPFamily, Mapping[Span, str]] = {}
     nothing: str | None = None
     for name, text in (part for each in files for part in _parts(*each)):
         if not text.strip():
@@ -153,6 +159,11 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
             if listing is not None:
                 raise UsageError(f"{name}: what nft lists is in {listing[0]} already")
             listing = (name, text)
+        elif _ROUTES.match(text):
+            more = read_routes(name, text)
+            if set(more) & set(routes):
+                raise UsageError(f"{name}: there are routes of {next(iter(more))} already")
+            routes.update(more)
         elif text.lstrip().startswith("["):
             if addresses is not None:
                 raise UsageError(f"{name}: there are addresses already")
@@ -170,7 +181,7 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
         else:
             raise UsageError(
                 f"{name}: it is not what iptables-save, ip6tables-save, nft list ruleset, "
-                "ipset save, ipvsadm -Sn or ip -j addr prints, nor what restores that"
+                "ipset save, ipvsadm -Sn, ip -j addr or ip -j route prints, nor what restores that"
             )
     if not tables and listing is None:
         raise UsageError(
@@ -179,7 +190,7 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
     if servers is None and nothing is not None and sets is not None:
         # ipvsadm prints nothing of a machine without virtual servers.
         servers = (nothing, "")
-    return MachineDump(tables, addresses, held, sets or {}, listing, servers)
+    return MachineDump(tables, addresses, held, sets or {}, listing, servers, routes)
 
 
 def _parts(name: str, text: str) -> Iterator[tuple[str, str]]:
@@ -236,3 +247,28 @@ def read_addresses(name: str, text: str) -> tuple[tuple[str, ...], tuple[str, ..
         return tuple(own), tuple(held)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{name}: it is not what ip -j addr prints: {error}") from None
+
+
+def read_routes(name: str, text: str) -> dict[IPFamily, Mapping[Span, str]]:
+    """Return in what ``ip -j route`` prints by which interface each network is reached.
+
+    One that several lead to, or none, has an empty name: nobody can say. Raises
+    :class:`svcnet.errors.UsageError` for what is no such text.
+    """
+    found: dict[IPFamily, dict[Span, tuple[int, str]]] = {}
+    try:
+        routes = orjson.loads(text)
+        six = any(":" in each["dst"] + each.get("gateway", "") for each in routes)
+        family: IPFamily = "IPv6" if six else "IPv4"
+        chosen = found.setdefault(family, {})
+        for each in routes:
+            span = everything(family) if each["dst"] == "default" else network(each["dst"])
+            metric, device = int(each.get("metric", 0)), str(each.get("dev", ""))
+            best, other = chosen.get(span, (metric, device))
+            if metric == best and device != other:
+                device = ""
+            if metric <= best:
+                chosen[span] = metric, device
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{name}: it is not what ip -j route prints: {error}") from None
+    return {family: {span: device for span, (_, device) in chosen.items()} for family in found}

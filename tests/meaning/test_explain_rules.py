@@ -34,6 +34,7 @@ from tests.renderers.test_meaning import aimed
 
 OBJECTS = str(ROOT / "examples/my-service")
 DUMP = ROOT / "examples/my-service/iptables-save.txt"
+IPVS = ROOT / "examples/ipvs-node"
 LIVE = ROOT / "tests" / "live_node"
 TO_WEB = ("--to", "10.96.0.100:80")
 
@@ -258,6 +259,20 @@ def ends_of(cell: dict[str, Any]) -> list[tuple[object, ...]]:
         )
         for each in cell["outcomes"]
     )
+
+
+def test_virtual_servers_are_told_as_rules_are() -> None:
+    """What ipvsadm, ipset and iptables print of a node, with each line's Service and field."""
+    there = [part for file in sorted(IPVS.iterdir()) for part in ("--rules", file)]
+    wanted = json.loads(run(OBJECTS, "--all", "--mode", "ipvs", "--output", "json").stdout)
+    found = json.loads(run(OBJECTS, "--all", *there, "--output", "json").stdout)
+    assert found["frontends"] == wanted["frontends"]
+    lines = shown(OBJECTS, *there, *TO_WEB)
+    assert any("ipvsadm  -a -t 10.96.0.100:80 -r 10.244.1.5:9376" in line for line in lines)
+    assert any("endpoints[0].addresses[0]" in line for line in lines)
+    alone = shown(*there, *TO_WEB)
+    assert "8. a virtual server" in alone
+    assert alone[0] == lines[0]
 
 
 def test_a_picture_of_rules() -> None:

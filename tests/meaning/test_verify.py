@@ -408,17 +408,46 @@ def test_bad_input_is_an_error(
     assert str(bad) in told or "no file has rules" in told
 
 
+ROUTES = """[{"dst":"default","gateway":"10.0.0.2","dev":"d1","flags":[]},
+{"dst":"10.0.0.0/24","dev":"d0"},{"dst":"10.7.1.1","dev":"d0","metric":5},{"dst":"10.7.1.1","dev":"d2"},
+{"dst":"10.8.0.0/16","nexthops":[{"dev":"d0"},{"dev":"d1"}]},{"type":"blackhole","dst":"10.9.0.0/16"}]
+"""
+"""What ``ip -j route`` prints, with a route that several devices have and one that none has."""
+
+
+def test_a_rule_about_the_way_out_is_judged_by_routes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Without them nobody can say; with them only the destinations of that way differ."""
+    closed, routes = tmp_path / "closed.txt", tmp_path / "routes.json"
+    text = "\n".join(dump("IPv4"))
+    closed.write_text(text.replace("-A FORWARD", "-A FORWARD -o tun0 -j DROP\n-A FORWARD", 1))
+    assert "unknown:" in run(capsys, "--rules", closed)[1]
+    routes.write_text('[{"dst":"default","dev":"eth0"},{"dst":"10.244.2.3","dev":"tun0"}]')
+    code, shown, _ = run(capsys, "--rules", closed, "--rules", routes)
+    assert code == 1
+    assert "unknown:" not in shown
+    assert "-o tun0 -j DROP" in shown
+    routes.write_text('[{"dst":"default","dev":"eth0"}]')
+    assert run(capsys, "--rules", closed, "--rules", routes)[0] == 0
+
+
 def test_files_of_a_machine_are_told_apart() -> None:
     """A dump's parts are known by what is in them."""
     found = read_dump(
         [
             *((name, "\n".join(dump(family))) for family, name in FILES.items()),
             ("sets", "create odd hash:net family inet\nadd odd 10.0.0.0/8\nadd odd 10.1.0.0/16\n"),
+            ("routes", ROUTES),
             ("addr", '[{"ifname": "eth0", "addr_info": [{"local": "192.0.2.7"}]}]'),
         ]
     )
     assert {family: name for family, (name, _) in found.iptables.items()} == FILES
     assert found.addresses == ("192.0.2.7",)
     assert list(found.sets) == ["odd"]
+    facts = Facts(interfaces=found.routes["IPv4"])
+    ways = [facts.way_to(number(each)) for each in ("10.0.0.9", "10.8.1.1", "10.7.1.1", "10.9.1.1")]
+    assert ways == ["d0", "", "d2", ""]
+    assert facts.way_to(number("1.1.1.1")) == "d1"
     with pytest.raises(UsageError, match="already"):
         read_dump([("a", "*nat\nCOMMIT\n"), ("b", "*nat\nCOMMIT\n")])

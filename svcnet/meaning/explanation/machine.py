@@ -16,9 +16,10 @@ from svcnet.meaning.explanation.effects import effect
 from svcnet.meaning.explanation.explain import check_loopback
 from svcnet.meaning.explanation.explanation import End, Ends, Explanation, RuleCase, WayStep
 from svcnet.meaning.explanation.question import Question
-from svcnet.meaning.explanation.roles import FOREIGN, RuleRole, RuleRoles
+from svcnet.meaning.explanation.roles import FOREIGN, SERVER, RuleRole, RuleRoles
 from svcnet.meaning.explanation.text import merged
 from svcnet.meaning.flow import Leaf
+from svcnet.meaning.ipvs.ruleset import TABLE as SERVERS
 from svcnet.meaning.outcome import FoundOutcome, RuleLine, Unknown
 from svcnet.meaning.outcomes import (
     MachineRules,
@@ -38,7 +39,8 @@ MOST_ASKED = 2
 
 _CHOICES = {
     "iptables": "each rule draws a number of 31 bits (xt_statistic)",
-    "nftables": "a number of 32 bits is drawn (numgen)",
+    "nftables": "one number of 32 bits is drawn (numgen)",
+    "ipvs": "the virtual server's scheduler chooses",
 }
 
 Owning: TypeAlias = Callable[[frozenset[int]], MachineRules]
@@ -188,6 +190,8 @@ class _Steps:
             yield WayStep(role.told, role.origin, role.place, lines)
 
     def _role(self, rule: RuleLine) -> RuleRole:
+        if rule.table == SERVERS:
+            return RuleRole(SERVER) if self.roles is None else self.roles.of_server(rule.text)
         done = effect(self.mode, rule.text)
         if self.roles is None:
             return RuleRole(f"{rule.chain}: {done}")
@@ -202,6 +206,8 @@ class _Steps:
         if self.mode == "nftables":
             text = f"add rule {rule.table} {rule.chain} {rule.text}"
             return ModeLine("nft", text, rule.file, rule.line)
+        if rule.table == SERVERS:
+            return ModeLine("ipvsadm", rule.text, rule.file, rule.line)
         return ModeLine(rule.table, f"-A {rule.chain} {rule.text}", rule.file, rule.line)
 
 

@@ -34,6 +34,9 @@ FOREIGN = "no rule for Services: somebody else's"
 STALE = "a rule for Services, which these objects do not ask for"
 """What is told of rules in chains with names of kube-proxy's that the objects do not have."""
 
+SERVER = "a virtual server"
+"""What is told of a virtual server, and of those behind it, where there are no objects."""
+
 _CHAIN = re.compile(r"^(?::|add chain \w+ \S+ )(\S+)", re.MULTILINE)
 
 
@@ -65,6 +68,13 @@ class RuleRoles:
         lines = [f"add rule {table} {chain} {rule}\n"]
         lines += [f"add chain {table} {leads_to}\n"] if leads_to else []
         return self._of(lines, {chain, leads_to}, is_named=table.endswith(" kube-proxy"))
+
+    def of_server(self, line: str) -> RuleRole:
+        """Return what a line is for that ``ipvsadm -S`` prints."""
+        origin = self.question.origin_of_line(line)
+        if origin is None:
+            return RuleRole(f"{SERVER}, which these objects do not ask for")
+        return self._of_service(origin, self.question.service_port_of_line(line))
 
     def place(self, origin: Origin) -> SourcePlace | None:
         """Return where a field is."""

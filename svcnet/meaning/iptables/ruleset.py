@@ -122,6 +122,8 @@ class RuleSet:
                 seen.add(chain.name)
                 for rule in chain.rules:
                     waiting.append(rule.chain)
+                    if rule.way is not None:
+                        networks.update(self.facts.interfaces)
                     for test in rule.tests:
                         if isinstance(test, SentBy):
                             servers.add(test.address or everything(self.facts.family))
@@ -152,6 +154,8 @@ class RuleSet:
         for rule in self.rules():
             if rule.key is not None:
                 keys[rule.key] = None
+            if rule.way is not None:
+                networks.update(dict.fromkeys(self.facts.interfaces))
             for test in rule.tests if rule.key is None else rule.rest:
                 if isinstance(test, InSet) and (held := self._held(test)):
                     sets[test.name, test.directions] = held
