@@ -22,7 +22,7 @@ WALK = "| file | function | what becomes of the Service |"
 
 def rows(head: str) -> list[list[str]]:
     """Return the cells of the table of the page that begins with `head`."""
-    section = PAGE.partition(f"{head}\n")[2].partition("\n#")[0]
+    section = PAGE.partition(f"{head}\n")[2].partition("\n\n")[0]
     table = [line for line in section.splitlines() if line.startswith("|")][1:]
     assert table
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in table]
@@ -42,6 +42,15 @@ def test_every_room_stands_in_the_tables(head: str) -> None:
     if "may import" in head:
         told.append("netfilter")  # the sentence above the table says who may
     assert sorted(told) == sorted(folders)
+
+
+def test_every_inner_room_stands_in_a_row_of_its_room() -> None:
+    """A folder that has folders of its own has a row with all of them."""
+    inner: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.glob("*/*/__init__.py")):
+        inner.setdefault(path.parent.parent.name, []).append(path.parent.name)
+    told = {quoted(row[0])[0]: sorted(quoted(row[1])) for row in rows("| room | its own rooms |")}
+    assert told == {room: sorted(names) for room, names in inner.items()}
 
 
 def test_every_room_is_in_the_picture() -> None:
