@@ -9,17 +9,13 @@ from typing import Any
 from attrs import frozen
 
 from svcnet.errors import one_line
-from svcnet.family import family_of
 from svcnet.graph import Dispatch, Fragment, Packet
 from svcnet.meaning.explanation.explanation import Ends, SourcePlace, places_by_origin, source_of
 from svcnet.meaning.explanation.question import Question
-from svcnet.meaning.explanation.senders import PacketSender, interface, sender
+from svcnet.meaning.explanation.sender_kinds import SenderKinds
 from svcnet.meaning.explanation.sentences import endpoint_text
 from svcnet.meaning.explanation.text import LEFT_ALONE, merged, verdict_text
 from svcnet.models import NamespacedName
-
-KINDS = ("outside", "node", "pod of this node", "pod of another node")
-"""The kinds of senders, by which rules tell packets apart."""
 
 
 @frozen
@@ -81,7 +77,7 @@ def overview(
         for dispatch in fragment.dispatches
     ]
     places = places_by_origin(question.locate, (dispatch.origin for _, dispatch in found))
-    senders = _Senders(question)
+    senders = SenderKinds(question)
     return tuple(
         [
             FrontendRow(
@@ -121,57 +117,7 @@ def _ends(question: Question, packet: Packet) -> Ends:
 
 
 def _cells(
-    ask: Callable[[Packet], Ends], fragment: Fragment, dispatch: Dispatch, senders: _Senders
+    ask: Callable[[Packet], Ends], fragment: Fragment, dispatch: Dispatch, senders: SenderKinds
 ) -> Iterator[SenderCell]:
-    address = dispatch.address or senders.node_port_address
-    if not address:
-        return
-    for kind in KINDS:
-        who = senders.of(kind, fragment)
-        if who is None:
-            continue
-        packet = Packet(who.address, address, dispatch.port, fragment.name.protocol, who.interface)
+    for kind, packet in senders.packets(fragment, dispatch):
         yield SenderCell(kind, packet, ask(packet))
-
-
-class _Senders:
-    """A sender of each kind; a pod is none of the endpoints that it asks for, if there is one."""
-
-    def __init__(self, question: Question) -> None:
-        settings = question.view.settings
-        self.question = question
-        found = [a for a in (settings.node_ip, *settings.addresses) if self._answers(a)]
-        self.node_port_address = found[0] if found else ""
-        self.pods: dict[bool, list[str]] = {True: [], False: []}
-        pods = set(self._pods())
-        for address, node in sorted(pods):
-            self.pods[node == question.node != ""].append(address)
-
-    def _answers(self, address: str) -> bool:
-        is_loopback = address.startswith("127.") or address == "::1"
-        return not is_loopback and self.question.view.settings.answers_node_ports(address)
-
-    def _pods(self) -> Iterator[tuple[str, str]]:
-        state = self.question.state
-        for pod in state.pods.values():
-            yield from ((address, pod.node_name) for address in pod.pod_ips)
-        for group in state.slices.values():
-            for item in group.values():
-                if item.address_type != "FQDN":
-                    yield from ((e.addresses[0], e.node_name) for e in item.endpoints)
-
-    def of(self, kind: str, fragment: Fragment) -> PacketSender | None:
-        question = self.question
-        if kind in ("outside", "node"):
-            return sender(kind, question.state, question.view)
-        own = {each.address for each in fragment.translates}
-        settings = question.view.settings
-        pods = [
-            address
-            for address in self.pods[kind == KINDS[2]]
-            if family_of(address) == settings.family and not settings.is_node_address(address)
-        ]
-        chosen = next((address for address in pods if address not in own), "")
-        if not chosen:
-            return None
-        return PacketSender(chosen, interface(question.view) if kind == KINDS[2] else "")
