@@ -15,7 +15,7 @@ import nox
 nox.needs_version = ">=2024.10"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "typing", "tests", "kernel", "docs"]
+nox.options.sessions = ["lint", "typing", "tests", "browser", "kernel", "docs"]
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -79,7 +79,7 @@ def keep_what_is_compiled(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test that needs no root."""
+    """Every test that needs neither root nor a browser."""
     install(session, "tests")
     run_tests(session)
 
@@ -87,8 +87,8 @@ def tests(session: nox.Session) -> None:
 def run_tests(session: nox.Session, *by: str) -> None:
     """Run them by a program that is told to run a program, or by themselves."""
     keep_what_is_compiled(session)
-    choice = ("-m", "not kernel", *TOGETHER, *COSTS, "--ignore=tests/bench", *session.posargs)
-    session.run(*by, "pytest", *choice)
+    choice = ("-m", "not kernel and not browser", *TOGETHER, *COSTS, "--ignore=tests/bench")
+    session.run(*by, "pytest", *choice, *session.posargs)
 
 
 @nox.session
@@ -99,6 +99,15 @@ def kernel(session: nox.Session) -> None:
     keep_what_is_compiled(session)
     choice = ("-m", "kernel", *BESIDE_GUESTS, *COSTS, "--ignore=tests/bench", "-rs")
     session.run("pytest", *choice, *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The page that `svcnet report` writes, in Chromium."""
+    install(session, "browser")
+    install_system_packages(session, "browser-commands")
+    keep_what_is_compiled(session)
+    session.run("pytest", "-m", "browser", *COSTS, "-rs", "tests/browser", *session.posargs)
 
 
 @nox.session
@@ -245,7 +254,7 @@ def install_system_packages(session: nox.Session, *tables: str) -> None:
     if not missing:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        session.warn(f"kernel tests will be skipped; Debian's packages: {' '.join(missing)}")
+        session.warn(f"tests will be skipped; Debian's packages: {' '.join(missing)}")
         return
     apt = ("apt-get", "-qq", "-o", "Dpkg::Use-Pty=0")
     session.env["DEBIAN_FRONTEND"] = "noninteractive"

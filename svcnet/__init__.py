@@ -10,6 +10,7 @@ The verbs, in the order in which they are used::
     rules = svcnet.render(graph, mode="nftables")   # as a table of nftables, where compiled for it
     step = svcnet.diff(old_graph, graph)          # what changed
     svcnet.explain(state, packet)                 # what becomes of a packet, and why
+    svcnet.report(state)                          # the same of all packets, as a page to look at
     svcnet.verify(graph, rules)                   # do rules that are there do the same?
     svcnet.apply(svcnet.render(graph))            # onto this machine (root)
 
@@ -18,20 +19,24 @@ Everything but :func:`load` and :func:`apply` is a pure function of its argument
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, overload
 
 # Imports wait until a verb is called: ``import svcnet`` and ``svcnet --help`` cost nothing.
 if TYPE_CHECKING:
+    from svcnet.errors import Diagnostic
     from svcnet.executors.iptables import RestoreReport
     from svcnet.executors.ipvs import IPVSReport
     from svcnet.graph import GraphDiff, Packet, RuleGraph
     from svcnet.meaning.comparison.difference import Verdicts
     from svcnet.meaning.comparison.verify import Locate
     from svcnet.meaning.explanation.explanation import Explanation
+    from svcnet.meaning.explanation.explanation import Locate as FieldLocate
     from svcnet.meaning.outcomes import MachineRules
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import Mode, ModeArtifact
     from svcnet.modes import Report as AnyReport
+    from svcnet.page.surroundings import Excerpt
     from svcnet.renderers.iptables import Delta, RestoreText
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
     from svcnet.renderers.nftables import NFTablesDelta, Ruleset
@@ -41,7 +46,17 @@ if TYPE_CHECKING:
 _Artifact = TypeVar("_Artifact")
 _Step = TypeVar("_Step")
 
-__all__ = ["apply", "compile", "diff", "explain", "load", "render", "render_delta", "verify"]
+__all__ = [
+    "apply",
+    "compile",
+    "diff",
+    "explain",
+    "load",
+    "render",
+    "render_delta",
+    "report",
+    "verify",
+]
 
 __version__ = "0.1.0"
 
@@ -187,6 +202,58 @@ def explain(
     view = view_of(node, host)
     question = Question(state, view, chosen, settings, locate=locate, view_of=view_of)
     return explained(question, packet)
+
+
+def report(
+    given: Loaded | ClusterState,
+    config: KubeProxyConfiguration | None = None,
+    host: Host | None = None,
+    *,
+    node: str = "",
+    families: Iterable[IPFamily] = (),
+    mode: str | Mode[Any, Any] = "iptables",
+    findings: Iterable[Diagnostic] | None = None,
+) -> str:
+    """Return a page of HTML that shows what becomes of packets for every Service, and why.
+
+    It is one file for a browser, which asks no network: what is wrong comes first, and each
+    Service has a picture from who sends through decisions to endpoints. `given`, `node` and `mode`
+    are as in :func:`explain`; `families` are by default those that the node has addresses of.
+    `findings` are told as what is wrong; by default the ``warnings`` of what :func:`load` returned.
+    Equal arguments give equal text. Raises :class:`svcnet.errors.UsageError` when the node cannot
+    be told.
+    """
+    from svcnet.compiler import node_families, node_name, node_view
+    from svcnet.meaning.explanation.explanation import nowhere
+    from svcnet.meaning.explanation.question import Question
+    from svcnet.models import KubeProxyConfiguration
+    from svcnet.modes import resolve
+    from svcnet.page.html import page
+    from svcnet.page.site import content
+    from svcnet.page.surroundings import no_excerpt
+    from svcnet.sources import Loaded
+
+    chosen = resolve(mode)
+    settings = chosen.settings(config)
+    told: tuple[FieldLocate, Excerpt, Iterable[Diagnostic]] = (nowhere, no_excerpt, ())
+    if isinstance(given, Loaded):
+        state, told = given.state, (given.places, given.excerpt, given.warnings)
+    else:
+        state = given
+    locate, excerpt, warnings = told
+    name = node_name(state, config or KubeProxyConfiguration(), node)
+    asked = tuple(families) or node_families(state, config or KubeProxyConfiguration(), name)
+    questions = [
+        Question(
+            state,
+            node_view(state, config, host, node=node, family=family, rules=settings.rules),
+            chosen,
+            settings,
+            locate=locate,
+        )
+        for family in asked
+    ]
+    return page(content(questions, warnings if findings is None else findings, excerpt))
 
 
 def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) -> Verdicts:

@@ -26,6 +26,8 @@ def one_line(text: str, most: int | None = None) -> str:
     What would move a terminal's cursor, or end a line of a log, is written as an escape.
     """
     text = text if most is None or len(text) <= most else f"{text[: most - 1]}…"
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

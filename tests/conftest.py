@@ -8,6 +8,7 @@ boot a run, beside the host's own tests, and share the tests between them.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import itertools
 import json
 import os
@@ -43,15 +44,29 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if CI and "SVCNET_FUZZ" not in os.environ else "default")
 
 
+def missing_packages(table: str) -> list[str]:
+    """Return Debian's packages that this machine lacks, of those in a table of pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    return [
+        package
+        for package, commands in project["tool"]["svcnet"][table].items()
+        if not all(shutil.which(command) for command in commands)
+    ]
+
+
+@functools.cache
+def why_no_browser() -> str:
+    """Return why tests marked `browser` cannot run on this machine; empty when they can."""
+    needs = [f"Debian's package {package}" for package in missing_packages("browser-commands")]
+    if importlib.util.find_spec("playwright") is None:
+        needs.append("the package playwright, which nox -s browser installs")
+    return f"needs {' and '.join(needs)}" if needs else ""
+
+
 @functools.cache
 def why_no_kernel() -> str:
     """Return why tests marked `kernel` cannot run on this machine; empty when they can."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    missing = [
-        package
-        for package, commands in project["tool"]["svcnet"]["kernel-commands"].items()
-        if not all(shutil.which(command) for command in commands)
-    ]
+    missing = missing_packages("kernel-commands")
     needs = ["root"] if os.geteuid() != 0 else []
     if missing:
         needs.append(f"Debian's packages {' '.join(missing)}")
@@ -66,6 +81,8 @@ def why_no_kernel() -> str:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("kernel") and (reason := why_no_kernel()):
         pytest.skip(reason)
+    if item.get_closest_marker("browser") and (reason := why_no_browser()):
+        pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -73,7 +90,8 @@ def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    return must_run(report, bool(item.get_closest_marker("kernel")))
+    found = (name for name in MUST_RUN if item.get_closest_marker(name))
+    return must_run(report, next(found, ""))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -81,18 +99,23 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
-    return must_run(report, collector.path.is_relative_to(ROOT / "tests/kernel"))
+    found = (name for name in MUST_RUN if collector.path.is_relative_to(ROOT / "tests" / name))
+    return must_run(report, next(found, ""))
 
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
-def must_run(report: Report, kernel: bool) -> Report:
-    """In CI a kernel test that is skipped has failed: CI exists to run it."""
-    if CI and kernel and report.skipped:
+MUST_RUN = ("kernel", "browser")
+"""Marks of tests that need what a machine may lack; folders of such tests have the same names."""
+
+
+def must_run(report: Report, mark: str) -> Report:
+    """In CI a test of such a mark that is skipped has failed: CI exists to run it."""
+    if CI and mark and report.skipped:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
-        report.longrepr = f"a kernel test was skipped in CI. {reason}"
+        report.longrepr = f"a {mark} test was skipped in CI. {reason}"
     return report
 
 

@@ -69,7 +69,7 @@ LIBRARIES = [row for row in rows("| library | for |") if "imported by" in row[1]
 @pytest.mark.parametrize("row", LIBRARIES, ids=[row[0] for row in LIBRARIES])
 def test_libraries_are_imported_where_the_page_says(row: list[str]) -> None:
     """By each place that is named, and by none beside them."""
-    name = {"dnspython": "dns"}.get(row[0], row[0])
+    name = {"dnspython": "dns", "Jinja2": "jinja2"}.get(row[0], row[0])
     places = quoted(row[1].rpartition("imported by ")[2].partition(" only")[0])
     imports = re.compile(rf"^\s*(?:from|import) {name}\b", re.MULTILINE)
     found = {

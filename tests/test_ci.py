@@ -32,6 +32,13 @@ def test_packets():
 @pytest.mark.skipif(True, reason="no packets here")
 def test_more_packets(): ...
 """
+SKIPPED_LOOK = """
+import pytest
+
+@pytest.mark.browser
+def test_page():
+    pytest.skip("nothing to see")
+"""
 SKIPPED_MODULE = """
 import pytest
 
@@ -50,11 +57,11 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
 
 @pytest.mark.parametrize(
     ("ci", "closing"),
-    # Where no kernel test can run, the one that skips itself is not asked.
-    [("true", "(1 failed, 2|3) errors"), ("", "3 skipped")],
+    # Where no such test can run, the one that skips itself is not asked.
+    [("true", "(2 failed, 2 errors|1 failed, 3 errors|4 errors)"), ("", "4 skipped")],
 )
 @pytest.mark.parametrize("processes", [0, 2])
-def test_a_skipped_kernel_test_fails_in_ci_only(
+def test_a_skipped_test_of_kernel_or_browser_fails_in_ci_only(
     tmp_path: Path, ci: str, closing: str, processes: int
 ) -> None:
     folder = tmp_path / "tests" / "kernel"
@@ -63,6 +70,7 @@ def test_a_skipped_kernel_test_fails_in_ci_only(
     shutil.copy(ROOT / "tests/conftest.py", tmp_path / "tests")
     (folder / "test_packets.py").write_text(SKIPPED_TEST)
     (folder / "test_module.py").write_text(SKIPPED_MODULE)
+    (tmp_path / "tests/test_look.py").write_text(SKIPPED_LOOK)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--continue-on-collection-errors", f"-n{processes}"],
         cwd=tmp_path,
@@ -72,7 +80,8 @@ def test_a_skipped_kernel_test_fails_in_ci_only(
         check=False,
     )
     assert re.search(f"= {closing} in ", done.stdout)
-    assert ("a kernel test was skipped in CI" in done.stdout) == bool(ci)
+    for mark in ("kernel", "browser"):
+        assert (f"a {mark} test was skipped in CI" in done.stdout) == bool(ci)
 
 
 def locked(group: str, python: str) -> dict[str, Version]:

@@ -25,7 +25,7 @@ REPORT = "A report needs this line, the command and its input, and what svcnet -
 
 VERBS = (
     *("apply", "cleanup", "conntrack", "dns", "endpoints", "env", "explain", "graph"),
-    *("probe", "render", "run", "status", "verify"),
+    *("probe", "render", "report", "run", "status", "verify"),
 )
 
 

@@ -22,13 +22,13 @@ from svcnet.cli.explain_rules import (
 )
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
+from svcnet.cli.questions import question_of
 from svcnet.errors import AbsentError, UsageError, one_line
 from svcnet.files import KIB, read_small
-from svcnet.inputs import FAMILIES, InputRequest, Inputs, read_located
+from svcnet.inputs import FAMILIES, InputRequest, read_located
 from svcnet.inputs.standard_input import standard_input
 
 if TYPE_CHECKING:
-    from svcnet.compiler import NodeView
     from svcnet.discovery.dns import Search
     from svcnet.graph import Packet
     from svcnet.meaning.explanation.destinations import Destination, PacketTarget
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from svcnet.meaning.explanation.question import Question
     from svcnet.meaning.explanation.trace import TraceLine
     from svcnet.models import IPFamily
-    from svcnet.sources import Loaded
 
 MOST_LINE_BYTES = 1 << 16
 """The longest line of a trace that is read as one."""
@@ -127,7 +126,7 @@ def command(
         write_output(_of_rules(asked, files, service, output), None)
     elif every:
         inputs, loaded = read_located(InputRequest(**options))
-        write_output(_table(_question(inputs, loaded, family), service, output), None)
+        write_output(_table(question_of(inputs, loaded, family), service, output), None)
     else:
         write_output(_one(asked, output), None)
 
@@ -149,7 +148,7 @@ def _trace(file: str, family: str | None, output: str, options: dict[str, Any]) 
     if file == "-" and (not paths or "-" in paths):
         raise UsageError("--trace - is standard input, and so is what PATH is: name a file")
     inputs, loaded = read_located(InputRequest(**options))
-    reading = TraceReading(_question(inputs, loaded, family))
+    reading = TraceReading(question_of(inputs, loaded, family))
     found = map(reading.read, _lines_of(file))
     if output == "json":
         write_output(json.dumps([each.to_dict() for each in found], indent=1) + "\n", None)
@@ -196,31 +195,6 @@ def _told(line: TraceLine) -> Iterator[str]:
         place = "" if line.place is None else f"  ({line.place.file}:{line.place.line})"
         origin = "" if line.origin is None else f": {line.origin}{place}"
         yield one_line(f"    = {line.told}{origin}")
-
-
-def _question(inputs: Inputs, loaded: Loaded, family: str | None) -> Question:
-    from svcnet.compiler import node_view
-    from svcnet.meaning.explanation.question import Question
-
-    view = inputs.view(family)
-
-    def view_of(node: str) -> NodeView:
-        return node_view(
-            state=inputs.state,
-            config=inputs.config,
-            node=node,
-            family=view.family,
-            rules=inputs.settings.rules,
-        )
-
-    return Question(
-        inputs.state,
-        view,
-        inputs.mode,
-        inputs.settings,
-        locate=loaded.places,
-        view_of=view_of,
-    )
 
 
 def _table(
@@ -273,7 +247,7 @@ def _one(asked: PacketRequest, output: str) -> str:
 
     chosen = _family(asked.who, asked.target, asked.family)
     inputs, loaded = read_located(InputRequest(**asked.options))
-    question = _question(inputs, loaded, chosen)
+    question = question_of(inputs, loaded, chosen)
     packet, found = _packet(asked, question)
     return _shown(explain(question, packet), found, output)
 
@@ -287,7 +261,7 @@ def _of_rules(
     family = asked.family
     if asked.where is not None:
         family = _family(asked.who, asked.target, family)
-    found = machine_question(RulesRequest(files, family, asked.options), _question)
+    found = machine_question(RulesRequest(files, family, asked.options), question_of)
     if asked.where is None:
         if found.objects is None:
             raise UsageError("--all is a table of Services: name the objects' PATH beside --rules")

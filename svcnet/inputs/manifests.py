@@ -115,6 +115,8 @@ def tell_warnings(warnings: Iterable[Diagnostic], strict: Strictness) -> None:
     found = strict.heeded(warnings)
     if strict.errors and found:
         raise InputError(found)
+    for each in found:
+        strict.note(each)
     for line in listed(found):
         strict.tell(line)
 

@@ -12,6 +12,10 @@ from svcnet.checks import Check, is_of
 from svcnet.errors import Diagnostic, InputError
 
 
+def _nothing(_found: Diagnostic) -> None:
+    """Do nothing with a finding but what is done with its line."""
+
+
 def _to_stderr(line: str) -> None:
     if sys.stderr is not None:
         sys.stderr.write(f"{line}\n")
@@ -22,12 +26,13 @@ def _to_stderr(line: str) -> None:
 class Strictness:
     """Whether warnings are ``errors``, which are ``ignored``, and so neither, and who tells others.
 
-    ``tell`` is given a line at a time.
+    ``tell`` is given a line at a time. ``note`` is given each finding that is told, as a value.
     """
 
     errors: bool = False
     ignored: frozenset[Check] = frozenset()
     tell: Callable[[str], object] = _to_stderr
+    note: Callable[[Diagnostic], object] = _nothing
 
     def heeded(self, found: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Return errors, and the warnings that are not ignored, as what they count as."""

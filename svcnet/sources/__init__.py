@@ -34,6 +34,7 @@ from svcnet.sources.config.nodes import node_remarks, policy_remarks, zone_remar
 from svcnet.sources.config.result import LoadedConfig
 from svcnet.sources.crosscheck import check_conflicts, check_mistakes, endpoint_remarks
 from svcnet.sources.emptiness import check_empty, check_no_object
+from svcnet.sources.excerpt import excerpt, text_lines
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
 from svcnet.sources.findings import Findings, ObjectPlace, Source
 from svcnet.sources.locate import Place, place_of, places_of
@@ -114,6 +115,18 @@ class Loaded:
         there = [(known[origin[:3]], origin[3]) for origin in wanted if origin[:3] in known]
         found = iter(places_of(there))
         return [next(found) if origin[:3] in known else None for origin in wanted]
+
+    def excerpt(self, place: Place, around: int = 1) -> list[tuple[int, str]]:
+        """Return the line of a place, and so many before and after it, each with its number.
+
+        It is empty for what has no text. Of a long line there is what stands around the place.
+        """
+        return excerpt(self._lines.get(place.file, []), place, around)
+
+    @cached_property
+    def _lines(self) -> Mapping[str, list[str]]:
+        sources = {place.source.file: place.source for place in self._places}
+        return {name: text_lines(each.data) for name, each in sources.items() if each.data}
 
     @cached_property
     def _place_by_name(self) -> Mapping[tuple[str, ...], ObjectPlace]:

@@ -1,0 +1,43 @@
+"""``svcnet report``: a page that shows what becomes of packets for Services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import evolve
+
+from svcnet.cli.common import family_option, input_options
+from svcnet.cli.modal import ModalCommand
+from svcnet.cli.output import write_output
+from svcnet.cli.paths import FilePath
+from svcnet.cli.questions import question_of
+from svcnet.inputs import InputRequest, read_located
+
+if TYPE_CHECKING:
+    from svcnet.errors import Diagnostic
+    from svcnet.family import IPFamily
+
+
+@click.command("report", cls=ModalCommand)
+@input_options
+@family_option
+@click.option("--to", "file", type=FilePath(), help="The file to write; else standard output.")
+def command(families: tuple[IPFamily, ...], file: Path | None, **options: Any) -> None:
+    """Write a page that shows what becomes of packets for the Services in PATH, and why.
+
+    It is one file of HTML, for a browser, which needs no network and no server. PATH is a file, a
+    folder, or - for standard input, which is also the default. What is wrong comes first; for each
+    Service there is a picture from who sends through decisions to endpoints.
+    """
+    from svcnet.page.html import page
+    from svcnet.page.site import content
+
+    findings: list[Diagnostic] = []
+    options["strict"] = evolve(options["strict"], note=findings.append)
+    inputs, loaded = read_located(InputRequest(**options))
+    questions = [
+        question_of(inputs, loaded, family.lower()) for family in inputs.families(families)
+    ]
+    write_output(page(content(questions, findings, loaded.excerpt)), file)

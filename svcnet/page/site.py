@@ -1,0 +1,137 @@
+"""All that a page tells: its Services, what is wrong with them, and whose rules they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from svcnet.errors import Diagnostic
+from svcnet.graph import Dispatch, Fragment, Origin, Packet
+from svcnet.graph.nodes import Accept
+from svcnet.meaning.explanation.explanation import places_by_origin
+from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.sender_kinds import SenderKinds
+from svcnet.models import NamespacedName, Service
+from svcnet.page.problems import LEVELS, of_document, of_findings, worst
+from svcnet.page.services import ServicePage, facts, without_rules
+from svcnet.page.surroundings import Excerpt, Surroundings, no_excerpt
+
+
+@frozen
+class SiteContent:
+    """What a page tells. ``head`` is read at once; of ``services`` each when it is looked at."""
+
+    head: Mapping[str, Any]
+    services: Sequence[Mapping[str, Any]] = field(repr=False)
+
+
+def content(
+    questions: Sequence[Question],
+    findings: Iterable[Diagnostic] = (),
+    excerpt: Excerpt = no_excerpt,
+) -> SiteContent:
+    """Return what becomes of packets for all Services; `questions` are those of one node.
+
+    Each is of another IP family. `findings` are what checks say of the objects.
+    """
+    first = questions[0]
+    state = first.state
+    surroundings = Surroundings(state, _places(questions), excerpt)
+    asked = [(question, SenderKinds(question)) for question in questions]
+    fragments = _fragments(questions)
+    told: dict[NamespacedName | None, list[dict[str, Any]]] = {}
+    for owner, found in of_findings(findings, state):
+        told.setdefault(owner, []).append(found)
+    names = sorted(state.services)
+    services, entries, problems = [], [], told.get(None, [])
+    for number, name in enumerate(names):
+        service = state.services[name]
+        page = ServicePage(surroundings)
+        for index, fragment in fragments.get(name, ()):
+            question, kinds = asked[index]
+            page.add(question, fragment, _packets(kinds, fragment))
+        document = page.document()
+        own = _worst_first([*of_document(document), *told.get(name, ())])
+        problems += [{**each, "service": number} for each in own]
+        services.append({**document, **_described(service, document), "problems": own})
+        entries.append([*name, service.type, _addresses(service), worst(own)])
+    node = f" on {first.node}" if first.node else ""
+    head = {
+        "title": f"Services{node}",
+        "whose": _whose(questions),
+        "lead": _lead(services),
+        "single": False,
+        "services": entries,
+        "problems": _worst_first(problems),
+    }
+    return SiteContent(head, services)
+
+
+def _worst_first(problems: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(problems, key=lambda each: -LEVELS.index(each["level"]))
+
+
+def _whose(questions: Sequence[Question]) -> str:
+    families = " and ".join(question.view.family for question in questions)
+    return f"mode {questions[0].mode.name}, {families}"
+
+
+def _lead(services: Sequence[Mapping[str, Any]]) -> str:
+    parts = [part for each in services for part in each["parts"]]
+    frontends = sum(len(part["frontends"]) for part in parts)
+    return (
+        f"{_counted(len(services), 'Service')}, {_counted(frontends, 'frontend')} that packets may "
+        "ask for. Choose a Service to see where its packets go, by which rules, and which lines of "
+        "the objects make it so."
+    )
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
+
+
+def _places(questions: Sequence[Question]) -> Mapping[Origin, Any]:
+    """Return where all fields are that decide anything; one reading of each file."""
+    origins = (
+        node.origin
+        for question in questions
+        for fragment in question.graph
+        for node in fragment.nodes()
+        if not isinstance(node, Accept)
+    )
+    return places_by_origin(questions[0].locate, origins)
+
+
+def _fragments(
+    questions: Sequence[Question],
+) -> Mapping[NamespacedName, list[tuple[int, Fragment]]]:
+    """Return the service ports of each Service, each with the number of its question."""
+    found: dict[NamespacedName, list[tuple[int, Fragment]]] = {}
+    for index, question in enumerate(questions):
+        for fragment in question.graph:
+            found.setdefault(NamespacedName(*fragment.name[:2]), []).append((index, fragment))
+    return found
+
+
+def _packets(kinds: SenderKinds, fragment: Fragment) -> Iterator[tuple[Dispatch, str, Packet]]:
+    for dispatch in fragment.dispatches:
+        for kind, packet in kinds.packets(fragment, dispatch):
+            yield dispatch, kind, packet
+
+
+def _described(service: Service, document: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "namespace": service.namespace,
+        "name": service.name,
+        "facts": list(facts(service)),
+        "why": "" if document["parts"] else without_rules(service),
+    }
+
+
+def _addresses(service: Service) -> str:
+    ports = [str(port.port) for port in service.ports]
+    nodes = [str(port.node_port) for port in service.ports if port.node_port]
+    balancers = [each.ip for each in service.load_balancer_ingress if each.ip]
+    return " ".join([*service.cluster_ips, *service.external_ips, *balancers, *ports, *nodes])

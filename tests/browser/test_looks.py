@@ -1,0 +1,136 @@
+"""How the page looks: at every width and in both schemes nothing overlaps and all can be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.test_page import FRONT_DOOR, shop
+from tests.browser.visit import SCHEMES, WIDTHS, Visits
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+CHOSEN = f"{FRONT_DOOR}/0/1/outside"
+
+SHAPES = """() => {
+  const wrong = [];
+  const wide = document.documentElement.scrollWidth - innerWidth;
+  if (wide > 0) wrong.push(`the page is ${wide} wider than the window`);
+  const name = (e) => `${e.className || e.tagName} "${e.textContent.trim().slice(0, 30)}"`;
+  const seen = (e) => e.getClientRects().length > 0;
+  const boxes = [...document.querySelectorAll(
+    ".flow .node, .flow h3, .flow legend, .problems li, .steps > li, #list li a, .facts div, h1, h2"
+  )].filter(seen).map((e) => [e, e.getBoundingClientRect()]);
+  for (const [e, box] of boxes) {
+    if (e.scrollWidth > e.clientWidth + 1) wrong.push(`${name(e)}: text hangs over`);
+    if (box.right > innerWidth + 1) wrong.push(`${name(e)}: out of the window`);
+  }
+  boxes.forEach(([a, one], at) => {
+    for (const [b, other] of boxes.slice(at + 1)) {
+      const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
+      const down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
+      const inList = a.closest("#list") || b.closest("#list");
+      if (across > 1 && down > 1 && !inList && !a.contains(b) && !b.contains(a)) {
+        wrong.push(`${name(a)} lies on ${name(b)}`);
+      }
+    }
+  });
+  return wrong;
+}"""
+"""What lies where it should not."""
+
+CONTRASTS = """() => {
+  const parse = (text) => text.match(/[0-9.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, at) => sum + v * [0.2126, 0.7152, 0.0722][at], 0);
+  const ground = (e) => {
+    for (let at = e; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length < 4 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const wrong = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const e = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !e.getClientRects().length) continue;
+    const colours = [parse(getComputedStyle(e).color), ground(e)].map(light);
+    const ratio = (Math.max(...colours) + 0.05) / (Math.min(...colours) + 0.05);
+    if (ratio < 4.5) wrong.push(`${e.className} ${ratio}: ${e.textContent.slice(0, 30)}`);
+  }
+  return wrong;
+}"""
+"""Texts that are too like their ground: the rule is 4.5 to 1 (WCAG 2.2, 1.4.3, level AA)."""
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_overlaps_and_all_can_be_read(visits: Visits, width: int, scheme: str) -> None:
+    for at in (CHOSEN, ""):
+        page = visits.open(shop(), at, width=width, scheme=scheme)
+        assert page.evaluate(SHAPES) == []
+        assert page.evaluate(CONTRASTS) == []
+
+
+def test_a_picture_is_drawn_across_or_down_as_there_is_room(visits: Visits) -> None:
+    def places(page: Page) -> list[float]:
+        boxes = [page.locator(name).bounding_box() for name in ("#senders", "#ends")]
+        return [box[side] for box in boxes if box for side in ("x", "y")]
+
+    left, top, right, same = places(visits.open(shop(), CHOSEN, width=1600))
+    assert (left < right, top) == (True, same)
+    left, top, same, bottom = places(visits.open(shop(), CHOSEN, width=400))
+    assert (left, top < bottom) == (same, True)
+
+
+def test_each_control_has_a_name_and_headings_follow_each_other(visits: Visits) -> None:
+    page = visits.open(shop(), CHOSEN)
+    names = """[...document.querySelectorAll('input, select, button, a')]
+        .filter(e => !e.labels?.length && !e.textContent.trim()).length"""
+    assert page.evaluate(names) == 0
+    levels = page.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3')].map(e => Number(e.tagName[1]))"
+    )
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert page.evaluate("new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size") == (
+        page.evaluate("document.querySelectorAll('[id]').length")
+    )
+
+
+def test_colours_follow_the_system_until_somebody_chooses(visits: Visits) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    page = visits.open(shop(), scheme="dark")
+    dark = page.evaluate(ground)
+    page.get_by_label("Colours").select_option("light")
+    light = page.evaluate(ground)
+    assert dark != light
+    page.reload()
+    assert page.evaluate(ground) == light
+    page.get_by_label("Colours").select_option("")
+    assert page.evaluate(ground) == dark
+    other = visits.open(shop())
+    assert other.evaluate(ground) == light
+    other.get_by_label("Colours").select_option("dark")
+    assert other.evaluate(ground) == dark
+
+
+def test_nothing_moves_for_those_who_ask_for_that(visits: Visits) -> None:
+    moves = "getComputedStyle(document.querySelector('.wire')).transitionDuration"
+    assert visits.open(shop(), CHOSEN, reduced_motion="reduce").evaluate(moves) == "0s"
+    assert visits.open(shop(), CHOSEN).evaluate(moves) != "0s"
+
+
+def test_on_paper_there_is_the_service_in_dark_on_white(visits: Visits) -> None:
+    page = visits.open(shop(), CHOSEN, scheme="dark")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator(".services").is_visible()
+    assert page.locator(".steps").is_visible()
+    assert page.evaluate(CONTRASTS) == []
