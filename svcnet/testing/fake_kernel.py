@@ -19,6 +19,7 @@ from svcnet.netfilter import BUILT_IN
 from svcnet.netfilter.nft import NFTFamily, TableKey
 from svcnet.netlink import attribute, attributes, nested
 from svcnet.renderers.conntrack import Flow, wire
+from svcnet.testing import fake_nft_wire
 from svcnet.testing.fake_iptables import FakeIPTables
 from svcnet.testing.fake_ipvs_kernel import FakeIPVSKernel
 from svcnet.testing.fake_nft import FakeNFT
@@ -41,7 +42,7 @@ _NFT = 10 << 8
 _CT_NEW, _CT_GET, _CT_DELETE = _CT, _CT | 1, _CT | 2
 _NEWTABLE, _GETTABLE, _NEWCHAIN, _GETCHAIN, _NEWRULE = (_NFT | each for each in (0, 1, 3, 4, 6))
 _NFPROTO: dict[NFTFamily, int] = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
-_NEWGEN, _GETGEN = _NFT | 15, _NFT | 16
+_GETSET, _GETSETELEM, _NEWGEN, _GETGEN = (_NFT | each for each in (10, 13, 15, 16))
 _NFNLGRP_NFTABLES = 7
 _NFGENMSG = Struct("=BBH")
 _GET_INFO = 64  # IPT_SO_GET_INFO
@@ -156,7 +157,9 @@ class FakeKernel:
         """Yield the datagrams that answer one; who may not ask is refused each message."""
         for kind, flags, sequence, body in netlink.messages(data):
             try:
-                found = list(self._answer(protocol, kind, body)) if may else None
+                is_dump = flags & netlink.NLM_F_DUMP == netlink.NLM_F_DUMP
+                asked = self._list if is_dump and kind & ~0xFF == _NFT else self._answer
+                found = list(asked(protocol, kind, body)) if may else None
                 errno = 0 if may else EPERM
             except OSError as error:
                 found, errno = None, error.errno or EINVAL
@@ -209,6 +212,8 @@ class FakeKernel:
             yield _NEWTABLE, self._table(body)
         elif kind == _GETCHAIN:
             yield _NEWCHAIN, self._chain(body)
+        elif kind in (_GETSET, _GETSETELEM):
+            yield from self._list(protocol, kind, body)
         elif kind == _CT_GET:
             for flow in self.flows:
                 if FAMILIES[flow.family] == body[0]:
@@ -218,6 +223,11 @@ class FakeKernel:
         else:
             # So the kernel answers for a subsystem that it does not have and cannot load.
             raise OSError(EINVAL, "no such subsystem")
+
+    def _list(self, protocol: int, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
+        """Answer a question of nf_tables for all that there is."""
+        for told in fake_nft_wire.told(self.nft.state, kind & 0xFF, body):
+            yield kind - 1, told
 
     def _counter(self, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
         """Make, tell of, or delete a counter (linux/netfilter/nfnetlink_acct.h)."""

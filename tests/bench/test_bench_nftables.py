@@ -8,7 +8,9 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from statistics import median
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from svcnet.compiler import NodeView, compile_state, node_view, recompile
 from svcnet.executors import nftables as executor
 from svcnet.graph import RuleGraph, diff
 from svcnet.models import ClusterState
+from svcnet.modes.nftables import NFTABLES
+from svcnet.reconciler import Keeper
 from svcnet.renderers import iptables
 from svcnet.renderers.nftables import Ruleset, advance, full, load, text, transaction
 from svcnet.sources import load_bytes
@@ -29,6 +33,7 @@ CHUNKS = (100, 250, 500, 1_000)
 """Of how many Services a transaction makes the chains, for comparison."""
 IN_ONE = 5_000
 """With more Services one transaction takes too long to be waited for."""
+DAMAGE = "add element ip kube-proxy cluster-ips { 192.0.2.77 }"
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
@@ -129,5 +134,66 @@ def test_apply_beside_nft(benchmark: Any, services: int, monkeypatch: pytest.Mon
     ours, again = benchmark.pedantic(applied, (ruleset,), rounds=1, iterations=1)
     figures |= {"apply, s": ours, "apply again, s": again}
     figures = {name: round(seconds, 2) for name, seconds in figures.items()}
+    benchmark.extra_info.update(figures)
+    print(f"\nnftables, {services} services: {json.dumps(figures)}")
+
+
+@NEEDS_ROOT
+@pytest.mark.kernel
+@pytest.mark.parametrize("services", [1_000, 10_000])
+def test_changes_beside_a_look(benchmark: Any, services: int) -> None:
+    """A look at a damaged table, by nft and by the kernel's own answers, and a change beside it.
+
+    Each change is a step from one graph to another and back, as ``svcnet run`` makes it.
+    """
+    state, view = cluster(services)
+    graph = compile_state(state, view)
+    changed = load_bytes(json.dumps(clusters.endpoint_slice(services // 2, 9)).encode()).objects
+    less, _ = recompile(graph, state, state.apply(changed), view, state.touched(changed))
+    turns = itertools.cycle((less, graph))
+
+    def measured() -> dict[str, float]:
+        adapter = NFTABLES.executor().adapter("IPv4")
+        keeper = Keeper(adapter)
+        now = graph
+        figures: dict[str, float] = {}
+
+        def steps(until: Callable[[], bool]) -> list[float]:
+            nonlocal now
+            found: list[float] = []
+            while not found or not until():
+                now = next(turns)
+                begun = time.perf_counter()
+                keeper.step(now, changed_names)
+                found.append(1000 * (time.perf_counter() - begun))
+            return found
+
+        changed_names = frozenset(diff(graph, less).names)
+        keeper.whole(graph)
+        alone = steps(lambda: next(counted) % 20 == 0)
+        figures["a change, ms"] = median(alone)
+        for way in ("nft", "kernel"):
+            if way == "kernel":
+                keeper.look(now)
+            subprocess.run(("nft", DAMAGE), check=True)
+            begun = time.perf_counter()
+            inspection = keeper.inspection(now)
+            assert inspection is not None
+            with ThreadPoolExecutor(1) as pool:
+                reading = pool.submit(inspection.read)
+                if way == "kernel":
+                    beside = steps(reading.done)
+                    figures["a change beside it, ms"] = median(beside)
+                reading.result()
+            done = keeper.repair(inspection)
+            assert done is not None
+            assert dict(done.differed) == {"elements": 1}, (way, done)
+            figures[f"a look by {way}, s"] = time.perf_counter() - begun
+        return figures
+
+    counted = itertools.count(1)
+    with own_namespace():
+        figures = benchmark.pedantic(measured, rounds=1, iterations=1)
+    figures = {name: round(value, 2) for name, value in figures.items()}
     benchmark.extra_info.update(figures)
     print(f"\nnftables, {services} services: {json.dumps(figures)}")

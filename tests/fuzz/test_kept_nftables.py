@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import svcnet
 from svcnet.errors import ApplyError
-from svcnet.executors.machine import Output
+from svcnet.executors.machine import Netlink, Output
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, ServicePort
 from svcnet.modes.nftables import NFTABLES
@@ -60,19 +60,34 @@ OTHERS = "add table ip foreign\nadd chain ip foreign c\nadd rule ip foreign c dr
 
 
 class ListedMachine(FakeMachine):
-    """A machine on which something happens once its table is listed, before anybody knows."""
+    """A machine on which something happens once its table is listed, before anybody knows.
+
+    That is by nft, or by the kernel's own answers at any of some moments.
+    """
 
     def __init__(self, release: str) -> None:
         super().__init__()
         self.kernel.settings["/proc/sys/kernel/osrelease"] = f"{release}\n"
         self.meanwhile: list[Callable[[], object]] = []
+        self.listings = 0
+        self.moment = 0
+
+    def netlink(self, protocol: int) -> Netlink:
+        self.moment -= 1
+        if self.moment == 0:
+            self.happen()
+        return super().netlink(protocol)
+
+    def happen(self) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, []
+        for work in meanwhile:
+            work()
 
     def run(self, path: str, *options: str, **given: Any) -> Output:
         done = super().run(path, *options, **given)
         if "list" in options:
-            meanwhile, self.meanwhile = self.meanwhile, []
-            for work in meanwhile:
-                work()
+            self.listings += 1
+            self.happen()
         return done
 
     def damage(self, text: str) -> None:
@@ -119,6 +134,7 @@ def test_a_look_goes_on_beside_steps(release: str) -> None:
         st.sampled_from(GRAPHS),
         st.lists(st.sampled_from(DAMAGES) | st.integers(0, 9), max_size=2),
         *(graphs, graphs, graphs),
+        st.none() | st.integers(1, 12),
     )
     def goes_on(
         first: RuleGraph,
@@ -126,6 +142,7 @@ def test_a_look_goes_on_beside_steps(release: str) -> None:
         before: list[RuleGraph],
         meanwhile: list[RuleGraph],
         after: list[RuleGraph],
+        moment: int | None,
     ) -> None:
         machine = ListedMachine(release)
         machine.damage(OTHERS)
@@ -141,6 +158,9 @@ def test_a_look_goes_on_beside_steps(release: str) -> None:
                 keeper.whole(graph)
 
         keeper.whole(first)
+        if moment is not None:
+            keeper.look(first)
+            machine.moment = 0
         own = [name for block in NFTABLES.full(first).blocks.values() for name in block.chains]
         for damage in damages:
             text = damage
@@ -152,6 +172,7 @@ def test_a_look_goes_on_beside_steps(release: str) -> None:
         for graph in before:
             step(graph)
         machine.meanwhile = [partial(step, graph) for graph in meanwhile]
+        machine.moment = moment or 0
         inspection.read()
         machine.meanwhile = []
         for graph in after:
@@ -187,3 +208,25 @@ def test_no_step_looks_like_somebody_else(history: list[tuple[RuleGraph, bool]])
     assert keeper.is_disturbed()
     assert keeper.look(graph).differed == {"chains": 1}
     assert not keeper.is_disturbed()
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_was_right_is_not_listed_again(graph: RuleGraph, damage: str) -> None:
+    """Once a look has found all right, damage is found without nft, and found to be the same."""
+    found = []
+    for is_known in (False, True):
+        machine = ListedMachine(NEW)
+        keeper = Keeper(NFTABLES.executor(machine).adapter("IPv4"))
+        keeper.whole(GRAPHS[0] if is_known else graph)
+        if is_known:
+            keeper.look(GRAPHS[0])
+            keeper.step(graph, None)
+            assert not keeper.is_disturbed()
+        machine.damage(damage)
+        listings = machine.listings
+        done = keeper.look(graph)
+        assert machine.listings == listings + (not is_known and done.kind != "none")
+        assert machine.table() == wanted(graph, NEW)
+        found.append((done.kind, dict(done.differed), done.services))
+    assert found[0] == found[1]

@@ -7,6 +7,7 @@ import pytest
 from svcnet.errors import ApplyError
 from svcnet.executors.nftables import apply, cleanup, is_there, plan, table_of
 from svcnet.executors.nftables.commands import NFT
+from svcnet.executors.nftables.known import KnownHandles
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import RuleGraph
 from svcnet.models.state import ClusterObject
@@ -189,6 +190,48 @@ def test_a_look_repairs(damage: str) -> None:
         assert "nothing" in kept.look(after).text
         load("flush ruleset\n")
         kept.look(after)
+        assert listed() == made_by(text(full(after)))
+
+    elsewhere(work)
+
+
+def test_what_was_right_is_known_again() -> None:
+    """The kernel's own answers are understood for every kind of table, in both families."""
+
+    def work() -> None:
+        for expected in EXPECTED[::12]:
+            family = family_of_file(expected)
+            ruleset = full(compile_case(expected.parent, family))
+            load("flush ruleset\n")
+            load(text(ruleset))
+            known = KnownHandles(ruleset.table, THIS_MACHINE).learn(ruleset, frozenset)
+            assert known is not None
+            chains = [item for block in ruleset.blocks.values() for item in block.chains.items()]
+            assert {name for name, rules in chains if rules} <= known.keys()
+
+    elsewhere(work)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_found_without_nft(damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all was right once, nft lists nothing for a look, and all is right again."""
+    before, after = graphs()
+
+    def listing(*_: object) -> None:
+        raise AssertionError("nft is to list")
+
+    def work() -> None:
+        kept = keeper()
+        kept.whole(before)
+        kept.look(before)
+        kept.step(after, None)
+        assert not kept.is_disturbed()
+        monkeypatch.setattr(NFT, "table", listing)
+        load(f"{damage}\n")
+        assert kept.is_disturbed()
+        assert kept.look(after).differed or "table" in damage
+        assert "nothing" in kept.look(after).text
+        monkeypatch.undo()
         assert listed() == made_by(text(full(after)))
 
     elsewhere(work)

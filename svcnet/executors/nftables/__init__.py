@@ -13,6 +13,7 @@ from svcnet.executors.nftables.apply import (
     remove,
 )
 from svcnet.executors.nftables.cleanup import cleanup, is_there
+from svcnet.executors.nftables.dump import dump
 from svcnet.executors.nftables.plan import NFTablesPlan
 from svcnet.executors.nftables.probe import lacking
 from svcnet.executors.nftables.tables import table_of
@@ -24,6 +25,7 @@ __all__ = [
     "apply_step",
     "carry_out",
     "cleanup",
+    "dump",
     "is_there",
     "lacking",
     "observe",

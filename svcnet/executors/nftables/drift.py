@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from types import MappingProxyType
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, frozen
 
+from svcnet.executors.nftables.aim import Aim
 from svcnet.netfilter.nft import (
     ChainState,
     ElementState,
@@ -65,7 +65,7 @@ def differences(
     foreign rule is written anew. What is `settled` is taken to be as it is wanted: it was written
     while the table was listed, which may have it or not.
     """
-    aim = _Aim.of(ruleset)
+    aim = Aim.of(ruleset)
     if settled:
         found = _without(found, settled)
         aim.leave_out(settled)
@@ -83,48 +83,6 @@ def differences(
     )
     differed = {kind: count for kind, count in repair.differed.items() if count}
     return Drift(delta, MappingProxyType(differed), bool(found.unknown))
-
-
-@define
-class _Aim:
-    """What a table is to have, by name."""
-
-    chains: dict[str, NFTChain] = field(factory=dict)
-    sets: dict[str, NFTSet] = field(factory=dict)
-    rules: dict[str, list[NFTRule]] = field(factory=dict)
-    elements: dict[str, list[NFTElement]] = field(factory=dict)
-
-    @classmethod
-    def of(cls, ruleset: Ruleset) -> _Aim:
-        """Return all that a ruleset has."""
-        found = cls()
-        for made in chain(ruleset.fixed.objects, ruleset.objects()):
-            match made:
-                case NFTElement():
-                    found.elements.setdefault(made.container, []).append(made)
-                case NFTRule():
-                    found.rules.setdefault(made.chain, []).append(made)
-                case NFTChain():
-                    found.chains[made.name] = made
-                case NFTSet():
-                    found.sets[made.name] = made
-        return found
-
-    def leave_out(self, places: frozenset[NFTPlace]) -> None:
-        """Leave out what is at some places."""
-        keys: dict[str, set[str]] = {}
-        for kind, name, key in places:
-            if kind == "chain":
-                self.chains.pop(name, None)
-                self.rules.pop(name, None)
-            elif key:
-                keys.setdefault(name, set()).add(key)
-            else:
-                self.sets.pop(name, None)
-                self.elements.pop(name, None)
-        for name, own in keys.items():
-            elements = self.elements.get(name, [])
-            self.elements[name] = [each for each in elements if each.key not in own]
 
 
 def _without(found: TableState, places: frozenset[NFTPlace]) -> TableState:
@@ -150,7 +108,7 @@ def _without(found: TableState, places: frozenset[NFTPlace]) -> TableState:
 class _Repair:
     """The lines of a repair, each list in the order in which nft has to see them."""
 
-    def __init__(self, found: TableState, wanted: _Aim, table: str) -> None:
+    def __init__(self, found: TableState, wanted: Aim, table: str) -> None:
         self.found = found
         self.wanted = wanted
         self.table = table

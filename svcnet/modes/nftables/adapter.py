@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from contextlib import suppress
 from functools import partial
 from threading import Lock
 
 from attrs import define, evolve, field
 
+from svcnet.errors import ApplyError
 from svcnet.executors import nftables
 from svcnet.executors.commits import Commits
+from svcnet.executors.nftables.dump import Handles
+from svcnet.executors.nftables.known import KnownHandles
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.stages import Stages
 from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, Origin, RuleGraph
 from svcnet.modes.adapter import Adapter, Inspection, SyncResult, few
-from svcnet.netfilter.nft import NFTPlace, are_apart, places
+from svcnet.netfilter.nft import NFTPlace, TableState, are_apart, places
 from svcnet.nogc import without_gc
 from svcnet.renderers import nftables as tables
 from svcnet.servers.monitoring import NFT
@@ -25,16 +29,21 @@ from svcnet.servers.monitoring import NFT
 class _Look:
     """A look at the table that goes on: a listing, compared with what is wanted by then.
 
-    ``seal`` is the mark of when the table was right, ``before`` that of before it is listed.
-    ``steps`` say what was written to meanwhile; so many as are ``known`` are in ``planned``.
+    ``seal`` is the mark of when the table was right, ``before`` that of before it is listed, and
+    ``handles`` those of rules that were right by then, if all are known. ``steps`` say what was
+    written to meanwhile; so many as are ``known`` are in ``planned``. Where all is right and it
+    ``is_taught``, the handles are ``learned``, or None if that failed.
     """
 
     seal: Hashable | None
     before: Hashable | None
+    handles: Handles | None
     stages: Stages
     steps: list[frozenset[NFTPlace]] = field(factory=list)
     known: int = 0
     planned: NFTablesPlan | None = None
+    is_taught: bool = False
+    learned: Handles | None = None
 
     @property
     def is_right(self) -> bool:
@@ -59,6 +68,7 @@ class NFTablesAdapter(Adapter):
         self._seal: Hashable | None = None
         self._warnings: tuple[str, ...] = ()
         self._stale: tuple[str, ...] = ()
+        self._known = KnownHandles(self._table, self._machine)
         self._look: _Look | None = None
         self._writing = Lock()
 
@@ -77,6 +87,7 @@ class NFTablesAdapter(Adapter):
         with stages.stage("render"):
             ruleset = tables.full(graph, self._table.name)
         self._ruleset = self._seal = self._look = None
+        self._known.forget()
         self._commits.deaf()
         # The mark is of a time before the table is listed: what somebody writes from then on
         # makes it another, whether or not it was seen.
@@ -103,8 +114,10 @@ class NFTablesAdapter(Adapter):
             self._commits.made(commits)
             self._stale += stale
             self._ruleset = after
+            touched = places(delta.text, str(self._table))
+            self._known.wrote(touched)
             if self._look is not None:
-                self._look.steps.append(places(delta.text, str(self._table)))
+                self._look.steps.append(touched)
         lines = len(delta.lines) + len(delta.stale)
         told = f"{self.family}, nftables: {lines} lines"
         return SyncResult("delta", told, self._warnings, stages.seconds)
@@ -118,28 +131,67 @@ class NFTablesAdapter(Adapter):
             return None
         stages = Stages()
         with stages.stage("observe"):
-            look = self._look = _Look(self._seal, self._mark(), stages)
+            before = self._mark()
+            if before == self._seal:
+                self._learn_written()
+        handles = self._known.all if self._known.is_whole else None
+        look = self._look = _Look(self._seal, before, handles, stages)
         return Inspection(partial(self._read, look), partial(self._repair, look))
 
     def is_disturbed(self) -> bool:
         """Return whether anybody else wrote to the table since it was right."""
-        return self._seal is not None and self._mark() not in (None, self._seal)
+        if self._seal is None:
+            return False
+        mark = self._mark()
+        if mark == self._seal:
+            self._learn_written()
+        return mark not in (None, self._seal)
+
+    def _learn_written(self) -> None:
+        """Learn the handles of rules that steps wrote, if nobody else has written."""
+        with suppress(ApplyError):
+            found = self._known.learn_written()
+            if found is not None and self._mark() == self._seal is not None:
+                self._known.learned(found)
 
     def _read(self, look: _Look) -> None:
-        """List the table, if there is reason to, and plan what makes it right."""
+        """See what there is, if there is reason to, and plan what makes it right."""
         if look.is_right:
+            if not (self._known.is_whole or self._known.is_strange):
+                look.is_taught = True
+                look.learned = self._learned(look)
             return
         with look.stages.stage("observe"):
-            there = nftables.observe(self._table, machine=self._machine)
+            there, right = self._observed(look)
+        with look.stages.stage("plan"), without_gc():
+            ruleset, settled = self._wanted(look)
+            if ruleset is not None:
+                look.planned = plan(ruleset, there, settled=settled | right)
+
+    def _wanted(self, look: _Look) -> tuple[tables.Ruleset | None, frozenset[NFTPlace]]:
+        """Return what is wanted now, and what steps have written for that during a look."""
         with self._writing:
             # Between two steps, so that what is wanted and what was written go together.
-            ruleset, look.known = self._ruleset, len(look.steps)
+            look.known = len(look.steps)
             empty = [NFTPlace("chain", name) for name in self._stale]
+            return self._ruleset, frozenset(empty).union(*look.steps)
+
+    def _observed(self, look: _Look) -> tuple[TableState | None, frozenset[NFTPlace]]:
+        """Return the table, and what of it is not there since it is surely right."""
+        ruleset, _ = self._wanted(look)
+        if look.handles is not None and ruleset is not None:
+            with suppress(ApplyError), without_gc():
+                return nftables.dump(ruleset, look.handles, machine=self._machine)
+        return nftables.observe(self._table, machine=self._machine), frozenset()
+
+    def _learned(self, look: _Look) -> Handles | None:
+        """Return the handles of all rules of a table that is right, if they can be told."""
+        ruleset, _ = self._wanted(look)
         if ruleset is None:
-            return
-        with look.stages.stage("plan"), without_gc():
-            settled = frozenset(empty).union(*look.steps[: look.known])
-            look.planned = plan(ruleset, there, settled=settled)
+            return None
+        with suppress(ApplyError), look.stages.stage("observe"), without_gc():
+            return self._known.learn(ruleset, lambda: self._wanted(look)[1])
+        return None
 
     def _repair(self, look: _Look) -> SyncResult | None:
         """Load what was planned, unless steps have been there meanwhile."""
@@ -150,12 +202,17 @@ class NFTablesAdapter(Adapter):
         if ruleset is None or (planned is None and not look.is_right):
             return None
         if planned is None:
+            if look.is_taught and self._mark() == look.before:
+                self._known.learned(look.learned, frozenset[NFTPlace]().union(*look.steps))
             return self._without_repair(ruleset, look)
         later = frozenset[NFTPlace]().union(*look.steps[look.known :])
         if later and not are_apart(places(planned.text, str(self._table)), later):
             return None
         if planned.kind == "full":
             self._commits.deaf()
+            self._known.forget()
+        else:
+            self._known.wrote(places(planned.text, str(self._table)))
         self._ruleset = self._seal = None
         with self._writing:
             report = nftables.carry_out(ruleset, planned, look.stages, machine=self._machine)
