@@ -74,6 +74,7 @@ def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineD
     from svcnet.executors.iptables.variants import choose_variant
     from svcnet.meaning.dump import (
         MachineDump,
+        NFTDump,
         has_servers,
         is_listed_by_nft,
         read_addresses,
@@ -82,7 +83,8 @@ def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineD
     from svcnet.meaning.ipsets import read_sets
 
     if is_listed_by_nft(mode):
-        return MachineDump(nftables=("nft list ruleset", _run("nft", "list", "ruleset")))
+        listed = NFTDump.read("nft list ruleset", _run("nft", "list", "ruleset"))
+        return MachineDump(nftables=listed)
     texts: dict[IPFamily, tuple[str, str]] = {}
     for family in families:
         choice = choose_variant(family, variant)

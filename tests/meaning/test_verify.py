@@ -27,7 +27,7 @@ from svcnet.meaning.comparison.intent import (
     entry_of,
     intents,
 )
-from svcnet.meaning.dump import MachineDump, read_dump
+from svcnet.meaning.dump import MachineDump, NFTDump, read_dump
 from svcnet.meaning.sources import Senders
 from svcnet.meaning.spans import everything, number, text_of
 from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration, Node
@@ -216,8 +216,11 @@ def test_what_the_reference_restores_is_as_it_should_be(expected: Path) -> None:
     else:
         graph = compile_case(expected.parent, family)
     text = expected.read_text()
-    # An empty cluster has no address that would tell the family.
-    found = MachineDump({family: ("case", text)}, nftables=("case", text))
+    if mode == "nftables":
+        found = MachineDump(nftables=NFTDump.read("case", text))
+    else:
+        # An empty cluster has no address that would tell the family.
+        found = MachineDump({family: ("case", text)})
     verdicts = verify(graph, found.rules(mode, family, Facts.of(graph.settings)))
     assert (verdicts.differences, verdicts.unknown) == ((), ())
 
@@ -369,12 +372,13 @@ def test_the_command_says_yes_and_no(capsys: pytest.CaptureFixture[str], tmp_pat
     assert document["families"][0]["differences"][0]["servicePort"] == "default/web:alt/TCP"
 
 
-def test_the_mode_is_that_of_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
-    """What nft lists is compared with what objects mean in mode nftables."""
-    code, shown, _ = run(capsys, "--rules", LIVE / "nft-ruleset.txt")
+@pytest.mark.parametrize("name", ["nft-ruleset.txt", "nft-ruleset.json"])
+def test_the_mode_is_that_of_the_rules(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What nft lists, as text or JSON, is compared with what objects mean in mode nftables."""
+    code, shown, _ = run(capsys, "--rules", LIVE / name)
     assert code == 0
     assert [line[:4] for line in shown.splitlines()] == ["IPv4", "IPv6"]
-    code, shown, told = run(capsys, "--rules", LIVE / "nft-ruleset.txt", "--mode", "iptables")
+    code, shown, told = run(capsys, "--rules", LIVE / name, "--mode", "iptables")
     assert (code, shown) == (2, "")
     assert "no rules of mode iptables" in told
 
@@ -395,7 +399,16 @@ def test_strictness_makes_what_is_unknown_a_difference(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "hello\n", "*nat\n:PREROUTING ACCEPT [0:0]\n", "[1, 2]", "create x hash:ip\nadd"]
+    "text",
+    [
+        "",
+        "hello\n",
+        '{"nftables": 1}',
+        '{"nftables": [{"set": {"family": "ip"',
+        "*nat\n:PREROUTING ACCEPT [0:0]\n",
+        "[1, 2]",
+        "create x hash:ip\nadd",
+    ],
 )
 def test_bad_input_is_an_error(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str

@@ -8,6 +8,12 @@
 What words of a rule may do that are not understood is never guessed.
 """
 
-from svcnet.meaning.nftables.ruleset import NFTRuleSet, is_script, read
+from svcnet.meaning.nftables.ruleset import (
+    NFTRuleSet,
+    is_document,
+    is_script,
+    read,
+    read_tables,
+)
 
-__all__ = ["NFTRuleSet", "is_script", "read"]
+__all__ = ["NFTRuleSet", "is_document", "is_script", "read", "read_tables"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 from types import MappingProxyType
 
 from svcnet.errors import ApplyError
@@ -19,32 +20,51 @@ from svcnet.meaning.outcome import FoundOutcome, RuleLine
 from svcnet.meaning.outcomes import outcomes_of
 from svcnet.meaning.sources import Endpoint, Sources, endpoint_of
 from svcnet.meaning.spans import Span
-from svcnet.netfilter.nft import ListingError, NFTState, ScriptError, load, read_listing
+from svcnet.netfilter.nft import (
+    ListingError,
+    NFTState,
+    ScriptError,
+    load,
+    read_document,
+    read_listing,
+)
 
 _FAMILIES: Mapping[IPFamily, tuple[str, str]] = MappingProxyType(
     {"IPv4": ("ip", "inet"), "IPv6": ("ip6", "inet")}
 )
 
 _SCRIPT = re.compile(r"\A(?:\s|#.*\n)*(?:add|create|delete|destroy|flush) ")
+_DOCUMENT = re.compile(r'\s*\{\s*"nftables"')
 
 
 def read(text: str, facts: Facts | None = None, *, file: str = "") -> NFTRuleSet:
-    """Return the rules in what ``nft list ruleset`` printed.
+    """Return the rules in what ``nft list ruleset`` printed, as text or as JSON.
 
     Or in lines for ``nft -f``, as they leave a machine that had no table. `facts` are what the
     rules ask of the machine. `file` is the name that rules are told by.
     Raises :class:`svcnet.errors.ApplyError` for what is cut off or no such listing.
     """
+    return NFTRuleSet(read_tables(text, file), facts or Facts(), file)
+
+
+def read_tables(text: str, file: str = "") -> NFTState:
+    """Return the tables in a text that :func:`read` takes. Raises as that does."""
     try:
-        state = load(NFTState(), text) if is_script(text) else read_listing(text)
+        if is_script(text):
+            return load(NFTState(), text)
+        return read_document(text) if is_document(text) else read_listing(text)
     except (ListingError, ScriptError) as error:
         raise ApplyError(f"{file or 'nft list ruleset'}: {error}") from None
-    return NFTRuleSet(state, facts or Facts(), file)
 
 
 def is_script(text: str) -> bool:
     """Return whether a text is of lines for ``nft -f`` that begin with a verb."""
     return _SCRIPT.search(text) is not None
+
+
+def is_document(text: str) -> bool:
+    """Return whether a text is what ``nft -j`` prints."""
+    return _DOCUMENT.match(text) is not None
 
 
 class NFTRuleSet:
@@ -208,6 +228,7 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
         if kind not in _FAMILIES[family]:
             continue
         name = str(table)
+        filled: set[str] = set()
         for chain in table.chains.values():
             found = tuple(
                 NFTLine(name, chain.name, rule.text, rule.line, tuple(rule.text.split()))
@@ -221,10 +242,12 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
                 )
             for key, endpoint in _lists(found):
                 lists.setdefault((name, key), set()).add(endpoint)
+            filled.update(each for rule in found for each in _filled(rule))
         for held in table.sets.values():
             containers[name, held.name] = NFTMembers(
                 {element.key: element.value for element in held.elements.values()},
-                "dynamic" in held.flags,
+                # JSON of nft 1.0.6 leaves the flag out.
+                "dynamic" in held.flags or held.name in filled,
                 int(held.timeout) if held.timeout else None,
             )
     return NFTTables(
@@ -243,8 +266,15 @@ def _span(text: str) -> Span:
     return spans.between(text) if "-" in text else spans.network(text)
 
 
+def _filled(rule: NFTLine) -> Iterator[str]:
+    """Yield the names of the sets that a rule puts packets' keys into."""
+    for word, name in pairwise(rule.words):
+        if word in ("update", "add") and name.startswith("@"):
+            yield name[1:]
+
+
 def _lists(rules: tuple[NFTLine, ...]) -> list[tuple[str, Endpoint]]:
     """Return the sets that a chain puts clients into, with the endpoint that it sends them to."""
-    sets = [rule.words[1][1:] for rule in rules if rule.words[:1] in (("update",), ("add",))]
+    sets = [name for rule in rules for name in _filled(rule)]
     places = [rule.words[-1] for rule in rules if rule.words[-3:-1] == ("dnat", "to")]
     return [(name, endpoint_of(place)) for name in sets for place in places]
