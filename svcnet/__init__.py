@@ -30,13 +30,12 @@ if TYPE_CHECKING:
     from svcnet.graph import GraphDiff, Packet, RuleGraph
     from svcnet.meaning.comparison.difference import Verdicts
     from svcnet.meaning.comparison.verify import Locate
-    from svcnet.meaning.explanation.explanation import Explanation
+    from svcnet.meaning.explanation.explanation import Excerpt, Explanation
     from svcnet.meaning.explanation.explanation import Locate as FieldLocate
     from svcnet.meaning.outcomes import MachineRules
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import Mode, ModeArtifact
     from svcnet.modes import Report as AnyReport
-    from svcnet.page.surroundings import Excerpt
     from svcnet.renderers.iptables import Delta, RestoreText
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
     from svcnet.renderers.nftables import NFTablesDelta, Ruleset
@@ -224,13 +223,12 @@ def report(
     be told.
     """
     from svcnet.compiler import node_families, node_name, node_view
-    from svcnet.meaning.explanation.explanation import nowhere
+    from svcnet.meaning.explanation.explanation import no_excerpt, nowhere
     from svcnet.meaning.explanation.question import Question
     from svcnet.models import KubeProxyConfiguration
     from svcnet.modes import resolve
     from svcnet.page.html import page
     from svcnet.page.site import content
-    from svcnet.page.surroundings import no_excerpt
     from svcnet.sources import Loaded
 
     chosen = resolve(mode)
@@ -250,10 +248,11 @@ def report(
             chosen,
             settings,
             locate=locate,
+            excerpt=excerpt,
         )
         for family in asked
     ]
-    return page(content(questions, warnings if findings is None else findings, excerpt))
+    return page(content(questions, warnings if findings is None else findings))
 
 
 def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) -> Verdicts:

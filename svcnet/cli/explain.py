@@ -82,10 +82,10 @@ MOST_FIRST_LINES = 1000
 @click.option("--family", type=click.Choice([*FAMILIES]), help="That of the Node by default.")
 @click.option(
     "--output",
-    type=click.Choice(["text", "json", "dot"]),
+    type=click.Choice(["text", "json", "dot", "html"]),
     default="text",
     show_default=True,
-    help="For people, for programs, or a drawing for Graphviz.",
+    help="For people, for programs, a drawing for Graphviz, or a page for a browser.",
 )
 def command(
     who: str,
@@ -138,6 +138,8 @@ def _refuse_with_all(
         raise UsageError("--from, --interface and --affinity are for --to, one packet")
     if output == "dot":
         raise UsageError("--output dot draws one packet; svcnet graph --output dot draws all")
+    if output == "html":
+        raise UsageError("--output html shows one packet; svcnet report shows all")
 
 
 def _trace(file: str, family: str | None, output: str, options: dict[str, Any]) -> None:
@@ -249,13 +251,21 @@ def _one(asked: PacketRequest, output: str) -> str:
     inputs, loaded = read_located(InputRequest(**asked.options))
     question = question_of(inputs, loaded, chosen)
     packet, found = _packet(asked, question)
-    return _shown(explain(question, packet), found, output)
+    explanation = explain(question, packet)
+    if output == "html":
+        from svcnet.page.html import page
+        from svcnet.page.site import packet_content
+
+        lookup = tuple(_lookup_lines(found, packet))
+        return page(packet_content(question, explanation, asked.who, lookup))
+    return _shown(explanation, found, output)
 
 
 def _of_rules(
     asked: PacketRequest, files: tuple[Path, ...], service: str | None, output: str
 ) -> str:
     """Return what rules do that a machine has."""
+    from svcnet.meaning.explanation.explanation import no_excerpt
     from svcnet.meaning.explanation.machine import ends_by_rules, explain_rules
 
     family = asked.family
@@ -273,7 +283,15 @@ def _of_rules(
         sender = machine_sender(asked.who, found)
         packet = _made(asked, destination, sender, asked.interface or "")
         found = evolve(found, is_outside=asked.who == "outside")
-    return _shown(explain_rules(found, packet), destination, output)
+    explanation = explain_rules(found, packet)
+    if output == "html":
+        from svcnet.page.html import page
+        from svcnet.page.site import rules_content
+
+        excerpt = no_excerpt if found.objects is None else found.objects.excerpt
+        lookup = tuple(_lookup_lines(destination, packet))
+        return page(rules_content(explanation, asked.who, excerpt, lookup))
+    return _shown(explanation, destination, output)
 
 
 def _shown(explanation: Explanation, found: Destination, output: str) -> str:

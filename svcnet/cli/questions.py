@@ -33,5 +33,6 @@ def question_of(inputs: Inputs, loaded: Loaded, family: str | None) -> Question:
         inputs.mode,
         inputs.settings,
         locate=loaded.places,
+        excerpt=loaded.excerpt,
         view_of=view_of,
     )

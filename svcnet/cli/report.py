@@ -40,4 +40,4 @@ def command(families: tuple[IPFamily, ...], file: Path | None, **options: Any) -
     questions = [
         question_of(inputs, loaded, family.lower()) for family in inputs.families(families)
     ]
-    write_output(page(content(questions, findings, loaded.excerpt)), file)
+    write_output(page(content(questions, findings)), file)

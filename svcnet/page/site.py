@@ -7,16 +7,24 @@ from typing import Any
 
 from attrs import field, frozen
 
-from svcnet.errors import Diagnostic
+from svcnet.errors import Diagnostic, one_line
 from svcnet.graph import Dispatch, Fragment, Origin, Packet
 from svcnet.graph.nodes import Accept
-from svcnet.meaning.explanation.explanation import places_by_origin
+from svcnet.meaning.explanation.explanation import (
+    Excerpt,
+    Explanation,
+    Remedy,
+    no_excerpt,
+    places_by_origin,
+)
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.sender_kinds import SenderKinds
-from svcnet.models import NamespacedName, Service
-from svcnet.page.problems import LEVELS, of_document, of_findings, worst
+from svcnet.meaning.explanation.sentences import endpoint_text
+from svcnet.meaning.explanation.text import GOES_ON, verdict_text
+from svcnet.models import ClusterState, NamespacedName, Service
+from svcnet.page.problems import LEVELS, of_document, of_findings, problem, worst
 from svcnet.page.services import ServicePage, facts, without_rules
-from svcnet.page.surroundings import Excerpt, Surroundings, no_excerpt
+from svcnet.page.surroundings import Surroundings
 
 
 @frozen
@@ -30,7 +38,6 @@ class SiteContent:
 def content(
     questions: Sequence[Question],
     findings: Iterable[Diagnostic] = (),
-    excerpt: Excerpt = no_excerpt,
 ) -> SiteContent:
     """Return what becomes of packets for all Services; `questions` are those of one node.
 
@@ -38,7 +45,7 @@ def content(
     """
     first = questions[0]
     state = first.state
-    surroundings = Surroundings(state, _places(questions), excerpt)
+    surroundings = Surroundings(state, _places(questions), first.excerpt)
     asked = [(question, SenderKinds(question)) for question in questions]
     fragments = _fragments(questions)
     told: dict[NamespacedName | None, list[dict[str, Any]]] = {}
@@ -135,3 +142,91 @@ def _addresses(service: Service) -> str:
     nodes = [str(port.node_port) for port in service.ports if port.node_port]
     balancers = [each.ip for each in service.load_balancer_ingress if each.ip]
     return " ".join([*service.cluster_ips, *service.external_ips, *balancers, *ports, *nodes])
+
+
+def packet_content(
+    question: Question,
+    found: Explanation,
+    who: str,
+    lookup: Sequence[str] = (),
+) -> SiteContent:
+    """Return what a page tells of one packet, which `who` sends.
+
+    `found` is what :func:`explain` says of it, and `lookup` how its destination was found.
+    """
+    account = question.account(found.packet)
+    stages = (stage for passage in account.passages for stage in passage.stages)
+    origins = (stage.decision.node.origin for stage in stages if stage.decision)
+    places = places_by_origin(question.locate, origins)
+    page = ServicePage(Surroundings(question.state, places, question.excerpt))
+    page.add_packet(who, found.packet, account)
+    return _of_one(page, found, lookup)
+
+
+def rules_content(
+    found: Explanation,
+    who: str,
+    excerpt: Excerpt = no_excerpt,
+    lookup: Sequence[str] = (),
+) -> SiteContent:
+    """Return what a page tells of one packet by rules of a machine."""
+    places = {
+        step.origin: step.place for end in found.outcomes for step in end.steps if step.origin
+    }
+    page = ServicePage(Surroundings(ClusterState(), places, excerpt))
+    page.add_explanation(who, found)
+    return _of_one(page, found, lookup)
+
+
+def _of_one(page: ServicePage, found: Explanation, lookup: Sequence[str]) -> SiteContent:
+    packet = found.packet
+    where = f"{endpoint_text(packet.destination, packet.port)}/{packet.protocol}"
+    node = f", node {found.node}" if found.node else ""
+    head = {
+        "title": f"A packet to {where}",
+        "whose": f"mode {found.mode}{node}",
+        "lead": "",
+        "single": True,
+        "services": [["", where, "", "", ""]],
+        "problems": [],
+    }
+    described = {
+        "namespace": "",
+        "name": f"A packet to {where}",
+        "facts": list(_facts(found)),
+        "why": "",
+        "problems": list(_wanted(found)),
+        "lookup": [one_line(line) for line in lookup],
+        "changes": [_remedy(each) for each in found.changes],
+    }
+    return SiteContent(head, [{**page.document(), **described}])
+
+
+def _facts(found: Explanation) -> Iterator[tuple[str, str]]:
+    packet = found.packet
+    yield "From", packet.source
+    if packet.interface:
+        yield "By the interface", packet.interface
+    if packet.remembered:
+        yield "Session affinity remembers", ", ".join(sorted(packet.remembered))
+    if found.files:
+        yield "Rules", one_line(", ".join(found.files))
+
+
+def _wanted(found: Explanation) -> Iterator[dict[str, Any]]:
+    """Yield in what rules of a machine are not what objects say, or are not understood."""
+    if found.wanted:
+        yield problem("error", "The objects say otherwise", verdict_text(found.wanted))
+    for case in found.cases:
+        yield problem("warning", case.assumption, verdict_text(case.ends, GOES_ON))
+
+
+def _remedy(change: Remedy) -> dict[str, str]:
+    place = change.place
+    where = "" if place is None else f"{place.file}:{place.line}" if place.line else place.file
+    field = "" if change.origin is None else str(change.origin)
+    return {
+        "text": change.text,
+        "then": verdict_text(change.ends),
+        "place": one_line(", ".join(part for part in (field, where) if part)),
+    }

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping
 
 from attrs import field, frozen
 
 from svcnet.errors import one_line
 from svcnet.graph import Origin, SliceSource, Translate
-from svcnet.meaning.explanation.explanation import SourcePlace
+from svcnet.meaning.explanation.explanation import Excerpt, SourcePlace, no_excerpt
 from svcnet.models import ClusterState, NamespacedName
-
-Excerpt: TypeAlias = Callable[[Any], Sequence[tuple[int, str]]]
-"""Returns the lines around a place, with their numbers."""
-
-
-def no_excerpt(_place: SourcePlace) -> Sequence[tuple[int, str]]:
-    """Return no line of anything: for objects that were not read from text."""
-    return ()
 
 
 @frozen

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.test_page import FRONT_DOOR, shop
-from tests.browser.visit import SCHEMES, WIDTHS, Visits
+from tests.browser.visit import SCHEMES, SHAPES, WIDTHS, Visits
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -15,33 +15,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 CHOSEN = f"{FRONT_DOOR}/0/1/outside"
-
-SHAPES = """() => {
-  const wrong = [];
-  const wide = document.documentElement.scrollWidth - innerWidth;
-  if (wide > 0) wrong.push(`the page is ${wide} wider than the window`);
-  const name = (e) => `${e.className || e.tagName} "${e.textContent.trim().slice(0, 30)}"`;
-  const seen = (e) => e.getClientRects().length > 0;
-  const boxes = [...document.querySelectorAll(
-    ".flow .node, .flow h3, .flow legend, .problems li, .steps > li, #list li a, .facts div, h1, h2"
-  )].filter(seen).map((e) => [e, e.getBoundingClientRect()]);
-  for (const [e, box] of boxes) {
-    if (e.scrollWidth > e.clientWidth + 1) wrong.push(`${name(e)}: text hangs over`);
-    if (box.right > innerWidth + 1) wrong.push(`${name(e)}: out of the window`);
-  }
-  boxes.forEach(([a, one], at) => {
-    for (const [b, other] of boxes.slice(at + 1)) {
-      const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
-      const down = Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top);
-      const inList = a.closest("#list") || b.closest("#list");
-      if (across > 1 && down > 1 && !inList && !a.contains(b) && !b.contains(a)) {
-        wrong.push(`${name(a)} lies on ${name(b)}`);
-      }
-    }
-  });
-  return wrong;
-}"""
-"""What lies where it should not."""
 
 CONTRASTS = """() => {
   const parse = (text) => text.match(/[0-9.]+/g).map(Number);

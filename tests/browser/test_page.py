@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 import svcnet
+from svcnet.cli import main
 from svcnet.graph import Deliver, Packet
-from tests.browser.visit import Visits, wait_for
+from tests.browser.visit import SHAPES, Visits, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -109,6 +111,20 @@ def test_a_refused_frontend_says_so(visits: Visits) -> None:
 def test_a_service_without_rules_says_why(visits: Visits, name: str, why: str) -> None:
     page = visits.open(shop(), f"#/shop/{name}")
     assert page.locator("#body").inner_text().startswith(why)
+
+
+def test_the_page_of_one_packet_has_its_picture_and_its_changes(visits: Visits) -> None:
+    words = ["explain", str(SHOP), "--to", "service/shop/cart:80", "--output", "html"]
+    page = visits.open(CliRunner().invoke(main, words).stdout)
+    assert page.locator("h1").inner_text() == "A packet to 10.96.0.21:80/TCP"
+    assert lit(page) == ["outside", "10.96.0.21:80", "refused"]
+    assert page.locator("#list").count() == 0
+    words[3] = "10.96.0.22:8080"
+    page = visits.open(CliRunner().invoke(main, words).stdout, width=400)
+    assert lit(page)[-1] == "left alone"
+    changes = page.locator("#changes li").all_text_contents()
+    assert any("8080 is its target port" in each for each in changes)
+    assert page.evaluate(SHAPES) == []
 
 
 def test_all_of_it_works_by_keys(visits: Visits) -> None:

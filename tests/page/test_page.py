@@ -81,7 +81,7 @@ def test_each_mode_has_its_lines_beside_the_ways(mode: str) -> None:
     loaded = svcnet.load(SHOP)
     document = services_of(svcnet.report(loaded, mode=mode))["front-door"]
     assert document["lines"]
-    assert {tool for tool, _ in document["lines"]} & {"nat", "nft", "ipvsadm", "proxy"}
+    assert {tool for tool, *_ in document["lines"]} & {"nat", "nft", "ipvsadm", "proxy"}
 
 
 def test_ends_and_chances_are_those_of_the_graph() -> None:
@@ -225,6 +225,56 @@ def test_a_node_that_no_address_is_known_of_leads_to_no_packets_for_node_ports()
         "10.96.0.10:80",
         "*:30080",
     ]
+
+
+def test_explain_writes_the_page_of_one_packet() -> None:
+    options = ["explain", str(EXAMPLE), "--from", "node", "--to", "my-service:http"]
+    told = CliRunner().invoke(main, [*options, "--output", "json"])
+    wanted = json.loads(told.stdout)
+    page = CliRunner().invoke(main, [*options, "--output", "html"]).stdout
+    [document] = services_of(page).values()
+    [part] = document["parts"]
+    [cell] = part["cells"]
+    assert head_of(page)["single"]
+    assert cell["sender"] == "node"
+    assert [way["chance"] for way in cell["ways"]] == [
+        end["probability"] for end in wanted["outcomes"]
+    ]
+    assert document["lookup"]
+    for way, end in zip(cell["ways"], wanted["outcomes"], strict=True):
+        steps = [document["steps"][number] for number in way["steps"]]
+        assert [step[1] for step in steps] == [step["decision"] for step in end["steps"]]
+        lines = [[document["lines"][line][1] for line in step[3]] for step in steps]
+        assert lines == [[rule["text"] for rule in step["rules"]] for step in end["steps"]]
+
+
+def test_explain_writes_the_page_of_one_packet_by_rules(tmp_path: Path) -> None:
+    rules = ROOT / "examples/my-service/iptables-save.txt"
+    options = ["explain", "--rules", str(rules), "--to", "10.96.0.100:80", "--interface", "eth0"]
+    told = json.loads(CliRunner().invoke(main, [*options, "--output", "json"]).stdout)
+    result = CliRunner().invoke(main, [*options, "--output", "html"])
+    [document] = services_of(result.stdout).values()
+    [cell] = document["parts"][0]["cells"]
+    ends = [document["parts"][0]["nodes"][way["end"]]["title"] for way in cell["ways"]]
+    assert ends == [f"{end['address']}:{end['port']}" for end in told["outcomes"]]
+    assert all(place.startswith(f"{rules}:") for _, _, place in document["lines"])
+
+
+@pytest.mark.parametrize("to", ["10.96.0.100:81", "203.0.113.9:80"])
+def test_the_page_of_one_packet_has_what_would_let_it_through(to: str) -> None:
+    options = ["explain", str(EXAMPLE), "--to", to]
+    told = json.loads(CliRunner().invoke(main, [*options, "--output", "json"]).stdout)
+    page = CliRunner().invoke(main, [*options, "--output", "html"]).stdout
+    [document] = services_of(page).values()
+    assert [each["text"] for each in document["changes"]] == [
+        each["change"] for each in told["changes"]
+    ]
+
+
+def test_a_page_of_all_packets_is_a_report() -> None:
+    result = CliRunner().invoke(main, ["explain", str(EXAMPLE), "--all", "--output", "html"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "svcnet report shows all" in result.stderr
 
 
 def test_a_page_grows_by_little_for_each_service() -> None:

@@ -31,6 +31,15 @@ Locate: TypeAlias = Callable[[Sequence[Origin]], Sequence[SourcePlace | None]]
 """Says where fields of objects are, each in its turn; None for what is nowhere."""
 
 
+Excerpt: TypeAlias = Callable[[Any], Sequence[tuple[int, str]]]
+"""Returns the lines around a place that was found, with their numbers."""
+
+
+def no_excerpt(_place: object) -> Sequence[tuple[int, str]]:
+    """Return no line of anything: for objects that were not read from text."""
+    return ()
+
+
 def nowhere(origins: Sequence[Origin]) -> Sequence[SourcePlace | None]:
     """Return no place for anything: for objects that were made by a program."""
     return [None] * len(origins)

@@ -12,7 +12,7 @@ from immutables import Map
 from svcnet.compiler import NodeView, compile_state, recompile
 from svcnet.graph import Fragment, FragmentName, Origin, Packet, RuleGraph
 from svcnet.meaning.explanation.account import Account
-from svcnet.meaning.explanation.explanation import Locate, nowhere
+from svcnet.meaning.explanation.explanation import Excerpt, Locate, no_excerpt, nowhere
 from svcnet.models import ClusterState, NamespacedName
 
 
@@ -44,8 +44,9 @@ class Accountant(Protocol):
 class Question:
     """Objects as one node sees them, in a mode whose settings are ``settings``.
 
-    ``locate`` says where fields of the objects are. ``view_of`` returns another node's view, by the
-    node's name; without it no other node is thought of. ``graph`` is that of the objects.
+    ``locate`` says where fields of the objects are, and ``excerpt`` what is written there.
+    ``view_of`` returns another node's view, by the node's name; without it no other node is thought
+    of. ``graph`` is that of the objects.
     """
 
     state: ClusterState = field(repr=False)
@@ -53,6 +54,7 @@ class Question:
     mode: Accountant
     settings: Any = None
     locate: Locate = field(default=nowhere, repr=False)
+    excerpt: Excerpt = field(default=no_excerpt, repr=False)
     view_of: Callable[[str], NodeView] | None = field(default=None, repr=False)
     graph: RuleGraph = field(repr=False, kw_only=True)
 

@@ -4,11 +4,6 @@
   const MOST_ENDS = 24;
   const LEVELS = ["error", "warning", "note"];
   const WORDS = { error: "problem", warning: "look", note: "note" };
-  const COLUMNS = [
-    ["firewall", "Who may"],
-    ["policy", "Traffic policy"],
-    ["choice", "Which one"],
-  ];
 
   const byId = (id) => document.getElementById(id);
   const head = JSON.parse(byId("head").textContent);
@@ -277,7 +272,6 @@
     const { part } = seen;
     const own = part.nodes.map((node, number) => [node, number])
       .filter(([node]) => node.column === kind);
-    if (!own.length) return null;
     return make("div", { class: "column middle", "data-kind": kind }, make("h3", {}, title),
       own.map(([node, number]) => make("div",
         { class: `node ${lit.has(number) ? "lit" : ""}`, "data-node": number },
@@ -398,7 +392,7 @@
     const { service, cell, way } = seen;
     const lit = new Set((way ? [way] : cell.ways).flatMap((each) => trail(service, cell, each)));
     const columns = [senders(), frontends(),
-      ...COLUMNS.map(([kind, title]) => middle(kind, title, lit)), ends()].filter(Boolean);
+      ...seen.part.columns.map(([kind, title]) => middle(kind, title, lit)), ends()];
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("aria-hidden", "true");
     const flow = make("div", { class: `flow ${columns.length > 4 ? "many" : ""}` }, svg, columns);
@@ -437,8 +431,10 @@
   function rules(lines) {
     return make("div", { class: "block" },
       make("h3", {}, count(lines.length, "line does it", "lines do it")),
-      make("ul", { class: "rules" }, lines.map(([tool, text]) => make("li", {},
-        make("span", { class: "tool" }, tool), make("code", {}, text)))));
+      make("ul", { class: "rules" }, lines.map(([tool, text, place]) => make("li", {},
+        make("span", { class: "tool" }, tool),
+        make("span", {}, make("code", {}, text),
+          place ? make("span", { class: "note mono" }, ` ${place}`) : null)))));
   }
 
   function step(number) {
@@ -456,9 +452,8 @@
     const { part, cell, way } = seen;
     const chosen = way ?? cell.ways[0];
     const end = part.nodes[chosen.end];
-    const title = cell.ways.length > 1 && way === null
-      ? `The way to ${end.title}, one of ${cell.ways.length}`
-      : `The way to ${end.title === "refused" || end.title === "dropped" ? `being ${end.title}` : end.title}`;
+    const goal = /[0-9]/.test(end.title) ? `The way to ${end.title}` : `The way: ${end.title}`;
+    const title = cell.ways.length > 1 && way === null ? `${goal}, one of ${cell.ways.length}` : goal;
     return make("section", { class: "way", id: "way" },
       make("h2", {}, title),
       cell.ways.length > 1 && way === null
