@@ -133,6 +133,17 @@ def test_rules_of_others_are_understood_or_unknown(
     assert ends(foreign.ALL[whose], packet) == expected
 
 
+@pytest.mark.parametrize("table", ["raw", "mangle"])
+def test_what_the_node_sends_to_itself_comes_in_by_loopback(table: str) -> None:
+    """It passes the rules for what arrives, but for those of the nat table."""
+    text = f"*{table}\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -i lo -p tcp -j DROP\nCOMMIT\n"
+    own = Packet("192.0.2.10", "192.0.2.10", 80)
+    assert ends(text, own) == ["drop"]
+    assert ends(text, outside("192.0.2.10", 80)) == ["pass"]
+    assert ends(text.replace(table, "nat"), own) == ["pass"]
+    assert ends(text, Packet("192.0.2.10", "10.9.9.9", 80)) == ["pass"]
+
+
 def test_sets_that_are_known_are_understood() -> None:
     """With what ipset saved, a rule that asks for a set is as good as any other."""
     save = (

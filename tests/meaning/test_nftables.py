@@ -132,6 +132,20 @@ def test_what_is_not_understood_is_told_with_its_line(rule: str) -> None:
     assert [(each.file, each.line) for each in found.rules] == [("dump", 8)]
 
 
+@pytest.mark.parametrize(("kind", "expected"), [("filter", "drop"), ("nat", "pass")])
+def test_what_the_node_sends_to_itself_comes_in_by_loopback(kind: str, expected: str) -> None:
+    """It passes the chains for what arrives, but for those of type nat."""
+    listing = (
+        "table inet mine {\n\tchain c {\n"
+        f"\t\ttype {kind} hook prerouting priority filter; policy accept;\n"
+        '\t\tiifname "lo" tcp dport 80 drop\n\t}\n}\n'
+    )
+    rules = nftables.read(listing, OWN)
+    own = Packet("192.0.2.10", "192.0.2.10", 80)
+    assert rules.evaluate(own)[0].verdict.to_dict()["kind"] == expected
+    assert rules.evaluate(PACKET)[0].verdict.to_dict()["kind"] == "pass"
+
+
 def compared(lines: list[str], family: IPFamily = "IPv4") -> Verdicts:
     graph = live("nftables", family)
     return verify(graph, nftables.read("\n".join(lines), Facts.of(graph.settings)))

@@ -37,7 +37,13 @@ OUT_OF_NODE = (
 )
 AFTER_ROUTING = (("mangle", "POSTROUTING"), ("nat", "POSTROUTING"))
 
-AFTER_TRANSLATION = (*INTO_NODE, *THROUGH_NODE, *OUT_OF_NODE[3:], *AFTER_ROUTING)
+BACK_INTO_NODE = (*BEFORE_ROUTING[:2], *INTO_NODE[:3])
+"""Where packets come by that the node sends to itself; they were translated on the way out."""
+
+AFTER_TRANSLATION = (
+    *(*INTO_NODE, *THROUGH_NODE, *OUT_OF_NODE[3:], *AFTER_ROUTING),
+    *BEFORE_ROUTING[:2],
+)
 """Where packets come through once it is known where they go."""
 
 Tables = Mapping[str, Mapping[str, "Chain"]]
@@ -190,7 +196,7 @@ class Walk:
             flows = self._hooks(AFTER_ROUTING, flows, leaves)
             if is_local:
                 looped = [each.with_header(evolve(each.header, is_looped=True)) for each in flows]
-                flows = self._hooks(INTO_NODE[:3], looped, leaves)
+                flows = self._hooks(BACK_INTO_NODE, looped, leaves)
         elif is_local:
             flows = self._hooks(INTO_NODE, [flow], leaves)
         else:
@@ -424,7 +430,8 @@ class Walk:
                     source = "node"
                 through.append(flow.with_header(header.hidden(source)))
             case Action.UNTRACK:
-                if header.balancer is None:
+                # Who comes back by loopback or from a virtual server has a connection already.
+                if header.balancer is None and not header.is_looped:
                     header = evolve(header, is_tracked=False)
                 after.append(flow.with_header(header))
             case _:

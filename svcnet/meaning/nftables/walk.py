@@ -163,6 +163,7 @@ class NFTWalk:
         if is_node:
             here = self._hook("postrouting", here, leaves)
             here = [each.with_header(evolve(each.header, is_looped=True)) for each in here]
+            here = self._hook("prerouting", here, leaves)
         else:
             away = self._hook("forward", away, leaves)
         here = self._hook("input", here, leaves)
@@ -179,6 +180,8 @@ class NFTWalk:
             for flow in flows:
                 header = flow.header
                 done = header.is_translated if hook in ("prerouting", "output") else header.source
+                # What the node sends to itself was translated on the way out.
+                done = done or (header.is_looped and hook == "prerouting")
                 if chain.type == "nat" and (self.state != "NEW" or done):
                     through.append(flow)
                     continue
