@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from svcnet.errors import UsageError, one_line
 from svcnet.modes.options import Option, OptionValues, Text
-from svcnet.netfilter.nft.words import is_name
 
 TABLE = Option(
     "table",
@@ -19,6 +18,8 @@ TABLE = Option(
 
 def table_name(given: OptionValues) -> str:
     """Return the name that is given for the table. Raises UsageError for what nft cannot read."""
+    from svcnet.netfilter.nft.words import is_name
+
     name: str = given[TABLE.name]
     if not is_name(name):
         told = one_line(name, 80)
