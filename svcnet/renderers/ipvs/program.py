@@ -19,7 +19,6 @@ from svcnet.netfilter.ipvs.messages import (
     SetService,
     Timeouts,
 )
-from svcnet.netfilter.ipvs.wire import encode
 from svcnet.renderers.ipvs.delta import IPVSDelta, ServerChange
 from svcnet.renderers.ipvs.part import RealServer, VirtualServer
 from svcnet.renderers.ipvs.tables import IPVSTables, by_address
@@ -63,6 +62,8 @@ def listing(messages: Iterable[Message]) -> str:
     The kernel numbers the family when it starts and a sender numbers its messages, so
     both are 0 here: the third 16-bit word, and the third 32-bit word, of each line.
     """
+    from svcnet.netfilter.ipvs.wire import encode
+
     return "".join(f"{encode(message, 0).hex()}  # {message}\n" for message in messages)
 
 
