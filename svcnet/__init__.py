@@ -8,7 +8,7 @@ The verbs, in the order in which they are used::
     tables = svcnet.render(graph, mode="ipvs")    # the same as virtual servers and sets
     table = svcnet.render(graph, mode="userspace")  # the same for a proxy to serve
     rules = svcnet.render(graph, mode="nftables")   # as a table of nftables, where compiled for it
-    step = svcnet.diff(old_graph, graph)          # what changed
+    svcnet.diff(old_graph, graph)                 # what becomes otherwise of packets
     svcnet.explain(state, packet)                 # what becomes of a packet, and why
     svcnet.report(state)                          # the same of all packets, as a page to look at
     svcnet.verify(graph, rules)                   # do rules that are there do the same?
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from svcnet.executors.iptables import RestoreReport
     from svcnet.executors.ipvs import IPVSReport
     from svcnet.graph import GraphDiff, Packet, RuleGraph
+    from svcnet.meaning import MeaningDiff
     from svcnet.meaning.comparison.difference import Verdicts
+    from svcnet.meaning.comparison.sides import LocateField
     from svcnet.meaning.comparison.verify import Locate
     from svcnet.meaning.explanation.explanation import Excerpt, Explanation
     from svcnet.meaning.explanation.explanation import Locate as FieldLocate
@@ -137,11 +139,39 @@ def render(graph: RuleGraph, mode: str | Mode[Any, Any] = "iptables") -> Any:
     return resolve(mode).full(graph)
 
 
-def diff(old: RuleGraph, new: RuleGraph) -> GraphDiff:
-    """Return what changed from one graph to another of the same node."""
-    from svcnet.graph import diff as diff_graphs
+def diff(
+    old: RuleGraph | MachineRules,
+    new: RuleGraph | MachineRules,
+    mode: str | Mode[Any, Any] = "iptables",
+    *,
+    locate: tuple[LocateField, LocateField] | None = None,
+) -> MeaningDiff:
+    """Return what becomes otherwise of packets from one graph to another, or between two rule sets.
 
-    return diff_graphs(old, new)
+    All packets are compared, as rules of `mode` treat them, at the cost of what differs. Frontends
+    came, went or changed, for each kind of source and with the chances before and after. ``same``
+    of the result are service ports whose rules are written otherwise and mean the same.
+
+    Rules are what :func:`svcnet.meaning.iptables.read` and :func:`svcnet.meaning.nftables.read`
+    return; `mode` is of no account for them. A graph may be compared with rules: that is
+    what the mode of the rules makes of it. `locate` are the :meth:`svcnet.sources.Loaded.places` of
+    both sides, if changes are to say where in files their fields are.
+
+    A difference is true, and no difference is false. The step that :func:`render_delta` takes is
+    what :func:`svcnet.graph.diff` returns.
+    """
+    from svcnet.graph import RuleGraph
+    from svcnet.meaning.comparison.diff import graphs_diff, sides_diff
+    from svcnet.meaning.comparison.side import side_of
+    from svcnet.modes import resolve
+
+    if isinstance(old, RuleGraph) and isinstance(new, RuleGraph):
+        chosen = resolve(mode)
+        form = chosen.forms["text"]
+        return graphs_diff(
+            old, new, chosen.name, locate, lambda graph: form.full(chosen.full(graph), {}).text
+        )
+    return sides_diff(side_of(old, new), side_of(new, old), locate)
 
 
 @overload
@@ -159,9 +189,9 @@ def render_delta(step: GraphDiff, mode: str) -> Any: ...
 def render_delta(step: GraphDiff, mode: str | Mode[Any, Any] = "iptables") -> Any:
     """Return what takes a machine from ``step.old`` to ``step.new``, in one mode.
 
-    For ``iptables`` that is restore text, for ``nftables`` lines for nft, for ``ipvs`` and
-    ``userspace`` changes as values.
-    Raises :class:`svcnet.errors.UsageError` for a mode that there is not.
+    A step is what :func:`svcnet.graph.diff` returns. For ``iptables`` what takes a machine there
+    is restore text, for ``nftables`` lines for nft, for ``ipvs`` and ``userspace`` changes as
+    values. Raises :class:`svcnet.errors.UsageError` for a mode that there is not.
     """
     from svcnet.modes import resolve
 

@@ -50,7 +50,7 @@ def graph() -> RuleGraph:
 @cache
 def step() -> GraphDiff:
     """Return the step from no Service to all."""
-    return svcnet.diff(RuleGraph(graph().settings), graph())
+    return svcnet.graph.diff(RuleGraph(graph().settings), graph())
 
 
 def in_modes() -> Iterator[Any]:
@@ -121,9 +121,9 @@ def test_every_value_fits_a_screen() -> None:
     """Also each that is in another, and with the most that an object may have."""
     state = full()
     one = svcnet.compile(state)
-    values = [state, one, svcnet.diff(RuleGraph(one.settings), one)]
+    values = [state, one, svcnet.graph.diff(RuleGraph(one.settings), one)]
     for mode in modes.builtin().values():
-        values += [mode.full(one), mode.delta(svcnet.diff(RuleGraph(one.settings), one))]
+        values += [mode.full(one), mode.delta(svcnet.graph.diff(RuleGraph(one.settings), one))]
     found = [*inside([*of_a_cluster(), *values])]
     long = {type(value).__name__: len(text) for value in found if len(text := repr(value)) > SCREEN}
     assert long == {}

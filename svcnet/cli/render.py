@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,11 @@ import click
 from attrs import evolve
 
 from svcnet.cli.common import input_options
+from svcnet.cli.golden import compare
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
 from svcnet.cli.paths import FilePath
 from svcnet.errors import AbsentError, UsageError
-from svcnet.files import KIB, read_text
 from svcnet.inputs import InputRequest, Inputs, load_manifests, read_inputs, tell_findings
 from svcnet.modes import available
 from svcnet.modes.options import listed
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.graph import GraphDiff
     from svcnet.modes import ArtifactText, Form
-
-MOST_GOLDEN_BYTES = 256 * KIB * KIB
-"""The largest file that is compared with, as with manifests."""
 
 
 @click.command("render", cls=ModalCommand)
@@ -61,7 +57,8 @@ def command(
         written = _delta(inputs, _step(inputs, view, since, options), form)
     tell_findings(written.findings, options["strict"])
     if check is not None:
-        _compare(check, written.text)
+        whole = output in ("text", "transaction") and since is None
+        compare(check, written.text, inputs.mode.name, view.settings if whole else None)
     else:
         write_output(written.text, to)
 
@@ -120,19 +117,3 @@ def _step(inputs: Inputs, view: NodeView, since: str, options: dict[str, Any]) -
     before = evolve(before, node=settings.node_name)
     old = compile_state(before.state, before.view(settings.family.lower()))
     return diff(old, compile_state(inputs.state, view))
-
-
-def _compare(golden: Path, text: str) -> None:
-    """Exit with 1 and a unified diff on standard output when the golden file differs."""
-    from difflib import unified_diff
-
-    try:
-        expected = read_text(golden, MOST_GOLDEN_BYTES)
-    except OSError as error:
-        raise UsageError(f"{golden}: cannot be read: {error.strerror}") from None
-    if expected == text:
-        return
-    lines = unified_diff(expected.splitlines(True), text.splitlines(True), str(golden), "rendered")
-    for line in lines:
-        sys.stdout.write(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
-    sys.exit(1)

@@ -4,6 +4,16 @@ It takes any rules, whoever wrote them, and says of each whether it is understoo
 asks a machine.
 """
 
+from svcnet.meaning.comparison.change import (
+    EndChange,
+    FrontendChange,
+    HealthCheckChange,
+    KnownDifference,
+    MeaningDiff,
+    ObscureRule,
+    SenderChange,
+    SenderKind,
+)
 from svcnet.meaning.comparison.difference import (
     KINDS,
     FieldPlace,
@@ -18,15 +28,23 @@ from svcnet.meaning.outcomes import MachineRules
 
 __all__ = [
     "KINDS",
+    "EndChange",
     "Facts",
     "FieldPlace",
     "FoundOutcome",
     "FoundVerdict",
+    "FrontendChange",
+    "HealthCheckChange",
+    "KnownDifference",
     "MachineRules",
+    "MeaningDiff",
+    "ObscureRule",
     "Obscurity",
     "PacketDifference",
     "Rewrite",
     "RuleLine",
+    "SenderChange",
+    "SenderKind",
     "SetMembers",
     "Unknown",
     "Verdicts",

@@ -32,6 +32,7 @@ _SECTION = re.compile(
     r"^# (?:sysctl -p -|ipset restore|ip6?tables-restore --noflush|ipvsadm --restore|ip -batch -)$",
     re.MULTILINE,
 )
+_DEVICE = re.compile(r"^(?:link add kube-ipvs0 |address add \S+/\d+ dev kube-ipvs0$)", re.MULTILINE)
 _BATCH = re.compile(r"^address add (\S+)/\d+ dev kube-ipvs0$", re.MULTILINE)
 _IPSET = re.compile(r"^(?:create|add) \S+ ", re.MULTILINE)
 _IPVSADM = re.compile(r"^(?:-A|--add-service) (?:-[tuf]|--\S+) \S", re.MULTILINE)
@@ -195,8 +196,9 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
             if servers is not None:
                 raise UsageError(f"{name}: virtual servers are in {servers[0]} already")
             servers = (name, text)
-        elif _BATCH.search(text):
+        elif _DEVICE.search(text):
             held = tuple(found[1] for found in _BATCH.finditer(text))
+            nothing = nothing or name
         elif _IPSET.search(text):
             if sets is not None:
                 raise UsageError(f"{name}: there are sets already")

@@ -8,8 +8,9 @@ whom it is so.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 from typing import NamedTuple, Protocol
 
 from svcnet.meaning.spans import Span, number
@@ -167,7 +168,8 @@ class Senders:
         self._is_node = is_node
         self._memories = list(_memories(distinctions.endpoints, distinctions.ages))
         self._width = len(self._starts)
-        ends = [*self._starts[1:], whole[1] + 1]
+        self._end = whole[1] + 1
+        ends = [*self._starts[1:], self._end]
         self._addresses = [
             pick((first, end - 1)) for first, end in zip(self._starts, ends, strict=True)
         ]
@@ -255,6 +257,33 @@ class Senders:
     @staticmethod
     def _unlike(sender: Sender) -> tuple[bool, bool]:
         return sender.memory.endpoint is not None, sender.address not in PREFERRED
+
+    def blocks(self, mask: int) -> Iterator[tuple[str, Memory, int]]:
+        """Yield the senders of `mask`, by interface and memory: a bit for each range of addresses.
+
+        A range's number is for :meth:`range_of`.
+        """
+        for at, (interface, memory) in enumerate(product(self._interfaces, self._memories)):
+            found = mask >> (at * self._width) & ((1 << self._width) - 1)
+            if found:
+                yield interface, memory, found
+
+    def bits(self, interface: str, memory: Memory, ranges: int) -> int:
+        """Return the senders of some ranges, of one interface and memory."""
+        block = self._interfaces.index(interface) * len(self._memories)
+        return ranges << ((block + self._memories.index(memory)) * self._width)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether addresses are those of IPv6."""
+        return self._end > 1 << 32
+
+    def range_of(self, number: int) -> tuple[Span, int]:
+        """Return a range of addresses that is not told apart, and who stands for it."""
+        follows = self._starts[number + 1] if number + 1 < self._width else self._end
+        address = self._addresses[number]
+        assert address is not None
+        return (self._starts[number], follows - 1), address
 
     def sender(self, bit: int) -> Sender:
         """Return who stands for those of a bit's number."""

@@ -146,6 +146,8 @@ def carried_out(text: str, name: str) -> Listing:
         command, _, rest = line.partition(" ")
         chain, _, rule = rest.partition(" ")
         if line.startswith("*"):
+            if table:
+                raise ApplyError(f"{name}: it has no COMMIT for table {table}")
             table = line[1:].strip()
             tables.setdefault(table, {})
             continue

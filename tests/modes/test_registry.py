@@ -73,7 +73,7 @@ def test_each_mode_is_a_value_under_its_name() -> None:
 
 def test_a_mode_is_given_by_name_or_as_a_value() -> None:
     """``svcnet.render`` and ``render_delta`` take both, and a value need not be installed."""
-    step = svcnet.diff(graph_of([make_node()]), GRAPH)
+    step = svcnet.graph.diff(graph_of([make_node()]), GRAPH)
     for name, mode in modes.builtin().items():
         assert svcnet.render(GRAPH, mode=mode) == svcnet.render(GRAPH, mode=name)
         assert svcnet.render_delta(step, mode=mode) == svcnet.render_delta(step, mode=name)

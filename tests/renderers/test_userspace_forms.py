@@ -409,7 +409,7 @@ def test_public_verbs() -> None:
     old = graph_of([make_node(), make_service()])
     new = graph_of([make_node(), make_service(), SLICE])
     assert svcnet.render(new, mode="userspace") == full(new)
-    step = svcnet.diff(old, new)
+    step = svcnet.graph.diff(old, new)
     assert svcnet.render_delta(step, mode="userspace") == delta(step)
     with pytest.raises(UsageError, match="there are iptables, ipvs, nftables and userspace"):
         svcnet.render(new, mode="ebpf")

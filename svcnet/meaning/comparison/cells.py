@@ -11,7 +11,7 @@ from svcnet.family import IPFamily
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.meaning.comparison.intent import Heading
 from svcnet.meaning.sources import PREFERRED
-from svcnet.meaning.spans import LOOPBACK, Span, everything, network, number, text_of
+from svcnet.meaning.spans import LOOPBACK, Span, everything, network, number
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _PORTS: Span = (1, 0xFFFF)
@@ -38,6 +38,42 @@ class NameSource(Protocol):
         """Return the ports that rules name which are not for one other address, by protocol."""
 
 
+class GraphNames:
+    """What a graph names, as rules name it: frontends, ranges of cluster IPs, and node ports.
+
+    `special` are addresses that it tells from others whatever their port.
+    """
+
+    def __init__(self, graph: RuleGraph, special: Collection[int] = ()) -> None:
+        settings = graph.settings
+        self._family = settings.family
+        self._own = frozenset(map(number, settings.addresses))
+        keys = [
+            (number(address), protocol.lower(), port)
+            for address, protocol, port in graph.frontends
+            if address
+        ]
+        sets = [frozenset(special)] if special else []
+        self._names = RuleNames(keys, list(map(network, settings.service_cidrs)), sets)
+        self._ports: dict[str, set[Span]] = {}
+        for address, protocol, port in graph.frontends:
+            if not address:
+                self._ports.setdefault(protocol.lower(), set()).add((port, port))
+        for fragment in graph:
+            if fragment.health_check is not None:
+                port = fragment.health_check.port
+                self._ports.setdefault("tcp", set()).add((port, port))
+
+    def names(self) -> RuleNames:
+        """Return the frontends that have an address, ranges, and special addresses."""
+        return self._names
+
+    def ports(self, address: int) -> Mapping[str, set[Span]]:
+        """Return node ports and health-check ports, by protocol, of the node's own addresses."""
+        is_own = address in self._own or is_loopback(address, self._family)
+        return self._ports if is_own else {}
+
+
 def targets(
     graph: RuleGraph, rules: NameSource, special: Collection[int] = ()
 ) -> Iterator[Heading]:
@@ -45,9 +81,29 @@ def targets(
 
     `special` are addresses that a graph tells from others whatever their port.
     """
-    for address, protocol, port in _destinations(graph, rules, special):
+    own = own_addresses(graph.settings)
+    return headings(graph.settings.family, own, (GraphNames(graph), rules), special)
+
+
+def own_addresses(settings: NodeSettings) -> dict[int, object]:
+    """Return the node's addresses, each with what tells it apart from others of the node's."""
+    return {number(each): settings.answers_node_ports(each) for each in settings.addresses}
+
+
+def headings(
+    family: IPFamily,
+    own: Mapping[int, object],
+    sides: Sequence[NameSource],
+    special: Collection[int] = (),
+) -> Iterator[Heading]:
+    """Yield one destination of each kind that one of the sides tells apart, for either origin.
+
+    `own` are the node's addresses, and what tells them apart. `special` are addresses that are told
+    from others whatever their port.
+    """
+    for address, protocol, port in _destinations(family, own, sides, special):
         for is_node in (False, True):
-            if is_node or not is_loopback(address, graph.settings.family):
+            if is_node or not is_loopback(address, family):
                 yield Heading(address, protocol, port, is_node)
 
 
@@ -57,30 +113,22 @@ def is_loopback(address: int, family: IPFamily) -> bool:
 
 
 def _destinations(
-    graph: RuleGraph, rules: NameSource, special: Collection[int]
+    family: IPFamily,
+    own: Mapping[int, object],
+    sides: Sequence[NameSource],
+    special: Collection[int],
 ) -> Iterator[tuple[int, str, int]]:
-    settings = graph.settings
-    names = rules.names()
-    keys = dict.fromkeys(
-        (number(address), protocol.lower(), port)
-        for address, protocol, port in graph.frontends
-        if address
-    )
-    keys.update(dict.fromkeys(names.keys))
-    own = _own(settings)
-    ports = _ports(graph)
+    names = _all_names(sides)
     at: dict[int, dict[str, set[int]]] = {}
-    for address, protocol, port in keys:
+    for address, protocol, port in names.keys:
         at.setdefault(address, {}).setdefault(protocol, set()).add(port)
-    for address in _addresses(settings, names, at, special):
-        is_own = address in own or is_loopback(address, settings.family)
-        found = rules.ports(address)
+    for address in _addresses(family, own, names, at, special):
+        ports = [side.ports(address) for side in sides]
         named = at.pop(address, {})
         for protocol in PROTOCOLS:
             spans = {(each, each) for each in named.get(protocol, ())}
-            spans.update(found.get(protocol, ()))
-            if is_own:
-                spans.update((each, each) for each in ports.get(protocol, ()))
+            for of_side in ports:
+                spans.update(of_side.get(protocol, ()))
             for port in _picks(spans):
                 yield address, protocol, port
     for address, named in at.items():
@@ -89,46 +137,43 @@ def _destinations(
                 yield address, protocol, port
 
 
-def _own(settings: NodeSettings) -> frozenset[int]:
-    return frozenset(map(number, settings.addresses))
-
-
-def _ports(graph: RuleGraph) -> Mapping[str, set[int]]:
-    """Return the node ports and health-check ports of a graph, by protocol."""
-    found: dict[str, set[int]] = {}
-    for address, protocol, port in graph.frontends:
-        if not address:
-            found.setdefault(protocol.lower(), set()).add(port)
-    for fragment in graph:
-        if fragment.health_check is not None:
-            found.setdefault("tcp", set()).add(fragment.health_check.port)
-    return found
+def _all_names(sides: Iterable[NameSource]) -> RuleNames:
+    """Return what any of the sides names."""
+    found = [side.names() for side in sides]
+    return RuleNames(
+        list(dict.fromkeys(key for each in found for key in each.keys)),
+        list(dict.fromkeys(span for each in found for span in each.networks)),
+        [some for each in found for some in each.sets],
+    )
 
 
 def _addresses(
-    settings: NodeSettings, names: RuleNames, taken: Collection[int], special: Collection[int]
+    family: IPFamily,
+    own: Mapping[int, object],
+    names: RuleNames,
+    taken: Collection[int],
+    special: Collection[int],
 ) -> Iterable[int]:
     """Return an address of each kind that somebody tells apart, and of each range."""
-    first, last = everything(settings.family)
-    own = _own(settings)
-    loopback = LOOPBACK if settings.family == "IPv4" else (1, 1)
+    first, last = everything(family)
+    loopback = LOOPBACK if family == "IPv4" else (1, 1)
     starts = {first, loopback[0], loopback[1] + 1}
-    for begin, end in [*names.networks, *map(network, settings.service_cidrs)]:
+    for begin, end in names.networks:
         starts.add(begin)
         starts.add(end + 1)
     starts.discard(last + 1)
     order = sorted(starts)
     exact = {begin for begin, end in names.networks if begin == end}
     alone = dict.fromkeys([*sorted(own), *special, *(each for some in names.sets for each in some)])
-    found = _one_of_each_kind(alone, settings, names, order, taken)
+    found = _one_of_each_kind(alone, own, names, order, taken)
     others = {*taken, *alone}
     for begin, after in zip(order, [*order[1:], last + 1], strict=True):
         if begin in exact:
             found.append(begin)
         elif begin == loopback[0]:
-            found.append(loopback[0] + 1 if settings.family == "IPv4" else 1)
+            found.append(loopback[0] + 1 if family == "IPv4" else 1)
         else:
-            chosen = of_range((begin, after - 1), settings.family, others)
+            chosen = of_range((begin, after - 1), family, others)
             if chosen is not None:
                 found.append(chosen)
     return dict.fromkeys(found)
@@ -136,13 +181,12 @@ def _addresses(
 
 def _one_of_each_kind(
     addresses: Iterable[int],
-    settings: NodeSettings,
+    own: Mapping[int, object],
     names: RuleNames,
     starts: Sequence[int],
     taken: Collection[int],
 ) -> list[int]:
     """Return addresses without those for which another stands: nobody tells the two apart."""
-    own = _own(settings)
     seen: set[object] = set()
     found = []
     for address in addresses:
@@ -150,7 +194,7 @@ def _one_of_each_kind(
         kind: object = (
             bisect_right(starts, address),
             tuple(address in some for some in names.sets),
-            is_own and settings.answers_node_ports(text_of(address, settings.family)),
+            own.get(address),
             is_own,
             address if is_own and address in taken else 0,
         )

@@ -24,15 +24,15 @@ def told(verdicts: Verdicts, most: int) -> Iterator[str]:
     if len(differences) > most:
         yield f"and {len(differences) - most} more\n"
     for unknown in verdicts.unknown:
-        packets = _counted(unknown.count, "kind of packet", "kinds of packets")
+        packets = counted(unknown.count, "kind of packet", "kinds of packets")
         yield f"\nunknown: {packets}: a rule is not understood\n"
         yield f"  rule    {one_line(str(unknown.rule))}\n"
 
 
 def _summary(verdicts: Verdicts) -> str:
-    packets = _counted(verdicts.cells, "kind of packet", "kinds of packets")
+    packets = counted(verdicts.cells, "kind of packet", "kinds of packets")
     if verdicts.differences:
-        found = _counted(len(verdicts.differences), "difference", "differences")
+        found = counted(len(verdicts.differences), "difference", "differences")
         return f"{found}, in {packets}"
     if verdicts.unknown:
         return f"no difference that can be told, in {packets}"
@@ -52,7 +52,7 @@ def _difference(each: PacketDifference) -> Iterator[str]:
         yield f"  rule    {one_line(str(rule))}\n"
     if each.count > 1:
         ports = f", of {each.services} service ports" if each.services > 1 else ""
-        yield f"  and so {_counted(each.count, 'kind of packet', 'kinds of packets')}{ports}\n"
+        yield f"  and so {counted(each.count, 'kind of packet', 'kinds of packets')}{ports}\n"
 
 
 def packet_text(packet: Packet, age: int = 0) -> str:
@@ -102,5 +102,6 @@ def verdict_text(verdict: object) -> str:
     return str(verdict)
 
 
-def _counted(number: int, one: str, many: str) -> str:
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number of things in words."""
     return f"{number:,} {one if number == 1 else many}"

@@ -28,7 +28,7 @@ def compare(intents: Iterable[Intent], leaves: Sequence[Leaf]) -> Comparison:
     """Compare how packets should end with how they do."""
     wanted = spread(intents_spread(intents))
     found, unknown = spread_of(leaves)
-    return Comparison(_differing(wanted, found) & ~unknown, unknown)
+    return Comparison(differing(wanted, found) & ~unknown, unknown)
 
 
 def intents_spread(intents: Iterable[Intent]) -> Iterable[tuple[Ending, int, Ratio]]:
@@ -77,7 +77,7 @@ def spread_of(leaves: Sequence[Leaf]) -> tuple[Spread, int]:
         if first is None:
             first = found
         else:
-            unknown |= _differing(first, found)
+            unknown |= differing(first, found)
     assert first is not None
     return first, unknown
 
@@ -90,7 +90,16 @@ def _spread(leaves: Iterable[Leaf]) -> Spread:
     return spread((ending(leaf), leaf.flow.mask, leaf.flow.luck.ratio) for leaf in leaves)
 
 
-def _differing(one: Spread, other: Spread) -> int:
+def alike(found: Spread, bit: int) -> int:
+    """Return the senders whose packets end as one's do, as likely."""
+    mask = -1
+    for chances in found.values():
+        for senders in chances.values():
+            mask &= senders if senders >> bit & 1 else ~senders
+    return mask
+
+
+def differing(one: Spread, other: Spread) -> int:
     """Return the senders for whom two spreads are not the same."""
     if one == other:
         return 0

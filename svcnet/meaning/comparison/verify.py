@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from types import MappingProxyType
 
 from attrs import evolve, frozen
 
@@ -19,8 +18,8 @@ from svcnet.graph import (
     Refuse,
     RuleGraph,
 )
-from svcnet.meaning.comparison.balancer import IPVSDialect
 from svcnet.meaning.comparison.cells import of_range, targets
+from svcnet.meaning.comparison.dialects import dialect_of
 from svcnet.meaning.comparison.difference import (
     FieldPlace,
     Obscurity,
@@ -31,16 +30,13 @@ from svcnet.meaning.comparison.difference import (
 )
 from svcnet.meaning.comparison.intent import (
     PASS,
-    Dialect,
     Ending,
     Heading,
     Intent,
-    IptablesDialect,
-    NFTablesDialect,
     distinctions,
     intents,
 )
-from svcnet.meaning.comparison.spread import Spread, compare, intents_spread, spread, spread_of
+from svcnet.meaning.comparison.spread import alike, compare, intents_spread, spread, spread_of
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.outcome import RuleLine
 from svcnet.meaning.outcomes import (
@@ -65,10 +61,6 @@ from svcnet.meaning.spans import LOOPBACK, Span, everything, number, text_of
 Locate = Callable[[Iterable[Origin]], Sequence[FieldPlace | None]]
 """Says of fields where they are written, of all at once."""
 
-_DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType(
-    {"iptables": IptablesDialect, "ipvs": IPVSDialect, "nftables": NFTablesDialect}
-)
-
 
 def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) -> Verdicts:
     """Compare what rules do to every packet with what a graph says."""
@@ -80,7 +72,7 @@ def is_as_meant(graph: RuleGraph, rules: MachineRules, packet: Packet) -> bool:
     destination, protocol = number(packet.destination), packet.protocol.lower()
     is_node = is_of_node(rules.facts, packet)
     target = Heading(destination, protocol, packet.port, is_node)
-    dialect = _DIALECTS.get(rules.mode, Dialect)(graph)
+    dialect = dialect_of(graph, rules.mode)
     entry = dialect.entry(target)
     sender = sender_of(packet)
     wanted = intents(dialect, entry, target, sender)
@@ -101,7 +93,7 @@ class _Comparison:
         self.graph = graph
         self.rules = rules
         self.locate = locate
-        self.dialect = _DIALECTS.get(rules.mode, Dialect)(graph)
+        self.dialect = dialect_of(graph, rules.mode)
         self.common = Distinctions()
         self.met: Counter[object] = Counter()
         self.cells = 0
@@ -233,15 +225,15 @@ class _Comparison:
         does, _ = spread_of(leaves)
         while different:
             bit = (different & -different).bit_length() - 1
-            alike = different & _alike(should, bit) & _alike(does, bit)
-            different &= ~alike
-            bit = sources.plainest(alike)
+            same = different & alike(should, bit) & alike(does, bit)
+            different &= ~same
+            bit = sources.plainest(same)
             meant = [each for each in wanted if each.mask >> bit & 1]
             sender = sources.sender(bit)
             if guard is not None:
-                self._unguarded(target, sender, guard, alike.bit_count())
+                self._unguarded(target, sender, guard, same.bit_count())
             else:
-                self._tell(target, sender, meant, alike.bit_count())
+                self._tell(target, sender, meant, same.bit_count())
 
     def _unguarded(self, target: Heading, sender: Sender, guard: Guard, count: int) -> None:
         """Note that packets get through which the rules of every node keep out."""
@@ -382,15 +374,6 @@ def guards(graph: RuleGraph, mode: str) -> Iterator[Guard]:
 
 
 _PASS = Outcome(Pass(), Fraction(1), ())
-
-
-def _alike(spread: Spread, bit: int) -> int:
-    """Return the senders whose packets end as one's do, as likely."""
-    found = -1
-    for chances in spread.values():
-        for mask in chances.values():
-            found &= mask if mask >> bit & 1 else ~mask
-    return found
 
 
 def _text(endpoint: Endpoint, family: IPFamily) -> str:

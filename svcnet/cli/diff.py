@@ -1,0 +1,109 @@
+"""``svcnet diff``: what a change does to packets."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import evolve
+
+from svcnet.cli.common import family_option, input_options
+from svcnet.cli.modal import ModalCommand
+from svcnet.cli.output import write_output
+from svcnet.errors import AbsentError, UsageError
+from svcnet.inputs import InputRequest, load_manifests, read_located
+
+if TYPE_CHECKING:
+    from svcnet.family import IPFamily
+    from svcnet.inputs import Inputs
+    from svcnet.meaning import MeaningDiff
+    from svcnet.sources import Loaded
+
+MOST_SHOWN = 100
+"""Frontends that are told one by one."""
+
+
+@click.command("diff", cls=ModalCommand)
+@input_options
+@family_option
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or for a comment on a change request.",
+)
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 also where something differs.")
+def command(families: tuple[IPFamily, ...], output: str, exit_zero: bool, **options: Any) -> None:
+    """Say what becomes otherwise of packets from OLD to NEW, two PATHs of objects.
+
+    For each frontend that came, went or changed, and each kind of source, it tells where packets
+    go before and after, with the chances. All packets are compared: exit code 0 says that none
+    ends otherwise, 1 that some do.
+    """
+    found = list(_of_objects(families, options))
+    if output == "json":
+        document = {"families": [each.to_dict() for each in found]}
+        write_output(json.dumps(document, indent=2, ensure_ascii=False) + "\n", None)
+    else:
+        write_output("".join(_lines(found, output)), None)
+    unsure = any(each.unknown for each in found) and options["strict"].errors
+    sys.exit(1 if (any(found) or unsure) and not exit_zero else 0)
+
+
+def _lines(found: Sequence[MeaningDiff], output: str) -> Iterator[str]:
+    from svcnet.meaning.comparison.change_text import markdown, told
+
+    if output == "markdown":
+        yield from markdown(found, MOST_SHOWN)
+        return
+    for each in found:
+        yield from told(each, MOST_SHOWN)
+
+
+def _of_objects(families: Sequence[IPFamily], options: dict[str, Any]) -> Iterator[MeaningDiff]:
+    """Yield what differs between the objects of two paths, for each IP family."""
+    from svcnet.compiler import compile_state
+    from svcnet.meaning.comparison.diff import graphs_diff
+
+    paths = options.pop("paths")
+    if len(paths) != 2:
+        raise UsageError("say two paths of objects: OLD and NEW")
+    inputs, old, new = _read(paths[0], paths[1], options)
+    before = _before(inputs, old, paths[0])
+    written, given = inputs.mode.forms["text"], inputs.settings.given
+
+    def write(graph: Any) -> str:
+        return written.full(inputs.mode.full(graph, inputs.settings), given).text
+
+    for family in _families(inputs, before, families):
+        word = family.lower()
+        yield graphs_diff(
+            compile_state(before.state, before.view(word)),
+            compile_state(inputs.state, inputs.view(word)),
+            inputs.mode.name,
+            (old.places, new.places),
+            write,
+        )
+
+
+def _read(old: str, new: str, options: dict[str, Any]) -> tuple[Inputs, Loaded, Loaded]:
+    """Read both paths; the rest of the input is for both."""
+    before = load_manifests((old,), options["strict"], options["from_pods"], options["ip_families"])
+    inputs, after = read_located(InputRequest(paths=(new,), **options))
+    return inputs, before, after
+
+
+def _before(inputs: Inputs, old: Loaded, path: str) -> Inputs:
+    """Return what the same node had of the old objects."""
+    node = inputs.node_name
+    if old.state.nodes and node and node not in old.state.nodes:
+        raise AbsentError(f"{path}: has no Node {node!r}")
+    return evolve(inputs, state=old.state, node=node)
+
+
+def _families(inputs: Inputs, before: Inputs, asked: Sequence[IPFamily]) -> Sequence[IPFamily]:
+    return list(dict.fromkeys([*inputs.families(asked), *before.families(asked)]))
