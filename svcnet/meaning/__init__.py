@@ -5,6 +5,8 @@ asks a machine.
 """
 
 from svcnet.meaning.comparison.change import (
+    SENDER_KINDS,
+    ChangePlace,
     EndChange,
     FrontendChange,
     HealthCheckChange,
@@ -28,6 +30,8 @@ from svcnet.meaning.outcomes import MachineRules
 
 __all__ = [
     "KINDS",
+    "SENDER_KINDS",
+    "ChangePlace",
     "EndChange",
     "Facts",
     "FieldPlace",
