@@ -119,7 +119,8 @@ class FrontendChange:
     destination that rules name: they do not say which kind it is. ``other-ports`` are those of an
     address that nobody names, ``others`` other addresses that are like this one, and
     ``unknown-connections`` packets that connection tracking does not know. ``address`` is empty of
-    a node port; of other ports and addresses ``port`` is 0 and ``protocol`` empty. ``old`` and
+    a node port; of other ports, and of others whatever their port, ``port`` is 0 and ``protocol``
+    empty. ``old`` and
     ``new`` are the service ports that have it. ``field`` is what says so in the objects, and
     ``place`` where that is written.
     """

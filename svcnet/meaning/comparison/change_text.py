@@ -108,7 +108,8 @@ def _destination(each: FrontendChange) -> str:
     if each.frontend == "other-ports":
         return f"other ports of addresses such as {each.address}"
     if each.frontend == "others":
-        return f"other addresses, such as {each.address}"
+        port = f", port {each.port}/{each.protocol.lower()}" if each.port else ""
+        return f"other addresses, such as {each.address}{port}"
     if each.frontend == "unknown-connections":
         return "packets of connections that nobody knows"
     where = f"{each.port}/{each.protocol.lower()}"

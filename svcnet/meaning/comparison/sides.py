@@ -180,17 +180,20 @@ class SideComparison:
         key: object = (names, *where, state)
         if kind == "node-port":
             key = names
-        elif not kind and state == "NEW" and not self._is_named(target):
-            kind = "other-ports" if target.address in self.single else "others"
-            key = kind, target.address
+        elif not kind and state == "NEW" and where not in self.named:
+            has_port = self._has_port(target)
+            if target.address not in self.single:
+                kind = "others"
+                key = (kind, *where) if has_port else (kind, target.address)
+            elif target.address not in self.own or not has_port:
+                kind = "other-ports"
+                key = kind, target.address
         elif state != "NEW":
             kind = "unknown-connections"
         return self.frontends.setdefault(key, _Frontend(kind, target, old, new))
 
-    def _is_named(self, target: Heading) -> bool:
-        """Return whether somebody names a destination: with its address, or the port for many."""
-        if (target.address, target.protocol, target.port) in self.named:
-            return True
+    def _has_port(self, target: Heading) -> bool:
+        """Return whether somebody names the port of a destination, for many addresses."""
         found = self.ports.get(target.address)
         if found is None:
             found = self.ports[target.address] = {
@@ -239,7 +242,9 @@ class SideComparison:
         for each in sorted(self.frontends.values(), key=_order):
             entry = each.new or each.old
             is_node_port = each.kind == "node-port"
-            is_exact = each.kind not in ("other-ports", "others")
+            is_exact = each.kind != "other-ports" and (
+                each.kind != "others" or self._has_port(each.target)
+            )
             rows = together(each.rows, with_addresses=is_node_port)
             yield FrontendChange(
                 _change(each, rows),
