@@ -242,6 +242,7 @@ def report(
     families: Iterable[IPFamily] = (),
     mode: str | Mode[Any, Any] = "iptables",
     findings: Iterable[Diagnostic] | None = None,
+    verdicts: Iterable[Verdicts] = (),
 ) -> str:
     """Return a page of HTML that shows what becomes of packets for every Service, and why.
 
@@ -249,6 +250,7 @@ def report(
     Service has a picture from who sends through decisions to endpoints. `given`, `node` and `mode`
     are as in :func:`explain`; `families` are by default those that the node has addresses of.
     `findings` are told as what is wrong; by default the ``warnings`` of what :func:`load` returned.
+    `verdicts` are what :func:`verify` returned, for families, to be shown on the pictures.
     Equal arguments give equal text. Raises :class:`svcnet.errors.UsageError` when the node cannot
     be told.
     """
@@ -282,7 +284,7 @@ def report(
         )
         for family in asked
     ]
-    return page(content(questions, warnings if findings is None else findings))
+    return page(content(questions, warnings if findings is None else findings, tuple(verdicts)))
 
 
 def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) -> Verdicts:

@@ -9,10 +9,13 @@ import click
 from attrs import evolve
 
 from svcnet.cli.common import family_option, input_options
+from svcnet.cli.comparison import MachineComparison, compare
+from svcnet.cli.dump import rules_options
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
 from svcnet.cli.paths import FilePath
 from svcnet.cli.questions import question_of
+from svcnet.errors import UsageError
 from svcnet.inputs import InputRequest, read_located
 
 if TYPE_CHECKING:
@@ -23,21 +26,35 @@ if TYPE_CHECKING:
 @click.command("report", cls=ModalCommand)
 @input_options
 @family_option
+@rules_options("Show differences from")
 @click.option("--to", "file", type=FilePath(), help="The file to write; else standard output.")
-def command(families: tuple[IPFamily, ...], file: Path | None, **options: Any) -> None:
+def command(
+    families: tuple[IPFamily, ...],
+    live: bool,
+    files: tuple[Path, ...],
+    file: Path | None,
+    **options: Any,
+) -> None:
     """Write a page that shows what becomes of packets for the Services in PATH, and why.
 
     It is one file of HTML, for a browser, which needs no network and no server. PATH is a file, a
     folder, or - for standard input, which is also the default. What is wrong comes first; for each
-    Service there is a picture from who sends through decisions to endpoints.
+    Service there is a picture from who sends through decisions to endpoints. With --rules or --live
+    the page shows in what the rules of a machine are not what the objects say, as verify tells it.
     """
     from svcnet.page.html import page
     from svcnet.page.site import content
 
+    if live and files:
+        raise UsageError("--live and --rules are two places of rules: say one")
     findings: list[Diagnostic] = []
     options["strict"] = evolve(options["strict"], note=findings.append)
-    inputs, loaded = read_located(InputRequest(**options))
+    if live or files:
+        found = compare(files, families, options)
+    else:
+        found = MachineComparison(*read_located(InputRequest(**options)), ())
     questions = [
-        question_of(inputs, loaded, family.lower()) for family in inputs.families(families)
+        question_of(found.inputs, found.loaded, family.lower())
+        for family in found.inputs.families(families)
     ]
-    write_output(page(content(questions, findings)), file)
+    write_output(page(content(questions, findings, found.verdicts)), file)

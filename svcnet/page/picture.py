@@ -44,6 +44,7 @@ class Picture:
         self._protocol = fragment.name.protocol if fragment else ""
         self.frontends: list[int] = []
         self.cells: list[dict[str, Any]] = []
+        self.differences: list[dict[str, Any]] = []
         if fragment is not None:
             self.frontends += map(self.node, fragment.dispatches)
             for endpoint in fragment.translates:
@@ -58,12 +59,20 @@ class Picture:
             "columns": [(name, title) for name, title in columns.items() if name in there],
             "frontends": self.frontends,
             "cells": self.cells,
+            "differences": self.differences,
         }
 
     def asked(self, where: str, note: str) -> int:
         """Return the number of a destination that is asked for, whether or not it is a frontend."""
         number = self._add(f"asked {where}", "frontend", where, note)
         self.frontends = [number]
+        return number
+
+    def other(self, where: str) -> int:
+        """Return the number of what is asked for and is none of the frontends."""
+        number = self._add(f"asked {where}", "frontend", where, "no frontend")
+        if number not in self.frontends:
+            self.frontends.append(number)
         return number
 
     def node(self, node: GraphNode) -> int:

@@ -12,17 +12,20 @@ from svcnet.graph import (
     Drop,
     Fragment,
     Origin,
+    Outcome,
     Packet,
     Refuse,
     Reject,
     Translate,
 )
+from svcnet.meaning.comparison.difference import KINDS, PacketDifference
+from svcnet.meaning.comparison.report import packet_text
 from svcnet.meaning.explanation.account import Account, ModeLine, Passage, Stage
 from svcnet.meaning.explanation.explanation import Explanation, WayStep
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.sentences import endpoint_text, sentence
-from svcnet.meaning.explanation.text import passage_text, verdict_text
-from svcnet.meaning.outcome import FoundVerdict
+from svcnet.meaning.explanation.text import merged, passage_text, verdict_text
+from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, RuleLine
 from svcnet.models import Service
 from svcnet.page.numbers import Numbers
 from svcnet.page.picture import Picture
@@ -45,12 +48,23 @@ class ServicePage:
         self._places: Numbers[Origin] = Numbers()
         self._parts: list[dict[str, Any]] = []
 
-    def add(self, question: Question, fragment: Fragment, asked: PacketsToAsk) -> None:
-        """Add a service port as the question's node sees it, with what becomes of packets."""
+    def add(
+        self,
+        question: Question,
+        fragment: Fragment,
+        asked: PacketsToAsk,
+        differences: Iterable[PacketDifference] = (),
+    ) -> None:
+        """Add a service port as the question's node sees it, with what becomes of packets.
+
+        `differences` are in what a machine does something else with them.
+        """
         picture = Picture(self._surroundings, fragment)
         for dispatch, who, packet in asked:
             account = question.account(packet)
             self._account(picture, picture.node(dispatch), who, packet, account)
+        for difference in differences:
+            picture.differences.append(self._difference(picture, fragment, difference))
         self._part(picture, packet_family=question.view.family, fragment=fragment)
 
     def add_packet(self, who: str, packet: Packet, account: Account) -> None:
@@ -112,6 +126,30 @@ class ServicePage:
             cell["ways"].append(_way(end, each.verdict, each.probability, each.kernel, steps))
         picture.cells.append(cell)
 
+    def _difference(
+        self, picture: Picture, fragment: Fragment, each: PacketDifference
+    ) -> dict[str, Any]:
+        """Return how packets should end and how they do, each end with its chance."""
+        ways = [end.path[1:] for end in each.wanted if len(end.path) > 1]
+        nodes = [[fragment.node(name) for name in path] for path in ways]
+        decisions = [
+            [picture.node(node) for node in path if not isinstance(node, Translate | Reject | Drop)]
+            for path in nodes
+        ]
+        rules = [ModeLine(r.table, _rule(r), r.file, r.line) for r in each.rules]
+        return {
+            "kind": each.kind,
+            "means": KINDS[each.kind],
+            "packet": packet_text(each.packet, each.age),
+            "source": each.packet.source,
+            "frontend": _frontend(picture, fragment, each.packet),
+            "wanted": _ends(picture, each.wanted),
+            "found": _ends(picture, each.found),
+            "ways": [*map(list, dict.fromkeys(map(tuple, decisions)))],
+            "place": -1 if each.field is None else self._places.of(each.field),
+            "lines": self._carried(rules),
+        }
+
     def _step(
         self, picture: Picture, stage: Stage, passage: Passage, packet: Packet, end: int
     ) -> int:
@@ -134,6 +172,30 @@ class ServicePage:
             place = f"{line.file}:{line.line}" if line.file and line.line else ""
             found.append(self._lines.of((line.tool, line.text, place)))
         return tuple(found)
+
+
+def _frontend(picture: Picture, fragment: Fragment, packet: Packet) -> int:
+    """Return the number of the frontend that a packet asks for."""
+    at = (packet.destination, packet.port)
+    exact = [each for each in fragment.dispatches if (each.address, each.port) == at]
+    anywhere = [
+        each for each in fragment.dispatches if ("", packet.port) == (each.address, each.port)
+    ]
+    for each in (*exact, *anywhere):
+        return picture.node(each)
+    return picture.other(_asked(packet))
+
+
+def _ends(
+    picture: Picture, outcomes: Iterable[Outcome | FoundOutcome]
+) -> list[tuple[int, str, float, str]]:
+    """Return where packets end: the end's number, its chance as text and number, and how."""
+    found = merged((each.verdict, each.probability) for each in outcomes)
+    return [(picture.end(v), str(p), round(float(p), 6), _how(v)) for v, p in found]
+
+
+def _rule(rule: RuleLine) -> str:
+    return f"-A {rule.chain} {rule.text}" if rule.chain else rule.text
 
 
 def _asked(packet: Packet) -> str:

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from svcnet.errors import Diagnostic, one_line
 from svcnet.graph import Dispatch, Fragment, Origin, Packet
 from svcnet.graph.nodes import Accept
+from svcnet.meaning.comparison.difference import Verdicts
 from svcnet.meaning.explanation.explanation import (
     Excerpt,
     Explanation,
@@ -22,6 +23,7 @@ from svcnet.meaning.explanation.sender_kinds import SenderKinds
 from svcnet.meaning.explanation.sentences import endpoint_text
 from svcnet.meaning.explanation.text import GOES_ON, verdict_text
 from svcnet.models import ClusterState, NamespacedName, Service
+from svcnet.page.differences import by_port, of_verdicts
 from svcnet.page.problems import LEVELS, of_document, of_findings, problem, worst
 from svcnet.page.services import ServicePage, facts, without_rules
 from svcnet.page.surroundings import Surroundings
@@ -38,18 +40,21 @@ class SiteContent:
 def content(
     questions: Sequence[Question],
     findings: Iterable[Diagnostic] = (),
+    verdicts: Sequence[Verdicts] = (),
 ) -> SiteContent:
     """Return what becomes of packets for all Services; `questions` are those of one node.
 
-    Each is of another IP family. `findings` are what checks say of the objects.
+    Each is of another IP family. `findings` are what checks say of the objects, and `verdicts` in
+    what a machine does something else.
     """
     first = questions[0]
     state = first.state
-    surroundings = Surroundings(state, _places(questions), first.excerpt)
+    surroundings = Surroundings(state, _places(questions, verdicts), first.excerpt)
     asked = [(question, SenderKinds(question)) for question in questions]
     fragments = _fragments(questions)
     told: dict[NamespacedName | None, list[dict[str, Any]]] = {}
-    for owner, found in of_findings(findings, state):
+    differences = by_port(verdicts)
+    for owner, found in (*of_verdicts(verdicts), *of_findings(findings, state)):
         told.setdefault(owner, []).append(found)
     names = sorted(state.services)
     services, entries, problems = [], [], told.get(None, [])
@@ -58,7 +63,8 @@ def content(
         page = ServicePage(surroundings)
         for index, fragment in fragments.get(name, ()):
             question, kinds = asked[index]
-            page.add(question, fragment, _packets(kinds, fragment))
+            own_differences = differences.get((question.view.family, fragment.name), ())
+            page.add(question, fragment, _packets(kinds, fragment), own_differences)
         document = page.document()
         own = _worst_first([*of_document(document), *told.get(name, ())])
         problems += [{**each, "service": number} for each in own]
@@ -70,6 +76,7 @@ def content(
         "whose": _whose(questions),
         "lead": _lead(services),
         "single": False,
+        "compared": bool(verdicts),
         "services": entries,
         "problems": _worst_first(problems),
     }
@@ -99,15 +106,17 @@ def _counted(number: int, name: str) -> str:
     return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
 
 
-def _places(questions: Sequence[Question]) -> Mapping[Origin, Any]:
+def _places(questions: Sequence[Question], verdicts: Sequence[Verdicts]) -> Mapping[Origin, Any]:
     """Return where all fields are that decide anything; one reading of each file."""
-    origins = (
+    differences = [each for found in verdicts for each in found.differences]
+    origins = [
         node.origin
         for question in questions
         for fragment in question.graph
         for node in fragment.nodes()
         if not isinstance(node, Accept)
-    )
+    ]
+    origins += [each.field for each in differences if each.field is not None]
     return places_by_origin(questions[0].locate, origins)
 
 
@@ -187,6 +196,7 @@ def _of_one(page: ServicePage, found: Explanation, lookup: Sequence[str]) -> Sit
         "whose": f"mode {found.mode}{node}",
         "lead": "",
         "single": True,
+        "compared": False,
         "services": [["", where, "", "", ""]],
         "problems": [],
     }

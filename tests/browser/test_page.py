@@ -12,13 +12,14 @@ from click.testing import CliRunner
 import svcnet
 from svcnet.cli import main
 from svcnet.graph import Deliver, Packet
-from tests.browser.visit import SHAPES, Visits, wait_for
+from tests.browser.visit import SHAPES, WIDTHS, Visits, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
+EXAMPLE = Path(__file__).parents[2] / "examples/my-service"
 SHOP = Path(__file__).parent / "shop.yaml"
 FRONT_DOOR = "#/shop/front-door"
 
@@ -111,6 +112,36 @@ def test_a_refused_frontend_says_so(visits: Visits) -> None:
 def test_a_service_without_rules_says_why(visits: Visits, name: str, why: str) -> None:
     page = visits.open(shop(), f"#/shop/{name}")
     assert page.locator("#body").inner_text().startswith(why)
+
+
+def test_a_difference_of_the_machine_is_drawn_on_the_picture(
+    visits: Visits, tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.txt"
+    saved = (EXAMPLE / "iptables-save.txt").read_text("utf-8")
+    rules.write_text(saved.replace("10.244.2.6:9376", "10.244.2.9:9376"))
+    words = ["report", str(EXAMPLE), "--rules", str(rules)]
+    text = CliRunner().invoke(main, words).stdout
+    page = visits.open(text)
+    page.locator("main .problems a").first.click()
+    wait_for(page, "my-service")
+    assert page.locator(".wire.bad").count() == 0
+    page.get_by_label("wrong endpoint").check()
+    ends = page.locator("#ends .bad .title").all_text_contents()
+    assert ends == ["10.244.2.6:9376", "10.244.2.9:9376"]
+    assert page.locator("#ends .does").all_text_contents() == [
+        "does: never",
+        "does: 1/3, source kept",
+    ]
+    assert page.locator(".wire.bad").count() == 1
+    assert "--to-destination 10.244.2.9:9376" in page.locator(".rules").inner_text()
+    for width in WIDTHS:
+        other = visits.open(text, page.evaluate("location.hash"), width=width, scheme="dark")
+        assert other.locator(".wire.bad").count() == 1
+        assert other.evaluate(SHAPES) == []
+    page.get_by_label("as it should be").check()
+    assert page.locator(".wire.bad").count() == 0
+    assert "outside" in lit(page)
 
 
 def test_the_page_of_one_packet_has_its_picture_and_its_changes(visits: Visits) -> None:

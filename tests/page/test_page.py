@@ -227,6 +227,46 @@ def test_a_node_that_no_address_is_known_of_leads_to_no_packets_for_node_ports()
     ]
 
 
+def test_differences_of_a_machine_are_those_that_verify_finds(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.txt"
+    saved = (EXAMPLE / "iptables-save.txt").read_text("utf-8")
+    wrong = saved.replace("--dport 443", "--dport 444").replace("0.33333333349", "0.25000000000")
+    rules.write_text(wrong.replace(".2.6:9376", ".2.9:9376"))
+    options = [str(EXAMPLE), "--rules", str(rules)]
+    told = json.loads(CliRunner().invoke(main, ["verify", *options, "--output", "json"]).stdout)
+    wanted = [each for found in told["families"] for each in found["differences"]]
+    result = CliRunner().invoke(main, ["report", *options])
+    assert result.exit_code == 0
+    [document] = services_of(result.stdout).values()
+    shown = [each for part in document["parts"] for each in part["differences"]]
+    assert len(wanted) > len(shown) >= 2
+    assert sorted(each["kind"] for each in shown) == sorted(
+        each["kind"] for each in wanted if each["servicePort"]
+    )
+    titles = [each["title"] for each in head_of(result.stdout)["problems"]]
+    assert len([each for each in titles if each.startswith("The machine differs")]) == len(wanted)
+    for part in document["parts"]:
+        for each in part["differences"]:
+            assert part["nodes"][each["frontend"]]["column"] == "frontend"
+            assert sum(end[2] for end in each["found"]) == pytest.approx(1, abs=1e-5)
+            assert each["lines"] or each["kind"] == "missing"
+
+
+def test_a_machine_that_does_what_it_should_has_no_difference() -> None:
+    loaded = svcnet.load(EXAMPLE)
+    options = ["report", str(EXAMPLE), "--rules", str(EXAMPLE / "iptables-save.txt")]
+    page = CliRunner().invoke(main, options).stdout
+    assert head_of(page)["problems"] == []
+    assert head_of(page)["compared"]
+    assert not head_of(svcnet.report(loaded))["compared"]
+
+
+def test_rules_of_two_places_are_refused() -> None:
+    options = ["report", str(EXAMPLE), "--live", "--rules", "rules.txt"]
+    result = CliRunner().invoke(main, options)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
 def test_explain_writes_the_page_of_one_packet() -> None:
     options = ["explain", str(EXAMPLE), "--from", "node", "--to", "my-service:http"]
     told = CliRunner().invoke(main, [*options, "--output", "json"])

@@ -186,7 +186,7 @@
 
   // The picture of one Service.
 
-  let seen = null; // {number, service, part, cell, way}
+  let seen = null; // {number, service, part, cell, way, difference}
 
   function lead(service, part, frontend, sender, way) {
     const parts = service.parts;
@@ -194,7 +194,18 @@
     const cells = chosen.cells;
     const cell = cells.find((each) => each.frontend === frontend && each.sender === sender)
       ?? cells.find((each) => each.frontend === frontend) ?? cells[0];
-    return { part: chosen, cell, way: cell?.ways[way] ?? null };
+    return { part: chosen, cell, way: cell?.ways[way] ?? null, difference: null };
+  }
+
+  /** Look at one difference of the machine, or again at what should be. */
+  function compareWith(difference) {
+    const { number, service, part } = seen;
+    const at = service.parts.indexOf(part);
+    const [space, name] = head.services[number];
+    seen = { ...seen, difference };
+    const last = difference ? ["difference", part.differences.indexOf(difference)] : [];
+    history.replaceState(null, "", addressOf(space, name, at, ...last));
+    draw();
   }
 
   function choose(part, frontend, sender, way) {
@@ -252,14 +263,89 @@
     return row;
   }
 
+  function machine() {
+    const { part, difference } = seen;
+    if (!head.compared || head.single) return null;
+    if (!part.differences.length) {
+      return make("p", { class: "note" }, "No difference of the machine is shown on this port.");
+    }
+    const row = make("fieldset", { class: "ports", id: "machine" },
+      make("legend", {}, "The machine"),
+      radio("machine", "machine-none", "", difference === null, "as it should be", "", null,
+        () => compareWith(null), difference === null ? "lit chosen" : ""));
+    part.differences.forEach((each, at) => row.append(radio("machine", `machine-${at}`, at,
+      each === difference, each.kind, "", null, () => compareWith(each),
+      `bad ${each === difference ? "lit chosen" : ""}`)));
+    return row;
+  }
+
+  function sent(difference) {
+    return make("div", { class: "column", id: "senders" }, make("h3", {}, "Who sends"),
+      make("div", { class: "node lit chosen" }, make("span", { class: "title" }, difference.source),
+        make("span", { class: "remark" }, "one packet that shows it")));
+  }
+
+  function comparedEnds(difference) {
+    const { part } = seen;
+    const column = make("div", { class: "column", id: "ends" }, make("h3", {}, "Where it ends"));
+    const wanted = new Map(difference.wanted.map((end) => [end[0], end]));
+    const found = new Map(difference.found.map((end) => [end[0], end]));
+    const own = [...new Set([...wanted.keys(), ...found.keys()])];
+    const same = (end) => wanted.get(end)?.[1] === found.get(end)?.[1]
+      && wanted.get(end)?.[3] === found.get(end)?.[3];
+    own.sort((a, b) => same(a) - same(b));
+    for (const end of allEnds ? own : own.slice(0, MOST_ENDS)) {
+      const node = part.nodes[end];
+      const told = (which) => (which.has(end)
+        ? [which.get(end)[1], which.get(end)[3]].filter(Boolean).join(", ") : "never");
+      const bar = make("span", { class: "bar", "aria-hidden": "true" });
+      bar.style.setProperty("--share", found.get(end)?.[2] ?? 0);
+      column.append(make("div", { class: `node lit ${same(end) ? "" : "bad"}`, "data-node": end },
+        make("span", { class: "title" }, breakable(node.title)),
+        same(end) ? make("span", { class: "remark" }, `${told(found)}, as it should be`)
+          : [make("span", { class: "remark" }, `should: ${told(wanted)}`),
+             make("span", { class: "remark does" }, `does: ${told(found)}`)],
+        bar));
+    }
+    if (own.length > MOST_ENDS && !allEnds) {
+      const more = make("button", { type: "button", class: "all" }, `Show all ${own.length}`);
+      more.addEventListener("click", () => { allEnds = true; draw(); });
+      column.append(more);
+    }
+    return column;
+  }
+
+  function differenceInWords() {
+    const { service, difference } = seen;
+    const lines = difference.lines.map((line) => service.lines[line]);
+    const blocks = [
+      difference.place >= 0 ? written(service.places[difference.place]) : null,
+      lines.length ? rules(lines) : null,
+    ].filter(Boolean);
+    return make("section", { class: "way", id: "way" },
+      make("h2", {}, "What says how it should end, and what makes it end otherwise"),
+      make("div", { class: `proof ${blocks.length > 1 ? "both" : ""}` }, blocks));
+  }
+
+  function differenceVerdict() {
+    const { part, difference } = seen;
+    const told = (ends) => ends.map(([end, chance]) =>
+      `${chance === "1" ? "" : `${chance} `}${part.nodes[end].title}`).join(", ");
+    return make("div", { class: "verdict", role: "status" },
+      make("p", { class: "asks" }, difference.packet),
+      make("p", { class: "says refused" }, `${difference.kind}: ${difference.means}`),
+      make("p", { class: "aside" }, `should: ${told(difference.wanted)}`),
+      make("p", { class: "aside" }, `does: ${told(difference.found)}`));
+  }
+
   function frontends() {
-    const { service, part, cell } = seen;
+    const { service, part, cell, difference } = seen;
     const column = make("fieldset", { class: "column", id: "frontends" },
       make("legend", {}, "What is asked"));
     const at = service.parts.indexOf(part);
     for (const frontend of part.frontends) {
       const node = part.nodes[frontend];
-      const isChosen = frontend === cell?.frontend;
+      const isChosen = frontend === (difference ?? cell)?.frontend;
       const label = radio("frontend", `frontend-${frontend}`, frontend, isChosen, node.title,
         node.note, null, () => choose(at, frontend, cell?.sender), isChosen ? "lit chosen" : "");
       label.dataset.node = frontend;
@@ -337,7 +423,7 @@
   }
 
   function wires(flow) {
-    const { service, part, cell, way } = seen;
+    const { service, part, cell, way, difference } = seen;
     const space = flow.getBoundingClientRect();
     const boxes = new Map();
     for (const element of flow.querySelectorAll("[data-node]")) {
@@ -354,22 +440,36 @@
     };
     for (const each of part.cells) {
       for (const one of each.ways) {
-        const isLit = each === cell && (way === null || way === one);
+        const isLit = !difference && each === cell && (way === null || way === one);
         const nodes = trail(service, each, one);
         if (isLit) note(-1, nodes[0], true, one.share);
         nodes.slice(1).forEach((node, at) => note(nodes[at], node, isLit, one.share));
       }
     }
+    if (difference) {
+      note(-1, difference.frontend, true, 1);
+      for (const [end, , share] of difference.wanted) {
+        const nodes = [...(difference.ways[0] ?? [difference.frontend]), end];
+        nodes.slice(1).forEach((node, at) => note(nodes[at], node, true, share));
+      }
+      for (const [end, chance, share] of difference.found) {
+        const wanted = difference.wanted.find((other) => other[0] === end);
+        if (wanted?.[1] !== chance) {
+          found.set(`found ${end}`, { a: difference.frontend, b: end, isLit: true, isBad: true, share });
+        }
+      }
+    }
     const svg = flow.querySelector("svg");
     const drawn = [...found.values()].sort((a, b) => a.isLit - b.isLit);
     svg.replaceChildren(...drawn.filter(({ a, b }) => boxes.has(a) && boxes.has(b))
-      .map(({ a, b, isLit, share }) => wire(space, boxes.get(a), boxes.get(b), isLit, share)));
+      .map(({ a, b, isLit, isBad, share }) =>
+        wire(space, boxes.get(a), boxes.get(b), isLit, share, isBad)));
   }
 
-  function wire(space, from, to, isLit, share) {
+  function wire(space, from, to, isLit, share, isBad) {
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
     path.setAttribute("d", to.left >= from.right - 1 ? across(space, from, to) : down(space, from, to));
-    path.setAttribute("class", isLit ? "wire lit" : "wire");
+    path.setAttribute("class", `wire ${isLit ? "lit" : ""} ${isBad ? "bad" : ""}`);
     if (isLit) path.style.strokeWidth = `${2 + 4 * Math.min(share, 1)}px`;
     return path;
   }
@@ -389,10 +489,12 @@
   }
 
   function picture() {
-    const { service, cell, way } = seen;
-    const lit = new Set((way ? [way] : cell.ways).flatMap((each) => trail(service, cell, each)));
-    const columns = [senders(), frontends(),
-      ...seen.part.columns.map(([kind, title]) => middle(kind, title, lit)), ends()];
+    const { service, cell, way, difference } = seen;
+    const lit = new Set(difference ? difference.ways.flat()
+      : (way ? [way] : cell.ways).flatMap((each) => trail(service, cell, each)));
+    const columns = [difference ? sent(difference) : senders(), frontends(),
+      ...seen.part.columns.map(([kind, title]) => middle(kind, title, lit)),
+      difference ? comparedEnds(difference) : ends()];
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("aria-hidden", "true");
     const flow = make("div", { class: `flow ${columns.length > 4 ? "many" : ""}` }, svg, columns);
@@ -494,8 +596,10 @@
         "No address of the node is known that would answer, so there is no packet to follow."));
       return;
     }
-    body.replaceChildren(...[ports(), verdict(), lookup(service), picture(), changes(service), wayInWords()]
-      .filter(Boolean));
+    const told = seen.difference
+      ? [differenceVerdict(), picture(), differenceInWords()]
+      : [verdict(), lookup(service), picture(), changes(service), wayInWords()];
+    body.replaceChildren(...[ports(), machine(), ...told].filter(Boolean));
     const flow = body.querySelector(".flow");
     wires(flow);
     watcher.observe(flow);
@@ -519,6 +623,7 @@
     const frontend = service.parts[part]?.frontends[Number(choice[1]) || 0];
     seen = { number, service, ...(service.parts.length
       ? lead(service, part, frontend, choice[2], choice[3]) : {}) };
+    if (choice[1] === "difference") seen.difference = seen.part?.differences[choice[2]] ?? null;
     draw();
   }
 

@@ -1,0 +1,83 @@
+"""Rules of a machine compared with objects, for the verbs that tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, frozen
+
+from svcnet.cli.dump import given_dump, live_dump
+from svcnet.errors import UsageError
+from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.inputs import InputRequest, probe_host, read_located
+from svcnet.modes.options import listed
+
+if TYPE_CHECKING:
+    from svcnet.family import IPFamily
+    from svcnet.inputs import Inputs
+    from svcnet.meaning import Verdicts
+    from svcnet.meaning.dump import MachineDump
+    from svcnet.sources import Loaded
+
+
+@frozen
+class MachineComparison:
+    """What was compared, and what it comes to for each IP family that there are rules of."""
+
+    inputs: Inputs
+    loaded: Loaded
+    verdicts: tuple[Verdicts, ...]
+
+
+def compare(
+    files: Sequence[Path], families: Sequence[IPFamily], options: Mapping[str, Any]
+) -> MachineComparison:
+    """Compare the rules in files, or without any those of this machine, with objects.
+
+    `options` are those that say what to make rules of. Raises UsageError where there is nothing to
+    compare.
+    """
+    from svcnet.meaning.dump import LANGUAGES
+
+    dump = given_dump(files) if files else None
+    default_host = None if files else partial(probe_host, THIS_MACHINE)
+    given = dict(options)
+    if dump is not None and given["mode"] is None:
+        given["mode"] = dump.mode
+    inputs, loaded = read_located(InputRequest(**given, default_host=default_host))
+    if inputs.mode.name not in LANGUAGES:
+        names = listed(LANGUAGES)
+        raise UsageError(f"rules of modes {names} can be compared, not of mode {inputs.mode.name}")
+    if dump is None:
+        variant = inputs.settings.given.get("variant")
+        dump = live_dump(inputs.mode.name, variant, inputs.families(families))
+    elif dump.addresses is not None and inputs.host.addresses is None:
+        inputs = evolve(inputs, host=evolve(inputs.host, addresses=dump.addresses))
+    return MachineComparison(inputs, loaded, tuple(_compared(inputs, loaded, dump, families)))
+
+
+def _compared(
+    inputs: Inputs, loaded: Loaded, dump: MachineDump, families: Sequence[IPFamily]
+) -> Iterator[Verdicts]:
+    """Yield what the comparison comes to for each family that there are rules of."""
+    from svcnet.compiler import compile_state
+    from svcnet.meaning import Facts, verify
+
+    mode = inputs.mode.name
+    there = dump.families(mode)
+    wanted = [each for each in inputs.families(families) if each in there]
+    if families and len(wanted) < len(families):
+        missing = [each for each in families if each not in wanted]
+        raise UsageError(f"no file has rules of {listed(missing)} and mode {mode}")
+    if not wanted:
+        raise UsageError(
+            f"there are no rules of mode {mode} for {listed(inputs.families(families))}; "
+            "--mode and --family say what to compare"
+        )
+    for family in wanted:
+        graph = compile_state(inputs.state, inputs.view(family.lower()))
+        facts = Facts.of(graph.settings)
+        yield verify(graph, dump.rules(mode, family, facts), loaded.places)
