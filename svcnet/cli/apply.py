@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.graph import RuleGraph
     from svcnet.models import IPFamily
-    from svcnet.modes import Report
+    from svcnet.modes import Executor, Report
 
 
 @click.command("apply", cls=ModalCommand)
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options: Any) -> None:
     """Bring this machine's rules to what the manifests in PATH ask for (root).
 
-    Only what differs is written. What svcnet did not make is left alone, and when the
-    kernel refuses something, what is served already goes on being served. Where another svcnet
+    Only what differs is written, and what another mode left goes once this one serves. What svcnet
+    did not make is left alone, and when the kernel refuses something, what is served already goes
+    on being served. Where another svcnet
     is at work, or svcnet run keeps the rules, it says so and changes nothing.
     """
     from svcnet.executors.attempts import joined
@@ -51,9 +52,11 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
     refused: list[ApplyError] = []
     with machine_lock(() if dry_run else served, wait=wait):
         for view in views:
-            graph, report = _applied(inputs, view, refused, strict, dry_run=dry_run)
+            executor, graph, report = _applied(inputs, view, refused, strict, dry_run=dry_run)
             _tell(report, strict, dry_run=dry_run)
             if not dry_run:
+                if not refused:
+                    _remove_leftovers(executor, view.family, report, strict)
                 _delete_stale_flows(graph, strict)
     if refused:
         raise joined(refused)
@@ -61,6 +64,22 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
 
 def _warn(strict: Strictness, check: Check, text: str) -> None:
     strict.remark(check, f"warning: {text}")
+
+
+def _remove_leftovers(
+    executor: Executor[Any], family: IPFamily, report: Report, strict: Strictness
+) -> None:
+    """Remove what another mode left, now that this one serves."""
+    from svcnet.reconciler import remove_leftovers
+
+    try:
+        lines = remove_leftovers(executor, family, getattr(report, "found", None))
+    except ApplyError as error:
+        told = f"warning: what another mode left is still there: {error}"
+        strict.remark(checks.MACHINE_STATE, told)
+        return
+    for line in lines:
+        click.echo(f"{family}, what another mode left: {line}", err=True)
 
 
 def _delete_stale_flows(graph: RuleGraph, strict: Strictness) -> None:
@@ -84,11 +103,11 @@ def _applied(
     strict: Strictness,
     *,
     dry_run: bool,
-) -> tuple[RuleGraph, Report]:
+) -> tuple[Executor[Any], RuleGraph, Report]:
     """Apply one family, in another mode if the machine lacks what this one needs and that is asked.
 
-    A mode says by an option ``fallback`` of its own that there may be another. Returns the graph of
-    the mode that serves, and what was done; where that is not all, `refused` gets why.
+    A mode says by an option ``fallback`` of its own that there may be another. Returns what
+    did it, its graph, and what was done; where that is not all, `refused` gets why.
     """
     from svcnet.compiler import compile_state
 
@@ -96,10 +115,10 @@ def _applied(
     graph = compile_state(inputs.state, view)
     executor, artifact = mode.executor(settings=settings), mode.full(graph, settings)
     try:
-        return graph, executor.plan(artifact) if dry_run else executor.apply(artifact)
+        return executor, graph, executor.plan(artifact) if dry_run else executor.apply(artifact)
     except Incomplete as error:
         refused.append(error)
-        return graph, cast("Report", error.report)
+        return executor, graph, cast("Report", error.report)
     except Lacking as error:
         other = settings.fallback
         if other is None:

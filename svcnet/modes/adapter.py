@@ -49,6 +49,7 @@ class SyncResult:
     services: tuple[str, ...] = ()
     rules: Rules | None = None
     found: object = field(default=None, repr=False, eq=False)
+    failed: str = ""
 
 
 @frozen

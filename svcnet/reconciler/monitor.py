@@ -60,6 +60,8 @@ class Monitor:
         self._health.synced(family)
         full = event.change is None or event.done.kind == "full"
         metrics.synced(family, event.seconds, event.stages, full=full)
+        if event.done.failed:
+            metrics.failed(family, event.done.failed, full=False)
         if event.deleted_flows is not None:
             metrics.cleaned(family, event.stages["conntrack"], event.deleted_flows)
         for happened in event.happened:

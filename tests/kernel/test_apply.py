@@ -471,3 +471,36 @@ def test_without_privilege(case: Path) -> None:
     assert done.returncode == 3
     assert "root" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_another_mode_takes_over(ns: Namespace, case: Path) -> None:
+    """What the mode before left goes once the new one serves, and is told; foreign rules stay."""
+    ns.run("iptables-nft-restore", "--noflush", stdin=FOREIGN)
+
+    def applied(mode: str, *options: str) -> tuple[list[str], set[str]]:
+        done = ns.svcnet(
+            "apply", case / "objects.yaml", "--mode", mode, "--family", "ipv4", *options
+        )
+        assert done.returncode == 0, done.stderr
+        there = {
+            name
+            for name, listing in (
+                ("nft", ns.run("iptables-nft-save")),
+                ("legacy", ns.run("iptables-legacy-save")),
+                ("nftables", ns.run("nft", "list", "ruleset")),
+            )
+            if f"{'chain service-' if name == 'nftables' else ':KUBE-EXT-'}" in listing
+        }
+        return [
+            line for line in done.stderr.splitlines() if "what another mode left" in line
+        ], there
+
+    assert applied("iptables", "--variant", "nft") == ([], {"nft"})
+    told, there = applied("nftables")
+    assert told
+    assert there == {"nftables"}
+    assert applied("nftables") == ([], {"nftables"})
+    told, there = applied("iptables", "--variant", "legacy")
+    assert told[-1] == "IPv4, what another mode left: nftables: table ip kube-proxy removed"
+    assert there == {"legacy"}
+    assert "-A KUBE-SVC-FOO -j RETURN" in ns.run("iptables-nft-save")

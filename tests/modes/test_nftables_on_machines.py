@@ -8,10 +8,13 @@ import pytest
 
 from svcnet import checks
 from svcnet.errors import ApplyError, Lacking
-from svcnet.executors.machine import Output
+from svcnet.executors.machine import Netlink, Output
 from svcnet.graph import RuleGraph
 from svcnet.modes.nftables import NFTABLES
-from svcnet.reconciler import Keeper
+from svcnet.reconciler import Keeper, remove_leftovers
+from svcnet.reconciler.events import Synced
+from svcnet.reconciler.monitor import Monitor
+from svcnet.servers.monitoring import Health, Metrics
 from svcnet.testing import FakeMachine
 from tests.executors.machines import fake
 from tests.modes.test_on_machines import executor_of, full, graph_of
@@ -119,3 +122,73 @@ def test_whatever_nft_says_is_a_refusal_or_the_truth(
     chains = {name for block in wanted.blocks.values() for name in block.chains}
     assert chains <= set(there.chains)
     assert "nothing to change" in keeper.whole(graph).text
+
+
+@pytest.mark.parametrize(("before", "after"), [("ipvs", "nftables"), ("nftables", "ipvs")])
+def test_from_and_to_ipvs_something_serves_all_the_while(
+    fake: FakeMachine, before: str, after: str
+) -> None:
+    """The new mode is whole before anything of the old one goes; then nothing of it is left."""
+    graph = graph_of()
+    both: list[tuple[bool, bool]] = []
+    # What is tried in a namespace of its own is of another kernel.
+    kernel = fake.kernel
+
+    def serves() -> tuple[bool, bool]:
+        """Return whether IPVS has the Service's virtual server, and the table its element."""
+        table = kernel.nft.state.table("ip", "kube-proxy")
+        found = {} if table is None else table.sets
+        elements = found["service-ips"].elements if "service-ips" in found else {}
+        servers = kernel.ipvs.families["IPv4"].servers
+        has_server = any(key.address == "10.96.0.10" for key in servers)
+        return has_server, "10.96.0.10 . tcp . 80" in elements
+
+    old, new = executor_of(fake, before), executor_of(fake, after)
+    old.apply(full(old, graph))
+    run, netlink = fake.run, fake.netlink
+
+    def noted_run(*words: str, **given: Any) -> Output:
+        both.append(serves())
+        return run(*words, **given)
+
+    def noted_netlink(protocol: int) -> Netlink:
+        both.append(serves())
+        return netlink(protocol)
+
+    fake.run, fake.netlink = noted_run, noted_netlink  # type: ignore[method-assign]
+    done = new.adapter("IPv4").whole(graph)
+    both.append(serves())
+    assert both[-1] == (True, True)
+    assert remove_leftovers(new, "IPv4", done.found)
+    assert all(map(any, both))
+    assert serves() == ((False, True) if after == "nftables" else (True, False))
+
+
+def test_what_cannot_be_removed_yet_is_counted(fake: FakeMachine) -> None:
+    """All is served, so nothing is refused; kube-proxy's counter of failed clean-ups has it."""
+    fake.kernel.settings[RELEASE] = "6.1.0-13-amd64\n"
+    metrics = Metrics()
+    graph = graph_of()
+    empty = RuleGraph(graph.settings)
+    keeper = Keeper(executor_of(fake, "nftables").adapter("IPv4"))
+    monitor = Monitor(Health(), metrics, lambda *_: None)
+    keeper.whole(graph)
+    keeper.step(empty, None)
+    run = fake.run
+    refused = Output(1, "", "Error: Could not process rule: Device or resource busy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            fake,
+            "run",
+            lambda *words, **given: (
+                refused
+                if given.get("stdin", "").startswith("delete chain")
+                else run(*words, **given)
+            ),
+        )
+        done = keeper.look(empty)
+    assert done.kind == "none"
+    monitor.take(Synced("IPv4", "nftables", "check", done, empty, None, 0.0))
+    name = "kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total"
+    assert f'{name}{{ip_family="IPv4"}} 1.0' in metrics.text().decode()
+    assert not keeper.look(empty).failed

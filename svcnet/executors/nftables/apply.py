@@ -19,7 +19,7 @@ from svcnet.executors.stages import Stages
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.nft import NFTChain, NFTTable, TableState
 from svcnet.nogc import without_gc
-from svcnet.renderers.nftables import NFTablesDelta, Ruleset, replacement
+from svcnet.renderers.nftables import TABLE, NFTablesDelta, Ruleset, replacement
 
 OriginOf = Callable[[str], object]
 """What in the input a line came from, None where nothing did."""
@@ -30,7 +30,8 @@ class NFTablesReport:
     """What an apply did, or with a dry run would do.
 
     ``commits`` are how many transactions the kernel took. ``left`` are chains and sets that
-    nothing leads to any more and that the kernel did not let go yet.
+    nothing leads to any more and that the kernel did not let go yet. ``found_table`` is whether a
+    table of that name was there when svcnet came.
     """
 
     ruleset: Ruleset = field(repr=False)
@@ -39,6 +40,13 @@ class NFTablesReport:
     stages: Mapping[str, float] = field(factory=dict, eq=False)
     commits: int = 0
     left: tuple[str, ...] = ()
+    found_table: bool = False
+
+    @property
+    def _maker(self) -> str:
+        """Who may have made the table that was there: nothing in it tells one from the other."""
+        is_theirs = self.ruleset.table.name == TABLE
+        return "kube-proxy or an earlier svcnet" if is_theirs else "an earlier svcnet"
 
     def __str__(self) -> str:
         planned = self.plan
@@ -49,8 +57,9 @@ class NFTablesReport:
             what = f"{lines} lines in {counted(count, 'transaction')}"
         if planned.kind == "full":
             what = f"all {len(self.ruleset.blocks)} service ports written, {what}"
-        if planned.is_over:
-            what += f", over the table {self.ruleset.table} that was there"
+        if self.found_table and planned.kind != "none":
+            where = "over" if planned.is_over else "in"
+            what += f", {where} the table {self.ruleset.table} that {self._maker} left"
         return f"{self.ruleset.family}, nftables: {what}"
 
 
@@ -77,8 +86,9 @@ def _apply(nft: NFT, ruleset: Ruleset, *, dry_run: bool) -> NFTablesReport:
     with stages.stage("plan"):
         planned = plan(ruleset, there)
     if dry_run:
-        return NFTablesReport(ruleset, planned, (), stages.seconds)
-    return carry_out(ruleset, planned, stages, machine=nft.machine)
+        return NFTablesReport(ruleset, planned, (), stages.seconds, found_table=there is not None)
+    done = carry_out(ruleset, planned, stages, machine=nft.machine)
+    return evolve(done, found_table=there is not None)
 
 
 def observe(table: NFTTable, *, machine: Machine) -> TableState | None:

@@ -22,7 +22,7 @@ from svcnet.modes.adapter import Adapter, Inspection, SyncResult, few
 from svcnet.netfilter.nft import NFTPlace, TableState, are_apart, places
 from svcnet.nogc import without_gc
 from svcnet.renderers import nftables as tables
-from svcnet.servers.monitoring import NFT
+from svcnet.servers.monitoring import NFT, NFT_CLEANUP
 
 
 @define
@@ -219,8 +219,8 @@ class NFTablesAdapter(Adapter):
             gone = set(planned.stale).difference(report.left)
             self._stale = tuple(name for name in self._stale if name not in gone) + report.left
             done = self._done(report, look.before, look.stages)
-        if self._stale:
-            self._remove_stale(ruleset)
+        if self._stale and not self._remove_stale(ruleset):
+            done = evolve(done, failed=NFT_CLEANUP)
         if done.kind == "none":
             return done
         services = few(_services(report))
@@ -228,9 +228,12 @@ class NFTablesAdapter(Adapter):
 
     def _without_repair(self, ruleset: tables.Ruleset, look: _Look) -> SyncResult:
         """Delete what nothing leads to any more, where nobody else has written."""
-        is_more = bool(self._stale) and self._remove_stale(ruleset)
-        told = ", and what nothing leads to has gone" if is_more else ""
-        return evolve(self.idle(f"nothing has changed{told}"), stages=look.stages.seconds)
+        told, failed = "nothing has changed", ""
+        if self._stale and self._remove_stale(ruleset):
+            told += ", and what nothing leads to has gone"
+        elif self._stale:
+            failed = NFT_CLEANUP
+        return evolve(self.idle(told), stages=look.stages.seconds, failed=failed)
 
     def _done(
         self, report: nftables.NFTablesReport, before: Hashable | None, stages: Stages
@@ -238,7 +241,9 @@ class NFTablesAdapter(Adapter):
         """Take that the table is what a report says, and return what was done for that."""
         self._commits.made(report.commits)
         self._ruleset, self._warnings, self._seal = report.ruleset, report.warnings, before
-        return SyncResult(report.plan.kind, str(report), report.warnings, stages.seconds)
+        failed = NFT_CLEANUP if report.left else ""
+        told = str(report), report.warnings, stages.seconds
+        return SyncResult(report.plan.kind, *told, failed=failed)
 
     def _remove_stale(self, ruleset: tables.Ruleset) -> bool:
         """Delete chains that nothing leads to, and that are not wanted again; return success."""
