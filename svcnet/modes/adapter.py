@@ -34,11 +34,10 @@ class SyncResult:
     """What became of one try.
 
     ``kind`` is how it was done and ``text`` says it in a few words; ``warnings`` are what an
-    operator must see. ``stages`` are the durations of its parts in seconds. ``differed`` is
-    what a look found other than it had been left, by kind of thing, and ``services`` whose that
-    was, the first few. ``rules`` is None in a mode or a case that does not count them. ``found``
-    is what the mode found before it wrote, for itself alone; it may be large, and is not for
-    keeping.
+    operator must see. ``stages`` are the durations of its parts in seconds. ``differed`` counts
+    what a look found changed, by kind of thing, and ``services`` are the first few whose that was.
+    ``rules`` is None in a mode or a case that does not count them. ``found`` is what the mode found
+    before it wrote, for itself alone; it may be large, and is not for keeping.
     """
 
     kind: Literal["none", "delta", "full"]
@@ -60,8 +59,7 @@ class Inspection:
     differs, in the thread in which changes are made; it returns None where changes have overtaken
     what was found, and it has to be looked at without any. Both raise ApplyError.
 
-    What was read is of a time that has passed when it is used, so an adapter remembers what it
-    writes while one goes on.
+    What was read is out of date when it is used, so an adapter remembers what it writes meanwhile.
     """
 
     read: Callable[[], None]

@@ -148,7 +148,7 @@ class Mode(ABC, Generic[Artifact, Delta]):
         graph: RuleGraph,
         packet: Packet,
     ) -> Account:
-        """Return what becomes of a packet where `artifact` is, which is of `graph`. Pure.
+        """Return what becomes of a packet by `artifact`, which is of `graph`. Pure.
 
         It has the lines that do it. A mode that does not say more does what the graph says.
         """
@@ -194,7 +194,7 @@ def cleanup_parts(
     given: OptionValues,
     machine: Machine | None = None,
 ) -> Iterator[Part]:
-    """Yield what removes from a machine all that is of `modes`, what came last first.
+    """Yield what removes all that `modes` have on a machine, the last mode first.
 
     `given` are values of options, each for those modes that have it; without `machine` it is this
     one.

@@ -128,7 +128,7 @@ def complete(options: Iterable[Option], given: OptionValues) -> dict[str, Any]:
 
 
 def own_values(options: Iterable[Option], given: OptionValues) -> dict[str, Any]:
-    """Return those of the given values that there are, and are of one of `options`."""
+    """Return the given values of `options`, without those that are None."""
     names = {option.name for option in options}
     return {name: value for name, value in given.items() if name in names and value is not None}
 

@@ -51,7 +51,7 @@ def append(chain: str, rules: Iterable[str]) -> str:
 
 
 def insert(chain: str, rules: Iterable[str]) -> str:
-    """Return the lines that put each rule at the head of a chain, the last one foremost."""
+    """Return the lines that put each rule at the head of a chain: the last one stands first."""
     return "".join([f"-I {chain} {rule}\n" for rule in rules])
 
 

@@ -70,8 +70,8 @@ def _cleanup(commands: Commands, family: IPFamily) -> Iterator[str]:
 class Ownership:
     """How what belongs to a mode is known in what iptables-save prints.
 
-    ``chain`` tells by table and name whose a chain is, ``jump`` whether a rule of a built-in
-    chain is one that leads there. In chains that somebody made jumps are his.
+    ``chain`` tells by table and name whose a chain is, ``jump`` whether a rule of a built-in chain
+    is one that leads there. Jumps in any other chain belong to whoever made that chain.
     """
 
     chain: Callable[[str, str], bool]

@@ -91,7 +91,7 @@ class _Reading:
         return self.text.settings
 
     def is_let_out(self, way: Way) -> bool:
-        """Whether nothing asks what the node itself sends whether it is to be refused."""
+        """Whether the packet leaves because no rule refuses what the node itself sends."""
         first = way.decisions[0].node
         return (
             isinstance(way.verdict, Refuse)

@@ -48,9 +48,9 @@ class _Look:
 class IptablesAdapter(Adapter):
     """The iptables rules of one family.
 
-    It remembers a mark of the tables from when they were right. `commits` are those of the
-    machine that it works on; adapters of several families share them, so that what one writes is
-    not somebody else's work to the other.
+    It remembers a mark of the tables from when they were right. `commits` are those of the machine
+    that it works on; adapters of several families share them, so that none takes what another
+    writes for somebody else's work.
     """
 
     def __init__(

@@ -167,7 +167,7 @@ class _Reading:
         return found
 
     def masks(self, way: Way) -> bool:
-        """Return whether a rule masquerades: for what is behind this node none knows hairpins."""
+        """Return whether a rule masquerades; none knows hairpins of pods on other nodes."""
         return self.is_marked(way) or self.hairpin(way) is not None
 
     def is_marked(self, way: Way) -> bool:

@@ -55,8 +55,8 @@ class NFTablesAdapter(Adapter):
     """The table of one family.
 
     It remembers which commits there had been when the table was right. `commits` are those of the
-    machine that it works on; adapters of several families share them, so that what one writes is
-    not somebody else's work to the other.
+    machine that it works on; adapters of several families share them, so that none takes what
+    another writes for somebody else's work.
     """
 
     def __init__(self, family: IPFamily, table: str, commits: Commits) -> None:
