@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import NamedTuple
+from math import prod
+from typing import NamedTuple, TypeAlias
 
 from attrs import evolve, frozen
 
-from svcnet.graph import Decision, Deliver, Fragment, NodeSettings, Packet, RuleGraph, Way, ways
+from svcnet.graph import (
+    Balance,
+    Decision,
+    Deliver,
+    Fragment,
+    NodeSettings,
+    Packet,
+    RuleGraph,
+    Way,
+    ways,
+)
 from svcnet.graph.evaluate import Verdict
 
 
@@ -90,16 +101,28 @@ def plain_account(graph: RuleGraph, packet: Packet) -> Account:
     return Account(tuple([passage(way) for way in ways(graph, packet)]))
 
 
+LinesOf: TypeAlias = Callable[[Decision, Decision | None], Iterable[ModeLine]]
+"""Says by which lines a mode carries out a decision, given the one before it on the way."""
+ChanceOf: TypeAlias = Callable[[Balance, str], float]
+"""Says with what chance the kernel draws one of the endpoints of a choice, by its id."""
+
+
 def passage(
-    way: Way,
-    lines: Iterable[tuple[ModeLine, ...]] = (),
-    kernel: float | None = None,
+    way: Way, lines_of: LinesOf | None = None, chance_of: ChanceOf | None = None
 ) -> Passage:
-    """Return a way of the graph as a mode goes it; `lines` are those of each of its decisions."""
-    own = list(lines) or [()] * len(way.decisions)
-    stages = [Stage(each, carried) for each, carried in zip(way.decisions, own, strict=True)]
-    chance = float(way.probability) if kernel is None else kernel
-    return Passage(way.verdict, way.probability, chance, way.fragment, tuple(stages))
+    """Return a way of the graph as a mode goes it; without `chance_of` as the graph means it."""
+    stages = [
+        Stage(each, tuple(lines_of(each, before)) if lines_of else ())
+        for before, each in zip((None, *way.decisions), way.decisions, strict=False)
+    ]
+    kernel = float(way.probability)
+    if chance_of is not None:
+        kernel = prod(
+            chance_of(each.node, each.target)
+            for each in way.decisions
+            if isinstance(each.node, Balance) and each.because != "remembered"
+        )
+    return Passage(way.verdict, way.probability, kernel, way.fragment, tuple(stages))
 
 
 def then(before: Passage, stage: Stage, verdict: Verdict | None = None) -> Passage:

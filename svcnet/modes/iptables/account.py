@@ -103,30 +103,18 @@ class _Reading:
         )
 
     def passage(self, way: Way) -> Passage:
-        lines = [
-            tuple(self.lines_of(decision, before))
-            for before, decision in zip((None, *way.decisions), way.decisions, strict=False)
-        ]
-        found = passage(way, lines, self.kernel(way))
+        found = passage(way, self.lines_of, self.chance)
         if masquerades(way):
             text = "the node's own address becomes the source"
             return then(found, Stage(None, tuple(self.postrouting()), text))
         return found
 
-    def kernel(self, way: Way) -> float:
-        """Return the chance of a way as the kernel draws it."""
-        chance = 1.0
-        for decision in way.decisions:
-            if isinstance(decision.node, Balance) and decision.because != "remembered":
-                chance *= self.chances(decision.node)[decision.target]
-        return chance
-
-    def chances(self, balance: Balance) -> Mapping[str, float]:
-        """Return the chance of each endpoint, by its id."""
+    def chance(self, balance: Balance, endpoint: str) -> float:
+        """Return the chance of an endpoint as the kernel draws it."""
         if balance.id not in self._chances:
             found = chances(len(balance.targets))
             self._chances[balance.id] = dict(zip(balance.targets, found, strict=True))
-        return self._chances[balance.id]
+        return self._chances[balance.id][endpoint]
 
     @cached_property
     def _chances(self) -> dict[str, Mapping[str, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 
 from attrs import evolve, frozen
 
@@ -153,12 +153,7 @@ class _Reading:
     def passage(self, way: Way) -> Passage:
         assert way.fragment is not None
         block = self.block(way.fragment)
-        before = (None, *way.decisions)
-        carried = [
-            tuple(self.lines_of(block, decision, previous))
-            for previous, decision in zip(before, way.decisions, strict=False)
-        ]
-        found = passage(way, carried, self.kernel(way))
+        found = passage(way, partial(self.lines_of, block), self.chance)
         if isinstance(way.verdict, Deliver) and way.verdict.masquerade and not self.masks(way):
             found = evolve(found, verdict=evolve(way.verdict, masquerade=False))
         elif masquerades(way):
@@ -181,13 +176,9 @@ class _Reading:
         key = f"{node.address} . {node.address} . {protocol} . {node.port}"
         return self.ruleset.element((names.HAIRPIN_CONNECTIONS, key))
 
-    def kernel(self, way: Way) -> float:
-        found = 1.0
-        for decision in way.decisions:
-            node = decision.node
-            if isinstance(node, Balance) and decision.because != "remembered":
-                found *= chance(self.numbers(node)[decision.target], len(node.targets))
-        return found
+    def chance(self, balance: Balance, endpoint: str) -> float:
+        """Return the chance of an endpoint as the kernel draws it."""
+        return chance(self.numbers(balance)[endpoint], len(balance.targets))
 
     def lines_of(
         self, block: NFTablesBlock, decision: Decision, before: Decision | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 
 from attrs import evolve, frozen
 
@@ -109,9 +109,7 @@ class _Reading:
         return where in graph.frontends or self.settings.answers_node_ports(where[0])
 
     def passage(self, way: Way) -> Passage:
-        portal = self.portal(way)
-        lines = [tuple(self.lines_of(portal, decision)) for decision in way.decisions]
-        found = passage(way, lines)
+        found = passage(way, partial(self.lines_of, self.portal(way)))
         if isinstance(way.verdict, Deliver):
             return evolve(found, verdict=evolve(way.verdict, masquerade=True))
         return found
@@ -120,7 +118,9 @@ class _Reading:
         part = way.decisions[0].node.id
         return next(each for each in self.service.portals if each.part == part)
 
-    def lines_of(self, portal: Portal, decision: Decision) -> Iterator[ModeLine]:
+    def lines_of(
+        self, portal: Portal, decision: Decision, _before: Decision | None
+    ) -> Iterator[ModeLine]:
         match decision.node:
             case Dispatch():
                 if portal.part not in self._redirections:
