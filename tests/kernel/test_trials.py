@@ -9,6 +9,7 @@ import pytest
 
 from svcnet.family import IP_FAMILIES, IPFamily
 from tests.fuzz import examples
+from tests.kernel.foreign_nft import random_nft
 from tests.kernel.foreign_tables import random_iptables
 from tests.kernel.netns import Cluster
 from tests.kernel.trials import RandomPacket, Seen, Trial, random_packet
@@ -33,6 +34,12 @@ def test_rules_of_others_are_understood_or_unknown(cluster: Cluster) -> None:
     count = examples(60)
     unknown = play(cluster, count, ("iptables-nft", "iptables-legacy"), random_iptables)
     assert unknown < count / 2
+
+
+def test_tables_of_others_are_understood_or_unknown(cluster: Cluster) -> None:
+    """The same beside tables of nftables, whose chains come before and after ours."""
+    count = examples(60)
+    assert play(cluster, count, ("nftables",), random_nft) < count / 2
 
 
 def play(

@@ -6,6 +6,7 @@ whoever wrote them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -167,16 +168,30 @@ class Trial:
         self.rules = self.way.rules(self.cluster, self.family)
         try:
             self.rules.put(graph)
-            if foreign:
-                self.restore(foreign, "--noflush")
+            self.add(foreign)
             there = self.read()
             if not foreign:
                 self.check_meaning(graph, there)
             self.check(packets, there)
         finally:
             self.rules.flush()
-            if foreign:
-                self.restore(EMPTY)
+            self.take_away(foreign)
+
+    def add(self, foreign: str) -> None:
+        """Put rules of others beside ours: of iptables, or tables of nftables."""
+        if foreign.startswith("table "):
+            self.cluster.run("node", "nft", "-f", "-", stdin=foreign)
+        elif foreign:
+            self.restore(foreign, "--noflush")
+
+    def take_away(self, foreign: str) -> None:
+        """Take away the rules of others."""
+        tables = re.findall(r"^table (\w+ \S+) ", foreign, re.MULTILINE)
+        if tables:
+            lines = "".join(f"table {table}\ndelete table {table}\n" for table in tables)
+            self.cluster.run("node", "nft", "-f", "-", stdin=lines)
+        elif foreign:
+            self.restore(EMPTY)
 
     def restore(self, text: str, *options: str) -> None:
         """Load rules of iptables, in the variant of the way."""

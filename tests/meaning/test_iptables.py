@@ -133,6 +133,15 @@ def test_rules_of_others_are_understood_or_unknown(
     assert ends(foreign.ALL[whose], packet) == expected
 
 
+def test_who_is_on_a_list_that_others_fill_is_not_known() -> None:
+    """A list of ``recent`` that no rule fills is empty; of another nobody knows who is on it."""
+    asks = "-A FORWARD -m recent --rcheck --name seen --mask 255.255.255.255 --rsource -j DROP\n"
+    text = f"*filter\n:FORWARD ACCEPT [0:0]\n{asks}COMMIT\n"
+    assert ends(text, outside("10.9.9.9", 80)) == ["pass"]
+    fills = asks.replace("--rcheck", "--set").replace(" -j DROP", "")
+    assert ends(text.replace(asks, fills + asks), outside("10.9.9.9", 80)) == ["unknown"]
+
+
 @pytest.mark.parametrize("table", ["raw", "mangle"])
 def test_what_the_node_sends_to_itself_comes_in_by_loopback(table: str) -> None:
     """It passes the rules for what arrives, but for those of the nat table."""

@@ -132,6 +132,19 @@ def test_what_is_not_understood_is_told_with_its_line(rule: str) -> None:
     assert [(each.file, each.line) for each in found.rules] == [("dump", 8)]
 
 
+def test_who_is_in_a_set_that_rules_fill_is_not_known() -> None:
+    listing = (
+        "table inet mine {\n\tset seen {\n\t\ttype ipv4_addr\n\t\tsize 100\n"
+        "\t\tflags dynamic,timeout\n\t\ttimeout 1m\n\t}\n\tchain c {\n"
+        "\t\ttype filter hook forward priority filter; policy accept;\n"
+        "\t\tupdate @seen { ip saddr }\n\t\tip saddr @seen drop\n\t}\n}\n"
+    )
+    for given_text, kind in (listing, "unknown"), (listing.replace("update", "#"), "pass"):
+        lines = "\n".join(line for line in given_text.split("\n") if "#" not in line)
+        (found,) = nftables.read(lines, OWN).evaluate(PACKET)
+        assert found.verdict.to_dict()["kind"] == kind
+
+
 @pytest.mark.parametrize(("kind", "expected"), [("filter", "drop"), ("nat", "pass")])
 def test_what_the_node_sends_to_itself_comes_in_by_loopback(kind: str, expected: str) -> None:
     """It passes the chains for what arrives, but for those of type nat."""

@@ -64,9 +64,17 @@ _OTHER = frozenset(
 """Targets of which nobody here knows what becomes of a packet."""
 
 
-def parse(rule: XTRule, chains: Mapping[str, object], facts: Facts) -> XTRule:
-    """Fill in a rule from its text; `chains` are those of its table."""
-    _Parser(rule, chains, facts).read()
+def parse(
+    rule: XTRule,
+    chains: Mapping[str, object],
+    facts: Facts,
+    is_filled: Callable[[str], bool] = lambda _: False,
+) -> XTRule:
+    """Fill in a rule from its text; `chains` are those of its table.
+
+    `is_filled` says whether rules put others on a list of ``recent`` than clients of an endpoint.
+    """
+    _Parser(rule, chains, facts, is_filled).read()
     return rule
 
 
@@ -93,12 +101,29 @@ class _Parser:
     """One rule while it is read."""
 
     __slots__ = (
-        *("chains", "doubts", "facts", "is_negated", "module", "options", "port", "recent"),
+        *(
+            "chains",
+            "doubts",
+            "facts",
+            "is_filled",
+            "is_negated",
+            "module",
+            "options",
+            "port",
+            "recent",
+        ),
         *("rest", "rule", "tests", "to", "word_protocol"),
     )
 
-    def __init__(self, rule: XTRule, chains: Mapping[str, object], facts: Facts) -> None:
+    def __init__(
+        self,
+        rule: XTRule,
+        chains: Mapping[str, object],
+        facts: Facts,
+        is_filled: Callable[[str], bool],
+    ) -> None:
         self.rule = rule
+        self.is_filled = is_filled
         self.chains = chains
         self.facts = facts
         self.tests: list[Test] = []
@@ -372,6 +397,9 @@ class _Parser:
             return
         question = found.get("--rcheck", found.get("--update"))
         if question is None:
+            return
+        if self.is_filled(found.get("--name", "DEFAULT")):
+            self.doubts.append("recent")
             return
         seconds = int(found["--seconds"]) if found.get("--seconds", "").isdecimal() else None
         if "--seconds" in found and seconds is None:

@@ -69,14 +69,14 @@ class RuleSet:
             for table, chains in listing.tables.items()
         }
 
-    @staticmethod
     def _chains(
+        self,
         table: str,
         chains: Mapping[str, list[str]],
         policies: Mapping[tuple[str, str], str],
         facts: Facts,
     ) -> dict[str, Chain]:
-        make = partial(parse, chains=chains, facts=facts)
+        make = partial(parse, chains=chains, facts=facts, is_filled=self._is_filled)
         return {
             name: Chain(table, name, rules, make, policies.get((table, name), ""))
             for name, rules in chains.items()
@@ -131,6 +131,21 @@ class RuleSet:
                             networks.update((place.addresses,) if place.addresses else ())
                             ports.update((place.ports,) if place.ports else ())
         return Ends(networks, ports, servers)
+
+    def _is_filled(self, name: str) -> bool:
+        """Return whether rules put others on a list of ``recent`` than clients of an endpoint."""
+        return name in self._filled
+
+    @cached_property
+    def _filled(self) -> frozenset[str]:
+        return frozenset(
+            _list(text)
+            for chains in self.tables.values()
+            for chain in chains.values()
+            if not chain.name.startswith("KUBE-")
+            for text in chain.texts
+            if _SET in text and "recent " in text
+        )
 
     @cached_property
     def lists(self) -> Mapping[str, frozenset[Endpoint]]:

@@ -29,6 +29,7 @@ from svcnet.netfilter.nft import (
     read_listing,
 )
 
+_OWN = " kube-proxy"
 _FAMILIES: Mapping[IPFamily, tuple[str, str]] = MappingProxyType(
     {"IPv4": ("ip", "inet"), "IPv6": ("ip6", "inet")}
 )
@@ -204,7 +205,7 @@ class NFTRuleSet:
 
     def is_own(self, rule: object) -> bool:
         """Return whether a rule is one of those for Services."""
-        return isinstance(rule, NFTLine) and rule.table.endswith(" kube-proxy")
+        return isinstance(rule, NFTLine) and rule.table.endswith(_OWN)
 
     def is_foreign(self, leaf: Leaf) -> bool:
         """Return whether it was a rule of somebody else that made packets end so."""
@@ -224,6 +225,7 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
     containers: dict[tuple[str, str], NFTMembers] = {}
     hooks: dict[str, list[HookChain]] = {}
     lists: dict[tuple[str, str], set[Endpoint]] = {}
+    foreign: set[tuple[str, str]] = set()
     for (kind, _), table in state.tables.items():
         if kind not in _FAMILIES[family]:
             continue
@@ -243,6 +245,8 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
             for key, endpoint in _lists(found):
                 lists.setdefault((name, key), set()).add(endpoint)
             filled.update(each for rule in found for each in _filled(rule))
+        if not name.endswith(_OWN):
+            foreign.update((name, each) for each in filled)
         for held in table.sets.values():
             containers[name, held.name] = NFTMembers(
                 {element.key: element.value for element in held.elements.values()},
@@ -255,6 +259,7 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
         containers,
         {hook: tuple(sorted(chains)) for hook, chains in hooks.items()},
         {key: frozenset(endpoints) for key, endpoints in lists.items()},
+        frozenset(foreign),
     )
 
 

@@ -104,13 +104,15 @@ _Index = tuple[dict[tuple[str, ...], list[_Element]], list[_Element]]
 class NFTTables(NamedTuple):
     """All tables of a family: rules of chains, sets and maps, chains by hook.
 
-    ``lists`` has the endpoints for which rules put a client into a set.
+    ``lists`` has the endpoints for which rules put a client into a set, ``filled`` the sets that
+    rules fill with others.
     """
 
     rules: Mapping[tuple[str, str], tuple[NFTLine, ...]]
     containers: Mapping[tuple[str, str], NFTMembers]
     hooks: Mapping[str, tuple[HookChain, ...]]
     lists: Mapping[tuple[str, str], frozenset[Endpoint]]
+    filled: frozenset[tuple[str, str]]
 
 
 class _Unknown(Exception):  # noqa: N818  (said of a rule)
@@ -181,8 +183,8 @@ class NFTWalk:
                 header = flow.header
                 done = header.is_translated if hook in ("prerouting", "output") else header.source
                 # What the node sends to itself was translated on the way out.
-                done = done or (header.is_looped and hook == "prerouting")
-                if chain.type == "nat" and (self.state != "NEW" or done):
+                is_late = self.state != "NEW" or done or header.is_looped
+                if chain.type == "nat" and is_late:
                     through.append(flow)
                     continue
                 for left in self._chain(chain.table, chain.chain, flow, through, leaves, 0):
@@ -521,6 +523,8 @@ class _Reading:
     def _remembered(self, names: list[str], container: NFTMembers) -> int:
         if len(names) != 1 or not names[0].endswith("saddr"):
             raise ValueError(names)
+        if self._set in self.walk.tables.filled:
+            raise ValueError(names)  # who is in it, nobody knows
         endpoints = self.walk.tables.lists.get(self._set, frozenset())
         return self.walk.sources.remembers(endpoints, container.seconds)
 
