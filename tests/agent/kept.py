@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,16 @@ class NotedMode(PlainMode):
                 raise ApplyError(self.refusal)
             self.graphs.append(graph)
 
-    def wait(self, *names: str, seconds: float = 60.0) -> None:
+    def wait(self, *services: str) -> None:
         """Wait for a graph with the ports of these Services alone."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: self._last == set(names), seconds)
+        self.wait_until(lambda graph: names(graph) == set(services))
 
-    @property
-    def _last(self) -> set[str] | None:
-        return {name.name for name in self.graphs[-1].fragments} if self.graphs else None
+    def wait_until(self, is_it: Callable[[RuleGraph], bool], seconds: float = 60.0) -> None:
+        """Wait for a graph that is as it should be."""
+        with self._changed:
+            assert self._changed.wait_for(
+                lambda: bool(self.graphs) and is_it(self.graphs[-1]), seconds
+            )
 
 
 class Noise:
