@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from svcnet.netfilter.nft import (
     HookState,
     ListingError,
     read_document,
+    read_listing,
 )
 
+LISTINGS = Path(__file__).parent / "listings"
 OWN: dict[str, Any] = {"family": "ip", "table": "t"}
 ADDRESS = {"payload": {"protocol": "ip", "field": "daddr"}}
 ITEMS: list[dict[str, Any]] = [
@@ -132,6 +135,26 @@ def test_a_rule_is_read(text: str) -> None:
     """In the one form that its text has too."""
     table = read_document(document(RULES[text], items=ITEMS[:6])).tables["ip", "t"]
     assert [rule.text for rule in table.chains["a"].rules] == [text]
+
+
+def test_rules_of_others_are_read_as_their_text_is() -> None:
+    """Of each kind that people have, in what nft 1.0.6 printed of one ruleset both ways."""
+    text = read_listing((LISTINGS / "foreign.nft").read_text("utf-8"))
+    found = read_document((LISTINGS / "foreign.json").read_text("utf-8"))
+    assert not list(text.unknown())
+    assert not list(found.unknown())
+    assert found.tables.keys() == text.tables.keys()
+    for key, table in text.tables.items():
+        other = found.tables[key]
+        assert {name: each.hook for name, each in other.chains.items()} == {
+            name: each.hook for name, each in table.chains.items()
+        }
+        for name, chain in table.chains.items():
+            assert [r.text for r in other.chains[name].rules] == [r.text for r in chain.rules]
+        assert {name: (each.type, each.timeout) for name, each in other.sets.items()} == {
+            name: (each.type, each.timeout) for name, each in table.sets.items()
+        }
+        assert [each.name for each in other.others] == [each.name for each in table.others]
 
 
 @pytest.mark.parametrize("part", STRANGE, ids=range(len(STRANGE)))

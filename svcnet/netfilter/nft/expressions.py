@@ -250,8 +250,26 @@ def _match(_kind: str, content: Any) -> str:
     sign = "" if operator == "in" else f"{operator} "
     if operator not in ("in", "==", "!=", "<", ">", "<=", ">="):
         raise StrangeError(str(operator))
+    if (masked := _masked(left, made.get("right"))) and operator in ("==", "!="):
+        field, flags, mask = masked
+        return f"{expression(field)} {'!= ' if operator == '!=' else ''}{flags} / {mask}"
     is_name = left in [{"meta": {"key": name}} for name in _NAMES]
     return f"{expression(left)} {sign}{named(made.get('right'), is_name=is_name)}"
+
+
+def _masked(left: object, right: object) -> tuple[object, str, str] | None:
+    """Return a field, flags and the flags that are looked at, if a match is about such.
+
+    nft prints ``tcp flags syn / syn,ack`` of them; a mask of numbers is a calculation.
+    """
+    parts = left.get("&") if isinstance(left, dict) else None
+    if not isinstance(parts, list) or len(parts) != 2 or not isinstance(parts[1], list):
+        return None
+    flags = [str(each) for each in (right if isinstance(right, list) else [right])]
+    mask = [str(each) for each in parts[1]]
+    if not all(each.isalpha() for each in (*flags, *mask)):
+        return None
+    return parts[0], ",".join(flags), ",".join(mask)
 
 
 def _verdict(kind: str, content: Any) -> str:
