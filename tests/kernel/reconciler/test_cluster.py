@@ -70,6 +70,27 @@ def test_nothing_is_written_before_all_is_listed(server: API, tmp_path: Path) ->
         eventually("to-destination 10.244.1.5:8080")
 
 
+@pytest.mark.parametrize("lack", ["absent", "forbidden"])
+def test_a_server_without_service_cidrs(server: API, tmp_path: Path, lack: str) -> None:
+    """Mode nftables serves without them, follows changes, and says what it does without."""
+    versions = {f"networking.k8s.io/{each} ServiceCIDR" for each in ("v1", "v1beta1", "v1alpha1")}
+    kinds = versions if lack == "absent" else {"ServiceCIDR"}
+    server.call(lambda fake: getattr(fake, lack).update(kinds))
+    server.put(node("n1", "192.0.2.1"), service("web", "10.96.0.10"))
+    server.put(endpoints("web", "10.244.1.5"))
+
+    def table() -> str:
+        return run("nft", "list", "table", "ip", "kube-proxy", check=False)
+
+    with Followed(server, tmp_path, "--mode", "nftables") as process:
+        process.wait('"event":"synced"')
+        assert "10.244.1.5 . 8080" in table()
+        assert "the rules do without" in process.first("ServiceCIDR")
+        server.put(endpoints("web", "10.244.1.6"))
+        process.wait('"event":"synced"', 2)
+        assert "10.244.1.6 . 8080" in table()
+
+
 def test_what_a_configuration_asks_of_the_node(server: API, tmp_path: Path) -> None:
     """A Node without podCIDRs is told where these are asked for; health is where it is to be."""
     server.put(node("n1", "192.0.2.1"), service("web", "10.96.0.10"))

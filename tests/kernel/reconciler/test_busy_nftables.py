@@ -1,0 +1,96 @@
+"""Somebody else commits to nf_tables all the time, to tables of their own or to svcnet's."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from svcnet.executors.commits import generation
+from svcnet.executors.nftables.commands import NFT
+from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.renderers.nftables import full, text
+from tests.kernel.test_nftables import listed, load, made_by
+from tests.kernel.test_nftables_apply import graphs, keeper
+from tests.kernel.test_twice import elsewhere
+
+pytestmark = pytest.mark.kernel
+
+ROUNDS = 20
+ELSEWHERE = "ip busy s"
+OURS = "ip kube-proxy cluster-ips"
+
+
+@contextmanager
+def busy(where: str) -> Iterator[None]:
+    """Have another nft add an element and delete it, again and again."""
+    load("add table ip busy\nadd set ip busy s { type ipv4_addr ; }\n")
+    element = f"element {where} {{ 192.0.2.77 }}"
+    # It ends between two runs of nft, so that what it began is done when it has ended.
+    again = f"trap exit TERM; while :; do nft 'add {element}'; nft 'delete {element}'; done"
+    with subprocess.Popen(["sh", "-c", again], stderr=subprocess.DEVNULL) as other:
+        try:
+            yield
+        finally:
+            other.terminate()
+    load("delete table ip busy\n")
+
+
+def wait_for_commits() -> None:
+    """Wait until somebody else has committed."""
+    before = generation(THIS_MACHINE)
+    while generation(THIS_MACHINE) == before:
+        pass
+
+
+def test_commits_elsewhere_are_nobodys_concern(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each change is one run of nft, and a look lists nothing."""
+    before, after = graphs()
+
+    def listing(*_: object) -> None:
+        raise AssertionError("nft is to list")
+
+    def work() -> None:
+        kept = keeper()
+        kept.whole(before)
+        kept.look(before)
+        monkeypatch.setattr(NFT, "table", listing)
+        with busy(ELSEWHERE):
+            for number in range(ROUNDS):
+                wait_for_commits()
+                now = (after, before)[number % 2]
+                assert kept.step(now, None).kind == "delta"
+                assert not kept.is_disturbed()
+                assert "nothing has changed" in kept.look(now).text
+        monkeypatch.undo()
+        assert listed() == made_by(text(full(before)))
+
+    elsewhere(work)
+
+
+def test_commits_to_the_table_are_put_right_beside_changes() -> None:
+    """No change is refused or waits for an end of it, and when it ends all is right."""
+    before, after = graphs()
+
+    def work() -> None:
+        kept = keeper()
+        kept.whole(before)
+        kept.look(before)
+        now = before
+        with busy(OURS):
+            for new in (after, before) * (ROUNDS // 2):
+                wait_for_commits()
+                inspection = kept.inspection(now)
+                assert inspection is not None
+                assert kept.step(new, None).kind == "delta"
+                inspection.read()
+                now = new
+                if kept.repair(inspection) is None:
+                    kept.look(now)
+        kept.look(now)
+        assert not kept.is_disturbed()
+        assert listed() == made_by(text(full(now)))
+
+    elsewhere(work)
