@@ -172,7 +172,7 @@ def measure(mode: str, variant: str, services: int, endpoints: int, events: int)
     with tempfile.TemporaryDirectory() as name, serving(services, endpoints) as server:
         folder = Path(name)
         config = folder / "config.yaml"
-        config.write_text(CONFIG.format(mode=mode, pace="0s"))
+        config.write_text(CONFIG.format(mode=mode, pace=PACES["minSyncPeriod 0"]))
         manifests = folder / "cluster.json"
         manifests.write_bytes(clusters.as_json(services, endpoints))
         figures: Figures = {"cold, from manifests": from_manifests(config, variant, manifests)}

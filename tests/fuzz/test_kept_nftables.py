@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import svcnet
 from svcnet.errors import ApplyError
+from svcnet.executors.children import Overdue
 from svcnet.executors.machine import Netlink, Output
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, ServicePort
@@ -230,3 +231,33 @@ def test_what_was_right_is_not_listed_again(graph: RuleGraph, damage: str) -> No
         assert machine.table() == wanted(graph, NEW)
         found.append((done.kind, dict(done.differed), done.services))
     assert found[0] == found[1]
+
+
+class BusyMachine(ListedMachine):
+    """A machine on which nft never ends to list, since somebody commits all the time."""
+
+    def run(self, path: str, *options: str, **given: Any) -> Output:
+        if "list" in options:
+            self.kernel.commit("busy")
+            raise Overdue("nft took more than 30 s")
+        return super().run(path, *options, **given)
+
+
+@pytest.mark.parametrize("most", [10_000, -1])
+@pytest.mark.parametrize("damage", [*DAMAGES, ""])
+def test_a_listing_that_never_ends_keeps_nobody_from_serving(
+    damage: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there is written anew, in one transaction or over it; then all is right."""
+    monkeypatch.setattr("svcnet.executors.nftables.plan.MOST_LINES", most)
+    graph = GRAPHS[5]
+    machine = BusyMachine(NEW)
+    NFTABLES.executor(machine).apply(NFTABLES.full(GRAPHS[4]))
+    machine.damage(damage)
+    keeper = Keeper(NFTABLES.executor(machine).adapter("IPv4"))
+    keeper.whole(graph)
+    assert machine.table() == wanted(graph, NEW)
+    assert "nothing has changed" in keeper.look(graph).text
+    machine.damage(damage)
+    keeper.look(graph)
+    assert machine.table() == wanted(graph, NEW)

@@ -9,15 +9,17 @@ from attrs import evolve, field, frozen
 
 from svcnet import checks
 from svcnet.errors import ApplyError
+from svcnet.executors.children import Overdue
 from svcnet.executors.counts import counted
 from svcnet.executors.machine import Machine
 from svcnet.executors.nftables.commands import NFT, NFTError, line_at
+from svcnet.executors.nftables.dump import all_handles, dump
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.nftables.probe import deletes_late, require
 from svcnet.executors.nftables.tables import family_of
 from svcnet.executors.stages import Stages
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.netfilter.nft import NFTChain, NFTTable, TableState
+from svcnet.netfilter.nft import NFTChain, NFTPlace, NFTTable, TableState
 from svcnet.nogc import without_gc
 from svcnet.renderers.nftables import TABLE, NFTablesDelta, Ruleset, replacement
 
@@ -82,18 +84,29 @@ def _apply(nft: NFT, ruleset: Ruleset, *, dry_run: bool) -> NFTablesReport:
     stages = Stages()
     with stages.stage("observe"):
         require(ruleset, nft)
-        there = nft.table(ruleset.table)
+        there, right = observe(ruleset, machine=nft.machine)
     with stages.stage("plan"):
-        planned = plan(ruleset, there)
+        planned = plan(ruleset, there, settled=right)
     if dry_run:
         return NFTablesReport(ruleset, planned, (), stages.seconds, found_table=there is not None)
     done = carry_out(ruleset, planned, stages, machine=nft.machine)
     return evolve(done, found_table=there is not None)
 
 
-def observe(table: NFTTable, *, machine: Machine) -> TableState | None:
-    """Return a table as it is, None where there is none. Raises ApplyError."""
-    return NFT(machine).table(table)
+def observe(
+    ruleset: Ruleset, *, machine: Machine, is_written: bool = False
+) -> tuple[TableState | None, frozenset[NFTPlace]]:
+    """Return the table of a ruleset as it is, None where there is none, and what is right of it.
+
+    Where others never let nft list it, the kernel tells it. Then no rule is known to be right, but
+    where `is_written`: all was written just now, so what has as many rules as it should is right.
+    What is right is not in the table. Raises ApplyError.
+    """
+    try:
+        return NFT(machine).table(ruleset.table), frozenset()
+    except Overdue:
+        known = all_handles(ruleset, machine=machine) if is_written else {}
+        return dump(ruleset, known, machine=machine)
 
 
 def carry_out(
@@ -105,7 +118,8 @@ def carry_out(
         planned, commits, left = _carry_out(nft, ruleset, planned)
         if planned.is_over:
             # What that table had beside what is wanted shows now.
-            rest = plan(ruleset, nft.table(ruleset.table), is_rest=True)
+            there, right = observe(ruleset, machine=machine, is_written=True)
+            rest = plan(ruleset, there, settled=right, is_rest=True)
             _, more, left = _carry_out(nft, ruleset, rest)
             commits += more
     return NFTablesReport(ruleset, planned, (), stages.seconds, commits, left)
@@ -126,7 +140,8 @@ def _carry_out(
             _remove(nft, f"delete table {ruleset.table}\n", ())
         if planned.is_new or error.check != checks.REFUSED_RULE:
             raise
-    again = plan(ruleset, nft.table(ruleset.table))
+    there, right = observe(ruleset, machine=nft.machine)
+    again = plan(ruleset, there, settled=right)
     if again.transactions != planned.transactions:
         try:
             return again, *_load(nft, ruleset, again)

@@ -179,10 +179,12 @@ class NFTablesAdapter(Adapter):
     def _observed(self, look: _Look) -> tuple[TableState | None, frozenset[NFTPlace]]:
         """Return the table, and what of it is not there since it is surely right."""
         ruleset, _ = self._wanted(look)
-        if look.handles is not None and ruleset is not None:
+        if ruleset is None:
+            return None, frozenset()
+        if look.handles is not None:
             with suppress(ApplyError), without_gc():
                 return nftables.dump(ruleset, look.handles, machine=self._machine)
-        return nftables.observe(self._table, machine=self._machine), frozenset()
+        return nftables.observe(ruleset, machine=self._machine)
 
     def _learned(self, look: _Look) -> Handles | None:
         """Return the handles of all rules of a table that is right, if they can be told."""

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from svcnet.executors.children import Overdue
 from svcnet.executors.commits import generation
+from svcnet.executors.nftables import apply, plan
 from svcnet.executors.nftables.commands import NFT
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.renderers.nftables import full, text
@@ -92,5 +94,30 @@ def test_commits_to_the_table_are_put_right_beside_changes() -> None:
         kept.look(now)
         assert not kept.is_disturbed()
         assert listed() == made_by(text(full(now)))
+
+    elsewhere(work)
+
+
+@pytest.mark.parametrize("most", [10_000, -1])
+def test_nft_that_never_ends_to_list_keeps_nobody_from_serving(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there is written anew by what the kernel tells, and foreign things in it go."""
+    before, after = graphs()
+
+    def listing(*_: object) -> None:
+        raise Overdue("nft took too long")
+
+    def work() -> None:
+        apply(full(before))
+        load("add chain ip kube-proxy z\nadd set ip kube-proxy z { type ipv4_addr ; }\n")
+        load("insert rule ip kube-proxy services drop\nflush map ip kube-proxy service-ips\n")
+        with monkeypatch.context() as patch, busy(ELSEWHERE):
+            patch.setattr(NFT, "table", listing)
+            patch.setattr(plan, "MOST_LINES", most)
+            kept = keeper()
+            kept.whole(after)
+            assert "nothing has changed" in kept.look(after).text
+        assert listed() == made_by(text(full(after)))
 
     elsewhere(work)
