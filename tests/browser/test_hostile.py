@@ -26,6 +26,7 @@ TEXTS = (
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_name_is_a_text(visits: Visits, text: str) -> None:
+    """A Service of that name, with a port, a selector and endpoints of the same."""
     service = make_service(
         text, selector={text: text}, ports=(ServicePort(80, text, target_port=8080),)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,12 +44,13 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_overlaps_and_all_can_be_read(visits: Visits, width: int, scheme: str) -> None:
-    for at in (CHOSEN, ""):
-        page = visits.open(shop(), at, width=width, scheme=scheme)
-        assert page.evaluate(SHAPES) == []
-        assert page.evaluate(CONTRASTS) == []
+@pytest.mark.parametrize("at", [CHOSEN, ""], ids=["a Service", "all"])
+def test_nothing_overlaps_and_all_can_be_read(visits: Visits, at: str, scheme: str) -> None:
+    page = visits.open(shop(), at, scheme=scheme)
+    assert page.evaluate(CONTRASTS) == []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(SHAPES) == [], width
 
 
 def test_a_picture_is_drawn_across_or_down_as_there_is_room(visits: Visits) -> None:
@@ -71,6 +73,7 @@ def test_each_control_has_a_name_and_headings_follow_each_other(visits: Visits) 
         "[...document.querySelectorAll('h1, h2, h3')].map(e => Number(e.tagName[1]))"
     )
     assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     assert levels.count(1) == 1
     assert page.evaluate("new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size") == (
         page.evaluate("document.querySelectorAll('[id]').length")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import cProfile
 import gzip
 import json
 import re
+import zipfile
 from base64 import b64decode, b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -317,7 +319,45 @@ def test_a_page_of_all_packets_is_a_report() -> None:
     assert "svcnet report shows all" in result.stderr
 
 
+@pytest.mark.parametrize("mode", builtin())
+def test_a_page_of_twice_as_many_services_is_twice_the_work(mode: str) -> None:
+    """Counted in calls of functions, in each mode: no Service is looked at for another one."""
+
+    def calls(count: int) -> int:
+        services = [
+            make_service(
+                f"web-{number}",
+                f"10.96.1.{number}",
+                type="NodePort",
+                ports=(evolve(make_service().ports[0], node_port=30000 + number),),
+            )
+            for number in range(1, count + 1)
+        ]
+        slices = [make_slice(each.name, f"10.244.1.{n}") for n, each in enumerate(services, 1)]
+        state = ClusterState.of([make_node(), *services, *slices])
+        profile = cProfile.Profile()
+        profile.enable()
+        svcnet.report(state, mode=mode)
+        profile.disable()
+        return sum(entry.callcount for entry in profile.getstats())
+
+    # The first imports what is not there yet.
+    _, few, more, most = map(calls, (1, 20, 40, 80))
+    assert most - more < 2.2 * (more - few)
+
+
 def test_a_page_grows_by_little_for_each_service() -> None:
     """5,000 Services with ten endpoints each stay far below 20 MB."""
     few, more = (len(svcnet.report(svcnet.load(as_json(count)))) for count in (20, 120))
     assert (more - few) / 100 * 5000 < 12_000_000
+
+
+def test_a_wheel_has_what_pages_are_made_of(tmp_path: Path) -> None:
+    """Every file of svcnet, be it Python or not, is in what is installed."""
+    wheel = pytest.importorskip("hatchling.builders.wheel")
+    [built] = wheel.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(built) as archive:
+        names = set(archive.namelist())
+    parts = {str(path.relative_to(ROOT)) for path in (ROOT / "svcnet/page/parts").iterdir()}
+    assert len(parts) == 3
+    assert parts <= names

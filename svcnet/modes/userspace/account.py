@@ -34,10 +34,10 @@ from svcnet.renderers.userspace import (
     Portal,
     ProxiedPort,
     ProxyTable,
-    portal_rules,
     service_rules,
 )
 from svcnet.renderers.userspace.listing import Row, rows
+from svcnet.renderers.userspace.portals import jumps
 
 MOST_TOLD = 64
 """Of more endpoints than that only the one is told that is chosen."""
@@ -145,7 +145,7 @@ class _Reading:
         is_node_port = portal.frontend == "node-port"
         kind = "KUBE-NODEPORT" if is_node_port else "KUBE-PORTALS"
         chain = f"{kind}-{'HOST' if self.of_node else 'CONTAINER'}"
-        for jump in portal_rules(self.table).jumps:
+        for jump in jumps(self.settings):
             of = "OUTPUT" if self.of_node else "PREROUTING"
             if jump.table == "nat" and (jump.chain, jump.target) == (of, chain):
                 yield ModeLine("nat", jump.line.rstrip("\n"))

@@ -499,7 +499,7 @@
     svg.setAttribute("aria-hidden", "true");
     const flow = make("div", { class: `flow ${columns.length > 4 ? "many" : ""}` }, svg, columns);
     flow.style.setProperty("--columns", columns.length);
-    return make("section", { class: "picture", "aria-label": "The picture" }, flow);
+    return make("section", { class: "picture" }, make("h2", { class: "unseen" }, "The picture"), flow);
   }
 
   // The way in words, with what is written and what carries it out.
@@ -527,7 +527,7 @@
     return make("div", { class: "block" },
       make("h3", {}, `${object}: ${path}`),
       where ? make("p", { class: "mono note" }, where) : null,
-      lines.length ? make("pre", { tabindex: "0", "aria-label": `${where}, the lines` }, numbered) : null);
+      lines.length ? make("pre", {}, numbered) : null);
   }
 
   function rules(lines) {
@@ -576,7 +576,7 @@
   function lookup(service) {
     if (!service.lookup?.length) return null;
     return make("section", { class: "way" }, make("h2", {}, "First the name is looked up"),
-      make("pre", { tabindex: "0" }, service.lookup.map((line) => make("span", { class: "line" },
+      make("pre", {}, service.lookup.map((line) => make("span", { class: "line" },
         make("span"), make("span", {}, line)))));
   }
 
