@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import evolve
 
 from svcnet.cli.common import family_option, input_options
-from svcnet.cli.modal import ModalCommand
+from svcnet.cli.diff_modes import modes_diffs
+from svcnet.cli.diff_rules import rules_diffs
+from svcnet.cli.modal import ModalCommand, ModeName
 from svcnet.cli.output import write_output
+from svcnet.cli.paths import FilePath
 from svcnet.errors import AbsentError, UsageError
 from svcnet.inputs import InputRequest, load_manifests, read_located
 
@@ -36,15 +40,44 @@ MOST_SHOWN = 100
     show_default=True,
     help="For people, for programs, or for a comment on a change request.",
 )
+@click.option(
+    "--to-mode",
+    type=ModeName(),
+    metavar="MODE",
+    help="Compare --mode with this mode, for the same objects in PATH.",
+)
+@click.option(
+    "--rules",
+    "pairs",
+    type=FilePath(),
+    nargs=2,
+    multiple=True,
+    metavar="OLD NEW",
+    help="Compare rules: what iptables-save, ip6tables-save, nft list ruleset, ipvsadm -Sn, ipset "
+    "save and ip -j addr printed, or what restores them. May be given several times.",
+)
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 also where something differs.")
-def command(families: tuple[IPFamily, ...], output: str, exit_zero: bool, **options: Any) -> None:
+def command(
+    families: tuple[IPFamily, ...],
+    output: str,
+    to_mode: str | None,
+    pairs: tuple[tuple[Path, Path], ...],
+    exit_zero: bool,
+    **options: Any,
+) -> None:
     """Say what becomes otherwise of packets from OLD to NEW, two PATHs of objects.
 
     For each frontend that came, went or changed, and each kind of source, it tells where packets
     go before and after, with the chances. All packets are compared: exit code 0 says that none
-    ends otherwise, 1 that some do.
+    ends otherwise, 1 that some do. With --to-mode PATHs are the objects of one state, for two
+    modes; with --rules there are none, and OLD and NEW are what tools printed.
     """
-    found = list(_of_objects(families, options))
+    if pairs:
+        found = list(rules_diffs(pairs, families, to_mode, options))
+    elif to_mode is not None:
+        found = list(modes_diffs(to_mode, families, options))
+    else:
+        found = list(_of_objects(families, options))
     if output == "json":
         document = {"families": [each.to_dict() for each in found]}
         write_output(json.dumps(document, indent=2, ensure_ascii=False) + "\n", None)

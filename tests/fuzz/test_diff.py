@@ -109,6 +109,8 @@ def test_rules_differ_where_graphs_do(
     own = {*old.settings.addresses, *new.settings.addresses, "127.0.0.1"}
     only = destinations(by_rules) ^ destinations(by_graph)
     assert {each for each in only if each[0] not in own} == set()
+    ports, meant = ({each[1:] for each in destinations(side)} for side in (by_rules, by_graph))
+    assert ports == meant
     assert bool(by_rules) == bool(by_graph.frontends)
 
 

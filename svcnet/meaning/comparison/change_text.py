@@ -105,10 +105,10 @@ def _frontend(each: FrontendChange) -> Iterator[str]:
 
 def _destination(each: FrontendChange) -> str:
     """Return a frontend: its kind, address, port and protocol."""
+    port = f", port {each.port}/{each.protocol.lower()}" if each.port else ""
     if each.frontend == "other-ports":
-        return f"other ports of addresses such as {each.address}"
+        return f"{'' if port else 'other ports of '}addresses such as {each.address}{port}"
     if each.frontend == "others":
-        port = f", port {each.port}/{each.protocol.lower()}" if each.port else ""
         return f"other addresses, such as {each.address}{port}"
     if each.frontend == "unknown-connections":
         return "packets of connections that nobody knows"

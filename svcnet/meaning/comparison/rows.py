@@ -92,10 +92,15 @@ def _without_source(row: SenderChange, own: set[str]) -> Counter[object]:
     )
 
 
+def ends_of(row: SenderChange) -> frozenset[object]:
+    """Return how packets of a row end, before and after."""
+    return frozenset((end.verdict, end.choice, end.before, end.after) for end in row.ends)
+
+
 def _likeness(row: SenderChange) -> object:
     """Return what rows have in common that are told as one."""
     if not row.packet.remembered and not _is_endpoint(row):
-        return frozenset((end.verdict, end.choice, end.before, end.after) for end in row.ends)
+        return ends_of(row)
     own = set(row.packet.remembered)
     if _is_endpoint(row):
         own.add(row.packet.source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
@@ -24,7 +24,7 @@ from svcnet.meaning.flow import Leaf
 from svcnet.meaning.outcome import FoundVerdict, Rewrite, RuleLine
 from svcnet.meaning.outcomes import MachineRules, ending, of_one_world, verdict_of
 from svcnet.meaning.sources import Distinctions, Endpoint, OneSender, Sender, Sources
-from svcnet.meaning.spans import Span, text_of
+from svcnet.meaning.spans import Span, number, text_of
 
 
 class SideFlow(NamedTuple):
@@ -60,6 +60,9 @@ class Side(NameSource, Protocol):
     own: Mapping[int, object]
     """Addresses of the node, each with what tells it apart from others of the node's."""
 
+    taken: Collection[int]
+    """Addresses that nobody elsewhere has, besides."""
+
     detector: LocalDetector
     """How pods of the node are told, as far as it is known."""
 
@@ -88,6 +91,7 @@ class GraphSide:
         self.mode = mode
         self.family: IPFamily = settings.family
         self.own: Mapping[int, object] = own_addresses(settings)
+        self.taken: Collection[int] = ()
         self.detector = settings.local_detector
         self.dialect = dialect_of(graph, mode)
         part = graph if part is None else part
@@ -96,7 +100,16 @@ class GraphSide:
 
     def names(self) -> RuleNames:
         """Return destinations and ranges that the graph names."""
-        return self._names.names()
+        named = self._names.names()
+        return RuleNames([*named.keys, *self._loops], named.networks, named.sets)
+
+    @property
+    def _loops(self) -> Iterator[tuple[int, str, int]]:
+        """The endpoints on this node, which rules of mode ipvs name as destinations."""
+        if self.mode == "ipvs":
+            for fragment in self.graph:
+                for each in fragment.local_endpoints:
+                    yield number(each.address), fragment.name.protocol.lower(), each.port
 
     def ports(self, address: int) -> Mapping[str, set[Span]]:
         """Return ports of the node, by protocol."""
@@ -176,6 +189,7 @@ class RuleSide:
         self.own: Mapping[int, object] = (
             dict.fromkeys(sorted(rules.facts.addresses)) if own is None else own
         )
+        self.taken: Collection[int] = rules.facts.addresses
         self.detector = LocalDetector()
 
     def names(self) -> RuleNames:

@@ -23,7 +23,7 @@ from svcnet.meaning.comparison.change import (
 )
 from svcnet.meaning.comparison.groups import SenderGroups
 from svcnet.meaning.comparison.intent import Heading
-from svcnet.meaning.comparison.rows import together
+from svcnet.meaning.comparison.rows import ends_of, together
 from svcnet.meaning.comparison.side import Side, SideEnd, SideFlow
 from svcnet.meaning.comparison.spread import Spread, alike, differing, spread
 from svcnet.meaning.outcome import RuleLine
@@ -63,6 +63,7 @@ class SideComparison:
         self.single = {low for each in names for low, high in each.networks if low == high}
         self.single.update(self.own)
         self.single.update(address for each in names for some in each.sets for address in some)
+        self.taken = {*self.own, *old.taken, *new.taken}
         self.common = Distinctions()
         self.met: Counter[object] = Counter()
         self.ports: dict[int, set[tuple[str, Span]]] = {}
@@ -123,7 +124,7 @@ class SideComparison:
     def _picker(self, target: Heading) -> Callable[[Span], int | None]:
         """Return what chooses of a range the address of a sender."""
         if not target.is_node:
-            return lambda span: of_range(span, self.family, self.own)
+            return lambda span: of_range(span, self.family, self.taken)
         loopback = LOOPBACK if self.family == "IPv4" else (1, 1)
         own: list[int] = sorted(each for each in self.own if not _is_in(each, loopback))
         if _is_in(target.address, loopback):
@@ -182,12 +183,9 @@ class SideComparison:
             key = names
         elif not kind and state == "NEW" and where not in self.named:
             has_port = self._has_port(target)
-            if target.address not in self.single:
-                kind = "others"
+            if not has_port or target.address not in self.own:
+                kind = "other-ports" if target.address in self.single else "others"
                 key = (kind, *where) if has_port else (kind, target.address)
-            elif target.address not in self.own or not has_port:
-                kind = "other-ports"
-                key = kind, target.address
         elif state != "NEW":
             kind = "unknown-connections"
         return self.frontends.setdefault(key, _Frontend(kind, target, old, new))
@@ -238,14 +236,26 @@ class SideComparison:
         )
 
     def _frontends(self) -> Iterator[FrontendChange]:
-        """Yield what was found, in the order of Services."""
-        for each in sorted(self.frontends.values(), key=_order):
+        """Yield what was found, in the order of Services.
+
+        A port that somebody names is not told if it is as all others of its addresses.
+        """
+        found = [
+            (each, together(each.rows, with_addresses=each.kind == "node-port"))
+            for each in sorted(self.frontends.values(), key=_order)
+        ]
+        whole = {
+            (each.kind, each.target.address): set(map(ends_of, rows))
+            for each, rows in found
+            if not self._is_exact(each)
+        }
+        for each, rows in found:
+            is_exact = self._is_exact(each)
+            as_all = whole.get((each.kind, each.target.address))
+            if is_exact and as_all == set(map(ends_of, rows)):
+                continue
             entry = each.new or each.old
             is_node_port = each.kind == "node-port"
-            is_exact = each.kind != "other-ports" and (
-                each.kind != "others" or self._has_port(each.target)
-            )
-            rows = together(each.rows, with_addresses=is_node_port)
             yield FrontendChange(
                 _change(each, rows),
                 each.kind,
@@ -257,6 +267,10 @@ class SideComparison:
                 tuple(rows),
                 entry.dispatch.origin if entry is not None else None,
             )
+
+    def _is_exact(self, each: _Frontend) -> bool:
+        """Return whether changes are of one port, and not of all that nobody names."""
+        return each.kind not in ("other-ports", "others") or self._has_port(each.target)
 
     def _located(self, frontends: tuple[FrontendChange, ...]) -> tuple[FrontendChange, ...]:
         """Return changes with the places of their fields; each file is read once more for all."""

@@ -50,6 +50,9 @@ def read(text: str, facts: Facts | None = None, *, file: str = "") -> RuleSet:
     return RuleSet(listing, facts or Facts(), text, file)
 
 
+_CALLED = frozenset(("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
+"""Chains that the kernel calls: a text that restores rules need not say their policies."""
+
 _LATE = ("POSTROUTING", "KUBE-POSTROUTING")
 """Chains of the nat table where it is decided already where packets go."""
 
@@ -215,7 +218,7 @@ class RuleSet:
         seen: set[tuple[str, str]] = set()
         for chains in self.tables.values():
             for chain in chains.values():
-                if chain.policy:
+                if chain.policy or chain.name in _CALLED:
                     self._ports(chain, address, seen, found)
         return found
 
