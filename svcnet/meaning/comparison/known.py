@@ -24,7 +24,7 @@ from svcnet.meaning.comparison.side import RuleSide, Side, SideEnd, SideFlow
 from svcnet.meaning.dump import LANGUAGES, read_dump
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.outcome import RuleLine
+from svcnet.meaning.outcome import Rewrite, RuleLine
 from svcnet.meaning.sources import Distinctions, Sender, Senders, Sources
 from svcnet.meaning.spans import Span, number, text_of
 
@@ -198,8 +198,10 @@ class _Reasons:
         elif packet.destination.startswith("127.") and packet.interface and "iptables" in modes:
             text = "what comes from elsewhere for loopback is dropped, as node ports answer there"
             yield "iptables", "no-node-ports-on-loopback", text
-        elif packet.destination == packet.source and packet.interface and "ipvs" in modes:
-            text = "an endpoint that sends to its own address and port gets the node's address"
+        elif "ipvs" in modes and any(isinstance(end.verdict, Rewrite) for end in row.ends):
+            text = "what the node sends to its own address and a node port's number has its source hidden"
+            if packet.destination == packet.source:
+                text = "an endpoint that sends to its own address and port gets the node's address"
             yield "ipvs", "", text
 
     def _of_node_port(

@@ -182,10 +182,8 @@ class SideComparison:
         if kind == "node-port":
             key = names
         elif not kind and state == "NEW" and where not in self.named:
-            has_port = self._has_port(target)
-            if not has_port or target.address not in self.own:
-                kind = "other-ports" if target.address in self.single else "others"
-                key = (kind, *where) if has_port else (kind, target.address)
+            kind = "other-ports" if target.address in self.single else "others"
+            key = (kind, *where) if self._has_port(target) else (kind, target.address)
         elif state != "NEW":
             kind = "unknown-connections"
         return self.frontends.setdefault(key, _Frontend(kind, target, old, new))
@@ -256,9 +254,10 @@ class SideComparison:
                 continue
             entry = each.new or each.old
             is_node_port = each.kind == "node-port"
+            is_own = is_exact and each.kind == "other-ports" and each.target.address in self.own
             yield FrontendChange(
                 _change(each, rows),
-                each.kind,
+                "" if is_own else each.kind,
                 "" if is_node_port else text_of(each.target.address, self.family),
                 each.target.port if is_exact else 0,
                 each.target.protocol.upper() if is_exact else "",

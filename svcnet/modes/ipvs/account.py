@@ -62,6 +62,9 @@ NO_LOOPBACK = Remark(
     "node ports do not answer on loopback",
     "no-node-ports-on-loopback",
 )
+NOT_REFUSED = Remark(
+    "a node port without endpoints is refused on the addresses only that answer node ports"
+)
 FALLS_BACK = Remark(
     "a traffic policy Local without an endpoint on the node sends to those of other nodes",
     "local-policy-falls-back",
@@ -104,7 +107,9 @@ def account(tables: IPVSTables, graph: RuleGraph, packet: Packet) -> Account:
 
 def _without_server(tables: IPVSTables, packet: Packet, meant: tuple[Way, ...]) -> Account:
     """Return what becomes of a packet for no virtual server: its address may be a Service's."""
-    remarks = (NO_LOOPBACK,) if meant[0].fragment is not None else ()
+    is_loopback = packet.destination.startswith("127.") or packet.destination == "::1"
+    reason = NO_LOOPBACK if is_loopback else NOT_REFUSED
+    remarks = (reason,) if meant[0].fragment is not None else ()
     held = any(
         definition is sets.IPVS_IPS and entry == packet.destination
         for definition, entry in _entries(tables, sets.IPVS_IPS)
