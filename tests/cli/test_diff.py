@@ -223,3 +223,107 @@ def test_a_golden_file_without_a_meaning_is_said_to_have_none(
     shown = capsys.readouterr()
     assert end.value.code == 1
     assert shown.err.startswith(f"meaning: cannot be told, {golden}:")
+
+
+LIVE = ROOT / "tests" / "live_node"
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Return what diff ends with and prints."""
+    with pytest.raises(SystemExit) as end:
+        main(["diff", *map(str, arguments)])
+    shown = capsys.readouterr()
+    return int(end.value.code or 0), shown.out, shown.err
+
+
+@pytest.mark.parametrize("other", ["nft-ruleset.txt", "nft-ruleset.json"])
+def test_a_dump_is_as_itself(capsys: pytest.CaptureFixture[str], other: str) -> None:
+    """What nft lists means the same as text and as JSON, in both families."""
+    code, shown, _ = told(capsys, "--rules", LIVE / "nft-ruleset.txt", LIVE / other)
+    assert code == 0
+    assert [line[:20] for line in shown.splitlines()] == [
+        "IPv4: no difference,",
+        "IPv6: no difference,",
+    ]
+
+
+def test_rules_that_differ_are_told_with_their_lines(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A rule that was changed by hand is told with file and line, and what packets see of it."""
+    text = (LIVE / "iptables-save.txt").read_text()
+    new = tmp_path / "new.txt"
+    new.write_text(text.replace("--to-destination 10.244.1.1:8080", "--to-destination 10.9.9.9:1"))
+    code, shown, warned = told(capsys, "--rules", LIVE / "iptables-save.txt", new)
+    assert code == 1
+    assert "0 -> 1  to 10.9.9.9:1" in shown or "0 -> 1/" in shown
+    assert f"[{new}:" in shown
+    assert "nobody says which addresses are the node's" in warned
+
+
+def test_a_rule_that_is_not_understood_is_the_same_as_itself(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What both sides have does on both the same; on one side alone it is unknown."""
+    text = (LIVE / "iptables-save.txt").read_text()
+    odd = tmp_path / "odd.txt"
+    odd.write_text(
+        text.replace("-A FORWARD", "-A FORWARD -m time --timestart 22:00 -j DROP\n-A FORWARD", 1)
+    )
+    assert told(capsys, "--rules", odd, odd)[:1] == (0,)
+    code, shown, _ = told(capsys, "--rules", LIVE / "iptables-save.txt", odd)
+    assert code == 0
+    assert "no difference that can be told" in shown
+    assert "unknown: " in shown
+    assert told(capsys, "--rules", LIVE / "iptables-save.txt", odd, "--strict")[0] == 1
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs", "nftables"])
+def test_what_is_rendered_is_read_back(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    """Text that restores rules is compared as what a machine has of it."""
+    run(ONE_LESS)
+    for name in ("old", "new"):
+        arguments = ["render", str(tmp_path / f"{name}.yaml"), "--mode", mode]
+        main([*arguments, "-o", str(tmp_path / name)], standalone_mode=False)
+    code, shown, _ = told(capsys, "--rules", tmp_path / "old", tmp_path / "new")
+    assert code == 1
+    assert "1/2 -> 0  to 10.244.1.6:8080" in shown
+    assert "1/2 -> 1  to 10.244.1.5:8080" in shown
+    assert told(capsys, "--rules", tmp_path / "old", tmp_path / "old")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--rules", LIVE / "config.yaml", LIVE / "config.yaml"), "it is not what iptables-save"),
+        (("--rules", LIVE / "none", LIVE / "none"), "cannot be read"),
+        ((EXAMPLE, "--rules", LIVE / "nft-ruleset.txt", LIVE / "nft-ruleset.txt"), "say one"),
+        (("--rules", LIVE / "nft-ruleset.txt"), "requires 2 arguments"),
+        (
+            ("--rules", LIVE / "iptables-save.txt", LIVE / "ip6tables-save.txt"),
+            "nothing to compare",
+        ),
+        (("--node", "x", "--rules", LIVE / "nft-ruleset.txt", LIVE / "nft-ruleset.txt"), "--node"),
+        ((EXAMPLE, "--to-mode", "iptables"), "both modes are iptables"),
+        ((EXAMPLE, "--to-mode", "none"), "'none' is not one of"),
+    ],
+)
+def test_bad_rules_and_modes_print_nothing(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[object, ...], said: str
+) -> None:
+    """What is no dump, or makes no sense together, is an error that says so."""
+    code, shown, warned = told(capsys, *arguments)
+    assert (code, shown) == (2, "")
+    assert said in warned
+
+
+def test_two_modes_differ_by_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each way in which two modes differ is told once, with the name of its section."""
+    code, shown, _ = told(capsys, EXAMPLE, "--mode", "iptables", "--to-mode", "nftables")
+    assert code == 1
+    known = [line for line in shown.splitlines() if line.startswith("known: ")]
+    assert len(known) == len(set(known)) > 0
+    assert "(closed-ports-of-cluster-ips-refused)" in shown
+    assert not any(line.startswith(("came", "went", "changed")) for line in shown.splitlines())

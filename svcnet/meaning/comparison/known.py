@@ -199,7 +199,7 @@ class _Reasons:
             text = "what comes from elsewhere for loopback is dropped, as node ports answer there"
             yield "iptables", "no-node-ports-on-loopback", text
         elif "ipvs" in modes and any(isinstance(end.verdict, Rewrite) for end in row.ends):
-            text = "what the node sends to its own address and a node port's number has its source hidden"
+            text = "what the node sends to itself and a node port's number has its source hidden"
             if packet.destination == packet.source:
                 text = "an endpoint that sends to its own address and port gets the node's address"
             yield "ipvs", "", text
