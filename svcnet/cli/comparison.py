@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from svcnet.cli.dump import given_dump, live_dump
+from svcnet.cli.dump import given_dump, live_dump, warn_of_others
 from svcnet.errors import UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.inputs import InputRequest, probe_host, read_located
@@ -56,6 +56,7 @@ def compare(
         dump = live_dump(inputs.mode.name, variant, inputs.families(families))
     elif dump.addresses is not None and inputs.host.addresses is None:
         inputs = evolve(inputs, host=evolve(inputs.host, addresses=dump.addresses))
+    warn_of_others(dump, inputs.mode.name)
     return MachineComparison(inputs, loaded, tuple(_compared(inputs, loaded, dump, families)))
 
 

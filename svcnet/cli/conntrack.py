@@ -48,10 +48,8 @@ def command(
     locked = () if output == "plan" else (view.family for view in views)
     with machine_lock(locked, wait=wait):
         for view in views:
-            flows = conntrack.observe(view.family, machine=THIS_MACHINE)
-            planned = plan(flows, compile_state(inputs.state, view))
+            planned = plan(conntrack.observe(view.family), compile_state(inputs.state, view))
             if output == "plan":
                 click.echo(str(planned), nl=False)
                 continue
-            report = conntrack.delete(planned, machine=THIS_MACHINE)
-            click.echo(f"{view.family}: {report}", err=True)
+            click.echo(f"{view.family}: {conntrack.delete(planned)}", err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from svcnet.cli.paths import FilePath
-from svcnet.errors import ApplyError, UsageError
+from svcnet.errors import ApplyError, UsageError, one_line
 from svcnet.executors.commands import not_installed
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
@@ -27,6 +27,7 @@ PRINTED = (
     "what iptables-save, ip6tables-save, nft list ruleset, ipset save, ipvsadm -Sn, ip -j addr and "
     "ip -j route printed"
 )
+_MOST_NAMES = 4
 _VERSIONS: Mapping[IPFamily, str] = MappingProxyType({"IPv4": "-4", "IPv6": "-6"})
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -99,10 +100,25 @@ def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineD
         printed = _run("ip", _VERSIONS[family], "-json", "route")
         routes.update(read_routes("ip -j route", printed) if printed.strip() else {})
     if not has_servers(mode):
-        return MachineDump(texts, sets=sets, routes=routes)
+        return MachineDump(texts, sets=sets, routes=routes, is_live=True)
     servers = ("ipvsadm -Sn", _run("ipvsadm", "--save", "--numeric"))
     _, held = read_addresses("ip -j addr", _run("ip", "-json", "address"))
-    return MachineDump(texts, held=held, sets=sets, servers=servers, routes=routes)
+    return MachineDump(texts, held=held, sets=sets, servers=servers, routes=routes, is_live=True)
+
+
+def warn_of_others(dump: MachineDump, mode: str) -> None:
+    """Warn of rules that are there too and that nobody looks at in a mode."""
+    others = list(dump.unread(mode))
+    if not dump.nftables and dump.is_live:
+        from svcnet.meaning.dump import is_of_iptables
+
+        tables = _run("nft", "list", "tables").splitlines() if THIS_MACHINE.find("nft") else []
+        others += [each for each in tables if not is_of_iptables(each.partition(" ")[2])]
+    if others:
+        shown = ", ".join(map(one_line, others[:_MOST_NAMES]))
+        click.echo(
+            f"warning: {shown}: not looked at in mode {mode}, and may decide first", err=True
+        )
 
 
 def live_mode() -> str:

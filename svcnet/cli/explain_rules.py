@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from svcnet.cli.dump import given_dump, live_dump, live_mode
+from svcnet.cli.dump import given_dump, live_dump, live_mode, warn_of_others
 from svcnet.errors import UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
@@ -130,6 +130,7 @@ def _question(
         raise UsageError(f"rules of modes {listed(LANGUAGES)} are understood, not of mode {mode}")
     if family not in dump.families(mode):
         raise UsageError(f"no file has rules of {family} and mode {mode}")
+    warn_of_others(dump, mode)
     facts = evolve(facts, sets=dump.sets)
 
     def owning(addresses: frozenset[int]) -> MachineRules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from itertools import pairwise
 
@@ -50,6 +50,12 @@ def mode_of_tables(listed: str) -> str:
     return "nftables" if re.search(r" kube-proxy$", listed, re.MULTILINE) else "iptables"
 
 
+def is_of_iptables(table: str) -> bool:
+    """Return whether a table of nf_tables, such as ``ip nat``, is one that iptables keeps there."""
+    family, _, name = table.partition(" ")
+    return family in ("ip", "ip6") and name in ("raw", "mangle", "nat", "filter", "security")
+
+
 def is_listed_by_nft(mode: str) -> bool:
     """Return whether it is nft that prints the rules of a mode."""
     return mode == "nftables"
@@ -89,7 +95,8 @@ class MachineDump:
     ``iptables`` has for each IP family a file's name and text. ``addresses`` are the machine's own
     and ``held`` those that it has for Services, both None if nothing says. ``sets`` are those of
     ipset. ``nftables`` is what nft lists, ``servers`` the name and text of what ipvsadm saves.
-    ``routes`` say of each family by which interface networks are reached.
+    ``routes`` say of each family by which interface networks are reached. It ``is_live`` if it is
+    of this machine, as it is now.
     """
 
     iptables: Mapping[IPFamily, tuple[str, str]] = field(factory=dict)
@@ -99,6 +106,7 @@ class MachineDump:
     nftables: NFTDump | None = None
     servers: tuple[str, str] | None = None
     routes: Mapping[IPFamily, Mapping[Span, str]] = field(factory=dict)
+    is_live: bool = False
 
     def families(self, mode: str) -> Collection[IPFamily]:
         """Return the IP families that there are rules of in the language of a mode."""
@@ -128,6 +136,21 @@ class MachineDump:
         rules = self.iptables[family][0]
         servers = self.servers if has_servers(mode) else None
         return (rules,) if servers is None else (servers[0], rules)
+
+    def unread(self, mode: str) -> Sequence[str]:
+        """Return what has rules too, and is not looked at in a mode, for it is another's language.
+
+        Those that iptables has nf_tables keep are in what either tool prints.
+        """
+        tables = {} if self.nftables is None else self.nftables.tables.tables
+        if not is_listed_by_nft(mode):
+            hooked = [
+                table for table in tables.values() if any(c.hook for c in table.chains.values())
+            ]
+            return [f"table {table}" for table in hooked if not is_of_iptables(str(table))]
+        if any(is_of_iptables(str(table)) for table in tables.values()):
+            return ()
+        return [file for file, _ in self.iptables.values()]
 
     def _balanced(self, file: str, text: str, facts: Facts) -> MachineRules:
         """Return virtual servers with the rules around them."""

@@ -295,6 +295,20 @@ def test_of_several_addresses_of_a_name_the_others_are_told(tmp_path: Path) -> N
         assert [line[: len(told)] for line in lines].count(told) == 1
 
 
+def test_rules_in_another_language_are_told(tmp_path: Path) -> None:
+    """Nobody looks at them, and they may decide first."""
+    mine = tmp_path / "nft.txt"
+    head = "table inet mine {\n\tchain c {\n\t\ttype filter hook forward priority 0;"
+    mine.write_text(f"{head} policy accept;\n\t\tdrop\n\t}}\n}}\n")
+    for mode, told in (("iptables", "table inet mine"), ("nftables", str(DUMP))):
+        result = run("--rules", DUMP, "--rules", mine, "--mode", mode, *TO_WEB)
+        assert result.exit_code == 0
+        assert result.stderr.startswith(f"warning: {told}: not looked at in mode {mode}")
+    mine.write_text(mine.read_text().replace("inet mine", "ip filter"))
+    for mode in ("iptables", "nftables"):
+        assert run("--rules", DUMP, "--rules", mine, "--mode", mode, *TO_WEB).stderr == ""
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -195,6 +195,8 @@ class _Steps:
         done = effect(self.mode, rule.text)
         if self.roles is None:
             return RuleRole(f"{rule.chain}: {done}")
+        if rule.chain.startswith("@"):
+            return self.roles.of_element(rule.table, rule.chain[1:], rule.text)
         if self.mode == "nftables":
             _, _, leads_to = done.partition("on to ")
             role = self.roles.of_nft(rule.table, rule.chain, rule.text, leads_to)
@@ -203,6 +205,9 @@ class _Steps:
         return RuleRole(f"{role.told}; {done}") if role.told == FOREIGN else role
 
     def _line(self, rule: RuleLine) -> ModeLine:
+        if rule.chain.startswith("@"):
+            text = f"add element {rule.table} {rule.chain[1:]} {rule.text}"
+            return ModeLine("nft", text, rule.file, rule.line)
         if self.mode == "nftables":
             text = f"add rule {rule.table} {rule.chain} {rule.text}"
             return ModeLine("nft", text, rule.file, rule.line)

@@ -69,6 +69,14 @@ class RuleRoles:
         lines += [f"add chain {table} {leads_to}\n"] if leads_to else []
         return self._of(lines, {chain, leads_to}, is_named=table.endswith(" kube-proxy"))
 
+    def of_element(self, table: str, container: str, element: str) -> RuleRole:
+        """Return what an element of a map of nft is for."""
+        value = element.removesuffix(" }").rpartition(" : ")[2]
+        chain = value.partition(" ")[2]
+        lines = [f"add element {table} {container} {element}\n"]
+        lines += [f"add chain {table} {chain}\n"] if chain else []
+        return self._of(lines, {container, chain}, is_named=table.endswith(" kube-proxy"))
+
     def of_server(self, line: str) -> RuleRole:
         """Return what a line is for that ``ipvsadm -S`` prints."""
         origin = self.question.origin_of_line(line)
@@ -87,7 +95,8 @@ class RuleRoles:
         for line in lines:
             origin = self.question.origin_of_line(line)
             if origin is not None:
-                return self._of_service(origin, self.question.service_port_of_line(line))
+                names = map(self.question.service_port_of_line, lines)
+                return self._of_service(origin, next(filter(None, names), None))
         if chains & self._chains:
             return RuleRole("a rule for packets of all Services")
         return RuleRole(STALE if is_named else FOREIGN)

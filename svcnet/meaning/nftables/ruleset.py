@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from itertools import pairwise
 from types import MappingProxyType
@@ -15,7 +16,14 @@ from svcnet.meaning import spans
 from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
-from svcnet.meaning.nftables.walk import HookChain, NFTLine, NFTMembers, NFTTables, NFTWalk
+from svcnet.meaning.nftables.walk import (
+    HookChain,
+    NFTLine,
+    NFTMember,
+    NFTMembers,
+    NFTTables,
+    NFTWalk,
+)
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
 from svcnet.meaning.outcomes import outcomes_of
 from svcnet.meaning.sources import Endpoint, Sources, endpoint_of
@@ -139,7 +147,10 @@ class NFTRuleSet:
             if not named:
                 continue
             parts = [each for each in self._destinations(rule) if len(each) == 1]
-            there = [_span(each[0]) for each in parts]
+            there: list[Span] = []
+            for each in parts:
+                with suppress(ValueError):
+                    there.append(_span(each[0]))
             addresses = frozenset(low for low, high in there if low == high)
             found.append((addresses, [each for each in there if each[0] != each[1]], named))
         return found
@@ -216,6 +227,9 @@ class NFTRuleSet:
         """Return where a rule is; of a chain, its policy."""
         if isinstance(rule, HookChain):
             return RuleLine(rule.table, rule.chain, f"(policy {rule.policy})", 0, self.file)
+        if isinstance(rule, NFTMember):
+            text = f"{{ {rule.key} : {rule.value} }}"
+            return RuleLine(rule.table, f"@{rule.container}", text, rule.line, self.file)
         assert isinstance(rule, NFTLine)
         return RuleLine(rule.table, rule.chain, rule.text, rule.line, self.file)
 
@@ -253,6 +267,7 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
                 # JSON of nft 1.0.6 leaves the flag out.
                 "dynamic" in held.flags or held.name in filled,
                 int(held.timeout) if held.timeout else None,
+                {element.key: element.line for element in held.elements.values()},
             )
     return NFTTables(
         rules,
@@ -282,4 +297,9 @@ def _lists(rules: tuple[NFTLine, ...]) -> list[tuple[str, Endpoint]]:
     """Return the sets that a chain puts clients into, with the endpoint that it sends them to."""
     sets = [name for rule in rules for name in _filled(rule)]
     places = [rule.words[-1] for rule in rules if rule.words[-3:-1] == ("dnat", "to")]
-    return [(name, endpoint_of(place)) for name in sets for place in places]
+    found: list[tuple[str, Endpoint]] = []
+    for name in sets:
+        for place in places:
+            with suppress(ValueError):
+                found.append((name, endpoint_of(place)))
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from attrs import evolve
@@ -34,6 +35,9 @@ FIELDS = frozenset(
         *("sctp dport", "ip protocol", "ip6 nexthdr"),
     )
 )
+_NO_MATTER = (("nftrace", "set"), ("priority", "set"))
+"""What rules change of a packet that no rule asks for."""
+
 _CHANGES = frozenset(
     ("dnat", "snat", "masquerade", "redirect", "tproxy", "queue", "vmap", "map", "notrack", "set")
 )
@@ -49,6 +53,16 @@ class NFTLine(NamedTuple):
     words: tuple[str, ...]
 
 
+class NFTMember(NamedTuple):
+    """An element of a map that decided."""
+
+    table: str
+    container: str
+    key: str
+    value: str
+    line: int
+
+
 class HookChain(NamedTuple):
     """A chain that the kernel calls."""
 
@@ -60,12 +74,20 @@ class HookChain(NamedTuple):
 
 
 class NFTMembers:
-    """A set or a map: its elements by key, and for one that rules fill how long they stay."""
+    """A set or a map: its elements by key, and for one that rules fill how long they stay.
+
+    ``lines`` are where the elements of one with a name were read, by key.
+    """
 
     def __init__(
-        self, elements: Mapping[str, str], is_dynamic: bool = False, seconds: int | None = None
+        self,
+        elements: Mapping[str, str],
+        is_dynamic: bool = False,
+        seconds: int | None = None,
+        lines: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.elements = elements
+        self.lines = lines
         self.is_dynamic = is_dynamic
         self.seconds = seconds
         self._indexes: dict[tuple[bool, ...], _Index] = {}
@@ -313,6 +335,7 @@ class _Reading:
         self.after = after
         self.at = 0
         self._set = ("", "")
+        self._before = flow.path
 
     def run(self) -> Iterator[tuple[Branch, str]]:
         """Yield what the rule does to those whom it matches."""
@@ -325,11 +348,17 @@ class _Reading:
                 raise _Unknown(begin) from None
             if done is not None:
                 for each, verdict in done:
-                    yield (each.past(self.rule) if self.walk.notes else each), verdict
+                    yield self._noted(each), verdict
                 return
             if not self.flow.mask:
                 return
-        yield self.flow, ""
+        yield self._noted(self.flow), ""
+
+    def _noted(self, flow: Branch) -> Branch:
+        """Return the flow with the rule on its path, if somebody wants to know."""
+        if not self.walk.notes or flow.path[len(self._before) :]:
+            return flow
+        return flow.past(self.rule)
 
     def take(self) -> str:
         word = self.rule.words[self.at]
@@ -370,6 +399,12 @@ class _Reading:
             elif self.peek() == "packets":
                 self.at += 4
             return None
+        if word == "log":
+            self._log()
+            return None
+        if word == "meta" and self.rule.words[self.at + 1 : self.at + 3] in _NO_MATTER:
+            self.at += 4
+            return None
         if word in ("update", "add"):
             while self.take() != "}":
                 pass
@@ -390,6 +425,16 @@ class _Reading:
         if word == "masquerade":
             return [(self.flow.with_header(self.flow.header.hidden("node")), "accept")]
         return self._fields()
+
+    def _log(self) -> None:
+        """Read what is logged and how, which is of no concern to the packet."""
+        self.expect("log")
+        while self.peek() in ("prefix", "level", "group", "snaplen", "queue-threshold", "flags"):
+            option, value = self.take(), self.take()
+            if option == "flags" and value in ("tcp", "ip"):
+                self.take()
+            while option == "prefix" and (value[-1:] != '"' or value == '"'):
+                value = f"{value} {self.take()}"
 
     def _connection(self) -> None:
         self.expect("ct")
@@ -470,7 +515,7 @@ class _Reading:
             names.append(self._field())
         if self.peek() == "vmap":
             self.take()
-            return self._chosen(self._matching(names, self._container()))
+            return self._chosen(names, self._container())
         is_negated = self.peek() == "!="
         if is_negated or self.peek() == "==":
             self.take()
@@ -493,7 +538,9 @@ class _Reading:
 
     def _field(self) -> str:
         name = self.take()
-        if name != "iifname":
+        if name == "iif":
+            name = "iifname"
+        elif name != "iifname":
             name = f"{name} {self.take()}"
         if name not in FIELDS:
             raise ValueError(name)
@@ -544,8 +591,8 @@ class _Reading:
             found |= mask
         return found
 
-    def _matching(self, names: list[str], container: NFTMembers) -> Iterator[tuple[int, str]]:
-        """Yield for whom an element of a container is right, and its value."""
+    def _matching(self, names: list[str], container: NFTMembers) -> Iterator[tuple[int, _Element]]:
+        """Yield for whom an element of a container is right."""
         walk, header = self.walk, self.flow.header
         of_sender = tuple(name in SOURCE_FIELDS for name in names)
         key = tuple(
@@ -555,19 +602,24 @@ class _Reading:
         )
         for parts, value in container.found(of_sender, key):
             if mask := self._match(names, parts):
-                yield mask, value
+                yield mask, (parts, value)
 
-    def _chosen(self, found: Iterable[tuple[int, str]]) -> list[tuple[Branch, str]] | None:
-        """Return what an element of a map says for whom."""
+    def _chosen(self, names: list[str], container: NFTMembers) -> list[tuple[Branch, str]]:
+        """Return what an element of a map says for whom; without one the rule does not match."""
         done: list[tuple[Branch, str]] = []
         left = self.flow
-        for mask, verdict in found:
+        for mask, (parts, verdict) in self._matching(names, container):
             both = left.mask & mask
             if both:
-                done.append((left.of(both), verdict))
+                hit = left.of(both)
+                if self.walk.notes and container.lines:
+                    key = " . ".join(parts)
+                    element = NFTMember(*self._set, key, verdict, container.lines.get(key, 0))
+                    hit = hit.past(self.rule).past(element)
+                done.append((hit, verdict))
                 left = left.of(left.mask & ~both)
         if left.mask:
-            done.append((left, "continue"))
+            self.after.append(left)
         return done
 
     def _dice(self, kind: str) -> list[tuple[Branch, str]]:
