@@ -48,8 +48,10 @@ def command(
     locked = () if output == "plan" else (view.family for view in views)
     with machine_lock(locked, wait=wait):
         for view in views:
-            planned = plan(conntrack.observe(view.family), compile_state(inputs.state, view))
+            flows = conntrack.observe(view.family, machine=THIS_MACHINE)
+            planned = plan(flows, compile_state(inputs.state, view))
             if output == "plan":
                 click.echo(str(planned), nl=False)
                 continue
-            click.echo(f"{view.family}: {conntrack.delete(planned)}", err=True)
+            report = conntrack.delete(planned, machine=THIS_MACHINE)
+            click.echo(f"{view.family}: {report}", err=True)

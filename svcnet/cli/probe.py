@@ -20,7 +20,7 @@ def command() -> None:
     from svcnet.executors.probe import probe
     from svcnet.executors.this_machine import THIS_MACHINE
 
-    host = probe()
+    host = probe(THIS_MACHINE)
     addresses = [f'\n- "{address}"' for address in host.addresses or ()]
     lines = [f"addresses:{''.join(addresses) or ' []'}"]
     lines.append(f"iptablesRandomFully: {str(host.iptables_random_fully).lower()}")

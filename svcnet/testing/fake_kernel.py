@@ -44,6 +44,7 @@ _NEWTABLE, _GETTABLE, _NEWCHAIN, _GETCHAIN, _NEWRULE = (_NFT | each for each in 
 _NFPROTO: dict[NFTFamily, int] = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
 _GETSET, _GETSETELEM, _NEWGEN, _GETGEN = (_NFT | each for each in (10, 13, 15, 16))
 _NFNLGRP_NFTABLES = 7
+_RTNL_KIND_GET = 2
 _NFGENMSG = Struct("=BBH")
 _GET_INFO = 64  # IPT_SO_GET_INFO
 _GET_ENTRIES = 65  # IPT_SO_GET_ENTRIES
@@ -156,11 +157,13 @@ class FakeKernel:
     def answers(self, protocol: int, data: bytes, *, may: bool) -> Iterator[bytes]:
         """Yield the datagrams that answer one; who may not ask is refused each message."""
         for kind, flags, sequence, body in netlink.messages(data):
+            # Anybody may ask for devices and addresses (rtnetlink_rcv_msg in net/core/rtnetlink.c).
+            is_free = protocol == _ROUTE and kind & 3 == _RTNL_KIND_GET
             try:
                 is_dump = flags & netlink.NLM_F_DUMP == netlink.NLM_F_DUMP
                 asked = self._list if is_dump and kind & ~0xFF == _NFT else self._answer
-                found = list(asked(protocol, kind, body)) if may else None
-                errno = 0 if may else EPERM
+                found = list(asked(protocol, kind, body)) if may or is_free else None
+                errno = 0 if found is not None else EPERM
             except OSError as error:
                 found, errno = None, error.errno or EINVAL
             for reply, content in found or ():
