@@ -70,8 +70,10 @@ nitpick_ignore_regex = [
     # What rules in each language are to the comparison of packets, which keeps it to itself.
     (
         "py:class",
-        r"svcnet\.meaning\.(comparison\.cells|flow|sources|iptables\.rule|nftables\.walk)\..*",
+        r"svcnet\.meaning\.(comparison\.cells|facts|flow|sources|(iptables|nftables)\.\w+)\..*",
     ),
-    ("py:class", r"svcnet\.netfilter\.listing\.Listing"),
+    ("py:class", r"svcnet\.netfilter\.(ipvs\.)?listing\.(Listing|SavedServer)"),
+    # What the rules of one service port are written into.
+    ("py:class", r"svcnet\.renderers\.iptables\.service\.Writing"),
     ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
 ]

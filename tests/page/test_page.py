@@ -25,7 +25,7 @@ from svcnet.errors import Diagnostic
 from svcnet.graph import Deliver, Packet, evaluate
 from svcnet.models import ClusterState
 from svcnet.modes import builtin
-from svcnet.testing import make_node, make_service, make_slice
+from svcnet.testing import FakeMachine, make_node, make_service, make_slice
 from tests.bench.clusters import as_json
 from tests.fuzz import examples
 
@@ -361,3 +361,23 @@ def test_a_wheel_has_what_pages_are_made_of(tmp_path: Path) -> None:
     parts = {str(path.relative_to(ROOT)) for path in (ROOT / "svcnet/page/parts").iterdir()}
     assert len(parts) == 3
     assert parts <= names
+
+
+def test_a_page_shows_in_what_this_machine_differs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The rules that it has are those of an endpoint before."""
+    machine = FakeMachine()
+    for module in ("svcnet.executors.this_machine", "svcnet.cli.dump", "svcnet.cli.comparison"):
+        monkeypatch.setattr(f"{module}.THIS_MACHINE", machine)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    for name in ("service.yaml", "endpointslices.yaml", "node.yaml"):
+        before = (EXAMPLE / name).read_text("utf-8").replace("10.244.2.6", "10.244.2.9")
+        (tmp_path / name).write_text(before)
+    done = CliRunner().invoke(main, ["apply", str(tmp_path), "--mode", "nftables"])
+    assert done.exit_code == 0, done.output
+    result = CliRunner().invoke(main, ["report", str(EXAMPLE), "--live", "--mode", "nftables"])
+    titles = [each["title"] for each in head_of(result.stdout)["problems"]]
+    assert (
+        titles == ["The machine differs, wrong endpoint: packets go to others than they should"] * 2
+    )

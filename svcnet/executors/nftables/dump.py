@@ -75,7 +75,7 @@ def dump(
 
     `known` are handles of chains when these were as wanted. The chains that are right still are not
     in the table, and a rule that is not known has the text `UNKNOWN`. Raises ApplyError as
-    :func:`handles`.
+    ``handles``.
     """
     table, aim = ruleset.table, Aim.of(ruleset)
     reader = _Reader(table, machine)

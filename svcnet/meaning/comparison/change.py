@@ -66,7 +66,7 @@ class EndChange:
 
 @frozen
 class SenderKind:
-    """A kind of senders, one of :data:`svcnet.meaning.SENDER_KINDS`.
+    """A kind of senders, one of ``SENDER_KINDS``.
 
     ``networks`` are those that it is about, if it is not about all, and so is ``interface``.
     """
