@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -10,10 +11,11 @@ import pytest
 from svcnet.family import IP_FAMILIES, IPFamily
 from tests.fuzz import examples
 from tests.kernel.foreign_nft import random_nft
-from tests.kernel.foreign_tables import random_iptables
-from tests.kernel.netns import Cluster
+from tests.kernel.foreign_tables import ANSWERS, EVERY_TABLE, random_iptables
+from tests.kernel.netns import POD2, Cluster
 from tests.kernel.trials import RandomPacket, Seen, Trial, random_packet
 from tests.kernel.ways import WAYS
+from tests.meaning import foreign
 
 pytestmark = pytest.mark.kernel
 
@@ -40,6 +42,31 @@ def test_tables_of_others_are_understood_or_unknown(cluster: Cluster) -> None:
     """The same beside tables of nftables, whose chains come before and after ours."""
     count = examples(60)
     assert play(cluster, count, ("nftables",), random_nft) < count / 2
+
+
+WRITTEN_HERE = {
+    "docker0": "veth2",
+    "172.17.0.0/16": f"{POD2.v4}/32",
+    "172.17.0.2": POD2.v4,
+    "cali+": "veth+",
+    "cali1": "veth1",
+}
+NOT_IN_EVERY_KERNEL = re.compile(r"^.*(?:rpfilter|--match-set|TPROXY|-m socket).*\n", re.MULTILINE)
+
+
+@pytest.mark.parametrize("whose", sorted(foreign.ALL))
+def test_what_others_write_is_understood_or_unknown(cluster: Cluster, whose: str) -> None:
+    """Rules such as Docker, Calico, firewalld, ufw and flannel write, beside ours."""
+    text = NOT_IN_EVERY_KERNEL.sub("", foreign.ALL[whose])
+    for old, new in WRITTEN_HERE.items():
+        text = text.replace(old, new)
+    answers = "".join(f"-I {hook} {ANSWERS}\n" for hook in EVERY_TABLE["filter"])
+    way = next(way for way in WAYS if way.name == "iptables-nft")
+    random = Random(whose)
+    trial = Trial(cluster, way, "IPv4", seed=3)
+    packets = [random_packet(random) for _ in range(PACKETS)]
+    trial.play(packets, f"{text}*filter\n{answers}COMMIT\n")
+    assert trial.unknown < len(packets)
 
 
 def play(

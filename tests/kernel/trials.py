@@ -311,7 +311,7 @@ class Trial:
 
 
 def plain(seen: Seen) -> Seen:
-    """Return what was seen, with ``own`` for addresses of the node's."""
+    """Return what was seen, with ``own`` for addresses of the node's; each refusal is one."""
     if seen[0] == "unreachable":
-        return ("unreachable",)
+        return ("refused",)
     return tuple("own" if part in OWN else part for part in seen)
