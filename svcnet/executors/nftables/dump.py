@@ -74,8 +74,8 @@ def dump(
     """Return the table of a ruleset as it is, None where there is none, and what is right of it.
 
     `known` are handles of chains when these were as wanted. The chains that are right still are not
-    in the table, and a rule that is not known has the text `UNKNOWN`. Raises ApplyError as
-    ``handles``.
+    in the table, and a rule that is not known has the text ``?``. Raises ApplyError where the
+    kernel does not tell it, or nobody can read that.
     """
     table, aim = ruleset.table, Aim.of(ruleset)
     reader = _Reader(table, machine)
