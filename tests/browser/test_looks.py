@@ -53,6 +53,41 @@ def test_nothing_overlaps_and_all_can_be_read(visits: Visits, at: str, scheme: s
         assert page.evaluate(SHAPES) == [], width
 
 
+STRAY = """() => {
+  const flow = document.querySelector(".flow").getBoundingClientRect();
+  const boxes = [...document.querySelectorAll(".flow .node:not(.lit)")]
+    .map((e) => [e.textContent.trim().slice(0, 20), e.getBoundingClientRect()]);
+  const wrong = new Set();
+  for (const wire of document.querySelectorAll(".wire.lit:not(.bad)")) {
+    const length = wire.getTotalLength();
+    for (let at = 0; at <= length; at += 4) {
+      const point = wire.getPointAtLength(at);
+      const [x, y] = [point.x + flow.left, point.y + flow.top];
+      for (const [name, box] of boxes) {
+        if (x > box.left + 1 && x < box.right - 1 && y > box.top + 1 && y < box.bottom - 1) {
+          wrong.add(name);
+        }
+      }
+    }
+  }
+  return [...wrong];
+}"""
+"""What a lit way goes through though it decides nothing about the packet."""
+
+
+@pytest.mark.parametrize("service", ["front-door", "edge"])
+def test_a_lit_way_goes_through_nothing_else(visits: Visits, service: str) -> None:
+    """Of every frontend and sender, at every width."""
+    page = visits.open(shop(), f"#/shop/{service}")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for frontend in page.locator("#frontends input").all():
+            frontend.check(force=True)
+            for sender in page.locator("#senders input").all():
+                sender.check(force=True)
+                assert page.evaluate(STRAY) == [], (width, page.evaluate("location.hash"))
+
+
 def test_a_picture_is_drawn_across_or_down_as_there_is_room(visits: Visits) -> None:
     def places(page: Page) -> list[float]:
         boxes = [page.locator(name).bounding_box() for name in ("#senders", "#ends")]

@@ -17,7 +17,7 @@ SHAPES = """() => {
   const wide = document.documentElement.scrollWidth - innerWidth;
   if (wide > 0) wrong.push(`the page is ${wide} wider than the window`);
   const name = (e) => `${e.className || e.tagName} "${e.textContent.trim().slice(0, 30)}"`;
-  const seen = (e) => e.getClientRects().length > 0;
+  const seen = (e) => e.getClientRects().length > 0 && !e.matches(".unseen");
   const boxes = [...document.querySelectorAll(
     ".flow .node, .flow h3, .flow legend, .problems li, .steps > li, #list li a, .facts div, h1, h2"
   )].filter(seen).map((e) => [e, e.getBoundingClientRect()]);

@@ -426,11 +426,17 @@
     const { service, part, cell, way, difference } = seen;
     const space = flow.getBoundingClientRect();
     const boxes = new Map();
-    for (const element of flow.querySelectorAll("[data-node]")) {
-      boxes.set(Number(element.dataset.node), element.getBoundingClientRect());
-    }
-    const sender = flow.querySelector("#senders .chosen");
-    if (sender) boxes.set(-1, sender.getBoundingClientRect());
+    [...flow.querySelectorAll(".column")].forEach((column, at) => {
+      for (const element of column.querySelectorAll(".node")) {
+        const box = element.getBoundingClientRect();
+        const isOther = column.id === "senders" && !element.classList.contains("chosen");
+        const sender = isOther ? -2 - boxes.size : -1;
+        boxes.set(Number(element.dataset.node ?? sender), {
+          column: at, left: box.left - space.left, right: box.right - space.left,
+          top: box.top - space.top, bottom: box.bottom - space.top,
+        });
+      }
+    });
     const found = new Map();
     const note = (a, b, isLit, share) => {
       const old = found.get(`${a} ${b}`);
@@ -463,29 +469,63 @@
     const drawn = [...found.values()].sort((a, b) => a.isLit - b.isLit);
     svg.replaceChildren(...drawn.filter(({ a, b }) => boxes.has(a) && boxes.has(b))
       .map(({ a, b, isLit, isBad, share }) =>
-        wire(space, boxes.get(a), boxes.get(b), isLit, share, isBad)));
+        wire([...boxes.values()], boxes.get(a), boxes.get(b), isLit, share, isBad)));
   }
 
-  function wire(space, from, to, isLit, share, isBad) {
+  function wire(boxes, from, to, isLit, share, isBad) {
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    path.setAttribute("d", to.left >= from.right - 1 ? across(space, from, to) : down(space, from, to));
+    const between = boxes.filter(({ column }) => column > from.column && column < to.column);
+    const isStacked = to.top >= from.bottom && boxes.every(
+      (box) => box.column === from.column || box.top >= from.bottom || box.bottom <= from.top);
+    path.setAttribute("d", isStacked ? down(from, to, between, boxes) : across(from, to, between));
     path.setAttribute("class", `wire ${isLit ? "lit" : ""} ${isBad ? "bad" : ""}`);
     if (isLit) path.style.strokeWidth = `${2 + 4 * Math.min(share, 1)}px`;
     return path;
   }
 
-  function across(space, from, to) {
-    const [x1, y1] = [from.right - space.left, from.top + from.height / 2 - space.top];
-    const [x2, y2] = [to.left - space.left, to.top + to.height / 2 - space.top];
-    const half = (x2 - x1) / 2;
-    return `M${x1},${y1} C${x1 + half},${y1} ${x2 - half},${y2} ${x2},${y2}`;
+  const middleOf = (a, b) => (a + b) / 2;
+
+  function across(from, to, between) {
+    const [x1, y1] = [from.right, middleOf(from.top, from.bottom)];
+    const [x2, y2] = [to.left, middleOf(to.top, to.bottom)];
+    const plain = (a, b, c, d) => `C${middleOf(a, c)},${b} ${middleOf(a, c)},${d} ${c},${d}`;
+    if (!isInTheWay(x1, y1, x2, y2, between)) return `M${x1},${y1} ${plain(x1, y1, x2, y2)}`;
+    // Below what does not decide about this packet.
+    const lane = Math.max(...between.map((box) => box.bottom)) + 12;
+    const first = Math.min(...between.map((box) => box.left)) - 4;
+    const last = Math.max(...between.map((box) => box.right)) + 4;
+    return `M${x1},${y1} ${plain(x1, y1, first, lane)} H${last} ${plain(last, lane, x2, y2)}`;
   }
 
-  function down(space, from, to) {
-    const [x1, y1] = [from.left + from.width / 2 - space.left, from.bottom - space.top];
-    const [x2, y2] = [to.left + to.width / 2 - space.left, to.top - space.top];
-    const half = Math.max((y2 - y1) / 2, 8);
-    return `M${x1},${y1} C${x1},${y1 + half} ${x2},${y2 - half} ${x2},${y2}`;
+  /** Return whether the plain curve between two points meets a box. */
+  function isInTheWay(x1, y1, x2, y2, boxes) {
+    for (let t = 0; t <= 1; t += 0.02) {
+      const near = 3 * t * (1 - t);
+      const x = x1 * (1 - t) ** 3 + middleOf(x1, x2) * near + x2 * t ** 3;
+      const y = y1 * ((1 - t) ** 3 + near * (1 - t)) + y2 * (t ** 3 + near * t);
+      const margin = 6;
+      if (boxes.some((box) => x > box.left - margin && x < box.right + margin
+        && y > box.top - margin && y < box.bottom + margin)) return true;
+    }
+    return false;
+  }
+
+  function down(from, to, between, boxes) {
+    const rows = (box) => boxes.filter(({ column }) => column === box.column);
+    const [x1, x2] = [from, to].map((box) => middleOf(box.left, box.right));
+    const start = Math.max(...rows(from).map((box) => box.bottom));
+    const end = Math.min(...rows(to).map((box) => box.top));
+    const gutter = Math.max(...boxes.map((box) => box.right)) + 12;
+    // Between the rows of one column there is a lane beside what is not on the way.
+    const below = rows(from).some((box) => box.top >= from.bottom);
+    const above = rows(to).some((box) => box.bottom <= to.top);
+    if (!between.length && !below && !above) {
+      const half = Math.max(middleOf(from.bottom, to.top), from.bottom + 8);
+      return `M${x1},${from.bottom} C${x1},${half} ${x2},${half} ${x2},${to.top}`;
+    }
+    const leave = below ? from.bottom + 5 : middleOf(start, start + 24);
+    const enter = above ? to.top - 5 : middleOf(end - 24, end);
+    return `M${x1},${from.bottom} V${leave} H${gutter} V${enter} H${x2} V${to.top}`;
   }
 
   function picture() {
