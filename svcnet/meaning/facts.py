@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -21,6 +21,17 @@ class SetPlace(NamedTuple):
     ports: Span | None
 
 
+class SetSenders(NamedTuple):
+    """Who is in a set: anybody, who has one of some addresses, or is in all of some ranges."""
+
+    is_anybody: bool
+    addresses: frozenset[int]
+    ranges: tuple[tuple[Span, ...], ...]
+
+    def __bool__(self) -> bool:
+        return self.is_anybody or bool(self.addresses) or bool(self.ranges)
+
+
 class SetMembers(Protocol):
     """A set of ipset whose members are known: what its parts are, and of which family it is.
 
@@ -32,8 +43,8 @@ class SetMembers(Protocol):
 
     def senders(
         self, directions: tuple[str, ...], address: int, protocol: str, port: int
-    ) -> Sequence[tuple[Span, ...]]:
-        """Return what is asked of the sender by each member that is right for a destination."""
+    ) -> SetSenders:
+        """Return who is in it of those that send to a destination."""
 
     def destinations(self, directions: tuple[str, ...]) -> Iterable[SetPlace]:
         """Yield what each member says of the destination."""

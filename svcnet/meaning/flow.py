@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from svcnet.meaning.chance import Luck
 
@@ -65,7 +65,10 @@ class PacketHead:
 
     def sent_by(self, balancer: Balancer) -> PacketHead:
         """Return the same, sent on by a virtual server."""
-        return evolve(self, balancer=balancer)
+        return PacketHead(
+            *(self.address, self.port, self.mark, self.connmark, self.is_translated, self.source),
+            *(self.is_tracked, self.is_looped, self.way, balancer),
+        )
 
 
 class Branch:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from svcnet.errors import UsageError
 from svcnet.family import IPFamily
 from svcnet.meaning import spans
-from svcnet.meaning.facts import SetMembers, SetPlace
+from svcnet.meaning.facts import SetMembers, SetPlace, SetSenders
 from svcnet.meaning.spans import Span
 
 _PARTS = ("ip", "net", "port")
@@ -37,8 +37,8 @@ class MemberList:
 
     def senders(
         self, directions: tuple[str, ...], address: int, protocol: str, port: int
-    ) -> Sequence[SenderRanges]:
-        """Return what is asked of the sender by each member that is right for a destination."""
+    ) -> SetSenders:
+        """Return who is in it of those that send to a destination."""
         index = self._indexes.get(directions)
         if index is None:
             index = self._indexes[directions] = _Index(self._members(directions))
@@ -73,6 +73,7 @@ class _Index:
     def __init__(self, members: Iterable[tuple[SetPlace, SenderRanges]]) -> None:
         self._exact: dict[object, list[SenderRanges]] = {}
         self._others: list[tuple[SetPlace, SenderRanges]] = []
+        self._known: dict[object, SetSenders] = {}
         for place, asked in members:
             addresses, protocol, ports = place
             if (addresses and addresses[0] != addresses[1]) or (ports and ports[0] != ports[1]):
@@ -81,22 +82,48 @@ class _Index:
             key = (addresses and addresses[0], protocol, ports and ports[0])
             self._exact.setdefault(key, []).append(asked)
 
-    def at(self, address: int, protocol: str, port: int) -> list[SenderRanges]:
-        """Return what is asked of the sender by each member for a destination."""
-        found: list[SenderRanges] = []
-        for key in (
-            *((address, protocol, port), (address, None, port), (address, None, None)),
-            *((None, protocol, port), (None, None, port), (None, None, None)),
-        ):
-            found += self._exact.get(key, ())
-        for (addresses, name, ports), asked in self._others:
-            if (
-                (addresses is None or addresses[0] <= address <= addresses[1])
-                and (name is None or name == protocol)
-                and (ports is None or ports[0] <= port <= ports[1])
-            ):
-                found.append(asked)
+    def at(self, address: int, protocol: str, port: int) -> SetSenders:
+        """Return who is in the set of those that send to a destination."""
+        keys = [
+            key
+            for key in (
+                *((address, protocol, port), (address, None, port), (address, None, None)),
+                *((None, protocol, port), (None, None, port), (None, None, None)),
+            )
+            if key in self._exact
+        ]
+        others = [
+            number
+            for number, ((addresses, name, ports), _) in enumerate(self._others)
+            if (addresses is None or addresses[0] <= address <= addresses[1])
+            and (name is None or name == protocol)
+            and (ports is None or ports[0] <= port <= ports[1])
+        ]
+        if not keys and not others:
+            return _NOBODY
+        # The same members ask the same thing of the senders to many a destination.
+        there = (*keys, *others)
+        found = self._known.get(there)
+        if found is None:
+            members = [asked for key in keys for asked in self._exact[key]]
+            members += [self._others[number][1] for number in others]
+            found = self._known[there] = _senders(members)
         return found
+
+
+_NOBODY = SetSenders(False, frozenset(), ())
+
+
+_FEW = 8
+"""With fewer addresses than this each is asked about by itself."""
+
+
+def _senders(members: list[SenderRanges]) -> SetSenders:
+    if len(members) < _FEW:
+        return SetSenders(not all(members), frozenset(), tuple(members))
+    singles = [each[0][0] for each in members if len(each) == 1 and each[0][0] == each[0][1]]
+    ranges = [each for each in members if not (len(each) == 1 and each[0][0] == each[0][1])]
+    return SetSenders(not all(members), frozenset(singles), tuple(ranges))
 
 
 def read_sets(file: str, text: str) -> Mapping[str, SetMembers]:

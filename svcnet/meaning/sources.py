@@ -70,6 +70,9 @@ class Sources(Protocol):
     def network(self, span: Span) -> int:
         """Return whose address is in a range."""
 
+    def among(self, addresses: frozenset[int]) -> int:
+        """Return whose address is one of these."""
+
     def local(self, is_local: Callable[[int], bool]) -> int:
         """Return whose address is the machine's own."""
 
@@ -87,6 +90,7 @@ class Distinctions(NamedTuple):
     interfaces: frozenset[str] = frozenset()
     endpoints: frozenset[Endpoint] = frozenset()
     ages: frozenset[int | None] = frozenset()
+    sets: frozenset[frozenset[int]] = frozenset()
 
     def only(self, is_wanted: Callable[[int, object], bool]) -> Distinctions:
         """Return what `is_wanted` of these, given the number of the field and the value."""
@@ -95,6 +99,7 @@ class Distinctions(NamedTuple):
             frozenset(each for each in self.interfaces if is_wanted(1, each)),
             frozenset(each for each in self.endpoints if is_wanted(2, each)),
             frozenset(each for each in self.ages if is_wanted(3, each)),
+            frozenset(each for each in self.sets if is_wanted(4, each)),
         )
 
     def joined(self, other: Distinctions) -> Distinctions:
@@ -104,6 +109,7 @@ class Distinctions(NamedTuple):
             self.interfaces | other.interfaces,
             self.endpoints | other.endpoints,
             self.ages | other.ages,
+            self.sets | other.sets,
         )
 
 
@@ -133,6 +139,10 @@ class OneSender:
         """Return whether the address is in a range."""
         return int(span[0] <= self.sender.address <= span[1])
 
+    def among(self, addresses: frozenset[int]) -> int:
+        """Return whether the address is one of these."""
+        return int(self.sender.address in addresses)
+
     def local(self, is_local: Callable[[int], bool]) -> int:
         """Return whether the address is the machine's own."""
         return int(is_local(self.sender.address))
@@ -148,10 +158,10 @@ class OneSender:
 
 
 class Senders:
-    """Everybody whom given distinctions tell apart, each by one who stands for them.
+    """Everybody elsewhere whom given distinctions tell apart, each by one who stands for them.
 
-    `pick` chooses of a range of addresses one that can be a sender's, or None. Raises
-    :class:`Unforeseen` for a question that the distinctions do not answer.
+    `pick` chooses of a range of addresses one that can be a sender's, or None; it is none of `own`.
+    Raises :class:`Unforeseen` for a question that the distinctions do not answer.
     """
 
     def __init__(
@@ -159,14 +169,13 @@ class Senders:
         distinctions: Distinctions,
         pick: _Pick,
         whole: Span,
-        *,
-        is_node: bool,
+        own: frozenset[int] = frozenset(),
     ) -> None:
         self._known = distinctions
         self._starts = _starts(distinctions.networks, whole)
-        self._interfaces = [""] if is_node else interfaces(distinctions.interfaces)
-        self._is_node = is_node
-        self._memories = list(_memories(distinctions.endpoints, distinctions.ages))
+        self._own = own
+        self._interfaces = interfaces(distinctions.interfaces)
+        self._memories = list(memories(distinctions.endpoints, distinctions.ages))
         self._width = len(self._starts)
         self._end = whole[1] + 1
         ends = [*self._starts[1:], self._end]
@@ -199,9 +208,18 @@ class Senders:
         begin, end = bisect_left(self._starts, span[0]), bisect_left(self._starts, span[1] + 1)
         return (((1 << (end - begin)) - 1) << begin) * self._repeat
 
+    def among(self, addresses: frozenset[int]) -> int:
+        """Return whose address is one of these; nobody has one of the node's."""
+        found = 0
+        others = addresses - self._own
+        self.foresee((each, each) for each in others)
+        for each in others:
+            found |= self.network((each, each))
+        return found
+
     def local(self, is_local: Callable[[int], bool]) -> int:  # noqa: ARG002
-        """Return everybody if it is the node that sends: others have no address of its own."""
-        return self.everybody if self._is_node else 0
+        """Return nobody: these come in by an interface."""
+        return 0
 
     def _is_known(self, span: Span) -> bool:
         """Return whether a range begins and ends where one of ours does."""
@@ -213,7 +231,7 @@ class Senders:
 
     def interface(self, pattern: str) -> int:
         """Return whose packets come in by an interface."""
-        if not self._is_node and pattern not in self._known.interfaces:
+        if pattern not in self._known.interfaces:
             raise Unforeseen(Distinctions(interfaces=frozenset((pattern,))))
         found = self._answers.get(pattern)
         if found is None:
@@ -251,12 +269,7 @@ class Senders:
 
     def plainest(self, mask: int) -> int:
         """Return the number of one of some bits whose sender remembers nothing and is plain."""
-        bits = [at for at in range(mask.bit_length()) if mask >> at & 1]
-        return min(bits, key=lambda at: (*self._unlike(self.sender(at)), at))
-
-    @staticmethod
-    def _unlike(sender: Sender) -> tuple[bool, bool]:
-        return sender.memory.endpoint is not None, sender.address not in PREFERRED
+        return plainest(mask, self.sender)
 
     def blocks(self, mask: int) -> Iterator[tuple[str, Memory, int]]:
         """Yield the senders of `mask`, by interface and memory: a bit for each range of addresses.
@@ -326,7 +339,17 @@ def _longer(start: str, taken: Iterable[str], patterns: Iterable[str] = ()) -> s
     return ""
 
 
-def _memories(endpoints: Iterable[Endpoint], ages: Iterable[int | None]) -> Iterable[Memory]:
+def plainest(mask: int, sender: Callable[[int], Sender]) -> int:
+    """Return the number of one of some bits whose sender remembers nothing and is plain."""
+
+    def oddness(bit: int) -> tuple[bool, bool, int]:
+        found = sender(bit)
+        return found.memory.endpoint is not None, found.address not in PREFERRED, bit
+
+    return min((at for at in range(mask.bit_length()) if mask >> at & 1), key=oddness)
+
+
+def memories(endpoints: Iterable[Endpoint], ages: Iterable[int | None]) -> Iterable[Memory]:
     """Yield nothing remembered, and each endpoint for as long as makes a difference."""
     yield Memory()
     known = sorted(each for each in ages if each is not None)

@@ -300,7 +300,6 @@ def test_intents_are_what_the_graph_evaluates_to(
         distinctions(node_settings, entry),
         lambda span: of_range(span, node_settings.family, own),
         everything(node_settings.family),
-        is_node=False,
     )
     wanted = intents(IptablesDialect(graph), entry, target, senders)
     for bit in range(senders.everybody.bit_length()):

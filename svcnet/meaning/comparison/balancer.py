@@ -7,7 +7,7 @@ v1.36.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
@@ -317,20 +317,14 @@ class IPVSDialect(Dialect):
             return 0
         if self.settings.local_detector.kind != "none":
             return 0
-        spans = self._cluster_ips(target)
-        sources.foresee(spans)
-        found = 0
-        for span in spans:
-            found |= sources.network(span)
-        return found
+        there = self._cluster_ips.get((target.protocol, target.port))
+        return sources.among(there) if there else 0
 
-    def _cluster_ips(self, target: Heading) -> Sequence[Span]:
-        """Return the cluster IPs that have the target's port; the node can send from each."""
-        found: Iterable[int] = (
-            number(address)
-            for (address, protocol, port), there in self.graph.frontends.items()
-            if port == target.port
-            and protocol.lower() == target.protocol
-            and any(dispatch.frontend == "cluster-ip" for _, dispatch in there)
-        )
-        return [(each, each) for each in found]
+    @cached_property
+    def _cluster_ips(self) -> Mapping[tuple[str, int], frozenset[int]]:
+        """The cluster IPs that have a protocol and port; the node can send from each."""
+        found: dict[tuple[str, int], set[int]] = {}
+        for (address, protocol, port), there in self.graph.frontends.items():
+            if any(dispatch.frontend == "cluster-ip" for _, dispatch in there):
+                found.setdefault((protocol.lower(), port), set()).add(number(address))
+        return {key: frozenset(addresses) for key, addresses in found.items()}

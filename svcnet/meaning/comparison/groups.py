@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 from svcnet.graph import LocalDetector
 from svcnet.meaning.comparison.change import SenderKind
 from svcnet.meaning.comparison.intent import Heading
+from svcnet.meaning.own_senders import OwnSenders
 from svcnet.meaning.sources import Memory, Senders
 from svcnet.meaning.spans import Span, text_of
 
@@ -25,7 +26,7 @@ class SenderGroups:
     def __init__(
         self,
         target: Heading,
-        sources: Senders,
+        sources: Senders | OwnSenders,
         detectors: Sequence[LocalDetector],
         endpoints: frozenset[int],
     ) -> None:

@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from svcnet.family import IPFamily
 from svcnet.graph import Origin, Packet, Pass
 from svcnet.graph.evaluate import FrontendEntry
-from svcnet.meaning.comparison.cells import headings, of_range
+from svcnet.meaning.comparison.cells import headings
 from svcnet.meaning.comparison.change import (
     ChangePlace,
     EndChange,
@@ -21,14 +21,16 @@ from svcnet.meaning.comparison.change import (
     ObscureRule,
     SenderChange,
 )
+from svcnet.meaning.comparison.everybody import Everybody
 from svcnet.meaning.comparison.groups import SenderGroups
 from svcnet.meaning.comparison.intent import Heading
 from svcnet.meaning.comparison.rows import ends_of, together
 from svcnet.meaning.comparison.side import Side, SideEnd, SideFlow
 from svcnet.meaning.comparison.spread import Spread, alike, differing, spread
 from svcnet.meaning.outcome import RuleLine
+from svcnet.meaning.own_senders import OwnSenders
 from svcnet.meaning.sources import Distinctions, Sender, Senders, Unforeseen
-from svcnet.meaning.spans import LOOPBACK, Span, everything, number, text_of
+from svcnet.meaning.spans import LOOPBACK, Span, number, text_of
 
 LocateField = Callable[[Sequence[Origin]], Sequence[ChangePlace | None]]
 """Says of fields where they are, each in its turn; None for what is nowhere."""
@@ -70,7 +72,7 @@ class SideComparison:
         self.cells = 0
         self.frontends: dict[object, _Frontend] = {}
         self.unknown: Counter[tuple[str, RuleLine]] = Counter()
-        self.whole = everything(self.family)
+        self.everybody = Everybody(self.family, self.own, self.taken)
 
     def found(self) -> MeaningDiff:
         """Look at every kind of packet."""
@@ -96,7 +98,7 @@ class SideComparison:
         old, new = self.sides
         known = old.distinctions(target).joined(new.distinctions(target)).joined(self.common)
         while True:
-            sources = Senders(known, self._picker(target), self.whole, is_node=target.is_node)
+            sources = self.everybody.of(target, known)
             try:
                 before = old.flows(target, sources, state)
                 after = new.flows(target, sources, state)
@@ -121,18 +123,7 @@ class SideComparison:
         if again != Distinctions():
             self.common = self.common.joined(again)
 
-    def _picker(self, target: Heading) -> Callable[[Span], int | None]:
-        """Return what chooses of a range the address of a sender."""
-        if not target.is_node:
-            return lambda span: of_range(span, self.family, self.taken)
-        loopback = LOOPBACK if self.family == "IPv4" else (1, 1)
-        own: list[int] = sorted(each for each in self.own if not _is_in(each, loopback))
-        if _is_in(target.address, loopback):
-            # What is not loopback has no business there.
-            own = [loopback[0] + 1 if self.family == "IPv4" else 1]
-        return lambda span: next((each for each in own if _is_in(each, span)), None)
-
-    def _obscure(self, target: Heading, sources: Senders, unknown: int) -> None:
+    def _obscure(self, target: Heading, sources: Senders | OwnSenders, unknown: int) -> None:
         """Note which rules are not understood on which somebody's packets depend."""
         sender = sources.sender((unknown & -unknown).bit_length() - 1)
         for name, side in zip(("old", "new"), self.sides, strict=True):
@@ -143,7 +134,7 @@ class SideComparison:
         self,
         target: Heading,
         state: str,
-        sources: Senders,
+        sources: Senders | OwnSenders,
         before: Sequence[SideFlow],
         after: Sequence[SideFlow],
         different: int,

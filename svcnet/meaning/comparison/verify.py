@@ -18,7 +18,7 @@ from svcnet.graph import (
     Refuse,
     RuleGraph,
 )
-from svcnet.meaning.comparison.cells import of_range, targets
+from svcnet.meaning.comparison.cells import targets
 from svcnet.meaning.comparison.dialects import dialect_of
 from svcnet.meaning.comparison.difference import (
     FieldPlace,
@@ -28,6 +28,7 @@ from svcnet.meaning.comparison.difference import (
     kind_of,
     together,
 )
+from svcnet.meaning.comparison.everybody import Everybody
 from svcnet.meaning.comparison.intent import (
     PASS,
     Ending,
@@ -48,6 +49,7 @@ from svcnet.meaning.outcomes import (
     sender_of,
     unsure,
 )
+from svcnet.meaning.own_senders import OwnSenders
 from svcnet.meaning.sources import (
     Distinctions,
     Endpoint,
@@ -56,7 +58,7 @@ from svcnet.meaning.sources import (
     Senders,
     Unforeseen,
 )
-from svcnet.meaning.spans import LOOPBACK, Span, everything, number, text_of
+from svcnet.meaning.spans import LOOPBACK, number, text_of
 
 Locate = Callable[[Iterable[Origin]], Sequence[FieldPlace | None]]
 """Says of fields where they are written, of all at once."""
@@ -99,7 +101,7 @@ class _Comparison:
         self.cells = 0
         self.differences: list[tuple[object, PacketDifference]] = []
         self.unknown: Counter[RuleLine] = Counter()
-        self.whole = everything(graph.settings.family)
+        self.everybody = Everybody(graph.settings.family, rules.facts.addresses)
 
     def verdicts(self) -> Verdicts:
         """Look at every kind of packet."""
@@ -128,7 +130,7 @@ class _Comparison:
         state = guard.state if guard else "NEW"
         known = distinctions(self.graph.settings, entry).joined(self.common)
         while True:
-            sources = Senders(known, self._picker(target), self.whole, is_node=target.is_node)
+            sources = self.everybody.of(target, known)
             try:
                 wanted = (
                     [Intent(sources.everybody, guard.ending, (1, 1))]
@@ -162,32 +164,14 @@ class _Comparison:
         if again != Distinctions():
             self.common = self.common.joined(again)
 
-    def _picker(self, target: Heading) -> Callable[[Span], int | None]:
-        facts = self.rules.facts
-        family = self.graph.settings.family
-        if not target.is_node:
-            return lambda span: of_range(span, family, facts.addresses)
-        loopback = LOOPBACK if family == "IPv4" else (1, 1)
-        local = loopback[0] <= target.address <= loopback[1]
-
-        def own(span: Span) -> int | None:
-            if local:
-                # What is not loopback has no business there.
-                first = loopback[0] + 1 if family == "IPv4" else 1
-                return first if span[0] <= first <= span[1] else None
-            return next(
-                (
-                    each
-                    for each in sorted(facts.addresses)
-                    if span[0] <= each <= span[1] and not loopback[0] <= each <= loopback[1]
-                ),
-                None,
-            )
-
-        return own
-
     def _obscure(
-        self, target: Heading, sources: Senders, state: str, unknown: int, *, is_ours: bool
+        self,
+        target: Heading,
+        sources: Senders | OwnSenders,
+        state: str,
+        unknown: int,
+        *,
+        is_ours: bool,
     ) -> None:
         """Note which rules are not understood on which somebody's packets depend.
 
@@ -214,7 +198,7 @@ class _Comparison:
     def _explain(
         self,
         target: Heading,
-        sources: Senders,
+        sources: Senders | OwnSenders,
         wanted: Sequence[Intent],
         leaves: Sequence[Leaf],
         different: int,

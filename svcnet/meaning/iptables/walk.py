@@ -105,6 +105,9 @@ class _Blind:
     def network(self, span: object) -> int:  # noqa: ARG002
         raise _Question
 
+    def among(self, addresses: object) -> int:  # noqa: ARG002
+        raise _Question
+
     def local(self, is_local: object) -> int:  # noqa: ARG002
         raise _Question
 
@@ -243,14 +246,15 @@ class Walk:
 
     def in_set(self, name: str, directions: tuple[str, ...], header: PacketHead) -> int:
         """Return who is, with this destination, in a set of ipset."""
-        members = self.facts.sets[name].senders(
+        asked = self.facts.sets[name].senders(
             directions, header.address, self.protocol, header.port
         )
-        if not members or not all(members):
-            return ALL if members else 0
-        self.sources.foresee([span for member in members for span in member])
-        found = 0
-        for member in members:
+        if asked.is_anybody:
+            return ALL
+        found = self.sources.among(asked.addresses) if asked.addresses else 0
+        if asked.ranges:
+            self.sources.foresee([span for member in asked.ranges for span in member])
+        for member in asked.ranges:
             found |= reduce(and_, map(self.sources.network, member))
         return found
 

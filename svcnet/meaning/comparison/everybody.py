@@ -1,0 +1,37 @@
+"""Everybody who can send packets to a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from svcnet.family import IPFamily
+from svcnet.meaning.comparison.cells import is_loopback, of_range
+from svcnet.meaning.comparison.intent import Heading
+from svcnet.meaning.own_senders import NodeSenders, OwnSenders
+from svcnet.meaning.sources import Distinctions, Senders
+from svcnet.meaning.spans import LOOPBACK, everything
+
+
+class Everybody:
+    """Who sends: others, and the node itself from the addresses that are its `own`.
+
+    Others stand for somebody with an address that is none of those `taken` either.
+    """
+
+    def __init__(self, family: IPFamily, own: Collection[int], taken: Collection[int] = ()) -> None:
+        self._family: IPFamily = family
+        self._own = frozenset(own)
+        self._taken = frozenset((*own, *taken))
+        self._whole = everything(family)
+        self._node = NodeSenders(each for each in own if not is_loopback(each, family))
+        # What is not loopback has no business there.
+        self._loop = NodeSenders((LOOPBACK[0] + 1 if family == "IPv4" else 1,))
+
+    def of(self, target: Heading, known: Distinctions) -> Senders | OwnSenders:
+        """Return who can send to a destination, as far as distinctions tell them apart."""
+        if target.is_node:
+            is_loop = is_loopback(target.address, self._family)
+            return (self._loop if is_loop else self._node).of(known)
+        return Senders(
+            known, lambda span: of_range(span, self._family, self._taken), self._whole, self._own
+        )
