@@ -25,6 +25,7 @@ from svcnet.meaning.dump import LANGUAGES, read_dump
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.outcome import Rewrite, RuleLine
+from svcnet.meaning.own_senders import OwnSenders
 from svcnet.meaning.sources import Distinctions, Sender, Senders, Sources
 from svcnet.meaning.spans import Span, number, text_of
 
@@ -103,7 +104,7 @@ class AccountSide:
 
     def flows(self, target: Heading, sources: Sources, state: str = "NEW") -> list[SideFlow]:
         """Return how packets of many senders to one destination end, asked one by one."""
-        if state != "NEW" or not isinstance(sources, Senders):
+        if state != "NEW" or not isinstance(sources, Senders | OwnSenders):
             return [SideFlow(sources.everybody, PASS, (1, 1))]
         return [
             SideFlow(1 << bit, _ending(each.verdict), each.chance.as_integer_ratio())

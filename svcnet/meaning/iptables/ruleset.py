@@ -8,6 +8,7 @@ from functools import cached_property, partial
 
 from svcnet.graph import Packet
 from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
+from svcnet.meaning.ends import Ends
 from svcnet.meaning.facts import Facts, SetPlace
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.iptables.chain import Chain
@@ -24,7 +25,7 @@ from svcnet.meaning.iptables.rule import (
     ToPort,
     XTRule,
 )
-from svcnet.meaning.iptables.walk import AFTER_TRANSLATION, Ends, Tables, Walk
+from svcnet.meaning.iptables.walk import AFTER_TRANSLATION, Tables, Walk
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
 from svcnet.meaning.outcomes import outcomes_of
 from svcnet.meaning.sources import Endpoint, Sources
@@ -115,6 +116,7 @@ class RuleSet:
         networks: set[Span] = set()
         ports: set[Span] = set()
         servers: set[Span] = set()
+        asks_for_origin = False
         for table, name in AFTER_TRANSLATION:
             seen: set[str] = set()
             waiting = [name]
@@ -128,12 +130,13 @@ class RuleSet:
                     if rule.way is not None:
                         networks.update(self.facts.interfaces)
                     for test in rule.tests:
+                        asks_for_origin |= isinstance(test, OriginallyTo)
                         if isinstance(test, SentBy):
                             servers.add(test.address or everything(self.facts.family))
                         for place in self._places(test):
                             networks.update((place.addresses,) if place.addresses else ())
                             ports.update((place.ports,) if place.ports else ())
-        return Ends(networks, ports, servers)
+        return Ends(networks, ports, servers, asks_for_origin=asks_for_origin)
 
     def _is_filled(self, name: str) -> bool:
         """Return whether rules put others on a list of ``recent`` than clients of an endpoint."""

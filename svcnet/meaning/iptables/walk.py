@@ -6,7 +6,6 @@ Source: Linux ``include/uapi/linux/netfilter_ipv4.h`` (priorities of hooks) and
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import and_
@@ -14,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from svcnet.meaning.chance import certain
+from svcnet.meaning.ends import START, Blind, End, Ends, SenderAsked, only_end
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Balancer, Branch, Leaf, PacketHead
+from svcnet.meaning.flow import Branch, Leaf, PacketHead
 from svcnet.meaning.iptables.rule import Action, XTRule
 from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
-from svcnet.meaning.spans import Span
 
 if TYPE_CHECKING:
     from svcnet.meaning.iptables.chain import Chain
@@ -47,75 +45,6 @@ AFTER_TRANSLATION = (
 """Where packets come through once it is known where they go."""
 
 Tables = Mapping[str, Mapping[str, "Chain"]]
-
-START = certain()
-"""The luck of every packet before any rule."""
-
-
-End = tuple[str, str, object]
-"""How packets end: the kind, the source that they have then, and the rule that ended them."""
-
-
-class Ends:
-    """How packets end once they are translated, for those whose sender nobody asks for.
-
-    Two destinations that no rule on the way tells apart have the same end. ``networks``,
-    ``ports`` and ``servers`` are what those rules name. It fills while packets are looked at.
-    """
-
-    def __init__(
-        self, networks: Iterable[Span], ports: Iterable[Span], servers: Iterable[Span] = ()
-    ) -> None:
-        self.known: dict[object, End | tuple[()]] = {}
-        self._networks = sorted({at for first, last in networks for at in (first, last + 1)})
-        self._ports = sorted({at for first, last in ports for at in (first, last + 1)})
-        self._servers = tuple(servers)
-
-    def key(self, walk: Walk, header: PacketHead, *, is_node: bool) -> object:
-        """Return what the end depends on."""
-        return (
-            *(is_node, walk.protocol, walk.state, header.mark, header.connmark),
-            *(header.is_translated, header.source, header.is_tracked, header.way),
-            walk.type_of(header.address),
-            bisect_right(self._networks, header.address),
-            bisect_right(self._ports, header.port),
-            self._server(header.balancer),
-        )
-
-    def _server(self, server: Balancer | None) -> object:
-        """Return what rules can ask of the virtual server that sent a packet on."""
-        if server is None or not self._servers:
-            return server is not None
-        named = any(first <= server.address <= last for first, last in self._servers)
-        return server[:3] if named else True
-
-
-class _Question(Exception):  # noqa: N818  (no error)
-    """Somebody asks for the sender."""
-
-
-class _Blind:
-    """A sender of whom nothing is known."""
-
-    everybody = 1
-
-    def foresee(self, spans: object) -> None:  # noqa: ARG002
-        raise _Question
-
-    def network(self, span: object) -> int:  # noqa: ARG002
-        raise _Question
-
-    def among(self, addresses: object) -> int:  # noqa: ARG002
-        raise _Question
-
-    def local(self, is_local: object) -> int:  # noqa: ARG002
-        raise _Question
-
-    def interface(self, pattern: str) -> int:  # noqa: ARG002
-        raise _Question
-
-    def remembers(self, endpoints: object, seconds: object) -> int:  # noqa: ARG002
-        raise _Question
 
 
 class Walk:
@@ -165,30 +94,30 @@ class Walk:
         """Return how packets end that are translated, or will never be."""
         if self.notes:
             return self._routed(flow, is_node=is_node)
-        key = self.ends.key(self, flow.header, is_node=is_node)
-        ends = self.ends.known.get(key)
-        if ends is None:
-            ends = self.ends.known[key] = self._ends(flow.header, is_node=is_node)
-        if not ends:
-            return self._routed(flow, is_node=is_node)
-        kind, source, rule = ends
-        if source != flow.header.source:
-            flow = flow.with_header(flow.header.hidden(source))
-        return [Leaf(kind, flow, rule)]
+        header = flow.header
+        key = self.ends.key(
+            header,
+            *(is_node, self.protocol, self.state, self.type_of(header.address)),
+            (self.address, self.port) if self.ends.asks_for_origin else None,
+        )
+        leaf = self.ends.leaf(key, flow, self._node_end if is_node else self._outer_end)
+        return self._routed(flow, is_node=is_node) if leaf is None else [leaf]
 
-    def _ends(self, header: PacketHead, *, is_node: bool) -> End | tuple[()]:
-        """Return how everybody's packets end alike, nothing if they do not."""
-        sources, self.sources = self.sources, _Blind()
+    def _node_end(self, header: PacketHead) -> End | None:
+        return self._end(header, is_node=True)
+
+    def _outer_end(self, header: PacketHead) -> End | None:
+        return self._end(header, is_node=False)
+
+    def _end(self, header: PacketHead, *, is_node: bool) -> End | None:
+        """Return how everybody's packets end alike, None if they do not."""
+        sources, self.sources = self.sources, Blind()
         try:
-            leaves = self._routed(Branch(1, START, header), is_node=is_node)
-        except _Question:
-            return ()
+            return only_end(self._routed(Branch(1, START, header), is_node=is_node))
+        except SenderAsked:
+            return None
         finally:
             self.sources = sources
-        only = leaves[0]
-        if len(leaves) > 1 or only.flow.doubts or only.flow.luck is not START:
-            return ()
-        return only.kind, only.flow.header.source, only.rule
 
     def _routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end from where the kernel has decided which way they go."""

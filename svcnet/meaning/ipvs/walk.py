@@ -7,13 +7,13 @@ is sent on meets OUTPUT, with a connection that nat's OUTPUT has seen already).
 
 from __future__ import annotations
 
+from svcnet.meaning.ends import START
 from svcnet.meaning.flow import Balancer, Branch, Leaf, PacketHead
 from svcnet.meaning.iptables.walk import (
     AFTER_ROUTING,
     BEFORE_ROUTING,
     INTO_NODE,
     OUT_OF_NODE,
-    START,
     Walk,
 )
 from svcnet.meaning.ipvs.servers import KernelDest, KernelServer, KernelServers

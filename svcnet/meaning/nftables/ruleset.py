@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import pairwise
@@ -14,6 +14,7 @@ from svcnet.family import IPFamily
 from svcnet.graph import Packet
 from svcnet.meaning import spans
 from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
+from svcnet.meaning.ends import Ends
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.nftables.walk import (
@@ -103,7 +104,10 @@ class NFTRuleSet:
     ) -> list[Leaf]:
         """Return how packets of many senders to one destination end."""
         walk = NFTWalk(
-            *(self._tables, self.facts, sources, address, protocol, port), state=state, notes=notes
+            *(self._tables, self.facts, sources, address, protocol, port),
+            ends=self._ends,
+            state=state,
+            notes=notes,
         )
         return walk.leaves(is_node=is_node)
 
@@ -111,17 +115,69 @@ class NFTRuleSet:
         """Return what any rule names: destinations with protocol and port, ranges of addresses."""
         keys: dict[tuple[int, str, int], None] = {}
         networks: dict[Span, None] = {}
+        sets: dict[frozenset[int], None] = {}
         for rule in self._rules():
-            for parts in self._destinations(rule):
-                try:
-                    if len(parts) == 1:
-                        networks[_span(parts[0])] = None
-                    elif len(parts) == 3:
-                        keys[spans.number(parts[0]), parts[1], int(parts[2])] = None
-                        networks.update({} if "/" not in parts[0] else {_span(parts[0]): None})
-                except ValueError:
-                    continue
-        return RuleNames(list(keys), list(networks))
+            for named in self._destinations(rule):
+                alone: set[int] = set()
+                for parts in named:
+                    try:
+                        if len(parts) == 3:
+                            keys[spans.number(parts[0]), parts[1], int(parts[2])] = None
+                        if len(parts) in (1, 3):
+                            span = _span(parts[0])
+                            if span[0] != span[1]:
+                                networks[span] = None
+                            elif len(parts) == 1:
+                                alone.add(span[0])
+                    except ValueError:
+                        continue
+                sets[frozenset(alone)] = None
+        return RuleNames(list(keys), list(networks), [some for some in sets if some])
+
+    @cached_property
+    def _ends(self) -> Ends:
+        """What is known of how packets end once they are translated."""
+        networks: set[Span] = set()
+        ports: set[Span] = set()
+        for rule in self._late_rules():
+            for named in self._destinations(rule):
+                for parts in named:
+                    with suppress(ValueError):
+                        networks.add(_span(parts[0]))
+            for at, word in enumerate(rule.words):
+                if word == "dport":
+                    for value in self._values(rule, _end_of_fields(rule.words, at + 1)):
+                        low, _, high = value.rpartition(" . ")[2].partition("-")
+                        if low.isdecimal():
+                            ports.add((int(low), int(high or low)))
+        return Ends(networks, ports)
+
+    def _late_rules(self) -> Iterator[NFTLine]:
+        """Yield the rules that packets can meet once it is known where they go."""
+        # What the node sends to itself comes in once more.
+        hooks = ("prerouting", "input", "forward", "postrouting")
+        waiting = [each for hook in hooks for each in self._tables.hooks.get(hook, ())]
+        places = [(each.table, each.chain) for each in waiting]
+        seen: set[tuple[str, str]] = set()
+        while places:
+            place = places.pop()
+            if place in seen:
+                continue
+            seen.add(place)
+            for rule in self._tables.rules.get(place, ()):
+                yield rule
+                places += [(rule.table, name) for name in self._chains_of(rule)]
+
+    def _chains_of(self, rule: NFTLine) -> Iterator[str]:
+        """Yield the chains that a rule can lead to."""
+        words = list(rule.words)
+        for word in rule.words:
+            held = self._tables.containers.get((rule.table, word[1:])) if word[:1] == "@" else None
+            if held is not None:
+                words += [part for value in held.elements.values() for part in value.split()]
+        for at, word in enumerate(words):
+            if word in ("jump", "goto") and at + 1 < len(words):
+                yield words[at + 1]
 
     def ports(self, address: int) -> Mapping[str, set[Span]]:
         """Return the ports that rules name which are not for one other address, by protocol."""
@@ -146,7 +202,7 @@ class NFTRuleSet:
             named = list(self._ports(rule))
             if not named:
                 continue
-            parts = [each for each in self._destinations(rule) if len(each) == 1]
+            parts = [each for some in self._destinations(rule) for each in some if len(each) == 1]
             there: list[Span] = []
             for each in parts:
                 with suppress(ValueError):
@@ -175,15 +231,20 @@ class NFTRuleSet:
         for rules in self._tables.rules.values():
             yield from rules
 
-    def _destinations(self, rule: NFTLine) -> Iterator[list[str]]:
-        """Yield what a rule compares destinations with, alone or with protocol and port."""
+    def _destinations(self, rule: NFTLine) -> Iterator[list[list[str]]]:
+        """Yield what a rule compares destinations with, alone or with protocol and port.
+
+        It is all values of one comparison at once. Behind a source they come with no port.
+        """
         for at, word in enumerate(rule.words):
-            if word == "daddr" and rule.words[at - 2 : at - 1] != (".",) and rule.words[0] != "fib":
-                end = at + 1
-                while end < len(rule.words) and rule.words[end] == ".":
-                    end += 3
-                for value in self._values(rule, end):
-                    yield value.split(" . ")
+            if word != "daddr" or rule.words[0] == "fib":
+                continue
+            values = self._values(rule, _end_of_fields(rule.words, at + 1))
+            place = _place_of_field(rule.words, at)
+            if not place:
+                yield [value.split(" . ") for value in values]
+            else:
+                yield [[part] for value in values for part in value.split(" . ")[place : place + 1]]
 
     def _values(self, rule: NFTLine, at: int) -> Iterable[str]:
         """Return what a field is compared with that ends before a word."""
@@ -276,6 +337,23 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
         {key: frozenset(endpoints) for key, endpoints in lists.items()},
         frozenset(foreign),
     )
+
+
+def _end_of_fields(words: Sequence[str], at: int) -> int:
+    """Return where the fields end of which one ends at a place, joined by dots."""
+    while at < len(words) and words[at] == ".":
+        at += 2 if words[at + 1 : at + 2] == ("iifname",) else 3
+    return at
+
+
+def _place_of_field(words: Sequence[str], at: int) -> int:
+    """Return how many fields stand before the one whose last word is at a place."""
+    found = 0
+    at -= 2
+    while at >= 0 and words[at] == ".":
+        found += 1
+        at -= 2 if words[at - 1] == "iifname" else 3
+    return found
 
 
 PortRule = tuple[frozenset[int], list[Span], list[tuple[str, Span]]]

@@ -15,17 +15,16 @@ from typing import NamedTuple
 from attrs import evolve
 
 from svcnet.meaning import spans
-from svcnet.meaning.chance import Chance, certain
+from svcnet.meaning.chance import Chance
+from svcnet.meaning.ends import START, Blind, End, Ends, SenderAsked, only_end
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Branch, Leaf, PacketHead
 from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
-from svcnet.meaning.spans import LOOPBACK
 
 _DEEPEST = 16
 _MOST_DOUBTS = 6
 _DICE = 1 << 32
 _WORD = 0xFFFFFFFF
-START = certain()
 
 SOURCE_FIELDS = frozenset(("ip saddr", "ip6 saddr", "iifname"))
 FIELDS = frozenset(
@@ -164,9 +163,11 @@ class NFTWalk:
         protocol: str,
         port: int,
         *,
+        ends: Ends,
         state: str = "NEW",
         notes: bool = False,
     ) -> None:
+        self.ends = ends
         self.tables = tables
         self.facts = facts
         self.sources = sources
@@ -181,20 +182,50 @@ class NFTWalk:
         if not start.mask:
             return []
         leaves: list[Leaf] = []
-        flows = self._hook("output" if is_node else "prerouting", [start], leaves)
-        here = [each for each in flows if self.facts.is_local(each.header.address)]
-        away = [each for each in flows if not self.facts.is_local(each.header.address)]
-        if is_node:
-            here = self._hook("postrouting", here, leaves)
-            here = [each.with_header(evolve(each.header, is_looped=True)) for each in here]
-            here = self._hook("prerouting", here, leaves)
+        for flow in self._hook("output" if is_node else "prerouting", [start], leaves):
+            leaves += self._rest(flow, is_node=is_node)
+        return leaves
+
+    def _rest(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
+        """Return how packets end that are translated, or will never be."""
+        if self.notes:
+            return self._routed(flow, is_node=is_node)
+        is_local = self.facts.is_local(flow.header.address)
+        key = self.ends.key(flow.header, is_node, self.protocol, self.state, is_local)
+        leaf = self.ends.leaf(key, flow, self._node_end if is_node else self._outer_end)
+        return self._routed(flow, is_node=is_node) if leaf is None else [leaf]
+
+    def _node_end(self, header: PacketHead) -> End | None:
+        return self._end(header, is_node=True)
+
+    def _outer_end(self, header: PacketHead) -> End | None:
+        return self._end(header, is_node=False)
+
+    def _end(self, header: PacketHead, *, is_node: bool) -> End | None:
+        """Return how everybody's packets end alike, None if they do not."""
+        sources, self.sources = self.sources, Blind()
+        try:
+            return only_end(self._routed(Branch(1, START, header), is_node=is_node))
+        except SenderAsked:
+            return None
+        finally:
+            self.sources = sources
+
+    def _routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
+        """Return how packets end from where the kernel has decided which way they go."""
+        leaves: list[Leaf] = []
+        flows = [flow]
+        if not self.facts.is_local(flow.header.address):
+            if not is_node:
+                flows = self._hook("forward", flows, leaves)
+            flows = self._hook("postrouting", flows, leaves)
         else:
-            away = self._hook("forward", away, leaves)
-        here = self._hook("input", here, leaves)
-        away = self._hook("postrouting", away, leaves)
-        leaves += [
-            Leaf("deliver" if each.header.is_translated else "pass", each) for each in here + away
-        ]
+            if is_node:
+                flows = self._hook("postrouting", flows, leaves)
+                flows = [each.with_header(evolve(each.header, is_looped=True)) for each in flows]
+                flows = self._hook("prerouting", flows, leaves)
+            flows = self._hook("input", flows, leaves)
+        leaves += [Leaf("deliver" if each.header.is_translated else "pass", each) for each in flows]
         return leaves
 
     def _hook(self, hook: str, flows: list[Branch], leaves: list[Leaf]) -> list[Branch]:
@@ -274,13 +305,7 @@ class NFTWalk:
 
     def own(self) -> int:
         """Return who sends from an address of the machine's own."""
-        found = [(each, each) for each in self.facts.addresses]
-        found.append(LOOPBACK if self.facts.family == "IPv4" else (1, 1))
-        self.sources.foresee(found)
-        mask = 0
-        for span in found:
-            mask |= self.sources.network(span)
-        return mask
+        return self.sources.local(self.facts.is_local)
 
     def value(self, name: str, header: PacketHead) -> str:
         """Return a field of a packet that does not depend on its sender."""

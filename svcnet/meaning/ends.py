@@ -1,0 +1,113 @@
+"""How packets end once they are translated, for those whose sender nobody asks for."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+
+from svcnet.meaning.chance import Luck, certain
+from svcnet.meaning.flow import Balancer, Branch, Leaf, PacketHead
+from svcnet.meaning.spans import Span
+
+START: Luck = certain()
+"""The luck of every packet before any rule."""
+
+End = tuple[str, str, object]
+"""How packets end: the kind, the source that they have then, and the rule that ended them."""
+
+
+class Ends:
+    """What is known of ends; it fills while packets are looked at.
+
+    Two destinations that no rule on the way tells apart have the same end. ``networks``, ``ports``
+    and ``servers`` (of virtual servers, the addresses) are what those rules name; they may ask for
+    where packets were headed at first (``asks_for_origin``).
+    """
+
+    def __init__(
+        self,
+        networks: Iterable[Span],
+        ports: Iterable[Span],
+        servers: Iterable[Span] = (),
+        *,
+        asks_for_origin: bool = False,
+    ) -> None:
+        self.asks_for_origin = asks_for_origin
+        self._known: dict[object, End | None] = {}
+        spans = list(networks)
+        self._alone = {first for first, last in spans if first == last}
+        self._networks = sorted(
+            {at for first, last in spans if first != last for at in (first, last + 1)}
+        )
+        self._ports = sorted({at for first, last in ports for at in (first, last + 1)})
+        self._servers = tuple(servers)
+
+    def key(self, header: PacketHead, *others: object) -> object:
+        """Return what the end depends on: of a packet, and of what else there is."""
+        address = header.address
+        return (
+            *others,
+            *(header.mark, header.connmark, header.is_translated, header.source),
+            *(header.is_tracked, header.way),
+            (address,) if address in self._alone else bisect_right(self._networks, address),
+            bisect_right(self._ports, header.port),
+            self._server(header.balancer),
+        )
+
+    def _server(self, server: Balancer | None) -> object:
+        """Return what rules can ask of the virtual server that sent a packet on."""
+        if server is None or not self._servers:
+            return server is not None
+        named = any(first <= server.address <= last for first, last in self._servers)
+        return server[:3] if named else True
+
+    def leaf(
+        self, key: object, flow: Branch, find: Callable[[PacketHead], End | None]
+    ) -> Leaf | None:
+        """Return how a flow ends, None if that depends on who sends. `find` is for a new key."""
+        if key in self._known:
+            end = self._known[key]
+        else:
+            end = self._known[key] = find(flow.header)
+        if end is None:
+            return None
+        kind, source, rule = end
+        if source != flow.header.source:
+            flow = flow.with_header(flow.header.hidden(source))
+        return Leaf(kind, flow, rule)
+
+
+class SenderAsked(Exception):  # noqa: N818  (no error)
+    """Somebody asks for the sender."""
+
+
+class Blind:
+    """A sender of whom nothing is known. Raises :class:`SenderAsked` for any question."""
+
+    everybody = 1
+
+    def foresee(self, spans: object) -> None:  # noqa: ARG002
+        raise SenderAsked
+
+    def network(self, span: object) -> int:  # noqa: ARG002
+        raise SenderAsked
+
+    def among(self, addresses: object) -> int:  # noqa: ARG002
+        raise SenderAsked
+
+    def local(self, is_local: object) -> int:  # noqa: ARG002
+        raise SenderAsked
+
+    def interface(self, pattern: str) -> int:  # noqa: ARG002
+        raise SenderAsked
+
+    def remembers(self, endpoints: object, seconds: object) -> int:  # noqa: ARG002
+        raise SenderAsked
+
+
+def only_end(leaves: list[Leaf]) -> End | None:
+    """Return how everybody's packets end alike, None if they do not."""
+    only = leaves[0]
+    if len(leaves) > 1 or only.flow.doubts or only.flow.luck is not START:
+        return None
+    return only.kind, only.flow.header.source, only.rule
