@@ -130,7 +130,7 @@ graphs = st.lists(st.sampled_from(GRAPHS), max_size=3)
 def test_a_look_goes_on_beside_steps(release: str) -> None:
     """Whenever they come, what was damaged before is put right, and steps are not undone."""
 
-    @settings(max_examples=examples(120), deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     @given(
         st.sampled_from(GRAPHS),
         st.lists(st.sampled_from(DAMAGES) | st.integers(0, 9), max_size=2),
@@ -211,7 +211,7 @@ def test_no_step_looks_like_somebody_else(history: list[tuple[RuleGraph, bool]])
     assert not keeper.is_disturbed()
 
 
-@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("graph", GRAPHS[1::2])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_what_was_right_is_not_listed_again(graph: RuleGraph, damage: str) -> None:
     """Once a look has found all right, damage is found without nft, and found to be the same."""

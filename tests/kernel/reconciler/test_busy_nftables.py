@@ -20,7 +20,7 @@ from tests.kernel.test_twice import elsewhere
 
 pytestmark = pytest.mark.kernel
 
-ROUNDS = 20
+ROUNDS = 8
 ELSEWHERE = "ip busy s"
 OURS = "ip kube-proxy cluster-ips"
 

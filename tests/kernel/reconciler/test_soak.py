@@ -19,7 +19,7 @@ MACHINES: tuple[tuple[str, Machine, int], ...] = (
     ("nft", IptablesMachine("nft"), 8000),
     ("legacy", IptablesMachine("legacy"), 8000),
     ("userspace", UserspaceMachine("nft"), 8000),
-    ("nftables", NFTablesMachine(), 800),
+    ("nftables", NFTablesMachine(), 400),
 )
 
 
