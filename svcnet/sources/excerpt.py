@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from svcnet.sources.locate import Place
-from svcnet.sources.stream import begins_as_json, text_of
-
-_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-"""What ends a line of YAML. In JSON the other characters may stand in a text."""
+from svcnet.sources.stream import text_of
 
 _MOST = 160
 _BEFORE = 40
 
 
 def text_lines(data: bytes) -> list[str]:
-    """Return the lines of a file."""
+    """Return the lines of a file, each of which ends with a line feed and nothing else."""
     data, _ = text_of(data)
-    text = data.decode()
-    return text.split("\n") if begins_as_json(data) else _BREAK.split(text)
+    return data.decode().split("\n")
 
 
 def excerpt(lines: list[str], place: Place, around: int) -> list[tuple[int, str]]:

@@ -12,7 +12,7 @@ from svcnet.modes import get
 from svcnet.page.html import page
 from svcnet.page.site import SiteContent, content
 from svcnet.testing import make_node, make_service, make_slice
-from tests.browser.visit import Visits, wait_for
+from tests.browser.visit import SHAPES, Visits, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -61,3 +61,15 @@ def test_more_than_a_screen_is_shown_on_demand(visits: Visits) -> None:
     assert tab.locator("#list li").count() == 400
     # What came goes on where the keys are.
     assert tab.evaluate("document.activeElement.dataset.number") == "200"
+
+
+def test_of_many_endpoints_the_first_are_drawn_until_all_are_asked_for(visits: Visits) -> None:
+    addresses = [f"10.244.1.{number}" for number in range(1, 101)]
+    state = ClusterState.of([make_node(), make_service("web"), make_slice("web", *addresses)])
+    text = page(content([Question(state, node_view(state), get("iptables"))]))
+    tab = visits.open(text, "#/shop/web")
+    assert tab.locator("#ends .node").count() == 24
+    assert tab.locator("#ends .part").first.inner_text() == "1/100"
+    tab.get_by_role("button", name="Show all 100").click()
+    assert tab.locator("#ends .node").count() == 100
+    assert tab.evaluate(SHAPES) == []
