@@ -45,22 +45,46 @@ class PacketHead:
     def headed(self, address: int, port: int) -> PacketHead:
         """Return the same, translated."""
         return PacketHead(
-            *(address, port, self.mark, self.connmark, True, self.source, self.is_tracked),
-            *(self.is_looped, self.way, self.balancer),
+            address=address,
+            port=port,
+            mark=self.mark,
+            connmark=self.connmark,
+            is_translated=True,
+            source=self.source,
+            is_tracked=self.is_tracked,
+            is_looped=self.is_looped,
+            way=self.way,
+            balancer=self.balancer,
         )
 
     def marked(self, mark: int, connmark: int) -> PacketHead:
         """Return the same with other marks."""
         return PacketHead(
-            *(self.address, self.port, mark, connmark, self.is_translated, self.source),
-            *(self.is_tracked, self.is_looped, self.way, self.balancer),
+            address=self.address,
+            port=self.port,
+            mark=mark,
+            connmark=connmark,
+            is_translated=self.is_translated,
+            source=self.source,
+            is_tracked=self.is_tracked,
+            is_looped=self.is_looped,
+            way=self.way,
+            balancer=self.balancer,
         )
 
     def hidden(self, source: str) -> PacketHead:
         """Return the same with another source."""
         return PacketHead(
-            *(self.address, self.port, self.mark, self.connmark, self.is_translated, source),
-            *(self.is_tracked, self.is_looped, self.way, self.balancer),
+            address=self.address,
+            port=self.port,
+            mark=self.mark,
+            connmark=self.connmark,
+            is_translated=self.is_translated,
+            source=source,
+            is_tracked=self.is_tracked,
+            is_looped=self.is_looped,
+            way=self.way,
+            balancer=self.balancer,
         )
 
     def sent_by(self, balancer: Balancer) -> PacketHead:

@@ -194,7 +194,9 @@ class _Reader:
         for _ in range(ATTEMPTS):
             try:
                 answers = ask(
-                    *(_NETLINK_NETFILTER, kind, self._head + more),
+                    _NETLINK_NETFILTER,
+                    kind,
+                    self._head + more,
                     dump=not is_one,
                     machine=self._machine,
                 )

@@ -211,7 +211,10 @@ class RuleSide:
     def flows(self, target: Heading, sources: Sources, state: str = "NEW") -> list[SideFlow]:
         """Return how packets of many senders to one destination end."""
         leaves = self.rules.leaves(
-            *(sources, target.address, target.protocol, target.port),
+            sources,
+            target.address,
+            target.protocol,
+            target.port,
             is_node=target.is_node,
             state=state,
         )
@@ -254,7 +257,10 @@ class RuleSide:
 
     def _leaves(self, target: Heading, sender: Sender, state: str = "NEW") -> Sequence[Leaf]:
         return self.rules.leaves(
-            *(_alone(sender), target.address, target.protocol, target.port),
+            _alone(sender),
+            target.address,
+            target.protocol,
+            target.port,
             is_node=target.is_node,
             state=state,
             notes=True,

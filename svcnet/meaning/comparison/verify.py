@@ -138,7 +138,10 @@ class _Comparison:
                     else intents(self.dialect, entry, target, sources)
                 )
                 leaves = self.rules.leaves(
-                    *(sources, target.address, target.protocol, target.port),
+                    sources,
+                    target.address,
+                    target.protocol,
+                    target.port,
                     is_node=target.is_node,
                     state=state,
                 )
@@ -189,7 +192,9 @@ class _Comparison:
         remembered = frozenset((endpoint,)) if endpoint is not None else frozenset()
         return self.rules.leaves(
             OneSender(sender, remembered),
-            *(target.address, target.protocol, target.port),
+            target.address,
+            target.protocol,
+            target.port,
             is_node=target.is_node,
             state=state,
             notes=True,
@@ -234,7 +239,15 @@ class _Comparison:
             rules = tuple(map(self.rules.line_of, self.rules.causes(kind, leaves)))
         packet = self._packet(target, sender)
         difference = PacketDifference(
-            *(kind, packet, 0, should, found, name, field, rules), count=count
+            kind=kind,
+            packet=packet,
+            age=0,
+            wanted=should,
+            found=found,
+            service_port=name,
+            field=field,
+            rules=rules,
+            count=count,
         )
         self.differences.append((guard, difference))
 

@@ -103,7 +103,13 @@ class RuleSet:
     ) -> list[Leaf]:
         """Return how packets of many senders to one destination end."""
         walk = Walk(
-            *(self.tables, self.facts, self.lists, sources, address, protocol, port),
+            tables=self.tables,
+            facts=self.facts,
+            lists=self.lists,
+            sources=sources,
+            address=address,
+            protocol=protocol,
+            port=port,
             ends=self.ends,
             state=state,
             notes=notes,

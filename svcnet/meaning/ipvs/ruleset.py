@@ -71,7 +71,13 @@ class IPVSRuleSet:
     ) -> list[Leaf]:
         """Return how packets of many senders to one destination end."""
         walk = IPVSWalk(
-            *(self.rules.tables, self.facts, self.rules.lists, sources, address, protocol, port),
+            tables=self.rules.tables,
+            facts=self.facts,
+            lists=self.rules.lists,
+            sources=sources,
+            address=address,
+            protocol=protocol,
+            port=port,
             ends=self.rules.ends,
             state=state,
             notes=notes,

@@ -104,7 +104,12 @@ class NFTRuleSet:
     ) -> list[Leaf]:
         """Return how packets of many senders to one destination end."""
         walk = NFTWalk(
-            *(self._tables, self.facts, sources, address, protocol, port),
+            tables=self._tables,
+            facts=self.facts,
+            sources=sources,
+            address=address,
+            protocol=protocol,
+            port=port,
             ends=self._ends,
             state=state,
             notes=notes,
