@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import svcnet
@@ -175,6 +175,8 @@ def test_a_file_may_have_any_name(tmp_path: Path, name: bytes) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp", "Cs"]), min_size=1))
+@example("</script><script>alert(1)</script>")
+@example("<!--<script>&lt;")
 @settings(max_examples=examples(20))
 def test_no_text_of_an_object_stands_in_the_page_as_html(text: str) -> None:
     """Whatever it is, there are as many tags as without it."""
