@@ -90,8 +90,16 @@ class PacketHead:
     def sent_by(self, balancer: Balancer) -> PacketHead:
         """Return the same, sent on by a virtual server."""
         return PacketHead(
-            *(self.address, self.port, self.mark, self.connmark, self.is_translated, self.source),
-            *(self.is_tracked, self.is_looped, self.way, balancer),
+            address=self.address,
+            port=self.port,
+            mark=self.mark,
+            connmark=self.connmark,
+            is_translated=self.is_translated,
+            source=self.source,
+            is_tracked=self.is_tracked,
+            is_looped=self.is_looped,
+            way=self.way,
+            balancer=balancer,
         )
 
 

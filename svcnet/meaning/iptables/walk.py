@@ -97,7 +97,10 @@ class Walk:
         header = flow.header
         key = self.ends.key(
             header,
-            *(is_node, self.protocol, self.state, self.type_of(header.address)),
+            is_node,
+            self.protocol,
+            self.state,
+            self.type_of(header.address),
             (self.address, self.port) if self.ends.asks_for_origin else None,
         )
         leaf = self.ends.leaf(key, flow, self._node_end if is_node else self._outer_end)
