@@ -126,6 +126,12 @@ class ApplyError(SvcnetError):
         self.check = check or self.check
 
 
+class UnreadMachine(ApplyError):  # noqa: N818  (a state of the machine, not a mistake)
+    """What the machine has cannot be read, so nothing can be said of it."""
+
+    exit_code = 2
+
+
 class Lacking(ApplyError):  # noqa: N818  (a state of the machine, too)
     """The machine lacks what a mode needs; nothing was changed. ``lacks`` names what that is."""
 

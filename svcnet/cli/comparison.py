@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from svcnet.cli.dump import given_dump, live_dump, warn_of_others
-from svcnet.errors import UsageError
+from svcnet.errors import ApplyError, UnreadMachine, UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.family import IP_FAMILIES
 from svcnet.inputs import InputRequest, probe_host, read_located
 from svcnet.modes.options import listed
 
@@ -20,20 +21,29 @@ if TYPE_CHECKING:
     from svcnet.inputs import Inputs
     from svcnet.meaning import Verdicts
     from svcnet.meaning.dump import MachineDump
+    from svcnet.renderers.conntrack import DeletionPlan
     from svcnet.sources import Loaded
 
 
 @frozen
 class MachineComparison:
-    """What was compared, and what it comes to for each IP family that there are rules of."""
+    """What was compared, and what it comes to for each IP family that there are rules of.
+
+    ``stale`` are entries of connection tracking that lead to no endpoint, if they were asked for.
+    """
 
     inputs: Inputs
     loaded: Loaded
     verdicts: tuple[Verdicts, ...]
+    stale: tuple[DeletionPlan, ...] = ()
 
 
 def compare(
-    files: Sequence[Path], families: Sequence[IPFamily], options: Mapping[str, Any]
+    files: Sequence[Path],
+    families: Sequence[IPFamily],
+    options: Mapping[str, Any],
+    *,
+    with_entries: bool = False,
 ) -> MachineComparison:
     """Compare the rules in files, or without any those of this machine, with objects.
 
@@ -57,7 +67,37 @@ def compare(
     elif dump.addresses is not None and inputs.host.addresses is None:
         inputs = evolve(inputs, host=evolve(inputs.host, addresses=dump.addresses))
     warn_of_others(dump, inputs.mode.name)
-    return MachineComparison(inputs, loaded, tuple(_compared(inputs, loaded, dump, families)))
+    verdicts = tuple(_compared(inputs, loaded, dump, families))
+    stale: tuple[DeletionPlan, ...] = ()
+    if with_entries:
+        stale = tuple(
+            _stale(
+                inputs,
+                dump,
+                [each for each in IP_FAMILIES if each in {v.family for v in verdicts}],
+                not files,
+            )
+        )
+    return MachineComparison(inputs, loaded, verdicts, stale)
+
+
+def _stale(
+    inputs: Inputs, dump: MachineDump, families: Sequence[IPFamily], is_live: bool
+) -> Iterator[DeletionPlan]:
+    """Yield which entries of connection tracking lead to no endpoint, family by family."""
+    from svcnet.compiler import compile_state
+    from svcnet.executors import conntrack
+    from svcnet.renderers.conntrack import plan
+
+    if not is_live and dump.entries is None:
+        raise UsageError("--also conntrack: no file has entries: give what conntrack -L prints")
+    for family in families:
+        graph = compile_state(inputs.state, inputs.view(family.lower()))
+        try:
+            flows = list(conntrack.observe(family)) if is_live else dump.flows(family)
+        except ApplyError as error:
+            raise UnreadMachine(str(error), error.check) from None
+        yield plan(flows, graph)
 
 
 def _compared(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from svcnet.cli.paths import FilePath
-from svcnet.errors import ApplyError, UsageError, one_line
+from svcnet.errors import ApplyError, UnreadMachine, UsageError, one_line
 from svcnet.executors.commands import not_installed
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
@@ -71,7 +71,14 @@ def _texts(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
 
 
 def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineDump:
-    """Return what the tools of this machine print of a mode's rules. Raises ApplyError."""
+    """Return what the tools of this machine print of a mode's rules. Raises UnreadMachine."""
+    try:
+        return _listed(mode, variant, families)
+    except ApplyError as error:
+        raise UnreadMachine(str(error), error.check) from None
+
+
+def _listed(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineDump:
     from svcnet.executors.iptables.variants import choose_variant
     from svcnet.meaning.dump import (
         MachineDump,
@@ -122,10 +129,14 @@ def warn_of_others(dump: MachineDump, mode: str) -> None:
 
 
 def live_mode() -> str:
-    """Return the mode whose rules this machine has. Raises ApplyError."""
+    """Return the mode whose rules this machine has. Raises UnreadMachine."""
     from svcnet.meaning.dump import mode_of_tables
 
-    return mode_of_tables("" if THIS_MACHINE.find("nft") is None else _run("nft", "list", "tables"))
+    try:
+        listed = "" if THIS_MACHINE.find("nft") is None else _run("nft", "list", "tables")
+    except ApplyError as error:
+        raise UnreadMachine(str(error), error.check) from None
+    return mode_of_tables(listed)
 
 
 def _run(program: str, *options: str) -> str:

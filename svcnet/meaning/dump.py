@@ -20,6 +20,9 @@ from svcnet.meaning.spans import Span, everything, network, number
 from svcnet.netfilter.jumps import text_on_clean_machine
 from svcnet.netfilter.nft import NFTState
 from svcnet.netfilter.restore import has_jumps, is_restore_text
+from svcnet.renderers.conntrack import Flow
+from svcnet.renderers.conntrack.listing import PATTERN as ENTRY
+from svcnet.renderers.conntrack.listing import read_listing as read_entries
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.ipvs import rules as balancer
 
@@ -96,7 +99,7 @@ class MachineDump:
     and ``held`` those that it has for Services, both None if nothing says. ``sets`` are those of
     ipset. ``nftables`` is what nft lists, ``servers`` the name and text of what ipvsadm saves.
     ``routes`` say of each family by which interface networks are reached. It ``is_live`` if it is
-    of this machine, as it is now.
+    of this machine, as it is now. ``entries`` are the name and text of what conntrack lists.
     """
 
     iptables: Mapping[IPFamily, tuple[str, str]] = field(factory=dict)
@@ -107,6 +110,14 @@ class MachineDump:
     servers: tuple[str, str] | None = None
     routes: Mapping[IPFamily, Mapping[Span, str]] = field(factory=dict)
     is_live: bool = False
+    entries: tuple[str, str] | None = None
+
+    def flows(self, family: IPFamily) -> list[Flow]:
+        """Return the UDP entries of connection tracking. Raises ApplyError for what are none."""
+        if self.entries is None:
+            return []
+        name, text = self.entries
+        return [flow for flow in read_entries(text, name) if flow.family == family]
 
     def families(self, mode: str) -> Collection[IPFamily]:
         """Return the IP families that there are rules of in the language of a mode."""
@@ -193,6 +204,7 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
     servers: tuple[str, str] | None = None
     routes: dict[IPFamily, Mapping[Span, str]] = {}
     nothing: str | None = None
+    entries: tuple[str, str] | None = None
     for name, text in (part for each in files for part in _parts(*each)):
         if not text.strip():
             nothing = name
@@ -216,12 +228,12 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
                 raise UsageError(f"{name}: there are addresses already")
             addresses, held = read_addresses(name, text)
         elif _IPVSADM.search(text):
-            if servers is not None:
-                raise UsageError(f"{name}: virtual servers are in {servers[0]} already")
-            servers = (name, text)
+            servers = _once(name, text, servers, "virtual servers")
         elif _DEVICE.search(text):
             held = tuple(found[1] for found in _BATCH.finditer(text))
             nothing = nothing or name
+        elif ENTRY.search(text):
+            entries = _once(name, text, entries, "entries")
         elif _IPSET.search(text):
             if sets is not None:
                 raise UsageError(f"{name}: there are sets already")
@@ -238,7 +250,16 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
     if servers is None and nothing is not None and sets is not None:
         # ipvsadm prints nothing of a machine without virtual servers.
         servers = (nothing, "")
-    return MachineDump(tables, addresses, held, sets or {}, listing, servers, routes)
+    return MachineDump(
+        tables, addresses, held, sets or {}, listing, servers, routes, entries=entries
+    )
+
+
+def _once(name: str, text: str, there: tuple[str, str] | None, what: str) -> tuple[str, str]:
+    """Return a file's name and text. Raises UsageError if another has the same kind of text."""
+    if there is not None:
+        raise UsageError(f"{name}: {what} are in {there[0]} already")
+    return name, text
 
 
 def _parts(name: str, text: str) -> Iterator[tuple[str, str]]:
