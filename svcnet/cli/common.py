@@ -149,6 +149,12 @@ def refuse_two_inputs(
         raise UsageError("--kubeconfig and --context are for --kubernetes")
 
 
+def refuse_input_twice(old: tuple[str, ...], new: tuple[str, ...]) -> None:
+    """Raise UsageError where standard input is to be both of two states: it is read once."""
+    if all(not paths or "-" in paths for paths in (old, new)):
+        raise UsageError("both states are to come from standard input: name a file for one of them")
+
+
 def bind_address(text: str, default: int) -> tuple[str, int]:
     """Return an address with a port as a pair; without a port it is `default`."""
     from svcnet.sources.addresses import address_and_port

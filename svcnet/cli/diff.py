@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve
 
-from svcnet.cli.common import family_option, input_options
+from svcnet.cli.common import family_option, input_options, refuse_input_twice
 from svcnet.cli.diff_modes import modes_diffs
 from svcnet.cli.diff_rules import rules_diffs
 from svcnet.cli.modal import ModalCommand, ModeName
@@ -105,6 +105,7 @@ def _of_objects(families: Sequence[IPFamily], options: dict[str, Any]) -> Iterat
     paths = options.pop("paths")
     if len(paths) != 2:
         raise UsageError("say two paths of objects: OLD and NEW")
+    refuse_input_twice((paths[0],), (paths[1],))
     inputs, old, new = _read(paths[0], paths[1], options)
     before = _before(inputs, old, paths[0])
     written, given = inputs.mode.forms["text"], inputs.settings.given

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve
 
-from svcnet.cli.common import input_options
+from svcnet.cli.common import input_options, refuse_input_twice
 from svcnet.cli.golden import compare
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import write_output
@@ -48,6 +48,8 @@ def command(
     userspace it is the proxy's table, as comments, and the rules that lead traffic to it,
     for iptables-restore --noflush as well.
     """
+    if since is not None:
+        refuse_input_twice((since,), options["paths"])
     inputs = read_inputs(InputRequest(**options))
     form = _form(inputs, output, step=since is not None)
     view = inputs.view(family)

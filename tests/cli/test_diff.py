@@ -157,6 +157,26 @@ def test_a_comment_is_a_table(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
+    [
+        ("diff", "-", "-"),
+        ("dns", "diff", "-", "-"),
+        ("render", "-", "--since", "-"),
+        ("render", "--since", "-"),
+    ],
+)
+def test_standard_input_is_one_state(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    """It is read once: nobody is told that everything went because it was empty the second time."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    shown = capsys.readouterr()
+    assert (end.value.code, shown.out) == (2, "")
+    assert "both states are to come from standard input" in shown.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
     [(), ("one",), ("one", "two", "three"), ("missing", EXAMPLE), (EXAMPLE, "missing")],
 )
 def test_bad_requests_print_nothing(

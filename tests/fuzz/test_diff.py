@@ -77,7 +77,7 @@ def _row(row: SenderChange, *, is_mirrored: bool) -> str:
 
 
 @modes
-@settings(max_examples=examples(15), deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(pairs(), strategies.nodes, strategies.configurations)
 def test_a_difference_is_there_exactly_when_verify_finds_one(
     mode: str,
@@ -95,7 +95,7 @@ def test_a_difference_is_there_exactly_when_verify_finds_one(
 
 
 @modes
-@settings(max_examples=examples(15), deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(pairs(), strategies.nodes, strategies.configurations)
 def test_rules_differ_where_graphs_do(
     mode: str,
@@ -132,7 +132,7 @@ def destinations(found: MeaningDiff) -> set[tuple[str, int, str]]:
 
 
 @pytest.mark.parametrize("mode", ["iptables", "nftables"])
-@settings(max_examples=examples(12), deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(pairs(), strategies.nodes, strategies.configurations, st.data())
 def test_packets_have_the_chances_that_are_told(
     mode: str,
@@ -179,7 +179,7 @@ def comparable(verdict: object, graph: RuleGraph, packet: Packet) -> object:
 
 
 @modes
-@settings(max_examples=examples(12), deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(pairs(), strategies.nodes, strategies.configurations)
 def test_a_difference_is_the_mirror_of_the_way_back(
     mode: str,
@@ -194,7 +194,7 @@ def test_a_difference_is_the_mirror_of_the_way_back(
         assert not graphs_diff(each, each, mode)
 
 
-@settings(max_examples=examples(8), deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(strategies.clusters, strategies.nodes, strategies.configurations)
 @pytest.mark.parametrize("mode", ["iptables", "ipvs", "nftables", "userspace"])
 @pytest.mark.parametrize("other", ["iptables", "nftables"])

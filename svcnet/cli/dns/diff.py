@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import from_pods_option
+from svcnet.cli.common import from_pods_option, refuse_input_twice
 from svcnet.cli.dns.options import dns_options, zone_options
 from svcnet.cli.output import write_output
 from svcnet.cli.strictness import strict_options
@@ -38,6 +38,7 @@ def command(
     """
     from svcnet.discovery.dns import difference, records
 
+    refuse_input_twice((old,), (new,))
     asked = dns_options(options)
     loaded = (load_manifests((path,), strict, from_pods, ip_families) for path in (old, new))
     before, after = (records(each.state, asked) for each in loaded)
