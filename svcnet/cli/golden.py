@@ -62,4 +62,4 @@ def _meaning(
     except UsageError as error:
         return f"cannot be told, {error}"
     found = rules_diff(old, new)
-    return f"{'otherwise' if found else 'the same'}: {summary(found)}"
+    return f"{'changed' if found else 'the same'}: {summary(found)}"

@@ -200,10 +200,10 @@ def test_bad_objects_are_told_with_their_place(run: Run) -> None:
 @pytest.mark.parametrize(
     ("mode", "change", "said"),
     [
-        ("iptables", ONE_LESS, "meaning: otherwise: "),
+        ("iptables", ONE_LESS, "meaning: changed: "),
         ("iptables", OTHER_NAME, "meaning: the same: no difference"),
-        ("ipvs", ONE_LESS, "meaning: otherwise: "),
-        ("nftables", ONE_LESS, "meaning: otherwise: "),
+        ("ipvs", ONE_LESS, "meaning: changed: "),
+        ("nftables", ONE_LESS, "meaning: changed: "),
         ("nftables", OTHER_NAME, "meaning: the same: no difference"),
     ],
 )
