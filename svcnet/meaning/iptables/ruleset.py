@@ -118,7 +118,10 @@ class RuleSet:
 
     @cached_property
     def ends(self) -> Ends:
-        """What is known of how packets end once they are translated."""
+        """What is known of how packets end once they are translated.
+
+        :meta private:
+        """
         networks: set[Span] = set()
         ports: set[Span] = set()
         servers: set[Span] = set()
