@@ -7,7 +7,7 @@ whom it is so.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import product
@@ -224,9 +224,8 @@ class Senders:
     def _is_known(self, span: Span) -> bool:
         """Return whether a range begins and ends where one of ours does."""
         return span in self._networks or all(
-            at == len(self._starts) or self._starts[at] == number
+            number == self._end or self._starts[bisect_right(self._starts, number) - 1] == number
             for number in (span[0], span[1] + 1)
-            for at in (bisect_left(self._starts, number),)
         )
 
     def interface(self, pattern: str) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
+from netaddr import IPNetwork, IPSet
+
 from svcnet.errors import one_line
 from svcnet.graph import Deliver, Pass
 from svcnet.meaning.comparison.change import (
@@ -143,12 +145,24 @@ def _senders(row: SenderChange) -> str:
 
 
 def _kind(each: SenderKind) -> str:
-    networks = ", ".join(each.networks[:_MOST_NETWORKS])
-    if len(each.networks) > _MOST_NETWORKS:
-        networks += f" and {len(each.networks) - _MOST_NETWORKS} more"
-    inside = f" ({networks})" if networks else ""
+    inside = f" ({_networks(each.networks)})" if each.networks else ""
     way = f" by {each.interface}" if each.interface else ""
     return f"{SENDER_KINDS[each.kind]}{inside}{way}"
+
+
+def _networks(networks: Sequence[str]) -> str:
+    """Return networks, or what all others are but for, where that is shorter."""
+    whole = IPSet(["::/0" if ":" in networks[0] else "0.0.0.0/0"])
+    rest = [_network(each) for each in (whole - IPSet(networks)).iter_cidrs()]
+    but = 0 < len(rest) < len(networks)
+    there = rest if but else networks
+    more = len(there) - _MOST_NETWORKS
+    shown = ", ".join(there[:_MOST_NETWORKS]) + (f" and {more} more" if more > 0 else "")
+    return f"all but {shown}" if but else shown
+
+
+def _network(network: IPNetwork) -> str:
+    return str(network.ip) if network.size == 1 else str(network)
 
 
 def _shown(change: str, ends: Iterable[EndChange]) -> list[tuple[str, str]]:
