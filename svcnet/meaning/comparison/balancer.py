@@ -7,7 +7,7 @@ v1.36.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
@@ -103,6 +103,10 @@ class IPVSDialect(Dialect):
             for fragment in self.graph
             for each in fragment.local_endpoints
         )
+
+    def destinations(self) -> Iterable[tuple[int, str, int]]:
+        """Return the endpoints on this node."""
+        return ((address, protocol, port) for protocol, address, port in sorted(self._loops))
 
     def _claims(self, target: Heading) -> Sequence[_Claim]:
         """Return the frontends of an address and port, the one last whose endpoints are taken."""

@@ -41,10 +41,16 @@ class NameSource(Protocol):
 class GraphNames:
     """What a graph names, as rules name it: frontends, ranges of cluster IPs, and node ports.
 
-    `special` are addresses that it tells from others whatever their port.
+    `special` are addresses that it tells from others whatever their port, and `others`
+    destinations beside frontends.
     """
 
-    def __init__(self, graph: RuleGraph, special: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        graph: RuleGraph,
+        special: Collection[int] = (),
+        others: Iterable[tuple[int, str, int]] = (),
+    ) -> None:
         settings = graph.settings
         self._family = settings.family
         self._own = frozenset(map(number, settings.addresses))
@@ -53,6 +59,7 @@ class GraphNames:
             for address, protocol, port in graph.frontends
             if address
         ]
+        keys += others
         sets = [frozenset(special)] if special else []
         self._names = RuleNames(keys, list(map(network, settings.service_cidrs)), sets)
         self._ports: dict[str, set[Span]] = {}
@@ -75,14 +82,19 @@ class GraphNames:
 
 
 def targets(
-    graph: RuleGraph, rules: NameSource, special: Collection[int] = ()
+    graph: RuleGraph,
+    rules: NameSource,
+    special: Collection[int] = (),
+    others: Iterable[tuple[int, str, int]] = (),
 ) -> Iterator[Heading]:
     """Yield one destination of each kind that either side tells apart, for either origin.
 
-    `special` are addresses that a graph tells from others whatever their port.
+    `special` are addresses that a graph tells from others whatever their port, and `others`
+    destinations beside frontends.
     """
     own = own_addresses(graph.settings)
-    return headings(graph.settings.family, own, (GraphNames(graph), rules), special)
+    names = GraphNames(graph, (), others)
+    return headings(graph.settings.family, own, (names, rules), special)
 
 
 def own_addresses(settings: NodeSettings) -> dict[int, object]:

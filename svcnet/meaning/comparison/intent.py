@@ -5,7 +5,7 @@ It is what :func:`svcnet.graph.evaluate` says of each of them, at the cost of on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from svcnet.graph import (
@@ -103,6 +103,10 @@ class Dialect:
 
     def special(self) -> Collection[int]:
         """Return the addresses that are told from others whatever their port."""
+        return ()
+
+    def destinations(self) -> Iterable[tuple[int, str, int]]:
+        """Return the destinations that no frontend names and that are told from others."""
         return ()
 
     def entry(self, target: Heading) -> FrontendEntry | None:

@@ -24,7 +24,7 @@ from svcnet.meaning.flow import Leaf
 from svcnet.meaning.outcome import FoundVerdict, Rewrite, RuleLine
 from svcnet.meaning.outcomes import MachineRules, ending, of_one_world, verdict_of
 from svcnet.meaning.sources import Distinctions, Endpoint, OneSender, Sender, Sources
-from svcnet.meaning.spans import Span, number, text_of
+from svcnet.meaning.spans import Span, text_of
 
 
 class SideFlow(NamedTuple):
@@ -96,20 +96,11 @@ class GraphSide:
         self.dialect = dialect_of(graph, mode)
         part = graph if part is None else part
         special = self.dialect if part is graph else dialect_of(part, mode)
-        self._names = GraphNames(part, special.special())
+        self._names = GraphNames(part, special.special(), special.destinations())
 
     def names(self) -> RuleNames:
         """Return destinations and ranges that the graph names."""
-        named = self._names.names()
-        return RuleNames([*named.keys, *self._loops], named.networks, named.sets)
-
-    @property
-    def _loops(self) -> Iterator[tuple[int, str, int]]:
-        """The endpoints on this node, which rules of mode ipvs name as destinations."""
-        if self.mode == "ipvs":
-            for fragment in self.graph:
-                for each in fragment.local_endpoints:
-                    yield number(each.address), fragment.name.protocol.lower(), each.port
+        return self._names.names()
 
     def ports(self, address: int) -> Mapping[str, set[Span]]:
         """Return ports of the node, by protocol."""

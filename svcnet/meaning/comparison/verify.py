@@ -105,7 +105,8 @@ class _Comparison:
 
     def verdicts(self) -> Verdicts:
         """Look at every kind of packet."""
-        for target in targets(self.graph, self.rules, self.dialect.special()):
+        wanted = self.dialect.special(), self.dialect.destinations()
+        for target in targets(self.graph, self.rules, *wanted):
             self.look(target)
         for guard in guards(self.graph, self.rules.mode):
             self.look(guard.target, guard)
