@@ -75,7 +75,7 @@ def _remove_leftovers(
     try:
         lines = remove_leftovers(executor, family, getattr(report, "found", None))
     except ApplyError as error:
-        told = f"warning: what another mode left is still there: {error}"
+        told = f"warning: what another mode may have left stays: {error}"
         strict.remark(checks.MACHINE_STATE, told)
         return
     for line in lines:

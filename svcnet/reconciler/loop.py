@@ -376,7 +376,7 @@ class Loop:
             with as_refusal():
                 removed = kept.leftovers.remove(found)
         except ApplyError as error:
-            told = checks.MACHINE_STATE.line(f"what another mode left is still there: {error}")
+            told = checks.MACHINE_STATE.line(f"what another mode may have left stays: {error}")
             return evolve(done, warnings=(*done.warnings, told))
         if removed:
             self._tell(Swept(kept.target.family, removed))

@@ -496,7 +496,7 @@ def test_leftovers_go_once_the_new_mode_serves() -> None:
     told = run(notes, QUICK, script, leftovers)
     assert leftovers.synced_at[0] >= 2
     warned = [event.text for event in told if isinstance(event, Warned)]
-    assert warned == ["what another mode left is still there: no [S915 machine-state]"]
+    assert warned == ["what another mode may have left stays: no [S915 machine-state]"]
     assert [event for event in told if isinstance(event, Swept)] == [Swept("IPv4", ("3 chains",))]
 
 
