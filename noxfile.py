@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 import tomllib
+from ctypes.util import find_library
 from pathlib import Path
 
 import nox
@@ -243,13 +244,19 @@ def with_groups(whole: str, parts: dict[str, str]) -> str:
     return head
 
 
+def is_there(name: str) -> bool:
+    """Return whether this machine has a command, or a library such as ``libatomic.so.1``."""
+    library, is_library, _ = name.removeprefix("lib").partition(".so")
+    return bool(find_library(library) if is_library else shutil.which(name))
+
+
 def install_system_packages(session: nox.Session, *tables: str) -> None:
     """Install what tests or benchmarks run, where that is possible: on Debian, as root."""
     missing = [
         package
         for table in tables
         for package, commands in PROJECT["tool"]["svcnet"][table].items()
-        if not all(shutil.which(command) for command in commands)
+        if not all(map(is_there, commands))
     ]
     if not missing:
         return

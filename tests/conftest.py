@@ -22,6 +22,7 @@ import time
 import tomllib
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
+from ctypes.util import find_library
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,13 +45,19 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if CI and "SVCNET_FUZZ" not in os.environ else "default")
 
 
+def is_there(name: str) -> bool:
+    """Return whether this machine has a command, or a library such as ``libatomic.so.1``."""
+    library, is_library, _ = name.removeprefix("lib").partition(".so")
+    return bool(find_library(library) if is_library else shutil.which(name))
+
+
 def missing_packages(table: str) -> list[str]:
     """Return Debian's packages that this machine lacks, of those in a table of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     return [
         package
         for package, commands in project["tool"]["svcnet"][table].items()
-        if not all(shutil.which(command) for command in commands)
+        if not all(map(is_there, commands))
     ]
 
 
