@@ -210,10 +210,7 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
             nothing = name
         elif _IPTABLES.search(text):
             family = _family(text)
-            if family in tables:
-                other = tables[family][0]
-                raise UsageError(f"{name}: rules of {family} are in {other} already")
-            tables[family] = (name, text)
+            tables[family] = _once(name, text, tables.get(family), f"rules of {family}")
         elif _NFTABLES.search(text) or nftables.is_document(text):
             if listing is not None:
                 raise UsageError(f"{name}: what nft lists is in {listing.file} already")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from svcnet.meaning.chance import Luck, certain
 from svcnet.meaning.flow import Balancer, Branch, Leaf, PacketHead
+from svcnet.meaning.sources import Sources
 from svcnet.meaning.spans import Span
 
 START: Luck = certain()
@@ -111,3 +112,35 @@ def only_end(leaves: list[Leaf]) -> End | None:
     if len(leaves) > 1 or only.flow.doubts or only.flow.luck is not START:
         return None
     return only.kind, only.flow.header.source, only.rule
+
+
+class EndWalk:
+    """Packets of some senders on their way through rules; what ends all of them is found once."""
+
+    ends: Ends
+    sources: Sources
+
+    def _routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
+        """Return how packets end from where the kernel has decided which way they go."""
+        raise NotImplementedError
+
+    def _ends_by(self, key: object, flow: Branch, *, is_node: bool) -> list[Leaf]:
+        """Return how packets end; those of one `key` end alike, unless it depends on who sends."""
+        leaf = self.ends.leaf(key, flow, self._node_end if is_node else self._outer_end)
+        return self._routed(flow, is_node=is_node) if leaf is None else [leaf]
+
+    def _node_end(self, header: PacketHead) -> End | None:
+        return self._end(header, is_node=True)
+
+    def _outer_end(self, header: PacketHead) -> End | None:
+        return self._end(header, is_node=False)
+
+    def _end(self, header: PacketHead, *, is_node: bool) -> End | None:
+        """Return how everybody's packets end alike, None if they do not."""
+        sources, self.sources = self.sources, Blind()
+        try:
+            return only_end(self._routed(Branch(1, START, header), is_node=is_node))
+        except SenderAsked:
+            return None
+        finally:
+            self.sources = sources

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from svcnet.meaning.ends import START, Blind, End, Ends, SenderAsked, only_end
+from svcnet.meaning.ends import START, Ends, EndWalk
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Branch, Leaf, PacketHead
 from svcnet.meaning.iptables.rule import Action, XTRule
@@ -47,7 +47,7 @@ AFTER_TRANSLATION = (
 Tables = Mapping[str, Mapping[str, "Chain"]]
 
 
-class Walk:
+class Walk(EndWalk):
     """Packets of some senders to one destination, of one protocol.
 
     ``state`` is what connection tracking says of them. With ``notes`` each flow has the rules that
@@ -103,24 +103,7 @@ class Walk:
             self.type_of(header.address),
             (self.address, self.port) if self.ends.asks_for_origin else None,
         )
-        leaf = self.ends.leaf(key, flow, self._node_end if is_node else self._outer_end)
-        return self._routed(flow, is_node=is_node) if leaf is None else [leaf]
-
-    def _node_end(self, header: PacketHead) -> End | None:
-        return self._end(header, is_node=True)
-
-    def _outer_end(self, header: PacketHead) -> End | None:
-        return self._end(header, is_node=False)
-
-    def _end(self, header: PacketHead, *, is_node: bool) -> End | None:
-        """Return how everybody's packets end alike, None if they do not."""
-        sources, self.sources = self.sources, Blind()
-        try:
-            return only_end(self._routed(Branch(1, START, header), is_node=is_node))
-        except SenderAsked:
-            return None
-        finally:
-            self.sources = sources
+        return self._ends_by(key, flow, is_node=is_node)
 
     def _routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end from where the kernel has decided which way they go."""

@@ -16,7 +16,7 @@ from attrs import evolve
 
 from svcnet.meaning import spans
 from svcnet.meaning.chance import Chance
-from svcnet.meaning.ends import START, Blind, End, Ends, SenderAsked, only_end
+from svcnet.meaning.ends import START, Ends, EndWalk
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Branch, Leaf, PacketHead
 from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
@@ -151,7 +151,7 @@ def turn(count: int, number: int) -> Chance:
     return Chance(Fraction(1, count), Fraction(last - first, _DICE))
 
 
-class NFTWalk:
+class NFTWalk(EndWalk):
     """Packets of some senders to one destination, of one protocol."""
 
     def __init__(
@@ -192,24 +192,7 @@ class NFTWalk:
             return self._routed(flow, is_node=is_node)
         is_local = self.facts.is_local(flow.header.address)
         key = self.ends.key(flow.header, is_node, self.protocol, self.state, is_local)
-        leaf = self.ends.leaf(key, flow, self._node_end if is_node else self._outer_end)
-        return self._routed(flow, is_node=is_node) if leaf is None else [leaf]
-
-    def _node_end(self, header: PacketHead) -> End | None:
-        return self._end(header, is_node=True)
-
-    def _outer_end(self, header: PacketHead) -> End | None:
-        return self._end(header, is_node=False)
-
-    def _end(self, header: PacketHead, *, is_node: bool) -> End | None:
-        """Return how everybody's packets end alike, None if they do not."""
-        sources, self.sources = self.sources, Blind()
-        try:
-            return only_end(self._routed(Branch(1, START, header), is_node=is_node))
-        except SenderAsked:
-            return None
-        finally:
-            self.sources = sources
+        return self._ends_by(key, flow, is_node=is_node)
 
     def _routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end from where the kernel has decided which way they go."""
