@@ -146,7 +146,7 @@ def test_golden_file(golden: Path, folder: Path) -> None:
 
 
 def test_pictures_show_the_graph(folder: Path) -> None:
-    [text] = shell(["svcnet graph examples/my-service --output dot"])
+    [text] = shell(["svcnet graph examples/my-service -o dot"])
     picture = (ROOT / "docs/explanation/my-service.svg").read_text("utf-8")
     labels = re.findall(r'label="(.*?)"', text)
     words = {word for label in labels for word in re.split(r"\s|\\n", label)}

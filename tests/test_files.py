@@ -245,7 +245,7 @@ def test_a_file_that_is_not_written_whole_is_as_it_was(tmp_path: Path, end: str)
     """A disk that is full, a signal and a kill leave the old file, and none but a kill another."""
     (tmp_path / "rules").write_text(OLD)
     program = f"import os, resource, signal; from svcnet.cli import main; {ENDS[end]}; main()"
-    command = [sys.executable, "-c", program, "render", str(EXAMPLE), "-o", "rules"]
+    command = [sys.executable, "-c", program, "render", str(EXAMPLE), "--to", "rules"]
     # Coverage has no room for its own file either, and would say so.
     own = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(

@@ -207,7 +207,7 @@ class Agent:
                 self._orders.reload()
 
     def status(self) -> dict[str, Any]:
-        """Return what it does and keeps, as ``svcnet status --output json`` prints it."""
+        """Return what it does and keeps, as ``svcnet status -o json`` prints it."""
         with self._lock:
             if self._run is None:
                 raise UsageError("this agent does not run yet")

@@ -10,6 +10,7 @@ import click
 from svcnet.cli.common import allow_empty_option, family_option, input_options, wait_option
 from svcnet.cli.lock import machine_lock
 from svcnet.cli.modal import ModalCommand
+from svcnet.cli.output import form_option
 from svcnet.errors import UsageError
 from svcnet.inputs import InputRequest, probe_host, read_inputs
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 @input_options
 @allow_empty_option
 @family_option
-@click.option(
-    "--output",
-    type=click.Choice(["plan"]),
-    help="Print what would be deleted, as commands of conntrack-tools, and delete nothing.",
+@form_option(
+    "plan",
+    default=None,
+    meaning="Print what would be deleted, as commands of conntrack-tools, and delete nothing.",
 )
 @wait_option
 def command(

@@ -15,7 +15,7 @@ from svcnet.cli.common import family_option, input_options, refuse_input_twice
 from svcnet.cli.diff_modes import modes_diffs
 from svcnet.cli.diff_rules import rules_diffs
 from svcnet.cli.modal import ModalCommand, ModeName
-from svcnet.cli.output import write_output
+from svcnet.cli.output import form_option, write_output
 from svcnet.cli.paths import FilePath
 from svcnet.errors import AbsentError, UsageError
 from svcnet.inputs import InputRequest, load_manifests, read_located
@@ -33,12 +33,12 @@ MOST_SHOWN = 100
 @click.command("diff", cls=ModalCommand)
 @input_options
 @family_option
-@click.option(
-    "--output",
-    type=click.Choice(["text", "json", "markdown"]),
+@form_option(
+    "text",
+    "json",
+    "markdown",
     default="text",
-    show_default=True,
-    help="For people, for programs, or for a comment on a change request.",
+    meaning="For people, for programs, or for a comment on a change request.",
 )
 @click.option(
     "--to-mode",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from svcnet.cli.common import ip_families_option, path_options
-from svcnet.cli.output import write_output
+from svcnet.cli.output import form_option, write_output
 from svcnet.errors import one_line
 from svcnet.inputs import Strictness, load_manifests
 
@@ -40,12 +40,12 @@ HEADERS = ("SERVICE", "NAME", "ADDRESS", "CONDITION", "PORTS", "TARGET", "NODE",
     show_default=True,
     help="EndpointSlices, those that mirror Endpoints too; or the older Endpoints.",
 )
-@click.option(
-    "--output",
-    type=click.Choice(["yaml", "json", "table"]),
+@form_option(
+    "yaml",
+    "json",
+    "table",
     default="yaml",
-    show_default=True,
-    help="Manifests, a List of them, or a line for each endpoint.",
+    meaning="Manifests, a List of them, or a line for each endpoint.",
 )
 def command(
     paths: tuple[str, ...],

@@ -14,7 +14,7 @@ from attrs import frozen
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.cli.common import manifest_options
-from svcnet.cli.output import write_output
+from svcnet.cli.output import form_option, write_output
 from svcnet.errors import AbsentError, Diagnostic, UsageError
 from svcnet.inputs import Strictness, load_manifests, tell_warnings
 
@@ -51,10 +51,13 @@ class EnvironmentReport:
     help="Read namespace and enableServiceLinks from this Pod, and tell what its containers "
     "set themselves, in comments.",
 )
-@click.option(
-    "--output",
-    type=click.Choice(["shell", "dotenv", "json", "kubectl"]),
-    help="Commands for sh (default); lines for docker --env-file and kubectl set env -; "
+@form_option(
+    "shell",
+    "dotenv",
+    "json",
+    "kubectl",
+    default=None,
+    meaning="Commands for sh (default); lines for docker --env-file and kubectl set env -; "
     "a document that says which Service set what; or the field env of a container, in YAML.",
 )
 @click.option(

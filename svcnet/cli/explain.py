@@ -21,7 +21,7 @@ from svcnet.cli.explain_rules import (
     refuse_two_sources,
 )
 from svcnet.cli.modal import ModalCommand
-from svcnet.cli.output import write_output
+from svcnet.cli.output import form_option, write_output
 from svcnet.cli.questions import question_of
 from svcnet.errors import AbsentError, UsageError, one_line
 from svcnet.files import KIB, read_small
@@ -80,12 +80,13 @@ MOST_FIRST_LINES = 1000
 @rules_options("Ask")
 @click.option("--service", metavar="[NAMESPACE/]NAME", help="With --all: only this Service.")
 @click.option("--family", type=click.Choice([*FAMILIES]), help="That of the Node by default.")
-@click.option(
-    "--output",
-    type=click.Choice(["text", "json", "dot", "html"]),
+@form_option(
+    "text",
+    "json",
+    "dot",
+    "html",
     default="text",
-    show_default=True,
-    help="For people, for programs, a drawing for Graphviz, or a page for a browser.",
+    meaning="For people, for programs, a drawing for Graphviz, or a page for a browser.",
 )
 def command(
     who: str,
@@ -137,7 +138,7 @@ def _refuse_with_all(
     if who != "outside" or interface is not None or affinity:
         raise UsageError("--from, --interface and --affinity are for --to, one packet")
     if output == "dot":
-        raise UsageError("--output dot draws one packet; svcnet graph --output dot draws all")
+        raise UsageError("--output dot draws one packet; svcnet graph -o dot draws all")
     if output == "html":
         raise UsageError("--output html shows one packet; svcnet report shows all")
 

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from svcnet.cli.common import input_options
 from svcnet.cli.modal import ModalCommand
-from svcnet.cli.output import write_output
+from svcnet.cli.output import form_option, write_output
 from svcnet.errors import AbsentError
 from svcnet.inputs import InputRequest, read_inputs
 
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 @click.command("graph", cls=ModalCommand)
 @input_options
 @click.option("--family", type=click.Choice(["ipv4", "ipv6"]), help="That of the Node by default.")
-@click.option(
-    "--output",
-    type=click.Choice(["text", "dot"]),
+@form_option(
+    "text",
+    "dot",
     default="text",
-    show_default=True,
-    help="The canonical dump, or a drawing for Graphviz.",
+    meaning="The canonical dump, or a drawing for Graphviz.",
 )
 @click.option("--service", metavar="[NAMESPACE/]NAME", help="Only this Service.")
 def command(family: str | None, output: str, service: str | None, **options: Any) -> None:

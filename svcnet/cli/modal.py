@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from svcnet import checks, modes
+from svcnet.cli.output import FormOption
 from svcnet.cli.paths import FilePath
 from svcnet.modes.options import Kind, Offer, offers
 
@@ -109,7 +110,7 @@ def _asks_for_others(
 
 
 def _parameters(verb: str, known: Mapping[str, modes.AnyMode]) -> list[click.Parameter]:
-    """Return the options that modes declare for a verb, and of ``render`` its ``--output``."""
+    """Return the options that modes declare for a verb, and of ``render`` its ``-o``."""
     found: list[click.Parameter] = []
     if verb == "render":
         found.append(_output(known))
@@ -129,13 +130,7 @@ def _output(known: Mapping[str, modes.AnyMode]) -> click.Option:
         form if len(names) == len(known) else f"{form} ({' and '.join(names)})"
         for form, names in having.items()
     )
-    return click.Option(
-        ["--output"],
-        type=click.Choice(list(having)),
-        default="text",
-        show_default=True,
-        help=f"The form, by mode: {forms}.",
-    )
+    return FormOption(forms=having, default="text", meaning=f"The form, by mode: {forms}.")
 
 
 def _option(offer: Offer, known: Sequence[str]) -> click.Option:

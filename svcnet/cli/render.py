@@ -11,7 +11,7 @@ from attrs import evolve
 from svcnet.cli.common import input_options, refuse_input_twice
 from svcnet.cli.golden import compare
 from svcnet.cli.modal import ModalCommand
-from svcnet.cli.output import write_output
+from svcnet.cli.output import file_option, write_output
 from svcnet.cli.paths import FilePath
 from svcnet.errors import AbsentError, UsageError
 from svcnet.inputs import InputRequest, Inputs, load_manifests, read_inputs, tell_findings
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 @click.command("render", cls=ModalCommand)
 @input_options
 @click.option("--family", type=click.Choice(["ipv4", "ipv6"]), help="That of the Node by default.")
-@click.option("-o", "--to", type=FilePath(), help="Write to a file.")
+@file_option
 @click.option("--check", type=FilePath(), help="Compare with a golden file.")
-@click.option("--since", metavar="OLD_PATH", help="Print only the step from older manifests.")
+@click.option("--since", metavar="OLD", help="Print only the step from older manifests to PATH.")
 def command(
     family: str | None,
     output: str,
@@ -82,9 +82,7 @@ def _form(inputs: Inputs, output: str, *, step: bool) -> Form[Any, Any]:
             raise UsageError(option.step)
     if step and form.step is None:
         others = " or ".join(name for name, each in mode.forms.items() if each.step is not None)
-        raise UsageError(
-            f"--output {output} is a whole state; compare two, or see --output {others}"
-        )
+        raise UsageError(f"--output {output} is a whole state; compare two, or see -o {others}")
     return form
 
 

@@ -12,8 +12,7 @@ from svcnet.cli.common import family_option, input_options
 from svcnet.cli.comparison import MachineComparison, compare
 from svcnet.cli.dump import rules_options
 from svcnet.cli.modal import ModalCommand
-from svcnet.cli.output import write_output
-from svcnet.cli.paths import FilePath
+from svcnet.cli.output import file_option, write_output
 from svcnet.cli.questions import question_of
 from svcnet.errors import UsageError
 from svcnet.inputs import InputRequest, read_located
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 @input_options
 @family_option
 @rules_options("Show differences from")
-@click.option("--to", "file", type=FilePath(), help="The file to write; else standard output.")
+@file_option
 def command(
     families: tuple[IPFamily, ...],
     live: bool,
     files: tuple[Path, ...],
-    file: Path | None,
+    to: Path | None,
     **options: Any,
 ) -> None:
     """Write a page that shows what becomes of packets for the Services in PATH, and why.
@@ -57,4 +56,4 @@ def command(
         question_of(found.inputs, found.loaded, family.lower())
         for family in found.inputs.families(families)
     ]
-    write_output(page(content(questions, findings, found.verdicts)), file)
+    write_output(page(content(questions, findings, found.verdicts)), to)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from svcnet.cli.outlet import outlets
+from svcnet.cli.output import form_option
 from svcnet.cli.paths import FilePath
 from svcnet.errors import ApplyError, UsageError
 
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
     type=FilePath(),
     help="Where svcnet run answers; by default the place of this network namespace.",
 )
-@click.option(
-    "--output",
-    type=click.Choice(["table", "json"]),
+@form_option(
+    "table",
+    "json",
     default="table",
-    show_default=True,
-    help="A table for people, or a document for programs.",
+    meaning="A table for people, or a document for programs.",
 )
 @click.option("--watch", is_flag=True, help="Go on showing it, on a terminal, until Ctrl-C.")
 @click.option("--last-failed", is_flag=True, help="Print the input or the rules refused last.")
@@ -50,7 +50,7 @@ def command(
     from svcnet.servers.questions import usual_path
 
     if watch + last_failed + last_good + (output == "json") > 1:
-        raise UsageError("only one of --watch, --last-failed, --last-good and --output json")
+        raise UsageError("only one of --watch, --last-failed, --last-good and -o json")
     path = path or usual_path()
     if watch:
         _watch(path)

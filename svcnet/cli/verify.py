@@ -17,7 +17,7 @@ from svcnet.cli.comparison import compare
 from svcnet.cli.dns.options import ZONES, dns_address
 from svcnet.cli.dump import rules_options
 from svcnet.cli.modal import ModalCommand
-from svcnet.cli.output import write_output
+from svcnet.cli.output import form_option, write_output
 from svcnet.errors import UsageError
 from svcnet.inputs import InputRequest, read_inputs
 
@@ -57,12 +57,11 @@ MOST_SHOWN = 100
     metavar="NAME",
     help="A zone that the DNS server has. Repeatable.",
 )
-@click.option(
-    "--output",
-    type=click.Choice(["text", "json"]),
+@form_option(
+    "text",
+    "json",
     default="text",
-    show_default=True,
-    help="For people, or for programs.",
+    meaning="For people, or for programs.",
 )
 def command(
     families: tuple[IPFamily, ...],

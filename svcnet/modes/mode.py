@@ -54,7 +54,7 @@ class ArtifactText:
 
 @frozen
 class Form(Generic[Artifact, Delta]):
-    """A way in which ``svcnet render --output`` prints what a mode makes.
+    """A way in which ``svcnet render -o`` prints what a mode makes.
 
     ``full`` writes an artifact and ``step`` a delta, given the values of the mode's options;
     without ``step`` the form is a whole state. Both are pure: equal values give equal bytes.
@@ -85,7 +85,7 @@ class Mode(ABC, Generic[Artifact, Delta]):
 
     name: ClassVar[str]
     forms: ClassVar[Mapping[str, Form[Any, Any]]]
-    """What ``--output`` can print; ``text`` is among them, and the default."""
+    """What ``-o`` can print; ``text`` is among them, and the default."""
 
     options: ClassVar[Sequence[Option]] = ()
     configured_as: ClassVar[str] = "iptables"

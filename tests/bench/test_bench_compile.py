@@ -120,7 +120,7 @@ def test_memory_at_10_000_services(benchmark: Any, tmp_path: Path, mode: str) ->
     manifest = tmp_path / "cluster.json"
     manifest.write_bytes(json_of(10_000))
     command = [sys.executable, "-c", PEAK, sys.executable, "-m", "svcnet", "render"]
-    command += [str(manifest), "--mode", mode, "-o", str(tmp_path / "rules")]
+    command += [str(manifest), "--mode", mode, "--to", str(tmp_path / "rules")]
     run_it = functools.partial(subprocess.run, command, check=True, capture_output=True)
     done = benchmark.pedantic(run_it, rounds=1, iterations=1)
     peak = int(done.stdout) // 1024

@@ -219,7 +219,7 @@ def test_a_golden_file_says_whether_the_meaning_changed(
     run(change)
     golden = tmp_path / "golden.txt"
     main(
-        ["render", str(tmp_path / "old.yaml"), "--mode", mode, "-o", str(golden)],
+        ["render", str(tmp_path / "old.yaml"), "--mode", mode, "--to", str(golden)],
         standalone_mode=False,
     )
     with pytest.raises(SystemExit) as end:
@@ -306,7 +306,7 @@ def test_what_is_rendered_is_read_back(
     run(ONE_LESS)
     for name in ("old", "new"):
         arguments = ["render", str(tmp_path / f"{name}.yaml"), "--mode", mode]
-        main([*arguments, "-o", str(tmp_path / name)], standalone_mode=False)
+        main([*arguments, "--to", str(tmp_path / name)], standalone_mode=False)
     code, shown, _ = told(capsys, "--rules", tmp_path / "old", tmp_path / "new")
     assert code == 1
     assert "1/2 -> 0  to 10.244.1.6:8080" in shown

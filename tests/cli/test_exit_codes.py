@@ -192,12 +192,12 @@ def test_the_table_has_every_verb() -> None:
         ("render EX --check /etc/hostname >/dev/full", 3, "standard output cannot be written: "),
         ("render - <&-", 2, "<stdin>: error: cannot be read: Bad file descriptor"),
         (
-            "render EX -o /dev/full",
+            "render EX --to /dev/full",
             3,
             "/dev/full: cannot be written: No space left on device [S907 output]\n",
         ),
         (
-            "render EX -o /none/x",
+            "render EX --to /none/x",
             3,
             "/none/x: cannot be written: No such file or directory [S907 output]\n",
         ),
@@ -281,7 +281,7 @@ def test_ctrl_c_while_the_command_is_imported(ignored: str, code: int) -> None:
     [
         ["render", ""],
         ["render", "-", ""],
-        ["render", EXAMPLE, "-o", ""],
+        ["render", EXAMPLE, "--to", ""],
         ["render", EXAMPLE, "--check", ""],
         ["render", EXAMPLE, "--config", ""],
         ["render", EXAMPLE, "--host", ""],
@@ -361,9 +361,9 @@ metadata: {name: web}
 spec: {clusterIP: 10.96.0.10, ports: [{port: 80}]}
 """
 REFUSED = (
-    ("render", "-o", "FILE"),
-    ("render", "--mode", "ipvs", "-o", "FILE"),
-    ("render", "--mode", "userspace", "-o", "FILE"),
+    ("render", "--to", "FILE"),
+    ("render", "--mode", "ipvs", "--to", "FILE"),
+    ("render", "--mode", "userspace", "--to", "FILE"),
     ("render", "--check", "FILE"),
     ("graph",),
     ("explain", "--all"),

@@ -67,14 +67,14 @@ def test_host_facts() -> None:
 def test_output_file(tmp_path: Path) -> None:
     """-o writes the file and prints nothing."""
     target = tmp_path / "rules.txt"
-    result = render_case("kitchen-sink", "-o", target)
+    result = render_case("kitchen-sink", "--to", target)
     assert (result.exit_code, result.stdout) == (0, "")
     assert target.read_text() == expected("kitchen-sink")
 
 
 def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     """An output file in a missing folder is a plain error."""
-    result = render_case("kitchen-sink", "-o", tmp_path / "no" / "rules.txt")
+    result = render_case("kitchen-sink", "--to", tmp_path / "no" / "rules.txt")
     assert result.exit_code == 3
     assert "cannot be written: No such file or directory" in result.stderr
 
@@ -273,7 +273,7 @@ def test_graph_text_and_one_service() -> None:
 
 
 def test_graph_as_a_picture(tmp_path: Path) -> None:
-    """``--output dot`` is a drawing that Graphviz accepts."""
+    """``-o dot`` is a drawing that Graphviz accepts."""
     case = CASES / "kitchen-sink"
     text = svcnet(
         "graph", case / "objects.yaml", "--config", case / "config.yaml", "--output", "dot"

@@ -59,7 +59,7 @@ def test_files_and_golden_files(tmp_path: Path) -> None:
     """-o writes, and --check reads, whatever form is asked for."""
     for form in ("text", "json", "messages"):
         golden = tmp_path / form
-        assert render(CASE, "--output", form, "-o", golden).stdout == ""
+        assert render(CASE, "--output", form, "--to", golden).stdout == ""
         assert render(CASE, "--output", form, "--to", golden).exit_code == 0
         same = render(CASE, "--output", form, "--check", golden)
         assert (same.exit_code, same.stdout) == (0, "")
@@ -91,7 +91,7 @@ def test_jumps_are_part_of_the_iptables_section() -> None:
 
 
 def test_messages_are_bytes_and_words() -> None:
-    """Each line of --output messages is a message's bytes, which say what the comment says."""
+    """Each line of -o messages is a message's bytes, which say what the comment says."""
     lines = render(CASES / "affinity-custom", "--output", "messages").stdout.splitlines()
     assert len(lines) == 4
     text, comment = lines[0].split("  # ")
@@ -157,7 +157,7 @@ def test_timeouts_of_the_configuration(tmp_path: Path) -> None:
         ("iptables", ("--output", "json"), "--output json is for mode ipvs"),
         ("iptables", ("--output", "messages"), "--output messages is for mode ipvs"),
         ("iptables", ("--section", "iptables"), "--section is for mode ipvs"),
-        ("ipvs", ("--section", "ipset", "--output", "json"), "--section is one of --output text"),
+        ("ipvs", ("--section", "ipset", "--output", "json"), "--section is one of -o text"),
         ("ipvs", ("--jumps", "--output", "json"), "--jumps are rules of iptables"),
         ("ipvs", ("--jumps", "--section", "ipset"), "--jumps are rules of iptables"),
         ("ipvs", ("--jumps", "--since", CASE / "objects.yaml"), "--jumps belongs to a full text"),

@@ -79,7 +79,7 @@ def test_since_the_same() -> None:
         (("--jumps",), "mode nftables makes no rule of iptables"),
         (
             ("--output", "json", "--since", "OLD"),
-            "or see --output text or transaction",
+            "or see -o text or transaction",
         ),
     ],
 )

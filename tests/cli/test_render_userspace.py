@@ -66,7 +66,7 @@ def test_files_and_golden_files(tmp_path: Path) -> None:
     """-o writes, and --check reads, whatever form is asked for."""
     for form in ("text", "json", "haproxy"):
         golden = tmp_path / form
-        assert render(CASE, "--output", form, "-o", golden).stdout == ""
+        assert render(CASE, "--output", form, "--to", golden).stdout == ""
         same = render(CASE, "--output", form, "--check", golden)
         assert (same.exit_code, same.stdout) == (0, "")
     assert render(CASE, "--output", "json", "--check", tmp_path / "text").exit_code == 1

@@ -169,10 +169,10 @@ def test_yaml_and_json_mean_the_same(manifests: Manifests) -> None:
 
 VERBS = (
     *("render -", "render - --mode ipvs", "render - --mode userspace", "render - --from-pods"),
-    *("render - --strict", "render - --family ipv6 --mode ipvs --output messages"),
-    *("render - --mode userspace --output haproxy", "render - --mode userspace --output json"),
-    *("endpoints -", "endpoints - --output table", "endpoints - --kind endpoints --output json"),
-    *("env - --namespace shop", "env - --pod web-0 --output dotenv", "graph -", "dns zone -"),
+    *("render - --strict", "render - --family ipv6 --mode ipvs -o messages"),
+    *("render - --mode userspace -o haproxy", "render - --mode userspace -o json"),
+    *("endpoints -", "endpoints - -o table", "endpoints - --kind endpoints -o json"),
+    *("env - --namespace shop", "env - --pod web-0 -o dotenv", "graph -", "dns zone -"),
 )
 
 

@@ -556,7 +556,7 @@ def test_many_ends_are_told_shortly() -> None:
     found = svcnet.explain(state, Packet("10.9.9.9", "10.96.0.10", 80))
     shown = text(found).splitlines()
     assert len(shown) < 500
-    assert shown[-1] == "and 976 more ends: --output json has all"
+    assert shown[-1] == "and 976 more ends: -o json has all"
     assert len(found.to_dict()["outcomes"]) == 1000
 
 

@@ -11,7 +11,7 @@ import click
 
 from svcnet.cli.common import from_pods_option
 from svcnet.cli.dns.options import dns_options, zone_options
-from svcnet.cli.output import write_output
+from svcnet.cli.output import form_option, write_output
 from svcnet.cli.strictness import strict_options
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness, load_manifests
@@ -42,12 +42,11 @@ TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB",
     show_default=True,
     help="How many dots make a name come before the search path.",
 )
-@click.option(
-    "--output",
-    type=click.Choice(["text", "json"]),
+@form_option(
+    "text",
+    "json",
     default="text",
-    show_default=True,
-    help="Records as in a zone file, with reasons in comments; or a document.",
+    meaning="Records as in a zone file, with reasons in comments; or a document.",
 )
 def command(
     name: str,

@@ -133,7 +133,7 @@ def _lines(found: Explanation, lookup: Sequence[str]) -> Iterator[str]:
                 yield from _step(step, f"{number}. ")
         if len(found.outcomes) > MOST_ENDS:
             yield ""
-            yield f"and {len(found.outcomes) - MOST_ENDS} more ends: --output json has all"
+            yield f"and {len(found.outcomes) - MOST_ENDS} more ends: -o json has all"
     yield from _changes(found.changes)
 
 

@@ -12,7 +12,7 @@ SECTION = Option(
     Words(TOOLS),
     "Only one tool's text.",
     "has one text for one tool",
-    form="--section is one of --output text",
+    form="--section is one of -o text",
     step="--section cuts a full text; the sections of a step take turns",
 )
 DRAIN_SECONDS = 900
