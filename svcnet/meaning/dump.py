@@ -20,6 +20,7 @@ from svcnet.meaning.spans import Span, everything, network, number
 from svcnet.netfilter.jumps import text_on_clean_machine
 from svcnet.netfilter.nft import NFTState
 from svcnet.netfilter.restore import has_jumps, is_restore_text
+from svcnet.nogc import without_gc
 from svcnet.renderers.conntrack import Flow
 from svcnet.renderers.conntrack.listing import PATTERN as ENTRY
 from svcnet.renderers.conntrack.listing import read_listing as read_entries
@@ -125,6 +126,7 @@ class MachineDump:
             return () if self.nftables is None else self.nftables.families
         return self.iptables
 
+    @without_gc()
     def rules(self, mode: str, family: IPFamily, facts: Facts) -> MachineRules:
         """Return the rules of a mode and family. Raises :class:`svcnet.errors.UsageError`."""
         facts = evolve(facts, sets=self.sets, interfaces=self.routes.get(family, {}))
@@ -188,6 +190,7 @@ class MachineDump:
         return "ipvs" if self.servers is not None and self.servers[1] else "iptables"
 
 
+@without_gc()
 def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
     """Return what files hold, each with its name.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from attrs import frozen
-
 from svcnet.meaning.chance import Luck
 
 
@@ -21,8 +19,7 @@ class Balancer(NamedTuple):
     choice: str = ""
 
 
-@frozen
-class PacketHead:
+class PacketHead(NamedTuple):
     """What rules may have changed of a packet, and what the kernel notes beside it.
 
     ``address`` and ``port`` are where it is headed now. ``source`` is what it was given in place
@@ -44,63 +41,19 @@ class PacketHead:
 
     def headed(self, address: int, port: int) -> PacketHead:
         """Return the same, translated."""
-        return PacketHead(
-            address=address,
-            port=port,
-            mark=self.mark,
-            connmark=self.connmark,
-            is_translated=True,
-            source=self.source,
-            is_tracked=self.is_tracked,
-            is_looped=self.is_looped,
-            way=self.way,
-            balancer=self.balancer,
-        )
+        return self._replace(address=address, port=port, is_translated=True)
 
     def marked(self, mark: int, connmark: int) -> PacketHead:
         """Return the same with other marks."""
-        return PacketHead(
-            address=self.address,
-            port=self.port,
-            mark=mark,
-            connmark=connmark,
-            is_translated=self.is_translated,
-            source=self.source,
-            is_tracked=self.is_tracked,
-            is_looped=self.is_looped,
-            way=self.way,
-            balancer=self.balancer,
-        )
+        return self._replace(mark=mark, connmark=connmark)
 
     def hidden(self, source: str) -> PacketHead:
         """Return the same with another source."""
-        return PacketHead(
-            address=self.address,
-            port=self.port,
-            mark=self.mark,
-            connmark=self.connmark,
-            is_translated=self.is_translated,
-            source=source,
-            is_tracked=self.is_tracked,
-            is_looped=self.is_looped,
-            way=self.way,
-            balancer=self.balancer,
-        )
+        return self._replace(source=source)
 
     def sent_by(self, balancer: Balancer) -> PacketHead:
         """Return the same, sent on by a virtual server."""
-        return PacketHead(
-            address=self.address,
-            port=self.port,
-            mark=self.mark,
-            connmark=self.connmark,
-            is_translated=self.is_translated,
-            source=self.source,
-            is_tracked=self.is_tracked,
-            is_looped=self.is_looped,
-            way=self.way,
-            balancer=balancer,
-        )
+        return self._replace(balancer=balancer)
 
 
 class Branch:

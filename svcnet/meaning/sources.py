@@ -160,7 +160,8 @@ class OneSender:
 class Senders:
     """Everybody elsewhere whom given distinctions tell apart, each by one who stands for them.
 
-    `pick` chooses of a range of addresses one that can be a sender's, or None; it is none of `own`.
+    `pick` chooses of a range of addresses one that can be a sender's, or None. `others` leaves out
+    of some addresses those that are nobody's elsewhere.
     Raises :class:`Unforeseen` for a question that the distinctions do not answer.
     """
 
@@ -169,11 +170,11 @@ class Senders:
         distinctions: Distinctions,
         pick: _Pick,
         whole: Span,
-        own: frozenset[int] = frozenset(),
+        others: Callable[[frozenset[int]], frozenset[int]] = frozenset,
     ) -> None:
         self._known = distinctions
         self._starts = _starts(distinctions.networks, whole)
-        self._own = own
+        self._others = others
         self._interfaces = interfaces(distinctions.interfaces)
         self._memories = list(memories(distinctions.endpoints, distinctions.ages))
         self._width = len(self._starts)
@@ -211,7 +212,7 @@ class Senders:
     def among(self, addresses: frozenset[int]) -> int:
         """Return whose address is one of these; nobody has one of the node's."""
         found = 0
-        others = addresses - self._own
+        others = self._others(addresses)
         self.foresee((each, each) for each in others)
         for each in others:
             found |= self.network((each, each))

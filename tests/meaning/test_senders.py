@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from svcnet.meaning.comparison.cells import of_range
 from svcnet.meaning.own_senders import OwnSenders
 from svcnet.meaning.sources import Distinctions, Sender, Senders, Unforeseen
 from svcnet.meaning.spans import Span, everything
@@ -76,3 +78,14 @@ def is_alike(one: int, other: int, distinctions: Distinctions) -> bool:
         for low, high in distinctions.networks
         for end in (low, high + 1)
     )
+
+
+def test_a_sender_is_found_without_a_look_at_all_that_is_taken() -> None:
+    """However many addresses are a machine's own, to find one beside them takes no room for all."""
+    taken = range(1 << 29, (1 << 29) + 1_000_000)
+    tracemalloc.start()
+    try:
+        assert of_range((1 << 24, 0x7EFFFFFF), "IPv4", taken) == (1 << 24) + 2
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()

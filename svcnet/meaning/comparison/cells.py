@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -225,8 +226,8 @@ def of_range(span: Span, family: IPFamily, taken: Collection[int]) -> int | None
                 return each
         # One of so many is free, and somewhat inside where there is room.
         middle = min(begin + 2, end)
-        address: int
-        for address in (*range(middle, min(end, middle + len(taken)) + 1), begin, begin + 1):
+        inside = range(middle, min(end, middle + len(taken)) + 1)
+        for address in chain(inside, (begin, begin + 1)):
             if begin <= address <= end and address not in taken:
                 return address
     return None

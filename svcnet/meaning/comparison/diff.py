@@ -13,6 +13,7 @@ from svcnet.meaning.comparison.change import ChangePlace, HealthCheckChange, Mea
 from svcnet.meaning.comparison.side import GraphSide, Side, side_of
 from svcnet.meaning.comparison.sides import LocateField, SideComparison
 from svcnet.meaning.outcomes import MachineRules
+from svcnet.nogc import without_gc
 
 WriteRules = Callable[[RuleGraph], str]
 """Writes the rules of a graph in a mode."""
@@ -47,6 +48,7 @@ def rules_diff(old: MachineRules, new: MachineRules) -> MeaningDiff:
     return sides_diff(side_of(old, new), side_of(new, old))
 
 
+@without_gc()
 def sides_diff(
     old: Side, new: Side, locate: tuple[LocateField, LocateField] | None = None
 ) -> MeaningDiff:

@@ -23,6 +23,7 @@ class Everybody:
         self._own = frozenset(own)
         self._taken = frozenset((*own, *taken))
         self._whole = everything(family)
+        self._others: dict[frozenset[int], frozenset[int]] = {}
         self._node = NodeSenders(each for each in own if not is_loopback(each, family))
         # What is not loopback has no business there.
         self._loop = NodeSenders((LOOPBACK[0] + 1 if family == "IPv4" else 1,))
@@ -33,5 +34,15 @@ class Everybody:
             is_loop = is_loopback(target.address, self._family)
             return (self._loop if is_loop else self._node).of(known)
         return Senders(
-            known, lambda span: of_range(span, self._family, self._taken), self._whole, self._own
+            known,
+            lambda span: of_range(span, self._family, self._taken),
+            self._whole,
+            self._others_of,
         )
+
+    def _others_of(self, addresses: frozenset[int]) -> frozenset[int]:
+        """Return addresses without the node's own; a set of a machine is asked for many times."""
+        found = self._others.get(addresses)
+        if found is None:
+            found = self._others[addresses] = addresses - self._own
+        return found

@@ -59,11 +59,13 @@ from svcnet.meaning.sources import (
     Unforeseen,
 )
 from svcnet.meaning.spans import LOOPBACK, number, text_of
+from svcnet.nogc import without_gc
 
 Locate = Callable[[Iterable[Origin]], Sequence[FieldPlace | None]]
 """Says of fields where they are written, of all at once."""
 
 
+@without_gc()
 def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) -> Verdicts:
     """Compare what rules do to every packet with what a graph says."""
     return _Comparison(graph, rules, locate or nowhere).verdicts()

@@ -11,8 +11,6 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from svcnet.meaning.ends import START, Ends, EndWalk
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Branch, Leaf, PacketHead
@@ -113,7 +111,7 @@ class Walk(EndWalk):
             flows = self._hooks(OUT_OF_NODE[3:], [flow], leaves)
             flows = self._hooks(AFTER_ROUTING, flows, leaves)
             if is_local:
-                looped = [each.with_header(evolve(each.header, is_looped=True)) for each in flows]
+                looped = [each.with_header(each.header._replace(is_looped=True)) for each in flows]
                 flows = self._hooks(BACK_INTO_NODE, looped, leaves)
         elif is_local:
             flows = self._hooks(INTO_NODE, [flow], leaves)
@@ -270,7 +268,7 @@ class Walk(EndWalk):
                 return []
         yes = flow.assuming((key, True, rule))
         if not pattern.endswith("+"):
-            yes = yes.with_header(evolve(header, way=pattern))
+            yes = yes.with_header(header._replace(way=pattern))
         no = flow.assuming((key, False, rule))
         hit, rest = (no, yes) if is_negated else (yes, no)
         after.append(rest)
@@ -351,7 +349,7 @@ class Walk(EndWalk):
             case Action.UNTRACK:
                 # Who comes back by loopback or from a virtual server has a connection already.
                 if header.balancer is None and not header.is_looped:
-                    header = evolve(header, is_tracked=False)
+                    header = header._replace(is_tracked=False)
                 after.append(flow.with_header(header))
             case _:
                 leaves.append(Leaf("unknown", flow, rule))

@@ -12,8 +12,6 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from attrs import evolve
-
 from svcnet.meaning import spans
 from svcnet.meaning.chance import Chance
 from svcnet.meaning.ends import START, Ends, EndWalk
@@ -205,7 +203,7 @@ class NFTWalk(EndWalk):
         else:
             if is_node:
                 flows = self._hook("postrouting", flows, leaves)
-                flows = [each.with_header(evolve(each.header, is_looped=True)) for each in flows]
+                flows = [each.with_header(each.header._replace(is_looped=True)) for each in flows]
                 flows = self._hook("prerouting", flows, leaves)
             flows = self._hook("input", flows, leaves)
         leaves += [Leaf("deliver" if each.header.is_translated else "pass", each) for each in flows]
