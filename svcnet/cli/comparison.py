@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from svcnet.cli.dump import given_dump, live_dump, warn_of_others
+from svcnet.cli.dump import given_dump, live_dump, mode_of, warn_of_others
 from svcnet.errors import ApplyError, UnreadMachine, UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IP_FAMILIES
@@ -55,8 +55,8 @@ def compare(
     dump = given_dump(files) if files else None
     default_host = None if files else partial(probe_host, THIS_MACHINE)
     given = dict(options)
-    if dump is not None and given["mode"] is None:
-        given["mode"] = dump.mode
+    if given["mode"] is None:
+        given["mode"] = mode_of(dump, given["config"])
     inputs, loaded = read_located(InputRequest(**given, default_host=default_host))
     if inputs.mode.name not in LANGUAGES:
         names = listed(LANGUAGES)

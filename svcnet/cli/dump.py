@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from svcnet import checks
 from svcnet.cli.paths import FilePath
 from svcnet.errors import ApplyError, UnreadMachine, UsageError, one_line
-from svcnet.executors.commands import not_installed
+from svcnet.executors.commands import lacking, not_installed
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
 from svcnet.files import KIB, read_text
@@ -72,6 +73,7 @@ def _texts(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
 
 def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineDump:
     """Return what the tools of this machine print of a mode's rules. Raises UnreadMachine."""
+    _refuse_without_rights(mode)
     try:
         return _listed(mode, variant, families)
     except ApplyError as error:
@@ -128,15 +130,45 @@ def warn_of_others(dump: MachineDump, mode: str) -> None:
         )
 
 
+def mode_of(dump: MachineDump | None, config: object) -> str | None:
+    """Return the mode of rules where nobody named one, None if that is a configuration's affair.
+
+    Without a dump they are those of this machine. Raises UnreadMachine.
+    """
+    if dump is not None:
+        return dump.mode
+    return live_mode() if config is None else None
+
+
 def live_mode() -> str:
     """Return the mode whose rules this machine has. Raises UnreadMachine."""
-    from svcnet.meaning.dump import mode_of_tables
+    from svcnet.meaning.dump import mode_of_machine
 
+    _refuse_without_rights(None)
     try:
-        listed = "" if THIS_MACHINE.find("nft") is None else _run("nft", "list", "tables")
+        tables = "" if THIS_MACHINE.find("nft") is None else _run("nft", "list", "tables")
+        return mode_of_machine(tables, _run("ip", "-json", "address"))
     except ApplyError as error:
         raise UnreadMachine(str(error), error.check) from None
-    return mode_of_tables(listed)
+
+
+def _refuse_without_rights(mode: str | None) -> None:
+    """Raise UnreadMachine if this process may not see all that there is of a mode, None for any.
+
+    The tools are not tried: some print half of it to whoever may not see all.
+    """
+    from svcnet.meaning.dump import commands_of
+
+    missing = lacking(THIS_MACHINE)
+    if not missing:
+        return
+    commands = commands_of(mode)
+    saving = "".join(f"\n  sudo {each} > {each.split()[0]}.txt" for each in commands)
+    raise UnreadMachine(
+        f"--live: {commands[0]} takes {' and '.join(missing)}, which this process lacks: run "
+        f"svcnet with sudo, or save what root sees and name each file with --rules:{saving}",
+        checks.NOT_PERMITTED,
+    )
 
 
 def _run(program: str, *options: str) -> str:

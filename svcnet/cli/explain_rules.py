@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from svcnet.cli.dump import given_dump, live_dump, live_mode, warn_of_others
+from svcnet.cli.dump import given_dump, live_dump, live_mode, mode_of, warn_of_others
 from svcnet.errors import UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
@@ -74,8 +74,8 @@ def _beside_objects(
     from svcnet.meaning.facts import Facts
 
     options = asked.options
-    if options["mode"] is None and dump is not None:
-        options["mode"] = dump.mode
+    if options["mode"] is None:
+        options["mode"] = mode_of(dump, options["config"])
     host = partial(probe_host, THIS_MACHINE) if dump is None else None
     inputs, loaded = read_located(InputRequest(**options, default_host=host))
     if dump is not None and dump.addresses is not None and inputs.host.addresses is None:

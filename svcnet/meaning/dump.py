@@ -49,9 +49,23 @@ LANGUAGES = ("iptables", "ipvs", "nftables")
 """The modes whose rules are understood."""
 
 
-def mode_of_tables(listed: str) -> str:
-    """Return the mode by what ``nft list tables`` prints: nftables with a table of kube-proxy's."""
-    return "nftables" if re.search(r" kube-proxy$", listed, re.MULTILINE) else "iptables"
+def mode_of_machine(tables: str, addresses: str) -> str:
+    """Return the mode by what ``nft list tables`` and ``ip -j addr`` print.
+
+    It is nftables with a table of kube-proxy's, and ipvs with the device that has the addresses
+    of Services.
+    """
+    if re.search(r" kube-proxy$", tables, re.MULTILINE):
+        return "nftables"
+    return "ipvs" if f'"{_HOLDER}"' in addresses else "iptables"
+
+
+def commands_of(mode: str | None) -> tuple[str, ...]:
+    """Return the commands that print what a machine has in a mode, None for any."""
+    listing = ("nft list ruleset",) if mode is None or is_listed_by_nft(mode) else ()
+    tables = () if mode is not None and listing else ("iptables-save", "ip6tables-save")
+    servers = ("ipset save", "ipvsadm -Sn") if mode is None or has_servers(mode) else ()
+    return (*listing, *tables, *servers, "ip -j addr")
 
 
 def is_of_iptables(table: str) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from svcnet import modes
 from svcnet.cli import main
 from svcnet.compiler import compile_state, node_view
 from svcnet.models import KubeProxyConfiguration
 from svcnet.sources import load
-from tests.kernel.netns import CLIENT, NODE, Cluster
-from tests.kernel.ways import WAYS
+from tests.kernel.netns import CLIENT, HOST, NODE, Cluster
+from tests.kernel.ways import WAYS, Way
 
 pytestmark = pytest.mark.kernel
 
@@ -34,6 +37,7 @@ addressType: IPv4
 ports: [{name: http, port: 8080}]
 endpoints: [{addresses: [10.244.1.11], nodeName: node-a}]
 """
+TO_WEB = ("--live", "--from", CLIENT.v4, "--to", "10.96.0.10:80", "--interface", "eth0")
 STRANGER = """\
 table inet mine {
     chain c {
@@ -51,34 +55,43 @@ def on_node(cluster: Cluster, *words: str) -> Result:
     return found[0]
 
 
+@contextmanager
+def served(cluster: Cluster, way: Way, objects: Path) -> Iterator[None]:
+    """Have the node serve objects in a way for a while."""
+    state = load([objects]).state
+    config = KubeProxyConfiguration()
+    settings = modes.get(way.mode).rules(config)
+    view = node_view(state, config, HOST, node="node-a", family="IPv4", rules=settings)
+    rules = way.rules(cluster, "IPv4")
+    try:
+        rules.put(compile_state(state, view))
+        yield
+    finally:
+        rules.flush()
+
+
 @pytest.mark.parametrize("name", ["iptables-nft", "nftables"])
 def test_a_live_node_is_explained_and_verified(cluster: Cluster, tmp_path: Path, name: str) -> None:
     """With and without objects; what somebody else adds is told, or that nobody looks at it."""
     way = next(each for each in WAYS if each.name == name)
     objects = tmp_path / "objects.yaml"
     objects.write_text(OBJECTS)
-    state = load([objects]).state
-    rules = way.rules(cluster, "IPv4")
-    view = node_view(state, KubeProxyConfiguration(), node="node-a", family="IPv4")
-    packet = ("--live", "--from", CLIENT.v4, "--to", "10.96.0.10:80", "--interface", "eth0")
-    verdict = "to 10.244.1.11:8080, source kept"
-    try:
-        rules.put(compile_state(state, view))
-        for paths in ((), (str(objects), "--mode", way.mode)):
-            found = on_node(cluster, "explain", *paths, *packet)
+    with served(cluster, way, objects):
+        for paths in ((), (str(objects),)):
+            found = on_node(cluster, "explain", *paths, *TO_WEB)
             assert found.exit_code == 0, found.stderr
-            assert found.stdout.startswith(verdict)
+            assert found.stdout.startswith("to 10.244.1.11:8080, source kept")
             assert found.stderr == ""
             assert NODE.v4 not in found.stdout.splitlines()[0]
-        verify = ("verify", str(objects), "--live", "--mode", way.mode)
+        verify = ("verify", str(objects), "--live")
         assert on_node(cluster, *verify).exit_code == 0
-        cluster.run("node", "nft", "-f", "-", stdin=STRANGER)
-        found = on_node(cluster, "explain", *packet)
-        if name == "nftables":
-            assert found.stdout.startswith("dropped: ")
-            assert on_node(cluster, *verify).exit_code == 1
-        else:
-            assert "warning: table inet mine: not looked at in mode iptables" in found.stderr
-    finally:
-        rules.flush()
-        cluster.run("node", "nft", "-f", "-", stdin="table inet mine\ndelete table inet mine\n")
+        try:
+            cluster.run("node", "nft", "-f", "-", stdin=STRANGER)
+            found = on_node(cluster, "explain", *TO_WEB)
+            if name == "nftables":
+                assert found.stdout.startswith("dropped: ")
+                assert on_node(cluster, *verify).exit_code == 1
+            else:
+                assert "warning: table inet mine: not looked at in mode iptables" in found.stderr
+        finally:
+            cluster.run("node", "nft", "-f", "-", stdin="table inet mine\ndelete table inet mine\n")

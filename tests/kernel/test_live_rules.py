@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,3 +98,27 @@ def test_a_listing_that_cannot_be_read_is_told(
     code, shown, told = verified(capsys, mode)
     assert (code, shown) == (2, "")
     assert tool.partition("-")[0] in told
+
+
+WITHOUT_RIGHTS = {
+    "verify --mode iptables": "iptables-save",
+    "verify --mode nftables": "nft list ruleset",
+    "verify --mode ipvs": "ipvsadm -Sn",
+    "verify": "nft list ruleset",
+    "explain --to 10.96.0.100:80": "iptables-save",
+    "report": "ipset save",
+}
+
+
+@pytest.mark.parametrize("words", WITHOUT_RIGHTS)
+def test_lack_of_rights_is_told_before_anything_is_read(words: str) -> None:
+    """Exit code 2 with the first command that takes rights, and what root may save instead."""
+    verb, *options = words.split()
+    powerless = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all")
+    command = (sys.executable, "-m", "svcnet", verb, str(EXAMPLE), *options, "--live")
+    done = subprocess.run([*powerless, *command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    first, *others = done.stderr.splitlines()
+    assert "takes CAP_NET_ADMIN and CAP_NET_RAW, which this process lacks: run svcnet with" in first
+    assert any(line.startswith(f"  sudo {WITHOUT_RIGHTS[words]} > ") for line in others)
+    assert others[0].startswith(f"  sudo {first.split(' takes ')[0].removeprefix('--live: ')} > ")

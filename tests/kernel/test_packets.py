@@ -15,7 +15,7 @@ from fractions import Fraction
 from math import erfc, exp, gamma, sqrt
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from svcnet import modes
 from svcnet.compiler import compile_state, node_view
@@ -287,12 +287,16 @@ class Run:
     def explained(self, packet: Packet, step: Probe | Open) -> dict[Result, Fraction]:
         """Return what `svcnet explain` says of a packet by the rules that are there."""
         assert self.there is not None
+        is_local = self.there.facts.is_local(number(packet.destination))
+        if is_local and not PLACES[step.source].bound:
+            packet = evolve(packet, source=packet.destination)  # the kernel's choice of a source
         found: dict[Result, Fraction] = {}
         for end in explain_rules(MachineQuestion(self.there, ("the node",)), packet).outcomes:
             assert isinstance(end.verdict, Deliver | Refuse | Pass), end
             word = self.in_words(packet, end.verdict)
             if word == UNTOUCHED and step not in self.untouched:
-                word = Reach("outside", packet.port, masquerade=False)
+                # Nobody on the node serves there.
+                word = REFUSED if is_local else Reach("outside", packet.port, masquerade=False)
             seen = self.seen_as(packet, word, step)
             found[seen] = found.get(seen, Fraction(0)) + end.probability
         return found

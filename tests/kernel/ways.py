@@ -22,6 +22,7 @@ from svcnet.graph import GraphDiff, NodeSettings, RuleGraph
 from svcnet.meaning import Facts, MachineRules
 from svcnet.meaning import iptables as xtables
 from svcnet.meaning import nftables as nft
+from svcnet.meaning.dump import read_dump
 from svcnet.models import IPFamily
 from svcnet.modes.nftables import NFTABLES
 from svcnet.modes.userspace.adapter import UserspaceAdapter
@@ -194,8 +195,14 @@ class IPVSRules:
             nothing = RuleGraph(NodeSettings(family=self.tables.family))
             self.apply(ipvs.full(nothing))
 
-    def read(self, facts: Facts) -> MachineRules | None:
-        return None
+    def read(self, facts: Facts) -> MachineRules:
+        tool = "iptables" if self.tables.family == "IPv4" else "ip6tables"
+        commands = (f"{tool}-legacy-save", "ipset save", "ipvsadm -Sn", "ip -j addr")
+        # One process: the guest is slow to start them.
+        script = "; echo ----; ".join(("set -e", *commands))
+        printed = self.tables.cluster.run("node", "sh", "-c", script).split("----\n")
+        dump = read_dump(zip(commands, printed[1:], strict=True))
+        return dump.rules("ipvs", self.tables.family, facts)
 
     def apply(self, tables: IPVSTables) -> None:
         self.tables.cluster.inside("node", lambda: executor.apply(tables, variant="legacy"))
