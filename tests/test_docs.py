@@ -3,9 +3,11 @@
 - ``python``: the blocks of a page share one namespace; ``>>>`` lines are compared.
 - ``console``: each ``$`` line runs in a shell, and must print the lines that follow it;
   ``...`` stands for anything.
-- ``yaml``: must be well-formed; below a line `` `NAME`: `` it is written to that file.
+- ``yaml`` and ``toml``: must be well-formed.
 - ``sh``: only in README.md, the two commands that ``.ci/run`` runs.
 - ``text`` is no code, and ``{name}`` is for Sphinx.
+
+A block below a line `` `NAME`: `` is written to that file; Python there waits for who runs it.
 
 Pages run in a copy of ``examples/``, and leave it as it is: who reads one page after another finds
 what each begins with. A block below ``<!-- kernel -->`` needs root: its
@@ -21,6 +23,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,17 +161,20 @@ def run(page: Iterable[Block], inside: tuple[str, ...] = ()) -> None:
     namespace: dict[str, object] = {"__name__": "__main__"}
     with process_group() as group:
         for block in page:
-            if block.language == "python":
+            if block.file:
+                Path(block.file).parent.mkdir(parents=True, exist_ok=True)
+                Path(block.file).write_text(block.body, "utf-8")
+            if block.language == "python" and not block.file:
                 run_python(block, namespace)
             elif block.language == "console":
                 run_console(block, inside, group)
             elif block.language == "yaml":
                 assert all(document is not None for document in yaml.safe_load_all(block.body))
-                if block.file:
-                    Path(block.file).write_text(block.body, "utf-8")
+            elif block.language == "toml":
+                tomllib.loads(block.body)
             else:
                 readme = block.page.name == "README.md"
-                known = block.language in ("text", "sh" if readme else "text")
+                known = block.file or block.language in ("text", "sh" if readme else "text")
                 assert known or block.language.startswith("{"), f"{block.language}: not run"
 
 

@@ -24,7 +24,18 @@ OWN_FAULT = 70
 REPORT = "A report needs this line, the command and its input, and what svcnet --version says"
 
 VERBS = (
-    *("apply", "cleanup", "conntrack", "diff", "dns", "endpoints", "env", "explain", "graph"),
+    *(
+        "apply",
+        "cleanup",
+        "conntrack",
+        "diff",
+        "dns",
+        "endpoints",
+        "env",
+        "explain",
+        "golden",
+        "graph",
+    ),
     *("probe", "render", "report", "run", "status", "verify"),
 )
 
@@ -149,7 +160,7 @@ def _end_by(number: signal.Signals) -> int:
 def main() -> None:
     """What a Kubernetes Service does to a node.
 
-    Exit codes: 0 done, 1 a difference was found (render --check, diff, dns diff,
+    Exit codes: 0 done, 1 a difference was found (render --check, golden check, diff, dns diff,
     verify) or there is
     none (a record of dns lookup, what status was asked for), 2 the input or the request is
     wrong, 3 the machine refused, or no svcnet run answers (status), 70 a fault of svcnet's own.

@@ -9,12 +9,20 @@ import click
 from attrs import evolve
 
 from svcnet.cli.common import input_options, refuse_input_twice
-from svcnet.cli.golden import compare
+from svcnet.cli.golden.comparison import compare, update
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import file_option, write_output
 from svcnet.cli.paths import FilePath
 from svcnet.errors import AbsentError, UsageError
-from svcnet.inputs import InputRequest, Inputs, load_manifests, read_inputs, tell_findings
+from svcnet.inputs import (
+    InputRequest,
+    Inputs,
+    Strictness,
+    load_manifests,
+    read_inputs,
+    tell_findings,
+)
+from svcnet.inputs.golden import Golden
 from svcnet.modes import available
 from svcnet.modes.options import listed
 
@@ -23,18 +31,28 @@ if TYPE_CHECKING:
     from svcnet.graph import GraphDiff
     from svcnet.modes import ArtifactText, Form
 
+WHOLE = ("text", "transaction")
+"""Forms that can be read back, as what is on a machine."""
+
 
 @click.command("render", cls=ModalCommand)
 @input_options
 @click.option("--family", type=click.Choice(["ipv4", "ipv6"]), help="That of the Node by default.")
 @file_option
 @click.option("--check", type=FilePath(), help="Compare with a golden file.")
+@click.option(
+    "--update",
+    "anew",
+    type=FilePath(),
+    help="Write a golden file if it differs, and say whether its meaning does.",
+)
 @click.option("--since", metavar="OLD", help="Print only the step from older manifests to PATH.")
 def command(
     family: str | None,
     output: str,
     to: Path | None,
     check: Path | None,
+    anew: Path | None,
     since: str | None,
     **options: Any,
 ) -> None:
@@ -48,6 +66,8 @@ def command(
     userspace it is the proxy's table, as comments, and the rules that lead traffic to it,
     for iptables-restore --noflush as well.
     """
+    if sum(each is not None for each in (to, check, anew)) > 1:
+        raise UsageError("only one of --to, --check and --update")
     if since is not None:
         refuse_input_twice((since,), options["paths"])
     inputs = read_inputs(InputRequest(**options))
@@ -58,11 +78,25 @@ def command(
     else:
         written = _delta(inputs, _step(inputs, view, since, options), form)
     tell_findings(written.findings, options["strict"])
-    if check is not None:
-        whole = output in ("text", "transaction") and since is None
-        compare(check, written.text, inputs.mode.name, view.settings if whole else None)
-    else:
+    golden = check or anew
+    if golden is None:
         write_output(written.text, to)
+        return
+    whole = output in WHOLE and since is None
+    found = Golden(golden, written.text, inputs.mode.name, view.settings if whole else None)
+    if check is not None:
+        compare(found)
+    else:
+        update(found, found.expected_if_there())
+
+
+def golden_of(file: Path, inputs: Inputs, family: str, output: str, strict: Strictness) -> Golden:
+    """Return a golden file of what a node has for a family, in a form. Raises UsageError."""
+    form = _form(inputs, output, step=False)
+    view = inputs.view(family)
+    written = _full(inputs, view, form)
+    tell_findings(written.findings, strict)
+    return Golden(file, written.text, inputs.mode.name, view.settings if output in WHOLE else None)
 
 
 def _form(inputs: Inputs, output: str, *, step: bool) -> Form[Any, Any]:

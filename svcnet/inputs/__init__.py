@@ -19,6 +19,7 @@ from svcnet.inputs.read import (
     probe_host,
     read_inputs,
     read_located,
+    read_nodes,
     read_settings,
 )
 from svcnet.inputs.strictness import EVERY_WARNING, Strictness
@@ -35,6 +36,7 @@ __all__ = [
     "probe_host",
     "read_inputs",
     "read_located",
+    "read_nodes",
     "read_settings",
     "refuse_no_path",
     "tell_findings",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -153,15 +154,34 @@ def read_located(asked: InputRequest, /) -> tuple[Inputs, Loaded]:
 
     That says where their fields are, and keeps their text.
     """
+    inputs, loaded, config = _read_all(asked)
+    tell_warnings(_about_node(inputs, loaded, config), asked.strict)
+    return inputs, loaded
+
+
+def read_nodes(asked: InputRequest, names: Iterable[str] = ()) -> list[Inputs]:
+    """Read once as :func:`read_inputs` does, and return that for each of several nodes.
+
+    Without `names` they are all Nodes of the input, and one of no name if it has none.
+    """
+    inputs, loaded, config = _read_all(asked)
+    wanted = list(names) or sorted(inputs.state.nodes) or [""]
+    for name in wanted:
+        _refuse_no_name(name)
+    found = [evolve(inputs, node=name) for name in wanted]
+    remarks = chain.from_iterable(_about_node(each, loaded, config) for each in found)
+    tell_warnings(dict.fromkeys(remarks), asked.strict)
+    return found
+
+
+def _read_all(asked: InputRequest) -> tuple[Inputs, Loaded, LoadedConfig]:
     found: list[Diagnostic] = []
     loaded = _collect(found, lambda: _load(asked))
     config, facts = _read(asked, found)
     request = _checked(asked, found, config, facts)
     assert loaded is not None
     assert config is not None
-    inputs = request.inputs(loaded.state)
-    tell_warnings(_about_node(inputs, loaded, config), asked.strict)
-    return inputs, loaded
+    return request.inputs(loaded.state), loaded, config
 
 
 def _load(asked: InputRequest) -> Loaded:
@@ -219,25 +239,30 @@ def _checked(
     facts: Host | None,
 ) -> ModeRequest:
     """Return what is asked for, or raise what was found wrong with the input or the request."""
-    from svcnet.sources.fields import NAMES, is_name
-
     if found or config_found is None or facts is None:
         raise InputError(found)
-    node, given = asked.node, asked.given
-    if node and not is_name(node, "subdomain"):
-        # Without Nodes in the input any name would do, and would stand in what is printed.
-        raise UsageError(f"--node: {NAMES['subdomain']}; not {node!r}")
+    given = asked.given
+    _refuse_no_name(asked.node)
     config = config_found.config
     mode = modes.resolve(asked.mode) if asked.mode else _configured(config.mode)
     refuse_foreign(given, mode.name, mode.options, modes.available)
     return ModeRequest(
         config=config,
         host=facts,
-        node=node,
+        node=asked.node,
         mode=mode,
         settings=mode.settings(config, given),
         given=given,
     )
+
+
+def _refuse_no_name(node: str) -> None:
+    """Raise UsageError for what can be no Node's name; with no name it is the input's only one."""
+    from svcnet.sources.fields import NAMES, is_name
+
+    if node and not is_name(node, "subdomain"):
+        # Without Nodes in the input any name would do, and would stand in what is printed.
+        raise UsageError(f"--node: {NAMES['subdomain']}; not {node!r}")
 
 
 def _configured(name: str) -> AnyMode:

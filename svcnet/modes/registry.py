@@ -41,7 +41,7 @@ RESERVED = frozenset(
         *("dry-run", "family", "from", "from-pods", "healthz-bind-address", "help", "host"),
         *("ignore", "interface", "ip-families", "kubeconfig", "kubernetes", "live"),
         *("metrics-bind-address", "mode", "node", "output", "rules", "service", "since", "socket"),
-        *("strict", "to", "trace", "wait"),
+        *("strict", "to", "trace", "update", "wait"),
     }
 )
 """Names of options that the verbs have for themselves."""

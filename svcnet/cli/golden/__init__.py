@@ -1,0 +1,17 @@
+"""``svcnet golden``: a folder of golden files. One module a verb."""
+
+from __future__ import annotations
+
+import click
+
+from svcnet.cli import Verbs
+
+VERBS = ("check", "update")
+
+
+@click.group("golden", cls=Verbs, package="svcnet.cli.golden", verbs=VERBS)
+def command() -> None:
+    """Keep the rules of several nodes, modes and IP families as golden files in a folder.
+
+    The folder's golden.toml says of which manifests, and which files there are to be.
+    """

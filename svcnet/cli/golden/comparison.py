@@ -1,0 +1,31 @@
+"""A golden file of which a verb says whether it differs, or which it writes anew."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from svcnet.inputs.golden import Golden
+
+
+def compare(golden: Golden) -> None:
+    """Exit with 1 and a unified diff on standard output when a golden file differs.
+
+    A line on standard error says whether the meaning differs too.
+    """
+    expected = golden.expected()
+    if expected == golden.text:
+        return
+    sys.stdout.writelines(golden.difference(expected))
+    sys.stdout.flush()
+    click.echo(golden.meaning(expected), err=True)
+    sys.exit(1)
+
+
+def update(golden: Golden, expected: str | None) -> None:
+    """Write a golden file, unless it is `expected` already; say on standard output what came."""
+    if expected == golden.text:
+        return
+    golden.write()
+    click.echo(f"{golden.file}: {'made' if expected is None else golden.meaning(expected)}")

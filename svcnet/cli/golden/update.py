@@ -1,0 +1,30 @@
+"""``svcnet golden update``: make the golden files of folders what they are to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from svcnet.cli.golden.catalogue import NAME, read_catalogue
+from svcnet.cli.golden.comparison import update
+from svcnet.cli.paths import FilePath
+
+
+@click.command("update")
+@click.argument("folders", metavar="DIR...", type=FilePath(), nargs=-1, required=True)
+def command(folders: tuple[Path, ...]) -> None:
+    """Write the golden files in DIR that differ from what is rendered now, or are missing.
+
+    Each is written whole or not at all, and named, with whether its meaning differs. Nothing is
+    written before all is rendered. Stale files are named and left: to remove them is for you.
+    """
+    catalogues = [read_catalogue(folder) for folder in folders]
+    asked = [(golden, golden.expected_if_there()) for each in catalogues for golden in each.goldens]
+    for golden, expected in asked:
+        update(golden, expected)
+    for each in catalogues:
+        for file in each.stale:
+            click.echo(f"{file}: stale, {NAME} does not list it; remove it", err=True)
+    if all(expected == golden.text for golden, expected in asked):
+        click.echo(f"nothing to write: {len(asked)} golden files are as rendered", err=True)
