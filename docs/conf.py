@@ -18,7 +18,9 @@ typing.TYPE_CHECKING = False
 for verb in main.list_commands(click.Context(main)):
     command = main.get_command(click.Context(main), verb)
     if isinstance(command, ModalCommand):
-        command.params = command.get_params(click.Context(command))[:-1]
+        context = click.Context(command)
+        own = [*command.get_params(context), None]
+        command.params = own[: own.index(command.manner[0])]
 
 project = "svcnet"
 author = "The svcnet contributors"

@@ -8,14 +8,15 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
 from io import StringIO
 from typing import Any
 
 import click
 
 from svcnet import __version__, checks
+from svcnet.cli.manner import Manner
 from svcnet.cli.streams import standard_streams
+from svcnet.cli.verb import Verbs
 from svcnet.errors import ApplyError, OutputError, SvcnetError, UsageError, named
 
 OWN_FAULT = 70
@@ -24,42 +25,24 @@ OWN_FAULT = 70
 REPORT = "A report needs this line, the command and its input, and what svcnet --version says"
 
 VERBS = (
-    *(
-        "apply",
-        "cleanup",
-        "conntrack",
-        "diff",
-        "dns",
-        "endpoints",
-        "env",
-        "explain",
-        "golden",
-        "graph",
-    ),
-    *("probe", "render", "report", "run", "status", "verify"),
+    "apply",
+    "cleanup",
+    "conntrack",
+    "diff",
+    "dns",
+    "endpoints",
+    "env",
+    "explain",
+    "golden",
+    "graph",
+    "help",
+    "probe",
+    "render",
+    "report",
+    "run",
+    "status",
+    "verify",
 )
-
-
-class Verbs(click.Group):
-    """A group whose commands live in modules of their own, below `package`."""
-
-    def __init__(self, *args: Any, package: str, verbs: tuple[str, ...], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._package = package
-        self._verbs = verbs
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(self._verbs)
-
-    def get_command(
-        self,
-        ctx: click.Context,  # noqa: ARG002
-        cmd_name: str,
-    ) -> click.Command | None:
-        if cmd_name not in self._verbs:
-            return None
-        command: click.Command = import_module(f"{self._package}.{cmd_name}").command
-        return command
 
 
 class Program(Verbs):
@@ -74,11 +57,12 @@ class Program(Verbs):
         **extra: Any,
     ) -> Any:
         """Run a command line and exit; without `standalone_mode` return, or raise what is wrong."""
-        verb = partial(super().main, args, "svcnet", complete_var, False, **extra)
+        manner = Manner()
+        verb = partial(super().main, args, "svcnet", complete_var, False, obj=manner, **extra)
         if not standalone_mode:
             return verb()
         with standard_streams():
-            sys.exit(_exit_code(verb))
+            sys.exit(_exit_code(verb, manner))
 
     def _main_shell_completion(self, *args: Any, **kwargs: Any) -> None:
         """Do what a shell asks for completion; click says nothing of what it does not know."""
@@ -94,29 +78,29 @@ class Program(Verbs):
             raise
 
 
-def _exit_code(verb: Callable[[], Any]) -> int:
+def _exit_code(verb: Callable[[], Any], manner: Manner) -> int:
     try:
         return _outcome(verb)
     except click.ClickException as error:
-        click.echo(checks.USAGE.line(_shown(error)), err=True)
+        manner.say(checks.USAGE.line(_shown(error)))
         return UsageError.exit_code
     except KeyboardInterrupt:
         return _end_by(signal.SIGINT)
     except OutputError as error:
         if error.error.errno == errno.EPIPE:
             return _end_by(signal.SIGPIPE)
-        click.echo(named(error), err=True)
+        manner.say(named(error))
         return error.exit_code
     except SvcnetError as error:
-        click.echo(named(error), err=True)
+        manner.say(named(error))
         return error.exit_code
     except MemoryError:
-        click.echo(checks.MACHINE.line("there is not enough memory for this"), err=True)
+        manner.say(checks.MACHINE.line("there is not enough memory for this"))
         return ApplyError.exit_code
     except BaseException as error:
         from svcnet.reconciler.fault import description
 
-        click.echo(f"{description(error)}. {REPORT}", err=True)
+        manner.say(f"{description(error)}. {REPORT}")
         return OWN_FAULT
 
 
@@ -156,7 +140,7 @@ def _end_by(number: signal.Signals) -> int:
     verbs=VERBS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, prog_name="svcnet")
+@click.version_option(__version__, "-V", "--version", prog_name="svcnet")
 def main() -> None:
     """What a Kubernetes Service does to a node.
 

@@ -11,6 +11,7 @@ from svcnet import checks, modes
 from svcnet.checks import Check
 from svcnet.cli.common import allow_empty_option, family_option, input_options, wait_option
 from svcnet.cli.lock import machine_lock
+from svcnet.cli.manner import stage, tell
 from svcnet.cli.modal import ModalCommand
 from svcnet.errors import ApplyError, Incomplete, Lacking, UsageError
 from svcnet.inputs import InputRequest, Inputs, Strictness, probe_host, read_inputs
@@ -23,7 +24,22 @@ if TYPE_CHECKING:
     from svcnet.modes import Executor, Report
 
 
-@click.command("apply", cls=ModalCommand)
+@click.command(
+    "apply",
+    cls=ModalCommand,
+    short_help="Bring this machine's rules to what manifests ask for (root).",
+    examples=[
+        (
+            "What would change on this machine, which is left as it is",
+            "sudo svcnet apply --dry-run examples/my-service",
+        ),
+        ("The rules onto this machine", "sudo svcnet apply examples/my-service"),
+        (
+            "The same in mode nftables",
+            "sudo svcnet apply --mode nftables examples/my-service",
+        ),
+    ],
+)
 @input_options
 @allow_empty_option
 @family_option
@@ -40,7 +56,10 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
     from svcnet.executors.attempts import joined
     from svcnet.executors.this_machine import THIS_MACHINE
 
-    inputs = read_inputs(InputRequest(**options, default_host=partial(probe_host, THIS_MACHINE)))
+    with stage("reading"):
+        inputs = read_inputs(
+            InputRequest(**options, default_host=partial(probe_host, THIS_MACHINE))
+        )
     if inputs.mode.serves:
         name = inputs.mode.name
         raise UsageError(
@@ -79,7 +98,7 @@ def _remove_leftovers(
         strict.remark(checks.MACHINE_STATE, told)
         return
     for line in lines:
-        click.echo(f"{family}, what another mode left: {line}", err=True)
+        tell(f"{family}, what another mode left: {line}")
 
 
 def _delete_stale_flows(graph: RuleGraph, strict: Strictness) -> None:
@@ -93,7 +112,7 @@ def _delete_stale_flows(graph: RuleGraph, strict: Strictness) -> None:
         strict.remark(checks.MACHINE_STATE, f"warning: {error}")
         return
     if report is not None and report.deleted:
-        click.echo(f"{graph.settings.family}: {report}", err=True)
+        tell(f"{graph.settings.family}: {report}")
 
 
 def _applied(
@@ -112,10 +131,12 @@ def _applied(
     from svcnet.compiler import compile_state
 
     mode, settings = inputs.mode, inputs.settings
-    graph = compile_state(inputs.state, view)
+    with stage("compiling"):
+        graph = compile_state(inputs.state, view)
     executor, artifact = mode.executor(settings=settings), mode.full(graph, settings)
     try:
-        return executor, graph, executor.plan(artifact) if dry_run else executor.apply(artifact)
+        with stage("planning" if dry_run else "applying"):
+            return executor, graph, executor.plan(artifact) if dry_run else executor.apply(artifact)
     except Incomplete as error:
         refused.append(error)
         return executor, graph, cast("Report", error.report)
@@ -135,4 +156,4 @@ def _tell(report: Report, strict: Strictness, *, dry_run: bool) -> None:
         click.echo(report.plan.text, nl=False)
     for warning in report.warnings:
         strict.pass_on(f"warning: {warning}")
-    click.echo(str(report), err=True)
+    tell(str(report))

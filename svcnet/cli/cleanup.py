@@ -9,6 +9,7 @@ import click
 from svcnet import modes
 from svcnet.cli.common import named_families, wait_option
 from svcnet.cli.lock import machine_lock
+from svcnet.cli.manner import tell
 from svcnet.cli.modal import ModalCommand
 
 
@@ -18,7 +19,15 @@ class _CleanupCommand(ModalCommand):
     knows_all = True
 
 
-@click.command("cleanup", cls=_CleanupCommand)
+@click.command(
+    "cleanup",
+    cls=_CleanupCommand,
+    short_help="Remove all that svcnet made on this machine (root).",
+    examples=[
+        ("All of it, in every mode", "sudo svcnet cleanup"),
+        ("Only what is IPv6's", "sudo svcnet cleanup --family ipv6"),
+    ],
+)
 @click.option(
     "--family",
     type=click.Choice(["ipv4", "ipv6", "both"]),
@@ -41,4 +50,4 @@ def command(family: str, wait: bool, given: dict[str, Any]) -> None:
         known = modes.available().values()
         parts = (part for one in families for part in modes.cleanup_parts(known, one, given))
         for line in attempt_all(parts):
-            click.echo(line, err=True)
+            tell(line)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from svcnet.cli.dump import given_dump, live_dump, mode_of, warn_of_others
+from svcnet.cli.manner import stage
 from svcnet.errors import ApplyError, UnreadMachine, UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IP_FAMILIES
@@ -57,7 +58,8 @@ def compare(
     given = dict(options)
     if given["mode"] is None:
         given["mode"] = mode_of(dump, given["config"])
-    inputs, loaded = read_located(InputRequest(**given, default_host=default_host))
+    with stage("reading"):
+        inputs, loaded = read_located(InputRequest(**given, default_host=default_host))
     if inputs.mode.name not in LANGUAGES:
         names = listed(LANGUAGES)
         raise UsageError(f"rules of modes {names} can be compared, not of mode {inputs.mode.name}")
@@ -92,7 +94,8 @@ def _stale(
     if not is_live and dump.entries is None:
         raise UsageError("--also conntrack: no file has entries: give what conntrack -L prints")
     for family in families:
-        graph = compile_state(inputs.state, inputs.view(family.lower()))
+        with stage("compiling"):
+            graph = compile_state(inputs.state, inputs.view(family.lower()))
         try:
             flows = list(conntrack.observe(family)) if is_live else dump.flows(family)
         except ApplyError as error:
@@ -119,6 +122,9 @@ def _compared(
             "--mode and --family say what to compare"
         )
     for family in wanted:
-        graph = compile_state(inputs.state, inputs.view(family.lower()))
-        facts = Facts.of(graph.settings)
-        yield verify(graph, dump.rules(mode, family, facts), loaded.places)
+        with stage("compiling"):
+            graph = compile_state(inputs.state, inputs.view(family.lower()))
+        with stage("verifying"):
+            facts = Facts.of(graph.settings)
+            verdicts = verify(graph, dump.rules(mode, family, facts), loaded.places)
+        yield verdicts

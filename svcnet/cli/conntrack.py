@@ -9,6 +9,7 @@ import click
 
 from svcnet.cli.common import allow_empty_option, family_option, input_options, wait_option
 from svcnet.cli.lock import machine_lock
+from svcnet.cli.manner import stage, tell
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import form_option
 from svcnet.errors import UsageError
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
     from svcnet.models import IPFamily
 
 
-@click.command("conntrack", cls=ModalCommand)
+@click.command(
+    "conntrack",
+    cls=ModalCommand,
+    short_help="Delete UDP entries that lead to no endpoint any more (root).",
+    examples=[("What would be deleted", "sudo svcnet conntrack --output plan examples/my-service")],
+)
 @input_options
 @allow_empty_option
 @family_option
@@ -40,7 +46,10 @@ def command(
     from svcnet.executors.this_machine import THIS_MACHINE
     from svcnet.renderers.conntrack import plan
 
-    inputs = read_inputs(InputRequest(**options, default_host=partial(probe_host, THIS_MACHINE)))
+    with stage("reading"):
+        inputs = read_inputs(
+            InputRequest(**options, default_host=partial(probe_host, THIS_MACHINE))
+        )
     if inputs.mode.serves:
         raise UsageError(
             f"in mode {inputs.mode.name} entries lead to the proxy, which moves flows itself"
@@ -55,4 +64,4 @@ def command(
                 click.echo(str(planned), nl=False)
                 continue
             report = conntrack.delete(planned, machine=THIS_MACHINE)
-            click.echo(f"{view.family}: {report}", err=True)
+            tell(f"{view.family}: {report}")

@@ -14,6 +14,7 @@ from attrs import evolve
 from svcnet.cli.common import family_option, input_options, refuse_input_twice
 from svcnet.cli.diff_modes import modes_diffs
 from svcnet.cli.diff_rules import rules_diffs
+from svcnet.cli.manner import stage
 from svcnet.cli.modal import ModalCommand, ModeName
 from svcnet.cli.output import form_option, write_output
 from svcnet.cli.paths import FilePath
@@ -30,7 +31,25 @@ MOST_SHOWN = 100
 """Frontends that are told one by one."""
 
 
-@click.command("diff", cls=ModalCommand)
+@click.command(
+    "diff",
+    cls=ModalCommand,
+    short_help="Compare what two states do to packets.",
+    examples=[
+        (
+            "What a change does, for people",
+            "svcnet diff examples/my-service examples/from-pods",
+        ),
+        (
+            "As a comment on a change request",
+            "svcnet diff --output markdown examples/my-service examples/from-pods",
+        ),
+        (
+            "What the move to mode nftables changes",
+            "svcnet diff --mode iptables --to-mode nftables examples/my-service",
+        ),
+    ],
+)
 @input_options
 @family_option
 @form_option(
@@ -115,19 +134,23 @@ def _of_objects(families: Sequence[IPFamily], options: dict[str, Any]) -> Iterat
 
     for family in _families(inputs, before, families):
         word = family.lower()
-        yield graphs_diff(
-            compile_state(before.state, before.view(word)),
-            compile_state(inputs.state, inputs.view(word)),
-            inputs.mode.name,
-            (old.places, new.places),
-            write,
-        )
+        with stage("compiling"):
+            graphs = (
+                compile_state(before.state, before.view(word)),
+                compile_state(inputs.state, inputs.view(word)),
+            )
+        with stage("comparing"):
+            found = graphs_diff(*graphs, inputs.mode.name, (old.places, new.places), write)
+        yield found
 
 
 def _read(old: str, new: str, options: dict[str, Any]) -> tuple[Inputs, Loaded, Loaded]:
     """Read both paths; the rest of the input is for both."""
-    before = load_manifests((old,), options["strict"], options["from_pods"], options["ip_families"])
-    inputs, after = read_located(InputRequest(paths=(new,), **options))
+    with stage("reading"):
+        before = load_manifests(
+            (old,), options["strict"], options["from_pods"], options["ip_families"]
+        )
+        inputs, after = read_located(InputRequest(paths=(new,), **options))
     return inputs, before, after
 
 

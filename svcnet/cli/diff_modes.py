@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from svcnet.cli.manner import stage
 from svcnet.cli.questions import question_of
 from svcnet.errors import UsageError
 from svcnet.inputs import InputRequest, read_located
@@ -21,7 +22,8 @@ def modes_diffs(
     from svcnet.meaning.comparison.known import modes_diff
     from svcnet.modes import resolve
 
-    inputs, loaded = read_located(InputRequest(**options))
+    with stage("reading"):
+        inputs, loaded = read_located(InputRequest(**options))
     other = inputs.in_mode(resolve(to_mode))
     if other.mode.name == inputs.mode.name:
         raise UsageError(f"both modes are {to_mode}: say --mode and another one with --to-mode")

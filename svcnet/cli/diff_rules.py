@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from svcnet.cli.dump import given_dump
+from svcnet.cli.manner import warn
 from svcnet.errors import UsageError
 from svcnet.modes.options import listed
 
@@ -71,7 +70,7 @@ def _families(
         )
     only = [each for each in dict.fromkeys([*there[0], *there[1]]) if each not in both]
     if only and not asked:
-        click.echo(f"warning: rules of {listed(only)} are on one side alone", err=True)
+        warn(f"warning: rules of {listed(only)} are on one side alone")
     return list(asked) or both
 
 
@@ -85,10 +84,9 @@ def _own(
     before = old.addresses or facts or new.addresses
     after = new.addresses or facts or old.addresses
     if before is None or after is None:
-        click.echo(
+        warn(
             f"warning: nobody says which addresses are the node's, and {ASSUMED[family]} stands "
-            "for them: give what ip -j addr prints with one more --rules, or --host",
-            err=True,
+            "for them: give what ip -j addr prints with one more --rules, or --host"
         )
         before = after = (ASSUMED[family],)
     return tuple(before), tuple(after)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from svcnet import checks
+from svcnet.cli.manner import warn
 from svcnet.cli.paths import FilePath
 from svcnet.errors import ApplyError, UnreadMachine, UsageError, one_line
 from svcnet.executors.commands import lacking, not_installed
@@ -99,7 +100,7 @@ def _listed(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineDum
     for family in families:
         choice = choose_variant(family, variant)
         for warning in choice.warnings:
-            click.echo(warning, err=True)
+            warn(warning)
         texts[family] = (f"{choice.commands.name}-save", choice.commands.save())
     asks = any("--match-set" in text for _, text in texts.values())
     has_sets = asks and THIS_MACHINE.find("ipset") is not None
@@ -125,9 +126,7 @@ def warn_of_others(dump: MachineDump, mode: str) -> None:
         others += [each for each in tables if not is_of_iptables(each.partition(" ")[2])]
     if others:
         shown = ", ".join(map(one_line, others[:_MOST_NAMES]))
-        click.echo(
-            f"warning: {shown}: not looked at in mode {mode}, and may decide first", err=True
-        )
+        warn(f"warning: {shown}: not looked at in mode {mode}, and may decide first")
 
 
 def mode_of(dump: MachineDump | None, config: object) -> str | None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from svcnet.cli.common import ip_families_option, path_options
+from svcnet.cli.manner import stage
 from svcnet.cli.output import form_option, write_output
+from svcnet.cli.verb import Verb
 from svcnet.errors import one_line
 from svcnet.inputs import Strictness, load_manifests
 
@@ -30,7 +32,18 @@ MAX_CELL = 1000
 HEADERS = ("SERVICE", "NAME", "ADDRESS", "CONDITION", "PORTS", "TARGET", "NODE", "ZONE")
 
 
-@click.command("endpoints")
+@click.command(
+    "endpoints",
+    cls=Verb,
+    short_help="Print the endpoints that Services have by their Pods.",
+    examples=[
+        (
+            "EndpointSlices as the controllers make them",
+            "svcnet endpoints examples/from-pods",
+        ),
+        ("A line for each endpoint", "svcnet endpoints --output table examples/from-pods"),
+    ],
+)
 @path_options
 @ip_families_option
 @click.option(
@@ -67,7 +80,8 @@ def command(
         slices_of,
     )
 
-    state = load_manifests(paths, strict, True, ip_families, anew=True).state
+    with stage("reading"):
+        state = load_manifests(paths, strict, True, ip_families, anew=True).state
     if kind == "slices":
         slices = slices_of(state)
         texts = _written(output, map(slice_manifest, slices), lambda: _slice_rows(slices))

@@ -14,7 +14,9 @@ from attrs import frozen
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.cli.common import manifest_options
+from svcnet.cli.manner import stage
 from svcnet.cli.output import form_option, write_output
+from svcnet.cli.verb import Verb
 from svcnet.errors import AbsentError, Diagnostic, UsageError
 from svcnet.inputs import Strictness, load_manifests, tell_warnings
 
@@ -37,7 +39,15 @@ class EnvironmentReport:
     containers: tuple[ContainerEnvironment, ...] = ()
 
 
-@click.command("env")
+@click.command(
+    "env",
+    cls=Verb,
+    short_help="Print the variables that containers get for Services.",
+    examples=[
+        ("Commands for a shell", "svcnet env examples/my-service"),
+        ("How much of ARG_MAX they take", "svcnet env --size examples/my-service"),
+    ],
+)
 @manifest_options
 @click.option("--namespace", help="That of the container; that of the Pod, else default.")
 @click.option(
@@ -85,7 +95,8 @@ def command(
         raise UsageError("--size prints sizes and no variables; leave out --output")
     if pod is not None and no_service_links:
         raise UsageError("whether there are service links is said by the Pod that --pod names")
-    loaded = load_manifests(paths, strict, from_pods, ip_families, endpoints=False)
+    with stage("reading"):
+        loaded = load_manifests(paths, strict, from_pods, ip_families, endpoints=False)
     state = loaded.state
     told = _told(state, namespace, pod, service_links=not no_service_links)
     mistyped = _emptiness(state, told.environment.namespace) if pod is None else ()

@@ -20,6 +20,7 @@ from svcnet.cli.explain_rules import (
     machine_sender,
     refuse_two_sources,
 )
+from svcnet.cli.manner import stage
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import form_option, write_output
 from svcnet.cli.questions import question_of
@@ -47,7 +48,22 @@ MOST_FIRST_LINES = 1000
 """Of what begins with so many lines that are of no trace nobody waits for one."""
 
 
-@click.command("explain", cls=ModalCommand)
+@click.command(
+    "explain",
+    cls=ModalCommand,
+    short_help="Say what becomes of a packet, and why.",
+    examples=[
+        (
+            "A Pod asks a Service",
+            "svcnet explain --from 10.244.2.6 --to 10.96.0.100:80 examples/my-service",
+        ),
+        (
+            "Somebody outside asks a cluster IP",
+            "svcnet explain --to 10.96.0.100:80 examples/my-service",
+        ),
+        ("A table of all Services and senders", "svcnet explain --all examples/my-service"),
+    ],
+)
 @input_options
 @click.option(
     "--from",
@@ -126,7 +142,8 @@ def command(
     if live or files:
         write_output(_of_rules(asked, files, service, output), None)
     elif every:
-        inputs, loaded = read_located(InputRequest(**options))
+        with stage("reading"):
+            inputs, loaded = read_located(InputRequest(**options))
         write_output(_table(question_of(inputs, loaded, family), service, output), None)
     else:
         write_output(_one(asked, output), None)
@@ -150,7 +167,8 @@ def _trace(file: str, family: str | None, output: str, options: dict[str, Any]) 
     paths = options["paths"]
     if file == "-" and (not paths or "-" in paths):
         raise UsageError("--trace - is standard input, and so is what PATH is: name a file")
-    inputs, loaded = read_located(InputRequest(**options))
+    with stage("reading"):
+        inputs, loaded = read_located(InputRequest(**options))
     reading = TraceReading(question_of(inputs, loaded, family))
     found = map(reading.read, _lines_of(file))
     if output == "json":
@@ -249,7 +267,8 @@ def _one(asked: PacketRequest, output: str) -> str:
     from svcnet.meaning.explanation.explain import explain
 
     chosen = _family(asked.who, asked.target, asked.family)
-    inputs, loaded = read_located(InputRequest(**asked.options))
+    with stage("reading"):
+        inputs, loaded = read_located(InputRequest(**asked.options))
     question = question_of(inputs, loaded, chosen)
     packet, found = _packet(asked, question)
     explanation = explain(question, packet)

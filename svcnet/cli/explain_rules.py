@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from svcnet.cli.dump import given_dump, live_dump, live_mode, mode_of, warn_of_others
+from svcnet.cli.manner import stage
 from svcnet.errors import UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
@@ -77,7 +78,8 @@ def _beside_objects(
     if options["mode"] is None:
         options["mode"] = mode_of(dump, options["config"])
     host = partial(probe_host, THIS_MACHINE) if dump is None else None
-    inputs, loaded = read_located(InputRequest(**options, default_host=host))
+    with stage("reading"):
+        inputs, loaded = read_located(InputRequest(**options, default_host=host))
     if dump is not None and dump.addresses is not None and inputs.host.addresses is None:
         inputs = evolve(inputs, host=evolve(inputs.host, addresses=dump.addresses))
     question = question_of(inputs, loaded, asked.family)

@@ -8,6 +8,7 @@ import click
 from attrs import evolve
 
 from svcnet.cli.common import input_options
+from svcnet.cli.manner import stage
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import form_option, write_output
 from svcnet.errors import AbsentError
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
     from svcnet.graph import RuleGraph
 
 
-@click.command("graph", cls=ModalCommand)
+@click.command(
+    "graph",
+    cls=ModalCommand,
+    short_help="Print the decisions that a node makes about packets.",
+    examples=[
+        ("All decisions, as text", "svcnet graph examples/my-service"),
+        ("A drawing, for Graphviz", "svcnet graph --output dot examples/my-service"),
+    ],
+)
 @input_options
 @click.option("--family", type=click.Choice(["ipv4", "ipv6"]), help="That of the Node by default.")
 @form_option(
@@ -32,8 +41,10 @@ def command(family: str | None, output: str, service: str | None, **options: Any
     from svcnet.compiler import compile_state
     from svcnet.graph import dot, dump
 
-    inputs = read_inputs(InputRequest(**options))
-    graph = compile_state(inputs.state, inputs.view(family))
+    with stage("reading"):
+        inputs = read_inputs(InputRequest(**options))
+    with stage("compiling"):
+        graph = compile_state(inputs.state, inputs.view(family))
     if service is not None:
         graph = _only(graph, service)
     write_output(dot(graph) if output == "dot" else dump(graph), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
+
+from svcnet.cli.manner import manner
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,7 +31,7 @@ def live(draw: Callable[[int], RenderableType], *, screen: bool = False) -> Iter
     With `screen` it has the whole terminal, which is then as it was before. It is over too once
     `draw` raises CancelledError.
     """
-    console = Console()
+    console = Console(no_color=not manner().paints(sys.stdout))
     over = threading.Event()
 
     def show() -> None:

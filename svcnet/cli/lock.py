@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
-import click
-
+from svcnet.cli.manner import tell
 from svcnet.family import IPFamily
 
 
@@ -25,6 +24,6 @@ def machine_lock(families: Iterable[IPFamily], *, wait: bool) -> Iterator[None]:
         except Busy as error:
             if not wait:
                 raise Busy(f"{error}: nothing was changed; --wait waits for it") from None
-            click.echo(f"waiting: {error}", err=True)
+            tell(f"waiting: {error}")
             stack.enter_context(locks(wanted, wait=True))
         yield

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import orjson
 import structlog
 
+from svcnet.cli.manner import manner
 from svcnet.cli.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ def logger(stream: TextIO) -> FilteringBoundLogger:
     """Return a logger that writes a line for each event to `stream`.
 
     On a terminal that is text. Elsewhere it is an object of JSON, with ``time``, ``level`` and
-    ``event``, and whatever else there is to know.
+    ``event``, and whatever else there is to know. ``--quiet`` leaves warnings and errors.
     """
+    found = manner()
     render: list[Any] = (
         [structlog.processors.TimeStamper("%H:%M:%S", utc=False, key="timestamp"), _rounded]
         if stream.isatty()
@@ -28,11 +30,14 @@ def logger(stream: TextIO) -> FilteringBoundLogger:
     )
     if isinstance(stream, Outlet) and not stream.isatty():
         stream.gap = _json_gap
-    render.append(structlog.dev.ConsoleRenderer() if stream.isatty() else _json)
+    if stream.isatty():
+        render.append(structlog.dev.ConsoleRenderer(colors=found.paints(stream)))
+    else:
+        render.append(_json)
     logger: FilteringBoundLogger = structlog.wrap_logger(
         structlog.WriteLogger(stream),
         processors=[structlog.processors.add_log_level, *render],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        wrapper_class=structlog.make_filtering_bound_logger("warning" if found.quiet else "info"),
     )
     return logger
 

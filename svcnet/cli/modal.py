@@ -9,8 +9,10 @@ import click
 from click.core import ParameterSource
 
 from svcnet import checks, modes
+from svcnet.cli.manner import warn
 from svcnet.cli.output import FormOption
 from svcnet.cli.paths import FilePath
+from svcnet.cli.verb import Verb
 from svcnet.modes.options import Kind, Offer, offers
 
 _MODES = "svcnet.modes"
@@ -32,7 +34,7 @@ class ModeName(click.ParamType[str]):
         return click.Choice(list(_known(ctx)))
 
 
-class ModalCommand(click.Command):
+class ModalCommand(Verb):
     """A command with ``--mode``, and the options that modes declare for it.
 
     Its function gets those that are given as one mapping, ``given``. Modes of other packages
@@ -82,7 +84,7 @@ class ModalCommand(click.Command):
 def tell_unusable(found: modes.Catalogue) -> None:
     """Warn of modes of other packages that are left out."""
     for each in found.unusable:
-        click.echo(f"warning: {each}", err=True)
+        warn(f"warning: {each}")
 
 
 def _known(ctx: click.Context | None) -> Mapping[str, modes.AnyMode]:

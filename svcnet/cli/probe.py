@@ -6,10 +6,18 @@ from collections.abc import Iterator
 
 import click
 
+from svcnet.cli.verb import Verb
 from svcnet.errors import SvcnetError
 
 
-@click.command("probe")
+@click.command(
+    "probe",
+    cls=Verb,
+    short_help="Print the facts of this machine that rules depend on.",
+    examples=[
+        ("For the option --host of other verbs", "svcnet probe > host.yaml"),
+    ],
+)
 def command() -> None:
     """Print the facts of this machine that rules depend on, as --host reads them.
 

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from svcnet.cli.common import input_options, refuse_input_twice
 from svcnet.cli.golden.comparison import compare, update
+from svcnet.cli.manner import stage
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import file_option, write_output
 from svcnet.cli.paths import FilePath
@@ -35,7 +36,23 @@ WHOLE = ("text", "transaction")
 """Forms that can be read back, as what is on a machine."""
 
 
-@click.command("render", cls=ModalCommand)
+@click.command(
+    "render",
+    cls=ModalCommand,
+    short_help="Print the rules of a node.",
+    examples=[
+        ("What iptables-restore gets", "svcnet render examples/my-service"),
+        (
+            "The same Service in mode nftables",
+            "svcnet render --mode nftables examples/my-service",
+        ),
+        (
+            "Only what a change changes",
+            "svcnet render --since examples/my-service examples/my-service",
+        ),
+        ("Those of one node of a cluster", "svcnet render --node node-a examples/my-service"),
+    ],
+)
 @input_options
 @click.option("--family", type=click.Choice(["ipv4", "ipv6"]), help="That of the Node by default.")
 @file_option
@@ -70,7 +87,8 @@ def command(
         raise UsageError("only one of --to, --check and --update")
     if since is not None:
         refuse_input_twice((since,), options["paths"])
-    inputs = read_inputs(InputRequest(**options))
+    with stage("reading"):
+        inputs = read_inputs(InputRequest(**options))
     form = _form(inputs, output, step=since is not None)
     view = inputs.view(family)
     if since is None:
@@ -123,7 +141,8 @@ def _form(inputs: Inputs, output: str, *, step: bool) -> Form[Any, Any]:
 def _full(inputs: Inputs, view: NodeView, form: Form[Any, Any]) -> ArtifactText:
     from svcnet.compiler import compile_state
 
-    graph = compile_state(inputs.state, view)
+    with stage("compiling"):
+        graph = compile_state(inputs.state, view)
     artifact = inputs.mode.full(graph, inputs.settings)
     return form.full(artifact, inputs.settings.given)
 
@@ -149,5 +168,6 @@ def _step(inputs: Inputs, view: NodeView, since: str, options: dict[str, Any]) -
     if before.state.nodes and settings.node_name not in before.state.nodes:
         raise AbsentError(f"{since}: has no Node {settings.node_name!r}")
     before = evolve(before, node=settings.node_name)
-    old = compile_state(before.state, before.view(settings.family.lower()))
+    with stage("compiling"):
+        old = compile_state(before.state, before.view(settings.family.lower()))
     return diff(old, compile_state(inputs.state, view))

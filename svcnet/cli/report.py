@@ -11,6 +11,7 @@ from attrs import evolve
 from svcnet.cli.common import family_option, input_options
 from svcnet.cli.comparison import MachineComparison, compare
 from svcnet.cli.dump import rules_options
+from svcnet.cli.manner import stage
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import file_option, write_output
 from svcnet.cli.questions import question_of
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from svcnet.family import IPFamily
 
 
-@click.command("report", cls=ModalCommand)
+@click.command(
+    "report",
+    cls=ModalCommand,
+    short_help="Write a page that shows what becomes of packets.",
+    examples=[
+        ("A page for a browser", "svcnet report --to report.html examples/my-service"),
+    ],
+)
 @input_options
 @family_option
 @rules_options("Show differences from")
@@ -51,9 +59,12 @@ def command(
     if live or files:
         found = compare(files, families, options)
     else:
-        found = MachineComparison(*read_located(InputRequest(**options)), ())
+        with stage("reading"):
+            found = MachineComparison(*read_located(InputRequest(**options)), ())
     questions = [
         question_of(found.inputs, found.loaded, family.lower())
         for family in found.inputs.families(families)
     ]
-    write_output(page(content(questions, findings, found.verdicts)), to)
+    with stage("drawing"):
+        text = page(content(questions, findings, found.verdicts))
+    write_output(text, to)

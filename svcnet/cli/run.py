@@ -28,7 +28,21 @@ if TYPE_CHECKING:
     from svcnet.modes import DataPlane
 
 
-@click.command("run", cls=ModalCommand)
+@click.command(
+    "run",
+    cls=ModalCommand,
+    short_help="Keep this machine true to Services until a signal.",
+    examples=[
+        (
+            "Rules that follow every change of a folder",
+            "sudo svcnet run examples/my-service",
+        ),
+        (
+            "Services on ports of 127.0.0.1, without root",
+            "svcnet run --mode userspace --no-redirect examples/rootless",
+        ),
+    ],
+)
 @input_options
 @allow_empty_option
 @family_option

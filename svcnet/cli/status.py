@@ -13,16 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from svcnet.cli.manner import manner, warn
 from svcnet.cli.outlet import outlets
 from svcnet.cli.output import form_option
 from svcnet.cli.paths import FilePath
+from svcnet.cli.verb import Verb
 from svcnet.errors import ApplyError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-@click.command("status")
+@click.command(
+    "status",
+    cls=Verb,
+    short_help="Ask a running svcnet what it keeps, and how it fares.",
+    examples=[
+        ("A table of its Services", "svcnet status"),
+        ("The same for programs", "svcnet status --output json"),
+        ("The rules that the machine has", "svcnet status --last-good"),
+    ],
+)
 @click.option(
     "--socket",
     "path",
@@ -97,7 +108,7 @@ def _show(document: dict[str, Any]) -> None:
     from svcnet.cli.status_view import lines, view
 
     if sys.stdout.isatty():
-        Console().print(view(document))
+        Console(no_color=not manner().paints(sys.stdout)).print(view(document))
     else:
         click.echo("\n".join(lines(document)))
 
@@ -135,9 +146,9 @@ def _print_texts(answer: dict[str, Any]) -> None:
 
     texts, error = answer["texts"], answer["error"]
     if error is not None:
-        click.echo(printable(error), err=True)
+        warn(printable(error))
     elif not texts:
-        click.echo("there is none", err=True)
+        warn("there is none")
         sys.exit(1)
     for text in texts:
         if len(texts) > 1:
@@ -147,4 +158,4 @@ def _print_texts(answer: dict[str, Any]) -> None:
         else:
             click.echo(text["text"].encode(), nl=False)
         if text["cut"]:
-            click.echo(f"{printable(text['of'])}: only its beginning was kept", err=True)
+            warn(f"{printable(text['of'])}: only its beginning was kept")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, TypeVar, cast
 
 import click
 
 from svcnet.checks import Check
+from svcnet.cli.manner import tell_line
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness
 
@@ -20,7 +21,7 @@ def strict_options(function: Function) -> Function:
 
     @wraps(function)
     def command(*args: Any, strict: bool, ignore: tuple[str, ...], **options: Any) -> Any:
-        strictness = Strictness(strict, _ignored(ignore), partial(click.echo, err=True))
+        strictness = Strictness(strict, _ignored(ignore), tell_line)
         return function(*args, strict=strictness, **options)
 
     errors = click.option("--strict", is_flag=True, help="Treat warnings as errors.")

@@ -16,6 +16,7 @@ from svcnet.cli.common import family_option, input_options
 from svcnet.cli.comparison import compare
 from svcnet.cli.dns.options import ZONES, dns_address
 from svcnet.cli.dump import rules_options
+from svcnet.cli.manner import stage
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import form_option, write_output
 from svcnet.errors import UsageError
@@ -32,7 +33,18 @@ MOST_SHOWN = 100
 """Differences that are told one by one."""
 
 
-@click.command("verify", cls=ModalCommand)
+@click.command(
+    "verify",
+    cls=ModalCommand,
+    short_help="Compare the rules of a machine with manifests.",
+    examples=[
+        (
+            "What iptables-save printed on a node",
+            "svcnet verify --rules rules.txt examples/my-service",
+        ),
+        ("The rules of this machine", "sudo svcnet verify --live examples/my-service"),
+    ],
+)
 @input_options
 @family_option
 @rules_options("Compare with")
@@ -91,7 +103,8 @@ def command(
         found = _Findings(compared.verdicts, compared.stale if also else None)
         state = compared.inputs.state
     else:
-        state = read_inputs(InputRequest(**options)).state
+        with stage("reading"):
+            state = read_inputs(InputRequest(**options)).state
     if dns is not None:
         found = evolve(found, names=_names(state, dns, zones))
     if output == "json":

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import click
 
-from svcnet.cli import Verbs
+from svcnet.cli.verb import Verbs
 
 VERBS = ("diff", "lookup", "push", "serve", "zone")
 
 
-@click.group("dns", cls=Verbs, package="svcnet.cli.dns", verbs=VERBS)
+@click.group(
+    "dns",
+    cls=Verbs,
+    package="svcnet.cli.dns",
+    verbs=VERBS,
+    short_help="What clients are answered that ask for Services by name.",
+)
 def command() -> None:
     """What clients are answered that ask for Services by name.
 

@@ -9,15 +9,27 @@ import click
 
 from svcnet.cli.common import from_pods_option, refuse_input_twice
 from svcnet.cli.dns.options import dns_options, zone_options
+from svcnet.cli.manner import stage
 from svcnet.cli.output import write_output
 from svcnet.cli.strictness import strict_options
+from svcnet.cli.verb import Verb
 from svcnet.inputs import Strictness, load_manifests
 
 if TYPE_CHECKING:
     from svcnet.models import IPFamily
 
 
-@click.command("diff")
+@click.command(
+    "diff",
+    cls=Verb,
+    short_help="Print the records that only one of two inputs has.",
+    examples=[
+        (
+            "What a change does to names",
+            "svcnet dns diff examples/my-service examples/from-pods",
+        ),
+    ],
+)
 @click.argument("old")
 @click.argument("new")
 @strict_options
@@ -40,8 +52,9 @@ def command(
 
     refuse_input_twice((old,), (new,))
     asked = dns_options(options)
-    loaded = (load_manifests((path,), strict, from_pods, ip_families) for path in (old, new))
-    before, after = (records(each.state, asked) for each in loaded)
+    with stage("reading"):
+        loaded = (load_manifests((path,), strict, from_pods, ip_families) for path in (old, new))
+        before, after = (records(each.state, asked) for each in loaded)
     found = difference(before, after)
     write_output(str(found), None)
     sys.exit(1 if found else 0)

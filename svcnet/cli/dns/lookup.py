@@ -11,8 +11,10 @@ import click
 
 from svcnet.cli.common import from_pods_option
 from svcnet.cli.dns.options import dns_options, zone_options
+from svcnet.cli.manner import stage
 from svcnet.cli.output import form_option, write_output
 from svcnet.cli.strictness import strict_options
+from svcnet.cli.verb import Verb
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness, load_manifests
 
@@ -23,7 +25,18 @@ if TYPE_CHECKING:
 TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT")
 
 
-@click.command("lookup")
+@click.command(
+    "lookup",
+    cls=Verb,
+    short_help="Print what a Pod gets that asks for a name, and why.",
+    examples=[
+        ("As a Pod asks", "svcnet dns lookup my-service.default examples/my-service"),
+        (
+            "Ports, by SRV records",
+            "svcnet dns lookup _http._tcp.my-service.default.svc SRV examples/my-service",
+        ),
+    ],
+)
 @click.argument("name")
 @click.argument("rest", nargs=-1, metavar="[TYPE] [PATH]...")
 @strict_options
@@ -77,7 +90,8 @@ def command(
     if "." in namespace or not is_name(f"{namespace.lower()}."):
         raise UsageError(f"--namespace: {namespace!r} is no name of a namespace")
     asked = dns_options(options)
-    zones = records(load_manifests(paths, strict, from_pods, ip_families).state, asked)
+    with stage("reading"):
+        zones = records(load_manifests(paths, strict, from_pods, ip_families).state, asked)
     found = search(zones, name, rdtype or "A", namespace=namespace, ndots=ndots)
     if output == "json":
         text = json.dumps(lookup_document(found, rdtype or "A", ndots), indent=2) + "\n"

@@ -9,7 +9,9 @@ import click
 
 from svcnet.cli.common import allow_empty_option, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
+from svcnet.cli.manner import stage, tell
 from svcnet.cli.paths import FilePath
+from svcnet.cli.verb import Verb
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness, load_manifests
 
@@ -17,7 +19,21 @@ if TYPE_CHECKING:
     from svcnet.models import IPFamily
 
 
-@click.command("push")
+@click.command(
+    "push",
+    cls=Verb,
+    short_help="Bring a running DNS server to the records of Services.",
+    examples=[
+        (
+            "What would change there",
+            "svcnet dns push --dry-run --server 127.0.0.1:5300 examples/my-service",
+        ),
+        (
+            "The records onto the server",
+            "svcnet dns push --server 127.0.0.1:5300 examples/my-service",
+        ),
+    ],
+)
 @manifest_options
 @allow_empty_option
 @zone_options(zones=("cluster.local",))
@@ -61,11 +77,12 @@ def command(
         raise UsageError("pods insecure answers names that no server can be given; verified can be")
     key = read_key(tsig_file) if tsig_file else None
     given = (paths, strict, from_pods, ip_families)
-    zones = records(load_manifests(*given, allow_empty=allow_empty).state, asked)
+    with stage("reading"):
+        zones = records(load_manifests(*given, allow_empty=allow_empty).state, asked)
     there, owns = PrimaryServer(*server, key), owner(asked.forward_zones)
     for origin, found in wanted(zones, owns).items():
         plan = push(there, origin, found, owns, dry_run=dry_run)
         if dry_run:
             click.echo(str(plan), nl=False)
         came, went = ("would come", "would go") if dry_run else ("came", "went")
-        click.echo(f"{origin} {plan.added} records {came}, {plan.removed} {went}", err=True)
+        tell(f"{origin} {plan.added} records {came}, {plan.removed} {went}")

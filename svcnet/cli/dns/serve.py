@@ -13,7 +13,9 @@ import click
 
 from svcnet.cli.common import allow_empty_option, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
+from svcnet.cli.manner import tell
 from svcnet.cli.outlet import outlets
+from svcnet.cli.verb import Verb
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness, load_manifests, refuse_no_path
 from svcnet.inputs.feed import FileFeed
@@ -28,7 +30,17 @@ KEPT_BACK = 100
 """How many descriptors are for all but clients and questions that wait."""
 
 
-@click.command("serve")
+@click.command(
+    "serve",
+    cls=Verb,
+    short_help="Answer DNS questions about Services until a signal.",
+    examples=[
+        (
+            "A server on this machine",
+            "svcnet dns serve --listen 127.0.0.1:5353 examples/my-service",
+        ),
+    ],
+)
 @manifest_options
 @allow_empty_option
 @zone_options()
@@ -73,11 +85,11 @@ def command(
     with outlets():
         with suppress(EarlyEnd):
             asyncio.run(_serve(feed, listen, forward))
-        click.echo("ended", err=True)
+        tell("ended")
 
 
 def _say(text: str, *, warning: bool = False) -> bool:  # noqa: ARG001
-    click.echo(text, err=True)
+    tell(text)
     return True
 
 
@@ -118,6 +130,6 @@ async def _serve(
         upstream = Upstream(*forward, _say, waiting=waiting) if forward else None
         server = DNSServer(zones, listen, _say, upstream, connections=connections)
         for where in server.where:
-            click.echo(f"listening on {shown(where)}", err=True)
+            tell(f"listening on {shown(where)}")
         await feed.until_end(partial(setattr, server, "zones"))
         await server.close()

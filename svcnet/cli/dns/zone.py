@@ -9,13 +9,23 @@ import click
 
 from svcnet.cli.common import manifest_options
 from svcnet.cli.dns.options import dns_options, zone_options
+from svcnet.cli.manner import stage
 from svcnet.cli.output import write_output
 from svcnet.cli.paths import FilePath
+from svcnet.cli.verb import Verb
 from svcnet.errors import OutputError
 from svcnet.inputs import load_manifests
 
 
-@click.command("zone")
+@click.command(
+    "zone",
+    cls=Verb,
+    short_help="Print zone files with the records of Services.",
+    examples=[
+        ("All zones", "svcnet dns zone examples/my-service"),
+        ("A file for each zone", "svcnet dns zone --to zones examples/my-service"),
+    ],
+)
 @manifest_options
 @zone_options()
 @click.option(
@@ -42,7 +52,8 @@ def command(serial: int, to: Path | None, **options: Any) -> None:
     from svcnet.discovery.dns.zonefile import zone_file
 
     asked = dns_options(options, serial=serial)
-    zones = records(load_manifests(**options).state, asked)
+    with stage("reading"):
+        zones = records(load_manifests(**options).state, asked)
     files = {origin: zone_file(zones, origin) for origin in asked.zones}
     if to is None:
         write_output("\n".join(files.values()), None)

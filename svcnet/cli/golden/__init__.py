@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import click
 
-from svcnet.cli import Verbs
+from svcnet.cli.verb import Verbs
 
 VERBS = ("check", "update")
 
 
-@click.group("golden", cls=Verbs, package="svcnet.cli.golden", verbs=VERBS)
+@click.group(
+    "golden",
+    cls=Verbs,
+    package="svcnet.cli.golden",
+    verbs=VERBS,
+    short_help="Keep the rules of several nodes and modes as golden files.",
+)
 def command() -> None:
     """Keep the rules of several nodes, modes and IP families as golden files in a folder.
 

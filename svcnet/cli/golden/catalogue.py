@@ -72,7 +72,7 @@ class _Reading:
     def __attrs_post_init__(self) -> None:
         params = _request.get_params(click.Context(_request))
         for each in params:
-            if isinstance(each, click.Option) and each.name != "help":
+            if isinstance(each, click.Option) and each.expose_value:
                 self.options[max(each.opts, key=len).removeprefix("--")] = each
 
     def goldens(self) -> Iterator[Golden]:

@@ -9,10 +9,17 @@ from pathlib import Path
 import click
 
 from svcnet.cli.golden.catalogue import NAME, GoldenList, read_catalogue
+from svcnet.cli.manner import tell
 from svcnet.cli.paths import FilePath
+from svcnet.cli.verb import Verb
 
 
-@click.command("check")
+@click.command(
+    "check",
+    cls=Verb,
+    short_help="Compare golden files with what is rendered now.",
+    examples=[("All that golden/golden.toml lists", "svcnet golden check golden")],
+)
 @click.argument("folders", metavar="DIR...", type=FilePath(), nargs=-1, required=True)
 def command(folders: tuple[Path, ...]) -> None:
     """Compare what is rendered now with the golden files in DIR.
@@ -30,7 +37,7 @@ def command(folders: tuple[Path, ...]) -> None:
     sys.stdout.flush()
     if count:
         files = "1 golden file is" if count == 1 else f"{count} golden files are"
-        click.echo(f"{files} not as rendered: svcnet golden update writes them", err=True)
+        tell(f"{files} not as rendered: svcnet golden update writes them")
         sys.exit(1)
 
 

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from svcnet.cli.manner import tell
 from svcnet.inputs.golden import Golden
 
 
@@ -19,7 +20,7 @@ def compare(golden: Golden) -> None:
         return
     sys.stdout.writelines(golden.difference(expected))
     sys.stdout.flush()
-    click.echo(golden.meaning(expected), err=True)
+    tell(golden.meaning(expected))
     sys.exit(1)
 
 

@@ -8,10 +8,17 @@ import click
 
 from svcnet.cli.golden.catalogue import NAME, read_catalogue
 from svcnet.cli.golden.comparison import update
+from svcnet.cli.manner import tell
 from svcnet.cli.paths import FilePath
+from svcnet.cli.verb import Verb
 
 
-@click.command("update")
+@click.command(
+    "update",
+    cls=Verb,
+    short_help="Write the golden files that differ from what is rendered.",
+    examples=[("All that golden/golden.toml lists", "svcnet golden update golden")],
+)
 @click.argument("folders", metavar="DIR...", type=FilePath(), nargs=-1, required=True)
 def command(folders: tuple[Path, ...]) -> None:
     """Write the golden files in DIR that differ from what is rendered now, or are missing.
@@ -25,6 +32,6 @@ def command(folders: tuple[Path, ...]) -> None:
         update(golden, expected)
     for each in catalogues:
         for file in each.stale:
-            click.echo(f"{file}: stale, {NAME} does not list it; remove it", err=True)
+            tell(f"{file}: stale, {NAME} does not list it; remove it")
     if all(expected == golden.text for golden, expected in asked):
-        click.echo(f"nothing to write: {len(asked)} golden files are as rendered", err=True)
+        tell(f"nothing to write: {len(asked)} golden files are as rendered")
