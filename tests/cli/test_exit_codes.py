@@ -56,6 +56,7 @@ ROWS = (
     Row(("env", EXAMPLE), 0),
     Row(("explain", EXAMPLE, "--to", "10.96.0.100:80"), 0),
     Row(("explain", EXAMPLE, "--to", "10.96.0.100:99999"), 2, prints=False),
+    Row(("golden", "check", "/none"), 2, prints=False),
     Row(("graph", EXAMPLE), 0),
     Row(("help",), 0),
     Row(("help", "dns", "zone"), 0),
