@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
     from svcnet.renderers.nftables import NFTablesDelta, Ruleset
     from svcnet.renderers.userspace import ProxyDelta, ProxyTable
-    from svcnet.sources import Loaded, Manifests
+    from svcnet.sources import LoadResult, Manifests
 
 _Artifact = TypeVar("_Artifact")
 _Step = TypeVar("_Step")
@@ -67,7 +67,7 @@ def load(
     *,
     stdin: BinaryIO | None = None,
     ip_families: tuple[IPFamily, ...] = (),
-) -> Loaded:
+) -> LoadResult:
     """Read manifests: files, folders, text and objects, one or many; ``-`` stands for `stdin`.
 
     A str or PathLike is always the name of a file or folder, and bytes are always text. A mapping
@@ -154,7 +154,7 @@ def diff(
 
     Rules are what :func:`svcnet.meaning.iptables.read` and :func:`svcnet.meaning.nftables.read`
     return; `mode` is of no account for them. A graph may be compared with rules: that is
-    what the mode of the rules makes of it. `locate` are the :meth:`svcnet.sources.Loaded.places` of
+    what the mode of the rules makes of it. `locate` are :meth:`svcnet.sources.LoadResult.places` of
     both sides, if changes are to say where in files their fields are.
 
     A difference is true, and no difference is false. The step that :func:`render_delta` takes is
@@ -199,7 +199,7 @@ def render_delta(step: GraphDiff, mode: str | Mode[Any, Any] = "iptables") -> An
 
 
 def explain(
-    given: Loaded | ClusterState,
+    given: LoadResult | ClusterState,
     packet: Packet,
     config: KubeProxyConfiguration | None = None,
     host: Host | None = None,
@@ -219,11 +219,13 @@ def explain(
     from svcnet.meaning.explanation.explanation import nowhere
     from svcnet.meaning.explanation.question import Question
     from svcnet.modes import resolve
-    from svcnet.sources import Loaded
+    from svcnet.sources import LoadResult
 
     chosen = resolve(mode)
     settings = chosen.settings(config)
-    state, locate = (given.state, given.places) if isinstance(given, Loaded) else (given, nowhere)
+    state, locate = (
+        (given.state, given.places) if isinstance(given, LoadResult) else (given, nowhere)
+    )
 
     def view_of(name: str, of: Host | None = None) -> NodeView:
         return node_view(state, config, of, node=name, family=packet.family, rules=settings.rules)
@@ -234,7 +236,7 @@ def explain(
 
 
 def report(
-    given: Loaded | ClusterState,
+    given: LoadResult | ClusterState,
     config: KubeProxyConfiguration | None = None,
     host: Host | None = None,
     *,
@@ -261,12 +263,12 @@ def report(
     from svcnet.modes import resolve
     from svcnet.page.html import page
     from svcnet.page.site import content
-    from svcnet.sources import Loaded
+    from svcnet.sources import LoadResult
 
     chosen = resolve(mode)
     settings = chosen.settings(config)
     told: tuple[FieldLocate, Excerpt, Iterable[Diagnostic]] = (nowhere, no_excerpt, ())
-    if isinstance(given, Loaded):
+    if isinstance(given, LoadResult):
         state, told = given.state, (given.places, given.excerpt, given.warnings)
     else:
         state = given
@@ -291,8 +293,8 @@ def verify(graph: RuleGraph, rules: MachineRules, locate: Locate | None = None) 
     """Return whether rules that are there do to every packet what `graph` says.
 
     `rules` are what :func:`svcnet.meaning.iptables.read` returns, whoever wrote them. `locate` is
-    :meth:`svcnet.sources.Loaded.places`, if differences are to say where in files the fields are
-    that they are about. Rules that are not understood are in the result's ``unknown``.
+    :meth:`svcnet.sources.LoadResult.places`, if differences are to say where in files the fields
+    are that they are about. Rules that are not understood are in the result's ``unknown``.
     """
     from svcnet.meaning.comparison.verify import verify as verify_rules
 

@@ -494,6 +494,6 @@ def every() -> tuple[Check, ...]:
     return tuple(sorted(value for value in globals().values() if isinstance(value, Check)))
 
 
-def named(text: str) -> Check | None:
+def find_check(text: str) -> Check | None:
     """Return the check of a name or a number, None if there is none."""
     return next((check for check in every() if text in (check.name, check.number)), None)

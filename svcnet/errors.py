@@ -70,7 +70,7 @@ class Diagnostic:
         }
 
 
-def listed(diagnostics: Sequence[Diagnostic], most: int = MAX_LINES) -> list[str]:
+def list_findings(diagnostics: Sequence[Diagnostic], most: int = MAX_LINES) -> list[str]:
     """Return findings as lines; of more than `most` the first, and the number of the others."""
     lines = [str(diagnostic) for diagnostic in diagnostics[:most]]
     more = len(diagnostics) - len(lines)
@@ -105,7 +105,7 @@ class InputError(SvcnetError):
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(sorted(diagnostics))
-        super().__init__("\n".join(listed(self.diagnostics)))
+        super().__init__("\n".join(list_findings(self.diagnostics)))
 
 
 class Unsupported(SvcnetError):  # noqa: N818  (a diagnosis, named as the design names it)
@@ -159,7 +159,7 @@ class OutputError(SvcnetError):
         self.error = error
 
 
-def named(error: SvcnetError) -> str:
+def describe_error(error: SvcnetError) -> str:
     """Return what to tell of an error; its first line ends with the kind of mistake."""
     if error.check is None:
         return str(error)

@@ -51,7 +51,7 @@ def attribute(kind: int, value: bytes) -> bytes:
     return ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def nested(kind: int, value: bytes) -> bytes:
+def nest(kind: int, value: bytes) -> bytes:
     """Return the bytes of an attribute that has attributes in it."""
     return attribute(kind | NLA_F_NESTED, value)
 

@@ -10,7 +10,6 @@ import importlib
 import inspect
 import pkgutil
 import re
-import typing
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,6 @@ from typing import Any
 import pytest
 
 import svcnet
-import svcnet.reconciler
 
 PAGE = Path(__file__).parent.parent / "docs/reference/api.md"
 MODULES = re.findall(r"^\.\. automodule:: (\S+)$", PAGE.read_text("utf-8"), re.MULTILINE)
@@ -28,10 +26,9 @@ INSIDE = {"svcnet.inputs", "svcnet.sources.config", "svcnet.sources.parse"}
 """Rooms that only svcnet itself enters: their ``__all__`` says what other rooms may use."""
 
 PARTICIPLES = {
-    "Loaded": "what svcnet.load returns, so named in every program that has it",
     "Unsupported": "an exception, which says of something what is wrong with it",
 }
-"""Classes that are named by a participle, and why; events are all, as they say what happened."""
+"""Classes that are named by a participle, and why."""
 
 IRREGULAR = re.compile(
     "bound|built|chosen|done|drawn|driven|found|given|gone|grown|heard|held|hidden|kept|laid|left|"
@@ -62,11 +59,10 @@ def test_every_class_has_a_name_of_its_own() -> None:
     assert not {name: found for name, found in homes.items() if len(found) > 1}
 
 
-def test_no_class_and_no_module_is_named_by_a_participle() -> None:
-    """A name is a noun, so that it says what something is and not what became of something else.
+def test_nothing_is_named_by_a_participle() -> None:
+    """Things are named by nouns, which say what they are, and functions by what they do.
 
-    Adjectives before a noun are fine: ``LoadedConfig``. Functions are named as Python's own are, of
-    which :func:`sorted` returns something sorted.
+    Adjectives before a noun are fine: ``LoadedConfig``.
     """
     found = set()
     for module in pkgutil.walk_packages(svcnet.__path__, "svcnet."):
@@ -75,10 +71,12 @@ def test_no_class_and_no_module_is_named_by_a_participle() -> None:
             match node:
                 case ast.ClassDef(name=name) if is_participle(last_word(name)):
                     found.add(name)
+                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                    word = name.strip("_")
+                    found |= {name} if "_" not in word and is_participle(word) else set()
                 case ast.AnnAssign(target=ast.Name(id=name)) if is_participle(last_word(name)):
                     found |= {name} if "TypeAlias" in ast.dump(node.annotation) else set()
-    events = {each.__name__ for each in typing.get_args(svcnet.reconciler.Event)}
-    assert found - events == set(PARTICIPLES), sorted(found)
+    assert found == set(PARTICIPLES), sorted(found)
 
 
 @modules

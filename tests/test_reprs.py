@@ -18,7 +18,7 @@ from svcnet.compiler import node_view
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import GraphDiff, RuleGraph
 from svcnet.models import ClusterState, EndpointAddress, Endpoints, EndpointSubset
-from svcnet.sources import Loaded
+from svcnet.sources import LoadResult
 from svcnet.testing import (
     FakeMachine,
     make_node,
@@ -37,7 +37,7 @@ SCREEN = 24 * 80
 
 
 @cache
-def loaded() -> Loaded:
+def loaded() -> LoadResult:
     items = list(clusters.manifests(SERVICES))
     return svcnet.load(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}).encode())
 

@@ -15,7 +15,7 @@ from svcnet.agent.log import Log, standard_log
 from svcnet.agent.request import Cluster, Request
 from svcnet.agent.run import Audience, Listen, Run
 from svcnet.brief import shorten
-from svcnet.errors import ApplyError, SvcnetError, UsageError, named
+from svcnet.errors import ApplyError, SvcnetError, UsageError, describe_error
 from svcnet.files import Paths
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Agent:
         self._begin()
         stack = ExitStack()
         with stack:
-            run = self._made(stack, has_process=False)
+            run = self._make_run(stack, has_process=False)
             held = stack.pop_all()
         self._thread = threading.Thread(target=self._work, args=(run, held), name="svcnet agent")
         self._thread.start()
@@ -235,7 +235,7 @@ class Agent:
             raise UsageError("this thread has a running event loop: start() makes one of its own")
         self._begin()
         with ExitStack() as stack:
-            asyncio.run(self._made(stack, has_process=has_process).run(self._take))
+            asyncio.run(self._make_run(stack, has_process=has_process).run(self._take))
 
     def _begin(self) -> None:
         """Take that it runs now. Raises UsageError where it cannot."""
@@ -244,7 +244,7 @@ class Agent:
                 raise UsageError("an agent runs once: make another")
             self._has_begun = True
 
-    def _made(self, stack: ExitStack, *, has_process: bool) -> Run:
+    def _make_run(self, stack: ExitStack, *, has_process: bool) -> Run:
         run = Run(self._request, self._at_start, self._audience, stack, has_process=has_process)
         with self._lock:
             self._run = run
@@ -259,7 +259,7 @@ class Agent:
             self._error = error
             if self._is_ready.is_set():
                 # Nobody may be waiting.
-                self._log.warning(f"ended: {_told(error)}")
+                self._log.warning(f"ended: {_describe(error)}")
         finally:
             self._is_ready.set()
 
@@ -271,21 +271,21 @@ class Agent:
                 orders.end()
 
     def _hear(self, event: Event) -> None:
-        from svcnet.reconciler import Refused, Settled
+        from svcnet.reconciler import InSyncEvent, RefusalEvent
 
         self._listen(event)
         match event:
-            case Refused():
+            case RefusalEvent():
                 self._refusal = event.error
-            case Settled():
+            case InSyncEvent():
                 self._refusal = ""
                 self._is_ready.set()
 
 
-def _told(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     from svcnet.reconciler.fault import description
 
-    return named(error) if isinstance(error, SvcnetError) else description(error)
+    return describe_error(error) if isinstance(error, SvcnetError) else description(error)
 
 
 def _path(name: str | PathLike[str] | None) -> Path | None:

@@ -13,7 +13,7 @@ from svcnet.agent.repeats import Repeats
 
 if TYPE_CHECKING:
     from svcnet.graph import FragmentName
-    from svcnet.reconciler import Event, Refused, Synced
+    from svcnet.reconciler import Event, RefusalEvent, SyncEvent
 
 SELDOM_SECONDS = 600.0
 """What is refused for the same reason as before is told again after so long."""
@@ -73,7 +73,7 @@ class Teller:
         self._clock = clock
         self._repeats = Repeats(clock)
         self._refusing: dict[str, _Refusing] = {}
-        self._steps: dict[str, Refused] = {}
+        self._steps: dict[str, RefusalEvent] = {}
 
     def say(self, text: str, *, warning: bool = False) -> bool:
         """Write a line for an operator; return whether it was, for a warning may come too often."""
@@ -84,25 +84,31 @@ class Teller:
 
     def tell(self, event: Event) -> None:
         """Write a line for each sync, what was removed, and warnings with their end."""
-        from svcnet.reconciler import Refused, Resolved, Swept, Synced, Warned
+        from svcnet.reconciler import (
+            AllClearEvent,
+            RefusalEvent,
+            SweepEvent,
+            SyncEvent,
+            WarningEvent,
+        )
 
         match event:
-            case Synced():
-                self._synced(event)
-            case Refused():
-                self._refused(event)
-            case Warned():
+            case SyncEvent():
+                self._tell_sync(event)
+            case RefusalEvent():
+                self._tell_refusal(event)
+            case WarningEvent():
                 self._warn(("warned", event.family, event.text), event.text, family=event.family)
-            case Resolved():
+            case AllClearEvent():
                 subject = "resolved", event.family, event.text
                 if self._repeats.passed_over(subject) is not None:
                     self._log.info("no longer so", family=event.family, what=event.text)
-            case Swept():
+            case SweepEvent():
                 what = list(event.removed)
                 told = "what another mode left was removed"
                 self._log.info(told, family=event.family, what=what)
 
-    def _synced(self, event: Synced) -> None:
+    def _tell_sync(self, event: SyncEvent) -> None:
         done, stages = event.done, {name: round(s, 6) for name, s in event.stages.items()}
         about: dict[str, Any] = {"family": event.family, "trigger": event.trigger}
         if step := self._steps.pop(event.family, None):
@@ -125,7 +131,7 @@ class Teller:
         seconds = round(event.seconds, 6)
         self._log.info("synced", done=done.text, **about, seconds=seconds, stages=stages)
 
-    def _refused(self, event: Refused) -> None:
+    def _tell_refusal(self, event: RefusalEvent) -> None:
         """Tell a refusal that is new; one that goes on as it was, now and then.
 
         After a step that is refused all is looked through at once. If that is refused for the
@@ -149,7 +155,7 @@ class Teller:
             told = now
         self._refusing[event.family] = _Refusing(_reason(event), told, times)
 
-    def _step_refused(self, event: Refused) -> None:
+    def _step_refused(self, event: RefusalEvent) -> None:
         told = "a step was refused, all is looked through instead"
         self._warn(("step", event.family), told, **_about(event))
 
@@ -173,12 +179,12 @@ class _Refusing:
     times: int
 
 
-def _reason(event: Refused) -> str:
+def _reason(event: RefusalEvent) -> str:
     """Return what refusals for the same reason have in common: rubbish differs each time."""
     return event.error.partition("\n")[0][:REASON]
 
 
-def _about(event: Refused) -> dict[str, Any]:
+def _about(event: RefusalEvent) -> dict[str, Any]:
     about: dict[str, Any] = {"family": event.family}
     if event.services:
         about["services"] = _names(event.services)

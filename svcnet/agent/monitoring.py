@@ -69,7 +69,7 @@ class Monitoring:
         if metrics is not None:
             self._serve(metrics, metrics_page(self._metrics), "metrics")
 
-    def listed(self, inputs: Inputs, sync_period: float, *, of_server: bool) -> None:
+    def take_inputs(self, inputs: Inputs, sync_period: float, *, of_server: bool) -> None:
         """Take that all objects are known, and how it stands with the node.
 
         Manifests without any Node say nothing about nodes; a server without this one does.
@@ -77,7 +77,7 @@ class Monitoring:
         from svcnet.compiler import node_name
 
         self._health.timeout = 2 * sync_period
-        self._health.listed()
+        self._health.note_list()
         node = inputs.state.nodes.get(node_name(inputs.state, inputs.config, inputs.node))
         is_told = of_server or bool(inputs.state.nodes)
         is_known = node is not None and not node.being_deleted
@@ -98,7 +98,7 @@ class Monitoring:
             self._loop.call_soon_threadsafe(self._follow, checks, addresses)
 
     def _follow(self, checks: tuple[HealthCheck, ...], addresses: Addresses) -> None:
-        for diagnostic in self._strict.heeded(self._services.follow(checks, addresses)):
+        for diagnostic in self._strict.judge(self._services.follow(checks, addresses)):
             self._log.warning(str(diagnostic))
 
 

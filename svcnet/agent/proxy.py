@@ -117,16 +117,16 @@ class ProxyThread:
         before there is anything to keep, whoever started it should see why. A sync that the end
         overtakes finds no proxy any more, and that is no news.
         """
-        from svcnet.reconciler import Refused, Settled
+        from svcnet.reconciler import InSyncEvent, RefusalEvent
 
         if self._is_ending:
-            return not isinstance(event, Refused)
+            return not isinstance(event, RefusalEvent)
         if self._has_settled:
             return True
-        if isinstance(event, Settled):
+        if isinstance(event, InSyncEvent):
             self._has_settled = True
             self._show(self._proxy)
-        elif isinstance(event, Refused) and event.full:
+        elif isinstance(event, RefusalEvent) and event.full:
             self._refusal = event.error
             self._loop.call_soon_threadsafe(self._refused.set)
             return False

@@ -86,11 +86,11 @@ class Reporter:
         synced = status.state == "synced"
         self._journal.server(status.kind, text, synced=synced, needed=status.needed)
 
-    def confirmed(self, kind: str) -> None:
+    def confirm(self, kind: str) -> None:
         """Take that an API server has just shown that what is known of a kind is so."""
         self._journal.server_confirmed(kind)
 
-    def refused(self, diagnostic: Diagnostic) -> None:
+    def take_refusal(self, diagnostic: Diagnostic) -> None:
         """Take that an object of an API server cannot be used."""
         self._journal.object_refused(str(diagnostic))
 
@@ -102,7 +102,11 @@ class Reporter:
         return orjson.dumps(answer(), option=orjson.OPT_APPEND_NEWLINE)
 
     def _answers(self) -> dict[str, Callable[[], dict[str, Any]]]:
-        return {"status": self.status, "last-good": self._last_good, "last-failed": self._failed}
+        return {
+            "status": self.status,
+            "last-good": self._last_good,
+            "last-failed": self._failure_status,
+        }
 
     def status(self) -> dict[str, Any]:
         """Return what ``svcnet status`` shows."""
@@ -119,7 +123,7 @@ class Reporter:
         ]
         return {"error": None, "texts": good}
 
-    def _failed(self) -> dict[str, Any]:
+    def _failure_status(self) -> dict[str, Any]:
         from svcnet.reconciler import RefusedRules
 
         match self._journal.record.last_failed:

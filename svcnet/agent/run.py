@@ -157,13 +157,13 @@ class Run:
             request=self._request,
             reporter=self.reporter,
             say=self._say,
-            checked=self._checked,
+            checked=self._check,
             keeps=keeps,
             machine=self._machine,
             has_rules=self._has_rules,
         )
 
-    def _checked(self, inputs: Inputs) -> Inputs:
+    def _check(self, inputs: Inputs) -> Inputs:
         if self._proxy is not None and self._request.strict.errors:
             return refuse_unsupported(inputs, self._request.families, self._request.strict)
         return inputs
@@ -187,7 +187,7 @@ class Run:
         inputs = self._as_served(inputs)
         executor = inputs.mode.executor(self._machine, inputs.settings)
         self._adapters = self._begin(executor, families, stack)
-        kept = [self._kept(executor, adapter) for adapter in self._adapters]
+        kept = [self._make_family(executor, adapter) for adapter in self._adapters]
         self._loop = Loop(kept, inputs.settings.pace, self._tell, request.strict.ignored)
         self._snapshots = Snapshots(families)
         self._inputs = inputs
@@ -219,7 +219,7 @@ class Run:
         change = update.change or Change.between(self._inputs.state, inputs.state)
         self._inputs = inputs
         if not self._request.families:
-            self._unserved.look(inputs, change.touched)
+            self._unserved.look(inputs, change.all_services)
         self._loop.pace = inputs.settings.pace
         self._configure(inputs)
         self._loop.follow(snapshot, change, update.happened)
@@ -240,7 +240,7 @@ class Run:
 
     def _configure(self, inputs: Inputs) -> None:
         """Have what goes with the loop know of the configuration and the node."""
-        self._monitoring.listed(
+        self._monitoring.take_inputs(
             inputs,
             inputs.settings.pace.sync_period,
             of_server=isinstance(self._request.source, Cluster),
@@ -280,7 +280,7 @@ class Run:
             return self._proxy.begin(families, executor.settings, stack)
         return [executor.adapter(family) for family in families]
 
-    def _kept(self, executor: Executor[Any], adapter: Adapter) -> FamilyState:
+    def _make_family(self, executor: Executor[Any], adapter: Adapter) -> FamilyState:
         from svcnet.reconciler import FamilyState, Follower, Keeper, Leftovers, StaleFlows
 
         # The entries of a proxy's portals lead to it, and live as long as its ports do.
@@ -307,14 +307,14 @@ class Run:
                 self._log.info(line)
 
     def _tell(self, event: Event) -> None:
-        from svcnet.reconciler import Settled
+        from svcnet.reconciler import InSyncEvent
 
         if self._proxy is None or self._proxy.take(event):
             self._teller.tell(event)
         self._monitoring.take(event)
         self.reporter.take(event)
-        if isinstance(event, Settled):
-            self._systemd.settled()
+        if isinstance(event, InSyncEvent):
+            self._systemd.tell_ready()
             if self._has_process and not self._settled:
                 # The whole cluster is read and has its rules: what comes from here on are changes.
                 settle()

@@ -78,7 +78,7 @@ class ServerFeed:
         Raises EarlyEnd when `orders` say to end before there is input.
         """
         self._orders = orders
-        self._settings = _named(await orders.reading(self._read))
+        self._settings = _with_node_name(await orders.reading(self._read))
         self._watching = asyncio.create_task(self._watch())
         waiting = [asyncio.create_task(each) for each in (self._listed.wait(), orders.wait_end())]
         try:
@@ -106,8 +106,8 @@ class ServerFeed:
             async for step in steps:
                 refused = [one for one in step.diagnostics if one.severity == "error"]
                 for diagnostic in refused[:1]:
-                    self._reporter.refused(diagnostic)
-                told = self._followed.strict.heeded(step.diagnostics)
+                    self._reporter.take_refusal(diagnostic)
+                told = self._followed.strict.judge(step.diagnostics)
                 self._unusable.take(evolve(step, diagnostics=tuple(told)))
                 take = self._take_in if self._listed.is_set() else self._begin
                 change = await take(step)
@@ -126,7 +126,7 @@ class ServerFeed:
             kinds,
             random=Random(),  # noqa: S311
             tell=self._stands,
-            confirm=self._reporter.confirmed,
+            confirm=self._reporter.confirm,
             # kube-proxy waits for Services and slices; without ServiceCIDRs it drops less.
             optional=("ServiceCIDR",),
             moves=self._moves,
@@ -188,7 +188,7 @@ class ServerFeed:
         while await again.wait():
             again.clear()
             try:
-                settings = _named(await asyncio.to_thread(self._read))
+                settings = _with_node_name(await asyncio.to_thread(self._read))
                 server = await asyncio.to_thread(self._followed.again)
                 if settings.node != self._settings.node:
                     raise UsageError("another node takes a new start of svcnet run")
@@ -238,7 +238,7 @@ def _usual(variable: str) -> list[Path]:
     return [path for text in variable.split(":") if text and (path := Path(text)).exists()]
 
 
-def _named(settings: ModeRequest) -> ModeRequest:
+def _with_node_name(settings: ModeRequest) -> ModeRequest:
     """Return settings with the name of this node: that of the machine if nothing else is said."""
     name = settings.node or settings.config.hostname_override
     return evolve(settings, node=name or socket.gethostname().lower())

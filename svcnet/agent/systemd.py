@@ -18,7 +18,7 @@ class Systemd:
         self._ready = False
         self._reloading = False
 
-    def settled(self) -> None:
+    def tell_ready(self) -> None:
         """The rules are as wanted; the first time, that means the service has started."""
         if not self._ready:
             self._ready = True
@@ -29,7 +29,7 @@ class Systemd:
         self._reloading = True
         self._notify.reloading()
 
-    def reloaded(self) -> None:
+    def tell_reload(self) -> None:
         """Input was read again, or refused."""
         if self._reloading and self._ready:
             self._notify.ready()

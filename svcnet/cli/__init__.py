@@ -17,7 +17,7 @@ from svcnet import __version__, checks
 from svcnet.cli.manner import Manner
 from svcnet.cli.streams import standard_streams
 from svcnet.cli.verb import Verbs
-from svcnet.errors import ApplyError, OutputError, SvcnetError, UsageError, named
+from svcnet.errors import ApplyError, OutputError, SvcnetError, UsageError, describe_error
 
 OWN_FAULT = 70
 """The exit code for a mistake in svcnet itself; EX_SOFTWARE of sysexits.h."""
@@ -82,17 +82,17 @@ def _exit_code(verb: Callable[[], Any], manner: Manner) -> int:
     try:
         return _outcome(verb)
     except click.ClickException as error:
-        manner.say(checks.USAGE.line(_shown(error)))
+        manner.say(checks.USAGE.line(_click_text(error)))
         return UsageError.exit_code
     except KeyboardInterrupt:
         return _end_by(signal.SIGINT)
     except OutputError as error:
         if error.error.errno == errno.EPIPE:
             return _end_by(signal.SIGPIPE)
-        manner.say(named(error))
+        manner.say(describe_error(error))
         return error.exit_code
     except SvcnetError as error:
-        manner.say(named(error))
+        manner.say(describe_error(error))
         return error.exit_code
     except MemoryError:
         manner.say(checks.MACHINE.line("there is not enough memory for this"))
@@ -104,7 +104,7 @@ def _exit_code(verb: Callable[[], Any], manner: Manner) -> int:
         return OWN_FAULT
 
 
-def _shown(error: click.ClickException) -> str:
+def _click_text(error: click.ClickException) -> str:
     """Return what click shows of an error; its last line says what is wrong."""
     stream = StringIO()
     error.show(stream)

@@ -53,7 +53,7 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
     on being served. Where another svcnet
     is at work, or svcnet run keeps the rules, it says so and changes nothing.
     """
-    from svcnet.executors.attempts import joined
+    from svcnet.executors.attempts import join_errors
     from svcnet.executors.this_machine import THIS_MACHINE
 
     with stage("reading"):
@@ -71,14 +71,14 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
     refused: list[ApplyError] = []
     with machine_lock(() if dry_run else served, wait=wait):
         for view in views:
-            executor, graph, report = _applied(inputs, view, refused, strict, dry_run=dry_run)
+            executor, graph, report = _apply_family(inputs, view, refused, strict, dry_run=dry_run)
             _tell(report, strict, dry_run=dry_run)
             if not dry_run:
                 if not refused:
                     _remove_leftovers(executor, view.family, report, strict)
                 _delete_stale_flows(graph, strict)
     if refused:
-        raise joined(refused)
+        raise join_errors(refused)
 
 
 def _warn(strict: Strictness, check: Check, text: str) -> None:
@@ -115,7 +115,7 @@ def _delete_stale_flows(graph: RuleGraph, strict: Strictness) -> None:
         tell(f"{graph.settings.family}: {report}")
 
 
-def _applied(
+def _apply_family(
     inputs: Inputs,
     view: NodeView,
     refused: list[ApplyError],
@@ -148,7 +148,9 @@ def _applied(
         lack = f"the kernel lacks {lacks}: applying {other} mode instead"
         _warn(strict, checks.MACHINE_STATE, lack)
         inputs = inputs.in_mode(modes.get(other))
-        return _applied(inputs, inputs.view(view.family.lower()), refused, strict, dry_run=dry_run)
+        return _apply_family(
+            inputs, inputs.view(view.family.lower()), refused, strict, dry_run=dry_run
+        )
 
 
 def _tell(report: Report, strict: Strictness, *, dry_run: bool) -> None:

@@ -15,7 +15,7 @@ from svcnet.errors import ApplyError, UnreadMachine, UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IP_FAMILIES
 from svcnet.inputs import InputRequest, probe_host, read_located
-from svcnet.modes.options import listed
+from svcnet.modes.options import enumerate_words
 
 if TYPE_CHECKING:
     from svcnet.family import IPFamily
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from svcnet.meaning import Verdicts
     from svcnet.meaning.dump import MachineDump
     from svcnet.renderers.conntrack import DeletionPlan
-    from svcnet.sources import Loaded
+    from svcnet.sources import LoadResult
 
 
 @frozen
@@ -34,7 +34,7 @@ class MachineComparison:
     """
 
     inputs: Inputs
-    loaded: Loaded
+    loaded: LoadResult
     verdicts: tuple[Verdicts, ...]
     stale: tuple[DeletionPlan, ...] = ()
 
@@ -61,7 +61,7 @@ def compare(
     with stage("reading"):
         inputs, loaded = read_located(InputRequest(**given, default_host=default_host))
     if inputs.mode.name not in LANGUAGES:
-        names = listed(LANGUAGES)
+        names = enumerate_words(LANGUAGES)
         raise UsageError(f"rules of modes {names} can be compared, not of mode {inputs.mode.name}")
     if dump is None:
         variant = inputs.settings.given.get("variant")
@@ -69,7 +69,7 @@ def compare(
     elif dump.addresses is not None and inputs.host.addresses is None:
         inputs = evolve(inputs, host=evolve(inputs.host, addresses=dump.addresses))
     warn_of_others(dump, inputs.mode.name)
-    verdicts = tuple(_compared(inputs, loaded, dump, families))
+    verdicts = tuple(_compare_families(inputs, loaded, dump, families))
     stale: tuple[DeletionPlan, ...] = ()
     if with_entries:
         stale = tuple(
@@ -103,8 +103,8 @@ def _stale(
         yield plan(flows, graph)
 
 
-def _compared(
-    inputs: Inputs, loaded: Loaded, dump: MachineDump, families: Sequence[IPFamily]
+def _compare_families(
+    inputs: Inputs, loaded: LoadResult, dump: MachineDump, families: Sequence[IPFamily]
 ) -> Iterator[Verdicts]:
     """Yield what the comparison comes to for each family that there are rules of."""
     from svcnet.compiler import compile_state
@@ -115,10 +115,10 @@ def _compared(
     wanted = [each for each in inputs.families(families) if each in there]
     if families and len(wanted) < len(families):
         missing = [each for each in families if each not in wanted]
-        raise UsageError(f"no file has rules of {listed(missing)} and mode {mode}")
+        raise UsageError(f"no file has rules of {enumerate_words(missing)} and mode {mode}")
     if not wanted:
         raise UsageError(
-            f"there are no rules of mode {mode} for {listed(inputs.families(families))}; "
+            f"there are no rules of mode {mode} for {enumerate_words(inputs.families(families))}; "
             "--mode and --family say what to compare"
         )
     for family in wanted:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from svcnet.family import IPFamily
     from svcnet.inputs import Inputs
     from svcnet.meaning import MeaningDiff
-    from svcnet.sources import Loaded
+    from svcnet.sources import LoadResult
 
 MOST_SHOWN = 100
 """Frontends that are told one by one."""
@@ -107,13 +107,13 @@ def command(
 
 
 def _lines(found: Sequence[MeaningDiff], output: str) -> Iterator[str]:
-    from svcnet.meaning.comparison.change_text import markdown, told
+    from svcnet.meaning.comparison.change_text import markdown, write_lines
 
     if output == "markdown":
         yield from markdown(found, MOST_SHOWN)
         return
     for each in found:
-        yield from told(each, MOST_SHOWN)
+        yield from write_lines(each, MOST_SHOWN)
 
 
 def _of_objects(families: Sequence[IPFamily], options: dict[str, Any]) -> Iterator[MeaningDiff]:
@@ -144,7 +144,7 @@ def _of_objects(families: Sequence[IPFamily], options: dict[str, Any]) -> Iterat
         yield found
 
 
-def _read(old: str, new: str, options: dict[str, Any]) -> tuple[Inputs, Loaded, Loaded]:
+def _read(old: str, new: str, options: dict[str, Any]) -> tuple[Inputs, LoadResult, LoadResult]:
     """Read both paths; the rest of the input is for both."""
     with stage("reading"):
         before = load_manifests(
@@ -154,7 +154,7 @@ def _read(old: str, new: str, options: dict[str, Any]) -> tuple[Inputs, Loaded, 
     return inputs, before, after
 
 
-def _before(inputs: Inputs, old: Loaded, path: str) -> Inputs:
+def _before(inputs: Inputs, old: LoadResult, path: str) -> Inputs:
     """Return what the same node had of the old objects."""
     node = inputs.node_name
     if old.state.nodes and node and node not in old.state.nodes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from svcnet.cli.dump import given_dump
 from svcnet.cli.manner import warn
 from svcnet.errors import UsageError
-from svcnet.modes.options import listed
+from svcnet.modes.options import enumerate_words
 
 if TYPE_CHECKING:
     from svcnet.family import IPFamily
@@ -58,19 +58,22 @@ def _families(
 
     for mode in modes:
         if mode not in LANGUAGES:
-            raise UsageError(f"rules of modes {listed(LANGUAGES)} are read, not of mode {mode}")
+            raise UsageError(
+                f"rules of modes {enumerate_words(LANGUAGES)} are read, not of mode {mode}"
+            )
     there = old.families(modes[0]), new.families(modes[1])
     both = [each for each in there[0] if each in there[1]]
     if missing := [each for each in asked if each not in both]:
-        raise UsageError(f"there are not on both sides rules of {listed(missing)}")
+        raise UsageError(f"there are not on both sides rules of {enumerate_words(missing)}")
     if not both:
+        sides = [enumerate_words(list(each)) or "no family" for each in there]
         raise UsageError(
-            f"OLD has rules of {listed(list(there[0])) or 'no family'} and mode {modes[0]}, NEW of "
-            f"{listed(list(there[1])) or 'no family'} and mode {modes[1]}: nothing to compare"
+            f"OLD has rules of {sides[0]} and mode {modes[0]}, NEW of {sides[1]} "
+            f"and mode {modes[1]}: nothing to compare"
         )
     only = [each for each in dict.fromkeys([*there[0], *there[1]]) if each not in both]
     if only and not asked:
-        warn(f"warning: rules of {listed(only)} are on one side alone")
+        warn(f"warning: rules of {enumerate_words(only)} are on one side alone")
     return list(asked) or both
 
 

@@ -76,12 +76,12 @@ def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineD
     """Return what the tools of this machine print of a mode's rules. Raises UnreadMachine."""
     _refuse_without_rights(mode)
     try:
-        return _listed(mode, variant, families)
+        return _list_machine(mode, variant, families)
     except ApplyError as error:
         raise UnreadMachine(str(error), error.check) from None
 
 
-def _listed(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineDump:
+def _list_machine(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineDump:
     from svcnet.executors.iptables.variants import choose_variant
     from svcnet.meaning.dump import (
         MachineDump,

@@ -84,15 +84,15 @@ def command(
         state = load_manifests(paths, strict, True, ip_families, anew=True).state
     if kind == "slices":
         slices = slices_of(state)
-        texts = _written(output, map(slice_manifest, slices), lambda: _slice_rows(slices))
+        texts = _write(output, map(slice_manifest, slices), lambda: _slice_rows(slices))
     else:
         found = endpoints_of(state)
-        texts = _written(output, map(endpoints_manifest, found), lambda: _subset_rows(found))
+        texts = _write(output, map(endpoints_manifest, found), lambda: _subset_rows(found))
     for text in texts:
         write_output(text, None)
 
 
-def _written(
+def _write(
     output: str, documents: Iterable[Document], rows: Callable[[], Iterator[Row]]
 ) -> Iterator[str]:
     """Yield what is to be printed, a document at a time: all of them take much more memory."""

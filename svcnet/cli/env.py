@@ -98,9 +98,9 @@ def command(
     with stage("reading"):
         loaded = load_manifests(paths, strict, from_pods, ip_families, endpoints=False)
     state = loaded.state
-    told = _told(state, namespace, pod, service_links=not no_service_links)
+    told = _report(state, namespace, pod, service_links=not no_service_links)
     mistyped = _emptiness(state, told.environment.namespace) if pod is None else ()
-    remarks = loaded.located(
+    remarks = loaded.locate_remarks(
         (
             checks.VARIABLE_CONFLICT,
             state.services[remark.service],
@@ -113,7 +113,7 @@ def command(
     write_output(_sizes(told, strict) if size else _text(told, output or "shell"), None)
 
 
-def _told(
+def _report(
     state: ClusterState, namespace: str | None, pod: str | None, *, service_links: bool
 ) -> EnvironmentReport:
     from svcnet.discovery.environment import environment, pod_environment

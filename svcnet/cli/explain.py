@@ -175,7 +175,7 @@ def _trace(file: str, family: str | None, output: str, options: dict[str, Any]) 
         write_output(json.dumps([each.to_dict() for each in found], indent=1) + "\n", None)
         return
     for each in found:
-        write_output("".join(f"{line}\n" for line in _told(each)), None)
+        write_output("".join(f"{line}\n" for line in _write_line(each)), None)
 
 
 def _lines_of(file: str) -> Iterator[str]:
@@ -210,7 +210,7 @@ def _given_lines(file: str) -> Iterator[str]:
     yield from whole.decode(errors="replace").removesuffix("\n").split("\n")
 
 
-def _told(line: TraceLine) -> Iterator[str]:
+def _write_line(line: TraceLine) -> Iterator[str]:
     yield one_line(line.text)
     if line.told:
         place = "" if line.place is None else f"  ({line.place.file}:{line.place.line})"
@@ -278,7 +278,7 @@ def _one(asked: PacketRequest, output: str) -> str:
 
         lookup = tuple(_lookup_lines(found, packet))
         return page(packet_content(question, explanation, asked.who, lookup))
-    return _shown(explanation, found, output)
+    return _write(explanation, found, output)
 
 
 def _of_rules(
@@ -301,7 +301,7 @@ def _of_rules(
     else:
         destination = machine_destination(asked.target)
         sender = machine_sender(asked.who, found)
-        packet = _made(asked, destination, sender, asked.interface or "")
+        packet = _make_packet(asked, destination, sender, asked.interface or "")
         found = evolve(found, is_outside=asked.who == "outside")
     explanation = explain_rules(found, packet)
     if output == "html":
@@ -311,10 +311,10 @@ def _of_rules(
         excerpt = no_excerpt if found.objects is None else found.objects.excerpt
         lookup = tuple(_lookup_lines(destination, packet))
         return page(rules_content(explanation, asked.who, excerpt, lookup))
-    return _shown(explanation, destination, output)
+    return _write(explanation, destination, output)
 
 
-def _shown(explanation: Explanation, found: Destination, output: str) -> str:
+def _write(explanation: Explanation, found: Destination, output: str) -> str:
     """Return an explanation in a form."""
     if output == "dot":
         from svcnet.meaning.explanation.dot import dot
@@ -337,10 +337,10 @@ def _packet(asked: PacketRequest, question: Question) -> tuple[Packet, Destinati
     where = destination(asked.target, question.state, question.view, _namespace(asked.who))
     found = sender(asked.who, question.state, question.view)
     through = found.interface if asked.interface is None else asked.interface
-    return _made(asked, where, found.address, through), where
+    return _make_packet(asked, where, found.address, through), where
 
 
-def _made(asked: PacketRequest, where: Destination, source: str, interface: str) -> Packet:
+def _make_packet(asked: PacketRequest, where: Destination, source: str, interface: str) -> Packet:
     from svcnet.graph import Packet
 
     address = where.address

@@ -15,7 +15,7 @@ from svcnet.errors import UsageError
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
 from svcnet.inputs import FAMILIES, InputRequest, Inputs, probe_host, read_located
-from svcnet.modes.options import listed
+from svcnet.modes.options import enumerate_words
 
 if TYPE_CHECKING:
     from svcnet.meaning.dump import MachineDump
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from svcnet.meaning.facts import Facts
     from svcnet.meaning.outcomes import MachineRules
     from svcnet.models import Host
-    from svcnet.sources import Loaded
+    from svcnet.sources import LoadResult
 
 ABOUT_OBJECTS = ("config", "node", "from_pods", "ip_families")
 """Options that say nothing without objects."""
@@ -58,7 +58,7 @@ def refuse_two_sources(files: tuple[Path, ...], live: bool, trace: str | None) -
 
 
 def machine_question(
-    asked: RulesRequest, question_of: Callable[[Inputs, Loaded, str | None], Question]
+    asked: RulesRequest, question_of: Callable[[Inputs, LoadResult, str | None], Question]
 ) -> MachineQuestion:
     """Return the rules that a packet is asked of; `question_of` makes the question of objects."""
     dump = given_dump(asked.files) if asked.files else None
@@ -70,7 +70,7 @@ def machine_question(
 def _beside_objects(
     asked: RulesRequest,
     dump: MachineDump | None,
-    question_of: Callable[[Inputs, Loaded, str | None], Question],
+    question_of: Callable[[Inputs, LoadResult, str | None], Question],
 ) -> MachineQuestion:
     from svcnet.meaning.facts import Facts
 
@@ -129,7 +129,9 @@ def _question(
     from svcnet.meaning.explanation.machine import MachineQuestion
 
     if mode not in LANGUAGES:
-        raise UsageError(f"rules of modes {listed(LANGUAGES)} are understood, not of mode {mode}")
+        raise UsageError(
+            f"rules of modes {enumerate_words(LANGUAGES)} are understood, not of mode {mode}"
+        )
     if family not in dump.families(mode):
         raise UsageError(f"no file has rules of {family} and mode {mode}")
     warn_of_others(dump, mode)

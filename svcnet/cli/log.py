@@ -24,7 +24,7 @@ def logger(stream: TextIO) -> FilteringBoundLogger:
     """
     found = manner()
     render: list[Any] = (
-        [structlog.processors.TimeStamper("%H:%M:%S", utc=False, key="timestamp"), _rounded]
+        [structlog.processors.TimeStamper("%H:%M:%S", utc=False, key="timestamp"), _round_durations]
         if stream.isatty()
         else [structlog.processors.TimeStamper("iso", utc=True, key="time")]
     )
@@ -42,7 +42,9 @@ def logger(stream: TextIO) -> FilteringBoundLogger:
     return logger
 
 
-def _rounded(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def _round_durations(
+    _logger: Any, _name: str, event: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
     """Write durations as people read them."""
     for key in ("seconds", "retry_in"):
         if key in event:

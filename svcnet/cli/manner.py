@@ -102,11 +102,11 @@ class Manner:
         if self.progress is not None:
             self.progress.erase()
         if self.paints(stream):
-            text = "\n".join(map(_painted, text.split("\n")))
+            text = "\n".join(map(_paint, text.split("\n")))
         click.echo(text, err=True, color=self.paints(stream))
 
 
-def _painted(line: str) -> str:
+def _paint(line: str) -> str:
     return _WORD.sub(
         lambda found: found[1] + click.style(f"{found[2]}:", fg=_COLORS[found[2]], bold=True),
         line,

@@ -31,7 +31,7 @@ class ModeName(click.ParamType[str]):
         return str(self._choice(ctx).convert(value, param, ctx))
 
     def _choice(self, ctx: click.Context | None) -> click.Choice[str]:
-        return click.Choice(list(_known(ctx)))
+        return click.Choice(list(_modes_by_name(ctx)))
 
 
 class ModalCommand(Verb):
@@ -48,12 +48,12 @@ class ModalCommand(Verb):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return all parameters, with those of the modes of a context, and the help last."""
         if _PARAMETERS not in ctx.meta:
-            ctx.meta[_PARAMETERS] = _parameters(self.name or "", _known(ctx))
+            ctx.meta[_PARAMETERS] = _parameters(self.name or "", _modes_by_name(ctx))
         return [*self.params, *ctx.meta[_PARAMETERS], *super().get_params(ctx)[len(self.params) :]]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, and collect what is given of the modes' options."""
-        found = self._found(ctx, args)
+        found = self._catalogue(ctx, args)
         ctx.meta[_MODES] = found.modes
         try:
             rest = super().parse_args(ctx, args)
@@ -73,11 +73,11 @@ class ModalCommand(Verb):
         ctx.params["given"] = given
         return rest
 
-    def _found(self, ctx: click.Context, args: Sequence[str]) -> modes.Catalogue:
+    def _catalogue(self, ctx: click.Context, args: Sequence[str]) -> modes.Catalogue:
         known = modes.builtin()
         params = [*self.params, *_parameters(self.name or "", known)]
         if self.knows_all or _asks_for_others(params, self.get_help_option_names(ctx), args, known):
-            return modes.found()
+            return modes.find_modes()
         return modes.Catalogue(known)
 
 
@@ -87,7 +87,7 @@ def tell_unusable(found: modes.Catalogue) -> None:
         warn(f"warning: {each}")
 
 
-def _known(ctx: click.Context | None) -> Mapping[str, modes.AnyMode]:
+def _modes_by_name(ctx: click.Context | None) -> Mapping[str, modes.AnyMode]:
     if ctx is None or _MODES not in ctx.meta:
         return modes.builtin()
     found: Mapping[str, modes.AnyMode] = ctx.meta[_MODES]
@@ -141,11 +141,11 @@ def _option(offer: Offer, known: Sequence[str]) -> click.Option:
         [f"--{offer.name}"],
         help=offer.text(known),
         metavar=offer.first.metavar or None,
-        **_typed(kind),
+        **_type_arguments(kind),
     )
 
 
-def _typed(kind: Kind) -> dict[str, Any]:
+def _type_arguments(kind: Kind) -> dict[str, Any]:
     match kind:
         case modes.Flag():
             return {"is_flag": True}

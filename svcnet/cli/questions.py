@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.inputs import Inputs
     from svcnet.meaning.explanation.question import Question
-    from svcnet.sources import Loaded
+    from svcnet.sources import LoadResult
 
 
-def question_of(inputs: Inputs, loaded: Loaded, family: str | None) -> Question:
+def question_of(inputs: Inputs, loaded: LoadResult, family: str | None) -> Question:
     """Return the objects as the node sees them in an IP family, by the word for it."""
     from svcnet.compiler import node_view
     from svcnet.meaning.explanation.question import Question

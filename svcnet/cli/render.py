@@ -25,7 +25,7 @@ from svcnet.inputs import (
 )
 from svcnet.inputs.golden import Golden
 from svcnet.modes import available
-from svcnet.modes.options import listed
+from svcnet.modes.options import enumerate_words
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
@@ -123,8 +123,10 @@ def _form(inputs: Inputs, output: str, *, step: bool) -> Form[Any, Any]:
     form = mode.forms.get(output)
     if form is None:
         having = [f"mode {name}" for name, each in available().items() if output in each.forms]
-        forms = listed(list(mode.forms))
-        raise UsageError(f"--output {output} is for {listed(having)}; mode {mode.name} has {forms}")
+        forms = enumerate_words(list(mode.forms))
+        raise UsageError(
+            f"--output {output} is for {enumerate_words(having)}; mode {mode.name} has {forms}"
+        )
     given = [option for option in mode.options if inputs.settings.given[option.name] is not None]
     for option in given:
         if option.form and option.name not in form.takes:

@@ -108,16 +108,18 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, ...]]:
             port = f":{service['port']}" if service["port"] else ""
             name = f"{service['namespace']}/{service['name']}{port}/{service['protocol']}"
             ends = service["endpoints"]
-            listed = _listed([_place(end) for end in ends])
+            listed = _enumerate_words([_place(end) for end in ends])
             if not ends and service["refusals"]:
                 refusal = service["refusals"][0]
                 listed = f"{refusal['how']}: {refusal['reason']}"
             here = f"{sum(end['local'] for end in ends)} of {service['allEndpoints']}"
-            frontends = _listed([TYPES[one["type"]] + _place(one) for one in service["frontends"]])
+            frontends = _enumerate_words(
+                [TYPES[one["type"]] + _place(one) for one in service["frontends"]]
+            )
             yield tuple(map(printable, (name, frontends, listed, here)))
 
 
-def _listed(words: list[str]) -> str:
+def _enumerate_words(words: list[str]) -> str:
     more = len(words) - MOST_LISTED
     shown = ", ".join(words[:MOST_LISTED])
     return f"{shown} and {more} more" if more > 0 else shown

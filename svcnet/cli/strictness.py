@@ -21,7 +21,7 @@ def strict_options(function: Function) -> Function:
 
     @wraps(function)
     def command(*args: Any, strict: bool, ignore: tuple[str, ...], **options: Any) -> Any:
-        strictness = Strictness(strict, _ignored(ignore), tell_line)
+        strictness = Strictness(strict, _find_checks(ignore), tell_line)
         return function(*args, strict=strictness, **options)
 
     errors = click.option("--strict", is_flag=True, help="Treat warnings as errors.")
@@ -34,7 +34,7 @@ def strict_options(function: Function) -> Function:
     return cast(Function, errors(ignored(command)))
 
 
-def _ignored(names: tuple[str, ...]) -> frozenset[Check]:
+def _find_checks(names: tuple[str, ...]) -> frozenset[Check]:
     if not names:
         return frozenset()
     from svcnet.sources.annotations import ignorable

@@ -152,10 +152,10 @@ class _Findings:
 
     def lines(self) -> Iterator[str]:
         from svcnet.meaning.comparison.names import told_names
-        from svcnet.meaning.comparison.report import told
+        from svcnet.meaning.comparison.report import write_lines
 
         for verdicts in self.verdicts:
-            yield from told(verdicts, MOST_SHOWN)
+            yield from write_lines(verdicts, MOST_SHOWN)
         if self.stale is not None:
             yield from _told_entries([each for plan in self.stale for each in plan.deletions])
         if self.names is not None:

@@ -44,8 +44,8 @@ def recompile(
     """Return the graph of `after`, and the names of the fragments that may differ.
 
     `graph` is that of `before` for the same `view`, and `touched` are the Services whose
-    objects changed between the two (:meth:`svcnet.models.ClusterState.touched`). Fragments of other
-    Services, and those that come out equal, are the same objects as before. The result
+    objects changed between the two (:meth:`svcnet.models.ClusterState.services_of`). Fragments of
+    other Services, and those that come out equal, are the same objects as before. The result
     equals ``compile_state(after, view)``; its cost is that of the change, unless Services ask
     for more than the node has.
     """

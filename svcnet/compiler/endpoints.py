@@ -135,7 +135,7 @@ def choose(
         ready = tuple([endpoint for endpoint in endpoints if endpoint.ready])
     cluster: tuple[PortEndpoint, ...] = ()
     if uses_cluster:
-        cluster = _hinted(ready, node, zone) or ready
+        cluster = _select_by_hints(ready, node, zone) or ready
         if not cluster:
             cluster = tuple([endpoint for endpoint in endpoints if endpoint.fallback])
     if not uses_local:
@@ -147,7 +147,9 @@ def choose(
     return ChosenEndpoints(cluster, local, _union(cluster, local), exist)
 
 
-def _hinted(ready: tuple[PortEndpoint, ...], node: str, zone: str) -> tuple[PortEndpoint, ...]:
+def _select_by_hints(
+    ready: tuple[PortEndpoint, ...], node: str, zone: str
+) -> tuple[PortEndpoint, ...]:
     """Return the endpoints hinted for `node`, else those hinted for `zone`, else none.
 
     Hints of a kind count if every ready endpoint has some.

@@ -67,7 +67,7 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
             ]
         ),
         field=spec.port_field,
-        unused=_unused(spec, chosen),
+        unused=_out_of_reach(spec, chosen),
     )
 
 
@@ -209,7 +209,7 @@ def _translates(endpoints: tuple[PortEndpoint, ...]) -> tuple[Translate, ...]:
     )
 
 
-def _unused(spec: ServicePortSpec, chosen: ChosenEndpoints) -> tuple[tuple[str, int], ...]:
+def _out_of_reach(spec: ServicePortSpec, chosen: ChosenEndpoints) -> tuple[tuple[str, int], ...]:
     """Return the endpoints that serve and are not reachable, where anybody asks: for UDP."""
     if spec.name.protocol != "UDP" or len(chosen.reachable) == len(spec.endpoints):
         return ()

@@ -81,7 +81,7 @@ def service_ports(
     if not cluster_ip:
         return
     slices = tuple([s for s in state.slices_of(name) if s.is_seen])
-    shared = _shared(service, view)
+    shared = _service_facts(service, view)
     source_of = source_in(state, name)
     for index, port in enumerate(service.ports):
         yield _spec(service, port, index, cluster_ip, slices, view, shared, source_of)
@@ -103,7 +103,7 @@ class _ServiceFacts:
     proxy_protocol: bool
 
 
-def _shared(service: Service, view: NodeView) -> _ServiceFacts:
+def _service_facts(service: Service, view: NodeView) -> _ServiceFacts:
     family = view.family
     external_local = service.external_traffic_policy == "Local" and (
         service.type != "ClusterIP" or bool(service.external_ips)

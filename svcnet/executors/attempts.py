@@ -19,10 +19,10 @@ def attempt_all(parts: Iterable[Callable[[], Iterable[str]]]) -> Iterator[str]:
         except ApplyError as error:
             refused[str(error)] = error
     if refused:
-        raise joined(refused.values())
+        raise join_errors(refused.values())
 
 
-def joined(errors: Iterable[ApplyError]) -> ApplyError:
+def join_errors(errors: Iterable[ApplyError]) -> ApplyError:
     """Return one error that says what several say; it is of their check where that is the same."""
     errors = tuple(errors)
     alike = {error.check for error in errors}

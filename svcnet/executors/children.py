@@ -72,7 +72,7 @@ class Deadline:
         self._at = min(self._at, monotonic() + seconds)
 
     @property
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """How many seconds are left."""
         return self._at - monotonic()
 
@@ -130,7 +130,7 @@ def run_child(
     given = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
     name = os.path.basename(path)  # noqa: PTH119  (a path that was found, and its last part)
     ends = deadline()
-    if ends.left <= 0:
+    if ends.seconds_left <= 0:
         raise Interruption(f"{name}: not started, because svcnet ends")
     if seconds is None:
         seconds = SECONDS + SECONDS_A_MEBIBYTE * len(given) / (1 << 20)
@@ -176,7 +176,7 @@ class _Exchange:
         with selectors.DefaultSelector() as pipes:
             self._open(pipes)
             while pipes.get_map():
-                ready = pipes.select(min(self._left(), _LOOK_SECONDS))
+                ready = pipes.select(min(self._seconds_left(), _LOOK_SECONDS))
                 for key, _ in ready:
                     if not key.data():
                         pipes.unregister(key.fileobj)
@@ -227,20 +227,20 @@ class _Exchange:
         self.complaint += data[: MOST_COMPLAINT - len(self.complaint)]
         return bool(data)
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         """Return how long the child may still take. Raises Overdue and Interruption."""
-        if self.ends.left <= 0:
+        if self.ends.seconds_left <= 0:
             raise Interruption(f"{self.name}: killed, because svcnet ends and it did not")
         left = self.started + self.seconds - monotonic()
         if left <= 0:
             raise Overdue(f"{self.name}: killed, for it had not ended after {self.seconds:.0f} s")
-        return min(left, self.ends.left)
+        return min(left, self.ends.seconds_left)
 
     def _wait(self) -> None:
         """Wait for the end of a child whose pipes are closed, which is close by."""
         with _end_of(self.child) as ended:
             while self.child.poll() is None:
-                ended(min(self._left(), _LOOK_SECONDS))
+                ended(min(self._seconds_left(), _LOOK_SECONDS))
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class Commits:
     It is used like this, by an adapter and by what it writes with::
 
         before = commits.of_others()      # then list the tables, and compare
-        commits.made(1)                   # after each transaction of ours that was carried out
+        commits.count_own(1)              # after each transaction of ours that was carried out
         commits.of_others() == before     # nobody else has written since: no listing
 
     The number is the generation, less the commits that svcnet made, less those of which the kernel
@@ -67,7 +67,8 @@ class Commits:
     us listen, all commits of others count.
 
     One value serves all families of a process, since the generation does. Each method may be called
-    in any thread; between a write and its :meth:`made` the number looks like somebody else's work.
+    in any thread; between a write and its :meth:`count_own` the number looks like somebody else's
+    work.
     """
 
     def __init__(self, machine: Machine, is_ours: IsOurs) -> None:
@@ -79,7 +80,7 @@ class Commits:
         self._notices: Notices | None = None
         self._heard = 0
 
-    def made(self, count: int) -> None:
+    def count_own(self, count: int) -> None:
         """Count commits of ours, never more than were made; what may have changed nothing is none.
 
         A transaction that changes anything is one commit, whatever it holds.

@@ -1,7 +1,7 @@
 """Numbers of things in words."""
 
 
-def counted(number: int, noun: str) -> str:
+def count_noun(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is 1: ``2 addresses``."""
     if number == 1:
         return f"1 {noun}"

@@ -65,7 +65,7 @@ def lock(family: IPFamily, *, wait: bool = False, keeps: bool = False) -> Iterat
     Raises :class:`Busy` when another has it, and ApplyError when there is no safe place for it.
     """
     # While it is open, no other namespace gets its number.
-    with _opened(_NAMESPACE) as namespace:
+    with _open_file(_NAMESPACE) as namespace:
         identity = os.fstat(namespace.fileno())
         key = (identity.st_dev, identity.st_ino, family)
         held = _HELD.get()
@@ -117,7 +117,7 @@ def is_free(family: IPFamily) -> bool:
     return True
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open_file(path: Path) -> BinaryIO:
     """Open a file. Raises ApplyError, as without a descriptor for it."""
     try:
         return path.open("rb")

@@ -26,10 +26,10 @@ def in_own_namespace(work: Callable[[], Value]) -> Value:
     Raises NoNamespace without the right to make one.
     """
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(copy_context().run, _unshared, work).result()
+        return pool.submit(copy_context().run, _unshare, work).result()
 
 
-def _unshared(work: Callable[[], Value]) -> Value:
+def _unshare(work: Callable[[], Value]) -> Value:
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
         reason = os.strerror(ctypes.get_errno())
         raise NoNamespace(

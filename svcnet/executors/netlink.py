@@ -69,13 +69,13 @@ def tell(
             )
             left = set(range(len(batch)))
             while left:
-                for number, errno in _acknowledged(opened.receive()):
+                for number, errno in _acknowledgements(opened.receive()):
                     left.discard(number)
                     if errno:
                         yield start + number, errno
 
 
-def _acknowledged(datagram: bytes) -> Iterator[tuple[int, int]]:
+def _acknowledgements(datagram: bytes) -> Iterator[tuple[int, int]]:
     """Yield the sequence number and the errno, or 0, of each answer."""
     try:
         for kind, _, sequence, content in netlink.messages(datagram):

@@ -36,11 +36,11 @@ def dot(graph: RuleGraph) -> str:
 
 def _cluster(fragment: Fragment, number: int) -> Iterator[str]:
     yield f"  subgraph cluster_{number} {{"
-    yield f"    label={quoted(str(fragment.name))};"
+    yield f"    label={quote(str(fragment.name))};"
     for node in fragment.nodes():
         label = describe(node).split(" -> ")[0]
         shape = _SHAPES[type(node).__name__]
-        yield f"    {_id(number, node.id)} [shape={shape}, label={quoted(label)}];"
+        yield f"    {_id(number, node.id)} [shape={shape}, label={quote(label)}];"
     for node in fragment.nodes():
         for target in successors(node):
             yield f"    {_id(number, node.id)} -> {_id(number, target)}{_edge_label(node, target)};"
@@ -58,10 +58,10 @@ def _edge_label(node: GraphNode, target: str) -> str:
 
 
 def _id(number: int, node_id: str) -> str:
-    return quoted(f"{number}/{node_id}")
+    return quote(f"{number}/{node_id}")
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return a text as Graphviz reads it."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

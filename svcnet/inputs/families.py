@@ -40,7 +40,7 @@ def served_families(
         if each not in served:
             what = f"{each} is not served: this machine has no iptables for it"
             warn(checks.FAMILY_LEFT_OUT, what)
-    for each, service in _unserved(inputs, found, inputs.state.services):
+    for each, service in _other_families(inputs, found, inputs.state.services):
         warn(checks.FAMILY_LEFT_OUT, _why_not(inputs, each, service))
     return served
 
@@ -64,7 +64,7 @@ class FamilyWatch:
         self._nodes = inputs.state.nodes
         for family in came:
             self._tell(f"the node has an {family} address now", family)
-        for family, service in _unserved(inputs, {*self._served, *came}, names):
+        for family, service in _other_families(inputs, {*self._served, *came}, names):
             if inputs.has_addresses:
                 self._tell_once(_why_not(inputs, family, service))
             else:
@@ -85,7 +85,7 @@ class FamilyWatch:
             self._warn(checks.FAMILY_LEFT_OUT, line)
 
 
-def _unserved(
+def _other_families(
     inputs: Inputs, served: Collection[IPFamily], names: Collection[NamespacedName]
 ) -> Iterator[tuple[IPFamily, NamespacedName]]:
     """Yield each other family in which one of these Services has a cluster IP, and the first."""

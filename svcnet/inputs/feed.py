@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, Protocol, TypeVar
 
-from svcnet.errors import InputError, SvcnetError, listed
+from svcnet.errors import InputError, SvcnetError, list_findings
 from svcnet.inputs.orders import Orders
 
 MOST_LINES = 20
@@ -95,5 +95,5 @@ class FileFeed(Generic[Value]):
 def first_lines(error: SvcnetError) -> str:
     """Return what is wrong; of many findings as many as a log can take, and how many more."""
     if isinstance(error, InputError):
-        return "\n".join(listed(error.diagnostics, MOST_LINES))
+        return "\n".join(list_findings(error.diagnostics, MOST_LINES))
     return str(error)

@@ -34,7 +34,7 @@ class Golden:
     mode: str
     settings: NodeSettings | None
 
-    def expected(self) -> str:
+    def read_expected(self) -> str:
         """Return what the file has. Raises UsageError if it cannot be read."""
         try:
             return read_text(self.file, MOST_BYTES)
@@ -43,7 +43,7 @@ class Golden:
 
     def expected_if_there(self) -> str | None:
         """Return what the file has, None if there is none."""
-        return self.expected() if self.file.exists() else None
+        return self.read_expected() if self.file.exists() else None
 
     def write(self) -> None:
         """Make the file what is rendered, whole or not at all. Raises OutputError."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from svcnet import checks
-from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError, listed
+from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError, list_findings
 from svcnet.inputs.standard_input import is_terminal, standard_input
 from svcnet.inputs.strictness import Strictness
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from svcnet.models import IPFamily, NamespacedName
     from svcnet.models.state import ClusterObject
     from svcnet.modes import Omission
-    from svcnet.sources import ClusterFamilies, Loaded
+    from svcnet.sources import ClusterFamilies, LoadResult
 
 
 def load_manifests(
@@ -28,7 +28,7 @@ def load_manifests(
     endpoints: bool = True,
     anew: bool = False,
     allow_empty: bool | None = None,
-) -> Loaded:
+) -> LoadResult:
     """Load manifests; report warnings, as `strict` says, and what was passed over.
 
     Without `paths` they come from standard input, if that is no terminal. A verb that would take
@@ -53,10 +53,10 @@ def load_manifests(
     found = list(loaded.warnings)
     if from_pods:
         given = () if anew else _with_endpoints(loaded.objects)
-        found += loaded.located(remarks(loaded.state, given))
+        found += loaded.locate_remarks(remarks(loaded.state, given))
     if endpoints:
-        found += loaded.located(endpoint_remarks(loaded.objects, loaded.state))
-    tell_warnings(_judged(found, allow_empty), strict)
+        found += loaded.locate_remarks(endpoint_remarks(loaded.objects, loaded.state))
+    tell_warnings(_judge(found, allow_empty), strict)
     if from_pods and loaded.cluster.decided and not ip_families:
         _tell_families(loaded.cluster, strict)
     if endpoints and not from_pods and needs_slices(loaded.state):
@@ -77,7 +77,7 @@ def refuse_no_path(paths: tuple[str, ...]) -> None:
         raise UsageError("no PATH is given; - stands for standard input")
 
 
-def _judged(found: list[Diagnostic], allow_empty: bool | None) -> list[Diagnostic]:
+def _judge(found: list[Diagnostic], allow_empty: bool | None) -> list[Diagnostic]:
     """Return warnings as a verb that would take away what is served takes them.
 
     What says that there is nothing to serve is an error, or else what was meant.
@@ -107,17 +107,17 @@ def _with_endpoints(objects: Iterable[ClusterObject]) -> frozenset[NamespacedNam
     from svcnet.models import ClusterState, Endpoints, EndpointSlice
 
     given = [item for item in objects if isinstance(item, (Endpoints, EndpointSlice))]
-    return ClusterState().touched(given)
+    return ClusterState().services_of(given)
 
 
 def tell_warnings(warnings: Iterable[Diagnostic], strict: Strictness) -> None:
     """Tell warnings, or raise them, as `strict` says."""
-    found = strict.heeded(warnings)
+    found = strict.judge(warnings)
     if strict.errors and found:
         raise InputError(found)
     for each in found:
         strict.note(each)
-    for line in listed(found):
+    for line in list_findings(found):
         strict.tell(line)
 
 

@@ -25,7 +25,7 @@ class Reload(Protocol):
 
     def reloading(self) -> None: ...
 
-    def reloaded(self) -> None: ...
+    def tell_reload(self) -> None: ...
 
 
 class Orders:
@@ -72,7 +72,7 @@ class Orders:
     def was_read(self) -> None:
         """Take that the input was read again, or refused."""
         if self._reload is not None:
-            self._reload.reloaded()
+            self._reload.tell_reload()
 
     @property
     def is_ended(self) -> bool:

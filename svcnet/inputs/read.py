@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import AnyMode, ModeSettings, OptionValues
-    from svcnet.sources import Loaded, LoadedConfig
+    from svcnet.sources import LoadedConfig, LoadResult
 
 FAMILIES: dict[str, IPFamily] = {"ipv4": "IPv4", "ipv6": "IPv6"}
 """IP families by the words that options have for them."""
@@ -138,7 +138,7 @@ class InputRequest:
 def read_settings(asked: InputRequest, /) -> ModeRequest:
     """Read what is asked for besides manifests; raise all errors at once."""
     found: list[Diagnostic] = []
-    return _checked(asked, found, *_read(asked, found))
+    return _check(asked, found, *_read(asked, found))
 
 
 def read_inputs(asked: InputRequest, /) -> Inputs:
@@ -149,7 +149,7 @@ def read_inputs(asked: InputRequest, /) -> Inputs:
     return read_located(asked)[0]
 
 
-def read_located(asked: InputRequest, /) -> tuple[Inputs, Loaded]:
+def read_located(asked: InputRequest, /) -> tuple[Inputs, LoadResult]:
     """Read as :func:`read_inputs` does, and return what the manifests hold as well.
 
     That says where their fields are, and keeps their text.
@@ -174,17 +174,17 @@ def read_nodes(asked: InputRequest, names: Iterable[str] = ()) -> list[Inputs]:
     return found
 
 
-def _read_all(asked: InputRequest) -> tuple[Inputs, Loaded, LoadedConfig]:
+def _read_all(asked: InputRequest) -> tuple[Inputs, LoadResult, LoadedConfig]:
     found: list[Diagnostic] = []
     loaded = _collect(found, lambda: _load(asked))
     config, facts = _read(asked, found)
-    request = _checked(asked, found, config, facts)
+    request = _check(asked, found, config, facts)
     assert loaded is not None
     assert config is not None
     return request.inputs(loaded.state), loaded, config
 
 
-def _load(asked: InputRequest) -> Loaded:
+def _load(asked: InputRequest) -> LoadResult:
     return load_manifests(
         asked.paths,
         asked.strict,
@@ -211,7 +211,7 @@ def _read(asked: InputRequest, found: list[Diagnostic]) -> tuple[LoadedConfig | 
     return config, (asked.default_host or Host)()
 
 
-def _about_node(inputs: Inputs, loaded: Loaded, given: LoadedConfig) -> Iterator[Diagnostic]:
+def _about_node(inputs: Inputs, loaded: LoadResult, given: LoadedConfig) -> Iterator[Diagnostic]:
     """Yield what is surely not meant between the configuration, the Services and the Nodes."""
     from svcnet.sources import (
         node_address_remarks,
@@ -224,15 +224,15 @@ def _about_node(inputs: Inputs, loaded: Loaded, given: LoadedConfig) -> Iterator
         name = inputs.node_name
     except UsageError:
         return  # that is told when a view of the node is asked for
-    yield from given.located(node_remarks(inputs.state, inputs.config, name, inputs.host))
-    yield from loaded.located(zone_remarks(loaded.objects, name))
+    yield from given.locate_remarks(node_remarks(inputs.state, inputs.config, name, inputs.host))
+    yield from loaded.locate_remarks(zone_remarks(loaded.objects, name))
     if not name:
-        yield from loaded.located(policy_remarks(loaded.objects))
+        yield from loaded.locate_remarks(policy_remarks(loaded.objects))
     if inputs.mode.has_addresses:
-        yield from loaded.located(node_address_remarks(loaded.objects, inputs.state, name))
+        yield from loaded.locate_remarks(node_address_remarks(loaded.objects, inputs.state, name))
 
 
-def _checked(
+def _check(
     asked: InputRequest,
     found: list[Diagnostic],
     config_found: LoadedConfig | None,
@@ -244,7 +244,7 @@ def _checked(
     given = asked.given
     _refuse_no_name(asked.node)
     config = config_found.config
-    mode = modes.resolve(asked.mode) if asked.mode else _configured(config.mode)
+    mode = modes.resolve(asked.mode) if asked.mode else _mode_of_config(config.mode)
     refuse_foreign(given, mode.name, mode.options, modes.available)
     return ModeRequest(
         config=config,
@@ -265,7 +265,7 @@ def _refuse_no_name(node: str) -> None:
         raise UsageError(f"--node: {NAMES['subdomain']}; not {node!r}")
 
 
-def _configured(name: str) -> AnyMode:
+def _mode_of_config(name: str) -> AnyMode:
     """Return the mode that a configuration asks for."""
     try:
         return modes.get(name or modes.DEFAULT)

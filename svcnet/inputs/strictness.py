@@ -34,7 +34,7 @@ class Strictness:
     tell: Callable[[str], object] = _to_stderr
     note: Callable[[Diagnostic], object] = _nothing
 
-    def heeded(self, found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    def judge(self, found: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Return errors, and the warnings that are not ignored, as what they count as."""
         heeded = [each for each in found if each.check not in self.ignored]
         return [evolve(each, severity="error") for each in heeded] if self.errors else heeded
@@ -54,7 +54,7 @@ class Strictness:
         try:
             yield
         except InputError as error:
-            raise InputError(self.heeded(error.diagnostics)) from None
+            raise InputError(self.judge(error.diagnostics)) from None
 
 
 EVERY_WARNING = Strictness()

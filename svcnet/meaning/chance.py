@@ -64,7 +64,7 @@ def of_statistic(text: str) -> Chance:
     number = round(Fraction(text) * _ONE)
     if not 0 <= number <= _ONE:
         raise ValueError(text)
-    return Chance(meant(number), Fraction(number, _ONE))
+    return Chance(simplest_fraction(number), Fraction(number, _ONE))
 
 
 @cache
@@ -80,7 +80,7 @@ def against(chance: Chance) -> Chance:
 
 
 @cache
-def meant(number: int) -> Fraction:
+def simplest_fraction(number: int) -> Fraction:
     """Return the simplest fraction that is written as this many of 2**31."""
     near = Fraction(number, _ONE)
     if number in (0, _ONE):

@@ -151,7 +151,7 @@ class MachineDump:
             file, text = self.iptables[family]
             text += _jumps(mode, text)
             if has_servers(mode):
-                return self._balanced(file, text, facts)
+                return self._read_balancer(file, text, facts)
             return iptables.read(text, facts, file=file)
         except ApplyError as error:
             raise UsageError(str(error)) from None
@@ -179,7 +179,7 @@ class MachineDump:
             return ()
         return [file for file, _ in self.iptables.values()]
 
-    def _balanced(self, file: str, text: str, facts: Facts) -> MachineRules:
+    def _read_balancer(self, file: str, text: str, facts: Facts) -> MachineRules:
         """Return virtual servers with the rules around them."""
         if self.servers is None:
             raise UsageError("mode ipvs: no file has virtual servers: give what ipvsadm -Sn prints")

@@ -74,7 +74,7 @@ class Ends:
             return None
         kind, source, rule = end
         if source != flow.header.source:
-            flow = flow.with_header(flow.header.hidden(source))
+            flow = flow.with_header(flow.header.with_source(source))
         return Leaf(kind, flow, rule)
 
 
@@ -120,14 +120,14 @@ class EndWalk:
     ends: Ends
     sources: Sources
 
-    def _routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
+    def _end_routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end from where the kernel has decided which way they go."""
         raise NotImplementedError
 
     def _ends_by(self, key: object, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end; those of one `key` end alike, unless it depends on who sends."""
         leaf = self.ends.leaf(key, flow, self._node_end if is_node else self._outer_end)
-        return self._routed(flow, is_node=is_node) if leaf is None else [leaf]
+        return self._end_routed(flow, is_node=is_node) if leaf is None else [leaf]
 
     def _node_end(self, header: PacketHead) -> End | None:
         return self._end(header, is_node=True)
@@ -139,7 +139,7 @@ class EndWalk:
         """Return how everybody's packets end alike, None if they do not."""
         sources, self.sources = self.sources, Blind()
         try:
-            return only_end(self._routed(Branch(1, START, header), is_node=is_node))
+            return only_end(self._end_routed(Branch(1, START, header), is_node=is_node))
         except SenderAsked:
             return None
         finally:

@@ -39,15 +39,15 @@ class PacketHead(NamedTuple):
     way: str = ""
     balancer: Balancer | None = None
 
-    def headed(self, address: int, port: int) -> PacketHead:
+    def with_destination(self, address: int, port: int) -> PacketHead:
         """Return the same, translated."""
         return self._replace(address=address, port=port, is_translated=True)
 
-    def marked(self, mark: int, connmark: int) -> PacketHead:
+    def with_marks(self, mark: int, connmark: int) -> PacketHead:
         """Return the same with other marks."""
         return self._replace(mark=mark, connmark=connmark)
 
-    def hidden(self, source: str) -> PacketHead:
+    def with_source(self, source: str) -> PacketHead:
         """Return the same with another source."""
         return self._replace(source=source)
 

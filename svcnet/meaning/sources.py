@@ -102,7 +102,7 @@ class Distinctions(NamedTuple):
             frozenset(each for each in self.sets if is_wanted(4, each)),
         )
 
-    def joined(self, other: Distinctions) -> Distinctions:
+    def join(self, other: Distinctions) -> Distinctions:
         """Return what either of them tells apart by."""
         return Distinctions(
             self.networks | other.networks,

@@ -82,7 +82,7 @@ class Allotment:
     @classmethod
     def of(cls, budget: Budget, sizes: Mapping[NamespacedName, int]) -> Allotment:
         """Return the allotment of all Services, by their sizes."""
-        return cls(budget, Map(budget.over(sizes)), _allowed(budget, sizes))
+        return cls(budget, Map(budget.over(sizes)), _allow(budget, sizes))
 
     def after(
         self,
@@ -97,7 +97,7 @@ class Allotment:
         after, a Service's share is its own affair. Where it does not, a change of one may make
         room for another, or take it.
         """
-        total = self.total + _allowed(self.budget, sizes) - _allowed(self.budget, were)
+        total = self.total + _allow(self.budget, sizes) - _allow(self.budget, were)
         if max(total, self.total) > self.budget.node:
             left_out: Map[tuple[str, str], str] = Map(self.budget.over(of_all()))
             names = {*left_out, *self.left_out}
@@ -113,7 +113,7 @@ class Allotment:
         return Allotment(self.budget, left_out, total), frozenset()
 
 
-def _allowed(budget: Budget, sizes: Mapping[NamespacedName, int]) -> int:
+def _allow(budget: Budget, sizes: Mapping[NamespacedName, int]) -> int:
     return sum(filter(budget.allows, sizes.values()))
 
 

@@ -108,7 +108,7 @@ class ClusterState:
             state = state._with(item)
         return state
 
-    def touched(self, objects: Iterable[ClusterObject]) -> frozenset[NamespacedName]:
+    def services_of(self, objects: Iterable[ClusterObject]) -> frozenset[NamespacedName]:
         """Return the names of the Services whose rules a change of `objects` can change.
 
         Call it on the state *before* the change: a slice may move from one Service to

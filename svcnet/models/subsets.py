@@ -140,8 +140,8 @@ def repack(subsets: Sequence[EndpointSubset]) -> tuple[EndpointSubset, ...]:
     listed = [addresses[key] for key in order]
     packed = [
         EndpointSubset(
-            addresses=_chosen(listed, everyone & ~others),
-            not_ready_addresses=_chosen(listed, others),
+            addresses=_choose(listed, everyone & ~others),
+            not_ready_addresses=_choose(listed, others),
             ports=tuple(sorted(ports, key=_port_order)),
         )
         for (everyone, others), ports in ports_of.items()
@@ -163,7 +163,7 @@ def _bits(listed: Iterable[EndpointAddress], place: dict[Key, int]) -> int:
     return int.from_bytes(octets, "little")
 
 
-def _chosen(listed: Sequence[EndpointAddress], bits: int) -> tuple[EndpointAddress, ...]:
+def _choose(listed: Sequence[EndpointAddress], bits: int) -> tuple[EndpointAddress, ...]:
     digits = f"{bits:b}"[::-1].encode().translate(_AS_NUMBERS)
     return tuple(compress(listed, digits))
 

@@ -17,7 +17,7 @@ from svcnet.modes.registry import (
     UnusableMode,
     available,
     builtin,
-    found,
+    find_modes,
     get,
     resolve,
 )
@@ -57,7 +57,7 @@ __all__ = [
     "available",
     "builtin",
     "cleanup_parts",
-    "found",
+    "find_modes",
     "get",
     "resolve",
 ]

@@ -141,14 +141,16 @@ class Executor(Generic[Artifact]):
         """
         from svcnet.executors.iptables.leftovers import remove_others
 
-        known = (each.owned(family) for each in others if each.is_there(family))
+        known = (each.ownership(family) for each in others if each.is_there(family))
         owned = [each for each in known if each is not None]
         observed = self.observe(family) if found is None else found
-        yield from remove_others(family, self.owned(family), owned, observed, machine=self.machine)
+        yield from remove_others(
+            family, self.ownership(family), owned, observed, machine=self.machine
+        )
         for each in others:
             yield from each.sweep(family)
 
-    def owned(self, family: IPFamily) -> Ownership | None:
+    def ownership(self, family: IPFamily) -> Ownership | None:
         """Return how the mode's chains of iptables, and jumps to them, are known, if it has any.
 
         What :meth:`observe` returns in a mode with chains is a

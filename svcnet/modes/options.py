@@ -133,7 +133,7 @@ def own_values(options: Iterable[Option], given: OptionValues) -> dict[str, Any]
     return {name: value for name, value in given.items() if name in names and value is not None}
 
 
-def listed(words: Sequence[str]) -> str:
+def enumerate_words(words: Sequence[str]) -> str:
     """Return words as a sentence has them: with commas, and an "and" before the last."""
     *others, last = words
     return f"{', '.join(others)} and {last}" if others else last
@@ -160,7 +160,7 @@ def refuse_foreign(
             }
             if not having:
                 raise UsageError(f"there is no option {asked!r} of mode {name}")
-            modes = listed([f"mode {mode}" for mode in having])
+            modes = enumerate_words([f"mode {mode}" for mode in having])
             lack = next(iter(having.values())).lack
             raise UsageError(f"--{asked} is for {modes}; mode {name} {lack}")
 
@@ -197,7 +197,7 @@ def _with_default(option: Option) -> str:
 
 
 def _whose(modes: Sequence[str]) -> str:
-    return f"Mode {modes[0]}" if len(modes) == 1 else f"Modes {listed(modes)}"
+    return f"Mode {modes[0]}" if len(modes) == 1 else f"Modes {enumerate_words(modes)}"
 
 
 def offers(verb: str, options: Mapping[str, Sequence[Option]]) -> list[Offer]:

@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 
 def owned_by_others(name: str, family: IPFamily, machine: Machine) -> list[Ownership]:
     """Return how the chains are known that other modes than that of a name make."""
-    found = (mode.executor(machine).owned(family) for mode in others(name))
+    found = (mode.executor(machine).ownership(family) for mode in others(name))
     return [each for each in found if each is not None]

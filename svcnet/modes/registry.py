@@ -13,7 +13,7 @@ from attrs import field, frozen
 from svcnet import checks
 from svcnet.errors import MAX_PART, UsageError, one_line
 from svcnet.modes.mode import Form, Mode
-from svcnet.modes.options import Option, listed
+from svcnet.modes.options import Option, enumerate_words
 
 AnyMode: TypeAlias = Mode[Any, Any]
 """A mode of which nobody says here what it makes."""
@@ -75,7 +75,7 @@ def builtin() -> dict[str, AnyMode]:
     return {name: _own(name) for name in BUILT_IN}
 
 
-def found() -> Catalogue:
+def find_modes() -> Catalogue:
     """Return all modes, and what keeps modes of other packages from being among them.
 
     Entry points are looked for each time that this is called.
@@ -104,7 +104,7 @@ def found() -> Catalogue:
 
 def available() -> Mapping[str, AnyMode]:
     """Return all modes that can be used, by name, svcnet's own first."""
-    return found().modes
+    return find_modes().modes
 
 
 def others(name: str) -> list[AnyMode]:
@@ -116,13 +116,15 @@ def get(name: str) -> AnyMode:
     """Return the mode of a name. Raises UsageError where there is none, or it is of no use."""
     if name in BUILT_IN:
         return _own(name)
-    all_found = found()
+    all_found = find_modes()
     if name in all_found.modes:
         return all_found.modes[name]
     for each in all_found.unusable:
         if each.entry.partition(" = ")[0] == name:
             raise UsageError(str(each))
-    raise UsageError(f"there is no mode {name!r}; there are {listed(list(all_found.modes))}")
+    raise UsageError(
+        f"there is no mode {name!r}; there are {enumerate_words(list(all_found.modes))}"
+    )
 
 
 def resolve(mode: str | AnyMode) -> AnyMode:

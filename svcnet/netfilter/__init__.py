@@ -7,7 +7,7 @@ tools print is partly what anybody wrote: comments, prefixes of log lines, names
 from svcnet.netfilter.jumps import Jump
 from svcnet.netfilter.listing import UnprintedRules, parse_save, read_listing
 from svcnet.netfilter.rules import Rule, is_made_of, target
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.netfilter.tables import BUILT_IN, Chains, SavedTables, Tables
 
 __all__ = [
@@ -21,6 +21,6 @@ __all__ = [
     "is_made_of",
     "parse_save",
     "read_listing",
-    "saved",
+    "save_rule",
     "target",
 ]

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from svcnet.family import IPFamily
 from svcnet.netfilter.restore import append, insert, remove, transaction
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.netfilter.tables import Chains
 
 
@@ -69,7 +69,7 @@ def text_on_clean_machine(jumps: Iterable[Jump], tables: Iterable[str]) -> str:
 def ensure(jumps: Iterable[Jump], there: Chains, family: IPFamily) -> Iterator[str]:
     """Yield the lines that make each jump of a table be there once, wherever it stands."""
     for jump in jumps:
-        count = there.get(jump.chain, []).count(saved(jump.rule, family))
+        count = there.get(jump.chain, []).count(save_rule(jump.rule, family))
         if count == 0:
             yield jump.line
         elif count > 1:
@@ -91,5 +91,5 @@ def arrange(
         first = [jump.rule for jump in own if jump.place == "first"]
         last = [jump.rule for jump in own if jump.place == "last"]
         found = [rule for rule in there.get(chain, []) if is_jump(rule)]
-        if found != list(dict.fromkeys(saved(rule, family) for rule in (*first, *last))):
+        if found != list(dict.fromkeys(save_rule(rule, family) for rule in (*first, *last))):
             yield chain, remove(chain, found) + insert(chain, reversed(first)) + append(chain, last)

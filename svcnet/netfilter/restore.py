@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from svcnet.errors import ApplyError
 from svcnet.family import IPFamily
 from svcnet.netfilter.listing import Listing
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.netfilter.tables import SavedTables
 
 _LINE = re.compile(r"line:? (\d+)")
@@ -213,11 +213,11 @@ def load(before: SavedTables, texts: Iterable[str], family: IPFamily) -> SavedTa
             chain, _, rule = rest.partition(" ")
             match command:
                 case "-A":
-                    chains.setdefault(chain, []).append(saved(rule, family))
+                    chains.setdefault(chain, []).append(save_rule(rule, family))
                 case "-I":
-                    chains.setdefault(chain, []).insert(0, saved(rule, family))
+                    chains.setdefault(chain, []).insert(0, save_rule(rule, family))
                 case "-D":
-                    _take(chains.setdefault(chain, []), (rule, saved(rule, family)))
+                    _take(chains.setdefault(chain, []), (rule, save_rule(rule, family)))
                 case "-X":
                     chains.pop(chain, None)
                 case _ if line.startswith("*"):
@@ -241,11 +241,13 @@ def assume(before: SavedTables, texts: Iterable[str], family: IPFamily) -> Saved
             command, _, rest = line.partition(" ")
             chain, _, rule = rest.partition(" ")
             match command:
-                case "-A" | "-I" if (printed := saved(rule, family)) not in chains.get(chain, ()):
+                case "-A" | "-I" if (printed := save_rule(rule, family)) not in chains.get(
+                    chain, ()
+                ):
                     there = chains.get(chain, [])
                     chains[chain] = [*there, printed] if command == "-A" else [printed, *there]
                 case "-D":
-                    gone = (rule, saved(rule, family))
+                    gone = (rule, save_rule(rule, family))
                     chains[chain] = [each for each in chains.get(chain, ()) if each not in gone]
                 case "-X":
                     chains.pop(chain, None)
@@ -262,7 +264,7 @@ def are_apart(texts: Iterable[str], others: Iterable[str]) -> bool:
     So they do where none names a rule of the others', nor declares or deletes a chain that they
     name.
     """
-    one, other = _named(texts), _named(others)
+    one, other = _rules_by_chain(texts), _rules_by_chain(others)
     for place in one.keys() & other.keys():
         rules = one[place], other[place]
         if None in rules[0] | rules[1] or rules[0] & rules[1]:
@@ -270,7 +272,7 @@ def are_apart(texts: Iterable[str], others: Iterable[str]) -> bool:
     return True
 
 
-def _named(texts: Iterable[str]) -> dict[tuple[str, str], set[str | None]]:
+def _rules_by_chain(texts: Iterable[str]) -> dict[tuple[str, str], set[str | None]]:
     """Return the rules that texts name, by table and chain; None for the whole chain."""
     found: dict[tuple[str, str], set[str | None]] = {}
     table = ""

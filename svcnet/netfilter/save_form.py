@@ -30,7 +30,7 @@ _REJECT = MappingProxyType({"IPv4": "icmp-port-unreachable", "IPv6": "icmp6-port
 _BRACKETS = re.compile(r"\[([^]]+)\]")
 
 
-def saved(rule: str, family: IPFamily) -> str:
+def save_rule(rule: str, family: IPFamily) -> str:
     """Return how iptables-save prints a rule, both without ``-A CHAIN``.
 
     What is in that form already stays as it is.

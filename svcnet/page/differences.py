@@ -33,13 +33,13 @@ def of_verdicts(
     for each in verdicts:
         for difference in each.differences:
             name = difference.service_port
-            yield None if name is None else NamespacedName(*name[:2]), _told(difference)
+            yield None if name is None else NamespacedName(*name[:2]), _to_fields(difference)
         for unknown in each.unknown:
             text = f"{unknown.rule}: what becomes of {_kinds(unknown.count)} depends on it"
             yield None, problem(WARNING, "A rule that is not understood", text)
 
 
-def _told(each: PacketDifference) -> dict[str, Any]:
+def _to_fields(each: PacketDifference) -> dict[str, Any]:
     should = verdict_text(((end.verdict, end.probability) for end in each.wanted), LEFT_ALONE)
     does = verdict_text(((end.verdict, end.probability) for end in each.found), GOES_ON)
     more = ""

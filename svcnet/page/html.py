@@ -45,7 +45,7 @@ def page(content: SiteContent) -> str:
         script=Markup(script),  # noqa: S704
         policy=_policy(style, script),
         data=Markup(_without_tags(_json(head))),  # noqa: S704
-        pieces=[_packed(piece) for piece in pieces],
+        pieces=[_pack(piece) for piece in pieces],
     )
 
 
@@ -87,6 +87,6 @@ def _pieces(services: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
         yield piece
 
 
-def _packed(piece: Sequence[str]) -> str:
+def _pack(piece: Sequence[str]) -> str:
     data = f"[{','.join(piece)}]".encode()
     return b64encode(gzip.compress(data, 9, mtime=0)).decode()

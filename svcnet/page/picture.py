@@ -62,7 +62,7 @@ class Picture:
             "differences": self.differences,
         }
 
-    def asked(self, where: str, note: str) -> int:
+    def add_asked(self, where: str, note: str) -> int:
         """Return the number of a destination that is asked for, whether or not it is a frontend."""
         number = self._add(f"asked {where}", "frontend", where, note)
         self.frontends = [number]
@@ -80,7 +80,7 @@ class Picture:
         known = self._numbers.get(node.id)
         if known is not None:
             return known
-        column, title, note = _told(node, self._protocol)
+        column, title, note = _describe(node, self._protocol)
         return self._add(node.id, column, title, note)
 
     def step(self, depth: int, text: str) -> int:
@@ -121,7 +121,7 @@ class Picture:
         return number
 
 
-def _told(node: GraphNode, protocol: str) -> tuple[str, str, str]:
+def _describe(node: GraphNode, protocol: str) -> tuple[str, str, str]:
     """Return the column of a node, what it is, and a note."""
     match node:
         case Dispatch():

@@ -28,7 +28,7 @@ def of_document(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         return
     for (kind, reason), asked in found.items():
         level, title = _KINDS[kind]
-        yield problem(level, title, f"{reason}: {'; '.join(_asked(asked))}")
+        yield problem(level, title, f"{reason}: {'; '.join(_describe_askers(asked))}")
 
 
 def _delivers(part: Mapping[str, Any]) -> bool:
@@ -37,7 +37,7 @@ def _delivers(part: Mapping[str, Any]) -> bool:
     return any(part["nodes"][end]["title"] not in _NOWHERE for end in ends)
 
 
-def _asked(asked: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def _describe_askers(asked: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Yield which frontends are asked by whom, those that the same senders ask together."""
     alike: dict[str, list[str]] = {}
     for where, senders in asked.items():

@@ -24,7 +24,7 @@ from svcnet.meaning.explanation.account import Account, ModeLine, Passage, Stage
 from svcnet.meaning.explanation.explanation import Explanation, WayStep
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.sentences import endpoint_text, sentence
-from svcnet.meaning.explanation.text import merged, passage_text, verdict_text
+from svcnet.meaning.explanation.text import merge_ends, passage_text, verdict_text
 from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, RuleLine
 from svcnet.models import Service
 from svcnet.page.numbers import Numbers
@@ -76,20 +76,20 @@ class ServicePage:
             frontend = picture.node(stage.node)
             picture.frontends = [frontend]
         else:
-            frontend = picture.asked(_asked(packet), "no Service's")
+            frontend = picture.add_asked(_ask_text(packet), "no Service's")
         self._account(picture, frontend, who, packet, account)
         self._part(picture, packet_family=packet.family, fragment=first.fragment)
 
     def add_explanation(self, who: str, found: Explanation) -> None:
         """Add one packet, with what becomes of it by rules of a machine."""
         picture = Picture(self._surroundings)
-        frontend = picture.asked(_asked(found.packet), "by rules that are there")
+        frontend = picture.add_asked(_ask_text(found.packet), "by rules that are there")
         ends = [(end.verdict, end.probability) for end in found.outcomes]
         cell = _cell(frontend, who, found.packet, verdict_text(ends, passage_text(found)))
         cell["choice"] = found.choice
         for end in found.outcomes:
             number = picture.end(end.verdict)
-            steps = [self._told(picture, at, each) for at, each in enumerate(end.steps, 1)]
+            steps = [self._add_way(picture, at, each) for at, each in enumerate(end.steps, 1)]
             way = _way(number, end.verdict, end.probability, end.kernel, steps)
             cell["ways"].append(way)
         picture.cells.append(cell)
@@ -147,13 +147,13 @@ class ServicePage:
             "found": _ends(picture, each.found),
             "ways": [*map(list, dict.fromkeys(map(tuple, decisions)))],
             "place": -1 if each.field is None else self._places.of(each.field),
-            "lines": self._carried(rules),
+            "lines": self._line_numbers(rules),
         }
 
     def _step(
         self, picture: Picture, stage: Stage, passage: Passage, packet: Packet, end: int
     ) -> int:
-        lines = self._carried(stage.lines)
+        lines = self._line_numbers(stage.lines)
         if stage.decision is None or passage.fragment is None:
             return self._steps.of((-1, stage.text, -1, lines))
         node = stage.decision.node
@@ -161,12 +161,12 @@ class ServicePage:
         number = end if isinstance(node, Translate | Reject | Drop) else picture.node(node)
         return self._steps.of((number, text, self._places.of(node.origin), lines))
 
-    def _told(self, picture: Picture, depth: int, step: WayStep) -> int:
+    def _add_way(self, picture: Picture, depth: int, step: WayStep) -> int:
         number = picture.step(depth, step.decision)
         place = -1 if step.origin is None else self._places.of(step.origin)
-        return self._steps.of((number, step.decision, place, self._carried(step.lines)))
+        return self._steps.of((number, step.decision, place, self._line_numbers(step.lines)))
 
-    def _carried(self, lines: Iterable[ModeLine]) -> tuple[int, ...]:
+    def _line_numbers(self, lines: Iterable[ModeLine]) -> tuple[int, ...]:
         found = []
         for line in lines:
             place = f"{line.file}:{line.line}" if line.file and line.line else ""
@@ -183,14 +183,14 @@ def _frontend(picture: Picture, fragment: Fragment, packet: Packet) -> int:
     ]
     for each in (*exact, *anywhere):
         return picture.node(each)
-    return picture.other(_asked(packet))
+    return picture.other(_ask_text(packet))
 
 
 def _ends(
     picture: Picture, outcomes: Iterable[Outcome | FoundOutcome]
 ) -> list[tuple[int, str, float, str]]:
     """Return where packets end: the end's number, its chance as text and number, and how."""
-    found = merged((each.verdict, each.probability) for each in outcomes)
+    found = merge_ends((each.verdict, each.probability) for each in outcomes)
     return [(picture.end(v), str(p), round(float(p), 6), _how(v)) for v, p in found]
 
 
@@ -198,7 +198,7 @@ def _rule(rule: RuleLine) -> str:
     return f"-A {rule.chain} {rule.text}" if rule.chain else rule.text
 
 
-def _asked(packet: Packet) -> str:
+def _ask_text(packet: Packet) -> str:
     return f"{endpoint_text(packet.destination, packet.port)}/{packet.protocol}"
 
 
@@ -209,7 +209,7 @@ def _cell(frontend: int, who: str, packet: Packet, verdict: str) -> dict[str, An
         "frontend": frontend,
         "sender": who,
         "source": f"{packet.source}{through}",
-        "asked": _asked(packet),
+        "asked": _ask_text(packet),
         "verdict": verdict,
         "choice": "",
         "remarks": [],

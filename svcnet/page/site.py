@@ -68,7 +68,7 @@ def content(
         document = page.document()
         own = _worst_first([*of_document(document), *told.get(name, ())])
         problems += [{**each, "service": number} for each in own]
-        services.append({**document, **_described(service, document), "problems": own})
+        services.append({**document, **_describe(service, document), "problems": own})
         entries.append([*name, service.type, _addresses(service), worst(own)])
     node = f" on {first.node}" if first.node else ""
     head = {
@@ -96,13 +96,13 @@ def _lead(services: Sequence[Mapping[str, Any]]) -> str:
     parts = [part for each in services for part in each["parts"]]
     frontends = sum(len(part["frontends"]) for part in parts)
     return (
-        f"{_counted(len(services), 'Service')}, {_counted(frontends, 'frontend')} that packets may "
-        "ask for. Choose a Service to see where its packets go, by which rules, and which lines of "
-        "the objects make it so."
+        f"{_count_noun(len(services), 'Service')}, {_count_noun(frontends, 'frontend')} that "
+        "packets may ask for. Choose a Service to see where its packets go, by which rules, and "
+        "which lines of the objects make it so."
     )
 
 
-def _counted(number: int, name: str) -> str:
+def _count_noun(number: int, name: str) -> str:
     return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
 
 
@@ -137,7 +137,7 @@ def _packets(kinds: SenderKinds, fragment: Fragment) -> Iterator[tuple[Dispatch,
             yield dispatch, kind, packet
 
 
-def _described(service: Service, document: Mapping[str, Any]) -> dict[str, Any]:
+def _describe(service: Service, document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "namespace": service.namespace,
         "name": service.name,
@@ -205,7 +205,7 @@ def _of_one(page: ServicePage, found: Explanation, lookup: Sequence[str]) -> Sit
         "name": f"A packet to {where}",
         "facts": list(_facts(found)),
         "why": "",
-        "problems": list(_wanted(found)),
+        "problems": list(_problems_of(found)),
         "lookup": [one_line(line) for line in lookup],
         "changes": [_remedy(each) for each in found.changes],
     }
@@ -223,7 +223,7 @@ def _facts(found: Explanation) -> Iterator[tuple[str, str]]:
         yield "Rules", one_line(", ".join(found.files))
 
 
-def _wanted(found: Explanation) -> Iterator[dict[str, Any]]:
+def _problems_of(found: Explanation) -> Iterator[dict[str, Any]]:
     """Yield in what rules of a machine are not what objects say, or are not understood."""
     if found.wanted:
         yield problem("error", "The objects say otherwise", verdict_text(found.wanted))

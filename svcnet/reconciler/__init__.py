@@ -10,15 +10,15 @@ machine, over what the mode knows, and finds and repairs what somebody else did 
 
 from svcnet.reconciler.change import Change
 from svcnet.reconciler.events import (
+    AllClearEvent,
+    BeginEvent,
     Event,
-    Queued,
-    Refused,
-    Resolved,
-    Settled,
-    Swept,
-    Synced,
-    Taken,
-    Warned,
+    InSyncEvent,
+    QueueEvent,
+    RefusalEvent,
+    SweepEvent,
+    SyncEvent,
+    WarningEvent,
 )
 from svcnet.reconciler.flows import StaleFlows
 from svcnet.reconciler.follower import Follower, Snapshot, WantedGraph
@@ -39,11 +39,14 @@ from svcnet.reconciler.status import status_document
 from svcnet.reconciler.target import Target
 
 __all__ = [
+    "AllClearEvent",
+    "BeginEvent",
     "Change",
     "Event",
     "FamilyRecord",
     "FamilyState",
     "Follower",
+    "InSyncEvent",
     "Journal",
     "JournalEntry",
     "Keeper",
@@ -51,21 +54,18 @@ __all__ = [
     "Leftovers",
     "Loop",
     "Monitor",
-    "Queued",
-    "Refused",
+    "QueueEvent",
+    "RefusalEvent",
     "RefusedFile",
     "RefusedInput",
     "RefusedRules",
-    "Resolved",
-    "Settled",
     "Snapshot",
     "StaleFlows",
-    "Swept",
-    "Synced",
-    "Taken",
+    "SweepEvent",
+    "SyncEvent",
     "Target",
     "WantedGraph",
-    "Warned",
+    "WarningEvent",
     "remove_leftovers",
     "status_document",
 ]

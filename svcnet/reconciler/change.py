@@ -22,7 +22,7 @@ class Change:
         return Change(self.services | other.services, self.endpoints | other.endpoints)
 
     @property
-    def touched(self) -> frozenset[NamespacedName]:
+    def all_services(self) -> frozenset[NamespacedName]:
         """Every Service whose rules may differ."""
         return self.services | self.endpoints
 
@@ -33,7 +33,7 @@ class Change:
         others: list[ClusterObject] = []
         for item in objects:
             (services if isinstance(item, Service) else others).append(item)
-        return cls(before.touched(services), before.touched(others))
+        return cls(before.services_of(services), before.services_of(others))
 
     @classmethod
     def between(cls, before: ClusterState, after: ClusterState) -> Change:

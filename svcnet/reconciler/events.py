@@ -17,7 +17,7 @@ Trigger: TypeAlias = Literal["start", "change", "check", "retry"]
 
 
 @frozen
-class Queued:
+class QueueEvent:
     """There is something to follow in these families; no change if that was told before."""
 
     change: Change
@@ -25,12 +25,12 @@ class Queued:
 
 
 @frozen
-class Taken:
+class BeginEvent:
     """A sync begins, with all that was queued."""
 
 
 @frozen
-class Synced:
+class SyncEvent:
     """The machine has the rules of `graph`, in one IP family.
 
     ``change`` leads there from the graph that was followed before, and is None if there was
@@ -60,7 +60,7 @@ class Synced:
 
 
 @frozen
-class Refused:
+class RefusalEvent:
     """The machine refused the rules of `graph`; it is tried again in ``retry_in`` seconds.
 
     ``stage`` is what metrics call what was refused.
@@ -79,7 +79,7 @@ class Refused:
 
 
 @frozen
-class Warned:
+class WarningEvent:
     """Something that an operator must see; told once until it is over."""
 
     family: IPFamily
@@ -87,7 +87,7 @@ class Warned:
 
 
 @frozen
-class Resolved:
+class AllClearEvent:
     """Something that an operator was warned of is over."""
 
     family: IPFamily
@@ -95,7 +95,7 @@ class Resolved:
 
 
 @frozen
-class Swept:
+class SweepEvent:
     """What other modes had left is gone: a line for each kind of thing."""
 
     family: IPFamily
@@ -103,9 +103,18 @@ class Swept:
 
 
 @frozen
-class Settled:
+class InSyncEvent:
     """Every family is as wanted."""
 
 
-Event: TypeAlias = Queued | Taken | Synced | Refused | Warned | Resolved | Swept | Settled
+Event: TypeAlias = (
+    QueueEvent
+    | BeginEvent
+    | SyncEvent
+    | RefusalEvent
+    | WarningEvent
+    | AllClearEvent
+    | SweepEvent
+    | InSyncEvent
+)
 """Whatever the loop tells of itself."""

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 
 from svcnet.family import IPFamily
 from svcnet.graph import RuleGraph
-from svcnet.reconciler.events import Event, Refused, Synced, Trigger
+from svcnet.reconciler.events import Event, RefusalEvent, SyncEvent, Trigger
 
 
 @frozen
@@ -128,10 +128,10 @@ class Journal:
     def take(self, event: Event) -> None:
         """Take one event."""
         match event:
-            case Synced():
-                self._synced(event)
-            case Refused():
-                self._refused(event)
+            case SyncEvent():
+                self._write_sync(event)
+            case RefusalEvent():
+                self._write_refusal(event)
 
     def input_read(self, *, objects: bool = True) -> None:
         """Input was read, and is good; without `objects`, what there is besides them."""
@@ -166,7 +166,7 @@ class Journal:
         """Take that an API server has just shown that what is known of a kind is so."""
         self._confirmed[kind] = self._clock()
 
-    def _synced(self, event: Synced) -> None:
+    def _write_sync(self, event: SyncEvent) -> None:
         done, now = event.done, self._clock()
         last = LastSync(
             when=now,
@@ -191,7 +191,7 @@ class Journal:
                 )
             )
 
-    def _refused(self, event: Refused) -> None:
+    def _write_refusal(self, event: RefusalEvent) -> None:
         refused = RefusedRules(
             when=self._clock(),
             family=event.family,
@@ -205,7 +205,7 @@ class Journal:
             failures = before.failures + 1
             self._keep(evolve(before, refused=refused, refusing=True, failures=failures))
 
-    def _before(self, event: Synced | Refused) -> FamilyRecord:
+    def _before(self, event: SyncEvent | RefusalEvent) -> FamilyRecord:
         found = self._record.families.get(event.family)
         return found or FamilyRecord(event.family, event.mode)
 

@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 
 from svcnet import checks
 from svcnet.checks import Check, is_of
-from svcnet.errors import ApplyError, named
+from svcnet.errors import ApplyError, describe_error
 from svcnet.executors.children import Deadline, Interruption, under
 from svcnet.executors.stages import Stages
 from svcnet.graph import GraphDiff, RuleGraph, diff
@@ -23,16 +23,16 @@ from svcnet.modes.adapter import Inspection, SyncResult
 from svcnet.modes.pace import Pace
 from svcnet.reconciler.change import Change
 from svcnet.reconciler.events import (
+    AllClearEvent,
+    BeginEvent,
     Event,
-    Queued,
-    Refused,
-    Resolved,
-    Settled,
-    Swept,
-    Synced,
-    Taken,
+    InSyncEvent,
+    QueueEvent,
+    RefusalEvent,
+    SweepEvent,
+    SyncEvent,
     Trigger,
-    Warned,
+    WarningEvent,
 )
 from svcnet.reconciler.fault import as_refusal
 from svcnet.reconciler.flows import StaleFlows
@@ -145,7 +145,7 @@ class Loop:
         heard = waiting.heard if waiting else monotonic()
         all_changes = waiting.change | change if waiting else change
         self._pending = _Pending(snapshot, all_changes, heard, times)
-        self._tell(Queued(change, self._families))
+        self._tell(QueueEvent(change, self._families))
         self._news.set()
 
     async def run(self) -> None:
@@ -161,7 +161,7 @@ class Loop:
             await self._news.wait()
             begun = monotonic()
             await self._follow_news(sync, "start")
-            self._looked(begun)
+            self._plan_next_look(begun)
             work = self._follow_changes(sync), self._look_often(sync, look)
             tasks = tuple(map(asyncio.create_task, work))
             try:
@@ -184,7 +184,7 @@ class Loop:
         pending = self._take()
         await _to_its_end(sync, partial(self._try, partial(self._sync, pending, trigger)))
         self._done_at = monotonic()
-        self._ended()
+        self._end()
 
     async def _look_often(self, sync: Executor, look: Executor) -> None:
         """Look through the machine when it is time, beside the changes that come meanwhile."""
@@ -193,8 +193,8 @@ class Loop:
             begun = monotonic()
             for kept in self._kept:
                 await self._look_at(kept, sync, look)
-            self._looked(begun)
-            self._ended()
+            self._plan_next_look(begun)
+            self._end()
 
     async def _until_due(self, sync: Executor) -> None:
         """Wait until it is time to look: after a period, for a retry, or for what others did."""
@@ -229,10 +229,10 @@ class Loop:
         if refused:
             work = partial(_whole_of, kept)
         else:
-            work = partial(_look_of, kept, await self._inspected(kept, sync, look))
+            work = partial(_look_of, kept, await self._finish_inspection(kept, sync, look))
         await _to_its_end(sync, partial(self._try, partial(self._check, kept, told, work)))
 
-    async def _inspected(
+    async def _finish_inspection(
         self, kept: FamilyState, sync: Executor, look: Executor
     ) -> Inspection | ApplyError | None:
         """Return an inspection of a family once it has read, or why it could not, if there is one.
@@ -251,10 +251,10 @@ class Loop:
         self._news.clear()
         pending, self._pending = self._pending, None
         assert pending is not None
-        self._tell(Taken())
+        self._tell(BeginEvent())
         return pending
 
-    def _looked(self, begun: float) -> None:
+    def _plan_next_look(self, begun: float) -> None:
         """Take it that all of the machine was looked through, and when that is due again.
 
         Between two looks there is time for changes, whatever the period and the size of the rules.
@@ -263,19 +263,19 @@ class Loop:
         self._rested_at = now + REST * (now - begun)
         self._look_due = max(now + self.pace.sync_period, self._rested_at)
 
-    def _ended(self) -> None:
+    def _end(self) -> None:
         self._replanned.set()
         if self._retry_at is None:
-            self._tell(Settled())
+            self._tell(InSyncEvent())
         if self._pending is not None:
-            self._tell(Queued(Change(), self._families))
+            self._tell(QueueEvent(Change(), self._families))
 
     def _try(self, work: Callable[[], None]) -> None:
         """Do a round of work, or as much of it as the end of svcnet leaves time for."""
         try:
             work()
         except Interruption as error:
-            self._tell(Warned(self._kept[0].target.family, str(error)))
+            self._tell(WarningEvent(self._kept[0].target.family, str(error)))
 
     def _sync(self, pending: _Pending, trigger: Trigger) -> None:
         for kept in self._kept:
@@ -285,7 +285,7 @@ class Loop:
     def _follow(self, kept: FamilyState, pending: _Pending, sync: _Sync) -> None:
         """Compile what is wanted of one family, and take the machine there."""
         with sync.stages.stage("compile"):
-            wanted = kept.follower.follow(pending.snapshot, pending.change.touched)
+            wanted = kept.follower.follow(pending.snapshot, pending.change.all_services)
             before, kept.wanted = kept.wanted, wanted.graph
             change = None if before is None else diff(before, wanted.graph, wanted.names)
         if kept.flows is not None:
@@ -298,7 +298,7 @@ class Loop:
             kept, partial(kept.target.whole, wanted.graph), change
         )
         if done is not None:
-            self._synced(kept, done, sync, change)
+            self._finish_sync(kept, done, sync, change)
 
     def _step(
         self, kept: FamilyState, wanted: WantedGraph, change: GraphDiff | None
@@ -308,7 +308,7 @@ class Loop:
             with as_refusal():
                 return kept.target.step(wanted.graph, wanted.names)
         except ApplyError as error:
-            self._refused(kept, error, change, full=False)
+            self._finish_refusal(kept, error, change, full=False)
             return None
 
     def _whole(
@@ -320,7 +320,7 @@ class Loop:
                 done = work()
         except ApplyError as error:
             kept.refusals += 1
-            self._refused(kept, error, change, full=True)
+            self._finish_refusal(kept, error, change, full=True)
             return None
         kept.refusals = 0
         return done
@@ -331,10 +331,10 @@ class Loop:
         if done is not None:
             if done.kind != "none" and kept.flows is not None:
                 kept.flows.note(None)
-            self._synced(kept, done, sync, None)
+            self._finish_sync(kept, done, sync, None)
         self._plan_retry()
 
-    def _synced(
+    def _finish_sync(
         self, kept: FamilyState, done: SyncResult, sync: _Sync, change: GraphDiff | None
     ) -> None:
         """Do what comes after rules, and tell what became of it all."""
@@ -352,7 +352,7 @@ class Loop:
         target, now = kept.target, monotonic()
         lag = 0.0 if kept.heard is None else now - kept.heard
         happened, kept.heard, kept.happened = kept.happened, None, ()
-        synced = Synced(
+        synced = SyncEvent(
             family=target.family,
             mode=target.mode,
             trigger=sync.trigger,
@@ -379,20 +379,20 @@ class Loop:
             told = checks.MACHINE_STATE.line(f"what another mode may have left stays: {error}")
             return evolve(done, warnings=(*done.warnings, told))
         if removed:
-            self._tell(Swept(kept.target.family, removed))
+            self._tell(SweepEvent(kept.target.family, removed))
         return done
 
-    def _refused(
+    def _finish_refusal(
         self, kept: FamilyState, error: ApplyError, change: GraphDiff | None, *, full: bool
     ) -> None:
         assert kept.wanted is not None
         services = () if change is None else change.names
         wait = self._backoff(kept.refusals) if full else 0.0
         target = kept.target
-        refused = Refused(
+        refused = RefusalEvent(
             family=target.family,
             mode=target.mode,
-            error=named(error),
+            error=describe_error(error),
             graph=kept.wanted,
             full=full,
             services=services,
@@ -405,9 +405,9 @@ class Loop:
         """Tell warnings, but not those of the last time again, and which of these are over."""
         for warning in warnings:
             if warning not in kept.warned:
-                self._tell(Warned(kept.target.family, warning))
+                self._tell(WarningEvent(kept.target.family, warning))
         for text in sorted(kept.warned.difference(warnings)):
-            self._tell(Resolved(kept.target.family, text))
+            self._tell(AllClearEvent(kept.target.family, text))
         kept.warned = frozenset(warnings)
 
     def _plan_retry(self) -> None:

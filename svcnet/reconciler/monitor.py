@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, RuleGraph
-from svcnet.reconciler.events import Event, Queued, Refused, Synced, Taken
+from svcnet.reconciler.events import BeginEvent, Event, QueueEvent, RefusalEvent, SyncEvent
 from svcnet.renderers.monitoring import (
     HealthCheck,
     Summary,
@@ -43,29 +43,29 @@ class Monitor:
     def take(self, event: Event) -> None:
         """Take one event."""
         match event:
-            case Queued(change, families):
-                self._health.queued(families)
-                self._metrics.queued(families)
+            case QueueEvent(change, families):
+                self._health.note_queue(families)
+                self._metrics.count_queue(families)
                 services, endpoints = len(change.services), len(change.endpoints)
-                self._metrics.changed(services=services, endpoints=endpoints)
-            case Taken():
-                self._metrics.taken()
-            case Synced():
-                self._synced(event)
-            case Refused():
-                self._metrics.failed(event.family, event.stage, full=event.full)
+                self._metrics.count_changes(services=services, endpoints=endpoints)
+            case BeginEvent():
+                self._metrics.clear_changes()
+            case SyncEvent():
+                self._take_sync(event)
+            case RefusalEvent():
+                self._metrics.count_failure(event.family, event.stage, full=event.full)
 
-    def _synced(self, event: Synced) -> None:
+    def _take_sync(self, event: SyncEvent) -> None:
         metrics, family = self._metrics, event.family
-        self._health.synced(family)
+        self._health.note_sync(family)
         full = event.change is None or event.done.kind == "full"
-        metrics.synced(family, event.seconds, event.stages, full=full)
+        metrics.count_sync(family, event.seconds, event.stages, full=full)
         if event.done.failed:
-            metrics.failed(family, event.done.failed, full=False)
+            metrics.count_failure(family, event.done.failed, full=False)
         if event.deleted_flows is not None:
-            metrics.cleaned(family, event.stages["conntrack"], event.deleted_flows)
+            metrics.count_cleanup(family, event.stages["conntrack"], event.deleted_flows)
         for happened in event.happened:
-            metrics.programmed(family, happened)
+            metrics.observe_latency(family, happened)
         for kind, number in event.done.differed.items():
             metrics.drift(kind, number)
         if event.done.rules is not None:

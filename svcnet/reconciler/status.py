@@ -30,7 +30,7 @@ def status_document(record: JournalEntry) -> dict[str, Any]:
             "unreachableSince": {kind: _time(when) for kind, when in sorted(record.away.items())},
             "problem": record.refused.error if record.refused and record.refusing else None,
         },
-        "lastFailed": None if failed is None else _failed(failed),
+        "lastFailed": None if failed is None else _failure_status(failed),
         "families": [_family(record.families[name]) for name in sorted(record.families)],
     }
 
@@ -45,7 +45,7 @@ def _last_good(record: JournalEntry) -> float | None:
     return min((record.confirmed[kind] for kind in needed), default=None)
 
 
-def _failed(failed: RefusedInput | RefusedRules) -> dict[str, Any]:
+def _failure_status(failed: RefusedInput | RefusedRules) -> dict[str, Any]:
     what = "rules" if isinstance(failed, RefusedRules) else "input"
     return {"time": _time(failed.when), "what": what, "error": failed.error}
 

@@ -94,13 +94,13 @@ class Clients:
         client.task = asyncio.get_running_loop().create_task(converse(client))
         _end(self._shares.add(client.source, client))
 
-        def done(_: asyncio.Task[None]) -> None:
+        def finish(_: asyncio.Task[None]) -> None:
             # Not in the task: one that is cancelled before its first step does nothing.
             connection.close()
             self._shares.discard(client)
             self._spare.keep()
 
-        client.task.add_done_callback(done)
+        client.task.add_done_callback(finish)
         return client.task
 
     def touch(self, client: ClientConnection) -> None:
@@ -163,7 +163,7 @@ class Acceptor:
         connection.setblocking(False)
         conversation = self._clients.serve(connection, address, self._converse)
         self._conversations.add(conversation)
-        conversation.add_done_callback(self._ended)
+        conversation.add_done_callback(self._forget)
 
     def rest(self) -> None:
         """Look away until descriptors are back, and have a client go to that end."""
@@ -179,7 +179,7 @@ class Acceptor:
     def _accept(self) -> None:
         admit(self)
 
-    def _ended(self, conversation: asyncio.Task[None]) -> None:
+    def _forget(self, conversation: asyncio.Task[None]) -> None:
         self._conversations.discard(conversation)
         self._shortage.relieve()
 

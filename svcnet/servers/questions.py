@@ -94,11 +94,11 @@ class Answers:
             if self._asks:
                 async with asyncio.timeout(QUESTION_SECONDS):
                     question = await _line(connection)
-            answer = await self._made(question)
+            answer = await self._make(question)
             async with asyncio.timeout(ANSWER_SECONDS):
                 await loop.sock_sendall(connection, answer)
 
-    async def _made(self, question: bytes) -> bytes:
+    async def _make(self, question: bytes) -> bytes:
         """Have a thread make the answer; while one does, no other begins.
 
         That a client has to go ends its wait, but no thread: so that is what the next waits for.

@@ -47,7 +47,7 @@ from svcnet.sources.single import read_single
 
 __all__ = [
     "ClusterFamilies",
-    "Loaded",
+    "LoadResult",
     "LoadedConfig",
     "Manifests",
     "Place",
@@ -70,7 +70,7 @@ _Complete: TypeAlias = Callable[[ClusterState], ClusterState]
 
 
 @frozen(field_transformer=brief)
-class Loaded:
+class LoadResult:
     """What manifests hold.
 
     ``objects`` are in the order of the input. ``skipped`` counts the documents of each
@@ -86,8 +86,8 @@ class Loaded:
     _places: tuple[ObjectPlace, ...] = field(repr=False)
 
     @classmethod
-    def of_server(cls, state: ClusterState) -> Loaded:
-        """Return a state whose objects an API server told, for :meth:`locate` and :meth:`located`.
+    def of_server(cls, state: ClusterState) -> LoadResult:
+        """Return a state that an API server told, for :meth:`locate` and :meth:`locate_remarks`.
 
         Nothing is read: the state is as it is, and nothing is told of it.
         """
@@ -135,7 +135,7 @@ class Loaded:
             for item, place in zip(self.objects, self._places, strict=True)
         }
 
-    def located(
+    def locate_remarks(
         self, remarks: Iterable[tuple[Check, ClusterObject, tuple[str | int, ...], str]]
     ) -> tuple[Diagnostic, ...]:
         """Return remarks as warnings with files and lines.
@@ -155,7 +155,7 @@ def load(
     stdin: BinaryIO | None = None,
     complete: _Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
-) -> Loaded:
+) -> LoadResult:
     """Read manifests from files, folders (with all below them) and, for ``-``, `stdin`.
 
     `given` is one input or many. A str or PathLike is the name of a file or folder; bytes are text;
@@ -195,7 +195,7 @@ def _sources(
 
 def load_bytes(
     data: bytes, file: str = "<string>", *, ip_families: tuple[IPFamily, ...] = ()
-) -> Loaded:
+) -> LoadResult:
     """Read manifests from memory; `file` is the name that diagnostics give.
 
     Raises :class:`svcnet.errors.InputError` with every error.
@@ -210,7 +210,7 @@ def _load(
     given: str,
     complete: _Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
-) -> Loaded:
+) -> LoadResult:
     reading = Reading(findings)
     for source in sources:
         if isinstance(source, ObjectSource):
@@ -242,7 +242,7 @@ def _load(
     check_budget(located, state, findings)
     warnings = findings.diagnostics()
     objects, places = tuple(reading.objects), tuple(reading.places)
-    return Loaded(objects, state, reading.skipped, warnings, cluster, places)
+    return LoadResult(objects, state, reading.skipped, warnings, cluster, places)
 
 
 def load_config(path: str | os.PathLike[str], mode: str = "") -> KubeProxyConfiguration:

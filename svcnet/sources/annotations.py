@@ -15,7 +15,7 @@ from svcnet.labels import (
     SCHEDULER_ANNOTATION,
     WEIGHT_ANNOTATION,
 )
-from svcnet.sources.fields import shown
+from svcnet.sources.fields import quote_value
 from svcnet.sources.findings import Findings, ObjectPlace, Path
 from svcnet.sources.unknown import nearest_of
 
@@ -56,11 +56,11 @@ def ignorable(name: str) -> Check:
 
     Raises ValueError, with what is wrong, for anything else.
     """
-    check = checks.named(name)
+    check = checks.find_check(name)
     if check is None:
         guess = nearest_of(name, [one.name for one in checks.every() if one.severity == "warning"])
         hint = f"; did you mean {guess}?" if guess else ""
-        raise ValueError(f"there is no check {shown(name)}{hint}")
+        raise ValueError(f"there is no check {quote_value(name)}{hint}")
     if check.severity == "error":
         raise ValueError(f"{check} is an error, and only warnings can be ignored")
     return check

@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 
 from svcnet import checks
 from svcnet.sources.document import MAX_VALUES
-from svcnet.sources.fields import shown
+from svcnet.sources.fields import quote_value
 from svcnet.sources.findings import Findings, ObjectPlace, Path, Source
 from svcnet.sources.objects import API_VERSIONS, label_of
 from svcnet.sources.parse import MAX_BYTES
@@ -55,15 +55,15 @@ def arguments(given: Manifests) -> Iterator[tuple[str, str | bytes | Any]]:
     Raises TypeError for what is none of these.
     """
     if _is_one(given):
-        yield _named("<argument>", given)
+        yield _rename_argument("<argument>", given)
     elif isinstance(given, Iterable):
         for number, one in enumerate(given, 1):
-            yield _named(f"<argument> {number}", one)
+            yield _rename_argument(f"<argument> {number}", one)
     else:
         raise _no_input("<argument>", given)
 
 
-def _named(name: str, given: Any) -> tuple[str, Any]:
+def _rename_argument(name: str, given: Any) -> tuple[str, Any]:
     if isinstance(given, (str, os.PathLike)):
         path = os.fsdecode(given)
         return "<stdin>" if path == "-" else path, path
@@ -194,7 +194,7 @@ def _text(value: str, path: Path) -> str:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise _Unreadable(path, f"is no text: {shown(text)}") from None
+            raise _Unreadable(path, f"is no text: {quote_value(text)}") from None
     return text
 
 
@@ -223,7 +223,7 @@ def _with_api_names(document: dict[str, Any]) -> dict[str, Any]:
         ]
         return document
     if isinstance(kind, str) and kind in API_VERSIONS:
-        return _renamed(document, kind)
+        return _rename_fields(document, kind)
     return document
 
 
@@ -239,7 +239,7 @@ def _member(item: dict[str, Any], bare: dict[str, str]) -> dict[str, Any]:
     return named
 
 
-def _renamed(mapping: dict[str, Any], of: str) -> dict[str, Any]:
+def _rename_fields(mapping: dict[str, Any], of: str) -> dict[str, Any]:
     """Return what a type holds, without what is None, which stands for what is not there."""
     made = {}
     for key, value in mapping.items():
@@ -255,8 +255,8 @@ def _below(value: Any, of: str, name: str) -> Any:
     if not inner:
         return value
     if listed and isinstance(value, list):
-        return [_renamed(one, inner) if isinstance(one, dict) else one for one in value]
-    return _renamed(value, inner) if not listed and isinstance(value, dict) else value
+        return [_rename_fields(one, inner) if isinstance(one, dict) else one for one in value]
+    return _rename_fields(value, inner) if not listed and isinstance(value, dict) else value
 
 
 @cache

@@ -35,7 +35,7 @@ def check_cluster_ips(located: Sequence[Located], findings: Findings) -> None:
             "what is sent there goes to this Service's endpoints"
         )
         _warn(checks.CLUSTER_IP_TAKEN, address, uses[address], message, findings)
-    given, pods = _given(located), _of_pods(located)
+    given, pods = _networks_of(located), _of_pods(located)
     for address, use in uses.items() if given else ():
         if given.holder(address) is None:
             message = f"{address} is in no ServiceCIDR: an API server gives no such address"
@@ -99,7 +99,7 @@ class _Networks:
         return None
 
 
-def _given(located: Iterable[Located]) -> _Networks:
+def _networks_of(located: Iterable[Located]) -> _Networks:
     return _Networks(
         (cidr, item.name)
         for item, _ in located

@@ -17,7 +17,7 @@ from svcnet.models.service import HEADLESS
 from svcnet.models.state import ClusterObject
 from svcnet.sources.cluster_ips import check_cluster_ips
 from svcnet.sources.conditions import check_conditions
-from svcnet.sources.fields import shown
+from svcnet.sources.fields import quote_value
 from svcnet.sources.findings import Findings, ObjectPlace, Path
 from svcnet.sources.oversights import (
     check_endpoints,
@@ -204,7 +204,7 @@ def _check_slice(
         message = f"has no label {SERVICE_NAME_LABEL}, so it belongs to no Service"
         findings.warning(checks.NO_SERVICE_NAME, place, path, message)
     elif NamespacedName(item.namespace, item.service_name) not in state.services:
-        owner = shown(f"{item.namespace}/{item.service_name}")[1:-1]
+        owner = quote_value(f"{item.namespace}/{item.service_name}")[1:-1]
         message = f"belongs to Service {owner}, which is not there"
         where = (*path, SERVICE_NAME_LABEL)
         findings.warning(checks.NO_SERVICE, place, where, message)

@@ -96,7 +96,7 @@ class Fields:
         if value is None:
             return default
         if type(value) is not str or not is_text(value):
-            self.error(checks.TYPE, key, f"must be a string, not {shown(value)}")
+            self.error(checks.TYPE, key, f"must be a string, not {quote_value(value)}")
             return default
         return value
 
@@ -110,7 +110,9 @@ class Fields:
         if type(value) is not str:
             return self.string(key, default)
         if value not in choices:
-            self.error(checks.CHOICE, key, f"must be {listed(choices)}, not {shown(value)}")
+            self.error(
+                checks.CHOICE, key, f"must be {list_choices(choices)}, not {quote_value(value)}"
+            )
             return default
         return value
 
@@ -121,11 +123,11 @@ class Fields:
             return default
         if type(value) is not int:
             if type(value) is not float or not value.is_integer():
-                self.error(checks.TYPE, key, f"must be an integer, not {shown(value)}")
+                self.error(checks.TYPE, key, f"must be an integer, not {quote_value(value)}")
                 return default
             value = int(value)  # kubectl passes 80.0 and 1e3 on as 80 and 1000.
         if not low <= value <= high:
-            self.error(checks.RANGE, key, f"must be from {low} to {high}, not {shown(value)}")
+            self.error(checks.RANGE, key, f"must be from {low} to {high}, not {quote_value(value)}")
             return default
         return value
 
@@ -135,7 +137,7 @@ class Fields:
         if value is None:
             return default
         if type(value) is not bool:
-            self.error(checks.TYPE, key, f"must be true or false, not {shown(value)}")
+            self.error(checks.TYPE, key, f"must be true or false, not {quote_value(value)}")
             return default
         return value
 
@@ -144,7 +146,7 @@ class Fields:
         value = self.data.get(key)
         if type(value) is not dict:
             if value is not None:
-                self.error(checks.TYPE, key, f"must be a mapping, not {shown(value)}")
+                self.error(checks.TYPE, key, f"must be a mapping, not {quote_value(value)}")
             value = {}
         return Fields(self.place, self.findings, value, (*self.path, key))
 
@@ -153,7 +155,7 @@ class Fields:
         value = self.data.get(key)
         if type(value) is not list:
             if value is not None:
-                self.error(checks.TYPE, key, f"must be a list, not {shown(value)}")
+                self.error(checks.TYPE, key, f"must be a list, not {quote_value(value)}")
             return []
         return value
 
@@ -166,7 +168,9 @@ class Fields:
             if value is None or type(value) is dict:
                 yield Fields(self.place, self.findings, value or {}, (*self.path, key, index))
             else:
-                self.error_at(checks.TYPE, (key, index), f"must be a mapping, not {shown(value)}")
+                self.error_at(
+                    checks.TYPE, (key, index), f"must be a mapping, not {quote_value(value)}"
+                )
 
     def strings(self, key: str) -> Iterable[tuple[int, str]]:
         """Return the members of a list of strings with their places; a null is an empty one."""
@@ -179,7 +183,9 @@ class Fields:
             elif type(value) is str and is_text(value):
                 yield index, value
             else:
-                self.error_at(checks.TYPE, (key, index), f"must be a string, not {shown(value)}")
+                self.error_at(
+                    checks.TYPE, (key, index), f"must be a string, not {quote_value(value)}"
+                )
 
     def string_map(self, key: str) -> Mapping[str, str]:
         """Return a mapping of strings to strings, such as labels."""
@@ -194,8 +200,8 @@ class Fields:
             elif text is None and type(name) is str and is_text(name):
                 kept[name] = ""
             else:
-                message = f"must map a string to a string, not {shown(text)}"
-                inner.error(checks.TYPE, name if type(name) is str else shown(name), message)
+                message = f"must map a string to a string, not {quote_value(text)}"
+                inner.error(checks.TYPE, name if type(name) is str else quote_value(name), message)
         return kept
 
     def address(self, key: str) -> str:
@@ -205,7 +211,7 @@ class Fields:
             return ""
         found = canonical_address(text)
         if found is None:
-            self.error(checks.ADDRESS, key, f"must be an IP address, not {shown(text)}")
+            self.error(checks.ADDRESS, key, f"must be an IP address, not {quote_value(text)}")
         return found or ""
 
     def addresses(self, key: str) -> list[tuple[int, str]]:
@@ -223,7 +229,7 @@ class Fields:
         for index, text in self.strings(key):
             found = canonical(text)
             if found is None:
-                self.error_at(check, (key, index), f"must be {what}, not {shown(text)}")
+                self.error_at(check, (key, index), f"must be {what}, not {quote_value(text)}")
             else:
                 kept.append((index, found))
         return kept
@@ -235,7 +241,7 @@ class Fields:
             if type(self.data.get(key)) in (str, type(None)):
                 self.error(checks.REQUIRED, key, "is required")
         elif not is_name(text, kind):
-            self.error(checks.NAME, key, f"{NAMES[kind]}; not {shown(text)}")
+            self.error(checks.NAME, key, f"{NAMES[kind]}; not {quote_value(text)}")
             return ""
         return text
 
@@ -247,7 +253,7 @@ class Fields:
         text = self.string(key)
         if (text or (not empty and self.data.get(key) == "")) and not is_name(text, kind):
             check = checks.PORT_NAME if kind == "port" else checks.NAME
-            self.error(check, key, f"{NAMES[kind]}; not {shown(text)}")
+            self.error(check, key, f"{NAMES[kind]}; not {quote_value(text)}")
             return ""
         return text
 
@@ -258,7 +264,7 @@ def _is_plain(text: str) -> bool:
     return plain and "'" not in text and "\\" not in text
 
 
-def shown(value: object) -> str:
+def quote_value(value: object) -> str:
     """Return a value for a message: in quotes, on one line, not too long."""
     if type(value) is str and _is_plain(value):
         return f"'{value}'"
@@ -272,7 +278,7 @@ def shown(value: object) -> str:
     return text if len(text) < 60 else f"{text[:56]}…"
 
 
-def listed(choices: tuple[str, ...]) -> str:
+def list_choices(choices: tuple[str, ...]) -> str:
     """Return choices as "a, b or c"."""
     named = [choice or '""' for choice in choices]
     return " or ".join([", ".join(named[:-1]), named[-1]]) if len(named) > 1 else named[0]

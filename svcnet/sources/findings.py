@@ -114,7 +114,7 @@ class Findings:
         by_source: dict[int, list[FieldFinding]] = {}
         for finding in self.found:
             by_source.setdefault(id(finding.place.source), []).append(finding)
-        located = [d for group in by_source.values() for d in _located(group)]
+        located = [d for group in by_source.values() for d in _locate(group)]
         return tuple(sorted({*self.plain, *located}))
 
     def refusal(self) -> InputError:
@@ -141,7 +141,7 @@ def warn_of_repeated(
             findings.warning(checks.REPEATED_KEY, place, path[above:], REPEATED)
 
 
-def _located(group: Sequence[FieldFinding]) -> Iterable[Diagnostic]:
+def _locate(group: Sequence[FieldFinding]) -> Iterable[Diagnostic]:
     source = group[0].place.source
     wanted = [(f.place.document, (*f.place.path, *f.path)) for f in group]
     lines = lines_of(source.data, wanted) if source.data else [0] * len(group)
@@ -150,14 +150,14 @@ def _located(group: Sequence[FieldFinding]) -> Iterable[Diagnostic]:
             source.file,
             source.offset + line,
             finding.place.label,
-            dotted(finding.path),
+            join_path(finding.path),
             finding.message,
             finding.severity,
             check=finding.check,
         )
 
 
-def dotted(path: Path) -> str:
+def join_path(path: Path) -> str:
     """Return a path as ``spec.ports[0].port``; keys that are no plain word are quoted.
 
     Of one that is very long the beginning is shown.

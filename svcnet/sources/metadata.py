@@ -14,7 +14,7 @@ from typing import Any
 from attrs import define, field
 
 from svcnet import checks
-from svcnet.sources.fields import NAMES, Fields, is_name, shown
+from svcnet.sources.fields import NAMES, Fields, is_name, quote_value
 from svcnet.sources.labels import LABEL_KEY, LABEL_VALUE, is_label_key, is_label_value
 
 DEFAULT_NAMESPACE = "default"
@@ -35,7 +35,7 @@ def read_name(metadata: Fields, kind: str) -> str:
     """Return the name of an object, empty if it has none that can be used."""
     prefix = metadata.string("generateName")
     if prefix and not (prefix.isascii() and is_name(_as_name(prefix), kind)):
-        metadata.error(checks.NAME, "generateName", f"{NAMES[kind]}; not {shown(prefix)}")
+        metadata.error(checks.NAME, "generateName", f"{NAMES[kind]}; not {quote_value(prefix)}")
         return ""
     return metadata.name("name", kind)
 
@@ -59,7 +59,7 @@ class GeneratedNames:
 
     _counts: dict[tuple[str, str, str], int] = field(factory=dict)
 
-    def named(self, kind: str, item: dict[str, Any]) -> dict[str, Any]:
+    def with_name(self, kind: str, item: dict[str, Any]) -> dict[str, Any]:
         """Return an object with the name that it gets, as it is if it has one, or no prefix."""
         metadata = item.get("metadata")
         if type(metadata) is not dict or metadata.get("name") not in (None, ""):
@@ -88,9 +88,11 @@ def read_labels(fields: Fields, key: str = "labels") -> Mapping[str, str]:
     found = fields.string_map(key)
     for name, text in found.items():
         if not is_label_key(name):
-            fields.error_at(checks.LABEL, (key, name), f"the key {LABEL_KEY}; not {shown(name)}")
+            fields.error_at(
+                checks.LABEL, (key, name), f"the key {LABEL_KEY}; not {quote_value(name)}"
+            )
         elif not is_label_value(text):
-            fields.error_at(checks.LABEL, (key, name), f"{LABEL_VALUE}; not {shown(text)}")
+            fields.error_at(checks.LABEL, (key, name), f"{LABEL_VALUE}; not {quote_value(text)}")
     return found
 
 
@@ -109,7 +111,7 @@ def read_annotations(metadata: Fields) -> Mapping[str, str]:
     for name, text in found.items():
         size += len(name.encode()) + len(text.encode())
         if not is_label_key(name.lower()):
-            message = f"the key {LABEL_KEY}; not {shown(name)}"
+            message = f"the key {LABEL_KEY}; not {quote_value(name)}"
             metadata.error_at(checks.LABEL, ("annotations", name), message)
     if size > MAX_ANNOTATIONS:
         message = f"have {size} bytes together; at most {MAX_ANNOTATIONS}"
@@ -123,7 +125,7 @@ def is_deleted(metadata: Fields) -> bool:
     if metadata.data.get("deletionTimestamp") is None:
         return False
     if type(metadata.data["deletionTimestamp"]) is str and not _is_time(text):
-        message = f"must be a time such as 2026-01-02T03:04:05Z, not {shown(text)}"
+        message = f"must be a time such as 2026-01-02T03:04:05Z, not {quote_value(text)}"
         metadata.error(checks.TYPE, "deletionTimestamp", message)
     return True
 

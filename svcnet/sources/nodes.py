@@ -12,7 +12,7 @@ from svcnet import checks
 from svcnet.family import family_of
 from svcnet.models import Node
 from svcnet.sources.addresses import canonical_address, canonical_cidr
-from svcnet.sources.fields import Fields, shown
+from svcnet.sources.fields import Fields, quote_value
 from svcnet.sources.findings import Path
 from svcnet.sources.labels import LABEL_KEY, is_label_key
 from svcnet.sources.metadata import is_deleted, read_labels
@@ -55,7 +55,7 @@ def _cpu(allocatable: Fields) -> int:
     try:
         return max(milli(value), 0)
     except ValueError as error:
-        allocatable.error(checks.TYPE, "cpu", f"{error}, not {shown(value)}")
+        allocatable.error(checks.TYPE, "cpu", f"{error}, not {quote_value(value)}")
         return 0
 
 
@@ -65,7 +65,7 @@ def _taints(spec: Fields) -> list[str]:
     for taint in spec.mappings("taints"):
         key = taint.string("key")
         if isinstance(taint.data.get("key"), str | None) and not is_label_key(key):
-            taint.error(checks.LABEL, "key", f"{LABEL_KEY}; not {shown(key)}")
+            taint.error(checks.LABEL, "key", f"{LABEL_KEY}; not {quote_value(key)}")
         found.append(key)
     return found
 
@@ -88,7 +88,7 @@ def _cidrs(spec: Fields, texts: Iterable[tuple[Path, str]]) -> Iterator[str]:
         if cidr:
             yield cidr
         else:
-            message = f"must be a CIDR such as 10.244.1.0/24, not {shown(text)}"
+            message = f"must be a CIDR such as 10.244.1.0/24, not {quote_value(text)}"
             spec.error_at(checks.CIDR, where, message)
 
 
@@ -103,6 +103,6 @@ def _addresses(status: Fields) -> tuple[str, ...]:
         if address:
             by_type[kind].append(address)
         else:
-            message = f"is passed over: {shown(text)} is no IP address"
+            message = f"is passed over: {quote_value(text)} is no IP address"
             entry.warning(checks.NODE_ADDRESS, "address", message)
     return tuple(address for kind in ADDRESS_TYPES for address in by_type[kind])

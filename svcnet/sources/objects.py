@@ -13,7 +13,7 @@ from svcnet.checks import Check
 from svcnet.models.state import ClusterObject
 from svcnet.sources import strangers
 from svcnet.sources.annotations import check_annotations, ignored_checks
-from svcnet.sources.fields import Fields, shown
+from svcnet.sources.fields import Fields, quote_value
 from svcnet.sources.findings import Findings, ObjectPlace, Path, Source, warn_of_repeated
 from svcnet.sources.metadata import (
     DEFAULT_NAMESPACE,
@@ -94,7 +94,9 @@ class Reading:
     def _read(self, source: Source, document: int, path: Path, item: Any) -> None:
         place = ObjectPlace(source, document, path)
         if type(item) is not dict:
-            self._refuse(place, item, checks.NO_MAPPING, f"must be a mapping, not {shown(item)}")
+            self._refuse(
+                place, item, checks.NO_MAPPING, f"must be a mapping, not {quote_value(item)}"
+            )
             return
         kind = item.get("kind")
         if type(kind) is not str or not kind:
@@ -104,7 +106,7 @@ class Reading:
         if not _is_known(kind, item.get("apiVersion")):
             self._skip(place, item, kind)
             return
-        item = self._names.named(kind, item)
+        item = self._names.with_name(kind, item)
         metadata = item.get("metadata")
         place.label, place.ignored = label_of(kind, metadata), ignored_checks(metadata)
         check_annotations(kind, place, metadata, self.findings)
@@ -143,7 +145,7 @@ class Reading:
             self.findings.error(checks.API_VERSION, labelled, path, message)
             return
         if _is_list(kind) and item.get("items", ...) is not None:
-            has = shown(item["items"]) if "items" in item else "nothing"
+            has = quote_value(item["items"]) if "items" in item else "nothing"
             message = f"must be the list of the objects, not {has}"
             self.findings.error(checks.TYPE, place, ("items",), message)
             return
@@ -153,7 +155,7 @@ class Reading:
         if (misplaced := strangers.configuration(kind, item)) is not None:
             self.findings.warning(checks.MISPLACED_CONFIGURATION, place, (), misplaced)
         self._warn_of_kind(place, item, kind)
-        shown_kind = kind if kind.isalnum() and len(kind) <= MAX_KIND else shown(kind)
+        shown_kind = kind if kind.isalnum() and len(kind) <= MAX_KIND else quote_value(kind)
         if shown_kind not in self.skipped and len(self.skipped) >= MAX_KINDS:
             shown_kind = "of other kinds"
         self.skipped[shown_kind] = self.skipped.get(shown_kind, 0) + 1
@@ -197,7 +199,7 @@ def members(document: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
     Those of a typed list need no kind.
     """
-    items = _listed(document)
+    items = _members_of(document)
     if items is None or len(path) > MAX_LISTS * 2:
         yield path, document
         return
@@ -207,13 +209,13 @@ def members(document: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         at = (*path, "items", index)
         bare = type(item) is dict and kind != "List" and "kind" not in item
         member = {**defaults, **item} if bare else item
-        if _listed(member) is None:
+        if _members_of(member) is None:
             yield at, member
         else:
             yield from members(member, at)
 
 
-def _listed(document: Any) -> list[Any] | None:
+def _members_of(document: Any) -> list[Any] | None:
     """Return the members of a list, None of anything else."""
     if type(document) is not dict:
         return None
@@ -273,9 +275,9 @@ def name_of(item: ClusterObject) -> str:
 
 
 def _bare(text: str) -> str:
-    """Return text as :func:`shown` has it, without its quotes; most names are as they are there."""
+    """Return text as :func:`quote_value` has it, without quotes; most names are so already."""
     is_plain = text.isascii() and text.isprintable() and not ("'" in text or "\\" in text)
-    return text if is_plain and len(text) < MAX_BARE else shown(text)[1:-1]
+    return text if is_plain and len(text) < MAX_BARE else quote_value(text)[1:-1]
 
 
 def read_object(kind: str, document: Fields) -> ClusterObject:

@@ -22,12 +22,12 @@ def check_ignored_fields(service: Service, place: ObjectPlace, findings: Finding
     """Warn of fields that nothing heeds in a headless Service, or in one that is an alias."""
     alias = service.type == "ExternalName"
     what = "a Service of type ExternalName" if alias else "a headless Service"
-    for field in _ignored(service):
+    for field in _fields_without_effect(service):
         message = f"has no effect: {what} has no rules on any node"
         findings.warning(checks.UNUSED_FIELD, place, ("spec", field), message)
 
 
-def _ignored(service: Service) -> Iterator[str]:
+def _fields_without_effect(service: Service) -> Iterator[str]:
     if service.external_ips:
         yield "externalIPs"
     if service.session_affinity != "None":

@@ -15,7 +15,7 @@ from svcnet import checks
 from svcnet.family import family_of
 from svcnet.models import Container, ContainerPort, EnvVar, Pod
 from svcnet.sources.addresses import canonical_address
-from svcnet.sources.fields import Fields, listed, shown
+from svcnet.sources.fields import Fields, list_choices, quote_value
 from svcnet.sources.labels import LABEL_KEY, is_label_key
 from svcnet.sources.metadata import is_deleted, read_labels
 from svcnet.sources.services import PROTOCOLS, read_port_number
@@ -38,7 +38,7 @@ def read_pod(document: Fields, namespace: str, name: str) -> Pod:
         uid=metadata.string("uid"),
         labels=read_labels(metadata),
         node_name=spec.optional_name("nodeName", "subdomain"),
-        phase=_known(status, "phase", PHASES, "Pending"),
+        phase=_word_or_unknown(status, "phase", PHASES, "Pending"),
         pod_ips=_pod_ips(status),
         hostname=spec.optional_name("hostname", "label"),
         subdomain=spec.optional_name("subdomain", "label"),
@@ -50,11 +50,11 @@ def read_pod(document: Fields, namespace: str, name: str) -> Pod:
     )
 
 
-def _known(fields: Fields, key: str, values: tuple[str, ...], default: str) -> Any:
+def _word_or_unknown(fields: Fields, key: str, values: tuple[str, ...], default: str) -> Any:
     """Return a word of a status, Unknown where it is none that Kubernetes has."""
     text = fields.string(key) or default
     if text not in values:
-        message = f"counts as Unknown: {shown(text)} is not {listed(values)}"
+        message = f"counts as Unknown: {quote_value(text)} is not {list_choices(values)}"
         fields.warning(checks.POD_STATUS, key, message)
         return "Unknown"
     return text
@@ -71,7 +71,7 @@ def _pod_ips(status: Fields) -> tuple[str, ...]:
     for item, text in several:
         address = canonical_address(text) or ""
         if not address and isinstance(item.data.get("ip"), str | None):
-            item.error(checks.ADDRESS, "ip", f"must be an IP address, not {shown(text)}")
+            item.error(checks.ADDRESS, "ip", f"must be an IP address, not {quote_value(text)}")
         found.append(address)
     kept = tuple(filter(None, found))
     if len({family_of(address) for address in kept}) < len(kept):
@@ -85,9 +85,9 @@ def _is_ready(status: Fields) -> bool:
     for condition in status.mappings("conditions"):
         kind, state = condition.string("type"), condition.string("status")
         if isinstance(condition.data.get("type"), str | None) and not is_label_key(kind):
-            condition.error(checks.LABEL, "type", f"{LABEL_KEY}; not {shown(kind)}")
+            condition.error(checks.LABEL, "type", f"{LABEL_KEY}; not {quote_value(kind)}")
         if kind == "Ready":
-            state = _known(condition, "status", STATUSES, "Unknown")
+            state = _word_or_unknown(condition, "status", STATUSES, "Unknown")
             ready = ready or state == "True"
     return ready
 
@@ -136,7 +136,7 @@ def _env(container: Fields) -> Iterator[EnvVar]:
             variable.error(
                 checks.VARIABLE_NAME,
                 "name",
-                f"must be printable ASCII without '='; not {shown(name)}",
+                f"must be printable ASCII without '='; not {quote_value(name)}",
             )
         value = variable.string("value")
         if variable.data.get("valueFrom") is None:

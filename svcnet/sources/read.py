@@ -72,7 +72,7 @@ def read_file(path: Path, findings: Findings, most: int = MAX_BYTES) -> Iterator
             checks.UNREADABLE_FILE, str(path), 0, f"cannot be read: {error.strerror}"
         )
         return
-    yield from _bounded(Source(str(path), data), findings, most)
+    yield from _limit(Source(str(path), data), findings, most)
 
 
 def _read_stdin(stdin: BinaryIO | None, findings: Findings) -> Iterator[Source]:
@@ -83,10 +83,10 @@ def _read_stdin(stdin: BinaryIO | None, findings: Findings) -> Iterator[Source]:
             checks.UNREADABLE_FILE, "<stdin>", 0, f"cannot be read: {error.strerror}"
         )
         return
-    yield from _bounded(Source("<stdin>", data), findings, MAX_BYTES)
+    yield from _limit(Source("<stdin>", data), findings, MAX_BYTES)
 
 
-def _bounded(source: Source, findings: Findings, most: int) -> Iterator[Source]:
+def _limit(source: Source, findings: Findings, most: int) -> Iterator[Source]:
     if len(source.data) > most:
         findings.file_error(
             checks.LARGE_FILE, source.file, 0, f"is larger than {most // 1024**2} MiB; split it"

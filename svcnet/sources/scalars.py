@@ -143,7 +143,7 @@ def _short_float(value: float) -> str:
     return f"{mantissa}e{power:+03d}"
 
 
-def tagged(tag: str, text: str) -> Scalar:
+def read_tagged(tag: str, text: str) -> Scalar:
     """Return what a scalar with a tag is. Raises ValueError where the two do not fit.
 
     A tag that is not known makes it text, as ``!!str`` does.

@@ -28,7 +28,7 @@ from svcnet.models.service import (
     TrafficDistribution,
 )
 from svcnet.sources.addresses import canonical_address, canonical_cidr, why_no_endpoint
-from svcnet.sources.fields import MAX_INT32, MIN_INT32, NAMES, Fields, is_name, shown
+from svcnet.sources.fields import MAX_INT32, MIN_INT32, NAMES, Fields, is_name, quote_value
 from svcnet.sources.labels import LABEL_KEY, is_label_key
 from svcnet.sources.metadata import read_annotations, read_labels
 from svcnet.sources.stream import SPACES
@@ -112,19 +112,19 @@ def _checked_annotations(metadata: Fields, annotations: Mapping[str, str]) -> Ma
     if scheduler and scheduler not in IPVS_SCHEDULERS:
         wrong[SCHEDULER_ANNOTATION] = why_no_scheduler(scheduler)
     if version != PROXY_PROTOCOL:
-        wrong[PROXY_PROTOCOL_ANNOTATION] = f"must be {PROXY_PROTOCOL}, not {shown(version)}"
+        wrong[PROXY_PROTOCOL_ANNOTATION] = f"must be {PROXY_PROTOCOL}, not {quote_value(version)}"
     for key, message in wrong.items():
         metadata.warning_at(checks.ANNOTATION, ("annotations", key), f"{message}: it has no effect")
     hints = annotations.get(OLD_HINTS_ANNOTATION)
     if hints is not None and annotations.get(HINTS_ANNOTATION, hints) != hints:
-        message = f"must be as that of {OLD_HINTS_ANNOTATION}, {shown(hints)}"
+        message = f"must be as that of {OLD_HINTS_ANNOTATION}, {quote_value(hints)}"
         metadata.error_at(checks.TOPOLOGY_ANNOTATIONS, ("annotations", HINTS_ANNOTATION), message)
     return {key: text for key, text in annotations.items() if key not in wrong}
 
 
 def why_no_scheduler(name: str) -> str:
     """Return what to say of a scheduler that IPVS does not have."""
-    return f"must be an IPVS scheduler: {', '.join(IPVS_SCHEDULERS)}; not {shown(name)}"
+    return f"must be an IPVS scheduler: {', '.join(IPVS_SCHEDULERS)}; not {quote_value(name)}"
 
 
 def read_service_cidr(document: Fields, name: str) -> ServiceCIDR:
@@ -137,7 +137,7 @@ def read_service_cidr(document: Fields, name: str) -> ServiceCIDR:
         canonical = canonical_cidr(text)
         if canonical != text:
             wanted = canonical or "a CIDR such as 10.96.0.0/12"
-            message = f"must be {wanted}, not {shown(text)}"
+            message = f"must be {wanted}, not {quote_value(text)}"
             spec.error_at(checks.CIDR, ("cidrs", index), message)
         else:
             kept.append(text)
@@ -212,7 +212,7 @@ def read_app_protocol(port: Fields) -> str:
         return ""
     text = port.string("appProtocol")
     if type(port.data["appProtocol"]) is str and not is_label_key(text):
-        port.error(checks.LABEL, "appProtocol", f"{LABEL_KEY}; not {shown(text)}")
+        port.error(checks.LABEL, "appProtocol", f"{LABEL_KEY}; not {quote_value(text)}")
         return ""
     return text
 
@@ -238,7 +238,7 @@ def _cluster_ips(spec: Fields, kind: str) -> tuple[str, ...]:
     if several and not single:
         spec.error(checks.CLUSTER_IPS, "clusterIPs", "may not be given without spec.clusterIP")
     elif several and several[0] != single:
-        message = f"must begin with spec.clusterIP, {shown(single)}"
+        message = f"must begin with spec.clusterIP, {quote_value(single)}"
         spec.error(checks.CLUSTER_IPS, "clusterIPs", message)
     if HEADLESS in (single, *several[:1]):
         if kind in ("NodePort", "LoadBalancer"):
@@ -263,7 +263,7 @@ def _canonical(spec: Fields, cluster_ips: Sequence[str]) -> list[str]:
         address = canonical_address(text)
         if address is None:
             path = ("clusterIPs", index) if index else ("clusterIP",)
-            spec.error_at(checks.ADDRESS, path, f"must be an IP address, not {shown(text)}")
+            spec.error_at(checks.ADDRESS, path, f"must be an IP address, not {quote_value(text)}")
         else:
             found.append(address)
     return found
@@ -275,7 +275,7 @@ def _families(spec: Fields, kind: str, cluster_ips: tuple[str, ...]) -> tuple[IP
     for index, text in spec.strings("ipFamilies"):
         where = ("ipFamilies", index)
         if text not in IP_FAMILIES:
-            spec.error_at(checks.CHOICE, where, f"must be IPv4 or IPv6, not {shown(text)}")
+            spec.error_at(checks.CHOICE, where, f"must be IPv4 or IPv6, not {quote_value(text)}")
         elif text in named:
             spec.error_at(checks.REPEATED_MEMBER, where, f"{text} is named twice")
         else:
@@ -331,7 +331,7 @@ def _external_name(spec: Fields, kind: str) -> str:
     if not name.removesuffix("."):
         spec.error(checks.REQUIRED, "externalName", "is required when spec.type is ExternalName")
     elif not is_name(name.removesuffix("."), "subdomain"):
-        spec.error(checks.NAME, "externalName", f"{NAMES['subdomain']}; not {shown(name)}")
+        spec.error(checks.NAME, "externalName", f"{NAMES['subdomain']}; not {quote_value(name)}")
         return ""
     return name
 
@@ -344,7 +344,7 @@ def _source_ranges(spec: Fields, kind: str) -> tuple[str, ...]:
     for index, text in spec.strings(key):
         cidr = canonical_cidr(text.strip(SPACES))
         if cidr is None:
-            message = f"must be a CIDR such as 10.0.0.0/8, not {shown(text)}"
+            message = f"must be a CIDR such as 10.0.0.0/8, not {quote_value(text)}"
             spec.error_at(checks.CIDR, (key, index), message)
         else:
             kept.append(cidr)

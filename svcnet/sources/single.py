@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from svcnet import checks
-from svcnet.sources.fields import Fields, shown
+from svcnet.sources.fields import Fields, quote_value
 from svcnet.sources.findings import Findings, ObjectPlace, Source, warn_of_repeated
 from svcnet.sources.parse import ParseError, ParseResult, parse
 from svcnet.sources.positions import duplicates
@@ -31,7 +31,9 @@ def read_single(path: str | os.PathLike[str], what: str, findings: Findings) -> 
             if parsed.may_repeat:
                 warn_of_repeated(place, duplicates(source.data), findings)
             return Fields(place, findings, documents[0][1])
-        found = shown(documents[0][1]) if len(documents) == 1 else f"{len(documents)} documents"
+        found = (
+            quote_value(documents[0][1]) if len(documents) == 1 else f"{len(documents)} documents"
+        )
         message = f"must hold one mapping, {what}, not {found}"
         findings.file_error(checks.ONE_DOCUMENT, source.file, 0, message)
     return None

@@ -25,7 +25,7 @@ from svcnet.models import (
     TargetRef,
 )
 from svcnet.sources.addresses import canonical_address, endpoint_address, why_no_endpoint
-from svcnet.sources.fields import MAX_INT32, MIN_INT32, Fields, is_name, is_text, shown
+from svcnet.sources.fields import MAX_INT32, MIN_INT32, Fields, is_name, is_text, quote_value
 from svcnet.sources.labels import LABEL_VALUE, is_label_value
 from svcnet.sources.metadata import read_annotations, read_labels
 from svcnet.sources.services import PROTOCOLS, read_app_protocol, read_port_number
@@ -45,7 +45,7 @@ def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
     if document.data.get("addressType") in (None, ""):
         document.error(checks.REQUIRED, "addressType", "is required")
     kind = document.choice("addressType", ("IPv4", "IPv6", "FQDN"), "IPv4")
-    listed = _bounded(document, "endpoints", MAX_ENDPOINTS)
+    listed = _limit(document, "endpoints", MAX_ENDPOINTS)
     return EndpointSlice(
         namespace=namespace,
         name=name,
@@ -59,7 +59,7 @@ def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
     )
 
 
-def _bounded(fields: Fields, key: str, most: int) -> list[Any]:
+def _limit(fields: Fields, key: str, most: int) -> list[Any]:
     """Return the members of a list that may have so many, and no more than these."""
     listed = fields.items(key)
     if len(listed) > most:
@@ -77,13 +77,15 @@ def _weight_and_annotations(metadata: Fields) -> tuple[int, Mapping[str, str]]:
     # Kernels take what ipvsadm does.
     if text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 2**16:
         return int(text), found
-    message = f"must be a whole number from 0 to 65535, as text; not {shown(text)}: it counts as 1"
+    message = (
+        f"must be a whole number from 0 to 65535, as text; not {quote_value(text)}: it counts as 1"
+    )
     metadata.warning_at(checks.ANNOTATION, ("annotations", WEIGHT_ANNOTATION), message)
     return 1, found
 
 
 def _ports(document: Fields) -> tuple[EndpointPort, ...]:
-    _bounded(document, "ports", MAX_PORTS)
+    _limit(document, "ports", MAX_PORTS)
     names: set[str] = set()
     found = []
     for port in document.mappings("ports"):
@@ -109,7 +111,7 @@ def _number(port: Fields) -> int:
 def _endpoint(document: Fields, index: int, item: Any, kind: str) -> Endpoint:
     if type(item) is not dict:
         if item is not None:
-            message = f"must be a mapping, not {shown(item)}"
+            message = f"must be a mapping, not {quote_value(item)}"
             document.error_at(checks.TYPE, ("endpoints", index), message)
             return Endpoint(("",))
         item = {}
@@ -208,14 +210,14 @@ def _unusual_endpoint(fields: Fields, kind: str) -> Endpoint:
 
 def _hints(hints: Fields, key: str) -> tuple[str, ...]:
     """Return the names of zones, which are values of a label, or of Nodes."""
-    _bounded(hints, key, MAX_HINTS)
+    _limit(hints, key, MAX_HINTS)
     kept: list[str] = []
     for hint in hints.mappings(key):
         name = hint.string("name") if key == "forZones" else hint.name("name", "subdomain")
         if not is_label_value(name) and key == "forZones":
-            hint.error(checks.LABEL, "name", f"{LABEL_VALUE}; not {shown(name)}")
+            hint.error(checks.LABEL, "name", f"{LABEL_VALUE}; not {quote_value(name)}")
         if name in kept:
-            hint.error(checks.REPEATED_MEMBER, "name", f"{shown(name)} is there twice")
+            hint.error(checks.REPEATED_MEMBER, "name", f"{quote_value(name)} is there twice")
         kept.append(name)
     return tuple(kept)
 
@@ -223,7 +225,7 @@ def _hints(hints: Fields, key: str) -> tuple[str, ...]:
 def _addresses(fields: Fields, kind: str) -> tuple[str, ...]:
     if fields.data.get("addresses") in (None, []):
         fields.error(checks.REQUIRED, "addresses", "is required: at least one address")
-    _bounded(fields, "addresses", MAX_ADDRESSES)
+    _limit(fields, "addresses", MAX_ADDRESSES)
     kept = []
     for index, text in fields.strings("addresses"):
         address, check, reason = _address(text, kind)
@@ -239,11 +241,11 @@ def _address(text: str, kind: str) -> tuple[str, Check, str]:
     if kind == "FQDN":
         labels = text.removesuffix(".").split(".")
         good = len(labels) > 1 and len(text) <= 254 and all(is_name(one, "label") for one in labels)
-        message = f"must be a domain name of two labels or more, not {shown(text)}"
+        message = f"must be a domain name of two labels or more, not {quote_value(text)}"
         return text, checks.NAME, "" if good else message
     address = canonical_address(text)
     if address is None or family_of(address) != kind:
-        message = f"must be an {kind} address, as addressType says, not {shown(text)}"
+        message = f"must be an {kind} address, as addressType says, not {quote_value(text)}"
         return "", checks.ADDRESS_TYPE, message
     reason = why_no_endpoint(address)
     return address, checks.SPECIAL_ADDRESS, f"{address} {reason}" if reason else ""

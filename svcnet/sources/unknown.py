@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any
 
 from svcnet import checks
-from svcnet.sources.fields import shown
+from svcnet.sources.fields import quote_value
 from svcnet.sources.findings import Findings, ObjectPlace, Path
 from svcnet.sources.schema import fieldsets
 
@@ -63,7 +63,7 @@ def _unknown(of: str, mapping: dict[Any, Any], path: Path) -> Iterator[tuple[Pat
     fields = fieldsets()[of]
     for key, value in mapping.items():
         if key not in fields.names:
-            yield (*path, key if type(key) is str else shown(key)), of
+            yield (*path, key if type(key) is str else quote_value(key)), of
         elif key in fields.below:
             inner, listed = fields.below[key]
             for index, member in _members(value, listed):

@@ -96,7 +96,7 @@ class Events:
             plain: Next = CParser(self.chunk.text).get_event
             return plain
         get = CParser(self._text.encode()).get_event
-        return lambda: self._checked(get())
+        return lambda: self._check(get())
 
     def explain(self, error: Exception) -> None:
         """Raise what an error of PyYAML means: :class:`ParseError`, or :class:`Amendment`."""
@@ -191,12 +191,12 @@ class Events:
         if found.group(1).startswith("!<") and not found.group(1).endswith(">"):
             line = self.chunk.line + (self._text or "").count("\n", 0, found.start(1)) + 1
             raise ParseError(line, "is no YAML: did not find expected space after a tag")
-        escaped = self._escaped(found.group(1))
+        escaped = self._escape(found.group(1))
         if escaped != found.group(1):
             self._amend(found.start(1), found.end(1), escaped)
         return found
 
-    def _escaped(self, tag: str) -> str:
+    def _escape(self, tag: str) -> str:
         """Return a tag as libyaml takes it, and Python's text has it.
 
         No tag that means anything has characters beyond ASCII: any may stand for any other.
@@ -204,7 +204,7 @@ class Events:
         tag = tag.translate(_URI).translate(self._stand_ins)
         return _CHARACTER.sub("%EF%BF%BD", tag)
 
-    def _checked(self, event: Event) -> Event:
+    def _check(self, event: Event) -> Event:
         from yaml import events
 
         kind = type(event)

@@ -28,8 +28,8 @@ from svcnet.sources.scalars import (
     Scalar,
     json_of,
     key_of,
+    read_tagged,
     resolve,
-    tagged,
     value_of,
 )
 from svcnet.sources.stream import Chunk, ParseError
@@ -107,17 +107,17 @@ class _Reading:
         try:
             self.get = self.events.begin()
             if len(self.events.chunk.text) > 2 * self.room:
-                self.get = self._bounded(self.get)
+                self.get = self._limit(self.get)
             return self._document()
         except (yaml.YAMLError, UnicodeError) as error:
             self.events.explain(error)
             raise
 
-    def _bounded(self, get: Next) -> Next:
+    def _limit(self, get: Next) -> Next:
         """Return what gives the same events, as long as there is room for what is made of them."""
         made = 0
 
-        def bounded() -> Event:
+        def next_event() -> Event:
             nonlocal made
             event = get()
             made += self.keeps
@@ -125,7 +125,7 @@ class _Reading:
                 raise too_many(self.events.line(event.start_mark))
             return event
 
-        return bounded
+        return next_event
 
     def _document(self) -> Document:
         self.get()
@@ -269,7 +269,7 @@ class _Reading:
         value: Scalar
         if event.tag is not None:
             try:
-                value = tagged(event.tag, event.value)
+                value = read_tagged(event.tag, event.value)
             except ValueError as error:
                 raise self._error(event, str(error)) from None
         else:
@@ -313,15 +313,15 @@ class _Reading:
             anchor = self._begin(event)
             merged = []
             while type(event := self.get()) is not SequenceEndEvent:
-                merged.append(self._merged(event))
+                merged.append(self._read_merge(event))
             self.depth -= 1
             self._end(anchor)
             for mapping in reversed(merged):
                 found.update(mapping)
         else:
-            found.update(self._merged(event))
+            found.update(self._read_merge(event))
 
-    def _merged(self, event: Event) -> dict[str, Any]:
+    def _read_merge(self, event: Event) -> dict[str, Any]:
         anchor = self._alias(event) if type(event) is AliasEvent else None
         if not (anchor.is_mapping if anchor else type(event) is MappingStartEvent):
             raise self._error(event, "a merge key, '<<', needs a mapping or a list of mappings")

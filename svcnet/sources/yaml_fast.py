@@ -134,7 +134,7 @@ def _batch(texts: Sequence[bytes], skips: Skips | None) -> tuple[list[Document |
     sure = [*range(len(texts))]
     if not is_sure(b"".join(texts)):
         sure = [number for number, text in enumerate(texts) if is_sure(text)]
-    events = count(joined([texts[number] for number in sure]))
+    events = count(join_chunks([texts[number] for number in sure]))
     if events < 0:
         return found, 0
     wanted = []
@@ -142,11 +142,11 @@ def _batch(texts: Sequence[bytes], skips: Skips | None) -> tuple[list[Document |
         text = texts[number]
         if _BLANK.fullmatch(text):
             found[number] = Document(None)
-        elif skips is None or (kind := _skipped(text, skips)) is None:
+        elif skips is None or (kind := _kind_of_skip(text, skips)) is None:
             wanted.append(number)
         else:
             found[number] = Document(kind)
-    read = _read(joined([texts[number] for number in wanted]), len(wanted))
+    read = _read(join_chunks([texts[number] for number in wanted]), len(wanted))
     if read is not None:
         for number, document in zip(wanted, read, strict=True):
             found[number] = document
@@ -173,7 +173,7 @@ def _large(text: bytes, skips: Skips | None) -> tuple[list[Document | None], int
             return [None], total
         items += inner.value
         repeats = repeats or inner.may_repeat
-    kind = None if skips is None else _skipped(frame, skips)
+    kind = None if skips is None else _kind_of_skip(frame, skips)
     outer.value["items"] = items
     return [Document(kind or outer.value, repeats)], total
 
@@ -233,7 +233,7 @@ def _has_dots_first(text: bytes) -> bool:
     return b"#" not in text and len(_DOT.findall(lines)) == len(_FIRST_DOT.findall(lines))
 
 
-def joined(texts: Sequence[bytes]) -> bytes:
+def join_chunks(texts: Sequence[bytes]) -> bytes:
     """Return the texts of some chunks as one stream."""
     return b"---\n".join(
         text.partition(b"\n")[2] if text.startswith(b"---") else text for text in texts
@@ -252,7 +252,7 @@ def count(text: bytes) -> int:
     return events
 
 
-def _skipped(text: bytes, skips: Skips) -> dict[str, Any] | None:
+def _kind_of_skip(text: bytes, skips: Skips) -> dict[str, Any] | None:
     """Return the kind of an object that is passed over."""
     _, found, rest = (b"\n" + text).partition(b"\nkind: ")
     if not found or not skips(rest[: rest.index(b"\n")].decode()):
@@ -275,7 +275,7 @@ def _read(text: bytes, expected: int) -> list[Document] | None:
     try:
         tree = ryml.parse_in_arena(text)
         is_stream = tree.is_stream(tree.root_id())
-        written = _written(tree, WRITTEN * len(text))
+        written = _write(tree, WRITTEN * len(text))
         value = orjson.loads(written)
     except Exception:  # Whatever it is, the exact way decides.
         return None
@@ -286,7 +286,7 @@ def _read(text: bytes, expected: int) -> list[Document] | None:
     return [Document(value, repeats) for value in values]
 
 
-def _written(tree: Any, size: int) -> bytes:
+def _write(tree: Any, size: int) -> bytes:
     """Return a tree of rapidyaml as JSON, which may have any size, but seldom more than `size`."""
     import ryml
 

@@ -170,7 +170,7 @@ class FakeAPIServer:
     async def _answer(self, request: FakeRequest, answer: ResponseWriter) -> bool:
         """Answer one request; return whether the connection can be used for another."""
         version, kind = PATHS.get(request.path, ("", ""))
-        if (refused := self._refused(request, version, kind)) is not None:
+        if (refused := self._refuse(request, version, kind)) is not None:
             await answer.status(refused)
             return True
         fault = self._faults.next(request.verb, kind, self.chaos, look=request.is_look)
@@ -202,7 +202,7 @@ class FakeAPIServer:
             return await self._watch(request, selection, answer, fault)
         return await self._list(request, selection, answer, fault)
 
-    def _refused(self, request: FakeRequest, version: str, kind: str) -> int | None:
+    def _refuse(self, request: FakeRequest, version: str, kind: str) -> int | None:
         """Return the status for who may not have an answer."""
         if self.tokens is not None:
             token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -229,7 +229,7 @@ class FakeAPIServer:
             version, items = self._pages[token]
         else:
             version = self.store.version
-            items = self.store.listed(request.path, selection)
+            items = self.store.list_objects(request.path, selection)
         limit = int(request.parameters.get("limit", "0")) or len(items)
         metadata: Object = {"resourceVersion": str(version)}
         if len(items) > limit:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN, target
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 
 SHARED = ("KUBE-SERVICES", "KUBE-NODEPORTS", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL")
 """Chains whose rules are for different destinations, so that their order means nothing."""
@@ -121,7 +121,7 @@ class FakeIPTables:
             return chain
         command, chain, *rest = line.split(" ", 2)
         written = rest[0] if rest else ""
-        rule = saved(written, self.family) if self.family else written
+        rule = save_rule(written, self.family) if self.family else written
         match command:
             case "-A":
                 _check_target(rule, table, chains)

@@ -13,7 +13,7 @@ from svcnet.executors.ipvs.observe import key_of
 from svcnet.executors.ipvs.servers import real_of
 from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables as ObservedTables
-from svcnet.netfilter.ip.wire import DeviceAddress, held
+from svcnet.netfilter.ip.wire import DeviceAddress, own_address
 from svcnet.netfilter.ipset import ObservedSet
 from svcnet.netfilter.ipvs.messages import (
     HASHED,
@@ -32,7 +32,7 @@ from svcnet.netfilter.ipvs.messages import (
     Stats,
     Timeouts,
 )
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.ipvs import ServerKey
 from svcnet.testing.fake_iptables import FakeIPTables
 
@@ -114,7 +114,7 @@ class FakeIPVS:
             self.tables.tables = before
             raise
 
-    def observed(self) -> IPVSState:
+    def observe_state(self) -> IPVSState:
         """Return the machine as an executor would observe it."""
         return IPVSState(
             family=self.family,
@@ -145,13 +145,13 @@ class FakeIPVS:
     def _device(self) -> Device | None:
         if self.addresses is None:
             return None
-        return Device(self.device_is_ours, tuple(map(_held, sorted(self.addresses))))
+        return Device(self.device_is_ours, tuple(map(_hold, sorted(self.addresses))))
 
     def _saved_tables(self) -> ObservedTables:
         return ObservedTables(
             {
                 table: {
-                    chain: [saved(rule, self.family) for rule in rules]
+                    chain: [save_rule(rule, self.family) for rule in rules]
                     for chain, rules in chains.items()
                 }
                 for table, chains in self.tables.tables.items()
@@ -174,9 +174,9 @@ class FakeIPVS:
             case _, ["create", name, kind, *options]:
                 self._create(name, kind, options)
             case _, ["add", name, entry, *_]:
-                self._add(name, _named(entry))
+                self._add(name, _name_protocol(entry))
             case _, ["del", name, entry, *_]:
-                self._set(name).entries.discard(_named(entry))
+                self._set(name).entries.discard(_name_protocol(entry))
             case _, ["flush", name]:
                 self._set(name).entries.clear()
             case _, ["swap", one, other]:
@@ -219,8 +219,8 @@ class FakeIPVS:
             raise KernelRefusal(f"the kernel refuses to add to {name}, which is full", EINVAL)
 
     def _address(self, verb: str, text: str) -> None:
-        one = _held(text)
-        clashes = {each for each in self.addresses or () if _clash(_held(each), one)}
+        one = _hold(text)
+        clashes = {each for each in self.addresses or () if _clash(_hold(each), one)}
         if self.addresses is None or bool(clashes) == (verb == "add"):
             raise KernelRefusal(f"cannot {verb} {text}", EEXIST)
         short = one.address if one.plain else text
@@ -234,14 +234,14 @@ class FakeIPVS:
         """Carry out one change of virtual servers."""
         match message:
             case SetConfig(timeouts):
-                self.timeouts = _merged(self.timeouts, timeouts)
+                self.timeouts = _merge(self.timeouts, timeouts)
             case NewService(service):
                 _must(key_of(service) not in self.servers, message, EEXIST)
-                self.servers[key_of(service)] = _kept(service)
+                self.servers[key_of(service)] = _keep(service)
                 self.reals[key_of(service)] = {}
             case SetService(service):
                 _must(key_of(service) in self.servers, message, ESRCH)
-                self.servers[key_of(service)] = _kept(service)
+                self.servers[key_of(service)] = _keep(service)
             case DelService(service):
                 _must(key_of(service) in self.servers, message, ESRCH)
                 del self.servers[key_of(service)], self.reals[key_of(service)]
@@ -266,10 +266,10 @@ class FakeIPVS:
                     _must(words[words.index("--match-set") + 1] in self.sets, " ".join(words))
 
 
-def _held(text: str) -> DeviceAddress:
+def _hold(text: str) -> DeviceAddress:
     """Return an address in the words of ``ip address`` as the device holds it."""
     address = text.split(maxsplit=1)[0].split("/", maxsplit=1)[0]
-    one = held(address)
+    one = own_address(address)
     text = text if "/" in text else one.text
     return DeviceAddress(address, text, text == one.text)
 
@@ -286,17 +286,17 @@ def _must(holds: bool, what: object, errno: int = EINVAL) -> None:
         raise KernelRefusal(f"the kernel refuses to {what}", errno)
 
 
-def _named(entry: str) -> str:
+def _name_protocol(entry: str) -> str:
     """Return an entry as ipset saves it, with the protocol's name."""
     address, comma, rest = entry.partition(",")
     number, colon, port = rest.partition(":")
     return f"{address}{comma}{_NAMES.get(number, number)}{colon}{port}"
 
 
-def _kept(service: IPVSService) -> IPVSService:
+def _keep(service: IPVSService) -> IPVSService:
     return evolve(service, flags=service.flags | HASHED)
 
 
-def _merged(there: Timeouts, asked: Timeouts) -> Timeouts:
+def _merge(there: Timeouts, asked: Timeouts) -> Timeouts:
     """Return timeouts after a change; 0 leaves one as it is."""
     return Timeouts(asked.tcp or there.tcp, asked.tcp_fin or there.tcp_fin, asked.udp or there.udp)

@@ -65,7 +65,7 @@ from svcnet.netfilter.ipvs.wire.uapi import (
     IPVS_SVC_ATTR_TIMEOUT,
     PROTOCOL_NAMES,
 )
-from svcnet.netlink import NLMSGHDR, attribute, attributes, nested
+from svcnet.netlink import NLMSGHDR, attribute, attributes, nest
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 from svcnet.testing.fake_ipvs import FakeIPVS, FakeSet, KernelRefusal
 
@@ -125,12 +125,12 @@ class FakeIPVSKernel:
         service = _service(told[IPVS_CMD_ATTR_SERVICE]) if IPVS_CMD_ATTR_SERVICE in told else None
         dest = _dest(told[IPVS_CMD_ATTR_DEST]) if IPVS_CMD_ATTR_DEST in told else None
         if command == _GET_SERVICE:
-            yield from (_said(NewService(found)) for found in self._services(service))
+            yield from (_body_of(NewService(found)) for found in self._services(service))
         elif command == _GET_DEST and service is not None:
             fake = self.families[service.family]
-            yield from (_listed(service, found) for found in fake.dests(key_of(service)))
+            yield from (_list_service(service, found) for found in fake.dests(key_of(service)))
         elif command == _GET_CONFIG:
-            yield _said(SetConfig(self.families["IPv4"].timeouts))
+            yield _body_of(SetConfig(self.families["IPv4"].timeouts))
         elif command == _SET_CONFIG:
             for fake in self.families.values():
                 fake.message(SetConfig(_timeouts(told)))
@@ -247,10 +247,10 @@ class FakeIPVSKernel:
             data += attribute(6, pack("!I", int(found.options["timeout"])))
         data += attribute(24, pack("!I", len(found.entries)))
         data += attribute(25, pack("!I", self._references(name)))
-        told = head + nested(7, data)
+        told = head + nest(7, data)
         if kind & 0xFF == _SET_SAVE:
-            entries = (nested(7, attribute(1, each.encode())) for each in sorted(found.entries))
-            told += nested(8, b"".join(entries))
+            entries = (nest(7, attribute(1, each.encode())) for each in sorted(found.entries))
+            told += nest(8, b"".join(entries))
         yield kind, told
 
     def ipset(self, text: str) -> Output:
@@ -269,7 +269,7 @@ class FakeIPVSKernel:
             raise ValueError("it is refused")
         match line.split():
             case ["save", name]:
-                return self._saved(name)
+                return self._save(name)
             case ["create", _, kind, *_] if _module(kind) in self.lacks or "ip_set" in self.lacks:
                 raise ValueError("Kernel error received: set type not supported")
             case ["destroy", name] if self._references(name):
@@ -277,7 +277,7 @@ class FakeIPVSKernel:
         self.families["IPv4"].line("ipset", line)
         return ""
 
-    def _saved(self, name: str) -> str:
+    def _save(self, name: str) -> str:
         if name not in self.sets:
             raise ValueError("The set with the given name does not exist")
         found = self.sets[name]
@@ -346,23 +346,23 @@ def _timeouts(told: dict[int, bytes]) -> Timeouts:
     return Timeouts(tcp=tcp, tcp_fin=tcp_fin, udp=udp)
 
 
-def _said(message: Message) -> tuple[int, bytes]:
+def _body_of(message: Message) -> tuple[int, bytes]:
     """Return what tells of something: the message that makes it, as the kernel's."""
     return _FAMILY_ID, wire.encode(message, _FAMILY_ID)[NLMSGHDR.size :]
 
 
-def _listed(service: IPVSService, found: ObservedDest) -> tuple[int, bytes]:
-    _, body = _said(NewDest(service, found.dest))
+def _list_service(service: IPVSService, found: ObservedDest) -> tuple[int, bytes]:
+    _, body = _body_of(NewDest(service, found.dest))
     dest = attributes(body, 4)[IPVS_CMD_ATTR_DEST]
     dest += attribute(IPVS_DEST_ATTR_ACTIVE_CONNS, pack("=I", found.active_connections))
     dest += attribute(IPVS_DEST_ATTR_INACT_CONNS, pack("=I", found.inactive_connections))
-    return _FAMILY_ID, body[:4] + nested(IPVS_CMD_ATTR_DEST, dest)
+    return _FAMILY_ID, body[:4] + nest(IPVS_CMD_ATTR_DEST, dest)
 
 
 def _link(device: links.Link) -> bytes:
     """Return the body of the message by which the kernel tells of a device."""
     kind = attribute(links.IFLA_INFO_KIND, device.kind.encode() + b"\0")
-    told = nested(links.IFLA_LINKINFO, kind)
+    told = nest(links.IFLA_LINKINFO, kind)
     told += attribute(links.IFLA_GROUP, links.NUMBER.pack(device.group))
     if device.alias:
         told += attribute(links.IFLA_IFALIAS, device.alias.encode() + b"\0")
@@ -371,7 +371,7 @@ def _link(device: links.Link) -> bytes:
 
 def _address(family: IPFamily, text: str, index: int) -> bytes:
     """Return the body of the message by which the kernel tells of an address."""
-    words = text if "/" in text else links.held(text).text
+    words = text if "/" in text else links.own_address(text).text
     asked = ip.read(ip.address("add", words, "dummy"))
     assert asked is not None
     return links.address_body(asked, family, index)

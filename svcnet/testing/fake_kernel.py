@@ -17,7 +17,7 @@ from svcnet import netlink
 from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN
 from svcnet.netfilter.nft import NFTFamily, TableKey
-from svcnet.netlink import attribute, attributes, nested
+from svcnet.netlink import attribute, attributes, nest
 from svcnet.renderers.conntrack import Flow, wire
 from svcnet.testing import fake_nft_wire
 from svcnet.testing.fake_iptables import FakeIPTables
@@ -222,14 +222,14 @@ class FakeKernel:
                 if FAMILIES[flow.family] == body[0]:
                     yield _CT_NEW, _entry(flow)
         elif kind == _CT_DELETE:
-            self.flows.remove(self._named(body))
+            self.flows.remove(self._find_flow(body))
         else:
             # So the kernel answers for a subsystem that it does not have and cannot load.
             raise OSError(EINVAL, "no such subsystem")
 
     def _list(self, protocol: int, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
         """Answer a question of nf_tables for all that there is."""
-        for told in fake_nft_wire.told(self.nft.state, kind & 0xFF, body):
+        for told in fake_nft_wire.answer(self.nft.state, kind & 0xFF, body):
             yield kind - 1, told
 
     def _counter(self, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
@@ -271,11 +271,11 @@ class FakeKernel:
         tables = self.tables["nft", family]
         if table not in tables.there or chain not in tables.tables[table]:
             raise OSError(ENOENT, "no such chain")
-        hook = nested(4, b"") if chain in BUILT_IN[table] else b""
+        hook = nest(4, b"") if chain in BUILT_IN[table] else b""
         use = attribute(6, pack("!I", len(tables.tables[table][chain])))
         return _NFGENMSG.pack(body[0], 0, 0) + hook + use
 
-    def _named(self, body: bytes) -> Flow:
+    def _find_flow(self, body: bytes) -> Flow:
         """Return the entry that a deletion names. Raises OSError where there is none."""
         for flow in self.flows:
             [(_, _, _, same)] = netlink.messages(wire.encode_deletions([flow]))
@@ -297,8 +297,8 @@ def _entry(flow: Flow) -> bytes:
     """Return the body of the message by which the kernel tells of an entry."""
     zones = {"both": (0, 0), "original": (flow.zone, 0), "reply": (0, flow.zone)}[flow.zone_of]
     parts = [
-        nested(1, _ends(*flow[:4], zone=zones[0])),
-        nested(2, _ends(*flow[4:8], zone=zones[1])),
+        nest(1, _ends(*flow[:4], zone=zones[0])),
+        nest(2, _ends(*flow[4:8], zone=zones[1])),
     ]
     if flow.zone and flow.zone_of == "both":
         parts.append(attribute(18, pack("!H", flow.zone)))
@@ -313,7 +313,7 @@ def _ends(source: str, source_port: int, destination: str, port: int, *, zone: i
     addresses += attribute(first + 1, socket.inet_pton(domain, destination))
     ports = attribute(1, bytes([socket.IPPROTO_UDP]))
     ports += attribute(2, pack("!H", source_port)) + attribute(3, pack("!H", port))
-    told = nested(1, addresses) + nested(2, ports)
+    told = nest(1, addresses) + nest(2, ports)
     return told + attribute(3, pack("!H", zone)) if zone else told
 
 

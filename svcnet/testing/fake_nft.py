@@ -18,7 +18,7 @@ from svcnet.netfilter.nft import (
     TableKey,
     TableState,
     effect,
-    quoted,
+    quote_comment,
 )
 
 VERSION = "1.0.6"
@@ -141,7 +141,7 @@ def _lines(table: TableState, flags: set[str]) -> Iterator[str]:
     if table.flags:
         yield f"\tflags {','.join(sorted(table.flags))}\n"
     if table.comment:
-        yield f"\tcomment {quoted(table.comment)}\n"
+        yield f"\tcomment {quote_comment(table.comment)}\n"
     for kept in table.sets.values():
         yield f"\t{kept.kind} {kept.name} {{{_handle(kept.handle, flags)}\n"
         yield from _set_lines(kept, flags)
@@ -166,7 +166,7 @@ def _set_lines(kept: SetState, flags: set[str]) -> Iterator[str]:
     if kept.timeout:
         yield f"\t\ttimeout {kept.timeout}s\n"
     if kept.comment:
-        yield f"\t\tcomment {quoted(kept.comment)}\n"
+        yield f"\t\tcomment {quote_comment(kept.comment)}\n"
     if kept.elements and "t" not in flags:
         elements = [_element(each) for each in kept.elements.values()]
         separator = ",\n\t\t\t     "
@@ -174,7 +174,7 @@ def _set_lines(kept: SetState, flags: set[str]) -> Iterator[str]:
 
 
 def _element(element: ElementState) -> str:
-    comment = f" comment {quoted(element.comment)}" if element.comment else ""
+    comment = f" comment {quote_comment(element.comment)}" if element.comment else ""
     return f"{element.key}{comment}{f' : {element.value}' if element.value else ''}"
 
 
@@ -184,9 +184,9 @@ def _chain_lines(chain: ChainState, flags: set[str]) -> Iterator[str]:
         where = f"type {hook.type} hook {hook.hook} priority {hook.priority}"
         yield f"\t\t{where}; policy {hook.policy};\n"
     if chain.comment:
-        yield f"\t\tcomment {quoted(chain.comment)}\n"
+        yield f"\t\tcomment {quote_comment(chain.comment)}\n"
     for rule in chain.rules:
-        comment = f" comment {quoted(rule.comment)}" if rule.comment else ""
+        comment = f" comment {quote_comment(rule.comment)}" if rule.comment else ""
         text = rule.text.replace(" , ", ", ")
         yield f"\t\t{text}{comment}{_handle(rule.handle, flags)}\n"
 

@@ -17,7 +17,7 @@ from svcnet.netfilter.nft import (
     types_of,
     wire,
 )
-from svcnet.netlink import attribute, attributes, nested
+from svcnet.netlink import attribute, attributes, nest
 
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 _FLAGS = MappingProxyType({"constant": 2, "interval": 4, "timeout": 0x10, "dynamic": 0x20})
@@ -30,7 +30,7 @@ _MAP = 8
 _Value = TypeVar("_Value")
 
 
-def told(state: NFTState, kind: int, body: bytes) -> Iterator[bytes]:
+def answer(state: NFTState, kind: int, body: bytes) -> Iterator[bytes]:
     """Yield the bodies that answer a question about a table. Raises OSError as the kernel does."""
     asked = attributes(body, wire.NFGENMSG.size)
     [family] = [name for name, number in wire.FAMILIES.items() if number == body[0]]
@@ -42,12 +42,12 @@ def told(state: NFTState, kind: int, body: bytes) -> Iterator[bytes]:
         case wire.GETTABLE:
             yield head + attribute(2, pack(">I", "dormant" in table.flags))
         case wire.GETCHAIN:
-            chains = _named(table.chains, asked.get(3))
+            chains = _find(table.chains, asked.get(3))
             yield from (head + _chain(each) for each in chains)
         case wire.GETRULE:
             yield from (head + each for each in _rules(table, asked.get(2)))
         case wire.GETSET:
-            sets = _named(table.sets, asked.get(2))
+            sets = _find(table.sets, asked.get(2))
             yield from (head + _set(each) for each in sets)
         case wire.GETSETELEM:
             yield from (head + each for each in _elements(table, asked))
@@ -57,7 +57,7 @@ def told(state: NFTState, kind: int, body: bytes) -> Iterator[bytes]:
             raise OSError(EINVAL, "no such question")
 
 
-def _named(there: Mapping[str, _Value], name: bytes | None) -> Iterable[_Value]:
+def _find(there: Mapping[str, _Value], name: bytes | None) -> Iterable[_Value]:
     """Return all that is there, or the one that is asked for. Raises OSError without it."""
     if name is None:
         return there.values()
@@ -70,7 +70,7 @@ def _chain(chain: ChainState) -> bytes:
     told = attribute(2, pack(">Q", chain.handle)) + attribute(3, _text(chain.name))
     if (hook := chain.hook) is not None:
         number, priority = pack(">I", _HOOKS.index(hook.hook)), pack(">i", hook.priority)
-        told += nested(4, attribute(1, number) + attribute(2, priority))
+        told += nest(4, attribute(1, number) + attribute(2, priority))
         told += attribute(5, pack(">I", hook.policy == "accept")) + attribute(7, _text(hook.type))
     return told
 
@@ -92,7 +92,7 @@ def _set(kept: SetState) -> bytes:
     if kept.value:
         told += attribute(6, pack(">I", _TYPES[kept.value]))
     if kept.size:
-        told += nested(9, attribute(1, pack(">I", kept.size)))
+        told += nest(9, attribute(1, pack(">I", kept.size)))
     if kept.timeout:
         told += attribute(11, pack(">Q", int(kept.timeout * 1000)))
     return told
@@ -109,20 +109,20 @@ def _elements(table: TableState, asked: dict[int, bytes]) -> Iterator[bytes]:
         if not found:
             raise OSError(ENOENT, "no such element")
     for each in found:
-        yield attribute(2, asked[2]) + nested(3, each)
+        yield attribute(2, asked[2]) + nest(3, each)
 
 
 def _element(element: ElementState, types: tuple[str, ...]) -> bytes:
-    told = nested(1, wire.packed_key(element.key, types))
+    told = nest(1, wire.packed_key(element.key, types))
     if element.value:
         word, _, chain = element.value.partition(" ")
         verdict = attribute(1, pack(">i", _CODES[word]))
         verdict += attribute(2, _text(chain)) if chain else b""
-        told += nested(2, nested(2, verdict))
+        told += nest(2, nest(2, verdict))
     if element.comment:
         comment = _text(element.comment)
         told += attribute(6, bytes((0, len(comment))) + comment)
-    return nested(1, told)
+    return nest(1, told)
 
 
 def _text(name: str) -> bytes:

@@ -158,7 +158,7 @@ class Store:
                 return
         raise KeyError(f"{kind} {namespace}/{name}")
 
-    def listed(self, path: str, selection: Selection) -> list[Object]:
+    def list_objects(self, path: str, selection: Selection) -> list[Object]:
         """Return the objects at a path in the order of a server, that of their names."""
         items = self.objects[path]
         return [items[key] for key in sorted(items) if selection.takes(items[key])]

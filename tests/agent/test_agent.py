@@ -30,7 +30,7 @@ from svcnet.checks import EMPTY_FILE
 from svcnet.errors import ApplyError, InputError, UsageError
 from svcnet.executors.lock import Busy
 from svcnet.modes import DataPlane, Mode, builtin
-from svcnet.reconciler import Event, Settled, Synced
+from svcnet.reconciler import Event, InSyncEvent, SyncEvent
 from svcnet.testing import FakeMachine
 from tests.agent.kept import Noise, NotedMode, agent, write
 from tests.conftest import ROOT
@@ -90,7 +90,7 @@ def test_rules_of_iptables_are_kept(folder: Path) -> None:
     with agent(folder, "iptables", config=config, machine=machine, listen=heard) as running:
         assert "10.96.0.10/32" in machine.tables().save()
         machine.load("*nat\n-F KUBE-SERVICES\nCOMMIT\n")
-        heard.wait(lambda event: isinstance(event, Synced) and bool(event.done.differed))
+        heard.wait(lambda event: isinstance(event, SyncEvent) and bool(event.done.differed))
         assert "10.96.0.10/32" in machine.tables().save()
         (family,) = running.status()["families"]
         assert (family["family"], family["mode"]) == ("IPv4", "iptables")
@@ -165,7 +165,7 @@ def test_what_was_stopped_before_does_not_run(folder: Path) -> None:
 
 def test_who_hears_may_stop_it(folder: Path) -> None:
     """In whichever thread: nothing waits for itself."""
-    for kind in (Synced, Settled):
+    for kind in (SyncEvent, InSyncEvent):
         mode, running = NotedMode(), deque[Agent]()
 
         def listen(event: Event, kind: type = kind, running: deque[Agent] = running) -> None:
@@ -253,7 +253,7 @@ def test_what_ends_it_later_is_raised_where_it_is_waited_for(folder: Path) -> No
     """Such as what somebody who listens raises; an error of the block itself goes first."""
 
     def listen(event: Event) -> None:
-        if isinstance(event, Synced) and len(mode.graphs) > 1:
+        if isinstance(event, SyncEvent) and len(mode.graphs) > 1:
             raise RuntimeError("enough")
 
     mode, log = NotedMode(), Noise()
@@ -393,7 +393,7 @@ import sys
 from tests.agent.kept import NotedMode, agent
 from pathlib import Path
 def listen(event):
-    if type(event).__name__ == "Settled":
+    if type(event).__name__ == "InSyncEvent":
         print("settled", flush=True)
 running = agent(Path(sys.argv[1]), NotedMode(), log=None, listen=listen)
 getattr(running, sys.argv[2])()

@@ -16,7 +16,7 @@ from svcnet.modes import ipvs
 from svcnet.modes.ipvs import IPVSMode
 from svcnet.modes.ipvs.options import DRAIN, FALLBACK, SECTION
 from svcnet.modes.options import JUMPS, VARIANT
-from svcnet.reconciler import Synced
+from svcnet.reconciler import SyncEvent
 from svcnet.testing import FakeMachine
 from tests.agent.kept import Noise, agent, write
 from tests.agent.test_agent import Heard
@@ -57,7 +57,7 @@ def lacking(fake: FakeMachine) -> FakeMachine:
 def damage_is_seen(machine: FakeMachine, heard: Heard) -> None:
     heard.events.clear()
     machine.load(FLUSH)
-    heard.wait(lambda event: isinstance(event, Synced) and WEB in machine.tables().save())
+    heard.wait(lambda event: isinstance(event, SyncEvent) and WEB in machine.tables().save())
 
 
 def test_a_run_looks_as_often_as_its_mode_is_to(folder: Path, lacking: FakeMachine) -> None:

@@ -17,12 +17,14 @@ from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.inputs.feed import MOST_LINES, first_lines
 from svcnet.modes import SyncResult
-from svcnet.reconciler import Refused, Resolved, Synced, Warned
+from svcnet.reconciler import AllClearEvent, RefusalEvent, SyncEvent, WarningEvent
 
 GRAPH = RuleGraph(NodeSettings("IPv4"))
-REFUSED = Refused("IPv4", "iptables", "iptables-nft-restore: no", GRAPH, full=True, retry_in=2.0)
+REFUSED = RefusalEvent(
+    "IPv4", "iptables", "iptables-nft-restore: no", GRAPH, full=True, retry_in=2.0
+)
 STEP = evolve(REFUSED, full=False)
-SYNCED = Synced("IPv4", "iptables", "retry", SyncResult("full", "done"), GRAPH, None, 0.1)
+SYNCED = SyncEvent("IPv4", "iptables", "retry", SyncResult("full", "done"), GRAPH, None, 0.1)
 DRIFT = evolve(SYNCED, trigger="check", done=SyncResult("delta", "done", differed={"nat": 1}))
 
 
@@ -126,8 +128,8 @@ def test_a_fight_over_rules_is_told_seldom(told: Told) -> None:
 def test_a_warning_has_a_beginning_and_an_end(told: Told) -> None:
     """Both are told, and of one that comes and goes all the time not each."""
     for _ in range(1000):
-        told.teller.tell(Warned("IPv4", "no"))
-        told.teller.tell(Resolved("IPv4", "no"))
+        told.teller.tell(WarningEvent("IPv4", "no"))
+        told.teller.tell(AllClearEvent("IPv4", "no"))
     lines = told.lines()
     assert [line["event"] for line in lines[:2]] == ["no", "no longer so"]
     assert len(lines) == 2 * MOST_AT_ONCE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from svcnet.reconciler import Settled, Synced
+from svcnet.reconciler import InSyncEvent, SyncEvent
 from svcnet.testing import FakeMachine
 from tests.agent.kept import agent, write
 from tests.agent.test_agent import Heard
@@ -38,7 +38,7 @@ def test_facts_are_those_of_the_machine(folder: Path, fake: FakeMachine) -> None
         fake.kernel.settings[LIBERAL] = "1\n"
         heard.wait(
             lambda event: (
-                isinstance(event, Synced)
+                isinstance(event, SyncEvent)
                 and "--ctstate INVALID" not in fake.tables().save("filter")
             )
         )
@@ -54,6 +54,6 @@ def test_nothing_is_asked_of_this_machine(
     asked = {"machine": fake, "families": families, "cleanup_on_exit": True, "listen": heard}
     with agent(folder, mode, **asked):
         assert "KUBE-SERVICES" in fake.tables().save("nat")
-        heard.wait(lambda event: isinstance(event, Settled))
+        heard.wait(lambda event: isinstance(event, InSyncEvent))
     assert "KUBE-SERVICES" not in fake.tables().save("nat")
     assert fake.kernel.ipvs.device is None

@@ -40,7 +40,7 @@ def measure(services: int) -> dict[str, float]:
     tables = full(graph)
     changed = load_bytes(json.dumps(clusters.endpoint_slice(services // 2, 1)).encode()).objects
     after = state.apply(changed)
-    new, names = recompile(graph, state, after, view, state.touched(changed))
+    new, names = recompile(graph, state, after, view, state.services_of(changed))
     changed_tables, step = advance(tables, diff(graph, new, names))
     back = advance(changed_tables, diff(new, graph, names))[1]
     text = section(tables, "ipvsadm")

@@ -95,7 +95,7 @@ def test_one_changed_slice(benchmark: Any, services: int) -> None:
         before, old = current
         changed = next(turns)
         after = before.apply(changed)
-        new, names = recompile(old, before, after, view, before.touched(changed))
+        new, names = recompile(old, before, after, view, before.services_of(changed))
         current = (after, new)
         return delta(diff(old, new, names)).text
 

@@ -62,7 +62,7 @@ def test_one_changed_endpoint(benchmark: Any, services: int) -> None:
         before, old, tables = current
         changed = next(turns)
         after = before.apply(changed)
-        new, names = recompile(old, before, after, view, before.touched(changed))
+        new, names = recompile(old, before, after, view, before.services_of(changed))
         tables, step = advance(tables, diff(old, new, names))
         current = (after, new, tables)
         return step

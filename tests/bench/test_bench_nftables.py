@@ -87,7 +87,7 @@ def test_one_changed_slice(benchmark: Any, services: int) -> None:
         before, old, ruleset = current
         changed = next(turns)
         after = before.apply(changed)
-        new, names = recompile(old, before, after, view, before.touched(changed))
+        new, names = recompile(old, before, after, view, before.services_of(changed))
         ruleset, step = advance(ruleset, diff(old, new, names))
         current = (after, new, ruleset)
         return step.text
@@ -149,7 +149,7 @@ def test_changes_beside_a_look(benchmark: Any, services: int) -> None:
     state, view = cluster(services)
     graph = compile_state(state, view)
     changed = load_bytes(json.dumps(clusters.endpoint_slice(services // 2, 9)).encode()).objects
-    less, _ = recompile(graph, state, state.apply(changed), view, state.touched(changed))
+    less, _ = recompile(graph, state, state.apply(changed), view, state.services_of(changed))
     turns = itertools.cycle((less, graph))
 
     def measured() -> dict[str, float]:

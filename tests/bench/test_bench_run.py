@@ -102,7 +102,7 @@ def alone(variant: Variant, services: int) -> dict[str, float]:
     graph = compile_state(state, view)
     changed = load_bytes(json.dumps(clusters.endpoint_slice(services - 1, 9)).encode()).objects
     after = state.apply(changed)
-    new, names = recompile(graph, state, after, view, state.touched(changed))
+    new, names = recompile(graph, state, after, view, state.services_of(changed))
     text = full(graph)
     turns = cycle([delta(diff(graph, new, names)).text, delta(diff(new, graph, names)).text])
     with own_namespace():

@@ -22,7 +22,7 @@ from svcnet.errors import Diagnostic, InputError
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState
 from svcnet.modes import SyncResult, get
-from svcnet.reconciler import Journal, Refused, Synced, status_document
+from svcnet.reconciler import Journal, RefusalEvent, SyncEvent, status_document
 from svcnet.renderers import ipvs
 from svcnet.testing import make_service, make_slice
 
@@ -53,7 +53,7 @@ def test_the_last_good_rules_of_ipvs(tmp_path: Path) -> None:
     """In mode ipvs they are the text of render."""
 
     def prepare(report: Reporter) -> None:
-        report.take(Synced("IPv4", "ipvs", "start", SyncResult("full", ""), graph(), None, 0.1))
+        report.take(SyncEvent("IPv4", "ipvs", "start", SyncResult("full", ""), graph(), None, 0.1))
 
     result = answered(tmp_path, prepare, "--last-good")
     assert result.exit_code == 0
@@ -86,7 +86,7 @@ def test_text_of_strangers_is_escaped(tmp_path: Path) -> None:
     """An error with control characters has them escaped in the lines for people."""
 
     def prepare(report: Reporter) -> None:
-        report.take(Refused("IPv4", "iptables", "no \x1b[31m\u202e", graph(), full=True))
+        report.take(RefusalEvent("IPv4", "iptables", "no \x1b[31m\u202e", graph(), full=True))
 
     result = answered(tmp_path, prepare)
     assert result.exit_code == 0

@@ -36,7 +36,7 @@ class Replay:
         self.tables.restore(self.artifact.text)
 
     def step(self, changed: Sequence[ClusterObject], removed: Sequence[ClusterObject] = ()) -> None:
-        touched = self.state.touched([*changed, *removed])
+        touched = self.state.services_of([*changed, *removed])
         after = self.state.apply(changed, removed)
         graph, names = recompile(self.graph, self.state, after, self.view, touched)
         self.tables.restore(delta(diff(self.graph, graph, names)).text)
@@ -168,7 +168,7 @@ def test_a_change_reuses_every_other_fragment() -> None:
     graph = compile_state(before, view)
     changed = make_slice("s7", "10.244.1.5@node-a", "10.244.2.6")
     after = before.apply([changed])
-    new, names = recompile(graph, before, after, view, before.touched([changed]))
+    new, names = recompile(graph, before, after, view, before.services_of([changed]))
     assert {name.name for name in names} == {"s7"}
     for name, fragment in new.fragments.items():
         assert (fragment is graph.fragments[name]) == (name.name != "s7")
@@ -181,7 +181,7 @@ def test_a_change_that_means_nothing_changes_nothing() -> None:
     graph = compile_state(before, view)
     changed = make_slice("web", Endpoint(("10.244.1.5",), terminating=True), name="web-2")
     after = before.apply([changed])
-    new, names = recompile(graph, before, after, view, before.touched([changed]))
+    new, names = recompile(graph, before, after, view, before.services_of([changed]))
     assert not names
     assert not diff(graph, new)
     assert delta(diff(graph, new)).text == ""

@@ -167,7 +167,7 @@ def test_a_child_that_works_has_its_grace(script: Script) -> None:
     with under(ends):
         ends.set(30)
         ends.set(60)
-        assert ends.left <= 30
+        assert ends.seconds_left <= 30
         assert run_child(script("sleep 0.1; echo done")).text == "done\n"
 
 

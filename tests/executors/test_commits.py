@@ -85,7 +85,7 @@ def test_what_we_make_is_nobody_elses(machine: Machine) -> None:
     for text in (OURS, JUMP):
         commit_elsewhere(machine)
         restore(machine, text)
-        commits.made(count(text))
+        commits.count_own(count(text))
     assert commits.of_others() == before
     restore(machine, JUMP)
     assert commits.of_others() != before
@@ -137,7 +137,7 @@ def test_who_may_not_listen_counts_all(fake: FakeMachine, monkeypatch: pytest.Mo
     assert commits.of_others() == before
     commit_elsewhere(fake)
     assert commits.of_others() != before
-    commits.made(1)
+    commits.count_own(1)
     assert commits.of_others() == before
     fake.capabilities.clear()
     with pytest.raises(PermissionError):

@@ -9,7 +9,7 @@ import pytest
 from svcnet.executors.iptables import plan
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.netfilter import SavedTables
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.iptables import RestoreText, full
 from tests.test_conformance import CASES, compile_case
 
@@ -26,7 +26,7 @@ def printed(artifact: RestoreText) -> SavedTables:
         for line in text.splitlines():
             if line.startswith(("-A ", "-I ")):
                 _, chain, rule = line.split(" ", 2)
-                tables.append(f"-A {chain} {saved(rule, artifact.family)}")
+                tables.append(f"-A {chain} {save_rule(rule, artifact.family)}")
             elif line.startswith("*"):
                 tables += [line, *lines]
             elif line.startswith(":"):

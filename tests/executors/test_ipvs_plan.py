@@ -37,7 +37,7 @@ ONE = (make_service(), make_slice("web", "10.244.1.5@node-a"))
 
 
 def applied(tables: IPVSTables, machine: FakeIPVS, drain: int = DRAIN) -> IPVSPlan:
-    planned = plan(tables, machine.observed(), drain)
+    planned = plan(tables, machine.observe_state(), drain)
     machine.do(planned)
     return planned
 
@@ -48,7 +48,7 @@ def words(planned: IPVSPlan) -> list[str]:
 
 def what_is_there(machine: FakeIPVS) -> object:
     """Return the machine's state without entries that end by themselves."""
-    observed = machine.observed()
+    observed = machine.observe_state()
     name = draining(machine.family)
     return evolve(observed, sets={k: v for k, v in observed.sets.items() if k != name})
 
@@ -71,13 +71,13 @@ def test_any_history_leads_to_the_last_state(history: list[list[ClusterObject]],
     """Whatever was applied before, also in part, the last state is there; then nothing is left."""
     machine = FakeIPVS()
     for objects in history[:-1]:
-        planned = plan(tables_of(*objects), machine.observed(), drain=0)
+        planned = plan(tables_of(*objects), machine.observe_state(), drain=0)
         for _, number in zip(machine.steps(planned.steps), range(stop), strict=False):
             assert number < stop
     last = tables_of(*history[-1])
     applied(last, machine, drain=0)
     assert what_is_there(machine) == what_is_there(fresh(last, machine.sysctls))
-    assert plan(last, machine.observed()).steps == ()
+    assert plan(last, machine.observe_state()).steps == ()
 
 
 @settings(max_examples=60)
@@ -90,7 +90,7 @@ def test_a_step_leads_where_an_apply_leads(
     machine = FakeIPVS()
     applied(old, machine)
     machine.do(plan_step(between(old, new), drain=0))
-    assert plan(new, machine.observed()).steps == ()
+    assert plan(new, machine.observe_state()).steps == ()
 
 
 @settings(max_examples=100)
@@ -103,7 +103,9 @@ def test_what_is_served_before_and_after_is_served_all_the_while(
     machine = FakeIPVS()
     applied(old, machine)
     planned = (
-        plan_step(between(old, new), drain) if by_step else plan(new, machine.observed(), drain)
+        plan_step(between(old, new), drain)
+        if by_step
+        else plan(new, machine.observe_state(), drain)
     )
     kept = [
         key for key, server in old.servers.items() if key in new.servers and server.real_servers
@@ -216,7 +218,9 @@ def test_new_endpoints_come_before_all_old_ones_go(drain: int, by_step: bool) ->
     machine = FakeIPVS()
     applied(old, machine)
     planned = (
-        plan_step(between(old, new), drain) if by_step else plan(new, machine.observed(), drain)
+        plan_step(between(old, new), drain)
+        if by_step
+        else plan(new, machine.observe_state(), drain)
     )
     assert all(takes_connections(machine, KEY) for _ in machine.steps(planned.steps))
     assert machine.reals[KEY][DestKey("10.244.3.7", 8080)] == Dest("10.244.3.7", 8080)
@@ -288,7 +292,7 @@ def test_a_real_server_that_does_not_masquerade_is_put_right() -> None:
     """Another forwarding method is drift like any other."""
     machine = FakeIPVS()
     applied(tables_of(*BOTH), machine)
-    observed = machine.observed()
+    observed = machine.observe_state()
     reals = {KEY: {**observed.reals[KEY], FIRST: Real(1, is_plain=False)}}
     planned = plan(tables_of(*BOTH), evolve(observed, reals=reals))
     assert words(planned) == ["edit 10.96.0.10:80 TCP -> 10.244.1.5:8080 weight 1"]
@@ -320,7 +324,7 @@ def test_endpoints_drain_beside_many_others() -> None:
     others = {f"10.244.3.4,tcp:{port},10.96.0.11" for port in range(MAX_ELEMENTS)}
     machine.sets[draining("IPv4")].entries.update(others)
     applied(tables_of(*ONE), machine)
-    assert "10.244.2.6,tcp:8080,10.96.0.10" in machine.observed().entries(draining("IPv4"))
+    assert "10.244.2.6,tcp:8080,10.96.0.10" in machine.observe_state().entries(draining("IPv4"))
 
 
 KINDS = ("hash:net", "bitmap:port", "list:set", "hash:ip,port", "hash:ip,port,ip", "hash:ip")
@@ -361,7 +365,7 @@ def test_sets_and_addresses_made_anew_by_hand(
     machine.addresses -= {"10.96.0.10"} if is_taken else set()
     machine.addresses |= {each for each in odd if each != "10.96.0.99" or not wanted.servers}
     entries = {each.name: saved_entries(each) for each in wanted.sets.values()}
-    for operation in machine.steps(plan(wanted, machine.observed()).steps):
+    for operation in machine.steps(plan(wanted, machine.observe_state()).steps):
         for name in named(machine) - set(sets):
             there = machine.sets[name].entries
             owners = set(sets) if name == RESIZED else {name}
@@ -369,7 +373,7 @@ def test_sets_and_addresses_made_anew_by_hand(
     own = {each for each in odd if each.split("/")[0].split()[0] in wanted.addresses}
     machine.addresses -= odd - own
     assert what_is_there(machine) == right
-    assert plan(wanted, machine.observed()).steps == ()
+    assert plan(wanted, machine.observe_state()).steps == ()
 
 
 def named(machine: FakeIPVS) -> set[str]:

@@ -106,7 +106,7 @@ def test_all_but_what_is_refused_is_as_wanted(
     for address in (found.addresses or set()) ^ (meant.addresses or set()):
         assert address in text or not has_rules, address
     # Nothing is out of reach that was: an address has the entry by which it is found again.
-    assert (found.addresses or set()) <= found.observed().entries(IPVS_IPS.name)
+    assert (found.addresses or set()) <= found.observe_state().entries(IPVS_IPS.name)
     carried_out(wanted, machine)
     assert planned(wanted, machine).steps == ()
 

@@ -286,8 +286,8 @@ def from_file(text: bytes) -> str:
             loaded = load([file], complete=with_slices)
         except InputError:
             return "refused"
-    loaded.located(remarks(loaded.state))
-    loaded.located(endpoint_remarks(loaded.objects, loaded.state))
+    loaded.locate_remarks(remarks(loaded.state))
+    loaded.locate_remarks(endpoint_remarks(loaded.objects, loaded.state))
     use(loaded.state)
     for one in slices_of(loaded.state):
         json.dumps(slice_manifest(one))
@@ -321,7 +321,7 @@ def from_server(text: bytes) -> str:
                 continue
         before = completed.state
         completed, step = completed.apply([other])
-        touched = before.touched([other, *step.changed, *step.removed])
+        touched = before.services_of([other, *step.changed, *step.removed])
         graph = recompile(graph, before, completed.state, view, touched)[0]
         break
     use(completed.state)

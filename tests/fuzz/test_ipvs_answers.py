@@ -204,7 +204,7 @@ def test_any_text_of_ipset(text: str) -> None:
     """Any text is read; an entry is always of a form that svcnet writes itself."""
     for found in ipset.parse_save(text).values():
         for entry in found.entries:
-            assert " " not in ipset.numbered(entry)
+            assert " " not in ipset.number_protocol(entry)
             assert entry.isprintable()
 
 

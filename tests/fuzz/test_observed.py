@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from svcnet.executors.iptables import plan
-from svcnet.executors.iptables.cleanup import owned, removal
+from svcnet.executors.iptables.cleanup import ownership, removal
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.iptables.undo import undo
 from svcnet.executors.ipvs import rules as ipvs_rules
@@ -94,9 +94,9 @@ def test_every_plan_is_about_what_is_ours(found: SavedTables) -> None:
     """Of iptables mode, of the modes beside it, and of cleanup."""
     check(plan(WANTED, found, 0).transactions, found.tables)
     check(portal_rules_of.plan(PORTALS, found), found.tables)
-    others = (owned("IPv4"), portal_rules_of.OWNED)
+    others = (ownership("IPv4"), portal_rules_of.OWNED)
     check(ipvs_rules.changes(IPVS, found, "IPv4", others), found.tables)
-    for own in (owned("IPv4"), portal_rules_of.OWNED, ipvs_rules.owned("IPv4")):
+    for own in (ownership("IPv4"), portal_rules_of.OWNED, ipvs_rules.ownership("IPv4")):
         check(removal(found, own), found.tables)
 
 

@@ -17,7 +17,7 @@ from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.executors.userspace.rules import OWNED
 from svcnet.netfilter import Tables
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers import iptables as rules
 from svcnet.renderers import userspace as portals
 from svcnet.renderers.iptables import JUMPS
@@ -127,7 +127,7 @@ class Machine:
 
     def theirs(self) -> Tables:
         """Return what is there and not ours."""
-        jumps = {saved(jump.rule, "IPv4") for jump in JUMPS}
+        jumps = {save_rule(jump.rule, "IPv4") for jump in JUMPS}
         observed = Commands("IPv4", self.variant, THIS_MACHINE).observe()
         return {
             table: {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from svcnet.executors.iptables import Commands, Variant
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from tests.fuzz import examples
 from tests.kernel.test_twice import VARIANTS, elsewhere
 from tests.netfilter.written import written_rules
@@ -36,7 +36,7 @@ def test_rules_are_printed_in_that_form(
             commands.restore(f"*{table}\n:KUBE-X - [0:0]\n{lines}COMMIT\n")
         observed = commands.observe()
         for table, rules in tables.items():
-            wanted = [saved(rule, family) for rule in rules]
+            wanted = [save_rule(rule, family) for rule in rules]
             assert observed.chains(table)["KUBE-X"] == wanted
 
     elsewhere(printed)

@@ -33,7 +33,7 @@ def test_a_question_about_a_range_is_answered_for_each_address_alike(
     try:
         found = senders.network(asked)
     except Unforeseen as question:
-        senders = Senders(distinctions.joined(question.new), lambda span: span[0], WHOLE)
+        senders = Senders(distinctions.join(question.new), lambda span: span[0], WHOLE)
         found = senders.network(asked)
     for number in bits(senders.everybody):
         (first, last), _ = senders.range_of(number)
@@ -53,7 +53,7 @@ def test_a_question_about_the_nodes_own_addresses_is_answered_for_each_alike(
     try:
         found = senders.network(asked)
     except Unforeseen as question:
-        distinctions = distinctions.joined(question.new)
+        distinctions = distinctions.join(question.new)
         senders = OwnSenders(distinctions, sorted(own))
         found = senders.network(asked)
     told = {sender.address: found >> bit & 1 for bit, sender in each_sender(senders)}

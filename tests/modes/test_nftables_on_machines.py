@@ -12,7 +12,7 @@ from svcnet.executors.machine import Netlink, Output
 from svcnet.graph import RuleGraph
 from svcnet.modes.nftables import NFTABLES
 from svcnet.reconciler import Keeper, remove_leftovers
-from svcnet.reconciler.events import Synced
+from svcnet.reconciler.events import SyncEvent
 from svcnet.reconciler.monitor import Monitor
 from svcnet.servers.monitoring import Health, Metrics
 from svcnet.testing import FakeMachine
@@ -188,7 +188,7 @@ def test_what_cannot_be_removed_yet_is_counted(fake: FakeMachine) -> None:
         )
         done = keeper.look(empty)
     assert done.kind == "none"
-    monitor.take(Synced("IPv4", "nftables", "check", done, empty, None, 0.0))
+    monitor.take(SyncEvent("IPv4", "nftables", "check", done, empty, None, 0.0))
     name = "kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total"
     assert f'{name}{{ip_family="IPv4"}} 1.0' in metrics.text().decode()
     assert not keeper.look(empty).failed

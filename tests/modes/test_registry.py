@@ -165,7 +165,7 @@ def test_the_environment_leaves_other_packages_out(
     """Then nothing of theirs is imported, or told of."""
     install({"plain": "tests.modes.plain:PLAIN", "nowhere": "no_such_module:MODE"})
     monkeypatch.setenv("SVCNET_MODES", "builtin")
-    assert modes.found() == modes.Catalogue(modes.builtin())
+    assert modes.find_modes() == modes.Catalogue(modes.builtin())
     result = svcnet_command("render", EXAMPLE, "--mode", "plain")
     assert result.exit_code == 2
     assert "left out" not in result.stderr

@@ -35,7 +35,7 @@ SETS = st.dictionaries(
     st.sampled_from(list(ENTRIES)).flatmap(sets_of),
     max_size=4,
 )
-FORMS = (lambda entry: entry, ipset.numbered)
+FORMS = (lambda entry: entry, ipset.number_protocol)
 
 
 @settings(max_examples=examples(60))
@@ -102,10 +102,10 @@ def test_entries_are_known_whatever_the_machine_calls_protocols() -> None:
 
 
 def test_a_network_of_one_address_is_saved_as_that_address() -> None:
-    assert ipset.saved("10.0.0.1,tcp:80,10.0.0.2/32") == "10.0.0.1,tcp:80,10.0.0.2"
-    assert ipset.saved("fd00::1,tcp:80,fd00::2/128") == "fd00::1,tcp:80,fd00::2"
+    assert ipset.save_entry("10.0.0.1,tcp:80,10.0.0.2/32") == "10.0.0.1,tcp:80,10.0.0.2"
+    assert ipset.save_entry("fd00::1,tcp:80,fd00::2/128") == "fd00::1,tcp:80,fd00::2"
     for entry in ("10.0.0.1,tcp:80,10.0.0.0/8", "fd00::1,tcp:80,fd00::/32", "10.0.0.1", "80"):
-        assert ipset.saved(entry) == entry
+        assert ipset.save_entry(entry) == entry
 
 
 WRITERS = (

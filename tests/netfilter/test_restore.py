@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcnet.netfilter import BUILT_IN, Jump, Rule, SavedTables, parse_save, read_listing, saved
+from svcnet.netfilter import BUILT_IN, Jump, Rule, SavedTables, parse_save, read_listing, save_rule
 from svcnet.netfilter.jumps import arrange, ensure
 from svcnet.netfilter.restore import (
     append,
@@ -70,7 +70,7 @@ def test_what_is_loaded_is_there(before: Written, after: Written) -> None:
     for table in before:
         wanted = {**before[table], **after[table]}
         assert now.chains(table) == {
-            chain: [saved(rule, "IPv4") for rule in rules] for chain, rules in wanted.items()
+            chain: [save_rule(rule, "IPv4") for rule in rules] for chain, rules in wanted.items()
         }
     assert now.differences(now) == 0
     gone = [transaction(table, delete(chains)) for table, chains in after.items()]
@@ -137,7 +137,7 @@ FOUND = st.lists(st.sampled_from([FIRST, LAST, None]), max_size=6)
 
 
 def there(found: list[Jump | None]) -> dict[str, list[str]]:
-    return {"OUTPUT": [saved(each.rule, "IPv4") if each else "-j FOREIGN" for each in found]}
+    return {"OUTPUT": [save_rule(each.rule, "IPv4") if each else "-j FOREIGN" for each in found]}
 
 
 def done(lines: str, chains: Mapping[str, list[str]]) -> list[str]:
@@ -152,7 +152,7 @@ def test_jumps_are_there_once(found: list[Jump | None]) -> None:
     chains = there(found)
     now = done("".join(ensure([FIRST, LAST], chains, "IPv4")), chains)
     assert now.count("-j FOREIGN") == found.count(None)
-    assert [now.count(saved(each.rule, "IPv4")) for each in (FIRST, LAST)] == [1, 1]
+    assert [now.count(save_rule(each.rule, "IPv4")) for each in (FIRST, LAST)] == [1, 1]
     assert list(ensure([FIRST, LAST], {"OUTPUT": now}, "IPv4")) == []
 
 
@@ -164,7 +164,7 @@ def test_jumps_are_there_in_their_order(found: list[Jump | None]) -> None:
     lines = "".join(text for _, text in arrange([LAST, FIRST], chains, "IPv4", is_jump))
     now = done(lines, chains)
     own = [rule for rule in now if rule != "-j FOREIGN"]
-    assert own == [saved(FIRST.rule, "IPv4"), saved(LAST.rule, "IPv4")]
+    assert own == [save_rule(FIRST.rule, "IPv4"), save_rule(LAST.rule, "IPv4")]
     assert now.count("-j FOREIGN") == found.count(None)
     assert list(arrange([LAST, FIRST], {"OUTPUT": now}, "IPv4", is_jump)) == []
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.family import IPFamily
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.netfilter.words import quote, unquote, words
 from tests.fuzz import examples
 from tests.netfilter.test_listing import foreign_rules
@@ -109,8 +109,8 @@ ROWS = (
 @pytest.mark.parametrize(("family", "written", "printed"), ROWS)
 def test_rows(family: IPFamily, written: str, printed: str) -> None:
     """A rule as written becomes the rule as iptables-save prints it, and that stays as it is."""
-    assert saved(written, family) == printed
-    assert saved(printed, family) == printed
+    assert save_rule(written, family) == printed
+    assert save_rule(printed, family) == printed
 
 
 @settings(max_examples=examples(80))
@@ -118,15 +118,15 @@ def test_rows(family: IPFamily, written: str, printed: str) -> None:
 def test_what_is_printed_stays_as_it_is(data: st.DataObject) -> None:
     """Whatever svcnet wrote: its form is its own form."""
     family, table = data.draw(FAMILIES), data.draw(TABLES)
-    printed = saved(data.draw(written_rules(family, table)), family)
-    assert saved(printed, family) == printed
+    printed = save_rule(data.draw(written_rules(family, table)), family)
+    assert save_rule(printed, family) == printed
 
 
 @settings(max_examples=examples(80))
 @given(foreign_rules(), FAMILIES)
 def test_what_others_wrote_stays_as_it_is(rule: str, family: IPFamily) -> None:
     """Names and quoted texts of any kind are no options, whatever is in them."""
-    assert saved(rule, family) == rule
+    assert save_rule(rule, family) == rule
 
 
 @settings(max_examples=examples(80))

@@ -13,11 +13,11 @@ from svcnet.models import ClusterState
 from svcnet.modes import SyncResult
 from svcnet.reconciler import (
     Journal,
-    Refused,
+    RefusalEvent,
     RefusedFile,
     RefusedInput,
     RefusedRules,
-    Synced,
+    SyncEvent,
     status_document,
 )
 from svcnet.reconciler.events import Trigger
@@ -38,13 +38,15 @@ def graph(*addresses: str) -> RuleGraph:
     return compile_state(state, node_view(state, family="IPv4"))
 
 
-def synced(made: RuleGraph, trigger: Trigger = "change", done: SyncResult | None = None) -> Synced:
+def synced(
+    made: RuleGraph, trigger: Trigger = "change", done: SyncResult | None = None
+) -> SyncEvent:
     done = done or SyncResult("delta", "3 lines", ("mind",))
-    return Synced("IPv4", "iptables", trigger, done, made, None, 0.5, {"compile": 0.1}, 0.25)
+    return SyncEvent("IPv4", "iptables", trigger, done, made, None, 0.5, {"compile": 0.1}, 0.25)
 
 
-def refused(made: RuleGraph) -> Refused:
-    return Refused("IPv4", "iptables", "line 3: no", made, full=True, retry_in=2.0)
+def refused(made: RuleGraph) -> RefusalEvent:
+    return RefusalEvent("IPv4", "iptables", "line 3: no", made, full=True, retry_in=2.0)
 
 
 def test_a_refusal_stays_known_after_it_is_over() -> None:

@@ -22,20 +22,20 @@ from svcnet.models import Budget, ClusterState, NamespacedName
 from svcnet.models.state import ClusterObject
 from svcnet.modes import Inspection, Pace, SyncResult
 from svcnet.reconciler import (
+    BeginEvent,
     Change,
     Event,
     FamilyState,
     Follower,
+    InSyncEvent,
     Leftovers,
     Loop,
-    Queued,
-    Refused,
-    Settled,
+    QueueEvent,
+    RefusalEvent,
     Snapshot,
-    Swept,
-    Synced,
-    Taken,
-    Warned,
+    SweepEvent,
+    SyncEvent,
+    WarningEvent,
 )
 from svcnet.testing import make_service, make_slice
 
@@ -111,7 +111,7 @@ class Inspected(Notes):
     def _read(self) -> None:
         self.reading.set()
         while not self.go_on.wait(0.01):
-            if deadline().left <= 0:
+            if deadline().seconds_left <= 0:
                 raise Interruption("no time")
 
     def _repair(self) -> SyncResult | None:
@@ -198,7 +198,7 @@ def test_the_machine_is_looked_through_now_and_then() -> None:
 
     told = run(notes, QUICK, script)
     assert 2 <= len(notes.looks) <= 4
-    checks = [event for event in told if isinstance(event, Synced) and event.trigger == "check"]
+    checks = [event for event in told if isinstance(event, SyncEvent) and event.trigger == "check"]
     assert checks
     assert all(event.done.kind == "delta" for event in checks)
 
@@ -230,12 +230,12 @@ def test_what_is_refused_is_tried_again_ever_more_rarely() -> None:
     told = run(notes, QUIET, script)
     assert len(notes.steps) == 1
     assert len(notes.looks) == 4
-    refused = [event for event in told if isinstance(event, Refused)]
+    refused = [event for event in told if isinstance(event, RefusalEvent)]
     assert [event.full for event in refused] == [False, True, True, True]
     assert {event.stage for event in refused} == {"notes"}
     waits = [event.retry_in for event in refused[1:]]
     assert waits == sorted(set(waits))
-    (synced,) = (event for event in told if isinstance(event, Synced))
+    (synced,) = (event for event in told if isinstance(event, SyncEvent))
     assert synced.trigger == "retry"
     assert synced.lag > sum(waits[:2])
 
@@ -310,7 +310,7 @@ def test_no_change_waits_for_a_look() -> None:
     told = run(notes, QUICK, script)
     assert notes.repairs[0] == 3
     assert not notes.looks
-    checks = [event for event in told if isinstance(event, Synced) and event.trigger == "check"]
+    checks = [event for event in told if isinstance(event, SyncEvent) and event.trigger == "check"]
     assert checks[0].graph is notes.steps[-1][0]
 
 
@@ -362,7 +362,7 @@ def test_what_was_read_before_a_refusal_is_of_no_use() -> None:
 
     told = run(notes, QUICK, script)
     assert not notes.repairs
-    assert [event.full for event in told if isinstance(event, Refused)] == [False, True]
+    assert [event.full for event in told if isinstance(event, RefusalEvent)] == [False, True]
 
 
 @pytest.mark.parametrize("error", [ApplyError("no"), KeyError("nat")])
@@ -381,8 +381,8 @@ def test_what_cannot_be_read_is_a_refusal(error: Exception) -> None:
         await asyncio.sleep(0.05)
 
     told = run(notes, QUICK, script)
-    assert [event.full for event in told if isinstance(event, Refused)] == [True]
-    triggers = [event.trigger for event in told if isinstance(event, Synced)]
+    assert [event.full for event in told if isinstance(event, RefusalEvent)] == [True]
+    triggers = [event.trigger for event in told if isinstance(event, SyncEvent)]
     assert triggers[:2] == ["start", "check"]
 
 
@@ -394,7 +394,7 @@ def test_who_is_disturbed_is_looked_at_soon() -> None:
     async def script(loop: Loop) -> None:
         loop.follow(snapshot("10.244.1.5"))
         await until(lambda: bool(notes.repairs))
-        loop._looked(monotonic() - 1000)
+        loop._plan_next_look(monotonic() - 1000)
         notes.disturbed = 1
         assert loop._rested_at - monotonic() > 3000
 
@@ -425,7 +425,7 @@ def test_a_step_that_is_refused_is_done_as_a_whole() -> None:
 
     told = run(notes, QUIET, script)
     assert len(notes.looks) == 1
-    (refused,) = (event for event in told if isinstance(event, Refused))
+    (refused,) = (event for event in told if isinstance(event, RefusalEvent))
     assert not refused.full
     assert [str(name) for name in refused.services] == ["shop/web:http/TCP"]
 
@@ -442,8 +442,18 @@ def test_what_is_queued_taken_done_and_settled_is_told_in_this_order() -> None:
 
     told = run(Notes(), QUIET, script)
     kinds = [type(event) for event in told]
-    assert kinds == [Queued, Taken, Synced, Settled, Queued, Queued, Taken, Synced, Settled]
-    first, second = (event for event in told if isinstance(event, Synced))
+    assert kinds == [
+        QueueEvent,
+        BeginEvent,
+        SyncEvent,
+        InSyncEvent,
+        QueueEvent,
+        QueueEvent,
+        BeginEvent,
+        SyncEvent,
+        InSyncEvent,
+    ]
+    first, second = (event for event in told if isinstance(event, SyncEvent))
     assert (first.trigger, first.change) == ("start", None)
     assert second.trigger == "change"
     assert [str(name) for name in second.services] == ["shop/web:http/TCP"]
@@ -461,7 +471,7 @@ def test_only_what_changed_is_compiled_again() -> None:
         return Snapshot(state, {"IPv4": node_view(state, family="IPv4")})
 
     first = follower.follow(with_other("10.244.1.5"), frozenset())
-    second = follower.follow(with_other("10.244.1.6"), WEB.touched)
+    second = follower.follow(with_other("10.244.1.6"), WEB.all_services)
     assert second.names is not None
     (changed,) = second.names
     assert changed[:2] == ("shop", "web")
@@ -495,9 +505,11 @@ def test_leftovers_go_once_the_new_mode_serves() -> None:
 
     told = run(notes, QUICK, script, leftovers)
     assert leftovers.synced_at[0] >= 2
-    warned = [event.text for event in told if isinstance(event, Warned)]
+    warned = [event.text for event in told if isinstance(event, WarningEvent)]
     assert warned == ["what another mode may have left stays: no [S915 machine-state]"]
-    assert [event for event in told if isinstance(event, Swept)] == [Swept("IPv4", ("3 chains",))]
+    assert [event for event in told if isinstance(event, SweepEvent)] == [
+        SweepEvent("IPv4", ("3 chains",))
+    ]
 
 
 def test_services_that_ask_too_much_are_told_once() -> None:
@@ -519,17 +531,17 @@ def test_services_that_ask_too_much_are_told_once() -> None:
             await asyncio.sleep(0.4)
 
     told = run(notes, QUICK, script)
-    warned = [event.text for event in told if isinstance(event, Warned)]
+    warned = [event.text for event in told if isinstance(event, WarningEvent)]
     assert [text.partition(":")[0] for text in warned] == [
         *(f"Service shop/{name} has no rules" for name in names[:5]),
         "3 more Services have no rules, since they ask too much of a node [S709 too-many-entries]",
     ]
     assert all(text.endswith(" [S709 too-many-entries]") for text in warned)
-    last = next(event for event in reversed(told) if isinstance(event, Synced))
+    last = next(event for event in reversed(told) if isinstance(event, SyncEvent))
     assert len(last.graph.fragments) == 0
     assert list(last.done.warnings) == warned
     ignored = run(notes, QUICK, script, ignored=(checks.TOO_MANY_ENTRIES,))
-    assert not any(isinstance(event, Warned) for event in ignored)
+    assert not any(isinstance(event, WarningEvent) for event in ignored)
 
 
 def test_a_fault_of_svcnets_own_ends_nothing() -> None:
@@ -552,8 +564,8 @@ def test_a_fault_of_svcnets_own_ends_nothing() -> None:
         await asyncio.sleep(0.05)
 
     told = run(notes, QUICK, script)
-    [refused] = [event for event in told if isinstance(event, Refused) and event.full]
+    [refused] = [event for event in told if isinstance(event, RefusalEvent) and event.full]
     assert "a fault of svcnet's own, please report it: KeyError: 'nat\\n'" in refused.error
     assert "loop.py:" in refused.error
     assert "\n" not in refused.error
-    assert any(isinstance(event, Synced) for event in told)
+    assert any(isinstance(event, SyncEvent) for event in told)

@@ -93,7 +93,7 @@ def test_any_history(
         present = list(state)
         removed = [present[i % len(present)] for i in indexes if present]
         after = state.apply(changed, removed)
-        touched = state.touched([*changed, *removed])
+        touched = state.services_of([*changed, *removed])
         new, names = recompile(graph, state, after, view, touched)
         tables, change = advance(tables, diff(graph, new, names))
         machine.step(change)

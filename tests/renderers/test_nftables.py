@@ -30,7 +30,7 @@ from svcnet.models import (
 )
 from svcnet.models.state import ClusterObject
 from svcnet.modes.nftables import NFTABLES
-from svcnet.netfilter.nft import MOST_COMMENT, NFTElement, interface, quoted
+from svcnet.netfilter.nft import MOST_COMMENT, NFTElement, interface, quote_comment
 from svcnet.renderers.nftables import advance, delta, document, full, names, text, transaction
 from svcnet.renderers.nftables.block import lines
 from svcnet.sources.addresses import canonical_address, canonical_cidr
@@ -248,10 +248,10 @@ def test_interfaces_that_nft_would_take_for_something_else_are_quoted(
 
 def test_comments_are_cut_where_nft_refuses_them() -> None:
     """At 128 bytes, between characters; and nothing of a comment ends it."""
-    assert quoted("x" * MOST_COMMENT) == f'"{"x" * MOST_COMMENT}"'
-    assert quoted("x" * 200) == f'"{"x" * MOST_COMMENT}"'
-    assert quoted("é" * 100) == f'"{"é" * 64}"'
-    assert quoted('a"b\nc') == '"a\'b c"'
+    assert quote_comment("x" * MOST_COMMENT) == f'"{"x" * MOST_COMMENT}"'
+    assert quote_comment("x" * 200) == f'"{"x" * MOST_COMMENT}"'
+    assert quote_comment("é" * 100) == f'"{"é" * 64}"'
+    assert quote_comment('a"b\nc') == '"a\'b c"'
 
 
 def test_names_have_their_length() -> None:
@@ -286,7 +286,7 @@ def test_lines_are_those_of_the_objects(
     ruleset = full(graph_of([make_node(), *objects], config))
     table = str(ruleset.table)
     for is_new in (False, True):
-        alike = "".join(lines(ruleset.made(), table, is_new=is_new))
+        alike = "".join(lines(ruleset.iterate(), table, is_new=is_new))
         assert alike == "".join(lines(ruleset.objects(), table, is_new=is_new))
     for block in ruleset.blocks.values():
         assert set(block.elements.values()) == {o for o in block.objects if type(o) is NFTElement}

@@ -16,8 +16,8 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.graph import FragmentName, Origin, RuleGraph, diff
 from svcnet.models import EndpointPort, IPFamily, ServicePort
 from svcnet.models.state import ClusterObject
-from svcnet.netfilter.ipset import numbered
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.ipset import number_protocol
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers import ipvs, userspace
 from svcnet.renderers.iptables import full
 from svcnet.renderers.iptables.names import endpoint_chains, service_hash
@@ -113,7 +113,7 @@ def check(graph: RuleGraph, objects: Objects) -> set[str]:
         named.add(re.sub(r"\d+", "N", origin.path))
         if line.startswith("-A "):
             _, chain, rule = line.split(" ", 2)
-            again = artifact.origin_of_line(f"-A {chain} {saved(rule, artifact.family)}")
+            again = artifact.origin_of_line(f"-A {chain} {save_rule(rule, artifact.family)}")
             # A source that is everywhere is not printed, and nothing tells which range it was.
             assert origin in (again, again and again._replace(path=f"{again.path}[0]")) or (
                 again is not None and again.path == "spec.loadBalancerSourceRanges"
@@ -139,7 +139,7 @@ def check_ipvs(graph: RuleGraph, objects: Objects) -> set[str]:
             is_right(origin, [real.address])
     for definition, entry in tables.uses:
         name = definition.name_in(graph.settings.family)
-        for text in (entry, numbered(entry)):
+        for text in (entry, number_protocol(entry)):
             words = re.split(r",(?:(?:tcp|udp|sctp):)?", entry)
             is_right(tables.origin_of_line(f"add {name} {text}\n"), words)
     for address in tables.addresses:
@@ -285,7 +285,7 @@ def test_comments_that_look_alike(order: int) -> None:
         assert name is not None
         assert name == ("shop", service.name, service.ports[index].name, about[1].upper())
         _, chain, rule = line.split(" ", 2)
-        printed = saved(rule, artifact.family)
+        printed = save_rule(rule, artifact.family)
         for written in (line, f"-I {chain} {rule}", f"-D {chain} {printed}"):
             origin = artifact.origin_of_line(written)
             assert origin == ("Service", "shop", service.name, "spec.clusterIPs[0]")

@@ -224,7 +224,7 @@ def test_any_history(
         present = list(state)
         removed = [present[i % len(present)] for i in indexes if present]
         after = state.apply(changed, removed)
-        new, names = recompile(graph, state, after, view, state.touched([*changed, *removed]))
+        new, names = recompile(graph, state, after, view, state.services_of([*changed, *removed]))
         own = table.with_ports(dict.fromkeys(table.ports, 1))
         table = advance(own, diff(graph, new, names))
         state, graph = after, new

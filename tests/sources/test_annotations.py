@@ -120,8 +120,8 @@ def test_every_warning_is_ignored_by_an_annotation_or_says_that_it_is_not(
 @given(st.text(max_size=30) | st.sampled_from([check.name for check in checks.every()]))
 def test_only_warnings_can_be_ignored(name: str) -> None:
     """Any text is the name of a warning, or refused with a reason."""
-    if checks.named(name) in WARNINGS:
-        assert ignorable(name) == checks.named(name)
+    if checks.find_check(name) in WARNINGS:
+        assert ignorable(name) == checks.find_check(name)
     else:
         with pytest.raises(ValueError, match=r"there is no check|is an error, and only"):
             ignorable(name)

@@ -112,7 +112,7 @@ def told(block: Block, folder: Path, *, endpoints: bool) -> tuple[Diagnostic, ..
                 return tuple(found)
             case "manifests.yaml" if endpoints:
                 loaded = load([file], complete=with_slices)
-                return (*loaded.warnings, *loaded.located(remarks(loaded.state)))
+                return (*loaded.warnings, *loaded.locate_remarks(remarks(loaded.state)))
             case "manifests.yaml":
                 return load([file]).warnings
     except InputError as error:

@@ -14,7 +14,7 @@ from svcnet import load
 from svcnet.cli import main
 from svcnet.errors import InputError
 from svcnet.models import IPFamily, NamespacedName, Service
-from svcnet.sources import Loaded, load_bytes
+from svcnet.sources import LoadResult, load_bytes
 
 Document = dict[str, Any]
 
@@ -67,11 +67,11 @@ def written(tmp_path: Path, *documents: Document) -> str:
     return str(path)
 
 
-def loaded(tmp_path: Path, *documents: Document, asked: tuple[IPFamily, ...] = ()) -> Loaded:
+def loaded(tmp_path: Path, *documents: Document, asked: tuple[IPFamily, ...] = ()) -> LoadResult:
     return load([written(tmp_path, *documents)], ip_families=asked)
 
 
-def families(found: Loaded, name: str = "web") -> tuple[IPFamily, ...]:
+def families(found: LoadResult, name: str = "web") -> tuple[IPFamily, ...]:
     return found.state.services[NamespacedName("default", name)].ip_families
 
 

@@ -18,8 +18,8 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Origin
 from svcnet.labels import IGNORE_ANNOTATION
 from svcnet.models import ClusterState, IPFamily, ServiceCIDR
-from svcnet.sources import Loaded, Place, load, load_bytes
-from svcnet.sources.findings import MAX_KEY, dotted
+from svcnet.sources import LoadResult, Place, load, load_bytes
+from svcnet.sources.findings import MAX_KEY, join_path
 from svcnet.sources.locate import path_of
 from svcnet.sources.objects import label_of
 from tests.fuzz import examples
@@ -163,7 +163,7 @@ def test_an_object_of_a_server_has_no_line(case: Path) -> None:
     """Its place names the object, for the cause of all that is written of each case."""
     state = load([case / "objects.yaml"]).state
     view_by_family = {family: view_of(case, family)(state) for family in FAMILIES}
-    loaded = Loaded.of_server(state)
+    loaded = LoadResult.of_server(state)
     for view in view_by_family.values():
         graph = compile_state(state, view)
         for origin in {origin for of in MODES.values() for _, origin in of(graph)}:
@@ -177,10 +177,10 @@ def test_an_object_of_a_server_has_no_line(case: Path) -> None:
 def test_what_a_server_has_not_told_has_no_place() -> None:
     """An object that is gone is none of the state's."""
     state = load_bytes(YAML.encode()).state
-    gone = Loaded.of_server(state.apply(removed=state.services.values()))
+    gone = LoadResult.of_server(state.apply(removed=state.services.values()))
     with pytest.raises(KeyError):
         gone.locate(Origin(*WEB, "spec"))
-    cidr = Loaded.of_server(ClusterState.of([ServiceCIDR("kubernetes", ("10.96.0.0/16",))]))
+    cidr = LoadResult.of_server(ClusterState.of([ServiceCIDR("kubernetes", ("10.96.0.0/16",))]))
     place = cidr.locate(("ServiceCIDR", "", "kubernetes", "spec.cidrs[0]"))
     assert str(place) == "ServiceCIDR kubernetes (server object)"
 
@@ -188,7 +188,7 @@ def test_what_a_server_has_not_told_has_no_place() -> None:
 @given(st.lists(st.integers(0, 999) | st.text(max_size=MAX_KEY), max_size=6))
 def test_a_path_is_read_as_it_is_written(path: list[str | int]) -> None:
     """The field of a diagnostic is the same path again, whatever keys it has."""
-    assert path_of(dotted(tuple(path))) == tuple(path)
+    assert path_of(join_path(tuple(path))) == tuple(path)
 
 
 def test_the_field_of_a_warning_has_a_place() -> None:
@@ -205,7 +205,7 @@ def test_the_field_of_a_warning_has_a_place() -> None:
         assert loaded.locate((*WEB, warning.field)).line == warning.line == 5
 
 
-def check_place(loaded: Loaded, origin: Origin, text: str) -> None:
+def check_place(loaded: LoadResult, origin: Origin, text: str) -> None:
     place = loaded.locate(origin)
     there = text.split("\n")[place.line - 1][place.column - 1 :].lstrip("\"'")
     assert there.lower().startswith(BEGINNINGS[re.sub(r"\d+", "N", origin.path)]), (origin, there)

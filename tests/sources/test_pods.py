@@ -216,7 +216,7 @@ def test_the_state_holds_pods_by_name() -> None:
     changed = make_pod("a", ready=False)
     after = ClusterState().apply([one, other]).apply([changed], [other])
     assert list(after) == [changed]
-    assert state.touched([one]) == frozenset()
+    assert state.services_of([one]) == frozenset()
 
 
 def test_endpoints_keep_the_object_behind_them() -> None:

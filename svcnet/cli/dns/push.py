@@ -69,7 +69,7 @@ def command(
     that was cut is finished by the next one.
     """
     from svcnet.discovery.dns import records
-    from svcnet.executors.dns.push import PrimaryServer, owner, push, wanted
+    from svcnet.executors.dns.push import PrimaryServer, owner, push, wanted_records
     from svcnet.executors.dns.tsig import read_key
 
     asked = dns_options(options)
@@ -80,9 +80,9 @@ def command(
     with stage("reading"):
         zones = records(load_manifests(*given, allow_empty=allow_empty).state, asked)
     there, owns = PrimaryServer(*server, key), owner(asked.forward_zones)
-    for origin, found in wanted(zones, owns).items():
+    for origin, found in wanted_records(zones, owns).items():
         plan = push(there, origin, found, owns, dry_run=dry_run)
         if dry_run:
             click.echo(str(plan), nl=False)
         came, went = ("would come", "would go") if dry_run else ("came", "went")
-        tell(f"{origin} {plan.added} records {came}, {plan.removed} {went}")
+        tell(f"{origin} {plan.additions} records {came}, {plan.removals} {went}")

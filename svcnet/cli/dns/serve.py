@@ -24,7 +24,7 @@ from svcnet.inputs.orders import EarlyEnd, Orders
 if TYPE_CHECKING:
     from svcnet.discovery.dns import DNSOptions, Zones
     from svcnet.models import IPFamily
-    from svcnet.sources import Loaded
+    from svcnet.sources import LoadResult
 
 KEPT_BACK = 100
 """How many descriptors are for all but clients and questions that wait."""
@@ -96,7 +96,7 @@ def _say(text: str, *, warning: bool = False) -> bool:  # noqa: ARG001
 class _Zones:
     """Reads zones; each has a larger serial number than the one before."""
 
-    def __init__(self, load: Callable[[], Loaded], options: DNSOptions) -> None:
+    def __init__(self, load: Callable[[], LoadResult], options: DNSOptions) -> None:
         self._load = load
         self._options = options
         self._serial = 0
@@ -119,7 +119,7 @@ async def _serve(
     from svcnet.servers.descriptors import raise_file_limit
     from svcnet.servers.dns.forwarding import WAITING, Upstream
     from svcnet.servers.dns.server import CONNECTIONS, DNSServer
-    from svcnet.servers.dns.sockets import shown
+    from svcnet.servers.dns.sockets import write_address
 
     # A question to the other server and a connection each take one.
     files = raise_file_limit() - KEPT_BACK
@@ -130,6 +130,6 @@ async def _serve(
         upstream = Upstream(*forward, _say, waiting=waiting) if forward else None
         server = DNSServer(zones, listen, _say, upstream, connections=connections)
         for where in server.where:
-            tell(f"listening on {shown(where)}")
+            tell(f"listening on {write_address(where)}")
         await feed.until_end(partial(setattr, server, "zones"))
         await server.close()

@@ -15,7 +15,7 @@ def compare(golden: Golden) -> None:
 
     A line on standard error says whether the meaning differs too.
     """
-    expected = golden.expected()
+    expected = golden.read_expected()
     if expected == golden.text:
         return
     sys.stdout.writelines(golden.difference(expected))

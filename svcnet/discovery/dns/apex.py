@@ -43,7 +43,9 @@ def _nameserver_addresses(state: ClusterState, options: DNSOptions) -> tuple[str
     return () if is_hidden(state, service, options) else service.cluster_ips
 
 
-def fixed(zone: str, namespaces: Iterable[str], options: DNSOptions) -> Iterator[tuple[str, Entry]]:
+def apex_entries(
+    zone: str, namespaces: Iterable[str], options: DNSOptions
+) -> Iterator[tuple[str, Entry]]:
     """Yield the version, and the names that exist because others are below them."""
     name = f"dns-version.{zone}"
     version = Record(name, TXT_TTL, "TXT", f'"{SPECIFICATION}"')

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from svcnet.addresses import canonical_address
-from svcnet.discovery.dns.names import dashed
+from svcnet.discovery.dns.names import dash_address
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.models import ClusterState, Endpoint, NamespacedName, Service
 
@@ -92,6 +92,6 @@ def endpoint_label(endpoint: Endpoint, address: str, options: DNSOptions) -> str
     target = endpoint.target_ref
     if options.endpoint_pod_names and target and len(target.name) <= MAX_LABEL:
         return target.name.lower()
-    label = dashed(address.lower())
+    label = dash_address(address.lower())
     # A host's name may not end in a dash, so CoreDNS gives such an IPv6 address a final 0.
     return f"{label}0" if label.endswith("-") else label

@@ -14,7 +14,7 @@ def exposed_namespaces(state: ClusterState, options: DNSOptions) -> frozenset[st
     return frozenset(found & options.namespaces if options.namespaces else found)
 
 
-def exposed(state: ClusterState, options: DNSOptions) -> ClusterState:
+def expose(state: ClusterState, options: DNSOptions) -> ClusterState:
     """Return the part of a state that has names: objects without the labels are not even read."""
     if not options.namespaces and not options.labels:
         return state

@@ -54,7 +54,7 @@ def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
     if reverse and "PTR" in entry.records and rdtype != "PTR":
         return _nothing(zones, zone, "NXDOMAIN", "a reverse zone has PTR records only")
     if "CNAME" in entry.records and rdtype in ("A", "AAAA"):
-        return _chased(zones, zone, entry, rdtype)
+        return _chase(zones, zone, entry, rdtype)
     found = entry.records.get(rdtype)
     if found is None:
         rule = f"{entry.rule}; it has no {rdtype} record"
@@ -63,7 +63,7 @@ def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
         "NOERROR",
         entry.rule,
         entry.service,
-        _named(found, name),
+        _rename(found, name),
         additional=_targets(zones, found) if rdtype in HAVE_TARGETS else (),
     )
 
@@ -110,7 +110,7 @@ def _entry(zones: Zones, name: str, zone: str) -> Entry | None:
     return entry
 
 
-def _named(found: tuple[Record, ...], name: str) -> tuple[Record, ...]:
+def _rename(found: tuple[Record, ...], name: str) -> tuple[Record, ...]:
     """Return records under the name that was asked, where that has two spellings."""
     if found[0].name == name:
         return found
@@ -128,7 +128,7 @@ def _below_services(zones: Zones, name: str, zone: str) -> Entry | None:
     return zones.entries.get(f"_{port}._{protocol}.{service}")
 
 
-def _chased(zones: Zones, zone: str, entry: Entry, rdtype: str) -> Answer:
+def _chase(zones: Zones, zone: str, entry: Entry, rdtype: str) -> Answer:
     """Follow an ExternalName through the zones; what is outside is the resolver's to find."""
     chain: list[Record] = []
     kept: tuple[Record, ...] = ()
@@ -149,7 +149,7 @@ def _chased(zones: Zones, zone: str, entry: Entry, rdtype: str) -> Answer:
     if not found:
         rule = f"{entry.rule}; {chain[-1].data} has no {rdtype} record"
         return _dangling(zones, zone, entry, kept, rule)
-    addresses = _named(found, chain[-1].data)
+    addresses = _rename(found, chain[-1].data)
     return Answer("NOERROR", entry.rule, entry.service, (*chain, *addresses))
 
 

@@ -44,10 +44,10 @@ def is_reverse(zone: str) -> bool:
 
 def is_ip(text: str) -> bool:
     """Return whether `text` is an address of either family."""
-    return packed(text) is not None
+    return pack_address(text) is not None
 
 
-def packed(text: str) -> bytes | None:
+def pack_address(text: str) -> bytes | None:
     """Return the bytes of an address, None if it is none."""
     try:
         return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
@@ -57,7 +57,7 @@ def packed(text: str) -> bytes | None:
 
 def reverse_name(address: str) -> str:
     """Return the name whose PTR record leads from `address` to names."""
-    data = packed(address)
+    data = pack_address(address)
     if data is None:
         raise ValueError(f"{address!r} is no address")
     if len(data) == 4:
@@ -65,15 +65,15 @@ def reverse_name(address: str) -> str:
     return ".".join(reversed(data.hex())) + ".ip6.arpa."
 
 
-def dashed(address: str) -> str:
+def dash_address(address: str) -> str:
     """Return the label that spells an address, with dashes for dots and colons."""
     return address.replace(".", "-").replace(":", "-")
 
 
-def undashed(label: str) -> str | None:
+def address_of_label(label: str) -> str | None:
     """Return the address that the label of a Pod's name stands for, None if it is none."""
     four = label.count("-") == 3 and "--" not in label
-    data = packed(label.replace("-", "." if four else ":"))
+    data = pack_address(label.replace("-", "." if four else ":"))
     if data is None:
         return None
     return address_text(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from svcnet.addresses import canonical_address
-from svcnet.discovery.dns.names import dashed, undashed
+from svcnet.discovery.dns.names import address_of_label, dash_address
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.zones import Entry, Zones, addresses_of
 from svcnet.models import ClusterState
@@ -13,7 +13,7 @@ from svcnet.models import ClusterState
 GONE = ("Succeeded", "Failed", "Unknown")
 
 
-def verified(state: ClusterState, zone: str, options: DNSOptions) -> Iterator[tuple[str, Entry]]:
+def pod_entries(state: ClusterState, zone: str, options: DNSOptions) -> Iterator[tuple[str, Entry]]:
     """Yield the names that ``pods verified`` answers: of Pods' primary addresses.
 
     Source: the list options and ``ToPod`` of CoreDNS's plugin ``kubernetes``.
@@ -23,7 +23,7 @@ def verified(state: ClusterState, zone: str, options: DNSOptions) -> Iterator[tu
         if pod.deleting or pod.phase in GONE or not pod.pod_ips:
             continue
         address = canonical_address(pod.pod_ips[0])
-        name = f"{dashed(address)}.{key.namespace}.pod.{zone}"
+        name = f"{dash_address(address)}.{key.namespace}.pod.{zone}"
         rule = f"pods verified: the address of Pod {key}"
         yield name, Entry(rule, "", addresses_of(name, (address,), options.ttl))
 
@@ -34,7 +34,7 @@ def insecure(zones: Zones, name: str, zone: str) -> Entry | None:
     if zones.options.pods != "insecure" or not name.endswith(below):
         return None
     label, dot, namespace = name.removesuffix(below).partition(".")
-    address = undashed(label)
+    address = address_of_label(label)
     if not dot or address is None or namespace not in zones.namespaces:
         return None
     found = addresses_of(name, (address,), zones.options.ttl)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from svcnet.discovery.dns.apex import apex, fixed
+from svcnet.discovery.dns.apex import apex, apex_entries
 from svcnet.discovery.dns.budget import left_out, without_endpoints
 from svcnet.discovery.dns.candidates import (
     Candidate,
@@ -16,10 +16,10 @@ from svcnet.discovery.dns.candidates import (
     is_hidden,
     virtual_candidates,
 )
-from svcnet.discovery.dns.exposure import exposed, exposed_namespaces
+from svcnet.discovery.dns.exposure import expose, exposed_namespaces
 from svcnet.discovery.dns.names import MAX_NAME, absolute, is_ip, is_name, is_reverse, within
 from svcnet.discovery.dns.options import DNSOptions
-from svcnet.discovery.dns.pods import verified
+from svcnet.discovery.dns.pods import pod_entries
 from svcnet.discovery.dns.reverse import pointers
 from svcnet.discovery.dns.zonal import by_zonal_name
 from svcnet.discovery.dns.zones import Entry, Record, Zones, addresses_of
@@ -42,7 +42,7 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
     """
     options = options or DNSOptions()
     namespaces = exposed_namespaces(state, options)
-    state = exposed(state, options)
+    state = expose(state, options)
     unnamed = left_out(state, options.budget)
     state = without_endpoints(state, unnamed)
     entries: dict[str, Entry] = {}
@@ -54,9 +54,9 @@ def records(state: ClusterState, options: DNSOptions | None = None) -> Zones:
         entries.update(apex(state, zone, options))
         if is_reverse(zone):
             continue
-        entries.update(fixed(zone, namespaces, options))
+        entries.update(apex_entries(zone, namespaces, options))
         if options.pods == "verified":
-            entries.update(verified(state, zone, options))
+            entries.update(pod_entries(state, zone, options))
         for key in sorted(state.services):
             service = state.services[key]
             name = f"{key.name}.{key.namespace}.svc.{zone}"

@@ -13,7 +13,7 @@ from svcnet.discovery.endpoints.pods import has_selector
 from svcnet.discovery.endpoints.selecting import size
 from svcnet.discovery.endpoints.selections import SliceChanges, Slices, differing
 from svcnet.discovery.endpoints.selectors import Selectors
-from svcnet.discovery.endpoints.slices import reconciled
+from svcnet.discovery.endpoints.slices import reconcile_members
 from svcnet.models import Budget, ClusterState, EndpointSlice, NamespacedName, Service
 from svcnet.models.budget import Allotment
 from svcnet.models.state import ClusterObject
@@ -64,13 +64,13 @@ class Completion:
     ) -> tuple[Completion, SliceChanges]:
         """Return the state after a change, with the slices of the Services `names` made anew."""
         finder, members = self.given.finder(), Members.of(self.given.state)
-        sizes, allotment, moved = self._allotted(names, finder)
+        sizes, allotment, moved = self._allot(names, finder)
         made, new, gone = self.made, list[EndpointSlice](), list[EndpointSlice]()
         for name in sorted(names | moved):
             before, after = made.get(name, ()), Slices()
             if name in sizes and name not in allotment.left_out:
                 service = self.given.state.services[name]
-                after = reconciled(service, finder.pods(service), members, before)
+                after = reconcile_members(service, finder.pods(service), members, before)
             step = differing(before, after)
             new += step.changed
             gone += step.removed
@@ -83,7 +83,7 @@ class Completion:
         after_change = Completion(state, self.given, made, sizes, allotment)
         return after_change, SliceChanges(tuple(new), tuple(gone))
 
-    def _allotted(
+    def _allot(
         self, names: Iterable[NamespacedName], finder: Finder
     ) -> tuple[Map[NamespacedName, int], Allotment, frozenset[NamespacedName]]:
         """Return the sizes after a change of `names`, who is left out, and who else moves."""

@@ -50,12 +50,12 @@ def _metadata(item: EndpointSlice | Endpoints) -> Document:
     return _present(
         name=item.name,
         namespace=item.namespace,
-        labels=_sorted(item.labels),
-        annotations=_sorted(annotations),
+        labels=_sort(item.labels),
+        annotations=_sort(annotations),
     )
 
 
-def _sorted(texts: Mapping[str, str]) -> dict[str, str]:
+def _sort(texts: Mapping[str, str]) -> dict[str, str]:
     return dict(sorted(texts.items()))
 
 

@@ -61,7 +61,7 @@ def pack(
     # Slices that change anyway take what they can, the fullest first.
     for item in sorted(changed.values(), key=_fullest):
         room = max(limit - len(item.endpoints), 0)
-        changed[item.name], new = _filled(item, new[:room]), new[room:]
+        changed[item.name], new = _fill(item, new[:room]), new[room:]
     # What is left goes into the one slice that then is fullest, else into new ones.
     while new:
         host = _host(same.values(), len(new), limit)
@@ -69,7 +69,7 @@ def pack(
             packed.created.append(_in_order(new[:limit]))
             new = new[limit:]
         else:
-            changed[host.name] = _filled(same.pop(host.name), new)
+            changed[host.name] = _fill(same.pop(host.name), new)
             new = []
     packed.kept.extend((*same.values(), *changed.values()))
     return packed
@@ -91,7 +91,7 @@ def _host(slices: Iterable[EndpointSlice], count: int, limit: int) -> EndpointSl
     return min(fitting, key=_fullest, default=None)
 
 
-def _filled(item: EndpointSlice, new: Sequence[Endpoint]) -> EndpointSlice:
+def _fill(item: EndpointSlice, new: Sequence[Endpoint]) -> EndpointSlice:
     if not new:
         return item
     return evolve(item, endpoints=_in_order([*item.endpoints, *new]))

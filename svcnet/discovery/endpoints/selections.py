@@ -10,7 +10,7 @@ from immutables import Map
 from svcnet.discovery.endpoints.members import Members
 from svcnet.discovery.endpoints.pods import has_selector
 from svcnet.discovery.endpoints.selectors import Selectors
-from svcnet.discovery.endpoints.slices import is_own, reconciled
+from svcnet.discovery.endpoints.slices import is_own, reconcile_members
 from svcnet.models import ClusterState, EndpointSlice, NamespacedName
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
@@ -45,7 +45,7 @@ class Selections:
     @without_gc()
     def of(cls, state: ClusterState) -> Selections:
         """Return the selections of `state`, with slices for every Service with a selector."""
-        return cls(Selectors.of(state))._reconciled(state.services)[0]
+        return cls(Selectors.of(state))._reconcile(state.services)[0]
 
     def apply(
         self, changed: Iterable[ClusterObject] = (), removed: Iterable[ClusterObject] = ()
@@ -55,9 +55,9 @@ class Selections:
         Services that are not touched keep their slices as the same objects.
         """
         selectors, names = self.selectors.apply(changed, removed)
-        return Selections(selectors)._reconciled(names)
+        return Selections(selectors)._reconcile(names)
 
-    def _reconciled(self, names: Iterable[NamespacedName]) -> tuple[Selections, SliceChanges]:
+    def _reconcile(self, names: Iterable[NamespacedName]) -> tuple[Selections, SliceChanges]:
         """Return the selections with the slices of the Services `names` made anew."""
         changed: list[EndpointSlice] = []
         removed: list[EndpointSlice] = []
@@ -71,7 +71,7 @@ class Selections:
                 continue
             made: Slices = ()
             if service is not None:
-                made = reconciled(service, finder.pods(service), members, own)
+                made = reconcile_members(service, finder.pods(service), members, own)
             step = differing(own, made)
             changed += step.changed
             removed += step.removed

@@ -87,7 +87,7 @@ class Selectors:
             case Service():
                 seen.names.add(NamespacedName(item.namespace, item.name))
             case EndpointSlice() | Endpoints():
-                seen.names |= self.state.touched([item])
+                seen.names |= self.state.services_of([item])
             case Pod():
                 before = self.state.pods.get(NamespacedName(item.namespace, item.name))
                 self._see_pod(item, seen)
@@ -125,12 +125,10 @@ class Selectors:
         if isinstance(item, Pod):
             pods = after.pods
             for pair in pairs_of(item):
-                pods = _added(pods, pair, name, item)
-            return evolve(
-                after, pods=pods, pods_on=_added(after.pods_on, item.node_name, name, item)
-            )
+                pods = _add(pods, pair, name, item)
+            return evolve(after, pods=pods, pods_on=_add(after.pods_on, item.node_name, name, item))
         if isinstance(item, Service) and has_selector(item):
-            return evolve(after, services=_added(after.services, _anchor(item), name, item))
+            return evolve(after, services=_add(after.services, _anchor(item), name, item))
         return after
 
     def _without(self, item: ClusterObject) -> Selectors:
@@ -139,12 +137,12 @@ class Selectors:
         if isinstance(item, Pod) and (pod := self.state.pods.get(name)):
             pods = self.pods
             for pair in pairs_of(pod):
-                pods = _dropped(pods, pair, name)
-            return evolve(after, pods=pods, pods_on=_dropped(self.pods_on, pod.node_name, name))
+                pods = _drop(pods, pair, name)
+            return evolve(after, pods=pods, pods_on=_drop(self.pods_on, pod.node_name, name))
         if isinstance(item, Service):
             service = self.state.services.get(name)
             if service is not None and has_selector(service):
-                return evolve(after, services=_dropped(self.services, _anchor(service), name))
+                return evolve(after, services=_drop(self.services, _anchor(service), name))
         return after
 
 
@@ -165,12 +163,12 @@ def _frozen(index: dict[Outer, dict[NamespacedName, Value]]) -> Index[Outer, Val
     return Map(groups)
 
 
-def _added(
+def _add(
     index: Index[Outer, Value], key: Outer, name: NamespacedName, item: Value
 ) -> Index[Outer, Value]:
     return index.set(key, index.get(key, Map[NamespacedName, Value]()).set(name, item))
 
 
-def _dropped(index: Index[Outer, Value], key: Outer, name: NamespacedName) -> Index[Outer, Value]:
+def _drop(index: Index[Outer, Value], key: Outer, name: NamespacedName) -> Index[Outer, Value]:
     group = index[key].delete(name)
     return index.set(key, group) if group else index.delete(key)

@@ -23,7 +23,7 @@ from svcnet.discovery.endpoints.pods import (
     labels_of,
     may_be_endpoint,
 )
-from svcnet.discovery.endpoints.topology import asks_for_hints, hinted, without_hints
+from svcnet.discovery.endpoints.topology import asks_for_hints, give_hints, without_hints
 from svcnet.family import IP_FAMILIES
 from svcnet.labels import MANAGED_BY_LABEL, SERVICE_NAME_LABEL
 from svcnet.models import Endpoint, EndpointPort, EndpointSlice, IPFamily, Node, Pod, Service
@@ -53,10 +53,10 @@ def reconcile(
     is left out; with None nothing is known of Nodes, and no Pod is. The order of `pods`
     does not matter. A Service without a selector has no slices.
     """
-    return reconciled(service, pods, Members(nodes), existing, limit=limit)
+    return reconcile_members(service, pods, Members(nodes), existing, limit=limit)
 
 
-def reconciled(
+def reconcile_members(
     service: Service,
     pods: Iterable[Pod],
     members: Members,
@@ -73,7 +73,7 @@ def reconciled(
     counted = sorted((pod for pod in pods if _counts(pod, service, members.nodes)), key=_name)
     made: list[EndpointSlice] = []
     for family in families(service) or IP_FAMILIES:
-        wanted = _wanted(service, counted, members, family)
+        wanted = _endpoints_by_ports(service, counted, members, family)
         of_family = [item for item in own if item.address_type == family]
         found = service, family, wanted, of_family, labels, limit, taken
         hinted_by = members if asks_for_hints(service) else None
@@ -97,7 +97,7 @@ def _counts(pod: Pod, service: Service, nodes: Mapping[str, Node] | None) -> boo
     return known or service.publish_not_ready_addresses
 
 
-def _wanted(
+def _endpoints_by_ports(
     service: Service, pods: Iterable[Pod], members: Members, family: IPFamily
 ) -> dict[Ports, dict[Identity, Endpoint]]:
     """Return the endpoints of one family, by the ports that they serve."""
@@ -134,7 +134,7 @@ def _of_family(
         packed = pack(by_ports.pop(frozenset(ports), ()), endpoints, labels, limit)
         kept += packed.kept
         removed += packed.removed
-        created += _created(service, family, ports, packed, labels)
+        created += _create(service, family, ports, packed, labels)
     removed += [item for group in by_ports.values() for item in group]
     if not kept and not created:
         empty = EndpointSlice(service.namespace, "", service.name, family, labels=labels)
@@ -142,7 +142,7 @@ def _of_family(
         if same:
             return same[:1]
         created.append(empty)
-    return [*kept, *_named(created, removed, taken)]
+    return [*kept, *_give_names(created, removed, taken)]
 
 
 def _with_hints(
@@ -159,10 +159,10 @@ def _with_hints(
     bare = [without_hints(item) for item in existing]
     before = {id(now): then for now, then in zip(bare, existing, strict=True)}
     made = _of_family(service, family, wanted, bare, labels, limit, taken)
-    return hinted(sorted(made, key=lambda item: item.name), members.ratios, before)
+    return give_hints(sorted(made, key=lambda item: item.name), members.ratios, before)
 
 
-def _created(
+def _create(
     service: Service,
     family: IPFamily,
     ports: Ports,
@@ -182,7 +182,7 @@ def _created(
         )
 
 
-def _named(
+def _give_names(
     created: Iterable[EndpointSlice], removed: Collection[EndpointSlice], taken: set[str]
 ) -> Iterator[EndpointSlice]:
     """Yield new slices with names: of slices that would go, as long as there are any."""

@@ -9,7 +9,7 @@ from svcnet.discovery.endpoints.members import Members
 from svcnet.discovery.endpoints.mirror import mirror
 from svcnet.discovery.endpoints.pods import has_selector
 from svcnet.discovery.endpoints.selecting import SelectingServices
-from svcnet.discovery.endpoints.slices import reconciled
+from svcnet.discovery.endpoints.slices import reconcile_members
 from svcnet.discovery.endpoints.subsets import endpoints_from_pods
 from svcnet.models import ClusterState, Endpoints, EndpointSlice
 from svcnet.nogc import without_gc
@@ -31,7 +31,7 @@ def slices_of(state: ClusterState) -> tuple[EndpointSlice, ...]:
         if name in selected.services:
             existing = state.slices.get(name)
             given = existing.values() if existing else ()
-            found += reconciled(service, selected.pods(name), members, given)
+            found += reconcile_members(service, selected.pods(name), members, given)
         elif endpoints is not None:
             found += mirror(service, endpoints)
     return tuple(found)
@@ -67,7 +67,7 @@ def with_slices(state: ClusterState) -> ClusterState:
     )
     made: list[EndpointSlice] = []
     for name, service in selected.services.items():
-        made += reconciled(service, selected.pods(name), members)
+        made += reconcile_members(service, selected.pods(name), members)
     return state.apply(made)
 
 

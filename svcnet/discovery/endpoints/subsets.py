@@ -57,7 +57,7 @@ def endpoints_from_pods(
             for ports, (ready, others) in found.items()
         ]
     )
-    kept = truncated(subsets, limit)
+    kept = truncate(subsets, limit)
     return Endpoints(
         namespace=service.namespace,
         name=service.name,
@@ -88,7 +88,7 @@ def _ip(service: Service, pod: Pod) -> str:
     return pod.pod_ips[0] if pod.pod_ips else ""
 
 
-def truncated(subsets: tuple[EndpointSubset, ...], limit: int) -> tuple[EndpointSubset, ...]:
+def truncate(subsets: tuple[EndpointSubset, ...], limit: int) -> tuple[EndpointSubset, ...]:
     """Return subsets with at most `limit` addresses, ready ones first.
 
     Each subset keeps its share, rounded up, until the room is used up. One left without

@@ -42,7 +42,7 @@ def ratios_of(nodes: Iterable[Node]) -> Ratios:
     return {zone: cpus[zone] / total for zone in sorted(cpus)} if len(cpus) > 1 else {}
 
 
-def hinted(
+def give_hints(
     slices: Sequence[EndpointSlice], ratios: Ratios, unchanged: Mapping[int, EndpointSlice]
 ) -> list[EndpointSlice]:
     """Return the slices of one family of a Service with hints, in their order.

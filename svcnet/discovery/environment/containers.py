@@ -61,7 +61,7 @@ def _container(told: Environment, container: Container) -> ContainerEnvironment:
     own: dict[str, str | None] = {}
     for variable in container.env:
         # A reference sees the container's variables above this one, then the Services'.
-        value = None if variable.value is None else _expanded(variable.value, known)
+        value = None if variable.value is None else _expand(variable.value, known)
         own[variable.name] = value
         if value is None:
             known.pop(variable.name, None)
@@ -75,7 +75,7 @@ def _container(told: Environment, container: Container) -> ContainerEnvironment:
     return ContainerEnvironment(container.name, overrides, container.env_from, ordered)
 
 
-def _expanded(text: str, known: Mapping[str, str]) -> str:
+def _expand(text: str, known: Mapping[str, str]) -> str:
     """Return `text` with ``$(NAME)`` replaced where the name is known, and ``$$`` by ``$``."""
 
     def value(match: re.Match[str]) -> str:

@@ -25,7 +25,7 @@ from svcnet.discovery.dns.rdata import Rdatas, to_name
 from svcnet.errors import ApplyError
 from svcnet.executors.dns.transfer import TIMEOUT_SECONDS, Record, TransferError, transfer
 from svcnet.executors.dns.tsig import Key
-from svcnet.servers.dns.sockets import shown
+from svcnet.servers.dns.sockets import write_address
 
 __all__ = [
     "RECORDS_AT_ONCE",
@@ -36,7 +36,7 @@ __all__ = [
     "owner",
     "plan",
     "push",
-    "wanted",
+    "wanted_records",
 ]
 
 RECORDS_AT_ONCE = 500
@@ -69,7 +69,7 @@ def owner(zones: Iterable[str]) -> Owns:
     return owns
 
 
-def wanted(zones: Zones, owns: Owns) -> dict[dns.name.Name, list[Record]]:
+def wanted_records(zones: Zones, owns: Owns) -> dict[dns.name.Name, list[Record]]:
     """Return the records of each zone that are for us to keep; the zone's own are the server's."""
     rdatas = Rdatas()
     found: dict[dns.name.Name, list[Record]] = {rdatas.name(o): [] for o in zones.options.zones}
@@ -94,7 +94,7 @@ class PrimaryServer:
     key: Key | None = None
 
     def __str__(self) -> str:
-        return shown((self.address, self.port))
+        return write_address((self.address, self.port))
 
 
 @frozen
@@ -131,12 +131,12 @@ class UpdatePlan:
         )
 
     @property
-    def added(self) -> int:
+    def additions(self) -> int:
         """The number of records that come."""
         return sum(len(change.added) for update in self.updates for change in update)
 
     @property
-    def removed(self) -> int:
+    def removals(self) -> int:
         """The number of records that go."""
         return sum(len(change.removed) for update in self.updates for change in update)
 
@@ -158,7 +158,7 @@ def push(
     try:
         there = transfer((server.address, server.port), origin, server.key)
     except (dns.exception.DNSException, OSError, EOFError, TransferError) as error:
-        raise ApplyError(f"{server}: zone {origin} cannot be read: {_said(error)}") from None
+        raise ApplyError(f"{server}: zone {origin} cannot be read: {_describe(error)}") from None
     made = plan(origin, there, wanted, owns)
     if not dry_run:
         for changes in made.updates:
@@ -179,14 +179,14 @@ def plan(
     for record in aim - ours:
         come.setdefault(record[0], []).append(record)
     changes = [
-        NameChange(name, _sorted(gone.get(name, ())), _sorted(come.get(name, ())))
+        NameChange(name, _sort(gone.get(name, ())), _sort(come.get(name, ())))
         for name in {**gone, **come}
     ]
     changes.sort(key=_order)
-    return UpdatePlan(origin, tuple(_bounded(changes)))
+    return UpdatePlan(origin, tuple(_split(changes)))
 
 
-def _sorted(records: Iterable[Record]) -> tuple[Record, ...]:
+def _sort(records: Iterable[Record]) -> tuple[Record, ...]:
     return tuple(sorted(records, key=lambda record: (record[2].rdtype, record[2].to_text())))
 
 
@@ -197,7 +197,7 @@ def _order(change: NameChange) -> tuple[bool, bool, dns.name.Name]:
     return only_loses, refers != only_loses, change.name
 
 
-def _bounded(changes: Iterable[NameChange]) -> Iterator[tuple[NameChange, ...]]:
+def _split(changes: Iterable[NameChange]) -> Iterator[tuple[NameChange, ...]]:
     batch: list[NameChange] = []
     for change in changes:
         if batch and sum(each.size for each in batch) + change.size > RECORDS_AT_ONCE:
@@ -218,7 +218,7 @@ def _send(server: PrimaryServer, origin: dns.name.Name, changes: Iterable[NameCh
     try:
         answer = dns.query.tcp(update, server.address, TIMEOUT_SECONDS, server.port)
     except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
-        raise ApplyError(f"{server}: zone {origin} cannot be changed: {_said(error)}") from None
+        raise ApplyError(f"{server}: zone {origin} cannot be changed: {_describe(error)}") from None
     if answer.rcode() != dns.rcode.NOERROR:
         code = dns.rcode.to_text(answer.rcode())
         raise ApplyError(f"{server}: zone {origin} cannot be changed: the server answers {code}")
@@ -226,7 +226,7 @@ def _send(server: PrimaryServer, origin: dns.name.Name, changes: Iterable[NameCh
         raise ApplyError(f"{server}: zone {origin}: the answer is not signed with the key")
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

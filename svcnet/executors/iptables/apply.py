@@ -111,11 +111,11 @@ def carry_out(
     warnings = (*choice.warnings, *tell(planned.held), *writer.warnings(), *more)
     written = tuple(writer.written)
     return RestoreReport(
-        choice, _done(planned, written), warnings, sysctls, stages.seconds, written
+        choice, _restrict(planned, written), warnings, sysctls, stages.seconds, written
     )
 
 
-def _done(planned: RestorePlan, written: tuple[str, ...]) -> RestorePlan:
+def _restrict(planned: RestorePlan, written: tuple[str, ...]) -> RestorePlan:
     """Return what was planned as it was done."""
     if not written:
         # All that differs, if anything, are chains that cannot go, as is known only now.

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from attrs import frozen
 
 from svcnet.errors import ApplyError
-from svcnet.executors.counts import counted
+from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables import loopback
 from svcnet.executors.iptables.commands import (
     Commands,
     RestoreError,
     Variant,
-    installed,
+    find_commands,
 )
 from svcnet.executors.iptables.counting import remove_counters
 from svcnet.executors.iptables.observe import is_ours
@@ -26,7 +26,7 @@ from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN, SavedTables, target
 from svcnet.netfilter.restore import declare, delete, remove, table_of, write
 from svcnet.netfilter.rules import leading_to
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.names import FIREWALL
 
@@ -45,7 +45,7 @@ def cleanup(
     with machine.lock(family):
         lines = [
             f"{commands.name}: {line}"
-            for commands in installed(family, variant, machine=machine)
+            for commands in find_commands(family, variant, machine=machine)
             for line in _cleanup(commands, family)
         ]
         return (*lines, *remove_counters(machine=machine))
@@ -54,14 +54,14 @@ def cleanup(
 def _cleanup(commands: Commands, family: IPFamily) -> Iterator[str]:
     observed = commands.observe()
     if FIREWALL not in observed.chains("filter"):
-        yield from remove_chains(commands, owned(family), observed)
+        yield from remove_chains(commands, ownership(family), observed)
         return
     is_kubelets, is_routed = (
         loopback.is_kubelets(observed, family),
         loopback.is_routed(commands.machine),
     )
     kept = (FIREWALL_RULES,) if is_kubelets or is_routed else ()
-    yield from remove_chains(commands, without([owned(family)], kept), observed)
+    yield from remove_chains(commands, without([ownership(family)], kept), observed)
     if is_routed and not is_kubelets:
         yield loopback.STAYS
 
@@ -84,9 +84,9 @@ FIREWALL_RULES = Ownership(
 """KUBE-FIREWALL and the jumps to it."""
 
 
-def owned(family: IPFamily) -> Ownership:
+def ownership(family: IPFamily) -> Ownership:
     """Return how iptables mode's chains and jumps are known."""
-    jumps = {saved(jump.rule, family) for jump in JUMPS}
+    jumps = {save_rule(jump.rule, family) for jump in JUMPS}
     return Ownership(is_ours, jumps.__contains__)
 
 
@@ -127,17 +127,17 @@ def remove_chains(
             return
         table = table_of(text)
         left = sum(table == other for other, _ in writer.left)
-        if removed := _removed(text, left):
+        if removed := _describe_removal(text, left):
             yield f"{removed} of table {table} removed"
-    yield from (*tell(held(observed, own)), *writer.warnings())
+    yield from (*tell(find_references(observed, own)), *writer.warnings())
 
 
-def _removed(text: str, left: int) -> str:
+def _describe_removal(text: str, left: int) -> str:
     """Say what a text removes; where no chain goes, it is jumps to one that stays."""
     chains, jumps = text.count("\n-X ") - left, text.count("\n-D ")
     if not chains and not jumps:
         return ""
-    return counted(chains, "chain") if chains else counted(jumps, "jump")
+    return count_noun(chains, "chain") if chains else count_noun(jumps, "jump")
 
 
 def removal(observed: SavedTables, own: Ownership) -> Iterator[str]:
@@ -151,13 +151,13 @@ def removal(observed: SavedTables, own: Ownership) -> Iterator[str]:
         jumps = [
             remove(chain, filter(own.jump, chains.get(chain, ()))) for chain in BUILT_IN[table]
         ]
-        stay = {each.chain for each in held(observed, own) if each.table == table}
+        stay = {each.chain for each in find_references(observed, own) if each.table == table}
         gone = tuple(chain for chain in mine if chain not in stay)
         emptied = [chain for chain in mine if chains[chain]]
         yield from write(table, declare(emptied), *jumps, delete(gone))
 
 
-def held(observed: SavedTables, own: Ownership) -> Iterator[ReferencedChain]:
+def find_references(observed: SavedTables, own: Ownership) -> Iterator[ReferencedChain]:
     """Yield the chains of ours that foreign rules lead to."""
     for table in ("filter", "nat"):
         chains = observed.chains(table)

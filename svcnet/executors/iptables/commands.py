@@ -145,7 +145,7 @@ class Commands:
         return done
 
 
-def installed(
+def find_commands(
     family: IPFamily, variant: Variant | None = None, *, machine: Machine
 ) -> tuple[Commands, ...]:
     """Return the commands for `family` that a machine has, of one variant or of each."""

@@ -11,7 +11,7 @@ from errno import ENOPROTOOPT
 from svcnet import netlink
 from svcnet.errors import ApplyError
 from svcnet.executors import nfacct
-from svcnet.executors.counts import counted
+from svcnet.executors.counts import count_noun
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason
 from svcnet.renderers.iptables import RestoreText
@@ -85,4 +85,4 @@ def make_counters(artifact: RestoreText, *, machine: Machine) -> None:
 def remove_counters(*, machine: Machine) -> tuple[str, ...]:
     """Remove counters that no rule counts in any more; return a line if there were any."""
     gone = nfacct.remove(COUNTERS, machine=machine)
-    return (f"nfacct: {counted(len(gone), 'counter')} removed",) if gone else ()
+    return (f"nfacct: {count_noun(len(gone), 'counter')} removed",) if gone else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from svcnet.executors.iptables.cleanup import FIREWALL_RULES, Ownership, remove_chains, without
-from svcnet.executors.iptables.commands import installed
+from svcnet.executors.iptables.commands import find_commands
 from svcnet.executors.iptables.loopback import is_guarded
 from svcnet.executors.iptables.variants import Choice
 from svcnet.executors.machine import Machine
@@ -30,7 +30,7 @@ def remove_others(
     mode wrote, or anything else of a mode without chains. Raises ApplyError.
     """
     known = [*([] if own is None else [own]), *others]
-    for commands in installed(family, machine=machine):
+    for commands in find_commands(family, machine=machine):
         if isinstance(chosen, Choice) and own is not None and commands == chosen.commands:
             kept, observed = [own, FIREWALL_RULES], chosen.observed.without(own.chain)
         else:

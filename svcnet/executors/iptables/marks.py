@@ -59,4 +59,4 @@ class Marks:
         changed nothing is not counted.
         """
         if self._variant == "nft":
-            self._commits.made(sum(map(commits, texts)))
+            self._commits.count_own(sum(map(commits, texts)))

@@ -31,7 +31,7 @@ from svcnet.netfilter.restore import (
     write,
 )
 from svcnet.netfilter.rules import leading_to
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.iptables import Block, RestoreText, names
 from svcnet.renderers.iptables.artifact import portions
 
@@ -92,7 +92,7 @@ def plan(wanted: RestoreText, observed: SavedTables, chains: int) -> RestorePlan
     parts = (_difference(b, observed, wanted.family) for b in wanted.blocks.values())
     changed = [part for part in parts if part is not None]
     stale = _stale(wanted, observed)
-    held = tuple(_held(stale, observed))
+    held = tuple(_find_references(stale, observed))
     transactions = tuple(_delta(wanted, observed, changed, chains, stale, held))
     return RestorePlan("delta" if transactions else "none", transactions, len(changed), held)
 
@@ -109,7 +109,7 @@ def _difference(block: Block, observed: SavedTables, family: IPFamily) -> Block 
     chains = tuple(
         chain
         for chain in block.chains
-        if there.get(chain) != [saved(rule, family) for rule in rules.get(chain, ())]
+        if there.get(chain) != [save_rule(rule, family) for rule in rules.get(chain, ())]
     )
     if not chains:
         return None
@@ -126,9 +126,11 @@ def _delta(
     stale: tuple[str, ...],
     held: tuple[ReferencedChain, ...],
 ) -> Iterator[str]:
-    filter_text = _fixed("filter", wanted, observed) + _shared("filter", wanted, observed)
+    filter_text = _rewrite_fixed("filter", wanted, observed) + _mend_shared(
+        "filter", wanted, observed
+    )
     yield from write("filter", filter_text)
-    nat_fixed = _fixed("nat", wanted, observed)
+    nat_fixed = _rewrite_fixed("nat", wanted, observed)
     *parts, last = portions(changed, most) or [[]]
     for part in parts:
         yield _transaction(nat_fixed, part, "")
@@ -137,7 +139,7 @@ def _delta(
     gone = tuple(chain for chain in stale if chain not in stay)
     # To declare a chain empties it, so that none that goes leads to another.
     emptied = [chain for chain in stale if observed.chains("nat")[chain]]
-    after = _shared("nat", wanted, observed) + declare(emptied) + delete(gone)
+    after = _mend_shared("nat", wanted, observed) + declare(emptied) + delete(gone)
     if nat_fixed or last or after:
         yield _transaction(nat_fixed, last, after)
     yield from _jumps(wanted, observed)
@@ -154,7 +156,7 @@ def _stale(wanted: RestoreText, observed: SavedTables) -> tuple[str, ...]:
     return tuple(sorted(c for c in observed.chains("nat") if c not in kept and is_own_chain(c)))
 
 
-def _held(stale: tuple[str, ...], observed: SavedTables) -> Iterator[ReferencedChain]:
+def _find_references(stale: tuple[str, ...], observed: SavedTables) -> Iterator[ReferencedChain]:
     """Yield those of `stale` to which rules lead that this sync does not put right."""
     if not stale:
         return
@@ -166,7 +168,7 @@ def _held(stale: tuple[str, ...], observed: SavedTables) -> Iterator[ReferencedC
             yield ReferencedChain("nat", chain, leading_to(others, chain))
 
 
-def _fixed(table: str, wanted: RestoreText, observed: SavedTables) -> str:
+def _rewrite_fixed(table: str, wanted: RestoreText, observed: SavedTables) -> str:
     """Rewrite the chains that no Service changes, where they are not as they should be."""
     part = wanted.filter if table == "filter" else wanted.nat
     rules = rules_by_chain(part.first + part.last)
@@ -177,21 +179,21 @@ def _fixed(table: str, wanted: RestoreText, observed: SavedTables) -> str:
             lines += [declare([chain])] if chain not in there else []
             continue
         own = rules.get(chain, [])
-        if there.get(chain) != [saved(rule, wanted.family) for rule in own]:
+        if there.get(chain) != [save_rule(rule, wanted.family) for rule in own]:
             lines += [declare([chain]), append(chain, own)]
     return "".join(lines)
 
 
-def _shared(table: str, wanted: RestoreText, observed: SavedTables) -> str:
+def _mend_shared(table: str, wanted: RestoreText, observed: SavedTables) -> str:
     """Return single lines that put the chains that many service ports share right."""
     blocks = wanted.blocks.values()
     texts = [block.filter if table == "filter" else block.shared for block in blocks]
     by_chain: dict[str, list[str]] = {chain: [] for chain in _SHARED[table]}
     for text in texts:
         for chain, rules in rules_by_chain(text).items():
-            by_chain[chain] += [saved(rule, wanted.family) for rule in rules]
+            by_chain[chain] += [save_rule(rule, wanted.family) for rule in rules]
     last = {
-        chain: [saved(rule, wanted.family) for rule in rules]
+        chain: [save_rule(rule, wanted.family) for rule in rules]
         for chain, rules in rules_by_chain(wanted.nat.last if table == "nat" else "").items()
     }
     return "".join(

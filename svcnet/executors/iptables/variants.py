@@ -15,7 +15,7 @@ from attrs import frozen
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.commands import not_installed
-from svcnet.executors.iptables.commands import Commands, Variant, installed, version
+from svcnet.executors.iptables.commands import Commands, Variant, find_commands, version
 from svcnet.executors.iptables.observe import is_ours
 from svcnet.executors.machine import Machine
 from svcnet.executors.this_machine import THIS_MACHINE
@@ -44,7 +44,7 @@ def choose_variant(
     `is_ours` tells by table and name which chains show that a variant is in use. Raises
     ApplyError when no variant, or not the wanted one, is installed.
     """
-    there = installed(family, machine=machine)
+    there = find_commands(family, machine=machine)
     if not there:
         raise not_installed("iptables", "iptables")
     if wanted and wanted not in [commands.variant for commands in there]:

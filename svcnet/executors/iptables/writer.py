@@ -13,7 +13,7 @@ from attrs import frozen
 
 from svcnet import checks
 from svcnet.errors import MAX_PART, one_line
-from svcnet.executors.counts import counted
+from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables.commands import Commands, RestoreError
 from svcnet.netfilter import SavedTables
 from svcnet.netfilter.restore import delete, table_of, transaction, without_deletions
@@ -105,6 +105,6 @@ def tell(held: Iterable[ReferencedChain]) -> tuple[str, ...]:
     if not found:
         return ()
     told = [str(each) for each in found[:_MOST_TOLD]]
-    more = f" and {counted(len(found) - _MOST_TOLD, 'other')}" if len(found) > _MOST_TOLD else ""
+    more = f" and {count_noun(len(found) - _MOST_TOLD, 'other')}" if len(found) > _MOST_TOLD else ""
     text = f"left empty, for rules that svcnet did not make lead there: {', '.join(told)}{more}"
     return (checks.MACHINE_STATE.line(text),)

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from svcnet import checks, errors
 from svcnet.errors import ApplyError
-from svcnet.executors.counts import counted
+from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables import Choice, Commands, Ownership, Variant, choose_variant
 from svcnet.executors.ipvs import device, rules, sets
 from svcnet.executors.ipvs.execution import Execution, Refusal, refusal_lines, service_in
@@ -51,9 +51,9 @@ class IPVSReport:
     stages: Mapping[str, float] = field(factory=dict, eq=False)
 
     def __str__(self) -> str:
-        done = counted(self.plan.operations, "operation")
+        done = count_noun(self.plan.operations, "operation")
         what = done if self.plan.steps else "nothing to change"
-        left = f", {counted(self.draining, 'endpoint')} draining" if self.draining else ""
+        left = f", {count_noun(self.draining, 'endpoint')} draining" if self.draining else ""
         return f"{self.family}, ipvs: {what}{left}"
 
 
@@ -181,7 +181,7 @@ def carry_out(artifact: IPVSTables, found: IPVSFindings, stages: Stages) -> IPVS
         commands.variant,
         stages.seconds,
     )
-    return _checked(report, execution)
+    return _check(report, execution)
 
 
 def apply_step(
@@ -208,10 +208,10 @@ def apply_step(
         execution = Execution(delta.family, commands, ipvs, delta)
         execution.do(planned.steps)
         left = execution.settle(planned.drained)
-    return _checked(IPVSReport(delta.family, planned, left, (), stages=stages.seconds), execution)
+    return _check(IPVSReport(delta.family, planned, left, (), stages=stages.seconds), execution)
 
 
-def _checked(report: IPVSReport, execution: Execution) -> IPVSReport:
+def _check(report: IPVSReport, execution: Execution) -> IPVSReport:
     if execution.refused:
         raise IncompleteIPVS(report, execution.refused)
     return report
@@ -309,11 +309,11 @@ def _addresses(observed: IPVSState, execution: Execution) -> Iterator[str]:
     own = [each for each in there if each.address in names]
     if own:
         execution.do([Step("address", device.removed_addresses(own, there))])
-        yield f"{counted(len({each.address for each in own}), 'address')} removed"
+        yield f"{count_noun(len({each.address for each in own}), 'address')} removed"
 
 
 def _servers(observed: IPVSState, execution: Execution) -> Iterator[str]:
     own = observed.own_services
     if own:
         execution.do([Step("ipvs", messages=tuple(map(DelService, own)))])
-        yield f"{counted(len(own), 'virtual server')} removed"
+        yield f"{count_noun(len(own), 'virtual server')} removed"

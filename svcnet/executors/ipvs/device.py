@@ -19,7 +19,7 @@ from svcnet.executors.netlink import ask, reason, tell
 from svcnet.family import IP_FAMILIES, IPFamily
 from svcnet.netfilter import ip
 from svcnet.netfilter.ip import Address, wire
-from svcnet.netfilter.ip.wire import DeviceAddress, held
+from svcnet.netfilter.ip.wire import DeviceAddress, own_address
 from svcnet.netlink import errno_text
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 
@@ -51,7 +51,7 @@ def observe(machine: Machine, family: IPFamily) -> Device | None:
 
     Of one of another kind the addresses are not listed. Raises ApplyError.
     """
-    with _told(machine):
+    with _translate_errors(machine):
         body = link(machine, DUMMY_DEVICE)
         if body is None:
             return None
@@ -80,7 +80,7 @@ def mark(machine: Machine, family: IPFamily) -> Hashable:
 def make(machine: Machine) -> None:
     """Make the device; one that somebody made meanwhile is as good. Raises ApplyError."""
     flags = wire.NLM_F_CREATE | wire.NLM_F_EXCL
-    with _told(machine):
+    with _translate_errors(machine):
         try:
             _change(machine, wire.RTM_NEWLINK, wire.dummy_body(DUMMY_DEVICE, GROUP), flags)
         except OSError as error:
@@ -116,7 +116,7 @@ def _is_unused(machine: Machine) -> bool:
 
 def _remove(machine: Machine) -> None:
     """Remove the device and the addresses that it has, if it is there. Raises ApplyError."""
-    with _told(machine):
+    with _translate_errors(machine):
         body = link(machine, DUMMY_DEVICE)
         if body is None:
             return
@@ -147,7 +147,7 @@ def address_changes(
         if each.address in own and each.address not in wanted and each.address not in kept
     ]
     put_right = frozenset(each.address for each in wrong)
-    lines = [_line("add", held(address)) for address in sorted(wanted - right - put_right)]
+    lines = [_line("add", own_address(address)) for address in sorted(wanted - right - put_right)]
     for address in sorted(put_right):
         ways = [each for each in wrong if each.address == address]
         lines += _in_place_of(ways, is_there=address in right)
@@ -182,7 +182,7 @@ def _in_place_of(ways: list[DeviceAddress], *, is_there: bool) -> Iterator[str]:
     With IPv6, or where the text of both is the same, the kernel takes the one for the other:
     then the wrong one goes first.
     """
-    one = held(ways[0].address)
+    one = own_address(ways[0].address)
     added = [] if is_there else [_line("add", one)]
     is_taken = ":" in one.address or any(each.text == one.text for each in ways)
     gone = [_line("del", each) for each in ways]
@@ -191,7 +191,7 @@ def _in_place_of(ways: list[DeviceAddress], *, is_there: bool) -> Iterator[str]:
 
 def address_lines(verb: str, addresses: Iterable[str]) -> tuple[str, ...]:
     """Return the lines that add addresses as svcnet does, or delete (``del``) such."""
-    return tuple(_line(verb, held(address)) for address in sorted(addresses))
+    return tuple(_line(verb, own_address(address)) for address in sorted(addresses))
 
 
 def _line(verb: str, one: DeviceAddress) -> str:
@@ -223,7 +223,7 @@ def change_addresses(
         same = tuple(group)
         try:
             addresses = [address for _, address in same]
-            for number, why in _changed(machine, verb, addresses, family):
+            for number, why in _change_addresses(machine, verb, addresses, family):
                 line, address = same[number]
                 refused.append((line, address, why))
         except OSError as error:
@@ -241,7 +241,7 @@ def change_addresses(
             yield line, f"{why}{hint(why, machine=machine)}"
 
 
-def _changed(
+def _change_addresses(
     machine: Machine, verb: str, asked: Iterable[Address], family: IPFamily
 ) -> Iterator[tuple[int, str]]:
     """Have the kernel do the same with addresses; yield the place of each it refuses, and why.
@@ -269,7 +269,7 @@ def _change(machine: Machine, kind: int, body: bytes, flags: int = 0) -> None:
 
 
 @contextmanager
-def _told(machine: Machine) -> Iterator[None]:
+def _translate_errors(machine: Machine) -> Iterator[None]:
     try:
         yield
     except OSError as error:

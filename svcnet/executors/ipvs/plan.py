@@ -298,7 +298,7 @@ def _steps_of(delta: IPVSDelta, work: ServerChanges) -> Iterator[Step]:
     yield Step("iptables", (delta.rules,) if delta.rules else ())
     yield Step("ipvs", messages=(*timeout_changes(delta.timeouts), *work.messages))
     yield Step("address", _come_and_gone(delta.added, removed))
-    yield Step("ipvs", messages=tuple(_gone(delta, kept)))
+    yield Step("ipvs", messages=tuple(_removals(delta, kept)))
     down = (entry for entry in removed if entry[0] not in resized)
     yield Step("ipset", tuple(sets.lines_of(ipset.delete, down, family)))
 
@@ -314,7 +314,7 @@ def _come_and_gone(added: Iterable[Entry], removed: Iterable[Entry]) -> tuple[st
     return device.address_lines("add", come) + device.address_lines("del", gone)
 
 
-def _gone(delta: IPVSDelta, kept: Container[str]) -> Iterator[Message]:
+def _removals(delta: IPVSDelta, kept: Container[str]) -> Iterator[Message]:
     for key, before, after in delta.servers:
         if before is not None and after is None and key.address not in kept:
             yield DelService(service_of(before))

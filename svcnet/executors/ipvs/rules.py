@@ -12,13 +12,13 @@ from svcnet.executors.iptables.cleanup import (
     remove_chains,
     without,
 )
-from svcnet.executors.iptables.commands import installed
+from svcnet.executors.iptables.commands import find_commands
 from svcnet.executors.machine import Machine
 from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN, SavedTables, read_listing
 from svcnet.netfilter.jumps import ensure, of_table
 from svcnet.netfilter.restore import append, declare, write
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.ipvs.rules import FILTER_CHAINS, JUMPS, NAT_CHAINS
 
 CHAINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -40,30 +40,30 @@ def changes(
         changed = [
             chain
             for chain, rules in chains.items()
-            if there.get(chain) != [saved(rule, family) for rule in rules]
+            if there.get(chain) != [save_rule(rule, family) for rule in rules]
         ]
         written = [append(chain, chains[chain]) for chain in changed]
         jumps = ensure(of_table(JUMPS, table), there, family)
         yield from write(table, declare(changed), *written, *jumps)
     # Chains of both are this mode's by then.
-    yield from removal(observed.without(owned(family).chain), of_others(others, family))
+    yield from removal(observed.without(ownership(family).chain), of_others(others, family))
 
 
 def remove(machine: Machine, family: IPFamily) -> Iterator[str]:
     """Remove this mode's chains and jumps, in both variants; yield a line for each table."""
-    for commands in installed(family, machine=machine):
-        yield from remove_chains(commands, owned(family))
+    for commands in find_commands(family, machine=machine):
+        yield from remove_chains(commands, ownership(family))
 
 
-def owned(family: IPFamily) -> Ownership:
+def ownership(family: IPFamily) -> Ownership:
     """Return how this mode's chains and jumps are known."""
-    jumps = {saved(jump.rule, family) for jump in JUMPS}
+    jumps = {save_rule(jump.rule, family) for jump in JUMPS}
     return Ownership(lambda table, chain: chain in CHAINS.get(table, ()), jumps.__contains__)
 
 
 def has_foreign(observed: SavedTables, family: IPFamily) -> bool:
     """Return whether any chain is there that is neither the kernel's nor this mode's."""
-    own = owned(family)
+    own = ownership(family)
     return observed.has(
         lambda table, chain: (
             table in CHAINS and chain not in BUILT_IN[table] and not own.chain(table, chain)
@@ -77,4 +77,4 @@ def of_others(others: Collection[Ownership], family: IPFamily) -> Ownership:
     KUBE-FIREWALL has: it keeps neighbours off the host's loopback where that is routed,
     which iptables mode has asked for. And it may be the kubelet's.
     """
-    return without(others, (owned(family), FIREWALL_RULES))
+    return without(others, (ownership(family), FIREWALL_RULES))

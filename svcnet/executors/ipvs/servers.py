@@ -87,10 +87,10 @@ class IPVS:
     def __init__(self, machine: Machine = THIS_MACHINE) -> None:
         self.machine = machine
         self.sent = 0
-        with _told(machine):
+        with _translate_errors(machine):
             self._socket = machine.netlink(_NETLINK_GENERIC)
         try:
-            with _told(machine):
+            with _translate_errors(machine):
                 self._family = self._ask_family()
         except RefusedRequest as error:
             self._socket.close()
@@ -125,14 +125,14 @@ class IPVS:
     def configurations(self) -> list[Configuration]:
         """Return every virtual server as bytes that change when it does."""
         self.sent += 1
-        with _told(self.machine):
+        with _translate_errors(self.machine):
             self._socket.send(wire.encode(GetService(), self._family))
             return list(wire.configurations(self._datagrams()))
 
     def settings(self, server: Configuration) -> list[bytes]:
         """Return the real servers of a virtual server as bytes that change when one does."""
         self.sent += 1
-        with _told(self.machine):
+        with _translate_errors(self.machine):
             self._socket.send(wire.encode_listing(server.key, self._family))
             return list(wire.settings(self._datagrams()))
 
@@ -173,7 +173,7 @@ class IPVS:
         """
         encoded = wire.encode_all(batch, self._family, acknowledge=False)
         self.sent += len(batch)
-        with _told(self.machine):
+        with _translate_errors(self.machine):
             self._socket.send(b"".join(encoded))
             return [
                 MessageRefusal(batch[refusal.sequence - 1], refusal.errno, refusal.text)
@@ -185,7 +185,7 @@ class IPVS:
         """Return the replies to a question."""
         self.sent += 1
         try:
-            with _told(self.machine):
+            with _translate_errors(self.machine):
                 self._socket.send(wire.encode(message, self._family))
                 return list(wire.answers(self._datagrams()))
         except RefusedRequest as error:
@@ -215,7 +215,7 @@ def has_servers(machine: Machine, family: IPFamily) -> bool:
 
 
 @contextmanager
-def _told(machine: Machine) -> Iterator[None]:
+def _translate_errors(machine: Machine) -> Iterator[None]:
     """Raise ApplyError for what the socket, or bytes that are no answer, raise.
 
     What the kernel itself refuses is for the caller.

@@ -12,7 +12,7 @@ from attrs import evolve
 from svcnet.errors import MAX_PART, ApplyError, one_line
 from svcnet.executors.children import Overdue
 from svcnet.executors.commands import complaint, run
-from svcnet.executors.counts import counted
+from svcnet.executors.counts import count_noun
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason
 from svcnet.family import IPFamily
@@ -174,7 +174,7 @@ def entries_in(observed: Mapping[str, ObservedSet], name: str) -> frozenset[str]
 
 def saved_entries(found: IPSet) -> frozenset[str]:
     """Return the entries of a set as ipset saves them."""
-    return frozenset(map(ipset.saved, found.entries))
+    return frozenset(map(ipset.save_entry, found.entries))
 
 
 class Kind(NamedTuple):
@@ -296,18 +296,18 @@ def is_kept(entry: str, kept: Container[str]) -> bool:
 def lines_that_drain(entries: Iterable[str], family: IPFamily, seconds: int) -> Iterator[str]:
     """Yield what begins the time that real servers have for their connections to end."""
     name = draining(family)
-    yield from (ipset.add(name, ipset.numbered(entry), seconds) for entry in entries)
+    yield from (ipset.add(name, ipset.number_protocol(entry), seconds) for entry in entries)
 
 
 def _each(put: Put, name: str, entries: Iterable[str]) -> Iterator[str]:
     for entry in sorted(entries):
-        yield put(name, ipset.numbered(entry))
+        yield put(name, ipset.number_protocol(entry))
 
 
 def lines_of(put: Put, entries: Iterable[Entry], family: IPFamily) -> Iterator[str]:
     """Yield what adds entries of any sets, or deletes them, as `put` does."""
     for definition, entry in entries:
-        yield put(definition.name_in(family), ipset.numbered(ipset.saved(entry)))
+        yield put(definition.name_in(family), ipset.number_protocol(ipset.save_entry(entry)))
 
 
 def restore(machine: Machine, text: str) -> None:
@@ -330,7 +330,7 @@ def carry_out(machine: Machine, lines: Sequence[str]) -> Iterator[tuple[str, str
     """
     refused: Counter[str] = Counter()
     left = list(lines)
-    before = headers(machine, _named(lines))
+    before = headers(machine, _set_names(lines))
     while left:
         try:
             restore(machine, "".join(left))
@@ -358,7 +358,7 @@ def carry_out(machine: Machine, lines: Sequence[str]) -> Iterator[tuple[str, str
             left = [line for line in left if name not in line.split()[1:3]]
 
 
-def _named(lines: Iterable[str]) -> tuple[str, ...]:
+def _set_names(lines: Iterable[str]) -> tuple[str, ...]:
     """Return the names of the sets that lines are about."""
     return tuple(dict.fromkeys(line.split(maxsplit=2)[1] for line in lines))
 
@@ -414,15 +414,15 @@ def remove(machine: Machine, family: IPFamily, there: Container[str]) -> Iterato
     restore(machine, "".join(map(ipset.flush, names)))
     used: list[str] = []
     for name in names:
-        if (used and name == mark) or not _destroyed(machine, name):
+        if (used and name == mark) or not _destroy(machine, name):
             used.append(name)
-    yield f"{counted(len(names) - len(used), 'set')} removed"
+    yield f"{count_noun(len(names) - len(used), 'set')} removed"
     for name in used:
         if name != mark or used == [mark]:
             yield f"{name} is left, empty: a rule that is not svcnet's uses it"
 
 
-def _destroyed(machine: Machine, name: str) -> bool:
+def _destroy(machine: Machine, name: str) -> bool:
     """Return whether a set went, and not is used. Raises ApplyError where it is neither."""
     refused = ApplyError(f"ipset: destroy {name}: {NOT_DONE}")
     try:

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.children import Overdue
-from svcnet.executors.counts import counted
+from svcnet.executors.counts import count_noun
 from svcnet.executors.machine import Machine
 from svcnet.executors.nftables.commands import NFT, NFTError, line_at
 from svcnet.executors.nftables.dump import all_handles, dump
@@ -56,7 +56,7 @@ class NFTablesReport:
             what = "nothing to change"
         else:
             lines, count = planned.text.count("\n"), len(planned.transactions)
-            what = f"{lines} lines in {counted(count, 'transaction')}"
+            what = f"{lines} lines in {count_noun(count, 'transaction')}"
         if planned.kind == "full":
             what = f"all {len(self.ruleset.blocks)} service ports written, {what}"
         if self.found_table and planned.kind != "none":

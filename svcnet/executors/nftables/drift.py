@@ -31,7 +31,7 @@ from svcnet.netfilter.nft import (
     TableState,
     canonical,
     canonical_key,
-    quoted,
+    quote_comment,
     types_of,
 )
 from svcnet.renderers.nftables import NFTablesDelta, Ruleset
@@ -207,7 +207,7 @@ class _Repair:
 
         What has to come before another is put there by writing the others again.
         """
-        wanted = [_said(rule) for rule in rules]
+        wanted = [_key_of(rule) for rule in rules]
         kept, foreign = 0, []
         for rule in there:
             if kept < len(wanted) and rule[:2] == wanted[kept]:
@@ -297,7 +297,7 @@ def _is_made_so(there: SetState, wanted: NFTSet) -> bool:
     return kind == (wanted.type, wanted.value, flags) and not is_limited
 
 
-def _said(rule: NFTRule) -> tuple[str, str]:
+def _key_of(rule: NFTRule) -> tuple[str, str]:
     """Return a rule that is wanted as a listing says it."""
     return canonical(rule.text), _comment(rule.comment)
 
@@ -308,7 +308,7 @@ def _is_same(there: ElementState, element: NFTElement) -> bool:
 
 def _comment(text: str) -> str:
     """Return a comment as the kernel has it."""
-    return quoted(text)[1:-1] if text else ""
+    return quote_comment(text)[1:-1] if text else ""
 
 
 def _deletion(kind: str, table: str, name: str) -> str:

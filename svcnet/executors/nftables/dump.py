@@ -32,7 +32,7 @@ from svcnet.netfilter.nft import (
     TableState,
     canonical,
     canonical_key,
-    quoted,
+    quote_comment,
     types_of,
     wire,
 )
@@ -106,7 +106,7 @@ def dump(
 def _rule(handle: int, wanted: NFTRule | None) -> RuleState:
     if wanted is None:
         return RuleState(UNKNOWN, handle=handle)
-    comment = quoted(wanted.comment)[1:-1] if wanted.comment else ""
+    comment = quote_comment(wanted.comment)[1:-1] if wanted.comment else ""
     return RuleState(canonical(wanted.text), comment, handle)
 
 

@@ -62,7 +62,7 @@ class KnownHandles:
             return None
         return found
 
-    def learned(self, found: Handles | None, since: Iterable[NFTPlace] = ()) -> None:
+    def take_handles(self, found: Handles | None, since: Iterable[NFTPlace] = ()) -> None:
         """Know handles, but for those of chains written since; None if they cannot be known."""
         self.all, self.written, self.is_strange = found, frozenset(), found is None
         self.wrote(since)

@@ -123,9 +123,9 @@ def _lacks(found: Iterable[str]) -> Lacking:
 def _versions(nft: NFT) -> Iterator[str]:
     """Yield which of nft and Linux are too old."""
     if (version := nft.version()) < LEAST_NFT:
-        yield f"nft {_dotted(LEAST_NFT)} (this is {_dotted(version)})"
+        yield f"nft {_join_numbers(LEAST_NFT)} (this is {_join_numbers(version)})"
     if (linux := _linux(nft.machine)) < LEAST_LINUX:
-        yield f"Linux {_dotted(LEAST_LINUX)} (this is {_dotted(linux)})"
+        yield f"Linux {_join_numbers(LEAST_LINUX)} (this is {_join_numbers(linux)})"
 
 
 def _kinds(family: str, nft: NFT) -> Iterator[str]:
@@ -163,5 +163,5 @@ def _linux(machine: Machine) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else DELETES_AT_ONCE
 
 
-def _dotted(numbers: Iterable[int]) -> str:
+def _join_numbers(numbers: Iterable[int]) -> str:
     return ".".join(map(str, numbers))

@@ -9,10 +9,10 @@ from attrs import evolve, field, frozen
 
 from svcnet import checks
 from svcnet.errors import ApplyError
-from svcnet.executors.counts import counted
+from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables import Commands, Variant, choose_variant, explain
 from svcnet.executors.iptables.cleanup import Ownership, remove_chains
-from svcnet.executors.iptables.commands import RestoreError, installed
+from svcnet.executors.iptables.commands import RestoreError, find_commands
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.machine import Machine
 from svcnet.executors.namespace import NoNamespace
@@ -22,7 +22,7 @@ from svcnet.netfilter import Rule, SavedTables, target
 from svcnet.netfilter.jumps import arrange, of_table
 from svcnet.netfilter.restore import append, declare, write
 from svcnet.netfilter.restore import remove as without
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.nogc import without_gc
 from svcnet.renderers.userspace.portals import (
     CHAINS,
@@ -61,8 +61,8 @@ class RulesReport:
     differed: Mapping[str, int] = field(factory=dict)
 
     def __str__(self) -> str:
-        lines = counted("".join(self.transactions).count("\n"), "line")
-        count = counted(len(self.transactions), "transaction")
+        lines = count_noun("".join(self.transactions).count("\n"), "line")
+        count = count_noun(len(self.transactions), "transaction")
         what = f"{lines} in {count}" if self.transactions else "nothing to change"
         return f"{self.commands.name}: {what}"
 
@@ -160,7 +160,7 @@ def remove(
     with machine.lock(family):
         return tuple(
             f"{family}, userspace, {commands.name}: {line}"
-            for commands in installed(family, variant, machine=machine)
+            for commands in find_commands(family, variant, machine=machine)
             for line in remove_chains(commands, OWNED)
         )
 
@@ -200,7 +200,8 @@ def _plans(rules: PortalRules, observed: SavedTables) -> Iterator[TablePlan]:
             chain: texts
             for chain, texts in wanted.items()
             if chain not in there
-            or _by_comment(there[chain]) != _by_comment(saved(text, rules.family) for text in texts)
+            or _by_comment(there[chain])
+            != _by_comment(save_rule(text, rules.family) for text in texts)
         }
         jumps = arrange(of_table(rules.jumps, table), there, rules.family, _is_jump)
         yield TablePlan(table, differing, dict(jumps))

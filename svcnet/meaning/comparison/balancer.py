@@ -72,10 +72,10 @@ class IPVSDialect(Dialect):
 
     def special(self) -> Collection[int]:
         """Return the addresses that are put on the machine for Services."""
-        return self._held
+        return self._addresses
 
     @cached_property
-    def _held(self) -> Mapping[int, None]:
+    def _addresses(self) -> Mapping[int, None]:
         """The addresses that are put on the machine for Services, in the order of the Services."""
         return dict.fromkeys(
             number(dispatch.address)
@@ -128,7 +128,7 @@ class IPVSDialect(Dialect):
 
     def elsewhere(self, target: Heading) -> Ending:
         """Return how packets end that no frontend takes: refused on a Service's address."""
-        if target.address in self._held and target.port not in self._checks:
+        if target.address in self._addresses and target.port not in self._checks:
             return ("reject",)
         return PASS
 
@@ -194,19 +194,19 @@ class IPVSDialect(Dialect):
             return
         flags = SCHED1 | (SCHED2 if scheduler == "mh" else 0)
         how = ", ".join(choice(scheduler, flags, weights))
-        marked = self._marked(target, sources)
+        marked = self._mask_by_address(target, sources)
         balance = fragment.cluster or fragment.local
         if balance is not None and balance.affinity:
             for each, part in zip(reals, parts, strict=True):
                 if part:
                     place = frozenset((place_of(each),))
                     known = mask & sources.remembers(place, balance.affinity)
-                    yield from self._sent(entry, each, (1, 1), how, known, marked, target, sources)
+                    yield from self._send(entry, each, (1, 1), how, known, marked, target, sources)
                     mask &= ~known
         for each, part in zip(reals, parts, strict=True):
             if part:
                 ratio = part.as_integer_ratio()
-                yield from self._sent(entry, each, ratio, how, mask, marked, target, sources)
+                yield from self._send(entry, each, ratio, how, mask, marked, target, sources)
 
     def outcomes(self, meant: Sequence[Intent], packet: Packet) -> tuple[Outcome, ...]:  # noqa: ARG002
         """Return how a packet of a Service should end, for people."""
@@ -239,7 +239,7 @@ class IPVSDialect(Dialect):
         chosen = frozenset(balance.targets)
         return [each for each in fragment.translates if each.id in chosen]
 
-    def _sent(
+    def _send(
         self,
         entry: FrontendEntry,
         node: Translate,
@@ -263,7 +263,7 @@ class IPVSDialect(Dialect):
             if some:
                 yield Intent(some, (*ends, source, *label), chance, entry, node)
 
-    def _marked(self, target: Heading, sources: Sources) -> int:
+    def _mask_by_address(self, target: Heading, sources: Sources) -> int:
         """Return whose packets get the node's address, by what the address is."""
         claims = self._claims(target)
         found = self._from_cluster_ip(target, sources)
@@ -274,7 +274,7 @@ class IPVSDialect(Dialect):
         if balancers and not any(each.policy.external_local for each in balancers):
             found = sources.everybody
         if "cluster-ip" in kinds:
-            found |= self._masked(sources)
+            found |= self._mask_of_cluster_ip(sources)
         outside = kinds.get("external-ip", ())
         if any(not each.policy.external_local for each in outside):
             found = sources.everybody
@@ -288,7 +288,7 @@ class IPVSDialect(Dialect):
         The rules ask for the number of the port, whichever of the node's addresses it is at.
         """
         address = text_of(target.address, self.settings.family)
-        is_own = self.settings.is_node_address(address) or target.address in self._held
+        is_own = self.settings.is_node_address(address) or target.address in self._addresses
         if target.protocol == "sctp":
             is_own = address in self._served
         ports = self.graph.frontends.get(("", target.protocol.upper(), target.port), ())
@@ -299,7 +299,7 @@ class IPVSDialect(Dialect):
             and not any(fragment.policy.external_local for fragment, _ in ports)
         )
 
-    def _masked(self, sources: Sources) -> int:
+    def _mask_of_cluster_ip(self, sources: Sources) -> int:
         """Return whose packets for a cluster IP get the node's address."""
         settings = self.settings
         everybody = sources.everybody

@@ -20,7 +20,7 @@ from svcnet.meaning.comparison.change import (
     SenderChange,
     SenderKind,
 )
-from svcnet.meaning.comparison.report import counted, packet_text, verdict_text
+from svcnet.meaning.comparison.report import count_noun, packet_text, verdict_text
 
 FRONTENDS = {
     "cluster-ip": "cluster IP",
@@ -41,28 +41,29 @@ def summary(found: MeaningDiff) -> str:
         _tally(found.health_checks, "health-check port", "health-check ports"),
     ]
     if found.known:
-        parts.append(counted(len(found.known), "known difference", "known differences"))
+        parts.append(count_noun(len(found.known), "known difference", "known differences"))
     parts = [part for part in parts if part]
-    packets = counted(found.cells, "kind of packet", "kinds of packets")
+    packets = count_noun(found.cells, "kind of packet", "kinds of packets")
     if not parts:
         doubt = " that can be told" if found.unknown else ""
         parts.append(f"no difference{doubt}")
     return f"{', '.join(parts)}, in {packets}"
 
 
-def told(found: MeaningDiff, most: int) -> Iterator[str]:
+def write_lines(found: MeaningDiff, most: int) -> Iterator[str]:
     """Yield the lines that tell of a comparison, `most` frontends one by one."""
     yield f"{found.family}: {summary(found)}\n"
     for each in found.frontends[:most]:
         yield from _frontend(each)
     if len(found.frontends) > most:
-        yield f"\nand {counted(len(found.frontends) - most, 'more frontend', 'more frontends')}\n"
+        more = count_noun(len(found.frontends) - most, "more frontend", "more frontends")
+        yield f"\nand {more}\n"
     for check in found.health_checks:
         yield f"\n{check.change}: health-check port {check.port} of {_of(check)}\n"
     for known in found.known:
-        yield from _known(known)
+        yield from _chances(known)
     for unknown in found.unknown:
-        packets = counted(unknown.count, "kind of packet", "kinds of packets")
+        packets = count_noun(unknown.count, "kind of packet", "kinds of packets")
         yield f"\nunknown: {packets}: a rule is not understood\n"
         yield f"  rule    {one_line(str(unknown.rule))}\n"
     yield from (f"\n{line}\n" for line in _same(found))
@@ -74,7 +75,7 @@ def _same(found: MeaningDiff) -> Iterator[str]:
         named = ", ".join(str(each) for each in found.same[:_MOST_NAMES])
         more = len(found.same) - _MOST_NAMES
         rest = f" and {more:,} more" if more > 0 else ""
-        ports = counted(len(found.same), "service port", "service ports")
+        ports = count_noun(len(found.same), "service port", "service ports")
         yield f"same: other rules that mean the same, of {ports}: {named}{rest}"
     if found.text:
         yield "same: rules that all Services share are written otherwise"
@@ -87,7 +88,7 @@ def _tally(changes: Sequence[FrontendChange | HealthCheckChange], one: str, many
     }
     there = [(word, number) for word, number in numbers.items() if number]
     return ", ".join(
-        f"{counted(number, one, many) if not at else f'{number:,}'} {word}"
+        f"{count_noun(number, one, many) if not at else f'{number:,}'} {word}"
         for at, (word, number) in enumerate(there)
     )
 
@@ -97,7 +98,7 @@ def _frontend(each: FrontendChange) -> Iterator[str]:
     yield f"\n{each.change}: {_destination(each)}{_owner(each)}{place}\n"
     for row in each.senders:
         yield f"  from {_senders(row)}\n"
-        shown = _shown(each.change, row.ends)
+        shown = _list_ends(each.change, row.ends)
         width = max((len(chance) for chance, _ in shown), default=0)
         for chance, text in shown[:_MOST_ENDS]:
             yield f"    {chance:<{width}}  {one_line(text, 300)}\n"
@@ -165,7 +166,7 @@ def _network(network: IPNetwork) -> str:
     return str(network.ip) if network.size == 1 else str(network)
 
 
-def _shown(change: str, ends: Iterable[EndChange]) -> list[tuple[str, str]]:
+def _list_ends(change: str, ends: Iterable[EndChange]) -> list[tuple[str, str]]:
     """Return ends as chances and texts: first those that come and go, last those that stay.
 
     Many whose chances are the same are told together.
@@ -221,14 +222,14 @@ def _place(place: ChangePlace | None) -> str:
     return f"  ({one_line(place.file)}:{place.line})" if place.line else f"  ({place.file})"
 
 
-def _known(each: KnownDifference) -> Iterator[str]:
+def _chances(each: KnownDifference) -> Iterator[str]:
     name = f" ({each.name})" if each.name else ""
     yield f"\nknown: {each.text}{name}\n"
     yield f"  packet  {packet_text(each.packet)}\n"
-    for chance, text in _shown("changed", each.ends)[:_MOST_ENDS]:
+    for chance, text in _list_ends("changed", each.ends)[:_MOST_ENDS]:
         yield f"    {chance}  {one_line(text, 300)}\n"
     if each.count > 1:
-        yield f"  and so {counted(each.count, 'kind of packet', 'kinds of packets')}\n"
+        yield f"  and so {count_noun(each.count, 'kind of packet', 'kinds of packets')}\n"
 
 
 def markdown(diffs: Sequence[MeaningDiff], most: int) -> Iterator[str]:
@@ -244,7 +245,7 @@ def markdown(diffs: Sequence[MeaningDiff], most: int) -> Iterator[str]:
         if found.frontends:
             yield "\n"
         if len(found.frontends) > most:
-            more = counted(len(found.frontends) - most, "more frontend", "more frontends")
+            more = count_noun(len(found.frontends) - most, "more frontend", "more frontends")
             yield f"and {more}\n\n"
         yield from (f"- {_plain(line)}\n" for line in _remarks(found))
         if any(_remarks(found)):

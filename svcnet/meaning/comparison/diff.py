@@ -31,7 +31,7 @@ def graphs_diff(
     `write` is how the mode writes rules. With it, those are told that are written otherwise and
     mean the same.
     """
-    parts = _touched(old, new, mode)
+    parts = _narrow(old, new, mode)
     sides = GraphSide(old, mode, parts[0]), GraphSide(new, mode, parts[1])
     found = evolve(sides_diff(*sides, locate), health_checks=tuple(_health_checks(old, new)))
     if write is None:
@@ -53,7 +53,7 @@ def sides_diff(
     old: Side, new: Side, locate: tuple[LocateField, LocateField] | None = None
 ) -> MeaningDiff:
     """Compare two sides, whatever they are."""
-    return SideComparison(old, new, locate or (nowhere, nowhere)).found()
+    return SideComparison(old, new, locate or (nowhere, nowhere)).compare()
 
 
 def nowhere(origins: Sequence[Origin]) -> Sequence[ChangePlace | None]:
@@ -61,7 +61,7 @@ def nowhere(origins: Sequence[Origin]) -> Sequence[ChangePlace | None]:
     return [None for _ in origins]
 
 
-def _touched(old: RuleGraph, new: RuleGraph, mode: str) -> tuple[RuleGraph, RuleGraph]:
+def _narrow(old: RuleGraph, new: RuleGraph, mode: str) -> tuple[RuleGraph, RuleGraph]:
     """Return of both graphs the fragments that can make packets end otherwise.
 
     Those are the ones that differ, and those that share an address or an endpoint with them: which

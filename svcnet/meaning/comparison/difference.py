@@ -158,12 +158,12 @@ def together(differences: list[tuple[object, PacketDifference]]) -> list[PacketD
     found: dict[object, list[PacketDifference]] = {}
     for cause, each in differences:
         found.setdefault((each.kind, cause), []).append(each)
-    merged = [_merged(same) for same in found.values()]
+    merged = [_merge(same) for same in found.values()]
     kinds: dict[str, list[PacketDifference]] = {}
     for each in merged:
         kinds.setdefault(each.kind, []).append(each)
     return [
-        each for same in kinds.values() for each in ([_merged(same)] if len(same) > _MANY else same)
+        each for same in kinds.values() for each in ([_merge(same)] if len(same) > _MANY else same)
     ]
 
 
@@ -177,7 +177,7 @@ def _plainness(each: PacketDifference) -> tuple[bool, bool, bool]:
     return not each.packet.interface, bool(each.packet.remembered), frontend
 
 
-def _merged(same: list[PacketDifference]) -> PacketDifference:
+def _merge(same: list[PacketDifference]) -> PacketDifference:
     names = {each.service_port for each in same}
     return evolve(
         min(same, key=_plainness),

@@ -49,7 +49,7 @@ class SenderGroups:
         bits = 0
         for interface, memory, ranges in self._sources.blocks(mask):
             if memory.endpoint is not None:
-                yield from self._remembered(interface, memory, ranges)
+                yield from self._affinity_senders(interface, memory, ranges)
                 continue
             for place in _places(interface, ranges):
                 kind = self._kind(place)
@@ -60,9 +60,12 @@ class SenderGroups:
                     plain.setdefault(kind, set()).add(place)
                     bits |= one
         if plain:
-            yield tuple(each for kind in plain for each in self._described(kind, plain[kind])), bits
+            yield (
+                tuple(each for kind in plain for each in self._split_kind(kind, plain[kind])),
+                bits,
+            )
 
-    def _remembered(
+    def _affinity_senders(
         self, interface: str, memory: Memory, ranges: int
     ) -> Iterator[tuple[tuple[SenderKind, ...], int]]:
         """Yield senders that are remembered: whoever is no endpoint, and each of the others."""
@@ -88,7 +91,7 @@ class SenderGroups:
         is_pod = any(each.is_local(text, interface) for each in self._detectors)
         return "pod" if is_pod else "outside"
 
-    def _described(self, kind: str, places: set[Place]) -> Iterator[SenderKind]:
+    def _split_kind(self, kind: str, places: set[Place]) -> Iterator[SenderKind]:
         """Yield senders of one kind: all of them, or by interface and range."""
         every = self._all[kind]
         if places == every:

@@ -15,7 +15,7 @@ _MOST_ENDS = 8
 _MOST_RULES = 6
 
 
-def told(verdicts: Verdicts, most: int) -> Iterator[str]:
+def write_lines(verdicts: Verdicts, most: int) -> Iterator[str]:
     """Yield the lines that tell what a comparison came to, `most` differences one by one."""
     differences = verdicts.differences
     yield f"{verdicts.family}: {_summary(verdicts)}\n"
@@ -24,15 +24,15 @@ def told(verdicts: Verdicts, most: int) -> Iterator[str]:
     if len(differences) > most:
         yield f"and {len(differences) - most} more\n"
     for unknown in verdicts.unknown:
-        packets = counted(unknown.count, "kind of packet", "kinds of packets")
+        packets = count_noun(unknown.count, "kind of packet", "kinds of packets")
         yield f"\nunknown: {packets}: a rule is not understood\n"
         yield f"  rule    {one_line(str(unknown.rule))}\n"
 
 
 def _summary(verdicts: Verdicts) -> str:
-    packets = counted(verdicts.cells, "kind of packet", "kinds of packets")
+    packets = count_noun(verdicts.cells, "kind of packet", "kinds of packets")
     if verdicts.differences:
-        found = counted(len(verdicts.differences), "difference", "differences")
+        found = count_noun(len(verdicts.differences), "difference", "differences")
         return f"{found}, in {packets}"
     if verdicts.unknown:
         return f"no difference that can be told, in {packets}"
@@ -52,7 +52,7 @@ def _difference(each: PacketDifference) -> Iterator[str]:
         yield f"  rule    {one_line(str(rule))}\n"
     if each.count > 1:
         ports = f", of {each.services} service ports" if each.services > 1 else ""
-        yield f"  and so {counted(each.count, 'kind of packet', 'kinds of packets')}{ports}\n"
+        yield f"  and so {count_noun(each.count, 'kind of packet', 'kinds of packets')}{ports}\n"
 
 
 def packet_text(packet: Packet, age: int = 0) -> str:
@@ -102,6 +102,6 @@ def verdict_text(verdict: object) -> str:
     return str(verdict)
 
 
-def counted(number: int, one: str, many: str) -> str:
+def count_noun(number: int, one: str, many: str) -> str:
     """Return a number of things in words."""
     return f"{number:,} {one if number == 1 else many}"

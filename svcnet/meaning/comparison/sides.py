@@ -74,7 +74,7 @@ class SideComparison:
         self.unknown: Counter[tuple[str, RuleLine]] = Counter()
         self.everybody = Everybody(self.family, self.own, self.taken)
 
-    def found(self) -> MeaningDiff:
+    def compare(self) -> MeaningDiff:
         """Look at every kind of packet."""
         old, new = self.sides
         for target in headings(self.family, self.own, self.sides):
@@ -87,7 +87,7 @@ class SideComparison:
             mode=old.mode,
             to_mode=new.mode,
             cells=self.cells,
-            frontends=self._located(frontends),
+            frontends=self._locate(frontends),
             unknown=tuple(
                 ObscureRule(rule, side, count) for (side, rule), count in self.unknown.items()
             ),
@@ -96,7 +96,7 @@ class SideComparison:
     def look(self, target: Heading, state: str = "NEW") -> None:
         """Compare the packets of everybody for one destination."""
         old, new = self.sides
-        known = old.distinctions(target).joined(new.distinctions(target)).joined(self.common)
+        known = old.distinctions(target).join(new.distinctions(target)).join(self.common)
         while True:
             sources = self.everybody.of(target, known)
             try:
@@ -104,7 +104,7 @@ class SideComparison:
                 after = new.flows(target, sources, state)
                 break
             except Unforeseen as question:
-                known = known.joined(question.new)
+                known = known.join(question.new)
                 self._remember(question.new)
         everybody = sources.everybody
         self.cells += everybody.bit_count()
@@ -121,7 +121,7 @@ class SideComparison:
                 self.met[part, item] += 1
         again = new.only(lambda part, item: self.met[part, item] > 1)
         if again != Distinctions():
-            self.common = self.common.joined(again)
+            self.common = self.common.join(again)
 
     def _obscure(self, target: Heading, sources: Senders | OwnSenders, unknown: int) -> None:
         """Note which rules are not understood on which somebody's packets depend."""
@@ -262,7 +262,7 @@ class SideComparison:
         """Return whether changes are of one port, and not of all that nobody names."""
         return each.kind not in ("other-ports", "others") or self._has_port(each.target)
 
-    def _located(self, frontends: tuple[FrontendChange, ...]) -> tuple[FrontendChange, ...]:
+    def _locate(self, frontends: tuple[FrontendChange, ...]) -> tuple[FrontendChange, ...]:
         """Return changes with the places of their fields; each file is read once more for all."""
         wanted: dict[str, dict[Origin, ChangePlace | None]] = {"old": {}, "new": {}}
         for each in frontends:

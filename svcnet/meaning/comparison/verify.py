@@ -116,11 +116,11 @@ class _Comparison:
             self.graph.settings.family,
             self.rules.mode,
             self.cells,
-            tuple(self._located(together(self.differences))),
+            tuple(self._locate(together(self.differences))),
             tuple(Obscurity(rule, count) for rule, count in self.unknown.items()),
         )
 
-    def _located(self, differences: list[PacketDifference]) -> Iterator[PacketDifference]:
+    def _locate(self, differences: list[PacketDifference]) -> Iterator[PacketDifference]:
         """Yield differences with the places of their fields."""
         fields = [each.field for each in differences if each.field is not None]
         places = iter(self.locate(fields))
@@ -131,7 +131,7 @@ class _Comparison:
         """Compare the packets of everybody for one destination."""
         entry = None if guard else self.dialect.entry(target)
         state = guard.state if guard else "NEW"
-        known = distinctions(self.graph.settings, entry).joined(self.common)
+        known = distinctions(self.graph.settings, entry).join(self.common)
         while True:
             sources = self.everybody.of(target, known)
             try:
@@ -150,7 +150,7 @@ class _Comparison:
                 )
                 break
             except Unforeseen as question:
-                known = known.joined(question.new)
+                known = known.join(question.new)
                 self._remember(question.new)
         found = compare(wanted, leaves)
         self.cells += sources.everybody.bit_count()
@@ -168,7 +168,7 @@ class _Comparison:
                 self.met[part, item] += 1
         again = new.only(lambda part, item: self.met[part, item] > 1)
         if again != Distinctions():
-            self.common = self.common.joined(again)
+            self.common = self.common.join(again)
 
     def _obscure(
         self,
@@ -223,11 +223,11 @@ class _Comparison:
             meant = [each for each in wanted if each.mask >> bit & 1]
             sender = sources.sender(bit)
             if guard is not None:
-                self._unguarded(target, sender, guard, same.bit_count())
+                self._note_unguarded(target, sender, guard, same.bit_count())
             else:
                 self._tell(target, sender, meant, same.bit_count())
 
-    def _unguarded(self, target: Heading, sender: Sender, guard: Guard, count: int) -> None:
+    def _note_unguarded(self, target: Heading, sender: Sender, guard: Guard, count: int) -> None:
         """Note that packets get through which the rules of every node keep out."""
         leaves = self._alone(target, sender, guard.state)
         found = outcomes(leaves, self.rules.facts.family, self.rules.line_of)

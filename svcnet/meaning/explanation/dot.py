@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from svcnet.graph.dot import quoted
+from svcnet.graph.dot import quote
 from svcnet.meaning.explanation.explanation import End, Explanation, WayStep
 from svcnet.meaning.explanation.sentences import endpoint_text
 from svcnet.meaning.explanation.text import passage_text, verdict_text
@@ -20,7 +20,7 @@ def dot(found: Explanation) -> str:
         "  rankdir=LR;",
         '  node [fontname="Helvetica", fontsize=11, shape=box];',
         '  edge [fontname="Helvetica", fontsize=10];',
-        f"  start [shape=cds, label={quoted(start)}];",
+        f"  start [shape=cds, label={quote(start)}];",
         *dict.fromkeys(
             line
             for end in found.outcomes
@@ -36,13 +36,13 @@ def _end(end: End, ends: tuple[End, ...], untouched: str) -> Iterator[str]:
     for step in end.steps:
         path = (*path, step)
         name = _name(path, ends)
-        yield f"  {name} [label={quoted(_label(step))}];"
+        yield f"  {name} [label={quote(_label(step))}];"
         yield f"  {before} -> {name}{_edge(path, end, ends)};"
         before = name
     name = f"end_{ends.index(end)}"
     shape = "ellipse" if end.to_dict()["verdict"] == "deliver" else "octagon"
     label = verdict_text([(end.verdict, end.probability)], untouched)
-    yield f"  {name} [shape={shape}, label={quoted(label)}];"
+    yield f"  {name} [shape={shape}, label={quote(label)}];"
     yield f"  {before} -> {name};"
 
 
@@ -56,7 +56,7 @@ def _edge(path: tuple[WayStep, ...], end: End, ends: tuple[End, ...]) -> str:
     """Return what an edge says: the chance, where ways part."""
     same = [each for each in ends if each.steps[: len(path)] == path]
     before = [each for each in ends if each.steps[: len(path) - 1] == path[:-1]]
-    return "" if len(same) == len(before) else f" [label={quoted(str(end.probability))}]"
+    return "" if len(same) == len(before) else f" [label={quote(str(end.probability))}]"
 
 
 def _label(step: WayStep) -> str:

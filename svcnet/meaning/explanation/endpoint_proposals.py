@@ -74,11 +74,11 @@ class _PortProposals:
     ) -> Proposal:
         """Return the proposal of a slice that is another."""
         state = self.question.state
-        touched = state.touched([before, after])
+        touched = state.services_of([before, after])
         changed = state.apply([after])
         if before.namespace != after.namespace:
             changed = changed.apply((), [before])
-        return Proposal(text, self.question.changed(changed, touched), self.packet, origin)
+        return Proposal(text, self.question.with_state(changed, touched), self.packet, origin)
 
     def endpoint_proposal(
         self, text: str, item: EndpointSlice, index: int, after: Endpoint, field: str
@@ -148,7 +148,7 @@ class _PortProposals:
                 own[index] = evolve(port, name=wanted.port_name, protocol=self.port.protocol)
                 origin = Origin("EndpointSlice", item.namespace, item.name, f"ports[{index}]")
                 text = (
-                    f"if port {_named(port)} of slice {item.name} were "
+                    f"if port {_name_port(port)} of slice {item.name} were "
                     f"{wanted.port_name or 'without a name'}/{wanted.protocol}, as the Service's is"
                 )
                 yield self.slice_proposal(text, item, evolve(item, ports=tuple(own)), origin)
@@ -178,7 +178,7 @@ class _PortProposals:
             ports = list(self.service.ports)
             ports[number] = evolve(self.port, name=name)
             after = evolve(self.service, ports=tuple(ports))
-            changed = self.question.changed(self.question.state.apply([after]), [self.name])
+            changed = self.question.with_state(self.question.state.apply([after]), [self.name])
             origin = Origin("Service", *self.name, f"spec.ports[{number}].name")
             text = f"if the Service's port were named {name or 'nothing'}, as its slices say"
             yield Proposal(text, changed, self.packet, origin)
@@ -222,7 +222,7 @@ class _PortProposals:
         if not state.pods or not self.service.selector or self.name in state.endpoints:
             return
         if self.name not in state.slices:
-            made = self.question.changed(with_slices(state), [self.name])
+            made = self.question.with_state(with_slices(state), [self.name])
             yield Proposal("with --from-pods, which makes slices of Pods", made, self.packet)
         pods = [pod for name, pod in sorted(state.pods.items()) if name.namespace == self.name[0]]
         tried: set[tuple[str, str]] = set()
@@ -244,13 +244,13 @@ class _PortProposals:
         # What was made of Pods, or stands for none, is made anew.
         old = [item for item in self.slices if item.is_of_pods or not item.endpoints]
         state = state.apply([evolve(self.service, selector=selector)], old)
-        changed = self.question.changed(with_slices(state), [self.name])
+        changed = self.question.with_state(with_slices(state), [self.name])
         origin = Origin("Service", *self.name, f"spec.selector['{key}']")
         text = f"if the selector had {key}: {value}, as Pod {pod.name} has"
         return Proposal(text, changed, self.packet, origin)
 
 
-def _named(port: EndpointPort) -> str:
+def _name_port(port: EndpointPort) -> str:
     return f"{port.name or port.port}/{port.protocol}"
 
 

@@ -7,7 +7,7 @@ from svcnet.graph import Deliver, Packet
 from svcnet.meaning.explanation.explanation import Explanation, Remedy, explanation
 from svcnet.meaning.explanation.proposals import proposals
 from svcnet.meaning.explanation.question import Question
-from svcnet.meaning.explanation.trials import tried
+from svcnet.meaning.explanation.trials import try_proposals
 
 
 def explain(question: Question, packet: Packet) -> Explanation:
@@ -20,7 +20,7 @@ def explain(question: Question, packet: Packet) -> Explanation:
     account = question.account(packet)
     changes: tuple[Remedy, ...] = ()
     if not any(isinstance(each.verdict, Deliver) for each in account.passages):
-        changes = tried(proposals(question, packet), question)
+        changes = try_proposals(proposals(question, packet), question)
     return explanation(
         account,
         packet,

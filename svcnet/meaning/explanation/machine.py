@@ -17,7 +17,7 @@ from svcnet.meaning.explanation.explain import check_loopback
 from svcnet.meaning.explanation.explanation import End, Ends, Explanation, RuleCase, WayStep
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.roles import FOREIGN, SERVER, RuleRole, RuleRoles
-from svcnet.meaning.explanation.text import merged
+from svcnet.meaning.explanation.text import merge_ends
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.ipvs.ruleset import TABLE as SERVERS
 from svcnet.meaning.outcome import FoundOutcome, RuleLine, Unknown
@@ -87,14 +87,14 @@ def explain_rules(asked: MachineQuestion, packet: Packet) -> Explanation:
         outcomes=tuple(ends),
         choice=_CHOICES.get(rules.mode, "") if len(ends) > 1 else "",
         cases=(*_by_doubt(rules, leaves), *_by_endpoints(asked.owning, packet, ends)),
-        wanted=_wanted(objects, rules, packet, ends),
+        wanted=_wish_of_objects(objects, rules, packet, ends),
     )
 
 
 def ends_by_rules(asked: MachineQuestion, packet: Packet) -> Ends:
     """Return how a packet ends by the rules of a machine, each end once."""
     found = explain_rules(evolve(asked, objects=None), packet)
-    return merged((end.verdict, end.probability) for end in found.outcomes)
+    return merge_ends((end.verdict, end.probability) for end in found.outcomes)
 
 
 _NOBODY_SAYS = (End(Unknown(()), Fraction(1), 1.0, ()),)
@@ -163,13 +163,13 @@ def _by_endpoints(owning: Owning | None, packet: Packet, ends: Sequence[End]) ->
     if owning is None or not places:
         return
     found = _ends(outcomes_of(owning(frozenset(map(number, places))), packet))
-    if found != merged((end.verdict, end.probability) for end in ends):
+    if found != merge_ends((end.verdict, end.probability) for end in ends):
         named = f"{places[0]} is" if len(set(places)) == 1 else "these endpoints are"
         yield RuleCase(f"if {named} the machine's own, which nobody said", found)
 
 
 def _ends(found: Iterable[FoundOutcome]) -> Ends:
-    return merged((each.verdict, each.probability) for each in found)
+    return merge_ends((each.verdict, each.probability) for each in found)
 
 
 # What is told.
@@ -230,7 +230,7 @@ def _by_doubt(rules: MachineRules, leaves: Sequence[Leaf]) -> Iterator[RuleCase]
         return
     for answers in product((False, True), repeat=len(asked)):
         world = dict(zip(asked, answers, strict=True))
-        ends = merged(
+        ends = merge_ends(
             (verdict_of(leaf, rules.facts.family, rules.line_of), leaf.flow.luck.exact)
             for leaf in leaves
             if all(world[doubt[0]] == doubt[1] for doubt in leaf.flow.doubts)
@@ -249,7 +249,7 @@ def _assumption(
     return f"if {' and '.join(said)}"
 
 
-def _wanted(
+def _wish_of_objects(
     objects: Question | None, rules: MachineRules, packet: Packet, ends: Sequence[End]
 ) -> Ends:
     """Return what the objects say, if that is something else than what the rules do."""
@@ -257,4 +257,4 @@ def _wanted(
         return ()
     if is_as_meant(objects.graph, rules, packet):
         return ()
-    return merged((each.verdict, each.probability) for each in evaluate(objects.graph, packet))
+    return merge_ends((each.verdict, each.probability) for each in evaluate(objects.graph, packet))

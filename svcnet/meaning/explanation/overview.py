@@ -14,7 +14,7 @@ from svcnet.meaning.explanation.explanation import Ends, SourcePlace, places_by_
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.sender_kinds import SenderKinds
 from svcnet.meaning.explanation.sentences import endpoint_text
-from svcnet.meaning.explanation.text import LEFT_ALONE, merged, verdict_text
+from svcnet.meaning.explanation.text import LEFT_ALONE, merge_ends, verdict_text
 from svcnet.models import NamespacedName
 
 
@@ -113,7 +113,7 @@ def _lines(rows: Sequence[FrontendRow], untouched: str) -> Iterator[str]:
 
 def _ends(question: Question, packet: Packet) -> Ends:
     passages = question.account(packet).passages
-    return merged((each.verdict, each.probability) for each in passages)
+    return merge_ends((each.verdict, each.probability) for each in passages)
 
 
 def _cells(

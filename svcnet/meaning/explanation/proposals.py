@@ -48,7 +48,7 @@ def of_service(
 ) -> Proposal:
     """Return the proposal of a Service that is changed in one field."""
     name = NamespacedName(after.namespace, after.name)
-    changed = question.changed(question.state.apply([after]), [name])
+    changed = question.with_state(question.state.apply([after]), [name])
     return Proposal(text, changed, packet, Origin("Service", *name, path))
 
 

@@ -59,7 +59,7 @@ class Question:
     graph: RuleGraph = field(repr=False, kw_only=True)
 
     @graph.default
-    def _compiled(self) -> RuleGraph:
+    def _compile_graph(self) -> RuleGraph:
         return compile_state(self.state, self.view)
 
     @property
@@ -94,7 +94,7 @@ class Question:
         graph = evolve(self.graph, fragments=Map(fragments))
         return self.mode.account(self.mode.full(graph, self.settings), graph, packet)
 
-    def changed(self, state: ClusterState, touched: Iterable[NamespacedName]) -> Question:
+    def with_state(self, state: ClusterState, touched: Iterable[NamespacedName]) -> Question:
         """Return the same for other objects; `touched` are the Services whose objects differ."""
         graph, _ = recompile(self.graph, self.state, state, self.view, touched)
         return evolve(self, state=state, graph=graph)

@@ -31,7 +31,7 @@ def text(found: Explanation, lookup: Sequence[str] = ()) -> str:
     return "".join(f"{one_line(line)}\n" for line in _lines(found, lookup))
 
 
-def merged(
+def merge_ends(
     ends: Iterable[tuple[FoundVerdict, Fraction]],
 ) -> tuple[tuple[FoundVerdict, Fraction], ...]:
     """Return ends that are alike once, with their chances together."""
@@ -54,8 +54,8 @@ def verdict_text(ends: Iterable[tuple[FoundVerdict, Fraction]], untouched: str =
     `untouched` is what is told of one to which nothing is done.
     """
     groups: dict[tuple[str, Fraction], list[str]] = {}
-    for verdict, chance in merged(ends):
-        where, how = _said(verdict, untouched)
+    for verdict, chance in merge_ends(ends):
+        where, how = _describe(verdict, untouched)
         groups.setdefault((how, chance), []).append(where)
     return "; ".join(_group(where, how, chance) for (how, chance), where in groups.items())
 
@@ -65,7 +65,7 @@ def passage_text(found: Explanation) -> str:
     return GOES_ON if found.files else LEFT_ALONE
 
 
-def _said(verdict: FoundVerdict, untouched: str) -> tuple[str, str]:
+def _describe(verdict: FoundVerdict, untouched: str) -> tuple[str, str]:
     match verdict:
         case Deliver(address, port, masquerade):
             how = "the source becomes the node's" if masquerade else "source kept"
@@ -89,10 +89,10 @@ def _group(where: list[str], how: str, chance: Fraction) -> str:
     share = "" if chance == 1 else f"{chance} " if len(where) == 1 else f"{chance} each "
     if not where[0]:
         return f"{share}{how}"
-    return f"{share}to {_named(where)}, {how}"
+    return f"{share}to {_name_place(where)}, {how}"
 
 
-def _named(where: Sequence[str]) -> str:
+def _name_place(where: Sequence[str]) -> str:
     shown = ", ".join(where[:MOST_NAMES])
     more = len(where) - MOST_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
@@ -122,7 +122,7 @@ def _lines(found: Explanation, lookup: Sequence[str]) -> Iterator[str]:
         yield "0. the name is looked up"
         yield from (f"     {line}" for line in lookup)
     yield from _cases(found.cases)
-    shared = _shared(found.outcomes)
+    shared = _count_common_steps(found.outcomes)
     for number, step in enumerate(found.outcomes[0].steps[:shared], 1):
         yield from _step(step, f"{number}. ")
     if len(found.outcomes) > 1:
@@ -137,7 +137,7 @@ def _lines(found: Explanation, lookup: Sequence[str]) -> Iterator[str]:
     yield from _changes(found.changes)
 
 
-def _shared(ends: Sequence[End]) -> int:
+def _count_common_steps(ends: Sequence[End]) -> int:
     """Return how many steps all ends have in common, told by what they decide and with what."""
     first = ends[0].steps
     rows = zip(*(end.steps for end in ends), strict=False)

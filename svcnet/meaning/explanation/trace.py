@@ -80,28 +80,30 @@ class TraceReading:
         if found := _NFT.match(text):
             _, family, table, chain, kind, rest = found.groups()
             if kind == "packet:":
-                return self._headed(text, _NFT_HEAD.search(rest))
+                return self._explain_head(text, _NFT_HEAD.search(rest))
             if kind == "rule":
                 return self._nft_rule(text, f"{family} {table}", chain, rest)
             return TraceLine(text)
         if found := _XT_PACKET.match(text):
-            return self._headed(text, _XT_HEAD.search(found[2]))
+            return self._explain_head(text, _XT_HEAD.search(found[2]))
         if found := _XT.match(text):
             rule = _XT_RULE.match(found[5]) if found[4] == "rule" else None
             if rule is None:
                 return TraceLine(text)
-            return self._told(text, self._roles.of_iptables(rule[1], rule[2]))
+            return self._explain_line(text, self._roles.of_iptables(rule[1], rule[2]))
         return TraceLine(text, "this is no line of a trace" if text else "")
 
     def _nft_rule(self, text: str, table: str, chain: str, rest: str) -> TraceLine:
         found = _NFT_RULE.fullmatch(rest)
         rule, verdict = found.groups() if found else (rest, "")
-        return self._told(text, self._roles.of_nft(table, chain, rule, verdict.partition(" ")[2]))
+        return self._explain_line(
+            text, self._roles.of_nft(table, chain, rule, verdict.partition(" ")[2])
+        )
 
-    def _told(self, text: str, role: RuleRole) -> TraceLine:
+    def _explain_line(self, text: str, role: RuleRole) -> TraceLine:
         return TraceLine(text, role.told, role.service, role.origin, role.place)
 
-    def _headed(self, text: str, found: re.Match[str] | None) -> TraceLine:
+    def _explain_head(self, text: str, found: re.Match[str] | None) -> TraceLine:
         """Return whose a packet's destination is."""
         if found is None:
             return TraceLine(text)
@@ -115,12 +117,12 @@ class TraceReading:
         for protocol in named or PROTOCOLS:
             for fragment, dispatch in self._frontends(address, protocol, number):
                 told = f"headed for {where}, which is {fragment.name.service_port}'s"
-                return self._located(text, told, fragment.name, dispatch.origin)
+                return self._locate_line(text, told, fragment.name, dispatch.origin)
             endpoint = self._endpoints.get((address, number, protocol))
             if endpoint is not None:
                 fragment, node = endpoint
                 told = f"headed for {where}, an endpoint of {fragment.name.service_port}"
-                return self._located(text, told, fragment.name, node.origin)
+                return self._locate_line(text, told, fragment.name, node.origin)
         return TraceLine(text, f"headed for {where}, which is no Service's")
 
     def _frontends(
@@ -131,7 +133,7 @@ class TraceReading:
         if graph.settings.is_node_address(address) and graph.settings.answers_node_ports(address):
             yield from graph.frontends.get(("", protocol, port), ())
 
-    def _located(
+    def _locate_line(
         self, text: str, told: str, name: FragmentName | None, origin: Origin
     ) -> TraceLine:
         return TraceLine(text, told, name, origin, self._roles.place(origin))

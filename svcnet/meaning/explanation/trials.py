@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 from svcnet.graph import Deliver, Origin, Packet
 from svcnet.meaning.explanation.explanation import Remedy, places_by_origin
 from svcnet.meaning.explanation.question import Question
-from svcnet.meaning.explanation.text import merged
+from svcnet.meaning.explanation.text import merge_ends
 
 MOST_CHANGES = 5
 """So many changes are told; whoever reads them has one thing to do."""
@@ -31,7 +31,7 @@ class Proposal:
     origin: Origin | None = None
 
 
-def tried(found: Iterable[Proposal], question: Question) -> tuple[Remedy, ...]:
+def try_proposals(found: Iterable[Proposal], question: Question) -> tuple[Remedy, ...]:
     """Return those of the proposals after which an endpoint gets the packet, in their order."""
     changes: list[Remedy] = []
     packets: set[Packet] = set()
@@ -46,7 +46,7 @@ def tried(found: Iterable[Proposal], question: Question) -> tuple[Remedy, ...]:
         ends = tuple([(each.verdict, each.probability) for each in account.passages])
         if any(isinstance(verdict, Deliver) for verdict, _ in ends):
             changes.append(
-                Remedy(proposal.text, proposal.packet, proposal.origin, None, merged(ends))
+                Remedy(proposal.text, proposal.packet, proposal.origin, None, merge_ends(ends))
             )
     origins = [change.origin for change in changes if change.origin]
     places = places_by_origin(question.locate, origins)

@@ -51,7 +51,7 @@ class Chain:
             self._index = _Index(self.rules)
         return self._index.at(address, protocol, port)
 
-    def unkeyed(self, address: int) -> Iterator[XTRule]:
+    def other_rules(self, address: int) -> Iterator[XTRule]:
         """Yield the rules that may be for an address, but for those of one port of it."""
         for rule in self.rules:
             if rule.key is None and all(

@@ -355,7 +355,7 @@ class _Parser:
         else:
             self.ask(InSet(name, directions, self.is_negated))
 
-    def balanced(self) -> None:
+    def mark_balanced(self) -> None:
         """A virtual server has sent the packet on."""
         self._sent_by()
 
@@ -614,7 +614,7 @@ _OPTIONS: Mapping[tuple[str, str], _Handle] = MappingProxyType(
         ("iprange", "--src-range"): _Parser.from_range,
         ("iprange", "--dst-range"): _Parser.to_range,
         ("set", "--match-set"): _Parser.set,
-        ("ipvs", "--ipvs"): _Parser.balanced,
+        ("ipvs", "--ipvs"): _Parser.mark_balanced,
         ("ipvs", "--vaddr"): _Parser.server_address,
         ("ipvs", "--vproto"): _Parser.server_protocol,
         ("ipvs", "--vport"): _Parser.server_port,

@@ -149,10 +149,10 @@ class RuleSet:
 
     def _is_filled(self, name: str) -> bool:
         """Return whether rules put others on a list of ``recent`` than clients of an endpoint."""
-        return name in self._filled
+        return name in self._names_of_filled_sets
 
     @cached_property
-    def _filled(self) -> frozenset[str]:
+    def _names_of_filled_sets(self) -> frozenset[str]:
         return frozenset(
             _list(text)
             for chains in self.tables.values()
@@ -187,7 +187,7 @@ class RuleSet:
             if rule.way is not None:
                 networks.update(dict.fromkeys(self.facts.interfaces))
             for test in rule.tests if rule.key is None else rule.rest:
-                if isinstance(test, InSet) and (held := self._held(test)):
+                if isinstance(test, InSet) and (held := self._plain_members(test)):
                     sets[test.name, test.directions] = held
                     continue
                 for place in self._places(test):
@@ -201,7 +201,7 @@ class RuleSet:
                         networks[place.addresses] = None
         return RuleNames(list(keys), list(networks), list(sets.values()))
 
-    def _held(self, test: InSet) -> frozenset[int]:
+    def _plain_members(self, test: InSet) -> frozenset[int]:
         """Return the addresses of a set that asks for nothing else of a destination."""
         found = set()
         for addresses, _, ports in self._places(test):
@@ -245,7 +245,7 @@ class RuleSet:
             return
         seen.add((chain.table, chain.name))
         chains = self.tables[chain.table]
-        for rule in chain.unkeyed(address):
+        for rule in chain.other_rules(address):
             for protocol, span in self._ports_of(rule):
                 for each in (protocol,) if protocol else PROTOCOLS:
                     found.setdefault(each, set()).add(span)

@@ -91,7 +91,7 @@ class Walk(EndWalk):
     def _rest(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end that are translated, or will never be."""
         if self.notes:
-            return self._routed(flow, is_node=is_node)
+            return self._end_routed(flow, is_node=is_node)
         header = flow.header
         key = self.ends.key(
             header,
@@ -103,7 +103,7 @@ class Walk(EndWalk):
         )
         return self._ends_by(key, flow, is_node=is_node)
 
-    def _routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
+    def _end_routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end from where the kernel has decided which way they go."""
         leaves: list[Leaf] = []
         is_local = self.facts.is_local(flow.header.address)
@@ -217,16 +217,16 @@ class Walk(EndWalk):
                     after.append(each.of(each.mask & ~mask))
                     hit = each.of(mask)
                 if rule.way is not None or rule.doubt:
-                    for sure in self._assumed(rule, hit, after, leaves):
-                        self._matched(rule, sure, after, back, through, leaves, depth)
+                    for sure in self._assume(rule, hit, after, leaves):
+                        self._execute(rule, sure, after, back, through, leaves, depth)
                 else:
-                    self._matched(rule, hit, after, back, through, leaves, depth)
+                    self._execute(rule, hit, after, back, through, leaves, depth)
             alive = after
             if not alive:
                 break
         return back + alive if back else alive
 
-    def _assumed(
+    def _assume(
         self, rule: XTRule, flow: Branch, after: list[Branch], leaves: list[Leaf]
     ) -> list[Branch]:
         """Return the flow as it is if a rule matches that nobody can be sure of.
@@ -274,7 +274,7 @@ class Walk(EndWalk):
         after.append(rest)
         return [hit]
 
-    def _matched(
+    def _execute(
         self,
         rule: XTRule,
         flow: Branch,
@@ -311,9 +311,9 @@ class Walk(EndWalk):
         elif action is Action.DROP or action is Action.REJECT:
             leaves.append(Leaf("drop" if action is Action.DROP else "reject", flow, rule))
         else:
-            self._changed(rule, flow, after, through, leaves)
+            self._change(rule, flow, after, through, leaves)
 
-    def _changed(
+    def _change(
         self,
         rule: XTRule,
         flow: Branch,
@@ -325,27 +325,27 @@ class Walk(EndWalk):
         match rule.action:
             case Action.MARK:
                 mark = (header.mark & ~clear) ^ turn
-                after.append(flow.with_header(header.marked(mark, header.connmark)))
+                after.append(flow.with_header(header.with_marks(mark, header.connmark)))
             case Action.CONNMARK:
                 mark = (header.connmark & ~clear) ^ turn
-                after.append(flow.with_header(header.marked(header.mark, mark)))
+                after.append(flow.with_header(header.with_marks(header.mark, mark)))
             case Action.SAVE_MARK:
                 mark = (header.connmark & ~turn & _WORD) ^ (header.mark & clear)
-                after.append(flow.with_header(header.marked(header.mark, mark)))
+                after.append(flow.with_header(header.with_marks(header.mark, mark)))
             case Action.RESTORE_MARK:
                 mark = (header.mark & ~clear & _WORD) ^ (header.connmark & turn)
-                after.append(flow.with_header(header.marked(mark, header.connmark)))
+                after.append(flow.with_header(header.with_marks(mark, header.connmark)))
             case Action.DNAT:
                 address, port = rule.endpoint
                 if address is None:
                     address = header.address
                 place = (address, header.port if port is None else port)
-                through.append(flow.with_header(header.headed(*place)))
+                through.append(flow.with_header(header.with_destination(*place)))
             case Action.SNAT:
                 source = rule.source
                 if source != "node" and rule.endpoint[0] in self.facts.addresses:
                     source = "node"
-                through.append(flow.with_header(header.hidden(source)))
+                through.append(flow.with_header(header.with_source(source)))
             case Action.UNTRACK:
                 # Who comes back by loopback or from a virtual server has a connection already.
                 if header.balancer is None and not header.is_looped:

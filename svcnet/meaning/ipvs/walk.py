@@ -33,15 +33,15 @@ class IPVSWalk(Walk):
         first = OUT_OF_NODE[:3] if is_node else BEFORE_ROUTING
         for flow in self._hooks(first, [start], leaves):
             if is_node:
-                self._met(flow, leaves, is_node=True)
+                self._meet_balancer(flow, leaves, is_node=True)
             elif self.facts.is_local(flow.header.address):
                 for each in self._hooks(INTO_NODE[:3], [flow], leaves):
-                    self._met(each, leaves, is_node=False)
+                    self._meet_balancer(each, leaves, is_node=False)
             else:
                 leaves += self._rest(flow, is_node=False)
         return leaves
 
-    def _met(self, flow: Branch, leaves: list[Leaf], *, is_node: bool) -> None:
+    def _meet_balancer(self, flow: Branch, leaves: list[Leaf], *, is_node: bool) -> None:
         """Add how packets end that the balancer sees."""
         header = flow.header
         server = None
@@ -49,18 +49,18 @@ class IPVSWalk(Walk):
             place = (header.address, self.protocol, header.port)
             server = self.servers.find(header.mark, *place)
         if server is not None:
-            self._balanced(server, flow, leaves, is_node=is_node)
+            self._balance(server, flow, leaves, is_node=is_node)
         elif is_node:
             leaves += self._rest(flow, is_node=True)
         else:
-            self._arrived(flow, leaves)
+            self._arrive(flow, leaves)
 
-    def _arrived(self, flow: Branch, leaves: list[Leaf]) -> None:
+    def _arrive(self, flow: Branch, leaves: list[Leaf]) -> None:
         """Add how packets end that are for a process of the node."""
         flows = self._hooks(INTO_NODE[3:], [flow], leaves)
         leaves += [Leaf("deliver" if each.header.is_translated else "pass", each) for each in flows]
 
-    def _balanced(
+    def _balance(
         self, server: KernelServer, flow: Branch, leaves: list[Leaf], *, is_node: bool
     ) -> None:
         """Add how packets end that a virtual server takes."""
@@ -85,20 +85,20 @@ class IPVSWalk(Walk):
                     frozenset((self._place(real, header),)), server.seconds
                 )
                 if known:
-                    self._chosen(real, flow.of(known), balancer, leaves, is_node=is_node)
+                    self._choose(real, flow.of(known), balancer, leaves, is_node=is_node)
                     flow = flow.of(flow.mask & ~known)
         if not flow.mask:
             return
         for real in server.reals:
             luck = flow.luck.split(real.chance)[0]
-            self._chosen(real, flow.by(luck), balancer, leaves, is_node=is_node)
+            self._choose(real, flow.by(luck), balancer, leaves, is_node=is_node)
 
     @staticmethod
     def _place(real: KernelDest, header: PacketHead) -> tuple[int, int]:
         address, port = real.endpoint
         return address, port or header.port
 
-    def _chosen(
+    def _choose(
         self,
         real: KernelDest,
         flow: Branch,
@@ -113,20 +113,20 @@ class IPVSWalk(Walk):
         if not real.is_translating:
             leaves.append(Leaf("unknown", flow, real.saved))
             return
-        header = flow.header.headed(*self._place(real, flow.header)).sent_by(balancer)
+        header = flow.header.with_destination(*self._place(real, flow.header)).sent_by(balancer)
         sent = flow.with_header(header)
         if is_node and self.facts.is_local(header.address):
             leaves += self._rest(sent, is_node=True)
         elif self.facts.is_local(header.address):
-            self._arrived(sent, leaves)
+            self._arrive(sent, leaves)
         else:
             leaves += self._rest(sent, is_node=is_node)
 
-    def _routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
+    def _end_routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end from where the kernel has decided which way they go."""
         header = flow.header
         if header.balancer is None or self.facts.is_local(header.address):
-            return super()._routed(flow, is_node=is_node)
+            return super()._end_routed(flow, is_node=is_node)
         leaves: list[Leaf] = []
         again = (*OUT_OF_NODE[:2], *OUT_OF_NODE[3:])
         flows = self._hooks(again, [flow], leaves)

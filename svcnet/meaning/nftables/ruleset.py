@@ -324,7 +324,7 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
                 )
             for key, endpoint in _lists(found):
                 lists.setdefault((name, key), set()).add(endpoint)
-            filled.update(each for rule in found for each in _filled(rule))
+            filled.update(each for rule in found for each in _filled_sets(rule))
         if not name.endswith(_OWN):
             foreign.update((name, each) for each in filled)
         for held in table.sets.values():
@@ -369,7 +369,7 @@ def _span(text: str) -> Span:
     return spans.between(text) if "-" in text else spans.network(text)
 
 
-def _filled(rule: NFTLine) -> Iterator[str]:
+def _filled_sets(rule: NFTLine) -> Iterator[str]:
     """Yield the names of the sets that a rule puts packets' keys into."""
     for word, name in pairwise(rule.words):
         if word in ("update", "add") and name.startswith("@"):
@@ -378,7 +378,7 @@ def _filled(rule: NFTLine) -> Iterator[str]:
 
 def _lists(rules: tuple[NFTLine, ...]) -> list[tuple[str, Endpoint]]:
     """Return the sets that a chain puts clients into, with the endpoint that it sends them to."""
-    sets = [name for rule in rules for name in _filled(rule)]
+    sets = [name for rule in rules for name in _filled_sets(rule)]
     places = [rule.words[-1] for rule in rules if rule.words[-3:-1] == ("dnat", "to")]
     found: list[tuple[str, Endpoint]] = []
     for name in sets:

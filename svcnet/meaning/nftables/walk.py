@@ -89,7 +89,7 @@ class NFTMembers:
         self.seconds = seconds
         self._indexes: dict[tuple[bool, ...], _Index] = {}
 
-    def found(self, of_sender: tuple[bool, ...], key: tuple[str, ...]) -> Iterable[_Element]:
+    def find(self, of_sender: tuple[bool, ...], key: tuple[str, ...]) -> Iterable[_Element]:
         """Yield the elements that may be right for what is not the sender's of a key."""
         index = self._indexes.get(of_sender)
         if index is None:
@@ -187,12 +187,12 @@ class NFTWalk(EndWalk):
     def _rest(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end that are translated, or will never be."""
         if self.notes:
-            return self._routed(flow, is_node=is_node)
+            return self._end_routed(flow, is_node=is_node)
         is_local = self.facts.is_local(flow.header.address)
         key = self.ends.key(flow.header, is_node, self.protocol, self.state, is_local)
         return self._ends_by(key, flow, is_node=is_node)
 
-    def _routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
+    def _end_routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end from where the kernel has decided which way they go."""
         leaves: list[Leaf] = []
         flows = [flow]
@@ -354,13 +354,13 @@ class _Reading:
                 raise _Unknown(begin) from None
             if done is not None:
                 for each, verdict in done:
-                    yield self._noted(each), verdict
+                    yield self._note(each), verdict
                 return
             if not self.flow.mask:
                 return
-        yield self._noted(self.flow), ""
+        yield self._note(self.flow), ""
 
-    def _noted(self, flow: Branch) -> Branch:
+    def _note(self, flow: Branch) -> Branch:
         """Return the flow with the rule on its path, if somebody wants to know."""
         if not self.walk.notes or flow.path[len(self._before) :]:
             return flow
@@ -429,7 +429,7 @@ class _Reading:
         if word == "dnat":
             return self._dnat()
         if word == "masquerade":
-            return [(self.flow.with_header(self.flow.header.hidden("node")), "accept")]
+            return [(self.flow.with_header(self.flow.header.with_source("node")), "accept")]
         return self._fields()
 
     def _log(self) -> None:
@@ -491,7 +491,7 @@ class _Reading:
         header = self.flow.header
         if self.peek() == "set":
             self.take()
-            self.flow = self.flow.with_header(header.marked(self._new_mark(), header.connmark))
+            self.flow = self.flow.with_header(header.with_marks(self._new_mark(), header.connmark))
             return
         mark = header.mark
         if self.peek() == "&":
@@ -521,14 +521,14 @@ class _Reading:
             names.append(self._field())
         if self.peek() == "vmap":
             self.take()
-            return self._chosen(names, self._container())
+            return self._choose(names, self._container())
         is_negated = self.peek() == "!="
         if is_negated or self.peek() == "==":
             self.take()
         if self.peek().startswith("@"):
             container = self._container()
             if container.is_dynamic:
-                found = self._remembered(names, container)
+                found = self._affinity_senders(names, container)
             else:
                 found = self._any(names, container)
         elif self.peek() == "{":
@@ -573,7 +573,7 @@ class _Reading:
             else:
                 part.append(word)
 
-    def _remembered(self, names: list[str], container: NFTMembers) -> int:
+    def _affinity_senders(self, names: list[str], container: NFTMembers) -> int:
         if len(names) != 1 or not names[0].endswith("saddr"):
             raise ValueError(names)
         if self._set in self.walk.tables.filled:
@@ -606,11 +606,11 @@ class _Reading:
             for name, is_his in zip(names, of_sender, strict=True)
             if not is_his
         )
-        for parts, value in container.found(of_sender, key):
+        for parts, value in container.find(of_sender, key):
             if mask := self._match(names, parts):
                 yield mask, (parts, value)
 
-    def _chosen(self, names: list[str], container: NFTMembers) -> list[tuple[Branch, str]]:
+    def _choose(self, names: list[str], container: NFTMembers) -> list[tuple[Branch, str]]:
         """Return what an element of a map says for whom; without one the rule does not match."""
         done: list[tuple[Branch, str]] = []
         left = self.flow
@@ -650,14 +650,14 @@ class _Reading:
         if self.peek() == "numgen":
             found = self._dice("map")
             return [
-                (self._moved(each, value.replace(" . ", " ")), "accept") if value else (each, "")
+                (self._move(each, value.replace(" . ", " ")), "accept") if value else (each, "")
                 for each, value in found
             ]
         address, _, port = self.take().rpartition(":")
         if not address:
             raise ValueError(port)
-        return [(self._moved(self.flow, f"{address.strip('[]')} {port}"), "accept")]
+        return [(self._move(self.flow, f"{address.strip('[]')} {port}"), "accept")]
 
-    def _moved(self, flow: Branch, place: str) -> Branch:
+    def _move(self, flow: Branch, place: str) -> Branch:
         address, _, port = place.partition(" ")
-        return flow.with_header(flow.header.headed(spans.number(address), int(port)))
+        return flow.with_header(flow.header.with_destination(spans.number(address), int(port)))

@@ -150,7 +150,7 @@ class _Reading:
         yield self.jump("nat", chain, "KUBE-SERVICES")
         if dispatch.frontend == "node-port":
             yield ModeLine("nat", self.node_ports())
-        rules = self.shared(dispatch.id)
+        rules = self.shared_lines(dispatch.id)
         # The rule that counts packets for loopback comes first where there is one.
         yield ModeLine("nat", rules[0 if self.packet.destination.startswith("127.") else -1])
         if decision.masquerade:
@@ -241,15 +241,15 @@ class _Reading:
     def own(self, part: str) -> list[str]:
         return self._own.get(part, [])
 
-    def shared(self, part: str) -> list[str]:
-        return self._shared.get(part, [])
+    def shared_lines(self, part: str) -> list[str]:
+        return self._lines_by_part.get(part, [])
 
     @cached_property
     def _own(self) -> Mapping[str, list[str]]:
         return _by_part(self.block.own_lines)
 
     @cached_property
-    def _shared(self) -> Mapping[str, list[str]]:
+    def _lines_by_part(self) -> Mapping[str, list[str]]:
         return _by_part(self.block.writing.shared)
 
     @cached_property

@@ -192,7 +192,7 @@ class IptablesAdapter(Adapter):
         marks.wrote(report.written)
         is_sure = not (look.steps or report.written) and look.after == look.before
         self._seal = look.before if marks.outlive_writes or is_sure else None
-        done = self._done(look.text, report, stages)
+        done = self._finish(look.text, report, stages)
         if done.kind == "none":
             return done
         services = few(_services(look.text, report.plan.transactions))
@@ -229,9 +229,9 @@ class IptablesAdapter(Adapter):
         elif not report.written:
             with stages.stage("observe"):
                 self._seal = before if self._mark() == before else None
-        return self._done(text, report, stages)
+        return self._finish(text, report, stages)
 
-    def _done(
+    def _finish(
         self, text: rules.RestoreText, report: iptables.RestoreReport, stages: Stages
     ) -> SyncResult:
         """Take that the tables are what `text` says, and return what was done for that."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from svcnet.executors import iptables
 from svcnet.executors.commits import Commits
-from svcnet.executors.iptables.cleanup import owned
-from svcnet.executors.iptables.commands import installed
+from svcnet.executors.iptables.cleanup import ownership
+from svcnet.executors.iptables.commands import find_commands
 from svcnet.modes.executor import Executor, Part
 from svcnet.modes.iptables.adapter import IptablesAdapter
 from svcnet.modes.options import VARIANT
@@ -38,7 +38,7 @@ class IptablesExecutor(Executor[RestoreText]):
 
     def has_tools(self, family: IPFamily) -> bool:
         """Return whether a variant of iptables is installed for a family."""
-        return bool(installed(family, machine=self.machine))
+        return bool(find_commands(family, machine=self.machine))
 
     def observe(self, family: IPFamily) -> iptables.Choice:
         """Return the variant that holds this mode's rules, or other rules, and these."""
@@ -58,12 +58,12 @@ class IptablesExecutor(Executor[RestoreText]):
 
     def cleanup(self, family: IPFamily) -> Iterator[Part]:
         """Yield the removal from each variant of iptables."""
-        for commands in installed(family, self._variant, machine=self.machine):
+        for commands in find_commands(family, self._variant, machine=self.machine):
             yield partial(iptables.cleanup, family, commands.variant, machine=self.machine)
 
-    def owned(self, family: IPFamily) -> iptables.Ownership:
+    def ownership(self, family: IPFamily) -> iptables.Ownership:
         """Return how the chains are known that this mode makes."""
-        return owned(family)
+        return ownership(family)
 
     def sweep(self, family: IPFamily) -> tuple[str, ...]:
         """Remove counters that the mode's rules counted in."""

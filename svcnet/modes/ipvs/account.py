@@ -208,7 +208,7 @@ class _Reading:
         if (out := self.kept_out()) is not None:
             yield self.refusal(entry, *out)
             return
-        servers = self.chosen()
+        servers = self.choices()
         total = sum(real.weight for _, real in servers)
         if not total:
             line = ModeLine("ipvsadm", ipvsadm.line(NewService(service_of(self.server))))
@@ -323,7 +323,7 @@ class _Reading:
         decision = None if firewall is None else Decision(firewall, firewall.otherwise)
         return verdict, Stage(decision, tuple(lines), "the ranges of sources do not have it")
 
-    def chosen(self) -> list[tuple[str, RealServer]]:
+    def choices(self) -> list[tuple[str, RealServer]]:
         """Return the real servers that the packet may get, with the ids of their nodes."""
         pairs = list(zip(self.server.targets, self.server.real_servers, strict=True))
         if self.server.timeout:

@@ -73,7 +73,7 @@ class IPVSAdapter(Adapter):
         self._tables = self._seal = self._look = None
         with stages.stage("observe"):
             before = self._mark(tables)
-        with self._kept(tables):
+        with self._keep_partial(tables):
             report = ipvs.apply(
                 tables,
                 variant=self._variant,
@@ -82,7 +82,7 @@ class IPVSAdapter(Adapter):
                 machine=self._machine,
             )
         stages.merge(report.stages)
-        done = self._done(tables, report, stages)
+        done = self._finish(tables, report, stages)
         if before is not None and not report.plan.steps:
             # Nothing that was observed was wrong, and nobody changed it meanwhile.
             with stages.stage("observe"):
@@ -100,7 +100,7 @@ class IPVSAdapter(Adapter):
             # Its rules know nothing of others' virtual servers.
             return None
         self._tables = self._seal = None
-        with ipvs.IPVS(self._machine) as kernel, self._kept(tables):
+        with ipvs.IPVS(self._machine) as kernel, self._keep_partial(tables):
             report = ipvs.apply_step(delta, kernel, variant=self._variant, drain=self._drain)
         self._wrote(report)
         self._tables = tables
@@ -148,9 +148,9 @@ class IPVSAdapter(Adapter):
                 return None
             return evolve(self.idle("nothing to change"), stages=look.stages.seconds)
         self._tables = self._seal = None
-        with self._machine.lock(self.family), self._kept(look.tables):
+        with self._machine.lock(self.family), self._keep_partial(look.tables):
             report = ipvs.carry_out(look.tables, look.found, look.stages)
-        done = self._done(look.tables, report, look.stages)
+        done = self._finish(look.tables, report, look.stages)
         self._seal = look.after
         if done.kind == "none":
             return done
@@ -169,7 +169,7 @@ class IPVSAdapter(Adapter):
             entry in self._others for definition, entry in delta.added if definition == IPVS_IPS
         )
 
-    def _done(
+    def _finish(
         self, tables: tables_of.IPVSTables, report: ipvs.IPVSReport, stages: Stages
     ) -> SyncResult:
         """Take that `tables` are what is there, and return what was done for that."""
@@ -191,7 +191,7 @@ class IPVSAdapter(Adapter):
         return None if rules is None or rest is None else (rules, rest)
 
     @contextmanager
-    def _kept(self, tables: tables_of.IPVSTables) -> Iterator[None]:
+    def _keep_partial(self, tables: tables_of.IPVSTables) -> Iterator[None]:
         """Remember what was done where some of it was refused.
 
         So steps go on from there, and do not wait for what a machine never takes.

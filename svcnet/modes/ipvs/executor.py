@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from svcnet.executors import iptables, ipvs
 from svcnet.executors.commits import Commits
-from svcnet.executors.iptables.commands import installed
-from svcnet.executors.ipvs.rules import owned
+from svcnet.executors.iptables.commands import find_commands
+from svcnet.executors.ipvs.rules import ownership
 from svcnet.modes.executor import Executor, Part
 from svcnet.modes.ipvs.adapter import IPVSAdapter
 from svcnet.modes.ipvs.options import DRAIN
@@ -41,7 +41,7 @@ class IPVSExecutor(Executor[IPVSTables]):
 
     def has_tools(self, family: IPFamily) -> bool:
         """Return whether a variant of iptables is installed for a family."""
-        return bool(installed(family, machine=self.machine))
+        return bool(find_commands(family, machine=self.machine))
 
     def probe(self, artifact: IPVSTables) -> tuple[str, ...]:
         """Return the modules that the kernel lacks."""
@@ -82,9 +82,9 @@ class IPVSExecutor(Executor[IPVSTables]):
         """Yield the removal of all: the sets tell which rules are to go, of either variant."""
         yield partial(ipvs.cleanup, family, machine=self.machine)
 
-    def owned(self, family: IPFamily) -> iptables.Ownership:
+    def ownership(self, family: IPFamily) -> iptables.Ownership:
         """Return how the chains are known that this mode makes."""
-        return owned(family)
+        return ownership(family)
 
     def is_there(self, family: IPFamily) -> bool:
         """Return whether its sets, or its virtual servers, are there."""

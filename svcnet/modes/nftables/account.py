@@ -110,16 +110,16 @@ class _Reading:
         destination = self.packet.destination
         if self.settings.is_node_address(destination):
             return Account((Passage(Pass(), Fraction(1), 1.0),), remarks=remarks)
-        rules = [made for made in self.fixed() if made.chain == names.CLUSTER_IPS_CHECK]
+        rules = [made for made in self.fixed_rules() if made.chain == names.CLUSTER_IPS_CHECK]
         jump = self.jump(names.CLUSTER_IPS_CHECK)
         element = self.ruleset.element((names.CLUSTER_IPS, destination))
         if element is not None:
             lines = (jump, self.line(rules[0]), self.line(element))
             verdict = Refuse("reject", "is a port of a cluster IP that no Service has")
-            return _refused(verdict, lines, (*remarks, CLOSED))
+            return _refuse(verdict, lines, (*remarks, CLOSED))
         if any(contains(cidr, destination) for cidr in self.settings.service_cidrs):
             verdict = Refuse("drop", "is a cluster IP that no Service has")
-            return _refused(verdict, (jump, self.line(rules[-1])), (*remarks, UNALLOCATED))
+            return _refuse(verdict, (jump, self.line(rules[-1])), (*remarks, UNALLOCATED))
         return Account((Passage(Pass(), Fraction(1), 1.0),), remarks=remarks)
 
     def kept_out(self, graph: RuleGraph) -> Passage | None:
@@ -316,7 +316,9 @@ class _Reading:
             element = self.element(block, place)
             yield element
             if names.REJECT in element.text:
-                yield from (self.line(made) for made in self.fixed() if made.chain == names.REJECT)
+                yield from (
+                    self.line(made) for made in self.fixed_rules() if made.chain == names.REJECT
+                )
             return
 
     def rules_of(self, block: NFTablesBlock, part: str) -> list[NFTRule]:
@@ -335,7 +337,7 @@ class _Reading:
 
     def postrouting(self, way: Way) -> Iterator[ModeLine]:
         yield self.jump(names.MASQUERADING)
-        rules = [made for made in self.fixed() if made.chain == names.MASQUERADING]
+        rules = [made for made in self.fixed_rules() if made.chain == names.MASQUERADING]
         if self.is_marked(way):
             yield self.line(rules[0])
             return
@@ -347,7 +349,7 @@ class _Reading:
         """Return the rule of a hook that leads to a chain; without a hook the last such rule."""
         found = [
             made
-            for made in self.fixed()
+            for made in self.fixed_rules()
             if made.text.endswith(f"jump {target}") and hook in ("", made.chain)
         ]
         return self.line(found[-1])
@@ -357,17 +359,17 @@ class _Reading:
 
     def rule(self, chain: str, container: str) -> ModeLine:
         """Return the rule of a chain that looks into a set or map."""
-        rules = (made for made in self.fixed() if made.chain == chain)
+        rules = (made for made in self.fixed_rules() if made.chain == chain)
         wanted = f"@{container}"
         return self.line(next(made for made in rules if wanted in made.text.split(" ")))
 
-    def fixed(self) -> Iterator[NFTRule]:
+    def fixed_rules(self) -> Iterator[NFTRule]:
         return (made for made in self.ruleset.fixed.objects if isinstance(made, NFTRule))
 
     def line(self, made: NFTRule | NFTElement) -> ModeLine:
         return ModeLine("nft", made.add(str(self.ruleset.table)).rstrip("\n"))
 
 
-def _refused(verdict: Refuse, lines: tuple[ModeLine, ...], remarks: tuple[Remark, ...]) -> Account:
+def _refuse(verdict: Refuse, lines: tuple[ModeLine, ...], remarks: tuple[Remark, ...]) -> Account:
     stage = Stage(None, lines, f"the destination {verdict.reason}")
     return Account((Passage(verdict, Fraction(1), 1.0, None, (stage,)),), remarks=remarks)

@@ -96,7 +96,7 @@ class NFTablesAdapter(Adapter):
             report = nftables.apply(ruleset, machine=self._machine)
             stages.merge(report.stages)
             self._stale = report.left
-            return self._done(report, before, stages)
+            return self._finish(report, before, stages)
 
     def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
         """Load the difference of two graphs, without a look at the table."""
@@ -111,7 +111,7 @@ class NFTablesAdapter(Adapter):
             with stages.stage("write"):
                 origin_of = partial(_origin, before, after)
                 commits, stale = nftables.apply_step(delta, origin_of, machine=self._machine)
-            self._commits.made(commits)
+            self._commits.count_own(commits)
             self._stale += stale
             self._ruleset = after
             touched = places(delta.text, str(self._table))
@@ -152,23 +152,23 @@ class NFTablesAdapter(Adapter):
         with suppress(ApplyError):
             found = self._known.learn_written()
             if found is not None and self._mark() == self._seal is not None:
-                self._known.learned(found)
+                self._known.take_handles(found)
 
     def _read(self, look: _Look) -> None:
         """See what there is, if there is reason to, and plan what makes it right."""
         if look.is_right:
             if not (self._known.is_whole or self._known.is_strange):
                 look.is_taught = True
-                look.learned = self._learned(look)
+                look.learned = self._learn_handles(look)
             return
         with look.stages.stage("observe"):
-            there, right = self._observed(look)
+            there, right = self._observation(look)
         with look.stages.stage("plan"), without_gc():
-            ruleset, settled = self._wanted(look)
+            ruleset, settled = self._wish(look)
             if ruleset is not None:
                 look.planned = plan(ruleset, there, settled=settled | right)
 
-    def _wanted(self, look: _Look) -> tuple[tables.Ruleset | None, frozenset[NFTPlace]]:
+    def _wish(self, look: _Look) -> tuple[tables.Ruleset | None, frozenset[NFTPlace]]:
         """Return what is wanted now, and what steps have written for that during a look."""
         with self._writing:
             # Between two steps, so that what is wanted and what was written go together.
@@ -176,9 +176,9 @@ class NFTablesAdapter(Adapter):
             empty = [NFTPlace("chain", name) for name in self._stale]
             return self._ruleset, frozenset(empty).union(*look.steps)
 
-    def _observed(self, look: _Look) -> tuple[TableState | None, frozenset[NFTPlace]]:
+    def _observation(self, look: _Look) -> tuple[TableState | None, frozenset[NFTPlace]]:
         """Return the table, and what of it is not there since it is surely right."""
-        ruleset, _ = self._wanted(look)
+        ruleset, _ = self._wish(look)
         if ruleset is None:
             return None, frozenset()
         if look.handles is not None:
@@ -186,13 +186,13 @@ class NFTablesAdapter(Adapter):
                 return nftables.dump(ruleset, look.handles, machine=self._machine)
         return nftables.observe(ruleset, machine=self._machine)
 
-    def _learned(self, look: _Look) -> Handles | None:
+    def _learn_handles(self, look: _Look) -> Handles | None:
         """Return the handles of all rules of a table that is right, if they can be told."""
-        ruleset, _ = self._wanted(look)
+        ruleset, _ = self._wish(look)
         if ruleset is None:
             return None
         with suppress(ApplyError), look.stages.stage("observe"), without_gc():
-            return self._known.learn(ruleset, lambda: self._wanted(look)[1])
+            return self._known.learn(ruleset, lambda: self._wish(look)[1])
         return None
 
     def _repair(self, look: _Look) -> SyncResult | None:
@@ -205,7 +205,7 @@ class NFTablesAdapter(Adapter):
             return None
         if planned is None:
             if look.is_taught and self._mark() == look.before:
-                self._known.learned(look.learned, frozenset[NFTPlace]().union(*look.steps))
+                self._known.take_handles(look.learned, frozenset[NFTPlace]().union(*look.steps))
             return self._without_repair(ruleset, look)
         later = frozenset[NFTPlace]().union(*look.steps[look.known :])
         if later and not are_apart(places(planned.text, str(self._table)), later):
@@ -220,7 +220,7 @@ class NFTablesAdapter(Adapter):
             report = nftables.carry_out(ruleset, planned, look.stages, machine=self._machine)
             gone = set(planned.stale).difference(report.left)
             self._stale = tuple(name for name in self._stale if name not in gone) + report.left
-            done = self._done(report, look.before, look.stages)
+            done = self._finish(report, look.before, look.stages)
         if self._stale and not self._remove_stale(ruleset):
             done = evolve(done, failed=NFT_CLEANUP)
         if done.kind == "none":
@@ -237,11 +237,11 @@ class NFTablesAdapter(Adapter):
             failed = NFT_CLEANUP
         return evolve(self.idle(told), stages=look.stages.seconds, failed=failed)
 
-    def _done(
+    def _finish(
         self, report: nftables.NFTablesReport, before: Hashable | None, stages: Stages
     ) -> SyncResult:
         """Take that the table is what a report says, and return what was done for that."""
-        self._commits.made(report.commits)
+        self._commits.count_own(report.commits)
         self._ruleset, self._warnings, self._seal = report.ruleset, report.warnings, before
         failed = NFT_CLEANUP if report.left else ""
         told = str(report), report.warnings, stages.seconds
@@ -252,7 +252,7 @@ class NFTablesAdapter(Adapter):
         wanted = {name for block in ruleset.blocks.values() for name in block.chains}
         gone = tuple(name for name in dict.fromkeys(self._stale) if name not in wanted)
         left = nftables.remove(ruleset.table, gone, machine=self._machine)
-        self._commits.made(bool(gone) and not left)
+        self._commits.count_own(bool(gone) and not left)
         self._stale = left
         return not left
 

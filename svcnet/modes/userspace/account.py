@@ -66,19 +66,19 @@ def account(table: ProxyTable, graph: RuleGraph, packet: Packet) -> Account:
     if service is None:
         lacks = (each for each in table.unsupported if each.name == fragment.name)
         remarks = tuple(Remark(str(each)) for each in lacks)
-        return Account((_passed(found[0]),), remarks=remarks)
+        return Account((_passage(found[0]),), remarks=remarks)
     reading = _Reading(table, service, packet)
     if reading.is_let_out(found[0]):
-        return Account((_passed(found[0]),), remarks=(LEAVES,))
+        return Account((_passage(found[0]),), remarks=(LEAVES,))
     if isinstance(found[0].verdict, Refuse) and not reading.has_portal(graph):
-        return Account((_passed(found[0]),), remarks=(NO_PORTAL,))
+        return Account((_passage(found[0]),), remarks=(NO_PORTAL,))
     passages = tuple([reading.passage(way) for way in found])
     is_served = isinstance(passages[0].verdict, Deliver)
     remarks = (HIDDEN_SOURCE,) if is_served else ()
     return Account(passages, CHOICE if len(passages) > 1 else "", remarks)
 
 
-def _passed(way: Way) -> Passage:
+def _passage(way: Way) -> Passage:
     return passage(Way(Pass(), Fraction(1), way.fragment, way.decisions[:1]))
 
 

@@ -13,7 +13,7 @@ from svcnet import checks
 from svcnet.errors import ApplyError, Unsupported
 from svcnet.executors import userspace as executor
 from svcnet.executors.commits import Commits
-from svcnet.executors.counts import counted
+from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables import Commands, Marks, Ownership, Variant
 from svcnet.executors.stages import Stages
 from svcnet.executors.userspace import RulesReport, TablePlan, install, services_of
@@ -89,7 +89,7 @@ class UserspaceAdapter(Adapter):
 
     def whole(self, graph: RuleGraph) -> SyncResult:
         """Have all of `graph` served, and make the rules from whatever is there."""
-        count = counted(len(graph.fragments), "service port")
+        count = count_noun(len(graph.fragments), "service port")
         return self._follow(
             "full",
             f"{count} served",
@@ -100,7 +100,7 @@ class UserspaceAdapter(Adapter):
     def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult:
         """Have what differs served, and change the rules of that, without a look at the others."""
         touched = change.names
-        count = counted(len(touched), "service port")
+        count = count_noun(len(touched), "service port")
         return self._follow(
             "delta",
             f"{count} changed",
@@ -187,9 +187,9 @@ class UserspaceAdapter(Adapter):
         `names` are the service ports that may differ, None for all.
         """
         with self._writing:
-            return self._followed(kind, what, render, lead, names)
+            return self._write_and_lead(kind, what, render, lead, names)
 
-    def _followed(
+    def _write_and_lead(
         self,
         kind: Literal["delta", "full"],
         what: str,
@@ -200,7 +200,7 @@ class UserspaceAdapter(Adapter):
         stages = Stages()
         before = self._proxy.table
         with stages.stage("render"):
-            table = _rendered(render, before)
+            table = _render(render, before)
         with stages.stage("proxy"):
             after = self._proxy.update(table, names, hold=self._redirect)
         report = None
@@ -265,7 +265,7 @@ class UserspaceAdapter(Adapter):
         return (*unsupported, *self._rule_warnings)
 
 
-def _rendered(render: Callable[[ProxyTable], ProxyTable], before: ProxyTable) -> ProxyTable:
+def _render(render: Callable[[ProxyTable], ProxyTable], before: ProxyTable) -> ProxyTable:
     """Return the new table. Too few ports are an error of the input, but not while it serves."""
     try:
         return render(before)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from svcnet.executors import iptables
-from svcnet.executors.iptables.commands import installed
+from svcnet.executors.iptables.commands import find_commands
 from svcnet.executors.userspace import remove
 from svcnet.executors.userspace.rules import OWNED, shows_variant
 from svcnet.modes.executor import Executor, Part
@@ -26,7 +26,7 @@ class UserspaceExecutor(Executor[ProxyTable]):
 
     def has_tools(self, family: IPFamily) -> bool:
         """Return whether a variant of iptables is installed for a family."""
-        return bool(installed(family, machine=self.machine))
+        return bool(find_commands(family, machine=self.machine))
 
     def observe(self, family: IPFamily) -> iptables.Choice:
         """Return the variant that holds this mode's rules, or other rules, and these."""
@@ -40,10 +40,10 @@ class UserspaceExecutor(Executor[ProxyTable]):
 
     def cleanup(self, family: IPFamily) -> Iterator[Part]:
         """Yield the removal from each variant of iptables."""
-        for commands in installed(family, self._variant, machine=self.machine):
+        for commands in find_commands(family, self._variant, machine=self.machine):
             yield partial(remove, family, commands.variant, machine=self.machine)
 
-    def owned(self, family: IPFamily) -> iptables.Ownership:
+    def ownership(self, family: IPFamily) -> iptables.Ownership:
         """Return how the chains are known that this mode makes."""
         return OWNED
 

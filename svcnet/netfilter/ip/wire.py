@@ -19,7 +19,7 @@ from attrs import frozen
 from svcnet.addresses import address_text, host_network
 from svcnet.family import IPFamily
 from svcnet.netfilter.ip.text import Address
-from svcnet.netlink import attribute, attributes, each_attribute, nested
+from svcnet.netlink import attribute, attributes, each_attribute, nest
 
 NETLINK_ROUTE = 0
 """The protocol of netlink."""
@@ -85,7 +85,7 @@ class DeviceAddress:
         return IPv4Network(self.text, strict=False)
 
 
-def held(address: str) -> DeviceAddress:
+def own_address(address: str) -> DeviceAddress:
     """Return an address as svcnet adds it."""
     return DeviceAddress(address, host_network(address))
 
@@ -97,7 +97,7 @@ def link_body(name: str) -> bytes:
 
 def dummy_body(name: str, group: int) -> bytes:
     """Return the body of the RTM_NEWLINK that makes a dummy device in a group."""
-    kind = nested(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"dummy\0"))
+    kind = nest(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"dummy\0"))
     return link_body(name) + kind + attribute(IFLA_GROUP, NUMBER.pack(group))
 
 
@@ -173,7 +173,7 @@ def parse_address(body: bytes) -> DeviceAddress:
     address = address_text(own)
     text = address if other in (own, b"") else f"{address} peer {address_text(other)}"
     is_scoped = family == AF_INET and scope != _SCOPE_GLOBAL
-    one = held(address)
+    one = own_address(address)
     text = f"{text}/{length}"
     return DeviceAddress(address, text, text == one.text and not is_scoped and not ends)
 

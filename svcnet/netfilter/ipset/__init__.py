@@ -8,12 +8,12 @@ from svcnet.netfilter.ipset.text import (
     delete,
     destroy,
     flush,
-    numbered,
+    number_protocol,
     parse_save,
     read,
     refusal,
     save,
-    saved,
+    save_entry,
     swap,
 )
 
@@ -25,11 +25,11 @@ __all__ = [
     "delete",
     "destroy",
     "flush",
-    "numbered",
+    "number_protocol",
     "parse_save",
     "read",
     "refusal",
     "save",
-    "saved",
+    "save_entry",
     "swap",
 ]

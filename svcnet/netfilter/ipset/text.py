@@ -152,7 +152,7 @@ def _is_entry(entry: str, head: tuple[str, dict[str, str], int]) -> bool:
     return pattern is not None and pattern.fullmatch(entry) is not None
 
 
-def saved(entry: str) -> str:
+def save_entry(entry: str) -> str:
     """Return how ipset saves an entry: a network of one address is that address.
 
     No network is /0, which the kernel does not take: a range of everybody is no firewall.
@@ -162,7 +162,7 @@ def saved(entry: str) -> str:
     return entry.removesuffix("/128" if ":" in entry.rpartition(",")[2] else "/32")
 
 
-def numbered(entry: str) -> str:
+def number_protocol(entry: str) -> str:
     """Return an entry with the number of its protocol in place of the name.
 
     ipset looks a name up in /etc/protocols for every entry, which takes it as long as all

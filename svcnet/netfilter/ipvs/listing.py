@@ -155,9 +155,9 @@ class _Line:
             ((option, place),) = places
             address, port = _place(place)
             key = IPVSService(address, port, _PROTOCOLS[option])
-        return key if self.verb == "-a" else self._scheduled(key, options)
+        return key if self.verb == "-a" else self._read_service(key, options)
 
-    def _scheduled(self, key: IPVSService, options: dict[str, str]) -> IPVSService:
+    def _read_service(self, key: IPVSService, options: dict[str, str]) -> IPVSService:
         scheduler, flags, timeout, netmask, engine = _DEFAULT_SCHEDULER, 0, 0, key.netmask, ""
         for option, value in options.items():
             match option:

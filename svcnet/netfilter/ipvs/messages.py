@@ -173,7 +173,7 @@ class IPVSService:
         if self.flags & PERSISTENT:
             yield f"persistent {self.timeout}"
         if self.netmask != (128 if self.family == "IPv6" else 0xFFFFFFFF):
-            yield f"mask {self.netmask if self.family == 'IPv6' else _dotted(self.netmask)}"
+            yield f"mask {self.netmask if self.family == 'IPv6' else _write_mask(self.netmask)}"
         if self.pe_name:
             yield f"pe {self.pe_name}"
         if self.flags & ONE_PACKET:
@@ -448,5 +448,5 @@ def _socket(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _dotted(mask: int) -> str:
+def _write_mask(mask: int) -> str:
     return ".".join(map(str, mask.to_bytes(4, "big")))

@@ -29,7 +29,7 @@ from svcnet.netfilter.nft.state import (
     UnknownLine,
     types_of,
 )
-from svcnet.netfilter.nft.words import MOST_COMMENT, interface, quoted
+from svcnet.netfilter.nft.words import MOST_COMMENT, interface, quote_comment
 
 __all__ = [
     "FAMILIES",
@@ -64,7 +64,7 @@ __all__ = [
     "key_of_element",
     "load",
     "places",
-    "quoted",
+    "quote_comment",
     "read_document",
     "read_listing",
     "types_of",

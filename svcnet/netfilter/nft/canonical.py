@@ -32,7 +32,7 @@ from svcnet.netfilter.nft.numbers import (
     protocol,
     seconds,
 )
-from svcnet.netfilter.nft.spans import joined, shortest
+from svcnet.netfilter.nft.spans import join_spans, shortest
 from svcnet.netfilter.nft.words import interface
 
 _WORD = re.compile(
@@ -284,7 +284,7 @@ def _braces(words: Words, at: int, printed: Words) -> int:
     elements = [_element(part, named) for part in _split(words, at + 1, end)]
     is_map = before in ("map", "vmap")
     if not is_map:
-        elements = joined(elements)
+        elements = join_spans(elements)
     if is_map or len(elements) != 1:
         elements.sort(key=_order if _is_counted(elements) else None)
         printed += ("{", " , ".join(elements), "}") if elements else ("{", "}")

@@ -42,7 +42,7 @@ def expression(value: object, depth: int = 0) -> str:
         case int():
             return str(value)
         case str():
-            return value if _BARE.fullmatch(value) else quoted(value)
+            return value if _BARE.fullmatch(value) else quote(value)
         case list():
             return ",".join(expression(each, depth + 1) for each in value)
     kind, content = _one(value)
@@ -55,16 +55,16 @@ def expression(value: object, depth: int = 0) -> str:
     return write(content, depth + 1)
 
 
-def named(value: object, *, is_name: bool) -> str:
+def interface_text(value: object, *, is_name: bool) -> str:
     """Return an expression, of which a text is a name of an interface, if `is_name` says so."""
     if is_name and isinstance(value, str) and value[:1] != "@":
-        return quoted(value)
+        return quote(value)
     if is_name and isinstance(value, dict) and "set" in value:
-        return _braces(named(each, is_name=True) for each in _list(value["set"]))
+        return _braces(interface_text(each, is_name=True) for each in _list(value["set"]))
     return expression(value)
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return a text in quotation marks; nothing can stand for one in it. Raises StrangeError."""
     if '"' in text:
         raise StrangeError(text)
@@ -222,7 +222,7 @@ def _element(content: Any, depth: int) -> str:
     words += [
         statement({each: made[each]}) for each in ("counter", "limit", "last") if each in made
     ]
-    words += [f"comment {quoted(str(made['comment']))}"] if "comment" in made else []
+    words += [f"comment {quote(str(made['comment']))}"] if "comment" in made else []
     return " ".join(words)
 
 
@@ -250,14 +250,14 @@ def _match(_kind: str, content: Any) -> str:
     sign = "" if operator == "in" else f"{operator} "
     if operator not in ("in", "==", "!=", "<", ">", "<=", ">="):
         raise StrangeError(str(operator))
-    if (masked := _masked(left, made.get("right"))) and operator in ("==", "!="):
+    if (masked := _flags_of(left, made.get("right"))) and operator in ("==", "!="):
         field, flags, mask = masked
         return f"{expression(field)} {'!= ' if operator == '!=' else ''}{flags} / {mask}"
     is_name = left in [{"meta": {"key": name}} for name in _NAMES]
-    return f"{expression(left)} {sign}{named(made.get('right'), is_name=is_name)}"
+    return f"{expression(left)} {sign}{interface_text(made.get('right'), is_name=is_name)}"
 
 
-def _masked(left: object, right: object) -> tuple[object, str, str] | None:
+def _flags_of(left: object, right: object) -> tuple[object, str, str] | None:
     """Return a field, flags and the flags that are looked at, if a match is about such.
 
     nft prints ``tcp flags syn / syn,ack`` of them; a mask of numbers is a calculation.
@@ -350,7 +350,7 @@ def _log(_kind: str, content: Any) -> str:
         content or {}, ("prefix", "group", "snaplen", "queue-threshold", "level", "flags")
     )
     words = ["log"]
-    words += [f"prefix {quoted(str(made['prefix']))}"] if "prefix" in made else []
+    words += [f"prefix {quote(str(made['prefix']))}"] if "prefix" in made else []
     words += [f"level {_word(made['level'])}"] if "level" in made else []
     words += [
         f"{each} {_number(made[each])}"
@@ -363,7 +363,7 @@ def _log(_kind: str, content: Any) -> str:
 
 
 def _named_object(kind: str, content: Any) -> str:
-    return f"{kind} set {quoted(str(content))}" if isinstance(content, str) else _strange(content)
+    return f"{kind} set {quote(str(content))}" if isinstance(content, str) else _strange(content)
 
 
 def _strange(content: object) -> str:

@@ -65,7 +65,7 @@ def read_listing(text: str) -> NFTState:
             raise ListingError(lines.number, f"no table begins here: {one_line(line, MAX_PART)}")
         table = _Table(family, words[2][:-2], handle, lines.number)
         if table.key in tables:
-            raise ListingError(lines.number, f"table {family} {_said(table.name)} is there twice")
+            raise ListingError(lines.number, f"table {family} {_quote(table.name)} is there twice")
         _read_table(lines, table)
         tables[table.key] = table.state()
     return NFTState(tables)
@@ -96,7 +96,7 @@ class _Lines:
                 yield line
         raise ListingError(begin, f"the listing is cut off in {what}, which begins here")
 
-    def quoted(self, line: str) -> str:
+    def unfold(self, line: str) -> str:
         """Return a line with those that its quoted text has, if it is such a line."""
         if line.count('"') % 2 == 0 or without_handle(line)[0][-1:] == '"':
             return line
@@ -148,12 +148,12 @@ class _Table:
 
 
 def _read_table(lines: _Lines, table: _Table) -> None:
-    for line in lines.block(f"table {table.family} {_said(table.name)}", table.line):
+    for line in lines.block(f"table {table.family} {_quote(table.name)}", table.line):
         head, handle = without_handle(line)
         if found := _BLOCK.fullmatch(head):
             kind, name = found.groups()
             _READERS.get(kind, _read_other)(lines, table, kind, name, handle)
-        elif (comment := read_comment(lines.quoted(line))) is not None:
+        elif (comment := read_comment(lines.unfold(line))) is not None:
             table.comment = comment
         elif line.startswith("flags "):
             table.flags = read_flags(line)
@@ -164,19 +164,19 @@ def _read_table(lines: _Lines, table: _Table) -> None:
 def _read_chain(lines: _Lines, table: _Table, kind: str, name: str, handle: int) -> None:
     begin = lines.number
     if name in table.chains:
-        raise ListingError(begin, f"chain {_said(name)} is there twice")
+        raise ListingError(begin, f"chain {_quote(name)} is there twice")
     hook, comment = None, ""
     rules: list[RuleState] = []
-    for line in lines.block(f"{kind} {_said(name)}", begin):
+    for line in lines.block(f"{kind} {_quote(name)}", begin):
         number = lines.number
         if line.startswith("type ") and hook is None and not rules:
             hook = read_hook(line, table.family)
             if hook is None:
                 table.unknown.append(UnknownLine(number, line))
         elif line.startswith('comment "') and not rules:
-            comment = read_comment(lines.quoted(line)) or ""
+            comment = read_comment(lines.unfold(line)) or ""
         else:
-            whole = lines.quoted(line) if '"' in line else line
+            whole = lines.unfold(line) if '"' in line else line
             rule = read_rule(whole, number)
             if rule.text.count('"') % 2:
                 table.unknown.append(UnknownLine(number, whole))
@@ -187,13 +187,13 @@ def _read_chain(lines: _Lines, table: _Table, kind: str, name: str, handle: int)
 def _read_set(lines: _Lines, table: _Table, kind: str, name: str, handle: int) -> None:
     begin = lines.number
     if name in table.sets:
-        raise ListingError(begin, f"{kind} {_said(name)} is there twice")
+        raise ListingError(begin, f"{kind} {_quote(name)} is there twice")
     found = SetReading(name)
-    for line in lines.block(f"{kind} {_said(name)}", begin):
+    for line in lines.block(f"{kind} {_quote(name)}", begin):
         if line.startswith("elements = {"):
             _read_elements(lines, table, line.removeprefix("elements = {"), found)
         else:
-            found.read(lines.quoted(line) if '"' in line else line)
+            found.read(lines.unfold(line) if '"' in line else line)
     made = table.sets[name] = found.state(handle, begin)
     if made.kind != kind or not made.type:
         table.unknown.append(UnknownLine(begin, f"{kind} {name}: its type is missing"))
@@ -220,7 +220,7 @@ def _read_elements(lines: _Lines, table: _Table, line: str, into: SetReading) ->
 
 def _read_other(lines: _Lines, table: _Table, kind: str, name: str, _handle: int) -> None:
     begin, depth = lines.number, 0
-    what = f"{kind} {_said(name)}"
+    what = f"{kind} {_quote(name)}"
     found: list[str] = []
     while True:
         for line in lines.block(what, begin):
@@ -237,5 +237,5 @@ _Read: TypeAlias = Callable[[_Lines, _Table, str, str, int], None]
 _READERS = MappingProxyType({"chain": _read_chain, "set": _read_set, "map": _read_set})
 
 
-def _said(name: str) -> str:
+def _quote(name: str) -> str:
     return one_line(name, MAX_PART)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-from svcnet.netfilter.nft.words import quoted
+from svcnet.netfilter.nft.words import quote_comment
 
 
 class NFTTable(NamedTuple):
@@ -22,7 +22,7 @@ class NFTTable(NamedTuple):
 
     def add(self, comment: str) -> str:
         """Return the line that makes the table, or leaves it as it is."""
-        return f"add table {self} {{ comment {quoted(comment)} ; }}\n"
+        return f"add table {self} {{ comment {quote_comment(comment)} ; }}\n"
 
 
 class NFTHook(NamedTuple):
@@ -46,7 +46,7 @@ class NFTChain(NamedTuple):
             kind, hook, priority = self.hook
             what = f" {{ type {kind} hook {hook} priority {priority} ; }}"
         elif self.comment:
-            what = f" {{ comment {quoted(self.comment)} ; }}"
+            what = f" {{ comment {quote_comment(self.comment)} ; }}"
         else:
             what = ""
         return f"add chain {table} {self.name}{what}\n"
@@ -83,7 +83,7 @@ class NFTSet(NamedTuple):
         value = f" : {self.value}" if self.value else ""
         what = f"flags dynamic,timeout ; timeout {self.seconds}s ; " if self.seconds else ""
         if self.comment:
-            what += f"comment {quoted(self.comment)} ; "
+            what += f"comment {quote_comment(self.comment)} ; "
         return f"add {self.kind} {table} {self.name} {{ type {self.type}{value} ; {what}}}\n"
 
     def flush(self, table: str) -> str:
@@ -106,7 +106,7 @@ class NFTRule(NamedTuple):
         """Return the line that puts the rule at the end of its chain."""
         chain, text, comment = self
         if comment:
-            return f"add rule {table} {chain} {text} comment {quoted(comment)}\n"
+            return f"add rule {table} {chain} {text} comment {quote_comment(comment)}\n"
         return f"add rule {table} {chain} {text}\n"
 
 
@@ -125,7 +125,7 @@ class NFTElement(NamedTuple):
         """Return the line that adds the element; nft refuses one whose key has another value."""
         container, key, value, comment = self
         if comment:
-            key = f"{key} comment {quoted(comment)}"
+            key = f"{key} comment {quote_comment(comment)}"
         if value:
             return f"add element {table} {container} {{ {key} : {value} }}\n"
         return f"add element {table} {container} {{ {key} }}\n"

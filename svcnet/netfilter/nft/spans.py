@@ -59,7 +59,7 @@ def span_of(word: str) -> Span | None:
     return Span(begin[0], begin[1], end[1])
 
 
-def joined(words: Iterable[str]) -> list[str]:
+def join_spans(words: Iterable[str]) -> list[str]:
     """Return the fewest networks and ranges that have the same addresses or numbers.
 
     If anything else is among them they are only told once each.

@@ -25,7 +25,7 @@ from svcnet.netfilter.nft.state import (
     OtherState,
     SetState,
 )
-from svcnet.netlink import attribute, attributes, each_attribute, nested
+from svcnet.netlink import attribute, attributes, each_attribute, nest
 
 NFGENMSG = Struct("=BBH")
 FAMILIES: MappingProxyType[NFTFamily, int] = MappingProxyType({"ip": 2, "ip6": 10})
@@ -90,13 +90,13 @@ def of_set(name: str) -> bytes:
 
 def of_element(name: str, key: str, types: Sequence[str]) -> bytes:
     """Return what asks for one element by its key. Raises ValueError for what is no key."""
-    element = nested(1, nested(_KEY, packed_key(key, types)))
-    return of_set(name) + nested(_ELEMENTS, element)
+    element = nest(1, nest(_KEY, packed_key(key, types)))
+    return of_set(name) + nest(_ELEMENTS, element)
 
 
 def packed_key(key: str, types: Sequence[str]) -> bytes:
     """Return the attribute with a key. Raises ValueError for what is no key."""
-    return attribute(1, b"".join(map(_packed, key.split(" . "), types)))
+    return attribute(1, b"".join(map(_pack, key.split(" . "), types)))
 
 
 def is_of(body: bytes, table: str) -> bool:
@@ -107,23 +107,23 @@ def is_of(body: bytes, table: str) -> bool:
     )
 
 
-def _checked(read: Callable[[dict[int, bytes]], _Value]) -> Callable[[bytes], _Value]:
-    def checked(body: bytes) -> _Value:
+def _check_size(read: Callable[[dict[int, bytes]], _Value]) -> Callable[[bytes], _Value]:
+    def decode_exactly(body: bytes) -> _Value:
         try:
             return read(attributes(body, NFGENMSG.size))
         except (LookupError, error, OSError) as problem:
             raise ValueError(f"no message of nf_tables: {problem!r}") from None
 
-    return checked
+    return decode_exactly
 
 
-@_checked
+@_check_size
 def read_flags(told: dict[int, bytes]) -> frozenset[str]:
     """Return the flags of a table."""
     return frozenset(("dormant",) if _U32.unpack(told[2])[0] & _DORMANT else ())
 
 
-@_checked
+@_check_size
 def read_chain(told: dict[int, bytes]) -> ChainState:
     """Return a chain without its rules."""
     hook = None
@@ -139,13 +139,13 @@ def read_chain(told: dict[int, bytes]) -> ChainState:
     return ChainState(name, hook, handle=handle)
 
 
-@_checked
+@_check_size
 def read_rule(told: dict[int, bytes]) -> RulePlace:
     """Return where a rule is."""
     return RulePlace(_name(told[_RULE_CHAIN]), _U64.unpack(told[_RULE_HANDLE])[0])
 
 
-@_checked
+@_check_size
 def read_set(told: dict[int, bytes]) -> SetState | None:
     """Return a set or map without its elements, None for one without a name of its own."""
     flags = _U32.unpack(told[_SET_FLAGS])[0] if _SET_FLAGS in told else 0
@@ -164,14 +164,14 @@ def read_set(told: dict[int, bytes]) -> SetState | None:
     )
 
 
-@_checked
+@_check_size
 def read_object(told: dict[int, bytes]) -> OtherState:
     """Return the kind and name of an object."""
     number = _U32.unpack(told[3])[0]
     return OtherState(_OBJECTS.get(number, f"object {number}"), _name(told[2]), "")
 
 
-@_checked
+@_check_size
 def read_flowtable(told: dict[int, bytes]) -> OtherState:
     """Return the name of a flowtable."""
     return OtherState("flowtable", _name(told[2]), "")
@@ -256,7 +256,7 @@ _READERS: MappingProxyType[str, _Part] = MappingProxyType(
 )
 
 
-def _packed(word: str, type_: str) -> bytes:
+def _pack(word: str, type_: str) -> bytes:
     """Return a part of a key as the kernel has it, with bytes up to four."""
     try:
         if type_ == "inet_proto":

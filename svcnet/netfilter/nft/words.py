@@ -53,7 +53,7 @@ def interface(name: str) -> str:
     return name if _PLAIN.fullmatch(name) and name not in KEYWORDS else f'"{name}"'
 
 
-def quoted(comment: str) -> str:
+def quote_comment(comment: str) -> str:
     """Return a comment as it stands in a line, cut to what nft takes.
 
     Nothing can stand for a quotation mark or the end of a line, so they become apostrophes and

@@ -28,7 +28,7 @@ from svcnet.netlink import (
     attribute,
     attributes,
     messages,
-    nested,
+    nest,
 )
 from svcnet.renderers.conntrack.flows import Family, Flow, ZoneOf
 
@@ -85,9 +85,9 @@ def encode_listing(family: Family) -> bytes:
 
     Kernels before 5.8 pay no heed to the protocol and send every entry.
     """
-    udp = nested(_CTA_TUPLE_PROTO, attribute(_CTA_PROTO_NUM, bytes([IPPROTO_UDP])))
+    udp = nest(_CTA_TUPLE_PROTO, attribute(_CTA_PROTO_NUM, bytes([IPPROTO_UDP])))
     flags = _U32.pack(_CTA_FILTER_F_CTA_PROTO_NUM)
-    body = nested(_CTA_TUPLE_ORIG, udp) + nested(
+    body = nest(_CTA_TUPLE_ORIG, udp) + nest(
         _CTA_FILTER,
         attribute(_CTA_FILTER_ORIG_FLAGS, flags) + attribute(_CTA_FILTER_REPLY_FLAGS, _U32.pack(0)),
     )
@@ -117,11 +117,11 @@ def _reply_tuple(flow: Flow) -> bytes:
         family, source, destination = AF_INET6, _CTA_IP_V6_SRC, _CTA_IP_V6_DST
     else:
         family, source, destination = AF_INET, _CTA_IP_V4_SRC, _CTA_IP_V4_DST
-    parts = nested(
+    parts = nest(
         _CTA_TUPLE_IP,
         attribute(source, inet_pton(family, flow.reply_source))
         + attribute(destination, inet_pton(family, flow.reply_destination)),
-    ) + nested(
+    ) + nest(
         _CTA_TUPLE_PROTO,
         attribute(_CTA_PROTO_NUM, bytes([IPPROTO_UDP]))
         + attribute(_CTA_PROTO_SRC_PORT, _BE16.pack(flow.reply_source_port))
@@ -129,7 +129,7 @@ def _reply_tuple(flow: Flow) -> bytes:
     )
     if flow.zone_of == "reply":
         parts += attribute(_CTA_TUPLE_ZONE, _BE16.pack(flow.zone))
-    return nested(_CTA_TUPLE_REPLY, parts)
+    return nest(_CTA_TUPLE_REPLY, parts)
 
 
 def _request(kind: int, flags: int, sequence: int, family: Family, body: bytes) -> bytes:

@@ -17,7 +17,7 @@ from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.jumps import Jump, text_on_clean_machine
 from svcnet.netfilter.restore import declare, delete, transaction
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.iptables.block import Block, RuleCount, chain_and_rule
 
 
@@ -113,7 +113,7 @@ class RestoreText:
     def _block_of(self, chain: str, rule: str) -> Block | None:
         block = self._block_of_chain.get(chain)
         if block is None and rule:
-            block = self._block_of_rule.get((chain, saved(rule, self.family)))
+            block = self._block_of_rule.get((chain, save_rule(rule, self.family)))
         return block
 
     @cached_property

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from svcnet.brief import brief
 from svcnet.graph import Fragment, NodeSettings, Origin
 from svcnet.netfilter.restore import declare
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.iptables.service import Lines, Writing, targets, write_service_port
 
 
@@ -84,23 +84,23 @@ class Block:
 
         An empty rule is the chain itself. What nobody wrote is told of its chain.
         """
-        part = self._part_of_rule.get((chain, saved(rule, self._settings.family)))
+        part = self._part_of_rule.get((chain, save_rule(rule, self._settings.family)))
         return self.fragment.origin_of(self._part_of_chain.get(chain, "") if part is None else part)
 
     def shared_rules(self) -> Iterator[tuple[str, str]]:
         """Yield its rules in shared chains of both tables: the chain, and the rule as printed."""
         for text in (self.shared, self.filter):
             for line in text.splitlines():
-                yield self._saved(line)
+                yield self._split_line(line)
 
     @cached_property
     def _part_of_rule(self) -> Mapping[tuple[str, str], str]:
         lines = (*self.own_lines, *self.writing.shared, *self.writing.filter)
-        return {self._saved(line.rstrip("\n")): part for part, line in lines}
+        return {self._split_line(line.rstrip("\n")): part for part, line in lines}
 
-    def _saved(self, line: str) -> tuple[str, str]:
+    def _split_line(self, line: str) -> tuple[str, str]:
         chain, rule = chain_and_rule(line)
-        return chain, saved(rule, self._settings.family)
+        return chain, save_rule(rule, self._settings.family)
 
     @cached_property
     def _part_of_chain(self) -> Mapping[str, str]:

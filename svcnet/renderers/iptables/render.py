@@ -52,7 +52,7 @@ def delta(diff: GraphDiff) -> Delta:
     old, new = diff.old, diff.new
     pairs: list[tuple[Block | None, Block | None]] = []
     pairs += [(_block(old, before), None) for before in diff.removed]
-    pairs += [(_block(old, before), _block(new, after)) for before, after in _changed(diff)]
+    pairs += [(_block(old, before), _block(new, after)) for before, after in _changes(diff)]
     pairs += [(None, _block(new, after)) for after in diff.added]
     changed, shared, filters = [], [], []
     gone: set[str] = set()
@@ -88,7 +88,7 @@ def _block(graph: RuleGraph, fragment: Fragment) -> Block:
     return Block.of(fragment, graph.settings, graph.is_large)
 
 
-def _changed(diff: GraphDiff) -> Iterator[tuple[Fragment, Fragment]]:
+def _changes(diff: GraphDiff) -> Iterator[tuple[Fragment, Fragment]]:
     """Yield the fragments to compare: all that both graphs have when the settings changed."""
     if not diff.settings_changed:
         yield from diff.changed

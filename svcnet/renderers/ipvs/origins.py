@@ -9,7 +9,7 @@ from svcnet.addresses import canonical_address
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName
 from svcnet.netfilter import ip, ipset
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.ipvs.part import Part
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 
@@ -25,11 +25,11 @@ def causes(part: Part, family: IPFamily) -> Iterator[tuple[Subject, Cause]]:
     for (definition, text), own in zip(part.entries, part.entry_parts, strict=True):
         cause = name, own
         if definition is IPVS_IPS:
-            yield _held(text, family), cause
+            yield _device_subject(text, family), cause
             continue
-        yield (definition.name_in(family), ipset.numbered(ipset.saved(text))), cause
+        yield (definition.name_in(family), ipset.number_protocol(ipset.save_entry(text))), cause
     for rule in part.out_filter:
-        yield (rule.chain, saved(rule.text, family)), (name, rule.cause)
+        yield (rule.chain, save_rule(rule.text, family)), (name, rule.cause)
 
 
 def subject(line: str, family: IPFamily) -> Subject:
@@ -39,17 +39,17 @@ def subject(line: str, family: IPFamily) -> Subject:
     """
     line = line.rstrip("\n")
     if asked := ip.read(line):
-        return _held(asked.address, family)
+        return _device_subject(asked.address, family)
     command, _, rest = line.partition(" ")
     if command in ("-A", "-D", "-I"):
         chain, _, rule = rest.partition(" ")
-        return chain, saved(rule, family)
+        return chain, save_rule(rule, family)
     _, name, entry = ipset.read(line)
     if name == IPVS_IPS.name_in(family):
-        return _held(entry, family)
-    return name, ipset.numbered(ipset.saved(entry))
+        return _device_subject(entry, family)
+    return name, ipset.number_protocol(ipset.save_entry(entry))
 
 
-def _held(address: str, family: IPFamily) -> Subject:
+def _device_subject(address: str, family: IPFamily) -> Subject:
     """Return the entry for an address that the node holds, in whatever spelling."""
     return IPVS_IPS.name_in(family), canonical_address(address)

@@ -31,7 +31,7 @@ def program(tables: IPVSTables) -> Iterator[Message]:
     """
     yield from timeout_changes(tables.settings.ipvs.timeouts)
     for server in sorted(tables.servers.values(), key=lambda server: by_address(server.key)):
-        yield from _added(server)
+        yield from _add(server)
 
 
 def additions(delta: IPVSDelta) -> Iterator[Message]:
@@ -44,9 +44,9 @@ def additions(delta: IPVSDelta) -> Iterator[Message]:
         if after is None:
             continue
         if before is None:
-            yield from _added(after)
+            yield from _add(after)
         else:
-            yield from _changed(before, after)
+            yield from _change(before, after)
 
 
 def removals(delta: IPVSDelta) -> Iterator[Message]:
@@ -97,14 +97,14 @@ def _by_address(changes: Iterable[ServerChange]) -> list[ServerChange]:
     return sorted(changes, key=lambda change: by_address(change.key))
 
 
-def _added(server: VirtualServer) -> Iterator[Message]:
+def _add(server: VirtualServer) -> Iterator[Message]:
     service = service_of(server)
     yield NewService(service)
     for real in server.real_servers:
         yield NewDest(service, dest_of(real))
 
 
-def _changed(before: VirtualServer, after: VirtualServer) -> Iterator[Message]:
+def _change(before: VirtualServer, after: VirtualServer) -> Iterator[Message]:
     service = service_of(after)
     if service != service_of(before):
         yield SetService(service)

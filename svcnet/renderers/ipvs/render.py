@@ -33,7 +33,7 @@ def full(graph: RuleGraph) -> IPVSTables:
     for name, fragment in graph.fragments.items():
         part = parts[name] = render_service_port(fragment, settings, addresses)
         for server in part.servers:
-            claims[server.key] = _claimed(claims.get(server.key, ()), name)
+            claims[server.key] = _claim(claims.get(server.key, ()), name)
         for entry in part.entries:
             uses[entry] = uses.get(entry, 0) + 1
     sizes = Counter(definition for definition, _ in uses)
@@ -56,7 +56,7 @@ def advance(tables: IPVSTables, diff: GraphDiff) -> tuple[IPVSTables, IPVSDelta]
         return after, between(tables, after)
     gone = [*diff.removed, *(before for before, _ in diff.changed)]
     come = [*diff.added, *(after for _, after in diff.changed)]
-    after = _replaced(tables, gone, come)
+    after = _replace(tables, gone, come)
     changed = (*(tables.parts[f.name] for f in gone), *(after.parts[f.name] for f in come))
     keys = dict.fromkeys(server.key for part in changed for server in part.servers)
     entries = {entry for part in changed for entry in part.entries}
@@ -99,7 +99,7 @@ def _delta(
         servers=tuple(change for change in changes if change.before != change.after),
         added=tuple(sorted(added)),
         removed=tuple(sorted(removed)),
-        resized=_resized(before, after),
+        resized=_resize(before, after),
         rules=rules,
         sysctls=_sysctls(before.sysctls, after.sysctls),
         timeouts=_timeouts(before.settings.ipvs.timeouts, after.settings.ipvs.timeouts),
@@ -113,7 +113,7 @@ def _sysctls(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, i
     return {path: value for path, value in after.items() if before.get(path) != value}
 
 
-def _resized(before: IPVSTables, after: IPVSTables) -> tuple[IPSet, ...]:
+def _resize(before: IPVSTables, after: IPVSTables) -> tuple[IPSet, ...]:
     return tuple(
         after.sets[definition]
         for definition in SETS
@@ -128,11 +128,11 @@ def _timeouts(before: Timeouts, after: Timeouts) -> Timeouts:
     return tcp, fin, udp
 
 
-def _claimed(names: tuple[FragmentName, ...], name: FragmentName) -> tuple[FragmentName, ...]:
+def _claim(names: tuple[FragmentName, ...], name: FragmentName) -> tuple[FragmentName, ...]:
     return tuple(sorted((*names, name))) if names else (name,)
 
 
-def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) -> IPVSTables:
+def _replace(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) -> IPVSTables:
     """Return `tables` without the parts of some fragments, and with those of others."""
     addresses = node_port_addresses(tables.settings)
     parts, claims = tables.parts.mutate(), tables.claims.mutate()
@@ -152,7 +152,7 @@ def _replaced(tables: IPVSTables, gone: list[Fragment], come: list[Fragment]) ->
     for fragment in come:
         part = parts[fragment.name] = render_service_port(fragment, tables.settings, addresses)
         for server in part.servers:
-            claims[server.key] = _claimed(claims.get(server.key, ()), fragment.name)
+            claims[server.key] = _claim(claims.get(server.key, ()), fragment.name)
         for entry in part.entries:
             count = uses.get(entry, 0)
             uses[entry] = count + 1

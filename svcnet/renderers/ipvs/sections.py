@@ -35,7 +35,7 @@ def text(tables: IPVSTables, *, jumps: bool = False) -> str:
     iptables section has the jumps from the built-in chains as well.
     """
     found = (Section(tool, section(tables, tool, jumps=jumps)) for tool in SECTIONS)
-    return _headed(found, tables.family)
+    return _add_headings(found, tables.family)
 
 
 def section(tables: IPVSTables, tool: str, *, jumps: bool = False) -> str:
@@ -46,7 +46,7 @@ def section(tables: IPVSTables, tool: str, *, jumps: bool = False) -> str:
 
 def step_text(delta: IPVSDelta) -> str:
     """Return the sections of a step, under headings as in :func:`text`; empty for no change."""
-    return _headed(step_sections(delta), delta.family)
+    return _add_headings(step_sections(delta), delta.family)
 
 
 def step_sections(delta: IPVSDelta) -> Iterator[Section]:
@@ -81,7 +81,7 @@ def step_sections(delta: IPVSDelta) -> Iterator[Section]:
     )
 
 
-def _headed(sections: Iterable[Section], family: IPFamily) -> str:
+def _add_headings(sections: Iterable[Section], family: IPFamily) -> str:
     return "".join(f"# {command(tool, family)}\n{text}" for tool, text in sections if text)
 
 

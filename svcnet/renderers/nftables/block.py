@@ -120,7 +120,7 @@ def lines(objects: Iterable[NFTItem], table: str, *, is_new: bool = False) -> li
             form = forms.get(made.make)
             if form is None:
                 form = forms[made.make] = _form(made, table, is_new=is_new)
-            found += _filled(form, made.names)
+            found += _fill(form, made.names)
         elif type(made) is NFTChain and not is_new:
             found.append(made.add(table) + made.flush(table))
         else:
@@ -134,7 +134,7 @@ def _form(row: NFTRow, table: str, *, is_new: bool) -> list[str]:
     return "".join(lines(row.make(*_BLANKS[:count]), table, is_new=is_new)).split(_BLANKS[0])
 
 
-def _filled(form: list[str], names: tuple[tuple[str, ...], ...]) -> list[str]:
+def _fill(form: list[str], names: tuple[tuple[str, ...], ...]) -> list[str]:
     """Return the lines of each name, those of one as one text."""
     if len(names[0]) == 1:
         return [name.join(form) for (name,) in names]

@@ -72,7 +72,7 @@ class FixedParts:
         return (*self.first, self.node_port_ips, *self.node_ports, *self.rest)
 
 
-def fixed(settings: NodeSettings) -> FixedParts:
+def make_fixed_parts(settings: NodeSettings) -> FixedParts:
     """Return the fixed part for a node."""
     say = words(settings)
     return FixedParts(

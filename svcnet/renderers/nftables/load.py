@@ -27,7 +27,7 @@ def load(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
     With `is_new` there is no such table yet; that saves lines which would empty what is there.
     """
     table = str(ruleset.table)
-    yield "".join([*_emptied(ruleset, is_new=is_new), *fixed_part(ruleset)])
+    yield "".join([*_empty_chains(ruleset, is_new=is_new), *fixed_part(ruleset)])
     for first in range(0, len(names := sorted(ruleset.blocks)), SERVICE_PORTS):
         made = [
             each
@@ -41,7 +41,7 @@ def load(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
         yield last
 
 
-def _emptied(ruleset: Ruleset, *, is_new: bool) -> Iterator[str]:
+def _empty_chains(ruleset: Ruleset, *, is_new: bool) -> Iterator[str]:
     """Yield the lines that empty the chains which no Service caused, so that a set may go."""
     table = str(ruleset.table)
     if not is_new:
@@ -62,7 +62,7 @@ def elements(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
         for made in ruleset.fixed.rest + ruleset.fixed.first:
             if type(made) is NFTSet:
                 yield made.flush(table)
-    for each in ruleset.made():
+    for each in ruleset.iterate():
         if type(each) is NFTElement:
             yield each.add(table)
 

@@ -46,7 +46,7 @@ SERVICE_NODE_PORTS = "service-nodeports"
 
 def service_base(name: FragmentName) -> str:
     """Return what the names of a service port's own chains end in."""
-    return _hashed(_readable(name))
+    return _add_hash(_readable(name))
 
 
 def endpoint_bases(name: FragmentName, endpoints: Iterable[tuple[str, int]]) -> list[str]:
@@ -54,7 +54,7 @@ def endpoint_bases(name: FragmentName, endpoints: Iterable[tuple[str, int]]) -> 
     port = f"{_readable(name)}__"
     readable = [f"{port}{address.replace(':', '.')}/{number}" for address, number in endpoints]
     if len(port) > _SURELY_SHORT:
-        return list(map(_hashed, readable))
+        return list(map(_add_hash, readable))
     pairs, from_bytes = _pairs(), int.from_bytes
     bits = [from_bytes(sha256(each.encode()).digest()[:5], "big") for each in readable]
     return [
@@ -67,7 +67,7 @@ def _readable(name: FragmentName) -> str:
     return f"{name.namespace}/{name.name}/{name.protocol.lower()}/{name.port_name}"
 
 
-def _hashed(readable: str) -> str:
+def _add_hash(readable: str) -> str:
     """Return a name with eight letters of the base32 form (RFC 4648) of its SHA-256 before it.
 
     They are its first 40 bits, ten for each two letters: a fifth of the time of the standard

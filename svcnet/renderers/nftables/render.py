@@ -11,7 +11,7 @@ from svcnet.netfilter.nft import NFTChain, NFTRule, NFTTable
 from svcnet.nogc import without_gc
 from svcnet.renderers.nftables.block import NFTablesBlock, Place
 from svcnet.renderers.nftables.delta import NFTablesDelta
-from svcnet.renderers.nftables.frame import FixedParts, fixed
+from svcnet.renderers.nftables.frame import FixedParts, make_fixed_parts
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.service import render_service_port
 from svcnet.renderers.nftables.words import words
@@ -33,7 +33,9 @@ def full(graph: RuleGraph, table: str = TABLE) -> Ruleset:
         for place in block.elements:
             before = claims.get(place)
             claims[place] = alone if before is None else (*before, name)
-    return Ruleset(settings, NFTTable(say.ip, table), fixed(settings), Map(blocks), Map(claims))
+    return Ruleset(
+        settings, NFTTable(say.ip, table), make_fixed_parts(settings), Map(blocks), Map(claims)
+    )
 
 
 def advance(ruleset: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
@@ -46,7 +48,7 @@ def advance(ruleset: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
         return after, between(ruleset, after, {**ruleset.blocks, **after.blocks})
     gone = [*diff.removed, *(before for before, _ in diff.changed)]
     come = [*diff.added, *(after for _, after in diff.changed)]
-    after = _replaced(ruleset, gone, come)
+    after = _replace(ruleset, gone, come)
     return after, between(ruleset, after, diff.names)
 
 
@@ -154,7 +156,7 @@ def _fixed_rules(part: FixedParts) -> Mapping[str, list[NFTRule]]:
     return found
 
 
-def _replaced(ruleset: Ruleset, gone: list[Fragment], come: list[Fragment]) -> Ruleset:
+def _replace(ruleset: Ruleset, gone: list[Fragment], come: list[Fragment]) -> Ruleset:
     """Return a table without the blocks of some fragments, and with those of others."""
     settings = ruleset.settings
     say = words(settings)

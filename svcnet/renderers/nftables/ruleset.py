@@ -60,13 +60,13 @@ class Ruleset:
 
     def objects(self) -> Iterator[NFTObject]:
         """Yield all that service ports have, each element once, in the order of their names."""
-        for made in self.made():
+        for made in self.iterate():
             if isinstance(made, NFTRow):
                 yield from made.objects()
             else:
                 yield made
 
-    def made(self) -> Iterator[NFTItem]:
+    def iterate(self) -> Iterator[NFTItem]:
         """Yield what :meth:`objects` does, with rows of objects that are alike as they are."""
         shared = {p: self.owner(p) for p, names in self.claims.items() if len(names) > 1}
         for name in sorted(self.blocks):

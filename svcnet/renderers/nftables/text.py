@@ -27,7 +27,7 @@ def transaction(ruleset: Ruleset) -> str:
 
     The chains of hooks are made anew, because what is fixed of them cannot be changed.
     """
-    return "".join([*fixed_part(ruleset), *lines(ruleset.made(), str(ruleset.table))])
+    return "".join([*fixed_part(ruleset), *lines(ruleset.iterate(), str(ruleset.table))])
 
 
 def fixed_part(ruleset: Ruleset) -> list[str]:

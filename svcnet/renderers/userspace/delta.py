@@ -64,7 +64,7 @@ def between(old: ProxyTable, new: ProxyTable) -> ProxyDelta:
             changed.append(ServiceChange(name, before, after))
         elif old.settings == new.settings:
             continue
-        gone, come = _replaced(_rules(old, before), _rules(new, after))
+        gone, come = _replacements(_rules(old, before), _rules(new, after))
         removed += gone
         added += come
     old_jumps, new_jumps = jumps(old.settings), jumps(new.settings)
@@ -87,7 +87,7 @@ def _rules(table: ProxyTable, service: ProxiedPort | None) -> tuple[Rule, ...]:
     return service_rules(service, table.ports, table.settings) if service else ()
 
 
-def _replaced(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[Rule], list[Rule]]:
+def _replacements(old: Iterable[Rule], new: Iterable[Rule]) -> tuple[list[Rule], list[Rule]]:
     """Return what goes and what comes, where a rule's place among those of its chain counts."""
     gone: list[Rule] = []
     come: list[Rule] = []

@@ -25,7 +25,7 @@ def document(table: ProxyTable) -> str:
         "family": table.family,
         "node": {"name": table.settings.node_name, "address": table.settings.node_ip},
         "servicePorts": [_service_port(service, table) for service in table],
-        "unsupported": [_unsupported(port) for port in table.unsupported],
+        "unsupported": [_describe_refusal(port) for port in table.unsupported],
     }
     return json.dumps(value, indent=1) + "\n"
 
@@ -65,7 +65,7 @@ def _listener(listener: Listener, port: int) -> dict[str, Any]:
     }
 
 
-def _unsupported(port: UnsupportedPort) -> dict[str, str]:
+def _describe_refusal(port: UnsupportedPort) -> dict[str, str]:
     return {**_name(port.name), "field": port.field, "reason": port.reason}
 
 

@@ -37,7 +37,7 @@ class Row(NamedTuple):
 def listing(table: ProxyTable, address: str) -> str:
     """Return the table, aligned; `address` is the one that the proxy listens on."""
     found = (row for service in table for row in rows(service, table.ports, address))
-    lines = aligned([HEADINGS, *map(_line, found)])
+    lines = align([HEADINGS, *map(_line, found)])
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -53,7 +53,7 @@ def rows(service: ProxiedPort, ports: Mapping[ListenerName, int], address: str) 
         )
 
 
-def aligned(lines: Iterable[tuple[str, ...]]) -> list[str]:
+def align(lines: Iterable[tuple[str, ...]]) -> list[str]:
     """Return lines whose columns begin below each other."""
     lines = list(lines)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -19,7 +19,7 @@ from svcnet.graph.fragment import HEALTH_CHECK
 from svcnet.netfilter.jumps import Jump, comment, lines_on_clean_machine, of_table
 from svcnet.netfilter.restore import append, declare, transaction
 from svcnet.netfilter.rules import Rule
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.userspace.table import (
     Backend,
     ListenerName,
@@ -67,7 +67,7 @@ class PortalRules:
 
         Its text is as it is written here, or as iptables-save prints it.
         """
-        found = self._causes.get((rule.chain, saved(rule.text, self.family)))
+        found = self._causes.get((rule.chain, save_rule(rule.text, self.family)))
         if found is None:
             return None
         fragment, part = found
@@ -86,7 +86,7 @@ class PortalRules:
         if table is None:
             return {}
         return {
-            (rule.chain, saved(rule.text, self.family)): (fragment, rule.cause)
+            (rule.chain, save_rule(rule.text, self.family)): (fragment, rule.cause)
             for name, fragment in table.fragments.items()
             if name in table.services
             for rule in service_rules(table.services[name], table.ports, table.settings)

@@ -14,7 +14,7 @@ from svcnet.netfilter.jumps import of_table
 from svcnet.netfilter.restore import append, remove, write
 from svcnet.renderers.userspace import portals
 from svcnet.renderers.userspace.delta import ProxyDelta
-from svcnet.renderers.userspace.listing import HEADINGS, Row, aligned, rows
+from svcnet.renderers.userspace.listing import HEADINGS, Row, align, rows
 from svcnet.renderers.userspace.portals import CHAINS, portal_rules
 from svcnet.renderers.userspace.table import ProxiedPort, ProxyTable
 
@@ -27,7 +27,7 @@ def text(table: ProxyTable, *, jumps: bool = False) -> str:
     With `jumps` it has the jumps from the built-in chains as well, for a clean machine:
     restore text cannot say "unless it is there", so those chains are emptied first.
     """
-    lines = aligned([_HEAD, *(line for service in table for line in _lines(service, table))])
+    lines = align([_HEAD, *(line for service in table for line in _lines(service, table))])
     comments = [_title(table), *lines, *(f"unsupported: {port}" for port in table.unsupported)]
     rules = portals.text(portal_rules(table), with_jumps=jumps)
     return "".join(f"# {comment}\n" for comment in comments) + rules
@@ -61,20 +61,20 @@ def _table_changes(delta: ProxyDelta) -> Iterator[str]:
     if delta.changed:
         old = [list(_lines(c.before, delta.old)) if c.before else [] for c in delta.changed]
         new = [list(_lines(c.after, delta.new)) if c.after else [] for c in delta.changed]
-        head, *lines = aligned([_HEAD, *(line for part in (*old, *new) for line in part)])
+        head, *lines = align([_HEAD, *(line for part in (*old, *new) for line in part)])
         yield f"# {_title(delta.new)}\n#   {head}\n"
         left = iter(lines)
         before = [[next(left) for _ in part] for part in old]
         after = [[next(left) for _ in part] for part in new]
         for gone, come in zip(before, after, strict=True):
-            yield from (f"# {line}\n" for line in _compared(gone, come))
+            yield from (f"# {line}\n" for line in _compare(gone, come))
     old_ports = [f"unsupported: {port}" for port in delta.old.unsupported]
     new_ports = [f"unsupported: {port}" for port in delta.new.unsupported]
-    changed = (line for line in _compared(old_ports, new_ports) if line[0] in "-+")
+    changed = (line for line in _compare(old_ports, new_ports) if line[0] in "-+")
     yield from (f"# {line}\n" for line in changed)
 
 
-def _compared(old: list[str], new: list[str]) -> Iterator[str]:
+def _compare(old: list[str], new: list[str]) -> Iterator[str]:
     return (line for line in ndiff(old, new) if not line.startswith("?"))
 
 

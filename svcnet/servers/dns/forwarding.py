@@ -21,7 +21,7 @@ from svcnet.servers.dns.loops import Loops
 from svcnet.servers.dns.messages import EDNS_BYTES, Query, encode, respond, room
 from svcnet.servers.dns.reading import AnswerReader, Response
 from svcnet.servers.dns.responder import Elsewhere
-from svcnet.servers.dns.sockets import shown
+from svcnet.servers.dns.sockets import write_address
 from svcnet.servers.dns.troubles import Say, Trouble
 from svcnet.servers.shares import FairShares
 
@@ -59,7 +59,7 @@ class Upstream:
 
     def __init__(self, address: str, port: int, say: Say, *, waiting: int = WAITING) -> None:
         self._where = address, port
-        self._shown = shown(self._where)
+        self._shown = write_address(self._where)
         self._waiting: FairShares[_Waiting] = FairShares(waiting)
         self._asked: dict[_Key, _Query] = {}
         self._reading = AnswerReader()
@@ -78,10 +78,10 @@ class Upstream:
     async def ask(self, elsewhere: Elsewhere, source: Hashable, *, tcp: bool) -> bytes:
         """Return the answer to a client's question, SERVFAIL if the server gives none."""
         if elsewhere.otherwise is None:
-            return await self._relayed(elsewhere.query, source, tcp)
-        return await self._followed(elsewhere, elsewhere.otherwise, source, tcp)
+            return await self._relay(elsewhere.query, source, tcp)
+        return await self._follow(elsewhere, elsewhere.otherwise, source, tcp)
 
-    async def _relayed(self, query: Query, source: Hashable, tcp: bool) -> bytes:
+    async def _relay(self, query: Query, source: Hashable, tcp: bool) -> bytes:
         response = await self._exchange(_question(query), source, tcp)
         if response is not None:
             made = respond(query, dns.rcode.Rcode(response.rcode() & 0xF), recursion=True)
@@ -91,7 +91,7 @@ class Upstream:
                 return made.to_wire(max_size=room(query, tcp), prefer_truncation=True)
         return encode(query, dns.rcode.SERVFAIL, tcp=tcp, recursion=True)
 
-    async def _followed(
+    async def _follow(
         self, elsewhere: Elsewhere, otherwise: Answer, source: Hashable, tcp: bool
     ) -> bytes:
         """Complete an alias, with whatever the other server knows of its target."""
@@ -106,13 +106,13 @@ class Upstream:
     async def _exchange(self, question: Query, source: Hashable, tcp: bool) -> Response | None:
         if self._loops.closes_with(question.question[0].name) or self._loops.found:
             return None
-        response = await self._shared(question, source, tcp)
+        response = await self._share(question, source, tcp)
         if tcp and response is not None and response.flags & dns.flags.TC:
             # It is the answer to somebody who asked by UDP.
-            return await self._shared(question, source, tcp)
+            return await self._share(question, source, tcp)
         return response
 
-    async def _shared(self, question: Query, source: Hashable, tcp: bool) -> Response | None:
+    async def _share(self, question: Query, source: Hashable, tcp: bool) -> Response | None:
         """Return the answer to a question that others may wait for too."""
         key, loop = _key(question), asyncio.get_running_loop()
         asked = self._asked.get(key)

@@ -25,7 +25,7 @@ BACKLOG = 1024
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104
 
 
-def shown(where: Where) -> str:
+def write_address(where: Where) -> str:
     """Return an address and port as people write them, IPv6 in brackets."""
     address, port = where
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -54,7 +54,7 @@ class Health:
         self._listed = False
         self._eligible = False
 
-    def queued(self, families: Iterable[str]) -> None:
+    def note_queue(self, families: Iterable[str]) -> None:
         """A change came that rules of these IP families are to be made of."""
         now = self._monotonic()
         # A new mapping, for it may be read at the same time.
@@ -63,14 +63,14 @@ class Health:
             if family.waiting_since is None:
                 family.waiting_since = now
 
-    def synced(self, family: str) -> None:
+    def note_sync(self, family: str) -> None:
         """All changes that were queued are in the rules of an IP family.
 
         One that came while the rules were written is queued again, after this.
         """
         self._families = {**self._families, family: _Family(updated=self._wall())}
 
-    def listed(self) -> None:
+    def note_list(self) -> None:
         """All objects of the cluster have been listed once."""
         self._listed = True
 

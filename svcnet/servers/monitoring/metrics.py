@@ -200,24 +200,24 @@ class Metrics:
             "Connections and flows that a full proxy refused, let wait or ended",
         )
 
-    def queued(self, families: Iterable[str]) -> None:
+    def count_queue(self, families: Iterable[str]) -> None:
         """A sync was asked for, of some IP families."""
         for family in families:
             self._queued_at.labels(family).set(self._wall())
 
-    def changed(self, *, services: int = 0, endpoints: int = 0) -> None:
+    def count_changes(self, *, services: int = 0, endpoints: int = 0) -> None:
         """So many changes came, which wait for the next sync."""
         for kind, number in (("service", services), ("endpoint", endpoints)):
             total, pending = self._changes[kind]
             total.inc(number)
             pending.inc(number)
 
-    def taken(self) -> None:
+    def clear_changes(self) -> None:
         """A sync took all changes that waited."""
         for _, pending in self._changes.values():
             pending.set(0)
 
-    def synced(
+    def count_sync(
         self, family: str, duration: float, stages: Mapping[str, float], *, full: bool
     ) -> None:
         """A sync was done. `stages` are its parts' durations; `full` if it left nothing out."""
@@ -227,12 +227,12 @@ class Metrics:
             self._stage.labels(stage).observe(seconds)
         self._synced_at.labels(family).set(self._wall())
 
-    def cleaned(self, family: str, duration: float, deleted: int) -> None:
+    def count_cleanup(self, family: str, duration: float, deleted: int) -> None:
         """The connection table was looked through, and so many entries deleted."""
         self._flows.labels(family).observe(duration)
         self._flows_deleted.labels(family).inc(deleted)
 
-    def programmed(self, family: str, trigger: float) -> None:
+    def observe_latency(self, family: str, trigger: float) -> None:
         """The rules have a change of endpoints that happened at `trigger`.
 
         That is what the annotation ``endpoints.kubernetes.io/last-change-trigger-time`` of
@@ -241,7 +241,7 @@ class Metrics:
         """
         self._programming.labels(family).observe(max(0.0, self._wall() - trigger))
 
-    def failed(self, family: str, stage: str, *, full: bool) -> None:
+    def count_failure(self, family: str, stage: str, *, full: bool) -> None:
         """A sync failed in a stage; some have counters of kube-proxy's."""
         self._failures.labels(stage).inc()
         match stage:

@@ -23,7 +23,7 @@ from svcnet.servers.sockets import CONTROL_SPACE, Ancillary, answer_source
 from svcnet.servers.userspace.balancer import ActiveBackend
 from svcnet.servers.userspace.service import ServedPort
 from svcnet.servers.userspace.site import Site
-from svcnet.servers.userspace.sockets import refuse, renewed
+from svcnet.servers.userspace.sockets import refuse, renew
 
 LARGEST = 65_535
 AT_ONCE = 64
@@ -149,7 +149,7 @@ class Flows:
             return None
         if self._crowd.is_full():
             self._make_room()
-        sock = self._connected(target)
+        sock = self._connect(target)
         if sock is None:
             return None
         flow = self._flows[key] = UDPSession(self, key, answer_source(info), sock, target)
@@ -168,7 +168,7 @@ class Flows:
         if flow is not None:
             flow.displace()
 
-    def _connected(self, target: ActiveBackend) -> socket.socket | None:
+    def _connect(self, target: ActiveBackend) -> socket.socket | None:
         """Return a socket to a backend; out of descriptors, a flow gives its own."""
         try:
             sock = socket.socket(self._site.address_family, _DATAGRAM)
@@ -215,7 +215,7 @@ class DatagramListener:
     def renew(self) -> None:
         """Take a socket that hears everybody, in the place of one that refused."""
         refusing = self.sock
-        self.sock = renewed(refusing, self._address)
+        self.sock = renew(refusing, self._address)
         refusing.close()
 
     def on_ready(self, _mask: int) -> None:

@@ -97,7 +97,7 @@ class Engine:
         for relay in self._relays:
             if relay.target is not None:
                 up, down = moved.get(relay.target, (0, 0))
-                moved[relay.target] = (up + relay.moved[0], down + relay.moved[1])
+                moved[relay.target] = (up + relay.traffic[0], down + relay.traffic[1])
         return Statistics(
             connections=len(self._relays),
             flows=len(self._flows),

@@ -44,7 +44,7 @@ class EventLoop:
         self._is_released = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._running = True
-        self.watch(self._wake, EPOLLIN, self._called)
+        self.watch(self._wake, EPOLLIN, self._run_calls)
 
     def watch(self, fd: int, events: int, handler: Callable[[int], None]) -> None:
         """Call `handler` with a mask of EPOLL bits whenever one of `events` is so."""
@@ -144,7 +144,7 @@ class EventLoop:
         while self._timers and self._timers[0][0] <= self.now:
             heappop(self._timers)[2]()
 
-    def _called(self, _mask: int) -> None:
+    def _run_calls(self, _mask: int) -> None:
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         while self._calls:

@@ -41,13 +41,13 @@ class CannotSplice(Exception):  # noqa: N818  (not an error: the other way is ta
 
 
 class Pipe:
-    """A pipe that is filled from one socket and drained into another; ``held`` is in bytes."""
+    """A pipe that is filled from one socket and drained into another; it holds ``size`` bytes."""
 
-    __slots__ = ("_read_end", "_write_end", "held")
+    __slots__ = ("_read_end", "_write_end", "size")
 
     def __init__(self) -> None:
         self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.held = 0
+        self.size = 0
         with suppress(OSError):  # beyond the user's share of pipes, the default must do
             fcntl.fcntl(self._write_end, F_SETPIPE_SZ, PIPE_SIZE)
 
@@ -57,20 +57,20 @@ class Pipe:
         Raises BlockingIOError when there is nothing, and CannotSplice.
         """
         try:
-            self.held = os.splice(fd, self._write_end, AT_ONCE, flags=_FLAGS)
+            self.size = os.splice(fd, self._write_end, AT_ONCE, flags=_FLAGS)
         except OSError as error:
             if error.errno in _REFUSALS:
                 raise CannotSplice from None
             raise
-        return self.held
+        return self.size
 
     def drain(self, fd: int) -> int:
-        """Give what is held to the socket `fd`; return how many bytes it took.
+        """Give what it holds to the socket `fd`; return how many bytes it took.
 
         Raises BlockingIOError when it takes nothing.
         """
-        given = os.splice(self._read_end, fd, self.held, flags=_FLAGS)
-        self.held -= given
+        given = os.splice(self._read_end, fd, self.size, flags=_FLAGS)
+        self.size -= given
         return given
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class Buffer:
         self._bytes = memoryview(b"")
 
     @property
-    def held(self) -> int:
+    def size(self) -> int:
         return len(self._bytes)
 
     def fill(self, fd: int) -> int:
@@ -134,7 +134,7 @@ class Carriers:
         """Take a carrier back; one that still holds bytes is of no use any more."""
         if isinstance(carrier, Buffer):
             carrier.close()
-        elif carrier.held or len(self._spare) >= min(SPARE_PIPES, self.most):
+        elif carrier.size or len(self._spare) >= min(SPARE_PIPES, self.most):
             self._open -= 1
             carrier.close()
         else:

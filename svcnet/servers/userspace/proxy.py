@@ -121,7 +121,7 @@ class Proxy:
             self._workers.append(Worker(make_engine, self._workers))
         self._engine = make_engine(self.loop, own)
         for worker in self._workers:
-            self.loop.watch(worker.fileno(), EPOLLHUP, self._lost)
+            self.loop.watch(worker.fileno(), EPOLLHUP, self._lose)
         self._follow(table)
 
     @property
@@ -208,18 +208,18 @@ class Proxy:
             if worker in self._draining:
                 with suppress(ApplyError):  # it is ending already
                     worker.drain(seconds)
-        self._engine.drain(seconds, lambda: self._ended(self._engine))
+        self._engine.drain(seconds, lambda: self._end(self._engine))
 
     def _worker_ended(self, worker: Worker, _mask: int) -> None:
         self.loop.unwatch(worker.fileno())
-        self._ended(worker)
+        self._end(worker)
 
-    def _ended(self, part: Engine | Worker) -> None:
+    def _end(self, part: Engine | Worker) -> None:
         self._draining.discard(part)
         if not self._draining:
             self.on_end(None)
 
-    def _lost(self, _mask: int) -> None:
+    def _lose(self, _mask: int) -> None:
         self.on_end(ApplyError("a worker process of the proxy has ended: the proxy stops"))
 
     def release(self) -> None:

@@ -39,7 +39,7 @@ def bind(
     found: list[socket.socket] = []
     try:
         while len(found) < count:
-            found.append(_bound(family, protocol, address, port, shared=count > 1))
+            found.append(_bind(family, protocol, address, port, shared=count > 1))
     except OSError as error:
         for sock in found:
             sock.close()
@@ -49,7 +49,7 @@ def bind(
     return found
 
 
-def _bound(
+def _bind(
     family: IPFamily, protocol: str, address: str, port: int, *, shared: bool
 ) -> socket.socket:
     sock = unbound(ADDRESSES[family], KINDS[protocol])
@@ -76,7 +76,7 @@ def _bound(
     return sock
 
 
-def renewed(sock: socket.socket, address: tuple[str, int]) -> socket.socket:
+def renew(sock: socket.socket, address: tuple[str, int]) -> socket.socket:
     """Return a datagram socket like `sock`, bound to the same `address` but not connected.
 
     The port is held all the while. Linux can dissolve an association, but in IPv6 the

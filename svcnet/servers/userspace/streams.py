@@ -82,7 +82,7 @@ class Direction:
             return
         with suppress(BlockingIOError):
             self.moved += carrier.drain(self._sink.fileno())
-        if carrier.held:
+        if carrier.size:
             self.waits, self.reads = True, False
         else:
             self._release()
@@ -138,7 +138,7 @@ class Relays:
         self._open.add(relay)
         relay.dial()
 
-    def ended(self, relay: Relay, caller: Caller) -> None:
+    def end(self, relay: Relay, caller: Caller) -> None:
         """Hear that a connection is over."""
         self._open.discard(relay)
         self._budget.connections.give(caller.service.owner, caller.source)
@@ -196,7 +196,7 @@ class Relay:
         return self._target if self._attempt == _CONNECTED else None
 
     @property
-    def moved(self) -> tuple[int, int]:
+    def traffic(self) -> tuple[int, int]:
         """The bytes that the backend was given, and those that the client was given."""
         return (
             self._up.moved if self._up is not None else 0,
@@ -222,7 +222,7 @@ class Relay:
             self._backend = backend
             if self._connect(backend, target):
                 return
-            self._failed()
+            self._fail()
         self.abort()
 
     def _connect(self, backend: SocketType, target: ActiveBackend) -> bool:
@@ -238,10 +238,10 @@ class Relay:
 
     def on_timeout(self) -> None:
         """Hear that the attempt's time is up."""
-        self._failed()
+        self._fail()
         self.dial()
 
-    def _failed(self) -> None:
+    def _fail(self) -> None:
         """The backend does not answer: that is counted, and the client not bound to it."""
         assert self._target is not None
         assert self._backend is not None
@@ -256,7 +256,7 @@ class Relay:
         assert backend is not None
         assert self._target is not None
         if mask & (EPOLLERR | EPOLLHUP):
-            self._failed()
+            self._fail()
             self.dial()
             return
         self._relays.dials[self._attempt - 1].discard(self)
@@ -354,7 +354,7 @@ class Relay:
     def _end(self) -> None:
         relays, target = self._relays, self._target
         if self._attempt == _CONNECTED and target is not None:
-            up, down = self.moved
+            up, down = self.traffic
             target.active -= 1
             target.up += up
             target.down += down
@@ -367,4 +367,4 @@ class Relay:
             relays.loop.close(self._backend)
         self._attempt, self._backend = _ENDED, None
         relays.loop.close(self._client)
-        relays.ended(self, self._caller)
+        relays.end(self, self._caller)

@@ -11,7 +11,7 @@ from svcnet import checks
 from svcnet.sources.config.gates import ALL_GATES, OWN
 from svcnet.sources.durations import parse_duration
 from svcnet.sources.fields import Fields
-from svcnet.sources.findings import Path, dotted
+from svcnet.sources.findings import Path, join_path
 
 KUBEADM_KUBECONFIG = "/var/lib/kube-proxy/kubeconfig.conf"
 ALL = frozenset({"iptables", "ipvs", "nftables", "userspace"})
@@ -43,7 +43,7 @@ class KnownField:
         return value not in self.quiet
 
 
-def _used(*modes: str) -> KnownField:
+def _in_use(*modes: str) -> KnownField:
     return KnownField(frozenset(modes) if modes else ALL)
 
 
@@ -52,13 +52,13 @@ def _duration(*quiet: float, uses: tuple[str, ...] = ()) -> KnownField:
 
 
 # How often something is done in one mode asks for nothing in another.
-PACE = dict.fromkeys(("syncPeriod", "minSyncPeriod"), _used())
+PACE = dict.fromkeys(("syncPeriod", "minSyncPeriod"), _in_use())
 FIELDS: dict[str, dict[str, KnownField]] = {
     "": {
-        **dict.fromkeys(("apiVersion", "kind", "mode", "hostnameOverride"), _used()),
-        **dict.fromkeys(("bindAddress", "healthzBindAddress", "metricsBindAddress"), _used()),
-        **dict.fromkeys(("detectLocalMode", "nodePortAddresses"), _used()),
-        "clusterCIDR": _used("ClusterCIDR"),
+        **dict.fromkeys(("apiVersion", "kind", "mode", "hostnameOverride"), _in_use()),
+        **dict.fromkeys(("bindAddress", "healthzBindAddress", "metricsBindAddress"), _in_use()),
+        **dict.fromkeys(("detectLocalMode", "nodePortAddresses"), _in_use()),
+        "clusterCIDR": _in_use("ClusterCIDR"),
         "portRange": KnownField(frozenset({"userspace"}), ("", "0", "0-0")),
         "bindAddressHardFail": KnownField(),
         "enableProfiling": KnownField(),
@@ -82,19 +82,19 @@ FIELDS: dict[str, dict[str, KnownField]] = {
         "vmodule": KnownField(),
     },
     "detectLocal": {
-        "bridgeInterface": _used("BridgeInterface"),
-        "interfaceNamePrefix": _used("InterfaceNamePrefix"),
+        "bridgeInterface": _in_use("BridgeInterface"),
+        "interfaceNamePrefix": _in_use("InterfaceNamePrefix"),
     },
     "iptables": {
         "masqueradeBit": KnownField(frozenset({"iptables", "ipvs"}), (14,)),
-        "masqueradeAll": _used("iptables", "ipvs"),
+        "masqueradeAll": _in_use("iptables", "ipvs"),
         "localhostNodePorts": KnownField(frozenset({"iptables", "userspace"}), (True,)),
         **PACE,
     },
     "ipvs": {
         "scheduler": KnownField(frozenset({"ipvs"}), ("", "rr")),
-        "strictARP": _used("ipvs"),
-        "excludeCIDRs": _used("ipvs"),
+        "strictARP": _in_use("ipvs"),
+        "excludeCIDRs": _in_use("ipvs"),
         "tcpTimeout": _duration(uses=("ipvs",)),
         "tcpFinTimeout": _duration(uses=("ipvs",)),
         "udpTimeout": _duration(uses=("ipvs",)),
@@ -102,7 +102,7 @@ FIELDS: dict[str, dict[str, KnownField]] = {
     },
     "nftables": {
         "masqueradeBit": KnownField(frozenset({"nftables"}), (14,)),
-        "masqueradeAll": _used("nftables"),
+        "masqueradeAll": _in_use("nftables"),
         **PACE,
     },
     # Of 0 kube-proxy leaves the kernel's own values, which svcnet always does.
@@ -111,7 +111,7 @@ FIELDS: dict[str, dict[str, KnownField]] = {
         "min": KnownField(quiet=(0, 131072)),
         "tcpEstablishedTimeout": _duration(86400),
         "tcpCloseWaitTimeout": _duration(3600),
-        "tcpBeLiberal": _used("iptables", "ipvs", "userspace"),
+        "tcpBeLiberal": _in_use("iptables", "ipvs", "userspace"),
         "udpTimeout": _duration(),
         "udpStreamTimeout": _duration(),
     },
@@ -122,7 +122,7 @@ FIELDS: dict[str, dict[str, KnownField]] = {
         "rootHnsEndpointName": KnownField(),
         "forwardHealthCheckVip": KnownField(),
     },
-    "featureGates": dict.fromkeys(OWN, _used()),
+    "featureGates": dict.fromkeys(OWN, _in_use()),
 }
 """The fields of each section, the document's own under the empty name."""
 
@@ -132,7 +132,7 @@ def tell_effects(document: Fields, mode: str, detect_local_mode: str) -> None:
     vain = list(_in_vain(document, frozenset({mode, detect_local_mode})))
     if not vain:
         return
-    others = [dotted(path) for path in vain[1 : MOST_NAMED + 1]]
+    others = [join_path(path) for path in vain[1 : MOST_NAMED + 1]]
     if len(vain) > MOST_NAMED + 1:
         others.append(f"{len(vain) - MOST_NAMED - 1} more")
     message = f"has no effect in mode {mode}"

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from svcnet import checks
 from svcnet.sources.annotations import check_annotations, ignored_checks
-from svcnet.sources.fields import Fields, shown
+from svcnet.sources.fields import Fields, quote_value
 from svcnet.sources.findings import Findings, ObjectPlace, Path, Source, warn_of_repeated
 from svcnet.sources.objects import label_of, members
 from svcnet.sources.positions import duplicates, lines_of
@@ -152,8 +152,8 @@ def _tell_what_it_is(
 def _name(item: Any) -> str:
     """Return what a message calls a document."""
     if type(item) is not dict:
-        return shown(item)
+        return quote_value(item)
     kind = item.get("kind")
     if kind is None:
         return "a mapping without a kind"
-    return shown(kind)[1:-1] if type(kind) is str and kind else "a mapping of no kind"
+    return quote_value(kind)[1:-1] if type(kind) is str and kind else "a mapping of no kind"

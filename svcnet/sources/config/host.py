@@ -5,7 +5,7 @@ from __future__ import annotations
 from svcnet import checks
 from svcnet.models import Host
 from svcnet.sources.addresses import canonical_address
-from svcnet.sources.fields import Fields, shown
+from svcnet.sources.fields import Fields, quote_value
 
 FACTS = ("addresses", "iptablesRandomFully", "conntrackTCPBeLiberal", "nfacct")
 
@@ -42,5 +42,6 @@ def _why(text: str) -> str:
     for mark, what in (("%", "a zone"), ("/", "a prefix length")):
         address = text.partition(mark)[0]
         if mark in text and canonical_address(address) is not None:
-            return f"must be an IP address without {what}: {shown(address)}, not {shown(text)}"
-    return f"must be an IP address, not {shown(text)}"
+            wish = f"must be an IP address without {what}: {quote_value(address)}"
+            return f"{wish}, not {quote_value(text)}"
+    return f"must be an IP address, not {quote_value(text)}"

@@ -21,7 +21,7 @@ from svcnet.models import (
 from svcnet.models.config import PRIMARY
 from svcnet.models.state import ClusterObject
 from svcnet.sources.config.result import ConfigRemark
-from svcnet.sources.fields import shown
+from svcnet.sources.fields import quote_value
 from svcnet.sources.findings import Path
 
 MOST_NODES = 5
@@ -51,7 +51,7 @@ def node_remarks(
     given = host.addresses if host is not None else None
     addresses = node.addresses if given is None else given
     if addresses and any(map(_has_node_ports, state.services.values())):
-        for family in _unanswered(config.node_port_addresses, addresses):
+        for family in _families_without_address(config.node_port_addresses, addresses):
             message = f"holds no {family} address of the node: its node ports answer nowhere"
             yield checks.NO_NODE_PORT_ADDRESS, ("nodePortAddresses",), message
 
@@ -64,7 +64,7 @@ def _has_node_ports(service: Service) -> bool:
     return any(port.node_port for port in service.ports)
 
 
-def _unanswered(cidrs: Iterable[str], addresses: Iterable[str]) -> Iterator[str]:
+def _families_without_address(cidrs: Iterable[str], addresses: Iterable[str]) -> Iterator[str]:
     """Yield each family of which CIDRs are named and hold none of its addresses that there are."""
     for family in IP_FAMILIES:
         networks = [
@@ -80,15 +80,15 @@ def _absent(state: ClusterState, name: str) -> str:
     others = ", ".join(names[:MOST_NODES])
     more = f" and {len(names) - MOST_NODES} more" if len(names) > MOST_NODES else ""
     return (
-        f"the input has no Node {shown(name)}, only {others}{more}: this node's addresses and zone "
-        "are not known, and endpoints are local by that name alone"
+        f"the input has no Node {quote_value(name)}, only {others}{more}: this node's addresses "
+        "and zone are not known, and endpoints are local by that name alone"
     )
 
 
 def _without_pod_cidr(state: ClusterState, name: str) -> Iterator[str]:
     node = state.nodes.get(name)
     if node is None:
-        yield f"the input has no Node {shown(name)}" if name else "the input has no Node"
+        yield f"the input has no Node {quote_value(name)}" if name else "the input has no Node"
     elif not node.pod_cidrs:
         yield f"Node {name} has no podCIDR"
     else:

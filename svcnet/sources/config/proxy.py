@@ -29,7 +29,7 @@ from svcnet.sources.config.values import (
     periods,
     seconds,
 )
-from svcnet.sources.fields import MAX_INT32, Fields, is_name, shown
+from svcnet.sources.fields import MAX_INT32, Fields, is_name, quote_value
 from svcnet.sources.services import why_no_scheduler
 from svcnet.sources.unknown import report_unknown
 
@@ -87,7 +87,9 @@ def _hostname(document: Fields) -> str:
     text = document.string("hostnameOverride")
     name = text.strip().lower()
     if text and not is_name(name, "subdomain"):
-        document.error(checks.NAME, "hostnameOverride", f"must be a node name, not {shown(text)}")
+        document.error(
+            checks.NAME, "hostnameOverride", f"must be a node name, not {quote_value(text)}"
+        )
         return ""
     return name
 
@@ -109,7 +111,7 @@ def _port_range(document: Fields) -> PortRange | None:
     try:
         return parse_port_range(text)
     except ValueError as error:
-        document.error(checks.PORT_RANGE, "portRange", f"{error}; not {shown(text)}")
+        document.error(checks.PORT_RANGE, "portRange", f"{error}; not {quote_value(text)}")
         return None
 
 
@@ -129,7 +131,7 @@ def _check_interface(detect: Fields, key: str, name: str, form: re.Pattern[str])
         detect.error(checks.REQUIRED, key, f"is required when detectLocalMode is {mode}")
     elif not form.fullmatch(name):
         most = 14 if form is _PREFIX else 15
-        message = f"must be at most {most} characters of an interface name, not {shown(name)}"
+        message = f"must be at most {most} characters of an interface name, not {quote_value(name)}"
         detect.error(checks.INTERFACE_NAME, key, message)
 
 
@@ -182,15 +184,15 @@ def _conntrack(section: Fields) -> ConntrackConfiguration:
     return ConntrackConfiguration(
         max_per_core=section.integer("maxPerCore", 0, MAX_INT32, 32768),
         min=section.integer("min", 0, MAX_INT32, 131072),
-        tcp_established_timeout=_kept(section, "tcpEstablishedTimeout", 86400.0),
-        tcp_close_wait_timeout=_kept(section, "tcpCloseWaitTimeout", 3600.0),
+        tcp_established_timeout=_duration(section, "tcpEstablishedTimeout", 86400.0),
+        tcp_close_wait_timeout=_duration(section, "tcpCloseWaitTimeout", 3600.0),
         tcp_be_liberal=section.boolean("tcpBeLiberal", False),
         udp_timeout=seconds(section, "udpTimeout") or None,
         udp_stream_timeout=seconds(section, "udpStreamTimeout") or None,
     )
 
 
-def _kept(section: Fields, key: str, default: float) -> float:
+def _duration(section: Fields, key: str, default: float) -> float:
     """Return a duration that is absent otherwise than 0."""
     found = seconds(section, key, nullable=True)
     return default if section.data.get(key) is None else found

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from svcnet import checks
 from svcnet.sources.config.values import nanoseconds, seconds
-from svcnet.sources.fields import MAX_INT32, Fields, shown
+from svcnet.sources.fields import MAX_INT32, Fields, quote_value
 from svcnet.sources.quantities import is_quantity
 
 MAX_FLOAT32 = 3.4028235677973366e38
@@ -38,7 +38,7 @@ def check_rest(document: Fields, gates: Mapping[str, bool]) -> None:
             section.boolean(name, False)
     version = document.data.get("showHiddenMetricsForVersion")
     if type(version) is str and not _VERSION.fullmatch(version):
-        message = f"must be a version such as 1.35, not {shown(version)}"
+        message = f"must be a version such as 1.35, not {quote_value(version)}"
         document.error(checks.CHOICE, "showHiddenMetricsForVersion", message)
     document.integer("oomScoreAdj", -1000, 1000)
     seconds(document, "configSyncPeriod")
@@ -53,7 +53,7 @@ def _check_number(section: Fields, key: str) -> None:
     if value is None:
         return
     if type(value) not in (int, float) or not abs(value) < MAX_FLOAT32:
-        section.error(checks.TYPE, key, f"must be a number, not {shown(value)}")
+        section.error(checks.TYPE, key, f"must be a number, not {quote_value(value)}")
 
 
 def _check_logging(section: Fields, gates: Mapping[str, bool]) -> None:
@@ -76,7 +76,9 @@ def _check_flush_frequency(section: Fields) -> None:
     if type(value) is int:
         section.integer(key, 0, 2**63 - 1)
     elif value is not None and nanoseconds(section, key) < 0:
-        section.error(checks.RANGE, key, f"must be a duration of 0 or more, not {shown(value)}")
+        section.error(
+            checks.RANGE, key, f"must be a duration of 0 or more, not {quote_value(value)}"
+        )
 
 
 def _check_module(item: Fields) -> None:
@@ -84,7 +86,7 @@ def _check_module(item: Fields) -> None:
     if not pattern:
         item.error(checks.REQUIRED, "filePattern", "is required")
     elif "=" in pattern or "," in pattern:
-        message = f"must have no '=' and no ',', and is {shown(pattern)}"
+        message = f"must have no '=' and no ',', and is {quote_value(pattern)}"
         item.error(checks.NAME, "filePattern", message)
     item.integer("verbosity", 0, MAX_INT32)
 
@@ -94,7 +96,7 @@ def _check_stream(section: Fields, *, alpha: bool) -> None:
     if size is not None and not (
         type(size) in (int, float) or (type(size) is str and is_quantity(size))
     ):
-        message = f"must be a quantity such as 64Ki, not {shown(size)}"
+        message = f"must be a quantity such as 64Ki, not {quote_value(size)}"
         section.error(checks.TYPE, "infoBufferSize", message)
     wanted = {"splitStream": section.boolean("splitStream", False)}
     wanted["infoBufferSize"] = size not in (None, 0, "0")

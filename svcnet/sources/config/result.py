@@ -27,7 +27,7 @@ class LoadedConfig:
     warnings: tuple[Diagnostic, ...] = ()
     _place: ObjectPlace | None = field(default=None, repr=False)
 
-    def located(self, remarks: Iterable[ConfigRemark]) -> tuple[Diagnostic, ...]:
+    def locate_remarks(self, remarks: Iterable[ConfigRemark]) -> tuple[Diagnostic, ...]:
         """Return remarks as warnings with file and line; without a file there are none."""
         if self._place is None:
             return ()

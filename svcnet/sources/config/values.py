@@ -6,7 +6,7 @@ from svcnet import checks
 from svcnet.family import family_of
 from svcnet.sources.addresses import address_and_port, canonical_address, canonical_cidr
 from svcnet.sources.durations import parse_duration
-from svcnet.sources.fields import MAX_INT32, MIN_INT32, Fields, shown
+from svcnet.sources.fields import MAX_INT32, MIN_INT32, Fields, quote_value
 from svcnet.sources.findings import Path
 
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  (nothing listens there)
@@ -20,7 +20,7 @@ def nanoseconds(section: Fields, key: str, *, nullable: bool = False) -> int:
     try:
         return parse_duration(value if type(value) is str else "")
     except ValueError as error:
-        section.error(checks.DURATION, key, f"{error}, not {shown(value)}")
+        section.error(checks.DURATION, key, f"{error}, not {quote_value(value)}")
         return 0
 
 
@@ -32,7 +32,7 @@ def seconds(section: Fields, key: str, *, counts: bool = True, nullable: bool = 
     found = nanoseconds(section, key, nullable=nullable)
     if found < 0:
         if counts:
-            value = shown(section.data[key])
+            value = quote_value(section.data[key])
             section.error(checks.RANGE, key, f"must be a duration of 0 or more, not {value}")
         return 0.0
     return found / 1e9
@@ -60,7 +60,7 @@ def cidr(section: Fields, path: Path, text: str, *, counts: bool = True) -> str:
     """Return a CIDR without host bits, empty where it is none; blanks around it make it none."""
     found = canonical_cidr(text) if text == text.strip() else None
     if found is None and counts:
-        message = f"must be a CIDR such as 10.0.0.0/8, not {shown(text)}"
+        message = f"must be a CIDR such as 10.0.0.0/8, not {quote_value(text)}"
         section.error_at(checks.CIDR, path, message)
     return found or ""
 
@@ -79,7 +79,7 @@ def pair_of_cidrs(section: Fields, key: str, *, counts: bool) -> tuple[str, ...]
         return ()
     found = [cidr(section, (key,), part, counts=counts) for part in text.split(",")]
     if counts and all(found) and len({family_of(one) for one in found}) < len(found):
-        message = f"must be one CIDR, or one of each IP family, not {shown(text)}"
+        message = f"must be one CIDR, or one of each IP family, not {quote_value(text)}"
         section.error(checks.IP_FAMILY, key, message)
     return tuple(filter(None, found))
 
@@ -89,7 +89,7 @@ def node_address(section: Fields, key: str) -> str:
     text = section.string(key)
     found = canonical_address(text) if text else ""
     if found is None:
-        section.error(checks.ADDRESS, key, f"must be an IP address, not {shown(text)}")
+        section.error(checks.ADDRESS, key, f"must be an IP address, not {quote_value(text)}")
     return "" if found is None or found in WILDCARDS else found
 
 
@@ -101,10 +101,10 @@ def bind_address(section: Fields, key: str, port: int) -> tuple[str, int] | None
     try:
         found = address_and_port(text, port)
     except ValueError as error:
-        section.error(checks.BIND_ADDRESS, key, f"{error}, not {shown(text)}")
+        section.error(checks.BIND_ADDRESS, key, f"{error}, not {quote_value(text)}")
         return None
     # An address alone has no brackets, and port 0 would be another port at each start.
     if text.endswith("]") or not found[1]:
-        message = f"must be like [::1]:{port}, with a port from 1, not {shown(text)}"
+        message = f"must be like [::1]:{port}, with a port from 1, not {quote_value(text)}"
         section.error(checks.BIND_ADDRESS, key, message)
     return found

@@ -87,7 +87,7 @@ async def watch(
         if moves is not None:
             tasks.append(asyncio.create_task(_move(contact, moves), name="moves"))
         for task in tasks:
-            task.add_done_callback(news.ended)
+            task.add_done_callback(news.end)
         try:
             while True:
                 yield await news.step()

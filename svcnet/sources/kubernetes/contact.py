@@ -83,7 +83,7 @@ class Contact:
             finally:
                 del self._turns[kind]
 
-    def reached(self) -> None:
+    def note_answer(self) -> None:
         """Take it that the server has answered a kind that had lost it: others try as well."""
         self._reached.set()
         self._reached = asyncio.Event()

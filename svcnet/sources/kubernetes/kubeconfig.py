@@ -18,7 +18,7 @@ from attrs import evolve
 from svcnet import checks
 from svcnet.errors import Diagnostic, InputError
 from svcnet.files import Paths, names_of
-from svcnet.sources.fields import Fields, shown
+from svcnet.sources.fields import Fields, quote_value
 from svcnet.sources.findings import Findings
 from svcnet.sources.kubernetes.credentials import Credentials
 from svcnet.sources.kubernetes.problems import Problem
@@ -77,38 +77,38 @@ def _server(files: list[Fields], context: str) -> APIServer | None:
     if not context:
         asker.error(checks.REQUIRED, "current-context", "is required, unless a context is named")
         return None
-    found = _named(files, "contexts", "context", context)
+    found = _find_entry(files, "contexts", "context", context)
     if found is None:
-        asker.error(checks.NO_ENTRY, "contexts", f"has no context {shown(context)}")
+        asker.error(checks.NO_ENTRY, "contexts", f"has no context {quote_value(context)}")
         return None
     _report_unknown("KubeconfigContext", found)
-    cluster = _referred(files, found, "cluster", "clusters")
-    user = _referred(files, found, "user", "users") if found.string("user") else None
+    cluster = _find_reference(files, found, "cluster", "clusters")
+    user = _find_reference(files, found, "user", "users") if found.string("user") else None
     if cluster is None:
         return None
-    return _made(cluster, user)
+    return _make_server(cluster, user)
 
 
-def _named(files: list[Fields], items: str, key: str, name: str) -> Fields | None:
+def _find_entry(files: list[Fields], items: str, key: str, name: str) -> Fields | None:
     """Return what the entry of a name holds, in the first file that has one; two are an error."""
     for file in files:
         entries = [entry for entry in file.mappings(items) if entry.data.get("name") == name]
         if len(entries) > 1:
-            message = f"{shown(name)} is the name of another entry too"
+            message = f"{quote_value(name)} is the name of another entry too"
             entries[1].error(checks.REPEATED_MEMBER, "name", message)
         if entries:
             return entries[0].mapping(key)
     return None
 
 
-def _referred(files: list[Fields], context: Fields, key: str, items: str) -> Fields | None:
+def _find_reference(files: list[Fields], context: Fields, key: str, items: str) -> Fields | None:
     name = context.string(key)
     if not name:
         context.error(checks.REQUIRED, key, "is required")
         return None
-    found = _named(files, items, key, name)
+    found = _find_entry(files, items, key, name)
     if found is None:
-        context.error(checks.NO_ENTRY, key, f"there is no {key} {shown(name)}")
+        context.error(checks.NO_ENTRY, key, f"there is no {key} {quote_value(name)}")
     return found
 
 
@@ -118,7 +118,7 @@ def _report_unknown(kind: str, fields: Fields) -> None:
     report_unknown(kind, [(place, dict(fields.data))], fields.findings)
 
 
-def _made(cluster: Fields, user: Fields | None) -> APIServer:
+def _make_server(cluster: Fields, user: Fields | None) -> APIServer:
     _report_unknown("KubeconfigCluster", cluster)
     server = APIServer(
         url=_url(cluster),
@@ -157,7 +157,7 @@ def _with_credentials(server: APIServer, user: Fields) -> APIServer:
     _try(user, "tokenFile" if file else "token", Credentials(server).headers)
     if certificate is not None and key is not None:
         alone = evolve(server, verify=False)
-        _try(user, _written(user, "client-certificate"), Credentials(alone).tls)
+        _try(user, _written_key(user, "client-certificate"), Credentials(alone).tls)
     return server
 
 
@@ -174,7 +174,7 @@ def _check_authority(server: APIServer, cluster: Fields) -> None:
     key = "insecure-skip-tls-verify"
     if server.verify and server.authority is not None:
         known = APIServer(server.url, server.authority)
-        _try(cluster, _written(cluster, "certificate-authority"), Credentials(known).tls)
+        _try(cluster, _written_key(cluster, "certificate-authority"), Credentials(known).tls)
     elif not server.verify and server.authority is not None:
         cluster.error(checks.CREDENTIALS, key, "and a certificate authority exclude each other")
     elif not server.verify:
@@ -203,9 +203,9 @@ def _url(cluster: Fields) -> str:
         # Not shown, for it has a password.
         message = "must have no user and password: use a token, tokenFile or certificate"
     elif parts is None or parts.scheme not in ("https", "http"):
-        message = f"must be a URL such as https://192.0.2.1:6443, not {shown(written)}"
+        message = f"must be a URL such as https://192.0.2.1:6443, not {quote_value(written)}"
     elif parts.query or parts.fragment:
-        message = f"must have no query and no fragment, and is {shown(text)}"
+        message = f"must have no query and no fragment, and is {quote_value(text)}"
     else:
         return text
     cluster.error(checks.SERVER_URL, "server", message)
@@ -247,7 +247,7 @@ def _path(fields: Fields, key: str) -> Path | None:
     return Path(os.path.normpath(folder / text))
 
 
-def _written(fields: Fields, key: str) -> str:
+def _written_key(fields: Fields, key: str) -> str:
     """Return under which of its two names a certificate or key stands."""
     return f"{key}-data" if fields.data.get(f"{key}-data") else key
 

@@ -94,7 +94,9 @@ def narrow(kind: str, item: Any, path: str) -> NarrowResult:
     if key is not None and not findings.has_errors():
         told = findings.diagnostics() if findings.found else ()
         odd = (hash(told) or 1) if told else 0
-        return NarrowResult(key, _less(model), happened=_happened(model), warnings=told, odd=odd)
+        return NarrowResult(
+            key, _less(model), happened=_trigger_time(model), warnings=told, odd=odd
+        )
     errors = tuple(d for d in findings.diagnostics() if d.severity == "error")
     return _unusable(key, errors)
 
@@ -112,7 +114,7 @@ def key_of(kind: str, metadata: Any) -> NamespacedName | None:
     return NamespacedName(namespace, name)
 
 
-def _happened(model: ClusterObject) -> float | None:
+def _trigger_time(model: ClusterObject) -> float | None:
     """Return when the change happened of which a slice tells; no sense is no time."""
     if not isinstance(model, EndpointSlice):
         return None

@@ -103,7 +103,7 @@ class News:
         self._set(kind, key, None)
         self._stirred.set()
 
-    def listed(self, kind: str, items: Iterable[NarrowResult]) -> None:
+    def replace_all(self, kind: str, items: Iterable[NarrowResult]) -> None:
         """Take all objects of a kind; those that are known and not among them are gone."""
         known = self.known[kind]
         gone = {*known.models, *known.unusable}
@@ -121,17 +121,17 @@ class News:
         known = self.known[kind]
         return len(known.models) + len(known.unusable)
 
-    def lost(self, kind: str) -> None:
+    def lose(self, kind: str) -> None:
         """Take that changes of a kind do not come for now."""
         self._lost.add(kind)
 
-    def found(self, kind: str) -> None:
+    def recover(self, kind: str) -> None:
         """Take that a kind has caught up."""
         self._lost.discard(kind)
         self._left.discard(kind)
         self._stirred.set()
 
-    def refused(self, kind: str) -> None:
+    def refuse(self, kind: str) -> None:
         """Take that the server will not give the objects of a kind: if it is optional, go on."""
         if kind in self.optional:
             self._left.add(kind)
@@ -141,7 +141,7 @@ class News:
         """Return whether a kind has been lost and not found."""
         return kind in self._lost
 
-    def ended(self, task: asyncio.Task[None]) -> None:
+    def end(self, task: asyncio.Task[None]) -> None:
         """Take that a watch has ended, which it never should: the next step raises why."""
         if not task.cancelled():
             self._failure = task.exception()

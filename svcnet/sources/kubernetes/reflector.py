@@ -128,7 +128,7 @@ class Reflector:
         if problem is not None:
             self._tell(problem.state, problem.why)
             if problem.state == "refused":
-                self.news.refused(self.resource.kind)
+                self.news.refuse(self.resource.kind)
         until, wakes = self._again(turn, problem)
         await self.contact.pause(until, wakes=wakes)
 
@@ -169,7 +169,7 @@ class Reflector:
             self._lasting = None
         if self._lost is None:
             self._lost = _now()
-        self.news.lost(self.resource.kind)
+        self.news.lose(self.resource.kind)
 
     async def _list(self) -> None:
         """Make what is known equal to what there is."""
@@ -183,10 +183,10 @@ class Reflector:
                 items, version = await pages(asked, 0)
             except AbsentResource:
                 continue
-            self.news.listed(self.resource.kind, items)
+            self.news.replace_all(self.resource.kind, items)
             self._version = version
             self._reach()
-            self.news.found(self.resource.kind)
+            self.news.recover(self.resource.kind)
             return
         raise Problem("refused", f"404: the server has no {self.resource.paths[0]}")
 
@@ -209,7 +209,7 @@ class Reflector:
                 turn.heard = _now()
                 await self._take(event)
                 turn.events += 1
-                self._heard(turn, event.data)
+                self._hear(turn, event.data)
         turn.rest()
         has_lasted = _now() - begun > seconds - 1
         if has_lasted:
@@ -242,7 +242,7 @@ class Reflector:
         self.listener.confirm(self.resource.kind)
         if self._lost is not None:
             self._lost = None
-            self.contact.reached()
+            self.contact.note_answer()
 
     def _settle(self, until: float | None) -> None:
         """Take it then that changes of an outage are all there; None is for not to.
@@ -253,10 +253,10 @@ class Reflector:
             self._settling.cancel()
             self._settling = None
         if until is not None:
-            found, kind = self.news.found, self.resource.kind
+            found, kind = self.news.recover, self.resource.kind
             self._settling = asyncio.get_running_loop().call_at(until, found, kind)
 
-    def _heard(self, turn: Turn, event: Mapping[str, Any]) -> None:
+    def _hear(self, turn: Turn, event: Mapping[str, Any]) -> None:
         """Take it that an event has been taken in."""
         self.listener.confirm(self.resource.kind)
         if self._was_short:

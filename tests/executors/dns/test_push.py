@@ -78,7 +78,7 @@ def test_whose_a_record_is(name: str, kind: str, data: str, is_ours: bool) -> No
     """Names below svc and pod are ours, and pointers to those below svc."""
     found = record(name, kind, data)
     assert OWNS(found[0], found[2]) == is_ours
-    assert bool(plan(ZONE, [found], [], OWNS).removed) == is_ours
+    assert bool(plan(ZONE, [found], [], OWNS).removals) == is_ours
 
 
 def test_updates_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

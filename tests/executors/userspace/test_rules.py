@@ -10,7 +10,7 @@ from svcnet.executors.iptables.commands import Commands, RestoreError
 from svcnet.executors.userspace.rules import change, plan, services_of, step
 from svcnet.graph import NodeSettings
 from svcnet.netfilter import Rule, SavedTables
-from svcnet.netfilter.save_form import saved
+from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.userspace import portal_rules
 from svcnet.renderers.userspace.portals import CHAINS, PortalRules, jumps
 from svcnet.testing import FakeMachine, make_slice
@@ -36,9 +36,9 @@ def there(wanted: PortalRules) -> dict[str, dict[str, list[str]]]:
         table: {chain: [] for chain in chains} for table, chains in CHAINS.items()
     }
     for rule in wanted.rules:
-        tables[rule.table][rule.chain].append(saved(rule.text, "IPv4"))
+        tables[rule.table][rule.chain].append(save_rule(rule.text, "IPv4"))
     for jump in wanted.jumps:
-        tables[jump.table].setdefault(jump.chain, []).append(saved(jump.rule, "IPv4"))
+        tables[jump.table].setdefault(jump.chain, []).append(save_rule(jump.rule, "IPv4"))
     return tables
 
 

@@ -106,7 +106,7 @@ def test_pointers_beside_others(server: PrimaryServer) -> None:
 def test_a_dry_run_changes_nothing(server: PrimaryServer) -> None:
     """A dry run tells the records and sends none."""
     made = push(server, ORIGIN, hosts(3), OWNS, dry_run=True)
-    assert made.added == 3
+    assert made.additions == 3
     assert ask("h1.web.shop.svc.cluster.local", "A") == []
 
 
@@ -140,7 +140,7 @@ def test_a_push_that_was_killed_is_finished_by_the_next(server: PrimaryServer) -
     assert 0 < len(there) <= len(wanted)
     assert there <= set(wanted)
     made = push(server, ORIGIN, wanted, OWNS)
-    assert made.added == len(wanted) - len(there)
+    assert made.additions == len(wanted) - len(there)
     assert {r for r in read(server) if OWNS(r[0], r[2])} == set(wanted)
     assert ask("www.cluster.local", "A") == ["192.0.2.1"]
 

@@ -28,7 +28,7 @@ from svcnet.models import (
 )
 from svcnet.models.state import ClusterObject
 from svcnet.modes.ownership import owned_by_others
-from svcnet.netfilter import read_listing, saved
+from svcnet.netfilter import read_listing, save_rule
 from svcnet.netfilter.ipvs import wire
 from svcnet.renderers.iptables import full as full_iptables
 from svcnet.renderers.ipvs import IPVSTables, full
@@ -96,7 +96,7 @@ def test_rules_are_saved_as_the_plan_expects(family: IPFamily) -> None:
         Commands(family, "legacy", THIS_MACHINE).restore(f"*{table}\n{''.join(lines)}COMMIT\n")
     there = rules(family)
     for (table, chain), own in found.items():
-        expected = [saved(rule, family) for rule in own]
+        expected = [save_rule(rule, family) for rule in own]
         assert there.chains(table)[chain] == expected, (table, chain)
 
 

@@ -11,7 +11,7 @@ from svcnet.graph import diff
 from svcnet.models import IPFamily, IPVSConfiguration, LoadBalancerIngress
 from svcnet.models.config import IPVS_SCHEDULERS
 from svcnet.models.state import ClusterObject
-from svcnet.netfilter.ipset import saved
+from svcnet.netfilter.ipset import save_entry
 from svcnet.netfilter.ipvs.messages import (
     HASHED,
     MADE_BY_SVCNET,
@@ -86,7 +86,7 @@ def sets_here() -> dict[str, set[str]]:
 
 def sets_of(tables: ipvs.IPVSTables) -> dict[str, set[str]]:
     """Return the entries that each set should have, as ipset would save them."""
-    return {found.name: set(map(saved, found.entries)) for found in tables.sets.values()}
+    return {found.name: set(map(save_entry, found.entries)) for found in tables.sets.values()}
 
 
 Servers = dict[ServiceKey, tuple[tuple[str, int, int], set[Dest]]]

@@ -8,7 +8,7 @@ import pytest
 
 from svcnet.agent import Agent
 from svcnet.executors.lock import Busy
-from svcnet.reconciler import Event, Synced
+from svcnet.reconciler import Event, SyncEvent
 from tests.agent.kept import Noise, write
 from tests.kernel.ipvs.netlink import own_namespace, run
 
@@ -37,7 +37,7 @@ def test_rules_are_there_inside_the_block(tmp_path: Path) -> None:
         )
 
     def listen(event: Event) -> None:
-        if isinstance(event, Synced):
+        if isinstance(event, SyncEvent):
             kinds.append(event.done.kind)
 
     kinds: list[str] = []

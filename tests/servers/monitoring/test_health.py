@@ -51,7 +51,7 @@ def some_health(clocks: Clocks) -> Health:
 def sync(health: Health) -> None:
     """Have the rules of both families be up to date."""
     for family in BOTH:
-        health.synced(family)
+        health.note_sync(family)
 
 
 @pytest.fixture(name="loop", scope="module")
@@ -76,24 +76,24 @@ def test_ready_is_listed_and_synced(health: Health) -> None:
     """Ready takes both: all objects listed, and rules made of them; and stays so."""
     sync(health)
     assert statuses(health) == (200, 200, 503)
-    health.listed()
+    health.note_list()
     assert statuses(health) == (200, 200, 200)
-    health.queued(BOTH)
+    health.note_queue(BOTH)
     assert statuses(health) == (200, 200, 200)
 
 
 def test_listed_alone_is_not_ready(health: Health) -> None:
     """Objects without rules are not enough."""
-    health.listed()
+    health.note_list()
     assert health.readyz().body == b'{"listed":true,"synced":false}'
     assert not health.ready
 
 
 def test_a_change_that_waits_too_long(health: Health, clocks: Clocks) -> None:
     """The oldest change counts, to the second; a sync makes all well again."""
-    health.queued(BOTH)
+    health.note_queue(BOTH)
     clocks.seconds = 30
-    health.queued(BOTH)
+    health.note_queue(BOTH)
     clocks.seconds = 59.999
     assert statuses(health)[:2] == (200, 200)
     clocks.seconds = 60
@@ -106,10 +106,10 @@ def test_a_change_that_waits_too_long(health: Health, clocks: Clocks) -> None:
 
 def test_a_change_after_a_sync_has_its_own_time(health: Health, clocks: Clocks) -> None:
     """What comes after a sync begins to wait then."""
-    health.queued(BOTH)
+    health.note_queue(BOTH)
     clocks.seconds = 50
     sync(health)
-    health.queued(BOTH)
+    health.note_queue(BOTH)
     clocks.seconds = 109
     assert health.healthy
     clocks.seconds = 110
@@ -128,7 +128,7 @@ def test_a_node_that_is_being_deleted(health: Health) -> None:
 def test_a_clock_that_is_set_back_or_forth(clocks: Clocks) -> None:
     """How long a change waits does not depend on the time of day."""
     health = Health(monotonic=lambda: 0.0, wall=clocks.wall)
-    health.queued(BOTH)
+    health.note_queue(BOTH)
     clocks.seconds = 10**6
     assert health.healthy
 
@@ -142,9 +142,9 @@ def test_a_node_that_is_not_known(clocks: Clocks) -> None:
 def test_one_family_that_is_late(health: Health, clocks: Clocks) -> None:
     """A family whose rules are late makes the node unhealthy, and the document says which."""
     sync(health)
-    health.queued(BOTH)
+    health.note_queue(BOTH)
     clocks.seconds = 60
-    health.synced("IPv4")
+    health.note_sync("IPv4")
     found = json.loads(health.livez().body)
     assert found["healthy"] is False
     assert {name: one["healthy"] for name, one in found["status"].items()} == {
@@ -152,16 +152,16 @@ def test_one_family_that_is_late(health: Health, clocks: Clocks) -> None:
         "IPv6": False,
     }
     assert found["lastUpdated"] == found["status"]["IPv4"]["lastUpdated"]
-    health.synced("IPv6")
+    health.note_sync("IPv6")
     assert statuses(health)[:2] == (200, 200)
 
 
 def test_a_family_that_is_followed_no_more(health: Health, clocks: Clocks) -> None:
     """Nothing waits for a family that the node has no address of any more."""
-    health.queued(BOTH)
-    health.synced("IPv4")
-    health.queued(["IPv4"])
-    health.synced("IPv4")
+    health.note_queue(BOTH)
+    health.note_sync("IPv4")
+    health.note_queue(["IPv4"])
+    health.note_sync("IPv4")
     clocks.seconds = 1000
     assert statuses(health)[:2] == (200, 200)
     assert list(json.loads(health.livez().body)["status"]) == ["IPv4"]
@@ -170,14 +170,14 @@ def test_a_family_that_is_followed_no_more(health: Health, clocks: Clocks) -> No
 def test_bodies(health: Health, clocks: Clocks) -> None:
     """The bodies are kube-proxy's: a healthy node was updated now, another when it was."""
     now, later = "2026-11-24T12:00:00Z", "2026-11-24T12:01:40.25Z"
-    health.synced("IPv6")
-    health.synced("IPv4")
+    health.note_sync("IPv6")
+    health.note_sync("IPv4")
     good = f'{{"lastUpdated":"{now}","healthy":true}}'
     assert health.healthz().body.decode() == (
         f'{{"lastUpdated":"{now}","currentTime":"{now}","nodeEligible":true,"healthy":true,'
         f'"status":{{"IPv4":{good},"IPv6":{good}}}}}'
     )
-    health.queued(BOTH)
+    health.note_queue(BOTH)
     clocks.seconds = 100.25
     bad = f'{{"lastUpdated":"{now}","healthy":false}}'
     told = f'"healthy":false,"status":{{"IPv4":{bad},"IPv6":{bad}}}}}'
@@ -188,7 +188,7 @@ def test_bodies(health: Health, clocks: Clocks) -> None:
 
 def test_body_while_it_starts(health: Health) -> None:
     """Before the first sync there is no status of any family, as in kube-proxy."""
-    health.queued(BOTH)
+    health.note_queue(BOTH)
     now = "2026-11-24T12:00:00Z"
     assert health.livez().body.decode() == (
         f'{{"lastUpdated":"{now}","currentTime":"{now}","healthy":true}}'
@@ -197,7 +197,7 @@ def test_body_while_it_starts(health: Health) -> None:
 
 def test_body_without_any_sync(health: Health, clocks: Clocks) -> None:
     """A node that never had rules says so with Go's zero time, as kube-proxy does."""
-    health.queued(BOTH)
+    health.note_queue(BOTH)
     clocks.seconds = 60
     assert f'"lastUpdated":"{ZERO}"'.encode() in health.livez().body
 

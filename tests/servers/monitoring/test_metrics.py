@@ -62,15 +62,15 @@ def some_metrics() -> Metrics:
 
 def used(metrics: Metrics) -> Metrics:
     """Return metrics of which each has a value."""
-    metrics.queued(["IPv4"])
-    metrics.changed(services=1, endpoints=1)
-    metrics.synced("IPv4", 0.5, {"render": 0.1}, full=True)
-    metrics.synced("IPv4", 0.5, {"render": 0.1}, full=False)
-    metrics.programmed("IPv4", NOW - 1)
-    metrics.failed("IPv4", IPTABLES_RESTORE, full=False)
-    metrics.failed("IPv4", NFT, full=True)
-    metrics.failed("IPv4", NFT_CLEANUP, full=True)
-    metrics.cleaned("IPv4", 0.25, 3)
+    metrics.count_queue(["IPv4"])
+    metrics.count_changes(services=1, endpoints=1)
+    metrics.count_sync("IPv4", 0.5, {"render": 0.1}, full=True)
+    metrics.count_sync("IPv4", 0.5, {"render": 0.1}, full=False)
+    metrics.observe_latency("IPv4", NOW - 1)
+    metrics.count_failure("IPv4", IPTABLES_RESTORE, full=False)
+    metrics.count_failure("IPv4", NFT, full=True)
+    metrics.count_failure("IPv4", NFT_CLEANUP, full=True)
+    metrics.count_cleanup("IPv4", 0.25, 3)
     metrics.drift("chain")
     metrics.serves([SUMMARY])
     metrics.rules("IPv4", {"nat": 10}, {"nat": 1})
@@ -126,8 +126,8 @@ def test_buckets_of_programming(metrics: Metrics) -> None:
 
 def test_a_sync(metrics: Metrics) -> None:
     """A sync counts in all, in full or partial, by stage, and has a time."""
-    metrics.synced("IPv4", 0.25, {"compile": 0.125, "apply": 0.0625}, full=True)
-    metrics.synced("IPv4", 0.5, {"compile": 0.25}, full=False)
+    metrics.count_sync("IPv4", 0.25, {"compile": 0.125, "apply": 0.0625}, full=True)
+    metrics.count_sync("IPv4", 0.5, {"compile": 0.25}, full=False)
     found = values(metrics)
     assert found['kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"}'] == 2
     assert found['kubeproxy_sync_proxy_rules_duration_seconds_sum{ip_family="IPv4"}'] == 0.75
@@ -140,8 +140,8 @@ def test_a_sync(metrics: Metrics) -> None:
 
 def test_programming(metrics: Metrics) -> None:
     """The time since the trigger counts; one in the future, by another clock, counts as 0."""
-    metrics.programmed("IPv4", NOW - 3)
-    metrics.programmed("IPv4", NOW + 100)
+    metrics.observe_latency("IPv4", NOW - 3)
+    metrics.observe_latency("IPv4", NOW + 100)
     found = values(metrics)
     assert found['kubeproxy_network_programming_duration_seconds_sum{ip_family="IPv4"}'] == 3
     assert found['kubeproxy_network_programming_duration_seconds_count{ip_family="IPv4"}'] == 2
@@ -149,9 +149,9 @@ def test_programming(metrics: Metrics) -> None:
 
 def test_failures(metrics: Metrics) -> None:
     """All failures count by stage; of iptables-restore those of partial syncs by themselves."""
-    metrics.failed("IPv4", "observe", full=True)
-    metrics.failed("IPv4", IPTABLES_RESTORE, full=True)
-    metrics.failed("IPv4", IPTABLES_RESTORE, full=False)
+    metrics.count_failure("IPv4", "observe", full=True)
+    metrics.count_failure("IPv4", IPTABLES_RESTORE, full=True)
+    metrics.count_failure("IPv4", IPTABLES_RESTORE, full=False)
     found = values(metrics)
     name = "kubeproxy_sync_proxy_rules_iptables"
     assert found['svcnet_sync_failures_total{stage="observe"}'] == 1
@@ -162,12 +162,12 @@ def test_failures(metrics: Metrics) -> None:
 
 def test_changes_wait_until_a_sync_takes_them(metrics: Metrics) -> None:
     """Pending changes are those since the last sync began; the totals go on."""
-    metrics.queued(["IPv4"])
-    metrics.changed(services=1, endpoints=2)
-    metrics.changed(endpoints=3)
+    metrics.count_queue(["IPv4"])
+    metrics.count_changes(services=1, endpoints=2)
+    metrics.count_changes(endpoints=3)
     name = "kubeproxy_sync_proxy_rules"
     assert values(metrics)[f"{name}_endpoint_changes_pending"] == 5
-    metrics.taken()
+    metrics.clear_changes()
     found = values(metrics)
     assert found[f"{name}_endpoint_changes_pending"] == 0
     assert found[f"{name}_endpoint_changes_total"] == 5
@@ -199,10 +199,10 @@ def test_what_is_there(metrics: Metrics) -> None:
 
 def test_each_family_has_its_own(metrics: Metrics) -> None:
     """What one family does is not in the other's numbers."""
-    metrics.synced("IPv6", 0.5, {}, full=True)
+    metrics.count_sync("IPv6", 0.5, {}, full=True)
     metrics.rules("IPv6", {"nat": 5}, {})
-    metrics.cleaned("IPv6", 0.5, 2)
-    metrics.cleaned("IPv6", 0.25, 1)
+    metrics.count_cleanup("IPv6", 0.5, 2)
+    metrics.count_cleanup("IPv6", 0.25, 1)
     found = values(metrics)
     name = "kubeproxy_conntrack_reconciler"
     assert found[f'{name}_sync_duration_seconds_sum{{ip_family="IPv6"}}'] == 0.75
@@ -239,7 +239,7 @@ def test_from_several_threads(metrics: Metrics) -> None:
 
     def work() -> None:
         for _ in range(1000):
-            metrics.synced("IPv4", 0.001, {"apply": 0.001}, full=False)
+            metrics.count_sync("IPv4", 0.001, {"apply": 0.001}, full=False)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

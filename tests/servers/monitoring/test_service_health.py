@@ -73,7 +73,7 @@ def test_answers_are_kube_proxys(
 ) -> None:
     """Status, headers and each byte of the body: with and without endpoints, and with old rules."""
     health = Health(timeout=0 if late else 60)
-    health.queued(["IPv4"])
+    health.note_queue(["IPv4"])
     served = ServiceHealth(health)
     check = a_check(count)
     loop.call(lambda: served.follow([check], HERE))

@@ -154,10 +154,10 @@ def configurations(datagrams: Iterable[bytes]) -> Iterator[Configuration]:
     `datagrams` answer a GetService; raises as :func:`answers` does.
     """
     with _incomplete():
-        for server in _told(datagrams, IPVS_CMD_ATTR_SERVICE):
+        for server in _attributes_of(datagrams, IPVS_CMD_ATTR_SERVICE):
             is_six = _number(server[IPVS_SVC_ATTR_AF]) == AF_INET6
-            key = _joined(server, _SERVICE_KEY.__contains__)
-            told = _joined(server, lambda kind: kind not in _SERVICE_COUNTERS)
+            key = _join(server, _SERVICE_KEY.__contains__)
+            told = _join(server, lambda kind: kind not in _SERVICE_COUNTERS)
             yield Configuration("IPv6" if is_six else "IPv4", key, told)
 
 
@@ -168,14 +168,14 @@ def settings(datagrams: Iterable[bytes]) -> Iterator[bytes]:
     drained. `datagrams` answer a GetDest; raises as :func:`answers` does.
     """
     with _incomplete():
-        for server in _told(datagrams, IPVS_CMD_ATTR_DEST):
-            yield _joined(server, lambda kind: kind not in _DEST_COUNTERS)
+        for server in _attributes_of(datagrams, IPVS_CMD_ATTR_DEST):
+            yield _join(server, lambda kind: kind not in _DEST_COUNTERS)
             if not any(server[IPVS_DEST_ATTR_WEIGHT]):
                 busy = server[IPVS_DEST_ATTR_ACTIVE_CONNS] + server[IPVS_DEST_ATTR_INACT_CONNS]
                 yield b"busy" if any(busy) else b"idle"
 
 
-def _told(datagrams: Iterable[bytes], kind_of_thing: int) -> Iterator[dict[int, bytes]]:
+def _attributes_of(datagrams: Iterable[bytes], kind_of_thing: int) -> Iterator[dict[int, bytes]]:
     """Yield the attributes of each thing that a dump lists."""
     for datagram in datagrams:
         for kind, flags, sequence, body in messages(datagram):
@@ -195,7 +195,7 @@ def _incomplete() -> Iterator[None]:
         raise ValueError(f"an incomplete message from IPVS: {error!r}") from error
 
 
-def _joined(told: dict[int, bytes], counts: Callable[[int], bool]) -> bytes:
+def _join(told: dict[int, bytes], counts: Callable[[int], bool]) -> bytes:
     return b"".join([attribute(kind, value) for kind, value in told.items() if counts(kind)])
 
 

@@ -73,7 +73,7 @@ from svcnet.netlink import (
     NLM_F_DUMP,
     NLM_F_REQUEST,
     attribute,
-    nested,
+    nest,
 )
 
 _COMMANDS: MappingProxyType[type[Message], int] = MappingProxyType(
@@ -194,7 +194,7 @@ def encode_all(
 
 def encode_listing(key: bytes, family_id: int) -> bytes:
     """Return a GetDest for a virtual server that the kernel told of, by its key's attributes."""
-    body = nested(IPVS_CMD_ATTR_SERVICE, key)
+    body = nest(IPVS_CMD_ATTR_SERVICE, key)
     return _request(_COMMANDS[GetDest], family_id, NLM_F_REQUEST | NLM_F_DUMP, 0, body)
 
 
@@ -232,7 +232,7 @@ def _whole_service(service: IPVSService) -> bytes:
     scheduling = _SCHEDULING.pack(
         _FLAGS, service.flags, _EVERY_FLAG, _TIMEOUT, service.timeout, _NETMASK, mask
     )
-    return nested(
+    return nest(
         IPVS_CMD_ATTR_SERVICE,
         _service_key(service)[ATTRIBUTE.size :] + text + scheduling,
     )
