@@ -21,6 +21,7 @@ from svcnet.meaning.comparison.difference import (
     FieldPlace,
     Obscurity,
     PacketDifference,
+    ShadowedRule,
     Verdicts,
 )
 from svcnet.meaning.comparison.verify import verify
@@ -50,6 +51,7 @@ __all__ = [
     "SenderChange",
     "SenderKind",
     "SetMembers",
+    "ShadowedRule",
     "Unknown",
     "Verdicts",
     "verify",

@@ -147,7 +147,7 @@ class MachineDump:
         try:
             if is_listed_by_nft(mode):
                 assert self.nftables is not None
-                return nftables.NFTRuleSet(self.nftables.tables, facts, self.nftables.file)
+                return nftables.NFTRuleSet.of(self.nftables.tables, facts, self.nftables.file)
             file, text = self.iptables[family]
             text += _jumps(mode, text)
             if has_servers(mode):

@@ -6,15 +6,16 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 
 from svcnet.meaning.chance import Luck, certain
-from svcnet.meaning.flow import Balancer, Branch, Leaf, PacketHead
+from svcnet.meaning.flow import Balancer, Branch, Leaf, Meetings, PacketHead
 from svcnet.meaning.sources import Sources
 from svcnet.meaning.spans import Span
 
 START: Luck = certain()
 """The luck of every packet before any rule."""
 
-End = tuple[str, str, object]
-"""How packets end: the kind, the source that they have then, and the rule that ended them."""
+End = tuple[str, str, object, frozenset[object]]
+"""How packets end: the kind, the source that they have then, the rule that ended them, and what
+they met on the way of the rules that somebody wants to know of."""
 
 
 class Ends:
@@ -63,16 +64,27 @@ class Ends:
         return server[:3] if named else True
 
     def leaf(
-        self, key: object, flow: Branch, find: Callable[[PacketHead], End | None]
+        self,
+        key: object,
+        flow: Branch,
+        find: Callable[[PacketHead], End | None],
+        meetings: Meetings | None = None,
     ) -> Leaf | None:
-        """Return how a flow ends, None if that depends on who sends. `find` is for a new key."""
+        """Return how a flow ends, None if that depends on who sends. `find` is for a new key.
+
+        What is met on the way is noted too, of rules that are the same each time.
+        """
+        if meetings is not None:
+            key = key, True
         if key in self._known:
             end = self._known[key]
         else:
             end = self._known[key] = find(flow.header)
         if end is None:
             return None
-        kind, source, rule = end
+        kind, source, rule, met = end
+        if meetings is not None:
+            meetings.met |= met
         if source != flow.header.source:
             flow = flow.with_header(flow.header.with_source(source))
         return Leaf(kind, flow, rule)
@@ -106,12 +118,12 @@ class Blind:
         raise SenderAsked
 
 
-def only_end(leaves: list[Leaf]) -> End | None:
+def only_leaf(leaves: list[Leaf]) -> Leaf | None:
     """Return how everybody's packets end alike, None if they do not."""
     only = leaves[0]
     if len(leaves) > 1 or only.flow.doubts or only.flow.luck is not START:
         return None
-    return only.kind, only.flow.header.source, only.rule
+    return only
 
 
 class EndWalk:
@@ -119,6 +131,7 @@ class EndWalk:
 
     ends: Ends
     sources: Sources
+    meetings: Meetings | None
 
     def _end_routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end from where the kernel has decided which way they go."""
@@ -126,7 +139,8 @@ class EndWalk:
 
     def _ends_by(self, key: object, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end; those of one `key` end alike, unless it depends on who sends."""
-        leaf = self.ends.leaf(key, flow, self._node_end if is_node else self._outer_end)
+        find = self._node_end if is_node else self._outer_end
+        leaf = self.ends.leaf(key, flow, find, self.meetings)
         return self._end_routed(flow, is_node=is_node) if leaf is None else [leaf]
 
     def _node_end(self, header: PacketHead) -> End | None:
@@ -137,10 +151,15 @@ class EndWalk:
 
     def _end(self, header: PacketHead, *, is_node: bool) -> End | None:
         """Return how everybody's packets end alike, None if they do not."""
-        sources, self.sources = self.sources, Blind()
+        sources, meetings, met = self.sources, self.meetings, set[object]()
+        self.sources = Blind()
+        self.meetings = None if meetings is None else Meetings(meetings.rules, met)
         try:
-            return only_end(self._end_routed(Branch(1, START, header), is_node=is_node))
+            only = only_leaf(self._end_routed(Branch(1, START, header), is_node=is_node))
         except SenderAsked:
             return None
         finally:
-            self.sources = sources
+            self.sources, self.meetings = sources, meetings
+        if only is None:
+            return None
+        return only.kind, only.flow.header.source, only.rule, frozenset(met)

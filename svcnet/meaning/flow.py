@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from svcnet.meaning.chance import Luck
@@ -102,6 +103,21 @@ class Branch:
 
 Doubt = tuple[object, bool, object]
 """What is asked, what is assumed of it, and the rule that is not understood."""
+
+
+class Meetings:
+    """Notes which of some rules packets match."""
+
+    __slots__ = ("met", "rules")
+
+    def __init__(self, rules: Container[object], met: set[object]) -> None:
+        self.rules = rules
+        self.met = met
+
+    def note(self, rule: object) -> None:
+        """Note that packets match a rule."""
+        if rule in self.rules:
+            self.met.add(rule)
 
 
 class Leaf:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from svcnet.family import IPFamily
 from svcnet.graph import Deliver, Packet, Pass, Refuse
+from svcnet.meaning.aims import RuleAims
 from svcnet.meaning.comparison.cells import NameSource
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
@@ -24,6 +25,13 @@ class MachineRules(NameSource, Protocol):
     mode: str
     facts: Facts
 
+    @property
+    def aims(self) -> RuleAims:
+        """The rules of others that decide what becomes of packets, with what they are for."""
+
+    def without_own(self) -> MachineRules:
+        """Return the same without what is there for Services."""
+
     def leaves(
         self,
         sources: Sources,
@@ -34,8 +42,12 @@ class MachineRules(NameSource, Protocol):
         is_node: bool,
         state: str = "NEW",
         notes: bool = False,
+        met: set[object] | None = None,
     ) -> list[Leaf]:
-        """Return how packets of many senders to one destination end."""
+        """Return how packets of many senders to one destination end.
+
+        With `notes` each has the rules that it met; those of ``aims`` are added to `met`.
+        """
 
     def line_of(self, rule: object) -> RuleLine:
         """Return where a rule is."""

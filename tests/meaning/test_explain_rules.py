@@ -79,10 +79,10 @@ def rendered(question: Question) -> MachineRules:
     graph = question.graph
     facts = Facts.of(graph.settings)
     if question.mode is NFTABLES:
-        return NFTRuleSet(load(NFTState(), text(full(graph))), facts)
+        return NFTRuleSet.of(load(NFTState(), text(full(graph))), facts)
     tables = FakeIPTables()
     tables.restore(IPTABLES.full(graph).text_with_jumps)
-    return iptables.RuleSet(Listing(tables.tables, {}), facts)
+    return iptables.RuleSet.of(Listing(tables.tables, {}), facts)
 
 
 @settings(max_examples=examples(60), deadline=None)

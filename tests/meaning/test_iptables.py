@@ -71,7 +71,7 @@ def test_rules_mean_what_the_graph_means(
     text = full(graph)
     tables = FakeIPTables()
     tables.restore(text.text_with_jumps)
-    rules = iptables.RuleSet(Listing(tables.tables, {}), Facts.of(graph.settings))
+    rules = iptables.RuleSet.of(Listing(tables.tables, {}), Facts.of(graph.settings))
     found = rules.evaluate(packet)
     assert sum(outcome.probability for outcome in found) == 1
     assert all(abs(each.probability - each.kernel) < Fraction(1, 10**8) for each in found)

@@ -57,7 +57,7 @@ def test_rules_mean_what_the_graph_means(
     packet = aimed(graph, data)
     note(packet)
     written = text(full(graph))
-    rules = NFTRuleSet(load(NFTState(), written), Facts.of(graph.settings))
+    rules = NFTRuleSet.of(load(NFTState(), written), Facts.of(graph.settings))
     found = chances(rules, packet)
     for others in (meant(graph, packet), walked(written, graph.settings, packet)):
         expected: dict[FoundVerdict, Fraction] = {}
@@ -225,6 +225,6 @@ def test_any_cluster_is_verified_with_its_own_rules(
     state = ClusterState.of([*objects, node])
     given_rules = evolve(NFTABLES.rules(config), masquerade_all=config.iptables.masquerade_all)
     graph = compile_state(state, node_view(state, config, node="node-a", rules=given_rules))
-    rules = NFTRuleSet(load(NFTState(), text(full(graph))), Facts.of(graph.settings))
+    rules = NFTRuleSet.of(load(NFTState(), text(full(graph))), Facts.of(graph.settings))
     found = verify(graph, rules)
     assert (found.differences, found.unknown) == ((), ())

@@ -99,7 +99,7 @@ def rendered(graph: RuleGraph) -> iptables.RuleSet:
     """Return the rules that svcnet renders, as the interpreter has them."""
     tables = FakeIPTables()
     tables.restore(full(graph).text_with_jumps)
-    return iptables.RuleSet(Listing(tables.tables, {}), Facts.of(graph.settings))
+    return iptables.RuleSet.of(Listing(tables.tables, {}), Facts.of(graph.settings))
 
 
 @pytest.mark.parametrize("family", FILES)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
 
 from svcnet.graph import Deliver, FragmentName, Origin, Outcome, Packet, Pass, Refuse
-from svcnet.meaning.outcome import FoundOutcome, Rewrite, RuleLine, Unknown
+from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Rewrite, RuleLine, Unknown
 
 KINDS = {
     "missing": "the Service is not served",
@@ -19,6 +20,7 @@ KINDS = {
     "affinity": "a client is not kept at its endpoint as it should be",
     "source not kept": "the client's address is hidden and should be kept",
     "masquerade missing": "the client's address is kept and should be hidden",
+    "wrong source": "the client's address is hidden by another one than it should be",
     "refused": "packets are refused and should not be",
     "not refused": "packets are not refused and should be",
     "wrong refusal": "packets are refused in another way than they should be",
@@ -88,11 +90,35 @@ class Obscurity:
 
 
 @frozen
+class ShadowedRule:
+    """A rule of somebody else that would decide what becomes of a Service's packets and never does.
+
+    ``packet`` is one that it would be for, of ``service_port``, and ``before`` the rule that
+    decides instead, None if none does.
+    """
+
+    rule: RuleLine
+    packet: Packet
+    service_port: FragmentName
+    before: RuleLine | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON, with its own names as keys."""
+        return {
+            "rule": self.rule.to_dict(),
+            "packet": self.packet.to_dict(),
+            "servicePort": str(self.service_port),
+            "before": None if self.before is None else self.before.to_dict(),
+        }
+
+
+@frozen
 class Verdicts:
     """Whether the rules of a machine mean what objects say, for one IP family.
 
     ``cells`` is how many kinds of packets were looked at: for none but those that
-    ``differences`` and ``unknown`` tell of is there any doubt.
+    ``differences`` and ``unknown`` tell of is there any doubt. ``shadowed`` are rules of others
+    that never matter to a Service's packets. They make no difference.
     """
 
     family: str
@@ -100,6 +126,7 @@ class Verdicts:
     cells: int
     differences: tuple[PacketDifference, ...]
     unknown: tuple[Obscurity, ...]
+    shadowed: tuple[ShadowedRule, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON, with its own names as keys."""
@@ -109,6 +136,7 @@ class Verdicts:
             "cells": self.cells,
             "differences": [each.to_dict() for each in self.differences],
             "unknown": [each.to_dict() for each in self.unknown],
+            "shadowed": [each.to_dict() for each in self.shadowed],
         }
 
 
@@ -127,13 +155,28 @@ def kind_of(
         return "wrong refusal" if refuses else "not refused"
     if any(isinstance(each, Refuse | Unknown) for each in does):
         return "refused"
-    if any(isinstance(each, Pass | Rewrite) for each in does):
+    if any(
+        isinstance(each, Pass) or (isinstance(each, Rewrite) and not each.address) for each in does
+    ):
         return "missing"
-    return _of_deliveries(
-        {each for each in should if isinstance(each, Deliver)},
-        {each for each in does if isinstance(each, Deliver)},
-        age,
+    kind = _of_deliveries(
+        {each for each in should if isinstance(each, Deliver)}, set(map(_delivery, does)), age
     )
+    is_other = any(isinstance(each, Rewrite) for each in does)
+    return "wrong source" if is_other and kind == "wrong weight" else kind
+
+
+def _is_sent(verdict: FoundVerdict) -> bool:
+    """Return whether packets that get another source go to an endpoint."""
+    return isinstance(verdict, Rewrite) and bool(verdict.address)
+
+
+def _delivery(verdict: FoundVerdict) -> Deliver:
+    """Return where packets go, and whether with their own source."""
+    if isinstance(verdict, Rewrite):
+        return Deliver(verdict.address, verdict.port, masquerade=True)
+    assert isinstance(verdict, Deliver)
+    return verdict
 
 
 def _of_deliveries(should: set[Deliver], does: set[Deliver], age: int) -> str:
@@ -155,15 +198,16 @@ def _of_deliveries(should: set[Deliver], does: set[Deliver], age: int) -> str:
 
 def together(differences: list[tuple[object, PacketDifference]]) -> list[PacketDifference]:
     """Return differences of one cause as one, with how many there are."""
-    found: dict[object, list[PacketDifference]] = {}
+    causes: dict[tuple[str, object], list[PacketDifference]] = {}
     for cause, each in differences:
-        found.setdefault((each.kind, cause), []).append(each)
-    merged = [_merge(same) for same in found.values()]
-    kinds: dict[str, list[PacketDifference]] = {}
-    for each in merged:
-        kinds.setdefault(each.kind, []).append(each)
+        causes.setdefault((each.kind, cause), []).append(each)
+    kinds: dict[str, list[list[PacketDifference]]] = {}
+    for (kind, _), same in causes.items():
+        kinds.setdefault(kind, []).append(same)
     return [
-        each for same in kinds.values() for each in ([_merge(same)] if len(same) > _MANY else same)
+        _merge(same)
+        for groups in kinds.values()
+        for same in ([list(chain.from_iterable(groups))] if len(groups) > _MANY else groups)
     ]
 
 
@@ -178,9 +222,8 @@ def _plainness(each: PacketDifference) -> tuple[bool, bool, bool]:
 
 
 def _merge(same: list[PacketDifference]) -> PacketDifference:
-    names = {each.service_port for each in same}
     return evolve(
         min(same, key=_plainness),
         count=sum(each.count for each in same),
-        services=max(len(names), sum(each.services for each in same) if len(names) > 1 else 1),
+        services=len({each.service_port for each in same}),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from svcnet.errors import one_line
 from svcnet.graph import Deliver, Packet, Pass, Refuse
-from svcnet.meaning.comparison.difference import KINDS, PacketDifference, Verdicts
+from svcnet.meaning.comparison.difference import KINDS, PacketDifference, ShadowedRule, Verdicts
 from svcnet.meaning.outcome import Rewrite, Unknown
 
 _MOST_ENDS = 8
@@ -27,6 +27,18 @@ def write_lines(verdicts: Verdicts, most: int) -> Iterator[str]:
         packets = count_noun(unknown.count, "kind of packet", "kinds of packets")
         yield f"\nunknown: {packets}: a rule is not understood\n"
         yield f"  rule    {one_line(str(unknown.rule))}\n"
+    for shadowed in verdicts.shadowed[:most]:
+        yield from _shadow(shadowed)
+    if len(verdicts.shadowed) > most:
+        yield f"and {len(verdicts.shadowed) - most} more shadowed\n"
+
+
+def _shadow(each: ShadowedRule) -> Iterator[str]:
+    yield f"\nshadowed: {each.service_port}: a rule of somebody else never matters to a Service\n"
+    yield f"  packet  {packet_text(each.packet)}\n"
+    yield f"  rule    {one_line(str(each.rule))}\n"
+    if each.before is not None:
+        yield f"  before  {one_line(str(each.before))}\n"
 
 
 def _summary(verdicts: Verdicts) -> str:

@@ -24,6 +24,7 @@ from svcnet.meaning.comparison.difference import (
     FieldPlace,
     Obscurity,
     PacketDifference,
+    ShadowedRule,
     Verdicts,
     kind_of,
     together,
@@ -37,6 +38,7 @@ from svcnet.meaning.comparison.intent import (
     distinctions,
     intents,
 )
+from svcnet.meaning.comparison.shadows import Shadow, ShadowSearch
 from svcnet.meaning.comparison.spread import alike, compare, intents_spread, spread, spread_of
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.outcome import RuleLine
@@ -104,6 +106,7 @@ class _Comparison:
         self.differences: list[tuple[object, PacketDifference]] = []
         self.unknown: Counter[RuleLine] = Counter()
         self.everybody = Everybody(graph.settings.family, rules.facts.addresses)
+        self.shadows = ShadowSearch(graph.settings, rules, self.everybody)
 
     def verdicts(self) -> Verdicts:
         """Look at every kind of packet."""
@@ -118,6 +121,18 @@ class _Comparison:
             self.cells,
             tuple(self._locate(together(self.differences))),
             tuple(Obscurity(rule, count) for rule, count in self.unknown.items()),
+            tuple(map(self._shadowed_rule, self.shadows.search())),
+        )
+
+    def _shadowed_rule(self, shadow: Shadow) -> ShadowedRule:
+        """Return a rule that no packet to a Service meets, with the one that decides instead."""
+        leaves = self._alone(shadow.target, shadow.sender, "NEW")
+        rules = [each for each in map(self.rules.deciding, leaves) if each is not None]
+        return ShadowedRule(
+            self.rules.line_of(shadow.rule),
+            self._packet(shadow.target, shadow.sender),
+            shadow.entry.fragment.name,
+            self.rules.line_of(rules[0]) if rules else None,
         )
 
     def _locate(self, differences: list[PacketDifference]) -> Iterator[PacketDifference]:
@@ -131,6 +146,7 @@ class _Comparison:
         """Compare the packets of everybody for one destination."""
         entry = None if guard else self.dialect.entry(target)
         state = guard.state if guard else "NEW"
+        met = self.shadows.met if entry is not None else None
         known = distinctions(self.graph.settings, entry).join(self.common)
         while True:
             sources = self.everybody.of(target, known)
@@ -147,11 +163,14 @@ class _Comparison:
                     target.port,
                     is_node=target.is_node,
                     state=state,
+                    met=met,
                 )
                 break
             except Unforeseen as question:
                 known = known.join(question.new)
                 self._remember(question.new)
+        if entry is not None and met is not None:
+            self.shadows.add(target, entry, leaves)
         found = compare(wanted, leaves)
         self.cells += sources.everybody.bit_count()
         if found.unknown:
@@ -286,7 +305,9 @@ class _Comparison:
             tuple(map(self.rules.line_of, causes)),
             count=count,
         )
-        cause = tuple(causes) if foreign or not is_service else (name, field)
+        is_of_others = bool(causes) and not any(map(self.rules.is_own, causes))
+        by_rule = foreign or is_of_others or not is_service
+        cause = tuple(causes) if by_rule else (name, field)
         self.differences.append((cause, difference))
 
     def _should(self, meant: Sequence[Intent], packet: Packet) -> tuple[Outcome, ...]:

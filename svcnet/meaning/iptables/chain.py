@@ -51,6 +51,10 @@ class Chain:
             self._index = _Index(self.rules)
         return self._index.at(address, protocol, port)
 
+    def without_rules(self) -> Chain:
+        """Return the same chain, empty."""
+        return Chain(self.table, self.name, (), self._make, self.policy)
+
     def other_rules(self, address: int) -> Iterator[XTRule]:
         """Yield the rules that may be for an address, but for those of one port of it."""
         for rule in self.rules:

@@ -7,12 +7,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 
 from svcnet.graph import Packet
+from svcnet.meaning.aims import RuleAims
 from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
 from svcnet.meaning.ends import Ends
-from svcnet.meaning.facts import Facts, SetPlace
-from svcnet.meaning.flow import Leaf
+from svcnet.meaning.facts import Facts
+from svcnet.meaning.flow import Leaf, Meetings
+from svcnet.meaning.iptables.aims import aims, is_for_services
 from svcnet.meaning.iptables.chain import Chain
 from svcnet.meaning.iptables.parse import parse
+from svcnet.meaning.iptables.places import CALLED, places_of
 from svcnet.meaning.iptables.rule import (
     Action,
     InSet,
@@ -20,9 +23,6 @@ from svcnet.meaning.iptables.rule import (
     OfProtocol,
     OriginallyTo,
     SentBy,
-    Test,
-    ToNetwork,
-    ToPort,
     XTRule,
 )
 from svcnet.meaning.iptables.walk import AFTER_TRANSLATION, Tables, Walk
@@ -48,11 +48,8 @@ def read(text: str, facts: Facts | None = None, *, file: str = "") -> RuleSet:
         text = _COUNTERS.sub("", text)
     name = file or "iptables-save"
     listing = (carried_out if is_restore_text(text) else whole_listing)(text, name)
-    return RuleSet(listing, facts or Facts(), text, file)
+    return RuleSet.of(listing, facts or Facts(), text, file)
 
-
-_CALLED = frozenset(("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"))
-"""Chains that the kernel calls: a text that restores rules need not say their policies."""
 
 _LATE = ("POSTROUTING", "KUBE-POSTROUTING")
 """Chains of the nat table where it is decided already where packets go."""
@@ -63,28 +60,42 @@ class RuleSet:
 
     mode = "iptables"
 
-    def __init__(self, listing: Listing, facts: Facts, text: str = "", file: str = "") -> None:
+    def __init__(self, tables: Tables, facts: Facts, text: str = "", file: str = "") -> None:
         self.facts = facts
         self.file = file
+        self.tables = tables
         self._text = text
         self._named: dict[XTRule, Collection[tuple[str, Span]]] = {}
-        self.tables: Tables = {
-            table: self._chains(table, chains, listing.policies, facts)
+
+    @classmethod
+    def of(cls, listing: Listing, facts: Facts, text: str = "", file: str = "") -> RuleSet:
+        """Return the rules of a listing; each is read when it is wanted."""
+        filled = _FilledLists(listing)
+        tables: Tables = {
+            table: {
+                name: Chain(
+                    table,
+                    name,
+                    rules,
+                    partial(parse, chains=chains, facts=facts, is_filled=filled.has),
+                    listing.policies.get((table, name), ""),
+                )
+                for name, rules in chains.items()
+            }
             for table, chains in listing.tables.items()
         }
+        return cls(tables, facts, text, file)
 
-    def _chains(
-        self,
-        table: str,
-        chains: Mapping[str, list[str]],
-        policies: Mapping[tuple[str, str], str],
-        facts: Facts,
-    ) -> dict[str, Chain]:
-        make = partial(parse, chains=chains, facts=facts, is_filled=self._is_filled)
-        return {
-            name: Chain(table, name, rules, make, policies.get((table, name), ""))
-            for name, rules in chains.items()
+    def without_own(self) -> RuleSet:
+        """Return the same with no rule in the chains for Services."""
+        tables = {
+            table: {
+                name: chain.without_rules() if is_for_services(name) else chain
+                for name, chain in chains.items()
+            }
+            for table, chains in self.tables.items()
         }
+        return RuleSet(tables, self.facts, self._text, self.file)
 
     def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
         """Return every possible outcome for `packet`; the probabilities add up to 1."""
@@ -100,8 +111,12 @@ class RuleSet:
         is_node: bool,
         state: str = "NEW",
         notes: bool = False,
+        met: set[object] | None = None,
     ) -> list[Leaf]:
-        """Return how packets of many senders to one destination end."""
+        """Return how packets of many senders to one destination end.
+
+        Those of :attr:`aims` that they match are added to `met`.
+        """
         walk = Walk(
             tables=self.tables,
             facts=self.facts,
@@ -113,6 +128,7 @@ class RuleSet:
             ends=self.ends,
             state=state,
             notes=notes,
+            meetings=None if met is None else Meetings(self.aims, met),
         )
         return walk.leaves(is_node=is_node)
 
@@ -142,25 +158,10 @@ class RuleSet:
                         asks_for_origin |= isinstance(test, OriginallyTo)
                         if isinstance(test, SentBy):
                             servers.add(test.address or everything(self.facts.family))
-                        for place in self._places(test):
+                        for place in places_of(test, self.facts):
                             networks.update((place.addresses,) if place.addresses else ())
                             ports.update((place.ports,) if place.ports else ())
         return Ends(networks, ports, servers, asks_for_origin=asks_for_origin)
-
-    def _is_filled(self, name: str) -> bool:
-        """Return whether rules put others on a list of ``recent`` than clients of an endpoint."""
-        return name in self._names_of_filled_sets
-
-    @cached_property
-    def _names_of_filled_sets(self) -> frozenset[str]:
-        return frozenset(
-            _list(text)
-            for chains in self.tables.values()
-            for chain in chains.values()
-            if not chain.name.startswith("KUBE-")
-            for text in chain.texts
-            if _SET in text and "recent " in text
-        )
 
     @cached_property
     def lists(self) -> Mapping[str, frozenset[Endpoint]]:
@@ -176,6 +177,11 @@ class RuleSet:
                         found.setdefault(name, set()).add((address, port))
         return {name: frozenset(endpoints) for name, endpoints in found.items()}
 
+    @cached_property
+    def aims(self) -> RuleAims:
+        """The rules of others that decide, with what they are for."""
+        return aims(self.tables, self.facts)
+
     def names(self) -> RuleNames:
         """Return what any rule names: destinations with protocol and port, ranges of addresses."""
         keys: dict[Key, None] = {}
@@ -190,7 +196,7 @@ class RuleSet:
                 if isinstance(test, InSet) and (held := self._plain_members(test)):
                     sets[test.name, test.directions] = held
                     continue
-                for place in self._places(test):
+                for place in places_of(test, self.facts):
                     if place.addresses is None:
                         continue
                     if _is_one(place.addresses) and place.ports and _is_one(place.ports):
@@ -204,25 +210,11 @@ class RuleSet:
     def _plain_members(self, test: InSet) -> frozenset[int]:
         """Return the addresses of a set that asks for nothing else of a destination."""
         found = set()
-        for addresses, _, ports in self._places(test):
+        for addresses, _, ports in places_of(test, self.facts):
             if addresses is None or not _is_one(addresses) or ports is not None:
                 return frozenset()
             found.add(addresses[0])
         return frozenset(found)
-
-    def _places(self, test: Test) -> Iterable[SetPlace]:
-        """Return the destinations that a test names, but for its protocol."""
-        match test:
-            case ToNetwork():
-                return (SetPlace((test.first, test.last), None, None),)
-            case ToPort():
-                return [SetPlace(None, None, span) for span in test.spans]
-            case OriginallyTo():
-                spans = [(None, span) if test.is_port else (span, None) for span in test.spans]
-                return [SetPlace(address, None, port) for address, port in spans]
-            case InSet():
-                return self.facts.sets[test.name].destinations(test.directions)
-        return ()
 
     def ports(self, address: int) -> Mapping[str, set[Span]]:
         """Return the ports that rules name which are not for one other address, by protocol."""
@@ -230,7 +222,7 @@ class RuleSet:
         seen: set[tuple[str, str]] = set()
         for chains in self.tables.values():
             for chain in chains.values():
-                if chain.policy or chain.name in _CALLED:
+                if chain.policy or chain.name in CALLED:
                     self._ports(chain, address, seen, found)
         return found
 
@@ -266,7 +258,7 @@ class RuleSet:
             found = self._named[rule] = {
                 (place.protocol or protocol, place.ports)
                 for test in rule.tests
-                for place in self._places(test)
+                for place in places_of(test, self.facts)
                 if place.ports is not None
                 and not (place.addresses and _is_one(place.addresses) and _is_one(place.ports))
             }
@@ -276,7 +268,7 @@ class RuleSet:
         """Return the rule that made packets end so, None if none did."""
         rules = [rule for rule in leaf.flow.path if isinstance(rule, XTRule)]
         early = None if leaf.flow.header.is_translated else early_exit(rules)
-        if early is not None and (leaf.rule is None or not early.home.startswith("KUBE-")):
+        if early is not None and (leaf.rule is None or not is_for_services(early.home)):
             return early
         if leaf.rule is not None:
             return leaf.rule
@@ -288,8 +280,10 @@ class RuleSet:
         found: dict[object, None] = {}
         for leaf in leaves:
             rules = [rule for rule in leaf.flow.path if isinstance(rule, XTRule)]
-            ours = [rule for rule in rules if rule.home.startswith("KUBE-")]
-            if kind == "wrong weight":
+            ours = [rule for rule in rules if is_for_services(rule.home)]
+            if kind in ("source not kept", "wrong source") and (hiding := _hiding(rules)):
+                found[hiding[-1]] = None
+            elif kind == "wrong weight":
                 found.update((rule, None) for rule in rules if rule.chance is not None)
             elif kind == "stale" and ours:
                 special = [rule for rule in ours if rule.key or rule.portal]
@@ -302,7 +296,7 @@ class RuleSet:
         """Return whether a rule is in a chain of kube-proxy's, and not one that only protects."""
         return (
             isinstance(rule, XTRule)
-            and rule.home.startswith("KUBE-")
+            and is_for_services(rule.home)
             and rule.home not in ("KUBE-FIREWALL", "KUBE-FORWARD")
         )
 
@@ -315,7 +309,7 @@ class RuleSet:
             return True
         if rule.table == "nat" and rule.action in (Action.ACCEPT, Action.RETURN):
             return rule.home not in _LATE
-        return not rule.home.startswith("KUBE-")
+        return not is_for_services(rule.home)
 
     def rules(self) -> Iterator[XTRule]:
         """Yield every rule of every table."""
@@ -350,6 +344,11 @@ class RuleSet:
         return 0 if found < 0 else self._text.count("\n", 0, found) + 2
 
 
+def _hiding(rules: Iterable[XTRule]) -> list[XTRule]:
+    """Return the rules that give packets another source."""
+    return [rule for rule in rules if rule.action is Action.SNAT]
+
+
 def early_exit(rules: Iterable[XTRule]) -> XTRule | None:
     """Return the rule that had packets leave the nat table before anything was done to them."""
     for rule in rules:
@@ -358,6 +357,28 @@ def early_exit(rules: Iterable[XTRule]) -> XTRule | None:
         if rule.table == "nat" and rule.action in (Action.ACCEPT, Action.RETURN):
             return rule
     return None
+
+
+class _FilledLists:
+    """The lists of ``recent`` that rules put others on than clients of an endpoint."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+
+    def has(self, name: str) -> bool:
+        """Return whether a list is one of them."""
+        return name in self._names
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(
+            _list(text)
+            for chains in self._listing.tables.values()
+            for chain, texts in chains.items()
+            if not is_for_services(chain)
+            for text in texts
+            if _SET in text and "recent " in text
+        )
 
 
 def _is_one(span: Span) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from svcnet.meaning.ends import START, Ends, EndWalk
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Branch, Leaf, PacketHead
+from svcnet.meaning.flow import Branch, Leaf, Meetings, PacketHead
 from svcnet.meaning.iptables.rule import Action, XTRule
 from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
 
@@ -50,6 +50,7 @@ class Walk(EndWalk):
 
     ``state`` is what connection tracking says of them. With ``notes`` each flow has the rules that
     it matched. ``lists`` has the endpoints for which a client is put on a list of ``recent``.
+    ``meetings`` notes which rules are matched that somebody wants to know of.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Walk(EndWalk):
         ends: Ends,
         state: str = "NEW",
         notes: bool = False,
+        meetings: Meetings | None = None,
     ) -> None:
         self.tables = tables
         self.facts = facts
@@ -76,6 +78,7 @@ class Walk(EndWalk):
         self.state = state
         self.notes = notes
         self.ends = ends
+        self.meetings = meetings
 
     def leaves(self, *, is_node: bool) -> list[Leaf]:
         """Return how packets end that come in by an interface, or that the node itself sends."""
@@ -292,6 +295,8 @@ class Walk(EndWalk):
             if not taken.kernel:
                 return
             flow = flow.by(taken)
+        if self.meetings is not None:
+            self.meetings.note(rule)
         if self.notes:
             flow = flow.past(rule)
         action = rule.action

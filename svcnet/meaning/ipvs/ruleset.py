@@ -8,6 +8,7 @@ from attrs import evolve
 
 from svcnet.graph import Packet
 from svcnet.meaning import iptables
+from svcnet.meaning.aims import RuleAims
 from svcnet.meaning.comparison.cells import RuleNames
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
@@ -68,6 +69,7 @@ class IPVSRuleSet:
         is_node: bool,
         state: str = "NEW",
         notes: bool = False,
+        met: set[object] | None = None,  # noqa: ARG002
     ) -> list[Leaf]:
         """Return how packets of many senders to one destination end."""
         walk = IPVSWalk(
@@ -84,6 +86,15 @@ class IPVSRuleSet:
         )
         walk.servers = self.servers
         return walk.leaves(is_node=is_node)
+
+    @property
+    def aims(self) -> RuleAims:
+        """No rules: packets of Services come by those of others on both sides of the balancer."""
+        return {}
+
+    def without_own(self) -> iptables.RuleSet:
+        """Return the rules alone, without those for Services."""
+        return self.rules.without_own()
 
     def names(self) -> RuleNames:
         """Return what is named: destinations with protocol and port, ranges of addresses."""

@@ -13,10 +13,13 @@ from svcnet.errors import ApplyError
 from svcnet.family import IPFamily
 from svcnet.graph import Packet
 from svcnet.meaning import spans
+from svcnet.meaning.aims import RuleAims
 from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
 from svcnet.meaning.ends import Ends
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Leaf
+from svcnet.meaning.flow import Leaf, Meetings
+from svcnet.meaning.nftables.aims import aims
+from svcnet.meaning.nftables.names import RuleWords, end_of_fields, span_of
 from svcnet.meaning.nftables.walk import (
     HookChain,
     NFTLine,
@@ -24,6 +27,7 @@ from svcnet.meaning.nftables.walk import (
     NFTMembers,
     NFTTables,
     NFTWalk,
+    is_for_services,
 )
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
 from svcnet.meaning.outcomes import outcomes_of
@@ -38,7 +42,6 @@ from svcnet.netfilter.nft import (
     read_listing,
 )
 
-_OWN = " kube-proxy"
 _FAMILIES: Mapping[IPFamily, tuple[str, str]] = MappingProxyType(
     {"IPv4": ("ip", "inet"), "IPv6": ("ip6", "inet")}
 )
@@ -54,7 +57,7 @@ def read(text: str, facts: Facts | None = None, *, file: str = "") -> NFTRuleSet
     rules ask of the machine. `file` is the name that rules are told by.
     Raises :class:`svcnet.errors.ApplyError` for what is cut off or no such listing.
     """
-    return NFTRuleSet(read_tables(text, file), facts or Facts(), file)
+    return NFTRuleSet.of(read_tables(text, file), facts or Facts(), file)
 
 
 def read_tables(text: str, file: str = "") -> NFTState:
@@ -82,10 +85,28 @@ class NFTRuleSet:
 
     mode = "nftables"
 
-    def __init__(self, state: NFTState, facts: Facts, file: str = "") -> None:
+    def __init__(self, tables: NFTTables, facts: Facts, file: str = "") -> None:
         self.facts = facts
         self.file = file
-        self._tables = _tables(state, facts.family)
+        self._tables = tables
+        self._words = RuleWords(tables.containers)
+
+    @classmethod
+    def of(cls, state: NFTState, facts: Facts, file: str = "") -> NFTRuleSet:
+        """Return the rules of the tables that packets of a family meet."""
+        return cls(_tables(state, facts.family), facts, file)
+
+    def without_own(self) -> NFTRuleSet:
+        """Return the same without the table for Services."""
+        tables = self._tables
+        hooks = {
+            hook: tuple(each for each in chains if not is_for_services(each.table))
+            for hook, chains in tables.hooks.items()
+        }
+        rules = {
+            place: lines for place, lines in tables.rules.items() if not is_for_services(place[0])
+        }
+        return NFTRuleSet(tables._replace(rules=rules, hooks=hooks), self.facts, self.file)
 
     def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
         """Return every possible outcome for `packet`; the probabilities add up to 1."""
@@ -101,8 +122,12 @@ class NFTRuleSet:
         is_node: bool,
         state: str = "NEW",
         notes: bool = False,
+        met: set[object] | None = None,
     ) -> list[Leaf]:
-        """Return how packets of many senders to one destination end."""
+        """Return how packets of many senders to one destination end.
+
+        Those of :attr:`aims` that they match are added to `met`.
+        """
         walk = NFTWalk(
             tables=self._tables,
             facts=self.facts,
@@ -113,8 +138,14 @@ class NFTRuleSet:
             ends=self._ends,
             state=state,
             notes=notes,
+            meetings=None if met is None else Meetings(self.aims, met),
         )
         return walk.leaves(is_node=is_node)
+
+    @cached_property
+    def aims(self) -> RuleAims:
+        """The rules of others that decide, with what they are for."""
+        return aims(self._tables, self._words)
 
     def names(self) -> RuleNames:
         """Return what any rule names: destinations with protocol and port, ranges of addresses."""
@@ -122,14 +153,14 @@ class NFTRuleSet:
         networks: dict[Span, None] = {}
         sets: dict[frozenset[int], None] = {}
         for rule in self._rules():
-            for named in self._destinations(rule):
+            for named in self._words.destinations_of(rule):
                 alone: set[int] = set()
                 for parts in named:
                     try:
                         if len(parts) == 3:
                             keys[spans.number(parts[0]), parts[1], int(parts[2])] = None
                         if len(parts) in (1, 3):
-                            span = _span(parts[0])
+                            span = span_of(parts[0])
                             if span[0] != span[1]:
                                 networks[span] = None
                             elif len(parts) == 1:
@@ -145,13 +176,10 @@ class NFTRuleSet:
         networks: set[Span] = set()
         ports: set[Span] = set()
         for rule in self._late_rules():
-            for named in self._destinations(rule):
-                for parts in named:
-                    with suppress(ValueError):
-                        networks.add(_span(parts[0]))
+            networks.update(self._words.addresses_of(rule))
             for at, word in enumerate(rule.words):
                 if word == "dport":
-                    for value in self._values(rule, _end_of_fields(rule.words, at + 1)):
+                    for value in self._words.values_of(rule, end_of_fields(rule.words, at + 1)):
                         low, _, high = value.rpartition(" . ")[2].partition("-")
                         if low.isdecimal():
                             ports.add((int(low), int(high or low)))
@@ -171,18 +199,7 @@ class NFTRuleSet:
             seen.add(place)
             for rule in self._tables.rules.get(place, ()):
                 yield rule
-                places += [(rule.table, name) for name in self._chains_of(rule)]
-
-    def _chains_of(self, rule: NFTLine) -> Iterator[str]:
-        """Yield the chains that a rule can lead to."""
-        words = list(rule.words)
-        for word in rule.words:
-            held = self._tables.containers.get((rule.table, word[1:])) if word[:1] == "@" else None
-            if held is not None:
-                words += [part for value in held.elements.values() for part in value.split()]
-        for at, word in enumerate(words):
-            if word in ("jump", "goto") and at + 1 < len(words):
-                yield words[at + 1]
+                places += [(rule.table, name) for name in self._words.chains_of(rule)]
 
     def ports(self, address: int) -> Mapping[str, set[Span]]:
         """Return the ports that rules name which are not for one other address, by protocol."""
@@ -204,85 +221,42 @@ class NFTRuleSet:
         """Rules that name ports: for which addresses, none for all, and the ports."""
         found = []
         for rule in self._rules():
-            named = list(self._ports(rule))
+            named = list(self._words.ports_of(rule))
             if not named:
                 continue
-            parts = [each for some in self._destinations(rule) for each in some if len(each) == 1]
+            destinations = self._words.destinations_of(rule)
+            parts = [each for some in destinations for each in some if len(each) == 1]
             there: list[Span] = []
             for each in parts:
                 with suppress(ValueError):
-                    there.append(_span(each[0]))
+                    there.append(span_of(each[0]))
             addresses = frozenset(low for low, high in there if low == high)
             found.append((addresses, [each for each in there if each[0] != each[1]], named))
         return found
-
-    def _ports(self, rule: NFTLine) -> Iterator[tuple[str, Span]]:
-        """Yield the protocol and the ports that a rule names, unless with an address."""
-        words = rule.words
-        for at, word in enumerate(words):
-            if word != "dport":
-                continue
-            joined = words[at - 2] == "."
-            if joined and words[at - 5] == ".":
-                continue
-            for value in self._values(rule, at + 1):
-                parts = value.split(" . ")
-                low, _, high = parts[-1].partition("-")
-                if low.isdecimal():
-                    protocol = parts[0] if joined else words[at - 1]
-                    yield protocol, (int(low), int(high or low))
 
     def _rules(self) -> Iterator[NFTLine]:
         for rules in self._tables.rules.values():
             yield from rules
 
-    def _destinations(self, rule: NFTLine) -> Iterator[list[list[str]]]:
-        """Yield what a rule compares destinations with, alone or with protocol and port.
-
-        It is all values of one comparison at once. Behind a source they come with no port.
-        """
-        for at, word in enumerate(rule.words):
-            if word != "daddr" or rule.words[0] == "fib":
-                continue
-            values = self._values(rule, _end_of_fields(rule.words, at + 1))
-            place = _place_of_field(rule.words, at)
-            if not place:
-                yield [value.split(" . ") for value in values]
-            else:
-                yield [[part] for value in values for part in value.split(" . ")[place : place + 1]]
-
-    def _values(self, rule: NFTLine, at: int) -> Iterable[str]:
-        """Return what a field is compared with that ends before a word."""
-        words = rule.words
-        while at < len(words) and words[at] in ("!=", "==", "vmap"):
-            at += 1
-        if at >= len(words):
-            return ()
-        if words[at].startswith("@"):
-            held = self._tables.containers.get((rule.table, words[at][1:]))
-            return () if held is None else held.elements
-        if words[at] != "{":
-            return (words[at],)
-        inside = " ".join(words[at + 1 : words.index("}", at)])
-        return [each.partition(" : ")[0] for each in inside.split(" , ")]
-
     def deciding(self, leaf: Leaf) -> object | None:
         """Return the rule that made packets end so, None if none did."""
         if leaf.rule is not None:
             return leaf.rule
-        rules = [rule for rule in leaf.flow.path if isinstance(rule, NFTLine)]
-        wanted = "dnat" if leaf.kind == "deliver" else "masquerade"
-        found = (rule for rule in reversed(rules) if wanted in rule.words)
-        return next(found, None)
+        wanted = ("dnat",) if leaf.kind == "deliver" else ("masquerade", "snat")
+        return _last_with(wanted, leaf.flow.path)
 
-    def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:  # noqa: ARG002
+    def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
         """Return the rules that make a difference of a kind, each once."""
-        found = dict.fromkeys(self.deciding(leaf) for leaf in leaves)
+        is_hidden = kind in ("source not kept", "wrong source")
+        wanted = ("masquerade", "snat") if is_hidden else ()
+        found = dict.fromkeys(
+            _last_with(wanted, leaf.flow.path) or self.deciding(leaf) for leaf in leaves
+        )
         return [rule for rule in found if rule is not None]
 
     def is_own(self, rule: object) -> bool:
         """Return whether a rule is one of those for Services."""
-        return isinstance(rule, NFTLine) and rule.table.endswith(_OWN)
+        return isinstance(rule, NFTLine) and is_for_services(rule.table)
 
     def is_foreign(self, leaf: Leaf) -> bool:
         """Return whether it was a rule of somebody else that made packets end so."""
@@ -298,6 +272,12 @@ class NFTRuleSet:
             return RuleLine(rule.table, f"@{rule.container}", text, rule.line, self.file)
         assert isinstance(rule, NFTLine)
         return RuleLine(rule.table, rule.chain, rule.text, rule.line, self.file)
+
+
+def _last_with(wanted: Sequence[str], path: Sequence[object]) -> NFTLine | None:
+    """Return the last rule on a way that has one of some words."""
+    rules = (rule for rule in reversed(path) if isinstance(rule, NFTLine))
+    return next((rule for rule in rules if not set(wanted).isdisjoint(rule.words)), None)
 
 
 def _tables(state: NFTState, family: IPFamily) -> NFTTables:
@@ -325,7 +305,7 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
             for key, endpoint in _lists(found):
                 lists.setdefault((name, key), set()).add(endpoint)
             filled.update(each for rule in found for each in _filled_sets(rule))
-        if not name.endswith(_OWN):
+        if not is_for_services(name):
             foreign.update((name, each) for each in filled)
         for held in table.sets.values():
             containers[name, held.name] = NFTMembers(
@@ -344,29 +324,8 @@ def _tables(state: NFTState, family: IPFamily) -> NFTTables:
     )
 
 
-def _end_of_fields(words: Sequence[str], at: int) -> int:
-    """Return where the fields end of which one ends at a place, joined by dots."""
-    while at < len(words) and words[at] == ".":
-        at += 2 if words[at + 1 : at + 2] == ("iifname",) else 3
-    return at
-
-
-def _place_of_field(words: Sequence[str], at: int) -> int:
-    """Return how many fields stand before the one whose last word is at a place."""
-    found = 0
-    at -= 2
-    while at >= 0 and words[at] == ".":
-        found += 1
-        at -= 2 if words[at - 1] == "iifname" else 3
-    return found
-
-
 PortRule = tuple[frozenset[int], list[Span], list[tuple[str, Span]]]
 """The addresses and ranges that a rule is for, and the ports that it names."""
-
-
-def _span(text: str) -> Span:
-    return spans.between(text) if "-" in text else spans.network(text)
 
 
 def _filled_sets(rule: NFTLine) -> Iterator[str]:

@@ -16,7 +16,7 @@ from svcnet.meaning import spans
 from svcnet.meaning.chance import Chance
 from svcnet.meaning.ends import START, Ends, EndWalk
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Branch, Leaf, PacketHead
+from svcnet.meaning.flow import Branch, Leaf, Meetings, PacketHead
 from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
 
 _DEEPEST = 16
@@ -38,6 +38,11 @@ _NO_MATTER = (("nftrace", "set"), ("priority", "set"))
 _CHANGES = frozenset(
     ("dnat", "snat", "masquerade", "redirect", "tproxy", "queue", "vmap", "map", "notrack", "set")
 )
+
+
+def is_for_services(table: str) -> bool:
+    """Return whether a table, such as ``ip kube-proxy``, is kube-proxy's."""
+    return table.endswith(" kube-proxy")
 
 
 class NFTLine(NamedTuple):
@@ -164,6 +169,7 @@ class NFTWalk(EndWalk):
         ends: Ends,
         state: str = "NEW",
         notes: bool = False,
+        meetings: Meetings | None = None,
     ) -> None:
         self.ends = ends
         self.tables = tables
@@ -173,6 +179,7 @@ class NFTWalk(EndWalk):
         self.start = PacketHead(address, port)
         self.state = state
         self.notes = notes
+        self.meetings = meetings
 
     def leaves(self, *, is_node: bool) -> list[Leaf]:
         """Return how packets end that come in by an interface, or that the node itself sends."""
@@ -241,10 +248,13 @@ class NFTWalk(EndWalk):
         """Return what comes back from a chain: what it accepts goes to `through`."""
         alive = [flow]
         back: list[Branch] = []
+        meetings = None if is_for_services(table) else self.meetings
         for rule in self.tables.rules.get((table, name), ()):
             after: list[Branch] = []
             for each in alive:
                 for hit, verdict in self._rule(rule, each, after, leaves):
+                    if meetings is not None:
+                        meetings.note(rule)
                     kind, _, where = verdict.partition(" ")
                     if kind in ("jump", "goto") and depth < _DEEPEST:
                         came = self._chain(table, where, hit, through, leaves, depth + 1)
