@@ -158,6 +158,12 @@ UNKNOWN_ANNOTATION = Check(
     "An annotation of svcnet's own that it does not know there has no effect.",
     "warning",
 )
+UNUSED_IGNORE = Check(
+    "S223",
+    "unused-ignore",
+    "An annotation that ignores what is not there hides the next mistake of its kind.",
+    "warning",
+)
 
 # Services.
 NODE_PORT_TYPE = Check(
@@ -198,6 +204,60 @@ OPEN_ADDRESS = Check(
     "Source ranges of one IP family say nothing of addresses of the other.",
     "warning",
 )
+SINGLE_STACK = Check(
+    "S324",
+    "single-stack",
+    "Without a policy a Service has the first IP family of a cluster that has both.",
+    "warning",
+)
+FOREIGN_RANGE = Check(
+    "S325",
+    "foreign-range",
+    "A source range admits addresses of its own IP family, and the Service has none of that.",
+    "warning",
+)
+ALIAS_OF_ADDRESS = Check(
+    "S331",
+    "alias-of-address",
+    "An ExternalName is an alias in DNS, and an alias of an IP address is none.",
+    "warning",
+)
+ALIAS_PORT = Check(
+    "S332",
+    "alias-port",
+    "Who follows an alias goes to a port of the other machine, whatever the Service says.",
+    "warning",
+)
+UNREADY_TRAFFIC = Check(
+    "S333",
+    "unready-traffic",
+    "publishNotReadyAddresses is for names of Pods; rules send packets to unready Pods by it.",
+    "warning",
+)
+LONG_LABEL = Check(
+    "S334",
+    "long-label",
+    "No part of a name in DNS is longer than 63 letters, and no name longer than 253.",
+    "warning",
+)
+OLD_DISTRIBUTION = Check(
+    "S341",
+    "old-distribution",
+    "PreferClose is the old name of PreferSameZone.",
+    "warning",
+)
+OLD_TOPOLOGY = Check(
+    "S342",
+    "old-topology",
+    "topology-aware-hints is the old name of the annotation topology-mode.",
+    "warning",
+)
+OLD_EXTERNAL_IPS = Check(
+    "S343",
+    "old-external-ips",
+    "externalIPs let anybody take any address; Kubernetes 1.36 calls them deprecated.",
+    "warning",
+)
 
 # EndpointSlices and Endpoints.
 ENDPOINT_COUNT = Check(
@@ -233,6 +293,12 @@ UNMIRRORED = Check(
     "S413",
     "unmirrored",
     "Endpoints with the label skip-mirror serve nobody in a cluster.",
+    "warning",
+)
+OLD_ENDPOINTS = Check(
+    "S414",
+    "old-endpoints",
+    "EndpointSlices took the place of Endpoints, which Kubernetes 1.33 calls deprecated.",
     "warning",
 )
 
@@ -322,6 +388,12 @@ NO_ZONE = Check(
     "Hints say for which zones endpoints are, and the Node does not say in which it is.",
     "warning",
 )
+OLD_MODE = Check(
+    "S621",
+    "old-mode",
+    "Kubernetes 1.35 calls the mode ipvs deprecated, and a later version has none.",
+    "warning",
+)
 
 # Between objects.
 DUPLICATE_OBJECT = Check(
@@ -408,6 +480,24 @@ OTHER_NODE_ADDRESS = Check(
     "In mode ipvs a node has the addresses of Services, and packets to them do not leave it.",
     "warning",
 )
+SHADOWED_NAMESPACE = Check(
+    "S721",
+    "shadowed-namespace",
+    "A name such as db.shop is looked for below a Service shop first, and in namespace shop then.",
+    "warning",
+)
+NO_LOCAL_ENDPOINT = Check(
+    "S722",
+    "no-local-endpoint",
+    "With policy Local a node without an endpoint drops what comes from outside.",
+    "warning",
+)
+SINGLE_ENDPOINT = Check(
+    "S723",
+    "single-endpoint",
+    "Session affinity chooses among endpoints, and of one there is no choice.",
+    "warning",
+)
 
 # What controllers and DNS make of objects.
 NO_POD = Check("S801", "no-pod", "A selector that finds no Pod makes no endpoint.", "warning")
@@ -438,6 +528,30 @@ CLUSTER_FAMILIES = Check(
     "S808",
     "cluster-families",
     "A Service that names no IP family has those of a cluster that the input hardly tells of.",
+    "warning",
+)
+UNLISTED_PORT = Check(
+    "S811",
+    "unlisted-port",
+    "A target port that no container of a Pod names is more often a mistyped one.",
+    "warning",
+)
+PORT_PROTOCOL = Check(
+    "S812",
+    "port-protocol",
+    "Packets of one protocol do not reach a port of another, whatever its number.",
+    "warning",
+)
+HEADLESS_PORT = Check(
+    "S813",
+    "headless-port",
+    "Of a headless Service no rule changes ports; an SRV record alone tells another, by its name.",
+    "warning",
+)
+UNREADABLE_VARIABLE = Check(
+    "S814",
+    "unreadable-variable",
+    "No shell can read a variable whose name begins with a digit, and those of Services may.",
     "warning",
 )
 

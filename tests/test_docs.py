@@ -5,7 +5,7 @@
   ``...`` stands for anything.
 - ``yaml`` and ``toml``: must be well-formed.
 - ``sh``: only in README.md, the two commands that ``.ci/run`` runs.
-- ``text`` is no code, and ``{name}`` is for Sphinx.
+- ``text`` and ``diff`` are no code, and ``{name}`` is for Sphinx.
 
 A block below a line `` `NAME`: `` is written to that file; Python there waits for who runs it.
 
@@ -174,7 +174,11 @@ def run(page: Iterable[Block], inside: tuple[str, ...] = ()) -> None:
                 tomllib.loads(block.body)
             else:
                 readme = block.page.name == "README.md"
-                known = block.file or block.language in ("text", "sh" if readme else "text")
+                known = block.file or block.language in (
+                    "text",
+                    "diff",
+                    "sh" if readme else "text",
+                )
                 assert known or block.language.startswith("{"), f"{block.language}: not run"
 
 

@@ -35,11 +35,14 @@ def keys_in(source: str) -> Iterator[tuple[int, str]]:
 
 
 def test_keys_stand_in_one_module() -> None:
-    """A literal with such a key, in whatever text, goes to svcnet/labels.py."""
+    """A literal with such a key, in whatever text, goes to svcnet/labels.py.
+
+    Manifests that are examples are written as people write them.
+    """
     found = [
         f"{path.relative_to(ROOM)}:{line}: {text!r}"
         for path in sorted(ROOM.rglob("*.py"))
-        if path.name != "labels.py" or path.parent != ROOM
+        if (path.name != "labels.py" or path.parent != ROOM) and path.parent.name != "catalogue"
         for line, text in keys_in(path.read_text("utf-8"))
     ]
     assert found == []

@@ -26,6 +26,7 @@ REPORT = "A report needs this line, the command and its input, and what svcnet -
 
 VERBS = (
     "apply",
+    "check",
     "cleanup",
     "conntrack",
     "diff",
@@ -39,6 +40,7 @@ VERBS = (
     "probe",
     "render",
     "report",
+    "rule",
     "run",
     "status",
     "verify",
@@ -145,7 +147,7 @@ def main() -> None:
     """What a Kubernetes Service does to a node.
 
     Exit codes: 0 done, 1 a difference was found (render --check, golden check, diff, dns diff,
-    verify) or there is
-    none (a record of dns lookup, what status was asked for), 2 the input or the request is
-    wrong, 3 the machine refused, or no svcnet run answers (status), 70 a fault of svcnet's own.
+    verify), or mistakes (check), or there is none (a record of dns lookup, what status was
+    asked for), 2 the input or the request is wrong, 3 the machine refused, or no svcnet run
+    answers (status), 70 a fault of svcnet's own.
     """

@@ -102,7 +102,7 @@ def command(
     mistyped = _emptiness(state, told.environment.namespace) if pod is None else ()
     remarks = loaded.locate_remarks(
         (
-            checks.VARIABLE_CONFLICT,
+            remark.check,
             state.services[remark.service],
             ("metadata", "name"),
             remark.message,

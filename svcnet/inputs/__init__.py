@@ -7,6 +7,7 @@ It knows no verb, and no loop.
 from svcnet.inputs.manifests import (
     UnsupportedPorts,
     load_manifests,
+    paths_or_input,
     refuse_no_path,
     tell_findings,
     tell_warnings,
@@ -33,6 +34,7 @@ __all__ = [
     "Strictness",
     "UnsupportedPorts",
     "load_manifests",
+    "paths_or_input",
     "probe_host",
     "read_inputs",
     "read_located",

@@ -44,9 +44,7 @@ def load_manifests(
 
     if allow_empty is not None:
         refuse_no_path(paths)
-    elif not paths and is_terminal():
-        raise UsageError("no PATH is given, and standard input is a terminal; - reads it")
-    paths, stdin = paths or ("-",), standard_input()
+    paths, stdin = paths_or_input(paths), standard_input()
     complete = with_slices if from_pods else None
     with strict.heeding():
         loaded = load(paths, stdin=stdin, complete=complete, ip_families=ip_families)
@@ -66,6 +64,13 @@ def load_manifests(
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
         strict.remark(checks.PASSED_OVER, f"passed over: {kinds}")
     return loaded
+
+
+def paths_or_input(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a verb reads: paths, else standard input. UsageError if that is a terminal."""
+    if not paths and is_terminal():
+        raise UsageError("no PATH is given, and standard input is a terminal; - reads it")
+    return paths or ("-",)
 
 
 def refuse_no_path(paths: tuple[str, ...]) -> None:

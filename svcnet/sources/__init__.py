@@ -44,6 +44,7 @@ from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.positions import duplicates
 from svcnet.sources.read import read_sources
 from svcnet.sources.single import read_single
+from svcnet.sources.survey import Survey, list_believable
 
 __all__ = [
     "ClusterFamilies",
@@ -51,6 +52,7 @@ __all__ = [
     "LoadedConfig",
     "Manifests",
     "Place",
+    "Survey",
     "endpoint_remarks",
     "load",
     "load_bytes",
@@ -60,6 +62,7 @@ __all__ = [
     "node_remarks",
     "open_config",
     "policy_remarks",
+    "survey",
     "zone_remarks",
 ]
 
@@ -211,6 +214,47 @@ def _load(
     complete: _Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
 ) -> LoadResult:
+    reading, cluster = _gather(sources, findings, ip_families)
+    if findings.has_errors():
+        raise findings.refusal()
+    located = list(zip(reading.objects, reading.places, strict=True))
+    state = _compare(reading, located, findings, given, complete)
+    warnings = findings.diagnostics()
+    objects, places = tuple(reading.objects), tuple(reading.places)
+    return LoadResult(objects, state, reading.skipped, warnings, cluster, places)
+
+
+@without_gc()
+def survey(
+    given: Manifests,
+    *,
+    stdin: BinaryIO | None = None,
+    complete: _Complete | None = None,
+    ip_families: tuple[IPFamily, ...] = (),
+) -> tuple[LoadResult, Survey]:
+    """Read manifests as :func:`load` does, and go on past objects that are wrong.
+
+    What is wrong is among the findings of the survey, which has only the objects that are surely
+    right; what was read has all. Raises InputError where a file cannot be read.
+    """
+    findings = Findings()
+    named = list(arguments(given))
+    names = " ".join(name if type(one) is str else "<argument>" for name, one in named[:_MAX_NAMES])
+    reading, cluster = _gather(_sources(named, stdin, findings), findings, ip_families)
+    if findings.refuses_files():
+        raise findings.refusal()
+    located = list(zip(reading.objects, reading.places, strict=True))
+    sure = list_believable(located, findings)
+    state = _compare(reading, sure, findings, names, complete)
+    objects, places = tuple(reading.objects), tuple(reading.places)
+    loaded = LoadResult(objects, state, reading.skipped, (), cluster, places)
+    return loaded, Survey(sure, len(located) - len(sure), findings)
+
+
+def _gather(
+    sources: Iterable[Source | ObjectSource], findings: Findings, ip_families: tuple[IPFamily, ...]
+) -> tuple[Reading, ClusterFamilies]:
+    """Read all objects, with the families that they have in a cluster; errors become findings."""
     reading = Reading(findings)
     for source in sources:
         if isinstance(source, ObjectSource):
@@ -232,17 +276,24 @@ def _load(
     located = list(zip(reading.objects, reading.places, strict=True))
     check_conflicts(located, findings)
     check_families(located, ip_families, findings)
-    if findings.has_errors():
-        raise findings.refusal()
-    if not reading.objects:
+    return reading, cluster
+
+
+def _compare(
+    reading: Reading,
+    located: list[tuple[ClusterObject, ObjectPlace]],
+    findings: Findings,
+    given: str,
+    complete: _Complete | None,
+) -> ClusterState:
+    """Return the state of all objects; what is surely not meant of `located` becomes findings."""
+    if not reading.objects and not findings.has_errors():
         check_no_object(given, findings)
     read = ClusterState.of(reading.objects)
     state = read if complete is None else complete(read)
     check_mistakes(located, read, findings, state.slices)
     check_budget(located, state, findings)
-    warnings = findings.diagnostics()
-    objects, places = tuple(reading.objects), tuple(reading.places)
-    return LoadResult(objects, state, reading.skipped, warnings, cluster, places)
+    return state
 
 
 def load_config(path: str | os.PathLike[str], mode: str = "") -> KubeProxyConfiguration:

@@ -76,6 +76,8 @@ class Findings:
     most: int = MAX_FINDINGS
     found: list[FieldFinding] = field(factory=list)
     plain: list[Diagnostic] = field(factory=list)
+    ignored: dict[int, set[Check]] = field(factory=dict)
+    """What objects had ignored that would have been told, by the ``id`` of their places."""
     _counts: dict[Severity, int] = field(factory=lambda: {"error": 0, "warning": 0})
 
     def error(self, check: Check, place: ObjectPlace, path: Path, message: str) -> None:
@@ -85,6 +87,7 @@ class Findings:
     def warning(self, check: Check, place: ObjectPlace, path: Path, message: str) -> None:
         """Add a warning about a field, unless the object has it ignored."""
         if check in place.ignored:
+            self.ignored.setdefault(id(place), set()).add(check)
             return
         self._add(FieldFinding(check, place, path, message, "warning"))
 
@@ -108,6 +111,10 @@ class Findings:
     def has_errors(self) -> bool:
         """Return whether anything but warnings was found."""
         return bool(self._counts["error"]) or any(d.severity == "error" for d in self.plain)
+
+    def refuses_files(self) -> bool:
+        """Return whether a file could not be read: that is more than what is wrong in one."""
+        return any(d.severity == "error" for d in self.plain)
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return all findings with their lines, in the order of files and lines."""

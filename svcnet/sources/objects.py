@@ -77,13 +77,17 @@ class Reading:
     ) -> None:
         """Read every document of a file; `repeated` are the keys that are written twice in it."""
         self._repeated.clear()
+        joined = []
         for number, path, line in repeated:
             at = _object_path(path)
             self._repeated.setdefault((number, at), []).append((number, path, line))
             if path == (*at, "kind"):
+                joined.append((number, at))
                 message = "is written twice: is a line of --- missing between two objects?"
                 place = ObjectPlace(source, number, at)
                 self.findings.error(checks.JOINED_DOCUMENTS, place, ("kind",), message)
+        for key in joined:
+            self._repeated.pop(key, None)
         for number, document in enumerate(documents):
             if document is not None:
                 for path, item in members(document):

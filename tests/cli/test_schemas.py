@@ -16,9 +16,11 @@ from tests.json_schema import faults
 EXAMPLE = ROOT / "examples" / "my-service"
 LIVE = ROOT / "tests" / "live_node"
 FOLDER = ROOT / "docs" / "reference" / "schemas"
-VERBS = ("diff", "explain", "verify")
+VERBS = ("check", "diff", "explain", "verify")
 NODE = (LIVE / "objects.yaml", "--config", LIVE / "config.yaml", "--node", "node1")
 DOCUMENTS = [
+    ("check", EXAMPLE),
+    ("check", ROOT / "examples"),
     ("diff", EXAMPLE, EXAMPLE),
     ("diff", EXAMPLE, ROOT / "examples" / "from-pods"),
     ("diff", LIVE / "objects.yaml", LIVE / "objects.yaml", "--node", "node1"),

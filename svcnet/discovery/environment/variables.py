@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 from attrs import field, frozen
 
+from svcnet import checks
+from svcnet.checks import Check
 from svcnet.family import family_of
 from svcnet.models import ClusterState, NamespacedName, Service, ServicePort
 from svcnet.models.service import HEADLESS
@@ -44,6 +46,7 @@ class NameRemark:
 
     service: NamespacedName
     message: str
+    check: Check = checks.VARIABLE_CONFLICT
 
     def __str__(self) -> str:
         return f"Service {self.service} {self.message}"
@@ -77,9 +80,8 @@ class Environment:
         for variable in self.unreadable:
             first.setdefault(variable.origin, variable.name)
         for origin, name in first.items():
-            found.append(
-                NameRemark(origin, f"sets variables that no shell can read, such as {name}")
-            )
+            message = f"sets variables that no shell can read, such as {name}"
+            found.append(NameRemark(origin, message, checks.UNREADABLE_VARIABLE))
         return tuple(found)
 
 

@@ -1,0 +1,1 @@
+"""What rules look for, as plain functions from a repository to remarks about its objects."""
