@@ -8,13 +8,11 @@ from svcnet.meaning.aims import RuleAim, RuleAims
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.iptables.chain import Chain
 from svcnet.meaning.iptables.places import CALLED, places_of
-from svcnet.meaning.iptables.rule import Action, InSet, OriginallyTo, ToNetwork, ToPort, XTRule
+from svcnet.meaning.iptables.rule import InSet, OriginallyTo, ToNetwork, ToPort, XTRule
 from svcnet.meaning.iptables.walk import Tables
 
-_REFUSALS = frozenset((Action.DROP, Action.REJECT))
-_DECISIONS = frozenset(
-    (Action.ACCEPT, *_REFUSALS, Action.DNAT, Action.SNAT, Action.REDIRECT, Action.UNKNOWN)
-)
+_REFUSALS = frozenset(("drop", "reject"))
+_DECISIONS = frozenset(("accept", *_REFUSALS, "dnat", "snat", "redirect", "unknown"))
 
 
 def aims(tables: Tables, facts: Facts) -> RuleAims:
@@ -37,7 +35,7 @@ def aims(tables: Tables, facts: Facts) -> RuleAims:
         seen.add((chain.table, chain.name, led))
         for rule in chain.rules:
             aim = _aim(rule, facts) or led
-            if rule.action in (Action.JUMP, Action.GOTO):
+            if rule.action in ("jump", "goto"):
                 if not is_for_services(rule.chain) and rule.chain in tables[rule.table]:
                     waiting.append((tables[rule.table][rule.chain], aim))
             elif aim and _decides(rule, chain):
@@ -53,7 +51,7 @@ def is_for_services(chain: str) -> bool:
 def _decides(rule: XTRule, chain: Chain) -> bool:
     """Return whether packets that match a rule go no further in its table, or change."""
     is_called = bool(chain.policy) or chain.name in CALLED
-    return rule.action in _DECISIONS or (rule.action is Action.RETURN and is_called)
+    return rule.action in _DECISIONS or (rule.action == "return" and is_called)
 
 
 def _join(one: RuleAim, other: RuleAim, refuses: bool) -> RuleAim:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from svcnet.meaning.chance import Chance
 from svcnet.meaning.flow import PacketHead
@@ -263,25 +262,25 @@ class Never:
         return ALL if self.is_negated else 0
 
 
-class Action(Enum):
-    """What a rule does."""
-
-    NOTHING = auto()
-    ACCEPT = auto()
-    DROP = auto()
-    REJECT = auto()
-    RETURN = auto()
-    JUMP = auto()
-    GOTO = auto()
-    MARK = auto()
-    CONNMARK = auto()
-    SAVE_MARK = auto()
-    RESTORE_MARK = auto()
-    DNAT = auto()
-    SNAT = auto()
-    REDIRECT = auto()
-    UNTRACK = auto()
-    UNKNOWN = auto()
+Action: TypeAlias = Literal[
+    "nothing",
+    "accept",
+    "drop",
+    "reject",
+    "return",
+    "jump",
+    "goto",
+    "mark",
+    "connmark",
+    "save-mark",
+    "restore-mark",
+    "dnat",
+    "snat",
+    "redirect",
+    "untrack",
+    "unknown",
+]
+"""What a rule does."""
 
 
 Key = tuple[int, str, int]
@@ -317,7 +316,7 @@ class XTRule:
         self.chance: Chance | None = None
         self.doubt = ""
         self.way: tuple[str, bool] | None = None
-        self.action = Action.NOTHING
+        self.action: Action = "nothing"
         self.chain = ""
         self.change = (0, 0)
         self.endpoint: tuple[int | None, int | None] = (None, None)

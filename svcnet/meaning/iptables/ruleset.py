@@ -17,7 +17,6 @@ from svcnet.meaning.iptables.chain import Chain
 from svcnet.meaning.iptables.parse import parse
 from svcnet.meaning.iptables.places import CALLED, places_of
 from svcnet.meaning.iptables.rule import (
-    Action,
     InSet,
     Key,
     OfProtocol,
@@ -173,7 +172,7 @@ class RuleSet:
                     rule = chain.rules[place]
                     name = _list(text)
                     address, port = rule.endpoint
-                    if rule.action is Action.DNAT and address is not None and port is not None:
+                    if rule.action == "dnat" and address is not None and port is not None:
                         found.setdefault(name, set()).add((address, port))
         return {name: frozenset(endpoints) for name, endpoints in found.items()}
 
@@ -272,7 +271,7 @@ class RuleSet:
             return early
         if leaf.rule is not None:
             return leaf.rule
-        wanted = Action.DNAT if leaf.kind == "deliver" else Action.SNAT
+        wanted = "dnat" if leaf.kind == "deliver" else "snat"
         return next((rule for rule in reversed(rules) if rule.action is wanted), None)
 
     def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
@@ -307,7 +306,7 @@ class RuleSet:
             return False
         if not isinstance(rule, XTRule):
             return True
-        if rule.table == "nat" and rule.action in (Action.ACCEPT, Action.RETURN):
+        if rule.table == "nat" and rule.action in ("accept", "return"):
             return rule.home not in _LATE
         return not is_for_services(rule.home)
 
@@ -346,7 +345,7 @@ class RuleSet:
 
 def _hiding(rules: Iterable[XTRule]) -> list[XTRule]:
     """Return the rules that give packets another source."""
-    return [rule for rule in rules if rule.action is Action.SNAT]
+    return [rule for rule in rules if rule.action == "snat"]
 
 
 def early_exit(rules: Iterable[XTRule]) -> XTRule | None:
@@ -354,7 +353,7 @@ def early_exit(rules: Iterable[XTRule]) -> XTRule | None:
     for rule in rules:
         if rule.table == "filter" or rule.home in _LATE:
             return None
-        if rule.table == "nat" and rule.action in (Action.ACCEPT, Action.RETURN):
+        if rule.table == "nat" and rule.action in ("accept", "return"):
             return rule
     return None
 

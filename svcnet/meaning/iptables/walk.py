@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from svcnet.meaning.ends import START, Ends, EndWalk
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Branch, Leaf, Meetings, PacketHead
-from svcnet.meaning.iptables.rule import Action, XTRule
+from svcnet.meaning.iptables.rule import XTRule
 from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class Walk(EndWalk):
         found = [flow]
         if rule.way is not None:
             found = self._leaving(rule, flow, after)
-        if not rule.doubt or rule.action is Action.NOTHING:
+        if not rule.doubt or rule.action == "nothing":
             return found
         sure: list[Branch] = []
         for each in found:
@@ -300,21 +300,21 @@ class Walk(EndWalk):
         if self.notes:
             flow = flow.past(rule)
         action = rule.action
-        if action is Action.JUMP or action is Action.GOTO:
+        if action in ("jump", "goto"):
             chain = self.tables[rule.table].get(rule.chain)
             if chain is None or depth > _DEEPEST:
                 leaves.append(Leaf("unknown", flow, rule))
                 return
             came = self._chain(chain, flow, through, leaves, depth + 1)
-            (after if action is Action.JUMP else back).extend(came)
-        elif action is Action.NOTHING:
+            (after if action == "jump" else back).extend(came)
+        elif action == "nothing":
             after.append(flow)
-        elif action is Action.RETURN:
+        elif action == "return":
             back.append(flow)
-        elif action is Action.ACCEPT:
+        elif action == "accept":
             through.append(flow)
-        elif action is Action.DROP or action is Action.REJECT:
-            leaves.append(Leaf("drop" if action is Action.DROP else "reject", flow, rule))
+        elif action in ("drop", "reject"):
+            leaves.append(Leaf(action, flow, rule))
         else:
             self._change(rule, flow, after, through, leaves)
 
@@ -328,30 +328,30 @@ class Walk(EndWalk):
     ) -> None:
         header, (clear, turn) = flow.header, rule.change
         match rule.action:
-            case Action.MARK:
+            case "mark":
                 mark = (header.mark & ~clear) ^ turn
                 after.append(flow.with_header(header.with_marks(mark, header.connmark)))
-            case Action.CONNMARK:
+            case "connmark":
                 mark = (header.connmark & ~clear) ^ turn
                 after.append(flow.with_header(header.with_marks(header.mark, mark)))
-            case Action.SAVE_MARK:
+            case "save-mark":
                 mark = (header.connmark & ~turn & _WORD) ^ (header.mark & clear)
                 after.append(flow.with_header(header.with_marks(header.mark, mark)))
-            case Action.RESTORE_MARK:
+            case "restore-mark":
                 mark = (header.mark & ~clear & _WORD) ^ (header.connmark & turn)
                 after.append(flow.with_header(header.with_marks(mark, header.connmark)))
-            case Action.DNAT:
+            case "dnat":
                 address, port = rule.endpoint
                 if address is None:
                     address = header.address
                 place = (address, header.port if port is None else port)
                 through.append(flow.with_header(header.with_destination(*place)))
-            case Action.SNAT:
+            case "snat":
                 source = rule.source
                 if source != "node" and rule.endpoint[0] in self.facts.addresses:
                     source = "node"
                 through.append(flow.with_header(header.with_source(source)))
-            case Action.UNTRACK:
+            case "untrack":
                 # Who comes back by loopback or from a virtual server has a connection already.
                 if header.balancer is None and not header.is_looped:
                     header = header._replace(is_tracked=False)
