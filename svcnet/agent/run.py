@@ -93,7 +93,11 @@ class Run:
         ApplyError where the machine refuses what a run cannot go on without.
         """
         from svcnet.executors.children import Deadline, Interruption, under
+        from svcnet.executors.rights import require_rights
 
+        if self._has_rules:
+            instead = "svcnet run --mode userspace --no-redirect serves on ports of 127.0.0.1"
+            require_rights("run", self._machine, instead)
         feed = self._feed()
         with ExitStack() as stack:
             if self._has_process:

@@ -146,8 +146,8 @@ def _end_by(number: signal.Signals) -> int:
 def main() -> None:
     """What a Kubernetes Service does to a node.
 
-    Exit codes: 0 done, 1 a difference was found (render --check, golden check, diff, dns diff,
-    verify), or mistakes (check), or there is none (a record of dns lookup, what status was
-    asked for), 2 the input or the request is wrong, 3 the machine refused, or no svcnet run
-    answers (status), 70 a fault of svcnet's own.
+    Exit codes: 0 done; 1 there is a difference, or something to do (render --check, golden check,
+    diff, dns diff, verify, check, conntrack, --dry-run), or not what was asked for (a record of dns
+    lookup, a text of status); 2 the input or the request is wrong; 3 the machine refused, or no
+    svcnet run answers (status); 70 a fault of svcnet's own.
     """

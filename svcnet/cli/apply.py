@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,11 +10,18 @@ import click
 
 from svcnet import checks, modes
 from svcnet.checks import Check
-from svcnet.cli.common import allow_empty_option, family_option, input_options, wait_option
+from svcnet.cli.common import (
+    allow_empty_option,
+    dry_run_option,
+    family_option,
+    input_options,
+    wait_option,
+)
 from svcnet.cli.lock import machine_lock
 from svcnet.cli.manner import stage, tell
 from svcnet.cli.modal import ModalCommand
 from svcnet.errors import ApplyError, Incomplete, Lacking, UsageError
+from svcnet.executors.rights import require_rights
 from svcnet.inputs import InputRequest, Inputs, Strictness, probe_host, read_inputs
 from svcnet.inputs.families import served_families
 
@@ -44,18 +52,21 @@ if TYPE_CHECKING:
 @allow_empty_option
 @family_option
 @wait_option
-@click.option("--dry-run", is_flag=True, help="Print what would be done and change nothing.")
+@dry_run_option("what would be done to rules")
 def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options: Any) -> None:
     """Bring this machine's rules to what the manifests in PATH ask for (root).
 
     Only what differs is written, and what another mode left goes once this one serves. What svcnet
     did not make is left alone, and when the kernel refuses something, what is served already goes
     on being served. Where another svcnet
-    is at work, or svcnet run keeps the rules, it says so and changes nothing.
+    is at work, or svcnet run keeps the rules, it says so and changes nothing. Exit codes: 0 done,
+    with --dry-run: nothing to do, 1 with --dry-run: something, 2 the input is wrong, 3 the machine
+    refused.
     """
     from svcnet.executors.attempts import join_errors
     from svcnet.executors.this_machine import THIS_MACHINE
 
+    require_rights("apply", THIS_MACHINE, "svcnet render prints the rules without it")
     with stage("reading"):
         inputs = read_inputs(
             InputRequest(**options, default_host=partial(probe_host, THIS_MACHINE))
@@ -69,16 +80,20 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
     served = served_families(inputs, families, partial(_warn, strict), machine=THIS_MACHINE)
     views = inputs.views(served)
     refused: list[ApplyError] = []
+    would_change = False
     with machine_lock(() if dry_run else served, wait=wait):
         for view in views:
             executor, graph, report = _apply_family(inputs, view, refused, strict, dry_run=dry_run)
             _tell(report, strict, dry_run=dry_run)
-            if not dry_run:
+            if dry_run:
+                would_change |= bool(report.plan.text) | bool(_stale_flows(graph))
+            else:
                 if not refused:
                     _remove_leftovers(executor, view.family, report, strict)
                 _delete_stale_flows(graph, strict)
     if refused:
         raise join_errors(refused)
+    sys.exit(1 if would_change else 0)
 
 
 def _warn(strict: Strictness, check: Check, text: str) -> None:
@@ -99,6 +114,23 @@ def _remove_leftovers(
         return
     for line in lines:
         tell(f"{family}, what another mode left: {line}")
+
+
+def _stale_flows(graph: RuleGraph) -> int:
+    """Tell of UDP entries of connection tracking that apply would delete; return how many."""
+    from svcnet.executors import conntrack
+    from svcnet.executors.this_machine import THIS_MACHINE
+    from svcnet.renderers.conntrack import plan
+
+    family = graph.settings.family
+    try:
+        count = len(plan(conntrack.observe(family, machine=THIS_MACHINE), graph).flows)
+    except ApplyError:
+        return 0  # an apply only warns of it
+    if count:
+        entries = "1 conntrack entry" if count == 1 else f"{count} conntrack entries"
+        tell(f"{family}: {entries} would be deleted; svcnet conntrack lists them")
+    return count
 
 
 def _delete_stale_flows(graph: RuleGraph, strict: Strictness) -> None:

@@ -119,6 +119,15 @@ def wait_option(function: Function) -> Function:
     )(function)
 
 
+def dry_run_option(shown: str) -> Callable[[Function], Function]:
+    """Return what adds --dry-run, for verbs that change something; `shown` is what it prints."""
+    return click.option(
+        "--dry-run",
+        is_flag=True,
+        help=f"Print {shown}, and change nothing; exit code 1 says that there is something.",
+    )
+
+
 def server_options(function: Function) -> Function:
     """Add the options that say to take objects from an API server, and from which."""
     for decorate in (

@@ -129,6 +129,13 @@ class Executor(Generic[Artifact]):
         """
         return iter(())
 
+    def remains(self, family: IPFamily) -> Iterator[Part]:
+        """Yield what says what :meth:`cleanup` would remove, part by part; nothing is changed.
+
+        Each part returns a line for each kind of thing that is there, and raises ApplyError.
+        """
+        return iter(())
+
     def leftovers(
         self, family: IPFamily, others: Sequence[Executor[Any]], found: object = None
     ) -> Iterator[str]:

@@ -193,12 +193,15 @@ def cleanup_parts(
     family: IPFamily,
     given: OptionValues,
     machine: Machine | None = None,
+    *,
+    dry_run: bool = False,
 ) -> Iterator[Part]:
     """Yield what removes all that `modes` have on a machine, the last mode first.
 
     `given` are values of options, each for those modes that have it; without `machine` it is this
-    one.
+    one. With `dry_run` the parts say what there is to remove, and change nothing.
     """
     for mode in reversed(list(modes)):
         settings = mode.settings(given=own_values(mode.options, given))
-        yield from mode.executor(machine, settings).cleanup(family)
+        executor = mode.executor(machine, settings)
+        yield from executor.remains(family) if dry_run else executor.cleanup(family)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from svcnet.cli import main
 from svcnet.errors import InputError
+from svcnet.executors import rights
 from svcnet.inputs import Strictness, load_manifests
 from svcnet.sources import load_bytes
 from tests.cli.test_run import ARGUMENTS, SERVICE
@@ -40,6 +41,12 @@ NOTHING = {
     "a list of none": '{"kind": "List", "apiVersion": "v1", "items": []}',
 }
 READ = (("render",), ("graph",), ("env",), ("endpoints",), ("dns", "zone"), ("dns", "lookup", "a"))
+
+
+@pytest.fixture(autouse=True)
+def _with_rights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes rights says so before it reads anything; these tests are about what it reads."""
+    monkeypatch.setattr(rights, "lacking", lambda _machine: ())
 
 
 def svcnet(*arguments: str | Path, stdin: str = MANIFESTS) -> Result:

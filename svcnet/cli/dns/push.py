@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import allow_empty_option, manifest_options
+from svcnet.cli.common import allow_empty_option, dry_run_option, manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.cli.manner import stage, tell
 from svcnet.cli.paths import FilePath
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The key that it knows this machine by, as tsig-keygen or keymgr --tsig prints it.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the records that would come and go.")
+@dry_run_option("the records that would come and go")
 def command(
     paths: tuple[str, ...],
     strict: Strictness,
@@ -66,7 +67,8 @@ def command(
 
     PATH is a file, a folder, or - for standard input. Only what
     differs is sent (RFC 2136), and names that are not Kubernetes's are left alone. A push
-    that was cut is finished by the next one.
+    that was cut is finished by the next one. Exit codes: 0 done, with --dry-run: nothing to do,
+    1 with --dry-run: something, 2 the input is wrong, 3 the server refused.
     """
     from svcnet.discovery.dns import records
     from svcnet.executors.dns.push import PrimaryServer, owner, push, wanted_records
@@ -80,9 +82,12 @@ def command(
     with stage("reading"):
         zones = records(load_manifests(*given, allow_empty=allow_empty).state, asked)
     there, owns = PrimaryServer(*server, key), owner(asked.forward_zones)
+    would_change = False
     for origin, found in wanted_records(zones, owns).items():
         plan = push(there, origin, found, owns, dry_run=dry_run)
         if dry_run:
             click.echo(str(plan), nl=False)
+            would_change |= bool(plan.additions or plan.removals)
         came, went = ("would come", "would go") if dry_run else ("came", "went")
         tell(f"{origin} {plan.additions} records {came}, {plan.removals} {went}")
+    sys.exit(1 if would_change else 0)

@@ -6,7 +6,7 @@ changed, are put right by the next one.
 """
 
 from svcnet.executors.iptables.apply import RestoreReport, apply, carry_out, serve_localhost
-from svcnet.executors.iptables.cleanup import Ownership, cleanup
+from svcnet.executors.iptables.cleanup import Ownership, cleanup, remains
 from svcnet.executors.iptables.commands import Commands, Variant
 from svcnet.executors.iptables.counting import remove_counters
 from svcnet.executors.iptables.marks import Marks, concerns
@@ -34,6 +34,7 @@ __all__ = [
     "explain",
     "most_chains",
     "plan",
+    "remains",
     "remove_counters",
     "serve_localhost",
 ]

@@ -51,19 +51,36 @@ def cleanup(
         return (*lines, *remove_counters(machine=machine))
 
 
+def remains(
+    family: IPFamily, variant: Variant | None = None, *, machine: Machine = THIS_MACHINE
+) -> tuple[str, ...]:
+    """Return a line for each table of which :func:`cleanup` would remove something."""
+    return tuple(
+        f"{commands.name}: {line}"
+        for commands in find_commands(family, variant, machine=machine)
+        for observed in (commands.observe(),)
+        for line in removable(observed, _gone(commands, family, observed)[0])
+    )
+
+
 def _cleanup(commands: Commands, family: IPFamily) -> Iterator[str]:
     observed = commands.observe()
+    own, stays = _gone(commands, family, observed)
+    yield from remove_chains(commands, own, observed)
+    if stays:
+        yield loopback.STAYS
+
+
+def _gone(commands: Commands, family: IPFamily, observed: SavedTables) -> tuple[Ownership, bool]:
+    """Return what is to go, and whether KUBE-FIREWALL stays for the host's sake."""
     if FIREWALL not in observed.chains("filter"):
-        yield from remove_chains(commands, ownership(family), observed)
-        return
+        return ownership(family), False
     is_kubelets, is_routed = (
         loopback.is_kubelets(observed, family),
         loopback.is_routed(commands.machine),
     )
     kept = (FIREWALL_RULES,) if is_kubelets or is_routed else ()
-    yield from remove_chains(commands, without([ownership(family)], kept), observed)
-    if is_routed and not is_kubelets:
-        yield loopback.STAYS
+    return without([ownership(family)], kept), is_routed and not is_kubelets
 
 
 @frozen
@@ -130,6 +147,13 @@ def remove_chains(
         if removed := _describe_removal(text, left):
             yield f"{removed} of table {table} removed"
     yield from (*tell(find_references(observed, own)), *writer.warnings())
+
+
+def removable(observed: SavedTables, own: Ownership) -> Iterator[str]:
+    """Yield a line for each table of which :func:`remove_chains` would remove something."""
+    for text in removal(observed, own):
+        if there := _describe_removal(text, 0):
+            yield f"{there} of table {table_of(text)}"
 
 
 def _describe_removal(text: str, left: int) -> str:

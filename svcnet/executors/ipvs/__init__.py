@@ -16,6 +16,7 @@ from svcnet.executors.ipvs.apply import (
     cleanup,
     find,
     is_there,
+    remains,
     services,
 )
 from svcnet.executors.ipvs.observe import IPVSState, mark, observe
@@ -49,5 +50,6 @@ __all__ = [
     "observe",
     "plan",
     "plan_step",
+    "remains",
     "services",
 ]

@@ -24,6 +24,7 @@ from svcnet.executors.stages import Stages
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IPFamily
 from svcnet.netfilter import SavedTables as Tables
+from svcnet.netfilter.ip.wire import DeviceAddress
 from svcnet.netfilter.ipvs.messages import MADE_BY_SVCNET, DelService, NewService
 from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
@@ -275,6 +276,22 @@ def cleanup(
         return tuple(f"{family}, ipvs: {line}" for line in done)
 
 
+def remains(family: IPFamily, *, machine: Machine = THIS_MACHINE) -> tuple[str, ...]:
+    """Return a line for each kind of thing that :func:`cleanup` would remove. Raises ApplyError."""
+    if not is_there(family, machine=machine):
+        return ()
+    with IPVS(machine) as ipvs:
+        observed = observe(family, Tables({}), (), ipvs)
+    found = [
+        (len({each.address for each in _own_addresses(observed)[0]}), "address"),
+        (len(observed.own_services), "virtual server"),
+    ]
+    lines = [count_noun(count, what) for count, what in found if count]
+    lines += rules.remains(machine, family)
+    lines.append(count_noun(len(sets.own(family, observed.sets)), "set"))
+    return tuple(f"{family}, ipvs: {line}" for line in lines)
+
+
 def _cleanup(machine: Machine, family: IPFamily, *, with_rules: bool) -> list[str]:
     with IPVS(machine) as ipvs:
         observed = observe(family, Tables({}), (), ipvs)
@@ -303,10 +320,17 @@ def is_there(family: IPFamily, *, machine: Machine = THIS_MACHINE) -> bool:
     return bool(mark) or has_servers(machine, family)
 
 
-def _addresses(observed: IPVSState, execution: Execution) -> Iterator[str]:
-    there = observed.device.held if observed.device else ()
+def _own_addresses(
+    observed: IPVSState,
+) -> tuple[list[DeviceAddress], tuple[DeviceAddress, ...]]:
+    """Return the addresses that svcnet made, and all that are there."""
+    there = tuple(observed.device.held) if observed.device else ()
     names = observed.entries(IPVS_IPS.name_in(observed.family))
-    own = [each for each in there if each.address in names]
+    return [each for each in there if each.address in names], there
+
+
+def _addresses(observed: IPVSState, execution: Execution) -> Iterator[str]:
+    own, there = _own_addresses(observed)
     if own:
         execution.do([Step("address", device.removed_addresses(own, there))])
         yield f"{count_noun(len({each.address for each in own}), 'address')} removed"

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from svcnet.executors.iptables.cleanup import (
     FIREWALL_RULES,
     Ownership,
+    removable,
     removal,
     remove_chains,
     without,
@@ -53,6 +54,12 @@ def remove(machine: Machine, family: IPFamily) -> Iterator[str]:
     """Remove this mode's chains and jumps, in both variants; yield a line for each table."""
     for commands in find_commands(family, machine=machine):
         yield from remove_chains(commands, ownership(family))
+
+
+def remains(machine: Machine, family: IPFamily) -> Iterator[str]:
+    """Yield a line for each table of which :func:`remove` would remove something."""
+    for commands in find_commands(family, machine=machine):
+        yield from removable(commands.observe(), ownership(family))
 
 
 def ownership(family: IPFamily) -> Ownership:

@@ -402,6 +402,11 @@ def _is_of_set(line: str) -> bool:
     return not line.startswith(("add ", "del "))
 
 
+def own(family: IPFamily, there: Container[str]) -> list[str]:
+    """Return the names of svcnet's sets that are there."""
+    return [name for name in (RESIZED, *all_sets(family)) if name in there]
+
+
 def remove(machine: Machine, family: IPFamily, there: Container[str]) -> Iterator[str]:
     """Destroy the sets that are there; yield what was done.
 
@@ -409,7 +414,7 @@ def remove(machine: Machine, family: IPFamily, there: Container[str]) -> Iterato
     The one that tells that the others are ours goes last, and only when they are gone.
     """
     mark = draining(family)
-    names = [name for name in (RESIZED, *all_sets(family)) if name in there]
+    names = own(family, there)
     names.sort(key=mark.__eq__)
     restore(machine, "".join(map(ipset.flush, names)))
     used: list[str] = []

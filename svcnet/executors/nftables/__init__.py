@@ -12,7 +12,7 @@ from svcnet.executors.nftables.apply import (
     observe,
     remove,
 )
-from svcnet.executors.nftables.cleanup import cleanup, is_there
+from svcnet.executors.nftables.cleanup import cleanup, is_there, remains
 from svcnet.executors.nftables.dump import dump
 from svcnet.executors.nftables.plan import NFTablesPlan
 from svcnet.executors.nftables.probe import lacking
@@ -29,6 +29,7 @@ __all__ = [
     "is_there",
     "lacking",
     "observe",
+    "remains",
     "remove",
     "table_of",
 ]

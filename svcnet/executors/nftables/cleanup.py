@@ -35,6 +35,11 @@ def is_there(table: NFTTable, *, machine: Machine = THIS_MACHINE) -> bool:
         return False
 
 
+def remains(table: NFTTable, *, machine: Machine = THIS_MACHINE) -> tuple[str, ...]:
+    """Return a line if :func:`cleanup` would remove a table."""
+    return (f"nftables: table {table}",) if is_there(table, machine=machine) else ()
+
+
 def cleanup(table: NFTTable, *, machine: Machine = THIS_MACHINE) -> tuple[str, ...]:
     """Remove a table, with all that is in it; return a line if it was there.
 

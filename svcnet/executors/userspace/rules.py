@@ -11,7 +11,7 @@ from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables import Commands, Variant, choose_variant, explain
-from svcnet.executors.iptables.cleanup import Ownership, remove_chains
+from svcnet.executors.iptables.cleanup import Ownership, removable, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, find_commands
 from svcnet.executors.iptables.proof import Proof
 from svcnet.executors.machine import Machine
@@ -163,6 +163,17 @@ def remove(
             for commands in find_commands(family, variant, machine=machine)
             for line in remove_chains(commands, OWNED)
         )
+
+
+def remains(
+    family: IPFamily, variant: Variant | None = None, *, machine: Machine = THIS_MACHINE
+) -> tuple[str, ...]:
+    """Return a line for each table of which :func:`remove` would remove something."""
+    return tuple(
+        f"{family}, userspace, {commands.name}: {line}"
+        for commands in find_commands(family, variant, machine=machine)
+        for line in removable(commands.observe(), OWNED)
+    )
 
 
 def plan(rules: PortalRules, observed: SavedTables) -> Iterator[str]:

@@ -61,6 +61,11 @@ class IptablesExecutor(Executor[RestoreText]):
         for commands in find_commands(family, self._variant, machine=self.machine):
             yield partial(iptables.cleanup, family, commands.variant, machine=self.machine)
 
+    def remains(self, family: IPFamily) -> Iterator[Part]:
+        """Yield what says what is in each variant of iptables."""
+        for commands in find_commands(family, self._variant, machine=self.machine):
+            yield partial(iptables.remains, family, commands.variant, machine=self.machine)
+
     def ownership(self, family: IPFamily) -> iptables.Ownership:
         """Return how the chains are known that this mode makes."""
         return ownership(family)

@@ -82,6 +82,10 @@ class IPVSExecutor(Executor[IPVSTables]):
         """Yield the removal of all: the sets tell which rules are to go, of either variant."""
         yield partial(ipvs.cleanup, family, machine=self.machine)
 
+    def remains(self, family: IPFamily) -> Iterator[Part]:
+        """Yield what says what of it is there."""
+        yield partial(ipvs.remains, family, machine=self.machine)
+
     def ownership(self, family: IPFamily) -> iptables.Ownership:
         """Return how the chains are known that this mode makes."""
         return ownership(family)

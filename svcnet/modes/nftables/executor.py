@@ -56,6 +56,10 @@ class NFTablesExecutor(Executor[Ruleset]):
         """Yield the removal of the table."""
         yield partial(nftables.cleanup, self._of(family), machine=self.machine)
 
+    def remains(self, family: IPFamily) -> Iterator[Part]:
+        """Yield what says whether the table is there."""
+        yield partial(nftables.remains, self._of(family), machine=self.machine)
+
     def is_there(self, family: IPFamily) -> bool:
         """Return whether the table is there."""
         return nftables.is_there(self._of(family), machine=self.machine)

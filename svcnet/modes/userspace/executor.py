@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from svcnet.executors import iptables
 from svcnet.executors.iptables.commands import find_commands
 from svcnet.executors.userspace import remove
-from svcnet.executors.userspace.rules import OWNED, shows_variant
+from svcnet.executors.userspace.rules import OWNED, remains, shows_variant
 from svcnet.modes.executor import Executor, Part
 from svcnet.modes.options import VARIANT
 from svcnet.modes.ownership import owned_by_others
@@ -42,6 +42,11 @@ class UserspaceExecutor(Executor[ProxyTable]):
         """Yield the removal from each variant of iptables."""
         for commands in find_commands(family, self._variant, machine=self.machine):
             yield partial(remove, family, commands.variant, machine=self.machine)
+
+    def remains(self, family: IPFamily) -> Iterator[Part]:
+        """Yield what says what is in each variant of iptables."""
+        for commands in find_commands(family, self._variant, machine=self.machine):
+            yield partial(remains, family, commands.variant, machine=self.machine)
 
     def ownership(self, family: IPFamily) -> iptables.Ownership:
         """Return how the chains are known that this mode makes."""

@@ -137,7 +137,8 @@ def test_a_second_one_is_refused(folder: Path, options: tuple[str, ...]) -> None
 @pytest.mark.parametrize("verb", ["apply", "cleanup", "conntrack"])
 def test_other_verbs_beside_it_are_refused(folder: Path, verb: str) -> None:
     """What they did would be undone at the next look; with --wait they wait for the end."""
-    paths = () if verb == "cleanup" else (folder / "cluster.yaml",)
+    paths: tuple[object, ...] = () if verb == "cleanup" else (folder / "cluster.yaml",)
+    paths += ("--delete",) if verb == "conntrack" else ()
     with Kept(folder) as process:
         process.wait("service ports written")
         before = rules().splitlines()[1:-1]  # without the times
