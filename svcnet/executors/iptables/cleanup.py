@@ -59,19 +59,21 @@ def remains(
         f"{commands.name}: {line}"
         for commands in find_commands(family, variant, machine=machine)
         for observed in (commands.observe(),)
-        for line in removable(observed, _gone(commands, family, observed)[0])
+        for line in removable(observed, _own_and_kept(commands, family, observed)[0])
     )
 
 
 def _cleanup(commands: Commands, family: IPFamily) -> Iterator[str]:
     observed = commands.observe()
-    own, stays = _gone(commands, family, observed)
+    own, stays = _own_and_kept(commands, family, observed)
     yield from remove_chains(commands, own, observed)
     if stays:
         yield loopback.STAYS
 
 
-def _gone(commands: Commands, family: IPFamily, observed: SavedTables) -> tuple[Ownership, bool]:
+def _own_and_kept(
+    commands: Commands, family: IPFamily, observed: SavedTables
+) -> tuple[Ownership, bool]:
     """Return what is to go, and whether KUBE-FIREWALL stays for the host's sake."""
     if FIREWALL not in observed.chains("filter"):
         return ownership(family), False
