@@ -92,7 +92,7 @@ def command(
     Variables are those of a container that is started now, in the order of their names.
     """
     if size and output:
-        raise UsageError("--size prints sizes and no variables; leave out --output")
+        raise UsageError("--size prints sizes and no variables; leave out -o")
     if pod is not None and no_service_links:
         raise UsageError("whether there are service links is said by the Pod that --pod names")
     with stage("reading"):

@@ -155,9 +155,9 @@ def _refuse_with_all(
     if who != "outside" or interface is not None or affinity:
         raise UsageError("--from, --interface and --affinity are for --to, one packet")
     if output == "dot":
-        raise UsageError("--output dot draws one packet; svcnet graph -o dot draws all")
+        raise UsageError("-o dot draws one packet; svcnet graph -o dot draws all")
     if output == "html":
-        raise UsageError("--output html shows one packet; svcnet report shows all")
+        raise UsageError("-o html shows one packet; svcnet report shows all")
 
 
 def _trace(file: str, family: str | None, output: str, options: dict[str, Any]) -> None:

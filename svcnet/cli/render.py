@@ -125,7 +125,7 @@ def _form(inputs: Inputs, output: str, *, step: bool) -> Form[Any, Any]:
         having = [f"mode {name}" for name, each in available().items() if output in each.forms]
         forms = enumerate_words(list(mode.forms))
         raise UsageError(
-            f"--output {output} is for {enumerate_words(having)}; mode {mode.name} has {forms}"
+            f"-o {output} is for {enumerate_words(having)}; mode {mode.name} has {forms}"
         )
     given = [option for option in mode.options if inputs.settings.given[option.name] is not None]
     for option in given:
@@ -136,7 +136,7 @@ def _form(inputs: Inputs, output: str, *, step: bool) -> Form[Any, Any]:
             raise UsageError(option.step)
     if step and form.step is None:
         others = " or ".join(name for name, each in mode.forms.items() if each.step is not None)
-        raise UsageError(f"--output {output} is a whole state; compare two, or see -o {others}")
+        raise UsageError(f"-o {output} is a whole state; compare two, or see -o {others}")
     return form
 
 

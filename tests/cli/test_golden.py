@@ -151,6 +151,12 @@ MISTAKES = {
     "a flag": ('manifests = ["m"]\nhost = true', 2, "host: must be one text or number"),
     "a table": ('manifests = ["m"]\n[render]\nx = 1', 2, "render: is no key of golden.toml"),
     "no form": ('manifests = ["m"]\noutput = "rules"', 2, "output: rules is no form"),
+    "no check": ('manifests = ["m"]\nignore = ["x"]', 2, "ignore: there is no check 'x'"),
+    "no form of a mode": (
+        'manifests = ["m"]\noutput = "haproxy"',
+        2,
+        "output: -o haproxy is",
+    ),
     "of another mode": ('manifests = ["m"]\nsection = "ipset"', 2, "section: is an option of none"),
 }
 

@@ -154,8 +154,8 @@ def test_timeouts_of_the_configuration(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mode", "args", "message"),
     [
-        ("iptables", ("--output", "json"), "--output json is for mode ipvs"),
-        ("iptables", ("--output", "messages"), "--output messages is for mode ipvs"),
+        ("iptables", ("--output", "json"), "-o json is for mode ipvs"),
+        ("iptables", ("--output", "messages"), "-o messages is for mode ipvs"),
         ("iptables", ("--section", "iptables"), "--section is for mode ipvs"),
         ("ipvs", ("--section", "ipset", "--output", "json"), "--section is one of -o text"),
         ("ipvs", ("--jumps", "--output", "json"), "--jumps are rules of iptables"),

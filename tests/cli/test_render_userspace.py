@@ -123,7 +123,7 @@ def test_too_few_ports() -> None:
 @pytest.mark.parametrize(
     ("mode", "args", "message"),
     [
-        ("iptables", ("--output", "haproxy"), "--output haproxy is for mode userspace; mode"),
+        ("iptables", ("--output", "haproxy"), "-o haproxy is for mode userspace; mode"),
         (
             "iptables",
             ("--output", "json"),

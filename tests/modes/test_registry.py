@@ -114,7 +114,7 @@ def test_a_mode_of_another_package(install: Install) -> None:
     [
         (("--mode", "plain", "--section", "ip"), "--section is for mode ipvs; mode plain has no s"),
         (("--mode", "plain", "--output", "json"), "mode plain has text"),
-        (("--mode", "plain", "--since", EXAMPLE), "--output text is a whole state; compare two"),
+        (("--mode", "plain", "--since", EXAMPLE), "-o text is a whole state; compare two"),
         (("--loud",), "--loud is for mode plain; mode iptables has one voice"),
     ],
 )

@@ -33,6 +33,7 @@ LISTS = ("manifests", "modes", "families", "nodes")
 NOT_HERE = {"mode": "modes", "node": "nodes", "family": "families"}
 """Options that are lists here."""
 
+_OPTION = re.compile(r"--([a-z-]+)|-(o)")
 _GOLDEN = re.compile(r"(?:.+\.)?[^.]+\.ipv[46]\.txt")
 """The names that golden files have: NODE.MODE.FAMILY.txt, without a NODE where there is none."""
 
@@ -55,7 +56,10 @@ def _request(output: str, **options: Any) -> tuple[str, InputRequest]:
 def read_catalogue(folder: Path) -> GoldenList:
     """Render all that the golden.toml of `folder` lists. Raises InputError and UsageError."""
     reading = _Reading(folder, read_settings_file(folder / NAME))
-    goldens = tuple(reading.goldens())
+    try:
+        goldens = tuple(reading.goldens())
+    except UsageError as error:
+        reading.refuse_request(error)
     wanted = {golden.file for golden in goldens}
     there = sorted(each for each in folder.iterdir() if _GOLDEN.fullmatch(each.name))
     return GoldenList(goldens, tuple(each for each in there if each not in wanted))
@@ -116,8 +120,6 @@ class _Reading:
             param = getattr(error, "param", None)
             key = max(param.opts, key=len).removeprefix("--") if param is not None else ""
             self.refuse(checks.USAGE, key, error.message)
-        except UsageError as error:
-            raise UsageError(f"{self.settings.file}: {error}") from None
         assert isinstance(found, tuple)
         return found
 
@@ -183,6 +185,14 @@ class _Reading:
         for name in given:
             if not any(each.name == name for mode in known for each in mode.options):
                 self.refuse(checks.NO_EFFECT, name, "is an option of none of these modes")
+
+    def refuse_request(self, error: UsageError) -> NoReturn:
+        """Raise InputError for what cannot be asked for, at the key of the option that it names."""
+        found = _OPTION.match(str(error))
+        name = "" if found is None else found[1] or "output"
+        key = name if name in self.settings.values else ""
+        message = str(error).removeprefix(f"--{key}: ")
+        self.refuse(error.check or checks.USAGE, key, message)
 
     def refuse(self, check: Check, key: str, message: str) -> NoReturn:
         """Raise InputError for a key's value."""
