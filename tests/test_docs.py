@@ -85,6 +85,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("NO_COLOR", "1")
+    # An editable installation knows the entry points of the day that it was made.
+    monkeypatch.setenv("PYTEST_PLUGINS", "svcnet.plugin")
     yield tmp_path
     assert files(tmp_path / "examples") == files(ROOT / "examples")
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from svcnet.cli.manner import stage
-from svcnet.cli.questions import question_of
 from svcnet.errors import UsageError
 from svcnet.inputs import InputRequest, read_located
+from svcnet.inputs.questions import question_of
 
 if TYPE_CHECKING:
     from svcnet.family import IPFamily

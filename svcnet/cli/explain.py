@@ -23,20 +23,20 @@ from svcnet.cli.explain_rules import (
 from svcnet.cli.manner import stage
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import form_option, write_output
-from svcnet.cli.questions import question_of
 from svcnet.errors import AbsentError, UsageError, one_line
 from svcnet.files import KIB, read_small
 from svcnet.inputs import FAMILIES, InputRequest, read_located
+from svcnet.inputs.questions import question_of
 from svcnet.inputs.standard_input import standard_input
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import Search
     from svcnet.graph import Packet
-    from svcnet.meaning.explanation.destinations import Destination, PacketTarget
+    from svcnet.meaning.explanation.asking import AskedPacket
+    from svcnet.meaning.explanation.destinations import Destination
     from svcnet.meaning.explanation.explanation import Ends, Explanation
     from svcnet.meaning.explanation.question import Question
     from svcnet.meaning.explanation.trace import TraceLine
-    from svcnet.models import IPFamily
 
 MOST_LINE_BYTES = 1 << 16
 """The longest line of a trace that is read as one."""
@@ -255,22 +255,29 @@ class PacketRequest:
     options: dict[str, Any]
 
     @property
-    def target(self) -> PacketTarget:
-        """Where the packet goes to."""
+    def packet(self) -> AskedPacket:
+        """What is asked for, as a value."""
+        from svcnet.meaning.explanation.asking import AskedPacket
         from svcnet.meaning.explanation.destinations import target
 
         assert self.where is not None
-        return target(self.where)
+        return AskedPacket(self.who, target(self.where), self.interface, self.affinity)
+
+    @property
+    def asked_family(self) -> str | None:
+        """The word for the IP family that addresses decide, or else the option."""
+        found = self.packet.family(FAMILIES[self.family] if self.family else None)
+        return None if found is None else found.lower()
 
 
 def _one(asked: PacketRequest, output: str) -> str:
     from svcnet.meaning.explanation.explain import explain
 
-    chosen = _family(asked.who, asked.target, asked.family)
+    chosen = asked.asked_family
     with stage("reading"):
         inputs, loaded = read_located(InputRequest(**asked.options))
     question = question_of(inputs, loaded, chosen)
-    packet, found = _packet(asked, question)
+    packet, found = asked.packet.packet(question)
     explanation = explain(question, packet)
     if output == "html":
         from svcnet.page.html import page
@@ -290,18 +297,18 @@ def _of_rules(
 
     family = asked.family
     if asked.where is not None:
-        family = _family(asked.who, asked.target, family)
+        family = asked.asked_family
     found = machine_question(RulesRequest(files, family, asked.options), question_of)
     if asked.where is None:
         if found.objects is None:
             raise UsageError("--all is a table of Services: name the objects' PATH beside --rules")
         return _table(found.objects, service, output, partial(ends_by_rules, found))
     if found.objects is not None:
-        packet, destination = _packet(asked, found.objects)
+        packet, destination = asked.packet.packet(found.objects)
     else:
-        destination = machine_destination(asked.target)
+        destination = machine_destination(asked.packet.target)
         sender = machine_sender(asked.who, found)
-        packet = _make_packet(asked, destination, sender, asked.interface or "")
+        packet = asked.packet.to(destination, sender, asked.interface or "")
         found = evolve(found, is_outside=asked.who == "outside")
     explanation = explain_rules(found, packet)
     if output == "html":
@@ -327,44 +334,6 @@ def _write(explanation: Explanation, found: Destination, output: str) -> str:
     from svcnet.meaning.explanation.text import text
 
     return text(explanation, tuple(_lookup_lines(found, packet)))
-
-
-def _packet(asked: PacketRequest, question: Question) -> tuple[Packet, Destination]:
-    """Return the packet that is meant, and how its destination was found."""
-    from svcnet.meaning.explanation.destinations import destination
-    from svcnet.meaning.explanation.senders import sender
-
-    where = destination(asked.target, question.state, question.view, _namespace(asked.who))
-    found = sender(asked.who, question.state, question.view)
-    through = found.interface if asked.interface is None else asked.interface
-    return _make_packet(asked, where, found.address, through), where
-
-
-def _make_packet(asked: PacketRequest, where: Destination, source: str, interface: str) -> Packet:
-    from svcnet.graph import Packet
-
-    address = where.address
-    if asked.who == "node" and (address.startswith("127.") or address == "::1"):
-        source = address  # the kernel's choice of a source for it
-    remembered = frozenset(asked.affinity)
-    return Packet(source, address, where.port, where.protocol, interface, remembered)
-
-
-def _family(who: str, asked: PacketTarget, family: str | None) -> str | None:
-    """Return the word for the IP family that addresses decide, or else the option."""
-    from svcnet.meaning.explanation.destinations import family_of_target
-    from svcnet.meaning.explanation.senders import family_of_sender
-
-    found: IPFamily | None = family_of_target(asked) or family_of_sender(who)
-    if found is None:
-        return family
-    if family is not None and FAMILIES[family] != found:
-        raise UsageError(f"--family is {family}, and the packet's addresses are of {found}")
-    return found.lower()
-
-
-def _namespace(who: str) -> str:
-    return who.split("/")[1] if who.startswith("pod/") else "default"
 
 
 def _rdtype(packet: Packet) -> str:

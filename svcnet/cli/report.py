@@ -14,9 +14,9 @@ from svcnet.cli.dump import rules_options
 from svcnet.cli.manner import stage
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import file_option, write_output
-from svcnet.cli.questions import question_of
 from svcnet.errors import UsageError
 from svcnet.inputs import InputRequest, read_located
+from svcnet.inputs.questions import question_of
 
 if TYPE_CHECKING:
     from svcnet.errors import Diagnostic

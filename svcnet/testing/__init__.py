@@ -6,6 +6,9 @@ well formed, and what they leave behind. :class:`FakeAPIServer` is an API server
 listed, watched and made to fail, and :class:`FakeProxy` stands before it as a bad load balancer
 does. :func:`run_in_fake_time` runs them without waiting. :func:`check_mode` holds a mode, of
 whichever package, to what all modes keep.
+
+:class:`ServiceGraph` is for tests of manifests: who reaches what, and whether rules stay what they
+were. The fixture ``svcnet_graph`` of svcnet's pytest plugin makes one.
 """
 
 from svcnet.netfilter import BUILT_IN
@@ -21,6 +24,7 @@ from svcnet.testing.fake_nft import FakeNFT
 from svcnet.testing.fake_proxy import FakeProxy
 from svcnet.testing.fake_time import FakeTimeLoop, run_in_fake_time
 from svcnet.testing.mode_kit import check_mode
+from svcnet.testing.service_graph import ServiceGraph, read_services
 
 __all__ = [
     "BUILT_IN",
@@ -36,10 +40,12 @@ __all__ = [
     "FakeRestoreError",
     "FakeTimeLoop",
     "Fault",
+    "ServiceGraph",
     "check_mode",
     "make_node",
     "make_pod",
     "make_service",
     "make_slice",
+    "read_services",
     "run_in_fake_time",
 ]
