@@ -5,6 +5,7 @@ A word that it does not know is an error, so that no schema says more than is ch
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,7 +19,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "null": (type(None),),
 }
-_NOTES = {"description", "title", "$schema", "$defs"}
+_NOTES = {"description", "title", "$schema", "$defs", "definitions", "id", "default"}
 
 
 def faults(schema: Mapping[str, Any], value: Any, whole: Mapping[str, Any]) -> Iterator[str]:
@@ -29,7 +30,8 @@ def faults(schema: Mapping[str, Any], value: Any, whole: Mapping[str, Any]) -> I
 
 
 def _reference(told: str, value: Any, _: Any, whole: Any) -> Iterator[str]:
-    yield from faults(whole["$defs"][told.removeprefix("#/$defs/")], value, whole)
+    _, place, name = told.split("/")
+    yield from faults(whole[place][name], value, whole)
 
 
 def _type(told: Any, value: Any, *_: Any) -> Iterator[str]:
@@ -91,15 +93,54 @@ def _pattern(told: str, value: Any, *_: Any) -> Iterator[str]:
         yield f" {value!r} is not like {told}"
 
 
-def _nothing(*_: Any) -> Iterator[str]:
-    return iter(())
+def _additional(told: Any, value: Any, schema: Any, whole: Any) -> Iterator[str]:
+    """Yield what is wrong with values of no named key; that there may be none is _properties'."""
+    if isinstance(value, dict) and isinstance(told, dict):
+        for key in value.keys() - schema.get("properties", {}).keys():
+            yield from (f".{key}{fault}" for fault in faults(told, value[key], whole))
+
+
+def _bounds(told: Any, value: Any, schema: Any, _: Any) -> Iterator[str]:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        low, high = schema.get("minimum", value), schema.get("maximum", value)
+        if not low <= value <= high:
+            yield f" {value} is not from {low} to {high}"
+
+
+def _least(told: int, value: Any, *_: Any) -> Iterator[str]:
+    if isinstance(value, list) and len(value) < told:
+        yield f" has {len(value)} members, at least {told}"
+
+
+def _unique(told: bool, value: Any, *_: Any) -> Iterator[str]:
+    if told and isinstance(value, list):
+        texts = [json.dumps(each, sort_keys=True) for each in value]
+        if len(set(texts)) < len(texts):
+            yield " has a member twice"
+
+
+_FORMATS = {
+    "date-time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z",
+    "uri": r"[A-Za-z][A-Za-z0-9+.-]*:[!#$%&'()*+,/:;=?@\[\]\w.~-]*",
+    "uri-reference": r"[!#$%&'()*+,/:;=?@\[\]\w.~-]*",
+}
+
+
+def _format(told: str, value: Any, *_: Any) -> Iterator[str]:
+    if isinstance(value, str) and not re.fullmatch(_FORMATS[told], value, re.ASCII):
+        yield f" {value!r} is no {told}"
 
 
 _CHECKS = {
     "$ref": _reference,
     "type": _type,
     "properties": _properties,
-    "additionalProperties": _nothing,
+    "additionalProperties": _additional,
+    "minimum": _bounds,
+    "maximum": _bounds,
+    "minItems": _least,
+    "uniqueItems": _unique,
+    "format": _format,
     "required": _required,
     "items": _items,
     "anyOf": _several,

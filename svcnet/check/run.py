@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 from attrs import field, frozen
 
+from svcnet import checks
 from svcnet.check.registry import RULES
 from svcnet.check.repository import Repository
 from svcnet.check.rules.configuration import old_modes
@@ -16,6 +18,8 @@ from svcnet.errors import Diagnostic
 from svcnet.family import IPFamily
 from svcnet.models import ClusterState
 from svcnet.sources import LoadedConfig, Manifests, Survey, node_remarks, survey
+
+API_SERVER = "Service default/kubernetes"
 
 FOUND_BY_RULES = frozenset(rule.check for rule in RULES if rule.find is not None)
 """What rules of this room look for; of Pods others say the same in fewer words."""
@@ -47,11 +51,13 @@ def check(
     ip_families: tuple[IPFamily, ...] = (),
     select: Collection[Check] | None = None,
     ignore: Collection[Check] = (),
+    baseline: Path | None = None,
 ) -> CheckReport:
     """Look for mistakes in manifests, which are given as to :func:`svcnet.load`.
 
     `config` is the configuration of kube-proxy in the cluster. Warnings are looked for that are of
     `select`, without it all, and never those of `ignore`; errors are told always.
+    The file of a `baseline` may lie among manifests, and is none.
 
     Raises InputError where a file cannot be read. What is wrong with an object is a finding.
     """
@@ -62,7 +68,9 @@ def check(
         chosen = select is None or check in select
         return chosen and check not in ignore and check in LOOKED_FOR
 
-    loaded, found = survey(given, stdin=stdin, complete=with_slices, ip_families=ip_families)
+    loaded, found = survey(
+        given, stdin=stdin, complete=with_slices, ip_families=ip_families, apart_from=baseline
+    )
     repository = Repository(
         objects=[item for item, _ in found.located],
         state=loaded.state,
@@ -71,13 +79,20 @@ def check(
     )
     _look(found, repository, is_wanted)
     found.warn_of_unused_ignores(is_wanted)
-    findings = [*found.diagnostics(), *_of_configuration(config, loaded.state)]
+    findings = {*found.diagnostics(), *_of_configuration(config, loaded.state)}
     return CheckReport(
-        findings=tuple(sorted({each for each in findings if is_wanted(each.check)})),
+        findings=tuple(
+            sorted(each for each in findings if is_wanted(each.check) and _counts(each))
+        ),
         objects=len(loaded.objects),
         doubtful=found.doubtful,
         skipped=loaded.skipped,
     )
+
+
+def _counts(finding: Diagnostic) -> bool:
+    """Return whether a finding is one: the API server has no selector, and its own endpoints."""
+    return finding.check is not checks.NO_ENDPOINTS or finding.object != API_SERVER
 
 
 def _look(found: Survey, repository: Repository, is_wanted: Callable[[Check], bool]) -> None:

@@ -158,6 +158,7 @@ def _report(
             ip_families=ip_families,
             select=settings.select,
             ignore=settings.ignore,
+            baseline=settings.baseline,
         )
 
 

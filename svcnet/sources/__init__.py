@@ -231,16 +231,26 @@ def survey(
     stdin: BinaryIO | None = None,
     complete: _Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
+    apart_from: str | os.PathLike[str] | None = None,
 ) -> tuple[LoadResult, Survey]:
     """Read manifests as :func:`load` does, and go on past objects that are wrong.
 
     What is wrong is among the findings of the survey, which has only the objects that are surely
-    right; what was read has all. Raises InputError where a file cannot be read.
+    right; what was read has all. A file `apart_from` all others is not read though it is in a
+    folder. Raises InputError where a file cannot be read.
     """
     findings = Findings()
     named = list(arguments(given))
     names = " ".join(name if type(one) is str else "<argument>" for name, one in named[:_MAX_NAMES])
-    reading, cluster = _gather(_sources(named, stdin, findings), findings, ip_families)
+    sources = _sources(named, stdin, findings)
+    if apart_from is not None:
+        left_out = os.path.realpath(apart_from)
+        sources = (
+            each
+            for each in sources
+            if isinstance(each, ObjectSource) or os.path.realpath(each.file) != left_out
+        )
+    reading, cluster = _gather(sources, findings, ip_families)
     if findings.refuses_files():
         raise findings.refusal()
     located = list(zip(reading.objects, reading.places, strict=True))

@@ -21,7 +21,7 @@ def github(result: CheckResult) -> str:
 
 
 def _command(finding: Diagnostic) -> str:
-    properties = {"file": finding.file, "title": str(finding.check)}
+    properties = {"file": one_line(finding.file), "title": str(finding.check)}
     if finding.line:
         properties["line"] = str(finding.line)
     shown = ",".join(f"{key}={_escape(text, _IN_PROPERTIES)}" for key, text in properties.items())

@@ -104,4 +104,4 @@ def _artifact(file: str) -> dict[str, str]:
 def _fingerprint(finding: Diagnostic) -> str:
     """Return what is the same when a file is edited around a finding: no line is in it."""
     parts = (finding.check.name, finding.file, finding.object, finding.field)
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
