@@ -82,6 +82,7 @@ def keep_what_is_compiled(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test that needs neither root nor a browser."""
     install(session, "tests")
+    install_system_packages(session, "shell-commands")
     run_tests(session)
 
 

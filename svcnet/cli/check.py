@@ -14,7 +14,7 @@ from svcnet import __version__
 from svcnet.cli.common import ip_families_option
 from svcnet.cli.manner import stage, tell, warn
 from svcnet.cli.output import file_option, form_option, write_output
-from svcnet.cli.paths import FilePath
+from svcnet.cli.paths import FilePath, complete_files
 from svcnet.cli.verb import Verb
 from svcnet.errors import UsageError
 
@@ -38,7 +38,7 @@ FORMS = ("text", "json", "github", "sarif", "junit")
         ("The same as a code host reads it", "svcnet check examples/my-service -o sarif"),
     ],
 )
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=complete_files)
 @click.option(
     "--select",
     multiple=True,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from svcnet.cli.modal import ModeName
-from svcnet.cli.paths import FilePath
+from svcnet.cli.paths import FilePath, complete_files
 from svcnet.cli.strictness import strict_options
 from svcnet.errors import UsageError
 from svcnet.inputs import FAMILIES
@@ -22,7 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def path_options(function: Function) -> Function:
     """Add PATH…, --strict and --ignore, which every verb has that reads manifests."""
-    paths = click.argument("paths", nargs=-1, metavar="[PATH]...")
+    paths = click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=complete_files)
     return paths(strict_options(function))
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from svcnet import checks, modes
 from svcnet.cli.manner import warn
@@ -29,6 +30,11 @@ class ModeName(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         return str(self._choice(ctx).convert(value, param, ctx))
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return self._choice(ctx).shell_complete(ctx, param, incomplete)
 
     def _choice(self, ctx: click.Context | None) -> click.Choice[str]:
         return click.Choice(list(_modes_by_name(ctx)))

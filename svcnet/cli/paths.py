@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 
 class FilePath(click.Path):
@@ -19,3 +20,12 @@ class FilePath(click.Path):
         if not os.fspath(value):
             self.fail("the name is empty", param, ctx)
         return super().convert(value, param, ctx)
+
+
+def complete_files(
+    context: click.Context,  # noqa: ARG001
+    parameter: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Have the shell complete the names of files and folders, for a PATH, which may be ``-``."""
+    return [CompletionItem(incomplete, type="file")]

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from svcnet.checks import Check
 from svcnet.cli.manner import tell_line
@@ -29,9 +30,25 @@ def strict_options(function: Function) -> Function:
         "--ignore",
         multiple=True,
         metavar="NAME",
+        shell_complete=_complete_checks,
         help="Do not tell warnings of this name or number; may be given several times.",
     )
     return cast(Function, errors(ignored(command)))
+
+
+def _complete_checks(
+    context: click.Context,  # noqa: ARG001
+    option: click.Parameter,  # noqa: ARG001
+    incomplete: str,
+) -> list[CompletionItem]:
+    """Return the warnings whose names begin with what is typed, with their reasons."""
+    from svcnet.checks import every
+
+    return [
+        CompletionItem(each.name, help=each.reason)
+        for each in every()
+        if each.severity == "warning" and each.name.startswith(incomplete)
+    ]
 
 
 def _find_checks(names: tuple[str, ...]) -> frozenset[Check]:

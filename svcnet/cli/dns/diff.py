@@ -11,6 +11,7 @@ from svcnet.cli.common import from_pods_option, refuse_input_twice
 from svcnet.cli.dns.options import dns_options, zone_options
 from svcnet.cli.manner import stage
 from svcnet.cli.output import write_output
+from svcnet.cli.paths import complete_files
 from svcnet.cli.strictness import strict_options
 from svcnet.cli.verb import Verb
 from svcnet.inputs import Strictness, load_manifests
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
         ),
     ],
 )
-@click.argument("old")
-@click.argument("new")
+@click.argument("old", shell_complete=complete_files)
+@click.argument("new", shell_complete=complete_files)
 @strict_options
 @from_pods_option
 @zone_options()

@@ -13,6 +13,7 @@ from svcnet.cli.common import from_pods_option
 from svcnet.cli.dns.options import dns_options, zone_options
 from svcnet.cli.manner import stage
 from svcnet.cli.output import form_option, write_output
+from svcnet.cli.paths import complete_files
 from svcnet.cli.strictness import strict_options
 from svcnet.cli.verb import Verb
 from svcnet.errors import UsageError
@@ -38,7 +39,7 @@ TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB",
     ],
 )
 @click.argument("name")
-@click.argument("rest", nargs=-1, metavar="[TYPE] [PATH]...")
+@click.argument("rest", nargs=-1, metavar="[TYPE] [PATH]...", shell_complete=complete_files)
 @strict_options
 @from_pods_option
 @zone_options()
