@@ -86,6 +86,12 @@ UNKNOWN_KIND = Check(
     "A kind that is nearly one of those that count would be passed over like any other.",
     "warning",
 )
+OLD_VERSION = Check(
+    "S116",
+    "old-version",
+    "No API server takes this version any more; what it says is the same in the new one.",
+    "warning",
+)
 EMPTY_FILE = Check(
     "S121",
     "empty-file",
@@ -319,6 +325,13 @@ POD_STATUS = Check(
     "S504", "pod-status", "A state that Kubernetes does not have says nothing of a Pod.", "warning"
 )
 
+# Workloads.
+TEMPLATE_LABELS = Check(
+    "S511",
+    "template-labels",
+    "A workload whose selector does not find its own Pods would make new ones for ever.",
+)
+
 # Configuration, host facts and kubeconfig.
 CONFIGURATION_KIND = Check(
     "S601", "configuration-kind", "Another document's fields are not those of kube-proxy."
@@ -529,6 +542,15 @@ CLUSTER_FAMILIES = Check(
     "cluster-families",
     "A Service that names no IP family has those of a cluster that the input hardly tells of.",
     "warning",
+)
+ASSUMED = Check(
+    "S809",
+    "assumed",
+    "What people keep says nothing of what a cluster gives, such as addresses; svcnet makes it up.",
+    "warning",
+)
+NO_ADMISSION = Check(
+    "S810", "no-admission", "A Pod that no Node admits waits, and is no endpoint.", "warning"
 )
 UNLISTED_PORT = Check(
     "S811",

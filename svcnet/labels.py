@@ -21,6 +21,31 @@ OLD_HINTS_ANNOTATION = "service.kubernetes.io/topology-aware-hints"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 """Of a Node: its zone."""
 
+HOSTNAME_LABEL = "kubernetes.io/hostname"
+"""Of a Node: its name."""
+
+SYSTEM_LABEL = "kubernetes.io/os"
+"""Of a Node: its operating system, such as ``linux``."""
+
+POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
+POD_INDEX_LABEL = "apps.kubernetes.io/pod-index"
+"""Of a Pod of a StatefulSet: its name, and its number."""
+
+JOB_NAME_LABELS = ("batch.kubernetes.io/job-name", "job-name")
+JOB_INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+"""Of a Pod of a Job: the Job's name, and which of its completions this one is."""
+
+DAEMON_TAINTS = (
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/disk-pressure",
+    "node.kubernetes.io/memory-pressure",
+    "node.kubernetes.io/pid-pressure",
+    "node.kubernetes.io/unschedulable",
+)
+NETWORK_TAINT = "node.kubernetes.io/network-unavailable"
+"""Of a Node: taints that a Pod of a DaemonSet bears, the last one in the Node's own network."""
+
 CONTROL_PLANE_LABELS = frozenset(
     ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 )

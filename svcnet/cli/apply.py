@@ -14,7 +14,7 @@ from svcnet.cli.common import (
     allow_empty_option,
     dry_run_option,
     family_option,
-    input_options,
+    machine_input_options,
     wait_option,
 )
 from svcnet.cli.lock import machine_lock
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         ),
     ],
 )
-@input_options
+@machine_input_options
 @allow_empty_option
 @family_option
 @wait_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from svcnet.cli.assume import assume_options
 from svcnet.cli.modal import ModeName
 from svcnet.cli.paths import FilePath, complete_files
 from svcnet.cli.strictness import strict_options
@@ -66,16 +67,27 @@ def from_pods_option(function: Function) -> Function:
 
 def manifest_options(function: Function) -> Function:
     """Add what :func:`load_manifests` takes: PATH and the options that every verb has with it."""
+    return server_manifest_options(assume_options(function))
+
+
+def server_manifest_options(function: Function) -> Function:
+    """Add the same for verbs that tell others what they read: nothing is made up for these."""
     return path_options(from_pods_option(function))
 
 
 def input_options(function: Function) -> Function:
     """Add PATH… and the options that say what to make rules from, and for which node.
 
-    That is for commands of the class :class:`svcnet.cli.modal.ModalCommand`.
+    That is for commands of the class :class:`svcnet.cli.modal.ModalCommand`, and for verbs that
+    only tell something: what is made up may be among what they work on.
     """
+    return machine_input_options(assume_options(function))
+
+
+def machine_input_options(function: Function) -> Function:
+    """Add the same for verbs that change a machine: nothing that is made up comes to one."""
     file = FilePath()
-    function = manifest_options(function)
+    function = server_manifest_options(function)
     for decorate in reversed(
         [
             click.option(

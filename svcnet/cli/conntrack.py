@@ -12,7 +12,7 @@ from svcnet.cli.common import (
     allow_empty_option,
     dry_run_option,
     family_option,
-    input_options,
+    machine_input_options,
     wait_option,
 )
 from svcnet.cli.lock import machine_lock
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         ("None any more", "sudo svcnet conntrack --delete examples/my-service"),
     ],
 )
-@input_options
+@machine_input_options
 @allow_empty_option
 @family_option
 @click.option("--delete", is_flag=True, help="Delete them; without it they are only printed.")

@@ -146,10 +146,9 @@ def _of_objects(families: Sequence[IPFamily], options: dict[str, Any]) -> Iterat
 
 def _read(old: str, new: str, options: dict[str, Any]) -> tuple[Inputs, LoadResult, LoadResult]:
     """Read both paths; the rest of the input is for both."""
+    given = (options["strict"], options["from_pods"], options["ip_families"])
     with stage("reading"):
-        before = load_manifests(
-            (old,), options["strict"], options["from_pods"], options["ip_families"]
-        )
+        before = load_manifests((old,), *given, assume=options["assume"])
         inputs, after = read_located(InputRequest(paths=(new,), **options))
     return inputs, before, after
 

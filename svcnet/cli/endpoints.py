@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from svcnet.cli.assume import assume_options
 from svcnet.cli.common import ip_families_option, path_options
 from svcnet.cli.manner import stage
 from svcnet.cli.output import form_option, write_output
@@ -16,6 +17,7 @@ from svcnet.errors import one_line
 from svcnet.inputs import Strictness, load_manifests
 
 if TYPE_CHECKING:
+    from svcnet.discovery.repository import Assumptions
     from svcnet.models import (
         EndpointAddress,
         EndpointPort,
@@ -46,6 +48,7 @@ HEADERS = ("SERVICE", "NAME", "ADDRESS", "CONDITION", "PORTS", "TARGET", "NODE",
 )
 @path_options
 @ip_families_option
+@assume_options
 @click.option(
     "--kind",
     type=click.Choice(["slices", "endpoints"]),
@@ -64,6 +67,7 @@ def command(
     paths: tuple[str, ...],
     strict: Strictness,
     ip_families: tuple[IPFamily, ...],
+    assume: Assumptions,
     kind: str,
     output: str,
 ) -> None:
@@ -81,7 +85,7 @@ def command(
     )
 
     with stage("reading"):
-        state = load_manifests(paths, strict, True, ip_families, anew=True).state
+        state = load_manifests(paths, strict, True, ip_families, anew=True, assume=assume).state
     if kind == "slices":
         slices = slices_of(state)
         texts = _write(output, map(slice_manifest, slices), lambda: _slice_rows(slices))

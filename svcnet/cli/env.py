@@ -22,6 +22,7 @@ from svcnet.inputs import Strictness, load_manifests, tell_warnings
 
 if TYPE_CHECKING:
     from svcnet.discovery.environment import ContainerEnvironment, Environment, KernelLimits
+    from svcnet.discovery.repository import Assumptions
     from svcnet.models import ClusterState, IPFamily, Pod
 
 PAGES_OF_A_STRING = 32
@@ -80,6 +81,7 @@ def command(
     strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
+    assume: Assumptions,
     namespace: str | None,
     no_service_links: bool,
     pod: str | None,
@@ -96,7 +98,9 @@ def command(
     if pod is not None and no_service_links:
         raise UsageError("whether there are service links is said by the Pod that --pod names")
     with stage("reading"):
-        loaded = load_manifests(paths, strict, from_pods, ip_families, endpoints=False)
+        loaded = load_manifests(
+            paths, strict, from_pods, ip_families, endpoints=False, assume=assume
+        )
     state = loaded.state
     told = _report(state, namespace, pod, service_links=not no_service_links)
     mistyped = _emptiness(state, told.environment.namespace) if pod is None else ()

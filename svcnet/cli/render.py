@@ -164,7 +164,11 @@ def _step(inputs: Inputs, view: NodeView, since: str, options: dict[str, Any]) -
     before = evolve(
         inputs,
         state=load_manifests(
-            (since,), options["strict"], options["from_pods"], options["ip_families"]
+            (since,),
+            options["strict"],
+            options["from_pods"],
+            options["ip_families"],
+            assume=options["assume"],
         ).state,
     )
     if before.state.nodes and settings.node_name not in before.state.nodes:

@@ -14,7 +14,7 @@ from svcnet.cli.common import (
     allow_empty_option,
     bind_address,
     family_option,
-    input_options,
+    machine_input_options,
     refuse_two_inputs,
     server_options,
 )
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         ),
     ],
 )
-@input_options
+@machine_input_options
 @allow_empty_option
 @family_option
 @server_options

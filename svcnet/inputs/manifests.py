@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
-from attrs import evolve
+from attrs import define, evolve
 
 from svcnet import checks
 from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError, list_findings
@@ -13,10 +14,14 @@ from svcnet.inputs.standard_input import is_terminal, standard_input
 from svcnet.inputs.strictness import Strictness
 
 if TYPE_CHECKING:
-    from svcnet.models import IPFamily, NamespacedName
+    from svcnet.checks import Check
+    from svcnet.discovery.repository import Additions, Assumptions
+    from svcnet.models import ClusterState, IPFamily, NamespacedName
     from svcnet.models.state import ClusterObject
     from svcnet.modes import Omission
     from svcnet.sources import ClusterFamilies, LoadResult
+
+    EndpointRemark: TypeAlias = tuple[Check, ClusterObject, tuple[str | int, ...], str]
 
 
 def load_manifests(
@@ -28,6 +33,7 @@ def load_manifests(
     endpoints: bool = True,
     anew: bool = False,
     allow_empty: bool | None = None,
+    assume: Assumptions | None = None,
 ) -> LoadResult:
     """Load manifests; report warnings, as `strict` says, and what was passed over.
 
@@ -38,20 +44,32 @@ def load_manifests(
     With `from_pods`, Services without endpoints get those that their selectors find. That
     these are missing is told to whoever asks for `endpoints`. What is wrong with a selector is
     told of these Services, and for who makes all endpoints `anew` of the others too.
+
+    With `assume` what a cluster would add to objects that none has seen is made up and told. Where
+    that makes Pods, Services without endpoints get those that their selectors find.
     """
-    from svcnet.discovery.endpoints import needs_slices, remarks, with_slices
+    from svcnet.discovery.endpoints import needs_slices, remarks
     from svcnet.sources import endpoint_remarks, load
 
     if allow_empty is not None:
         refuse_no_path(paths)
     paths, stdin = paths_or_input(paths), standard_input()
-    complete = with_slices if from_pods else None
+    completion = _Completion(assume, from_pods)
+    families = ip_families or (assume.families if assume else ())
     with strict.heeding():
-        loaded = load(paths, stdin=stdin, complete=complete, ip_families=ip_families)
-    found = list(loaded.warnings)
+        loaded = load(
+            paths,
+            stdin=stdin,
+            complete=completion,
+            ip_families=families,
+            workloads=assume is not None and assume.when != "never",
+        )
+    assumed = completion.additions
+    from_pods = from_pods or bool(assumed.pods)
+    found = [*loaded.warnings, *loaded.locate_remarks(assumed.remarks())]
     if from_pods:
         given = () if anew else _with_endpoints(loaded.objects)
-        found += loaded.locate_remarks(remarks(loaded.state, given))
+        found += loaded.locate_remarks(_of_owners(remarks(loaded.state, given), assumed))
     if endpoints:
         found += loaded.locate_remarks(endpoint_remarks(loaded.objects, loaded.state))
     tell_warnings(_judge(found, allow_empty), strict)
@@ -60,8 +78,11 @@ def load_manifests(
     if endpoints and not from_pods and needs_slices(loaded.state):
         message = "some Services have no EndpointSlices: --from-pods makes them"
         strict.remark(checks.NO_SLICE, message)
-    if loaded.skipped:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(loaded.skipped.items()))
+    _tell_assumed(assumed, assume, strict)
+    skipped = Counter(loaded.skipped)
+    skipped.update(each.kind for each in assumed.idle)
+    if skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(skipped.items()))
         strict.remark(checks.PASSED_OVER, f"passed over: {kinds}")
     return loaded
 
@@ -71,6 +92,47 @@ def paths_or_input(paths: tuple[str, ...]) -> tuple[str, ...]:
     if not paths and is_terminal():
         raise UsageError("no PATH is given, and standard input is a terminal; - reads it")
     return paths or ("-",)
+
+
+@define
+class _Completion:
+    """Adds to a state what is asked for, and keeps what that was."""
+
+    asked: Assumptions | None
+    from_pods: bool
+    _found: Additions | None = None
+
+    def __call__(self, state: ClusterState) -> ClusterState:
+        from svcnet.discovery.repository import Assumptions, assume
+
+        asked = self.asked or Assumptions("never")
+        self._found = assume(state, asked, from_pods=self.from_pods)
+        return self._found.state
+
+    @property
+    def additions(self) -> Additions:
+        """What was added to the state that was read."""
+        assert self._found is not None
+        return self._found
+
+
+def _of_owners(found: Iterable[EndpointRemark], assumed: Additions) -> Iterator[EndpointRemark]:
+    """Yield remarks but for those of Pods that were made, whose workload has one of its own."""
+    from svcnet.models import NamespacedName, Pod
+
+    for check, item, path, message in found:
+        made = isinstance(item, Pod) and NamespacedName(item.namespace, item.name) in assumed.owners
+        if not made:
+            yield check, item, path, message
+
+
+def _tell_assumed(assumed: Additions, asked: Assumptions | None, strict: Strictness) -> None:
+    """Say what was made up, and of what nothing was although it lacks it."""
+    from svcnet.inputs.additions import lines_of
+
+    if asked is not None:
+        for line in lines_of(assumed, asked):
+            strict.remark(checks.ASSUMED, line)
 
 
 def refuse_no_path(paths: tuple[str, ...]) -> None:

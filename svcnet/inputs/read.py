@@ -17,6 +17,7 @@ from svcnet.modes.options import own_values, refuse_foreign
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
+    from svcnet.discovery.repository import Assumptions
     from svcnet.executors.machine import Machine
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import AnyMode, ModeSettings, OptionValues
@@ -118,7 +119,7 @@ class InputRequest:
 
     ``mode`` is one, its name, or None for the configuration's. ``config`` and ``host`` are files;
     ``default_host`` gives the host's facts where no file does, and without it there are none.
-    ``paths``, ``from_pods``, ``ip_families`` and ``allow_empty`` are as in
+    ``paths``, ``from_pods``, ``ip_families``, ``allow_empty`` and ``assume`` are as in
     :func:`load_manifests`. ``given`` are options of the mode.
     """
 
@@ -132,6 +133,7 @@ class InputRequest:
     ip_families: tuple[IPFamily, ...] = ()
     default_host: Callable[[], Host] | None = None
     allow_empty: bool | None = None
+    assume: Assumptions | None = None
     given: OptionValues = field(factory=dict)
 
 
@@ -191,6 +193,7 @@ def _load(asked: InputRequest) -> LoadResult:
         asked.from_pods,
         asked.ip_families,
         allow_empty=asked.allow_empty,
+        assume=asked.assume,
     )
 
 

@@ -26,10 +26,25 @@ from svcnet.models.endpoints import (
     TargetRef,
 )
 from svcnet.models.host import Host
-from svcnet.models.node import Node
+from svcnet.models.node import Node, Taint
 from svcnet.models.pod import Container, ContainerPort, EnvVar, Pod
 from svcnet.models.service import LoadBalancerIngress, Service, ServiceCIDR, ServicePort
 from svcnet.models.state import ClusterState, NamespacedName
+from svcnet.models.workload import (
+    CronJob,
+    DaemonSet,
+    Deployment,
+    Job,
+    LabelRequirement,
+    LabelSelector,
+    NodeTerm,
+    PodTemplate,
+    ReplicaSet,
+    ReplicationController,
+    StatefulSet,
+    Toleration,
+    Workload,
+)
 
 __all__ = [
     "Budget",
@@ -37,6 +52,9 @@ __all__ = [
     "ConntrackConfiguration",
     "Container",
     "ContainerPort",
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
     "DetectLocalConfiguration",
     "Endpoint",
     "EndpointAddress",
@@ -49,15 +67,26 @@ __all__ = [
     "IPFamily",
     "IPTablesConfiguration",
     "IPVSConfiguration",
+    "Job",
     "KubeProxyConfiguration",
+    "LabelRequirement",
+    "LabelSelector",
     "LoadBalancerIngress",
     "NFTablesConfiguration",
     "NamespacedName",
     "Node",
+    "NodeTerm",
     "Pod",
+    "PodTemplate",
+    "ReplicaSet",
+    "ReplicationController",
     "RuleSettings",
     "Service",
     "ServiceCIDR",
     "ServicePort",
+    "StatefulSet",
+    "Taint",
     "TargetRef",
+    "Toleration",
+    "Workload",
 ]

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from attrs import field, frozen
 
 from svcnet.brief import brief
 from svcnet.labels import CONTROL_PLANE_LABELS, ZONE_LABEL
+
+TaintEffect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
+@frozen
+class Taint:
+    """What keeps Pods off a Node that do not tolerate it."""
+
+    key: str
+    effect: TaintEffect
+    value: str = ""
 
 
 @frozen(field_transformer=brief)
@@ -18,7 +30,7 @@ class Node:
     the order in which kube-proxy picks the node IP of a family. ``being_deleted`` says that
     load balancers are to send nothing here any more: the Node has a ``deletionTimestamp``, or
     the taint ``ToBeDeletedByClusterAutoscaler``. ``cpu`` are the thousandths of CPUs that Pods can
-    have, 0 where that is not told.
+    have, 0 where that is not told. ``taints`` keep Pods away.
     """
 
     name: str
@@ -28,6 +40,7 @@ class Node:
     being_deleted: bool = False
     ready: bool = False
     cpu: int = 0
+    taints: tuple[Taint, ...] = ()
 
     @property
     def serves_pods(self) -> bool:

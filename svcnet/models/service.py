@@ -60,7 +60,8 @@ class Service:
     ``("None",)`` for a headless Service. ``ip_family_policy`` is empty where nothing is
     said, which the API server takes for SingleStack but where a headless Service has no
     selector. ``load_balancer_source_ranges`` are network
-    CIDRs without host bits. ``session_affinity_timeout`` is in seconds.
+    CIDRs without host bits. ``session_affinity_timeout`` is in seconds. ``allocate_node_ports``
+    says whether ports of type LoadBalancer that name no node port are given one.
     """
 
     namespace: str
@@ -81,6 +82,7 @@ class Service:
     health_check_node_port: int = 0
     publish_not_ready_addresses: bool = False
     traffic_distribution: TrafficDistribution = ""
+    allocate_node_ports: bool = True
     selector: Mapping[str, str] = field(factory=dict)
     labels: Mapping[str, str] = field(factory=dict)
     annotations: Mapping[str, str] = field(factory=dict)

@@ -14,6 +14,7 @@ from svcnet.models.node import Node
 from svcnet.models.pod import Pod
 from svcnet.models.service import Service, ServiceCIDR
 from svcnet.models.subsets import slices_of_endpoints
+from svcnet.models.workload import Workload
 
 
 class NamespacedName(NamedTuple):
@@ -26,9 +27,22 @@ class NamespacedName(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class WorkloadName(NamedTuple):
+    """The key of a workload: those of several kinds may have one name."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, workload: Workload) -> WorkloadName:
+        """Return the key of a workload."""
+        return cls(workload.kind, workload.namespace, workload.name)
+
+
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
-ClusterObject: TypeAlias = Service | EndpointSlice | Endpoints | Pod | Node | ServiceCIDR
+ClusterObject: TypeAlias = Service | EndpointSlice | Endpoints | Pod | Node | ServiceCIDR | Workload
 SlicesByName: TypeAlias = Map[str, EndpointSlice]
 
 
@@ -49,6 +63,7 @@ class ClusterState:
     pods: Map[NamespacedName, Pod] = Map()
     nodes: Map[str, Node] = Map()
     service_cidrs: Map[str, ServiceCIDR] = Map()
+    workloads: Map[WorkloadName, Workload] = Map()
     slice_owners: Map[NamespacedName, NamespacedName] = Map()
 
     @classmethod
@@ -60,6 +75,7 @@ class ClusterState:
         pods: dict[NamespacedName, Pod] = {}
         nodes: dict[str, Node] = {}
         service_cidrs: dict[str, ServiceCIDR] = {}
+        workloads: dict[WorkloadName, Workload] = {}
         for item in objects:
             match item:
                 case Service():
@@ -74,6 +90,8 @@ class ClusterState:
                     nodes[item.name] = item
                 case ServiceCIDR():
                     service_cidrs[item.name] = item
+                case Workload():
+                    workloads[WorkloadName.of(item)] = item
         owners = {key: _owner(item) for key, item in slices.items()}
         grouped: dict[NamespacedName, dict[str, EndpointSlice]] = {}
         for key, item in slices.items():
@@ -85,6 +103,7 @@ class ClusterState:
             pods=Map(pods),
             nodes=Map(nodes),
             service_cidrs=Map(service_cidrs),
+            workloads=Map(workloads),
             slice_owners=Map(owners),
         )
 
@@ -96,6 +115,7 @@ class ClusterState:
         yield from self.pods.values()
         yield from self.nodes.values()
         yield from self.service_cidrs.values()
+        yield from self.workloads.values()
 
     def apply(
         self, changed: Iterable[ClusterObject] = (), removed: Iterable[ClusterObject] = ()
@@ -112,8 +132,8 @@ class ClusterState:
         """Return the names of the Services whose rules a change of `objects` can change.
 
         Call it on the state *before* the change: a slice may move from one Service to
-        another. Pods make no rules by themselves, and Nodes and ServiceCIDRs are not tied
-        to a Service: they add nothing here.
+        another. Pods and workloads make no rules by themselves, and Nodes and ServiceCIDRs are not
+        tied to a Service: they add nothing here.
         """
         names = set()
         for item in objects:
@@ -151,6 +171,9 @@ class ClusterState:
                 return evolve(self, nodes=self.nodes.set(item.name, item))
             case ServiceCIDR():
                 return evolve(self, service_cidrs=self.service_cidrs.set(item.name, item))
+            case Workload():
+                name = WorkloadName.of(item)
+                return evolve(self, workloads=self.workloads.set(name, item))
             case EndpointSlice():
                 return self._with_slice(item)
 
@@ -169,6 +192,8 @@ class ClusterState:
                 return evolve(self, nodes=_drop(self.nodes, item.name))
             case ServiceCIDR():
                 return evolve(self, service_cidrs=_drop(self.service_cidrs, item.name))
+            case Workload():
+                return evolve(self, workloads=_drop(self.workloads, WorkloadName.of(item)))
             case EndpointSlice():
                 return self._without_slice(NamespacedName(item.namespace, item.name))
 

@@ -37,7 +37,8 @@ DEFAULT = "iptables"
 
 RESERVED = frozenset(
     {
-        *("affinity", "all", "allow-empty", "check", "cleanup-on-exit", "config", "context"),
+        *("affinity", "all", "allow-empty", "assume", "check", "cleanup-on-exit", "config"),
+        *("context", "node-zones", "nodes", "pod-cidr", "ready", "service-cidr"),
         *("dry-run", "family", "from", "from-pods", "healthz-bind-address", "help", "host"),
         *("ignore", "interface", "ip-families", "kubeconfig", "kubernetes", "live"),
         *("metrics-bind-address", "mode", "node", "output", "rules", "service", "since", "socket"),

@@ -16,7 +16,16 @@ from svcnet import checks
 from svcnet.brief import brief
 from svcnet.checks import Check
 from svcnet.errors import Diagnostic, InputError
-from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
+from svcnet.models import (
+    ClusterState,
+    Host,
+    IPFamily,
+    KubeProxyConfiguration,
+    NamespacedName,
+    Pod,
+    Service,
+    Workload,
+)
 from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
 from svcnet.sources import strangers
@@ -38,7 +47,7 @@ from svcnet.sources.excerpt import excerpt, text_lines
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
 from svcnet.sources.findings import Findings, ObjectPlace, Source
 from svcnet.sources.locate import Place, place_of, places_of
-from svcnet.sources.objects import Reading, is_passed_over, name_of
+from svcnet.sources.objects import Reading, has_no_part, is_passed_over, name_of
 from svcnet.sources.oversights import node_address_remarks
 from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.positions import duplicates
@@ -158,6 +167,7 @@ def load(
     stdin: BinaryIO | None = None,
     complete: _Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
+    workloads: bool = False,
 ) -> LoadResult:
     """Read manifests from files, folders (with all below them) and, for ``-``, `stdin`.
 
@@ -168,8 +178,11 @@ def load(
     Services that leave their IP families to the cluster have those of `ip_families`, the
     default one first; without any, those that the objects tell of.
 
-    `complete` may add to the state what a controller would make of it. Slices that it makes
-    are no longer missed, and are not looked through for mistakes.
+    `complete` may add to the state what a cluster would make of it. Slices that it makes are no
+    longer missed, and are not looked through for mistakes. Services and Pods that it gives
+    addresses are among the objects as they are then.
+
+    What makes Pods, such as a Deployment, is passed over without `workloads`.
 
     Raises :class:`svcnet.errors.InputError` with every error of every file and object, and
     TypeError for what is neither.
@@ -177,7 +190,8 @@ def load(
     findings = Findings()
     named = list(arguments(given))
     names = " ".join(name if type(one) is str else "<argument>" for name, one in named[:_MAX_NAMES])
-    return _load(_sources(named, stdin, findings), findings, names, complete, ip_families)
+    reading = Reading(findings, workloads)
+    return _load(_sources(named, stdin, findings), reading, names, complete, ip_families)
 
 
 def _sources(
@@ -203,18 +217,19 @@ def load_bytes(
 
     Raises :class:`svcnet.errors.InputError` with every error.
     """
-    return _load([Source(file, data)], Findings(), file, None, ip_families)
+    return _load([Source(file, data)], Reading(Findings()), file, None, ip_families)
 
 
 @without_gc()
 def _load(
     sources: Iterable[Source | ObjectSource],
-    findings: Findings,
+    reading: Reading,
     given: str,
     complete: _Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
 ) -> LoadResult:
-    reading, cluster = _gather(sources, findings, ip_families)
+    findings = reading.findings
+    cluster = _gather(sources, reading, ip_families)
     if findings.has_errors():
         raise findings.refusal()
     located = list(zip(reading.objects, reading.places, strict=True))
@@ -232,6 +247,7 @@ def survey(
     complete: _Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
     apart_from: str | os.PathLike[str] | None = None,
+    workloads: bool = False,
 ) -> tuple[LoadResult, Survey]:
     """Read manifests as :func:`load` does, and go on past objects that are wrong.
 
@@ -250,7 +266,8 @@ def survey(
             for each in sources
             if isinstance(each, ObjectSource) or os.path.realpath(each.file) != left_out
         )
-    reading, cluster = _gather(sources, findings, ip_families)
+    reading = Reading(findings, workloads)
+    cluster = _gather(sources, reading, ip_families)
     if findings.refuses_files():
         raise findings.refusal()
     located = list(zip(reading.objects, reading.places, strict=True))
@@ -262,17 +279,18 @@ def survey(
 
 
 def _gather(
-    sources: Iterable[Source | ObjectSource], findings: Findings, ip_families: tuple[IPFamily, ...]
-) -> tuple[Reading, ClusterFamilies]:
+    sources: Iterable[Source | ObjectSource], reading: Reading, ip_families: tuple[IPFamily, ...]
+) -> ClusterFamilies:
     """Read all objects, with the families that they have in a cluster; errors become findings."""
-    reading = Reading(findings)
+    findings = reading.findings
+    skips = has_no_part if reading.has_workloads else is_passed_over
     for source in sources:
         if isinstance(source, ObjectSource):
             reading.read_documents(source.source, [source.document])
             continue
         check_empty(source, findings)
         try:
-            parsed = parse(source.data, is_passed_over)
+            parsed = parse(source.data, skips)
         except ParseError as error:
             known = strangers.text(source.data, error.line)
             check = checks.NOT_MANIFESTS if known else error.check
@@ -286,7 +304,7 @@ def _gather(
     located = list(zip(reading.objects, reading.places, strict=True))
     check_conflicts(located, findings)
     check_families(located, ip_families, findings)
-    return reading, cluster
+    return cluster
 
 
 def _compare(
@@ -297,13 +315,30 @@ def _compare(
     complete: _Complete | None,
 ) -> ClusterState:
     """Return the state of all objects; what is surely not meant of `located` becomes findings."""
-    if not reading.objects and not findings.has_errors():
+    if all(isinstance(item, Workload) for item in reading.objects) and not findings.has_errors():
         check_no_object(given, findings)
     read = ClusterState.of(reading.objects)
     state = read if complete is None else complete(read)
+    if state.services is not read.services or state.pods is not read.pods:
+        reading.objects[:] = _complete_objects(reading.objects, state)
+        complete_ones = list(_complete_objects([item for item, _ in located], state))
+        located[:] = zip(complete_ones, [place for _, place in located], strict=True)
     check_mistakes(located, read, findings, state.slices)
     check_budget(located, state, findings)
     return state
+
+
+def _complete_objects(
+    objects: Iterable[ClusterObject], state: ClusterState
+) -> Iterator[ClusterObject]:
+    """Yield objects as they are in a state in which some have got what they lacked."""
+    for item in objects:
+        if isinstance(item, Service):
+            yield state.services[NamespacedName(item.namespace, item.name)]
+        elif isinstance(item, Pod):
+            yield state.pods[NamespacedName(item.namespace, item.name)]
+        else:
+            yield item
 
 
 def load_config(path: str | os.PathLike[str], mode: str = "") -> KubeProxyConfiguration:

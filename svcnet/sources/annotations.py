@@ -40,6 +40,7 @@ OF_NONE = frozenset(
         *(checks.PASSED_OVER, checks.MISPLACED_CONFIGURATION),
         *(checks.CLEARTEXT, checks.UNVERIFIED_SERVER),
         *(checks.EMPTY_NAMESPACE, checks.ENVIRONMENT_SIZE, checks.CLUSTER_FAMILIES),
+        checks.ASSUMED,
         *(checks.UNSUPPORTED_PORT, checks.HEALTH_CHECK_PORT),
         *(checks.FAMILY_LEFT_OUT, checks.MACHINE_STATE),
     }

@@ -44,7 +44,8 @@ class Source:
 class ObjectPlace:
     """An object in a file: its document's number, its path in there, and what to call it.
 
-    Warnings of ``ignored`` checks are not to be told of it.
+    Warnings of ``ignored`` checks are not to be told of it. ``is_old`` says that it is of a version
+    that no server takes any more.
     """
 
     source: Source
@@ -52,6 +53,7 @@ class ObjectPlace:
     path: Path
     label: str = ""
     ignored: frozenset[Check] = frozenset()
+    is_old: bool = False
 
 
 @frozen

@@ -27,6 +27,7 @@ from svcnet.sources.positions import RepeatedKey
 from svcnet.sources.services import read_service, read_service_cidr
 from svcnet.sources.slices import read_endpoints, read_slice
 from svcnet.sources.unknown import nearest_of, report_unknown
+from svcnet.sources.workloads import OLD_VERSIONS, read_workload
 
 API_VERSIONS = {
     "Service": ("v1",),
@@ -39,6 +40,13 @@ API_VERSIONS = {
         "networking.k8s.io/v1beta1",
         "networking.k8s.io/v1",
     ),
+    "Deployment": ("apps/v1",),
+    "StatefulSet": ("apps/v1",),
+    "DaemonSet": ("apps/v1",),
+    "ReplicaSet": ("apps/v1",),
+    "ReplicationController": ("v1",),
+    "Job": ("batch/v1",),
+    "CronJob": ("batch/v1",),
 }
 NAME_KINDS = {"Service": "label"}
 # Lists in lists are unheard of, and an alias can make one hold itself.
@@ -52,6 +60,13 @@ MAX_KINDS = 100
 """Kinds that are passed over and counted by name."""
 AT_ONCE = 32
 """Documents of a kind whose fields are compared at once: the processor has so many at hand."""
+WORKLOADS = frozenset(
+    (
+        *("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController"),
+        *("Job", "CronJob"),
+    )
+)
+"""Kinds that make Pods, which are read on request."""
 ALIKE = ("APIService", "CSINode")
 """Kinds that there are, and that look like one that is read."""
 CLUSTER_SCOPED = ("Node", "ServiceCIDR")
@@ -59,9 +74,13 @@ CLUSTER_SCOPED = ("Node", "ServiceCIDR")
 
 @define
 class Reading:
-    """What came of the files so far: objects with their places, and kinds passed over."""
+    """What came of the files so far: objects with their places, and kinds passed over.
+
+    Workloads are among the objects if ``has_workloads``, else passed over.
+    """
 
     findings: Findings
+    has_workloads: bool = False
     objects: list[ClusterObject] = field(factory=list)
     places: list[ObjectPlace] = field(factory=list)
     skipped: dict[str, int] = field(factory=dict)
@@ -107,12 +126,19 @@ class Reading:
             message = "has no kind: is this a Kubernetes manifest?"
             self._refuse(place, item, checks.NO_KIND, message)
             return
+        if kind in WORKLOADS and not self.has_workloads:
+            self._count(kind)
+            return
         if not _is_known(kind, item.get("apiVersion")):
             self._skip(place, item, kind)
             return
         item = self._names.with_name(kind, item)
         metadata = item.get("metadata")
         place.label, place.ignored = label_of(kind, metadata), ignored_checks(metadata)
+        if kind in OLD_VERSIONS and item["apiVersion"] in OLD_VERSIONS[kind]:
+            place.is_old, new = True, API_VERSIONS[kind][0]
+            message = f"is taken by no API server any more; it is read as {new}"
+            self.findings.warning(checks.OLD_VERSION, place, ("apiVersion",), message)
         check_annotations(kind, place, metadata, self.findings)
         if self._repeated and (repeated := self._repeated.get((document, path))):
             warn_of_repeated(place, repeated, self.findings)
@@ -159,6 +185,10 @@ class Reading:
         if (misplaced := strangers.configuration(kind, item)) is not None:
             self.findings.warning(checks.MISPLACED_CONFIGURATION, place, (), misplaced)
         self._warn_of_kind(place, item, kind)
+        self._count(kind)
+
+    def _count(self, kind: str) -> None:
+        """Count an object that is passed over."""
         shown_kind = kind if kind.isalnum() and len(kind) <= MAX_KIND else quote_value(kind)
         if shown_kind not in self.skipped and len(self.skipped) >= MAX_KINDS:
             shown_kind = "of other kinds"
@@ -193,6 +223,12 @@ def is_passed_over(kind: str) -> bool:
 
     One that looks like a kind that is read is none of these, nor what is no object: they are told.
     """
+    return kind in WORKLOADS or has_no_part(kind)
+
+
+@lru_cache(1000)
+def has_no_part(kind: str) -> bool:
+    """Return whether objects of a kind mean nothing where workloads do."""
     if kind.endswith("List") or kind in strangers.KINDS:
         return False
     return not nearest_of(kind, tuple(API_VERSIONS))
@@ -249,7 +285,8 @@ def _is_list(kind: str) -> bool:
 
 
 def _is_known(kind: str, version: Any) -> bool:
-    return kind in API_VERSIONS and version in API_VERSIONS[kind]
+    known = kind in API_VERSIONS and version in API_VERSIONS[kind]
+    return known or (kind in OLD_VERSIONS and version in OLD_VERSIONS[kind])
 
 
 def _is_same_group(kind: str, version: Any) -> bool:
@@ -299,4 +336,6 @@ def read_object(kind: str, document: Fields) -> ClusterObject:
         return read_slice(document, namespace, name)
     if kind == "Pod":
         return read_pod(document, namespace, name)
-    return read_endpoints(document, namespace, name)
+    if kind == "Endpoints":
+        return read_endpoints(document, namespace, name)
+    return read_workload(document, kind, namespace, name)

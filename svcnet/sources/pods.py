@@ -31,7 +31,7 @@ def read_pod(document: Fields, namespace: str, name: str) -> Pod:
     """Return the Pod that `document` describes; what is wrong becomes a finding."""
     metadata, spec = document.mapping("metadata"), document.mapping("spec")
     status = document.mapping("status")
-    seen: dict[str, str] = {}
+    containers, init_containers = read_containers(spec)
     return Pod(
         namespace=namespace,
         name=name,
@@ -45,8 +45,8 @@ def read_pod(document: Fields, namespace: str, name: str) -> Pod:
         ready=_is_ready(status),
         deleting=is_deleted(metadata),
         enable_service_links=spec.boolean("enableServiceLinks", True),
-        containers=_containers(spec, "containers", seen),
-        init_containers=_containers(spec, "initContainers", seen),
+        containers=containers,
+        init_containers=init_containers,
     )
 
 
@@ -90,6 +90,12 @@ def _is_ready(status: Fields) -> bool:
             state = _word_or_unknown(condition, "status", STATUSES, "Unknown")
             ready = ready or state == "True"
     return ready
+
+
+def read_containers(spec: Fields) -> tuple[tuple[Container, ...], tuple[Container, ...]]:
+    """Return the containers and the init containers of a Pod, or of a template of Pods."""
+    seen: dict[str, str] = {}
+    return _containers(spec, "containers", seen), _containers(spec, "initContainers", seen)
 
 
 def _containers(spec: Fields, key: str, seen: dict[str, str]) -> tuple[Container, ...]:

@@ -77,6 +77,7 @@ def read_service(document: Fields, namespace: str, name: str) -> Service:
 # All that :func:`_seldom` looks at.
 _SELDOM = frozenset(
     (
+        "allocateLoadBalancerNodePorts",
         "externalIPs",
         "externalName",
         "externalTrafficPolicy",
@@ -101,6 +102,7 @@ def _seldom(spec: Fields, kind: str) -> dict[str, Any]:
         "health_check_node_port": _health_check_node_port(spec, kind, policy),
         "publish_not_ready_addresses": spec.boolean("publishNotReadyAddresses", False),
         "traffic_distribution": _traffic_distribution(spec),
+        "allocate_node_ports": _allocates_node_ports(spec, kind),
     }
 
 
@@ -322,6 +324,13 @@ def _external_ips(spec: Fields) -> tuple[str, ...]:
             spec.error_at(checks.SPECIAL_ADDRESS, ("externalIPs", index), f"{address} {reason}")
         kept.append(address)
     return tuple(kept)
+
+
+def _allocates_node_ports(spec: Fields, kind: str) -> bool:
+    key = "allocateLoadBalancerNodePorts"
+    if kind != "LoadBalancer" and spec.data.get(key) is not None:
+        spec.error(checks.MISPLACED_FIELD, key, f"may not be set when spec.type is {kind}")
+    return spec.boolean(key, True)
 
 
 def _external_name(spec: Fields, kind: str) -> str:

@@ -53,6 +53,7 @@ NOT_LOOKED_FOR = {
     *(checks.PASSED_OVER, checks.NO_LOCAL_NODE, checks.NO_ZONE, checks.OTHER_NODE_ADDRESS),
     *(checks.CLEARTEXT, checks.UNVERIFIED_SERVER, checks.EMPTY_NAMESPACE),
     *(checks.CLUSTER_FAMILIES, checks.NO_CLUSTER_IP, checks.NO_POD_IP),
+    *(checks.ASSUMED, checks.NO_ADMISSION, checks.OLD_VERSION),
 }
 
 

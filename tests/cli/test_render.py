@@ -236,11 +236,11 @@ def test_strict_makes_warnings_errors() -> None:
 
 def test_other_kinds_are_passed_over_and_counted() -> None:
     """Kinds that mean nothing here are named on standard error with their number."""
-    other = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n---\n"
+    other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\n---\n"
     objects = (CASES / "clusterip-basic" / "objects.yaml").read_text()
     result = svcnet("render", stdin=other * 2 + objects)
     assert result.stdout == expected("clusterip-basic")
-    assert "passed over: 2 Deployment" in result.stderr
+    assert "passed over: 2 ConfigMap" in result.stderr
 
 
 def test_a_closed_pipe_is_no_traceback() -> None:

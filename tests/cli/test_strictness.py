@@ -15,7 +15,7 @@ metadata: {name: web}
 spec: {clusterIP: 10.96.0.10, ports: [{port: 80, targetport: 8080}]}
 ---
 apiVersion: apps/v1
-kind: Deployment
+kind: ConfigMap
 """
 CONFIG = """
 apiVersion: kubeproxy.config.k8s.io/v1alpha1

@@ -88,7 +88,7 @@ OUTSIDE = {
     *("misplaced-configuration", "cleartext", "unverified-server", "empty-namespace"),
     *("environment-size", "cluster-families", "unsupported-port", "health-check-port"),
     *("family-left-out", "machine-state", "no-effect", "absent-node", "no-pod-cidr"),
-    *("no-cluster-cidr", "no-node-port-address"),
+    *("no-cluster-cidr", "no-node-port-address", "assumed"),
 }
 """What is told of no object: of files, other files, requests and machines."""
 

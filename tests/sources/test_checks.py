@@ -122,7 +122,7 @@ def told(block: Block, folder: Path, *, endpoints: bool) -> tuple[Diagnostic, ..
                 loaded = load([file], complete=with_slices)
                 return (*loaded.warnings, *loaded.locate_remarks(remarks(loaded.state)))
             case "manifests.yaml":
-                return load([file]).warnings
+                return load([file], workloads=True).warnings
     except InputError as error:
         return error.diagnostics
     return ()

@@ -166,7 +166,8 @@ def test_a_guess_is_near_or_none() -> None:
         ("Service", "apps/v1", "Service"),
         ("pod", "v1", "Pod"),
         ("Service", "serving.knative.dev/v1", ""),
-        ("Deployment", "apps/v1", ""),
+        ("Deploymnet", "apps/v1", "Deployment"),
+        ("DeploymentConfig", "apps.openshift.io/v1", ""),
         ("x" * 10_000, "v1", ""),
     ],
 )
@@ -184,14 +185,14 @@ def test_kubernetes_has_no_kind_that_is_told() -> None:
 
 OTHER_KINDS = """
     APIService Binding CSIDriver CSINode CSIStorageCapacity CertificateSigningRequest ClusterRole
-    ClusterRoleBinding ClusterTrustBundle ComponentStatus ConfigMap ControllerRevision CronJob
-    CustomResourceDefinition DaemonSet Deployment DeviceClass Event Eviction FlowSchema
-    HorizontalPodAutoscaler IPAddress Ingress IngressClass Job Lease LimitRange
+    ClusterRoleBinding ClusterTrustBundle ComponentStatus ConfigMap ControllerRevision
+    CustomResourceDefinition DeviceClass Event Eviction FlowSchema
+    HorizontalPodAutoscaler IPAddress Ingress IngressClass Lease LimitRange
     LocalSubjectAccessReview MutatingAdmissionPolicy MutatingWebhookConfiguration Namespace
     NetworkPolicy PersistentVolume PersistentVolumeClaim PodDisruptionBudget PodTemplate
-    PriorityClass PriorityLevelConfiguration ReplicaSet ReplicationController ResourceClaim
+    PriorityClass PriorityLevelConfiguration ResourceClaim
     ResourceClaimTemplate ResourceQuota ResourceSlice Role RoleBinding RuntimeClass Scale Secret
-    SelfSubjectAccessReview SelfSubjectReview ServiceAccount StatefulSet StorageClass
+    SelfSubjectAccessReview SelfSubjectReview ServiceAccount StorageClass
     StorageVersion SubjectAccessReview TokenRequest TokenReview ValidatingAdmissionPolicy
     ValidatingWebhookConfiguration VolumeAttachment VolumeAttributesClass
 """

@@ -202,6 +202,69 @@ $ svcnet render made.yaml --from-pods --ip-families IPv4 > rules
 """,
     ),
     CheckRule(
+        check=checks.ASSUMED,
+        remedy="""\
+Nothing is wrong: [what is made up](inputs.md#what-is-made-up) follows from names, and no cluster
+has it. `--assume never` makes nothing up; `--strict` has no objection.""",
+        example="""\
+`shop.yaml`:
+```yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: nginx, ports: [{name: http, containerPort: 8080}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+```
+
+```console
+$ svcnet render shop.yaml --ip-families IPv4 > rules
+made up: 3 Pods of 1 Deployment, in 10.244.0.0/16, ready whatever probes would say [S809 assumed]
+made up: cluster IPs of 1 Service, in 10.96.0.0/12 [S809 assumed]
+```
+""",
+    ),
+    CheckRule(
+        check=checks.NO_ADMISSION,
+        remedy="""\
+Label a Node as `nodeSelector` and the affinity of the Pods want it, or have them tolerate its
+taints. What is not in manifests, such as memory that is left, is not asked about.""",
+        source="GetRequiredNodeAffinity in k8s.io/component-helpers, v1.36",
+        example="""\
+`picky.yaml`:
+```yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      nodeSelector: {disk: fast}
+      containers: [{name: web, image: nginx}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.10, selector: {app: web}, ports: [{port: 80}]}
+```
+
+```console
+$ svcnet render picky.yaml --nodes 2 --node node-1 --ip-families IPv4 --ignore assumed > rules
+picky.yaml:8: warning: Deployment default/web: spec.template.spec: no Node admits its Pods, so they wait [S810 no-admission]
+```
+""",
+    ),
+    CheckRule(
         check=checks.UNLISTED_PORT,
         remedy="Correct `targetPort`, or add the port to the container that listens on it.",
         source="staging/src/k8s.io/endpointslice of Kubernetes v1.36, which takes any number",

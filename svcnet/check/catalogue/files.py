@@ -212,6 +212,36 @@ metadata: {name: node-a}
         ),
     ),
     CheckRule(
+        check=checks.OLD_VERSION,
+        remedy="""\
+Write the version that the message names. `extensions/v1beta1`, `apps/v1beta1` and `apps/v1beta2`
+ended with Kubernetes v1.16, `batch/v1beta1` with v1.25. A selector that is missing is that of the
+Pods' labels, as it was then.""",
+        source="the deprecation guide of Kubernetes",
+        example="""\
+`old.yaml`:
+```yaml
+apiVersion: extensions/v1beta1
+kind: Deployment
+metadata: {name: web}
+spec:
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: nginx}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.10, selector: {app: web}, ports: [{port: 80}]}
+```
+
+```console
+$ svcnet render old.yaml --ip-families IPv4 --ignore assumed > rules
+old.yaml:1: warning: Deployment default/web: apiVersion: is taken by no API server any more; it is read as apps/v1 [S116 old-version]
+```
+""",
+    ),
+    CheckRule(
         check=checks.EMPTY_FILE,
         remedy=(
             "Wait until whoever writes it is done, or remove the file. Verbs that would take "

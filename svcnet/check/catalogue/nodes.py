@@ -61,4 +61,27 @@ status: {phase: running}
 """,
         mend=("phase: running", "phase: Running"),
     ),
+    CheckRule(
+        check=checks.TEMPLATE_LABELS,
+        remedy="Give `spec.template.metadata.labels` the labels of `spec.selector`.",
+        source="pkg/apis/apps/validation of Kubernetes v1.36",
+        example="""\
+`labels.yaml`:
+```yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: wbe}}
+    spec: {containers: [{name: web, image: nginx}]}
+```
+
+```console
+$ svcnet render labels.yaml
+labels.yaml:7: error: Deployment default/web: spec.template.metadata.labels: are not those that spec.selector finds [S511 template-labels]
+```
+""",
+    ),
 )

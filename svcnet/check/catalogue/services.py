@@ -80,7 +80,9 @@ spec:
     CheckRule(
         check=checks.NO_CLUSTER_IP,
         remedy=(
-            "Take the Service from a cluster (`kubectl get service -o yaml`), or write an address."
+            "Take the Service from a cluster (`kubectl get service -o yaml`), or write an address. "
+            "Verbs that only tell something [make one up](inputs.md#what-is-made-up) where no "
+            "object was in a cluster."
         ),
         example="""\
 `manifests.yaml`:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from svcnet.cli.assume import assume_options
 from svcnet.cli.common import from_pods_option, refuse_input_twice
 from svcnet.cli.dns.options import dns_options, zone_options
 from svcnet.cli.manner import stage
@@ -17,6 +18,7 @@ from svcnet.cli.verb import Verb
 from svcnet.inputs import Strictness, load_manifests
 
 if TYPE_CHECKING:
+    from svcnet.discovery.repository import Assumptions
     from svcnet.models import IPFamily
 
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 @click.argument("new", shell_complete=complete_files)
 @strict_options
 @from_pods_option
+@assume_options
 @zone_options()
 def command(
     old: str,
@@ -42,6 +45,7 @@ def command(
     strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
+    assume: Assumptions,
     **options: Any,
 ) -> None:
     """Print the records that only one of OLD and NEW has; - is for those of OLD.
@@ -53,8 +57,9 @@ def command(
 
     refuse_input_twice((old,), (new,))
     asked = dns_options(options)
+    given = (strict, from_pods, ip_families)
     with stage("reading"):
-        loaded = (load_manifests((path,), strict, from_pods, ip_families) for path in (old, new))
+        loaded = (load_manifests((path,), *given, assume=assume) for path in (old, new))
         before, after = (records(each.state, asked) for each in loaded)
     found = difference(before, after)
     write_output(str(found), None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from svcnet.cli.assume import assume_options
 from svcnet.cli.common import from_pods_option
 from svcnet.cli.dns.options import dns_options, zone_options
 from svcnet.cli.manner import stage
@@ -21,6 +22,7 @@ from svcnet.inputs import Strictness, load_manifests
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import Answer, Search
+    from svcnet.discovery.repository import Assumptions
     from svcnet.models import IPFamily
 
 TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT")
@@ -42,6 +44,7 @@ TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB",
 @click.argument("rest", nargs=-1, metavar="[TYPE] [PATH]...", shell_complete=complete_files)
 @strict_options
 @from_pods_option
+@assume_options
 @zone_options()
 @click.option(
     "--namespace",
@@ -68,6 +71,7 @@ def command(
     strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
+    assume: Assumptions,
     namespace: str,
     ndots: int,
     output: str,
@@ -92,7 +96,8 @@ def command(
         raise UsageError(f"--namespace: {namespace!r} is no name of a namespace")
     asked = dns_options(options)
     with stage("reading"):
-        zones = records(load_manifests(paths, strict, from_pods, ip_families).state, asked)
+        loaded = load_manifests(paths, strict, from_pods, ip_families, assume=assume)
+        zones = records(loaded.state, asked)
     found = search(zones, name, rdtype or "A", namespace=namespace, ndots=ndots)
     if output == "json":
         text = json.dumps(lookup_document(found, rdtype or "A", ndots), indent=2) + "\n"

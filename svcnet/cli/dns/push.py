@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import allow_empty_option, dry_run_option, manifest_options
+from svcnet.cli.common import allow_empty_option, dry_run_option, server_manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.cli.manner import stage, tell
 from svcnet.cli.paths import FilePath
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         ),
     ],
 )
-@manifest_options
+@server_manifest_options
 @allow_empty_option
 @zone_options(zones=("cluster.local",))
 @click.option(

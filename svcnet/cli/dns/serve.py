@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from svcnet.cli.common import allow_empty_option, manifest_options
+from svcnet.cli.common import allow_empty_option, server_manifest_options
 from svcnet.cli.dns.options import dns_address, dns_options, zone_options
 from svcnet.cli.manner import tell
 from svcnet.cli.outlet import outlets
@@ -41,7 +41,7 @@ KEPT_BACK = 100
         ),
     ],
 )
-@manifest_options
+@server_manifest_options
 @allow_empty_option
 @zone_options()
 @click.option(

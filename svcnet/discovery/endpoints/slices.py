@@ -24,6 +24,7 @@ from svcnet.discovery.endpoints.pods import (
     may_be_endpoint,
 )
 from svcnet.discovery.endpoints.topology import asks_for_hints, give_hints, without_hints
+from svcnet.discovery.suffix import letters
 from svcnet.family import IP_FAMILIES
 from svcnet.labels import MANAGED_BY_LABEL, SERVICE_NAME_LABEL
 from svcnet.models import Endpoint, EndpointPort, EndpointSlice, IPFamily, Node, Pod, Service
@@ -31,8 +32,6 @@ from svcnet.models import Endpoint, EndpointPort, EndpointSlice, IPFamily, Node,
 CONTROLLER = "endpointslice-controller.k8s.io"
 # A longer name makes room for the letters, as the API server has it.
 MAX_STEM = 58
-# The letters of the API server's generated names: none that make a word.
-ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 Ports = tuple[EndpointPort, ...]
 
@@ -202,15 +201,7 @@ def _new_name(item: EndpointSlice, taken: Collection[str]) -> str:
     while True:
         told = repr((item.namespace, item.service_name, item.address_type, ports, number))
         digest = hashlib.sha256(told.encode()).digest()
-        name = stem + _letters(int.from_bytes(digest[:8], "big"))
+        name = stem + letters(int.from_bytes(digest[:8], "big"))
         if name not in taken:
             return name
         number += 1
-
-
-def _letters(number: int) -> str:
-    text = ""
-    for _ in range(5):
-        number, digit = divmod(number, len(ALPHABET))
-        text += ALPHABET[digit]
-    return text
