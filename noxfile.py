@@ -23,7 +23,7 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 LOCK = "pylock.toml"
 DEFAULT = "default"
-"""The group of the lock that is installed unasked: what svcnet needs, and what builds it."""
+"""The group of the lock that is installed unasked: what svcnet, its extras and its build need."""
 
 COSTS = ("--durations=10",)
 """Each run says which ten tests took longest."""
@@ -195,6 +195,7 @@ def lowest(session: nox.Session) -> None:
     """The tests that need no root, with the oldest releases that pyproject.toml allows."""
     requirements = [
         *PROJECT["project"]["dependencies"],
+        *(one for extra in PROJECT["project"]["optional-dependencies"].values() for one in extra),
         *nox.project.dependency_groups(PROJECT, "tests"),
     ]
     session.install("-e", ".", *(one.replace(">=", "==") for one in requirements))
@@ -205,7 +206,8 @@ def lowest(session: nox.Session) -> None:
 def newest(session: nox.Session) -> None:
     """The tests that need no root, with the newest releases there are."""
     requirements = nox.project.dependency_groups(PROJECT, "tests")
-    session.install("--upgrade", "--upgrade-strategy=eager", "-e", ".", *requirements)
+    project = f".[{','.join(PROJECT['project']['optional-dependencies'])}]"
+    session.install("--upgrade", "--upgrade-strategy=eager", "-e", project, *requirements)
     run_tests(session)
 
 
@@ -214,12 +216,12 @@ def lock(session: nox.Session) -> None:
     """Renew pylock.toml: of all that pyproject.toml asks for the newest release."""
     install(session, "lock", library=False)
     groups = {name: [f"--only-group={name}"] for name in PROJECT["dependency-groups"]}
-    groups[DEFAULT] = ["--group=build", "--no-emit-project"]
+    groups[DEFAULT] = ["--group=build", "--all-extras", "--no-emit-project"]
     export = ("uv", "export", "--frozen", "--no-header", "--format=pylock.toml")
     solution = Path("uv.lock")
     solution.unlink(missing_ok=True)
     session.run("uv", "lock", "--quiet")
-    whole = session.run(*export, "--all-groups", "--no-emit-project", silent=True)
+    whole = session.run(*export, "--all-groups", "--all-extras", "--no-emit-project", silent=True)
     parts = {name: session.run(*export, *choice, silent=True) for name, choice in groups.items()}
     solution.unlink()
     Path(LOCK).write_text(with_groups(whole, parts), "utf-8")

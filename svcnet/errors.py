@@ -6,6 +6,7 @@ The command line prints these without a traceback; anything else that escapes is
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 
 from attrs import field as attribute
 from attrs import frozen
@@ -157,6 +158,35 @@ class OutputError(SvcnetError):
     def __init__(self, message: str, error: OSError) -> None:
         super().__init__(message)
         self.error = error
+
+
+EXTRAS = MappingProxyType(
+    {
+        "aiohttp": "kubernetes",
+        "dns": "dns",
+        "prometheus_client": "run",
+        "rich": "run",
+        "structlog": "run",
+        "watchfiles": "run",
+    }
+)
+"""The packages that svcnet is installed without, by their import names, and what brings each."""
+
+
+class MissingExtra(UsageError, ImportError):  # noqa: N818  (it says what is missing)
+    """A package that svcnet is installed without; the text says which extra brings it."""
+
+    @classmethod
+    def of(cls, error: ModuleNotFoundError) -> ImportError:
+        """Return what to raise for a package that cannot be imported.
+
+        That is `error` itself unless an extra brings the package.
+        """
+        name = (error.name or "").partition(".")[0]
+        if name not in EXTRAS:
+            return error
+        shown = "dnspython" if name == "dns" else name
+        return cls(f"{shown} is not installed: pip install 'svcnet[{EXTRAS[name]}]' brings it")
 
 
 def describe_error(error: SvcnetError) -> str:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,9 @@ def locked(group: str, python: str) -> dict[str, Version]:
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("group", ["default", *PROJECT["dependency-groups"]])
 def test_the_lock_has_what_the_project_asks_for(group: str, python: str) -> None:
-    groups = {**PROJECT["dependency-groups"], "default": PROJECT["project"]["dependencies"]}
+    project = PROJECT["project"]
+    extras = chain.from_iterable(project["optional-dependencies"].values())
+    groups = {**PROJECT["dependency-groups"], "default": [*project["dependencies"], *extras]}
     asked = [Requirement(one) for one in resolve_dependency_groups(groups, group)]
     if group == "default":
         asked += [Requirement(one) for one in PROJECT["build-system"]["requires"]]

@@ -9,10 +9,14 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.live import Live
-
 from svcnet.cli.manner import manner
+from svcnet.errors import MissingExtra
+
+try:
+    from rich.console import Console
+    from rich.live import Live
+except ModuleNotFoundError as error:
+    raise MissingExtra.of(error) from None
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

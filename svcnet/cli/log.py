@@ -7,10 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
-import structlog
 
 from svcnet.cli.manner import manner
 from svcnet.cli.outlet import Outlet
+from svcnet.errors import MissingExtra
+
+try:
+    import structlog
+except ModuleNotFoundError as error:
+    raise MissingExtra.of(error) from None
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -18,7 +18,7 @@ from svcnet.cli.outlet import outlets
 from svcnet.cli.output import form_option
 from svcnet.cli.paths import FilePath
 from svcnet.cli.verb import Verb
-from svcnet.errors import ApplyError, UsageError
+from svcnet.errors import ApplyError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -103,11 +103,14 @@ def _as_svcnet_answers(path: Path) -> Iterator[None]:
 
 
 def _show(document: dict[str, Any]) -> None:
-    from rich.console import Console
-
     from svcnet.cli.status_view import lines, view
 
     if sys.stdout.isatty():
+        try:
+            from rich.console import Console
+        except ModuleNotFoundError as error:
+            raise MissingExtra.of(error) from None
+
         Console(no_color=not manner().paints(sys.stdout)).print(view(document))
     else:
         click.echo("\n".join(lines(document)))

@@ -8,7 +8,12 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TypeAlias
 
-from watchfiles import Change, awatch
+from svcnet.errors import MissingExtra
+
+try:
+    from watchfiles import Change, awatch
+except ModuleNotFoundError as error:
+    raise MissingExtra.of(error) from None
 
 QUIET_MILLISECONDS = 50
 LONGEST_MILLISECONDS = 400

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import dns.name
-import dns.rdata
-import dns.rdataclass
-import dns.rdatatype
 from attrs import field, frozen
-from dns.rdata import Rdata
-from dns.rdtypes.ANY.CNAME import CNAME
-from dns.rdtypes.ANY.PTR import PTR
-from dns.rdtypes.IN.A import A
-from dns.rdtypes.IN.AAAA import AAAA
-from dns.rdtypes.IN.SRV import SRV
 
 from svcnet.discovery.dns.zones import Record
+from svcnet.errors import MissingExtra
+
+try:
+    import dns.name
+    import dns.rdata
+    import dns.rdataclass
+    import dns.rdatatype
+    from dns.rdata import Rdata
+    from dns.rdtypes.ANY.CNAME import CNAME
+    from dns.rdtypes.ANY.PTR import PTR
+    from dns.rdtypes.IN.A import A
+    from dns.rdtypes.IN.AAAA import AAAA
+    from dns.rdtypes.IN.SRV import SRV
+except ModuleNotFoundError as error:
+    raise MissingExtra.of(error) from None
+
 
 __all__ = ["Rdatas", "to_name"]
 

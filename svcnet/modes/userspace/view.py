@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from svcnet.errors import MissingExtra
+
+try:
+    from rich.table import Table
+except ModuleNotFoundError as error:
+    raise MissingExtra.of(error) from None
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -13,20 +13,25 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from attrs import frozen
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Metric,
-    ProcessCollector,
-    generate_latest,
-)
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
 
+from svcnet.errors import MissingExtra
 from svcnet.renderers.monitoring import Summary
 from svcnet.servers.monitoring.http import HTTPResponse, Responder, plain
+
+try:
+    from prometheus_client import (
+        CollectorRegistry,
+        Counter,
+        Gauge,
+        Histogram,
+        Metric,
+        ProcessCollector,
+        generate_latest,
+    )
+    from prometheus_client.core import CounterMetricFamily
+    from prometheus_client.registry import Collector
+except ModuleNotFoundError as error:
+    raise MissingExtra.of(error) from None
 
 METRICS_BIND_ADDRESS = ("127.0.0.1", 10249)
 """Where ``/metrics`` is unless told otherwise; the name is that of kube-proxy's configuration."""

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from random import Random
 from typing import TYPE_CHECKING
 
-from svcnet.errors import UsageError
+from svcnet.errors import MissingExtra
 from svcnet.sources.kubernetes.kubeconfig import load_kubeconfig
 from svcnet.sources.kubernetes.news import News, ObjectChanges
 from svcnet.sources.kubernetes.patience import Patience
@@ -71,8 +71,7 @@ async def watch(
     try:
         from svcnet.sources.kubernetes.client import APIClient
     except ModuleNotFoundError as error:
-        message = f"an API server needs {error.name}: pip install 'svcnet[kubernetes]'"
-        raise UsageError(message) from error
+        raise MissingExtra.of(error) from None
     from svcnet.sources.kubernetes.contact import Contact
     from svcnet.sources.kubernetes.reflector import Observer, Reflector
 
