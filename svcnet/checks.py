@@ -576,6 +576,12 @@ UNREADABLE_VARIABLE = Check(
     "No shell can read a variable whose name begins with a digit, and those of Services may.",
     "warning",
 )
+NO_GOVERNING_SERVICE = Check(
+    "S815",
+    "no-governing-service",
+    "Pods of a StatefulSet have names below the Service that serviceName names, and no other.",
+    "warning",
+)
 
 # The request and the machine.
 UNSUPPORTED_PORT = Check(

@@ -16,10 +16,10 @@ from svcnet.models import (
     ClusterState,
     Endpoints,
     EndpointSlice,
-    KubeProxyConfiguration,
     NamespacedName,
     Pod,
     Service,
+    Workload,
 )
 from svcnet.models.state import ClusterObject
 
@@ -28,21 +28,26 @@ from svcnet.models.state import ClusterObject
 class Repository:
     """Objects that are to be looked at, and the state of all that was read.
 
-    ``state`` has slices made of Pods for Services without endpoints. ``kinds`` counts the
-    documents of kinds that svcnet does not read. ``families`` are the cluster's IP families, as far
-    as somebody or the objects surely tell.
+    ``state`` has what a cluster would add: Pods of workloads, which ``owners`` have, addresses, and
+    slices made of Pods for Services without endpoints. ``kinds`` counts the documents of kinds that
+    svcnet does not read. ``asked`` are the cluster's IP families where somebody said so.
     """
 
     objects: Sequence[ClusterObject] = field(repr=False)
     state: ClusterState = field(repr=False)
     kinds: Mapping[str, int] = field(factory=dict)
     asked: tuple[IPFamily, ...] = ()
-    config: KubeProxyConfiguration | None = None
+    owners: Mapping[NamespacedName, Workload] = field(factory=dict, repr=False)
 
     @cached_property
     def services(self) -> Sequence[Service]:
         """The Services to be looked at."""
         return [item for item in self.objects if isinstance(item, Service)]
+
+    @cached_property
+    def workloads(self) -> Sequence[Workload]:
+        """The workloads to be looked at."""
+        return [item for item in self.objects if isinstance(item, Workload)]
 
     @cached_property
     def families(self) -> frozenset[IPFamily]:
@@ -109,8 +114,9 @@ class Repository:
         return found
 
     def name_of(self, pod: Pod) -> str:
-        """Return what a Pod is called where its labels and ports are spoken of."""
-        return f"Pod {pod.name}"
+        """Return what a Pod is called, or the workload that makes it."""
+        owner = self.owners.get(NamespacedName(pod.namespace, pod.name))
+        return f"Pod {pod.name}" if owner is None else f"{owner.kind} {owner.name}"
 
     @cached_property
     def knows_all_pods(self) -> bool:

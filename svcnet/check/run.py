@@ -6,14 +6,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from svcnet import checks
 from svcnet.check.registry import RULES
 from svcnet.check.repository import Repository
 from svcnet.check.rules.configuration import old_modes
 from svcnet.checks import Check
-from svcnet.discovery.endpoints import remarks, with_slices
+from svcnet.discovery.endpoints import remarks
+from svcnet.discovery.repository import Additions, Assumptions, assume, was_in_cluster
 from svcnet.errors import Diagnostic
 from svcnet.family import IPFamily
 from svcnet.models import ClusterState
@@ -52,12 +53,14 @@ def check(
     select: Collection[Check] | None = None,
     ignore: Collection[Check] = (),
     baseline: Path | None = None,
+    assumed: Assumptions | None = None,
 ) -> CheckReport:
     """Look for mistakes in manifests, which are given as to :func:`svcnet.load`.
 
     `config` is the configuration of kube-proxy in the cluster. Warnings are looked for that are of
     `select`, without it all, and never those of `ignore`; errors are told always.
-    The file of a `baseline` may lie among manifests, and is none.
+    The file of a `baseline` may lie among manifests, and is none. `assumed` says what to make up
+    for objects that no cluster has seen.
 
     Raises InputError where a file cannot be read. What is wrong with an object is a finding.
     """
@@ -68,30 +71,58 @@ def check(
         chosen = select is None or check in select
         return chosen and check not in ignore and check in LOOKED_FOR
 
+    completion = _Completion(assumed or Assumptions())
     loaded, found = survey(
-        given, stdin=stdin, complete=with_slices, ip_families=ip_families, apart_from=baseline
+        given,
+        stdin=stdin,
+        complete=completion,
+        ip_families=ip_families,
+        workloads=True,
+        apart_from=baseline,
     )
     repository = Repository(
         objects=[item for item, _ in found.located],
         state=loaded.state,
         kinds=loaded.skipped,
         asked=ip_families,
+        owners=completion.additions.owners,
     )
     _look(found, repository, is_wanted)
+    found.add(completion.additions.remarks())
     found.warn_of_unused_ignores(is_wanted)
     findings = {*found.diagnostics(), *_of_configuration(config, loaded.state)}
+    lived = completion.was_in_cluster
+    told = [each for each in findings if is_wanted(each.check) and _counts(each, lived)]
     return CheckReport(
-        findings=tuple(
-            sorted(each for each in findings if is_wanted(each.check) and _counts(each))
-        ),
+        findings=tuple(sorted(told)),
         objects=len(loaded.objects),
         doubtful=found.doubtful,
         skipped=loaded.skipped,
     )
 
 
-def _counts(finding: Diagnostic) -> bool:
-    """Return whether a finding is one: the API server has no selector, and its own endpoints."""
+@define
+class _Completion:
+    """Adds to a state what a cluster would, and keeps what that was."""
+
+    asked: Assumptions
+    additions: Additions = field(init=False)
+    was_in_cluster: bool = False
+
+    def __call__(self, state: ClusterState) -> ClusterState:
+        self.was_in_cluster = was_in_cluster(state)
+        self.additions = assume(state, self.asked, from_pods=True)
+        return self.additions.state
+
+
+def _counts(finding: Diagnostic, was_in_cluster: bool) -> bool:
+    """Return whether a finding is one.
+
+    The API server has no selector, and endpoints of its own; of what was in no cluster selectors
+    have no slices, whatever slices people wrote.
+    """
+    if finding.check is checks.NO_SLICE:
+        return was_in_cluster
     return finding.check is not checks.NO_ENDPOINTS or finding.object != API_SERVER
 
 

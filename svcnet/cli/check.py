@@ -11,6 +11,7 @@ import click
 from attrs import evolve
 
 from svcnet import __version__
+from svcnet.cli.assume import assume_options
 from svcnet.cli.common import ip_families_option
 from svcnet.cli.manner import stage, tell, warn
 from svcnet.cli.output import file_option, form_option, write_output
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from svcnet.check import CheckReport
     from svcnet.check.baseline import BaselineMatch
     from svcnet.checks import Check
+    from svcnet.discovery.repository import Assumptions
     from svcnet.inputs.check_settings import CheckSettings
     from svcnet.models import IPFamily
     from svcnet.sources import LoadedConfig
@@ -64,6 +66,7 @@ FORMS = ("text", "json", "github", "sarif", "junit")
 )
 @click.option("--config", type=FilePath(), help="A KubeProxyConfiguration file, checked too.")
 @ip_families_option
+@assume_options
 @form_option(
     *FORMS,
     meaning="Lines, a list of JSON, workflow commands of GitHub, SARIF 2.1.0, or XML of JUnit.",
@@ -79,6 +82,7 @@ def command(
     write_baseline: bool,
     config: Path | None,
     ip_families: tuple[IPFamily, ...],
+    assume: Assumptions,
     output: str,
     to: Path | None,
 ) -> int:
@@ -96,7 +100,7 @@ def command(
     settings = _settings(select, ignore, fail_on, baseline)
     if write_baseline and settings.baseline is None:
         raise UsageError("--write-baseline needs a file: --baseline FILE")
-    report = _report(paths, settings, config, ip_families)
+    report = _report(paths, settings, config, ip_families, assume)
     _tell(report)
     if write_baseline:
         return _write_baseline(report, settings)
@@ -144,6 +148,7 @@ def _report(
     settings: CheckSettings,
     config: Path | None,
     ip_families: tuple[IPFamily, ...],
+    assumed: Assumptions,
 ) -> CheckReport:
     from svcnet.check import check
     from svcnet.inputs import paths_or_input
@@ -159,6 +164,7 @@ def _report(
             select=settings.select,
             ignore=settings.ignore,
             baseline=settings.baseline,
+            assumed=assumed,
         )
 
 

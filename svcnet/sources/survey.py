@@ -17,8 +17,8 @@ from svcnet.sources.findings import FieldFinding, Findings, ObjectPlace, Path
 Located = tuple[ClusterObject, ObjectPlace]
 Remark = tuple[Check, ClusterObject, Path, str]
 
-NO_OBJECTS = frozenset((checks.NO_MAPPING, checks.NOT_MANIFESTS))
-"""Errors about what is surely no object, so that no other lacks it."""
+NO_OBJECTS = frozenset((checks.NO_MAPPING, checks.NO_KIND, checks.NOT_MANIFESTS))
+"""Errors about what is no object at all, so that no other lacks it."""
 
 BETWEEN = frozenset((checks.CLUSTER_IP_CONFLICT, checks.NODE_PORT_CONFLICT, checks.FAMILY_POLICY))
 """Errors of objects that are read as they are written all the same."""

@@ -47,13 +47,11 @@ def test_a_rule_says_what_to_do_and_has_an_example(rule: CheckRule) -> None:
     assert find_rule(rule.name) is find_rule(rule.check.number) is rule
 
 
-# Told of a node, of a request, of a machine or of a program's own files; or, the last ones, of what
-# is right in a repository: addresses that a cluster gives.
+# Told of a node, of a request, of a machine or of a program's own files.
 NOT_LOOKED_FOR = {
     *(checks.PASSED_OVER, checks.NO_LOCAL_NODE, checks.NO_ZONE, checks.OTHER_NODE_ADDRESS),
     *(checks.CLEARTEXT, checks.UNVERIFIED_SERVER, checks.EMPTY_NAMESPACE),
-    *(checks.CLUSTER_FAMILIES, checks.NO_CLUSTER_IP, checks.NO_POD_IP),
-    *(checks.ASSUMED, checks.NO_ADMISSION, checks.OLD_VERSION),
+    *(checks.CLUSTER_FAMILIES, checks.ASSUMED),
 }
 
 

@@ -54,7 +54,7 @@ metadata: {name: node-a}
     CheckRule(
         check=checks.CLUSTER_IP_CONFLICT,
         remedy="Give one of the Services another address.",
-        source="pkg/registry/core/service/storage of Kubernetes v1.36/alloc.go",
+        source="pkg/registry/core/service/storage/alloc.go of Kubernetes v1.36",
         fires="""\
 apiVersion: v1
 kind: Service
@@ -74,7 +74,7 @@ spec: {clusterIP: 10.96.0.10, selector: {app: web}, ports: [{port: 5432}]}
     CheckRule(
         check=checks.NODE_PORT_CONFLICT,
         remedy="Give one of the ports another node port.",
-        source="pkg/registry/core/service/storage of Kubernetes v1.36/alloc.go",
+        source="pkg/registry/core/service/storage/alloc.go of Kubernetes v1.36",
         fires="""\
 apiVersion: v1
 kind: Service
@@ -113,7 +113,7 @@ spec: {clusterIP: 10.96.0.10, selector: {app: web}, ports: [{port: 80}]}
 apiVersion: v1
 kind: Service
 metadata: {name: db}
-spec: {clusterIP: 10.96.0.11, ports: [{port: 5432}]}
+spec: {clusterIP: 10.96.0.11, selector: {app: db}, ports: [{port: 5432}]}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -130,7 +130,7 @@ endpoints: [{addresses: [10.244.1.5]}]
     CheckRule(
         check=checks.UNSERVED_PORT,
         remedy="Give the port of the Service the name that the slice's port has.",
-        source="pkg/proxy of Kubernetes v1.36/endpointschangetracker.go",
+        source="pkg/proxy/endpointschangetracker.go of Kubernetes v1.36",
         fires="""\
 apiVersion: v1
 kind: Service
@@ -166,7 +166,7 @@ endpoints: [{addresses: [10.244.1.5]}]
     CheckRule(
         check=checks.SHARED_FRONTEND,
         remedy="Give one of them another address or port.",
-        source="pkg/proxy of Kubernetes v1.36/iptables/proxier.go",
+        source="pkg/proxy/iptables/proxier.go of Kubernetes v1.36",
         fires="""\
 apiVersion: v1
 kind: Service
@@ -227,7 +227,7 @@ asks for more than 100,000 entries, addresses by ports by endpoints: nodes make 
     CheckRule(
         check=checks.UNSERVED_FAMILY,
         remedy="Add slices of that family, or take the address away.",
-        source="pkg/proxy of Kubernetes v1.36/iptables/proxier.go",
+        source="pkg/proxy/iptables/proxier.go of Kubernetes v1.36",
         fires="""\
 apiVersion: v1
 kind: Service
@@ -253,7 +253,7 @@ endpoints: [{addresses: [10.244.1.5]}]
     CheckRule(
         check=checks.CLUSTER_IP_TAKEN,
         remedy="Take the Service's cluster IP from a range that has no Nodes and Pods in it.",
-        source="pkg/proxy of Kubernetes v1.36/iptables/proxier.go",
+        source="pkg/proxy/iptables/proxier.go of Kubernetes v1.36",
         fires="""\
 apiVersion: v1
 kind: Service
@@ -287,7 +287,7 @@ spec: {cidrs: [10.96.0.0/12]}
     CheckRule(
         check=checks.CONDITION_CONFLICT,
         remedy="List each address in one slice.",
-        source="pkg/proxy of Kubernetes v1.36/endpointslicecache.go",
+        source="pkg/proxy/endpointslicecache.go of Kubernetes v1.36",
         fires="""\
 apiVersion: v1
 kind: Service
@@ -313,7 +313,7 @@ endpoints: [{addresses: [10.244.1.5], conditions: {ready: false}}]
     CheckRule(
         check=checks.HEALTH_CHECK_CONFLICT,
         remedy="Choose another number, or leave both to the API server.",
-        source="pkg/proxy of Kubernetes v1.36/healthcheck/service_health.go",
+        source="pkg/proxy/healthcheck/service_health.go of Kubernetes v1.36",
         fires="""\
 apiVersion: v1
 kind: Service

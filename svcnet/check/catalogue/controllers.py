@@ -87,6 +87,26 @@ metadata: {name: web-1, labels: {app: web}}
 spec: {containers: [{name: web}]}
 ```
 """,
+        source="staging/src/k8s.io/endpointslice of Kubernetes v1.36",
+        fires="""\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.10, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web-1, labels: {app: web}}
+spec: {containers: [{name: web}]}
+status: {phase: Running}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db-1, labels: {app: db}}
+spec: {containers: [{name: db}]}
+status: {phase: Running, podIP: 10.244.1.6}
+""",
+        mend=("status: {phase: Running}", "status: {phase: Running, podIP: 10.244.1.5}"),
     ),
     CheckRule(
         check=checks.NO_POD_NODE,
@@ -263,6 +283,28 @@ $ svcnet render picky.yaml --nodes 2 --node node-1 --ip-families IPv4 --ignore a
 picky.yaml:8: warning: Deployment default/web: spec.template.spec: no Node admits its Pods, so they wait [S810 no-admission]
 ```
 """,
+        fires="""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      nodeSelector: {disk: fast}
+      containers: [{name: web, image: nginx}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {clusterIP: 10.96.0.10, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node-a, labels: {disk: slow}}
+""",
+        mend=("disk: slow", "disk: fast"),
     ),
     CheckRule(
         check=checks.UNLISTED_PORT,
@@ -336,5 +378,28 @@ spec: {clusterIP: 10.96.0.10, selector: {app: game}, ports: [{port: 80}]}
 """,
         mend=("2048-game", "game-2048"),
         find=names.unreadable_variables,
+    ),
+    CheckRule(
+        check=checks.NO_GOVERNING_SERVICE,
+        remedy="Write the name of the headless Service as `spec.serviceName`.",
+        source="pkg/controller/statefulset of Kubernetes v1.36, and plugin/kubernetes of CoreDNS",
+        fires="""\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db-headles
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: db, image: postgres}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db-headless}
+spec: {clusterIP: None, selector: {app: db}, ports: [{port: 5432}]}
+""",
+        mend=("serviceName: db-headles", "serviceName: db-headless"),
+        find=names.pods_without_names,
     ),
 )

@@ -240,6 +240,22 @@ $ svcnet render old.yaml --ip-families IPv4 --ignore assumed > rules
 old.yaml:1: warning: Deployment default/web: apiVersion: is taken by no API server any more; it is read as apps/v1 [S116 old-version]
 ```
 """,
+        fires="""\
+apiVersion: apps/v1beta2
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: nginx}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+""",
+        mend=("apps/v1beta2", "apps/v1"),
     ),
     CheckRule(
         check=checks.EMPTY_FILE,

@@ -83,5 +83,21 @@ $ svcnet render labels.yaml
 labels.yaml:7: error: Deployment default/web: spec.template.metadata.labels: are not those that spec.selector finds [S511 template-labels]
 ```
 """,
+        fires="""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: wbe}}
+    spec: {containers: [{name: web, image: nginx}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+""",
+        mend=("app: wbe", "app: web"),
     ),
 )

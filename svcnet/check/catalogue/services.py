@@ -93,6 +93,20 @@ metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80}]}
 ```
 """,
+        source="pkg/registry/core/service/storage/alloc.go of Kubernetes v1.36",
+        fires="""\
+apiVersion: v1
+kind: Service
+metadata: {name: db}
+spec: {selector: {app: db}, ports: [{port: 5432}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db-1, labels: {app: db}}
+spec: {containers: [{name: db}]}
+status: {phase: Running, podIP: 10.244.1.6}
+""",
+        mend=("spec: {selector: {app: db}", "spec: {clusterIP: 10.96.0.11, selector: {app: db}"),
     ),
     CheckRule(
         check=checks.TOPOLOGY_ANNOTATIONS,
@@ -136,7 +150,7 @@ spec:
     CheckRule(
         check=checks.FAMILY_POLICY,
         remedy="Correct `spec.ipFamilyPolicy`, or leave it and `spec.ipFamilies` out.",
-        source="pkg/registry/core/service/storage of Kubernetes v1.36/alloc.go",
+        source="pkg/registry/core/service/storage/alloc.go of Kubernetes v1.36",
         fires="""\
 apiVersion: v1
 kind: Service
@@ -154,7 +168,7 @@ spec:
     CheckRule(
         check=checks.OPEN_ADDRESS,
         remedy="Add ranges of that family too; `::/0` says that everybody is meant.",
-        source="pkg/proxy of Kubernetes v1.36/servicechangetracker.go",
+        source="pkg/proxy/servicechangetracker.go of Kubernetes v1.36",
         fires="""\
 apiVersion: v1
 kind: Service

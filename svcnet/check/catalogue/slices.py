@@ -110,7 +110,7 @@ endpoints: [{{addresses: [10.244.1.5]}}]
     CheckRule(
         check=checks.ENDPOINT_PORT,
         remedy="Correct the number. The API server takes any in a slice.",
-        source="pkg/proxy of Kubernetes v1.36/endpointslicecache.go",
+        source="pkg/proxy/endpointslicecache.go of Kubernetes v1.36",
         fires="""\
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice

@@ -9,7 +9,7 @@ from svcnet.check.repository import Repository
 from svcnet.check.rule import Remark
 from svcnet.checks import Check
 from svcnet.discovery.environment import KernelLimits, size_of
-from svcnet.models import Service
+from svcnet.models import NamespacedName, Service, StatefulSet
 
 LINUX = KernelLimits(total=2 * 1024**2)
 """What a process may start with on Linux where nobody changed the limit of the stack."""
@@ -42,6 +42,38 @@ def _hostnames(service: Service, repository: Repository) -> Iterator[str]:
         for endpoint in item.endpoints:
             if endpoint.hostname:
                 yield endpoint.hostname
+
+
+def pods_without_names(repository: Repository) -> Iterator[Remark]:
+    """Yield StatefulSets whose serviceName is not that of the headless Service of their Pods.
+
+    Where no such Service is in the input, it may be in another one, and nothing is said.
+    """
+    for workload in repository.workloads:
+        if not isinstance(workload, StatefulSet) or not workload.service_name:
+            continue
+        key = NamespacedName(workload.namespace, workload.service_name)
+        if key not in repository.state.services:
+            meant = _governing(workload, repository)
+            if meant is not None:
+                message = (
+                    f"there is no Service {workload.service_name}, so the Pods have no names in "
+                    f"DNS; {meant.name} is headless, and selects them"
+                )
+                yield checks.NO_GOVERNING_SERVICE, workload, ("spec", "serviceName"), message
+
+
+def _governing(workload: StatefulSet, repository: Repository) -> Service | None:
+    """Return the first headless Service that selects the Pods of a workload."""
+    for service in repository.services:
+        if (
+            service.namespace == workload.namespace
+            and service.is_headless
+            and service.selector
+            and service.selector.items() <= workload.template.labels.items()
+        ):
+            return service
+    return None
 
 
 def variable_conflicts(repository: Repository) -> Iterator[Remark]:

@@ -20,10 +20,23 @@ def selectors_without_pods(repository: Repository) -> Iterator[Remark]:
     but of a selector that some Pod almost matches.
     """
     for service in repository.services:
-        if has_selector(service) and not repository.pods_of(service):
+        if (
+            has_selector(service)
+            and not repository.pods_of(service)
+            and not _waits(service, repository)
+        ):
             message = _message(service, repository)
             if message:
                 yield checks.NO_POD, service, ("spec", "selector"), message
+
+
+def _waits(service: Service, repository: Repository) -> bool:
+    """Return whether a workload would make Pods that are found, and makes none now."""
+    return any(
+        workload.namespace == service.namespace
+        and service.selector.items() <= workload.template.labels.items()
+        for workload in repository.state.workloads.values()
+    )
 
 
 def _message(service: Service, repository: Repository) -> str:

@@ -9,6 +9,7 @@ from svcnet.check.repository import Repository
 from svcnet.check.rule import Remark
 from svcnet.discovery.dns.names import is_ip
 from svcnet.family import family_of
+from svcnet.models import StatefulSet
 
 LONGEST_LABEL = 63
 """RFC 1035, 2.3.4."""
@@ -40,11 +41,25 @@ def aliases_with_ports(repository: Repository) -> Iterator[Remark]:
 
 def long_labels(repository: Repository) -> Iterator[Remark]:
     """Yield names that are taken by the API server and do not fit into DNS."""
+    yield from long_hostnames(repository)
     for service in repository.services:
         for label in service.external_name.split("."):
             if len(label) > LONGEST_LABEL:
                 message = f"{label} has {len(label)} letters: no name in DNS has such a part"
                 yield checks.LONG_LABEL, service, ("spec", "externalName"), message
+
+
+def long_hostnames(repository: Repository) -> Iterator[Remark]:
+    """Yield StatefulSets whose Pods have names that do not fit into DNS."""
+    for workload in repository.workloads:
+        if isinstance(workload, StatefulSet) and workload.replicas:
+            name = f"{workload.name}-{workload.first + workload.replicas - 1}"
+            if len(name) > LONGEST_LABEL:
+                message = (
+                    f"a Pod is {name}, of {len(name)} letters: its host name is cut, "
+                    "and nobody finds it by the name of the Pod"
+                )
+                yield checks.LONG_LABEL, workload, ("metadata", "name"), message
 
 
 def unready_traffic(repository: Repository) -> Iterator[Remark]:
