@@ -41,8 +41,8 @@ class PacketHead(NamedTuple):
     balancer: Balancer | None = None
 
     def with_destination(self, address: int, port: int) -> PacketHead:
-        """Return the same, translated."""
-        return self._replace(address=address, port=port, is_translated=True)
+        """Return the same, translated; by which way it leaves then is open again."""
+        return self._replace(address=address, port=port, is_translated=True, way="")
 
     def with_marks(self, mark: int, connmark: int) -> PacketHead:
         """Return the same with other marks."""

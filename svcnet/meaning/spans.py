@@ -30,6 +30,7 @@ def number(text: str) -> int:
         raise ValueError(text) from None
 
 
+@lru_cache(1 << 16)
 def text_of(address: int, family: IPFamily) -> str:
     """Return the canonical text of an address."""
     return address_text(address.to_bytes(BITS[family] // 8, "big"))

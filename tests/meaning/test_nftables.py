@@ -228,3 +228,203 @@ def test_any_cluster_is_verified_with_its_own_rules(
     rules = NFTRuleSet.of(load(NFTState(), text(full(graph))), Facts.of(graph.settings))
     found = verify(graph, rules)
     assert (found.differences, found.unknown) == ((), ())
+
+
+OUT = Facts(
+    addresses=frozenset((spans.number("192.0.2.10"),)),
+    interfaces={
+        spans.network("10.0.0.0/8"): "cni0",
+        spans.network("192.0.2.0/24"): "eth0",
+        spans.network("203.0.113.0/24"): "eth1",
+    },
+)
+
+
+def kind_of(rule: str, packet: Packet = PACKET, hook: str = "forward", facts: Facts = OUT) -> str:
+    """Return what becomes of a packet by a rule in a chain of a hook, in a table of type inet."""
+    listing = (
+        "table inet filter {\n"
+        "\tflowtable f {\n\t\thook ingress priority filter\n\t\tdevices = { eth0 }\n\t}\n"
+        f"\tchain c {{\n\t\ttype filter hook {hook} priority filter; policy accept;\n"
+        f"\t\t{rule}\n\t}}\n}}\n"
+    )
+    (found,) = nftables.read(listing, facts, file="dump").evaluate(packet)
+    return str(found.verdict.to_dict()["kind"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind"),
+    [
+        # Interfaces that packets leave by, where routes are known.
+        ('oifname "cni0" drop', "drop"),
+        ('oifname != "cni0" drop', "pass"),
+        ('oifname "cni*" drop', "drop"),
+        ('oif "eth0" drop', "pass"),
+        ('iifname "eth0" oifname "cni0" drop', "drop"),
+        ('oifname { "cni0", "eth0" } drop', "unknown"),
+        # Connection tracking of the first packet of a connection.
+        ("ct direction original drop", "drop"),
+        ("ct direction reply drop", "pass"),
+        ("ct direction != reply drop", "drop"),
+        ("ct state new,untracked drop", "drop"),
+        ("ct state vmap { established : accept, new : drop }", "drop"),
+        ("ct state vmap { established : accept, invalid : drop } accept", "pass"),
+        ("ct status dnat drop", "pass"),
+        ("ct status dnat,snat drop", "pass"),
+        ("ct status assured drop", "pass"),
+        ("ct status confirmed drop", "unknown"),
+        ("ct original ip daddr 10.9.0.0/16 drop", "drop"),
+        ("ct original ip daddr != 10.9.9.9 drop", "pass"),
+        ("ct original ip saddr 203.0.113.0/24 drop", "drop"),
+        ("ct original proto-dst 80 drop", "drop"),
+        ("ct original proto-dst 81 drop", "pass"),
+        ("ct original protocol udp drop", "pass"),
+        ("ct reply ip saddr 10.9.9.9 drop", "unknown"),
+        ("ct mark 0 drop", "drop"),
+        ("ct mark set 5 ct mark & 0x4 == 0x4 drop", "drop"),
+        ("meta mark set 5 ct mark set meta mark meta mark set 0 ct mark 5 drop", "drop"),
+        ("ct mark set 6 meta mark set ct mark | 0x1 meta mark 7 drop", "drop"),
+        ("meta mark set 0x10 meta mark { 0x10, 0x20 } drop", "unknown"),
+        ("ct zone 1 drop", "unknown"),
+        # Routes.
+        ("fib daddr type unicast drop", "drop"),
+        ("fib daddr type { broadcast, multicast, anycast } drop", "pass"),
+        ("fib daddr type != { local, unicast } drop", "pass"),
+        ("fib daddr . iif type local drop", "pass"),
+        ("fib daddr . iif type != { local, broadcast, multicast } drop", "drop"),
+        ("fib saddr type local drop", "pass"),
+        ("fib saddr type unicast drop", "drop"),
+        ("fib saddr type broadcast drop", "pass"),
+        ("fib saddr . iif oif missing drop", "pass"),
+        ("fib saddr . mark . iif oif missing drop", "pass"),
+        ("fib saddr . iif oif exists drop", "drop"),
+        ("fib saddr oif missing drop", "unknown"),
+        ("fib daddr type blackhole drop", "unknown"),
+        # Fields that packets of other families and protocols do not have, as the rule goes on.
+        ("ip6 saddr != fd00::/8 drop", "pass"),
+        ("udp dport != 53 drop", "pass"),
+        ("tcp dport != 53 drop", "drop"),
+        ("meta nfproto ipv4 drop", "drop"),
+        ("meta nfproto ipv6 drop", "pass"),
+        ("meta protocol ip drop", "drop"),
+        ("udp dport vmap { 80 : drop }", "pass"),
+        # Nothing of a connection is offloaded before it is established.
+        ("flow add @f drop", "pass"),
+        ("ip protocol tcp flow add @f", "pass"),
+        # What goes where nobody looks.
+        ("jump nowhere", "unknown"),
+        ("jump { counter drop; }", "unknown"),
+        ('fwd to "eth1"', "unknown"),
+    ],
+)
+def test_words_of_others_are_right_or_unknown(rule: str, kind: str) -> None:
+    assert kind_of(rule) == kind
+
+
+@pytest.mark.parametrize("rule", ['oifname "cni0" drop', "fib daddr type { broadcast } drop"])
+def test_without_routes_nobody_knows_where_packets_leave(rule: str) -> None:
+    assert kind_of(rule, facts=OWN) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("hook", "rule", "kind"),
+    [
+        ("prerouting", 'oifname "cni0" drop', "pass"),
+        ("prerouting", 'oifname != "cni0" drop', "drop"),
+        ("postrouting", 'oifname "cni0" drop', "drop"),
+    ],
+)
+def test_packets_have_no_way_out_before_they_are_routed(hook: str, rule: str, kind: str) -> None:
+    assert kind_of(rule, hook=hook) == kind
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("10.9.9.9", "pass"),
+        ("203.0.113.255", "unknown"),
+        ("255.255.255.255", "drop"),
+        ("0.1.2.3", "drop"),
+        ("224.0.0.1", "pass"),
+        ("192.0.2.10", "pass"),
+    ],
+)
+def test_a_broadcast_address_is_the_end_of_a_network(address: str, kind: str) -> None:
+    """Which of a network's ends it is depends on the kernel, so either may be."""
+    packet = Packet("203.0.113.7", address, 80, interface="eth1")
+    assert kind_of("fib daddr type broadcast drop", packet, "prerouting") == kind
+
+
+def test_an_answer_about_a_way_out_holds_until_packets_are_translated() -> None:
+    """Behind a translation the packet leaves by the way to its endpoint."""
+    listing = (
+        "table ip a {\n\tchain o {\n\t\ttype filter hook output priority raw; policy accept;\n"
+        '\t\toifname "eth7" counter\n\t}\n'
+        "\tchain n {\n\t\ttype nat hook output priority -100; policy accept;\n"
+        "\t\tip daddr 172.16.0.1 tcp dport 80 dnat to 10.1.1.1:80\n\t}\n"
+        "\tchain p {\n\t\ttype filter hook postrouting priority srcnat; policy accept;\n"
+        '\t\toifname "cni0" accept\n\t\tdrop\n\t}\n}\n'
+    )
+    packet = Packet("192.0.2.10", "172.16.0.1", 80)
+    (found,) = nftables.read(listing, OUT).evaluate(packet)
+    assert found.verdict == Deliver("10.1.1.1", 80, masquerade=False)
+
+
+NETDEV = (
+    "table netdev n {{\n\tchain c {{\n"
+    "\t\ttype filter hook {hook} device{devices} priority filter; policy {policy};\n"
+    "\t\t{rule}\n\t}}\n}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("hook", "devices", "policy", "rule", "kind"),
+    [
+        ("ingress", ' "eth0"', "accept", "ip daddr 10.9.9.9 drop", "drop"),
+        ("ingress", ' "eth1"', "accept", "ip daddr 10.9.9.9 drop", "pass"),
+        ("ingress", "s = { eth0, eth1 }", "drop", "tcp dport 81 accept", "drop"),
+        ("ingress", "s = { eth0, eth1 }", "drop", "tcp dport 80 accept", "pass"),
+        ("ingress", ' "eth0"', "accept", 'fwd to "eth1"', "unknown"),
+        ("ingress", ' "eth0"', "accept", "ip6 saddr != fd00::/8 drop", "pass"),
+        ("egress", ' "cni0"', "accept", "tcp dport 80 drop", "drop"),
+        ("egress", ' "eth1"', "accept", "tcp dport 80 drop", "pass"),
+    ],
+)
+def test_what_stands_at_an_interface_is_met(
+    hook: str, devices: str, policy: str, rule: str, kind: str
+) -> None:
+    """Packets pass the chains of the interface that they come or leave by, and of no other."""
+    listing = NETDEV.format(hook=hook, devices=devices, policy=policy, rule=rule)
+    (found,) = nftables.read(listing, OUT).evaluate(PACKET)
+    assert found.verdict.to_dict()["kind"] == kind
+
+
+def test_whether_packets_pass_a_bridge_is_not_known() -> None:
+    """A rule of a bridge counts if it makes a difference: nobody says where packets come by."""
+    for rule, kind in ("tcp dport 80 drop", "unknown"), ("tcp dport 81 drop", "pass"):
+        listing = (
+            "table bridge b {\n\tchain c {\n"
+            "\t\ttype filter hook prerouting priority 0; policy accept;\n"
+            f"\t\t{rule}\n\t}}\n}}\n"
+        )
+        (found,) = nftables.read(listing, OUT).evaluate(PACKET)
+        assert found.verdict.to_dict()["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        '{"rule": {"family": "inet", "table": "t", "chain": "c", "expr": [{"a": 1}, {"drop": 0}]}}',
+        '{"chain": {"family": "inet", "table": "t", "name": "d", "type": "filter", "hook": 7}}',
+        '{"set": {"family": "inet", "table": "t", "name": "s", "type": {"odd": 1}}}',
+    ],
+)
+def test_what_nft_says_in_words_of_its_own_is_unknown(item: str) -> None:
+    """What no reader of its JSON understands is told, and not passed over."""
+    document = (
+        '{"nftables": [{"table": {"family": "inet", "name": "t"}}, '
+        '{"chain": {"family": "inet", "table": "t", "name": "c", "type": "filter", '
+        f'"hook": "forward", "prio": 0, "policy": "accept"}}}}, {item}]}}'
+    )
+    (found,) = nftables.read(document, OWN).evaluate(PACKET)
+    assert isinstance(found.verdict, Unknown)

@@ -16,6 +16,7 @@ from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Branch, Leaf, Meetings, PacketHead
 from svcnet.meaning.iptables.rule import XTRule
 from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
+from svcnet.meaning.ways_out import leave
 
 if TYPE_CHECKING:
     from svcnet.meaning.iptables.chain import Chain
@@ -238,7 +239,9 @@ class Walk(EndWalk):
         """
         found = [flow]
         if rule.way is not None:
-            found = self._leaving(rule, flow, after)
+            pattern, is_negated = rule.way
+            hit = leave(self.facts, pattern, rule, flow, after, is_negated=is_negated)
+            found = [] if hit is None else [hit]
         if not rule.doubt or rule.action == "nothing":
             return found
         sure: list[Branch] = []
@@ -250,32 +253,6 @@ class Walk(EndWalk):
             sure.append(each.assuming((key, True, rule)))
             after.append(each.assuming((key, False, rule)))
         return sure
-
-    def _leaving(self, rule: XTRule, flow: Branch, after: list[Branch]) -> list[Branch]:
-        """Return the flow if it leaves by the interface of a rule."""
-        assert rule.way is not None
-        pattern, is_negated = rule.way
-        header = flow.header
-        way = header.way or self.facts.way_to(header.address)
-        if way:
-            if is_like(way, pattern) != is_negated:
-                return [flow]
-            after.append(flow)
-            return []
-        key = ("-o", pattern, header.address)
-        for asked, answer, _ in flow.doubts:
-            if asked == key:
-                if answer != is_negated:
-                    return [flow]
-                after.append(flow)
-                return []
-        yes = flow.assuming((key, True, rule))
-        if not pattern.endswith("+"):
-            yes = yes.with_header(header._replace(way=pattern))
-        no = flow.assuming((key, False, rule))
-        hit, rest = (no, yes) if is_negated else (yes, no)
-        after.append(rest)
-        return [hit]
 
     def _execute(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from svcnet.meaning.aims import RuleAim, RuleAims
 from svcnet.meaning.nftables.names import RuleWords
-from svcnet.meaning.nftables.walk import NFTLine, NFTTables, is_for_services
+from svcnet.meaning.nftables.tables import NFTLine, NFTTables, is_for_services
 
 _REFUSALS = frozenset(("drop", "reject"))
 _DECISIONS = frozenset(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from svcnet.meaning import spans
-from svcnet.meaning.nftables.walk import NFTLine, NFTMembers
+from svcnet.meaning.nftables.fields import span_of
+from svcnet.meaning.nftables.tables import NFTLine, NFTMembers
 from svcnet.meaning.spans import Span
 
 
@@ -34,9 +34,9 @@ class RuleWords:
         """Yield the protocol and the ports that a rule names, unless with an address."""
         words = rule.words
         for at, word in enumerate(words):
-            if word != "dport":
+            if word not in ("dport", "proto-dst"):
                 continue
-            joined = words[at - 2] == "."
+            joined = word == "dport" and words[at - 2] == "."
             if joined and words[at - 5] == ".":
                 continue
             for value in self.values_of(rule, at + 1):
@@ -44,6 +44,7 @@ class RuleWords:
                 low, _, high = parts[-1].partition("-")
                 if low.isdecimal():
                     protocol = parts[0] if joined else words[at - 1]
+                    protocol = "th" if word == "proto-dst" else protocol
                     yield protocol, (int(low), int(high or low))
 
     def destinations_of(self, rule: NFTLine) -> Iterator[list[list[str]]]:
@@ -52,7 +53,7 @@ class RuleWords:
         It is all values of one comparison at once. Behind a source they come with no port.
         """
         for at, word in enumerate(rule.words):
-            if word != "daddr" or rule.words[0] == "fib":
+            if word != "daddr" or "fib" in rule.words[max(at - 1, 0) : at]:
                 continue
             values = self.values_of(rule, end_of_fields(rule.words, at + 1))
             place = _place_of_field(rule.words, at)
@@ -84,10 +85,14 @@ class RuleWords:
                     yield span_of(parts[0])
 
 
+_INTERFACES = frozenset(("iif", "iifname", "oif", "oifname"))
+"""Fields of one word."""
+
+
 def end_of_fields(words: Sequence[str], at: int) -> int:
     """Return where the fields end of which one ends at a place, joined by dots."""
-    while at < len(words) and words[at] == ".":
-        at += 2 if words[at + 1 : at + 2] == ("iifname",) else 3
+    while at + 1 < len(words) and words[at] == ".":
+        at += 2 if words[at + 1] in _INTERFACES else 3
     return at
 
 
@@ -97,10 +102,5 @@ def _place_of_field(words: Sequence[str], at: int) -> int:
     at -= 2
     while at >= 0 and words[at] == ".":
         found += 1
-        at -= 2 if words[at - 1] == "iifname" else 3
+        at -= 2 if words[at - 1] in _INTERFACES else 3
     return found
-
-
-def span_of(text: str) -> Span:
-    """Return addresses such as ``10.0.0.0/8`` or ``10.0.0.1-10.0.0.9``. Raises ValueError."""
-    return spans.between(text) if "-" in text else spans.network(text)

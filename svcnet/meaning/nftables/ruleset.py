@@ -6,11 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from itertools import pairwise
-from types import MappingProxyType
 
 from svcnet.errors import ApplyError
-from svcnet.family import IPFamily
 from svcnet.graph import Packet
 from svcnet.meaning import spans
 from svcnet.meaning.aims import RuleAims
@@ -19,19 +16,22 @@ from svcnet.meaning.ends import Ends
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf, Meetings
 from svcnet.meaning.nftables.aims import aims
-from svcnet.meaning.nftables.names import RuleWords, end_of_fields, span_of
-from svcnet.meaning.nftables.walk import (
+from svcnet.meaning.nftables.fields import span_of
+from svcnet.meaning.nftables.names import RuleWords, end_of_fields
+from svcnet.meaning.nftables.reading import RuleReader
+from svcnet.meaning.nftables.steps import special_networks
+from svcnet.meaning.nftables.tables import (
     HookChain,
     NFTLine,
     NFTMember,
-    NFTMembers,
     NFTTables,
-    NFTWalk,
     is_for_services,
+    tables_of,
 )
+from svcnet.meaning.nftables.walk import NFTWalk
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
 from svcnet.meaning.outcomes import outcomes_of
-from svcnet.meaning.sources import Endpoint, Sources, endpoint_of
+from svcnet.meaning.sources import Sources
 from svcnet.meaning.spans import Span
 from svcnet.netfilter.nft import (
     ListingError,
@@ -42,11 +42,9 @@ from svcnet.netfilter.nft import (
     read_listing,
 )
 
-_FAMILIES: Mapping[IPFamily, tuple[str, str]] = MappingProxyType(
-    {"IPv4": ("ip", "inet"), "IPv6": ("ip6", "inet")}
-)
-
 _SCRIPT = re.compile(r"\A(?:\s|#.*\n)*(?:add|create|delete|destroy|flush) ")
+_OUT = frozenset(("oif", "oifname"))
+_TYPES = frozenset(("unicast", "broadcast", "multicast", "anycast"))
 _DOCUMENT = re.compile(r'\s*\{\s*"nftables"')
 
 
@@ -90,11 +88,12 @@ class NFTRuleSet:
         self.file = file
         self._tables = tables
         self._words = RuleWords(tables.containers)
+        self._reader = RuleReader(tables)
 
     @classmethod
     def of(cls, state: NFTState, facts: Facts, file: str = "") -> NFTRuleSet:
         """Return the rules of the tables that packets of a family meet."""
-        return cls(_tables(state, facts.family), facts, file)
+        return cls(tables_of(state, facts.family), facts, file)
 
     def without_own(self) -> NFTRuleSet:
         """Return the same without the table for Services."""
@@ -130,6 +129,7 @@ class NFTRuleSet:
         """
         walk = NFTWalk(
             tables=self._tables,
+            reader=self._reader,
             facts=self.facts,
             sources=sources,
             address=address,
@@ -152,7 +152,10 @@ class NFTRuleSet:
         keys: dict[tuple[int, str, int], None] = {}
         networks: dict[Span, None] = {}
         sets: dict[frozenset[int], None] = {}
+        if self._tables.hooks.get("egress"):
+            networks.update(dict.fromkeys(self.facts.interfaces))
         for rule in self._rules():
+            networks.update(dict.fromkeys(self._networks_of(rule)))
             for named in self._words.destinations_of(rule):
                 alone: set[int] = set()
                 for parts in named:
@@ -175,21 +178,34 @@ class NFTRuleSet:
         """What is known of how packets end once they are translated."""
         networks: set[Span] = set()
         ports: set[Span] = set()
+        asks_for_origin = False
+        if self._tables.hooks.get("egress"):
+            networks.update(self.facts.interfaces)
         for rule in self._late_rules():
+            asks_for_origin |= "original" in rule.words
             networks.update(self._words.addresses_of(rule))
+            networks.update(self._networks_of(rule))
             for at, word in enumerate(rule.words):
                 if word == "dport":
                     for value in self._words.values_of(rule, end_of_fields(rule.words, at + 1)):
                         low, _, high = value.rpartition(" . ")[2].partition("-")
                         if low.isdecimal():
                             ports.add((int(low), int(high or low)))
-        return Ends(networks, ports)
+        return Ends(networks, ports, asks_for_origin=asks_for_origin)
+
+    def _networks_of(self, rule: NFTLine) -> Iterable[Span]:
+        """Return the networks that a rule tells apart by routes and not by name."""
+        found = set(self.facts.interfaces) if not _OUT.isdisjoint(rule.words) else set()
+        if "fib" in rule.words and not _TYPES.isdisjoint(rule.words):
+            found.update((at, at) for span in self.facts.interfaces for at in span)
+            found.update(special_networks(self.facts.family))
+        return found
 
     def _late_rules(self) -> Iterator[NFTLine]:
         """Yield the rules that packets can meet once it is known where they go."""
         # What the node sends to itself comes in once more.
-        hooks = ("prerouting", "input", "forward", "postrouting")
-        waiting = [each for hook in hooks for each in self._tables.hooks.get(hook, ())]
+        hooks = self._tables.hooks
+        waiting = [each for hook, there in hooks.items() if hook != "output" for each in there]
         places = [(each.table, each.chain) for each in waiting]
         seen: set[tuple[str, str]] = set()
         while places:
@@ -280,68 +296,5 @@ def _last_with(wanted: Sequence[str], path: Sequence[object]) -> NFTLine | None:
     return next((rule for rule in rules if not set(wanted).isdisjoint(rule.words)), None)
 
 
-def _tables(state: NFTState, family: IPFamily) -> NFTTables:
-    rules: dict[tuple[str, str], tuple[NFTLine, ...]] = {}
-    containers: dict[tuple[str, str], NFTMembers] = {}
-    hooks: dict[str, list[HookChain]] = {}
-    lists: dict[tuple[str, str], set[Endpoint]] = {}
-    foreign: set[tuple[str, str]] = set()
-    for (kind, _), table in state.tables.items():
-        if kind not in _FAMILIES[family]:
-            continue
-        name = str(table)
-        filled: set[str] = set()
-        for chain in table.chains.values():
-            found = tuple(
-                NFTLine(name, chain.name, rule.text, rule.line, tuple(rule.text.split()))
-                for rule in chain.rules
-            )
-            rules[name, chain.name] = found
-            if chain.hook is not None:
-                type_, hook, priority, policy, _ = chain.hook
-                hooks.setdefault(hook, []).append(
-                    HookChain(priority, name, chain.name, type_, policy)
-                )
-            for key, endpoint in _lists(found):
-                lists.setdefault((name, key), set()).add(endpoint)
-            filled.update(each for rule in found for each in _filled_sets(rule))
-        if not is_for_services(name):
-            foreign.update((name, each) for each in filled)
-        for held in table.sets.values():
-            containers[name, held.name] = NFTMembers(
-                {element.key: element.value for element in held.elements.values()},
-                # JSON of nft 1.0.6 leaves the flag out.
-                "dynamic" in held.flags or held.name in filled,
-                int(held.timeout) if held.timeout else None,
-                {element.key: element.line for element in held.elements.values()},
-            )
-    return NFTTables(
-        rules,
-        containers,
-        {hook: tuple(sorted(chains)) for hook, chains in hooks.items()},
-        {key: frozenset(endpoints) for key, endpoints in lists.items()},
-        frozenset(foreign),
-    )
-
-
 PortRule = tuple[frozenset[int], list[Span], list[tuple[str, Span]]]
 """The addresses and ranges that a rule is for, and the ports that it names."""
-
-
-def _filled_sets(rule: NFTLine) -> Iterator[str]:
-    """Yield the names of the sets that a rule puts packets' keys into."""
-    for word, name in pairwise(rule.words):
-        if word in ("update", "add") and name.startswith("@"):
-            yield name[1:]
-
-
-def _lists(rules: tuple[NFTLine, ...]) -> list[tuple[str, Endpoint]]:
-    """Return the sets that a chain puts clients into, with the endpoint that it sends them to."""
-    sets = [name for rule in rules for name in _filled_sets(rule)]
-    places = [rule.words[-1] for rule in rules if rule.words[-3:-1] == ("dnat", "to")]
-    found: list[tuple[str, Endpoint]] = []
-    for name in sets:
-        for place in places:
-            with suppress(ValueError):
-                found.append((name, endpoint_of(place)))
-    return found

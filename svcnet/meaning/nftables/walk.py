@@ -1,157 +1,34 @@
-"""The way of packets through chains of nf_tables, rule by rule, word by word.
+"""The way of packets through chains of nf_tables, rule by rule.
 
-Source: Linux ``net/netfilter/nf_tables_core.c`` (``nft_do_chain``); for ``numgen`` its
-``net/netfilter/nft_numgen.c``, which throws dice of 32 bits.
+Source: Linux ``net/netfilter/nf_tables_core.c`` (``nft_do_chain``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fractions import Fraction
-from functools import cache
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
-from svcnet.meaning import spans
-from svcnet.meaning.chance import Chance
 from svcnet.meaning.ends import START, Ends, EndWalk
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Branch, Leaf, Meetings, PacketHead
-from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
+from svcnet.meaning.nftables.fields import mask_of
+from svcnet.meaning.nftables.reading import RuleReader
+from svcnet.meaning.nftables.steps import NFTChange, NFTTest, OutBy, Unreadable, Verdicts
+from svcnet.meaning.nftables.tables import HookChain, NFTLine, NFTTables, is_for_services
+from svcnet.meaning.sources import Sources, is_like
+from svcnet.meaning.ways_out import leave
 
 _DEEPEST = 16
 _MOST_DOUBTS = 6
-_DICE = 1 << 32
-_WORD = 0xFFFFFFFF
 
-SOURCE_FIELDS = frozenset(("ip saddr", "ip6 saddr", "iifname"))
-FIELDS = frozenset(
-    (
-        *SOURCE_FIELDS,
-        *("ip daddr", "ip6 daddr", "meta l4proto", "th dport", "tcp dport", "udp dport"),
-        *("sctp dport", "ip protocol", "ip6 nexthdr"),
-    )
-)
-_NO_MATTER = (("nftrace", "set"), ("priority", "set"))
-"""What rules change of a packet that no rule asks for."""
+_ON_THE_WAY_OUT = frozenset(("output", "forward", "postrouting"))
 
 _CHANGES = frozenset(
-    ("dnat", "snat", "masquerade", "redirect", "tproxy", "queue", "vmap", "map", "notrack", "set")
+    (
+        *("dnat", "snat", "masquerade", "redirect", "tproxy", "queue", "vmap", "map", "notrack"),
+        *("set", "fwd", "synproxy"),
+    )
 )
-
-
-def is_for_services(table: str) -> bool:
-    """Return whether a table, such as ``ip kube-proxy``, is kube-proxy's."""
-    return table.endswith(" kube-proxy")
-
-
-class NFTLine(NamedTuple):
-    """A rule, with its table and chain and the words of its text."""
-
-    table: str
-    chain: str
-    text: str
-    line: int
-    words: tuple[str, ...]
-
-
-class NFTMember(NamedTuple):
-    """An element of a map that decided."""
-
-    table: str
-    container: str
-    key: str
-    value: str
-    line: int
-
-
-class HookChain(NamedTuple):
-    """A chain that the kernel calls."""
-
-    priority: int
-    table: str
-    chain: str
-    type: str
-    policy: str
-
-
-class NFTMembers:
-    """A set or a map: its elements by key, and for one that rules fill how long they stay.
-
-    ``lines`` are where the elements of one with a name were read, by key.
-    """
-
-    def __init__(
-        self,
-        elements: Mapping[str, str],
-        is_dynamic: bool = False,
-        seconds: int | None = None,
-        lines: Mapping[str, int] = MappingProxyType({}),
-    ) -> None:
-        self.elements = elements
-        self.lines = lines
-        self.is_dynamic = is_dynamic
-        self.seconds = seconds
-        self._indexes: dict[tuple[bool, ...], _Index] = {}
-
-    def find(self, of_sender: tuple[bool, ...], key: tuple[str, ...]) -> Iterable[_Element]:
-        """Yield the elements that may be right for what is not the sender's of a key."""
-        index = self._indexes.get(of_sender)
-        if index is None:
-            index = self._indexes[of_sender] = self._index(of_sender)
-        exact, ranges = index
-        yield from exact.get(key, ())
-        yield from ranges
-
-    def _index(self, of_sender: tuple[bool, ...]) -> _Index:
-        """Return elements by the parts that are not the sender's, and those with ranges there."""
-        exact: dict[tuple[str, ...], list[_Element]] = {}
-        ranges: list[_Element] = []
-        for key, value in self.elements.items():
-            parts = tuple(key.split(" . "))
-            fixed = tuple(
-                part for part, is_his in zip(parts, of_sender, strict=False) if not is_his
-            )
-            if any("/" in part or "-" in part or "*" in part for part in fixed):
-                ranges.append((parts, value))
-            else:
-                exact.setdefault(fixed, []).append((parts, value))
-        return exact, ranges
-
-
-_Element = tuple[tuple[str, ...], str]
-"""The parts of a key, and the value."""
-
-_Index = tuple[dict[tuple[str, ...], list[_Element]], list[_Element]]
-
-
-class NFTTables(NamedTuple):
-    """All tables of a family: rules of chains, sets and maps, chains by hook.
-
-    ``lists`` has the endpoints for which rules put a client into a set, ``filled`` the sets that
-    rules fill with others.
-    """
-
-    rules: Mapping[tuple[str, str], tuple[NFTLine, ...]]
-    containers: Mapping[tuple[str, str], NFTMembers]
-    hooks: Mapping[str, tuple[HookChain, ...]]
-    lists: Mapping[tuple[str, str], frozenset[Endpoint]]
-    filled: frozenset[tuple[str, str]]
-
-
-class _Unknown(Exception):  # noqa: N818  (said of a rule)
-    """Words that nobody here understands, from some place on."""
-
-    def __init__(self, at: int) -> None:
-        super().__init__(at)
-        self.at = at
-
-
-@cache
-def turn(count: int, number: int) -> Chance:
-    """Return the chance of one of the numbers of ``numgen random mod``."""
-    first, last = (-(-each * _DICE // count) for each in (number, number + 1))
-    return Chance(Fraction(1, count), Fraction(last - first, _DICE))
+"""Words of what a rule may do to a packet, besides a verdict."""
 
 
 class NFTWalk(EndWalk):
@@ -160,6 +37,7 @@ class NFTWalk(EndWalk):
     def __init__(
         self,
         tables: NFTTables,
+        reader: RuleReader,
         facts: Facts,
         sources: Sources,
         address: int,
@@ -173,6 +51,7 @@ class NFTWalk(EndWalk):
     ) -> None:
         self.ends = ends
         self.tables = tables
+        self.reader = reader
         self.facts = facts
         self.sources = sources
         self.protocol = protocol
@@ -180,14 +59,20 @@ class NFTWalk(EndWalk):
         self.state = state
         self.notes = notes
         self.meetings = meetings
+        self.leaves_by = False
 
     def leaves(self, *, is_node: bool) -> list[Leaf]:
         """Return how packets end that come in by an interface, or that the node itself sends."""
         start = Branch(self.sources.everybody, START, self.start)
         if not start.mask:
             return []
+        if self.tables.unread:
+            return [Leaf("unknown", start, self.tables.unread[0])]
         leaves: list[Leaf] = []
-        for flow in self._hook("output" if is_node else "prerouting", [start], leaves):
+        flows = [start]
+        if not is_node:
+            flows = self._arrive(flows, leaves)
+        for flow in self._hook("output" if is_node else "prerouting", flows, leaves):
             leaves += self._rest(flow, is_node=is_node)
         return leaves
 
@@ -196,7 +81,8 @@ class NFTWalk(EndWalk):
         if self.notes:
             return self._end_routed(flow, is_node=is_node)
         is_local = self.facts.is_local(flow.header.address)
-        key = self.ends.key(flow.header, is_node, self.protocol, self.state, is_local)
+        first = (self.start.address, self.start.port) if self.ends.asks_for_origin else None
+        key = self.ends.key(flow.header, is_node, self.protocol, self.state, is_local, first)
         return self._ends_by(key, flow, is_node=is_node)
 
     def _end_routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
@@ -207,17 +93,23 @@ class NFTWalk(EndWalk):
             if not is_node:
                 flows = self._hook("forward", flows, leaves)
             flows = self._hook("postrouting", flows, leaves)
+            flows = self._depart(flows, leaves)
         else:
             if is_node:
                 flows = self._hook("postrouting", flows, leaves)
+                flows = self._depart(flows, leaves)
                 flows = [each.with_header(each.header._replace(is_looped=True)) for each in flows]
+                flows = self._arrive(flows, leaves)
                 flows = self._hook("prerouting", flows, leaves)
             flows = self._hook("input", flows, leaves)
         leaves += [Leaf("deliver" if each.header.is_translated else "pass", each) for each in flows]
         return leaves
 
+    # The hooks that packets pass.
+
     def _hook(self, hook: str, flows: list[Branch], leaves: list[Leaf]) -> list[Branch]:
         """Return the flows that all chains of a hook let through."""
+        self.leaves_by = hook in _ON_THE_WAY_OUT
         for chain in self.tables.hooks.get(hook, ()):
             through: list[Branch] = []
             for flow in flows:
@@ -227,13 +119,69 @@ class NFTWalk(EndWalk):
                 is_late = self.state != "NEW" or done or header.is_looped
                 if chain.type == "nat" and is_late:
                     through.append(flow)
-                    continue
-                for left in self._chain(chain.table, chain.chain, flow, through, leaves, 0):
-                    if chain.policy == "drop":
-                        leaves.append(Leaf("drop", left, chain))
-                    else:
-                        through.append(left)
+                else:
+                    self._call(chain, flow, through, leaves)
             flows = through
+        return flows
+
+    def _call(
+        self, chain: HookChain, flow: Branch, through: list[Branch], leaves: list[Leaf]
+    ) -> None:
+        """Have a flow pass a chain; what the chain lets through goes to `through`."""
+        for left in self._chain(chain.table, chain.chain, flow, through, leaves, 0):
+            if chain.policy == "drop":
+                leaves.append(Leaf("drop", left, chain))
+            else:
+                through.append(left)
+
+    def _arrive(self, flows: list[Branch], leaves: list[Leaf]) -> list[Branch]:
+        """Return the flows that are let in where they come by: by an interface, or a bridge."""
+        self.leaves_by = False
+        for chain in self.tables.hooks.get("ingress", ()):
+            through: list[Branch] = []
+            for flow in flows:
+                found = 0
+                for name in chain.devices:
+                    found |= mask_of("iifname", name, flow.header, self)
+                inside = flow.mask & found
+                if inside:
+                    self._call(chain, flow.of(inside), through, leaves)
+                if flow.mask & ~inside:
+                    through.append(flow.of(flow.mask & ~inside))
+            flows = through
+        return self._bridge(("prerouting", "input"), flows, leaves)
+
+    def _depart(self, flows: list[Branch], leaves: list[Leaf]) -> list[Branch]:
+        """Return the flows that are let out where they leave: by a bridge, or an interface."""
+        flows = self._bridge(("output", "postrouting"), flows, leaves)
+        self.leaves_by = True
+        for chain in self.tables.hooks.get("egress", ()):
+            through: list[Branch] = []
+            for flow in flows:
+                left = [flow]
+                for name in chain.devices:
+                    after: list[Branch] = []
+                    for each in left:
+                        hit = leave(self.facts, name, chain, each, after, is_negated=False)
+                        if hit is not None:
+                            self._call(chain, hit, through, leaves)
+                    left = after
+                through += left
+            flows = through
+        return flows
+
+    def _bridge(
+        self, hooks: Iterable[str], flows: list[Branch], leaves: list[Leaf]
+    ) -> list[Branch]:
+        """Return the flows that bridges let through, if they pass any: nobody says so."""
+        for hook in hooks:
+            for chain in self.tables.hooks.get(f"bridge {hook}", ()):
+                through: list[Branch] = []
+                for flow in flows:
+                    key = ("bridge", hook, chain.table, chain.chain)
+                    through.append(flow.assuming((key, False, chain)))
+                    self._call(chain, flow.assuming((key, True, chain)), through, leaves)
+                flows = through
         return flows
 
     def _chain(
@@ -256,7 +204,7 @@ class NFTWalk(EndWalk):
                     if meetings is not None:
                         meetings.note(rule)
                     kind, _, where = verdict.partition(" ")
-                    if kind in ("jump", "goto") and depth < _DEEPEST:
+                    if kind in ("jump", "goto") and self._can_go(table, where, depth):
                         came = self._chain(table, where, hit, through, leaves, depth + 1)
                         (after if kind == "jump" else back).extend(came)
                     elif kind == "return":
@@ -274,61 +222,82 @@ class NFTWalk(EndWalk):
                 break
         return back + alive
 
+    def _can_go(self, table: str, name: str, depth: int) -> bool:
+        return depth < _DEEPEST and (table, name) in self.tables.rules
+
     def _rule(
         self, rule: NFTLine, flow: Branch, after: list[Branch], leaves: list[Leaf]
-    ) -> Iterator[tuple[Branch, str]]:
-        """Yield the flows that a rule matches with its verdict; the others go to `after`."""
-        reading = _Reading(self, rule, flow, after)
-        try:
-            yield from reading.run()
-        except _Unknown as found:
-            flow, rest = reading.flow, rule.words[found.at :]
-            if _CHANGES & set(rest) or len(flow.doubts) >= _MOST_DOUBTS:
-                leaves.append(Leaf("unknown", flow, rule))
-                return
-            verdict = _verdict(rest)
-            if not verdict:
-                after.append(flow)
-                return
-            key = (rule, len(flow.doubts))
-            after.append(flow.assuming((key, False, rule)))
-            yield flow.assuming((key, True, rule)), verdict
+    ) -> Verdicts:
+        """Return the flows that a rule matches with its verdict; the others go to `after`."""
+        before = flow.path
+        for step in self.reader.steps(rule):
+            try:
+                if isinstance(step, NFTTest):
+                    mask = step.mask(flow.header, self) & flow.mask
+                    if mask != flow.mask:
+                        after.append(flow.of(flow.mask & ~mask))
+                        if not mask:
+                            return ()
+                        flow = flow.of(mask)
+                elif isinstance(step, NFTChange):
+                    flow = flow.with_header(step.apply(flow.header))
+                elif isinstance(step, OutBy):
+                    hit = self._leave(step, rule, flow, after)
+                    if hit is None:
+                        return ()
+                    flow = hit
+                elif isinstance(step, Unreadable):
+                    return self._assume(rule, step.at, flow, after, leaves)
+                else:
+                    done = step.verdicts(rule, flow, after, self, notes=self.notes)
+                    return [(self._note(each, rule, before), verdict) for each, verdict in done]
+            except ValueError:
+                return self._assume(rule, step.at, flow, after, leaves)
+        return ((self._note(flow, rule, before), ""),)
 
-    def own(self) -> int:
-        """Return who sends from an address of the machine's own."""
-        return self.sources.local(self.facts.is_local)
+    def _leave(
+        self, step: OutBy, rule: NFTLine, flow: Branch, after: list[Branch]
+    ) -> Branch | None:
+        """Return the flow if it leaves by an interface; before it is routed that has no name."""
+        pattern, is_negated = step.pattern, step.is_negated
+        if self.leaves_by:
+            return leave(self.facts, pattern, rule, flow, after, is_negated=is_negated)
+        if is_like("", pattern) != is_negated:
+            return flow
+        after.append(flow)
+        return None
 
-    def value(self, name: str, header: PacketHead) -> str:
-        """Return a field of a packet that does not depend on its sender."""
-        if name.endswith("daddr"):
-            return spans.text_of(header.address, self.facts.family)
-        if name.endswith("dport"):
-            return str(header.port)
-        return self.protocol
+    def _note(self, flow: Branch, rule: NFTLine, before: tuple[object, ...]) -> Branch:
+        """Return the flow with the rule on its path, if somebody wants to know."""
+        if not self.notes or flow.path[len(before) :]:
+            return flow
+        return flow.past(rule)
 
-    def mask(self, name: str, wanted: str, header: PacketHead) -> int:
-        """Return for whom a field has a value, or is in a range of them."""
-        if name == "iifname":
-            pattern = wanted.strip('"')
-            pattern = f"{pattern[:-1]}+" if pattern.endswith("*") else pattern
-            if header.is_looped:
-                return ALL if is_like("lo", pattern) else 0
-            return self.sources.interface(pattern)
-        if name.endswith("saddr"):
-            return self.sources.network(_span(wanted))
-        if name in ("tcp dport", "udp dport", "sctp dport") and name[:-6] != self.protocol:
-            return 0
-        if name.endswith("daddr"):
-            first, last = _span(wanted)
-            return ALL if first <= header.address <= last else 0
-        if name.endswith("dport"):
-            low, _, high = wanted.partition("-")
-            return ALL if int(low) <= header.port <= int(high or low) else 0
-        return ALL if wanted == self.protocol else 0
+    def _assume(
+        self, rule: NFTLine, at: int, flow: Branch, after: list[Branch], leaves: list[Leaf]
+    ) -> Verdicts:
+        """Return what a rule does whose words nobody understands from some place on.
 
+        If they can change a packet nobody can say; else the rule matches, or it does not.
+        """
+        rest = rule.words[at:]
+        # What nft says in JSON and nobody can put in words.
+        is_strange = not at and rule.text[:1] in ("[", "{")
+        if is_strange or _CHANGES & set(rest) or len(flow.doubts) >= _MOST_DOUBTS:
+            leaves.append(Leaf("unknown", flow, rule))
+            return ()
+        verdict = _verdict(rest)
+        if not verdict:
+            after.append(flow)
+            return ()
+        key = (rule, len(flow.doubts))
+        after.append(flow.assuming((key, False, rule)))
+        return ((flow.assuming((key, True, rule)), verdict),)
 
-def _span(text: str) -> spans.Span:
-    return spans.between(text) if "-" in text else spans.network(text)
+    def remembers(self, container: tuple[str, str], seconds: int | None) -> int:
+        """Return for whom rules have put an address into a set, no longer ago than that."""
+        endpoints = self.tables.lists.get(container, frozenset())
+        return self.sources.remembers(endpoints, seconds)
 
 
 def _verdict(words: Sequence[str]) -> str:
@@ -339,335 +308,3 @@ def _verdict(words: Sequence[str]) -> str:
         if word in ("jump", "goto"):
             return f"{word} {words[at + 1]}"
     return ""
-
-
-class _Reading:
-    """One rule while its words are read for one flow."""
-
-    def __init__(self, walk: NFTWalk, rule: NFTLine, flow: Branch, after: list[Branch]) -> None:
-        self.walk = walk
-        self.rule = rule
-        self.flow = flow
-        self.after = after
-        self.at = 0
-        self._set = ("", "")
-        self._before = flow.path
-
-    def run(self) -> Iterator[tuple[Branch, str]]:
-        """Yield what the rule does to those whom it matches."""
-        words = self.rule.words
-        while self.at < len(words):
-            begin = self.at
-            try:
-                done = self._statement(words[self.at])
-            except (ValueError, IndexError, KeyError, StopIteration):
-                raise _Unknown(begin) from None
-            if done is not None:
-                for each, verdict in done:
-                    yield self._note(each), verdict
-                return
-            if not self.flow.mask:
-                return
-        yield self._note(self.flow), ""
-
-    def _note(self, flow: Branch) -> Branch:
-        """Return the flow with the rule on its path, if somebody wants to know."""
-        if not self.walk.notes or flow.path[len(self._before) :]:
-            return flow
-        return flow.past(self.rule)
-
-    def take(self) -> str:
-        word = self.rule.words[self.at]
-        self.at += 1
-        return word
-
-    def peek(self) -> str:
-        return self.rule.words[self.at] if self.at < len(self.rule.words) else ""
-
-    def expect(self, *words: str) -> None:
-        for word in words:
-            if self.take() != word:
-                raise ValueError(word)
-
-    def keep(self, mask: int) -> None:
-        """Go on with those of a mask; the rule does not match the others."""
-        flow = self.flow
-        mask &= flow.mask
-        if mask != flow.mask:
-            if flow.mask & ~mask:
-                self.after.append(flow.of(flow.mask & ~mask))
-            self.flow = flow.of(mask)
-
-    def _statement(self, word: str) -> list[tuple[Branch, str]] | None:
-        """Read a statement; return what becomes of the flow if it ends the rule."""
-        if word in ("accept", "drop", "return", "continue"):
-            self.take()
-            return [(self.flow, word)]
-        if word == "reject":
-            return [(self.flow, "reject")]
-        if word in ("jump", "goto"):
-            self.take()
-            return [(self.flow, f"{word} {self.take()}")]
-        if word == "counter":
-            self.take()
-            if self.peek() == "name":
-                self.at += 2
-            elif self.peek() == "packets":
-                self.at += 4
-            return None
-        if word == "log":
-            self._log()
-            return None
-        if word == "meta" and self.rule.words[self.at + 1 : self.at + 3] in _NO_MATTER:
-            self.at += 4
-            return None
-        if word in ("update", "add"):
-            while self.take() != "}":
-                pass
-            return None
-        if word == "ct":
-            self._connection()
-            return None
-        if word == "fib":
-            self._route()
-            return None
-        if word == "meta" and self.rule.words[self.at + 1] == "mark":
-            self._mark()
-            return None
-        if word == "numgen":
-            return self._dice("vmap")
-        if word == "dnat":
-            return self._dnat()
-        if word == "masquerade":
-            return [(self.flow.with_header(self.flow.header.with_source("node")), "accept")]
-        return self._fields()
-
-    def _log(self) -> None:
-        """Read what is logged and how, which is of no concern to the packet."""
-        self.expect("log")
-        while self.peek() in ("prefix", "level", "group", "snaplen", "queue-threshold", "flags"):
-            option, value = self.take(), self.take()
-            if option == "flags" and value in ("tcp", "ip"):
-                self.take()
-            while option == "prefix" and (value[-1:] != '"' or value == '"'):
-                value = f"{value} {self.take()}"
-
-    def _connection(self) -> None:
-        self.expect("ct")
-        what = self.take()
-        is_negated = self.peek() == "!="
-        if is_negated or self.peek() == "==":
-            self.take()
-        names = [self._name()]
-        while self.peek() == ",":
-            self.take()
-            names.append(self._name())
-        if what == "state":
-            if not set(names) <= {"new", "established", "related", "invalid", "untracked"}:
-                raise ValueError(names)
-            found = self.walk.state.lower() in names
-        elif what == "status" and names == ["dnat"]:
-            found = self.flow.header.is_translated
-        else:
-            raise ValueError(what)
-        self.keep(0 if found == is_negated else ALL)
-
-    def _name(self) -> str:
-        word = self.take()
-        if word in ("{", "&"):
-            raise ValueError(word)
-        return word
-
-    def _route(self) -> None:
-        self.expect("fib")
-        side = self.take()
-        self.expect("type")
-        is_negated = self.peek() == "!="
-        if is_negated:
-            self.take()
-        if self.take() != "local":
-            raise ValueError("type")
-        if side == "saddr":
-            found = self.walk.own()
-        elif side == "daddr":
-            found = ALL if self.walk.facts.is_local(self.flow.header.address) else 0
-        else:
-            raise ValueError(side)
-        self.keep(~found if is_negated else found)
-
-    def _mark(self) -> None:
-        """Ask for the mark, or change it."""
-        self.expect("meta", "mark")
-        header = self.flow.header
-        if self.peek() == "set":
-            self.take()
-            self.flow = self.flow.with_header(header.with_marks(self._new_mark(), header.connmark))
-            return
-        mark = header.mark
-        if self.peek() == "&":
-            self.take()
-            mark &= int(self.take())
-        is_negated = self.peek() == "!="
-        if is_negated or self.peek() == "==":
-            self.take()
-        found = mark == int(self.take())
-        self.keep(0 if found == is_negated else ALL)
-
-    def _new_mark(self) -> int:
-        if self.peek() != "meta":
-            return int(self.take())
-        self.expect("meta", "mark")
-        mark = self.flow.header.mark
-        while self.peek() in ("|", "^", "&"):
-            sign, bits = self.take(), int(self.take())
-            mark = {"|": mark | bits, "^": mark ^ bits, "&": mark & bits}[sign]
-        return mark & _WORD
-
-    def _fields(self) -> list[tuple[Branch, str]] | None:
-        """Compare fields of the packet, one or several joined by dots."""
-        names = [self._field()]
-        while self.peek() == ".":
-            self.take()
-            names.append(self._field())
-        if self.peek() == "vmap":
-            self.take()
-            return self._choose(names, self._container())
-        is_negated = self.peek() == "!="
-        if is_negated or self.peek() == "==":
-            self.take()
-        if self.peek().startswith("@"):
-            container = self._container()
-            if container.is_dynamic:
-                found = self._affinity_senders(names, container)
-            else:
-                found = self._any(names, container)
-        elif self.peek() == "{":
-            found = self._any(names, self._container())
-        else:
-            key = [self.take()]
-            while self.peek() == "." and len(key) < len(names):
-                self.take()
-                key.append(self.take())
-            found = self._match(names, key)
-        self.keep(~found if is_negated else found)
-        return None
-
-    def _field(self) -> str:
-        name = self.take()
-        if name == "iif":
-            name = "iifname"
-        elif name != "iifname":
-            name = f"{name} {self.take()}"
-        if name not in FIELDS:
-            raise ValueError(name)
-        return name
-
-    def _container(self) -> NFTMembers:
-        """Return a set or map, one with a name or one that stands in the rule."""
-        word = self.take()
-        if word.startswith("@"):
-            self._set = (self.rule.table, word[1:])
-            return self.walk.tables.containers[self._set]
-        if word != "{":
-            raise ValueError(word)
-        elements: dict[str, str] = {}
-        part: list[str] = []
-        while True:
-            word = self.take()
-            if word in (",", "}"):
-                key, _, value = " ".join(part).partition(" : ")
-                elements[key] = value
-                part = []
-                if word == "}":
-                    return NFTMembers(elements)
-            else:
-                part.append(word)
-
-    def _affinity_senders(self, names: list[str], container: NFTMembers) -> int:
-        if len(names) != 1 or not names[0].endswith("saddr"):
-            raise ValueError(names)
-        if self._set in self.walk.tables.filled:
-            raise ValueError(names)  # who is in it, nobody knows
-        endpoints = self.walk.tables.lists.get(self._set, frozenset())
-        return self.walk.sources.remembers(endpoints, container.seconds)
-
-    def _match(self, names: Sequence[str], key: Sequence[str]) -> int:
-        if len(names) != len(key):
-            raise ValueError(key)
-        found = ALL
-        for name, wanted in zip(names, key, strict=True):
-            found &= self.walk.mask(name, wanted, self.flow.header)
-            if not found:
-                return 0
-        return found
-
-    def _any(self, names: list[str], container: NFTMembers) -> int:
-        found = 0
-        for mask, _ in self._matching(names, container):
-            found |= mask
-        return found
-
-    def _matching(self, names: list[str], container: NFTMembers) -> Iterator[tuple[int, _Element]]:
-        """Yield for whom an element of a container is right."""
-        walk, header = self.walk, self.flow.header
-        of_sender = tuple(name in SOURCE_FIELDS for name in names)
-        key = tuple(
-            walk.value(name, header)
-            for name, is_his in zip(names, of_sender, strict=True)
-            if not is_his
-        )
-        for parts, value in container.find(of_sender, key):
-            if mask := self._match(names, parts):
-                yield mask, (parts, value)
-
-    def _choose(self, names: list[str], container: NFTMembers) -> list[tuple[Branch, str]]:
-        """Return what an element of a map says for whom; without one the rule does not match."""
-        done: list[tuple[Branch, str]] = []
-        left = self.flow
-        for mask, (parts, verdict) in self._matching(names, container):
-            both = left.mask & mask
-            if both:
-                hit = left.of(both)
-                if self.walk.notes and container.lines:
-                    key = " . ".join(parts)
-                    element = NFTMember(*self._set, key, verdict, container.lines.get(key, 0))
-                    hit = hit.past(self.rule).past(element)
-                done.append((hit, verdict))
-                left = left.of(left.mask & ~both)
-        if left.mask:
-            self.after.append(left)
-        return done
-
-    def _dice(self, kind: str) -> list[tuple[Branch, str]]:
-        """Return what each number of ``numgen`` leads to."""
-        self.expect("numgen", "random", "mod")
-        count = int(self.take())
-        self.expect(kind)
-        elements = self._container().elements
-        luck = self.flow.luck
-        return [
-            (self.flow.by(luck.split(turn(count, number))[0]), elements.get(str(number), ""))
-            for number in range(count)
-        ]
-
-    def _dnat(self) -> list[tuple[Branch, str]]:
-        self.expect("dnat")
-        if self.peek() in ("ip", "ip6"):
-            self.take()
-        if self.peek() == "addr":
-            self.expect("addr", ".", "port")
-        self.expect("to")
-        if self.peek() == "numgen":
-            found = self._dice("map")
-            return [
-                (self._move(each, value.replace(" . ", " ")), "accept") if value else (each, "")
-                for each, value in found
-            ]
-        address, _, port = self.take().rpartition(":")
-        if not address:
-            raise ValueError(port)
-        return [(self._move(self.flow, f"{address.strip('[]')} {port}"), "accept")]
-
-    def _move(self, flow: Branch, place: str) -> Branch:
-        address, _, port = place.partition(" ")
-        return flow.with_header(flow.header.with_destination(spans.number(address), int(port)))
