@@ -30,7 +30,8 @@ class Repository:
 
     ``state`` has what a cluster would add: Pods of workloads, which ``owners`` have, addresses, and
     slices made of Pods for Services without endpoints. ``kinds`` counts the documents of kinds that
-    svcnet does not read. ``asked`` are the cluster's IP families where somebody said so.
+    svcnet does not read. ``asked`` are the cluster's IP families where somebody said so,
+    ``balanced`` the Services that a load balancer has given an address.
     """
 
     objects: Sequence[ClusterObject] = field(repr=False)
@@ -38,6 +39,7 @@ class Repository:
     kinds: Mapping[str, int] = field(factory=dict)
     asked: tuple[IPFamily, ...] = ()
     owners: Mapping[NamespacedName, Workload] = field(factory=dict, repr=False)
+    balanced: frozenset[NamespacedName] = frozenset()
 
     @cached_property
     def services(self) -> Sequence[Service]:

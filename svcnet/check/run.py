@@ -17,7 +17,7 @@ from svcnet.discovery.endpoints import remarks
 from svcnet.discovery.repository import Additions, Assumptions, assume, was_in_cluster
 from svcnet.errors import Diagnostic
 from svcnet.family import IPFamily
-from svcnet.models import ClusterState
+from svcnet.models import ClusterState, NamespacedName
 from svcnet.sources import LoadedConfig, Manifests, Survey, node_remarks, survey
 
 API_SERVER = "Service default/kubernetes"
@@ -86,13 +86,13 @@ def check(
         kinds=loaded.skipped,
         asked=ip_families,
         owners=completion.additions.owners,
+        balanced=completion.balanced,
     )
     _look(found, repository, is_wanted)
     found.add(completion.additions.remarks())
     found.warn_of_unused_ignores(is_wanted)
     findings = {*found.diagnostics(), *_of_configuration(config, loaded.state)}
-    lived = completion.was_in_cluster
-    told = [each for each in findings if is_wanted(each.check) and _counts(each, lived)]
+    told = [each for each in findings if is_wanted(each.check) and completion.confirms(each)]
     return CheckReport(
         findings=tuple(sorted(told)),
         objects=len(loaded.objects),
@@ -108,22 +108,35 @@ class _Completion:
     asked: Assumptions
     additions: Additions = field(init=False)
     was_in_cluster: bool = False
+    balanced: frozenset[NamespacedName] = frozenset()
+    has_workloads: bool = False
 
     def __call__(self, state: ClusterState) -> ClusterState:
         self.was_in_cluster = was_in_cluster(state)
+        balanced = {name for name, each in state.services.items() if each.load_balancer_ingress}
+        self.balanced = frozenset(balanced)
+        self.has_workloads = bool(state.workloads)
         self.additions = assume(state, self.asked, from_pods=True)
         return self.additions.state
 
+    def confirms(self, finding: Diagnostic) -> bool:
+        """Return whether a finding is one of what was read, and not of what was added.
 
-def _counts(finding: Diagnostic, was_in_cluster: bool) -> bool:
-    """Return whether a finding is one.
-
-    The API server has no selector, and endpoints of its own; of what was in no cluster selectors
-    have no slices, whatever slices people wrote.
-    """
-    if finding.check is checks.NO_SLICE:
-        return was_in_cluster
-    return finding.check is not checks.NO_ENDPOINTS or finding.object != API_SERVER
+        The API server has no selector, and endpoints of its own. What was in no cluster has no
+        slices of selectors, whatever slices people wrote, and no addresses of load balancers.
+        A workload is an object to look at, though it has no rules.
+        """
+        match finding.check:
+            case checks.NO_ENDPOINTS:
+                return finding.object != API_SERVER
+            case checks.NO_OBJECT:
+                return not self.has_workloads
+            case checks.NO_SLICE:
+                return self.was_in_cluster
+            case checks.OPEN_ADDRESS:
+                namespace, _, name = finding.object.removeprefix("Service ").partition("/")
+                return NamespacedName(namespace, name) in self.balanced
+        return True
 
 
 def _look(found: Survey, repository: Repository, is_wanted: Callable[[Check], bool]) -> None:

@@ -17,7 +17,10 @@ MOST_NAMED = 5
 
 @frozen
 class _Target:
-    """A port of a Service, and the first of the Pods that have none for it."""
+    """A port of a Service, and the first of the Pods that have none for it.
+
+    ``lacking`` is how many have none, of those that no workload tells apart one.
+    """
 
     service: Service
     index: int
@@ -100,7 +103,8 @@ def _targets(repository: Repository, *, named: bool) -> Iterator[_Target]:
             if lacking and (named or (len(lacking) == len(pods) and all(map(_names_ports, pods)))):
                 first = min(lacking, key=lambda pod: pod.name)
                 ports_of_pod = tuple(_ports(first))
-                yield _Target(service, index, port, first, len(lacking), ports_of_pod)
+                count = len({repository.name_of(pod) for pod in lacking})
+                yield _Target(service, index, port, first, count, ports_of_pod)
 
 
 def _is_over(pod: Pod) -> bool:

@@ -78,7 +78,8 @@ def foreign_ranges(repository: Repository) -> Iterator[Remark]:
         families = {family_of(cidr) for cidr in ranges}
         own = service.ip_families
         # With addresses of a load balancer it is open-address that says so.
-        if ranges and own and families.isdisjoint(own) and not service.load_balancer_ingress:
+        balanced = (service.namespace, service.name) in repository.balanced
+        if ranges and own and families.isdisjoint(own) and not balanced:
             message = (
                 f"has ranges of {families.pop()} alone, and the Service is of {own[0]}: "
                 "it is open to everybody"
