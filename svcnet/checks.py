@@ -152,6 +152,11 @@ LABEL = Check(
 ANNOTATION_SIZE = Check(
     "S214", "annotation-size", "The API server keeps 256 KiB of annotations an object."
 )
+OTHER_NAMESPACE = Check(
+    "S215",
+    "other-namespace",
+    "Objects that --namespace puts into a namespace name that one, or none.",
+)
 UNKNOWN_FIELD = Check(
     "S221",
     "unknown-field",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from svcnet.models import IPFamily
     from svcnet.modes import AnyMode, OptionValues
     from svcnet.reconciler import Event
+    from svcnet.sources import InputScope
 
 
 def _nobody(_: object) -> None:
@@ -41,8 +42,9 @@ class Agent:
     `families` are those to serve, by default each that the Node has an address of.
 
     With `from_pods` Services without EndpointSlices get those that Pods make, and `ip_families`
-    are a cluster's. An input without any object is refused unless `allow_empty`. With `strict`
-    warnings are errors, but for those whose names or numbers are in `ignore`.
+    are a cluster's. An input without any object is refused unless `allow_empty`. `scope`
+    says how folders and namespaces of manifests are read. With `strict` warnings are errors, but
+    for those whose names or numbers are in `ignore`.
 
     `healthz` and `metrics` are addresses with a port at which to answer; None stands for the
     configuration's or else the usual ones, and an empty text for nowhere. `socket` is where
@@ -75,6 +77,7 @@ class Agent:
         from_pods: bool = False,
         ip_families: Collection[IPFamily] = (),
         allow_empty: bool = False,
+        scope: InputScope | None = None,
         strict: bool = False,
         ignore: Iterable[str] = (),
         cleanup_on_exit: bool = False,
@@ -97,6 +100,7 @@ class Agent:
             from_pods=from_pods,
             ip_families=ip_families,
             allow_empty=allow_empty,
+            scope=scope,
             strict=strict,
             ignore=ignore,
             cleanup_on_exit=cleanup_on_exit,

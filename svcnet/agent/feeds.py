@@ -55,6 +55,7 @@ def feed_of(
         ip_families=request.ip_families,
         default_host=partial(probe_host, machine) if has_rules else None,
         allow_empty=request.allow_empty,
+        scope=request.scope,
         given=request.options,
     )
     if isinstance(request.source, Cluster):

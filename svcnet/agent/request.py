@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.models import IPFamily
     from svcnet.modes import AnyMode, ModeSettings, OptionValues
+    from svcnet.sources import InputScope
 
 
 @frozen
@@ -49,6 +50,7 @@ class Request:
     from_pods: bool = False
     ip_families: tuple[IPFamily, ...] = ()
     allow_empty: bool = False
+    scope: InputScope | None = None
     strict: Strictness = EVERY_WARNING
     cleanup_on_exit: bool = False
     healthz: str | None = None

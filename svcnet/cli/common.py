@@ -10,7 +10,8 @@ import click
 
 from svcnet.cli.assume import assume_options
 from svcnet.cli.modal import ModeName
-from svcnet.cli.paths import FilePath, complete_files
+from svcnet.cli.paths import FilePath
+from svcnet.cli.scope import named_path_options, namespace_option
 from svcnet.cli.strictness import strict_options
 from svcnet.errors import UsageError
 from svcnet.inputs import FAMILIES
@@ -23,8 +24,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def path_options(function: Function) -> Function:
     """Add PATH…, --strict and --ignore, which every verb has that reads manifests."""
-    paths = click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=complete_files)
-    return paths(strict_options(function))
+    return named_path_options(namespace_option(strict_options(function)))
 
 
 def ip_families(text: str) -> tuple[IPFamily, ...]:

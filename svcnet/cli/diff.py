@@ -148,7 +148,7 @@ def _read(old: str, new: str, options: dict[str, Any]) -> tuple[Inputs, LoadResu
     """Read both paths; the rest of the input is for both."""
     given = (options["strict"], options["from_pods"], options["ip_families"])
     with stage("reading"):
-        before = load_manifests((old,), *given, assume=options["assume"])
+        before = load_manifests((old,), *given, assume=options["assume"], scope=options["scope"])
         inputs, after = read_located(InputRequest(paths=(new,), **options))
     return inputs, before, after
 

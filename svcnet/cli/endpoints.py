@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         IPFamily,
         TargetRef,
     )
+    from svcnet.sources import InputScope
 
 Document = dict[str, Any]
 Row = tuple[str, ...]
@@ -68,6 +69,7 @@ def command(
     strict: Strictness,
     ip_families: tuple[IPFamily, ...],
     assume: Assumptions,
+    scope: InputScope,
     kind: str,
     output: str,
 ) -> None:
@@ -85,7 +87,9 @@ def command(
     )
 
     with stage("reading"):
-        state = load_manifests(paths, strict, True, ip_families, anew=True, assume=assume).state
+        state = load_manifests(
+            paths, strict, True, ip_families, anew=True, assume=assume, scope=scope
+        ).state
     if kind == "slices":
         slices = slices_of(state)
         texts = _write(output, map(slice_manifest, slices), lambda: _slice_rows(slices))

@@ -13,9 +13,12 @@ from attrs import frozen
 
 from svcnet import checks
 from svcnet.checks import Check
-from svcnet.cli.common import manifest_options
+from svcnet.cli.assume import assume_options
+from svcnet.cli.common import from_pods_option
 from svcnet.cli.manner import stage
 from svcnet.cli.output import form_option, write_output
+from svcnet.cli.scope import named_path_options
+from svcnet.cli.strictness import strict_options
 from svcnet.cli.verb import Verb
 from svcnet.errors import AbsentError, Diagnostic, UsageError
 from svcnet.inputs import Strictness, load_manifests, tell_warnings
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from svcnet.discovery.environment import ContainerEnvironment, Environment, KernelLimits
     from svcnet.discovery.repository import Assumptions
     from svcnet.models import ClusterState, IPFamily, Pod
+    from svcnet.sources import InputScope
 
 PAGES_OF_A_STRING = 32
 """MAX_ARG_STRLEN in pages, from include/uapi/linux/binfmts.h."""
@@ -49,8 +53,15 @@ class EnvironmentReport:
         ("How much of ARG_MAX they take", "svcnet env --size examples/my-service"),
     ],
 )
-@manifest_options
-@click.option("--namespace", help="That of the container; that of the Pod, else default.")
+@named_path_options
+@strict_options
+@from_pods_option
+@assume_options
+@click.option(
+    "-n",
+    "--namespace",
+    help="That of the container; that of the Pod, else default.",
+)
 @click.option(
     "--no-service-links",
     is_flag=True,
@@ -82,6 +93,7 @@ def command(
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
     assume: Assumptions,
+    scope: InputScope,
     namespace: str | None,
     no_service_links: bool,
     pod: str | None,
@@ -99,7 +111,7 @@ def command(
         raise UsageError("whether there are service links is said by the Pod that --pod names")
     with stage("reading"):
         loaded = load_manifests(
-            paths, strict, from_pods, ip_families, endpoints=False, assume=assume
+            paths, strict, from_pods, ip_families, endpoints=False, assume=assume, scope=scope
         )
     state = loaded.state
     told = _report(state, namespace, pod, service_links=not no_service_links)

@@ -169,6 +169,7 @@ def _step(inputs: Inputs, view: NodeView, since: str, options: dict[str, Any]) -
             options["from_pods"],
             options["ip_families"],
             assume=options["assume"],
+            scope=options["scope"],
         ).state,
     )
     if before.state.nodes and settings.node_name not in before.state.nodes:

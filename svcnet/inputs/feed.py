@@ -59,10 +59,12 @@ class FileFeed(Generic[Value]):
         await self._orders.until_end(self._follow(use), *others)
 
     async def _watch(self) -> None:
+        from svcnet.sources.read import folder_of
         from svcnet.sources.watch import apart
 
         if not self._once:
-            await asyncio.gather(*map(self._watch_together, apart(self._paths)))
+            watched = list(map(folder_of, self._paths))
+            await asyncio.gather(*map(self._watch_together, apart(watched)))
 
     async def _watch_together(self, paths: Sequence[str]) -> None:
         from svcnet.sources.watch import changes

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from svcnet.models import ClusterState, IPFamily, NamespacedName
     from svcnet.models.state import ClusterObject
     from svcnet.modes import Omission
-    from svcnet.sources import ClusterFamilies, LoadResult
+    from svcnet.sources import ClusterFamilies, InputScope, LoadResult
 
     EndpointRemark: TypeAlias = tuple[Check, ClusterObject, tuple[str | int, ...], str]
+
+MOST_NAMES = 3
+"""So many files are named of those that were passed over."""
 
 
 def load_manifests(
@@ -34,6 +37,7 @@ def load_manifests(
     anew: bool = False,
     allow_empty: bool | None = None,
     assume: Assumptions | None = None,
+    scope: InputScope | None = None,
 ) -> LoadResult:
     """Load manifests; report warnings, as `strict` says, and what was passed over.
 
@@ -46,10 +50,11 @@ def load_manifests(
     told of these Services, and for who makes all endpoints `anew` of the others too.
 
     With `assume` what a cluster would add to objects that none has seen is made up and told. Where
-    that makes Pods, Services without endpoints get those that their selectors find.
+    that makes Pods, Services without endpoints get those that their selectors find. `scope` says
+    how folders and namespaces are to be read.
     """
     from svcnet.discovery.endpoints import needs_slices, remarks
-    from svcnet.sources import endpoint_remarks, load
+    from svcnet.sources import InputScope, endpoint_remarks, load
 
     if allow_empty is not None:
         refuse_no_path(paths)
@@ -63,6 +68,7 @@ def load_manifests(
             complete=completion,
             ip_families=families,
             workloads=assume is not None and assume.when != "never",
+            scope=scope or InputScope(),
         )
     assumed = completion.additions
     from_pods = from_pods or bool(assumed.pods)
@@ -81,10 +87,24 @@ def load_manifests(
     _tell_assumed(assumed, assume, strict)
     skipped = Counter(loaded.skipped)
     skipped.update(each.kind for each in assumed.idle)
-    if skipped:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(skipped.items()))
-        strict.remark(checks.PASSED_OVER, f"passed over: {kinds}")
+    parts = [f"{count} {kind}" for kind, count in sorted(skipped.items())]
+    parts += _left_out(loaded)
+    if parts:
+        strict.remark(checks.PASSED_OVER, f"passed over: {', '.join(parts)}")
     return loaded
+
+
+def _left_out(loaded: LoadResult) -> Iterator[str]:
+    """Yield what else was passed over: files without an object, and copies of objects."""
+    if loaded.left_out:
+        shown = ", ".join(loaded.left_out[:MOST_NAMES])
+        more = len(loaded.left_out) - MOST_NAMES
+        tail = f" and {more} more" if more > 0 else ""
+        files = "files" if len(loaded.left_out) > 1 else "file"
+        yield f"{len(loaded.left_out)} {files} without an object ({shown}{tail})"
+    if loaded.copies:
+        objects = "objects that are" if loaded.copies > 1 else "object that is"
+        yield f"{loaded.copies} {objects} there already, and alike"
 
 
 def paths_or_input(paths: tuple[str, ...]) -> tuple[str, ...]:

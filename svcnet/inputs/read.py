@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
     from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration
     from svcnet.modes import AnyMode, ModeSettings, OptionValues
-    from svcnet.sources import LoadedConfig, LoadResult
+    from svcnet.sources import InputScope, LoadedConfig, LoadResult
 
 FAMILIES: dict[str, IPFamily] = {"ipv4": "IPv4", "ipv6": "IPv6"}
 """IP families by the words that options have for them."""
@@ -119,8 +119,8 @@ class InputRequest:
 
     ``mode`` is one, its name, or None for the configuration's. ``config`` and ``host`` are files;
     ``default_host`` gives the host's facts where no file does, and without it there are none.
-    ``paths``, ``from_pods``, ``ip_families``, ``allow_empty`` and ``assume`` are as in
-    :func:`load_manifests`. ``given`` are options of the mode.
+    ``paths``, ``from_pods``, ``ip_families``, ``allow_empty``, ``assume`` and ``scope`` are
+    as in :func:`load_manifests`. ``given`` are options of the mode.
     """
 
     paths: tuple[str, ...] = ()
@@ -134,6 +134,7 @@ class InputRequest:
     default_host: Callable[[], Host] | None = None
     allow_empty: bool | None = None
     assume: Assumptions | None = None
+    scope: InputScope | None = None
     given: OptionValues = field(factory=dict)
 
 
@@ -194,6 +195,7 @@ def _load(asked: InputRequest) -> LoadResult:
         asked.ip_families,
         allow_empty=asked.allow_empty,
         assume=asked.assume,
+        scope=asked.scope,
     )
 
 

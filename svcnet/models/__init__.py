@@ -29,7 +29,7 @@ from svcnet.models.host import Host
 from svcnet.models.node import Node, Taint
 from svcnet.models.pod import Container, ContainerPort, EnvVar, Pod
 from svcnet.models.service import LoadBalancerIngress, Service, ServiceCIDR, ServicePort
-from svcnet.models.state import ClusterState, NamespacedName
+from svcnet.models.state import ClusterState, NamespacedName, WorkloadName
 from svcnet.models.workload import (
     CronJob,
     DaemonSet,
@@ -89,4 +89,5 @@ __all__ = [
     "TargetRef",
     "Toleration",
     "Workload",
+    "WorkloadName",
 ]

@@ -37,7 +37,8 @@ DEFAULT = "iptables"
 
 RESERVED = frozenset(
     {
-        *("affinity", "all", "allow-empty", "assume", "check", "cleanup-on-exit", "config"),
+        *("affinity", "all", "allow-empty", "assume", "build", "check", "cleanup-on-exit"),
+        *("config", "filename", "namespace", "recursive"),
         *("context", "node-zones", "nodes", "pod-cidr", "ready", "service-cidr"),
         *("dry-run", "family", "from", "from-pods", "healthz-bind-address", "help", "host"),
         *("ignore", "interface", "ip-families", "kubeconfig", "kubernetes", "live"),

@@ -52,11 +52,13 @@ from svcnet.sources.oversights import node_address_remarks
 from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.positions import duplicates
 from svcnet.sources.read import read_sources
+from svcnet.sources.scope import PLAIN, InputScope
 from svcnet.sources.single import read_single
 from svcnet.sources.survey import Survey, list_believable
 
 __all__ = [
     "ClusterFamilies",
+    "InputScope",
     "LoadResult",
     "LoadedConfig",
     "Manifests",
@@ -87,7 +89,9 @@ class LoadResult:
 
     ``objects`` are in the order of the input. ``skipped`` counts the documents of each
     kind that means nothing to svcnet. ``warnings`` are what is legal but surely a mistake.
-    ``cluster`` says which IP families Services have that leave that to the cluster.
+    ``cluster`` says which IP families Services have that leave that to the cluster. ``left_out``
+    are files of folders without an object in them; ``copies`` is how many objects are there again
+    that are alike in all that counts.
     """
 
     objects: tuple[ClusterObject, ...] = field(repr=False)
@@ -96,6 +100,8 @@ class LoadResult:
     warnings: tuple[Diagnostic, ...]
     cluster: ClusterFamilies
     _places: tuple[ObjectPlace, ...] = field(repr=False)
+    left_out: tuple[str, ...] = field(default=(), repr=False)
+    copies: int = 0
 
     @classmethod
     def of_server(cls, state: ClusterState) -> LoadResult:
@@ -168,6 +174,7 @@ def load(
     complete: _Complete | None = None,
     ip_families: tuple[IPFamily, ...] = (),
     workloads: bool = False,
+    scope: InputScope = PLAIN,
 ) -> LoadResult:
     """Read manifests from files, folders (with all below them) and, for ``-``, `stdin`.
 
@@ -182,7 +189,8 @@ def load(
     longer missed, and are not looked through for mistakes. Services and Pods that it gives
     addresses are among the objects as they are then.
 
-    What makes Pods, such as a Deployment, is passed over without `workloads`.
+    What makes Pods, such as a Deployment, is passed over without `workloads`. `scope` says more of
+    how folders and namespaces are to be read.
 
     Raises :class:`svcnet.errors.InputError` with every error of every file and object, and
     TypeError for what is neither.
@@ -190,12 +198,15 @@ def load(
     findings = Findings()
     named = list(arguments(given))
     names = " ".join(name if type(one) is str else "<argument>" for name, one in named[:_MAX_NAMES])
-    reading = Reading(findings, workloads)
-    return _load(_sources(named, stdin, findings), reading, names, complete, ip_families)
+    reading = Reading(findings, workloads, scope)
+    return _load(_sources(named, stdin, findings, scope), reading, names, complete, ip_families)
 
 
 def _sources(
-    named: Iterable[tuple[str, Any]], stdin: BinaryIO | None, findings: Findings
+    named: Iterable[tuple[str, Any]],
+    stdin: BinaryIO | None,
+    findings: Findings,
+    scope: InputScope,
 ) -> Iterator[Source | ObjectSource]:
     """Yield what is given as it is to be read; what cannot be becomes a finding."""
     for name, one in named:
@@ -207,7 +218,7 @@ def _sources(
             message = "is no name of a file: text is given as bytes, by its method encode"
             findings.file_error(checks.UNREADABLE_FILE, one, 0, message)
         else:
-            yield from read_sources([one], stdin, findings)
+            yield from read_sources([one], stdin, findings, scope)
 
 
 def load_bytes(
@@ -236,7 +247,16 @@ def _load(
     state = _compare(reading, located, findings, given, complete)
     warnings = findings.diagnostics()
     objects, places = tuple(reading.objects), tuple(reading.places)
-    return LoadResult(objects, state, reading.skipped, warnings, cluster, places)
+    return LoadResult(
+        objects,
+        state,
+        reading.skipped,
+        warnings,
+        cluster,
+        places,
+        tuple(reading.left_out),
+        reading.copies,
+    )
 
 
 @without_gc()
@@ -248,6 +268,7 @@ def survey(
     ip_families: tuple[IPFamily, ...] = (),
     apart_from: str | os.PathLike[str] | None = None,
     workloads: bool = False,
+    scope: InputScope = PLAIN,
 ) -> tuple[LoadResult, Survey]:
     """Read manifests as :func:`load` does, and go on past objects that are wrong.
 
@@ -258,7 +279,7 @@ def survey(
     findings = Findings()
     named = list(arguments(given))
     names = " ".join(name if type(one) is str else "<argument>" for name, one in named[:_MAX_NAMES])
-    sources = _sources(named, stdin, findings)
+    sources = _sources(named, stdin, findings, scope)
     if apart_from is not None:
         left_out = os.path.realpath(apart_from)
         sources = (
@@ -266,7 +287,7 @@ def survey(
             for each in sources
             if isinstance(each, ObjectSource) or os.path.realpath(each.file) != left_out
         )
-    reading = Reading(findings, workloads)
+    reading = Reading(findings, workloads, scope)
     cluster = _gather(sources, reading, ip_families)
     if findings.refuses_files():
         raise findings.refusal()
@@ -274,7 +295,16 @@ def survey(
     sure = list_believable(located, findings)
     state = _compare(reading, sure, findings, names, complete)
     objects, places = tuple(reading.objects), tuple(reading.places)
-    loaded = LoadResult(objects, state, reading.skipped, (), cluster, places)
+    loaded = LoadResult(
+        objects,
+        state,
+        reading.skipped,
+        (),
+        cluster,
+        places,
+        tuple(reading.left_out),
+        reading.copies,
+    )
     return loaded, Survey(sure, len(located) - len(sure), findings)
 
 
@@ -300,6 +330,8 @@ def _gather(
                 findings.remark(remark.check, source.file, remark.line, remark.message)
             repeated = duplicates(source.data) if parsed.may_repeat else []
             reading.read_documents(source, parsed.documents, repeated)
+    reading.read_what_is_left()
+    reading.drop_copies()
     cluster = fill_families(reading.objects, ip_families)
     located = list(zip(reading.objects, reading.places, strict=True))
     check_conflicts(located, findings)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from attrs import frozen
 
@@ -18,7 +19,9 @@ from svcnet.models.state import ClusterObject
 from svcnet.sources.cluster_ips import check_cluster_ips
 from svcnet.sources.conditions import check_conditions
 from svcnet.sources.fields import quote_value
-from svcnet.sources.findings import Findings, ObjectPlace, Path
+from svcnet.sources.findings import Findings, ObjectPlace, Path, join_path
+from svcnet.sources.locate import places_of
+from svcnet.sources.objects import object_key
 from svcnet.sources.oversights import (
     check_endpoints,
     check_health_ports,
@@ -28,6 +31,7 @@ from svcnet.sources.oversights import (
 )
 
 Located = tuple[ClusterObject, ObjectPlace]
+Item = TypeVar("Item", bound=ClusterObject)
 
 
 @frozen
@@ -45,7 +49,7 @@ def check_conflicts(located: list[Located], findings: Findings) -> None:
 
     That there is none of it is found out for all objects at once, which is much cheaper.
     """
-    if _repeat([_key(item) for item, _ in located]):
+    if _repeat([object_key(item) for item, _ in located]):
         _report_twice(located, findings, _identity)
     services = [(item, place) for item, place in located if isinstance(item, Service)]
     addresses = [a for service, _ in services for a in service.cluster_ips if a != HEADLESS]
@@ -63,23 +67,29 @@ def _repeat(keys: Sequence[Hashable]) -> bool:
     return len(set(keys)) < len(keys)
 
 
-def _key(item: ClusterObject) -> tuple[str, str, str]:
-    return type(item).__name__, getattr(item, "namespace", ""), item.name
-
-
-def _report_twice(located: list, findings: Findings, claims_of: object) -> None:  # type: ignore[type-arg]
-    holders: dict[tuple[object, ...], ObjectPlace] = {}
+def _report_twice(
+    located: Iterable[tuple[Item, ObjectPlace]],
+    findings: Findings,
+    claims_of: Callable[[Item], Iterable[_Claim]],
+) -> None:
+    """Report each claim that another object has, with the places of both."""
+    holders: dict[tuple[object, ...], tuple[ObjectPlace, Path]] = {}
+    found: list[tuple[_Claim, ObjectPlace, ObjectPlace, Path]] = []
     for item, place in located:
-        for claim in claims_of(item):  # type: ignore[operator]
-            holder = holders.setdefault(claim.key, place)
+        for claim in claims_of(item):
+            holder, path = holders.setdefault(claim.key, (place, claim.path))
             if holder is not place:
-                where = f"{holder.label} in {holder.source.file}"
-                findings.error(claim.check, place, claim.path, f"{claim.what} {where}")
+                found.append((claim, place, holder, path))
+    first = places_of([(holder, join_path(path)) for _, _, holder, path in found])
+    for (claim, place, holder, _), at in zip(found, first, strict=True):
+        where = f"{at.file}:{at.line}" if at.line else at.file
+        message = f"{claim.what} {holder.label} in {where}"
+        findings.error(claim.check, place, claim.path, message)
 
 
 def _identity(item: ClusterObject) -> Iterator[_Claim]:
     yield _Claim(
-        checks.DUPLICATE_OBJECT, _key(item), "is there twice; first as", ("metadata", "name")
+        checks.DUPLICATE_OBJECT, object_key(item), "is there twice; first as", ("metadata", "name")
     )
 
 

@@ -32,12 +32,14 @@ class Source:
 
     What did not come as a file has no bytes, and so no lines. Of text inside a file ``offset`` is
     how many lines are before its first; if its lines are not those of the file it has no bytes
-    here, and all of it is on that line.
+    here, and all of it is on that line. ``is_found`` says that nobody named the file: it was in a
+    folder that somebody named.
     """
 
     file: str
     data: bytes = field(repr=False)
     offset: int = 0
+    is_found: bool = False
 
 
 @define  # Frozen it would take twice the time to make, and each object has one.

@@ -24,6 +24,7 @@ from svcnet.sources.metadata import (
 from svcnet.sources.nodes import read_node
 from svcnet.sources.pods import read_pod
 from svcnet.sources.positions import RepeatedKey
+from svcnet.sources.scope import PLAIN, InputScope
 from svcnet.sources.services import read_service, read_service_cidr
 from svcnet.sources.slices import read_endpoints, read_slice
 from svcnet.sources.unknown import nearest_of, report_unknown
@@ -76,14 +77,19 @@ CLUSTER_SCOPED = ("Node", "ServiceCIDR")
 class Reading:
     """What came of the files so far: objects with their places, and kinds passed over.
 
-    Workloads are among the objects if ``has_workloads``, else passed over.
+    Workloads are among the objects if ``has_workloads``, else passed over. ``left_out`` are files
+    of folders in which there is no object, such as values of a chart.
     """
 
     findings: Findings
     has_workloads: bool = False
+    scope: InputScope = PLAIN
     objects: list[ClusterObject] = field(factory=list)
     places: list[ObjectPlace] = field(factory=list)
     skipped: dict[str, int] = field(factory=dict)
+    left_out: list[str] = field(factory=list)
+    copies: int = 0
+    _kept_back: list[tuple[Source, list[Any]]] = field(factory=list)
     _names: GeneratedNames = field(factory=GeneratedNames)
     # The documents of each kind of which the names of fields are to be looked at.
     _looked_at: dict[str, list[tuple[ObjectPlace, dict[str, Any]]]] = field(factory=dict)
@@ -94,7 +100,43 @@ class Reading:
     def read_documents(
         self, source: Source, documents: list[Any], repeated: Iterable[RepeatedKey] = ()
     ) -> None:
-        """Read every document of a file; `repeated` are the keys that are written twice in it."""
+        """Read every document of a file; `repeated` are the keys that are written twice in it.
+
+        A file that nobody named, and in which nothing looks like an object, is kept back.
+        """
+        if source.is_found and not any(map(_may_be_object, documents)):
+            self._kept_back.append((source, documents))
+            return
+        self._read_documents(source, documents, repeated)
+
+    def read_what_is_left(self) -> None:
+        """Refuse files that were kept back, where no object is in any other; else count them."""
+        if not self.objects and not self.skipped:
+            for source, documents in self._kept_back:
+                self._read_documents(source, documents, ())
+            return
+        self.left_out += [
+            source.file for source, documents in self._kept_back if documents != [None]
+        ]
+
+    def drop_copies(self) -> None:
+        """Leave out objects that are there already, alike in all that counts."""
+        keys = [object_key(item) for item in self.objects]
+        if len(set(keys)) == len(keys):
+            return
+        first: dict[tuple[str, str, str], ClusterObject] = {}
+        kept = []
+        for key, item, place in zip(keys, self.objects, self.places, strict=True):
+            if key not in first or first[key] != item:
+                kept.append((item, place))
+            first.setdefault(key, item)
+        self.copies = len(self.objects) - len(kept)
+        self.objects[:] = [item for item, _ in kept]
+        self.places[:] = [place for _, place in kept]
+
+    def _read_documents(
+        self, source: Source, documents: list[Any], repeated: Iterable[RepeatedKey]
+    ) -> None:
         self._repeated.clear()
         joined = []
         for number, path, line in repeated:
@@ -133,6 +175,8 @@ class Reading:
             self._skip(place, item, kind)
             return
         item = self._names.with_name(kind, item)
+        if self.scope.namespace and kind not in CLUSTER_SCOPED:
+            item = self._in_namespace(place, kind, item)
         metadata = item.get("metadata")
         place.label, place.ignored = label_of(kind, metadata), ignored_checks(metadata)
         if kind in OLD_VERSIONS and item["apiVersion"] in OLD_VERSIONS[kind]:
@@ -151,6 +195,23 @@ class Reading:
         looked_at.append((place, item))
         if len(looked_at) == AT_ONCE:
             self._report_unknown(kind)
+
+    def _in_namespace(self, place: ObjectPlace, kind: str, item: dict[str, Any]) -> dict[str, Any]:
+        """Return an object in the namespace that was asked for, unless it names one itself.
+
+        Source: ``RequireNamespace`` in k8s.io/cli-runtime/pkg/resource.
+        """
+        metadata, wanted = item.get("metadata"), self.scope.namespace
+        if type(metadata) is not dict:
+            return item
+        named = metadata.get("namespace")
+        if named in (None, ""):
+            return {**item, "metadata": {**metadata, "namespace": wanted}}
+        if named != wanted:
+            place.label = label_of(kind, metadata)
+            message = f"is not {wanted}, which --namespace asks for"
+            self.findings.error(checks.OTHER_NAMESPACE, place, ("metadata", "namespace"), message)
+        return item
 
     def _report_unknown(self, kind: str) -> None:
         report_unknown(kind, self._looked_at[kind], self.findings)
@@ -207,6 +268,14 @@ class Reading:
                 path, hint = ("apiVersion",), " or ".join(API_VERSIONS[meant])
             message = f"names nothing that Kubernetes has: passed over; did you mean {hint}?"
             self.findings.warning(checks.UNKNOWN_KIND, labelled, path, message)
+
+
+def _may_be_object(document: Any) -> bool:
+    """Return whether a document has any of what objects, and lists of them, begin with."""
+    return type(document) is dict and (
+        not document.keys().isdisjoint(("apiVersion", "kind", "items"))
+        or {"metadata", "spec"} <= document.keys()
+    )
 
 
 def _object_path(path: Path) -> Path:
@@ -307,6 +376,11 @@ def label_of(kind: str, metadata: Any) -> str:
     scope = namespace if type(namespace) is str and namespace else DEFAULT_NAMESPACE
     both = f"{scope}/{text}"
     return f"{kind} {both if _bare(both) is both else f'{_bare(scope)}/{_bare(text)}'}"
+
+
+def object_key(item: ClusterObject) -> tuple[str, str, str]:
+    """Return what no two objects of a cluster have in common: kind, namespace and name."""
+    return type(item).__name__, getattr(item, "namespace", ""), item.name
 
 
 def name_of(item: ClusterObject) -> str:

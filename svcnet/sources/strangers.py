@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 from svcnet.errors import one_line
 
 HEAD = 4096
@@ -50,15 +52,28 @@ KINDS = ("Kustomization", "Component", "Status", "KubeProxyConfiguration", "Conf
 
 HELM = "helm template FOLDER | svcnet … -"
 KUSTOMIZE = "kubectl kustomize FOLDER | svcnet … -"
-_FOLDERS = {
-    "Chart.yaml": f"is a Helm chart, whose templates are no manifests; {HELM}",
-    "kustomization.yaml": f"is to be built by kustomize, which changes its manifests; {KUSTOMIZE}",
-    "kustomization.yml": f"is to be built by kustomize, which changes its manifests; {KUSTOMIZE}",
-    "Kustomization": f"is to be built by kustomize, which changes its manifests; {KUSTOMIZE}",
-}
 
 
-def folder(names: Iterable[str]) -> str | None:
+@frozen
+class BuiltFolder:
+    """A folder of which ``tool`` makes manifests; ``message`` says so."""
+
+    tool: str
+    message: str
+
+
+_CHART = BuiltFolder(
+    "helm", f"is a Helm chart, whose templates are no manifests; {HELM}, or say --build"
+)
+_KUSTOMIZATION = BuiltFolder(
+    "kustomize",
+    f"is to be built by kustomize, which changes its manifests; {KUSTOMIZE}, or say --build",
+)
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+_FOLDERS = {"Chart.yaml": _CHART, **dict.fromkeys(KUSTOMIZATIONS, _KUSTOMIZATION)}
+
+
+def folder(names: Iterable[str]) -> BuiltFolder | None:
     """Return what a folder with files of these names is, None if its manifests are manifests."""
     found = set(names)
     return next((what for name, what in _FOLDERS.items() if name in found), None)

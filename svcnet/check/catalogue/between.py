@@ -35,7 +35,7 @@ def _hundred_endpoints() -> tuple[str, str]:
 RULES: tuple[CheckRule, ...] = (
     CheckRule(
         check=checks.DUPLICATE_OBJECT,
-        remedy="Remove one, or look whether a file is read twice.",
+        remedy="Remove one. Two that are alike in all that counts are one.",
         source="an API server, which has one object of a name",
         fires="""\
 apiVersion: v1
@@ -44,7 +44,7 @@ metadata: {name: node-a}
 ---
 apiVersion: v1
 kind: Node
-metadata: {name: node-a}
+metadata: {name: node-a, labels: {disk: fast}}
 """,
         mend=(
             "metadata: {name: node-a}\n---",

@@ -204,6 +204,25 @@ noted.yaml:5: error: Service default/web: metadata.annotations: have 300004 byte
         mend=("x" * 300_000, "x"),
     ),
     CheckRule(
+        check=checks.OTHER_NAMESPACE,
+        remedy="Leave the namespace of the object away, or `--namespace`.",
+        source="RequireNamespace in k8s.io/cli-runtime/pkg/resource of Kubernetes v1.36",
+        example="""\
+`elsewhere.yaml`:
+```yaml
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: test}
+spec: {clusterIP: 10.96.0.10, selector: {app: web}, ports: [{port: 80}]}
+```
+
+```console
+$ svcnet render -n shop -f elsewhere.yaml
+elsewhere.yaml:3: error: Service test/web: metadata.namespace: is not shop, which --namespace asks for [S215 other-namespace]
+```
+""",
+    ),
+    CheckRule(
         check=checks.UNKNOWN_FIELD,
         remedy=(
             "Write the field that was meant, in its exact case and at its place; the message "

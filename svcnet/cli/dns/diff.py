@@ -13,6 +13,7 @@ from svcnet.cli.dns.options import dns_options, zone_options
 from svcnet.cli.manner import stage
 from svcnet.cli.output import write_output
 from svcnet.cli.paths import complete_files
+from svcnet.cli.scope import namespace_option, scope_options
 from svcnet.cli.strictness import strict_options
 from svcnet.cli.verb import Verb
 from svcnet.inputs import Strictness, load_manifests
@@ -20,6 +21,7 @@ from svcnet.inputs import Strictness, load_manifests
 if TYPE_CHECKING:
     from svcnet.discovery.repository import Assumptions
     from svcnet.models import IPFamily
+    from svcnet.sources import InputScope
 
 
 @click.command(
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 @strict_options
 @from_pods_option
 @assume_options
+@scope_options
+@namespace_option
 @zone_options()
 def command(
     old: str,
@@ -46,6 +50,7 @@ def command(
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
     assume: Assumptions,
+    scope: InputScope,
     **options: Any,
 ) -> None:
     """Print the records that only one of OLD and NEW has; - is for those of OLD.
@@ -59,7 +64,9 @@ def command(
     asked = dns_options(options)
     given = (strict, from_pods, ip_families)
     with stage("reading"):
-        loaded = (load_manifests((path,), *given, assume=assume) for path in (old, new))
+        loaded = (
+            load_manifests((path,), *given, assume=assume, scope=scope) for path in (old, new)
+        )
         before, after = (records(each.state, asked) for each in loaded)
     found = difference(before, after)
     write_output(str(found), None)

@@ -15,6 +15,7 @@ from svcnet.cli.dns.options import dns_options, zone_options
 from svcnet.cli.manner import stage
 from svcnet.cli.output import form_option, write_output
 from svcnet.cli.paths import complete_files
+from svcnet.cli.scope import filename_option, scope_options
 from svcnet.cli.strictness import strict_options
 from svcnet.cli.verb import Verb
 from svcnet.errors import UsageError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from svcnet.discovery.dns import Answer, Search
     from svcnet.discovery.repository import Assumptions
     from svcnet.models import IPFamily
+    from svcnet.sources import InputScope
 
 TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB", "TXT")
 
@@ -45,8 +47,11 @@ TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB",
 @strict_options
 @from_pods_option
 @assume_options
+@filename_option
+@scope_options
 @zone_options()
 @click.option(
+    "-n",
     "--namespace",
     default="default",
     show_default=True,
@@ -68,10 +73,12 @@ TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB",
 def command(
     name: str,
     rest: tuple[str, ...],
+    filenames: tuple[str, ...],
     strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
     assume: Assumptions,
+    scope: InputScope,
     namespace: str,
     ndots: int,
     output: str,
@@ -88,6 +95,7 @@ def command(
     from svcnet.discovery.dns.names import is_ip, is_name, reverse_name
 
     rdtype, paths = _type_and_paths(rest)
+    paths = (*paths, *filenames)
     if is_ip(name):
         name, rdtype = reverse_name(name), rdtype or "PTR"
     if not is_name(f"{name.lower().removesuffix('.')}."):
@@ -96,7 +104,7 @@ def command(
         raise UsageError(f"--namespace: {namespace!r} is no name of a namespace")
     asked = dns_options(options)
     with stage("reading"):
-        loaded = load_manifests(paths, strict, from_pods, ip_families, assume=assume)
+        loaded = load_manifests(paths, strict, from_pods, ip_families, assume=assume, scope=scope)
         zones = records(loaded.state, asked)
     found = search(zones, name, rdtype or "A", namespace=namespace, ndots=ndots)
     if output == "json":

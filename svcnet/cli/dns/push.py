@@ -18,6 +18,7 @@ from svcnet.inputs import Strictness, load_manifests
 
 if TYPE_CHECKING:
     from svcnet.models import IPFamily
+    from svcnet.sources import InputScope
 
 
 @click.command(
@@ -57,6 +58,7 @@ def command(
     strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
+    scope: InputScope,
     allow_empty: bool,
     server: tuple[str, int],
     tsig_file: Path | None,
@@ -80,7 +82,7 @@ def command(
     key = read_key(tsig_file) if tsig_file else None
     given = (paths, strict, from_pods, ip_families)
     with stage("reading"):
-        zones = records(load_manifests(*given, allow_empty=allow_empty).state, asked)
+        zones = records(load_manifests(*given, allow_empty=allow_empty, scope=scope).state, asked)
     there, owns = PrimaryServer(*server, key), owner(asked.forward_zones)
     would_change = False
     for origin, found in wanted_records(zones, owns).items():

@@ -24,7 +24,7 @@ from svcnet.inputs.orders import EarlyEnd, Orders
 if TYPE_CHECKING:
     from svcnet.discovery.dns import DNSOptions, Zones
     from svcnet.models import IPFamily
-    from svcnet.sources import LoadResult
+    from svcnet.sources import InputScope, LoadResult
 
 KEPT_BACK = 100
 """How many descriptors are for all but clients and questions that wait."""
@@ -64,6 +64,7 @@ def command(
     strict: Strictness,
     from_pods: bool,
     ip_families: tuple[IPFamily, ...],
+    scope: InputScope,
     allow_empty: bool,
     listen: tuple[tuple[str, int], ...],
     forward: tuple[str, int] | None,
@@ -80,7 +81,7 @@ def command(
     asked = dns_options(options)
     refuse_no_path(paths)
     given = (paths, strict, from_pods, ip_families)
-    zones = _Zones(partial(load_manifests, *given, allow_empty=allow_empty), asked)
+    zones = _Zones(partial(load_manifests, *given, allow_empty=allow_empty, scope=scope), asked)
     feed = FileFeed(paths, zones.read, "the answers stay as they were", _say)
     with outlets():
         with suppress(EarlyEnd):
