@@ -5,6 +5,7 @@ What sessions install is locked in pylock.toml, except where they are there to r
 
 import json
 import os
+import platform
 import shutil
 import time
 import tomllib
@@ -16,7 +17,7 @@ import nox
 nox.needs_version = ">=2024.10"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "typing", "tests", "browser", "kernel", "docs"]
+nox.options.sessions = ["lint", "typing", "tests", "browser", "kernel", "docs", "dist"]
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -149,13 +150,139 @@ def changelog(session: nox.Session) -> None:
 
 @nox.session
 def dist(session: nox.Session) -> None:
-    """Build what is released, install each file where the source is out of reach, and use it."""
+    """Build the wheel, the sdist, svcnet.pyz and the list of what is in it, and use each.
+
+    svcnet.pyz is for this Python and machine; after `-- all` for all that a release is for.
+    """
+    install(session, "release", library=False)
+    session.install("-qq", "-r", LOCK)  # the sdist has a manual page, which verbs make
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("hatchling", "build", silent=True)
+    (wheel,) = Path("dist").glob("*.whl")
+    (sdist,) = Path("dist").glob("*.tar.gz")
+    tmp = Path(session.create_tmp())
+    bare = tmp / "bare"
+    for built in (wheel_of(session, sdist, tmp), wheel):
+        session.run("python", "-m", "venv", "--clear", "--without-pip", str(bare))
+        install_bare(session, bare, str(built))
+        use_core(session, str(bare / "bin/svcnet"))
+    install_bare(session, bare, f"{wheel}[{ALL_EXTRAS}]")
+    session.run(str(bare / "bin/svcnet"), "dns", "zone", EXAMPLE, external=True, silent=True)
+    zipapp(session, wheel, tmp, everywhere="all" in session.posargs)
+    bill_of_materials(session, bare)
+
+
+EXAMPLE = "examples/my-service"
+ALL_EXTRAS = ",".join(PROJECT["project"]["optional-dependencies"])
+MACHINES = ("x86_64", "aarch64")
+
+
+def wheel_of(session: nox.Session, sdist: Path, tmp: Path) -> Path:
+    """Build the wheel as whoever installs the sdist does."""
+    folder = tmp / "from-sdist"
+    shutil.rmtree(folder, ignore_errors=True)
+    pip = ("python", "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
+    session.run(*pip, "-w", str(folder), str(sdist))
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def constraints(session: nox.Session) -> str:
+    """Return a file that has pip take the releases of the lock."""
+    packages = tomllib.loads(Path(LOCK).read_text("utf-8"))["packages"]
+    file = Path(session.create_tmp()) / "constraints.txt"
+    lines = [f"{each['name']}=={each['version']}\n" for each in packages if each.get("version")]
+    file.write_text("".join(lines), "utf-8")
+    return str(file)
+
+
+def install_bare(session: nox.Session, bare: Path, what: str) -> None:
+    """Install a wheel with what it asks for, and nothing else, into an environment."""
+    pip = ("python", "-m", "pip", "--python", str(bare / "bin/python"), "install", "-qq")
+    session.run(*pip, "-c", constraints(session), what)
+
+
+def use_core(session: nox.Session, *svcnet: str) -> None:
+    """Do what the core is for, and see what it says of the rest."""
+
+    def run(*words: str, code: int = 0) -> None:
+        session.run(*svcnet, *words, external=True, silent=True, success_codes=[code])
+
+    run("--version")
+    run("render", EXAMPLE, "--check", f"{EXAMPLE}/golden.iptables.txt")
+    run("explain", EXAMPLE, "--to", "my-service.default.svc:http", "-o", "html")
+    run("verify", EXAMPLE, "--rules", f"{EXAMPLE}/iptables-save.txt")
+    run("check", EXAMPLE)
+    run("dns", "zone", EXAMPLE, code=2)
+
+
+def zipapp(session: nox.Session, wheel: Path, tmp: Path, *, everywhere: bool) -> None:
+    """Make svcnet.pyz, and run it where there is no other package.
+
+    Modules in C have the Python and the machine in their names, so those for several of them
+    stand side by side.
+    """
+    here = (".".join(platform.python_version_tuple()[:2]), platform.machine())
+    released = [each for each in PYTHONS if f"Python :: {each}" in str(PROJECT["project"])]
+    targets = [(each, on) for on in MACHINES for each in released] if everywhere else [here]
+    whole = tmp / "site"
+    shutil.rmtree(whole, ignore_errors=True)
+    for number, (python, machine) in enumerate(targets):
+        part = tmp / f"site-{number}"
+        shutil.rmtree(part, ignore_errors=True)
+        libc = [f"--platform=manylinux_2_{n}_{machine}" for n in (17, 26, 27, 28)]
+        pip = (
+            "python",
+            "-m",
+            "pip",
+            "install",
+            "-qq",
+            "--no-compile",
+            "--only-binary=:all:",
+            *libc,
+        )
+        session.run(
+            *(*pip, f"--python-version={python}", f"--target={part}", "-c", constraints(session)),
+            f"{wheel}[{ALL_EXTRAS}]",
+        )
+        shutil.copytree(part, whole, dirs_exist_ok=True)
+    shutil.rmtree(whole / "bin", ignore_errors=True)
+    session.run(
+        *("shiv", "--site-packages", str(whole), "--entry-point=svcnet.__main__:main"),
+        *("--python=/usr/bin/env python3", "--preamble=.ci/preamble.py", "--compressed"),
+        *("--reproducible", "--output-file=dist/svcnet.pyz"),
+    )
+    session.env["SHIV_ROOT"] = str(tmp / "shiv")
+    shutil.rmtree(tmp / "shiv", ignore_errors=True)
+    alone = ("python", "-I", "-S", "dist/svcnet.pyz")
+    check = ("--check", f"{EXAMPLE}/golden.iptables.txt")
+    session.run(*alone, "render", EXAMPLE, *check)
+    session.run(*alone, "dns", "zone", EXAMPLE, silent=True)
+
+
+def bill_of_materials(session: nox.Session, bare: Path) -> None:
+    """Write what svcnet brings along, with licences, as CycloneDX; see that all is as locked."""
+    file = Path("dist/svcnet.cdx.json")
+    session.run(
+        *("cyclonedx-py", "environment", str(bare / "bin/python")),
+        *("--output-reproducible", "--validate", f"--output-file={file}"),
+    )
+    packages = tomllib.loads(Path(LOCK).read_text("utf-8"))["packages"]
+    locked = {(each["name"], each.get("version")) for each in packages}
+    listed = json.loads(file.read_text("utf-8"))["components"]
+    found = {(each["name"].lower().replace("_", "-"), each["version"]) for each in listed}
+    own = {each for each in found if each[0] == "svcnet"}
+    if odd := found - locked - own:
+        session.error(f"not as locked: {sorted(odd)}")
+
+
+@nox.session
+def pages(session: nox.Session) -> None:
+    """Run every code block of the pages by what `dist` built, where the source is out of reach."""
     install(session, "tests", library=False)
     session.install("-qq", "-r", LOCK)
-    shutil.rmtree("dist", ignore_errors=True)
-    session.run("hatchling", "build")
     tracked = session.run("git", "ls-files", "-z", external=True, silent=True)
-    for built in sorted(Path("dist").resolve().iterdir()):
+    for built in sorted(Path("dist").resolve().glob("svcnet-*")):
         session.install("-qq", "--no-build-isolation", "--no-deps", "--force-reinstall", str(built))
         folder = Path(session.create_tmp()) / built.name
         shutil.rmtree(folder, ignore_errors=True)
@@ -165,7 +292,7 @@ def dist(session: nox.Session) -> None:
                 shutil.copy2(name, folder / name)
         with session.chdir(folder):
             session.run("svcnet", "--version")
-            pages = ["tests/test_docs.py", *session.posargs]
+            pages = ["tests/test_docs.py"]
             if built.suffix != ".whl":
                 pages += ["-k", "getting-started or golden"]
             session.run("pytest", "-m", "not kernel", *pages)

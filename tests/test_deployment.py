@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +165,51 @@ def test_the_kubeconfig_names_files_of_the_service_account(tmp_path: Path) -> No
     server = load_kubeconfig([kubeconfig])
     assert server.url == "https://api.example.com:6443"
     assert (server.authority, server.token) == (tmp_path / "ca.crt", tmp_path / "token")
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return the instructions of the image's file, each with what follows it."""
+    text = (EXAMPLES / "kubernetes/Dockerfile").read_text("utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(line.partition(" ")[0], " ".join(line.split()[1:])) for line in lines]
+
+
+def test_the_image_stands_on_a_digest_and_the_lock() -> None:
+    """What it is made of is named to the byte, and no machine is."""
+    found = instructions()
+    [python] = [rest for word, rest in found if word == "ARG"]
+    assert re.fullmatch(r"PYTHON=python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", python)
+    stages = [rest.split() for word, rest in found if word == "FROM"]
+    assert [stage[0] for stage in stages] == ["${PYTHON}", "${PYTHON}", "command"]
+    [made] = [rest for word, rest in found if word == "RUN" and "pylock.toml" in rest]
+    assert "--no-deps ." in made
+    [reader] = re.findall(r"pip==\S+", made)
+    assert reader in (EXAMPLES.parent / "README.md").read_text("utf-8")
+    assert not re.search("amd64|x86|arm|aarch", " ".join(rest for _, rest in found))
+
+
+def test_the_image_has_all_that_the_project_is_built_of() -> None:
+    """Each file of the copy is there; what only builds is removed, and nothing else."""
+    copied = [rest.split()[:-1] for word, rest in instructions() if word == "COPY"]
+    for name in (*copied[0], *copied[1]):
+        assert (EXAMPLES.parent / name).exists(), name
+    [made] = [rest for word, rest in instructions() if word == "RUN" and "pylock.toml" in rest]
+    removed = set(made.partition("uninstall -y ")[2].split()) - {"pip"}
+    project = tomllib.loads((EXAMPLES.parent / "pyproject.toml").read_text("utf-8"))
+    lock = tomllib.loads((EXAMPLES.parent / "pylock.toml").read_text("utf-8"))
+    builds = {p["name"] for p in lock["packages"] if "'build' in dependency_groups" in p["marker"]}
+    assert removed <= builds
+    assert {"hatchling", "editables"} <= removed
+    needed = str([project["project"]["dependencies"], project["project"]["optional-dependencies"]])
+    assert not [name for name in removed if name in needed.lower()]
+
+
+def test_only_what_changes_a_node_is_root() -> None:
+    """The stage that reads and prints is nobody; the one of the DaemonSet is root, and the last."""
+    users, stage = {}, ""
+    for word, rest in instructions():
+        stage = rest.split()[-1] if word == "FROM" else stage
+        if word == "USER":
+            users[stage] = rest
+    assert users == {"command": "65532:65532", "node": "0:0"}
+    assert stage == "node"
