@@ -1,13 +1,18 @@
 """Sphinx's settings. `nox -s docs` builds, with every warning an error."""
 
 import importlib
+import sys
 import typing
+from pathlib import Path
 
 import click
 
 import svcnet
 from svcnet.cli import main
 from svcnet.cli.modal import ModalCommand
+
+# What these pages need beside Sphinx is in their own folder.
+sys.path.insert(0, str(Path(__file__).parent))
 
 # The verbs' signatures name classes that are imported late. Make those names known here.
 typing.TYPE_CHECKING = True
@@ -33,8 +38,11 @@ extensions = [
     "sphinx.ext.doctest",
     "sphinx.ext.viewcode",
     "sphinx_click",
+    "rule_lines",
 ]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["rules.css"]
 html_title = f"svcnet {version}"
 exclude_patterns = ["_build"]
 

@@ -19,6 +19,7 @@ starts in the background goes on until the page ends, and no longer.
 import doctest
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -85,6 +86,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("NO_COLOR", "1")
+    # As after README's "Try it".
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parent.parent)
     # An editable installation knows the entry points of the day that it was made.
     monkeypatch.setenv("PYTEST_PLUGINS", "svcnet.plugin")
     yield tmp_path
@@ -148,6 +151,21 @@ def test_golden_file(golden: Path, folder: Path) -> None:
     if golden.parent.name == "from-pods":
         command += " --from-pods"
     assert shell([command]) == [""]
+
+
+def test_commands_of_the_readme_work_as_they_stand() -> None:
+    """After "Try it" nothing has to be put on the PATH first: each begins with what it made."""
+    consoles = [block for block in blocks(ROOT / "README.md") if block.language == "console"]
+    commands = [command for block in consoles for command in COMMAND.findall(block.body)]
+    assert commands
+    assert all(command.startswith(".venv/bin/svcnet ") for command in commands)
+
+
+def test_pictures_are_as_they_are_drawn() -> None:
+    """Each of docs/pictures is what docs/pictures.py draws, for a light page and a dark one."""
+    folder = ROOT / "docs/pictures"
+    drawn = runpy.run_path(str(ROOT / "docs/pictures.py"))["files"]()
+    assert {path.name: path.read_text("utf-8") for path in folder.iterdir()} == drawn
 
 
 def test_pictures_show_the_graph(folder: Path) -> None:
