@@ -37,6 +37,8 @@ def random_nft(random: Random, family: IPFamily) -> str:
     for table in (f"{random.choice(('inet', ip))} foreign", f"inet zone-{random.randint(1, 9)}"):
         if random.random() < 0.8:
             lines += [f"table {table} {{", *_table(random, ip, family), "}"]
+    if random.random() < 0.3:
+        lines += ["table netdev edge {", *_edge(random, ip, family), "}"]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -78,6 +80,23 @@ def _table(random: Random, ip: str, family: IPFamily) -> Iterator[str]:
             yield f"{_matches(random, ip, family, where, order)} {random.choice(_CALLS)} first"
             if random.random() < 0.4:
                 yield "tcp dport vmap @verdicts"
+        yield "}"
+
+
+DEVICES = ("eth0", "eth1", "veth1", "veth2")
+
+
+def _edge(random: Random, ip: str, family: IPFamily) -> Iterator[str]:
+    """Yield chains where packets come by an interface, and where they leave by one."""
+    for hook in random.sample(("ingress", "egress"), random.randint(1, 2)):
+        yield f"chain {hook} {{"
+        yield f"type filter hook {hook} device {random.choice(DEVICES)} priority 0; policy accept;"
+        for _ in range(random.randint(1, 3)):
+            port = random.choice(("80", "8080", "{ 443, 5353 }", "30080"))
+            place = random.choice((CLUSTER_IP, LOAD_BALANCER, POD1, POD3)).of(family)
+            where = random.choice(("", f"{ip} daddr {place} ", "meta protocol ip6 "))
+            verdict = random.choice(("drop", "drop", "accept", "counter", "meta mark set 0x1"))
+            yield f"{where}{random.choice(('tcp', 'udp'))} dport {port} {verdict}"
         yield "}"
 
 
@@ -141,8 +160,10 @@ def _questions(
     if hook in ("prerouting", "input", "output"):
         yield f"fib daddr type {no}{random.choice(('local', 'unicast', '{ local, broadcast }'))}"
         yield f"fib saddr type {no}local"
+        yield f"fib daddr type {no}{random.choice(('multicast', '{ broadcast, anycast }'))}"
     if hook == "prerouting":
-        yield "fib saddr . iif oif exists"
+        yield f"fib saddr . iif oif {random.choice(('exists', 'missing'))}"
+        yield f"fib daddr . iif type {no}{random.choice(('local', '{ local, multicast }'))}"
     yield f"numgen random mod {random.choice((3, 4))} {random.choice(('0', '< 2', '{ 0, 1 }'))}"
     yield from (
         "limit rate 9999/second burst 999 packets",
@@ -190,6 +211,7 @@ def _statement(
         "numgen random mod 2 vmap { 0 : drop }",
     ]
     if priority > _TRACKED:
+        common += ["ct state vmap { established : accept, invalid : drop, new : continue }"]
         common += ["ct mark set 0x1", "ct mark set meta mark", "meta mark set ct mark"]
     if kind == "filter" and hook in ("input", "forward", "output"):
         common += ["reject", "reject"]

@@ -191,15 +191,28 @@ class _RuleReading:
         if what == "protocol":
             is_negated = self._is_negated()
             return FieldTest(FieldNames(("meta l4proto",)), (self._plain(),), is_negated=is_negated)
+        if what == "status":
+            return self._status()
         is_negated = self._is_negated()
-        names = self._names()
+        if what == "state" and self._peek() == "{":
+            names = frozenset(self._container()[0].elements)
+        else:
+            names = self._names()
         if what == "state" and names <= _STATES:
             return StateTest(names, is_negated=is_negated)
-        if what == "status" and names <= {"dnat", "snat", *_LATER}:
-            return StatusTest(names, is_negated=is_negated)
         if what == "direction" and names in ({"original"}, {"reply"}):
             return Always(("original" in names) != is_negated)
         raise ValueError(what)
+
+    def _status(self) -> NFTStep:
+        """Read bits of which one is to be there, or none."""
+        is_negated = self._peek() == "!"
+        if is_negated:
+            self._take()
+        names = self._names()
+        if not names <= {"dnat", "snat", *_LATER}:
+            raise ValueError(names)
+        return StatusTest(names, is_negated=is_negated)
 
     def _names(self) -> frozenset[str]:
         """Read names, of which one is enough."""
@@ -239,7 +252,8 @@ class _RuleReading:
             return MarkChange(self._value(), is_connection=kind == "ct")
         mark = MarkValue(kind, self._signs())
         is_negated = self._is_negated()
-        return MarkTest(mark, _number(self._plain()), is_negated=is_negated)
+        texts = self._container()[0].elements if self._peek() == "{" else (self._plain(),)
+        return MarkTest(mark, frozenset(map(_number, texts)), is_negated=is_negated)
 
     def _value(self) -> MarkValue:
         word = self._take()

@@ -176,13 +176,13 @@ class OriginTest(NFTTest):
 class MarkTest(NFTTest):
     """``meta mark`` and ``ct mark``, or some of their bits."""
 
-    def __init__(self, mark: MarkValue, wanted: int, *, is_negated: bool) -> None:
+    def __init__(self, mark: MarkValue, wanted: frozenset[int], *, is_negated: bool) -> None:
         self._mark = mark
         self._wanted = wanted
         self._is_negated = is_negated
 
     def mask(self, header: PacketHead, packets: NFTPackets) -> int:  # noqa: ARG002
-        return 0 if (self._mark.of(header) == self._wanted) == self._is_negated else ALL
+        return 0 if (self._mark.of(header) in self._wanted) == self._is_negated else ALL
 
 
 class TypeTest(NFTTest):
