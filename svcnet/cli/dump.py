@@ -79,6 +79,9 @@ def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineD
         return _list_machine(mode, variant, families)
     except ApplyError as error:
         raise UnreadMachine(str(error), error.check) from None
+    except UsageError as error:
+        # What a reader says of a file: here nobody gave one.
+        raise UnreadMachine(str(error)) from None
 
 
 def _list_machine(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineDump:
@@ -89,13 +92,13 @@ def _list_machine(mode: str, variant: Any, families: Iterable[IPFamily]) -> Mach
         has_servers,
         is_listed_by_nft,
         read_addresses,
-        read_routes,
     )
     from svcnet.meaning.ipsets import read_sets
 
     if is_listed_by_nft(mode):
         listed = NFTDump.read("nft list ruleset", _run("nft", "list", "ruleset"))
-        return MachineDump(nftables=listed)
+        routes = {} if THIS_MACHINE.find("ip") is None else _routes(families)
+        return MachineDump(nftables=listed, routes=routes, is_live=True)
     texts: dict[IPFamily, tuple[str, str]] = {}
     for family in families:
         choice = choose_variant(family, variant)
@@ -105,15 +108,23 @@ def _list_machine(mode: str, variant: Any, families: Iterable[IPFamily]) -> Mach
     asks = any("--match-set" in text for _, text in texts.values())
     has_sets = asks and THIS_MACHINE.find("ipset") is not None
     sets = read_sets("ipset save", _run("ipset", "save")) if has_sets else {}
-    routes: dict[IPFamily, Mapping[Span, str]] = {}
-    for family in texts:
-        printed = _run("ip", _VERSIONS[family], "-json", "route")
-        routes.update(read_routes("ip -j route", printed) if printed.strip() else {})
+    routes = _routes(texts)
     if not has_servers(mode):
         return MachineDump(texts, sets=sets, routes=routes, is_live=True)
     servers = ("ipvsadm -Sn", _run("ipvsadm", "--save", "--numeric"))
     _, held = read_addresses("ip -j addr", _run("ip", "-json", "address"))
     return MachineDump(texts, held=held, sets=sets, servers=servers, routes=routes, is_live=True)
+
+
+def _routes(families: Iterable[IPFamily]) -> Mapping[IPFamily, Mapping[Span, str]]:
+    """Return by which interface this machine reaches networks. Raises ApplyError, UsageError."""
+    from svcnet.meaning.dump import read_routes
+
+    routes: dict[IPFamily, Mapping[Span, str]] = {}
+    for family in families:
+        printed = _run("ip", _VERSIONS[family], "-json", "route")
+        routes.update(read_routes("ip -j route", printed) if printed.strip() else {})
+    return routes
 
 
 def warn_of_others(dump: MachineDump, mode: str) -> None:

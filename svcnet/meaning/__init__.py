@@ -5,7 +5,6 @@ asks a machine.
 """
 
 from svcnet.meaning.comparison.change import (
-    SENDER_KINDS,
     ChangePlace,
     EndChange,
     FrontendChange,
@@ -13,6 +12,7 @@ from svcnet.meaning.comparison.change import (
     KnownDifference,
     MeaningDiff,
     ObscureRule,
+    Rewriting,
     SenderChange,
     SenderKind,
 )
@@ -28,6 +28,7 @@ from svcnet.meaning.comparison.verify import verify
 from svcnet.meaning.facts import Facts, SetMembers
 from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Rewrite, RuleLine, Unknown
 from svcnet.meaning.outcomes import MachineRules
+from svcnet.meaning.sender_words import SENDER_KINDS
 
 __all__ = [
     "KINDS",
@@ -47,6 +48,7 @@ __all__ = [
     "Obscurity",
     "PacketDifference",
     "Rewrite",
+    "Rewriting",
     "RuleLine",
     "SenderChange",
     "SenderKind",

@@ -10,7 +10,7 @@ from itertools import pairwise
 import orjson
 from attrs import evolve, field, frozen
 
-from svcnet.errors import ApplyError, UsageError
+from svcnet.errors import ApplyError, UnreadMachine, UsageError
 from svcnet.family import IPFamily
 from svcnet.meaning import iptables, ipvs, nftables
 from svcnet.meaning.facts import Facts, SetMembers
@@ -142,7 +142,11 @@ class MachineDump:
 
     @without_gc()
     def rules(self, mode: str, family: IPFamily, facts: Facts) -> MachineRules:
-        """Return the rules of a mode and family. Raises :class:`svcnet.errors.UsageError`."""
+        """Return the rules of a mode and family.
+
+        Raises :class:`svcnet.errors.UsageError` for what cannot be read, and
+        :class:`svcnet.errors.UnreadMachine` if it is of this machine.
+        """
         facts = evolve(facts, sets=self.sets, interfaces=self.routes.get(family, {}))
         try:
             if is_listed_by_nft(mode):
@@ -154,6 +158,8 @@ class MachineDump:
                 return self._read_balancer(file, text, facts)
             return iptables.read(text, facts, file=file)
         except ApplyError as error:
+            if self.is_live:
+                raise UnreadMachine(str(error), error.check) from None
             raise UsageError(str(error)) from None
 
     def names(self, mode: str, family: IPFamily) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from svcnet.family import IPFamily
 from svcnet.graph import Deliver, Packet, Pass, Refuse
@@ -17,6 +17,10 @@ from svcnet.meaning.sources import Memory, OneSender, Sender, Sources, endpoint_
 from svcnet.meaning.spans import number, text_of
 
 _MOST_WORLDS = 10
+
+
+RuleText: TypeAlias = tuple[str, str, str]
+"""The table and chain of a rule, and its text."""
 
 
 class MachineRules(NameSource, Protocol):
@@ -48,6 +52,9 @@ class MachineRules(NameSource, Protocol):
 
         With `notes` each has the rules that it met; those of ``aims`` are added to `met`.
         """
+
+    def texts(self) -> Iterator[tuple[RuleText, object]]:
+        """Yield what every rule says, and the rule, in their order."""
 
     def line_of(self, rule: object) -> RuleLine:
         """Return where a rule is."""

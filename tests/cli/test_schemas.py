@@ -94,6 +94,7 @@ def test_a_schema_is_heeded() -> None:
         "same": [],
         "text": False,
         "unknown": [],
+        "rewritten": None,
     }
     assert not list(faults(schema, {"families": [family]}, schema))
     for change in ({"more": 1}, {"cells": "1"}, {"family": "IPX"}, {"text": None}):

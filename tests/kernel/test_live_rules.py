@@ -98,6 +98,7 @@ def test_a_listing_that_cannot_be_read_is_told(
     code, shown, told = verified(capsys, mode)
     assert (code, shown) == (2, "")
     assert tool.partition("-")[0] in told
+    assert "[S905 machine]" in told
 
 
 WITHOUT_RIGHTS = {

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from svcnet.cli import main
 from svcnet.compiler import node_view
 from svcnet.meaning import Facts, Unknown, iptables
+from svcnet.meaning.explanation.effects import server_effect
 from svcnet.meaning.explanation.machine import MachineQuestion, explain_rules
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.nftables import NFTRuleSet
@@ -271,8 +272,29 @@ def test_virtual_servers_are_told_as_rules_are() -> None:
     assert any("ipvsadm  -a -t 10.96.0.100:80 -r 10.244.1.5:9376" in line for line in lines)
     assert any("endpoints[0].addresses[0]" in line for line in lines)
     alone = shown(*there, *TO_WEB)
-    assert "8. a virtual server" in alone
+    assert "8. a virtual server, which chooses by rr" in alone
+    assert "9. sent to 10.244.1.5:9376" in alone
     assert alone[0] == lines[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("-A -f 7 -s wlc", "a virtual server, which chooses by wlc"),
+        (
+            "-A -t [fd00::1]:80 -s rr -p 10800",
+            "a virtual server, which chooses by rr; a client stays for 10800 s",
+        ),
+        ("-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -m -w 1", "sent to 10.1.0.1:8080"),
+        ("-a -f 7 -r 10.1.0.1:0 -g -w 1", "handed to 10.1.0.1:0 as it is"),
+        (
+            "--add-service --udp-service 10.0.0.1:53 --scheduler sh",
+            "a virtual server, which chooses by sh",
+        ),
+    ],
+)
+def test_lines_of_ipvsadm_have_words(line: str, words: str) -> None:
+    assert server_effect(line) == words
 
 
 def test_a_picture_of_rules() -> None:

@@ -10,15 +10,6 @@ from attrs import field, frozen
 from svcnet.graph import FragmentName, Origin, Packet
 from svcnet.meaning.outcome import FoundVerdict, RuleLine
 
-SENDER_KINDS = {
-    "outside": "outside",
-    "pod": "pods of this node",
-    "node": "the node itself",
-    "endpoint": "endpoints themselves",
-    "remembered": "clients that are remembered",
-}
-"""The kinds of senders, and how they are told of."""
-
 
 class ChangePlace(Protocol):
     """A place in a file; ``line`` is 0 where there is no text."""
@@ -66,7 +57,7 @@ class EndChange:
 
 @frozen
 class SenderKind:
-    """A kind of senders, one of ``SENDER_KINDS``.
+    """A kind of senders, one of ``svcnet.meaning.SENDER_KINDS``.
 
     ``networks`` are those that it is about, if it is not about all, and so is ``interface``.
     """
@@ -223,15 +214,33 @@ class ObscureRule:
 
 
 @frozen
+class Rewriting:
+    """Rules that are written otherwise and mean the same to every packet.
+
+    ``old`` and ``new`` are how many only one side has; none does if they are in another order.
+    ``rules`` are some of them, each with its side.
+    """
+
+    old: int
+    new: int
+    rules: tuple[tuple[str, RuleLine], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON: ``old``, ``new`` and ``rules``, each with ``side`` and ``rule``."""
+        rules = [{"side": side, "rule": rule.to_dict()} for side, rule in self.rules]
+        return {"old": self.old, "new": self.new, "rules": rules}
+
+
+@frozen
 class MeaningDiff:
     """What becomes otherwise of packets from one meaning to another, for one IP family.
 
     ``mode`` and ``to_mode`` are whose rules are meant on either side. ``frontends`` came, went or
     changed, and ``health_checks`` too. ``known`` are differences of the two modes that have a name.
     ``same`` are service ports whose rules are written otherwise and mean the same; ``text`` says
-    that rules differ which no Service has to itself. ``unknown`` are rules that are not
-    understood. ``cells`` is how many kinds of packets were looked at: all others are as one of
-    them, or were not touched.
+    that rules differ which no Service has to itself. ``rewritten`` is what two dumps say otherwise
+    that mean the same. ``unknown`` are rules that are not understood. ``cells`` is
+    how many kinds of packets were looked at: all others are as one of them, or were not touched.
     """
 
     family: str
@@ -244,6 +253,7 @@ class MeaningDiff:
     same: tuple[FragmentName, ...] = ()
     text: bool = False
     unknown: tuple[ObscureRule, ...] = field(default=())
+    rewritten: Rewriting | None = None
 
     def __bool__(self) -> bool:
         """Return whether anything becomes otherwise."""
@@ -262,6 +272,7 @@ class MeaningDiff:
             "same": [str(each) for each in self.same],
             "text": self.text,
             "unknown": [each.to_dict() for each in self.unknown],
+            "rewritten": None if self.rewritten is None else self.rewritten.to_dict(),
         }
 
 

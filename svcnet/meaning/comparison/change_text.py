@@ -10,17 +10,18 @@ from netaddr import IPNetwork, IPSet
 from svcnet.errors import one_line
 from svcnet.graph import Deliver, Pass
 from svcnet.meaning.comparison.change import (
-    SENDER_KINDS,
     ChangePlace,
     EndChange,
     FrontendChange,
     HealthCheckChange,
     KnownDifference,
     MeaningDiff,
+    Rewriting,
     SenderChange,
     SenderKind,
 )
 from svcnet.meaning.comparison.report import count_noun, packet_text, verdict_text
+from svcnet.meaning.sender_words import SENDER_KINDS
 
 FRONTENDS = {
     "cluster-ip": "cluster IP",
@@ -77,8 +78,18 @@ def _same(found: MeaningDiff) -> Iterator[str]:
         rest = f" and {more:,} more" if more > 0 else ""
         ports = count_noun(len(found.same), "service port", "service ports")
         yield f"same: other rules that mean the same, of {ports}: {named}{rest}"
+    if found.rewritten is not None:
+        yield f"same: other rules that mean the same{_rewriting(found.rewritten)}"
     if found.text:
         yield "same: rules that all Services share are written otherwise"
+
+
+def _rewriting(found: Rewriting) -> str:
+    """Return which rules are written otherwise."""
+    if not found.rules:
+        return ", in another order"
+    numbers = f"{found.old:,} of the old and {found.new:,} of the new ones"
+    return f", {numbers}, such as {one_line(str(found.rules[0][1]))}"
 
 
 def _tally(changes: Sequence[FrontendChange | HealthCheckChange], one: str, many: str) -> str:

@@ -12,6 +12,7 @@ from svcnet.graph import diff as graph_diff
 from svcnet.meaning.comparison.change import ChangePlace, HealthCheckChange, MeaningDiff
 from svcnet.meaning.comparison.side import GraphSide, Side, side_of
 from svcnet.meaning.comparison.sides import LocateField, SideComparison
+from svcnet.meaning.comparison.texts import rewriting
 from svcnet.meaning.outcomes import MachineRules
 from svcnet.nogc import without_gc
 
@@ -44,8 +45,14 @@ def graphs_diff(
 
 
 def rules_diff(old: MachineRules, new: MachineRules) -> MeaningDiff:
-    """Compare what rules do to every packet with what other rules do, in whichever language."""
-    return sides_diff(side_of(old, new), side_of(new, old))
+    """Compare what rules do to every packet with what other rules do, in whichever language.
+
+    If nothing becomes otherwise, rules that are written otherwise are told.
+    """
+    found = sides_diff(side_of(old, new), side_of(new, old))
+    if found or found.unknown:
+        return found
+    return evolve(found, rewritten=rewriting(old, new))
 
 
 @without_gc()

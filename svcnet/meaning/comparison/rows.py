@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from svcnet.graph import Deliver, Refuse
-from svcnet.meaning.comparison.change import SENDER_KINDS, SenderChange
+from svcnet.meaning.comparison.change import SenderChange
 from svcnet.meaning.outcome import FoundVerdict
+from svcnet.meaning.sender_words import SENDER_KINDS
 
 
 def together(rows: Sequence[SenderChange], *, with_addresses: bool) -> list[SenderChange]:

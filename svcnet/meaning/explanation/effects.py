@@ -1,4 +1,4 @@
-"""What a rule that was read does to a packet that it matches, in a few words."""
+"""What a rule or a virtual server that was read does to a packet, in a few words."""
 
 from __future__ import annotations
 
@@ -24,6 +24,26 @@ def effect(mode: str, text: str) -> str:
     if text.startswith("(policy "):
         return f"the policy: {_ENDS.get(text[len('(policy ') : -1].lower(), text)}"
     return _of_nft(text.split()) if mode == "nftables" else _of_iptables(text)
+
+
+def server_effect(text: str) -> str:
+    """Return what a line of ipvsadm does: a virtual server chooses, a real one gets the packet."""
+    verb, *words = text.split()
+    if verb in ("-A", "--add-service"):
+        scheduler = _option(words, "-s", "--scheduler")
+        seconds = _option(words, "-p", "--persistent")
+        chooses = f", which chooses by {scheduler}" if scheduler else ""
+        stays = f"; a client stays for {seconds} s" if seconds else ""
+        return f"a virtual server{chooses}{stays}"
+    real = _option(words, "-r", "--real-server")
+    if {"-g", "--gatewaying", "-i", "--ipip"} & {*words}:
+        return f"handed to {real} as it is"
+    return f"sent to {real}"
+
+
+def _option(words: list[str], *names: str) -> str:
+    """Return the value of an option by one of its names, empty without one."""
+    return next((found for name in names if (found := _value(words, name))), "")
 
 
 def _of_iptables(rule: str) -> str:

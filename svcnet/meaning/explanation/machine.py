@@ -12,11 +12,11 @@ from attrs import evolve, field, frozen
 from svcnet.graph import Deliver, Packet, evaluate
 from svcnet.meaning.comparison.verify import is_as_meant
 from svcnet.meaning.explanation.account import ModeLine
-from svcnet.meaning.explanation.effects import effect
+from svcnet.meaning.explanation.effects import effect, server_effect
 from svcnet.meaning.explanation.explain import check_loopback
 from svcnet.meaning.explanation.explanation import End, Ends, Explanation, RuleCase, WayStep
 from svcnet.meaning.explanation.question import Question
-from svcnet.meaning.explanation.roles import FOREIGN, SERVER, RuleRole, RuleRoles
+from svcnet.meaning.explanation.roles import FOREIGN, RuleRole, RuleRoles
 from svcnet.meaning.explanation.text import merge_ends
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.ipvs.ruleset import TABLE as SERVERS
@@ -191,7 +191,9 @@ class _Steps:
 
     def _role(self, rule: RuleLine) -> RuleRole:
         if rule.table == SERVERS:
-            return RuleRole(SERVER) if self.roles is None else self.roles.of_server(rule.text)
+            if self.roles is None:
+                return RuleRole(server_effect(rule.text))
+            return self.roles.of_server(rule.text)
         done = effect(self.mode, rule.text)
         if self.roles is None:
             return RuleRole(f"{rule.chain}: {done}")

@@ -8,9 +8,7 @@ from svcnet.family import family_of
 from svcnet.graph import Dispatch, Fragment, Packet
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.senders import PacketSender, interface, sender
-
-KINDS = ("outside", "node", "pod of this node", "pod of another node")
-"""The kinds of senders, by which rules tell packets apart."""
+from svcnet.meaning.sender_words import COLUMNS, FAR_POD, POD
 
 
 class SenderKinds:
@@ -22,18 +20,18 @@ class SenderKinds:
         found = [a for a in (settings.node_ip, *settings.addresses) if self._answers(a)]
         self._node_port_address = found[0] if found else ""
         self._others: dict[str, PacketSender] = {}
-        self._pods: dict[str, list[str]] = {KINDS[2]: [], KINDS[3]: []}
+        self._pods: dict[str, list[str]] = {POD.one: [], FAR_POD.one: []}
         for address, node in sorted(set(self._addresses())):
             if family_of(address) == settings.family and not settings.is_node_address(address):
                 is_here = node == question.node != ""
-                self._pods[KINDS[2] if is_here else KINDS[3]].append(address)
+                self._pods[POD.one if is_here else FAR_POD.one].append(address)
 
     def packets(self, fragment: Fragment, dispatch: Dispatch) -> Iterator[tuple[str, Packet]]:
         """Yield a packet for a frontend of each kind of sender that there is one of."""
         address = dispatch.address or self._node_port_address
         if not address:
             return
-        for kind in KINDS:
+        for kind in COLUMNS:
             who = self._of(kind, fragment)
             if who is not None:
                 where = (address, dispatch.port, fragment.name.protocol)
@@ -63,4 +61,4 @@ class SenderKinds:
         chosen = next((address for address in self._pods[kind] if address not in own), "")
         if not chosen:
             return None
-        return PacketSender(chosen, interface(question.view) if kind == KINDS[2] else "")
+        return PacketSender(chosen, interface(question.view) if kind == POD.one else "")

@@ -26,7 +26,7 @@ from svcnet.meaning.iptables.rule import (
 )
 from svcnet.meaning.iptables.walk import AFTER_TRANSLATION, Tables, Walk
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
-from svcnet.meaning.outcomes import outcomes_of
+from svcnet.meaning.outcomes import RuleText, outcomes_of
 from svcnet.meaning.sources import Endpoint, Sources
 from svcnet.meaning.spans import Span, everything
 from svcnet.netfilter.listing import Listing, whole_listing
@@ -315,6 +315,14 @@ class RuleSet:
         for chains in self.tables.values():
             for chain in chains.values():
                 yield from chain.rules
+
+    def texts(self) -> Iterator[tuple[RuleText, object]]:
+        """Yield what every rule and policy says, and the rule or chain, in their order."""
+        for table, chains in self.tables.items():
+            for name, chain in chains.items():
+                yield (table, name, chain.policy), chain
+                for rule in chain.rules:
+                    yield (table, name, rule.text), rule
 
     def line_of(self, rule: object) -> RuleLine:
         """Return where a rule is; of a chain, its policy."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve
 
@@ -17,7 +17,7 @@ from svcnet.meaning.iptables.ruleset import early_exit
 from svcnet.meaning.ipvs.servers import KernelServers
 from svcnet.meaning.ipvs.walk import IPVSWalk
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
-from svcnet.meaning.outcomes import outcomes_of
+from svcnet.meaning.outcomes import RuleText, outcomes_of
 from svcnet.meaning.sources import Sources
 from svcnet.meaning.spans import Span, number
 from svcnet.netfilter.ipvs.listing import SavedDest, SavedServer, read_listing
@@ -174,6 +174,14 @@ class IPVSRuleSet:
         if isinstance(rule, XTRule) and rule.home.startswith("KUBE-"):
             return False
         return self.rules.is_foreign(leaf)
+
+    def texts(self) -> Iterator[tuple[RuleText, object]]:
+        """Yield what every virtual server, real server and rule says, and which it is."""
+        for server in self.servers.listing():
+            yield (TABLE, "", server.text), server
+            for dest in server.dests:
+                yield (TABLE, "", dest.text), dest
+        yield from self.rules.texts()
 
     def line_of(self, rule: object) -> RuleLine:
         """Return where a rule or server is; of a chain, its policy."""

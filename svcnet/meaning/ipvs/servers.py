@@ -90,9 +90,17 @@ class KernelServers:
             server = self._known[found.line] = KernelServer(found)
         return server
 
+    def listing(self) -> Iterator[SavedServer]:
+        """Yield them as they were listed."""
+        yield from sorted([*self._marks.values(), *self._portals.values()], key=_line)
+
     def portals(self) -> Iterator[Portal]:
         """Yield what they are for, but for those of marks."""
         yield from self._portals
+
+
+def _line(server: SavedServer) -> int:
+    return server.line
 
 
 @cache

@@ -30,7 +30,7 @@ from svcnet.meaning.nftables.tables import (
 )
 from svcnet.meaning.nftables.walk import NFTWalk
 from svcnet.meaning.outcome import FoundOutcome, RuleLine
-from svcnet.meaning.outcomes import outcomes_of
+from svcnet.meaning.outcomes import RuleText, outcomes_of
 from svcnet.meaning.sources import Sources
 from svcnet.meaning.spans import Span
 from svcnet.netfilter.nft import (
@@ -278,6 +278,19 @@ class NFTRuleSet:
         """Return whether it was a rule of somebody else that made packets end so."""
         rule = self.deciding(leaf)
         return rule is not None and not self.is_own(rule)
+
+    def texts(self) -> Iterator[tuple[RuleText, object]]:
+        """Yield what every rule, policy and element says, and which it is."""
+        for hook, chains in self._tables.hooks.items():
+            for chain in chains:
+                said = f"{chain.type} {hook} {chain.priority} {chain.policy} {chain.devices}"
+                yield (chain.table, chain.chain, said), chain
+        for rule in self._rules():
+            yield (rule.table, rule.chain, rule.text), rule
+        for (table, name), held in self._tables.containers.items():
+            for key, value in held.elements.items():
+                element = NFTMember(table, name, key, value, held.lines.get(key, 0))
+                yield (table, f"@{name}", f"{key} : {value}"), element
 
     def line_of(self, rule: object) -> RuleLine:
         """Return where a rule is; of a chain, its policy."""
