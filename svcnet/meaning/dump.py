@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from itertools import pairwise
+from typing import Any
 
 import orjson
 from attrs import evolve, field, frozen
@@ -228,7 +229,7 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
     routes: dict[IPFamily, Mapping[Span, str]] = {}
     nothing: str | None = None
     entries: tuple[str, str] | None = None
-    for name, text in (part for each in files for part in _parts(*each)):
+    for name, text in (part for each in files for part in _parts(each[0], _clean(*each))):
         if not text.strip():
             nothing = name
         elif _IPTABLES.search(text):
@@ -282,6 +283,20 @@ def _once(name: str, text: str, there: tuple[str, str] | None, what: str) -> tup
     return name, text
 
 
+def _clean(name: str, text: str) -> str:
+    """Return a text as a tool printed it: some ways to copy one change the ends of all lines.
+
+    Raises UsageError for one with a character that no tool prints.
+    """
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UsageError(f"{name}:{line}: there is a NUL character: the file is damaged")
+    text = text.removeprefix("\ufeff")
+    if text.count("\r\n") == text.count("\n"):
+        text = text.replace("\r\n", "\n")
+    return text
+
+
 def _parts(name: str, text: str) -> Iterator[tuple[str, str]]:
     """Yield the sections of what svcnet renders for several tools, each with its lines' numbers."""
     starts = [found.start() for found in _SECTION.finditer(text)]
@@ -319,7 +334,7 @@ def read_addresses(name: str, text: str) -> tuple[tuple[str, ...], tuple[str, ..
     own: list[str] = []
     held: list[str] = []
     try:
-        for link in orjson.loads(text):
+        for link in _objects(text):
             found = held if link.get("ifname") == _HOLDER else own
             for entry in link.get("addr_info", ()):
                 if "local" in entry:
@@ -327,6 +342,14 @@ def read_addresses(name: str, text: str) -> tuple[tuple[str, ...], tuple[str, ..
         return tuple(own), tuple(held)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{name}: it is not what ip -j addr prints: {error}") from None
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """Return a list of JSON's objects. Raises ValueError for what is none."""
+    found = orjson.loads(text)
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise ValueError("it is no list of objects")
+    return found
 
 
 def read_routes(name: str, text: str) -> dict[IPFamily, Mapping[Span, str]]:
@@ -337,7 +360,7 @@ def read_routes(name: str, text: str) -> dict[IPFamily, Mapping[Span, str]]:
     """
     found: dict[IPFamily, dict[Span, tuple[int, str]]] = {}
     try:
-        routes = orjson.loads(text)
+        routes = _objects(text)
         six = any(":" in each["dst"] + each.get("gateway", "") for each in routes)
         family: IPFamily = "IPv6" if six else "IPv4"
         chosen = found.setdefault(family, {})

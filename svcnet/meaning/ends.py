@@ -35,6 +35,7 @@ class Ends:
         asks_for_origin: bool = False,
     ) -> None:
         self.asks_for_origin = asks_for_origin
+        self.most_steps = MOST_STEPS
         self._known: dict[object, End | None] = {}
         spans = list(networks)
         self._alone = {first for first, last in spans if first == last}
@@ -126,12 +127,31 @@ def only_leaf(leaves: list[Leaf]) -> Leaf | None:
     return only
 
 
+MOST_STEPS = 100_000
+"""So many jumps and dice are followed for one destination. Rules that are of use have far fewer."""
+
+STEPS_ONCE_LOST = 1_000
+"""So many are followed for each other one by rules that somebody was lost in."""
+
+MOST_RULES_MET = 10_000
+"""So many rules are noted of one way."""
+
+
 class EndWalk:
     """Packets of some senders on their way through rules; what ends all of them is found once."""
 
     ends: Ends
     sources: Sources
     meetings: Meetings | None
+    steps: int = 0
+
+    def is_lost(self, flow: Branch) -> bool:
+        """Return whether one step more is too many: chains may lead through 2**64 ways."""
+        self.steps += 1
+        if self.steps <= self.ends.most_steps and len(flow.path) <= MOST_RULES_MET:
+            return False
+        self.ends.most_steps = STEPS_ONCE_LOST
+        return True
 
     def _end_routed(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end from where the kernel has decided which way they go."""

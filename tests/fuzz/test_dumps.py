@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
@@ -69,3 +70,75 @@ def test_a_dump_that_is_hurt_is_read_or_refused(
         found = explain_rules(MachineQuestion(rules, ("now",)), packet)
         assert sum(end.probability for end in found.outcomes) == 1
     verify(graph(mode), rules)
+
+
+KINDS = ("jump", "goto", "dice jump", "dice mark", "mark", "return", "unknown")
+STEPS = st.tuples(st.sampled_from(KINDS), st.integers(0, 20))
+GRAPHS = st.lists(st.lists(STEPS, max_size=5), min_size=1, max_size=20)
+"""For each chain its rules: what they do, and the number of a chain or of a mark's bit."""
+
+
+def iptables_rule(kind: str, number: int) -> str:
+    match = "-m statistic --mode random --probability 0.5 " if kind.startswith("dice") else ""
+    match += "-m u32 --u32 0=1 " if kind == "unknown" else ""
+    if kind.endswith("mark"):
+        return f"{match}-j MARK --set-xmark {1 << number:#x}/{1 << number:#x}"
+    if kind.endswith(("jump", "goto")):
+        return f"{match}-{'g' if kind == 'goto' else 'j'} C{number}"
+    return f"{match}-j {'RETURN' if kind == 'return' else 'DROP'}"
+
+
+def nft_rule(kind: str, number: int) -> str:
+    if kind == "dice jump":
+        return f"numgen random mod 2 vmap {{ 0 : jump C{number}, 1 : continue }}"
+    if kind == "dice mark":
+        return f"numgen random mod 2 vmap {{ 0 : jump mark, 1 : goto C{number} }}"
+    if kind == "mark":
+        return f"meta mark set meta mark | {1 << number:#x}"
+    if kind == "unknown":
+        return "meta skuid 1 drop"
+    return kind if kind == "return" else f"{kind} C{number}"
+
+
+def iptables_dump(graph: list[list[tuple[str, int]]]) -> str:
+    """Return rules that lead from PREROUTING through chains of a graph."""
+    chains = {f"C{at}": rules for at, rules in enumerate(graph)}
+    lines = [f":{name} - [0:0]" for name in chains]
+    lines += [f"-A {name} {iptables_rule(*rule)}" for name in chains for rule in chains[name]]
+    head = "*nat\n:PREROUTING ACCEPT [0:0]\n"
+    return head + "\n".join([*lines, "-A PREROUTING -j C0", "COMMIT", ""])
+
+
+def nft_dump(graph: list[list[tuple[str, int]]]) -> str:
+    """Return a table of nftables that does the same."""
+    hook = "type nat hook prerouting priority -100; policy accept;\njump C0"
+    chains = {"hook": hook, "mark": "meta mark set 0x1"}
+    for at, rules in enumerate(graph):
+        chains[f"C{at}"] = "\n".join(nft_rule(*rule) for rule in rules)
+    body = "".join(f"chain {name} {{\n{text}\n}}\n" for name, text in chains.items())
+    return f"table ip kube-proxy {{\n{body}}}\n"
+
+
+DUMPS = {"iptables": iptables_dump, "nftables": nft_dump}
+DOUBLED = [[("jump", at + 1), ("jump", at + 1)] for at in range(20)]
+THROWN = [[("dice mark", at) for at in range(20)]]
+DEEP = [[("jump", at + 1)] for at in range(2_000)]
+
+
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(DUMPS)), GRAPHS)
+@example("iptables", DOUBLED)
+@example("nftables", DOUBLED)
+@example("iptables", THROWN)
+@example("iptables", DEEP)
+@example("nftables", DEEP)
+def test_chains_that_lead_anywhere_come_to_an_end(
+    mode: str, chains: list[list[tuple[str, int]]]
+) -> None:
+    """However many ways there are through them, in circles or doubled 2**20 times."""
+    facts = Facts.of(graph(mode).settings)
+    with mock.patch("svcnet.meaning.ends.MOST_STEPS", 500):
+        rules = read_dump([("dump", DUMPS[mode](chains))]).rules(mode, "IPv4", facts)
+        found = explain_rules(MachineQuestion(rules, ("now",)), PACKETS[0])
+        assert sum(end.probability for end in found.outcomes) == 1
+        verify(graph(mode), rules)

@@ -360,9 +360,9 @@ def test_what_cannot_be_asked_is_refused(words: tuple[object, ...], told: str) -
 
 def test_an_unknown_end_of_the_library_is_a_value() -> None:
     """Rules without names, and a packet whose end nobody can say."""
-    rules = iptables.read("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m bpf -j DROP\nCOMMIT\n")
     facts = Facts(addresses=frozenset((0xC000020A,)))
-    rules = iptables.read(rules._text, facts)
+    text = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m bpf -j DROP\nCOMMIT\n"
+    rules = iptables.read(text, facts)
     asked = MachineQuestion(rules, ("now",))
     packet = aimed_at("192.0.2.10")
     found = explain_rules(asked, packet)

@@ -254,3 +254,35 @@ def test_any_words_are_rules(lines: list[tuple[str, list[str]]]) -> None:
         return
     for packet in (outside("10.9.9.9", 80), outside("10.9.9.9", 80, "UDP")):
         assert sum(outcome.probability for outcome in found.evaluate(packet)) == 1
+
+
+class ScannedText(str):
+    """A text that counts how often all of it is gone through."""
+
+    __slots__ = ("scans",)
+
+    def __init__(self, _: str) -> None:
+        self.scans = 0
+
+    def split(self, *arguments: Any) -> list[str]:
+        self.scans += 1
+        return super().split(*arguments)
+
+    def find(self, *arguments: Any) -> int:
+        self.scans += 1
+        return super().find(*arguments)
+
+    def count(self, *arguments: Any) -> int:
+        self.scans += 1
+        return super().count(*arguments)
+
+
+def test_the_lines_of_all_rules_are_found_at_once() -> None:
+    """A machine on which everything is wrong is told of as fast as one on which little is."""
+    lines = [f"-A A -d 10.0.{at}.1/32 -j ACCEPT" for at in range(50)]
+    text = ScannedText("\n".join(["*nat", ":A - [0:0]", *lines, "COMMIT", ""]))
+    rules = iptables.read(text, file="now")
+    before = text.scans
+    for at, rule in enumerate(rules.rules()):
+        assert rules.line_of(rule).line == at + 3
+    assert text.scans <= before + 1

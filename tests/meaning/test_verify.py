@@ -444,6 +444,31 @@ def test_a_rule_about_the_way_out_is_judged_by_routes(
     assert run(capsys, "--rules", closed, "--rules", routes)[0] == 0
 
 
+@pytest.mark.parametrize("name", ["iptables-save.txt", "nft-ruleset.txt"])
+def test_a_copy_with_other_ends_of_lines_is_what_was_printed(name: str) -> None:
+    """As some terminals and editors leave it; what no tool prints is refused with its line."""
+    text = (LIVE / name).read_text()
+    facts = Facts()
+    mode = "nftables" if name.startswith("nft") else "iptables"
+    packet = Packet("203.0.113.7", "10.96.0.1", 443, interface="eth0")
+    found = {
+        read_dump([(name, each)]).rules(mode, "IPv4", facts).evaluate(packet)  # type: ignore[attr-defined]
+        for each in (text, "\ufeff" + text.replace("\n", "\r\n"))
+    }
+    assert len(found) == 1
+    with pytest.raises(UsageError, match=f"^{name}:3: there is a NUL character"):
+        read_dump([(name, "\n\n\0" + text)])
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", "[[]]", '[{"dst": 1}]', '[{"addr_info": [1]}]', "[" * 5000]
+)
+def test_json_of_another_shape_is_told_with_its_file(text: str) -> None:
+    """Addresses and routes that are none."""
+    with pytest.raises(UsageError, match=r"^odd: it is not what ip -j"):
+        read_dump([("odd", text)])
+
+
 def test_files_of_a_machine_are_told_apart() -> None:
     """A dump's parts are known by what is in them."""
     found = read_dump(

@@ -45,7 +45,10 @@ def spread(ends: Iterable[tuple[Ending, int, Ratio]]) -> Spread:
         for other, there in list(chances.items()):
             both = there & left
             if both:
-                chances[other] = there & ~both
+                # Nobody is left of most: what stays would be gone through with each further flow.
+                del chances[other]
+                if there != both:
+                    chances[other] = there & ~both
                 left &= ~both
                 more = (Fraction(*other) + Fraction(*chance)).as_integer_ratio()
                 chances[more] = chances.get(more, 0) | both

@@ -14,6 +14,7 @@ from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf, Meetings
 from svcnet.meaning.iptables.aims import aims, is_for_services
 from svcnet.meaning.iptables.chain import Chain
+from svcnet.meaning.iptables.lines import RuleLines
 from svcnet.meaning.iptables.parse import parse
 from svcnet.meaning.iptables.places import CALLED, places_of
 from svcnet.meaning.iptables.rule import (
@@ -63,7 +64,7 @@ class RuleSet:
         self.facts = facts
         self.file = file
         self.tables = tables
-        self._text = text
+        self._lines = RuleLines(text)
         self._named: dict[XTRule, Collection[tuple[str, Span]]] = {}
 
     @classmethod
@@ -94,7 +95,7 @@ class RuleSet:
             }
             for table, chains in self.tables.items()
         }
-        return RuleSet(tables, self.facts, self._text, self.file)
+        return RuleSet(tables, self.facts, self._lines.text, self.file)
 
     def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
         """Return every possible outcome for `packet`; the probabilities add up to 1."""
@@ -218,30 +219,26 @@ class RuleSet:
     def ports(self, address: int) -> Mapping[str, set[Span]]:
         """Return the ports that rules name which are not for one other address, by protocol."""
         found: dict[str, set[Span]] = {}
-        seen: set[tuple[str, str]] = set()
-        for chains in self.tables.values():
-            for chain in chains.values():
-                if chain.policy or chain.name in CALLED:
-                    self._ports(chain, address, seen, found)
-        return found
-
-    def _ports(
-        self,
-        chain: Chain,
-        address: int,
-        seen: set[tuple[str, str]],
-        found: dict[str, set[Span]],
-    ) -> None:
-        if (chain.table, chain.name) in seen:
-            return
-        seen.add((chain.table, chain.name))
-        chains = self.tables[chain.table]
-        for rule in chain.other_rules(address):
+        for rule in self._general_rules(address):
             for protocol, span in self._ports_of(rule):
                 for each in (protocol,) if protocol else PROTOCOLS:
                     found.setdefault(each, set()).add(span)
-            if rule.chain in chains:
-                self._ports(chains[rule.chain], address, seen, found)
+        return found
+
+    def _general_rules(self, address: int) -> Iterator[XTRule]:
+        """Yield the rules that packets for an address may meet, but for those of one port of it.
+
+        Jumps are followed without recursion: there may be any number.
+        """
+        for chains in self.tables.values():
+            called = [each for each in chains.values() if each.policy or each.name in CALLED]
+            seen = {each.name for each in called}
+            while called:
+                for rule in called.pop(0).other_rules(address):
+                    yield rule
+                    if rule.chain in chains and rule.chain not in seen:
+                        seen.add(rule.chain)
+                        called.append(chains[rule.chain])
 
     def _ports_of(self, rule: XTRule) -> Collection[tuple[str, Span]]:
         """Return the ports that a rule names with their protocol, empty for each.
@@ -327,28 +324,11 @@ class RuleSet:
     def line_of(self, rule: object) -> RuleLine:
         """Return where a rule is; of a chain, its policy."""
         if isinstance(rule, Chain):
-            line = self._line(f":{rule.name} ", self._start(rule.table))
+            line = self._lines.line_of_chain(rule.table, rule.name)
             return RuleLine(rule.table, rule.name, f"(policy {rule.policy})", line, self.file)
         assert isinstance(rule, XTRule)
-        chain = self.tables[rule.table][rule.home]
-        at = self._start(rule.table)
-        for text in chain.texts[: rule.place + 1]:
-            found = self._text.find(f"\n-A {rule.home} {text}", at)
-            if found < 0:
-                found = self._text.find(f"\n-I {rule.home} {text}", at)
-            if found < 0:
-                return RuleLine(rule.table, rule.home, rule.text, 0, self.file)
-            at = found + 1
-        line = self._text.count("\n", 0, at) + 1
+        line = self._lines.line_of_rule(rule.table, rule.home, rule.place, rule.text)
         return RuleLine(rule.table, rule.home, rule.text, line, self.file)
-
-    def _start(self, table: str) -> int:
-        head = f"*{table}\n"
-        return 0 if self._text.startswith(head) else max(self._text.find(f"\n{head}"), 0)
-
-    def _line(self, start: str, at: int) -> int:
-        found = self._text.find(f"\n{start}", at)
-        return 0 if found < 0 else self._text.count("\n", 0, found) + 2
 
 
 def _hiding(rules: Iterable[XTRule]) -> list[XTRule]:

@@ -266,6 +266,9 @@ class Walk(EndWalk):
     ) -> None:
         """Do what a rule says."""
         if rule.chance is not None:
+            if self.is_lost(flow):
+                leaves.append(Leaf("unknown", flow, rule))
+                return
             taken, left = flow.luck.split(rule.chance)
             if left.kernel:
                 after.append(flow.by(left))
@@ -279,7 +282,7 @@ class Walk(EndWalk):
         action = rule.action
         if action in ("jump", "goto"):
             chain = self.tables[rule.table].get(rule.chain)
-            if chain is None or depth > _DEEPEST:
+            if chain is None or depth > _DEEPEST or self.is_lost(flow):
                 leaves.append(Leaf("unknown", flow, rule))
                 return
             came = self._chain(chain, flow, through, leaves, depth + 1)

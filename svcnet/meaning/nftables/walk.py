@@ -204,7 +204,9 @@ class NFTWalk(EndWalk):
                     if meetings is not None:
                         meetings.note(rule)
                     kind, _, where = verdict.partition(" ")
-                    if kind in ("jump", "goto") and self._can_go(table, where, depth):
+                    if self.is_lost(hit):
+                        leaves.append(Leaf("unknown", hit, rule))
+                    elif kind in ("jump", "goto") and self._can_go(table, where, depth):
                         came = self._chain(table, where, hit, through, leaves, depth + 1)
                         (after if kind == "jump" else back).extend(came)
                     elif kind == "return":
