@@ -153,6 +153,13 @@ def _tell_assumed(assumed: Additions, asked: Assumptions | None, strict: Strictn
     if asked is not None:
         for line in lines_of(assumed, asked):
             strict.remark(checks.ASSUMED, line)
+        if asked.when == "auto" and (lacking := assumed.without_pods()):
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(lacking.items()))
+            message = (
+                f"no Pods are made up for {kinds} that has none, as others are of a cluster: "
+                "--assume always makes them"
+            )
+            strict.remark(checks.ASSUMED, message)
 
 
 def refuse_no_path(paths: tuple[str, ...]) -> None:

@@ -61,7 +61,8 @@ class Service:
     said, which the API server takes for SingleStack but where a headless Service has no
     selector. ``load_balancer_source_ranges`` are network
     CIDRs without host bits. ``session_affinity_timeout`` is in seconds. ``allocate_node_ports``
-    says whether ports of type LoadBalancer that name no node port are given one.
+    says whether ports of type LoadBalancer that name no node port are given one, and
+    ``load_balancer_ip`` which address a load balancer is asked for.
     """
 
     namespace: str
@@ -83,6 +84,7 @@ class Service:
     publish_not_ready_addresses: bool = False
     traffic_distribution: TrafficDistribution = ""
     allocate_node_ports: bool = True
+    load_balancer_ip: str = ""
     selector: Mapping[str, str] = field(factory=dict)
     labels: Mapping[str, str] = field(factory=dict)
     annotations: Mapping[str, str] = field(factory=dict)

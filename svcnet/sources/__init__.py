@@ -348,7 +348,7 @@ def _compare(
 ) -> ClusterState:
     """Return the state of all objects; what is surely not meant of `located` becomes findings."""
     if all(isinstance(item, Workload) for item in reading.objects) and not findings.has_errors():
-        check_no_object(given, findings)
+        check_no_object(given, findings, has_workloads=bool(reading.objects))
     read = ClusterState.of(reading.objects)
     state = read if complete is None else complete(read)
     if state.services is not read.services or state.pods is not read.pods:

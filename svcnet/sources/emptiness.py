@@ -13,10 +13,12 @@ def check_empty(source: Source, findings: Findings) -> None:
         findings.warning(checks.EMPTY_FILE, _whole(source.file), (), message)
 
 
-def check_no_object(given: str, findings: Findings) -> None:
+def check_no_object(given: str, findings: Findings, *, has_workloads: bool = False) -> None:
     """Warn of input without an object, unless a file of it is empty; `given` are its paths."""
     if all(finding.check is not checks.EMPTY_FILE for finding in findings.found):
         message = "has no object that svcnet reads"
+        if has_workloads:
+            message = "has workloads, and no Service that would lead to their Pods"
         findings.warning(checks.NO_OBJECT, _whole(given), (), message)
 
 

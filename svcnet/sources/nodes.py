@@ -10,15 +10,16 @@ from collections.abc import Iterable, Iterator
 
 from svcnet import checks
 from svcnet.family import family_of
-from svcnet.models import Node
+from svcnet.models import Node, Taint
 from svcnet.sources.addresses import canonical_address, canonical_cidr
 from svcnet.sources.fields import Fields, quote_value
 from svcnet.sources.findings import Path
-from svcnet.sources.labels import LABEL_KEY, is_label_key
+from svcnet.sources.labels import LABEL_KEY, LABEL_VALUE, is_label_key, is_label_value
 from svcnet.sources.metadata import is_deleted, read_labels
 from svcnet.sources.quantities import milli
 
 ADDRESS_TYPES = ("InternalIP", "ExternalIP")
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"
 
 
@@ -27,7 +28,7 @@ def read_node(document: Fields, name: str) -> Node:
     metadata = document.mapping("metadata")
     taints = _taints(document.mapping("spec"))
     # Traffic is to go elsewhere then: pkg/proxy/healthcheck/proxy_health.go, v1.36.
-    leaving = is_deleted(metadata) or AUTOSCALER_TAINT in taints
+    leaving = is_deleted(metadata) or any(taint.key == AUTOSCALER_TAINT for taint in taints)
     return Node(
         name=name,
         addresses=_addresses(document.mapping("status")),
@@ -36,6 +37,7 @@ def read_node(document: Fields, name: str) -> Node:
         being_deleted=leaving,
         ready=_is_ready(document.mapping("status")),
         cpu=_cpu(document.mapping("status").mapping("allocatable")),
+        taints=taints,
     )
 
 
@@ -59,15 +61,24 @@ def _cpu(allocatable: Fields) -> int:
         return 0
 
 
-def _taints(spec: Fields) -> list[str]:
-    """Return the keys of the taints."""
-    found = []
+def _taints(spec: Fields) -> tuple[Taint, ...]:
+    """Return the taints, each key and effect once."""
+    found: dict[tuple[str, str], Taint] = {}
     for taint in spec.mappings("taints"):
-        key = taint.string("key")
+        key, value = taint.string("key"), taint.string("value")
         if isinstance(taint.data.get("key"), str | None) and not is_label_key(key):
             taint.error(checks.LABEL, "key", f"{LABEL_KEY}; not {quote_value(key)}")
-        found.append(key)
-    return found
+        if not is_label_value(value):
+            taint.error(checks.LABEL, "value", f"{LABEL_VALUE}; not {quote_value(value)}")
+        effect = taint.choice("effect", EFFECTS, "")
+        if not effect:
+            if taint.data.get("effect") in (None, ""):
+                taint.error(checks.REQUIRED, "effect", "is required")
+        elif (key, effect) in found:
+            taint.error(checks.REPEATED_MEMBER, "key", f"{key} with {effect} is there twice")
+        else:
+            found[key, effect] = Taint(key, effect, value)
+    return tuple(found.values())
 
 
 def _pod_cidrs(spec: Fields) -> tuple[str, ...]:

@@ -82,6 +82,7 @@ _SELDOM = frozenset(
         "externalName",
         "externalTrafficPolicy",
         "healthCheckNodePort",
+        "loadBalancerIP",
         "loadBalancerSourceRanges",
         "publishNotReadyAddresses",
         "sessionAffinityConfig",
@@ -102,6 +103,8 @@ def _seldom(spec: Fields, kind: str) -> dict[str, Any]:
         "health_check_node_port": _health_check_node_port(spec, kind, policy),
         "publish_not_ready_addresses": spec.boolean("publishNotReadyAddresses", False),
         "traffic_distribution": _traffic_distribution(spec),
+        # Nobody checks it, and a cloud may do without.
+        "load_balancer_ip": canonical_address(spec.string("loadBalancerIP")) or "",
         "allocate_node_ports": _allocates_node_ports(spec, kind),
     }
 

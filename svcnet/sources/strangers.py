@@ -46,8 +46,9 @@ _FAILURE = re.compile(
     r"\s*((?:Error from server|error: |Error: |The connection to the server |"
     r"Unable to connect to the server).*)"
 )
+_DUMP_LOGS = b"\n==== START logs for container "
 _TEMPLATE = re.compile(r"\{\{.*\}\}")
-KINDS = ("Kustomization", "Component", "Status", "KubeProxyConfiguration", "Config")
+KINDS = ("Kustomization", "Component", "Status", "KubeProxyConfiguration", "Config", "Template")
 """Kinds that :func:`known_kind` or :func:`configuration` may tell more of."""
 
 HELM = "helm template FOLDER | svcnet … -"
@@ -90,6 +91,11 @@ def text(data: bytes, line: int = 0) -> str | None:
             return what
     if failure := _FAILURE.match(head):
         return f"is what a command says that failed: {one_line(failure[1].strip(), MOST_SAID)}"
+    if _DUMP_LOGS in data:
+        return (
+            "is what kubectl cluster-info dump prints, with logs in it; "
+            "with --output-directory FOLDER it writes manifests"
+        )
     lines = data.splitlines()
     near = b"\n".join(lines[max(line - 2, 0) : line + 1]).decode("utf-8", "replace")
     if line and _TEMPLATE.search(near):
@@ -133,6 +139,8 @@ def known_kind(kind: str, value: Mapping[str, Any]) -> str | None:
     version = str(value.get("apiVersion", ""))
     if kind in ("Kustomization", "Component") and version.startswith("kustomize.config.k8s.io/"):
         return f"is for kustomize; {KUSTOMIZE}"
+    if kind == "Template" and version.startswith("template.openshift.io/"):
+        return "is a template of OpenShift; oc process --local -f FILE -o yaml | svcnet … -"
     if kind == "Status" and version == "v1" and "status" in value:
         said = one_line(str(value.get("message", "")), MOST_SAID)
         return f"is an API server's answer, not an object: {said}"

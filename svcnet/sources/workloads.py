@@ -31,6 +31,7 @@ from svcnet.models.workload import (
 from svcnet.sources.fields import MAX_INT32, Fields, quote_value
 from svcnet.sources.labels import LABEL_KEY, LABEL_VALUE, is_label_key, is_label_value
 from svcnet.sources.metadata import read_labels
+from svcnet.sources.nodes import EFFECTS
 from svcnet.sources.pods import read_containers
 
 APPS = ("extensions/v1beta1", "apps/v1beta1", "apps/v1beta2")
@@ -44,7 +45,6 @@ OLD_VERSIONS: Mapping[str, tuple[str, ...]] = {
 """Versions in which people still keep workloads, which mean the same, and no server takes."""
 
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
-EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 NODE_OPERATORS = (*OPERATORS, "Gt", "Lt")
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 

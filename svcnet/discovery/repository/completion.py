@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve, field, frozen
@@ -11,6 +12,7 @@ from svcnet.checks import Check
 from svcnet.discovery.endpoints import has_selector, with_slices
 from svcnet.discovery.repository.addresses import with_addresses
 from svcnet.discovery.repository.assumptions import Assumptions
+from svcnet.discovery.repository.index import PodIndex
 from svcnet.discovery.repository.nodes import nodes_of
 from svcnet.discovery.repository.services import Allocation, with_allocations
 from svcnet.discovery.repository.workloads import pods_of
@@ -41,6 +43,13 @@ class Additions:
     pods: tuple[Pod, ...] = field(default=(), repr=False)
     nodes: tuple[Node, ...] = ()
     given: Allocation = field(factory=Allocation)
+
+    def without_pods(self) -> Counter[str]:
+        """Return how many workloads of each kind have no Pods in a state that has some."""
+        if not self.state.pods:
+            return Counter()
+        known = PodIndex.of(self.state.pods.values())
+        return Counter(each.kind for each in self.idle if each.replicas and not known.has(each))
 
     def remarks(self) -> Iterator[Remark]:
         """Yield what is to be said of workloads whose Pods are none, or wait for ever."""
@@ -123,8 +132,9 @@ def _pods(
     takes = bool(state.workloads) or asked.when == "always"
     found = [_start(pod, nodes, ready=ready) for pod in (_waiting(state) if takes else ())]
     owners: dict[NamespacedName, Workload] = {}
+    known = PodIndex.of(state.pods.values())
     for workload in _sort(state.workloads.values()):
-        if len(found) + workload.replicas > MAX_PODS or _has_pods(state, workload):
+        if len(found) + workload.replicas > MAX_PODS or known.has(workload):
             continue
         made = list(pods_of(workload, nodes, ready=ready))
         owners |= dict.fromkeys(map(_name, made), workload)
@@ -143,14 +153,6 @@ def _start(pod: Pod, nodes: Sequence[Node], *, ready: bool) -> Pod:
     if nodes and not on:
         on = nodes[number_of(("Pod", pod.namespace, pod.name)) % len(nodes)].name
     return evolve(pod, phase="Running", ready=ready, node_name=on)
-
-
-def _has_pods(state: ClusterState, workload: Workload) -> bool:
-    """Return whether the input has Pods that are this workload's."""
-    return any(
-        pod.namespace == workload.namespace and workload.selector.is_met(pod.labels)
-        for pod in state.pods.values()
-    )
 
 
 def _sort(workloads: Iterable[Workload]) -> tuple[Workload, ...]:

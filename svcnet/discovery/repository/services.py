@@ -167,14 +167,24 @@ def _port(service: Service, port: ServicePort) -> Name:
 
 
 def _balancers(lacking: Sequence[Service], services: Iterable[Service]) -> dict[Name, str]:
-    """Return an address of each family for Services of type LoadBalancer that have none."""
+    """Return an address of each family for Services of type LoadBalancer that have none.
+
+    One that asks for an address gets that.
+    """
     waiting = [
         each for each in lacking if each.type == "LoadBalancer" and not each.load_balancer_ingress
     ]
     taken = [ingress.ip for each in services for ingress in each.load_balancer_ingress]
     found: dict[Name, str] = {}
     for family, cidr in BALANCER_CIDRS.items():
-        names = [(s.namespace, s.name, family) for s in waiting if family in _families(s)]
+        asking = [each for each in waiting if family in _families(each)]
+        wanted: dict[Name, str] = {
+            (each.namespace, each.name, family): each.load_balancer_ip
+            for each in asking
+            if each.load_balancer_ip and family_of(each.load_balancer_ip) == family
+        }
+        names = [key for s in asking if (key := (s.namespace, s.name, family)) not in wanted]
         used = [text for text in taken if text and family_of(text) == family]
-        found |= choose_addresses(ip_network(cidr), names, used, "load balancers")
+        used += wanted.values()
+        found |= {**wanted, **choose_addresses(ip_network(cidr), names, used, "load balancers")}
     return found

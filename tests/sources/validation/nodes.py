@@ -132,6 +132,18 @@ NODE_ROWS: tuple[Values, ...] = (
         ("", "a b", "/a", "a/", "é", None, ABSENT, *WRONG_TYPES_OF_TEXT),
         given={"spec.taints": [{"effect": "NoSchedule"}]},
     ),
+    Values(
+        "spec.taints[0].effect",
+        ("NoSchedule", "PreferNoSchedule", "NoExecute"),
+        ("", None, ABSENT, "noschedule", "Never", *WRONG_TYPES_OF_TEXT),
+        given={"spec.taints": [{"key": "a"}]},
+    ),
+    Values(
+        "spec.taints[0].value",
+        ("a", "A_b.c", "", None, ABSENT),
+        ("a b", "é", "-a", "a" * 64, *WRONG_TYPES_OF_TEXT),
+        given={"spec.taints": [{"key": "a", "effect": "NoSchedule"}]},
+    ),
     Values("status", ({}, None, ABSENT), ([], "a", 1)),
     Values(
         "status.addresses",

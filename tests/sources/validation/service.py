@@ -526,6 +526,24 @@ ROWS: tuple[Values, ...] = (
     ),
     Values(TIMEOUT, (0, -1, 86401, 5, None), (2**31, "1", 1.5, [])),
     Values(
+        "spec.allocateLoadBalancerNodePorts",
+        (True, False, None, ABSENT),
+        (1, 0, "true", "", [], {}),
+        given=BALANCER,
+    ),
+    Values(
+        "spec.allocateLoadBalancerNodePorts",
+        (None, ABSENT),
+        (True, False, 1, "true", [], {}),
+        given=NODE_PORT,
+    ),
+    Values(
+        "spec.loadBalancerIP",
+        ("192.0.2.1", "fd00::1", "x", "", None, ABSENT),
+        WRONG_TYPES_OF_TEXT,
+        given=BALANCER,
+    ),
+    Values(
         "spec.publishNotReadyAddresses", (True, False, None, ABSENT), (1, 0, "true", "", [], {})
     ),
     Values(
