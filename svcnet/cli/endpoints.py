@@ -12,9 +12,11 @@ from svcnet.cli.assume import assume_options
 from svcnet.cli.common import ip_families_option, path_options
 from svcnet.cli.manner import stage
 from svcnet.cli.output import form_option, write_output
+from svcnet.cli.tables import table_lines, terminal_width
 from svcnet.cli.verb import Verb
 from svcnet.errors import one_line
 from svcnet.inputs import Strictness, load_manifests
+from svcnet.natural import natural_key
 
 if TYPE_CHECKING:
     from svcnet.discovery.repository import Assumptions
@@ -106,7 +108,7 @@ def _write(
     """Yield what is to be printed, a document at a time: all of them take much more memory."""
     match output:
         case "table":
-            yield _table([HEADERS, *rows()])
+            yield _table([HEADERS, *sorted(rows(), key=_sort_key)])
         case "json":
             yield from _list(documents)
         case _:
@@ -128,15 +130,15 @@ def _list(documents: Iterable[Document]) -> Iterator[str]:
     yield end
 
 
+def _sort_key(row: Row) -> tuple[object, ...]:
+    """Return what sorts rows by Service and slice, as people count; in a slice they stay."""
+    return natural_key(row[0]), natural_key(row[1])
+
+
 def _table(rows: list[Row]) -> str:
     """Return columns that are as wide as what is in them; "-" is for nothing."""
     shown = [[one_line(cell, MAX_CELL) or "-" for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in shown) for column in range(len(HEADERS))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in shown
-    )
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    return "".join(f"{line}\n" for line in table_lines(shown, terminal_width()))
 
 
 def _slice_rows(slices: Iterable[EndpointSlice]) -> Iterator[Row]:

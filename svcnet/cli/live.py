@@ -29,14 +29,16 @@ END_SECONDS = 0.5
 
 
 @contextmanager
-def live(draw: Callable[[int], RenderableType], *, screen: bool = False) -> Iterator[None]:
+def live(
+    draw: Callable[[int], RenderableType], *, screen: bool = False
+) -> Iterator[Callable[[], None]]:
     """Show what `draw` returns for a number of lines, until the end, from a thread of its own.
 
-    With `screen` it has the whole terminal, which is then as it was before. It is over too once
-    `draw` raises CancelledError.
+    Yields what has it drawn again at once. With `screen` it has the whole terminal, which is then
+    as it was before. It is over too once `draw` raises CancelledError.
     """
     console = Console(no_color=not manner().paints(sys.stdout))
-    over = threading.Event()
+    over, wanted = threading.Event(), threading.Event()
 
     def show() -> None:
         with suppress(CancelledError):
@@ -44,14 +46,16 @@ def live(draw: Callable[[int], RenderableType], *, screen: bool = False) -> Iter
                 drawn = draw(console.height)
                 if not over.is_set():
                     view.update(drawn, refresh=True)
-                over.wait(SECONDS)
+                wanted.wait(SECONDS)
+                wanted.clear()
 
     with Live(console=console, auto_refresh=False, screen=screen) as view:
         thread = threading.Thread(target=show, daemon=True)
         thread.start()
         try:
-            yield
+            yield wanted.set
         finally:
             # It may wait for somebody to answer: the terminal is given back all the same.
             over.set()
+            wanted.set()
             thread.join(END_SECONDS)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -19,9 +17,6 @@ from svcnet.cli.output import form_option
 from svcnet.cli.paths import FilePath
 from svcnet.cli.verb import Verb
 from svcnet.errors import ApplyError, MissingExtra, UsageError
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 
 @click.command(
@@ -46,7 +41,11 @@ if TYPE_CHECKING:
     default="table",
     meaning="A table for people, or a document for programs.",
 )
-@click.option("--watch", is_flag=True, help="Go on showing it, on a terminal, until Ctrl-C.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Go on showing it, on a terminal, until Ctrl-C; keys at the bottom scroll and filter.",
+)
 @click.option("--last-failed", is_flag=True, help="Print the input or the rules refused last.")
 @click.option("--last-good", is_flag=True, help="Print the rules that the machine has.")
 def command(
@@ -117,30 +116,30 @@ def _show(document: dict[str, Any]) -> None:
 
 
 def _watch(path: Path) -> None:
-    """Show how it stands every second; while nobody answers, that nobody does.
-
-    Ctrl-C ends it whatever it waits for, and also where who started it ignores that signal.
-    """
+    """Show how it stands every second, and at once what a key asks for, until Ctrl-C or q."""
     from svcnet.cli.live import live
+    from svcnet.cli.status_watch import StatusWatch, keys
 
     if not sys.stdout.isatty():
         raise UsageError("--watch is for a terminal")
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    with outlets(), live(partial(_look, path), screen=True):
-        signal.sigwait([signal.SIGINT])
 
+    def look() -> dict[str, Any] | str:
+        try:
+            document = _ask(path, "status")
+            with _as_svcnet_answers(path):
+                check_rows(document)
+            return document
+        except ApplyError as error:
+            return str(error)
 
-def _look(path: Path, height: int) -> RenderableType:
-    from rich.text import Text
+    from svcnet.cli.status_view import check_rows
 
-    from svcnet.cli.status_view import printable, view
-
-    try:
-        document = _ask(path, "status")
-        with _as_svcnet_answers(path):
-            return view(document, height)
-    except ApplyError as error:
-        return Text(printable(str(error)))
+    watch = StatusWatch(look, has_keys=sys.stdin.isatty())
+    with outlets(), keys() as pressed, live(watch.draw, screen=True) as redraw:
+        for key in pressed:
+            if not watch.press(key):
+                break
+            redraw()
 
 
 def _print_texts(answer: dict[str, Any]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from svcnet.natural import natural_key
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
 HEADINGS = ("Service port", "Frontends", "Endpoints", "Here")
 TYPES = {
@@ -20,33 +23,40 @@ MOST_LISTED = 4
 """So many frontends or endpoints are named, and of the rest their number."""
 
 
-def view(document: dict[str, Any], height: int | None = None) -> RenderableType:
-    """Return the document for a terminal; with `height`, as many services as fit in it."""
+def view(document: dict[str, Any]) -> RenderableType:
+    """Return the whole document for a terminal."""
     from rich.console import Group
+    from rich.text import Text
+
+    return Group(*map(Text, head(document)), table(rows(document)))
+
+
+def table(shown: Iterable[Sequence[str]]) -> Table:
+    """Return rows as a table of a terminal, in which nothing is cut: what has no room folds."""
     from rich.table import Table
     from rich.text import Text
 
-    head, rows = list(_head(document)), list(_rows(document))
-    used = sum(line.count("\n") + 1 for line in head) + 5
-    fit = len(rows) if height is None else max(height - used, 1)
-    more = len(rows) - fit
-    table = Table(caption=f"{more} more service ports are not shown" if more > 0 else None)
-    overflow: Literal["fold", "ellipsis"] = "fold" if height is None else "ellipsis"
+    made = Table()
     for heading in HEADINGS:
-        # Where lines are counted, a service port has one.
-        table.add_column(heading, no_wrap=height is not None, overflow=overflow)
-    for row in rows[:fit]:
-        table.add_row(*map(Text, row))
-    return Group(*map(Text, head), table)
+        made.add_column(heading, overflow="fold")
+    for row in shown:
+        made.add_row(*map(Text, row))
+    return made
+
+
+def check_rows(document: dict[str, Any]) -> None:
+    """Raise as reading it does, where a document is not one of svcnet run."""
+    for _ in (*head(document), *rows(document)):
+        pass
 
 
 def lines(document: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the document, its services in aligned columns."""
-    yield from _head(document)
-    rows = [tuple(heading.upper() for heading in HEADINGS), *_rows(document)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    yield from head(document)
+    shown = [tuple(heading.upper() for heading in HEADINGS), *rows(document)]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     yield ""
-    for row in rows:
+    for row in shown:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         yield "  ".join(cells).rstrip()
 
@@ -58,7 +68,7 @@ def printable(text: str) -> str:
     )
 
 
-def _head(document: dict[str, Any]) -> Iterator[str]:
+def head(document: dict[str, Any]) -> Iterator[str]:
     """Yield what there is to know besides the services, problems last."""
     given = document["input"]
     yield printable(f"Running since {_when(document['since'])}")
@@ -101,10 +111,10 @@ def _problems(family: dict[str, Any]) -> Iterator[str]:
         yield printable(f"Warning: {family['family']}: {warning}")
 
 
-def _rows(document: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+def rows(document: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of each service port, of one family after the other."""
     for family in document["families"]:
-        for service in family["services"]:
+        for service in sorted(family["services"], key=_sort_key):
             port = f":{service['port']}" if service["port"] else ""
             name = f"{service['namespace']}/{service['name']}{port}/{service['protocol']}"
             ends = service["endpoints"]
@@ -117,6 +127,11 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, ...]]:
                 [TYPES[one["type"]] + _place(one) for one in service["frontends"]]
             )
             yield tuple(map(printable, (name, frontends, listed, here)))
+
+
+def _sort_key(service: dict[str, Any]) -> tuple[object, ...]:
+    names = (service["namespace"], service["name"], str(service["port"]), service["protocol"])
+    return tuple(map(natural_key, names))
 
 
 def _enumerate_words(words: list[str]) -> str:

@@ -23,6 +23,7 @@ from svcnet.meaning.explanation.sender_kinds import SenderKinds
 from svcnet.meaning.explanation.sentences import endpoint_text
 from svcnet.meaning.explanation.text import GOES_ON, verdict_text
 from svcnet.models import ClusterState, NamespacedName, Service
+from svcnet.natural import natural_key
 from svcnet.page.differences import by_port, of_verdicts
 from svcnet.page.problems import LEVELS, of_document, of_findings, problem, worst
 from svcnet.page.services import ServicePage, facts, without_rules
@@ -56,7 +57,7 @@ def content(
     differences = by_port(verdicts)
     for owner, found in (*of_verdicts(verdicts), *of_findings(findings, state)):
         told.setdefault(owner, []).append(found)
-    names = sorted(state.services)
+    names = sorted(state.services, key=lambda name: tuple(map(natural_key, name)))
     services, entries, problems = [], [], told.get(None, [])
     for number, name in enumerate(names):
         service = state.services[name]

@@ -16,6 +16,7 @@ from svcnet.meaning.explanation.sender_kinds import SenderKinds
 from svcnet.meaning.explanation.sentences import endpoint_text
 from svcnet.meaning.explanation.text import LEFT_ALONE, merge_ends, verdict_text
 from svcnet.models import NamespacedName
+from svcnet.natural import natural_key
 
 
 @frozen
@@ -100,7 +101,7 @@ def text(rows: Sequence[FrontendRow], untouched: str = LEFT_ALONE) -> str:
 
 
 def _lines(rows: Sequence[FrontendRow], untouched: str) -> Iterator[str]:
-    for row in rows:
+    for row in sorted(rows, key=lambda row: tuple(map(natural_key, row.fragment.name))):
         name, dispatch = row.fragment.name, row.dispatch
         where = f"*:{dispatch.port}"
         if dispatch.address:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcnet.errors import MissingExtra
+from svcnet.natural import natural_key
 
 try:
     from rich.table import Table
@@ -32,16 +33,16 @@ def table(snapshots: list[ProxySnapshot], rows: int) -> Table:
         for snapshot in snapshots
         for name, counts in snapshot.statistics.services.items()
     ]
-    found.sort(key=lambda item: (-_total(item[2], "connections"), item[1]))
+    found.sort(key=lambda item: (-_total(item[2], "connections"), natural_key(str(item[1]))))
     connections = sum(snapshot.statistics.connections for snapshot in snapshots)
     flows = sum(snapshot.statistics.flows for snapshot in snapshots)
     caption = f"{connections} connections and {flows} flows are open"
     if len(found) > rows:
         caption += f"; {len(found) - rows} quieter service ports are not shown"
     shown = Table(caption=caption)
-    shown.add_column("Service port")
+    shown.add_column("Service port", overflow="fold")
     for heading in ("Proxy port", "Backends", "Open", "Total", "Failed", "To them", "From them"):
-        shown.add_column(heading, justify="right")
+        shown.add_column(heading, justify="right", overflow="fold")
     for snapshot, name, counts in found[:rows]:
         ports = [port for own, port in snapshot.ports.items() if own.service_port == name]
         shown.add_row(
