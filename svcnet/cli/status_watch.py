@@ -124,9 +124,9 @@ class StatusWatch:
         At the end of the list the first one is such that the last has room.
         """
         first = min(self._first, max(len(those) - 1, 0))
-        count = _fitting(those[first:], room, console)
+        count = _count_fit(those[first:], room, console)
         if first + count >= len(those):
-            count = _fitting(those[::-1], room, console)
+            count = _count_fit(those[::-1], room, console)
             first = min(first, max(len(those) - count, 0))
         self._first, self._page = first, max(count, 1)
         return those[first : first + count]
@@ -139,7 +139,7 @@ class StatusWatch:
         return f"{which} service ports{of}" + (f"; {_HELP}" if self._has_keys else "")
 
 
-def _fitting(those: Sequence[tuple[str, ...]], room: int, console: Console) -> int:
+def _count_fit(those: Sequence[tuple[str, ...]], room: int, console: Console) -> int:
     """Return how many of the first rows have room, one at least if there is one."""
     count = min(len(those), room)
     while count > 1:
@@ -170,7 +170,7 @@ def keys() -> Iterator[Iterator[str]]:
             blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, blocked)
         number = _terminal(stack)
-        yield _pressed(number, reading)
+        yield _read_keys(number, reading)
 
 
 def _terminal(stack: ExitStack) -> int | None:
@@ -190,7 +190,7 @@ def _terminal(stack: ExitStack) -> int | None:
     return number
 
 
-def _pressed(number: int | None, end: int) -> Iterator[str]:
+def _read_keys(number: int | None, end: int) -> Iterator[str]:
     from_keys = () if number is None else (number,)
     while True:
         ready, _, _ = select.select([end, *from_keys], [], [])
