@@ -219,8 +219,7 @@ def use_core(session: nox.Session, *svcnet: str) -> None:
 def zipapp(session: nox.Session, wheel: Path, tmp: Path, *, everywhere: bool) -> None:
     """Make svcnet.pyz, and run it where there is no other package.
 
-    Modules in C have the Python and the machine in their names, so those for several of them
-    stand side by side.
+    It is for each Python and machine that a release is for, or for those that run here.
     """
     here = (".".join(platform.python_version_tuple()[:2]), platform.machine())
     released = [each for each in PYTHONS if f"Python :: {each}" in str(PROJECT["project"])]
@@ -245,8 +244,7 @@ def zipapp(session: nox.Session, wheel: Path, tmp: Path, *, everywhere: bool) ->
             *(*pip, f"--python-version={python}", f"--target={part}", "-c", constraints(session)),
             f"{wheel}[{ALL_EXTRAS}]",
         )
-        shutil.copytree(part, whole, dirs_exist_ok=True)
-    shutil.rmtree(whole / "bin", ignore_errors=True)
+        merge(session, part, whole, f"cpython-{python.replace('.', '')}-{machine}-linux-gnu")
     session.run(
         *("shiv", "--site-packages", str(whole), "--entry-point=svcnet.__main__:main"),
         *("--python=/usr/bin/env python3", "--preamble=.ci/preamble.py", "--compressed"),
@@ -258,6 +256,25 @@ def zipapp(session: nox.Session, wheel: Path, tmp: Path, *, everywhere: bool) ->
     check = ("--check", f"{EXAMPLE}/golden.iptables.txt")
     session.run(*alone, "render", EXAMPLE, *check)
     session.run(*alone, "dns", "zone", EXAMPLE, silent=True)
+
+
+def merge(session: nox.Session, part: Path, whole: Path, tag: str) -> None:
+    """Put packages for one Python and machine beside those for others.
+
+    Modules in C have both in their names, or are given them. What else differs has no place.
+    """
+    for unused in (part / "bin", part / "ryml/lib64"):  # commands, and what is for C programs
+        shutil.rmtree(unused, ignore_errors=True)
+    for file in part.rglob("*"):
+        target = whole / file.relative_to(part)
+        if file.suffix == ".so" and "cpython-" not in file.name:
+            target = target.with_name(f"{file.name.partition('.')[0]}.{tag}.so")
+        if file.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif not target.exists():
+            shutil.copy2(file, target)
+        elif target.read_bytes() != file.read_bytes() and ".dist-info/" not in str(file):
+            session.error(f"{file.relative_to(part)} is not the same everywhere")
 
 
 def bill_of_materials(session: nox.Session, bare: Path) -> None:
