@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from svcnet.family import IPFamily
-from svcnet.graph import NodeSettings, RuleGraph
-from svcnet.meaning.comparison.intent import Heading
+from svcnet.graph import NodeSettings
+from svcnet.meaning.comparison.intent import Dialect, Heading
 from svcnet.meaning.sources import PREFERRED
 from svcnet.meaning.spans import LOOPBACK, Span, everything, network, number
 
@@ -40,19 +40,10 @@ class NameSource(Protocol):
 
 
 class GraphNames:
-    """What a graph names, as rules name it: frontends, ranges of cluster IPs, and node ports.
+    """What a graph names as a mode does it: frontends, ranges of cluster IPs, and node ports."""
 
-    `special` are addresses that it tells from others whatever their port, and `others`
-    destinations beside frontends.
-    """
-
-    def __init__(
-        self,
-        graph: RuleGraph,
-        special: Collection[int] = (),
-        others: Iterable[tuple[int, str, int]] = (),
-    ) -> None:
-        settings = graph.settings
+    def __init__(self, dialect: Dialect) -> None:
+        graph, settings, special = dialect.graph, dialect.settings, dialect.special()
         self._family = settings.family
         self._own = frozenset(map(number, settings.addresses))
         keys = [
@@ -60,7 +51,7 @@ class GraphNames:
             for address, protocol, port in graph.frontends
             if address
         ]
-        keys += others
+        keys += dialect.destinations()
         sets = [frozenset(special)] if special else []
         self._names = RuleNames(keys, list(map(network, settings.service_cidrs)), sets)
         self._ports: dict[str, set[Span]] = {}
@@ -82,20 +73,10 @@ class GraphNames:
         return self._ports if is_own else {}
 
 
-def targets(
-    graph: RuleGraph,
-    rules: NameSource,
-    special: Collection[int] = (),
-    others: Iterable[tuple[int, str, int]] = (),
-) -> Iterator[Heading]:
-    """Yield one destination of each kind that either side tells apart, for either origin.
-
-    `special` are addresses that a graph tells from others whatever their port, and `others`
-    destinations beside frontends.
-    """
-    own = own_addresses(graph.settings)
-    names = GraphNames(graph, (), others)
-    return headings(graph.settings.family, own, (names, rules), special)
+def targets(dialect: Dialect, rules: NameSource) -> Iterator[Heading]:
+    """Yield one destination of each kind that either side tells apart, for either origin."""
+    settings = dialect.settings
+    return headings(settings.family, own_addresses(settings), (GraphNames(dialect), rules))
 
 
 def own_addresses(settings: NodeSettings) -> dict[int, object]:
@@ -107,14 +88,12 @@ def headings(
     family: IPFamily,
     own: Mapping[int, object],
     sides: Sequence[NameSource],
-    special: Collection[int] = (),
 ) -> Iterator[Heading]:
     """Yield one destination of each kind that one of the sides tells apart, for either origin.
 
-    `own` are the node's addresses, and what tells them apart. `special` are addresses that are told
-    from others whatever their port.
+    `own` are the node's addresses, and what tells them apart.
     """
-    for address, protocol, port in _destinations(family, own, sides, special):
+    for address, protocol, port in _destinations(family, own, sides):
         for is_node in (False, True):
             if is_node or not is_loopback(address, family):
                 yield Heading(address, protocol, port, is_node)
@@ -129,13 +108,12 @@ def _destinations(
     family: IPFamily,
     own: Mapping[int, object],
     sides: Sequence[NameSource],
-    special: Collection[int],
 ) -> Iterator[tuple[int, str, int]]:
     names = _all_names(sides)
     at: dict[int, dict[str, set[int]]] = {}
     for address, protocol, port in names.keys:
         at.setdefault(address, {}).setdefault(protocol, set()).add(port)
-    for address in _addresses(family, own, names, at, special):
+    for address in _addresses(family, own, names, at):
         ports = [side.ports(address) for side in sides]
         named = at.pop(address, {})
         for protocol in PROTOCOLS:
@@ -165,7 +143,6 @@ def _addresses(
     own: Mapping[int, object],
     names: RuleNames,
     taken: Collection[int],
-    special: Collection[int],
 ) -> Iterable[int]:
     """Return an address of each kind that somebody tells apart, and of each range."""
     first, last = everything(family)
@@ -177,7 +154,7 @@ def _addresses(
     starts.discard(last + 1)
     order = sorted(starts)
     exact = {begin for begin, end in names.networks if begin == end}
-    alone = dict.fromkeys([*sorted(own), *special, *(each for some in names.sets for each in some)])
+    alone = dict.fromkeys([*sorted(own), *(each for some in names.sets for each in some)])
     found = _one_of_each_kind(alone, own, names, order, taken)
     others = {*taken, *alone}
     for begin, after in zip(order, [*order[1:], last + 1], strict=True):

@@ -84,7 +84,7 @@ class AccountSide:
         self.taken: Collection[int] = ()
         self.detector = settings.local_detector
         self.dialect = dialect_of(question.graph, self.mode)
-        self._names = GraphNames(question.graph)
+        self._names = GraphNames(self.dialect)
 
     def names(self) -> RuleNames:
         """Return destinations and ranges that the graph names."""

@@ -94,9 +94,8 @@ class GraphSide:
         self.taken: Collection[int] = ()
         self.detector = settings.local_detector
         self.dialect = dialect_of(graph, mode)
-        part = graph if part is None else part
-        special = self.dialect if part is graph else dialect_of(part, mode)
-        self._names = GraphNames(part, special.special(), special.destinations())
+        names = self.dialect if part is None or part is graph else dialect_of(part, mode)
+        self._names = GraphNames(names)
 
     def names(self) -> RuleNames:
         """Return destinations and ranges that the graph names."""

@@ -110,8 +110,7 @@ class _Comparison:
 
     def verdicts(self) -> Verdicts:
         """Look at every kind of packet."""
-        wanted = self.dialect.special(), self.dialect.destinations()
-        for target in targets(self.graph, self.rules, *wanted):
+        for target in targets(self.dialect, self.rules):
             self.look(target)
         for guard in guards(self.graph, self.rules.mode):
             self.look(guard.target, guard)
