@@ -52,9 +52,11 @@ class PacketHead(NamedTuple):
         """Return the same with another source."""
         return self._replace(source=source)
 
-    def sent_by(self, balancer: Balancer) -> PacketHead:
-        """Return the same, sent on by a virtual server."""
-        return self._replace(balancer=balancer)
+    def sent_by(self, balancer: Balancer, address: int, port: int) -> PacketHead:
+        """Return the same, translated and sent on by a virtual server."""
+        return self._replace(
+            address=address, port=port, is_translated=True, way="", balancer=balancer
+        )
 
 
 class Branch:

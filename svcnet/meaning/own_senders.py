@@ -9,8 +9,8 @@ from svcnet.meaning.sources import (
     Distinctions,
     Endpoint,
     Memory,
+    Questions,
     Sender,
-    Unforeseen,
     is_like,
     memories,
     plainest,
@@ -21,11 +21,12 @@ from svcnet.meaning.spans import Span
 class OwnSenders:
     """All processes of the node whom given distinctions tell apart, each by one of its kind.
 
-    `addresses` are those that they can send from, in their order. Raises :class:`Unforeseen` for a
-    question that the distinctions do not answer.
+    `addresses` are those that they can send from, in their order. What the distinctions do not
+    answer is true of nobody, and noted in ``missing``.
     """
 
     def __init__(self, distinctions: Distinctions, addresses: Sequence[int]) -> None:
+        self.missing = Questions()
         self._known = distinctions
         self._own = frozenset(addresses)
         self._addresses = addresses
@@ -46,10 +47,8 @@ class OwnSenders:
         self._answers: dict[object, int] = {}
 
     def foresee(self, spans: Iterable[Span]) -> None:
-        """Raise :class:`Unforeseen` for all ranges at once that senders are not told apart by."""
-        new = [span for span in spans if not self._is_known(span)]
-        if new:
-            raise Unforeseen(Distinctions(networks=frozenset(new)))
+        """Note all ranges that senders are not told apart by."""
+        self.missing.note(networks=[span for span in spans if not self._is_known(span)])
 
     def _is_known(self, span: Span) -> bool:
         """Return whether a range has none of the addresses, or ends where others do."""
@@ -68,7 +67,7 @@ class OwnSenders:
         found = self._answers.get(span)
         if found is None:
             if not self._is_known(span):
-                raise Unforeseen(Distinctions(networks=frozenset((span,))))
+                return self.missing.note(networks=(span,))
             first, last = span
             found = self._answers[span] = self._of(lambda address: first <= address <= last)
         return found
@@ -78,7 +77,7 @@ class OwnSenders:
         found = self._answers.get(addresses)
         if found is None:
             if addresses not in self._known.sets and not addresses.isdisjoint(self._own):
-                raise Unforeseen(Distinctions(sets=frozenset((addresses,))))
+                return self.missing.note(sets=(addresses,))
             found = self._answers[addresses] = self._of(addresses.__contains__)
         return found
 
@@ -101,7 +100,7 @@ class OwnSenders:
         if not endpoints:
             return 0
         if not endpoints <= known.endpoints or seconds not in known.ages:
-            raise Unforeseen(Distinctions(endpoints=endpoints, ages=frozenset((seconds,))))
+            return self.missing.note(endpoints=endpoints, ages=(seconds,))
         one = (1 << self._width) - 1
         return sum(
             one << (at * self._width)
@@ -161,7 +160,7 @@ class NodeSenders:
             sets=frozenset(some for some in distinctions.sets if not some.isdisjoint(self._own)),
         )
         found = self._made.get(known)
-        if found is None:
+        if found is None or found.missing:
             found = self._made[known] = OwnSenders(known, self._addresses)
         return found
 

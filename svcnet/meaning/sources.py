@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import product
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from svcnet.meaning.spans import Span, number
 
@@ -47,14 +47,6 @@ class Sender(NamedTuple):
     address: int
     interface: str
     memory: Memory
-
-
-class Unforeseen(Exception):  # noqa: N818  (no error: the question is put again)
-    """A question that tells apart senders who are still one; ``new`` is what to tell apart by."""
-
-    def __init__(self, new: Distinctions) -> None:
-        super().__init__(new)
-        self.new = new
 
 
 class Sources(Protocol):
@@ -113,6 +105,30 @@ class Distinctions(NamedTuple):
         )
 
 
+class Questions:
+    """Questions about senders who are still one and would have to be told apart for an answer.
+
+    Whoever is asked says that it is true of nobody, and notes the question here. What comes of such
+    answers is nothing; but on the way most of what will be asked is.
+    """
+
+    def __init__(self) -> None:
+        self._found: tuple[set[Any], ...] = tuple(set[Any]() for _ in Distinctions._fields)
+
+    def __bool__(self) -> bool:
+        return any(self._found)
+
+    def note(self, **new: Iterable[object]) -> int:
+        """Note what to tell senders apart by, by fields of Distinctions; the answer is nobody."""
+        for name, found in zip(Distinctions._fields, self._found, strict=True):
+            found.update(new.get(name, ()))
+        return 0
+
+    def distinctions(self) -> Distinctions:
+        """Return what to tell senders apart by."""
+        return Distinctions(*map(frozenset, self._found))
+
+
 def is_like(interface: str, pattern: str) -> bool:
     """Return whether an interface has this name, or with ``+`` at its end one that begins so."""
     if pattern.endswith("+"):
@@ -162,7 +178,7 @@ class Senders:
 
     `pick` chooses of a range of addresses one that can be a sender's, or None. `others` leaves out
     of some addresses those that are nobody's elsewhere.
-    Raises :class:`Unforeseen` for a question that the distinctions do not answer.
+    What the distinctions do not answer is true of nobody, and noted in ``missing``.
     """
 
     def __init__(
@@ -172,6 +188,7 @@ class Senders:
         whole: Span,
         others: Callable[[frozenset[int]], frozenset[int]] = frozenset,
     ) -> None:
+        self.missing = Questions()
         self._known = distinctions
         self._starts = _starts(distinctions.networks, whole)
         self._others = others
@@ -191,10 +208,8 @@ class Senders:
         self._answers: dict[object, int] = {}
 
     def foresee(self, spans: Iterable[Span]) -> None:
-        """Raise :class:`Unforeseen` for all ranges at once that senders are not told apart by."""
-        new = [span for span in spans if not self._is_known(span)]
-        if new:
-            raise Unforeseen(Distinctions(networks=frozenset(new)))
+        """Note all ranges that senders are not told apart by."""
+        self.missing.note(networks=[span for span in spans if not self._is_known(span)])
 
     def network(self, span: Span) -> int:
         """Return whose address is in a range."""
@@ -205,7 +220,7 @@ class Senders:
 
     def _in(self, span: Span) -> int:
         if not self._is_known(span):
-            raise Unforeseen(Distinctions(networks=frozenset((span,))))
+            return self.missing.note(networks=(span,))
         begin, end = bisect_left(self._starts, span[0]), bisect_left(self._starts, span[1] + 1)
         return (((1 << (end - begin)) - 1) << begin) * self._repeat
 
@@ -232,7 +247,7 @@ class Senders:
     def interface(self, pattern: str) -> int:
         """Return whose packets come in by an interface."""
         if pattern not in self._known.interfaces:
-            raise Unforeseen(Distinctions(interfaces=frozenset((pattern,))))
+            return self.missing.note(interfaces=(pattern,))
         found = self._answers.get(pattern)
         if found is None:
             count = len(self._memories)
@@ -250,7 +265,7 @@ class Senders:
         if not endpoints:
             return 0
         if not endpoints <= known.endpoints or seconds not in known.ages:
-            raise Unforeseen(Distinctions(endpoints=endpoints, ages=frozenset((seconds,))))
+            return self.missing.note(endpoints=endpoints, ages=(seconds,))
         key = (endpoints, seconds)
         found = self._answers.get(key)
         if found is None:

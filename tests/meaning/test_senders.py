@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from svcnet.meaning.comparison.cells import of_range
 from svcnet.meaning.own_senders import OwnSenders
-from svcnet.meaning.sources import Distinctions, Sender, Senders, Unforeseen
+from svcnet.meaning.sources import Distinctions, Sender, Senders
 from svcnet.meaning.spans import Span, everything
 from tests.fuzz import examples
 
@@ -30,11 +30,13 @@ def test_a_question_about_a_range_is_answered_for_each_address_alike(
     """
     distinctions = Distinctions(networks=frozenset(known))
     senders = Senders(distinctions, lambda span: span[0], WHOLE)
-    try:
+    found = senders.network(asked)
+    if senders.missing:
+        assert found == 0
+        distinctions = distinctions.join(senders.missing.distinctions())
+        senders = Senders(distinctions, lambda span: span[0], WHOLE)
         found = senders.network(asked)
-    except Unforeseen as question:
-        senders = Senders(distinctions.join(question.new), lambda span: span[0], WHOLE)
-        found = senders.network(asked)
+        assert not senders.missing
     for number in bits(senders.everybody):
         (first, last), _ = senders.range_of(number)
         is_in = bool(found >> number & 1)
@@ -50,12 +52,13 @@ def test_a_question_about_the_nodes_own_addresses_is_answered_for_each_alike(
     """Each address of the node is of a kind whose addresses are all in a range, or none is."""
     distinctions = Distinctions(networks=frozenset(known))
     senders = OwnSenders(distinctions, sorted(own))
-    try:
-        found = senders.network(asked)
-    except Unforeseen as question:
-        distinctions = distinctions.join(question.new)
+    found = senders.network(asked)
+    if senders.missing:
+        assert found == 0
+        distinctions = distinctions.join(senders.missing.distinctions())
         senders = OwnSenders(distinctions, sorted(own))
         found = senders.network(asked)
+        assert not senders.missing
     told = {sender.address: found >> bit & 1 for bit, sender in each_sender(senders)}
     for address in own:
         alike = [one for one in told if is_alike(one, address, distinctions)]

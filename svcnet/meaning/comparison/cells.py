@@ -196,6 +196,9 @@ def _one_of_each_kind(
 
 def of_range(span: Span, family: IPFamily, taken: Collection[int]) -> int | None:
     """Return an address of a range that a machine elsewhere can have, None if there is none."""
+    if span[0] == span[1]:
+        is_free = span[0] not in taken
+        return span[0] if is_free and _is_inside(span[0], _UNICAST[family]) else None
     for allowed in _UNICAST[family]:
         begin, end = max(span[0], allowed[0]), min(span[1], allowed[1])
         for each in PREFERRED:
@@ -208,6 +211,10 @@ def of_range(span: Span, family: IPFamily, taken: Collection[int]) -> int | None
             if begin <= address <= end and address not in taken:
                 return address
     return None
+
+
+def _is_inside(address: int, spans: Iterable[Span]) -> bool:
+    return any(low <= address <= high for low, high in spans)
 
 
 _UNICAST: Mapping[IPFamily, tuple[Span, ...]] = MappingProxyType(

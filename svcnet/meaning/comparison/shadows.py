@@ -16,7 +16,7 @@ from svcnet.meaning.comparison.intent import Heading, distinctions, place_of
 from svcnet.meaning.flow import Leaf
 from svcnet.meaning.outcomes import MachineRules
 from svcnet.meaning.own_senders import OwnSenders
-from svcnet.meaning.sources import OneSender, Sender, Senders, Unforeseen
+from svcnet.meaning.sources import OneSender, Sender, Senders
 
 
 class Shadow(NamedTuple):
@@ -50,12 +50,16 @@ class ShadowSearch:
         self._everybody = everybody
         self._ways: list[tuple[Heading, FrontendEntry]] = []
         self._is_lost = False
-        self.met: set[object] | None = set() if rules.aims else None
-        """What packets of Services meet; None if there is nothing to look for."""
+        self._met: set[object] = set()
+        self.is_wanted = bool(rules.aims)
+        """Whether there is anything to look for."""
 
-    def add(self, target: Heading, entry: FrontendEntry, leaves: Sequence[Leaf]) -> None:
-        """Take in a destination of a Service, and how the packets for it end."""
+    def add(
+        self, target: Heading, entry: FrontendEntry, leaves: Sequence[Leaf], met: set[object]
+    ) -> None:
+        """Take in a destination of a Service, how the packets for it end, and what they meet."""
         self._ways.append((target, entry))
+        self._met |= met
         self._is_lost |= any(leaf.kind == "unknown" for leaf in leaves)
 
     def search(self) -> Iterator[Shadow]:
@@ -63,10 +67,10 @@ class ShadowSearch:
 
         None is, if nobody can say of a Service's packets which way they go.
         """
-        if self.met is None or self._is_lost:
+        if not self.is_wanted or self._is_lost:
             return
         aims = self._rules.aims
-        left = {rule: aim for rule, aim in aims.items() if rule not in self.met}
+        left = {rule: aim for rule, aim in aims.items() if rule not in self._met}
         if not left:
             return
         bare = self._rules.without_own()
@@ -106,19 +110,17 @@ class ShadowSearch:
         while True:
             sources = self._everybody.of(target, known)
             met.clear()
-            try:
-                bare.leaves(
-                    sources,
-                    target.address,
-                    target.protocol,
-                    target.port,
-                    is_node=target.is_node,
-                    met=met,
-                )
-            except Unforeseen as question:
-                known = known.join(question.new)
-            else:
+            bare.leaves(
+                sources,
+                target.address,
+                target.protocol,
+                target.port,
+                is_node=target.is_node,
+                met=met,
+            )
+            if not sources.missing:
                 return sources
+            known = known.join(sources.missing.distinctions())
 
 
 def _who(

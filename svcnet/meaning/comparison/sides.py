@@ -29,7 +29,7 @@ from svcnet.meaning.comparison.side import Side, SideEnd, SideFlow
 from svcnet.meaning.comparison.spread import Spread, alike, differing, spread
 from svcnet.meaning.outcome import RuleLine
 from svcnet.meaning.own_senders import OwnSenders
-from svcnet.meaning.sources import Distinctions, Sender, Senders, Unforeseen
+from svcnet.meaning.sources import Distinctions, Sender, Senders
 from svcnet.meaning.spans import LOOPBACK, Span, number, text_of
 
 LocateField = Callable[[Sequence[Origin]], Sequence[ChangePlace | None]]
@@ -99,13 +99,13 @@ class SideComparison:
         known = old.distinctions(target).join(new.distinctions(target)).join(self.common)
         while True:
             sources = self.everybody.of(target, known)
-            try:
-                before = old.flows(target, sources, state)
-                after = new.flows(target, sources, state)
+            before = old.flows(target, sources, state)
+            after = new.flows(target, sources, state)
+            if not sources.missing:
                 break
-            except Unforeseen as question:
-                known = known.join(question.new)
-                self._remember(question.new)
+            questions = sources.missing.distinctions()
+            known = known.join(questions)
+            self._remember(questions)
         everybody = sources.everybody
         self.cells += everybody.bit_count()
         different, unknown = compare_flows(before, after)

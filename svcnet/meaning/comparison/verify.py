@@ -58,7 +58,6 @@ from svcnet.meaning.sources import (
     OneSender,
     Sender,
     Senders,
-    Unforeseen,
 )
 from svcnet.meaning.spans import LOOPBACK, number, text_of
 from svcnet.nogc import without_gc
@@ -145,31 +144,31 @@ class _Comparison:
         """Compare the packets of everybody for one destination."""
         entry = None if guard else self.dialect.entry(target)
         state = guard.state if guard else "NEW"
-        met = self.shadows.met if entry is not None else None
         known = distinctions(self.graph.settings, entry).join(self.common)
         while True:
             sources = self.everybody.of(target, known)
-            try:
-                wanted = (
-                    [Intent(sources.everybody, guard.ending, (1, 1))]
-                    if guard
-                    else intents(self.dialect, entry, target, sources)
-                )
-                leaves = self.rules.leaves(
-                    sources,
-                    target.address,
-                    target.protocol,
-                    target.port,
-                    is_node=target.is_node,
-                    state=state,
-                    met=met,
-                )
+            met = set[object]() if entry is not None and self.shadows.is_wanted else None
+            wanted = (
+                [Intent(sources.everybody, guard.ending, (1, 1))]
+                if guard
+                else intents(self.dialect, entry, target, sources)
+            )
+            leaves = self.rules.leaves(
+                sources,
+                target.address,
+                target.protocol,
+                target.port,
+                is_node=target.is_node,
+                state=state,
+                met=met,
+            )
+            if not sources.missing:
                 break
-            except Unforeseen as question:
-                known = known.join(question.new)
-                self._remember(question.new)
+            new = sources.missing.distinctions()
+            known = known.join(new)
+            self._remember(new)
         if entry is not None and met is not None:
-            self.shadows.add(target, entry, leaves)
+            self.shadows.add(target, entry, leaves, met)
         found = compare(wanted, leaves)
         self.cells += sources.everybody.bit_count()
         if found.unknown:

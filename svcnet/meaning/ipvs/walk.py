@@ -113,7 +113,7 @@ class IPVSWalk(Walk):
         if not real.is_translating:
             leaves.append(Leaf("unknown", flow, real.saved))
             return
-        header = flow.header.with_destination(*self._place(real, flow.header)).sent_by(balancer)
+        header = flow.header.sent_by(balancer, *self._place(real, flow.header))
         sent = flow.with_header(header)
         if is_node and self.facts.is_local(header.address):
             leaves += self._rest(sent, is_node=True)
