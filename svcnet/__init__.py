@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, overload
 
 # Imports wait until a verb is called: ``import svcnet`` and ``svcnet --help`` cost nothing.
 if TYPE_CHECKING:
+    from svcnet.discovery.repository import Assumptions
     from svcnet.errors import Diagnostic
     from svcnet.executors.iptables import RestoreReport
     from svcnet.executors.ipvs import IPVSReport
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
     from svcnet.renderers.nftables import NFTablesDelta, Ruleset
     from svcnet.renderers.userspace import ProxyDelta, ProxyTable
-    from svcnet.sources import LoadResult, Manifests
+    from svcnet.sources import InputScope, LoadResult, Manifests
 
 _Artifact = TypeVar("_Artifact")
 _Step = TypeVar("_Step")
@@ -67,6 +68,8 @@ def load(
     *,
     stdin: BinaryIO | None = None,
     ip_families: tuple[IPFamily, ...] = (),
+    assume: Assumptions | None = None,
+    scope: InputScope | None = None,
 ) -> LoadResult:
     """Read manifests: files, folders, text and objects, one or many; ``-`` stands for `stdin`.
 
@@ -77,12 +80,31 @@ def load(
     `ip_families` are those of the cluster, the default one first, for Services that do not
     name theirs; without any they are those that the input tells of.
 
+    With `assume` workloads are read too, and the state has what a cluster would add: their Pods,
+    addresses of these and of Services, and slices. `scope` says how folders and namespaces are to
+    be read.
+
     Raises :class:`svcnet.errors.InputError`, which has every error of every file and object
     with its place. What is legal but surely a mistake is in the result's ``warnings``.
     """
+    from svcnet.sources import InputScope
     from svcnet.sources import load as load_sources
 
-    return load_sources(given, stdin=stdin, ip_families=ip_families)
+    scope = scope or InputScope()
+    if assume is None:
+        return load_sources(given, stdin=stdin, ip_families=ip_families, scope=scope)
+    from svcnet.discovery.repository import RepositoryCompletion
+
+    completion = RepositoryCompletion(assume)
+    loaded = load_sources(
+        given,
+        stdin=stdin,
+        complete=completion,
+        ip_families=ip_families or assume.families,
+        workloads=assume.when != "never",
+        scope=scope,
+    )
+    return loaded.with_makers(completion.additions.owners)
 
 
 def compile(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
-from attrs import define, evolve
+from attrs import evolve
 
 from svcnet import checks
 from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError, list_findings
@@ -16,7 +16,7 @@ from svcnet.inputs.strictness import Strictness
 if TYPE_CHECKING:
     from svcnet.checks import Check
     from svcnet.discovery.repository import Additions, Assumptions
-    from svcnet.models import ClusterState, IPFamily, NamespacedName
+    from svcnet.models import IPFamily, NamespacedName
     from svcnet.models.state import ClusterObject
     from svcnet.modes import Omission
     from svcnet.sources import ClusterFamilies, InputScope, LoadResult
@@ -54,12 +54,13 @@ def load_manifests(
     how folders and namespaces are to be read.
     """
     from svcnet.discovery.endpoints import needs_slices, remarks
+    from svcnet.discovery.repository import Assumptions, RepositoryCompletion
     from svcnet.sources import InputScope, endpoint_remarks, load
 
     if allow_empty is not None:
         refuse_no_path(paths)
     paths, stdin = paths_or_input(paths), standard_input()
-    completion = _Completion(assume, from_pods)
+    completion = RepositoryCompletion(assume or Assumptions("never"), from_pods)
     families = ip_families or (assume.families if assume else ())
     with strict.heeding():
         loaded = load(
@@ -71,6 +72,7 @@ def load_manifests(
             scope=scope or InputScope(),
         )
     assumed = completion.additions
+    loaded = loaded.with_makers(assumed.owners)
     from_pods = from_pods or bool(assumed.pods)
     found = [*loaded.warnings, *loaded.locate_remarks(assumed.remarks())]
     if from_pods:
@@ -112,28 +114,6 @@ def paths_or_input(paths: tuple[str, ...]) -> tuple[str, ...]:
     if not paths and is_terminal():
         raise UsageError("no PATH is given, and standard input is a terminal; - reads it")
     return paths or ("-",)
-
-
-@define
-class _Completion:
-    """Adds to a state what is asked for, and keeps what that was."""
-
-    asked: Assumptions | None
-    from_pods: bool
-    _found: Additions | None = None
-
-    def __call__(self, state: ClusterState) -> ClusterState:
-        from svcnet.discovery.repository import Assumptions, assume
-
-        asked = self.asked or Assumptions("never")
-        self._found = assume(state, asked, from_pods=self.from_pods)
-        return self._found.state
-
-    @property
-    def additions(self) -> Additions:
-        """What was added to the state that was read."""
-        assert self._found is not None
-        return self._found
 
 
 def _of_owners(found: Iterable[EndpointRemark], assumed: Additions) -> Iterator[EndpointRemark]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, BinaryIO, TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from svcnet import checks
 from svcnet.brief import brief
@@ -47,7 +47,13 @@ from svcnet.sources.excerpt import excerpt, text_lines
 from svcnet.sources.families import ClusterFamilies, check_families, fill_families
 from svcnet.sources.findings import Findings, ObjectPlace, Source
 from svcnet.sources.locate import Place, place_of, places_of
-from svcnet.sources.objects import Reading, has_no_part, is_passed_over, name_of
+from svcnet.sources.objects import (
+    Reading,
+    has_no_part,
+    is_passed_over,
+    name_of,
+    object_key,
+)
 from svcnet.sources.oversights import node_address_remarks
 from svcnet.sources.parse import ParseError, parse
 from svcnet.sources.positions import duplicates
@@ -102,6 +108,7 @@ class LoadResult:
     _places: tuple[ObjectPlace, ...] = field(repr=False)
     left_out: tuple[str, ...] = field(default=(), repr=False)
     copies: int = 0
+    _makers: Mapping[tuple[str, ...], ClusterObject] = field(factory=dict, repr=False)
 
     @classmethod
     def of_server(cls, state: ClusterState) -> LoadResult:
@@ -113,6 +120,13 @@ class LoadResult:
         places = tuple([ObjectPlace(source, 0, (), name_of(item)) for item in objects])
         return cls(objects, state, {}, (), ClusterFamilies(()), places)
 
+    def with_makers(self, makers: Mapping[NamespacedName, Workload]) -> LoadResult:
+        """Return the same, with the workloads that Pods were made of: these have their places."""
+        pods: Mapping[tuple[str, ...], ClusterObject] = {
+            ("Pod", *name): workload for name, workload in makers.items()
+        }
+        return evolve(self, makers=pods) if pods else self
+
     def locate(self, origin: tuple[str, str, str, str]) -> Place:
         """Return the place of a field: of what an origin of a node of the graph, or a rule, names.
 
@@ -121,7 +135,7 @@ class LoadResult:
         An object of an API server has no file: its place says so, without a line. Raises KeyError
         for an object that was not read. It costs one more reading of the object's file.
         """
-        *key, path = origin
+        *key, path = self._origin_of(origin)
         return place_of(self._place_by_name[tuple(key)], path)
 
     def places(self, origins: Iterable[tuple[str, str, str, str]]) -> list[Place | None]:
@@ -129,10 +143,17 @@ class LoadResult:
 
         That of an object that was not read is None.
         """
-        known, wanted = self._place_by_name, list(origins)
+        known, wanted = self._place_by_name, list(map(self._origin_of, origins))
         there = [(known[origin[:3]], origin[3]) for origin in wanted if origin[:3] in known]
         found = iter(places_of(there))
         return [next(found) if origin[:3] in known else None for origin in wanted]
+
+    def _origin_of(self, origin: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
+        """Return where an origin is written: that of a Pod that was made, in its workload."""
+        maker = self._makers.get(origin[:3])
+        if maker is None:
+            return origin
+        return (*object_key(maker), "spec.template")
 
     def excerpt(self, place: Place, around: int = 1) -> list[tuple[int, str]]:
         """Return the line of a place, and so many before and after it, each with its number.
@@ -149,8 +170,7 @@ class LoadResult:
     @cached_property
     def _place_by_name(self) -> Mapping[tuple[str, ...], ObjectPlace]:
         return {
-            (type(item).__name__, getattr(item, "namespace", ""), item.name): place
-            for item, place in zip(self.objects, self._places, strict=True)
+            object_key(item): place for item, place in zip(self.objects, self._places, strict=True)
         }
 
     def locate_remarks(

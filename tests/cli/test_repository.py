@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from svcnet import load
 from svcnet.cli import main
+from svcnet.discovery.repository import Assumptions
 
 SHOP = """
 apiVersion: apps/v1
@@ -145,3 +147,20 @@ def test_nodes_in_zones(shop: Path) -> None:
     result = svcnet("endpoints", shop, "--output", "table", "--node-zones", "a,b", "--nodes", "4")
     assert "node-4" in result.stdout
     assert "made up: 4 Nodes in 2 zones" in result.stderr
+
+
+def test_a_pod_is_where_its_workload_is_written(shop: Path) -> None:
+    """What explains a packet names the line of the template that the endpoint's Pod was made of."""
+    told = svcnet("explain", shop, "--to", "service/shop/web:80").stdout
+    line = 1 + SHOP.splitlines().index("  template:")
+    assert f"status.podIPs  ({shop}/shop.yaml:{line})" in told
+
+
+def test_a_program_asks_for_the_same(shop: Path) -> None:
+    """Without being asked for it, workloads are passed over and nothing is made up."""
+    loaded = load(shop, assume=Assumptions(ready="none"))
+    assert len(loaded.state.pods) == 5
+    assert not any(pod.ready for pod in loaded.state.pods.values())
+    assert loaded.locate(("Pod", "shop", "db-0", "spec.hostname")).line > 20
+    bare = load(shop)
+    assert (len(bare.state.pods), bare.skipped) == (0, {"Deployment": 1, "StatefulSet": 1})

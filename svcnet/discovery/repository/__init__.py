@@ -5,7 +5,12 @@ for: all by name, so that what is there for one object is the same whatever othe
 """
 
 from svcnet.discovery.repository.assumptions import Assumptions
-from svcnet.discovery.repository.completion import Additions, assume, was_in_cluster
+from svcnet.discovery.repository.completion import (
+    Additions,
+    RepositoryCompletion,
+    assume,
+    was_in_cluster,
+)
 from svcnet.discovery.repository.services import Allocation, lacks_address
 from svcnet.discovery.repository.workloads import pods_of
 
@@ -13,6 +18,7 @@ __all__ = [
     "Additions",
     "Allocation",
     "Assumptions",
+    "RepositoryCompletion",
     "assume",
     "lacks_address",
     "pods_of",

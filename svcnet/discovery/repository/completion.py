@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from svcnet import checks
 from svcnet.checks import Check
@@ -65,6 +65,29 @@ class Additions:
                 told.add(id(owner))
                 where = ("spec", "template", "spec")
                 yield checks.NO_ADMISSION, owner, where, "no Node admits its Pods, so they wait"
+
+
+@define
+class RepositoryCompletion:
+    """Adds to a state what is asked for, and keeps what that was: what a loading calls.
+
+    With `from_pods` Services get slices of Pods also where nothing is assumed.
+    """
+
+    asked: Assumptions
+    from_pods: bool = False
+    _found: Additions | None = None
+
+    def __call__(self, state: ClusterState) -> ClusterState:
+        """Return a state with the additions."""
+        self._found = assume(state, self.asked, from_pods=self.from_pods)
+        return self._found.state
+
+    @property
+    def additions(self) -> Additions:
+        """What was added to the state that was read."""
+        assert self._found is not None
+        return self._found
 
 
 def was_in_cluster(state: ClusterState) -> bool:
