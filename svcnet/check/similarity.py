@@ -11,9 +11,6 @@ from svcnet.models import Pod
 LONGEST = 63
 """Longer texts than labels are not compared."""
 
-MOST_COMPARED = 2000
-"""So many different sets of labels are compared with a selector."""
-
 
 @frozen(order=True)
 class Miss:
@@ -75,14 +72,7 @@ def nearest_labels(selector: Mapping[str, str], pods: Iterable[Pod]) -> tuple[Po
     That is one of whose labels a single one is missed, or whose missed ones all differ by a slip.
     """
     best: tuple[Miss, str, Pod] | None = None
-    seen: set[frozenset[tuple[str, str]]] = set()
     for pod in pods:
-        labels = frozenset(pod.labels.items())
-        if labels in seen:
-            continue
-        seen.add(labels)
-        if len(seen) > MOST_COMPARED:
-            break
         miss = _miss(selector, pod.labels)
         if miss is not None and (best is None or (miss, pod.name) < best[:2]):
             best = miss, pod.name, pod

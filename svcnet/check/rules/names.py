@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from svcnet import checks
+from svcnet.check.environments import LINUX
 from svcnet.check.repository import Repository
 from svcnet.check.rule import Remark
 from svcnet.checks import Check
-from svcnet.discovery.environment import KernelLimits, size_of
+from svcnet.discovery.environment import size_of
 from svcnet.models import NamespacedName, Service, StatefulSet
-
-LINUX = KernelLimits(total=2 * 1024**2)
-"""What a process may start with on Linux where nobody changed the limit of the stack."""
 
 
 def shadowed_namespaces(repository: Repository) -> Iterator[Remark]:
@@ -54,26 +52,13 @@ def pods_without_names(repository: Repository) -> Iterator[Remark]:
             continue
         key = NamespacedName(workload.namespace, workload.service_name)
         if key not in repository.state.services:
-            meant = _governing(workload, repository)
+            meant = next(repository.headless_of(workload), None)
             if meant is not None:
                 message = (
                     f"there is no Service {workload.service_name}, so the Pods have no names in "
                     f"DNS; {meant.name} is headless, and selects them"
                 )
                 yield checks.NO_GOVERNING_SERVICE, workload, ("spec", "serviceName"), message
-
-
-def _governing(workload: StatefulSet, repository: Repository) -> Service | None:
-    """Return the first headless Service that selects the Pods of a workload."""
-    for service in repository.services:
-        if (
-            service.namespace == workload.namespace
-            and service.is_headless
-            and service.selector
-            and service.selector.items() <= workload.template.labels.items()
-        ):
-            return service
-    return None
 
 
 def variable_conflicts(repository: Repository) -> Iterator[Remark]:
