@@ -75,7 +75,7 @@ nitpick_ignore_regex = [
     # An alias that stands for two classes, and what is imported for types alone.
     ("py:class", "EndpointSource|IPFamily|ExitStack|RenderableType"),
     # What a ServiceGraph is made of; who tests manifests has it from a fixture.
-    ("py:class", "Fraction|Inputs|Path|Question"),
+    ("py:class", "Fraction|InputScope|Inputs|Path|Question"),
     # What holds the state of one walk, or is an error that users meet as one of its kinds.
     ("py:class", r"svcnet\.discovery\.endpoints\.finder\.Finder"),
     ("py:class", r"svcnet\.executors\.iptables\.commands\.RestoreError"),

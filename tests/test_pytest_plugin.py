@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from svcnet.discovery.repository import Assumptions
 from svcnet.errors import AbsentError, InputError, UsageError
 from svcnet.testing import ServiceGraph, read_services
+from tests.cli.test_golden import DEPLOYMENT
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = "examples/my-service"
@@ -101,6 +103,16 @@ def test_manifests_that_cannot_be_read() -> None:
         read_services("nothing-here", folder=ROOT)
     with pytest.raises(UsageError, match="no manifests"):
         read_services(folder=ROOT)
+
+
+def test_manifests_as_they_are_kept(tmp_path: Path) -> None:
+    """Pods of workloads are made up, as the command does it."""
+    (tmp_path / "web.yaml").write_text(DEPLOYMENT)
+    services = read_services("web.yaml", folder=tmp_path)
+    services.assert_reaches("outside", "service/default/web", probability="1/2")
+    never = read_services("web.yaml", folder=tmp_path, assume=Assumptions("never"))
+    with pytest.raises(AbsentError, match="has no cluster IP"):
+        never.assert_reaches("outside", "service/default/web")
 
 
 def test_rules_of_two_states(services: ServiceGraph, lonely: ServiceGraph) -> None:

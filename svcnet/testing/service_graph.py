@@ -11,6 +11,7 @@ from attrs import define, field
 
 from svcnet import diff
 from svcnet.addresses import canonical_address, is_address
+from svcnet.discovery.repository import Assumptions
 from svcnet.errors import UsageError
 from svcnet.graph import Deliver, Refuse, RuleGraph
 from svcnet.inputs import FAMILIES, InputRequest, Inputs, Strictness, read_located
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from svcnet.family import IPFamily
     from svcnet.modes import AnyMode
     from svcnet.sources import LoadResult
+    from svcnet.sources.scope import InputScope
+
+ASSUMED = Assumptions()
+"""What the command assumes where it is not told."""
 
 MOST_SHOWN = 20
 """Frontends that are told one by one where rules mean something else."""
@@ -167,12 +172,15 @@ def read_services(
     config: str | Path | None = None,
     host: str | Path | None = None,
     from_pods: bool = False,
+    assume: Assumptions = ASSUMED,
+    scope: InputScope | None = None,
     strict: bool = False,
     **settings: Any,
 ) -> ServiceGraph:
     """Read manifests as verbs do, and return what may be asserted of them.
 
     The arguments are those of the command; `paths`, `config` and `host` are seen from `folder`.
+    What a cluster would add is made up as `assume` says, and the paths are read as `scope` does.
     Raises InputError and UsageError.
     """
     file = partial(_file, folder)
@@ -184,6 +192,8 @@ def read_services(
         host=file(host),
         strict=Strictness(strict),
         from_pods=from_pods,
+        assume=assume,
+        scope=scope,
     )
     if not paths:
         raise UsageError("no manifests are named")

@@ -135,6 +135,41 @@ def test_options_of_render(folder: Path) -> None:
     assert "prot" in refused.stderr
 
 
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  replicas: 2
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: web}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+"""
+
+
+def test_manifests_as_they_are_kept(tmp_path: Path) -> None:
+    """What a cluster would add is made up here too: `nodes` may be their number."""
+    (tmp_path / "below").mkdir()
+    (tmp_path / "web.yaml").write_text(DEPLOYMENT)
+    (tmp_path / "below" / "bad.yaml").write_text("kind: Service\n")
+    keys = 'manifests = ["."]\nfamilies = ["ipv4"]\nnodes = 2\nrecursive = false'
+    written(tmp_path, f'{keys}\npod-cidr = "10.9.0.0/16"')
+    made = svcnet("golden", "update", tmp_path)
+    assert made.exit_code == 0, made.output
+    goldens = sorted(tmp_path.glob("*.txt"))
+    assert len(goldens) == 2
+    assert all(each.read_text().count("--to-destination 10.9.") == 2 for each in goldens)
+    assert svcnet("golden", "check", tmp_path).exit_code == 0
+    written(tmp_path, 'manifests = ["."]\nrecursive = true')
+    assert svcnet("golden", "check", tmp_path).exit_code == 2
+
+
 MISTAKES = {
     "no list": ('manifests = "x"', 1, "manifests: must be a list of texts"),
     "no path": ("manifests = []", 1, "manifests: is empty"),

@@ -30,7 +30,7 @@ NAME = "golden.toml"
 LISTS = ("manifests", "modes", "families", "nodes")
 """The keys of lists; any other key is an option of svcnet render."""
 
-NOT_HERE = {"mode": "modes", "node": "nodes", "family": "families"}
+NOT_HERE = {"mode": "modes", "node": "nodes", "family": "families", "filename": "manifests"}
 """Options that are lists here."""
 
 _OPTION = re.compile(r"--([a-z-]+)|-(o)")
@@ -112,7 +112,7 @@ class _Reading:
         words = chain.from_iterable(
             self.option(key, value)
             for key, value in self.settings.values.items()
-            if key not in LISTS
+            if key not in LISTS or (key == "nodes" and _is_number(value))
         )
         try:
             found = _request.main([*words, "--", *manifests], standalone_mode=False)
@@ -137,7 +137,8 @@ class _Reading:
         if option.is_flag:
             if not isinstance(value, bool):
                 self.refuse(checks.TYPE, key, "must be true or false")
-            yield from [f"--{key}"] if value else []
+            off = [name for name in option.secondary_opts if name.startswith("--")]
+            yield from [f"--{key}"] if value else off
             return
         values = value if isinstance(value, list) and option.multiple else [value]
         for each in values:
@@ -159,7 +160,7 @@ class _Reading:
 
     def nodes(self) -> list[str]:
         """Return the names of the Nodes that are listed."""
-        names = self.words("nodes")
+        names = [] if _is_number(self.settings.values.get("nodes")) else self.words("nodes")
         for name in names:
             if not is_name(name, "subdomain"):
                 self.refuse(checks.NAME, "nodes", f"{NAMES['subdomain']}; not {name!r}")
@@ -197,3 +198,8 @@ class _Reading:
     def refuse(self, check: Check, key: str, message: str) -> NoReturn:
         """Raise InputError for a key's value."""
         raise InputError([self.settings.mistake(check, (key,), message)])
+
+
+def _is_number(value: object) -> bool:
+    """Return whether ``nodes`` is how many to make up, and not a list of names."""
+    return isinstance(value, int) and not isinstance(value, bool)
