@@ -1,4 +1,4 @@
-"""The JSON that explain, verify and diff print is as their schemas say, key by key."""
+"""The JSON that verbs print is as their schemas say, key by key, and each verb has a schema."""
 
 from __future__ import annotations
 
@@ -7,16 +7,31 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 
 from svcnet.cli import main
+from svcnet.modes import builtin
+from svcnet.reconciler import Journal, RefusalEvent, status_document
+from tests.cli.test_help import verbs
+from tests.cli.test_status_watch import event
 from tests.conftest import ROOT
 from tests.json_schema import faults
 
 EXAMPLE = ROOT / "examples" / "my-service"
 LIVE = ROOT / "tests" / "live_node"
 FOLDER = ROOT / "docs" / "reference" / "schemas"
-VERBS = ("check", "diff", "explain", "verify")
+PAGES = {
+    **dict.fromkeys(("check", "diff", "explain", "verify"), "json-forms.md"),
+    **dict.fromkeys(("dns-lookup", "endpoints", "env"), "json-forms.md"),
+    **dict.fromkeys(("render-ipvs", "render-nftables"), "json-forms.md"),
+    "render-userspace": "userspace-table.md",
+    "status": "status.md",
+}
+"""Each schema, and the page that names its keys."""
+
+CASES = sorted((ROOT / "tests/conformance/cases").glob("*/objects.yaml"))[::8]
+POD = ROOT / "examples/from-pods/application.yaml"
 NODE = (LIVE / "objects.yaml", "--config", LIVE / "config.yaml", "--node", "node1")
 DOCUMENTS = [
     ("check", EXAMPLE),
@@ -37,7 +52,32 @@ DOCUMENTS = [
     ("verify", EXAMPLE, "--rules", EXAMPLE / "iptables-save.txt"),
     ("verify", *NODE, "--rules", LIVE / "nft-ruleset.txt"),
     ("verify", EXAMPLE, "--rules", LIVE / "iptables-save.txt"),
+    *(
+        ("render", *objects, "--mode", mode)
+        for mode in ("ipvs", "nftables", "userspace")
+        for objects in (NODE, *((case,) for case in CASES))
+    ),
+    ("env", EXAMPLE),
+    ("env", POD, "--from-pods", "--pod", "web-85f6d8-9qvzm"),
+    ("dns", "lookup", "my-service.default.svc", EXAMPLE),
+    ("dns", "lookup", "nothing.default", EXAMPLE),
+    ("dns", "lookup", "_http._tcp.my-service.default.svc", "SRV", EXAMPLE),
+    ("endpoints", POD),
+    ("endpoints", POD, "--kind", "endpoints"),
+    ("endpoints", LIVE / "objects.yaml"),
 ]
+
+
+def name_of(arguments: tuple[object, ...]) -> str:
+    """Return the schema of what a command line prints."""
+    match arguments:
+        case ("dns", verb, *_):
+            return f"dns-{verb}"
+        case ("render", *_, mode):
+            return f"render-{mode}"
+        case (verb, *_):
+            return str(verb)
+    raise AssertionError(arguments)
 
 
 def schema_of(verb: str) -> dict[str, Any]:
@@ -53,7 +93,7 @@ def test_documents_are_as_their_schemas_say(
     with pytest.raises(SystemExit) as end:
         main([*map(str, arguments), "--output", "json"])
     assert end.value.code in (None, 0, 1)
-    schema = schema_of(str(arguments[0]))
+    schema = schema_of(name_of(arguments))
     assert list(faults(schema, json.loads(capsys.readouterr().out), schema)) == []
 
 
@@ -69,11 +109,42 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
             yield from objects(each)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_key_is_documented(verb: str) -> None:
+def test_status_is_as_its_schema_says() -> None:
+    """Before anything is known of a run, and once it is."""
+    journal = Journal(lambda: 1_000_000_000.0)
+    for happens in (None, event(), RefusalEvent("IPv4", "ipvs", "no", event().graph, True)):
+        if happens is not None:
+            journal.take(happens)
+        document = status_document(journal.record)
+        document["input"]["source"] = "web.yaml"
+        schema = schema_of("status")
+        assert list(faults(schema, json.loads(json.dumps(document)), schema)) == []
+
+
+def forms() -> Iterator[str]:
+    """Yield what each form of JSON is called: by its verb, and of render by the mode as well."""
+    for path, verb in verbs():
+        context = click.Context(verb)
+        for option in verb.get_params(context):
+            choices = getattr(option.type, "choices", ())
+            if "--output" in option.opts and "json" in choices:
+                name = path.replace(" ", "-")
+                modes = [mode for mode, each in builtin().items() if "json" in each.forms]
+                yield from (f"{name}-{mode}" for mode in modes) if name == "render" else (name,)
+
+
+def test_each_form_of_json_has_a_schema() -> None:
+    """Of every verb, and every mode; and no schema is of a form that is not there."""
+    there = {path.name.removesuffix(".schema.json") for path in FOLDER.iterdir()}
+    assert there == set(PAGES) == set(forms())
+    assert {name_of(arguments) for arguments in DOCUMENTS} == there - {"status"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_key_is_documented(name: str) -> None:
     """A schema says of each key what it is, and the page names it."""
-    page = (ROOT / "docs" / "reference" / "json-forms.md").read_text()
-    for each in objects(schema_of(verb)):
+    page = (ROOT / "docs" / "reference" / PAGES[name]).read_text()
+    for each in objects(schema_of(name)):
         assert each["additionalProperties"] is False
         for key, value in each["properties"].items():
             assert value["description"].endswith("."), key
