@@ -201,13 +201,13 @@ def _given_lines(file: str) -> Iterator[str]:
     if file == "-":
         with standard_input() as stream:
             for data in iter(lambda: stream.readline(MOST_LINE_BYTES), b""):
-                yield data.decode(errors="replace").rstrip("\n")
+                yield data.decode(errors="replace").rstrip("\r\n")
         return
     try:
         whole = read_small(file, MOST_TRACE_BYTES)
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from None
-    yield from whole.decode(errors="replace").removesuffix("\n").split("\n")
+    yield from whole.decode(errors="replace").removesuffix("\n").replace("\r\n", "\n").split("\n")
 
 
 def _write_line(line: TraceLine) -> Iterator[str]:

@@ -41,7 +41,9 @@ def _describe_askers(asked: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Yield which frontends are asked by whom, those that the same senders ask together."""
     alike: dict[str, list[str]] = {}
     for where, senders in asked.items():
-        alike.setdefault(" and ".join(senders), []).append(where)
+        *firsts, last = senders
+        all_of_them = " and ".join([", ".join(firsts), last]) if firsts else last
+        alike.setdefault(all_of_them, []).append(where)
     for senders, frontends in alike.items():
         yield f"{', '.join(frontends)} from {senders}"
 

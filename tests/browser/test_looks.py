@@ -145,3 +145,30 @@ def test_on_paper_there_is_the_service_in_dark_on_white(visits: Visits) -> None:
     assert not page.locator(".services").is_visible()
     assert page.locator(".steps").is_visible()
     assert page.evaluate(CONTRASTS) == []
+
+
+WHOLE = """() => {
+  const wrong = [];
+  for (const e of document.querySelectorAll(".column > h3, .column > legend")) {
+    const colour = getComputedStyle(e).backgroundColor.match(/[0-9.]+/g).map(Number);
+    if (colour.length > 3 && colour[3] < 1) wrong.push(`${e.textContent}: wires are seen through`);
+  }
+  for (const e of document.querySelectorAll(".rules .option")) {
+    const room = e.closest("code").parentElement.clientWidth;
+    const lines = e.clientHeight / parseFloat(getComputedStyle(e).lineHeight);
+    if (lines > 1.5 && e.clientWidth < room * 0.6) wrong.push(`${e.textContent}: is broken`);
+  }
+  if (!document.querySelector(".rules .option")) wrong.push("there are no options");
+  return wrong;
+}"""
+"""Headings that are crossed by a wire, and lines of rules that break within an option."""
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_headings_and_options_of_rules_stay_whole(visits: Visits, width: int) -> None:
+    page = visits.open(shop(), CHOSEN, width=width)
+    assert page.evaluate(WHOLE) == []
+    text = page.locator(".rules code").first.inner_text()
+    assert (
+        text == '-I PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES'
+    )

@@ -570,12 +570,16 @@
       lines.length ? make("pre", {}, numbered) : null);
   }
 
+  // A line that has no room breaks before an option, and never between its dash and its name.
+  const options = (text) => text.split(/ (?=--?[A-Za-z])/).flatMap((option, at) =>
+    [at ? " " : "", make("span", { class: "option" }, option)]);
+
   function rules(lines) {
     return make("div", { class: "block" },
       make("h3", {}, count(lines.length, "line does it", "lines do it")),
       make("ul", { class: "rules" }, lines.map(([tool, text, place]) => make("li", {},
         make("span", { class: "tool" }, tool),
-        make("span", {}, make("code", {}, text),
+        make("span", {}, make("code", {}, options(text)),
           place ? make("span", { class: "note mono" }, ` ${place}`) : null)))));
   }
 
