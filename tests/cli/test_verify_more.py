@@ -11,7 +11,7 @@ from attrs import evolve
 from svcnet.cli import main
 from svcnet.discovery.dns import DNSOptions, records
 from svcnet.executors.dns.ask import Reply, ask
-from svcnet.meaning.comparison.names import verify_names
+from svcnet.meaning.comparison.names import told_names, verify_names
 from svcnet.models import ClusterState
 from svcnet.renderers.conntrack.listing import read_listing
 from svcnet.testing import make_service
@@ -132,3 +132,13 @@ def test_what_a_server_has_and_should_not_is_told() -> None:
     of_web = [each for each in found.differences if each.name.startswith("web.")]
     assert ("extra", "AAAA") in [(each.kind, each.type) for each in of_web]
     assert not any(each.type == "A" for each in of_web)
+
+
+@pytest.mark.parametrize("rcode", ["SERVFAIL", "REFUSED", "NOTIMP"])
+def test_a_server_that_fails_says_nothing_of_a_name(rcode: str) -> None:
+    """Not of one that should be there, and not of one that should not."""
+    zones = records(ClusterState.of([make_service("web", cluster_ips=("10.96.0.10",))]))
+    found = verify_names(zones, lambda _name, _rdtype: Reply(rcode))
+    assert len(found.differences) == found.questions > 2
+    assert {each.kind for each in found.differences} == {"unanswered"}
+    assert rcode in "".join(told_names(found, 100))

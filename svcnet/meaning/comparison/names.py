@@ -26,6 +26,7 @@ NAME_KINDS = {
     "missing": "the server does not have it",
     "other": "the server has other records",
     "extra": "the server has it and should not",
+    "unanswered": "the server does not say",
 }
 """Each kind of difference, and what it means."""
 
@@ -87,9 +88,9 @@ def verify_names(zones: Zones, ask: Callable[[str, str], NameReply]) -> NameVerd
     for name, rdtype, service, wanted in _questions(zones):
         reply = ask(name, rdtype)
         count += 1
-        if reply.data == wanted:
+        kind = _kind(reply, wanted)
+        if kind is None:
             continue
-        kind = "extra" if not wanted else "missing" if not reply.data else "other"
         found.append(
             NameDifference(
                 kind,
@@ -102,6 +103,20 @@ def verify_names(zones: Zones, ask: Callable[[str, str], NameReply]) -> NameVerd
             )
         )
     return NameVerdicts(count, tuple(found))
+
+
+def _kind(reply: NameReply, wanted: frozenset[str]) -> str | None:
+    """Return in what way a reply is not what is wanted, None if it is.
+
+    A server that fails or refuses says nothing of the name, not even that it is absent (RFC 2308).
+    """
+    if reply.rcode not in ("NOERROR", "NXDOMAIN"):
+        return "unanswered"
+    if reply.data == wanted:
+        return None
+    if not wanted:
+        return "extra"
+    return "other" if reply.data else "missing"
 
 
 def _questions(zones: Zones) -> Iterator[tuple[str, str, str, frozenset[str]]]:
