@@ -18,7 +18,7 @@ from svcnet.discovery.repository import Additions, Assumptions, assume, was_in_c
 from svcnet.errors import Diagnostic
 from svcnet.family import IPFamily
 from svcnet.models import ClusterState, NamespacedName
-from svcnet.sources import LoadedConfig, Manifests, Survey, node_remarks, survey
+from svcnet.sources import InputScope, LoadedConfig, Manifests, Survey, node_remarks, survey
 
 API_SERVER = "Service default/kubernetes"
 
@@ -35,13 +35,16 @@ class CheckReport:
 
     ``objects`` is how many were read, ``doubtful`` how many of them were not compared with others,
     because something is wrong with them or near them. ``skipped`` counts documents of each kind
-    that svcnet does not read.
+    that svcnet does not read, ``left_out`` are files without an object, and ``copies`` objects that
+    are there already.
     """
 
     findings: tuple[Diagnostic, ...]
     objects: int = 0
     doubtful: int = 0
     skipped: Mapping[str, int] = field(factory=dict)
+    left_out: tuple[str, ...] = ()
+    copies: int = 0
 
 
 def check(
@@ -54,13 +57,14 @@ def check(
     ignore: Collection[Check] = (),
     baseline: Path | None = None,
     assumed: Assumptions | None = None,
+    scope: InputScope | None = None,
 ) -> CheckReport:
     """Look for mistakes in manifests, which are given as to :func:`svcnet.load`.
 
     `config` is the configuration of kube-proxy in the cluster. Warnings are looked for that are of
     `select`, without it all, and never those of `ignore`; errors are told always.
     The file of a `baseline` may lie among manifests, and is none. `assumed` says what to make up
-    for objects that no cluster has seen.
+    for objects that no cluster has seen, and `scope` how folders and namespaces are to be read.
 
     Raises InputError where a file cannot be read. What is wrong with an object is a finding.
     """
@@ -79,6 +83,7 @@ def check(
         ip_families=ip_families,
         workloads=True,
         apart_from=baseline,
+        scope=scope or InputScope(),
     )
     repository = Repository(
         objects=[item for item, _ in found.located],
@@ -98,6 +103,8 @@ def check(
         objects=len(loaded.objects),
         doubtful=found.doubtful,
         skipped=loaded.skipped,
+        left_out=loaded.left_out,
+        copies=loaded.copies,
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import evolve
@@ -15,7 +15,8 @@ from svcnet.cli.assume import assume_options
 from svcnet.cli.common import ip_families_option
 from svcnet.cli.manner import stage, tell, warn
 from svcnet.cli.output import file_option, form_option, write_output
-from svcnet.cli.paths import FilePath, complete_files
+from svcnet.cli.paths import FilePath
+from svcnet.cli.scope import named_path_options, namespace_option
 from svcnet.cli.verb import Verb
 from svcnet.errors import UsageError
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from svcnet.discovery.repository import Assumptions
     from svcnet.inputs.check_settings import CheckSettings
     from svcnet.models import IPFamily
-    from svcnet.sources import LoadedConfig
+    from svcnet.sources import InputScope, LoadedConfig
 
 FORMS = ("text", "json", "github", "sarif", "junit")
 
@@ -40,7 +41,8 @@ FORMS = ("text", "json", "github", "sarif", "junit")
         ("The same as a code host reads it", "svcnet check examples/my-service -o sarif"),
     ],
 )
-@click.argument("paths", nargs=-1, metavar="[PATH]...", shell_complete=complete_files)
+@named_path_options
+@namespace_option
 @click.option(
     "--select",
     multiple=True,
@@ -75,6 +77,7 @@ FORMS = ("text", "json", "github", "sarif", "junit")
 @file_option
 def command(
     paths: tuple[str, ...],
+    scope: InputScope,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str | None,
@@ -100,7 +103,8 @@ def command(
     settings = _settings(select, ignore, fail_on, baseline)
     if write_baseline and settings.baseline is None:
         raise UsageError("--write-baseline needs a file: --baseline FILE")
-    report = _report(paths, settings, config, ip_families, assume)
+    how = {"scope": scope, "ip_families": ip_families, "assumed": assume}
+    report = _report(paths, settings, config, how)
     _tell(report)
     if write_baseline:
         return _write_baseline(report, settings)
@@ -147,9 +151,9 @@ def _report(
     paths: tuple[str, ...],
     settings: CheckSettings,
     config: Path | None,
-    ip_families: tuple[IPFamily, ...],
-    assumed: Assumptions,
+    how: Mapping[str, Any],
 ) -> CheckReport:
+    """Return what is found; `how` are the options that say how to read."""
     from svcnet.check import check
     from svcnet.inputs import paths_or_input
     from svcnet.inputs.standard_input import standard_input
@@ -160,11 +164,10 @@ def _report(
             given,
             stdin=standard_input(),
             config=_config(config),
-            ip_families=ip_families,
             select=settings.select,
             ignore=settings.ignore,
             baseline=settings.baseline,
-            assumed=assumed,
+            **how,
         )
 
 
@@ -177,10 +180,11 @@ def _config(file: Path | None) -> LoadedConfig | None:
 def _tell(report: CheckReport) -> None:
     """Say what was not looked at, and why."""
     from svcnet import checks
+    from svcnet.inputs import describe_omissions
 
-    if report.skipped:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.skipped.items()))
-        tell(checks.PASSED_OVER.line(f"passed over: {kinds}"))
+    omissions = describe_omissions(report.skipped, report.left_out, report.copies)
+    if omissions:
+        tell(checks.PASSED_OVER.line(omissions))
     if report.doubtful:
         objects = "1 object is" if report.doubtful == 1 else f"{report.doubtful} objects are"
         message = f"{objects} not compared with others until the errors near them are mended"

@@ -6,6 +6,7 @@ It knows no verb, and no loop.
 
 from svcnet.inputs.manifests import (
     UnsupportedPorts,
+    describe_omissions,
     load_manifests,
     paths_or_input,
     refuse_no_path,
@@ -33,6 +34,7 @@ __all__ = [
     "ModeRequest",
     "Strictness",
     "UnsupportedPorts",
+    "describe_omissions",
     "load_manifests",
     "paths_or_input",
     "probe_host",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import evolve
@@ -89,24 +89,28 @@ def load_manifests(
     _tell_assumed(assumed, assume, strict)
     skipped = Counter(loaded.skipped)
     skipped.update(each.kind for each in assumed.idle)
-    parts = [f"{count} {kind}" for kind, count in sorted(skipped.items())]
-    parts += _left_out(loaded)
-    if parts:
-        strict.remark(checks.PASSED_OVER, f"passed over: {', '.join(parts)}")
+    passed_over = describe_omissions(skipped, loaded.left_out, loaded.copies)
+    if passed_over:
+        strict.remark(checks.PASSED_OVER, passed_over)
     return loaded
 
 
-def _left_out(loaded: LoadResult) -> Iterator[str]:
-    """Yield what else was passed over: files without an object, and copies of objects."""
-    if loaded.left_out:
-        shown = ", ".join(loaded.left_out[:MOST_NAMES])
-        more = len(loaded.left_out) - MOST_NAMES
+def describe_omissions(skipped: Mapping[str, int], left_out: Sequence[str], copies: int) -> str:
+    """Return what was passed over, empty if nothing was.
+
+    That is how many documents of which kinds, files without an object, and copies of objects.
+    """
+    parts = [f"{count} {kind}" for kind, count in sorted(skipped.items())]
+    if left_out:
+        shown = ", ".join(left_out[:MOST_NAMES])
+        more = len(left_out) - MOST_NAMES
         tail = f" and {more} more" if more > 0 else ""
-        files = "files" if len(loaded.left_out) > 1 else "file"
-        yield f"{len(loaded.left_out)} {files} without an object ({shown}{tail})"
-    if loaded.copies:
-        objects = "objects that are" if loaded.copies > 1 else "object that is"
-        yield f"{loaded.copies} {objects} there already, and alike"
+        files = "files" if len(left_out) > 1 else "file"
+        parts.append(f"{len(left_out)} {files} without an object ({shown}{tail})")
+    if copies:
+        objects = "objects that are" if copies > 1 else "object that is"
+        parts.append(f"{copies} {objects} there already, and alike")
+    return f"passed over: {', '.join(parts)}" if parts else ""
 
 
 def paths_or_input(paths: tuple[str, ...]) -> tuple[str, ...]:

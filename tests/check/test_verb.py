@@ -199,6 +199,15 @@ def test_what_is_no_baseline_is_refused(folder: Path, text: str) -> None:
     assert svcnet("check", "web.yaml", "--write-baseline").exit_code == 2
 
 
+def test_it_reads_what_other_verbs_read(folder: Path) -> None:
+    """-f names a path, -n a namespace; what is no manifest in a folder is passed over and told."""
+    (folder / "values.yaml").write_text("replicas: 2\n")
+    done = svcnet("check", "-f", ".", "-n", "shop", "--select", "S3")
+    assert done.exit_code == 1
+    assert "web.yaml:4: warning: Service shop/web: spec.trafficDistribution" in done.stdout
+    assert "passed over: 1 file without an object (values.yaml)" in done.stderr
+
+
 def test_a_configuration_is_checked_too(folder: Path) -> None:
     (folder / "config.yaml").write_text(
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: ipvs\n"
