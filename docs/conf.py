@@ -64,7 +64,9 @@ nitpick_ignore_regex = [
     ),
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
     # Where an object was read, which svcnet.sources keeps to itself.
-    ("py:class", r"svcnet\.sources\.findings\.ObjectPlace"),
+    ("py:class", r"svcnet\.sources\.findings\.(Findings|ObjectPlace)"),
+    # What a rule of svcnet check looks at.
+    ("py:class", r"svcnet\.check\.repository\.Repository"),
     # A named tuple keeps the name of an alias that stands for a few texts.
     ("py:class", "Family|Role|SetType|TableKey|ZoneOf"),
     # A type variable of a function, and what asyncio calls its loop inside.
@@ -82,7 +84,7 @@ nitpick_ignore_regex = [
     # What rules in each language are to the comparison of packets, which keeps it to itself.
     (
         "py:class",
-        r"svcnet\.meaning\.(comparison\.cells|facts|flow|sources|(iptables|nftables)\.\w+)\..*",
+        r"svcnet\.meaning\.(aims|comparison\.cells|facts|flow|sources|(iptables|nftables)\.\w+)\..*",
     ),
     ("py:class", r"svcnet\.netfilter\.(ipvs\.)?listing\.(Listing|SavedServer)"),
     # What the rules of one service port are written into.
