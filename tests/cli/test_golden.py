@@ -170,6 +170,20 @@ def test_manifests_as_they_are_kept(tmp_path: Path) -> None:
     assert svcnet("golden", "check", tmp_path).exit_code == 2
 
 
+def test_a_warning_is_told_once(folder: Path) -> None:
+    """What is found for each of the files is told for all of them."""
+    keys = 'manifests = ["../manifests"]\nmodes = ["userspace", "iptables"]\nnodes = 2'
+    (folder.parent / "manifests" / "sctp.yaml").write_text(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
+        "spec: {clusterIP: 10.96.7.7, ports: [{port: 1, protocol: SCTP}]}"
+    )
+    (folder.parent / "manifests" / "node.yaml").unlink()
+    written(folder, f'{keys}\nassume = "always"')
+    told = svcnet("golden", "update", folder).stderr.splitlines()
+    assert sum("SCTP" in line for line in told) == 1
+    assert len(set(told)) == len(told)
+
+
 MISTAKES = {
     "no list": ('manifests = "x"', 1, "manifests: must be a list of texts"),
     "no path": ("manifests = []", 1, "manifests: is empty"),

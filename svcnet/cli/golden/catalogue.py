@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
@@ -87,7 +87,8 @@ class _Reading:
         known = [self.mode(name) for name in self.words("modes") or [modes.DEFAULT]]
         families = [self.family(word) for word in self.words("families")]
         output, asked = self.request()
-        given, asked = asked.given, evolve(asked, given={}, mode=known[0])
+        strict = evolve(asked.strict, tell=_tell_once(asked.strict.tell))
+        given, asked = asked.given, evolve(asked, given={}, mode=known[0], strict=strict)
         self.refuse_foreign(given, known)
         for inputs in read_nodes(asked, names):
             if inputs.state.nodes and inputs.node not in inputs.state.nodes:
@@ -203,3 +204,15 @@ class _Reading:
 def _is_number(value: object) -> bool:
     """Return whether ``nodes`` is how many to make up, and not a list of names."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _tell_once(tell: Callable[[str], object]) -> Callable[[str], None]:
+    """Return what tells each line once: what is found for one file is found for others."""
+    lines: set[str] = set()
+
+    def tell_new(line: str) -> None:
+        if line not in lines:
+            lines.add(line)
+            tell(line)
+
+    return tell_new

@@ -16,10 +16,10 @@ from svcnet.executors.stages import Stages
 from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, Origin, RuleGraph
 from svcnet.modes.adapter import Adapter, Inspection, Rules, SyncResult, few
+from svcnet.modes.stages import IPTABLES_RESTORE
 from svcnet.netfilter.restore import are_apart, assume
 from svcnet.nogc import without_gc
 from svcnet.renderers import iptables as rules
-from svcnet.servers.monitoring import IPTABLES_RESTORE
 
 MANY = 10
 """So many transactions are a large write, which is not to be told of."""

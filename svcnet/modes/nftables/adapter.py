@@ -19,10 +19,10 @@ from svcnet.executors.stages import Stages
 from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, Origin, RuleGraph
 from svcnet.modes.adapter import Adapter, Inspection, SyncResult, few
+from svcnet.modes.stages import NFT, NFT_CLEANUP
 from svcnet.netfilter.nft import NFTPlace, TableState, are_apart, places
 from svcnet.nogc import without_gc
 from svcnet.renderers import nftables as tables
-from svcnet.servers.monitoring import NFT, NFT_CLEANUP
 
 
 @define

@@ -7,10 +7,7 @@ a second or two takes the node out. Work that blocks, as an apply does, belongs 
 from svcnet.servers.monitoring.health import HEALTHZ_BIND_ADDRESS, Health, health_pages
 from svcnet.servers.monitoring.listening import HTTPServer
 from svcnet.servers.monitoring.metrics import (
-    IPTABLES_RESTORE,
     METRICS_BIND_ADDRESS,
-    NFT,
-    NFT_CLEANUP,
     Metrics,
     metrics_page,
 )
@@ -18,10 +15,7 @@ from svcnet.servers.monitoring.service_health import ServiceHealth
 
 __all__ = [
     "HEALTHZ_BIND_ADDRESS",
-    "IPTABLES_RESTORE",
     "METRICS_BIND_ADDRESS",
-    "NFT",
-    "NFT_CLEANUP",
     "HTTPServer",
     "Health",
     "Metrics",

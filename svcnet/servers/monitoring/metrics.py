@@ -38,15 +38,6 @@ METRICS_BIND_ADDRESS = ("127.0.0.1", 10249)
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
-IPTABLES_RESTORE = "iptables-restore"
-"""The stage in which rules of iptables are written; kube-proxy counts its failures, too."""
-
-NFT = "nft"
-"""The stage in which nft is run; kube-proxy counts its failures, too."""
-
-NFT_CLEANUP = "nft-cleanup"
-"""The stage in which nft removes what is used no more; kube-proxy counts its failures, too."""
-
 SYNC_BUCKETS = tuple(0.001 * 2**step for step in range(15))
 PROGRAMMING_BUCKETS = (
     # kube-proxy has the bucket for 0, too.

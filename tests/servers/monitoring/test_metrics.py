@@ -12,8 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.models import ClusterState, Host, KubeProxyConfiguration
+from svcnet.modes.stages import IPTABLES_RESTORE, NFT, NFT_CLEANUP
 from svcnet.renderers.monitoring import full
-from svcnet.servers.monitoring import IPTABLES_RESTORE, NFT, NFT_CLEANUP, Metrics
+from svcnet.servers.monitoring import Metrics
 from svcnet.testing import make_node, make_service, make_slice
 
 SERVICE = make_service(internal_traffic_policy="Local")
