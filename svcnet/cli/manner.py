@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from typing import IO, Any, Literal, TypeAlias, TypeVar
 
 import click
@@ -30,6 +31,7 @@ TICK = 0.25
 _SIGNS = "|/-\\"
 _ERASE = "\r\x1b[K"
 _WORD = re.compile(r"^((?:.*?: )?)(error|Error|warning):")
+_DIFFERENCE = {"+": "green", "-": "red", "@": "cyan"}
 _COLORS = {"error": "red", "Error": "red", "warning": "yellow"}
 
 
@@ -112,6 +114,15 @@ def _paint(line: str) -> str:
         line,
         count=1,
     )
+
+
+def write_difference(text: str) -> None:
+    """Write lines of a unified diff to standard output, what comes and what goes in colours."""
+    paints = manner().paints(sys.stdout)
+    for line in StringIO(text, newline="\n"):
+        color = _DIFFERENCE.get(line[0]) if paints else None
+        body = line.removesuffix("\n")
+        sys.stdout.write(line if color is None else line.replace(body, click.style(body, fg=color)))
 
 
 def manner() -> Manner:

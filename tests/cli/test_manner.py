@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -68,6 +69,23 @@ def test_colors_of_a_terminal(env: dict[str, str], is_painted: bool) -> None:
     told = on_terminal(["render", "/none"], **{"NO_COLOR": "", **env})
     assert "/none" in told
     assert (RED in told) is is_painted
+
+
+@pytest.mark.parametrize("verb", ["render", "golden"])
+def test_a_difference_has_colours(verb: str, tmp_path: Path) -> None:
+    """What comes and what goes, where colours are wanted; without them it is the same text."""
+    golden = tmp_path / "iptables.ipv4.txt"
+    golden.write_text("*filter\nCOMMIT\n")
+    (tmp_path / "golden.toml").write_text(f'manifests = ["{EXAMPLE}"]\nnodes = ["node-a"]\n')
+    asked: tuple[str, ...] = ("render", EXAMPLE, "--check", str(golden))
+    if verb == "golden":
+        (tmp_path / "node-a.iptables.ipv4.txt").write_text("*filter\nCOMMIT\n")
+        asked = ("golden", "check", str(tmp_path))
+    plain, painted = svcnet(*asked), svcnet(*asked, "--color", "always")
+    assert plain.exit_code == painted.exit_code == 1
+    assert "\x1b[32m+:KUBE-" in painted.stdout
+    assert "\x1b" not in plain.stdout
+    assert re.sub(r"\x1b\[[0-9;]*m", "", painted.stdout) == plain.stdout
 
 
 def test_what_is_told_quietly(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from svcnet.cli.golden.catalogue import NAME, GoldenList, read_catalogue
-from svcnet.cli.manner import tell
+from svcnet.cli.manner import tell, write_difference
 from svcnet.cli.paths import FilePath
 from svcnet.cli.verb import Verb
 
@@ -32,7 +32,7 @@ def command(folders: tuple[Path, ...]) -> None:
     count = 0
     for lines in found:
         for told in lines:
-            sys.stdout.write(told)
+            write_difference(told)
             count += 1
     sys.stdout.flush()
     if count:

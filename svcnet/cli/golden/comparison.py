@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from svcnet.cli.manner import tell
+from svcnet.cli.manner import tell, write_difference
 from svcnet.inputs.golden import Golden
 
 
@@ -18,7 +18,7 @@ def compare(golden: Golden) -> None:
     expected = golden.read_expected()
     if expected == golden.text:
         return
-    sys.stdout.writelines(golden.difference(expected))
+    write_difference("".join(golden.difference(expected)))
     sys.stdout.flush()
     tell(golden.meaning(expected))
     sys.exit(1)
