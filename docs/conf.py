@@ -65,6 +65,8 @@ nitpick_ignore_regex = [
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
     # Where an object was read, which svcnet.sources keeps to itself.
     ("py:class", r"svcnet\.sources\.findings\.(Findings|ObjectPlace)"),
+    # Where a rule of a machine leads.
+    ("py:class", r"svcnet\.meaning\.aims\.RuleAim"),
     # What a rule of svcnet check looks at.
     ("py:class", r"svcnet\.check\.repository\.Repository"),
     # A named tuple keeps the name of an alias that stands for a few texts.

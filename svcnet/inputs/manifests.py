@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
     EndpointRemark: TypeAlias = tuple[Check, ClusterObject, tuple[str | int, ...], str]
 
+
+def _refuse_foreign_ranges(assume: Assumptions | None, families: tuple[IPFamily, ...]) -> None:
+    """Raise UsageError for a range of an IP family that the cluster is said not to have."""
+    from svcnet.family import family_of
+
+    for cidr in (*assume.pod_cidrs, *assume.service_cidrs) if assume and families else ():
+        if family_of(cidr) not in families:
+            raise UsageError(f"{cidr} is {family_of(cidr)}, which --ip-families does not name")
+
+
 MOST_NAMES = 3
 """So many files are named of those that were passed over."""
 
@@ -62,6 +72,7 @@ def load_manifests(
     paths, stdin = paths_or_input(paths), standard_input()
     completion = RepositoryCompletion(assume or Assumptions("never"), from_pods)
     families = ip_families or (assume.families if assume else ())
+    _refuse_foreign_ranges(assume, ip_families)
     with strict.heeding():
         loaded = load(
             paths,
