@@ -13,12 +13,14 @@ from svcnet.check.result import FailOn
 from svcnet.check.selection import ignore_checks, select_checks
 from svcnet.checks import Check
 from svcnet.errors import InputError
+from svcnet.files import KIB, read_text
 from svcnet.inputs.toml import Settings, read_settings_file
 from svcnet.sources.fields import quote_value
 from svcnet.sources.unknown import nearest_of
 
 OWN = "svcnet.toml"
 SHARED = "pyproject.toml"
+MOST_BYTES = 16 * KIB * KIB
 KEYS = ("baseline", "fail-on", "ignore", "select")
 
 
@@ -42,11 +44,19 @@ def find_check_settings(folder: Path) -> CheckSettings:
     for each in (here, *here.parents):
         if (own := each / OWN).is_file():
             return _Table(read_settings_file(own), ()).settings()
-        if (shared := each / SHARED).is_file():
+        if (shared := each / SHARED).is_file() and _names_svcnet(shared):
             table = _Table(read_settings_file(shared), ("tool", "svcnet"))
             if table.values:
                 return table.settings()
     return CheckSettings()
+
+
+def _names_svcnet(path: Path) -> bool:
+    """Return whether a file of many tools may have a table of svcnet's; else it is not read."""
+    try:
+        return "svcnet" in read_text(path, MOST_BYTES)
+    except OSError:
+        return True  # what is wrong with it is told by who reads it
 
 
 class _Table:
