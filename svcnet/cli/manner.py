@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import StringIO
 from typing import IO, Any, Literal, TypeAlias, TypeVar
 
@@ -46,7 +46,7 @@ class ProgressLine:
         self._stream = stream
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._is_shown = False
+        self.is_shown = False
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> ProgressLine:
@@ -56,14 +56,17 @@ class ProgressLine:
     def __exit__(self, *_error: object) -> None:
         self._over.set()
         self._thread.join()
-        self.erase()
+        with self.pause():
+            pass
 
-    def erase(self) -> None:
-        """Leave the terminal as it was, until the line is drawn again."""
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Leave the terminal as it was while inside; then the line may be drawn again."""
         with self._lock:
-            if self._is_shown:
+            if self.is_shown:
                 self._write(_ERASE)
-                self._is_shown = False
+                self.is_shown = False
+            yield
 
     def _run(self) -> None:
         begun = time.monotonic()
@@ -74,7 +77,7 @@ class ProgressLine:
             wait = TICK
             with self._lock:
                 self._write(f"{_ERASE}{sign} {self._doing}, {time.monotonic() - begun:.0f} s")
-                self._is_shown = True
+                self.is_shown = True
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
@@ -100,12 +103,11 @@ class Manner:
 
     def say(self, text: str) -> None:
         """Print lines to standard error, the word that says how bad it is in its colour."""
-        stream = sys.stderr
-        if self.progress is not None:
-            self.progress.erase()
-        if self.paints(stream):
+        paints = self.paints(sys.stderr)
+        if paints:
             text = "\n".join(map(_paint, text.split("\n")))
-        click.echo(text, err=True, color=self.paints(stream))
+        with nullcontext() if self.progress is None else self.progress.pause():
+            click.echo(text, err=True, color=paints)
 
 
 def _paint(line: str) -> str:

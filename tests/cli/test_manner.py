@@ -111,10 +111,14 @@ def test_how_long_each_part_took() -> None:
 
 SLOW = f"""
 import sys, time
-from svcnet.cli import main, render
+from svcnet.cli import main, manner, render
 read = render.read_inputs
 def slowly(asked):
-    time.sleep({PATIENCE} + 0.4)
+    line = manner.manner().progress
+    while line is not None and not line.is_shown:
+        time.sleep(0.01)
+    if line is None:
+        time.sleep({PATIENCE} + 0.4)
     asked.strict.tell("warning: told meanwhile")
     return read(asked)
 render.read_inputs = slowly
