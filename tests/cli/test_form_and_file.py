@@ -59,7 +59,8 @@ def test_a_file_is_no_form(words: tuple[str, ...], name: str, tmp_path: Path) ->
     assert (result.exit_code, result.stdout) == (2, "")
     line = result.stderr.splitlines()[-1]
     assert "is no form (" in line
-    assert f"; a file is {'--to' if words == ('render',) else '>'} " in line
+    writes = any("--to" in each.opts and isinstance(each.type, FilePath) for each in ALL[words])
+    assert f"; a file is {'--to' if writes else '>'} " in line
     assert "\x1b" not in line
 
 
