@@ -15,7 +15,10 @@ def require_rights(verb: str, machine: Machine, instead: str) -> None:
 
     `instead` says what to run without these rights.
     """
-    missing = lacking(machine)
+    try:
+        missing = lacking(machine)
+    except (OSError, ValueError):
+        return  # without /proc nobody says; what is refused is told then
     if ADMIN in missing:
         raise ApplyError(
             f"svcnet {verb} takes root ({' and '.join(missing)}, which this process lacks): "

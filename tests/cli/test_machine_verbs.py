@@ -160,6 +160,22 @@ def test_what_takes_root_says_so_first(machine: FakeMachine, verb: str) -> None:
     assert line.endswith("[S910 not-permitted]")
 
 
+def test_where_rights_cannot_be_told_it_is_tried(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without /proc nobody knows the rights of a process, and the machine itself says no."""
+    read = machine.read
+
+    def without_proc(path: Path) -> str:
+        if "thread-self" in str(path):
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return read(path)
+
+    monkeypatch.setattr(machine, "read", without_proc)
+    assert svcnet("cleanup", "--dry-run").exit_code == 0
+    assert svcnet("apply", "dns.yaml", "--family", "ipv4").exit_code == 0
+
+
 def test_what_changes_a_machine_has_the_same_options() -> None:
     """Each of these verbs has --dry-run, and --wait where another svcnet may be at work."""
     context = click.Context(main)
