@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -101,6 +100,8 @@ class Verbs(click.Group):
 
 def _hint(group: Verbs, ctx: click.Context, name: str) -> str:
     """Return what is likely meant by a name that is no verb, behind a space, or nothing."""
+    from difflib import get_close_matches
+
     by_last: dict[str, list[str]] = {}
     for path in group.paths(ctx):
         by_last.setdefault(path.rpartition(" ")[2], []).append(path)
