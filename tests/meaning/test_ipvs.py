@@ -16,10 +16,12 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph
 from svcnet.meaning import Facts, Unknown, Verdicts, ipvs, spans, verify
+from svcnet.meaning.comparison.diff import rules_diff
 from svcnet.models import ClusterState, KubeProxyConfiguration, Node
 from svcnet.models.state import ClusterObject
 from svcnet.netfilter.ipvs.listing import read_listing
 from tests import strategies
+from tests.bench.test_bench_verify import graph_of
 from tests.fuzz import examples
 from tests.meaning.ipvs_dump import Dump
 from tests.test_conformance import CASES, EXPECTED_IPVS, compile_case, family_of_file
@@ -304,3 +306,13 @@ def test_options_are_read() -> None:
     assert str(two.service) == "10.96.0.10:53 UDP scheduler rr ops"
     assert str(three.service) == "mark 9 IPv6 scheduler wlc pe sip"
     assert (one.odd, two.odd, three.odd) == ((), (), ())
+
+
+def test_kinds_of_packets_grow_with_services_and_not_with_their_square() -> None:
+    """An endpoint that few destinations ask about is told apart for those alone."""
+    cells = []
+    for count in (60, 120):
+        graph = graph_of(count)
+        rules = Dump.of(graph).read(graph)
+        cells.append(rules_diff(rules, rules).cells)
+    assert cells[1] < 3 * cells[0]

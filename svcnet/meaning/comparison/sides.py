@@ -29,7 +29,7 @@ from svcnet.meaning.comparison.side import Side, SideEnd, SideFlow
 from svcnet.meaning.comparison.spread import Spread, alike, differing, spread
 from svcnet.meaning.outcome import RuleLine
 from svcnet.meaning.own_senders import OwnSenders
-from svcnet.meaning.sources import Distinctions, Sender, Senders
+from svcnet.meaning.sources import Sender, Senders
 from svcnet.meaning.spans import LOOPBACK, Span, number, text_of
 
 LocateField = Callable[[Sequence[Origin]], Sequence[ChangePlace | None]]
@@ -66,8 +66,6 @@ class SideComparison:
         self.single.update(self.own)
         self.single.update(address for each in names for some in each.sets for address in some)
         self.taken = {*self.own, *old.taken, *new.taken}
-        self.common = Distinctions()
-        self.met: Counter[object] = Counter()
         self.ports: dict[int, set[tuple[str, Span]]] = {}
         self.cells = 0
         self.frontends: dict[object, _Frontend] = {}
@@ -96,7 +94,7 @@ class SideComparison:
     def look(self, target: Heading, state: str = "NEW") -> None:
         """Compare the packets of everybody for one destination."""
         old, new = self.sides
-        known = old.distinctions(target).join(new.distinctions(target)).join(self.common)
+        known = old.distinctions(target).join(new.distinctions(target)).join(self.everybody.common)
         while True:
             sources = self.everybody.of(target, known)
             before = old.flows(target, sources, state)
@@ -105,7 +103,7 @@ class SideComparison:
                 break
             questions = sources.missing.distinctions()
             known = known.join(questions)
-            self._remember(questions)
+            self.everybody.remember(questions)
         everybody = sources.everybody
         self.cells += everybody.bit_count()
         different, unknown = compare_flows(before, after)
@@ -113,15 +111,6 @@ class SideComparison:
             self._obscure(target, sources, unknown & everybody)
         if different & everybody:
             self._tell(target, state, sources, before, after, different & everybody)
-
-    def _remember(self, new: Distinctions) -> None:
-        """Keep for all that comes what was asked about more than once."""
-        for part, items in enumerate(new):
-            for item in items:
-                self.met[part, item] += 1
-        again = new.only(lambda part, item: self.met[part, item] > 1)
-        if again != Distinctions():
-            self.common = self.common.join(again)
 
     def _obscure(self, target: Heading, sources: Senders | OwnSenders, unknown: int) -> None:
         """Note which rules are not understood on which somebody's packets depend."""

@@ -53,7 +53,6 @@ from svcnet.meaning.outcomes import (
 )
 from svcnet.meaning.own_senders import OwnSenders
 from svcnet.meaning.sources import (
-    Distinctions,
     Endpoint,
     OneSender,
     Sender,
@@ -99,8 +98,6 @@ class _Comparison:
         self.rules = rules
         self.locate = locate
         self.dialect = dialect_of(graph, rules.mode)
-        self.common = Distinctions()
-        self.met: Counter[object] = Counter()
         self.cells = 0
         self.differences: list[tuple[object, PacketDifference]] = []
         self.unknown: Counter[RuleLine] = Counter()
@@ -144,7 +141,7 @@ class _Comparison:
         """Compare the packets of everybody for one destination."""
         entry = None if guard else self.dialect.entry(target)
         state = guard.state if guard else "NEW"
-        known = distinctions(self.graph.settings, entry).join(self.common)
+        known = distinctions(self.graph.settings, entry).join(self.everybody.common)
         while True:
             sources = self.everybody.of(target, known)
             met = set[object]() if entry is not None and self.shadows.is_wanted else None
@@ -166,7 +163,7 @@ class _Comparison:
                 break
             new = sources.missing.distinctions()
             known = known.join(new)
-            self._remember(new)
+            self.everybody.remember(new)
         if entry is not None and met is not None:
             self.shadows.add(target, entry, leaves, met)
         found = compare(wanted, leaves)
@@ -177,15 +174,6 @@ class _Comparison:
             self._obscure(target, sources, state, unknown, is_ours=is_ours)
         if found.different:
             self._explain(target, sources, wanted, leaves, found.different, guard)
-
-    def _remember(self, new: Distinctions) -> None:
-        """Keep for all that comes what was asked about more than once."""
-        for part, items in enumerate(new):
-            for item in items:
-                self.met[part, item] += 1
-        again = new.only(lambda part, item: self.met[part, item] > 1)
-        if again != Distinctions():
-            self.common = self.common.join(again)
 
     def _obscure(
         self,
