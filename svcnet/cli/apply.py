@@ -93,7 +93,8 @@ def command(families: tuple[IPFamily, ...], wait: bool, dry_run: bool, **options
                 _delete_stale_flows(graph, strict)
     if refused:
         raise join_errors(refused)
-    sys.exit(1 if would_change else 0)
+    if would_change:
+        sys.exit(1)
 
 
 def _warn(strict: Strictness, check: Check, text: str) -> None:

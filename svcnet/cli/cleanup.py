@@ -67,4 +67,5 @@ def command(family: str, dry_run: bool, wait: bool, given: dict[str, Any]) -> No
                 would_change = True
             else:
                 tell(line)
-    sys.exit(1 if would_change else 0)
+    if would_change:
+        sys.exit(1)

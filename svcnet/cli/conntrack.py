@@ -81,4 +81,5 @@ def command(
             else:
                 click.echo(str(planned), nl=False)
                 stay |= bool(planned)
-    sys.exit(1 if stay else 0)
+    if stay:
+        sys.exit(1)

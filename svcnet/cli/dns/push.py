@@ -92,4 +92,5 @@ def command(
             would_change |= bool(plan.additions or plan.removals)
         came, went = ("would come", "would go") if dry_run else ("came", "went")
         tell(f"{origin} {plan.additions} records {came}, {plan.removals} {went}")
-    sys.exit(1 if would_change else 0)
+    if would_change:
+        sys.exit(1)

@@ -53,7 +53,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     """Looks that are kept, on a machine that has no other variant of iptables to look at."""
     looks = Looks()
     monkeypatch.setattr(
-        variants, "installed", lambda family, **_: (Commands(family, "legacy", THIS_MACHINE),)
+        variants, "find_commands", lambda family, **_: (Commands(family, "legacy", THIS_MACHINE),)
     )
     monkeypatch.setattr(Commands, "observe", looks.keep(Commands.observe))
     monkeypatch.setattr(sets, "save", looks.keep(sets.save))

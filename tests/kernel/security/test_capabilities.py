@@ -97,4 +97,4 @@ def test_one_is_not_enough(folder: Path, user: int, left: str, variant: str, mis
     """Without one of the two capabilities the error says which, to root as well."""
     wrap = limited(user, folder, lock=0o640, capabilities=(left,))
     said = refusal("apply", folder / "cluster.yaml", "--variant", variant, wrap=wrap)
-    assert f"it takes {missing}, which this process lacks" in said
+    assert f"{missing}, which this process lacks" in said
