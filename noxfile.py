@@ -117,8 +117,10 @@ def browser(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation, where every warning is an error, and the examples in docstrings."""
     install(session, "docs")
+    # The second of them reads no page again: what the first has read lies beside both.
+    sphinx = ("sphinx-build", "-j2", "-qWn", "-d", "docs/_build/doctrees")
     for builder in ("html", "doctest"):
-        session.run("sphinx-build", "-j2", "-qWnb", builder, "docs", f"docs/_build/{builder}")
+        session.run(*sphinx, "-b", builder, "docs", f"docs/_build/{builder}")
 
 
 @nox.session(python=PYTHONS)
