@@ -24,9 +24,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     [archive] = folder.iterdir()
     with tarfile.open(archive) as opened:
-        [member] = [each for each in opened.getmembers() if each.name.endswith("/man/svcnet.1")]
-        opened.extract(member, folder, filter="data")
-    return folder / member.name
+        [name] = [each for each in opened.getnames() if each.endswith("/man/svcnet.1")]
+        member = opened.extractfile(name)
+        assert member is not None
+        made = folder / "svcnet.1"
+        made.write_bytes(member.read())
+    return made
 
 
 def need(command: str) -> None:
