@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcnet.discovery.repository import Additions, Assumptions, assume, pods_of
-from svcnet.discovery.repository.completion import MAX_PODS
+from svcnet.discovery.repository import Additions, Assumptions, assume
+from svcnet.discovery.repository.additions import MAX_PODS
 from svcnet.discovery.repository.scheduling import find_nodes
+from svcnet.discovery.repository.workloads import pods_of
 from svcnet.errors import UsageError
 from svcnet.models import (
     ClusterState,

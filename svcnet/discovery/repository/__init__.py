@@ -4,15 +4,9 @@
 for: all by name, so that what is there for one object is the same whatever others there are.
 """
 
+from svcnet.discovery.repository.additions import Additions, Allocation
 from svcnet.discovery.repository.assumptions import Assumptions
-from svcnet.discovery.repository.completion import (
-    Additions,
-    RepositoryCompletion,
-    assume,
-    was_in_cluster,
-)
-from svcnet.discovery.repository.services import Allocation, lacks_address
-from svcnet.discovery.repository.workloads import pods_of
+from svcnet.discovery.repository.completion import RepositoryCompletion, assume, was_in_cluster
 
 __all__ = [
     "Additions",
@@ -20,7 +14,5 @@ __all__ = [
     "Assumptions",
     "RepositoryCompletion",
     "assume",
-    "lacks_address",
-    "pods_of",
     "was_in_cluster",
 ]

@@ -23,9 +23,6 @@ NODE_CIDRS: dict[IPFamily, str] = {"IPv4": "198.18.0.0/16", "IPv6": "2001:db8:0:
 BALANCER_CIDRS: dict[IPFamily, str] = {"IPv4": "198.19.0.0/16", "IPv6": "2001:db8:0:19::/112"}
 """Made-up Nodes and load balancers have addresses that no machine has (RFC 2544, RFC 3849)."""
 
-MAX_NODES = 5000
-"""So many Nodes Kubernetes is made for."""
-
 
 @frozen
 class Assumptions:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
-from attrs import evolve, frozen
+from attrs import evolve
 
+from svcnet.discovery.repository.additions import Allocation
 from svcnet.discovery.repository.addresses import Name, choose_addresses
 from svcnet.discovery.repository.assumptions import BALANCER_CIDRS, Assumptions, Network
 from svcnet.errors import UsageError
@@ -27,18 +28,7 @@ STATIC_NODE_PORTS = 86
 HEALTH = "health"
 
 
-@frozen
-class Allocation:
-    """What Services were given, counted, and the ranges of their cluster IPs."""
-
-    services: int = 0
-    node_ports: int = 0
-    health_ports: int = 0
-    balancers: int = 0
-    networks: tuple[Network, ...] = ()
-
-
-def lacks_address(service: Service) -> bool:
+def _lacks_address(service: Service) -> bool:
     """Return whether a Service waits for the cluster IP that an API server gives at once."""
     return service.type != "ExternalName" and not service.cluster_ips
 
@@ -53,7 +43,7 @@ def with_allocations(
     Others keep what they have, and nobody else is given it. Raises UsageError where a range has too
     few.
     """
-    lacking = [services[name] for name in sorted(services) if lacks_address(services[name])]
+    lacking = [services[name] for name in sorted(services) if _lacks_address(services[name])]
     if not lacking:
         return [], Allocation()
     networks = _networks(assumed, ranges)
