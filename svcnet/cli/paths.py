@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class FilePath(click.Path):
@@ -28,4 +30,6 @@ def complete_files(
     incomplete: str,
 ) -> list[CompletionItem]:
     """Have the shell complete the names of files and folders, for a PATH, which may be ``-``."""
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(incomplete, type="file")]

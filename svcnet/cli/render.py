@@ -9,7 +9,6 @@ import click
 from attrs import evolve
 
 from svcnet.cli.common import input_options, refuse_input_twice
-from svcnet.cli.golden.comparison import compare, update
 from svcnet.cli.manner import stage
 from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import file_option, write_output
@@ -23,13 +22,13 @@ from svcnet.inputs import (
     read_inputs,
     tell_findings,
 )
-from svcnet.inputs.golden import Golden
 from svcnet.modes import available
 from svcnet.modes.options import enumerate_words
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
     from svcnet.graph import GraphDiff
+    from svcnet.inputs.golden import Golden
     from svcnet.modes import ArtifactText, Form
 
 WHOLE = ("text", "transaction")
@@ -100,6 +99,9 @@ def command(
     if golden is None:
         write_output(written.text, to)
         return
+    from svcnet.cli.golden.comparison import compare, update
+    from svcnet.inputs.golden import Golden
+
     whole = output in WHOLE and since is None
     found = Golden(golden, written.text, inputs.mode.name, view.settings if whole else None)
     if check is not None:
@@ -110,6 +112,8 @@ def command(
 
 def golden_of(file: Path, inputs: Inputs, family: str, output: str, strict: Strictness) -> Golden:
     """Return a golden file of what a node has for a family, in a form. Raises UsageError."""
+    from svcnet.inputs.golden import Golden
+
     form = _form(inputs, output, step=False)
     view = inputs.view(family)
     written = _full(inputs, view, form)

@@ -16,18 +16,25 @@ Example: TypeAlias = tuple[str, str]
 """What a command line does, in a few words, and the line. One that takes root begins with sudo."""
 
 
-class Verb(click.Command):
-    """A command with examples, and the options that every verb has."""
+class _MannerCommand(click.Command):
+    """A command that has the options of every verb, ``manner``."""
 
-    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.examples = tuple(examples)
         self.manner = manner_options()
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return its own parameters, then those of every verb, the help last."""
         own = super().get_params(ctx)
         return [*self.params, *self.manner, *own[len(self.params) :]]
+
+
+class Verb(_MannerCommand):
+    """A command with examples, and the options that every verb has."""
+
+    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what it does, and examples below that."""
@@ -55,18 +62,13 @@ class Verb(click.Command):
                     formatter.write_dl(records)
 
 
-class Verbs(click.Group):
+class Verbs(_MannerCommand, click.Group):
     """A group whose commands live in modules of their own, below `package`."""
 
     def __init__(self, *args: Any, package: str, verbs: tuple[str, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._package = package
         self._verbs = verbs
-        self.manner = manner_options()
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        own = super().get_params(ctx)
-        return [*self.params, *self.manner, *own[len(self.params) :]]
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self._verbs)

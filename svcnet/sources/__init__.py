@@ -180,11 +180,14 @@ class LoadResult:
 
         A remark is a check, one of ``objects``, the path of a field in it, and what to say of it.
         """
-        places = {id(item): place for item, place in zip(self.objects, self._places, strict=True)}
         findings = Findings()
         for check, item, path, message in remarks:
-            findings.warning(check, places[id(item)], path, message)
+            findings.warning(check, self._place_by_id[id(item)], path, message)
         return findings.diagnostics()
+
+    @cached_property
+    def _place_by_id(self) -> Mapping[int, ObjectPlace]:
+        return {id(item): place for item, place in zip(self.objects, self._places, strict=True)}
 
 
 def load(
@@ -265,18 +268,7 @@ def _load(
         raise findings.refusal()
     located = list(zip(reading.objects, reading.places, strict=True))
     state = _compare(reading, located, findings, given, complete)
-    warnings = findings.diagnostics()
-    objects, places = tuple(reading.objects), tuple(reading.places)
-    return LoadResult(
-        objects,
-        state,
-        reading.skipped,
-        warnings,
-        cluster,
-        places,
-        tuple(reading.left_out),
-        reading.copies,
-    )
+    return _result(reading, state, cluster, findings.diagnostics())
 
 
 @without_gc()
@@ -314,18 +306,26 @@ def survey(
     located = list(zip(reading.objects, reading.places, strict=True))
     sure = list_believable(located, findings)
     state = _compare(reading, sure, findings, names, complete)
-    objects, places = tuple(reading.objects), tuple(reading.places)
-    loaded = LoadResult(
-        objects,
-        state,
-        reading.skipped,
-        (),
-        cluster,
-        places,
-        tuple(reading.left_out),
-        reading.copies,
-    )
+    loaded = _result(reading, state, cluster, ())
     return loaded, Survey(sure, len(located) - len(sure), findings)
+
+
+def _result(
+    reading: Reading,
+    state: ClusterState,
+    cluster: ClusterFamilies,
+    warnings: tuple[Diagnostic, ...],
+) -> LoadResult:
+    return LoadResult(
+        objects=tuple(reading.objects),
+        state=state,
+        skipped=reading.skipped,
+        warnings=warnings,
+        cluster=cluster,
+        places=tuple(reading.places),
+        left_out=tuple(reading.left_out),
+        copies=reading.copies,
+    )
 
 
 def _gather(
