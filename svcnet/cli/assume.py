@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+MAX_NODES = 5000
+"""So many Nodes Kubernetes is made for."""
+
 
 def assume_options(function: Function) -> Function:
     """Add the options for what is made up; the function gets all of them as `assume`."""
@@ -45,7 +48,14 @@ def assume_options(function: Function) -> Function:
         )
         return function(*args, assume=asked, **options)
 
-    for decorate in (
+    for decorate in _decorators():
+        command = decorate(command)
+    return cast(Function, command)
+
+
+def _decorators() -> tuple[Callable[[Function], Function], ...]:
+    """Return what adds each of the options, the last of the help first."""
+    return (
         click.option(
             "--node-zones",
             type=_zones,
@@ -55,7 +65,7 @@ def assume_options(function: Function) -> Function:
         ),
         click.option(
             "--nodes",
-            type=click.IntRange(0, 5000),
+            type=click.IntRange(0, MAX_NODES),
             default=0,
             help="Make up so many Nodes, and have Pods on them.",
         ),
@@ -89,9 +99,7 @@ def assume_options(function: Function) -> Function:
             help="Whether to make up what a cluster adds: Pods of workloads, addresses, node "
             "ports. By default for objects of which none was in a cluster.",
         ),
-    ):
-        command = decorate(command)
-    return cast(Function, command)
+    )
 
 
 def _cidrs(text: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from svcnet.natural import natural_key
+from svcnet.words import list_some
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -118,13 +119,14 @@ def rows(document: dict[str, Any]) -> Iterator[tuple[str, ...]]:
             port = f":{service['port']}" if service["port"] else ""
             name = f"{service['namespace']}/{service['name']}{port}/{service['protocol']}"
             ends = service["endpoints"]
-            listed = _enumerate_words([_place(end) for end in ends])
+            listed = list_some([_place(end) for end in ends], MOST_LISTED)
             if not ends and service["refusals"]:
                 refusal = service["refusals"][0]
                 listed = f"{refusal['how']}: {refusal['reason']}"
             here = f"{sum(end['local'] for end in ends)} of {service['allEndpoints']}"
-            frontends = _enumerate_words(
-                [TYPES[one["type"]] + _place(one) for one in service["frontends"]]
+            frontends = list_some(
+                [TYPES[one["type"]] + _place(one) for one in service["frontends"]],
+                MOST_LISTED,
             )
             yield tuple(map(printable, (name, frontends, listed, here)))
 
@@ -132,12 +134,6 @@ def rows(document: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 def _sort_key(service: dict[str, Any]) -> tuple[object, ...]:
     names = (service["namespace"], service["name"], str(service["port"]), service["protocol"])
     return tuple(map(natural_key, names))
-
-
-def _enumerate_words(words: list[str]) -> str:
-    more = len(words) - MOST_LISTED
-    shown = ", ".join(words[:MOST_LISTED])
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _place(where: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from svcnet import checks
 from svcnet.errors import Diagnostic, InputError, Unsupported, UsageError, list_findings
 from svcnet.inputs.standard_input import is_terminal, standard_input
 from svcnet.inputs.strictness import Strictness
+from svcnet.words import count_noun, list_some
 
 if TYPE_CHECKING:
     from svcnet.checks import Check
@@ -22,15 +23,6 @@ if TYPE_CHECKING:
     from svcnet.sources import ClusterFamilies, InputScope, LoadResult
 
     EndpointRemark: TypeAlias = tuple[Check, ClusterObject, tuple[str | int, ...], str]
-
-
-def _refuse_foreign_ranges(assume: Assumptions | None, families: tuple[IPFamily, ...]) -> None:
-    """Raise UsageError for a range of an IP family that the cluster is said not to have."""
-    from svcnet.family import family_of
-
-    for cidr in (*assume.pod_cidrs, *assume.service_cidrs) if assume and families else ():
-        if family_of(cidr) not in families:
-            raise UsageError(f"{cidr} is {family_of(cidr)}, which --ip-families does not name")
 
 
 MOST_NAMES = 3
@@ -63,9 +55,9 @@ def load_manifests(
     that makes Pods, Services without endpoints get those that their selectors find. `scope` says
     how folders and namespaces are to be read.
     """
-    from svcnet.discovery.endpoints import needs_slices, remarks
+    from svcnet.discovery.endpoints import needs_slices
     from svcnet.discovery.repository import Assumptions, RepositoryCompletion
-    from svcnet.sources import InputScope, endpoint_remarks, load
+    from svcnet.sources import InputScope, load
 
     if allow_empty is not None:
         refuse_no_path(paths)
@@ -85,12 +77,7 @@ def load_manifests(
     assumed = completion.additions
     loaded = loaded.with_makers(assumed.owners)
     from_pods = from_pods or bool(assumed.pods)
-    found = [*loaded.warnings, *loaded.locate_remarks(assumed.remarks())]
-    if from_pods:
-        given = () if anew else _with_endpoints(loaded.objects)
-        found += loaded.locate_remarks(_of_owners(remarks(loaded.state, given), assumed))
-    if endpoints:
-        found += loaded.locate_remarks(endpoint_remarks(loaded.objects, loaded.state))
+    found = _warnings(loaded, assumed, from_pods=from_pods, endpoints=endpoints, anew=anew)
     tell_warnings(_judge(found, allow_empty), strict)
     if from_pods and loaded.cluster.decided and not ip_families:
         _tell_families(loaded.cluster, strict)
@@ -98,12 +85,42 @@ def load_manifests(
         message = "some Services have no EndpointSlices: --from-pods makes them"
         strict.remark(checks.NO_SLICE, message)
     _tell_assumed(assumed, assume, strict)
+    _tell_omissions(loaded, assumed, strict)
+    return loaded
+
+
+def _refuse_foreign_ranges(assume: Assumptions | None, families: tuple[IPFamily, ...]) -> None:
+    """Raise UsageError for a range of an IP family that the cluster is said not to have."""
+    from svcnet.family import family_of
+
+    for cidr in (*assume.pod_cidrs, *assume.service_cidrs) if assume and families else ():
+        if family_of(cidr) not in families:
+            raise UsageError(f"{cidr} is {family_of(cidr)}, which --ip-families does not name")
+
+
+def _warnings(
+    loaded: LoadResult, assumed: Additions, *, from_pods: bool, endpoints: bool, anew: bool
+) -> list[Diagnostic]:
+    """Return what was found when objects were read, and then when they were put together."""
+    from svcnet.discovery.endpoints import remarks
+    from svcnet.sources import endpoint_remarks
+
+    found = [*loaded.warnings, *loaded.locate_remarks(assumed.remarks())]
+    if from_pods:
+        given = () if anew else _with_endpoints(loaded.objects)
+        found += loaded.locate_remarks(_of_owners(remarks(loaded.state, given), assumed))
+    if endpoints:
+        found += loaded.locate_remarks(endpoint_remarks(loaded.objects, loaded.state))
+    return found
+
+
+def _tell_omissions(loaded: LoadResult, assumed: Additions, strict: Strictness) -> None:
+    """Say what was passed over, workloads of which no Pods were made among it."""
     skipped = Counter(loaded.skipped)
     skipped.update(each.kind for each in assumed.idle)
     passed_over = describe_omissions(skipped, loaded.left_out, loaded.copies)
     if passed_over:
         strict.remark(checks.PASSED_OVER, passed_over)
-    return loaded
 
 
 def describe_omissions(skipped: Mapping[str, int], left_out: Sequence[str], copies: int) -> str:
@@ -113,11 +130,8 @@ def describe_omissions(skipped: Mapping[str, int], left_out: Sequence[str], copi
     """
     parts = [f"{count} {kind}" for kind, count in sorted(skipped.items())]
     if left_out:
-        shown = ", ".join(left_out[:MOST_NAMES])
-        more = len(left_out) - MOST_NAMES
-        tail = f" and {more} more" if more > 0 else ""
-        files = "files" if len(left_out) > 1 else "file"
-        parts.append(f"{len(left_out)} {files} without an object ({shown}{tail})")
+        files = count_noun(len(left_out), "file")
+        parts.append(f"{files} without an object ({list_some(left_out, MOST_NAMES)})")
     if copies:
         objects = "objects that are" if copies > 1 else "object that is"
         parts.append(f"{copies} {objects} there already, and alike")

@@ -124,19 +124,22 @@ class Workload:
         return type(self).__name__
 
 
-@frozen(field_transformer=brief)
 class Deployment(Workload):
     """A Deployment: its Pods are those of its newest ReplicaSet."""
 
+    __slots__ = ()
 
-@frozen(field_transformer=brief)
+
 class ReplicaSet(Workload):
     """A ReplicaSet."""
 
+    __slots__ = ()
 
-@frozen(field_transformer=brief)
+
 class ReplicationController(Workload):
     """A ReplicationController, the older ReplicaSet."""
+
+    __slots__ = ()
 
 
 @frozen(field_transformer=brief)
@@ -147,9 +150,10 @@ class StatefulSet(Workload):
     first: int = 0
 
 
-@frozen(field_transformer=brief)
 class DaemonSet(Workload):
     """A DaemonSet: a Pod on each Node that admits it."""
+
+    __slots__ = ()
 
 
 @frozen(field_transformer=brief)
@@ -159,6 +163,7 @@ class Job(Workload):
     indexed: bool = False
 
 
-@frozen(field_transformer=brief)
 class CronJob(Job):
     """A CronJob while a Job of it runs."""
+
+    __slots__ = ()

@@ -19,6 +19,7 @@ from svcnet.graph.nodes import GraphNode
 from svcnet.meaning.explanation.sentences import endpoint_text
 from svcnet.meaning.outcome import FoundVerdict, Rewrite, Unknown
 from svcnet.page.surroundings import Surroundings
+from svcnet.words import list_some
 
 _FRONTENDS = {
     "cluster-ip": "cluster IP",
@@ -128,9 +129,7 @@ def _describe(node: GraphNode, protocol: str) -> tuple[str, str, str]:
             where = endpoint_text(node.address or "*", node.port)
             return "frontend", where, f"{_FRONTENDS[node.frontend]}, {protocol}"
         case Firewall():
-            more = len(node.ranges) - _MOST_RANGES
-            ranges = ", ".join(node.ranges[:_MOST_RANGES])
-            return "firewall", "source ranges", f"{ranges} and {more} more" if more > 0 else ranges
+            return "firewall", "source ranges", list_some(node.ranges, _MOST_RANGES)
         case External():
             if node.keep_source:
                 return "policy", "policy Local", "keeps the source; endpoints of this node only"

@@ -9,6 +9,7 @@ from svcnet.check.repository import Repository
 from svcnet.check.rule import Remark
 from svcnet.labels import CONTROL_PLANE_LABELS
 from svcnet.models import Service
+from svcnet.words import list_some
 
 MOST_NAMED = 3
 
@@ -34,10 +35,8 @@ def nodes_without_endpoint(repository: Repository) -> Iterator[Remark]:
 
 
 def _dropping(service: Service, lacking: list[str]) -> str:
-    shown = ", ".join(lacking[:MOST_NAMED])
-    more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
-    many = len(lacking) > 1
-    nodes = f"Nodes {shown}{more} have" if many else f"Node {shown} has"
+    shown = list_some(lacking, MOST_NAMED)
+    nodes = f"Nodes {shown} have" if len(lacking) > 1 else f"Node {shown} has"
     ask = ""
     if service.type == "LoadBalancer":
         ask = ", unless the load balancer asks healthCheckNodePort"

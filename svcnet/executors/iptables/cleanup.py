@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from attrs import frozen
 
 from svcnet.errors import ApplyError
-from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables import loopback
 from svcnet.executors.iptables.commands import (
     Commands,
@@ -29,6 +28,7 @@ from svcnet.netfilter.rules import leading_to
 from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers.iptables import JUMPS
 from svcnet.renderers.iptables.names import FIREWALL
+from svcnet.words import count_noun
 
 
 def cleanup(

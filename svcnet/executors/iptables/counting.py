@@ -11,11 +11,11 @@ from errno import ENOPROTOOPT
 from svcnet import netlink
 from svcnet.errors import ApplyError
 from svcnet.executors import nfacct
-from svcnet.executors.counts import count_noun
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason
 from svcnet.renderers.iptables import RestoreText
 from svcnet.renderers.iptables.names import COUNTERS
+from svcnet.words import count_noun
 
 _NETLINK_NETFILTER = 12  # linux/netlink.h
 _COMPAT_GET = 11 << 8  # linux/netfilter/nfnetlink.h, nf_tables_compat.h

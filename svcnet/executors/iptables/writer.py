@@ -13,11 +13,11 @@ from attrs import frozen
 
 from svcnet import checks
 from svcnet.errors import MAX_PART, one_line
-from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables.commands import Commands, RestoreError
 from svcnet.netfilter import SavedTables
 from svcnet.netfilter.restore import delete, table_of, transaction, without_deletions
 from svcnet.netfilter.rules import leading_to
+from svcnet.words import count_noun
 
 _MOST_TOLD = 3
 

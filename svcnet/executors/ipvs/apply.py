@@ -10,7 +10,6 @@ from attrs import field, frozen
 
 from svcnet import checks, errors
 from svcnet.errors import ApplyError
-from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables import Choice, Commands, Ownership, Variant, choose_variant
 from svcnet.executors.ipvs import device, rules, sets
 from svcnet.executors.ipvs.execution import Execution, Refusal, refusal_lines, service_in
@@ -30,6 +29,7 @@ from svcnet.nogc import without_gc
 from svcnet.renderers.ipvs import IPVSDelta, IPVSTables
 from svcnet.renderers.ipvs.sets import IPVS_IPS
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
+from svcnet.words import count_noun
 
 OtherModes: TypeAlias = Callable[[], Collection[Ownership]]
 """Says what chains of iptables other modes have. To ask all modes takes some 40 ms."""

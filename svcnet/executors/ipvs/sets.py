@@ -12,7 +12,6 @@ from attrs import evolve
 from svcnet.errors import MAX_PART, ApplyError, one_line
 from svcnet.executors.children import Overdue
 from svcnet.executors.commands import complaint, run
-from svcnet.executors.counts import count_noun
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason
 from svcnet.family import IPFamily
@@ -23,6 +22,7 @@ from svcnet.renderers.ipvs import ServerKey, VirtualServer
 from svcnet.renderers.ipvs.part import Entry
 from svcnet.renderers.ipvs.sections import RESIZED, create_line
 from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS, IPSet
+from svcnet.words import count_noun
 
 DRAIN = 900
 """Seconds after which a removed endpoint goes though it has connections."""

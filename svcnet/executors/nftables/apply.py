@@ -10,7 +10,6 @@ from attrs import evolve, field, frozen
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.children import Overdue
-from svcnet.executors.counts import count_noun
 from svcnet.executors.machine import Machine
 from svcnet.executors.nftables.commands import NFT, NFTError, line_at
 from svcnet.executors.nftables.dump import all_handles, dump
@@ -22,6 +21,7 @@ from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.nft import NFTChain, NFTPlace, NFTTable, TableState
 from svcnet.nogc import without_gc
 from svcnet.renderers.nftables import TABLE, NFTablesDelta, Ruleset, replacement
+from svcnet.words import count_noun
 
 OriginOf = Callable[[str], object]
 """What in the input a line came from, None where nothing did."""

@@ -9,7 +9,6 @@ from attrs import evolve, field, frozen
 
 from svcnet import checks
 from svcnet.errors import ApplyError
-from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables import Commands, Variant, choose_variant, explain
 from svcnet.executors.iptables.cleanup import Ownership, removable, remove_chains
 from svcnet.executors.iptables.commands import RestoreError, find_commands
@@ -31,6 +30,7 @@ from svcnet.renderers.userspace.portals import (
     PORTALS_COMMENT,
     PortalRules,
 )
+from svcnet.words import count_noun
 
 _JUMP = re.compile(
     rf'--comment "(?:{OPEN_COMMENT}|{PORTALS_COMMENT}|{NODE_PORTS_COMMENT})" -j KUBE-\S+$'

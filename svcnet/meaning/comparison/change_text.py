@@ -22,6 +22,7 @@ from svcnet.meaning.comparison.change import (
 )
 from svcnet.meaning.comparison.report import count_noun, packet_text, verdict_text
 from svcnet.meaning.sender_words import SENDER_KINDS
+from svcnet.words import list_some
 
 FRONTENDS = {
     "cluster-ip": "cluster IP",
@@ -168,8 +169,7 @@ def _networks(networks: Sequence[str]) -> str:
     rest = [_network(each) for each in (whole - IPSet(networks)).iter_cidrs()]
     but = 0 < len(rest) < len(networks)
     there = rest if but else networks
-    more = len(there) - _MOST_NETWORKS
-    shown = ", ".join(there[:_MOST_NETWORKS]) + (f" and {more} more" if more > 0 else "")
+    shown = list_some(there, _MOST_NETWORKS)
     return f"all but {shown}" if but else shown
 
 

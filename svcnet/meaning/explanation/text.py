@@ -18,6 +18,7 @@ from svcnet.meaning.explanation.explanation import (
 )
 from svcnet.meaning.explanation.sentences import endpoint_text
 from svcnet.meaning.outcome import FoundVerdict, Rewrite, Unknown
+from svcnet.words import list_some
 
 MOST_NAMES = 8
 """So many endpoints are named in the verdict."""
@@ -89,13 +90,7 @@ def _group(where: list[str], how: str, chance: Fraction) -> str:
     share = "" if chance == 1 else f"{chance} " if len(where) == 1 else f"{chance} each "
     if not where[0]:
         return f"{share}{how}"
-    return f"{share}to {_name_place(where)}, {how}"
-
-
-def _name_place(where: Sequence[str]) -> str:
-    shown = ", ".join(where[:MOST_NAMES])
-    more = len(where) - MOST_NAMES
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"{share}to {list_some(where, MOST_NAMES)}, {how}"
 
 
 def _lines(found: Explanation, lookup: Sequence[str]) -> Iterator[str]:

@@ -13,7 +13,6 @@ from svcnet import checks
 from svcnet.errors import ApplyError, Unsupported
 from svcnet.executors import userspace as executor
 from svcnet.executors.commits import Commits
-from svcnet.executors.counts import count_noun
 from svcnet.executors.iptables import Commands, Marks, Ownership, Variant
 from svcnet.executors.stages import Stages
 from svcnet.executors.userspace import RulesReport, TablePlan, install, services_of
@@ -33,6 +32,7 @@ from svcnet.renderers.userspace import (
     service_rules,
 )
 from svcnet.servers.userspace import Proxy
+from svcnet.words import count_noun
 
 
 @define

@@ -23,6 +23,7 @@ from svcnet.models.state import ClusterObject
 from svcnet.sources.config.result import ConfigRemark
 from svcnet.sources.fields import quote_value
 from svcnet.sources.findings import Path
+from svcnet.words import list_some
 
 MOST_NODES = 5
 
@@ -77,10 +78,9 @@ def _families_without_address(cidrs: Iterable[str], addresses: Iterable[str]) ->
 
 def _absent(state: ClusterState, name: str) -> str:
     names = sorted(state.nodes)
-    others = ", ".join(names[:MOST_NODES])
-    more = f" and {len(names) - MOST_NODES} more" if len(names) > MOST_NODES else ""
+    others = list_some(names, MOST_NODES)
     return (
-        f"the input has no Node {quote_value(name)}, only {others}{more}: this node's addresses "
+        f"the input has no Node {quote_value(name)}, only {others}: this node's addresses "
         "and zone are not known, and endpoints are local by that name alone"
     )
 
