@@ -11,14 +11,13 @@ from attrs import field, frozen
 
 from svcnet.check.environments import may_be_wrong
 from svcnet.check.kinds import MAKES_NO_PODS, ROUTES, SCALES
-from svcnet.discovery.endpoints import has_selector
+from svcnet.discovery.endpoints import has_selector, services_with_endpoints
 from svcnet.discovery.endpoints.finder import Finder
 from svcnet.discovery.endpoints.pods import matches
 from svcnet.discovery.environment import Environment, environment
 from svcnet.family import IP_FAMILIES, IPFamily, family_of
 from svcnet.models import (
     ClusterState,
-    Endpoints,
     EndpointSlice,
     NamespacedName,
     Pod,
@@ -102,8 +101,7 @@ class Repository:
     @cached_property
     def with_given_endpoints(self) -> frozenset[NamespacedName]:
         """The Services whose endpoints are in the input, and not made of Pods."""
-        given = (item for item in self.objects if isinstance(item, Endpoints | EndpointSlice))
-        return ClusterState().services_of(given)
+        return services_with_endpoints(self.objects)
 
     @cached_property
     def _finder(self) -> Finder:

@@ -17,7 +17,7 @@ from svcnet.words import count_noun, list_some
 if TYPE_CHECKING:
     from svcnet.checks import Check
     from svcnet.discovery.repository import Additions, Assumptions
-    from svcnet.models import IPFamily, NamespacedName
+    from svcnet.models import IPFamily
     from svcnet.models.state import ClusterObject
     from svcnet.modes import Omission
     from svcnet.sources import ClusterFamilies, InputScope, LoadResult
@@ -102,12 +102,12 @@ def _warnings(
     loaded: LoadResult, assumed: Additions, *, from_pods: bool, endpoints: bool, anew: bool
 ) -> list[Diagnostic]:
     """Return what was found when objects were read, and then when they were put together."""
-    from svcnet.discovery.endpoints import remarks
+    from svcnet.discovery.endpoints import remarks, services_with_endpoints
     from svcnet.sources import endpoint_remarks
 
     found = [*loaded.warnings, *loaded.locate_remarks(assumed.remarks())]
     if from_pods:
-        given = () if anew else _with_endpoints(loaded.objects)
+        given = () if anew else services_with_endpoints(loaded.objects)
         found += loaded.locate_remarks(_of_owners(remarks(loaded.state, given), assumed))
     if endpoints:
         found += loaded.locate_remarks(endpoint_remarks(loaded.objects, loaded.state))
@@ -203,14 +203,6 @@ def _tell_families(cluster: ClusterFamilies, strict: Strictness) -> None:
     named = " and ".join(cluster.families)
     message = f"the cluster's IP {are} {named}, {why}; else say --ip-families"
     strict.remark(checks.CLUSTER_FAMILIES, message)
-
-
-def _with_endpoints(objects: Iterable[ClusterObject]) -> frozenset[NamespacedName]:
-    """Return the Services that have slices or Endpoints among the objects that were read."""
-    from svcnet.models import ClusterState, Endpoints, EndpointSlice
-
-    given = [item for item in objects if isinstance(item, (Endpoints, EndpointSlice))]
-    return ClusterState().services_of(given)
 
 
 def tell_warnings(warnings: Iterable[Diagnostic], strict: Strictness) -> None:

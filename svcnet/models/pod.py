@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Literal
 
@@ -69,19 +69,22 @@ class Pod:
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
 
+    def list_ports(self) -> Iterator[ContainerPort]:
+        """Yield the ports of containers, then those of init containers that run on."""
+        sidecars = (container for container in self.init_containers if container.restart_always)
+        for container in (*self.containers, *sidecars):
+            yield from container.ports
+
     @cached_property
     def named_ports(self) -> Mapping[tuple[str, str], int]:
         """The numbers of ports that have names, by name and protocol.
 
-        Of two that are alike that of the first container counts; init containers that run on
-        come last.
+        Of two that are alike the first counts.
         """
-        sidecars = (container for container in self.init_containers if container.restart_always)
         found: dict[tuple[str, str], int] = {}
-        for container in (*self.containers, *sidecars):
-            for port in container.ports:
-                if port.name:
-                    found.setdefault((port.name, port.protocol), port.port)
+        for port in self.list_ports():
+            if port.name:
+                found.setdefault((port.name, port.protocol), port.port)
         return found
 
     def ip(self, family: IPFamily) -> str:

@@ -102,7 +102,7 @@ def _targets(repository: Repository, *, named: bool) -> Iterator[_Target]:
             lacking = [pod for pod in pods if not _has(pod, port)]
             if lacking and (named or (len(lacking) == len(pods) and all(map(_names_ports, pods)))):
                 first = min(lacking, key=lambda pod: pod.name)
-                ports_of_pod = tuple(_ports(first))
+                ports_of_pod = tuple(first.list_ports())
                 count = len({repository.name_of(pod) for pod in lacking})
                 yield _Target(service, index, port, first, count, ports_of_pod)
 
@@ -111,23 +111,15 @@ def _is_over(pod: Pod) -> bool:
     return pod.phase in ("Succeeded", "Failed")
 
 
-def _ports(pod: Pod) -> Iterator[ContainerPort]:
-    for container in pod.containers:
-        yield from container.ports
-    for container in pod.init_containers:
-        if container.restart_always:
-            yield from container.ports
-
-
 def _names_ports(pod: Pod) -> bool:
-    return next(_ports(pod), None) is not None
+    return next(pod.list_ports(), None) is not None
 
 
 def _has(pod: Pod, port: ServicePort) -> bool:
     target = port.target_port or port.port
     if isinstance(target, str):
         return (target, port.protocol) in pod.named_ports
-    return any(each.port == target and each.protocol == port.protocol for each in _ports(pod))
+    return any(each.port == target and each.protocol == port.protocol for each in pod.list_ports())
 
 
 def _list_ports(ports: Sequence[ContainerPort]) -> str:

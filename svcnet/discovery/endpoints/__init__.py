@@ -15,7 +15,13 @@ from svcnet.discovery.endpoints.remarks import remarks
 from svcnet.discovery.endpoints.selections import Selections, SliceChanges
 from svcnet.discovery.endpoints.selectors import Selectors
 from svcnet.discovery.endpoints.slices import reconcile
-from svcnet.discovery.endpoints.state import endpoints_of, needs_slices, slices_of, with_slices
+from svcnet.discovery.endpoints.state import (
+    endpoints_of,
+    needs_slices,
+    services_with_endpoints,
+    slices_of,
+    with_slices,
+)
 from svcnet.discovery.endpoints.subsets import MAX_ADDRESSES, endpoints_from_pods
 
 __all__ = [
@@ -33,6 +39,7 @@ __all__ = [
     "needs_slices",
     "reconcile",
     "remarks",
+    "services_with_endpoints",
     "slice_manifest",
     "slices_of",
     "with_slices",

@@ -5,13 +5,16 @@ For a cluster that goes on changing see :mod:`svcnet.discovery.endpoints.selecti
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from svcnet.discovery.endpoints.members import Members
 from svcnet.discovery.endpoints.mirror import mirror
 from svcnet.discovery.endpoints.pods import has_selector
 from svcnet.discovery.endpoints.selecting import SelectingServices
 from svcnet.discovery.endpoints.slices import reconcile_members
 from svcnet.discovery.endpoints.subsets import endpoints_from_pods
-from svcnet.models import ClusterState, Endpoints, EndpointSlice
+from svcnet.models import ClusterState, Endpoints, EndpointSlice, NamespacedName
+from svcnet.models.state import ClusterObject
 from svcnet.nogc import without_gc
 
 
@@ -77,3 +80,9 @@ def needs_slices(state: ClusterState) -> bool:
         has_selector(service) and name not in state.slices and name not in state.endpoints
         for name, service in state.services.items()
     )
+
+
+def services_with_endpoints(objects: Iterable[ClusterObject]) -> frozenset[NamespacedName]:
+    """Return the Services that have slices or Endpoints among objects."""
+    given = (item for item in objects if isinstance(item, Endpoints | EndpointSlice))
+    return ClusterState().services_of(given)
