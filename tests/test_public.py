@@ -22,7 +22,12 @@ import svcnet
 
 PAGE = Path(__file__).parent.parent / "docs/reference/api.md"
 MODULES = re.findall(r"^\.\. automodule:: (\S+)$", PAGE.read_text("utf-8"), re.MULTILINE)
-INSIDE = {"svcnet.inputs", "svcnet.sources.config", "svcnet.sources.parse"}
+INSIDE = {
+    "svcnet.inputs",
+    "svcnet.netfilter.nft.wire",
+    "svcnet.sources.config",
+    "svcnet.sources.parse",
+}
 """Rooms that only svcnet itself enters: their ``__all__`` says what other rooms may use."""
 
 PARTICIPLES = {

@@ -10,21 +10,20 @@ from typing import TypeVar
 
 from svcnet.netfilter.nft import (
     ChainState,
-    ElementState,
+    NFTElement,
     NFTState,
     SetState,
     TableState,
-    types_of,
     wire,
 )
+from svcnet.netfilter.nft.wire import uapi
 from svcnet.netlink import attribute, attributes, nest
 
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 _FLAGS = MappingProxyType({"constant": 2, "interval": 4, "timeout": 0x10, "dynamic": 0x20})
 _TYPES = MappingProxyType(
-    {"ipv4_addr": 7, "ipv6_addr": 8, "inet_proto": 12, "inet_service": 13, "verdict": 0xFFFFFF00}
+    {**{name: number for number, name in uapi.TYPES.items()}, "verdict": uapi.NFT_DATA_VERDICT}
 )
-_CODES = MappingProxyType({"drop": 0, "accept": 1, "return": -5, "jump": -3, "goto": -4})
 _MAP = 8
 
 _Value = TypeVar("_Value")
@@ -32,26 +31,26 @@ _Value = TypeVar("_Value")
 
 def answer(state: NFTState, kind: int, body: bytes) -> Iterator[bytes]:
     """Yield the bodies that answer a question about a table. Raises OSError as the kernel does."""
-    asked = attributes(body, wire.NFGENMSG.size)
-    [family] = [name for name, number in wire.FAMILIES.items() if number == body[0]]
+    asked = attributes(body, uapi.NFGENMSG.size)
+    [family] = [name for name, number in uapi.FAMILIES.items() if number == body[0]]
     table = state.table(family, _name(asked[1]))
     if table is None:
         return
     head = wire.head(family, table.name)
     match kind:
-        case wire.GETTABLE:
+        case uapi.NFT_MSG_GETTABLE:
             yield head + attribute(2, pack(">I", "dormant" in table.flags))
-        case wire.GETCHAIN:
+        case uapi.NFT_MSG_GETCHAIN:
             chains = _find(table.chains, asked.get(3))
             yield from (head + _chain(each) for each in chains)
-        case wire.GETRULE:
+        case uapi.NFT_MSG_GETRULE:
             yield from (head + each for each in _rules(table, asked.get(2)))
-        case wire.GETSET:
+        case uapi.NFT_MSG_GETSET:
             sets = _find(table.sets, asked.get(2))
             yield from (head + _set(each) for each in sets)
-        case wire.GETSETELEM:
+        case uapi.NFT_MSG_GETSETELEM:
             yield from (head + each for each in _elements(table, asked))
-        case wire.GETOBJ | wire.GETFLOWTABLE:
+        case uapi.NFT_MSG_GETOBJ | uapi.NFT_MSG_GETFLOWTABLE:
             return
         case _:
             raise OSError(EINVAL, "no such question")
@@ -84,13 +83,10 @@ def _rules(table: TableState, only: bytes | None) -> Iterator[bytes]:
 
 def _set(kept: SetState) -> bytes:
     flags = sum(_FLAGS[each] for each in kept.flags) + _MAP * bool(kept.value)
-    number = 0
-    for each in types_of(kept.type):
-        number = number << 6 | _TYPES[each]
     told = attribute(2, _text(kept.name)) + attribute(3, pack(">I", flags))
-    told += attribute(4, pack(">I", number)) + attribute(16, pack(">Q", kept.handle))
+    told += attribute(4, pack(">I", _number(kept.type))) + attribute(16, pack(">Q", kept.handle))
     if kept.value:
-        told += attribute(6, pack(">I", _TYPES[kept.value]))
+        told += attribute(6, pack(">I", _number(kept.value)))
     if kept.size:
         told += nest(9, attribute(1, pack(">I", kept.size)))
     if kept.timeout:
@@ -98,11 +94,23 @@ def _set(kept: SetState) -> bytes:
     return told
 
 
+def _number(type_: str) -> int:
+    """Return the number of a type; of one with several parts those of all, in one."""
+    number = 0
+    for each in wire.types_on_wire(type_):
+        number = number << uapi.TYPE_BITS | _TYPES[each]
+    return number
+
+
 def _elements(table: TableState, asked: dict[int, bytes]) -> Iterator[bytes]:
     kept = table.sets.get(_name(asked[2]))
     if kept is None:
         raise OSError(ENOENT, "no such set")
-    found = [_element(each, types_of(kept.type)) for each in kept.elements.values()]
+    form = wire.ElementForm.of(kept.type, kept.value)
+    found = [
+        form.pack(NFTElement(kept.name, each.key, each.value, each.comment))
+        for each in kept.elements.values()
+    ]
     if 3 in asked:
         key = attributes(attributes(asked[3])[1])[1]
         found = [each for each in found if attributes(attributes(each)[1])[1] == key]
@@ -110,19 +118,6 @@ def _elements(table: TableState, asked: dict[int, bytes]) -> Iterator[bytes]:
             raise OSError(ENOENT, "no such element")
     for each in found:
         yield attribute(2, asked[2]) + nest(3, each)
-
-
-def _element(element: ElementState, types: tuple[str, ...]) -> bytes:
-    told = nest(1, wire.packed_key(element.key, types))
-    if element.value:
-        word, _, chain = element.value.partition(" ")
-        verdict = attribute(1, pack(">i", _CODES[word]))
-        verdict += attribute(2, _text(chain)) if chain else b""
-        told += nest(2, nest(2, verdict))
-    if element.comment:
-        comment = _text(element.comment)
-        told += attribute(6, bytes((0, len(comment))) + comment)
-    return nest(1, told)
 
 
 def _text(name: str) -> bytes:

@@ -33,13 +33,12 @@ from svcnet.netfilter.nft import (
     canonical,
     canonical_key,
     quote_comment,
-    types_of,
     wire,
 )
+from svcnet.netfilter.nft.wire import uapi
 from svcnet.renderers.nftables import Ruleset
 
 _NETLINK_NETFILTER = 12  # linux/netlink.h
-_NFNL_SUBSYS_NFTABLES = 10  # linux/netfilter/nfnetlink.h
 ATTEMPTS = 50
 """How often a list is asked for that changes while it is told."""
 UNKNOWN = "?"
@@ -125,12 +124,12 @@ class _Reader:
 
     def flags(self) -> frozenset[str] | None:
         """Return the table's flags, None where there is no table."""
-        found = self._list(wire.GETTABLE, wire.read_flags)
+        found = self._list(uapi.NFT_MSG_GETTABLE, wire.read_flags)
         return found[0] if found else None
 
     def handles(self, chain: bytes = b"") -> dict[str, tuple[int, ...]]:
         """Return the handles of rules, of one chain or of all that have any."""
-        rules = self._list(wire.GETRULE, wire.read_rule, chain)
+        rules = self._list(uapi.NFT_MSG_GETRULE, wire.read_rule, chain)
         by_chain = groupby(rules, attrgetter("chain"))
         return {name: tuple(rule.handle for rule in own) for name, own in by_chain}
 
@@ -143,23 +142,27 @@ class _Reader:
 
     def chains(self, wanted: Collection[str]) -> list[ChainState]:
         """Return the chains without their rules."""
-        found = self._list(wire.GETCHAIN, wire.read_chain)
+        found = self._list(uapi.NFT_MSG_GETCHAIN, wire.read_chain)
         for name in set(wanted).difference(each.name for each in found):
-            found += self._list(wire.GETCHAIN, wire.read_chain, wire.the_chain(name), is_one=True)
+            found += self._list(
+                uapi.NFT_MSG_GETCHAIN, wire.read_chain, wire.the_chain(name), is_one=True
+            )
         return found
 
     def sets(self, wanted: Collection[str]) -> list[SetState]:
         """Return the sets that have names, without their elements."""
-        found = [each for each in self._list(wire.GETSET, wire.read_set) if each is not None]
+        found = [
+            each for each in self._list(uapi.NFT_MSG_GETSET, wire.read_set) if each is not None
+        ]
         for name in set(wanted).difference(each.name for each in found):
-            one = self._list(wire.GETSET, wire.read_set, wire.of_set(name), is_one=True)
+            one = self._list(uapi.NFT_MSG_GETSET, wire.read_set, wire.of_set(name), is_one=True)
             found += filter(None, one)
         return found
 
     def others(self) -> list[OtherState]:
         """Return what else there is."""
-        objects = self._list(wire.GETOBJ, wire.read_object)
-        return objects + self._list(wire.GETFLOWTABLE, wire.read_flowtable)
+        objects = self._list(uapi.NFT_MSG_GETOBJ, wire.read_object)
+        return objects + self._list(uapi.NFT_MSG_GETFLOWTABLE, wire.read_flowtable)
 
     def elements(self, there: SetState, aim: Aim) -> dict[str, ElementState]:
         """Return the elements of a set that is wanted so, but for those that rules add.
@@ -170,14 +173,15 @@ class _Reader:
         wanted = aim.sets.get(there.name)
         if wanted is None or wanted.seconds or wanted.type != there.type:
             return {}
-        types = types_of(there.type)
-        read, name = partial(wire.read_elements, types=types), wire.of_set(there.name)
-        told = self._list(wire.GETSETELEM, read, name)
+        form = wire.ElementForm.of(there.type, there.value)
+        read = partial(wire.read_elements, types=form.key, values=form.value)
+        name = wire.of_set(there.name)
+        told = self._list(uapi.NFT_MSG_GETSETELEM, read, name)
         found = {each.key: each for part in told for each in part}
         for each in aim.elements.get(there.name, ()):
-            if each.key not in found and canonical_key(each.key, types) not in found:
-                name = wire.of_element(there.name, each.key, types)
-                for part in self._list(wire.GETSETELEM, read, name, is_one=True):
+            if each.key not in found and canonical_key(each.key, form.key) not in found:
+                name = wire.of_elements(there.name, form.pack_key(each.key))
+                for part in self._list(uapi.NFT_MSG_GETSETELEM, read, name, is_one=True):
                     found |= {one.key: one for one in part}
         return found
 
@@ -190,7 +194,7 @@ class _Reader:
         is_one: bool = False,
     ) -> list[_Value]:
         """Return everything of a kind that the table has, as it was at one moment; or one thing."""
-        kind |= _NFNL_SUBSYS_NFTABLES << 8
+        kind |= uapi.NFNL_SUBSYS_NFTABLES << 8
         for _ in range(ATTEMPTS):
             try:
                 answers = ask(

@@ -1,0 +1,134 @@
+"""Messages that change a table, and batches of them.
+
+The kernel carries out a batch as one transaction: between the message that begins it and the one
+that ends it, all or nothing (``nfnetlink_rcv_batch`` in ``net/netfilter/nfnetlink.c``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from struct import Struct
+
+from attrs import field, frozen
+
+from svcnet.netfilter.nft.objects import NFTRule, NFTTable
+from svcnet.netfilter.nft.wire import uapi
+from svcnet.netfilter.nft.wire.data import pack_text
+from svcnet.netfilter.nft.wire.reading import head
+from svcnet.netfilter.nft.wire.rules import rule_attributes
+from svcnet.netlink import ATTRIBUTE, NLM_F_ACK, NLM_F_REQUEST, NLMSGHDR, attribute, nest
+
+NLM_F_CREATE = 0x400  # linux/netlink.h
+NLM_F_APPEND = 0x800
+MOST_ELEMENTS = (1 << 16) - 1 - ATTRIBUTE.size
+"""Bytes of elements in a message: the length of the attribute that has them is 16 bits."""
+
+_GENERATION = Struct(">I")
+
+
+@frozen
+class NFTMessage:
+    """One change of a table, as a batch has it: a kind, flags, and what is behind the header.
+
+    ``elements`` is where the first element begins in the body, 0 in a message without any.
+    """
+
+    kind: int
+    flags: int
+    body: bytes = field(repr=False)
+    elements: int = 0
+
+
+def new_chain(table: NFTTable, name: str) -> NFTMessage:
+    """Return what makes a chain without a hook, or leaves it as it is."""
+    body = head(*table) + attribute(uapi.NFTA_CHAIN_NAME, pack_text(name))
+    return NFTMessage(uapi.NFT_MSG_NEWCHAIN, NLM_F_CREATE, body)
+
+
+def delete_chain(table: NFTTable, name: str) -> NFTMessage:
+    """Return what deletes a chain, to which nothing may lead."""
+    body = head(*table) + attribute(uapi.NFTA_CHAIN_NAME, pack_text(name))
+    return NFTMessage(uapi.NFT_MSG_DELCHAIN, 0, body)
+
+
+def flush_chain(table: NFTTable, name: str) -> NFTMessage:
+    """Return what empties a chain."""
+    body = head(*table) + attribute(uapi.NFTA_RULE_CHAIN, pack_text(name))
+    return NFTMessage(uapi.NFT_MSG_DELRULE, 0, body)
+
+
+def new_rule(table: NFTTable, rule: NFTRule) -> NFTMessage:
+    """Return what puts a rule at the end of its chain. Raises ValueError for one without a form."""
+    body = head(*table) + rule_attributes(rule)
+    return NFTMessage(uapi.NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, body)
+
+
+def new_elements(table: NFTTable, container: str, elements: bytes) -> NFTMessage:
+    """Return what adds elements to a set or map: those that fit one message."""
+    return _elements(uapi.NFT_MSG_NEWSETELEM, NLM_F_CREATE, table, container, elements)
+
+
+def delete_elements(table: NFTTable, container: str, elements: bytes) -> NFTMessage:
+    """Return what deletes elements of a set or map, given by their keys."""
+    return _elements(uapi.NFT_MSG_DELSETELEM, 0, table, container, elements)
+
+
+def flush_elements(table: NFTTable, container: str) -> NFTMessage:
+    """Return what empties a set or map."""
+    body = head(*table) + attribute(uapi.NFTA_SET_ELEM_LIST_SET, pack_text(container))
+    return NFTMessage(uapi.NFT_MSG_DELSETELEM, 0, body)
+
+
+def _elements(kind: int, flags: int, table: NFTTable, name: str, elements: bytes) -> NFTMessage:
+    body = head(*table) + attribute(uapi.NFTA_SET_ELEM_LIST_SET, pack_text(name))
+    begin = len(body) + ATTRIBUTE.size
+    return NFTMessage(kind, flags, body + nest(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, elements), begin)
+
+
+def divide(elements: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield elements joined, as many together as fit one message."""
+    found: list[bytes] = []
+    size = 0
+    for each in elements:
+        size += len(each)
+        if size > MOST_ELEMENTS:
+            yield b"".join(found)
+            found, size = [], len(each)
+        found.append(each)
+    if found:
+        yield b"".join(found)
+
+
+def divide_rows(rows: bytes, size: int) -> Iterator[bytes]:
+    """Yield elements of one size that are joined already, as many together as fit one message."""
+    step = MOST_ELEMENTS // size * size
+    for begin in range(0, len(rows), step):
+        yield rows[begin : begin + step]
+
+
+def batch(messages: Sequence[NFTMessage], generation: int | None = None) -> bytes:
+    """Return the datagram that has the kernel carry out messages, of which there is at least one.
+
+    Each has its place, counted from 1, as its sequence number; the last one is answered when all
+    are done. With a `generation` the kernel does nothing (ERESTART) if it has another one by then.
+    """
+    told = (
+        b""
+        if generation is None
+        else attribute(uapi.NFNL_BATCH_GENID, _GENERATION.pack(generation))
+    )
+    parts = [_frame(uapi.NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, 0, _BATCH + told)]
+    last = len(messages)
+    for number, each in enumerate(messages, 1):
+        flags = NLM_F_REQUEST | each.flags | (NLM_F_ACK if number == last else 0)
+        parts.append(_frame(uapi.NFNL_SUBSYS_NFTABLES << 8 | each.kind, flags, number, each.body))
+    parts.append(_frame(uapi.NFNL_MSG_BATCH_END, NLM_F_REQUEST, last + 1, _BATCH))
+    return b"".join(parts)
+
+
+_BATCH = uapi.NFGENMSG.pack(0, 0, uapi.NFNL_SUBSYS_NFTABLES)
+
+
+def _frame(kind: int, flags: int, number: int, body: bytes) -> bytes:
+    """Return a message; each body is a multiple of four bytes already."""
+    return NLMSGHDR.pack(NLMSGHDR.size + len(body), kind, flags, number, 0) + body
