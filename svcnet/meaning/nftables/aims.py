@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from svcnet.meaning.aims import RuleAim, RuleAims
 from svcnet.meaning.nftables.names import RuleWords
 from svcnet.meaning.nftables.tables import NFTLine, NFTTables, is_for_services
@@ -48,15 +46,8 @@ def aims(tables: NFTTables, words: RuleWords) -> RuleAims:
 
 def _aim(rule: NFTLine, words: RuleWords) -> RuleAim:
     """Return the destinations that a rule names, but for those that it leaves out."""
-    if not _names_any(rule.words):
-        return RuleAim()
-    addresses = tuple(words.addresses_of(rule))
-    return RuleAim(addresses, () if addresses else tuple(span for _, span in words.ports_of(rule)))
-
-
-def _names_any(words: Sequence[str]) -> bool:
-    """Return whether a destination or a port is named that is wanted."""
-    return any(
-        word in ("daddr", "dport") and words[at + 1 : at + 2] != ("!=",)
-        for at, word in enumerate(words)
-    )
+    named = [each for each in words.destinations_of(rule) if not each.is_negated]
+    addresses = tuple(span for each in named for span in each.addresses())
+    if addresses:
+        return RuleAim(addresses)
+    return RuleAim((), tuple(one.ports for each in named for one in each.all if one.ports))

@@ -10,6 +10,7 @@ from svcnet.family import IPFamily
 from svcnet.meaning import spans
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import PacketHead
+from svcnet.meaning.nftables.dice import Dice
 from svcnet.meaning.sources import ALL, Sources, is_like
 
 SOURCE_FIELDS = frozenset(("ip saddr", "ip6 saddr", "iifname"))
@@ -31,15 +32,25 @@ class NFTPackets(Protocol):
 
 
 class FieldNames:
-    """Fields, one or several, that a rule compares at once."""
+    """Fields, one or several, that a rule compares at once, with dice among them or without."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], dice: Dice | None = None) -> None:
         self.names = tuple(names)
-        self.of_sender = tuple(name in SOURCE_FIELDS for name in names)
+        self.dice = dice
+        are_open = [name in SOURCE_FIELDS for name in names]
+        if dice is not None:
+            are_open.insert(dice.at, True)
+        self.are_open = tuple(are_open)
+        """Which parts of a key are not known of a packet by its destination."""
         kinds = {name.partition(" ")[0] for name in names if " " in name}
         self._versions = {_VERSIONS[kind] for kind in kinds if kind in _VERSIONS}
         self._transports = kinds & _TRANSPORTS
         self._values = [_VALUES[name] for name in names if name not in SOURCE_FIELDS]
+
+    def without_dice(self, key: Sequence[str]) -> Sequence[str]:
+        """Return the parts of a key that are fields."""
+        at = None if self.dice is None else self.dice.at
+        return key if at is None else (*key[:at], *key[at + 1 :])
 
     def are_of(self, packets: NFTPackets) -> bool:
         """Return whether packets have all of them: a rule that asks for others never matches.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from svcnet.family import IPFamily
 from svcnet.meaning import spans
+from svcnet.meaning.nftables.dice import Dice
 from svcnet.meaning.nftables.fields import FIELDS, FieldNames, interface_pattern, span_of
 from svcnet.meaning.nftables.steps import (
     Always,
-    DiceMap,
     FieldTest,
+    MapEnd,
     MarkChange,
     MarkTest,
     MarkValue,
@@ -22,6 +24,7 @@ from svcnet.meaning.nftables.steps import (
     StateTest,
     StatusTest,
     Translation,
+    TranslationMap,
     TypeTest,
     Unreadable,
     Verdict,
@@ -43,24 +46,28 @@ _TYPES = frozenset(("local", "unicast", "broadcast", "multicast", "anycast"))
 class RuleReader:
     """Reads rules, each once; sets and maps are those of their tables."""
 
-    def __init__(self, tables: NFTTables) -> None:
+    def __init__(self, tables: NFTTables, family: IPFamily) -> None:
         self._tables = tables
+        self._family = family
         self._known: dict[NFTLine, tuple[NFTStep, ...]] = {}
 
     def steps(self, rule: NFTLine) -> tuple[NFTStep, ...]:
         """Return what a rule does, up to its end or to what nobody understands."""
         found = self._known.get(rule)
         if found is None:
-            found = self._known[rule] = tuple(_RuleReading(self._tables, rule).steps())
+            found = self._known[rule] = tuple(
+                _RuleReading(self._tables, rule, self._family).steps()
+            )
         return found
 
 
 class _RuleReading:
     """One rule while its words are read."""
 
-    def __init__(self, tables: NFTTables, rule: NFTLine) -> None:
+    def __init__(self, tables: NFTTables, rule: NFTLine, family: IPFamily) -> None:
         self._tables = tables
         self._rule = rule
+        self._version = "ip" if family == "IPv4" else "ip6"
         self._words = rule.words
         self._at = 0
 
@@ -77,7 +84,7 @@ class _RuleReading:
                 continue
             step.at = begin
             yield step
-            if isinstance(step, Unreadable | Verdict | VerdictMap | StateMap | DiceMap):
+            if isinstance(step, Unreadable | Verdict | MapEnd | StateMap):
                 return
             if isinstance(step, Translation | SourceChange):
                 return
@@ -134,8 +141,6 @@ class _RuleReading:
             return self._route()
         if word == "meta" and following[:1] == ("mark",):
             return self._mark()
-        if word == "numgen":
-            return DiceMap(*self._dice("vmap"))
         if word == "dnat":
             return self._dnat()
         if word == "snat":
@@ -303,14 +308,13 @@ class _RuleReading:
 
     def _fields(self) -> NFTStep:
         """Read fields of the packet, one or several joined by dots, with what they are to be."""
-        names = [self._field()]
-        while self._peek() == ".":
-            self._take()
-            names.append(self._field())
-        fields = FieldNames(names)
+        fields = self._key()
+        names = fields.names
         if self._peek() == "vmap":
             self._take()
             return VerdictMap(fields, *self._container())
+        if fields.dice is not None:
+            raise ValueError(names)  # a test by chance
         is_negated = self._is_negated()
         if self._peek().startswith("@") or self._peek() == "{":
             container, name = self._container()
@@ -324,6 +328,33 @@ class _RuleReading:
         if len(key) != len(names):
             raise ValueError(key)
         return FieldTest(fields, tuple(key), is_negated=is_negated)
+
+    def _key(self) -> FieldNames:
+        """Read fields that are joined by dots, with ``numgen`` among them or without."""
+        names: list[str] = []
+        dice: Dice | None = None
+        while True:
+            if self._peek() != "numgen":
+                names.append(self._field())
+            elif dice is None:
+                dice = self._dice(len(names))
+            else:
+                raise ValueError(names)
+            if self._peek() != ".":
+                return FieldNames(names, dice)
+            self._take()
+
+    def _dice(self, at: int) -> Dice:
+        self._expect("numgen")
+        kind = self._take()
+        if kind not in ("random", "inc"):
+            raise ValueError(kind)
+        self._expect("mod")
+        count, offset = int(self._take()), 0
+        if self._peek() == "offset":
+            self._take()
+            offset = int(self._take())
+        return Dice(count, offset, at, by_chance=kind == "random")
 
     def _field(self) -> str:
         name = self._take()
@@ -366,25 +397,19 @@ class _RuleReading:
 
     # Where packets go.
 
-    def _dice(self, kind: str) -> tuple[int, dict[str, str]]:
-        """Read ``numgen`` with what each of its numbers leads to."""
-        self._expect("numgen", "random", "mod")
-        count = int(self._take())
-        self._expect(kind)
-        return count, dict(self._container()[0].elements)
-
     def _dnat(self) -> NFTStep:
         self._expect("dnat")
-        if self._peek() in ("ip", "ip6"):
-            self._take()
+        version = self._take() if self._peek() in ("ip", "ip6") else ""
         if self._peek() == "addr":
             self._expect("addr", ".", "port")
         self._expect("to")
-        if self._peek() != "numgen":
-            return Translation([place_of(self._take())])
-        count, elements = self._dice("map")
-        texts = [elements.get(str(number), "") for number in range(count)]
-        return Translation([place_of(text) if text else None for text in texts])
+        if version and version != self._version:
+            return Always(False)  # of a table of both families
+        if "map" not in self._words[self._at :]:
+            return Translation(place_of(self._take()))
+        key = self._key()
+        self._expect("map")
+        return TranslationMap(key, *self._container())
 
     def _snat(self) -> NFTStep:
         self._expect("snat")

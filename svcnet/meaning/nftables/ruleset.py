@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property
 
 from svcnet.errors import ApplyError
 from svcnet.graph import Packet
-from svcnet.meaning import spans
 from svcnet.meaning.aims import RuleAims
-from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
+from svcnet.meaning.comparison.cells import RuleNames
 from svcnet.meaning.ends import Ends
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf, Meetings
 from svcnet.meaning.nftables.aims import aims
-from svcnet.meaning.nftables.fields import span_of
-from svcnet.meaning.nftables.names import RuleWords, end_of_fields
+from svcnet.meaning.nftables.names import NamedDestinations, RuleWords
+from svcnet.meaning.nftables.reach import PortRule, port_rules, protocols
 from svcnet.meaning.nftables.reading import RuleReader
 from svcnet.meaning.nftables.steps import special_networks
 from svcnet.meaning.nftables.tables import (
@@ -88,7 +86,7 @@ class NFTRuleSet:
         self.file = file
         self._tables = tables
         self._words = RuleWords(tables.containers)
-        self._reader = RuleReader(tables)
+        self._reader = RuleReader(tables, facts.family)
 
     @classmethod
     def of(cls, state: NFTState, facts: Facts, file: str = "") -> NFTRuleSet:
@@ -156,22 +154,31 @@ class NFTRuleSet:
             networks.update(dict.fromkeys(self.facts.interfaces))
         for rule in self._rules():
             networks.update(dict.fromkeys(self._networks_of(rule)))
-            for named in self._words.destinations_of(rule):
-                alone: set[int] = set()
-                for parts in named:
-                    try:
-                        if len(parts) == 3:
-                            keys[spans.number(parts[0]), parts[1], int(parts[2])] = None
-                        if len(parts) in (1, 3):
-                            span = span_of(parts[0])
-                            if span[0] != span[1]:
-                                networks[span] = None
-                            elif len(parts) == 1:
-                                alone.add(span[0])
-                    except ValueError:
-                        continue
-                sets[frozenset(alone)] = None
+        for named in self._named(self._rules()):
+            alone: set[int] = set()
+            for addresses, protocol, ports in named.all:
+                if addresses is None:
+                    continue
+                first, last = addresses
+                if first != last:
+                    networks[addresses] = None
+                elif ports is None or named.of_some:
+                    alone.add(first)
+                elif ports[0] == ports[1]:
+                    keys.update(dict.fromkeys((first, p, ports[0]) for p in protocols(protocol)))
+                else:
+                    networks[addresses] = None
+            sets[frozenset(alone)] = None
         return RuleNames(list(keys), list(networks), [some for some in sets if some])
+
+    def _named(self, rules: Iterable[NFTLine]) -> Iterator[NamedDestinations]:
+        """Yield the destinations that rules compare with, those in one map once."""
+        seen: dict[int, object] = {}
+        for rule in rules:
+            for named in self._words.destinations_of(rule):
+                if id(named.all) not in seen:
+                    seen[id(named.all)] = named.all
+                    yield named
 
     @cached_property
     def _ends(self) -> Ends:
@@ -183,14 +190,10 @@ class NFTRuleSet:
             networks.update(self.facts.interfaces)
         for rule in self._late_rules():
             asks_for_origin |= "original" in rule.words
-            networks.update(self._words.addresses_of(rule))
             networks.update(self._networks_of(rule))
-            for at, word in enumerate(rule.words):
-                if word == "dport":
-                    for value in self._words.values_of(rule, end_of_fields(rule.words, at + 1)):
-                        low, _, high = value.rpartition(" . ")[2].partition("-")
-                        if low.isdecimal():
-                            ports.add((int(low), int(high or low)))
+        for named in self._named(self._late_rules()):
+            networks.update(named.addresses())
+            ports.update(each.ports for each in named.all if each.ports is not None)
         return Ends(networks, ports, asks_for_origin=asks_for_origin)
 
     def _networks_of(self, rule: NFTLine) -> Iterable[Span]:
@@ -220,35 +223,16 @@ class NFTRuleSet:
     def ports(self, address: int) -> Mapping[str, set[Span]]:
         """Return the ports that rules name which are not for one other address, by protocol."""
         found: dict[str, set[Span]] = {}
-        for addresses, ranges, named in self._port_rules:
-            is_for_all = not addresses and not ranges
-            if (
-                is_for_all
-                or address in addresses
-                or any(low <= address <= high for low, high in ranges)
-            ):
-                for protocol, span in named:
-                    for each in PROTOCOLS if protocol == "th" else (protocol,):
+        for rule in self._port_rules:
+            if rule.reach.has(address, self.facts):
+                for protocol, span in rule.ports:
+                    for each in protocols(protocol):
                         found.setdefault(each, set()).add(span)
         return found
 
     @cached_property
     def _port_rules(self) -> list[PortRule]:
-        """Rules that name ports: for which addresses, none for all, and the ports."""
-        found = []
-        for rule in self._rules():
-            named = list(self._words.ports_of(rule))
-            if not named:
-                continue
-            destinations = self._words.destinations_of(rule)
-            parts = [each for some in destinations for each in some if len(each) == 1]
-            there: list[Span] = []
-            for each in parts:
-                with suppress(ValueError):
-                    there.append(span_of(each[0]))
-            addresses = frozenset(low for low, high in there if low == high)
-            found.append((addresses, [each for each in there if each[0] != each[1]], named))
-        return found
+        return list(port_rules(self._tables, self._words))
 
     def _rules(self) -> Iterator[NFTLine]:
         for rules in self._tables.rules.values():
@@ -272,7 +256,7 @@ class NFTRuleSet:
 
     def is_own(self, rule: object) -> bool:
         """Return whether a rule is one of those for Services."""
-        return isinstance(rule, NFTLine) and is_for_services(rule.table)
+        return isinstance(rule, NFTLine | NFTMember) and is_for_services(rule.table)
 
     def is_foreign(self, leaf: Leaf) -> bool:
         """Return whether it was a rule of somebody else that made packets end so."""
@@ -303,11 +287,11 @@ class NFTRuleSet:
         return RuleLine(rule.table, rule.chain, rule.text, rule.line, self.file)
 
 
-def _last_with(wanted: Sequence[str], path: Sequence[object]) -> NFTLine | None:
-    """Return the last rule on a way that has one of some words."""
-    rules = (rule for rule in reversed(path) if isinstance(rule, NFTLine))
-    return next((rule for rule in rules if not set(wanted).isdisjoint(rule.words)), None)
-
-
-PortRule = tuple[frozenset[int], list[Span], list[tuple[str, Span]]]
-"""The addresses and ranges that a rule is for, and the ports that it names."""
+def _last_with(wanted: Sequence[str], path: Sequence[object]) -> NFTLine | NFTMember | None:
+    """Return the last rule on a way that has one of some words, or the element that it took."""
+    after: object = None
+    for each in reversed(path):
+        if isinstance(each, NFTLine) and not set(wanted).isdisjoint(each.words):
+            return after if isinstance(after, NFTMember) else each
+        after = each
+    return None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
 
 from svcnet.family import IPFamily
 from svcnet.meaning import spans
-from svcnet.meaning.chance import Chance
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Branch, PacketHead
+from svcnet.meaning.nftables.dice import Dice
 from svcnet.meaning.nftables.fields import FieldNames, NFTPackets, mask_of
 from svcnet.meaning.nftables.tables import NFTElement, NFTLine, NFTMember, NFTMembers
 from svcnet.meaning.sources import ALL
@@ -21,7 +20,6 @@ from svcnet.meaning.spans import Span
 Verdicts: TypeAlias = Sequence[tuple[Branch, str]]
 """Flows that a rule matches, each with its verdict."""
 
-_DICE = 1 << 32
 _WORD = 0xFFFFFFFF
 
 
@@ -267,11 +265,11 @@ def _match(
 
 
 def matching(
-    fields: FieldNames, container: NFTMembers, header: PacketHead, packets: NFTPackets
+    key: FieldNames, container: NFTMembers, header: PacketHead, packets: NFTPackets
 ) -> Iterator[tuple[int, NFTElement]]:
-    """Yield for whom an element of a container is right. Raises ValueError."""
-    for element in container.find(fields.of_sender, fields.values(header, packets)):
-        if mask := _match(fields.names, element[0], header, packets):
+    """Yield for whom an element of a container is right, whatever dice say. Raises ValueError."""
+    for element in container.find(key.are_open, key.values(header, packets)):
+        if mask := _match(key.names, key.without_dice(element[0]), header, packets):
             yield mask, element
 
 
@@ -329,13 +327,16 @@ class Verdict(NFTEnd):
         return ((flow, self._verdict),)
 
 
-class VerdictMap(NFTEnd):
-    """``vmap`` of fields; without an element for a packet the rule does not match it."""
+class MapEnd(NFTEnd):
+    """A map that is asked; without an element for a packet the rule does not match it.
 
-    def __init__(self, fields: FieldNames, container: NFTMembers, name: str) -> None:
-        self._fields = fields
+    `container` is the name of the map, empty for one that stands in the rule.
+    """
+
+    def __init__(self, key: FieldNames, elements: NFTMembers, container: str) -> None:
+        self._key = key
+        self._elements = elements
         self._container = container
-        self._name = name
 
     def verdicts(
         self,
@@ -346,25 +347,81 @@ class VerdictMap(NFTEnd):
         *,
         notes: bool,
     ) -> Verdicts:
-        if not self._fields.are_of(packets):
+        if not self._key.are_of(packets):
             after.append(flow)
             return ()
-        done: list[tuple[Branch, str]] = []
-        left = flow
-        for mask, (parts, verdict) in matching(self._fields, self._container, flow.header, packets):
-            both = left.mask & mask
-            if both:
-                hit = left.of(both)
-                if notes and self._container.lines:
-                    key = " . ".join(parts)
-                    line = self._container.lines.get(key, 0)
-                    element = NFTMember(rule.table, self._name, key, verdict, line)
-                    hit = hit.past(rule).past(element)
-                done.append((hit, verdict))
-                left = left.of(left.mask & ~both)
-        if left.mask:
-            after.append(left)
-        return done
+        found = matching(self._key, self._elements, flow.header, packets)
+        dice = self._key.dice
+        taken = take(flow, found, after) if dice is None else throw(flow, dice, found, after)
+        is_told = notes and bool(self._elements.lines)
+        return [
+            self.end(hit.past(rule).past(self._member(rule, each)) if is_told else hit, each[1])
+            for hit, each in taken
+        ]
+
+    def end(self, flow: Branch, value: str) -> tuple[Branch, str]:
+        """Return what becomes of packets that an element is for, by its value."""
+        raise NotImplementedError
+
+    def _member(self, rule: NFTLine, element: NFTElement) -> NFTMember:
+        key = " . ".join(element[0])
+        line = self._elements.lines.get(key, 0)
+        return NFTMember(rule.table, self._container, key, element[1], line)
+
+
+class VerdictMap(MapEnd):
+    """``vmap``."""
+
+    def end(self, flow: Branch, value: str) -> tuple[Branch, str]:
+        return flow, value
+
+
+class TranslationMap(MapEnd):
+    """``dnat to`` the place that a map has."""
+
+    def end(self, flow: Branch, value: str) -> tuple[Branch, str]:
+        return translate(flow, place_of(value)), "accept"
+
+
+def take(
+    flow: Branch, found: Iterable[tuple[int, NFTElement]], after: list[Branch]
+) -> Iterator[tuple[Branch, NFTElement]]:
+    """Yield what of a flow each element is for; the rest goes to `after`."""
+    for mask, element in found:
+        if both := flow.mask & mask:
+            yield flow.of(both), element
+            flow = flow.of(flow.mask & ~both)
+    if flow.mask:
+        after.append(flow)
+
+
+def throw(
+    flow: Branch,
+    dice: Dice,
+    found: Iterable[tuple[int, NFTElement]],
+    after: list[Branch],
+) -> Iterator[tuple[Branch, NFTElement]]:
+    """Yield a flow with the luck of each element's numbers; that of others goes to `after`."""
+    parts: list[tuple[int, list[tuple[Span, NFTElement]]]] = [(flow.mask, [])]
+    for mask, element in found:
+        numbers = dice.span_of(element[0])
+        if numbers is None:
+            continue
+        for at in range(len(parts)):
+            part, known = parts[at]
+            if outside := part & ~mask:
+                parts[at] = (outside, known)
+                if part & mask:
+                    parts.append((part & mask, [*known, (numbers, element)]))
+            else:
+                known.append((numbers, element))
+    for part, known in parts:
+        own = flow.of(part)
+        for numbers, element in known:
+            yield own.by(dice.luck(own.luck, (numbers,))), element
+        missed = dice.others([numbers for numbers, _ in known])
+        if missed:
+            after.append(own.by(dice.luck(own.luck, missed)))
 
 
 class StateMap(NFTEnd):
@@ -389,33 +446,11 @@ class StateMap(NFTEnd):
         return ((flow, verdict),)
 
 
-class DiceMap(NFTEnd):
-    """``numgen random mod N vmap``; a number without an element has no verdict."""
-
-    def __init__(self, count: int, elements: Mapping[str, str]) -> None:
-        self._count = count
-        self._elements = elements
-
-    def verdicts(
-        self,
-        rule: NFTLine,  # noqa: ARG002
-        flow: Branch,
-        after: list[Branch],  # noqa: ARG002
-        packets: NFTPackets,  # noqa: ARG002
-        *,
-        notes: bool,  # noqa: ARG002
-    ) -> Verdicts:
-        return [
-            (each, self._elements.get(str(number), ""))
-            for number, each in enumerate(throws(flow, self._count))
-        ]
-
-
 class Translation(NFTEnd):
-    """``dnat to`` a place, or to those that ``numgen`` leads to, None where it leads nowhere."""
+    """``dnat to`` a place."""
 
-    def __init__(self, places: Sequence[tuple[int, int] | None]) -> None:
-        self._places = places
+    def __init__(self, place: DestinationPlace) -> None:
+        self._place = place
 
     def verdicts(
         self,
@@ -426,14 +461,7 @@ class Translation(NFTEnd):
         *,
         notes: bool,  # noqa: ARG002
     ) -> Verdicts:
-        places = self._places
-        flows = [flow] if len(places) == 1 else throws(flow, len(places))
-        return [
-            (each, "")
-            if place is None
-            else (each.with_header(each.header.with_destination(*place)), "accept")
-            for each, place in zip(flows, places, strict=True)
-        ]
+        return ((translate(flow, self._place), "accept"),)
 
 
 class SourceChange(NFTEnd):
@@ -456,25 +484,27 @@ class SourceChange(NFTEnd):
         return ((flow.with_header(flow.header.with_source(source)), "accept"),)
 
 
-def throws(flow: Branch, count: int) -> list[Branch]:
-    """Return a flow with the luck of each number of ``numgen random mod``."""
-    luck = flow.luck
-    return [flow.by(luck.split(turn(count, number))[0]) for number in range(count)]
+DestinationPlace: TypeAlias = tuple[int, int | None]
+"""An address, and a port; None for the one that packets are for."""
 
 
-@cache
-def turn(count: int, number: int) -> Chance:
-    """Return the chance of one of the numbers of ``numgen random mod``.
+def translate(flow: Branch, place: DestinationPlace) -> Branch:
+    """Return a flow that is headed for a place."""
+    address, port = place
+    return flow.with_header(
+        flow.header.with_destination(address, flow.header.port if port is None else port)
+    )
 
-    Source: Linux ``net/netfilter/nft_numgen.c``, which throws dice of 32 bits.
+
+@lru_cache(1 << 17)
+def place_of(text: str) -> DestinationPlace:
+    """Return the place in ``10.0.0.1:80``, ``10.0.0.1 . 80``, ``[fd00::1]:80`` or without a port.
+
+    Raises ValueError.
     """
-    first, last = (-(-each * _DICE // count) for each in (number, number + 1))
-    return Chance(Fraction(1, count), Fraction(last - first, _DICE))
-
-
-def place_of(text: str) -> tuple[int, int]:
-    """Return the address and port of ``10.0.0.1:80`` or ``10.0.0.1 . 80``. Raises ValueError."""
-    address, _, port = text.rpartition(" . " if " . " in text else ":")
-    if not address:
-        raise ValueError(text)
-    return spans.number(address.strip("[]")), int(port)
+    address, joined, port = text.partition(" . ")
+    if not joined and (text[:1] == "[" or text.count(":") == 1):
+        address, _, port = text.rpartition(":")
+        if text[:1] == "[" and text[-1:] == "]":
+            address, port = text, ""
+    return spans.number(address.strip("[]")), int(port) if port else None

@@ -80,23 +80,23 @@ class NFTMembers:
         self.seconds = seconds
         self._indexes: dict[tuple[bool, ...], ElementIndex] = {}
 
-    def find(self, of_sender: tuple[bool, ...], key: tuple[str, ...]) -> Iterable[NFTElement]:
-        """Yield the elements that may be right for what is not the sender's of a key."""
-        index = self._indexes.get(of_sender)
+    def find(self, are_open: tuple[bool, ...], key: tuple[str, ...]) -> Iterable[NFTElement]:
+        """Yield the elements that may be right, by the parts of a key that are not open."""
+        index = self._indexes.get(are_open)
         if index is None:
-            index = self._indexes[of_sender] = self._index(of_sender)
+            index = self._indexes[are_open] = self._index(are_open)
         exact, ranges = index
         yield from exact.get(key, ())
         yield from ranges
 
-    def _index(self, of_sender: tuple[bool, ...]) -> ElementIndex:
-        """Return elements by the parts that are not the sender's, and those with ranges there."""
+    def _index(self, are_open: tuple[bool, ...]) -> ElementIndex:
+        """Return elements by the parts that are not open, and those with ranges there."""
         exact: dict[tuple[str, ...], list[NFTElement]] = {}
         ranges: list[NFTElement] = []
         for key, value in self.elements.items():
             parts = tuple(key.split(" . "))
             fixed = tuple(
-                part for part, is_his in zip(parts, of_sender, strict=False) if not is_his
+                [part for part, is_open in zip(parts, are_open, strict=False) if not is_open]
             )
             if any("/" in part or "-" in part or "*" in part for part in fixed):
                 ranges.append((parts, value))
