@@ -154,7 +154,7 @@ class NFTRuleSet:
             networks.update(dict.fromkeys(self.facts.interfaces))
         for rule in self._rules():
             networks.update(dict.fromkeys(self._networks_of(rule)))
-        for named in self._named(self._rules()):
+        for named in self._destinations(self._rules()):
             alone: set[int] = set()
             for addresses, protocol, ports in named.all:
                 if addresses is None:
@@ -171,7 +171,7 @@ class NFTRuleSet:
             sets[frozenset(alone)] = None
         return RuleNames(list(keys), list(networks), [some for some in sets if some])
 
-    def _named(self, rules: Iterable[NFTLine]) -> Iterator[NamedDestinations]:
+    def _destinations(self, rules: Iterable[NFTLine]) -> Iterator[NamedDestinations]:
         """Yield the destinations that rules compare with, those in one map once."""
         seen: dict[int, object] = {}
         for rule in rules:
@@ -191,7 +191,7 @@ class NFTRuleSet:
         for rule in self._late_rules():
             asks_for_origin |= "original" in rule.words
             networks.update(self._networks_of(rule))
-        for named in self._named(self._late_rules()):
+        for named in self._destinations(self._late_rules()):
             networks.update(named.addresses())
             ports.update(each.ports for each in named.all if each.ports is not None)
         return Ends(networks, ports, asks_for_origin=asks_for_origin)
@@ -247,12 +247,28 @@ class NFTRuleSet:
 
     def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
         """Return the rules that make a difference of a kind, each once."""
+        if kind in ("missing endpoint", "wrong weight"):
+            return list(dict.fromkeys(each for leaf in leaves for each in self._choice(leaf)))
         is_hidden = kind in ("source not kept", "wrong source")
         wanted = ("masquerade", "snat") if is_hidden else ()
         found = dict.fromkeys(
             _last_with(wanted, leaf.flow.path) or self.deciding(leaf) for leaf in leaves
         )
         return [rule for rule in found if rule is not None]
+
+    def _choice(self, leaf: Leaf) -> Iterator[object]:
+        """Yield what chooses among endpoints: of a map the rule that asks it, and what led there.
+
+        None of its elements, for each of them is right.
+        """
+        decides = self.deciding(leaf)
+        if isinstance(decides, NFTMember):
+            before = leaf.flow.path[: leaf.flow.path.index(decides)]
+            led = [each for each in before if isinstance(each, NFTMember)]
+            yield from led[-1:]
+            decides = before[-1]
+        if decides is not None:
+            yield decides
 
     def is_own(self, rule: object) -> bool:
         """Return whether a rule is one of those for Services."""
