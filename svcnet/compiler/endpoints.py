@@ -8,40 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from operator import itemgetter
-from typing import NamedTuple
+from typing import TypeAlias
 
 from attrs import frozen
 
 from svcnet.compiler.provenance import SourceOf
-from svcnet.graph import EndpointSource
+from svcnet.graph import Translate
 from svcnet.models import Endpoint, EndpointSlice, IPFamily
 
-
-class PortEndpoint(NamedTuple):
-    """One endpoint behind one service port; ``text`` is ``ip:port``, IPv6 in brackets.
-
-    ``fallback`` says that it terminates but still serves; ``source`` and ``position`` where in
-    the input it is, and ``endpoint`` is what a slice says of it. A tuple, because a cluster
-    has a hundred thousand of these and they live as long as one compilation.
-    """
-
-    text: str
-    address: str
-    port: int
-    local: bool
-    ready: bool
-    fallback: bool
-    endpoint: Endpoint
-    weight: int
-    source: EndpointSource
-    position: int
-
-
-# The constructor that takes a tuple of the fields, half the cost of naming each.
-_new = partial(tuple.__new__, PortEndpoint)
-TEXT = itemgetter(0)
-_READY = itemgetter(4)
+PortEndpoint: TypeAlias = tuple[Translate, Endpoint]
+"""One endpoint behind one service port: where it leads, and what a slice says of it."""
 
 
 @frozen
@@ -74,6 +50,8 @@ def collect(
     `source_of` says where endpoints come from.
     """
     found: list[PortEndpoint] = []
+    # The constructor that takes a tuple of the fields, half the cost of naming each.
+    translate = partial(tuple.__new__, Translate)
     head, tail = ("[", "]:") if family == "IPv6" else ("", ":")
     for item in slices:
         if item.address_type != family:
@@ -82,27 +60,23 @@ def collect(
             number = port.port
             if port.name != port_name or port.protocol != protocol or not number:
                 continue
-            ending = f"{tail}{number}"
-            weight = item.ipvs_weight
-            source = source_of(item, port)
-            found += [
-                _new(
+            ending, weight, source = f"{tail}{number}", item.ipvs_weight, source_of(item, port)
+            translates = [
+                translate(
                     (
                         f"{head}{endpoint.addresses[0]}{ending}",
+                        source,
+                        index,
                         endpoint.addresses[0],
                         number,
                         endpoint.node_name == node != "",
-                        endpoint.ready,
-                        endpoint.serving and endpoint.terminating,
-                        endpoint,
                         weight,
-                        source,
-                        index,
                     )
                 )
                 for index, endpoint in enumerate(item.endpoints)
             ]
-    if len(set(map(TEXT, found))) < len(found):
+            found += zip(translates, item.endpoints, strict=True)
+    if len({to.id for to, _ in found}) < len(found):
         found = _without_duplicates(found)
     found.sort()
     return tuple(found)
@@ -110,9 +84,9 @@ def collect(
 
 def _without_duplicates(endpoints: list[PortEndpoint]) -> list[PortEndpoint]:
     kept: dict[str, PortEndpoint] = {}
-    for found in endpoints:
-        if not found.endpoint.terminating or found.text not in kept:
-            kept[found.text] = found
+    for to, endpoint in endpoints:
+        if not endpoint.terminating or to.id not in kept:
+            kept[to.id] = to, endpoint
     return list(kept.values())
 
 
@@ -130,21 +104,26 @@ def choose(
     for the cluster and for this node each on its own account. Hints for this `node`, or else
     for its `zone`, keep the cluster's traffic there; they mean nothing to policy Local.
     """
-    ready = endpoints
-    if not all(map(_READY, endpoints)):
-        ready = tuple([endpoint for endpoint in endpoints if endpoint.ready])
+    ready = tuple([(to, end) for to, end in endpoints if end.ready])
     cluster: tuple[PortEndpoint, ...] = ()
     if uses_cluster:
         cluster = _select_by_hints(ready, node, zone) or ready
         if not cluster:
-            cluster = tuple([endpoint for endpoint in endpoints if endpoint.fallback])
+            cluster = _fallback(endpoints)
     if not uses_local:
         return ChosenEndpoints(cluster, (), cluster, bool(cluster))
-    local = tuple([endpoint for endpoint in ready if endpoint.local]) or tuple(
-        [endpoint for endpoint in endpoints if endpoint.fallback and endpoint.local]
-    )
-    exist = bool(ready) or any(endpoint.fallback for endpoint in endpoints)
+    local = _local(ready) or _local(_fallback(endpoints))
+    exist = bool(ready or _fallback(endpoints))
     return ChosenEndpoints(cluster, local, _union(cluster, local), exist)
+
+
+def _fallback(endpoints: tuple[PortEndpoint, ...]) -> tuple[PortEndpoint, ...]:
+    """Return the endpoints that terminate but still serve."""
+    return tuple([(to, end) for to, end in endpoints if end.serving and end.terminating])
+
+
+def _local(endpoints: tuple[PortEndpoint, ...]) -> tuple[PortEndpoint, ...]:
+    return tuple([(to, end) for to, end in endpoints if to.local])
 
 
 def _select_by_hints(
@@ -157,15 +136,15 @@ def _select_by_hints(
     if not ready:
         return ()
     # Few Services have any, and without the first's none count.
-    first = ready[0].endpoint
+    _, first = ready[0]
     if not (first.node_hints or first.zone_hints):
         return ()
-    if first.node_hints and all(one.endpoint.node_hints for one in ready):
-        found = tuple([one for one in ready if node in one.endpoint.node_hints])
+    if first.node_hints and all(end.node_hints for _, end in ready):
+        found = tuple([(to, end) for to, end in ready if node in end.node_hints])
         if found:
             return found
-    if first.zone_hints and all(one.endpoint.zone_hints for one in ready):
-        return tuple([one for one in ready if zone in one.endpoint.zone_hints])
+    if first.zone_hints and all(end.zone_hints for _, end in ready):
+        return tuple([(to, end) for to, end in ready if zone in end.zone_hints])
     return ()
 
 
@@ -174,7 +153,7 @@ def _union(
 ) -> tuple[PortEndpoint, ...]:
     if not cluster:
         return local
-    merged = {endpoint.text: endpoint for endpoint in cluster + local}
+    merged = {to.id: (to, end) for to, end in cluster + local}
     if len(merged) == len(cluster):
         return cluster
     return tuple([merged[text] for text in sorted(merged)])

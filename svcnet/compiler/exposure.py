@@ -6,7 +6,7 @@ v1.36, read as decisions instead of rules.
 
 from __future__ import annotations
 
-from svcnet.compiler.endpoints import TEXT, ChosenEndpoints, PortEndpoint, choose
+from svcnet.compiler.endpoints import ChosenEndpoints, PortEndpoint, choose
 from svcnet.compiler.node import NodeView
 from svcnet.compiler.service_ports import ServicePortSpec
 from svcnet.graph import (
@@ -21,7 +21,6 @@ from svcnet.graph import (
     Origin,
     Policy,
     Reject,
-    Translate,
 )
 from svcnet.graph.fragment import HEALTH_CHECK, load_balancer
 from svcnet.graph.nodes import Masquerade
@@ -43,8 +42,8 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
         node=view.settings.node_name,
         zone=view.zone,
     )
-    internal = _target(chosen, spec.internal_local)
-    outside = _target(chosen, spec.external_local)
+    internal = _target(chosen, spec.service.internal_local)
+    outside = _target(chosen, spec.service.external_local)
     external = _external(spec, outside) if chosen.exist and spec.is_exposed else None
     firewall = _firewall(spec, view) if external is not None else None
     return Fragment(
@@ -54,32 +53,33 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
         external=external,
         cluster=_balance(spec, "cluster", chosen.cluster),
         local=_balance(spec, "local", chosen.local),
-        translates=_translates(chosen.reachable),
+        translates=tuple([to for to, _ in chosen.reachable]),
         refusals=_refusals(spec, internal, outside if spec.is_exposed else "", firewall),
         health_check=_health_check(spec),
         endpoint_count=len(spec.endpoints),
         policy=_policy(spec),
         local_endpoints=tuple(
             [
-                LocalEndpoint(address, port, ready, source, position)
-                for _, address, port, local, ready, _, _, _, source, position in spec.endpoints
-                if local
+                LocalEndpoint(to.address, to.port, endpoint.ready, to.source, to.position)
+                for to, endpoint in spec.endpoints
+                if to.local
             ]
         ),
-        field=spec.port_field,
+        field=spec.field,
         unused=_out_of_reach(spec, chosen),
     )
 
 
 def _policy(spec: ServicePortSpec) -> Policy:
+    service = spec.service
     wishes = (
-        spec.affinity,
-        spec.external_local,
-        spec.source_ranges,
-        spec.scheduler,
-        spec.internal_local,
-        spec.proxy_protocol,
-        spec.source_fields,
+        service.affinity,
+        service.external_local,
+        service.source_ranges,
+        service.scheduler,
+        service.internal_local,
+        service.proxy_protocol,
+        service.source_fields,
     )
     return Policy(*wishes) if any(wishes) else _NO_WISHES
 
@@ -113,9 +113,9 @@ def _dispatches(
     found = [
         Dispatch(
             "cluster-ip",
-            _origin(spec, spec.cluster_ip_field),
+            _origin(spec, spec.service.cluster_ip_field),
             "cluster-ip",
-            spec.cluster_ip,
+            spec.service.cluster_ip,
             spec.port,
             internal,
             masquerade,
@@ -124,7 +124,7 @@ def _dispatches(
     if not spec.is_exposed:
         return tuple(found)
     target = "external" if external is not None else "reject"
-    for address, field in spec.external_ips:
+    for address, field in spec.service.external_ips:
         found.append(
             Dispatch(
                 f"external-ip/{address}",
@@ -135,7 +135,7 @@ def _dispatches(
                 target,
             )
         )
-    for address, field in spec.load_balancer_ips:
+    for address, field in spec.service.load_balancer_ips:
         found.append(
             Dispatch(
                 load_balancer(address),
@@ -150,7 +150,7 @@ def _dispatches(
         found.append(
             Dispatch(
                 "node-port",
-                _origin(spec, f"{spec.port_field}.nodePort"),
+                _origin(spec, f"{spec.field}.nodePort"),
                 "node-port",
                 "",
                 spec.node_port,
@@ -165,22 +165,26 @@ def _external(spec: ServicePortSpec, target: str) -> External:
         "external",
         _origin(spec, "spec.externalTrafficPolicy"),
         target=target,
-        keep_source=spec.external_local,
+        keep_source=spec.service.external_local,
         cluster="cluster",
     )
 
 
 def _firewall(spec: ServicePortSpec, view: NodeView) -> Firewall | None:
     """Source ranges guard load balancer addresses only, never node ports."""
-    if not spec.load_balancer_ips or not spec.source_ranges:
+    if not spec.service.load_balancer_ips or not spec.service.source_ranges:
         return None
-    node_is_let_in = any(contains(cidr, view.settings.node_ip) for cidr in spec.source_ranges)
+    node_is_let_in = any(
+        contains(cidr, view.settings.node_ip) for cidr in spec.service.source_ranges
+    )
     return Firewall(
         "firewall",
         _origin(spec, "spec.loadBalancerSourceRanges"),
-        ranges=spec.source_ranges,
+        ranges=spec.service.source_ranges,
         own_addresses=(
-            tuple(address for address, _ in spec.load_balancer_ips) if node_is_let_in else ()
+            tuple(address for address, _ in spec.service.load_balancer_ips)
+            if node_is_let_in
+            else ()
         ),
         target="external",
         otherwise="drop-source",
@@ -194,18 +198,9 @@ def _balance(
         return None
     return Balance(
         node_id,
-        _origin(spec, f"{spec.port_field}.targetPort"),
-        targets=tuple(map(TEXT, endpoints)),
-        affinity=spec.affinity,
-    )
-
-
-def _translates(endpoints: tuple[PortEndpoint, ...]) -> tuple[Translate, ...]:
-    return tuple(
-        [
-            Translate(text, source, position, address, port, local, weight)
-            for text, address, port, local, _, _, _, weight, source, position in endpoints
-        ]
+        _origin(spec, f"{spec.field}.targetPort"),
+        targets=tuple([to.id for to, _ in endpoints]),
+        affinity=spec.service.affinity,
     )
 
 
@@ -213,12 +208,12 @@ def _out_of_reach(spec: ServicePortSpec, chosen: ChosenEndpoints) -> tuple[tuple
     """Return the endpoints that serve and are not reachable, where anybody asks: for UDP."""
     if spec.name.protocol != "UDP" or len(chosen.reachable) == len(spec.endpoints):
         return ()
-    reachable = set(map(TEXT, chosen.reachable))
+    reachable = {to.id for to, _ in chosen.reachable}
     return tuple(
         [
-            (address, port)
-            for text, address, port, *_, endpoint, _, _, _ in spec.endpoints
-            if endpoint.serving and text not in reachable
+            (to.address, to.port)
+            for to, endpoint in spec.endpoints
+            if endpoint.serving and to.id not in reachable
         ]
     )
 
@@ -238,8 +233,8 @@ def _refusals(
 
 
 def _health_check(spec: ServicePortSpec) -> Accept | None:
-    if not spec.health_check_node_port:
+    if not spec.service.health_check_node_port:
         return None
     return Accept(
-        HEALTH_CHECK, _origin(spec, "spec.healthCheckNodePort"), spec.health_check_node_port
+        HEALTH_CHECK, _origin(spec, "spec.healthCheckNodePort"), spec.service.health_check_node_port
     )

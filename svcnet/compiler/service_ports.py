@@ -11,59 +11,72 @@ from attrs import frozen
 
 from svcnet.compiler.endpoints import PortEndpoint, collect
 from svcnet.compiler.node import NodeView
-from svcnet.compiler.provenance import SourceOf, source_in
+from svcnet.compiler.provenance import source_in
 from svcnet.family import family_of
 from svcnet.graph import FragmentName
 from svcnet.labels import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
 from svcnet.models import (
     ClusterState,
-    EndpointSlice,
     IPFamily,
     NamespacedName,
     Service,
-    ServicePort,
 )
 from svcnet.models.service import PROXY_PROTOCOL
+
+
+@frozen
+class ServiceFacts:
+    """What all ports of a Service have in common, in one family.
+
+    ``external_ips`` and ``load_balancer_ips`` are pairs of an address and its place in the
+    Service, ``source_fields`` the places of ``source_ranges``. ``affinity`` and
+    ``health_check_node_port`` are 0 when there is none. ``has_addresses`` says whether the Service
+    asks for more than its cluster IP.
+    """
+
+    cluster_ip: str
+    cluster_ip_field: str
+    external_ips: tuple[tuple[str, str], ...]
+    load_balancer_ips: tuple[tuple[str, str], ...]
+    source_ranges: tuple[str, ...]
+    source_fields: tuple[str, ...]
+    health_check_node_port: int
+    affinity: int
+    internal_local: bool
+    external_local: bool
+    has_addresses: bool
+    scheduler: str
+    proxy_protocol: bool
 
 
 @frozen
 class ServicePortSpec:
     """One service port in one family: all that its rules depend on besides the node.
 
-    ``external_ips`` and ``load_balancer_ips`` are pairs of an address and its place in
-    the Service, ``source_fields`` the places of ``source_ranges``. ``health_check_node_port``
-    and ``node_port`` are 0 when there is none. ``is_exposed`` says whether the Service asks for
-    more than its cluster IP.
+    ``field`` is the port's place in the Service, ``node_port`` 0 when there is none.
     """
 
     name: FragmentName
-    cluster_ip: str
-    cluster_ip_field: str
+    service: ServiceFacts
     port: int
-    port_field: str
-    external_ips: tuple[tuple[str, str], ...]
-    load_balancer_ips: tuple[tuple[str, str], ...]
-    source_ranges: tuple[str, ...]
-    source_fields: tuple[str, ...]
     node_port: int
-    health_check_node_port: int
-    affinity: int
-    internal_local: bool
-    external_local: bool
-    is_exposed: bool
-    scheduler: str
-    proxy_protocol: bool
+    field: str
     endpoints: tuple[PortEndpoint, ...]
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether more than the cluster IP leads to this port."""
+        return self.service.has_addresses or self.node_port > 0
 
     @property
     def uses_cluster(self) -> bool:
         """Whether endpoints of policy Cluster are used; local traffic may need them."""
-        return not self.internal_local or self.is_exposed
+        return not self.service.internal_local or self.is_exposed
 
     @property
     def uses_local(self) -> bool:
         """Whether endpoints of policy Local are used."""
-        return self.internal_local or (self.external_local and self.is_exposed)
+        return self.service.internal_local or (self.service.external_local and self.is_exposed)
 
 
 def service_ports(
@@ -80,30 +93,17 @@ def service_ports(
     cluster_ip = "" if service.is_headless else service.cluster_ip(view.family)
     if not cluster_ip:
         return
-    slices = tuple([s for s in state.slices_of(name) if s.is_seen])
-    shared = _service_facts(service, view)
-    source_of = source_in(state, name)
+    facts = _service_facts(service, cluster_ip, view)
+    slices = [each for each in state.slices_of(name) if each.is_seen]
+    source_of, node_name = source_in(state, name), view.settings.node_name
     for index, port in enumerate(service.ports):
-        yield _spec(service, port, index, cluster_ip, slices, view, shared, source_of)
+        endpoints = collect(slices, port.name, port.protocol, view.family, node_name, source_of)
+        fragment_name = FragmentName(service.namespace, service.name, port.name, port.protocol)
+        field = f"spec.ports[{index}]"
+        yield ServicePortSpec(fragment_name, facts, port.port, port.node_port, field, endpoints)
 
 
-@frozen
-class _ServiceFacts:
-    """What all ports of a Service have in common."""
-
-    cluster_ip_field: str
-    external_ips: tuple[tuple[str, str], ...]
-    load_balancer_ips: tuple[tuple[str, str], ...]
-    source_ranges: tuple[str, ...]
-    source_fields: tuple[str, ...]
-    health_check_node_port: int
-    external_local: bool
-    has_addresses: bool
-    scheduler: str
-    proxy_protocol: bool
-
-
-def _service_facts(service: Service, view: NodeView) -> _ServiceFacts:
+def _service_facts(service: Service, cluster_ip: str, view: NodeView) -> ServiceFacts:
     family = view.family
     external_local = service.external_traffic_policy == "Local" and (
         service.type != "ClusterIP" or bool(service.external_ips)
@@ -114,8 +114,9 @@ def _service_facts(service: Service, view: NodeView) -> _ServiceFacts:
     source_ranges, source_fields = (
         _source_ranges(service, family) if service.load_balancer_source_ranges else ((), ())
     )
-    return _ServiceFacts(
-        cluster_ip_field=f"spec.clusterIPs[{service.cluster_ips.index(service.cluster_ip(family))}]",
+    return ServiceFacts(
+        cluster_ip=cluster_ip,
+        cluster_ip_field=f"spec.clusterIPs[{service.cluster_ips.index(cluster_ip)}]",
         external_ips=external_ips if view.allows_external_ips else (),
         load_balancer_ips=load_balancer_ips,
         source_ranges=source_ranges,
@@ -125,6 +126,10 @@ def _service_facts(service: Service, view: NodeView) -> _ServiceFacts:
             if service.type == "LoadBalancer" and external_local
             else 0
         ),
+        affinity=(
+            service.session_affinity_timeout if service.session_affinity == "ClientIP" else 0
+        ),
+        internal_local=service.internal_traffic_policy == "Local",
         external_local=external_local,
         # Also of external IPs that are not allowed: so is kube-proxy's ExternallyAccessible.
         has_addresses=bool(external_ips or load_balancer_ips),
@@ -163,39 +168,3 @@ def _source_ranges(service: Service, family: IPFamily) -> tuple[tuple[str, ...],
     if any(cidr.endswith("/0") for cidr, _ in found):
         return (), ()
     return tuple([cidr for cidr, _ in found]), tuple([field for _, field in found])
-
-
-def _spec(
-    service: Service,
-    port: ServicePort,
-    index: int,
-    cluster_ip: str,
-    slices: tuple[EndpointSlice, ...],
-    view: NodeView,
-    shared: _ServiceFacts,
-    source_of: SourceOf,
-) -> ServicePortSpec:
-    return ServicePortSpec(
-        name=FragmentName(service.namespace, service.name, port.name, port.protocol),
-        cluster_ip=cluster_ip,
-        cluster_ip_field=shared.cluster_ip_field,
-        port=port.port,
-        port_field=f"spec.ports[{index}]",
-        external_ips=shared.external_ips,
-        load_balancer_ips=shared.load_balancer_ips,
-        source_ranges=shared.source_ranges,
-        source_fields=shared.source_fields,
-        node_port=port.node_port,
-        health_check_node_port=shared.health_check_node_port,
-        affinity=(
-            service.session_affinity_timeout if service.session_affinity == "ClientIP" else 0
-        ),
-        internal_local=service.internal_traffic_policy == "Local",
-        external_local=shared.external_local,
-        is_exposed=shared.has_addresses or bool(port.node_port),
-        scheduler=shared.scheduler,
-        proxy_protocol=shared.proxy_protocol,
-        endpoints=collect(
-            slices, port.name, port.protocol, view.family, view.settings.node_name, source_of
-        ),
-    )

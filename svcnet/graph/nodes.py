@@ -8,7 +8,7 @@ endpoint its ``address:port``.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from attrs import frozen
 
@@ -84,12 +84,12 @@ class Balance:
     affinity: int = 0
 
 
-@frozen
-class Translate:
+class Translate(NamedTuple):
     """The endpoint that a packet is sent to; a packet from that very endpoint is masqueraded.
 
     ``weight`` is its share of the traffic beside the others', where a mode has shares.
-    ``source`` and ``position`` say where in the input it is.
+    ``source`` and ``position`` say where in the input it is. A tuple, unlike the other nodes:
+    a graph has a hundred thousand of these, and a tuple is made in a third of the time.
     """
 
     id: str

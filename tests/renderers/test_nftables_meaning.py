@@ -74,7 +74,7 @@ def hairpin_is_here(graph: RuleGraph, packet: Packet) -> RuleGraph:
             translates=tuple(
                 each
                 if each.address != packet.source or (each.address, each.port) in here
-                else evolve(each, address=f"{ELSEWHERE}{each.address}")
+                else each._replace(address=f"{ELSEWHERE}{each.address}")
                 for each in fragment.translates
             ),
         )

@@ -249,12 +249,11 @@ def _endpoints(fragment: Fragment, match: str, sep: dict[str, str], is_large: bo
     balance = fragment.cluster or fragment.local
     sticky = balance is not None and balance.affinity
     lines = []
-    for translate in fragment.translates:
-        endpoint = translate.id
+    for endpoint, _, _, address, _, _, _ in fragment.translates:
         chain = sep[endpoint]
         recent = f"-m recent --name {chain} --set " if sticky else ""
         lines.append(
-            f"-A {chain} {comment}-s {translate.address} -j KUBE-MARK-MASQ\n"
+            f"-A {chain} {comment}-s {address} -j KUBE-MARK-MASQ\n"
             f"-A {chain} {comment}{recent}{match}-j DNAT --to-destination {endpoint}\n"
         )
     return lines
