@@ -20,7 +20,7 @@ from svcnet.netfilter.ipset import number_protocol
 from svcnet.netfilter.save_form import save_rule
 from svcnet.renderers import ipvs, userspace
 from svcnet.renderers.iptables import full
-from svcnet.renderers.iptables.names import endpoint_chains, service_hash
+from svcnet.renderers.iptables.names import chain_names
 from svcnet.renderers.ipvs.sections import step_sections
 from svcnet.sources import load_bytes
 from svcnet.sources.addresses import canonical_address, canonical_cidr
@@ -70,7 +70,7 @@ def is_about(value: object, line: str, graph: RuleGraph, origin: Origin) -> bool
             return chain.startswith("KUBE-FW-") and " -s " not in line
         case dict():
             port = (value.get("name", ""), value.get("protocol", "TCP"))
-            letters = service_hash(FragmentName(origin.namespace, origin.name, *port))
+            letters, _ = chain_names(FragmentName(origin.namespace, origin.name, *port), ())
             return line[:1] == ":" and chain in [
                 f"KUBE-{k}-{letters}" for k in ("SVC", "SVL", "EXT")
             ]
@@ -81,7 +81,7 @@ def is_about(value: object, line: str, graph: RuleGraph, origin: Origin) -> bool
             sep = re.search(r"^[:]?(?:-A )?(KUBE-SEP-\w+)|-j (KUBE-SEP-\w+)", line)
             assert sep is not None
             ids = {f.name: [t.id for t in f.translates if t.origin == origin] for f in graph}
-            seps = {sep for name, own in ids.items() for sep in endpoint_chains(name, own)}
+            seps = {sep for name, own in ids.items() for sep in chain_names(name, own)[1]}
             return bool({*sep.groups()} & seps)
     return False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
+from struct import Struct
 
 from svcnet.graph import FragmentName
 
@@ -35,36 +36,33 @@ _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".ljust(256)
 
 # 16 letters of base32 are the first 80 bits, so the rest of a digest need not be encoded.
 _LETTERS = 16
+_LANES = Struct("3x5s3x5s")
 
 
-def service_hash(name: FragmentName) -> str:
-    """Return the 16 letters that end the names of a service port's own chains."""
-    return _hashes([name.service_port + name.protocol.lower()])[0]
+def chain_names(name: FragmentName, endpoints: Sequence[str]) -> tuple[str, list[str]]:
+    """Return what the names of a service port's chains end in, and the chains of its endpoints.
+
+    The first are the 16 letters after KUBE-SVC- and its like, the others whole names (KUBE-SEP-…).
+    `endpoints` are written ``ip:port``.
+    """
+    port = name.service_port + name.protocol.lower()
+    letters = _hashes([port, *[port + endpoint for endpoint in endpoints]])
+    ends = range(_LETTERS, len(letters), _LETTERS)
+    return letters[:_LETTERS], [f"KUBE-SEP-{letters[i : i + _LETTERS]}" for i in ends]
 
 
-def endpoint_chains(name: FragmentName, endpoints: Sequence[str]) -> list[str]:
-    """Return the KUBE-SEP chain of each of a service port's `endpoints` (``ip:port``)."""
-    prefix = name.service_port + name.protocol.lower()
-    return [f"KUBE-SEP-{letters}" for letters in _hashes([prefix + text for text in endpoints])]
-
-
-def _hashes(texts: list[str]) -> list[str]:
+def _hashes(texts: list[str]) -> str:
     """Return the first 16 letters of the base32 form (RFC 4648) of each text's SHA-256.
 
     All are encoded at once: ten bytes of each digest go into two lanes of eight bytes,
     and three shifts of one large integer spread every lane's 40 bits over its bytes,
     five to each. That is ten times faster than a call of the standard library for each.
     """
-    if not texts:
-        return []
     digests = [sha256(text.encode()).digest() for text in texts]
-    bits = int.from_bytes(
-        b"".join([b"\0\0\0%b\0\0\0%b" % (d[:5], d[5:10]) for d in digests]), "big"
-    )
+    bits = int.from_bytes(b"".join([_LANES.pack(d, d[5:]) for d in digests]), "big")
     for shift, keep, move in _masks(len(texts)):
         bits = (bits & keep) | ((bits & move) << shift)
-    letters = bits.to_bytes(len(texts) * _LETTERS, "big").translate(_ALPHABET).decode()
-    return [letters[i : i + _LETTERS] for i in range(0, len(letters), _LETTERS)]
+    return bits.to_bytes(len(texts) * _LETTERS, "big").translate(_ALPHABET).decode()
 
 
 @cache

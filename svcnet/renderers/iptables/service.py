@@ -46,10 +46,10 @@ def write_service_port(fragment: Fragment, settings: NodeSettings, is_large: boo
     """Return the rules of one service port; `is_large` leaves out per-endpoint comments."""
     protocol = fragment.name.protocol.lower()
     match = f"-m {protocol} -p {protocol} "
-    letters = names.service_hash(fragment.name)
-    chains = _chain_names(fragment, letters)
     endpoints = [translate.id for translate in fragment.translates]
-    sep = dict(zip(endpoints, names.endpoint_chains(fragment.name, endpoints), strict=True))
+    letters, endpoint_chains = names.chain_names(fragment.name, endpoints)
+    chains = _chain_names(fragment, letters)
+    sep = dict(zip(endpoints, endpoint_chains, strict=True))
     head: Lines = []
     _cluster_ip_masquerade(head, fragment, settings.local_detector, match, chains)
     _external(head, fragment, settings.local_detector, chains)
@@ -227,20 +227,18 @@ def _balance(
             f"-j {name}\n"
             for head, name in zip(heads, seps, strict=True)
         ]
-    left = len(seps)
-    for head, name in zip(heads, seps, strict=True):
-        if left > 1:
-            lines.append(f"{head}{_chance(left)}-j {name}\n")
-        else:
-            lines.append(f"{head}-j {name}\n")
-        left -= 1
+    chances = map(_chance, range(len(seps), 0, -1))
+    lines += [
+        f"{head}{chance}-j {name}\n"
+        for head, chance, name in zip(heads, chances, seps, strict=True)
+    ]
     return lines
 
 
 @cache
 def _chance(left: int) -> str:
     """The match that is true once in `left` times."""
-    return f"-m statistic --mode random --probability {1 / left:.10f} "
+    return f"-m statistic --mode random --probability {1 / left:.10f} " if left > 1 else ""
 
 
 def _endpoints(fragment: Fragment, match: str, sep: dict[str, str], is_large: bool) -> list[str]:
