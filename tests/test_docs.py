@@ -44,7 +44,7 @@ ORDERS = {
 RULES = sorted(
     path
     for mode in ("iptables", "ipvs", "nftables", "userspace")
-    for path in ROOT.glob(f"examples/*/golden.{mode}.txt")
+    for path in ROOT.glob(f"examples/*/golden.{mode}*.txt")
 )
 BLOCK = re.compile(
     r"^(?:<!-- (?P<needs>kernel|ipvs) -->\n+|`(?P<file>\S+)`:\n)?"
@@ -146,10 +146,12 @@ def namespace() -> Iterator[tuple[str, ...]]:
 
 @pytest.mark.parametrize("golden", RULES, ids=title)
 def test_golden_file(golden: Path, folder: Path) -> None:
-    mode = golden.name.split(".")[1]
+    mode, *layout = golden.name.split(".")[1:-1]
     command = f"svcnet render {golden.parent.relative_to(ROOT)} --mode {mode} --check {golden}"
     if golden.parent.name == "from-pods":
         command += " --from-pods"
+    if layout:
+        command += f" --layout {layout[0]}"
     assert shell([command]) == [""]
 
 

@@ -282,7 +282,9 @@ class Walker:
                     yield from self.choices(flow, words, position, "vmap")
                     return
                 case "dnat":
-                    if words[position] == "to":
+                    if words[position + 1] == "to" and "map" in words:
+                        yield from self.endpoints(flow, words, position + 2)
+                    elif words[position] == "to":
                         address, _, port = words[position + 1].rpartition(":")
                         yield self.moved(flow, address.strip("[]"), port), Fraction(1), "dnat"
                     else:
@@ -325,14 +327,33 @@ class Walker:
             else:
                 yield self.moved(flow, *value.split(" . ")), share, "dnat"
 
+    def endpoints(self, flow: Flow, words: list[str], position: int) -> Iterator[Way]:
+        """Yield the elements of a map that a packet's destination and a number pick."""
+        key, position = self.value(words, position, flow, "numgen")
+        _, how, mod, count, found, name = words[position:]
+        assert (mod, found, name[0]) == ("mod", "map", "@"), words
+        assert how == "random" or (how, count) == ("inc", "1"), words
+        for number in range(int(count)):
+            value = self.table.elements[name[1:]].get(f"{key} . {number}")
+            share = Fraction(1, int(count))
+            if value is None:
+                yield flow, share, ""
+            else:
+                yield self.moved(flow, *value.split(" . ")), share, "dnat"
+
     def moved(self, flow: Flow, address: str, port: str) -> Flow:
         """Return the flow with another destination."""
         return evolve(flow, destination=address, port=int(port), translated=True)
 
-    def value(self, words: list[str], position: int, flow: Flow) -> tuple[str, int]:
-        """Return what an expression is for the flow, joined as keys are, and where it ends."""
-        parts = []
+    def value(self, words: list[str], position: int, flow: Flow, end: str = "") -> tuple[str, int]:
+        """Return what an expression is for the flow, joined as keys are, and where it ends.
+
+        It ends before a word, if there is one.
+        """
+        parts: list[str] = []
         while True:
+            if end and words[position] == end:
+                return " . ".join(parts), position
             if words[position] == "iifname":
                 parts.append(flow.packet.interface)
                 position += 1

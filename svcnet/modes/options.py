@@ -110,6 +110,8 @@ VARIANT = Option(
     "The variant of iptables; by default the one in use, and to clean up both.",
     "makes no rule of iptables",
 )
+LAYOUTS = Words(("auto", "kube-proxy", "flat"))
+"""Ways to lay out rules that mean the same."""
 JUMPS = Option(
     "jumps",
     ("render",),

@@ -66,6 +66,23 @@ def test_since(name: str, output: str) -> None:
     assert len(step) < len(new) / 2
 
 
+@pytest.mark.parametrize("name", ["then-affinity-off", "then-lb-ip-changed"])
+def test_the_flat_layout_has_every_form(name: str) -> None:
+    """--layout flat: what the forms say is one table, and a step leads from one to the next."""
+    old = ("--since", CASES / name / "objects.yaml")
+    flat = ("--layout", "flat")
+    text = render(name, *flat).stdout
+    assert "goto cluster-tcp-" in text
+    assert Model.of(render(name, *flat, "--output", "transaction").stdout) == Model.of(text)
+    maps = json.loads(render(name, *flat, "--output", "json").stdout)["maps"]
+    assert {"ip daddr", "tcp dport", "numgen random mod 65536"} in [
+        set(each.get("typeof", ())) for each in maps
+    ]
+    step = render(name, *flat, *old, objects="objects.second.yaml").stdout
+    new = render(name, *flat, objects="objects.second.yaml").stdout
+    assert Model.of(text, step) == Model.of(new)
+
+
 def test_since_the_same() -> None:
     """Nothing changed means nothing to load."""
     old = ("--since", CASES / "kitchen-sink" / "objects.yaml")

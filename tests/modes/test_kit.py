@@ -9,12 +9,28 @@ import pytest
 
 from svcnet import modes
 from svcnet.graph import GraphDiff, RuleGraph
+from svcnet.models import KubeProxyConfiguration
 from svcnet.modes import ModeSettings
+from svcnet.modes.nftables import NFTablesMode
+from svcnet.modes.options import OptionValues
+from svcnet.renderers.nftables import Ruleset
 from svcnet.testing import check_mode, make_node, make_service
 from tests.modes.plain import PLAIN, Lines, PlainMode, Step
 
 
-@pytest.mark.parametrize("mode", [*modes.builtin().values(), PLAIN], ids=lambda mode: mode.name)
+class FlatMode(NFTablesMode):
+    """Mode nftables in its other layout, whoever asks."""
+
+    def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> Ruleset:
+        return super().full(graph, settings or self.settings())
+
+    def settings(
+        self, config: KubeProxyConfiguration | None = None, given: OptionValues | None = None
+    ) -> ModeSettings:
+        return super().settings(config, {**(given or {}), "layout": "flat"})
+
+
+@pytest.mark.parametrize("mode", [*modes.builtin().values(), FlatMode(), PLAIN], ids=repr)
 def test_each_mode_keeps_what_all_must(mode: Any) -> None:
     """svcnet's own modes, and one of another package, are what the kit asks of them."""
     check_mode(mode, [[make_node()], [make_node(), make_service()]])

@@ -6,13 +6,23 @@ import re
 
 from attrs import field, frozen
 
+SIZE = re.compile(r"\bsize (\d+) ;")
+
+
+def without_size(heads: dict[str, str]) -> dict[str, str]:
+    """Return what chains and sets are, but for the sizes of sets."""
+    return {name: SIZE.sub("size ;", said) for name, said in heads.items()}
+
 
 @frozen
 class Model:
-    """What is in a table; rules are in the order in which they came."""
+    """What is in a table; rules are in the order in which they came.
+
+    A set may have more room than in another table, but none has more in it than it has room.
+    """
 
     chains: dict[str, list[str]] = field(factory=dict)
-    heads: dict[str, str] = field(factory=dict)
+    heads: dict[str, str] = field(factory=dict, eq=without_size)
     sets: dict[str, dict[str, str]] = field(factory=dict)
 
     @classmethod
@@ -26,8 +36,8 @@ class Model:
     def load(self, text: str) -> None:
         """Carry out lines as nft and the kernel would; AssertionError for what they refuse."""
         for line in text.splitlines():
-            verb, kind, _, _, name, *rest = line.split(" ", 5)
-            said = rest[0] if rest else ""
+            verb, kind, _, _, *rest = line.split(" ", 5)
+            name, said = [*rest, "", ""][:2]
             match verb, kind:
                 case "add", "table":
                     pass
@@ -36,7 +46,7 @@ class Model:
                     self.heads[name] = self.heads.get(name) or said
                 case "add", ("set" | "map"):
                     self.sets.setdefault(name, {})
-                    self.heads[name] = said
+                    self.heads[name] = self._head(name, said)
                 case "add", "rule":
                     self._check_names(said, line)
                     self.chains[name].append(said)
@@ -45,10 +55,14 @@ class Model:
                     self._check_names(value, line)
                     assert self.sets[name].get(key, value) == value, f"File exists: {line}"
                     self.sets[name][key] = value
+                    self._check_room(name, line)
                 case "delete", "element":
                     key, value = parts(said)
                     assert not value, line
                     del self.sets[name][key]
+                case "delete", "table":
+                    for held in (self.chains, self.heads, self.sets):
+                        held.clear()
                 case "flush", "chain":
                     self.chains[name].clear()
                 case "flush", ("set" | "map"):
@@ -62,6 +76,11 @@ class Model:
                 case _:
                     raise AssertionError(line)
 
+    def _head(self, name: str, said: str) -> str:
+        """Return what a set is, which another line for it gives no other size."""
+        there = SIZE.search(self.heads.get(name, ""))
+        return SIZE.sub(there[0], said) if there else said
+
     def _check_names(self, said: str, line: str) -> None:
         """Refuse what leads to a chain, or speaks of a set, that is not there."""
         bare = re.sub(r' comment "[^"]*"', "", said)
@@ -69,6 +88,11 @@ class Model:
             assert name in self.chains, f"No such file or directory: {line}"
         for name in re.findall(r"@(\S+)", bare):
             assert name in self.sets, f"No such file or directory: {line}"
+
+    def _check_room(self, name: str, line: str) -> None:
+        size = SIZE.search(self.heads[name])
+        if size:
+            assert len(self.sets[name]) <= int(size[1]), f"Too many open files: {line}"
 
     def _check_unused(self, name: str, line: str) -> None:
         said = [rule for rules in self.chains.values() for rule in rules]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b32encode
+from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import pairwise
@@ -30,8 +31,21 @@ from svcnet.models import (
 )
 from svcnet.models.state import ClusterObject
 from svcnet.modes.nftables import NFTABLES
-from svcnet.netfilter.nft import MOST_COMMENT, NFTElement, interface, quote_comment
-from svcnet.renderers.nftables import advance, delta, document, full, names, text, transaction
+from svcnet.netfilter.nft import MOST_COMMENT, NFTElement, NFTSet, interface, quote_comment
+from svcnet.renderers.nftables import (
+    Bucket,
+    Layout,
+    Ruleset,
+    advance,
+    delta,
+    document,
+    full,
+    load,
+    names,
+    replacement,
+    text,
+    transaction,
+)
 from svcnet.renderers.nftables.block import lines
 from svcnet.sources.addresses import canonical_address, canonical_cidr
 from svcnet.testing import make_node, make_service, make_slice
@@ -47,6 +61,7 @@ configurations = st.builds(
     strategies.configurations,
     st.builds(NFTablesConfiguration, st.sampled_from((14, 15)), st.booleans()),
 )
+LAYOUTS: tuple[Layout, ...] = ("kube-proxy", "flat")
 SHARED = ("203.0.113.7", "203.0.113.8", "10.96.0.10", "10.96.0.11")
 
 
@@ -84,22 +99,43 @@ def graph_of(
 
 
 @settings(max_examples=examples(150), deadline=None)
-@given(histories)
+@given(histories, st.sampled_from(LAYOUTS))
 def test_steps_lead_where_a_full_sync_does(
-    history: list[tuple[list[ClusterObject], Node, KubeProxyConfiguration]],
+    history: list[tuple[list[ClusterObject], Node, KubeProxyConfiguration]], layout: Layout
 ) -> None:
     """A step changes a table to that of a full sync, whoever shares an address with whom."""
     graphs = [graph_of([*objects, node], config) for objects, node, config in history]
-    ruleset = full(graphs[0])
+    ruleset = full(graphs[0], layout=layout)
     model = Model.of(text(ruleset))
     for before, after in pairwise(graphs):
         ruleset, step = advance(ruleset, diff(before, after))
-        assert ruleset == full(after)
-        late = Model.of(text(full(before)), step.sync, step.cleanup)
+        assert ruleset == full(after, layout=layout)
+        assert (dict(ruleset.counts), dict(ruleset.buckets)) == counts_of(ruleset)
+        old = text(full(before, layout=layout))
+        late = Model.of(old, *step.texts, step.cleanup)
+        assert layout == "kube-proxy" or not any(leads_to_new(each, model) for each in step.texts)
         model.load(step.text)
         assert model == late == Model.of(text(ruleset))
-        assert bool(step) == (text(full(before)) != text(ruleset))
-        assert Model.of(transaction(ruleset), transaction(ruleset)) == model
+        assert bool(step) == (old != text(ruleset))
+        for whole in ([transaction(ruleset)], list(load(ruleset)), [replacement(ruleset)]):
+            assert Model.of(*whole, *whole) == model
+
+
+def leads_to_new(part: str, model: Model) -> bool:
+    """Return whether a transaction makes a chain, and an element that leads to it."""
+    chains = set(re.findall(r"^add chain \S+ \S+ (\S+)", part, re.MULTILINE))
+    goals = set(re.findall(r"^add element .* : goto (\S+) \}$", part, re.MULTILINE))
+    return bool((chains & goals) - model.chains.keys())
+
+
+def counts_of(ruleset: Ruleset) -> tuple[dict[str, int], dict[Bucket, int]]:
+    """Return how many elements each set has, and how many lead to each bucket, by counting them."""
+    if ruleset.layout == "kube-proxy":
+        return {}, {}
+    made = [each for each in ruleset.objects() if isinstance(each, NFTElement)]
+    leads = [lead for place in ruleset.claims if (lead := ruleset.lead(place)) is not None]
+    buckets = [bucket for lead in leads for bucket in (lead.bucket, *lead.bucket.leads_to())]
+    return Counter(each.container for each in made), Counter(buckets)
 
 
 def test_a_step_is_as_large_as_its_change() -> None:
@@ -123,6 +159,75 @@ def test_a_step_is_as_large_as_its_change() -> None:
     assert delta(diff(old, old)).text == ""
 
 
+def test_a_flat_step_is_as_large_as_its_change() -> None:
+    """An endpoint that comes, goes or is another one is an element, and where it leads another."""
+    services = [make_service(f"web-{n}", f"10.96.1.{n}") for n in range(200)]
+    endpoints = [f"10.244.1.{n}" for n in range(10, 14)]
+
+    def state(*own: str) -> RuleGraph:
+        slices = [make_slice(f"web-{n}", *endpoints) for n in range(1, 200)]
+        return graph_of([make_node(), *services, *slices, make_slice("web-0", *own)])
+
+    def step(old: RuleGraph, new: RuleGraph) -> list[list[str]]:
+        found = advance(full(old, layout="flat"), diff(old, new))[1]
+        return [
+            [line.split(" ip kube-proxy ")[1] for line in text.splitlines()]
+            for text in (*found.texts, *filter(None, [found.cleanup]))
+        ]
+
+    four, other = state(*endpoints), state("10.244.1.100", *endpoints[1:])
+    place = "service-endpoints-tcp { 10.96.1.0 . 80 ."
+    assert step(four, other) == [[f"{place} 0 }}", f"{place} 0 : 10.244.1.100 . 8080 }}"]]
+    web = "service-ips { 10.96.1.0 . tcp . 80"
+    three = state(*endpoints[:3])
+    rules = [
+        f"cluster-tcp-3 dnat ip to ip daddr . tcp dport . numgen {how} map @service-endpoints-tcp"
+        for how in ("random mod 3", "inc mod 1")
+    ]
+    assert step(four, three) == [
+        ["cluster-tcp-3", *rules],
+        [f"{place} 3 }}", f"{web} }}", f"{web} : goto cluster-tcp-3 }}"],
+    ]
+    assert step(three, four) == [
+        [
+            f"{place} 3 : 10.244.1.13 . 8080 }}",
+            "cluster-tcp-3",
+            f"{web} }}",
+            f"{web} : goto cluster-tcp-4 }}",
+        ],
+        ["cluster-tcp-3"],
+    ]
+
+
+def test_maps_grow_and_need_not_shrink() -> None:
+    """A map that gets too small is made anew with all that is in it, in a transaction before."""
+    services = [make_service(f"web-{n}", f"10.96.1.{n}") for n in range(100)]
+
+    def state(count: int) -> RuleGraph:
+        slices = [
+            make_slice(f"web-{n}", *(f"10.244.{n}.{k}" for k in range(1, 11))) for n in range(count)
+        ]
+        return graph_of([make_node(), *services, *slices])
+
+    few, many = state(51), state(52)
+    before, after = full(few, layout="flat"), full(many, layout="flat")
+    sizes = {each.name: each.size for each in after.fixed.objects if isinstance(each, NFTSet)}
+    assert (sizes["service-endpoints-tcp"], sizes["service-endpoints-udp"]) == (2048, 1024)
+    ruleset, step = advance(before, diff(few, many))
+    assert ruleset == after
+    assert [each.made.name for each in step.growth] == ["service-endpoints-tcp"]
+    model = Model.of(text(before))
+    model.load(step.texts[0])
+    assert model == Model.of(text(before))
+    assert "size 2048" in model.heads["service-endpoints-tcp"]
+    model.load("".join(step.texts[1:]))
+    assert model == Model.of(text(after))
+    back = advance(after, diff(many, few))
+    assert (back[0], back[1].growth) == (before, ())
+    again = evolve(step, growth=())
+    assert Model.of(text(after), back[1].text, again.text) == Model.of(text(after))
+
+
 def test_the_size_of_the_cluster_changes_no_rule() -> None:
     """What is a large cluster elsewhere, where comments go, is a step of one Service here."""
     pods = [f"10.244.{n // 250}.{n % 250 + 1}" for n in range(1000)]
@@ -139,10 +244,11 @@ def test_the_size_of_the_cluster_changes_no_rule() -> None:
     assert "db" not in delta(diff(old, new)).text
 
 
-@pytest.mark.parametrize("expected", EXPECTED[::7], ids=lambda path: path.parent.name)
-def test_the_document_is_the_text_as_values(expected: Any) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("expected", EXPECTED[::14], ids=lambda path: path.parent.name)
+def test_the_document_is_the_text_as_values(expected: Any, layout: Layout) -> None:
     """Each line of the text can be written from the JSON document, in its order."""
-    ruleset = full(compile_case(expected.parent, family_of_file(expected)))
+    ruleset = full(compile_case(expected.parent, family_of_file(expected)), layout=layout)
     value = json.loads(document(ruleset))
     assert value["family"] == ruleset.family
     assert sorted(lines_of(value)) == sorted(text(ruleset).splitlines())
@@ -167,10 +273,13 @@ def lines_of(value: Any) -> list[str]:
         ]
     for kind in ("set", "map"):
         for each in value[f"{kind}s"]:
-            name, what = each["name"], f"type {' . '.join(each['type'])}"
+            name, type_ = each["name"], "typeof" if "typeof" in each else "type"
+            what = f"{type_} {' . '.join(each[type_])}"
             what += f" : {each['value']} ;" if kind == "map" else " ;"
             if "timeout" in each:
                 what += f" flags dynamic,timeout ; timeout {each['timeout']}s ;"
+            if "size" in each:
+                what += f" size {each['size']} ;"
             if "comment" in each:
                 what += f" {said(each)} ;"
             found.append(f"add {kind} {table} {name} {{ {what} }}")
@@ -185,9 +294,14 @@ def lines_of(value: Any) -> list[str]:
 def test_each_line_is_traced_to_its_field(expected: Any) -> None:
     """A line that a Service caused names the field that holds its value; others name none."""
     graph = compile_case(expected.parent, family_of_file(expected))
-    ruleset = full(graph)
     documents = yaml.load_all((expected.parent / "objects.yaml").read_bytes(), yaml.CSafeLoader)
     objects = by_name(document for document in documents if document)
+    for layout in LAYOUTS:
+        check_lines(full(graph, layout=layout), objects)
+
+
+def check_lines(ruleset: Ruleset, objects: Any) -> None:
+    """Check what caused each line of a full sync; `objects` are the input by name."""
     fixed = {made.add(str(ruleset.table)) for made in ruleset.fixed.objects}
     for line in transaction(ruleset).splitlines(True):
         own = "/" in line.split(" ")[4] or (line not in fixed and line.startswith("add element"))
@@ -278,12 +392,12 @@ def test_names_of_many_are_those_of_one(space: int, service: int, port: int) -> 
 
 
 @settings(max_examples=examples(25), deadline=None)
-@given(strategies.clusters, strategies.configurations)
+@given(strategies.clusters, strategies.configurations, st.sampled_from(LAYOUTS))
 def test_lines_are_those_of_the_objects(
-    objects: list[ClusterObject], config: KubeProxyConfiguration
+    objects: list[ClusterObject], config: KubeProxyConfiguration, layout: Layout
 ) -> None:
     """Written many at a time or one by one, and each has what caused it."""
-    ruleset = full(graph_of([make_node(), *objects], config))
+    ruleset = full(graph_of([make_node(), *objects], config), layout=layout)
     table = str(ruleset.table)
     for is_new in (False, True):
         alike = "".join(lines(ruleset.iterate(), table, is_new=is_new))

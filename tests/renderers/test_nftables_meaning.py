@@ -14,13 +14,14 @@ from svcnet.graph.evaluate import Verdict
 from svcnet.models import ClusterState, KubeProxyConfiguration, Node, ServiceCIDR
 from svcnet.models.state import ClusterObject
 from svcnet.modes.nftables import NFTABLES
-from svcnet.renderers.nftables import full, text, transaction
+from svcnet.renderers.nftables import Layout, full, text, transaction
 from tests import strategies
 from tests.fuzz import examples
 from tests.renderers.nftables_model import Model
 from tests.renderers.test_meaning import aimed
 from tests.walk_nftables import Reading, inside, outcomes
 
+LAYOUTS: tuple[Layout, ...] = ("kube-proxy", "flat")
 ELSEWHERE = "elsewhere-"
 CIDRS = ((), ("10.96.0.0/24",), ("10.96.0.10/31", "203.0.113.32/27"))
 
@@ -131,7 +132,7 @@ def test_text_does_what_the_graph_means(
     if not data.draw(st.integers(0, 9)):
         packet = evolve(packet, port=packet.port + 1)
     note(packet)
-    ruleset = full(graph)
+    ruleset = full(graph, layout=data.draw(st.sampled_from(LAYOUTS)))
     wanted = meant(graph, packet)
     assert outcomes(text(ruleset), graph.settings, packet) == wanted
     if not data.draw(st.integers(0, 3)):

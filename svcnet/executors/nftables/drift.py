@@ -34,7 +34,7 @@ from svcnet.netfilter.nft import (
     quote_comment,
     types_of,
 )
-from svcnet.renderers.nftables import NFTablesDelta, Ruleset
+from svcnet.renderers.nftables import Edit, NFTablesDelta, NFTEdit, NFTStatement, Ruleset
 
 _DYNAMIC = frozenset(("dynamic", "timeout"))
 
@@ -78,7 +78,7 @@ def differences(
     delta = NFTablesDelta(
         table=ruleset.table,
         family=ruleset.family,
-        lines=tuple(repair.lines()),
+        changes=tuple(repair.changes()),
         stale=tuple(repair.stale),
     )
     differed = {kind: count for kind, count in repair.differed.items() if count}
@@ -106,7 +106,7 @@ def _without(found: TableState, places: frozenset[NFTPlace]) -> TableState:
 
 
 class _Repair:
-    """The lines of a repair, each list in the order in which nft has to see them."""
+    """The changes of a repair, each list in the order in which nft has to see them."""
 
     def __init__(self, found: TableState, wanted: Aim, table: str) -> None:
         self.found = found
@@ -115,18 +115,18 @@ class _Repair:
         self.differed: Counter[str] = Counter()
         self.stale: list[str] = []
         self._wrong_sets: set[str] = set()
-        self._first: list[str] = []
-        self._chains: list[str] = []
-        self._gone_rules: list[str] = []
-        self._gone_elements: list[str] = []
-        self._anew: list[str] = []
-        self._sets: list[str] = []
-        self._rules: list[str] = []
-        self._elements: list[str] = []
-        self._last: list[str] = []
+        self._first: list[Edit] = []
+        self._chains: list[Edit] = []
+        self._gone_rules: list[Edit] = []
+        self._gone_elements: list[Edit] = []
+        self._anew: list[Edit] = []
+        self._sets: list[Edit] = []
+        self._rules: list[Edit] = []
+        self._elements: list[Edit] = []
+        self._last: list[Edit] = []
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines: first what leads anywhere goes, then all comes, then the rest goes."""
+    def changes(self) -> Iterator[Edit]:
+        """Yield the changes: first what leads anywhere goes, then all comes, then the rest goes."""
         yield from self._first
         yield from self._chains
         yield from self._gone_rules
@@ -141,7 +141,7 @@ class _Repair:
         """Wake a table that somebody has put to sleep."""
         if "dormant" in self.found.flags:
             self.differed["tables"] += 1
-            self._first.append(f"add table {self.table}\n")
+            self._first.append(NFTStatement(f"add table {self.table}\n"))
 
     def sets(self) -> None:
         """Add what differs in sets themselves; one of another kind is made anew."""
@@ -149,18 +149,21 @@ class _Repair:
             there = self.found.sets.get(name)
             if there is None:
                 self.differed["sets"] += 1
-                self._sets.append(wanted.add(self.table))
+                self._sets.append(NFTEdit("add", wanted))
             elif not _is_made_so(there, wanted):
                 self.differed["sets"] += 1
                 self._wrong_sets.add(name)
-                self._sets += [_deletion(there.kind, self.table, name), wanted.add(self.table)]
+                self._sets += [
+                    self._deletion(there.kind, name),
+                    NFTEdit("add", wanted),
+                ]
             elif there.timeout != wanted.seconds:
                 self.differed["sets"] += 1
-                self._sets.append(wanted.add(self.table))
+                self._sets.append(NFTEdit("add", wanted))
         for name, there in self.found.sets.items():
             if name not in self.wanted.sets:
                 self.differed["sets"] += 1
-                self._last.append(_deletion(there.kind, self.table, name))
+                self._last.append(self._deletion(there.kind, name))
 
     def chains(self) -> None:
         """Add what differs in chains and their rules."""
@@ -169,7 +172,7 @@ class _Repair:
             rules = self.wanted.rules.get(name, [])
             if there is None:
                 self.differed["chains"] += 1
-                self._chains.append(wanted.add(self.table))
+                self._chains.append(NFTEdit("add", wanted))
                 self._add(rules)
             elif not _is_called_so(there.hook, wanted):
                 self.differed["chains"] += 1
@@ -186,21 +189,21 @@ class _Repair:
         assert there.hook is not None or wanted.hook is not None
         if there.hook is not None and _is_called_so(there.hook._replace(policy="accept"), wanted):
             policy = wanted.add(self.table).replace(" ; }\n", " ; policy accept ; }\n")
-            self._chains.append(policy)
+            self._chains.append(NFTStatement(policy))
             self._compare(wanted.name, there.rules, rules)
             return
-        self._gone_rules.append(wanted.flush(self.table))
-        self._anew += [wanted.delete(self.table), wanted.add(self.table)]
+        self._gone_rules.append(NFTEdit("flush", wanted))
+        self._anew += [NFTEdit("delete", wanted), NFTEdit("add", wanted)]
         self._add(rules)
 
     def _remove(self, stranger: ChainState) -> None:
         """Empty a chain that is not wanted; nothing but rules leads to one without a hook."""
         name = NFTChain(stranger.name)
         if stranger.hook is None:
-            self._gone_rules.append(name.flush(self.table))
+            self._gone_rules.append(NFTEdit("flush", name))
             self.stale.append(stranger.name)
         else:
-            self._gone_rules += [name.flush(self.table), name.delete(self.table)]
+            self._gone_rules += [NFTEdit("flush", name), NFTEdit("delete", name)]
 
     def _compare(self, name: str, there: tuple[RuleState, ...], rules: list[NFTRule]) -> None:
         """Add what differs in the rules of a chain: foreign ones go, missing ones come behind.
@@ -220,16 +223,17 @@ class _Repair:
         self.differed["rules"] += max(len(foreign), len(wanted) - kept)
         if is_whole and kept and all(rule.handle for rule in foreign):
             self._gone_rules += [
-                f"delete rule {self.table} {name} handle {rule.handle}\n" for rule in foreign
+                NFTStatement(f"delete rule {self.table} {name} handle {rule.handle}\n")
+                for rule in foreign
             ]
             self._add(rules[kept:])
         else:
             if there:
-                self._gone_rules.append(NFTChain(name).flush(self.table))
+                self._gone_rules.append(NFTEdit("flush", NFTChain(name)))
             self._add(rules)
 
     def _add(self, rules: Iterable[NFTRule]) -> None:
-        self._rules += [rule.add(self.table) for rule in rules]
+        self._rules += [NFTEdit("add", rule) for rule in rules]
 
     def elements(self) -> None:
         """Add what differs in elements, but for those that rules add."""
@@ -262,21 +266,24 @@ class _Repair:
                 continue
             self.differed["elements"] += 1
             if found is not None:
-                self._elements.append(element.delete(self.table))
-            self._elements.append(element.add(self.table))
+                self._elements.append(NFTEdit("delete", element))
+            self._elements.append(NFTEdit("add", element))
         if len(known) == len(there) and not there.keys() - known:
             return
         for key in there:
             if key not in known:
                 self.differed["elements"] += 1
                 gone = NFTElement(wanted.name, key)
-                self._gone_elements.append(gone.delete(self.table))
+                self._gone_elements.append(NFTEdit("delete", gone))
 
     def others(self) -> None:
         """Add what else is there, of which nothing is wanted."""
         for other in self.found.others:
             self.differed["others"] += 1
-            self._last.append(_deletion(other.kind, self.table, other.name))
+            self._last.append(self._deletion(other.kind, other.name))
+
+    def _deletion(self, kind: str, name: str) -> NFTStatement:
+        return NFTStatement(f"delete {kind} {self.table} {name}\n")
 
 
 def _is_called_so(there: HookState | None, wanted: NFTChain) -> bool:
@@ -292,9 +299,18 @@ def _is_made_so(there: SetState, wanted: NFTSet) -> bool:
     One that rules fill has the size that nft gave it, which depends on the transaction.
     """
     flags = _DYNAMIC if wanted.seconds else frozenset[str]()
-    is_limited = there.size > 0 and not wanted.seconds
     kind = there.type, there.value, there.flags
-    return kind == (wanted.type, wanted.value, flags) and not is_limited
+    return kind == (wanted.type, wanted.value, flags) and _has_room(there, wanted)
+
+
+def _has_room(there: SetState, wanted: NFTSet) -> bool:
+    """Return whether a set has the size that it should, or more; one that rules fill always has.
+
+    Without a size it is told otherwise than with one, so that is not the same.
+    """
+    if wanted.seconds:
+        return True
+    return wanted.size <= there.size if wanted.size else not there.size
 
 
 def _key_of(rule: NFTRule) -> tuple[str, str]:
@@ -309,7 +325,3 @@ def _is_same(there: ElementState, element: NFTElement) -> bool:
 def _comment(text: str) -> str:
     """Return a comment as the kernel has it."""
     return quote_comment(text)[1:-1] if text else ""
-
-
-def _deletion(kind: str, table: str, name: str) -> str:
-    return f"delete {kind} {table} {name}\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attrs import evolve
 
 from svcnet.modes.mode import ArtifactText, Form, Mode
-from svcnet.modes.nftables.options import TABLE, table_name
+from svcnet.modes.nftables.options import LAYOUT, TABLE, layout, table_name
 from svcnet.modes.options import OptionValues
 from svcnet.modes.pace import Pace
 from svcnet.modes.settings import ModeSettings
@@ -53,7 +53,7 @@ class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):
         "transaction": Form(_transaction, _step),
         "json": Form(_document),
     }
-    options = (TABLE,)
+    options = (TABLE, LAYOUT)
 
     def settings(
         self, config: KubeProxyConfiguration | None = None, given: OptionValues | None = None
@@ -91,7 +91,8 @@ class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):
         """Return the table, as values."""
         from svcnet.renderers.nftables import full
 
-        return full(graph, (settings or self.settings()).given[TABLE.name])
+        given = (settings or self.settings()).given
+        return full(graph, given[TABLE.name], layout(given))
 
     def advance(self, artifact: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
         """Return the table after a step, and the step, at the cost of what differs."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from svcnet.errors import UsageError, one_line
-from svcnet.modes.options import Option, OptionValues, Text
+from svcnet.modes.options import LAYOUTS, Option, OptionValues, Text
+
+if TYPE_CHECKING:
+    from svcnet.renderers.nftables import Layout
 
 TABLE = Option(
     "table",
@@ -14,6 +19,19 @@ TABLE = Option(
     default="kube-proxy",
     metavar="NAME",
 )
+LAYOUT = Option(
+    "layout",
+    ("render", "apply", "run"),
+    LAYOUTS,
+    "How the table is laid out: as kube-proxy does it, or flat, with Services as elements of maps.",
+    "has one layout",
+    default="auto",
+)
+
+
+def layout(given: OptionValues) -> Layout:
+    """Return the layout that is given; ``auto`` is kube-proxy's where no machine is asked."""
+    return "flat" if given[LAYOUT.name] == "flat" else "kube-proxy"
 
 
 def table_name(given: OptionValues) -> str:

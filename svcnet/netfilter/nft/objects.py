@@ -63,8 +63,10 @@ class NFTChain(NamedTuple):
 class NFTSet(NamedTuple):
     """A set, or with a type of values, such as ``verdict``, a map.
 
-    ``type`` is that of an element or key. One with ``seconds`` gets its elements by rules, and they
-    are forgotten so long after the last one said them.
+    ``type`` is that of an element or key, or ``typeof`` and the expressions that look into it; of
+    such a map ``value`` is an expression too. One with ``seconds`` gets its elements by rules, and
+    they are forgotten so long after the last one said them. ``size`` is the most elements that the
+    kernel takes, 0 for any number.
     """
 
     name: str
@@ -72,6 +74,7 @@ class NFTSet(NamedTuple):
     value: str = ""
     comment: str = ""
     seconds: int = 0
+    size: int = 0
 
     @property
     def kind(self) -> str:
@@ -82,9 +85,12 @@ class NFTSet(NamedTuple):
         """Return the line that makes the set, or gives it this timeout."""
         value = f" : {self.value}" if self.value else ""
         what = f"flags dynamic,timeout ; timeout {self.seconds}s ; " if self.seconds else ""
+        if self.size:
+            what += f"size {self.size} ; "
         if self.comment:
             what += f"comment {quote_comment(self.comment)} ; "
-        return f"add {self.kind} {table} {self.name} {{ type {self.type}{value} ; {what}}}\n"
+        type_ = self.type if self.type.startswith("typeof ") else f"type {self.type}"
+        return f"add {self.kind} {table} {self.name} {{ {type_}{value} ; {what}}}\n"
 
     def flush(self, table: str) -> str:
         """Return the line that empties the set."""

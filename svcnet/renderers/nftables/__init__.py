@@ -1,9 +1,20 @@
 """The rule graph as a table of nftables, as kube-proxy v1.36 has it."""
 
 from svcnet.renderers.nftables.block import NFTablesBlock, NFTRow
-from svcnet.renderers.nftables.delta import NFTablesDelta
+from svcnet.renderers.nftables.delta import (
+    Edit,
+    NFTablesDelta,
+    NFTEdit,
+    NFTGrowth,
+    NFTStatement,
+)
 from svcnet.renderers.nftables.document import document
+from svcnet.renderers.nftables.flat.buckets import Bucket
+from svcnet.renderers.nftables.flat.endpoints import EndpointRow
+from svcnet.renderers.nftables.flat.leads import Lead
+from svcnet.renderers.nftables.flat.sizes import size_of
 from svcnet.renderers.nftables.frame import FixedParts
+from svcnet.renderers.nftables.layout import Layout
 from svcnet.renderers.nftables.load import load, replacement
 from svcnet.renderers.nftables.render import TABLE, advance, between, delta, full
 from svcnet.renderers.nftables.ruleset import Ruleset
@@ -11,8 +22,16 @@ from svcnet.renderers.nftables.text import text, transaction
 
 __all__ = [
     "TABLE",
+    "Bucket",
+    "Edit",
+    "EndpointRow",
     "FixedParts",
+    "Layout",
+    "Lead",
+    "NFTEdit",
+    "NFTGrowth",
     "NFTRow",
+    "NFTStatement",
     "NFTablesBlock",
     "NFTablesDelta",
     "Ruleset",
@@ -23,6 +42,7 @@ __all__ = [
     "full",
     "load",
     "replacement",
+    "size_of",
     "text",
     "transaction",
 ]

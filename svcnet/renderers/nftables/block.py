@@ -12,6 +12,8 @@ from attrs import field, frozen
 from svcnet.brief import brief
 from svcnet.graph import Fragment, Origin
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
+from svcnet.renderers.nftables.flat.endpoints import EndpointRow
+from svcnet.renderers.nftables.flat.leads import Lead
 
 Place: TypeAlias = tuple[str, str]
 """Where an element is: in which set or map, and under which key."""
@@ -38,7 +40,8 @@ class NFTRow:
             yield from self.make(*each)
 
 
-NFTItem: TypeAlias = NFTObject | NFTRow
+NFTItem: TypeAlias = NFTObject | NFTRow | EndpointRow
+"""An object of a table, or many that are kept as one."""
 
 
 @frozen(field_transformer=brief)
@@ -46,13 +49,15 @@ class NFTablesBlock:
     """What the table has for one service port, in the order in which it is made.
 
     ``parts`` are what each of ``made`` is for, as :meth:`svcnet.graph.Fragment.origin_of` takes it;
-    of a row they are those of its names. ``elements`` are its elements, by where they are.
+    of a row they are those of its names. ``elements`` are its elements, by where they are; in the
+    flat layout ``leads`` say by these places what is behind those that lead to a shared chain.
     """
 
     fragment: Fragment = field(repr=False)
-    made: tuple[NFTItem, ...]
+    made: tuple[NFTObject | NFTRow, ...]
     parts: tuple[str | tuple[str, ...], ...] = field(repr=False)
     elements: Mapping[Place, NFTElement] = field(repr=False, eq=False)
+    leads: Mapping[Place, Lead] = field(factory=dict, repr=False, eq=False)
 
     @cached_property
     def objects(self) -> tuple[NFTObject, ...]:

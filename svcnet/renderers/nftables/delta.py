@@ -2,34 +2,99 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Literal, NamedTuple, TypeAlias
+
 from attrs import frozen
 
 from svcnet.brief import brief
 from svcnet.family import IPFamily
-from svcnet.netfilter.nft import NFTChain, NFTTable
+from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTSet, NFTTable
+from svcnet.renderers.nftables.flat.endpoints import EndpointRow
+
+
+class NFTEdit(NamedTuple):
+    """Something that comes into a table or goes from it, or a chain or set that is emptied."""
+
+    verb: Literal["add", "flush", "delete"]
+    made: NFTObject | EndpointRow
+
+    def text(self, table: str) -> str:
+        """Return its lines for ``nft -f``."""
+        made = self.made
+        if self.verb == "add":
+            return made.add(table)
+        if self.verb == "delete" and isinstance(made, NFTChain | NFTSet | NFTElement | EndpointRow):
+            return made.delete(table)
+        assert isinstance(made, NFTChain | NFTSet), f"nothing can {self.verb} {made}"
+        return made.flush(table)
+
+
+class NFTStatement(NamedTuple):
+    """A line that has no other form, such as one about a rule by its handle."""
+
+    line: str
+
+    def text(self, _: str) -> str:
+        """Return the line, which names its table."""
+        return self.line
+
+
+Edit: TypeAlias = NFTEdit | NFTStatement
+"""One thing that a step does."""
+
+
+class NFTGrowth(NamedTuple):
+    """What gives a set more room: it is made anew with all that it has, and rules that use it.
+
+    ``made`` is the set as it is to be. Where the machine's has as much room the ``changes`` can be
+    left out: they are a transaction of their own, which changes nothing else.
+    """
+
+    made: NFTSet
+    changes: tuple[Edit, ...]
 
 
 @frozen(field_transformer=brief)
 class NFTablesDelta:
-    """What takes a table to another: ``lines`` for ``nft -f``, and chains that nothing leads to.
+    """What takes a table to another, and chains that nothing leads to then.
 
-    ``lines`` are one transaction, which empties the ``stale`` chains. A kernel before 6.2 sees a
-    moment too late that no element leads to a chain any more: there they are deleted in a
-    transaction of their own, later (:attr:`cleanup`).
+    It is carried out in this order, each a transaction. Sets get more room, each by a ``growth``.
+    The ``first`` changes make chains that nothing leads to yet: a packet that came before these
+    would find a chain empty to which an element leads that comes with it. Then come the
+    ``changes``, which empty the ``stale`` chains. A kernel before 6.2 sees a moment too late that
+    no element leads to a chain any more: there they are deleted in a transaction of their own,
+    later (:attr:`cleanup`).
     """
 
     table: NFTTable
     family: IPFamily
-    lines: tuple[str, ...]
+    changes: tuple[Edit, ...]
     stale: tuple[str, ...]
+    first: tuple[Edit, ...] = ()
+    growth: tuple[NFTGrowth, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.lines or self.stale)
+        return bool(self.changes or self.stale or self.first or self.growth)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All lines but those that delete the stale chains."""
+        return tuple(f"{line}\n" for line in self.sync.split("\n")[:-1])
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of the transactions that come before the last, and of that, if there are any.
+
+        None of them deletes the stale chains.
+        """
+        parts = [each.changes for each in self.growth]
+        return tuple(self._text(part) for part in (*parts, self.first, self.changes) if part)
 
     @property
     def sync(self) -> str:
-        """The text of the first transaction."""
-        return "".join(self.lines)
+        """The texts of all transactions but the one that deletes the stale chains."""
+        return "".join(self.texts)
 
     @property
     def cleanup(self) -> str:
@@ -39,5 +104,9 @@ class NFTablesDelta:
 
     @property
     def text(self) -> str:
-        """Both as one transaction, for kernels from 6.2 on; empty where nothing changes."""
+        """All as one transaction, for kernels from 6.2 on; empty where nothing changes."""
         return self.sync + self.cleanup
+
+    def _text(self, changes: tuple[Edit, ...]) -> str:
+        table = str(self.table)
+        return "".join([each.text(table) for each in changes])

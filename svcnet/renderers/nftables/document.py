@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTRule, NFTSet
+from svcnet.renderers.nftables.flat.endpoints import EndpointRow
 from svcnet.renderers.nftables.frame import COMMENT
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.text import SortedObjects
@@ -39,15 +41,23 @@ def _chain(chain: NFTChain, rules: list[NFTRule]) -> dict[str, Any]:
     return value
 
 
-def _set(found: NFTSet, elements: list[NFTElement]) -> dict[str, Any]:
-    value: dict[str, Any] = {"name": found.name, "type": found.type.split(" . ")}
+def _set(found: NFTSet, elements: list[NFTElement | EndpointRow]) -> dict[str, Any]:
+    kind = "typeof" if found.type.startswith("typeof ") else "type"
+    parts = found.type.removeprefix("typeof ").split(" . ")
+    value: dict[str, Any] = {"name": found.name, kind: parts}
     if found.value:
         value["value"] = found.value
+    if found.size:
+        value["size"] = found.size
     if found.seconds:
         value["timeout"] = found.seconds
     value |= _comment(found.comment)
-    value["elements"] = [_element(each) for each in elements]
+    value["elements"] = [_element(each) for made in elements for each in _each(made)]
     return value
+
+
+def _each(made: NFTElement | EndpointRow) -> Iterable[NFTElement]:
+    return made.elements() if isinstance(made, EndpointRow) else (made,)
 
 
 def _element(element: NFTElement) -> dict[str, Any]:

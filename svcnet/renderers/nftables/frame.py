@@ -5,7 +5,7 @@ Source of the behaviour: ``setupNFTables`` in pkg/proxy/nftables/proxier.go of K
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 from netaddr import IPNetwork
@@ -70,6 +70,15 @@ class FixedParts:
         if self.node_ports is None:
             return self.first + self.rest
         return (*self.first, self.node_port_ips, *self.node_ports, *self.rest)
+
+
+def rules_of(parts: FixedParts) -> Mapping[str, list[NFTRule]]:
+    """Return the rules of the fixed part, by chain."""
+    found: dict[str, list[NFTRule]] = {}
+    for made in parts.objects:
+        if type(made) is NFTRule:
+            found.setdefault(made.chain, []).append(made)
+    return found
 
 
 def make_fixed_parts(settings: NodeSettings) -> FixedParts:

@@ -8,10 +8,12 @@ meets the table as it was, or as it is to be, however long the chains take.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTSet
-from svcnet.renderers.nftables.block import lines
+from svcnet.renderers.nftables.block import NFTItem, lines
+from svcnet.renderers.nftables.flat.endpoints import MAPS
 from svcnet.renderers.nftables.frame import COMMENT
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.text import fixed_part, text
@@ -19,6 +21,8 @@ from svcnet.renderers.nftables.text import fixed_part, text
 SERVICE_PORTS = 250
 """How many service ports a transaction makes the chains of; 250 with ten endpoints each take the
 least time from 5,000 Services on, and nearly the least below."""
+ROWS = 5_000
+"""Endpoints of how many frontends a transaction makes: nft needs memory for each line."""
 
 
 def load(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
@@ -28,17 +32,29 @@ def load(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
     """
     table = str(ruleset.table)
     yield "".join([*_empty_chains(ruleset, is_new=is_new), *fixed_part(ruleset)])
-    for first in range(0, len(names := sorted(ruleset.blocks)), SERVICE_PORTS):
-        made = [
-            each
-            for name in names[first : first + SERVICE_PORTS]
-            for each in ruleset.blocks[name].made
-            if type(each) is not NFTElement
-        ]
+    if shared := lines(ruleset.bucket_objects(sorted(ruleset.buckets)), table, is_new=is_new):
+        yield "".join(shared)
+    for made in _parts(ruleset):
         if own := lines(made, table, is_new=is_new):
             yield "".join(own)
     if last := "".join(elements(ruleset, is_new=is_new)):
         yield last
+
+
+def _parts(ruleset: Ruleset) -> Iterator[Sequence[NFTItem]]:
+    """Yield what transactions make for some service ports each, but for elements that lead there.
+
+    In the flat layout that is mostly endpoints, which take no longer the more there are.
+    """
+    blocks = [ruleset.blocks[name] for name in sorted(ruleset.blocks)]
+    with_chains = [
+        own for block in blocks if (own := [m for m in block.made if type(m) is not NFTElement])
+    ]
+    for first in range(0, len(with_chains), SERVICE_PORTS):
+        yield [made for own in with_chains[first : first + SERVICE_PORTS] for made in own]
+    rows = ruleset.rows()
+    while part := list(islice(rows, ROWS)):
+        yield part
 
 
 def _empty_chains(ruleset: Ruleset, *, is_new: bool) -> Iterator[str]:
@@ -60,7 +76,7 @@ def elements(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
     table = str(ruleset.table)
     if not is_new:
         for made in ruleset.fixed.rest + ruleset.fixed.first:
-            if type(made) is NFTSet:
+            if type(made) is NFTSet and made.name not in MAPS:
                 yield made.flush(table)
     for each in ruleset.iterate():
         if type(each) is NFTElement:

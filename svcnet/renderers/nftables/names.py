@@ -43,6 +43,9 @@ NO_ENDPOINT_NODE_PORTS = "no-endpoint-nodeports"
 SERVICE_IPS = "service-ips"
 SERVICE_NODE_PORTS = "service-nodeports"
 
+LEADING = frozenset((SERVICE_IPS, SERVICE_NODE_PORTS))
+"""The maps whose elements lead destinations to the chains that translate them."""
+
 
 def service_base(name: FragmentName) -> str:
     """Return what the names of a service port's own chains end in."""

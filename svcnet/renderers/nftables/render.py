@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable
 
+from attrs import evolve
 from immutables import Map
 
 from svcnet.graph import Fragment, FragmentName, GraphDiff, RuleGraph
-from svcnet.netfilter.nft import NFTChain, NFTRule, NFTTable
+from svcnet.netfilter.nft import NFTChain, NFTTable
 from svcnet.nogc import without_gc
 from svcnet.renderers.nftables.block import NFTablesBlock, Place
-from svcnet.renderers.nftables.delta import NFTablesDelta
-from svcnet.renderers.nftables.frame import FixedParts, make_fixed_parts
+from svcnet.renderers.nftables.commons import count, recount, shared_changes
+from svcnet.renderers.nftables.delta import Edit, NFTablesDelta, NFTEdit
+from svcnet.renderers.nftables.frame import FixedParts, make_fixed_parts, rules_of
+from svcnet.renderers.nftables.layout import Layout
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.service import render_service_port
 from svcnet.renderers.nftables.words import words
@@ -21,21 +24,21 @@ TABLE = "kube-proxy"
 
 
 @without_gc()
-def full(graph: RuleGraph, table: str = TABLE) -> Ruleset:
-    """Return the whole table, which is called `table`."""
+def full(graph: RuleGraph, table: str = TABLE, layout: Layout = "kube-proxy") -> Ruleset:
+    """Return the whole table, which is called `table` and laid out so."""
     settings, fragments = graph.settings, graph.fragments
     say = words(settings)
     blocks: dict[FragmentName, NFTablesBlock] = {}
     claims: dict[Place, tuple[FragmentName, ...]] = {}
     for name in sorted(fragments):
-        block = blocks[name] = render_service_port(fragments[name], settings, say)
+        block = blocks[name] = render_service_port(fragments[name], settings, say, layout)
         alone = (name,)
         for place in block.elements:
             before = claims.get(place)
             claims[place] = alone if before is None else (*before, name)
-    return Ruleset(
-        settings, NFTTable(say.ip, table), make_fixed_parts(settings), Map(blocks), Map(claims)
-    )
+    fixed, named = make_fixed_parts(settings), NFTTable(say.ip, table)
+    made = Ruleset(settings, named, fixed, Map(blocks), Map(claims), layout)
+    return made if layout == "kube-proxy" else count(made, blocks, claims)
 
 
 def advance(ruleset: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
@@ -44,7 +47,7 @@ def advance(ruleset: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
     The cost is the change's, unless the node's settings changed.
     """
     if diff.old.settings != diff.new.settings:
-        after = full(diff.new, ruleset.table.name)
+        after = full(diff.new, ruleset.table.name, ruleset.layout)
         return after, between(ruleset, after, {**ruleset.blocks, **after.blocks})
     gone = [*diff.removed, *(before for before, _ in diff.changed)]
     come = [*diff.added, *(after for _, after in diff.changed)]
@@ -63,56 +66,78 @@ def delta(diff: GraphDiff) -> NFTablesDelta:
 def between(before: Ruleset, after: Ruleset, names: Iterable[FragmentName]) -> NFTablesDelta:
     """Return what takes a node from one table to another that differs in blocks of `names`.
 
-    Chains come first, so that elements may lead to them, and are deleted last.
+    Both have one layout. Chains come first, so that elements may lead to them, and are deleted
+    last.
     """
     pairs = [(before.blocks.get(name), after.blocks.get(name)) for name in sorted(names)]
     pairs = [(old, new) for old, new in pairs if old is not new]
-    table = str(after.table)
-    step = _Step(table)
+    step = _Step(is_in_two=after.layout == "flat")
     for old, new in pairs:
         step.compare(old, new)
     places = {place: None for pair in pairs for block in pair if block for place in block.elements}
     step.elements(before, after, places)
-    fixed_lines = _fixed_changes(before.fixed, after.fixed, table)
+    changes = (*_fixed_changes(before.fixed, after.fixed), *step.changes())
+    if after.layout == "kube-proxy":
+        return NFTablesDelta(after.table, after.family, changes, tuple(step.stale))
+    shared = shared_changes(before, after, places)
     return NFTablesDelta(
-        table=after.table,
-        family=after.family,
-        lines=(*fixed_lines, *step.lines()),
-        stale=tuple(step.stale),
+        after.table,
+        after.family,
+        (*shared.changes, *changes),
+        (*step.stale, *shared.stale),
+        (*shared.first, *step.first.changes()),
+        shared.growth,
     )
 
 
+class _Chains:
+    """Chains and sets of service ports that come, and their rules."""
+
+    def __init__(self) -> None:
+        self.chains: list[Edit] = []
+        self.sets: list[Edit] = []
+        self.rules: list[Edit] = []
+
+    def changes(self) -> list[Edit]:
+        """Return them in the order in which nft has to see them."""
+        return [*self.chains, *self.sets, *self.rules]
+
+
 class _Step:
-    """The lines of a step, each list in the order in which nft has to see them."""
+    """The changes of a step, each list in the order in which nft has to see them.
 
-    def __init__(self, table: str) -> None:
-        self.table = table
-        self.chains: list[str] = []
-        self.come: list[str] = []
-        self.sets: list[str] = []
-        self.rules: list[str] = []
+    With `is_in_two` those chains come ``first`` that elements are to lead to and none does yet.
+    """
+
+    def __init__(self, *, is_in_two: bool) -> None:
+        self.first = _Chains()
         self.stale: list[str] = []
-        self.gone: list[str] = []
+        self._is_in_two = is_in_two
+        self._own = _Chains()
+        self._come: list[Edit] = []
+        self._gone: list[Edit] = []
 
-    def lines(self) -> list[str]:
-        """Return the lines: what comes, and then what goes."""
-        flushed = [NFTChain(name).flush(self.table) for name in self.stale]
-        return [*self.chains, *self.come, *self.sets, *self.rules, *flushed, *self.gone]
+    def changes(self) -> list[Edit]:
+        """Return the changes but the first: what comes, and then what goes."""
+        own = self._own
+        emptied = [NFTEdit("flush", NFTChain(name)) for name in self.stale]
+        return [*own.chains, *self._come, *own.sets, *own.rules, *emptied, *self._gone]
 
     def compare(self, old: NFTablesBlock | None, new: NFTablesBlock | None) -> None:
         """Add what changes in the chains and sets of a service port."""
-        table = self.table
         chains = {} if old is None else old.chains
         sets = {} if old is None else old.sets
         after = {} if new is None else new.chains
+        is_first = self._is_in_two and new is not None and _leads_to_new(chains, new)
+        own = self.first if is_first else self._own
         for name, rules in after.items():
             if chains.get(name) != rules:
-                self.chains += [NFTChain(name).add(table), NFTChain(name).flush(table)]
-                self.rules += [rule.add(table) for rule in rules]
+                own.chains += [NFTEdit(verb, NFTChain(name)) for verb in ("add", "flush")]
+                own.rules += [NFTEdit("add", rule) for rule in rules]
         self.stale += [name for name in chains if name not in after]
         kept = {} if new is None else new.sets
-        self.sets += [each.add(table) for each in kept.values() if sets.get(each.name) != each]
-        self.gone += [each.delete(table) for each in sets.values() if each.name not in kept]
+        own.sets += [NFTEdit("add", each) for each in kept.values() if sets.get(each.name) != each]
+        self._gone += [NFTEdit("delete", each) for each in sets.values() if each.name not in kept]
 
     def elements(self, before: Ruleset, after: Ruleset, places: Iterable[Place]) -> None:
         """Add what changes in shared sets and maps."""
@@ -122,52 +147,54 @@ class _Step:
                 continue
             if new is None:
                 assert old is not None
-                self.gone.append(old.delete(self.table))
+                self._gone.append(NFTEdit("delete", old))
                 continue
             if old is not None:
-                self.come.append(old.delete(self.table))
-            self.come.append(new.add(self.table))
+                self._come.append(NFTEdit("delete", old))
+            self._come.append(NFTEdit("add", new))
 
 
-def _fixed_changes(old: FixedParts, new: FixedParts, table: str) -> list[str]:
-    """Return the lines for the fixed part, of which rules change and addresses of node ports."""
+def _leads_to_new(chains: Container[str], block: NFTablesBlock) -> bool:
+    """Return whether an element is to lead to a chain of a service port that is not there yet."""
+    goals = {each.value.removeprefix("goto ") for each in block.elements.values()}
+    return any(name in goals and name not in chains for name in block.chains)
+
+
+def _fixed_changes(old: FixedParts, new: FixedParts) -> list[Edit]:
+    """Return the changes of the fixed part: of rules, and of addresses of node ports."""
     if old == new:
         return []
-    rules, wanted = _fixed_rules(old), _fixed_rules(new)
+    rules, wanted = rules_of(old), rules_of(new)
     changed = [chain for chain, own in wanted.items() if rules[chain] != own]
     were = None if old.node_ports is None else dict.fromkeys(old.node_ports)
     are = None if new.node_ports is None else dict.fromkeys(new.node_ports)
-    found = [NFTChain(chain).flush(table) for chain in changed]
+    found: list[Edit] = [NFTEdit("flush", NFTChain(chain)) for chain in changed]
     if are is None and were is not None:
-        found.append(old.node_port_ips.delete(table))
+        found.append(NFTEdit("delete", old.node_port_ips))
     elif are is not None:
         if were is None:
-            found.append(new.node_port_ips.add(table))
-        found += [each.delete(table) for each in were or () if each not in are]
-        found += [each.add(table) for each in are if each not in (were or ())]
-    return found + [rule.add(table) for chain in changed for rule in wanted[chain]]
-
-
-def _fixed_rules(part: FixedParts) -> Mapping[str, list[NFTRule]]:
-    found: dict[str, list[NFTRule]] = {}
-    for made in part.objects:
-        if type(made) is NFTRule:
-            found.setdefault(made.chain, []).append(made)
-    return found
+            found.append(NFTEdit("add", new.node_port_ips))
+        found += [NFTEdit("delete", each) for each in were or () if each not in are]
+        found += [NFTEdit("add", each) for each in are if each not in (were or ())]
+    return found + [NFTEdit("add", rule) for chain in changed for rule in wanted[chain]]
 
 
 def _replace(ruleset: Ruleset, gone: list[Fragment], come: list[Fragment]) -> Ruleset:
     """Return a table without the blocks of some fragments, and with those of others."""
-    settings = ruleset.settings
+    settings, layout = ruleset.settings, ruleset.layout
     say = words(settings)
     blocks, claims = ruleset.blocks.mutate(), ruleset.claims.mutate()
+    places: dict[Place, None] = {}
     for fragment in gone:
         for place in blocks.pop(fragment.name).elements:
+            places[place] = None
             names = tuple([name for name in claims.pop(place) if name != fragment.name])
             if names:
                 claims[place] = names
     for fragment in come:
-        block = blocks[fragment.name] = render_service_port(fragment, settings, say)
+        block = blocks[fragment.name] = render_service_port(fragment, settings, say, layout)
         for place in block.elements:
+            places[place] = None
             claims[place] = tuple(sorted((*claims.get(place, ()), fragment.name)))
-    return Ruleset(settings, ruleset.table, ruleset.fixed, blocks.finish(), claims.finish())
+    after = evolve(ruleset, blocks=blocks.finish(), claims=claims.finish())
+    return after if layout == "kube-proxy" else recount(ruleset, after, places)

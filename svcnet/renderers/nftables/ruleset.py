@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -12,17 +12,33 @@ from immutables import Map
 from svcnet.brief import brief
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
-from svcnet.netfilter.nft import NFTElement, NFTObject, NFTTable, canonical, key_of_element
+from svcnet.netfilter.nft import (
+    NFTChain,
+    NFTElement,
+    NFTObject,
+    NFTRule,
+    NFTTable,
+    canonical,
+    key_of_element,
+)
+from svcnet.renderers.nftables import names
 from svcnet.renderers.nftables.block import NFTablesBlock, NFTItem, NFTRow, Place
+from svcnet.renderers.nftables.flat.buckets import Bucket
+from svcnet.renderers.nftables.flat.endpoints import MAPS, EndpointRow, frontend_of
+from svcnet.renderers.nftables.flat.leads import Lead
 from svcnet.renderers.nftables.frame import FixedParts
+from svcnet.renderers.nftables.layout import Layout
+from svcnet.renderers.nftables.words import words
 
 
 @frozen(field_transformer=brief)
 class Ruleset:
     """A whole sync in mode nftables, for one IP family: what its table has.
 
-    It is kept as the ``blocks`` of service ports, with the ``claims`` that make the next step as
-    cheap as its change: the service ports that have an element, nearly always one, in order.
+    It is kept as the ``blocks`` of service ports, with what makes the next step as cheap as its
+    change. ``claims`` are the service ports that have an element, nearly always one, in order. In
+    the flat layout ``counts`` are the elements of each set, and ``buckets`` how many elements lead
+    to each.
     """
 
     mode: ClassVar[str] = "nftables"
@@ -32,6 +48,9 @@ class Ruleset:
     fixed: FixedParts = field(repr=False)
     blocks: Map[FragmentName, NFTablesBlock] = field(repr=False)
     claims: Map[Place, tuple[FragmentName, ...]] = field(repr=False)
+    layout: Layout = "kube-proxy"
+    counts: Map[str, int] = field(default=Map(), repr=False)
+    buckets: Map[Bucket, int] = field(default=Map(), repr=False)
 
     @property
     def family(self) -> IPFamily:
@@ -42,13 +61,16 @@ class Ruleset:
         """Return whose element a place has; None if it has none.
 
         Of several that agree the first has it, and a later one that does not takes it, as
-        kube-proxy, which visits service ports one after the other, replaces it.
+        kube-proxy, which visits service ports one after the other, replaces it. Where an element
+        leads to endpoints no two agree, though both may lead to one chain.
         """
-        names = self.claims.get(place)
-        if names is None:
+        claimants = self.claims.get(place)
+        if claimants is None:
             return None
-        found = names[0]
-        for name in names[1:]:
+        if place[0] in names.LEADING:
+            return claimants[-1]
+        found = claimants[0]
+        for name in claimants[1:]:
             if self.blocks[name].elements[place].value != self.blocks[found].elements[place].value:
                 found = name
         return found
@@ -58,22 +80,48 @@ class Ruleset:
         name = self.owner(place)
         return None if name is None else self.blocks[name].elements[place]
 
+    def lead(self, place: Place) -> Lead | None:
+        """Return what is behind the element at a place, if that leads to a shared chain."""
+        name = self.owner(place)
+        return None if name is None else self.blocks[name].leads.get(place)
+
     def objects(self) -> Iterator[NFTObject]:
-        """Yield all that service ports have, each element once, in the order of their names."""
+        """Yield all that service ports have, each element once, in the order of their names.
+
+        The chains that they share come first.
+        """
         for made in self.iterate():
             if isinstance(made, NFTRow):
                 yield from made.objects()
+            elif isinstance(made, EndpointRow):
+                yield from made.elements()
             else:
                 yield made
 
     def iterate(self) -> Iterator[NFTItem]:
         """Yield what :meth:`objects` does, with rows of objects that are alike as they are."""
         shared = {p: self.owner(p) for p, names in self.claims.items() if len(names) > 1}
+        yield from self.bucket_objects(sorted(self.buckets))
         for name in sorted(self.blocks):
             for made in self.blocks[name].made:
                 if type(made) is NFTElement and shared.get(made[:2], name) != name:
                     continue
                 yield made
+        yield from self.rows()
+
+    def rows(self) -> Iterator[EndpointRow]:
+        """Yield the endpoints in maps, those of a frontend together, in the order of names."""
+        for name in sorted(self.blocks):
+            for place, lead in self.blocks[name].leads.items():
+                if self.claims[place][-1] == name:
+                    yield from lead.rows
+
+    def bucket_objects(self, buckets: Iterable[Bucket]) -> Iterator[NFTChain | NFTRule]:
+        """Yield chains that service ports share, and then their rules."""
+        say, own = words(self.settings), tuple(buckets)
+        yield from [NFTChain(each.name) for each in own]
+        for bucket in own:
+            yield from bucket.rules(say)
 
     def origin_of_line(self, line: str) -> Origin | None:
         """Return what caused a line of a text, None for lines that no Service caused.
@@ -112,12 +160,24 @@ class Ruleset:
 
     def _origin_of_element(self, place: Place) -> Origin | None:
         container, rest = place
+        if container in MAPS:
+            return self._origin_of_endpoint(container, key_of_element(rest))
         place = (container, key_of_element(rest))
         name = self.owner(place)
         if name is None:
             return None
         block = self.blocks[name]
         return block.origin_of(block.elements[place])
+
+    def _origin_of_endpoint(self, container: str, key: str) -> Origin | None:
+        """Return what caused an element of a map of endpoints: the endpoint."""
+        frontend, _, number = key.rpartition(" . ")
+        lead = self.lead(frontend_of(container, frontend))
+        for row in () if lead is None else lead.rows:
+            at = int(number) if number.isdecimal() else len(row.endpoints)
+            if row.container == container and at < len(row.endpoints):
+                return row.endpoints[at].origin
+        return None
 
     @cached_property
     def _block_of(self) -> Mapping[tuple[str, str], NFTablesBlock]:

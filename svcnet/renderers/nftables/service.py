@@ -16,8 +16,10 @@ from svcnet.graph.nodes import Frontend
 from svcnet.graph.settings import contains
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
 from svcnet.renderers.nftables import names
-from svcnet.renderers.nftables.block import NFTablesBlock, NFTItem, NFTRow, Place
-from svcnet.renderers.nftables.words import NodeWords
+from svcnet.renderers.nftables.block import NFTablesBlock, NFTRow, Place
+from svcnet.renderers.nftables.flat.leads import Lead, Leads
+from svcnet.renderers.nftables.layout import Layout
+from svcnet.renderers.nftables.words import NodeWords, keep_source
 
 _PREFIXES = {"cluster": "service-", "local": "local-"}
 _VERDICTS = {"reject": f"goto {names.REJECT}", "drop": "drop"}
@@ -26,10 +28,11 @@ _VERDICTS = {"reject": f"goto {names.REJECT}", "drop": "drop"}
 class _ServicePortObjects:
     """Objects as they are made, and for each the part of the service port that it is for."""
 
-    __slots__ = ("elements", "objects", "parts")
+    __slots__ = ("elements", "leads", "objects", "parts")
 
     def __init__(self) -> None:
-        self.objects: list[NFTItem] = []
+        self.leads: dict[Place, Lead] = {}
+        self.objects: list[NFTObject | NFTRow] = []
         self.parts: list[str | tuple[str, ...]] = []
         self.elements: dict[Place, NFTElement] = {}
 
@@ -58,15 +61,19 @@ class _ServicePortObjects:
 class _ServicePort:
     """One service port, and the names that its parts have."""
 
-    __slots__ = ("base", "endpoints", "fragment", "made", "protocol", "say", "settings")
+    __slots__ = ("base", "endpoints", "fragment", "leads", "made", "protocol", "say", "settings")
 
-    def __init__(self, fragment: Fragment, settings: NodeSettings, say: NodeWords) -> None:
+    def __init__(
+        self, fragment: Fragment, settings: NodeSettings, say: NodeWords, leads: Leads | None
+    ) -> None:
         name = fragment.name
         self.fragment = fragment
         self.settings = settings
         self.say = say
         self.protocol = name.protocol.lower()
-        self.base = names.service_base(name)
+        self.leads = leads
+        is_named = leads is None or fragment.policy.source_ranges
+        self.base = names.service_base(name) if is_named else ""
         self.endpoints: dict[str, str] = {}
         if fragment.policy.affinity:
             where = [(each.address, each.port) for each in fragment.translates]
@@ -96,32 +103,53 @@ class _ServicePort:
 
 
 def render_service_port(
-    fragment: Fragment, settings: NodeSettings, say: NodeWords
+    fragment: Fragment, settings: NodeSettings, say: NodeWords, layout: Layout = "kube-proxy"
 ) -> NFTablesBlock:
-    """Return what the table has for a service port; `say` are the words for this node."""
-    port = _ServicePort(fragment, settings, say)
+    """Return what the table has for a service port; `say` are the words for this node.
+
+    With session affinity it has chains of its own in any layout: each endpoint has a set of the
+    clients that it had.
+    """
+    is_flat = layout == "flat" and not fragment.policy.affinity
+    port = _ServicePort(fragment, settings, say, Leads(fragment) if is_flat else None)
     _endpoints(port)
+    if not is_flat:
+        _chains(port)
+    _destinations(port)
+    if not is_flat:
+        _external(port)
+    _firewall_rule(port)
+    if not is_flat:
+        _balances(port)
+    made = port.made
+    return NFTablesBlock(
+        fragment, tuple(made.objects), tuple(made.parts), made.elements, made.leads
+    )
+
+
+def _chains(port: _ServicePort) -> None:
+    """The chains of traffic to endpoints, and from outside."""
+    fragment = port.fragment
     for balance in (fragment.cluster, fragment.local):
         if balance is not None:
             port.made.add("", NFTChain(port.chain_of(balance.id)))
     if fragment.external is not None:
         port.made.add("", NFTChain(port.external))
-    _destinations(port)
-    _external(port)
-    _firewall_rule(port)
+
+
+def _balances(port: _ServicePort) -> None:
+    """What chooses among endpoints."""
+    fragment = port.fragment
+    balances = [each for each in (fragment.cluster, fragment.local) if each is not None]
     if port.endpoints:
         _affinity_sets(port)
-        for balance in (fragment.cluster, fragment.local):
-            if balance is not None:
-                _balance_with_affinity(port, balance)
+        for balance in balances:
+            _balance_with_affinity(port, balance)
         _endpoint_rules(port)
     else:
         translates = {each.id: each for each in fragment.translates}
-        for balance in (fragment.cluster, fragment.local):
-            if balance is not None:
-                _balance(port, balance, translates)
-    made = port.made
-    return NFTablesBlock(fragment, tuple(made.objects), tuple(made.parts), made.elements)
+        for balance in balances:
+            _balance(port, balance, translates)
 
 
 def _endpoints(port: _ServicePort) -> None:
@@ -175,14 +203,22 @@ def _destinations(port: _ServicePort) -> None:
 
 def _lead(port: _ServicePort, dispatch: Dispatch) -> None:
     """Lead a destination to a chain, if anything is behind it."""
-    if dispatch.target in _PREFIXES:
+    lead = port.leads.of(dispatch) if port.leads is not None else None
+    if lead is not None:
+        chain = lead.bucket.name
+    elif port.leads is not None:
+        return
+    elif dispatch.target in _PREFIXES:
         chain = port.chain_of(dispatch.target)
     elif dispatch.target in ("external", "firewall"):
         chain = port.external
     else:
         return
     place = names.SERVICE_NODE_PORTS if dispatch.frontend == "node-port" else names.SERVICE_IPS
-    port.made.element(dispatch.id, NFTElement(place, port.key_of(dispatch), f"goto {chain}"))
+    element = NFTElement(place, port.key_of(dispatch), f"goto {chain}")
+    port.made.element(dispatch.id, element)
+    if lead is not None:
+        port.made.leads[element[:2]] = lead
 
 
 def _refuse(port: _ServicePort, dispatch: Dispatch) -> None:
@@ -215,12 +251,7 @@ def _external(port: _ServicePort) -> None:
     if not external.keep_source:
         rules.append(NFTRule(chain, say.mark, "masquerade"))
     else:
-        to_cluster = f"goto {port.chain_of(external.cluster)}"
-        local = "fib saddr type local"
-        if say.pod:
-            rules.append(NFTRule(chain, f"{say.pod} {to_cluster}", "short-circuit pod traffic"))
-        rules.append(NFTRule(chain, f"{local} {say.mark}", "masquerade local traffic"))
-        rules.append(NFTRule(chain, f"{local} {to_cluster}", "short-circuit local traffic"))
+        rules += keep_source(chain, f"goto {port.chain_of(external.cluster)}", say)
     if external.target in _PREFIXES:
         rules.append(NFTRule(chain, f"goto {port.chain_of(external.target)}"))
     for rule in rules:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
+from svcnet.netfilter.nft import NFTChain, NFTElement, NFTRule, NFTSet
 from svcnet.nogc import without_gc
-from svcnet.renderers.nftables.block import lines
+from svcnet.renderers.nftables.block import NFTItem, NFTRow, lines
+from svcnet.renderers.nftables.flat.endpoints import EndpointRow
 from svcnet.renderers.nftables.frame import COMMENT, HOOKS, FixedParts
 from svcnet.renderers.nftables.ruleset import Ruleset
 
@@ -54,17 +55,22 @@ def _node_ports(fixed: FixedParts, table: str) -> list[str]:
 class SortedObjects:
     """Objects by kind and name, where rules of one chain and elements of one set keep their order.
 
-    Sets come before maps.
+    Sets come before maps. Rows of endpoints stay as they are.
     """
 
-    def __init__(self, objects: Iterable[NFTObject]) -> None:
+    def __init__(self, objects: Iterable[NFTItem]) -> None:
         self.chains: list[NFTChain] = []
         self.sets: list[NFTSet] = []
         self.rules: dict[str, list[NFTRule]] = {}
-        self.elements: dict[str, list[NFTElement]] = {}
+        self.elements: dict[str, list[NFTElement | EndpointRow]] = {}
+        self._take(objects)
+        self.chains.sort(key=_name)
+        self.sets.sort(key=_kind_and_name)
+
+    def _take(self, objects: Iterable[NFTItem]) -> None:
         for made in objects:
             match made:
-                case NFTElement():
+                case NFTElement() | EndpointRow():
                     self.elements.setdefault(made.container, []).append(made)
                 case NFTRule():
                     self.rules.setdefault(made.chain, []).append(made)
@@ -72,13 +78,13 @@ class SortedObjects:
                     self.chains.append(made)
                 case NFTSet():
                     self.sets.append(made)
-        self.chains.sort(key=_name)
-        self.sets.sort(key=_kind_and_name)
+                case NFTRow():
+                    self._take(made.objects())
 
     @classmethod
     def of(cls, ruleset: Ruleset) -> SortedObjects:
         """Return all that a table has."""
-        return cls(chain(ruleset.fixed.objects, ruleset.objects()))
+        return cls(chain(ruleset.fixed.objects, ruleset.iterate()))
 
     def lines(self, table: str) -> Iterator[str]:
         """Yield the lines that make all of them."""

@@ -7,7 +7,7 @@ from typing import Literal
 from attrs import frozen
 
 from svcnet.graph import LocalDetector, NodeSettings
-from svcnet.netfilter.nft import interface
+from svcnet.netfilter.nft import NFTRule, interface
 
 
 @frozen
@@ -40,6 +40,21 @@ def words(settings: NodeSettings) -> NodeWords:
         pod=pod,
         not_pod=not_pod,
     )
+
+
+def keep_source(chain: str, to_cluster: str, say: NodeWords) -> list[NFTRule]:
+    """Return the rules for traffic from outside that keeps its source, where a Service asks so.
+
+    They are for what this node and its pods send, which goes on by `to_cluster`.
+    """
+    local = "fib saddr type local"
+    rules = [
+        NFTRule(chain, f"{local} {say.mark}", "masquerade local traffic"),
+        NFTRule(chain, f"{local} {to_cluster}", "short-circuit local traffic"),
+    ]
+    if say.pod:
+        rules.insert(0, NFTRule(chain, f"{say.pod} {to_cluster}", "short-circuit pod traffic"))
+    return rules
 
 
 def _detection(detector: LocalDetector, ip: str) -> tuple[str, str]:

@@ -1,0 +1,182 @@
+"""What service ports share in the flat layout: buckets, endpoints in maps, and the maps' sizes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
+from typing import Literal
+
+from attrs import evolve, frozen
+from immutables import Map
+
+from svcnet.graph import FragmentName
+from svcnet.netfilter.nft import NFTChain, NFTElement, NFTRule, NFTSet
+from svcnet.renderers.nftables.block import NFTablesBlock, Place
+from svcnet.renderers.nftables.delta import Edit, NFTEdit, NFTGrowth
+from svcnet.renderers.nftables.flat.buckets import Bucket
+from svcnet.renderers.nftables.flat.endpoints import EndpointRow
+from svcnet.renderers.nftables.flat.frame import add_maps
+from svcnet.renderers.nftables.flat.leads import Lead
+from svcnet.renderers.nftables.flat.sizes import resize
+from svcnet.renderers.nftables.flat.tally import LeadTally
+from svcnet.renderers.nftables.frame import rules_of
+from svcnet.renderers.nftables.ruleset import Ruleset
+from svcnet.renderers.nftables.words import words
+
+
+def count(
+    ruleset: Ruleset,
+    blocks: Mapping[FragmentName, NFTablesBlock],
+    claims: Mapping[Place, tuple[FragmentName, ...]],
+) -> Ruleset:
+    """Return a table with the maps that the layout has beside, in their sizes, and its counts."""
+    sizes, buckets = Counter([container for container, _ in claims]), dict[Bucket, int]()
+    tally = LeadTally(sizes, buckets)
+    for name, block in blocks.items():
+        for place, lead in block.leads.items():
+            if claims[place][-1] == name:
+                tally.lead(lead, 1)
+    fixed = add_maps(ruleset.fixed, words(ruleset.settings))
+    counts = Map(sizes)
+    return evolve(ruleset, fixed=resize(fixed, counts), counts=counts, buckets=Map(buckets))
+
+
+def recount(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> Ruleset:
+    """Return the later of two tables with its counts, given where their elements may differ."""
+    sizes, buckets = before.counts.mutate(), before.buckets.mutate()
+    tally = LeadTally(sizes, buckets)
+    for place in places:
+        were, are = place in before.claims, place in after.claims
+        if were != are:
+            tally.count(place[0], are - were)
+        old, new = before.lead(place), after.lead(place)
+        if old is not new:
+            if new is not None:
+                tally.lead(new, 1)
+            if old is not None:
+                tally.lead(old, -1)
+    counts = sizes.finish()
+    fixed = resize(before.fixed, counts)
+    return evolve(after, fixed=fixed, counts=counts, buckets=buckets.finish())
+
+
+@frozen
+class SharedChanges:
+    """What changes in what service ports share, in parts of a step."""
+
+    first: tuple[Edit, ...]
+    changes: tuple[Edit, ...]
+    stale: tuple[str, ...]
+    growth: tuple[NFTGrowth, ...]
+
+
+def shared_changes(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> SharedChanges:
+    """Return what changes in buckets and endpoints, at the `places` where elements may differ."""
+    candidates: dict[Bucket, None] = {}
+    come: list[Edit] = []
+    gone: list[Edit] = []
+    for place in places:
+        old, new = before.lead(place), after.lead(place)
+        for lead in (old, new):
+            if lead is not None:
+                candidates |= dict.fromkeys((lead.bucket, *lead.bucket.leads_to()))
+        for verb, row in _row_changes(old, new):
+            (come if verb == "add" else gone).append(NFTEdit(verb, row))
+    fresh = sorted(each for each in candidates if each not in before.buckets)
+    fresh = [each for each in fresh if each in after.buckets]
+    stale = [each.name for each in sorted(candidates) if _is_stale(each, before, after)]
+    first = [NFTEdit("add", made) for made in after.bucket_objects(fresh)]
+    kept = [each for each in sorted(candidates) if each in before.buckets and each in after.buckets]
+    rules = _other_rules(before, after, kept)
+    emptied = [NFTEdit("flush", NFTChain(name)) for name in stale]
+    # What goes is in front: a key may come again with another endpoint.
+    changes = (*gone, *come, *rules, *emptied)
+    return SharedChanges(tuple(first), changes, tuple(stale), tuple(_growth(before, after)))
+
+
+def _is_stale(bucket: Bucket, before: Ruleset, after: Ruleset) -> bool:
+    return bucket in before.buckets and bucket not in after.buckets
+
+
+def _other_rules(before: Ruleset, after: Ruleset, kept: Iterable[Bucket]) -> Iterator[Edit]:
+    """Yield what gives buckets that stay the words of another node."""
+    old, new = words(before.settings), words(after.settings)
+    if old == new:
+        return
+    for bucket in kept:
+        rules = bucket.rules(new)
+        if bucket.rules(old) != rules:
+            yield NFTEdit("flush", NFTChain(bucket.name))
+            yield from [NFTEdit("add", rule) for rule in rules]
+
+
+def _row_changes(
+    old: Lead | None, new: Lead | None
+) -> Iterator[tuple[Literal["add", "delete"], EndpointRow]]:
+    """Yield the endpoints that go and that come, in runs of numbers."""
+    if old is new:
+        return
+    were = {} if old is None else {row.container: row for row in old.rows}
+    are = {} if new is None else {row.container: row for row in new.rows}
+    for container in dict.fromkeys((*were, *are)):
+        before, after = were.get(container), are.get(container)
+        if before is None or after is None:
+            if before is not None:
+                yield "delete", before
+            if after is not None:
+                yield "add", after
+            continue
+        for begin, end in _runs(before, after):
+            gone, come = before.part(begin, end), after.part(begin, end)
+            if gone.endpoints:
+                yield "delete", gone
+            if come.endpoints:
+                yield "add", come
+
+
+def _runs(before: EndpointRow, after: EndpointRow) -> Iterator[tuple[int, int]]:
+    """Yield from where to where endpoints differ."""
+    begin: int | None = None
+    pairs = zip_longest(before.endpoints, after.endpoints)
+    for number, (old, new) in enumerate(pairs):
+        is_same = old is not None and new is not None and old.id == new.id
+        if is_same and begin is not None:
+            yield begin, number
+        begin = None if is_same else number if begin is None else begin
+    if begin is not None:
+        yield begin, max(len(before.endpoints), len(after.endpoints))
+
+
+def _growth(before: Ruleset, after: Ruleset) -> Iterator[NFTGrowth]:
+    """Yield what gives sets more room, with what is in them before."""
+    if before.fixed is after.fixed:
+        return
+    sets = {each.name: each for each in before.fixed.objects if type(each) is NFTSet}
+    for made in after.fixed.objects:
+        if type(made) is NFTSet and made.name in sets and made.size > sets[made.name].size:
+            yield NFTGrowth(made, tuple(_anew(before, made)))
+
+
+def _anew(ruleset: Ruleset, made: NFTSet) -> Iterator[Edit]:
+    """Yield what makes a set anew with all that it has, and the rules that look into it."""
+    chains = {chain: rules for chain, rules in _rules(ruleset) if _uses(rules, made.name)}
+    yield from [NFTEdit("flush", NFTChain(chain)) for chain in chains]
+    yield NFTEdit("delete", made)
+    yield NFTEdit("add", made)
+    for item in ruleset.iterate():
+        if isinstance(item, NFTElement | EndpointRow) and item.container == made.name:
+            yield NFTEdit("add", item)
+    yield from [NFTEdit("add", rule) for rules in chains.values() for rule in rules]
+
+
+def _rules(ruleset: Ruleset) -> Iterator[tuple[str, Iterable[NFTRule]]]:
+    """Yield the chains that may look into sets which service ports share, and their rules."""
+    yield from rules_of(ruleset.fixed).items()
+    say = words(ruleset.settings)
+    for bucket in sorted(ruleset.buckets):
+        yield bucket.name, bucket.rules(say)
+
+
+def _uses(rules: Iterable[NFTRule], name: str) -> bool:
+    return any(f"@{name}" in rule.text.split(" ") for rule in rules)

@@ -1,0 +1,73 @@
+"""Buckets: chains that choose among so many endpoints, for all Services that have so many.
+
+A bucket looks the endpoint up under the packet's own destination and a number by chance. A packet
+may begin under one commit and look the endpoint up under the next: if that took the last endpoint
+away, the second rule leads it to the first one, which goes last.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from svcnet.netfilter.nft import NFTRule
+from svcnet.renderers.nftables.flat.endpoints import endpoint_map
+from svcnet.renderers.nftables.words import NodeWords, keep_source
+
+Choice: TypeAlias = Literal["cluster", "local", "external", "external-local"]
+"""Among which endpoints a bucket chooses: all, this node's, or both, for traffic from outside."""
+
+
+class Bucket(NamedTuple):
+    """A chain for all frontends whose Services have equally many endpoints.
+
+    ``size`` is how many the bucket chooses from; ``external-local`` has also a ``local_size`` of
+    those on this node, 0 where there are none.
+    """
+
+    choice: Choice
+    protocol: str
+    is_node_port: bool
+    size: int
+    local_size: int = 0
+
+    @property
+    def name(self) -> str:
+        """The chain's name."""
+        choice, protocol, is_node_port, size, local_size = self
+        name = f"nodeport-{choice}" if is_node_port else choice
+        more = f"-{local_size}" if choice == "external-local" else ""
+        return f"{name}-{protocol}-{size}{more}"
+
+    def leads_to(self) -> tuple[Bucket, ...]:
+        """Return the buckets that its rules lead to, which lead nowhere else."""
+        choice, protocol, is_node_port, size, local_size = self
+        if choice in ("cluster", "local"):
+            return ()
+        cluster = Bucket("cluster", protocol, is_node_port, size)
+        if not local_size:
+            return (cluster,)
+        return cluster, Bucket("local", protocol, is_node_port, local_size)
+
+    def rules(self, say: NodeWords) -> tuple[NFTRule, ...]:
+        """Return the rules, in the words of a node."""
+        chain = self.name
+        if self.choice in ("cluster", "local"):
+            return tuple([NFTRule(chain, text) for text in self._translations(say)])
+        goals = [f"goto {each.name}" for each in self.leads_to()]
+        if self.choice == "external":
+            return (NFTRule(chain, say.mark, "masquerade"), NFTRule(chain, goals[0]))
+        rules = keep_source(chain, goals[0], say)
+        if self.local_size:
+            rules.append(NFTRule(chain, goals[1]))
+        return tuple(rules)
+
+    def _translations(self, say: NodeWords) -> list[str]:
+        key = f"{self.protocol} dport"
+        if not self.is_node_port:
+            key = f"{say.ip} daddr . {key}"
+        is_local = self.choice == "local"
+        where = endpoint_map(self.protocol, is_node_port=self.is_node_port, is_local=is_local)
+        numbers = [f"random mod {self.size}"]
+        if self.size > 1:
+            numbers.append("inc mod 1")
+        return [f"dnat {say.ip} to {key} . numgen {each} map @{where}" for each in numbers]

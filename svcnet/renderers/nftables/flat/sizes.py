@@ -1,0 +1,40 @@
+"""How much room sets and maps have.
+
+The kernel makes no room in one that has a size, and tells one without a size only in parts that
+may not fit together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import evolve
+
+from svcnet.netfilter.nft import NFTObject, NFTSet
+from svcnet.renderers.nftables.frame import FixedParts
+
+LEAST = 1024
+ROOM = 2
+"""So many times the elements that there are find room."""
+
+
+def size_of(count: int) -> int:
+    """Return the size of a set for so many elements: a power of two, with room for more."""
+    return max(LEAST, 1 << (ROOM * count - 1).bit_length())
+
+
+def resize(parts: FixedParts, counts: Mapping[str, int]) -> FixedParts:
+    """Return the fixed part with the sets that Services fill in the size for so many elements."""
+    first, rest = _resize(parts.first, counts), _resize(parts.rest, counts)
+    if first == parts.first and rest == parts.rest:
+        return parts
+    return evolve(parts, first=first, rest=rest)
+
+
+def _resize(made: tuple[NFTObject, ...], counts: Mapping[str, int]) -> tuple[NFTObject, ...]:
+    return tuple(
+        [
+            each._replace(size=size_of(counts.get(each.name, 0))) if type(each) is NFTSet else each
+            for each in made
+        ]
+    )

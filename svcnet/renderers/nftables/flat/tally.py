@@ -1,0 +1,55 @@
+"""How many elements each set has, and how many lead to each bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Protocol, TypeVar
+
+from svcnet.renderers.nftables.flat.buckets import Bucket
+from svcnet.renderers.nftables.flat.leads import Lead
+
+Key = TypeVar("Key", bound=Hashable)
+Key_contra = TypeVar("Key_contra", contravariant=True)
+
+
+class Counts(Protocol[Key_contra]):
+    """Numbers by what is counted: what a dictionary and a changing map have in common."""
+
+    def get(self, key: Key_contra, /) -> int | None: ...
+    def __setitem__(self, key: Key_contra, value: int, /) -> None: ...
+    def __delitem__(self, key: Key_contra, /) -> None: ...
+
+
+class LeadTally:
+    """Counts that go up and down with what comes and goes; what there is none of is not in them.
+
+    ``sizes`` are by the names of sets, and ``buckets`` say how many elements lead to each, be it by
+    way of another.
+    """
+
+    __slots__ = ("buckets", "sizes")
+
+    def __init__(self, sizes: Counts[str], buckets: Counts[Bucket]) -> None:
+        self.sizes = sizes
+        self.buckets = buckets
+
+    def count(self, container: str, step: int) -> None:
+        """Take note that so many more elements are in a set, or less."""
+        _count(self.sizes, container, step)
+
+    def lead(self, lead: Lead, step: int) -> None:
+        """Take note of a frontend's bucket and endpoints, with `step` 1, or that they go, by -1."""
+        bucket = lead.bucket
+        _count(self.buckets, bucket, step)
+        for each in bucket.leads_to():
+            _count(self.buckets, each, step)
+        for row in lead.rows:
+            _count(self.sizes, row.container, step * len(row.endpoints))
+
+
+def _count(counts: Counts[Key], key: Key, step: int) -> None:
+    number = (counts.get(key) or 0) + step
+    if number:
+        counts[key] = number
+    else:
+        del counts[key]
