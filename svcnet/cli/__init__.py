@@ -24,27 +24,27 @@ OWN_FAULT = 70
 
 REPORT = "A report needs this line, the command and its input, and what svcnet --version says"
 
-VERBS = (
-    "apply",
-    "check",
-    "cleanup",
-    "conntrack",
-    "diff",
-    "dns",
-    "endpoints",
-    "env",
-    "explain",
-    "golden",
-    "graph",
-    "help",
-    "probe",
-    "render",
-    "report",
-    "rule",
-    "run",
-    "status",
-    "verify",
-)
+VERBS = {
+    "apply": "Bring this machine's rules to what manifests ask for (root).",
+    "check": "Look for mistakes in manifests.",
+    "cleanup": "Remove all that svcnet made on this machine (root).",
+    "conntrack": "List, or delete, UDP entries that lead to no endpoint (root).",
+    "diff": "Compare what two states do to packets.",
+    "dns": "What clients are answered that ask for Services by name.",
+    "endpoints": "Print the endpoints that Services have by their Pods.",
+    "env": "Print the variables that containers get for Services.",
+    "explain": "Say what becomes of a packet, and why.",
+    "golden": "Keep the rules of several nodes and modes as golden files.",
+    "graph": "Print the decisions that a node makes about packets.",
+    "help": "Say what a verb does, and its options.",
+    "probe": "Print the facts of this machine that rules depend on.",
+    "render": "Print the rules of a node.",
+    "report": "Write a page that shows what becomes of packets.",
+    "rule": "Explain what svcnet tells of, by name.",
+    "run": "Keep this machine true to Services until a signal.",
+    "status": "Ask a running svcnet what it keeps, and how it fares.",
+    "verify": "Compare the rules of a machine with manifests.",
+}
 
 
 class Program(Verbs):

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 @click.command(
     "apply",
     cls=ModalCommand,
-    short_help="Bring this machine's rules to what manifests ask for (root).",
     examples=[
         (
             "What would change on this machine, which is left as it is",

@@ -35,7 +35,6 @@ FORMS = ("text", "json", "github", "sarif", "junit")
 @click.command(
     "check",
     cls=Verb,
-    short_help="Look for mistakes in manifests.",
     examples=[
         ("A folder of manifests", "svcnet check examples/my-service"),
         ("The same as a code host reads it", "svcnet check examples/my-service -o sarif"),

@@ -24,7 +24,6 @@ class _CleanupCommand(ModalCommand):
 @click.command(
     "cleanup",
     cls=_CleanupCommand,
-    short_help="Remove all that svcnet made on this machine (root).",
     examples=[
         ("What there is of it", "sudo svcnet cleanup --dry-run"),
         ("All of it, in every mode", "sudo svcnet cleanup"),

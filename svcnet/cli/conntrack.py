@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 @click.command(
     "conntrack",
     cls=ModalCommand,
-    short_help="List, or delete, UDP entries that lead to no endpoint (root).",
     examples=[
         ("Those there are", "sudo svcnet conntrack examples/my-service"),
         ("None any more", "sudo svcnet conntrack --delete examples/my-service"),

@@ -34,7 +34,6 @@ MOST_SHOWN = 100
 @click.command(
     "diff",
     cls=ModalCommand,
-    short_help="Compare what two states do to packets.",
     examples=[
         (
             "What a change does, for people",

@@ -40,7 +40,6 @@ HEADERS = ("SERVICE", "NAME", "ADDRESS", "CONDITION", "PORTS", "TARGET", "NODE",
 @click.command(
     "endpoints",
     cls=Verb,
-    short_help="Print the endpoints that Services have by their Pods.",
     examples=[
         (
             "EndpointSlices as the controllers make them",

@@ -47,7 +47,6 @@ class EnvironmentReport:
 @click.command(
     "env",
     cls=Verb,
-    short_help="Print the variables that containers get for Services.",
     examples=[
         ("Commands for a shell", "svcnet env examples/my-service"),
         ("How much of ARG_MAX they take", "svcnet env --size examples/my-service"),

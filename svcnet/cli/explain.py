@@ -51,7 +51,6 @@ MOST_FIRST_LINES = 1000
 @click.command(
     "explain",
     cls=ModalCommand,
-    short_help="Say what becomes of a packet, and why.",
     examples=[
         (
             "A Pod asks a Service",

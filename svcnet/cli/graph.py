@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 @click.command(
     "graph",
     cls=ModalCommand,
-    short_help="Print the decisions that a node makes about packets.",
     examples=[
         ("All decisions, as text", "svcnet graph examples/my-service"),
         ("A drawing, for Graphviz", "svcnet graph --output dot examples/my-service"),

@@ -23,7 +23,6 @@ def _verbs(
 @click.command(
     "help",
     cls=Verb,
-    short_help="Say what a verb does, and its options.",
     examples=[
         ("All of a verb", "svcnet help render"),
         ("A verb of a verb", "svcnet help dns zone"),

@@ -13,7 +13,6 @@ from svcnet.errors import SvcnetError
 @click.command(
     "probe",
     cls=Verb,
-    short_help="Print the facts of this machine that rules depend on.",
     examples=[
         ("For the option --host of other verbs", "svcnet probe > host.yaml"),
     ],

@@ -38,7 +38,6 @@ WHOLE = ("text", "transaction")
 @click.command(
     "render",
     cls=ModalCommand,
-    short_help="Print the rules of a node.",
     examples=[
         ("What iptables-restore gets", "svcnet render examples/my-service"),
         (

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 @click.command(
     "report",
     cls=ModalCommand,
-    short_help="Write a page that shows what becomes of packets.",
     examples=[
         ("A page for a browser", "svcnet report --to report.html examples/my-service"),
     ],

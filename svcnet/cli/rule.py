@@ -12,7 +12,6 @@ from svcnet.errors import AbsentError
 @click.command(
     "rule",
     cls=Verb,
-    short_help="Explain what svcnet tells of, by name.",
     examples=[
         ("One rule", "svcnet rule no-pod"),
         ("All rules, a line each", "svcnet rule"),

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 @click.command(
     "run",
     cls=ModalCommand,
-    short_help="Keep this machine true to Services until a signal.",
     examples=[
         (
             "Rules that follow every change of a folder",

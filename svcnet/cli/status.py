@@ -22,7 +22,6 @@ from svcnet.errors import ApplyError, MissingExtra, UsageError
 @click.command(
     "status",
     cls=Verb,
-    short_help="Ask a running svcnet what it keeps, and how it fares.",
     examples=[
         ("A table of its Services", "svcnet status"),
         ("The same for programs", "svcnet status --output json"),

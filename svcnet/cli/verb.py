@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from svcnet.cli.manner import manner_options
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Example: TypeAlias = tuple[str, str]
 """What a command line does, in a few words, and the line. One that takes root begins with sudo."""
@@ -63,12 +66,31 @@ class Verb(_MannerCommand):
 
 
 class Verbs(_MannerCommand, click.Group):
-    """A group whose commands live in modules of their own, below `package`."""
+    """A group whose commands live in modules of their own, below `package`.
 
-    def __init__(self, *args: Any, package: str, verbs: tuple[str, ...], **kwargs: Any) -> None:
+    `verbs` has what each of them does in a few words. So to list them imports none of them.
+    """
+
+    def __init__(self, *args: Any, package: str, verbs: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._package = package
         self._verbs = verbs
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write what each verb does."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._verbs.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the verbs and options that begin so."""
+        from click.shell_completion import CompletionItem
+
+        verbs = [
+            CompletionItem(name, help=what)
+            for name, what in self._verbs.items()
+            if name.startswith(incomplete)
+        ]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self._verbs)

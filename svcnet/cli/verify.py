@@ -36,7 +36,6 @@ MOST_SHOWN = 100
 @click.command(
     "verify",
     cls=ModalCommand,
-    short_help="Compare the rules of a machine with manifests.",
     examples=[
         (
             "What iptables-save printed on a node",

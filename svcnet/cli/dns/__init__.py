@@ -6,7 +6,13 @@ import click
 
 from svcnet.cli.verb import Verbs
 
-VERBS = ("diff", "lookup", "push", "serve", "zone")
+VERBS = {
+    "diff": "Print the records that only one of two inputs has.",
+    "lookup": "Print what a Pod gets that asks for a name, and why.",
+    "push": "Bring a running DNS server to the records of Services.",
+    "serve": "Answer DNS questions about Services until a signal.",
+    "zone": "Print zone files with the records of Services.",
+}
 
 
 @click.group(
@@ -14,7 +20,6 @@ VERBS = ("diff", "lookup", "push", "serve", "zone")
     cls=Verbs,
     package="svcnet.cli.dns",
     verbs=VERBS,
-    short_help="What clients are answered that ask for Services by name.",
 )
 def command() -> None:
     """What clients are answered that ask for Services by name.

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 @click.command(
     "diff",
     cls=Verb,
-    short_help="Print the records that only one of two inputs has.",
     examples=[
         (
             "What a change does to names",

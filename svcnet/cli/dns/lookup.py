@@ -33,7 +33,6 @@ TYPES = ("A", "AAAA", "CNAME", "HTTPS", "MX", "NS", "PTR", "SOA", "SRV", "SVCB",
 @click.command(
     "lookup",
     cls=Verb,
-    short_help="Print what a Pod gets that asks for a name, and why.",
     examples=[
         ("As a Pod asks", "svcnet dns lookup my-service.default examples/my-service"),
         (

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 @click.command(
     "push",
     cls=Verb,
-    short_help="Bring a running DNS server to the records of Services.",
     examples=[
         (
             "What would change there",

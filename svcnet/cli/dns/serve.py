@@ -33,7 +33,6 @@ KEPT_BACK = 100
 @click.command(
     "serve",
     cls=Verb,
-    short_help="Answer DNS questions about Services until a signal.",
     examples=[
         (
             "A server on this machine",

@@ -20,7 +20,6 @@ from svcnet.inputs import load_manifests
 @click.command(
     "zone",
     cls=Verb,
-    short_help="Print zone files with the records of Services.",
     examples=[
         ("All zones", "svcnet dns zone examples/my-service"),
         ("A file for each zone", "svcnet dns zone --to zones examples/my-service"),

@@ -6,7 +6,10 @@ import click
 
 from svcnet.cli.verb import Verbs
 
-VERBS = ("check", "update")
+VERBS = {
+    "check": "Compare golden files with what is rendered now.",
+    "update": "Write the golden files that differ from what is rendered.",
+}
 
 
 @click.group(
@@ -14,7 +17,6 @@ VERBS = ("check", "update")
     cls=Verbs,
     package="svcnet.cli.golden",
     verbs=VERBS,
-    short_help="Keep the rules of several nodes and modes as golden files.",
 )
 def command() -> None:
     """Keep the rules of several nodes, modes and IP families as golden files in a folder.

@@ -17,7 +17,6 @@ from svcnet.cli.verb import Verb
 @click.command(
     "check",
     cls=Verb,
-    short_help="Compare golden files with what is rendered now.",
     examples=[("All that golden/golden.toml lists", "svcnet golden check golden")],
 )
 @click.argument("folders", metavar="DIR...", type=FilePath(), nargs=-1, required=True)

@@ -16,7 +16,6 @@ from svcnet.cli.verb import Verb
 @click.command(
     "update",
     cls=Verb,
-    short_help="Write the golden files that differ from what is rendered.",
     examples=[("All that golden/golden.toml lists", "svcnet golden update golden")],
 )
 @click.argument("folders", metavar="DIR...", type=FilePath(), nargs=-1, required=True)
