@@ -15,6 +15,8 @@ NLM_F_REQUEST = 0x001
 NLM_F_ACK = 0x004
 NLM_F_DUMP_INTR = 0x010
 NLM_F_DUMP = 0x300
+NLM_F_CREATE = 0x400
+NLM_F_APPEND = 0x800
 NLM_F_CAPPED = 0x100
 """In an NLMSG_ERROR: the request is not repeated behind its header."""
 NLM_F_ACK_TLVS = 0x200
@@ -23,6 +25,8 @@ NLM_F_ACK_TLVS = 0x200
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
 NLMSGERR_ATTR_MSG = 1
+NLMSGERR_ATTR_OFFS = 2
+"""Where in the request, from its header on, is what was refused."""
 NLA_F_NESTED = 0x8000
 NLA_TYPE_MASK = 0x3FFF
 

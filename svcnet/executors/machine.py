@@ -36,6 +36,10 @@ class Netlink(ABC):
         """Let so many bytes wait to be received, more than the usual ones."""
 
     @abstractmethod
+    def allow(self, size: int) -> None:
+        """Let a datagram that is sent have so many bytes, more than the usual ones."""
+
+    @abstractmethod
     def send(self, data: bytes) -> None:
         """Send one datagram of whole messages; the kernel carries them out within the call."""
 

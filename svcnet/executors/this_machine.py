@@ -24,7 +24,8 @@ _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Searched as well, because the PATH of ordinary users often lacks those of root's tools."""
 
 _SOL_NETLINK = 270  # linux/socket.h
-_SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+_SO_SNDBUFFORCE = 32  # asm-generic/socket.h
+_SO_RCVBUFFORCE = 33
 _DATAGRAM = 1 << 18
 _PATIENCE = Struct("@ll").pack(10, 0)
 """Seconds and microseconds of a struct timeval: the kernel answers at once, or not at all."""
@@ -124,6 +125,9 @@ class _Socket(Netlink):
 
     def hold(self, size: int) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+
+    def allow(self, size: int) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, size)
 
     def send(self, data: bytes) -> None:
         self._socket.send(data)

@@ -272,6 +272,9 @@ class _Socket(Netlink):
     def hold(self, size: int) -> None:
         pass
 
+    def allow(self, size: int) -> None:
+        pass
+
     def send(self, data: bytes) -> None:
         may = "CAP_NET_ADMIN" in self._machine.capabilities
         self._answered.extend(self._kernel.answers(self._protocol, data, may=may))

@@ -85,6 +85,9 @@ class Answers(Netlink):
     def hold(self, size: int) -> None:
         pass
 
+    def allow(self, size: int) -> None:
+        pass
+
     def send(self, data: bytes) -> None:
         pass
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from errno import ENOENT
 
 import pytest
 
 from svcnet.executors.netlink import ask
+from svcnet.executors.nftables.netlink import NFTSocket, OvertakenBatch, RefusedBatch
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.nft import NFTTable, wire
 from svcnet.netfilter.nft.wire import uapi
-from svcnet.netlink import NLMSG_ERROR, NLMSGERR, attributes, each_attribute, messages
+from svcnet.netlink import attributes, each_attribute
 from tests.kernel.test_twice import elsewhere
-from tests.netfilter.nft_messages import TABLES, captured, frame, message_of, sets
+from tests.netfilter.nft_messages import TABLES, captured, form_of, frame, message_of, sets
 
 pytestmark = pytest.mark.kernel
 
@@ -53,11 +55,8 @@ def everything(table: NFTTable) -> tuple[object, ...]:
 
 def send(made: list[wire.NFTMessage]) -> None:
     """Have the kernel carry out a batch of ours, which it says it did."""
-    with THIS_MACHINE.netlink(NETLINK_NETFILTER) as opened:
-        opened.send(wire.batch(made))
-        answers = [each for datagram in opened.pending() for each in messages(datagram)]
-    [(kind, _, number, body)] = answers
-    assert (kind, number, NLMSGERR.unpack_from(body)) == (NLMSG_ERROR, len(made), (0,))
+    opened = NFTSocket(THIS_MACHINE)
+    opened.commit(made, opened.generation())
 
 
 def test_the_kernel_has_the_same() -> None:
@@ -82,5 +81,37 @@ def test_the_kernel_has_the_same() -> None:
             assert found[0] == found[2]
             assert found[1] == found[3]
             assert found[0] != found[1]
+
+    elsewhere(work)
+
+
+def test_a_socket() -> None:
+    """Of a batch all is done or nothing, the refused element is named, and no two write at once."""
+
+    def work() -> None:
+        [table, _] = TABLES
+        nft(frame(table))
+        opened, other = NFTSocket(THIS_MACHINE), NFTSocket(THIS_MACHINE)
+        before = opened.generation()
+        form = form_of("cluster-ips", "ip")
+        packed = [form.pack_key(f"10.96.{n >> 8}.{n & 255}") for n in range(1024)]
+        made = [wire.new_elements(table, "cluster-ips", each) for each in wire.divide(packed)]
+        opened.commit(made, before)
+        with pytest.raises(OvertakenBatch):
+            other.commit([wire.new_chain(table, "mine")], before)
+        assert other.generation() == before + 1
+        gone = form.pack_key("10.97.0.0")
+        message = wire.delete_elements(table, "cluster-ips", b"".join([*packed[:7], gone]))
+        with pytest.raises(RefusedBatch) as problem:
+            other.commit([wire.new_chain(table, "mine"), message], before + 1)
+        refusal = problem.value.refusal
+        assert (refusal.number, refusal.errno) == (2, ENOENT)
+        assert refusal.offset is not None
+        assert refusal.offset - message.elements == 7 * len(gone)
+        with pytest.raises(RefusedBatch, match="Too many open files"):
+            opened.commit([wire.new_elements(table, "cluster-ips", form.pack_key("10.98.0.0"))])
+        large = [wire.new_chain(table, f"{'c' * 200}{n}") for n in range(20_000)]
+        opened.commit(large, before + 1)
+        assert opened.generation() == before + 2
 
     elsewhere(work)

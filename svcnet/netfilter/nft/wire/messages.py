@@ -16,10 +16,17 @@ from svcnet.netfilter.nft.wire import uapi
 from svcnet.netfilter.nft.wire.data import pack_text
 from svcnet.netfilter.nft.wire.reading import head
 from svcnet.netfilter.nft.wire.rules import rule_attributes
-from svcnet.netlink import ATTRIBUTE, NLM_F_ACK, NLM_F_REQUEST, NLMSGHDR, attribute, nest
+from svcnet.netlink import (
+    ATTRIBUTE,
+    NLM_F_ACK,
+    NLM_F_APPEND,
+    NLM_F_CREATE,
+    NLM_F_REQUEST,
+    NLMSGHDR,
+    attribute,
+    nest,
+)
 
-NLM_F_CREATE = 0x400  # linux/netlink.h
-NLM_F_APPEND = 0x800
 MOST_ELEMENTS = (1 << 16) - 1 - ATTRIBUTE.size
 """Bytes of elements in a message: the length of the attribute that has them is 16 bits."""
 

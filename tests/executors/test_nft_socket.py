@@ -1,0 +1,97 @@
+"""What the kernel says of a batch is read, whatever it is, and half of it is never believed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from errno import ENOBUFS, ENOENT, EPERM
+from struct import pack
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svcnet.executors.nftables.netlink import (
+    NFTSocket,
+    OvertakenBatch,
+    Refusal,
+    RefusedBatch,
+)
+from svcnet.netfilter.nft import NFTTable, wire
+from svcnet.netlink import NLMSG_ERROR, NLMSGHDR, attribute
+from svcnet.testing import FakeMachine
+from tests.fuzz.test_ipvs_answers import Answers
+
+TABLE = NFTTable("ip", "kube-proxy")
+MESSAGES = [wire.new_chain(TABLE, "a"), wire.new_chain(TABLE, "b")]
+
+
+def said(number: int, errno: int = 0, told: str = "", offset: int | None = None) -> bytes:
+    """Return an answer in the kernel's form, with the request's header and not the rest of it."""
+    body = pack("=i", -errno) + NLMSGHDR.pack(16, 0, 0, number, 0)
+    if told:
+        body += attribute(1, told.encode() + b"\0")
+    if offset is not None:
+        body += attribute(2, pack("=I", offset))
+    return NLMSGHDR.pack(16 + len(body), NLMSG_ERROR, 0x300, number, 0) + body
+
+
+class Machine(FakeMachine):
+    def __init__(self, *told: bytes) -> None:
+        super().__init__()
+        self.told = told
+
+    def netlink(self, protocol: int) -> Answers:
+        return Answers(self.told)
+
+
+def commit(*told: bytes) -> None:
+    NFTSocket(Machine(*told)).commit(MESSAGES, 7)
+
+
+def test_the_last_message_is_answered() -> None:
+    """Done is what the kernel says is done, and nothing else."""
+    commit(said(2))
+    commit(said(1), said(2))
+    for told in ([], [said(1)], [said(3)]):
+        with pytest.raises(OSError, match=r".") as problem:
+            commit(*told)
+        assert problem.value.errno == ENOBUFS
+
+
+@pytest.mark.parametrize(
+    ("told", "refusal"),
+    [
+        ([said(1, ENOENT), said(2, ENOENT), said(2)], Refusal(1, ENOENT)),
+        ([said(2, ENOENT, offset=60), said(2)], Refusal(2, ENOENT, "", 44)),
+        ([said(0, EPERM, "no")], Refusal(0, EPERM, "no")),
+        ([said(0, EPERM), said(2, ENOENT)], Refusal(2, ENOENT)),
+    ],
+)
+def test_the_first_refusal_counts(told: list[bytes], refusal: Refusal) -> None:
+    """What the kernel says of later messages may follow from the first."""
+    with pytest.raises(RefusedBatch) as problem:
+        commit(*told)
+    assert problem.value.refusal == refusal
+
+
+def test_a_batch_of_another_generation() -> None:
+    """Nothing is done then, and that is no refusal."""
+    with pytest.raises(OvertakenBatch):
+        commit(said(0, 85))
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    data = bytearray(said(draw(st.integers(0, 3)), draw(st.integers(-1, 90)), "no", 60))
+    for _ in range(draw(st.integers(0, 3))):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(0, len(data)))])
+
+
+@given(st.lists(damaged() | st.binary(max_size=60), max_size=3))
+def test_any_answer(told: list[bytes]) -> None:
+    """Whatever comes is an answer, or an error of the kinds that are told of."""
+    with suppress(OSError, RefusedBatch, OvertakenBatch):
+        commit(*told)
+    with suppress(OSError):
+        NFTSocket(Machine(*told)).generation()
