@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcnet.executors.nftables.netlink import (
+    BatchRefusal,
     NFTSocket,
     OvertakenBatch,
-    Refusal,
     RefusedBatch,
 )
 from svcnet.netfilter.nft import NFTTable, wire
@@ -61,13 +61,13 @@ def test_the_last_message_is_answered() -> None:
 @pytest.mark.parametrize(
     ("told", "refusal"),
     [
-        ([said(1, ENOENT), said(2, ENOENT), said(2)], Refusal(1, ENOENT)),
-        ([said(2, ENOENT, offset=60), said(2)], Refusal(2, ENOENT, "", 44)),
-        ([said(0, EPERM, "no")], Refusal(0, EPERM, "no")),
-        ([said(0, EPERM), said(2, ENOENT)], Refusal(2, ENOENT)),
+        ([said(1, ENOENT), said(2, ENOENT), said(2)], BatchRefusal(1, ENOENT)),
+        ([said(2, ENOENT, offset=60), said(2)], BatchRefusal(2, ENOENT, "", 44)),
+        ([said(0, EPERM, "no")], BatchRefusal(0, EPERM, "no")),
+        ([said(0, EPERM), said(2, ENOENT)], BatchRefusal(2, ENOENT)),
     ],
 )
-def test_the_first_refusal_counts(told: list[bytes], refusal: Refusal) -> None:
+def test_the_first_refusal_counts(told: list[bytes], refusal: BatchRefusal) -> None:
     """What the kernel says of later messages may follow from the first."""
     with pytest.raises(RefusedBatch) as problem:
         commit(*told)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from socket import AF_INET, AF_INET6, inet_ntop
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -72,6 +73,13 @@ def elements(draw: st.DrawFn) -> tuple[wire.ElementForm, NFTElement]:
     return form, NFTElement(name, key, value, draw(COMMENTS))
 
 
+class End(NamedTuple):
+    """An endpoint."""
+
+    address: str
+    port: int
+
+
 TABLE = NFTTable("ip", "kube-proxy")
 
 
@@ -101,12 +109,16 @@ def test_a_row_is_its_elements(data: st.DataObject, ip: str, count: int) -> None
     for _ in range(2):
         port = data.draw(PORTS)
         frontend = port if name.startswith("node") else f"{data.draw(addresses(ip))} . {port}"
-        values = tuple(f"{data.draw(addresses(ip))} . {data.draw(PORTS)}" for _ in range(count))
-        keys = [f"{frontend} . {number}" for number in range(count)]
+        ends = [End(data.draw(addresses(ip)), int(data.draw(PORTS))) for _ in range(count)]
+        values = [f"{each.address} . {each.port}" for each in ends]
+        first = data.draw(st.integers(0, 300))
+        keys = [f"{frontend} . {number}" for number in range(first, first + count)]
         alone = [form.pack(NFTElement(name, k, v)) for k, v in zip(keys, values, strict=True)]
-        assert rows.row(frontend, values) == b"".join(alone)
+        assert rows.row(frontend, ends, first) == b"".join(alone)
         assert {len(each) for each in alone} <= {rows.size}
-        assert rows.deletion(frontend, range(count)) == b"".join(map(form.pack_key, keys))
+        assert rows.deletion(frontend, range(first, first + count)) == b"".join(
+            map(form.pack_key, keys)
+        )
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ from svcnet.executors.nftables.dump import dump
 from svcnet.executors.nftables.plan import NFTablesPlan
 from svcnet.executors.nftables.probe import lacking
 from svcnet.executors.nftables.tables import table_of
+from svcnet.executors.nftables.writer import NFTWriter
 
 __all__ = [
+    "NFTWriter",
     "NFTablesPlan",
     "NFTablesReport",
     "apply",

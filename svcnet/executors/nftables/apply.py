@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 
 from attrs import evolve, field, frozen
@@ -15,16 +15,15 @@ from svcnet.executors.nftables.commands import NFT, NFTError, line_at
 from svcnet.executors.nftables.dump import all_handles, dump
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.nftables.probe import deletes_late, require
+from svcnet.executors.nftables.refusal import OriginOf, refusal
 from svcnet.executors.nftables.tables import family_of
+from svcnet.executors.nftables.writer import NFTWriter
 from svcnet.executors.stages import Stages
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.nft import NFTChain, NFTPlace, NFTTable, TableState
 from svcnet.nogc import without_gc
-from svcnet.renderers.nftables import TABLE, NFTablesDelta, Ruleset, replacement
+from svcnet.renderers.nftables import TABLE, NFTablesDelta, Ruleset, frame, replacement
 from svcnet.words import count_noun
-
-OriginOf = Callable[[str], object]
-"""What in the input a line came from, None where nothing did."""
 
 
 @frozen
@@ -57,6 +56,8 @@ class NFTablesReport:
         else:
             lines, count = planned.text.count("\n"), len(planned.transactions)
             what = f"{lines} lines in {count_noun(count, 'transaction')}"
+        if planned.by_netlink:
+            what += f" and {count_noun(planned.by_netlink, 'element')} by netlink"
         if planned.kind == "full":
             what = f"all {len(self.ruleset.blocks)} service ports written, {what}"
         if self.found_table and planned.kind != "none":
@@ -67,7 +68,11 @@ class NFTablesReport:
 
 @without_gc()
 def apply(
-    ruleset: Ruleset, *, dry_run: bool = False, machine: Machine = THIS_MACHINE
+    ruleset: Ruleset,
+    *,
+    dry_run: bool = False,
+    machine: Machine = THIS_MACHINE,
+    writer: NFTWriter | None = None,
 ) -> NFTablesReport:
     """Bring the table of a machine to what `ruleset` says; with `dry_run` nothing is changed.
 
@@ -75,22 +80,40 @@ def apply(
     table is touched. What is served goes on being served. Raises :class:`svcnet.errors.Lacking`
     where the machine lacks what that takes, with nothing changed; ApplyError when something is
     refused, and :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
+
+    A caller that goes on writing gives its `writer` for that machine.
     """
     with nullcontext() if dry_run else machine.lock(ruleset.family):
-        return _apply(NFT(machine), ruleset, dry_run=dry_run)
+        return _apply(NFT(machine), ruleset, writer or NFTWriter(machine), dry_run=dry_run)
 
 
-def _apply(nft: NFT, ruleset: Ruleset, *, dry_run: bool) -> NFTablesReport:
+def _apply(nft: NFT, ruleset: Ruleset, writer: NFTWriter, *, dry_run: bool) -> NFTablesReport:
     stages = Stages()
     with stages.stage("observe"):
         require(ruleset, nft)
         there, right = observe(ruleset, machine=nft.machine)
+    if there is None and not dry_run and writer.takes(ruleset):
+        return _make(nft, ruleset, writer, stages)
     with stages.stage("plan"):
         planned = plan(ruleset, there, settled=right)
     if dry_run:
         return NFTablesReport(ruleset, planned, (), stages.seconds, found_table=there is not None)
     done = carry_out(ruleset, planned, stages, machine=nft.machine)
     return evolve(done, found_table=there is not None)
+
+
+def _make(nft: NFT, ruleset: Ruleset, writer: NFTWriter, stages: Stages) -> NFTablesReport:
+    """Make a table that is not there: its frame by nft, and the rest by netlink."""
+    with stages.stage("plan"):
+        texts, count = tuple(frame(ruleset)), sum(ruleset.counts.values())
+        planned = NFTablesPlan("full", texts, is_new=True, by_netlink=count)
+    with stages.stage("write"):
+        try:
+            commits = load_all(nft, texts, ruleset.origin_of_line) + writer.load(ruleset)
+        except ApplyError:
+            _remove(nft, f"delete table {ruleset.table}\n", ())
+            raise
+    return NFTablesReport(ruleset, planned, (), stages.seconds, commits)
 
 
 def observe(
@@ -188,18 +211,8 @@ def load_all(nft: NFT, texts: tuple[str, ...], origin_of: OriginOf) -> int:
         try:
             commits += nft.load(text)
         except NFTError as error:
-            raise refusal(error, text, origin_of) from None
+            raise refusal(error, line_at(text, error.line), origin_of) from None
     return commits
-
-
-def refusal(error: NFTError, text: str, origin_of: OriginOf) -> ApplyError:
-    """Return the error that says which line was refused, and what in the input it came from."""
-    line = line_at(text, error.line)
-    if not line:
-        return ApplyError(str(error))
-    origin = origin_of(line)
-    cause = f" (from {origin})" if origin else ""
-    return ApplyError(f"{error}\n  refused: {line}{cause}", checks.REFUSED_RULE)
 
 
 def remove(table: NFTTable, chains: tuple[str, ...], *, machine: Machine) -> tuple[str, ...]:

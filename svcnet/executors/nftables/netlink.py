@@ -36,7 +36,7 @@ USUAL_ROOM = 1 << 17
 
 
 @frozen
-class Refusal:
+class BatchRefusal:
     """What the kernel said of one message of a batch.
 
     ``number`` is the message's place in the batch, counted from 1, and 0 where the kernel refuses
@@ -58,7 +58,7 @@ class RefusedBatch(SvcnetError):  # noqa: N818  (what the kernel said, not a fau
 
     exit_code = 3
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: BatchRefusal) -> None:
         super().__init__(f"nf_tables: {refusal}")
         self.refusal = refusal
 
@@ -130,7 +130,7 @@ class NFTSocket:
                     return int.from_bytes(told, "big")
         raise OSError(EBADMSG, "nf_tables did not say its generation")
 
-    def _ask(self, data: bytes) -> list[Refusal]:
+    def _ask(self, data: bytes) -> list[BatchRefusal]:
         """Send a datagram; return what was said of messages, which is there when the call ends."""
         if len(data) > self.room:
             self._allow(len(data))
@@ -157,7 +157,7 @@ def _netlink_alone() -> Iterator[None]:
         raise OSError(EBADMSG, f"an answer that is no netlink: {error}") from None
 
 
-def _refusal(flags: int, number: int, body: bytes) -> Refusal:
+def _refusal(flags: int, number: int, body: bytes) -> BatchRefusal:
     """Return what an answer says: an errno, 0 for none, the request's header, and attributes."""
     (errno,) = netlink.NLMSGERR.unpack_from(body)
     told: dict[int, bytes] = {}
@@ -167,7 +167,7 @@ def _refusal(flags: int, number: int, body: bytes) -> Refusal:
     text = told.get(netlink.NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode("utf-8", "replace")
     where = told.get(netlink.NLMSGERR_ATTR_OFFS)
     offset = None if where is None else _OFFSET.unpack(where)[0] - netlink.NLMSGHDR.size
-    return Refusal(number, -errno, text, offset)
+    return BatchRefusal(number, -errno, text, offset)
 
 
 _OFFSET = struct.Struct("=I")

@@ -23,7 +23,8 @@ class NFTablesPlan:
     chains and sets that ``stale`` names: it comes after all else, and where the kernel refuses it,
     all is served nevertheless. ``differed`` counts what was not as wanted, by kind. ``is_new`` is
     whether there was no table, and ``is_over`` whether all is loaded over one of which little is
-    right: what it has beside that stays, to be found by another look.
+    right: what it has beside that stays, to be found by another look. ``by_netlink`` is how many
+    elements are written without nft, behind what the texts make.
     """
 
     kind: Literal["none", "delta", "full"]
@@ -33,6 +34,7 @@ class NFTablesPlan:
     differed: Mapping[str, int] = field(factory=dict)
     is_new: bool = False
     is_over: bool = False
+    by_netlink: int = 0
 
     @property
     def text(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from errno import ENOENT
 from pathlib import Path
 
 from svcnet import checks
@@ -14,6 +15,9 @@ from svcnet.errors import ApplyError, Lacking
 from svcnet.executors.commands import not_installed
 from svcnet.executors.machine import Machine
 from svcnet.executors.nftables.commands import NFT, PACKAGE, NFTError
+from svcnet.executors.nftables.netlink import NFTSocket, RefusedBatch
+from svcnet.netfilter.nft import NFTTable
+from svcnet.netfilter.nft.wire import delete_table
 from svcnet.renderers.nftables import Ruleset
 
 LEAST_NFT = (1, 0, 1)
@@ -108,6 +112,20 @@ def lacking(ruleset: Ruleset, *, machine: Machine) -> tuple[str, ...]:
 def deletes_late(machine: Machine) -> bool:
     """Return whether chains that lose their last element can be deleted only some time later."""
     return _linux(machine) < DELETES_AT_ONCE
+
+
+def takes_batches(machine: Machine) -> bool:
+    """Return whether a table can be written to by netlink, without nft.
+
+    The kernel is asked to delete a table that is not there, and is to refuse it for that.
+    """
+    try:
+        NFTSocket(machine).commit([delete_table(NFTTable("ip", _TABLE))])
+    except RefusedBatch as error:
+        return (error.refusal.number, error.refusal.errno) == (1, ENOENT)
+    except OSError:
+        return False
+    return False
 
 
 def _lacks(found: Iterable[str]) -> Lacking:

@@ -71,6 +71,7 @@ class NFTablesAdapter(Adapter):
         self._known = KnownHandles(self._table, self._machine)
         self._look: _Look | None = None
         self._writing = Lock()
+        self._writer = nftables.NFTWriter(commits.machine)
 
     @property
     def stage(self) -> str:
@@ -93,7 +94,7 @@ class NFTablesAdapter(Adapter):
         # makes it another, whether or not it was seen.
         before = self._mark()
         with self._writing:
-            report = nftables.apply(ruleset, machine=self._machine)
+            report = nftables.apply(ruleset, machine=self._machine, writer=self._writer)
             stages.merge(report.stages)
             self._stale = report.left
             return self._finish(report, before, stages)
@@ -110,7 +111,9 @@ class NFTablesAdapter(Adapter):
             self._ruleset = None
             with stages.stage("write"):
                 origin_of = partial(_origin, before, after)
-                commits, stale = nftables.apply_step(delta, origin_of, machine=self._machine)
+                commits, stale = self._writer.step(delta, after, origin_of) or nftables.apply_step(
+                    delta, origin_of, machine=self._machine
+                )
             self._commits.count_own(commits)
             self._stale += stale
             self._ruleset = after

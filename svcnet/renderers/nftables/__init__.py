@@ -15,7 +15,7 @@ from svcnet.renderers.nftables.flat.leads import Lead
 from svcnet.renderers.nftables.flat.sizes import size_of
 from svcnet.renderers.nftables.frame import FixedParts
 from svcnet.renderers.nftables.layout import Layout
-from svcnet.renderers.nftables.load import load, replacement
+from svcnet.renderers.nftables.load import frame, load, replacement
 from svcnet.renderers.nftables.render import TABLE, advance, between, delta, full
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.text import text, transaction
@@ -39,6 +39,7 @@ __all__ = [
     "between",
     "delta",
     "document",
+    "frame",
     "full",
     "load",
     "replacement",

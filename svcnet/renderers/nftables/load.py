@@ -41,20 +41,36 @@ def load(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
         yield last
 
 
+def frame(ruleset: Ruleset) -> Iterator[str]:
+    """Yield the transactions of :func:`load` for a new table, without what service ports share.
+
+    That is what no Service caused, and the chains of single service ports.
+    """
+    table = str(ruleset.table)
+    yield "".join(fixed_part(ruleset))
+    for made in _chains(ruleset):
+        yield "".join(lines(made, table, is_new=True))
+
+
 def _parts(ruleset: Ruleset) -> Iterator[Sequence[NFTItem]]:
     """Yield what transactions make for some service ports each, but for elements that lead there.
 
     In the flat layout that is mostly endpoints, which take no longer the more there are.
     """
+    yield from _chains(ruleset)
+    rows = ruleset.rows()
+    while part := list(islice(rows, ROWS)):
+        yield part
+
+
+def _chains(ruleset: Ruleset) -> Iterator[Sequence[NFTItem]]:
+    """Yield the chains, sets and rules of service ports, those of some together."""
     blocks = [ruleset.blocks[name] for name in sorted(ruleset.blocks)]
     with_chains = [
         own for block in blocks if (own := [m for m in block.made if type(m) is not NFTElement])
     ]
     for first in range(0, len(with_chains), SERVICE_PORTS):
         yield [made for own in with_chains[first : first + SERVICE_PORTS] for made in own]
-    rows = ruleset.rows()
-    while part := list(islice(rows, ROWS)):
-        yield part
 
 
 def _empty_chains(ruleset: Ruleset, *, is_new: bool) -> Iterator[str]:

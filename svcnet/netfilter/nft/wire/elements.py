@@ -7,7 +7,7 @@ and each value, are bytes once, and are joined. Half a million take some tenths 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import add
 
 from attrs import frozen
@@ -15,7 +15,14 @@ from attrs import frozen
 from svcnet.netfilter.nft.objects import NFTElement
 from svcnet.netfilter.nft.wire import uapi
 from svcnet.netfilter.nft.wire.data import pack_comment, pack_verdict
-from svcnet.netfilter.nft.wire.parts import pack_all, pack_index, pack_parts, size_of, types_on_wire
+from svcnet.netfilter.nft.wire.parts import (
+    WireEndpoint,
+    pack_endpoints,
+    pack_index,
+    pack_parts,
+    size_of,
+    types_on_wire,
+)
 from svcnet.netlink import ATTRIBUTE, NLA_F_NESTED, attribute, nest
 
 
@@ -63,7 +70,7 @@ class ElementForm:
 class ElementRows:
     """Makes rows of the elements of one map, in which each key ends in a number.
 
-    It keeps the bytes of values, which several frontends have, for as long as it lives: a load.
+    It keeps the bytes of the last endpoints, which the next frontend of a Service has too.
     Raises ValueError, as its methods do, for a map or a text of another form.
     """
 
@@ -78,20 +85,21 @@ class ElementRows:
         self._begin_key = _head(uapi.NFTA_LIST_ELEM, 3 * ATTRIBUTE.size + key) + _key_heads(key)
         self._between = _head(uapi.NFTA_SET_ELEM_DATA, 2 * ATTRIBUTE.size + value)
         self._between += ATTRIBUTE.pack(ATTRIBUTE.size + value, uapi.NFTA_DATA_VALUE)
-        self._values = form.value
+        self._value = form.value
         self._middles: list[bytes] = []
-        self._packed: dict[tuple[str, ...], list[bytes]] = {}
+        self._last: tuple[Sequence[WireEndpoint], list[bytes]] = ((), [])
 
-    def row(self, frontend: str, values: tuple[str, ...]) -> bytes:
-        """Return the elements of a frontend, whose keys count from 0."""
+    def row(self, frontend: str, endpoints: Sequence[WireEndpoint], first: int = 0) -> bytes:
+        """Return the elements of a frontend, whose keys count from `first`."""
         begin = self._begin + pack_parts(frontend, self._frontend)
-        middles = self._middles
-        for number in range(len(middles), len(values)):
+        middles, end = self._middles, first + len(endpoints)
+        for number in range(len(middles), end):
             middles.append(pack_index(str(number)) + self._between)
-        packed = self._packed.get(values)
-        if packed is None:
-            packed = self._packed[values] = pack_all(values, self._values)
-        return begin.join((b"", *map(add, middles, packed)))
+        known, packed = self._last
+        if known is not endpoints:
+            packed = pack_endpoints(endpoints, self._value)
+            self._last = endpoints, packed
+        return begin.join((b"", *map(add, middles[first:end], packed)))
 
     def deletion(self, frontend: str, numbers: Iterable[int]) -> bytes:
         """Return what deletes elements of a frontend, by the numbers of their keys."""

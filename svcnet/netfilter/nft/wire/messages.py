@@ -46,6 +46,11 @@ class NFTMessage:
     elements: int = 0
 
 
+def delete_table(table: NFTTable) -> NFTMessage:
+    """Return what deletes a table with all that is in it."""
+    return NFTMessage(uapi.NFT_MSG_DELTABLE, 0, head(*table))
+
+
 def new_chain(table: NFTTable, name: str) -> NFTMessage:
     """Return what makes a chain without a hook, or leaves it as it is."""
     body = head(*table) + attribute(uapi.NFTA_CHAIN_NAME, pack_text(name))

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from struct import Struct
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from svcnet.netfilter.nft.numbers import protocol
 
@@ -47,6 +47,15 @@ class KeyPart(NamedTuple):
     read: Callable[[bytes], str]
 
 
+class WireEndpoint(Protocol):
+    """An address, and a port from 0 to 65535."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+
 def types_on_wire(type_: str) -> tuple[str, ...]:
     """Return the types of the parts of a key or value; fields that ``typeof`` names have one too.
 
@@ -75,27 +84,26 @@ def pack_parts(text: str, types: Sequence[str]) -> bytes:
         raise ValueError(f"{text!r} is no {' . '.join(types)}: {problem}") from None
 
 
-def pack_all(texts: Sequence[str], types: Sequence[str]) -> list[bytes]:
-    """Return what :func:`pack_parts` does of each text; addresses with ports take a fifth of that.
+def pack_endpoints(endpoints: Iterable[WireEndpoint], types: Sequence[str]) -> list[bytes]:
+    """Return endpoints as values of a map: what :func:`pack_parts` does, in a fifth of the time.
 
     Raises ValueError.
     """
     domain = _ENDPOINTS.get(tuple(types))
     if domain is None:
-        return [pack_parts(text, types) for text in texts]
+        raise ValueError(f"no values that are an address and a port: {' . '.join(types)}")
     pack, ports = socket.inet_pton, _Ports()
-    pairs = [text.split(" . ") for text in texts]
     try:
-        return [pack(domain, address) + ports[port] for address, port in pairs]
+        return [pack(domain, each.address) + ports[each.port] for each in endpoints]
     except (OSError, OverflowError) as problem:
-        raise ValueError(f"{texts} are not all {' . '.join(types)}: {problem}") from None
+        raise ValueError(f"not all are addresses and ports: {problem}") from None
 
 
-class _Ports(dict[str, bytes]):
+class _Ports(dict[int, bytes]):
     """Ports as the kernel has them: all endpoints of a Service have the same ones."""
 
-    def __missing__(self, word: str) -> bytes:
-        found = self[word] = pack_port(word)
+    def __missing__(self, port: int) -> bytes:
+        found = self[port] = port.to_bytes(2, "big") + b"\0\0"
         return found
 
 
@@ -125,11 +133,6 @@ def size_of(types: Sequence[str]) -> int:
         raise ValueError(f"no type of keys: {problem}") from None
 
 
-def pack_port(word: str) -> bytes:
-    """Return a port as the kernel has it."""
-    return _number(word).to_bytes(2, "big") + b"\0\0"
-
-
 def pack_index(word: str) -> bytes:
     """Return a number of ``numgen`` as the kernel has it."""
     return _number(word).to_bytes(4, sys.byteorder)
@@ -140,6 +143,10 @@ def _number(word: str) -> int:
     if not (word.isascii() and word.isdecimal()):
         raise ValueError(f"{word!r} is no number")
     return int(word)
+
+
+def _pack_port(word: str) -> bytes:
+    return _number(word).to_bytes(2, "big") + b"\0\0"
 
 
 def _pack_protocol(word: str) -> bytes:
@@ -173,7 +180,7 @@ _PARTS: Mapping[str, KeyPart] = MappingProxyType(
         "ipv4_addr": _address(socket.AF_INET, 4),
         "ipv6_addr": _address(socket.AF_INET6, 16),
         "inet_proto": KeyPart(1, _pack_protocol, _read_protocol),
-        "inet_service": KeyPart(2, pack_port, _read_port),
+        "inet_service": KeyPart(2, _pack_port, _read_port),
         "integer": KeyPart(4, pack_index, _read_index),
     }
 )

@@ -10,7 +10,7 @@ Every reader raises ValueError for bytes that are no such message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from struct import Struct, error
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
@@ -26,7 +26,7 @@ from svcnet.netfilter.nft.state import (
 from svcnet.netfilter.nft.wire import uapi
 from svcnet.netfilter.nft.wire.data import pack_text, read_comment, read_text, read_verdict
 from svcnet.netfilter.nft.wire.parts import read_parts
-from svcnet.netlink import attribute, attributes, each_attribute, nest
+from svcnet.netlink import ATTRIBUTE, attribute, attributes, each_attribute, nest
 
 _U32, _S32, _U64 = Struct(">I"), Struct(">i"), Struct(">Q")
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
@@ -183,6 +183,25 @@ def read_elements(
         return [_element(attributes(each), types, values) for _, each in each_attribute(told)]
     except (LookupError, error, OSError) as problem:
         raise ValueError(f"no elements of nf_tables: {problem!r}") from None
+
+
+def each_element(
+    body: bytes, types: Sequence[str], values: Sequence[str] = ()
+) -> Iterator[tuple[ElementState, int]]:
+    """Yield the elements of a message, each with where it ends, from the first one's begin on."""
+    end = 0
+    told = attributes(body, uapi.NFGENMSG.size).get(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, b"")
+    for found, (_, packed) in zip(
+        read_elements(body, types, values), each_attribute(told), strict=True
+    ):
+        end += ATTRIBUTE.size + len(packed) + -len(packed) % 4
+        yield found, end
+
+
+@_check_size
+def read_container(told: dict[int, bytes]) -> str:
+    """Return the name of the set or map of whose elements a message is."""
+    return read_text(told[uapi.NFTA_SET_ELEM_LIST_SET])
 
 
 def _element(told: dict[int, bytes], types: Sequence[str], values: Sequence[str]) -> ElementState:

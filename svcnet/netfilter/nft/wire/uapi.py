@@ -14,6 +14,7 @@ from svcnet.netfilter.nft.families import NFTFamily
 
 # enum nf_tables_msg_types
 NFT_MSG_GETTABLE: Final = 1
+NFT_MSG_DELTABLE: Final = 2
 NFT_MSG_NEWCHAIN: Final = 3
 NFT_MSG_GETCHAIN: Final = 4
 NFT_MSG_DELCHAIN: Final = 5

@@ -1,0 +1,161 @@
+"""Changes of a table as messages for the kernel, and which change each message is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from attrs import define, field, frozen
+
+from svcnet.executors.nftables.netlink import BatchRefusal
+from svcnet.netfilter.nft import NFTChain, NFTElement, NFTRule, NFTSet, NFTTable, wire
+from svcnet.netfilter.nft.wire import ElementForm, ElementRows, NFTMessage
+from svcnet.renderers.nftables import Edit, EndpointRow, NFTEdit, NFTStatement, Ruleset
+
+
+@frozen
+class ElementForms:
+    """What the elements of each set and map of a table are made of, by name."""
+
+    of: Mapping[str, ElementForm]
+    rows: Mapping[str, ElementRows]
+
+    @classmethod
+    def of_table(cls, ruleset: Ruleset) -> ElementForms:
+        """Return the forms of what no Service caused, which is all that Services share."""
+        of = {
+            made.name: ElementForm.of(made.type, made.value)
+            for made in ruleset.fixed.objects
+            if type(made) is NFTSet
+        }
+        counted = {name: form for name, form in of.items() if form.key[-1] == "integer"}
+        return cls(of, {name: ElementRows(form) for name, form in counted.items()})
+
+
+@define
+class Encoding:
+    """Messages of one transaction, and for each the change it is of."""
+
+    table: NFTTable
+    forms: ElementForms
+    messages: list[NFTMessage] = field(factory=list)
+    changes: list[NFTEdit] = field(factory=list)
+
+    @classmethod
+    def of(cls, table: NFTTable, forms: ElementForms, changes: Iterable[Edit]) -> Encoding:
+        """Return the messages of changes. Raises ValueError for one that only nft can write."""
+        found = cls(table, forms)
+        found._add(changes)
+        return found
+
+    def _add(self, changes: Iterable[Edit]) -> None:
+        for change in changes:
+            if isinstance(change, NFTStatement):
+                raise ValueError(f"a line for nft alone: {change.line}")
+            made = change.made
+            if isinstance(made, EndpointRow):
+                for row in self._parts(made):
+                    self._take(NFTEdit(change.verb, row), self._row(change.verb, row))
+            else:
+                self._take(change, self._message(change))
+
+    def _take(self, change: NFTEdit, message: NFTMessage) -> None:
+        self.messages.append(message)
+        self.changes.append(change)
+
+    def _message(self, change: NFTEdit) -> NFTMessage:
+        table = self.table
+        match change:
+            case NFTEdit("add", NFTChain(name, None, "")):
+                return wire.new_chain(table, name)
+            case NFTEdit("flush", NFTChain(name)):
+                return wire.flush_chain(table, name)
+            case NFTEdit("delete", NFTChain(name)):
+                return wire.delete_chain(table, name)
+            case NFTEdit("add", NFTRule() as rule):
+                return wire.new_rule(table, rule)
+            case NFTEdit("add", NFTElement(container) as element):
+                return wire.new_elements(table, container, self._form(container).pack(element))
+            case NFTEdit("delete", NFTElement(container, key)):
+                return wire.delete_elements(table, container, self._form(container).pack_key(key))
+        raise ValueError(f"a change for nft alone: {change}")
+
+    def _row(self, verb: str, row: EndpointRow) -> NFTMessage:
+        container, key, endpoints, first = row
+        rows = self.forms.rows[container]
+        if verb == "add":
+            return wire.new_elements(self.table, container, rows.row(key, endpoints, first))
+        numbers = range(first, first + len(endpoints))
+        return wire.delete_elements(self.table, container, rows.deletion(key, numbers))
+
+    def _parts(self, row: EndpointRow) -> Iterator[EndpointRow]:
+        """Yield a row in parts of which each fits one message."""
+        step = wire.MOST_ELEMENTS // self.forms.rows[row.container].size
+        first, end = row.first, row.first + len(row.endpoints)
+        if end - first <= step:
+            yield row
+        else:
+            for begin in range(first, end, step):
+                yield row.part(begin, min(begin + step, end))
+
+    def _form(self, container: str) -> ElementForm:
+        form = self.forms.of.get(container)
+        if form is None:
+            raise ValueError(f"a set of which svcnet knows no form: {container}")
+        return form
+
+    def line_of(self, refusal: BatchRefusal) -> str:
+        """Return the line, as nft would have it, of what the kernel refused; empty for the whole.
+
+        Of several elements that is the one, if the kernel says where it is.
+        """
+        if not 0 < refusal.number <= len(self.changes):
+            return ""
+        found = refused_element(self.messages, refusal, self.forms)
+        change = self.changes[refusal.number - 1]
+        if found is not None:
+            change = NFTEdit(change.verb, found)
+        return change.text(str(self.table)).rstrip("\n")
+
+
+def refused_element(
+    messages: Sequence[NFTMessage], refusal: BatchRefusal, forms: ElementForms
+) -> NFTElement | None:
+    """Return the element that the kernel refused, None if it was none, or it does not say which."""
+    if not 0 < refusal.number <= len(messages) or refusal.offset is None:
+        return None
+    message = messages[refusal.number - 1]
+    offset = refusal.offset - message.elements
+    if not message.elements or offset < 0:
+        return None
+    container = wire.read_container(message.body)
+    form = forms.of[container]
+    for found, end in wire.each_element(message.body, form.key, form.value):
+        if offset < end:
+            return NFTElement(container, *found[:3])
+    return None
+
+
+def load_rows(
+    table: NFTTable, forms: ElementForms, rows: Iterable[EndpointRow]
+) -> Iterator[NFTMessage]:
+    """Yield the messages that add whole rows, of which each has as many elements as it holds."""
+    joined: dict[str, list[bytes]] = {}
+    for container, key, endpoints, first in rows:
+        own = joined.setdefault(container, [])
+        own.append(forms.rows[container].row(key, endpoints, first))
+    for container, own in joined.items():
+        for part in wire.divide_rows(b"".join(own), forms.rows[container].size):
+            yield wire.new_elements(table, container, part)
+
+
+def load_elements(
+    table: NFTTable, forms: ElementForms, elements: Iterable[NFTElement]
+) -> Iterator[NFTMessage]:
+    """Yield the messages that add elements, of which each has as many as it holds."""
+    packed: dict[str, list[bytes]] = {}
+    for element in elements:
+        form = forms.of[element.container]
+        packed.setdefault(element.container, []).append(form.pack(element))
+    for container, own in packed.items():
+        for part in wire.divide(own):
+            yield wire.new_elements(table, container, part)

@@ -1,0 +1,156 @@
+"""Writing a table in the flat layout by netlink: a whole load, and steps.
+
+Nothing is listed and no program is started, but for what is made once: the frame of a table, and
+chains of single service ports, which nft writes from text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from svcnet.errors import ApplyError
+from svcnet.executors.machine import Machine
+from svcnet.executors.netlink import reason
+from svcnet.executors.nftables.encoding import (
+    ElementForms,
+    Encoding,
+    load_elements,
+    load_rows,
+    refused_element,
+)
+from svcnet.executors.nftables.netlink import NFTSocket, OvertakenBatch, RefusedBatch
+from svcnet.executors.nftables.probe import deletes_late, takes_batches
+from svcnet.executors.nftables.refusal import OriginOf, refusal
+from svcnet.netfilter.nft import NFTChain, NFTElement
+from svcnet.netfilter.nft.wire import NFTMessage
+from svcnet.nogc import without_gc
+from svcnet.renderers.nftables import Edit, NFTablesDelta, NFTEdit, Ruleset
+
+ATTEMPTS = 20
+"""How often a transaction is made anew that somebody else's commit has overtaken."""
+
+
+class NFTWriter:
+    """Writes tables of a machine's network namespace by netlink, through one socket.
+
+    It is for one thread at a time. What it cannot write it leaves to nft: then nothing is changed.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._socket: NFTSocket | None = None
+        self._is_able = True
+        self._is_late = False
+        self._generation = 0
+        self._known: tuple[object, ElementForms | None] = (None, None)
+
+    def is_able(self) -> bool:
+        """Return whether the machine can be written to so; it is asked once."""
+        if self._is_able and self._socket is None:
+            self._is_able = takes_batches(self._machine)
+            if self._is_able:
+                self._is_late = deletes_late(self._machine)
+                self._open()
+        return self._is_able
+
+    def takes(self, ruleset: Ruleset) -> bool:
+        """Return whether a table is laid out so that it can be written to by netlink here."""
+        return ruleset.layout == "flat" and self.is_able()
+
+    def step(
+        self, delta: NFTablesDelta, after: Ruleset, origin_of: OriginOf
+    ) -> tuple[int, tuple[str, ...]] | None:
+        """Carry out a step to a table, without nft; None if nft has to.
+
+        Returns how many commits that were, and the chains that are to be deleted later. Raises
+        ApplyError; of the transaction that it names nothing is done.
+        """
+        if not self.takes(after):
+            return None
+        gone: list[Edit] = []
+        if not self._is_late:
+            gone += [NFTEdit("delete", NFTChain(name)) for name in delta.stale]
+        parts = [*(each.changes for each in delta.growth), delta.first, (*delta.changes, *gone)]
+        forms = self._forms_of(after)
+        try:
+            encodings = [Encoding.of(after.table, forms, changes) for changes in parts if changes]
+        except ValueError:
+            return None
+        with self._machine.lock(delta.family):
+            commits = sum(self._carry_out(each, origin_of) for each in encodings)
+        return commits, delta.stale if self._is_late else ()
+
+    @without_gc()
+    def load(self, ruleset: Ruleset) -> int:
+        """Fill a table that has a frame, and chains of single service ports, and nothing else.
+
+        What leads packets anywhere comes last, at once. Returns how many commits that were. Raises
+        ApplyError; a part may be done then.
+        """
+        table, forms = ruleset.table, ElementForms.of_table(ruleset)
+        objects = ruleset.bucket_objects(sorted(ruleset.buckets))
+        buckets = Encoding.of(table, forms, [NFTEdit("add", made) for made in objects])
+        commits = self._carry_out(buckets, ruleset.origin_of_line) if buckets.messages else 0
+        rows = list(load_rows(table, forms, ruleset.rows()))
+        elements = (made for made in ruleset.iterate() if type(made) is NFTElement)
+        last = list(load_elements(table, forms, elements))
+        for part in (*self._batches(rows), last):
+            try:
+                commits += self._commit(part) if part else 0
+            except RefusedBatch as error:
+                made = refused_element(part, error.refusal, forms)
+                line = "" if made is None else made.add(str(table)).rstrip("\n")
+                raise refusal(error, line, ruleset.origin_of_line) from None
+        return commits
+
+    def _forms_of(self, ruleset: Ruleset) -> ElementForms:
+        """Return the forms of a table's elements, which nearly all steps leave as they are."""
+        fixed, forms = self._known
+        if forms is None or fixed is not ruleset.fixed:
+            forms = ElementForms.of_table(ruleset)
+            self._known = ruleset.fixed, forms
+        return forms
+
+    def _batches(self, messages: Sequence[NFTMessage]) -> Iterator[Sequence[NFTMessage]]:
+        """Yield messages in parts of which each fits a batch."""
+        assert self._socket is not None
+        step = max(1, self._socket.room // (1 << 16) // 2)
+        for begin in range(0, len(messages), step):
+            yield messages[begin : begin + step]
+
+    def _carry_out(self, encoding: Encoding, origin_of: OriginOf) -> int:
+        """Have the kernel carry out a transaction; return how many commits that is.
+
+        Raises ApplyError that names the refused line, and what it came from.
+        """
+        try:
+            return self._commit(encoding.messages)
+        except RefusedBatch as error:
+            raise refusal(error, encoding.line_of(error.refusal), origin_of) from None
+
+    def _commit(self, messages: Sequence[NFTMessage]) -> int:
+        """Have the kernel carry out messages; return how many commits that is.
+
+        The generation goes with them: so what is counted as our commit is ours and nobody else's.
+        """
+        assert self._socket is not None
+        try:
+            for _ in range(ATTEMPTS):
+                try:
+                    self._socket.commit(messages, self._generation)
+                except OvertakenBatch:
+                    self._generation = self._socket.generation()
+                    continue
+                before, self._generation = self._generation, self._socket.generation()
+                return int(before != self._generation)
+        except OSError as error:
+            self._open()
+            raise ApplyError(f"nf_tables: {reason(error)}") from None
+        raise ApplyError("nf_tables: others commit faster than svcnet can")
+
+    def _open(self) -> None:
+        try:
+            self._socket = NFTSocket(self._machine)
+            self._generation = self._socket.generation()
+        except OSError as error:
+            raise ApplyError(f"nf_tables: {reason(error)}") from None
