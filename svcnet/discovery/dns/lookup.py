@@ -6,7 +6,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from svcnet.discovery.dns.names import absolute, is_reverse, within
+from svcnet.discovery.dns.names import absolute, within
 from svcnet.discovery.dns.pods import insecure
 from svcnet.discovery.dns.zonal import without_endpoints
 from svcnet.discovery.dns.zones import Entry, Record, Zones
@@ -44,14 +44,12 @@ def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
     `rdtype` is a record type's name such as ``AAAA``. Cost does not depend on the cluster.
     """
     name = absolute(name)
-    zone = zones.zone_of(name)
+    zone, entry = find(zones, name)
     if zone is None:
         return Answer("REFUSED", "the name is in none of the zones")
-    reverse = is_reverse(zone)
-    entry = _entry(zones, name, zone)
     if entry is None:
         return _nothing(zones, zone, "NXDOMAIN", *_why_missing(zones, name, zone))
-    if reverse and "PTR" in entry.records and rdtype != "PTR":
+    if "PTR" in entry.records and rdtype != "PTR" and zones.is_reverse(zone):
         return _nothing(zones, zone, "NXDOMAIN", "a reverse zone has PTR records only")
     if "CNAME" in entry.records and rdtype in ("A", "AAAA"):
         return _chase(zones, zone, entry, rdtype)
@@ -68,9 +66,15 @@ def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
     )
 
 
+def find(zones: Zones, name: str) -> tuple[str | None, Entry | None]:
+    """Return the zone of an absolute name in lower case, if any, and what is there, if anything."""
+    zone = zones.zone_of(name)
+    return zone, None if zone is None else _entry(zones, name, zone)
+
+
 def _why_missing(zones: Zones, name: str, zone: str) -> tuple[str, str]:
     """Return the reason for NXDOMAIN, and the Service that it has to do with, if any."""
-    if is_reverse(zone):
+    if zones.is_reverse(zone):
         return "no cluster IP and no ready endpoint has this address", ""
     *below, kind = name.removesuffix(f".{zone}").split(".")
     if kind == "pod" and zones.options.pods == "disabled":
@@ -103,7 +107,7 @@ def _why_missing(zones: Zones, name: str, zone: str) -> tuple[str, str]:
 def _entry(zones: Zones, name: str, zone: str) -> Entry | None:
     """Return what is at a name, also where the name is spelt in another way."""
     entry = zones.entries.get(name)
-    if entry is None and not is_reverse(zone):
+    if entry is None and not zones.is_reverse(zone):
         entry = _below_services(zones, name, zone) or insecure(zones, name, zone)
         if entry is None and zones.options.zonal:
             entry = without_endpoints(zones, name)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
-from svcnet.discovery.dns.names import within
+from svcnet.discovery.dns.names import is_reverse, within
 from svcnet.discovery.dns.options import DNSOptions
 
 
@@ -61,11 +61,28 @@ class Zones:
     namespaces: frozenset[str]
     absent: Mapping[str, str] = field(factory=dict)
     headless: Mapping[str, str] = field(factory=dict)
+    _longest_first: tuple[str, ...] = field(init=False, repr=False, eq=False)
+    _reverse: frozenset[str] = field(init=False, repr=False, eq=False)
+
+    @_longest_first.default
+    def _sort(self) -> tuple[str, ...]:
+        return tuple(sorted(self.options.zones, key=len, reverse=True))
+
+    @_reverse.default
+    def _choose_reverse(self) -> frozenset[str]:
+        return frozenset(filter(is_reverse, self.options.zones))
 
     def zone_of(self, name: str) -> str | None:
         """Return the smallest zone that has the absolute `name`, None if none does."""
-        found = [zone for zone in self.options.zones if within(name, zone)]
-        return max(found, key=len, default=None)
+        for zone in self._longest_first:
+            # Nearly all that end so are in the zone.
+            if name.endswith(zone) and within(name, zone):
+                return zone
+        return None
+
+    def is_reverse(self, zone: str) -> bool:
+        """Return whether one of the zones is one of addresses."""
+        return zone in self._reverse
 
     def __iter__(self) -> Iterator[Record]:
         """Yield every record, in the order of names."""

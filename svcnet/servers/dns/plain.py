@@ -1,0 +1,215 @@
+"""Answers that are put together from bytes, for the questions that nearly all clients ask.
+
+A plain question is a name in full with its type and class, and at most EDNS without options. What
+comes after the question in its answer depends neither on its number nor on the case of its
+letters: pointers lead into the question (RFC 1035, 4.1.4). So it is made once for a name and type.
+
+Two kinds of answers need no more than that: addresses of the name itself, and nothing, with the
+zone's SOA record, which is the same for all names of one length. All others, and the first nothing
+of each length, are made by :mod:`svcnet.servers.dns.messages`. The bytes are the same either way.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Mapping
+from random import randrange
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import TypeAlias
+
+import dns.flags
+import dns.rdataclass
+import dns.rdatatype
+
+from svcnet.discovery.dns import Answer, Zones, find, lookup
+from svcnet.servers.dns.messages import (
+    EDNS_BYTES,
+    HEADER_BYTES,
+    TCP_BYTES,
+    TRANSFERS,
+    TYPE_AND_CLASS_BYTES,
+    UDP_BYTES,
+)
+
+_OPTION = struct.Struct("!xHHIH")
+"""EDNS without options: an empty name, the type, the room for an answer, flags, a length."""
+
+AFTER_QUESTION: Mapping[bytes, int] = {
+    struct.pack("!4H", 1, 0, 0, 0): 0,
+    struct.pack("!4H", 1, 0, 0, 1): _OPTION.size,
+}
+"""How many bytes come after a plain question, by the numbers of records in a message's header."""
+
+PlainKey: TypeAlias = tuple[bytes, bytes, bytes, bool]
+"""A plain question: flags and numbers of records, the name in lower case, the rest, and whether
+it came by TCP. Length bytes of a name are no letters, so lower case leaves them as they are."""
+
+_TYPE_AND_CLASS = struct.Struct("!2H")
+_POINTER = (0xC000 | HEADER_BYTES).to_bytes(2, "big")
+_FAMILIES = {"A": AF_INET, "AAAA": AF_INET6}
+_NAME = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_MAX_LABEL, _MAX_NAME = 63, 255
+# Plain numbers: dnspython's flags and types are enumerations, which cost many times the rest.
+_KEPT = int(dns.flags.RD | dns.flags.CD)
+_ALLOWED = _KEPT | int(dns.flags.AD)
+_AUTHORITY = int(dns.flags.QR | dns.flags.AA)
+_RECURSION = int(dns.flags.RA)
+_DO = int(dns.flags.DO)
+_OPT, _IN = int(dns.rdatatype.OPT), int(dns.rdataclass.IN)
+_NO_TYPES = frozenset(map(int, TRANSFERS))
+
+
+class PlainAnswer:
+    """An answer but for its number and question: records that change places, and what follows."""
+
+    __slots__ = ("after", "at", "head", "records", "step")
+
+    def __init__(self, head: bytes, records: bytes, step: int, after: bytes) -> None:
+        self.head = head
+        self.records = records
+        self.step = step
+        self.after = after
+        # Clients that take the first address are spread also if each answer is made anew.
+        self.at = randrange(len(records) // step) * step if step else 0  # noqa: S311
+
+    def __len__(self) -> int:
+        return len(self.records) + len(self.after)
+
+    def to(self, number: bytes, question: bytes) -> bytes:
+        """Return the answer to a question; the next one begins with the next record."""
+        step = self.step
+        if not step:
+            return b"".join((number, self.head, question, self.records, self.after))
+        at, records = self.at, self.records
+        self.at = (at + step) % len(records)
+        return b"".join((number, self.head, question, records[at:], records[:at], self.after))
+
+
+class PlainAnswers:
+    """Makes answers from zones. `encode` makes one of a whole message, as bytes."""
+
+    def __init__(
+        self, zones: Zones, *, recursion: bool, encode: Callable[[bytes], bytes | None]
+    ) -> None:
+        self._zones = zones
+        self._recursion = recursion
+        self._encode = encode
+        self._nothing: dict[tuple[object, ...], PlainAnswer] = {}
+        self._hosts: dict[str, frozenset[str]] = {}
+
+    def forget(self) -> None:
+        """Keep nothing of what was made."""
+        self._nothing.clear()
+
+    def answer(self, wire: bytes, key: PlainKey) -> PlainAnswer | None:
+        """Return the answer to the question in a message, None if it is not of these kinds."""
+        name = _text(key[1])
+        # Without a name the message may be too short for a type.
+        rdtype = None if name is None else _type_of(key)
+        if name is None or rdtype is None:
+            return None
+        zone, entry = find(self._zones, name)
+        if zone is None:
+            return None if self._recursion else self._without_records(wire, key, "REFUSED")
+        if entry is None:
+            return self._without_records(wire, key, "NXDOMAIN", zone, name)
+        found = lookup(self._zones, name, _type_text(rdtype))
+        if not found.answers:
+            return self._without_records(wire, key, found.rcode, zone, name)
+        return self._addresses(key, found)
+
+    def _without_records(
+        self, wire: bytes, key: PlainKey, rcode: str, zone: str = "", name: str = ""
+    ) -> PlainAnswer | None:
+        """Return an answer that has the SOA record of `zone`, or nothing where that is none."""
+        if zone and _child(name, zone) in self._beside(zone):
+            return None
+        head, written, rest, _ = key
+        kind = rcode, zone, len(written), head, rest[TYPE_AND_CLASS_BYTES:]
+        made = self._nothing.get(kind)
+        if made is None:
+            whole = self._encode(wire)
+            if whole is None:
+                return None
+            after = whole[HEADER_BYTES + len(written) + TYPE_AND_CLASS_BYTES :]
+            made = self._nothing[kind] = PlainAnswer(whole[2:HEADER_BYTES], b"", 0, after)
+        return made
+
+    def _beside(self, zone: str) -> frozenset[str]:
+        """Return the labels that the SOA record has before its zone.
+
+        What is below one of them has more in common with the record than the zone.
+        """
+        found = self._hosts.get(zone)
+        if found is None:
+            data = self._zones.entries[zone].records["SOA"][0].data
+            found = frozenset(_child(host, zone) for host in data.split()[:2])
+            self._hosts[zone] = found
+        return found
+
+    def _addresses(self, key: PlainKey, found: Answer) -> PlainAnswer | None:
+        """Return an answer with the addresses of its own name, None if it has others or no room."""
+        family = _FAMILIES.get(found.answers[-1].type)
+        if family is None or found.answers[0].type == "CNAME":
+            return None
+        head, name, rest, tcp = key
+        edns, room = rest[TYPE_AND_CLASS_BYTES:], UDP_BYTES
+        if edns:
+            _, payload, flags, _ = _OPTION.unpack(edns)
+            edns = _OPTION.pack(_OPT, EDNS_BYTES, flags, 0)
+            room = min(max(payload, UDP_BYTES), EDNS_BYTES)
+        packed = [inet_pton(family, record.data) for record in found.answers]
+        start = _POINTER + rest[:TYPE_AND_CLASS_BYTES]
+        start += struct.pack("!IH", found.answers[0].ttl, len(packed[0]))
+        records, step = b"".join([start + data for data in packed]), len(start) + len(packed[0])
+        size = HEADER_BYTES + len(name) + TYPE_AND_CLASS_BYTES + len(records) + len(edns)
+        if size > (TCP_BYTES if tcp else room):
+            return None
+        asked = int.from_bytes(head[:2], "big")
+        said = _AUTHORITY | (asked & _KEPT) | (_RECURSION if self._recursion else 0)
+        head = struct.pack("!5H", said, 1, len(packed), 0, 1 if edns else 0)
+        return PlainAnswer(head, records, step if len(packed) > 1 else 0, edns)
+
+
+def _child(name: str, zone: str) -> str:
+    """Return the label before the zone in a name, nothing in the zone's own."""
+    return name[: -len(zone) - 1].rpartition(".")[2]
+
+
+def _type_of(key: PlainKey) -> int | None:
+    """Return the type that is asked for, None if the question is not plain after all."""
+    head, _, rest, _ = key
+    if int.from_bytes(head[:2], "big") & ~_ALLOWED:
+        return None
+    rdtype, rdclass = _TYPE_AND_CLASS.unpack_from(rest)
+    if rdclass != _IN or rdtype in _NO_TYPES:
+        return None
+    edns = rest[TYPE_AND_CLASS_BYTES:]
+    if edns:
+        option, _, flags, length = _OPTION.unpack(edns)
+        if edns[0] or option != _OPT or flags & ~_DO or length:
+            return None
+    found: int = rdtype
+    return found
+
+
+def _text(wire: bytes) -> str | None:
+    """Return a name of ordinary letters as text, None for any other and for what is none."""
+    labels, at, end = list[bytes](), 0, len(wire) - 1
+    while at < end:
+        size = wire[at]
+        if size > _MAX_LABEL:
+            return None
+        at += 1 + size
+        labels.append(wire[at - size : at])
+    if at != end or wire[end] or end >= _MAX_NAME:
+        return None
+    text = b".".join(labels)
+    if not _NAME.fullmatch(text) or text.count(b".") != len(labels) - 1:
+        return None
+    return text.decode("ascii") + "."
+
+
+def _type_text(rdtype: int) -> str:
+    return dns.rdatatype.to_text(dns.rdatatype.RdataType.make(rdtype))
