@@ -13,6 +13,9 @@ _IN6_PKTINFO = Struct("=16sI")
 CONTROL_SPACE = socket.CMSG_SPACE(_IN6_PKTINFO.size)
 """Room for what :func:`ask_for_destinations` has the kernel tell of a datagram."""
 
+DESTINATION_BYTES = {socket.AF_INET: _IN_PKTINFO.size, socket.AF_INET6: _IN6_PKTINFO.size}
+"""How much that is, by family."""
+
 Ancillary: TypeAlias = list[tuple[int, int, bytes]]
 """What goes with a datagram, as ``recvmsg`` gives it and ``sendmsg`` takes it."""
 

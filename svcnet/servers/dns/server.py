@@ -14,11 +14,13 @@ import dns.rcode
 from svcnet.discovery.dns import Zones
 from svcnet.servers.clients import Acceptor, Clients, source_of
 from svcnet.servers.dns import streams
+from svcnet.servers.dns.batches import Batch, Sender
 from svcnet.servers.dns.forwarding import Upstream
 from svcnet.servers.dns.messages import refusal
 from svcnet.servers.dns.responder import Elsewhere, Reply, Responder
-from svcnet.servers.dns.sockets import Question, Where, listen, receive
+from svcnet.servers.dns.sockets import EVERY_ADDRESS, Where, listen
 from svcnet.servers.dns.troubles import Say, Trouble
+from svcnet.servers.sockets import family_of
 
 __all__ = ["CONNECTIONS", "DATAGRAMS_AT_ONCE", "ENDING_SECONDS", "DNSServer"]
 
@@ -54,21 +56,21 @@ class DNSServer:
         self._mistake = Trouble(say)
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = streams.Turns()
-        sockets: list[tuple[list[socket.socket], socket.socket]] = []
+        sockets: list[tuple[list[socket.socket], Batch, socket.socket]] = []
         try:
-            sockets.extend(map(listen, where))
+            sockets.extend(map(_listen, where))
         except BaseException:
-            for several, listening in sockets:
+            for several, _, listening in sockets:
                 for one in (*several, listening):
                     one.close()
             raise
         self._clients = Clients(connections)
-        self._receiving = [receiving for several, _ in sockets for receiving in several]
-        for receiving in self._receiving:
-            asyncio.get_running_loop().add_reader(receiving, self._readable, receiving)
+        self._receiving = {one: batch for several, batch, _ in sockets for one in several}
+        for receiving, batch in self._receiving.items():
+            asyncio.get_running_loop().add_reader(receiving, self._readable, receiving, batch)
         talk = partial(streams.converse, self._answer)
         self._listeners: list[Acceptor] = []
-        for _, listening in sockets:
+        for _, _, listening in sockets:
             streams.prepare(listening)
             self._listeners.append(Acceptor(listening, talk, self._clients))
 
@@ -88,9 +90,9 @@ class DNSServer:
 
     async def close(self) -> None:
         """Listen no longer, and finish what was asked by UDP, within a second."""
-        for receiving in self._receiving:
+        for receiving, batch in self._receiving.items():
             asyncio.get_running_loop().remove_reader(receiving)
-            self._readable(receiving)
+            self._readable(receiving, batch)
         for listener in self._listeners:
             listener.close()
         self._clients.close()
@@ -102,28 +104,26 @@ class DNSServer:
         for receiving in self._receiving:
             receiving.close()
 
-    def _readable(self, receiving: socket.socket) -> None:
-        for _ in range(DATAGRAMS_AT_ONCE):
-            try:
-                question = receive(receiving)
-            except OSError:
-                # Nothing is left, or the kernel tells of an answer that found nobody.
-                return
-            self._take(receiving, question)
-
-    def _take(self, receiving: socket.socket, question: Question) -> None:
-        """Answer a datagram, now or when the other server has answered."""
-        reply = self._reply(question[0], tcp=False)
-        if isinstance(reply, Elsewhere):
-            self._start(self._forward(receiving, question, reply))
-        elif reply is not None:
-            _send(receiving, reply, question)
+    def _readable(self, receiving: socket.socket, batch: Batch) -> None:
+        """Answer the datagrams that wait, now or when the other server has answered."""
+        questions = batch.receive(receiving.fileno())
+        answers: list[bytes | None] = []
+        for number, wire in enumerate(questions):
+            reply = self._reply(wire, tcp=False)
+            if isinstance(reply, Elsewhere):
+                self._start(self._forward(receiving, wire, batch.sender(number), reply))
+                reply = None
+            answers.append(reply)
+        batch.send(receiving.fileno(), answers)
 
     async def _forward(
-        self, receiving: socket.socket, question: Question, reply: Elsewhere
+        self, receiving: socket.socket, wire: bytes, sender: Sender, reply: Elsewhere
     ) -> None:
-        source = source_of(receiving, question[2])
-        _send(receiving, await self._ask(reply, source, question[0], tcp=False), question)
+        ancillary, client = sender
+        made = await self._ask(reply, source_of(receiving, client), wire, tcp=False)
+        # A client that is gone, or a full buffer, loses its answer: it will ask again.
+        with suppress(OSError):
+            receiving.sendmsg([made], ancillary, 0, client)
 
     async def _answer(self, wire: bytes, source: Hashable) -> bytes | None:
         """Answer a message that came by TCP."""
@@ -159,8 +159,7 @@ class DNSServer:
         task.add_done_callback(self._tasks.discard)
 
 
-def _send(sending: socket.socket, wire: bytes, question: Question) -> None:
-    _, ancillary, client = question
-    # A client that is gone, or a full buffer, loses its answer: it will ask again.
-    with suppress(OSError):
-        sending.sendmsg([wire], ancillary, 0, client)
+def _listen(where: Where) -> tuple[list[socket.socket], Batch, socket.socket]:
+    several, listening = listen(where)
+    is_told = where[0] in EVERY_ADDRESS
+    return several, Batch(family_of(where[0]), DATAGRAMS_AT_ONCE, is_told=is_told), listening

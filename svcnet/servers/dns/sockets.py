@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import socket
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from svcnet.errors import ApplyError
 from svcnet.servers.dns import datagrams
-from svcnet.servers.sockets import (
-    CONTROL_SPACE,
-    Ancillary,
-    answer_source,
-    ask_for_destinations,
-    family_of,
-    unbound,
-)
+from svcnet.servers.sockets import ask_for_destinations, family_of, unbound
 
 Where: TypeAlias = tuple[str, int]
-Question: TypeAlias = tuple[bytes, Ancillary, Any]
-"""A datagram, where it was sent to, and who sent it."""
-
 MAX_DATAGRAM = 65535
 BACKLOG = 1024
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104
@@ -57,9 +47,3 @@ def listen(where: Where) -> tuple[list[socket.socket], socket.socket]:
             f"{address} port {port}: cannot be listened on: {error.strerror}"
         ) from None
     return receiving, listening
-
-
-def receive(receiving: socket.socket) -> Question:
-    """Return a datagram, where it was sent to, and who sent it. Raises OSError."""
-    data, ancillary, _, client = receiving.recvmsg(MAX_DATAGRAM, CONTROL_SPACE)
-    return data, answer_source(ancillary[0][2] if ancillary else b""), client

@@ -18,6 +18,7 @@ CONFIG = """\
 server:
   rundir: {folder}
   listen: 127.0.0.1@{port}
+  udp-workers: 1
 database:
   storage: {folder}/db
 log:
