@@ -11,21 +11,23 @@ from hypothesis import strategies as st
 
 from svcnet.executors.nftables.drift import differences
 from svcnet.netfilter.nft import NFTState, ScriptError, TableState, UnknownLine, load
-from svcnet.renderers.nftables import Ruleset, full, text
+from svcnet.renderers.nftables import Layout, Ruleset, full, text
 from tests.fuzz import examples
 from tests.netfilter.nft_damage import NAMES, damages, said
 from tests.test_conformance import CASES
 from tests.test_conformance_nftables import compile_case
 
-
-@cache
-def ruleset_of(case: str) -> Ruleset:
-    return full(compile_case(CASES / case, "IPv4"))
+LAYOUTS: tuple[Layout, ...] = ("kube-proxy", "flat")
 
 
 @cache
-def state_of(case: str) -> NFTState:
-    return load(NFTState(), text(ruleset_of(case)))
+def ruleset_of(case: str, layout: Layout = "kube-proxy") -> Ruleset:
+    return full(compile_case(CASES / case, "IPv4"), layout=layout)
+
+
+@cache
+def state_of(case: str, layout: Layout = "kube-proxy") -> NFTState:
+    return load(NFTState(), text(ruleset_of(case, layout)))
 
 
 def table_of(state: NFTState) -> TableState:
@@ -37,21 +39,50 @@ def repaired(state: NFTState, ruleset: Ruleset) -> tuple[NFTState, str]:
     drift = differences(table_of(state), ruleset)
     assert not drift.is_unreadable
     assert bool(drift) == bool(drift.differed)
-    return load(state, drift.delta.text), drift.delta.text
+    for part in filter(None, (*drift.delta.texts, drift.delta.cleanup)):
+        state = load(state, part)
+    return state, drift.delta.text
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", NAMES)
-def test_nothing_differs_from_itself(case: str) -> None:
+def test_nothing_differs_from_itself(case: str, layout: Layout) -> None:
     """A table that is as it should be needs nothing."""
-    assert not differences(table_of(state_of(case)), ruleset_of(case))
+    assert not differences(table_of(state_of(case, layout)), ruleset_of(case, layout))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", NAMES)
+def test_one_layout_becomes_the_other(case: str, layout: Layout) -> None:
+    """Whatever leads to the new chains comes after them, and all is there in the end."""
+    [other] = [each for each in LAYOUTS if each != layout]
+    ruleset = ruleset_of(case, layout)
+    *first, last = differences(table_of(state_of(case, other)), ruleset).delta.texts
+    assert len(first) <= 1
+    assert not any("delete" in each for each in first)
+    assert "add chain" not in last
+    after, _ = repaired(state_of(case, other), ruleset)
+    assert said(table_of(after)) == said(table_of(state_of(case, layout)))
+
+
+def test_a_map_may_have_more_room_and_never_less() -> None:
+    """A map that is too small, or has no size, is made anew with the rules that look into it."""
+    case = "kitchen-sink"
+    ruleset, right = ruleset_of(case, "flat"), text(ruleset_of(case, "flat"))
+    assert not differences(table_of(load(NFTState(), right.replace(" 1024 ", " 4096 "))), ruleset)
+    for size in ("size 512 ; ", ""):
+        state = load(NFTState(), right.replace("size 1024 ; ", size))
+        after, lines = repaired(state, ruleset)
+        assert "delete map ip kube-proxy service-endpoints-tcp\n" in lines
+        assert said(table_of(after)) == said(table_of(state_of(case, "flat")))
 
 
 @settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_any_damage_is_put_right(data: st.DataObject) -> None:
     """Whatever somebody did to the table: one repair, after which nothing differs."""
-    case = data.draw(st.sampled_from(NAMES))
-    ruleset, before = ruleset_of(case), state_of(case)
+    case, layout = data.draw(st.sampled_from(NAMES)), data.draw(st.sampled_from(LAYOUTS))
+    ruleset, before = ruleset_of(case, layout), state_of(case, layout)
     state = before
     for line in data.draw(damages(table_of(before))):
         try:

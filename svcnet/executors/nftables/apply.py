@@ -191,13 +191,15 @@ def apply_step(
     """Take the table of a machine through a step, from the state an apply left it in.
 
     Nothing is listed. Returns the number of commits, and the chains that are to be deleted later,
-    where the kernel would refuse that now. Raises ApplyError as :func:`apply` does; nothing is
-    changed then.
+    where the kernel would refuse that now. Raises ApplyError as :func:`apply` does; then what is
+    served is as it was.
     """
     is_late = deletes_late(machine)
-    text = delta.sync if is_late else delta.text
+    texts = delta.texts
+    if delta.stale and not is_late:
+        texts = (*texts[:-1], texts[-1] + delta.cleanup)
     with machine.lock(delta.family):
-        commits = load_all(NFT(machine), (text,) if text else (), origin_of)
+        commits = load_all(NFT(machine), texts, origin_of)
     return commits, delta.stale if is_late else ()
 
 

@@ -10,6 +10,7 @@ the kernel cannot change.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -36,6 +37,7 @@ from svcnet.netfilter.nft import (
 )
 from svcnet.renderers.nftables import Edit, NFTablesDelta, NFTEdit, NFTStatement, Ruleset
 
+_GOAL = re.compile(r"(?:goto|jump) ([^ ]+)")
 _DYNAMIC = frozenset(("dynamic", "timeout"))
 
 
@@ -80,6 +82,7 @@ def differences(
         family=ruleset.family,
         changes=tuple(repair.changes()),
         stale=tuple(repair.stale),
+        first=tuple(repair.first()),
     )
     differed = {kind: count for kind, count in repair.differed.items() if count}
     return Drift(delta, MappingProxyType(differed), bool(found.unknown))
@@ -115,6 +118,9 @@ class _Repair:
         self.differed: Counter[str] = Counter()
         self.stale: list[str] = []
         self._wrong_sets: set[str] = set()
+        self._ahead: dict[str, list[NFTRule]] = {}
+        self._new_sets: list[Edit] = []
+        self._endpoints: list[Edit] = []
         self._first: list[Edit] = []
         self._chains: list[Edit] = []
         self._gone_rules: list[Edit] = []
@@ -125,8 +131,15 @@ class _Repair:
         self._elements: list[Edit] = []
         self._last: list[Edit] = []
 
+    def first(self) -> Iterator[Edit]:
+        """Yield what is made before anything leads to it: chains, and what they look into."""
+        yield from [NFTEdit("add", self.wanted.chains[name]) for name in self._ahead]
+        yield from self._new_sets
+        yield from [NFTEdit("add", rule) for rules in self._ahead.values() for rule in rules]
+        yield from self._endpoints
+
     def changes(self) -> Iterator[Edit]:
-        """Yield the changes: first what leads anywhere goes, then all comes, then the rest goes."""
+        """Yield the rest: first what leads anywhere goes, then all comes, then the others go."""
         yield from self._first
         yield from self._chains
         yield from self._gone_rules
@@ -149,7 +162,7 @@ class _Repair:
             there = self.found.sets.get(name)
             if there is None:
                 self.differed["sets"] += 1
-                self._sets.append(NFTEdit("add", wanted))
+                self._new_sets.append(NFTEdit("add", wanted))
             elif not _is_made_so(there, wanted):
                 self.differed["sets"] += 1
                 self._wrong_sets.add(name)
@@ -167,13 +180,15 @@ class _Repair:
 
     def chains(self) -> None:
         """Add what differs in chains and their rules."""
+        self._ahead = self._chains_ahead()
         for name, wanted in self.wanted.chains.items():
             there = self.found.chains.get(name)
             rules = self.wanted.rules.get(name, [])
             if there is None:
                 self.differed["chains"] += 1
-                self._chains.append(NFTEdit("add", wanted))
-                self._add(rules)
+                if name not in self._ahead:
+                    self._chains.append(NFTEdit("add", wanted))
+                    self._add(rules)
             elif not _is_called_so(there.hook, wanted):
                 self.differed["chains"] += 1
                 self._make_anew(wanted, there, rules)
@@ -183,6 +198,28 @@ class _Repair:
             if name not in self.wanted.chains:
                 self.differed["chains"] += 1
                 self._remove(stranger)
+
+    def _chains_ahead(self) -> dict[str, list[NFTRule]]:
+        """Return chains that can be made before all else, with their rules.
+
+        They are missing, and what their rules speak of is there, or is made before as well.
+        """
+        found = {
+            name: self.wanted.rules.get(name, [])
+            for name, chain in self.wanted.chains.items()
+            if chain.hook is None and name not in self.found.chains
+        }
+        there = self.found.chains.keys()
+        while late := [
+            name
+            for name, rules in found.items()
+            for rule in rules
+            if any(goal not in found and goal not in there for goal in _GOAL.findall(rule.text))
+            or any(f"@{each}" in rule.text.split(" ") for each in self._wrong_sets)
+        ]:
+            for name in set(late):
+                del found[name]
+        return found
 
     def _make_anew(self, wanted: NFTChain, there: ChainState, rules: list[NFTRule]) -> None:
         """Give a chain its policy; one with another hook is made anew, with all its rules."""
@@ -253,7 +290,9 @@ class _Repair:
         there: Mapping[str, ElementState],
         elements: Iterable[NFTElement],
     ) -> None:
-        types = tuple(wanted.type.split(" . "))
+        types = types_of(wanted.type)
+        is_new = wanted.name not in self.found.sets and wanted.value != "verdict"
+        come = self._endpoints if is_new else self._elements
         known = set()
         for element in elements:
             key = element.key
@@ -267,7 +306,7 @@ class _Repair:
             self.differed["elements"] += 1
             if found is not None:
                 self._elements.append(NFTEdit("delete", element))
-            self._elements.append(NFTEdit("add", element))
+            come.append(NFTEdit("add", element))
         if len(known) == len(there) and not there.keys() - known:
             return
         for key in there:

@@ -12,7 +12,10 @@ from svcnet.netfilter.nft import NFTPlace, TableState
 from svcnet.renderers.nftables import Ruleset, load, replacement
 
 MOST_LINES = 10_000
-"""A repair with more lines than these is no one transaction: all is loaded, in parts."""
+"""A repair with more lines than these is no one transaction: all is loaded, in parts.
+
+That is for chains of service ports, of which the kernel takes many the slower the more there are.
+"""
 
 
 @frozen
@@ -62,7 +65,7 @@ def plan(
     delta = drift.delta
     if not delta:
         return NFTablesPlan("none")
-    if len(delta.lines) > MOST_LINES and not is_rest:
+    is_slow = ruleset.layout == "kube-proxy" and len(delta.lines) > MOST_LINES
+    if is_slow and not is_rest:
         return NFTablesPlan("full", tuple(load(ruleset)), differed=drift.differed, is_over=True)
-    texts = (delta.sync,) if delta.lines else ()
-    return NFTablesPlan("delta", texts, delta.cleanup, delta.stale, drift.differed)
+    return NFTablesPlan("delta", delta.texts, delta.cleanup, delta.stale, drift.differed)

@@ -20,7 +20,7 @@ from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, Origin, RuleGraph
 from svcnet.modes.adapter import Adapter, Inspection, SyncResult, few
 from svcnet.modes.stages import NFT, NFT_CLEANUP
-from svcnet.netfilter.nft import NFTPlace, TableState, are_apart, places
+from svcnet.netfilter.nft import NFTPlace, NFTSet, TableState, are_apart, places
 from svcnet.nogc import without_gc
 from svcnet.renderers import nftables as tables
 
@@ -59,15 +59,19 @@ class NFTablesAdapter(Adapter):
     another writes for somebody else's work.
     """
 
-    def __init__(self, family: IPFamily, table: str, commits: Commits) -> None:
+    def __init__(
+        self, family: IPFamily, table: str, commits: Commits, layout: tables.Layout = "kube-proxy"
+    ) -> None:
         super().__init__(family, "nftables")
         self._table = nftables.table_of(family, table)
+        self._layout = layout
         self._commits = commits
         self._machine = commits.machine
         self._ruleset: tables.Ruleset | None = None
         self._seal: Hashable | None = None
         self._warnings: tuple[str, ...] = ()
         self._stale: tuple[str, ...] = ()
+        self._room: dict[str, int] = {}
         self._known = KnownHandles(self._table, self._machine)
         self._look: _Look | None = None
         self._writing = Lock()
@@ -86,7 +90,7 @@ class NFTablesAdapter(Adapter):
         """Look what there is, and load what differs."""
         stages = Stages()
         with stages.stage("render"):
-            ruleset = tables.full(graph, self._table.name)
+            ruleset = tables.full(graph, self._table.name, self._layout)
         self._ruleset = self._seal = self._look = None
         self._known.forget()
         self._commits.deaf()
@@ -107,6 +111,7 @@ class NFTablesAdapter(Adapter):
         stages = Stages()
         with stages.stage("render"):
             after, delta = tables.advance(before, change)
+            delta = evolve(delta, growth=tuple(filter(self._is_needed, delta.growth)))
         with self._writing:
             self._ruleset = None
             with stages.stage("write"):
@@ -117,6 +122,7 @@ class NFTablesAdapter(Adapter):
             self._commits.count_own(commits)
             self._stale += stale
             self._ruleset = after
+            self._room |= {each.made.name: each.made.size for each in delta.growth}
             touched = places(delta.text, str(self._table))
             self._known.wrote(touched)
             if self._look is not None:
@@ -124,6 +130,10 @@ class NFTablesAdapter(Adapter):
         lines = len(delta.lines) + len(delta.stale)
         told = f"{self.family}, nftables: {lines} lines"
         return SyncResult("delta", told, self._warnings, stages.seconds)
+
+    def _is_needed(self, growth: tables.NFTGrowth) -> bool:
+        """Return whether the machine's set has not had as much room before, which it keeps."""
+        return self._room.get(growth.made.name, 0) < growth.made.size
 
     def inspection(self, graph: RuleGraph) -> Inspection | None:
         """Begin to repair what differs, if anybody else has written since the table was right.
@@ -246,6 +256,8 @@ class NFTablesAdapter(Adapter):
         """Take that the table is what a report says, and return what was done for that."""
         self._commits.count_own(report.commits)
         self._ruleset, self._warnings, self._seal = report.ruleset, report.warnings, before
+        sets = [each for each in report.ruleset.fixed.objects if type(each) is NFTSet]
+        self._room = {each.name: each.size for each in sets}
         failed = NFT_CLEANUP if report.left else ""
         told = str(report), report.warnings, stages.seconds
         return SyncResult(report.plan.kind, *told, failed=failed)
@@ -253,6 +265,7 @@ class NFTablesAdapter(Adapter):
     def _remove_stale(self, ruleset: tables.Ruleset) -> bool:
         """Delete chains that nothing leads to, and that are not wanted again; return success."""
         wanted = {name for block in ruleset.blocks.values() for name in block.chains}
+        wanted.update(bucket.name for bucket in ruleset.buckets)
         gone = tuple(name for name in dict.fromkeys(self._stale) if name not in wanted)
         left = nftables.remove(ruleset.table, gone, machine=self._machine)
         self._commits.count_own(bool(gone) and not left)

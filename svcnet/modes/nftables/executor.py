@@ -11,7 +11,7 @@ from svcnet.executors.commits import Commits
 from svcnet.executors.notices import RulesetPart
 from svcnet.modes.executor import Executor, Part
 from svcnet.modes.nftables.adapter import NFTablesAdapter
-from svcnet.modes.nftables.options import table_name
+from svcnet.modes.nftables.options import layout, table_name
 from svcnet.renderers.nftables import Ruleset
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class NFTablesExecutor(Executor[Ruleset]):
 
     def adapter(self, family: IPFamily) -> NFTablesAdapter:
         """Return what keeps a family."""
-        return NFTablesAdapter(family, self._table, self._commits)
+        return NFTablesAdapter(family, self._table, self._commits, layout(self.settings.given))
 
     def cleanup(self, family: IPFamily) -> Iterator[Part]:
         """Yield the removal of the table."""
