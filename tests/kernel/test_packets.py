@@ -85,8 +85,8 @@ NODE_NAME = "node-a"
         )
         for way in WAYS
         for scenario in SCENARIOS
-        if scenario.protocols <= way.protocols
         for family in scenario.families
+        if way.plays(scenario, family)
     ],
 )
 def test_packets(cluster: Cluster, scenario: Scenario, family: IPFamily, way: Way) -> None:

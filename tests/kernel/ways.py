@@ -31,7 +31,7 @@ from svcnet.renderers import iptables, ipvs, userspace
 from svcnet.renderers.ipvs import IPVSTables
 from svcnet.servers.userspace import NodeProxy
 from tests.kernel.netns import Cluster
-from tests.kernel.scenarios import Mode
+from tests.kernel.scenarios import Mode, Scenario
 
 EMPTY_TABLES = """\
 *filter
@@ -120,10 +120,13 @@ class NFTablesRules:
     """Mode nftables, put on the node by svcnet's own executor."""
 
     tables: Tables
+    layout: str = "kube-proxy"
     keeper: Keeper = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.keeper = Keeper(NFTABLES.executor().adapter(self.tables.family))
+        settings = NFTABLES.settings(given={"layout": self.layout})
+        executor = NFTABLES.executor(settings=settings)
+        self.keeper = Keeper(executor.adapter(self.tables.family))
 
     def put(self, graph: RuleGraph) -> None:
         self.tables.cluster.inside("node", lambda: self.keeper.whole(graph))
@@ -268,7 +271,8 @@ class Way:
     ``takes_turns`` is whether they are chosen in turn or by chance. ``brief`` and
     ``patient`` are the seconds to wait where no answer is expected, and where one is.
     ``protocols`` are those that the kernel is sure to have. With ``hides_sources``
-    endpoints see an address of the node's in every case: the difference `HIDDEN_SOURCE`.
+    endpoints see an address of the node's in every case: the difference `HIDDEN_SOURCE`. ``only``
+    are the names and families of scenarios that are played, where not all are.
     """
 
     name: str
@@ -281,6 +285,32 @@ class Way:
     needs_guest: bool = False
     protocols: frozenset[str] = frozenset({"TCP", "UDP"})
     hides_sources: bool = False
+    only: frozenset[tuple[str, IPFamily]] | None = None
+
+    def plays(self, scenario: Scenario, family: IPFamily) -> bool:
+        """Return whether a scenario is played this way."""
+        is_asked = self.only is None or (scenario.name, family) in self.only
+        return is_asked and scenario.protocols <= self.protocols
+
+
+FLAT: frozenset[tuple[str, IPFamily]] = frozenset(
+    {
+        ("several-ports", "IPv4"),
+        ("several-ports", "IPv6"),
+        ("external-policy-local", "IPv4"),
+        ("external-policy-local-without-local-endpoints", "IPv6"),
+        ("external-ip-policy-local", "IPv6"),
+        ("internal-policy-local", "IPv4"),
+        ("load-balancer-source-ranges", "IPv6"),
+        ("hairpin", "IPv6"),
+        ("node-port", "IPv4"),
+        ("masquerade-all", "IPv6"),
+        ("one-address-twice", "IPv4"),
+        ("session-affinity-comes-and-goes", "IPv4"),
+        ("service-comes-and-goes", "IPv6"),
+    }
+)
+"""Scenarios in which other chains translate than in kube-proxy's layout; the frame is the same."""
 
 
 WAYS = (
@@ -313,6 +343,15 @@ WAYS = (
         brief=0.4,
         patient=5.0,
         rules=lambda cluster, family: NFTablesRules(Tables(cluster, family, "nft")),
+    ),
+    Way(
+        "nftables-flat",
+        "nftables",
+        tries=60,
+        brief=0.4,
+        patient=5.0,
+        rules=lambda cluster, family: NFTablesRules(Tables(cluster, family, "nft"), "flat"),
+        only=FLAT,
     ),
     Way(
         "userspace",
