@@ -155,19 +155,39 @@ def _growth(before: Ruleset, after: Ruleset) -> Iterator[NFTGrowth]:
     sets = {each.name: each for each in before.fixed.objects if type(each) is NFTSet}
     for made in after.fixed.objects:
         if type(made) is NFTSet and made.name in sets and made.size > sets[made.name].size:
-            yield NFTGrowth(made, tuple(_anew(before, made)))
+            yield NFTGrowth(made, tuple(_turn(before, made)))
 
 
-def _anew(ruleset: Ruleset, made: NFTSet) -> Iterator[Edit]:
-    """Yield what makes a set anew with all that it has, and the rules that look into it."""
-    chains = {chain: rules for chain, rules in _rules(ruleset) if _uses(rules, made.name)}
-    yield from [NFTEdit("flush", NFTChain(chain)) for chain in chains]
-    yield NFTEdit("delete", made)
-    yield NFTEdit("add", made)
+def _turn(ruleset: Ruleset, made: NFTSet) -> Iterator[tuple[Edit, ...]]:
+    """Yield what makes a set anew with all that it has, transaction by transaction."""
+    rules = [own for _, own in _rules(ruleset) if _uses(own, made.name)]
+    other = made._replace(name=f"{made.name}-{made.size}")
+    yield (NFTEdit("add", other), *_filling(ruleset, made.name, other.name))
+    yield tuple(_turned(rules, made.name, other.name))
+    yield (
+        NFTEdit("delete", made),
+        NFTEdit("add", made),
+        *_filling(ruleset, made.name, made.name),
+    )
+    yield tuple(_turned(rules, made.name, made.name))
+    # Not with them: packets on their way would find it empty.
+    yield (NFTEdit("delete", other),)
+
+
+def _filling(ruleset: Ruleset, name: str, other: str) -> Iterator[Edit]:
+    """Yield what puts all elements of a set into another one."""
     for item in ruleset.iterate():
-        if isinstance(item, NFTElement | EndpointRow) and item.container == made.name:
-            yield NFTEdit("add", item)
-    yield from [NFTEdit("add", rule) for rules in chains.values() for rule in rules]
+        if isinstance(item, NFTElement | EndpointRow) and item.container == name:
+            yield NFTEdit("add", item._replace(container=other))
+
+
+def _turned(chains: Iterable[Iterable[NFTRule]], name: str, other: str) -> Iterator[Edit]:
+    """Yield what has the rules of chains look into another set."""
+    for rules in chains:
+        yield from [NFTEdit("flush", NFTChain(each)) for each in {rule.chain for rule in rules}]
+        for rule in rules:
+            words = [f"@{other}" if word == f"@{name}" else word for word in rule.text.split(" ")]
+            yield NFTEdit("add", rule._replace(text=" ".join(words)))
 
 
 def _rules(ruleset: Ruleset) -> Iterator[tuple[str, Iterable[NFTRule]]]:

@@ -45,21 +45,23 @@ Edit: TypeAlias = NFTEdit | NFTStatement
 
 
 class NFTGrowth(NamedTuple):
-    """What gives a set more room: it is made anew with all that it has, and rules that use it.
+    """What gives a set more room, while packets look into it.
 
-    ``made`` is the set as it is to be. Where the machine's has as much room the ``changes`` can be
-    left out: they are a transaction of their own, which changes nothing else.
+    ``made`` is the set as it is to be. The ``parts`` are transactions: another set is made with all
+    that it has, rules are turned to that one, and back once the set itself is made anew. A set that
+    goes together with the rules that use it is seen empty by packets on their way. Where the
+    machine's has as much room all parts can be left out: they change nothing else.
     """
 
     made: NFTSet
-    changes: tuple[Edit, ...]
+    parts: tuple[tuple[Edit, ...], ...]
 
 
 @frozen(field_transformer=brief)
 class NFTablesDelta:
     """What takes a table to another, and chains that nothing leads to then.
 
-    It is carried out in this order, each a transaction. Sets get more room, each by a ``growth``.
+    It is carried out in this order. Sets get more room, each by a ``growth``.
     The ``first`` changes make chains that nothing leads to yet: a packet that came before these
     would find a chain empty to which an element leads that comes with it. Then come the
     ``changes``, which empty the ``stale`` chains. A kernel before 6.2 sees a moment too late that
@@ -82,14 +84,16 @@ class NFTablesDelta:
         """All lines but those that delete the stale chains."""
         return tuple(f"{line}\n" for line in self.sync.split("\n")[:-1])
 
+    @property
+    def parts(self) -> tuple[tuple[Edit, ...], ...]:
+        """What each transaction does, but for the one that deletes the stale chains."""
+        growth = [part for each in self.growth for part in each.parts]
+        return tuple(part for part in (*growth, self.first, self.changes) if part)
+
     @cached_property
     def texts(self) -> tuple[str, ...]:
-        """The texts of the transactions that come before the last, and of that, if there are any.
-
-        None of them deletes the stale chains.
-        """
-        parts = [each.changes for each in self.growth]
-        return tuple(self._text(part) for part in (*parts, self.first, self.changes) if part)
+        """The text of each of the :attr:`parts`."""
+        return tuple(map(self._text, self.parts))
 
     @property
     def sync(self) -> str:
