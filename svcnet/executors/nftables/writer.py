@@ -24,7 +24,7 @@ from svcnet.executors.nftables.refusal import OriginOf, refusal
 from svcnet.netfilter.nft import NFTChain, NFTElement
 from svcnet.netfilter.nft.wire import NFTMessage
 from svcnet.nogc import without_gc
-from svcnet.renderers.nftables import Edit, NFTablesDelta, NFTEdit, Ruleset
+from svcnet.renderers.nftables import NFTablesDelta, NFTEdit, Ruleset
 
 ATTEMPTS = 20
 """How often a transaction is made anew that somebody else's commit has overtaken."""
@@ -67,13 +67,13 @@ class NFTWriter:
         """
         if not self.takes(after):
             return None
-        gone: list[Edit] = []
-        if not self._is_late:
-            gone += [NFTEdit("delete", NFTChain(name)) for name in delta.stale]
-        parts = [*(each.changes for each in delta.growth), delta.first, (*delta.changes, *gone)]
+        parts = list(delta.parts)
+        if delta.stale and not self._is_late:
+            gone = [NFTEdit("delete", NFTChain(name)) for name in delta.stale]
+            parts[-1] = (*parts[-1], *gone)
         forms = self._forms_of(after)
         try:
-            encodings = [Encoding.of(after.table, forms, changes) for changes in parts if changes]
+            encodings = [Encoding.of(after.table, forms, changes) for changes in parts]
         except ValueError:
             return None
         with self._machine.lock(delta.family):
