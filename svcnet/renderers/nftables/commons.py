@@ -163,13 +163,13 @@ def _turn(ruleset: Ruleset, made: NFTSet) -> Iterator[tuple[Edit, ...]]:
     rules = [own for _, own in _rules(ruleset) if _uses(own, made.name)]
     other = made._replace(name=f"{made.name}-{made.size}")
     yield (NFTEdit("add", other), *_filling(ruleset, made.name, other.name))
-    yield tuple(_turned(rules, made.name, other.name))
+    yield tuple(_turn_rules(rules, made.name, other.name))
     yield (
         NFTEdit("delete", made),
         NFTEdit("add", made),
         *_filling(ruleset, made.name, made.name),
     )
-    yield tuple(_turned(rules, made.name, made.name))
+    yield tuple(_turn_rules(rules, made.name, made.name))
     # Not with them: packets on their way would find it empty.
     yield (NFTEdit("delete", other),)
 
@@ -181,7 +181,7 @@ def _filling(ruleset: Ruleset, name: str, other: str) -> Iterator[Edit]:
             yield NFTEdit("add", item._replace(container=other))
 
 
-def _turned(chains: Iterable[Iterable[NFTRule]], name: str, other: str) -> Iterator[Edit]:
+def _turn_rules(chains: Iterable[Iterable[NFTRule]], name: str, other: str) -> Iterator[Edit]:
     """Yield what has the rules of chains look into another set."""
     for rules in chains:
         yield from [NFTEdit("flush", NFTChain(each)) for each in {rule.chain for rule in rules}]
