@@ -124,6 +124,13 @@ class Mode(ABC, Generic[Artifact, Delta]):
     def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> Artifact:
         """Return all that a node has for a graph. Pure."""
 
+    def layouts(
+        self,
+        settings: ModeSettings | None = None,
+    ) -> Iterator[ModeSettings]:
+        """Yield settings for what means the same, in other words than with the given ones."""
+        return iter(())
+
     @abstractmethod
     def advance(self, artifact: Artifact, diff: GraphDiff) -> tuple[Artifact, Delta]:
         """Return what `artifact`, which is of ``diff.old``, becomes, and the step there. Pure.

@@ -18,7 +18,9 @@ from tests.bench.test_bench_compile import json_of, run
 from tests.meaning.ipvs_dump import Dump
 
 SIZES = (1, 1_000, 10_000)
-MODES = ("iptables", "ipvs", "nftables")
+MODES = ("iptables", "ipvs", "nftables", "flat")
+"""What is read: rules of a mode, or those of the flat layout of mode nftables."""
+
 ENDPOINT = b'"10.128.0.5"'
 
 
@@ -45,8 +47,9 @@ def rules_of(mode: str, graph: RuleGraph) -> MachineRules:
     facts = Facts.of(graph.settings)
     if mode == "ipvs":
         return Dump.of(graph).read(graph)
-    if mode == "nftables":
-        return nftables.read(nftables_text.text(nftables_text.full(graph)), facts)
+    if mode in ("nftables", "flat"):
+        layout: nftables_text.Layout = "flat" if mode == "flat" else "kube-proxy"
+        return nftables.read(nftables_text.text(nftables_text.full(graph, layout=layout)), facts)
     return iptables.read(iptables_text.full(graph).text_with_jumps, facts)
 
 
@@ -60,7 +63,7 @@ def test_verify(benchmark: Any, services: int, mode: str) -> None:
     assert found.differences == ()
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MODES[:-1])
 @pytest.mark.parametrize("services", SIZES)
 def test_diff_of_objects(benchmark: Any, services: int, mode: str) -> None:
     """Two states of the objects to what their difference does to packets."""

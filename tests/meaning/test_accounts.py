@@ -74,7 +74,8 @@ def test_an_account_is_what_the_rules_do(
     graph = graph_in(mode, [*objects, node], config)
     packet = test_meaning.aimed(graph, data)
     note(packet)
-    artifact = mode.full(graph)
+    layouts = [mode.settings(), *mode.layouts()]
+    artifact = mode.full(graph, data.draw(st.sampled_from(layouts)))
     account = mode.account(artifact, graph, packet)
     assert sum(each.probability for each in account.passages) == 1
     assert sum(each.kernel for each in account.passages) == pytest.approx(1)

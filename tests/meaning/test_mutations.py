@@ -38,6 +38,7 @@ DUMPS: dict[str, tuple[str, IPFamily, Sequence[str]]] = {
     "ip6tables": ("iptables", "IPv6", XT_FOREIGN_6),
     "nft-ip": ("nftables", "IPv4", NFT_FOREIGN),
     "nft-ip6": ("nftables", "IPv6", NFT_FOREIGN_6),
+    "nft-flat": ("nftables", "IPv4", NFT_FOREIGN),
 }
 
 
@@ -46,6 +47,8 @@ def lines_of(name: str) -> list[str]:
     """Return the lines of a dump; nft lists both families in one."""
     if name in ("iptables", "ip6tables"):
         return (LIVE / f"{name}-save.txt").read_text().split("\n")
+    if name == "nft-flat":
+        return (LIVE / "nft-flat.txt").read_text().split("\n")
     text = (LIVE / "nft-ruleset.txt").read_text()
     at = text.index("table ip6")
     return (text[:at] if name == "nft-ip" else text[at:]).split("\n")

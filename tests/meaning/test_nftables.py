@@ -13,6 +13,7 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.family import IPFamily
 from svcnet.graph import Deliver, Packet, Refuse
 from svcnet.meaning import Facts, FoundVerdict, Unknown, Verdicts, nftables, spans, verify
+from svcnet.meaning.comparison.diff import rules_diff
 from svcnet.meaning.nftables.ruleset import NFTRuleSet
 from svcnet.models import ClusterState, KubeProxyConfiguration, Node
 from svcnet.models.state import ClusterObject
@@ -23,7 +24,7 @@ from tests import strategies
 from tests.conftest import ROOT
 from tests.fuzz import examples
 from tests.renderers.test_meaning import aimed
-from tests.renderers.test_nftables_meaning import meant
+from tests.renderers.test_nftables_meaning import LAYOUTS, meant
 from tests.test_live_node import live
 from tests.walk_nftables import Reading
 from tests.walk_nftables import outcomes as walked
@@ -56,7 +57,7 @@ def test_rules_mean_what_the_graph_means(
     graph = compile_state(state, node_view(state, config, node="node-a", rules=given_rules))
     packet = aimed(graph, data)
     note(packet)
-    written = text(full(graph))
+    written = text(full(graph, layout=data.draw(st.sampled_from(LAYOUTS))))
     rules = NFTRuleSet.of(load(NFTState(), written), Facts.of(graph.settings))
     found = chances(rules, packet)
     for others in (meant(graph, packet), walked(written, graph.settings, packet)):
@@ -221,13 +222,18 @@ def test_no_rule_can_be_missing() -> None:
 def test_any_cluster_is_verified_with_its_own_rules(
     objects: list[ClusterObject], node: Node, config: KubeProxyConfiguration
 ) -> None:
-    """No difference is found where there is none."""
+    """No difference is found where there is none: in either layout, and between the two."""
     state = ClusterState.of([*objects, node])
     given_rules = evolve(NFTABLES.rules(config), masquerade_all=config.iptables.masquerade_all)
     graph = compile_state(state, node_view(state, config, node="node-a", rules=given_rules))
-    rules = NFTRuleSet.of(load(NFTState(), text(full(graph))), Facts.of(graph.settings))
-    found = verify(graph, rules)
-    assert (found.differences, found.unknown) == ((), ())
+    found = [
+        NFTRuleSet.of(load(NFTState(), text(full(graph, layout=layout))), Facts.of(graph.settings))
+        for layout in LAYOUTS
+    ]
+    for rules in found:
+        verdicts = verify(graph, rules)
+        assert (verdicts.differences, verdicts.unknown) == ((), ())
+    assert not rules_diff(*found)
 
 
 OUT = Facts(

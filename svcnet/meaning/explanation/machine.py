@@ -184,10 +184,20 @@ class _Steps:
 
     def of(self, rules: Iterable[RuleLine]) -> Iterator[WayStep]:
         """Yield a step for each decision; rules in a row that are for the same are one."""
-        pairs = ((self._role(rule), rule) for rule in rules)
-        for role, same in groupby(pairs, key=lambda pair: pair[0]):
+        for role, same in groupby(self._pairs(rules), key=lambda pair: pair[0]):
             lines = tuple(self._line(rule) for _, rule in same)
             yield WayStep(role.told, role.origin, role.place, lines)
+
+    def _pairs(self, rules: Iterable[RuleLine]) -> Iterator[tuple[RuleRole, RuleLine]]:
+        """Yield rules with what they are for; one that Services share is for whose packet it is."""
+        headed: RuleRole | None = None
+        for rule in rules:
+            role = self._role(rule)
+            if role.service is not None:
+                headed = role
+            elif self.roles is not None and headed is not None:
+                role = self.roles.of_shared(rule.table, rule.chain, "", headed) or role
+            yield role, rule
 
     def _role(self, rule: RuleLine) -> RuleRole:
         if rule.table == SERVERS:

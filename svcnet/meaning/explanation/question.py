@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -29,6 +29,9 @@ class Accountant(Protocol):
 
     def full(self, graph: RuleGraph, settings: Any = None) -> Any:
         """Return what it makes of a graph."""
+
+    def layouts(self, settings: Any) -> Iterable[Any]:
+        """Yield settings for what means the same, in other words than with the given ones."""
 
     def account(self, artifact: Any, graph: RuleGraph, packet: Packet) -> Account:
         """Return what becomes of a packet."""
@@ -73,16 +76,34 @@ class Question:
 
     def text(self) -> str:
         """Return what the mode makes as text."""
-        text: str = self.mode.forms["text"].full(self._artifact, {}).text
-        return text
+        return next(self.texts())
+
+    def texts(self) -> Iterator[str]:
+        """Yield what the mode makes as text, in each of its layouts."""
+        for artifact in self._layouts():
+            yield self.mode.forms["text"].full(artifact, {}).text
 
     def origin_of_line(self, line: str) -> Origin | None:
-        """Return what caused a line of what the mode makes, None for what no Service caused."""
-        return self.mode.origin_of_line(self._artifact, line)
+        """Return what caused a line of what the mode makes, None for what no Service caused.
+
+        It may be a line of any layout: a machine may have another than the one that is asked for.
+        """
+        found = (self.mode.origin_of_line(each, line) for each in self._layouts())
+        return next(filter(None, found), None)
 
     def service_port_of_line(self, line: str) -> FragmentName | None:
         """Return the service port that such a line is for, None where that is not told."""
-        return self.mode.service_port_of_line(self._artifact, line)
+        found = (self.mode.service_port_of_line(each, line) for each in self._layouts())
+        return next(filter(None, found), None)
+
+    def _layouts(self) -> Iterator[Any]:
+        """Yield what the mode makes, and what it would make in other layouts."""
+        yield self._artifact
+        yield from self._others
+
+    @cached_property
+    def _others(self) -> list[Any]:
+        return [self.mode.full(self.graph, each) for each in self.mode.layouts(self.settings)]
 
     @cached_property
     def _artifact(self) -> Any:

@@ -39,6 +39,11 @@ SERVER = "a virtual server"
 
 _CHAIN = re.compile(r"^(?::|add chain \w+ \S+ )(\S+)", re.MULTILINE)
 
+_SHARED = re.compile(
+    r"(?:nodeport-)?(cluster|local|external|external-local)-(?:tcp|udp|sctp)-\d+(?:-\d+)?"
+)
+"""Chains of the flat layout, each for all Services with so many endpoints."""
+
 
 class RuleRole(NamedTuple):
     """What a rule is for: a sentence, and the service port and field that caused it."""
@@ -77,6 +82,25 @@ class RuleRoles:
         lines += [f"add chain {table} {chain}\n"] if chain else []
         return self._of(lines, {container, chain}, is_named=table.endswith(" kube-proxy"))
 
+    def of_node(self, node: GraphNode, fragment: Fragment) -> RuleRole:
+        """Return what a rule is for that a node of the graph made."""
+        return RuleRole(_role(node, fragment), fragment.name, node.origin, self.place(node.origin))
+
+    def of_shared(self, table: str, chain: str, leads_to: str, headed: RuleRole) -> RuleRole | None:
+        """Return what a rule is for in a chain that Services share, or that leads to one.
+
+        It is met by a packet that is `headed` for one of them. None for other chains.
+        """
+        if not table.endswith(" kube-proxy") or headed.service is None:
+            return None
+        found = _SHARED.fullmatch(chain)
+        if found is None:
+            return headed if _SHARED.fullmatch(leads_to) else None
+        fragment = self.question.graph.fragments[headed.service]
+        own = {"cluster": fragment.cluster, "local": fragment.local}
+        node = own.get(found[1], fragment.external)
+        return None if node is None else self.of_node(node, fragment)
+
     def of_server(self, line: str) -> RuleRole:
         """Return what a line is for that ``ipvsadm -S`` prints."""
         origin = self.question.origin_of_line(line)
@@ -108,7 +132,7 @@ class RuleRoles:
         place = self.place(origin)
         if len(chosen) == 1:
             fragment, node = chosen[0]
-            return RuleRole(_role(node, fragment), fragment.name, origin, place)
+            return self.of_node(node, fragment)
         service = name.service_port if name else f"{origin.namespace}/{origin.name}"
         told = f"a rule of {'Service' if name else origin.kind} {service}"
         return RuleRole(told, name, origin, place)
@@ -125,7 +149,7 @@ class RuleRoles:
     @cached_property
     def _chains(self) -> frozenset[str]:
         """The names of all chains that the mode has."""
-        return frozenset(_CHAIN.findall(self.question.text()))
+        return frozenset(name for text in self.question.texts() for name in _CHAIN.findall(text))
 
 
 def _role(node: GraphNode, fragment: Fragment) -> str:

@@ -32,6 +32,9 @@ _XT = re.compile(r"TRACE: \d+ (\w+) (\w+):([^:\s]+):(rule|return|policy)\S*\s*(.
 _XT_PACKET = re.compile(r"PACKET: \d+ (\w+) (.*)")
 _XT_RULE = re.compile(r"(?:-[46] )?-t \w+ -A (\S+) ?(.*)")
 _NFT_HEAD = re.compile(r"\bip6? daddr (\S+) .*?\b(tcp|udp|sctp) (?:sport \d+ \2 )?dport (\d+)")
+MOST_PACKETS = 1024
+"""So many packets are remembered while others are traced between their lines."""
+
 _XT_HEAD = re.compile(r"\bDST=(\S+) .*\bDPORT=(\d+)")
 
 
@@ -73,16 +76,18 @@ class TraceReading:
     def __init__(self, question: Question) -> None:
         self.question = question
         self._roles = RuleRoles(question)
+        # Where the last packets are headed, by the numbers that traces give them.
+        self._headed: dict[str, RuleRole] = {}
 
     def read(self, line: str) -> TraceLine:
         """Return what a line tells of; one that is of no trace is told as that."""
         text = line.strip()
         if found := _NFT.match(text):
-            _, family, table, chain, kind, rest = found.groups()
+            packet, family, table, chain, kind, rest = found.groups()
             if kind == "packet:":
-                return self._explain_head(text, _NFT_HEAD.search(rest))
+                return self._explain_head(text, _NFT_HEAD.search(rest), packet)
             if kind == "rule":
-                return self._nft_rule(text, f"{family} {table}", chain, rest)
+                return self._nft_rule(text, packet, f"{family} {table}", chain, rest)
             return TraceLine(text)
         if found := _XT_PACKET.match(text):
             return self._explain_head(text, _XT_HEAD.search(found[2]))
@@ -93,17 +98,27 @@ class TraceReading:
             return self._explain_line(text, self._roles.of_iptables(rule[1], rule[2]))
         return TraceLine(text, "this is no line of a trace" if text else "")
 
-    def _nft_rule(self, text: str, table: str, chain: str, rest: str) -> TraceLine:
+    def _nft_rule(self, text: str, packet: str, table: str, chain: str, rest: str) -> TraceLine:
         found = _NFT_RULE.fullmatch(rest)
         rule, verdict = found.groups() if found else (rest, "")
-        return self._explain_line(
-            text, self._roles.of_nft(table, chain, rule, verdict.partition(" ")[2])
-        )
+        leads_to = verdict.partition(" ")[2]
+        role = self._roles.of_nft(table, chain, rule, leads_to)
+        headed = self._headed.get(packet)
+        if role.service is None and headed is not None:
+            role = self._roles.of_shared(table, chain, leads_to, headed) or role
+        return self._explain_line(text, role)
+
+    def _note(self, packet: str, role: RuleRole) -> None:
+        """Note where a packet is headed."""
+        self._headed.pop(packet, None)
+        self._headed[packet] = role
+        if len(self._headed) > MOST_PACKETS:
+            del self._headed[next(iter(self._headed))]
 
     def _explain_line(self, text: str, role: RuleRole) -> TraceLine:
         return TraceLine(text, role.told, role.service, role.origin, role.place)
 
-    def _explain_head(self, text: str, found: re.Match[str] | None) -> TraceLine:
+    def _explain_head(self, text: str, found: re.Match[str] | None, packet: str = "") -> TraceLine:
         """Return whose a packet's destination is."""
         if found is None:
             return TraceLine(text)
@@ -116,6 +131,7 @@ class TraceReading:
         where = endpoint_text(address, number)
         for protocol in named or PROTOCOLS:
             for fragment, dispatch in self._frontends(address, protocol, number):
+                self._note(packet, self._roles.of_node(dispatch, fragment))
                 told = f"headed for {where}, which is {fragment.name.service_port}'s"
                 return self._locate_line(text, told, fragment.name, dispatch.origin)
             endpoint = self._endpoints.get((address, number, protocol))

@@ -41,7 +41,8 @@ from svcnet.meaning.explanation.account import (
     then,
 )
 from svcnet.netfilter.nft import NFTElement, NFTRule
-from svcnet.renderers.nftables import NFTablesBlock, Ruleset, names
+from svcnet.renderers.nftables import Bucket, Lead, NFTablesBlock, Ruleset, endpoint_map, names
+from svcnet.renderers.nftables.words import words
 
 CHOICE = "one number of 32 bits is drawn (numgen random)"
 CLOSED = Remark(
@@ -198,6 +199,10 @@ class _Reading:
             case Balance() as balance:
                 yield from self.balance(block, balance, decision)
             case Translate() as endpoint:
+                lead = self.lead(block)
+                if lead is not None and before is not None and isinstance(before.node, Balance):
+                    yield self.line(self.endpoint_element(lead, before.node, endpoint))
+                    return
                 # Only with affinity has an endpoint a chain of its own.
                 own = self.rules_of(block, endpoint.id)
                 yield from (self.line(rule) for rule in own if rule.chain.startswith("endpoint-"))
@@ -253,7 +258,8 @@ class _Reading:
     def external(
         self, block: NFTablesBlock, external: External, decision: Decision
     ) -> Iterator[ModeLine]:
-        rules = self.rules_of(block, external.id)
+        lead = self.lead(block)
+        rules = self.rules_of(block, external.id) if lead is None else self.shared(lead.bucket)
         local = [rule for rule in rules if rule.text.startswith("fib saddr type local ")]
         if not external.keep_source:
             chosen = rules
@@ -265,9 +271,35 @@ class _Reading:
             chosen = rules[-1:] if decision.target in _BALANCES else []
         yield from map(self.line, chosen)
 
+    def lead(self, block: NFTablesBlock) -> Lead | None:
+        """Return where the packet's frontend leads, if that is to a chain that Services share."""
+        address, port = self.keys()
+        found = block.leads.get((names.SERVICE_IPS, address))
+        return found or block.leads.get((names.SERVICE_NODE_PORTS, port))
+
+    def shared(self, bucket: Bucket) -> list[NFTRule]:
+        """Return the rules of a chain that Services share."""
+        return list(bucket.rules(words(self.settings)))
+
+    def endpoint_element(self, lead: Lead, balance: Balance, endpoint: Translate) -> NFTElement:
+        """Return the element of a map of endpoints that leads to one of them."""
+        protocol, is_node_port = lead.bucket.protocol, lead.bucket.is_node_port
+        is_local = balance.id == "local"
+        where = endpoint_map(protocol, is_node_port=is_node_port, is_local=is_local)
+        number = self.numbers(balance)[endpoint.id]
+        row = next(row for row in lead.rows if row.container == where)
+        return next(row.part(number, number + 1).elements())
+
     def balance(
         self, block: NFTablesBlock, balance: Balance, decision: Decision
     ) -> Iterator[ModeLine]:
+        lead = self.lead(block)
+        if lead is not None:
+            buckets = lead.bucket, *lead.bucket.leads_to()
+            chosen = next(each for each in buckets if each.choice == balance.id)
+            # The other rule is met only while a commit takes an endpoint away.
+            yield self.line(self.shared(chosen)[0])
+            return
         chain = f"{_BALANCES[balance.id]}{names.service_base(block.fragment.name)}"
         if decision.because == "remembered":
             own = self.rules_of(block, decision.target)

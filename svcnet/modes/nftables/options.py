@@ -21,7 +21,7 @@ TABLE = Option(
 )
 LAYOUT = Option(
     "layout",
-    ("render", "apply", "run"),
+    ("render", "explain", "apply", "run"),
     LAYOUTS,
     "How the table is laid out: as kube-proxy does it, or flat, with Services as elements of maps.",
     "has one layout",

@@ -151,12 +151,19 @@ class Ruleset:
         return block.origin_of_name(name)
 
     def service_port_of_line(self, line: str) -> FragmentName | None:
-        """Return the service port whose chain, set or rule a line makes, None for others'."""
+        """Return the service port whose chain, set, rule or element a line makes."""
         words = line.split(" ", 5)
         if len(words) < 5 or " ".join(words[2:4]) != str(self.table):
             return None
+        if words[1] == "element" and len(words) > 5:
+            return self._service_port_of_element(words[4], key_of_element(words[5]))
         block = self._block_of.get((words[1], words[4].rstrip("\n")))
         return None if block is None else block.fragment.name
+
+    def _service_port_of_element(self, container: str, key: str) -> FragmentName | None:
+        if container in MAPS:
+            return self.owner(frontend_of(container, key.rpartition(" . ")[0]))
+        return self.owner((container, key))
 
     def _origin_of_element(self, place: Place) -> Origin | None:
         container, rest = place
