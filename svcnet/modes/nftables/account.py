@@ -259,7 +259,9 @@ class _Reading:
         self, block: NFTablesBlock, external: External, decision: Decision
     ) -> Iterator[ModeLine]:
         lead = self.lead(block)
-        rules = self.rules_of(block, external.id) if lead is None else self.shared(lead.bucket)
+        rules = (
+            self.rules_of(block, external.id) if lead is None else self.bucket_rules(lead.bucket)
+        )
         local = [rule for rule in rules if rule.text.startswith("fib saddr type local ")]
         if not external.keep_source:
             chosen = rules
@@ -277,7 +279,7 @@ class _Reading:
         found = block.leads.get((names.SERVICE_IPS, address))
         return found or block.leads.get((names.SERVICE_NODE_PORTS, port))
 
-    def shared(self, bucket: Bucket) -> list[NFTRule]:
+    def bucket_rules(self, bucket: Bucket) -> list[NFTRule]:
         """Return the rules of a chain that Services share."""
         return list(bucket.rules(words(self.settings)))
 
@@ -298,7 +300,7 @@ class _Reading:
             buckets = lead.bucket, *lead.bucket.leads_to()
             chosen = next(each for each in buckets if each.choice == balance.id)
             # The other rule is met only while a commit takes an endpoint away.
-            yield self.line(self.shared(chosen)[0])
+            yield self.line(self.bucket_rules(chosen)[0])
             return
         chain = f"{_BALANCES[balance.id]}{names.service_base(block.fragment.name)}"
         if decision.because == "remembered":
