@@ -83,8 +83,8 @@ class Buffer:
 
     __slots__ = ("_bytes",)
 
-    def __init__(self) -> None:
-        self._bytes = memoryview(b"")
+    def __init__(self, held: bytes = b"") -> None:
+        self._bytes = memoryview(held)
 
     @property
     def size(self) -> int:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from errno import EINVAL, EPERM
 
 import pytest
 
 from svcnet.renderers.userspace.table import Backend, ProxiedPort
 from svcnet.servers.userspace import filters
+from svcnet.servers.userspace.pipes import Carriers
 from svcnet.servers.userspace.proxy_protocol import SIGNATURE
+from svcnet.servers.userspace.streams import LITTLE_BYTES, Direction
 from tests.servers.userspace.backends import (
     LOOPBACK,
     RESET,
@@ -35,6 +38,7 @@ from tests.servers.userspace.backends import (
 )
 
 FAMILIES = ("IPv4", "IPv6")
+SIZES = (1, 100, LITTLE_BYTES - 1, LITTLE_BYTES, 3 * LITTLE_BYTES)
 
 
 @pytest.fixture(name="three")
@@ -128,6 +132,44 @@ def test_bytes_arrive_unchanged(can_splice: bool, monkeypatch: pytest.MonkeyPatc
         threading.Thread(target=send).start()
         assert hashlib.sha256(received(sock)).digest() == hashlib.sha256(sent).digest()
     server.close()
+
+
+@pytest.mark.parametrize("can_splice", [True, False])
+def test_pieces_of_any_size_arrive_in_order(can_splice: bool) -> None:
+    """Copied or by a pipe, all at once or when there is room, what comes is what was sent."""
+    dice = random.Random(1)
+    carriers = Carriers(4)
+    carriers.can_splice = can_splice
+    with ExitStack() as stack:
+        (client, source), (sink, backend) = (
+            map(stack.enter_context, socket.socketpair()) for _ in range(2)
+        )
+        for sock in (client, source, sink, backend):
+            sock.setblocking(False)
+        sink.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 0)
+        direction, sent, got, waits = Direction(carriers, source, sink), bytearray(), bytearray(), 0
+        for size in (*range(LITTLE_BYTES - 2, LITTLE_BYTES + 3), *dice.choices(SIZES, k=300)):
+            piece = dice.randbytes(size)
+            sent += piece[: client.send(piece)]
+            while len(got) < len(sent):
+                if direction.reads:
+                    direction.pump()
+                waits += direction.waits
+                # What waits goes on when there is room, never before all of it is gone.
+                assert direction.reads is not direction.waits
+                with suppress(BlockingIOError):
+                    got += backend.recv(dice.choice(SIZES))
+                if direction.waits:
+                    direction.flush()
+        client.close()
+        direction.pump()
+        assert direction.finished
+        assert backend.recv(1) == b""
+        assert got == sent
+        assert direction.moved == len(sent)
+        assert waits
+        direction.close()
+    carriers.close()
 
 
 def test_the_end_of_one_direction_leaves_the_other(three: list[Server]) -> None:
