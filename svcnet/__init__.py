@@ -176,8 +176,9 @@ def diff(
 
     Rules are what :func:`svcnet.meaning.iptables.read` and :func:`svcnet.meaning.nftables.read`
     return; `mode` is of no account for them. A graph may be compared with rules: that is
-    what the mode of the rules makes of it. `locate` are :meth:`svcnet.sources.LoadResult.places` of
-    both sides, if changes are to say where in files their fields are.
+    what the mode of the rules makes of it. Raises TypeError for anything else. `locate` are
+    :meth:`svcnet.sources.LoadResult.places` of both sides, if changes are to say where in files
+    their fields are.
 
     A difference is true, and no difference is false. The step that :func:`render_delta` takes is
     what :func:`svcnet.graph.diff` returns.
@@ -187,6 +188,12 @@ def diff(
     from svcnet.meaning.comparison.side import side_of
     from svcnet.modes import resolve
 
+    for each in (old, new):
+        if not isinstance(each, RuleGraph) and not hasattr(each, "leaves"):
+            raise TypeError(
+                "diff takes rule graphs, which svcnet.compile makes of objects, or rules, which "
+                f"svcnet.meaning.iptables.read and its like return; not {type(each).__name__}"
+            )
     if isinstance(old, RuleGraph) and isinstance(new, RuleGraph):
         chosen = resolve(mode)
         form = chosen.forms["text"]

@@ -12,6 +12,17 @@ def count_noun(number: int, noun: str) -> str:
     return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
+MOST_CHARACTERS = 2000
+"""So much of a line people are shown: nobody reads more, and a terminal takes long."""
+
+
+def cut_line(line: str) -> str:
+    """Return a line, of one that is very long the beginning and its length."""
+    if len(line) <= MOST_CHARACTERS:
+        return line
+    return f"{line[:MOST_CHARACTERS]}… ({len(line):,} characters)"
+
+
 def list_some(words: Sequence[str], most: int) -> str:
     """Return words with commas, of more than `most` the first and how many others there are."""
     shown, more = ", ".join(words[:most]), len(words) - most

@@ -43,6 +43,7 @@ class ProxyThread:
     ) -> None:
         self._proxy = executor.proxy(families, stack)
         self.has_rules = self._proxy.has_rules
+        self.tables = self._proxy.tables
         self._say = say
         self._show = show
         self._has_settled = False

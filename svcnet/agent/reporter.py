@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +14,7 @@ from svcnet.errors import ApplyError, Diagnostic, InputError, SvcnetError
 from svcnet.family import IPFamily
 from svcnet.files import read_beginning
 from svcnet.modes import get
+from svcnet.servers.questions import PROXY_TABLE
 
 if TYPE_CHECKING:
     from svcnet.graph import RuleGraph
@@ -41,12 +42,17 @@ class Reporter:
         self._mode = mode
         self.source = ""
         self._settings: ModeSettings | None = None
+        self._tables: Callable[[], Iterable[str]] = tuple
         self._journal = Journal()
         self.take = self._journal.take
 
     def configure(self, mode: AnyMode, settings: ModeSettings) -> None:
         """Take which mode serves, and what is asked of it from now on."""
         self._mode, self._settings = mode, settings
+
+    def serves(self, tables: Callable[[], Iterable[str]]) -> None:
+        """Take what returns the tables of a proxy, as documents."""
+        self._tables = tables
 
     def serve(self, path: Path | None, stack: ExitStack) -> None:
         """Answer at a unix socket until `stack` is closed; where that cannot be is a warning."""
@@ -106,6 +112,7 @@ class Reporter:
             "status": self.status,
             "last-good": self._last_good,
             "last-failed": self._failure_status,
+            PROXY_TABLE: self._proxy_tables,
         }
 
     def status(self) -> dict[str, Any]:
@@ -115,6 +122,10 @@ class Reporter:
         document = status_document(self._journal.record)
         document["input"] = {"source": self.source, **document["input"]}
         return document
+
+    def _proxy_tables(self) -> dict[str, Any]:
+        tables = [{"of": "proxy", "text": each, "cut": False} for each in self._tables()]
+        return {"error": None, "texts": tables}
 
     def _last_good(self) -> dict[str, Any]:
         families = self._journal.record.families.values()

@@ -85,6 +85,7 @@ class Run:
             families = request.families or IP_FAMILIES
             executor = self._mode.executor(self._machine, settings)
             self._proxy = ProxyThread(executor, families, self._say, self._show, stack)
+            self.reporter.serves(self._proxy.tables)
 
     async def run(self, take_orders: Callable[[Orders], None]) -> None:
         """Keep the machine true to the input, until `orders` that are given away say to end.

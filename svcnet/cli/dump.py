@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from attrs import evolve
 
 from svcnet import checks
 from svcnet.cli.manner import warn
@@ -21,13 +22,14 @@ from svcnet.files import KIB, read_text
 if TYPE_CHECKING:
     from svcnet.meaning.dump import MachineDump
     from svcnet.meaning.spans import Span
+    from svcnet.meaning.userspace import ListenerTable
 
 MOST_BYTES = 1024 * KIB * KIB
 """The largest file of rules that is read."""
 
 PRINTED = (
-    "what iptables-save, ip6tables-save, nft list ruleset, ipset save, ipvsadm -Sn, ip -j addr and "
-    "ip -j route printed"
+    "what iptables-save, ip6tables-save, nft list ruleset, ipset save, ipvsadm -Sn, ip -j addr, "
+    "ip -j route and svcnet status --proxy-table printed"
 )
 _MOST_NAMES = 4
 _VERSIONS: Mapping[IPFamily, str] = MappingProxyType({"IPv4": "-4", "IPv6": "-6"})
@@ -85,10 +87,13 @@ def live_dump(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineD
 
 
 def _list_machine(mode: str, variant: Any, families: Iterable[IPFamily]) -> MachineDump:
+    from svcnet.executors.iptables.observe import is_ours as chains_of_services
     from svcnet.executors.iptables.variants import choose_variant
+    from svcnet.executors.userspace.rules import shows_variant
     from svcnet.meaning.dump import (
         MachineDump,
         NFTDump,
+        has_proxy,
         has_servers,
         is_listed_by_nft,
         read_addresses,
@@ -100,8 +105,9 @@ def _list_machine(mode: str, variant: Any, families: Iterable[IPFamily]) -> Mach
         routes = {} if THIS_MACHINE.find("ip") is None else _routes(families)
         return MachineDump(nftables=listed, routes=routes, is_live=True)
     texts: dict[IPFamily, tuple[str, str]] = {}
+    is_ours = shows_variant(()) if has_proxy(mode) else chains_of_services
     for family in families:
-        choice = choose_variant(family, variant)
+        choice = choose_variant(family, variant, is_ours)
         for warning in choice.warnings:
             warn(warning)
         texts[family] = (f"{choice.commands.name}-save", choice.commands.save())
@@ -109,11 +115,32 @@ def _list_machine(mode: str, variant: Any, families: Iterable[IPFamily]) -> Mach
     has_sets = asks and THIS_MACHINE.find("ipset") is not None
     sets = read_sets("ipset save", _run("ipset", "save")) if has_sets else {}
     routes = _routes(texts)
-    if not has_servers(mode):
-        return MachineDump(texts, sets=sets, routes=routes, is_live=True)
+    dump = MachineDump(texts, sets=sets, routes=routes, is_live=True)
+    if not has_servers(mode) and not has_proxy(mode):
+        return dump
+    addresses = read_addresses("ip -j addr", _run("ip", "-json", "address"))
+    dump = evolve(dump, may_bridge=addresses.may_bridge, bare=addresses.bare)
+    if has_proxy(mode):
+        return evolve(dump, proxies=_proxies(texts))
     servers = ("ipvsadm -Sn", _run("ipvsadm", "--save", "--numeric"))
-    _, held = read_addresses("ip -j addr", _run("ip", "-json", "address"))
-    return MachineDump(texts, held=held, sets=sets, servers=servers, routes=routes, is_live=True)
+    return evolve(dump, held=addresses.held, servers=servers)
+
+
+def _proxies(families: Collection[IPFamily]) -> Mapping[IPFamily, ListenerTable]:
+    """Return the tables of the proxy that runs here; without one that is warned of.
+
+    Raises ApplyError for an answer that is no table.
+    """
+    from svcnet.meaning.userspace import read_tables
+    from svcnet.servers.questions import proxy_tables, usual_path
+
+    try:
+        text = proxy_tables(usual_path())
+    except ApplyError as error:
+        warn(f"warning: {error}; nobody says what a proxy serves")
+        return {}
+    found = {each.family: each for each in read_tables("svcnet status --proxy-table", text)}
+    return {family: table for family, table in found.items() if family in families}
 
 
 def _routes(families: Iterable[IPFamily]) -> Mapping[IPFamily, Mapping[Span, str]]:
@@ -157,9 +184,20 @@ def live_mode() -> str:
     _refuse_without_rights(None)
     try:
         tables = "" if THIS_MACHINE.find("nft") is None else _run("nft", "list", "tables")
-        return mode_of_machine(tables, _run("ip", "-json", "address"))
+        addresses = _run("ip", "-json", "address")
+        return mode_of_machine(tables, addresses, is_served=_is_served())
     except ApplyError as error:
         raise UnreadMachine(str(error), error.check) from None
+
+
+def _is_served() -> bool:
+    """Return whether a proxy runs here."""
+    from svcnet.servers.questions import proxy_tables, usual_path
+
+    try:
+        return bool(proxy_tables(usual_path()))
+    except ApplyError:
+        return False
 
 
 def _refuse_without_rights(mode: str | None) -> None:

@@ -47,8 +47,18 @@ from svcnet.errors import ApplyError, MissingExtra, UsageError
 )
 @click.option("--last-failed", is_flag=True, help="Print the input or the rules refused last.")
 @click.option("--last-good", is_flag=True, help="Print the rules that the machine has.")
+@click.option(
+    "--proxy-table",
+    is_flag=True,
+    help="Print what a userspace proxy serves at which port, a JSON document for each IP family.",
+)
 def command(
-    path: Path | None, output: str, watch: bool, last_failed: bool, last_good: bool
+    path: Path | None,
+    output: str,
+    watch: bool,
+    last_failed: bool,
+    last_good: bool,
+    proxy_table: bool,
 ) -> None:
     """Ask the running svcnet of this network namespace what it keeps, and how it fares.
 
@@ -56,10 +66,12 @@ def command(
     what was refused last, and what the machine has; why it was refused goes to standard
     error. Exit code 1 says that there is no such thing, 3 that no svcnet answers.
     """
-    from svcnet.servers.questions import usual_path
+    from svcnet.servers.questions import proxy_tables, usual_path
 
-    if watch + last_failed + last_good + (output == "json") > 1:
-        raise UsageError("only one of --watch, --last-failed, --last-good and -o json")
+    if watch + last_failed + last_good + proxy_table + (output == "json") > 1:
+        raise UsageError(
+            "only one of --watch, --last-failed, --last-good, --proxy-table and -o json"
+        )
     path = path or usual_path()
     if watch:
         _watch(path)
@@ -67,6 +79,8 @@ def command(
         answer = _ask(path, "last-failed" if last_failed else "last-good")
         with _as_svcnet_answers(path):
             _print_texts(answer)
+    elif proxy_table:
+        _print_tables(proxy_tables(path))
     elif output == "json":
         document = _ask(path, "status")
         with _as_svcnet_answers(path):
@@ -139,6 +153,16 @@ def _watch(path: Path) -> None:
             if not watch.press(key):
                 break
             redraw()
+
+
+def _print_tables(text: str) -> None:
+    """Print a proxy's tables; where no proxy runs there is none."""
+    from svcnet.cli.status_view import printable
+
+    if not text:
+        warn("there is none")
+        sys.exit(1)
+    click.echo(printable(text) if sys.stdout.isatty() else text.encode(), nl=False)
 
 
 def _print_texts(answer: dict[str, Any]) -> None:

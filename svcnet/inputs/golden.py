@@ -79,11 +79,11 @@ def _meaning(golden: Golden, expected: str) -> str:
     from svcnet.meaning import Facts
     from svcnet.meaning.comparison.change_text import summary
     from svcnet.meaning.comparison.diff import rules_diff
-    from svcnet.meaning.dump import LANGUAGES, read_dump
+    from svcnet.meaning.dump import LANGUAGES, forms_of, read_dump
 
     if golden.settings is None:
         return "a step has none of its own; svcnet diff compares two states"
-    if golden.mode not in LANGUAGES:
+    if golden.mode not in LANGUAGES or len(forms_of(golden.mode)) > 1:
         return f"rules of mode {golden.mode} are not read back; svcnet diff compares two states"
     facts = Facts.of(golden.settings)
     try:

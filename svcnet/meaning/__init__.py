@@ -26,7 +26,7 @@ from svcnet.meaning.comparison.difference import (
 )
 from svcnet.meaning.comparison.verify import verify
 from svcnet.meaning.facts import Facts, SetMembers
-from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Rewrite, RuleLine, Unknown
+from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Redirect, Rewrite, RuleLine, Unknown
 from svcnet.meaning.outcomes import MachineRules
 from svcnet.meaning.sender_words import SENDER_KINDS
 
@@ -47,6 +47,7 @@ __all__ = [
     "ObscureRule",
     "Obscurity",
     "PacketDifference",
+    "Redirect",
     "Rewrite",
     "Rewriting",
     "RuleLine",

@@ -51,7 +51,7 @@ class Ends:
         return (
             *others,
             *(header.mark, header.connmark, header.is_translated, header.source),
-            *(header.is_tracked, header.way),
+            *(header.is_tracked, header.way, header.is_redirected),
             (address,) if address in self._alone else bisect_right(self._networks, address),
             bisect_right(self._ports, header.port),
             self._server(header.balancer),

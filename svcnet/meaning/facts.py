@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -11,6 +12,9 @@ from attrs import frozen
 from svcnet.family import IPFamily
 from svcnet.graph import NodeSettings
 from svcnet.meaning.spans import LOOPBACK, Span, number
+
+OWN = -1
+"""Stands for an address of the machine's own of which nobody says which one it is."""
 
 
 class SetPlace(NamedTuple):
@@ -56,7 +60,9 @@ class Facts:
 
     ``addresses`` are its own, as numbers; 127.0.0.0/8 is its own in any case. ``sets`` are those
     of ipset, by name. ``interfaces`` says by which interface a network is reached. It
-    ``balances`` if it is known which virtual servers there are.
+    ``balances`` if it is known which virtual servers there are. Packets ``may_bridge`` unless it is
+    known that no interface is part of a bridge; ``bare`` are the interfaces that are known to have
+    no address. Of its addresses those that are ``held`` are there for Services alone.
     """
 
     family: IPFamily = "IPv4"
@@ -64,6 +70,9 @@ class Facts:
     sets: Mapping[str, SetMembers] = MappingProxyType({})
     interfaces: Mapping[Span, str] = MappingProxyType({})
     balances: bool = False
+    may_bridge: bool = True
+    bare: frozenset[str] = frozenset()
+    held: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, node: NodeSettings) -> Facts:
@@ -72,8 +81,17 @@ class Facts:
 
     def is_local(self, address: int) -> bool:
         """Return whether the kernel treats an address as the machine's own (type LOCAL)."""
-        if address in self.addresses:
+        if address == OWN or address in self.addresses:
             return True
+        return self._is_loopback(address)
+
+    @cached_property
+    def own_address(self) -> int:
+        """Return the address that the machine has beside loopback, OWN if that is not one."""
+        found = [each for each in self.addresses if not self._is_loopback(each)]
+        return found[0] if len(found) == 1 else OWN
+
+    def _is_loopback(self, address: int) -> bool:
         if self.family == "IPv4":
             return LOOPBACK[0] <= address <= LOOPBACK[1]
         return address == 1

@@ -26,7 +26,8 @@ class PacketHead(NamedTuple):
     ``address`` and ``port`` are where it is headed now. ``source`` is what it was given in place
     of its own: empty for that, ``node`` for an address of the node's, else an address.
     ``way`` is the interface it leaves by, as far as that was assumed. ``balancer`` is the virtual
-    server that has sent it on, if one has.
+    server that has sent it on, if one has. It ``is_redirected`` if it was sent to the machine
+    itself, whatever its address.
     """
 
     address: int
@@ -39,10 +40,15 @@ class PacketHead(NamedTuple):
     is_looped: bool = False
     way: str = ""
     balancer: Balancer | None = None
+    is_redirected: bool = False
 
     def with_destination(self, address: int, port: int) -> PacketHead:
         """Return the same, translated; by which way it leaves then is open again."""
         return self._replace(address=address, port=port, is_translated=True, way="")
+
+    def redirected(self, address: int, port: int) -> PacketHead:
+        """Return the same, sent to a port of the machine's own."""
+        return self.with_destination(address, port)._replace(is_redirected=True)
 
     def with_marks(self, mark: int, connmark: int) -> PacketHead:
         """Return the same with other marks."""

@@ -68,7 +68,22 @@ class Rewrite:
         return {"kind": "rewrite", "source": self.source, **where}
 
 
-FoundVerdict: TypeAlias = Deliver | Refuse | Pass | Rewrite | Unknown
+@frozen
+class Redirect:
+    """The packet goes to a port of the machine's own, whichever of its addresses that is at.
+
+    ``source`` is what it gets in place of its own, empty if it keeps that.
+    """
+
+    port: int
+    source: str = ""
+
+    def to_dict(self) -> dict[str, str | int | None]:
+        """Return it for JSON: ``kind``, which is redirect, ``port`` and ``source``."""
+        return {"kind": "redirect", "port": self.port, "source": self.source or None}
+
+
+FoundVerdict: TypeAlias = Deliver | Refuse | Pass | Rewrite | Redirect | Unknown
 """What rules may do to a packet."""
 
 

@@ -12,7 +12,7 @@ from svcnet.meaning.aims import RuleAims
 from svcnet.meaning.comparison.cells import NameSource
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
-from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Rewrite, RuleLine, Unknown
+from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Redirect, Rewrite, RuleLine, Unknown
 from svcnet.meaning.sources import Memory, OneSender, Sender, Sources, endpoint_of
 from svcnet.meaning.spans import number, text_of
 
@@ -135,6 +135,8 @@ def verdict_of(leaf: Leaf, family: IPFamily, line_of: Callable[[object], RuleLin
     """Return the verdict that a flow ended with."""
     header = leaf.flow.header
     match leaf.kind:
+        case "deliver" if header.is_redirected:
+            return Redirect(header.port, header.source)
         case "deliver" if header.source in ("", "node"):
             address = text_of(header.address, family)
             return Deliver(address, header.port, bool(header.source))
@@ -153,6 +155,8 @@ def verdict_of(leaf: Leaf, family: IPFamily, line_of: Callable[[object], RuleLin
 def ending(leaf: Leaf) -> tuple[object, ...]:
     """Return what is compared of how a flow ended."""
     header = leaf.flow.header
+    if leaf.kind == "deliver" and header.is_redirected:
+        return "redirect", header.port, header.source
     if leaf.kind == "deliver":
         found = "deliver", header.address, header.port, header.source
         server = header.balancer

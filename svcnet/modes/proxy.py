@@ -60,6 +60,10 @@ class DataPlane(ABC):
         """Yield texts that say where each Service is, once all of the first state is served."""
         return ()
 
+    def tables(self) -> Iterable[str]:
+        """Return what is served, a JSON document for each IP family; from any thread."""
+        return ()
+
     def draw(self, height: int) -> RenderableType | None:
         """Return what it counts, for a terminal of so many lines; None without such a view.
 

@@ -17,7 +17,7 @@ from svcnet.graph import (
 )
 from svcnet.graph.nodes import GraphNode
 from svcnet.meaning.explanation.sentences import endpoint_text
-from svcnet.meaning.outcome import FoundVerdict, Rewrite, Unknown
+from svcnet.meaning.outcome import FoundVerdict, Redirect, Rewrite, Unknown
 from svcnet.page.surroundings import Surroundings
 from svcnet.words import list_some
 
@@ -102,6 +102,10 @@ class Picture:
                 where = endpoint_text(address, port) if address else "goes on"
                 given = "the node's" if source == "node" else source
                 return self._end(where, f"the source becomes {given}")
+            case Redirect(port, source):
+                given = "the node's" if source == "node" else source
+                note = f"the source becomes {given}" if given else "of the machine itself"
+                return self._end(f"port {port}", note)
             case Unknown(rules):
                 return self._end("nobody can say", "not understood" if rules else "nobody said")
 

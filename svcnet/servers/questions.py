@@ -15,12 +15,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import orjson
+
 from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.folder import usual_folder
 from svcnet.servers.clients import Acceptor, ClientConnection, Clients, user_of
 from svcnet.servers.descriptors import affordable
 from svcnet.servers.local_socket import LocalSocket
+
+PROXY_TABLE = "proxy-table"
+"""The question for what a userspace proxy serves."""
 
 CLIENTS = 16
 """How many clients may be connected at a time."""
@@ -144,6 +149,19 @@ def ask(path: Path, question: bytes) -> bytes:
     if len(answer) > ANSWER_BYTES:
         raise ApplyError(f"{path}: an answer of more than {ANSWER_BYTES >> 20} MiB")
     return bytes(answer)
+
+
+def proxy_tables(path: Path) -> str:
+    """Return the tables of the userspace proxy of the svcnet at `path`, as JSON documents.
+
+    They are one after the other, and none if it has no such proxy. Raises ApplyError where no
+    svcnet answers, or something else.
+    """
+    answer = ask(path, orjson.dumps({"ask": PROXY_TABLE}))
+    try:
+        return "".join(str(each["text"]) for each in orjson.loads(answer)["texts"])
+    except (ValueError, LookupError, TypeError):
+        raise ApplyError(f"{path}: the answer is not one of svcnet run") from None
 
 
 def _whole(asking: socket.socket, deadline: float) -> bytearray:

@@ -124,6 +124,7 @@ PLAIN = (
 SYSCTLS = {
     "node": (*ROUTER, *UNRATIONED),
     "node-b": ROUTER,
+    **dict.fromkeys(("pod1", "pod2", "pod3", "client", "outside"), UNRATIONED),
 }
 
 SETTINGS_OF_RULES = ("net.ipv4.conf.all.route_localnet=0",)

@@ -280,8 +280,7 @@ class Run:
         for word, chance in words.items():
             end = self.seen_as(packet, word, step)
             found[end] = found.get(end, Fraction(0)) + chance
-        if self.there is not None:
-            assert self.explained(packet, step) == found, step
+        assert self.explained(packet, step) == found, step
         return found
 
     def explained(self, packet: Packet, step: Probe | Open) -> dict[Result, Fraction]:

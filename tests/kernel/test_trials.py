@@ -25,7 +25,10 @@ PACKETS = 10
 
 def test_random_packets_end_as_is_explained(cluster: Cluster) -> None:
     """In both families and each way whose rules are read: 100 pairs, or as many as are asked."""
-    assert play(cluster, examples(100), ("iptables-nft", "iptables-legacy", "nftables")) == 0
+    assert (
+        play(cluster, examples(100), ("iptables-nft", "iptables-legacy", "nftables", "userspace"))
+        == 0
+    )
 
 
 def test_rules_of_others_are_understood_or_unknown(cluster: Cluster) -> None:

@@ -279,7 +279,9 @@ class Trial:
             # Nobody elsewhere takes a packet from there.
             return ("timeout",)
         if (packet.protocol, port) not in SERVERS[name]:
-            return ("refused",)
+            # A proxy says nothing of a datagram that was refused, and closes a connection.
+            is_silent = self.way.hides_sources and packet.protocol == "UDP"
+            return ("timeout",) if is_silent else ("refused",)
         peer = source or sent.source
         return ("reply", name, port, "own" if peer in OWN or peer == "own" else peer)
 

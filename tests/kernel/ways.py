@@ -63,8 +63,8 @@ class Rules(Protocol):
     def flush(self) -> None:
         """Leave the node with nothing again."""
 
-    def read(self, facts: Facts) -> MachineRules | None:
-        """Return the rules that there are, as tools print them; None where nobody reads these."""
+    def read(self, facts: Facts) -> MachineRules:
+        """Return the rules that there are, as tools print them."""
 
 
 @frozen
@@ -75,17 +75,20 @@ class Tables:
     family: IPFamily
     variant: Variant
 
-    def restore(self, text: str, *options: str) -> None:
+    @property
+    def tool(self) -> str:
+        """The name of the command of this family and variant."""
         tool = "iptables" if self.family == "IPv4" else "ip6tables"
-        command = f"{tool}-{self.variant}-restore"
-        self.cluster.run("node", command, *options, "--wait", "10", stdin=text)
+        return f"{tool}-{self.variant}"
+
+    def restore(self, text: str, *options: str) -> None:
+        self.cluster.run("node", f"{self.tool}-restore", *options, "--wait", "10", stdin=text)
 
     def close(self, ports: Sequence[int]) -> None:
         self.restore(f"*filter\n{closing_lines('-A', ports)}COMMIT\n", "--noflush")
 
-    def read(self, facts: Facts) -> MachineRules | None:
-        tool = "iptables" if self.family == "IPv4" else "ip6tables"
-        return xtables.read(self.cluster.run("node", f"{tool}-{self.variant}-save"), facts)
+    def read(self, facts: Facts) -> MachineRules:
+        return xtables.read(self.cluster.run("node", f"{self.tool}-save"), facts)
 
     def flush(self) -> None:
         self.restore(EMPTY_TABLES)
@@ -137,7 +140,7 @@ class NFTablesRules:
     def close(self, ports: Sequence[int]) -> None:
         self.tables.close(ports)
 
-    def read(self, facts: Facts) -> MachineRules | None:
+    def read(self, facts: Facts) -> MachineRules:
         return nft.read(self.tables.cluster.run("node", "nft", "list", "ruleset"), facts)
 
     def flush(self) -> None:
@@ -199,8 +202,7 @@ class IPVSRules:
             self.apply(ipvs.full(nothing))
 
     def read(self, facts: Facts) -> MachineRules:
-        tool = "iptables" if self.tables.family == "IPv4" else "ip6tables"
-        commands = (f"{tool}-legacy-save", "ipset save", "ipvsadm -Sn", "ip -j addr")
+        commands = (f"{self.tables.tool}-save", "ipset save", "ipvsadm -Sn", "ip -j addr")
         # One process: the guest is slow to start them.
         script = "; echo ----; ".join(("set -e", *commands))
         printed = self.tables.cluster.run("node", "sh", "-c", script).split("----\n")
@@ -243,8 +245,17 @@ class UserspaceRules:
     def close(self, ports: Sequence[int]) -> None:
         self.tables.close(ports)
 
-    def read(self, facts: Facts) -> MachineRules | None:
-        return None
+    def read(self, facts: Facts) -> MachineRules:
+        assert self.node is not None
+        cluster, tool = self.tables.cluster, self.tables.tool
+        dump = read_dump(
+            (
+                ("the rules", cluster.run("node", f"{tool}-save")),
+                ("the table", "".join(map(userspace.document, self.node.tables))),
+                ("the addresses", cluster.run("node", "ip", "-j", "addr")),
+            )
+        )
+        return dump.rules("userspace", self.tables.family, facts)
 
     def stop(self) -> None:
         """Stop the proxy; its rules stay."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from svcnet import modes
 from svcnet.graph import RuleGraph
 from svcnet.meaning import Facts, MachineRules
-from svcnet.meaning.dump import read_dump
+from svcnet.meaning.dump import forms_of, read_dump
 
 
 def rendered(graph: RuleGraph, mode: str) -> MachineRules:
-    """Return the rules that svcnet renders for a graph in a mode."""
+    """Return the rules that svcnet renders for a graph in a mode, on a machine without a bridge."""
     chosen = modes.get(mode)
-    text = chosen.forms["text"].full(chosen.full(graph), {}).text
+    artifact = chosen.full(graph)
+    texts = [
+        (f"{mode}, {form}", chosen.forms[form].full(artifact, {"jumps": True}).text)
+        for form in forms_of(mode)
+    ]
     settings = graph.settings
-    return read_dump([(mode, text)]).rules(mode, settings.family, Facts.of(settings))
+    dump = evolve(read_dump(texts), may_bridge=False)
+    return dump.rules(mode, settings.family, Facts.of(settings))

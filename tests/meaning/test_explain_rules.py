@@ -343,10 +343,6 @@ def test_rules_in_another_language_are_told(tmp_path: Path) -> None:
         (("--rules", DUMP, *TO_WEB, "--config", DUMP), "--config is about objects"),
         (("--rules", DUMP, "--to", "[fd00::1]:80"), "no file has rules of IPv6"),
         (("--rules", DUMP, *TO_WEB, "--mode", "nftables"), "no file has rules of IPv4 and mode nf"),
-        (
-            ("--rules", DUMP, *TO_WEB, "--mode", "userspace"),
-            "are understood, not of mode userspace",
-        ),
         (("--rules", DUMP, "--to", "127.0.0.1:80"), "only the node itself sends to 127.0.0.1"),
         (("--rules", DUMP, "--to", "10.96.0.100:99999"), "a port is from 1 to 65535"),
         (("--rules", DUMP, "--to", "10.96.0.100:80/tcpp"), "a protocol is tcp, udp or sctp"),

@@ -179,6 +179,21 @@ def test_what_is_not_understood_is_unknown_with_its_line() -> None:
     assert compared("IPv4", [*lines[:at], accept, *lines[at:]]).unknown == ()
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "-A PREROUTING .*-j KUBE-SERVICES",
+        "-A (?:FORWARD|INPUT) .*-j KUBE-(?:EXTERNAL-)?SERVICES",
+    ],
+)
+def test_that_nothing_leads_to_services_is_told_once(lost: str) -> None:
+    """A jump that is missing is one difference for all Services, and not one for each."""
+    lines = [line for line in dump("IPv4") if not re.match(lost, line)]
+    (found,) = (each for each in compared("IPv4", lines).differences if each.kind == "no way in")
+    assert found.services > 1
+    assert all(isinstance(each.verdict, Pass) for each in found.found)
+
+
 def test_one_cause_is_told_once() -> None:
     """A jump that is missing makes one difference, with how many Services it is of."""
     lines = [line for line in dump("IPv4") if not line.startswith("-A KUBE-MARK-MASQ")]

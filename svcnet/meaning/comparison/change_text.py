@@ -22,7 +22,7 @@ from svcnet.meaning.comparison.change import (
 )
 from svcnet.meaning.comparison.report import count_noun, packet_text, verdict_text
 from svcnet.meaning.sender_words import SENDER_KINDS
-from svcnet.words import list_some
+from svcnet.words import cut_line, list_some
 
 FRONTENDS = {
     "cluster-ip": "cluster IP",
@@ -67,7 +67,7 @@ def write_lines(found: MeaningDiff, most: int) -> Iterator[str]:
     for unknown in found.unknown:
         packets = count_noun(unknown.count, "kind of packet", "kinds of packets")
         yield f"\nunknown: {packets}: a rule is not understood\n"
-        yield f"  rule    {one_line(str(unknown.rule))}\n"
+        yield f"  rule    {one_line(cut_line(str(unknown.rule)))}\n"
     yield from (f"\n{line}\n" for line in _same(found))
 
 
@@ -90,7 +90,7 @@ def _rewriting(found: Rewriting) -> str:
     if not found.rules:
         return ", in another order"
     numbers = f"{found.old:,} of the old and {found.new:,} of the new ones"
-    return f", {numbers}, such as {one_line(str(found.rules[0][1]))}"
+    return f", {numbers}, such as {one_line(cut_line(str(found.rules[0][1])))}"
 
 
 def _tally(changes: Sequence[FrontendChange | HealthCheckChange], one: str, many: str) -> str:

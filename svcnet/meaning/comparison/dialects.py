@@ -8,9 +8,15 @@ from types import MappingProxyType
 from svcnet.graph import RuleGraph
 from svcnet.meaning.comparison.balancer import IPVSDialect
 from svcnet.meaning.comparison.intent import Dialect, IptablesDialect, NFTablesDialect
+from svcnet.meaning.comparison.proxy import UserspaceDialect
 
 _DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType(
-    {"iptables": IptablesDialect, "ipvs": IPVSDialect, "nftables": NFTablesDialect}
+    {
+        "iptables": IptablesDialect,
+        "ipvs": IPVSDialect,
+        "nftables": NFTablesDialect,
+        "userspace": UserspaceDialect,
+    }
 )
 
 

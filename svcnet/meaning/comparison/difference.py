@@ -8,10 +8,11 @@ from typing import Any, Protocol
 from attrs import evolve, frozen
 
 from svcnet.graph import Deliver, FragmentName, Origin, Outcome, Packet, Pass, Refuse
-from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Rewrite, RuleLine, Unknown
+from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Redirect, Rewrite, RuleLine, Unknown
 
 KINDS = {
     "missing": "the Service is not served",
+    "no way in": "nothing leads packets to the rules for Services",
     "missing endpoint": "an endpoint gets nothing",
     "stale endpoint": "packets go to what is no endpoint",
     "wrong endpoint": "packets go to others than they should",
@@ -166,15 +167,12 @@ def kind_of(
     return "wrong source" if is_other and kind == "wrong weight" else kind
 
 
-def _is_sent(verdict: FoundVerdict) -> bool:
-    """Return whether packets that get another source go to an endpoint."""
-    return isinstance(verdict, Rewrite) and bool(verdict.address)
-
-
 def _delivery(verdict: FoundVerdict) -> Deliver:
     """Return where packets go, and whether with their own source."""
     if isinstance(verdict, Rewrite):
         return Deliver(verdict.address, verdict.port, masquerade=True)
+    if isinstance(verdict, Redirect):
+        return Deliver("", verdict.port, bool(verdict.source))
     assert isinstance(verdict, Deliver)
     return verdict
 

@@ -21,7 +21,7 @@ from svcnet.meaning.comparison.dialects import dialect_of
 from svcnet.meaning.comparison.diff import sides_diff
 from svcnet.meaning.comparison.intent import PASS, Ending, Heading, distinctions
 from svcnet.meaning.comparison.side import RuleSide, Side, SideEnd, SideFlow
-from svcnet.meaning.dump import LANGUAGES, read_dump
+from svcnet.meaning.dump import LANGUAGES, forms_of, read_dump
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.outcome import Rewrite, RuleLine
@@ -53,7 +53,11 @@ class ModeSide(RuleSide):
     def __init__(self, question: Question) -> None:
         graph, mode = question.graph, question.mode.name
         settings = graph.settings
-        dump = read_dump([(f"mode {mode}", question.text())])
+        texts = [
+            (f"mode {mode}, {form}", question.text(form, jumps=True)) for form in forms_of(mode)
+        ]
+        # It is the same machine whatever the mode: none of its bridges comes between.
+        dump = evolve(read_dump(texts), may_bridge=False)
         own = own_addresses(settings)
         super().__init__(dump.rules(mode, settings.family, Facts.of(settings)), own)
         self.detector = settings.local_detector
@@ -204,6 +208,16 @@ class _Reasons:
             if packet.destination == packet.source:
                 text = "an endpoint that sends to its own address and port gets the node's address"
             yield "ipvs", "", text
+        elif "userspace" in modes and self._is_no_service(packet):
+            yield "userspace", "", "a proxy port takes connections on every address of the node"
+
+    def _is_no_service(self, packet: Packet) -> bool:
+        """Return whether no objects say anything of a packet."""
+        return all(
+            isinstance(each.verdict, Pass)
+            for question in self.questions
+            for each in evaluate(question.graph, packet)
+        )
 
     def _of_node_port(
         self, frontend: FrontendChange, row: SenderChange

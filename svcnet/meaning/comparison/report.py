@@ -9,7 +9,9 @@ from typing import Any
 from svcnet.errors import one_line
 from svcnet.graph import Deliver, Packet, Pass, Refuse
 from svcnet.meaning.comparison.difference import KINDS, PacketDifference, ShadowedRule, Verdicts
-from svcnet.meaning.outcome import Rewrite, Unknown
+from svcnet.meaning.outcome import Redirect, Rewrite, RuleLine, Unknown
+from svcnet.meaning.userspace.ruleset import TABLE as PROXY
+from svcnet.words import cut_line
 
 _MOST_ENDS = 8
 _MOST_RULES = 6
@@ -25,8 +27,10 @@ def write_lines(verdicts: Verdicts, most: int) -> Iterator[str]:
         yield f"and {len(differences) - most} more\n"
     for unknown in verdicts.unknown:
         packets = count_noun(unknown.count, "kind of packet", "kinds of packets")
-        yield f"\nunknown: {packets}: a rule is not understood\n"
-        yield f"  rule    {one_line(str(unknown.rule))}\n"
+        is_proxy = unknown.rule.table == PROXY
+        why = "nobody says what a proxy serves" if is_proxy else "a rule is not understood"
+        yield f"\nunknown: {packets}: {why}\n"
+        yield f"  {'for' if is_proxy else 'rule':<7} {_text(unknown.rule)}\n"
     for shadowed in verdicts.shadowed[:most]:
         yield from _shadow(shadowed)
     if len(verdicts.shadowed) > most:
@@ -36,9 +40,9 @@ def write_lines(verdicts: Verdicts, most: int) -> Iterator[str]:
 def _shadow(each: ShadowedRule) -> Iterator[str]:
     yield f"\nshadowed: {each.service_port}: a rule of somebody else never matters to a Service\n"
     yield f"  packet  {packet_text(each.packet)}\n"
-    yield f"  rule    {one_line(str(each.rule))}\n"
+    yield f"  rule    {_text(each.rule)}\n"
     if each.before is not None:
-        yield f"  before  {one_line(str(each.before))}\n"
+        yield f"  before  {_text(each.before)}\n"
 
 
 def _summary(verdicts: Verdicts) -> str:
@@ -61,7 +65,7 @@ def _difference(each: PacketDifference) -> Iterator[str]:
         place = f" ({each.place})" if each.place is not None else ""
         yield f"  field   {one_line(str(each.field))}{one_line(place)}\n"
     for rule in each.rules[:_MOST_RULES]:
-        yield f"  rule    {one_line(str(rule))}\n"
+        yield f"  rule    {_text(rule)}\n"
     if each.count > 1:
         ports = f", of {each.services} service ports" if each.services > 1 else ""
         yield f"  and so {count_noun(each.count, 'kind of packet', 'kinds of packets')}{ports}\n"
@@ -109,9 +113,17 @@ def verdict_text(verdict: object) -> str:
             given = "of the node" if source == "node" else source
             where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
             return f"{f'to {where}' if address else 'goes on'} with source {given}"
+        case Redirect(port, source):
+            given = f", source {source}" if source else ""
+            return f"to port {port} of the machine itself{given}"
         case Unknown():
             return "nobody can say"
     return str(verdict)
+
+
+def _text(rule: RuleLine) -> str:
+    """Return a rule on one line, of a very long one the beginning."""
+    return one_line(cut_line(str(rule)))
 
 
 def count_noun(number: int, one: str, many: str) -> str:

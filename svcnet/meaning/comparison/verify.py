@@ -29,6 +29,7 @@ from svcnet.meaning.comparison.difference import (
     kind_of,
     together,
 )
+from svcnet.meaning.comparison.entrance import lacks_way_in
 from svcnet.meaning.comparison.everybody import Everybody
 from svcnet.meaning.comparison.intent import (
     PASS,
@@ -277,6 +278,9 @@ class _Comparison:
         kind = kind_of(should, found, is_foreign=bool(foreign), age=sender.memory.age)
         if kind == "wrong weight" and {each[4:] for each in ends} != {e[4:] for e in does}:
             kind = "wrong scheduler"
+        way = (rule for leaf in leaves for rule in leaf.flow.path)
+        has_no_way_in = lacks_way_in(kind, self.rules.mode, map(self.rules.line_of, way))
+        kind = "no way in" if has_no_way_in else kind
         causes = self.rules.causes(kind, foreign or wrong)
         field = self._field(kind, meant, leaves)
         name = meant[0].entry.fragment.name if meant[0].entry is not None else None
@@ -293,7 +297,8 @@ class _Comparison:
         )
         is_of_others = bool(causes) and not any(map(self.rules.is_own, causes))
         by_rule = foreign or is_of_others or not is_service
-        cause = tuple(causes) if by_rule else (name, field)
+        cause: tuple[object, ...] = tuple(causes) if by_rule else (name, field)
+        cause = (target.is_node,) if has_no_way_in else cause
         self.differences.append((cause, difference))
 
     def _should(self, meant: Sequence[Intent], packet: Packet) -> tuple[Outcome, ...]:

@@ -55,7 +55,8 @@ def _of_iptables(rule: str) -> str:
         case "DNAT":
             return f"sent to {_value(rest, '--to-destination')}"
         case "REDIRECT":
-            return f"sent to the machine itself {_value(rest, '--to-ports')}".rstrip()
+            port = _value(rest, "--to-ports")
+            return f"sent to {f'port {port} of ' if port else ''}the machine itself"
         case "MASQUERADE":
             return "the source becomes the node's"
         case "SNAT":

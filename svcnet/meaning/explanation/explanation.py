@@ -12,7 +12,7 @@ from svcnet.brief import brief
 from svcnet.graph import Deliver, Origin, Packet, Pass, Refuse
 from svcnet.meaning.explanation.account import Account, ModeLine, Passage, Remark, Stage
 from svcnet.meaning.explanation.sentences import sentence
-from svcnet.meaning.outcome import FoundVerdict, Rewrite, Unknown
+from svcnet.meaning.outcome import FoundVerdict, Redirect, Rewrite, Unknown
 
 
 class SourcePlace(Protocol):
@@ -102,10 +102,10 @@ class End:
         """Return it for JSON.
 
         ``verdict`` is ``deliver``, ``reject``, ``drop`` or ``pass``, by rules of a machine also
-        ``rewrite`` or ``unknown``. An end that is delivered has ``address``, ``port`` and
-        ``masquerade``, one that is refused a ``reason``; the others of these are null. One with
-        another source than its own and the node's has that as ``newSource``. ``probability`` is
-        text such as ``1/3``, ``kernel`` a number.
+        ``rewrite``, ``redirect`` (to a ``port`` of the machine's own) or ``unknown``. An end that
+        is delivered has ``address``, ``port`` and ``masquerade``, one that is refused a ``reason``;
+        the others of these are null. One with another source than its own and the node's has that
+        as ``newSource``. ``probability`` is text such as ``1/3``, ``kernel`` a number.
         """
         found: dict[str, Any] = {"verdict": kind_of(self.verdict)}
         found |= {"address": None, "port": None, "masquerade": None, "reason": None}
@@ -116,6 +116,8 @@ class End:
                 found["reason"] = reason
             case Rewrite(source, address, port):
                 found |= {"address": address or None, "port": port or None, "newSource": source}
+            case Redirect(port, source):
+                found |= {"port": port, "newSource": source or None}
         found["probability"] = str(self.probability)
         found["kernel"] = self.kernel
         found["steps"] = [step.to_dict() for step in self.steps]
@@ -123,7 +125,7 @@ class End:
 
 
 def kind_of(verdict: FoundVerdict) -> str:
-    """Return the word for an end: deliver, reject, drop, pass, rewrite or unknown."""
+    """Return the word for an end: deliver, reject, drop, pass, rewrite, redirect or unknown."""
     match verdict:
         case Deliver():
             return "deliver"
@@ -133,6 +135,8 @@ def kind_of(verdict: FoundVerdict) -> str:
             return "pass"
         case Rewrite():
             return "rewrite"
+        case Redirect():
+            return "redirect"
         case Unknown():
             return "unknown"
 

@@ -11,11 +11,12 @@ from attrs import evolve, field, frozen
 
 from svcnet.graph import Deliver, Packet, evaluate
 from svcnet.meaning.comparison.verify import is_as_meant
-from svcnet.meaning.explanation.account import ModeLine
+from svcnet.meaning.explanation.account import ModeLine, Remark
 from svcnet.meaning.explanation.effects import effect, server_effect
 from svcnet.meaning.explanation.explain import check_loopback
 from svcnet.meaning.explanation.explanation import End, Ends, Explanation, RuleCase, WayStep
 from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.remarks import SOURCE_OF_SERVICE
 from svcnet.meaning.explanation.roles import FOREIGN, RuleRole, RuleRoles
 from svcnet.meaning.explanation.text import merge_ends
 from svcnet.meaning.flow import Leaf
@@ -30,9 +31,11 @@ from svcnet.meaning.outcomes import (
     sender_of,
     unsure,
     verdict_of,
+    way_of,
 )
 from svcnet.meaning.sources import OneSender, interfaces, is_like
 from svcnet.meaning.spans import number
+from svcnet.meaning.userspace.ruleset import TABLE as PROXY
 
 MOST_ASKED = 2
 """With more rules that are not understood their cases are not told one by one."""
@@ -41,6 +44,7 @@ _CHOICES = {
     "iptables": "each rule draws a number of 31 bits (xt_statistic)",
     "nftables": "one number of 32 bits is drawn (numgen)",
     "ipvs": "the virtual server's scheduler chooses",
+    "userspace": "the proxy gives each endpoint its turn",
 }
 
 Owning: TypeAlias = Callable[[frozenset[int]], MachineRules]
@@ -82,10 +86,15 @@ def explain_rules(asked: MachineQuestion, packet: Packet) -> Explanation:
     leaves = leaves_of(rules, packet, sender_of(packet))
     steps = _Steps(rules.mode, objects)
     ends = [_end(each, steps) for each in outcomes(leaves, rules.facts.family, rules.line_of)]
+    if any(rule.table == PROXY for end in ends for rule in _unknown_rules(end)):
+        # Where a packet goes is known, and not what becomes of it there.
+        way = map(rules.line_of, way_of(leaves[0]))
+        ends = [evolve(end, steps=tuple(steps.of(way))) for end in ends]
     return evolve(
         found,
         outcomes=tuple(ends),
         choice=_CHOICES.get(rules.mode, "") if len(ends) > 1 else "",
+        remarks=tuple(_remarks(rules, packet)),
         cases=(*_by_doubt(rules, leaves), *_by_endpoints(asked.owning, packet, ends)),
         wanted=_wish_of_objects(objects, rules, packet, ends),
     )
@@ -95,6 +104,14 @@ def ends_by_rules(asked: MachineQuestion, packet: Packet) -> Ends:
     """Return how a packet ends by the rules of a machine, each end once."""
     found = explain_rules(evolve(asked, objects=None), packet)
     return merge_ends((end.verdict, end.probability) for end in found.outcomes)
+
+
+def _remarks(rules: MachineRules, packet: Packet) -> Iterator[Remark]:
+    """Yield what is to be known of a packet that rules do not say."""
+    is_to_itself = rules.facts.is_local(number(packet.destination))
+    is_other = packet.destination != packet.source
+    if rules.mode == "ipvs" and is_of_node(rules.facts, packet) and is_to_itself and is_other:
+        yield SOURCE_OF_SERVICE
 
 
 _NOBODY_SAYS = (End(Unknown(()), Fraction(1), 1.0, ()),)
@@ -200,6 +217,8 @@ class _Steps:
             yield role, rule
 
     def _role(self, rule: RuleLine) -> RuleRole:
+        if rule.table == PROXY:
+            return RuleRole("the proxy has its connection")
         if rule.table == SERVERS:
             if self.roles is None:
                 return RuleRole(server_effect(rule.text))
@@ -225,6 +244,8 @@ class _Steps:
             return ModeLine("nft", text, rule.file, rule.line)
         if rule.table == SERVERS:
             return ModeLine("ipvsadm", rule.text, rule.file, rule.line)
+        if rule.table == PROXY:
+            return ModeLine(PROXY, rule.text, rule.file, rule.line)
         return ModeLine(rule.table, f"-A {rule.chain} {rule.text}", rule.file, rule.line)
 
 
@@ -232,6 +253,10 @@ def _end(found: FoundOutcome, steps: _Steps) -> End:
     verdict = found.verdict
     rules = verdict.rules if isinstance(verdict, Unknown) else found.rules
     return End(verdict, found.probability, float(found.kernel), tuple(steps.of(rules)))
+
+
+def _unknown_rules(end: End) -> Iterable[RuleLine]:
+    return end.verdict.rules if isinstance(end.verdict, Unknown) else ()
 
 
 def _by_doubt(rules: MachineRules, leaves: Sequence[Leaf]) -> Iterator[RuleCase]:

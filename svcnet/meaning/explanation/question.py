@@ -74,9 +74,10 @@ class Question:
         """Return what becomes of a packet."""
         return self.mode.account(self._artifact, self.graph, packet)
 
-    def text(self) -> str:
-        """Return what the mode makes as text."""
-        return next(self.texts())
+    def text(self, form: str = "text", **given: object) -> str:
+        """Return what the mode makes in a form; `given` are values of the mode's options."""
+        text: str = self.mode.forms[form].full(self._artifact, given).text
+        return text
 
     def texts(self) -> Iterator[str]:
         """Yield what the mode makes as text, in each of its layouts."""

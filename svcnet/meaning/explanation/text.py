@@ -17,8 +17,9 @@ from svcnet.meaning.explanation.explanation import (
     WayStep,
 )
 from svcnet.meaning.explanation.sentences import endpoint_text
-from svcnet.meaning.outcome import FoundVerdict, Rewrite, Unknown
-from svcnet.words import list_some
+from svcnet.meaning.outcome import FoundVerdict, Redirect, Rewrite, Unknown
+from svcnet.meaning.userspace.ruleset import TABLE as PROXY
+from svcnet.words import cut_line, list_some
 
 MOST_NAMES = 8
 """So many endpoints are named in the verdict."""
@@ -29,7 +30,7 @@ MOST_ENDS = 24
 
 def text(found: Explanation, lookup: Sequence[str] = ()) -> str:
     """Return the explanation as lines; `lookup` are those of a look-up that came before."""
-    return "".join(f"{one_line(line)}\n" for line in _lines(found, lookup))
+    return "".join(f"{one_line(cut_line(line))}\n" for line in _lines(found, lookup))
 
 
 def merge_ends(
@@ -78,12 +79,20 @@ def _describe(verdict: FoundVerdict, untouched: str) -> tuple[str, str]:
         case Pass():
             return "", untouched
         case Rewrite(source, address, port):
-            given = "the node's" if source == "node" else source
-            how = f"the source becomes {given}"
+            how = f"the source becomes {_named(source)}"
             return (endpoint_text(address, port), how) if address else ("", f"goes on, {how}")
+        case Redirect(port, source):
+            given = "source kept" if not source else f"the source becomes {_named(source)}"
+            return f"port {port} of the machine itself", given
         case Unknown(rules):
             why = "is not understood" if rules else "nobody said"
+            if any(rule.table == PROXY for rule in rules):
+                why = "a proxy serves, which nobody said"
             return "", f"unknown: it depends on what {why}"
+
+
+def _named(source: str) -> str:
+    return "the node's" if source == "node" else source
 
 
 def _group(where: list[str], how: str, chance: Fraction) -> str:

@@ -51,6 +51,11 @@ class Chain:
             self._index = _Index(self.rules)
         return self._index.at(address, protocol, port)
 
+    def candidates(self) -> Iterator[Candidate]:
+        """Yield all rules with what each asks of a packet, in their order."""
+        for rule in self.rules:
+            yield rule, rule.tests
+
     def without_rules(self) -> Chain:
         """Return the same chain, empty."""
         return Chain(self.table, self.name, (), self._make, self.policy)

@@ -29,8 +29,8 @@ from svcnet.meaning.spans import Span
 KNOWN = frozenset(
     (
         *("addrtype", "comment", "connmark", "conntrack", "dccp", "iprange", "mark", "multiport"),
-        *("ipvs", "nfacct", "recent", "rpfilter", "sctp", "set", "state", "statistic", "tcp"),
-        *("udp", "udplite"),
+        *("ipvs", "nfacct", "physdev", "recent", "rpfilter", "sctp", "set", "state", "statistic"),
+        *("tcp", "udp", "udplite"),
     )
 )
 """The matches that are understood, some of their options at least."""
@@ -227,6 +227,12 @@ def settle_recent(reading: XTReading) -> None:
     reading.ask(Remembers(found.get("--name", "DEFAULT"), seconds, question == "!"))
 
 
+def _bridged(reading: XTReading) -> None:
+    if reading.facts.may_bridge:
+        raise Doubt
+    reading.ask(Never(reading.is_negated))
+
+
 def _statistic(reading: XTReading, name: str) -> None:
     reading.options[name] = reading.value()
     if reading.is_negated:
@@ -297,6 +303,9 @@ _OPTIONS: Mapping[tuple[str, str], Handle] = MappingProxyType(
             _reverse_path,
         ),
         ("rpfilter", "--invert"): _reverse_path_lost,
+        **dict.fromkeys(
+            (("physdev", f"--physdev-is-{each}") for each in ("in", "out", "bridged")), _bridged
+        ),
         **{
             ("recent", each): _handle_recent_flag(each)
             for each in (

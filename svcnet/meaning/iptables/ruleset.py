@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 
+from attrs import evolve
+
 from svcnet.graph import Packet
 from svcnet.meaning.aims import RuleAims
 from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
@@ -87,7 +89,7 @@ class RuleSet:
         return cls(tables, facts, text, file)
 
     def without_own(self) -> RuleSet:
-        """Return the same with no rule in the chains for Services."""
+        """Return the same with no rule in the chains for Services, nor any address for them."""
         tables = {
             table: {
                 name: chain.without_rules() if is_for_services(name) else chain
@@ -95,7 +97,9 @@ class RuleSet:
             }
             for table, chains in self.tables.items()
         }
-        return RuleSet(tables, self.facts, self._lines.text, self.file)
+        left = self.facts.addresses - self.facts.held
+        facts = evolve(self.facts, addresses=left) if self.facts.held else self.facts
+        return RuleSet(tables, facts, self._lines.text, self.file)
 
     def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
         """Return every possible outcome for `packet`; the probabilities add up to 1."""
@@ -268,8 +272,8 @@ class RuleSet:
             return early
         if leaf.rule is not None:
             return leaf.rule
-        wanted = "dnat" if leaf.kind == "deliver" else "snat"
-        return next((rule for rule in reversed(rules) if rule.action is wanted), None)
+        wanted = ("dnat", "redirect") if leaf.kind == "deliver" else ("snat",)
+        return next((rule for rule in reversed(rules) if rule.action in wanted), None)
 
     def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
         """Return the rules that make a difference of a kind, each once."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from operator import and_
+from operator import and_, or_
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from svcnet.family import IPFamily
 from svcnet.meaning.ends import START, Ends, EndWalk
-from svcnet.meaning.facts import Facts
+from svcnet.meaning.facts import OWN, Facts
 from svcnet.meaning.flow import Branch, Leaf, Meetings, PacketHead
-from svcnet.meaning.iptables.rule import XTRule
+from svcnet.meaning.iptables.rule import InSet, Test, ToNetwork, XTRule
 from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
+from svcnet.meaning.spans import LOOPBACK
 from svcnet.meaning.ways_out import leave
 
 if TYPE_CHECKING:
@@ -80,6 +83,7 @@ class Walk(EndWalk):
         self.notes = notes
         self.ends = ends
         self.meetings = meetings
+        self.is_node = False
 
     def leaves(self, *, is_node: bool) -> list[Leaf]:
         """Return how packets end that come in by an interface, or that the node itself sends."""
@@ -87,6 +91,7 @@ class Walk(EndWalk):
         if not start.mask:
             return []
         leaves: list[Leaf] = []
+        self.is_node = is_node
         first = OUT_OF_NODE[:3] if is_node else BEFORE_ROUTING
         for flow in self._hooks(first, [start], leaves):
             leaves += self._rest(flow, is_node=is_node)
@@ -205,14 +210,20 @@ class Walk(EndWalk):
         header = flow.header
         back: list[Branch] = []
         alive = [flow]
-        for rule, tests in chain.at(header.address, self.protocol, header.port):
+        is_vague, is_sure = header.address == OWN, True
+        for rule, tests in (
+            chain.candidates() if is_vague else chain.at(header.address, self.protocol, header.port)
+        ):
             after: list[Branch] = []
             for each in alive:
                 mask, header = each.mask, each.header
-                for test in tests:
-                    mask &= test.mask(header, self)
-                    if not mask:
-                        break
+                if is_vague:
+                    mask, is_sure = self._ask_of_own(tests, each)
+                else:
+                    for test in tests:
+                        mask &= test.mask(header, self)
+                        if not mask:
+                            break
                 if not mask:
                     after.append(each)
                     continue
@@ -220,8 +231,8 @@ class Walk(EndWalk):
                 if mask != each.mask:
                     after.append(each.of(each.mask & ~mask))
                     hit = each.of(mask)
-                if rule.way is not None or rule.doubt:
-                    for sure in self._assume(rule, hit, after, leaves):
+                if rule.way is not None or rule.doubt or not is_sure:
+                    for sure in self._assume(rule, hit, after, leaves, is_sure=is_sure):
                         self._execute(rule, sure, after, back, through, leaves, depth)
                 else:
                     self._execute(rule, hit, after, back, through, leaves, depth)
@@ -230,19 +241,42 @@ class Walk(EndWalk):
                 break
         return back + alive if back else alive
 
+    def _ask_of_own(self, tests: Iterable[Test], flow: Branch) -> tuple[int, bool]:
+        """Return for whom tests may be true at an address of the machine's own, and if they are.
+
+        Nobody says which address it is: it is sure what is so of each.
+        """
+        mask, is_sure, header = flow.mask, True, flow.header
+        own = [header._replace(address=each) for each in self.facts.addresses] or [header]
+        for test in tests:
+            answers = [test.mask(each, self) for each in own]
+            if not self.facts.addresses and isinstance(test, ToNetwork | InSet):
+                answers += (0, ALL)
+            possible = reduce(or_, answers)
+            is_sure &= not mask & possible & ~reduce(and_, answers)
+            mask &= possible
+        return mask, is_sure
+
     def _assume(
-        self, rule: XTRule, flow: Branch, after: list[Branch], leaves: list[Leaf]
+        self,
+        rule: XTRule,
+        flow: Branch,
+        after: list[Branch],
+        leaves: list[Leaf],
+        *,
+        is_sure: bool,
     ) -> list[Branch]:
         """Return the flow as it is if a rule matches that nobody can be sure of.
 
-        The flow as it is if the rule does not goes to `after`.
+        The flow as it is if the rule does not goes to `after`. It `is_sure` if all of the rule that
+        is understood is true of the flow.
         """
         found = [flow]
         if rule.way is not None:
             pattern, is_negated = rule.way
             hit = leave(self.facts, pattern, rule, flow, after, is_negated=is_negated)
             found = [] if hit is None else [hit]
-        if not rule.doubt or rule.action == "nothing":
+        if (is_sure and not rule.doubt) or rule.action == "nothing":
             return found
         sure: list[Branch] = []
         for each in found:
@@ -326,6 +360,8 @@ class Walk(EndWalk):
                     address = header.address
                 place = (address, header.port if port is None else port)
                 through.append(flow.with_header(header.with_destination(*place)))
+            case "redirect":
+                self._redirect(rule, flow, through, leaves)
             case "snat":
                 source = rule.source
                 if source != "node" and rule.endpoint[0] in self.facts.addresses:
@@ -339,5 +375,27 @@ class Walk(EndWalk):
             case _:
                 leaves.append(Leaf("unknown", flow, rule))
 
+    def _redirect(
+        self, rule: XTRule, flow: Branch, through: list[Branch], leaves: list[Leaf]
+    ) -> None:
+        """Send a flow to the machine itself: to loopback, or the address that it came in by.
 
+        Source: Linux ``net/netfilter/nf_nat_redirect.c``: who comes by an interface without an
+        address is dropped.
+        """
+        header = flow.header
+        _, port = rule.endpoint
+        address = _LOOPBACK[self.facts.family] if self.is_node else self.facts.own_address
+        bare = 0
+        if not self.is_node:
+            for name in sorted(self.facts.bare):
+                bare |= self.comes_by(header, name)
+        if flow.mask & bare:
+            leaves.append(Leaf("drop", flow.of(flow.mask & bare), rule))
+        if flow.mask & ~bare:
+            sent = header.redirected(address, header.port if port is None else port)
+            through.append(flow.of(flow.mask & ~bare).with_header(sent))
+
+
+_LOOPBACK: Mapping[IPFamily, int] = MappingProxyType({"IPv4": LOOPBACK[0] + 1, "IPv6": 1})
 _UNTRACKED = frozenset(("UNTRACKED",))

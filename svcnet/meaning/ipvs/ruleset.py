@@ -11,7 +11,7 @@ from svcnet.meaning import iptables
 from svcnet.meaning.aims import RuleAims
 from svcnet.meaning.comparison.cells import RuleNames
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Leaf
+from svcnet.meaning.flow import Leaf, Meetings
 from svcnet.meaning.iptables.rule import XTRule
 from svcnet.meaning.iptables.ruleset import early_exit
 from svcnet.meaning.ipvs.servers import KernelServers
@@ -69,7 +69,7 @@ class IPVSRuleSet:
         is_node: bool,
         state: str = "NEW",
         notes: bool = False,
-        met: set[object] | None = None,  # noqa: ARG002
+        met: set[object] | None = None,
     ) -> list[Leaf]:
         """Return how packets of many senders to one destination end."""
         walk = IPVSWalk(
@@ -83,14 +83,15 @@ class IPVSRuleSet:
             ends=self.rules.ends,
             state=state,
             notes=notes,
+            meetings=None if met is None else Meetings(self.aims, met),
         )
         walk.servers = self.servers
         return walk.leaves(is_node=is_node)
 
     @property
     def aims(self) -> RuleAims:
-        """No rules: packets of Services come by those of others on both sides of the balancer."""
-        return {}
+        """The rules of others that decide, with what they are for."""
+        return self.rules.aims
 
     def without_own(self) -> iptables.RuleSet:
         """Return the rules alone, without those for Services."""

@@ -8,6 +8,7 @@ is sent on meets OUTPUT, with a connection that nat's OUTPUT has seen already).
 from __future__ import annotations
 
 from svcnet.meaning.ends import START
+from svcnet.meaning.facts import OWN
 from svcnet.meaning.flow import Balancer, Branch, Leaf, PacketHead
 from svcnet.meaning.iptables.walk import (
     AFTER_ROUTING,
@@ -30,6 +31,7 @@ class IPVSWalk(Walk):
         if not start.mask:
             return []
         leaves: list[Leaf] = []
+        self.is_node = is_node
         first = OUT_OF_NODE[:3] if is_node else BEFORE_ROUTING
         for flow in self._hooks(first, [start], leaves):
             if is_node:
@@ -46,8 +48,14 @@ class IPVSWalk(Walk):
         header = flow.header
         server = None
         if self.state == "NEW":
-            place = (header.address, self.protocol, header.port)
-            server = self.servers.find(header.mark, *place)
+            for address in self.facts.addresses if header.address == OWN else (header.address,):
+                server = self.servers.find(header.mark, address, self.protocol, header.port)
+                if server is not None:
+                    break
+        if server is not None and header.address == OWN:
+            # Nobody says whether it is that address.
+            leaves.append(Leaf("unknown", flow, server.saved))
+            return
         if server is not None:
             self._balance(server, flow, leaves, is_node=is_node)
         elif is_node:

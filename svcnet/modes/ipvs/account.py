@@ -38,6 +38,7 @@ from svcnet.meaning.explanation.account import (
     is_of_node,
     then,
 )
+from svcnet.meaning.explanation.remarks import SOURCE_OF_SERVICE
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.netfilter.ipvs.messages import NewDest, NewService
@@ -50,10 +51,6 @@ from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
 IN_TURN = ("rr", "wrr")
 """The schedulers that give each real server its turn, by its weight."""
 
-SOURCE_OF_SERVICE = Remark(
-    "a process of the node that binds to no address has the Service's address as its source",
-    "source-is-the-service",
-)
 OTHER_PORTS = Remark(
     "a port of a Service's address that no Service has is refused",
     "other-ports-refused",

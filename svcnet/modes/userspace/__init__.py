@@ -22,7 +22,7 @@ from svcnet.modes.userspace.settings import ProxySettings
 
 if TYPE_CHECKING:
     from svcnet.executors.machine import Machine
-    from svcnet.graph import GraphDiff, Origin, Packet, RuleGraph
+    from svcnet.graph import FragmentName, GraphDiff, Origin, Packet, RuleGraph
     from svcnet.meaning.explanation.account import Account
     from svcnet.models import KubeProxyConfiguration
     from svcnet.modes.userspace.executor import UserspaceExecutor
@@ -129,6 +129,12 @@ class UserspaceMode(Mode["ProxyTable", "ProxyDelta"]):
         from svcnet.renderers.userspace import portal_rules
 
         return portal_rules(artifact).origin_of_line(line)
+
+    def service_port_of_line(self, artifact: ProxyTable, line: str) -> FragmentName | None:
+        """Return the service port that a line of the portal rules is for, None for others."""
+        from svcnet.renderers.userspace import portal_rules
+
+        return portal_rules(artifact).service_port_of_line(line)
 
     def account(self, artifact: ProxyTable, graph: RuleGraph, packet: Packet) -> Account:
         """Return what becomes of a packet, and the lines that do it."""

@@ -22,6 +22,7 @@ from svcnet.modes.userspace.adapter import UserspaceAdapter
 from svcnet.modes.userspace.crowding import Crowding
 from svcnet.modes.userspace.options import DRAIN, NO_REDIRECT, STATS, UDP_TIMEOUT, WORKERS
 from svcnet.modes.userspace.settings import ProxySettings
+from svcnet.renderers.userspace import document as table_document
 from svcnet.renderers.userspace import full, listing
 from svcnet.servers.questions import Answers
 from svcnet.servers.userspace import NodeProxy, document, raise_file_limit
@@ -106,6 +107,10 @@ class UserspaceProxy(DataPlane):
         """Yield a table for each family of where each Service is."""
         for table in self._node.tables:
             yield listing(table, self._node.address(table.family))
+
+    def tables(self) -> Iterator[str]:
+        """Yield the table of each family with the ports that are in force."""
+        return map(table_document, self._node.tables)
 
     def draw(self, height: int) -> RenderableType:
         """Return the busiest service ports, as a table that fits."""

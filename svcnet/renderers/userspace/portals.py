@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from svcnet.addresses import BITS, host_network
 from svcnet.family import IPFamily
-from svcnet.graph import Fragment, NodeSettings, Origin
+from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
 from svcnet.graph.fragment import HEALTH_CHECK
 from svcnet.netfilter.jumps import Jump, comment, lines_on_clean_machine, of_table
 from svcnet.netfilter.restore import append, declare, transaction
@@ -67,17 +67,23 @@ class PortalRules:
 
         Its text is as it is written here, or as iptables-save prints it.
         """
-        found = self._causes.get((rule.chain, save_rule(rule.text, self.family)))
+        found = self._cause(rule)
         if found is None:
             return None
         fragment, part = found
         return fragment.origin_of(part)
 
+    def _cause(self, rule: Rule) -> tuple[Fragment, str] | None:
+        return self._causes.get((rule.chain, save_rule(rule.text, self.family)))
+
     def origin_of_line(self, line: str) -> Origin | None:
         """Return what caused a line that appends or removes a rule, None for any other."""
-        _, _, rest = line.strip().partition(" ")
-        chain, _, text = rest.partition(" ")
-        return self.origin_of(Rule("", chain, text))
+        return self.origin_of(_rule(line))
+
+    def service_port_of_line(self, line: str) -> FragmentName | None:
+        """Return the service port that such a line is for, None for any other."""
+        found = self._cause(_rule(line))
+        return None if found is None else found[0].name
 
     @cached_property
     def _causes(self) -> Mapping[tuple[str, str], tuple[Fragment, str]]:
@@ -91,6 +97,12 @@ class PortalRules:
             if name in table.services
             for rule in service_rules(table.services[name], table.ports, table.settings)
         }
+
+
+def _rule(line: str) -> Rule:
+    _, _, rest = line.strip().partition(" ")
+    chain, _, text = rest.partition(" ")
+    return Rule("", chain, text)
 
 
 def portal_rules(table: ProxyTable) -> PortalRules:

@@ -16,7 +16,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from svcnet.cli import main
 from svcnet.executors.iptables.commands import VARIANTS
 from svcnet.executors.userspace import remove
 from svcnet.family import IP_FAMILIES
@@ -164,11 +166,39 @@ def test_services_of_both_families(tmp_path: Path) -> None:
                 for _ in range(3):
                     sock.send(b"?")
                     assert sock.recv(100) == f"{family} ?".encode()
+        check_verified(tmp_path)
     assert "KUBE-" not in rules()
     for server in tcp:
         server.close()
     for other in udp:
         other.close()
+
+
+def check_verified(folder: Path) -> None:
+    """Check that the proxy and its rules are as the objects say, live and by what is printed."""
+    said = [f"{family}: every packet ends as it should" for family in NODE]
+    live = svcnet("verify", folder, "--family", "both", "--live")
+    assert [line.partition(",")[0] for line in live.splitlines()] == said
+    printed = {
+        "table": svcnet("status", "--proxy-table"),
+        "four": run("iptables-nft-save"),
+        "six": run("ip6tables-nft-save"),
+        "addresses": run("ip", "-j", "addr"),
+    }
+    files: list[object] = []
+    for name, text in printed.items():
+        (file := folder.parent / f"{folder.name}.{name}").write_text(text)
+        files += ["--rules", file]
+    assert svcnet("verify", folder, "--family", "both", *files) == live
+    told = svcnet("explain", "--live", "--to", f"{OTHER_IP['IPv4']}:80/udp", "--from", "node")
+    assert "shop/dns:main/UDP at port" in told
+
+
+def svcnet(*words: object) -> str:
+    """Return what a command prints that ends with exit code 0."""
+    result = CliRunner().invoke(main, [*map(str, words)])
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
 
 
 def test_changes_under_load(folder: Path, servers: list[Server]) -> None:

@@ -1,0 +1,10 @@
+"""What is remarked both of a mode's own rules and of those that a machine has."""
+
+from __future__ import annotations
+
+from svcnet.meaning.explanation.account import Remark
+
+SOURCE_OF_SERVICE = Remark(
+    "a process of the node that binds to no address has the Service's address as its source",
+    "source-is-the-service",
+)
