@@ -19,6 +19,7 @@ from svcnet.meaning.ipsets import read_sets
 from svcnet.meaning.outcomes import MachineRules
 from svcnet.meaning.spans import Span, everything, network, number
 from svcnet.meaning.userspace import ListenerTable
+from svcnet.meaning.userspace.table import is_document as is_table
 from svcnet.netfilter.jumps import text_on_clean_machine
 from svcnet.netfilter.nft import NFTState
 from svcnet.netfilter.restore import has_jumps, is_restore_text
@@ -281,7 +282,7 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
     for name, text in (part for each in files for part in _parts(each[0], _clean(*each))):
         if not text.strip():
             nothing = name
-        elif userspace.is_document(text):
+        elif is_table(text):
             _add_proxies(proxies, name, text)
         elif _IPTABLES.search(text):
             family = _family(text)

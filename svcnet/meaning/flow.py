@@ -46,7 +46,7 @@ class PacketHead(NamedTuple):
         """Return the same, translated; by which way it leaves then is open again."""
         return self._replace(address=address, port=port, is_translated=True, way="")
 
-    def redirected(self, address: int, port: int) -> PacketHead:
+    def with_own_port(self, address: int, port: int) -> PacketHead:
         """Return the same, sent to a port of the machine's own."""
         return self.with_destination(address, port)._replace(is_redirected=True)
 

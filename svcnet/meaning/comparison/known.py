@@ -54,7 +54,11 @@ class ModeSide(RuleSide):
         graph, mode = question.graph, question.mode.name
         settings = graph.settings
         texts = [
-            (f"mode {mode}, {form}", question.text(form, jumps=True)) for form in forms_of(mode)
+            (
+                f"mode {mode}" if form == "text" else f"mode {mode}, {form}",
+                question.text(form, jumps=True),
+            )
+            for form in forms_of(mode)
         ]
         # It is the same machine whatever the mode: none of its bridges comes between.
         dump = evolve(read_dump(texts), may_bridge=False)

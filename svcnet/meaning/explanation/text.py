@@ -79,10 +79,10 @@ def _describe(verdict: FoundVerdict, untouched: str) -> tuple[str, str]:
         case Pass():
             return "", untouched
         case Rewrite(source, address, port):
-            how = f"the source becomes {_named(source)}"
+            how = f"the source becomes {_source_text(source)}"
             return (endpoint_text(address, port), how) if address else ("", f"goes on, {how}")
         case Redirect(port, source):
-            given = "source kept" if not source else f"the source becomes {_named(source)}"
+            given = "source kept" if not source else f"the source becomes {_source_text(source)}"
             return f"port {port} of the machine itself", given
         case Unknown(rules):
             why = "is not understood" if rules else "nobody said"
@@ -91,7 +91,7 @@ def _describe(verdict: FoundVerdict, untouched: str) -> tuple[str, str]:
             return "", f"unknown: it depends on what {why}"
 
 
-def _named(source: str) -> str:
+def _source_text(source: str) -> str:
     return "the node's" if source == "node" else source
 
 

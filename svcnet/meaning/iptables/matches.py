@@ -227,7 +227,7 @@ def settle_recent(reading: XTReading) -> None:
     reading.ask(Remembers(found.get("--name", "DEFAULT"), seconds, question == "!"))
 
 
-def _bridged(reading: XTReading) -> None:
+def _bridge_port(reading: XTReading) -> None:
     if reading.facts.may_bridge:
         raise Doubt
     reading.ask(Never(reading.is_negated))
@@ -304,7 +304,7 @@ _OPTIONS: Mapping[tuple[str, str], Handle] = MappingProxyType(
         ),
         ("rpfilter", "--invert"): _reverse_path_lost,
         **dict.fromkeys(
-            (("physdev", f"--physdev-is-{each}") for each in ("in", "out", "bridged")), _bridged
+            (("physdev", f"--physdev-is-{each}") for each in ("in", "out", "bridged")), _bridge_port
         ),
         **{
             ("recent", each): _handle_recent_flag(each)

@@ -393,7 +393,7 @@ class Walk(EndWalk):
         if flow.mask & bare:
             leaves.append(Leaf("drop", flow.of(flow.mask & bare), rule))
         if flow.mask & ~bare:
-            sent = header.redirected(address, header.port if port is None else port)
+            sent = header.with_own_port(address, header.port if port is None else port)
             through.append(flow.of(flow.mask & ~bare).with_header(sent))
 
 

@@ -10,6 +10,6 @@ render --mode userspace -o json``. Without it nobody can say what becomes of wha
 """
 
 from svcnet.meaning.userspace.ruleset import ProxyRuleSet, read
-from svcnet.meaning.userspace.table import ListenerTable, is_document, read_tables
+from svcnet.meaning.userspace.table import ListenerTable, read_tables
 
-__all__ = ["ListenerTable", "ProxyRuleSet", "is_document", "read", "read_tables"]
+__all__ = ["ListenerTable", "ProxyRuleSet", "read", "read_tables"]
