@@ -6,6 +6,7 @@ from itertools import chain
 
 from attrs import define, field
 
+from svcnet.executors.nftables.endpoints import EndpointDrift
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTPlace, NFTRule, NFTSet
 from svcnet.renderers.nftables import Ruleset
 
@@ -20,10 +21,14 @@ class Aim:
     elements: dict[str, list[NFTElement]] = field(factory=dict)
 
     @classmethod
-    def of(cls, ruleset: Ruleset) -> Aim:
-        """Return all that a ruleset has."""
+    def of(cls, ruleset: Ruleset, endpoints: EndpointDrift | None = None) -> Aim:
+        """Return all that a ruleset has; of endpoints in maps, if given, only what may differ."""
         found = cls()
-        for made in chain(ruleset.fixed.objects, ruleset.objects()):
+        if endpoints is not None:
+            for name, wanted in endpoints.wanted.items():
+                found.elements[name] = list(wanted.values())
+        objects = ruleset.objects() if endpoints is None else ruleset.objects_without_rows()
+        for made in chain(ruleset.fixed.objects, objects):
             match made:
                 case NFTElement():
                     found.elements.setdefault(made.container, []).append(made)

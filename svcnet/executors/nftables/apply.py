@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from attrs import evolve, field, frozen
 
@@ -12,7 +12,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors.children import Overdue
 from svcnet.executors.machine import Machine
 from svcnet.executors.nftables.commands import NFT, NFTError, line_at
-from svcnet.executors.nftables.dump import all_handles, dump
+from svcnet.executors.nftables.dump import TableObservation, all_handles, dump, with_elements
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.nftables.probe import deletes_late, require
 from svcnet.executors.nftables.refusal import OriginOf, refusal
@@ -20,7 +20,7 @@ from svcnet.executors.nftables.tables import family_of
 from svcnet.executors.nftables.writer import NFTWriter
 from svcnet.executors.stages import Stages
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.netfilter.nft import NFTChain, NFTPlace, NFTTable, TableState
+from svcnet.netfilter.nft import NFTChain, NFTTable
 from svcnet.nogc import without_gc
 from svcnet.renderers.nftables import TABLE, NFTablesDelta, Ruleset, frame, replacement
 from svcnet.words import count_noun
@@ -91,15 +91,16 @@ def _apply(nft: NFT, ruleset: Ruleset, writer: NFTWriter, *, dry_run: bool) -> N
     stages = Stages()
     with stages.stage("observe"):
         require(ruleset, nft)
-        there, right = observe(ruleset, machine=nft.machine)
-    if there is None and not dry_run and writer.takes(ruleset):
+        seen = observe(ruleset, machine=nft.machine, by_netlink=writer.takes(ruleset))
+    is_found = seen.state is not None
+    if not is_found and not dry_run and writer.takes(ruleset):
         return _make(nft, ruleset, writer, stages)
     with stages.stage("plan"):
-        planned = plan(ruleset, there, settled=right)
+        planned = plan(ruleset, seen)
     if dry_run:
-        return NFTablesReport(ruleset, planned, (), stages.seconds, found_table=there is not None)
-    done = carry_out(ruleset, planned, stages, machine=nft.machine)
-    return evolve(done, found_table=there is not None)
+        return NFTablesReport(ruleset, planned, (), stages.seconds, found_table=is_found)
+    done = carry_out(ruleset, planned, stages, machine=nft.machine, writer=writer)
+    return evolve(done, found_table=is_found)
 
 
 def _make(nft: NFT, ruleset: Ruleset, writer: NFTWriter, stages: Stages) -> NFTablesReport:
@@ -117,32 +118,46 @@ def _make(nft: NFT, ruleset: Ruleset, writer: NFTWriter, stages: Stages) -> NFTa
 
 
 def observe(
-    ruleset: Ruleset, *, machine: Machine, is_written: bool = False
-) -> tuple[TableState | None, frozenset[NFTPlace]]:
-    """Return the table of a ruleset as it is, None where there is none, and what is right of it.
+    ruleset: Ruleset, *, machine: Machine, is_written: bool = False, by_netlink: bool = False
+) -> TableObservation:
+    """Return the table of a ruleset as it is, and what is right of it.
 
     Where others never let nft list it, the kernel tells it. Then no rule is known to be right, but
     where `is_written`: all was written just now, so what has as many rules as it should is right.
-    What is right is not in the table. Raises ApplyError.
+    With `by_netlink` the kernel tells the elements, of which nft lists large sets slowly. Raises
+    ApplyError.
     """
     try:
-        return NFT(machine).table(ruleset.table), frozenset()
+        there = NFT(machine).table(ruleset.table, is_terse=by_netlink)
+        if there is None or not by_netlink:
+            return TableObservation(there)
+        return with_elements(ruleset, there, machine=machine)
     except Overdue:
         known = all_handles(ruleset, machine=machine) if is_written else {}
         return dump(ruleset, known, machine=machine)
 
 
 def carry_out(
-    ruleset: Ruleset, planned: NFTablesPlan, stages: Stages, *, machine: Machine
+    ruleset: Ruleset,
+    planned: NFTablesPlan,
+    stages: Stages,
+    *,
+    machine: Machine,
+    writer: NFTWriter | None = None,
 ) -> NFTablesReport:
     """Load a plan that brings the table of a machine to `ruleset`. Raises as :func:`apply`."""
     nft = NFT(machine)
     with machine.lock(ruleset.family), stages.stage("write"):
+        if writer is not None and planned.delta is not None:
+            with suppress(ApplyError):
+                # Where others have overtaken it, nft says so too, and it is planned anew.
+                done = writer.step(planned.delta, ruleset, ruleset.origin_of_line)
+                if done is not None:
+                    return NFTablesReport(ruleset, planned, (), stages.seconds, *done)
         planned, commits, left = _carry_out(nft, ruleset, planned)
         if planned.is_over:
             # What that table had beside what is wanted shows now.
-            there, right = observe(ruleset, machine=machine, is_written=True)
-            rest = plan(ruleset, there, settled=right, is_rest=True)
+            rest = plan(ruleset, observe(ruleset, machine=machine, is_written=True), is_rest=True)
             _, more, left = _carry_out(nft, ruleset, rest)
             commits += more
     return NFTablesReport(ruleset, planned, (), stages.seconds, commits, left)
@@ -163,8 +178,7 @@ def _carry_out(
             _remove(nft, f"delete table {ruleset.table}\n", ())
         if planned.is_new or error.check != checks.REFUSED_RULE:
             raise
-    there, right = observe(ruleset, machine=nft.machine)
-    again = plan(ruleset, there, settled=right)
+    again = plan(ruleset, observe(ruleset, machine=nft.machine))
     if again.transactions != planned.transactions:
         try:
             return again, *_load(nft, ruleset, again)

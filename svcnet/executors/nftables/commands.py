@@ -68,14 +68,15 @@ class NFT:
             raise NFTError(0, "nft: the kernel has not got what it says is done")
         return int(is_commit)
 
-    def table(self, table: NFTTable) -> TableState | None:
-        """Return a table as it is, None where there is none.
+    def table(self, table: NFTTable, *, is_terse: bool = False) -> TableState | None:
+        """Return a table as it is, None where there is none; a terse one has no elements.
 
         Raises Overdue where others commit faster than nft can list it, which begins anew with each
         commit; another ApplyError where it cannot, or prints what is no listing of it.
         """
         before = self._generation()
-        command = ("--handle", "--stateless", "list", "table", *table)
+        terse = ("--terse",) if is_terse else ()
+        command = ("--handle", "--stateless", *terse, "list", "table", *table)
         try:
             done = self._run(*command, seconds=LISTING_SECONDS)
         except Overdue:

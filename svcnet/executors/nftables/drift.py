@@ -18,6 +18,7 @@ from types import MappingProxyType
 from attrs import evolve, frozen
 
 from svcnet.executors.nftables.aim import Aim
+from svcnet.executors.nftables.endpoints import EndpointDrift
 from svcnet.netfilter.nft import (
     ChainState,
     ElementState,
@@ -59,15 +60,19 @@ class Drift:
 
 
 def differences(
-    found: TableState, ruleset: Ruleset, settled: frozenset[NFTPlace] = frozenset()
+    found: TableState,
+    ruleset: Ruleset,
+    settled: frozenset[NFTPlace] = frozenset(),
+    endpoints: EndpointDrift | None = None,
 ) -> Drift:
     """Return what takes a table that was found to that of `ruleset`.
 
     `found` is of a listing with handles (``nft --handle --stateless``): without them a chain with a
     foreign rule is written anew. What is `settled` is taken to be as it is wanted: it was written
-    while the table was listed, which may have it or not.
+    while the table was listed, which may have it or not. With `endpoints` those in maps that are
+    not among them are right.
     """
-    aim = Aim.of(ruleset)
+    aim = Aim.of(ruleset, endpoints)
     if settled:
         found = _without(found, settled)
         aim.leave_out(settled)

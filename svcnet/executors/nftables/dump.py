@@ -14,17 +14,19 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TypeAlias, TypeVar
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import UnsettledDump, ask, reason
 from svcnet.executors.nftables.aim import Aim
+from svcnet.executors.nftables.endpoints import EndpointDrift, endpoint_drift
 from svcnet.netfilter.nft import (
     ChainState,
     ElementState,
     NFTPlace,
     NFTRule,
+    NFTSet,
     NFTTable,
     OtherState,
     RuleState,
@@ -67,20 +69,36 @@ def all_handles(ruleset: Ruleset, *, machine: Machine) -> dict[str, tuple[int, .
     return found | reader.handles_of(odd)
 
 
+@frozen
+class TableObservation:
+    """A table as it is, None where there is none, and what is right of it.
+
+    What is right is not in ``state``; with ``endpoints``, of those in maps only the ones that may
+    differ are.
+    """
+
+    state: TableState | None
+    right: frozenset[NFTPlace] = frozenset()
+    endpoints: EndpointDrift | None = None
+
+
 def dump(
-    ruleset: Ruleset, known: Handles, *, machine: Machine
-) -> tuple[TableState | None, frozenset[NFTPlace]]:
-    """Return the table of a ruleset as it is, None where there is none, and what is right of it.
+    ruleset: Ruleset, known: Handles, *, machine: Machine, by_netlink: bool = False
+) -> TableObservation:
+    """Return the table of a ruleset as it is, and what is right of it.
 
     `known` are handles of chains when these were as wanted. The chains that are right still are not
-    in the table, and a rule that is not known has the text ``?``. Raises ApplyError where the
-    kernel does not tell it, or nobody can read that.
+    in the table, and a rule that is not known has the text ``?``. Endpoints in maps are compared
+    with those that are wanted, `by_netlink`, if the kernel has such maps. Raises ApplyError where
+    it does not tell the table, or nobody can read that.
     """
-    table, aim = ruleset.table, Aim.of(ruleset)
+    table = ruleset.table
     reader = _Reader(table, machine)
     flags = reader.flags()
     if flags is None:
-        return None, frozenset()
+        return TableObservation(None)
+    endpoints = endpoint_drift(ruleset, machine=machine) if by_netlink else None
+    aim = Aim.of(ruleset, endpoints)
     found, chains, right = reader.handles(), {}, list[NFTPlace]()
     others = [name for name, own in known.items() if found.get(name) != own]
     found |= dict.fromkeys(others, ()) | reader.handles_of(others)
@@ -94,12 +112,41 @@ def dump(
             continue
         texts = dict(zip(were or (), wanted, strict=False))
         chains[name] = evolve(chain, rules=tuple(_rule(each, texts.get(each)) for each in own))
-    sets = {
-        each.name: evolve(each, elements=reader.elements(each, aim))
-        for each in reader.sets(aim.sets)
-    }
+    sets = _with_elements(reader, reader.sets(aim.sets), aim, endpoints)
     state = TableState(*table, "", flags, chains, sets, tuple(reader.others()))
-    return state, frozenset(right)
+    return TableObservation(state, frozenset(right), endpoints)
+
+
+def with_elements(ruleset: Ruleset, there: TableState, *, machine: Machine) -> TableObservation:
+    """Return a table of which only the elements are not known, with those. Raises ApplyError."""
+    endpoints = endpoint_drift(ruleset, machine=machine)
+    reader, aim = _Reader(ruleset.table, machine), Aim.of(ruleset, endpoints)
+    sets = _with_elements(reader, there.sets.values(), aim, endpoints)
+    return TableObservation(evolve(there, sets=sets), frozenset(), endpoints)
+
+
+def _with_elements(
+    reader: _Reader, sets: Iterable[SetState], aim: Aim, endpoints: EndpointDrift | None
+) -> dict[str, SetState]:
+    """Return sets by name, with their elements; of endpoints in maps with those that may differ."""
+    known = {} if endpoints is None else endpoints.found
+    found = {}
+    for each in sets:
+        wanted = aim.sets.get(each.name)
+        there = each if wanted is None else _in_words_of(each, wanted)
+        elements = known.get(each.name)
+        if elements is None:
+            elements = reader.elements(there, aim)
+        found[each.name] = evolve(there, elements=elements)
+    return found
+
+
+def _in_words_of(there: SetState, wanted: NFTSet) -> SetState:
+    """Return a set that the kernel tells by types, by the fields that it is wanted for."""
+    one, other = (
+        (wire.types_on_wire(each.type), wire.types_on_wire(each.value)) for each in (there, wanted)
+    )
+    return evolve(there, type=wanted.type, value=wanted.value) if one == other else there
 
 
 def _rule(handle: int, wanted: NFTRule | None) -> RuleState:

@@ -51,14 +51,22 @@ class KnownHandles:
         kept = {name: own for name, own in self.all.items() if name not in self.written}
         return {**kept, **found}
 
-    def learn(self, ruleset: Ruleset, settled: Callable[[], frozenset[NFTPlace]]) -> Handles | None:
+    def learn(
+        self,
+        ruleset: Ruleset,
+        settled: Callable[[], frozenset[NFTPlace]],
+        *,
+        by_netlink: bool = False,
+    ) -> Handles | None:
         """Return all of a table that is right; None if not all of it is understood.
 
-        What is `settled`, once it is read, may be as it was before or after.
+        What is `settled`, once it is read, may be as it was before or after. `by_netlink` is as
+        :func:`dump` has it.
         """
         found = all_handles(ruleset, machine=self.machine)
-        there, right = dump(ruleset, found, machine=self.machine)
-        if there is None or differences(there, ruleset, right | settled()):
+        seen = dump(ruleset, found, machine=self.machine, by_netlink=by_netlink)
+        right = seen.right | settled()
+        if seen.state is None or differences(seen.state, ruleset, right, seen.endpoints):
             return None
         return found
 

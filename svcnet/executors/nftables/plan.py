@@ -8,8 +8,9 @@ from typing import Literal
 from attrs import field, frozen
 
 from svcnet.executors.nftables.drift import differences
-from svcnet.netfilter.nft import NFTPlace, TableState
-from svcnet.renderers.nftables import Ruleset, load, replacement
+from svcnet.executors.nftables.dump import TableObservation
+from svcnet.netfilter.nft import NFTPlace
+from svcnet.renderers.nftables import NFTablesDelta, Ruleset, load, replacement
 
 MOST_LINES = 10_000
 """A repair with more lines than these is no one transaction: all is loaded, in parts.
@@ -27,7 +28,8 @@ class NFTablesPlan:
     all is served nevertheless. ``differed`` counts what was not as wanted, by kind. ``is_new`` is
     whether there was no table, and ``is_over`` whether all is loaded over one of which little is
     right: what it has beside that stays, to be found by another look. ``by_netlink`` is how many
-    elements are written without nft, behind what the texts make.
+    elements come without nft, behind what the texts make; ``delta`` is what the texts of a repair
+    do, for whoever can do it without nft.
     """
 
     kind: Literal["none", "delta", "full"]
@@ -38,6 +40,7 @@ class NFTablesPlan:
     is_new: bool = False
     is_over: bool = False
     by_netlink: int = 0
+    delta: NFTablesDelta | None = field(default=None, repr=False, eq=False)
 
     @property
     def text(self) -> str:
@@ -47,19 +50,19 @@ class NFTablesPlan:
 
 def plan(
     ruleset: Ruleset,
-    there: TableState | None,
+    seen: TableObservation,
     *,
     settled: frozenset[NFTPlace] = frozenset(),
     is_rest: bool = False,
 ) -> NFTablesPlan:
-    """Return what brings a table to `ruleset` from what is there, None for no table.
+    """Return what brings a table to `ruleset` from what is there.
 
     What is `settled` was written while it was listed, and is as it is wanted. With `is_rest` all
     was loaded over that table just now, so what still differs is to go.
     """
-    if there is None:
+    if seen.state is None:
         return NFTablesPlan("full", tuple(load(ruleset, is_new=True)), is_new=True)
-    drift = differences(there, ruleset, settled)
+    drift = differences(seen.state, ruleset, settled | seen.right, seen.endpoints)
     if drift.is_unreadable:
         return NFTablesPlan("full", (replacement(ruleset),), differed=drift.differed)
     delta = drift.delta
@@ -68,4 +71,5 @@ def plan(
     is_slow = ruleset.layout == "kube-proxy" and len(delta.lines) > MOST_LINES
     if is_slow and not is_rest:
         return NFTablesPlan("full", tuple(load(ruleset)), differed=drift.differed, is_over=True)
-    return NFTablesPlan("delta", delta.texts, delta.cleanup, delta.stale, drift.differed)
+    texts = delta.texts
+    return NFTablesPlan("delta", texts, delta.cleanup, delta.stale, drift.differed, delta=delta)

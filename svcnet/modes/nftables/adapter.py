@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from svcnet.errors import ApplyError
 from svcnet.executors import nftables
 from svcnet.executors.commits import Commits
-from svcnet.executors.nftables.dump import Handles
+from svcnet.executors.nftables.dump import Handles, TableObservation
 from svcnet.executors.nftables.known import KnownHandles
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.stages import Stages
@@ -20,7 +20,7 @@ from svcnet.family import IPFamily
 from svcnet.graph import GraphDiff, Origin, RuleGraph
 from svcnet.modes.adapter import Adapter, Inspection, SyncResult, few
 from svcnet.modes.stages import NFT, NFT_CLEANUP
-from svcnet.netfilter.nft import NFTPlace, NFTSet, TableState, are_apart, places
+from svcnet.netfilter.nft import NFTPlace, NFTSet, are_apart, places
 from svcnet.nogc import without_gc
 from svcnet.renderers import nftables as tables
 
@@ -175,11 +175,11 @@ class NFTablesAdapter(Adapter):
                 look.learned = self._learn_handles(look)
             return
         with look.stages.stage("observe"):
-            there, right = self._observation(look)
+            seen = self._observation(look)
         with look.stages.stage("plan"), without_gc():
             ruleset, settled = self._wish(look)
             if ruleset is not None:
-                look.planned = plan(ruleset, there, settled=settled | right)
+                look.planned = plan(ruleset, seen, settled=settled)
 
     def _wish(self, look: _Look) -> tuple[tables.Ruleset | None, frozenset[NFTPlace]]:
         """Return what is wanted now, and what steps have written for that during a look."""
@@ -189,15 +189,18 @@ class NFTablesAdapter(Adapter):
             empty = [NFTPlace("chain", name) for name in self._stale]
             return self._ruleset, frozenset(empty).union(*look.steps)
 
-    def _observation(self, look: _Look) -> tuple[TableState | None, frozenset[NFTPlace]]:
-        """Return the table, and what of it is not there since it is surely right."""
+    def _observation(self, look: _Look) -> TableObservation:
+        """Return the table as it is."""
         ruleset, _ = self._wish(look)
         if ruleset is None:
-            return None, frozenset()
+            return TableObservation(None)
+        by_netlink = self._writer.takes(ruleset)
         if look.handles is not None:
             with suppress(ApplyError), without_gc():
-                return nftables.dump(ruleset, look.handles, machine=self._machine)
-        return nftables.observe(ruleset, machine=self._machine)
+                return nftables.dump(
+                    ruleset, look.handles, machine=self._machine, by_netlink=by_netlink
+                )
+        return nftables.observe(ruleset, machine=self._machine, by_netlink=by_netlink)
 
     def _learn_handles(self, look: _Look) -> Handles | None:
         """Return the handles of all rules of a table that is right, if they can be told."""
@@ -205,7 +208,11 @@ class NFTablesAdapter(Adapter):
         if ruleset is None:
             return None
         with suppress(ApplyError), look.stages.stage("observe"), without_gc():
-            return self._known.learn(ruleset, lambda: self._wish(look)[1])
+            return self._known.learn(
+                ruleset,
+                lambda: self._wish(look)[1],
+                by_netlink=self._writer.takes(ruleset),
+            )
         return None
 
     def _repair(self, look: _Look) -> SyncResult | None:
@@ -230,7 +237,9 @@ class NFTablesAdapter(Adapter):
             self._known.wrote(places(planned.text, str(self._table)))
         self._ruleset = self._seal = None
         with self._writing:
-            report = nftables.carry_out(ruleset, planned, look.stages, machine=self._machine)
+            report = nftables.carry_out(
+                ruleset, planned, look.stages, machine=self._machine, writer=self._writer
+            )
             gone = set(planned.stale).difference(report.left)
             self._stale = tuple(name for name in self._stale if name not in gone) + report.left
             done = self._finish(report, look.before, look.stages)

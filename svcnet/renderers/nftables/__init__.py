@@ -10,6 +10,7 @@ from svcnet.renderers.nftables.delta import (
 )
 from svcnet.renderers.nftables.document import document
 from svcnet.renderers.nftables.flat.buckets import Bucket
+from svcnet.renderers.nftables.flat.endpoints import MAPS as ENDPOINT_MAPS
 from svcnet.renderers.nftables.flat.endpoints import EndpointRow, endpoint_map
 from svcnet.renderers.nftables.flat.leads import Lead
 from svcnet.renderers.nftables.flat.sizes import size_of
@@ -21,6 +22,7 @@ from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.text import text, transaction
 
 __all__ = [
+    "ENDPOINT_MAPS",
     "TABLE",
     "Bucket",
     "Edit",

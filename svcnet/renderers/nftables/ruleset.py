@@ -90,16 +90,24 @@ class Ruleset:
 
         The chains that they share come first.
         """
-        for made in self.iterate():
+        yield from self.objects_without_rows()
+        for row in self.rows():
+            yield from row.elements()
+
+    def objects_without_rows(self) -> Iterator[NFTObject]:
+        """Yield what :meth:`objects` does, but for endpoints in maps."""
+        for made in self._iterate():
             if isinstance(made, NFTRow):
                 yield from made.objects()
-            elif isinstance(made, EndpointRow):
-                yield from made.elements()
             else:
                 yield made
 
     def iterate(self) -> Iterator[NFTItem]:
         """Yield what :meth:`objects` does, with rows of objects that are alike as they are."""
+        yield from self._iterate()
+        yield from self.rows()
+
+    def _iterate(self) -> Iterator[NFTObject | NFTRow]:
         shared = {p: self.owner(p) for p, names in self.claims.items() if len(names) > 1}
         yield from self.bucket_objects(sorted(self.buckets))
         for name in sorted(self.blocks):
@@ -107,7 +115,6 @@ class Ruleset:
                 if type(made) is NFTElement and shared.get(made[:2], name) != name:
                     continue
                 yield made
-        yield from self.rows()
 
     def rows(self) -> Iterator[EndpointRow]:
         """Yield the endpoints in maps, those of a frontend together, in the order of names."""

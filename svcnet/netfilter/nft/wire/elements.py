@@ -70,20 +70,27 @@ class ElementForm:
 class ElementRows:
     """Makes rows of the elements of one map, in which each key ends in a number.
 
+    With `as_told` they have the kernel's bytes, which marks no attribute that has others in it.
     It keeps the bytes of the last endpoints, which the next frontend of a Service has too.
     Raises ValueError, as its methods do, for a map or a text of another form.
     """
 
-    def __init__(self, form: ElementForm) -> None:
+    def __init__(self, form: ElementForm, *, as_told: bool = False) -> None:
         self._frontend = form.key[:-1]
         if form.key[-1] != "integer" or form.value in ((), ("verdict",)):
             raise ValueError(f"no map whose keys end in a number: {form}")
         key, value = size_of(form.key), size_of(form.value)
         self.size = _HEADS * ATTRIBUTE.size + key + value
         """How many bytes an element takes."""
-        self._begin = _head(uapi.NFTA_LIST_ELEM, self.size) + _key_heads(key)
-        self._begin_key = _head(uapi.NFTA_LIST_ELEM, 3 * ATTRIBUTE.size + key) + _key_heads(key)
-        self._between = _head(uapi.NFTA_SET_ELEM_DATA, 2 * ATTRIBUTE.size + value)
+        nested = 0 if as_told else NLA_F_NESTED
+        heads = ATTRIBUTE.pack(2 * ATTRIBUTE.size + key, uapi.NFTA_SET_ELEM_KEY | nested)
+        heads += ATTRIBUTE.pack(ATTRIBUTE.size + key, uapi.NFTA_DATA_VALUE)
+        self._begin = ATTRIBUTE.pack(self.size, uapi.NFTA_LIST_ELEM | nested) + heads
+        size = 3 * ATTRIBUTE.size + key
+        self._key = ATTRIBUTE.size, size
+        self._begin_key = ATTRIBUTE.pack(size, uapi.NFTA_LIST_ELEM | nested) + heads
+        size = 2 * ATTRIBUTE.size + value
+        self._between = ATTRIBUTE.pack(size, uapi.NFTA_SET_ELEM_DATA | nested)
         self._between += ATTRIBUTE.pack(ATTRIBUTE.size + value, uapi.NFTA_DATA_VALUE)
         self._value = form.value
         self._middles: list[bytes] = []
@@ -101,6 +108,12 @@ class ElementRows:
             self._last = endpoints, packed
         return begin.join((b"", *map(add, middles[first:end], packed)))
 
+    def keys_of(self, rows: bytes) -> bytes:
+        """Return elements of rows by their keys alone, as they are asked for."""
+        begin, end = self._key
+        head, size = self._begin_key[: ATTRIBUTE.size], self.size
+        return head.join((b"", *[rows[at + begin : at + end] for at in range(0, len(rows), size)]))
+
     def deletion(self, frontend: str, numbers: Iterable[int]) -> bytes:
         """Return what deletes elements of a frontend, by the numbers of their keys."""
         begin = self._begin_key + pack_parts(frontend, self._frontend)
@@ -109,12 +122,3 @@ class ElementRows:
 
 _HEADS = 5
 """Attributes that an element of a map is made of: itself, key and data, and the value of each."""
-
-
-def _head(kind: int, size: int) -> bytes:
-    return ATTRIBUTE.pack(size, kind | NLA_F_NESTED)
-
-
-def _key_heads(size: int) -> bytes:
-    head = _head(uapi.NFTA_SET_ELEM_KEY, 2 * ATTRIBUTE.size + size)
-    return head + ATTRIBUTE.pack(ATTRIBUTE.size + size, uapi.NFTA_DATA_VALUE)
