@@ -51,7 +51,7 @@ def test_commits_elsewhere_are_nobodys_concern(monkeypatch: pytest.MonkeyPatch) 
     """Each change is one run of nft, and a look lists nothing."""
     before, after = graphs()
 
-    def listing(*_: object) -> None:
+    def listing(*_: object, **__: object) -> None:
         raise AssertionError("nft is to list")
 
     def work() -> None:
@@ -105,7 +105,7 @@ def test_nft_that_never_ends_to_list_keeps_nobody_from_serving(
     """What is there is written anew by what the kernel tells, and foreign things in it go."""
     before, after = graphs()
 
-    def listing(*_: object) -> None:
+    def listing(*_: object, **__: object) -> None:
         raise Overdue("nft took too long")
 
     def work() -> None:
