@@ -12,8 +12,9 @@ from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import RuleGraph
 from svcnet.models.state import ClusterObject
 from svcnet.modes.nftables import NFTABLES
+from svcnet.modes.options import own_values
 from svcnet.reconciler import Keeper
-from svcnet.renderers.nftables import Ruleset, full, text, transaction
+from svcnet.renderers.nftables import Layout, Ruleset, full, text, transaction
 from svcnet.testing import make_node, make_service, make_slice
 from tests.kernel.test_nftables import Listed, listed, load, made_by
 from tests.kernel.test_twice import elsewhere
@@ -46,8 +47,10 @@ def ruleset_of(*objects: ClusterObject) -> Ruleset:
     return full(graph_of([NODE, *objects]))
 
 
-def keeper() -> Keeper:
-    return Keeper(NFTABLES.executor().adapter("IPv4"))
+def keeper(layout: Layout = "kube-proxy") -> Keeper:
+    given = own_values(NFTABLES.options, {"layout": layout})
+    executor = NFTABLES.executor(settings=NFTABLES.settings(given=given))
+    return Keeper(executor.adapter("IPv4"))
 
 
 def plain(found: Listed) -> Listed:

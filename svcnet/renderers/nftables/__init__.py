@@ -10,8 +10,7 @@ from svcnet.renderers.nftables.delta import (
 )
 from svcnet.renderers.nftables.document import document
 from svcnet.renderers.nftables.flat.buckets import Bucket
-from svcnet.renderers.nftables.flat.endpoints import MAPS as ENDPOINT_MAPS
-from svcnet.renderers.nftables.flat.endpoints import EndpointRow, endpoint_map
+from svcnet.renderers.nftables.flat.endpoints import ENDPOINT_MAPS, EndpointRow, endpoint_map
 from svcnet.renderers.nftables.flat.leads import Lead
 from svcnet.renderers.nftables.flat.sizes import size_of
 from svcnet.renderers.nftables.frame import FixedParts

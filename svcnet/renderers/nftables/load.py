@@ -13,7 +13,7 @@ from itertools import islice
 
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTSet
 from svcnet.renderers.nftables.block import NFTItem, lines
-from svcnet.renderers.nftables.flat.endpoints import MAPS
+from svcnet.renderers.nftables.flat.endpoints import ENDPOINT_MAPS
 from svcnet.renderers.nftables.frame import COMMENT
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.text import fixed_part, text
@@ -92,7 +92,7 @@ def elements(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
     table = str(ruleset.table)
     if not is_new:
         for made in ruleset.fixed.rest + ruleset.fixed.first:
-            if type(made) is NFTSet and made.name not in MAPS:
+            if type(made) is NFTSet and made.name not in ENDPOINT_MAPS:
                 yield made.flush(table)
     for each in ruleset.iterate():
         if type(each) is NFTElement:

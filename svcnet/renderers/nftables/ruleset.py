@@ -24,7 +24,7 @@ from svcnet.netfilter.nft import (
 from svcnet.renderers.nftables import names
 from svcnet.renderers.nftables.block import NFTablesBlock, NFTItem, NFTRow, Place
 from svcnet.renderers.nftables.flat.buckets import Bucket
-from svcnet.renderers.nftables.flat.endpoints import MAPS, EndpointRow, frontend_of
+from svcnet.renderers.nftables.flat.endpoints import ENDPOINT_MAPS, EndpointRow, frontend_of
 from svcnet.renderers.nftables.flat.leads import Lead
 from svcnet.renderers.nftables.frame import FixedParts
 from svcnet.renderers.nftables.layout import Layout
@@ -168,13 +168,13 @@ class Ruleset:
         return None if block is None else block.fragment.name
 
     def _service_port_of_element(self, container: str, key: str) -> FragmentName | None:
-        if container in MAPS:
+        if container in ENDPOINT_MAPS:
             return self.owner(frontend_of(container, key.rpartition(" . ")[0]))
         return self.owner((container, key))
 
     def _origin_of_element(self, place: Place) -> Origin | None:
         container, rest = place
-        if container in MAPS:
+        if container in ENDPOINT_MAPS:
             return self._origin_of_endpoint(container, key_of_element(rest))
         place = (container, key_of_element(rest))
         name = self.owner(place)

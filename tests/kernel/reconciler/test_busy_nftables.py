@@ -13,7 +13,7 @@ from svcnet.executors.commits import generation
 from svcnet.executors.nftables import apply, plan
 from svcnet.executors.nftables.commands import NFT
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.renderers.nftables import full, text
+from svcnet.renderers.nftables import Layout, full, text
 from tests.kernel.test_nftables import listed, load, made_by
 from tests.kernel.test_nftables_apply import graphs, keeper
 from tests.kernel.test_twice import elsewhere
@@ -21,6 +21,7 @@ from tests.kernel.test_twice import elsewhere
 pytestmark = pytest.mark.kernel
 
 ROUNDS = 8
+LAYOUTS: tuple[Layout, ...] = ("kube-proxy", "flat")
 ELSEWHERE = "ip busy s"
 OURS = "ip kube-proxy cluster-ips"
 
@@ -47,15 +48,18 @@ def wait_for_commits() -> None:
         pass
 
 
-def test_commits_elsewhere_are_nobodys_concern(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each change is one run of nft, and a look lists nothing."""
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_commits_elsewhere_are_nobodys_concern(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change is one run of nft, or a message, and a look lists nothing."""
     before, after = graphs()
 
     def listing(*_: object, **__: object) -> None:
         raise AssertionError("nft is to list")
 
     def work() -> None:
-        kept = keeper()
+        kept = keeper(layout)
         kept.whole(before)
         kept.look(before)
         monkeypatch.setattr(NFT, "table", listing)
@@ -67,17 +71,18 @@ def test_commits_elsewhere_are_nobodys_concern(monkeypatch: pytest.MonkeyPatch) 
                 assert not kept.is_disturbed()
                 assert "nothing has changed" in kept.look(now).text
         monkeypatch.undo()
-        assert listed() == made_by(text(full(before)))
+        assert listed() == made_by(text(full(before, layout=layout)))
 
     elsewhere(work)
 
 
-def test_commits_to_the_table_are_put_right_beside_changes() -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_commits_to_the_table_are_put_right_beside_changes(layout: Layout) -> None:
     """No change is refused or waits for an end of it, and when it ends all is right."""
     before, after = graphs()
 
     def work() -> None:
-        kept = keeper()
+        kept = keeper(layout)
         kept.whole(before)
         kept.look(before)
         now = before
@@ -93,7 +98,7 @@ def test_commits_to_the_table_are_put_right_beside_changes() -> None:
                     kept.look(now)
         kept.look(now)
         assert not kept.is_disturbed()
-        assert listed() == made_by(text(full(now)))
+        assert listed() == made_by(text(full(now, layout=layout)))
 
     elsewhere(work)
 

@@ -17,7 +17,7 @@ _MAPS = {
     (True, False): "nodeport-endpoints-",
     (True, True): "nodeport-local-endpoints-",
 }
-MAPS = frozenset(f"{name}{protocol}" for protocol in PROTOCOLS for name in _MAPS.values())
+ENDPOINT_MAPS = frozenset(f"{name}{protocol}" for protocol in PROTOCOLS for name in _MAPS.values())
 """The names of all maps of endpoints."""
 
 
