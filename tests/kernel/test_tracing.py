@@ -23,6 +23,7 @@ from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.trace import TraceReading
 from svcnet.meaning.spans import number
 from svcnet.models import Host
+from svcnet.renderers.nftables import full, text
 from svcnet.sources import load, load_config
 from tests.kernel.netns import CLIENT, Cluster
 from tests.kernel.ways import EMPTY_TABLES
@@ -111,7 +112,7 @@ def explained(rules: MachineRules, asked: Question) -> list[list[str]]:
 
 def assert_fields_are_told(lines: list[str], asked: Question) -> None:
     """Check that a trace's lines have the Service and the fields, and that none is puzzling."""
-    told = [TraceReading(asked).read(line) for line in lines]
+    told = list(map(TraceReading(asked).read, lines))
     assert {"spec.clusterIPs[0]"} <= {each.origin.path for each in told if each.origin}
     assert {"shop/web:http/TCP"} == {str(each.service) for each in told if each.service}
     assert all(each.told != "this is no line of a trace" for each in told)
@@ -121,9 +122,17 @@ def facts() -> Facts:
     return Facts(addresses=frozenset((number("192.0.2.10"),)))
 
 
-def test_nft_traces_what_is_explained(cluster: Cluster) -> None:
+def written(layout: str) -> str:
+    """Return kube-proxy's own table, or the same in the flat layout."""
+    if layout == "kube-proxy":
+        return (CASE / "nftables.ipv4.txt").read_text()
+    return text(full(question("nftables").graph, layout="flat"))
+
+
+@pytest.mark.parametrize("layout", ["kube-proxy", "flat"])
+def test_nft_traces_what_is_explained(cluster: Cluster, layout: str) -> None:
     """Each rule that ``nft monitor trace`` names is one of the way, in that order, and no other."""
-    cluster.run("node", "nft", "-f", "-", stdin=(CASE / "nftables.ipv4.txt").read_text())
+    cluster.run("node", "nft", "-f", "-", stdin=written(layout))
     cluster.run("node", "nft", "-f", "-", stdin=TRACER)
     try:
         lines = traced(cluster, "nat-postrouting policy", "nft", "monitor", "trace")
