@@ -9,6 +9,7 @@ import pytest
 from svcnet.graph import Deliver, Packet, Pass, Refuse
 from svcnet.meaning import Facts, FoundVerdict, Unknown, nftables, spans
 from svcnet.meaning.comparison.diff import rules_diff
+from svcnet.meaning.explanation.machine import MachineQuestion, explain_rules
 from svcnet.meaning.nftables.ruleset import NFTRuleSet
 from svcnet.netfilter.nft import load, read_document, read_listing
 from svcnet.netfilter.nft.state import NFTState
@@ -118,6 +119,18 @@ def test_numbers_come_by_chance_or_in_turns(rule: str, expected: dict[int, int])
     found = shares(nftables.read(listing(0, 1, 2, rules=(words,)), OWN))
     passing = {Pass(): Fraction(1, 4)} if sum(expected.values()) < 4 else {}
     assert found == {place(n): Fraction(share, 4) for n, share in expected.items()} | passing
+
+
+def test_turns_are_told_as_such() -> None:
+    """What takes turns is not said to be drawn; the only number of one is no turn."""
+    for rule, choice in (
+        ("numgen inc mod 2", "each number comes in its turn (numgen inc)"),
+        ("numgen random mod 2", "one number of 32 bits is drawn (numgen)"),
+        ("numgen inc mod 1", ""),
+    ):
+        words = f"dnat ip to ip daddr . tcp dport . {rule} map @back-tcp"
+        rules = nftables.read(listing(0, 1, rules=(words,)), OWN)
+        assert explain_rules(MachineQuestion(rules, ("dump",)), SERVICE).choice == choice
 
 
 @pytest.mark.parametrize(

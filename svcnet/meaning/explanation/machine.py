@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import groupby, product
@@ -46,6 +47,8 @@ _CHOICES = {
     "ipvs": "the virtual server's scheduler chooses",
     "userspace": "the proxy gives each endpoint its turn",
 }
+IN_TURNS = "each number comes in its turn (numgen inc)"
+_TURNS = re.compile(r"\bnumgen inc mod (?!1\b)")
 
 Owning: TypeAlias = Callable[[frozenset[int]], MachineRules]
 """Returns rules as a machine has them whose own addresses, as numbers, are these."""
@@ -93,11 +96,19 @@ def explain_rules(asked: MachineQuestion, packet: Packet) -> Explanation:
     return evolve(
         found,
         outcomes=tuple(ends),
-        choice=_CHOICES.get(rules.mode, "") if len(ends) > 1 else "",
+        choice=_choice(rules.mode, ends),
         remarks=tuple(_remarks(rules, packet)),
         cases=(*_by_doubt(rules, leaves), *_by_endpoints(asked.owning, packet, ends)),
         wanted=_wish_of_objects(objects, rules, packet, ends),
     )
+
+
+def _choice(mode: str, ends: Sequence[End]) -> str:
+    """Return by what one of several ends is chosen."""
+    if len(ends) < 2:
+        return ""
+    lines = (line.text for end in ends for step in end.steps for line in step.lines)
+    return IN_TURNS if any(map(_TURNS.search, lines)) else _CHOICES.get(mode, "")
 
 
 def ends_by_rules(asked: MachineQuestion, packet: Packet) -> Ends:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 
 from svcnet.meaning.chance import Chance, Luck
 from svcnet.meaning.spans import Span
@@ -56,7 +56,7 @@ class Dice:
         return luck.split(_chance(self._count, numbers, by_chance=self._by_chance))[0]
 
 
-@lru_cache(1 << 12)
+@cache
 def _chance(count: int, numbers: tuple[Span, ...], *, by_chance: bool) -> Chance:
     """Return the chance that one of some numbers comes."""
     exact = Fraction(sum(last - first + 1 for first, last in numbers), count)
