@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from svcnet.family import IPFamily
@@ -54,3 +55,13 @@ def is_address(text: str) -> bool:
 def host_network(address: str) -> str:
     """Return the CIDR of the network that has this address only."""
     return f"{address}/{128 if ':' in address else 32}"
+
+
+def network_of(cidr: str) -> IPv4Network | IPv6Network:
+    """Return the network of a CIDR, whose address may be any in it. Raises ValueError."""
+    return ip_network(cidr, strict=False)
+
+
+def contains(cidr: str, address: str) -> bool:
+    """Return whether an address lies in a CIDR; never true across IP families."""
+    return ip_address(address) in network_of(cidr)

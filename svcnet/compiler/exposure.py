@@ -6,6 +6,7 @@ v1.36, read as decisions instead of rules.
 
 from __future__ import annotations
 
+from svcnet.addresses import contains
 from svcnet.compiler.endpoints import ChosenEndpoints, PortEndpoint, choose
 from svcnet.compiler.node import NodeView
 from svcnet.compiler.service_ports import ServicePortSpec
@@ -24,7 +25,6 @@ from svcnet.graph import (
 )
 from svcnet.graph.fragment import HEALTH_CHECK, load_balancer
 from svcnet.graph.nodes import Masquerade
-from svcnet.graph.settings import contains
 
 NO_ENDPOINTS = "has no endpoints"
 NO_LOCAL_ENDPOINTS = "has no local endpoints"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from math import ceil
 
 from attrs import field, frozen
-from netaddr import IPAddress, IPNetwork
 
-from svcnet.addresses import host_network
+from svcnet.addresses import host_network, network_of
 from svcnet.brief import brief
 from svcnet.errors import AbsentError, UsageError
 from svcnet.family import IP_FAMILIES, family_of
@@ -107,7 +107,7 @@ def node_view(
     own = _of_family(_node_addresses(found, config), family)
     addresses = _host_addresses(host, own, family)
     node_port_cidrs = _node_port_cidrs(rules, own, family)
-    match_all = not node_port_cidrs or any(IPNetwork(c).prefixlen == 0 for c in node_port_cidrs)
+    match_all = not node_port_cidrs or any(network_of(c).prefixlen == 0 for c in node_port_cidrs)
     return NodeView(
         settings=NodeSettings(
             family=family,
@@ -157,7 +157,7 @@ def _node_port_cidrs(
     """
     if rules.node_port_addresses != (PRIMARY,):
         return _of_family(rules.node_port_addresses, family)
-    if not own or IPAddress(own[0]).is_loopback():
+    if not own or ip_address(own[0]).is_loopback:
         return ()
     return (host_network(own[0]),)
 
@@ -170,9 +170,9 @@ def _host_addresses(host: Host, own: tuple[str, ...], family: IPFamily) -> tuple
 
 def _serves_localhost(rules: RuleSettings, cidrs: tuple[str, ...]) -> bool:
     """Whether node ports answer on IPv4 loopback: asked for, and within nodePortAddresses."""
-    networks = [IPNetwork(cidr) for cidr in cidrs]
-    loopback = IPAddress(LOOPBACK["IPv4"])
-    inside = not cidrs or any(loopback in net or net.is_loopback() for net in networks)
+    networks = map(network_of, cidrs)
+    loopback = ip_address(LOOPBACK["IPv4"])
+    inside = not cidrs or any(loopback in net or net.is_loopback for net in networks)
     return rules.localhost_node_ports and inside
 
 
@@ -180,11 +180,11 @@ def _matching(
     addresses: tuple[str, ...], cidrs: tuple[str, ...], rules: RuleSettings
 ) -> tuple[str, ...]:
     """Return the host's addresses that nodePortAddresses picks, in text order."""
-    networks = [IPNetwork(cidr) for cidr in cidrs]
+    networks = [network_of(cidr) for cidr in cidrs]
     picked = set()
     for text in addresses:
-        address = IPAddress(text)
-        if address.is_loopback() and (address.version == 6 or not rules.localhost_node_ports):
+        address = ip_address(text)
+        if address.is_loopback and (address.version == 6 or not rules.localhost_node_ports):
             continue
         if any(address in network for network in networks):
             picked.add(text)

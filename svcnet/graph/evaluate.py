@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from attrs import asdict, frozen
 
+from svcnet.addresses import contains
 from svcnet.graph.fragment import Fragment
 from svcnet.graph.nodes import (
     Balance,
@@ -26,7 +27,7 @@ from svcnet.graph.nodes import (
 )
 from svcnet.graph.packet import Packet
 from svcnet.graph.rule_graph import RuleGraph
-from svcnet.graph.settings import NodeSettings, contains
+from svcnet.graph.settings import NodeSettings
 
 
 @frozen

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from attrs import frozen
-from netaddr import IPAddress, IPNetwork
 
+from svcnet.addresses import contains
 from svcnet.brief import brief
 
 
@@ -89,8 +89,3 @@ class NodeSettings:
     def is_node_address(self, address: str) -> bool:
         """Return whether the kernel treats `address` as the host's own (type LOCAL)."""
         return address in self.addresses or address.startswith("127.")
-
-
-def contains(cidr: str, address: str) -> bool:
-    """Return whether `address` lies in `cidr`; never true across IP families."""
-    return IPAddress(address) in IPNetwork(cidr)

@@ -7,9 +7,9 @@ from fractions import Fraction
 
 from hypothesis import given, note, settings
 
+from svcnet.addresses import contains
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph, evaluate
-from svcnet.graph.settings import contains
 from svcnet.models import ClusterState, KubeProxyConfiguration, Node
 from svcnet.models.state import ClusterObject
 from svcnet.renderers.userspace import Portal, ProxiedPort, ProxyTable, full

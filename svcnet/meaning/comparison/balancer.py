@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
 
+from svcnet.addresses import contains
 from svcnet.graph import (
     Balance,
     Deliver,
@@ -27,7 +28,6 @@ from svcnet.graph import (
     Translate,
 )
 from svcnet.graph.evaluate import FrontendEntry, Verdict
-from svcnet.graph.settings import contains
 from svcnet.meaning.comparison.intent import PASS, Dialect, Ending, Heading, Intent, place_of
 from svcnet.meaning.ipvs.schedulers import choice, shares
 from svcnet.meaning.sources import Sources

@@ -6,11 +6,10 @@ from collections.abc import Collection, Container, Iterator
 
 from attrs import frozen
 
-from svcnet.addresses import is_address
+from svcnet.addresses import contains, is_address
 from svcnet.compiler import NodeView
 from svcnet.errors import AbsentError, UsageError
 from svcnet.family import IPFamily, family_of
-from svcnet.graph.settings import contains
 from svcnet.models import ClusterState
 
 FORMS = "an address, pod/NAMESPACE/NAME, node, node/NAME or outside"

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from attrs import frozen
 
+from svcnet.addresses import contains
 from svcnet.graph import (
     Balance,
     Decision,
@@ -28,7 +29,6 @@ from svcnet.graph import (
     Way,
     ways,
 )
-from svcnet.graph.settings import contains
 from svcnet.meaning.explanation.account import (
     Account,
     ModeLine,

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 
 from attrs import evolve, frozen
 
+from svcnet.addresses import contains
 from svcnet.graph import (
     Balance,
     Decision,
@@ -28,7 +29,6 @@ from svcnet.graph import (
     Way,
     ways,
 )
-from svcnet.graph.settings import contains
 from svcnet.meaning.explanation.account import (
     Account,
     ModeLine,

@@ -12,11 +12,10 @@ from typing import NamedTuple, TypeAlias
 
 from attrs import field, frozen
 
-from svcnet.addresses import canonical_address
+from svcnet.addresses import canonical_address, contains
 from svcnet.brief import brief
 from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings
 from svcnet.graph.fragment import local_endpoint, source_range
-from svcnet.graph.settings import contains
 from svcnet.netfilter.rules import Rule
 from svcnet.renderers.ipvs import sets
 from svcnet.renderers.ipvs.sets import SetDefinition

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from svcnet.addresses import contains
 from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings, Translate
 from svcnet.graph.fragment import source_range
 from svcnet.graph.nodes import Frontend
-from svcnet.graph.settings import contains
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
 from svcnet.renderers.nftables import names
 from svcnet.renderers.nftables.block import NFTablesBlock, NFTRow, Place

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netaddr import IPAddress, IPNetwork
-
 from svcnet import checks
+from svcnet.addresses import contains
 from svcnet.checks import Check
 from svcnet.family import IP_FAMILIES, family_of
 from svcnet.labels import ZONE_LABEL
@@ -68,11 +67,9 @@ def _has_node_ports(service: Service) -> bool:
 def _families_without_address(cidrs: Iterable[str], addresses: Iterable[str]) -> Iterator[str]:
     """Yield each family of which CIDRs are named and hold none of its addresses that there are."""
     for family in IP_FAMILIES:
-        networks = [
-            IPNetwork(cidr) for cidr in cidrs if cidr != PRIMARY and family_of(cidr) == family
-        ]
-        there = [IPAddress(address) for address in addresses if family_of(address) == family]
-        if networks and there and not any(a in network for network in networks for a in there):
+        networks = [cidr for cidr in cidrs if cidr != PRIMARY and family_of(cidr) == family]
+        there = [address for address in addresses if family_of(address) == family]
+        if networks and there and not any(contains(n, a) for n in networks for a in there):
             yield family
 
 
