@@ -8,7 +8,7 @@ from math import ceil
 from attrs import field, frozen
 
 from svcnet.addresses import host_network, network_of
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.errors import AbsentError, UsageError
 from svcnet.family import IP_FAMILIES, family_of
 from svcnet.graph import IPVSSettings, LocalDetector, NodeSettings
@@ -27,8 +27,8 @@ from svcnet.models.config import PRIMARY
 LOOPBACK: dict[IPFamily, str] = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 
 
-@frozen(field_transformer=brief)
-class NodeView:
+@frozen(repr=False)
+class NodeView(Brief):
     """Everything besides a service port itself that its fragment depends on.
 
     ``zone`` is the node's topology zone. ``allows_external_ips`` is the feature gate

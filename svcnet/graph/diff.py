@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.graph.fragment import Fragment, FragmentName
 from svcnet.graph.rule_graph import RuleGraph
 
 
-@frozen(field_transformer=brief)
-class GraphDiff:
+@frozen(repr=False)
+class GraphDiff(Brief):
     """The step from one graph to another, in the order of the fragments' names."""
 
     old: RuleGraph

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from attrs import asdict, frozen
 
 from svcnet.addresses import contains
+from svcnet.brief import Brief
 from svcnet.graph.fragment import Fragment
 from svcnet.graph.nodes import (
     Balance,
@@ -30,8 +31,8 @@ from svcnet.graph.rule_graph import RuleGraph
 from svcnet.graph.settings import NodeSettings
 
 
-@frozen
-class Deliver:
+@frozen(repr=False)
+class Deliver(Brief):
     """The packet goes to an endpoint; ``masquerade`` if with the node's source address.
 
     An endpoint on the node's own address keeps the source of what comes from elsewhere:
@@ -47,8 +48,8 @@ class Deliver:
         return {"kind": "deliver", **asdict(self)}
 
 
-@frozen
-class Refuse:
+@frozen(repr=False)
+class Refuse(Brief):
     """The packet is answered with an ICMP error (``reject``) or lost (``drop``)."""
 
     how: str
@@ -59,8 +60,8 @@ class Refuse:
         return {"kind": self.how, "reason": self.reason}
 
 
-@frozen
-class Pass:
+@frozen(repr=False)
+class Pass(Brief):
     """The packet is none of a Service's: svcnet leaves it alone."""
 
     def to_dict(self) -> dict[str, str]:
@@ -71,8 +72,8 @@ class Pass:
 Verdict: TypeAlias = Deliver | Refuse | Pass
 
 
-@frozen
-class Outcome:
+@frozen(repr=False)
+class Outcome(Brief):
     """One possible end of a packet, its chance, and the ids of the nodes on the way.
 
     The first element of ``path`` is the fragment's name, empty for :class:`Pass`.
@@ -91,8 +92,8 @@ class Outcome:
         return {"verdict": verdict, "probability": str(self.probability), "path": [*self.path]}
 
 
-@frozen
-class Decision:
+@frozen(repr=False)
+class Decision(Brief):
     """What a node of the graph decided about a packet.
 
     ``target`` is the node that comes next, empty at the end, and ``share`` the chance of that one.
@@ -109,8 +110,8 @@ class Decision:
     because: str = ""
 
 
-@frozen
-class Way:
+@frozen(repr=False)
+class Way(Brief):
     """One way of a packet through a graph: its decisions one by one, its end and its chance.
 
     ``fragment`` is whose nodes decide, None for :class:`Pass`.
@@ -142,8 +143,8 @@ def ways(graph: RuleGraph, packet: Packet) -> tuple[Way, ...]:
     return tuple(_Walk(graph.settings, packet, found[0]).ways())
 
 
-@frozen
-class FrontendEntry:
+@frozen(repr=False)
+class FrontendEntry(Brief):
     """A frontend that takes the packet, and the node that it leads to.
 
     One that leads to an endpoint comes before one that refuses, wherever it stands:
@@ -189,8 +190,8 @@ def _refusal(fragment: Fragment, dispatch: Dispatch) -> str:
     return target if isinstance(fragment.node(target), Reject | Drop) else ""
 
 
-@frozen
-class _Walk:
+@frozen(repr=False)
+class _Walk(Brief):
     """One packet's way through one fragment."""
 
     settings: NodeSettings

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.graph.nodes import (
     Accept,
     Balance,
@@ -47,8 +47,8 @@ class FragmentName(NamedTuple):
         return f"{self.service_port}/{self.protocol}"
 
 
-@frozen
-class Policy:
+@frozen(repr=False)
+class Policy(Brief):
     """What a Service asks for, whether or not an endpoint is there to do it.
 
     The nodes of a fragment are decisions already made: without endpoints all of them
@@ -82,8 +82,8 @@ class LocalEndpoint(NamedTuple):
         return self.source.origin(self.position)
 
 
-@frozen(field_transformer=brief)
-class Fragment:
+@frozen(repr=False)
+class Fragment(Brief):
     """The nodes of one service port, by role.
 
     ``dispatches`` come in the order in which rules are written: cluster IP, external

@@ -12,14 +12,15 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from attrs import frozen
 
+from svcnet.brief import Brief
 from svcnet.graph.origin import EndpointSource, Origin
 
 Frontend = Literal["cluster-ip", "external-ip", "load-balancer", "node-port"]
 Masquerade = Literal["never", "off-cluster", "always"]
 
 
-@frozen
-class Dispatch:
+@frozen(repr=False)
+class Dispatch(Brief):
     """A destination that belongs to this service port, and the node that decides next.
 
     ``address`` is empty for a node port: any address that the node answers node ports
@@ -36,8 +37,8 @@ class Dispatch:
     masquerade: Masquerade = "never"
 
 
-@frozen
-class Firewall:
+@frozen(repr=False)
+class Firewall(Brief):
     """Whether a source may use a load balancer address.
 
     A source in ``ranges`` goes on to ``target``; any other to ``otherwise``.
@@ -53,8 +54,8 @@ class Firewall:
     otherwise: str
 
 
-@frozen
-class External:
+@frozen(repr=False)
+class External(Brief):
     """Where traffic from outside the cluster goes, and whether its source is kept.
 
     Outside traffic goes to ``target``. With ``keep_source``, traffic of this node's
@@ -70,8 +71,8 @@ class External:
     cluster: str
 
 
-@frozen
-class Balance:
+@frozen(repr=False)
+class Balance(Brief):
     """One of several endpoints, each as likely as the other.
 
     ``targets`` are ids of :class:`Translate` nodes in their order. ``affinity`` is the
@@ -106,8 +107,8 @@ class Translate(NamedTuple):
         return self.source.origin(self.position)
 
 
-@frozen
-class Accept:
+@frozen(repr=False)
+class Accept(Brief):
     """A health-check node port, which the node itself answers and must not filter."""
 
     id: str
@@ -115,8 +116,8 @@ class Accept:
     port: int
 
 
-@frozen
-class Reject:
+@frozen(repr=False)
+class Reject(Brief):
     """Traffic is refused with an ICMP error, for ``reason``."""
 
     id: str
@@ -124,8 +125,8 @@ class Reject:
     reason: str
 
 
-@frozen
-class Drop:
+@frozen(repr=False)
+class Drop(Brief):
     """Traffic is dropped without an answer, for ``reason``."""
 
     id: str

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from svcnet.addresses import canonical_address, is_address
+from svcnet.brief import Brief
 from svcnet.errors import UsageError
 from svcnet.family import IPFamily, family_of
 
@@ -27,8 +28,8 @@ def _endpoints(texts: Any) -> frozenset[str]:
     return frozenset(endpoint(text) for text in texts)
 
 
-@frozen
-class Packet:
+@frozen(repr=False)
+class Packet(Brief):
     """The first packet of a connection, as it reaches the node or is sent by it.
 
     ``interface`` is the one it came in by; empty for packets of the node itself.

@@ -8,7 +8,7 @@ from functools import cached_property
 from attrs import field, frozen
 from immutables import Map
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.graph.fragment import Fragment, FragmentName
 from svcnet.graph.nodes import Dispatch
 from svcnet.graph.settings import NodeSettings
@@ -16,8 +16,8 @@ from svcnet.graph.settings import NodeSettings
 LARGE_CLUSTER_ENDPOINTS = 1000
 
 
-@frozen(field_transformer=brief)
-class RuleGraph:
+@frozen(repr=False)
+class RuleGraph(Brief):
     """What a node should do with packets of one IP family.
 
     ``fragments`` is persistent: a graph made from another shares every fragment that

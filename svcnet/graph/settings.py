@@ -7,11 +7,11 @@ from typing import Literal
 from attrs import frozen
 
 from svcnet.addresses import contains
-from svcnet.brief import brief
+from svcnet.brief import Brief
 
 
-@frozen
-class LocalDetector:
+@frozen(repr=False)
+class LocalDetector(Brief):
     """How a packet from one of this node's pods is told from any other.
 
     ``value`` is a CIDR for kind ``cidr``, an interface for ``bridge``, the start of
@@ -34,8 +34,8 @@ class LocalDetector:
                 return False
 
 
-@frozen
-class IPVSSettings:
+@frozen(repr=False)
+class IPVSSettings(Brief):
     """What only IPVS mode asks of a node.
 
     ``exclude_cidrs`` hold virtual servers that are never removed. ``timeouts`` are
@@ -49,8 +49,8 @@ class IPVSSettings:
     timeouts: tuple[int, int, int] = (0, 0, 0)
 
 
-@frozen(field_transformer=brief)
-class NodeSettings:
+@frozen(repr=False)
+class NodeSettings(Brief):
     """The node's side of a rule graph, for one IP family.
 
     ``addresses`` are all of the host's in this family, loopback included.

@@ -13,6 +13,7 @@ from heapq import heapify, heappop
 from attrs import frozen
 from immutables import Map
 
+from svcnet.brief import Brief
 from svcnet.family import IPFamily, family_of
 from svcnet.models.endpoints import EndpointSlice
 from svcnet.models.service import Service
@@ -22,8 +23,8 @@ SERVICE_ENTRIES = 100_000
 NODE_ENTRIES = 1_000_000
 
 
-@frozen
-class Budget:
+@frozen(repr=False)
+class Budget(Brief):
     """The most entries that one Service may have, and that all of them may have together."""
 
     service: int = SERVICE_ENTRIES
@@ -67,8 +68,8 @@ class Budget:
         return found
 
 
-@frozen
-class Allotment:
+@frozen(repr=False)
+class Allotment(Brief):
     """Who is left out of a budget, and why, and what the Services come to that may be served.
 
     ``total`` does not count those that are too large themselves. A value that follows from the

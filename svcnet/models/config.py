@@ -11,6 +11,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from svcnet.brief import Brief
 from svcnet.models.port_range import PortRange
 
 IPVS_SCHEDULERS = (
@@ -25,16 +26,16 @@ PRIMARY = "primary"
 DetectLocalMode = Literal["", "ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"]
 
 
-@frozen
-class DetectLocalConfiguration:
+@frozen(repr=False)
+class DetectLocalConfiguration(Brief):
     """How traffic of this node's pods is recognised by interface."""
 
     bridge_interface: str = ""
     interface_name_prefix: str = ""
 
 
-@frozen
-class IPTablesConfiguration:
+@frozen(repr=False)
+class IPTablesConfiguration(Brief):
     """The ``iptables`` section."""
 
     masquerade_bit: int = 14
@@ -44,8 +45,8 @@ class IPTablesConfiguration:
     min_sync_period: float = 1.0
 
 
-@frozen
-class IPVSConfiguration:
+@frozen(repr=False)
+class IPVSConfiguration(Brief):
     """The ``ipvs`` section; timeouts of None leave the kernel's own values."""
 
     scheduler: str = "rr"
@@ -58,8 +59,8 @@ class IPVSConfiguration:
     min_sync_period: float = 0.0
 
 
-@frozen
-class NFTablesConfiguration:
+@frozen(repr=False)
+class NFTablesConfiguration(Brief):
     """The ``nftables`` section."""
 
     masquerade_bit: int = 14
@@ -68,8 +69,8 @@ class NFTablesConfiguration:
     min_sync_period: float = 1.0
 
 
-@frozen
-class RuleSettings:
+@frozen(repr=False)
+class RuleSettings(Brief):
     """What rules take of a configuration, in whichever of its sections a mode has it.
 
     ``node_port_addresses`` are CIDRs, or ``primary`` alone. ``reads_service_cidrs`` says whether
@@ -83,8 +84,8 @@ class RuleSettings:
     reads_service_cidrs: bool = False
 
 
-@frozen
-class ConntrackConfiguration:
+@frozen(repr=False)
+class ConntrackConfiguration(Brief):
     """The ``conntrack`` section."""
 
     max_per_core: int = 32768
@@ -96,8 +97,8 @@ class ConntrackConfiguration:
     udp_stream_timeout: float | None = None
 
 
-@frozen
-class KubeProxyConfiguration:
+@frozen(repr=False)
+class KubeProxyConfiguration(Brief):
     """The configuration of a node's service proxy.
 
     ``bind_address`` is the node's address of its family, whatever its Node says; empty where the

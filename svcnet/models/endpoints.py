@@ -7,13 +7,13 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.labels import HEADLESS_LABEL
 from svcnet.models.service import Protocol
 
 
-@frozen
-class EndpointPort:
+@frozen(repr=False)
+class EndpointPort(Brief):
     """A port that every endpoint of a slice serves; ``port`` 0 means none was given.
 
     ``app_protocol`` is the empty string where it is not told.
@@ -25,8 +25,8 @@ class EndpointPort:
     app_protocol: str = ""
 
 
-@frozen
-class TargetRef:
+@frozen(repr=False)
+class TargetRef(Brief):
     """The object behind an endpoint, a Pod nearly always; ``uid`` may be empty."""
 
     namespace: str
@@ -35,8 +35,8 @@ class TargetRef:
     kind: str = "Pod"
 
 
-@frozen
-class Endpoint:
+@frozen(repr=False)
+class Endpoint(Brief):
     """One endpoint of a slice.
 
     ``addresses`` are canonical text, as the reference prints them. ``zone_hints`` and
@@ -56,8 +56,8 @@ class Endpoint:
     target_ref: TargetRef | None = None
 
 
-@frozen(field_transformer=brief)
-class EndpointSlice:
+@frozen(repr=False)
+class EndpointSlice(Brief):
     """A slice of the endpoints of the Service that its kubernetes.io/service-name label names.
 
     ``ipvs_weight`` is the annotation ``svcnet.io/ipvs-weight``: the weight of each of the
@@ -82,8 +82,8 @@ class EndpointSlice:
         return HEADLESS_LABEL not in self.labels
 
 
-@frozen
-class EndpointAddress:
+@frozen(repr=False)
+class EndpointAddress(Brief):
     """An address of a core/v1 Endpoints subset."""
 
     ip: str
@@ -92,8 +92,8 @@ class EndpointAddress:
     target_ref: TargetRef | None = None
 
 
-@frozen(field_transformer=brief)
-class EndpointSubset:
+@frozen(repr=False)
+class EndpointSubset(Brief):
     """Addresses that serve the same ports."""
 
     addresses: tuple[EndpointAddress, ...] = ()
@@ -101,8 +101,8 @@ class EndpointSubset:
     ports: tuple[EndpointPort, ...] = ()
 
 
-@frozen(field_transformer=brief)
-class Endpoints:
+@frozen(repr=False)
+class Endpoints(Brief):
     """A core/v1 Endpoints object; it has the name of its Service."""
 
     namespace: str

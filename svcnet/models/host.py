@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from svcnet.brief import Brief
 
-@frozen
-class Host:
+
+@frozen(repr=False)
+class Host(Brief):
     """What a node's kernel and interfaces are like, as ``svcnet probe`` prints it.
 
     ``addresses`` are those of all interfaces but the dummy device of IPVS mode, without

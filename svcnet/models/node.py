@@ -7,14 +7,14 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.labels import CONTROL_PLANE_LABELS, ZONE_LABEL
 
 TaintEffect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
-@frozen
-class Taint:
+@frozen(repr=False)
+class Taint(Brief):
     """What keeps Pods off a Node that do not tolerate it."""
 
     key: str
@@ -22,8 +22,8 @@ class Taint:
     value: str = ""
 
 
-@frozen(field_transformer=brief)
-class Node:
+@frozen(repr=False)
+class Node(Brief):
     """A Node: its addresses in order of preference, pod CIDRs and labels.
 
     ``addresses`` are the InternalIPs and then the ExternalIPs of ``status.addresses``,

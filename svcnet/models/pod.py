@@ -8,15 +8,15 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.family import IPFamily, family_of
 from svcnet.models.service import Protocol
 
 PodPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Unknown"]
 
 
-@frozen
-class ContainerPort:
+@frozen(repr=False)
+class ContainerPort(Brief):
     """One entry of a container's ``ports``; ``name`` is the empty string if it has none."""
 
     port: int
@@ -24,16 +24,16 @@ class ContainerPort:
     protocol: Protocol = "TCP"
 
 
-@frozen
-class EnvVar:
+@frozen(repr=False)
+class EnvVar(Brief):
     """One entry of a container's ``env``; ``value`` is None where ``valueFrom`` gives it."""
 
     name: str
     value: str | None = ""
 
 
-@frozen
-class Container:
+@frozen(repr=False)
+class Container(Brief):
     """A container, or an init container; one of these runs on if ``restart_always``.
 
     ``env_from`` says that ``envFrom`` adds variables whose names the Pod does not tell.
@@ -46,8 +46,8 @@ class Container:
     restart_always: bool = False
 
 
-@frozen(field_transformer=brief)
-class Pod:
+@frozen(repr=False)
+class Pod(Brief):
     """A Pod, with the API server's defaults filled in.
 
     ``pod_ips`` are canonical text, the primary one first. ``ready`` is whether the

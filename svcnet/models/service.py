@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.family import IPFamily, family_of
 from svcnet.labels import PROXY_NAME_LABEL
 
@@ -24,8 +24,8 @@ HEADLESS = "None"
 """The value of ``spec.clusterIP`` that asks for no virtual IP."""
 
 
-@frozen
-class ServicePort:
+@frozen(repr=False)
+class ServicePort(Brief):
     """One entry of ``spec.ports``.
 
     ``name`` is the empty string for an unnamed port, ``node_port`` is 0 when none is
@@ -41,8 +41,8 @@ class ServicePort:
     app_protocol: str = ""
 
 
-@frozen
-class LoadBalancerIngress:
+@frozen(repr=False)
+class LoadBalancerIngress(Brief):
     """One entry of ``status.loadBalancer.ingress``; ``ip`` is empty if it is a host name.
 
     ``ip_mode`` is ``VIP`` or ``Proxy`` (KEP-1860); only a VIP makes rules on a node.
@@ -52,8 +52,8 @@ class LoadBalancerIngress:
     ip_mode: Literal["VIP", "Proxy"] = "VIP"
 
 
-@frozen(field_transformer=brief)
-class Service:
+@frozen(repr=False)
+class Service(Brief):
     """A Service, with the API server's defaults filled in.
 
     Addresses are canonical text. ``cluster_ips`` is empty for type ExternalName and
@@ -110,8 +110,8 @@ class Service:
         return self.type != "ExternalName" and PROXY_NAME_LABEL not in self.labels
 
 
-@frozen
-class ServiceCIDR:
+@frozen(repr=False)
+class ServiceCIDR(Brief):
     """The ranges that virtual IPs are taken from."""
 
     name: str

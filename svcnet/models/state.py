@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from attrs import evolve, frozen
 from immutables import Map
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.models.endpoints import Endpoints, EndpointSlice
 from svcnet.models.node import Node
 from svcnet.models.pod import Pod
@@ -46,8 +46,8 @@ ClusterObject: TypeAlias = Service | EndpointSlice | Endpoints | Pod | Node | Se
 SlicesByName: TypeAlias = Map[str, EndpointSlice]
 
 
-@frozen(field_transformer=brief)
-class ClusterState:
+@frozen(repr=False)
+class ClusterState(Brief):
     """The objects of a cluster, indexed the way the compiler asks for them.
 
     A value: :meth:`apply` returns a new state that shares all it did not change with

@@ -7,15 +7,15 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.models.node import Taint, TaintEffect
 from svcnet.models.pod import Container
 
 Operator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]
 
 
-@frozen
-class LabelRequirement:
+@frozen(repr=False)
+class LabelRequirement(Brief):
     """What a selector asks of the label of one key; ``Gt`` and ``Lt`` are asked of Nodes alone."""
 
     key: str
@@ -44,8 +44,8 @@ class LabelRequirement:
         return found > bound if self.operator == "Gt" else found < bound
 
 
-@frozen
-class LabelSelector:
+@frozen(repr=False)
+class LabelSelector(Brief):
     """A selector of a workload; one that asks for nothing finds all."""
 
     match_labels: Mapping[str, str] = field(factory=dict)
@@ -58,16 +58,16 @@ class LabelSelector:
         )
 
 
-@frozen
-class NodeTerm:
+@frozen(repr=False)
+class NodeTerm(Brief):
     """What is asked of a Node, all at once: of its labels, and of its fields, such as its name."""
 
     labels: tuple[LabelRequirement, ...] = ()
     fields: tuple[LabelRequirement, ...] = ()
 
 
-@frozen
-class Toleration:
+@frozen(repr=False)
+class Toleration(Brief):
     """A taint that a Pod bears: of any key and effect, where these are empty."""
 
     key: str = ""
@@ -82,8 +82,8 @@ class Toleration:
         return self.operator == "Exists" or (bool(self.key) and self.value == taint.value)
 
 
-@frozen(field_transformer=brief)
-class PodTemplate:
+@frozen(repr=False)
+class PodTemplate(Brief):
     """What all Pods of a workload have in common.
 
     ``node_terms`` are of the node affinity that is required: a Node has to be as one of them asks.
@@ -103,8 +103,8 @@ class PodTemplate:
     tolerations: tuple[Toleration, ...] = ()
 
 
-@frozen(field_transformer=brief)
-class Workload:
+@frozen(repr=False)
+class Workload(Brief):
     """What makes Pods; each kind is a class of its own.
 
     ``replicas`` are how many Pods run at once, with the API server's defaults. A DaemonSet has
@@ -142,7 +142,7 @@ class ReplicationController(Workload):
     __slots__ = ()
 
 
-@frozen(field_transformer=brief)
+@frozen(repr=False)
 class StatefulSet(Workload):
     """A StatefulSet: its Pods are numbered, from ``first``, and named below ``service_name``."""
 
@@ -156,7 +156,7 @@ class DaemonSet(Workload):
     __slots__ = ()
 
 
-@frozen(field_transformer=brief)
+@frozen(repr=False)
 class Job(Workload):
     """A Job while it runs; with ``indexed`` its Pods are numbered."""
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, TypeAlias
 from attrs import evolve, field, frozen
 
 from svcnet import checks
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.checks import Check
 from svcnet.errors import Diagnostic, InputError
 from svcnet.models import (
@@ -89,8 +89,8 @@ _MAX_NAMES = 1000
 _Complete: TypeAlias = Callable[[ClusterState], ClusterState]
 
 
-@frozen(field_transformer=brief)
-class LoadResult:
+@frozen(repr=False)
+class LoadResult(Brief):
     """What manifests hold.
 
     ``objects`` are in the order of the input. ``skipped`` counts the documents of each

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.graph import Deliver, Origin, Packet, Pass, Refuse
 from svcnet.meaning.explanation.account import Account, ModeLine, Passage, Remark, Stage
 from svcnet.meaning.explanation.sentences import sentence
@@ -189,8 +189,8 @@ class Remedy:
         }
 
 
-@frozen(field_transformer=brief)
-class Explanation:
+@frozen(repr=False)
+class Explanation(Brief):
     """Why a packet ends where it does, on one node in one mode.
 
     ``choice`` says by what one of several ends is chosen, and ``remarks`` where the mode does

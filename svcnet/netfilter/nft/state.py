@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.netfilter.nft.families import NFTFamily
 
 
@@ -69,8 +69,8 @@ class ElementState(NamedTuple):
     line: int = 0
 
 
-@frozen(field_transformer=brief)
-class ChainState:
+@frozen(repr=False)
+class ChainState(Brief):
     """A chain with its rules in order; one without a hook is called by rules and elements only."""
 
     name: str
@@ -81,8 +81,8 @@ class ChainState:
     line: int = 0
 
 
-@frozen(field_transformer=brief)
-class SetState:
+@frozen(repr=False)
+class SetState(Brief):
     """A set, or with a type of values a map.
 
     ``type`` is what elements or keys are, such as ``ipv4_addr . inet_service``, or ``typeof`` and
@@ -116,8 +116,8 @@ class OtherState(NamedTuple):
     line: int = 0
 
 
-@frozen(field_transformer=brief)
-class TableState:
+@frozen(repr=False)
+class TableState(Brief):
     """A table, with chains and sets by name in the order in which they were made.
 
     ``last_handle`` is the last one that lines which were carried out gave to anything in it.
@@ -143,8 +143,8 @@ TableKey: TypeAlias = tuple[NFTFamily, str]
 """The family and name of a table."""
 
 
-@frozen(field_transformer=brief)
-class NFTState:
+@frozen(repr=False)
+class NFTState(Brief):
     """All tables that were read, by family and name, in their order."""
 
     tables: Mapping[TableKey, TableState] = field(factory=dict)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.family import IPFamily
 from svcnet.graph import NodeSettings, Origin
 from svcnet.renderers.ipvs.part import Entry, ServerKey, VirtualServer
@@ -23,8 +23,8 @@ class ServerChange(NamedTuple):
     after: VirtualServer | None
 
 
-@frozen(field_transformer=brief)
-class IPVSDelta:
+@frozen(repr=False)
+class IPVSDelta(Brief):
     """What changed, by what it is.
 
     ``resized`` are sets that have another bound, which takes making them anew, ``rules``

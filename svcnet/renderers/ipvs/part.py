@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 from attrs import field, frozen
 
 from svcnet.addresses import canonical_address, contains
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings
 from svcnet.graph.fragment import local_endpoint, source_range
 from svcnet.netfilter.rules import Rule
@@ -50,8 +50,8 @@ class RealServer(NamedTuple):
 _new = partial(tuple.__new__, RealServer)
 
 
-@frozen(field_transformer=brief)
-class VirtualServer:
+@frozen(repr=False)
+class VirtualServer(Brief):
     """An address and port that the kernel balances; ``timeout`` is persistence in seconds.
 
     ``part`` is the id of the node that it is made for, and ``targets`` are those of the real

@@ -10,7 +10,7 @@ from typing import ClassVar
 from attrs import field, frozen
 from immutables import Map
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.ipvs import ipvsadm
@@ -29,8 +29,8 @@ from svcnet.renderers.ipvs.sets import IPVS_IPS, SETS, IPSet, SetDefinition
 DUMMY_DEVICE = "kube-ipvs0"
 
 
-@frozen(field_transformer=brief)
-class IPVSTables:
+@frozen(repr=False)
+class IPVSTables(Brief):
     """A whole sync in IPVS mode, for one IP family.
 
     It is kept as the ``parts`` that service ports add, with counts that make the next

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.graph import Fragment, Origin
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
 from svcnet.renderers.nftables.flat.endpoints import EndpointRow
@@ -44,8 +44,8 @@ NFTItem: TypeAlias = NFTObject | NFTRow | EndpointRow
 """An object of a table, or many that are kept as one."""
 
 
-@frozen(field_transformer=brief)
-class NFTablesBlock:
+@frozen(repr=False)
+class NFTablesBlock(Brief):
     """What the table has for one service port, in the order in which it is made.
 
     ``parts`` are what each of ``made`` is for, as :meth:`svcnet.graph.Fragment.origin_of` takes it;

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from attrs import frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.family import IPFamily
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTSet, NFTTable
 from svcnet.renderers.nftables.flat.endpoints import EndpointRow
@@ -57,8 +57,8 @@ class NFTGrowth(NamedTuple):
     parts: tuple[tuple[Edit, ...], ...]
 
 
-@frozen(field_transformer=brief)
-class NFTablesDelta:
+@frozen(repr=False)
+class NFTablesDelta(Brief):
     """What takes a table to another, and chains that nothing leads to then.
 
     It is carried out in this order. Sets get more room, each by a ``growth``.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 from netaddr import IPNetwork
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.graph import NodeSettings
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTHook, NFTObject, NFTRule, NFTSet
 from svcnet.renderers.nftables import names
@@ -51,8 +51,8 @@ _JUMPS = (
 )
 
 
-@frozen(field_transformer=brief)
-class FixedParts:
+@frozen(repr=False)
+class FixedParts(Brief):
     """What no Service caused, in the order in which it is made.
 
     ``node_port_ips`` is the set of addresses that answer node ports, and ``node_ports`` its

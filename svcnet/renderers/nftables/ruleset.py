@@ -9,7 +9,7 @@ from typing import ClassVar
 from attrs import field, frozen
 from immutables import Map
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.nft import (
@@ -31,8 +31,8 @@ from svcnet.renderers.nftables.layout import Layout
 from svcnet.renderers.nftables.words import words
 
 
-@frozen(field_transformer=brief)
-class Ruleset:
+@frozen(repr=False)
+class Ruleset(Brief):
     """A whole sync in mode nftables, for one IP family: what its table has.
 
     It is kept as the ``blocks`` of service ports, with what makes the next step as cheap as its

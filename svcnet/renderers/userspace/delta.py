@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName
 from svcnet.netfilter import Jump, Rule
@@ -27,8 +27,8 @@ class ServiceChange(NamedTuple):
     after: ProxiedPort | None
 
 
-@frozen(field_transformer=brief)
-class ProxyDelta:
+@frozen(repr=False)
+class ProxyDelta(Brief):
     """What changes from ``old`` to ``new``: service ports, rules, and the jumps to them.
 
     ``removed`` go before ``added`` come. Rules of one service port keep their order when

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeAlias
 from attrs import evolve, field, frozen
 from immutables import Map
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.family import IPFamily
 from svcnet.graph import Fragment, FragmentName, NodeSettings, Origin
 from svcnet.graph.nodes import Frontend
@@ -52,8 +52,8 @@ class ListenerName(NamedTuple):
         return f"{self.service_port}" + ("" if self.role == "cluster" else f" ({self.role})")
 
 
-@frozen(field_transformer=brief)
-class Listener:
+@frozen(repr=False)
+class Listener(Brief):
     """One proxy port, and what becomes of what arrives there.
 
     ``serve`` hands it to one of ``backends``, in turn and in this order; ``refuse`` is
@@ -89,8 +89,8 @@ class Portal:
     part: str = field(default="", eq=False, repr=False)
 
 
-@frozen(field_transformer=brief)
-class ProxiedPort:
+@frozen(repr=False)
+class ProxiedPort(Brief):
     """A service port as the proxy sees it.
 
     ``affinity`` is in seconds, 0 for none. With ``proxy_protocol`` each connection to a
@@ -135,8 +135,8 @@ class UnsupportedPort:
         return f"Service {self.name.namespace}/{self.name.name}: {self.field}: {self.reason}"
 
 
-@frozen(field_transformer=brief)
-class ProxyTable:
+@frozen(repr=False)
+class ProxyTable(Brief):
     """All that a node's proxy does in one IP family.
 
     ``ports`` are the proxy ports by listener. The renderer chooses them by ``choice``; a
