@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 import svcnet
+from svcnet.models import ClusterState
 
 PAGE = Path(__file__).parent.parent / "docs/reference/api.md"
 MODULES = re.findall(r"^\.\. automodule:: (\S+)$", PAGE.read_text("utf-8"), re.MULTILINE)
@@ -216,3 +217,9 @@ def is_described(module: ModuleType, name: str) -> bool:
     if not member:
         return has_words(getattr(module, owner))
     return inspect.getdoc(getattr(getattr(module, owner), member)) is not None
+
+
+def test_a_comparison_says_what_it_takes() -> None:
+    """Objects are no graph; whoever gives them is told how to make one."""
+    with pytest.raises(TypeError, match=r"svcnet.compile makes of objects.*not ClusterState"):
+        svcnet.diff(ClusterState(), ClusterState())  # type: ignore[arg-type]

@@ -123,6 +123,7 @@ def test_colours_follow_the_system_until_somebody_chooses(visits: Visits) -> Non
     light = page.evaluate(ground)
     assert dark != light
     page.reload()
+    page.wait_for_function("document.documentElement.dataset.shown !== undefined")
     assert page.evaluate(ground) == light
     page.get_by_label("Colours").select_option("")
     assert page.evaluate(ground) == dark

@@ -370,3 +370,23 @@ def aimed_at(destination: str) -> Any:
     from svcnet.graph import Packet
 
     return Packet("203.0.113.7", destination, 80, interface="eth0")
+
+
+def test_a_rule_of_any_length_is_cut_for_people(tmp_path: Path) -> None:
+    """What is told says how long it is; a program gets all of it."""
+    file = tmp_path / "rules"
+    long = '-A PREROUTING -d 10.96.0.1/32 -m comment --comment "' + "x" * 5_000_000 + '" -j DROP\n'
+    file.write_text(f"*mangle\n:PREROUTING ACCEPT [0:0]\n{long}COMMIT\n")
+    asked = ("--rules", file, "--to", "10.96.0.1:80")
+    told = run(*asked).stdout
+    assert len(told) < 10_000
+    assert "… (5,000," in told
+    assert "x" * 5_000_000 in run(*asked, "-o", "json").stdout
+
+
+def test_what_the_kernel_takes_as_source_is_told_in_mode_ipvs() -> None:
+    """A process of the node that binds to no address has the Service's."""
+    files = [word for file in sorted(IPVS.iterdir()) for word in ("--rules", file)]
+    words = (*files, *TO_WEB, "--from")
+    assert "source-is-the-service" in "\n".join(shown(OBJECTS, *words, "node"))
+    assert "source-is-the-service" not in "\n".join(shown(OBJECTS, *words, "10.244.1.9"))

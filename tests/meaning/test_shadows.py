@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from svcnet.cli import main
 from svcnet.graph import Pass, evaluate
@@ -263,3 +264,55 @@ def test_a_source_that_is_hidden_otherwise_is_told_as_that() -> None:
     assert {rule.text for each in found for rule in each.rules} == {
         "-d 10.244.0.0/16 -j SNAT --to-source 192.0.2.99"
     }
+
+
+SHOP = ROOT / "examples" / "my-service"
+
+
+def verified(tmp_path: Path, *files: tuple[str, str]) -> str:
+    """Return what is told of files, each with its name and text, beside the example's objects."""
+    words = ["verify", str(SHOP)]
+    for name, text in files:
+        (tmp_path / name).write_text(text)
+        words += ["--rules", str(tmp_path / name)]
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def in_filter(text: str, *rules: str) -> str:
+    """Return what iptables-save printed with rules behind the others of the table filter."""
+    before, table, after = text.partition("*filter\n")
+    own, commit, rest = after.partition("COMMIT\n")
+    return "".join((before, table, own, *(f"-A {rule}\n" for rule in rules), commit, rest))
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_shadowed"),
+    [
+        ("FORWARD -d 10.244.1.5/32 -p tcp -m tcp --dport 9376 -j DROP", True),
+        ("FORWARD -d 10.96.0.100/32 -j DROP", True),
+        ("FORWARD -d 10.244.9.9/32 -j DROP", False),
+        ("OUTPUT -d 10.244.1.5/32 -j ACCEPT", False),
+    ],
+)
+def test_what_virtual_servers_pass_by_is_shadowed(
+    tmp_path: Path, rule: str, is_shadowed: bool
+) -> None:
+    """The addresses of Services are the machine's, and what is sent on comes by OUTPUT."""
+    node = ROOT / "examples" / "ipvs-node"
+    files = {path.name: path.read_text("utf-8") for path in sorted(node.iterdir())}
+    files["iptables-save.txt"] = in_filter(files["iptables-save.txt"], rule)
+    told = verified(tmp_path, *files.items())
+    assert ("shadowed: default/my-service" in told) == is_shadowed
+
+
+def test_what_is_redirected_to_a_proxy_passes_by_rules(tmp_path: Path) -> None:
+    """A rule of FORWARD for a Service's address is shadowed by the portal rules."""
+    render = ["render", str(SHOP), "--mode", "userspace"]
+    rules = CliRunner().invoke(main, [*render, "--jumps"]).stdout
+    table = CliRunner().invoke(main, [*render, "-o", "json"]).stdout
+    own = "FORWARD -d 10.96.0.100/32 -p tcp -j DROP"
+    text = in_filter(rules, own).replace("*filter\n", "*filter\n:FORWARD ACCEPT [0:0]\n")
+    told = verified(tmp_path, ("rules", text), ("table", table))
+    assert f"filter: -A {own}" in told
