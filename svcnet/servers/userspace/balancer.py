@@ -19,18 +19,21 @@ REMEMBERED_CLIENTS = 1 << 16
 
 @define(eq=False)
 class ActiveBackend:
-    """A backend at work, with what was counted for it; bytes go ``up`` to it and ``down``."""
+    """A backend at work, with what was counted for it; bytes go ``up`` to it and ``down``.
+
+    ``address`` is as the socket module wants it.
+    """
 
     backend: Backend
+    address: tuple[str, int] = field(init=False)
     connections: int = 0
     active: int = 0
     failed: int = 0
     up: int = 0
     down: int = 0
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """The address as the socket module wants it."""
+    @address.default
+    def _address(self) -> tuple[str, int]:
         return (self.backend.address, self.backend.port)
 
 

@@ -6,7 +6,8 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from errno import EINPROGRESS
+from errno import EALREADY, EINPROGRESS
+from functools import partial
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from socket import SocketType
 from typing import NamedTuple
@@ -26,6 +27,13 @@ DIAL_SECONDS = (0.25, 0.5, 1.0, 2.0)
 
 RETRY_SECONDS = 0.1
 """How long nobody is taken or dialled for once descriptors have run out."""
+
+YOUTH_SECONDS = 20.0
+"""How old a connection is, at most, when its backend is first to be probed in silence.
+
+That is long before KEEPALIVE_SECONDS are over, and most connections end earlier: it takes two
+system calls that they are spared.
+"""
 
 LITTLE_BYTES = 8 << 10
 """What is copied at a time; a direction that has as much is moved by a pipe from then on.
@@ -51,16 +59,16 @@ class Direction:
         "_carriers",
         "_is_bulk",
         "_sink",
-        "_source",
         "finished",
         "moved",
         "reads",
+        "source",
         "waits",
     )
 
     def __init__(self, carriers: Carriers, source: SocketType, sink: SocketType) -> None:
         self._carriers = carriers
-        self._source = source
+        self.source = source
         self._sink = sink
         self._carrier: Pipe | Buffer | None = None
         self._is_bulk = False
@@ -75,7 +83,7 @@ class Direction:
             self._carry()
             return
         try:
-            data = self._source.recv(LITTLE_BYTES)
+            data = self.source.recv(LITTLE_BYTES)
         except BlockingIOError:
             return
         if not data:
@@ -95,7 +103,7 @@ class Direction:
         carriers = self._carriers
         carrier = carriers.take()
         try:
-            held = carrier.fill(self._source.fileno())
+            held = carrier.fill(self.source.fileno())
         except BlockingIOError:
             carriers.give(carrier)
             return
@@ -163,6 +171,8 @@ class Relays:
         self.dials = [Deadlines(self.loop, seconds, Relay.on_timeout) for seconds in DIAL_SECONDS]
         self._budget = site.budget
         self._open: set[Relay] = set()
+        self._young: set[Relay] = set()
+        self._is_timed = False
         self._when_none: Callable[[], None] | None = None
 
     def __len__(self) -> int:
@@ -175,11 +185,23 @@ class Relays:
         """Connect a client, who has been counted, with a backend."""
         relay = Relay(self, caller)
         self._open.add(relay)
+        self._young.add(relay)
+        if not self._is_timed:
+            self._is_timed = True
+            self.loop.after(YOUTH_SECONDS, self._keep_alive)
         relay.dial()
+
+    def _keep_alive(self) -> None:
+        """Have the kernel probe backends of connections that are young no more."""
+        self._young = {relay for relay in self._young if not relay.keep_alive()}
+        self._is_timed = bool(self._young)
+        if self._young:
+            self.loop.after(YOUTH_SECONDS, self._keep_alive)
 
     def end(self, relay: Relay, caller: Caller) -> None:
         """Hear that a connection is over."""
         self._open.discard(relay)
+        self._young.discard(relay)
         self._budget.connections.give(caller.service.owner, caller.source)
         if self._budget.waiting:
             self._budget.wake()
@@ -242,6 +264,15 @@ class Relay:
             self._down.moved if self._down is not None else 0,
         )
 
+    def keep_alive(self) -> bool:
+        """Have the kernel probe a silent backend; return False if there is none yet."""
+        backend = self._backend
+        if backend is None or self._attempt != _CONNECTED:
+            return False
+        backend.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+        return True
+
     def dial(self) -> None:
         """Try the next backend; after the last attempt give the client up."""
         relays, caller = self._relays, self._caller
@@ -267,12 +298,18 @@ class Relay:
     def _connect(self, backend: SocketType, target: ActiveBackend) -> bool:
         """Begin to connect; return whether that can succeed."""
         backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        backend.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        backend.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
-        if backend.connect_ex(target.address) not in (0, EINPROGRESS):
+        error = backend.connect_ex(target.address)
+        if error == EINPROGRESS:
+            # On this machine the other end has answered within the call: asking again tells,
+            # and spares an event, its handler and a deadline.
+            error = backend.connect_ex(target.address)
+        if error == EALREADY:
+            self._relays.loop.watch(backend.fileno(), EPOLLOUT, self._on_connected)
+            self._relays.dials[self._attempt - 1].add(self)
+        elif error == 0:
+            self._begin(self._relays.loop.watch)
+        else:
             return False
-        self._relays.loop.watch(backend.fileno(), EPOLLOUT, self._on_connected)
-        self._relays.dials[self._attempt - 1].add(self)
         return True
 
     def on_timeout(self) -> None:
@@ -291,43 +328,37 @@ class Relay:
         self._backend = self._target = None
 
     def _on_connected(self, mask: int) -> None:
-        backend, client, loop = self._backend, self._client, self._relays.loop
-        assert backend is not None
-        assert self._target is not None
         if mask & (EPOLLERR | EPOLLHUP):
             self._fail()
             self.dial()
             return
         self._relays.dials[self._attempt - 1].discard(self)
+        self._begin(self._relays.loop.rehandle)
+
+    def _begin(self, watch: Callable[[int, int, Callable[[int], None]], None]) -> None:
+        """Begin to move bytes: the backend has answered, and is to be watched by `watch`."""
+        backend, client, target, caller = self._backend, self._client, self._target, self._caller
+        assert backend is not None
+        assert target is not None
         self._attempt = _CONNECTED
-        self._target.connections += 1
-        self._target.active += 1
+        target.connections += 1
+        target.active += 1
         try:
-            if self._caller.service.proxy_protocol:
-                backend.send(header(client, self._caller.peer))
+            if caller.service.proxy_protocol:
+                backend.send(header(client, caller.peer))
         except OSError:
             self.abort()
             return
         carriers = self._relays.carriers
-        self._up = Direction(carriers, client, backend)
-        self._down = Direction(carriers, backend, client)
+        self._up = up = Direction(carriers, client, backend)
+        self._down = down = Direction(carriers, backend, client)
         self._client_events = self._backend_events = EPOLLIN
-        loop.watch(client.fileno(), EPOLLIN, self._on_client)
-        loop.rehandle(backend.fileno(), EPOLLIN, self._on_backend)
+        # A partial function is called by the loop as quickly as what it is made of.
+        self._relays.loop.watch(client.fileno(), EPOLLIN, partial(self._on_event, up, down))
+        watch(backend.fileno(), EPOLLIN, partial(self._on_event, down, up))
 
-    def _on_client(self, mask: int) -> None:
-        assert self._up is not None
-        assert self._down is not None
-        self._on_event(mask, self._client, self._up, self._down)
-
-    def _on_backend(self, mask: int) -> None:
-        assert self._up is not None
-        assert self._down is not None
-        assert self._backend is not None
-        self._on_event(mask, self._backend, self._down, self._up)
-
-    def _on_event(self, mask: int, sock: SocketType, out: Direction, back: Direction) -> None:
-        """Something happened at `sock`, the source of `out` and the sink of `back`."""
+    def _on_event(self, out: Direction, back: Direction, mask: int) -> None:
+        """Something happened at the source of `out`, which is the sink of `back`."""
         try:
             if out.reads:
                 if mask & ~EPOLLOUT:
@@ -339,11 +370,11 @@ class Relay:
                 self.abort()
                 return
             elif mask & EPOLLHUP:
-                self._mute(sock)
+                self._mute(out.source)
             if mask & EPOLLOUT:
                 back.flush()
         except OSError:
-            self.abort()
+            self.abort(out.source if mask & EPOLLERR else None)
             return
         if out.finished and back.finished:
             self._end()
@@ -365,31 +396,25 @@ class Relay:
         assert down is not None
         wanted = (EPOLLIN if up.reads else 0) | (EPOLLOUT if down.waits else 0)
         if wanted != self._client_events:
-            self._client_events = self._watch(
-                self._client, self._client_events, wanted, self._on_client
-            )
+            self._client_events = self._watch(up, down, self._client_events, wanted)
         wanted = (EPOLLIN if down.reads else 0) | (EPOLLOUT if up.waits else 0)
         if wanted != self._backend_events:
-            assert self._backend is not None
-            self._backend_events = self._watch(
-                self._backend, self._backend_events, wanted, self._on_backend
-            )
+            self._backend_events = self._watch(down, up, self._backend_events, wanted)
 
-    def _watch(
-        self, sock: SocketType, now: int, wanted: int, handler: Callable[[int], None]
-    ) -> int:
+    def _watch(self, out: Direction, back: Direction, now: int, wanted: int) -> int:
         if now != _UNWATCHED:
-            self._relays.loop.rewatch(sock.fileno(), wanted)
+            self._relays.loop.rewatch(out.source.fileno(), wanted)
         elif wanted:
-            self._relays.loop.watch(sock.fileno(), wanted, handler)
+            handler = partial(self._on_event, out, back)
+            self._relays.loop.watch(out.source.fileno(), wanted, handler)
         else:
             return _UNWATCHED
         return wanted
 
-    def abort(self) -> None:
-        """End at once, and let both ends see that it was no ordinary end."""
+    def abort(self, gone: SocketType | None = None) -> None:
+        """End at once, and let both ends see that it was no ordinary end, but for one `gone`."""
         for sock in (self._client, self._backend):
-            if sock is not None:
+            if sock is not None and sock is not gone:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._end()
 

@@ -18,6 +18,7 @@ from svcnet.renderers.userspace.table import Backend, ProxiedPort
 from svcnet.servers.userspace import filters
 from svcnet.servers.userspace.pipes import Carriers
 from svcnet.servers.userspace.proxy_protocol import SIGNATURE
+from svcnet.servers.userspace.sockets import KEEPALIVE_SECONDS
 from svcnet.servers.userspace.streams import LITTLE_BYTES, Direction
 from tests.servers.userspace.backends import (
     LOOPBACK,
@@ -208,6 +209,24 @@ def test_the_server_may_end_first() -> None:
         sock.shutdown(socket.SHUT_WR)
         assert done.wait(10)
     assert got == [b"x" * 300_000]
+    server.close()
+
+
+def test_a_backend_that_is_gone_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel probes both ends of a connection that is open for a while."""
+    monkeypatch.setattr("svcnet.servers.userspace.streams.YOUTH_SECONDS", 0.1)
+    server = Server(echo)
+    with running(table(service(server.backend))) as proxy, connect(proxy) as sock:
+        sock.sendall(b"x")
+        assert sock.recv(1) == b"x"
+        (relay,) = proxy._engine._relays
+        deadline = time.monotonic() + 10
+        for end in (relay._client, relay._backend):
+            assert end is not None
+            while not end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_SECONDS
     server.close()
 
 
