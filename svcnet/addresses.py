@@ -30,6 +30,19 @@ def ipv6_text(packed: bytes) -> str:
     return text
 
 
+def address_number(text: str) -> int:
+    """Return an address as a number. Raises ValueError for what is none."""
+    try:
+        return int.from_bytes(inet_pton(AF_INET6 if ":" in text else AF_INET, text), "big")
+    except (OSError, UnicodeError):
+        raise ValueError(text) from None
+
+
+def number_address(number: int, family: IPFamily) -> str:
+    """Return the canonical text of an address that is a number."""
+    return address_text(number.to_bytes(BITS[family] // 8, "big"))
+
+
 def canonical_address(text: str) -> str:
     """Return the canonical text (RFC 5952) of an address; that of IPv4 has only one.
 

@@ -38,7 +38,12 @@ def outcomes(artifact: RestoreText, packet: Packet) -> dict[Verdict, Fraction]:
     """Return each end of the packet that the text makes possible, with its chance."""
     tables = FakeIPTables()
     tables.restore(artifact.text_with_jumps)
-    walker = Walker(tables, artifact.settings)
+    return ends(tables, artifact.settings, packet)
+
+
+def ends(tables: FakeIPTables, settings: NodeSettings, packet: Packet) -> dict[Verdict, Fraction]:
+    """Return each end of the packet that tables make possible, with its chance."""
+    walker = Walker(tables, settings)
     found: dict[Verdict, Fraction] = {}
     for verdict, chance in walker.outcomes(packet):
         found[verdict] = found.get(verdict, Fraction(0)) + chance
@@ -85,7 +90,7 @@ class Walker:
         for rule in self.tables.tables[table].get(chain, ()):
             after: list[tuple[Flow, Fraction]] = []
             for now, share in live:
-                likely, target, values = self.match(rule, now)
+                likely, target, values, is_last = self.match(rule, now)
                 if likely < 1:
                     after.append((now, share * (1 - likely)))
                 if not likely:
@@ -111,7 +116,7 @@ class Walker:
                         yield now, taken, target
                     case _:
                         for end in self.chain(table, target, now, taken):
-                            if end[2]:
+                            if end[2] or is_last:
                                 yield end
                             else:
                                 after.append(end[:2])
@@ -119,10 +124,13 @@ class Walker:
         for now, share in live:
             yield now, share, ""
 
-    def match(self, rule: str, flow: Flow) -> tuple[Fraction, str, dict[str, str]]:
-        """Return how likely the rule is to match, its target, and the target's options."""
+    def match(self, rule: str, flow: Flow) -> tuple[Fraction, str, dict[str, str], bool]:
+        """Return how likely the rule is to match, its target, and the target's options.
+
+        The last is whether a packet that comes back from the target goes on behind this chain.
+        """
         words = split(rule)
-        likely, target, negate = Fraction(1), "", False
+        likely, target, negate, is_last = Fraction(1), "", False, False
         values: dict[str, str] = {}
         recent, checks = "", False
         position = 0
@@ -137,12 +145,12 @@ class Walker:
                 checks |= word == "--rcheck"
                 continue
             position += 1
-            if word == "-j":
-                target = value
+            if word in ("-j", "-g"):
+                target, is_last = value, word == "-g"
             elif word == "--name":
                 recent = value
             elif word == "--probability":
-                likely *= Fraction(1, round(1 / float(value)))
+                likely *= Fraction(value).limit_denominator(1000)
             elif word in SAYS_NOTHING:
                 pass
             elif word in ("--to-destination", "--xor-mark", "--or-mark", "--set-xmark"):
@@ -152,7 +160,7 @@ class Walker:
             negate = False
         if checks and not self.remembered(recent, flow):
             likely = Fraction(0)
-        return likely, target, values
+        return likely, target, values, is_last
 
     def holds(self, option: str, value: str, flow: Flow) -> bool:
         """Return whether one match of a rule is true of the flow."""
@@ -164,7 +172,8 @@ class Walker:
             case "-p":
                 return flow.packet.protocol.lower() == value
             case "--dport":
-                return flow.port == int(value)
+                low, _, high = value.partition(":")
+                return int(low) <= flow.port <= int(high or low)
             case "-i":
                 name = flow.packet.interface
                 return name.startswith(value[:-1]) if value.endswith("+") else name == value

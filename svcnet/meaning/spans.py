@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from socket import AF_INET, AF_INET6, inet_pton
 from typing import TypeAlias
 
-from svcnet.addresses import BITS, address_text
+from svcnet.addresses import BITS, address_number, number_address
 from svcnet.family import IPFamily
 
 Span: TypeAlias = tuple[int, int]
@@ -24,16 +23,13 @@ def everything(family: IPFamily) -> Span:
 @lru_cache(1 << 18)
 def number(text: str) -> int:
     """Return an address as a number. Raises ValueError for what is none."""
-    try:
-        return int.from_bytes(inet_pton(AF_INET6 if ":" in text else AF_INET, text), "big")
-    except (OSError, UnicodeError):
-        raise ValueError(text) from None
+    return address_number(text)
 
 
 @lru_cache(1 << 16)
 def text_of(address: int, family: IPFamily) -> str:
     """Return the canonical text of an address."""
-    return address_text(address.to_bytes(BITS[family] // 8, "big"))
+    return number_address(address, family)
 
 
 @lru_cache(1 << 16)

@@ -47,6 +47,9 @@ COMMIT
 COMMIT
 """
 
+SPLIT = iptables.Layout("flat", 1)
+"""The flat layout, in which already two Services make a tree."""
+
 
 class Rules(Protocol):
     """The rules of the node in one family."""
@@ -110,12 +113,15 @@ def closing_lines(verb: str, ports: Sequence[int]) -> str:
 class IPTablesRules(Tables):
     """iptables mode; node ports on 127.0.0.1 take a setting, which its executor turns on."""
 
+    layout: iptables.Layout = iptables.KUBE_PROXY
+
     def put(self, graph: RuleGraph) -> None:
         self.route_localnet(1)
-        self.restore(iptables.full(graph).text_with_jumps, "--noflush")
+        self.restore(iptables.full(graph, layout=self.layout).text_with_jumps, "--noflush")
 
     def follow(self, diff: GraphDiff) -> None:
-        self.restore(iptables.delta(diff).text, "--noflush")
+        forest = iptables.full(diff.old, layout=self.layout).forest
+        self.restore(iptables.delta(diff, forest, self.layout).text, "--noflush")
 
 
 @define
@@ -335,6 +341,17 @@ WAYS = (
             rules=partial(IPTablesRules, variant=variant),
         )
         for variant in ("nft", "legacy")
+    ),
+    Way(
+        "iptables-flat",
+        "iptables",
+        tries=60,
+        brief=0.4,
+        patient=5.0,
+        rules=lambda cluster, family: IPTablesRules(
+            cluster, family, "nft" if family == "IPv4" else "legacy", SPLIT
+        ),
+        only=FLAT,
     ),
     Way(
         "ipvs",

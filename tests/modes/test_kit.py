@@ -11,14 +11,16 @@ from svcnet import modes
 from svcnet.graph import GraphDiff, RuleGraph
 from svcnet.models import KubeProxyConfiguration
 from svcnet.modes import ModeSettings
+from svcnet.modes.iptables import IptablesMode
 from svcnet.modes.nftables import NFTablesMode
 from svcnet.modes.options import OptionValues
+from svcnet.renderers.iptables import Layout, RestoreText, full
 from svcnet.renderers.nftables import Ruleset
 from svcnet.testing import check_mode, make_node, make_service
 from tests.modes.plain import PLAIN, Lines, PlainMode, Step
 
 
-class FlatMode(NFTablesMode):
+class FlatNFTables(NFTablesMode):
     """Mode nftables in its other layout, whoever asks."""
 
     def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> Ruleset:
@@ -30,7 +32,17 @@ class FlatMode(NFTablesMode):
         return super().settings(config, {**(given or {}), "layout": "flat"})
 
 
-@pytest.mark.parametrize("mode", [*modes.builtin().values(), FlatMode(), PLAIN], ids=repr)
+class FlatIptables(IptablesMode):
+    """Mode iptables in its other layout, which makes a tree of two rules, whoever asks."""
+
+    def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> RestoreText:
+        return full(graph, layout=Layout("flat", 1))
+
+
+FLAT = (FlatNFTables(), FlatIptables())
+
+
+@pytest.mark.parametrize("mode", [*modes.builtin().values(), *FLAT, PLAIN], ids=repr)
 def test_each_mode_keeps_what_all_must(mode: Any) -> None:
     """svcnet's own modes, and one of another package, are what the kit asks of them."""
     check_mode(mode, [[make_node()], [make_node(), make_service()]])

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from svcnet.executors.iptables.commands import Variant
 from svcnet.executors.iptables.observe import is_ours, is_own_chain
@@ -32,7 +32,7 @@ from svcnet.netfilter.restore import (
 )
 from svcnet.netfilter.rules import leading_to
 from svcnet.netfilter.save_form import save_rule
-from svcnet.renderers.iptables import Block, RestoreText, names
+from svcnet.renderers.iptables import Block, Piece, RestoreText, names
 from svcnet.renderers.iptables.artifact import portions
 
 # iptables-restore of the nft variant takes a time that grows with the square of a
@@ -45,11 +45,6 @@ def most_chains(variant: Variant) -> int:
     return NFT_CHAINS if variant == "nft" else 0
 
 
-_MARK_MASQ = names.MARK_MASQ
-_SHARED = {
-    "filter": (names.SERVICES, names.EXTERNAL_SERVICES, names.NODEPORTS, names.PROXY_FIREWALL),
-    "nat": (names.SERVICES, names.NODEPORTS),
-}
 _SHARED_OPTIONS = frozenset(
     ("-d", "-p", "-m", "--comment", "--dst-type", "--dport", "-j", "--reject-with")
 )
@@ -91,8 +86,8 @@ def plan(wanted: RestoreText, observed: SavedTables, chains: int) -> RestorePlan
         return RestorePlan("full", tuple(_full(wanted, observed, chains)), len(wanted.blocks))
     parts = (_difference(b, observed, wanted.family) for b in wanted.blocks.values())
     changed = [part for part in parts if part is not None]
-    stale = _stale(wanted, observed)
-    held = tuple(_find_references(stale, observed))
+    stale = {table: _stale(table, wanted, observed) for table in ("filter", "nat")}
+    held = tuple(each for table in stale for each in _find_references(table, stale, observed))
     transactions = tuple(_delta(wanted, observed, changed, chains, stale, held))
     return RestorePlan("delta" if transactions else "none", transactions, len(changed), held)
 
@@ -102,70 +97,81 @@ def _full(wanted: RestoreText, observed: SavedTables, chains: int) -> Iterator[s
     yield from _jumps(wanted, observed)
 
 
-def _difference(block: Block, observed: SavedTables, family: IPFamily) -> Block | None:
-    """Return a service port with those of its own chains alone that are not as they should be."""
+def _difference(block: Block, observed: SavedTables, family: IPFamily) -> Piece | None:
+    """Return those of a service port's own chains that are not as they should be."""
     there = observed.chains("nat")
-    rules = rules_by_chain(block.own)
+    rules = block.own_rules
     chains = tuple(
         chain
         for chain in block.chains
-        if there.get(chain) != [save_rule(rule, family) for rule in rules.get(chain, ())]
+        if there.get(chain) != [save_rule(rule, family) for rule in rules[chain]]
     )
     if not chains:
         return None
-    lines = block.own.splitlines(keepends=True)
-    own = "".join(line for line in lines if line.split(" ", 2)[1] in chains)
-    return evolve(block, chains=chains, own=own)
+    return Piece(chains, "".join(append(chain, rules[chain]) for chain in chains))
 
 
 def _delta(
     wanted: RestoreText,
     observed: SavedTables,
-    changed: list[Block],
+    changed: list[Piece],
     most: int,
-    stale: tuple[str, ...],
+    stale: Mapping[str, tuple[str, ...]],
     held: tuple[ReferencedChain, ...],
 ) -> Iterator[str]:
-    filter_text = _rewrite_fixed("filter", wanted, observed) + _mend_shared(
-        "filter", wanted, observed
-    )
-    yield from write("filter", filter_text)
-    nat_fixed = _rewrite_fixed("nat", wanted, observed)
-    *parts, last = portions(changed, most) or [[]]
-    for part in parts:
-        yield _transaction(nat_fixed, part, "")
-        nat_fixed = ""
-    stay = {each.chain for each in held}
-    gone = tuple(chain for chain in stale if chain not in stay)
-    # To declare a chain empties it, so that none that goes leads to another.
-    emptied = [chain for chain in stale if observed.chains("nat")[chain]]
-    after = _mend_shared("nat", wanted, observed) + declare(emptied) + delete(gone)
-    if nat_fixed or last or after:
-        yield _transaction(nat_fixed, last, after)
+    stay = {(each.table, each.chain) for each in held}
+    for table in ("filter", "nat"):
+        pieces = [*(changed if table == "nat" else ()), *_trees(table, wanted, observed)]
+        fixed = _rewrite_fixed(table, wanted, observed)
+        *parts, last = portions(pieces, most) or [[]]
+        for part in parts:
+            yield _transaction(table, fixed, part, "")
+            fixed = ""
+        gone = tuple(chain for chain in stale[table] if (table, chain) not in stay)
+        # To declare a chain empties it, so that none that goes leads to another.
+        emptied = [chain for chain in stale[table] if observed.chains(table)[chain]]
+        after = _mend_shared(table, wanted, observed) + declare(emptied) + delete(gone)
+        if fixed or last or after:
+            yield _transaction(table, fixed, last, after)
     yield from _jumps(wanted, observed)
 
 
-def _transaction(before: str, blocks: list[Block], after: str) -> str:
-    chains = "".join(block.declarations for block in blocks)
-    return transaction("nat", chains, before, *(block.own for block in blocks), after)
+def _transaction(table: str, before: str, pieces: list[Piece], after: str) -> str:
+    chains = "".join(piece.declarations for piece in pieces)
+    return transaction(table, chains, before, *(piece.own for piece in pieces), after)
 
 
-def _stale(wanted: RestoreText, observed: SavedTables) -> tuple[str, ...]:
-    """Return the service ports' chains that are there and not wanted."""
-    kept = {chain for block in wanted.blocks.values() for chain in block.chains}
-    return tuple(sorted(c for c in observed.chains("nat") if c not in kept and is_own_chain(c)))
+def _trees(table: str, wanted: RestoreText, observed: SavedTables) -> Iterator[Piece]:
+    """Yield the chains of trees that are not as they should be, those first that are led to."""
+    there = observed.chains(table)
+    for piece in wanted.pieces(table):
+        rules = rules_by_chain(piece.own)
+        if any(
+            there.get(chain) != [save_rule(rule, wanted.family) for rule in rules[chain]]
+            for chain in piece.chains
+        ):
+            yield piece
 
 
-def _find_references(stale: tuple[str, ...], observed: SavedTables) -> Iterator[ReferencedChain]:
+def _stale(table: str, wanted: RestoreText, observed: SavedTables) -> tuple[str, ...]:
+    """Return the chains of service ports and of trees that are there and not wanted."""
+    kept = wanted.chains(table)
+    there = observed.chains(table)
+    return tuple(sorted(c for c in there if c not in kept and is_own_chain(table, c)))
+
+
+def _find_references(
+    table: str, stale: Mapping[str, tuple[str, ...]], observed: SavedTables
+) -> Iterator[ReferencedChain]:
     """Yield those of `stale` to which rules lead that this sync does not put right."""
-    if not stale:
+    if not stale[table]:
         return
-    chains = observed.chains("nat")
-    others = {chain: rules for chain, rules in chains.items() if not is_ours("nat", chain)}
+    chains = observed.chains(table)
+    others = {chain: rules for chain, rules in chains.items() if not is_ours(table, chain)}
     targets = {target(rule) for rules in others.values() for rule in rules}
-    for chain in stale:
+    for chain in stale[table]:
         if chain in targets:
-            yield ReferencedChain("nat", chain, leading_to(others, chain))
+            yield ReferencedChain(table, chain, leading_to(others, chain))
 
 
 def _rewrite_fixed(table: str, wanted: RestoreText, observed: SavedTables) -> str:
@@ -175,7 +181,7 @@ def _rewrite_fixed(table: str, wanted: RestoreText, observed: SavedTables) -> st
     there = observed.chains(table)
     lines = []
     for chain in part.chains:
-        if chain in _SHARED[table]:
+        if chain in names.SHARED_CHAINS[table]:
             lines += [declare([chain])] if chain not in there else []
             continue
         own = rules.get(chain, [])
@@ -185,10 +191,19 @@ def _rewrite_fixed(table: str, wanted: RestoreText, observed: SavedTables) -> st
 
 
 def _mend_shared(table: str, wanted: RestoreText, observed: SavedTables) -> str:
-    """Return single lines that put the chains that many service ports share right."""
+    """Return lines that put the chains right that many service ports share.
+
+    They are single lines, and in a layout with trees, where these chains are short, all of a chain.
+    """
+    if wanted.layout.most:
+        return "".join(
+            declare([chain]) + append(chain, rules)
+            for chain, rules in wanted.heads(table).items()
+            if observed.chains(table).get(chain) != [save_rule(r, wanted.family) for r in rules]
+        )
     blocks = wanted.blocks.values()
     texts = [block.filter if table == "filter" else block.shared for block in blocks]
-    by_chain: dict[str, list[str]] = {chain: [] for chain in _SHARED[table]}
+    by_chain: dict[str, list[str]] = {chain: [] for chain in names.SHARED_CHAINS[table]}
     for text in texts:
         for chain, rules in rules_by_chain(text).items():
             by_chain[chain] += [save_rule(rule, wanted.family) for rule in rules]

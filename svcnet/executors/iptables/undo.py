@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 from svcnet.executors.iptables.observe import is_ours, is_own_chain
 from svcnet.netfilter import SavedTables
@@ -23,7 +24,7 @@ def undo(before: SavedTables, after: SavedTables, now: SavedTables) -> Iterator[
     for table in after.tables:
         old, new, there = (each.chains(table) for each in (before, after, now))
         changed = [chain for chain in {**old, **new} if old.get(chain) != new.get(chain)]
-        changed.sort(key=is_own_chain)
+        changed.sort(key=partial(is_own_chain, table))
         first: list[str] = []
         lines: list[str] = []
         gone: list[str] = []

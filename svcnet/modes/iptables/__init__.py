@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from svcnet.modes.iptables.options import LAYOUT, layout
 from svcnet.modes.mode import ArtifactText, Form, Mode
 from svcnet.modes.options import JUMPS, VARIANT, OptionValues
 from svcnet.modes.settings import ModeSettings
@@ -32,25 +33,27 @@ class IptablesMode(Mode["RestoreText", "Delta"]):
     forms: ClassVar[dict[str, Form[Any, Any]]] = {
         "text": Form(_text, _step, frozenset({JUMPS.name}))
     }
-    options = (JUMPS, VARIANT)
+    options = (JUMPS, VARIANT, LAYOUT)
 
     def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> RestoreText:
         """Return the text for ``iptables-restore --noflush``."""
         from svcnet.renderers.iptables import full
 
-        return full(graph)
+        return full(graph, layout=layout((settings or self.settings()).given))
 
     def advance(self, artifact: RestoreText, diff: GraphDiff) -> tuple[RestoreText, Delta]:
         """Return the text after a step, most of it the same, and the step."""
-        from svcnet.renderers.iptables import delta, full
+        from svcnet.renderers.iptables import advance
 
-        return full(diff.new, artifact), delta(diff)
+        return advance(artifact, diff)
 
     def delta(self, diff: GraphDiff, settings: ModeSettings | None = None) -> Delta:
-        """Return the step, at the cost of what differs."""
-        from svcnet.renderers.iptables import delta
+        """Return the step; in kube-proxy's layout at the cost of what differs."""
+        from svcnet.renderers.iptables import delta, full
 
-        return delta(diff)
+        chosen = layout((settings or self.settings()).given)
+        forest = full(diff.old, layout=chosen).forest if chosen.most else None
+        return delta(diff, forest, chosen)
 
     def origin_of_line(self, artifact: RestoreText, line: str) -> Origin | None:
         """Return what caused a line, None for lines that no Service caused."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import cached_property
 
@@ -64,18 +64,28 @@ def account(text: RestoreText, graph: RuleGraph, packet: Packet) -> Account:
     return Account(passages, CHOICE if len(passages) > 1 else "")
 
 
-def chances(count: int) -> Iterator[float]:
-    """Yield the chance that the kernel gives to each of so many endpoints.
+def chances(lines: Iterable[str], chain: str) -> Mapping[str, float]:
+    """Return the chance that the kernel gives to each chain that a `chain` chooses from.
 
-    A rule is one in so many as are left, written with ten digits, and iptables rounds that to
-    31 bits: ``lround(0x80000000 * probability)``. The last rule takes what is left.
+    `lines` are the rules that choose, those of a chain before those of chains that it leads to. A
+    rule's chance is written with ten digits, and iptables rounds that to 31 bits:
+    ``lround(0x80000000 * probability)``. A rule without one takes what is left.
     """
-    rest = 1.0
-    for left in range(count, 1, -1):
-        share = round(float(f"{1 / left:.10f}") * _BITS) / _BITS
-        yield rest * share
-        rest *= 1 - share
-    yield rest
+    rest = {chain: 1.0}
+    for line in lines:
+        home, target = _ends(line)
+        if home not in rest:
+            continue
+        _, found, number = line.partition(" --probability ")
+        share = round(float(number.partition(" ")[0]) * _BITS) / _BITS if found else 1.0
+        rest[target] = rest[home] * share
+        rest[home] *= 1 - share
+    return rest
+
+
+def _ends(line: str) -> tuple[str, str]:
+    """Return the chain that a rule is in, and where it leads to."""
+    return line.split(" ", 2)[1], line[line.rindex(" ") + 1 :].rstrip("\n")
 
 
 @frozen
@@ -112,13 +122,31 @@ class _Reading:
     def chance(self, balance: Balance, endpoint: str) -> float:
         """Return the chance of an endpoint as the kernel draws it."""
         if balance.id not in self._chances:
-            found = chances(len(balance.targets))
-            self._chances[balance.id] = dict(zip(balance.targets, found, strict=True))
-        return self._chances[balance.id][endpoint]
+            choosing = (line for line in self.block.writing.balancing if " -m recent " not in line)
+            self._chances[balance.id] = chances(choosing, self.chain_of(balance))
+        return self._chances[balance.id][self.block.chain_of_endpoint[endpoint]]
 
     @cached_property
     def _chances(self) -> dict[str, Mapping[str, float]]:
         return {}
+
+    def chain_of(self, balance: Balance) -> str:
+        """Return the chain that chooses an endpoint."""
+        prefix = "KUBE-SVC-" if balance.id == "cluster" else "KUBE-SVL-"
+        return next(chain for chain in self.block.chains if chain.startswith(prefix))
+
+    def choice(self, balance: Balance, decision: Decision) -> Iterator[str]:
+        """Yield the rules that lead to an endpoint, with those from group to group of many."""
+        leading = {_ends(rule)[1]: rule for rule in self.own("") if " -g " in rule}
+        for rule in self.own(decision.target):
+            found = [rule]
+            while (home := _ends(found[0])[0]) in leading:
+                found.insert(0, leading[home])
+            # With affinity there are two of each endpoint, and that of the memory is first.
+            is_meant = decision.because == "remembered" or " -m recent " not in rule
+            if is_meant and home == self.chain_of(balance):
+                yield from found
+                return
 
     def lines_of(self, decision: Decision, before: Decision | None) -> Iterator[ModeLine]:
         """Yield the rules that carry out a decision, in the order in which a packet meets them."""
@@ -130,10 +158,7 @@ class _Reading:
             case External() as external:
                 yield from self.external(external, decision)
             case Balance() as balance:
-                chain = "KUBE-SVC-" if balance.id == "cluster" else "KUBE-SVL-"
-                rules = [rule for rule in self.own(decision.target) if f"-A {chain}" in rule]
-                # With affinity there are two of each endpoint, and that of the memory is first.
-                yield ModeLine("nat", rules[0 if decision.because == "remembered" else -1])
+                yield from (ModeLine("nat", rule) for rule in self.choice(balance, decision))
             case Translate() as endpoint:
                 hairpin, translation = self.endpoints[endpoint.id]
                 if decision.masquerade:
@@ -152,7 +177,8 @@ class _Reading:
             yield ModeLine("nat", self.node_ports())
         rules = self.shared_lines(dispatch.id)
         # The rule that counts packets for loopback comes first where there is one.
-        yield ModeLine("nat", rules[0 if self.packet.destination.startswith("127.") else -1])
+        rule = rules[0 if self.packet.destination.startswith("127.") else -1]
+        yield from self.in_place("nat", dispatch, rule)
         if decision.masquerade:
             yield ModeLine("nat", self.own(dispatch.id)[0])
             yield self.mark
@@ -192,24 +218,30 @@ class _Reading:
     def refusal(self, refusal: Reject | Drop, before: Decision) -> Iterator[ModeLine]:
         """Yield the rule of the filter table for the destination that the packet still has."""
         is_firewall = isinstance(before.node, Firewall)
-        rules = [
-            line.rstrip("\n")
-            for part, line in self.block.writing.filter
-            if ("-A KUBE-PROXY-FIREWALL " in line) == is_firewall and self.is_here(part)
-        ]
-        for rule in rules[:1]:
-            chain, _ = chain_and_rule(rule)
-            yield self.jump("filter", self.hook(chain), chain)
-            yield ModeLine("filter", rule)
+        here = {each.id: each for each in self.block.fragment.dispatches if self.is_at(each)}
+        for part, line in self.block.writing.filter:
+            if ("-A KUBE-PROXY-FIREWALL " in line) == is_firewall and part in here:
+                chain, _ = chain_and_rule(line)
+                yield self.jump("filter", self.hook(chain), chain)
+                yield from self.in_place("filter", here[part], line.rstrip("\n"))
+                return
 
-    def is_here(self, part: str) -> bool:
-        """Return whether a part is the destination of the packet."""
-        return any(
-            dispatch.id == part
-            and dispatch.port == self.packet.port
-            and dispatch.address in ("", self.packet.destination)
-            for dispatch in self.block.fragment.dispatches
-        )
+    def is_at(self, dispatch: Dispatch) -> bool:
+        """Return whether the packet has the destination of a frontend."""
+        is_addressed = dispatch.address in ("", self.packet.destination)
+        return is_addressed and dispatch.port == self.packet.port
+
+    def in_place(self, table: str, dispatch: Dispatch, rule: str) -> Iterator[ModeLine]:
+        """Yield a rule of a shared chain where it is, behind those that lead there."""
+        if not self.text.layout.most:
+            yield ModeLine(table, rule)
+            return
+        chain, text = chain_and_rule(rule)
+        protocol = self.packet.protocol.lower()
+        destination = (dispatch.address, protocol, dispatch.port)
+        way, home = self.text.forest.way(table, chain, destination)
+        yield from (ModeLine(table, f"-A {place} {leading}") for place, leading in way)
+        yield ModeLine(table, f"-A {home} {text}")
 
     def hook(self, chain: str) -> str:
         """Return the built-in chain of the filter table from which the packet gets to another."""

@@ -58,13 +58,16 @@ class IptablesAdapter(Adapter):
         family: IPFamily,
         variant: iptables.Variant | None,
         commits: Commits,
+        layout: rules.Layout = rules.KUBE_PROXY,
     ) -> None:
         super().__init__(family, "iptables")
+        self._layout = layout
         self._variant = variant
         self._commits = commits
         self._machine = commits.machine
         self._commands: iptables.Commands | None = None
         self._text: rules.RestoreText | None = None
+        self._forest: rules.Forest | None = None
         self._seal: Hashable | None = None
         self._warnings: tuple[str, ...] = ()
         self._count = rules.RuleCount()
@@ -98,7 +101,7 @@ class IptablesAdapter(Adapter):
         stages, marks, seal = Stages(), self._marks(), self._seal
         with stages.stage("render"):
             limit = iptables.most_chains(self._commands.variant)
-            delta = rules.delta(change)
+            delta = rules.delta(change, self._forest, self._layout)
             texts = tuple(delta.transactions(limit))
         self._seal = None
         writer = iptables.Writer(self._commands)
@@ -109,7 +112,7 @@ class IptablesAdapter(Adapter):
                 for text in texts:
                     writer.write(text)
             except RestoreError as error:
-                told = iptables.explain(error, text, partial(_origin, change.old, change.new))
+                told = iptables.explain(error, text, partial(self._origin, change))
                 raise ApplyError(told, iptables.check_of(error)) from None
             left = writer.warnings()
         marks.wrote(writer.written)
@@ -118,6 +121,7 @@ class IptablesAdapter(Adapter):
             self._look.graph = change.new
             self._look.steps += writer.written
         self._count += delta.growth
+        self._forest = delta.forest
         lines = sum(text.count("\n") for text in texts)
         told = f"{self.family}, {self._commands.name}: {lines} lines"
         warnings = (*self._warnings, *left)
@@ -167,7 +171,7 @@ class IptablesAdapter(Adapter):
             # Between two steps, so that what is wanted and what was written go together.
             graph, look.known = look.graph, len(look.steps)
         with look.stages.stage("plan"), without_gc():
-            text = rules.full(graph, look.text)
+            text = rules.full(graph, look.text, self._layout)
             observed = assume(choice.observed, look.steps[: look.known], self.family)
             planned = iptables.plan(text, observed, iptables.most_chains(choice.commands.variant))
         look.text, look.found = text, (evolve(choice, observed=observed), planned)
@@ -212,7 +216,7 @@ class IptablesAdapter(Adapter):
     def _whole(self, graph: RuleGraph) -> SyncResult:
         stages = Stages()
         with stages.stage("render"):
-            text = rules.full(graph, self._text)
+            text = rules.full(graph, self._text, self._layout)
         self._text = self._seal = self._look = None
         # The mark is of a time before the tables are observed: what somebody writes from
         # then on makes it another, whether or not it was seen.
@@ -221,7 +225,7 @@ class IptablesAdapter(Adapter):
         report = iptables.apply(text, variant=self._variant, machine=self._machine)
         stages.merge(report.stages)
         self._commands = iptables.Commands(self.family, report.variant, self._machine)
-        self._count = text.rules
+        self._count, self._forest = text.rules, text.forest
         marks = self._marks()
         marks.wrote(report.written)
         if marks.outlive_writes:
@@ -247,6 +251,14 @@ class IptablesAdapter(Adapter):
             found=report.found,
         )
 
+    def _origin(self, change: GraphDiff, line: str) -> Origin | None:
+        """Return what caused a line of a step: what it takes away is of what was there before."""
+        graphs = (change.old, change.new)
+        for graph in graphs if line.startswith(("-D ", "-X ")) else reversed(graphs):
+            if origin := rules.full(graph, layout=self._layout).origin_of_line(line):
+                return origin
+        return None
+
     def _mark(self) -> Hashable | None:
         """Return the mark of the tables; what is warned of may end by whatever others do."""
         return self._marks().now(anywhere=bool(self._warnings))
@@ -254,15 +266,6 @@ class IptablesAdapter(Adapter):
     def _marks(self) -> iptables.Marks:
         assert self._commands is not None
         return iptables.Marks(self.family, self._commands.variant, self._commits)
-
-
-def _origin(before: RuleGraph, after: RuleGraph, line: str) -> Origin | None:
-    """Return what caused a line of a step: what it takes away is of what was there before."""
-    graphs = (before, after) if line.startswith(("-D ", "-X ")) else (after, before)
-    for graph in filter(None, graphs):
-        if origin := rules.full(graph).origin_of_line(line):
-            return origin
-    return None
 
 
 def _services(text: rules.RestoreText, transactions: tuple[str, ...]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from svcnet.executors.iptables.cleanup import ownership
 from svcnet.executors.iptables.commands import find_commands
 from svcnet.modes.executor import Executor, Part
 from svcnet.modes.iptables.adapter import IptablesAdapter
+from svcnet.modes.iptables.options import layout
 from svcnet.modes.options import VARIANT
 from svcnet.renderers.iptables import RestoreText
 
@@ -54,7 +55,8 @@ class IptablesExecutor(Executor[RestoreText]):
 
     def adapter(self, family: IPFamily) -> IptablesAdapter:
         """Return what keeps a family."""
-        return IptablesAdapter(family, self._variant, self._commits)
+        chosen = layout(self.settings.given)
+        return IptablesAdapter(family, self._variant, self._commits, chosen)
 
     def cleanup(self, family: IPFamily) -> Iterator[Part]:
         """Yield the removal from each variant of iptables."""

@@ -6,9 +6,9 @@ render reuse what did not change. Joined, they are the text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -16,19 +16,15 @@ from svcnet.brief import brief
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.jumps import Jump, text_on_clean_machine
-from svcnet.netfilter.restore import declare, delete, transaction
+from svcnet.netfilter.restore import append, declare, delete, rules_by_chain, transaction
 from svcnet.netfilter.save_form import save_rule
+from svcnet.renderers.iptables import names
 from svcnet.renderers.iptables.block import Block, RuleCount, chain_and_rule
+from svcnet.renderers.iptables.forest import Forest, Piece
+from svcnet.renderers.iptables.frame import Table, nat_table
+from svcnet.renderers.iptables.layout import KUBE_PROXY, Layout
 
-
-@frozen(field_transformer=brief)
-class Table:
-    """The part of one table that no service port owns: chain names, first and last rules."""
-
-    name: str
-    chains: tuple[str, ...]
-    first: str
-    last: str
+_Own = TypeVar("_Own", Block, Piece, Block | Piece)
 
 
 @frozen(field_transformer=brief)
@@ -36,7 +32,8 @@ class RestoreText:
     """A whole sync: text for ``iptables-restore --noflush`` (``ip6tables-`` for IPv6).
 
     ``stale`` are chains to delete that some earlier sync left. ``jumps`` are the rules
-    of the built-in chains that lead here.
+    of the built-in chains that lead here. In a layout with trees ``forest`` has the rules of chains
+    that service ports share.
     """
 
     mode: ClassVar[str] = "iptables"
@@ -47,6 +44,8 @@ class RestoreText:
     blocks: Mapping[FragmentName, Block] = field(repr=False)
     is_large: bool
     jumps: tuple[Jump, ...]
+    forest: Forest
+    layout: Layout = KUBE_PROXY
     stale: tuple[str, ...] = ()
 
     def without(self, stale: tuple[str, ...]) -> RestoreText:
@@ -61,7 +60,7 @@ class RestoreText:
     @cached_property
     def text(self) -> str:
         """The text in kube-proxy's order, as one transaction a table."""
-        return self._filter_text() + transaction("nat", *self._nat_parts())
+        return self._filter_text(self.pieces("filter")) + transaction("nat", *self._nat_parts())
 
     @property
     def text_with_jumps(self) -> str:
@@ -76,7 +75,22 @@ class RestoreText:
     def rules(self) -> RuleCount:
         """How many rules there are, but for those of built-in chains."""
         fixed = RuleCount(*((t.first + t.last).count("\n") for t in (self.filter, self.nat)))
-        return sum((block.rules for block in self.blocks.values()), fixed)
+        in_trees = RuleCount(*map(self.forest.count_rules, ("filter", "nat")))
+        return sum((block.rules for block in self.blocks.values()), fixed + in_trees)
+
+    def chains(self, table: str) -> set[str]:
+        """Return all chains of a table but those that are always there."""
+        own = (block.chains for block in self.blocks.values()) if table == "nat" else ()
+        trees = (piece.chains for piece in self.pieces(table))
+        return {chain for chains in (*own, *trees) for chain in chains}
+
+    def pieces(self, table: str) -> list[Piece]:
+        """Return the chains of trees, those first that are led to."""
+        return self.forest.pieces(table)
+
+    def heads(self, table: str) -> Mapping[str, list[str]]:
+        """Return the rules of shared chains, in a layout with trees."""
+        return shared_chains(self.settings, self.forest, table)
 
     def transactions(self, chains: int) -> Iterator[str]:
         """Yield the text as transactions of one table each, in an order that loads fast.
@@ -85,13 +99,17 @@ class RestoreText:
         chains come last, so that no packet is led to a chain that is not there yet.
         Loading all of them gives the same rules as loading :attr:`text`.
         """
-        parts = portions(self.blocks.values(), chains)
+        own: list[Block | Piece] = [*self.blocks.values(), *self.pieces("nat")]
+        parts = portions(own, chains)
         if len(parts) > 1:
             yield self._ground()
             for part in parts:
                 yield _nat_transaction("", part)
             parts = []
-        yield self._filter_text()
+        *others, last = portions(self.pieces("filter"), chains) or [[]]
+        for pieces in others:
+            yield _pieces_transaction("filter", pieces)
+        yield self._filter_text(last)
         yield _nat_transaction("".join(self._shared_nat_parts()), parts[0] if parts else [])
 
     def origin_of_line(self, line: str) -> Origin | None:
@@ -102,51 +120,81 @@ class RestoreText:
         a comment says: another's rule has no cause.
         """
         chain, rule = chain_and_rule(line)
-        block = self._block_of(chain, rule)
-        return None if block is None else block.origin_of(chain, rule)
+        found = self._block_of(chain, rule)
+        if found is None:
+            return None
+        block, home = found
+        return block.origin_of(home, rule)
 
     def service_port_of_line(self, line: str) -> FragmentName | None:
         """Return the service port that a line is for, None for lines that are for none or all."""
-        block = self._block_of(*chain_and_rule(line))
-        return None if block is None else block.fragment.name
+        found = self._block_of(*chain_and_rule(line))
+        return None if found is None else found[0].fragment.name
 
-    def _block_of(self, chain: str, rule: str) -> Block | None:
+    def _block_of(self, chain: str, rule: str) -> tuple[Block, str] | None:
+        """Return whose a rule is, and the chain in which it would be without trees."""
         block = self._block_of_chain.get(chain)
-        if block is None and rule:
-            block = self._block_of_rule.get((chain, save_rule(rule, self.family)))
-        return block
+        if block is not None:
+            return block, chain
+        return self._block_of_rule.get((chain, save_rule(rule, self.family))) if rule else None
 
     @cached_property
     def _block_of_chain(self) -> Mapping[str, Block]:
         return {chain: block for block in self.blocks.values() for chain in block.chains}
 
     @cached_property
-    def _block_of_rule(self) -> Mapping[tuple[str, str], Block]:
+    def _block_of_rule(self) -> Mapping[tuple[str, str], tuple[Block, str]]:
         """Whose each rule of a shared chain is. It is made when somebody asks, and not before."""
-        return {rule: block for block in self.blocks.values() for rule in block.shared_rules()}
+        if self.layout.most:
+            return {
+                (chain, save_rule(entry.rule, self.family)): (
+                    self.blocks[entry.owner],
+                    tree.place.chain,
+                )
+                for tree, chain, entry in self.forest.homes()
+            }
+        return {
+            rule: (block, rule[0])
+            for block in self.blocks.values()
+            for rule in block.shared_rules()
+        }
 
-    def _filter_text(self) -> str:
+    def _filter_text(self, pieces: Sequence[Piece]) -> str:
+        """Return the filter table with `pieces` of its trees."""
         table = self.filter
-        own = (block.filter for block in self.blocks.values())
-        return transaction("filter", declare(table.chains), table.first, *own, table.last)
+        if self.layout.most:
+            own: Iterable[str] = (*(each.own for each in pieces), self._heads("filter"))
+        else:
+            own = (block.filter for block in self.blocks.values())
+        trees = (each.declarations for each in pieces)
+        return transaction("filter", declare(table.chains), *trees, table.first, *own, table.last)
+
+    def _heads(self, table: str) -> str:
+        """Return the rules of shared chains in a layout with trees, but the last ones."""
+        return "".join(append(chain, rules) for chain, rules in self.forest.heads(table).items())
 
     def _nat_parts(self) -> Iterator[str]:
-        table = self.nat
+        table, trees = self.nat, self.pieces("nat")
         yield declare(table.chains)
-        for block in self.blocks.values():
-            yield block.declarations
+        yield from (block.declarations for block in self.blocks.values())
+        yield from (piece.declarations for piece in trees)
         yield declare(self.stale)
         yield table.first
         for block in self.blocks.values():
-            yield block.shared
+            if not self.layout.most:
+                yield block.shared
             yield block.own
-        yield f"{delete(self.stale)}{table.last}"
+        yield from (piece.own for piece in trees)
+        yield f"{self._heads('nat')}{delete(self.stale)}{table.last}"
 
     def _shared_nat_parts(self) -> Iterator[str]:
         table = self.nat
         yield f"{declare(table.chains)}{declare(self.stale)}{table.first}"
-        for block in self.blocks.values():
-            yield block.shared
+        if self.layout.most:
+            yield self._heads("nat")
+        else:
+            for block in self.blocks.values():
+                yield block.shared
         yield f"{delete(self.stale)}{table.last}"
 
     def _ground(self) -> str:
@@ -162,17 +210,19 @@ class Delta:
     """A step from one sync to another: text for ``iptables-restore --noflush``.
 
     ``filter`` and ``nat_shared`` are single ``-I`` and ``-D`` lines in chains that many
-    service ports share. ``changed`` are blocks whose own chains are written anew, and
-    ``deleted`` the chains that go. ``growth`` is by how many rules service ports have more.
+    service ports share; in a layout with trees they have these chains anew. ``changed`` are blocks
+    whose own chains are written anew, and pieces of trees, ``deleted`` the chains that go.
+    ``growth`` is by how many rules there are more, and ``forest`` what the trees become.
     """
 
     family: IPFamily
     filter: str
     nat_first: str
-    changed: tuple[Block, ...]
+    changed: tuple[Block | Piece, ...]
     nat_shared: str
     deleted: tuple[str, ...]
     growth: RuleCount
+    forest: Forest
 
     def __bool__(self) -> bool:
         return bool(
@@ -208,12 +258,12 @@ class Delta:
             )
 
 
-def portions(blocks: Iterable[Block], chains: int) -> list[list[Block]]:
+def portions(blocks: Iterable[_Own], chains: int) -> list[list[_Own]]:
     """Return the blocks in portions of at most so many own chains; 0 is for a single portion.
 
     A service port's own chains stay together, however many they are.
     """
-    found: list[list[Block]] = []
+    found: list[list[_Own]] = []
     room = 0
     for block in blocks:
         if not found or (chains and len(block.chains) > room):
@@ -224,7 +274,23 @@ def portions(blocks: Iterable[Block], chains: int) -> list[list[Block]]:
     return found
 
 
-def _nat_transaction(shared: str, blocks: list[Block]) -> str:
+def shared_chains(settings: NodeSettings, forest: Forest, table: str) -> Mapping[str, list[str]]:
+    """Return the rules of all shared chains of a table, in a layout with trees."""
+    last = rules_by_chain(nat_table(settings).last) if table == "nat" else {}
+    heads = forest.heads(table)
+    return {
+        chain: [*heads.get(chain, ()), *last.get(chain, ())] for chain in names.SHARED_CHAINS[table]
+    }
+
+
+def _pieces_transaction(table: str, pieces: Iterable[Piece]) -> str:
+    pieces = list(pieces)
+    return transaction(
+        table, *(each.declarations for each in pieces), *(each.own for each in pieces)
+    )
+
+
+def _nat_transaction(shared: str, blocks: Sequence[Block | Piece]) -> str:
     """Return one transaction with the own chains of `blocks` around the `shared` lines.
 
     Chains are declared downwards by name: both variants of iptables-restore keep sorted

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from attrs import frozen
+
+from svcnet.brief import brief
 from svcnet.graph import NodeSettings
 from svcnet.renderers.iptables import names
-from svcnet.renderers.iptables.artifact import Table
 
 _LAST = '"kubernetes service nodeports; NOTE: this must be the last rule in this chain"'
+
+
+@frozen(field_transformer=brief)
+class Table:
+    """The part of one table that no service port owns: chain names, first and last rules."""
+
+    name: str
+    chains: tuple[str, ...]
+    first: str
+    last: str
 
 
 def filter_table(settings: NodeSettings) -> Table:

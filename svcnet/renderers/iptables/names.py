@@ -30,7 +30,16 @@ COUNTERS = (INVALID_DROPPED, LOCALHOST_ACCEPTED)
 FILTER_CHAINS = (SERVICES, EXTERNAL_SERVICES, FORWARD, NODEPORTS, PROXY_FIREWALL)
 NAT_CHAINS = (SERVICES, NODEPORTS, POSTROUTING, MARK_MASQ)
 
+SHARED_CHAINS = {
+    "filter": (SERVICES, EXTERNAL_SERVICES, NODEPORTS, PROXY_FIREWALL),
+    "nat": (SERVICES, NODEPORTS),
+}
+"""The chains of each table in which many service ports have rules."""
+
 SERVICE_PREFIXES = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-SEP-")
+
+TREE_PREFIX = "KUBE-FLAT-"
+"""What chains of trees begin with, which kube-proxy has none of."""
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".ljust(256)
 
@@ -49,6 +58,11 @@ def chain_names(name: FragmentName, endpoints: Sequence[str]) -> tuple[str, list
     letters = _hashes([port, *[port + endpoint for endpoint in endpoints]])
     ends = range(_LETTERS, len(letters), _LETTERS)
     return letters[:_LETTERS], [f"KUBE-SEP-{letters[i : i + _LETTERS]}" for i in ends]
+
+
+def tree_chain(text: str) -> str:
+    """Return the name of a chain of a tree; `text` says which it is."""
+    return f"{TREE_PREFIX}{_hashes([text])}"
 
 
 def _hashes(texts: list[str]) -> str:

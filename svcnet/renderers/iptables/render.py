@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import starmap
 
 from svcnet.graph import Fragment, FragmentName, GraphDiff, NodeSettings, RuleGraph
-from svcnet.netfilter.restore import append, declare, rules_by_chain
+from svcnet.netfilter.restore import append, declare, delete, rules_by_chain
 from svcnet.nogc import without_gc
-from svcnet.renderers.iptables.artifact import Delta, RestoreText
+from svcnet.renderers.iptables import names
+from svcnet.renderers.iptables.artifact import Delta, RestoreText, shared_chains
 from svcnet.renderers.iptables.block import Block, RuleCount
+from svcnet.renderers.iptables.forest import Forest, ForestStep, Piece, forest_of
 from svcnet.renderers.iptables.frame import filter_table, nat_table
 from svcnet.renderers.iptables.jumps import jumps
+from svcnet.renderers.iptables.layout import KUBE_PROXY, Layout
 
 
 @without_gc()
-def full(graph: RuleGraph, reuse: RestoreText | None = None) -> RestoreText:
+def full(
+    graph: RuleGraph, reuse: RestoreText | None = None, layout: Layout = KUBE_PROXY
+) -> RestoreText:
     """Return the text of a full sync.
 
     `reuse` may be the text of an earlier graph of the same node: the blocks of service
@@ -24,14 +30,15 @@ def full(graph: RuleGraph, reuse: RestoreText | None = None) -> RestoreText:
     """
     settings = graph.settings
     fragments = graph.fragments
-    known = _reusable(graph, reuse)
+    known = _reusable(graph, reuse, layout)
     blocks = {}
     for name in sorted(fragments):
         fragment = fragments[name]
         block = known.get(name)
         if block is None or block.fragment is not fragment:
-            block = Block.of(fragment, settings, graph.is_large)
+            block = Block.of(fragment, settings, graph.is_large, layout)
         blocks[name] = block
+    in_trees = (rule for block in blocks.values() for rule in block.in_trees)
     return RestoreText(
         settings=settings,
         filter=filter_table(settings),
@@ -39,31 +46,46 @@ def full(graph: RuleGraph, reuse: RestoreText | None = None) -> RestoreText:
         blocks=blocks,
         is_large=graph.is_large,
         jumps=jumps(settings),
+        forest=forest_of(settings.family, layout.most, in_trees),
+        layout=layout,
     )
 
 
-def delta(diff: GraphDiff) -> Delta:
+@without_gc()
+def advance(text: RestoreText, diff: GraphDiff) -> tuple[RestoreText, Delta]:
+    """Return the text after a step, in the layout that it has, and the step."""
+    return full(diff.new, text, text.layout), delta(diff, text.forest, text.layout)
+
+
+def delta(diff: GraphDiff, forest: Forest | None = None, layout: Layout = KUBE_PROXY) -> Delta:
     """Return the text that takes a machine from the rules of ``diff.old`` to those of ``diff.new``.
 
     It names only what changed. New rules go to the head of a shared chain: among rules
     for different destinations the order means nothing, and the rule that must stay last
-    in its chain does.
+    in its chain does. `forest` is that of ``diff.old``, which a layout with trees takes.
     """
     old, new = diff.old, diff.new
     pairs: list[tuple[Block | None, Block | None]] = []
-    pairs += [(_block(old, before), None) for before in diff.removed]
-    pairs += [(_block(old, before), _block(new, after)) for before, after in _changes(diff)]
-    pairs += [(None, _block(new, after)) for after in diff.added]
-    changed, shared, filters = [], [], []
+    pairs += [(_block(old, before, layout), None) for before in diff.removed]
+    pairs += [
+        (_block(old, before, layout), _block(new, after, layout))
+        for before, after in _changes(diff)
+    ]
+    pairs += [(None, _block(new, after, layout)) for after in diff.added]
     gone: set[str] = set()
     growth = RuleCount()
     for before, after in pairs:
         growth += after.rules if after else RuleCount()
         growth -= before.rules if before else RuleCount()
-        if after is not None and (before is None or before.own != after.own):
-            changed.append(after)
         gone.update(before.chains if before else ())
         gone.difference_update(after.chains if after else ())
+    if layout.most:
+        assert forest is not None
+        return _in_trees(diff, pairs, forest, gone, growth)
+    changed, shared, filters = [], [], []
+    for before, after in pairs:
+        if after is not None and (before is None or before.own != after.own):
+            changed.append(after)
         shared += _line_changes(before.shared if before else "", after.shared if after else "")
         filters += _line_changes(before.filter if before else "", after.filter if after else "")
     fixed_filter, fixed_nat, node_port_jumps = _fixed_changes(old.settings, new.settings)
@@ -75,17 +97,79 @@ def delta(diff: GraphDiff) -> Delta:
         nat_shared="".join(sorted(shared)) + node_port_jumps,
         deleted=tuple(sorted(gone)),
         growth=growth,
+        forest=forest_of(new.settings.family, 0, ()),
     )
 
 
-def _reusable(graph: RuleGraph, text: RestoreText | None) -> Mapping[FragmentName, Block]:
-    if text is None or text.settings != graph.settings or text.is_large != graph.is_large:
+def _in_trees(
+    diff: GraphDiff,
+    pairs: Sequence[tuple[Block | None, Block | None]],
+    forest: Forest,
+    gone: Iterable[str],
+    growth: RuleCount,
+) -> Delta:
+    """Return the step in a layout with trees: whole chains, each only if it is another."""
+    settings = diff.new.settings
+    step = ForestStep(
+        forest,
+        [rule for before, _ in pairs if before is not None for rule in before.in_trees],
+        [rule for _, after in pairs if after is not None for rule in after.in_trees],
+    )
+    fixed_filter, fixed_nat, node_port_jumps = _fixed_changes(diff.old.settings, settings)
+    heads = {table: dict.fromkeys(step.heads[table]) for table in step.heads}
+    if node_port_jumps:
+        heads["nat"][names.SERVICES] = None
+    shared = {
+        table: "".join(
+            declare([chain]) + append(chain, shared_chains(settings, step.new, table)[chain])
+            for chain in chains
+        )
+        for table, chains in heads.items()
+    }
+    pieces, filter_gone = step.written["filter"], sorted(step.gone["filter"])
+    return Delta(
+        family=settings.family,
+        filter="".join(
+            (
+                fixed_filter,
+                *(piece.declarations for piece in pieces),
+                declare(filter_gone),
+                *(piece.own for piece in pieces),
+                shared["filter"],
+                delete(filter_gone),
+            )
+        ),
+        nat_first=fixed_nat,
+        changed=(*filter(None, starmap(_difference, pairs)), *step.written["nat"]),
+        nat_shared=shared["nat"],
+        deleted=tuple(sorted((*gone, *step.gone["nat"]))),
+        growth=growth + RuleCount(step.growth["filter"], step.growth["nat"]),
+        forest=step.new,
+    )
+
+
+def _difference(before: Block | None, after: Block | None) -> Piece | None:
+    """Return the own chains of a service port that are others."""
+    if after is None or (before is not None and before.own == after.own):
+        return None
+    old = before.own_rules if before is not None else {}
+    new = {chain: rules for chain, rules in after.own_rules.items() if old.get(chain) != rules}
+    own = "".join(append(chain, rules) for chain, rules in new.items())
+    return Piece(tuple(new), own) if new else None
+
+
+def _reusable(
+    graph: RuleGraph, text: RestoreText | None, layout: Layout
+) -> Mapping[FragmentName, Block]:
+    if text is None or text.layout != layout:
+        return {}
+    if text.settings != graph.settings or text.is_large != graph.is_large:
         return {}
     return text.blocks
 
 
-def _block(graph: RuleGraph, fragment: Fragment) -> Block:
-    return Block.of(fragment, graph.settings, graph.is_large)
+def _block(graph: RuleGraph, fragment: Fragment, layout: Layout) -> Block:
+    return Block.of(fragment, graph.settings, graph.is_large, layout)
 
 
 def _changes(diff: GraphDiff) -> Iterator[tuple[Fragment, Fragment]]:

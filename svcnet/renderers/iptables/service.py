@@ -6,13 +6,13 @@ up twice. The order of rules within each chain is kube-proxy's and counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
+from itertools import repeat
 from typing import NamedTuple, TypeAlias
 
 from svcnet.graph import Balance, Dispatch, Drop, Fragment, LocalDetector, NodeSettings, Reject
 from svcnet.graph.fragment import load_balancer, source_range
-from svcnet.renderers.iptables import names
+from svcnet.renderers.iptables import choice, names
+from svcnet.renderers.iptables.layout import Layout
 
 _COMMENTS = {
     "cluster-ip": "cluster IP",
@@ -30,8 +30,8 @@ class Writing(NamedTuple):
 
     ``chains`` are its own chains, those of endpoints last. The rules of these are ``head``, then
     ``balancing``, then two of each of the ``endpoints``. ``shared`` and ``filter`` are its rules in
-    chains of all. For parts see :meth:`svcnet.graph.Fragment.origin_of`; those of
-    ``balancing`` are :func:`targets`, as a tuple for each line would take too long.
+    chains of all. For parts see :meth:`svcnet.graph.Fragment.origin_of`; ``balancing`` has none,
+    as a tuple for each line would take too long.
     """
 
     chains: tuple[str, ...]
@@ -42,7 +42,9 @@ class Writing(NamedTuple):
     filter: Lines
 
 
-def write_service_port(fragment: Fragment, settings: NodeSettings, is_large: bool) -> Writing:
+def write_service_port(
+    fragment: Fragment, settings: NodeSettings, is_large: bool, layout: Layout
+) -> Writing:
     """Return the rules of one service port; `is_large` leaves out per-endpoint comments."""
     protocol = fragment.name.protocol.lower()
     match = f"-m {protocol} -p {protocol} "
@@ -55,24 +57,27 @@ def write_service_port(fragment: Fragment, settings: NodeSettings, is_large: boo
     _external(head, fragment, settings.local_detector, chains)
     _firewall(head, fragment, chains)
     balancing: list[str] = []
+    groups: list[str] = []
     for balance in (fragment.cluster, fragment.local):
-        if balance is not None:
-            balancing += _balance(balance, chains[balance.id], fragment, sep, is_large)
+        if balance is None:
+            continue
+        chain = chains[balance.id]
+        if not layout.most or balance.affinity or len(balance.targets) <= layout.most:
+            balancing += _balance(balance, chain, fragment, sep, is_large)
+        else:
+            found = _choose(balance, chain, fragment, layout.most)
+            comments = _heads(balance, fragment, is_large, "")
+            heads = dict(zip(balance.targets, comments, strict=True))
+            balancing += choice.lines(found, heads, sep)
+            groups += [each.chain for each in found if each.chain]
     return Writing(
-        (*chains.values(), *sep.values()),
+        (*chains.values(), *groups, *sep.values()),
         head,
         balancing,
         _endpoints(fragment, match, sep, is_large),
         _dispatch(fragment, match, chains, settings),
         _filter(fragment, match, letters),
     )
-
-
-def targets(fragment: Fragment) -> Iterator[str]:
-    """Yield for each rule that balances which endpoint it leads to."""
-    for balance in (fragment.cluster, fragment.local):
-        if balance is not None:
-            yield from balance.targets * (2 if balance.affinity else 1)
 
 
 def _chain_names(fragment: Fragment, letters: str) -> dict[str, str]:
@@ -214,11 +219,7 @@ def _balance(
     balance: Balance, chain: str, fragment: Fragment, sep: dict[str, str], is_large: bool
 ) -> list[str]:
     """Affinity first, then each endpoint with the chance that makes all equally likely."""
-    if is_large:
-        heads = [f"-A {chain} "] * len(balance.targets)
-    else:
-        start = f'-A {chain} -m comment --comment "{fragment.name.service_port} -> '
-        heads = [f'{start}{endpoint}" ' for endpoint in balance.targets]
+    heads = _heads(balance, fragment, is_large, f"-A {chain} ")
     seps = [sep[endpoint] for endpoint in balance.targets]
     lines = []
     if balance.affinity:
@@ -227,7 +228,7 @@ def _balance(
             f"-j {name}\n"
             for head, name in zip(heads, seps, strict=True)
         ]
-    chances = map(_chance, range(len(seps), 0, -1))
+    chances = map(choice.chance, repeat(1), range(len(seps), 0, -1))
     lines += [
         f"{head}{chance}-j {name}\n"
         for head, chance, name in zip(heads, chances, seps, strict=True)
@@ -235,10 +236,18 @@ def _balance(
     return lines
 
 
-@cache
-def _chance(left: int) -> str:
-    """The match that is true once in `left` times."""
-    return f"-m statistic --mode random --probability {1 / left:.10f} " if left > 1 else ""
+def _heads(balance: Balance, fragment: Fragment, is_large: bool, before: str) -> list[str]:
+    """Return how the rules that lead to each endpoint begin: `before`, and a comment."""
+    if is_large:
+        return [before] * len(balance.targets)
+    start = f'{before}-m comment --comment "{fragment.name.service_port} -> '
+    return [f'{start}{endpoint}" ' for endpoint in balance.targets]
+
+
+def _choose(balance: Balance, chain: str, fragment: Fragment, most: int) -> list[choice.Draw]:
+    wanted = set(balance.targets)
+    endpoints = [each for each in fragment.translates if each.id in wanted]
+    return list(choice.draws(chain, endpoints, most))
 
 
 def _endpoints(fragment: Fragment, match: str, sep: dict[str, str], is_large: bool) -> list[str]:
