@@ -10,15 +10,17 @@ import shutil
 import time
 import tomllib
 from ctypes.util import find_library
+from functools import partial
 from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2024.10"
+nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "typing", "tests", "browser", "kernel", "docs", "dist"]
 nox.options.error_on_missing_interpreters = False
+nox.options.parallel = "auto"
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
@@ -44,6 +46,13 @@ FUZZ_SECONDS = 600
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))
 
 
+beside_others = partial(nox.session, allow_parallel=True)
+"""Of a session that others may run beside: it waits for a network or for one process alone.
+
+Those that share their tests between all cores, or measure, have the machine to themselves.
+"""
+
+
 def install(session: nox.Session, group: str, *, library: bool = True) -> None:
     """Install a dependency group as locked and, unless told not to, svcnet itself."""
     groups = [f"--group={LOCK}:{group}"]
@@ -54,7 +63,7 @@ def install(session: nox.Session, group: str, *, library: bool = True) -> None:
         session.install("-qq", *groups)
 
 
-@nox.session
+@beside_others()
 def lint(session: nox.Session) -> None:
     """Style, formatting, and who may import whom."""
     install(session, "lint", library=False)
@@ -64,7 +73,7 @@ def lint(session: nox.Session) -> None:
     session.run("pre-commit", "validate-config")
 
 
-@nox.session
+@beside_others()
 def typing(session: nox.Session) -> None:
     """Strict typing of the library and its tests."""
     install(session, "typing")
@@ -104,7 +113,7 @@ def kernel(session: nox.Session) -> None:
     session.run("pytest", *choice, *session.posargs)
 
 
-@nox.session
+@beside_others()
 def browser(session: nox.Session) -> None:
     """The page that `svcnet report` writes, in Chromium."""
     install(session, "browser")
@@ -113,7 +122,7 @@ def browser(session: nox.Session) -> None:
     session.run("pytest", "-m", "browser", *COSTS, "-rs", "tests/browser", *session.posargs)
 
 
-@nox.session
+@beside_others()
 def docs(session: nox.Session) -> None:
     """The documentation, where every warning is an error, and the examples in docstrings."""
     install(session, "docs")
@@ -150,7 +159,7 @@ def changelog(session: nox.Session) -> None:
     session.run("towncrier", *(session.posargs or ("build", "--draft")))
 
 
-@nox.session
+@beside_others()
 def dist(session: nox.Session) -> None:
     """Build the wheel, the sdist, svcnet.pyz and the list of what is in it, and use each.
 
