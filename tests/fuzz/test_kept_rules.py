@@ -20,6 +20,7 @@ from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState, ServicePort
 from svcnet.modes import Executor
 from svcnet.reconciler import Keeper
+from svcnet.renderers.iptables import Layout
 from svcnet.testing import (
     FakeIPTables,
     FakeMachine,
@@ -63,8 +64,24 @@ events = st.one_of(
 )
 
 
-def executor_of(machine: FakeMachine, variant: Variant) -> Executor[Any]:
-    return MODE.executor(machine, MODE.settings(given={"variant": variant}))
+Way = tuple[Variant, str]
+WAYS: tuple[Way, ...] = (
+    ("nft", "kube-proxy"),
+    ("legacy", "kube-proxy"),
+    ("nft", "flat"),
+)
+"""A variant of iptables, and a layout."""
+
+
+@pytest.fixture(autouse=True)
+def split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have two rules make a tree in the flat layout."""
+    monkeypatch.setattr("svcnet.renderers.iptables.FLAT", Layout("flat", 1))
+
+
+def executor_of(machine: FakeMachine, way: Way) -> Executor[Any]:
+    given = dict(zip(("variant", "layout"), way, strict=True))
+    return MODE.executor(machine, MODE.settings(given=given))
 
 
 def happen(
@@ -83,7 +100,7 @@ def happen(
         case "look":
             keeper.look(graph)
         case "apply":
-            executor.apply(MODE.full(graph))
+            executor.apply(MODE.full(graph, executor.settings))
         case "cleanup":
             for part in executor.cleanup("IPv4"):
                 part()
@@ -111,24 +128,25 @@ def jumps_aside(tables: FakeIPTables) -> dict[str, dict[str, list[str]]]:
     }
 
 
-@pytest.mark.parametrize("variant", ["nft", "legacy"])
-def test_rules_do_not_remember(variant: Variant) -> None:
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+def test_rules_do_not_remember(way: Way) -> None:
     """Steps, damage, cleanups and refusals leave no trace, but for what others wrote."""
+    variant = way[0]
 
     @settings(max_examples=examples(30), deadline=None)
     @given(st.lists(events, max_size=8))
     def forgets(history: list[Event]) -> None:
         machine, fresh = FakeMachine(), FakeMachine()
         machine.load(FOREIGN, variant)
-        executor, graph = executor_of(machine, variant), GRAPHS[0]
+        executor, graph = executor_of(machine, way), GRAPHS[0]
         keeper = Keeper(executor.adapter("IPv4"))
         for event in history:
             with suppress(ApplyError):
                 graph = happen(machine, executor, keeper, graph, event)
         keeper.look(graph)
-        other = executor_of(fresh, variant)
+        other = executor_of(fresh, way)
         fresh.load(foreign(machine, variant), variant)
-        other.apply(MODE.full(graph))
+        other.apply(MODE.full(graph, other.settings))
         assert jumps_aside(machine.tables(variant)) == jumps_aside(fresh.tables(variant))
         assert keeper.look(graph).kind == "none"
 
@@ -155,9 +173,10 @@ class ListedMachine(FakeMachine):
 graphs = st.lists(st.sampled_from(GRAPHS), max_size=3)
 
 
-@pytest.mark.parametrize("variant", ["nft", "legacy"])
-def test_a_look_goes_on_beside_steps(variant: Variant) -> None:
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+def test_a_look_goes_on_beside_steps(way: Way) -> None:
     """Whenever they come, what was damaged before is put right, and steps are not undone."""
+    variant = way[0]
 
     @settings(max_examples=examples(100), deadline=None)
     @given(
@@ -174,7 +193,7 @@ def test_a_look_goes_on_beside_steps(variant: Variant) -> None:
     ) -> None:
         machine, fresh = ListedMachine(variant), FakeMachine()
         machine.load(FOREIGN, variant)
-        executor = executor_of(machine, variant)
+        executor = executor_of(machine, way)
         keeper = Keeper(executor.adapter("IPv4"))
         wanted = first
 
@@ -188,9 +207,8 @@ def test_a_look_goes_on_beside_steps(variant: Variant) -> None:
 
         keeper.whole(first)
         keeper.look(first)
-        own = [
-            each for each in machine.tables(variant).tables["nat"] if each[5:8] in ("SVC", "SEP")
-        ]
+        nat = machine.tables(variant).tables["nat"]
+        own = [each for each in nat if each[5:8] in ("SVC", "SEP", "FLA")]
         for damage in damages:
             text = (
                 damage if isinstance(damage, str) else "".join(f"-F {c}" for c in own[damage:][:1])
@@ -209,7 +227,7 @@ def test_a_look_goes_on_beside_steps(variant: Variant) -> None:
         if keeper.repair(inspection) is None:
             keeper.look(wanted)
         fresh.load(foreign(machine, variant), variant)
-        executor_of(fresh, variant).apply(MODE.full(wanted))
+        executor_of(fresh, way).apply(MODE.full(wanted, executor.settings))
         assert jumps_aside(machine.tables(variant)) == jumps_aside(fresh.tables(variant))
         assert keeper.look(wanted).kind == "none"
         assert "nothing has changed" in keeper.look(wanted).text
