@@ -265,3 +265,6 @@ def test_lines_are_traced_to_their_objects() -> None:
     graph = graph_of([make_node(), *many(30, 2)])
     flat, plain = full(graph, layout=FLAT), full(graph)
     assert sorted(origins(flat)) == sorted(origins(plain))
+    for line in flat.text.splitlines():
+        if line.startswith("-A KUBE-FLAT-") and " -j KUBE-SVC-" in line:
+            assert str(plain.origin_of_line(line)).endswith("spec.clusterIPs[0]")

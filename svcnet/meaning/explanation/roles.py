@@ -27,6 +27,7 @@ from svcnet.meaning.explanation.explanation import SourcePlace
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.sentences import endpoint_text
 from svcnet.netfilter.rules import target
+from svcnet.renderers.iptables.names import SERVICES, TREE_PREFIX
 
 FOREIGN = "no rule for Services: somebody else's"
 """What is told of rules of others."""
@@ -66,7 +67,11 @@ class RuleRoles:
         leads_to = target(rule)
         is_named = chain.startswith("KUBE-") or leads_to.startswith("KUBE-")
         lines = [f"-A {chain} {rule}", f":{leads_to} - [0:0]"]
-        return self._of(lines, {chain, leads_to}, is_named=is_named)
+        chains = {chain, leads_to}
+        if chain.startswith(TREE_PREFIX) and leads_to.startswith(TREE_PREFIX):
+            # In whichever layout the objects are asked for, it leads to rules of several.
+            chains = {SERVICES}
+        return self._of(lines, chains, is_named=is_named)
 
     def of_nft(self, table: str, chain: str, rule: str, leads_to: str) -> RuleRole:
         """Return what a rule of nft is for; `leads_to` is the chain that it sent the packet to."""

@@ -23,6 +23,7 @@ from svcnet.renderers.iptables.block import Block, RuleCount, chain_and_rule
 from svcnet.renderers.iptables.forest import Forest, Piece
 from svcnet.renderers.iptables.frame import Table, nat_table
 from svcnet.renderers.iptables.layout import KUBE_PROXY, Layout
+from svcnet.renderers.iptables.names import TREE_PREFIX
 
 _Own = TypeVar("_Own", Block, Piece, Block | Piece)
 
@@ -136,28 +137,26 @@ class RestoreText:
         block = self._block_of_chain.get(chain)
         if block is not None:
             return block, chain
-        return self._block_of_rule.get((chain, save_rule(rule, self.family))) if rule else None
+        if not rule:
+            return None
+        saved = save_rule(rule, self.family)
+        home = self._home_of_rule.get(saved, "") if chain.startswith(TREE_PREFIX) else chain
+        block = self._block_of_rule.get((home, saved))
+        return None if block is None else (block, home)
 
     @cached_property
     def _block_of_chain(self) -> Mapping[str, Block]:
         return {chain: block for block in self.blocks.values() for chain in block.chains}
 
     @cached_property
-    def _block_of_rule(self) -> Mapping[tuple[str, str], tuple[Block, str]]:
+    def _block_of_rule(self) -> Mapping[tuple[str, str], Block]:
         """Whose each rule of a shared chain is. It is made when somebody asks, and not before."""
-        if self.layout.most:
-            return {
-                (chain, save_rule(entry.rule, self.family)): (
-                    self.blocks[entry.owner],
-                    tree.place.chain,
-                )
-                for tree, chain, entry in self.forest.homes()
-            }
-        return {
-            rule: (block, rule[0])
-            for block in self.blocks.values()
-            for rule in block.shared_rules()
-        }
+        return {rule: block for block in self.blocks.values() for rule in block.shared_rules()}
+
+    @cached_property
+    def _home_of_rule(self) -> Mapping[str, str]:
+        """The shared chain that each rule would be in, without trees."""
+        return {rule: chain for chain, rule in self._block_of_rule}
 
     def _filter_text(self, pieces: Sequence[Piece]) -> str:
         """Return the filter table with `pieces` of its trees."""

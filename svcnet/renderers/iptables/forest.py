@@ -234,17 +234,6 @@ class Forest:
             for tree in self.of_table(table)
         )
 
-    def homes(self) -> Iterator[tuple[RuleTree, str, SharedRule]]:
-        """Yield each rule with its tree, and the chain that it is in."""
-        for tree in self.trees.values():
-            if tree.top is None:
-                yield from ((tree, tree.place.chain, entry) for entry in tree.entries)
-            for part in tree.parts():
-                if part.is_leaf:
-                    name = tree.name(part)
-                    for entry in tree.entries[part.start : part.end]:
-                        yield tree, name, entry
-
     def way(
         self, table: str, chain: str, destination: tuple[str, str, int]
     ) -> tuple[list[tuple[str, str]], str]:
