@@ -23,10 +23,11 @@ from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.trace import TraceReading
 from svcnet.meaning.spans import number
 from svcnet.models import Host
+from svcnet.renderers.iptables import full as render
 from svcnet.renderers.nftables import full, text
 from svcnet.sources import load, load_config
 from tests.kernel.netns import CLIENT, Cluster
-from tests.kernel.ways import EMPTY_TABLES
+from tests.kernel.ways import EMPTY_TABLES, SPLIT
 from tests.test_conformance import CASES
 
 pytestmark = pytest.mark.kernel
@@ -153,9 +154,12 @@ def chain_of_trace(line: str) -> tuple[str, str]:
     return words[4], words[5]
 
 
-def test_iptables_traces_what_is_explained(cluster: Cluster) -> None:
+@pytest.mark.parametrize("layout", ["kube-proxy", "flat"])
+def test_iptables_traces_what_is_explained(cluster: Cluster, layout: str) -> None:
     """The same with ``xtables-monitor -t``, and each rule word by word."""
     text = (CASE / "iptables.ipv4.txt").read_text()
+    if layout == "flat":
+        text = render(question("iptables").graph, layout=SPLIT).text
     restore = ("iptables-nft-restore", "--noflush")
     cluster.run("node", *restore, stdin=text)
     cluster.run("node", *restore, stdin=JUMPS)
@@ -169,6 +173,7 @@ def test_iptables_traces_what_is_explained(cluster: Cluster) -> None:
     kernel = [
         line.partition(" -A ")[2].strip() for line in lines if ":rule:" in line and " -A " in line
     ]
+    assert (layout == "flat") == any("KUBE-FLAT-" in rule for rule in kernel)
     ways = [[text.removeprefix("-A ") for text in way] for way in explained(rules, asked)]
     assert kernel in ways
 
