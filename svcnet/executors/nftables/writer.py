@@ -92,7 +92,8 @@ class NFTWriter:
         buckets = Encoding.of(table, forms, [NFTEdit("add", made) for made in objects])
         commits = self._carry_out(buckets, ruleset.origin_of_line) if buckets.messages else 0
         rows = list(load_rows(table, forms, ruleset.rows()))
-        elements = (made for made in ruleset.iterate() if type(made) is NFTElement)
+        own = ruleset.objects_without_rows()
+        elements = (made for made in own if type(made) is NFTElement)
         last = list(load_elements(table, forms, elements))
         for part in (*self._batches(rows), last):
             try:

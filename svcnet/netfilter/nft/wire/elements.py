@@ -8,6 +8,7 @@ and each value, are bytes once, and are joined. Half a million take some tenths 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from operator import add
 
 from attrs import frozen
@@ -24,6 +25,8 @@ from svcnet.netfilter.nft.wire.parts import (
     types_on_wire,
 )
 from svcnet.netlink import ATTRIBUTE, NLA_F_NESTED, attribute, nest
+
+_ELEMENT = uapi.NFTA_LIST_ELEM | NLA_F_NESTED
 
 
 @frozen
@@ -46,25 +49,38 @@ class ElementForm:
         _, key, value, comment = element
         if bool(value) != bool(self.value):
             raise ValueError(f"an element of a {'map' if value else 'set'} among others: {key}")
-        told = self._pack_key(key)
+        told = self._key_heads + pack_parts(key, self.key)
         if value:
-            told += nest(uapi.NFTA_SET_ELEM_DATA, self._pack_value(value))
+            told += self._pack_value(value)
         if comment:
             told += attribute(uapi.NFTA_SET_ELEM_USERDATA, pack_comment(comment))
-        return nest(uapi.NFTA_LIST_ELEM, told)
+        return ATTRIBUTE.pack(ATTRIBUTE.size + len(told), _ELEMENT) + told
 
     def pack_key(self, key: str) -> bytes:
         """Return an element by its key alone, as it is asked for and deleted. Raises ValueError."""
-        return nest(uapi.NFTA_LIST_ELEM, self._pack_key(key))
+        return nest(uapi.NFTA_LIST_ELEM, self._key_heads + pack_parts(key, self.key))
 
-    def _pack_key(self, key: str) -> bytes:
-        value = attribute(uapi.NFTA_DATA_VALUE, pack_parts(key, self.key))
-        return nest(uapi.NFTA_SET_ELEM_KEY, value)
+    @cached_property
+    def _key_heads(self) -> bytes:
+        size = ATTRIBUTE.size + size_of(self.key)
+        head = ATTRIBUTE.pack(ATTRIBUTE.size + size, uapi.NFTA_SET_ELEM_KEY | NLA_F_NESTED)
+        return head + ATTRIBUTE.pack(size, uapi.NFTA_DATA_VALUE)
 
     def _pack_value(self, value: str) -> bytes:
-        if self.value == ("verdict",):
-            return pack_verdict(value)
-        return attribute(uapi.NFTA_DATA_VALUE, pack_parts(value, self.value))
+        found = self._verdicts.get(value)
+        if found is None:
+            if self.value == ("verdict",):
+                found = nest(uapi.NFTA_SET_ELEM_DATA, pack_verdict(value))
+                self._verdicts[value] = found
+            else:
+                packed = attribute(uapi.NFTA_DATA_VALUE, pack_parts(value, self.value))
+                found = nest(uapi.NFTA_SET_ELEM_DATA, packed)
+        return found
+
+    @cached_property
+    def _verdicts(self) -> dict[str, bytes]:
+        """Verdicts that were packed: in a table there are few, that lead to chains of many."""
+        return {}
 
 
 class ElementRows:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, lru_cache, partial
 from struct import Struct
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -79,9 +80,15 @@ def pack_parts(text: str, types: Sequence[str]) -> bytes:
     if len(words) != len(types):
         raise ValueError(f"{text!r} has not {len(types)} parts")
     try:
-        return b"".join([_PARTS[kind].pack(word) for word, kind in zip(words, types, strict=True)])
+        packers = _packers(tuple(types))
+        return b"".join([pack(word) for pack, word in zip(packers, words, strict=True)])
     except (KeyError, OSError, OverflowError) as problem:
         raise ValueError(f"{text!r} is no {' . '.join(types)}: {problem}") from None
+
+
+@cache
+def _packers(types: tuple[str, ...]) -> tuple[Callable[[str], bytes], ...]:
+    return tuple([_PARTS[kind].pack for kind in types])
 
 
 def pack_endpoints(endpoints: Iterable[WireEndpoint], types: Sequence[str]) -> list[bytes]:
@@ -145,10 +152,12 @@ def _number(word: str) -> int:
     return int(word)
 
 
+@lru_cache(1 << 12)
 def _pack_port(word: str) -> bytes:
     return _number(word).to_bytes(2, "big") + b"\0\0"
 
 
+@lru_cache(1 << 8)
 def _pack_protocol(word: str) -> bytes:
     return bytes((_NUMBERS.get(word) or _number(word), 0, 0, 0))
 
@@ -170,7 +179,7 @@ def _read_index(value: bytes) -> str:
 def _address(family: socket.AddressFamily, size: int) -> KeyPart:
     return KeyPart(
         size,
-        lambda word: socket.inet_pton(family, word),
+        partial(socket.inet_pton, family),
         lambda value: socket.inet_ntop(family, value),
     )
 
