@@ -16,9 +16,10 @@ from svcnet.renderers import nftables as nftables_text
 from svcnet.sources import load_bytes
 from tests.bench.test_bench_compile import json_of, run
 from tests.meaning.ipvs_dump import Dump
+from tests.meaning.rendering import rendered
 
 SIZES = (1, 1_000, 10_000)
-MODES = ("iptables", "ipvs", "nftables", "flat")
+MODES = ("iptables", "ipvs", "nftables", "userspace", "flat")
 """What is read: rules of a mode, or those of the flat layout of mode nftables."""
 
 ENDPOINT = b'"10.128.0.5"'
@@ -50,6 +51,8 @@ def rules_of(mode: str, graph: RuleGraph) -> MachineRules:
     if mode in ("nftables", "flat"):
         layout: nftables_text.Layout = "flat" if mode == "flat" else "kube-proxy"
         return nftables.read(nftables_text.text(nftables_text.full(graph, layout=layout)), facts)
+    if mode == "userspace":
+        return rendered(graph, mode)
     return iptables.read(iptables_text.full(graph).text_with_jumps, facts)
 
 
