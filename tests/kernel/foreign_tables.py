@@ -140,6 +140,7 @@ def _target(random: Random, table: str, hook: str, family: IPFamily, matches: st
         case "nat", "PREROUTING" | "OUTPUT":
             port = "5353" if "-p udp" in matches else "8080"
             found = [f"-j DNAT --to-destination {boxed}:{port}", f"-j DNAT --to-destination {pod}"]
+            found += ["-j REDIRECT", f"-j REDIRECT --to-ports {random.choice((8080, 32000, 5353))}"]
             return random.choice([*common, *found, *found])
         case "nat", "POSTROUTING":
             found = ["-j MASQUERADE", f"-j SNAT --to-source {own}", "-j MASQUERADE --random-fully"]

@@ -37,7 +37,9 @@ def test_rules_of_others_are_understood_or_unknown(cluster: Cluster) -> None:
     Most are understood; of none is anything said that the kernel does not do.
     """
     count = examples(60)
-    unknown = play(cluster, count, ("iptables-nft", "iptables-legacy"), random_iptables)
+    unknown = play(
+        cluster, count, ("iptables-nft", "iptables-legacy", "userspace"), random_iptables
+    )
     assert unknown < count / 2
 
 

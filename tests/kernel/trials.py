@@ -17,7 +17,7 @@ from attrs import define, evolve, field, frozen
 from svcnet import modes
 from svcnet.compiler import compile_state, node_view
 from svcnet.graph import Deliver, Packet, Pass, Refuse, RuleGraph
-from svcnet.meaning import Facts, MachineRules, Rewrite, Unknown, verify
+from svcnet.meaning import Facts, MachineRules, Redirect, Rewrite, Unknown, verify
 from svcnet.meaning.dump import read_routes
 from svcnet.meaning.explanation.machine import MachineQuestion, explain_rules
 from svcnet.meaning.explanation.text import text
@@ -256,6 +256,9 @@ class Trial:
                 return self.answered(packet, address, port, "own" if masquerade else "")
             case Rewrite(source, address, port) if address:
                 return self.answered(packet, address, port, source)
+            case Redirect(port, source):
+                sent = "own" if source == "node" else source
+                return self.answered(packet, NODE.of(self.family), port, sent)
             case Rewrite(source):
                 before = self.untouched[packet]
                 peer = "own" if source in OWN or source == "node" else source
@@ -270,7 +273,8 @@ class Trial:
 
     def answered(self, packet: RandomPacket, address: str, port: int, source: str) -> Seen:
         """Return what comes of a packet that is sent to an endpoint, with a source of its own."""
-        name = next(name for name, own in ENDPOINTS.items() if own.of(self.family) == address)
+        name = next((name for name, own in ENDPOINTS.items() if own.of(self.family) == address), "")
+        assert name, (self.seed, packet, address, port)
         sent = packet.of(self.family)
         if name == packet.place and sent.interface and not source:
             # An answer to itself does not come back to the node for translation.

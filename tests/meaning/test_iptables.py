@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
+from svcnet.family import IPFamily
 from svcnet.graph import Deliver, NodeSettings, Packet, Refuse
 from svcnet.meaning import iptables, spans
 from svcnet.meaning.facts import Facts
@@ -286,3 +287,27 @@ def test_the_lines_of_all_rules_are_found_at_once() -> None:
     for at, rule in enumerate(rules.rules()):
         assert rules.line_of(rule).line == at + 3
     assert text.scans <= before + 1
+
+
+@pytest.mark.parametrize(
+    ("option", "family", "destination", "is_hit"),
+    [
+        ("--dst-type UNICAST", "IPv4", "192.0.2.10", False),
+        ("--dst-type UNICAST", "IPv6", "2001:db8::10", True),
+        ("--dst-type UNICAST", "IPv6", "2001:db8::99", True),
+        ("! --dst-type UNICAST", "IPv6", "2001:db8::10", False),
+        ("--dst-type LOCAL,UNICAST", "IPv4", "192.0.2.99", True),
+        ("--dst-type LOCAL,UNICAST", "IPv6", "2001:db8::99", False),
+        ("--dst-type LOCAL,UNICAST", "IPv6", "2001:db8::10", True),
+        ("--src-type UNICAST", "IPv6", "2001:db8::99", True),
+    ],
+)
+def test_types_of_addresses_are_what_the_kernel_takes_them_for(
+    option: str, family: IPFamily, destination: str, is_hit: bool
+) -> None:
+    """In IPv6 the machine's own addresses are UNICAST too, and all types named must hold."""
+    own, source = ("192.0.2.10", "192.0.2.10") if family == "IPv4" else ("2001:db8::10",) * 2
+    text = f"*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -m addrtype {option} -j DROP\nCOMMIT\n"
+    rules = iptables.read(text, Facts(family, frozenset((spans.number(own),))))
+    (outcome,) = rules.evaluate(Packet(source, destination, 80))
+    assert isinstance(outcome.verdict, Refuse) == is_hit

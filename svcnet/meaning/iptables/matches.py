@@ -128,15 +128,31 @@ def _mark(reading: XTReading) -> None:
     reading.ask(HasMark(value, bits, reading.is_negated, is_connection), first=True)
 
 
-def _to_type(reading: XTReading) -> None:
+def _types(reading: XTReading) -> frozenset[str]:
+    """Return the types of addresses of which one is enough.
+
+    In IPv6 each address that is no multicast is UNICAST, the machine's own too, and all types that
+    are named must hold. Source: Linux ``net/netfilter/xt_addrtype.c`` (``match_type6``).
+    """
     types = frozenset(reading.value().split(","))
+    if reading.facts.family == "IPv4":
+        return types
+    if types == {"UNICAST"}:
+        return frozenset(("UNICAST", "LOCAL"))
+    if "MULTICAST" in types and len(types) > 1:
+        raise Doubt
+    return types - {"UNICAST"}
+
+
+def _to_type(reading: XTReading) -> None:
+    types = _types(reading)
     if not types <= {"LOCAL", "UNICAST", "MULTICAST"}:
         raise Doubt
     reading.ask(ToType(types, reading.is_negated), first=True)
 
 
 def _from_type(reading: XTReading) -> None:
-    types = frozenset(reading.value().split(","))
+    types = _types(reading)
     if not types <= {"LOCAL", "UNICAST"}:
         raise Doubt
     reading.ask(FromLocal(types, reading.is_negated))

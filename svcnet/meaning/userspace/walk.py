@@ -92,7 +92,8 @@ class ProxyWalk(Walk):
         if onward.kind == "unknown":
             return Leaf("unknown", flow, onward.rule)
         sent = flow.header.with_destination(header.address, header.port)
-        sent = sent.with_source(header.source or "node")._replace(is_redirected=False)
+        sent = sent.with_source(header.source or "node")
+        sent = sent._replace(is_redirected=header.is_redirected)
         return Leaf("deliver", flow.with_header(sent), None)
 
 
