@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from svcnet.models import IPFamily
     from svcnet.modes import AnyMode, Executor, ModeSettings
     from svcnet.modes.adapter import Adapter
+    from svcnet.modes.options import OptionValues
     from svcnet.reconciler import Event, FamilyState
 
 Listen: TypeAlias = Callable[["Event"], object]
@@ -81,6 +82,7 @@ class Run:
         self._systemd = Systemd(Notify.from_environment(os.environ) if has_process else Notify())
         self.reporter = Reporter(audience.log, self._mode)
         self._proxy: ProxyThread | None = None
+        self._given: tuple[OptionValues, OptionValues] | None = None
         if self._mode.serves:
             families = request.families or IP_FAMILIES
             executor = self._mode.executor(self._machine, settings)
@@ -255,8 +257,16 @@ class Run:
         self.reporter.configure(inputs.mode, inputs.settings)
 
     def _as_served(self, inputs: Inputs) -> Inputs:
-        """Return input with the settings of the mode that serves, which may be a fallback."""
-        return inputs if inputs.mode is self._serving else inputs.in_mode(self._serving)
+        """Return input with the settings of the mode that serves, which may be a fallback.
+
+        What they leave to the machine it is asked once.
+        """
+        inputs = inputs if inputs.mode is self._serving else inputs.in_mode(self._serving)
+        asked = inputs.settings.given
+        if self._given is None or self._given[0] != asked:
+            settings = self._serving.settle(inputs.settings, self._machine)
+            self._given = asked, settings.given
+        return evolve(inputs, settings=evolve(inputs.settings, given=self._given[1]))
 
     def _mode_for(self, inputs: Inputs, families: list[IPFamily]) -> AnyMode:
         """Return the input's mode, or its fallback if the kernel lacks what that needs."""

@@ -161,8 +161,10 @@ def _apply_family(
     did it, its graph, and what was done; where that is not all, `refused` gets why.
     """
     from svcnet.compiler import compile_state
+    from svcnet.executors.this_machine import THIS_MACHINE
 
-    mode, settings = inputs.mode, inputs.settings
+    mode = inputs.mode
+    settings = mode.settle(inputs.settings, THIS_MACHINE)
     with stage("compiling"):
         graph = compile_state(inputs.state, view)
     executor, artifact = mode.executor(settings=settings), mode.full(graph, settings)

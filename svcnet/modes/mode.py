@@ -112,6 +112,10 @@ class Mode(ABC, Generic[Artifact, Delta]):
         values = complete(self.options, given or {})
         return ModeSettings(values, self.rules(config), self.pace(config))
 
+    def settle(self, settings: ModeSettings, machine: Machine) -> ModeSettings:
+        """Return settings for a machine, with all decided that they leave to it."""
+        return settings
+
     def rules(self, config: KubeProxyConfiguration) -> RuleSettings:
         """Return what rules take of a configuration: the mark, and addresses of node ports."""
         return config.rule_settings

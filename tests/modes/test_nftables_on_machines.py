@@ -50,6 +50,34 @@ def test_what_is_lacking_is_one_error(fake: FakeMachine, what: str) -> None:
     assert not fake.kernel.nft.commits
 
 
+def test_the_layout_is_the_machine_s_to_decide(fake: FakeMachine) -> None:
+    """Where it takes the flat one that is what it gets, unless told otherwise."""
+    settings = NFTABLES.settings()
+    assert NFTABLES.settle(settings, fake).given["layout"] == "flat"
+    plain = NFTABLES.settings(given={"layout": "kube-proxy"})
+    assert NFTABLES.settle(plain, fake) is plain
+    assert not fake.kernel.nft.commits
+    graph = graph_of()
+    assert NFTABLES.full(graph, NFTABLES.settle(settings, fake)).layout == "flat"
+    assert NFTABLES.full(graph, settings).layout == "kube-proxy"
+
+
+@pytest.mark.parametrize("what", ["nft", "nft 1.0.1", "Linux 5.13", "nft_numgen"])
+def test_a_machine_that_lacks_what_the_flat_layout_takes_gets_the_other(
+    fake: FakeMachine, what: str
+) -> None:
+    """It is no error to leave it to the machine, and one to insist."""
+    lack(fake, what)
+    assert NFTABLES.settle(NFTABLES.settings(), fake).given["layout"] == "kube-proxy"
+    settings = NFTABLES.settings(given={"layout": "flat"})
+    executor = NFTABLES.executor(fake, settings)
+    if what == "nft 1.0.1":
+        lack(fake, what)
+    with pytest.raises(Lacking):
+        executor.apply(NFTABLES.full(graph_of(), settings))
+    assert not fake.kernel.nft.commits
+
+
 def test_without_the_right_nothing_is_done(fake: FakeMachine) -> None:
     """The error names the capability."""
     fake.capabilities.clear()

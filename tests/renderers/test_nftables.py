@@ -215,7 +215,7 @@ def test_maps_grow_and_need_not_shrink() -> None:
     assert (sizes["service-endpoints-tcp"], sizes["service-endpoints-udp"]) == (2048, 1024)
     ruleset, step = advance(before, diff(few, many))
     assert ruleset == after
-    assert [each.made.name for each in step.growth] == ["service-endpoints-tcp"]
+    assert [one.name for each in step.growth for one in each.sets] == ["service-endpoints-tcp"]
     model = Model.of(text(before))
     for part in step.texts[:5]:
         used = {rule.rpartition("@")[2] for rule in model.chains["cluster-tcp-10"]}

@@ -15,7 +15,7 @@ from svcnet.executors.nftables.apply import (
 from svcnet.executors.nftables.cleanup import cleanup, is_there, remains
 from svcnet.executors.nftables.dump import dump
 from svcnet.executors.nftables.plan import NFTablesPlan
-from svcnet.executors.nftables.probe import lacking
+from svcnet.executors.nftables.probe import lacking, takes_flat
 from svcnet.executors.nftables.tables import table_of
 from svcnet.executors.nftables.writer import NFTWriter
 
@@ -34,4 +34,5 @@ __all__ = [
     "remains",
     "remove",
     "table_of",
+    "takes_flat",
 ]

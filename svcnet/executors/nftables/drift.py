@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 
 from svcnet.executors.nftables.aim import Aim
 from svcnet.executors.nftables.endpoints import EndpointDrift
+from svcnet.executors.nftables.room import has_room, resize
 from svcnet.netfilter.nft import (
     ChainState,
     ElementState,
@@ -36,7 +37,15 @@ from svcnet.netfilter.nft import (
     quote_comment,
     types_of,
 )
-from svcnet.renderers.nftables import Edit, NFTablesDelta, NFTEdit, NFTStatement, Ruleset
+from svcnet.renderers.nftables import (
+    ENDPOINT_MAPS,
+    Edit,
+    NFTablesDelta,
+    NFTEdit,
+    NFTGrowth,
+    NFTStatement,
+    Ruleset,
+)
 
 _GOAL = re.compile(r"(?:goto|jump) ([^ ]+)")
 _DYNAMIC = frozenset(("dynamic", "timeout"))
@@ -76,7 +85,11 @@ def differences(
     if settled:
         found = _without(found, settled)
         aim.leave_out(settled)
+    if endpoints is not None:
+        found = _with_all_endpoints(found, aim, ruleset)
+    found, sets, parts = resize(found, aim)
     repair = _Repair(found, aim, str(ruleset.table))
+    repair.differed["sets"] += len(sets)
     repair.table_flags()
     repair.sets()
     repair.chains()
@@ -88,9 +101,22 @@ def differences(
         changes=tuple(repair.changes()),
         stale=tuple(repair.stale),
         first=tuple(repair.first()),
+        growth=(NFTGrowth(tuple(sets), parts),) if parts else (),
     )
     differed = {kind: count for kind, count in repair.differed.items() if count}
     return Drift(delta, MappingProxyType(differed), bool(found.unknown))
+
+
+def _with_all_endpoints(found: TableState, aim: Aim, ruleset: Ruleset) -> TableState:
+    """Have maps that are made anew get all their endpoints, of which only some were compared."""
+    sets = dict(found.sets)
+    for name in ENDPOINT_MAPS.intersection(aim.sets).intersection(sets):
+        if not _is_made_so(sets[name], aim.sets[name]):
+            rows = (row for row in ruleset.rows() if row.container == name)
+            wanted = aim.elements[name] = [each for row in rows for each in row.elements()]
+            elements = {each.key: ElementState(each.key, each.value) for each in wanted}
+            sets[name] = evolve(sets[name], elements=elements)
+    return evolve(found, sets=sets)
 
 
 def _without(found: TableState, places: frozenset[NFTPlace]) -> TableState:
@@ -344,17 +370,7 @@ def _is_made_so(there: SetState, wanted: NFTSet) -> bool:
     """
     flags = _DYNAMIC if wanted.seconds else frozenset[str]()
     kind = there.type, there.value, there.flags
-    return kind == (wanted.type, wanted.value, flags) and _has_room(there, wanted)
-
-
-def _has_room(there: SetState, wanted: NFTSet) -> bool:
-    """Return whether a set has the size that it should, or more; one that rules fill always has.
-
-    Without a size it is told otherwise than with one, so that is not the same.
-    """
-    if wanted.seconds:
-        return True
-    return wanted.size <= there.size if wanted.size else not there.size
+    return kind == (wanted.type, wanted.value, flags) and has_room(there, wanted)
 
 
 def _key_of(rule: NFTRule) -> tuple[str, str]:

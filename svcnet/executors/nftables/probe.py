@@ -24,6 +24,8 @@ LEAST_NFT = (1, 0, 1)
 """Earlier ones read all tables of a machine before they change one, and may fail at what is new."""
 LEAST_LINUX = (5, 13)
 """What the distributions that have it have comes with an nft of this age, too."""
+FLAT_NFT = (1, 0, 6)
+"""The oldest nft that was tried with maps of the flat layout: it lists what it was given."""
 DELETES_AT_ONCE = (6, 2)
 """From this Linux on a chain goes in the transaction that removes the element which leads to it."""
 
@@ -72,6 +74,14 @@ _KINDS = (
     ("ranges in sets", "add rule {ip} {table} filter {ip} saddr != {{ {net} , {one} }} drop"),
 )
 """For each kind of rule that the mode has, what the kernel has it in, and one of them."""
+_FLAT = (
+    "maps of endpoints, of the flat layout",
+    (
+        "add map {ip} {table} e {{ typeof {ip} daddr . tcp dport . numgen random mod 65536 : "
+        "{ip} daddr . tcp dport ; size 1024 ; }}\n"
+        "add rule {ip} {table} nat dnat {ip} to {ip} daddr . tcp dport . numgen inc mod 1 map @e"
+    ),
+)
 _WORDS = {
     "ip": {
         "ip": "ip",
@@ -105,8 +115,19 @@ def lacking(ruleset: Ruleset, *, machine: Machine) -> tuple[str, ...]:
 
     Raises ApplyError where that cannot be told, such as without nft, or the right to use it.
     """
+    nft, is_flat = NFT(machine), ruleset.layout == "flat"
+    kinds = (*_KINDS, _FLAT) if is_flat else _KINDS
+    least = FLAT_NFT if is_flat else LEAST_NFT
+    return tuple(_versions(nft, least)) or tuple(_lacking_kinds(ruleset.table.family, nft, kinds))
+
+
+def takes_flat(machine: Machine) -> bool:
+    """Return whether a machine takes the flat layout; not, where that cannot be told."""
     nft = NFT(machine)
-    return tuple(_versions(nft)) or tuple(_kinds(ruleset.table.family, nft))
+    try:
+        return not any(_versions(nft, FLAT_NFT)) and not any(_lacking_kinds("ip", nft, (_FLAT,)))
+    except ApplyError:
+        return False
 
 
 def deletes_late(machine: Machine) -> bool:
@@ -138,19 +159,19 @@ def _lacks(found: Iterable[str]) -> Lacking:
     )
 
 
-def _versions(nft: NFT) -> Iterator[str]:
+def _versions(nft: NFT, least: tuple[int, ...]) -> Iterator[str]:
     """Yield which of nft and Linux are too old."""
-    if (version := nft.version()) < LEAST_NFT:
-        yield f"nft {_join_numbers(LEAST_NFT)} (this is {_join_numbers(version)})"
+    if (version := nft.version()) < least:
+        yield f"nft {_join_numbers(least)} (this is {_join_numbers(version)})"
     if (linux := _linux(nft.machine)) < LEAST_LINUX:
         yield f"Linux {_join_numbers(LEAST_LINUX)} (this is {_join_numbers(linux)})"
 
 
-def _kinds(family: str, nft: NFT) -> Iterator[str]:
+def _lacking_kinds(family: str, nft: NFT, kinds: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield which kinds of rules the kernel does not take: first all are tried, then each."""
     words = {**_WORDS[family], "table": _TABLE}
     before = _BEFORE.format(**words)
-    rules = [(name, f"{rule.format(**words)}\n") for name, rule in _KINDS]
+    rules = [(name, f"{rule.format(**words)}\n") for name, rule in kinds]
     if _takes(nft, before + "".join(rule for _, rule in rules)):
         return
     if not _takes(nft, before):

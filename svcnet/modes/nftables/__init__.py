@@ -67,6 +67,15 @@ class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):
         table_name(found.given)
         return found
 
+    def settle(self, settings: ModeSettings, machine: Machine) -> ModeSettings:
+        """Return settings for a machine: the layout ``auto`` is flat where the machine takes it."""
+        if settings.given[LAYOUT.name] != "auto":
+            return settings
+        from svcnet.executors.nftables import takes_flat
+
+        found = "flat" if takes_flat(machine) else "kube-proxy"
+        return evolve(settings, given={**settings.given, LAYOUT.name: found})
+
     def rules(self, config: KubeProxyConfiguration) -> RuleSettings:
         """Return what rules take of the section ``nftables``.
 

@@ -122,7 +122,7 @@ class NFTablesAdapter(Adapter):
             self._commits.count_own(commits)
             self._stale += stale
             self._ruleset = after
-            self._room |= {each.made.name: each.made.size for each in delta.growth}
+            self._room |= {one.name: one.size for each in delta.growth for one in each.sets}
             touched = places(delta.text, str(self._table))
             self._known.wrote(touched)
             if self._look is not None:
@@ -132,8 +132,8 @@ class NFTablesAdapter(Adapter):
         return SyncResult("delta", told, self._warnings, stages.seconds)
 
     def _is_needed(self, growth: tables.NFTGrowth) -> bool:
-        """Return whether the machine's set has not had as much room before, which it keeps."""
-        return self._room.get(growth.made.name, 0) < growth.made.size
+        """Return whether the machine's sets have not had as much room before, which they keep."""
+        return any(self._room.get(each.name, 0) < each.size for each in growth.sets)
 
     def inspection(self, graph: RuleGraph) -> Inspection | None:
         """Begin to repair what differs, if anybody else has written since the table was right.

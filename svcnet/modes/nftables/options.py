@@ -23,7 +23,8 @@ LAYOUT = Option(
     "layout",
     ("render", "explain", "apply", "run"),
     LAYOUTS,
-    "How the table is laid out: as kube-proxy does it, or flat, with Services as elements of maps.",
+    "How the table is laid out: as kube-proxy does it, or flat, with Services as elements of maps; "
+    "auto is flat where apply and run find that the machine takes it.",
     "has one layout",
     default="auto",
 )

@@ -155,7 +155,7 @@ def _growth(before: Ruleset, after: Ruleset) -> Iterator[NFTGrowth]:
     sets = {each.name: each for each in before.fixed.objects if type(each) is NFTSet}
     for made in after.fixed.objects:
         if type(made) is NFTSet and made.name in sets and made.size > sets[made.name].size:
-            yield NFTGrowth(made, tuple(_turn(before, made)))
+            yield NFTGrowth((made,), tuple(_turn(before, made)))
 
 
 def _turn(ruleset: Ruleset, made: NFTSet) -> Iterator[tuple[Edit, ...]]:

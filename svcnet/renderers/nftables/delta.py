@@ -45,15 +45,15 @@ Edit: TypeAlias = NFTEdit | NFTStatement
 
 
 class NFTGrowth(NamedTuple):
-    """What gives a set more room, while packets look into it.
+    """What gives sets another size, while packets look into them.
 
-    ``made`` is the set as it is to be. The ``parts`` are transactions: another set is made with all
-    that it has, rules are turned to that one, and back once the set itself is made anew. A set that
+    ``sets`` are these as they are to be. The ``parts`` are transactions: another set is made with
+    all that one has, rules are turned to it, and back once the set itself is made anew. A set that
     goes together with the rules that use it is seen empty by packets on their way. Where the
-    machine's has as much room all parts can be left out: they change nothing else.
+    machine's have as much room all parts can be left out: they change nothing else.
     """
 
-    made: NFTSet
+    sets: tuple[NFTSet, ...]
     parts: tuple[tuple[Edit, ...], ...]
 
 
