@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from click.testing import CliRunner
 
 from svcnet import modes
+from svcnet.cli import main
 from svcnet.compiler import node_view
 from svcnet.graph import Packet, RuleGraph
 from svcnet.meaning import Facts, nftables, verify
@@ -117,6 +119,31 @@ def test_rules_of_any_layout_are_explained(there: Layout, asked: Layout) -> None
     fields = {step.origin.path for step in found.outcomes[0].steps if step.origin is not None}
     assert "spec.clusterIPs[0]" in fields
     assert there == "kube-proxy" or "endpoints[0].addresses[0]" in fields
+
+
+def test_a_map_that_grows_is_explained() -> None:
+    """While a map gets more room rules look into another one, which has its size in its name."""
+    objects = question("flat")
+    written = text(full(objects.graph, layout="flat")).replace(
+        "service-endpoints-tcp", "service-endpoints-tcp-2048"
+    )
+    rules = nftables.read(written, Facts.of(objects.graph.settings))
+    assert not verify(objects.graph, rules).differences
+    found = explain_rules(MachineQuestion(rules, ("dump",), objects), OUTSIDE)
+    told = [step.decision for end in found.outcomes for step in end.steps]
+    assert "the endpoint 10.244.1.5:9376 of default/my-service:http" in told
+    assert not any("which these objects do not ask for" in each for each in told)
+
+
+def test_the_command_explains_the_layout_that_is_asked_for() -> None:
+    """The lines of an explanation are those that ``svcnet render`` prints with the same options."""
+    options = [str(ROOT / "examples/my-service"), "--mode", "nftables", "--layout", "flat"]
+    written = CliRunner().invoke(main, ["render", *options]).stdout.splitlines()
+    found = CliRunner().invoke(main, ["explain", *options, "--to", "10.96.0.100:80"]).stdout
+    lines = [line.partition("nft  ")[2] for line in found.splitlines() if "nft  " in line]
+    assert set(lines) <= set(written)
+    element = "{ 10.96.0.100 . 80 . 2 : 10.244.2.6 . 9376 }"
+    assert f"add element ip kube-proxy service-endpoints-tcp {element}" in lines
 
 
 def test_a_trace_of_shared_chains_tells_whose_packet_it_is() -> None:

@@ -240,7 +240,7 @@ def test_what_the_reference_restores_is_as_it_should_be(expected: Path) -> None:
     assert (verdicts.differences, verdicts.unknown) == ((), ())
 
 
-@pytest.mark.parametrize("mode", ["iptables", "ipvs", "nftables"])
+@pytest.mark.parametrize("mode", ["iptables", "ipvs", "nftables", "nftables.flat"])
 def test_what_svcnet_prints_is_read(capsys: pytest.CaptureFixture[str], mode: str) -> None:
     """A golden file is compared as what it leaves on a machine that had nothing."""
     example = ROOT / "examples" / "my-service"

@@ -45,6 +45,9 @@ _SHARED = re.compile(
 )
 """Chains of the flat layout, each for all Services with so many endpoints."""
 
+_OTHER = re.compile(r"(.+-endpoints-(?:tcp|udp|sctp))-\d+")
+"""A map of endpoints while it gets more room: with the new size behind its name."""
+
 
 class RuleRole(NamedTuple):
     """What a rule is for: a sentence, and the service port and field that caused it."""
@@ -81,6 +84,7 @@ class RuleRoles:
 
     def of_element(self, table: str, container: str, element: str) -> RuleRole:
         """Return what an element of a map of nft is for."""
+        container = _OTHER.sub(r"\1", container)
         value = element.removesuffix(" }").rpartition(" : ")[2]
         chain = value.partition(" ")[2]
         lines = [f"add element {table} {container} {element}\n"]

@@ -87,13 +87,22 @@ class RuleWords:
                 words[at : at + 1] == ("!=",),
             )
 
+    def each_once(self, rules: Iterable[NFTLine]) -> Iterator[NamedDestinations]:
+        """Yield the destinations that rules compare with, those in one map once."""
+        seen: dict[int, object] = {}
+        for rule in rules:
+            for named in self.destinations_of(rule):
+                if id(named.all) not in seen:
+                    seen[id(named.all)] = named.all
+                    yield named
+
     def _read(self, rule: NFTLine, fields: tuple[str, ...], place: Places, at: int) -> _Read:
         """Return what fields are compared with in words from a place on; a set is read once."""
         words = rule.words
         while at < len(words) and words[at] in ("!=", "==", "vmap", "map"):
             at += 1
         if words[at : at + 1] and words[at].startswith("@"):
-            key = rule.table, words[at], fields
+            key = rule.table, words[at], place
             if key not in self._known:
                 held = self._containers.get((rule.table, words[at][1:]))
                 if held is None or held.is_dynamic:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from svcnet.meaning.comparison.cells import PROTOCOLS
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.nftables.names import RuleWords
+from svcnet.meaning.nftables.names import NamedDestinations, RuleWords
 from svcnet.meaning.nftables.tables import NFTLine, NFTTables
 from svcnet.meaning.spans import Span
 
@@ -63,9 +63,17 @@ def port_rules(tables: NFTTables, words: RuleWords) -> Iterator[PortRule]:
             continue
         ways.add(reach)
         for rule in tables.rules.get((table, chain), ()):
-            own = _reach_of(rule, words, reach)
-            waiting += [(table, name, own) for name in words.chains_of(rule)]
-            yield from _ports_of(rule, words, own)
+            chains = tuple(words.chains_of(rule))
+            alone = [each for each in words.destinations_of(rule) if not each.have_addresses]
+            if chains or alone:
+                own = _reach_of(rule, words, reach)
+                waiting += [(table, name, own) for name in chains]
+                yield from (PortRule(own, ports) for ports in map(_ports, alone) if ports)
+    yield from _joined(tables, words)
+
+
+def _ports(named: NamedDestinations) -> Sequence[tuple[str | None, Span]]:
+    return [(each.protocol, each.ports) for each in named.all if each.ports is not None]
 
 
 def _reach_of(rule: NFTLine, words: RuleWords, led: Reach) -> Reach:
@@ -83,17 +91,12 @@ def _reach(spans: Iterator[Span], *, is_own: bool = False) -> Reach:
     return Reach(alone, frozenset(each for each in every if each[0] != each[1]), is_own)
 
 
-def _ports_of(rule: NFTLine, words: RuleWords, reach: Reach) -> Iterator[PortRule]:
-    for named in words.destinations_of(rule):
-        if not named.have_addresses:
-            ports = [(each.protocol, each.ports) for each in named.all if each.ports is not None]
-            if ports:
-                yield PortRule(reach, ports)
-            continue
-        if named.of_some:
-            continue
-        for addresses, protocol, span in named.all:
-            if addresses is None or span is None:
+def _joined(tables: NFTTables, words: RuleWords) -> Iterator[PortRule]:
+    """Yield ports that rules name together with addresses, where there are several of either."""
+    every = (rule for rules in tables.rules.values() for rule in rules)
+    for named in words.each_once(every):
+        for addresses, protocol, ports in () if named.of_some else named.all:
+            if addresses is None or ports is None:
                 continue
-            if addresses[0] != addresses[1] or span[0] != span[1]:
-                yield PortRule(_reach(iter((addresses,))), [(protocol, span)])
+            if addresses[0] != addresses[1] or ports[0] != ports[1]:
+                yield PortRule(_reach(iter((addresses,))), [(protocol, ports)])

@@ -14,7 +14,7 @@ from svcnet.meaning.ends import Ends
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf, Meetings
 from svcnet.meaning.nftables.aims import aims
-from svcnet.meaning.nftables.names import NamedDestinations, RuleWords
+from svcnet.meaning.nftables.names import RuleWords
 from svcnet.meaning.nftables.reach import PortRule, port_rules, protocols
 from svcnet.meaning.nftables.reading import RuleReader
 from svcnet.meaning.nftables.steps import special_networks
@@ -154,7 +154,7 @@ class NFTRuleSet:
             networks.update(dict.fromkeys(self.facts.interfaces))
         for rule in self._rules():
             networks.update(dict.fromkeys(self._networks_of(rule)))
-        for named in self._destinations(self._rules()):
+        for named in self._words.each_once(self._rules()):
             alone: set[int] = set()
             for addresses, protocol, ports in named.all:
                 if addresses is None:
@@ -171,15 +171,6 @@ class NFTRuleSet:
             sets[frozenset(alone)] = None
         return RuleNames(list(keys), list(networks), [some for some in sets if some])
 
-    def _destinations(self, rules: Iterable[NFTLine]) -> Iterator[NamedDestinations]:
-        """Yield the destinations that rules compare with, those in one map once."""
-        seen: dict[int, object] = {}
-        for rule in rules:
-            for named in self._words.destinations_of(rule):
-                if id(named.all) not in seen:
-                    seen[id(named.all)] = named.all
-                    yield named
-
     @cached_property
     def _ends(self) -> Ends:
         """What is known of how packets end once they are translated."""
@@ -191,7 +182,7 @@ class NFTRuleSet:
         for rule in self._late_rules():
             asks_for_origin |= "original" in rule.words
             networks.update(self._networks_of(rule))
-        for named in self._destinations(self._late_rules()):
+        for named in self._words.each_once(self._late_rules()):
             networks.update(named.addresses())
             ports.update(each.ports for each in named.all if each.ports is not None)
         return Ends(networks, ports, asks_for_origin=asks_for_origin)
