@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from svcnet import checks
 from svcnet.checks import Check
 from svcnet.family import IPFamily
-from svcnet.modes.options import Option, OptionValues, complete, own_values
+from svcnet.modes.options import LAYOUT_NAME, Option, OptionValues, complete, own_values
 from svcnet.modes.pace import Pace
 from svcnet.modes.settings import ModeSettings
 
@@ -128,12 +128,12 @@ class Mode(ABC, Generic[Artifact, Delta]):
     def full(self, graph: RuleGraph, settings: ModeSettings | None = None) -> Artifact:
         """Return all that a node has for a graph. Pure."""
 
-    def layouts(
-        self,
-        settings: ModeSettings | None = None,
-    ) -> Iterator[ModeSettings]:
-        """Yield settings for what means the same, in other words than with the given ones."""
-        return iter(())
+    def layouts(self, settings: ModeSettings | None = None) -> Iterator[ModeSettings]:
+        """Yield the settings for the other layout, which means the same, if there is one."""
+        own = settings or self.settings()
+        if LAYOUT_NAME in own.given:
+            other = "kube-proxy" if own.given[LAYOUT_NAME] == "flat" else "flat"
+            yield evolve(own, given={**own.given, LAYOUT_NAME: other})
 
     @abstractmethod
     def advance(self, artifact: Artifact, diff: GraphDiff) -> tuple[Artifact, Delta]:

@@ -110,6 +110,9 @@ VARIANT = Option(
     "The variant of iptables; by default the one in use, and to clean up both.",
     "makes no rule of iptables",
 )
+LAYOUT_NAME = "layout"
+"""The option of every mode that has several layouts."""
+
 LAYOUTS = Words(("auto", "kube-proxy", "flat"))
 """Ways to lay out rules that mean the same."""
 JUMPS = Option(

@@ -1,4 +1,4 @@
-"""Both layouts of mode nftables do the same to every packet, and are told of as one."""
+"""Both layouts of a mode do the same to every packet, and are told of as one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from svcnet import modes
 from svcnet.cli import main
 from svcnet.compiler import node_view
 from svcnet.graph import Packet, RuleGraph
-from svcnet.meaning import Facts, nftables, verify
+from svcnet.meaning import Facts, iptables, nftables, verify
 from svcnet.meaning.comparison.diff import rules_diff
 from svcnet.meaning.comparison.known import modes_diff
 from svcnet.meaning.explanation.machine import MachineQuestion, explain_rules
@@ -119,6 +119,20 @@ def test_rules_of_any_layout_are_explained(there: Layout, asked: Layout) -> None
     fields = {step.origin.path for step in found.outcomes[0].steps if step.origin is not None}
     assert "spec.clusterIPs[0]" in fields
     assert there == "kube-proxy" or "endpoints[0].addresses[0]" in fields
+
+
+def test_rules_of_iptables_in_any_layout_are_explained() -> None:
+    """Trees of the flat layout are no rules that the objects do not ask for."""
+    mode = modes.get("iptables")
+    flat, plain = (mode.settings(given={"layout": each}) for each in ("flat", "kube-proxy"))
+    asked = Question(LOADED.state, node_view(LOADED.state), mode, plain, locate=LOADED.places)
+    written = mode.forms["text"].full(mode.full(asked.graph, flat), {"jumps": True}).text
+    rules = iptables.read(written, Facts.of(asked.graph.settings))
+    assert not verify(asked.graph, rules).differences
+    found = explain_rules(MachineQuestion(rules, ("dump",), asked), OUTSIDE)
+    told = [step.decision for end in found.outcomes for step in end.steps]
+    assert told
+    assert not any("which these objects do not ask for" in each for each in told)
 
 
 def test_a_map_that_grows_is_explained() -> None:

@@ -69,7 +69,7 @@ def port_rules(tables: NFTTables, words: RuleWords) -> Iterator[PortRule]:
                 own = _reach_of(rule, words, reach)
                 waiting += [(table, name, own) for name in chains]
                 yield from (PortRule(own, ports) for ports in map(_ports, alone) if ports)
-    yield from _joined(tables, words)
+    yield from _pairs(tables, words)
 
 
 def _ports(named: NamedDestinations) -> Sequence[tuple[str | None, Span]]:
@@ -91,7 +91,7 @@ def _reach(spans: Iterator[Span], *, is_own: bool = False) -> Reach:
     return Reach(alone, frozenset(each for each in every if each[0] != each[1]), is_own)
 
 
-def _joined(tables: NFTTables, words: RuleWords) -> Iterator[PortRule]:
+def _pairs(tables: NFTTables, words: RuleWords) -> Iterator[PortRule]:
     """Yield ports that rules name together with addresses, where there are several of either."""
     every = (rule for rules in tables.rules.values() for rule in rules)
     for named in words.each_once(every):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from svcnet.modes.options import LAYOUTS, Option, OptionValues
+from svcnet.modes.options import LAYOUT_NAME, LAYOUTS, Option, OptionValues
 
 if TYPE_CHECKING:
     from svcnet.renderers.iptables import Layout
 
 LAYOUT = Option(
-    "layout",
+    LAYOUT_NAME,
     ("render", "explain", "apply", "run"),
     LAYOUTS,
     "How rules are laid out: as kube-proxy does it, which auto stands for, or flat, in trees of "

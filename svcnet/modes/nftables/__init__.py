@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import evolve
@@ -103,12 +102,6 @@ class NFTablesMode(Mode["Ruleset", "NFTablesDelta"]):
 
         given = (settings or self.settings()).given
         return full(graph, given[TABLE.name], layout(given))
-
-    def layouts(self, settings: ModeSettings | None = None) -> Iterator[ModeSettings]:
-        """Yield the settings for the other layout."""
-        own = settings or self.settings()
-        other = "kube-proxy" if layout(own.given) == "flat" else "flat"
-        yield evolve(own, given={**own.given, LAYOUT.name: other})
 
     def advance(self, artifact: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
         """Return the table after a step, and the step, at the cost of what differs."""

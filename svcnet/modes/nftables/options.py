@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from svcnet.errors import UsageError, one_line
-from svcnet.modes.options import LAYOUTS, Option, OptionValues, Text
+from svcnet.modes.options import LAYOUT_NAME, LAYOUTS, Option, OptionValues, Text
 
 if TYPE_CHECKING:
     from svcnet.renderers.nftables import Layout
@@ -20,7 +20,7 @@ TABLE = Option(
     metavar="NAME",
 )
 LAYOUT = Option(
-    "layout",
+    LAYOUT_NAME,
     ("render", "explain", "apply", "run"),
     LAYOUTS,
     "How the table is laid out: as kube-proxy does it, or flat, with Services as elements of maps; "
