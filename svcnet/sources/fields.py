@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from attrs import define
@@ -114,7 +115,7 @@ class Fields:
                 checks.CHOICE, key, f"must be {list_choices(choices)}, not {quote_value(value)}"
             )
             return default
-        return value
+        return intern(value)
 
     def integer(self, key: str, low: int, high: int, default: int = 0) -> int:
         """Return an integer from `low` to `high`; the default need not be in that range."""
@@ -235,7 +236,10 @@ class Fields:
         return kept
 
     def name(self, key: str, kind: str) -> str:
-        """Return a name of a kind of :data:`NAMES`; absent is an error too."""
+        """Return a name of a kind of :data:`NAMES`; absent is an error too.
+
+        Names recur all over a cluster: one that occurs often is kept in memory once.
+        """
         text = self.string(key)
         if not text:
             if type(self.data.get(key)) in (str, type(None)):
@@ -243,7 +247,7 @@ class Fields:
         elif not is_name(text, kind):
             self.error(checks.NAME, key, f"{NAMES[kind]}; not {quote_value(text)}")
             return ""
-        return text
+        return intern(text)
 
     def optional_name(self, key: str, kind: str, *, empty: bool = True) -> str:
         """Return a name of a kind of :data:`NAMES` or the empty string.
@@ -255,7 +259,7 @@ class Fields:
             check = checks.PORT_NAME if kind == "port" else checks.NAME
             self.error(check, key, f"{NAMES[kind]}; not {quote_value(text)}")
             return ""
-        return text
+        return intern(text)
 
 
 def _is_plain(text: str) -> bool:

@@ -9,6 +9,7 @@ pkg/apis/core/validation, Kubernetes v1.36.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from sys import intern
 from typing import Any
 
 from svcnet import checks
@@ -49,7 +50,7 @@ def read_slice(document: Fields, namespace: str, name: str) -> EndpointSlice:
     return EndpointSlice(
         namespace=namespace,
         name=name,
-        service_name=labels.get(SERVICE_NAME_LABEL, ""),
+        service_name=intern(labels.get(SERVICE_NAME_LABEL, "")),
         address_type=kind,
         ports=_ports(document),
         endpoints=tuple([_endpoint(document, i, item, kind) for i, item in enumerate(listed)]),
@@ -134,17 +135,19 @@ def _endpoint(document: Fields, index: int, item: Any, kind: str) -> Endpoint:
     target = get("targetRef")
     if target is not None:
         target = _plain_target(target) or _target_ref(_fields(document, index, item))
+    # Many endpoints are on each node.
+    node, zone = intern(node or ""), intern(zone or "")
     conditions = get("conditions")
     if conditions is None:
-        return Endpoint((address,), node or "", zone=zone or "", target_ref=target)
+        return Endpoint((address,), node, zone=zone, target_ref=target)
     ready, serving, terminating = _conditions(document, index, conditions)
     return Endpoint(
         (address,),
-        node or "",
+        node,
         ready,
         serving,
         terminating,
-        zone or "",
+        zone,
         target_ref=target,
     )
 
@@ -160,7 +163,7 @@ def _plain_target(target: Any) -> TargetRef | None:
     if not (type(namespace) is type(name) is type(uid) is type(kind) is str) or not name:
         return None
     plain = namespace.isascii() and name.isascii() and uid.isascii() and kind.isascii()
-    return TargetRef(namespace, name, uid, kind) if plain else None
+    return TargetRef(intern(namespace), name, uid, intern(kind)) if plain else None
 
 
 def _target_ref(endpoint: Fields) -> TargetRef | None:
