@@ -25,7 +25,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 HAPROXY = """
 global
-  nbthread 1
+  nbthread {threads}
   maxconn {connections}
 defaults
   mode tcp
@@ -101,25 +101,36 @@ class Load:
 
 
 @contextmanager
-def ways(load: Load, folder: Path, connections: int) -> Iterator[Mapping[str, Way]]:
-    """Start the backend and each proxy, the latter with room for that many connections."""
+def ways(
+    load: Load, folder: Path, connections: int, workers: int = 1
+) -> Iterator[Mapping[str, Way]]:
+    """Start the backend and each proxy, the latter with room for that many connections.
+
+    HAProxy has as many threads as svcnet has `workers`.
+    """
     with ExitStack() as running:
         running.enter_context(_server([load.program, "serve", BACKEND], BACKEND))
         found = {"direct": Way(BACKEND, BACKEND)}
         for name, port, options in (("haproxy", 7002, ""), ("haproxy, splice", 7003, SPLICE)):
             file = folder / f"{port}.cfg"
             file.write_text(
-                HAPROXY.format(connections=connections, options=options, port=port, backend=BACKEND)
+                HAPROXY.format(
+                    connections=connections,
+                    options=options,
+                    port=port,
+                    backend=BACKEND,
+                    threads=workers,
+                )
             )
             pid = running.enter_context(_server(["haproxy", "-db", "-f", file], port))
             found[name] = Way(port, None, pid)
-        found["svcnet"] = running.enter_context(_svcnet())
+        found["svcnet"] = running.enter_context(_svcnet(workers))
         yield found
 
 
 @contextmanager
-def _svcnet() -> Iterator[Way]:
-    command = [sys.executable, "-m", "tests.bench.userspace_serving", str(BACKEND)]
+def _svcnet(workers: int) -> Iterator[Way]:
+    command = [sys.executable, "-m", "tests.bench.userspace_serving", BACKEND, workers]
     with _process(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         tcp, udp = map(int, process.stdout.readline().split())

@@ -1,6 +1,7 @@
 """svcnet's proxy in a process of its own, for the benchmark: one TCP and one UDP service.
 
-Arguments: the backend's port, for both. When it serves it prints the two proxy ports.
+Arguments: the port of the backend for both, and a number of processes. When it serves it prints
+the two proxy ports.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from svcnet.servers.userspace import Proxy, raise_file_limit
 from tests.servers.userspace.backends import DNS, WEB, port, service, table
 
 
-def main(backend: str) -> None:
+def main(backend: str, workers: str) -> None:
     raise_file_limit()
     server = Backend("127.0.0.1", int(backend))
-    proxy = Proxy(table(service(server), service(server, name=DNS)), address="127.0.0.1")
+    services = table(service(server), service(server, name=DNS))
+    proxy = Proxy(services, address="127.0.0.1", workers=int(workers))
     print(port(proxy, WEB), port(proxy, DNS), flush=True)
     proxy.run()
 

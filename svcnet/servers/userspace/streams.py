@@ -119,7 +119,6 @@ class Direction:
             self._release()
             self._finish()
             return
-        self._is_bulk = held >= LITTLE_BYTES
         self.flush()
 
     def flush(self) -> None:
