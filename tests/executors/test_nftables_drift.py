@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from svcnet.executors.nftables.drift import differences
+from svcnet.executors.nftables.endpoints import EndpointDrift
 from svcnet.netfilter.nft import NFTState, ScriptError, TableState, UnknownLine, load
-from svcnet.renderers.nftables import Layout, Ruleset, full, text
+from svcnet.renderers.nftables import ENDPOINT_MAPS, Layout, Ruleset, full, text
 from tests.fuzz import examples
 from tests.netfilter.nft_damage import NAMES, damages, said
 from tests.test_conformance import CASES
@@ -75,6 +76,22 @@ def test_a_map_may_have_more_room_and_never_less() -> None:
         after, lines = repaired(state, ruleset)
         assert "delete map ip kube-proxy service-endpoints-tcp\n" in lines
         assert said(table_of(after)) == said(table_of(state_of(case, "flat")))
+
+
+def test_a_map_that_is_made_anew_gets_what_was_right_in_it() -> None:
+    """Of endpoints only those may be told that differ: the others come as well."""
+    case = "kitchen-sink"
+    state = load(NFTState(), text(ruleset_of(case, "flat")).replace("size 1024 ; ", "size 512 ; "))
+    table = table_of(state)
+    sets = {
+        name: evolve(each, elements={}) if name in ENDPOINT_MAPS else each
+        for name, each in table.sets.items()
+    }
+    told = evolve(table, sets=sets)
+    drift = differences(told, ruleset_of(case, "flat"), endpoints=EndpointDrift())
+    for part in filter(None, (*drift.delta.texts, drift.delta.cleanup)):
+        state = load(state, part)
+    assert said(table_of(state)) == said(table_of(state_of(case, "flat")))
 
 
 @settings(max_examples=examples(60), deadline=None)
