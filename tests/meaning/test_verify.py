@@ -23,11 +23,13 @@ from svcnet.meaning.comparison.cells import of_range
 from svcnet.meaning.comparison.intent import (
     Heading,
     IptablesDialect,
+    NFTablesDialect,
     distinctions,
     entry_of,
     intents,
 )
 from svcnet.meaning.dump import MachineDump, NFTDump, read_dump
+from svcnet.meaning.outcomes import sender_of
 from svcnet.meaning.sources import Senders
 from svcnet.meaning.spans import everything, number, text_of
 from svcnet.models import ClusterState, Host, IPFamily, KubeProxyConfiguration, Node
@@ -503,3 +505,18 @@ def test_files_of_a_machine_are_told_apart() -> None:
     assert facts.way_to(number("1.1.1.1")) == "d1"
     with pytest.raises(UsageError, match="already"):
         read_dump([("a", "*nat\nCOMMIT\n"), ("b", "*nat\nCOMMIT\n")])
+
+
+def test_what_is_wanted_is_what_rules_of_the_mode_do() -> None:
+    """An endpoint of another node that sends to itself keeps its source in mode nftables."""
+    graph = live("IPv4")
+    (fragment,) = (each for each in graph if str(each.name) == "default/web:http/TCP")
+    (far, *_) = (each for each in fragment.translates if not each.local)
+    (dispatch,) = (each for each in fragment.dispatches if each.frontend == "cluster-ip")
+    packet = Packet(far.address, dispatch.address, dispatch.port, interface="eth0")
+    target = Heading(number(packet.destination), "tcp", packet.port, False)
+    for dialect, is_hidden in ((IptablesDialect(graph), True), (NFTablesDialect(graph), False)):
+        meant = intents(dialect, dialect.entry(target), target, sender_of(packet))
+        ends = [each.verdict for each in dialect.outcomes(meant, packet)]
+        (found,) = (end for end in ends if isinstance(end, Deliver) and end.address == far.address)
+        assert found.masquerade == is_hidden

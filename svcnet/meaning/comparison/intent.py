@@ -5,11 +5,14 @@ It is what :func:`svcnet.graph.evaluate` says of each of them, at the cost of on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+from attrs import evolve
 
 from svcnet.graph import (
     Balance,
+    Deliver,
     Drop,
     External,
     Firewall,
@@ -119,9 +122,13 @@ class Dialect:
         """Yield how packets of some senders end that a frontend takes."""
         return _Visit(self, entry, target, sources).start(mask)
 
-    def outcomes(self, meant: Sequence[Intent], packet: Packet) -> tuple[Outcome, ...]:  # noqa: ARG002
-        """Return how a packet of a Service should end, for people; `meant` is of its sender."""
-        return evaluate(self.graph, packet)
+    def outcomes(self, meant: Sequence[Intent], packet: Packet) -> tuple[Outcome, ...]:
+        """Return how a packet of a Service should end, for people; `meant` is of its sender.
+
+        Whose source is hidden is what rules of the mode do.
+        """
+        hidden = {each.ending[1:3]: bool(each.ending[3]) for each in meant if len(each.ending) > 3}
+        return tuple(_with_source(each, hidden) for each in evaluate(self.graph, packet))
 
     def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:  # noqa: ARG002
         """Return whether a refusal is left out."""
@@ -152,6 +159,17 @@ class Dialect:
     def hides_from_itself(self, target: Heading, node: Translate) -> bool:  # noqa: ARG002
         """Return whether an endpoint that sends to itself gets the node's address as source."""
         return True
+
+
+def _with_source(outcome: Outcome, hidden: Mapping[tuple[object, ...], bool]) -> Outcome:
+    """Return an outcome that hides the source if its endpoint is one of those `hidden` from."""
+    verdict = outcome.verdict
+    if not isinstance(verdict, Deliver):
+        return outcome
+    place = number(verdict.address), verdict.port
+    return evolve(
+        outcome, verdict=evolve(verdict, masquerade=hidden.get(place, verdict.masquerade))
+    )
 
 
 class IptablesDialect(Dialect):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from attrs import evolve
-
-from svcnet.graph import Deliver, Outcome, Packet
 from svcnet.graph.evaluate import FrontendEntry, entries
 from svcnet.meaning.comparison.intent import Dialect, Heading, Intent
 from svcnet.meaning.sources import Sources
@@ -48,12 +45,3 @@ class UserspaceDialect(Dialect):
                 yield each._replace(ending=(*each.ending[:3], "node"))
             else:
                 yield each
-
-    def outcomes(self, meant: Sequence[Intent], packet: Packet) -> tuple[Outcome, ...]:
-        """Return how a packet of a Service should end, for people."""
-        return tuple(
-            evolve(each, verdict=evolve(each.verdict, masquerade=True))
-            if isinstance(each.verdict, Deliver)
-            else each
-            for each in super().outcomes(meant, packet)
-        )
