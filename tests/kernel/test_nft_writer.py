@@ -170,3 +170,23 @@ def endpoint_damages(ruleset: Ruleset) -> list[str]:
 def test_any_damage_is_put_right(case: str, family: IPFamily) -> None:
     """Whatever the kernel let somebody do: after one more apply all is as it was, and stays so."""
     elsewhere(lambda: repair(case, family))
+
+
+def test_a_map_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """nft makes the set, and its elements and the rules that look into it come by netlink."""
+
+    def work() -> None:
+        writer = NFTWriter(THIS_MACHINE)
+        first, second = (
+            compile_case(CASES / "then-port-added-dual", "IPv6", f"objects{n}.yaml")
+            for n in ("", ".second")
+        )
+        monkeypatch.setattr("svcnet.renderers.nftables.flat.sizes.LEAST", 1)
+        before = full(first, layout="flat")
+        applied(before, writer)
+        after, delta = advance(before, diff(first, second))
+        assert "service-endpoints-udp" in [made.name for each in delta.growth for made in each.sets]
+        assert writer.step(delta, after, after.origin_of_line) is not None
+        assert listed() == made_by(text(after))
+
+    elsewhere(work)

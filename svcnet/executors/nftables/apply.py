@@ -11,11 +11,11 @@ from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.children import Overdue
 from svcnet.executors.machine import Machine
-from svcnet.executors.nftables.commands import NFT, NFTError, line_at
+from svcnet.executors.nftables.commands import NFT, NFTError, load_all
 from svcnet.executors.nftables.dump import TableObservation, all_handles, dump, with_elements
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.nftables.probe import deletes_late, require
-from svcnet.executors.nftables.refusal import OriginOf, refusal
+from svcnet.executors.nftables.refusal import OriginOf
 from svcnet.executors.nftables.tables import family_of
 from svcnet.executors.nftables.writer import NFTWriter
 from svcnet.executors.stages import Stages
@@ -215,20 +215,6 @@ def apply_step(
     with machine.lock(delta.family):
         commits = load_all(NFT(machine), texts, origin_of)
     return commits, delta.stale if is_late else ()
-
-
-def load_all(nft: NFT, texts: tuple[str, ...], origin_of: OriginOf) -> int:
-    """Load transactions; return how many commits these surely were.
-
-    Raises ApplyError that names the refused line, and what it came from.
-    """
-    commits = 0
-    for text in texts:
-        try:
-            commits += nft.load(text)
-        except NFTError as error:
-            raise refusal(error, line_at(text, error.line), origin_of) from None
-    return commits
 
 
 def remove(table: NFTTable, chains: tuple[str, ...], *, machine: Machine) -> tuple[str, ...]:

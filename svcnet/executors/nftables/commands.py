@@ -11,6 +11,7 @@ from svcnet.executors.children import Output, Overdue
 from svcnet.executors.commands import complaint, hint, not_installed
 from svcnet.executors.commits import generation
 from svcnet.executors.machine import Machine
+from svcnet.executors.nftables.refusal import OriginOf, refusal
 from svcnet.netfilter.nft import ListingError, NFTTable, TableState, read_listing
 
 PACKAGE = "nftables"
@@ -120,6 +121,20 @@ class NFT:
         if done.code and hint(str(done), machine=self.machine):
             raise complaint("nft", str(done), machine=self.machine)
         return done
+
+
+def load_all(nft: NFT, texts: tuple[str, ...], origin_of: OriginOf) -> int:
+    """Load transactions; return how many commits these surely were.
+
+    Raises ApplyError that names the refused line, and what it came from.
+    """
+    commits = 0
+    for text in texts:
+        try:
+            commits += nft.load(text)
+        except NFTError as error:
+            raise refusal(error, line_at(text, error.line), origin_of) from None
+    return commits
 
 
 def _refusal(done: Output, text: str) -> NFTError:

@@ -22,13 +22,15 @@ class ElementForms:
     @classmethod
     def of_table(cls, ruleset: Ruleset) -> ElementForms:
         """Return the forms of what no Service caused, which is all that Services share."""
-        of = {
-            made.name: ElementForm.of(made.type, made.value)
-            for made in ruleset.fixed.objects
-            if type(made) is NFTSet
-        }
+        return cls({}, {}).with_sets(ruleset.fixed.objects)
+
+    def with_sets(self, made: Iterable[object]) -> ElementForms:
+        """Return these forms, and those of the sets among some objects."""
+        sets = [each for each in made if isinstance(each, NFTSet)]
+        of = {each.name: ElementForm.of(each.type, each.value) for each in sets}
         counted = {name: form for name, form in of.items() if form.key[-1] == "integer"}
-        return cls(of, {name: ElementRows(form) for name, form in counted.items()})
+        rows = {name: ElementRows(form) for name, form in counted.items()}
+        return ElementForms({**self.of, **of}, {**self.rows, **rows})
 
 
 @define

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import reason
+from svcnet.executors.nftables.commands import NFT, load_all
 from svcnet.executors.nftables.encoding import (
     ElementForms,
     Encoding,
@@ -21,10 +22,10 @@ from svcnet.executors.nftables.encoding import (
 from svcnet.executors.nftables.netlink import NFTSocket, OvertakenBatch, RefusedBatch
 from svcnet.executors.nftables.probe import deletes_late, takes_batches
 from svcnet.executors.nftables.refusal import OriginOf, refusal
-from svcnet.netfilter.nft import NFTChain, NFTElement
+from svcnet.netfilter.nft import NFTChain, NFTElement, NFTSet, NFTTable
 from svcnet.netfilter.nft.wire import NFTMessage
 from svcnet.nogc import without_gc
-from svcnet.renderers.nftables import NFTablesDelta, NFTEdit, Ruleset
+from svcnet.renderers.nftables import Edit, NFTablesDelta, NFTEdit, NFTGrowth, Ruleset
 
 ATTEMPTS = 20
 """How often a transaction is made anew that somebody else's commit has overtaken."""
@@ -67,18 +68,42 @@ class NFTWriter:
         """
         if not self.takes(after):
             return None
-        parts = list(delta.parts)
-        if delta.stale and not self._is_late:
-            gone = [NFTEdit("delete", NFTChain(name)) for name in delta.stale]
-            parts[-1] = (*parts[-1], *gone)
+        gone = () if self._is_late else delta.stale
+        last = (*delta.changes, *[NFTEdit("delete", NFTChain(name)) for name in gone])
+        parts = [part for part in (delta.first, last) if part]
         forms = self._forms_of(after)
         try:
             encodings = [Encoding.of(after.table, forms, changes) for changes in parts]
         except ValueError:
             return None
         with self._machine.lock(delta.family):
-            commits = sum(self._carry_out(each, origin_of) for each in encodings)
+            commits = sum(self._grow(each, forms, delta.table, origin_of) for each in delta.growth)
+            commits += sum(self._carry_out(each, origin_of) for each in encodings)
         return commits, delta.stale if self._is_late else ()
+
+    def _grow(
+        self, growth: NFTGrowth, forms: ElementForms, table: NFTTable, origin_of: OriginOf
+    ) -> int:
+        """Give a set more room: nft makes sets, which nothing looks into, and they are filled here.
+
+        Rules that have no bytes here are nft's as well. Returns how many commits that were.
+        """
+        nft, commits = NFT(self._machine), 0
+        for part in growth.parts:
+            forms = forms.with_sets(each.made for each in part if isinstance(each, NFTEdit))
+            sets = [each for each in part if isinstance(each, NFTEdit) and _is_set(each)]
+            rest = [each for each in part if not (isinstance(each, NFTEdit) and _is_set(each))]
+            if sets:
+                commits += load_all(nft, (_text(sets, table),), origin_of)
+            if not rest:
+                continue
+            try:
+                encoding = Encoding.of(table, forms, rest)
+            except ValueError:
+                commits += load_all(nft, (_text(rest, table),), origin_of)
+            else:
+                commits += self._carry_out(encoding, origin_of)
+        return commits
 
     @without_gc()
     def load(self, ruleset: Ruleset) -> int:
@@ -155,3 +180,11 @@ class NFTWriter:
             self._generation = self._socket.generation()
         except OSError as error:
             raise ApplyError(f"nf_tables: {reason(error)}") from None
+
+
+def _is_set(edit: NFTEdit) -> bool:
+    return isinstance(edit.made, NFTSet)
+
+
+def _text(edits: Sequence[Edit], table: NFTTable) -> str:
+    return "".join([each.text(str(table)) for each in edits])
