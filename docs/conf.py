@@ -63,6 +63,8 @@ nitpick_ignore_regex = [
         r"(_socket|collections|concurrent|contextlib|fractions|functools|io|ipaddress|os|pathlib|random|ssl|time|typing|types)\..*",
     ),
     ("py:.*", r"(bool|bytes|float|frozenset|int|str|tuple|dict|list|object|KeyError|Exception)"),
+    # What gives values a repr that fits a screen.
+    ("py:class", r"svcnet\.brief\.Brief"),
     # Where an object was read, which svcnet.sources keeps to itself.
     ("py:class", r"svcnet\.sources\.findings\.(Findings|ObjectPlace)"),
     # Where a rule of a machine leads.
@@ -77,16 +79,18 @@ nitpick_ignore_regex = [
     ("py:.*", r"(svcnet\.|svcnet\.modes\.(mode|executor)\.)?_?(Artifact|Delta|Step)|abc\.ABC"),
     ("py:class", "AnyMode|OptionValues|Listen|PathLike|Paths|Show|TableKey|Variant"),
     # An alias that stands for two classes, and what is imported for types alone.
-    ("py:class", "EndpointSource|IPFamily|ExitStack|RenderableType"),
+    ("py:class", "Edit|EndpointSource|IPFamily|ExitStack|RenderableType"),
     # What a ServiceGraph is made of; who tests manifests has it from a fixture.
     ("py:class", "Fraction|InputScope|Inputs|Path|Question"),
     # What holds the state of one walk, or is an error that users meet as one of its kinds.
     ("py:class", r"svcnet\.discovery\.endpoints\.finder\.Finder"),
     ("py:class", r"svcnet\.executors\.iptables\.commands\.RestoreError"),
+    # What a look at a table has seen, for the plan of a repair.
+    ("py:class", r"svcnet\.executors\.nftables\.dump\.TableObservation"),
     # What rules in each language are to the comparison of packets, which keeps it to itself.
     (
         "py:class",
-        r"svcnet\.meaning\.(aims|comparison\.cells|facts|flow|sources|(iptables|nftables)\.\w+)\..*",
+        r"svcnet\.meaning\.(aims|comparison\.cells|facts|flow|sources|(iptables|nftables|userspace)\.\w+)\..*",
     ),
     ("py:class", r"svcnet\.netfilter\.(ipvs\.)?listing\.(Listing|SavedServer)"),
     # What the rules of one service port are written into.

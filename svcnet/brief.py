@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, TypeGuard
 
-from attrs import Attribute, fields
+from attrs import fields
 
 WIDTH = 80
 """So many characters of a field are shown."""
@@ -28,11 +28,6 @@ class Brief:
         shown = [each for each in fields(known) if each.repr]
         values = ", ".join(f"{each.name}={shorten(getattr(self, each.name))}" for each in shown)
         return f"{type(self).__qualname__}({values})"
-
-
-def brief(_: type, fields: list[Attribute[Any]]) -> list[Attribute[Any]]:
-    """Have the repr of a class show so much of each field: ``@frozen(field_transformer=brief)``."""
-    return [each.evolve(repr=shorten) if each.repr is True else each for each in fields]
 
 
 def shorten(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.errors import ApplyError
 from svcnet.family import IPFamily
 from svcnet.meaning.sources import Endpoint, endpoint_of
@@ -24,8 +24,8 @@ _ANSWERS = ("serve", "refuse", "drop")
 _FAMILIES: tuple[IPFamily, ...] = ("IPv4", "IPv6")
 
 
-@frozen(field_transformer=brief, eq=False)
-class ListenerEntry:
+@frozen(repr=False, eq=False)
+class ListenerEntry(Brief):
     """A proxy port: what becomes of connections to it, at whichever address of the node.
 
     ``endpoints`` take turns; a client stays ``seconds`` with its endpoint, 0 for not at all. Those

@@ -12,7 +12,7 @@ from typing import ClassVar, TypeVar
 
 from attrs import evolve, field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.family import IPFamily
 from svcnet.graph import FragmentName, NodeSettings, Origin
 from svcnet.netfilter.jumps import Jump, text_on_clean_machine
@@ -28,8 +28,8 @@ from svcnet.renderers.iptables.names import TREE_PREFIX
 _Own = TypeVar("_Own", Block, Piece, Block | Piece)
 
 
-@frozen(field_transformer=brief)
-class RestoreText:
+@frozen(repr=False)
+class RestoreText(Brief):
     """A whole sync: text for ``iptables-restore --noflush`` (``ip6tables-`` for IPv6).
 
     ``stale`` are chains to delete that some earlier sync left. ``jumps`` are the rules
@@ -204,8 +204,8 @@ class RestoreText:
         return transaction("nat", declare(["KUBE-MARK-MASQ"]), mark_masq)
 
 
-@frozen(field_transformer=brief)
-class Delta:
+@frozen(repr=False)
+class Delta(Brief):
     """A step from one sync to another: text for ``iptables-restore --noflush``.
 
     ``filter`` and ``nat_shared`` are single ``-I`` and ``-D`` lines in chains that many

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from attrs import field, frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.graph import Fragment, NodeSettings, Origin
 from svcnet.netfilter.restore import declare, rules_by_chain
 from svcnet.netfilter.save_form import save_rule
@@ -30,8 +30,8 @@ class RuleCount:
         return RuleCount(self.filter - other.filter, self.nat - other.nat)
 
 
-@frozen(field_transformer=brief)
-class Block:
+@frozen(repr=False)
+class Block(Brief):
     """The text of one service port. Every line ends in a newline.
 
     ``chains`` are its own chains in the nat table and ``own`` their rules. ``shared``

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from attrs import evolve, frozen
 
 from svcnet.addresses import BITS, address_number, number_address
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.family import IPFamily
 from svcnet.graph import Fragment, FragmentName
 from svcnet.netfilter.restore import append, declare
@@ -87,8 +87,8 @@ def key_of(address: str, protocol: str, port: int) -> int:
     return address_number(address) << _SERVICE | service if address else service
 
 
-@frozen(field_transformer=brief)
-class Piece:
+@frozen(repr=False)
+class Piece(Brief):
     """A few chains of one table with their rules; each line ends in a newline."""
 
     chains: tuple[str, ...]
@@ -100,8 +100,8 @@ class Piece:
         return declare(self.chains)
 
 
-@frozen(field_transformer=brief)
-class RuleTree:
+@frozen(repr=False)
+class RuleTree(Brief):
     """The rules of one shared chain that name an address, or of those that name none."""
 
     place: SharedChain
@@ -203,8 +203,8 @@ class RuleTree:
         return words
 
 
-@frozen(field_transformer=brief)
-class Forest:
+@frozen(repr=False)
+class Forest(Brief):
     """The rules of all shared chains of both tables, in trees."""
 
     family: IPFamily

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from svcnet.brief import brief
+from svcnet.brief import Brief
 from svcnet.graph import NodeSettings
 from svcnet.renderers.iptables import names
 
 _LAST = '"kubernetes service nodeports; NOTE: this must be the last rule in this chain"'
 
 
-@frozen(field_transformer=brief)
-class Table:
+@frozen(repr=False)
+class Table(Brief):
     """The part of one table that no service port owns: chain names, first and last rules."""
 
     name: str
