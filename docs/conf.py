@@ -79,7 +79,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(svcnet\.|svcnet\.modes\.(mode|executor)\.)?_?(Artifact|Delta|Step)|abc\.ABC"),
     ("py:class", "AnyMode|OptionValues|Listen|PathLike|Paths|Show|TableKey|Variant"),
     # An alias that stands for two classes, and what is imported for types alone.
-    ("py:class", "Edit|EndpointSource|IPFamily|ExitStack|RenderableType"),
+    ("py:class", "Edit|EndpointChoice|EndpointSource|NFTObject|IPFamily|ExitStack|RenderableType"),
     # What a ServiceGraph is made of; who tests manifests has it from a fixture.
     ("py:class", "Fraction|InputScope|Inputs|Path|Question"),
     # What holds the state of one walk, or is an error that users meet as one of its kinds.
@@ -93,7 +93,9 @@ nitpick_ignore_regex = [
         r"svcnet\.meaning\.(aims|comparison\.cells|facts|flow|sources|(iptables|nftables|userspace)\.\w+)\..*",
     ),
     ("py:class", r"svcnet\.netfilter\.(ipvs\.)?listing\.(Listing|SavedServer)"),
-    # What the rules of one service port are written into.
-    ("py:class", r"svcnet\.renderers\.iptables\.service\.Writing"),
+    # What service ports refer to, and what their rules are written into and made of.
+    ("py:class", r"svcnet\.compiler\.service_ports\.ServiceFacts"),
+    ("py:class", r"svcnet\.renderers\.iptables\.(service\.Writing|forest\.\w+)"),
+    ("py:class", r"svcnet\.renderers\.nftables\.words\.NodeWords"),
     ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
 ]

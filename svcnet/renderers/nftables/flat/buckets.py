@@ -13,7 +13,7 @@ from svcnet.netfilter.nft import NFTRule
 from svcnet.renderers.nftables.flat.endpoints import endpoint_map
 from svcnet.renderers.nftables.words import NodeWords, keep_source
 
-Choice: TypeAlias = Literal["cluster", "local", "external", "external-local"]
+EndpointChoice: TypeAlias = Literal["cluster", "local", "external", "external-local"]
 """Among which endpoints a bucket chooses: all, this node's, or both, for traffic from outside."""
 
 
@@ -24,7 +24,7 @@ class Bucket(NamedTuple):
     those on this node, 0 where there are none.
     """
 
-    choice: Choice
+    choice: EndpointChoice
     protocol: str
     is_node_port: bool
     size: int
