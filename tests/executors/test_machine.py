@@ -88,6 +88,7 @@ def answers(machine: Machine) -> None:
     with machine.netlink(NETFILTER) as opened:
         opened.enable(12)
         assert list(opened.pending()) == []
+        opened.allow(1 << 18)
         opened.send(GENERATION)
         assert opened.receive()[4:6] == (10 << 8 | 15).to_bytes(2, "little")
         assert [each[4] for each in opened.pending()] in ([2], [])
@@ -222,6 +223,7 @@ CONTRACT: dict[str, tuple[Callable[[Machine], None], ...]] = {
     "netlink": (opens,),
     "enable": (answers, listens),
     "hold": (listens,),
+    "allow": (answers,),
     "send": (answers, forgets),
     "receive": (answers,),
     "pending": (answers, forgets),
