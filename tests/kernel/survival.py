@@ -161,8 +161,10 @@ class Node:
 
     def _options(self) -> tuple[object, ...]:
         config, host = self.folder / "config.yaml", self.folder / "host.yaml"
-        config.write_text(CONFIG)
-        host.write_text(json.dumps({"addresses": HOST.addresses}))
+        # Once: a run that has just begun reads them while others are asked for.
+        if not host.exists():
+            config.write_text(CONFIG)
+            host.write_text(json.dumps({"addresses": HOST.addresses}))
         here = ("--node", "n1", "--config", config, "--host", host)
         return (*here, "--family", "ipv4", *self.machine.options)
 

@@ -191,10 +191,11 @@ def test_a_flat_step_is_as_large_as_its_change() -> None:
     assert step(three, four) == [
         [
             f"{place} 3 : 10.244.1.13 . 8080 }}",
-            "cluster-tcp-3",
             f"{web} }}",
             f"{web} : goto cluster-tcp-4 }}",
         ],
+        # Emptied and then deleted, once no packet is on its way there.
+        ["cluster-tcp-3"],
         ["cluster-tcp-3"],
     ]
 

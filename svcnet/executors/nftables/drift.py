@@ -102,6 +102,7 @@ def differences(
         stale=tuple(repair.stale),
         first=tuple(repair.first()),
         growth=(NFTGrowth(tuple(sets), parts),) if parts else (),
+        last=tuple(repair.last()),
     )
     differed = {kind: count for kind, count in repair.differed.items() if count}
     return Drift(delta, MappingProxyType(differed), bool(found.unknown))
@@ -160,6 +161,7 @@ class _Repair:
         self._sets: list[Edit] = []
         self._rules: list[Edit] = []
         self._elements: list[Edit] = []
+        self._emptied: list[Edit] = []
         self._last: list[Edit] = []
 
     def first(self) -> Iterator[Edit]:
@@ -170,7 +172,7 @@ class _Repair:
         yield from self._endpoints
 
     def changes(self) -> Iterator[Edit]:
-        """Yield the rest: first what leads anywhere goes, then all comes, then the others go."""
+        """Yield what follows: what leads anywhere goes, and then all comes."""
         yield from self._first
         yield from self._chains
         yield from self._gone_rules
@@ -179,6 +181,10 @@ class _Repair:
         yield from self._sets
         yield from self._rules
         yield from self._elements
+
+    def last(self) -> Iterator[Edit]:
+        """Yield what goes when nothing leads there any more, but packets on their way."""
+        yield from self._emptied
         yield from self._last
 
     def table_flags(self) -> None:
@@ -268,7 +274,8 @@ class _Repair:
         """Empty a chain that is not wanted; nothing but rules leads to one without a hook."""
         name = NFTChain(stranger.name)
         if stranger.hook is None:
-            self._gone_rules.append(NFTEdit("flush", name))
+            is_in_the_way = any(map(self._speaks_of_wrong_set, stranger.rules))
+            (self._gone_rules if is_in_the_way else self._emptied).append(NFTEdit("flush", name))
             self.stale.append(stranger.name)
         else:
             self._gone_rules += [NFTEdit("flush", name), NFTEdit("delete", name)]
@@ -285,7 +292,7 @@ class _Repair:
                 kept += 1
             else:
                 foreign.append(rule)
-        is_whole = not any(f"@{each}" in rule.text for each in self._wrong_sets for rule in there)
+        is_whole = not any(map(self._speaks_of_wrong_set, there))
         if is_whole and not foreign and kept == len(wanted):
             return
         self.differed["rules"] += max(len(foreign), len(wanted) - kept)
@@ -299,6 +306,10 @@ class _Repair:
             if there:
                 self._gone_rules.append(NFTEdit("flush", NFTChain(name)))
             self._add(rules)
+
+    def _speaks_of_wrong_set(self, rule: RuleState) -> bool:
+        """Return whether a rule keeps a set from being made anew."""
+        return any(f"@{each}" in rule.text for each in self._wrong_sets)
 
     def _add(self, rules: Iterable[NFTRule]) -> None:
         self._rules += [NFTEdit("add", rule) for rule in rules]

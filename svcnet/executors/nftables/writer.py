@@ -69,8 +69,8 @@ class NFTWriter:
         if not self.takes(after):
             return None
         gone = () if self._is_late else delta.stale
-        last = (*delta.changes, *[NFTEdit("delete", NFTChain(name)) for name in gone])
-        parts = [part for part in (delta.first, last) if part]
+        last = (*delta.last, *[NFTEdit("delete", NFTChain(name)) for name in gone])
+        parts = [part for part in (delta.first, delta.changes, last) if part]
         forms = self._forms_of(after)
         try:
             encodings = [Encoding.of(after.table, forms, changes) for changes in parts]

@@ -69,6 +69,7 @@ class SharedChanges:
     changes: tuple[Edit, ...]
     stale: tuple[str, ...]
     growth: tuple[NFTGrowth, ...]
+    last: tuple[Edit, ...]
 
 
 def shared_changes(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> SharedChanges:
@@ -76,6 +77,7 @@ def shared_changes(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> 
     candidates: dict[Bucket, None] = {}
     come: list[Edit] = []
     gone: list[Edit] = []
+    last: list[Edit] = []
     for place in places:
         old, new = before.lead(place), after.lead(place)
         for lead in (old, new):
@@ -83,16 +85,19 @@ def shared_changes(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> 
                 candidates |= dict.fromkeys((lead.bucket, *lead.bucket.leads_to()))
         for verb, row in _row_changes(old, new):
             (come if verb == "add" else gone).append(NFTEdit(verb, row))
+        # A packet on its way may come from where the frontend led before.
+        last += [NFTEdit("delete", row) for row in _whole_rows(old, new)]
     fresh = sorted(each for each in candidates if each not in before.buckets)
     fresh = [each for each in fresh if each in after.buckets]
     stale = [each.name for each in sorted(candidates) if _is_stale(each, before, after)]
     first = [NFTEdit("add", made) for made in after.bucket_objects(fresh)]
     kept = [each for each in sorted(candidates) if each in before.buckets and each in after.buckets]
     rules = _other_rules(before, after, kept)
-    emptied = [NFTEdit("flush", NFTChain(name)) for name in stale]
+    last += [NFTEdit("flush", NFTChain(name)) for name in stale]
     # What goes is in front: a key may come again with another endpoint.
-    changes = (*gone, *come, *rules, *emptied)
-    return SharedChanges(tuple(first), changes, tuple(stale), tuple(_growth(before, after)))
+    changes = (*gone, *come, *rules)
+    growth = tuple(_growth(before, after))
+    return SharedChanges(tuple(first), changes, tuple(stale), growth, tuple(last))
 
 
 def _is_stale(bucket: Bucket, before: Ruleset, after: Ruleset) -> bool:
@@ -114,18 +119,14 @@ def _other_rules(before: Ruleset, after: Ruleset, kept: Iterable[Bucket]) -> Ite
 def _row_changes(
     old: Lead | None, new: Lead | None
 ) -> Iterator[tuple[Literal["add", "delete"], EndpointRow]]:
-    """Yield the endpoints that go and that come, in runs of numbers."""
-    if old is new:
+    """Yield the endpoints that go and that come, in runs of numbers, but for whole rows that go."""
+    if old is new or new is None:
         return
     were = {} if old is None else {row.container: row for row in old.rows}
-    are = {} if new is None else {row.container: row for row in new.rows}
-    for container in dict.fromkeys((*were, *are)):
-        before, after = were.get(container), are.get(container)
-        if before is None or after is None:
-            if before is not None:
-                yield "delete", before
-            if after is not None:
-                yield "add", after
+    for after in new.rows:
+        before = were.get(after.container)
+        if before is None:
+            yield "add", after
             continue
         for begin, end in _runs(before, after):
             gone, come = before.part(begin, end), after.part(begin, end)
@@ -133,6 +134,13 @@ def _row_changes(
                 yield "delete", gone
             if come.endpoints:
                 yield "add", come
+
+
+def _whole_rows(old: Lead | None, new: Lead | None) -> Iterator[EndpointRow]:
+    """Yield the endpoints of which a frontend has none any more where they are."""
+    if old is not None and old is not new:
+        kept = () if new is None else [row.container for row in new.rows]
+        yield from (row for row in old.rows if row.container not in kept)
 
 
 def _runs(before: EndpointRow, after: EndpointRow) -> Iterator[tuple[int, int]]:

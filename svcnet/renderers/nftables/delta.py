@@ -64,9 +64,10 @@ class NFTablesDelta(Brief):
     It is carried out in this order. Sets get more room, each by a ``growth``.
     The ``first`` changes make chains that nothing leads to yet: a packet that came before these
     would find a chain empty to which an element leads that comes with it. Then come the
-    ``changes``, which empty the ``stale`` chains. A kernel before 6.2 sees a moment too late that
-    no element leads to a chain any more: there they are deleted in a transaction of their own,
-    later (:attr:`cleanup`).
+    ``changes``. The ``last`` take away what packets on their way may look into yet: endpoints of
+    frontends that lead elsewhere now. One of these two empties the ``stale`` chains. A kernel
+    before 6.2 sees a moment too late that no element leads to a chain any more: there they are
+    deleted in a transaction of their own, later (:attr:`cleanup`).
     """
 
     table: NFTTable
@@ -75,9 +76,10 @@ class NFTablesDelta(Brief):
     stale: tuple[str, ...]
     first: tuple[Edit, ...] = ()
     growth: tuple[NFTGrowth, ...] = ()
+    last: tuple[Edit, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.changes or self.stale or self.first or self.growth)
+        return bool(self.changes or self.stale or self.first or self.growth or self.last)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -88,7 +90,7 @@ class NFTablesDelta(Brief):
     def parts(self) -> tuple[tuple[Edit, ...], ...]:
         """What each transaction does, but for the one that deletes the stale chains."""
         growth = [part for each in self.growth for part in each.parts]
-        return tuple(part for part in (*growth, self.first, self.changes) if part)
+        return tuple(part for part in (*growth, self.first, self.changes, self.last) if part)
 
     @cached_property
     def texts(self) -> tuple[str, ...]:

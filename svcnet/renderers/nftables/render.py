@@ -76,17 +76,19 @@ def between(before: Ruleset, after: Ruleset, names: Iterable[FragmentName]) -> N
         step.compare(old, new)
     places = {place: None for pair in pairs for block in pair if block for place in block.elements}
     step.elements(before, after, places)
-    changes = (*_fixed_changes(before.fixed, after.fixed), *step.changes())
+    fixed = _fixed_changes(before.fixed, after.fixed)
     if after.layout == "kube-proxy":
+        changes = (*fixed, *step.additions(), *step.removals(), *step.gone_elements)
         return NFTablesDelta(after.table, after.family, changes, tuple(step.stale))
     shared = shared_changes(before, after, places)
     return NFTablesDelta(
         after.table,
         after.family,
-        (*shared.changes, *changes),
+        (*shared.changes, *fixed, *step.additions(), *step.gone_elements),
         (*step.stale, *shared.stale),
         (*shared.first, *step.first.changes()),
         shared.growth,
+        (*shared.last, *step.removals()),
     )
 
 
@@ -114,14 +116,19 @@ class _Step:
         self.stale: list[str] = []
         self._is_in_two = is_in_two
         self._own = _Chains()
+        self.gone_elements: list[Edit] = []
         self._come: list[Edit] = []
-        self._gone: list[Edit] = []
+        self._gone_sets: list[Edit] = []
 
-    def changes(self) -> list[Edit]:
-        """Return the changes but the first: what comes, and then what goes."""
+    def additions(self) -> list[Edit]:
+        """Return what comes, but for what comes first."""
         own = self._own
+        return [*own.chains, *self._come, *own.sets, *own.rules]
+
+    def removals(self) -> list[Edit]:
+        """Return what goes, but for elements."""
         emptied = [NFTEdit("flush", NFTChain(name)) for name in self.stale]
-        return [*own.chains, *self._come, *own.sets, *own.rules, *emptied, *self._gone]
+        return [*emptied, *self._gone_sets]
 
     def compare(self, old: NFTablesBlock | None, new: NFTablesBlock | None) -> None:
         """Add what changes in the chains and sets of a service port."""
@@ -137,7 +144,8 @@ class _Step:
         self.stale += [name for name in chains if name not in after]
         kept = {} if new is None else new.sets
         own.sets += [NFTEdit("add", each) for each in kept.values() if sets.get(each.name) != each]
-        self._gone += [NFTEdit("delete", each) for each in sets.values() if each.name not in kept]
+        gone = [each for each in sets.values() if each.name not in kept]
+        self._gone_sets += [NFTEdit("delete", each) for each in gone]
 
     def elements(self, before: Ruleset, after: Ruleset, places: Iterable[Place]) -> None:
         """Add what changes in shared sets and maps."""
@@ -147,7 +155,7 @@ class _Step:
                 continue
             if new is None:
                 assert old is not None
-                self._gone.append(NFTEdit("delete", old))
+                self.gone_elements.append(NFTEdit("delete", old))
                 continue
             if old is not None:
                 self._come.append(NFTEdit("delete", old))
