@@ -18,7 +18,8 @@ import nox
 nox.needs_version = ">=2026.10.20"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "typing", "tests", "browser", "kernel", "docs", "dist"]
+# The longest of those that run beside others begins.
+nox.options.sessions = ["docs", "lint", "typing", "browser", "dist", "tests", "kernel"]
 nox.options.error_on_missing_interpreters = False
 nox.options.parallel = "auto"
 

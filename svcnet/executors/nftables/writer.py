@@ -25,7 +25,7 @@ from svcnet.executors.nftables.refusal import OriginOf, refusal
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTSet, NFTTable
 from svcnet.netfilter.nft.wire import NFTMessage
 from svcnet.nogc import without_gc
-from svcnet.renderers.nftables import Edit, NFTablesDelta, NFTEdit, NFTGrowth, Ruleset
+from svcnet.renderers.nftables import Edit, NFTablesDelta, NFTEdit, NFTGrowth, Ruleset, names
 
 ATTEMPTS = 20
 """How often a transaction is made anew that somebody else's commit has overtaken."""
@@ -109,17 +109,22 @@ class NFTWriter:
     def load(self, ruleset: Ruleset) -> int:
         """Fill a table that has a frame, and chains of single service ports, and nothing else.
 
-        What leads packets anywhere comes last, at once. Returns how many commits that were. Raises
+        What leads packets anywhere comes last, at once, and nothing else with it: a large
+        transaction takes more than its share. Returns how many commits that were. Raises
         ApplyError; a part may be done then.
         """
         table, forms = ruleset.table, ElementForms.of_table(ruleset)
         objects = ruleset.bucket_objects(sorted(ruleset.buckets))
         buckets = Encoding.of(table, forms, [NFTEdit("add", made) for made in objects])
         commits = self._carry_out(buckets, ruleset.origin_of_line) if buckets.messages else 0
-        rows = list(load_rows(table, forms, ruleset.rows()))
-        own = ruleset.objects_without_rows()
-        elements = (made for made in own if type(made) is NFTElement)
-        last = list(load_elements(table, forms, elements))
+        own = [made for made in ruleset.objects_without_rows() if type(made) is NFTElement]
+        pairs = [made for made in own if made.container == names.HAIRPIN_CONNECTIONS]
+        others = [made for made in own if made.container != names.HAIRPIN_CONNECTIONS]
+        rows = [
+            *load_rows(table, forms, ruleset.rows()),
+            *load_elements(table, forms, pairs),
+        ]
+        last = list(load_elements(table, forms, others))
         for part in (*self._batches(rows), last):
             try:
                 commits += self._commit(part) if part else 0
