@@ -163,11 +163,15 @@ def test_commands_of_the_readme_work_as_they_stand() -> None:
     assert all(command.startswith(".venv/bin/svcnet ") for command in commands)
 
 
-def test_pictures_are_as_they_are_drawn() -> None:
-    """Each of docs/pictures is what docs/pictures.py draws, for a light page and a dark one."""
-    folder = ROOT / "docs/pictures"
-    drawn = runpy.run_path(str(ROOT / "docs/pictures.py"))["files"]()
-    assert {path.name: path.read_text("utf-8") for path in folder.iterdir()} == drawn
+@pytest.mark.parametrize("name", ["pictures", "charts"])
+def test_pictures_are_as_they_are_drawn(name: str) -> None:
+    """Each of docs/pictures is what docs/pictures.py draws, for a light page and a dark one.
+
+    So it is with docs/charts.
+    """
+    drawn = runpy.run_path(str(ROOT / f"docs/{name}.py"))["files"]()
+    found = (ROOT / "docs" / name).iterdir()
+    assert {path.name: path.read_text("utf-8") for path in found} == drawn
 
 
 def test_pictures_show_the_graph(folder: Path) -> None:
