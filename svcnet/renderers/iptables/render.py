@@ -28,33 +28,21 @@ def full(
     ports that are the same fragment in both are taken from it. The result does not
     depend on it.
     """
-    settings = graph.settings
-    fragments = graph.fragments
-    known = _reusable(graph, reuse, layout)
-    blocks = {}
-    for name in sorted(fragments):
-        fragment = fragments[name]
-        block = known.get(name)
-        if block is None or block.fragment is not fragment:
-            block = Block.of(fragment, settings, graph.is_large, layout)
-        blocks[name] = block
+    blocks = _blocks(graph, reuse, layout)
     in_trees = (rule for block in blocks.values() for rule in block.in_trees)
-    return RestoreText(
-        settings=settings,
-        filter=filter_table(settings),
-        nat=nat_table(settings),
-        blocks=blocks,
-        is_large=graph.is_large,
-        jumps=jumps(settings),
-        forest=forest_of(settings.family, layout.most, in_trees),
-        layout=layout,
-    )
+    forest = forest_of(graph.settings.family, layout.most, in_trees)
+    return _restore_text(graph, blocks, forest, layout)
 
 
 @without_gc()
 def advance(text: RestoreText, diff: GraphDiff) -> tuple[RestoreText, Delta]:
-    """Return the text after a step, in the layout that it has, and the step."""
-    return full(diff.new, text, text.layout), delta(diff, text.forest, text.layout)
+    """Return the text after a step, in the layout that it has, and the step.
+
+    Blocks that are the same in both and what the step makes of the trees are not made anew.
+    """
+    step = delta(diff, text.forest, text.layout)
+    blocks = _blocks(diff.new, text, text.layout)
+    return _restore_text(diff.new, blocks, step.forest, text.layout), step
 
 
 def delta(diff: GraphDiff, forest: Forest | None = None, layout: Layout = KUBE_PROXY) -> Delta:
@@ -156,6 +144,37 @@ def _difference(before: Block | None, after: Block | None) -> Piece | None:
     new = {chain: rules for chain, rules in after.own_rules.items() if old.get(chain) != rules}
     own = "".join(append(chain, rules) for chain, rules in new.items())
     return Piece(tuple(new), own) if new else None
+
+
+def _blocks(
+    graph: RuleGraph, reuse: RestoreText | None, layout: Layout
+) -> Mapping[FragmentName, Block]:
+    """Return the block of each service port, in the order of their names."""
+    fragments, known = graph.fragments, _reusable(graph, reuse, layout)
+    blocks = {}
+    for name in sorted(fragments):
+        fragment = fragments[name]
+        block = known.get(name)
+        if block is None or block.fragment is not fragment:
+            block = _block(graph, fragment, layout)
+        blocks[name] = block
+    return blocks
+
+
+def _restore_text(
+    graph: RuleGraph, blocks: Mapping[FragmentName, Block], forest: Forest, layout: Layout
+) -> RestoreText:
+    settings = graph.settings
+    return RestoreText(
+        settings=settings,
+        filter=filter_table(settings),
+        nat=nat_table(settings),
+        blocks=blocks,
+        is_large=graph.is_large,
+        jumps=jumps(settings),
+        forest=forest,
+        layout=layout,
+    )
 
 
 def _reusable(
