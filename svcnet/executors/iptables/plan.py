@@ -99,16 +99,19 @@ def _full(wanted: RestoreText, observed: SavedTables, chains: int) -> Iterator[s
 
 def _difference(block: Block, observed: SavedTables, family: IPFamily) -> Piece | None:
     """Return those of a service port's own chains that are not as they should be."""
-    there = observed.chains("nat")
-    rules = block.own_rules
-    chains = tuple(
-        chain
-        for chain in block.chains
-        if there.get(chain) != [save_rule(rule, family) for rule in rules[chain]]
-    )
-    if not chains:
-        return None
-    return Piece(chains, "".join(append(chain, rules[chain]) for chain in chains))
+    rules = _compare(block.own_rules, observed.chains("nat"), family)
+    return Piece.of(rules) if rules else None
+
+
+def _compare(
+    rules: Mapping[str, list[str]], there: Chains, family: IPFamily
+) -> Mapping[str, list[str]]:
+    """Return those chains, with the rules they should have, that are not there with just these."""
+    return {
+        chain: own
+        for chain, own in rules.items()
+        if there.get(chain) != [save_rule(rule, family) for rule in own]
+    }
 
 
 def _delta(
@@ -145,11 +148,7 @@ def _trees(table: str, wanted: RestoreText, observed: SavedTables) -> Iterator[P
     """Yield the chains of trees that are not as they should be, those first that are led to."""
     there = observed.chains(table)
     for piece in wanted.pieces(table):
-        rules = rules_by_chain(piece.own)
-        if any(
-            there.get(chain) != [save_rule(rule, wanted.family) for rule in rules[chain]]
-            for chain in piece.chains
-        ):
+        if _compare(rules_by_chain(piece.own), there, wanted.family):
             yield piece
 
 
@@ -178,16 +177,10 @@ def _rewrite_fixed(table: str, wanted: RestoreText, observed: SavedTables) -> st
     """Rewrite the chains that no Service changes, where they are not as they should be."""
     part = wanted.filter if table == "filter" else wanted.nat
     rules = rules_by_chain(part.first + part.last)
-    there = observed.chains(table)
-    lines = []
-    for chain in part.chains:
-        if chain in names.SHARED_CHAINS[table]:
-            lines += [declare([chain])] if chain not in there else []
-            continue
-        own = rules.get(chain, [])
-        if there.get(chain) != [save_rule(rule, wanted.family) for rule in own]:
-            lines += [declare([chain]), append(chain, own)]
-    return "".join(lines)
+    there, shared = observed.chains(table), names.SHARED_CHAINS[table]
+    fixed = {chain: rules.get(chain, []) for chain in part.chains if chain not in shared}
+    absent = declare(chain for chain in shared if chain not in there)
+    return absent + Piece.of(_compare(fixed, there, wanted.family)).text
 
 
 def _mend_shared(table: str, wanted: RestoreText, observed: SavedTables) -> str:
@@ -196,11 +189,8 @@ def _mend_shared(table: str, wanted: RestoreText, observed: SavedTables) -> str:
     They are single lines, and in a layout with trees, where these chains are short, all of a chain.
     """
     if wanted.layout.most:
-        return "".join(
-            declare([chain]) + append(chain, rules)
-            for chain, rules in wanted.heads(table).items()
-            if observed.chains(table).get(chain) != [save_rule(r, wanted.family) for r in rules]
-        )
+        heads, there = wanted.heads(table), observed.chains(table)
+        return Piece.of(_compare(heads, there, wanted.family)).text
     blocks = wanted.blocks.values()
     texts = [block.filter if table == "filter" else block.shared for block in blocks]
     by_chain: dict[str, list[str]] = {chain: [] for chain in names.SHARED_CHAINS[table]}

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -94,10 +94,20 @@ class Piece(Brief):
     chains: tuple[str, ...]
     own: str
 
+    @classmethod
+    def of(cls, rules: Mapping[str, Sequence[str]]) -> Piece:
+        """Return chains with their rules, which are without ``-A CHAIN``."""
+        return cls(tuple(rules), "".join(append(chain, own) for chain, own in rules.items()))
+
     @property
     def declarations(self) -> str:
         """The lines that make the chains, or empty them."""
         return declare(self.chains)
+
+    @property
+    def text(self) -> str:
+        """The lines that make the chains what they are here, whatever they were."""
+        return self.declarations + self.own
 
 
 @frozen(repr=False)
@@ -152,8 +162,7 @@ class RuleTree(Brief):
 
     def piece(self, part: PrefixPart) -> Piece:
         """Return the chain of a part with its rules."""
-        name = self.name(part)
-        return Piece((name,), append(name, self.rules(part)))
+        return Piece.of({self.name(part): self.rules(part)})
 
     def parts(self) -> Iterator[PrefixPart]:
         """Yield all parts that are chains, those first that are led to."""
@@ -262,8 +271,8 @@ class ForestStep:
     """What chains are written anew, and which go, where some rules go and others come.
 
     ``new`` is the forest that it leads to. Of each table ``written`` are chains, those first that
-    are led to, ``gone`` names of others, and ``heads`` the rules of shared chains that are
-    others. ``growth`` is by how many rules there are more.
+    are led to, ``gone`` names of others, and ``heads`` the shared chains that have other rules.
+    ``growth`` is by how many rules there are more.
     """
 
     def __init__(self, old: Forest, gone: Iterable[ChainRule], came: Iterable[ChainRule]) -> None:
@@ -271,7 +280,7 @@ class ForestStep:
         trees = dict(old.trees)
         self.written: dict[str, list[Piece]] = {"filter": [], "nat": []}
         self.gone: dict[str, list[str]] = {"filter": [], "nat": []}
-        self.heads: dict[str, list[str]] = {"filter": [], "nat": []}
+        self.heads: dict[str, set[str]] = {"filter": set(), "nat": set()}
         self.growth: Counter[str] = Counter()
         for place in sorted({*before, *after}):
             went, added = set(before.get(place, ())), set(after.get(place, ()))
@@ -281,8 +290,8 @@ class ForestStep:
             self.written[place.table] += step.written.values()
             self.gone[place.table] += step.gone
             self.growth[place.table] += step.growth
-            if step.new.head != tree.head and place.chain not in self.heads[place.table]:
-                self.heads[place.table].append(place.chain)
+            if step.new.head != tree.head:
+                self.heads[place.table].add(place.chain)
         left = {place: trees[place] for place in sorted(trees) if trees[place].entries}
         self.new = evolve(old, trees=left)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import starmap
 
 from svcnet.graph import Fragment, FragmentName, GraphDiff, NodeSettings, RuleGraph
-from svcnet.netfilter.restore import append, declare, delete, rules_by_chain
+from svcnet.netfilter.restore import declare, delete, rules_by_chain
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables import names
 from svcnet.renderers.iptables.artifact import Delta, RestoreText, shared_chains
@@ -104,16 +104,12 @@ def _in_trees(
         [rule for _, after in pairs if after is not None for rule in after.in_trees],
     )
     fixed_filter, fixed_nat, node_port_jumps = _fixed_changes(diff.old.settings, settings)
-    heads = {table: dict.fromkeys(step.heads[table]) for table in step.heads}
     if node_port_jumps:
-        heads["nat"][names.SERVICES] = None
-    shared = {
-        table: "".join(
-            declare([chain]) + append(chain, shared_chains(settings, step.new, table)[chain])
-            for chain in chains
-        )
-        for table, chains in heads.items()
-    }
+        step.heads["nat"].add(names.SERVICES)
+    shared = {}
+    for table, heads in step.heads.items():
+        rules = shared_chains(settings, step.new, table)
+        shared[table] = Piece.of({chain: rules[chain] for chain in sorted(heads)}).text
     pieces, filter_gone = step.written["filter"], sorted(step.gone["filter"])
     return Delta(
         family=settings.family,
@@ -142,8 +138,7 @@ def _difference(before: Block | None, after: Block | None) -> Piece | None:
         return None
     old = before.own_rules if before is not None else {}
     new = {chain: rules for chain, rules in after.own_rules.items() if old.get(chain) != rules}
-    own = "".join(append(chain, rules) for chain, rules in new.items())
-    return Piece(tuple(new), own) if new else None
+    return Piece.of(new) if new else None
 
 
 def _blocks(
@@ -236,5 +231,4 @@ def _rewritten(before: str, after: str) -> str:
     with which only its rules keep neighbours off the host's loopback.
     """
     old, new = rules_by_chain(before), rules_by_chain(after)
-    chains = [chain for chain, rules in new.items() if old.get(chain) != rules]
-    return declare(chains) + "".join(append(chain, new[chain]) for chain in chains)
+    return Piece.of({chain: rules for chain, rules in new.items() if old.get(chain) != rules}).text
