@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from svcnet.addresses import address_number
+from svcnet.addresses import BITS, address_number
+from svcnet.family import family_of
 from svcnet.graph import Translate
 from svcnet.renderers.iptables.names import tree_chain
 from svcnet.renderers.iptables.prefixes import PrefixPart, PrefixTree
 
-_WIDTH = {"4": 32 + 16, "6": 128 + 16}
+_PORT = 16
+"""The bits of a port."""
 
 
 class Draw(NamedTuple):
@@ -33,11 +35,10 @@ def draws(chain: str, endpoints: Sequence[Translate], most: int) -> Iterator[Dra
     The endpoints of each are those whose addresses begin alike, so that one endpoint more or less
     changes few chains; how many they are is no matter, as each is led to as often as it has some.
     """
-    family = "6" if ":" in endpoints[0].address else "4"
     entries = sorted(
-        (address_number(each.address) << 16 | each.port, each.id) for each in endpoints
+        (address_number(each.address) << _PORT | each.port, each.id) for each in endpoints
     )
-    tree = PrefixTree(entries, _WIDTH[family], most)
+    tree = PrefixTree(entries, BITS[family_of(endpoints[0].address)] + _PORT, most)
     yield from _of_part(tree, tree.root(), chain, chain)
 
 
