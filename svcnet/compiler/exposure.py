@@ -6,6 +6,8 @@ v1.36, read as decisions instead of rules.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from svcnet.addresses import contains
 from svcnet.compiler.endpoints import ChosenEndpoints, PortEndpoint, choose
 from svcnet.compiler.node import NodeView
@@ -19,6 +21,7 @@ from svcnet.graph import (
     Firewall,
     Fragment,
     LocalEndpoint,
+    NodeSettings,
     Origin,
     Policy,
     Reject,
@@ -104,60 +107,40 @@ def _dispatches(
     external: External | None,
     firewall: Firewall | None,
 ) -> tuple[Dispatch, ...]:
-    settings = view.settings
-    masquerade: Masquerade = "never"
-    if settings.masquerade_all:
-        masquerade = "always"
-    elif settings.local_detector.kind != "none":
-        masquerade = "off-cluster"
-    found = [
-        Dispatch(
-            "cluster-ip",
-            _origin(spec, spec.service.cluster_ip_field),
-            "cluster-ip",
-            spec.service.cluster_ip,
-            spec.port,
-            internal,
-            masquerade,
-        )
-    ]
+    cluster_ip = Dispatch(
+        "cluster-ip",
+        _origin(spec, spec.service.cluster_ip_field),
+        "cluster-ip",
+        spec.service.cluster_ip,
+        spec.port,
+        internal,
+        _masquerade(view.settings),
+    )
     if not spec.is_exposed:
-        return tuple(found)
+        return (cluster_ip,)
     target = "external" if external is not None else "reject"
+    guard = "firewall" if firewall is not None else target
+    return (cluster_ip, *_outside_dispatches(spec, target, guard))
+
+
+def _masquerade(settings: NodeSettings) -> Masquerade:
+    """Return which sources get the node's address on their way to a cluster IP."""
+    if settings.masquerade_all:
+        return "always"
+    return "never" if settings.local_detector.kind == "none" else "off-cluster"
+
+
+def _outside_dispatches(spec: ServicePortSpec, target: str, guard: str) -> Iterator[Dispatch]:
+    """Yield what leads to `target` from outside the cluster, and to `guard` where ranges count."""
     for address, field in spec.service.external_ips:
-        found.append(
-            Dispatch(
-                f"external-ip/{address}",
-                _origin(spec, field),
-                "external-ip",
-                address,
-                spec.port,
-                target,
-            )
-        )
+        name, origin = f"external-ip/{address}", _origin(spec, field)
+        yield Dispatch(name, origin, "external-ip", address, spec.port, target)
     for address, field in spec.service.load_balancer_ips:
-        found.append(
-            Dispatch(
-                load_balancer(address),
-                _origin(spec, field),
-                "load-balancer",
-                address,
-                spec.port,
-                "firewall" if firewall is not None else target,
-            )
-        )
+        name, origin = load_balancer(address), _origin(spec, field)
+        yield Dispatch(name, origin, "load-balancer", address, spec.port, guard)
     if spec.node_port:
-        found.append(
-            Dispatch(
-                "node-port",
-                _origin(spec, f"{spec.field}.nodePort"),
-                "node-port",
-                "",
-                spec.node_port,
-                target,
-            )
-        )
-    return tuple(found)
+        origin = _origin(spec, f"{spec.field}.nodePort")
+        yield Dispatch("node-port", origin, "node-port", "", spec.node_port, target)
 
 
 def _external(spec: ServicePortSpec, target: str) -> External:
