@@ -137,16 +137,20 @@ class _Reading:
 
     def choice(self, balance: Balance, decision: Decision) -> Iterator[str]:
         """Yield the rules that lead to an endpoint, with those from group to group of many."""
-        leading = {_ends(rule)[1]: rule for rule in self.own("") if " -g " in rule}
         for rule in self.own(decision.target):
             found = [rule]
-            while (home := _ends(found[0])[0]) in leading:
-                found.insert(0, leading[home])
+            while (home := _ends(found[0])[0]) in self._leading:
+                found.insert(0, self._leading[home])
             # With affinity there are two of each endpoint, and that of the memory is first.
             is_meant = decision.because == "remembered" or " -m recent " not in rule
             if is_meant and home == self.chain_of(balance):
                 yield from found
                 return
+
+    @cached_property
+    def _leading(self) -> Mapping[str, str]:
+        """The rule that leads to each group of many endpoints."""
+        return {_ends(rule)[1]: rule for rule in self.own("") if " -g " in rule}
 
     def lines_of(self, decision: Decision, before: Decision | None) -> Iterator[ModeLine]:
         """Yield the rules that carry out a decision, in the order in which a packet meets them."""
