@@ -114,7 +114,7 @@ class NFTDump:
 
     file: str
     tables: NFTState
-    families: Collection[IPFamily] = ("IPv4", "IPv6")
+    families: Collection[IPFamily] = IP_FAMILIES
 
     @classmethod
     def read(cls, file: str, text: str) -> NFTDump:
@@ -388,8 +388,6 @@ def _parts(name: str, text: str) -> Iterator[tuple[str, str]]:
 def _jumps(mode: str, text: str) -> str:
     """Return the jumps to kube-proxy's chains, for a text that restores those and has none."""
     if not is_restore_text(text) or has_jumps(text):
-        return ""
-    if has_proxy(mode):
         return ""
     jumps = balancer.JUMPS if has_servers(mode) else JUMPS
     there = [jump for jump in jumps if f"\n:{jump.target} " in text]

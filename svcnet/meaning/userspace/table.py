@@ -10,18 +10,18 @@ from attrs import field, frozen
 
 from svcnet.brief import Brief
 from svcnet.errors import ApplyError
-from svcnet.family import IPFamily
+from svcnet.family import IP_FAMILIES, IPFamily
 from svcnet.meaning.sources import Endpoint, endpoint_of
 from svcnet.meaning.spans import Span, network
 from svcnet.renderers.userspace import Backend
 from svcnet.renderers.userspace.document import VERSION
 from svcnet.renderers.userspace.table import ROLES
+from svcnet.words import list_some
 
 MOST_TOLD = 8
 """So many endpoints of a listener are named in its text."""
 
 _ANSWERS = ("serve", "refuse", "drop")
-_FAMILIES: tuple[IPFamily, ...] = ("IPv4", "IPv6")
 
 
 @frozen(repr=False, eq=False)
@@ -52,9 +52,7 @@ class ListenerEntry(Brief):
         head = f"{self.name}{role} at port {self.port}"
         if self.answer != "serve":
             return f"{head}: {'refused' if self.answer == 'refuse' else 'dropped'}"
-        shown = ", ".join(self.backends[:MOST_TOLD])
-        more = len(self.backends) - MOST_TOLD
-        ends = f"{shown} and {more} more" if more > 0 else shown
+        ends = list_some(self.backends, MOST_TOLD)
         said = [f"a client stays for {self.seconds} s"] if self.seconds else []
         said += [f"only from {', '.join(self.ranges)}"] if self.ranges else []
         return f"{head}: {ends} ({'; '.join(said)})" if said else f"{head}: {ends}"
@@ -110,7 +108,7 @@ def _table(file: str, document: Any, lines: Iterator[int]) -> ListenerTable:
     """Return the table that a document has. Raises ValueError and its like."""
     if document["version"] != VERSION:
         raise ValueError(f"its version is {document['version']}, and {VERSION} is read")
-    if document["family"] not in _FAMILIES:
+    if document["family"] not in IP_FAMILIES:
         raise ValueError(f"its family is {document['family']!r}")
     family = cast(IPFamily, document["family"])
     found: dict[tuple[str, int], ListenerEntry] = {}
