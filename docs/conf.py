@@ -90,7 +90,7 @@ nitpick_ignore_regex = [
     # What rules in each language are to the comparison of packets, which keeps it to itself.
     (
         "py:class",
-        r"svcnet\.meaning\.(aims|comparison\.cells|facts|flow|sources|(iptables|nftables|userspace)\.\w+)\..*",
+        r"svcnet\.meaning\.(aims|comparison\.cells|facts|flow|rule_ways|sources|(iptables|nftables|userspace)\.\w+)\..*",
     ),
     ("py:class", r"svcnet\.netfilter\.(ipvs\.)?listing\.(Listing|SavedServer)"),
     # What service ports refer to, and what their rules are written into and made of.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from svcnet.meaning.chance import Luck, certain
+from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Balancer, Branch, Leaf, Meetings, PacketHead
 from svcnet.meaning.sources import Sources
 from svcnet.meaning.spans import Span
@@ -137,13 +139,39 @@ MOST_RULES_MET = 10_000
 """So many rules are noted of one way."""
 
 
+class PacketGroup(NamedTuple):
+    """Packets of some senders to one destination, of one protocol.
+
+    ``state`` is what connection tracking says of them. With ``notes`` each flow has the rules that
+    it matched. ``meetings`` notes which rules are matched that somebody wants to know of.
+    """
+
+    sources: Sources
+    address: int
+    protocol: str
+    port: int
+    state: str = "NEW"
+    notes: bool = False
+    meetings: Meetings | None = None
+
+
 class EndWalk:
     """Packets of some senders on their way through rules; what ends all of them is found once."""
 
-    ends: Ends
-    sources: Sources
-    meetings: Meetings | None
-    steps: int = 0
+    def __init__(self, packets: PacketGroup, facts: Facts, ends: Ends) -> None:
+        self.sources = packets.sources
+        self.start = PacketHead(packets.address, packets.port)
+        self.protocol = packets.protocol
+        self.state = packets.state
+        self.notes = packets.notes
+        self.meetings = packets.meetings
+        self.facts = facts
+        self.ends = ends
+        self.steps = 0
+
+    def leaves(self, *, is_node: bool) -> list[Leaf]:
+        """Return how packets end that come in by an interface, or that the node itself sends."""
+        raise NotImplementedError
 
     def is_lost(self, flow: Branch) -> bool:
         """Return whether one step more is too many: chains may lead through 2**64 ways."""

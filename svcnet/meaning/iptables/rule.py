@@ -14,9 +14,8 @@ class Packets(Protocol):
     """What questions are about: packets of some senders, to one destination at first."""
 
     sources: Sources
-    address: int
     protocol: str
-    port: int
+    start: PacketHead
 
     def comes_by(self, header: PacketHead, pattern: str) -> int:
         """Return whose packets come in by an interface."""
@@ -153,7 +152,7 @@ class OriginallyTo:
         self.is_negated = is_negated
 
     def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
-        number = packets.port if self.is_port else packets.address
+        number = packets.start.port if self.is_port else packets.start.address
         found = any(low <= number <= high for low, high in self.spans)
         return 0 if found == self.is_negated else ALL
 

@@ -8,12 +8,11 @@ from functools import cached_property, partial
 
 from attrs import evolve
 
-from svcnet.graph import Packet
 from svcnet.meaning.aims import RuleAims
 from svcnet.meaning.comparison.cells import PROTOCOLS, RuleNames
-from svcnet.meaning.ends import Ends
+from svcnet.meaning.ends import Ends, PacketGroup
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Leaf, Meetings
+from svcnet.meaning.flow import Leaf
 from svcnet.meaning.iptables.aims import aims, is_for_services
 from svcnet.meaning.iptables.chain import Chain
 from svcnet.meaning.iptables.lines import RuleLines
@@ -28,9 +27,10 @@ from svcnet.meaning.iptables.rule import (
     XTRule,
 )
 from svcnet.meaning.iptables.walk import AFTER_TRANSLATION, Tables, Walk
-from svcnet.meaning.outcome import FoundOutcome, RuleLine
-from svcnet.meaning.outcomes import RuleText, outcomes_of
-from svcnet.meaning.sources import Endpoint, Sources
+from svcnet.meaning.outcome import RuleLine
+from svcnet.meaning.outcomes import RuleText
+from svcnet.meaning.rule_ways import RuleWays
+from svcnet.meaning.sources import Endpoint
 from svcnet.meaning.spans import Span, everything
 from svcnet.netfilter.listing import Listing, whole_listing
 from svcnet.netfilter.restore import carried_out, is_restore_text
@@ -57,7 +57,7 @@ _LATE = ("POSTROUTING", "KUBE-POSTROUTING")
 """Chains of the nat table where it is decided already where packets go."""
 
 
-class RuleSet:
+class RuleSet(RuleWays):
     """Rules, and what they do to packets. It does not change."""
 
     mode = "iptables"
@@ -101,40 +101,12 @@ class RuleSet:
         facts = evolve(self.facts, addresses=left) if self.facts.held else self.facts
         return RuleSet(tables, facts, self._lines.text, self.file)
 
-    def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
-        """Return every possible outcome for `packet`; the probabilities add up to 1."""
-        return outcomes_of(self, packet)
+    def walk(self, packets: PacketGroup) -> Walk:
+        """Return the way of some packets through the rules.
 
-    def leaves(
-        self,
-        sources: Sources,
-        address: int,
-        protocol: str,
-        port: int,
-        *,
-        is_node: bool,
-        state: str = "NEW",
-        notes: bool = False,
-        met: set[object] | None = None,
-    ) -> list[Leaf]:
-        """Return how packets of many senders to one destination end.
-
-        Those of :attr:`aims` that they match are added to `met`.
+        :meta private:
         """
-        walk = Walk(
-            tables=self.tables,
-            facts=self.facts,
-            lists=self.lists,
-            sources=sources,
-            address=address,
-            protocol=protocol,
-            port=port,
-            ends=self.ends,
-            state=state,
-            notes=notes,
-            meetings=None if met is None else Meetings(self.aims, met),
-        )
-        return walk.leaves(is_node=is_node)
+        return Walk(packets, self)
 
     @cached_property
     def ends(self) -> Ends:

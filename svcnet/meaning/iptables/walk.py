@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import and_, or_
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from svcnet.family import IPFamily
-from svcnet.meaning.ends import START, Ends, EndWalk
+from svcnet.meaning.ends import START, Ends, EndWalk, PacketGroup
 from svcnet.meaning.facts import OWN, Facts
-from svcnet.meaning.flow import Branch, Leaf, Meetings, PacketHead
+from svcnet.meaning.flow import Branch, Leaf, PacketHead
 from svcnet.meaning.iptables.rule import InSet, Test, ToNetwork, XTRule
-from svcnet.meaning.sources import ALL, Endpoint, Sources, is_like
+from svcnet.meaning.sources import ALL, Endpoint, is_like
 from svcnet.meaning.spans import LOOPBACK
 from svcnet.meaning.ways_out import leave
 
@@ -49,53 +49,45 @@ AFTER_TRANSLATION = (
 Tables = Mapping[str, Mapping[str, "Chain"]]
 
 
+class WalkRules(Protocol):
+    """Rules that packets are followed through."""
+
+    facts: Facts
+    tables: Tables
+
+    @property
+    def lists(self) -> Mapping[str, frozenset[Endpoint]]:
+        """For each list of ``recent`` the endpoints that a client is sent to who is put on it."""
+
+    @property
+    def ends(self) -> Ends:
+        """What is known of how packets end once they are translated."""
+
+
 class Walk(EndWalk):
-    """Packets of some senders to one destination, of one protocol.
+    """Packets of some senders to one destination, of one protocol."""
 
-    ``state`` is what connection tracking says of them. With ``notes`` each flow has the rules that
-    it matched. ``lists`` has the endpoints for which a client is put on a list of ``recent``.
-    ``meetings`` notes which rules are matched that somebody wants to know of.
-    """
-
-    def __init__(
-        self,
-        tables: Tables,
-        facts: Facts,
-        lists: Mapping[str, frozenset[Endpoint]],
-        sources: Sources,
-        address: int,
-        protocol: str,
-        port: int,
-        *,
-        ends: Ends,
-        state: str = "NEW",
-        notes: bool = False,
-        meetings: Meetings | None = None,
-    ) -> None:
-        self.tables = tables
-        self.facts = facts
-        self.lists = lists
-        self.sources = sources
-        self.address = address
-        self.protocol = protocol
-        self.port = port
-        self.state = state
-        self.notes = notes
-        self.ends = ends
-        self.meetings = meetings
+    def __init__(self, packets: PacketGroup, rules: WalkRules) -> None:
+        super().__init__(packets, rules.facts, rules.ends)
+        self.tables = rules.tables
+        self.lists = rules.lists
         self.is_node = False
 
     def leaves(self, *, is_node: bool) -> list[Leaf]:
         """Return how packets end that come in by an interface, or that the node itself sends."""
-        start = Branch(self.sources.everybody, START, PacketHead(self.address, self.port))
+        start = Branch(self.sources.everybody, START, self.start)
         if not start.mask:
             return []
         leaves: list[Leaf] = []
         self.is_node = is_node
         first = OUT_OF_NODE[:3] if is_node else BEFORE_ROUTING
         for flow in self._hooks(first, [start], leaves):
-            leaves += self._rest(flow, is_node=is_node)
+            self._route(flow, leaves)
         return leaves
+
+    def _route(self, flow: Branch, leaves: list[Leaf]) -> None:
+        """Add how packets end of which the kernel decides now which way they go."""
+        leaves += self._rest(flow, is_node=self.is_node)
 
     def _rest(self, flow: Branch, *, is_node: bool) -> list[Leaf]:
         """Return how packets end that are translated, or will never be."""
@@ -108,7 +100,7 @@ class Walk(EndWalk):
             self.protocol,
             self.state,
             self.type_of(header.address),
-            (self.address, self.port) if self.ends.asks_for_origin else None,
+            (self.start.address, self.start.port) if self.ends.asks_for_origin else None,
         )
         return self._ends_by(key, flow, is_node=is_node)
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from attrs import evolve
 
-from svcnet.graph import Packet
 from svcnet.meaning import iptables
-from svcnet.meaning.aims import RuleAims
 from svcnet.meaning.comparison.cells import RuleNames
+from svcnet.meaning.ends import PacketGroup
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Leaf, Meetings
+from svcnet.meaning.flow import Leaf
+from svcnet.meaning.iptables.around import RulesAround
 from svcnet.meaning.iptables.rule import XTRule
 from svcnet.meaning.iptables.ruleset import early_exit
 from svcnet.meaning.ipvs.servers import KernelServers
 from svcnet.meaning.ipvs.walk import IPVSWalk
-from svcnet.meaning.outcome import FoundOutcome, RuleLine
-from svcnet.meaning.outcomes import RuleText, outcomes_of
-from svcnet.meaning.sources import Sources
-from svcnet.meaning.spans import Span, number
+from svcnet.meaning.outcome import RuleLine
+from svcnet.meaning.outcomes import RuleText
+from svcnet.meaning.spans import number
 from svcnet.netfilter.ipvs.listing import SavedDest, SavedServer, read_listing
 from svcnet.netfilter.ipvs.messages import ServiceKey
 
@@ -41,7 +40,7 @@ def read(
     return IPVSRuleSet(saved, iptables.read(rules, facts, file=rules_file), file)
 
 
-class IPVSRuleSet:
+class IPVSRuleSet(RulesAround):
     """Virtual servers and rules, and what they do to packets. It does not change."""
 
     mode = "ipvs"
@@ -49,66 +48,26 @@ class IPVSRuleSet:
     def __init__(
         self, saved: Sequence[SavedServer], rules: iptables.RuleSet, file: str = ""
     ) -> None:
-        self.facts = rules.facts
+        super().__init__(rules)
         self.file = file
-        self.rules = rules
         self.servers = KernelServers(saved, self.facts.family)
         self._prefix = "KUBE-" if self.facts.family == "IPv4" else "KUBE-6-"
 
-    def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
-        """Return every possible outcome for `packet`; the probabilities add up to 1."""
-        return outcomes_of(self, packet)
+    def walk(self, packets: PacketGroup) -> IPVSWalk:
+        """Return the way of some packets through the rules and past the virtual servers.
 
-    def leaves(
-        self,
-        sources: Sources,
-        address: int,
-        protocol: str,
-        port: int,
-        *,
-        is_node: bool,
-        state: str = "NEW",
-        notes: bool = False,
-        met: set[object] | None = None,
-    ) -> list[Leaf]:
-        """Return how packets of many senders to one destination end."""
-        walk = IPVSWalk(
-            tables=self.rules.tables,
-            facts=self.facts,
-            lists=self.rules.lists,
-            sources=sources,
-            address=address,
-            protocol=protocol,
-            port=port,
-            ends=self.rules.ends,
-            state=state,
-            notes=notes,
-            meetings=None if met is None else Meetings(self.aims, met),
-        )
-        walk.servers = self.servers
-        return walk.leaves(is_node=is_node)
-
-    @property
-    def aims(self) -> RuleAims:
-        """The rules of others that decide, with what they are for."""
-        return self.rules.aims
-
-    def without_own(self) -> iptables.RuleSet:
-        """Return the rules alone, without those for Services."""
-        return self.rules.without_own()
+        :meta private:
+        """
+        return IPVSWalk(packets, self.rules, self.servers)
 
     def names(self) -> RuleNames:
         """Return what is named: destinations with protocol and port, ranges of addresses."""
-        found = self.rules.names()
+        found = super().names()
         portals = list(self.servers.portals())
         keys = dict.fromkeys([*found.keys, *(each for each in portals if each[2])])
         networks = dict.fromkeys(found.networks)
         networks.update({(each[0], each[0]): None for each in portals if not each[2]})
         return RuleNames(list(keys), list(networks), found.sets)
-
-    def ports(self, address: int) -> Mapping[str, set[Span]]:
-        """Return the ports that rules name which are not for one other address, by protocol."""
-        return self.rules.ports(address)
 
     def deciding(self, leaf: Leaf) -> object | None:
         """Return the rule or the server that made packets end so, None if none did."""
@@ -121,15 +80,11 @@ class IPVSRuleSet:
         dests = (each for each in leaf.flow.path if isinstance(each, SavedDest))
         return next(dests, None) or self.rules.deciding(leaf)
 
-    def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
-        """Return what makes a difference of a kind, each once."""
-        found: dict[object, None] = {}
-        for leaf in leaves:
-            there = self._causes(kind, leaf)
-            found.update(dict.fromkeys(there or self.rules.causes(kind, [leaf])))
-        return list(found)
+    def causes_beside(self, kind: str, leaf: Leaf) -> list[object]:
+        """Return the virtual and real servers that make a difference of a kind.
 
-    def _causes(self, kind: str, leaf: Leaf) -> list[object]:
+        :meta private:
+        """
         servers = [each for each in leaf.flow.path if isinstance(each, SavedServer)]
         dests = [each for each in leaf.flow.path if isinstance(each, SavedDest)]
         if kind == "wrong scheduler":
@@ -145,7 +100,7 @@ class IPVSRuleSet:
                 return self._is_own(rule.service.key)
             case SavedDest():
                 return self._is_own(rule.server)
-        return self.rules.is_own(rule)
+        return super().is_own(rule)
 
     def _is_own(self, key: ServiceKey) -> bool:
         """Return whether a virtual server is in a set of those that Services have."""
@@ -182,10 +137,10 @@ class IPVSRuleSet:
             yield (TABLE, "", server.text), server
             for dest in server.dests:
                 yield (TABLE, "", dest.text), dest
-        yield from self.rules.texts()
+        yield from super().texts()
 
     def line_of(self, rule: object) -> RuleLine:
         """Return where a rule or server is; of a chain, its policy."""
         if isinstance(rule, SavedServer | SavedDest):
             return RuleLine(TABLE, "", rule.text, rule.line, self.file)
-        return self.rules.line_of(rule)
+        return super().line_of(rule)

@@ -7,41 +7,29 @@ is sent on meets OUTPUT, with a connection that nat's OUTPUT has seen already).
 
 from __future__ import annotations
 
-from svcnet.meaning.ends import START
+from svcnet.meaning.ends import PacketGroup
 from svcnet.meaning.facts import OWN
 from svcnet.meaning.flow import Balancer, Branch, Leaf, PacketHead
-from svcnet.meaning.iptables.walk import (
-    AFTER_ROUTING,
-    BEFORE_ROUTING,
-    INTO_NODE,
-    OUT_OF_NODE,
-    Walk,
-)
+from svcnet.meaning.iptables.walk import AFTER_ROUTING, INTO_NODE, OUT_OF_NODE, Walk, WalkRules
 from svcnet.meaning.ipvs.servers import KernelDest, KernelServer, KernelServers
 
 
 class IPVSWalk(Walk):
     """Packets of some senders to one destination, of one protocol, past ``servers``."""
 
-    servers: KernelServers
+    def __init__(self, packets: PacketGroup, rules: WalkRules, servers: KernelServers) -> None:
+        super().__init__(packets, rules)
+        self.servers = servers
 
-    def leaves(self, *, is_node: bool) -> list[Leaf]:
-        """Return how packets end that come in by an interface, or that the node itself sends."""
-        start = Branch(self.sources.everybody, START, PacketHead(self.address, self.port))
-        if not start.mask:
-            return []
-        leaves: list[Leaf] = []
-        self.is_node = is_node
-        first = OUT_OF_NODE[:3] if is_node else BEFORE_ROUTING
-        for flow in self._hooks(first, [start], leaves):
-            if is_node:
-                self._meet_balancer(flow, leaves, is_node=True)
-            elif self.facts.is_local(flow.header.address):
-                for each in self._hooks(INTO_NODE[:3], [flow], leaves):
-                    self._meet_balancer(each, leaves, is_node=False)
-            else:
-                leaves += self._rest(flow, is_node=False)
-        return leaves
+    def _route(self, flow: Branch, leaves: list[Leaf]) -> None:
+        """Add how packets end of which the kernel decides now which way they go."""
+        if self.is_node:
+            self._meet_balancer(flow, leaves, is_node=True)
+        elif self.facts.is_local(flow.header.address):
+            for each in self._hooks(INTO_NODE[:3], [flow], leaves):
+                self._meet_balancer(each, leaves, is_node=False)
+        else:
+            super()._route(flow, leaves)
 
     def _meet_balancer(self, flow: Branch, leaves: list[Leaf], *, is_node: bool) -> None:
         """Add how packets end that the balancer sees."""

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from svcnet.errors import ApplyError
-from svcnet.graph import Packet
 from svcnet.meaning.aims import RuleAims
 from svcnet.meaning.comparison.cells import RuleNames
-from svcnet.meaning.ends import Ends
+from svcnet.meaning.ends import Ends, PacketGroup
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Leaf, Meetings
+from svcnet.meaning.flow import Leaf
 from svcnet.meaning.nftables.aims import aims
 from svcnet.meaning.nftables.names import RuleWords
 from svcnet.meaning.nftables.reach import PortRule, port_rules, protocols
@@ -27,9 +26,9 @@ from svcnet.meaning.nftables.tables import (
     tables_of,
 )
 from svcnet.meaning.nftables.walk import NFTWalk
-from svcnet.meaning.outcome import FoundOutcome, RuleLine
-from svcnet.meaning.outcomes import RuleText, outcomes_of
-from svcnet.meaning.sources import Sources
+from svcnet.meaning.outcome import RuleLine
+from svcnet.meaning.outcomes import RuleText
+from svcnet.meaning.rule_ways import RuleWays
 from svcnet.meaning.spans import Span
 from svcnet.netfilter.nft import (
     ListingError,
@@ -76,7 +75,7 @@ def is_document(text: str) -> bool:
     return _DOCUMENT.match(text) is not None
 
 
-class NFTRuleSet:
+class NFTRuleSet(RuleWays):
     """Rules of nf_tables for one IP family, and what they do to packets. It does not change."""
 
     mode = "nftables"
@@ -105,40 +104,12 @@ class NFTRuleSet:
         }
         return NFTRuleSet(tables._replace(rules=rules, hooks=hooks), self.facts, self.file)
 
-    def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
-        """Return every possible outcome for `packet`; the probabilities add up to 1."""
-        return outcomes_of(self, packet)
+    def walk(self, packets: PacketGroup) -> NFTWalk:
+        """Return the way of some packets through the rules.
 
-    def leaves(
-        self,
-        sources: Sources,
-        address: int,
-        protocol: str,
-        port: int,
-        *,
-        is_node: bool,
-        state: str = "NEW",
-        notes: bool = False,
-        met: set[object] | None = None,
-    ) -> list[Leaf]:
-        """Return how packets of many senders to one destination end.
-
-        Those of :attr:`aims` that they match are added to `met`.
+        :meta private:
         """
-        walk = NFTWalk(
-            tables=self._tables,
-            reader=self._reader,
-            facts=self.facts,
-            sources=sources,
-            address=address,
-            protocol=protocol,
-            port=port,
-            ends=self._ends,
-            state=state,
-            notes=notes,
-            meetings=None if met is None else Meetings(self.aims, met),
-        )
-        return walk.leaves(is_node=is_node)
+        return NFTWalk(packets, self.facts, self._ends, self._tables, self._reader)
 
     @cached_property
     def aims(self) -> RuleAims:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from svcnet.meaning.ends import START, Ends, EndWalk
+from svcnet.meaning.ends import START, Ends, EndWalk, PacketGroup
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Branch, Leaf, Meetings, PacketHead
+from svcnet.meaning.flow import Branch, Leaf
 from svcnet.meaning.nftables.fields import mask_of
 from svcnet.meaning.nftables.reading import RuleReader
 from svcnet.meaning.nftables.steps import NFTChange, NFTTest, OutBy, Unreadable, Verdicts
 from svcnet.meaning.nftables.tables import HookChain, NFTLine, NFTTables, is_for_services
-from svcnet.meaning.sources import Sources, is_like
+from svcnet.meaning.sources import is_like
 from svcnet.meaning.ways_out import leave
 
 _DEEPEST = 16
@@ -36,29 +36,15 @@ class NFTWalk(EndWalk):
 
     def __init__(
         self,
+        packets: PacketGroup,
+        facts: Facts,
+        ends: Ends,
         tables: NFTTables,
         reader: RuleReader,
-        facts: Facts,
-        sources: Sources,
-        address: int,
-        protocol: str,
-        port: int,
-        *,
-        ends: Ends,
-        state: str = "NEW",
-        notes: bool = False,
-        meetings: Meetings | None = None,
     ) -> None:
-        self.ends = ends
+        super().__init__(packets, facts, ends)
         self.tables = tables
         self.reader = reader
-        self.facts = facts
-        self.sources = sources
-        self.protocol = protocol
-        self.start = PacketHead(address, port)
-        self.state = state
-        self.notes = notes
-        self.meetings = meetings
         self.leaves_by = False
 
     def leaves(self, *, is_node: bool) -> list[Leaf]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from svcnet.errors import ApplyError
-from svcnet.graph import Packet
 from svcnet.meaning import iptables
-from svcnet.meaning.aims import RuleAims
-from svcnet.meaning.comparison.cells import RuleNames
+from svcnet.meaning.ends import PacketGroup
 from svcnet.meaning.facts import Facts
-from svcnet.meaning.flow import Leaf, Meetings
+from svcnet.meaning.flow import Leaf
 from svcnet.meaning.iptables.aims import is_for_services
+from svcnet.meaning.iptables.around import RulesAround
 from svcnet.meaning.iptables.rule import XTRule
-from svcnet.meaning.iptables.walk import Walk
-from svcnet.meaning.outcome import FoundOutcome, RuleLine
-from svcnet.meaning.outcomes import RuleText, outcomes_of
+from svcnet.meaning.outcome import RuleLine
+from svcnet.meaning.outcomes import RuleText
 from svcnet.meaning.sources import Endpoint, Sources
 from svcnet.meaning.spans import Span
 from svcnet.meaning.userspace.table import ListenerEntry, ListenerTable, read_tables
@@ -54,7 +52,7 @@ def read(
     return ProxyRuleSet(iptables.read(rules, facts, file=file), found)
 
 
-class ProxyRuleSet:
+class ProxyRuleSet(RulesAround):
     """Rules and the proxy behind them, and what they do to packets. It does not change.
 
     Without a table nobody can say what becomes of what the proxy takes.
@@ -63,59 +61,22 @@ class ProxyRuleSet:
     mode = "userspace"
 
     def __init__(self, rules: iptables.RuleSet, table: ListenerTable | None) -> None:
-        self.facts = rules.facts
-        self.rules = rules
+        super().__init__(rules)
         self.table = table
         self._dialer = Dialer(self.facts.addresses, self._onward)
 
-    def evaluate(self, packet: Packet) -> tuple[FoundOutcome, ...]:
-        """Return every possible outcome for `packet`; the probabilities add up to 1."""
-        return outcomes_of(self, packet)
+    def walk(self, packets: PacketGroup) -> ProxyWalk:
+        """Return the way of some packets through the rules and past the proxy.
 
-    def leaves(
-        self,
-        sources: Sources,
-        address: int,
-        protocol: str,
-        port: int,
-        *,
-        is_node: bool,
-        state: str = "NEW",
-        notes: bool = False,
-        met: set[object] | None = None,
-    ) -> list[Leaf]:
-        """Return how packets of many senders to one destination end."""
-        walk = ProxyWalk(
-            tables=self.rules.tables,
-            facts=self.facts,
-            lists=self.rules.lists,
-            sources=sources,
-            address=address,
-            protocol=protocol,
-            port=port,
-            ends=self.rules.ends,
-            state=state,
-            notes=notes,
-            meetings=None if met is None else Meetings(self.aims, met),
-        )
-        walk.listeners = None if self.table is None else self.table.listeners
-        walk.ports = self._ports
-        walk.dial = self._dialer.dial
-        return walk.leaves(is_node=is_node)
+        :meta private:
+        """
+        listeners = None if self.table is None else self.table.listeners
+        return ProxyWalk(packets, self.rules, listeners, self._ports, self._dialer.dial)
 
     def _onward(self, sources: Sources, protocol: str, endpoint: Endpoint) -> list[Leaf]:
         """Return how packets end that the proxy itself sends to an endpoint."""
-        walk = Walk(
-            tables=self.rules.tables,
-            facts=self.facts,
-            lists=self.rules.lists,
-            sources=sources,
-            address=endpoint[0],
-            protocol=protocol,
-            port=endpoint[1],
-            ends=self.rules.ends,
-        )
-        return walk.leaves(is_node=True)
+        address, port = endpoint
+        return self.rules.leaves(sources, address, protocol, port, is_node=True)
 
     @cached_property
     def _ports(self) -> frozenset[tuple[str, int]]:
@@ -130,22 +91,9 @@ class ProxyRuleSet:
                     found.add((protocol, port))
         return frozenset(found)
 
-    @property
-    def aims(self) -> RuleAims:
-        """The rules of others that decide, with what they are for."""
-        return self.rules.aims
-
-    def without_own(self) -> iptables.RuleSet:
-        """Return the rules alone, without those for Services."""
-        return self.rules.without_own()
-
-    def names(self) -> RuleNames:
-        """Return what any rule names: destinations with protocol and port, ranges of addresses."""
-        return self.rules.names()
-
     def ports(self, address: int) -> Mapping[str, set[Span]]:
         """Return the ports that rules name which are not for one other address, and the proxy's."""
-        found = {name: set(spans) for name, spans in self.rules.ports(address).items()}
+        found = {name: set(spans) for name, spans in super().ports(address).items()}
         if self.table is not None and self.facts.is_local(address):
             for protocol, port in self.table.listeners:
                 found.setdefault(protocol, set()).add((port, port))
@@ -164,23 +112,16 @@ class ProxyRuleSet:
                 return rule
         return None
 
-    def causes(self, kind: str, leaves: Iterable[Leaf]) -> list[object]:
-        """Return what makes a difference of a kind, each once."""
-        found: dict[object, None] = {}
-        for leaf in leaves:
-            served = [each for each in leaf.flow.path if isinstance(each, ListenerEntry)]
-            leading = self._leading(leaf)
-            if not served:
-                found.update(dict.fromkeys(self.rules.causes(kind, [leaf])))
-                continue
-            if leading is not None and kind not in _SERVED_ALIKE:
-                found[leading] = None
-            found.update(dict.fromkeys(served))
-        return list(found)
+    def causes_beside(self, kind: str, leaf: Leaf) -> list[object]:
+        """Return the listeners that make a difference of a kind, with the rule that led there.
 
-    def is_own(self, rule: object) -> bool:
-        """Return whether a rule is one of those for Services."""
-        return self.rules.is_own(rule)
+        :meta private:
+        """
+        served: list[object] = [each for each in leaf.flow.path if isinstance(each, ListenerEntry)]
+        leading = self._leading(leaf)
+        if not served or leading is None or kind in _SERVED_ALIKE:
+            return served
+        return [leading, *served]
 
     def is_foreign(self, leaf: Leaf) -> bool:
         """Return whether it was a rule of somebody else that made packets end so."""
@@ -194,7 +135,7 @@ class ProxyRuleSet:
         if self.table is not None:
             for each in self.table.listeners.values():
                 yield (TABLE, "", each.text), each
-        yield from self.rules.texts()
+        yield from super().texts()
 
     def line_of(self, rule: object) -> RuleLine:
         """Return where a rule or listener is; of a chain, its policy."""
@@ -203,4 +144,4 @@ class ProxyRuleSet:
             return RuleLine(TABLE, "", rule.text, rule.line, file)
         if rule is NO_TABLE:
             return RuleLine(TABLE, "", NO_TABLE)
-        return self.rules.line_of(rule)
+        return super().line_of(rule)

@@ -10,10 +10,10 @@ from functools import reduce
 from operator import or_
 
 from svcnet.meaning.chance import of_turns
-from svcnet.meaning.ends import Blind, SenderAsked
+from svcnet.meaning.ends import Blind, PacketGroup, SenderAsked
 from svcnet.meaning.facts import OWN
 from svcnet.meaning.flow import Branch, Leaf
-from svcnet.meaning.iptables.walk import Walk
+from svcnet.meaning.iptables.walk import Walk, WalkRules
 from svcnet.meaning.sources import Endpoint, Memory, OneSender, Sender, Sources
 from svcnet.meaning.userspace.table import ListenerEntry
 
@@ -31,9 +31,18 @@ class ProxyWalk(Walk):
     Services lead to. ``dial`` says how it gets to an endpoint.
     """
 
-    listeners: Mapping[tuple[str, int], ListenerEntry] | None
-    ports: frozenset[tuple[str, int]]
-    dial: Dial
+    def __init__(
+        self,
+        packets: PacketGroup,
+        rules: WalkRules,
+        listeners: Mapping[tuple[str, int], ListenerEntry] | None,
+        ports: frozenset[tuple[str, int]],
+        dial: Dial,
+    ) -> None:
+        super().__init__(packets, rules)
+        self.listeners = listeners
+        self.ports = ports
+        self.dial = dial
 
     def leaves(self, *, is_node: bool) -> list[Leaf]:
         """Return how packets end that come in by an interface, or that the node itself sends."""
