@@ -123,7 +123,9 @@ def test_second_states_of_conformance(expected: Path) -> None:
     old, new = (compile_case(expected.parent, family, f"objects{n}.yaml") for n in ("", ".second"))
     text = full(old, layout=TINY[0])
     wanted = full(new, layout=TINY[0])
-    stepped = loaded(text.text, delta(diff(old, new), text.forest, TINY[0]).text)
+    step = delta(diff(old, new), text.forest, TINY[0])
+    assert delta(diff(old, new), layout=TINY[0]).text == step.text
+    stepped = loaded(text.text, step.text)
     planned = loaded(text.text_with_jumps)
     for transaction in plan(wanted, SavedTables(planned.tables), 0).transactions:
         planned.restore(transaction)

@@ -49,11 +49,9 @@ class IptablesMode(Mode["RestoreText", "Delta"]):
 
     def delta(self, diff: GraphDiff, settings: ModeSettings | None = None) -> Delta:
         """Return the step; in kube-proxy's layout at the cost of what differs."""
-        from svcnet.renderers.iptables import delta, full
+        from svcnet.renderers.iptables import delta
 
-        chosen = layout((settings or self.settings()).given)
-        forest = full(diff.old, layout=chosen).forest if chosen.most else None
-        return delta(diff, forest, chosen)
+        return delta(diff, layout=layout((settings or self.settings()).given))
 
     def origin_of_line(self, artifact: RestoreText, line: str) -> Origin | None:
         """Return what caused a line, None for lines that no Service caused."""

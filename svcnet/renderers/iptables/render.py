@@ -50,7 +50,8 @@ def delta(diff: GraphDiff, forest: Forest | None = None, layout: Layout = KUBE_P
 
     It names only what changed. New rules go to the head of a shared chain: among rules
     for different destinations the order means nothing, and the rule that must stay last
-    in its chain does. `forest` is that of ``diff.old``, which a layout with trees takes.
+    in its chain does. `forest` is that of ``diff.old``; a layout with trees makes it if it is
+    not given.
     """
     old, new = diff.old, diff.new
     pairs: list[tuple[Block | None, Block | None]] = []
@@ -68,8 +69,8 @@ def delta(diff: GraphDiff, forest: Forest | None = None, layout: Layout = KUBE_P
         gone.update(before.chains if before else ())
         gone.difference_update(after.chains if after else ())
     if layout.most:
-        assert forest is not None
-        return _in_trees(diff, pairs, forest, gone, growth)
+        trees = full(old, layout=layout).forest if forest is None else forest
+        return _in_trees(diff, pairs, trees, gone, growth)
     changed, shared, filters = [], [], []
     for before, after in pairs:
         if after is not None and (before is None or before.own != after.own):
