@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from os import strerror
 from struct import Struct
 
+NETLINK_NETFILTER = 12
+"""The protocol of a socket to netfilter."""
+
 NLM_F_REQUEST = 0x001
 NLM_F_ACK = 0x004
 NLM_F_DUMP_INTR = 0x010

@@ -8,7 +8,8 @@ changes any ruleset there, of whichever family and table (``nf_tables_commit`` i
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from errno import EBADMSG
 from struct import Struct
 from threading import RLock
 from typing import TypeAlias
@@ -16,13 +17,17 @@ from typing import TypeAlias
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask
 from svcnet.executors.notices import Notices, RulesetPart
-from svcnet.netlink import attributes
+from svcnet.netlink import NETLINK_NETFILTER, attributes
 
-_NETLINK_NETFILTER = 12  # linux/netlink.h
 _NFNL_SUBSYS_NFTABLES = 10  # linux/netfilter/nfnetlink.h
 _NFT_MSG_GETGEN = 16  # linux/netfilter/nf_tables.h
 _NFTA_GEN_ID = 1
 _NFGENMSG = Struct("=BBH")
+GENERATION_QUESTION = (
+    _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETGEN,
+    _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0),
+)
+"""The kind and the body of the message that asks for the generation."""
 _NUMBERS = 1 << 32
 """After so many commits the kernel begins anew."""
 
@@ -34,13 +39,16 @@ IsOurs: TypeAlias = Callable[[RulesetPart], bool]
 
 def generation(machine: Machine) -> int:
     """Return the generation of a machine's network namespace. Raises OSError."""
-    kind = _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETGEN
-    body = _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0)
-    for answer in ask(_NETLINK_NETFILTER, kind, body, machine=machine):
+    return read_generation(ask(NETLINK_NETFILTER, *GENERATION_QUESTION, machine=machine))
+
+
+def read_generation(answers: Iterable[bytes]) -> int:
+    """Return the generation that the bodies of messages tell. Raises OSError if they do not."""
+    for answer in answers:
         told = attributes(answer, _NFGENMSG.size).get(_NFTA_GEN_ID)
         if told is not None:
             return int.from_bytes(told, "big")
-    raise OSError("nf_tables did not say its generation")
+    raise OSError(EBADMSG, "nf_tables did not say its generation")
 
 
 class Commits:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from errno import EBADMSG
 
 from svcnet import netlink
 from svcnet.executors.machine import Machine
 
 _NETLINK_GET_STRICT_CHK = 12  # linux/netlink.h
+ATTEMPTS = 50
+"""How often a list is asked for that changes while it is told."""
 _BATCH = 100
 """Requests a call. The answers to that many, if all are refused, fit a socket's buffer."""
 
@@ -40,6 +43,18 @@ def ask(
         opened.enable(_NETLINK_GET_STRICT_CHK)
         opened.send(header + body)
         yield from answers(iter(opened.receive, None))
+
+
+def list_whole(protocol: int, kind: int, body: bytes, *, machine: Machine) -> list[bytes]:
+    """Return the bodies of messages that list all that fits, as it was at one moment.
+
+    What changes while it is listed is asked for again. Raises as :func:`ask` does, with
+    UnsettledDump where it never stops.
+    """
+    for _ in range(ATTEMPTS):
+        with suppress(UnsettledDump):
+            return list(ask(protocol, kind, body, dump=True, machine=machine))
+    raise UnsettledDump("it never stops changing")
 
 
 def tell(
@@ -77,17 +92,15 @@ def tell(
 
 def _acknowledgements(datagram: bytes) -> Iterator[tuple[int, int]]:
     """Yield the sequence number and the errno, or 0, of each answer."""
-    try:
+    with netlink_alone():
         for kind, _, sequence, content in netlink.messages(datagram):
             if kind == netlink.NLMSG_ERROR:
                 yield sequence, -netlink.NLMSGERR.unpack_from(content)[0]
-    except (ValueError, struct.error) as error:
-        raise _no_netlink(error) from None
 
 
 def answers(datagrams: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the bodies of messages up to the one that ends them; raises as :func:`ask` does."""
-    try:
+    with netlink_alone():
         for datagram in datagrams:
             for kind, flags, _, content in netlink.messages(datagram):
                 if flags & netlink.NLM_F_DUMP_INTR:
@@ -98,12 +111,15 @@ def answers(datagrams: Iterator[bytes]) -> Iterator[bytes]:
                         raise OSError(-errno, netlink.errno_text(-errno))
                     return
                 yield content
+
+
+@contextmanager
+def netlink_alone() -> Iterator[None]:
+    """Raise OSError with EBADMSG for bytes in here that are no netlink."""
+    try:
+        yield
     except (ValueError, struct.error) as error:
-        raise _no_netlink(error) from None
-
-
-def _no_netlink(error: Exception) -> OSError:
-    return OSError(EBADMSG, f"an answer that is no netlink: {error}")
+        raise OSError(EBADMSG, f"an answer that is no netlink: {error}") from None
 
 
 def reason(error: OSError) -> str:

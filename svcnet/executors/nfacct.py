@@ -14,7 +14,6 @@ from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason, tell
 
-_NETLINK_NETFILTER = 12  # linux/netlink.h
 _NLM_F_CREATE = 0x400
 _SUBSYSTEM = 7 << 8
 _NEW, _GET, _DELETE = _SUBSYSTEM, _SUBSYSTEM | 1, _SUBSYSTEM | 3
@@ -78,13 +77,13 @@ def packets(name: str, *, machine: Machine) -> int | None:
 
 
 def _get(name: str, machine: Machine) -> Iterator[bytes]:
-    return ask(_NETLINK_NETFILTER, _GET, _body(name), machine=machine)
+    return ask(netlink.NETLINK_NETFILTER, _GET, _body(name), machine=machine)
 
 
 def _tell(
     kind: int, flags: int, names: Iterable[str], machine: Machine
 ) -> Iterator[tuple[int, int]]:
-    return tell(_NETLINK_NETFILTER, kind, flags, list(map(_body, names)), machine=machine)
+    return tell(netlink.NETLINK_NETFILTER, kind, flags, list(map(_body, names)), machine=machine)
 
 
 def _body(name: str) -> bytes:

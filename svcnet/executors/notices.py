@@ -20,9 +20,8 @@ from attrs import frozen
 
 from svcnet import netlink
 from svcnet.executors.machine import Machine
-from svcnet.netlink import attributes
+from svcnet.netlink import NETLINK_NETFILTER, attributes
 
-_NETLINK_NETFILTER = 12  # linux/netlink.h
 _NETLINK_ADD_MEMBERSHIP = 1
 _NFNLGRP_NFTABLES = 7  # linux/netfilter/nfnetlink.h
 _NFNL_SUBSYS_NFTABLES = 10
@@ -66,7 +65,7 @@ class Notices:
     """
 
     def __init__(self, machine: Machine) -> None:
-        self._socket = machine.netlink(_NETLINK_NETFILTER)
+        self._socket = machine.netlink(NETLINK_NETFILTER)
         self._places: set[RulesetPart] | None = set()
         self._close = finalize(self, self._socket.close)
         try:

@@ -17,14 +17,13 @@ from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine, Netlink
 from svcnet.executors.netlink import reason
 from svcnet.executors.this_machine import THIS_MACHINE
-from svcnet.netlink import RefusedRequest
+from svcnet.netlink import NETLINK_NETFILTER, RefusedRequest
 from svcnet.renderers.conntrack import DeletionPlan, Flow, wire
 from svcnet.renderers.conntrack.flows import Family
 
 BATCH = 100
 """Messages a call. The answers to that many, if all are refused, fit a socket's buffer."""
 
-_NETLINK_NETFILTER = 12  # linux/netlink.h
 _NETLINK_CAP_ACK = 10  # linux/netlink.h: do not repeat a message that is refused
 
 
@@ -82,7 +81,7 @@ def delete(plan: DeletionPlan, *, machine: Machine = THIS_MACHINE) -> DeletionRe
 def _socket(machine: Machine) -> Iterator[Netlink]:
     """Open a socket to ctnetlink, and put errors on it in words."""
     try:
-        with machine.netlink(_NETLINK_NETFILTER) as opened:
+        with machine.netlink(NETLINK_NETFILTER) as opened:
             opened.enable(_NETLINK_CAP_ACK)
             yield opened
     except OSError as error:

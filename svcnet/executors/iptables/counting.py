@@ -17,7 +17,6 @@ from svcnet.renderers.iptables import RestoreText
 from svcnet.renderers.iptables.names import COUNTERS
 from svcnet.words import count_noun
 
-_NETLINK_NETFILTER = 12  # linux/netlink.h
 _COMPAT_GET = 11 << 8  # linux/netfilter/nfnetlink.h, nf_tables_compat.h
 _COMPAT_NAME, _COMPAT_REVISION, _COMPAT_TYPE = 1, 2, 3
 _MATCH, _FIRST = struct.pack("!I", 0), struct.pack("!I", 0)
@@ -56,7 +55,7 @@ def _ask_nf_tables(machine: Machine) -> str:
     body = struct.pack("=BBH", 2, 0, 0) + netlink.attribute(_COMPAT_NAME, b"nfacct\0")
     body += netlink.attribute(_COMPAT_REVISION, _FIRST) + netlink.attribute(_COMPAT_TYPE, _MATCH)
     try:
-        list(ask(_NETLINK_NETFILTER, _COMPAT_GET, body, machine=machine))
+        list(ask(netlink.NETLINK_NETFILTER, _COMPAT_GET, body, machine=machine))
     except FileNotFoundError:
         return _NO_MATCH
     return ""

@@ -17,13 +17,12 @@ from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask
 from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN, SavedTables
-from svcnet.netlink import attribute, attributes
+from svcnet.netlink import NETLINK_NETFILTER, attribute, attributes
 from svcnet.renderers.iptables import names
 
 _OURS = {"filter": (*names.FILTER_CHAINS, names.FIREWALL), "nat": names.NAT_CHAINS}
 _NAMES = {"IPv4": "ip_tables_names", "IPv6": "ip6_tables_names"}
 
-_NETLINK_NETFILTER = 12  # linux/netlink.h
 _NFNL_SUBSYS_NFTABLES = 10  # linux/netfilter/nfnetlink.h
 # linux/netfilter/nf_tables.h
 _NFT_MSG_GETCHAIN = 4
@@ -120,7 +119,7 @@ def _rules(machine: Machine, family: IPFamily, table: str, chain: str) -> int | 
     )
     kind = _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETCHAIN
     try:
-        for answer in ask(_NETLINK_NETFILTER, kind, body, machine=machine):
+        for answer in ask(NETLINK_NETFILTER, kind, body, machine=machine):
             told = attributes(answer, _NFGENMSG.size)
             is_built_in = _NFTA_CHAIN_HOOK in told
             return int.from_bytes(told.get(_NFTA_CHAIN_USE, b""), "big") if is_built_in else 0

@@ -18,6 +18,7 @@ from svcnet.family import IPFamily
 from svcnet.netfilter import ipset
 from svcnet.netfilter.ipset import ObservedSet, wire
 from svcnet.netfilter.ipset.wire import Header
+from svcnet.netlink import NETLINK_NETFILTER
 from svcnet.renderers.ipvs import ServerKey, VirtualServer
 from svcnet.renderers.ipvs.part import Entry
 from svcnet.renderers.ipvs.sections import RESIZED, create_line
@@ -75,7 +76,7 @@ def headers(machine: Machine, names: Iterable[str]) -> Mapping[str, Header]:
 def _header(machine: Machine, name: str) -> Header | None:
     kind, body = wire.header_request(name)
     try:
-        for answer in ask(wire.NETLINK_NETFILTER, kind, body, dump=True, machine=machine):
+        for answer in ask(NETLINK_NETFILTER, kind, body, dump=True, machine=machine):
             return _read_header(answer)
     except OSError as error:
         if error.errno == ENOENT or error.errno in _NO_IP_SET:
@@ -102,7 +103,7 @@ def mark(machine: Machine, family: IPFamily) -> Iterator[bytes]:
         kind, body = wire.save_request(name)
         has_times = name == draining(family)
         try:
-            for answer in ask(wire.NETLINK_NETFILTER, kind, body, dump=True, machine=machine):
+            for answer in ask(NETLINK_NETFILTER, kind, body, dump=True, machine=machine):
                 yield from wire.fingerprint(answer, has_times=has_times)
         except OSError as error:
             if error.errno != ENOENT:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask
@@ -11,14 +9,8 @@ from svcnet.executors.nftables.commands import NFT, NFTError
 from svcnet.executors.nftables.tables import family_of
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.nft import NFTTable
-from svcnet.netlink import attribute
-
-_NETLINK_NETFILTER = 12  # linux/netlink.h
-_NFNL_SUBSYS_NFTABLES = 10  # linux/netfilter/nfnetlink.h
-# linux/netfilter/nf_tables.h
-_NFT_MSG_GETTABLE = 1
-_NFTA_TABLE_NAME = 1
-_FAMILIES = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
+from svcnet.netfilter.nft.wire import head, uapi
+from svcnet.netlink import NETLINK_NETFILTER
 
 
 def is_there(table: NFTTable, *, machine: Machine = THIS_MACHINE) -> bool:
@@ -26,11 +18,9 @@ def is_there(table: NFTTable, *, machine: Machine = THIS_MACHINE) -> bool:
 
     A kernel that cannot have one, or does not say, has none.
     """
-    body = bytes((_FAMILIES[table.family], 0, 0, 0))
-    body += attribute(_NFTA_TABLE_NAME, table.name.encode() + b"\0")
-    kind = _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETTABLE
+    kind = uapi.NFNL_SUBSYS_NFTABLES << 8 | uapi.NFT_MSG_GETTABLE
     try:
-        return any(True for _ in ask(_NETLINK_NETFILTER, kind, body, machine=machine))
+        return any(True for _ in ask(NETLINK_NETFILTER, kind, head(*table), machine=machine))
     except OSError:
         return False
 

@@ -1,7 +1,8 @@
 """What differs between the table that a machine has and the one that is wanted, as a step. Pure.
 
-Only what differs is named, so that a repair is as small as the damage. The step is one transaction:
-packets meet the table as it was, or as it is to be.
+Only what differs is named, so that a repair is as small as the damage. What differs for packets
+is one transaction of the step: they meet the table as it was, or as it is to be. What it leads to
+comes before it, and what packets on their way may look into goes behind it.
 
 Not a difference are clients that sets of session affinity remember, for they are state; numbers
 that are counted; and comments of tables, chains and sets, which say nothing to packets and which

@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 
 from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine
-from svcnet.executors.netlink import UnsettledDump, ask, reason
+from svcnet.executors.netlink import ask, list_whole, reason
 from svcnet.executors.nftables.aim import Aim
 from svcnet.executors.nftables.endpoints import EndpointDrift, endpoint_drift
 from svcnet.netfilter.nft import (
@@ -38,11 +38,9 @@ from svcnet.netfilter.nft import (
     wire,
 )
 from svcnet.netfilter.nft.wire import uapi
+from svcnet.netlink import NETLINK_NETFILTER
 from svcnet.renderers.nftables import Ruleset
 
-_NETLINK_NETFILTER = 12  # linux/netlink.h
-ATTEMPTS = 50
-"""How often a list is asked for that changes while it is told."""
 UNKNOWN = "?"
 """The text of a rule of which only the handle is known: no rule has it."""
 
@@ -242,21 +240,12 @@ class _Reader:
     ) -> list[_Value]:
         """Return everything of a kind that the table has, as it was at one moment; or one thing."""
         kind |= uapi.NFNL_SUBSYS_NFTABLES << 8
-        for _ in range(ATTEMPTS):
-            try:
-                answers = ask(
-                    _NETLINK_NETFILTER,
-                    kind,
-                    self._head + more,
-                    dump=not is_one,
-                    machine=self._machine,
-                )
-                return [read(each) for each in answers if wire.is_of(each, self._table.name)]
-            except UnsettledDump:
-                continue
-            except FileNotFoundError:
-                return []
-            except (OSError, ValueError) as error:
-                told = reason(error) if isinstance(error, OSError) else str(error)
-                raise ApplyError(f"nf_tables does not tell table {self._table}: {told}") from None
-        raise ApplyError(f"nf_tables does not tell table {self._table}: it never stops changing")
+        question = ask if is_one else list_whole
+        try:
+            answers = question(NETLINK_NETFILTER, kind, self._head + more, machine=self._machine)
+            return [read(each) for each in answers if wire.is_of(each, self._table.name)]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            told = reason(error) if isinstance(error, OSError) else str(error)
+            raise ApplyError(f"nf_tables does not tell table {self._table}: {told}") from None

@@ -11,26 +11,23 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from errno import EAGAIN, ENOENT
+from errno import ENOENT
 
 from attrs import field, frozen
 
 from svcnet import netlink
 from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine, Netlink
-from svcnet.executors.netlink import UnsettledDump, ask, reason
+from svcnet.executors.netlink import list_whole, reason
 from svcnet.netfilter.nft import ElementState, NFTElement, NFTSet, NFTTable, wire
 from svcnet.netfilter.nft.wire import uapi
-from svcnet.netlink import nest
+from svcnet.netlink import NETLINK_NETFILTER, nest
 from svcnet.renderers.nftables import ENDPOINT_MAPS, EndpointRow, Ruleset
 
-_NETLINK_NETFILTER = 12  # linux/netlink.h
 TOGETHER = 256
 """How many keys a question has. The kernel answers each with a message of its own, at once."""
 ROOM = 4 << 20
 """Bytes of answers that wait for us; a message takes about a kilobyte of them."""
-ATTEMPTS = 50
-"""How often a list is asked for that changes while it is told."""
 
 
 @frozen
@@ -53,7 +50,7 @@ def endpoint_drift(ruleset: Ruleset, *, machine: Machine) -> EndpointDrift:
     found: dict[str, dict[str, ElementState]] = {}
     wanted: dict[str, dict[str, NFTElement]] = {}
     try:
-        with machine.netlink(_NETLINK_NETFILTER) as opened:
+        with machine.netlink(NETLINK_NETFILTER) as opened:
             with suppress(OSError):
                 opened.hold(ROOM)
             for made in ruleset.fixed.objects:
@@ -144,11 +141,8 @@ class _EndpointMap:
     def _list(self) -> dict[str, ElementState]:
         """Return all elements that there are."""
         kind = uapi.NFNL_SUBSYS_NFTABLES << 8 | uapi.NFT_MSG_GETSETELEM
-        for _ in range(ATTEMPTS):
-            with suppress(UnsettledDump):
-                told = ask(_NETLINK_NETFILTER, kind, self._head, dump=True, machine=self._machine)
-                return {one.key: one for each in told for one in self._read(each)}
-        raise OSError(EAGAIN, "it never stops changing")
+        told = list_whole(NETLINK_NETFILTER, kind, self._head, machine=self._machine)
+        return {one.key: one for each in told for one in self._read(each)}
 
     def _read(self, body: bytes) -> list[ElementState]:
         return wire.read_elements(body, self._form.key, self._form.value)

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from errno import EBADMSG, ENOBUFS
+from contextlib import suppress
+from errno import ENOBUFS
 from weakref import finalize
 
 from attrs import frozen
 
 from svcnet import netlink
 from svcnet.errors import SvcnetError
+from svcnet.executors.commits import GENERATION_QUESTION, read_generation
 from svcnet.executors.machine import Machine
+from svcnet.executors.netlink import netlink_alone
 from svcnet.netfilter.nft import wire
-from svcnet.netfilter.nft.wire import NFTMessage, uapi
-from svcnet.netlink import attributes
+from svcnet.netfilter.nft.wire import NFTMessage
+from svcnet.netlink import NETLINK_NETFILTER, attributes
 
-_NETLINK_NETFILTER = 12  # linux/netlink.h
 _NETLINK_CAP_ACK = 10
 _NETLINK_EXT_ACK = 11
 _ERESTART = 85  # linux/errno.h: Python has no name for it on every machine
@@ -76,7 +77,7 @@ class NFTSocket:
     """
 
     def __init__(self, machine: Machine) -> None:
-        self._socket = machine.netlink(_NETLINK_NETFILTER)
+        self._socket = machine.netlink(NETLINK_NETFILTER)
         self._close = finalize(self, self._socket.close)
         self.room = USUAL_ROOM
         """How many bytes a batch may have."""
@@ -119,22 +120,18 @@ class NFTSocket:
 
     def generation(self) -> int:
         """Return how many commits there were in the namespace."""
-        kind = uapi.NFNL_SUBSYS_NFTABLES << 8 | uapi.NFT_MSG_GETGEN
-        flags, body = netlink.NLM_F_REQUEST, uapi.NFGENMSG.pack(0, 0, 0)
+        kind, body = GENERATION_QUESTION
         size = netlink.NLMSGHDR.size + len(body)
-        with _netlink_alone():
-            self._socket.send(netlink.NLMSGHDR.pack(size, kind, flags, 0, 0) + body)
-            for _, _, _, answer in self._messages():
-                told = attributes(answer, uapi.NFGENMSG.size).get(uapi.NFTA_GEN_ID)
-                if told is not None:
-                    return int.from_bytes(told, "big")
-        raise OSError(EBADMSG, "nf_tables did not say its generation")
+        header = netlink.NLMSGHDR.pack(size, kind, netlink.NLM_F_REQUEST, 0, 0)
+        with netlink_alone():
+            self._socket.send(header + body)
+            return read_generation(answer for _, _, _, answer in self._messages())
 
     def _ask(self, data: bytes) -> list[BatchRefusal]:
         """Send a datagram; return what was said of messages, which is there when the call ends."""
         if len(data) > self.room:
             self._allow(len(data))
-        with _netlink_alone():
+        with netlink_alone():
             self._socket.send(data)
             return [
                 _refusal(flags, number, body)
@@ -146,15 +143,6 @@ class NFTSocket:
         """Yield the messages that wait."""
         for datagram in self._socket.pending():
             yield from netlink.messages(datagram)
-
-
-@contextmanager
-def _netlink_alone() -> Iterator[None]:
-    """Raise OSError for what is no netlink."""
-    try:
-        yield
-    except (ValueError, struct.error) as error:
-        raise OSError(EBADMSG, f"an answer that is no netlink: {error}") from None
 
 
 def _refusal(flags: int, number: int, body: bytes) -> BatchRefusal:

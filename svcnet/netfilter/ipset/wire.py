@@ -16,9 +16,6 @@ from attrs import frozen
 
 from svcnet.netlink import attribute, attributes, each_attribute
 
-NETLINK_NETFILTER = 12
-"""The protocol of netlink (linux/netlink.h)."""
-
 _NFNL_SUBSYS_IPSET = 6
 _NFGENMSG = Struct("=BBH")
 _IPSET_PROTOCOL = 6  # the oldest that kernels of today speak

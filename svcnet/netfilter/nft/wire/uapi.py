@@ -25,11 +25,9 @@ NFT_MSG_GETSET: Final = 10
 NFT_MSG_NEWSETELEM: Final = 12
 NFT_MSG_GETSETELEM: Final = 13
 NFT_MSG_DELSETELEM: Final = 14
-NFT_MSG_GETGEN: Final = 16
 NFT_MSG_GETOBJ: Final = 19
 NFT_MSG_GETFLOWTABLE: Final = 23
 
-NFTA_GEN_ID: Final = 1
 # enum nft_list_attributes
 NFTA_LIST_ELEM: Final = 1
 
