@@ -31,7 +31,7 @@ from svcnet.models import (
 )
 from svcnet.models.state import ClusterObject
 from svcnet.modes.nftables import NFTABLES
-from svcnet.netfilter.nft import MOST_COMMENT, NFTElement, NFTSet, interface, quote_comment
+from svcnet.netfilter.nft import MOST_COMMENT, NFTElement, NFTSet, interface, places, quote_comment
 from svcnet.renderers.nftables import (
     Bucket,
     Layout,
@@ -117,6 +117,8 @@ def test_steps_lead_where_a_full_sync_does(
         model.load(step.text)
         assert model == late == Model.of(text(ruleset))
         assert bool(step) == (old != text(ruleset))
+        assert len(step.places()) == step.text.count("\n")
+        assert frozenset(step.places()) == places(step.text, str(ruleset.table))
         for whole in ([transaction(ruleset)], list(load(ruleset)), [replacement(ruleset)]):
             assert Model.of(*whole, *whole) == model
 

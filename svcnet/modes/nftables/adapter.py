@@ -123,12 +123,12 @@ class NFTablesAdapter(Adapter):
             self._stale += stale
             self._ruleset = after
             self._room |= {one.name: one.size for each in delta.growth for one in each.sets}
-            touched = places(delta.text, str(self._table))
+            named = delta.places()
+            touched = frozenset(named)
             self._known.wrote(touched)
             if self._look is not None:
                 self._look.steps.append(touched)
-        lines = len(delta.lines) + len(delta.stale)
-        told = f"{self.family}, nftables: {lines} lines"
+        told = f"{self.family}, nftables: {len(named)} lines"
         return SyncResult("delta", told, self._warnings, stages.seconds)
 
     def _is_needed(self, growth: tables.NFTGrowth) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -9,7 +10,16 @@ from attrs import frozen
 
 from svcnet.brief import Brief
 from svcnet.family import IPFamily
-from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTSet, NFTTable
+from svcnet.netfilter.nft import (
+    NFTChain,
+    NFTElement,
+    NFTObject,
+    NFTPlace,
+    NFTRule,
+    NFTSet,
+    NFTTable,
+    places,
+)
 from svcnet.renderers.nftables.flat.endpoints import EndpointRow
 
 
@@ -29,6 +39,18 @@ class NFTEdit(NamedTuple):
         assert isinstance(made, NFTChain | NFTSet), f"nothing can {self.verb} {made}"
         return made.flush(table)
 
+    def places(self, _: str) -> Iterator[NFTPlace]:
+        """Yield what its lines are about, one by one."""
+        match self.made:
+            case NFTChain(name) | NFTRule(name):
+                yield NFTPlace("chain", name)
+            case NFTSet(name):
+                yield NFTPlace("set", name)
+            case NFTElement(container, key):
+                yield NFTPlace("set", container, key)
+            case EndpointRow() as row:
+                yield from (NFTPlace("set", one.container, one.key) for one in row.elements())
+
 
 class NFTStatement(NamedTuple):
     """A line that has no other form, such as one about a rule by its handle."""
@@ -38,6 +60,10 @@ class NFTStatement(NamedTuple):
     def text(self, _: str) -> str:
         """Return the line, which names its table."""
         return self.line
+
+    def places(self, table: str) -> Iterable[NFTPlace]:
+        """Return what the line is about."""
+        return places(self.line, table)
 
 
 Edit: TypeAlias = NFTEdit | NFTStatement
@@ -85,6 +111,12 @@ class NFTablesDelta(Brief):
     def lines(self) -> tuple[str, ...]:
         """All lines but those that delete the stale chains."""
         return tuple(f"{line}\n" for line in self.sync.split("\n")[:-1])
+
+    def places(self) -> list[NFTPlace]:
+        """Return what each line of :attr:`text` is about, without writing it."""
+        table, stale = str(self.table), [NFTPlace("chain", name) for name in self.stale]
+        edits = (edit for part in self.parts for edit in part)
+        return [*(place for edit in edits for place in edit.places(table)), *stale]
 
     @property
     def parts(self) -> tuple[tuple[Edit, ...], ...]:
