@@ -43,7 +43,6 @@ from svcnet.renderers.nftables import (
     Edit,
     NFTablesDelta,
     NFTEdit,
-    NFTGrowth,
     NFTStatement,
     Ruleset,
 )
@@ -88,9 +87,9 @@ def differences(
         aim.leave_out(settled)
     if endpoints is not None:
         found = _with_all_endpoints(found, aim, ruleset)
-    found, sets, parts = resize(found, aim)
+    found, growth = resize(found, aim)
     repair = _Repair(found, aim, str(ruleset.table))
-    repair.differed["sets"] += len(sets)
+    repair.differed["sets"] += sum(len(each.sets) for each in growth)
     repair.table_flags()
     repair.sets()
     repair.chains()
@@ -102,7 +101,7 @@ def differences(
         changes=tuple(repair.changes()),
         stale=tuple(repair.stale),
         first=tuple(repair.first()),
-        growth=(NFTGrowth(tuple(sets), parts),) if parts else (),
+        growth=growth,
         last=tuple(repair.last()),
     )
     differed = {kind: count for kind, count in repair.differed.items() if count}

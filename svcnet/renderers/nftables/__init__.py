@@ -19,6 +19,7 @@ from svcnet.renderers.nftables.load import frame, load, replacement
 from svcnet.renderers.nftables.render import TABLE, advance, between, delta, full
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.text import text, transaction
+from svcnet.renderers.nftables.turns import turn
 
 __all__ = [
     "ENDPOINT_MAPS",
@@ -48,4 +49,5 @@ __all__ = [
     "size_of",
     "text",
     "transaction",
+    "turn",
 ]

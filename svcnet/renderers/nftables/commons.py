@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Literal
 
@@ -22,6 +23,7 @@ from svcnet.renderers.nftables.flat.sizes import resize
 from svcnet.renderers.nftables.flat.tally import LeadTally
 from svcnet.renderers.nftables.frame import rules_of
 from svcnet.renderers.nftables.ruleset import Ruleset
+from svcnet.renderers.nftables.turns import turn
 from svcnet.renderers.nftables.words import words
 
 
@@ -163,23 +165,8 @@ def _growth(before: Ruleset, after: Ruleset) -> Iterator[NFTGrowth]:
     sets = {each.name: each for each in before.fixed.objects if type(each) is NFTSet}
     for made in after.fixed.objects:
         if type(made) is NFTSet and made.name in sets and made.size > sets[made.name].size:
-            yield NFTGrowth((made,), tuple(_turn(before, made)))
-
-
-def _turn(ruleset: Ruleset, made: NFTSet) -> Iterator[tuple[Edit, ...]]:
-    """Yield what makes a set anew with all that it has, transaction by transaction."""
-    rules = [own for _, own in _rules(ruleset) if _uses(own, made.name)]
-    other = made._replace(name=f"{made.name}-{made.size}")
-    yield (NFTEdit("add", other), *_filling(ruleset, made.name, other.name))
-    yield tuple(_turn_rules(rules, made.name, other.name))
-    yield (
-        NFTEdit("delete", made),
-        NFTEdit("add", made),
-        *_filling(ruleset, made.name, made.name),
-    )
-    yield tuple(_turn_rules(rules, made.name, made.name))
-    # Not with them: packets on their way would find it empty.
-    yield (NFTEdit("delete", other),)
+            rules = {chain: own for chain, own in _rules(before) if _uses(own, made.name)}
+            yield turn((made,), rules, partial(_filling, before))
 
 
 def _filling(ruleset: Ruleset, name: str, other: str) -> Iterator[Edit]:
@@ -189,16 +176,7 @@ def _filling(ruleset: Ruleset, name: str, other: str) -> Iterator[Edit]:
             yield NFTEdit("add", item._replace(container=other))
 
 
-def _turn_rules(chains: Iterable[Iterable[NFTRule]], name: str, other: str) -> Iterator[Edit]:
-    """Yield what has the rules of chains look into another set."""
-    for rules in chains:
-        yield from [NFTEdit("flush", NFTChain(each)) for each in {rule.chain for rule in rules}]
-        for rule in rules:
-            words = [f"@{other}" if word == f"@{name}" else word for word in rule.text.split(" ")]
-            yield NFTEdit("add", rule._replace(text=" ".join(words)))
-
-
-def _rules(ruleset: Ruleset) -> Iterator[tuple[str, Iterable[NFTRule]]]:
+def _rules(ruleset: Ruleset) -> Iterator[tuple[str, Sequence[NFTRule]]]:
     """Yield the chains that may look into sets which service ports share, and their rules."""
     yield from rules_of(ruleset.fixed).items()
     say = words(ruleset.settings)
