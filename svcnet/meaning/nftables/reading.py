@@ -11,7 +11,6 @@ from svcnet.meaning.nftables.fields import FIELDS, FieldNames, interface_pattern
 from svcnet.meaning.nftables.steps import (
     Always,
     FieldTest,
-    MapEnd,
     MarkChange,
     MarkTest,
     MarkValue,
@@ -19,19 +18,22 @@ from svcnet.meaning.nftables.steps import (
     OriginTest,
     OutBy,
     SetTest,
-    SourceChange,
-    StateMap,
     StateTest,
     StatusTest,
-    Translation,
-    TranslationMap,
     TypeTest,
     Unreadable,
+)
+from svcnet.meaning.nftables.tables import NFTLine, NFTMembers, NFTTables
+from svcnet.meaning.nftables.verdicts import (
+    MapEnd,
+    SourceChange,
+    StateMap,
+    Translation,
+    TranslationMap,
     Verdict,
     VerdictMap,
     place_of,
 )
-from svcnet.meaning.nftables.tables import NFTLine, NFTMembers, NFTTables
 
 _NO_MATTER = (("nftrace", "set"), ("priority", "set"))
 """What rules change of a packet that no rule asks for."""
