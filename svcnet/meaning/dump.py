@@ -269,87 +269,104 @@ def read_dump(files: Iterable[tuple[str, str]]) -> MachineDump:
     it, as svcnet writes that; and tables of a userspace proxy, as JSON. Raises
     :class:`svcnet.errors.UsageError` for what is none of that, and for two of a kind.
     """
-    tables: dict[IPFamily, tuple[str, str]] = {}
-    addresses: MachineAddresses | None = None
-    held: tuple[str, ...] | None = None
-    proxies: dict[IPFamily, ListenerTable] = {}
-    sets: Mapping[str, SetMembers] | None = None
-    listing: NFTDump | None = None
-    servers: tuple[str, str] | None = None
-    routes: dict[IPFamily, Mapping[Span, str]] = {}
-    nothing: str | None = None
-    entries: tuple[str, str] | None = None
+    found = _DumpParts()
     for name, text in (part for each in files for part in _parts(each[0], _clean(*each))):
+        found.add(name, text)
+    return found.dump()
+
+
+class _DumpParts:
+    """What files have so far, of each kind once."""
+
+    def __init__(self) -> None:
+        self._tables: dict[IPFamily, tuple[str, str]] = {}
+        self._addresses: MachineAddresses | None = None
+        self._held: tuple[str, ...] | None = None
+        self._proxies: dict[IPFamily, ListenerTable] = {}
+        self._sets: Mapping[str, SetMembers] | None = None
+        self._listing: NFTDump | None = None
+        self._servers: tuple[str, str] | None = None
+        self._routes: dict[IPFamily, Mapping[Span, str]] = {}
+        self._nothing: str | None = None
+        self._entries: tuple[str, str] | None = None
+
+    def add(self, name: str, text: str) -> None:
+        """Take a text for what it is. Raises UsageError if it is nothing, or there already."""
         if not text.strip():
-            nothing = name
+            self._nothing = name
         elif is_table(text):
-            _add_proxies(proxies, name, text)
+            self._add_proxies(name, text)
         elif _IPTABLES.search(text):
             family = _family(text)
-            tables[family] = _once(name, text, tables.get(family), f"rules of {family}")
+            there = self._tables.get(family)
+            self._tables[family] = _once(name, text, there, f"rules of {family}")
         elif _NFTABLES.search(text) or nftables.is_document(text):
-            if listing is not None:
-                raise UsageError(f"{name}: what nft lists is in {listing.file} already")
-            listing = NFTDump.read(name, text)
+            if self._listing is not None:
+                raise UsageError(f"{name}: what nft lists is in {self._listing.file} already")
+            self._listing = NFTDump.read(name, text)
         elif _ROUTES.match(text):
             more = read_routes(name, text)
-            if set(more) & set(routes):
+            if set(more) & set(self._routes):
                 raise UsageError(f"{name}: there are routes of {next(iter(more))} already")
-            routes.update(more)
+            self._routes.update(more)
         elif text.lstrip().startswith("["):
-            if addresses is not None:
+            if self._addresses is not None:
                 raise UsageError(f"{name}: there are addresses already")
-            addresses = read_addresses(name, text)
-            held = addresses.held
+            self._addresses = read_addresses(name, text)
+            self._held = self._addresses.held
         elif _IPVSADM.search(text):
-            servers = _once(name, text, servers, "virtual servers")
+            self._servers = _once(name, text, self._servers, "virtual servers")
         elif _DEVICE.search(text):
-            held = tuple(found[1] for found in _BATCH.finditer(text))
-            nothing = nothing or name
+            self._held = tuple(found[1] for found in _BATCH.finditer(text))
+            self._nothing = self._nothing or name
         elif ENTRY.search(text):
-            entries = _once(name, text, entries, "entries")
+            self._entries = _once(name, text, self._entries, "entries")
         elif _IPSET.search(text):
-            if sets is not None:
+            if self._sets is not None:
                 raise UsageError(f"{name}: there are sets already")
-            sets = read_sets(name, text)
+            self._sets = read_sets(name, text)
         else:
             raise UsageError(
                 f"{name}: it is not what iptables-save, ip6tables-save, nft list ruleset, "
                 "ipset save, ipvsadm -Sn, ip -j addr or ip -j route prints, what restores that, "
                 "or a proxy's table"
             )
-    if not tables and listing is None:
-        raise UsageError(
-            "no file has rules: give what iptables-save, ip6tables-save or nft list ruleset prints"
+
+    def _add_proxies(self, name: str, text: str) -> None:
+        """Add the tables in a text to those that are known. Raises UsageError."""
+        try:
+            for table in userspace.read_tables(name, text):
+                there = self._proxies.setdefault(table.family, table)
+                if there is not table:
+                    told = f"a proxy's table of {table.family} is in {there.file} already"
+                    raise UsageError(f"{name}: {told}")
+        except ApplyError as error:
+            raise UsageError(str(error)) from None
+
+    def dump(self) -> MachineDump:
+        """Return what there is. Raises UsageError if no rules are among it."""
+        if not self._tables and self._listing is None:
+            raise UsageError(
+                "no file has rules: give what iptables-save, ip6tables-save or nft list ruleset "
+                "prints"
+            )
+        servers, addresses = self._servers, self._addresses
+        if servers is None and self._nothing is not None and self._sets is not None:
+            # ipvsadm prints nothing of a machine without virtual servers.
+            servers = (self._nothing, "")
+        return MachineDump(
+            self._tables,
+            None if addresses is None else addresses.own,
+            self._held,
+            self._sets or {},
+            self._listing,
+            servers,
+            self._routes,
+            entries=self._entries,
+            proxies=self._proxies,
+            may_bridge=addresses is None or addresses.may_bridge,
+            bare={} if addresses is None else addresses.bare,
         )
-    if servers is None and nothing is not None and sets is not None:
-        # ipvsadm prints nothing of a machine without virtual servers.
-        servers = (nothing, "")
-    return MachineDump(
-        tables,
-        None if addresses is None else addresses.own,
-        held,
-        sets or {},
-        listing,
-        servers,
-        routes,
-        entries=entries,
-        proxies=proxies,
-        may_bridge=addresses is None or addresses.may_bridge,
-        bare={} if addresses is None else addresses.bare,
-    )
-
-
-def _add_proxies(proxies: dict[IPFamily, ListenerTable], name: str, text: str) -> None:
-    """Add the tables in a text to those that are known. Raises UsageError."""
-    try:
-        for table in userspace.read_tables(name, text):
-            there = proxies.setdefault(table.family, table)
-            if there is not table:
-                told = f"a proxy's table of {table.family} is in {there.file} already"
-                raise UsageError(f"{name}: {told}")
-    except ApplyError as error:
-        raise UsageError(str(error)) from None
 
 
 def _once(name: str, text: str, there: tuple[str, str] | None, what: str) -> tuple[str, str]:
