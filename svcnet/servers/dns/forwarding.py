@@ -88,7 +88,7 @@ class Upstream:
             made.flags |= response.flags & (dns.flags.TC | dns.flags.AD)
             made.sections[1:] = response.sections[1:]
             with suppress(dns.exception.DNSException, ValueError):
-                return made.to_wire(max_size=room(query, tcp), prefer_truncation=True)
+                return made.to_wire(max_size=room(query.payload, tcp), prefer_truncation=True)
         return encode(query, dns.rcode.SERVFAIL, tcp=tcp, recursion=True)
 
     async def _follow(

@@ -107,13 +107,12 @@ def answer(zones: Zones, query: Query) -> Answer | dns.rcode.Rcode:
     return lookup(zones, question.name.to_text(), rdtype)
 
 
-def room(query: Query, tcp: bool) -> int:
-    """Return how many bytes an answer may have."""
-    if tcp:
-        return TCP_BYTES
-    if query.edns < 0:
-        return UDP_BYTES
-    return min(max(query.payload, UDP_BYTES), EDNS_BYTES)
+def room(payload: int, tcp: bool) -> int:
+    """Return how many bytes an answer may have.
+
+    `payload` is how many the question allows a datagram by EDNS, 0 without it.
+    """
+    return TCP_BYTES if tcp else min(max(payload, UDP_BYTES), EDNS_BYTES)
 
 
 def encode(
@@ -129,7 +128,7 @@ def encode(
     Additional records go first, and nothing is said of it. Where answers go, the bit TC
     tells the client to ask by TCP. `further` are answers that another server gave.
     """
-    limit = room(query, tcp)
+    limit = room(query.payload, tcp)
     if not isinstance(found, Answer):
         return respond(query, found, recursion).to_wire(max_size=limit)
     rest = list(further)

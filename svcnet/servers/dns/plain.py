@@ -26,10 +26,9 @@ from svcnet.discovery.dns import Answer, Zones, find, lookup
 from svcnet.servers.dns.messages import (
     EDNS_BYTES,
     HEADER_BYTES,
-    TCP_BYTES,
     TRANSFERS,
     TYPE_AND_CLASS_BYTES,
-    UDP_BYTES,
+    room,
 )
 
 _OPTION = struct.Struct("!xHHIH")
@@ -154,17 +153,16 @@ class PlainAnswers:
         if family is None or found.answers[0].type == "CNAME":
             return None
         head, name, rest, tcp = key
-        edns, room = rest[TYPE_AND_CLASS_BYTES:], UDP_BYTES
+        edns, payload = rest[TYPE_AND_CLASS_BYTES:], 0
         if edns:
             _, payload, flags, _ = _OPTION.unpack(edns)
             edns = _OPTION.pack(_OPT, EDNS_BYTES, flags, 0)
-            room = min(max(payload, UDP_BYTES), EDNS_BYTES)
         packed = [inet_pton(family, record.data) for record in found.answers]
         start = _POINTER + rest[:TYPE_AND_CLASS_BYTES]
         start += struct.pack("!IH", found.answers[0].ttl, len(packed[0]))
         records, step = b"".join([start + data for data in packed]), len(start) + len(packed[0])
         size = HEADER_BYTES + len(name) + TYPE_AND_CLASS_BYTES + len(records) + len(edns)
-        if size > (TCP_BYTES if tcp else room):
+        if size > room(payload, tcp):
             return None
         asked = int.from_bytes(head[:2], "big")
         said = _AUTHORITY | (asked & _KEPT) | (_RECURSION if self._recursion else 0)
