@@ -72,9 +72,7 @@ class EventLoop:
         the old one's events. For the same reason epoll is told: it forgets a closed file by
         itself, but not while another process has it, as one that is just being started.
         """
-        fd = sock.fileno()
-        if self._handlers.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+        self.unwatch(sock.fileno())
         self._closing.append(sock)
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
