@@ -1,4 +1,4 @@
-"""Both layouts of mode iptables in a kernel: load, one change, and the first packet of a flow.
+"""Both layouts of mode iptables in a kernel: the first packet of a flow.
 
 Each case has a network namespace of its own, from which UDP datagrams of new flows are sent to
 Services all over. The time is that of the sending alone, in which the kernel goes through rules.
@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from svcnet import modes
-from svcnet.compiler import compile_state, node_view, recompile
+from svcnet.compiler import compile_state, node_view
 from svcnet.executors.iptables import Variant
-from svcnet.graph import RuleGraph, diff
+from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState
 from svcnet.sources import load_bytes
 from tests.bench import clusters
@@ -67,29 +67,16 @@ def first_packets(services: int) -> list[float]:
     return found
 
 
-def measured(graph: RuleGraph, other: RuleGraph, variant: Variant, layout: str) -> dict[str, float]:
-    """Return the figures of one layout; `other` is `graph` with one endpoint less."""
+def measured(graph: RuleGraph, variant: Variant, layout: str) -> dict[str, float]:
+    """Return the figures of one layout."""
     given = {"layout": layout, "variant": variant}
     mode = modes.get("iptables")
     with own_namespace():
         subprocess.run(("ip", "-batch", "-"), input=WIRE, text=True, check=True)
         adapter = mode.executor(settings=mode.settings(given=given)).adapter("IPv4")
-        begun = time.perf_counter()
         adapter.whole(graph)
-        load = time.perf_counter() - begun
         packets, others = first_packets(len(graph.fragments)), first_packets(0)
-        changes = []
-        for old, new in ((graph, other), (other, graph), (graph, other)):
-            step = diff(old, new)
-            begun = time.perf_counter()
-            adapter.step(new, step)
-            changes.append(time.perf_counter() - begun)
-    return {
-        "load, s": load,
-        "first packet, us": median(packets),
-        "packet of no Service, us": median(others),
-        "one endpoint, ms": median(changes) * 1000,
-    }
+    return {"first packet, us": median(packets), "packet of no Service, us": median(others)}
 
 
 @pytest.mark.parametrize("variant", ["legacy", "nft"])
@@ -99,18 +86,10 @@ def test_layouts_beside_each_other(benchmark: Any, services: int, variant: Varia
     if services > MOST[variant]:
         pytest.skip(f"{variant}: it takes minutes")
     state = udp(services)
-    view = node_view(state)
-    graph = compile_state(state, view)
-    less = load_bytes(
-        json.dumps(clusters.endpoint_slice(services // 2, clusters.ENDPOINTS - 1))
-        .replace('"TCP"', '"UDP"')
-        .encode()
-    ).objects
-    after = state.apply(less)
-    other, _ = recompile(graph, state, after, view, state.services_of(less))
+    graph = compile_state(state, node_view(state))
 
     def run() -> dict[str, dict[str, float]]:
-        return {each: measured(graph, other, variant, each) for each in ("kube-proxy", "flat")}
+        return {each: measured(graph, variant, each) for each in ("kube-proxy", "flat")}
 
     figures = benchmark.pedantic(run, rounds=1, iterations=1)
     rounded = {

@@ -18,18 +18,14 @@ from attrs import evolve
 
 from svcnet.compiler import NodeView, compile_state, node_view, recompile
 from svcnet.executors import nftables as executor
-from svcnet.executors.nftables import NFTWriter
 from svcnet.executors.nftables.endpoints import endpoint_drift
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import RuleGraph, diff
 from svcnet.models import ClusterState
-from svcnet.models.state import ClusterObject
 from svcnet.modes.nftables import NFTABLES
 from svcnet.reconciler import Keeper
 from svcnet.renderers import iptables
 from svcnet.renderers.nftables import (
-    Layout,
-    NFTablesDelta,
     Ruleset,
     advance,
     full,
@@ -46,13 +42,6 @@ CHUNKS = (100, 250, 500, 1_000)
 """Of how many Services a transaction makes the chains, for comparison."""
 IN_ONE = 5_000
 """With more Services one transaction takes too long to be waited for."""
-MOST_CHAINS = 10_000
-"""With more Services kube-proxy's shape takes minutes."""
-WAYS: dict[str, Layout] = {
-    "kube-proxy's shape, nft": "kube-proxy",
-    "flat, nft": "flat",
-    "flat, netlink": "flat",
-}
 DAMAGE = "add element ip kube-proxy cluster-ips { 192.0.2.77 }"
 NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -219,99 +208,16 @@ def test_changes_beside_a_look(benchmark: Any, services: int) -> None:
     print(f"\nnftables, {services} services: {json.dumps(figures)}")
 
 
-def slice_of(number: int, endpoints: int, last: str = "") -> list[ClusterObject]:
-    """Return the slice of Service number `number`, the last endpoint perhaps another one."""
-    made = clusters.endpoint_slice(number, endpoints)
-    if last:
-        made["endpoints"][-1]["addresses"] = [last]
-    return list(load_bytes(json.dumps(made).encode()).objects)
-
-
-class Change:
-    """Steps of a table there and back, and what each takes in a way of writing."""
-
-    def __init__(self, services: int, layout: Layout) -> None:
-        self.state, self.view = cluster(services)
-        self.number = services // 2
-        # Another Service has nine endpoints, as in any cluster.
-        self.take(slice_of(1, 9), first=True)
-        self.ruleset = full(self.graph, layout=layout)
-
-    def take(self, changed: list[ClusterObject], *, first: bool = False) -> NFTablesDelta | None:
-        state, services = self.state.apply(changed), self.state.services_of(changed)
-        if first:
-            self.state, self.graph = state, compile_state(state, self.view)
-            return None
-        graph, names = recompile(self.graph, self.state, state, self.view, services)
-        self.ruleset, delta = advance(self.ruleset, diff(self.graph, graph, names))
-        self.state, self.graph = state, graph
-        return delta
-
-    def timed(
-        self,
-        turns: tuple[list[ClusterObject], ...],
-        write: Callable[[NFTablesDelta, Ruleset], object],
-        rounds: int,
-    ) -> float:
-        """Return the milliseconds that a step takes, of many the median."""
-        found = []
-        for changed in itertools.islice(itertools.cycle(turns), rounds):
-            delta = self.take(changed)
-            assert delta is not None
-            begun = time.perf_counter()
-            assert write(delta, self.ruleset) is not None
-            found.append(1000 * (time.perf_counter() - begun))
-        return median(found)
-
-
 @NEEDS_ROOT
 @pytest.mark.kernel
 @pytest.mark.parametrize("services", [1_000, 10_000, 50_000])
-def test_layouts_side_by_side(benchmark: Any, services: int) -> None:
-    """kube-proxy's shape by nft, the flat layout by nft, and that by netlink: loads and changes."""
+def test_look_at_endpoints(benchmark: Any, services: int) -> None:
+    """A look at all endpoints of the flat layout, with nothing changed."""
+    ruleset = full(compile_state(*cluster(services)), layout="flat")
 
-    def by_nft(delta: NFTablesDelta, after: Ruleset) -> object:
-        return executor.apply_step(delta, after.origin_of_line, machine=THIS_MACHINE)
+    def look() -> None:
+        endpoint_drift(ruleset, machine=THIS_MACHINE)
 
-    def measured() -> dict[str, dict[str, float]]:
-        figures: dict[str, dict[str, float]] = {}
-        for way, layout in WAYS.items():
-            if layout == "kube-proxy" and services > MOST_CHAINS:
-                continue
-            change = Change(services, layout)
-            with own_namespace(), THIS_MACHINE.lock("IPv4"):
-                writer = executor.NFTWriter(THIS_MACHINE)
-                is_ours = way == "flat, netlink"
-                begun = time.perf_counter()
-                if is_ours:
-                    executor.apply(change.ruleset, writer=writer)
-                else:
-                    for each in load(change.ruleset, is_new=True):
-                        subprocess.run(("nft", "-f", "-"), input=each, text=True, check=True)
-                own = {"load, s": time.perf_counter() - begun}
-
-                def by_netlink(
-                    delta: NFTablesDelta, after: Ruleset, writer: NFTWriter = writer
-                ) -> object:
-                    return writer.step(delta, after, after.origin_of_line)
-
-                write, rounds = (by_netlink, 200) if is_ours else (by_nft, 10)
-                number = change.number
-                others = slice_of(number, 10, "10.200.0.1"), slice_of(number, 10, "10.200.0.2")
-                own["endpoint replaced, ms"] = change.timed(others, write, rounds)
-                less = slice_of(number, 9), slice_of(number, 10)
-                own["one endpoint less or more, ms"] = change.timed(less, write, rounds // 2)
-                if is_ours:
-                    begun = time.perf_counter()
-                    endpoint_drift(change.ruleset, machine=THIS_MACHINE)
-                    own["a look at all endpoints, s"] = time.perf_counter() - begun
-            figures[way] = {name: round(value, 3) for name, value in own.items()}
-        return figures
-
-    figures = benchmark.pedantic(measured, rounds=1, iterations=1)
-    benchmark.extra_info.update(figures)
-    print(f"\nnftables, {services} services: {json.dumps(figures, indent=1)}")
-    whole = figures["flat, netlink"]
-    for way, own in figures.items():
-        times = {name: f"{own[name] / whole[name]:.1f}" for name in own if whole[name]}
-        print(f"{way}, by so many times what flat, netlink takes: {times}")
+    with own_namespace():
+        executor.apply(ruleset, writer=executor.NFTWriter(THIS_MACHINE))
+        benchmark.pedantic(look, rounds=3, iterations=1)
