@@ -6,7 +6,7 @@ the machine's speed moves too much between rounds, and far too much between runs
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -36,8 +36,7 @@ def test_userspace_beside_haproxy(benchmark: Any, tmp_path: Path) -> None:
 
     def round_(found: Mapping[str, Way]) -> None:
         for name, way in found.items():
-            for what, value in measured(load, way):
-                figures.setdefault(name, {}).setdefault(what, []).append(value)
+            add(figures, name, measured(load, way))
         for name, way in found.items():
             if way.pid is not None:
                 add_latency(figures[name], figures["direct"])
@@ -63,12 +62,17 @@ def test_two_workers_beside_two_threads(benchmark: Any, tmp_path: Path) -> None:
 
     def round_(found: Mapping[str, Way]) -> None:
         for name, way in found.items():
-            for what, value in small(load, way):
-                figures.setdefault(name, {}).setdefault(what, []).append(value)
+            add(figures, name, small(load, way))
 
     with own_namespace(), ways(load, tmp_path, 1_000, workers=2) as found:
         benchmark.pedantic(lambda: round_(found), rounds=2 * ROUNDS, iterations=1)
     print("\n" + table(figures))
+
+
+def add(figures: dict[str, Figures], name: str, found: Iterable[tuple[str, float]]) -> None:
+    """Add what a round found of one way to what those before it did."""
+    for what, value in found:
+        figures.setdefault(name, {}).setdefault(what, []).append(value)
 
 
 def measured(load: Load, way: Way) -> Iterator[tuple[str, float]]:
