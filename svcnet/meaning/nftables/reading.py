@@ -14,6 +14,7 @@ from svcnet.meaning.nftables.steps import (
     MarkChange,
     MarkTest,
     MarkValue,
+    NFTEnd,
     NFTStep,
     OriginTest,
     OutBy,
@@ -25,7 +26,6 @@ from svcnet.meaning.nftables.steps import (
 )
 from svcnet.meaning.nftables.tables import NFTLine, NFTMembers, NFTTables
 from svcnet.meaning.nftables.verdicts import (
-    MapEnd,
     SourceChange,
     StateMap,
     Translation,
@@ -86,9 +86,7 @@ class _RuleReading:
                 continue
             step.at = begin
             yield step
-            if isinstance(step, Unreadable | Verdict | MapEnd | StateMap):
-                return
-            if isinstance(step, Translation | SourceChange):
+            if isinstance(step, Unreadable | NFTEnd):
                 return
 
     def _take(self) -> str:
