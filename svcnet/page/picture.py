@@ -16,7 +16,7 @@ from svcnet.graph import (
     Translate,
 )
 from svcnet.graph.nodes import GraphNode
-from svcnet.meaning.explanation.sentences import endpoint_text
+from svcnet.meaning.explanation.sentences import endpoint_text, source_text
 from svcnet.meaning.outcome import FoundVerdict, Redirect, Rewrite, Unknown
 from svcnet.page.surroundings import Surroundings
 from svcnet.words import list_some
@@ -100,12 +100,10 @@ class Picture:
                 return self._end("left alone", "goes on as it is")
             case Rewrite(source, address, port):
                 where = endpoint_text(address, port) if address else "goes on"
-                given = "the node's" if source == "node" else source
-                return self._end(where, f"the source becomes {given}")
+                return self._end(where, f"the source becomes {source_text(source)}")
             case Redirect(port, source):
-                given = "the node's" if source == "node" else source
-                note = f"the source becomes {given}" if given else "of the machine itself"
-                return self._end(f"port {port}", note)
+                note = f"the source becomes {source_text(source)}"
+                return self._end(f"port {port}", note if source else "of the machine itself")
             case Unknown(rules):
                 return self._end("nobody can say", "not understood" if rules else "nobody said")
 

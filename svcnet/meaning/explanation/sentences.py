@@ -89,3 +89,8 @@ def _translate(endpoint: Translate, decision: Decision) -> str:
 def endpoint_text(address: str, port: int) -> str:
     """Return an address and a port as one text, IPv6 in brackets."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def source_text(source: str) -> str:
+    """Return whose a packet's new source is; ``node`` stands for an address of the node's."""
+    return "the node's" if source == "node" else source

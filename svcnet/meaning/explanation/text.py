@@ -16,7 +16,7 @@ from svcnet.meaning.explanation.explanation import (
     SourcePlace,
     WayStep,
 )
-from svcnet.meaning.explanation.sentences import endpoint_text
+from svcnet.meaning.explanation.sentences import endpoint_text, source_text
 from svcnet.meaning.outcome import FoundVerdict, Redirect, Rewrite, Unknown
 from svcnet.meaning.userspace.ruleset import TABLE as PROXY
 from svcnet.words import cut_line, list_some
@@ -79,20 +79,16 @@ def _describe(verdict: FoundVerdict, untouched: str) -> tuple[str, str]:
         case Pass():
             return "", untouched
         case Rewrite(source, address, port):
-            how = f"the source becomes {_source_text(source)}"
+            how = f"the source becomes {source_text(source)}"
             return (endpoint_text(address, port), how) if address else ("", f"goes on, {how}")
         case Redirect(port, source):
-            given = "source kept" if not source else f"the source becomes {_source_text(source)}"
+            given = "source kept" if not source else f"the source becomes {source_text(source)}"
             return f"port {port} of the machine itself", given
         case Unknown(rules):
             why = "is not understood" if rules else "nobody said"
             if any(rule.table == PROXY for rule in rules):
                 why = "a proxy serves, which nobody said"
             return "", f"unknown: it depends on what {why}"
-
-
-def _source_text(source: str) -> str:
-    return "the node's" if source == "node" else source
 
 
 def _group(where: list[str], how: str, chance: Fraction) -> str:
