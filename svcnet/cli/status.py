@@ -157,16 +157,21 @@ def _watch(path: Path) -> None:
 
 def _print_tables(text: str) -> None:
     """Print a proxy's tables; where no proxy runs there is none."""
-    from svcnet.cli.status_view import printable
-
     if not text:
         warn("there is none")
         sys.exit(1)
+    _print_text(text)
+
+
+def _print_text(text: str) -> None:
+    """Print a text as it is, on a terminal without control characters."""
+    from svcnet.cli.status_view import printable
+
     click.echo(printable(text) if sys.stdout.isatty() else text.encode(), nl=False)
 
 
 def _print_texts(answer: dict[str, Any]) -> None:
-    """Print texts as they are, on a terminal without control characters; why to standard error."""
+    """Print texts, and why they were refused to standard error."""
     from svcnet.cli.status_view import printable
 
     texts, error = answer["texts"], answer["error"]
@@ -178,9 +183,6 @@ def _print_texts(answer: dict[str, Any]) -> None:
     for text in texts:
         if len(texts) > 1:
             click.echo(f"# {printable(text['of'])}:")
-        if sys.stdout.isatty():
-            click.echo(printable(text["text"]), nl=False)
-        else:
-            click.echo(text["text"].encode(), nl=False)
+        _print_text(text["text"])
         if text["cut"]:
             warn(f"{printable(text['of'])}: only its beginning was kept")
