@@ -66,6 +66,12 @@ def between(text: str) -> Span:
     return span
 
 
+def numbers(text: str) -> Span:
+    """Return the numbers of ``80`` or ``80-90``, such as ports. Raises ValueError."""
+    first, _, last = text.partition("-")
+    return int(first), int(last or first)
+
+
 def ports(text: str) -> Span:
     """Return the ports of ``80``, ``80:90``, ``:90`` or ``80:``. Raises ValueError."""
     first, colon, last = text.partition(":")

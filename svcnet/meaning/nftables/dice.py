@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 
+from svcnet.meaning import spans
 from svcnet.meaning.chance import Chance, Luck
 from svcnet.meaning.spans import Span
 
@@ -32,9 +33,9 @@ class Dice:
 
     def span_of(self, key: Sequence[str]) -> Span | None:
         """Return the numbers that an element is for, from 0; None for none. Raises ValueError."""
-        low, _, high = key[self.at].partition("-")
-        first = max(int(low) - self._offset, 0)
-        last = min(int(high or low) - self._offset, self._count - 1)
+        low, high = spans.numbers(key[self.at])
+        first = max(low - self._offset, 0)
+        last = min(high - self._offset, self._count - 1)
         return (first, last) if first <= last else None
 
     def others(self, numbers: Sequence[Span]) -> tuple[Span, ...]:

@@ -117,8 +117,8 @@ def mask_of(name: str, wanted: str, header: PacketHead, packets: NFTPackets) -> 
         first, last = span_of(wanted)
         return ALL if first <= header.address <= last else 0
     if name.endswith("dport"):
-        low, _, high = wanted.partition("-")
-        return ALL if int(low) <= header.port <= int(high or low) else 0
+        first, last = spans.numbers(wanted)
+        return ALL if first <= header.port <= last else 0
     return ALL if wanted == _VALUES[name](header, packets) else 0
 
 

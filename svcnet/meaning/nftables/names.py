@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from svcnet.meaning.nftables.fields import SOURCE_FIELDS, span_of
 from svcnet.meaning.nftables.tables import NFTLine, NFTMembers
-from svcnet.meaning.spans import Span
+from svcnet.meaning.spans import Span, numbers
 
 
 class NamedDestination(NamedTuple):
@@ -165,7 +165,7 @@ class Places(NamedTuple):
                     NamedDestination(
                         span_of(address) if address else None,
                         protocol or self.transport,
-                        _ports(port) if port else None,
+                        numbers(port) if port else None,
                     )
                 )
             except ValueError:
@@ -175,12 +175,6 @@ class Places(NamedTuple):
     def _part(self, parts: Sequence[str], which: int) -> str:
         at = self[which]
         return "" if not isinstance(at, int) else parts[at]
-
-
-def _ports(text: str) -> Span:
-    """Return ports such as ``80`` or ``80-90``. Raises ValueError."""
-    low, _, high = text.partition("-")
-    return int(low), int(high or low)
 
 
 _INTERFACES = frozenset(("iif", "iifname", "oif", "oifname"))

@@ -235,8 +235,7 @@ class _RuleReading:
             version, field = field, self._take()
         is_negated = self._is_negated()
         if field == "proto-dst":
-            low, _, high = self._plain().partition("-")
-            span = (int(low), int(high or low))
+            span = spans.numbers(self._plain())
             return OriginTest(span, is_port=True, is_negated=is_negated)
         wanted = self._plain()
         if field == "saddr":
