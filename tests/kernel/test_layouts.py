@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -11,6 +10,7 @@ from svcnet.executors import iptables as executor
 from svcnet.executors.iptables import Variant
 from svcnet.models import IPFamily
 from svcnet.renderers.iptables import KUBE_PROXY, Layout, full
+from tests.kernel.load import under_load
 from tests.kernel.netns import Cluster
 from tests.kernel.scenarios import ALL
 from tests.kernel.switching import Switch, graph_of
@@ -28,30 +28,20 @@ def test_a_switch_of_layouts_loses_nothing(
     graph = graph_of(family)
     served = {("reply", name) for name in ALL}
     answers: set[tuple[str, ...]] = set()
-    over: list[bool] = []
 
     def put(layout: Layout) -> None:
         artifact = full(graph, layout=layout)
         cluster.inside("node", partial(executor.apply, artifact, variant=variant))
 
-    def load() -> None:
-        while not over:
-            answers.update(switch.ask())
-
     switch.clear()
     try:
         put(KUBE_PROXY)
         clean = switch.state()
-        with ThreadPoolExecutor(1) as pool:
-            loading = pool.submit(load)
-            try:
-                for _ in range(5):
-                    put(SPLIT)
-                    assert "KUBE-FLAT-" in str(switch.state())
-                    put(KUBE_PROXY)
-            finally:
-                over.append(True)
-            loading.result()
+        with under_load(lambda: answers.update(switch.ask())):
+            for _ in range(5):
+                put(SPLIT)
+                assert "KUBE-FLAT-" in str(switch.state())
+                put(KUBE_PROXY)
         assert answers
         assert answers <= served
         assert switch.state() == clean

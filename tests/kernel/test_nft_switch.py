@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import pytest
 from attrs import evolve
@@ -12,6 +10,7 @@ from attrs import evolve
 from svcnet.executors import nftables
 from svcnet.netfilter.nft import NFTSet
 from svcnet.renderers.nftables import Ruleset, full
+from tests.kernel.load import under_load
 from tests.kernel.netns import Cluster
 from tests.kernel.test_nft_traffic import ask, graph_of
 
@@ -35,28 +34,23 @@ def with_room(ruleset: Ruleset) -> Ruleset:
 def test_no_packet_is_lost_between_layouts(cluster: Cluster) -> None:
     """New connections and datagrams, while all of a table is replaced, and all of its sets."""
     answers: Counter[str] = Counter()
-    over: list[bool] = []
 
-    def load() -> None:
-        while not over:
-            answers.update(ask(cluster, "IPv4", "TCP", 80))
-            answers.update(ask(cluster, "IPv4", "UDP", 53))
+    def ask_both() -> None:
+        answers.update(ask(cluster, "IPv4", "TCP", 80))
+        answers.update(ask(cluster, "IPv4", "UDP", 53))
 
-    def change(pool: ThreadPoolExecutor) -> None:
+    def change() -> None:
         graph = graph_of("IPv4", ("pod1", "pod2", "pod3"))
         flat = full(graph, layout="flat")
         tables = (flat, with_room(flat), full(graph))
         nftables.apply(flat)
-        loading = pool.submit(load)
         try:
-            for _ in range(TURNS):
-                for ruleset in (*tables[1:], tables[0]):
-                    assert nftables.apply(ruleset).plan.kind == "delta"
+            with under_load(ask_both):
+                for _ in range(TURNS):
+                    for ruleset in (*tables[1:], tables[0]):
+                        assert nftables.apply(ruleset).plan.kind == "delta"
         finally:
-            over.append(True)
-            loading.result()
             nftables.cleanup(flat.table)
 
-    with ThreadPoolExecutor(1) as pool:
-        cluster.inside("node", partial(change, pool))
+    cluster.inside("node", change)
     assert set(answers) == {"reply pod1", "reply pod2", "reply pod3"}, answers

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -19,6 +17,7 @@ from svcnet.graph import RuleGraph, diff
 from svcnet.models import ClusterState, EndpointPort, IPFamily, ServicePort
 from svcnet.renderers.nftables import NFTablesDelta, Ruleset, advance, full
 from svcnet.testing import make_node
+from tests.kernel.load import under_load
 from tests.kernel.netns import CLIENT, CLUSTER_IP, HOST, NODE, Cluster
 from tests.kernel.scenarios import WITH_CIDR, service, slices
 
@@ -76,34 +75,29 @@ def test_no_packet_is_lost(cluster: Cluster) -> None:
     What no rule translates is refused, or answered by another machine.
     """
     answers: Counter[str] = Counter()
-    over: list[bool] = []
 
-    def load() -> None:
-        while not over:
-            for family in IP_FAMILIES:
-                answers.update(ask(cluster, family, "TCP", 80))
-                answers.update(ask(cluster, family, "UDP", 53))
+    def ask_all() -> None:
+        for family in IP_FAMILIES:
+            answers.update(ask(cluster, family, "TCP", 80))
+            answers.update(ask(cluster, family, "UDP", 53))
 
-    def change(pool: ThreadPoolExecutor) -> None:
+    def change() -> None:
         writer = NFTWriter(THIS_MACHINE)
         circles = [circle(family) for family in IP_FAMILIES]
         for first, _ in circles:
             nftables.apply(first, writer=writer)
-        loading = pool.submit(load)
         try:
-            done = 0
-            while done < CHANGES and not loading.done():
-                for _, steps in circles:
-                    for delta, after in steps:
-                        assert writer.step(delta, after, lambda _: None) is not None
-                        done += 1
+            with under_load(ask_all) as asking:
+                done = 0
+                while done < CHANGES and not asking.done():
+                    for _, steps in circles:
+                        for delta, after in steps:
+                            assert writer.step(delta, after, lambda _: None) is not None
+                            done += 1
         finally:
-            over.append(True)
-            loading.result()
             for first, _ in circles:
                 nftables.cleanup(first.table)
 
-    with ThreadPoolExecutor(1) as pool:
-        cluster.inside("node", partial(change, pool))
+    cluster.inside("node", change)
     assert set(answers) == {"reply pod1", "reply pod2", "reply pod3"}, answers
     print(f"{CHANGES} changes, {sum(answers.values())} answers: {dict(answers)}")
