@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from errno import ENOENT
 
@@ -14,6 +13,7 @@ from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.nft import NFTTable, wire
 from svcnet.netfilter.nft.wire import uapi
 from svcnet.netlink import attributes, each_attribute
+from tests.kernel.test_nftables import load
 from tests.kernel.test_twice import elsewhere
 from tests.netfilter.nft_messages import TABLES, captured, form_of, frame, message_of, sets
 
@@ -22,12 +22,6 @@ pytestmark = pytest.mark.kernel
 NETLINK_NETFILTER = 12
 _IS_SAID = (uapi.NFTA_RULE_CHAIN, uapi.NFTA_RULE_EXPRESSIONS, uapi.NFTA_RULE_USERDATA)
 """What a rule says; its handle, and those of its neighbours, are the kernel's."""
-
-
-def nft(script: str) -> None:
-    command = ("nft", "-f", "-")
-    done = subprocess.run(command, input=script, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def dump(table: NFTTable, kind: int, more: bytes = b"") -> Iterator[bytes]:
@@ -71,12 +65,12 @@ def test_the_kernel_has_the_same() -> None:
             ]
             found = []
             for is_ours in (False, True):
-                nft(f"add table {table}\ndelete table {table}\n{frame(table)}")
+                load(f"add table {table}\ndelete table {table}\n{frame(table)}")
                 for part in parts:
                     if is_ours:
                         send(list(map(message_of, part)))
                     else:
-                        nft("\n".join(part))
+                        load("\n".join(part))
                     found.append(everything(table))
             assert found[0] == found[2]
             assert found[1] == found[3]
@@ -90,7 +84,7 @@ def test_a_socket() -> None:
 
     def work() -> None:
         [table, _] = TABLES
-        nft(frame(table))
+        load(frame(table))
         opened, other = NFTSocket(THIS_MACHINE), NFTSocket(THIS_MACHINE)
         before = opened.generation()
         form = form_of("cluster-ips", "ip")

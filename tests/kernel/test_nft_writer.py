@@ -6,7 +6,7 @@ import subprocess
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from svcnet.errors import ApplyError
@@ -14,15 +14,14 @@ from svcnet.executors import nftables
 from svcnet.executors.nftables.writer import NFTWriter
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import diff
-from svcnet.models import IPFamily, KubeProxyConfiguration, Node
-from svcnet.models.state import ClusterObject
+from svcnet.models import IPFamily
 from svcnet.netfilter.nft import TableState, read_listing
 from svcnet.renderers.nftables import Ruleset, advance, full, text
 from tests.fuzz import examples
-from tests.kernel.test_nftables import Listed, listed, load, made_by
+from tests.kernel.test_nftables import Listed, in_namespace, listed, load, made_by
 from tests.kernel.test_twice import elsewhere
 from tests.netfilter.nft_damage import damages
-from tests.renderers.test_nftables import graph_of, histories
+from tests.renderers.test_nftables import History, graphs_of, histories
 from tests.test_conformance import CASES, family_of_file
 from tests.test_conformance_nftables import EXPECTED, SECOND, compile_case
 
@@ -78,18 +77,11 @@ def test_steps() -> None:
 def test_random_steps() -> None:
     """Services that share addresses come and go, and the node's settings change."""
 
-    @settings(
-        max_examples=examples(8),
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    )
+    @in_namespace(8)
     @given(histories)
-    def stepped(
-        history: list[tuple[list[ClusterObject], Node, KubeProxyConfiguration]],
-    ) -> None:
+    def stepped(history: History) -> None:
         writer = NFTWriter(THIS_MACHINE)
-        graphs = [graph_of([*objects, node], config) for objects, node, config in history]
+        graphs = graphs_of(history)
         ruleset = full(graphs[0], layout="flat")
         applied(ruleset, writer)
         for before, after in pairwise(graphs):

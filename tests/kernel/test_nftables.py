@@ -28,7 +28,7 @@ from tests import strategies
 from tests.fuzz import examples
 from tests.kernel.test_twice import elsewhere
 from tests.renderers.test_meaning import aimed
-from tests.renderers.test_nftables import graph_of, histories
+from tests.renderers.test_nftables import History, graph_of, graphs_of, histories
 from tests.renderers.test_nftables_meaning import drawn, meant
 from tests.test_conformance import family_of_file
 from tests.test_conformance_nftables import EXPECTED, SECOND, compile_case
@@ -37,6 +37,16 @@ from tests.walk_nftables import Reading, outcomes
 pytestmark = pytest.mark.kernel
 
 Listed: TypeAlias = dict[str, Any]
+
+
+def in_namespace(count: int) -> settings:
+    """Return settings for so many examples in a namespace of their own, none made smaller."""
+    return settings(
+        max_examples=examples(count),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    )
 
 
 def load(script: str) -> None:
@@ -127,17 +137,10 @@ def assert_step(before: Ruleset, after: Ruleset, step: Any) -> None:
 def test_random_steps_lead_to_a_full_sync() -> None:
     """Services that share addresses come and go, and the node's settings change."""
 
-    @settings(
-        max_examples=examples(12),
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    )
+    @in_namespace(12)
     @given(histories)
-    def stepped(
-        history: list[tuple[list[ClusterObject], Node, KubeProxyConfiguration]],
-    ) -> None:
-        graphs = [graph_of([*objects, node], config) for objects, node, config in history]
+    def stepped(history: History) -> None:
+        graphs = graphs_of(history)
         ruleset = full(graphs[0])
         load(f"flush ruleset\n{text(ruleset)}")
         for before, after in pairwise(graphs):
@@ -152,12 +155,7 @@ def test_random_steps_lead_to_a_full_sync() -> None:
 def test_a_listing_does_what_the_graph_means() -> None:
     """What nft prints of a table that was loaded is read as the graph, in any cluster."""
 
-    @settings(
-        max_examples=examples(10),
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    )
+    @in_namespace(10)
     @given(strategies.clusters, strategies.nodes, strategies.configurations, st.data())
     def read(
         objects: list[ClusterObject],

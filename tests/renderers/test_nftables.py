@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import yaml
@@ -78,7 +78,8 @@ def greedy_services(draw: st.DrawFn) -> Service:
     )
 
 
-histories = st.lists(
+History: TypeAlias = list[tuple[list[ClusterObject], Node, KubeProxyConfiguration]]
+histories: st.SearchStrategy[History] = st.lists(
     st.tuples(
         st.lists(greedy_services() | strategies.objects, max_size=8),
         strategies.nodes,
@@ -98,13 +99,15 @@ def graph_of(
     return compile_state(state, node_view(state, config, node="node-a", rules=rules))
 
 
+def graphs_of(history: History) -> list[RuleGraph]:
+    return [graph_of([*objects, node], config) for objects, node, config in history]
+
+
 @settings(max_examples=examples(150), deadline=None)
 @given(histories, st.sampled_from(LAYOUTS))
-def test_steps_lead_where_a_full_sync_does(
-    history: list[tuple[list[ClusterObject], Node, KubeProxyConfiguration]], layout: Layout
-) -> None:
+def test_steps_lead_where_a_full_sync_does(history: History, layout: Layout) -> None:
     """A step changes a table to that of a full sync, whoever shares an address with whom."""
-    graphs = [graph_of([*objects, node], config) for objects, node, config in history]
+    graphs = graphs_of(history)
     ruleset = full(graphs[0], layout=layout)
     model = Model.of(text(ruleset))
     for before, after in pairwise(graphs):
