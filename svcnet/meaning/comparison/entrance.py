@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from svcnet.meaning.nftables.tables import is_for_services
 from svcnet.meaning.outcome import RuleLine
 from svcnet.netfilter.rules import target
 from svcnet.renderers.userspace.portals import CHAINS
@@ -39,14 +40,14 @@ def lacks_way_in(kind: str, mode: str, rules: Iterable[RuleLine]) -> bool:
 
 def _translates(rule: RuleLine) -> bool:
     """Return whether a rule leads to those that translate packets of Services."""
-    if rule.table.endswith(" kube-proxy"):
+    if is_for_services(rule.table):
         return rule.chain in ("nat-prerouting", "nat-output")
     return rule.table == "nat" and target(rule.text) in _WAYS_IN
 
 
 def _refuses(rule: RuleLine) -> bool:
     """Return whether a rule leads to those that refuse packets of Services."""
-    if rule.table.endswith(" kube-proxy"):
+    if is_for_services(rule.table):
         return rule.chain in _BEHIND
     return rule.table == "filter" and target(rule.text) in _WAYS_IN
 

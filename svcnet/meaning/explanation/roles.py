@@ -26,6 +26,7 @@ from svcnet.graph import (
 from svcnet.meaning.explanation.explanation import SourcePlace
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.sentences import endpoint_text
+from svcnet.meaning.nftables.tables import is_for_services
 from svcnet.netfilter.rules import target
 from svcnet.renderers.iptables.names import SERVICES, TREE_PREFIX
 
@@ -80,7 +81,7 @@ class RuleRoles:
         """Return what a rule of nft is for; `leads_to` is the chain that it sent the packet to."""
         lines = [f"add rule {table} {chain} {rule}\n"]
         lines += [f"add chain {table} {leads_to}\n"] if leads_to else []
-        return self._of(lines, {chain, leads_to}, is_named=table.endswith(" kube-proxy"))
+        return self._of(lines, {chain, leads_to}, is_named=is_for_services(table))
 
     def of_element(self, table: str, container: str, element: str) -> RuleRole:
         """Return what an element of a map of nft is for."""
@@ -89,7 +90,7 @@ class RuleRoles:
         chain = value.partition(" ")[2]
         lines = [f"add element {table} {container} {element}\n"]
         lines += [f"add chain {table} {chain}\n"] if chain else []
-        return self._of(lines, {container, chain}, is_named=table.endswith(" kube-proxy"))
+        return self._of(lines, {container, chain}, is_named=is_for_services(table))
 
     def of_node(self, node: GraphNode, fragment: Fragment) -> RuleRole:
         """Return what a rule is for that a node of the graph made."""
@@ -100,7 +101,7 @@ class RuleRoles:
 
         It is met by a packet that is `headed` for one of them. None for other chains.
         """
-        if not table.endswith(" kube-proxy") or headed.service is None:
+        if not is_for_services(table) or headed.service is None:
             return None
         found = _SHARED.fullmatch(chain)
         if found is None:

@@ -11,6 +11,7 @@ from svcnet.meaning.comparison.cells import RuleNames
 from svcnet.meaning.ends import PacketGroup
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.flow import Leaf
+from svcnet.meaning.iptables.aims import is_for_services
 from svcnet.meaning.iptables.around import RulesAround
 from svcnet.meaning.iptables.rule import XTRule
 from svcnet.meaning.iptables.ruleset import early_exit
@@ -73,7 +74,7 @@ class IPVSRuleSet(RulesAround):
         """Return the rule or the server that made packets end so, None if none did."""
         rules = [rule for rule in leaf.flow.path if isinstance(rule, XTRule)]
         early = early_exit(rules)
-        if early is not None and not early.home.startswith("KUBE-"):
+        if early is not None and not is_for_services(early.home):
             return early
         if leaf.rule is not None:
             return leaf.rule
@@ -127,7 +128,7 @@ class IPVSRuleSet(RulesAround):
             return bool(rule.service.fwmark)
         if isinstance(rule, SavedDest):
             return bool(rule.server.fwmark)
-        if isinstance(rule, XTRule) and rule.home.startswith("KUBE-"):
+        if isinstance(rule, XTRule) and is_for_services(rule.home):
             return False
         return self.rules.is_foreign(leaf)
 
