@@ -11,6 +11,7 @@ from svcnet.errors import Diagnostic, one_line
 from svcnet.graph import Dispatch, Fragment, Origin, Packet
 from svcnet.graph.nodes import Accept
 from svcnet.meaning.comparison.difference import Verdicts
+from svcnet.meaning.comparison.report import count_noun
 from svcnet.meaning.explanation.explanation import (
     Excerpt,
     Explanation,
@@ -95,16 +96,13 @@ def _whose(questions: Sequence[Question]) -> str:
 
 def _lead(services: Sequence[Mapping[str, Any]]) -> str:
     parts = [part for each in services for part in each["parts"]]
-    frontends = sum(len(part["frontends"]) for part in parts)
+    count = sum(len(part["frontends"]) for part in parts)
+    frontends = count_noun(count, "frontend", "frontends")
     return (
-        f"{_count_noun(len(services), 'Service')}, {_count_noun(frontends, 'frontend')} that "
+        f"{count_noun(len(services), 'Service', 'Services')}, {frontends} that "
         "packets may ask for. Choose a Service to see where its packets go, by which rules, and "
         "which lines of the objects make it so."
     )
-
-
-def _count_noun(number: int, name: str) -> str:
-    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
 
 
 def _places(questions: Sequence[Question], verdicts: Sequence[Verdicts]) -> Mapping[Origin, Any]:
