@@ -185,7 +185,7 @@ def live_mode() -> str:
     try:
         tables = "" if THIS_MACHINE.find("nft") is None else _run("nft", "list", "tables")
         addresses = _run("ip", "-json", "address")
-        return mode_of_machine(tables, addresses, is_served=_is_served())
+        return mode_of_machine(tables, addresses, is_served=_is_served)
     except ApplyError as error:
         raise UnreadMachine(str(error), error.check) from None
 

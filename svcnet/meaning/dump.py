@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from itertools import pairwise
 from typing import Any
@@ -60,17 +60,18 @@ def forms_of(mode: str) -> tuple[str, ...]:
     return ("text", "json") if has_proxy(mode) else ("text",)
 
 
-def mode_of_machine(tables: str, addresses: str, *, is_served: bool) -> str:
+def mode_of_machine(tables: str, addresses: str, *, is_served: Callable[[], bool]) -> str:
     """Return the mode by what ``nft list tables`` and ``ip -j addr`` print.
 
     It is nftables with a table of kube-proxy's, and ipvs with the device that has the addresses
-    of Services. Where a proxy tells what it serves (`is_served`) it is userspace.
+    of Services. Where a proxy tells what it serves (`is_served`, which is asked last) it is
+    userspace.
     """
     if re.search(r" kube-proxy$", tables, re.MULTILINE):
         return "nftables"
     if f'"{_HOLDER}"' in addresses:
         return "ipvs"
-    return "userspace" if is_served else "iptables"
+    return "userspace" if is_served() else "iptables"
 
 
 def has_portals(rules: str) -> bool:
