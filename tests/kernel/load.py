@@ -1,4 +1,4 @@
-"""What goes on while a test changes something."""
+"""Clients that ask while a test changes something."""
 
 from __future__ import annotations
 
