@@ -102,22 +102,22 @@ class Blind:
 
     everybody = 1
 
-    def foresee(self, spans: object) -> None:  # noqa: ARG002
+    def foresee(self, spans: object) -> None:
         raise SenderAsked
 
-    def network(self, span: object) -> int:  # noqa: ARG002
+    def network(self, span: object) -> int:
         raise SenderAsked
 
-    def among(self, addresses: object) -> int:  # noqa: ARG002
+    def among(self, addresses: object) -> int:
         raise SenderAsked
 
-    def local(self, is_local: object) -> int:  # noqa: ARG002
+    def local(self, is_local: object) -> int:
         raise SenderAsked
 
-    def interface(self, pattern: str) -> int:  # noqa: ARG002
+    def interface(self, pattern: str) -> int:
         raise SenderAsked
 
-    def remembers(self, endpoints: object, seconds: object) -> int:  # noqa: ARG002
+    def remembers(self, endpoints: object, seconds: object) -> int:
         raise SenderAsked
 
 

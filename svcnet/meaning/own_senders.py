@@ -86,7 +86,7 @@ class OwnSenders:
             1 << at for at, address in enumerate(self._kinds) if is_wanted(address)
         )
 
-    def local(self, is_local: Callable[[int], bool]) -> int:  # noqa: ARG002
+    def local(self, is_local: Callable[[int], bool]) -> int:
         """Return everybody: it is the node that sends."""
         return self.everybody
 
@@ -122,7 +122,7 @@ class OwnSenders:
             if found:
                 yield "", memory, found
 
-    def bits(self, interface: str, memory: Memory, ranges: int) -> int:  # noqa: ARG002
+    def bits(self, interface: str, memory: Memory, ranges: int) -> int:
         """Return the senders of some kinds of addresses, of one memory."""
         return ranges << (self._memories.index(memory) * self._width)
 

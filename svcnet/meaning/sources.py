@@ -233,7 +233,7 @@ class Senders:
             found |= self.network((each, each))
         return found
 
-    def local(self, is_local: Callable[[int], bool]) -> int:  # noqa: ARG002
+    def local(self, is_local: Callable[[int], bool]) -> int:
         """Return nobody: these come in by an interface."""
         return 0
 

@@ -208,7 +208,7 @@ class IPVSDialect(Dialect):
                 ratio = part.as_integer_ratio()
                 yield from self._send(entry, each, ratio, how, mask, marked, target, sources)
 
-    def outcomes(self, meant: Sequence[Intent], packet: Packet) -> tuple[Outcome, ...]:  # noqa: ARG002
+    def outcomes(self, meant: Sequence[Intent], packet: Packet) -> tuple[Outcome, ...]:
         """Return how a packet of a Service should end, for people."""
         return tuple(Outcome(self._verdict(each), Fraction(*each.chance), ()) for each in meant)
 

@@ -130,11 +130,11 @@ class Dialect:
         hidden = {each.ending[1:3]: bool(each.ending[3]) for each in meant if len(each.ending) > 3}
         return tuple(_with_source(each, hidden) for each in evaluate(self.graph, packet))
 
-    def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:  # noqa: ARG002
+    def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:
         """Return whether a refusal is left out."""
         return False
 
-    def elsewhere(self, target: Heading) -> Ending:  # noqa: ARG002
+    def elsewhere(self, target: Heading) -> Ending:
         """Return how packets end that no frontend takes."""
         return PASS
 
@@ -142,7 +142,7 @@ class Dialect:
         self,
         entry: FrontendEntry | None,
         target: Heading,
-        sources: Sources,  # noqa: ARG002
+        sources: Sources,
         mask: int,
     ) -> Iterator[Intent]:
         """Yield how packets of some senders end that no frontend takes.
@@ -152,11 +152,11 @@ class Dialect:
         ending = self.elsewhere(target)
         yield Intent(mask, ending, (1, 1), entry if ending == PASS else None)
 
-    def kept_out(self, target: Heading, sources: Sources) -> int:  # noqa: ARG002
+    def kept_out(self, target: Heading, sources: Sources) -> int:
         """Return whose packets are dropped before any frontend takes them."""
         return 0
 
-    def hides_from_itself(self, target: Heading, node: Translate) -> bool:  # noqa: ARG002
+    def hides_from_itself(self, target: Heading, node: Translate) -> bool:
         """Return whether an endpoint that sends to itself gets the node's address as source."""
         return True
 
@@ -225,7 +225,7 @@ class NFTablesDialect(Dialect):
         """Return the cluster IPs."""
         return self._cluster_ips
 
-    def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:  # noqa: ARG002
+    def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:
         """Return whether a node port is refused where none is served."""
         address = text_of(target.address, self.settings.family)
         where = (address, target.protocol.upper(), target.port)

@@ -121,7 +121,7 @@ class AccountSide:
             for each in self.ends(target, sources.sender(bit))
         ]
 
-    def ends(self, target: Heading, sender: Sender, state: str = "NEW") -> list[SideEnd]:  # noqa: ARG002
+    def ends(self, target: Heading, sender: Sender, state: str = "NEW") -> list[SideEnd]:
         """Return how one sender's packets end."""
         try:
             packet = _packet(target, sender, self.question.graph)
@@ -135,7 +135,7 @@ class AccountSide:
             sums[verdict] = SideEnd(verdict, chance)
         return list(sums.values())
 
-    def unknown(self, target: Heading, sender: Sender) -> list[RuleLine]:  # noqa: ARG002
+    def unknown(self, target: Heading, sender: Sender) -> list[RuleLine]:
         """Return nothing: a mode knows what it does."""
         return []
 

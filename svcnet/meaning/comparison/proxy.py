@@ -30,7 +30,7 @@ class UserspaceDialect(Dialect):
                 return each
         return None
 
-    def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:  # noqa: ARG002
+    def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:
         """Return whether a node port is refused where none is served."""
         address = text_of(target.address, self.settings.family)
         where = (address, target.protocol.upper(), target.port)

@@ -164,7 +164,7 @@ class GraphSide:
                 return Rewrite(source) if source else Pass()
         return Refuse(str(end[0]), reason)
 
-    def unknown(self, target: Heading, sender: Sender) -> list[RuleLine]:  # noqa: ARG002
+    def unknown(self, target: Heading, sender: Sender) -> list[RuleLine]:
         """Return nothing: a graph is understood."""
         return []
 
@@ -190,11 +190,11 @@ class RuleSide:
         """Return the ports that rules name which are not for one other address, by protocol."""
         return {name: set(spans) for name, spans in self.rules.ports(address).items()}
 
-    def entry(self, target: Heading) -> FrontendEntry | None:  # noqa: ARG002
+    def entry(self, target: Heading) -> FrontendEntry | None:
         """Return nothing: rules do not say which frontend it is."""
         return None
 
-    def distinctions(self, target: Heading) -> Distinctions:  # noqa: ARG002
+    def distinctions(self, target: Heading) -> Distinctions:
         """Return nothing: rules ask while they are gone through."""
         return Distinctions()
 

@@ -52,7 +52,7 @@ class ToNetwork:
         self.first, self.last = span
         self.is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: Packets) -> int:
         return 0 if (self.first <= header.address <= self.last) == self.is_negated else ALL
 
 
@@ -65,7 +65,7 @@ class FromNetwork:
         self.span = span
         self.is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: Packets) -> int:
         found = packets.sources.network(self.span)
         return ~found if self.is_negated else found
 
@@ -79,7 +79,7 @@ class OfProtocol:
         self.name = name
         self.is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: Packets) -> int:
         return 0 if (packets.protocol == self.name) == self.is_negated else ALL
 
 
@@ -92,7 +92,7 @@ class ToPort:
         self.spans = spans
         self.is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: Packets) -> int:
         port = header.port
         found = any(low <= port <= high for low, high in self.spans)
         return 0 if found == self.is_negated else ALL
@@ -123,7 +123,7 @@ class HasMark:
         self.is_negated = is_negated
         self.is_connection = is_connection
 
-    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: Packets) -> int:
         mark = header.connmark if self.is_connection else header.mark
         return 0 if (mark & self.bits == self.value) == self.is_negated else ALL
 
@@ -151,7 +151,7 @@ class OriginallyTo:
         self.is_port = is_port
         self.is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: Packets) -> int:
         number = packets.start.port if self.is_port else packets.start.address
         found = any(low <= number <= high for low, high in self.spans)
         return 0 if found == self.is_negated else ALL
@@ -179,7 +179,7 @@ class FromLocal:
         self.types = types
         self.is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: Packets) -> int:
         local = packets.local_senders()
         found = (local if "LOCAL" in self.types else 0) | (~local if "UNICAST" in self.types else 0)
         return ~found if self.is_negated else found
@@ -195,7 +195,7 @@ class Remembers:
         self.seconds = seconds
         self.is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: Packets) -> int:
         found = packets.remembers(self.name, self.seconds)
         return ~found if self.is_negated else found
 
@@ -236,7 +236,7 @@ class SentBy:
         self.port = port
         self.is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: Packets) -> int:
         server = header.balancer
         if server is None:
             only = self.address is None and self.protocol is None and self.port is None
@@ -257,7 +257,7 @@ class Never:
     def __init__(self, is_negated: bool) -> None:
         self.is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: Packets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: Packets) -> int:
         return ALL if self.is_negated else 0
 
 

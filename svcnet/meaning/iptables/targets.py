@@ -153,7 +153,7 @@ def _untrack(reading: XTReading, rest: list[str]) -> None:
 
 
 def _plain(action: Action) -> Callable[[XTReading, list[str]], None]:
-    def act(reading: XTReading, rest: list[str]) -> None:  # noqa: ARG001
+    def act(reading: XTReading, rest: list[str]) -> None:
         reading.rule.action = action
 
     return act

@@ -70,19 +70,19 @@ def _destination(header: PacketHead, packets: NFTPackets) -> str:
     return spans.text_of(header.address, packets.facts.family)
 
 
-def _port(header: PacketHead, packets: NFTPackets) -> str:  # noqa: ARG001
+def _port(header: PacketHead, packets: NFTPackets) -> str:
     return str(header.port)
 
 
-def _protocol(header: PacketHead, packets: NFTPackets) -> str:  # noqa: ARG001
+def _protocol(header: PacketHead, packets: NFTPackets) -> str:
     return packets.protocol
 
 
-def _version(header: PacketHead, packets: NFTPackets) -> str:  # noqa: ARG001
+def _version(header: PacketHead, packets: NFTPackets) -> str:
     return packets.facts.family.lower()
 
 
-def _link_protocol(header: PacketHead, packets: NFTPackets) -> str:  # noqa: ARG001
+def _link_protocol(header: PacketHead, packets: NFTPackets) -> str:
     return "ip" if packets.facts.family == "IPv4" else "ip6"
 
 

@@ -80,7 +80,7 @@ class Always(NFTTest):
     def __init__(self, is_true: bool) -> None:
         self._mask = ALL if is_true else 0
 
-    def mask(self, header: PacketHead, packets: NFTPackets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: NFTPackets) -> int:
         return self._mask
 
 
@@ -121,7 +121,7 @@ class SetTest(NFTTest):
         self._seconds = seconds
         self._is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: NFTPackets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: NFTPackets) -> int:
         if not self._fields.are_of(packets):
             return 0
         found = packets.remembers(self._container, self._seconds)
@@ -135,7 +135,7 @@ class StateTest(NFTTest):
         self._names = names
         self._is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: NFTPackets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: NFTPackets) -> int:
         found = packets.state.lower() in self._names
         return 0 if found == self._is_negated else ALL
 
@@ -147,7 +147,7 @@ class StatusTest(NFTTest):
         self._names = names
         self._is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: NFTPackets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: NFTPackets) -> int:
         found = ("dnat" in self._names and header.is_translated) or (
             "snat" in self._names and bool(header.source)
         )
@@ -162,7 +162,7 @@ class OriginTest(NFTTest):
         self._is_port = is_port
         self._is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: NFTPackets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: NFTPackets) -> int:
         first = packets.start.port if self._is_port else packets.start.address
         found = self._span[0] <= first <= self._span[1]
         return 0 if found == self._is_negated else ALL
@@ -176,7 +176,7 @@ class MarkTest(NFTTest):
         self._wanted = wanted
         self._is_negated = is_negated
 
-    def mask(self, header: PacketHead, packets: NFTPackets) -> int:  # noqa: ARG002
+    def mask(self, header: PacketHead, packets: NFTPackets) -> int:
         return 0 if (self._mark.of(header) in self._wanted) == self._is_negated else ALL
 
 

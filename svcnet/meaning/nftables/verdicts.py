@@ -23,12 +23,12 @@ class Verdict(NFTEnd):
 
     def verdicts(
         self,
-        rule: NFTLine,  # noqa: ARG002
+        rule: NFTLine,
         flow: Branch,
-        after: list[Branch],  # noqa: ARG002
-        packets: NFTPackets,  # noqa: ARG002
+        after: list[Branch],
+        packets: NFTPackets,
         *,
-        notes: bool,  # noqa: ARG002
+        notes: bool,
     ) -> Verdicts:
         return ((flow, self._verdict),)
 
@@ -138,12 +138,12 @@ class StateMap(NFTEnd):
 
     def verdicts(
         self,
-        rule: NFTLine,  # noqa: ARG002
+        rule: NFTLine,
         flow: Branch,
         after: list[Branch],
         packets: NFTPackets,
         *,
-        notes: bool,  # noqa: ARG002
+        notes: bool,
     ) -> Verdicts:
         verdict = self._elements.get(packets.state.lower())
         if verdict is None:
@@ -160,12 +160,12 @@ class Translation(NFTEnd):
 
     def verdicts(
         self,
-        rule: NFTLine,  # noqa: ARG002
+        rule: NFTLine,
         flow: Branch,
-        after: list[Branch],  # noqa: ARG002
-        packets: NFTPackets,  # noqa: ARG002
+        after: list[Branch],
+        packets: NFTPackets,
         *,
-        notes: bool,  # noqa: ARG002
+        notes: bool,
     ) -> Verdicts:
         return ((translate(flow, self._place), "accept"),)
 
@@ -179,12 +179,12 @@ class SourceChange(NFTEnd):
 
     def verdicts(
         self,
-        rule: NFTLine,  # noqa: ARG002
+        rule: NFTLine,
         flow: Branch,
-        after: list[Branch],  # noqa: ARG002
+        after: list[Branch],
         packets: NFTPackets,
         *,
-        notes: bool,  # noqa: ARG002
+        notes: bool,
     ) -> Verdicts:
         source = "node" if self._address in packets.facts.addresses else self._source
         return ((flow.with_header(flow.header.with_source(source)), "accept"),)
