@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from svcnet.executors.nftables.drift import differences
 from svcnet.executors.nftables.endpoints import EndpointDrift
 from svcnet.netfilter.nft import NFTState, ScriptError, TableState, UnknownLine, load
-from svcnet.renderers.nftables import ENDPOINT_MAPS, Layout, Ruleset, full, text
+from svcnet.renderers.nftables import (
+    ENDPOINT_MAPS,
+    Layout,
+    Ruleset,
+    buckets_ahead,
+    full,
+    text,
+)
 from tests.fuzz import examples
 from tests.netfilter.nft_damage import NAMES, damages, said
 from tests.test_conformance import CASES
@@ -64,6 +71,21 @@ def test_one_layout_becomes_the_other(case: str, layout: Layout) -> None:
     assert "delete map ip kube-proxy service-ips" not in delta.texts[-1]
     after, _ = repaired(state_of(case, other), ruleset)
     assert said(table_of(after)) == said(table_of(state_of(case, layout)))
+
+
+def test_chains_for_other_numbers_of_endpoints_stay() -> None:
+    """What nothing leads to is no difference, and is as it should be; the other layout has none."""
+    ruleset, other = (ruleset_of("kitchen-sink", each) for each in ("flat", "kube-proxy"))
+    kept = ruleset.keep(buckets_ahead(ruleset.buckets))
+    state = load(NFTState(), text(kept))
+    assert kept != ruleset
+    assert not differences(table_of(state), ruleset)
+    state = load(state, "insert rule ip kube-proxy cluster-tcp-1 drop\n")
+    after, lines = repaired(state, ruleset)
+    assert "cluster-tcp-1" in lines
+    assert said(table_of(after)) == said(table_of(load(NFTState(), text(kept))))
+    after, _ = repaired(after, other)
+    assert said(table_of(after)) == said(table_of(state_of("kitchen-sink")))
 
 
 def test_a_map_may_have_more_room_and_never_less() -> None:

@@ -18,6 +18,7 @@ from svcnet.family import IP_FAMILIES
 from svcnet.netfilter import parse_save
 from svcnet.netfilter.nft import TableKey, TableState, read_listing
 from svcnet.renderers.ipvs.tables import DUMMY_DEVICE
+from svcnet.renderers.nftables import named_buckets
 from svcnet.renderers.userspace import full, portal_rules
 from svcnet.sources import load, load_config, load_host
 from tests.kernel.applying import order_free, tool
@@ -168,12 +169,27 @@ class IPVSMachine(Applied):
 TABLES: tuple[TableKey, ...] = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
 
 
+def unused_buckets(table: TableState) -> set[str]:
+    """Return the names of the chains for so many endpoints that nothing leads to."""
+    buckets = {each.name: each for each in named_buckets(table.chains)}
+    goals = {each.value for found in table.sets.values() for each in found.elements.values()}
+    rules = {name: chain.rules for name, chain in table.chains.items() if name not in buckets}
+    goals.update(rule.text for own in rules.values() for rule in own)
+    used = [each for goal in goals if (each := buckets.get(goal.rpartition("goto ")[2]))]
+    return buckets.keys() - {each.name for one in used for each in (one, *one.leads_to())}
+
+
 def nft_lines(table: TableState) -> list[str]:
-    """Return what a table has as lines, without handles, and clients that it remembers."""
-    lines = [f"{table} {chain.name} {chain.hook}" for chain in table.chains.values()]
+    """Return what a table has as lines, without handles, and clients that it remembers.
+
+    Of chains for so many endpoints those are left out that nothing leads to: they may stay.
+    """
+    spare = unused_buckets(table)
+    chains = [chain for chain in table.chains.values() if chain.name not in spare]
+    lines = [f"{table} {chain.name} {chain.hook}" for chain in chains]
     lines += [
         f"{table} {chain.name} {number} {rule.text} {rule.comment}"
-        for chain in table.chains.values()
+        for chain in chains
         for number, rule in enumerate(chain.rules)
     ]
     for found in table.sets.values():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from svcnet.errors import ApplyError
 from svcnet.executors import nftables
+from svcnet.executors.commits import generation
 from svcnet.executors.nftables.writer import NFTWriter
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import diff
@@ -18,7 +19,9 @@ from svcnet.models import IPFamily
 from svcnet.netfilter.nft import TableState, read_listing
 from svcnet.renderers.nftables import Ruleset, advance, full, text
 from tests.fuzz import examples
-from tests.kernel.test_nftables import Listed, in_namespace, listed, load, made_by
+from tests.kernel.test_nft_traffic import graph_of
+from tests.kernel.test_nftables import in_namespace, listed, load, made_by
+from tests.kernel.test_nftables_apply import keeper
 from tests.kernel.test_twice import elsewhere
 from tests.netfilter.nft_damage import damages
 from tests.renderers.test_nftables import History, graphs_of, histories
@@ -30,12 +33,12 @@ pytestmark = pytest.mark.kernel
 TAKEN = "ip kube-proxy service-endpoints-tcp"
 
 
-def applied(ruleset: Ruleset, writer: NFTWriter) -> Listed:
-    """Return what the kernel has after an apply to a machine without a table."""
+def applied(ruleset: Ruleset, writer: NFTWriter) -> Ruleset:
+    """Apply to a machine without a table; return what is there, with chains ahead."""
     load("flush ruleset")
     report = nftables.apply(ruleset, writer=writer)
     assert report.plan.by_netlink == sum(ruleset.counts.values())
-    return listed()
+    return report.ruleset
 
 
 def test_cases_load() -> None:
@@ -45,8 +48,8 @@ def test_cases_load() -> None:
         writer = NFTWriter(THIS_MACHINE)
         for expected in EXPECTED[1::16]:
             graph = compile_case(expected.parent, family_of_file(expected))
-            ruleset = full(graph, layout="flat")
-            assert applied(ruleset, writer) == made_by(text(ruleset))
+            ruleset = applied(full(graph, layout="flat"), writer)
+            assert listed() == made_by(text(ruleset))
 
     elsewhere(work)
 
@@ -61,8 +64,7 @@ def test_steps() -> None:
             case, family = expected.parent, family_of_file(expected)
             graphs = [compile_case(case, family, f"objects{n}.yaml") for n in ("", ".second")]
             for before, after in (graphs, graphs[::-1]):
-                ruleset = full(before, layout="flat")
-                applied(ruleset, writer)
+                ruleset = applied(full(before, layout="flat"), writer)
                 ruleset, delta = advance(ruleset, diff(before, after))
                 done = writer.step(delta, ruleset, ruleset.origin_of_line)
                 ways.append(done is not None)
@@ -82,8 +84,7 @@ def test_random_steps() -> None:
     def stepped(history: History) -> None:
         writer = NFTWriter(THIS_MACHINE)
         graphs = graphs_of(history)
-        ruleset = full(graphs[0], layout="flat")
-        applied(ruleset, writer)
+        ruleset = applied(full(graphs[0], layout="flat"), writer)
         for before, after in pairwise(graphs):
             ruleset, delta = advance(ruleset, diff(before, after))
             if writer.step(delta, ruleset, ruleset.origin_of_line) is None:
@@ -100,8 +101,7 @@ def test_a_refusal_names_the_service() -> None:
         writer = NFTWriter(THIS_MACHINE)
         case = CASES / "then-clusterip-changed"
         first, second = (compile_case(case, "IPv4", f"objects{n}.yaml") for n in ("", ".second"))
-        ruleset = full(first, layout="flat")
-        applied(ruleset, writer)
+        ruleset = applied(full(first, layout="flat"), writer)
         load(f"add element {TAKEN} {{ 10.96.0.77 . 81 . 1 : 192.0.2.77 . 7 }}\n")
         before = listed()
         after, delta = advance(ruleset, diff(first, second))
@@ -121,8 +121,8 @@ def test_a_refusal_names_the_service() -> None:
 def repair(case: str, family: IPFamily, data: st.DataObject) -> None:
     """Damage a table by lines that nft takes, and have it put right."""
     writer = NFTWriter(THIS_MACHINE)
-    ruleset = full(compile_case(CASES / case, family), layout="flat")
-    before = applied(ruleset, writer)
+    ruleset = applied(full(compile_case(CASES / case, family), layout="flat"), writer)
+    before = listed()
     table = str(ruleset.table)
     lines = [
         *data.draw(damages(table_of(ruleset))),
@@ -164,6 +164,26 @@ def test_any_damage_is_put_right(case: str, family: IPFamily) -> None:
     elsewhere(lambda: repair(case, family))
 
 
+def test_chains_for_other_numbers_of_endpoints_stay() -> None:
+    """An endpoint less, and one more, are one transaction each, and nothing to be put right."""
+    more, less = (graph_of("IPv4", ("pod1", "pod2", "pod3")[:count]) for count in (3, 2))
+
+    def work() -> None:
+        kept = keeper("flat")
+        kept.whole(more)
+        for graph in (less, more):
+            before = generation(THIS_MACHINE)
+            assert kept.step(graph, None).kind == "delta"
+            assert generation(THIS_MACHINE) == before + 1
+            for ruleset in (full(graph, layout="flat"), full(more, layout="flat")):
+                planned = nftables.apply(ruleset, dry_run=True).plan
+                assert (planned.kind == "none") == (ruleset == full(graph, layout="flat"))
+                assert "chain" not in planned.text
+        assert "nothing to change" in kept.whole(more).text
+
+    elsewhere(work)
+
+
 def test_a_map_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     """nft makes the set, and its elements and the rules that look into it come by netlink."""
 
@@ -174,8 +194,7 @@ def test_a_map_grows(monkeypatch: pytest.MonkeyPatch) -> None:
             for n in ("", ".second")
         )
         monkeypatch.setattr("svcnet.renderers.nftables.flat.sizes.LEAST", 1)
-        before = full(first, layout="flat")
-        applied(before, writer)
+        before = applied(full(first, layout="flat"), writer)
         after, delta = advance(before, diff(first, second))
         assert "service-endpoints-udp" in [made.name for each in delta.growth for made in each.sets]
         assert writer.step(delta, after, after.origin_of_line) is not None

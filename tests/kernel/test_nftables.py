@@ -22,7 +22,14 @@ from svcnet.models import (
 from svcnet.models.state import ClusterObject
 from svcnet.netfilter.nft import interface
 from svcnet.netfilter.nft.words import KEYWORDS
-from svcnet.renderers.nftables import Ruleset, advance, full, text, transaction
+from svcnet.renderers.nftables import (
+    Ruleset,
+    advance,
+    full,
+    named_buckets,
+    text,
+    transaction,
+)
 from svcnet.testing import make_node, make_service, make_slice
 from tests import strategies
 from tests.fuzz import examples
@@ -82,6 +89,13 @@ def made_by(*scripts: str) -> Listed:
     for script in scripts:
         load(script)
     return listed()
+
+
+def listed_and_meant(ruleset: Ruleset) -> tuple[Listed, Listed]:
+    """Return what the kernel has, and what a table makes there that keeps chains as that does."""
+    there = listed()
+    chains = [name.removeprefix("chain ") for name in there if name.startswith("chain ")]
+    return there, made_by(text(ruleset.keep(named_buckets(chains))))
 
 
 def assert_loads(ruleset: Ruleset) -> Listed:

@@ -8,8 +8,8 @@ from base64 import b32encode
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import pairwise
-from typing import Any, TypeAlias
+from itertools import pairwise, product
+from typing import Any, TypeAlias, get_args
 
 import pytest
 import yaml
@@ -37,16 +37,20 @@ from svcnet.renderers.nftables import (
     Layout,
     Ruleset,
     advance,
+    buckets_ahead,
     delta,
     document,
     full,
     load,
+    named_buckets,
     names,
     replacement,
     text,
     transaction,
 )
 from svcnet.renderers.nftables.block import lines
+from svcnet.renderers.nftables.flat.buckets import MOST_AHEAD, EndpointChoice
+from svcnet.renderers.nftables.flat.endpoints import PROTOCOLS
 from svcnet.sources.addresses import canonical_address, canonical_cidr
 from svcnet.testing import make_node, make_service, make_slice
 from tests import strategies
@@ -173,8 +177,10 @@ def test_a_flat_step_is_as_large_as_its_change() -> None:
         slices = [make_slice(f"web-{n}", *endpoints) for n in range(1, 200)]
         return graph_of([make_node(), *services, *slices, make_slice("web-0", *own)])
 
-    def step(old: RuleGraph, new: RuleGraph) -> list[list[str]]:
-        found = advance(full(old, layout="flat"), diff(old, new))[1]
+    def step(
+        old: RuleGraph, new: RuleGraph, kept: frozenset[Bucket] = frozenset()
+    ) -> list[list[str]]:
+        found = advance(full(old, layout="flat").keep(kept), diff(old, new))[1]
         return [
             [line.split(" ip kube-proxy ")[1] for line in text.splitlines()]
             for text in (*found.texts, *filter(None, [found.cleanup]))
@@ -203,6 +209,53 @@ def test_a_flat_step_is_as_large_as_its_change() -> None:
         ["cluster-tcp-3"],
         ["cluster-tcp-3"],
     ]
+    kept = frozenset(full(three, layout="flat").buckets)
+    assert step(four, three, kept) == step(four, three)[1:]
+    assert step(three, four, kept) == step(three, four)[:1]
+
+
+def test_chains_that_are_kept_are_as_the_node_has_them() -> None:
+    """They are there whether or not anything leads to them, and get the words of another node."""
+    web: list[ClusterObject] = [
+        make_service("web", "10.96.0.10"),
+        make_slice("web", "10.244.1.5", "10.244.1.6"),
+    ]
+    other = KubeProxyConfiguration(nftables=NFTablesConfiguration(15))
+    plain, marked = graph_of([make_node(), *web]), graph_of([make_node(), *web], other)
+    kept = frozenset({Bucket("external", "udp", True, 9), Bucket("cluster", "udp", True, 9)})
+    before = full(plain, layout="flat").keep(kept)
+    after, delta = advance(before, diff(plain, marked))
+    assert after == full(marked, layout="flat").keep(kept)
+    assert Model.of(text(before), delta.text) == Model.of(text(after))
+    assert (
+        "add rule ip kube-proxy nodeport-external-udp-9 mark set mark or 0x00008000" in delta.text
+    )
+    assert full(plain).keep(kept) == full(plain)
+
+
+@pytest.mark.parametrize("choice", get_args(EndpointChoice))
+def test_a_chain_for_so_many_endpoints_is_known_by_its_name(choice: EndpointChoice) -> None:
+    """And no other is."""
+    local_size = 3 * (choice == "external-local")
+    for protocol, is_node_port in product(PROTOCOLS, (False, True)):
+        bucket = Bucket(choice, protocol, is_node_port, 12, local_size)
+        assert Bucket.of_name(bucket.name) == bucket
+        wrong = ("0", "012", "1-1", "\u0661", "123456", "1-", "")
+        names = [f"{bucket.name.partition('-12')[0]}-{each}" for each in wrong]
+        assert named_buckets(names) <= {bucket._replace(size=1, local_size=1)}
+    assert (
+        named_buckets(["services", "cluster-icmp-1", "service-AAAAAAAA-a/b/tcp/cluster-tcp-1"])
+        == set()
+    )
+
+
+def test_chains_ahead_are_for_up_to_twice_as_many_endpoints() -> None:
+    """Of each kind by itself, and of none for very many."""
+    local = Bucket("external-local", "tcp", False, 5, 2)
+    used = [Bucket("cluster", "tcp", False, 3), Bucket("cluster", "udp", False, 5000), local]
+    found = Counter(each._replace(size=0) for each in buckets_ahead(used))
+    assert sorted(found.values()) == [6, MOST_AHEAD]
+    assert set(buckets_ahead(used[:1])) == {used[0]._replace(size=n) for n in range(1, 7)}
 
 
 def test_maps_grow_and_need_not_shrink() -> None:

@@ -22,7 +22,14 @@ from svcnet.executors.stages import Stages
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.nft import NFTChain, NFTTable
 from svcnet.nogc import without_gc
-from svcnet.renderers.nftables import TABLE, NFTablesDelta, Ruleset, frame, replacement
+from svcnet.renderers.nftables import (
+    TABLE,
+    NFTablesDelta,
+    Ruleset,
+    buckets_ahead,
+    frame,
+    replacement,
+)
 from svcnet.words import count_noun
 
 
@@ -104,8 +111,12 @@ def _apply(nft: NFT, ruleset: Ruleset, writer: NFTWriter, *, dry_run: bool) -> N
 
 
 def _make(nft: NFT, ruleset: Ruleset, writer: NFTWriter, stages: Stages) -> NFTablesReport:
-    """Make a table that is not there: its frame by nft, and the rest by netlink."""
+    """Make a table that is not there: its frame by nft, and the rest by netlink.
+
+    It has chains ahead for other numbers of endpoints, which are cheap now and never again.
+    """
     with stages.stage("plan"):
+        ruleset = ruleset.keep(buckets_ahead(ruleset.buckets))
         texts, count = tuple(frame(ruleset)), sum(ruleset.counts.values())
         planned = NFTablesPlan("full", texts, is_new=True, by_netlink=count)
     with stages.stage("write"):
@@ -145,8 +156,11 @@ def carry_out(
     machine: Machine,
     writer: NFTWriter | None = None,
 ) -> NFTablesReport:
-    """Load a plan that brings the table of a machine to `ruleset`. Raises as :func:`apply`."""
-    nft = NFT(machine)
+    """Load a plan that brings the table of a machine to `ruleset`. Raises as :func:`apply`.
+
+    What the report says is there has also the chains that the plan keeps.
+    """
+    nft, ruleset = NFT(machine), ruleset.keep(planned.kept)
     with machine.lock(ruleset.family), stages.stage("write"):
         if writer is not None and planned.delta is not None:
             with suppress(ApplyError):

@@ -45,6 +45,7 @@ from svcnet.renderers.nftables import (
     NFTEdit,
     NFTStatement,
     Ruleset,
+    named_buckets,
 )
 
 _GOAL = re.compile(r"(?:goto|jump) ([^ ]+)")
@@ -77,10 +78,12 @@ def differences(
     """Return what takes a table that was found to that of `ruleset`.
 
     `found` is of a listing with handles (``nft --handle --stateless``): without them a chain with a
-    foreign rule is written anew. What is `settled` is taken to be as it is wanted: it was written
+    foreign rule is written anew. Chains that Services may share stay, as they should be, whether or
+    not anything leads to them. What is `settled` is taken to be as it is wanted: it was written
     while the table was listed, which may have it or not. With `endpoints` those in maps that are
     not among them are right.
     """
+    ruleset = ruleset.keep(named_buckets(found.chains))
     aim = Aim.of(ruleset, endpoints)
     if settled:
         found = _without(found, settled)

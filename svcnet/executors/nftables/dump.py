@@ -39,7 +39,7 @@ from svcnet.netfilter.nft import (
 )
 from svcnet.netfilter.nft.wire import uapi
 from svcnet.netlink import NETLINK_NETFILTER
-from svcnet.renderers.nftables import Ruleset
+from svcnet.renderers.nftables import Ruleset, named_buckets
 
 UNKNOWN = "?"
 """The text of a rule of which only the handle is known: no rule has it."""
@@ -96,8 +96,8 @@ def dump(
     if flags is None:
         return TableObservation(None)
     endpoints = endpoint_drift(ruleset, machine=machine) if by_netlink else None
-    aim = Aim.of(ruleset, endpoints)
     found, chains, right = reader.handles(), {}, list[NFTPlace]()
+    aim = Aim.of(ruleset.keep(named_buckets(found)), endpoints)
     others = [name for name, own in known.items() if found.get(name) != own]
     found |= dict.fromkeys(others, ()) | reader.handles_of(others)
     for chain in reader.chains(aim.chains):

@@ -10,7 +10,14 @@ from attrs import field, frozen
 from svcnet.executors.nftables.drift import differences
 from svcnet.executors.nftables.dump import TableObservation
 from svcnet.netfilter.nft import NFTPlace
-from svcnet.renderers.nftables import NFTablesDelta, Ruleset, load, replacement
+from svcnet.renderers.nftables import (
+    Bucket,
+    NFTablesDelta,
+    Ruleset,
+    load,
+    named_buckets,
+    replacement,
+)
 
 MOST_LINES = 10_000
 """A repair with more lines than these is no one transaction: all is loaded, in parts.
@@ -29,7 +36,8 @@ class NFTablesPlan:
     whether there was no table, and ``is_over`` whether all is loaded over one of which little is
     right: what it has beside that stays, to be found by another look. ``by_netlink`` is how many
     elements come without nft, behind what the texts make; ``delta`` is what the texts of a repair
-    do, for whoever can do it without nft.
+    do, for whoever can do it without nft. ``kept`` are chains of the table that was there which
+    Services may share, and which stay whether or not anything leads to them.
     """
 
     kind: Literal["none", "delta", "full"]
@@ -41,6 +49,7 @@ class NFTablesPlan:
     is_over: bool = False
     by_netlink: int = 0
     delta: NFTablesDelta | None = field(default=None, repr=False, eq=False)
+    kept: frozenset[Bucket] = field(default=frozenset(), repr=False, eq=False)
 
     @property
     def text(self) -> str:
@@ -62,14 +71,22 @@ def plan(
     """
     if seen.state is None:
         return NFTablesPlan("full", tuple(load(ruleset, is_new=True)), is_new=True)
+    kept = named_buckets(seen.state.chains)
     drift = differences(seen.state, ruleset, settled | seen.right, seen.endpoints)
     if drift.is_unreadable:
         return NFTablesPlan("full", (replacement(ruleset),), differed=drift.differed)
     delta = drift.delta
     if not delta:
-        return NFTablesPlan("none")
+        return NFTablesPlan("none", kept=kept)
     is_slow = ruleset.layout == "kube-proxy" and len(delta.lines) > MOST_LINES
     if is_slow and not is_rest:
         return NFTablesPlan("full", tuple(load(ruleset)), differed=drift.differed, is_over=True)
-    texts = delta.texts
-    return NFTablesPlan("delta", texts, delta.cleanup, delta.stale, drift.differed, delta=delta)
+    return NFTablesPlan(
+        "delta",
+        delta.texts,
+        delta.cleanup,
+        delta.stale,
+        drift.differed,
+        delta=delta,
+        kept=kept,
+    )

@@ -114,7 +114,7 @@ class NFTWriter:
         ApplyError; a part may be done then.
         """
         table, forms = ruleset.table, ElementForms.of_table(ruleset)
-        objects = ruleset.bucket_objects(sorted(ruleset.buckets))
+        objects = ruleset.bucket_objects(ruleset.all_buckets())
         buckets = Encoding.of(table, forms, [NFTEdit("add", made) for made in objects])
         commits = self._carry_out(buckets, ruleset.origin_of_line) if buckets.messages else 0
         own = [made for made in ruleset.objects_without_rows() if type(made) is NFTElement]

@@ -121,7 +121,8 @@ class NFTablesAdapter(Adapter):
                 )
             self._commits.count_own(commits)
             self._stale += stale
-            self._ruleset = after
+            # Chains that came stay: a rolling update would have them go and come again.
+            self._ruleset = after.keep(after.buckets) if delta.first else after
             self._room |= {one.name: one.size for each in delta.growth for one in each.sets}
             named = delta.places()
             touched = frozenset(named)
@@ -274,7 +275,7 @@ class NFTablesAdapter(Adapter):
     def _remove_stale(self, ruleset: tables.Ruleset) -> bool:
         """Delete chains that nothing leads to, and that are not wanted again; return success."""
         wanted = {name for block in ruleset.blocks.values() for name in block.chains}
-        wanted.update(bucket.name for bucket in ruleset.buckets)
+        wanted.update(bucket.name for bucket in ruleset.all_buckets())
         gone = tuple(name for name in dict.fromkeys(self._stale) if name not in wanted)
         left = nftables.remove(ruleset.table, gone, machine=self._machine)
         self._commits.count_own(bool(gone) and not left)

@@ -9,7 +9,7 @@ from svcnet.renderers.nftables.delta import (
     NFTStatement,
 )
 from svcnet.renderers.nftables.document import document
-from svcnet.renderers.nftables.flat.buckets import Bucket
+from svcnet.renderers.nftables.flat.buckets import Bucket, buckets_ahead, named_buckets
 from svcnet.renderers.nftables.flat.endpoints import ENDPOINT_MAPS, EndpointRow, endpoint_map
 from svcnet.renderers.nftables.flat.leads import Lead
 from svcnet.renderers.nftables.flat.sizes import size_of
@@ -39,12 +39,14 @@ __all__ = [
     "Ruleset",
     "advance",
     "between",
+    "buckets_ahead",
     "delta",
     "document",
     "endpoint_map",
     "frame",
     "full",
     "load",
+    "named_buckets",
     "replacement",
     "size_of",
     "text",

@@ -89,12 +89,11 @@ def shared_changes(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> 
             (come if verb == "add" else gone).append(NFTEdit(verb, row))
         # A packet on its way may come from where the frontend led before.
         last += [NFTEdit("delete", row) for row in _whole_rows(old, new)]
-    fresh = sorted(each for each in candidates if each not in before.buckets)
-    fresh = [each for each in fresh if each in after.buckets]
-    stale = [each.name for each in sorted(candidates) if _is_stale(each, before, after)]
-    first = [NFTEdit("add", made) for made in after.bucket_objects(fresh)]
-    kept = [each for each in sorted(candidates) if each in before.buckets and each in after.buckets]
-    rules = _other_rules(before, after, kept)
+    were = {each for each in candidates if before.has_bucket(each)}
+    are = {each for each in candidates if after.has_bucket(each)}
+    stale = [each.name for each in sorted(were - are)]
+    first = [NFTEdit("add", made) for made in after.bucket_objects(sorted(are - were))]
+    rules = _other_rules(before, after)
     last += [NFTEdit("flush", NFTChain(name)) for name in stale]
     # What goes is in front: a key may come again with another endpoint.
     changes = (*gone, *come, *rules)
@@ -102,16 +101,12 @@ def shared_changes(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> 
     return SharedChanges(tuple(first), changes, tuple(stale), growth, tuple(last))
 
 
-def _is_stale(bucket: Bucket, before: Ruleset, after: Ruleset) -> bool:
-    return bucket in before.buckets and bucket not in after.buckets
-
-
-def _other_rules(before: Ruleset, after: Ruleset, kept: Iterable[Bucket]) -> Iterator[Edit]:
+def _other_rules(before: Ruleset, after: Ruleset) -> Iterator[Edit]:
     """Yield what gives buckets that stay the words of another node."""
     old, new = words(before.settings), words(after.settings)
     if old == new:
         return
-    for bucket in kept:
+    for bucket in filter(after.has_bucket, before.all_buckets()):
         rules = bucket.rules(new)
         if bucket.rules(old) != rules:
             yield NFTEdit("flush", NFTChain(bucket.name))
@@ -180,7 +175,7 @@ def _rules(ruleset: Ruleset) -> Iterator[tuple[str, Sequence[NFTRule]]]:
     """Yield the chains that may look into sets which service ports share, and their rules."""
     yield from rules_of(ruleset.fixed).items()
     say = words(ruleset.settings)
-    for bucket in sorted(ruleset.buckets):
+    for bucket in ruleset.all_buckets():
         yield bucket.name, bucket.rules(say)
 
 

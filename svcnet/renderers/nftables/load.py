@@ -32,7 +32,7 @@ def load(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
     """
     table = str(ruleset.table)
     yield "".join([*_empty_chains(ruleset, is_new=is_new), *fixed_part(ruleset)])
-    if shared := lines(ruleset.bucket_objects(sorted(ruleset.buckets)), table, is_new=is_new):
+    if shared := lines(ruleset.bucket_objects(ruleset.all_buckets()), table, is_new=is_new):
         yield "".join(shared)
     for made in _parts(ruleset):
         if own := lines(made, table, is_new=is_new):

@@ -47,7 +47,7 @@ def advance(ruleset: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
     The cost is the change's, unless the node's settings changed.
     """
     if diff.old.settings != diff.new.settings:
-        after = full(diff.new, ruleset.table.name, ruleset.layout)
+        after = full(diff.new, ruleset.table.name, ruleset.layout).keep(ruleset.kept)
         return after, between(ruleset, after, {**ruleset.blocks, **after.blocks})
     gone = [*diff.removed, *(before for before, _ in diff.changed)]
     come = [*diff.added, *(after for _, after in diff.changed)]

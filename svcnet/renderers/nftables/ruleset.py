@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import ClassVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from immutables import Map
 
 from svcnet.brief import Brief
@@ -38,7 +38,7 @@ class Ruleset(Brief):
     It is kept as the ``blocks`` of service ports, with what makes the next step as cheap as its
     change. ``claims`` are the service ports that have an element, nearly always one, in order. In
     the flat layout ``counts`` are the elements of each set, and ``buckets`` how many elements lead
-    to each.
+    to each. Buckets that are ``kept`` are there as well, whether or not anything leads to them.
     """
 
     mode: ClassVar[str] = "nftables"
@@ -51,11 +51,27 @@ class Ruleset(Brief):
     layout: Layout = "kube-proxy"
     counts: Map[str, int] = field(default=Map(), repr=False)
     buckets: Map[Bucket, int] = field(default=Map(), repr=False)
+    kept: frozenset[Bucket] = field(default=frozenset(), repr=False)
 
     @property
     def family(self) -> IPFamily:
         """The IP family, ``IPv4`` or ``IPv6``."""
         return self.settings.family
+
+    def keep(self, buckets: Iterable[Bucket]) -> Ruleset:
+        """Return a table that has some buckets for good; another layout than the flat has none."""
+        more = self.kept.union(buckets)
+        if self.layout == "kube-proxy" or len(more) == len(self.kept):
+            return self
+        return evolve(self, kept=more)
+
+    def has_bucket(self, bucket: Bucket) -> bool:
+        """Return whether there is a chain for so many endpoints."""
+        return bucket in self.buckets or bucket in self.kept
+
+    def all_buckets(self) -> list[Bucket]:
+        """Return all chains that service ports share, in order."""
+        return sorted(self.kept.union(self.buckets))
 
     def owner(self, place: Place) -> FragmentName | None:
         """Return whose element a place has; None if it has none.
@@ -109,7 +125,7 @@ class Ruleset(Brief):
 
     def _iterate(self) -> Iterator[NFTObject | NFTRow]:
         shared = {p: self.owner(p) for p, names in self.claims.items() if len(names) > 1}
-        yield from self.bucket_objects(sorted(self.buckets))
+        yield from self.bucket_objects(self.all_buckets())
         for name in sorted(self.blocks):
             for made in self.blocks[name].made:
                 if type(made) is NFTElement and shared.get(made[:2], name) != name:

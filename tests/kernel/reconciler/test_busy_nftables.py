@@ -14,7 +14,7 @@ from svcnet.executors.nftables import apply, plan
 from svcnet.executors.nftables.commands import NFT
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.renderers.nftables import Layout, full, text
-from tests.kernel.test_nftables import listed, load, made_by
+from tests.kernel.test_nftables import listed, listed_and_meant, load, made_by
 from tests.kernel.test_nftables_apply import graphs, keeper
 from tests.kernel.test_twice import elsewhere
 
@@ -71,7 +71,8 @@ def test_commits_elsewhere_are_nobodys_concern(
                 assert not kept.is_disturbed()
                 assert "nothing has changed" in kept.look(now).text
         monkeypatch.undo()
-        assert listed() == made_by(text(full(before, layout=layout)))
+        there, meant = listed_and_meant(full(before, layout=layout))
+        assert there == meant
 
     elsewhere(work)
 
@@ -98,7 +99,8 @@ def test_commits_to_the_table_are_put_right_beside_changes(layout: Layout) -> No
                     kept.look(now)
         kept.look(now)
         assert not kept.is_disturbed()
-        assert listed() == made_by(text(full(now, layout=layout)))
+        there, meant = listed_and_meant(full(now, layout=layout))
+        assert there == meant
 
     elsewhere(work)
 

@@ -7,7 +7,10 @@ away, the second rule leads it to the first one, which goes last.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+import re
+from collections.abc import Iterable, Iterator
+from types import MappingProxyType
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from svcnet.netfilter.nft import NFTRule
 from svcnet.renderers.nftables.flat.endpoints import endpoint_map
@@ -15,6 +18,15 @@ from svcnet.renderers.nftables.words import NodeWords, keep_source
 
 EndpointChoice: TypeAlias = Literal["cluster", "local", "external", "external-local"]
 """Among which endpoints a bucket chooses: all, this node's, or both, for traffic from outside."""
+
+MOST_AHEAD = 256
+"""Up to how many endpoints chains are made before any Service has so many."""
+
+_NAME = re.compile(
+    r"(?P<node_port>nodeport-)?(?P<choice>cluster|local|external-local|external)"
+    r"-(?P<protocol>tcp|udp|sctp)-(?P<size>[0-9]{1,5})(?:-(?P<local_size>[0-9]{1,5}))?"
+)
+_CHOICES = MappingProxyType[str, EndpointChoice]({each: each for each in get_args(EndpointChoice)})
 
 
 class Bucket(NamedTuple):
@@ -37,6 +49,17 @@ class Bucket(NamedTuple):
         name = f"nodeport-{choice}" if is_node_port else choice
         more = f"-{local_size}" if choice == "external-local" else ""
         return f"{name}-{protocol}-{size}{more}"
+
+    @classmethod
+    def of_name(cls, name: str) -> Bucket | None:
+        """Return the bucket whose chain has a name, None for the name of another chain."""
+        found = _NAME.fullmatch(name)
+        if found is None:
+            return None
+        choice, protocol = _CHOICES[found["choice"]], found["protocol"]
+        sizes = int(found["size"]), int(found["local_size"] or 0)
+        made = cls(choice, protocol, bool(found["node_port"]), *sizes)
+        return made if made.name == name and made.size else None
 
     def leads_to(self) -> tuple[Bucket, ...]:
         """Return the buckets that its rules lead to, which lead nowhere else."""
@@ -71,3 +94,25 @@ class Bucket(NamedTuple):
         if self.size > 1:
             numbers.append("inc mod 1")
         return [f"dnat {say.ip} to {key} . numgen {each} map @{where}" for each in numbers]
+
+
+def named_buckets(names: Iterable[str]) -> frozenset[Bucket]:
+    """Return the buckets among chains, by the names of these."""
+    return frozenset(filter(None, map(Bucket.of_name, names)))
+
+
+def buckets_ahead(buckets: Iterable[Bucket]) -> Iterator[Bucket]:
+    """Yield the buckets that Services will need which get up to twice as many endpoints, or fewer.
+
+    A rule that looks into a map has the kernel walk all elements of that, whether any leads to a
+    chain (``nf_tables_bind_set`` in ``net/netfilter/nf_tables_api.c``). So a bucket is cheap only
+    while there are no endpoints.
+    """
+    largest: dict[Bucket, int] = {}
+    for bucket in buckets:
+        if bucket.choice != "external-local":
+            kind = bucket._replace(size=0)
+            largest[kind] = max(bucket.size, largest.get(kind, 0))
+    for kind, most in largest.items():
+        for size in range(1, min(2 * most, MOST_AHEAD) + 1):
+            yield kind._replace(size=size)
