@@ -97,5 +97,5 @@ nitpick_ignore_regex = [
     ("py:class", r"svcnet\.compiler\.service_ports\.ServiceFacts"),
     ("py:class", r"svcnet\.renderers\.iptables\.(service\.Writing|forest\.\w+)"),
     ("py:class", r"svcnet\.renderers\.nftables\.words\.NodeWords"),
-    ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
+    ("py:.*", r"(attrs|click|dns|immutables)\..*"),
 ]

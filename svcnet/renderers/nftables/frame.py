@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from attrs import frozen
-from netaddr import IPNetwork
 
+from svcnet.addresses import network_of
 from svcnet.brief import Brief
 from svcnet.graph import NodeSettings
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTHook, NFTObject, NFTRule, NFTSet
@@ -135,9 +135,10 @@ def _cluster_ips(settings: NodeSettings, say: NodeWords) -> Iterator[NFTObject]:
         "Reject traffic to invalid ports of ClusterIPs",
     )
     if settings.service_cidrs:
+        cidrs = ",".join(sorted(settings.service_cidrs, key=network_of))
         yield NFTRule(
             names.CLUSTER_IPS_CHECK,
-            f"{say.ip} daddr {{ {','.join(sorted(settings.service_cidrs, key=IPNetwork))} }} drop",
+            f"{say.ip} daddr {{ {cidrs} }} drop",
             "Drop traffic to unallocated ClusterIPs",
         )
 
