@@ -2,7 +2,7 @@
 
 import signal
 
-from svcnet.nogc import seldom_gc, settle
+from svcnet.nogc import OF_A_VERB, seldom_gc, settle
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     if before is signal.default_int_handler:  # and nobody had it ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        with seldom_gc():
+        with seldom_gc(OF_A_VERB):
             from svcnet.cli import main as command
 
             signal.signal(signal.SIGINT, before)

@@ -18,6 +18,9 @@ from contextlib import contextmanager
 SELDOM = 50_000
 """New values that make the collector look at the youngest; Python's own number is 700."""
 
+OF_A_VERB = 100_000
+"""More values than the modules of a verb have: their start takes no look at all."""
+
 FROZEN_AT_START = 1_000
 """Python 3.12 itself freezes some hundred values at its start; to settle freezes many more."""
 
@@ -48,10 +51,13 @@ def _age() -> None:
 
 
 @contextmanager
-def seldom_gc() -> Iterator[None]:
-    """Have the collector look seldom inside the block, and walk all values again at its end."""
+def seldom_gc(values: int = SELDOM) -> Iterator[None]:
+    """Have the collector look seldom inside the block, and walk all values again at its end.
+
+    So many new `values` make it look.
+    """
     before = gc.get_threshold()
-    gc.set_threshold(SELDOM, *before[1:])
+    gc.set_threshold(values, *before[1:])
     try:
         yield
     finally:
