@@ -1,10 +1,12 @@
-/* Load for the userspace benchmark, all on 127.0.0.1; results are JSON, one object a line.
+/* Load for benchmarks; results are JSON, one object a line.
  *
- *   load serve PORT                        the backend: TCP and UDP
- *   load bulk PORT BACKEND SECONDS STREAMS bytes that arrived at BACKEND, sent by way of PORT
- *   load connect PORT SECONDS AT_ONCE      new connections, one byte there and back on each
- *   load echo tcp|udp PORT SECONDS FLOWS   one byte there and back, one at a time on each flow
- *   load hold PORT CONNECTIONS             idle connections, until its input ends
+ *   load serve PLACE                        the backend: TCP and UDP
+ *   load bulk PLACE BACKEND SECONDS STREAMS bytes that arrived at BACKEND, sent by way of PLACE
+ *   load connect PLACE SECONDS AT_ONCE      new connections, one byte there and back on each
+ *   load echo tcp|udp PLACE SECONDS FLOWS   one byte there and back, one at a time on each flow
+ *   load hold PLACE CONNECTIONS             idle connections, until its input ends
+ *
+ * A place is ADDRESS:PORT, or PORT of 127.0.0.1.
  *
  * The first byte of a connection tells the backend what it is for: BULK + n, stream n of a
  * bulk; COUNT, the question how many bytes of bulk came so far; ECHO, all bytes go back.
@@ -76,13 +78,19 @@ static const char *expected(const struct stream *stream)
     return pattern + (stream->start + stream->moved) % PERIOD;
 }
 
-static struct sockaddr_in loopback(int port)
+static struct sockaddr_in place(const char *text)
 {
-    return (struct sockaddr_in){
-        .sin_family = AF_INET,
-        .sin_port = htons(port),
-        .sin_addr = {htonl(INADDR_LOOPBACK)},
-    };
+    struct sockaddr_in found = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const char *colon = strrchr(text, ':');
+    char address[INET_ADDRSTRLEN];
+
+    if (colon) {
+        snprintf(address, sizeof address, "%.*s", (int)(colon - text), text);
+        if (inet_pton(AF_INET, address, &found.sin_addr) != 1)
+            fail(text);
+    }
+    found.sin_port = htons(atoi(colon ? colon + 1 : text));
+    return found;
 }
 
 static void watch(int epoll, int operation, int fd, uint32_t events)
@@ -93,9 +101,9 @@ static void watch(int epoll, int operation, int fd, uint32_t events)
         fail("epoll_ctl");
 }
 
-static int dial(int type, int port)
+static int dial(int type, const char *text)
 {
-    struct sockaddr_in address = loopback(port);
+    struct sockaddr_in address = place(text);
     int fd = socket(AF_INET, type, 0), one = 1;
 
     if (fd < 0)
@@ -199,9 +207,9 @@ static void answer(int fd)
         sendto(fd, buffer, size, 0, (struct sockaddr *)&client, length);
 }
 
-static void serve(int port)
+static void serve(const char *text)
 {
-    struct sockaddr_in address = loopback(port);
+    struct sockaddr_in address = place(text);
     struct epoll_event events[EVENTS];
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
     int datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
@@ -238,7 +246,7 @@ static uint64_t arrivals(int question)
     return number_from(question);
 }
 
-static void bulk(int port, int backend, double seconds, int count)
+static void bulk(const char *text, const char *backend, double seconds, int count)
 {
     struct stream sent[BULK] = {0};
     struct epoll_event events[EVENTS];
@@ -247,7 +255,7 @@ static void bulk(int port, int backend, double seconds, int count)
     uint64_t before = 0, after, total = 0;
 
     for (int i = 0; i < count; i++) {
-        fds[i] = dial(SOCK_STREAM, port);
+        fds[i] = dial(SOCK_STREAM, text);
         say(fds[i], BULK + i);
         sent[i].start = i * STRIDE;
         struct epoll_event event = {.events = EPOLLOUT, .data.u32 = i};
@@ -283,7 +291,7 @@ static void bulk(int port, int backend, double seconds, int count)
            total / 1e9);
 }
 
-static void connections(int port, double seconds, int at_once)
+static void connections(const char *text, double seconds, int at_once)
 {
     struct epoll_event events[EVENTS];
     int epoll = epoll_create1(0);
@@ -291,7 +299,7 @@ static void connections(int port, double seconds, int at_once)
     uint64_t done = 0;
 
     for (int i = 0; i < at_once; i++)
-        watch(epoll, EPOLL_CTL_ADD, dial(SOCK_STREAM | SOCK_NONBLOCK, port), EPOLLOUT);
+        watch(epoll, EPOLL_CTL_ADD, dial(SOCK_STREAM | SOCK_NONBLOCK, text), EPOLLOUT);
     while (now() < started + seconds) {
         int ready = epoll_wait(epoll, events, EVENTS, 100);
 
@@ -306,7 +314,7 @@ static void connections(int port, double seconds, int at_once)
                 hear(fd, ECHO);
                 done++;
                 reset(fd);
-                watch(epoll, EPOLL_CTL_ADD, dial(SOCK_STREAM | SOCK_NONBLOCK, port), EPOLLOUT);
+                watch(epoll, EPOLL_CTL_ADD, dial(SOCK_STREAM | SOCK_NONBLOCK, text), EPOLLOUT);
             }
         }
     }
@@ -320,7 +328,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void echo(int type, int port, double seconds, int flows)
+static void echo(int type, const char *text, double seconds, int flows)
 {
     static double asked[DESCRIPTORS];
     static float took[SAMPLES];
@@ -330,7 +338,7 @@ static void echo(int type, int port, double seconds, int flows)
     double started = now();
 
     for (int i = 0; i < flows; i++) {
-        int fd = dial(type, port);
+        int fd = dial(type, text);
 
         watch(epoll, EPOLL_CTL_ADD, fd, EPOLLIN);
         asked[fd] = now();
@@ -358,12 +366,12 @@ static void echo(int type, int port, double seconds, int flows)
            samples / (now() - started - WARM_UP), took[samples / 2], took[samples * 99 / 100]);
 }
 
-static void hold(int port, int count)
+static void hold(const char *text, int count)
 {
     char end;
 
     for (int i = 0; i < count; i++) {
-        int fd = dial(SOCK_STREAM, port);
+        int fd = dial(SOCK_STREAM, text);
 
         say(fd, ECHO);
         hear(fd, ECHO);
@@ -382,16 +390,16 @@ int main(int count, char **words)
     setrlimit(RLIMIT_NOFILE, &files);
     make_pattern();
     if (!strcmp(what, "serve") && count == 3)
-        serve(atoi(words[2]));
+        serve(words[2]);
     else if (!strcmp(what, "bulk") && count == 6)
-        bulk(atoi(words[2]), atoi(words[3]), atof(words[4]), atoi(words[5]));
+        bulk(words[2], words[3], atof(words[4]), atoi(words[5]));
     else if (!strcmp(what, "connect") && count == 5)
-        connections(atoi(words[2]), atof(words[3]), atoi(words[4]));
+        connections(words[2], atof(words[3]), atoi(words[4]));
     else if (!strcmp(what, "echo") && count == 6)
-        echo(strcmp(words[2], "udp") ? SOCK_STREAM : SOCK_DGRAM, atoi(words[3]), atof(words[4]),
+        echo(strcmp(words[2], "udp") ? SOCK_STREAM : SOCK_DGRAM, words[3], atof(words[4]),
              atoi(words[5]));
     else if (!strcmp(what, "hold") && count == 4)
-        hold(atoi(words[2]), atoi(words[3]));
+        hold(words[2], atoi(words[3]));
     else
         return 2;
     return 0;

@@ -25,6 +25,7 @@ from svcnet.graph import diff
 from svcnet.renderers.iptables import delta, full
 from svcnet.sources import load_bytes
 from tests.bench import clusters
+from tests.bench.figures import keep
 from tests.bench.test_bench_compile import json_of
 from tests.kernel.ipvs.netlink import own_namespace
 from tests.kernel.uml import guest
@@ -46,7 +47,7 @@ def test_iptables(benchmark: Any, services: int, variant: Variant) -> None:
     bare = alone(variant, services)
     figures = benchmark.pedantic(measured, ("iptables", variant, services), rounds=1, iterations=1)
     figures[f"iptables-{variant}-restore alone"] = bare
-    report(benchmark, f"{services} services, iptables-{variant}", figures)
+    report(benchmark, f"iptables-{variant}, as kube-proxy", services, figures)
     holds(figures)
 
 
@@ -54,7 +55,7 @@ def test_iptables(benchmark: Any, services: int, variant: Variant) -> None:
 def test_nftables(benchmark: Any, services: int) -> None:
     """An event takes less than 5 ms of svcnet's CPU at each size; nft's own time is told apart."""
     figures = benchmark.pedantic(measured, ("nftables", "", services), rounds=1, iterations=1)
-    report(benchmark, f"{services} services, nftables", figures)
+    report(benchmark, "nftables flat, by netlink", services, figures)
     holds(figures)
 
 
@@ -62,7 +63,7 @@ def test_nftables(benchmark: Any, services: int) -> None:
 def test_userspace(benchmark: Any, services: int) -> None:
     """An event takes less than 5 ms at each size where svcnet's own proxy serves, too."""
     figures = benchmark.pedantic(measured, ("userspace", "nft", services), rounds=1, iterations=1)
-    report(benchmark, f"{services} services, userspace", figures)
+    report(benchmark, "userspace", services, figures)
     holds(figures)
 
 
@@ -72,7 +73,7 @@ def test_ipvs(benchmark: Any, services: int) -> None:
     command = [sys.executable, "-m", "tests.bench.keeping", "ipvs", "legacy", services]
     command += [clusters.ENDPOINTS, EVENTS]
     out = benchmark.pedantic(lambda: guest.run(*command), rounds=1, iterations=1)
-    report(benchmark, f"{services} services, ipvs in the guest", json.loads(out.splitlines()[-1]))
+    report(benchmark, "guest: ipvs", services, json.loads(out.splitlines()[-1]))
 
 
 def measured(mode: str, variant: Variant, services: int) -> dict[str, Any]:
@@ -90,9 +91,12 @@ def holds(figures: dict[str, Any]) -> None:
     assert figures["MB in the end"] < MOST_GROWTH * figures["cold"]["MB"]
 
 
-def report(benchmark: Any, title: str, figures: dict[str, Any]) -> None:
+def report(benchmark: Any, way: str, services: int, figures: dict[str, Any]) -> None:
+    """Tell figures, and keep them under a name that docs/charts.py has a style for."""
     benchmark.extra_info.update(figures)
-    print(f"\n{title}: {json.dumps(figures, indent=1)}")
+    print(f"\n{services} services, {way}: {json.dumps(figures, indent=1)}")
+    of = {"way": way, "services": services, "endpoints": clusters.ENDPOINTS}
+    keep("run", {**of, **figures})
 
 
 def alone(variant: Variant, services: int) -> dict[str, float]:

@@ -109,7 +109,7 @@ def ways(
     HAProxy has as many threads as svcnet has `workers`.
     """
     with ExitStack() as running:
-        running.enter_context(_server([load.program, "serve", BACKEND], BACKEND))
+        running.enter_context(server([load.program, "serve", BACKEND], BACKEND))
         found = {"direct": Way(BACKEND, BACKEND)}
         for name, port, options in (("haproxy", 7002, ""), ("haproxy, splice", 7003, SPLICE)):
             file = folder / f"{port}.cfg"
@@ -122,7 +122,7 @@ def ways(
                     threads=workers,
                 )
             )
-            pid = running.enter_context(_server(["haproxy", "-db", "-f", file], port))
+            pid = running.enter_context(server(["haproxy", "-db", "-f", file], port))
             found[name] = Way(port, None, pid)
         found["svcnet"] = running.enter_context(_svcnet(workers))
         yield found
@@ -138,7 +138,7 @@ def _svcnet(workers: int) -> Iterator[Way]:
 
 
 @contextmanager
-def _server(command: Sequence[object], port: int) -> Iterator[int]:
+def server(command: Sequence[object], port: int) -> Iterator[int]:
     """Run a server; it is there when it takes connections at a port. Yields its process id."""
     with _process(command) as process:
         deadline = time.monotonic() + PATIENCE
