@@ -44,7 +44,8 @@ html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["rules.css"]
 html_title = f"svcnet {version}"
-exclude_patterns = ["_build"]
+# The tables of charts are parts of pages.
+exclude_patterns = ["_build", "charts/*.md"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
