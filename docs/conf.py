@@ -98,5 +98,5 @@ nitpick_ignore_regex = [
     ("py:class", r"svcnet\.compiler\.service_ports\.ServiceFacts"),
     ("py:class", r"svcnet\.renderers\.iptables\.(service\.Writing|forest\.\w+)"),
     ("py:class", r"svcnet\.renderers\.nftables\.words\.NodeWords"),
-    ("py:.*", r"(attrs|click|dns|immutables)\..*"),
+    ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
 ]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
-from typing import Any, TypeAlias
 
 from svcnet.family import IPFamily
-
-Network: TypeAlias = IPv4Network | IPv6Network
 
 BITS: dict[IPFamily, int] = {"IPv4": 32, "IPv6": 128}
 """How long an address is, and so the prefix of a network of one."""
@@ -74,7 +70,7 @@ def host_network(address: str) -> str:
     return f"{address}/{128 if ':' in address else 32}"
 
 
-def network_of(cidr: str) -> Network:
+def network_of(cidr: str) -> IPv4Network | IPv6Network:
     """Return the network of a CIDR, whose address may be any in it. Raises ValueError."""
     return ip_network(cidr, strict=False)
 
@@ -82,35 +78,3 @@ def network_of(cidr: str) -> Network:
 def contains(cidr: str, address: str) -> bool:
     """Return whether an address lies in a CIDR; never true across IP families."""
     return ip_address(address) in network_of(cidr)
-
-
-def merge_networks(cidrs: Iterable[str]) -> tuple[Network, ...]:
-    """Return the fewest networks that have the addresses of `cidrs`, all of one IP family."""
-    found: Iterable[Any] = map(network_of, cidrs)
-    return tuple(collapse_addresses(found))
-
-
-def all_but(cidrs: Sequence[str]) -> list[Network]:
-    """Return the fewest networks that have all addresses but those of `cidrs`, in their order.
-
-    The CIDRs, of which there is at least one, are of one IP family.
-    """
-    rest = [ip_network("::/0" if ":" in cidrs[0] else "0.0.0.0/0")]
-    for network in merge_networks(cidrs):
-        rest = [part for each in rest for part in _without(each, network)]
-    return sorted(rest)
-
-
-def _without(whole: Any, part: Any) -> Iterable[Network]:
-    return whole.address_exclude(part) if part.subnet_of(whole) else (whole,)
-
-
-class Networks:
-    """Networks of any IP family, of which is asked whether an address lies in one."""
-
-    def __init__(self, cidrs: Iterable[str]) -> None:
-        self._networks = tuple(map(network_of, cidrs))
-
-    def __contains__(self, address: object) -> bool:
-        found = ip_address(str(address))
-        return any(found in network for network in self._networks)

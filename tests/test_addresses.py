@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 
 from svcnet.addresses import (
     BITS,
-    Networks,
     address_text,
-    all_but,
     canonical_address,
     host_network,
     ipv4_text,
@@ -81,27 +79,3 @@ def test_every_artifact_has_the_same_text(spelling: str) -> None:
     told.add(addresses.canonical_address(spelling) or "")
     assert told == {"::102:304"}
     assert lookup(records(state), "web.shop.svc.cluster.local", "AAAA").answers[0].data == "fd00::1"
-
-
-@pytest.mark.parametrize(
-    ("cidrs", "rest"),
-    [
-        (["0.0.0.0/0"], []),
-        (["128.0.0.0/1"], ["0.0.0.0/1"]),
-        (["64.0.0.0/2", "0.0.0.0/2", "192.0.0.0/2", "192.0.2.1/32"], ["128.0.0.0/2"]),
-        (["::/1", "c000::/2"], ["8000::/2"]),
-    ],
-)
-def test_all_but_some_networks(cidrs: list[str], rest: list[str]) -> None:
-    """What is left of all addresses, in the fewest networks."""
-    assert [str(each) for each in all_but(cidrs)] == rest
-
-
-def test_which_addresses_are_in_networks_of_both_families() -> None:
-    """An address is asked for only among networks of its own family; a scope does not count."""
-    networks = Networks(["10.0.0.1/8", "fe80::/10"])
-    assert "10.1.2.3" in networks
-    assert "fe80::1%lo" in networks
-    assert "11.0.0.1" not in networks
-    assert "::ffff:10.1.2.3" not in networks
-    assert "10.1.2.3" not in Networks([])

@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from attrs import evolve, frozen
+from netaddr import IPAddress, IPNetwork
 
 from svcnet import checks
-from svcnet.addresses import Networks
 from svcnet.executors.iptables import Ownership
 from svcnet.executors.ipvs import device, rules, sets
 from svcnet.executors.ipvs.observe import IPVSState
@@ -148,6 +148,16 @@ def _sets(step: Step) -> Iterator[str]:
             yield name
 
 
+class Exclusions:
+    """The addresses in excludeCIDRs: what is there of them is never removed."""
+
+    def __init__(self, cidrs: Iterable[str]) -> None:
+        self._networks = [IPNetwork(cidr) for cidr in cidrs]
+
+    def __contains__(self, address: object) -> bool:
+        return any(IPAddress(address) in network for network in self._networks)
+
+
 def plan(
     wanted: IPVSTables,
     observed: IPVSState,
@@ -197,7 +207,7 @@ def _steps(
     other_modes: Collection[Ownership],
 ) -> Iterator[Step]:
     """Yield the steps in their order, some with nothing to do."""
-    family, kept = wanted.family, Networks(wanted.settings.ipvs.exclude_cidrs)
+    family, kept = wanted.family, Exclusions(wanted.settings.ipvs.exclude_cidrs)
     text = with_servers(wanted.restore_text, beside)
     written = Step("iptables", tuple(rules.changes(text, observed.tables, family, other_modes)))
     # While another mode serves, its rules do until everything of this mode is there.
@@ -276,7 +286,7 @@ def plan_step(delta: IPVSDelta, drain: int = DRAIN) -> IPVSPlan:
 
 
 def _steps_of(delta: IPVSDelta, work: ServerChanges) -> Iterator[Step]:
-    family, kept = delta.family, Networks(delta.settings.ipvs.exclude_cidrs)
+    family, kept = delta.family, Exclusions(delta.settings.ipvs.exclude_cidrs)
     removed = [entry for entry in delta.removed if not sets.is_kept(entry[1], kept)]
     resized = {found.definition for found in delta.resized}
     added = [entry for entry in delta.added if entry[0] not in resized]

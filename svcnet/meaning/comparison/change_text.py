@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
-from svcnet.addresses import Network, all_but
+from netaddr import IPNetwork, IPSet
+
 from svcnet.errors import one_line
 from svcnet.graph import Deliver, Pass
 from svcnet.meaning.comparison.change import (
@@ -164,15 +165,16 @@ def _kind(each: SenderKind) -> str:
 
 def _networks(networks: Sequence[str]) -> str:
     """Return networks, or what all others are but for, where that is shorter."""
-    rest = [_network(each) for each in all_but(networks)]
+    whole = IPSet(["::/0" if ":" in networks[0] else "0.0.0.0/0"])
+    rest = [_network(each) for each in (whole - IPSet(networks)).iter_cidrs()]
     but = 0 < len(rest) < len(networks)
     there = rest if but else networks
     shown = list_some(there, _MOST_NETWORKS)
     return f"all but {shown}" if but else shown
 
 
-def _network(network: Network) -> str:
-    return str(network.network_address if network.num_addresses == 1 else network)
+def _network(network: IPNetwork) -> str:
+    return str(network.ip) if network.size == 1 else str(network)
 
 
 def _list_ends(change: str, ends: Iterable[EndChange]) -> list[tuple[str, str]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from immutables import Map
+from netaddr import cidr_merge
 
-from svcnet.addresses import canonical_address, host_network, merge_networks
+from svcnet.addresses import canonical_address, host_network
 from svcnet.graph import Balance, Dispatch, Firewall, Fragment, GraphDiff, Reject, RuleGraph
 from svcnet.nogc import without_gc
 from svcnet.renderers.userspace.choice import DEFAULT_CHOICE, PortChoice
@@ -159,7 +160,7 @@ def _listener(fragment: Fragment, role: Role) -> Listener:
 
 def _sources(firewall: Firewall) -> tuple[str, ...]:
     own = map(host_network, firewall.own_addresses)
-    return tuple(map(str, merge_networks((*firewall.ranges, *own))))
+    return tuple(map(str, cidr_merge((*firewall.ranges, *own))))
 
 
 def _backends(fragment: Fragment, balance: Balance) -> tuple[Backend, ...]:

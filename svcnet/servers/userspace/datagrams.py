@@ -14,7 +14,8 @@ from contextlib import suppress
 from select import EPOLLIN
 from typing import Any
 
-from svcnet.addresses import Networks
+from netaddr import IPSet
+
 from svcnet.renderers.userspace.table import Role
 from svcnet.servers.doors import OUT_OF_DESCRIPTORS
 from svcnet.servers.origins import origin
@@ -207,7 +208,7 @@ class DatagramListener:
         self.service = service
         self.role = role
         self.sock = sock
-        self.sources: Networks | None = None
+        self.sources: IPSet | None = None
         self._address = sock.getsockname()[:2]
         refuse(sock)
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from select import EPOLLIN
 
 from attrs import field, frozen
+from netaddr import IPSet
 
-from svcnet.addresses import Networks
 from svcnet.family import IPFamily
 from svcnet.renderers.userspace.table import (
     ROLES,
@@ -182,7 +182,7 @@ class Engine:
         if name not in self._open and isinstance(found, DatagramListener):
             found.renew()
         is_guarded = guard(found.sock, listener)
-        found.sources = None if is_guarded else Networks(listener.sources)
+        found.sources = None if is_guarded else IPSet(listener.sources)
         if listener.answer == "drop" and not is_guarded:
             self._shut(name)
         elif name not in self._open:

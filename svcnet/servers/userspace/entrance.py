@@ -8,7 +8,8 @@ from select import EPOLLIN, epoll
 from socket import AF_INET, SOCK_STREAM, SocketType
 from typing import TypeAlias
 
-from svcnet.addresses import Networks
+from netaddr import IPSet
+
 from svcnet.renderers.userspace.table import Role
 from svcnet.servers.doors import Shortage, admit
 from svcnet.servers.origins import origin
@@ -38,7 +39,7 @@ class StreamListener:
         self.service = service
         self.role = role
         self.sock = sock
-        self.sources: Networks | None = None
+        self.sources: IPSet | None = None
 
     def has_room(self) -> bool:
         """Return whether the Service may have one more connection; if not, wait until it may."""

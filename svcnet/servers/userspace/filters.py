@@ -11,7 +11,8 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 
-from svcnet.addresses import Network, merge_networks
+from netaddr import IPNetwork, cidr_merge
+
 from svcnet.family import IPFamily
 
 # asm-generic/socket.h
@@ -44,18 +45,18 @@ NOTHING_NEW: tuple[Instruction, ...] = (
 
 def only_from(cidrs: Iterable[str]) -> tuple[Instruction, ...]:
     """Return a program that drops what does not come from one of `cidrs`, all of one family."""
-    merged = merge_networks(cidrs)
+    merged = cidr_merge([IPNetwork(cidr) for cidr in cidrs])
     return (*(step for network in merged for step in _accept(network)), *DROP)
 
 
-def _accept(network: Network) -> Iterator[Instruction]:
+def _accept(network: IPNetwork) -> Iterator[Instruction]:
     """Yield what accepts a packet from `network`, and goes on to what follows otherwise."""
     words = [
         (offset, mask, value)
         for offset, mask, value in zip(
             range(0, 16, 4),
-            _words(network.netmask.packed),
-            _words(network.network_address.packed),
+            _words(network, network.netmask),
+            _words(network, network.network),
             strict=False,
         )
         if mask
@@ -68,8 +69,10 @@ def _accept(network: Network) -> Iterator[Instruction]:
     yield (_RETURN, 0, 0, _ALL)
 
 
-def _words(packed: bytes) -> tuple[int, ...]:
-    return struct.unpack(f"!{len(packed) // 4}I", packed)
+def _words(network: IPNetwork, address: object) -> tuple[int, ...]:
+    count = 1 if network.version == 4 else 4
+    packed = int(address).to_bytes(4 * count, "big")  # type: ignore[call-overload]
+    return struct.unpack(f"!{count}I", packed)
 
 
 def by_source(family: IPFamily, sockets: int) -> tuple[Instruction, ...]:
