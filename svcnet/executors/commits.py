@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from errno import EBADMSG
 from struct import Struct
 from threading import RLock
@@ -71,8 +72,8 @@ class Commits:
     and names of processes play no part in it, and namespaces of processes do no harm.
 
     The kernel writes a message for all that anybody changes while we listen. For a large write of
-    ours that is a tenth more time, so :meth:`deaf` goes before it. Where the kernel does not let
-    us listen, all commits of others count.
+    ours that is a tenth more time, and as much again for elements of sets, so :meth:`deaf` goes
+    before it. Where the kernel does not let us listen, all commits of others count.
 
     One value serves all families of a process, since the generation does. Each method may be called
     in any thread; between a write and its :meth:`count_own` the number looks like somebody else's
@@ -102,6 +103,12 @@ class Commits:
             if self._notices is not None:
                 self._notices.close()
                 self._notices = None
+
+    def listen(self) -> None:
+        """Listen again after a large write of ours, and not only with the next question."""
+        with self._lock, suppress(OSError):
+            if self._notices is None:
+                self._listen()
 
     def of_others(self, *, anywhere: bool = False) -> int:
         """Return a number that is the same as before if, and only if, nobody else wrote to ours.

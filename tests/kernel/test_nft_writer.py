@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,11 +14,13 @@ from hypothesis import strategies as st
 from svcnet.errors import ApplyError
 from svcnet.executors import nftables
 from svcnet.executors.commits import generation
+from svcnet.executors.nftables.netlink import NFTSocket
 from svcnet.executors.nftables.writer import NFTWriter
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import diff
 from svcnet.models import IPFamily
 from svcnet.netfilter.nft import TableState, read_listing
+from svcnet.netlink import NETLINK_NETFILTER
 from svcnet.renderers.nftables import Ruleset, advance, full, text
 from tests.fuzz import examples
 from tests.kernel.test_nft_traffic import graph_of
@@ -162,6 +166,37 @@ def endpoint_damages(ruleset: Ruleset) -> list[str]:
 def test_any_damage_is_put_right(case: str, family: IPFamily) -> None:
     """Whatever the kernel let somebody do: after one more apply all is as it was, and stays so."""
     elsewhere(lambda: repair(case, family))
+
+
+def listeners() -> int:
+    """Return how many sockets of this namespace are told of what anybody writes."""
+    lines = Path("/proc/thread-self/net/netlink").read_text().splitlines()[1:]
+    found = [line.split() for line in lines]
+    return sum(each[1] == str(NETLINK_NETFILTER) and int(each[3], 16) > 0 for each in found)
+
+
+def test_nobody_listens_to_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel would write a message for each element, in as much time as it takes to add it."""
+    graph, there = graph_of("IPv4", ("pod1", "pod2")), list[int]()
+    commit = NFTSocket.commit
+
+    def noted(*given: Any) -> None:
+        there.append(listeners())
+        commit(*given)
+
+    def work() -> None:
+        kept = keeper("flat")
+        with monkeypatch.context() as patch:
+            patch.setattr(NFTSocket, "commit", noted)
+            kept.whole(graph)
+        assert there[-3:] == [0, 0, 0]
+        assert listeners() == 1
+        load("add table ip other\n")
+        assert not kept.is_disturbed()
+        load("flush set ip kube-proxy cluster-ips\n")
+        assert kept.is_disturbed()
+
+    elsewhere(work)
 
 
 def test_chains_for_other_numbers_of_endpoints_stay() -> None:

@@ -6,7 +6,7 @@ chains of single service ports, which nft writes from text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine
@@ -35,10 +35,13 @@ class NFTWriter:
     """Writes tables of a machine's network namespace by netlink, through one socket.
 
     It is for one thread at a time. What it cannot write it leaves to nft: then nothing is changed.
+    With `before_load` something is done before all of a table is written, such as to listen to
+    nf_tables no more.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, before_load: Callable[[], None] | None = None) -> None:
         self._machine = machine
+        self._before_load = before_load
         self._socket: NFTSocket | None = None
         self._is_able = True
         self._is_late = False
@@ -113,6 +116,8 @@ class NFTWriter:
         transaction takes more than its share. Returns how many commits that were. Raises
         ApplyError; a part may be done then.
         """
+        if self._before_load is not None:
+            self._before_load()
         table, forms = ruleset.table, ElementForms.of_table(ruleset)
         objects = ruleset.bucket_objects(ruleset.all_buckets())
         buckets = Encoding.of(table, forms, [NFTEdit("add", made) for made in objects])

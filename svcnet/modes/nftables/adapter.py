@@ -75,7 +75,7 @@ class NFTablesAdapter(Adapter):
         self._known = KnownHandles(self._table, self._machine)
         self._look: _Look | None = None
         self._writing = Lock()
-        self._writer = nftables.NFTWriter(commits.machine)
+        self._writer = nftables.NFTWriter(commits.machine, before_load=commits.deaf)
 
     @property
     def stage(self) -> str:
@@ -93,12 +93,12 @@ class NFTablesAdapter(Adapter):
             ruleset = tables.full(graph, self._table.name, self._layout)
         self._ruleset = self._seal = self._look = None
         self._known.forget()
-        self._commits.deaf()
         # The mark is of a time before the table is listed: what somebody writes from then on
         # makes it another, whether or not it was seen.
         before = self._mark()
         with self._writing:
             report = nftables.apply(ruleset, machine=self._machine, writer=self._writer)
+            self._commits.listen()
             stages.merge(report.stages)
             self._stale = report.left
             return self._finish(report, before, stages)
