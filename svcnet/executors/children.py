@@ -135,6 +135,22 @@ def run_child(
     if seconds is None:
         seconds = SECONDS + SECONDS_A_MEBIBYTE * len(given) / (1 << 20)
     started = monotonic()
+    with _start(path, options) as child:
+        output, complaint = _Exchange(name, child, given, seconds, ends, started).finish()
+        code = child.returncode
+    text = output.decode("utf-8", "surrogateescape")
+    words = complaint.decode("utf-8", "surrogateescape").split()
+    return Output(code, text, one_line(" ".join(words), 2000))
+
+
+@contextmanager
+def _start(path: str, options: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a child that has ended, or is killed, when the block is left.
+
+    Ctrl-C waits until the child is in somebody's hands: an exception while it starts, which may
+    run already, would leave it behind.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
     try:
         child = subprocess.Popen(
             [path, *options],
@@ -146,15 +162,13 @@ def run_child(
             pass_fds=descriptors(),
         )
     except (OSError, ValueError) as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         raise ApplyError(f"{path}: {error}") from None
     try:
-        output, complaint = _Exchange(name, child, given, seconds, ends, started).finish()
-        code = child.returncode
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        yield child
     finally:
         _end(child)
-    text = output.decode("utf-8", "surrogateescape")
-    words = complaint.decode("utf-8", "surrogateescape").split()
-    return Output(code, text, one_line(" ".join(words), 2000))
 
 
 @define

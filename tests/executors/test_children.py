@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from subprocess import PIPE, Popen
+from subprocess import PIPE, Popen, run
 
 import pytest
 
@@ -213,4 +213,26 @@ def test_an_interrupt_kills_it(script: Script, alive: Callable[[], bool], tmp_pa
             time.sleep(0.01)
         started.send_signal(2)
         assert b"KeyboardInterrupt" in started.communicate(timeout=10)[1]
+    assert not alive()
+
+
+def test_an_interrupt_while_it_starts_kills_it(
+    script: Script, alive: Callable[[], bool], tmp_path: Path
+) -> None:
+    """Ctrl-C finds the child, however soon it comes: here the child itself sends it."""
+    path = script(f"echo $$ > {tmp_path}/number; kill -2 $PPID; exec sleep 60")
+    program = f"""
+import subprocess, time
+from svcnet.executors.children import run_child
+
+class SlowPopen(subprocess.Popen):
+    def __init__(self, *given, **options):
+        super().__init__(*given, **options)
+        time.sleep(0.2)
+
+subprocess.Popen = SlowPopen
+run_child({path!r})
+"""
+    done = run([sys.executable, "-c", program], stderr=PIPE, check=False)
+    assert b"KeyboardInterrupt" in done.stderr
     assert not alive()
