@@ -141,23 +141,20 @@ def load_rows(
     table: NFTTable, forms: ElementForms, rows: Iterable[EndpointRow]
 ) -> Iterator[NFTMessage]:
     """Yield the messages that add whole rows, of which each has as many elements as it holds."""
-    joined: dict[str, list[bytes]] = {}
+    by_map: dict[str, list[bytes]] = {}
     for container, key, endpoints, first in rows:
-        own = joined.setdefault(container, [])
-        own.append(forms.rows[container].row(key, endpoints, first))
-    for container, own in joined.items():
+        if container not in by_map:
+            by_map[container] = []
+        by_map[container].append(forms.rows[container].row(key, endpoints, first))
+    for container, own in by_map.items():
         for part in wire.divide_rows(b"".join(own), forms.rows[container].size):
             yield wire.new_elements(table, container, part)
 
 
 def load_elements(
-    table: NFTTable, forms: ElementForms, elements: Iterable[NFTElement]
+    table: NFTTable, forms: ElementForms, elements: Mapping[str, Iterable[NFTElement]]
 ) -> Iterator[NFTMessage]:
-    """Yield the messages that add elements, of which each has as many as it holds."""
-    packed: dict[str, list[bytes]] = {}
-    for element in elements:
-        form = forms.of[element.container]
-        packed.setdefault(element.container, []).append(form.pack(element))
-    for container, own in packed.items():
-        for part in wire.divide(own):
+    """Yield the messages that add elements of sets, of which each has as many as it holds."""
+    for container, own in elements.items():
+        for part in wire.divide(map(forms.of[container].pack, own)):
             yield wire.new_elements(table, container, part)

@@ -135,13 +135,13 @@ def deletes_late(machine: Machine) -> bool:
     return _linux(machine) < DELETES_AT_ONCE
 
 
-def takes_batches(machine: Machine) -> bool:
+def takes_batches(opened: NFTSocket) -> bool:
     """Return whether a table can be written to by netlink, without nft.
 
     The kernel is asked to delete a table that is not there, and is to refuse it for that.
     """
     try:
-        NFTSocket(machine).commit([delete_table(NFTTable("ip", _TABLE))])
+        opened.commit([delete_table(NFTTable("ip", _TABLE))])
     except RefusedBatch as error:
         return (error.refusal.number, error.refusal.errno) == (1, ENOENT)
     except OSError:

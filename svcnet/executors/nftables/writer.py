@@ -7,6 +7,7 @@ chains of single service ports, which nft writes from text.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine
@@ -22,7 +23,7 @@ from svcnet.executors.nftables.encoding import (
 from svcnet.executors.nftables.netlink import NFTSocket, OvertakenBatch, RefusedBatch
 from svcnet.executors.nftables.probe import deletes_late, takes_batches
 from svcnet.executors.nftables.refusal import OriginOf, refusal
-from svcnet.netfilter.nft import NFTChain, NFTElement, NFTSet, NFTTable
+from svcnet.netfilter.nft import NFTChain, NFTSet, NFTTable
 from svcnet.netfilter.nft.wire import NFTMessage
 from svcnet.nogc import without_gc
 from svcnet.renderers.nftables import Edit, NFTablesDelta, NFTEdit, NFTGrowth, Ruleset, names
@@ -51,10 +52,12 @@ class NFTWriter:
     def is_able(self) -> bool:
         """Return whether the machine can be written to so; it is asked once."""
         if self._is_able and self._socket is None:
-            self._is_able = takes_batches(self._machine)
-            if self._is_able:
-                self._is_late = deletes_late(self._machine)
+            self._is_late = deletes_late(self._machine)
+            with suppress(ApplyError):
                 self._open()
+            self._is_able = self._socket is not None and takes_batches(self._socket)
+            if not self._is_able:
+                self._socket = None
         return self._is_able
 
     def takes(self, ruleset: Ruleset) -> bool:
@@ -122,15 +125,11 @@ class NFTWriter:
         objects = ruleset.bucket_objects(ruleset.all_buckets())
         buckets = Encoding.of(table, forms, [NFTEdit("add", made) for made in objects])
         commits = self._carry_out(buckets, ruleset.origin_of_line) if buckets.messages else 0
-        own = [made for made in ruleset.objects_without_rows() if type(made) is NFTElement]
-        pairs = [made for made in own if made.container == names.HAIRPIN_CONNECTIONS]
-        others = [made for made in own if made.container != names.HAIRPIN_CONNECTIONS]
-        rows = [
-            *load_rows(table, forms, ruleset.rows()),
-            *load_elements(table, forms, pairs),
-        ]
-        last = list(load_elements(table, forms, others))
-        for part in (*self._batches(rows), last):
+        elements, rows = ruleset.contents()
+        pairs = {name: elements.pop(name, []) for name in (names.HAIRPIN_CONNECTIONS,)}
+        first = [*load_rows(table, forms, rows), *load_elements(table, forms, pairs)]
+        last = list(load_elements(table, forms, elements))
+        for part in (*self._batches(first), last):
             try:
                 commits += self._commit(part) if part else 0
             except RefusedBatch as error:

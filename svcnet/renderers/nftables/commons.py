@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Literal
 
 from attrs import evolve, frozen
@@ -33,12 +33,18 @@ def count(
     claims: Mapping[Place, tuple[FragmentName, ...]],
 ) -> Ruleset:
     """Return a table with the maps that the layout has beside, in their sizes, and its counts."""
-    sizes, buckets = Counter([container for container, _ in claims]), dict[Bucket, int]()
-    tally = LeadTally(sizes, buckets)
-    for name, block in blocks.items():
-        for place, lead in block.leads.items():
-            if claims[place][-1] == name:
-                tally.lead(lead, 1)
+    sizes = Counter([container for container, _ in claims])
+    leads = [
+        lead
+        for name, block in blocks.items()
+        for place, lead in block.leads.items()
+        if claims[place][-1] == name
+    ]
+    buckets = Counter([lead.bucket for lead in leads])
+    for bucket, number in list(buckets.items()):
+        buckets.update(dict.fromkeys(bucket.leads_to(), number))
+    for container, _, endpoints, _ in chain.from_iterable([lead.rows for lead in leads]):
+        sizes[container] += len(endpoints)
     fixed = add_maps(ruleset.fixed, words(ruleset.settings))
     counts = Map(sizes)
     return evolve(ruleset, fixed=resize(fixed, counts), counts=counts, buckets=Map(buckets))
@@ -160,7 +166,7 @@ def _growth(before: Ruleset, after: Ruleset) -> Iterator[NFTGrowth]:
     sets = {each.name: each for each in before.fixed.objects if type(each) is NFTSet}
     for made in after.fixed.objects:
         if type(made) is NFTSet and made.name in sets and made.size > sets[made.name].size:
-            rules = {chain: own for chain, own in _rules(before) if _uses(own, made.name)}
+            rules = {name: own for name, own in _rules(before) if _uses(own, made.name)}
             yield turn((made,), rules, partial(_filling, before))
 
 

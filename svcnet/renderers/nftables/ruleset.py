@@ -124,20 +124,43 @@ class Ruleset(Brief):
         yield from self.rows()
 
     def _iterate(self) -> Iterator[NFTObject | NFTRow]:
-        shared = {p: self.owner(p) for p, names in self.claims.items() if len(names) > 1}
+        owners = self._owners
         yield from self.bucket_objects(self.all_buckets())
         for name in sorted(self.blocks):
             for made in self.blocks[name].made:
-                if type(made) is NFTElement and shared.get(made[:2], name) != name:
+                if type(made) is NFTElement and owners.get(made[:2], name) != name:
                     continue
                 yield made
 
+    @cached_property
+    def _owners(self) -> Mapping[Place, FragmentName | None]:
+        """Who has the elements that several service ports ask for."""
+        return {place: self.owner(place) for place, own in self.claims.items() if len(own) > 1}
+
     def rows(self) -> Iterator[EndpointRow]:
         """Yield the endpoints in maps, those of a frontend together, in the order of names."""
+        owners = self._owners
         for name in sorted(self.blocks):
             for place, lead in self.blocks[name].leads.items():
-                if self.claims[place][-1] == name:
+                if place not in owners or owners[place] == name:
                     yield from lead.rows
+
+    def contents(self) -> tuple[dict[str, list[NFTElement]], list[EndpointRow]]:
+        """Return all elements that service ports have, by set, and endpoints in maps, unordered.
+
+        That is for a load, which takes them in any order.
+        """
+        owners = self._owners
+        elements: dict[str, list[NFTElement]] = {}
+        rows: list[EndpointRow] = []
+        for name, block in self.blocks.items():
+            for place, made in block.elements.items():
+                if place not in owners or owners[place] == name:
+                    elements.setdefault(made.container, []).append(made)
+            for place, lead in block.leads.items():
+                if place not in owners or owners[place] == name:
+                    rows += lead.rows
+        return elements, rows
 
     def bucket_objects(self, buckets: Iterable[Bucket]) -> Iterator[NFTChain | NFTRule]:
         """Yield chains that service ports share, and then their rules."""

@@ -7,7 +7,7 @@ and each value, are bytes once, and are joined. Half a million take some tenths 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from operator import add
 
@@ -21,6 +21,7 @@ from svcnet.netfilter.nft.wire.parts import (
     pack_endpoints,
     pack_index,
     pack_parts,
+    packer,
     size_of,
     types_on_wire,
 )
@@ -47,18 +48,35 @@ class ElementForm:
     def pack(self, element: NFTElement) -> bytes:
         """Return an element. Raises ValueError for one of another form."""
         _, key, value, comment = element
-        if bool(value) != bool(self.value):
-            raise ValueError(f"an element of a {'map' if value else 'set'} among others: {key}")
-        told = self._key_heads + pack_parts(key, self.key)
-        if value:
-            told += self._pack_value(value)
-        if comment:
-            told += attribute(uapi.NFTA_SET_ELEM_USERDATA, pack_comment(comment))
-        return ATTRIBUTE.pack(ATTRIBUTE.size + len(told), _ELEMENT) + told
+        begin, end = self._around(value)
+        if not comment:
+            return begin + self._pack_key(key) + end
+        end += attribute(uapi.NFTA_SET_ELEM_USERDATA, pack_comment(comment))
+        return self._begin(end) + self._pack_key(key) + end
 
     def pack_key(self, key: str) -> bytes:
         """Return an element by its key alone, as it is asked for and deleted. Raises ValueError."""
-        return nest(uapi.NFTA_LIST_ELEM, self._key_heads + pack_parts(key, self.key))
+        return nest(uapi.NFTA_LIST_ELEM, self._key_heads + self._pack_key(key))
+
+    def _around(self, value: str) -> tuple[bytes, bytes]:
+        """Return what an element with a value has before its key and behind it."""
+        found = self._frames.get(value)
+        if found is None:
+            if bool(value) != bool(self.value):
+                raise ValueError(f"an element of a {'map' if value else 'set'} among others")
+            end = self._pack_value(value) if value else b""
+            found = self._begin(end), end
+            if not value or self.value == ("verdict",):
+                self._frames[value] = found
+        return found
+
+    def _begin(self, end: bytes) -> bytes:
+        size = ATTRIBUTE.size + len(self._key_heads) + size_of(self.key) + len(end)
+        return ATTRIBUTE.pack(size, _ELEMENT) + self._key_heads
+
+    @cached_property
+    def _pack_key(self) -> Callable[[str], bytes]:
+        return packer(self.key)
 
     @cached_property
     def _key_heads(self) -> bytes:
@@ -67,18 +85,14 @@ class ElementForm:
         return head + ATTRIBUTE.pack(size, uapi.NFTA_DATA_VALUE)
 
     def _pack_value(self, value: str) -> bytes:
-        found = self._verdicts.get(value)
-        if found is None:
-            if self.value == ("verdict",):
-                found = nest(uapi.NFTA_SET_ELEM_DATA, pack_verdict(value))
-                self._verdicts[value] = found
-            else:
-                packed = attribute(uapi.NFTA_DATA_VALUE, pack_parts(value, self.value))
-                found = nest(uapi.NFTA_SET_ELEM_DATA, packed)
-        return found
+        if self.value == ("verdict",):
+            packed = pack_verdict(value)
+        else:
+            packed = attribute(uapi.NFTA_DATA_VALUE, pack_parts(value, self.value))
+        return nest(uapi.NFTA_SET_ELEM_DATA, packed)
 
     @cached_property
-    def _verdicts(self) -> dict[str, bytes]:
+    def _frames(self) -> dict[str, tuple[bytes, bytes]]:
         """Verdicts that were packed: in a table there are few, that lead to chains of many."""
         return {}
 
@@ -92,7 +106,7 @@ class ElementRows:
     """
 
     def __init__(self, form: ElementForm, *, as_told: bool = False) -> None:
-        self._frontend = form.key[:-1]
+        self._pack_frontend = packer(form.key[:-1])
         if form.key[-1] != "integer" or form.value in ((), ("verdict",)):
             raise ValueError(f"no map whose keys end in a number: {form}")
         key, value = size_of(form.key), size_of(form.value)
@@ -114,7 +128,7 @@ class ElementRows:
 
     def row(self, frontend: str, endpoints: Sequence[WireEndpoint], first: int = 0) -> bytes:
         """Return the elements of a frontend, whose keys count from `first`."""
-        begin = self._begin + pack_parts(frontend, self._frontend)
+        begin = self._begin + self._pack_frontend(frontend)
         middles, end = self._middles, first + len(endpoints)
         for number in range(len(middles), end):
             middles.append(pack_index(str(number)) + self._between)
@@ -132,7 +146,7 @@ class ElementRows:
 
     def deletion(self, frontend: str, numbers: Iterable[int]) -> bytes:
         """Return what deletes elements of a frontend, by the numbers of their keys."""
-        begin = self._begin_key + pack_parts(frontend, self._frontend)
+        begin = self._begin_key + self._pack_frontend(frontend)
         return b"".join([begin + pack_index(str(number)) for number in numbers])
 
 

@@ -28,13 +28,14 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Types of the fields that ``typeof`` names, but for those of :func:`_field_type`."""
+_ADDRESSES = ("ipv4_addr", "ipv6_addr")
 _NUMBERS = MappingProxyType({"tcp": 6, "udp": 17, "sctp": 132})
 
 
-_ENDPOINTS: Mapping[tuple[str, ...], socket.AddressFamily] = MappingProxyType(
+_ENDPOINTS: Mapping[tuple[str, ...], int] = MappingProxyType(
     {
-        ("ipv4_addr", "inet_service"): socket.AF_INET,
-        ("ipv6_addr", "inet_service"): socket.AF_INET6,
+        ("ipv4_addr", "inet_service"): int(socket.AF_INET),
+        ("ipv6_addr", "inet_service"): int(socket.AF_INET6),
     }
 )
 """Types of values that are an address and a port, and what addresses these are."""
@@ -84,6 +85,28 @@ def pack_parts(text: str, types: Sequence[str]) -> bytes:
         return b"".join([pack(word) for pack, word in zip(packers, words, strict=True)])
     except (KeyError, OSError, OverflowError) as problem:
         raise ValueError(f"{text!r} is no {' . '.join(types)}: {problem}") from None
+
+
+@cache
+def packer(types: tuple[str, ...]) -> Callable[[str], bytes]:
+    """Return what packs keys or values of some types as :func:`pack_parts` does, only faster.
+
+    It remembers what stands behind addresses, such as ``tcp . 80``, of which there are few.
+    """
+    if len(types) < 2 or types[0] not in _ADDRESSES:
+        return partial(pack_parts, types=types)
+    address, rest = _PARTS[types[0]].pack, packer(types[1:])
+    if types[1] not in _ADDRESSES:
+        rest = lru_cache(1 << 12)(rest)
+
+    def pack(text: str) -> bytes:
+        first, _, others = text.partition(" . ")
+        try:
+            return address(first) + rest(others)
+        except (OSError, ValueError):
+            return pack_parts(text, types)
+
+    return pack
 
 
 @cache
@@ -176,7 +199,8 @@ def _read_index(value: bytes) -> str:
     return str(_HOST.unpack(value)[0])
 
 
-def _address(family: socket.AddressFamily, size: int) -> KeyPart:
+def _address(family: int, size: int) -> KeyPart:
+    # As a plain number: a member of an enumeration takes longer than the address itself.
     return KeyPart(
         size,
         partial(socket.inet_pton, family),
@@ -186,8 +210,8 @@ def _address(family: socket.AddressFamily, size: int) -> KeyPart:
 
 _PARTS: Mapping[str, KeyPart] = MappingProxyType(
     {
-        "ipv4_addr": _address(socket.AF_INET, 4),
-        "ipv6_addr": _address(socket.AF_INET6, 16),
+        "ipv4_addr": _address(int(socket.AF_INET), 4),
+        "ipv6_addr": _address(int(socket.AF_INET6), 16),
         "inet_proto": KeyPart(1, _pack_protocol, _read_protocol),
         "inet_service": KeyPart(2, _pack_port, _read_port),
         "integer": KeyPart(4, pack_index, _read_index),
