@@ -44,7 +44,6 @@ STYLES = {
     "iptables-legacy flat": Style("#bc6c00", "#f2cc60"),
     "guest: ipvs": Style("#8250df", "#d2a8ff"),
     "guest: iptables-legacy, as kube-proxy": Style("#bc6c00", "#f2cc60", is_broken=True),
-    "guest: iptables-legacy flat": Style("#bc6c00", "#f2cc60"),
     "userspace": Style("#1a7f37", "#3fb950"),
 }
 """All ways, in the order of legends and tables."""
