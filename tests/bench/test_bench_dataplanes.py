@@ -27,9 +27,7 @@ SIZES = ((1_000, 10), (5_000, 10), (10_000, 10), (20_000, 10), (1_000, 1_000), (
 GUEST_SIZES = SIZES[:3]
 """A process of a guest ends when its memory is in more pieces than the host allows mappings, which
 are 65,530 (``vm.max_map_count``): that is at some 300 MB."""
-CASES = [
-    (*size, way) for size in SIZES for way in WAYS if not way.in_guest or size in GUEST_SIZES
-]
+CASES = [(*size, way) for size in SIZES for way in WAYS if not way.in_guest or size in GUEST_SIZES]
 PATIENCE = 120
 """Seconds for the kernel to end what was killed in the middle of a transaction."""
 
