@@ -1,9 +1,10 @@
 """``svcnet run`` with an API server: how long an event takes to be a rule, and what that costs.
 
-A program, which guests run too, see :mod:`tests.kernel.uml.guest`: it takes a mode, a variant of
-iptables or an empty text, and numbers of Services, of endpoints and of events, and prints JSON. The
+A program, which guests run too, see :mod:`tests.kernel.uml.guest`: it takes a mode, one more option
+such as ``layout=flat``, and numbers of Services, of endpoints and of events, and prints JSON. The
 server, svcnet and this program are processes of one network namespace. What svcnet does is read
-from its log, which has the time, and what it uses from /proc, so that it is measured as it is.
+from its log, which has the time, and what it uses from /proc, so that it is measured as it is. When
+nf_tables has a change the kernel itself tells.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
+from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.netlink import NETLINK_NETFILTER, messages
 from tests.bench import clusters
 from tests.kernel.api import write_kubeconfig
 from tests.kernel.ipvs.netlink import own_namespace
@@ -33,11 +36,15 @@ from tests.kernel.ipvs.netlink import own_namespace
 PATIENCE = 900.0
 QUIET = 5.0
 """After so many seconds without a word a run has nothing more to do."""
-A_SECOND = 100
+A_SECOND, LOAD_SECONDS = 100, 20
+CHANGES = {"event": "count", "event, replaced": "replaced"}
+"""How a slice changes: it loses or regains an endpoint, or has another in place of one."""
 WRITING = ("write", "rules")
 """The stages in which the kernel and the commands of others work."""
 PACES = {"minSyncPeriod 1 s": "1s", "minSyncPeriod 0": "1ns"}  # "0s" is the default
 TICKS = os.sysconf("SC_CLK_TCK")
+NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES = 1, 7  # linux/netlink.h, linux/netfilter/nfnetlink.h
+NFT_MSG_NEWGEN = 15  # linux/netfilter/nf_tables.h
 
 CONFIG = """\
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
@@ -59,11 +66,11 @@ class Server:
     process: subprocess.Popen[str]
     port: int
 
-    def change(self, events: int, interval: float = 0) -> list[float]:
+    def change(self, events: int, how: str = "count", interval: float = 0) -> list[float]:
         """Change so many slices, and return when each was changed."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"{events} {interval}\n")
+        self.process.stdin.write(f"{events} {interval} {how}\n")
         self.process.stdin.flush()
         times: list[float] = json.loads(self.process.stdout.readline())
         return times
@@ -135,6 +142,32 @@ class Run:
         return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1000
 
 
+class Commits:
+    """When nf_tables has carried out transactions, in seconds since 1970."""
+
+    def __init__(self) -> None:
+        self._socket = THIS_MACHINE.netlink(NETLINK_NETFILTER)
+        self._socket.enable(NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
+        self._times: list[float] = []
+        threading.Thread(target=self._hear, daemon=True).start()
+
+    def _hear(self) -> None:
+        """Take in what the kernel tells; the last message of each transaction is its generation."""
+        while True:
+            try:
+                datagram = self._socket.receive()
+            except OSError:  # nothing for some seconds, or too much at once
+                continue
+            now = time.time()
+            if any(kind & 0xFF == NFT_MSG_NEWGEN for kind, _, _, _ in messages(datagram)):
+                self._times.append(now)
+
+    def take(self) -> list[float]:
+        """Return the times of those that were not taken yet."""
+        times, self._times = self._times, []
+        return times
+
+
 @contextmanager
 def serving(services: int, endpoints: int) -> Iterator[Server]:
     """Start an API server with so many Services."""
@@ -149,10 +182,9 @@ def serving(services: int, endpoints: int) -> Iterator[Server]:
 
 
 @contextmanager
-def running(config: Path, variant: str, *options: object) -> Iterator[Run]:
+def running(config: Path, *options: object) -> Iterator[Run]:
     """Run svcnet with a configuration until the end of the block; its rules stay."""
     command = [sys.executable, "-m", "svcnet", "run", "--node", "node-a"]
-    command += ["--variant", variant] if variant else []
     command += ["--config", str(config), *map(str, options)]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -167,36 +199,37 @@ def running(config: Path, variant: str, *options: object) -> Iterator[Run]:
             reader.join()
 
 
-def measure(mode: str, variant: str, services: int, endpoints: int, events: int) -> Figures:
+def measure(mode: str, option: str, services: int, endpoints: int, events: int) -> Figures:
     """Return the figures of one mode and size."""
-    with tempfile.TemporaryDirectory() as name, serving(services, endpoints) as server:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary, serving(services, endpoints) as server:
+        folder = Path(temporary)
         config = folder / "config.yaml"
         config.write_text(CONFIG.format(mode=mode, pace=PACES["minSyncPeriod 0"]))
         manifests = folder / "cluster.json"
         manifests.write_bytes(clusters.as_json(services, endpoints))
-        figures: Figures = {"cold, from manifests": from_manifests(config, variant, manifests)}
+        figures: Figures = {"cold, from manifests": from_manifests(config, option, manifests)}
         kubeconfig = write_kubeconfig(folder, f"http://127.0.0.1:{server.port}")
         begun = time.time()
-        options = ("--kubernetes", "--kubeconfig", kubeconfig)
-        with running(config, variant, *options) as run:
+        with running(config, option, "--kubernetes", "--kubeconfig", kubeconfig) as run:
             listed = run.wait("EndpointSlice: synced")
             figures["cold"] = {"listed after, s": round(at(listed) - begun, 2), **cold(run, begun)}
-            figures["event"] = one_by_one(run, server, events)
+            commits = Commits() if mode == "nftables" else None
+            for name, how in CHANGES.items():
+                figures[name] = one_by_one(run, server, events, how, commits)
             for period, pace in PACES.items():
                 config.write_text(CONFIG.format(mode=mode, pace=pace))
                 run.process.send_signal(signal.SIGHUP)
                 run.wait("the input was read again")
-                figures[f"{A_SECOND} events a second, {period}"] = many(run, server, events * 10)
+                figures[f"{A_SECOND} events a second, {period}"] = many(run, server)
             figures["MB in the end"] = round(run.memory("VmRSS"))
     return figures
 
 
-def from_manifests(config: Path, variant: str, manifests: Path) -> Figures:
+def from_manifests(config: Path, option: str, manifests: Path) -> Figures:
     """Return what a start takes that reads a file, in a network namespace of its own."""
     with own_namespace():
         begun = time.time()
-        with running(config, variant, manifests) as run:
+        with running(config, option, manifests) as run:
             return cold(run, begun)
 
 
@@ -215,12 +248,15 @@ def cold(run: Run, begun: float) -> Figures:
     }
 
 
-def one_by_one(run: Run, server: Server, events: int) -> Figures:
+def one_by_one(run: Run, server: Server, events: int, how: str, commits: Commits | None) -> Figures:
     """Return what an event takes that comes to a machine at rest."""
+    run.until_quiet()
     used = run.used()
     took: dict[str, list[float]] = {}
     for _ in range(events):
-        (changed,) = server.change(1)
+        if commits is not None:
+            commits.take()
+        (changed,) = server.change(1, how)
         synced = run.wait("synced")
         stages = synced["stages"]
         took.setdefault("all", []).append(at(synced) - changed)
@@ -229,18 +265,23 @@ def one_by_one(run: Run, server: Server, events: int) -> Figures:
         for name, seconds in stages.items():
             took.setdefault(name, []).append(seconds)
         time.sleep(0.05)
+        if commits is not None:
+            took.setdefault("until the kernel has it", []).append(commits.take()[-1] - changed)
     ms = {name: round(median(values) * 1000, 2) for name, values in took.items()}
-    return {"median, ms": ms, **run.used().since(used, events)}
+    least = {name: round(min(values) * 1000, 2) for name, values in took.items()}
+    return {"median, ms": ms, "least, ms": least, **run.used().since(used, events)}
 
 
-def many(run: Run, server: Server, events: int) -> Figures:
+def many(run: Run, server: Server) -> Figures:
     """Return what events take that come at a steady pace."""
     run.until_quiet()
-    used = run.used()
-    times = server.change(events, 1 / A_SECOND)
+    used, events = run.used(), A_SECOND * LOAD_SECONDS
+    times = server.change(events, interval=1 / A_SECOND)
     syncs = run.until_quiet()
+    found = run.used().since(used, events)
     return {
-        **run.used().since(used, events),
+        **found,
+        "own, % of a core": round(found["own CPU, ms"] * A_SECOND / 10, 1),
         "syncs": len(syncs),
         "last rule after last event, s": round(at(syncs[-1]) - times[-1], 2),
     }
@@ -254,5 +295,5 @@ def at(line: Line) -> float:
 if __name__ == "__main__":
     with own_namespace():
         services, endpoints, events = map(int, sys.argv[3:])
-        found = measure(sys.argv[1], sys.argv[2], services, endpoints, events)
+        found = measure(sys.argv[1], f"--{sys.argv[2]}", services, endpoints, events)
         print(json.dumps(found), flush=True)
