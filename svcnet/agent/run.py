@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from svcnet import checks, modes
 from svcnet.agent.feeds import Feed, feed_of
 from svcnet.agent.log import Log, Teller
+from svcnet.agent.memory import give_back
 from svcnet.agent.monitoring import Monitoring, bind_addresses
 from svcnet.agent.notify import Notify
 from svcnet.agent.proxy import ProxyThread, Show, refuse_unsupported
@@ -333,5 +334,6 @@ class Run:
             if self._has_process and not self._settled:
                 # The whole cluster is read and has its rules: what comes from here on are changes.
                 settle()
+                give_back()
             self._settled = True
         self._listen(event)

@@ -7,6 +7,7 @@ v1.36, read as decisions instead of rules.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from sys import intern
 
 from svcnet.addresses import contains
 from svcnet.compiler.endpoints import ChosenEndpoints, PortEndpoint, choose
@@ -181,7 +182,7 @@ def _balance(
         return None
     return Balance(
         node_id,
-        _origin(spec, f"{spec.field}.targetPort"),
+        _origin(spec, intern(f"{spec.field}.targetPort")),
         targets=tuple([to.id for to, _ in endpoints]),
         affinity=spec.service.affinity,
     )

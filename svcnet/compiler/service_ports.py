@@ -6,6 +6,7 @@ Source: pkg/proxy/serviceport.go and pkg/proxy/util/utils.go of Kubernetes v1.36
 from __future__ import annotations
 
 from collections.abc import Iterator
+from sys import intern
 
 from attrs import frozen
 
@@ -99,7 +100,7 @@ def service_ports(
     for index, port in enumerate(service.ports):
         endpoints = collect(slices, port.name, port.protocol, view.family, node_name, source_of)
         fragment_name = FragmentName(service.namespace, service.name, port.name, port.protocol)
-        field = f"spec.ports[{index}]"
+        field = intern(f"spec.ports[{index}]")
         yield ServicePortSpec(fragment_name, facts, port.port, port.node_port, field, endpoints)
 
 
@@ -116,7 +117,7 @@ def _service_facts(service: Service, cluster_ip: str, view: NodeView) -> Service
     )
     return ServiceFacts(
         cluster_ip=cluster_ip,
-        cluster_ip_field=f"spec.clusterIPs[{service.cluster_ips.index(cluster_ip)}]",
+        cluster_ip_field=intern(f"spec.clusterIPs[{service.cluster_ips.index(cluster_ip)}]"),
         external_ips=external_ips if view.allows_external_ips else (),
         load_balancer_ips=load_balancer_ips,
         source_ranges=source_ranges,

@@ -35,9 +35,11 @@ class TargetRef(Brief):
     kind: str = "Pod"
 
 
-@frozen(repr=False)
+@frozen(repr=False, weakref_slot=False)
 class Endpoint(Brief):
     """One endpoint of a slice.
+
+    A cluster has a hundred thousand of these, so there is no room for weak references to them.
 
     ``addresses`` are canonical text, as the reference prints them. ``zone_hints`` and
     ``node_hints`` are the names in ``hints.forZones`` and ``hints.forNodes``. Absent

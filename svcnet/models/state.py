@@ -92,7 +92,12 @@ class ClusterState(Brief):
                     service_cidrs[item.name] = item
                 case Workload():
                     workloads[WorkloadName.of(item)] = item
-        owners = {key: _owner(item) for key, item in slices.items()}
+        # One name in memory for a Service and for all that is filed under it.
+        known = {name: name for name in services}
+        owners = {}
+        for key, item in slices.items():
+            owner = _owner(item)
+            owners[key] = known.setdefault(owner, owner)
         grouped: dict[NamespacedName, dict[str, EndpointSlice]] = {}
         for key, item in slices.items():
             grouped.setdefault(owners[key], {})[key.name] = item

@@ -49,15 +49,19 @@ class NFTablesBlock(Brief):
     """What the table has for one service port, in the order in which it is made.
 
     ``parts`` are what each of ``made`` is for, as :meth:`svcnet.graph.Fragment.origin_of` takes it;
-    of a row they are those of its names. ``elements`` are its elements, by where they are; in the
-    flat layout ``leads`` say by these places what is behind those that lead to a shared chain.
+    of a row they are those of its names. In the flat layout ``leads`` say what is behind those of
+    its elements that lead to a shared chain, by where they are.
     """
 
     fragment: Fragment = field(repr=False)
     made: tuple[NFTObject | NFTRow, ...]
     parts: tuple[str | tuple[str, ...], ...] = field(repr=False)
-    elements: Mapping[Place, NFTElement] = field(repr=False, eq=False)
     leads: Mapping[Place, Lead] = field(factory=dict, repr=False, eq=False)
+
+    @property
+    def elements(self) -> Mapping[Place, NFTElement]:
+        """Its elements, by where they are; it keeps each but once."""
+        return {made[:2]: made for made in self.made if type(made) is NFTElement}
 
     @cached_property
     def objects(self) -> tuple[NFTObject, ...]:

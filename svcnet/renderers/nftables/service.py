@@ -8,6 +8,8 @@ Source of the behaviour: ``syncProxyRules`` in pkg/proxy/nftables/proxier.go of 
 
 from __future__ import annotations
 
+from sys import intern
+
 from attrs import frozen
 
 from svcnet.addresses import contains
@@ -122,9 +124,7 @@ def render_service_port(
     if not is_flat:
         _balances(port)
     made = port.made
-    return NFTablesBlock(
-        fragment, tuple(made.objects), tuple(made.parts), made.elements, made.leads
-    )
+    return NFTablesBlock(fragment, tuple(made.objects), tuple(made.parts), made.leads)
 
 
 def _chains(port: _ServicePort) -> None:
@@ -215,7 +215,9 @@ def _lead(port: _ServicePort, dispatch: Dispatch) -> None:
     else:
         return
     place = names.SERVICE_NODE_PORTS if dispatch.frontend == "node-port" else names.SERVICE_IPS
-    element = NFTElement(place, port.key_of(dispatch), f"goto {chain}")
+    goal = f"goto {chain}"
+    # There are few buckets, and many frontends lead to each.
+    element = NFTElement(place, port.key_of(dispatch), goal if lead is None else intern(goal))
     port.made.element(dispatch.id, element)
     if lead is not None:
         port.made.leads[element[:2]] = lead

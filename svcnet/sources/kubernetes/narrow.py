@@ -44,6 +44,9 @@ ANNOTATIONS = frozenset(
 Of that of a leader only its presence counts.
 """
 
+_NONE: Mapping[str, str] = {}
+"""No annotations, as nearly all objects have: once for all of them."""
+
 MAX_NAME = 253
 MAX_DIAGNOSTICS = 10
 """Of an object that has more wrong with it, this many findings are told."""
@@ -130,7 +133,7 @@ def _less(model: ClusterObject) -> ClusterObject:
         case Service():
             return evolve(model, annotations=_meaningful(model.annotations))
         case EndpointSlice():
-            return evolve(model, annotations={})
+            return evolve(model, annotations=_NONE)
         case Endpoints():
             led = LEADER_ANNOTATION in model.annotations
             return evolve(model, annotations={LEADER_ANNOTATION: ""} if led else {})
@@ -143,4 +146,4 @@ def _less(model: ClusterObject) -> ClusterObject:
 
 
 def _meaningful(annotations: Mapping[str, str]) -> Mapping[str, str]:
-    return {key: text for key, text in annotations.items() if key in ANNOTATIONS}
+    return {key: text for key, text in annotations.items() if key in ANNOTATIONS} or _NONE
