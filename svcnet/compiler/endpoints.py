@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TypeAlias
-
-from attrs import frozen
+from typing import NamedTuple, TypeAlias
 
 from svcnet.compiler.provenance import SourceOf
 from svcnet.graph import Translate
@@ -20,8 +18,7 @@ PortEndpoint: TypeAlias = tuple[Translate, Endpoint]
 """One endpoint behind one service port: where it leads, and what a slice says of it."""
 
 
-@frozen
-class ChosenEndpoints:
+class ChosenEndpoints(NamedTuple):
     """The endpoints that this node uses.
 
     ``cluster`` are those of traffic policy Cluster, ``local`` of policy Local, empty
@@ -104,7 +101,7 @@ def choose(
     for the cluster and for this node each on its own account. Hints for this `node`, or else
     for its `zone`, keep the cluster's traffic there; they mean nothing to policy Local.
     """
-    ready = tuple([(to, end) for to, end in endpoints if end.ready])
+    ready = tuple([each for each in endpoints if each[1].ready])
     cluster: tuple[PortEndpoint, ...] = ()
     if uses_cluster:
         cluster = _select_by_hints(ready, node, zone) or ready
@@ -119,11 +116,11 @@ def choose(
 
 def _fallback(endpoints: tuple[PortEndpoint, ...]) -> tuple[PortEndpoint, ...]:
     """Return the endpoints that terminate but still serve."""
-    return tuple([(to, end) for to, end in endpoints if end.serving and end.terminating])
+    return tuple([each for each in endpoints if each[1].serving and each[1].terminating])
 
 
 def _local(endpoints: tuple[PortEndpoint, ...]) -> tuple[PortEndpoint, ...]:
-    return tuple([(to, end) for to, end in endpoints if to.local])
+    return tuple([each for each in endpoints if each[0].local])
 
 
 def _select_by_hints(

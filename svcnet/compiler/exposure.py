@@ -24,7 +24,6 @@ from svcnet.graph import (
     LocalEndpoint,
     NodeSettings,
     Origin,
-    Policy,
     Reject,
 )
 from svcnet.graph.fragment import HEALTH_CHECK, load_balancer
@@ -34,11 +33,10 @@ NO_ENDPOINTS = "has no endpoints"
 NO_LOCAL_ENDPOINTS = "has no local endpoints"
 NOT_IN_RANGES = "does not accept this source"
 
-_NO_WISHES = Policy()
-
 
 def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
     """Return the fragment of one service port as one node sees it. Depends on nothing else."""
+    is_exposed = spec.is_exposed
     chosen = choose(
         spec.endpoints,
         uses_cluster=spec.uses_cluster,
@@ -46,9 +44,9 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
         node=view.settings.node_name,
         zone=view.zone,
     )
-    internal = _target(chosen, spec.service.internal_local)
-    outside = _target(chosen, spec.service.external_local)
-    external = _external(spec, outside) if chosen.exist and spec.is_exposed else None
+    internal = _target(chosen, spec.service.policy.internal_local)
+    outside = _target(chosen, spec.service.policy.external_local)
+    external = _external(spec, outside) if chosen.exist and is_exposed else None
     firewall = _firewall(spec, view) if external is not None else None
     return Fragment(
         name=spec.name,
@@ -58,10 +56,10 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
         cluster=_balance(spec, "cluster", chosen.cluster),
         local=_balance(spec, "local", chosen.local),
         translates=tuple([to for to, _ in chosen.reachable]),
-        refusals=_refusals(spec, internal, outside if spec.is_exposed else "", firewall),
+        refusals=_refusals(spec, internal, outside if is_exposed else "", firewall),
         health_check=_health_check(spec),
         endpoint_count=len(spec.endpoints),
-        policy=_policy(spec),
+        policy=spec.service.policy,
         local_endpoints=tuple(
             [
                 LocalEndpoint(to.address, to.port, endpoint.ready, to.source, to.position)
@@ -72,20 +70,6 @@ def compile_service_port(spec: ServicePortSpec, view: NodeView) -> Fragment:
         field=spec.field,
         unused=_out_of_reach(spec, chosen),
     )
-
-
-def _policy(spec: ServicePortSpec) -> Policy:
-    service = spec.service
-    wishes = (
-        service.affinity,
-        service.external_local,
-        service.source_ranges,
-        service.scheduler,
-        service.internal_local,
-        service.proxy_protocol,
-        service.source_fields,
-    )
-    return Policy(*wishes) if any(wishes) else _NO_WISHES
 
 
 def _origin(spec: ServicePortSpec, field: str) -> Origin:
@@ -149,22 +133,22 @@ def _external(spec: ServicePortSpec, target: str) -> External:
         "external",
         _origin(spec, "spec.externalTrafficPolicy"),
         target=target,
-        keep_source=spec.service.external_local,
+        keep_source=spec.service.policy.external_local,
         cluster="cluster",
     )
 
 
 def _firewall(spec: ServicePortSpec, view: NodeView) -> Firewall | None:
     """Source ranges guard load balancer addresses only, never node ports."""
-    if not spec.service.load_balancer_ips or not spec.service.source_ranges:
+    if not spec.service.load_balancer_ips or not spec.service.policy.source_ranges:
         return None
     node_is_let_in = any(
-        contains(cidr, view.settings.node_ip) for cidr in spec.service.source_ranges
+        contains(cidr, view.settings.node_ip) for cidr in spec.service.policy.source_ranges
     )
     return Firewall(
         "firewall",
         _origin(spec, "spec.loadBalancerSourceRanges"),
-        ranges=spec.service.source_ranges,
+        ranges=spec.service.policy.source_ranges,
         own_addresses=(
             tuple(address for address, _ in spec.service.load_balancer_ips)
             if node_is_let_in
@@ -184,7 +168,7 @@ def _balance(
         node_id,
         _origin(spec, intern(f"{spec.field}.targetPort")),
         targets=tuple([to.id for to, _ in endpoints]),
-        affinity=spec.service.affinity,
+        affinity=spec.service.policy.affinity,
     )
 
 

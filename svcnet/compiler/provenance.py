@@ -15,7 +15,7 @@ SourceOf: TypeAlias = Callable[[EndpointSlice, EndpointPort], EndpointSource]
 
 def source_in(state: ClusterState, name: NamespacedName) -> SourceOf:
     """Return what says where the endpoints in the slices of the Service called `name` come from."""
-    if name not in state.slices and name in state.endpoints:
+    if name in state.endpoints and name not in state.slices:
         return partial(_in_endpoints, state.endpoints[name])
     return _in_slice
 

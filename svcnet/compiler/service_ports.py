@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from sys import intern
-
-from attrs import frozen
+from typing import NamedTuple
 
 from svcnet.compiler.endpoints import PortEndpoint, collect
 from svcnet.compiler.node import NodeView
 from svcnet.compiler.provenance import source_in
 from svcnet.family import family_of
-from svcnet.graph import FragmentName
+from svcnet.graph import FragmentName, Policy
 from svcnet.labels import PROXY_PROTOCOL_ANNOTATION, SCHEDULER_ANNOTATION
 from svcnet.models import (
     ClusterState,
@@ -24,34 +23,27 @@ from svcnet.models import (
 )
 from svcnet.models.service import PROXY_PROTOCOL
 
+_NO_WISHES = Policy()
 
-@frozen
-class ServiceFacts:
+
+class ServiceFacts(NamedTuple):
     """What all ports of a Service have in common, in one family.
 
     ``external_ips`` and ``load_balancer_ips`` are pairs of an address and its place in the
-    Service, ``source_fields`` the places of ``source_ranges``. ``affinity`` and
-    ``health_check_node_port`` are 0 when there is none. ``has_addresses`` says whether the Service
-    asks for more than its cluster IP.
+    Service. ``health_check_node_port`` is 0 when there is none. ``has_addresses`` says whether the
+    Service asks for more than its cluster IP.
     """
 
     cluster_ip: str
     cluster_ip_field: str
     external_ips: tuple[tuple[str, str], ...]
     load_balancer_ips: tuple[tuple[str, str], ...]
-    source_ranges: tuple[str, ...]
-    source_fields: tuple[str, ...]
     health_check_node_port: int
-    affinity: int
-    internal_local: bool
-    external_local: bool
     has_addresses: bool
-    scheduler: str
-    proxy_protocol: bool
+    policy: Policy
 
 
-@frozen
-class ServicePortSpec:
+class ServicePortSpec(NamedTuple):
     """One service port in one family: all that its rules depend on besides the node.
 
     ``field`` is the port's place in the Service, ``node_port`` 0 when there is none.
@@ -72,12 +64,13 @@ class ServicePortSpec:
     @property
     def uses_cluster(self) -> bool:
         """Whether endpoints of policy Cluster are used; local traffic may need them."""
-        return not self.service.internal_local or self.is_exposed
+        return not self.service.policy.internal_local or self.is_exposed
 
     @property
     def uses_local(self) -> bool:
         """Whether endpoints of policy Local are used."""
-        return self.service.internal_local or (self.service.external_local and self.is_exposed)
+        policy = self.service.policy
+        return policy.internal_local or (policy.external_local and self.is_exposed)
 
 
 def service_ports(
@@ -115,27 +108,28 @@ def _service_facts(service: Service, cluster_ip: str, view: NodeView) -> Service
     source_ranges, source_fields = (
         _source_ranges(service, family) if service.load_balancer_source_ranges else ((), ())
     )
+    wishes = (
+        service.session_affinity_timeout if service.session_affinity == "ClientIP" else 0,
+        external_local,
+        source_ranges,
+        service.annotations.get(SCHEDULER_ANNOTATION, ""),
+        service.internal_traffic_policy == "Local",
+        service.annotations.get(PROXY_PROTOCOL_ANNOTATION) == PROXY_PROTOCOL,
+        source_fields,
+    )
     return ServiceFacts(
         cluster_ip=cluster_ip,
         cluster_ip_field=intern(f"spec.clusterIPs[{service.cluster_ips.index(cluster_ip)}]"),
         external_ips=external_ips if view.allows_external_ips else (),
         load_balancer_ips=load_balancer_ips,
-        source_ranges=source_ranges,
-        source_fields=source_fields,
         health_check_node_port=(
             service.health_check_node_port
             if service.type == "LoadBalancer" and external_local
             else 0
         ),
-        affinity=(
-            service.session_affinity_timeout if service.session_affinity == "ClientIP" else 0
-        ),
-        internal_local=service.internal_traffic_policy == "Local",
-        external_local=external_local,
         # Also of external IPs that are not allowed: so is kube-proxy's ExternallyAccessible.
         has_addresses=bool(external_ips or load_balancer_ips),
-        scheduler=service.annotations.get(SCHEDULER_ANNOTATION, ""),
-        proxy_protocol=service.annotations.get(PROXY_PROTOCOL_ANNOTATION) == PROXY_PROTOCOL,
+        policy=Policy(*wishes) if any(wishes) else _NO_WISHES,
     )
 
 

@@ -88,11 +88,12 @@ class Fragment(Brief):
 
     ``dispatches`` come in the order in which rules are written: cluster IP, external
     IPs, load balancer addresses, node port. ``translates`` are all endpoints that
-    ``cluster`` or ``local`` can choose. ``endpoint_count`` counts every endpoint that
-    the service port has anywhere, usable or not. ``field`` is the port's own place in
-    the Service, such as ``spec.ports[0]``. ``unused`` are the addresses and ports of UDP
-    endpoints that serve, and that no client is sent to from here, because of hints, of a traffic
-    policy, or of others that are ready: entries of the kernel may lead to them yet.
+    ``cluster`` or ``local`` can choose, in the order that they have there.
+    ``endpoint_count`` counts every endpoint that the service port has anywhere, usable or not.
+    ``field`` is the port's own place in the Service, such as ``spec.ports[0]``. ``unused`` are the
+    addresses and ports of UDP endpoints that serve, and that no client is sent to from here,
+    because of hints, of a traffic policy, or of others that are ready: entries of the kernel may
+    lead to them yet.
     """
 
     name: FragmentName
@@ -120,6 +121,15 @@ class Fragment(Brief):
         yield from self.refusals
         if self.health_check is not None:
             yield self.health_check
+
+    def endpoints(self, balance: Balance | None) -> tuple[Translate, ...]:
+        """Return those that a node chooses from, in their order: most often all that there are."""
+        if balance is None:
+            return ()
+        if len(balance.targets) == len(self.translates):
+            return self.translates
+        chosen = set(balance.targets)
+        return tuple([each for each in self.translates if each.id in chosen])
 
     def origin_of(self, part: str) -> Origin:
         """Return what in the input caused a part of the service port.

@@ -245,9 +245,7 @@ def _heads(balance: Balance, fragment: Fragment, is_large: bool, before: str) ->
 
 
 def _choose(balance: Balance, chain: str, fragment: Fragment, most: int) -> list[choice.Draw]:
-    wanted = set(balance.targets)
-    endpoints = [each for each in fragment.translates if each.id in wanted]
-    return list(choice.draws(chain, endpoints, most))
+    return list(choice.draws(chain, fragment.endpoints(balance), most))
 
 
 def _endpoints(fragment: Fragment, match: str, sep: dict[str, str], is_large: bool) -> list[str]:

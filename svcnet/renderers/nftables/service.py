@@ -13,7 +13,7 @@ from sys import intern
 from attrs import frozen
 
 from svcnet.addresses import contains
-from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings, Translate
+from svcnet.graph import Balance, Dispatch, Fragment, NodeSettings
 from svcnet.graph.fragment import source_range
 from svcnet.graph.nodes import Frontend
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
@@ -147,9 +147,8 @@ def _balances(port: _ServicePort) -> None:
             _balance_with_affinity(port, balance)
         _endpoint_rules(port)
     else:
-        translates = {each.id: each for each in fragment.translates}
         for balance in balances:
-            _balance(port, balance, translates)
+            _balance(port, balance)
 
 
 def _endpoints(port: _ServicePort) -> None:
@@ -157,13 +156,14 @@ def _endpoints(port: _ServicePort) -> None:
     protocol = port.protocol
     chains = tuple([(base,) for base in port.endpoints.values()])
     ids, done = tuple(port.endpoints), 0
-    for place, endpoint in enumerate(port.fragment.translates, 1):
-        if endpoint.local:
-            if chains:
-                port.made.row(ids[done:place], NFTRow(_endpoint_chain, chains[done:place]))
-                done = place
-            key = f"{endpoint.address} . {endpoint.address} . {protocol} . {endpoint.port}"
-            port.made.element(endpoint.id, NFTElement(names.HAIRPIN_CONNECTIONS, key))
+    endpoints = port.fragment.translates
+    for place in [place for place, each in enumerate(endpoints) if each.local]:
+        if chains:
+            port.made.row(ids[done : place + 1], NFTRow(_endpoint_chain, chains[done : place + 1]))
+            done = place + 1
+        endpoint = endpoints[place]
+        key = f"{endpoint.address} . {endpoint.address} . {protocol} . {endpoint.port}"
+        port.made.element(endpoint.id, NFTElement(names.HAIRPIN_CONNECTIONS, key))
     if chains[done:]:
         port.made.row(ids[done:], NFTRow(_endpoint_chain, chains[done:]))
 
@@ -317,10 +317,12 @@ def _affinity_sets(port: _ServicePort) -> None:
     port.made.row(tuple(port.endpoints), NFTRow(make, sets))
 
 
-def _balance(port: _ServicePort, balance: Balance, translates: dict[str, Translate]) -> None:
+def _balance(port: _ServicePort, balance: Balance) -> None:
     """One rule for all endpoints. A constant instead of a map is what nft 1.0.6 aborts on."""
-    chosen = [translates[target] for target in balance.targets]
-    where = " , ".join([f"{i} : {one.address} . {one.port}" for i, one in enumerate(chosen)])
+    chosen = port.fragment.endpoints(balance)
+    where = " , ".join(
+        [f"{i} : {address} . {number}" for i, (_, _, _, address, number, _, _) in enumerate(chosen)]
+    )
     port.made.add(
         balance.id,
         NFTRule(

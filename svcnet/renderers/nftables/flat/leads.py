@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from svcnet.graph import Balance, Dispatch, Fragment, Translate
+from svcnet.graph import Dispatch, Fragment
 from svcnet.renderers.nftables.flat.buckets import Bucket
 from svcnet.renderers.nftables.flat.endpoints import EndpointRow, endpoint_map
 
@@ -24,8 +24,8 @@ class Leads:
     def __init__(self, fragment: Fragment) -> None:
         self._fragment = fragment
         self._protocol = fragment.name.protocol.lower()
-        self._cluster = _endpoints(fragment, fragment.cluster)
-        self._local = _endpoints(fragment, fragment.local)
+        self._cluster = fragment.endpoints(fragment.cluster)
+        self._local = fragment.endpoints(fragment.local)
 
     def of(self, dispatch: Dispatch) -> Lead | None:
         """Return where a frontend leads, None if nothing is behind it."""
@@ -52,14 +52,3 @@ class Leads:
                 where = endpoint_map(protocol, is_node_port=is_node_port, is_local=is_local)
                 rows.append(EndpointRow(where, key, endpoints))
         return Lead(bucket, tuple(rows))
-
-
-def _endpoints(fragment: Fragment, balance: Balance | None) -> tuple[Translate, ...]:
-    """Return the endpoints that a node chooses from, in their order."""
-    if balance is None:
-        return ()
-    every, targets = fragment.translates, balance.targets
-    if len(targets) == len(every) and targets == tuple([each.id for each in every]):
-        return every
-    by_id = {each.id: each for each in every}
-    return tuple([by_id[target] for target in targets])
