@@ -81,14 +81,12 @@ RUN_PANELS: Mapping[str, Where] = {
     "Memory at the peak, MB": ("cold", "MB at the peak"),
 }
 CHOICE: Sequence[tuple[str, int, Where]] = (
-    ("load 1,000 Services", 1_000, ("load, s",)),
-    ("10,000", 10_000, ("load, s",)),
-    ("50,000", 50_000, ("load, s",)),
-    ("an endpoint replaced, of 1,000", 1_000, ("endpoint replaced, ms",)),
-    ("of 10,000", 10_000, ("endpoint replaced, ms",)),
-    ("a first packet, 1,000", 1_000, ("first packet, us",)),
-    ("10,000", 10_000, ("first packet, us",)),
-    ("the kernel's memory, 10,000", 10_000, ("kernel, MB",)),
+    ("load, 1k", 1_000, ("load, s",)),
+    ("load, 10k", 10_000, ("load, s",)),
+    ("load, 50k", 50_000, ("load, s",)),
+    ("endpoint replaced, 10k", 10_000, ("endpoint replaced, ms",)),
+    ("first packet, 10k", 10_000, ("first packet, us",)),
+    ("kernel's memory, 10k", 10_000, ("kernel, MB",)),
 )
 """The columns of the table for those who choose: a title, the Services, and a figure."""
 
