@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import define, field, frozen
@@ -137,24 +138,20 @@ def refused_element(
     return None
 
 
-def load_rows(
-    table: NFTTable, forms: ElementForms, rows: Iterable[EndpointRow]
-) -> Iterator[NFTMessage]:
-    """Yield the messages that add whole rows, of which each has as many elements as it holds."""
-    by_map: dict[str, list[bytes]] = {}
-    for container, key, endpoints, first in rows:
-        if container not in by_map:
-            by_map[container] = []
-        by_map[container].append(forms.rows[container].row(key, endpoints, first))
-    for container, own in by_map.items():
-        for part in wire.divide_rows(b"".join(own), forms.rows[container].size):
-            yield wire.new_elements(table, container, part)
-
-
-def load_elements(
-    table: NFTTable, forms: ElementForms, elements: Mapping[str, Iterable[NFTElement]]
-) -> Iterator[NFTMessage]:
-    """Yield the messages that add elements of sets, of which each has as many as it holds."""
-    for container, own in elements.items():
-        for part in wire.divide(map(forms.of[container].pack, own)):
-            yield wire.new_elements(table, container, part)
+def load_messages(
+    table: NFTTable, forms: ElementForms, contents: Iterable[NFTElement | EndpointRow]
+) -> dict[str, list[NFTMessage]]:
+    """Return the messages that fill sets, by the sets' names; each has as much as it holds."""
+    rows, elements = defaultdict[str, list[bytes]](list), defaultdict[str, list[bytes]](list)
+    for made in contents:
+        if isinstance(made, EndpointRow):
+            container, key, endpoints, first = made
+            rows[container].append(forms.rows[container].row(key, endpoints, first))
+        else:
+            elements[made.container].append(forms.of[made.container].pack(made))
+    parts = {name: wire.divide(own) for name, own in elements.items()}
+    for name, own in rows.items():
+        parts[name] = wire.divide_rows(b"".join(own), forms.rows[name].size)
+    return {
+        name: [wire.new_elements(table, name, part) for part in own] for name, own in parts.items()
+    }

@@ -16,8 +16,7 @@ from svcnet.executors.nftables.commands import NFT, load_all
 from svcnet.executors.nftables.encoding import (
     ElementForms,
     Encoding,
-    load_elements,
-    load_rows,
+    load_messages,
     refused_element,
 )
 from svcnet.executors.nftables.netlink import NFTSocket, OvertakenBatch, RefusedBatch
@@ -26,7 +25,15 @@ from svcnet.executors.nftables.refusal import OriginOf, refusal
 from svcnet.netfilter.nft import NFTChain, NFTSet, NFTTable
 from svcnet.netfilter.nft.wire import NFTMessage
 from svcnet.nogc import without_gc
-from svcnet.renderers.nftables import Edit, NFTablesDelta, NFTEdit, NFTGrowth, Ruleset, names
+from svcnet.renderers.nftables import (
+    ENDPOINT_MAPS,
+    Edit,
+    NFTablesDelta,
+    NFTEdit,
+    NFTGrowth,
+    Ruleset,
+    names,
+)
 
 ATTEMPTS = 20
 """How often a transaction is made anew that somebody else's commit has overtaken."""
@@ -125,10 +132,10 @@ class NFTWriter:
         objects = ruleset.bucket_objects(ruleset.all_buckets())
         buckets = Encoding.of(table, forms, [NFTEdit("add", made) for made in objects])
         commits = self._carry_out(buckets, ruleset.origin_of_line) if buckets.messages else 0
-        elements, rows = ruleset.contents()
-        pairs = {name: elements.pop(name, []) for name in (names.HAIRPIN_CONNECTIONS,)}
-        first = [*load_rows(table, forms, rows), *load_elements(table, forms, pairs)]
-        last = list(load_elements(table, forms, elements))
+        first, last = list[NFTMessage](), list[NFTMessage]()
+        for name, own in load_messages(table, forms, ruleset.contents()).items():
+            is_first = name in ENDPOINT_MAPS or name == names.HAIRPIN_CONNECTIONS
+            (first if is_first else last).extend(own)
         for part in (*self._batches(first), last):
             try:
                 commits += self._commit(part) if part else 0

@@ -145,22 +145,17 @@ class Ruleset(Brief):
                 if place not in owners or owners[place] == name:
                     yield from lead.rows
 
-    def contents(self) -> tuple[dict[str, list[NFTElement]], list[EndpointRow]]:
-        """Return all elements that service ports have, by set, and endpoints in maps, unordered.
-
-        That is for a load, which takes them in any order.
-        """
+    def contents(self) -> Iterator[NFTElement | EndpointRow]:
+        """Yield all elements that service ports have, and endpoints in maps, in any order."""
         owners = self._owners
-        elements: dict[str, list[NFTElement]] = {}
-        rows: list[EndpointRow] = []
         for name, block in self.blocks.items():
+            leads = block.leads
             for place, made in block.elements.items():
-                if place not in owners or owners[place] == name:
-                    elements.setdefault(made.container, []).append(made)
-            for place, lead in block.leads.items():
-                if place not in owners or owners[place] == name:
-                    rows += lead.rows
-        return elements, rows
+                if owners and owners.get(place, name) != name:
+                    continue
+                yield made
+                if place in leads:
+                    yield from leads[place].rows
 
     def bucket_objects(self, buckets: Iterable[Bucket]) -> Iterator[NFTChain | NFTRule]:
         """Yield chains that service ports share, and then their rules."""
