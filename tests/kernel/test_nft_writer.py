@@ -231,7 +231,9 @@ def test_a_map_grows(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("svcnet.renderers.nftables.flat.sizes.LEAST", 1)
         before = applied(full(first, layout="flat"), writer)
         after, delta = advance(before, diff(first, second))
-        assert "service-endpoints-udp" in [made.name for each in delta.growth for made in each.sets]
+        assert delta.growth is not None
+        assert "service-endpoints-udp" in [each.name for each in delta.growth.sets]
+        assert len(delta.growth.parts) == 5
         assert writer.step(delta, after, after.origin_of_line) is not None
         assert listed() == made_by(text(after))
 

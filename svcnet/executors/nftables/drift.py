@@ -92,7 +92,7 @@ def differences(
         found = _with_all_endpoints(found, aim, ruleset)
     found, growth = resize(found, aim)
     repair = _Repair(found, aim, str(ruleset.table))
-    repair.differed["sets"] += sum(len(each.sets) for each in growth)
+    repair.differed["sets"] += 0 if growth is None else len(growth.sets)
     repair.table_flags()
     repair.sets()
     repair.chains()

@@ -28,7 +28,7 @@ def has_room(there: SetState, wanted: NFTSet) -> bool:
     return wanted.size <= there.size if wanted.size else not there.size
 
 
-def resize(found: TableState, wanted: Aim) -> tuple[TableState, tuple[NFTGrowth, ...]]:
+def resize(found: TableState, wanted: Aim) -> tuple[TableState, NFTGrowth | None]:
     """Return a table with its sets in their sizes, and what that takes, if any has another.
 
     Sets that differ in more than that are left, and those that rules look into which are not as
@@ -36,13 +36,13 @@ def resize(found: TableState, wanted: Aim) -> tuple[TableState, tuple[NFTGrowth,
     """
     sets = [each for name, each in wanted.sets.items() if _can(found, wanted, name)]
     if not sets:
-        return found, ()
+        return found, None
     kept = dict(found.sets)
     for each in sets:
         kept[each.name] = evolve(kept[each.name], size=each.size)
     chains = dict.fromkeys(chain for each in sets for chain in _users(found, each.name))
     rules = {chain: wanted.rules[chain] for chain in chains}
-    return evolve(found, sets=kept), (turn(sets, rules, partial(_filling, found)),)
+    return evolve(found, sets=kept), turn(sets, rules, partial(_filling, found))
 
 
 def _can(found: TableState, wanted: Aim, name: str) -> bool:

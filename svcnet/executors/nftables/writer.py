@@ -30,7 +30,6 @@ from svcnet.renderers.nftables import (
     Edit,
     NFTablesDelta,
     NFTEdit,
-    NFTGrowth,
     Ruleset,
     names,
 )
@@ -90,19 +89,17 @@ class NFTWriter:
         except ValueError:
             return None
         with self._machine.lock(delta.family):
-            commits = sum(self._grow(each, forms, delta.table, origin_of) for each in delta.growth)
+            commits = self._grow(delta, forms, origin_of)
             commits += sum(self._carry_out(each, origin_of) for each in encodings)
         return commits, delta.stale if self._is_late else ()
 
-    def _grow(
-        self, growth: NFTGrowth, forms: ElementForms, table: NFTTable, origin_of: OriginOf
-    ) -> int:
-        """Give a set more room: nft makes sets, which nothing looks into, and they are filled here.
+    def _grow(self, delta: NFTablesDelta, forms: ElementForms, origin_of: OriginOf) -> int:
+        """Give sets more room: nft makes sets, which nothing looks into, and they are filled here.
 
         Rules that have no bytes here are nft's as well. Returns how many commits that were.
         """
-        nft, commits = NFT(self._machine), 0
-        for part in growth.parts:
+        nft, table, commits = NFT(self._machine), delta.table, 0
+        for part in () if delta.growth is None else delta.growth.parts:
             forms = forms.with_sets(each.made for each in part if isinstance(each, NFTEdit))
             sets = [each for each in part if isinstance(each, NFTEdit) and _is_set(each)]
             rest = [each for each in part if not (isinstance(each, NFTEdit) and _is_set(each))]

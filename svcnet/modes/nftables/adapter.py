@@ -110,8 +110,7 @@ class NFTablesAdapter(Adapter):
             return None
         stages = Stages()
         with stages.stage("render"):
-            after, delta = tables.advance(before, change)
-            delta = evolve(delta, growth=tuple(filter(self._is_needed, delta.growth)))
+            after, delta = tables.advance(before, change, self._room)
         with self._writing:
             self._ruleset = None
             with stages.stage("write"):
@@ -123,7 +122,8 @@ class NFTablesAdapter(Adapter):
             self._stale += stale
             # Chains that came stay: a rolling update would have them go and come again.
             self._ruleset = after.keep(after.buckets) if delta.first else after
-            self._room |= {one.name: one.size for each in delta.growth for one in each.sets}
+            if delta.growth is not None:
+                self._room |= {each.name: each.size for each in delta.growth.sets}
             named = delta.places()
             touched = frozenset(named)
             self._known.wrote(touched)
@@ -131,10 +131,6 @@ class NFTablesAdapter(Adapter):
                 self._look.steps.append(touched)
         told = f"{self.family}, nftables: {len(named)} lines"
         return SyncResult("delta", told, self._warnings, stages.seconds)
-
-    def _is_needed(self, growth: tables.NFTGrowth) -> bool:
-        """Return whether the machine's sets have not had as much room before, which they keep."""
-        return any(self._room.get(each.name, 0) < each.size for each in growth.sets)
 
     def inspection(self, graph: RuleGraph) -> Inspection | None:
         """Begin to repair what differs, if anybody else has written since the table was right.

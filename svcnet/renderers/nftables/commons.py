@@ -76,12 +76,17 @@ class SharedChanges:
     first: tuple[Edit, ...]
     changes: tuple[Edit, ...]
     stale: tuple[str, ...]
-    growth: tuple[NFTGrowth, ...]
+    growth: NFTGrowth | None
     last: tuple[Edit, ...]
 
 
-def shared_changes(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> SharedChanges:
-    """Return what changes in buckets and endpoints, at the `places` where elements may differ."""
+def shared_changes(
+    before: Ruleset, after: Ruleset, places: Iterable[Place], room: Mapping[str, int]
+) -> SharedChanges:
+    """Return what changes in buckets and endpoints, at the `places` where elements may differ.
+
+    Sets get more room that have not more than `before`, and on the machine not as much `room`.
+    """
     candidates: dict[Bucket, None] = {}
     come: list[Edit] = []
     gone: list[Edit] = []
@@ -103,7 +108,7 @@ def shared_changes(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> 
     last += [NFTEdit("flush", NFTChain(name)) for name in stale]
     # What goes is in front: a key may come again with another endpoint.
     changes = (*gone, *come, *rules)
-    growth = tuple(_growth(before, after))
+    growth = _growth(before, after, room)
     return SharedChanges(tuple(first), changes, tuple(stale), growth, tuple(last))
 
 
@@ -159,15 +164,25 @@ def _runs(before: EndpointRow, after: EndpointRow) -> Iterator[tuple[int, int]]:
         yield begin, max(len(before.endpoints), len(after.endpoints))
 
 
-def _growth(before: Ruleset, after: Ruleset) -> Iterator[NFTGrowth]:
-    """Yield what gives sets more room, with what is in them before."""
+def _growth(before: Ruleset, after: Ruleset, room: Mapping[str, int]) -> NFTGrowth | None:
+    """Return what gives sets more room, with what is in them before."""
     if before.fixed is after.fixed:
-        return
-    sets = {each.name: each for each in before.fixed.objects if type(each) is NFTSet}
-    for made in after.fixed.objects:
-        if type(made) is NFTSet and made.name in sets and made.size > sets[made.name].size:
-            rules = {name: own for name, own in _rules(before) if _uses(own, made.name)}
-            yield turn((made,), rules, partial(_filling, before))
+        return None
+    sizes = {each.name: each.size for each in before.fixed.objects if type(each) is NFTSet}
+    sets = [
+        each
+        for each in after.fixed.objects
+        if type(each) is NFTSet and each.size > room.get(each.name, sizes.get(each.name, each.size))
+    ]
+    if not sets:
+        return None
+    names = {f"@{each.name}" for each in sets}
+    rules = {
+        chain: own
+        for chain, own in _rules(before)
+        if any(not names.isdisjoint(rule.text.split(" ")) for rule in own)
+    }
+    return turn(sets, rules, partial(_filling, before))
 
 
 def _filling(ruleset: Ruleset, name: str, other: str) -> Iterator[Edit]:
@@ -183,7 +198,3 @@ def _rules(ruleset: Ruleset) -> Iterator[tuple[str, Sequence[NFTRule]]]:
     say = words(ruleset.settings)
     for bucket in ruleset.all_buckets():
         yield bucket.name, bucket.rules(say)
-
-
-def _uses(rules: Iterable[NFTRule], name: str) -> bool:
-    return any(f"@{name}" in rule.text.split(" ") for rule in rules)

@@ -87,7 +87,7 @@ class NFTGrowth(NamedTuple):
 class NFTablesDelta(Brief):
     """What takes a table to another, and chains that nothing leads to then.
 
-    It is carried out in this order. Sets get more room, each by a ``growth``.
+    It is carried out in this order. Sets get more room, all together by the ``growth``.
     The ``first`` changes make chains that nothing leads to yet: a packet that came before these
     would find a chain empty to which an element leads that comes with it. Then come the
     ``changes``. The ``last`` take away what packets on their way may look into yet: endpoints of
@@ -101,7 +101,7 @@ class NFTablesDelta(Brief):
     changes: tuple[Edit, ...]
     stale: tuple[str, ...]
     first: tuple[Edit, ...] = ()
-    growth: tuple[NFTGrowth, ...] = ()
+    growth: NFTGrowth | None = None
     last: tuple[Edit, ...] = ()
 
     def __bool__(self) -> bool:
@@ -121,7 +121,7 @@ class NFTablesDelta(Brief):
     @property
     def parts(self) -> tuple[tuple[Edit, ...], ...]:
         """What each transaction does, but for the one that deletes the stale chains."""
-        growth = [part for each in self.growth for part in each.parts]
+        growth = () if self.growth is None else self.growth.parts
         return tuple(part for part in (*growth, self.first, self.changes, self.last) if part)
 
     @cached_property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
+from types import MappingProxyType
 
 from attrs import evolve
 from immutables import Map
@@ -21,6 +22,8 @@ from svcnet.renderers.nftables.words import words
 
 TABLE = "kube-proxy"
 """The name of the table, in each family, as kube-proxy calls it."""
+NO_ROOM: Mapping[str, int] = MappingProxyType({})
+"""No set of a machine is known to be larger than it should be."""
 
 
 @without_gc()
@@ -41,18 +44,21 @@ def full(graph: RuleGraph, table: str = TABLE, layout: Layout = "kube-proxy") ->
     return made if layout == "kube-proxy" else count(made, blocks, claims)
 
 
-def advance(ruleset: Ruleset, diff: GraphDiff) -> tuple[Ruleset, NFTablesDelta]:
+def advance(
+    ruleset: Ruleset, diff: GraphDiff, room: Mapping[str, int] = NO_ROOM
+) -> tuple[Ruleset, NFTablesDelta]:
     """Return the table of ``diff.new``, and the step from `ruleset`, that of ``diff.old``.
 
-    The cost is the change's, unless the node's settings changed.
+    The cost is the change's, unless the node's settings changed. With `room` the machine has sets
+    of these sizes, which may be larger than those of `ruleset`.
     """
     if diff.old.settings != diff.new.settings:
         after = full(diff.new, ruleset.table.name, ruleset.layout).keep(ruleset.kept)
-        return after, between(ruleset, after, {**ruleset.blocks, **after.blocks})
+        return after, between(ruleset, after, {**ruleset.blocks, **after.blocks}, room)
     gone = [*diff.removed, *(before for before, _ in diff.changed)]
     come = [*diff.added, *(after for _, after in diff.changed)]
     after = _replace(ruleset, gone, come)
-    return after, between(ruleset, after, diff.names)
+    return after, between(ruleset, after, diff.names, room)
 
 
 def delta(diff: GraphDiff) -> NFTablesDelta:
@@ -63,11 +69,16 @@ def delta(diff: GraphDiff) -> NFTablesDelta:
     return advance(full(diff.old), diff)[1]
 
 
-def between(before: Ruleset, after: Ruleset, names: Iterable[FragmentName]) -> NFTablesDelta:
+def between(
+    before: Ruleset,
+    after: Ruleset,
+    names: Iterable[FragmentName],
+    room: Mapping[str, int] = NO_ROOM,
+) -> NFTablesDelta:
     """Return what takes a node from one table to another that differs in blocks of `names`.
 
-    Both have one layout. Chains come first, so that elements may lead to them, and are deleted
-    last.
+    Both have one layout, and `room` is as in :func:`advance`. Chains come first, so that elements
+    may lead to them, and are deleted last.
     """
     pairs = [(before.blocks.get(name), after.blocks.get(name)) for name in sorted(names)]
     pairs = [(old, new) for old, new in pairs if old is not new]
@@ -80,7 +91,7 @@ def between(before: Ruleset, after: Ruleset, names: Iterable[FragmentName]) -> N
     if after.layout == "kube-proxy":
         changes = (*fixed, *step.additions(), *step.removals(), *step.gone_elements)
         return NFTablesDelta(after.table, after.family, changes, tuple(step.stale))
-    shared = shared_changes(before, after, places)
+    shared = shared_changes(before, after, places, room)
     return NFTablesDelta(
         after.table,
         after.family,
