@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 import pytest
@@ -79,8 +79,9 @@ def measured(way: Way, services: int, endpoints: int) -> dict[str, Any]:
 
 def run_here(command: list[str]) -> str:
     """Return what a command prints, and end whatever it has left."""
-    with TemporaryFile("w+") as out:
-        process = subprocess.Popen(command, stdout=out, start_new_session=True)
+    with TemporaryFile("w+") as out, TemporaryDirectory() as folder:
+        own = {**os.environ, "TMPDIR": folder}
+        process = subprocess.Popen(command, stdout=out, env=own, start_new_session=True)
         assert process.wait() in (0, -signal.SIGALRM)
         end = time.monotonic() + PATIENCE
         with suppress(ProcessLookupError):
