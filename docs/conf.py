@@ -95,7 +95,7 @@ nitpick_ignore_regex = [
     ),
     ("py:class", r"svcnet\.netfilter\.(ipvs\.)?listing\.(Listing|SavedServer)"),
     # What service ports refer to, and what their rules are written into and made of.
-    ("py:class", r"svcnet\.compiler\.service_ports\.ServiceFacts"),
+    ("py:class", r"(svcnet\.compiler\.service_ports\.)?ServiceFacts"),
     ("py:class", r"svcnet\.renderers\.iptables\.(service\.Writing|forest\.\w+)"),
     ("py:class", r"svcnet\.renderers\.nftables\.words\.NodeWords"),
     ("py:.*", r"(attrs|click|dns|immutables|netaddr)\..*"),
