@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 from attrs import define, field, frozen
 
@@ -36,34 +37,43 @@ class ElementForms:
 
 @define
 class Encoding:
-    """Messages of one transaction, and for each the change it is of."""
+    """Messages of one transaction, and for each the changes that it is of.
+
+    Changes of one set's elements that stand beside one another are one message, if they fit it.
+    """
 
     table: NFTTable
     forms: ElementForms
     messages: list[NFTMessage] = field(factory=list)
-    changes: list[NFTEdit] = field(factory=list)
+    changes: list[tuple[NFTEdit, ...]] = field(factory=list)
 
     @classmethod
     def of(cls, table: NFTTable, forms: ElementForms, changes: Iterable[Edit]) -> Encoding:
         """Return the messages of changes. Raises ValueError for one that only nft can write."""
-        found = cls(table, forms)
-        found._add(changes)
-        return found
-
-    def _add(self, changes: Iterable[Edit]) -> None:
+        found, edits = cls(table, forms), list[NFTEdit]()
         for change in changes:
             if isinstance(change, NFTStatement):
                 raise ValueError(f"a line for nft alone: {change.line}")
-            made = change.made
-            if isinstance(made, EndpointRow):
-                for row in self._parts(made):
-                    self._take(NFTEdit(change.verb, row), self._row(change.verb, row))
+            edits.append(change)
+        for (verb, container), run in groupby(edits, _goal):
+            if container:
+                found._take_elements(verb, container, run)
             else:
-                self._take(change, self._message(change))
+                for change in run:
+                    found._take((change,), found._message(change))
+        return found
 
-    def _take(self, change: NFTEdit, message: NFTMessage) -> None:
+    def _take(self, changes: tuple[NFTEdit, ...], message: NFTMessage) -> None:
         self.messages.append(message)
-        self.changes.append(change)
+        self.changes.append(changes)
+
+    def _take_elements(self, verb: str, container: str, run: Iterable[NFTEdit]) -> None:
+        """Take changes of elements of one set, as many together as fit one message."""
+        make = wire.new_elements if verb == "add" else wire.delete_elements
+        packed = ((change, self._pack(change)) for change in self._parts(run))
+        for part in _divide(packed):
+            message = make(self.table, container, b"".join([told for _, told in part]))
+            self._take(tuple([change for change, _ in part]), message)
 
     def _message(self, change: NFTEdit) -> NFTMessage:
         table = self.table
@@ -76,29 +86,36 @@ class Encoding:
                 return wire.delete_chain(table, name)
             case NFTEdit("add", NFTRule() as rule):
                 return wire.new_rule(table, rule)
-            case NFTEdit("add", NFTElement(container) as element):
-                return wire.new_elements(table, container, self._form(container).pack(element))
-            case NFTEdit("delete", NFTElement(container, key)):
-                return wire.delete_elements(table, container, self._form(container).pack_key(key))
         raise ValueError(f"a change for nft alone: {change}")
 
-    def _row(self, verb: str, row: EndpointRow) -> NFTMessage:
-        container, key, endpoints, first = row
-        rows = self.forms.rows[container]
-        if verb == "add":
-            return wire.new_elements(self.table, container, rows.row(key, endpoints, first))
-        numbers = range(first, first + len(endpoints))
-        return wire.delete_elements(self.table, container, rows.deletion(key, numbers))
+    def _pack(self, change: NFTEdit) -> bytes:
+        """Return the elements of a change, with their values if they are added."""
+        match change:
+            case NFTEdit("add", NFTElement(container) as element):
+                return self._form(container).pack(element)
+            case NFTEdit(_, NFTElement(container, key)):
+                return self._form(container).pack_key(key)
+            case NFTEdit(verb, EndpointRow(container, key, endpoints, first)):
+                rows = self.forms.rows[container]
+                if verb == "add":
+                    return rows.row(key, endpoints, first)
+                return rows.deletion(key, range(first, first + len(endpoints)))
+        raise ValueError(f"a change of no elements: {change}")
 
-    def _parts(self, row: EndpointRow) -> Iterator[EndpointRow]:
-        """Yield a row in parts of which each fits one message."""
-        step = wire.MOST_ELEMENTS // self.forms.rows[row.container].size
-        first, end = row.first, row.first + len(row.endpoints)
-        if end - first <= step:
-            yield row
-        else:
-            for begin in range(first, end, step):
-                yield row.part(begin, min(begin + step, end))
+    def _parts(self, run: Iterable[NFTEdit]) -> Iterator[NFTEdit]:
+        """Yield changes of elements, rows in parts of which each fits one message."""
+        for change in run:
+            row = change.made
+            if not isinstance(row, EndpointRow):
+                yield change
+                continue
+            step = wire.MOST_ELEMENTS // self.forms.rows[row.container].size
+            first, end = row.first, row.first + len(row.endpoints)
+            if end - first <= step:
+                yield change
+            else:
+                for begin in range(first, end, step):
+                    yield NFTEdit(change.verb, row.part(begin, min(begin + step, end)))
 
     def _form(self, container: str) -> ElementForm:
         form = self.forms.of.get(container)
@@ -107,17 +124,38 @@ class Encoding:
         return form
 
     def line_of(self, refusal: BatchRefusal) -> str:
-        """Return the line, as nft would have it, of what the kernel refused; empty for the whole.
+        """Return the line, as nft would have it, of what the kernel refused; empty if unknown.
 
         Of several elements that is the one, if the kernel says where it is.
         """
         if not 0 < refusal.number <= len(self.changes):
             return ""
         found = refused_element(self.messages, refusal, self.forms)
-        change = self.changes[refusal.number - 1]
+        changes = self.changes[refusal.number - 1]
         if found is not None:
-            change = NFTEdit(change.verb, found)
-        return change.text(str(self.table)).rstrip("\n")
+            changes = (NFTEdit(changes[0].verb, found),)
+        return changes[0].text(str(self.table)).rstrip("\n") if len(changes) == 1 else ""
+
+
+def _goal(change: NFTEdit) -> tuple[str, str]:
+    """Return what a change does, and to elements of which set; none if it is of something else."""
+    made = change.made
+    is_of_elements = isinstance(made, NFTElement | EndpointRow)
+    return change.verb, made[0] if is_of_elements else ""
+
+
+def _divide(packed: Iterable[tuple[NFTEdit, bytes]]) -> Iterator[list[tuple[NFTEdit, bytes]]]:
+    """Yield changes of elements with their bytes, as many together as fit one message."""
+    found: list[tuple[NFTEdit, bytes]] = []
+    size = 0
+    for each in packed:
+        size += len(each[1])
+        if size > wire.MOST_ELEMENTS:
+            yield found
+            found, size = [], len(each[1])
+        found.append(each)
+    if found:
+        yield found
 
 
 def refused_element(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from attrs import evolve
@@ -68,7 +68,8 @@ def _is_as_wanted(found: TableState, wanted: Aim, chain: str) -> bool:
     return rules == [rule.text for rule in found.chains[chain].rules]
 
 
-def _filling(found: TableState, name: str, other: str) -> Iterator[Edit]:
-    """Yield what puts all that a set on the machine has into another one."""
-    for key, each in found.sets[name].elements.items():
-        yield NFTEdit("add", NFTElement(other, key, each.value, each.comment))
+def _filling(found: TableState, others: Mapping[str, str]) -> Iterator[Edit]:
+    """Yield what puts all that some sets on the machine have each into another one."""
+    for name, other in others.items():
+        for key, each in found.sets[name].elements.items():
+            yield NFTEdit("add", NFTElement(other, key, each.value, each.comment))

@@ -185,11 +185,14 @@ def _growth(before: Ruleset, after: Ruleset, room: Mapping[str, int]) -> NFTGrow
     return turn(sets, rules, partial(_filling, before))
 
 
-def _filling(ruleset: Ruleset, name: str, other: str) -> Iterator[Edit]:
-    """Yield what puts all elements of a set into another one."""
+def _filling(ruleset: Ruleset, others: Mapping[str, str]) -> Iterator[Edit]:
+    """Yield what puts all elements of some sets each into another one."""
+    found: dict[str, list[Edit]] = {name: [] for name in others}
     for item in ruleset.iterate():
-        if isinstance(item, NFTElement | EndpointRow) and item.container == name:
-            yield NFTEdit("add", item._replace(container=other))
+        if isinstance(item, NFTElement | EndpointRow) and item.container in found:
+            made = item._replace(container=others[item.container])
+            found[item.container].append(NFTEdit("add", made))
+    yield from chain.from_iterable(found.values())
 
 
 def _rules(ruleset: Ruleset) -> Iterator[tuple[str, Sequence[NFTRule]]]:

@@ -12,8 +12,8 @@ from typing import TypeAlias
 from svcnet.netfilter.nft import NFTChain, NFTRule, NFTSet
 from svcnet.renderers.nftables.delta import Edit, NFTEdit, NFTGrowth
 
-Filling: TypeAlias = Callable[[str, str], Iterable[Edit]]
-"""Returns what puts all elements of one set, by its name, into another one."""
+Filling: TypeAlias = Callable[[Mapping[str, str]], Iterable[Edit]]
+"""Returns what puts all elements of some sets, by their names, each into another one."""
 
 
 def turn(
@@ -31,15 +31,15 @@ def _parts(
 ) -> Iterator[tuple[Edit, ...]]:
     others = {each.name: each._replace(name=f"{each.name}-{each.size}") for each in sets}
     words = {f"@{name}": f"@{other.name}" for name, other in others.items()}
-    yield tuple(
-        edit
-        for name, other in others.items()
-        for edit in (NFTEdit("add", other), *filling(name, other.name))
+    yield (
+        *[NFTEdit("add", other) for other in others.values()],
+        *filling({name: other.name for name, other in others.items()}),
     )
     yield tuple(_turn_rules(rules, words))
     yield (
         *[NFTEdit("delete", each) for each in sets],
-        *[e for each in sets for e in (NFTEdit("add", each), *filling(each.name, each.name))],
+        *[NFTEdit("add", each) for each in sets],
+        *filling({each.name: each.name for each in sets}),
     )
     yield tuple(_turn_rules(rules, {}))
     # Not with them: packets on their way would find it empty.
