@@ -6,7 +6,7 @@ the machine's speed moves too much between rounds, and far too much between runs
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -32,19 +32,12 @@ Figures = dict[str, list[float]]
 def test_userspace_beside_haproxy(benchmark: Any, tmp_path: Path) -> None:
     """At least 1.2 times haproxy's bytes for no more CPU, and 0.7 of its new connections."""
     load = Load.compiled(tmp_path)
-    figures: dict[str, Figures] = {}
-
-    def round_(found: Mapping[str, Way]) -> None:
-        for name, way in found.items():
-            add(figures, name, measured(load, way))
-        for name, way in found.items():
-            if way.pid is not None:
-                add_latency(figures[name], figures["direct"])
-
     with own_namespace(), ways(load, tmp_path, sum(IDLE) + 1_000) as found:
-        idle = {name: memory(load, way) for name, way in found.items() if way.pid is not None}
-        benchmark.pedantic(lambda: round_(found), rounds=ROUNDS, iterations=1)
+        proxies = {name: way for name, way in found.items() if way.pid is not None}
+        idle = {name: memory(load, way) for name, way in proxies.items()}
+        figures = rounds(benchmark, found, ROUNDS, lambda way: measured(load, way))
     for name, kilobytes in idle.items():
+        add_latency(figures[name], figures["direct"])
         figures[name]["kB for 1,000 idle connections"] = [kilobytes]
     print("\n" + table(figures))
 
@@ -58,32 +51,40 @@ def test_userspace_beside_haproxy(benchmark: Any, tmp_path: Path) -> None:
 def test_two_workers_beside_two_threads(benchmark: Any, tmp_path: Path) -> None:
     """New connections and small messages, of two processes and of two threads of haproxy."""
     load = Load.compiled(tmp_path)
-    figures: dict[str, Figures] = {}
-
-    def round_(found: Mapping[str, Way]) -> None:
-        for name, way in found.items():
-            add(figures, name, small(load, way))
-
     with own_namespace(), ways(load, tmp_path, 1_000, workers=2) as found:
-        benchmark.pedantic(lambda: round_(found), rounds=2 * ROUNDS, iterations=1)
+        figures = rounds(benchmark, found, 2 * ROUNDS, lambda way: small(load, way))
     print("\n" + table(figures))
 
 
-def add(figures: dict[str, Figures], name: str, found: Iterable[tuple[str, float]]) -> None:
-    """Add what a round found of one way to what those before it did."""
-    for what, value in found:
-        figures.setdefault(name, {}).setdefault(what, []).append(value)
+def rounds(
+    benchmark: Any,
+    ways: Mapping[str, Way],
+    count: int,
+    measure: Callable[[Way], Iterable[tuple[str, float]]],
+) -> dict[str, Figures]:
+    """Return what is measured of each way, all of them in each of so many rounds."""
+    figures: dict[str, Figures] = {name: {} for name in ways}
+
+    def take_turns() -> None:
+        for name, way in ways.items():
+            for what, value in measure(way):
+                figures[name].setdefault(what, []).append(value)
+
+    benchmark.pedantic(take_turns, rounds=count, iterations=1)
+    return figures
 
 
 def measured(load: Load, way: Way) -> Iterator[tuple[str, float]]:
     """Yield what there is to know of one way, by name."""
     for streams in STREAMS:
-        before = way.cpu()
+        before, all_before = way.cpu(), way.cpu_of_all()
         found = load.run("bulk", way.tcp, BACKEND, SECONDS, streams)
         yield f"Gbit/s, {label(streams, 'stream')}", found["Gbit/s"]
         if way.pid is not None:
             used = (way.cpu() - before) / found["GB"]
             yield f"CPU s per GB, {label(streams, 'stream')}", used
+        used = (way.cpu_of_all() - all_before) / found["GB"]
+        yield f"the same of all three processes, {label(streams, 'stream')}", used
     yield from small(load, way)
     if way.udp is not None:
         found = load.run("echo", "udp", way.udp, SECONDS, AT_ONCE)
@@ -110,11 +111,12 @@ def memory(load: Load, way: Way) -> float:
 
 
 def add_latency(figures: Figures, direct: Figures) -> None:
-    """Add what a way's last round took longer than a direct connection did in that round."""
+    """Add what each round of a way took longer than a direct connection did in that round."""
     for flows in FLOWS:
         for quantile in ("median", "p99"):
             name = latency(flows, quantile)
-            figures.setdefault(f"added: {name}", []).append(figures[name][-1] - direct[name][-1])
+            pairs = zip(figures[name], direct[name], strict=True)
+            figures[f"added: {name}"] = [ours - theirs for ours, theirs in pairs]
 
 
 def label(count: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -44,23 +45,36 @@ SPLICE = "  option splice-request\n  option splice-response"
 
 @frozen
 class Way:
-    """How clients reach the backend: ports, and the process between, if there is one."""
+    """How clients reach the backend: ports, its process, and the one between, if there is one."""
 
     tcp: int
     udp: int | None
+    backend: int
     pid: int | None = None
 
     def cpu(self) -> float:
-        """Return the CPU seconds that the process has used (proc_pid_stat(5))."""
-        if self.pid is None:
-            return 0.0
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """Return the CPU seconds that the process between has used."""
+        return 0.0 if self.pid is None else cpu_of(self.pid)
+
+    def cpu_of_all(self) -> float:
+        """Return those of the backend and of clients that have ended as well.
+
+        On loopback the kernel does much of a connection's work in the time of whichever of them
+        happens to run.
+        """
+        clients = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return self.cpu() + cpu_of(self.backend) + clients.ru_utime + clients.ru_stime
 
     def memory(self) -> int:
         """Return the resident kB of the process."""
         lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
+
+
+def cpu_of(pid: int) -> float:
+    """Return the CPU seconds that a process has used (proc_pid_stat(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 @frozen
@@ -109,8 +123,8 @@ def ways(
     HAProxy has as many threads as svcnet has `workers`.
     """
     with ExitStack() as running:
-        running.enter_context(server([load.program, "serve", BACKEND], BACKEND))
-        found = {"direct": Way(BACKEND, BACKEND)}
+        backend = running.enter_context(server([load.program, "serve", BACKEND], BACKEND))
+        found = {"direct": Way(BACKEND, BACKEND, backend)}
         for name, port, options in (("haproxy", 7002, ""), ("haproxy, splice", 7003, SPLICE)):
             file = folder / f"{port}.cfg"
             file.write_text(
@@ -123,18 +137,18 @@ def ways(
                 )
             )
             pid = running.enter_context(server(["haproxy", "-db", "-f", file], port))
-            found[name] = Way(port, None, pid)
-        found["svcnet"] = running.enter_context(_svcnet(workers))
+            found[name] = Way(port, None, backend, pid)
+        found["svcnet"] = running.enter_context(_svcnet(workers, backend))
         yield found
 
 
 @contextmanager
-def _svcnet(workers: int) -> Iterator[Way]:
+def _svcnet(workers: int, backend: int) -> Iterator[Way]:
     command = [sys.executable, "-m", "tests.bench.userspace_serving", BACKEND, workers]
     with _process(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         tcp, udp = map(int, process.stdout.readline().split())
-        yield Way(tcp, udp, process.pid)
+        yield Way(tcp, udp, backend, process.pid)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ Sources: Kubernetes DNS-Based Service Discovery 1.1.0, and CoreDNS's plugin ``ku
 for what that leaves open.
 """
 
-from svcnet.discovery.dns.lookup import Answer, Rcode, find, lookup, without_records
+from svcnet.discovery.dns.lookup import Answer, Rcode, entry_in, find, lookup, without_records
 from svcnet.discovery.dns.options import DNSOptions
 from svcnet.discovery.dns.records import records
 from svcnet.discovery.dns.search import Attempt, Search, search
@@ -29,6 +29,7 @@ __all__ = [
     "Search",
     "Zones",
     "difference",
+    "entry_in",
     "find",
     "lookup",
     "records",

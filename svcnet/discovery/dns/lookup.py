@@ -69,7 +69,7 @@ def lookup(zones: Zones, name: str, rdtype: str = "A") -> Answer:
 def find(zones: Zones, name: str) -> tuple[str | None, Entry | None]:
     """Return the zone of an absolute name in lower case, if any, and what is there, if anything."""
     zone = zones.zone_of(name)
-    return zone, None if zone is None else _entry(zones, name, zone)
+    return zone, None if zone is None else entry_in(zones, name, zone)
 
 
 def _why_missing(zones: Zones, name: str, zone: str) -> tuple[str, str]:
@@ -104,8 +104,8 @@ def _why_missing(zones: Zones, name: str, zone: str) -> tuple[str, str]:
     return "no Service has names that deep", label
 
 
-def _entry(zones: Zones, name: str, zone: str) -> Entry | None:
-    """Return what is at a name, also where the name is spelt in another way."""
+def entry_in(zones: Zones, name: str, zone: str) -> Entry | None:
+    """Return what is at a name of a zone, also where the name is spelt in another way."""
     entry = zones.entries.get(name)
     if entry is None and not zones.is_reverse(zone):
         entry = _below_services(zones, name, zone) or insecure(zones, name, zone)
@@ -148,7 +148,7 @@ def _chase(zones: Zones, zone: str, entry: Entry, rdtype: str) -> Answer:
             return Answer("NOERROR", entry.rule, entry.service, tuple(chain))
         if not within(alias.data, at):
             kept, at = tuple(chain), inside
-        current = _entry(zones, alias.data, inside)
+        current = entry_in(zones, alias.data, inside)
     found = current.records.get(rdtype) if current is not None else None
     if not found:
         rule = f"{entry.rule}; {chain[-1].data} has no {rdtype} record"

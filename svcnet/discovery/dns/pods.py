@@ -30,8 +30,10 @@ def pod_entries(state: ClusterState, zone: str, options: DNSOptions) -> Iterator
 
 def insecure(zones: Zones, name: str, zone: str) -> Entry | None:
     """Return what such a name means under ``pods insecure``: the address that it spells."""
+    if zones.options.pods != "insecure":
+        return None
     below = f".pod.{zone}"
-    if zones.options.pods != "insecure" or not name.endswith(below):
+    if not name.endswith(below):
         return None
     label, dot, namespace = name.removesuffix(below).partition(".")
     address = address_of_label(label)

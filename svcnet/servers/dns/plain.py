@@ -22,7 +22,7 @@ import dns.flags
 import dns.rdataclass
 import dns.rdatatype
 
-from svcnet.discovery.dns import Answer, Zones, find, lookup
+from svcnet.discovery.dns import Answer, Zones, entry_in, find, lookup
 from svcnet.servers.dns.messages import (
     EDNS_BYTES,
     HEADER_BYTES,
@@ -47,8 +47,13 @@ it came by TCP. Length bytes of a name are no letters, so lower case leaves them
 _TYPE_AND_CLASS = struct.Struct("!2H")
 _POINTER = (0xC000 | HEADER_BYTES).to_bytes(2, "big")
 _FAMILIES = {"A": AF_INET, "AAAA": AF_INET6}
+_LABEL = re.compile(rb"[a-z0-9_-]+")
 _NAME = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 _MAX_LABEL, _MAX_NAME = 63, 255
+
+KINDS = PARENTS = 4096
+"""How many answers without records, and names that others were missed below, are kept at a time."""
+
 # Plain numbers: dnspython's flags and types are enumerations, which cost many times the rest.
 _KEPT = int(dns.flags.RD | dns.flags.CD)
 _ALLOWED = _KEPT | int(dns.flags.AD)
@@ -60,20 +65,24 @@ _NO_TYPES = frozenset(map(int, TRANSFERS))
 
 
 class PlainAnswer:
-    """An answer but for its number and question: records that change places, and what follows."""
+    """An answer but for its number and question: records that change places, and what follows.
 
-    __slots__ = ("after", "at", "head", "records", "step")
+    One that ``is_of_many`` names, which are not there, is not to be kept for each of them.
+    """
 
-    def __init__(self, head: bytes, records: bytes, step: int, after: bytes) -> None:
+    __slots__ = ("after", "at", "head", "is_of_many", "records", "size", "step")
+
+    def __init__(
+        self, head: bytes, records: bytes, step: int, after: bytes, *, is_of_many: bool = False
+    ) -> None:
         self.head = head
+        self.size = len(records) + len(after)
+        self.is_of_many = is_of_many
         self.records = records
         self.step = step
         self.after = after
         # Clients that take the first address are spread also if each answer is made anew.
         self.at = randrange(len(records) // step) * step if step else 0  # noqa: S311
-
-    def __len__(self) -> int:
-        return len(self.records) + len(self.after)
 
     def to(self, number: bytes, question: bytes) -> bytes:
         """Return the answer to a question; the next one begins with the next record."""
@@ -95,11 +104,35 @@ class PlainAnswers:
         self._recursion = recursion
         self._encode = encode
         self._nothing: dict[tuple[object, ...], PlainAnswer] = {}
+        # Each as text, with its zone and its label before that, if there is one.
+        self._parents: dict[bytes, tuple[str, str, str]] = {}
         self._hosts: dict[str, frozenset[str]] = {}
 
     def forget(self) -> None:
         """Keep nothing of what was made."""
         self._nothing.clear()
+
+    def missing(self, key: PlainKey) -> PlainAnswer | None:
+        """Return the answer to a question for a name that is not there, where it is at hand.
+
+        That is where such a question was asked before, for a name as long, and a name was missed
+        below the same one. So names that nobody asks for again take no memory.
+        """
+        head, written, rest, _ = key
+        size = written[0] if written else 0
+        place = self._parents.get(written[1 + size :])
+        if place is None or size > _MAX_LABEL:
+            return None
+        parent, zone, child = place
+        made = self._nothing.get(("NXDOMAIN", zone, len(written), head, rest))
+        label = written[1 : 1 + size]
+        if made is None or not _LABEL.fullmatch(label):
+            return None
+        text = label.decode("ascii")
+        name = f"{text}.{parent}"
+        if (child or text) in self._beside(zone) or entry_in(self._zones, name, zone) is not None:
+            return None
+        return made
 
     def answer(self, wire: bytes, key: PlainKey) -> PlainAnswer | None:
         """Return the answer to the question in a message, None if it is not of these kinds."""
@@ -112,6 +145,7 @@ class PlainAnswers:
         if zone is None:
             return None if self._recursion else self._without_records(wire, key, "REFUSED")
         if entry is None:
+            self._keep_parent(key[1], name, zone)
             return self._without_records(wire, key, "NXDOMAIN", zone, name)
         found = lookup(self._zones, name, _type_text(rdtype))
         if not found.answers:
@@ -125,15 +159,26 @@ class PlainAnswers:
         if zone and _child(name, zone) in self._beside(zone):
             return None
         head, written, rest, _ = key
-        kind = rcode, zone, len(written), head, rest[TYPE_AND_CLASS_BYTES:]
+        kind = rcode, zone, len(written), head, rest
         made = self._nothing.get(kind)
         if made is None:
             whole = self._encode(wire)
             if whole is None:
                 return None
             after = whole[HEADER_BYTES + len(written) + TYPE_AND_CLASS_BYTES :]
-            made = self._nothing[kind] = PlainAnswer(whole[2:HEADER_BYTES], b"", 0, after)
+            if len(self._nothing) == KINDS:
+                self._nothing.clear()
+            made = self._nothing[kind] = PlainAnswer(
+                whole[2:HEADER_BYTES], b"", 0, after, is_of_many=rcode == "NXDOMAIN"
+            )
         return made
+
+    def _keep_parent(self, written: bytes, name: str, zone: str) -> None:
+        """Keep the name that a missing one is below: it is in the same zone, or the zone's own."""
+        if len(self._parents) == PARENTS:
+            self._parents.clear()
+        parent = name.partition(".")[2]
+        self._parents[written[1 + written[0] :]] = parent, zone, _child(parent, zone)
 
     def _beside(self, zone: str) -> frozenset[str]:
         """Return the labels that the SOA record has before its zone.

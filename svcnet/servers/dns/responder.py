@@ -82,13 +82,15 @@ class Responder:
         key = wire[2:HEADER_BYTES], wire[HEADER_BYTES:name_end].lower(), wire[name_end:], tcp
         known = self._known.get(key)
         if known is None:
+            known = self._plain.missing(key)
+        if known is None:
             reply = self._recall(wire, tcp)
             if reply is not None:
                 return reply
             known = self._plain.answer(wire, key)
             if known is None:
                 return self._compose(wire, tcp)
-            if self._is_worth(len(wire) + len(known)):
+            if not known.is_of_many and self._is_worth(len(wire) + known.size):
                 self._known[key] = known
         return known.to(wire[:2], wire[HEADER_BYTES:end])
 

@@ -206,14 +206,26 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("svcnet.servers.dns.responder.REMEMBERED", 10)
     responder = Responder(ZONES)
     for number in range(25):
-        asked = query(f"n{number}.{SHOP}")
-        assert ask(asked, responder=responder).rcode() == dns.rcode.NXDOMAIN
+        asked = query(f"n{number}.example.com.")
+        assert ask(asked, responder=responder).rcode() == dns.rcode.REFUSED
     assert len(responder._known) == 5
     padded = query()
     padded.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.PADDING, bytes(3000))])
     wire = padded.to_wire(max_size=TCP_BYTES)
     assert ask(wire, tcp=True, responder=responder).rcode() == dns.rcode.NOERROR
     assert len(responder._known) == 5
+
+
+def test_what_is_kept_of_missing_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many names they are below, of however many types they are asked."""
+    monkeypatch.setattr("svcnet.servers.dns.plain.PARENTS", 10)
+    monkeypatch.setattr("svcnet.servers.dns.plain.KINDS", 10)
+    responder = Responder(ZONES)
+    for number in range(25):
+        asked = query(f"a.n{number:02}.{SHOP}", f"TYPE{1000 + number}")
+        for _ in range(2):
+            assert ask(asked, responder=responder).rcode() == dns.rcode.NXDOMAIN
+    assert len(responder._plain._parents) == len(responder._plain._nothing) == 5
 
 
 def test_elsewhere() -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import random
 import struct
+from collections import Counter
 from collections.abc import Iterator
 
 import dns.edns
 import dns.flags
 import dns.message
 import dns.name
+import dns.rcode
 import dns.rdatatype
 import pytest
 
 from svcnet.discovery.dns import DNSOptions, Zones, records
 from svcnet.models import ClusterState, Endpoint, EndpointPort
-from svcnet.servers.dns.plain import PlainAnswers
-from svcnet.servers.dns.responder import Reply, Responder
+from svcnet.servers.dns.plain import PlainAnswer, PlainAnswers, PlainKey
+from svcnet.servers.dns.responder import REMEMBERED, Reply, Responder
 from svcnet.testing import make_service, make_slice
 
 QUESTIONS = 400
@@ -43,6 +45,7 @@ STATE = ClusterState.of(
 )
 NAMES = (
     *("web", "db", "many", "out", "in", "db-3.db", "no", "no.db", "_sql._tcp.db", "sql.tcp.db"),
+    *("on", "no", "on.db", "n\\000", "x.on"),
     *("_http._tcp.web", "a.pin._zone.db", "b.prefer._zone.db", "x" * 63, ".".join("a" * 114)),
 )
 WHOLE = (
@@ -174,6 +177,27 @@ def test_every_address_comes_first() -> None:
         assert len(found) == 8
         firsts.add(found[0].address)
     assert len(firsts) == 8
+
+
+def test_names_that_are_not_there_push_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for random names has none of them kept, nor an answer of others forgotten."""
+    responder, made = Responder(records(STATE)), Counter[bytes]()
+    make = PlainAnswers.answer
+
+    def count(self: PlainAnswers, wire: bytes, key: PlainKey) -> PlainAnswer | None:
+        made[wire[12:16]] += 1
+        return make(self, wire, key)
+
+    monkeypatch.setattr(PlainAnswers, "answer", count)
+    web = dns.message.make_query("web.shop.svc.cluster.local.", "A").to_wire()
+    first = responder.reply(web)
+    for number in range(REMEMBERED + 10):
+        label = b"%07d" % number
+        reply = responder.reply(web[:12] + b"\7" + label + web[16:])
+        assert isinstance(reply, bytes)
+        assert reply[3] & 15 == dns.rcode.NXDOMAIN
+    assert responder.reply(web) == first
+    assert sum(made.values()) == 2
 
 
 def test_a_new_zone_is_answered_at_once() -> None:
