@@ -385,7 +385,7 @@ def choice(rows: Sequence[Row]) -> str:
 
 def unit(where: Where) -> str:
     """Return the unit that ends a figure's name."""
-    return " " + where[-1].rpartition(", ")[2].replace("us", "µs")
+    return "\N{NO-BREAK SPACE}" + where[-1].rpartition(", ")[2].replace("us", "µs")
 
 
 def cell(row: Row | None, where: Where, unit: str = "") -> str:
