@@ -65,9 +65,14 @@ def _parts(ruleset: Ruleset) -> Iterator[Sequence[NFTItem]]:
 
 def _chains(ruleset: Ruleset) -> Iterator[Sequence[NFTItem]]:
     """Yield the chains, sets and rules of service ports, those of some together."""
-    blocks = [ruleset.blocks[name] for name in sorted(ruleset.blocks)]
+    blocks = {
+        name: block
+        for name, block in ruleset.blocks.items()
+        if len(block.made) > len(block.elements)
+    }
     with_chains = [
-        own for block in blocks if (own := [m for m in block.made if type(m) is not NFTElement])
+        [made for made in blocks[name].made if type(made) is not NFTElement]
+        for name in sorted(blocks)
     ]
     for first in range(0, len(with_chains), SERVICE_PORTS):
         yield [made for own in with_chains[first : first + SERVICE_PORTS] for made in own]
