@@ -115,6 +115,15 @@ class Agent:
         except OSError as error:
             return [*UNREACHABLE, str(error)]
 
+    async def flood(self, source: str, destination: str, port: int, count: int) -> None:
+        """Send datagrams from one port, and wait for no answer."""
+        sock = bound(source, "UDP")
+        sock.connect((destination, port))
+        for _ in range(count):
+            with suppress(OSError):
+                sock.send(b"?")
+        sock.close()
+
     async def open(self, hold: int, **to: Any) -> list[Any]:
         """Open a connection, get its first answer, and hold it under the number `hold`."""
         sockets: list[socket.socket] = []

@@ -104,22 +104,23 @@ def repair(case: str, family: IPFamily, data: st.DataObject) -> None:
     """Damage a table by lines that nft takes, and have nft put it right."""
     ruleset = full(compile_case(CASES / case, family))
     nft("-f", "-", script=f"flush ruleset\n{text(ruleset)}")
-    before = listed(ruleset)
+    before = table_there(ruleset)
     assert not differences(before, ruleset)
     taken = []
     for line in data.draw(damages(before)):
         command = ("nft", "-f", "-")
         done = subprocess.run(command, input=line, text=True, capture_output=True, check=False)
         taken += [line] if done.returncode == 0 else []
-    step = differences(listed(ruleset), ruleset).delta
+    step = differences(table_there(ruleset), ruleset).delta
     note(f"{taken}\n{step.text}")
     nft("-f", "-", script=step.text)
-    after = listed(ruleset)
+    after = table_there(ruleset)
     assert said(after) == said(before)
     assert not differences(after, ruleset)
 
 
-def listed(ruleset: Ruleset) -> TableState:
+def table_there(ruleset: Ruleset) -> TableState:
+    """Return the table of a ruleset as nft lists it."""
     printed = nft("-a", "-s", "-y", "list", "table", *ruleset.table)
     return read_listing(printed).tables[ruleset.table]
 

@@ -1,8 +1,10 @@
-"""No packet is lost while endpoints come and go by netlink, in the flat layout."""
+"""No packet is lost while endpoints come and go, in any layout of mode nftables."""
 
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 from collections import Counter
 from itertools import pairwise
 
@@ -15,17 +17,42 @@ from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.family import IP_FAMILIES
 from svcnet.graph import RuleGraph, diff
 from svcnet.models import ClusterState, EndpointPort, IPFamily, ServicePort
-from svcnet.renderers.nftables import NFTablesDelta, Ruleset, advance, buckets_ahead, full
+from svcnet.renderers.nftables import (
+    Layout,
+    NFTablesDelta,
+    Ruleset,
+    advance,
+    buckets_ahead,
+    full,
+)
 from svcnet.renderers.nftables.flat.sizes import LEAST
 from svcnet.testing import make_node
 from tests.kernel.load import under_load
-from tests.kernel.netns import CLIENT, CLUSTER_IP, HOST, NODE, Cluster
+from tests.kernel.netns import CLIENT, CLIENT2, CLUSTER_IP, HOST, NODE, Cluster
 from tests.kernel.scenarios import WITH_CIDR, service, slices
+from tests.kernel.test_nftables import load
 
 pytestmark = pytest.mark.kernel
 
-CHANGES = int(os.environ.get("SVCNET_CHANGES", "300"))
+CHANGES = int(os.environ.get("SVCNET_CHANGES", "200"))
 """How many steps there are while a client asks; by hand 100,000."""
+FLOOD = 100
+"""Datagrams for each port of each family, every time that a client asks."""
+COUNTER = f"""
+table inet flood {{
+    chain prerouting {{
+        type filter hook prerouting priority dstnat + 1
+        ip saddr {CLIENT2.v4} ip daddr {CLUSTER_IP.v4} counter name lost drop
+        ip6 saddr {CLIENT2.v6} ip6 daddr {CLUSTER_IP.v6} counter name lost drop
+        ip saddr {CLIENT2.v4} counter name served drop
+        ip6 saddr {CLIENT2.v6} counter name served drop
+    }}
+    counter lost {{ }}
+    counter served {{ }}
+}}
+"""
+"""Counts what was translated, and what was not, and lets none of it go on: connection tracking
+remembers none, and each is a first packet."""
 TURNS = (
     *(("pod1", "pod2", "pod3"), ("pod1", "pod2"), ("pod3", "pod2"), ("pod2",), ("pod1",)),
     *(("pod1", "pod3"), ("pod3", "pod2", "pod1"), ("pod2", "pod3", "pod1")),
@@ -46,10 +73,10 @@ def graph_of(family: IPFamily, endpoints: tuple[str, ...]) -> RuleGraph:
     return compile_state(state, view)
 
 
-def circle(family: IPFamily) -> tuple[Ruleset, list[tuple[NFTablesDelta, Ruleset]]]:
+def circle(family: IPFamily, layout: Layout) -> tuple[Ruleset, list[tuple[NFTablesDelta, Ruleset]]]:
     """Return a table as an empty machine gets it, and steps that lead back to it."""
     graphs = [graph_of(family, endpoints) for endpoints in (*TURNS, TURNS[0])]
-    ruleset = full(graphs[0], layout="flat")
+    ruleset = full(graphs[0], layout=layout)
     first = ruleset = ruleset.keep(buckets_ahead(ruleset.buckets))
     steps = []
     for before, after in pairwise(graphs):
@@ -71,9 +98,29 @@ def ask(cluster: Cluster, family: IPFamily, protocol: str, port: int) -> Counter
     return Counter(" ".join(map(str, each[:2])) for each in answers)
 
 
-@pytest.mark.parametrize(("least", "changes"), [(LEAST, CHANGES), (1, CHANGES // 12)])
+def flood(cluster: Cluster, family: IPFamily) -> None:
+    source, to = CLIENT2.of(family), CLUSTER_IP.of(family)
+    cluster.agents["client"]("flood", source=source, destination=to, port=53, count=FLOOD)
+
+
+def counted() -> dict[str, int]:
+    """Return how many packets of the flood were lost, and how many served."""
+    command = ("nft", "list", "counters", "table", "inet", "flood")
+    printed = subprocess.run(command, text=True, capture_output=True, check=True).stdout
+    found = re.findall(r"counter (\w+) \{\s+packets (\d+)", printed)
+    return {name: int(packets) for name, packets in found}
+
+
+@pytest.mark.parametrize(
+    ("layout", "least", "changes"),
+    [
+        ("kube-proxy", LEAST, CHANGES),
+        ("flat", LEAST, CHANGES),
+        ("flat", 1, CHANGES // 12),
+    ],
+)
 def test_no_packet_is_lost(
-    cluster: Cluster, least: int, changes: int, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, layout: Layout, least: int, changes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """New connections and datagrams of both families, while their endpoints change constantly.
 
@@ -82,17 +129,20 @@ def test_no_packet_is_lost(
     """
     monkeypatch.setattr("svcnet.renderers.nftables.flat.sizes.LEAST", least)
     answers: Counter[str] = Counter()
+    counts: dict[str, int] = {}
 
     def ask_all() -> None:
         for family in IP_FAMILIES:
             answers.update(ask(cluster, family, "TCP", 80))
             answers.update(ask(cluster, family, "UDP", 53))
+            flood(cluster, family)
 
     def change() -> None:
         writer = NFTWriter(THIS_MACHINE)
-        circles = [circle(family) for family in IP_FAMILIES]
+        circles = [circle(family, layout) for family in IP_FAMILIES]
         for first, _ in circles:
             nftables.apply(first, writer=writer)
+        load(COUNTER)
         try:
             with under_load(ask_all) as asking:
                 done = 0
@@ -100,12 +150,16 @@ def test_no_packet_is_lost(
                     for _, steps in circles:
                         for delta, after in steps:
                             assert (delta.growth is None) or least == 1
-                            assert writer.step(delta, after, lambda _: None) is not None
+                            writer.step(delta, after, lambda _: None)
                             done += 1
+            counts.update(counted())
         finally:
+            load("delete table inet flood\n")
             for first, _ in circles:
                 nftables.cleanup(first.table)
 
     cluster.inside("node", change)
     assert set(answers) == {"reply pod1", "reply pod2", "reply pod3"}, answers
-    print(f"{changes} changes, {sum(answers.values())} answers: {dict(answers)}")
+    assert not counts["lost"], counts
+    assert counts["served"], counts
+    print(f"{layout}: {changes} changes, {sum(answers.values())} answers, {counts}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +24,8 @@ from svcnet.models.state import ClusterObject
 from svcnet.netfilter.nft import interface
 from svcnet.netfilter.nft.words import KEYWORDS
 from svcnet.renderers.nftables import (
+    Layout,
+    NFTablesDelta,
     Ruleset,
     advance,
     full,
@@ -151,19 +154,36 @@ def assert_step(before: Ruleset, after: Ruleset, step: Any) -> None:
 def test_random_steps_lead_to_a_full_sync() -> None:
     """Services that share addresses come and go, and the node's settings change."""
 
-    @in_namespace(12)
-    @given(histories)
-    def stepped(history: History) -> None:
-        graphs = graphs_of(history)
-        ruleset = full(graphs[0])
+    def begin(ruleset: Ruleset) -> Ruleset:
         load(f"flush ruleset\n{text(ruleset)}")
+        return ruleset
+
+    elsewhere(walk(8, "kube-proxy", begin, lambda step, _: load(step.text)))
+
+
+def walk(
+    count: int,
+    layout: Layout,
+    begin: Callable[[Ruleset], Ruleset],
+    go: Callable[[NFTablesDelta, Ruleset], object],
+) -> Callable[[], None]:
+    """Return what goes through so many random histories; after each the table is that of a load.
+
+    `begin` puts a table on a machine, and returns what is there then, and `go` carries out a step.
+    """
+
+    @in_namespace(count)
+    @given(histories)
+    def walked(history: History) -> None:
+        graphs = graphs_of(history)
+        ruleset = begin(full(graphs[0], layout=layout))
         for before, after in pairwise(graphs):
             ruleset, step = advance(ruleset, diff(before, after))
-            load(step.text)
+            go(step, ruleset)
         found = listed()
         assert found == assert_loads(ruleset)
 
-    elsewhere(stepped)
+    return walked
 
 
 def test_a_listing_does_what_the_graph_means() -> None:

@@ -7,7 +7,6 @@ which each leaves served what is served.
 from svcnet.executors.nftables.apply import (
     NFTablesReport,
     apply,
-    apply_step,
     carry_out,
     observe,
     remove,
@@ -24,7 +23,6 @@ __all__ = [
     "NFTablesPlan",
     "NFTablesReport",
     "apply",
-    "apply_step",
     "carry_out",
     "cleanup",
     "dump",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 
 from attrs import evolve, field, frozen
 
@@ -15,7 +15,6 @@ from svcnet.executors.nftables.commands import NFT, NFTError, load_all
 from svcnet.executors.nftables.dump import TableObservation, all_handles, dump, with_elements
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.nftables.probe import deletes_late, require
-from svcnet.executors.nftables.refusal import OriginOf
 from svcnet.executors.nftables.tables import family_of
 from svcnet.executors.nftables.writer import NFTWriter
 from svcnet.executors.stages import Stages
@@ -24,7 +23,6 @@ from svcnet.netfilter.nft import NFTChain, NFTTable
 from svcnet.nogc import without_gc
 from svcnet.renderers.nftables import (
     TABLE,
-    NFTablesDelta,
     Ruleset,
     buckets_ahead,
     frame,
@@ -162,12 +160,13 @@ def carry_out(
     """
     nft, ruleset = NFT(machine), ruleset.keep(planned.kept)
     with machine.lock(ruleset.family), stages.stage("write"):
-        if writer is not None and planned.delta is not None:
-            with suppress(ApplyError):
-                # Where others have overtaken it, nft says so too, and it is planned anew.
-                done = writer.step(planned.delta, ruleset, ruleset.origin_of_line)
-                if done is not None:
-                    return NFTablesReport(ruleset, planned, (), stages.seconds, *done)
+        if writer is not None and planned.delta is not None and writer.takes(ruleset):
+            try:
+                done = writer.carry_out(planned.delta, ruleset, ruleset.origin_of_line)
+                return NFTablesReport(ruleset, planned, (), stages.seconds, *done)
+            except ApplyError:
+                # Others have overtaken it, or nft says so too.
+                planned = plan(ruleset, observe(ruleset, machine=machine, by_netlink=True))
         planned, commits, left = _carry_out(nft, ruleset, planned)
         if planned.is_over:
             # What that table had beside what is wanted shows now.
@@ -211,24 +210,6 @@ def _load(nft: NFT, ruleset: Ruleset, planned: NFTablesPlan) -> tuple[int, tuple
     commits = load_all(nft, texts, ruleset.origin_of_line)
     left = _remove(nft, cleanup, planned.stale)
     return commits + bool(cleanup and not left), left
-
-
-def apply_step(
-    delta: NFTablesDelta, origin_of: OriginOf, *, machine: Machine
-) -> tuple[int, tuple[str, ...]]:
-    """Take the table of a machine through a step, from the state an apply left it in.
-
-    Nothing is listed. Returns the number of commits, and the chains that are to be deleted later,
-    where the kernel would refuse that now. Raises ApplyError as :func:`apply` does; then what is
-    served is as it was.
-    """
-    is_late = deletes_late(machine)
-    texts = delta.texts
-    if delta.stale and not is_late:
-        texts = (*texts[:-1], texts[-1] + delta.cleanup)
-    with machine.lock(delta.family):
-        commits = load_all(NFT(machine), texts, origin_of)
-    return commits, delta.stale if is_late else ()
 
 
 def remove(table: NFTTable, chains: tuple[str, ...], *, machine: Machine) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from attrs import evolve, frozen
 
 from svcnet.executors.nftables.aim import Aim
 from svcnet.executors.nftables.endpoints import EndpointDrift
+from svcnet.executors.nftables.handover import has_own_map
 from svcnet.executors.nftables.room import has_room, resize
 from svcnet.netfilter.nft import (
     ChainState,
@@ -43,6 +44,7 @@ from svcnet.renderers.nftables import (
     Edit,
     NFTablesDelta,
     NFTEdit,
+    NFTRuleDeletion,
     NFTStatement,
     Ruleset,
     named_buckets,
@@ -286,7 +288,8 @@ class _Repair:
     def _compare(self, name: str, there: tuple[RuleState, ...], rules: list[NFTRule]) -> None:
         """Add what differs in the rules of a chain: foreign ones go, missing ones come behind.
 
-        What has to come before another is put there by writing the others again.
+        What has to come before another is put there by writing the others again. Where rules choose
+        an endpoint, the foreign ones go when the others are behind them.
         """
         wanted = [_key_of(rule) for rule in rules]
         kept, foreign = 0, []
@@ -299,11 +302,10 @@ class _Repair:
         if is_whole and not foreign and kept == len(wanted):
             return
         self.differed["rules"] += max(len(foreign), len(wanted) - kept)
-        if is_whole and kept and all(rule.handle for rule in foreign):
-            self._gone_rules += [
-                NFTStatement(f"delete rule {self.table} {name} handle {rule.handle}\n")
-                for rule in foreign
-            ]
+        takes_over = has_own_map(rules)
+        if is_whole and (kept or takes_over) and all(rule.handle for rule in foreign):
+            gone = self._emptied if takes_over else self._gone_rules
+            gone += [NFTRuleDeletion(name, rule.handle) for rule in foreign]
             self._add(rules[kept:])
         else:
             if there:

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import TypeAlias
 
 from attrs import define, field, frozen
 
 from svcnet.executors.nftables.netlink import BatchRefusal
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTRule, NFTSet, NFTTable, wire
 from svcnet.netfilter.nft.wire import ElementForm, ElementRows, NFTMessage
-from svcnet.renderers.nftables import Edit, EndpointRow, NFTEdit, NFTStatement, Ruleset
+from svcnet.renderers.nftables import (
+    Edit,
+    EndpointRow,
+    NFTEdit,
+    NFTRuleDeletion,
+    NFTStatement,
+    Ruleset,
+)
+
+_Change: TypeAlias = NFTEdit | NFTRuleDeletion
 
 
 @frozen
@@ -45,25 +55,26 @@ class Encoding:
     table: NFTTable
     forms: ElementForms
     messages: list[NFTMessage] = field(factory=list)
-    changes: list[tuple[NFTEdit, ...]] = field(factory=list)
+    changes: list[tuple[_Change, ...]] = field(factory=list)
 
     @classmethod
     def of(cls, table: NFTTable, forms: ElementForms, changes: Iterable[Edit]) -> Encoding:
         """Return the messages of changes. Raises ValueError for one that only nft can write."""
-        found, edits = cls(table, forms), list[NFTEdit]()
+        found, edits = cls(table, forms), list[_Change]()
         for change in changes:
             if isinstance(change, NFTStatement):
                 raise ValueError(f"a line for nft alone: {change.line}")
             edits.append(change)
         for (verb, container), run in groupby(edits, _goal):
             if container:
-                found._take_elements(verb, container, run)
+                own = (change for change in run if isinstance(change, NFTEdit))
+                found._take_elements(verb, container, own)
             else:
                 for change in run:
                     found._take((change,), found._message(change))
         return found
 
-    def _take(self, changes: tuple[NFTEdit, ...], message: NFTMessage) -> None:
+    def _take(self, changes: tuple[_Change, ...], message: NFTMessage) -> None:
         self.messages.append(message)
         self.changes.append(changes)
 
@@ -75,7 +86,7 @@ class Encoding:
             message = make(self.table, container, b"".join([told for _, told in part]))
             self._take(tuple([change for change, _ in part]), message)
 
-    def _message(self, change: NFTEdit) -> NFTMessage:
+    def _message(self, change: _Change) -> NFTMessage:
         table = self.table
         match change:
             case NFTEdit("add", NFTChain(name, None, "")):
@@ -84,6 +95,10 @@ class Encoding:
                 return wire.flush_chain(table, name)
             case NFTEdit("delete", NFTChain(name)):
                 return wire.delete_chain(table, name)
+            case NFTEdit("delete", NFTSet(name)):
+                return wire.delete_set(table, name)
+            case NFTRuleDeletion(chain, handle):
+                return wire.delete_rule(table, chain, handle)
             case NFTEdit("add", NFTRule() as rule):
                 return wire.new_rule(table, rule)
         raise ValueError(f"a change for nft alone: {change}")
@@ -132,13 +147,18 @@ class Encoding:
             return ""
         found = refused_element(self.messages, refusal, self.forms)
         changes = self.changes[refusal.number - 1]
-        if found is not None:
-            changes = (NFTEdit(changes[0].verb, found),)
-        return changes[0].text(str(self.table)).rstrip("\n") if len(changes) == 1 else ""
+        change = changes[0]
+        if found is not None and isinstance(change, NFTEdit):
+            change = NFTEdit(change.verb, found)
+        elif len(changes) > 1:
+            return ""
+        return change.text(str(self.table)).rstrip("\n")
 
 
-def _goal(change: NFTEdit) -> tuple[str, str]:
+def _goal(change: _Change) -> tuple[str, str]:
     """Return what a change does, and to elements of which set; none if it is of something else."""
+    if isinstance(change, NFTRuleDeletion):
+        return "delete", ""
     made = change.made
     is_of_elements = isinstance(made, NFTElement | EndpointRow)
     return change.verb, made[0] if is_of_elements else ""

@@ -1,24 +1,27 @@
-"""Writing a table in the flat layout by netlink: a whole load, and steps.
+"""Writing a table by netlink: a whole load of the flat layout, and steps of any.
 
-Nothing is listed and no program is started, but for what is made once: the frame of a table, and
-chains of single service ports, which nft writes from text.
+Nothing is listed and no program is started, but for what has no bytes here: the frame of a table,
+and chains of single service ports, which nft writes from text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 
 from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import reason
 from svcnet.executors.nftables.commands import NFT, load_all
+from svcnet.executors.nftables.dump import handles
 from svcnet.executors.nftables.encoding import (
     ElementForms,
     Encoding,
     load_messages,
     refused_element,
 )
+from svcnet.executors.nftables.handover import hand_over, rewritten_chains
 from svcnet.executors.nftables.netlink import NFTSocket, OvertakenBatch, RefusedBatch
 from svcnet.executors.nftables.probe import deletes_late, takes_batches
 from svcnet.executors.nftables.refusal import OriginOf, refusal
@@ -41,7 +44,7 @@ ATTEMPTS = 20
 class NFTWriter:
     """Writes tables of a machine's network namespace by netlink, through one socket.
 
-    It is for one thread at a time. What it cannot write it leaves to nft: then nothing is changed.
+    It is for one thread at a time. The transactions that it cannot write are nft's.
     With `before_load` something is done before all of a table is written, such as to listen to
     nf_tables no more.
     """
@@ -51,14 +54,12 @@ class NFTWriter:
         self._before_load = before_load
         self._socket: NFTSocket | None = None
         self._is_able = True
-        self._is_late = False
         self._generation = 0
         self._known: tuple[object, ElementForms | None] = (None, None)
 
     def is_able(self) -> bool:
         """Return whether the machine can be written to so; it is asked once."""
         if self._is_able and self._socket is None:
-            self._is_late = deletes_late(self._machine)
             with suppress(ApplyError):
                 self._open()
             self._is_able = self._socket is not None and takes_batches(self._socket)
@@ -66,31 +67,39 @@ class NFTWriter:
                 self._socket = None
         return self._is_able
 
+    @cached_property
+    def _is_late(self) -> bool:
+        return deletes_late(self._machine)
+
     def takes(self, ruleset: Ruleset) -> bool:
         """Return whether a table is laid out so that it can be written to by netlink here."""
         return ruleset.layout == "flat" and self.is_able()
 
     def step(
         self, delta: NFTablesDelta, after: Ruleset, origin_of: OriginOf
-    ) -> tuple[int, tuple[str, ...]] | None:
-        """Carry out a step to a table, without nft; None if nft has to.
+    ) -> tuple[int, tuple[str, ...]]:
+        """Take a table through a step to another one, from the state an apply left it in.
 
         Returns how many commits that were, and the chains that are to be deleted later. Raises
         ApplyError; of the transaction that it names nothing is done.
         """
-        if not self.takes(after):
-            return None
+        with self._machine.lock(delta.family):
+            if chains := rewritten_chains(delta):
+                old = handles(delta.table, chains, machine=self._machine)
+                delta = hand_over(delta, old)
+            return self.carry_out(delta, after, origin_of)
+
+    def carry_out(
+        self, delta: NFTablesDelta, after: Ruleset, origin_of: OriginOf
+    ) -> tuple[int, tuple[str, ...]]:
+        """Carry out transactions, each by nft if it has to. Returns and raises as :meth:`step`."""
         gone = () if self._is_late else delta.stale
         last = (*delta.last, *[NFTEdit("delete", NFTChain(name)) for name in gone])
         parts = [part for part in (delta.first, delta.changes, last) if part]
         forms = self._forms_of(after)
-        try:
-            encodings = [Encoding.of(after.table, forms, changes) for changes in parts]
-        except ValueError:
-            return None
         with self._machine.lock(delta.family):
             commits = self._grow(delta, forms, origin_of)
-            commits += sum(self._carry_out(each, origin_of) for each in encodings)
+            commits += sum(self._write(each, forms, delta.table, origin_of) for each in parts)
         return commits, delta.stale if self._is_late else ()
 
     def _grow(self, delta: NFTablesDelta, forms: ElementForms, origin_of: OriginOf) -> int:
@@ -105,15 +114,21 @@ class NFTWriter:
             rest = [each for each in part if not (isinstance(each, NFTEdit) and _is_set(each))]
             if sets:
                 commits += load_all(nft, (_text(sets, table),), origin_of)
-            if not rest:
-                continue
-            try:
-                encoding = Encoding.of(table, forms, rest)
-            except ValueError:
-                commits += load_all(nft, (_text(rest, table),), origin_of)
-            else:
-                commits += self._carry_out(encoding, origin_of)
+            if rest:
+                commits += self._write(rest, forms, table, origin_of)
         return commits
+
+    def _write(
+        self, part: Sequence[Edit], forms: ElementForms, table: NFTTable, origin_of: OriginOf
+    ) -> int:
+        """Carry out one transaction, by nft if it has to; return how many commits that is."""
+        encoding = None
+        if self.is_able():
+            with suppress(ValueError):
+                encoding = Encoding.of(table, forms, part)
+        if encoding is None:
+            return load_all(NFT(self._machine), (_text(part, table),), origin_of)
+        return self._carry_out(encoding, origin_of)
 
     @without_gc()
     def load(self, ruleset: Ruleset) -> int:

@@ -115,9 +115,7 @@ class NFTablesAdapter(Adapter):
             self._ruleset = None
             with stages.stage("write"):
                 origin_of = partial(_origin, before, after)
-                commits, stale = self._writer.step(delta, after, origin_of) or nftables.apply_step(
-                    delta, origin_of, machine=self._machine
-                )
+                commits, stale = self._writer.step(delta, after, origin_of)
             self._commits.count_own(commits)
             self._stale += stale
             # Chains that came stay: a rolling update would have them go and come again.

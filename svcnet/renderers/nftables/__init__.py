@@ -6,6 +6,7 @@ from svcnet.renderers.nftables.delta import (
     NFTablesDelta,
     NFTEdit,
     NFTGrowth,
+    NFTRuleDeletion,
     NFTStatement,
 )
 from svcnet.renderers.nftables.document import document
@@ -33,6 +34,7 @@ __all__ = [
     "NFTEdit",
     "NFTGrowth",
     "NFTRow",
+    "NFTRuleDeletion",
     "NFTStatement",
     "NFTablesBlock",
     "NFTablesDelta",

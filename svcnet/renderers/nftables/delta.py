@@ -52,6 +52,21 @@ class NFTEdit(NamedTuple):
                 yield from (NFTPlace("set", one.container, one.key) for one in row.elements())
 
 
+class NFTRuleDeletion(NamedTuple):
+    """A rule that goes from its chain, by the handle that the kernel gave it."""
+
+    chain: str
+    handle: int
+
+    def text(self, table: str) -> str:
+        """Return its line for ``nft -f``."""
+        return f"delete rule {table} {self.chain} handle {self.handle}\n"
+
+    def places(self, _: str) -> Iterator[NFTPlace]:
+        """Yield what its line is about."""
+        yield NFTPlace("chain", self.chain)
+
+
 class NFTStatement(NamedTuple):
     """A line that has no other form, such as one about a rule by its handle."""
 
@@ -66,7 +81,7 @@ class NFTStatement(NamedTuple):
         return places(self.line, table)
 
 
-Edit: TypeAlias = NFTEdit | NFTStatement
+Edit: TypeAlias = NFTEdit | NFTRuleDeletion | NFTStatement
 """One thing that a step does."""
 
 
@@ -91,7 +106,7 @@ class NFTablesDelta(Brief):
     The ``first`` changes make chains that nothing leads to yet: a packet that came before these
     would find a chain empty to which an element leads that comes with it. Then come the
     ``changes``. The ``last`` take away what packets on their way may look into yet: endpoints of
-    frontends that lead elsewhere now. One of these two empties the ``stale`` chains. A kernel
+    frontends that lead elsewhere now, and what is in the ``stale`` chains. A kernel
     before 6.2 sees a moment too late that no element leads to a chain any more: there they are
     deleted in a transaction of their own, later (:attr:`cleanup`).
     """

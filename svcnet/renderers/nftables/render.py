@@ -82,15 +82,12 @@ def between(
     """
     pairs = [(before.blocks.get(name), after.blocks.get(name)) for name in sorted(names)]
     pairs = [(old, new) for old, new in pairs if old is not new]
-    step = _Step(is_in_two=after.layout == "flat")
+    step = _Step(before, are_all_first=after.layout == "flat")
     for old, new in pairs:
         step.compare(old, new)
     places = {place: None for pair in pairs for block in pair if block for place in block.elements}
     step.elements(before, after, places)
     fixed = _fixed_changes(before.fixed, after.fixed)
-    if after.layout == "kube-proxy":
-        changes = (*fixed, *step.additions(), *step.removals(), *step.gone_elements)
-        return NFTablesDelta(after.table, after.family, changes, tuple(step.stale))
     shared = shared_changes(before, after, places, room)
     return NFTablesDelta(
         after.table,
@@ -119,13 +116,15 @@ class _Chains:
 class _Step:
     """The changes of a step, each list in the order in which nft has to see them.
 
-    With `is_in_two` those chains come ``first`` that elements are to lead to and none does yet.
+    Those chains come ``first`` that elements are to lead to which led elsewhere before; or, if they
+    `are_all_first`, any element.
     """
 
-    def __init__(self, *, is_in_two: bool) -> None:
+    def __init__(self, before: Ruleset, *, are_all_first: bool) -> None:
         self.first = _Chains()
         self.stale: list[str] = []
-        self._is_in_two = is_in_two
+        self._before = before
+        self._are_all_first = are_all_first
         self._own = _Chains()
         self.gone_elements: list[Edit] = []
         self._come: list[Edit] = []
@@ -146,7 +145,7 @@ class _Step:
         chains = {} if old is None else old.chains
         sets = {} if old is None else old.sets
         after = {} if new is None else new.chains
-        is_first = self._is_in_two and new is not None and _leads_to_new(chains, new)
+        is_first = new is not None and self._leads_to_new(chains, new)
         own = self.first if is_first else self._own
         for name, rules in after.items():
             if chains.get(name) != rules:
@@ -157,6 +156,18 @@ class _Step:
         own.sets += [NFTEdit("add", each) for each in kept.values() if sets.get(each.name) != each]
         gone = [each for each in sets.values() if each.name not in kept]
         self._gone_sets += [NFTEdit("delete", each) for each in gone]
+
+    def _leads_to_new(self, chains: Container[str], block: NFTablesBlock) -> bool:
+        """Return whether packets are to be led to a chain that is not there yet.
+
+        What comes to an address that led nowhere meets what it met before.
+        """
+        return any(
+            goal in block.chains and goal not in chains
+            for place, element in block.elements.items()
+            if self._are_all_first or self._before.element(place) is not None
+            for goal in [element.value.removeprefix("goto ")]
+        )
 
     def elements(self, before: Ruleset, after: Ruleset, places: Iterable[Place]) -> None:
         """Add what changes in shared sets and maps."""
@@ -171,12 +182,6 @@ class _Step:
             if old is not None:
                 self._come.append(NFTEdit("delete", old))
             self._come.append(NFTEdit("add", new))
-
-
-def _leads_to_new(chains: Container[str], block: NFTablesBlock) -> bool:
-    """Return whether an element is to lead to a chain of a service port that is not there yet."""
-    goals = {each.value.removeprefix("goto ") for each in block.elements.values()}
-    return any(name in goals and name not in chains for name in block.chains)
 
 
 def _fixed_changes(old: FixedParts, new: FixedParts) -> list[Edit]:

@@ -31,6 +31,7 @@ MOST_ELEMENTS = (1 << 16) - 1 - ATTRIBUTE.size
 """Bytes of elements in a message: the length of the attribute that has them is 16 bits."""
 
 _GENERATION = Struct(">I")
+_HANDLE = Struct(">Q")
 
 
 @frozen
@@ -73,6 +74,19 @@ def new_rule(table: NFTTable, rule: NFTRule) -> NFTMessage:
     """Return what puts a rule at the end of its chain. Raises ValueError for one without a form."""
     body = head(*table) + rule_attributes(rule)
     return NFTMessage(uapi.NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, body)
+
+
+def delete_rule(table: NFTTable, chain: str, handle: int) -> NFTMessage:
+    """Return what deletes the rule of a chain that has a handle."""
+    place = attribute(uapi.NFTA_RULE_CHAIN, pack_text(chain))
+    body = head(*table) + place + attribute(uapi.NFTA_RULE_HANDLE, _HANDLE.pack(handle))
+    return NFTMessage(uapi.NFT_MSG_DELRULE, 0, body)
+
+
+def delete_set(table: NFTTable, name: str) -> NFTMessage:
+    """Return what deletes a set or map, of which no rule may speak."""
+    body = head(*table) + attribute(uapi.NFTA_SET_NAME, pack_text(name))
+    return NFTMessage(uapi.NFT_MSG_DELSET, 0, body)
 
 
 def new_elements(table: NFTTable, container: str, elements: bytes) -> NFTMessage:
