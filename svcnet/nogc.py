@@ -45,24 +45,25 @@ def without_gc() -> Iterator[None]:
 
 
 def _age() -> None:
-    """Make all values old ones, without a look at them; none may have settled."""
+    """Make all values old ones, those that have settled too, without a look at them."""
     gc.freeze()
     gc.unfreeze()
 
 
 @contextmanager
 def seldom_gc(values: int = SELDOM) -> Iterator[None]:
-    """Have the collector look seldom inside the block, and walk all values again at its end.
+    """Have the collector look seldom inside the block: so many new `values` make it look.
 
-    So many new `values` make it look.
+    At the end it does not walk them at once, but all, settled or not, when it next walks the old
+    ones.
     """
     before = gc.get_threshold()
     gc.set_threshold(values, *before[1:])
     try:
         yield
     finally:
+        _age()
         gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def settle() -> None:

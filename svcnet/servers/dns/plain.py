@@ -126,7 +126,7 @@ class PlainAnswers:
         parent, zone, child = place
         made = self._nothing.get(("NXDOMAIN", zone, len(written), head, rest))
         label = written[1 : 1 + size]
-        if made is None or not _LABEL.fullmatch(label):
+        if made is None or not (label.isalnum() or _LABEL.fullmatch(label)):
             return None
         text = label.decode("ascii")
         name = f"{text}.{parent}"
