@@ -197,15 +197,21 @@ class Loop:
             self._end()
 
     async def _until_due(self, sync: Executor) -> None:
-        """Wait until it is time to look: after a period, for a retry, or for what others did."""
-        while (left := self._due() - monotonic()) > 0:
+        """Wait until it is time to look: after a period, for a retry, or for what others did.
+
+        That others did anything is asked for at its times, however many changes come between.
+        """
+        glance_at = monotonic() + GLANCE_SECONDS
+        while (left := self._due() - (now := monotonic())) > 0:
             self._replanned.clear()
-            try:
-                async with asyncio.timeout(min(left, GLANCE_SECONDS)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(min(left, glance_at - now), 0)):
                     await self._replanned.wait()
-            except TimeoutError:
-                if monotonic() >= self._rested_at and await _to_its_end(sync, self._is_disturbed):
-                    return
+            if (now := monotonic()) < glance_at:
+                continue
+            glance_at = now + GLANCE_SECONDS
+            if now >= self._rested_at and await _to_its_end(sync, self._is_disturbed):
+                return
 
     def _due(self) -> float:
         return self._look_due if self._retry_at is None else min(self._look_due, self._retry_at)

@@ -402,6 +402,22 @@ def test_who_is_disturbed_is_looked_at_soon() -> None:
     assert len(notes.repairs) == 1
 
 
+def test_who_is_disturbed_while_changes_come_is_looked_at_soon() -> None:
+    """Changes that come all the time do not hide what somebody else did."""
+
+    async def act(loop: Loop) -> None:
+        for number in range(60):
+            loop.follow(snapshot(f"10.0.0.{number % 250}"), WEB)
+            await asyncio.sleep(0.05)
+            if notes.repairs:
+                return
+
+    notes = Inspected(disturbed=1)
+    notes.go_on.set()
+    run(notes, Pace(min_sync=0.01, sync_period=60), act)
+    assert len(notes.repairs) == 1
+
+
 def test_refusals_without_end_are_borne() -> None:
     """After thousands of refusals the loop still waits, and no longer than the longest time."""
     loop = Loop([kept(Notes())], QUIET, lambda _: None)

@@ -61,7 +61,8 @@ def handles(
 
 def all_handles(ruleset: Ruleset, *, machine: Machine) -> dict[str, tuple[int, ...]]:
     """Return the handles of all rules of a table that is as a ruleset says. Raises ApplyError."""
-    reader, wanted = _Reader(ruleset.table, machine), Aim.of(ruleset).rules
+    # Endpoints in maps are no rules, and nearly all that a flat table has.
+    reader, wanted = _Reader(ruleset.table, machine), Aim.of(ruleset, EndpointDrift()).rules
     found = reader.handles()
     odd = [name for name, rules in wanted.items() if len(found.get(name, ())) != len(rules)]
     return found | reader.handles_of(odd)

@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from svcnet.errors import ApplyError
 from svcnet.executors import nftables
 from svcnet.executors.commits import Commits
-from svcnet.executors.nftables.dump import Handles, TableObservation
+from svcnet.executors.nftables.dump import Handles, TableObservation, all_handles
 from svcnet.executors.nftables.known import KnownHandles
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.stages import Stages
@@ -101,7 +101,20 @@ class NFTablesAdapter(Adapter):
             self._commits.listen()
             stages.merge(report.stages)
             self._stale = report.left
-            return self._finish(report, before, stages)
+            done = self._finish(report, before, stages)
+        if self._writer.takes(report.ruleset):
+            self._learn_few(report.ruleset)
+        return done
+
+    def _learn_few(self, ruleset: tables.Ruleset) -> None:
+        """Learn the handles of a table that is right and has few rules, if nobody else has written.
+
+        So not even the first look waits for a listing by nft.
+        """
+        with suppress(ApplyError):
+            found = all_handles(ruleset, machine=self._machine)
+            if self._mark() == self._seal is not None:
+                self._known.take_handles(found)
 
     def step(self, graph: RuleGraph, change: GraphDiff) -> SyncResult | None:
         """Load the difference of two graphs, without a look at the table."""
