@@ -31,6 +31,19 @@ def test_bytes_are_nfts_own() -> None:
     assert not others
 
 
+TABLE_SENT = "0a0000000f0001006b7562652d70726f787900"
+RULE_SENT = f"{TABLE_SENT}000f000200736572766963652d414200000c0003000000000000000003"
+SET_SENT = f"{TABLE_SENT}0010000200616666696e6974792d414200"
+
+
+def test_what_is_deleted_of_a_service_with_chains_of_its_own() -> None:
+    """A rule by its handle, and a set, as nft 1.0.6 sends them."""
+    table = NFTTable("ip6", "kube-proxy")
+    rule, kept = wire.delete_rule(table, "service-AB", 3), wire.delete_set(table, "affinity-AB")
+    assert (rule.kind, rule.flags, rule.body.hex()) == (8, 0, RULE_SENT)
+    assert (kept.kind, kept.flags, kept.body.hex()) == (11, 0, SET_SENT)
+
+
 def addresses(ip: str) -> st.SearchStrategy[str]:
     family, size = (AF_INET6, 16) if ip == "ip6" else (AF_INET, 4)
     return st.binary(min_size=size, max_size=size).map(lambda data: inet_ntop(family, data))
