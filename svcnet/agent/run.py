@@ -125,7 +125,10 @@ class Run:
                 orders.hear_signals()
             try:
                 async with feed.first(orders) as first:
-                    await self._keep(feed, orders, first.inputs, stack)
+                    families = await self._begin_loop(first.inputs, stack)
+                    # It would be kept beside all that follow it.
+                    del first
+                    await self._keep(feed, orders, families)
             except EarlyEnd:
                 pass
             except Interruption as error:
@@ -176,7 +179,11 @@ class Run:
             return refuse_unsupported(inputs, self._request.families, self._request.strict)
         return inputs
 
-    async def _keep(self, feed: Feed, orders: Orders, inputs: Inputs, stack: ExitStack) -> None:
+    async def _begin_loop(self, inputs: Inputs, stack: ExitStack) -> list[IPFamily]:
+        """Make the loop that keeps the machine true, give it its first input; return the families.
+
+        What is held for them is given back when `stack` is closed.
+        """
         from svcnet.reconciler import Loop
 
         request = self._request
@@ -201,6 +208,11 @@ class Run:
         self._inputs = inputs
         self._configure(inputs)
         self._loop.follow(self._snapshots.of(inputs))
+        return families
+
+    async def _keep(self, feed: Feed, orders: Orders, families: list[IPFamily]) -> None:
+        """Keep the machine true to what comes, until told to end."""
+        request = self._request
         working = [self._loop.run()]
         if self._has_rules and request.host is None:
             working.append(self._look_at_host())

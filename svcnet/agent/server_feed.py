@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from svcnet.agent.reporter import Reporter
     from svcnet.discovery.endpoints import Completion
     from svcnet.inputs import Inputs, ModeRequest
+    from svcnet.models import ClusterState
     from svcnet.reconciler import Change
     from svcnet.sources.kubernetes import APIServer, ObjectChanges, Status
 
@@ -87,7 +88,7 @@ class ServerFeed:
                 self._watching.result()
             if not self._listed.is_set():
                 raise EarlyEnd
-            self._given = self._state
+            self._given: ClusterState | None = self._state
             yield Update(self._inputs())
         finally:
             for task in (*waiting, self._watching):
@@ -99,6 +100,7 @@ class ServerFeed:
         self._use = use
         if self._state is not self._given:
             use(Update(self._inputs()))
+        self._given = None
         await self._orders.until_end(self._watching, self._follow_settings(), *others)
 
     async def _watch(self) -> None:

@@ -20,6 +20,9 @@ class StaleFlows:
         """Take what rules are about to become; None when nobody knows what they were."""
         if change is None or touches_udp(change):
             self._due = True
+        elif not self._due:
+            # As good, and the graph before need not be kept for it.
+            self._before = change.new
 
     def clean(self, graph: RuleGraph) -> conntrack.DeletionReport | None:
         """Delete what is stale, once the rules of `graph` are there; return what was done.
