@@ -76,7 +76,6 @@ class IptablesAdapter(Adapter):
 
     def whole(self, graph: RuleGraph) -> SyncResult:
         """Observe the tables and write what differs."""
-        self._commits.deaf()
         with self._writing:
             return self._whole(graph)
 
@@ -222,6 +221,7 @@ class IptablesAdapter(Adapter):
         # then on makes it another, whether or not it was seen.
         with stages.stage("observe"):
             before = self._mark() if self._commands is not None else None
+        self._commits.deaf()
         report = iptables.apply(text, variant=self._variant, machine=self._machine)
         stages.merge(report.stages)
         self._commands = iptables.Commands(self.family, report.variant, self._machine)
