@@ -104,7 +104,7 @@ class Commits:
                 self._notices.close()
                 self._notices = None
 
-    def listen(self) -> None:
+    def attend(self) -> None:
         """Listen again after a large write of ours, and not only with the next question."""
         with self._lock, suppress(OSError):
             if self._notices is None:

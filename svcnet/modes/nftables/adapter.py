@@ -98,7 +98,7 @@ class NFTablesAdapter(Adapter):
         before = self._mark()
         with self._writing:
             report = nftables.apply(ruleset, machine=self._machine, writer=self._writer)
-            self._commits.listen()
+            self._commits.attend()
             stages.merge(report.stages)
             self._stale = report.left
             done = self._finish(report, before, stages)
