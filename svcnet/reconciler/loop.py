@@ -228,15 +228,10 @@ class Loop:
         It is read beside changes. What they have overtaken, or would put off for too long, is
         looked at while none is made. What was refused is tried again as a whole.
         """
-        refused = kept.refusals > 0
-        trigger = kept.retries if refused else "check"
-        kept.retries = trigger
-        told = _Sync(trigger)
-        if refused:
-            work = partial(_whole_of, kept)
-        else:
-            work = partial(_look_of, kept, await self._finish_inspection(kept, sync, look))
-        await _to_its_end(sync, partial(self._try, partial(self._check, kept, told, work)))
+        told = _Sync("check")
+        inspected = await self._finish_inspection(kept, sync, look)
+        check = partial(self._check, kept, told, inspected)
+        await _to_its_end(sync, partial(self._try, check))
 
     async def _finish_inspection(
         self, kept: FamilyState, sync: Executor, look: Executor
@@ -331,8 +326,14 @@ class Loop:
         kept.refusals = 0
         return done
 
-    def _check(self, kept: FamilyState, sync: _Sync, work: Callable[[], SyncResult]) -> None:
-        """Repair what differs in a family, or try again what was refused, by some `work`."""
+    def _check(
+        self, kept: FamilyState, sync: _Sync, inspected: Inspection | ApplyError | None
+    ) -> None:
+        """Repair what differs in a family, or try again what was refused, be it meanwhile."""
+        if kept.refusals:
+            sync, work = evolve(sync, trigger=kept.retries), partial(_whole_of, kept)
+        else:
+            kept.retries, work = sync.trigger, partial(_look_of, kept, inspected)
         done = self._whole(kept, work, None)
         if done is not None:
             if done.kind != "none" and kept.flows is not None:
@@ -468,9 +469,6 @@ def _read(inspection: Inspection, deadline: Deadline) -> Inspection | ApplyError
 def _look_of(kept: FamilyState, inspected: Inspection | ApplyError | None) -> SyncResult:
     """Put right what was found, or look while nothing is changed."""
     assert kept.wanted is not None
-    if kept.refusals:
-        # A change was refused meanwhile: what was found was of a time before that.
-        return _whole_of(kept)
     if isinstance(inspected, ApplyError):
         raise inspected
     done = None if inspected is None else kept.target.repair(inspected)
