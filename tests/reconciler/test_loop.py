@@ -293,6 +293,23 @@ async def begin_to_look(loop: Loop, notes: Inspected) -> None:
     await until(notes.reading.is_set)
 
 
+def test_what_is_refused_during_a_look_is_told_as_tried_again() -> None:
+    """What a look puts right of it was no work of others."""
+    notes = Inspected(found=SyncResult("delta", "2 lines"))
+
+    async def script(loop: Loop) -> None:
+        await begin_to_look(loop, notes)
+        notes.refuses = 1
+        loop.follow(snapshot("10.244.1.6"), WEB)
+        await until(lambda: not notes.refuses)
+        notes.go_on.set()
+        await until(lambda: len(notes.looks) == 2)
+
+    told = run(notes, QUICK, script)
+    assert not notes.repairs
+    assert [each.trigger for each in told if isinstance(each, SyncEvent)] == ["start", "retry"]
+
+
 def test_no_change_waits_for_a_look() -> None:
     """What comes while the machine is read is followed meanwhile, and then it is put right."""
     notes = Inspected(found=SyncResult("delta", "2 lines"))
