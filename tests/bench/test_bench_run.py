@@ -70,6 +70,7 @@ def test_nftables_flat(benchmark: Any) -> None:
     every = benchmark.pedantic(flat_at_all_sizes, rounds=1, iterations=1)
     for services, figures in every.items():
         report(benchmark, "nftables flat, by netlink", services, figures)
+    for figures in every.values():
         holds(figures)
     least, *_, most = [each["event, replaced"]["median, ms"][IN_KERNEL] for each in every.values()]
     assert most < MOST_RATIO * least
