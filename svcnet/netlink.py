@@ -13,6 +13,8 @@ from struct import Struct
 
 NETLINK_NETFILTER = 12
 """The protocol of a socket to netfilter."""
+NFNL_SUBSYS_NFTABLES = 10
+"""The upper byte of the kinds of nf_tables's messages (``linux/netfilter/nfnetlink.h``)."""
 
 NLM_F_REQUEST = 0x001
 NLM_F_ACK = 0x004
@@ -37,6 +39,8 @@ NLMSGHDR = Struct("=IHHII")
 """Length, kind, flags, sequence, port."""
 NLMSGERR = Struct("=i")
 """Minus errno; the header of the request follows."""
+NFGENMSG = Struct(">BBH")
+"""What messages of netfilter begin with: family, version, and for which subsystem a batch is."""
 ATTRIBUTE = Struct("=HH")
 """Length and kind."""
 

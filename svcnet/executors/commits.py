@@ -11,22 +11,19 @@ import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from errno import EBADMSG
-from struct import Struct
 from threading import RLock
 from typing import TypeAlias
 
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask
 from svcnet.executors.notices import Notices, RulesetPart
-from svcnet.netlink import NETLINK_NETFILTER, attributes
+from svcnet.netlink import NETLINK_NETFILTER, NFGENMSG, NFNL_SUBSYS_NFTABLES, attributes
 
-_NFNL_SUBSYS_NFTABLES = 10  # linux/netfilter/nfnetlink.h
 _NFT_MSG_GETGEN = 16  # linux/netfilter/nf_tables.h
 _NFTA_GEN_ID = 1
-_NFGENMSG = Struct("=BBH")
 GENERATION_QUESTION = (
-    _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETGEN,
-    _NFGENMSG.pack(socket.AF_UNSPEC, 0, 0),
+    NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETGEN,
+    NFGENMSG.pack(socket.AF_UNSPEC, 0, 0),
 )
 """The kind and the body of the message that asks for the generation."""
 _NUMBERS = 1 << 32
@@ -46,7 +43,7 @@ def generation(machine: Machine) -> int:
 def read_generation(answers: Iterable[bytes]) -> int:
     """Return the generation that the bodies of messages tell. Raises OSError if they do not."""
     for answer in answers:
-        told = attributes(answer, _NFGENMSG.size).get(_NFTA_GEN_ID)
+        told = attributes(answer, NFGENMSG.size).get(_NFTA_GEN_ID)
         if told is not None:
             return int.from_bytes(told, "big")
     raise OSError(EBADMSG, "nf_tables did not say its generation")

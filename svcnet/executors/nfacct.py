@@ -14,11 +14,9 @@ from svcnet.errors import ApplyError
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, reason, tell
 
-_NLM_F_CREATE = 0x400
 _SUBSYSTEM = 7 << 8
 _NEW, _GET, _DELETE = _SUBSYSTEM, _SUBSYSTEM | 1, _SUBSYSTEM | 3
 _NAME, _PACKETS = 1, 2
-_NFGENMSG = struct.pack("=BBH", 0, 0, 0)
 _NUMBER = struct.Struct(">Q")
 NO_SUBSYSTEM = (EINVAL, EOPNOTSUPP, EPROTONOSUPPORT, EAFNOSUPPORT)
 """What a kernel answers that has no such counters: net/netfilter/nfnetlink.c, net/socket.c."""
@@ -47,7 +45,7 @@ def ensure(names: Iterable[str], *, machine: Machine) -> None:
     """Make those counters that are not there. Raises ApplyError."""
     wanted = list(names)
     try:
-        for place, errno in _tell(_NEW, _NLM_F_CREATE, wanted, machine):
+        for place, errno in _tell(_NEW, netlink.NLM_F_CREATE, wanted, machine):
             if errno != EBUSY:  # it is there
                 problem = netlink.errno_text(errno)
                 raise ApplyError(f"the counter {wanted[place]} cannot be made: {problem}")
@@ -69,7 +67,7 @@ def packets(name: str, *, machine: Machine) -> int | None:
     """Return how many packets a counter has counted, None where there is none."""
     try:
         for content in _get(name, machine):
-            (found,) = _NUMBER.unpack(netlink.attributes(content, len(_NFGENMSG))[_PACKETS])
+            (found,) = _NUMBER.unpack(netlink.attributes(content, netlink.NFGENMSG.size)[_PACKETS])
             return int(found)
     except (OSError, ValueError, KeyError, struct.error):
         return None
@@ -87,4 +85,4 @@ def _tell(
 
 
 def _body(name: str) -> bytes:
-    return _NFGENMSG + netlink.attribute(_NAME, name.encode("ascii") + b"\0")
+    return netlink.NFGENMSG.pack(0, 0, 0) + netlink.attribute(_NAME, name.encode("ascii") + b"\0")

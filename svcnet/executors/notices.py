@@ -12,7 +12,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from struct import Struct
 from typing import NamedTuple
 from weakref import finalize
 
@@ -20,11 +19,10 @@ from attrs import frozen
 
 from svcnet import netlink
 from svcnet.executors.machine import Machine
-from svcnet.netlink import NETLINK_NETFILTER, attributes
+from svcnet.netlink import NETLINK_NETFILTER, NFGENMSG, NFNL_SUBSYS_NFTABLES, attributes
 
 _NETLINK_ADD_MEMBERSHIP = 1
 _NFNLGRP_NFTABLES = 7  # linux/netfilter/nfnetlink.h
-_NFNL_SUBSYS_NFTABLES = 10
 # linux/netfilter/nf_tables.h
 _NFT_MSG_DELCHAIN = 5
 _NFT_MSG_NEWRULE, _NFT_MSG_DELRULE = 6, 8
@@ -36,7 +34,6 @@ _CHAINS = {_NFT_MSG_DELCHAIN: 3, _NFT_MSG_NEWRULE: 2, _NFT_MSG_DELRULE: 2}
 """Of these the attribute with the chain's name. NEWCHAIN may give a chain another name, and tells
 only that, so it is about the whole table."""
 _FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
-_NFGENMSG = Struct("=BBH")
 
 ROOM = 8 << 20
 """Bytes of messages that wait for us; the usual 200 kB are a few hundred small commits."""
@@ -97,8 +94,8 @@ class Notices:
     def _note(self, kind: int, body: bytes) -> Iterator[Notice]:
         """Take one message; yield the commit that it ends."""
         subsystem, what = divmod(kind, 1 << 8)
-        told = attributes(body, _NFGENMSG.size)
-        if subsystem != _NFNL_SUBSYS_NFTABLES:
+        told = attributes(body, NFGENMSG.size)
+        if subsystem != NFNL_SUBSYS_NFTABLES:
             self._places = None
         elif what == _NFT_MSG_NEWGEN:
             places, self._places = self._places, set()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from errno import EAGAIN, EBUSY, EINVAL, ENOBUFS, ENOENT, EPERM
 from functools import partial
 from os import strerror
-from struct import Struct, pack
+from struct import pack
 from typing import Literal, TypeAlias
 
 from attrs import define, field
@@ -17,7 +17,7 @@ from svcnet import netlink
 from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN
 from svcnet.netfilter.nft import NFTFamily, TableKey
-from svcnet.netlink import attribute, attributes, nest
+from svcnet.netlink import NFGENMSG, attribute, attributes, nest
 from svcnet.renderers.conntrack import Flow, wire
 from svcnet.testing import fake_nft_wire
 from svcnet.testing.fake_iptables import FakeIPTables
@@ -45,7 +45,6 @@ _NFPROTO: dict[NFTFamily, int] = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "br
 _GETSET, _GETSETELEM, _NEWGEN, _GETGEN = (_NFT | each for each in (10, 13, 15, 16))
 _NFNLGRP_NFTABLES = 7
 _RTNL_KIND_GET = 2
-_NFGENMSG = Struct("=BBH")
 _GET_INFO = 64  # IPT_SO_GET_INFO
 _GET_ENTRIES = 65  # IPT_SO_GET_ENTRIES
 _GET_REVISION_MATCH = 66  # IPT_SO_GET_REVISION_MATCH
@@ -134,7 +133,7 @@ class FakeKernel:
 
     def _tell_all(self, told: Iterable[bytes]) -> None:
         """Tell all ears of a commit by messages, behind which its generation is."""
-        generation = _NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
+        generation = NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
         for ear in self.ears:
             ear.extend((b"".join(told), _message(_NEWGEN, 1, generation)))
 
@@ -207,10 +206,10 @@ class FakeKernel:
         elif kind >> 8 == _ACCT and "nfnetlink_acct" not in self.lacks:
             yield from self._counter(kind, body)
         elif kind == _COMPAT_GET and "nft_compat" not in self.lacks:
-            self._find_match(attributes(body, _NFGENMSG.size)[1])
+            self._find_match(attributes(body, NFGENMSG.size)[1])
             yield kind, body
         elif kind == _GETGEN:
-            yield _NEWGEN, _NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
+            yield _NEWGEN, NFGENMSG.pack(0, 0, 0) + attribute(1, pack("!I", self.generation))
         elif kind == _GETTABLE:
             yield _NEWTABLE, self._table(body)
         elif kind == _GETCHAIN:
@@ -234,7 +233,7 @@ class FakeKernel:
 
     def _counter(self, kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
         """Make, tell of, or delete a counter (linux/netfilter/nfnetlink_acct.h)."""
-        name = attributes(body, _NFGENMSG.size)[1].rstrip(b"\0").decode()
+        name = attributes(body, NFGENMSG.size)[1].rstrip(b"\0").decode()
         match kind & 0xFF:
             case 0:
                 if name in self.counters:
@@ -257,7 +256,7 @@ class FakeKernel:
 
     def _table(self, body: bytes) -> bytes:
         """Return the head of a table of nf_tables. Raises OSError where there is none."""
-        name = attributes(body, _NFGENMSG.size)[1].rstrip(b"\0").decode()
+        name = attributes(body, NFGENMSG.size)[1].rstrip(b"\0").decode()
         for family, number in _NFPROTO.items():
             if number == body[0] and self.nft.state.table(family, name) is not None:
                 return _table_head(number, name)
@@ -265,7 +264,7 @@ class FakeKernel:
 
     def _chain(self, body: bytes) -> bytes:
         """Return how much a chain of nf_tables is used. Raises OSError where there is none."""
-        asked = attributes(body, _NFGENMSG.size)
+        asked = attributes(body, NFGENMSG.size)
         table, chain = (asked[kind].rstrip(b"\0").decode() for kind in (1, 3))
         [family] = [name for name, number in FAMILIES.items() if number == body[0]]
         tables = self.tables["nft", family]
@@ -273,7 +272,7 @@ class FakeKernel:
             raise OSError(ENOENT, "no such chain")
         hook = nest(4, b"") if chain in BUILT_IN[table] else b""
         use = attribute(6, pack("!I", len(tables.tables[table][chain])))
-        return _NFGENMSG.pack(body[0], 0, 0) + hook + use
+        return NFGENMSG.pack(body[0], 0, 0) + hook + use
 
     def _find_flow(self, body: bytes) -> Flow:
         """Return the entry that a deletion names. Raises OSError where there is none."""
@@ -285,7 +284,7 @@ class FakeKernel:
 
 
 def _table_head(family: int, table: str) -> bytes:
-    return _NFGENMSG.pack(family, 0, 0) + attribute(1, table.encode() + b"\0")
+    return NFGENMSG.pack(family, 0, 0) + attribute(1, table.encode() + b"\0")
 
 
 def _message(kind: int, sequence: int, body: bytes) -> bytes:
@@ -303,7 +302,7 @@ def _entry(flow: Flow) -> bytes:
     if flow.zone and flow.zone_of == "both":
         parts.append(attribute(18, pack("!H", flow.zone)))
     parts.append(attribute(12, pack("!I", flow.id)))
-    return _NFGENMSG.pack(FAMILIES[flow.family], 0, 0) + b"".join(parts)
+    return NFGENMSG.pack(FAMILIES[flow.family], 0, 0) + b"".join(parts)
 
 
 def _ends(source: str, source_port: int, destination: str, port: int, *, zone: int) -> bytes:

@@ -17,7 +17,7 @@ from svcnet.netfilter.nft import (
     wire,
 )
 from svcnet.netfilter.nft.wire import uapi
-from svcnet.netlink import attribute, attributes, nest
+from svcnet.netlink import NFGENMSG, attribute, attributes, nest
 
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 _FLAGS = MappingProxyType({"constant": 2, "interval": 4, "timeout": 0x10, "dynamic": 0x20})
@@ -31,7 +31,7 @@ _Value = TypeVar("_Value")
 
 def answer(state: NFTState, kind: int, body: bytes) -> Iterator[bytes]:
     """Yield the bodies that answer a question about a table. Raises OSError as the kernel does."""
-    asked = attributes(body, uapi.NFGENMSG.size)
+    asked = attributes(body, NFGENMSG.size)
     [family] = [name for name, number in uapi.FAMILIES.items() if number == body[0]]
     table = state.table(family, _name(asked[1]))
     if table is None:

@@ -12,7 +12,7 @@ from svcnet.executors.nftables.netlink import NFTSocket, OvertakenBatch, Refused
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.nft import NFTTable, wire
 from svcnet.netfilter.nft.wire import uapi
-from svcnet.netlink import attributes, each_attribute
+from svcnet.netlink import NFGENMSG, NFNL_SUBSYS_NFTABLES, attributes, each_attribute
 from tests.kernel.test_nftables import load
 from tests.kernel.test_twice import elsewhere
 from tests.netfilter.nft_messages import TABLES, captured, form_of, frame, message_of, sets
@@ -25,7 +25,7 @@ _IS_SAID = (uapi.NFTA_RULE_CHAIN, uapi.NFTA_RULE_EXPRESSIONS, uapi.NFTA_RULE_USE
 
 
 def dump(table: NFTTable, kind: int, more: bytes = b"") -> Iterator[bytes]:
-    kind |= uapi.NFNL_SUBSYS_NFTABLES << 8
+    kind |= NFNL_SUBSYS_NFTABLES << 8
     body = wire.head(*table) + more
     yield from ask(NETLINK_NETFILTER, kind, body, dump=True, machine=THIS_MACHINE)
 
@@ -35,13 +35,13 @@ def everything(table: NFTTable) -> tuple[object, ...]:
     chains = [wire.read_chain(each).name for each in dump(table, uapi.NFT_MSG_GETCHAIN)]
     rules = []
     for each in dump(table, uapi.NFT_MSG_GETRULE):
-        told = attributes(each, uapi.NFGENMSG.size)
+        told = attributes(each, NFGENMSG.size)
         rules.append([told.get(kind) for kind in _IS_SAID])
     elements = {}
     for name in sets(table.family):
         found = []
         for each in dump(table, uapi.NFT_MSG_GETSETELEM, wire.of_set(name)):
-            listed = attributes(each, uapi.NFGENMSG.size)[uapi.NFTA_SET_ELEM_LIST_ELEMENTS]
+            listed = attributes(each, NFGENMSG.size)[uapi.NFTA_SET_ELEM_LIST_ELEMENTS]
             found += [element for _, element in each_attribute(listed)]
         elements[name] = sorted(found)
     return sorted(chains), rules, elements

@@ -52,7 +52,7 @@ def _lack_of_match(machine: Machine) -> str:
 
 def _ask_nf_tables(machine: Machine) -> str:
     """Ask as the nft variant does (net/netfilter/nft_compat.c). Raises OSError."""
-    body = struct.pack("=BBH", 2, 0, 0) + netlink.attribute(_COMPAT_NAME, b"nfacct\0")
+    body = netlink.NFGENMSG.pack(2, 0, 0) + netlink.attribute(_COMPAT_NAME, b"nfacct\0")
     body += netlink.attribute(_COMPAT_REVISION, _FIRST) + netlink.attribute(_COMPAT_TYPE, _MATCH)
     try:
         list(ask(netlink.NETLINK_NETFILTER, _COMPAT_GET, body, machine=machine))

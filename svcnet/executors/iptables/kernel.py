@@ -10,27 +10,24 @@ import socket
 from collections.abc import Iterator
 from errno import ENOENT
 from pathlib import Path
-from struct import Struct
 
 from svcnet.executors.iptables.entries import count
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask
 from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN, SavedTables
-from svcnet.netlink import NETLINK_NETFILTER, attribute, attributes
+from svcnet.netlink import NETLINK_NETFILTER, NFGENMSG, NFNL_SUBSYS_NFTABLES, attribute, attributes
 from svcnet.renderers.iptables import names
 
 _OURS = {"filter": (*names.FILTER_CHAINS, names.FIREWALL), "nat": names.NAT_CHAINS}
 _NAMES = {"IPv4": "ip_tables_names", "IPv6": "ip6_tables_names"}
 
-_NFNL_SUBSYS_NFTABLES = 10  # linux/netfilter/nfnetlink.h
 # linux/netfilter/nf_tables.h
 _NFT_MSG_GETCHAIN = 4
 _NFTA_CHAIN_TABLE = 1
 _NFTA_CHAIN_NAME = 3
 _NFTA_CHAIN_HOOK = 4
 _NFTA_CHAIN_USE = 6
-_NFGENMSG = Struct("=BBH")
 _FAMILIES = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
 
 
@@ -113,14 +110,14 @@ def _rules(machine: Machine, family: IPFamily, table: str, chain: str) -> int | 
     It is 0 for one that is not built in: the kernel counts also what leads there.
     """
     body = (
-        _NFGENMSG.pack(_FAMILIES[family], 0, 0)
+        NFGENMSG.pack(_FAMILIES[family], 0, 0)
         + attribute(_NFTA_CHAIN_TABLE, table.encode() + b"\0")
         + attribute(_NFTA_CHAIN_NAME, chain.encode() + b"\0")
     )
-    kind = _NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETCHAIN
+    kind = NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETCHAIN
     try:
         for answer in ask(NETLINK_NETFILTER, kind, body, machine=machine):
-            told = attributes(answer, _NFGENMSG.size)
+            told = attributes(answer, NFGENMSG.size)
             is_built_in = _NFTA_CHAIN_HOOK in told
             return int.from_bytes(told.get(_NFTA_CHAIN_USE, b""), "big") if is_built_in else 0
     except OSError as error:

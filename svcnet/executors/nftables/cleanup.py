@@ -10,7 +10,7 @@ from svcnet.executors.nftables.tables import family_of
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.nft import NFTTable
 from svcnet.netfilter.nft.wire import head, uapi
-from svcnet.netlink import NETLINK_NETFILTER
+from svcnet.netlink import NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES
 
 
 def is_there(table: NFTTable, *, machine: Machine = THIS_MACHINE) -> bool:
@@ -18,7 +18,7 @@ def is_there(table: NFTTable, *, machine: Machine = THIS_MACHINE) -> bool:
 
     A kernel that cannot have one, or does not say, has none.
     """
-    kind = uapi.NFNL_SUBSYS_NFTABLES << 8 | uapi.NFT_MSG_GETTABLE
+    kind = NFNL_SUBSYS_NFTABLES << 8 | uapi.NFT_MSG_GETTABLE
     try:
         return any(True for _ in ask(NETLINK_NETFILTER, kind, head(*table), machine=machine))
     except OSError:

@@ -38,7 +38,7 @@ from svcnet.netfilter.nft import (
     wire,
 )
 from svcnet.netfilter.nft.wire import uapi
-from svcnet.netlink import NETLINK_NETFILTER
+from svcnet.netlink import NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES
 from svcnet.renderers.nftables import Ruleset, named_buckets
 
 UNKNOWN = "?"
@@ -240,7 +240,7 @@ class _Reader:
         is_one: bool = False,
     ) -> list[_Value]:
         """Return everything of a kind that the table has, as it was at one moment; or one thing."""
-        kind |= uapi.NFNL_SUBSYS_NFTABLES << 8
+        kind |= NFNL_SUBSYS_NFTABLES << 8
         question = ask if is_one else list_whole
         try:
             answers = question(NETLINK_NETFILTER, kind, self._head + more, machine=self._machine)

@@ -21,7 +21,7 @@ from svcnet.executors.machine import Machine, Netlink
 from svcnet.executors.netlink import list_whole, reason
 from svcnet.netfilter.nft import ElementState, NFTElement, NFTSet, NFTTable, wire
 from svcnet.netfilter.nft.wire import uapi
-from svcnet.netlink import NETLINK_NETFILTER, nest
+from svcnet.netlink import NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES, nest
 from svcnet.renderers.nftables import ENDPOINT_MAPS, EndpointRow, Ruleset
 
 TOGETHER = 256
@@ -124,7 +124,7 @@ class _EndpointMap:
         more = nest(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, keys) if keys else b""
         body, flags = self._head + more, netlink.NLM_F_REQUEST | netlink.NLM_F_ACK
         size = netlink.NLMSGHDR.size + len(body)
-        kind |= uapi.NFNL_SUBSYS_NFTABLES << 8
+        kind |= NFNL_SUBSYS_NFTABLES << 8
         self._opened.send(netlink.NLMSGHDR.pack(size, kind, flags, 1, 0) + body)
         found = []
         for datagram in iter(self._opened.receive, None):
@@ -140,7 +140,7 @@ class _EndpointMap:
 
     def _list(self) -> dict[str, ElementState]:
         """Return all elements that there are."""
-        kind = uapi.NFNL_SUBSYS_NFTABLES << 8 | uapi.NFT_MSG_GETSETELEM
+        kind = NFNL_SUBSYS_NFTABLES << 8 | uapi.NFT_MSG_GETSETELEM
         told = list_whole(NETLINK_NETFILTER, kind, self._head, machine=self._machine)
         return {one.key: one for each in told for one in self._read(each)}
 

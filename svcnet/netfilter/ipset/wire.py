@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from socket import AF_INET, AF_INET6, AF_UNSPEC
-from struct import Struct
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from attrs import frozen
 
-from svcnet.netlink import attribute, attributes, each_attribute
+from svcnet.netlink import NFGENMSG, attribute, attributes, each_attribute
 
 _NFNL_SUBSYS_IPSET = 6
-_NFGENMSG = Struct("=BBH")
 _IPSET_PROTOCOL = 6  # the oldest that kernels of today speak
 _IPSET_CMD_LIST = 7
 _IPSET_CMD_SAVE = 8
@@ -74,7 +72,7 @@ def save_request(name: str) -> tuple[int, bytes]:
 
 def _about(name: str) -> bytes:
     return (
-        _NFGENMSG.pack(AF_UNSPEC, 0, 0)
+        NFGENMSG.pack(AF_UNSPEC, 0, 0)
         + attribute(_IPSET_ATTR_PROTOCOL, bytes([_IPSET_PROTOCOL]))
         + attribute(_IPSET_ATTR_SETNAME, name.encode() + b"\0")
     )
@@ -82,7 +80,7 @@ def _about(name: str) -> bytes:
 
 def parse_header(answer: bytes) -> Header:
     """Return what the body of an answer to a :func:`header_request` says. Raises ValueError."""
-    told = attributes(answer, _NFGENMSG.size)
+    told = attributes(answer, NFGENMSG.size)
     data = attributes(told.get(_IPSET_ATTR_DATA, b""))
 
     def number(kind: int) -> int:
@@ -105,7 +103,7 @@ def fingerprint(answer: bytes, *, has_times: bool) -> Iterator[bytes]:
     It is the same as long as nobody changes the set. If the set `has_times`, that is without the
     seconds that its entries still have. Raises ValueError for what is no attributes.
     """
-    for kind, value in each_attribute(answer, _NFGENMSG.size):
+    for kind, value in each_attribute(answer, NFGENMSG.size):
         if has_times and kind == _IPSET_ATTR_ADT:
             yield from (_without_time(entry) for _, entry in each_attribute(value))
         elif not has_times or kind != _IPSET_ATTR_DATA:

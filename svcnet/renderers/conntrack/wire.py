@@ -18,6 +18,7 @@ from attrs import frozen
 from svcnet.addresses import ipv4_text, ipv6_text
 from svcnet.netlink import (
     ATTRIBUTE,
+    NFGENMSG,
     NLA_F_NESTED,
     NLM_F_DUMP,
     NLM_F_REQUEST,
@@ -64,7 +65,6 @@ _CTA_FILTER_REPLY_FLAGS = 2
 _CTA_FILTER_F_CTA_PROTO_NUM = 1 << 3  # net/netfilter/nf_internals.h
 
 _REQUEST = Struct("=IHHIIBBH")  # nlmsghdr, and nfgenmsg: family, version, resource id
-_NFGENMSG = 4
 _U32 = Struct("=I")
 _BE16 = Struct("!H")
 _BE32 = Struct("!I")
@@ -172,7 +172,7 @@ def _errno(body: bytes) -> int:
 def _flow(body: bytes) -> Flow | None:
     """Read one entry, None for another protocol than UDP."""
     try:
-        entry = attributes(body, _NFGENMSG)
+        entry = attributes(body, NFGENMSG.size)
         original = entry[_CTA_TUPLE_ORIG]
         asked = _ends(original)
         if asked is None:

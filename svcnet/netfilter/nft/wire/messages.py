@@ -18,6 +18,8 @@ from svcnet.netfilter.nft.wire.reading import head
 from svcnet.netfilter.nft.wire.rules import rule_attributes
 from svcnet.netlink import (
     ATTRIBUTE,
+    NFGENMSG,
+    NFNL_SUBSYS_NFTABLES,
     NLM_F_ACK,
     NLM_F_APPEND,
     NLM_F_CREATE,
@@ -147,12 +149,12 @@ def batch(messages: Sequence[NFTMessage], generation: int | None = None) -> byte
     last = len(messages)
     for number, each in enumerate(messages, 1):
         flags = NLM_F_REQUEST | each.flags | (NLM_F_ACK if number == last else 0)
-        parts.append(_frame(uapi.NFNL_SUBSYS_NFTABLES << 8 | each.kind, flags, number, each.body))
+        parts.append(_frame(NFNL_SUBSYS_NFTABLES << 8 | each.kind, flags, number, each.body))
     parts.append(_frame(uapi.NFNL_MSG_BATCH_END, NLM_F_REQUEST, last + 1, _BATCH))
     return b"".join(parts)
 
 
-_BATCH = uapi.NFGENMSG.pack(0, 0, uapi.NFNL_SUBSYS_NFTABLES)
+_BATCH = NFGENMSG.pack(0, 0, NFNL_SUBSYS_NFTABLES)
 
 
 def _frame(kind: int, flags: int, number: int, body: bytes) -> bytes:

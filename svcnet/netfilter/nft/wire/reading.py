@@ -26,7 +26,7 @@ from svcnet.netfilter.nft.state import (
 from svcnet.netfilter.nft.wire import uapi
 from svcnet.netfilter.nft.wire.data import pack_text, read_comment, read_text, read_verdict
 from svcnet.netfilter.nft.wire.parts import read_parts
-from svcnet.netlink import ATTRIBUTE, attribute, attributes, each_attribute, nest
+from svcnet.netlink import ATTRIBUTE, NFGENMSG, attribute, attributes, each_attribute, nest
 
 _U32, _S32, _U64 = Struct(">I"), Struct(">i"), Struct(">Q")
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
@@ -54,7 +54,7 @@ class RulePlace(NamedTuple):
 
 def head(family: NFTFamily, table: str) -> bytes:
     """Return the beginning of a question about a table."""
-    return uapi.NFGENMSG.pack(uapi.FAMILIES[family], 0, 0) + attribute(
+    return NFGENMSG.pack(uapi.FAMILIES[family], 0, 0) + attribute(
         uapi.NFTA_TABLE_NAME, pack_text(table)
     )
 
@@ -82,15 +82,15 @@ def of_elements(name: str, elements: bytes) -> bytes:
 def is_of(body: bytes, table: str) -> bool:
     """Return whether a message is about a table; the kernel may tell of all of a family."""
     name = pack_text(table)
-    return body.startswith(attribute(uapi.NFTA_TABLE_NAME, name), uapi.NFGENMSG.size) or (
-        attributes(body, uapi.NFGENMSG.size).get(uapi.NFTA_TABLE_NAME) == name
+    return body.startswith(attribute(uapi.NFTA_TABLE_NAME, name), NFGENMSG.size) or (
+        attributes(body, NFGENMSG.size).get(uapi.NFTA_TABLE_NAME) == name
     )
 
 
 def _check_size(read: Callable[[dict[int, bytes]], _Value]) -> Callable[[bytes], _Value]:
     def decode_exactly(body: bytes) -> _Value:
         try:
-            return read(attributes(body, uapi.NFGENMSG.size))
+            return read(attributes(body, NFGENMSG.size))
         except (LookupError, error, OSError) as problem:
             raise ValueError(f"no message of nf_tables: {problem!r}") from None
 
@@ -168,7 +168,7 @@ def read_flowtable(told: dict[int, bytes]) -> OtherState:
 
 def read_count(body: bytes) -> int | None:
     """Return how many elements a set has, None where the kernel does not say."""
-    told = attributes(body, uapi.NFGENMSG.size).get(uapi.NFTA_SET_COUNT)
+    told = attributes(body, NFGENMSG.size).get(uapi.NFTA_SET_COUNT)
     if told is not None and len(told) != _U32.size:
         raise ValueError(f"no number of elements: {told.hex()}")
     return None if told is None else int(_U32.unpack(told)[0])
@@ -179,7 +179,7 @@ def read_elements(
 ) -> list[ElementState]:
     """Return the elements of a message, whose keys and values have parts of some types."""
     try:
-        told = attributes(body, uapi.NFGENMSG.size).get(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, b"")
+        told = attributes(body, NFGENMSG.size).get(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, b"")
         return [_element(attributes(each), types, values) for _, each in each_attribute(told)]
     except (LookupError, error, OSError) as problem:
         raise ValueError(f"no elements of nf_tables: {problem!r}") from None
@@ -190,7 +190,7 @@ def each_element(
 ) -> Iterator[tuple[ElementState, int]]:
     """Yield the elements of a message, each with where it ends, from the first one's begin on."""
     end = 0
-    told = attributes(body, uapi.NFGENMSG.size).get(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, b"")
+    told = attributes(body, NFGENMSG.size).get(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, b"")
     for found, (_, packed) in zip(
         read_elements(body, types, values), each_attribute(told), strict=True
     ):

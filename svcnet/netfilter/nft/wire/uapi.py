@@ -6,7 +6,6 @@ All but the last few are of Linux ``include/uapi/linux/netfilter/nf_tables.h``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from struct import Struct
 from types import MappingProxyType
 from typing import Final
 
@@ -148,12 +147,9 @@ NFT_NG_RANDOM: Final = 1
 # linux/rtnetlink.h
 RTN_LOCAL: Final = 2
 # linux/netfilter/nfnetlink.h
-NFNL_SUBSYS_NFTABLES: Final = 10
 NFNL_MSG_BATCH_BEGIN: Final = 0x10
 NFNL_MSG_BATCH_END: Final = 0x11
 NFNL_BATCH_GENID: Final = 1
-NFGENMSG: Final = Struct(">BBH")
-"""Family, version, and for which subsystem a batch is."""
 # linux/if.h
 IFNAMSIZ: Final = 16
 
