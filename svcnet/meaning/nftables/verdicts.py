@@ -22,13 +22,7 @@ class Verdict(NFTEnd):
         self._verdict = verdict
 
     def verdicts(
-        self,
-        rule: NFTLine,
-        flow: Branch,
-        after: list[Branch],
-        packets: NFTPackets,
-        *,
-        notes: bool,
+        self, rule: NFTLine, flow: Branch, after: list[Branch], packets: NFTPackets, *, notes: bool
     ) -> Verdicts:
         return ((flow, self._verdict),)
 
@@ -45,13 +39,7 @@ class MapEnd(NFTEnd):
         self._container = container
 
     def verdicts(
-        self,
-        rule: NFTLine,
-        flow: Branch,
-        after: list[Branch],
-        packets: NFTPackets,
-        *,
-        notes: bool,
+        self, rule: NFTLine, flow: Branch, after: list[Branch], packets: NFTPackets, *, notes: bool
     ) -> Verdicts:
         if not self._key.are_of(packets):
             after.append(flow)
@@ -137,13 +125,7 @@ class StateMap(NFTEnd):
         self._elements = elements
 
     def verdicts(
-        self,
-        rule: NFTLine,
-        flow: Branch,
-        after: list[Branch],
-        packets: NFTPackets,
-        *,
-        notes: bool,
+        self, rule: NFTLine, flow: Branch, after: list[Branch], packets: NFTPackets, *, notes: bool
     ) -> Verdicts:
         verdict = self._elements.get(packets.state.lower())
         if verdict is None:
@@ -159,13 +141,7 @@ class Translation(NFTEnd):
         self._place = place
 
     def verdicts(
-        self,
-        rule: NFTLine,
-        flow: Branch,
-        after: list[Branch],
-        packets: NFTPackets,
-        *,
-        notes: bool,
+        self, rule: NFTLine, flow: Branch, after: list[Branch], packets: NFTPackets, *, notes: bool
     ) -> Verdicts:
         return ((translate(flow, self._place), "accept"),)
 
@@ -178,13 +154,7 @@ class SourceChange(NFTEnd):
         self._address = address
 
     def verdicts(
-        self,
-        rule: NFTLine,
-        flow: Branch,
-        after: list[Branch],
-        packets: NFTPackets,
-        *,
-        notes: bool,
+        self, rule: NFTLine, flow: Branch, after: list[Branch], packets: NFTPackets, *, notes: bool
     ) -> Verdicts:
         source = "node" if self._address in packets.facts.addresses else self._source
         return ((flow.with_header(flow.header.with_source(source)), "accept"),)

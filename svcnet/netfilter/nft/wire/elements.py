@@ -93,7 +93,7 @@ class ElementForm:
 
     @cached_property
     def _frames(self) -> dict[str, tuple[bytes, bytes]]:
-        """Verdicts that were packed: in a table there are few, that lead to chains of many."""
+        """What elements have around their keys, by their verdicts, of which a table has few."""
         return {}
 
 

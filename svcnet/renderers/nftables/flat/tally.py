@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Protocol, TypeVar
+from typing import TypeVar
+
+from immutables import MapMutation
 
 from svcnet.renderers.nftables.flat.buckets import Bucket
 from svcnet.renderers.nftables.flat.leads import Lead
 
 Key = TypeVar("Key", bound=Hashable)
-Key_contra = TypeVar("Key_contra", contravariant=True)
-
-
-class Counts(Protocol[Key_contra]):
-    """Numbers by what is counted: what a dictionary and a changing map have in common."""
-
-    def get(self, key: Key_contra, /) -> int | None: ...
-    def __setitem__(self, key: Key_contra, value: int, /) -> None: ...
-    def __delitem__(self, key: Key_contra, /) -> None: ...
 
 
 class LeadTally:
@@ -29,7 +22,7 @@ class LeadTally:
 
     __slots__ = ("buckets", "sizes")
 
-    def __init__(self, sizes: Counts[str], buckets: Counts[Bucket]) -> None:
+    def __init__(self, sizes: MapMutation[str, int], buckets: MapMutation[Bucket, int]) -> None:
         self.sizes = sizes
         self.buckets = buckets
 
@@ -47,8 +40,8 @@ class LeadTally:
             _count(self.sizes, row.container, step * len(row.endpoints))
 
 
-def _count(counts: Counts[Key], key: Key, step: int) -> None:
-    number = (counts.get(key) or 0) + step
+def _count(counts: MapMutation[Key, int], key: Key, step: int) -> None:
+    number = counts.get(key, 0) + step
     if number:
         counts[key] = number
     else:
