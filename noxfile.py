@@ -169,7 +169,8 @@ def dist(session: nox.Session) -> None:
     install(session, "release", library=False)
     session.install("-qq", "-r", LOCK)  # the sdist has a manual page, which verbs make
     shutil.rmtree("dist", ignore_errors=True)
-    session.run("hatchling", "build", silent=True)
+    if session.run("hatchling", "build", silent=True) is None:
+        return  # `nox --install-only` runs nothing
     (wheel,) = Path("dist").glob("*.whl")
     (sdist,) = Path("dist").glob("*.tar.gz")
     tmp = Path(session.create_tmp())
