@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from svcnet.executors.netlink import UnsettledDump
 from svcnet.executors.nftables.netlink import (
     BatchRefusal,
     NFTSocket,
@@ -17,7 +18,7 @@ from svcnet.executors.nftables.netlink import (
     RefusedBatch,
 )
 from svcnet.netfilter.nft import NFTTable, wire
-from svcnet.netlink import NLMSG_ERROR, NLMSGHDR, attribute
+from svcnet.netlink import NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSGHDR, attribute
 from svcnet.testing import FakeMachine
 from tests.fuzz.test_ipvs_answers import Answers
 
@@ -80,6 +81,49 @@ def test_a_batch_of_another_generation() -> None:
         commit(said(0, 85))
 
 
+def listed(body: bytes, flags: int = 0, kind: int = 0xA06) -> bytes:
+    return NLMSGHDR.pack(16 + len(body), kind, flags, 0, 0) + body
+
+
+END = listed(pack("=i", 0), kind=NLMSG_DONE)
+
+
+class Lists(Answers):
+    """A socket that answers each question with the next list, in datagrams."""
+
+    def __init__(self, lists: list[list[bytes]]) -> None:
+        super().__init__(())
+        self._lists = lists
+
+    def send(self, data: bytes) -> None:
+        self._answers.extend(self._lists.pop(0))
+
+
+class ListMachine(Machine):
+    def __init__(self, *lists: list[bytes]) -> None:
+        super().__init__()
+        self.lists = list(lists)
+
+    def netlink(self, protocol: int) -> Answers:
+        return Lists(self.lists)
+
+
+def test_a_list_that_changes_is_asked_for_again() -> None:
+    """What is left of the one that is of no use is not taken for the next one."""
+    changed = [listed(b"old.") + listed(b"new.", NLM_F_DUMP_INTR), listed(b"more") + END]
+    opened = NFTSocket(ListMachine(changed, [listed(b"one.") + listed(b"two."), END]))
+    assert opened.list_whole(0xA07, b"") == [b"one.", b"two."]
+    with pytest.raises(UnsettledDump):
+        NFTSocket(ListMachine(*[changed] * 99)).list_whole(0xA07, b"")
+
+
+@pytest.mark.parametrize("told", [[], [listed(b"one.")], [listed(b"one.")[:-1]]])
+def test_half_a_list_is_none(told: list[bytes]) -> None:
+    """A list without its end is not believed."""
+    with pytest.raises(OSError, match=r"without an end|no netlink"):
+        NFTSocket(ListMachine(told)).list_whole(0xA07, b"")
+
+
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
     data = bytearray(said(draw(st.integers(0, 3)), draw(st.integers(-1, 90)), "no", 60))
@@ -95,3 +139,5 @@ def test_any_answer(told: list[bytes]) -> None:
         commit(*told)
     with suppress(OSError):
         NFTSocket(Machine(*told)).generation()
+    with suppress(OSError):
+        NFTSocket(Machine(*told)).list_whole(0xA07, b"")

@@ -21,6 +21,7 @@ from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import ask, list_whole, reason
 from svcnet.executors.nftables.aim import Aim
 from svcnet.executors.nftables.endpoints import EndpointDrift, endpoint_drift
+from svcnet.executors.nftables.netlink import NFTSocket
 from svcnet.netfilter.nft import (
     ChainState,
     ElementState,
@@ -50,13 +51,14 @@ Handles: TypeAlias = Mapping[str, tuple[int, ...]]
 
 
 def handles(
-    table: NFTTable, chains: Iterable[str], *, machine: Machine
+    table: NFTTable, chains: Iterable[str], *, machine: Machine, opened: NFTSocket | None = None
 ) -> dict[str, tuple[int, ...]]:
     """Return the handles of the rules of some chains, of which those without rules are left out.
 
-    Raises ApplyError where the kernel does not tell them, or nobody can read it.
+    Through an `opened` socket they are read without another one. Raises ApplyError where the kernel
+    does not tell them, or nobody can read it.
     """
-    return _Reader(table, machine).handles_of(chains)
+    return _Reader(table, machine, opened).handles_of(chains)
 
 
 def all_handles(ruleset: Ruleset, *, machine: Machine) -> dict[str, tuple[int, ...]]:
@@ -163,9 +165,10 @@ class _Reader:
     away what that removed. So whatever is missed of what is wanted is asked for by itself.
     """
 
-    def __init__(self, table: NFTTable, machine: Machine) -> None:
+    def __init__(self, table: NFTTable, machine: Machine, opened: NFTSocket | None = None) -> None:
         self._table = table
         self._machine = machine
+        self._opened = opened
         self._head = wire.head(*table)
 
     def flags(self) -> frozenset[str] | None:
@@ -240,10 +243,15 @@ class _Reader:
         is_one: bool = False,
     ) -> list[_Value]:
         """Return everything of a kind that the table has, as it was at one moment; or one thing."""
-        kind |= NFNL_SUBSYS_NFTABLES << 8
-        question = ask if is_one else list_whole
+        kind, body = NFNL_SUBSYS_NFTABLES << 8 | kind, self._head + more
         try:
-            answers = question(NETLINK_NETFILTER, kind, self._head + more, machine=self._machine)
+            answers: Iterable[bytes]
+            if is_one:
+                answers = ask(NETLINK_NETFILTER, kind, body, machine=self._machine)
+            elif self._opened is None:
+                answers = list_whole(NETLINK_NETFILTER, kind, body, machine=self._machine)
+            else:
+                answers = self._opened.list_whole(kind, body)
             return [read(each) for each in answers if wire.is_of(each, self._table.name)]
         except FileNotFoundError:
             return []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from errno import ENOBUFS
+from errno import EBADMSG, ENOBUFS
 from weakref import finalize
 
 from attrs import frozen
@@ -20,7 +20,7 @@ from svcnet import netlink
 from svcnet.errors import SvcnetError
 from svcnet.executors.commits import GENERATION_QUESTION, read_generation
 from svcnet.executors.machine import Machine
-from svcnet.executors.netlink import netlink_alone
+from svcnet.executors.netlink import ATTEMPTS, UnsettledDump, answers, netlink_alone
 from svcnet.netfilter.nft import wire
 from svcnet.netfilter.nft.wire import NFTMessage
 from svcnet.netlink import NETLINK_NETFILTER, attributes
@@ -127,6 +127,22 @@ class NFTSocket:
             self._socket.send(header + body)
             return read_generation(answer for _, _, _, answer in self._messages())
 
+    def list_whole(self, kind: int, body: bytes) -> list[bytes]:
+        """Return the bodies of messages that list all that fits, as it was at one moment.
+
+        It is :func:`svcnet.executors.netlink.list_whole` without another socket. Raises OSError,
+        UnsettledDump where what is listed never stops changing.
+        """
+        size = netlink.NLMSGHDR.size + len(body)
+        header = netlink.NLMSGHDR.pack(size, kind, netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP, 0, 0)
+        for _ in range(ATTEMPTS):
+            self._socket.send(header + body)
+            # All of it, also of a list that is of no use: the next answers are to other questions.
+            told = b"".join(self._socket.pending())
+            with suppress(UnsettledDump):
+                return list(answers(_told_whole(told)))
+        raise UnsettledDump("it never stops changing")
+
     def _ask(self, data: bytes) -> list[BatchRefusal]:
         """Send a datagram; return what was said of messages, which is there when the call ends."""
         if len(data) > self.room:
@@ -143,6 +159,12 @@ class NFTSocket:
         """Yield the messages that wait."""
         for datagram in self._socket.pending():
             yield from netlink.messages(datagram)
+
+
+def _told_whole(told: bytes) -> Iterator[bytes]:
+    """Yield what was told; whoever wants more than that did not find its end."""
+    yield told
+    raise OSError(EBADMSG, "a list without an end")
 
 
 def _refusal(flags: int, number: int, body: bytes) -> BatchRefusal:

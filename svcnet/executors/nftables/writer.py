@@ -6,7 +6,7 @@ and chains of single service ports, which nft writes from text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -85,9 +85,18 @@ class NFTWriter:
         """
         with self._machine.lock(delta.family):
             if chains := rewritten_chains(delta):
-                old = handles(delta.table, chains, machine=self._machine)
-                delta = hand_over(delta, old)
+                delta = hand_over(delta, self._handles(delta.table, chains))
             return self.carry_out(delta, after, origin_of)
+
+    def _handles(self, table: NFTTable, chains: Sequence[str]) -> Mapping[str, tuple[int, ...]]:
+        """Return the handles of the rules of chains, through the writer's socket if it has one."""
+        opened = self._socket if self.is_able() else None
+        try:
+            return handles(table, chains, machine=self._machine, opened=opened)
+        except ApplyError:
+            if opened is not None:
+                self._open()
+            raise
 
     def carry_out(
         self, delta: NFTablesDelta, after: Ruleset, origin_of: OriginOf
