@@ -123,11 +123,10 @@ def _rename(found: tuple[Record, ...], name: str) -> tuple[Record, ...]:
 
 def _below_services(zones: Zones, name: str, zone: str) -> Entry | None:
     """Return the entry of ``port.proto.service…``: underscores may be left out."""
-    port, _, rest = name.partition(".")
-    protocol, _, service = rest.partition(".")
     below = f".svc.{zone}"
-    if not service.endswith(below) or service.removesuffix(below).count(".") != 1:
+    if not name.endswith(below) or name.count(".", 0, -len(below)) != 3:
         return None
+    port, protocol, service = name.split(".", 2)
     port, protocol = port.removeprefix("_"), protocol.removeprefix("_")
     return zones.entries.get(f"_{port}._{protocol}.{service}")
 

@@ -48,7 +48,8 @@ _TYPE_AND_CLASS = struct.Struct("!2H")
 _POINTER = (0xC000 | HEADER_BYTES).to_bytes(2, "big")
 _FAMILIES = {"A": AF_INET, "AAAA": AF_INET6}
 _LABEL = re.compile(rb"[a-z0-9_-]+")
-_NAME = re.compile(rb"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
+_DOT = ord(".")
 _MAX_LABEL, _MAX_NAME = 63, 255
 
 KINDS = PARENTS = 4096
@@ -106,7 +107,9 @@ class PlainAnswers:
         self._nothing: dict[tuple[object, ...], PlainAnswer] = {}
         # Each as text, with its zone and its label before that, if there is one.
         self._parents: dict[bytes, tuple[str, str, str]] = {}
-        self._hosts: dict[str, frozenset[str]] = {}
+        # The labels that a zone's SOA record has before the zone. What is below one of them has
+        # more in common with the record than the zone.
+        self._beside = {zone: _hosts(zones, zone) for zone in zones.options.zones}
 
     def forget(self) -> None:
         """Keep nothing of what was made."""
@@ -116,7 +119,7 @@ class PlainAnswers:
         """Return the answer to a question for a name that is not there, where it is at hand.
 
         That is where such a question was asked before, for a name as long, and a name was missed
-        below the same one. So names that nobody asks for again take no memory.
+        below the same one, which is there. So names that nobody asks for again take no memory.
         """
         head, written, rest, _ = key
         size = written[0] if written else 0
@@ -130,16 +133,14 @@ class PlainAnswers:
             return None
         text = label.decode("ascii")
         name = f"{text}.{parent}"
-        if (child or text) in self._beside(zone) or entry_in(self._zones, name, zone) is not None:
+        if (child or text) in self._beside[zone] or entry_in(self._zones, name, zone) is not None:
             return None
         return made
 
     def answer(self, wire: bytes, key: PlainKey) -> PlainAnswer | None:
         """Return the answer to the question in a message, None if it is not of these kinds."""
         name = _text(key[1])
-        # Without a name the message may be too short for a type.
-        rdtype = None if name is None else _type_of(key)
-        if name is None or rdtype is None:
+        if name is None:
             return None
         zone, entry = find(self._zones, name)
         if zone is None:
@@ -147,6 +148,9 @@ class PlainAnswers:
         if entry is None:
             self._keep_parent(key[1], name, zone)
             return self._without_records(wire, key, "NXDOMAIN", zone, name)
+        rdtype = _type_of(key)
+        if rdtype is None:
+            return None
         found = lookup(self._zones, name, _type_text(rdtype))
         if not found.answers:
             return self._without_records(wire, key, found.rcode, zone, name)
@@ -156,13 +160,13 @@ class PlainAnswers:
         self, wire: bytes, key: PlainKey, rcode: str, zone: str = "", name: str = ""
     ) -> PlainAnswer | None:
         """Return an answer that has the SOA record of `zone`, or nothing where that is none."""
-        if zone and _child(name, zone) in self._beside(zone):
+        if zone and _child(name, zone) in self._beside[zone]:
             return None
         head, written, rest, _ = key
         kind = rcode, zone, len(written), head, rest
         made = self._nothing.get(kind)
         if made is None:
-            whole = self._encode(wire)
+            whole = None if _type_of(key) is None else self._encode(wire)
             if whole is None:
                 return None
             after = whole[HEADER_BYTES + len(written) + TYPE_AND_CLASS_BYTES :]
@@ -174,23 +178,13 @@ class PlainAnswers:
         return made
 
     def _keep_parent(self, written: bytes, name: str, zone: str) -> None:
-        """Keep the name that a missing one is below: it is in the same zone, or the zone's own."""
+        """Keep the name that a missing one is below, if it is there: the zone's own, or in it."""
+        parent = name.partition(".")[2]
+        if parent not in self._zones.entries:
+            return
         if len(self._parents) == PARENTS:
             self._parents.clear()
-        parent = name.partition(".")[2]
         self._parents[written[1 + written[0] :]] = parent, zone, _child(parent, zone)
-
-    def _beside(self, zone: str) -> frozenset[str]:
-        """Return the labels that the SOA record has before its zone.
-
-        What is below one of them has more in common with the record than the zone.
-        """
-        found = self._hosts.get(zone)
-        if found is None:
-            data = self._zones.entries[zone].records["SOA"][0].data
-            found = frozenset(_child(host, zone) for host in data.split()[:2])
-            self._hosts[zone] = found
-        return found
 
     def _addresses(self, key: PlainKey, found: Answer) -> PlainAnswer | None:
         """Return an answer with the addresses of its own name, None if it has others or no room."""
@@ -213,6 +207,12 @@ class PlainAnswers:
         said = _AUTHORITY | (asked & _KEPT) | (_RECURSION if self._recursion else 0)
         head = struct.pack("!5H", said, 1, len(packed), 0, 1 if edns else 0)
         return PlainAnswer(head, records, step if len(packed) > 1 else 0, edns)
+
+
+def _hosts(zones: Zones, zone: str) -> frozenset[str]:
+    """Return the labels that the names in a zone's SOA record have before the zone."""
+    data = zones.entries[zone].records["SOA"][0].data
+    return frozenset(_child(host, zone) for host in data.split()[:2])
 
 
 def _child(name: str, zone: str) -> str:
@@ -238,20 +238,24 @@ def _type_of(key: PlainKey) -> int | None:
 
 
 def _text(wire: bytes) -> str | None:
-    """Return a name of ordinary letters as text, None for any other and for what is none."""
-    labels, at, end = list[bytes](), 0, len(wire) - 1
+    """Return a name of ordinary letters as text, None for any other and for what is none.
+
+    A dot takes the place of each label's length, so that all but letters are as many dots.
+    """
+    text, at, end, labels = bytearray(wire), 0, len(wire) - 1, 0
     while at < end:
         size = wire[at]
-        if size > _MAX_LABEL:
+        if not 0 < size <= _MAX_LABEL:
             return None
+        text[at] = _DOT
         at += 1 + size
-        labels.append(wire[at - size : at])
-    if at != end or wire[end] or end >= _MAX_NAME:
+        labels += 1
+    if at != end or wire[end] or not 0 < end < _MAX_NAME:
         return None
-    text = b".".join(labels)
-    if not _NAME.fullmatch(text) or text.count(b".") != len(labels) - 1:
+    text[end] = _DOT
+    if text.translate(None, _LETTERS) != b"." * (labels + 1):
         return None
-    return text.decode("ascii") + "."
+    return text[1:].decode("ascii")
 
 
 def _type_text(rdtype: int) -> str:

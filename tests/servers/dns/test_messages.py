@@ -217,15 +217,17 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_kept_of_missing_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many names they are below, of however many types they are asked."""
+    """However many names they are below, which are there or not, and of however many types."""
     monkeypatch.setattr("svcnet.servers.dns.plain.PARENTS", 10)
     monkeypatch.setattr("svcnet.servers.dns.plain.KINDS", 10)
     responder = Responder(ZONES)
     for number in range(25):
-        asked = query(f"a.n{number:02}.{SHOP}", f"TYPE{1000 + number}")
-        for _ in range(2):
-            assert ask(asked, responder=responder).rcode() == dns.rcode.NXDOMAIN
-    assert len(responder._plain._parents) == len(responder._plain._nothing) == 5
+        for parent in (f"n{number:02}", f"db-{number + 1}.db"):
+            asked = query(f"a.{parent}.{SHOP}", f"TYPE{1000 + number}")
+            for _ in range(2):
+                assert ask(asked, responder=responder).rcode() == dns.rcode.NXDOMAIN
+    assert len(responder._plain._parents) == 5
+    assert len(responder._plain._nothing) == 10
 
 
 def test_elsewhere() -> None:
