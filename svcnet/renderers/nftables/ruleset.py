@@ -139,6 +139,8 @@ class Ruleset(Brief):
 
     def rows(self) -> Iterator[EndpointRow]:
         """Yield the endpoints in maps, those of a frontend together, in the order of names."""
+        if self.layout == "kube-proxy":
+            return
         owners = self._owners
         for name in sorted(self.blocks):
             for place, lead in self.blocks[name].leads.items():
