@@ -143,13 +143,14 @@ class ServerFeed:
 
     async def _begin(self, step: ObjectChanges) -> Change:
         """Take in the first list: all at once, which costs less than object by object."""
-        from svcnet.discovery.endpoints import Completion
         from svcnet.models import ClusterState
         from svcnet.reconciler import Change
         from svcnet.sources import node_remarks
 
         given = ClusterState.of(step.changed)
         if self._followed.from_pods:
+            from svcnet.discovery.endpoints import Completion
+
             # That can take seconds, in which the loop has more to do.
             self._completed = await asyncio.to_thread(Completion.of, given)
         self._state = given if self._completed is None else self._completed.state

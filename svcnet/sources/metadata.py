@@ -21,6 +21,9 @@ DEFAULT_NAMESPACE = "default"
 MAX_ANNOTATIONS = 256 * 1024
 """How many bytes all annotations of an object may have together."""
 
+NO_LABELS: Mapping[str, str] = {}
+"""Once for all objects that have none."""
+
 MAX_PREFIX = 58
 """How much of ``generateName`` comes before the five characters that are added."""
 
@@ -82,7 +85,7 @@ def read_labels(fields: Fields, key: str = "labels") -> Mapping[str, str]:
     """Return labels, or a selector, which is of the same form."""
     value = fields.data.get(key)
     if value is None:
-        return {}
+        return NO_LABELS
     if type(value) is dict and all(map(_is_label, value, value.values())):
         return dict(value)
     found = fields.string_map(key)

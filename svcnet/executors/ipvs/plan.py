@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Literal
 
 from attrs import evolve, frozen
-from netaddr import IPAddress, IPNetwork
 
 from svcnet import checks
+from svcnet.addresses import network_of
 from svcnet.executors.iptables import Ownership
 from svcnet.executors.ipvs import device, rules, sets
 from svcnet.executors.ipvs.observe import IPVSState
@@ -152,10 +153,10 @@ class Exclusions:
     """The addresses in excludeCIDRs: what is there of them is never removed."""
 
     def __init__(self, cidrs: Iterable[str]) -> None:
-        self._networks = [IPNetwork(cidr) for cidr in cidrs]
+        self._networks = [network_of(cidr) for cidr in cidrs]
 
     def __contains__(self, address: object) -> bool:
-        return any(IPAddress(address) in network for network in self._networks)
+        return any(ip_address(str(address)) in network for network in self._networks)
 
 
 def plan(

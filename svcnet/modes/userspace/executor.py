@@ -14,11 +14,11 @@ from svcnet.executors.userspace.rules import OWNED, remains, shows_variant
 from svcnet.modes.executor import Executor, Part
 from svcnet.modes.options import VARIANT
 from svcnet.modes.ownership import owned_by_others
-from svcnet.modes.userspace.proxy import UserspaceProxy
 from svcnet.renderers.userspace import ProxyTable
 
 if TYPE_CHECKING:
     from svcnet.models import IPFamily
+    from svcnet.modes.userspace.proxy import UserspaceProxy
 
 
 class UserspaceExecutor(Executor[ProxyTable]):
@@ -35,6 +35,9 @@ class UserspaceExecutor(Executor[ProxyTable]):
 
     def proxy(self, families: Collection[IPFamily], stack: ExitStack) -> UserspaceProxy:
         """Return the proxy, whose worker processes have begun."""
+        # Other modes ask for what this one has left, and have no use for the proxy.
+        from svcnet.modes.userspace.proxy import UserspaceProxy
+
         owned = partial(owned_by_others, self.mode.name, machine=self.machine)
         return UserspaceProxy(self.settings, families, stack, self.machine, owned)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from immutables import Map
-from netaddr import cidr_merge
 
 from svcnet.addresses import canonical_address, host_network
 from svcnet.graph import Balance, Dispatch, Firewall, Fragment, GraphDiff, Reject, RuleGraph
@@ -159,6 +158,8 @@ def _listener(fragment: Fragment, role: Role) -> Listener:
 
 
 def _sources(firewall: Firewall) -> tuple[str, ...]:
+    from netaddr import cidr_merge
+
     own = map(host_network, firewall.own_addresses)
     return tuple(map(str, cidr_merge((*firewall.ranges, *own))))
 

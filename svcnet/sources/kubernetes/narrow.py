@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from sys import intern
 from typing import Any
 
 from attrs import evolve, frozen
@@ -114,7 +115,8 @@ def key_of(kind: str, metadata: Any) -> NamespacedName | None:
         return None
     if type(namespace) is not str or len(namespace) > MAX_NAME:
         return None
-    return NamespacedName(namespace, name)
+    # The same texts as in the model.
+    return NamespacedName(intern(namespace), intern(name))
 
 
 def _trigger_time(model: ClusterObject) -> float | None:

@@ -11,19 +11,24 @@ from svcnet.renderers.nftables import names
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 
-_MAPS = {
+_PREFIXES = {
     (False, False): "service-endpoints-",
     (False, True): "service-local-endpoints-",
     (True, False): "nodeport-endpoints-",
     (True, True): "nodeport-local-endpoints-",
 }
-ENDPOINT_MAPS = frozenset(f"{name}{protocol}" for protocol in PROTOCOLS for name in _MAPS.values())
+_MAPS = {
+    (protocol, *which): f"{prefix}{protocol}"
+    for protocol in PROTOCOLS
+    for which, prefix in _PREFIXES.items()
+}
+ENDPOINT_MAPS = frozenset(_MAPS.values())
 """The names of all maps of endpoints."""
 
 
 def endpoint_map(protocol: str, *, is_node_port: bool, is_local: bool) -> str:
     """Return the name of the map with endpoints, of all of them or of this node's."""
-    return f"{_MAPS[is_node_port, is_local]}{protocol}"
+    return _MAPS[protocol, is_node_port, is_local]
 
 
 def frontend_of(container: str, key: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import NamedTuple
 
 from svcnet.graph import Dispatch, Fragment
@@ -23,7 +24,7 @@ class Leads:
 
     def __init__(self, fragment: Fragment) -> None:
         self._fragment = fragment
-        self._protocol = fragment.name.protocol.lower()
+        self._protocol = intern(fragment.name.protocol.lower())
         self._cluster = fragment.endpoints(fragment.cluster)
         self._local = fragment.endpoints(fragment.local)
 
