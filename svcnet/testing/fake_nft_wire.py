@@ -21,9 +21,6 @@ from svcnet.netlink import NFGENMSG, attribute, attributes, nest
 
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 _FLAGS = MappingProxyType({"constant": 2, "interval": 4, "timeout": 0x10, "dynamic": 0x20})
-_TYPES = MappingProxyType(
-    {**{name: number for number, name in uapi.TYPES.items()}, "verdict": uapi.NFT_DATA_VERDICT}
-)
 _MAP = 8
 
 _Value = TypeVar("_Value")
@@ -84,9 +81,10 @@ def _rules(table: TableState, only: bytes | None) -> Iterator[bytes]:
 def _set(kept: SetState) -> bytes:
     flags = sum(_FLAGS[each] for each in kept.flags) + _MAP * bool(kept.value)
     told = attribute(2, _text(kept.name)) + attribute(3, pack(">I", flags))
-    told += attribute(4, pack(">I", _number(kept.type))) + attribute(16, pack(">Q", kept.handle))
+    number = wire.type_number(wire.types_on_wire(kept.type))
+    told += attribute(4, pack(">I", number)) + attribute(16, pack(">Q", kept.handle))
     if kept.value:
-        told += attribute(6, pack(">I", _number(kept.value)))
+        told += attribute(6, pack(">I", _value_number(kept.value)))
     if kept.size:
         told += nest(9, attribute(1, pack(">I", kept.size)))
     if kept.timeout:
@@ -94,12 +92,10 @@ def _set(kept: SetState) -> bytes:
     return told
 
 
-def _number(type_: str) -> int:
-    """Return the number of a type; of one with several parts those of all, in one."""
-    number = 0
-    for each in wire.types_on_wire(type_):
-        number = number << uapi.TYPE_BITS | _TYPES[each]
-    return number
+def _value_number(type_: str) -> int:
+    if type_ == "verdict":
+        return uapi.NFT_DATA_VERDICT
+    return wire.type_number(wire.types_on_wire(type_))
 
 
 def _elements(table: TableState, asked: dict[int, bytes]) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from svcnet.netfilter.nft.wire import uapi
 from svcnet.netlink import NFGENMSG, NFNL_SUBSYS_NFTABLES, attributes, each_attribute
 from tests.kernel.test_nftables import load
 from tests.kernel.test_twice import elsewhere
-from tests.netfilter.nft_messages import TABLES, captured, form_of, frame, message_of, sets
+from tests.netfilter.nft_messages import TABLES, captured, form_of, frame, messages_of
 
 pytestmark = pytest.mark.kernel
 
@@ -31,20 +31,23 @@ def dump(table: NFTTable, kind: int, more: bytes = b"") -> Iterator[bytes]:
 
 
 def everything(table: NFTTable) -> tuple[object, ...]:
-    """Return the chains, the rules in their order, and the elements of each set, as bytes."""
+    """Return the chains, the rules in their order, and each set with its elements, as bytes."""
     chains = [wire.read_chain(each).name for each in dump(table, uapi.NFT_MSG_GETCHAIN)]
     rules = []
     for each in dump(table, uapi.NFT_MSG_GETRULE):
         told = attributes(each, NFGENMSG.size)
         rules.append([told.get(kind) for kind in _IS_SAID])
-    elements = {}
-    for name in sets(table.family):
+    kept = {}
+    for each in dump(table, uapi.NFT_MSG_GETSET):
+        told = attributes(each, NFGENMSG.size)
+        name = told[uapi.NFTA_SET_NAME].rstrip(b"\0").decode()
         found = []
-        for each in dump(table, uapi.NFT_MSG_GETSETELEM, wire.of_set(name)):
-            listed = attributes(each, NFGENMSG.size)[uapi.NFTA_SET_ELEM_LIST_ELEMENTS]
+        for one in dump(table, uapi.NFT_MSG_GETSETELEM, wire.of_set(name)):
+            listed = attributes(one, NFGENMSG.size).get(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, b"")
             found += [element for _, element in each_attribute(listed)]
-        elements[name] = sorted(found)
-    return sorted(chains), rules, elements
+        del told[uapi.NFTA_SET_HANDLE]
+        kept[name] = told, sorted(found)
+    return sorted(chains), rules, kept
 
 
 def send(made: list[wire.NFTMessage]) -> None:
@@ -68,7 +71,7 @@ def test_the_kernel_has_the_same() -> None:
                 load(f"add table {table}\ndelete table {table}\n{frame(table)}")
                 for part in parts:
                     if is_ours:
-                        send(list(map(message_of, part)))
+                        send([each for n, line in enumerate(part) for each in messages_of(line, n)])
                     else:
                         load("\n".join(part))
                     found.append(everything(table))

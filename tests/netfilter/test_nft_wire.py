@@ -5,29 +5,40 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from netaddr import IPAddress, IPRange, IPSet
 
 from svcnet.netfilter.nft import NFTElement, NFTRule, NFTTable, wire
-from svcnet.netlink import NLM_F_REQUEST, messages
-from tests.netfilter.nft_messages import captured, form_of, message_of
+from svcnet.netfilter.nft.wire import uapi
+from svcnet.netlink import (
+    NFGENMSG,
+    NLM_F_REQUEST,
+    attribute,
+    attributes,
+    each_attribute,
+    messages,
+)
+from tests.netfilter.nft_messages import captured, form_of, messages_of
 
 little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="captured bytes")
 
 
 @little_endian
 def test_bytes_are_nfts_own() -> None:
-    """Of every kind of object in the flat layout, in both families and of all protocols."""
+    """Of every kind of object that a change writes, in both families and of all protocols."""
     others = []
     for sent in captured():
-        made = message_of(sent.line)
-        ours = made.kind, made.flags | NLM_F_REQUEST, made.body.hex()
-        if ours != (sent.kind, sent.flags, sent.body.hex()):
-            others.append((sent.line, sent.body.hex(), *ours))
+        made = messages_of(sent.line)
+        ours = [(each.kind, each.flags | NLM_F_REQUEST, each.body.hex()) for each in made]
+        nfts = [(each.kind, each.flags, each.body.hex()) for each in sent.messages]
+        if ours != nfts:
+            others.append((sent.line, ours, nfts))
     assert not others
 
 
@@ -176,18 +187,151 @@ def test_elements_without_a_form(name: str, key: str, value: str) -> None:
         "iifname abcdefghijklmnop goto c",
         'iifname "*" goto c',
         "fib saddr type local",
-        "fib saddr type local drop",
+        "fib saddr type local accept",
         "goto c extra",
         "dnat ip to ip6 daddr . tcp dport . numgen random mod 3 map @m",
         "dnat ip to ip daddr . tcp dport . numgen random mod 4294967296 map @m",
         "dnat ip to ip daddr . tcp dport . numgen random mod 0 map @m",
-        "meta l4proto tcp dnat to 10.244.1.2:8080",
+        "dnat ip addr . port to numgen random mod 0 map { 0 : 10.244.1.2 . 8080 }",
+        "dnat ip addr . port to numgen random mod 1 map { 0 : fd00::1 . 8080 }",
+        "dnat ip addr . port to numgen random mod 1 map { 0 : 10.244.1.2 }",
+        "dnat ip addr . port to numgen random mod 1 map { 0 : drop }",
+        "dnat ip addr . port to numgen random mod 1 map { }",
+        "meta l4proto icmp dnat to 10.244.1.2:8080",
+        "dnat to 10.244.1.2:65536",
+        "dnat to 10.244.1.2",
+        "dnat to fd00::1:8080",
+        "dnat to [10.244.1.2]:8080",
+        "numgen random mod 1 vmap { 0 : 10.244.1.2 . 8080 }",
+        "numgen random mod 4294967296 vmap { 0 : goto c }",
+        "numgen random mod 1 vmap { a : goto c }",
+        "numgen inc mod 1 vmap { 0 : goto c }",
+        "ip saddr != { 10.0.0.1 , 10.0.0.2 } drop",
+        "ip saddr != { 10.0.0.0/8 , fd00::/8 } drop",
+        "ip saddr != { 10.0.0.1/8 , 10.0.0.2 } drop",
+        "ip saddr != { 0.0.0.0/0 } drop",
+        "ip saddr != { } drop",
+        "ip saddr != { 10.0.0.0/8 , 10.0.0.1 } ip saddr != { 11.0.0.0/8 , 11.0.0.1 } drop",
+        "ip saddr @s",
+        "update @s { ip daddr }",
     ],
 )
 def test_rules_without_a_form(text: str) -> None:
     """A rule that is of no kind known here is a ValueError, and nft's to write."""
     with pytest.raises(ValueError, match=r"."):
-        wire.new_rule(TABLE, NFTRule("c", text))
+        wire.new_rule(TABLE, NFTRule("c", text), 1)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> tuple[str, wire.ElementForm, list[tuple[str, str]]]:
+    """A rule that brings a map with it, the form of that, and what is in it."""
+    ip = draw(st.sampled_from(("ip", "ip6")))
+    is_verdict = draw(st.booleans())
+    address = "ipv6_addr" if ip == "ip6" else "ipv4_addr"
+    form = wire.ElementForm(("integer",), ("verdict",) if is_verdict else (address, "inet_service"))
+    values = st.builds("{} . {}".format, addresses(ip), PORTS)
+    if is_verdict:
+        values = st.sampled_from(("goto a", "goto endpoint-b/8080", "drop"))
+    chosen = draw(st.lists(values, min_size=1, max_size=12))
+    made = [(str(number), value) for number, value in enumerate(chosen)]
+    inside = f"{{ {' , '.join([f'{key} : {value}' for key, value in made])} }}"
+    number = f"numgen random mod {len(made)}"
+    if is_verdict:
+        return f"{number} vmap {inside}", form, made
+    match = f"meta l4proto {draw(PROTOCOLS)}"
+    return f"{match} dnat {ip} addr . port to {number} map {inside}", form, made
+
+
+@given(rules(), COMMENTS, st.integers(0, 2**32 - 1))
+def test_maps_of_rules_there_and_back(
+    made: tuple[str, wire.ElementForm, list[tuple[str, str]]], comment: str, set_id: int
+) -> None:
+    """The map comes first with all that the text says, and rule and map have one id."""
+    text, form, elements = made
+    first, filling, last = wire.new_rule(TABLE, NFTRule("c", text, comment), set_id)
+    told = attributes(first.body, NFGENMSG.size)
+    assert told[uapi.NFTA_SET_ID] == set_id.to_bytes(4, "big")
+    read = wire.read_elements(filling.body, form.key, form.value)
+    assert [(each.key, each.value) for each in read] == elements
+    own = attribute(uapi.NFTA_LOOKUP_SET_ID, set_id.to_bytes(4, "big"))
+    assert attribute(uapi.NFTA_LOOKUP_SET, b"__map%d\0") + own in last.body
+
+
+def test_a_large_map_is_filled_by_several_messages() -> None:
+    """What an attribute of 16 bits cannot tell the length of."""
+    ends = [f"{n} : 10.{n >> 8}.{n & 255}.1 . 80" for n in range(5000)]
+    text = f"dnat ip addr . port to numgen random mod 5000 map {{ {' , '.join(ends)} }}"
+    _, *filling, _ = wire.new_rule(TABLE, NFTRule("c", text), 1)
+    form = wire.ElementForm(("integer",), ("ipv4_addr", "inet_service"))
+    found = [
+        f"{each.key} : {each.value}"
+        for message in filling
+        for each in wire.read_elements(message.body, form.key, form.value)
+    ]
+    assert len(filling) == 3
+    assert found == ends
+
+
+def networks(ip: str) -> st.SearchStrategy[str]:
+    """Networks and addresses that are often close to one another, or at either end."""
+    bits, make = (128, IPv6Address) if ip == "ip6" else (32, IPv4Address)
+    most = 2**bits - 1
+    numbers = st.integers(0, 40) | st.integers(most - 40, most) | st.integers(0, most)
+
+    def write(number: int, length: int | None) -> str:
+        if length is None:
+            return str(make(number))
+        return f"{make(number >> bits - length << bits - length)}/{length}"
+
+    lengths = st.none() | st.integers(bits - 6, bits) | st.integers(0, bits)
+    return st.builds(write, numbers, lengths)
+
+
+@given(st.data(), st.sampled_from(("ip", "ip6")))
+def test_sources_there_and_back(data: st.DataObject, ip: str) -> None:
+    """The intervals of a set hold the addresses of its networks, and no others."""
+    size = 16 if ip == "ip6" else 4
+    nets = data.draw(st.lists(networks(ip), min_size=2, max_size=6))
+    nets.append("2001:db8::/126" if ip == "ip6" else "192.0.2.64/26")
+    text = f"{ip} saddr != {{ {' , '.join(nets)} }} drop"
+    _, filling, _ = wire.new_rule(TABLE, NFTRule("c", text), 1)
+    told = attributes(filling.body, NFGENMSG.size)[uapi.NFTA_SET_ELEM_LIST_ELEMENTS]
+    ends: list[tuple[int, bool]] = []
+    for _, element in each_attribute(told):
+        parts = attributes(element)
+        key = attributes(parts[uapi.NFTA_SET_ELEM_KEY])[uapi.NFTA_DATA_VALUE]
+        ends.append((int.from_bytes(key, "big"), uapi.NFTA_SET_ELEM_FLAGS in parts))
+    assert [each for each, _ in ends] == sorted({each for each, _ in ends})
+    begins = [each for each, is_end in ends if not is_end]
+    over = [each for each, is_end in ends if is_end and each] + [2 ** (8 * size)]
+    found = list(zip(begins, over, strict=False))
+    version = 6 if ip == "ip6" else 4
+    ranges = [IPRange(*(IPAddress(n, version) for n in (one, end - 1))) for one, end in found]
+    assert IPSet(ranges) == IPSet(nets)
+
+
+WORDS = (
+    *("ip", "ip6", "saddr", "daddr", "!=", "{", "}", ",", ":", ".", "@s", "drop", "goto", "c"),
+    *("meta", "l4proto", "tcp", "dnat", "to", "addr", "port", "numgen", "random", "mod", "3"),
+    *("map", "vmap", "update", "mark", "set", "or", "0x4000", "iifname", '"eth*"', "fib", "type"),
+    *(
+        "local",
+        "10.0.0.1",
+        "10.0.0.0/8",
+        "fd00::1",
+        "[fd00::1]:80",
+        "10.0.0.1:80",
+        "0",
+        "99999999999",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(WORDS) | st.text(max_size=3), max_size=12).map(" ".join))
+def test_any_text_is_a_rule_or_not(text: str) -> None:
+    """Whatever a rule says it has bytes, or a ValueError has nft write it."""
+    with suppress(ValueError):
+        assert wire.new_rule(TABLE, NFTRule("c", text), 1)
 
 
 @given(
@@ -243,7 +387,7 @@ READERS: tuple[Callable[[bytes], object], ...] = (
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
     """A message with some bytes changed, and its end cut off, or any bytes."""
-    data = bytearray(draw(st.sampled_from(captured())).body)
+    data = bytearray(draw(st.sampled_from(draw(st.sampled_from(captured())).messages)).body)
     for _ in range(draw(st.integers(0, 4))):
         data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
     return bytes(data[: draw(st.integers(4, len(data)))])

@@ -71,7 +71,8 @@ class Encoding:
                 found._take_elements(verb, container, own)
             else:
                 for change in run:
-                    found._take((change,), found._message(change))
+                    for message in found._messages(change):
+                        found._take((change,), message)
         return found
 
     def _take(self, changes: tuple[_Change, ...], message: NFTMessage) -> None:
@@ -86,6 +87,17 @@ class Encoding:
             message = make(self.table, container, b"".join([told for _, told in part]))
             self._take(tuple([change for change, _ in part]), message)
 
+    def _messages(self, change: _Change) -> list[NFTMessage]:
+        """Return the messages of a change: a rule's are several if it brings a set with it."""
+        if isinstance(change, NFTEdit) and change.verb == "add":
+            # The number of a message is the id of the set that it makes.
+            table, number = self.table, len(self.messages) + 1
+            if isinstance(change.made, NFTRule):
+                return wire.new_rule(table, change.made, number)
+            if isinstance(change.made, NFTSet):
+                return [wire.new_set(table, change.made, number)]
+        return [self._message(change)]
+
     def _message(self, change: _Change) -> NFTMessage:
         table = self.table
         match change:
@@ -99,8 +111,6 @@ class Encoding:
                 return wire.delete_set(table, name)
             case NFTRuleDeletion(chain, handle):
                 return wire.delete_rule(table, chain, handle)
-            case NFTEdit("add", NFTRule() as rule):
-                return wire.new_rule(table, rule)
         raise ValueError(f"a change for nft alone: {change}")
 
     def _pack(self, change: NFTEdit) -> bytes:

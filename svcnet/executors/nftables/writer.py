@@ -1,7 +1,7 @@
 """Writing a table by netlink: a whole load of the flat layout, and steps of any.
 
 Nothing is listed and no program is started, but for what has no bytes here: the frame of a table,
-and chains of single service ports, which nft writes from text.
+and what a load has of chains of single service ports, which nft writes from text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """nf_tables as the kernel speaks of it over netlink: to bytes, and from bytes.
 
 :mod:`uapi` has the kernel's numbers. :mod:`reading` asks and reads what the kernel tells,
-:mod:`messages` makes what changes a table, of :mod:`elements` and :mod:`rules`. Nothing here opens
-a socket.
+:mod:`messages` makes what changes a table: of :mod:`elements`, :mod:`sets` and :mod:`rules`, which
+are lists of :mod:`expressions`. Nothing here opens a socket.
 """
 
 from svcnet.netfilter.nft.wire.elements import ElementForm, ElementRows
@@ -22,8 +22,9 @@ from svcnet.netfilter.nft.wire.messages import (
     new_chain,
     new_elements,
     new_rule,
+    new_set,
 )
-from svcnet.netfilter.nft.wire.parts import types_on_wire
+from svcnet.netfilter.nft.wire.parts import type_number, types_on_wire
 from svcnet.netfilter.nft.wire.reading import (
     RulePlace,
     each_element,
@@ -66,6 +67,7 @@ __all__ = [
     "new_chain",
     "new_elements",
     "new_rule",
+    "new_set",
     "of_chain",
     "of_elements",
     "of_set",
@@ -79,5 +81,6 @@ __all__ = [
     "read_rule",
     "read_set",
     "the_chain",
+    "type_number",
     "types_on_wire",
 ]

@@ -58,6 +58,10 @@ class ElementForm:
         """Return an element by its key alone, as it is asked for and deleted. Raises ValueError."""
         return nest(uapi.NFTA_LIST_ELEM, self._key_heads + self._pack_key(key))
 
+    def pack_bytes(self, key: bytes, *, before: bytes = b"", behind: bytes = b"") -> bytes:
+        """Return an element of a set whose key is bytes already, among other attributes of it."""
+        return nest(uapi.NFTA_LIST_ELEM, before + self._key_heads + key + behind)
+
     def _around(self, value: str) -> tuple[bytes, bytes]:
         """Return what an element with a value has before its key and behind it."""
         found = self._frames.get(value)

@@ -11,11 +11,12 @@ from struct import Struct
 
 from attrs import field, frozen
 
-from svcnet.netfilter.nft.objects import NFTRule, NFTTable
-from svcnet.netfilter.nft.wire import uapi
+from svcnet.netfilter.nft.objects import NFTRule, NFTSet, NFTTable
+from svcnet.netfilter.nft.wire import expressions, uapi
 from svcnet.netfilter.nft.wire.data import pack_text
 from svcnet.netfilter.nft.wire.reading import head
-from svcnet.netfilter.nft.wire.rules import rule_attributes
+from svcnet.netfilter.nft.wire.rules import OwnLookup, rule_attributes, rule_parts
+from svcnet.netfilter.nft.wire.sets import RuleSet, client_set_attributes
 from svcnet.netlink import (
     ATTRIBUTE,
     NFGENMSG,
@@ -72,10 +73,30 @@ def flush_chain(table: NFTTable, name: str) -> NFTMessage:
     return NFTMessage(uapi.NFT_MSG_DELRULE, 0, body)
 
 
-def new_rule(table: NFTTable, rule: NFTRule) -> NFTMessage:
-    """Return what puts a rule at the end of its chain. Raises ValueError for one without a form."""
-    body = head(*table) + rule_attributes(rule)
-    return NFTMessage(uapi.NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, body)
+def new_rule(table: NFTTable, rule: NFTRule, set_id: int) -> list[NFTMessage]:
+    """Return what puts a rule at the end of its chain, behind what makes the set that it brings.
+
+    That has a `set_id` that no other set of the same batch has. Raises ValueError for a rule
+    without a form.
+    """
+    parts, found = rule_parts(rule.text), list[NFTMessage]()
+    for each in parts:
+        if isinstance(each, OwnLookup):
+            found += _new_rule_set(table, each.made, set_id)
+    body = head(*table) + rule_attributes(rule, parts, set_id)
+    found.append(NFTMessage(uapi.NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, body))
+    return found
+
+
+def _new_rule_set(table: NFTTable, made: RuleSet, set_id: int) -> Iterator[NFTMessage]:
+    """Yield what makes the set of a rule, and what fills it."""
+    body = head(*table) + made.attributes(set_id)
+    yield NFTMessage(uapi.NFT_MSG_NEWSET, NLM_F_CREATE, body)
+    place = attribute(uapi.NFTA_SET_ELEM_LIST_SET, pack_text(made.name))
+    place += expressions.number(uapi.NFTA_SET_ELEM_LIST_SET_ID, set_id)
+    for part in divide(made.elements):
+        body = head(*table) + place + nest(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, part)
+        yield NFTMessage(uapi.NFT_MSG_NEWSETELEM, NLM_F_CREATE, body)
 
 
 def delete_rule(table: NFTTable, chain: str, handle: int) -> NFTMessage:
@@ -83,6 +104,16 @@ def delete_rule(table: NFTTable, chain: str, handle: int) -> NFTMessage:
     place = attribute(uapi.NFTA_RULE_CHAIN, pack_text(chain))
     body = head(*table) + place + attribute(uapi.NFTA_RULE_HANDLE, _HANDLE.pack(handle))
     return NFTMessage(uapi.NFT_MSG_DELRULE, 0, body)
+
+
+def new_set(table: NFTTable, made: NFTSet, set_id: int) -> NFTMessage:
+    """Return what makes a set that remembers clients, or leaves it as it is.
+
+    It has a `set_id` that no other set of the same batch has. Raises ValueError for another kind
+    of set, which nft makes.
+    """
+    body = head(*table) + client_set_attributes(made, set_id)
+    return NFTMessage(uapi.NFT_MSG_NEWSET, NLM_F_CREATE, body)
 
 
 def delete_set(table: NFTTable, name: str) -> NFTMessage:

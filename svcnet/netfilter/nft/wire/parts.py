@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from svcnet.netfilter.nft.numbers import protocol
+from svcnet.netfilter.nft.wire import uapi
 
 _HOST = Struct("=I")
 _FIELDS: Mapping[str, str] = MappingProxyType(
@@ -29,6 +30,7 @@ _FIELDS: Mapping[str, str] = MappingProxyType(
 )
 """Types of the fields that ``typeof`` names, but for those of :func:`_field_type`."""
 _ADDRESSES = ("ipv4_addr", "ipv6_addr")
+_NUMBER_OF_TYPE = MappingProxyType({name: number for number, name in uapi.TYPES.items()})
 _NUMBERS = MappingProxyType({"tcp": 6, "udp": 17, "sctp": 132})
 
 
@@ -64,6 +66,19 @@ def types_on_wire(type_: str) -> tuple[str, ...]:
     A map of verdicts has the one value type ``verdict``, and a set, whose value is empty, none.
     """
     return tuple(map(_field_type, type_.removeprefix("typeof ").split(" . "))) if type_ else ()
+
+
+def type_number(types: Iterable[str]) -> int:
+    """Return nft's number of the type of a key or value: those of its parts, in one.
+
+    Raises ValueError for a type that has none.
+    """
+    found = 0
+    for kind in types:
+        if kind not in _NUMBER_OF_TYPE:
+            raise ValueError(f"no type of keys: {kind}")
+        found = found << uapi.TYPE_BITS | _NUMBER_OF_TYPE[kind]
+    return found
 
 
 def _field_type(field: str) -> str:

@@ -20,6 +20,7 @@ NFT_MSG_DELCHAIN: Final = 5
 NFT_MSG_NEWRULE: Final = 6
 NFT_MSG_GETRULE: Final = 7
 NFT_MSG_DELRULE: Final = 8
+NFT_MSG_NEWSET: Final = 9
 NFT_MSG_GETSET: Final = 10
 NFT_MSG_DELSET: Final = 11
 NFT_MSG_NEWSETELEM: Final = 12
@@ -55,14 +56,19 @@ NFTA_RULE_USERDATA: Final = 7
 NFT_SET_ANONYMOUS: Final = 0x1
 NFT_SET_CONSTANT: Final = 0x2
 NFT_SET_INTERVAL: Final = 0x4
+NFT_SET_MAP: Final = 0x8
 NFT_SET_TIMEOUT: Final = 0x10
 NFT_SET_EVAL: Final = 0x20
 NFTA_SET_NAME: Final = 2
 NFTA_SET_FLAGS: Final = 3
 NFTA_SET_KEY_TYPE: Final = 4
+NFTA_SET_KEY_LEN: Final = 5
 NFTA_SET_DATA_TYPE: Final = 6
+NFTA_SET_DATA_LEN: Final = 7
 NFTA_SET_DESC: Final = 9
+NFTA_SET_ID: Final = 10
 NFTA_SET_TIMEOUT: Final = 11
+NFTA_SET_USERDATA: Final = 13
 NFTA_SET_HANDLE: Final = 16
 NFTA_SET_COUNT: Final = 20
 """How many elements it has; from Linux 6.16 on."""
@@ -71,9 +77,12 @@ NFTA_SET_DESC_SIZE: Final = 1
 # enum nft_set_elem_list_attributes and nft_set_elem_attributes
 NFTA_SET_ELEM_LIST_SET: Final = 2
 NFTA_SET_ELEM_LIST_ELEMENTS: Final = 3
+NFTA_SET_ELEM_LIST_SET_ID: Final = 4
 NFTA_SET_ELEM_KEY: Final = 1
 NFTA_SET_ELEM_DATA: Final = 2
+NFTA_SET_ELEM_FLAGS: Final = 3
 NFTA_SET_ELEM_USERDATA: Final = 6
+NFT_SET_ELEM_INTERVAL_END: Final = 0x1
 
 # enum nft_data_attributes and nft_verdict_attributes
 NFTA_DATA_VALUE: Final = 1
@@ -112,9 +121,17 @@ NFTA_CMP_SREG: Final = 1
 NFTA_CMP_OP: Final = 2
 NFTA_CMP_DATA: Final = 3
 NFT_CMP_EQ: Final = 0
+NFT_CMP_NEQ: Final = 1
 NFTA_LOOKUP_SET: Final = 1
 NFTA_LOOKUP_SREG: Final = 2
 NFTA_LOOKUP_DREG: Final = 3
+NFTA_LOOKUP_SET_ID: Final = 4
+NFTA_LOOKUP_FLAGS: Final = 5
+NFT_LOOKUP_F_INV: Final = 0x1
+NFTA_DYNSET_SET_NAME: Final = 1
+NFTA_DYNSET_OP: Final = 3
+NFTA_DYNSET_SREG_KEY: Final = 4
+NFT_DYNSET_OP_UPDATE: Final = 1
 NFTA_PAYLOAD_DREG: Final = 1
 NFTA_PAYLOAD_BASE: Final = 2
 NFTA_PAYLOAD_OFFSET: Final = 3
@@ -131,6 +148,7 @@ NFTA_NAT_TYPE: Final = 1
 NFTA_NAT_FAMILY: Final = 2
 NFTA_NAT_REG_ADDR_MIN: Final = 3
 NFTA_NAT_REG_PROTO_MIN: Final = 5
+NFTA_NAT_FLAGS: Final = 7
 NFT_NAT_DNAT: Final = 1
 NFTA_FIB_DREG: Final = 1
 NFTA_FIB_RESULT: Final = 2
@@ -150,6 +168,8 @@ RTN_LOCAL: Final = 2
 NFNL_MSG_BATCH_BEGIN: Final = 0x10
 NFNL_MSG_BATCH_END: Final = 0x11
 NFNL_BATCH_GENID: Final = 1
+# linux/netfilter/nf_nat.h
+NF_NAT_RANGE_PROTO_SPECIFIED: Final = 0x2
 # linux/if.h
 IFNAMSIZ: Final = 16
 
@@ -166,3 +186,26 @@ TYPE_BITS: Final = 6
 """So many bits each type has in the number of a concatenation."""
 NFTNL_UDATA_COMMENT: Final = 0
 """``NFTNL_UDATA_RULE_COMMENT`` and ``NFTNL_UDATA_SET_ELEM_COMMENT``."""
+NFTNL_UDATA_SET_ELEM_FLAGS: Final = 1
+SET_ELEM_F_INTERVAL_OPEN: Final = 1
+# enum nftnl_udata_set_types, and what is in those of typeof
+NFTNL_UDATA_SET_KEYBYTEORDER: Final = 0
+NFTNL_UDATA_SET_DATABYTEORDER: Final = 1
+NFTNL_UDATA_SET_MERGE_ELEMENTS: Final = 2
+NFTNL_UDATA_SET_KEY_TYPEOF: Final = 3
+NFTNL_UDATA_SET_DATA_TYPEOF: Final = 4
+NFTNL_UDATA_SET_DATA_INTERVAL: Final = 6
+NFTNL_UDATA_SET_TYPEOF_EXPR: Final = 0
+NFTNL_UDATA_SET_TYPEOF_DATA: Final = 1
+NFTNL_UDATA_SET_KEY_PAYLOAD_DESC: Final = 0
+NFTNL_UDATA_SET_KEY_PAYLOAD_TYPE: Final = 1
+# nftables's include/datatype.h, include/expression.h and include/proto.h
+BYTEORDER_INVALID: Final = 0
+BYTEORDER_HOST_ENDIAN: Final = 1
+BYTEORDER_BIG_ENDIAN: Final = 2
+EXPR_VERDICT: Final = 1
+EXPR_PAYLOAD: Final = 7
+PROTO_DESC_IP: Final = 12
+PROTO_DESC_IP6: Final = 13
+IPHDR_SADDR: Final = 11
+IP6HDR_SADDR: Final = 8
