@@ -94,8 +94,8 @@ def bitwise(mask: bytes, xor: bytes, operation: bytes = b"") -> bytes:
 def lookup(container: bytes, *, to: int | None = None, is_other: bool = False) -> bytes:
     """Return what ends a rule unless what was loaded is in a set, or with `is_other` is not.
 
-    `container` is that set, as :func:`named` tells it. Of a map the value goes `to` a register,
-    which is that of verdicts if it says what becomes of the packet.
+    `container` is that set, as :func:`container_name` tells it. Of a map the value goes `to` a
+    register, which is that of verdicts if it says what becomes of the packet.
     """
     return _expression(
         "lookup",
@@ -106,7 +106,7 @@ def lookup(container: bytes, *, to: int | None = None, is_other: bool = False) -
     )
 
 
-def named(container: str, set_id: int | None = None) -> bytes:
+def container_name(container: str, set_id: int | None = None) -> bytes:
     """Return the name of a set that something is looked up in; one of the same batch has an id."""
     told = attribute(uapi.NFTA_LOOKUP_SET, pack_text(container))
     return told if set_id is None else told + number(uapi.NFTA_LOOKUP_SET_ID, set_id)

@@ -16,7 +16,7 @@ from svcnet.netfilter.nft.wire import expressions, uapi
 from svcnet.netfilter.nft.wire.data import pack_text
 from svcnet.netfilter.nft.wire.reading import head
 from svcnet.netfilter.nft.wire.rules import OwnLookup, rule_attributes, rule_parts
-from svcnet.netfilter.nft.wire.sets import RuleSet, client_set_attributes
+from svcnet.netfilter.nft.wire.sets import AnonymousSet, client_set_attributes
 from svcnet.netlink import (
     ATTRIBUTE,
     NFGENMSG,
@@ -82,13 +82,13 @@ def new_rule(table: NFTTable, rule: NFTRule, set_id: int) -> list[NFTMessage]:
     parts, found = rule_parts(rule.text), list[NFTMessage]()
     for each in parts:
         if isinstance(each, OwnLookup):
-            found += _new_rule_set(table, each.made, set_id)
+            found += _new_anonymous_set(table, each.made, set_id)
     body = head(*table) + rule_attributes(rule, parts, set_id)
     found.append(NFTMessage(uapi.NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, body))
     return found
 
 
-def _new_rule_set(table: NFTTable, made: RuleSet, set_id: int) -> Iterator[NFTMessage]:
+def _new_anonymous_set(table: NFTTable, made: AnonymousSet, set_id: int) -> Iterator[NFTMessage]:
     """Yield what makes the set of a rule, and what fills it."""
     body = head(*table) + made.attributes(set_id)
     yield NFTMessage(uapi.NFT_MSG_NEWSET, NLM_F_CREATE, body)

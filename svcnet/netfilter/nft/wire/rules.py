@@ -21,7 +21,7 @@ from svcnet.netfilter.nft.objects import NFTRule
 from svcnet.netfilter.nft.wire import expressions, uapi
 from svcnet.netfilter.nft.wire.data import pack_comment, pack_text
 from svcnet.netfilter.nft.wire.elements import ElementForm
-from svcnet.netfilter.nft.wire.sets import RuleSet, rule_map, source_set
+from svcnet.netfilter.nft.wire.sets import AnonymousSet, anonymous_map, source_set
 from svcnet.netlink import attribute, nest
 
 _HOST = Struct("=I")
@@ -68,13 +68,13 @@ _VERDICT = re.compile(r"goto \S+|drop")
 class OwnLookup:
     """What looks into a set that the rule brings with it; see :func:`expressions.lookup`."""
 
-    made: RuleSet = field(repr=False)
+    made: AnonymousSet = field(repr=False)
     to: int | None = None
     is_other: bool = False
 
     def expression(self, set_id: int) -> bytes:
         """Return the expression, given the set's id among those of a batch."""
-        container = expressions.named(self.made.name, set_id)
+        container = expressions.container_name(self.made.name, set_id)
         return expressions.lookup(container, to=self.to, is_other=self.is_other)
 
 
@@ -156,7 +156,7 @@ def _source_address(ip: str, size: int) -> bytes:
 
 def _client(found: re.Match[str]) -> Iterator[Part]:
     yield _source_address(found["ip"], _ADDRESS[found["ip"]])
-    yield expressions.lookup(expressions.named(found["set"]))
+    yield expressions.lookup(expressions.container_name(found["set"]))
 
 
 def _interface(found: re.Match[str]) -> Iterator[Part]:
@@ -209,7 +209,7 @@ def _dnat(found: re.Match[str]) -> Iterator[Part]:
         end = size
     yield expressions.payload(uapi.NFT_PAYLOAD_TRANSPORT_HEADER, *_DPORT, register=end)
     yield _numgen(found, found["generator"], end + 4)
-    yield expressions.lookup(expressions.named(found["map"]), to=uapi.NFT_REG_1)
+    yield expressions.lookup(expressions.container_name(found["map"]), to=uapi.NFT_REG_1)
     yield expressions.dnat(uapi.FAMILIES[FAMILIES[ip]], size)
 
 
@@ -217,7 +217,7 @@ def _dnat_to_any(found: re.Match[str]) -> Iterator[Part]:
     ip = found["ip"]
     form = ElementForm(("integer",), ("ipv6_addr" if ip == "ip6" else "ipv4_addr", "inet_service"))
     yield _numgen(found)
-    yield OwnLookup(rule_map(form, found["elements"]), to=uapi.NFT_REG_1)
+    yield OwnLookup(anonymous_map(form, found["elements"]), to=uapi.NFT_REG_1)
     yield expressions.dnat(uapi.FAMILIES[FAMILIES[ip]], _ADDRESS[ip])
 
 
@@ -234,7 +234,7 @@ def _dnat_to_one(found: re.Match[str]) -> Iterator[Part]:
 def _go_to_any(found: re.Match[str]) -> Iterator[Part]:
     form = ElementForm(("integer",), ("verdict",))
     yield _numgen(found)
-    yield OwnLookup(rule_map(form, found["elements"]), to=uapi.NFT_REG_VERDICT)
+    yield OwnLookup(anonymous_map(form, found["elements"]), to=uapi.NFT_REG_VERDICT)
 
 
 def _numgen(found: re.Match[str], generator: str = "random", register: int = 0) -> bytes:

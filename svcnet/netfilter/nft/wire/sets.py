@@ -32,7 +32,7 @@ _SADDR = MappingProxyType(
 
 
 @frozen
-class RuleSet:
+class AnonymousSet:
     """A set or map that a rule brings with it: its ``elements``, packed, and how it is made.
 
     The kernel makes a name from ``name``. It has room for ``size`` elements. ``notes`` are nft's.
@@ -50,10 +50,10 @@ class RuleSet:
         told = _begin(self.name, self.flags, self.form)
         told += number(uapi.NFTA_SET_ID, set_id)
         size = number(uapi.NFTA_SET_DESC_SIZE, self.size)
-        return told + nest(uapi.NFTA_SET_DESC, size) + _noted(self.notes)
+        return told + nest(uapi.NFTA_SET_DESC, size) + _pack_notes(self.notes)
 
 
-def rule_map(form: ElementForm, text: str) -> RuleSet:
+def anonymous_map(form: ElementForm, text: str) -> AnonymousSet:
     """Return the map of a text such as ``0 : goto a , 1 : goto b``, whose keys are numbers.
 
     Raises ValueError for an element of another form.
@@ -68,10 +68,10 @@ def rule_map(form: ElementForm, text: str) -> RuleSet:
         notes += _pack_note(uapi.NFTNL_UDATA_SET_DATA_TYPEOF, kind)
     notes += _note(uapi.NFTNL_UDATA_SET_DATA_INTERVAL, 0)
     flags = uapi.NFT_SET_ANONYMOUS | uapi.NFT_SET_CONSTANT | uapi.NFT_SET_MAP
-    return RuleSet("__map%d", form, flags, len(elements), tuple(elements), notes)
+    return AnonymousSet("__map%d", form, flags, len(elements), tuple(elements), notes)
 
 
-def source_set(ip: str, sources: Sequence[str]) -> RuleSet:
+def source_set(ip: str, sources: Sequence[str]) -> AnonymousSet:
     """Return the set of sources that addresses and networks are, of which one is a network.
 
     Raises ValueError for others than those of the family of `ip`.
@@ -88,14 +88,14 @@ def source_set(ip: str, sources: Sequence[str]) -> RuleSet:
     kind += _pack_note(uapi.NFTNL_UDATA_SET_TYPEOF_DATA, place)
     notes += _pack_note(uapi.NFTNL_UDATA_SET_KEY_TYPEOF, kind)
     flags = uapi.NFT_SET_ANONYMOUS | uapi.NFT_SET_CONSTANT | uapi.NFT_SET_INTERVAL
-    merged = _merged(ip, sources)
+    merged = _merge(ip, sources)
     elements = tuple(_intervals(form, merged))
     # nft counts the end of the one that is open, too.
     size = 2 * len(merged) + bool(merged[0][0])
-    return RuleSet("__set%d", form, flags, size, elements, notes)
+    return AnonymousSet("__set%d", form, flags, size, elements, notes)
 
 
-def _merged(ip: str, sources: Iterable[str]) -> list[tuple[int, int]]:
+def _merge(ip: str, sources: Iterable[str]) -> list[tuple[int, int]]:
     """Return where intervals begin, and where they are over, those that touch as one, in order."""
     found: list[tuple[int, int]] = []
     nets = [ip_network(each) for each in sources]
@@ -140,7 +140,7 @@ def client_set_attributes(made: NFTSet, set_id: int) -> bytes:
     told = _begin(name, uapi.NFT_SET_TIMEOUT | uapi.NFT_SET_EVAL, ElementForm.of(type_))
     told += number(uapi.NFTA_SET_ID, set_id)
     told += attribute(uapi.NFTA_SET_TIMEOUT, _U64.pack(1000 * seconds))
-    return told + _noted(_note(uapi.NFTNL_UDATA_SET_KEYBYTEORDER, uapi.BYTEORDER_BIG_ENDIAN))
+    return told + _pack_notes(_note(uapi.NFTNL_UDATA_SET_KEYBYTEORDER, uapi.BYTEORDER_BIG_ENDIAN))
 
 
 def _begin(name: str, flags: int, form: ElementForm) -> bytes:
@@ -157,7 +157,7 @@ def _begin(name: str, flags: int, form: ElementForm) -> bytes:
     return told + number(uapi.NFTA_SET_DATA_LEN, 0 if is_verdict else size_of(form.value))
 
 
-def _noted(notes: bytes) -> bytes:
+def _pack_notes(notes: bytes) -> bytes:
     return attribute(uapi.NFTA_SET_USERDATA, notes)
 
 
