@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import strategies as st
 
 from svcnet.graph import Packet
@@ -102,7 +102,33 @@ def services(draw: st.DrawFn) -> Service:
     )
 
 
+CLAIMED = ("10.96.0.10", "10.96.0.11", "203.0.113.7", "203.0.113.8", "192.0.2.10")
+"""Cluster IPs and the node's own address among what Services claim from outside."""
+
+
+@st.composite
+def claims(draw: st.DrawFn) -> Service:
+    """A Service that claims what another one has, as far as the API server lets it."""
+    service = draw(services())
+    some = st.lists(st.sampled_from(CLAIMED), max_size=2, unique=True)
+    is_balanced = service.type == "LoadBalancer"
+    return evolve(
+        service,
+        ports=tuple(
+            evolve(port, port=draw(st.sampled_from((port.port, 30080, 30180))))
+            for port in service.ports[:2]
+        ),
+        external_ips=tuple(draw(some)),
+        load_balancer_ingress=tuple(
+            LoadBalancerIngress(address, "VIP") for address in draw(some) if is_balanced
+        ),
+    )
+
+
 objects: st.SearchStrategy[ClusterObject] = services() | slices
+rivals: st.SearchStrategy[list[ClusterObject]] = st.lists(claims() | slices, max_size=12)
+"""Clusters in which several Services claim one address and port."""
+
 clusters = st.lists(objects, max_size=12)
 nodes = st.builds(
     Node,

@@ -65,6 +65,11 @@ MOST_SHOWN = 100
     help="Compare --mode with this mode, for the same objects in PATH.",
 )
 @click.option(
+    "--to-layout",
+    type=click.Choice(["kube-proxy", "flat"]),
+    help="Compare --layout with this layout, of --to-mode or else of the same mode.",
+)
+@click.option(
     "--rules",
     "pairs",
     type=FilePath(),
@@ -79,6 +84,7 @@ def command(
     families: tuple[IPFamily, ...],
     output: str,
     to_mode: str | None,
+    to_layout: str | None,
     pairs: tuple[tuple[Path, Path], ...],
     exit_zero: bool,
     **options: Any,
@@ -87,13 +93,16 @@ def command(
 
     For each frontend that came, went or changed, and each kind of source, it tells where packets
     go before and after, with the chances. All packets are compared: exit code 0 says that none
-    ends otherwise, 1 that some do. With --to-mode PATHs are the objects of one state, for two
-    modes; with --rules there are none, and OLD and NEW are what tools printed.
+    ends otherwise, 1 that some do. With --to-mode or --to-layout PATHs are the objects of one
+    state, for two modes or layouts; with --rules there are none, and OLD and NEW are what tools
+    printed.
     """
+    if pairs and to_layout is not None:
+        raise UsageError("--to-layout is for objects; --rules compares what is there")
     if pairs:
         found = list(rules_diffs(pairs, families, to_mode, options))
-    elif to_mode is not None:
-        found = list(modes_diffs(to_mode, families, options))
+    elif to_mode is not None or to_layout is not None:
+        found = list(modes_diffs(to_mode, to_layout, families, options))
     else:
         found = list(_of_objects(families, options))
     if output == "json":

@@ -14,6 +14,7 @@ from svcnet.graph.evaluate import (
     Pass,
     Refuse,
     Way,
+    entry_ways,
     evaluate,
     ways,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "diff",
     "dot",
     "dump",
+    "entry_ways",
     "evaluate",
     "ways",
 ]

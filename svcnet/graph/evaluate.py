@@ -138,9 +138,14 @@ def evaluate(graph: RuleGraph, packet: Packet) -> tuple[Outcome, ...]:
 def ways(graph: RuleGraph, packet: Packet) -> tuple[Way, ...]:
     """Return every way that `packet` may go, with all that decides it."""
     found = entries(graph, packet.destination, packet.protocol, packet.port)
-    if not found:
+    return entry_ways(graph, packet, found[0] if found else None)
+
+
+def entry_ways(graph: RuleGraph, packet: Packet, entry: FrontendEntry | None) -> tuple[Way, ...]:
+    """Return every way of a packet that a frontend takes, or none does."""
+    if entry is None:
         return (Way(Pass(), Fraction(1)),)
-    return tuple(_Walk(graph.settings, packet, found[0]).ways())
+    return tuple(_Walk(graph.settings, packet, entry).ways())
 
 
 @frozen(repr=False)
@@ -160,20 +165,29 @@ class FrontendEntry(Brief):
         return isinstance(self.fragment.node(self.target), Reject | Drop)
 
 
-def entries(graph: RuleGraph, address: str, protocol: str, port: int) -> list[FrontendEntry]:
-    """Return the frontends for packets to `address`, the one first that takes them."""
-    return sorted(_entries(graph, address, protocol, port), key=lambda entry: entry.refuses)
+def entries(
+    graph: RuleGraph, address: str, protocol: str, port: int, *, last: bool = False
+) -> list[FrontendEntry]:
+    """Return the frontends for packets to `address`, the one first that takes them.
+
+    Of Services that claim the same that is the first of them, or with `last` the last.
+    """
+    step = -1 if last else 1
+    found = _entries(graph, address, protocol, port, step)
+    return sorted(found, key=lambda entry: entry.refuses)
 
 
-def _entries(graph: RuleGraph, address: str, protocol: str, port: int) -> Iterator[FrontendEntry]:
+def _entries(
+    graph: RuleGraph, address: str, protocol: str, port: int, step: int
+) -> Iterator[FrontendEntry]:
     """Yield the frontends; an address that a Service names comes first."""
     where = (protocol, port)
-    for fragment, dispatch in graph.frontends.get((address, *where), ()):
+    for fragment, dispatch in graph.frontends.get((address, *where), ())[::step]:
         yield FrontendEntry(fragment, dispatch, dispatch.target)
     if not graph.settings.is_node_address(address):
         return
     serves = graph.settings.answers_node_ports(address)
-    for fragment, dispatch in graph.frontends.get(("", *where), ()):
+    for fragment, dispatch in graph.frontends.get(("", *where), ())[::step]:
         target = dispatch.target if serves else _refusal(fragment, dispatch)
         if target:
             yield FrontendEntry(fragment, dispatch, target)

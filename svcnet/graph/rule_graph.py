@@ -10,7 +10,7 @@ from immutables import Map
 
 from svcnet.brief import Brief
 from svcnet.graph.fragment import Fragment, FragmentName
-from svcnet.graph.nodes import Dispatch
+from svcnet.graph.nodes import Dispatch, Masquerade
 from svcnet.graph.settings import NodeSettings
 
 LARGE_CLUSTER_ENDPOINTS = 1000
@@ -53,3 +53,13 @@ class RuleGraph(Brief):
                 key = (dispatch.address, fragment.name.protocol, dispatch.port)
                 index.setdefault(key, []).append((fragment, dispatch))
         return {key: tuple(found) for key, found in index.items()}
+
+    @cached_property
+    def cluster_ips(self) -> Mapping[str, Masquerade]:
+        """Every cluster IP, and whose source is hidden in packets for it."""
+        return {
+            dispatch.address: dispatch.masquerade
+            for fragment in self
+            for dispatch in fragment.dispatches
+            if dispatch.frontend == "cluster-ip"
+        }

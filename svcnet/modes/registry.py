@@ -40,10 +40,19 @@ RESERVED = frozenset(
         *("affinity", "all", "allow-empty", "assume", "build", "check", "cleanup-on-exit"),
         *("config", "filename", "namespace", "recursive"),
         *("context", "node-zones", "nodes", "pod-cidr", "ready", "service-cidr"),
-        *("dry-run", "family", "from", "from-pods", "healthz-bind-address", "help", "host"),
+        *(
+            "dry-run",
+            "exit-zero",
+            "family",
+            "from",
+            "from-pods",
+            "healthz-bind-address",
+            "help",
+            "host",
+        ),
         *("ignore", "interface", "ip-families", "kubeconfig", "kubernetes", "live"),
         *("metrics-bind-address", "mode", "node", "output", "rules", "service", "since", "socket"),
-        *("strict", "to", "trace", "update", "wait"),
+        *("strict", "to", "to-layout", "to-mode", "trace", "update", "wait"),
     }
 )
 """Names of options that the verbs have for themselves."""

@@ -328,6 +328,14 @@ def test_what_is_rendered_is_read_back(
         (("--node", "x", "--rules", LIVE / "nft-ruleset.txt", LIVE / "nft-ruleset.txt"), "--node"),
         ((EXAMPLE, "--to-mode", "iptables"), "both modes are iptables"),
         ((EXAMPLE, "--to-mode", "none"), "'none' is not one of"),
+        ((EXAMPLE, "--to-layout", "kube-proxy"), "both layouts are kube-proxy"),
+        ((EXAMPLE, "--to-layout", "auto"), "'auto' is not one of"),
+        ((EXAMPLE, "--to-mode", "ipvs", "--to-layout", "flat"), "mode ipvs has one layout"),
+        ((EXAMPLE, "--mode", "ipvs", "--layout", "flat", "--to-mode", "iptables"), "one layout"),
+        (
+            ("--to-layout", "flat", "--rules", LIVE / "nft-flat.txt", LIVE / "nft-flat.txt"),
+            "--to-layout is for objects",
+        ),
     ],
 )
 def test_bad_rules_and_modes_print_nothing(
@@ -337,6 +345,26 @@ def test_bad_rules_and_modes_print_nothing(
     code, shown, warned = told(capsys, *arguments)
     assert (code, shown) == (2, "")
     assert said in warned
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+@pytest.mark.parametrize("layouts", [("kube-proxy", "flat"), ("flat", "kube-proxy")])
+def test_two_layouts_differ_in_nothing(
+    capsys: pytest.CaptureFixture[str], mode: str, layouts: tuple[str, str]
+) -> None:
+    """The layouts of a mode are compared as modes are, and do the same to every packet."""
+    options = ("--mode", mode, "--layout", layouts[0], "--to-layout", layouts[1])
+    code, shown, _ = told(capsys, EXAMPLE, *options)
+    assert code == 0
+    assert "IPv4: no difference, in " in shown
+
+
+def test_what_a_layout_writes_otherwise_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a mode differs the rules on both sides are those of the layouts that are asked for."""
+    options = ("--mode", "iptables", "--to-mode", "nftables", "--to-layout", "flat")
+    code, shown, _ = told(capsys, EXAMPLE, *options)
+    assert code == 1
+    assert "-A @service-endpoints-tcp { 10.96.0.100 . 80 . 2 : 10.244.2.6 . 9376 }" in shown
 
 
 def test_two_modes_differ_by_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,9 +23,10 @@ from svcnet.graph import (
     Reject,
     RuleGraph,
     Translate,
-    evaluate,
+    entry_ways,
 )
 from svcnet.graph.evaluate import FrontendEntry, entries
+from svcnet.meaning.claims import asks_itself, guarding, ranges_of, refusing, table_entry
 from svcnet.meaning.sources import Distinctions, Endpoint, Sources
 from svcnet.meaning.spans import LOOPBACK, Span, network, number, text_of
 
@@ -128,7 +129,8 @@ class Dialect:
         Whose source is hidden is what rules of the mode do.
         """
         hidden = {each.ending[1:3]: bool(each.ending[3]) for each in meant if len(each.ending) > 3}
-        return tuple(_with_source(each, hidden) for each in evaluate(self.graph, packet))
+        found = entry_ways(self.graph, packet, meant[0].entry)
+        return tuple(_with_source(each.outcome, hidden) for each in found)
 
     def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:
         """Return whether a refusal is left out."""
@@ -202,17 +204,13 @@ class NFTablesDialect(Dialect):
       what is for other addresses of ServiceCIDRs is dropped.
     - Ranges of sources hold also for a load balancer's address that has no endpoints.
     - An endpoint of another node that sends to itself by way of this one keeps its source.
+    - Of Services that claim one destination the last has it (:mod:`svcnet.meaning.claims`).
     """
 
     def __init__(self, graph: RuleGraph) -> None:
         super().__init__(graph)
         # In an order that does not change.
-        self._cluster_ips = dict.fromkeys(
-            number(dispatch.address)
-            for fragment in graph
-            for dispatch in fragment.dispatches
-            if dispatch.frontend == "cluster-ip"
-        )
+        self._cluster_ips = dict.fromkeys(map(number, graph.cluster_ips))
         self._ranges = list(map(network, graph.settings.service_cidrs))
         self._here = {
             (fragment.name.protocol.lower(), *place_of(each))
@@ -227,9 +225,8 @@ class NFTablesDialect(Dialect):
 
     def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:
         """Return whether a node port is refused where none is served."""
-        address = text_of(target.address, self.settings.family)
-        where = (address, target.protocol.upper(), target.port)
-        return where not in self.graph.frontends and not self.settings.answers_node_ports(address)
+        where = self._where(target)
+        return where not in self.graph.frontends and not self.settings.answers_node_ports(where[0])
 
     def elsewhere(self, target: Heading) -> Ending:
         """Return how packets end that no frontend takes: refused where a Service could be."""
@@ -241,28 +238,40 @@ class NFTablesDialect(Dialect):
             return ("drop",)
         return PASS
 
+    def entry(self, target: Heading) -> FrontendEntry | None:
+        """Return the frontend that takes the packets, None for those that are no Service's."""
+        return table_entry(self.graph, *self._where(target))
+
+    def visit(
+        self, entry: FrontendEntry, target: Heading, sources: Sources, mask: int
+    ) -> Iterator[Intent]:
+        """Yield how packets of some senders end that a frontend takes."""
+        firewall = entry.fragment.firewall
+        kept_out = firewall.otherwise if firewall is not None else ""
+        for each in super().visit(entry, target, sources, mask):
+            if isinstance(each.node, Reject | Drop) and each.node.id != kept_out:
+                where = self._where(target)
+                node = refusing(self.graph, *where, is_of_node=target.is_node) or each.node
+                yield each._replace(ending=_refusal(node), node=node)
+            else:
+                yield each
+
     def kept_out(self, target: Heading, sources: Sources) -> int:
-        """Return who is in no range of sources of a load balancer without endpoints."""
+        """Return who is in no range of sources of a load balancer that is another's frontend."""
+        guard = guarding(self.graph, *self._where(target))
+        entry = self.entry(target) if guard is not None else None
+        if guard is None or entry is None or asks_itself(entry, guard[0]):
+            return 0
+        spans = list(map(network, ranges_of(self.graph, guard[0])))
+        sources.foresee(spans)
+        inside = 0
+        for span in spans:
+            inside |= sources.network(span)
+        return sources.everybody & ~inside
+
+    def _where(self, target: Heading) -> tuple[str, str, int]:
         address = text_of(target.address, self.settings.family)
-        where = (address, target.protocol.upper(), target.port)
-        for fragment, dispatch in self.graph.frontends.get(where, ()):
-            ranges = fragment.policy.source_ranges
-            if dispatch.frontend != "load-balancer" or not ranges or fragment.firewall is not None:
-                continue
-            spans = list(map(network, ranges))
-            node = number(self.settings.node_ip)
-            if any(first <= node <= last for first, last in spans):
-                spans += [
-                    network(each.address)
-                    for each in fragment.dispatches
-                    if each.frontend == "load-balancer"
-                ]
-            sources.foresee(spans)
-            inside = 0
-            for span in spans:
-                inside |= sources.network(span)
-            return sources.everybody & ~inside
-        return 0
+        return address, target.protocol.upper(), target.port
 
     def hides_from_itself(self, target: Heading, node: Translate) -> bool:
         """Return whether an endpoint is on this node."""
@@ -339,10 +348,8 @@ class _Visit:
                 yield from self._balance(node, mask, chance, masquerade)
             case Translate():
                 yield from self._translate(node, mask, chance, masquerade)
-            case Reject():
-                yield Intent(mask, ("reject",), chance, self.entry, node)
-            case Drop():
-                yield Intent(mask, ("drop",), chance, self.entry, node)
+            case Reject() | Drop():
+                yield Intent(mask, _refusal(node), chance, self.entry, node)
 
     def _inside(self, node: Firewall) -> int:
         found = 0
@@ -393,6 +400,10 @@ class _Visit:
             yield Intent(hidden, ("deliver", address, port, "node"), chance, self.entry, node)
         if mask & ~hidden:
             yield Intent(mask & ~hidden, ("deliver", address, port, ""), chance, self.entry, node)
+
+
+def _refusal(node: Reject | Drop) -> Ending:
+    return ("reject",) if isinstance(node, Reject) else ("drop",)
 
 
 def place_of(node: Translate) -> Endpoint:

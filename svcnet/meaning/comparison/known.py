@@ -37,27 +37,30 @@ def modes_diff(old: Question, new: Question) -> MeaningDiff:
     reads back is taken at its word, packet by packet. A difference that one of them
     gives a reason for is told once for that reason.
     """
-    found = sides_diff(_side(old), _side(new))
+    names = [f"mode {question.mode.name}" for question in (old, new)]
+    if names[0] == names[1]:
+        names = [f"{names[0]}, before", f"{names[1]}, after"]
+    found = sides_diff(_side(old, names[0]), _side(new, names[1]))
     return _Reasons(old, new).sorted_out(found)
 
 
-def _side(question: Question) -> Side:
+def _side(question: Question, name: str) -> Side:
     if question.mode.name in LANGUAGES:
-        return ModeSide(question)
+        return ModeSide(question, name)
     return AccountSide(question)
 
 
 class ModeSide(RuleSide):
-    """What a mode writes for a graph, read back; the graph says whose a destination is."""
+    """What a mode writes for a graph, read back; the graph says whose a destination is.
 
-    def __init__(self, question: Question) -> None:
+    `name` is what its text is called where a line of it is told.
+    """
+
+    def __init__(self, question: Question, name: str) -> None:
         graph, mode = question.graph, question.mode.name
         settings = graph.settings
         texts = [
-            (
-                f"mode {mode}" if form == "text" else f"mode {mode}, {form}",
-                question.text(form, jumps=True),
-            )
+            (name if form == "text" else f"{name}, {form}", question.text(form, jumps=True))
             for form in forms_of(mode)
         ]
         # It is the same machine whatever the mode: none of its bridges comes between.

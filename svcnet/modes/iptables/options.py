@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 LAYOUT = Option(
     LAYOUT_NAME,
-    ("render", "explain", "apply", "run"),
+    ("render", "explain", "diff", "apply", "run"),
     LAYOUTS,
     "How rules are laid out: as kube-proxy does it, which auto stands for, or flat, in trees of "
     "chains.",

@@ -27,8 +27,11 @@ from svcnet.graph import (
     RuleGraph,
     Translate,
     Way,
+    entry_ways,
     ways,
 )
+from svcnet.graph.evaluate import FrontendEntry
+from svcnet.meaning.claims import asks_itself, guarding, ranges_of, refusing, table_entry
 from svcnet.meaning.explanation.account import (
     Account,
     ModeLine,
@@ -54,6 +57,10 @@ NOT_HERE = Remark(
     "a node port without endpoints is refused on the addresses only that answer node ports"
 )
 KEPT_OUT = Remark("the ranges of sources hold for a load balancer's address without endpoints, too")
+LAST = Remark(
+    "of several Services that claim one address and port the last in order has it",
+    "last-claim-answers",
+)
 NO_HAIRPIN = Remark(
     "a pod of another node that reaches itself through this node keeps its source address",
     "no-hairpin-for-other-nodes",
@@ -67,19 +74,27 @@ _BALANCES = {"cluster": "service-", "local": "local-"}
 
 def account(ruleset: Ruleset, graph: RuleGraph, packet: Packet) -> Account:
     """Return what the table, which is of `graph`, does with a packet."""
-    found = ways(graph, packet)
+    where = (packet.destination, packet.protocol, packet.port)
+    entry = table_entry(graph, *where)
     reading = _Reading(ruleset, packet)
-    first = found[0]
-    if first.fragment is None:
+    if entry is None:
         return reading.without_service()
-    if (out := reading.kept_out(graph)) is not None:
-        return Account((out,), remarks=(KEPT_OUT,))
-    if isinstance(first.verdict, Refuse) and not reading.refuses_here(graph):
+    found = entry_ways(graph, packet, entry)
+    if (out := reading.kept_out(graph, entry)) is not None:
+        is_empty = out.fragment is not None and out.fragment.firewall is None
+        return Account((out,), remarks=(KEPT_OUT,) if is_empty else (LAST,))
+    if isinstance(found[0].verdict, Refuse) and not reading.refuses_here(graph):
         return reading.without_service((NOT_HERE,))
+    found = tuple([reading.with_refusal(graph, way) for way in found])
+    shared = () if _ends(found) == _ends(ways(graph, packet)) else (LAST,)
     passages = tuple([reading.passage(way) for way in found])
     changed = any(p.verdict != way.verdict for p, way in zip(passages, found, strict=True))
     choice = CHOICE if len(passages) > 1 else ""
-    return Account(passages, choice, (NO_HAIRPIN,) if changed else ())
+    return Account(passages, choice, (*((NO_HAIRPIN,) if changed else ()), *shared))
+
+
+def _ends(found: tuple[Way, ...]) -> set[tuple[object, Fraction]]:
+    return {(way.verdict, way.probability) for way in found}
 
 
 def chance(number: int, count: int) -> float:
@@ -123,29 +138,37 @@ class _Reading:
             return _refuse(verdict, (jump, self.line(rules[-1])), (*remarks, UNALLOCATED))
         return Account((Passage(Pass(), Fraction(1), 1.0),), remarks=remarks)
 
-    def kept_out(self, graph: RuleGraph) -> Passage | None:
-        """Return the end at ranges of sources of an address that has no endpoints, if it is one."""
-        where = (self.packet.destination, self.packet.protocol, self.packet.port)
-        for fragment, dispatch in graph.frontends.get(where, ()):
-            ranges = fragment.policy.source_ranges
-            if dispatch.frontend != "load-balancer" or not ranges or fragment.firewall is not None:
-                continue
-            own = [d.address for d in fragment.dispatches if d.frontend == "load-balancer"]
-            if not any(contains(cidr, self.settings.node_ip) for cidr in ranges):
-                own = []
-            source = self.packet.source
-            if source in own or any(contains(cidr, source) for cidr in ranges):
-                return None
-            verdict = Refuse("drop", "does not accept this source")
-            decision = Decision(dispatch, "")
-            return Passage(
-                verdict,
-                Fraction(1),
-                1.0,
-                fragment,
-                (Stage(decision, tuple(self.guard(fragment, dispatch))),),
-            )
-        return None
+    def kept_out(self, graph: RuleGraph, entry: FrontendEntry) -> Passage | None:
+        """Return the end at ranges of sources that the frontend itself does not ask, if it is."""
+        packet = self.packet
+        guard = guarding(graph, packet.destination, packet.protocol, packet.port)
+        if guard is None or asks_itself(entry, guard[0]):
+            return None
+        fragment, dispatch = guard
+        if any(contains(each, packet.source) for each in ranges_of(graph, fragment)):
+            return None
+        verdict = Refuse("drop", "does not accept this source")
+        lines = tuple(self.guard(fragment, dispatch))
+        return Passage(verdict, Fraction(1), 1.0, fragment, (Stage(Decision(dispatch, ""), lines),))
+
+    def with_refusal(self, graph: RuleGraph, way: Way) -> Way:
+        """Return a way, with the refusal of who claims it last where no endpoint gets the packet.
+
+        That is another than the ranges of sources.
+        """
+        last, packet = way.decisions[-1].node, self.packet
+        is_kept_out = any(
+            isinstance(each.node, Firewall) and each.target == last.id for each in way.decisions
+        )
+        if is_kept_out or not isinstance(last, Reject | Drop):
+            return way
+        is_own = is_of_node(self.settings, packet)
+        where = (packet.destination, packet.protocol, packet.port)
+        node = refusing(graph, *where, is_of_node=is_own)
+        if node is None or type(node) is type(last):
+            return way
+        how = "reject" if isinstance(node, Reject) else "drop"
+        return evolve(way, verdict=Refuse(how, node.reason))
 
     def refuses_here(self, graph: RuleGraph) -> bool:
         where = (self.packet.destination, self.packet.protocol, self.packet.port)
@@ -229,14 +252,14 @@ class _Reading:
         return {}
 
     def element(self, block: NFTablesBlock, place: str) -> ModeLine:
-        """Return the element of a map for the packet's destination."""
-        keys = self.keys()
-        found = [
-            each
-            for (container, key), each in block.elements.items()
-            if container == place and key in keys
-        ]
-        return self.line(found[0])
+        """Return the element of a map for the packet's destination.
+
+        It is the one that is there: of several that say the same one has the comment.
+        """
+        own = next((place, key) for key in self.keys() if (place, key) in block.elements)
+        found = self.ruleset.element(own)
+        assert found is not None
+        return self.line(found)
 
     def keys(self) -> tuple[str, str]:
         packet = self.packet

@@ -21,7 +21,7 @@ TABLE = Option(
 )
 LAYOUT = Option(
     LAYOUT_NAME,
-    ("render", "explain", "apply", "run"),
+    ("render", "explain", "diff", "apply", "run"),
     LAYOUTS,
     "How the table is laid out: as kube-proxy does it, or flat, with Services as elements of maps; "
     "auto is flat where apply and run find that the machine takes it.",
