@@ -38,6 +38,9 @@ def bind(
     """
     found: list[socket.socket] = []
     try:
+        if count > 1:
+            # Those of another proxy of the same user would share theirs with them.
+            _bind(family, protocol, address, port, shared=False).close()
         while len(found) < count:
             found.append(_bind(family, protocol, address, port, shared=count > 1))
     except OSError as error:

@@ -337,6 +337,16 @@ def test_workers_share_a_port(three: list[Server]) -> None:
         assert sum(c.connections for c in counts) == 30
 
 
+def test_no_port_is_shared_with_another_proxy(three: list[Server]) -> None:
+    """Each of two proxies with workers, of one user and one table, has ports of its own."""
+    first, second = (table(service(s.backend), service(s.backend, name=DNS)) for s in three[:2])
+    with running(first, workers=2) as one, running(second, workers=2) as other:
+        for name in (WEB, DNS):
+            assert port(one, name) != port(other, name)
+        assert {ask(one) for _ in range(20)} == {"a"}
+        assert {ask(other) for _ in range(20)} == {"b"}
+
+
 def test_workers_agree_on_affinity(three: list[Server]) -> None:
     """All connections of a client come to one process, which knows its backend."""
     backends = tuple(server.backend for server in three)
