@@ -119,15 +119,14 @@ def test_a_refusal_names_the_service() -> None:
 
 @settings(max_examples=examples(5), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def repair(case: str, family: IPFamily, data: st.DataObject) -> None:
+def repair(case: str, family: IPFamily, layout: Layout, data: st.DataObject) -> None:
     """Damage a table by lines that nft takes, and have it put right."""
     writer = NFTWriter(THIS_MACHINE)
-    ruleset = applied(full(compile_case(CASES / case, family), layout="flat"), writer)
+    ruleset = applied(full(compile_case(CASES / case, family), layout=layout), writer)
     before = table_there(ruleset)
-    lines = [
-        *data.draw(damages(before)),
-        *data.draw(st.lists(st.sampled_from(endpoint_damages(ruleset)), max_size=4)),
-    ]
+    lines = list(data.draw(damages(before)))
+    if layout == "flat":
+        lines += data.draw(st.lists(st.sampled_from(endpoint_damages(ruleset)), max_size=4))
     for line in lines:
         command = ("nft", "-f", "-")
         subprocess.run(command, input=line, text=True, capture_output=True, check=False)
@@ -151,11 +150,16 @@ def endpoint_damages(ruleset: Ruleset) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("case", "family"), [("kitchen-sink", "IPv4"), ("then-port-added-dual", "IPv6")]
+    ("case", "family", "layout"),
+    [
+        ("kitchen-sink", "IPv4", "flat"),
+        ("then-port-added-dual", "IPv6", "flat"),
+        ("kitchen-sink", "IPv6", "kube-proxy"),
+    ],
 )
-def test_any_damage_is_put_right(case: str, family: IPFamily) -> None:
+def test_any_damage_is_put_right(case: str, family: IPFamily, layout: Layout) -> None:
     """Whatever the kernel let somebody do: after one more apply all is as it was, and stays so."""
-    elsewhere(lambda: repair(case, family))
+    elsewhere(lambda: repair(case, family, layout))
 
 
 def listeners() -> int:

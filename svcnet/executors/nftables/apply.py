@@ -160,13 +160,14 @@ def carry_out(
     """
     nft, ruleset = NFT(machine), ruleset.keep(planned.kept)
     with machine.lock(ruleset.family), stages.stage("write"):
-        if writer is not None and planned.delta is not None and writer.takes(ruleset):
+        if writer is not None and planned.delta is not None and writer.is_able():
             try:
                 done = writer.carry_out(planned.delta, ruleset, ruleset.origin_of_line)
                 return NFTablesReport(ruleset, planned, (), stages.seconds, *done)
             except ApplyError:
                 # Others have overtaken it, or nft says so too.
-                planned = plan(ruleset, observe(ruleset, machine=machine, by_netlink=True))
+                by_netlink = writer.takes(ruleset)
+                planned = plan(ruleset, observe(ruleset, machine=machine, by_netlink=by_netlink))
         planned, commits, left = _carry_out(nft, ruleset, planned)
         if planned.is_over:
             # What that table had beside what is wanted shows now.
