@@ -119,7 +119,7 @@ def _make(nft: NFT, ruleset: Ruleset, writer: NFTWriter, stages: Stages) -> NFTa
         planned = NFTablesPlan("full", texts, is_new=True, by_netlink=count)
     with stages.stage("write"):
         try:
-            commits = load_all(nft, texts, ruleset.origin_of_line) + writer.load(ruleset)
+            commits = writer.load(ruleset, texts)
         except ApplyError:
             _remove(nft, f"delete table {ruleset.table}\n", ())
             raise

@@ -8,6 +8,7 @@ a set, and gives no handle twice, so what once was right and has the same handle
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import groupby
@@ -63,10 +64,9 @@ def handles(
 
 def all_handles(ruleset: Ruleset, *, machine: Machine) -> dict[str, tuple[int, ...]]:
     """Return the handles of all rules of a table that is as a ruleset says. Raises ApplyError."""
-    # Endpoints in maps are no rules, and nearly all that a flat table has.
-    reader, wanted = _Reader(ruleset.table, machine), Aim.of(ruleset, EndpointDrift()).rules
+    reader, wanted = _Reader(ruleset.table, machine), Counter(each[0] for each in ruleset.rules())
     found = reader.handles()
-    odd = [name for name, rules in wanted.items() if len(found.get(name, ())) != len(rules)]
+    odd = [name for name, count in wanted.items() if len(found.get(name, ())) != count]
     return found | reader.handles_of(odd)
 
 

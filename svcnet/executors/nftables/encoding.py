@@ -11,14 +11,16 @@ from attrs import define, field, frozen
 
 from svcnet.executors.nftables.netlink import BatchRefusal
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTRule, NFTSet, NFTTable, wire
-from svcnet.netfilter.nft.wire import ElementForm, ElementRows, NFTMessage
+from svcnet.netfilter.nft.wire import ElementFilling, ElementForm, ElementRows, NFTMessage
 from svcnet.renderers.nftables import (
+    ENDPOINT_MAPS,
     Edit,
     EndpointRow,
     NFTEdit,
     NFTRuleDeletion,
     NFTStatement,
     Ruleset,
+    names,
 )
 
 _Change: TypeAlias = NFTEdit | NFTRuleDeletion
@@ -131,16 +133,11 @@ class Encoding:
         """Yield changes of elements, rows in parts of which each fits one message."""
         for change in run:
             row = change.made
-            if not isinstance(row, EndpointRow):
-                yield change
-                continue
-            step = wire.MOST_ELEMENTS // self.forms.rows[row.container].size
-            first, end = row.first, row.first + len(row.endpoints)
-            if end - first <= step:
-                yield change
+            if isinstance(row, EndpointRow):
+                size = self.forms.rows[row.container].size
+                yield from [NFTEdit(change.verb, part) for part in _row_parts(row, size)]
             else:
-                for begin in range(first, end, step):
-                    yield NFTEdit(change.verb, row.part(begin, min(begin + step, end)))
+                yield change
 
     def _form(self, container: str) -> ElementForm:
         form = self.forms.of.get(container)
@@ -206,20 +203,56 @@ def refused_element(
     return None
 
 
+def load_batches(
+    ruleset: Ruleset, forms: ElementForms, most: int
+) -> Iterator[Sequence[NFTMessage]]:
+    """Yield the transactions that give a table all its elements, of at most so many messages.
+
+    The last one, of any size, has those that lead packets anywhere.
+    """
+    batch, last = list[NFTMessage](), list[NFTMessage]()
+    for name, message in load_messages(ruleset.table, forms, ruleset.contents()):
+        if name not in ENDPOINT_MAPS and name != names.HAIRPIN_CONNECTIONS:
+            last.append(message)
+            continue
+        batch.append(message)
+        if len(batch) == most:
+            yield batch
+            batch = []
+    yield from filter(None, (batch, last))
+
+
 def load_messages(
     table: NFTTable, forms: ElementForms, contents: Iterable[NFTElement | EndpointRow]
-) -> dict[str, list[NFTMessage]]:
-    """Return the messages that fill sets, by the sets' names; each has as much as it holds."""
-    rows, elements = defaultdict[str, list[bytes]](list), defaultdict[str, list[bytes]](list)
+) -> Iterator[tuple[str, NFTMessage]]:
+    """Yield the messages that fill sets, each as soon as it is full, with the name of its set."""
+    fillings = defaultdict[str, ElementFilling](ElementFilling)
+    for container, packed in _pack_all(forms, contents):
+        if full := fillings[container].put(packed):
+            yield container, wire.new_elements(table, container, full)
+    for container, filling in fillings.items():
+        yield container, wire.new_elements(table, container, filling.rest())
+
+
+def _pack_all(
+    forms: ElementForms, contents: Iterable[NFTElement | EndpointRow]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the names of sets, each with elements that fit one message."""
     for made in contents:
+        container = made.container
         if isinstance(made, EndpointRow):
-            container, key, endpoints, first = made
-            rows[container].append(forms.rows[container].row(key, endpoints, first))
+            rows = forms.rows[container]
+            for _, key, endpoints, first in _row_parts(made, rows.size):
+                yield container, rows.row(key, endpoints, first)
         else:
-            elements[made.container].append(forms.of[made.container].pack(made))
-    parts = {name: wire.divide(own) for name, own in elements.items()}
-    for name, own in rows.items():
-        parts[name] = wire.divide_rows(b"".join(own), forms.rows[name].size)
-    return {
-        name: [wire.new_elements(table, name, part) for part in own] for name, own in parts.items()
-    }
+            yield container, forms.of[container].pack(made)
+
+
+def _row_parts(row: EndpointRow, size: int) -> Iterator[EndpointRow]:
+    """Yield a row in parts of which each fits one message, with elements of so many bytes."""
+    step, end = wire.MOST_ELEMENTS // size, row.first + len(row.endpoints)
+    if end - row.first <= step:
+        yield row
+        return
+    for begin in range(row.first, end, step):
+        yield row.part(begin, min(begin + step, end))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from errno import ENOENT
 from pathlib import Path
 
 from svcnet import checks
@@ -15,7 +14,7 @@ from svcnet.errors import ApplyError, Lacking
 from svcnet.executors.commands import not_installed
 from svcnet.executors.machine import Machine
 from svcnet.executors.nftables.commands import NFT, PACKAGE, NFTError
-from svcnet.executors.nftables.netlink import NFTSocket, RefusedBatch
+from svcnet.executors.nftables.netlink import NFTSocket, OvertakenBatch, RefusedBatch
 from svcnet.netfilter.nft import NFTTable
 from svcnet.netfilter.nft.wire import delete_table
 from svcnet.renderers.nftables import Ruleset
@@ -138,15 +137,21 @@ def deletes_late(machine: Machine) -> bool:
 def takes_batches(opened: NFTSocket) -> bool:
     """Return whether a table can be written to by netlink, without nft.
 
-    The kernel is asked to delete a table that is not there, and is to refuse it for that.
+    The kernel is asked to delete a table that is not there, if there was another number of commits
+    than there was: it is to say no for that. To fail in a transaction would take some milliseconds.
     """
     try:
-        opened.commit([delete_table(NFTTable("ip", _TABLE))])
-    except RefusedBatch as error:
-        return (error.refusal.number, error.refusal.errno) == (1, ENOENT)
-    except OSError:
+        opened.commit([delete_table(NFTTable("ip", _TABLE))], _far_from(opened.generation()))
+    except OvertakenBatch:
+        return True
+    except (OSError, RefusedBatch):
         return False
     return False
+
+
+def _far_from(generation: int) -> int:
+    """Return a generation that comes long after another; 0 would be any."""
+    return (generation + (1 << 31)) % (1 << 32) or 1
 
 
 def _lacks(found: Iterable[str]) -> Lacking:

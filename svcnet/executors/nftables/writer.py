@@ -6,11 +6,12 @@ and what a load has of chains of single service ports, which nft writes from tex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
 from svcnet.errors import ApplyError
+from svcnet.executors.ahead import ahead
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import reason
 from svcnet.executors.nftables.commands import NFT, load_all
@@ -18,7 +19,7 @@ from svcnet.executors.nftables.dump import handles
 from svcnet.executors.nftables.encoding import (
     ElementForms,
     Encoding,
-    load_messages,
+    load_batches,
     refused_element,
 )
 from svcnet.executors.nftables.handover import hand_over, rewritten_chains
@@ -29,12 +30,10 @@ from svcnet.netfilter.nft import NFTChain, NFTSet, NFTTable
 from svcnet.netfilter.nft.wire import NFTMessage
 from svcnet.nogc import without_gc
 from svcnet.renderers.nftables import (
-    ENDPOINT_MAPS,
     Edit,
     NFTablesDelta,
     NFTEdit,
     Ruleset,
-    names,
 )
 
 ATTEMPTS = 20
@@ -140,31 +139,36 @@ class NFTWriter:
         return self._carry_out(encoding, origin_of)
 
     @without_gc()
-    def load(self, ruleset: Ruleset) -> int:
-        """Fill a table that has a frame, and chains of single service ports, and nothing else.
+    def load(self, ruleset: Ruleset, frame: tuple[str, ...]) -> int:
+        """Make a table that is not there: its frame by nft, and all else by netlink.
 
         What leads packets anywhere comes last, at once, and nothing else with it: a large
-        transaction takes more than its share. Returns how many commits that were. Raises
-        ApplyError; a part may be done then.
+        transaction takes more than its share. The bytes of elements are made in a thread while nft
+        and the kernel are at work. Returns how many commits that were. Raises ApplyError; a part
+        may be done then.
         """
         if self._before_load is not None:
             self._before_load()
-        table, forms = ruleset.table, ElementForms.of_table(ruleset)
+        forms = ElementForms.of_table(ruleset)
+        with ahead(load_batches(ruleset, forms, self._messages_at_once)) as batches:
+            commits = load_all(NFT(self._machine), frame, ruleset.origin_of_line)
+            commits += self._make_buckets(ruleset, forms)
+            return commits + sum(self._fill(part, ruleset, forms) for part in batches)
+
+    def _make_buckets(self, ruleset: Ruleset, forms: ElementForms) -> int:
+        """Make the chains that service ports share; return how many commits that is."""
         objects = ruleset.bucket_objects(ruleset.all_buckets())
-        buckets = Encoding.of(table, forms, [NFTEdit("add", made) for made in objects])
-        commits = self._carry_out(buckets, ruleset.origin_of_line) if buckets.messages else 0
-        first, last = list[NFTMessage](), list[NFTMessage]()
-        for name, own in load_messages(table, forms, ruleset.contents()).items():
-            is_first = name in ENDPOINT_MAPS or name == names.HAIRPIN_CONNECTIONS
-            (first if is_first else last).extend(own)
-        for part in (*self._batches(first), last):
-            try:
-                commits += self._commit(part) if part else 0
-            except RefusedBatch as error:
-                made = refused_element(part, error.refusal, forms)
-                line = "" if made is None else made.add(str(table)).rstrip("\n")
-                raise refusal(error, line, ruleset.origin_of_line) from None
-        return commits
+        buckets = Encoding.of(ruleset.table, forms, [NFTEdit("add", made) for made in objects])
+        return self._carry_out(buckets, ruleset.origin_of_line) if buckets.messages else 0
+
+    def _fill(self, part: Sequence[NFTMessage], ruleset: Ruleset, forms: ElementForms) -> int:
+        """Give sets some elements; return how many commits that is. Raises ApplyError."""
+        try:
+            return self._commit(part)
+        except RefusedBatch as error:
+            made = refused_element(part, error.refusal, forms)
+            line = "" if made is None else made.add(str(ruleset.table)).rstrip("\n")
+            raise refusal(error, line, ruleset.origin_of_line) from None
 
     def _forms_of(self, ruleset: Ruleset) -> ElementForms:
         """Return the forms of a table's elements, which nearly all steps leave as they are."""
@@ -174,12 +178,11 @@ class NFTWriter:
             self._known = ruleset.fixed, forms
         return forms
 
-    def _batches(self, messages: Sequence[NFTMessage]) -> Iterator[Sequence[NFTMessage]]:
-        """Yield messages in parts of which each fits a batch."""
+    @property
+    def _messages_at_once(self) -> int:
+        """How many full messages a batch may have, of those that are sent most."""
         assert self._socket is not None
-        step = max(1, self._socket.room // (1 << 16) // 2)
-        for begin in range(0, len(messages), step):
-            yield messages[begin : begin + step]
+        return max(1, self._socket.room // (1 << 16) // 2)
 
     def _carry_out(self, encoding: Encoding, origin_of: OriginOf) -> int:
         """Have the kernel carry out a transaction; return how many commits that is.

@@ -63,6 +63,11 @@ class NFTablesBlock(Brief):
         """Its elements, by where they are; it keeps each but once."""
         return {made[:2]: made for made in self.made if type(made) is NFTElement}
 
+    @property
+    def has_chains(self) -> bool:
+        """Whether it has anything but elements."""
+        return any(type(made) is not NFTElement for made in self.made)
+
     @cached_property
     def objects(self) -> tuple[NFTObject, ...]:
         """All that it has."""

@@ -65,11 +65,7 @@ def _parts(ruleset: Ruleset) -> Iterator[Sequence[NFTItem]]:
 
 def _chains(ruleset: Ruleset) -> Iterator[Sequence[NFTItem]]:
     """Yield the chains, sets and rules of service ports, those of some together."""
-    blocks = {
-        name: block
-        for name, block in ruleset.blocks.items()
-        if len(block.made) > len(block.elements)
-    }
+    blocks = {name: block for name, block in ruleset.blocks.items() if block.has_chains}
     with_chains = [
         [made for made in blocks[name].made if type(made) is not NFTElement]
         for name in sorted(blocks)

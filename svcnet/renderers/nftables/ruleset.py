@@ -152,12 +152,23 @@ class Ruleset(Brief):
         owners = self._owners
         for name, block in self.blocks.items():
             leads = block.leads
-            for place, made in block.elements.items():
+            for made in block.made:
+                if type(made) is not NFTElement:
+                    continue
+                place = made[:2]
                 if owners and owners.get(place, name) != name:
                     continue
                 yield made
                 if place in leads:
                     yield from leads[place].rows
+
+    def rules(self) -> Iterator[NFTRule]:
+        """Yield all rules, those of a chain in their order."""
+        shared = self.bucket_objects(self.all_buckets())
+        yield from [each for each in (*self.fixed.objects, *shared) if type(each) is NFTRule]
+        for block in self.blocks.values():
+            if block.has_chains:
+                yield from [each for each in block.objects if type(each) is NFTRule]
 
     def bucket_objects(self, buckets: Iterable[Bucket]) -> Iterator[NFTChain | NFTRule]:
         """Yield chains that service ports share, and then their rules."""

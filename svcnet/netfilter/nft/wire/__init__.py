@@ -8,6 +8,7 @@ are lists of :mod:`expressions`. Nothing here opens a socket.
 from svcnet.netfilter.nft.wire.elements import ElementForm, ElementRows
 from svcnet.netfilter.nft.wire.messages import (
     MOST_ELEMENTS,
+    ElementFilling,
     NFTMessage,
     batch,
     delete_chain,
@@ -16,7 +17,6 @@ from svcnet.netfilter.nft.wire.messages import (
     delete_set,
     delete_table,
     divide,
-    divide_rows,
     flush_chain,
     flush_elements,
     new_chain,
@@ -47,6 +47,7 @@ from svcnet.netfilter.nft.wire.reading import (
 
 __all__ = [
     "MOST_ELEMENTS",
+    "ElementFilling",
     "ElementForm",
     "ElementRows",
     "NFTMessage",
@@ -58,7 +59,6 @@ __all__ = [
     "delete_set",
     "delete_table",
     "divide",
-    "divide_rows",
     "each_element",
     "flush_chain",
     "flush_elements",

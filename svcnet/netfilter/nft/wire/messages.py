@@ -144,25 +144,35 @@ def _elements(kind: int, flags: int, table: NFTTable, name: str, elements: bytes
     return NFTMessage(kind, flags, body + nest(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, elements), begin)
 
 
+class ElementFilling:
+    """Elements of one set on their way into messages, as many together as fit one."""
+
+    __slots__ = ("_size", "_waiting")
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+        self._size = 0
+
+    def put(self, packed: bytes) -> bytes:
+        """Take elements that fit one message; return those before if these do not fit it too."""
+        self._size += len(packed)
+        full = b""
+        if self._size > MOST_ELEMENTS:
+            full = b"".join(self._waiting)
+            self._waiting, self._size = [], len(packed)
+        self._waiting.append(packed)
+        return full
+
+    def rest(self) -> bytes:
+        """Return those that wait yet."""
+        return b"".join(self._waiting)
+
+
 def divide(elements: Iterable[bytes]) -> Iterator[bytes]:
     """Yield elements joined, as many together as fit one message."""
-    found: list[bytes] = []
-    size = 0
-    for each in elements:
-        size += len(each)
-        if size > MOST_ELEMENTS:
-            yield b"".join(found)
-            found, size = [], len(each)
-        found.append(each)
-    if found:
-        yield b"".join(found)
-
-
-def divide_rows(rows: bytes, size: int) -> Iterator[bytes]:
-    """Yield elements of one size that are joined already, as many together as fit one message."""
-    step = MOST_ELEMENTS // size * size
-    for begin in range(0, len(rows), step):
-        yield rows[begin : begin + step]
+    filling = ElementFilling()
+    yield from filter(None, map(filling.put, elements))
+    yield from filter(None, (filling.rest(),))
 
 
 def batch(messages: Sequence[NFTMessage], generation: int | None = None) -> bytes:

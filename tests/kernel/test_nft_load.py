@@ -1,0 +1,148 @@
+"""A load by netlink, of which parts are made while others are sent, and what may come between."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+
+from svcnet.compiler import compile_state, node_view
+from svcnet.errors import ApplyError
+from svcnet.executors import nftables
+from svcnet.executors.commits import generation
+from svcnet.executors.nftables.netlink import NFTSocket
+from svcnet.executors.this_machine import THIS_MACHINE
+from svcnet.graph import RuleGraph
+from svcnet.models import ClusterState
+from svcnet.netfilter.nft.wire import NFTMessage
+from svcnet.renderers.nftables import Ruleset, buckets_ahead, full, text
+from tests.bench.dataplanes import endpoints_of, service, slice_of, vip
+from tests.kernel.test_nftables import listed, load, made_by
+from tests.kernel.test_nftables_apply import keeper
+from tests.kernel.test_twice import elsewhere
+
+pytestmark = pytest.mark.kernel
+
+TAKEN = "ip kube-proxy service-endpoints-tcp"
+SERVICES, ENDPOINTS = 300, 30
+IN_THE_MIDDLE = 4
+"""Before this batch something happens: there are seven with endpoints of 300 Services."""
+
+
+@cache
+def graph() -> RuleGraph:
+    numbers = range(SERVICES)
+    slices = [slice_of(number, endpoints_of(number, ENDPOINTS)) for number in numbers]
+    state = ClusterState.of([*map(service, numbers), *slices])
+    return compile_state(state, node_view(state))
+
+
+def wanted() -> Ruleset:
+    return full(graph(), layout="flat")
+
+
+@pytest.fixture
+def between(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], list[int]]:
+    """Give what has something happen in the middle of a load, in batches of one message each."""
+    commit = NFTSocket.commit
+    monkeypatch.setattr("svcnet.executors.nftables.netlink.ROOM", 1 << 17)
+
+    def arrange(happen: Callable[[], object]) -> list[int]:
+        sizes: list[int] = []
+
+        def commit_after(opened: NFTSocket, messages: Sequence[NFTMessage], *more: Any) -> None:
+            sizes.append(len(messages))
+            # The first one is a question, and the second makes chains.
+            if len(sizes) == 2 + IN_THE_MIDDLE:
+                happen()
+            commit(opened, messages, *more)
+
+        monkeypatch.setattr(NFTSocket, "commit", commit_after)
+        return sizes
+
+    return arrange
+
+
+def no_thread_is_left() -> bool:
+    return not any(each.name.startswith("ahead") for each in threading.enumerate())
+
+
+def test_many_batches(between: Callable[[Callable[[], object]], list[int]]) -> None:
+    """All of them together are the table that nft makes."""
+
+    def work() -> None:
+        sizes = between(lambda: None)
+        before = generation(THIS_MACHINE)
+        report = nftables.apply(wanted())
+        assert len(sizes) > 2 + IN_THE_MIDDLE + 2
+        assert report.commits == generation(THIS_MACHINE) - before
+        assert listed() == made_by(text(report.ruleset))
+        assert no_thread_is_left()
+
+    elsewhere(work)
+
+
+def test_a_refusal_in_the_middle(between: Callable[[Callable[[], object]], list[int]]) -> None:
+    """It says which endpoint, and where that is from; no part of the table stays."""
+    taken: list[str] = []
+
+    def take_one_that_is_to_come() -> None:
+        for number in range(SERVICES):
+            element = f"{TAKEN} {{ {vip(number)} . 80 . 3 : 192.0.2.77 . 7 }}"
+            command = ("nft", "add", "element", element)
+            if not subprocess.run(command, capture_output=True, check=False).returncode:
+                taken.append(f"svc-{number:05d}")
+                return
+
+    def work() -> None:
+        between(take_one_that_is_to_come)
+        with pytest.raises(ApplyError) as problem:
+            nftables.apply(wanted())
+        told = str(problem.value)
+        assert "File exists" in told
+        assert f"refused: add element {TAKEN} {{ 10.96." in told
+        assert f"(from EndpointSlice shop/{taken[0]}" in told
+        assert not listed()
+        assert no_thread_is_left()
+
+    elsewhere(work)
+
+
+def test_another_writer_in_the_middle(between: Callable[[Callable[[], object]], list[int]]) -> None:
+    """Their commit is not counted as ours, and what they took away comes again."""
+
+    def work() -> None:
+        between(lambda: load("flush map ip kube-proxy service-endpoints-tcp"))
+        kept = keeper("flat")
+        kept.whole(graph())
+        assert kept.is_disturbed()
+        done = kept.look(graph())
+        assert done.differed
+        assert not kept.is_disturbed()
+        assert listed() == made_by(text(wanted().keep(buckets_ahead(wanted().buckets))))
+
+    elsewhere(work)
+
+
+def test_an_interrupt_in_the_middle(
+    between: Callable[[Callable[[], object]], list[int]],
+) -> None:
+    """The thread has ended; nothing leads into what is there, and the next one puts it right."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        between(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            nftables.apply(wanted())
+        assert no_thread_is_left()
+        between(lambda: None)
+        report = nftables.apply(wanted())
+        assert listed() == made_by(text(report.ruleset))
+
+    elsewhere(work)
