@@ -190,11 +190,11 @@ class Engine:
 
     def _begin(self, name: ListenerName) -> None:
         found = self._listeners[name]
-        self._open.add(name)
         if isinstance(found, StreamListener):
             self._entrance.add(found)
         else:
             self._site.loop.watch(found.sock.fileno(), EPOLLIN, found.on_ready)
+        self._open.add(name)
 
     def _shut(self, name: ListenerName) -> None:
         """Refuse from now on; what has come already is still served."""

@@ -16,7 +16,7 @@ from svcnet.servers.origins import origin
 from svcnet.servers.userspace import filters
 from svcnet.servers.userspace.service import ServedPort
 from svcnet.servers.userspace.site import Site
-from svcnet.servers.userspace.sockets import BACKLOG
+from svcnet.servers.userspace.sockets import listen
 from svcnet.servers.userspace.streams import RESET, RETRY_SECONDS, Caller, Relays
 
 READY_AT_ONCE = 64
@@ -101,7 +101,7 @@ class Entrance:
 
     def add(self, listener: StreamListener) -> None:
         """Take a listener's clients from now on."""
-        listener.sock.listen(BACKLOG)
+        listen(listener.sock)
         self._listeners[listener.sock.fileno()] = listener
         self._doors.register(listener.sock.fileno(), EPOLLIN)
 

@@ -4,6 +4,9 @@ A socket that is bound holds its port whether it serves or not. To refuse, a str
 stops listening and the kernel answers with a reset; a datagram socket is connected to an
 address from which nothing comes, and the kernel answers everybody else with an ICMP error.
 To drop, a filter takes everything.
+
+Connections that are left keep nobody from a port (SO_REUSEADDR), and nor would a stream socket
+that has the same and does not listen. So it has that only while it listens.
 """
 
 from __future__ import annotations
@@ -118,10 +121,17 @@ def guard(sock: socket.socket, listener: Listener) -> bool:
     return True
 
 
+def listen(sock: socket.socket) -> None:
+    """Let connections come to a bound stream socket's port, also where some are left of before."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.listen(BACKLOG)
+
+
 def refuse(sock: socket.socket) -> None:
     """Let the kernel refuse whatever comes to a bound socket's port."""
     if sock.type == socket.SOCK_STREAM:
         with suppress(OSError):  # it did not listen
             sock.shutdown(socket.SHUT_RD)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     else:
         sock.connect(_NOBODY[sock.family])

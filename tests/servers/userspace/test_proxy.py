@@ -347,6 +347,19 @@ def test_no_port_is_shared_with_another_proxy(three: list[Server]) -> None:
         assert {ask(other) for _ in range(20)} == {"b"}
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_that_refuses_is_held(three: list[Server], workers: int) -> None:
+    """Another proxy cannot listen where a Service has no endpoints for a while."""
+    wanted = table(service(three[0].backend))
+    with running(wanted, workers=workers) as one, connect(one) as open_all_along:
+        assert open_all_along.recv(1) == b"a"
+        one.update(table(service()))
+        with running(table(service(three[1].backend)), workers=workers) as other:
+            assert port(one) != port(other)
+            one.update(wanted)
+            assert (ask(one), ask(other)) == ("a", "b")
+
+
 def test_workers_agree_on_affinity(three: list[Server]) -> None:
     """All connections of a client come to one process, which knows its backend."""
     backends = tuple(server.backend for server in three)
