@@ -88,6 +88,18 @@ def test_chains_for_other_numbers_of_endpoints_stay() -> None:
     assert said(table_of(after)) == said(table_of(state_of("kitchen-sink")))
 
 
+def test_no_more_chains_stay_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than that none stays that nothing leads to; in a step one goes as it came."""
+    ruleset = ruleset_of("kitchen-sink", "flat")
+    kept = ruleset.keep(buckets_ahead(ruleset.buckets))
+    state = load(NFTState(), text(kept))
+    monkeypatch.setattr("svcnet.renderers.nftables.ruleset.MOST_KEPT", len(kept.kept) - 1)
+    assert ruleset.keep(kept.kept) is ruleset
+    assert kept.keep(ruleset.buckets) is kept
+    after, _ = repaired(state, ruleset)
+    assert said(table_of(after)) == said(table_of(load(NFTState(), text(ruleset))))
+
+
 def test_a_map_may_have_more_room_and_never_less() -> None:
     """A map that is too small, or has no size, is made anew with the rules that look into it."""
     case = "kitchen-sink"

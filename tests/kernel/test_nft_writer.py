@@ -18,6 +18,7 @@ from svcnet.executors.nftables.writer import NFTWriter
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import diff
 from svcnet.models import IPFamily
+from svcnet.netfilter.nft import NFTSet
 from svcnet.netlink import NETLINK_NETFILTER
 from svcnet.renderers.nftables import Layout, NFTablesDelta, Ruleset, advance, full, text
 from tests.fuzz import examples
@@ -232,3 +233,32 @@ def test_a_map_grows(monkeypatch: pytest.MonkeyPatch) -> None:
         assert listed() == made_by(text(after))
 
     elsewhere(work)
+
+
+def test_a_map_grows_on_which_others_lean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chain that svcnet does not know keeps the map from growing; a whole look takes it along."""
+    bucket = "ip kube-proxy cluster-tcp-77"
+    rule = "dnat ip to ip daddr . tcp dport . numgen random mod 77 map @service-endpoints-tcp"
+    lines = f"add chain {bucket}\nadd rule {bucket} {rule}\n"
+
+    def work() -> None:
+        monkeypatch.setattr("svcnet.renderers.nftables.flat.sizes.LEAST", 1)
+        first, second = (graph_of("IPv4", ("pod1", "pod2", "pod3")[:count]) for count in (1, 3))
+        kept = keeper("flat")
+        kept.whole(first)
+        load(lines)
+        with pytest.raises(ApplyError):
+            kept.step(second, None)
+        kept.whole(second)
+        ruleset = full(second, layout="flat")
+        assert nftables.apply(ruleset, dry_run=True).plan.kind == "none"
+        sizes = {each.name: each.size for each in ruleset.fixed.objects if type(each) is NFTSet}
+        assert f"size {sizes['service-endpoints-tcp']}" in listed_text("service-endpoints-tcp")
+        assert not kept.is_disturbed()
+
+    elsewhere(work)
+
+
+def listed_text(name: str) -> str:
+    command = ("nft", "--terse", "list", "map", "ip", "kube-proxy", name)
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

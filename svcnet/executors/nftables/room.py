@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from attrs import evolve
@@ -11,11 +11,12 @@ from svcnet.executors.nftables.aim import Aim
 from svcnet.netfilter.nft import (
     NFTElement,
     NFTSet,
+    RuleState,
     SetState,
     TableState,
     canonical,
 )
-from svcnet.renderers.nftables import Edit, NFTEdit, NFTGrowth, turn
+from svcnet.renderers.nftables import Edit, NFTEdit, NFTGrowth, other_name, turn
 
 
 def has_room(there: SetState, wanted: NFTSet) -> bool:
@@ -32,17 +33,37 @@ def resize(found: TableState, wanted: Aim) -> tuple[TableState, NFTGrowth | None
     """Return a table with its sets in their sizes, and what that takes, if any has another.
 
     Sets that differ in more than that are left, and those that rules look into which are not as
-    wanted: nothing is served so that could go on.
+    wanted: nothing is served so that could go on. One that broke off goes on.
     """
-    sets = [each for name, each in wanted.sets.items() if _can(found, wanted, name)]
+    begun = _turn_back(found, wanted.sets.values())
+    sets = [each for name, each in wanted.sets.items() if _can(begun, wanted, name)]
     if not sets:
         return found, None
+    found = _turn_back(found, sets)
     kept = dict(found.sets)
     for each in sets:
         kept[each.name] = evolve(kept[each.name], size=each.size)
     chains = dict.fromkeys(chain for each in sets for chain in _users(found, each.name))
     rules = {chain: wanted.rules[chain] for chain in chains}
     return evolve(found, sets=kept), turn(sets, rules, partial(_filling, found))
+
+
+def _turn_back(found: TableState, sets: Iterable[NFTSet]) -> TableState:
+    """Return a table as it was before sets began to get another size, if they have begun to."""
+    others = {other_name(each): each.name for each in sets if other_name(each) in found.sets}
+    if not others:
+        return found
+    names = {f"@{other}": f"@{name}" for other, name in others.items()}
+
+    def turn_back(rule: RuleState) -> RuleState:
+        return rule._replace(text=" ".join([names.get(w, w) for w in rule.text.split(" ")]))
+
+    chains = {
+        name: evolve(chain, rules=tuple(map(turn_back, chain.rules)))
+        for name, chain in found.chains.items()
+    }
+    kept = {name: each for name, each in found.sets.items() if name not in others}
+    return evolve(found, chains=chains, sets=kept)
 
 
 def _can(found: TableState, wanted: Aim, name: str) -> bool:

@@ -20,7 +20,7 @@ from svcnet.renderers.nftables.load import frame, load, replacement
 from svcnet.renderers.nftables.render import TABLE, advance, between, delta, full
 from svcnet.renderers.nftables.ruleset import Ruleset
 from svcnet.renderers.nftables.text import text, transaction
-from svcnet.renderers.nftables.turns import turn
+from svcnet.renderers.nftables.turns import other_name, turn
 
 __all__ = [
     "ENDPOINT_MAPS",
@@ -49,6 +49,7 @@ __all__ = [
     "full",
     "load",
     "named_buckets",
+    "other_name",
     "replacement",
     "size_of",
     "text",

@@ -30,6 +30,10 @@ from svcnet.renderers.nftables.frame import FixedParts
 from svcnet.renderers.nftables.layout import Layout
 from svcnet.renderers.nftables.words import words
 
+MOST_KEPT = 1 << 13
+"""How many buckets stay that nothing leads to. Those that are made ahead are half as many at most;
+for policy Local there may be one for each pair of numbers that ever was."""
+
 
 @frozen(repr=False)
 class Ruleset(Brief):
@@ -59,9 +63,12 @@ class Ruleset(Brief):
         return self.settings.family
 
     def keep(self, buckets: Iterable[Bucket]) -> Ruleset:
-        """Return a table that has some buckets for good; another layout than the flat has none."""
+        """Return a table that has some buckets for good; another layout than the flat has none.
+
+        Of too many together none is taken, so that these come and go with what leads to them.
+        """
         more = self.kept.union(buckets)
-        if self.layout == "kube-proxy" or len(more) == len(self.kept):
+        if self.layout == "kube-proxy" or not len(self.kept) < len(more) <= MOST_KEPT:
             return self
         return evolve(self, kept=more)
 

@@ -26,10 +26,15 @@ def turn(
     return NFTGrowth(tuple(sets), tuple(_parts(sets, rules, filling)))
 
 
+def other_name(made: NFTSet) -> str:
+    """Return what the set is called that rules look into while one gets its size."""
+    return f"{made.name}-{made.size}"
+
+
 def _parts(
     sets: Sequence[NFTSet], rules: Mapping[str, Sequence[NFTRule]], filling: Filling
 ) -> Iterator[tuple[Edit, ...]]:
-    others = {each.name: each._replace(name=f"{each.name}-{each.size}") for each in sets}
+    others = {each.name: each._replace(name=other_name(each)) for each in sets}
     words = {f"@{name}": f"@{other.name}" for name, other in others.items()}
     yield (
         *[NFTEdit("add", other) for other in others.values()],
