@@ -20,7 +20,6 @@ from svcnet.netfilter.nft.wire.parts import (
     WireEndpoint,
     pack_endpoints,
     pack_index,
-    pack_parts,
     packer,
     size_of,
     types_on_wire,
@@ -92,7 +91,7 @@ class ElementForm:
         if self.value == ("verdict",):
             packed = pack_verdict(value)
         else:
-            packed = attribute(uapi.NFTA_DATA_VALUE, pack_parts(value, self.value))
+            packed = attribute(uapi.NFTA_DATA_VALUE, packer(self.value)(value))
         return nest(uapi.NFTA_SET_ELEM_DATA, packed)
 
     @cached_property
