@@ -223,7 +223,7 @@ def test_a_map_grows(monkeypatch: pytest.MonkeyPatch) -> None:
             compile_case(CASES / "then-port-added-dual", "IPv6", f"objects{n}.yaml")
             for n in ("", ".second")
         )
-        monkeypatch.setattr("svcnet.renderers.nftables.flat.sizes.LEAST", 1)
+        monkeypatch.setattr("svcnet.renderers.nftables.flat.sizes.size_of", lambda count: count + 1)
         before = applied(full(first, layout="flat"), writer)
         after, delta = advance(before, diff(first, second))
         assert delta.growth is not None

@@ -51,6 +51,7 @@ from svcnet.renderers.nftables import (
 from svcnet.renderers.nftables.block import lines
 from svcnet.renderers.nftables.flat.buckets import MOST_AHEAD, EndpointChoice
 from svcnet.renderers.nftables.flat.endpoints import PROTOCOLS
+from svcnet.renderers.nftables.flat.sizes import LEAST, size_of
 from svcnet.sources.addresses import canonical_address, canonical_cidr
 from svcnet.testing import make_node, make_service, make_slice
 from tests import strategies
@@ -258,6 +259,17 @@ def test_chains_ahead_are_for_up_to_twice_as_many_endpoints() -> None:
     assert set(buckets_ahead(used[:1])) == {used[0]._replace(size=n) for n in range(1, 7)}
 
 
+def test_sizes_have_room_and_few_places() -> None:
+    """Half as much room again, in fewer than four times as many places as there are elements."""
+    for count in (*range(1, 3000), 10_000, 50_000, 100_000, 1_000_000):
+        size = size_of(count)
+        places = 1 << (size * 4 // 3 - 1).bit_length()
+        assert size >= 1.5 * count
+        assert size == LEAST or places <= 4 * count
+        assert size_of(count - 1) <= size
+    assert size_of(0) == LEAST
+
+
 def test_maps_grow_and_need_not_shrink() -> None:
     """A map that gets too small is made anew with all that is in it, in a transaction before."""
     services = [make_service(f"web-{n}", f"10.96.1.{n}") for n in range(100)]
@@ -271,7 +283,7 @@ def test_maps_grow_and_need_not_shrink() -> None:
     few, many = state(51), state(52)
     before, after = full(few, layout="flat"), full(many, layout="flat")
     sizes = {each.name: each.size for each in after.fixed.objects if isinstance(each, NFTSet)}
-    assert (sizes["service-endpoints-tcp"], sizes["service-endpoints-udp"]) == (2048, 1024)
+    assert (sizes["service-endpoints-tcp"], sizes["service-endpoints-udp"]) == (1536, 1024)
     ruleset, step = advance(before, diff(few, many))
     assert ruleset == after
     assert step.growth is not None
@@ -282,7 +294,7 @@ def test_maps_grow_and_need_not_shrink() -> None:
         assert all(len(model.sets[name]) == 510 for name in used)
         model.load(part)
     assert model == Model.of(text(before))
-    assert "size 2048" in model.heads["service-endpoints-tcp"]
+    assert "size 1536" in model.heads["service-endpoints-tcp"]
     model.load("".join(step.texts[5:]))
     assert model == Model.of(text(after))
     back = advance(after, diff(many, few))

@@ -14,13 +14,16 @@ from svcnet.netfilter.nft import NFTObject, NFTSet
 from svcnet.renderers.nftables.frame import FixedParts
 
 LEAST = 1024
-ROOM = 2
-"""So many times the elements that there are find room."""
 
 
 def size_of(count: int) -> int:
-    """Return the size of a set for so many elements: a power of two, with room for more."""
-    return max(LEAST, 1 << (ROOM * count - 1).bit_length())
+    """Return the size of a set for so many elements, with half as much room again or more.
+
+    It is three times a power of two. The kernel makes a third more places than that and rounds them
+    up to a power of two (``nft_hash_buckets`` in ``net/netfilter/nft_set_hash.c``), so for a larger
+    size twice as many, and goes through all of them whenever an element leads to another chain.
+    """
+    return max(LEAST, 3 << (max(count - 1, 0) // 2).bit_length())
 
 
 def resize(parts: FixedParts, counts: Mapping[str, int]) -> FixedParts:
