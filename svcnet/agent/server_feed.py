@@ -109,8 +109,9 @@ class ServerFeed:
                 refused = [one for one in step.diagnostics if one.severity == "error"]
                 for diagnostic in refused[:1]:
                     self._reporter.take_refusal(diagnostic)
-                told = self._followed.strict.judge(step.diagnostics)
-                self._unusable.take(evolve(step, diagnostics=tuple(told)))
+                if step.diagnostics or step.more:
+                    told = self._followed.strict.judge(step.diagnostics)
+                    self._unusable.take(evolve(step, diagnostics=tuple(told)))
                 take = self._take_in if self._listed.is_set() else self._begin
                 change = await take(step)
                 self._use(Update(self._inputs(), change, step.happened))

@@ -102,8 +102,6 @@ class UnusableObjects:
 
     def take(self, step: ObjectChanges) -> None:
         """Take what a step tells of such objects."""
-        if not step.diagnostics and not step.more:
-            return
         now = self._clock()
         if now - self._since > PAUSE_SECONDS:
             self._since, self._told = now, 0

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import BinaryIO, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from attrs import frozen
 from immutables import Map
@@ -38,7 +38,7 @@ It may just be taken, or the commands of a holder that was killed have it still.
 _AGAIN_SECONDS = 0.05
 _MOST_BYTES = 4096
 _MOST_SHOWN = 200
-_NAMESPACE = Path("/proc/thread-self/ns/net")
+_NAMESPACE = "/proc/thread-self/ns/net"
 _WRITTEN = re.compile(rb"(\d{1,10}) (\d{1,20}) (\d{1,20}) (keeps|changes) (.*)", re.DOTALL)
 
 _Key: TypeAlias = tuple[int, int, IPFamily]
@@ -65,8 +65,9 @@ def lock(family: IPFamily, *, wait: bool = False, keeps: bool = False) -> Iterat
     Raises :class:`Busy` when another has it, and ApplyError when there is no safe place for it.
     """
     # While it is open, no other namespace gets its number.
-    with _open_file(_NAMESPACE) as namespace:
-        identity = os.fstat(namespace.fileno())
+    namespace = _open_namespace()
+    try:
+        identity = os.fstat(namespace)
         key = (identity.st_dev, identity.st_ino, family)
         held = _HELD.get()
         if key in held:
@@ -85,6 +86,8 @@ def lock(family: IPFamily, *, wait: bool = False, keeps: bool = False) -> Iterat
                     path.unlink(missing_ok=True)
         finally:
             os.close(file)
+    finally:
+        os.close(namespace)
 
 
 @contextmanager
@@ -101,7 +104,7 @@ def locks(
 
 def is_free(family: IPFamily) -> bool:
     """Return whether nobody has the lock of `family` now, as far as can be told."""
-    found = _NAMESPACE.stat()
+    found = Path(_NAMESPACE).stat()
     path = usual_folder() / _name((found.st_dev, found.st_ino, family))
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -117,12 +120,12 @@ def is_free(family: IPFamily) -> bool:
     return True
 
 
-def _open_file(path: Path) -> BinaryIO:
-    """Open a file. Raises ApplyError, as without a descriptor for it."""
+def _open_namespace() -> int:
+    """Return a descriptor of this network namespace. Raises ApplyError, as without room for it."""
     try:
-        return path.open("rb")
+        return os.open(_NAMESPACE, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise ApplyError(f"{path}: {error.strerror}") from None
+        raise ApplyError(f"{_NAMESPACE}: {error.strerror}") from None
 
 
 def descriptors() -> tuple[int, ...]:

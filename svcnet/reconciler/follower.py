@@ -46,9 +46,14 @@ class Follower:
         `touched` are the Services of which anything differs between the two.
         """
         view, before, graph = snapshot.views[self.family], self._seen, self._graph
-        if before is None or graph is None or view != before.views[self.family]:
+        if before is None or graph is None or _differs(view, before.views[self.family]):
             wanted = WantedGraph(compile_state(snapshot.state, view))
         else:
             wanted = WantedGraph(*recompile(graph, before.state, snapshot.state, view, touched))
         self._seen, self._graph = snapshot, wanted.graph
         return wanted
+
+
+def _differs(view: NodeView, other: NodeView) -> bool:
+    """Return whether two views differ; nearly always they are one value, which costs nothing."""
+    return view is not other and view != other

@@ -177,7 +177,8 @@ class Loop:
         """Follow what comes, at the pace that is asked for."""
         while True:
             await self._news.wait()
-            await asyncio.sleep(max(self._done_at + self.pace.min_sync - monotonic(), 0))
+            if (left := self._done_at + self.pace.min_sync - monotonic()) > 0:
+                await asyncio.sleep(left)
             await self._follow_news(sync, "change")
 
     async def _follow_news(self, sync: Executor, trigger: Trigger) -> None:

@@ -82,10 +82,12 @@ class NFTWriter:
         Returns how many commits that were, and the chains that are to be deleted later. Raises
         ApplyError; of the transaction that it names nothing is done.
         """
-        with self._machine.lock(delta.family):
-            if chains := rewritten_chains(delta):
-                delta = hand_over(delta, self._handles(delta.table, chains))
+        chains = rewritten_chains(delta)
+        if not chains:
             return self.carry_out(delta, after, origin_of)
+        with self._machine.lock(delta.family):
+            handed = hand_over(delta, self._handles(delta.table, chains))
+            return self.carry_out(handed, after, origin_of)
 
     def _handles(self, table: NFTTable, chains: Sequence[str]) -> Mapping[str, tuple[int, ...]]:
         """Return the handles of the rules of chains, through the writer's socket if it has one."""

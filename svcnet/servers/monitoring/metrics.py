@@ -205,8 +205,9 @@ class Metrics:
         """So many changes came, which wait for the next sync."""
         for kind, number in (("service", services), ("endpoint", endpoints)):
             total, pending = self._changes[kind]
-            total.inc(number)
-            pending.inc(number)
+            if number:
+                total.inc(number)
+                pending.inc(number)
 
     def clear_changes(self) -> None:
         """A sync took all changes that waited."""

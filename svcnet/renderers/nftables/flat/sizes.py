@@ -35,9 +35,10 @@ def resize(parts: FixedParts, counts: Mapping[str, int]) -> FixedParts:
 
 
 def _resize(made: tuple[NFTObject, ...], counts: Mapping[str, int]) -> tuple[NFTObject, ...]:
-    return tuple(
-        [
-            each._replace(size=size_of(counts.get(each.name, 0))) if type(each) is NFTSet else each
-            for each in made
-        ]
-    )
+    return tuple([_resize_set(each, counts) if type(each) is NFTSet else each for each in made])
+
+
+def _resize_set(made: NFTSet, counts: Mapping[str, int]) -> NFTSet:
+    """Return a set with the size for its elements, as it is if it has it: nearly all have."""
+    size = size_of(counts.get(made.name, 0))
+    return made if made.size == size else made._replace(size=size)
