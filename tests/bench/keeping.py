@@ -66,14 +66,16 @@ class Server:
     process: subprocess.Popen[str]
     port: int
 
-    def change(self, events: int, how: str = "count", interval: float = 0) -> list[float]:
-        """Change so many slices, and return when each was changed."""
+    def change(
+        self, events: int, how: str = "count", interval: float = 0
+    ) -> tuple[list[float], float]:
+        """Change so many slices; return when each was, and when the server wrote the last."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(f"{events} {interval} {how}\n")
         self.process.stdin.flush()
-        times: list[float] = json.loads(self.process.stdout.readline())
-        return times
+        times, wrote = json.loads(self.process.stdout.readline())
+        return times, wrote
 
 
 @frozen
@@ -221,6 +223,7 @@ def measure(mode: str, option: str, services: int, endpoints: int, events: int) 
                 run.process.send_signal(signal.SIGHUP)
                 run.wait("the input was read again")
                 figures[f"{A_SECOND} events a second, {period}"] = many(run, server)
+                figures.setdefault("MB in the middle", round(run.memory("VmRSS")))
             figures["MB in the end"] = round(run.memory("VmRSS"))
     return figures
 
@@ -256,7 +259,7 @@ def one_by_one(run: Run, server: Server, events: int, how: str, commits: Commits
     for _ in range(events):
         if commits is not None:
             commits.take()
-        (changed,) = server.change(1, how)
+        (changed,), wrote = server.change(1, how)
         synced = run.wait("synced")
         stages = synced["stages"]
         took.setdefault("all", []).append(at(synced) - changed)
@@ -266,7 +269,9 @@ def one_by_one(run: Run, server: Server, events: int, how: str, commits: Commits
             took.setdefault(name, []).append(seconds)
         time.sleep(0.05)
         if commits is not None:
-            took.setdefault("until the kernel has it", []).append(commits.take()[-1] - changed)
+            kernel = commits.take()[-1]
+            took.setdefault("until the kernel has it", []).append(kernel - changed)
+            took.setdefault("of it the server's own", []).append(wrote - changed)
     ms = {name: round(median(values) * 1000, 2) for name, values in took.items()}
     least = {name: round(min(values) * 1000, 2) for name, values in took.items()}
     return {"median, ms": ms, "least, ms": least, **run.used().since(used, events)}
@@ -276,7 +281,7 @@ def many(run: Run, server: Server) -> Figures:
     """Return what events take that come at a steady pace."""
     run.until_quiet()
     used, events = run.used(), A_SECOND * LOAD_SECONDS
-    times = server.change(events, interval=1 / A_SECOND)
+    times, _ = server.change(events, interval=1 / A_SECOND)
     syncs = run.until_quiet()
     found = run.used().since(used, events)
     return {
