@@ -255,7 +255,11 @@ def test_chains_ahead_are_for_up_to_twice_as_many_endpoints() -> None:
     local = Bucket("external-local", "tcp", False, 5, 2)
     used = [Bucket("cluster", "tcp", False, 3), Bucket("cluster", "udp", False, 5000), local]
     found = Counter(each._replace(size=0) for each in buckets_ahead(used))
-    assert sorted(found.values()) == [6, MOST_AHEAD]
+    assert sorted(found.values()) == [6, 32 + 17]
+    near = {each.size for each in buckets_ahead(used) if each.protocol == "udp"}
+    assert {1, 32, 4992, 4999, 5001, 5008} <= near
+    many = [Bucket("cluster", "tcp", False, 20 * n) for n in range(1, 100)]
+    assert len(list(buckets_ahead(many))) == MOST_AHEAD
     assert set(buckets_ahead(used[:1])) == {used[0]._replace(size=n) for n in range(1, 7)}
 
 

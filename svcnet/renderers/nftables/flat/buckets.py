@@ -20,7 +20,11 @@ EndpointChoice: TypeAlias = Literal["cluster", "local", "external", "external-lo
 """Among which endpoints a bucket chooses: all, this node's, or both, for traffic from outside."""
 
 MOST_AHEAD = 256
-"""Up to how many endpoints chains are made before any Service has so many."""
+"""How many chains of a kind are made before any Service has so many endpoints."""
+_FEW = 32
+"""Up to how many endpoints all are made ahead, if any Service has half as many."""
+_NEAR = 8
+"""How many endpoints more or less than a Service has."""
 
 _NAME = re.compile(
     r"(?P<node_port>nodeport-)?(?P<choice>cluster|local|external-local|external)"
@@ -102,17 +106,20 @@ def named_buckets(names: Iterable[str]) -> frozenset[Bucket]:
 
 
 def buckets_ahead(buckets: Iterable[Bucket]) -> Iterator[Bucket]:
-    """Yield the buckets that Services will need which get up to twice as many endpoints, or fewer.
+    """Yield the buckets that Services will need which get some endpoints more, or fewer.
 
     A rule that looks into a map has the kernel walk all elements of that, whether any leads to a
     chain (``nf_tables_bind_set`` in ``net/netfilter/nf_tables_api.c``). So a bucket is cheap only
-    while there are no endpoints.
+    while there are no endpoints. But each element that comes is compared with each such rule, in
+    some ten nanoseconds (``nft_add_set_elem``): of a million that is as many milliseconds a rule.
     """
-    largest: dict[Bucket, int] = {}
+    used: dict[Bucket, set[int]] = {}
     for bucket in buckets:
         if bucket.choice != "external-local":
-            kind = bucket._replace(size=0)
-            largest[kind] = max(bucket.size, largest.get(kind, 0))
-    for kind, most in largest.items():
-        for size in range(1, min(2 * most, MOST_AHEAD) + 1):
+            used.setdefault(bucket._replace(size=0), set()).add(bucket.size)
+    for kind, sizes in used.items():
+        found = set(range(1, min(2 * max(sizes), _FEW) + 1))
+        for size in sizes:
+            found.update(range(max(1, size - _NEAR), min(size + _NEAR, 2 * size) + 1))
+        for size in sorted(found)[:MOST_AHEAD]:
             yield kind._replace(size=size)
