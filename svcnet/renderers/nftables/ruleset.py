@@ -31,8 +31,8 @@ from svcnet.renderers.nftables.layout import Layout
 from svcnet.renderers.nftables.words import words
 
 MOST_KEPT = 1 << 13
-"""How many buckets stay that nothing leads to. Those that are made ahead are half as many at most;
-for policy Local there may be one for each pair of numbers that ever was."""
+"""How many buckets stay that nothing leads to. Those that are made ahead are some half as many at
+most; for policy Local there may be one for each pair of numbers that ever was."""
 
 
 @frozen(repr=False)
