@@ -14,7 +14,6 @@ from svcnet.graph.evaluate import (
     Pass,
     Refuse,
     Way,
-    entry_ways,
     evaluate,
     ways,
 )
@@ -68,7 +67,6 @@ __all__ = [
     "diff",
     "dot",
     "dump",
-    "entry_ways",
     "evaluate",
     "ways",
 ]

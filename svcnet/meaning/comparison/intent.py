@@ -23,9 +23,8 @@ from svcnet.graph import (
     Reject,
     RuleGraph,
     Translate,
-    entry_ways,
 )
-from svcnet.graph.evaluate import FrontendEntry, entries
+from svcnet.graph.evaluate import FrontendEntry, entries, entry_ways
 from svcnet.meaning.claims import asks_itself, guarding, ranges_of, refusing, table_entry
 from svcnet.meaning.sources import Distinctions, Endpoint, Sources
 from svcnet.meaning.spans import LOOPBACK, Span, network, number, text_of

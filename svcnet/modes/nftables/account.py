@@ -27,10 +27,9 @@ from svcnet.graph import (
     RuleGraph,
     Translate,
     Way,
-    entry_ways,
     ways,
 )
-from svcnet.graph.evaluate import FrontendEntry
+from svcnet.graph.evaluate import FrontendEntry, entry_ways
 from svcnet.meaning.claims import asks_itself, guarding, ranges_of, refusing, table_entry
 from svcnet.meaning.explanation.account import (
     Account,
