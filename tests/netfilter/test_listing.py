@@ -226,6 +226,8 @@ def test_a_newline_in_a_name_stays_with_its_rule(foreign: Tables, names: list[st
     tables = merged(foreign)
     rules = [f"-m recent --set --name {name} --rsource -j DROP" for name in names]
     tables["filter"]["INPUT"] = [*rules, *tables.get("filter", {}).get("INPUT", [])]
+    # A rule of a chain that is there would be one by all that is printed.
+    tables["filter"].pop("X", None)
     assert read_listing(printed(tables)) == tables
 
 
