@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Self
 
 import aiohttp
@@ -41,6 +41,8 @@ LARGE = 50_000
 MAX_REASON = 64 * 1024
 JSON = "application/json"
 LONGEST_RETRY_AFTER = 60.0
+CLOSE_SECONDS = 1.0
+"""So long a connection may take to close that has bytes for a server which takes none."""
 
 # A peer that is gone without a word is noticed after a minute.
 KEEPALIVE = (
@@ -75,7 +77,7 @@ class APIClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+        await _close(self._session)
 
     async def renew(self) -> None:
         """Use none of the connections there are any more.
@@ -83,7 +85,7 @@ class APIClient:
         One that waits for its next request may be as dead as the one that has just failed.
         """
         old, self._session = self._session, _session()
-        await old.close()
+        await _close(old)
 
     async def get(self, path: str, parameters: Mapping[str, str]) -> JSONObject:
         """Return the JSON object that is the answer."""
@@ -145,6 +147,13 @@ def _session() -> aiohttp.ClientSession:
         },
         auto_decompress=False,
     )
+
+
+async def _close(session: aiohttp.ClientSession) -> None:
+    """Close connections; what a dead server does not take from one is not waited for."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await session.close()
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:

@@ -14,6 +14,7 @@ from attrs import evolve
 from svcnet.models import ClusterState, Service
 from svcnet.sources.kubernetes import APIServer, client, watch
 from svcnet.sources.kubernetes.client import _retry_after
+from svcnet.sources.kubernetes.contact import Contact
 from svcnet.sources.kubernetes.patience import Backoff
 from svcnet.testing import FakeAPIServer, Fault
 from tests.sources.kubernetes.following import (
@@ -422,3 +423,23 @@ def test_chaos(seed: int, restored: bool) -> None:
                 assert found.state != ClusterState()
 
     asyncio.run(run())
+
+
+def test_a_connection_that_does_not_close_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever keeps it open, the next request has another one, and the end comes."""
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        contact = Contact(APIServer("http://127.0.0.1:1"), PATIENCE, Random())
+        async with asyncio.timeout(5), client.APIClient(contact) as made:
+            await made.renew()
+
+    stuck = [MagicMock(close=forever) for _ in range(2)]
+    monkeypatch.setattr(client, "CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr(client, "_session", stuck.pop)
+    asyncio.run(run())
+    assert not stuck
