@@ -77,6 +77,10 @@ DIFFERENCES: Mapping[str, str] = MappingProxyType(
             "Sources that a load balancer does not accept are dropped also while the Service has "
             "no endpoints, where iptables mode refuses whoever comes."
         ),
+        "last-claim-answers": (
+            "Of several Services that claim one address and port, such as an external IP, the last "
+            "in order has it, where in iptables mode the first answers."
+        ),
         "health-check-ports-stay-closed": (
             "Rules of the host's own in the chain INPUT, and its policy, apply to health-check "
             "node ports, which iptables mode opens."

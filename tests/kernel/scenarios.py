@@ -950,6 +950,33 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        "one-external-ip-of-two-services",
+        (
+            *(
+                service("first", external_ips=(EXTERNAL.v4, EXTERNAL.v6)),
+                *slices("pod1", of="first"),
+            ),
+            *(
+                service("last", OTHER_CLUSTER_IP, external_ips=(EXTERNAL.v4, EXTERNAL.v6)),
+                *slices("pod2", of="last"),
+            ),
+        ),
+        (
+            Probe("client", CLUSTER_IP, 80, kept("pod1")),
+            Probe("client", OTHER_CLUSTER_IP, 80, kept("pod2")),
+            Probe(
+                "client",
+                EXTERNAL,
+                80,
+                masked("pod1"),
+                differs=(
+                    in_ipvs("last-claim-answers", masked("pod2")),
+                    in_nftables("last-claim-answers", masked("pod2")),
+                ),
+            ),
+        ),
+    ),
+    Scenario(
         "load-balancer-source-ranges-with-everybody",
         (
             load_balancer(load_balancer_source_ranges=("198.51.100.9/32", "0.0.0.0/0", "::/0")),

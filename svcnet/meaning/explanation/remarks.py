@@ -8,3 +8,7 @@ SOURCE_OF_SERVICE = Remark(
     "a process of the node that binds to no address has the Service's address as its source",
     "source-is-the-service",
 )
+LAST_CLAIM = Remark(
+    "of several Services that claim one address and port the last in order has it",
+    "last-claim-answers",
+)

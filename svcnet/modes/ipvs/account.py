@@ -38,7 +38,7 @@ from svcnet.meaning.explanation.account import (
     is_of_node,
     then,
 )
-from svcnet.meaning.explanation.remarks import SOURCE_OF_SERVICE
+from svcnet.meaning.explanation.remarks import LAST_CLAIM, SOURCE_OF_SERVICE
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.netfilter.ipvs.messages import NewDest, NewService
@@ -98,7 +98,8 @@ def account(tables: IPVSTables, graph: RuleGraph, packet: Packet) -> Account:
     part = tables.parts[names[-1]]
     reading = _Reading(tables, part, part.server(key), packet)
     passages = tuple(reading.passages())
-    remarks = tuple(dict.fromkeys([*_remarks(meant, passages, packet), *reading.remarks()]))
+    told = *_remarks(meant, passages, packet, part.fragment), *reading.remarks()
+    remarks = tuple(dict.fromkeys(told))
     return Account(passages, reading.choice if len(passages) > 1 else "", remarks)
 
 
@@ -127,12 +128,15 @@ def _without_server(tables: IPVSTables, packet: Packet, meant: tuple[Way, ...]) 
 
 
 def _remarks(
-    meant: tuple[Way, ...], found: tuple[Passage, ...], packet: Packet
+    meant: tuple[Way, ...], found: tuple[Passage, ...], packet: Packet, owner: Fragment
 ) -> Iterator[Remark]:
     """Yield why the ends are others than those that the graph has."""
     wanted = {_end(way.verdict) for way in meant}
     got = {_end(each.verdict) for each in found}
     if wanted == got:
+        return
+    if meant[0].fragment is not owner:
+        yield LAST_CLAIM
         return
     drops = [way for way in meant if isinstance(way.verdict, Refuse)]
     is_source_drop = any("source" in way.decisions[-1].node.id for way in drops)

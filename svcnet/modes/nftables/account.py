@@ -42,6 +42,7 @@ from svcnet.meaning.explanation.account import (
     passage,
     then,
 )
+from svcnet.meaning.explanation.remarks import LAST_CLAIM
 from svcnet.netfilter.nft import NFTElement, NFTRule
 from svcnet.renderers.nftables import Bucket, Lead, NFTablesBlock, Ruleset, endpoint_map, names
 from svcnet.renderers.nftables.words import words
@@ -56,10 +57,6 @@ NOT_HERE = Remark(
     "a node port without endpoints is refused on the addresses only that answer node ports"
 )
 KEPT_OUT = Remark("the ranges of sources hold for a load balancer's address without endpoints, too")
-LAST = Remark(
-    "of several Services that claim one address and port the last in order has it",
-    "last-claim-answers",
-)
 NO_HAIRPIN = Remark(
     "a pod of another node that reaches itself through this node keeps its source address",
     "no-hairpin-for-other-nodes",
@@ -81,11 +78,11 @@ def account(ruleset: Ruleset, graph: RuleGraph, packet: Packet) -> Account:
     found = entry_ways(graph, packet, entry)
     if (out := reading.kept_out(graph, entry)) is not None:
         is_empty = out.fragment is not None and out.fragment.firewall is None
-        return Account((out,), remarks=(KEPT_OUT,) if is_empty else (LAST,))
+        return Account((out,), remarks=(KEPT_OUT,) if is_empty else (LAST_CLAIM,))
     if isinstance(found[0].verdict, Refuse) and not reading.refuses_here(graph):
         return reading.without_service((NOT_HERE,))
     found = tuple([reading.with_refusal(graph, way) for way in found])
-    shared = () if _ends(found) == _ends(ways(graph, packet)) else (LAST,)
+    shared = () if _ends(found) == _ends(ways(graph, packet)) else (LAST_CLAIM,)
     passages = tuple([reading.passage(way) for way in found])
     changed = any(p.verdict != way.verdict for p, way in zip(passages, found, strict=True))
     choice = CHOICE if len(passages) > 1 else ""
