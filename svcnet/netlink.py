@@ -67,6 +67,11 @@ def nest(kind: int, value: bytes) -> bytes:
     return attribute(kind | NLA_F_NESTED, value)
 
 
+def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    """Return the bytes of one message, whose `body` is a multiple of 4 bytes."""
+    return NLMSGHDR.pack(NLMSGHDR.size + len(body), kind, flags, sequence, 0) + body
+
+
 def messages(datagram: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     """Yield the kind, flags, sequence and body of each netlink message in a datagram.
 

@@ -37,11 +37,10 @@ def ask(
     with EBADMSG for an answer that is no such messages, and UnsettledDump.
     """
     flags |= netlink.NLM_F_REQUEST | (netlink.NLM_F_DUMP if dump else netlink.NLM_F_ACK)
-    header = netlink.NLMSGHDR.pack(netlink.NLMSGHDR.size + len(body), kind, flags, 1, 0)
     with machine.netlink(protocol) as opened:
         # Without it a dump of addresses is one of all devices.
         opened.enable(_NETLINK_GET_STRICT_CHK)
-        opened.send(header + body)
+        opened.send(netlink.message(kind, flags, 1, body))
         yield from answers(iter(opened.receive, None))
 
 
@@ -76,10 +75,7 @@ def tell(
             batch = bodies[start : start + _BATCH]
             opened.send(
                 b"".join(
-                    netlink.NLMSGHDR.pack(netlink.NLMSGHDR.size + len(body), kind, flags, number, 0)
-                    + body
-                    + bytes(-len(body) % 4)
-                    for number, body in enumerate(batch)
+                    netlink.message(kind, flags, number, body) for number, body in enumerate(batch)
                 )
             )
             left = set(range(len(batch)))

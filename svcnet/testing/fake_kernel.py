@@ -288,8 +288,7 @@ def _table_head(family: int, table: str) -> bytes:
 
 
 def _message(kind: int, sequence: int, body: bytes) -> bytes:
-    size = netlink.NLMSGHDR.size
-    return netlink.NLMSGHDR.pack(size + len(body), kind, 0, sequence, 0) + body
+    return netlink.message(kind, 0, sequence, body)
 
 
 def _entry(flow: Flow) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from itertools import pairwise
 
 import pytest
@@ -25,6 +24,7 @@ from svcnet.testing import make_node, make_service, make_slice
 from svcnet.testing.fake_nft import FakeNFT
 from tests import strategies
 from tests.fuzz import examples
+from tests.meaning.chances import chances
 from tests.renderers.test_meaning import aimed
 
 LAYOUTS: tuple[Layout, ...] = ("kube-proxy", "flat")
@@ -45,17 +45,6 @@ def graph_of(
     state = ClusterState.of(objects)
     rules = NFTABLES.rules(config or KubeProxyConfiguration())
     return compile_state(state, node_view(state, config, node="node-a", rules=rules))
-
-
-def word(verdict: object) -> object:
-    return verdict.how if isinstance(verdict, Refuse) else verdict
-
-
-def sums(ends: list[tuple[object, Fraction]]) -> dict[object, Fraction]:
-    found: dict[object, Fraction] = {}
-    for verdict, chance in ends:
-        found[word(verdict)] = found.get(word(verdict), Fraction(0)) + chance
-    return found
 
 
 @settings(max_examples=examples(40), deadline=None)
@@ -79,9 +68,7 @@ def test_tables_do_what_is_told_of_them(
         packet = aimed(graph, data)
         note(packet)
         told = account(ruleset, graph, packet).passages
-        assert sums([(each.verdict, each.probability) for each in told]) == sums(
-            [(each.verdict, each.probability) for each in rules[-1].evaluate(packet)]
-        )
+        assert chances(told) == chances(rules[-1].evaluate(packet))
         lines = {each.text for one in told for stage in one.stages for each in stage.lines}
         assert lines <= set(written.splitlines())
     assert not rules_diff(*rules)

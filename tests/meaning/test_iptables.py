@@ -18,7 +18,7 @@ from svcnet.graph import Deliver, NodeSettings, Packet, Refuse
 from svcnet.meaning import iptables, spans
 from svcnet.meaning.facts import Facts
 from svcnet.meaning.ipsets import read_sets
-from svcnet.meaning.outcome import FoundOutcome, FoundVerdict, Unknown
+from svcnet.meaning.outcome import FoundVerdict, Unknown
 from svcnet.models import ClusterState, KubeProxyConfiguration, Node
 from svcnet.models.state import ClusterObject
 from svcnet.netfilter.listing import Listing
@@ -27,19 +27,9 @@ from svcnet.testing import FakeIPTables
 from tests import strategies
 from tests.fuzz import examples
 from tests.meaning import foreign
+from tests.meaning.chances import chances
 from tests.renderers.test_meaning import aimed, meant
 from tests.walk import outcomes as walked
-
-
-def chances(found: tuple[FoundOutcome, ...]) -> dict[FoundVerdict, Fraction]:
-    """Return the chance of each verdict, without reasons."""
-    sums: dict[FoundVerdict, Fraction] = {}
-    for outcome in found:
-        verdict = outcome.verdict
-        if isinstance(verdict, Refuse):
-            verdict = Refuse(verdict.how, "")
-        sums[verdict] = sums.get(verdict, Fraction(0)) + outcome.probability
-    return sums
 
 
 def without_masquerade(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from svcnet.compiler import compile_state, node_view
 from svcnet.family import IPFamily
-from svcnet.graph import Deliver, Packet, Refuse
+from svcnet.graph import Deliver, Packet
 from svcnet.meaning import Facts, FoundVerdict, Unknown, Verdicts, nftables, spans, verify
 from svcnet.meaning.comparison.diff import rules_diff
 from svcnet.meaning.nftables.ruleset import NFTRuleSet
@@ -23,6 +23,7 @@ from svcnet.renderers.nftables import full, text
 from tests import strategies
 from tests.conftest import ROOT
 from tests.fuzz import examples
+from tests.meaning.chances import chances
 from tests.renderers.test_meaning import aimed
 from tests.renderers.test_nftables_meaning import LAYOUTS, meant
 from tests.test_live_node import live
@@ -32,18 +33,12 @@ from tests.walk_nftables import outcomes as walked
 LISTING = (ROOT / "tests/live_node/nft-ruleset.txt").read_text()
 
 
-def chances(rules: NFTRuleSet, packet: Packet) -> dict[FoundVerdict, Fraction]:
-    """Return the chance of each verdict, without reasons."""
+def whole_chances(rules: NFTRuleSet, packet: Packet) -> dict[FoundVerdict, Fraction]:
+    """Return the chance of each verdict; all of them are one, in the kernel too."""
     found = rules.evaluate(packet)
     assert sum(outcome.probability for outcome in found) == 1
     assert sum(outcome.kernel for outcome in found) == 1
-    sums: dict[FoundVerdict, Fraction] = {}
-    for outcome in found:
-        verdict = outcome.verdict
-        if isinstance(verdict, Refuse):
-            verdict = Refuse(verdict.how, "")
-        sums[verdict] = sums.get(verdict, Fraction(0)) + outcome.probability
-    return sums
+    return chances(found)
 
 
 @settings(max_examples=examples(80), deadline=None)
@@ -59,7 +54,7 @@ def test_rules_mean_what_the_graph_means(
     note(packet)
     written = text(full(graph, layout=data.draw(st.sampled_from(LAYOUTS))))
     rules = NFTRuleSet.of(load(NFTState(), written), Facts.of(graph.settings))
-    found = chances(rules, packet)
+    found = whole_chances(rules, packet)
     for others in (meant(graph, packet), walked(written, graph.settings, packet)):
         expected: dict[FoundVerdict, Fraction] = {}
         for verdict, chance in others.items():
@@ -81,7 +76,7 @@ def test_a_live_node_is_understood(source: str, port: int) -> None:
     interface = "" if source == "192.168.50.1" else "eth0"
     for address in ("10.96.36.164", "10.96.225.21", "203.0.113.9", "192.168.50.1", "10.96.9.9"):
         packet = Packet(source, address, port, "UDP" if port == 53 else "TCP", interface)
-        assert chances(rules, packet) == walked(reading, graph.settings, packet)
+        assert whole_chances(rules, packet) == walked(reading, graph.settings, packet)
 
 
 OWN = Facts(addresses=frozenset((spans.number("192.0.2.10"),)))

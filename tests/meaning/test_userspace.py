@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from svcnet.cli import main
 from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.graph import Deliver, Packet, Refuse
-from svcnet.graph.evaluate import Verdict
 from svcnet.meaning import Facts, Redirect, Unknown, iptables, userspace, verify
 from svcnet.meaning.spans import number
 from svcnet.models import ClusterState, KubeProxyConfiguration, Node
@@ -26,6 +24,7 @@ from svcnet.models.state import ClusterObject
 from tests import strategies
 from tests.conftest import ROOT
 from tests.fuzz import examples
+from tests.meaning.chances import chances
 from tests.meaning.rendering import rendered
 from tests.renderers.test_meaning import aimed
 
@@ -62,20 +61,9 @@ def test_any_cluster_is_verified_with_its_own_rules(
     found = verify(graph, there)
     assert (found.differences, found.unknown) == ((), ())
     packet = aimed(graph, data)
-    said: dict[Verdict, Fraction] = {}
-    for each in mode.account(mode.full(graph), graph, packet).passages:
-        verdict = plain(each.verdict)
-        said[verdict] = said.get(verdict, Fraction(0)) + each.probability
-    does: dict[object, Fraction] = {}
-    for outcome in there.evaluate(packet):  # type: ignore[attr-defined]
-        verdict = plain(outcome.verdict)
-        does[verdict] = does.get(verdict, Fraction(0)) + outcome.probability
+    said = chances(mode.account(mode.full(graph), graph, packet).passages)
+    does = chances(there.evaluate(packet))  # type: ignore[attr-defined]
     assert does == said
-
-
-def plain(verdict: Any) -> Any:
-    """Return a verdict without its reason, which each reading words for itself."""
-    return Refuse(verdict.how, "") if isinstance(verdict, Refuse) else verdict
 
 
 Change = Callable[[dict[str, Any]], object]

@@ -123,9 +123,8 @@ class _EndpointMap:
         """Return what the kernel tells of the map, or of elements up to one that is not there."""
         more = nest(uapi.NFTA_SET_ELEM_LIST_ELEMENTS, keys) if keys else b""
         body, flags = self._head + more, netlink.NLM_F_REQUEST | netlink.NLM_F_ACK
-        size = netlink.NLMSGHDR.size + len(body)
         kind |= NFNL_SUBSYS_NFTABLES << 8
-        self._opened.send(netlink.NLMSGHDR.pack(size, kind, flags, 1, 0) + body)
+        self._opened.send(netlink.message(kind, flags, 1, body))
         found = []
         for datagram in iter(self._opened.receive, None):
             for answer, _, _, content in netlink.messages(datagram):

@@ -121,10 +121,9 @@ class NFTSocket:
     def generation(self) -> int:
         """Return how many commits there were in the namespace."""
         kind, body = GENERATION_QUESTION
-        size = netlink.NLMSGHDR.size + len(body)
-        header = netlink.NLMSGHDR.pack(size, kind, netlink.NLM_F_REQUEST, 0, 0)
+        question = netlink.message(kind, netlink.NLM_F_REQUEST, 0, body)
         with netlink_alone():
-            self._socket.send(header + body)
+            self._socket.send(question)
             return read_generation(answer for _, _, _, answer in self._messages())
 
     def list_whole(self, kind: int, body: bytes) -> list[bytes]:
@@ -133,10 +132,9 @@ class NFTSocket:
         It is :func:`svcnet.executors.netlink.list_whole` without another socket. Raises OSError,
         UnsettledDump where what is listed never stops changing.
         """
-        size = netlink.NLMSGHDR.size + len(body)
-        header = netlink.NLMSGHDR.pack(size, kind, netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP, 0, 0)
+        question = netlink.message(kind, netlink.NLM_F_REQUEST | netlink.NLM_F_DUMP, 0, body)
         for _ in range(ATTEMPTS):
-            self._socket.send(header + body)
+            self._socket.send(question)
             # All of it, also of a list that is of no use: the next answers are to other questions.
             told = b"".join(self._socket.pending())
             with suppress(UnsettledDump):

@@ -25,8 +25,8 @@ from svcnet.netlink import (
     NLM_F_APPEND,
     NLM_F_CREATE,
     NLM_F_REQUEST,
-    NLMSGHDR,
     attribute,
+    message,
     nest,
 )
 
@@ -186,18 +186,13 @@ def batch(messages: Sequence[NFTMessage], generation: int | None = None) -> byte
         if generation is None
         else attribute(uapi.NFNL_BATCH_GENID, _GENERATION.pack(generation))
     )
-    parts = [_frame(uapi.NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, 0, _BATCH + told)]
+    parts = [message(uapi.NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, 0, _BATCH + told)]
     last = len(messages)
     for number, each in enumerate(messages, 1):
         flags = NLM_F_REQUEST | each.flags | (NLM_F_ACK if number == last else 0)
-        parts.append(_frame(NFNL_SUBSYS_NFTABLES << 8 | each.kind, flags, number, each.body))
-    parts.append(_frame(uapi.NFNL_MSG_BATCH_END, NLM_F_REQUEST, last + 1, _BATCH))
+        parts.append(message(NFNL_SUBSYS_NFTABLES << 8 | each.kind, flags, number, each.body))
+    parts.append(message(uapi.NFNL_MSG_BATCH_END, NLM_F_REQUEST, last + 1, _BATCH))
     return b"".join(parts)
 
 
 _BATCH = NFGENMSG.pack(0, 0, NFNL_SUBSYS_NFTABLES)
-
-
-def _frame(kind: int, flags: int, number: int, body: bytes) -> bytes:
-    """Return a message; each body is a multiple of four bytes already."""
-    return NLMSGHDR.pack(NLMSGHDR.size + len(body), kind, flags, number, 0) + body
