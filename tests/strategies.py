@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any, Literal
 
@@ -65,9 +66,9 @@ slices = st.builds(
 
 
 @st.composite
-def services(draw: st.DrawFn) -> Service:
+def services(draw: st.DrawFn, names: Sequence[str] = NAMES) -> Service:
     """A Service whose addresses and node ports follow from its name, so that none collide."""
-    name = draw(st.sampled_from(NAMES))
+    name = draw(st.sampled_from(names))
     number = NAMES.index(name)
     kind = draw(st.sampled_from(KINDS))
     ports = tuple(
@@ -107,26 +108,35 @@ CLAIMED = ("10.96.0.10", "10.96.0.11", "203.0.113.7", "203.0.113.8", "192.0.2.10
 
 
 @st.composite
-def claims(draw: st.DrawFn) -> Service:
-    """A Service that claims what another one has, as far as the API server lets it."""
-    service = draw(services())
+def claims(draw: st.DrawFn, name: str) -> Service:
+    """A Service that claims what another one has, even where the API server would not let it."""
+    service = draw(services((name,)))
     some = st.lists(st.sampled_from(CLAIMED), max_size=2, unique=True)
     is_balanced = service.type == "LoadBalancer"
     return evolve(
         service,
         ports=tuple(
-            evolve(port, port=draw(st.sampled_from((port.port, 30080, 30180))))
+            evolve(port, port=draw(st.sampled_from((port.port, 30080))))
             for port in service.ports[:2]
         ),
         external_ips=tuple(draw(some)),
         load_balancer_ingress=tuple(
             LoadBalancerIngress(address, "VIP") for address in draw(some) if is_balanced
         ),
+        health_check_node_port=draw(st.sampled_from((32000, 30080))) if is_balanced else 0,
     )
 
 
+@st.composite
+def _rivals(draw: st.DrawFn) -> list[ClusterObject]:
+    found: list[ClusterObject] = []
+    for name in draw(st.sampled_from((NAMES, NAMES[:2], NAMES[1:], NAMES[::2]))):
+        found += draw(claims(name)), evolve(draw(slices), name=name, service_name=name)
+    return found
+
+
 objects: st.SearchStrategy[ClusterObject] = services() | slices
-rivals: st.SearchStrategy[list[ClusterObject]] = st.lists(claims() | slices, max_size=12)
+rivals = _rivals()
 """Clusters in which several Services claim one address and port."""
 
 clusters = st.lists(objects, max_size=12)

@@ -135,10 +135,20 @@ def evaluate(graph: RuleGraph, packet: Packet) -> tuple[Outcome, ...]:
     return tuple([way.outcome for way in ways(graph, packet)])
 
 
-def ways(graph: RuleGraph, packet: Packet) -> tuple[Way, ...]:
-    """Return every way that `packet` may go, with all that decides it."""
-    found = entries(graph, packet.destination, packet.protocol, packet.port)
-    return entry_ways(graph, packet, found[0] if found else None)
+def ways(graph: RuleGraph, packet: Packet, *, address_first: bool = False) -> tuple[Way, ...]:
+    """Return every way that `packet` may go, with all that decides it.
+
+    Of frontends with one destination each is asked in its turn: one that refuses the packet leaves
+    it to the next. If all of them do, it is refused as :func:`refusing_entry` says, which is what
+    `address_first` is for.
+    """
+    where = packet.destination, packet.protocol, packet.port
+    claims = entries(graph, *where)
+    for entry in claims:
+        found = entry_ways(graph, packet, entry)
+        if not isinstance(found[0].verdict, Refuse):
+            return found
+    return entry_ways(graph, packet, refusing_entry(graph, *where, address_first=address_first))
 
 
 def entry_ways(graph: RuleGraph, packet: Packet, entry: FrontendEntry | None) -> tuple[Way, ...]:
@@ -150,11 +160,7 @@ def entry_ways(graph: RuleGraph, packet: Packet, entry: FrontendEntry | None) ->
 
 @frozen(repr=False)
 class FrontendEntry(Brief):
-    """A frontend that takes the packet, and the node that it leads to.
-
-    One that leads to an endpoint comes before one that refuses, wherever it stands:
-    packets are refused after translation.
-    """
+    """A frontend that packets are for, and the node that it leads to."""
 
     fragment: Fragment
     dispatch: Dispatch
@@ -162,19 +168,52 @@ class FrontendEntry(Brief):
 
     @property
     def refuses(self) -> bool:
+        """Whether it refuses everybody."""
         return isinstance(self.fragment.node(self.target), Reject | Drop)
+
+    @property
+    def asks_sources(self) -> bool:
+        """Whether ranges of sources hold for it."""
+        firewall = self.fragment.firewall
+        return firewall is not None and self.target == firewall.id
 
 
 def entries(
     graph: RuleGraph, address: str, protocol: str, port: int, *, last: bool = False
 ) -> list[FrontendEntry]:
-    """Return the frontends for packets to `address`, the one first that takes them.
+    """Return the frontends for packets to `address`, in the order in which they are asked.
 
-    Of Services that claim the same that is the first of them, or with `last` the last.
+    An address that a Service names comes before node ports. Of Services that claim the same that is
+    the first of them, or with `last` the last.
     """
     step = -1 if last else 1
-    found = _entries(graph, address, protocol, port, step)
-    return sorted(found, key=lambda entry: entry.refuses)
+    return list(_entries(graph, address, protocol, port, step))
+
+
+def refusing_entry(
+    graph: RuleGraph, address: str, protocol: str, port: int, *, address_first: bool = False
+) -> FrontendEntry | None:
+    """Return the frontend that refuses what all of them refuse, None if none does.
+
+    Packets are refused after translation, where all that has been translated is gone: ranges of
+    sources come first, then health-check ports of the node, which are let in, then cluster IPs,
+    then the rest by Service. With `address_first` that rest has addresses before node ports.
+    """
+
+    def rank(entry: FrontendEntry) -> tuple[object, ...]:
+        if entry.asks_sources:
+            return (0,)
+        if entry.dispatch.frontend == "cluster-ip":
+            return (1,)
+        is_port = address_first and entry.dispatch.frontend == "node-port"
+        return (2, is_port, entry.fragment.name)
+
+    found = min(entries(graph, address, protocol, port), key=rank, default=None)
+    if found is None or found.asks_sources:
+        return found
+    is_own = graph.settings.is_node_address(address)
+    is_check = is_own and protocol == "TCP" and port in graph.health_checks
+    return None if is_check else found
 
 
 def _entries(

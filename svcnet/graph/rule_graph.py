@@ -63,3 +63,9 @@ class RuleGraph(Brief):
             for dispatch in fragment.dispatches
             if dispatch.frontend == "cluster-ip"
         }
+
+    @cached_property
+    def health_checks(self) -> frozenset[int]:
+        """The ports that the node itself answers, for who asks whether it serves a Service."""
+        checks = (fragment.health_check for fragment in self)
+        return frozenset(check.port for check in checks if check is not None)

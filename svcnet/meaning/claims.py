@@ -1,12 +1,14 @@
-"""Who takes packets in a table of nftables, where several Services claim one address and port.
+"""Who takes packets where several Services claim one address and port, and one alone is asked.
 
-A map has one element for them. Each Service that is written takes the place of those before, so the
-last has it, where in a list of rules the first would. Each kind of element is a claim of its own:
-what leads to endpoints, what refuses packets because there are none, and the ranges of sources of a
-load balancer. Whether the address is a cluster IP is asked of a set, whoever claims the port.
+In mode iptables each is asked in its turn, and :func:`svcnet.graph.ways` says who answers. Of rules
+that lead to a proxy the first has the packet. In a table of nftables the last has it: a map has one
+element for them, and each Service that is written takes the place of those before. There each kind
+of element is a claim of its own: what leads to endpoints, what refuses packets because there are
+none, and the ranges of sources of a load balancer. Whether the address is a cluster IP is asked of
+a set, whoever claims the port.
 
-Source of the behaviour: ``nftElementStorage.ensureElem`` in pkg/proxy/nftables/proxier.go of
-Kubernetes v1.36.
+Source of the behaviour of tables: ``nftElementStorage.ensureElem`` in
+pkg/proxy/nftables/proxier.go of Kubernetes v1.36.
 """
 
 from __future__ import annotations
@@ -14,16 +16,43 @@ from __future__ import annotations
 from attrs import evolve
 
 from svcnet.addresses import contains
-from svcnet.graph import Dispatch, Drop, Fragment, Reject, RuleGraph
+from svcnet.graph import Deliver, Dispatch, Drop, Fragment, Packet, Reject, RuleGraph, ways
 from svcnet.graph.evaluate import FrontendEntry, entries
+from svcnet.renderers.userspace import why_not
+
+
+def is_handed_on(graph: RuleGraph, packet: Packet) -> bool:
+    """Return whether the first who is asked refuses a packet, and another one takes it.
+
+    That is so where each is asked in its turn.
+    """
+    claims = entries(graph, packet.destination, packet.protocol, packet.port)
+    way = ways(graph, packet)[0]
+    return isinstance(way.verdict, Deliver) and way.decisions[0].node is not claims[0].dispatch
+
+
+def proxy_entry(
+    graph: RuleGraph, address: str, protocol: str, port: int, *, is_of_node: bool
+) -> FrontendEntry | None:
+    """Return the frontend whose rule leads packets to a proxy, None for those that none leads.
+
+    What the node itself sends to an external IP that is not its own goes out.
+    """
+    goes_out = is_of_node and not graph.settings.is_node_address(address)
+    for each in entries(graph, address, protocol, port):
+        is_left = goes_out and each.dispatch.frontend == "external-ip"
+        if not is_left and why_not(each.fragment) is None:
+            return each
+    return None
 
 
 def table_entry(graph: RuleGraph, address: str, protocol: str, port: int) -> FrontendEntry | None:
     """Return the frontend that takes packets, None for those that are no Service's."""
-    found = entries(graph, address, protocol, port, last=True)
-    if not found:
+    claims = entries(graph, address, protocol, port, last=True)
+    found = min(claims, key=lambda entry: entry.refuses, default=None)
+    if found is None:
         return None
-    fragment, dispatch, target = found[0].fragment, found[0].dispatch, found[0].target
+    fragment, dispatch, target = found.fragment, found.dispatch, found.target
     masquerade = graph.cluster_ips.get(address)
     if masquerade is not None and dispatch.masquerade != masquerade:
         dispatch = evolve(dispatch, masquerade=masquerade)
@@ -80,5 +109,4 @@ def ranges_of(graph: RuleGraph, fragment: Fragment) -> tuple[str, ...]:
 
 def asks_itself(entry: FrontendEntry, guard: Fragment) -> bool:
     """Return whether the ranges that hold are asked by the frontend itself."""
-    firewall = entry.fragment.firewall
-    return entry.fragment is guard and firewall is not None and entry.target == firewall.id
+    return entry.fragment is guard and entry.asks_sources

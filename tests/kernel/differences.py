@@ -81,6 +81,10 @@ DIFFERENCES: Mapping[str, str] = MappingProxyType(
             "Of several Services that claim one address and port, such as an external IP, the last "
             "in order has it, where in iptables mode the first answers."
         ),
+        "refusals-decide": (
+            "A Service that refuses a packet decides, whoever else claims its address and port, "
+            "where in iptables mode the next of them is asked."
+        ),
         "health-check-ports-stay-closed": (
             "Rules of the host's own in the chain INPUT, and its policy, apply to health-check "
             "node ports, which iptables mode opens."

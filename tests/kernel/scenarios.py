@@ -304,6 +304,8 @@ FALLS_BACK_DNS = in_ipvs("local-policy-falls-back", kept("pod3", port=5353))
 ON_PRIMARY = in_nftables("node-ports-on-primary-addresses", UNTOUCHED, in_graph=True)
 NO_SERVICE = in_nftables("cluster-ips-of-no-service-dropped", DROPPED)
 CLUSTER_IPS = ("10.96.0.0/16", "fd00:10:96::/112")
+HEALTH_PORT = (ServicePort(81, "http", target_port=8080, node_port=30053),)
+OF_ANOTHER = (OTHER_CLUSTER_IP.v4, OTHER_CLUSTER_IP.v6)
 LEAVES_NODE = in_userspace("node-leaves-for-external-ips", kept("outside", port=80))
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -977,6 +979,76 @@ SCENARIOS: tuple[Scenario, ...] = (
         ),
     ),
     Scenario(
+        "source-ranges-of-one-of-two-services",
+        (
+            load_balancer(load_balancer_source_ranges=("198.51.100.9/32", "2001:db8:100::9/128")),
+            *slices("pod1"),
+            service("x-last", OTHER_CLUSTER_IP, external_ips=(LOAD_BALANCER.v4, LOAD_BALANCER.v6)),
+            *slices("pod2", of="x-last"),
+        ),
+        (
+            Probe(
+                "client",
+                LOAD_BALANCER,
+                80,
+                masked("pod1"),
+                differs=(
+                    in_ipvs("last-claim-answers", masked("pod2")),
+                    in_nftables("last-claim-answers", masked("pod2")),
+                ),
+            ),
+            Probe(
+                "client2",
+                LOAD_BALANCER,
+                80,
+                masked("pod2"),
+                differs=(
+                    in_ipvs("refusals-decide", DROPPED),
+                    in_nftables("refusals-decide", DROPPED),
+                    in_userspace("refusals-decide", DROPPED),
+                ),
+            ),
+        ),
+    ),
+    Scenario(
+        "local-policy-of-one-of-two-services",
+        (
+            service(external_ips=OF_ANOTHER, external_traffic_policy="Local"),
+            *slices("pod3"),
+            service("x-last", OTHER_CLUSTER_IP),
+            *slices("pod2", of="x-last"),
+        ),
+        (
+            Probe(
+                "client",
+                OTHER_CLUSTER_IP,
+                80,
+                masked("pod2"),
+                differs=in_userspace("refusals-decide", DROPPED),
+            ),
+            Probe(
+                "pod1",
+                OTHER_CLUSTER_IP,
+                80,
+                kept("pod3"),
+                differs=(
+                    in_ipvs("last-claim-answers", kept("pod2")),
+                    in_nftables("last-claim-answers", kept("pod2")),
+                ),
+            ),
+            Change(slices(of="x-last")),
+            Probe(
+                "client",
+                OTHER_CLUSTER_IP,
+                80,
+                REFUSED,
+                differs=in_userspace("refusals-decide", DROPPED),
+            ),
+        ),
+        WITH_CIDR,
+        families=("IPv4",),
+    ),
+    Scenario(
         "load-balancer-source-ranges-with-everybody",
         (
             load_balancer(load_balancer_source_ranges=("198.51.100.9/32", "0.0.0.0/0", "::/0")),
@@ -1068,6 +1140,16 @@ SCENARIOS: tuple[Scenario, ...] = (
             Probe("client", NODE, 32001, CLOSED),
         ),
         closed=(32000, 32001),
+    ),
+    Scenario(
+        "health-check-port-that-is-a-node-port",
+        (
+            load_balancer(external_traffic_policy="Local", health_check_node_port=30053),
+            service("x-last", OTHER_CLUSTER_IP, type="NodePort", ports=HEALTH_PORT),
+            *slices("pod1", of="x-last"),
+        ),
+        (Probe("client", NODE, 30053, masked("pod1")),),
+        families=("IPv6",),
     ),
     Scenario(
         "host-closes-the-port-of-a-service",

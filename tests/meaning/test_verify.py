@@ -25,7 +25,6 @@ from svcnet.meaning.comparison.intent import (
     IptablesDialect,
     NFTablesDialect,
     distinctions,
-    entry_of,
     intents,
 )
 from svcnet.meaning.dump import MachineDump, NFTDump, read_dump
@@ -311,14 +310,15 @@ def test_intents_are_what_the_graph_evaluates_to(
         return
     address, protocol, port = data.draw(st.sampled_from(sorted(graph.frontends)))
     target = Heading(number(address or node_settings.node_ip), protocol.lower(), port, False)
-    entry = entry_of(graph, target)
+    dialect = IptablesDialect(graph)
+    entry = dialect.entry(target)
     own = frozenset(map(number, node_settings.addresses))
     senders = Senders(
         distinctions(node_settings, entry),
         lambda span: of_range(span, node_settings.family, own),
         everything(node_settings.family),
     )
-    wanted = intents(IptablesDialect(graph), entry, target, senders)
+    wanted = intents(dialect, entry, target, senders)
     for bit in range(senders.everybody.bit_length()):
         if not senders.everybody >> bit & 1:
             continue

@@ -28,21 +28,28 @@ from svcnet.graph import (
     Translate,
 )
 from svcnet.graph.evaluate import FrontendEntry, Verdict
-from svcnet.meaning.comparison.intent import PASS, Dialect, Ending, Heading, Intent, place_of
+from svcnet.meaning.comparison.intent import (
+    PASS,
+    Ending,
+    Heading,
+    Intent,
+    OneClaimDialect,
+    place_of,
+)
 from svcnet.meaning.ipvs.schedulers import choice, shares
 from svcnet.meaning.sources import Sources
 from svcnet.meaning.spans import LOOPBACK, Span, network, number, text_of
 from svcnet.netfilter.ipvs.messages import SCHED1, SCHED2
 
 
-class _Claim(NamedTuple):
+class _Server(NamedTuple):
     """A frontend that has a virtual server for an address and port."""
 
     fragment: Fragment
     dispatch: Dispatch
 
 
-class IPVSDialect(Dialect):
+class IPVSDialect(OneClaimDialect):
     """Mode ipvs.
 
     - The addresses of Services are the node's own. A port of one that no Service has is refused.
@@ -108,19 +115,19 @@ class IPVSDialect(Dialect):
         """Return the endpoints on this node."""
         return ((address, protocol, port) for protocol, address, port in sorted(self._loops))
 
-    def _claims(self, target: Heading) -> Sequence[_Claim]:
+    def servers(self, target: Heading) -> Sequence[_Server]:
         """Return the frontends of an address and port, the one last whose endpoints are taken."""
         address = text_of(target.address, self.settings.family)
         where = (target.protocol.upper(), target.port)
         found = list(self.graph.frontends.get((address, *where), ()))
         if address in self._served:
             found += self.graph.frontends.get(("", *where), ())
-        claims = [_Claim(fragment, dispatch) for fragment, dispatch in found]
+        claims = [_Server(fragment, dispatch) for fragment, dispatch in found]
         return sorted(claims, key=lambda claim: claim.fragment.name)
 
     def entry(self, target: Heading) -> FrontendEntry | None:
         """Return the frontend whose endpoints are taken, None for packets that are no Service's."""
-        claims = self._claims(target)
+        claims = self.servers(target)
         if not claims:
             return None
         fragment, dispatch = claims[-1]
@@ -158,7 +165,7 @@ class IPVSDialect(Dialect):
 
     def kept_out(self, target: Heading, sources: Sources) -> int:
         """Return who is in no range of sources of a load balancer."""
-        claims = self._claims(target)
+        claims = self.servers(target)
         itself = (target.address, target.address)
         spans: list[Span] = []
         keeps_itself_out = False
@@ -184,7 +191,7 @@ class IPVSDialect(Dialect):
     ) -> Iterator[Intent]:
         """Yield how packets of some senders end that a frontend takes."""
         fragment = entry.fragment
-        reals = self._reals(_Claim(fragment, entry.dispatch))
+        reals = self._reals(_Server(fragment, entry.dispatch))
         weights = [each.weight for each in reals]
         scheduler = fragment.policy.scheduler or self.settings.ipvs.scheduler
         parts = shares(scheduler, weights)
@@ -224,7 +231,7 @@ class IPVSDialect(Dialect):
         reason = meant.node.reason if isinstance(meant.node, Reject | Drop) else ""
         return Refuse(how, reason or "has no endpoint that takes connections")
 
-    def _reals(self, claim: _Claim) -> list[Translate]:
+    def _reals(self, claim: _Server) -> list[Translate]:
         """Return the endpoints that a virtual server has."""
         fragment, dispatch = claim
         if dispatch.frontend == "cluster-ip":
@@ -265,7 +272,7 @@ class IPVSDialect(Dialect):
 
     def _mask_by_address(self, target: Heading, sources: Sources) -> int:
         """Return whose packets get the node's address, by what the address is."""
-        claims = self._claims(target)
+        claims = self.servers(target)
         found = self._from_cluster_ip(target, sources)
         kinds: dict[str, list[Fragment]] = {}
         for fragment, dispatch in claims:

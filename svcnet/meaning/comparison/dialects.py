@@ -7,7 +7,12 @@ from types import MappingProxyType
 
 from svcnet.graph import RuleGraph
 from svcnet.meaning.comparison.balancer import IPVSDialect
-from svcnet.meaning.comparison.intent import Dialect, IptablesDialect, NFTablesDialect
+from svcnet.meaning.comparison.intent import (
+    Dialect,
+    IptablesDialect,
+    NFTablesDialect,
+    TreesDialect,
+)
 from svcnet.meaning.comparison.proxy import UserspaceDialect
 
 _DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType(
@@ -21,5 +26,11 @@ _DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType(
 
 
 def dialect_of(graph: RuleGraph, mode: str) -> Dialect:
-    """Return what rules of a mode do otherwise than a graph says; nothing of an unknown mode."""
+    """Return what a graph means in a mode; in an unknown one that is what it means by itself."""
     return _DIALECTS.get(mode, Dialect)(graph)
+
+
+def dialects_of(graph: RuleGraph, mode: str) -> tuple[Dialect, ...]:
+    """Return what a graph means in each layout of a mode, as far as they differ."""
+    first = dialect_of(graph, mode)
+    return (first, TreesDialect(graph)) if mode == "iptables" else (first,)

@@ -24,7 +24,7 @@ from svcnet.graph import (
     RuleGraph,
     Translate,
 )
-from svcnet.graph.evaluate import FrontendEntry, entries, entry_ways
+from svcnet.graph.evaluate import FrontendEntry, entries, entry_ways, refusing_entry
 from svcnet.meaning.claims import asks_itself, guarding, ranges_of, refusing, table_entry
 from svcnet.meaning.sources import Distinctions, Endpoint, Sources
 from svcnet.meaning.spans import LOOPBACK, Span, network, number, text_of
@@ -60,13 +60,6 @@ class Heading(NamedTuple):
     is_node: bool
 
 
-def entry_of(graph: RuleGraph, target: Heading) -> FrontendEntry | None:
-    """Return the frontend that takes the packets, None for those that are no Service's."""
-    address = text_of(target.address, graph.settings.family)
-    found = entries(graph, address, target.protocol.upper(), target.port)
-    return found[0] if found else None
-
-
 def distinctions(settings: NodeSettings, entry: FrontendEntry | None) -> Distinctions:
     """Return what a graph tells senders apart by, of packets for one of its frontends."""
     networks: set[Span] = {(number(each), number(each)) for each in settings.addresses}
@@ -98,7 +91,11 @@ def distinctions(settings: NodeSettings, entry: FrontendEntry | None) -> Distinc
 
 
 class Dialect:
-    """What rules of a mode do otherwise than a graph says, as those of its reference do."""
+    """What a graph means in a mode, as far as that is a way of its own.
+
+    By itself it says what the graph means: of frontends with one destination each is asked in its
+    turn, until one has an endpoint for the packet.
+    """
 
     def __init__(self, graph: RuleGraph) -> None:
         self.graph = graph
@@ -112,9 +109,44 @@ class Dialect:
         """Return the destinations that no frontend names and that are told from others."""
         return ()
 
+    def where(self, target: Heading) -> tuple[str, str, int]:
+        """Return a destination as a graph names it."""
+        address = text_of(target.address, self.settings.family)
+        return address, target.protocol.upper(), target.port
+
     def entry(self, target: Heading) -> FrontendEntry | None:
-        """Return the frontend that takes the packets, None for those that are no Service's."""
-        return entry_of(self.graph, target)
+        """Return the frontend that takes the packets, None for those that are no Service's.
+
+        Where it depends on the sender that is the first that takes packets of some.
+        """
+        found = (each for each in self.claims(target) if not each.refuses)
+        return next(found, None) or self.refusing(target)
+
+    def claims(self, target: Heading) -> Sequence[FrontendEntry]:
+        """Return the frontends that are asked one after the other."""
+        return entries(self.graph, *self.where(target))
+
+    def refusing(self, target: Heading) -> FrontendEntry | None:
+        """Return the frontend that refuses what all of them refuse, None if none does."""
+        return refusing_entry(self.graph, *self.where(target))
+
+    def answers(self, target: Heading, sources: Sources, mask: int) -> Iterator[Intent]:
+        """Yield how packets of some senders end, whoever answers them or nobody."""
+        for claim in self.claims(target):
+            refused = 0
+            for each in self.visit(claim, target, sources, mask):
+                if isinstance(each.node, Reject | Drop):
+                    refused |= each.mask
+                else:
+                    yield each
+            mask = refused
+        if not mask:
+            return
+        last = self.refusing(target)
+        if last is None or (last.refuses and self.is_left_out(target, last)):
+            yield from self.astray(last, target, sources, mask)
+        else:
+            yield from self.visit(last, target, sources, mask)
 
     def visit(
         self, entry: FrontendEntry, target: Heading, sources: Sources, mask: int
@@ -182,20 +214,37 @@ class IptablesDialect(Dialect):
 
     def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:
         """Return whether the node itself sends to what is refused to others."""
-        address = text_of(target.address, self.settings.family)
-        node = entry.fragment.node(entry.target)
-        where = (address, target.protocol.upper(), target.port)
+        address, *_ = self.where(target)
         return (
             target.is_node
-            and isinstance(node, Reject)
+            and isinstance(entry.fragment.node(entry.target), Reject)
             and not self.settings.is_node_address(address)
-            and all(
-                each.frontend != "cluster-ip" for _, each in self.graph.frontends.get(where, ())
-            )
+            and entry.dispatch.frontend != "cluster-ip"
         )
 
 
-class NFTablesDialect(Dialect):
+class TreesDialect(IptablesDialect):
+    """Mode iptables in trees: of those that refuse, one with the address comes first."""
+
+    def refusing(self, target: Heading) -> FrontendEntry | None:
+        """Return the frontend that refuses what all of them refuse, None if none does."""
+        return refusing_entry(self.graph, *self.where(target), address_first=True)
+
+
+class OneClaimDialect(Dialect):
+    """A mode in which one frontend alone is asked, whoever else claims its destination."""
+
+    def claims(self, target: Heading) -> Sequence[FrontendEntry]:
+        """Return the frontend that is asked, if there is one."""
+        found = self.entry(target)
+        return () if found is None else (found,)
+
+    def refusing(self, target: Heading) -> FrontendEntry | None:
+        """Return the same, which refuses what it does not take."""
+        return self.entry(target)
+
+
+class NFTablesDialect(OneClaimDialect):
     """Mode nftables.
 
     - Addresses that do not answer node ports refuse none of them either.
@@ -224,7 +273,7 @@ class NFTablesDialect(Dialect):
 
     def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:
         """Return whether a node port is refused where none is served."""
-        where = self._where(target)
+        where = self.where(target)
         return where not in self.graph.frontends and not self.settings.answers_node_ports(where[0])
 
     def elsewhere(self, target: Heading) -> Ending:
@@ -239,7 +288,7 @@ class NFTablesDialect(Dialect):
 
     def entry(self, target: Heading) -> FrontendEntry | None:
         """Return the frontend that takes the packets, None for those that are no Service's."""
-        return table_entry(self.graph, *self._where(target))
+        return table_entry(self.graph, *self.where(target))
 
     def visit(
         self, entry: FrontendEntry, target: Heading, sources: Sources, mask: int
@@ -249,7 +298,7 @@ class NFTablesDialect(Dialect):
         kept_out = firewall.otherwise if firewall is not None else ""
         for each in super().visit(entry, target, sources, mask):
             if isinstance(each.node, Reject | Drop) and each.node.id != kept_out:
-                where = self._where(target)
+                where = self.where(target)
                 node = refusing(self.graph, *where, is_of_node=target.is_node) or each.node
                 yield each._replace(ending=_refusal(node), node=node)
             else:
@@ -257,7 +306,7 @@ class NFTablesDialect(Dialect):
 
     def kept_out(self, target: Heading, sources: Sources) -> int:
         """Return who is in no range of sources of a load balancer that is another's frontend."""
-        guard = guarding(self.graph, *self._where(target))
+        guard = guarding(self.graph, *self.where(target))
         entry = self.entry(target) if guard is not None else None
         if guard is None or entry is None or asks_itself(entry, guard[0]):
             return 0
@@ -267,10 +316,6 @@ class NFTablesDialect(Dialect):
         for span in spans:
             inside |= sources.network(span)
         return sources.everybody & ~inside
-
-    def _where(self, target: Heading) -> tuple[str, str, int]:
-        address = text_of(target.address, self.settings.family)
-        return address, target.protocol.upper(), target.port
 
     def hides_from_itself(self, target: Heading, node: Translate) -> bool:
         """Return whether an endpoint is on this node."""
@@ -284,10 +329,7 @@ def intents(
     everybody = sources.everybody
     out = dialect.kept_out(target, sources)
     found = [Intent(out, ("drop",), (1, 1), entry)] if out else []
-    left = everybody & ~out
-    if entry is None or (entry.refuses and dialect.is_left_out(target, entry)):
-        return [*found, *dialect.astray(entry, target, sources, left)]
-    return [*found, *dialect.visit(entry, target, sources, left)]
+    return [*found, *dialect.answers(target, sources, everybody & ~out)]
 
 
 class _Visit:

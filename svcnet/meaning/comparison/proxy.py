@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from svcnet.graph.evaluate import FrontendEntry, entries
-from svcnet.meaning.comparison.intent import Dialect, Heading, Intent
+from svcnet.graph.evaluate import FrontendEntry
+from svcnet.meaning.claims import proxy_entry
+from svcnet.meaning.comparison.intent import Heading, Intent, OneClaimDialect
 from svcnet.meaning.sources import Sources
-from svcnet.meaning.spans import text_of
-from svcnet.renderers.userspace import why_not
 
 
-class UserspaceDialect(Dialect):
+class UserspaceDialect(OneClaimDialect):
     """Mode userspace.
 
     - Endpoints see an address of the node in every case.
@@ -22,19 +21,12 @@ class UserspaceDialect(Dialect):
 
     def entry(self, target: Heading) -> FrontendEntry | None:
         """Return the frontend that takes the packets, None for those that are no Service's."""
-        address = text_of(target.address, self.settings.family)
-        goes_out = target.is_node and not self.settings.is_node_address(address)
-        for each in entries(self.graph, address, target.protocol.upper(), target.port):
-            is_left = goes_out and each.dispatch.frontend == "external-ip"
-            if not is_left and why_not(each.fragment) is None:
-                return each
-        return None
+        return proxy_entry(self.graph, *self.where(target), is_of_node=target.is_node)
 
     def is_left_out(self, target: Heading, entry: FrontendEntry) -> bool:
         """Return whether a node port is refused where none is served."""
-        address = text_of(target.address, self.settings.family)
-        where = (address, target.protocol.upper(), target.port)
-        return where not in self.graph.frontends and not self.settings.answers_node_ports(address)
+        where = self.where(target)
+        return where not in self.graph.frontends and not self.settings.answers_node_ports(where[0])
 
     def visit(
         self, entry: FrontendEntry, target: Heading, sources: Sources, mask: int

@@ -19,7 +19,7 @@ from svcnet.graph import (
     RuleGraph,
 )
 from svcnet.meaning.comparison.cells import targets
-from svcnet.meaning.comparison.dialects import dialect_of
+from svcnet.meaning.comparison.dialects import dialects_of
 from svcnet.meaning.comparison.difference import (
     FieldPlace,
     Obscurity,
@@ -77,13 +77,14 @@ def is_as_meant(graph: RuleGraph, rules: MachineRules, packet: Packet) -> bool:
     destination, protocol = number(packet.destination), packet.protocol.lower()
     is_node = is_of_node(rules.facts, packet)
     target = Heading(destination, protocol, packet.port, is_node)
-    dialect = dialect_of(graph, rules.mode)
-    entry = dialect.entry(target)
     sender = sender_of(packet)
-    wanted = intents(dialect, entry, target, sender)
-    if all(each.ending[0] == PASS[0] for each in wanted):
-        return True
-    return not compare(wanted, leaves_of(rules, packet, sender)).different
+    leaves = leaves_of(rules, packet, sender)
+    for dialect in dialects_of(graph, rules.mode):
+        wanted = intents(dialect, dialect.entry(target), target, sender)
+        is_nobodys = all(each.ending[0] == PASS[0] for each in wanted)
+        if is_nobodys or not compare(wanted, leaves).different:
+            return True
+    return False
 
 
 def nowhere(origins: Iterable[Origin]) -> Sequence[FieldPlace | None]:
@@ -98,7 +99,7 @@ class _Comparison:
         self.graph = graph
         self.rules = rules
         self.locate = locate
-        self.dialect = dialect_of(graph, rules.mode)
+        self.dialect, *self.others = dialects_of(graph, rules.mode)
         self.cells = 0
         self.differences: list[tuple[object, PacketDifference]] = []
         self.unknown: Counter[RuleLine] = Counter()
@@ -110,7 +111,8 @@ class _Comparison:
         for target in targets(self.dialect, self.rules):
             self.look(target)
         for guard in guards(self.graph, self.rules.mode):
-            self.look(guard.target, guard)
+            if self.dialect.entry(guard.target) is None:
+                self.look(guard.target, guard)
         return Verdicts(
             self.graph.settings.family,
             self.rules.mode,
@@ -173,8 +175,11 @@ class _Comparison:
             is_ours = entry is not None or guard is not None
             unknown = found.unknown & sources.everybody
             self._obscure(target, sources, state, unknown, is_ours=is_ours)
-        if found.different:
-            self._explain(target, sources, wanted, leaves, found.different, guard)
+        different = found.different
+        for other in self.others if different and guard is None else ():
+            different &= compare(intents(other, entry, target, sources), leaves).different
+        if different:
+            self._explain(target, sources, wanted, leaves, different, guard)
 
     def _obscure(
         self,

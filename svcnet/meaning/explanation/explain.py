@@ -20,7 +20,7 @@ def explain(question: Question, packet: Packet) -> Explanation:
     account = question.account(packet)
     changes: tuple[Remedy, ...] = ()
     if not any(isinstance(each.verdict, Deliver) for each in account.passages):
-        changes = try_proposals(proposals(question, packet), question)
+        changes = try_proposals(proposals(question, packet, account), question)
     return explanation(
         account,
         packet,

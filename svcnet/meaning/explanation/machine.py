@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from attrs import evolve, field, frozen
 
-from svcnet.graph import Deliver, Packet, evaluate
+from svcnet.graph import Deliver, Packet
 from svcnet.meaning.comparison.verify import is_as_meant
 from svcnet.meaning.explanation.account import ModeLine, Remark
 from svcnet.meaning.explanation.effects import effect, server_effect
@@ -300,9 +300,10 @@ def _assumption(
 def _wish_of_objects(
     objects: Question | None, rules: MachineRules, packet: Packet, ends: Sequence[End]
 ) -> Ends:
-    """Return what the objects say, if that is something else than what the rules do."""
+    """Return what the mode makes of the objects, if that is something else than the rules do."""
     if objects is None or any(isinstance(end.verdict, Unknown) for end in ends):
         return ()
     if is_as_meant(objects.graph, rules, packet):
         return ()
-    return merge_ends((each.verdict, each.probability) for each in evaluate(objects.graph, packet))
+    meant = objects.briefly(packet).passages
+    return merge_ends((each.verdict, each.probability) for each in meant)

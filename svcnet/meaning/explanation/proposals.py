@@ -11,8 +11,10 @@ from attrs import evolve
 
 from svcnet.addresses import host_network
 from svcnet.family import family_of
-from svcnet.graph import Drop, Firewall, Fragment, Origin, Packet, Reject, ways
+from svcnet.graph import Drop, Firewall, Fragment, Origin, Packet, Reject, RuleGraph, Way
+from svcnet.graph.evaluate import entries, entry_ways
 from svcnet.labels import PROXY_NAME_LABEL
+from svcnet.meaning.explanation.account import Account, Passage
 from svcnet.meaning.explanation.endpoint_proposals import of_endpoints, of_local_endpoints
 from svcnet.meaning.explanation.question import Question
 from svcnet.meaning.explanation.trials import Proposal
@@ -23,10 +25,14 @@ MOST_PORTS = 3
 """So many other ports of an address are tried."""
 
 
-def proposals(question: Question, packet: Packet) -> Iterator[Proposal]:
-    """Yield changes that may let `packet` through, the nearest first."""
-    way = ways(question.graph, packet)[0]
-    if way.fragment is None:
+def proposals(question: Question, packet: Packet, account: Account) -> Iterator[Proposal]:
+    """Yield changes that may let `packet` through, the nearest first.
+
+    `account` is what the mode does with it: they are of the Service that refuses it there, whoever
+    else claims its destination.
+    """
+    way = _way(question.graph, packet, account.passages[0])
+    if way is None or way.fragment is None:
         yield from _of_nobody(question, packet)
         return
     service = question.state.services[NamespacedName(*way.fragment.name[:2])]
@@ -41,6 +47,19 @@ def proposals(question: Question, packet: Packet) -> Iterator[Proposal]:
     # A mode may refuse by itself what the graph does not.
     elif service.load_balancer_source_ranges:
         yield from _source_range(question, packet, service)
+
+
+def _way(graph: RuleGraph, packet: Packet, end: Passage) -> Way | None:
+    """Return the way that a packet has in a graph by the frontend which a mode has it go by.
+
+    None for a packet that no frontend has.
+    """
+    name = end.fragment.name if end.fragment is not None else None
+    nodes = {each.decision.node.id for each in end.stages if each.decision is not None}
+    for entry in entries(graph, packet.destination, packet.protocol, packet.port):
+        if entry.fragment.name == name and entry.dispatch.id in nodes:
+            return entry_ways(graph, packet, entry)[0]
+    return None
 
 
 def of_service(
@@ -97,7 +116,7 @@ def _other_protocols(question: Question, packet: Packet) -> Iterator[Proposal]:
 
 
 def _taker(question: Question, packet: Packet) -> Fragment | None:
-    return ways(question.graph, packet)[0].fragment
+    return question.briefly(packet).passages[0].fragment
 
 
 def _other_ports(question: Question, packet: Packet) -> Iterator[Proposal]:

@@ -8,6 +8,10 @@ SOURCE_OF_SERVICE = Remark(
     "a process of the node that binds to no address has the Service's address as its source",
     "source-is-the-service",
 )
+REFUSAL_DECIDES = Remark(
+    "a Service that refuses a packet decides, whoever else claims its address and port",
+    "refusals-decide",
+)
 LAST_CLAIM = Remark(
     "of several Services that claim one address and port the last in order has it",
     "last-claim-answers",

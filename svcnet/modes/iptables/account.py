@@ -52,7 +52,7 @@ _BITS = 1 << 31
 
 def account(text: RestoreText, graph: RuleGraph, packet: Packet) -> Account:
     """Return what the rules of `text`, which is of `graph`, do with a packet."""
-    found = ways(graph, packet)
+    found = ways(graph, packet, address_first=bool(text.layout.most))
     fragment = found[0].fragment
     if fragment is None:
         return Account(tuple(map(passage, found)))
@@ -169,8 +169,8 @@ class _Reading:
                     yield ModeLine("nat", hairpin)
                     yield self.mark
                 yield ModeLine("nat", translation)
-            case Reject() | Drop() as refusal if before is not None:
-                yield from self.refusal(refusal, before)
+            case Reject() | Drop() if before is not None:
+                yield from self.refusal()
 
     def dispatch(self, dispatch: Dispatch, decision: Decision) -> Iterator[ModeLine]:
         if isinstance(self.block.fragment.node(decision.target), Reject | Drop):
@@ -219,16 +219,18 @@ class _Reading:
             rules = []
         yield from (ModeLine("nat", rule) for rule in rules[-1:])
 
-    def refusal(self, refusal: Reject | Drop, before: Decision) -> Iterator[ModeLine]:
-        """Yield the rule of the filter table for the destination that the packet still has."""
-        is_firewall = isinstance(before.node, Firewall)
+    def refusal(self) -> Iterator[ModeLine]:
+        """Yield the rule of the filter table for the destination that the packet still has.
+
+        That of ranges of sources is met first, also by those that are in one of them.
+        """
         here = {each.id: each for each in self.block.fragment.dispatches if self.is_at(each)}
-        for part, line in self.block.writing.filter:
-            if ("-A KUBE-PROXY-FIREWALL " in line) == is_firewall and part in here:
-                chain, _ = chain_and_rule(line)
-                yield self.jump("filter", self.hook(chain), chain)
-                yield from self.in_place("filter", here[part], line.rstrip("\n"))
-                return
+        found = [(part, line) for part, line in self.block.writing.filter if part in here]
+        found.sort(key=lambda each: "-A KUBE-PROXY-FIREWALL " not in each[1])
+        for part, line in found[:1]:
+            chain, _ = chain_and_rule(line)
+            yield self.jump("filter", self.hook(chain), chain)
+            yield from self.in_place("filter", here[part], line.rstrip("\n"))
 
     def is_at(self, dispatch: Dispatch) -> bool:
         """Return whether the packet has the destination of a frontend."""

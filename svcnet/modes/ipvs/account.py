@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
+from itertools import chain
 
 from attrs import frozen
 
@@ -29,6 +30,7 @@ from svcnet.graph import (
     Way,
     ways,
 )
+from svcnet.meaning.claims import is_handed_on
 from svcnet.meaning.explanation.account import (
     Account,
     ModeLine,
@@ -38,7 +40,7 @@ from svcnet.meaning.explanation.account import (
     is_of_node,
     then,
 )
-from svcnet.meaning.explanation.remarks import LAST_CLAIM, SOURCE_OF_SERVICE
+from svcnet.meaning.explanation.remarks import LAST_CLAIM, REFUSAL_DECIDES, SOURCE_OF_SERVICE
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.netfilter.ipvs.messages import NewDest, NewService
@@ -98,7 +100,11 @@ def account(tables: IPVSTables, graph: RuleGraph, packet: Packet) -> Account:
     part = tables.parts[names[-1]]
     reading = _Reading(tables, part, part.server(key), packet)
     passages = tuple(reading.passages())
-    told = *_remarks(meant, passages, packet, part.fragment), *reading.remarks()
+    if isinstance(passages[0].verdict, Refuse) and is_handed_on(graph, packet):
+        told: Iterator[Remark] = iter((REFUSAL_DECIDES,))
+    else:
+        told = _remarks(meant, passages, packet, part.fragment)
+    told = chain(told, reading.remarks())
     remarks = tuple(dict.fromkeys(told))
     return Account(passages, reading.choice if len(passages) > 1 else "", remarks)
 
@@ -245,13 +251,13 @@ class _Reading:
         rule = self.mark
         if rule is None:
             return ()
-        chain, definition = rule
+        home, definition = rule
         found = [_jump("nat", "OUTPUT" if self.of_node else "PREROUTING", "KUBE-SERVICES")]
         name = f" {definition.name_in(self.tables.family)} "
-        rules = _rules(self.tables, chain)
+        rules = _rules(self.tables, home)
         found += [each for each in rules if name in each.text and "RETURN" not in each.text][:1]
-        if chain == "KUBE-NODE-PORT":
-            found[1:1] = [each for each in _rules(self.tables, "KUBE-SERVICES") if chain in each[1]]
+        if home == "KUBE-NODE-PORT":
+            found[1:1] = [each for each in _rules(self.tables, "KUBE-SERVICES") if home in each[1]]
         if definition is sets.LOAD_BALANCER:
             found += [r for r in _rules(self.tables, "KUBE-LOAD-BALANCER") if "RETURN" not in r[1]]
         found += self.entries(definition)
@@ -260,32 +266,40 @@ class _Reading:
 
     @cached_property
     def mark(self) -> tuple[str, SetDefinition] | None:
-        """The chain and the set that have the packet masqueraded, None if none does."""
-        source, policy = self.packet.source, self.fragment.policy
+        """The chain and the set that have the packet masqueraded, None if none does.
+
+        Sets have what all Services claim, whosever the virtual server is.
+        """
+        source = self.packet.source
         if source.startswith("127.") or source == "::1":
             return None
-        match self.dispatch.frontend:
-            case "cluster-ip":
-                return ("KUBE-SERVICES", sets.CLUSTER_IP) if self.masks_cluster_ip else None
-            case "external-ip":
-                return None if policy.external_local else ("KUBE-SERVICES", sets.EXTERNAL_IP)
-            case "load-balancer":
-                return None if policy.external_local else ("KUBE-SERVICES", sets.LOAD_BALANCER)
-            case "node-port":
-                every = sets.NODE_PORT_SETS[self.packet.protocol][0]
-                return None if policy.external_local else ("KUBE-NODE-PORT", every)
+        if self.has(sets.LOAD_BALANCER) and not self.has(sets.LOAD_BALANCER_LOCAL):
+            return "KUBE-SERVICES", sets.LOAD_BALANCER
+        if self.masks_cluster_ip:
+            return "KUBE-SERVICES", sets.CLUSTER_IP
+        if self.has(sets.EXTERNAL_IP):
+            return "KUBE-SERVICES", sets.EXTERNAL_IP
+        every, local = sets.NODE_PORT_SETS[self.packet.protocol]
+        if self.has(every) and not self.has(local) and not self.has(sets.EXTERNAL_IP_LOCAL):
+            return "KUBE-NODE-PORT", every
+        return None
+
+    def has(self, definition: SetDefinition) -> bool:
+        """Return whether a set has the packet's destination."""
+        return any(True for _ in self.entries(definition))
 
     @property
     def masks_cluster_ip(self) -> bool:
         detector = self.settings.local_detector
         if self.settings.masquerade_all:
-            return True
+            return self.has(sets.CLUSTER_IP)
         if detector.kind == "none":
             clustered = ServerKey(self.packet.source, self.packet.port, self.packet.protocol)
             server = self.tables.server(clustered)
             entry = f"{clustered.address},{clustered.protocol.lower()}:{clustered.port}"
             return server is not None and (sets.CLUSTER_IP, entry) in self.tables.uses
-        return not detector.is_local(self.packet.source, self.packet.interface)
+        is_local = detector.is_local(self.packet.source, self.packet.interface)
+        return self.has(sets.CLUSTER_IP) and not is_local
 
     def entries(self, definition: SetDefinition) -> Iterator[ModeLine]:
         """Yield the entries of a set that are for the packet's destination."""
@@ -298,20 +312,21 @@ class _Reading:
 
     def kept_out(self) -> tuple[Refuse, Stage] | None:
         """Return the refusal of a source that may not use a load balancer's address."""
-        ranges = self.fragment.policy.source_ranges
-        if self.dispatch.frontend != "load-balancer" or not ranges:
-            return None
         packet = self.packet
-        lets_node_in = any(contains(cidr, self.settings.node_ip) for cidr in ranges)
+        guards = self.guards
+        if not guards:
+            return None
         is_own = packet.source == packet.destination
-        verdict = Refuse("drop", "does not accept this source")
         if self.of_node:
-            if not is_own or lets_node_in:
+            at = f"-s {packet.source} -m ipvs --vaddr {packet.source} "
+            own = f"{at}--vproto {packet.protocol.lower()} --vport {packet.port} -j DROP"
+            rules = [rule for part in guards for rule in part.out_filter if rule.text == own]
+            # The rule asks for a connection of the virtual server, and an empty one has none.
+            if not is_own or not rules or not self.server.real_servers:
                 return None
-            rules = [r for r in self.part.out_filter if f"-s {packet.source} " in r.text]
             lines = [_jump("filter", "OUTPUT", "KUBE-IPVS-OUT-FILTER")]
             lines += [ModeLine("filter", f"-A {rule.chain} {rule.text}") for rule in rules]
-        elif (is_own and lets_node_in) or any(contains(c, packet.source) for c in ranges):
+        elif any(self.lets_in(part.fragment) for part in guards):
             return None
         else:
             lines = [
@@ -320,9 +335,28 @@ class _Reading:
                 *self.entries(sets.LOAD_BALANCER_FW),
                 *_rules(self.tables, "KUBE-SOURCE-RANGES-FIREWALL")[-1:],
             ]
-        firewall = self.fragment.firewall
+        verdict = Refuse("drop", "does not accept this source")
+        firewall = self.fragment.firewall if self.part in guards else None
         decision = None if firewall is None else Decision(firewall, firewall.otherwise)
         return verdict, Stage(decision, tuple(lines), "the ranges of sources do not have it")
+
+    @cached_property
+    def guards(self) -> list[Part]:
+        """The service ports whose ranges of sources hold at the packet's destination."""
+        portal = f"{self.packet.destination},{self.packet.protocol.lower()}:{self.packet.port}"
+        parts = (self.tables.parts[name] for name in self.tables.claims[self.server.key])
+        return [part for part in parts if (sets.LOAD_BALANCER_FW, portal) in part.entries]
+
+    def lets_in(self, fragment: Fragment) -> bool:
+        """Return whether ranges of sources have the packet's.
+
+        The load balancer's address is among them where the node's is.
+        """
+        ranges, source = fragment.policy.source_ranges, self.packet.source
+        if any(contains(cidr, source) for cidr in ranges):
+            return True
+        lets_node_in = any(contains(cidr, self.settings.node_ip) for cidr in ranges)
+        return lets_node_in and source == self.packet.destination
 
     def choices(self) -> list[tuple[str, RealServer]]:
         """Return the real servers that the packet may get, with the ids of their nodes."""

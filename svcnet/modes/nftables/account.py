@@ -30,7 +30,14 @@ from svcnet.graph import (
     ways,
 )
 from svcnet.graph.evaluate import FrontendEntry, entry_ways
-from svcnet.meaning.claims import asks_itself, guarding, ranges_of, refusing, table_entry
+from svcnet.meaning.claims import (
+    asks_itself,
+    guarding,
+    is_handed_on,
+    ranges_of,
+    refusing,
+    table_entry,
+)
 from svcnet.meaning.explanation.account import (
     Account,
     ModeLine,
@@ -42,7 +49,7 @@ from svcnet.meaning.explanation.account import (
     passage,
     then,
 )
-from svcnet.meaning.explanation.remarks import LAST_CLAIM
+from svcnet.meaning.explanation.remarks import LAST_CLAIM, REFUSAL_DECIDES
 from svcnet.netfilter.nft import NFTElement, NFTRule
 from svcnet.renderers.nftables import Bucket, Lead, NFTablesBlock, Ruleset, endpoint_map, names
 from svcnet.renderers.nftables.words import words
@@ -78,15 +85,22 @@ def account(ruleset: Ruleset, graph: RuleGraph, packet: Packet) -> Account:
     found = entry_ways(graph, packet, entry)
     if (out := reading.kept_out(graph, entry)) is not None:
         is_empty = out.fragment is not None and out.fragment.firewall is None
-        return Account((out,), remarks=(KEPT_OUT,) if is_empty else (LAST_CLAIM,))
+        return Account((out,), remarks=(KEPT_OUT,) if is_empty else _of_claims(graph, packet, out))
     if isinstance(found[0].verdict, Refuse) and not reading.refuses_here(graph):
         return reading.without_service((NOT_HERE,))
     found = tuple([reading.with_refusal(graph, way) for way in found])
-    shared = () if _ends(found) == _ends(ways(graph, packet)) else (LAST_CLAIM,)
+    is_meant = _ends(found) == _ends(ways(graph, packet))
     passages = tuple([reading.passage(way) for way in found])
+    shared = () if is_meant else _of_claims(graph, packet, passages[0])
     changed = any(p.verdict != way.verdict for p, way in zip(passages, found, strict=True))
     choice = CHOICE if len(passages) > 1 else ""
     return Account(passages, choice, (*((NO_HAIRPIN,) if changed else ()), *shared))
+
+
+def _of_claims(graph: RuleGraph, packet: Packet, end: Passage) -> tuple[Remark, ...]:
+    """Return why a packet ends otherwise than a graph says, which several Services claim."""
+    is_final = isinstance(end.verdict, Refuse) and is_handed_on(graph, packet)
+    return (REFUSAL_DECIDES,) if is_final else (LAST_CLAIM,)
 
 
 def _ends(found: tuple[Way, ...]) -> set[tuple[object, Fraction]]:

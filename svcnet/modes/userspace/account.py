@@ -21,6 +21,8 @@ from svcnet.graph import (
     Way,
     ways,
 )
+from svcnet.graph.evaluate import entry_ways
+from svcnet.meaning.claims import is_handed_on, proxy_entry
 from svcnet.meaning.explanation.account import (
     Account,
     ModeLine,
@@ -29,6 +31,7 @@ from svcnet.meaning.explanation.account import (
     is_of_node,
     passage,
 )
+from svcnet.meaning.explanation.remarks import REFUSAL_DECIDES
 from svcnet.renderers.userspace import (
     ListenerName,
     Portal,
@@ -58,7 +61,10 @@ NO_PORTAL = Remark(
 
 def account(table: ProxyTable, graph: RuleGraph, packet: Packet) -> Account:
     """Return what the proxy with `table`, which is of `graph`, does with a packet."""
-    found = ways(graph, packet)
+    where = packet.destination, packet.protocol, packet.port
+    is_own = is_of_node(graph.settings, packet)
+    entry = proxy_entry(graph, *where, is_of_node=is_own)
+    found = ways(graph, packet) if entry is None else entry_ways(graph, packet, entry)
     fragment = found[0].fragment
     if fragment is None:
         return Account(tuple(map(passage, found)))
@@ -75,6 +81,8 @@ def account(table: ProxyTable, graph: RuleGraph, packet: Packet) -> Account:
     passages = tuple([reading.passage(way) for way in found])
     is_served = isinstance(passages[0].verdict, Deliver)
     remarks = (HIDDEN_SOURCE,) if is_served else ()
+    if not is_served and is_handed_on(graph, packet):
+        remarks = (REFUSAL_DECIDES,)
     return Account(passages, CHOICE if len(passages) > 1 else "", remarks)
 
 
