@@ -11,16 +11,18 @@ import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from errno import EBADMSG
+from struct import Struct
 from threading import RLock
 from typing import TypeAlias
 
 from svcnet.executors.machine import Machine
-from svcnet.executors.netlink import ask
+from svcnet.executors.netlink import ask, netlink_alone
 from svcnet.executors.notices import Notices, RulesetPart
 from svcnet.netlink import NETLINK_NETFILTER, NFGENMSG, NFNL_SUBSYS_NFTABLES, attributes
 
 _NFT_MSG_GETGEN = 16  # linux/netfilter/nf_tables.h
 _NFTA_GEN_ID = 1
+_GENERATION = Struct(">I")
 GENERATION_QUESTION = (
     NFNL_SUBSYS_NFTABLES << 8 | _NFT_MSG_GETGEN,
     NFGENMSG.pack(socket.AF_UNSPEC, 0, 0),
@@ -42,10 +44,11 @@ def generation(machine: Machine) -> int:
 
 def read_generation(answers: Iterable[bytes]) -> int:
     """Return the generation that the bodies of messages tell. Raises OSError if they do not."""
-    for answer in answers:
-        told = attributes(answer, NFGENMSG.size).get(_NFTA_GEN_ID)
-        if told is not None:
-            return int.from_bytes(told, "big")
+    with netlink_alone():
+        for answer in answers:
+            told = attributes(answer, NFGENMSG.size).get(_NFTA_GEN_ID)
+            if told is not None:
+                return int(_GENERATION.unpack(told)[0])
     raise OSError(EBADMSG, "nf_tables did not say its generation")
 
 

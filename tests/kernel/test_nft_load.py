@@ -6,7 +6,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -14,12 +14,13 @@ from svcnet.compiler import compile_state, node_view
 from svcnet.errors import ApplyError
 from svcnet.executors import nftables
 from svcnet.executors.commits import generation
+from svcnet.executors.nftables.commands import NFT
 from svcnet.executors.nftables.netlink import NFTSocket
 from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.graph import RuleGraph
 from svcnet.models import ClusterState
 from svcnet.netfilter.nft.wire import NFTMessage
-from svcnet.renderers.nftables import Ruleset, buckets_ahead, full, text
+from svcnet.renderers.nftables import Layout, Ruleset, buckets_ahead, full, text
 from tests.bench.dataplanes import endpoints_of, service, slice_of, vip
 from tests.kernel.test_nftables import listed, load, made_by
 from tests.kernel.test_nftables_apply import keeper
@@ -86,28 +87,78 @@ def test_many_batches(between: Callable[[Callable[[], object]], list[int]]) -> N
     elsewhere(work)
 
 
-def test_a_refusal_in_the_middle(between: Callable[[Callable[[], object]], list[int]]) -> None:
+def test_a_refusal_in_the_middle(
+    between: Callable[[Callable[[], object]], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It says which endpoint, and where that is from; no part of the table stays."""
-    taken: list[str] = []
-
-    def take_one_that_is_to_come() -> None:
-        for number in range(SERVICES):
-            element = f"{TAKEN} {{ {vip(number)} . 80 . 3 : 192.0.2.77 . 7 }}"
-            command = ("nft", "add", "element", element)
-            if not subprocess.run(command, capture_output=True, check=False).returncode:
-                taken.append(f"svc-{number:05d}")
-                return
+    size = "svcnet.renderers.nftables.flat.sizes.size_of"
 
     def work() -> None:
-        between(take_one_that_is_to_come)
+        sizes = between(lambda: None)
+        monkeypatch.setattr(size, lambda count: max(1024, count // 2))
         with pytest.raises(ApplyError) as problem:
             nftables.apply(wanted())
+        assert len(sizes) > IN_THE_MIDDLE
         told = str(problem.value)
-        assert "File exists" in told
+        assert "Too many open files" in told
         assert f"refused: add element {TAKEN} {{ 10.96." in told
-        assert f"(from EndpointSlice shop/{taken[0]}" in told
+        assert "(from EndpointSlice shop/svc-" in told
         assert not listed()
         assert no_thread_is_left()
+
+    elsewhere(work)
+
+
+def take_one_that_is_to_come() -> None:
+    for number in range(SERVICES):
+        element = f"{TAKEN} {{ {vip(number)} . 80 . 3 : 192.0.2.77 . 7 }}"
+        command = ("nft", "add", "element", element)
+        if not subprocess.run(command, capture_output=True, check=False).returncode:
+            return
+
+
+OTHERS = {
+    "an element that is to come": take_one_that_is_to_come,
+    "an element that nobody wants": lambda: load(
+        f"add element {TAKEN} {{ 10.1.2.3 . 7 . 0 : 10.1.2.4 . 7 }}"
+    ),
+    "all is flushed": lambda: load("flush ruleset"),
+    "a table of their own": lambda: load(f"flush ruleset\n{text(full(graph()))}"),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_others_write_in_the_middle(
+    what: str, between: Callable[[Callable[[], object]], list[int]]
+) -> None:
+    """What they did to the table is put right before svcnet says that it is done."""
+
+    def work() -> None:
+        between(OTHERS[what])
+        nftables.apply(wanted())
+        assert nftables.apply(wanted(), dry_run=True).plan.kind == "none"
+        assert no_thread_is_left()
+
+    elsewhere(work)
+
+
+@pytest.mark.parametrize("layout", get_args(Layout))
+def test_others_make_the_table_first(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not taken for one that svcnet made, nor deleted: it is brought to be right."""
+    theirs = text(full(graph(), layout="flat" if layout == "kube-proxy" else "kube-proxy"))
+    nft_load, first = NFT.load, [theirs]
+
+    def load_second(nft: NFT, lines: str, *, check: bool = False) -> int:
+        if first and not check:
+            load(first.pop())
+        return nft_load(nft, lines, check=check)
+
+    def work() -> None:
+        ruleset = full(graph(), layout=layout)
+        monkeypatch.setattr(NFT, "load", load_second)
+        nftables.apply(ruleset)
+        assert not first
+        assert nftables.apply(ruleset, dry_run=True).plan.kind == "none"
 
     elsewhere(work)
 

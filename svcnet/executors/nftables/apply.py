@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 
 from attrs import evolve, field, frozen
@@ -11,7 +11,7 @@ from svcnet import checks
 from svcnet.errors import ApplyError
 from svcnet.executors.children import Overdue
 from svcnet.executors.machine import Machine
-from svcnet.executors.nftables.commands import NFT, NFTError, load_all
+from svcnet.executors.nftables.commands import NFT, NFTError, load_each
 from svcnet.executors.nftables.dump import TableObservation, all_handles, dump, with_elements
 from svcnet.executors.nftables.plan import NFTablesPlan, plan
 from svcnet.executors.nftables.probe import deletes_late, require
@@ -29,6 +29,9 @@ from svcnet.renderers.nftables import (
     replacement,
 )
 from svcnet.words import count_noun
+
+LOOKS = 5
+"""How often all is looked at again while others write."""
 
 
 @frozen
@@ -82,24 +85,51 @@ def apply(
     """Bring the table of a machine to what `ruleset` says; with `dry_run` nothing is changed.
 
     Only what differs is loaded. A table of this name is taken over, whoever made it, and no other
-    table is touched. What is served goes on being served. Raises :class:`svcnet.errors.Lacking`
-    where the machine lacks what that takes, with nothing changed; ApplyError when something is
-    refused, and :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
+    table is touched. What is served goes on being served. Where others write at the same time it is
+    looked again, until all is as wanted. Raises :class:`svcnet.errors.Lacking` where the machine
+    lacks what that takes, with nothing changed; ApplyError when something is refused, or others do
+    not stop, and :class:`svcnet.executors.lock.Busy` when another svcnet is at work.
 
-    A caller that goes on writing gives its `writer` for that machine.
+    A caller that goes on writing gives its `writer` for that machine, and looks again by itself.
     """
+    nft = NFT(machine)
     with nullcontext() if dry_run else machine.lock(ruleset.family):
-        return _apply(NFT(machine), ruleset, writer or NFTWriter(machine), dry_run=dry_run)
+        if dry_run or writer is not None:
+            return _apply(nft, ruleset, writer or NFTWriter(machine), dry_run=dry_run)
+        return _apply_alone(nft, ruleset, NFTWriter(machine))
 
 
-def _apply(nft: NFT, ruleset: Ruleset, writer: NFTWriter, *, dry_run: bool) -> NFTablesReport:
+def _apply_alone(nft: NFT, ruleset: Ruleset, writer: NFTWriter) -> NFTablesReport:
+    """Apply, and again if anybody else has committed meanwhile: what they wrote may be our table.
+
+    The report is the one of the first time, with the commits and what is left of all.
+    """
+    done: list[NFTablesReport] = []
+    for _ in range(LOOKS):
+        before = nft.generation()
+        done.append(_apply(nft, ruleset, writer))
+        last = done[-1]
+        is_alone = nft.generation() == before + last.commits
+        if is_alone or (len(done) > 1 and last.plan.kind == "none"):
+            commits = sum(each.commits for each in done)
+            return evolve(done[0], commits=commits, left=last.left)
+    raise ApplyError(f"nf_tables: others write table {ruleset.table} as fast as svcnet does")
+
+
+def _apply(
+    nft: NFT, ruleset: Ruleset, writer: NFTWriter, *, dry_run: bool = False
+) -> NFTablesReport:
     stages = Stages()
     with stages.stage("observe"):
         require(ruleset, nft)
         seen = observe(ruleset, machine=nft.machine, by_netlink=writer.takes(ruleset))
+    if seen.state is None and not dry_run and writer.takes(ruleset):
+        try:
+            return _load_new(nft, ruleset, writer, stages)
+        except ApplyError:
+            # Others have come between, or nft says so too.
+            seen = observe(ruleset, machine=nft.machine, by_netlink=writer.takes(ruleset))
     is_found = seen.state is not None
-    if not is_found and not dry_run and writer.takes(ruleset):
-        return _make(nft, ruleset, writer, stages)
     with stages.stage("plan"):
         planned = plan(ruleset, seen)
     if dry_run:
@@ -108,22 +138,36 @@ def _apply(nft: NFT, ruleset: Ruleset, writer: NFTWriter, *, dry_run: bool) -> N
     return evolve(done, found_table=is_found)
 
 
-def _make(nft: NFT, ruleset: Ruleset, writer: NFTWriter, stages: Stages) -> NFTablesReport:
-    """Make a table that is not there: its frame by nft, and the rest by netlink.
+def _load_new(nft: NFT, ruleset: Ruleset, writer: NFTWriter, stages: Stages) -> NFTablesReport:
+    """Load a table that is not there: its frame by nft, and the rest by netlink.
 
-    It has chains ahead for other numbers of endpoints, which are cheap now and never again.
+    It has chains ahead for other numbers of endpoints, which are cheap now and never again. Raises
+    as :func:`_make`.
     """
     with stages.stage("plan"):
         ruleset = ruleset.keep(buckets_ahead(ruleset.buckets))
         texts, count = tuple(frame(ruleset)), sum(ruleset.counts.values())
         planned = NFTablesPlan("full", texts, is_new=True, by_netlink=count)
     with stages.stage("write"):
-        try:
-            commits = writer.load(ruleset, texts)
-        except ApplyError:
-            _remove(nft, f"delete table {ruleset.table}\n", ())
-            raise
+        commits = _make(nft, ruleset, writer.load(ruleset, texts))
     return NFTablesReport(ruleset, planned, (), stages.seconds, commits)
+
+
+def _make(nft: NFT, ruleset: Ruleset, parts: Iterable[int]) -> int:
+    """Make a table that is not there, in `parts` which are so many commits each; return their sum.
+
+    Raises ApplyError. Then nothing of it stays, unless others have written meanwhile: the table may
+    be theirs.
+    """
+    before, commits = nft.generation(), 0
+    try:
+        for part in parts:
+            commits += part
+    except ApplyError:
+        if commits and nft.generation() == before + commits:
+            _remove(nft, f"delete table {ruleset.table}\n", ())
+        raise
+    return commits
 
 
 def observe(
@@ -188,11 +232,11 @@ def _carry_out(
     try:
         return planned, *_load(nft, ruleset, planned)
     except ApplyError as error:
-        if planned.is_new:
-            _remove(nft, f"delete table {ruleset.table}\n", ())
-        if planned.is_new or error.check != checks.REFUSED_RULE:
+        if error.check != checks.REFUSED_RULE:
             raise
-    again = plan(ruleset, observe(ruleset, machine=nft.machine))
+        again = plan(ruleset, observe(ruleset, machine=nft.machine))
+        if planned.is_new and again.is_new:
+            raise
     if again.transactions != planned.transactions:
         try:
             return again, *_load(nft, ruleset, again)
@@ -208,7 +252,8 @@ def _load(nft: NFT, ruleset: Ruleset, planned: NFTablesPlan) -> tuple[int, tuple
     texts, cleanup = planned.transactions, planned.cleanup
     if cleanup and not deletes_late(nft.machine):
         texts, cleanup = (*texts[:-1], "".join(texts[-1:]) + cleanup), ""
-    commits = load_all(nft, texts, ruleset.origin_of_line)
+    parts = load_each(nft, texts, ruleset.origin_of_line)
+    commits = _make(nft, ruleset, parts) if planned.is_new else sum(parts)
     left = _remove(nft, cleanup, planned.stale)
     return commits + bool(cleanup and not left), left
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 from attrs import field, frozen
 
@@ -56,7 +57,7 @@ class NFT:
         where the kernel has not counted a commit of what nft says is done; ApplyError where nft is
         not there, may not change anything, or is to end.
         """
-        before = 0 if check else self._generation()
+        before = 0 if check else self.generation()
         options = ("--check",) if check else ()
         try:
             done = self._run(*options, "-f", "-", stdin=text)
@@ -65,7 +66,7 @@ class NFT:
         if done.code:
             raise _refusal(done, text)
         is_commit = not check and bool(_CHANGE.search(text))
-        if before and is_commit and before == self._generation():
+        if before and is_commit and before == self.generation():
             raise NFTError(0, "nft: the kernel has not got what it says is done")
         return int(is_commit)
 
@@ -75,13 +76,13 @@ class NFT:
         Raises Overdue where others commit faster than nft can list it, which begins anew with each
         commit; another ApplyError where it cannot, or prints what is no listing of it.
         """
-        before = self._generation()
+        before = self.generation()
         terse = ("--terse",) if is_terse else ()
         command = ("--handle", "--stateless", *terse, "list", "table", *table)
         try:
             done = self._run(*command, seconds=LISTING_SECONDS)
         except Overdue:
-            if before != self._generation():
+            if before != self.generation():
                 raise
             done = self._run(*command)
         if done.code and _ABSENT in done.complaint:
@@ -105,7 +106,7 @@ class NFT:
             raise ApplyError(f"nft --version: no version: {told}")
         return int(found[1]), int(found[2]), int(found[3] or 0)
 
-    def _generation(self) -> int:
+    def generation(self) -> int:
         """Return the generation of nf_tables, 0 where the kernel does not say."""
         try:
             return generation(self.machine)
@@ -124,17 +125,20 @@ class NFT:
 
 
 def load_all(nft: NFT, texts: tuple[str, ...], origin_of: OriginOf) -> int:
-    """Load transactions; return how many commits these surely were.
+    """Load transactions; return how many commits these surely were. Raises as :func:`load_each`."""
+    return sum(load_each(nft, texts, origin_of))
+
+
+def load_each(nft: NFT, texts: Iterable[str], origin_of: OriginOf) -> Iterator[int]:
+    """Load transactions, and yield after each how many commits it surely was.
 
     Raises ApplyError that names the refused line, and what it came from.
     """
-    commits = 0
     for text in texts:
         try:
-            commits += nft.load(text)
+            yield nft.load(text)
         except NFTError as error:
             raise refusal(error, line_at(text, error.line), origin_of) from None
-    return commits
 
 
 def _refusal(done: Output, text: str) -> NFTError:

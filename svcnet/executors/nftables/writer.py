@@ -6,7 +6,7 @@ and what a load has of chains of single service ports, which nft writes from tex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from svcnet.errors import ApplyError
 from svcnet.executors.ahead import ahead
 from svcnet.executors.machine import Machine
 from svcnet.executors.netlink import reason
-from svcnet.executors.nftables.commands import NFT, load_all
+from svcnet.executors.nftables.commands import NFT, load_all, load_each
 from svcnet.executors.nftables.dump import handles
 from svcnet.executors.nftables.encoding import (
     ElementForms,
@@ -28,7 +28,6 @@ from svcnet.executors.nftables.probe import deletes_late, takes_batches
 from svcnet.executors.nftables.refusal import OriginOf, refusal
 from svcnet.netfilter.nft import NFTChain, NFTSet, NFTTable
 from svcnet.netfilter.nft.wire import NFTMessage
-from svcnet.nogc import without_gc
 from svcnet.renderers.nftables import (
     Edit,
     NFTablesDelta,
@@ -140,22 +139,22 @@ class NFTWriter:
             return load_all(NFT(self._machine), (_text(part, table),), origin_of)
         return self._carry_out(encoding, origin_of)
 
-    @without_gc()
-    def load(self, ruleset: Ruleset, frame: tuple[str, ...]) -> int:
+    def load(self, ruleset: Ruleset, frame: tuple[str, ...]) -> Iterator[int]:
         """Make a table that is not there: its frame by nft, and all else by netlink.
 
         What leads packets anywhere comes last, at once, and nothing else with it: a large
         transaction takes more than its share. The bytes of elements are made in a thread while nft
-        and the kernel are at work. Returns how many commits that were. Raises ApplyError; a part
-        may be done then.
+        and the kernel are at work. Yields after each part how many commits that was. Raises
+        ApplyError; some parts may be done then.
         """
         if self._before_load is not None:
             self._before_load()
         forms = ElementForms.of_table(ruleset)
         with ahead(load_batches(ruleset, forms, self._messages_at_once)) as batches:
-            commits = load_all(NFT(self._machine), frame, ruleset.origin_of_line)
-            commits += self._make_buckets(ruleset, forms)
-            return commits + sum(self._fill(part, ruleset, forms) for part in batches)
+            yield from load_each(NFT(self._machine), frame, ruleset.origin_of_line)
+            yield self._make_buckets(ruleset, forms)
+            for part in batches:
+                yield self._fill(part, ruleset, forms)
 
     def _make_buckets(self, ruleset: Ruleset, forms: ElementForms) -> int:
         """Make the chains that service ports share; return how many commits that is."""

@@ -24,6 +24,10 @@ class NFTTable(NamedTuple):
         """Return the line that makes the table, or leaves it as it is."""
         return f"add table {self} {{ comment {quote_comment(comment)} ; }}\n"
 
+    def create(self, comment: str) -> str:
+        """Return the line that makes the table, and is refused where there is one."""
+        return f"create table {self} {{ comment {quote_comment(comment)} ; }}\n"
+
 
 class NFTHook(NamedTuple):
     """Where the kernel calls a chain."""

@@ -29,9 +29,10 @@ def load(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
     """Yield the transactions that bring a table to what `ruleset` says, but for what goes.
 
     With `is_new` there is no such table yet; that saves lines which would empty what is there.
+    Where somebody has made one meanwhile the first transaction is refused.
     """
     table = str(ruleset.table)
-    yield "".join([*_empty_chains(ruleset, is_new=is_new), *fixed_part(ruleset)])
+    yield _new_part(ruleset) if is_new else "".join(_emptied_part(ruleset))
     if shared := lines(ruleset.bucket_objects(ruleset.all_buckets()), table, is_new=is_new):
         yield "".join(shared)
     for made in _parts(ruleset):
@@ -47,7 +48,7 @@ def frame(ruleset: Ruleset) -> Iterator[str]:
     That is what no Service caused, and the chains of single service ports.
     """
     table = str(ruleset.table)
-    yield "".join(fixed_part(ruleset))
+    yield _new_part(ruleset)
     for made in _chains(ruleset):
         yield "".join(lines(made, table, is_new=True))
 
@@ -74,15 +75,21 @@ def _chains(ruleset: Ruleset) -> Iterator[Sequence[NFTItem]]:
         yield [made for own in with_chains[first : first + SERVICE_PORTS] for made in own]
 
 
-def _empty_chains(ruleset: Ruleset, *, is_new: bool) -> Iterator[str]:
-    """Yield the lines that empty the chains which no Service caused, so that a set may go."""
+def _new_part(ruleset: Ruleset) -> str:
+    """Return the lines that make a table with what no Service caused, if there is none."""
+    _, *rest = fixed_part(ruleset)
+    return "".join([ruleset.table.create(COMMENT), *rest])
+
+
+def _emptied_part(ruleset: Ruleset) -> Iterator[str]:
+    """Yield the lines of what no Service caused, with its chains empty before, so a set may go."""
     table = str(ruleset.table)
-    if not is_new:
-        yield ruleset.table.add(COMMENT)
-        for made in ruleset.fixed.objects:
-            if type(made) is NFTChain and made.hook is None:
-                yield NFTChain(made.name).add(table)
-                yield made.flush(table)
+    yield ruleset.table.add(COMMENT)
+    for made in ruleset.fixed.objects:
+        if type(made) is NFTChain and made.hook is None:
+            yield NFTChain(made.name).add(table)
+            yield made.flush(table)
+    yield from fixed_part(ruleset)
 
 
 def elements(ruleset: Ruleset, *, is_new: bool = False) -> Iterator[str]:
