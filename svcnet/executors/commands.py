@@ -12,13 +12,31 @@ CAPABILITIES = (("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13))
 """All that svcnet asks of the kernel (linux/capability.h), which can be taken from root too."""
 
 _STATUS = Path("/proc/thread-self/status")
+_USERS = Path("/proc/thread-self/uid_map")
+_ALL_USERS = ["0", "0", "4294967295"]
 _DENIED = ("ermission denied", "not permitted", "unable to initialize table")
 
 
 def hint(message: str, *, machine: Machine) -> str:
     """Return what to add to a complaint of a tool's or the kernel's: the capability it takes."""
-    missing = lacking(machine) if any(text in message for text in _DENIED) else ()
-    return f": it takes {' and '.join(missing)}, which this process lacks" if missing else ""
+    if not any(text in message for text in _DENIED):
+        return ""
+    if missing := lacking(machine):
+        return f": it takes {' and '.join(missing)}, which this process lacks"
+    if _is_in_user_namespace(machine):
+        return (
+            f": it takes {CAPABILITIES[0][0]} in the user namespace that this network namespace "
+            "is of, and this process has it in another"
+        )
+    return ""
+
+
+def _is_in_user_namespace(machine: Machine) -> bool:
+    """Return whether this process is in another user namespace than the machine's own."""
+    try:
+        return machine.read(_USERS).split() != _ALL_USERS
+    except OSError:
+        return False
 
 
 def complaint(who: str, message: str, *, machine: Machine) -> ApplyError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from errno import EBADMSG
+from errno import EBADMSG, EPERM
 
 from svcnet import netlink
 from svcnet.executors.machine import Machine
@@ -67,7 +67,9 @@ def tell(
     """Have the kernel do what several messages of a kind say, in their order.
 
     Yields the place in `bodies`, and the errno, of each that it refuses; it goes on behind it.
-    Raises OSError where it does not answer, with EBADMSG for an answer that is no such messages.
+    Raises OSError where it does not answer, with EBADMSG for an answer that is no such messages,
+    and PermissionError without the right: it may say so of the first message alone
+    (``nfnetlink_rcv`` in ``net/netfilter/nfnetlink.c``).
     """
     flags |= netlink.NLM_F_REQUEST | netlink.NLM_F_ACK
     with machine.netlink(protocol) as opened:
@@ -82,6 +84,8 @@ def tell(
             while left:
                 for number, errno in _acknowledgements(opened.receive()):
                     left.discard(number)
+                    if errno == EPERM:
+                        raise PermissionError(errno, netlink.errno_text(errno))
                     if errno:
                         yield start + number, errno
 

@@ -16,6 +16,8 @@ from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.renderers.iptables import full
 from svcnet.renderers.iptables.names import COUNTERS, INVALID_DROPPED
 from svcnet.testing import FakeMachine
+from tests.executors.test_nft_socket import said
+from tests.fuzz.test_ipvs_answers import AnsweringMachine
 
 
 class Refusing(FakeMachine):
@@ -54,6 +56,12 @@ def test_who_may_not_ask() -> None:
     with pytest.raises(ApplyError, match="counter"):
         nfacct.ensure(COUNTERS, machine=machine)
     assert nfacct.remove(COUNTERS, machine=machine) == ()
+
+
+def test_a_right_that_is_lacking_is_said_once() -> None:
+    """The kernel then answers the first of several messages, and nobody waits for the others."""
+    with pytest.raises(ApplyError, match="not permitted"):
+        nfacct.ensure(COUNTERS, machine=AnsweringMachine([said(0, EPERM)]))
 
 
 @pytest.mark.parametrize(

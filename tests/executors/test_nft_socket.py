@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from errno import ENOBUFS, ENOENT, EPERM
+from functools import cache
 from struct import pack
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from svcnet.errors import ApplyError
+from svcnet.executors.commits import Commits
 from svcnet.executors.netlink import UnsettledDump
+from svcnet.executors.nftables import NFTWriter, dump, is_there
+from svcnet.executors.nftables.dump import all_handles, handles
+from svcnet.executors.nftables.endpoints import endpoint_drift
 from svcnet.executors.nftables.netlink import (
     BatchRefusal,
     NFTSocket,
@@ -19,8 +26,13 @@ from svcnet.executors.nftables.netlink import (
 )
 from svcnet.netfilter.nft import NFTTable, wire
 from svcnet.netlink import NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NLMSGHDR, attribute
+from svcnet.renderers.nftables import Ruleset, full
 from svcnet.testing import FakeMachine
+from tests.fuzz import examples
 from tests.fuzz.test_ipvs_answers import Answers
+from tests.netfilter.nft_messages import captured
+from tests.test_conformance import CASES
+from tests.test_conformance_nftables import compile_case
 
 TABLE = NFTTable("ip", "kube-proxy")
 MESSAGES = [wire.new_chain(TABLE, "a"), wire.new_chain(TABLE, "b")]
@@ -141,3 +153,57 @@ def test_any_answer(told: list[bytes]) -> None:
         NFTSocket(Machine(*told)).generation()
     with suppress(OSError):
         NFTSocket(Machine(*told)).list_whole(0xA07, b"")
+
+
+class Story(FakeMachine):
+    """A machine whose kernel tells all sockets together what it is given."""
+
+    def __init__(self, told: list[bytes]) -> None:
+        super().__init__()
+        self.answers = Answers(told)
+
+    def netlink(self, protocol: int) -> Answers:
+        return self.answers
+
+
+GENERATIONS = [attribute(1, pack(">I", number)) for number in (0, 1, 7, 2**32 - 1)]
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> bytes:
+    """Answers about a table, as the kernel words them, some bytes of which are others."""
+    bodies = [each.body for sent in captured() for each in sent.messages]
+    parts = draw(st.lists(st.sampled_from(GENERATIONS) | st.sampled_from(bodies), max_size=3))
+    parts = [listed(bytes(4) + each if len(each) == 8 else each) for each in parts]
+    data = bytearray(
+        b"".join([*parts, *draw(st.lists(st.just(END) | st.just(said(1)), max_size=2))])
+    )
+    for _ in range(draw(st.integers(0, 4)) if data else 0):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data)
+
+
+@cache
+def table_that_is_wanted() -> Ruleset:
+    return full(compile_case(CASES / "kitchen-sink", "IPv4"), layout="flat")
+
+
+QUESTIONS: tuple[Callable[[FakeMachine], object], ...] = (
+    lambda machine: Commits(machine, lambda _: True).of_others(),
+    lambda machine: is_there(TABLE, machine=machine),
+    lambda machine: handles(TABLE, ["services"], machine=machine),
+    lambda machine: all_handles(table_that_is_wanted(), machine=machine),
+    lambda machine: endpoint_drift(table_that_is_wanted(), machine=machine),
+    lambda machine: dump(table_that_is_wanted(), {}, machine=machine, by_netlink=True),
+    lambda machine: NFTWriter(machine).is_able(),
+)
+
+
+@settings(max_examples=examples(200))
+@given(st.lists(stories(), max_size=5), st.sampled_from(QUESTIONS))
+@example([listed(bytes(4) + attribute(1, bytes(5)))], QUESTIONS[0])
+@example([listed(bytes(4) + pack("=HH", 99, 1) + bytes(4))], QUESTIONS[0])
+def test_any_story(told: list[bytes], ask: Callable[[FakeMachine], object]) -> None:
+    """Whoever asks about a table is told something, or has an error that it knows."""
+    with suppress(OSError, ApplyError):
+        ask(Story(told))

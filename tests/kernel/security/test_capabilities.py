@@ -40,6 +40,15 @@ def refusal(*arguments: object, wrap: tuple[str, ...]) -> str:
     return done.stderr
 
 
+@pytest.mark.parametrize("verb", [("apply", "--mode", "nftables", "cluster.yaml"), ("cleanup",)])
+def test_root_of_another_user_namespace(folder: Path, verb: tuple[str, ...]) -> None:
+    """As in a container of a user's own in the host's network: what it takes is told, at once."""
+    words = [folder / each if each == "cluster.yaml" else each for each in verb]
+    told = refusal(*words, wrap=("timeout", "5", "unshare", "--user", "--map-root-user"))
+    assert "CAP_NET_ADMIN in the user namespace that this network namespace is of" in told
+    assert "not-permitted" in told
+
+
 @USERS
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 def test_rules(folder: Path, user: int, variant: str) -> None:
