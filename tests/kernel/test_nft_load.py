@@ -22,6 +22,7 @@ from svcnet.models import ClusterState
 from svcnet.netfilter.nft.wire import NFTMessage
 from svcnet.renderers.nftables import Layout, Ruleset, buckets_ahead, full, text
 from tests.bench.dataplanes import endpoints_of, service, slice_of, vip
+from tests.kernel.test_nft_traffic import graph_of
 from tests.kernel.test_nftables import listed, load, made_by
 from tests.kernel.test_nftables_apply import keeper
 from tests.kernel.test_twice import elsewhere
@@ -197,3 +198,74 @@ def test_an_interrupt_in_the_middle(
         assert listed() == made_by(text(report.ruleset))
 
     elsewhere(work)
+
+
+class Break(BaseException):
+    """The end of a process, in the middle of its work."""
+
+
+def break_off(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object], number: int) -> bool:
+    """Do some work up to before a transaction of this number; return whether there was one."""
+    count = 0
+
+    def counted(transact: Callable[..., Any]) -> Callable[..., Any]:
+        def transact_or_end(*given: Any, **options: Any) -> Any:
+            nonlocal count
+            count += not options.get("check")
+            if count > number:
+                raise Break
+            return transact(*given, **options)
+
+        return transact_or_end
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NFT, "load", counted(NFT.load))
+        patch.setattr(NFTSocket, "commit", counted(NFTSocket.commit))
+        try:
+            work()
+        except Break:
+            return True
+    return False
+
+
+WEB = ("pod1", "pod2", "pod3")
+WAYS: dict[str, tuple[Layout | None, int, Layout, int]] = {
+    "a load": (None, 0, "flat", 3),
+    "a load as kube-proxy's": (None, 0, "kube-proxy", 3),
+    "a map that grows": ("flat", 1, "flat", 3),
+    "another layout": ("kube-proxy", 3, "flat", 2),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_the_end_in_the_middle(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it breaks off, what comes next is as on a machine of its own; nothing else stays."""
+    layout, first, other, second = WAYS[name]
+    if layout == other:
+        monkeypatch.setattr("svcnet.renderers.nftables.flat.sizes.LEAST", 1)
+    before = full(graph_of("IPv4", WEB[:first]), layout=layout or "flat")
+    after = full(graph_of("IPv4", WEB[:second]), layout=other)
+
+    def work() -> None:
+        number = 0
+        is_over = False
+        while not is_over:
+            wish = (before, after)[number % 2]
+            load("flush ruleset")
+            if layout is not None:
+                nftables.apply(before)
+            is_over = not break_off(monkeypatch, lambda: nftables.apply(after), number)
+            there = nftables.apply(wish).ruleset
+            assert without_sizes(listed()) == without_sizes(made_by(text(there)))
+            number += 1
+        assert number > 2
+
+    elsewhere(work)
+
+
+def without_sizes(objects: dict[str, Any]) -> dict[str, Any]:
+    """Return what a table has, but for how much room there is in sets, which may be more."""
+    return {
+        name: {**each, "size": 0} if isinstance(each, dict) else each
+        for name, each in objects.items()
+    }
