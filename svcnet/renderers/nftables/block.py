@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from itertools import groupby
 from typing import TypeAlias
 
 from attrs import field, frozen
@@ -13,7 +12,8 @@ from svcnet.brief import Brief
 from svcnet.graph import Fragment, Origin
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
 from svcnet.renderers.nftables.flat.endpoints import EndpointRow
-from svcnet.renderers.nftables.flat.leads import Lead
+from svcnet.renderers.nftables.flat.leads import Lead, Leads
+from svcnet.renderers.nftables.names import frontend_key, leading_map
 
 Place: TypeAlias = tuple[str, str]
 """Where an element is: in which set or map, and under which key."""
@@ -44,19 +44,41 @@ NFTItem: TypeAlias = NFTObject | NFTRow | EndpointRow
 """An object of a table, or many that are kept as one."""
 
 
-@frozen(repr=False)
+@frozen
+class _OwnObjects:
+    """The chains of one service port with their rules, and its sets."""
+
+    chains: Mapping[str, tuple[NFTRule, ...]]
+    sets: Mapping[str, NFTSet]
+
+    @classmethod
+    def of(cls, objects: Iterable[NFTObject]) -> _OwnObjects:
+        """Sort objects; the rules of a chain come one after the other."""
+        rules: dict[str, list[NFTRule]] = {}
+        sets = {}
+        for made in objects:
+            if type(made) is NFTChain:
+                rules[made.name] = []
+            elif type(made) is NFTRule:
+                rules.setdefault(made.chain, []).append(made)
+            elif type(made) is NFTSet:
+                sets[made.name] = made
+        return cls({name: tuple(own) for name, own in rules.items()}, sets)
+
+
+@frozen(repr=False, weakref_slot=False)
 class NFTablesBlock(Brief):
     """What the table has for one service port, in the order in which it is made.
 
     ``parts`` are what each of ``made`` is for, as :meth:`svcnet.graph.Fragment.origin_of` takes it;
-    of a row they are those of its names. In the flat layout ``leads`` say what is behind those of
-    its elements that lead to a shared chain, by where they are.
+    of a row they are those of its names. One that ``uses_buckets`` has elements that lead to chains
+    which service ports share, as in the flat layout.
     """
 
     fragment: Fragment = field(repr=False)
     made: tuple[NFTObject | NFTRow, ...]
     parts: tuple[str | tuple[str, ...], ...] = field(repr=False)
-    leads: Mapping[Place, Lead] = field(factory=dict, repr=False, eq=False)
+    uses_buckets: bool = False
 
     @property
     def elements(self) -> Mapping[Place, NFTElement]:
@@ -64,11 +86,23 @@ class NFTablesBlock(Brief):
         return {made[:2]: made for made in self.made if type(made) is NFTElement}
 
     @property
+    def leads(self) -> Mapping[Place, Lead]:
+        """What is behind those of its elements that lead to a shared chain, by where they are."""
+        if not self.uses_buckets:
+            return {}
+        leads, protocol = Leads(self.fragment), self.fragment.name.protocol.lower()
+        return {
+            (leading_map(dispatch), frontend_key(dispatch, protocol)): lead
+            for dispatch in self.fragment.dispatches
+            if (lead := leads.of(dispatch)) is not None
+        }
+
+    @property
     def has_chains(self) -> bool:
         """Whether it has anything but elements."""
         return any(type(made) is not NFTElement for made in self.made)
 
-    @cached_property
+    @property
     def objects(self) -> tuple[NFTObject, ...]:
         """All that it has."""
         found: list[NFTObject] = []
@@ -79,22 +113,20 @@ class NFTablesBlock(Brief):
                 found.append(made)
         return tuple(found)
 
-    @cached_property
+    @property
     def chains(self) -> Mapping[str, tuple[NFTRule, ...]]:
         """Its own chains, with their rules."""
-        found: dict[str, tuple[NFTRule, ...]] = {
-            made.name: () for made in self.objects if type(made) is NFTChain
-        }
-        rules = [made for made in self.objects if type(made) is NFTRule]
-        # The rules of a chain come one after the other.
-        for chain, own in groupby(rules, _chain):
-            found[chain] = tuple(own)
-        return found
+        return self._own.chains if self.has_chains else {}
 
-    @cached_property
+    @property
     def sets(self) -> Mapping[str, NFTSet]:
         """Its own sets, by name."""
-        return {made.name: made for made in self.objects if type(made) is NFTSet}
+        return self._own.sets if self.has_chains else {}
+
+    @cached_property
+    def _own(self) -> _OwnObjects:
+        """What steps compare; it is kept, but by blocks of elements alone, which have none."""
+        return _OwnObjects.of(self.objects)
 
     def origin_of(self, made: NFTObject) -> Origin | None:
         """Return what caused an object of the table, None if it is none of these."""
@@ -153,7 +185,3 @@ def _fill(form: list[str], names: tuple[tuple[str, ...], ...]) -> list[str]:
     if len(names[0]) == 1:
         return [name.join(form) for (name,) in names]
     return [name.join(form).replace(_BLANKS[1], other) for name, other in names]
-
-
-def _chain(rule: NFTRule) -> str:
-    return rule.chain

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, zip_longest
 from typing import Literal
@@ -13,13 +13,14 @@ from immutables import Map
 
 from svcnet.graph import FragmentName
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTRule, NFTSet
+from svcnet.renderers.nftables import names
 from svcnet.renderers.nftables.block import NFTablesBlock, Place
 from svcnet.renderers.nftables.delta import Edit, NFTEdit, NFTGrowth
 from svcnet.renderers.nftables.flat.buckets import Bucket
 from svcnet.renderers.nftables.flat.endpoints import EndpointRow
 from svcnet.renderers.nftables.flat.frame import add_maps
 from svcnet.renderers.nftables.flat.leads import Lead
-from svcnet.renderers.nftables.flat.sizes import resize
+from svcnet.renderers.nftables.flat.sizes import have_sizes, resize
 from svcnet.renderers.nftables.flat.tally import LeadTally
 from svcnet.renderers.nftables.frame import rules_of
 from svcnet.renderers.nftables.ruleset import Ruleset
@@ -33,24 +34,28 @@ def count(
     claims: Mapping[Place, tuple[FragmentName, ...]],
 ) -> Ruleset:
     """Return a table with the maps that the layout has beside, in their sizes, and its counts."""
-    sizes = Counter([container for container, _ in claims])
-    leads = [
-        lead
-        for name, block in blocks.items()
-        for place, lead in block.leads.items()
-        if claims[place][-1] == name
-    ]
-    buckets = Counter([lead.bucket for lead in leads])
-    for bucket, number in list(buckets.items()):
-        buckets.update(dict.fromkeys(bucket.leads_to(), number))
-    for container, _, endpoints, _ in chain.from_iterable([lead.rows for lead in leads]):
-        sizes[container] += len(endpoints)
-    fixed = add_maps(ruleset.fixed, words(ruleset.settings))
-    counts = Map(sizes)
-    return evolve(ruleset, fixed=resize(fixed, counts), counts=counts, buckets=Map(buckets))
+    sizes = Map(Counter([container for container, _ in claims])).mutate()
+    tally = LeadTally(sizes, Map[Bucket, int]().mutate())
+    goals = Counter(
+        [
+            made.value
+            for name, block in blocks.items()
+            for made in block.made
+            if type(made) is NFTElement
+            and made.container in names.LEADING
+            and claims[made[:2]][-1] == name
+        ]
+    )
+    for goal, number in goals.items():
+        bucket = Bucket.of_name(goal.removeprefix("goto "))
+        if bucket is not None:
+            tally.lead(bucket, number)
+    fixed, counts = add_maps(ruleset.fixed, words(ruleset.settings)), sizes.finish()
+    fixed = resize(fixed, counts)
+    return evolve(ruleset, fixed=fixed, counts=counts, buckets=tally.buckets.finish())
 
 
-def recount(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> Ruleset:
+def recount(before: Ruleset, after: Ruleset, places: Collection[Place]) -> Ruleset:
     """Return the later of two tables with its counts, given where their elements may differ."""
     sizes, buckets = before.counts.mutate(), before.buckets.mutate()
     tally = LeadTally(sizes, buckets)
@@ -58,14 +63,12 @@ def recount(before: Ruleset, after: Ruleset, places: Iterable[Place]) -> Ruleset
         were, are = place in before.claims, place in after.claims
         if were != are:
             tally.count(place[0], are - were)
-        old, new = before.lead(place), after.lead(place)
-        if old is not new:
-            if new is not None:
-                tally.lead(new, 1)
-            if old is not None:
-                tally.lead(old, -1)
+    for leads, step in ((after.leads(places), 1), (before.leads(places), -1)):
+        for lead in leads.values():
+            tally.lead(lead.bucket, step)
     counts = sizes.finish()
-    fixed = resize(before.fixed, counts)
+    same = counts == before.counts or have_sizes(counts, before.counts)
+    fixed = before.fixed if same else resize(before.fixed, counts)
     return evolve(after, fixed=fixed, counts=counts, buckets=buckets.finish())
 
 
@@ -81,7 +84,7 @@ class SharedChanges:
 
 
 def shared_changes(
-    before: Ruleset, after: Ruleset, places: Iterable[Place], room: Mapping[str, int]
+    before: Ruleset, after: Ruleset, places: Collection[Place], room: Mapping[str, int]
 ) -> SharedChanges:
     """Return what changes in buckets and endpoints, at the `places` where elements may differ.
 
@@ -91,8 +94,9 @@ def shared_changes(
     come: list[Edit] = []
     gone: list[Edit] = []
     last: list[Edit] = []
+    old_leads, new_leads = before.leads(places), after.leads(places)
     for place in places:
-        old, new = before.lead(place), after.lead(place)
+        old, new = old_leads.get(place), new_leads.get(place)
         for lead in (old, new):
             if lead is not None:
                 candidates |= dict.fromkeys((lead.bucket, *lead.bucket.leads_to()))
@@ -128,7 +132,7 @@ def _row_changes(
     old: Lead | None, new: Lead | None
 ) -> Iterator[tuple[Literal["add", "delete"], EndpointRow]]:
     """Yield the endpoints that go and that come, in runs of numbers, but for whole rows that go."""
-    if old is new or new is None:
+    if old == new or new is None:
         return
     were = {} if old is None else {row.container: row for row in old.rows}
     for after in new.rows:
@@ -146,7 +150,7 @@ def _row_changes(
 
 def _whole_rows(old: Lead | None, new: Lead | None) -> Iterator[EndpointRow]:
     """Yield the endpoints of which a frontend has none any more where they are."""
-    if old is not None and old is not new:
+    if old is not None and old != new:
         kept = () if new is None else [row.container for row in new.rows]
         yield from (row for row in old.rows if row.container not in kept)
 

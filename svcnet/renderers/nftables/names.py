@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 
-from svcnet.graph import FragmentName
+from svcnet.graph import Dispatch, FragmentName
 
 MOST = 240
 """The most characters of a name, without the word in front that says what it is of."""
@@ -45,6 +45,18 @@ SERVICE_NODE_PORTS = "service-nodeports"
 
 LEADING = frozenset((SERVICE_IPS, SERVICE_NODE_PORTS))
 """The maps whose elements lead destinations to the chains that translate them."""
+
+
+def frontend_key(dispatch: Dispatch, protocol: str) -> str:
+    """Return what a destination is in maps; a node port's has no address."""
+    if dispatch.frontend == "node-port":
+        return f"{protocol} . {dispatch.port}"
+    return f"{dispatch.address} . {protocol} . {dispatch.port}"
+
+
+def leading_map(dispatch: Dispatch) -> str:
+    """Return the map whose element leads a destination to a chain."""
+    return SERVICE_NODE_PORTS if dispatch.frontend == "node-port" else SERVICE_IPS
 
 
 def service_base(name: FragmentName) -> str:

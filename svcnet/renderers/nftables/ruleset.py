@@ -105,8 +105,19 @@ class Ruleset(Brief):
 
     def lead(self, place: Place) -> Lead | None:
         """Return what is behind the element at a place, if that leads to a shared chain."""
-        name = self.owner(place)
-        return None if name is None else self.blocks[name].leads.get(place)
+        return self.leads([place]).get(place)
+
+    def leads(self, places: Iterable[Place]) -> Mapping[Place, Lead]:
+        """Return what is behind elements, by place: of those that lead to a shared chain."""
+        owned: dict[FragmentName, list[Place]] = {}
+        for place in places:
+            if place[0] in names.LEADING and (name := self.owner(place)) is not None:
+                owned.setdefault(name, []).append(place)
+        found = {}
+        for name, own in owned.items():
+            leads = self.blocks[name].leads
+            found.update({place: leads[place] for place in own if place in leads})
+        return found
 
     def objects(self) -> Iterator[NFTObject]:
         """Yield all that service ports have, each element once, in the order of their names.
@@ -151,23 +162,19 @@ class Ruleset(Brief):
         owners = self._owners
         for name in sorted(self.blocks):
             for place, lead in self.blocks[name].leads.items():
-                if place not in owners or owners[place] == name:
+                if owners.get(place, name) == name:
                     yield from lead.rows
 
     def contents(self) -> Iterator[NFTElement | EndpointRow]:
         """Yield all elements that service ports have, and endpoints in maps, in any order."""
         owners = self._owners
         for name, block in self.blocks.items():
-            leads = block.leads
             for made in block.made:
-                if type(made) is not NFTElement:
-                    continue
-                place = made[:2]
-                if owners and owners.get(place, name) != name:
-                    continue
-                yield made
-                if place in leads:
-                    yield from leads[place].rows
+                if type(made) is NFTElement and owners.get(made[:2], name) == name:
+                    yield made
+            for place, lead in block.leads.items():
+                if owners.get(place, name) == name:
+                    yield from lead.rows
 
     def rules(self) -> Iterator[NFTRule]:
         """Yield all rules, those of a chain in their order."""

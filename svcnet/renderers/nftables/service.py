@@ -19,7 +19,7 @@ from svcnet.graph.nodes import Frontend
 from svcnet.netfilter.nft import NFTChain, NFTElement, NFTObject, NFTRule, NFTSet
 from svcnet.renderers.nftables import names
 from svcnet.renderers.nftables.block import NFTablesBlock, NFTRow, Place
-from svcnet.renderers.nftables.flat.leads import Lead, Leads
+from svcnet.renderers.nftables.flat.leads import Leads
 from svcnet.renderers.nftables.layout import Layout
 from svcnet.renderers.nftables.words import NodeWords, keep_source
 
@@ -30,10 +30,9 @@ _VERDICTS = {"reject": f"goto {names.REJECT}", "drop": "drop"}
 class _ServicePortObjects:
     """Objects as they are made, and for each the part of the service port that it is for."""
 
-    __slots__ = ("elements", "leads", "objects", "parts")
+    __slots__ = ("elements", "objects", "parts")
 
     def __init__(self) -> None:
-        self.leads: dict[Place, Lead] = {}
         self.objects: list[NFTObject | NFTRow] = []
         self.parts: list[str | tuple[str, ...]] = []
         self.elements: dict[Place, NFTElement] = {}
@@ -98,10 +97,8 @@ class _ServicePort:
         return f"{_PREFIXES[target]}{self.base}"
 
     def key_of(self, dispatch: Dispatch) -> str:
-        """Return what a destination is in maps; a node port's has no address."""
-        if dispatch.frontend == "node-port":
-            return f"{self.protocol} . {dispatch.port}"
-        return f"{dispatch.address} . {self.protocol} . {dispatch.port}"
+        """Return what a destination is in maps."""
+        return names.frontend_key(dispatch, self.protocol)
 
 
 def render_service_port(
@@ -124,7 +121,7 @@ def render_service_port(
     if not is_flat:
         _balances(port)
     made = port.made
-    return NFTablesBlock(fragment, tuple(made.objects), tuple(made.parts), made.leads)
+    return NFTablesBlock(fragment, tuple(made.objects), tuple(made.parts), is_flat)
 
 
 def _chains(port: _ServicePort) -> None:
@@ -203,24 +200,23 @@ def _destinations(port: _ServicePort) -> None:
 
 def _lead(port: _ServicePort, dispatch: Dispatch) -> None:
     """Lead a destination to a chain, if anything is behind it."""
-    lead = port.leads.of(dispatch) if port.leads is not None else None
-    if lead is not None:
-        chain = lead.bucket.name
-    elif port.leads is not None:
-        return
-    elif dispatch.target in _PREFIXES:
-        chain = port.chain_of(dispatch.target)
-    elif dispatch.target in ("external", "firewall"):
-        chain = port.external
-    else:
-        return
-    place = names.SERVICE_NODE_PORTS if dispatch.frontend == "node-port" else names.SERVICE_IPS
-    goal = f"goto {chain}"
-    # There are few buckets, and many frontends lead to each.
-    element = NFTElement(place, port.key_of(dispatch), goal if lead is None else intern(goal))
-    port.made.element(dispatch.id, element)
-    if lead is not None:
-        port.made.leads[element[:2]] = lead
+    goal = _goal(port, dispatch)
+    if goal:
+        element = NFTElement(names.leading_map(dispatch), port.key_of(dispatch), goal)
+        port.made.element(dispatch.id, element)
+
+
+def _goal(port: _ServicePort, dispatch: Dispatch) -> str:
+    """Return what leads to the chain of a destination, empty if nothing is behind it."""
+    if port.leads is not None:
+        bucket = port.leads.bucket(dispatch)
+        # There are few buckets, and many frontends lead to each.
+        return "" if bucket is None else intern(f"goto {bucket.name}")
+    if dispatch.target in _PREFIXES:
+        return f"goto {port.chain_of(dispatch.target)}"
+    if dispatch.target in ("external", "firewall"):
+        return f"goto {port.external}"
+    return ""
 
 
 def _refuse(port: _ServicePort, dispatch: Dispatch) -> None:

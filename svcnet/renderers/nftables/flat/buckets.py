@@ -75,6 +75,20 @@ class Bucket(NamedTuple):
             return (cluster,)
         return cluster, Bucket("local", protocol, is_node_port, local_size)
 
+    def choosers(self) -> tuple[Bucket, ...]:
+        """Return the buckets that choose an endpoint: those that it leads to, or else itself."""
+        return self.leads_to() or (self,)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it chooses among this node's endpoints alone."""
+        return self.choice == "local"
+
+    @property
+    def container(self) -> str:
+        """The map in which a bucket finds endpoints that chooses one itself."""
+        return endpoint_map(self.protocol, is_node_port=self.is_node_port, is_local=self.is_local)
+
     def rules(self, say: NodeWords) -> tuple[NFTRule, ...]:
         """Return the rules, in the words of a node."""
         chain = self.name
@@ -92,12 +106,10 @@ class Bucket(NamedTuple):
         key = f"{self.protocol} dport"
         if not self.is_node_port:
             key = f"{say.ip} daddr . {key}"
-        is_local = self.choice == "local"
-        where = endpoint_map(self.protocol, is_node_port=self.is_node_port, is_local=is_local)
         numbers = [f"random mod {self.size}"]
         if self.size > 1:
             numbers.append("inc mod 1")
-        return [f"dnat {say.ip} to {key} . numgen {each} map @{where}" for each in numbers]
+        return [f"dnat {say.ip} to {key} . numgen {each} map @{self.container}" for each in numbers]
 
 
 def named_buckets(names: Iterable[str]) -> frozenset[Bucket]:

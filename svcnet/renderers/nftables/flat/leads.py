@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from svcnet.graph import Dispatch, Fragment
 from svcnet.renderers.nftables.flat.buckets import Bucket
-from svcnet.renderers.nftables.flat.endpoints import EndpointRow, endpoint_map
+from svcnet.renderers.nftables.flat.endpoints import EndpointRow
 
 
 class Lead(NamedTuple):
@@ -18,38 +18,45 @@ class Lead(NamedTuple):
 
 
 class Leads:
-    """The leads of one service port."""
+    """The leads of one service port.
 
-    __slots__ = ("_cluster", "_fragment", "_local", "_protocol")
+    They are made when they are asked for: of all service ports they would be much to keep.
+    """
+
+    __slots__ = ("_cluster", "_external", "_local", "_protocol")
 
     def __init__(self, fragment: Fragment) -> None:
-        self._fragment = fragment
+        self._external = fragment.external
         self._protocol = intern(fragment.name.protocol.lower())
         self._cluster = fragment.endpoints(fragment.cluster)
         self._local = fragment.endpoints(fragment.local)
 
-    def of(self, dispatch: Dispatch) -> Lead | None:
-        """Return where a frontend leads, None if nothing is behind it."""
-        protocol, external = self._protocol, self._fragment.external
+    def bucket(self, dispatch: Dispatch) -> Bucket | None:
+        """Return the bucket that a frontend leads to, None if nothing is behind it."""
+        protocol, external = self._protocol, self._external
         is_node_port = dispatch.frontend == "node-port"
-        cluster, local = self._cluster, self._local
+        cluster, local = len(self._cluster), len(self._local)
         match dispatch.target:
             case "cluster":
-                bucket, local = Bucket("cluster", protocol, is_node_port, len(cluster)), ()
+                return Bucket("cluster", protocol, is_node_port, cluster)
             case "local":
-                bucket, cluster = Bucket("local", protocol, is_node_port, len(local)), ()
+                return Bucket("local", protocol, is_node_port, local)
             case "external" | "firewall" if external is not None and external.keep_source:
-                local = local if external.target == "local" else ()
-                counts = len(cluster), len(local)
-                bucket = Bucket("external-local", protocol, is_node_port, *counts)
+                local = local if external.target == "local" else 0
+                return Bucket("external-local", protocol, is_node_port, cluster, local)
             case "external" | "firewall":
-                bucket, local = Bucket("external", protocol, is_node_port, len(cluster)), ()
+                return Bucket("external", protocol, is_node_port, cluster)
             case _:
                 return None
-        key = str(dispatch.port) if is_node_port else f"{dispatch.address} . {dispatch.port}"
-        rows = []
-        for is_local, endpoints in ((False, cluster), (True, local)):
-            if endpoints:
-                where = endpoint_map(protocol, is_node_port=is_node_port, is_local=is_local)
-                rows.append(EndpointRow(where, key, endpoints))
+
+    def of(self, dispatch: Dispatch) -> Lead | None:
+        """Return where a frontend leads, None if nothing is behind it."""
+        bucket = self.bucket(dispatch)
+        if bucket is None:
+            return None
+        key = f"{dispatch.address} . {dispatch.port}" if dispatch.address else str(dispatch.port)
+        rows = [
+            EndpointRow(each.container, key, self._local if each.is_local else self._cluster)
+            for each in bucket.choosers()
+        ]
         return Lead(bucket, tuple(rows))

@@ -28,17 +28,20 @@ def size_of(count: int) -> int:
 
 def resize(parts: FixedParts, counts: Mapping[str, int]) -> FixedParts:
     """Return the fixed part with the sets that Services fill in the size for so many elements."""
-    first, rest = _resize(parts.first, counts), _resize(parts.rest, counts)
-    if first == parts.first and rest == parts.rest:
-        return parts
-    return evolve(parts, first=first, rest=rest)
+    return evolve(parts, first=_resize(parts.first, counts), rest=_resize(parts.rest, counts))
+
+
+def have_sizes(counts: Mapping[str, int], before: Mapping[str, int]) -> bool:
+    """Return whether sets with so many elements have the sizes that they had `before`."""
+    return all(
+        size_of(counts.get(name, 0)) == size_of(before.get(name, 0)) for name in {*before, *counts}
+    )
 
 
 def _resize(made: tuple[NFTObject, ...], counts: Mapping[str, int]) -> tuple[NFTObject, ...]:
-    return tuple([_resize_set(each, counts) if type(each) is NFTSet else each for each in made])
-
-
-def _resize_set(made: NFTSet, counts: Mapping[str, int]) -> NFTSet:
-    """Return a set with the size for its elements, as it is if it has it: nearly all have."""
-    size = size_of(counts.get(made.name, 0))
-    return made if made.size == size else made._replace(size=size)
+    return tuple(
+        [
+            each._replace(size=size_of(counts.get(each.name, 0))) if type(each) is NFTSet else each
+            for each in made
+        ]
+    )

@@ -8,7 +8,6 @@ from typing import TypeVar
 from immutables import MapMutation
 
 from svcnet.renderers.nftables.flat.buckets import Bucket
-from svcnet.renderers.nftables.flat.leads import Lead
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -30,14 +29,13 @@ class LeadTally:
         """Take note that so many more elements are in a set, or less."""
         _count(self.sizes, container, step)
 
-    def lead(self, lead: Lead, step: int) -> None:
-        """Take note of a frontend's bucket and endpoints, with `step` 1, or that they go, by -1."""
-        bucket = lead.bucket
+    def lead(self, bucket: Bucket, step: int) -> None:
+        """Take note that so many more frontends lead to a bucket and its endpoints, or less."""
         _count(self.buckets, bucket, step)
         for each in bucket.leads_to():
             _count(self.buckets, each, step)
-        for row in lead.rows:
-            _count(self.sizes, row.container, step * len(row.endpoints))
+        for each in bucket.choosers():
+            _count(self.sizes, each.container, step * each.size)
 
 
 def _count(counts: MapMutation[Key, int], key: Key, step: int) -> None:
