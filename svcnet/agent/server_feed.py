@@ -134,6 +134,8 @@ class ServerFeed:
             optional=("ServiceCIDR",),
             moves=self._moves,
             node="" if from_pods else self._settings.node,
+            # Nothing but Pods is found by labels.
+            labelled=from_pods,
         )
 
     def _inputs(self) -> Inputs:

@@ -48,6 +48,7 @@ async def watch(
     moves: asyncio.Queue[APIServer] | None = None,
     node: str = "",
     headless: bool = False,
+    labelled: bool = True,
     patience: Patience | None = None,
 ) -> AsyncGenerator[ObjectChanges]:
     """Yield the objects of a cluster, once those of all `kinds` are known, and then changes.
@@ -56,8 +57,10 @@ async def watch(
     `tell` is called with a :class:`Status` whenever it stands differently with a kind, and
     `confirm` with a kind whenever the server has shown that what is known of it is so: by a list,
     an event, or the beginning or regular end of a watch. Of Nodes only `node` is asked for, unless
-    that is empty. Objects of headless Services come only if `headless` is set. `random` spreads the
-    requests of many nodes. Those of `kinds` that are `optional` are not waited for where the server
+    that is empty. Objects of headless Services come only if `headless` is set. With `labelled` off
+    Services and slices come without selectors, and with no labels but those that tell a node what
+    it is not to serve: in a large cluster they are much to keep. `random` spreads the requests of
+    many nodes. Those of `kinds` that are `optional` are not waited for where the server
     refuses them, and elsewhere not for long. Servers that are put into `moves` are asked from then
     on; what differs between what they have and what is known is a change.
 
@@ -67,7 +70,7 @@ async def watch(
     Raises :class:`svcnet.errors.UsageError` for an unknown kind, and without aiohttp.
     """
     patience = patience or Patience()
-    wanted = resources(kinds, optional, node=node, headless=headless)
+    wanted = resources(kinds, optional, node=node, headless=headless, labelled=labelled)
     try:
         from svcnet.sources.kubernetes.client import APIClient
     except ModuleNotFoundError as error:

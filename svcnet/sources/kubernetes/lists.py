@@ -56,7 +56,7 @@ async def pages(asked: List, limit: int) -> tuple[list[NarrowResult], str]:
         if len(items) + len(found) > MAX_OBJECTS:
             raise Nonsense(f"has more than {MAX_OBJECTS} objects")
         told = sum(bool(item.errors or item.warnings) for item in items)
-        given = (asked.resource.kind, found, asked.path, told)
+        given = (asked.resource, found, asked.path, told)
         items += _narrow(*given) if answer.values <= LARGE else await apart(_narrow, *given)
         following = metadata_of(answer.data).get("continue")
         if type(following) is not str or not following:
@@ -68,11 +68,11 @@ async def pages(asked: List, limit: int) -> tuple[list[NarrowResult], str]:
 
 
 @without_gc()
-def _narrow(kind: str, found: list[Any], path: str, told: int) -> list[NarrowResult]:
+def _narrow(resource: Resource, found: list[Any], path: str, told: int) -> list[NarrowResult]:
     """Return what is kept of objects; why they cannot be used only of the first, to be told."""
     items = []
     for item in found:
-        made = narrow(kind, item, path)
+        made = narrow(resource.kind, item, path, labelled=resource.labelled)
         if made.errors or made.warnings:
             told += 1
             made = made if told <= MAX_TOLD else made.untold()

@@ -17,9 +17,11 @@ from attrs import evolve, frozen
 from svcnet import checks
 from svcnet.errors import Diagnostic
 from svcnet.labels import (
+    HEADLESS_LABEL,
     HINTS_ANNOTATION,
     LEADER_ANNOTATION,
     OLD_HINTS_ANNOTATION,
+    PROXY_NAME_LABEL,
     PROXY_PROTOCOL_ANNOTATION,
     SCHEDULER_ANNOTATION,
     TRIGGER_ANNOTATION,
@@ -45,8 +47,14 @@ ANNOTATIONS = frozenset(
 Of that of a leader only its presence counts.
 """
 
+LABELS = frozenset({HEADLESS_LABEL, PROXY_NAME_LABEL})
+"""The labels of Services and slices that mean something to a node: what it is not to serve.
+
+The Service that a slice is of has its own field.
+"""
+
 _NONE: Mapping[str, str] = {}
-"""No annotations, as nearly all objects have: once for all of them."""
+"""No annotations or labels, as nearly all objects have: once for all of them."""
 
 MAX_NAME = 253
 MAX_DIAGNOSTICS = 10
@@ -79,9 +87,10 @@ def _unusable(key: NamespacedName | None, errors: tuple[Diagnostic, ...]) -> Nar
     return NarrowResult(key, None, errors, wrong=hash(errors) or 1)
 
 
-def narrow(kind: str, item: Any, path: str) -> NarrowResult:
+def narrow(kind: str, item: Any, path: str, *, labelled: bool = True) -> NarrowResult:
     """Return what is kept of an object of `kind`, whatever it may be; `path` is where it came from.
 
+    Unless it is to be `labelled`, no selector stays, and no label that means nothing to a node.
     The errors name the path as their file and have no line.
     """
     if type(item) is not dict:
@@ -98,9 +107,8 @@ def narrow(kind: str, item: Any, path: str) -> NarrowResult:
     if key is not None and not findings.has_errors():
         told = findings.diagnostics() if findings.found else ()
         odd = (hash(told) or 1) if told else 0
-        return NarrowResult(
-            key, _less(model), happened=_trigger_time(model), warnings=told, odd=odd
-        )
+        happened, kept = _trigger_time(model), _less(model, labelled=labelled)
+        return NarrowResult(key, kept, happened=happened, warnings=told, odd=odd)
     errors = tuple(d for d in findings.diagnostics() if d.severity == "error")
     return _unusable(key, errors)
 
@@ -129,13 +137,18 @@ def _trigger_time(model: ClusterObject) -> float | None:
         return None
 
 
-def _less(model: ClusterObject) -> ClusterObject:
+def _less(model: ClusterObject, *, labelled: bool = True) -> ClusterObject:
     """Return a model without what changes no rule."""
     match model:
         case Service():
-            return evolve(model, annotations=_meaningful(model.annotations))
+            annotations = _meaningful(model.annotations, ANNOTATIONS)
+            if labelled:
+                return evolve(model, annotations=annotations)
+            labels = _meaningful(model.labels, LABELS)
+            return evolve(model, annotations=annotations, labels=labels, selector=_NONE)
         case EndpointSlice():
-            return evolve(model, annotations=_NONE)
+            labels = model.labels if labelled else _meaningful(model.labels, LABELS)
+            return evolve(model, annotations=_NONE, labels=labels)
         case Endpoints():
             led = LEADER_ANNOTATION in model.annotations
             return evolve(model, annotations={LEADER_ANNOTATION: ""} if led else {})
@@ -147,5 +160,5 @@ def _less(model: ClusterObject) -> ClusterObject:
             return model
 
 
-def _meaningful(annotations: Mapping[str, str]) -> Mapping[str, str]:
-    return {key: text for key, text in annotations.items() if key in ANNOTATIONS} or _NONE
+def _meaningful(texts: Mapping[str, str], keys: frozenset[str]) -> Mapping[str, str]:
+    return {key: text for key, text in texts.items() if key in keys} or _NONE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
@@ -335,8 +336,8 @@ class Reflector:
     async def _change(self, event: str, item: Any, values: int) -> None:
         kind, path = self.resource.kind, self._path
         if event in ("ADDED", "MODIFIED"):
-            small = values <= LARGE
-            made = narrow(kind, item, path) if small else await apart(narrow, kind, item, path)
+            keep = partial(narrow, kind, item, path, labelled=self.resource.labelled)
+            made = keep() if values <= LARGE else await apart(keep)
             self.news.came(kind, made)
             if self.news.count(kind) > MAX_OBJECTS:
                 raise Nonsense(f"has more than {MAX_OBJECTS} objects")

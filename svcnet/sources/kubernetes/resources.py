@@ -32,7 +32,8 @@ NO_HEADLESS_ENDPOINTS = f"!{HEADLESS_LABEL}"
 class Resource:
     """One kind of objects on a server, at the first of ``paths`` that it has.
 
-    Without one that is not ``needed`` there are rules, too.
+    Without one that is not ``needed`` there are rules, too. Unless it is ``labelled``, its labels
+    and selectors are not kept.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Resource:
     label_selector: str = ""
     field_selector: str = ""
     needed: bool = True
+    labelled: bool = True
 
     def selectors(self) -> dict[str, str]:
         """Return the selectors as parameters of a request."""
@@ -48,12 +50,18 @@ class Resource:
 
 
 def resources(
-    kinds: Iterable[str], optional: Collection[str] = (), *, node: str, headless: bool
+    kinds: Iterable[str],
+    optional: Collection[str] = (),
+    *,
+    node: str,
+    headless: bool,
+    labelled: bool,
 ) -> tuple[Resource, ...]:
     """Return what to ask for; of `kinds` all but `optional` are needed.
 
     Of Nodes only the one named `node`, unless that is empty. Services that another proxy serves
-    are left out always, headless ones and their endpoints unless `headless`.
+    are left out always, headless ones and their endpoints unless `headless`. `labelled` is whether
+    their labels and selectors are kept.
 
     Raises :class:`svcnet.errors.UsageError` for a kind that svcnet has no use for.
     """
@@ -62,7 +70,8 @@ def resources(
         if kind not in PATHS:
             raise UsageError(f"{kind!r} cannot be watched; one of {', '.join(PATHS)} can")
         selectors = _selectors(kind, node=node, headless=headless)
-        found.append(Resource(kind, PATHS[kind], *selectors, kind not in optional))
+        needed = kind not in optional
+        found.append(Resource(kind, PATHS[kind], *selectors, needed, labelled))
     return tuple(found)
 
 

@@ -105,9 +105,9 @@ def test_long_answers_are_read_beside_the_loop(monkeypatch: pytest.MonkeyPatch, 
     """While objects are made of one the loop goes on: here it is what lets that end."""
     goes_on = threading.Event()
 
-    def wait(*given: Any) -> NarrowResult:
+    def wait(*given: Any, **more: Any) -> NarrowResult:
         assert goes_on.wait(20)
-        return narrow(*given)
+        return narrow(*given, **more)
 
     monkeypatch.setattr(lists if on == "list" else reflector, "narrow", wait)
     large = service(port=81, annotations={"note": ",".join("x" * LARGE)}, resourceVersion="200")

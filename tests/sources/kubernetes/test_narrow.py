@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +18,10 @@ from svcnet.labels import (
     PROXY_PROTOCOL_ANNOTATION,
     SCHEDULER_ANNOTATION,
 )
-from svcnet.models import Endpoints, Pod, Service
+from svcnet.models import Endpoints, EndpointSlice, Pod, Service
 from svcnet.sources.kubernetes.narrow import (
     ANNOTATIONS,
+    LABELS,
     MAX_DIAGNOSTICS,
     narrow,
 )
@@ -108,6 +110,27 @@ def test_the_annotations_that_count() -> None:
     found = narrow("Service", item, "/x").model
     assert isinstance(found, Service)
     assert set(found.annotations) == ANNOTATIONS - {SCHEDULER_ANNOTATION}
+
+
+def test_labels_that_only_pods_need_are_not_kept() -> None:
+    """Where nothing is found by labels those stay that keep an object from being served."""
+    for label in LABELS:
+        labels = {"app": "web", label: ""}
+        item = service(labels=labels)
+        item["spec"]["selector"] = {"app": "web"}
+        narrowed = narrow("Service", item, "/x", labelled=False).model
+        whole = narrow("Service", item, "/x").model
+        assert isinstance(narrowed, Service)
+        assert isinstance(whole, Service)
+        assert narrowed == evolve(whole, labels={label: ""}, selector={})
+        assert narrowed.has_rules == whole.has_rules
+        item = endpoint_slice(**labels)
+        few = narrow("EndpointSlice", item, "/x", labelled=False).model
+        every = narrow("EndpointSlice", item, "/x").model
+        assert isinstance(few, EndpointSlice)
+        assert isinstance(every, EndpointSlice)
+        assert few == evolve(every, labels={label: ""})
+        assert few.is_seen == every.is_seen
 
 
 def test_of_a_leader_only_the_presence_counts() -> None:
