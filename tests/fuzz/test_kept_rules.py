@@ -14,13 +14,18 @@ from hypothesis import strategies as st
 import svcnet
 from svcnet import modes
 from svcnet.errors import ApplyError
-from svcnet.executors.iptables import Variant
+from svcnet.executors.commits import Commits
+from svcnet.executors.iptables import Variant, concerns
 from svcnet.executors.machine import Output
-from svcnet.graph import RuleGraph
+from svcnet.graph import NodeSettings, RuleGraph
 from svcnet.models import ClusterState, ServicePort
 from svcnet.modes import Executor
+from svcnet.modes.adapter import Adapter
+from svcnet.modes.userspace.adapter import UserspaceAdapter
 from svcnet.reconciler import Keeper
+from svcnet.renderers import userspace
 from svcnet.renderers.iptables import Layout
+from svcnet.renderers.userspace import ProxyTable
 from svcnet.testing import (
     FakeIPTables,
     FakeMachine,
@@ -151,6 +156,44 @@ def test_rules_do_not_remember(way: Way) -> None:
         assert keeper.look(graph).kind == "none"
 
     forgets()
+
+
+class ServingProxy:
+    """A proxy that says it serves whatever it is given."""
+
+    def __init__(self) -> None:
+        self.table = userspace.full(RuleGraph(NodeSettings("IPv4")))
+
+    def update(self, table: ProxyTable, *_: object, **__: object) -> ProxyTable:
+        ports = {name: 40_000 + number for number, name in enumerate(sorted(table.ports))}
+        self.table = table.with_ports(ports)
+        return self.table
+
+    def let_go(self) -> None:
+        pass
+
+
+def iptables_adapter(machine: FakeMachine) -> Adapter:
+    return executor_of(machine, WAYS[0]).adapter("IPv4")
+
+
+def userspace_adapter(machine: FakeMachine) -> Adapter:
+    commits = Commits(machine, concerns)
+    proxy: Any = ServingProxy()
+    return UserspaceAdapter(proxy, userspace.PortChoice(), variant="nft", commits=commits)
+
+
+@pytest.mark.parametrize("adapter", [iptables_adapter, userspace_adapter])
+def test_damage_after_a_whole_write(adapter: Callable[[FakeMachine], Adapter]) -> None:
+    """It is noticed without a look before, the first time and again, and what others do is none."""
+    machine = FakeMachine()
+    keeper = Keeper(adapter(machine))
+    for graph in GRAPHS[1:]:
+        keeper.whole(graph)
+        machine.kernel.commit("docker")
+        assert not keeper.is_disturbed()
+        machine.load("*nat\n-F OUTPUT\nCOMMIT\n", "nft")
+        assert keeper.is_disturbed()
 
 
 class ListedMachine(FakeMachine):

@@ -220,9 +220,10 @@ class IptablesAdapter(Adapter):
         # The mark is of a time before the tables are observed: what somebody writes from
         # then on makes it another, whether or not it was seen.
         with stages.stage("observe"):
-            before = self._mark() if self._commands is not None else None
+            before = self._mark()
         self._commits.deaf()
         report = iptables.apply(text, variant=self._variant, machine=self._machine)
+        self._commits.attend()
         stages.merge(report.stages)
         self._commands = iptables.Commands(self.family, report.variant, self._machine)
         self._count, self._forest = text.rules, text.forest
@@ -264,8 +265,9 @@ class IptablesAdapter(Adapter):
         return self._marks().now(anywhere=bool(self._warnings))
 
     def _marks(self) -> iptables.Marks:
-        assert self._commands is not None
-        return iptables.Marks(self.family, self._commands.variant, self._commits)
+        """Return what tells marks: those of nft, which outlive writes, until a variant is known."""
+        variant = "nft" if self._commands is None else self._commands.variant
+        return iptables.Marks(self.family, variant, self._commits)
 
 
 def _services(text: rules.RestoreText, transactions: tuple[str, ...]) -> Iterator[str]:

@@ -214,15 +214,22 @@ class UserspaceAdapter(Adapter):
         return SyncResult(kind, self._text(told), self.warnings(), stages.seconds)
 
     def _install(self, table: ProxyTable) -> RulesReport:
+        self._seal = self._look = None
+        # The mark is of a time before the rules are observed. Until the variant is known it is that
+        # of nft, whose marks outlive writes.
+        before = self._mark(self._commands)
+        self._commits.deaf()
         report = install(
             portal_rules(table),
             self._others,
             variant=self._variant,
             machine=self._commits.machine,
         )
+        self._commits.attend()
         self._commands, self._rule_warnings = report.commands, report.warnings
-        self._seal = self._look = None
-        self._marks(report.commands).wrote(report.transactions)
+        marks = self._marks(report.commands)
+        marks.wrote(report.transactions)
+        self._seal = before if marks.outlive_writes else None
         return report
 
     def _change(
@@ -239,10 +246,10 @@ class UserspaceAdapter(Adapter):
             self._look.steps += report.transactions
         return report
 
-    def _marks(self, commands: Commands) -> Marks:
-        return Marks(self.family, commands.variant, self._commits)
+    def _marks(self, commands: Commands | None) -> Marks:
+        return Marks(self.family, "nft" if commands is None else commands.variant, self._commits)
 
-    def _mark(self, commands: Commands) -> Hashable | None:
+    def _mark(self, commands: Commands | None) -> Hashable | None:
         """Return the mark of the rules; what is warned of may end by whatever others do."""
         return self._marks(commands).now(anywhere=bool(self._rule_warnings))
 
