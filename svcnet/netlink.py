@@ -83,7 +83,7 @@ def messages(datagram: bytes) -> Iterator[tuple[int, int, int, bytes]]:
             raise ValueError("a netlink message ends within its header")
         length, kind, flags, sequence, _ = NLMSGHDR.unpack_from(datagram, offset)
         if not NLMSGHDR.size <= length <= len(datagram) - offset:
-            raise ValueError(f"a netlink message of {length} bytes does not fit its datagram")
+            raise ValueError(f"a netlink message of length {length} does not fit its datagram")
         yield kind, flags, sequence, datagram[offset + NLMSGHDR.size : offset + length]
         offset += length + -length % 4
 
@@ -98,7 +98,7 @@ def each_attribute(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
     while offset + 4 <= end:
         length, kind = unpack(data, offset)
         if not 4 <= length <= end - offset:
-            raise ValueError(f"an attribute of {length} bytes does not fit its message")
+            raise ValueError(f"an attribute of length {length} does not fit its message")
         yield kind & NLA_TYPE_MASK, data[offset + 4 : offset + length]
         offset += length + -length % 4
 

@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def count_noun(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is 1: ``2 addresses``."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+def count_noun(number: int, noun: str, many: str = "") -> str:
+    """Return a number with its noun, in the plural unless it is 1: ``2 addresses``.
+
+    `many` is the plural where it is more than another end of the noun, as of ``kind of packet``.
+    """
+    return f"{number:,} {noun if number == 1 else many or plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """Return the plural of a noun: ``addresses``, ``entries``, ``keys``."""
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
+def one_of(number: int, noun: str) -> str:
+    """Return which of some things is chosen: ``one of 3 endpoints``, ``the one endpoint``."""
+    return f"one of {count_noun(number, noun)}" if number > 1 else f"the one {noun}"
 
 
 MOST_CHARACTERS = 2000

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from svcnet.inputs.feed import Say
+from svcnet.words import count_noun
 
 if TYPE_CHECKING:
     from svcnet.sources.kubernetes import ObjectChanges, Status
@@ -115,7 +116,7 @@ class UnusableObjects:
             self._say(f"and {len(step.diagnostics) - left} more", warning=True)
         self._told += len(step.diagnostics)
         if step.more:
-            self._say(f"{step.more} more objects cannot be used", warning=True)
+            self._say(f"{count_noun(step.more, 'more object')} cannot be used", warning=True)
         if self._told >= MOST_OBJECTS:
             pause = round(PAUSE_SECONDS)
             self._say(f"of objects that cannot be used nothing is told for {pause} s", warning=True)

@@ -24,6 +24,7 @@ from svcnet.errors import ApplyError, Incomplete, Lacking, UsageError
 from svcnet.executors.rights import require_rights
 from svcnet.inputs import InputRequest, Inputs, Strictness, probe_host, read_inputs
 from svcnet.inputs.families import served_families
+from svcnet.words import count_noun
 
 if TYPE_CHECKING:
     from svcnet.compiler import NodeView
@@ -128,7 +129,7 @@ def _stale_flows(graph: RuleGraph) -> int:
     except ApplyError:
         return 0  # an apply only warns of it
     if count:
-        entries = "1 conntrack entry" if count == 1 else f"{count} conntrack entries"
+        entries = count_noun(count, "conntrack entry")
         tell(f"{family}: {entries} would be deleted; svcnet conntrack lists them")
     return count
 

@@ -19,6 +19,7 @@ from svcnet.cli.paths import FilePath
 from svcnet.cli.scope import named_path_options, namespace_option
 from svcnet.cli.verb import Verb
 from svcnet.errors import UsageError
+from svcnet.words import count_noun
 
 if TYPE_CHECKING:
     from svcnet.check import CheckReport
@@ -185,7 +186,7 @@ def _tell(report: CheckReport) -> None:
     if omissions:
         tell(checks.PASSED_OVER.line(omissions))
     if report.doubtful:
-        objects = "1 object is" if report.doubtful == 1 else f"{report.doubtful} objects are"
+        objects = count_noun(report.doubtful, "object is", "objects are")
         message = f"{objects} not compared with others until the errors near them are mended"
         warn(message)
 
@@ -196,7 +197,7 @@ def _write_baseline(report: CheckReport, settings: CheckSettings) -> int:
     assert settings.baseline is not None
     write_output(text_of(report.findings, settings.baseline), settings.baseline)
     count = len(report.findings)
-    known = "1 finding is" if count == 1 else f"{count} findings are"
+    known = count_noun(count, "finding is", "findings are")
     tell(f"{os.fspath(settings.baseline)}: {known} known now")
     return 0
 

@@ -22,6 +22,7 @@ from svcnet.cli.strictness import strict_options
 from svcnet.cli.verb import Verb
 from svcnet.errors import AbsentError, Diagnostic, UsageError
 from svcnet.inputs import Strictness, load_manifests, tell_warnings
+from svcnet.words import count_noun
 
 if TYPE_CHECKING:
     from svcnet.discovery.environment import ContainerEnvironment, Environment, KernelLimits
@@ -225,9 +226,9 @@ def _size(variables: Mapping[str, str], prefix: str, strict: Strictness) -> str:
     tell_warnings(warnings, strict)
     share = 100 * size.total / limits.total
     return (
-        f"{prefix}{size.count} variables\n"
-        f"{prefix}{size.total} bytes of {limits.total} (ARG_MAX), {share:.1f} %\n"
-        f"{prefix}{size.longest} bytes of {limits.string} in the longest\n"
+        f"{prefix}{count_noun(size.count, 'variable')}\n"
+        f"{prefix}{count_noun(size.total, 'byte')} of {limits.total} (ARG_MAX), {share:.1f} %\n"
+        f"{prefix}{count_noun(size.longest, 'byte')} of {limits.string} in the longest\n"
     )
 
 

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from typing import TextIO
 
 from svcnet.files import write_all
+from svcnet.words import count_noun
 
 PENDING = 1 << 20
 """So many characters wait for a reader; what comes while they do is lost, and counted."""
@@ -139,4 +140,5 @@ class Outlet(io.TextIOBase):
 
 
 def _gap(lost: int) -> str:
-    return f"here {lost} lines are missing: nobody read them\n"
+    lines = count_noun(lost, "line is", "lines are")
+    return f"here {lines} missing: nobody read them\n"

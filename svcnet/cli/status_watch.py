@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from svcnet.cli.status_view import head, printable, rows, table
+from svcnet.words import count_noun
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -132,11 +133,14 @@ class StatusWatch:
         return those[first : first + count]
 
     def _bottom(self, shown: int, those: int, all_rows: int) -> str:
-        which = f"{self._first + 1}-{self._first + shown} of {those}" if shown else "none"
+        which = "none"
+        if shown:
+            ports = count_noun(those, "service port")
+            which = f"{self._first + 1}-{self._first + shown} of {ports}"
         of = f" with {self._filter!r}, of {all_rows}" if self._filter else ""
         if self._is_typing:
             return f"filter: {self._filter}_  (Enter keeps it, Esc takes it away); {which}"
-        return f"{which} service ports{of}" + (f"; {_HELP}" if self._has_keys else "")
+        return f"{which}{of}" + (f"; {_HELP}" if self._has_keys else "")
 
 
 def _count_fit(those: Sequence[tuple[str, ...]], room: int, console: Console) -> int:

@@ -21,6 +21,7 @@ from svcnet.cli.modal import ModalCommand
 from svcnet.cli.output import form_option, write_output
 from svcnet.errors import UsageError
 from svcnet.inputs import InputRequest, read_inputs
+from svcnet.words import count_noun
 
 if TYPE_CHECKING:
     from svcnet.family import IPFamily
@@ -181,7 +182,7 @@ def _told_entries(stale: Sequence[Deletion]) -> Iterator[str]:
         yield "connection tracking: no entry of UDP leads to what is no endpoint\n"
         return
     count = sum(len(each.flows) for each in stale)
-    yield f"connection tracking: {count:,} stale {'entry' if count == 1 else 'entries'}\n"
+    yield f"connection tracking: {count_noun(count, 'stale entry')}\n"
     for each in stale[:MOST_SHOWN]:
         flow, target = each.flows[0], each.target
         yield f"\nstale entry: {endpoint_text(target.destination, target.destination_port)}/udp\n"
@@ -189,6 +190,6 @@ def _told_entries(stale: Sequence[Deletion]) -> Iterator[str]:
         yield f"  leads   to {endpoint_text(target.reply_source, target.reply_source_port)}\n"
         yield f"  for     {each.reason}\n"
         if len(each.flows) > 1:
-            yield f"  and so  {len(each.flows):,} entries\n"
+            yield f"  and so  {count_noun(len(each.flows), 'entry')}\n"
     if len(stale) > MOST_SHOWN:
         yield f"and {len(stale) - MOST_SHOWN} more\n"

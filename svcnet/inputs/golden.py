@@ -11,6 +11,7 @@ from attrs import frozen
 
 from svcnet.errors import OutputError, UsageError
 from svcnet.files import KIB, read_text, write_whole
+from svcnet.words import count_noun
 
 if TYPE_CHECKING:
     from svcnet.graph import NodeSettings
@@ -67,7 +68,7 @@ class Golden:
         shown = list(islice(lines, MOST_LINES))
         more = sum(1 for _ in lines)
         if more:
-            shown.append(f"... and {more} more lines\n")
+            shown.append(f"... and {count_noun(more, 'more line')}\n")
         return "".join([*shown, f"{self.meaning(expected)}\n"])
 
     def meaning(self, expected: str) -> str:

@@ -18,6 +18,7 @@ from svcnet.family import IPFamily, family_of
 from svcnet.models.endpoints import EndpointSlice
 from svcnet.models.service import Service
 from svcnet.models.state import NamespacedName
+from svcnet.words import count_noun
 
 SERVICE_ENTRIES = 100_000
 NODE_ENTRIES = 1_000_000
@@ -33,12 +34,14 @@ class Budget(Brief):
     @property
     def too_large(self) -> str:
         """What is wrong with a Service that is larger than one may be."""
-        return f"asks for more than {self.service:,} entries, addresses by ports by endpoints"
+        most = count_noun(self.service, "entry")
+        return f"asks for more than {most}, addresses by ports by endpoints"
 
     @property
     def too_many(self) -> str:
         """What is wrong with a Service that is one too many."""
-        return f"is one of the largest of all, which ask for more than {self.node:,} entries"
+        most = count_noun(self.node, "entry")
+        return f"is one of the largest of all, which ask for more than {most}"
 
     def allows(self, size: int) -> bool:
         """Return whether a Service of that size may be served."""

@@ -11,6 +11,7 @@ from svcnet.meaning.comparison.report import packet_text
 from svcnet.meaning.explanation.text import GOES_ON, LEFT_ALONE, verdict_text
 from svcnet.models import NamespacedName
 from svcnet.page.problems import ERROR, WARNING, problem
+from svcnet.words import count_noun
 
 DifferencesByPort: TypeAlias = Mapping[tuple[str, FragmentName], Sequence[PacketDifference]]
 """Differences by IP family and service port."""
@@ -44,7 +45,7 @@ def _to_fields(each: PacketDifference) -> dict[str, Any]:
     does = verdict_text(((end.verdict, end.probability) for end in each.found), GOES_ON)
     more = ""
     if each.count > 1:
-        ports = f" of {each.services} service ports" if each.services > 1 else ""
+        ports = f" of {count_noun(each.services, 'service port')}" if each.services > 1 else ""
         more = f" So it is with {_kinds(each.count)}{ports}."
     text = (
         f"{packet_text(each.packet, each.age)} should end so: {should}. It ends so: {does}.{more}"
@@ -59,4 +60,4 @@ _MOST_RULES = 3
 
 
 def _kinds(count: int) -> str:
-    return "one kind of packet" if count == 1 else f"{count:,} kinds of packets"
+    return count_noun(count, "kind of packet", "kinds of packets")

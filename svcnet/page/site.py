@@ -11,7 +11,6 @@ from svcnet.errors import Diagnostic, one_line
 from svcnet.graph import Dispatch, Fragment, Origin, Packet
 from svcnet.graph.nodes import Accept
 from svcnet.meaning.comparison.difference import Verdicts
-from svcnet.meaning.comparison.report import count_noun
 from svcnet.meaning.explanation.explanation import (
     Excerpt,
     Explanation,
@@ -29,6 +28,7 @@ from svcnet.page.differences import by_port, of_verdicts
 from svcnet.page.problems import LEVELS, of_document, of_findings, problem, worst
 from svcnet.page.services import ServicePage, facts, without_rules
 from svcnet.page.surroundings import Surroundings
+from svcnet.words import count_noun
 
 
 @frozen
@@ -97,9 +97,9 @@ def _whose(questions: Sequence[Question]) -> str:
 def _lead(services: Sequence[Mapping[str, Any]]) -> str:
     parts = [part for each in services for part in each["parts"]]
     count = sum(len(part["frontends"]) for part in parts)
-    frontends = count_noun(count, "frontend", "frontends")
+    frontends = count_noun(count, "frontend")
     return (
-        f"{count_noun(len(services), 'Service', 'Services')}, {frontends} that "
+        f"{count_noun(len(services), 'Service')}, {frontends} that "
         "packets may ask for. Choose a Service to see where its packets go, by which rules, and "
         "which lines of the objects make it so."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from svcnet import checks
+from svcnet.words import count_noun
 
 MOST_TOLD = 5
 
@@ -19,5 +20,6 @@ def left_out(found: Mapping[tuple[str, str], str], lacks: str) -> tuple[str, ...
         f"Service {'/'.join(name)} has no {lacks}: it {found[name]}" for name in names[:MOST_TOLD]
     ]
     if more := names[MOST_TOLD:]:
-        told.append(f"{len(more)} more Services have no {lacks}, since they ask too much of a node")
+        services = count_noun(len(more), "more Service has", "more Services have")
+        told.append(f"{services} no {lacks}, since they ask too much of a node")
     return tuple(map(checks.TOO_MANY_ENTRIES.line, told))

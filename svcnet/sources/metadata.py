@@ -16,6 +16,7 @@ from attrs import define, field
 from svcnet import checks
 from svcnet.sources.fields import NAMES, Fields, is_name, quote_value
 from svcnet.sources.labels import LABEL_KEY, LABEL_VALUE, is_label_key, is_label_value
+from svcnet.words import count_noun
 
 DEFAULT_NAMESPACE = "default"
 MAX_ANNOTATIONS = 256 * 1024
@@ -117,7 +118,7 @@ def read_annotations(metadata: Fields) -> Mapping[str, str]:
             message = f"the key {LABEL_KEY}; not {quote_value(name)}"
             metadata.error_at(checks.LABEL, ("annotations", name), message)
     if size > MAX_ANNOTATIONS:
-        message = f"have {size} bytes together; at most {MAX_ANNOTATIONS}"
+        message = f"have {count_noun(size, 'byte')} together; at most {MAX_ANNOTATIONS}"
         metadata.error(checks.ANNOTATION_SIZE, "annotations", message)
     return found
 

@@ -12,6 +12,7 @@ from svcnet.models import ClusterState, Endpoints, NamespacedName, Node, Service
 from svcnet.models.state import ClusterObject
 from svcnet.models.subsets import MAX_ADDRESSES, repack, shared_port_name
 from svcnet.sources.findings import Findings, ObjectPlace, Path
+from svcnet.words import count_noun
 
 Located = tuple[ClusterObject, ObjectPlace]
 
@@ -110,7 +111,8 @@ def check_endpoints(
             )
             findings.warning(checks.SHARED_PORT_NAME, place, ("subsets",), message)
         elif len(listed) > MAX_ADDRESSES:
-            message = f"{len(listed):,} addresses have the same ports: {MAX_ADDRESSES:,} are served"
+            addresses = count_noun(len(listed), "address")
+            message = f"{addresses} have the same ports: {MAX_ADDRESSES:,} are served"
             findings.warning(checks.TOO_MANY_ADDRESSES, place, ("subsets",), message)
 
 

@@ -11,6 +11,7 @@ from svcnet.sources.findings import Findings, ObjectPlace, Source, warn_of_repea
 from svcnet.sources.parse import ParseError, ParseResult, parse
 from svcnet.sources.positions import duplicates
 from svcnet.sources.read import read_file
+from svcnet.words import count_noun
 
 MAX_SINGLE_BYTES = 16 * 1024 * 1024
 """The most that such a file may hold: a kubeconfig of thousands of clusters."""
@@ -31,9 +32,9 @@ def read_single(path: str | os.PathLike[str], what: str, findings: Findings) -> 
             if parsed.may_repeat:
                 warn_of_repeated(place, duplicates(source.data), findings)
             return Fields(place, findings, documents[0][1])
-        found = (
-            quote_value(documents[0][1]) if len(documents) == 1 else f"{len(documents)} documents"
-        )
+        found = count_noun(len(documents), "document")
+        if len(documents) == 1:
+            found = quote_value(documents[0][1])
         message = f"must hold one mapping, {what}, not {found}"
         findings.file_error(checks.ONE_DOCUMENT, source.file, 0, message)
     return None

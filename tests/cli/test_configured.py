@@ -109,7 +109,7 @@ TOLD = {
         (
             SERVICE_WEB + "spec.internalTrafficPolicy: is Local, and "
             "the node is not known (see --node): no endpoint is local, so all traffic to its "
-            "cluster IP is dropped; 1 more Services are like this [S616 no-local-node]"
+            "cluster IP is dropped; 1 more Service is like this [S616 no-local-node]"
         ),
     ),
     "a field without effect": (

@@ -205,7 +205,7 @@ def test_on_a_terminal(tmp_path: Path) -> None:
             os.write(leader, b"/web-39")
             wait("filter: web-39_")
             os.write(leader, b"\r")
-            wait("1-1 of 1 service ports")
+            wait("1-1 of 1 service port")
             os.write(leader, b"\x1b[B")
             os.write(leader, b"q")
             assert process.wait(SECONDS) == 0

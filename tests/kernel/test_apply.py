@@ -90,7 +90,7 @@ def test_apply_is_the_text_and_the_jumps(
     """An apply on a clean machine leaves what the printed text would; a second writes nothing."""
     done = apply(ns, case, variant, family)
     assert done.returncode == 0, done.stderr
-    assert f"iptables-{variant}: all 1 service ports written" in done.stderr
+    assert f"iptables-{variant}: all 1 service port written" in done.stderr
     options = ("--config", case / "config.yaml", "--host", case / "host.yaml")
     text = ns.svcnet(
         "render", case / "objects.yaml", *options, "--jumps", "--family", family.lower()
@@ -442,7 +442,7 @@ def test_localhost_node_ports_need_a_sysctl(ns: Namespace, case: Path) -> None:
 def test_family_both(ns: Namespace, case: Path) -> None:
     """--family both applies each family with its own commands."""
     done = apply(ns, case, "nft", "both")
-    assert done.stderr.count("all 1 service ports written") == 2
+    assert done.stderr.count("all 1 service port written") == 2
     assert load([case / "objects.yaml"]).state.services
     assert "KUBE-SVC-67NZLRHBNDSAWJRO" in ns.save("nft", "IPv6")
 

@@ -305,7 +305,7 @@ def test_a_run_goes_on_trying(started: tuple[Tools, Callable[..., Told]]) -> Non
     """Whatever tools do for however long: it is told, and once they work the rules are right."""
     tools, start = started
     with start("--variant", "nft") as process:
-        process.wait("service ports written")
+        process.wait(" written")
         for fault in KINDS:
             told = len(process.lines)
             tools.misbehave(fault, "always")

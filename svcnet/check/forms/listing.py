@@ -6,6 +6,7 @@ import json
 from collections import Counter
 
 from svcnet.check.result import CheckResult
+from svcnet.words import count_noun
 
 
 def text(result: CheckResult) -> str:
@@ -17,15 +18,11 @@ def text(result: CheckResult) -> str:
 def summary(result: CheckResult) -> str:
     """Return how many findings of each severity there are, in how many objects."""
     counts = Counter(finding.severity for finding in result.findings)
-    found = " and ".join(_count(counts[each], each) for each in ("error", "warning"))
+    found = " and ".join(count_noun(counts[each], each) for each in ("error", "warning"))
     known = f"; {result.known} more of the baseline" if result.known else ""
     if not result.findings:
         found = "no findings"
-    return f"{found} in {_count(result.objects, 'object')}{known}"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{found} in {count_noun(result.objects, 'object')}{known}"
 
 
 def json_list(result: CheckResult) -> str:

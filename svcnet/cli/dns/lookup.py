@@ -20,6 +20,7 @@ from svcnet.cli.strictness import strict_options
 from svcnet.cli.verb import Verb
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness, load_manifests
+from svcnet.words import count_noun
 
 if TYPE_CHECKING:
     from svcnet.discovery.dns import Answer, Search
@@ -126,7 +127,7 @@ def lookup_lines(found: Search, rdtype: str, ndots: int) -> Iterator[str]:
     if not found.name.endswith("."):
         order = "it is asked first as it is" if found.first else "the search path comes first"
         comparison = "not fewer" if found.first else "fewer"
-        dots = "1 dot" if found.dots == 1 else f"{found.dots} dots"
+        dots = count_noun(found.dots, "dot")
         yield f"; {found.name} has {dots}, {comparison} than ndots {ndots}: {order}"
     for number, attempt in enumerate(found.attempts, 1):
         told = f"{attempt.answer.rcode}: {_reason(attempt.answer)}"

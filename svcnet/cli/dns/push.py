@@ -15,6 +15,7 @@ from svcnet.cli.paths import FilePath
 from svcnet.cli.verb import Verb
 from svcnet.errors import UsageError
 from svcnet.inputs import Strictness, load_manifests
+from svcnet.words import count_noun
 
 if TYPE_CHECKING:
     from svcnet.models import IPFamily
@@ -90,6 +91,6 @@ def command(
             click.echo(str(plan), nl=False)
             would_change |= bool(plan.additions or plan.removals)
         came, went = ("would come", "would go") if dry_run else ("came", "went")
-        tell(f"{origin} {plan.additions} records {came}, {plan.removals} {went}")
+        tell(f"{origin} {count_noun(plan.additions, 'record')} {came}, {plan.removals} {went}")
     if would_change:
         sys.exit(1)

@@ -12,6 +12,7 @@ from svcnet.cli.golden.catalogue import NAME, GoldenList, read_catalogue
 from svcnet.cli.manner import tell, write_difference
 from svcnet.cli.paths import FilePath
 from svcnet.cli.verb import Verb
+from svcnet.words import count_noun
 
 
 @click.command(
@@ -35,7 +36,7 @@ def command(folders: tuple[Path, ...]) -> None:
             count += 1
     sys.stdout.flush()
     if count:
-        files = "1 golden file is" if count == 1 else f"{count} golden files are"
+        files = count_noun(count, "golden file is", "golden files are")
         tell(f"{files} not as rendered: svcnet golden update writes them")
         sys.exit(1)
 

@@ -11,6 +11,7 @@ from svcnet.cli.golden.comparison import update
 from svcnet.cli.manner import tell
 from svcnet.cli.paths import FilePath
 from svcnet.cli.verb import Verb
+from svcnet.words import count_noun
 
 
 @click.command(
@@ -33,4 +34,5 @@ def command(folders: tuple[Path, ...]) -> None:
         for file in each.stale:
             tell(f"{file}: stale, {NAME} does not list it; remove it")
     if all(expected == golden.text for golden, expected in asked):
-        tell(f"nothing to write: {len(asked)} golden files are as rendered")
+        files = count_noun(len(asked), "golden file is", "golden files are")
+        tell(f"nothing to write: {files} as rendered")

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from svcnet.words import count_noun
+
 SHARE = 4
 """An environment is large when it takes more than one part in this many."""
 
@@ -42,12 +44,12 @@ class EnvironmentSize:
         if self.total * SHARE > limits.total:
             share = 100 * self.total / limits.total
             found.append(
-                f"the environment takes {self.total} bytes, {share:.0f} % of ARG_MAX "
+                f"the environment takes {count_noun(self.total, 'byte')}, {share:.0f} % of ARG_MAX "
                 f"({limits.total}); what is left is for the arguments"
             )
         if self.longest > limits.string:
             found.append(
-                f"{self.longest_name} takes {self.longest} bytes; "
+                f"{self.longest_name} takes {count_noun(self.longest, 'byte')}; "
                 f"no program can be started with more than {limits.string} in one variable"
             )
         return tuple(found)

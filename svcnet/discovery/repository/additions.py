@@ -11,6 +11,7 @@ from svcnet import checks
 from svcnet.checks import Check
 from svcnet.discovery.repository.assumptions import Network
 from svcnet.models import ClusterState, Job, NamespacedName, Node, Pod, Workload
+from svcnet.words import count_noun
 
 MAX_PODS = 150_000
 """So many Pods Kubernetes is made for."""
@@ -58,7 +59,8 @@ class Additions:
         """Yield what is to be said of workloads whose Pods are none, or wait for ever."""
         for workload in self.idle:
             if workload.replicas > MAX_PODS:
-                message = f"asks for {workload.replicas:,} Pods: at most {MAX_PODS:,} are made"
+                pods = count_noun(workload.replicas, "Pod")
+                message = f"asks for {pods}: at most {MAX_PODS:,} are made"
                 key = "parallelism" if isinstance(workload, Job) else "replicas"
                 yield checks.TOO_MANY_ENTRIES, workload, ("spec", key), message
         told: set[int] = set()

@@ -12,6 +12,7 @@ from svcnet.errors import UsageError
 from svcnet.family import IPFamily, family_of
 from svcnet.models import Node, Pod
 from svcnet.slots import Range, choose
+from svcnet.words import count_noun
 
 MAX_BITS = 32
 """A range of more addresses than so many bits tell is used in its beginning only."""
@@ -48,7 +49,7 @@ def with_addresses(
                 network = _network_of(node, family, assumed)
                 groups.setdefault(network, []).append(key)
         for network, names in groups.items():
-            for name, address in choose_addresses(network, names, used, "Pods").items():
+            for name, address in choose_addresses(network, names, used, "Pod").items():
                 found.setdefault((name[0], name[1]), []).append(address)
     return [evolve(pod, pod_ips=tuple(found.get((pod.namespace, pod.name), ()))) for pod in pods]
 
@@ -78,6 +79,6 @@ def choose_addresses(
     used = {int(ip_address(text)) - base for text in taken}
     slots = Range(size, frozenset(slot for slot in used if 0 <= slot < size))
     if size - len(used) < len(names):
-        raise UsageError(f"{network} has too few addresses for {len(names)} {what}")
+        raise UsageError(f"{network} has too few addresses for {count_noun(len(names), what)}")
     kind = type(network.network_address)
     return {name: str(kind(base + slot)) for name, slot in choose(names, slots).items()}

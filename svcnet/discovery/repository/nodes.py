@@ -11,6 +11,7 @@ from svcnet.errors import UsageError
 from svcnet.family import IPFamily
 from svcnet.labels import HOSTNAME_LABEL, SYSTEM_LABEL, ZONE_LABEL
 from svcnet.models import Node
+from svcnet.words import count_noun
 
 MASK_LENGTHS: dict[IPFamily, int] = {"IPv4": 24, "IPv6": 64}
 """How long the prefixes of Nodes' pod CIDRs are, as kube-controller-manager has it by default."""
@@ -55,5 +56,7 @@ def _parts(network: Network, family: IPFamily, count: int) -> list[str]:
         # A range that is smaller than usual is shared out in smaller parts.
         length = network.prefixlen + (count - 1).bit_length()
     if length > network.max_prefixlen - 2:
-        raise UsageError(f"--pod-cidr {network} has no part for each of {count} Nodes")
+        raise UsageError(
+            f"--pod-cidr {network} has no part for each of {count_noun(count, 'Node')}"
+        )
     return [str(part) for part in islice(network.subnets(new_prefix=length), count)]

@@ -115,7 +115,7 @@ def _cluster_ips(
         network = networks[family]
         used = [text for text in taken if family_of(text) == family]
         first = 1 + _static_addresses(network)
-        found |= choose_addresses(network, names, used, "Services", first)
+        found |= choose_addresses(network, names, used, "Service", first)
     return found
 
 
@@ -135,7 +135,7 @@ def _node_ports(lacking: Sequence[Service], services: Iterable[Service]) -> dict
     size = LAST_NODE_PORT - first + 1
     used = frozenset(number - first for number in taken if first <= number <= LAST_NODE_PORT)
     if len(names) > size - len(used):
-        raise UsageError(f"there are {size - len(used)} free node ports, and {len(names)} needed")
+        raise UsageError(f"free node ports are too few: {size - len(used)} for {len(names)}")
     return {name: first + slot for name, slot in choose(names, Range(size, used)).items()}
 
 
@@ -176,5 +176,5 @@ def _balancers(lacking: Sequence[Service], services: Iterable[Service]) -> dict[
         names = [key for s in asking if (key := (s.namespace, s.name, family)) not in wanted]
         used = [text for text in taken if text and family_of(text) == family]
         used += wanted.values()
-        found |= {**wanted, **choose_addresses(ip_network(cidr), names, used, "load balancers")}
+        found |= {**wanted, **choose_addresses(ip_network(cidr), names, used, "load balancer")}
     return found

@@ -20,6 +20,7 @@ from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netlink import NETLINK_NETFILTER, RefusedRequest
 from svcnet.renderers.conntrack import DeletionPlan, Flow, wire
 from svcnet.renderers.conntrack.flows import Family
+from svcnet.words import count_noun
 
 BATCH = 100
 """Messages a call. The answers to that many, if all are refused, fit a socket's buffer."""
@@ -41,7 +42,7 @@ class DeletionReport:
     gone: int = 0
 
     def __str__(self) -> str:
-        return f"{self.deleted} conntrack {'entry' if self.deleted == 1 else 'entries'} deleted"
+        return f"{count_noun(self.deleted, 'conntrack entry')} deleted"
 
 
 def observe(family: Family, *, machine: Machine = THIS_MACHINE) -> Iterator[Flow]:

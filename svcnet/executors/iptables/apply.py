@@ -24,6 +24,7 @@ from svcnet.executors.this_machine import THIS_MACHINE
 from svcnet.netfilter.restore import load
 from svcnet.nogc import without_gc
 from svcnet.renderers.iptables import RestoreText
+from svcnet.words import count_noun
 
 
 @frozen
@@ -53,14 +54,17 @@ class RestoreReport:
         return {**found, "sysctls": len(self.sysctls)} if self.sysctls else found
 
     def __str__(self) -> str:
+        ports = count_noun(self.plan.service_ports, "service port")
         what = {
             "none": "nothing to change",
-            "full": f"all {self.plan.service_ports} service ports written",
-            "delta": f"{self.plan.service_ports} service ports written",
+            "full": f"all {ports} written",
+            "delta": f"{ports} written",
         }[self.plan.kind]
         lines = self.plan.text.count("\n")
-        count = f", {lines} lines in {len(self.plan.transactions)} transactions" if lines else ""
-        return f"{self.found.commands.family}, iptables-{self.variant}: {what}{count}"
+        if lines:
+            count = count_noun(len(self.plan.transactions), "transaction")
+            what += f", {count_noun(lines, 'line')} in {count}"
+        return f"{self.found.commands.family}, iptables-{self.variant}: {what}"
 
 
 @without_gc()

@@ -18,6 +18,7 @@ from svcnet.family import IPFamily
 from svcnet.netfilter import BUILT_IN, SavedTables
 from svcnet.netlink import NETLINK_NETFILTER, NFGENMSG, NFNL_SUBSYS_NFTABLES, attribute, attributes
 from svcnet.renderers.iptables import names
+from svcnet.words import count_noun
 
 _OURS = {"filter": (*names.FILTER_CHAINS, names.FIREWALL), "nat": names.NAT_CHAINS}
 _NAMES = {"IPv4": "ip_tables_names", "IPv6": "ip6_tables_names"}
@@ -86,7 +87,7 @@ def _untrue_legacy(machine: Machine, family: IPFamily, observed: SavedTables) ->
         # one more ends the table (``struct xt_standard`` and ``xt_error`` of x_tables.h).
         listed = 1 + sum(len(rules) + 2 - (chain in built_in) for chain, rules in chains.items())
         if listed < (entries := count(machine, family, table)):
-            yield f"has {listed} of the {entries} entries of table {table}"
+            yield f"has {listed} of {count_noun(entries, 'entry')} of table {table}"
 
 
 def _untrue_nft(machine: Machine, family: IPFamily, observed: SavedTables) -> Iterator[str]:
@@ -101,7 +102,8 @@ def _untrue_nft(machine: Machine, family: IPFamily, observed: SavedTables) -> It
             elif listed is None:
                 yield f"lacks chain {chain} of table {table}, unlike the kernel"
             elif len(listed) < rules:
-                yield f"has {len(listed)} of the {rules} rules of chain {chain} of table {table}"
+                there = count_noun(rules, "rule")
+                yield f"has {len(listed)} of {there} of chain {chain} of table {table}"
 
 
 def _rules(machine: Machine, family: IPFamily, table: str, chain: str) -> int | None:

@@ -63,11 +63,11 @@ class NFTablesReport:
             what = "nothing to change"
         else:
             lines, count = planned.text.count("\n"), len(planned.transactions)
-            what = f"{lines} lines in {count_noun(count, 'transaction')}"
+            what = f"{count_noun(lines, 'line')} in {count_noun(count, 'transaction')}"
         if planned.by_netlink:
             what += f" and {count_noun(planned.by_netlink, 'element')} by netlink"
         if planned.kind == "full":
-            what = f"all {len(self.ruleset.blocks)} service ports written, {what}"
+            what = f"all {count_noun(len(self.ruleset.blocks), 'service port')} written, {what}"
         if self.found_table and planned.kind != "none":
             where = "over" if planned.is_over else "in"
             what += f", {where} the table {self.ruleset.table} that {self._maker} left"

@@ -20,9 +20,9 @@ from svcnet.meaning.comparison.change import (
     SenderChange,
     SenderKind,
 )
-from svcnet.meaning.comparison.report import count_noun, packet_text, verdict_text
+from svcnet.meaning.comparison.report import packet_text, verdict_text
 from svcnet.meaning.sender_words import SENDER_KINDS
-from svcnet.words import cut_line, list_some
+from svcnet.words import count_noun, cut_line, list_some
 
 FRONTENDS = {
     "cluster-ip": "cluster IP",
@@ -39,11 +39,11 @@ _MOST_NETWORKS = 4
 def summary(found: MeaningDiff) -> str:
     """Return what a comparison came to, on one line and without the family."""
     parts = [
-        _tally(found.frontends, "frontend", "frontends"),
-        _tally(found.health_checks, "health-check port", "health-check ports"),
+        _tally(found.frontends, "frontend"),
+        _tally(found.health_checks, "health-check port"),
     ]
     if found.known:
-        parts.append(count_noun(len(found.known), "known difference", "known differences"))
+        parts.append(count_noun(len(found.known), "known difference"))
     parts = [part for part in parts if part]
     packets = count_noun(found.cells, "kind of packet", "kinds of packets")
     if not parts:
@@ -58,7 +58,7 @@ def write_lines(found: MeaningDiff, most: int) -> Iterator[str]:
     for each in found.frontends[:most]:
         yield from _frontend(each)
     if len(found.frontends) > most:
-        more = count_noun(len(found.frontends) - most, "more frontend", "more frontends")
+        more = count_noun(len(found.frontends) - most, "more frontend")
         yield f"\nand {more}\n"
     for check in found.health_checks:
         yield f"\n{check.change}: health-check port {check.port} of {_of(check)}\n"
@@ -77,7 +77,7 @@ def _same(found: MeaningDiff) -> Iterator[str]:
         named = ", ".join(str(each) for each in found.same[:_MOST_NAMES])
         more = len(found.same) - _MOST_NAMES
         rest = f" and {more:,} more" if more > 0 else ""
-        ports = count_noun(len(found.same), "service port", "service ports")
+        ports = count_noun(len(found.same), "service port")
         yield f"same: other rules that mean the same, of {ports}: {named}{rest}"
     if found.rewritten is not None:
         yield f"same: other rules that mean the same{_rewriting(found.rewritten)}"
@@ -93,14 +93,14 @@ def _rewriting(found: Rewriting) -> str:
     return f", {numbers}, such as {one_line(cut_line(str(found.rules[0][1])))}"
 
 
-def _tally(changes: Sequence[FrontendChange | HealthCheckChange], one: str, many: str) -> str:
+def _tally(changes: Sequence[FrontendChange | HealthCheckChange], noun: str) -> str:
     """Return how many came, went and changed."""
     numbers = {
         word: sum(each.change == word for each in changes) for word in ("came", "went", "changed")
     }
     there = [(word, number) for word, number in numbers.items() if number]
     return ", ".join(
-        f"{count_noun(number, one, many) if not at else f'{number:,}'} {word}"
+        f"{count_noun(number, noun) if not at else f'{number:,}'} {word}"
         for at, (word, number) in enumerate(there)
     )
 
@@ -256,7 +256,7 @@ def markdown(diffs: Sequence[MeaningDiff], most: int) -> Iterator[str]:
         if found.frontends:
             yield "\n"
         if len(found.frontends) > most:
-            more = count_noun(len(found.frontends) - most, "more frontend", "more frontends")
+            more = count_noun(len(found.frontends) - most, "more frontend")
             yield f"and {more}\n\n"
         yield from (f"- {_plain(line)}\n" for line in _remarks(found))
         if any(_remarks(found)):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from svcnet.discovery.dns import Zones
-from svcnet.meaning.comparison.report import count_noun
+from svcnet.words import count_noun
 
 
 class NameReply(Protocol):
@@ -140,12 +140,12 @@ def _questions(zones: Zones) -> Iterator[tuple[str, str, str, frozenset[str]]]:
 
 def told_names(found: NameVerdicts, most: int) -> Iterator[str]:
     """Yield the lines that tell what a server says otherwise, `most` differences one by one."""
-    questions = count_noun(found.questions, "question", "questions")
+    questions = count_noun(found.questions, "question")
     if not found.differences:
         yield f"DNS: every name is as it should be, of {questions}\n"
         return
     count = len(found.differences)
-    yield f"DNS: {count_noun(count, 'difference', 'differences')}, in {questions}\n"
+    yield f"DNS: {count_noun(count, 'difference')}, in {questions}\n"
     for each in found.differences[:most]:
         yield f"\n{each.kind} name: {each.name} {each.type}: {NAME_KINDS[each.kind]}\n"
         yield f"  wanted  {', '.join(each.wanted) or 'nothing'}\n"

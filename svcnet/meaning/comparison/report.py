@@ -11,7 +11,7 @@ from svcnet.graph import Deliver, Packet, Pass, Refuse
 from svcnet.meaning.comparison.difference import KINDS, PacketDifference, ShadowedRule, Verdicts
 from svcnet.meaning.outcome import Redirect, Rewrite, RuleLine, Unknown
 from svcnet.meaning.userspace.ruleset import TABLE as PROXY
-from svcnet.words import cut_line
+from svcnet.words import count_noun, cut_line
 
 _MOST_ENDS = 8
 _MOST_RULES = 6
@@ -48,7 +48,7 @@ def _shadow(each: ShadowedRule) -> Iterator[str]:
 def _summary(verdicts: Verdicts) -> str:
     packets = count_noun(verdicts.cells, "kind of packet", "kinds of packets")
     if verdicts.differences:
-        found = count_noun(len(verdicts.differences), "difference", "differences")
+        found = count_noun(len(verdicts.differences), "difference")
         return f"{found}, in {packets}"
     if verdicts.unknown:
         return f"no difference that can be told, in {packets}"
@@ -67,7 +67,7 @@ def _difference(each: PacketDifference) -> Iterator[str]:
     for rule in each.rules[:_MOST_RULES]:
         yield f"  rule    {_text(rule)}\n"
     if each.count > 1:
-        ports = f", of {each.services} service ports" if each.services > 1 else ""
+        ports = f", of {count_noun(each.services, 'service port')}" if each.services > 1 else ""
         yield f"  and so {count_noun(each.count, 'kind of packet', 'kinds of packets')}{ports}\n"
 
 
@@ -124,8 +124,3 @@ def verdict_text(verdict: object) -> str:
 def _text(rule: RuleLine) -> str:
     """Return a rule on one line, of a very long one the beginning."""
     return one_line(cut_line(str(rule)))
-
-
-def count_noun(number: int, one: str, many: str) -> str:
-    """Return a number of things in words."""
-    return f"{number:,} {one if number == 1 else many}"

@@ -29,6 +29,7 @@ from svcnet.meaning.explanation.sentences import endpoint_text
 from svcnet.meaning.nftables.tables import is_for_services
 from svcnet.netfilter.rules import target
 from svcnet.renderers.iptables.names import SERVICES, TREE_PREFIX
+from svcnet.words import one_of
 
 FOREIGN = "no rule for Services: somebody else's"
 """What is told of rules of others."""
@@ -175,7 +176,7 @@ def _role(node: GraphNode, fragment: Fragment) -> str:
         case External():
             return f"what traffic from outside gets of {name}"
         case Balance():
-            return f"one of {len(node.targets)} endpoints of {name}"
+            return f"{one_of(len(node.targets), 'endpoint')} of {name}"
         case Translate():
             return f"the endpoint {node.id} of {name}"
         case Reject() | Drop():

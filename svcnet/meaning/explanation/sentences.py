@@ -15,6 +15,7 @@ from svcnet.graph import (
     Reject,
     Translate,
 )
+from svcnet.words import one_of
 
 _FRONTENDS = {
     "cluster-ip": "the cluster IP",
@@ -76,7 +77,7 @@ def _balance(balance: Balance, decision: Decision) -> str:
         return "session affinity remembers the endpoint of this source"
     count = len(balance.targets)
     here = " on this node" if balance.id == "local" else ""
-    found = f"one of {count} endpoints{here}" if count > 1 else f"the one endpoint{here}"
+    found = f"{one_of(count, 'endpoint')}{here}"
     return f"{found}, for {balance.affinity} s the same one" if balance.affinity else found
 
 

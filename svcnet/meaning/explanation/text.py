@@ -19,7 +19,7 @@ from svcnet.meaning.explanation.explanation import (
 from svcnet.meaning.explanation.sentences import endpoint_text, source_text
 from svcnet.meaning.outcome import FoundVerdict, Redirect, Rewrite, Unknown
 from svcnet.meaning.userspace.ruleset import TABLE as PROXY
-from svcnet.words import cut_line, list_some
+from svcnet.words import count_noun, cut_line, list_some
 
 MOST_NAMES = 8
 """So many endpoints are named in the verdict."""
@@ -133,7 +133,7 @@ def _lines(found: Explanation, lookup: Sequence[str]) -> Iterator[str]:
                 yield from _step(step, f"{number}. ")
         if len(found.outcomes) > MOST_ENDS:
             yield ""
-            yield f"and {len(found.outcomes) - MOST_ENDS} more ends: -o json has all"
+            yield f"and {count_noun(len(found.outcomes) - MOST_ENDS, 'more end')}: -o json has all"
     yield from _changes(found.changes)
 
 

@@ -16,6 +16,7 @@ from svcnet.netfilter.ipvs.messages import (
     Dest,
     IPVSService,
 )
+from svcnet.words import count_noun
 
 _IN_TURN = ("rr", "wrr")
 """Those of which shares say all: each real server has its turn."""
@@ -73,5 +74,6 @@ def _odd(service: IPVSService, dests: Sequence[Dest]) -> list[str]:
         found.append(f"persistence by {service.pe_name}")
     limits = [each for each in dests if each.upper_threshold]
     if limits:
-        found.append(f"at most {limits[0].upper_threshold} connections at {limits[0].key}")
+        most = count_noun(limits[0].upper_threshold, "connection")
+        found.append(f"at most {most} at {limits[0].key}")
     return found

@@ -16,7 +16,7 @@ from svcnet.meaning.spans import Span, network
 from svcnet.renderers.userspace import Backend
 from svcnet.renderers.userspace.document import VERSION
 from svcnet.renderers.userspace.table import ROLES
-from svcnet.words import list_some
+from svcnet.words import count_noun, list_some
 
 MOST_TOLD = 8
 """So many endpoints of a listener are named in its text."""
@@ -133,7 +133,9 @@ def _listeners(document: Any, family: IPFamily, lines: Iterator[int]) -> Iterato
             if each["role"] not in ROLES or each["answer"] not in _ANSWERS:
                 raise ValueError(f"{name} has a listener {each['role']!r}, {each['answer']!r}")
             if (each["answer"] == "serve") != bool(backends):
-                raise ValueError(f"{name}: {each['answer']} with {len(backends)} backends")
+                raise ValueError(
+                    f"{name}: {each['answer']} with {count_noun(len(backends), 'backend')}"
+                )
             yield ListenerEntry(
                 name=name,
                 role=each["role"],

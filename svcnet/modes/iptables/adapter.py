@@ -20,6 +20,7 @@ from svcnet.modes.stages import IPTABLES_RESTORE
 from svcnet.netfilter.restore import are_apart, assume
 from svcnet.nogc import without_gc
 from svcnet.renderers import iptables as rules
+from svcnet.words import count_noun
 
 MANY = 10
 """So many transactions are a large write, which is not to be told of."""
@@ -122,7 +123,7 @@ class IptablesAdapter(Adapter):
         self._count += delta.growth
         self._forest = delta.forest
         lines = sum(text.count("\n") for text in texts)
-        told = f"{self.family}, {self._commands.name}: {lines} lines"
+        told = f"{self.family}, {self._commands.name}: {count_noun(lines, 'line')}"
         warnings = (*self._warnings, *left)
         return SyncResult("delta", told, warnings, stages.seconds, rules=self._rules(texts))
 

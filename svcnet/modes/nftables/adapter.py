@@ -23,6 +23,7 @@ from svcnet.modes.stages import NFT, NFT_CLEANUP
 from svcnet.netfilter.nft import NFTPlace, NFTSet, are_apart, places
 from svcnet.nogc import without_gc
 from svcnet.renderers import nftables as tables
+from svcnet.words import count_noun
 
 
 @define
@@ -140,7 +141,7 @@ class NFTablesAdapter(Adapter):
             self._known.wrote(touched)
             if self._look is not None:
                 self._look.steps.append(touched)
-        told = f"{self.family}, nftables: {len(named)} lines"
+        told = f"{self.family}, nftables: {count_noun(len(named), 'line')}"
         return SyncResult("delta", told, self._warnings, stages.seconds)
 
     def inspection(self, graph: RuleGraph) -> Inspection | None:

@@ -41,6 +41,7 @@ from svcnet.renderers.userspace import (
 )
 from svcnet.renderers.userspace.listing import Row, rows
 from svcnet.renderers.userspace.portals import jumps
+from svcnet.words import count_noun
 
 MOST_TOLD = 64
 """Of more endpoints than that only the one is told that is chosen."""
@@ -173,7 +174,7 @@ class _Reading:
         found = self.rows[role]
         backends = ", ".join(found.backends)
         if len(found.backends) > MOST_TOLD and target:
-            backends = f"{target} and {len(found.backends) - 1} others"
+            backends = f"{target} and {count_noun(len(found.backends) - 1, 'other')}"
         told = f" ({'; '.join(found.remarks)})" if found.remarks else ""
         text = f"{found.service_port} is served at {found.served_at}: {backends}{told}"
         return ModeLine("proxy", text)

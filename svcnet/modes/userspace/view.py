@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from svcnet.errors import MissingExtra
 from svcnet.natural import natural_key
+from svcnet.words import count_noun
 
 try:
     from rich.table import Table
@@ -36,9 +37,10 @@ def table(snapshots: list[ProxySnapshot], rows: int) -> Table:
     found.sort(key=lambda item: (-_total(item[2], "connections"), natural_key(str(item[1]))))
     connections = sum(snapshot.statistics.connections for snapshot in snapshots)
     flows = sum(snapshot.statistics.flows for snapshot in snapshots)
-    caption = f"{connections} connections and {flows} flows are open"
+    caption = f"{count_noun(connections, 'connection')} and {count_noun(flows, 'flow')} are open"
     if len(found) > rows:
-        caption += f"; {len(found) - rows} quieter service ports are not shown"
+        more = count_noun(len(found) - rows, "quieter service port is", "quieter service ports are")
+        caption += f"; {more} not shown"
     shown = Table(caption=caption)
     shown.add_column("Service port", overflow="fold")
     for heading in ("Proxy port", "Backends", "Open", "Total", "Failed", "To them", "From them"):

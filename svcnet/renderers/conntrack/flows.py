@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 from attrs import frozen
 
+from svcnet.words import count_noun
+
 Family = Literal["IPv4", "IPv6"]
 ZoneOf = Literal["both", "original", "reply"]
 
@@ -70,7 +72,7 @@ class Deletion:
     flows: tuple[Flow, ...]
 
     def __str__(self) -> str:
-        count = f"{len(self.flows)} {'entry' if len(self.flows) == 1 else 'entries'}"
+        count = count_noun(len(self.flows), "entry")
         return f"{self.command}  # {count}: {self.reason}"
 
     @property

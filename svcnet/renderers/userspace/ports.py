@@ -12,6 +12,7 @@ from svcnet.errors import Unsupported
 from svcnet.renderers.userspace.choice import PortChoice
 from svcnet.renderers.userspace.table import ListenerName
 from svcnet.slots import number_of, occupy
+from svcnet.words import count_noun
 
 Ports: TypeAlias = Map[ListenerName, int]
 Holders: TypeAlias = Map[int, ListenerName]
@@ -31,8 +32,9 @@ def choose(
     come, gone = tuple(come), tuple(gone)
     needed = len(ports) - len(gone) + len(come)
     if needed > choice.size:
+        wanted = count_noun(needed, "port")
         raise Unsupported(
-            f"the proxy needs {needed} ports, and the range {choice} has only {choice.size}"
+            f"the proxy needs {wanted}, and the range {choice} has only {choice.size}"
         )
     slots, by_name, by_port = _Ports(choice), ports.mutate(), holders.mutate()
     for name in gone:

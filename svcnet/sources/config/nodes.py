@@ -22,7 +22,7 @@ from svcnet.models.state import ClusterObject
 from svcnet.sources.config.result import ConfigRemark
 from svcnet.sources.fields import quote_value
 from svcnet.sources.findings import Path
-from svcnet.words import list_some
+from svcnet.words import count_noun, list_some
 
 MOST_NODES = 5
 
@@ -127,7 +127,8 @@ def policy_remarks(
         f"so all traffic {traffic} is dropped"
     )
     if len(local) > 1:
-        message += f"; {len(local) - 1} more Services are like this"
+        more = count_noun(len(local) - 1, "more Service is", "more Services are")
+        message += f"; {more} like this"
     yield checks.NO_LOCAL_NODE, first, ("spec", policy), message
 
 

@@ -75,7 +75,7 @@ def eventually(text: str, variant: str = "nft", *, there: bool = True) -> None:
 def test_a_change_is_followed(folder: Path, variant: str) -> None:
     """Endpoints that come and go are in the rules soon after they are in the file."""
     with Kept(folder, "--variant", variant) as process:
-        process.wait("service ports written")
+        process.wait(" written")
         eventually("to-destination 10.244.1.5:8080", variant)
         process.manifest.write_text(MANIFEST.replace("10.244.1.5", "10.244.1.6"))
         eventually("to-destination 10.244.1.6:8080", variant)
@@ -89,7 +89,7 @@ def test_a_change_is_followed(folder: Path, variant: str) -> None:
 def test_a_flush_is_repaired(folder: Path, variant: str) -> None:
     """What another program flushed is there again after the next look, and is told of."""
     with Kept(folder, "--variant", variant) as process:
-        process.wait("service ports written")
+        process.wait(" written")
         for table in ("nat", "filter"):
             run(f"iptables-{variant}", "-t", table, "-F")
         process.wait("somebody else changed the rules")
@@ -101,7 +101,7 @@ def test_a_flush_is_repaired(folder: Path, variant: str) -> None:
 def test_a_wrong_file_changes_nothing(folder: Path) -> None:
     """A broken manifest keeps the rules and is told of with its line; a good one is taken."""
     with Kept(folder) as process:
-        process.wait("service ports written")
+        process.wait(" written")
         process.manifest.write_text(MANIFEST.replace("10.96.0.10", "x"))
         process.wait("the rules stay as they were")
         eventually("-d 10.96.0.10/32")
@@ -115,7 +115,7 @@ def test_rules_go_at_the_end_if_asked(folder: Path, variant: str) -> None:
     """With --cleanup-on-exit nothing of svcnet is left but what guards the host; others' is."""
     run(f"iptables-{variant}", "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT")
     with Kept(folder, "--variant", variant, "--cleanup-on-exit") as process:
-        process.wait("service ports written")
+        process.wait(" written")
         eventually("to-destination 10.244.1.5:8080", variant)
     saved = run(f"iptables-{variant}-save")
     assert "KUBE" not in saved.replace("KUBE-FIREWALL", "")
@@ -140,7 +140,7 @@ def test_other_verbs_beside_it_are_refused(folder: Path, verb: str) -> None:
     paths: tuple[object, ...] = () if verb == "cleanup" else (folder / "cluster.yaml",)
     paths += ("--delete",) if verb == "conntrack" else ()
     with Kept(folder) as process:
-        process.wait("service ports written")
+        process.wait(" written")
         before = rules().splitlines()[1:-1]  # without the times
         done = Told(verb, *paths)
         assert done.ended() == 3
@@ -157,7 +157,7 @@ def test_other_verbs_beside_it_are_refused(folder: Path, verb: str) -> None:
 def test_killed_and_started_again(folder: Path) -> None:
     """After kill -9 the rules are there, and the next one finds nothing to do."""
     first = Kept(folder)
-    first.wait("service ports written")
+    first.wait(" written")
     first.process.kill()
     first.ended()
     before = rules()
@@ -176,7 +176,7 @@ def test_addresses_of_the_machine_are_followed(folder: Path) -> None:
     node_port = node_port.replace("{port: 80}", "{port: 80, nodePort: 30080}")
     (folder / "cluster.yaml").write_text(node_port)
     with Kept(folder, extra="nodePortAddresses: [192.0.2.0/24]") as process:
-        process.wait("service ports written")
+        process.wait(" written")
         assert "-d 192.0.2.7/32" not in rules()
         run("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
         eventually("-d 192.0.2.7/32")

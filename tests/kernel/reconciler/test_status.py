@@ -28,7 +28,7 @@ pytestmark = pytest.mark.kernel
 
 COMMAND = (sys.executable, "-m", "svcnet", "status")
 WEB = "default/web/TCP 10.96.0.10:80 10.244.1.5:8080 0 of 1"
-WRITTEN = "service ports written"
+WRITTEN = " written"
 
 
 def asked(*options: object) -> subprocess.CompletedProcess[str]:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from svcnet.netfilter.nft.numbers import protocol
 from svcnet.netfilter.nft.wire import uapi
+from svcnet.words import count_noun
 
 _HOST = Struct("=I")
 _FIELDS: Mapping[str, str] = MappingProxyType(
@@ -94,7 +95,7 @@ def pack_parts(text: str, types: Sequence[str]) -> bytes:
     """
     words = text.split(" . ")
     if len(words) != len(types):
-        raise ValueError(f"{text!r} has not {len(types)} parts")
+        raise ValueError(f"{text!r} has not {count_noun(len(types), 'part')}")
     try:
         packers = _packers(tuple(types))
         return b"".join([pack(word) for pack, word in zip(packers, words, strict=True)])
@@ -166,7 +167,7 @@ def read_parts(data: bytes, types: Sequence[str]) -> str:
         offset = end + -end % 4
         is_plain = is_plain and not any(data[end:offset])
     if len(data) not in (offset, end):
-        raise ValueError(f"{len(data)} bytes are no {' . '.join(types)}")
+        raise ValueError(f"{count_noun(len(data), 'byte is', 'bytes are')} no {' . '.join(types)}")
     return " . ".join(words) if is_plain else f"0x{data.hex()}"
 
 
