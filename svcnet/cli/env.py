@@ -227,8 +227,8 @@ def _size(variables: Mapping[str, str], prefix: str, strict: Strictness) -> str:
     share = 100 * size.total / limits.total
     return (
         f"{prefix}{count_noun(size.count, 'variable')}\n"
-        f"{prefix}{count_noun(size.total, 'byte')} of {limits.total} (ARG_MAX), {share:.1f} %\n"
-        f"{prefix}{count_noun(size.longest, 'byte')} of {limits.string} in the longest\n"
+        f"{prefix}{count_noun(size.total, 'byte')} of {limits.total:,} (ARG_MAX), {share:.1f} %\n"
+        f"{prefix}{count_noun(size.longest, 'byte')} of {limits.string:,} in the longest\n"
     )
 
 

@@ -118,7 +118,7 @@ def read_annotations(metadata: Fields) -> Mapping[str, str]:
             message = f"the key {LABEL_KEY}; not {quote_value(name)}"
             metadata.error_at(checks.LABEL, ("annotations", name), message)
     if size > MAX_ANNOTATIONS:
-        message = f"have {count_noun(size, 'byte')} together; at most {MAX_ANNOTATIONS}"
+        message = f"have {count_noun(size, 'byte')} together; at most {MAX_ANNOTATIONS:,}"
         metadata.error(checks.ANNOTATION_SIZE, "annotations", message)
     return found
 

@@ -101,8 +101,8 @@ def test_size() -> None:
     total = sum(len(line) + 1 for line in lines) + 8 * len(lines)
     assert svcnet(EXAMPLE, "--size").stdout.splitlines() == [
         f"{len(lines)} variables",
-        f"{total} bytes of {ARG_MAX} (ARG_MAX), {100 * total / ARG_MAX:.1f} %",
-        f"{max(map(len, lines)) + 1} bytes of {32 * os.sysconf('SC_PAGE_SIZE')} in the longest",
+        f"{total:,} bytes of {ARG_MAX:,} (ARG_MAX), {100 * total / ARG_MAX:.1f} %",
+        f"{max(map(len, lines)) + 1} bytes of {32 * os.sysconf('SC_PAGE_SIZE'):,} in the longest",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from attrs import evolve
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
@@ -16,12 +17,14 @@ from svcnet.meaning.comparison.diff import rules_diff
 from svcnet.meaning.explanation.explain import explain
 from svcnet.meaning.explanation.machine import MachineQuestion, explain_rules
 from svcnet.meaning.explanation.question import Question
+from svcnet.meaning.explanation.remarks import HEALTH_CHECK
 from svcnet.models import (
     ClusterState,
     Endpoint,
     KubeProxyConfiguration,
     LoadBalancerIngress,
     Node,
+    ServicePort,
 )
 from svcnet.models.state import ClusterObject
 from svcnet.modes.iptables import IPTABLES
@@ -220,6 +223,27 @@ def test_what_one_refuses_goes_on_to_the_next_rule_of_a_list() -> None:
         Refuse("drop", "does not accept this source"),
         "shop/first:http/TCP",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "remarks"),
+    [
+        ("iptables", Pass(), []),
+        ("nftables", Refuse("reject", "has no endpoints"), [HEALTH_CHECK.text]),
+    ],
+)
+def test_a_health_check_port_may_be_a_node_port(name: str, end: object, remarks: list[str]) -> None:
+    """Without endpoints: a list lets it in before it refuses anything, and a table does not."""
+    ports = (ServicePort(80, "http", target_port=8080, node_port=30080),)
+    checked = evolve(RANGED[0], external_traffic_policy="Local", health_check_node_port=30080)
+    ported = make_service("ported", "10.96.0.11", type="NodePort", ports=ports)
+    question = question_in(modes.get(name), checked, ported)
+    packet = Packet("198.51.100.9", question.view.settings.node_ip, 30080, interface="eth0")
+    found = explain(question, packet)
+    assert [each.verdict for each in found.outcomes] == [end]
+    assert [
+        told for told, each in zip(remarks, found.remarks, strict=True) if told in each.text
+    ] == remarks
 
 
 @pytest.mark.parametrize(("name", "end"), [("iptables", "10.244.1.7"), ("nftables", "")])

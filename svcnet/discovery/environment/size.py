@@ -45,12 +45,12 @@ class EnvironmentSize:
             share = 100 * self.total / limits.total
             found.append(
                 f"the environment takes {count_noun(self.total, 'byte')}, {share:.0f} % of ARG_MAX "
-                f"({limits.total}); what is left is for the arguments"
+                f"({limits.total:,}); what is left is for the arguments"
             )
         if self.longest > limits.string:
             found.append(
                 f"{self.longest_name} takes {count_noun(self.longest, 'byte')}; "
-                f"no program can be started with more than {limits.string} in one variable"
+                f"no program can be started with more than {limits.string:,} in one variable"
             )
         return tuple(found)
 

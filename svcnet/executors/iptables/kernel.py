@@ -87,7 +87,7 @@ def _untrue_legacy(machine: Machine, family: IPFamily, observed: SavedTables) ->
         # one more ends the table (``struct xt_standard`` and ``xt_error`` of x_tables.h).
         listed = 1 + sum(len(rules) + 2 - (chain in built_in) for chain, rules in chains.items())
         if listed < (entries := count(machine, family, table)):
-            yield f"has {listed} of {count_noun(entries, 'entry')} of table {table}"
+            yield f"has {listed:,} of {count_noun(entries, 'entry')} of table {table}"
 
 
 def _untrue_nft(machine: Machine, family: IPFamily, observed: SavedTables) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _untrue_nft(machine: Machine, family: IPFamily, observed: SavedTables) -> It
                 yield f"lacks chain {chain} of table {table}, unlike the kernel"
             elif len(listed) < rules:
                 there = count_noun(rules, "rule")
-                yield f"has {len(listed)} of {there} of chain {chain} of table {table}"
+                yield f"has {len(listed):,} of {there} of chain {chain} of table {table}"
 
 
 def _rules(machine: Machine, family: IPFamily, table: str, chain: str) -> int | None:

@@ -146,11 +146,11 @@ def _untrue(
             yield f"has another {name} than the kernel"
         listed = len(head.entries) if head.is_plain else text.count(f"\nadd {name} ")
         if header.entries not in (None, listed) and not header.has_comments:
-            yield f"has {count_noun(listed, 'entry')} of {name}, and the kernel {header.entries}"
+            yield f"has {count_noun(listed, 'entry')} of {name}, and the kernel {header.entries:,}"
         lines += 1 + listed
     printed = text.count("\n")
     if printed != lines and not any(each.has_comments for each in asked.values()):
-        yield f"has {count_noun(printed, 'line')} in place of {lines}"
+        yield f"has {count_noun(printed, 'line')} in place of {lines:,}"
 
 
 def wanted_entries(

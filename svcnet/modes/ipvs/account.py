@@ -6,10 +6,9 @@ virtual server counts here, and each difference has a name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
-from itertools import chain
 
 from attrs import frozen
 
@@ -30,7 +29,6 @@ from svcnet.graph import (
     Way,
     ways,
 )
-from svcnet.meaning.claims import is_handed_on
 from svcnet.meaning.explanation.account import (
     Account,
     ModeLine,
@@ -40,7 +38,7 @@ from svcnet.meaning.explanation.account import (
     is_of_node,
     then,
 )
-from svcnet.meaning.explanation.remarks import LAST_CLAIM, REFUSAL_DECIDES, SOURCE_OF_SERVICE
+from svcnet.meaning.explanation.remarks import LAST_CLAIM, SOURCE_OF_SERVICE, remark_of_claims
 from svcnet.netfilter import ip, ipset
 from svcnet.netfilter.ipvs import ipvsadm
 from svcnet.netfilter.ipvs.messages import NewDest, NewService
@@ -100,12 +98,11 @@ def account(tables: IPVSTables, graph: RuleGraph, packet: Packet) -> Account:
     part = tables.parts[names[-1]]
     reading = _Reading(tables, part, part.server(key), packet)
     passages = tuple(reading.passages())
-    if isinstance(passages[0].verdict, Refuse) and is_handed_on(graph, packet):
-        told: Iterator[Remark] = iter((REFUSAL_DECIDES,))
-    else:
+    remark = remark_of_claims(graph, packet, passages[0].verdict)
+    told: Iterable[Remark] = (remark,)
+    if remark is LAST_CLAIM:
         told = _remarks(meant, passages, packet, part.fragment)
-    told = chain(told, reading.remarks())
-    remarks = tuple(dict.fromkeys(told))
+    remarks = tuple(dict.fromkeys((*told, *reading.remarks())))
     return Account(passages, reading.choice if len(passages) > 1 else "", remarks)
 
 

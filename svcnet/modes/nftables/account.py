@@ -33,7 +33,6 @@ from svcnet.graph.evaluate import FrontendEntry, entry_ways
 from svcnet.meaning.claims import (
     asks_itself,
     guarding,
-    is_handed_on,
     ranges_of,
     refusing,
     table_entry,
@@ -49,7 +48,7 @@ from svcnet.meaning.explanation.account import (
     passage,
     then,
 )
-from svcnet.meaning.explanation.remarks import LAST_CLAIM, REFUSAL_DECIDES
+from svcnet.meaning.explanation.remarks import remark_of_claims
 from svcnet.netfilter.nft import NFTElement, NFTRule
 from svcnet.renderers.nftables import Bucket, Lead, NFTablesBlock, Ruleset, endpoint_map, names
 from svcnet.renderers.nftables.words import words
@@ -85,22 +84,17 @@ def account(ruleset: Ruleset, graph: RuleGraph, packet: Packet) -> Account:
     found = entry_ways(graph, packet, entry)
     if (out := reading.kept_out(graph, entry)) is not None:
         is_empty = out.fragment is not None and out.fragment.firewall is None
-        return Account((out,), remarks=(KEPT_OUT,) if is_empty else _of_claims(graph, packet, out))
+        remark = KEPT_OUT if is_empty else remark_of_claims(graph, packet, out.verdict)
+        return Account((out,), remarks=(remark,))
     if isinstance(found[0].verdict, Refuse) and not reading.refuses_here(graph):
         return reading.without_service((NOT_HERE,))
     found = tuple([reading.with_refusal(graph, way) for way in found])
     is_meant = _ends(found) == _ends(ways(graph, packet))
     passages = tuple([reading.passage(way) for way in found])
-    shared = () if is_meant else _of_claims(graph, packet, passages[0])
+    shared = () if is_meant else (remark_of_claims(graph, packet, passages[0].verdict),)
     changed = any(p.verdict != way.verdict for p, way in zip(passages, found, strict=True))
     choice = CHOICE if len(passages) > 1 else ""
     return Account(passages, choice, (*((NO_HAIRPIN,) if changed else ()), *shared))
-
-
-def _of_claims(graph: RuleGraph, packet: Packet, end: Passage) -> tuple[Remark, ...]:
-    """Return why a packet ends otherwise than a graph says, which several Services claim."""
-    is_final = isinstance(end.verdict, Refuse) and is_handed_on(graph, packet)
-    return (REFUSAL_DECIDES,) if is_final else (LAST_CLAIM,)
 
 
 def _ends(found: tuple[Way, ...]) -> set[tuple[object, Fraction]]:

@@ -22,7 +22,7 @@ from svcnet.graph import (
     ways,
 )
 from svcnet.graph.evaluate import entry_ways
-from svcnet.meaning.claims import is_handed_on, proxy_entry
+from svcnet.meaning.claims import proxy_entry
 from svcnet.meaning.explanation.account import (
     Account,
     ModeLine,
@@ -31,7 +31,7 @@ from svcnet.meaning.explanation.account import (
     is_of_node,
     passage,
 )
-from svcnet.meaning.explanation.remarks import REFUSAL_DECIDES
+from svcnet.meaning.explanation.remarks import LAST_CLAIM, remark_of_claims
 from svcnet.renderers.userspace import (
     ListenerName,
     Portal,
@@ -82,8 +82,9 @@ def account(table: ProxyTable, graph: RuleGraph, packet: Packet) -> Account:
     passages = tuple([reading.passage(way) for way in found])
     is_served = isinstance(passages[0].verdict, Deliver)
     remarks = (HIDDEN_SOURCE,) if is_served else ()
-    if not is_served and is_handed_on(graph, packet):
-        remarks = (REFUSAL_DECIDES,)
+    remark = remark_of_claims(graph, packet, passages[0].verdict)
+    if remark is not LAST_CLAIM:
+        remarks = (remark,)
     return Account(passages, CHOICE if len(passages) > 1 else "", remarks)
 
 
