@@ -72,6 +72,22 @@ def web(*endpoints: str, **fields: Any) -> RuleGraph:
     return graph_of([service, make_slice("web", *endpoints)])
 
 
+def test_a_chain_that_stays_is_handed_over_beside_new_ones() -> None:
+    """Where others come before anything leads to them, one that has other rules does not."""
+    here = "10.244.1.5@node-a"
+    before = web(here, "10.244.2.5")
+    local = {"internal_traffic_policy": "Local", "external_ips": ("203.0.113.7",)}
+    after = web(here, "10.244.2.6", **local)
+    ruleset = full(before)
+    state = load(NFTState(), text(ruleset))
+    ruleset, delta = advance(ruleset, diff(before, after))
+    assert delta.first
+    states = carried_out(state, hand_over(delta, handles_in(state, rewritten_chains(delta))))
+    for one, other in pairwise(states):
+        assert_no_gap(table_of(one), table_of(other))
+    assert said(table_of(states[-1])) == said(table_of(load(NFTState(), text(ruleset))))
+
+
 def test_a_repair_hands_over_as_well() -> None:
     """Of a table that differs a rule that chooses goes when the right one is behind it."""
     before, after = full(web("10.244.1.5", "10.244.1.6")), full(web("10.244.1.5"))

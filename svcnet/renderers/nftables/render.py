@@ -146,13 +146,15 @@ class _Step:
         sets = {} if old is None else old.sets
         after = {} if new is None else new.chains
         is_first = new is not None and self._leads_to_new(chains, new)
-        own = self.first if is_first else self._own
         for name, rules in after.items():
             if chains.get(name) != rules:
+                # A chain that is there may be on a packet's way already, and is handed over.
+                own = self.first if is_first and name not in chains else self._own
                 own.chains += [NFTEdit(verb, NFTChain(name)) for verb in ("add", "flush")]
                 own.rules += [NFTEdit("add", rule) for rule in rules]
         self.stale += [name for name in chains if name not in after]
         kept = {} if new is None else new.sets
+        own = self.first if is_first else self._own
         own.sets += [NFTEdit("add", each) for each in kept.values() if sets.get(each.name) != each]
         gone = [each for each in sets.values() if each.name not in kept]
         self._gone_sets += [NFTEdit("delete", each) for each in gone]
@@ -217,8 +219,10 @@ def _replace(ruleset: Ruleset, gone: list[Fragment], come: list[Fragment]) -> Ru
                 claims[place] = names
     for fragment in come:
         block = blocks[fragment.name] = render_service_port(fragment, settings, say, layout)
+        alone = (fragment.name,)
         for place in block.elements:
             places[place] = None
-            claims[place] = tuple(sorted((*claims.get(place, ()), fragment.name)))
+            others = claims.get(place)
+            claims[place] = alone if others is None else tuple(sorted((*others, *alone)))
     after = evolve(ruleset, blocks=blocks.finish(), claims=claims.finish())
     return after if layout == "kube-proxy" else recount(ruleset, after, places)
